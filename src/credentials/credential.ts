@@ -1,0 +1,36 @@
+import type { RegistryAddress } from '../names/registry-address.ts';
+
+/**
+ * Who we are to one registry. A secret never travels without the address it is bound to, and neither is ever printed:
+ * `source` is what messages may show.
+ */
+export type Credential =
+  | {
+      readonly kind: 'password';
+      /** The registry this was found for. */
+      readonly registry: RegistryAddress;
+      readonly username: string;
+      readonly password: string;
+      /** Where it came from, in words: `TART_REGISTRY_USERNAME`, `/home/u/.docker/config.json`, `docker-credential-pass`. */
+      readonly source: string;
+    }
+  | {
+      /** An OAuth2 refresh token (Docker's `identitytoken`), to be traded for access tokens at the registry's realm. */
+      readonly kind: 'identity-token';
+      readonly registry: RegistryAddress;
+      readonly token: string;
+      readonly source: string;
+    };
+
+/** Something that may know who we are. */
+export interface CredentialSource {
+  /**
+   * The credential for a registry, or undefined when this source has none for it. `repository` narrows path-scoped keys
+   * (containers-auth.json(5)). Lookups compare the effective port, so `h` and `h:443` are one registry here, `h:8221` another.
+   * @throws TartletError `AUTH_HELPER` when a configured source failed: going on anonymously would hide that.
+   */
+  find(registry: RegistryAddress, repository?: string, signal?: AbortSignal): Promise<Credential | undefined>;
+}
+
+/** A source that knows nobody. */
+export const anonymous: CredentialSource = { find: async () => undefined };

@@ -1,0 +1,126 @@
+/**
+ * Everything that can go wrong, as data: a code to decide on, and four sentences' worth of facts to explain it.
+ * The library throws only {@link TartletError}; exit codes and colours are the command line's business.
+ */
+
+/**
+ * Why an operation failed. Stable: callers decide on it, `docs/errors.md` explains each.
+ * The prefix names the world the cause lives in: `NET` the wire, `AUTH` who we are, `DISK` the local file system, `VM` a local machine.
+ */
+export type ErrorCode =
+  | 'USAGE'
+  | 'NAME_MALFORMED'
+  | 'NAME_COLLISION'
+  | 'DIGEST_MALFORMED'
+  | 'NET_DNS'
+  | 'NET_CONNECT'
+  | 'NET_TLS'
+  | 'NET_PROXY'
+  | 'NET_TIMEOUT'
+  | 'NET_BROKEN'
+  | 'NET_PROTOCOL'
+  | 'RATE_LIMITED'
+  | 'REG_UNAVAILABLE'
+  | 'REG_REJECTED'
+  | 'AUTH_REQUIRED'
+  | 'AUTH_DENIED'
+  | 'AUTH_REALM'
+  | 'AUTH_HELPER'
+  | 'REDIRECT_REFUSED'
+  | 'NOT_FOUND'
+  | 'DIGEST_MISMATCH'
+  | 'SIZE_MISMATCH'
+  | 'RANGE_BROKEN'
+  | 'MANIFEST_INVALID'
+  | 'MANIFEST_TOO_LARGE'
+  | 'MEDIA_UNSUPPORTED'
+  | 'CHUNK_CORRUPT'
+  | 'UPLOAD_LOST'
+  | 'UPLOAD_REJECTED'
+  | 'DISK_FULL'
+  | 'DISK_IO'
+  | 'DISK_READONLY'
+  | 'DISK_DENIED'
+  | 'DISK_UNSUPPORTED'
+  | 'STORE_LOCKED'
+  | 'STORE_DAMAGED'
+  | 'VM_NOT_FOUND'
+  | 'VM_RUNNING'
+  | 'VM_NOT_RUNNING'
+  | 'VM_EXISTS'
+  | 'VM_INVALID'
+  | 'CONFIG_INVALID'
+  | 'NEEDS_MACOS'
+  | 'NOT_YET'
+  | 'BUSY'
+  | 'INTERRUPTED'
+  | 'INTERNAL';
+
+/** What is known about a failure beside its sentence. Every field is safe to print: no secrets, no query strings. */
+export interface ErrorFacts {
+  /** The thing that failed: a name, a host, a path, a digest. */
+  readonly subject?: string;
+  /** What survived, e.g. `3 of 12 chunks in …`. Absent when nothing was begun. */
+  readonly kept?: string;
+  /** The one thing to do next, as an imperative without a full stop. */
+  readonly next?: string;
+  /** HTTP status, when a registry answered. */
+  readonly status?: number;
+  /** True when the very same call may succeed later without anybody changing anything. */
+  readonly retryable?: boolean;
+  /** How long the other side asked us to wait, in milliseconds. */
+  readonly retryAfterMs?: number;
+  /** The position (1-based, in characters) in a text that could not be parsed. */
+  readonly position?: number;
+  /** What should have been there, e.g. the digest asked for. */
+  readonly expected?: string;
+  /** What was there instead. */
+  readonly found?: string;
+  readonly cause?: unknown;
+}
+
+/** The only error this library throws on purpose. `message` says what failed and why, in one line, without the next step. */
+export class TartletError extends Error {
+  readonly code: ErrorCode;
+  readonly facts: ErrorFacts;
+
+  constructor(code: ErrorCode, message: string, facts: ErrorFacts = {}) {
+    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    this.name = 'TartletError';
+    this.code = code;
+    this.facts = facts;
+  }
+
+  /** The same failure with more known about it: `facts` are added, those already there are kept. */
+  with(facts: ErrorFacts): TartletError {
+    const merged = new TartletError(this.code, this.message, { ...facts, ...this.facts });
+    if (this.stack !== undefined) merged.stack = this.stack;
+    return merged;
+  }
+}
+
+/** Whether `error` is a {@link TartletError}, and with this code when one is given. */
+export function isTartletError(error: unknown, ...codes: ErrorCode[]): error is TartletError {
+  return error instanceof TartletError && (codes.length === 0 || codes.includes(error.code));
+}
+
+/** A failed switch: compiles only where every case of a union was handled. */
+export function unreachable(value: never): never {
+  throw new TartletError('INTERNAL', `unhandled case: ${JSON.stringify(value)}`);
+}
+
+/** The `code` that Node and libuv put on system errors (`ENOENT`, `ECONNRESET` …), or undefined. */
+export function systemCode(error: unknown): string | undefined {
+  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string')
+    return error.code;
+  return undefined;
+}
+
+/** One line that describes any thrown value: `AggregateError` is flattened to its parts (reliability N4). */
+export function describeError(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return [...new Set(error.errors.map((part: unknown) => describeError(part)))].join('; ');
+  }
+  if (error instanceof Error) return error.message === '' ? error.name : error.message;
+  return String(error);
+}

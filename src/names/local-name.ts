@@ -1,0 +1,53 @@
+import { TartletError } from '../errors.ts';
+
+// oxlint-disable-next-line no-control-regex -- control characters are exactly what must not be in a name
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+
+/**
+ * The name of a VM on this machine: one folder name below `vms/`. Tart checks nothing here, so that `..` reaches outside
+ * the home (tart-cli §7 #10); we refuse what cannot be one plain folder and take the rest, colons and spaces included.
+ */
+export class LocalName {
+  readonly text: string;
+
+  private constructor(text: string) {
+    this.text = text;
+  }
+
+  /** @throws TartletError `NAME_MALFORMED` */
+  static parse(text: string): LocalName {
+    const why = problem(text);
+    if (why !== undefined) {
+      throw new TartletError('NAME_MALFORMED', `"${text.slice(0, 120)}" cannot be the name of a local VM: ${why}`, {
+        subject: text.slice(0, 120),
+        next: 'choose a name without "/", e.g. sequoia-ci',
+      });
+    }
+    return new LocalName(text);
+  }
+
+  static tryParse(text: string): LocalName | undefined {
+    return problem(text) === undefined ? new LocalName(text) : undefined;
+  }
+
+  equals(other: LocalName): boolean {
+    return this.text === other.text;
+  }
+
+  toString(): string {
+    return this.text;
+  }
+
+  toJSON(): string {
+    return this.text;
+  }
+}
+
+function problem(text: string): string | undefined {
+  if (text === '') return 'it is empty';
+  if (text === '.' || text === '..') return 'it means a folder of the file system';
+  if (text.includes('/')) return 'it contains "/", which only names of registries do';
+  if (CONTROL.test(text)) return 'it contains control characters';
+  if (new TextEncoder().encode(text).length > 255) return 'it is longer than 255 bytes';
+  return undefined;
+}
