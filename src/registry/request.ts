@@ -1,0 +1,69 @@
+/** The one shape of every layer between us and a registry: a request goes in, a response with an unread body comes out. */
+
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** Bytes to send. A body is a factory, so that a repeated request sends the same bytes again. */
+export interface RequestBody {
+  /** Exact length in bytes. It becomes `Content-Length`; sending more or fewer bytes fails the request. */
+  readonly length: number;
+  /** Opens the bytes from their beginning. Called once per attempt. */
+  open(): Uint8Array | AsyncIterable<Uint8Array>;
+}
+
+/** What a request needs the right to do: the scope of the token that goes with it. Plain data, so it may cross threads. */
+export interface Access {
+  /** Absent for `/v2/` itself. */
+  readonly repository?: string;
+  readonly action: 'pull' | 'push' | 'delete';
+  /** For a cross-repository mount: the repository that must be readable as well. */
+  readonly mountFrom?: string;
+}
+
+/**
+ * How far a failed request may be repeated without asking anybody.
+ * `always`: doing it twice is the same as once. `unless-begun`: only when the registry said that it did nothing (429, 503) or was never
+ * reached; after a broken connection the caller must look what happened (reliability N59, N60).
+ */
+export type Repeat = 'always' | 'unless-begun';
+
+export interface RegistryRequest {
+  readonly method: Method;
+  readonly url: URL;
+  /** Lower-case names. Never contains `authorization`, except between the authorization layer and the wire. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: RequestBody;
+  readonly access: Access;
+  readonly repeat: Repeat;
+}
+
+/** Response headers by lower-case name. */
+export interface ResponseHeaders {
+  /** The value; several lines of one header are joined by `, `. Undefined when absent. */
+  get(name: string): string | undefined;
+  /** Each line of the header by itself. */
+  all(name: string): readonly string[];
+}
+
+/** A body that must be read to its end or discarded: a forgotten one holds its connection for ever (reliability N52). */
+export interface ResponseBody extends AsyncIterable<Uint8Array> {
+  /** Lets go of the connection: reads a short rest so that it can be used again, or closes it. Never throws. */
+  discard(): Promise<void>;
+  /** Closes the connection at once, so that nothing else uses it. */
+  destroy(): void;
+}
+
+export interface RegistryResponse {
+  readonly status: number;
+  readonly headers: ResponseHeaders;
+  /** Where the answer came from: after a redirect not where the request was sent. */
+  readonly url: URL;
+  /** Whether a redirect to another origin was followed: what such a server says is not the registry's word (reliability N36, S11). */
+  readonly foreign: boolean;
+  readonly body: ResponseBody;
+}
+
+/**
+ * Sends one request. Resolves with any HTTP status; rejects with a TartletError (`NET_*`, and what the layers below promise).
+ * The body of the response belongs to the caller. `signal` also ends the body.
+ */
+export type Transport = (request: RegistryRequest, signal?: AbortSignal) => Promise<RegistryResponse>;
