@@ -1,7 +1,5 @@
 import { TartletError } from '../errors.ts';
-
-// oxlint-disable-next-line no-control-regex -- control characters are exactly what must not be in a name
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+import { shownName, UNPRINTABLE } from './malformed.ts';
 
 /**
  * The name of a VM on this machine: one folder name below `vms/`. Tart checks nothing here, so that `..` reaches outside
@@ -18,8 +16,9 @@ export class LocalName {
   static parse(text: string): LocalName {
     const why = problem(text);
     if (why !== undefined) {
-      throw new TartletError('NAME_MALFORMED', `"${text.slice(0, 120)}" cannot be the name of a local VM: ${why}`, {
-        subject: text.slice(0, 120),
+      const shown = shownName(text);
+      throw new TartletError('NAME_MALFORMED', `"${shown}" cannot be the name of a local VM: ${why}`, {
+        subject: shown,
         next: 'choose a name without "/", e.g. sequoia-ci',
       });
     }
@@ -47,7 +46,7 @@ function problem(text: string): string | undefined {
   if (text === '') return 'it is empty';
   if (text === '.' || text === '..') return 'it means a folder of the file system';
   if (text.includes('/')) return 'it contains "/", which only names of registries do';
-  if (CONTROL.test(text)) return 'it contains control characters';
+  if (UNPRINTABLE.test(text)) return 'it contains control characters';
   if (new TextEncoder().encode(text).length > 255) return 'it is longer than 255 bytes';
   return undefined;
 }

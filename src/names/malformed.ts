@@ -1,5 +1,9 @@
 import { TartletError } from '../errors.ts';
 
+/** Control characters, and those that reorder text: no name may hold one, and no message may print one (reliability S35). */
+// oxlint-disable-next-line no-control-regex -- finding them is the purpose
+export const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+
 /** The one shape of a complaint about a name: what was typed, why it is refused, and where (1-based, in characters). */
 export function malformed(
   text: string,
@@ -7,7 +11,7 @@ export function malformed(
   why: string,
   next = 'write it as host, host:port or [IPv6]:port',
 ): TartletError {
-  const shown = text.length > 120 ? `${text.slice(0, 117)}…` : text;
+  const shown = shownName(text);
   return new TartletError('NAME_MALFORMED', `"${shown}" is not a valid name: ${why} (at character ${at + 1})`, {
     subject: shown,
     position: at + 1,
@@ -15,8 +19,30 @@ export function malformed(
   });
 }
 
-/** The whole character at `index`, so that an emoji in a message is not cut in half. */
+/** What a message may show of a text that is no name: no password, nothing that moves the cursor, and not all of a novel. */
+export function shownName(text: string): string {
+  const whole = withoutPassword(text);
+  const short = whole.length > 120 ? `${whole.slice(0, 117)}…` : whole;
+  return UNPRINTABLE.test(short) ? Array.from(short, visible).join('') : short;
+}
+
+/** The whole character at `index`, visible, so that an emoji in a message is not cut in half. */
 export function characterAt(text: string, index: number): string {
   const point = text.codePointAt(index);
-  return point === undefined ? '' : String.fromCodePoint(point);
+  return point === undefined ? '' : visible(String.fromCodePoint(point));
+}
+
+/** `user:secret@host/…` is a common slip, and messages end up in logs (reliability S34). */
+function withoutPassword(text: string): string {
+  const scheme = /^[A-Za-z][A-Za-z0-9+.-]{0,20}:\/\//.exec(text)?.[0] ?? '';
+  const slash = text.indexOf('/', scheme.length);
+  const at = text.slice(0, slash < 0 ? text.length : slash).lastIndexOf('@');
+  const userInfo = text.slice(scheme.length, Math.max(at, scheme.length));
+  const digestFollows = text.startsWith('sha256:', at + 1);
+  return userInfo.includes(':') && !digestFollows ? `${scheme}…${text.slice(at)}` : text;
+}
+
+function visible(character: string): string {
+  if (!UNPRINTABLE.test(character)) return character;
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -1,4 +1,5 @@
 import { characterAt, malformed } from './malformed.ts';
+import { refuseScheme } from './scheme.ts';
 
 /** Letters and digits with single dashes between them: Tart's host label (tart-cli §3.2). */
 const LABEL = /^[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*$/;
@@ -27,6 +28,9 @@ export class RegistryAddress {
    * @throws TartletError `NAME_MALFORMED` with the position.
    */
   static parse(text: string, whole = text): RegistryAddress {
+    refuseScheme(whole, (bare) => bare.split('/', 1)[0] ?? bare);
+    const user = text.indexOf('@');
+    if (user >= 0) throw malformed(whole, user, 'a name holds no user or password', 'leave out what stands before "@"');
     if (text.startsWith('[')) return RegistryAddress.#parseBracketed(text, whole);
     const colon = text.indexOf(':');
     const host = colon < 0 ? text : text.slice(0, colon);
@@ -68,7 +72,9 @@ export class RegistryAddress {
   get isLoopback(): boolean {
     if (this.host === 'localhost' || this.host.endsWith('.localhost')) return true;
     // `URL` folds the numeric disguises: 127.1, 0x7f.1, 2130706433, [::ffff:127.0.0.1].
-    const canonical = URL.canParse(`http://${this.host}/`) ? new URL(`http://${this.host}/`).hostname : this.host;
+    // What `URL` refuses is no address at all (127.0.0.999), and only a resolver could say where it leads.
+    if (!URL.canParse(`http://${this.host}/`)) return false;
+    const canonical = new URL(`http://${this.host}/`).hostname;
     return (
       /^127\.\d+\.\d+\.\d+$/.test(canonical) || canonical === '[::1]' || /^\[::ffff:7f[0-9a-f]{2}:/.test(canonical)
     );
@@ -97,11 +103,9 @@ function checkHost(host: string, whole: string): void {
     if (label.length > 63) throw malformed(whole, start + 63, 'a part of a host has at most 63 characters');
     if (!LABEL.test(label) && !PUNYCODE_LABEL.test(label)) {
       const bad = label.search(/[^A-Za-z0-9-]/);
-      const why =
-        bad >= 0
-          ? `a host cannot contain "${characterAt(label, bad)}"`
-          : 'a dash in a host must stand alone between letters or digits';
-      throw malformed(whole, start + Math.max(bad, 0), why);
+      if (bad >= 0) throw malformed(whole, start + bad, `a host cannot contain "${characterAt(label, bad)}"`);
+      const dash = label.search(/^-|(?<=-)-|-$/);
+      throw malformed(whole, start + dash, 'a dash in a host must stand alone between letters or digits');
     }
     start += label.length + 1;
   }

@@ -2,6 +2,7 @@ import { TartletError } from '../errors.ts';
 import { Digest } from './digest.ts';
 import { characterAt, malformed } from './malformed.ts';
 import { RegistryAddress } from './registry-address.ts';
+import { refuseScheme } from './scheme.ts';
 
 /** The longest part of a path that file systems take, in bytes; names are ASCII, so in characters too. */
 const MAX_PART = 255;
@@ -15,6 +16,8 @@ const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
  * allows (`__`, runs of dashes). Two alternatives never begin alike, so it matches in linear time.
  */
 const COMPONENT = /^[A-Za-z0-9]+(?:(?:[.]|_{1,2}|-+)[A-Za-z0-9]+)*[._-]?$/;
+/** As much of a part as {@link COMPONENT} could still accept: what follows it is the fault. */
+const LEGAL_BEGINNING = /^(?:[A-Za-z0-9]+(?:[.]|_{1,2}|-+|$))*/;
 
 /** Which image of a repository is meant. With both a tag and a digest, the tag must lead to that digest. */
 export type Reference =
@@ -52,14 +55,20 @@ export class RemoteName {
   /** @throws TartletError `NAME_MALFORMED` with the position of the first character that cannot be right. */
   static parse(text: string): RemoteName {
     if (text.length > MAX_NAME) throw malformed(text, MAX_NAME, `a name has at most ${MAX_NAME} characters`);
-    refuseScheme(text);
+    refuseScheme(text, (bare) => bare);
     const slash = text.indexOf('/');
     if (slash < 0) {
       throw malformed(text, text.length, 'there is no "/" between a registry and a repository', SPELLING);
     }
     const registry = RegistryAddress.parse(text.slice(0, slash), text);
-    const { repository, tag, digest } = splitReference(text, slash + 1);
+    // From left to right, so that the position is that of the first fault.
+    const at = indexOrEnd(text, '@', slash);
+    const colon = Math.min(indexOrEnd(text, ':', slash), at);
+    const repository = text.slice(slash + 1, colon);
     checkRepository(repository, slash + 1, text);
+    const tag = colon < at ? text.slice(colon + 1, at) : undefined;
+    if (tag !== undefined) checkTag(tag, colon + 1, text);
+    const digest = at < text.length ? parseDigest(text, at + 1) : undefined;
     return new RemoteName(registry, repository, makeReference(tag, digest), text);
   }
 
@@ -81,7 +90,13 @@ export class RemoteName {
     reference: { tag: string } | { digest: Digest },
   ): RemoteName {
     const suffix = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest.toString()}`;
-    return RemoteName.parse(`${registry.toString()}/${repository}${suffix}`);
+    const name = RemoteName.parse(`${registry.toString()}/${repository}${suffix}`);
+    // `a:b` as a repository would read as another image: repository `a`, tag `b`.
+    const asked = 'tag' in reference ? 'tag' : 'digest';
+    if (name.repository !== repository || name.reference.kind !== asked) {
+      throw malformed(name.text, registry.toString().length + 1, 'its parts contain ":" or "@"', SPELLING);
+    }
+    return name;
   }
 
   /** The tag, when one was given or is implied. */
@@ -121,30 +136,9 @@ export class RemoteName {
 
 const SPELLING = 'write it as host[:port]/repository[:tag], e.g. registry.example:8221/macos/base:15';
 
-function refuseScheme(text: string): void {
-  const scheme = /^([A-Za-z][A-Za-z0-9+.-]{0,20}):\/\//.exec(text);
-  if (scheme === null) return;
-  const bare = text.slice(scheme[0].length);
-  const insecure = scheme[1]?.toLowerCase() === 'http' ? ' (with --insecure, if the registry really has no TLS)' : '';
-  throw malformed(text, 0, `an image name has no "${scheme[0]}"`, `write it as ${bare}${insecure}`);
-}
-
-interface Split {
-  readonly repository: string;
-  readonly tag: string | undefined;
-  readonly digest: Digest | undefined;
-}
-
-/** Cuts `repository[:tag][@digest]`, which begins at `start`. */
-function splitReference(text: string, start: number): Split {
-  const at = text.indexOf('@', start);
-  const named = at < 0 ? text.slice(start) : text.slice(start, at);
-  const digest = at < 0 ? undefined : parseDigest(text, at + 1);
-  const colon = named.indexOf(':');
-  if (colon < 0) return { repository: named, tag: undefined, digest };
-  const tag = named.slice(colon + 1);
-  checkTag(tag, start + colon + 1, text);
-  return { repository: named.slice(0, colon), tag, digest };
+function indexOrEnd(text: string, character: string, from: number): number {
+  const index = text.indexOf(character, from);
+  return index < 0 ? text.length : index;
 }
 
 function parseDigest(text: string, start: number): Digest {
@@ -157,7 +151,11 @@ function parseDigest(text: string, start: number): Digest {
   } catch (cause) {
     const why =
       cause instanceof TartletError ? cause.message.replace(/^.*is not a digest: /s, '') : 'the digest is malformed';
-    throw malformed(text, start, why, 'copy the whole digest, or name the image by its tag');
+    const hex = digest.slice('sha256:'.length);
+    const bad = hex.search(/[^0-9a-f]/);
+    const fault = bad < 0 ? Math.min(hex.length, 64) : Math.min(bad, 64);
+    const at = start + 'sha256:'.length + fault;
+    throw malformed(text, at, why, 'copy the whole digest, or name the image by its tag');
   }
 }
 
@@ -180,9 +178,10 @@ function checkRepository(repository: string, start: number, text: string): void 
       const bad = part.search(/[^A-Za-z0-9._-]/);
       if (bad >= 0)
         throw malformed(text, at + bad, `a repository cannot contain "${characterAt(part, bad)}"`, SPELLING);
+      const right = LEGAL_BEGINNING.exec(part)?.[0].length ?? 0;
       throw malformed(
         text,
-        at,
+        at + Math.min(right, part.length - 1),
         `"${part}" must begin with a letter or a digit and have single separators (or "__", or dashes)`,
         SPELLING,
       );

@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { Digest } from '../../src/names/digest.ts';
+
+const HEX64 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+const HEX128 = HEX64 + HEX64;
+
+describe('digests that are accepted (reliability C20)', () => {
+  test.each([
+    [`sha256:${HEX64}`, 'sha256', HEX64],
+    [`sha512:${HEX128}`, 'sha512', HEX128],
+  ])('%s', (text, algorithm, hex) => {
+    const digest = Digest.parse(text);
+    expect(digest.algorithm).toBe(algorithm);
+    expect(digest.hex).toBe(hex);
+    expect(digest.toString()).toBe(text);
+    expect(JSON.stringify({ digest })).toBe(JSON.stringify({ digest: text }));
+  });
+
+  test('from what a hash of Node prints', () => {
+    expect(Digest.sha256(createHash('sha256').digest('hex')).toString()).toBe(`sha256:${HEX64}`);
+  });
+});
+
+describe('digests that are refused (reliability C20, S19)', () => {
+  test.each([
+    ['', 'no algorithm'],
+    [HEX64, 'no algorithm'],
+    [`:${HEX64}`, 'only sha256 and sha512'],
+    [`md5:${HEX64}`, 'only sha256 and sha512'],
+    [`SHA256:${HEX64}`, 'only sha256 and sha512'],
+    [`sha256+b64:${HEX64}`, 'only sha256 and sha512'],
+    [`sha256-${HEX64}`, 'no algorithm'],
+    [` sha256:${HEX64}`, 'only sha256 and sha512'],
+    ['sha256:', '64 hex digits, this has 0'],
+    [`sha256:${HEX64.slice(1)}`, '64 hex digits, this has 63'],
+    [`sha256:${HEX64}0`, '64 hex digits, this has 65'],
+    [`sha256:${HEX64}\n`, '64 hex digits, this has 65'],
+    [`sha256:${HEX64.slice(1)}\n`, '0-9 and a-f, in lower case'],
+    [`sha512:${HEX64}`, '128 hex digits, this has 64'],
+    [`sha256:${HEX64.toUpperCase()}`, '0-9 and a-f, in lower case'],
+    [`sha256:${'g'.repeat(64)}`, '0-9 and a-f, in lower case'],
+    ['sha256:../../x', '64 hex digits'],
+    [`sha256:${'../'.repeat(21)}x`, '0-9 and a-f, in lower case'],
+  ])('%j', (text, why) => {
+    expect(() => Digest.parse(text)).toThrow(expect.objectContaining({ code: 'DIGEST_MALFORMED' }));
+    expect(() => Digest.parse(text)).toThrow(why);
+    expect(Digest.tryParse(text)).toBeUndefined();
+  });
+
+  test('a very long one is not quoted in full', () => {
+    expect(() => Digest.parse(`sha256:${'a'.repeat(10_000)}`)).toThrow(/^.{1,200}$/);
+  });
+});
+
+test('two digests are equal when algorithm and hex are', () => {
+  const digest = Digest.sha256(HEX64);
+  expect(digest.equals(Digest.parse(`sha256:${HEX64}`))).toBe(true);
+  expect(digest.equals(Digest.sha256('0'.repeat(64)))).toBe(false);
+  expect(Digest.parse(`sha512:${HEX128}`).equals(digest)).toBe(false);
+});
