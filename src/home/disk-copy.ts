@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { constants, copyFile, type FileHandle, open, rm } from 'node:fs/promises';
+import { describeError, systemCode } from '../errors.ts';
+import { diskError, onDisk } from './disk-error.ts';
+
+/** How a disk was copied: sharing its blocks with the source, or by writing what is not zero. */
+export type CopyMethod = 'reflink' | 'sparse';
+
+/** At most this much is written at once: larger single writes are several times slower on fresh files (performance.md §4). */
+const PIECE_BYTES = 256 * 1024;
+
+export interface CopyOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** `linux` lets coreutils skip the holes of the source without reading them. */
+  readonly platform: NodeJS.Platform;
+}
+
+/**
+ * Copies a disk image to a new file without ever inflating it: by a reflink where the file system shares blocks, otherwise
+ * hole by hole. Node's own `copyFile` would turn 32 MiB of data into 1 GiB of blocks (dependencies.md §5).
+ */
+export async function copyDisk(from: string, to: string, options: CopyOptions): Promise<CopyMethod> {
+  try {
+    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+    return 'reflink';
+  } catch (cause) {
+    if (!['ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY'].includes(systemCode(cause) ?? '')) {
+      throw diskError(cause, 'copy to', to);
+    }
+    await rm(to, { force: true });
+  }
+  options.signal?.throwIfAborted();
+  if (options.platform !== 'linux' || !(await copyByCoreutils(from, to, options.signal))) {
+    await rm(to, { force: true });
+    await copySparsely(from, to, options.signal);
+  }
+  return 'sparse';
+}
+
+/** @returns false when this `cp` cannot (busybox), or failed: the copy that follows will say why. */
+async function copyByCoreutils(from: string, to: string, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    const child = spawn('cp', ['--sparse=always', '--reflink=never', '--', from, to], {
+      stdio: 'ignore',
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const [status] = (await once(child, 'close')) as [number | null];
+    return status === 0;
+  } catch (cause) {
+    signal?.throwIfAborted();
+    if (systemCode(cause) === 'ENOENT') return false;
+    throw diskError(cause, `copy (${describeError(cause)}) to`, to);
+  }
+}
+
+/** Reads everything and writes what is not zero, at its place. */
+export async function copySparsely(from: string, to: string, signal?: AbortSignal): Promise<void> {
+  const source = await onDisk('open', from, async () => open(from, 'r'));
+  try {
+    const target = await onDisk('create', to, async () => open(to, 'wx'));
+    try {
+      await onDisk('copy to', to, async () => copyPieces(source, target, signal));
+    } finally {
+      await target.close();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+async function copyPieces(source: FileHandle, target: FileHandle, signal: AbortSignal | undefined): Promise<void> {
+  const { size } = await source.stat();
+  await target.truncate(size);
+  const buffer = Buffer.allocUnsafe(PIECE_BYTES);
+  const zeros = Buffer.alloc(PIECE_BYTES);
+  for (let at = 0; at < size; ) {
+    signal?.throwIfAborted();
+    const { bytesRead } = await source.read(buffer, 0, PIECE_BYTES, at);
+    if (bytesRead === 0) break; // The source shrank while we read: its owner is writing to it.
+    const piece = buffer.subarray(0, bytesRead);
+    if (!piece.equals(zeros.subarray(0, bytesRead))) await writeFully(target, piece, at);
+    at += bytesRead;
+  }
+}
+
+/** `write` may take less than it was given without an error, e.g. on a full disk (reliability D6). */
+async function writeFully(target: FileHandle, piece: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < piece.length; ) {
+    const { bytesWritten } = await target.write(piece, done, piece.length - done, at + done);
+    done += bytesWritten;
+  }
+}

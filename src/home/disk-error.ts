@@ -1,0 +1,50 @@
+import { describeError, systemCode, TartletError, type ErrorCode } from '../errors.ts';
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: 'DISK_FULL',
+  EDQUOT: 'DISK_FULL',
+  EFBIG: 'DISK_FULL',
+  EROFS: 'DISK_READONLY',
+  EACCES: 'DISK_DENIED',
+  EPERM: 'DISK_DENIED',
+  ENOTSUP: 'DISK_UNSUPPORTED',
+  EOPNOTSUPP: 'DISK_UNSUPPORTED',
+  ENOLCK: 'DISK_UNSUPPORTED',
+  ENAMETOOLONG: 'DISK_UNSUPPORTED',
+};
+
+const NEXT: Partial<Record<ErrorCode, string>> = {
+  DISK_FULL: 'free some space (tartlet delete, tartlet list) and run the same command again',
+  DISK_READONLY: 'make the file system writable, or set TART_HOME to a folder that is',
+  DISK_DENIED: 'check the owner and the permissions of the folder, or set TART_HOME to one of yours',
+  DISK_IO: 'check the disk: the system reported a failure of the device',
+};
+
+/** Says what the file system refused, in our codes; errors that already are ours pass through. */
+export function diskError(cause: unknown, doing: string, path: string): TartletError {
+  if (cause instanceof TartletError) return cause;
+  const system = systemCode(cause);
+  const code = CODES[system ?? ''] ?? 'DISK_IO';
+  const next = NEXT[code];
+  const quota = system === 'EDQUOT' ? ' (the quota is used up)' : '';
+  return new TartletError(code, `cannot ${doing} ${path}: ${reason(cause, system)}${quota}`, {
+    subject: path,
+    ...(next === undefined ? {} : { next }),
+    cause,
+  });
+}
+
+/** Runs a piece of file work and explains its failure. */
+export async function onDisk<T>(doing: string, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw diskError(cause, doing, path);
+  }
+}
+
+function reason(cause: unknown, system: string | undefined): string {
+  if (system === 'ENOSPC') return 'no space left on the device';
+  // Node's text repeats the call and the path: the part before the comma is the reason.
+  return describeError(cause).split(', ')[0] ?? 'unknown';
+}

@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto';
+import { lstat, mkdir, open, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { systemCode, TartletError } from '../errors.ts';
+import { diskError, onDisk } from './disk-error.ts';
+import { swapPaths } from './native.ts';
+
+/*
+ * The one way to change the home: written beside, flushed, renamed into place, the folder flushed. Whoever is killed in between
+ * leaves the old thing or the new one, and at most a scratch entry (reliability §4.1).
+ */
+
+/** Creates a folder and its parents; where a link points to a folder that is missing, that folder (tart-cli §6.1). */
+export async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (cause) {
+    const target = await danglingTarget(folder);
+    if (target === undefined) throw diskError(cause, 'create the folder', folder);
+    await onDisk('create the folder', target, async () => mkdir(target, { recursive: true }));
+  }
+}
+
+async function danglingTarget(link: string): Promise<string | undefined> {
+  try {
+    return path.resolve(path.dirname(link), await readlink(link));
+  } catch {
+    return undefined; // Not a link: the first error tells what is wrong.
+  }
+}
+
+/** Makes a rename, a creation or a removal in a folder durable. Some file systems cannot flush a folder (reliability D20). */
+export async function flushFolder(folder: string): Promise<void> {
+  const handle = await onDisk('open the folder', folder, async () => open(folder, 'r'));
+  try {
+    await handle.sync();
+  } catch (cause) {
+    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM'].includes(systemCode(cause) ?? '')) {
+      throw diskError(cause, 'flush the folder', folder);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Flushes a finished file. A failure is final for the file: the kernel may already have dropped the pages (reliability D9). */
+export async function flushFile(file: string): Promise<void> {
+  await onDisk('flush', file, async () => {
+    const handle = await open(file, 'r+');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+/** Writes a new file and flushes it. */
+export async function writeNewFile(file: string, bytes: Uint8Array | string): Promise<void> {
+  await onDisk('write', file, async () => writeFile(file, bytes, { flush: true }));
+}
+
+/** Replaces a small file as one step: readers see the old bytes or the new ones. */
+export async function replaceFile(file: string, bytes: Uint8Array | string): Promise<void> {
+  const temporary = `${path.dirname(file)}/.${path.basename(file)}.${randomUUID()}`;
+  try {
+    await writeNewFile(temporary, bytes);
+    await onDisk('replace', file, async () => rename(temporary, file));
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await flushFolder(path.dirname(file));
+}
+
+/** Points a link at a text as one step. Removing it first, as others do, would lose the tag to a kill (reliability trap 10). */
+export async function replaceLink(link: string, target: string): Promise<void> {
+  const temporary = `${path.dirname(link)}/.link.${randomUUID()}`;
+  await onDisk('create the link', link, async () => symlink(target, temporary));
+  try {
+    await onDisk('replace the link', link, async () => rename(temporary, link));
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await flushFolder(path.dirname(link));
+}
+
+/**
+ * Moves a finished folder to its place, where nothing may be. Its files must have been flushed.
+ * @throws TartletError `BUSY` when something is there: `rename` alone would swallow an empty folder (reliability D24).
+ */
+export async function publishFolder(from: string, to: string): Promise<void> {
+  await makeFolder(path.dirname(to));
+  if (await exists(to))
+    throw new TartletError('BUSY', `${to} came into being meanwhile`, { subject: to, retryable: true });
+  await flushFolder(from);
+  await onDisk('move into place', to, async () => rename(from, to));
+  await flushFolder(path.dirname(to));
+}
+
+/**
+ * Puts a finished folder where another one is, and leaves the other one at `from`: atomically where the system can exchange
+ * two paths, otherwise by two renames.
+ */
+export async function exchangeFolders(from: string, to: string): Promise<void> {
+  await flushFolder(from);
+  if (!(await swapPaths(from, to))) {
+    const aside = `${from}.old`;
+    await onDisk('move aside', to, async () => rename(to, aside));
+    await onDisk('move into place', to, async () => rename(from, to));
+    await onDisk('move aside', aside, async () => rename(aside, from));
+  }
+  await flushFolder(path.dirname(to));
+}
+
+/**
+ * Removes a folder so that a kill leaves it whole or gone: first renamed out of sight, then deleted.
+ * @param trash a folder on the same file system.
+ */
+export async function removeFolder(folder: string, trash: string): Promise<void> {
+  await makeFolder(trash);
+  const doomed = `${trash}/trash-${randomUUID()}`;
+  try {
+    await rename(folder, doomed);
+  } catch (cause) {
+    if (systemCode(cause) !== 'EXDEV') throw diskError(cause, 'remove', folder);
+    await onDisk('remove', folder, async () => rm(folder, { recursive: true }));
+    return;
+  }
+  await flushFolder(path.dirname(folder));
+  await onDisk('remove', doomed, async () => rm(doomed, { recursive: true, force: true }));
+}
+
+/** Whether anything is at a path, a dangling link included. */
+export async function exists(file: string): Promise<boolean> {
+  try {
+    await lstat(file);
+    return true;
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return false;
+    throw diskError(cause, 'look at', file);
+  }
+}

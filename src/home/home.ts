@@ -1,0 +1,69 @@
+import path from 'node:path';
+import { TartletError } from '../errors.ts';
+import { makeFolder } from './folder.ts';
+
+/** What decides where the home is; handed in by the caller, so that the library never looks at the process itself. */
+export interface HomeSettings {
+  /** `TART_HOME` decides when it is present, even empty (tart-formats §1.1). */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The user's home folder, absolute. */
+  readonly userFolder: string;
+  /** What a relative `TART_HOME` is relative to. */
+  readonly workingFolder: string;
+}
+
+/**
+ * The folder that Tart and Tartlet share. All paths are texts built by joining, never normalised, because Tart compares the text of
+ * tag links with the text it would write itself (tart-formats §1.4): `..` and doubled slashes of `TART_HOME` survive into them.
+ */
+export class Home {
+  /** As spelled by the user, absolute, without a slash at the end. */
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root === '/' ? root : root.replace(/\/+$/, '');
+  }
+
+  static locate(settings: HomeSettings): Home {
+    const spelled = settings.environment['TART_HOME'];
+    if (spelled === undefined) return new Home(`${settings.userFolder}/.tart`);
+    return new Home(spelled.startsWith('/') ? spelled : `${settings.workingFolder}/${spelled}`);
+  }
+
+  get cacheFolder(): string {
+    return `${this.root}/cache`;
+  }
+
+  /** Pulled images, by registry, repository and digest. */
+  get imagesFolder(): string {
+    return `${this.cacheFolder}/OCIs`;
+  }
+
+  get vmsFolder(): string {
+    return `${this.root}/vms`;
+  }
+
+  /** Work in progress on VMs. Tart empties it before most commands, sparing only what is locked (tart-formats §1.2). */
+  get scratchFolder(): string {
+    return `${this.root}/tmp`;
+  }
+
+  /**
+   * Unfinished pulls. Not in `tmp`: there Tart's next `list` would delete them, and `cache` may be a link to another
+   * file system, from which nothing could be renamed into place.
+   */
+  get stagingFolder(): string {
+    return `${this.cacheFolder}/.staging`;
+  }
+
+  /** Lock files of images. In the cache and not beside it, because several homes may share one cache by a link. */
+  get locksFolder(): string {
+    return `${this.cacheFolder}/.locks`;
+  }
+
+  /** Creates what every writing command needs. A `cache` that is a dangling link gets its target (tart-cli §6.1). */
+  async prepare(): Promise<void> {
+    if (!path.isAbsolute(this.root)) throw new TartletError('INTERNAL', `the home "${this.root}" is not absolute`);
+    for (const folder of [this.root, this.cacheFolder, this.scratchFolder]) await makeFolder(folder);
+  }
+}

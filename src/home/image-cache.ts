@@ -1,0 +1,262 @@
+import { lstat, readlink, realpath, rm, utimes } from 'node:fs/promises';
+import path from 'node:path';
+import { systemCode, TartletError } from '../errors.ts';
+import type { Digest } from '../names/digest.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import { diskError, onDisk } from './disk-error.ts';
+import {
+  exchangeFolders,
+  exists,
+  flushFolder,
+  makeFolder,
+  publishFolder,
+  removeFolder,
+  replaceLink,
+  writeNewFile,
+} from './folder.ts';
+import type { Home } from './home.ts';
+import { decodeDigestFolder, decodePath, digestPath, referencePath, repositoryPath } from './layout.ts';
+import { FileLock, type LockOptions } from './lock.ts';
+import { type CacheWalk, walkImages } from './image-walk.ts';
+import { lookAtVmFolder, type VmFolder, VmFile } from './vm-folder.ts';
+
+/** A complete image in the cache. */
+export interface CachedImage {
+  /** The name it was asked for. */
+  readonly name: RemoteName;
+  readonly digest: Digest;
+  readonly folder: VmFolder;
+}
+
+/** Pulled images: folders named by digest, tags as links to them. Nothing in here is ever half finished. */
+export class ImageCache {
+  readonly #home: Home;
+
+  constructor(home: Home) {
+    this.#home = home;
+  }
+
+  /** Where a name lies: the link of a tag or the folder of a digest. */
+  pathOf(name: RemoteName): string {
+    return `${this.#home.imagesFolder}/${referencePath(name)}`;
+  }
+
+  /** The folder of a digest in a name's repository. */
+  folderOf(name: RemoteName, digest: Digest): string {
+    return `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
+  }
+
+  /** Everything with a name. Complete or not is for {@link lookAtVmFolder} to say. */
+  walk(): CacheWalk {
+    return walkImages(this.#home.imagesFolder);
+  }
+
+  /**
+   * The image that a name leads to now, without any network. A dangling tag, a tag that leads elsewhere than to an image folder,
+   * and an incomplete folder all count as not cached (tart-formats §1.5).
+   */
+  async find(name: RemoteName): Promise<CachedImage | undefined> {
+    const digest = name.reference.kind === 'digest' ? name.reference.digest : await this.taggedDigest(name);
+    if (digest === undefined || (name.digest !== undefined && !name.digest.equals(digest))) return undefined;
+    const folder = await this.#imageFolder(name, digest);
+    return folder === undefined ? undefined : { name, digest, folder };
+  }
+
+  /** The digest that a tag's link leads to, whether or not its image is there. */
+  async taggedDigest(name: RemoteName): Promise<Digest | undefined> {
+    try {
+      return decodeDigestFolder(path.basename(await readlink(this.pathOf(name))));
+    } catch (cause) {
+      if (['ENOENT', 'EINVAL', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+      throw diskError(cause, 'read the tag', this.pathOf(name));
+    }
+  }
+
+  /** Through the link when there is one: a hand-made link may lead to a folder of another repository, and still be right. */
+  async #imageFolder(name: RemoteName, digest: Digest): Promise<VmFolder | undefined> {
+    let folder: string;
+    try {
+      folder = await realpath(this.pathOf(name));
+    } catch (cause) {
+      if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '')) return undefined;
+      throw diskError(cause, 'look at', this.pathOf(name));
+    }
+    // Tart links the digest that was asked for to the folder of what came (tart-formats §1.4): such a name proves nothing.
+    if (path.basename(folder) !== digest.toString()) return undefined;
+    const look = lookAtVmFolder(folder);
+    return look?.layout === 'stacked-local' ? undefined : look;
+  }
+
+  /** Whether the tag's link already has the very text that Tart would write: then a pull has nothing to link. */
+  async isLinked(name: RemoteName, digest: Digest): Promise<boolean> {
+    try {
+      return (await readlink(this.pathOf(name))) === this.folderOf(name, digest);
+    } catch {
+      return false; // Not a link, or not there: linking will find out what is.
+    }
+  }
+
+  /**
+   * Refuses a name whose place is taken by another kind of name: `host/a:b` is a link where `host/a/b` needs a folder, and
+   * Tart deletes whichever was first (tart-formats §2.8). Nothing has been touched when this throws.
+   *
+   * @throws TartletError `NAME_COLLISION` naming both.
+   */
+  async refuseCollision(name: RemoteName): Promise<void> {
+    const tagPath =
+      name.tag === undefined ? undefined : `${this.#home.imagesFolder}/${repositoryPath(name)}/${name.tag}`;
+    if (tagPath !== undefined) {
+      const there = await kindOf(tagPath);
+      if (there === 'folder') throw collision(name, `the repository ${name.repositoryName}/${name.tag ?? ''}`);
+      if (there === 'file') throw collision(name, `the foreign file ${tagPath}`);
+    }
+    const parts = repositoryPath(name).split('/');
+    for (let length = 2; length <= parts.length; length += 1) {
+      const above = parts.slice(0, length);
+      if ((await kindOf(`${this.#home.imagesFolder}/${above.join('/')}`)) === 'link') {
+        throw collision(name, `the image ${decodePath(above)?.toString() ?? above.join('/')}`);
+      }
+    }
+  }
+
+  /** Locks an image by its digest, for reading (clone, push, serve) or for changing it (pull, delete). */
+  async lock(digest: Digest, options: LockOptions): Promise<FileLock | undefined> {
+    return FileLock.acquire(`${this.#home.locksFolder}/${digest.hex}.lock`, options);
+  }
+
+  /**
+   * Publishes a finished staging folder as the image of a digest, by one rename. What lay there and was no complete image is
+   * set aside first; its mark of an explicit pull is kept (tart-formats §1.4).
+   */
+  async publish(staging: string, name: RemoteName, digest: Digest): Promise<void> {
+    const target = this.folderOf(name, digest);
+    if (!(await exists(target))) {
+      await publishFolder(staging, target);
+      return;
+    }
+    if (await exists(`${target}/${VmFile.explicitlyPulled}`))
+      await writeNewFile(`${staging}/${VmFile.explicitlyPulled}`, '');
+    await exchangeFolders(staging, target);
+    await removeFolder(staging, this.#home.stagingFolder);
+  }
+
+  /** Points a tag at an image, with the absolute text that Tart would write (tart-formats §1.4). */
+  async link(name: RemoteName, digest: Digest): Promise<void> {
+    await replaceLink(this.pathOf(name), this.folderOf(name, digest));
+  }
+
+  /** Marks an image as pulled by digest, so that Tart's collection keeps it without a tag (tart-formats §1.5). */
+  async markExplicitlyPulled(name: RemoteName, digest: Digest): Promise<void> {
+    const folder = this.folderOf(name, digest);
+    const mark = `${folder}/${VmFile.explicitlyPulled}`;
+    if (await exists(mark)) return;
+    await writeNewFile(mark, '');
+    await flushFolder(folder);
+  }
+
+  /**
+   * Deletes a tag, and its image with it when nothing else keeps it; or an image, and all tags that lead to it (tart-cli §1.18).
+   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image.
+   */
+  async delete(name: RemoteName): Promise<void> {
+    const at = this.pathOf(name);
+    const kind = await kindOf(at);
+    if (kind === 'nothing' || (name.tag !== undefined && kind !== 'link')) throw notCached(name);
+    const digest = name.tag === undefined ? name.digest : await this.taggedDigest(name);
+    if (digest === undefined) {
+      await removeLinks([at]); // A link to something that is no image: only the link is ours.
+      return;
+    }
+    const lock = await this.lock(digest, { mode: 'exclusive', wait: false });
+    if (lock === undefined) {
+      throw new TartletError('BUSY', `${name.toString()} is being used by another command`, {
+        subject: name.toString(),
+        next: 'wait for the pull or clone of this image to end and try again',
+        retryable: true,
+      });
+    }
+    try {
+      await this.#deleteLocked(name, digest, at);
+    } finally {
+      await lock.release();
+    }
+  }
+
+  async #deleteLocked(name: RemoteName, digest: Digest, at: string): Promise<void> {
+    const folder = this.folderOf(name, digest);
+    const links = await this.#linksTo(folder, digest);
+    if (name.tag !== undefined) {
+      await removeLinks([at]);
+      const kept = links.some((link) => link !== at) || (await exists(`${folder}/${VmFile.explicitlyPulled}`));
+      if (kept) return;
+    } else {
+      await removeLinks(links);
+    }
+    if ((await kindOf(folder)) === 'folder') await removeFolder(folder, this.#home.stagingFolder);
+  }
+
+  /** Every link of the cache that names the folder by its text or leads to it. */
+  async #linksTo(folder: string, digest: Digest): Promise<string[]> {
+    const real = await realpath(folder).catch(() => folder);
+    const links: string[] = [];
+    for (const entry of this.walk().entries) {
+      if (entry.kind !== 'tag') continue;
+      const text = await readlink(entry.path).catch(() => '');
+      if (path.basename(text) !== digest.toString()) continue;
+      if (text === folder || (await realpath(entry.path).catch(() => text)) === real) links.push(entry.path);
+    }
+    return links;
+  }
+
+  /** Records a use, as Tart does: the access time of the image folder (tart-formats §1.7). */
+  async touch(folder: string, at: Date): Promise<void> {
+    try {
+      await utimes(folder, at, (await lstat(folder)).mtime);
+    } catch {
+      // A shared or read-only cache: the use goes unrecorded, which harms nobody (reliability D12).
+    }
+  }
+}
+
+async function removeLinks(links: readonly string[]): Promise<void> {
+  for (const link of links) {
+    await onDisk('remove the tag', link, async () => rm(link, { force: true }));
+    await flushFolder(path.dirname(link));
+  }
+}
+
+async function kindOf(at: string): Promise<'nothing' | 'link' | 'folder' | 'file'> {
+  try {
+    const stats = await lstat(at);
+    if (stats.isSymbolicLink()) return 'link';
+    return stats.isDirectory() ? 'folder' : 'file';
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return 'nothing';
+    throw diskError(cause, 'look at', at);
+  }
+}
+
+function collision(name: RemoteName, other: string): TartletError {
+  return new TartletError(
+    'NAME_COLLISION',
+    `${name.toString()} cannot be cached beside ${other}: both need the same path`,
+    {
+      subject: name.toString(),
+      found: other,
+      kept: 'nothing was changed',
+      next: `delete one of them (tartlet delete), or use another TART_HOME for it`,
+    },
+  );
+}
+
+function notCached(name: RemoteName): TartletError {
+  return new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
+    subject: name.toString(),
+    next: 'tartlet list --source oci shows what is',
+  });
+}
+
+/** Makes the folder of a repository, so that a pull can put an image into it. */
+export async function makeRepository(home: Home, name: RemoteName): Promise<void> {
+  await makeFolder(`${home.imagesFolder}/${repositoryPath(name)}`);
+}

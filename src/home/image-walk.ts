@@ -1,0 +1,56 @@
+import { type Dirent, readdirSync } from 'node:fs';
+import { systemCode } from '../errors.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import { diskError } from './disk-error.ts';
+import { decodeDigestFolder, decodePath } from './layout.ts';
+
+/** Deeper trees than any real repository are not followed. */
+const MAX_DEPTH = 64;
+
+/** Something in the image cache that has a name. */
+export interface CacheEntry {
+  /** A tag is a link to an image folder, a digest the folder itself. */
+  readonly kind: 'tag' | 'digest';
+  readonly name: RemoteName;
+  readonly path: string;
+}
+
+/** What a walk through the cache finds: entries with names, and paths that no canonical name leads to. */
+export interface CacheWalk {
+  readonly entries: readonly CacheEntry[];
+  /** Image folders and links under names we cannot have, e.g. of an older layout. Never touched. */
+  readonly foreign: readonly string[];
+}
+
+/**
+ * Walks the image cache. Links are seen and not entered, hidden files are skipped, nothing is opened. Synchronous: with ten
+ * thousand images, promises would take longer than the file system.
+ */
+export function walkImages(imagesFolder: string): CacheWalk {
+  const entries: CacheEntry[] = [];
+  const foreign: string[] = [];
+  const visit = (folder: string, parts: readonly string[]): void => {
+    for (const child of children(folder)) {
+      const path = `${folder}/${child.name}`;
+      const isImage = child.isDirectory() && decodeDigestFolder(child.name) !== undefined;
+      if (isImage || child.isSymbolicLink()) {
+        const name = decodePath([...parts, child.name]);
+        if (name === undefined) foreign.push(path);
+        else entries.push({ kind: name.tag === undefined ? 'digest' : 'tag', name, path });
+      } else if (child.isDirectory() && parts.length < MAX_DEPTH) {
+        visit(path, [...parts, child.name]);
+      }
+    }
+  };
+  visit(imagesFolder, []);
+  return { entries, foreign };
+}
+
+function children(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).filter((child) => !child.name.startsWith('.'));
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
+    throw diskError(cause, 'read the folder', folder);
+  }
+}

@@ -1,0 +1,66 @@
+import { unreachable } from '../errors.ts';
+import { Digest } from '../names/digest.ts';
+import { RegistryAddress } from '../names/registry-address.ts';
+import { RemoteName } from '../names/remote-name.ts';
+
+/*
+ * The only place that turns names into paths of the image cache, and paths into names. Both directions are one bijection on
+ * canonical names: `host:port` is stored with `%3A` for each colon, everything else verbatim, exactly as Tart has written
+ * since 2.11.0 (tart-formats §2.1). Whatever decodes to no canonical name is *foreign*: left alone, never a crash.
+ */
+
+/** `registry.corp:8221` → `registry.corp%3A8221`, `[::1]:5000` → `[%3A%3A1]%3A5000`. */
+export function encodeRegistry(registry: RegistryAddress): string {
+  return registry.toString().replaceAll(':', '%3A');
+}
+
+/** The registry whose folder has this name, or undefined when no canonical registry does. */
+export function decodeRegistry(folder: string): RegistryAddress | undefined {
+  if (folder.includes(':')) return undefined;
+  const registry = RegistryAddress.tryParse(folder.replaceAll('%3A', ':'));
+  return registry !== undefined && encodeRegistry(registry) === folder ? registry : undefined;
+}
+
+/** The folder of a repository, below `cache/OCIs`. */
+export function repositoryPath(name: RemoteName): string {
+  return `${encodeRegistry(name.registry)}/${name.repository}`;
+}
+
+/** Where a name lies, below `cache/OCIs`: a tag is a link, a digest a folder. A name with both is looked up by its tag. */
+export function referencePath(name: RemoteName): string {
+  const { reference } = name;
+  switch (reference.kind) {
+    case 'tag':
+    case 'tag-and-digest':
+      return `${repositoryPath(name)}/${reference.tag}`;
+    case 'digest':
+      return digestPath(name, reference.digest);
+    default:
+      return unreachable(reference);
+  }
+}
+
+/** Where a digest of a name's repository lies, below `cache/OCIs`. The colon stays: only hosts are encoded. */
+export function digestPath(name: RemoteName, digest: Digest): string {
+  return `${repositoryPath(name)}/${digest.toString()}`;
+}
+
+/** The digest that a folder is named after, or undefined. */
+export function decodeDigestFolder(folder: string): Digest | undefined {
+  return folder.startsWith('sha256:') ? Digest.tryParse(folder) : undefined;
+}
+
+/**
+ * The name of what lies at a path below `cache/OCIs`, read part by part: registry, repository, then a tag or a digest.
+ * @returns undefined for a foreign path, i.e. one that {@link referencePath} would never make.
+ */
+export function decodePath(parts: readonly string[]): RemoteName | undefined {
+  const [host, ...rest] = parts;
+  const leaf = rest.pop();
+  const registry = host === undefined ? undefined : decodeRegistry(host);
+  if (registry === undefined || leaf === undefined || rest.length === 0) return undefined;
+  const digest = decodeDigestFolder(leaf);
+  const suffix = digest === undefined ? `:${leaf}` : `@${leaf}`;
+  const name = RemoteName.tryParse(`${registry.toString()}/${rest.join('/')}${suffix}`);
+  return name !== undefined && referencePath(name) === parts.join('/') ? name : undefined;
+}

@@ -1,0 +1,184 @@
+import { readdirSync } from 'node:fs';
+import { lstat, open, rename, utimes } from 'node:fs/promises';
+import { systemCode, TartletError } from '../errors.ts';
+import { LocalName } from '../names/local-name.ts';
+import { diskError, onDisk } from './disk-error.ts';
+import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from './folder.ts';
+import type { Home } from './home.ts';
+import { FileLock } from './lock.ts';
+import { isWriteLocked } from './native.ts';
+import type { Scratch } from './scratch.ts';
+import { lookAtVmFolder, type VmFolder, VmFile } from './vm-folder.ts';
+
+export type VmState = 'running' | 'suspended' | 'stopped';
+
+export interface LocalVm {
+  readonly name: LocalName;
+  readonly folder: VmFolder;
+}
+
+/** The VMs of this machine, each a folder below `vms/`. */
+export class LocalVms {
+  readonly #home: Home;
+  readonly #platform: NodeJS.Platform;
+
+  constructor(home: Home, platform: NodeJS.Platform) {
+    this.#home = home;
+    this.#platform = platform;
+  }
+
+  pathOf(name: LocalName): string {
+    return `${this.#home.vmsFolder}/${name.text}`;
+  }
+
+  /** Every folder that holds a usable VM, by name. Others are ignored, as Tart does. */
+  list(): LocalVm[] {
+    const vms: LocalVm[] = [];
+    for (const entry of namesIn(this.#home.vmsFolder)) {
+      const name = LocalName.tryParse(entry);
+      const folder = name === undefined ? undefined : this.#look(name);
+      if (name !== undefined && folder !== undefined) vms.push({ name, folder });
+    }
+    return vms;
+  }
+
+  #look(name: LocalName): VmFolder | undefined {
+    const folder = lookAtVmFolder(this.pathOf(name));
+    // A folder with only a manifest is how the cache stores a stacked image, not a VM (tart-formats §1.3).
+    return folder?.layout === 'stacked-cached' ? undefined : folder;
+  }
+
+  find(name: LocalName): LocalVm | undefined {
+    const folder = this.#look(name);
+    return folder === undefined ? undefined : { name, folder };
+  }
+
+  /**
+   * @throws TartletError `VM_NOT_FOUND`, or `VM_INVALID` when there is a folder with files missing.
+   */
+  async require(name: LocalName): Promise<LocalVm> {
+    const vm = this.find(name);
+    if (vm !== undefined) return vm;
+    if (await exists(`${this.pathOf(name)}/${VmFile.config}`)) {
+      throw new TartletError('VM_INVALID', `the VM "${name.text}" is missing some of its files`, {
+        subject: this.pathOf(name),
+        next: `look into ${this.pathOf(name)}: config.json, nvram.bin and disk.img belong there`,
+      });
+    }
+    throw new TartletError('VM_NOT_FOUND', `the VM "${name.text}" does not exist`, {
+      subject: name.text,
+      next: 'tartlet list --source local shows the VMs of this machine',
+    });
+  }
+
+  /** What a VM does now: running means that somebody, Tart included, holds the lock of its configuration (tart-cli §4.2). */
+  async state(vm: LocalVm): Promise<VmState> {
+    if (await this.#isRunning(vm.folder.path)) return 'running';
+    return vm.folder.suspended ? 'suspended' : 'stopped';
+  }
+
+  async #isRunning(folder: string): Promise<boolean> {
+    try {
+      const handle = await open(`${folder}/${VmFile.config}`, 'r+');
+      try {
+        return isWriteLocked(handle.fd, this.#platform) ?? false;
+      } finally {
+        await handle.close();
+      }
+    } catch {
+      return false; // Tart's rule: what cannot be opened for writing does not run.
+    }
+  }
+
+  /** @throws TartletError `VM_RUNNING` */
+  async refuseRunning(name: LocalName): Promise<void> {
+    if (!(await this.#isRunning(this.pathOf(name)))) return;
+    throw new TartletError('VM_RUNNING', `the VM "${name.text}" is running`, {
+      subject: name.text,
+      kept: 'it was left alone',
+      next: `stop it first (tart stop ${name.text})`,
+    });
+  }
+
+  /** Serialises what changes `vms/`, in other processes too; on macOS it is the lock that Tart takes (tart-cli §4.3). */
+  async underLock<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    await makeFolder(this.#home.root);
+    const lock = await FileLock.acquireFolder(this.#home.root, this.#platform, {
+      mode: 'exclusive',
+      wait: true,
+      signal,
+    });
+    try {
+      return await work();
+    } finally {
+      await lock?.release();
+    }
+  }
+
+  /**
+   * Gives a finished scratch folder its name. A stopped VM of that name is replaced, as Tart does, in one step; a running
+   * one and a folder that is no VM never are. Call under {@link underLock}.
+   *
+   * @throws TartletError `VM_RUNNING`, `VM_EXISTS`
+   */
+  async publish(scratch: Scratch, name: LocalName): Promise<void> {
+    const target = this.pathOf(name);
+    await scratch.strip();
+    if (!(await exists(target))) {
+      await publishFolder(scratch.folder, target);
+      return;
+    }
+    if (!(await exists(`${target}/${VmFile.config}`))) {
+      throw new TartletError('VM_EXISTS', `${target} exists and is not a VM`, {
+        subject: target,
+        kept: 'it was left alone',
+        next: 'move it away or choose another name',
+      });
+    }
+    await this.refuseRunning(name);
+    await exchangeFolders(scratch.folder, target);
+  }
+
+  /** @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_EXISTS` */
+  async rename(from: LocalName, to: LocalName): Promise<void> {
+    await this.underLock(undefined, async () => {
+      await this.require(from);
+      if (await exists(this.pathOf(to))) {
+        throw new TartletError('VM_EXISTS', `the VM "${to.text}" exists already`, {
+          subject: to.text,
+          next: 'choose another name',
+        });
+      }
+      await this.refuseRunning(from);
+      await onDisk('rename', this.pathOf(from), async () => rename(this.pathOf(from), this.pathOf(to)));
+      await flushFolder(this.#home.vmsFolder);
+    });
+  }
+
+  /** @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING` */
+  async delete(name: LocalName): Promise<void> {
+    await this.underLock(undefined, async () => {
+      if (!(await exists(`${this.pathOf(name)}/${VmFile.config}`))) await this.require(name);
+      await this.refuseRunning(name);
+      await removeFolder(this.pathOf(name), this.#home.scratchFolder);
+    });
+  }
+
+  /** Records a use, as Tart does: the access time of the folder, in whole seconds (tart-formats §1.7). */
+  async touch(vm: LocalVm, at: Date): Promise<void> {
+    try {
+      await utimes(vm.folder.path, at, (await lstat(vm.folder.path)).mtime);
+    } catch {
+      // A read-only home: the use goes unrecorded, which harms nobody (reliability D12).
+    }
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return [];
+    throw diskError(cause, 'read the folder', folder);
+  }
+}

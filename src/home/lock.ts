@@ -1,0 +1,93 @@
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { TartletError } from '../errors.ts';
+import { onDisk } from './disk-error.ts';
+import { makeFolder } from './folder.ts';
+import { tryLockDescriptor } from './native.ts';
+
+export interface LockOptions {
+  /** Many may read at once; one writes alone. */
+  readonly mode: 'shared' | 'exclusive';
+  /** Give up at once when somebody else holds it, instead of waiting. */
+  readonly wait: boolean;
+  readonly signal?: AbortSignal | undefined;
+  /** Called once, when it turns out that we have to wait. */
+  readonly onWait?: (() => void) | undefined;
+}
+
+/** What is locked on behalf of a folder where folders cannot be locked. */
+export const LOCK_FILE = '.lock';
+
+/** The longest pause between two looks at a lock, in milliseconds: a waiter takes over this soon after its holder died. */
+const MAX_PAUSE_MS = 200;
+
+/**
+ * A lock on a file that the kernel drops when the process ends, however it ends. Who holds it is never guessed from
+ * an age or a process id (reliability §4.1).
+ */
+export class FileLock {
+  readonly #handle: FileHandle;
+
+  private constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  /**
+   * @returns undefined when somebody else holds it and `wait` is false.
+   * @throws TartletError `DISK_UNSUPPORTED` where there are no locks, `INTERRUPTED` when the signal fired.
+   */
+  static async acquire(file: string, options: LockOptions): Promise<FileLock | undefined> {
+    await makeFolder(path.dirname(file));
+    return FileLock.#acquire(file, 'a+', options);
+  }
+
+  /**
+   * Locks a folder, so that Tart keeps off where it can run: on macOS the folder itself by `flock`, which is what Tart asks
+   * for (tart-formats §1.9); elsewhere {@link LOCK_FILE} in it, because other kernels lock only what is open for writing.
+   */
+  static async acquireFolder(
+    folder: string,
+    platform: NodeJS.Platform,
+    options: LockOptions,
+  ): Promise<FileLock | undefined> {
+    if (platform === 'darwin') return FileLock.#acquire(folder, 'r', options);
+    return FileLock.#acquire(`${folder}/${LOCK_FILE}`, 'a+', options);
+  }
+
+  static async #acquire(file: string, flags: 'a+' | 'r', options: LockOptions): Promise<FileLock | undefined> {
+    for (let pause = 5; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
+      options.signal?.throwIfAborted();
+      const handle = await onDisk('open the lock', file, async () => open(file, flags, 0o600));
+      const granted = tryLockDescriptor(handle.fd, options.mode === 'shared');
+      if (granted === true && (await isStill(file, handle))) return new FileLock(handle);
+      await handle.close();
+      if (granted === 'unsupported') {
+        throw new TartletError('DISK_UNSUPPORTED', `there is no way to lock ${file} on this machine`, {
+          subject: file,
+          next: 'install util-linux (the flock command)',
+        });
+      }
+      if (!granted) {
+        if (!options.wait) return undefined;
+        if (pause === 5) options.onWait?.();
+        await delay(pause, undefined, options.signal === undefined ? {} : { signal: options.signal });
+      }
+    }
+  }
+
+  /** Also happens by itself when the process ends. */
+  async release(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+/** Whether the path still leads to the file we locked: somebody may have deleted or replaced it meanwhile (reliability P22). */
+async function isStill(file: string, handle: FileHandle): Promise<boolean> {
+  try {
+    const [there, ours] = await Promise.all([stat(file), handle.stat()]);
+    return there.ino === ours.ino && there.dev === ours.dev;
+  } catch {
+    return false; // Deleted: the next round makes a new one.
+  }
+}

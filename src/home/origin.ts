@@ -1,0 +1,99 @@
+import { readFile } from 'node:fs/promises';
+import * as v from 'valibot';
+import { describeError, systemCode, TartletError } from '../errors.ts';
+import type { Digest } from '../names/digest.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import { replaceFile, writeNewFile } from './folder.ts';
+
+/** Beside the files of a VM; Tart ignores it. */
+export const ORIGIN_FILE = '.origin.json';
+
+const imageOrigin = v.object({
+  version: v.literal(1),
+  via: v.picklist(['pull', 'push', 'import', 'migration']),
+  /** The address as used, port and all: it survives a renamed parent folder (openai/tart#827). */
+  registry: v.string(),
+  repository: v.string(),
+  digest: v.string(),
+  mediaType: v.string(),
+  /** Bytes of the manifest. */
+  size: v.number(),
+  pulledAt: v.string(),
+});
+
+const cloneOrigin = v.object({
+  version: v.literal(1),
+  via: v.literal('clone'),
+  /** The name that was cloned, as canonical text. */
+  source: v.string(),
+  /** Digest of the image it came from; absent for a clone of a local VM that had none. */
+  digest: v.optional(v.string()),
+  clonedAt: v.string(),
+});
+
+const createOrigin = v.object({
+  version: v.literal(1),
+  via: v.literal('create'),
+  createdAt: v.string(),
+  /** Which format `nvram.bin` has: Apple's own, or edk2's for the hypervisors of other systems. */
+  nvram: v.picklist(['apple', 'edk2']),
+});
+
+const origin = v.variant('via', [imageOrigin, cloneOrigin, createOrigin]);
+
+/** Where a VM folder came from: evidence for people, migration and `inspect`; its absence is normal for what Tart made. */
+export type Origin = v.InferOutput<typeof origin>;
+
+/** The record of an image that came from or went to a registry. */
+export function originOfImage(facts: {
+  name: RemoteName;
+  digest: Digest;
+  mediaType: string;
+  manifestBytes: number;
+  at: Date;
+  via: 'pull' | 'push';
+}): Origin {
+  return {
+    version: 1,
+    via: facts.via,
+    registry: facts.name.registry.toString(),
+    repository: facts.name.repository,
+    digest: facts.digest.toString(),
+    mediaType: facts.mediaType,
+    size: facts.manifestBytes,
+    pulledAt: facts.at.toISOString(),
+  };
+}
+
+/** Writes the record into a folder that is not published yet. */
+export async function writeOrigin(folder: string, record: Origin): Promise<void> {
+  await writeNewFile(`${folder}/${ORIGIN_FILE}`, `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/** Replaces the record of a published folder. */
+export async function replaceOrigin(folder: string, record: Origin): Promise<void> {
+  await replaceFile(`${folder}/${ORIGIN_FILE}`, `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/**
+ * The record of a folder, or undefined when it has none.
+ * @throws TartletError `STORE_DAMAGED` when there is one that cannot be read: evidence must not vanish silently.
+ */
+export async function readOrigin(folder: string): Promise<Origin | undefined> {
+  const file = `${folder}/${ORIGIN_FILE}`;
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    throw new TartletError('STORE_DAMAGED', `cannot read ${file}: ${describeError(cause)}`, { subject: file, cause });
+  }
+  try {
+    return v.parse(origin, JSON.parse(text));
+  } catch (cause) {
+    throw new TartletError('STORE_DAMAGED', `${file} is not an origin record: ${describeError(cause)}`, {
+      subject: file,
+      cause,
+    });
+  }
+}

@@ -1,0 +1,70 @@
+import { lstatSync, type Stats } from 'node:fs';
+import { systemCode } from '../errors.ts';
+import { diskError } from './disk-error.ts';
+
+/** Names of the files in a VM folder (tart-formats §1.3). */
+export const VmFile = {
+  config: 'config.json',
+  nvram: 'nvram.bin',
+  disk: 'disk.img',
+  overlay: 'overlay.asif',
+  manifest: 'manifest.json',
+  state: 'state.vzvmsave',
+  controlSocket: 'control.sock',
+  explicitlyPulled: '.explicitly-pulled',
+} as const;
+
+/** How the disk of a VM folder is stored; a folder that fits none of these holds no VM. */
+export type VmLayout = 'standalone' | 'stacked-local' | 'stacked-cached';
+
+/** What one look at a VM folder tells. */
+export interface VmFolder {
+  readonly path: string;
+  readonly layout: VmLayout;
+  /** Bytes of config, NVRAM and disk as files. */
+  readonly logicalBytes: number;
+  /** Bytes that the folder's files occupy on the disk. */
+  readonly allocatedBytes: number;
+  readonly suspended: boolean;
+}
+
+/**
+ * Looks at a folder without opening a file: by which files are there, the layout is decided (tart-formats §1.3).
+ * Synchronous because `list` does this thousands of times, and each promise would cost more than the system call.
+ *
+ * @returns undefined when the folder holds no VM; links and special files in it never count as its files (reliability C29).
+ */
+export function lookAtVmFolder(path: string): VmFolder | undefined {
+  const config = regularFile(`${path}/${VmFile.config}`);
+  const nvram = config === undefined ? undefined : regularFile(`${path}/${VmFile.nvram}`);
+  if (config === undefined || nvram === undefined) return undefined;
+  const disk = regularFile(`${path}/${VmFile.disk}`);
+  const overlay = regularFile(`${path}/${VmFile.overlay}`);
+  const manifest = regularFile(`${path}/${VmFile.manifest}`);
+  const layout = decideLayout(disk !== undefined, overlay !== undefined, manifest !== undefined);
+  if (layout === undefined) return undefined;
+  const files = [config, nvram, disk, overlay].filter((file) => file !== undefined);
+  return {
+    path,
+    layout,
+    logicalBytes: files.reduce((sum, file) => sum + file.size, 0),
+    allocatedBytes: files.reduce((sum, file) => sum + file.blocks * 512, 0),
+    suspended: regularFile(`${path}/${VmFile.state}`) !== undefined,
+  };
+}
+
+function decideLayout(disk: boolean, overlay: boolean, manifest: boolean): VmLayout | undefined {
+  if (disk) return overlay ? undefined : 'standalone';
+  if (!manifest) return undefined;
+  return overlay ? 'stacked-local' : 'stacked-cached';
+}
+
+function regularFile(file: string): Stats | undefined {
+  try {
+    const stats = lstatSync(file, { throwIfNoEntry: false });
+    return stats?.isFile() === true ? stats : undefined;
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOTDIR') return undefined;
+    throw diskError(cause, 'look at', file);
+  }
+}
