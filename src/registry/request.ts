@@ -46,8 +46,8 @@ export interface ResponseHeaders {
 
 /** A body that must be read to its end or discarded: a forgotten one holds its connection for ever (reliability N52). */
 export interface ResponseBody extends AsyncIterable<Uint8Array> {
-  /** Lets go of the connection: reads a short rest so that it can be used again, or closes it. Never throws. */
-  discard(): Promise<void>;
+  /** Lets go of the connection in the background: a short rest is read so that it can be used again, a long one closes it. Never throws. */
+  discard(): void;
   /** Closes the connection at once, so that nothing else uses it. */
   destroy(): void;
 }

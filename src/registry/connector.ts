@@ -1,0 +1,85 @@
+import { lookup as systemLookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import type { buildConnector } from 'undici';
+import type { Limits } from './limits.ts';
+import { hostAndPort } from './network-error.ts';
+import { openTunnel, proxyFor } from './proxy.ts';
+import type { TrustStore } from './trust.ts';
+
+export interface ConnectorOptions {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly trust: TrustStore;
+  readonly limits: Limits;
+  readonly userAgent: string;
+  /** Turns names into addresses; default: the system's resolver. */
+  readonly lookup?: LookupFunction;
+}
+
+/** `localhost` and its subdomains are this machine, whatever a name server says (reliability §3.2). */
+const loopbackFirst =
+  (next: LookupFunction): LookupFunction =>
+  (hostname, options, callback) => {
+    if (hostname !== 'localhost' && !hostname.endsWith('.localhost')) {
+      next(hostname, options, callback);
+      return;
+    }
+    const addresses = [
+      { address: '127.0.0.1', family: 4 },
+      { address: '::1', family: 6 },
+    ].filter(({ family }) => options.family === undefined || options.family === 0 || options.family === family);
+    if (options.all === true) process.nextTick(callback, null, addresses);
+    else process.nextTick(callback, null, addresses[0]?.address ?? '127.0.0.1', addresses[0]?.family ?? 4);
+  };
+
+/**
+ * How every connection of a client is made, whatever it is for (reliability S37): direct or through a proxy, with the certificates we trust,
+ * each address of a host tried in turn. `build` is undici's own connector factory, handed in because undici is loaded late.
+ */
+export function registryConnector(options: ConnectorOptions, build: typeof buildConnector): buildConnector.connector {
+  const { trust, limits, environment, userAgent } = options;
+  const timing = {
+    timeout: limits.connectMs,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: limits.connectAddressMs,
+    lookup: loopbackFirst(options.lookup ?? systemLookup),
+  };
+  // One connector per target keeps its TLS context, and with it the sessions that make the next handshake short.
+  const connectors = new Map<string, Promise<buildConnector.connector>>();
+
+  async function connectorFor(target: URL): Promise<buildConnector.connector> {
+    if (target.protocol !== 'https:') return build(timing);
+    const secureContext = await trust.contextFor(hostAndPort(target));
+    return build({ ...timing, ...(secureContext === undefined ? {} : { secureContext }) });
+  }
+
+  async function connect(request: buildConnector.Options): Promise<[buildConnector.connector, buildConnector.Options]> {
+    const target = new URL(`${request.protocol}//${request.host ?? request.hostname}`);
+    let connector = connectors.get(target.origin);
+    if (connector === undefined) {
+      connector = connectorFor(target);
+      connectors.set(target.origin, connector);
+    }
+    const proxy = proxyFor(target, environment);
+    if (proxy === undefined) return [await connector, request];
+    const secureContext = proxy.protocol === 'https:' ? await trust.contextFor(hostAndPort(proxy)) : undefined;
+    const httpSocket = await openTunnel(proxy, target, {
+      timeoutMs: limits.connectMs,
+      userAgent,
+      ...(secureContext === undefined ? {} : { secureContext }),
+    });
+    return [await connector, { ...request, httpSocket }];
+  }
+
+  async function establish(request: buildConnector.Options, callback: buildConnector.Callback): Promise<void> {
+    try {
+      const [connector, resolved] = await connect(request);
+      // A tunnel to a server without TLS is the connection itself.
+      if (resolved.httpSocket !== undefined && resolved.protocol !== 'https:') callback(null, resolved.httpSocket);
+      else connector(resolved, callback);
+    } catch (error) {
+      callback(error instanceof Error ? error : new Error(String(error)), null);
+    }
+  }
+
+  return (request, callback) => void establish(request, callback);
+}

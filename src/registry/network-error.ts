@@ -1,0 +1,129 @@
+import { describeError, isTartletError, systemCode, TartletError } from '../errors.ts';
+
+/** Codes that Node's TLS gives for a peer that does not speak TLS at all. */
+const NOT_TLS = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_HTTP_REQUEST']);
+
+/** Certificates that no installed CA vouches for; with the CA's certificate at hand they would be fine. */
+const UNKNOWN_CA = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'CERT_UNTRUSTED',
+]);
+
+/** Other complaints about a certificate that OpenSSL reports by these codes. */
+const BAD_CERTIFICATE =
+  /^(?:CERT_|CRL_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|ERR_TLS_|ERR_SSL_|ERR_OSSL_)/;
+
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'EACCES',
+  'EPERM',
+]);
+
+const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'UND_ERR_SOCKET', 'ENOTCONN', 'UND_ERR_DESTROYED']);
+
+/** Whether a failed handshake shows that the peer answered without TLS. */
+export function isPlainHttpAnswer(error: unknown): boolean {
+  return causes(error).some((cause) => NOT_TLS.has(systemCode(cause) ?? ''));
+}
+
+/**
+ * What went wrong on the way to `origin`, as a TartletError: `NET_DNS`, `NET_CONNECT`, `NET_TLS`, `NET_TIMEOUT`, `NET_PROTOCOL` or
+ * `NET_BROKEN`. A TartletError (also one hidden as a cause) is passed on as it is.
+ */
+export function networkError(error: unknown, origin: URL): TartletError {
+  const chain = causes(error);
+  const known = chain.find((cause) => isTartletError(cause));
+  if (known !== undefined) return known;
+  const where = hostAndPort(origin);
+  const code = chain.map((cause) => systemCode(cause)).find((found) => found !== undefined) ?? '';
+  const all = { subject: where, cause: error };
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EAI_FAIL' || code === 'EAI_NODATA') {
+    const busy = code === 'EAI_AGAIN';
+    return new TartletError(
+      'NET_DNS',
+      `cannot resolve "${origin.hostname}"${busy ? ': the name server is busy' : ''}`,
+      {
+        ...all,
+        retryable: busy,
+        next: 'check the spelling of the host and the network of this machine',
+      },
+    );
+  }
+  if (NOT_TLS.has(code) || UNKNOWN_CA.has(code) || BAD_CERTIFICATE.test(code)) return tlsError(code, error, where);
+  if (UNREACHABLE.has(code)) {
+    return new TartletError('NET_CONNECT', `cannot connect to ${where}: ${describeError(error)}`, {
+      ...all,
+      retryable: true,
+      next: 'check that the registry runs there and that the port is right',
+    });
+  }
+  if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' || code === 'UND_ERR_HEADERS_TIMEOUT') {
+    const during = code === 'UND_ERR_HEADERS_TIMEOUT' ? 'the request was sent, but no answer came' : 'no answer';
+    return new TartletError('NET_TIMEOUT', `${where} does not answer: ${during} in time`, { ...all, retryable: true });
+  }
+  if (code === 'UND_ERR_BODY_TIMEOUT') {
+    return new TartletError('NET_TIMEOUT', `${where} stopped sending in the middle of a body`, {
+      ...all,
+      retryable: true,
+    });
+  }
+  if (code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'HPE_HEADER_OVERFLOW') {
+    return new TartletError('NET_PROTOCOL', `${where} sent response headers that are too large`, all);
+  }
+  if (code.startsWith('HPE_')) {
+    return new TartletError('NET_PROTOCOL', `${where} does not speak HTTP properly: ${describeError(error)}`, {
+      ...all,
+      retryable: true,
+    });
+  }
+  const why = BROKEN.has(code) ? 'the connection was closed' : describeError(error);
+  return new TartletError('NET_BROKEN', `the connection to ${where} broke: ${why}`, { ...all, retryable: true });
+}
+
+/** `host:port` as a message names it; the port is always there. */
+export function hostAndPort(origin: URL): string {
+  return `${origin.hostname}:${origin.port === '' ? (origin.protocol === 'http:' ? '80' : '443') : origin.port}`;
+}
+
+function tlsError(code: string, error: unknown, where: string): TartletError {
+  const facts = { subject: where, cause: error, retryable: false };
+  if (NOT_TLS.has(code)) {
+    return new TartletError('NET_TLS', `${where} answered without TLS`, {
+      ...facts,
+      next: 'if this registry really has no TLS, repeat with --insecure',
+    });
+  }
+  const certificateWanted =
+    /certificate.required/i.test(code) ||
+    /alert (?:certificate required|handshake failure|bad certificate)/i.test(describeError(error));
+  if (certificateWanted) {
+    return new TartletError('NET_TLS', `${where} refused the TLS handshake: it may want a client certificate`, {
+      ...facts,
+      next: `put client.cert and client.key into a certs.d/${where} folder`,
+    });
+  }
+  const reason = describeError(error).replaceAll(/\s+/g, ' ').slice(0, 300);
+  return new TartletError('NET_TLS', `no trusted TLS connection to ${where}: ${reason} (${code})`, {
+    ...facts,
+    next: UNKNOWN_CA.has(code)
+      ? 'name the CA that signed it in SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, or put it into a certs.d folder'
+      : 'check the certificate of the registry and the clock of this machine',
+  });
+}
+
+/** The error, its causes and the parts of aggregates, outermost first; at most eight levels. */
+function causes(error: unknown, depth = 0): unknown[] {
+  if (depth > 8 || typeof error !== 'object' || error === null) return [error];
+  const parts: unknown[] = error instanceof AggregateError ? error.errors : [];
+  const cause = 'cause' in error ? [error.cause] : [];
+  return [error, ...[...parts, ...cause].flatMap((part) => causes(part, depth + 1))];
+}

@@ -1,0 +1,149 @@
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { BlockList, isIP, type Socket } from 'node:net';
+import type { SecureContext } from 'node:tls';
+import { describeError, TartletError } from '../errors.ts';
+import { hostAndPort } from './network-error.ts';
+import { redactUrl } from './redact.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The proxy for a URL by the usual variables, lower case first as curl does, or undefined to connect directly.
+ * Loopback is never proxied (reliability N10).
+ * @throws TartletError `NET_PROXY` when the variable holds something that is not an HTTP proxy.
+ */
+export function proxyFor(url: URL, environment: Environment): URL | undefined {
+  const scheme = url.protocol === 'https:' ? 'https' : 'http';
+  const named = [`${scheme}_proxy`, `${scheme.toUpperCase()}_PROXY`, 'all_proxy', 'ALL_PROXY'].find(
+    (variable) => (environment[variable] ?? '').trim() !== '',
+  );
+  if (
+    named === undefined ||
+    isLoopback(url) ||
+    isExcluded(url, environment['no_proxy'] ?? environment['NO_PROXY'] ?? '')
+  ) {
+    return undefined;
+  }
+  const text = (environment[named] ?? '').trim();
+  const spelled = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`;
+  const proxy = URL.canParse(spelled) ? new URL(spelled) : undefined;
+  if (proxy === undefined || (proxy.protocol !== 'http:' && proxy.protocol !== 'https:') || proxy.hostname === '') {
+    throw new TartletError('NET_PROXY', `${named} does not name an HTTP proxy`, {
+      subject: named,
+      retryable: false,
+      next: `set ${named} to http://host:port, or unset it`,
+    });
+  }
+  return proxy;
+}
+
+function isLoopback({ hostname }: URL): boolean {
+  return (
+    hostname === 'localhost' ||
+    hostname.endsWith('.localhost') ||
+    hostname === '[::1]' ||
+    /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  );
+}
+
+/** Whether `NO_PROXY` names the host: `*`, a host with its subdomains, `.suffix`, `*.suffix`, an address or a CIDR block, each with an optional port. */
+function isExcluded(url: URL, noProxy: string): boolean {
+  const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
+  const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
+  return noProxy
+    .split(/[\s,]+/)
+    .filter((entry) => entry !== '')
+    .some((entry) => entry === '*' || matches(entry.toLowerCase(), host, port));
+}
+
+function matches(entry: string, host: string, port: string): boolean {
+  if (entry.includes('/')) return inBlock(entry, host);
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(entry);
+  const named = bracketed ?? (isIP(entry) === 6 ? null : /^([^:]+)(?::(\d+))?$/.exec(entry));
+  const name = named?.[1] ?? entry;
+  const onlyPort = named?.[2];
+  if (onlyPort !== undefined && onlyPort !== port) return false;
+  if (isIP(name) !== 0 || isIP(host) !== 0) return inBlock(`${name}/${isIP(name) === 6 ? 128 : 32}`, host);
+  const suffix = name.replace(/^\*?\./, '');
+  return suffix !== '' && (host === suffix || host.endsWith(`.${suffix}`));
+}
+
+/** Go's tools honour CIDR blocks in NO_PROXY, so users have them there (undici ignores them). */
+function inBlock(block: string, host: string): boolean {
+  const [network = '', bits = ''] = block.split('/');
+  const family = isIP(network) === 6 ? 'ipv6' : 'ipv4';
+  const length = Number(bits);
+  if (isIP(network) === 0 || isIP(host) === 0 || !/^\d+$/.test(bits) || length > (family === 'ipv6' ? 128 : 32))
+    return false;
+  const list = new BlockList();
+  list.addSubnet(network, length, family);
+  return list.check(host, isIP(host) === 6 ? 'ipv6' : 'ipv4');
+}
+
+/**
+ * A tunnel to `target` through `proxy`, by one CONNECT. Made by hand, because undici 7's ProxyAgent asks a proxy that closes the connection
+ * again and again for ever (nodejs/undici#3897).
+ * @throws TartletError `NET_PROXY` that names the proxy without its password.
+ */
+export function openTunnel(
+  proxy: URL,
+  target: URL,
+  options: { readonly timeoutMs: number; readonly userAgent: string; readonly secureContext?: SecureContext },
+): Promise<Socket> {
+  const authority = hostAndPort(target);
+  const secure = proxy.protocol === 'https:';
+  const connect = (secure ? httpsRequest : httpRequest)({
+    host: proxy.hostname.replace(/^\[|\]$/g, ''),
+    port: proxy.port === '' ? (secure ? 443 : 80) : Number(proxy.port),
+    method: 'CONNECT',
+    path: authority,
+    agent: false,
+    timeout: options.timeoutMs,
+    ...(options.secureContext === undefined ? {} : { secureContext: options.secureContext }),
+    headers: { host: authority, 'user-agent': options.userAgent, ...proxyAuthorization(proxy) },
+  });
+  return new Promise<Socket>((resolve, reject) => {
+    const refuse = (status: number | undefined) =>
+      reject(proxyError(proxy, `it answered ${status ?? 'nothing'} to CONNECT ${authority}`, status));
+    connect.on('connect', (response, socket: Socket, head) => {
+      if (response.statusCode !== 200) {
+        socket.destroy();
+        refuse(response.statusCode);
+        return;
+      }
+      if (head.length > 0) socket.unshift(head);
+      socket.setTimeout(0);
+      resolve(socket);
+    });
+    connect.on('response', (response) => {
+      response.destroy();
+      refuse(response.statusCode);
+    });
+    connect.on('timeout', () => connect.destroy(proxyError(proxy, 'no answer in time')));
+    connect.on('error', (error) =>
+      reject(error instanceof TartletError ? error : proxyError(proxy, describeError(error), undefined, error)),
+    );
+    connect.end();
+  });
+}
+
+function proxyAuthorization({ username, password }: URL): Record<string, string> {
+  if (username === '' && password === '') return {};
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { 'proxy-authorization': `Basic ${Buffer.from(pair).toString('base64')}` };
+}
+
+function proxyError(proxy: URL, why: string, status?: number, cause?: unknown): TartletError {
+  const shown = redactUrl(proxy).replace(/\/$/, '');
+  return new TartletError('NET_PROXY', `the proxy ${shown} opened no connection: ${why}`, {
+    subject: shown,
+    retryable: status === undefined || status >= 500,
+    next:
+      status === 407
+        ? 'put user and password of the proxy into HTTPS_PROXY'
+        : 'check HTTPS_PROXY, or name the registry in NO_PROXY',
+    ...(status === undefined ? {} : { status }),
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
