@@ -1,0 +1,324 @@
+/**
+ * Proves that every gate works: plants one fault at a time in a copy of the tree, runs the gate that must catch it, and
+ * asks two things of it: a non-zero exit, and the name of the file in what it says. First, the copy without a fault must pass.
+ * A gate that stays green with a fault in front of it is worth nothing, however often it is run.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+const root = path.resolve(import.meta.dirname, '..');
+
+/** npm script of each gate; the tests are a gate too, run here on the planted file alone. */
+const GATES = {
+  lint: ['lint'],
+  format: ['format:check'],
+  types: ['types'],
+  floors: ['floors'],
+  unused: ['unused'],
+  tests: ['test', '--', 'test/planted.test.ts'],
+};
+
+/** The whole suite runs elsewhere: here the gate is asked about one file. */
+const PASSING_TEST = {
+  'test/planted.test.ts': "import { expect, test } from 'vitest';\n\ntest('one', () => {\n  expect(1).toBe(1);\n});\n",
+};
+
+/** A file that is needed, with one export that is not. */
+const PARTLY_USED = {
+  'src/names/planted.ts': 'export const used = 1;\nexport const unused = 2;\n',
+  'src/names/digest.ts': (text) => `import { used } from './planted.ts';\n${text}\nvoid used;\n`,
+};
+
+/**
+ * What to plant and who must catch it. `files` are added to the tree (a function changes the file that is there), `names` is the
+ * file that must appear in the report, and `rule` what must appear beside it, so that a fault is not caught by accident.
+ */
+const FAULTS = [
+  {
+    gate: 'lint',
+    fault: 'a floating promise',
+    files: { 'src/oci/planted.ts': 'const work = async (): Promise<number> => 1;\nwork();\n' },
+    rule: 'no-floating-promises',
+  },
+  {
+    gate: 'lint',
+    fault: 'a floating promise in a script',
+    files: { 'scripts/planted.mjs': 'const work = async () => 1;\nwork();\n' },
+    rule: 'no-floating-promises',
+  },
+  {
+    gate: 'lint',
+    fault: 'an explicit any',
+    files: { 'src/oci/planted.ts': 'export const same = (value: any): unknown => value;\n' },
+    rule: 'no-explicit-any',
+  },
+  {
+    gate: 'lint',
+    fault: 'an any that leaks out of JSON.parse',
+    files: { 'src/oci/planted.ts': "export const size: number = JSON.parse('{}').size;\n" },
+    rule: 'no-unsafe',
+  },
+  {
+    gate: 'lint',
+    fault: 'a switch that forgets a case',
+    files: {
+      'src/oci/planted.ts':
+        "export function size(kind: 'flat' | 'stacked'): number {\n  switch (kind) {\n    case 'flat':\n      return 1;\n  }\n  return 0;\n}\n",
+    },
+    rule: 'switch-exhaustiveness-check',
+  },
+  {
+    gate: 'lint',
+    fault: 'a library that reads the environment',
+    files: { 'src/home/planted.ts': "export const home = process.env['TART_HOME'];\n" },
+    rule: 'no-restricted-properties',
+  },
+  {
+    gate: 'lint',
+    fault: 'a library that prints',
+    files: { 'src/home/planted.ts': "console.log('found a cache');\n" },
+    rule: 'no-console',
+  },
+  {
+    gate: 'lint',
+    fault: 'a test that keeps the others from running',
+    files: {
+      'test/planted.test.ts':
+        "import { expect, test } from 'vitest';\n\ntest.only('one', () => {\n  expect(1).toBe(1);\n});\n",
+    },
+    rule: 'no-focused-tests',
+  },
+  ...['src/oci/deep/nested/planted.ts', 'test/oci/deep/planted.ts', 'scripts/planted.mjs', 'planted.config.ts'].map(
+    (file) => ({ gate: 'format', fault: `bad formatting, ${path.dirname(file)}`, files: { [file]: 'const  a = "b"' } }),
+  ),
+  {
+    gate: 'types',
+    fault: 'a type error',
+    files: { 'src/oci/planted.ts': "export const size: number = 'big';\n" },
+    rule: 'TS2322',
+  },
+  {
+    gate: 'types',
+    fault: 'a type error in a test',
+    files: { 'test/oci/planted.ts': "export const size: number = 'big';\n" },
+    rule: 'TS2322',
+  },
+  {
+    gate: 'types',
+    fault: 'an index that may be out of range',
+    files: { 'src/oci/planted.ts': 'export const first = (list: readonly number[]): number => list[0];\n' },
+    rule: 'TS2322',
+  },
+  {
+    gate: 'types',
+    fault: 'syntax that Node cannot erase',
+    files: { 'src/oci/planted.ts': 'export enum Kind {\n  Flat,\n}\n' },
+    rule: 'TS1294',
+  },
+  ...[
+    ['an import from a lower floor', "export { below } from '../transfer/planted-below.ts';\n"],
+    ['a type from a lower floor', "export type { Below } from '../transfer/planted-below.ts';\n"],
+    ['a late import from a lower floor', "export const below = () => import('../transfer/planted-below.ts');\n"],
+  ].map(([fault, text]) => ({
+    gate: 'floors',
+    fault,
+    files: {
+      'src/oci/planted.ts': text,
+      'src/transfer/planted-below.ts': 'export const below = 1;\nexport type Below = typeof below;\n',
+    },
+    names: 'src/oci/planted.ts',
+    rule: 'floor-oci',
+  })),
+  {
+    gate: 'floors',
+    fault: 'a home that knows a registry',
+    files: {
+      'src/home/planted.ts': "export { client } from '../registry/planted-client.ts';\n",
+      'src/registry/planted-client.ts': 'export const client = 1;\n',
+    },
+    names: 'src/home/planted.ts',
+    rule: 'charter-home',
+  },
+  ...[
+    ["import { request } from 'node:https';\n\nexport const get = request;\n", 'node:https'],
+    ["export { request } from 'undici';\n", 'undici'],
+  ].map(([text, what]) => ({
+    gate: 'floors',
+    fault: `the network (${what}) in src/home`,
+    files: { 'src/home/planted.ts': text },
+    rule: 'no-network-here',
+  })),
+  {
+    gate: 'floors',
+    fault: 'files in src/names',
+    files: { 'src/names/planted.ts': "export { readFile } from 'node:fs/promises';\n" },
+    rule: 'no-files-here',
+  },
+  {
+    gate: 'floors',
+    fault: 'the terminal in the library',
+    files: { 'src/transfer/planted.ts': "export { Command } from 'commander';\n" },
+    rule: 'library-is-silent',
+  },
+  {
+    gate: 'floors',
+    fault: 'a development package in the product',
+    files: { 'src/transfer/planted.ts': "export { default } from 'fast-check';\n" },
+    rule: 'only-declared-packages',
+  },
+  {
+    gate: 'floors',
+    fault: 'a circle of imports',
+    files: {
+      'src/oci/planted.ts': "export { b } from './planted-b.ts';\nexport const a = 1;\n",
+      'src/oci/planted-b.ts': "import { a } from './planted.ts';\n\nexport const b = a;\n",
+    },
+    names: 'src/oci/planted.ts',
+    rule: 'no-cycles',
+  },
+  {
+    gate: 'unused',
+    fault: 'an export nobody imports',
+    files: PARTLY_USED,
+    rule: 'Unused exports',
+  },
+  {
+    gate: 'unused',
+    fault: 'an export that only a test imports',
+    files: {
+      ...PARTLY_USED,
+      'test/planted.test.ts':
+        "import { expect, test } from 'vitest';\nimport { unused } from '../src/names/planted.ts';\n\ntest('one', () => {\n  expect(unused).toBe(2);\n});\n",
+    },
+    rule: 'Unused exports',
+  },
+  {
+    gate: 'unused',
+    fault: 'a file nobody imports',
+    files: { 'src/names/planted.ts': 'export const planted = 1;\n' },
+  },
+  {
+    gate: 'unused',
+    fault: 'a dependency nobody imports',
+    files: {
+      'package.json': (text) => text.replace('"dependencies": {', '"dependencies": {\n    "planted": "1.0.0",'),
+    },
+    rule: 'planted',
+  },
+  {
+    gate: 'tests',
+    fault: 'a test that fails',
+    files: {
+      'test/planted.test.ts':
+        "import { expect, test } from 'vitest';\n\ntest('one', () => {\n  expect(1).toBe(2);\n});\n",
+    },
+    rule: '1 failed',
+  },
+  {
+    gate: 'tests',
+    fault: 'a promise that nobody handles while a test runs',
+    files: {
+      'test/planted.test.ts':
+        "import { expect, test } from 'vitest';\n\ntest('one', () => {\n  void Promise.reject(new Error('lost'));\n  expect(1).toBe(1);\n});\n",
+    },
+    rule: 'Unhandled Rejection',
+  },
+];
+
+// Resolved: where the temporary folder is a link (macOS), tools would report paths that do not begin with it.
+const copy = mkdtempSync(path.join(realpathSync(tmpdir()), 'tartlet-planted-'));
+let wrong = 0;
+try {
+  copyTree();
+  for (const gate of Object.keys(GATES)) {
+    const before = plant(gate === 'tests' ? PASSING_TEST : {});
+    const { status, output } = run(gate);
+    restore(before);
+    report(status === 0, `${gate} passes without a fault`, output);
+    // A gate that fails anyway proves nothing about the faults.
+    if (status === 0) for (const fault of FAULTS.filter((one) => one.gate === gate)) check(fault);
+  }
+} finally {
+  rmSync(copy, { recursive: true, force: true });
+}
+console.log(wrong === 0 ? 'Every planted fault was caught.' : `${wrong} of the proofs failed.`);
+process.exitCode = wrong === 0 ? 0 : 1;
+
+function copyTree() {
+  const list = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  for (const file of list.split('\0')) {
+    const from = path.join(root, file);
+    if (file === '' || !existsSync(from)) continue;
+    mkdirSync(path.dirname(path.join(copy, file)), { recursive: true });
+    copyFileSync(from, path.join(copy, file));
+  }
+  symlinkSync(path.join(root, 'node_modules'), path.join(copy, 'node_modules'), 'dir');
+}
+
+function run(gate) {
+  const environment = { ...process.env, NO_COLOR: '1', TARTLET_SKIP_BUILD: '1' };
+  delete environment.FORCE_COLOR;
+  const result = spawnSync('npm', ['run', '--silent', ...GATES[gate]], {
+    cwd: copy,
+    env: environment,
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+    timeout: 120_000,
+    killSignal: 'SIGKILL',
+  });
+  if (result.error !== undefined) throw result.error;
+  return { status: result.status, output: `${result.stdout}${result.stderr}` };
+}
+
+function check({ gate, fault, files, names = Object.keys(files)[0], rule = '' }) {
+  const before = plant(files);
+  try {
+    const { status, output } = run(gate);
+    const caught = status !== 0 && output.includes(names) && output.includes(rule);
+    report(caught, `${gate} catches ${fault} and names ${names}`, `exit ${status}\n${output}`);
+  } finally {
+    restore(before);
+  }
+}
+
+/** Writes the fault; returns what was there before (undefined: nothing). */
+function plant(files) {
+  return Object.entries(files).map(([file, content]) => {
+    const target = path.join(copy, file);
+    const old = existsSync(target) ? readFileSync(target, 'utf8') : undefined;
+    const text = typeof content === 'function' ? content(old) : content;
+    if (text === old) throw new Error(`nothing was planted in ${file}`);
+    mkdirSync(path.dirname(target), { recursive: true });
+    writeFileSync(target, text);
+    return [file, old];
+  });
+}
+
+function restore(before) {
+  for (const [file, text] of before) {
+    if (text === undefined) rmSync(path.join(copy, file));
+    else writeFileSync(path.join(copy, file), text);
+  }
+}
+
+function report(good, sentence, output) {
+  console.log(`${good ? 'ok  ' : 'FAIL'} ${sentence}`);
+  if (good) return;
+  wrong += 1;
+  console.log(output.split('\n').slice(-60).join('\n'));
+}
