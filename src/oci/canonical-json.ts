@@ -13,21 +13,26 @@ export type JsonValue =
  * absent optionals left out, empty maps kept. Byte-equal to what Tart writes for the same values.
  */
 export function canonicalJson(value: JsonValue): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(sorted(value)).replaceAll('/', '\\/'));
+  return new TextEncoder().encode(written(value).replaceAll('/', '\\/'));
 }
 
-function sorted(value: JsonValue): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if (isList(value)) return value.map(sorted);
-  const entries = value instanceof Map ? [...value.entries()] : Object.entries(value);
-  // A null prototype: a label named `__proto__` is a key like any other (reliability C16).
-  const result = Object.create(null) as Record<string, unknown>;
-  for (const [key, item] of entries.toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))) {
-    if (item !== undefined) result[key] = sorted(item as JsonValue);
-  }
-  return result;
+/**
+ * Objects are put together by hand: a JavaScript object moves keys like `10` and `9` to its front, in numeric order,
+ * so `JSON.stringify` cannot keep the order of user labels. A label named `__proto__` is a key like any other (reliability C16).
+ */
+function written(value: JsonValue): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (isList(value)) return `[${value.map(written).join(',')}]`;
+  const members = (isMap(value) ? [...value] : Object.entries(value))
+    .toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+    .flatMap(([key, item]) => (item === undefined ? [] : `${JSON.stringify(key)}:${written(item)}`));
+  return `{${members.join(',')}}`;
 }
 
 function isList(value: object): value is readonly JsonValue[] {
   return Array.isArray(value);
+}
+
+function isMap(value: object): value is ReadonlyMap<string, JsonValue> {
+  return value instanceof Map;
 }

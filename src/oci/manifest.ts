@@ -1,13 +1,16 @@
 import { createHash } from 'node:crypto';
 import { TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
-import { type Descriptor, invalid, parseAnnotations, parseDescriptor } from './descriptor.ts';
+import { type Descriptor, invalid, parseAnnotations, parseDescriptor, refuseOtherSpelling } from './descriptor.ts';
 import { isJsonObject, parseJsonDocument } from './json-document.ts';
-import { bareMediaType, isImageManifestType, isIndexType } from './media-type.ts';
+import { bareMediaType, isImageManifestType, isIndexType, MediaType } from './media-type.ts';
+import { shown } from './shown.ts';
 
 /** The most that is read as a manifest; registries refuse more than 4 MiB anyway (reliability §0.2). */
 export const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 const MAX_LAYERS = 10_000;
+/** Entries of an index that a message names. */
+const MAX_LISTED = 8;
 
 interface Document {
   /** Exactly as received or sent: its hash is the identity, so it is never re-encoded. */
@@ -50,29 +53,38 @@ export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest
   }
   const value = parseJsonDocument(bytes, 'manifest');
   if (!isJsonObject(value)) throw invalid('the document', 'is not an object');
+  refuseOtherSpelling(value, 'the document');
   if (value['schemaVersion'] !== 2) {
     throw new TartletError('MEDIA_UNSUPPORTED', 'the manifest is not of schema version 2', {
-      found: String(value['schemaVersion']).slice(0, 20),
+      // Not `String()`: an object from a document may bring a `toString` that is no function.
+      found: shown(JSON.stringify(value['schemaVersion'] ?? null), 20),
       next: 'push the image again with a current tool',
     });
   }
   const kind = kindOf(value);
   const mediaType = agreedMediaType(value['mediaType'], contentType, kind);
   const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
-  const annotations = parseAnnotations(value['annotations'], 'the manifest');
+  const annotations = parseAnnotations(value['annotations'], 'annotations');
   const document: Document = { bytes, digest, mediaType, annotations };
   return kind === 'image' ? { ...document, ...parseImage(value) } : { ...document, ...parseIndex(value) };
 }
 
-/** Turns parsed pieces back into text would lose the bytes: whoever needs an {@link ImageManifest} and got an index hears why. */
+/**
+ * For whoever needs one image: the manifest itself, or an error that lists what the index offers (reliability Q19).
+ * Tart neither makes nor understands an index, so we do not guess which entry is meant.
+ *
+ * @throws TartletError `MEDIA_UNSUPPORTED`
+ */
 export function requireImage(manifest: Manifest, name: string): ImageManifest {
   if (manifest.kind === 'image') return manifest;
+  const { length } = manifest.manifests;
   const platforms = manifest.manifests
-    .map((entry) => entry.platform ?? entry.digest.toString().slice(0, 19))
-    .slice(0, 8);
+    .slice(0, MAX_LISTED)
+    .map((entry) => shown(entry.platform ?? entry.digest.toString().slice(0, 19), 40));
+  if (length > MAX_LISTED) platforms.push(`${length - MAX_LISTED} more`);
   throw new TartletError(
     'MEDIA_UNSUPPORTED',
-    `${name} is an image index with ${manifest.manifests.length} entries (${platforms.join(', ')}), not a VM image`,
+    `${name} is an image index, not a VM image; it offers ${length === 0 ? 'nothing' : platforms.join(', ')}`,
     { subject: name, next: 'name one of its manifests by digest, if one of them is a VM image' },
   );
 }
@@ -85,58 +97,76 @@ function kindOf(value: Readonly<Record<string, unknown>>): 'image' | 'index' {
   return hasLayers ? 'image' : 'index';
 }
 
+/** Both witnesses must fit the content; a type that is no manifest type at all says nothing in a header (reliability C19, Q18). */
 function agreedMediaType(field: unknown, header: string | undefined, kind: 'image' | 'index'): string {
-  if (field !== undefined && typeof field !== 'string') throw invalid('mediaType', 'is not a string');
-  const claimed = header === undefined ? undefined : bareMediaType(header);
   const fits = kind === 'image' ? isImageManifestType : isIndexType;
-  // OCI allows the field to be absent; Tart itself always writes it.
-  if (field !== undefined) {
-    if (!fits(field)) throw invalid('mediaType', `says "${field.slice(0, 80)}", the content is an ${kind}`);
-    // A header that names another manifest type is a contradiction; `text/plain` and the like are only sloppy servers (Q18).
-    if (claimed !== undefined && claimed !== field && (isImageManifestType(claimed) || isIndexType(claimed))) {
-      throw invalid('mediaType', `says "${field}", the registry says "${claimed}"`);
-    }
-    return field;
+  const bare = header === undefined ? '' : bareMediaType(header);
+  // `text/plain` and the like are only sloppy servers.
+  const claimed = isImageManifestType(bare) || isIndexType(bare) ? bare : undefined;
+  if (field === undefined) {
+    // OCI allows the field to be absent; Tart itself always writes it.
+    if (claimed === undefined) return kind === 'image' ? MediaType.ociManifest : MediaType.ociIndex;
+    if (!fits(claimed)) throw invalid('the document', `is an ${kind}, the registry says "${claimed}"`);
+    return claimed;
   }
-  if (claimed !== undefined && fits(claimed)) return claimed;
-  if (claimed !== undefined && (isImageManifestType(claimed) || isIndexType(claimed))) {
-    throw invalid('the content', `is an ${kind}, the registry says "${claimed}"`);
+  if (typeof field !== 'string') throw invalid('mediaType', 'is not a string');
+  if (!isImageManifestType(field) && !isIndexType(field)) {
+    throw new TartletError('MEDIA_UNSUPPORTED', `the manifest is of unknown type "${shown(field)}"`, {
+      subject: 'mediaType',
+    });
   }
-  return kind === 'image' ? 'application/vnd.oci.image.manifest.v1+json' : 'application/vnd.oci.image.index.v1+json';
+  if (!fits(field)) throw invalid('mediaType', `says "${field}", the content is an ${kind}`);
+  if (claimed !== undefined && claimed !== field) {
+    throw invalid('mediaType', `says "${field}", the registry says "${claimed}"`);
+  }
+  return field;
 }
 
 function parseImage(
   value: Readonly<Record<string, unknown>>,
 ): Pick<ImageManifest, 'kind' | 'config' | 'layers' | 'artifactType'> {
-  const layers = value['layers'];
-  if (!Array.isArray(layers)) throw invalid('layers', 'is not a list');
-  if (layers.length > MAX_LAYERS) {
-    throw new TartletError(
-      'MANIFEST_TOO_LARGE',
-      `the manifest has ${layers.length} layers, the limit is ${MAX_LAYERS}`,
-    );
-  }
   const artifactType = value['artifactType'];
+  const config = parseDescriptor(value['config'], 'config');
+  const layers = parseEntries(value['layers'], 'layers');
+  refuseTwoSizes([config, ...layers]);
   return {
     kind: 'image',
-    config: parseDescriptor(value['config'], 'config'),
-    layers: layers.map((layer: unknown, index) => parseDescriptor(layer, `layers[${index}]`)),
+    config,
+    layers,
     artifactType: typeof artifactType === 'string' ? artifactType : undefined,
   };
 }
 
 function parseIndex(value: Readonly<Record<string, unknown>>): Pick<IndexManifest, 'kind' | 'manifests'> {
-  const manifests = value['manifests'];
-  if (!Array.isArray(manifests)) throw invalid('manifests', 'is not a list');
-  if (manifests.length > MAX_LAYERS)
-    throw new TartletError('MANIFEST_TOO_LARGE', `the index has ${manifests.length} entries`);
+  const list: unknown = value['manifests'];
+  const platforms = Array.isArray(list) ? list.map(platformText) : [];
   return {
     kind: 'index',
-    manifests: manifests.map((entry: unknown, index) => ({
-      ...parseDescriptor(entry, `manifests[${index}]`),
-      platform: platformText(entry),
-    })),
+    manifests: parseEntries(list, 'manifests').map((entry, index) => ({ ...entry, platform: platforms[index] })),
   };
+}
+
+function parseEntries(value: unknown, where: 'layers' | 'manifests'): Descriptor[] {
+  if (!Array.isArray(value)) throw invalid(where, value === undefined ? 'is missing' : 'is not a list');
+  if (value.length > MAX_LAYERS) {
+    throw new TartletError(
+      'MANIFEST_TOO_LARGE',
+      `the manifest has ${value.length} ${where}, the limit is ${MAX_LAYERS}`,
+      { subject: where },
+    );
+  }
+  return value.map((entry: unknown, index) => parseDescriptor(entry, `${where}[${index}]`));
+}
+
+/** One digest names one blob, and that has one length: who says otherwise lies in one of the two places (reliability C12, C21). */
+function refuseTwoSizes(descriptors: readonly Descriptor[]): void {
+  const sizes = new Map<string, number>();
+  for (const { digest, size } of descriptors) {
+    const blob = digest.toString();
+    const earlier = sizes.get(blob) ?? size;
+    if (earlier !== size) throw invalid(`the blob ${blob}`, `is named with two sizes, ${earlier} and ${size}`);
+    sizes.set(blob, size);
+  }
 }
 
 function platformText(entry: unknown): string | undefined {

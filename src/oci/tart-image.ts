@@ -1,44 +1,23 @@
 import { TartletError } from '../errors.ts';
-import { Digest } from '../names/digest.ts';
 import { Annotation, parseAnnotationNumber } from './annotation.ts';
 import { type Descriptor, invalid } from './descriptor.ts';
-import type { ImageManifest } from './manifest.ts';
+import { type DiskChunk, type DiskFile, parseBaseDisk, parseOverlays, requireFileDigest } from './disk-file.ts';
+import { type ImageManifest, MAX_MANIFEST_BYTES } from './manifest.ts';
 import { MediaType } from './media-type.ts';
+import { shown } from './shown.ts';
 
-/** The largest disk we believe in: 16 TiB. */
-const MAX_DISK_BYTES = 16 * 1024 ** 4;
-/**
- * LZ4 cannot expand by more than 255:1, plus a block header. An annotation beyond it is a lie, found before a byte is fetched.
- * Tighter than a fixed cap per chunk and never wrong: Tart 2.0–2.10 cut chunks by their *encoded* size, so an honest chunk of
- * zeros can decode to many gigabytes (tart-formats §4.6).
- */
-const MAX_EXPANSION = 256;
+export type { DiskChunk, DiskFile } from './disk-file.ts';
 
-/** A piece of a disk that decodes on its own: one blob, one place. */
-export interface DiskChunk {
-  /** Position among the chunks of its file, from 0. */
-  readonly index: number;
-  readonly descriptor: Descriptor;
-  /** Where its bytes belong in the decoded file. */
-  readonly offset: number;
-  /** Bytes after decoding, at least 1. */
-  readonly size: number;
-  /** Digest of the decoded bytes. */
-  readonly contentDigest: Digest;
-}
-
-/** One file that is rebuilt from chunks: the base disk, or an overlay on it. */
-export interface DiskFile {
-  readonly chunks: readonly DiskChunk[];
-  /** Bytes of the whole file. */
-  readonly size: number;
-  /** Digest of the whole file; always known for stacked images. */
-  readonly fileDigest: Digest | undefined;
-}
+const TART_LAYERS = new Set<string>([
+  MediaType.tartConfig,
+  MediaType.tartDisk,
+  MediaType.tartOverlay,
+  MediaType.tartNvram,
+]);
 
 interface Parts {
   readonly manifest: ImageManifest;
-  /** The VM's `config.json`. */
+  /** The VM's `config.json`, at most 16 MiB. */
   readonly config: Descriptor;
   readonly nvram: Descriptor;
   readonly base: DiskFile;
@@ -51,7 +30,9 @@ export type TartImage =
   | (Parts & { readonly layout: 'flat' })
   | (Parts & {
       readonly layout: 'stacked';
+      /** Bottom to top. */
       readonly overlays: readonly DiskFile[];
+      /** Bytes per block of the guest's disk. */
       readonly blockSize: number | undefined;
     });
 
@@ -59,24 +40,38 @@ export type TartImage =
  * Understands an image manifest as a Tart image, before anything of it is fetched. The order of config and NVRAM is not
  * insisted on (Tart up to 2.35.0 ignored it); everything that decides what ends up on a disk is.
  *
- * @throws TartletError `MEDIA_UNSUPPORTED` for an image of another kind, `MANIFEST_INVALID` for a broken one.
+ * @param name what the user calls the image, for the message.
+ * @throws TartletError `MEDIA_UNSUPPORTED` for an image of another kind, `MANIFEST_INVALID` for a broken one,
+ *   `MANIFEST_TOO_LARGE` when the VM config cannot be one.
  */
 export function parseTartImage(manifest: ImageManifest, name: string): TartImage {
   refuseOtherKinds(manifest, name);
   const config = onlyLayer(manifest, MediaType.tartConfig, 'VM config');
   const nvram = onlyLayer(manifest, MediaType.tartNvram, 'NVRAM');
-  const files = manifest.layers.filter((layer) => layer !== config && layer !== nvram);
-  const baseEnd = files.findIndex((layer) => layer.mediaType !== MediaType.tartDisk);
-  const base = parseFile(files.slice(0, baseEnd < 0 ? files.length : baseEnd), 'disk');
-  const parts: Parts = { manifest, config, nvram, base, uploadTime: manifest.annotations.get(Annotation.uploadTime) };
-  if (baseEnd < 0) {
-    checkDiskSize(manifest, base.size);
-    return { ...parts, layout: 'flat' };
+  if (config.size > MAX_MANIFEST_BYTES) {
+    throw new TartletError(
+      'MANIFEST_TOO_LARGE',
+      `the VM config of ${name} has ${config.size} bytes, the limit is ${MAX_MANIFEST_BYTES}`,
+      { subject: name },
+    );
   }
-  if (base.fileDigest === undefined)
-    throw invalid('the base disk', 'of a stacked image has no digest of the whole file');
-  const blockSize = parseAnnotationNumber(manifest.annotations.get(Annotation.blockSize));
-  return { ...parts, layout: 'stacked', overlays: parseOverlays(files.slice(baseEnd)), blockSize };
+  const files = manifest.layers.filter((layer) => layer !== config && layer !== nvram);
+  const firstOverlay = files.findIndex((layer) => layer.mediaType !== MediaType.tartDisk);
+  const base = parseBaseDisk(files.slice(0, firstOverlay < 0 ? files.length : firstOverlay));
+  const parts: Parts = { manifest, config, nvram, base, uploadTime: manifest.annotations.get(Annotation.uploadTime) };
+  const blockSize = checkDiskSize(manifest, firstOverlay < 0 ? base.size : undefined);
+  const image: TartImage =
+    firstOverlay < 0
+      ? { ...parts, layout: 'flat' }
+      : {
+          ...parts,
+          layout: 'stacked',
+          base: requireFileDigest(base, 'the base disk of a stacked image'),
+          overlays: parseOverlays(files.slice(firstOverlay)),
+          blockSize,
+        };
+  refuseTwoContents(image);
+  return image;
 }
 
 /** Every chunk of every file, base first: what a pull fetches. */
@@ -84,7 +79,10 @@ export function allChunks(image: TartImage): readonly DiskChunk[] {
   return image.layout === 'flat' ? image.base.chunks : [image.base, ...image.overlays].flatMap((file) => file.chunks);
 }
 
-/** Bytes that cross the network for a whole image, each blob counted once although its digest may repeat. */
+/**
+ * Bytes that cross the network for a whole image: VM config, NVRAM and chunks, each blob counted once although its digest may
+ * repeat. The stub config is not part of a pull.
+ */
 export function transferBytes(image: TartImage): number {
   const blobs = new Map<string, number>();
   for (const descriptor of [image.config, image.nvram, ...allChunks(image).map((chunk) => chunk.descriptor)]) {
@@ -94,30 +92,28 @@ export function transferBytes(image: TartImage): number {
 }
 
 function refuseOtherKinds(manifest: ImageManifest, name: string): void {
-  const types = new Set(manifest.layers.map((layer) => layer.mediaType));
-  if (types.has(MediaType.vetuConfig)) {
-    throw unsupported(name, 'is a Vetu image', 'use vetu for it');
-  }
-  if (types.has(MediaType.tartLegacyDisk)) {
+  const types = manifest.layers.map((layer) => layer.mediaType);
+  if (types.includes(MediaType.vetuConfig)) throw unsupported(name, 'is a Vetu image', 'use vetu for it');
+  if (types.includes(MediaType.tartLegacyDisk)) {
     throw unsupported(name, 'has a disk in the format of Tart before 2.0', 'pull it with Tart 2.31 and push it again');
   }
-  if (types.has(MediaType.tartConfig) || types.has(MediaType.tartDisk)) {
-    const known = new Set<string>([
-      MediaType.tartConfig,
-      MediaType.tartDisk,
-      MediaType.tartOverlay,
-      MediaType.tartNvram,
-    ]);
-    const foreign = [...types].find((type) => !known.has(type));
+  const foreign = types.findIndex((type) => !TART_LAYERS.has(type));
+  if (types.some((type) => TART_LAYERS.has(type))) {
+    if (foreign < 0) return;
     // Skipping it could build a disk that lacks a part (reliability C18).
-    if (foreign !== undefined)
-      throw unsupported(name, `has a layer of unknown type "${foreign.slice(0, 80)}"`, 'a newer Tartlet may know it');
-    return;
+    throw unsupported(
+      name,
+      `has a layer of unknown type "${shown(types[foreign] ?? '')}" (layers[${foreign}])`,
+      'a newer Tartlet may know it',
+    );
   }
-  const first = [...types][0] ?? manifest.config.mediaType;
+  const found =
+    types[0] === undefined
+      ? `no layers and a config of type "${shown(manifest.config.mediaType)}"`
+      : `${types.length} ${types.length === 1 ? 'layer' : 'layers'}, the first of type "${shown(types[0])}"`;
   throw unsupported(
     name,
-    `is not a VM image: it has ${manifest.layers.length} layers of type "${first.slice(0, 80)}"`,
+    `is not a VM image: it has ${found}`,
     'check the name: this looks like a container image or another artifact',
   );
 }
@@ -128,71 +124,51 @@ function unsupported(name: string, why: string, next: string): TartletError {
 
 function onlyLayer(manifest: ImageManifest, mediaType: string, what: string): Descriptor {
   const [layer, ...more] = manifest.layers.filter((each) => each.mediaType === mediaType);
-  if (layer === undefined || more.length > 0)
-    throw invalid('layers', `have ${more.length + (layer ? 1 : 0)} of the ${what}, not one`);
+  if (layer === undefined) throw invalid('layers', `have no ${what}`);
+  if (more.length > 0) throw invalid('layers', `have the ${what} ${more.length + 1} times`);
   return layer;
 }
 
-function parseFile(layers: readonly Descriptor[], what: string): DiskFile {
-  if (layers.length === 0) throw invalid('layers', `have no chunk of the ${what}`);
-  const chunks: DiskChunk[] = [];
-  let offset = 0;
-  for (const [index, descriptor] of layers.entries()) {
-    const chunk = parseChunk(descriptor, index, offset, `${what} chunk ${index}`);
-    chunks.push(chunk);
-    offset += chunk.size;
-    if (offset > MAX_DISK_BYTES) throw invalid(`the ${what}`, 'is larger than 16 TiB');
+/**
+ * Checks the manifest's own numbers (reliability C10, C11) and returns the block size. Without one, the disk size of a flat image
+ * is the size of its file. With one, the manifest is of a stacked image, or of the base that a stacked clone was made from: the
+ * disk size is then what the guest sees, in whole blocks, and says nothing about files (tart-formats §4.2, §4.8).
+ *
+ * @param flatSize bytes of the chunks together, for a flat image.
+ */
+function checkDiskSize(manifest: ImageManifest, flatSize: number | undefined): number | undefined {
+  const diskSize = annotationNumber(manifest, Annotation.diskSize);
+  const blockSize = annotationNumber(manifest, Annotation.blockSize);
+  if (diskSize === undefined) return blockSize;
+  const where = `annotations["${Annotation.diskSize}"]`;
+  if (blockSize !== undefined && diskSize % blockSize !== 0) {
+    throw invalid(where, `says ${diskSize} bytes, which are not whole blocks of ${blockSize}`);
   }
-  return { chunks, size: offset, fileDigest: optionalDigest(layers[0], Annotation.fileDigest, what) };
-}
-
-function parseChunk(descriptor: Descriptor, index: number, offset: number, where: string): DiskChunk {
-  const size = parseAnnotationNumber(descriptor.annotations.get(Annotation.uncompressedSize));
-  if (size === undefined || size === 0) throw invalid(where, `has no usable annotation ${Annotation.uncompressedSize}`);
-  if (size > descriptor.size * MAX_EXPANSION)
-    throw invalid(where, `claims to decode ${descriptor.size} bytes to ${size}, which LZ4 cannot`);
-  const contentDigest = optionalDigest(descriptor, Annotation.contentDigest, where);
-  if (contentDigest === undefined) throw invalid(where, `has no annotation ${Annotation.contentDigest}`);
-  return { index, descriptor, offset, size, contentDigest };
-}
-
-function optionalDigest(descriptor: Descriptor | undefined, key: string, where: string): Digest | undefined {
-  const text = descriptor?.annotations.get(key);
-  if (text === undefined) return undefined;
-  try {
-    return Digest.parse(text);
-  } catch (cause) {
-    throw invalid(where, `has a malformed digest in ${key}`, cause);
+  if (blockSize === undefined && flatSize !== undefined && diskSize !== flatSize) {
+    throw invalid(where, `says ${diskSize} bytes, the chunks add up to ${flatSize}`);
   }
+  return blockSize;
 }
 
-/** Overlay groups follow each other; the first chunk of each says how many belong to it. */
-function parseOverlays(layers: readonly Descriptor[]): DiskFile[] {
-  const overlays: DiskFile[] = [];
-  let at = 0;
-  while (at < layers.length) {
-    const where = `overlay ${overlays.length}`;
-    const count = parseAnnotationNumber(layers[at]?.annotations.get(Annotation.chunkCount));
-    const group = layers.slice(at, at + (count ?? 0));
-    if (count === undefined || count === 0 || group.length !== count)
-      throw invalid(where, 'does not say how many chunks it has');
-    if (group.some((layer) => layer.mediaType !== MediaType.tartOverlay))
-      throw invalid(where, 'is mixed with layers of another type');
-    const file = parseFile(group, where);
-    if (file.fileDigest === undefined) throw invalid(where, 'has no digest of the whole file');
-    overlays.push(file);
-    at += count;
+/** Absent is allowed, zero and nonsense are not. */
+function annotationNumber(manifest: ImageManifest, key: string): number | undefined {
+  const text = manifest.annotations.get(key);
+  const value = parseAnnotationNumber(text);
+  if (text !== undefined && (value === undefined || value === 0)) {
+    throw invalid(`annotations["${key}"]`, `is "${shown(text, 40)}", not a usable number`);
   }
-  return overlays;
+  return value;
 }
 
-function checkDiskSize(manifest: ImageManifest, sum: number): void {
-  const text = manifest.annotations.get(Annotation.diskSize);
-  if (text === undefined) return;
-  if (parseAnnotationNumber(text) !== sum) {
-    throw invalid(
-      `annotations["${Annotation.diskSize}"]`,
-      `says "${text.slice(0, 30)}", its chunks add up to ${sum} bytes`,
-    );
+/** Blobs are fetched once and used wherever they occur (reliability C21): nobody may claim that one decodes to two things. */
+function refuseTwoContents(image: TartImage): void {
+  const seen = new Map<string, DiskChunk>();
+  for (const chunk of allChunks(image)) {
+    const blob = chunk.descriptor.digest.toString();
+    const earlier = seen.get(blob) ?? chunk;
+    seen.set(blob, earlier);
+    if (earlier.size !== chunk.size || !earlier.contentDigest.equals(chunk.contentDigest)) {
+      throw invalid(`chunks of the blob ${blob}`, 'claim that it decodes to different contents');
+    }
   }
 }
