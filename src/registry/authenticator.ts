@@ -26,5 +26,5 @@ export interface Authenticator {
    */
   challenged(refusal: Refusal, signal?: AbortSignal): Promise<void>;
   /** As whom we speak, in words for a message: `as "ci" (~/.docker/config.json)` or `anonymously`. Never a secret. */
-  identity(): Promise<string>;
+  identity(repository?: string): Promise<string>;
 }

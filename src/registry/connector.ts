@@ -39,6 +39,8 @@ export function registryConnector(options: ConnectorOptions, build: typeof build
   const { trust, limits, environment, userAgent } = options;
   const timing = {
     timeout: limits.connectMs,
+    // Said aloud, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch it off (reliability S38).
+    rejectUnauthorized: true,
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: limits.connectAddressMs,
     lookup: loopbackFirst(options.lookup ?? systemLookup),

@@ -1,0 +1,75 @@
+import { TartletError } from '../errors.ts';
+import type { Authenticator } from './authenticator.ts';
+import { readComplaint } from './refusal.ts';
+import type { Access, RegistryRequest, RegistryResponse, Transport } from './request.ts';
+
+/** 401s that one request may meet: without a token, with one that expired, with a fresh one. After the third nothing new can be tried (N34). */
+const MAX_ROUNDS = 3;
+
+/**
+ * The only place where an `Authorization` header is made. It goes to `origin`, which the caller has found worthy of it, and nowhere else:
+ * a request to any other place keeps none.
+ */
+export function authorized(request: RegistryRequest, value: string | undefined, origin: string): RegistryRequest {
+  if (value === undefined || request.url.origin !== origin) return request;
+  return { ...request, headers: { ...request.headers, authorization: value } };
+}
+
+/**
+ * Answers the challenges of the registry at `origin`. Requests to other origins (upload addresses) go out bare, and what they or the targets
+ * of redirects say about authorization is left to the caller: it never changes who we are to the registry (reliability S11, S12).
+ * @throws TartletError `AUTH_REQUIRED`, `AUTH_DENIED`, and what {@link Authenticator.challenged} throws.
+ */
+export function withAuthorization(next: Transport, authenticator: Authenticator, origin: string): Transport {
+  return async (request, signal) => {
+    if (request.url.origin !== origin) return next(request, signal);
+    for (let round = 1; ; round += 1) {
+      const sent = await authenticator.authorization(request.access);
+      const response = await next(authorized(request, sent, origin), signal);
+      if (response.foreign) return response;
+      if (response.status === 403) throw await forbidden(response, request.access, authenticator);
+      if (response.status !== 401) return response;
+      const challenges = response.headers.all('www-authenticate');
+      response.body.discard();
+      await authenticator.challenged(
+        { access: request.access, origin, challenges, round, ...(sent === undefined ? {} : { sent }) },
+        signal,
+      );
+      if (round >= MAX_ROUNDS) throw endless(request.access, origin);
+    }
+  };
+}
+
+/** What an access is, in words. */
+export function describeAccess({ repository, action }: Access): string {
+  return repository === undefined ? 'speak to it' : `${action} ${repository}`;
+}
+
+async function forbidden(
+  response: RegistryResponse,
+  access: Access,
+  authenticator: Authenticator,
+): Promise<TartletError> {
+  const [{ line }, identity] = await Promise.all([readComplaint(response), authenticator.identity(access.repository)]);
+  const host = response.url.host;
+  return new TartletError(
+    'AUTH_DENIED',
+    `${host} does not let us ${describeAccess(access)} ${identity}${line === '' ? '' : `: ${line}`}`,
+    {
+      subject: host,
+      status: 403,
+      retryable: false,
+      next: `log in as somebody who may: tartlet login ${host}`,
+    },
+  );
+}
+
+/** The authenticator should have given up before; this bounds one that does not. */
+function endless(access: Access, origin: string): TartletError {
+  const { host } = new URL(origin);
+  return new TartletError('AUTH_DENIED', `${host} refuses every token to ${describeAccess(access)}`, {
+    subject: host,
+    status: 401,
+    retryable: false,
+  });
+}

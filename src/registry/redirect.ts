@@ -1,0 +1,79 @@
+import { TartletError } from '../errors.ts';
+import { limits as defaultLimits, type Limits } from './limits.ts';
+import { redactUrl } from './redact.ts';
+import type { RegistryRequest, RegistryResponse, Transport } from './request.ts';
+
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** Those that keep method and body. */
+const SAME_METHOD = new Set([307, 308]);
+
+/** What another origin may see of a request: never `authorization`, nor any header we do not know (reliability S10). */
+const HARMLESS_HEADERS = new Set(['accept', 'range', 'content-type', 'content-range']);
+
+/**
+ * Follows redirects by hand, so that credentials stay with their origin. GET and HEAD follow all kinds, requests with a body only 307 and
+ * 308, by sending the body again. `Range` is kept; the answer is marked `foreign` once another origin took part.
+ * @throws TartletError `REDIRECT_REFUSED` for more than five, a loop, https to http, or a Location that is no http(s) URL (N46–N49).
+ */
+export function withRedirects(next: Transport, limits: Limits = defaultLimits): Transport {
+  return async (request, signal) => {
+    const seen = new Set([request.url.href]);
+    let current = request;
+    let foreign = false;
+    for (;;) {
+      const response = await next(current, signal);
+      if (!REDIRECTS.has(response.status)) return foreign ? { ...response, foreign } : response;
+      response.body.discard();
+      const target = locationOf(current, response);
+      checkTarget(request.url, target, seen, limits.redirects);
+      checkMethod(current, response.status, target);
+      seen.add(target.href);
+      foreign ||= target.origin !== request.url.origin;
+      current = { ...current, url: target, headers: foreign ? harmless(current.headers) : current.headers };
+    }
+  };
+}
+
+function locationOf(request: RegistryRequest, response: RegistryResponse): URL {
+  const location = response.headers.get('location')?.trim() ?? '';
+  if (location === '' || !URL.canParse(location, request.url.href)) {
+    throw refused(request.url, `it answers ${response.status} without a usable Location`);
+  }
+  const target = new URL(location, request.url);
+  target.hash = '';
+  return target;
+}
+
+function checkTarget(first: URL, target: URL, seen: ReadonlySet<string>, most: number): void {
+  if (target.protocol !== 'https:' && target.protocol !== 'http:') {
+    throw refused(first, `it redirects to a ${target.protocol} address`);
+  }
+  if (target.username !== '' || target.password !== '')
+    throw refused(first, 'it redirects to an address with a user in it');
+  // Whoever speaks plain HTTP to a registry asked for it; nobody else may be brought there (N48, S36).
+  if (target.protocol === 'http:' && first.protocol === 'https:') {
+    throw refused(first, `it redirects from https to ${redactUrl(target)}`);
+  }
+  if (seen.has(target.href)) throw refused(first, `it redirects in a circle, last to ${redactUrl(target)}`);
+  if (seen.size > most) throw refused(first, `more than ${most} redirects, last to ${redactUrl(target)}`);
+}
+
+function checkMethod(request: RegistryRequest, status: number, target: URL): void {
+  if (request.method === 'GET' || request.method === 'HEAD' || SAME_METHOD.has(status)) return;
+  throw refused(
+    request.url,
+    `it answers ${request.method} with ${status} to ${redactUrl(target)}, which would lose the body`,
+  );
+}
+
+function harmless(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => HARMLESS_HEADERS.has(name)));
+}
+
+function refused(from: URL, why: string): TartletError {
+  return new TartletError('REDIRECT_REFUSED', `did not follow ${redactUrl(from)}: ${why}`, {
+    subject: redactUrl(from),
+    retryable: false,
+    next: 'check the address of the registry, and what stands between it and this machine',
+  });
+}

@@ -1,0 +1,110 @@
+import { type ErrorCode, TartletError } from '../errors.ts';
+import { contentCoding, decodedBody, readAtMost } from './document.ts';
+import { limits } from './limits.ts';
+import { hostAndPort } from './network-error.ts';
+import { cleanText, firstUsefulLine } from './redact.ts';
+import type { RegistryResponse } from './request.ts';
+
+/** What an answer means when nobody expected it, by status; anything else is `REG_REJECTED`, and 5xx `REG_UNAVAILABLE`. */
+const CODES: ReadonlyMap<number, ErrorCode> = new Map([
+  [401, 'AUTH_REQUIRED'],
+  [403, 'AUTH_DENIED'],
+  [404, 'NOT_FOUND'],
+  [408, 'REG_UNAVAILABLE'],
+  [429, 'RATE_LIMITED'],
+  [499, 'REG_UNAVAILABLE'],
+]);
+
+/** Statuses whose number says less than a sentence would. */
+const MEANINGS: ReadonlyMap<number, string> = new Map([
+  [413, 'that is more than it takes in one request'],
+  [507, 'it has no space left'],
+]);
+
+export interface RefusalContext {
+  /** What could not be done, as the beginning of a sentence: `cannot read the manifest a/b:latest`. */
+  readonly what: string;
+  readonly subject: string;
+  /** Replaces the code that the status would give. */
+  readonly code?: ErrorCode;
+  readonly next?: string;
+}
+
+/** What a registry said in an error body: the OCI error codes, and one line for people. Both cleaned. */
+export interface Complaint {
+  readonly codes: readonly string[];
+  readonly line: string;
+}
+
+/** The error that an unexpected answer amounts to. Reads and closes its body. Never rejects. */
+export async function refused(response: RegistryResponse, context: RefusalContext): Promise<TartletError> {
+  const { status } = response;
+  const complaint = await readComplaint(response);
+  const said = [MEANINGS.get(status), complaint.line].filter((part) => part !== undefined && part !== '').join(': ');
+  const code = context.code ?? CODES.get(status) ?? (status >= 500 ? 'REG_UNAVAILABLE' : 'REG_REJECTED');
+  const host = hostAndPort(response.url);
+  return new TartletError(code, `${context.what}: ${host} answered ${status}${said === '' ? '' : ` (${said})`}`, {
+    subject: context.subject,
+    status,
+    retryable: code === 'REG_UNAVAILABLE' || code === 'RATE_LIMITED',
+    ...(context.next === undefined ? {} : { next: context.next }),
+  });
+}
+
+/**
+ * Reads an error body: OCI JSON, plain text, HTML or nothing, at most 64 KiB of it (reliability Q21).
+ * Never rejects: the status is what matters, and a body that cannot be read must not hide it.
+ */
+export async function readComplaint(response: RegistryResponse): Promise<Complaint> {
+  try {
+    const coding = contentCoding(response);
+    const body = coding === undefined ? response.body : decodedBody(response, coding);
+    const { bytes } = await readAtMost(body, limits.errorBodyBytes);
+    return understand(new TextDecoder().decode(bytes));
+  } catch {
+    return { codes: [], line: '' };
+  } finally {
+    response.body.destroy();
+  }
+}
+
+function understand(text: string): Complaint {
+  const errors = errorsOf(text);
+  if (errors.length > 0) {
+    const line = errors.map(({ code, message }) => [code, message].filter((part) => part !== '').join(': ')).join('; ');
+    return { codes: errors.map(({ code }) => code).filter((code) => code !== ''), line: cleanText(line) };
+  }
+  if (/^\s*<(?:!doctype|html|head|body)/i.test(text)) {
+    const title = /<title[^>]{0,200}>([^<]{1,200})/i.exec(text)?.[1];
+    return { codes: [], line: `an HTML page${title === undefined ? '' : `: ${firstUsefulLine(title)}`}` };
+  }
+  return { codes: [], line: firstUsefulLine(text) };
+}
+
+/** `{"errors":[{"code","message"}]}` of the distribution spec § error codes; anything else gives none. */
+function errorsOf(text: string): { code: string; message: string }[] {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return [];
+  }
+  const errors = field(parsed, 'errors');
+  const listed: unknown[] = Array.isArray(errors) ? errors : [parsed];
+  return listed
+    .slice(0, 5)
+    .map((error) => ({
+      code: textField(error, 'code'),
+      message: textField(error, 'message') || textField(error, 'details'),
+    }))
+    .filter(({ code, message }) => code !== '' || message !== '');
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+function textField(value: unknown, name: string): string {
+  const text = field(value, name);
+  return typeof text === 'string' ? cleanText(text, 200) : '';
+}
