@@ -1,0 +1,219 @@
+/**
+ * Checks the package as a user gets it: packs it, looks at what is inside, installs the tarball alone in an empty folder and uses
+ * the command, the library and the types from there. Needs `npm run build` first; the registry only for the production dependencies.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import path from 'node:path';
+
+const root = path.resolve(import.meta.dirname, '..');
+const tool = (file) => path.join(root, 'node_modules', file);
+const own = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+
+const work = mkdtempSync(path.join(realpathSync(tmpdir()), 'tartlet-package-'));
+let step = 'starting';
+try {
+  checkLockFile();
+  const { tarball, files } = pack();
+  checkContents(tarball, files);
+  checkWithJudges(tarball);
+  const user = install(tarball);
+  useCommand(user);
+  useLibrary(user);
+  useTypes(user);
+  console.log('The package is fit to publish.');
+} catch (error) {
+  console.error(`FAIL ${step}: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+
+/** A lock file that names a registry ties everybody to it, and an install script runs before anybody has read it. */
+function checkLockFile() {
+  step = 'lock file';
+  const lock = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
+  const packages = Object.entries(lock.packages).filter(([place]) => place !== '');
+  const naming = (key) => packages.filter(([, one]) => one[key] !== undefined).map(([place]) => place);
+  expectNone(naming('resolved'), 'name the registry they came from');
+  expectNone(naming('hasInstallScript'), 'run a script when they are installed');
+  // A package on this disk (a link) has no hash to check; every other one has.
+  const unchecked = packages.filter(([, one]) => one.integrity === undefined && one.link !== true);
+  expectNone(
+    unchecked.map(([place]) => place),
+    'have no integrity hash',
+  );
+  const loose = Object.entries({ ...own.dependencies, ...own.optionalDependencies, ...own.devDependencies });
+  expectNone(
+    loose.filter(([, range]) => !/^(npm:[^@]+@)?\d+\.\d+\.\d+$/.test(range)).map(([name]) => name),
+    'are not pinned to one version',
+  );
+  console.log(`ok   ${packages.length} locked packages: pinned, hashed, without install scripts or registry addresses`);
+}
+
+function pack() {
+  step = 'pack';
+  const output = npm(['pack', '--json', '--ignore-scripts', '--pack-destination', work], root);
+  const [packed] = JSON.parse(output);
+  return { tarball: path.join(work, packed.filename), files: packed.files.map((file) => file.path) };
+}
+
+function checkContents(tarball, files) {
+  step = 'contents of the tarball';
+  const allowed = /^(package\.json|LICENSE|README\.md|bin\/tartlet|docs\/[\w./-]+\.md|dist\/[\w./-]+\.(js|d\.ts))$/;
+  expectNone(
+    files.filter((file) => !allowed.test(file) || /(^|\/)(tests?|__tests__)\/|\.test\.|\.map$/.test(file)),
+    'do not belong into the package',
+  );
+  const needed = [own.bin.tartlet, own.exports['.'].types, own.exports['.'].default, 'dist/bin/main.js', 'LICENSE'];
+  expectNone(
+    needed.map((file) => path.normalize(file)).filter((file) => !files.includes(file)),
+    'are missing',
+  );
+  const inside = path.join(work, 'inside');
+  mkdirSync(inside);
+  execFileSync('tar', ['-xzf', tarball, '-C', inside]);
+  const here = [root, `${homedir()}/`, '.build-'];
+  const telling = files.filter((file) => {
+    const text = readFileSync(path.join(inside, 'package', file), 'utf8');
+    return here.some((place) => text.includes(place));
+  });
+  expectNone(telling, 'contain a path of this machine');
+  const unpacked = files.reduce((sum, file) => sum + statSync(path.join(inside, 'package', file)).size, 0);
+  const kilobytes = (bytes) => `${Math.round(bytes / 1000)} kB`;
+  console.log(
+    `ok   ${path.basename(tarball)}: ${files.length} files, ${kilobytes(statSync(tarball).size)} packed, ${kilobytes(unpacked)} unpacked`,
+  );
+}
+
+function checkWithJudges(tarball) {
+  step = 'publint';
+  node([tool('publint/src/cli.js'), 'run', tarball, '--strict'], root);
+  console.log('ok   publint has nothing to say');
+  step = 'are the types wrong';
+  node([tool('@arethetypeswrong/cli/dist/index.js'), tarball, '--profile', 'esm-only', '--no-color'], root);
+  console.log('ok   the types are right for whoever imports it (attw, esm-only)');
+}
+
+function install(tarball) {
+  step = 'install';
+  const user = path.join(work, 'user');
+  mkdirSync(user);
+  writeFileSync(path.join(user, 'package.json'), '{ "name": "user", "private": true, "type": "module" }\n');
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  npm(['install', ...quiet, '--omit=dev', '--prefix', user, tarball], user);
+  const lock = JSON.parse(readFileSync(path.join(user, 'package-lock.json'), 'utf8'));
+  const places = Object.keys(lock.packages).filter((place) => place !== '');
+  expectNone(
+    places.filter((place) => lock.packages[place].hasInstallScript === true),
+    'run a script when they are installed',
+  );
+  console.log(`ok   installs in an empty folder: ${places.length} packages`);
+  return user;
+}
+
+function useCommand(user) {
+  const command = path.join(user, 'node_modules/.bin/tartlet');
+  // A home of its own: no login data and no images of whoever runs this.
+  const environment = { ...process.env, HOME: user, TART_HOME: path.join(user, 'tart') };
+  step = 'tartlet --version';
+  const version = run(command, ['--version'], user, environment).trim();
+  if (version !== own.version) throw new Error(`it says ${JSON.stringify(version)}, package.json ${own.version}`);
+  step = 'tartlet --help';
+  const help = run(command, ['--help'], user, environment);
+  expectNone(
+    ['pull', 'push', 'list', 'clone', 'serve', 'demo'].filter((name) => !help.includes(name)),
+    'are not in --help',
+  );
+  step = 'tartlet demo';
+  const started = performance.now();
+  run(command, ['demo'], user, environment);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`ok   tartlet --version (${version}), --help and demo (${seconds} s) work from the installed package`);
+}
+
+function useLibrary(user) {
+  step = 'import of the library';
+  const script = `
+    import { RemoteName, TartletError } from 'tartlet';
+    const name = RemoteName.parse('registry.example:8221/macos/base');
+    if (name.toString() !== 'registry.example:8221/macos/base:latest') throw new Error(name.toString());
+    try {
+      RemoteName.parse('https://registry.example/a');
+      throw new Error('a scheme was accepted');
+    } catch (error) {
+      if (!(error instanceof TartletError) || error.code !== 'NAME_MALFORMED') throw error;
+    }
+    const exported = Object.keys(await import('tartlet'));
+    process.stdout.write(String(exported.length));
+  `;
+  writeFileSync(path.join(user, 'use.mjs'), script);
+  const count = node([path.join(user, 'use.mjs')], user);
+  console.log(`ok   the library imports, ${count} names`);
+}
+
+/** Strict and without `skipLibCheck`: every declaration we ship must compile in somebody else's project. */
+function useTypes(user) {
+  step = 'types for a user';
+  writeFileSync(
+    path.join(user, 'use.ts'),
+    `import { RemoteName, TartletError, type ErrorCode } from 'tartlet';
+
+export const port: number | undefined = RemoteName.parse('registry.example:8221/macos/base').registry.port;
+export function codeOf(error: unknown): ErrorCode | undefined {
+  return error instanceof TartletError ? error.code : undefined;
+}
+// @ts-expect-error -- names are made by parsing only
+export const forged = new RemoteName();
+`,
+  );
+  const compilerOptions = {
+    target: 'ES2023',
+    lib: ['ES2023'],
+    module: 'NodeNext',
+    moduleResolution: 'NodeNext',
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    skipLibCheck: false,
+    noEmit: true,
+    types: ['node'],
+    typeRoots: [tool('@types')],
+  };
+  writeFileSync(path.join(user, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }));
+  node([tool('typescript7/bin/tsc'), '-p', user], user);
+  console.log('ok   a strict NodeNext project compiles against the types');
+}
+
+function expectNone(list, what) {
+  if (list.length > 0) throw new Error(`${list.slice(0, 10).join(', ')} ${what}`);
+}
+
+function node(parameters, cwd) {
+  return run(process.execPath, parameters, cwd, process.env);
+}
+
+function npm(parameters, cwd) {
+  return run('npm', parameters, cwd, process.env);
+}
+
+/** Standard output of a program that must end with 0 within five minutes; everything it said is in the error otherwise. */
+function run(program, parameters, cwd, environment) {
+  const env = { ...environment, NO_COLOR: '1' };
+  delete env.FORCE_COLOR;
+  const result = spawnSync(program, parameters, {
+    cwd,
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    maxBuffer: 64 * 1024 * 1024,
+    timeout: 300_000,
+    killSignal: 'SIGKILL',
+  });
+  if (result.error !== undefined) throw result.error;
+  if (result.status !== 0) {
+    throw new Error(`${path.basename(program)} ended with ${result.status}\n${result.stdout}${result.stderr}`);
+  }
+  return result.stdout;
+}
