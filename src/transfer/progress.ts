@@ -1,0 +1,131 @@
+/**
+ * What a pull or a push tells while it runs. Every event names its image by `subject` (the name as the user will see it), so that several
+ * transfers can share one listener. Events are facts, in order per subject; how they look is decided elsewhere.
+ */
+export type TransferEvent = { readonly subject: string } & (
+  | {
+      /** The name was looked up; nothing was moved yet. */
+      readonly kind: 'resolved';
+      readonly digest: string;
+    }
+  | {
+      /** Somebody else must finish first. Any later event of the subject ends it. */
+      readonly kind: 'waiting';
+      readonly reason: string;
+    }
+  | {
+      readonly kind: 'started';
+      readonly direction: 'pull' | 'push';
+      /** Bytes to cross the network, without what is reused; undefined where it shows only underway (a push compresses as it goes). */
+      readonly bytesTotal: number | undefined;
+      /** Bytes of the disk, decoded. */
+      readonly diskBytes: number;
+      /** Chunks of the disk, those to be reused included. */
+      readonly chunks: number;
+    }
+  | {
+      /** Bytes crossed the network just now. Negative: so many have to cross it again. */
+      readonly kind: 'bytes';
+      readonly count: number;
+    }
+  | {
+      /** A chunk is verified where it belongs. `bytes` of the decoded disk. */
+      readonly kind: 'chunk-done';
+      readonly index: number;
+      readonly bytes: number;
+    }
+  | {
+      /** A chunk was there before and needs no transfer. `bytes` of the decoded disk. */
+      readonly kind: 'chunk-reused';
+      readonly index: number;
+      readonly bytes: number;
+    }
+  | {
+      /** Something failed and will be tried again in `waitMs` milliseconds. */
+      readonly kind: 'retrying';
+      readonly reason: string;
+      readonly waitMs: number;
+    }
+  | {
+      /** One sentence worth keeping on the screen. */
+      readonly kind: 'note';
+      readonly text: string;
+    }
+  | {
+      /** All is in its place. The last event of a subject; a transfer that fails throws instead. */
+      readonly kind: 'finished';
+    }
+);
+
+/** Adds up the events of one subject. Knows no clock. */
+export class TransferTotals {
+  #started: Extract<TransferEvent, { kind: 'started' }> | undefined;
+  #bytes = 0;
+  #doneChunks = 0;
+  #reusedChunks = 0;
+  #doneDiskBytes = 0;
+  #reusedDiskBytes = 0;
+
+  add(event: TransferEvent): void {
+    if (event.kind === 'started') {
+      this.#started = event;
+    } else if (event.kind === 'bytes') {
+      this.#bytes += event.count;
+    } else if (event.kind === 'chunk-done') {
+      this.#doneChunks += 1;
+      this.#doneDiskBytes += event.bytes;
+    } else if (event.kind === 'chunk-reused') {
+      this.#reusedChunks += 1;
+      this.#reusedDiskBytes += event.bytes;
+    }
+  }
+
+  /** Undefined until the transfer has started. */
+  get direction(): 'pull' | 'push' | undefined {
+    return this.#started?.direction;
+  }
+
+  /** Bytes that crossed the network and count. */
+  get bytes(): number {
+    return Math.max(0, this.#bytes);
+  }
+
+  /** Bytes to cross the network in all, when that is known. */
+  get bytesTotal(): number | undefined {
+    return this.#started?.bytesTotal;
+  }
+
+  get diskBytes(): number {
+    return this.#started?.diskBytes ?? 0;
+  }
+
+  /** Bytes of the disk that needed no transfer. */
+  get reusedDiskBytes(): number {
+    return this.#reusedDiskBytes;
+  }
+
+  get chunks(): number {
+    return this.#started?.chunks ?? 0;
+  }
+
+  /** Chunks in their place, reused ones included. */
+  get settledChunks(): number {
+    return this.#doneChunks + this.#reusedChunks;
+  }
+
+  get reusedChunks(): number {
+    return this.#reusedChunks;
+  }
+
+  /**
+   * How much of the work is done, from 0 to 1: by bytes on the wire where their sum is known, else by bytes of the disk.
+   * Never beyond 1, although bytes that were sent twice can make more than all.
+   */
+  get fraction(): number {
+    const total = this.bytesTotal;
+    const [part, whole] =
+      total === undefined ? [this.#doneDiskBytes + this.#reusedDiskBytes, this.diskBytes] : [this.bytes, total];
+    if (this.#started === undefined) return 0;
+    return whole === 0 ? 1 : Math.min(1, part / whole);
+  }
+}
