@@ -55,7 +55,7 @@ export function parseBaseDisk(layers: readonly Descriptor[]): DiskFile {
  */
 export function parseOverlays(layers: readonly Descriptor[]): StoredDiskFile[] {
   if (layers.some((layer) => layer.mediaType !== MediaType.tartOverlay)) {
-    throw invalid('layers', `have a ${MediaType.tartDisk} above an overlay`);
+    throw invalid('layers', `have one of type "${MediaType.tartDisk}" above an overlay`);
   }
   const overlays: StoredDiskFile[] = [];
   let at = 0;

@@ -1,13 +1,22 @@
 import { type ErrorCode, TartletError } from '../../src/errors.ts';
 
-/** The error that `act` throws, as `[code, message]`; any other outcome fails the test. */
-export function refusal(act: () => unknown): readonly [ErrorCode, string] {
-  let outcome: unknown;
+/** The code and the message of an error. */
+export type Refusal = readonly [ErrorCode, string];
+
+/** What `act` refuses with; that it refuses nothing fails the test, and so does any error that is not ours. */
+export function refusal(act: () => unknown): Refusal {
+  const refused = refusalIfAny(act);
+  if (refused === undefined) throw new Error('nothing was refused');
+  return refused;
+}
+
+/** Like {@link refusal}, with undefined when `act` returns. */
+export function refusalIfAny(act: () => unknown): Refusal | undefined {
   try {
-    outcome = act();
+    act();
+    return undefined;
   } catch (error) {
     if (error instanceof TartletError) return [error.code, error.message];
     throw error;
   }
-  throw new Error(`nothing was refused, the outcome is ${JSON.stringify(outcome)?.slice(0, 200)}`);
 }

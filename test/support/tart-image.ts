@@ -76,7 +76,7 @@ export function tinyDocument(overrides: JsonObject = {}): JsonObject {
   return {
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
-    config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: fakeDigest('a'), size: 100 },
+    config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: fakeDigest('f'), size: 100 },
     layers: [configLayer(), diskLayer(), nvramLayer()],
     annotations: { 'org.cirruslabs.tart.uncompressed-disk-size': '4096' },
     ...overrides,
