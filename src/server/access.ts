@@ -1,0 +1,68 @@
+import type { IncomingMessage } from 'node:http';
+import { unreachable } from '../errors.ts';
+import type { Route } from './router.ts';
+
+/** The three rights of the token specification. Deleting is not part of pushing (reliability S45). */
+export type Action = 'pull' | 'push' | 'delete';
+
+/** What a request takes. `login`: nothing but being somebody, as for `GET /v2/`. */
+export type Need =
+  | { readonly kind: 'login' }
+  | { readonly kind: 'catalog' }
+  | { readonly kind: 'repository'; readonly repository: string; readonly actions: readonly Action[] };
+
+/** What somebody may do. */
+export interface Access {
+  /** For the log; undefined for anybody. */
+  readonly user: string | undefined;
+  allows(need: Need): boolean;
+  /** Repositories that may be read, where they can be told without asking the store: a token names them. */
+  readonly readable: 'all' | readonly string[];
+}
+
+export type Authentication =
+  | { readonly kind: 'granted'; readonly access: Access }
+  /** Nobody, or somebody who could not prove it. `reason` is safe to show. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly error?: 'invalid_token' }
+  | { readonly kind: 'throttled'; readonly retryAfterMs: number };
+
+/** Decides who is asking. */
+export interface Authenticator {
+  authenticate(request: IncomingMessage): Promise<Authentication>;
+  /** The `WWW-Authenticate` value for a need that was not met. */
+  challenge(needs: readonly Need[], error?: 'invalid_token' | 'insufficient_scope'): string;
+}
+
+export const fullAccess = (user: string | undefined): Access => ({ user, allows: () => true, readable: 'all' });
+
+/** An authenticator that lets everybody do everything. */
+export const openDoor: Authenticator = {
+  authenticate: async () => ({ kind: 'granted', access: fullAccess(undefined) }),
+  challenge: () => '',
+};
+
+/** What a request to a route takes. */
+export function needOf(route: Route, method: string): Need {
+  switch (route.kind) {
+    case 'base':
+      return { kind: 'login' };
+    case 'catalog':
+      return { kind: 'catalog' };
+    case 'uploads':
+    case 'upload':
+      // Also to see and to cancel an upload: its id is known to whoever began it.
+      return { kind: 'repository', repository: route.repository.text, actions: ['pull', 'push'] };
+    case 'tags':
+    case 'referrers':
+    case 'blob':
+    case 'manifest':
+      return { kind: 'repository', repository: route.repository.text, actions: actionsOf(method) };
+    default:
+      return unreachable(route);
+  }
+}
+
+function actionsOf(method: string): readonly Action[] {
+  if (method === 'GET' || method === 'HEAD') return ['pull'];
+  return method === 'DELETE' ? ['delete'] : ['pull', 'push'];
+}

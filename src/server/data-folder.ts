@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import { systemCode } from '../errors.ts';
+import type { Digest } from '../names/digest.ts';
+import type { RepositoryName } from './repository-name.ts';
+
+/**
+ * Where everything lies below one folder, and the only way to write there: to `staging/`, flushed, then renamed into place.
+ * So a reader, or a new process after a crash, sees a file complete or not at all (reliability I1).
+ *
+ * ```
+ * staging/<32 hex>                               uploads and files about to be published
+ * blobs/<algorithm>/<2 hex>/<hex>                content of blobs and manifests, once for all repositories
+ * repositories/<name>/_blobs/<algorithm>/<hex>   empty: this repository has the blob
+ *                     _manifests/<algorithm>/<hex>  JSON: media type and subject
+ *                     _tags/<tag>                digest
+ *                     _referrers/<algorithm>/<subject hex>/<algorithm>-<hex>   descriptor, JSON
+ * ```
+ */
+export class DataFolder {
+  readonly root: string;
+
+  /** @param root absolute or relative to the working folder; made on {@link prepare}. */
+  constructor(root: string) {
+    this.root = path.resolve(root);
+  }
+
+  get staging(): string {
+    return path.join(this.root, 'staging');
+  }
+
+  get blobs(): string {
+    return path.join(this.root, 'blobs');
+  }
+
+  get repositories(): string {
+    return path.join(this.root, 'repositories');
+  }
+
+  blob(digest: Digest): string {
+    return path.join(this.blobs, digest.algorithm, digest.hex.slice(0, 2), digest.hex);
+  }
+
+  repository(name: RepositoryName): string {
+    return path.join(this.repositories, ...name.text.split('/'));
+  }
+
+  /** A fresh name in the staging folder: nobody can guess it and it says nothing about what is in it. */
+  stagingFile(): string {
+    return path.join(this.staging, randomBytes(16).toString('hex'));
+  }
+
+  /** Makes the folders, for the owner only (reliability S53). */
+  async prepare(): Promise<void> {
+    await mkdir(this.root, { recursive: true, mode: 0o700 });
+    for (const folder of [this.staging, this.blobs, this.repositories]) await mkdir(folder, { recursive: true });
+  }
+
+  /**
+   * Removes staged files that nobody has written to since `olderThan` (epoch milliseconds): what a crash left behind.
+   * By age and not all of them, because a second process may serve the same folder.
+   */
+  async sweepStaging(olderThan: number, inUse: ReadonlySet<string>): Promise<number> {
+    let removed = 0;
+    for (const name of await readdir(this.staging)) {
+      const file = path.join(this.staging, name);
+      if (inUse.has(file)) continue;
+      const found = await stat(file).catch(ignoreMissing);
+      if (found === undefined || found.mtimeMs >= olderThan) continue;
+      await rm(file, { force: true });
+      removed += 1;
+    }
+    return removed;
+  }
+
+  /** Publishes a small file, replacing an older one atomically. */
+  async write(target: string, content: string | Uint8Array): Promise<void> {
+    const staged = this.stagingFile();
+    try {
+      const file = await open(staged, 'wx', 0o600);
+      try {
+        await file.writeFile(content);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await this.publish(staged, target);
+    } catch (error) {
+      await rm(staged, { force: true });
+      throw error;
+    }
+  }
+
+  /** Moves a flushed staged file to its final name, and flushes every folder that got a new entry. */
+  async publish(staged: string, target: string): Promise<void> {
+    const folder = path.dirname(target);
+    const created = await mkdir(folder, { recursive: true });
+    await rename(staged, target);
+    await syncFolder(folder);
+    if (created === undefined) return;
+    for (let at = folder; at !== path.dirname(created); at = path.dirname(at)) await syncFolder(path.dirname(at));
+  }
+
+  /** @returns whether there was such a file. */
+  async remove(file: string): Promise<boolean> {
+    try {
+      await unlink(file);
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw error;
+    }
+    await syncFolder(path.dirname(file));
+    return true;
+  }
+}
+
+/** The names in a folder in byte order; none when the folder is missing. */
+export async function namesIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(ignoreMissing);
+  return (names ?? []).sort();
+}
+
+/** For `.catch`: a missing file is undefined, every other failure goes on. */
+export function ignoreMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
+  return undefined;
+}
+
+function isMissing(error: unknown): boolean {
+  const code = systemCode(error);
+  // ENOTDIR: a repository was asked for below a file, e.g. below a link of another one.
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,130 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Access } from './access.ts';
+import { Refusal } from './refusal.ts';
+
+/** What a handler works with: one request whose sender may do it, and the answer to be written. */
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly query: URLSearchParams;
+  readonly access: Access;
+  #awaitsContinue: boolean;
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    facts: { readonly query: URLSearchParams; readonly access: Access; readonly awaitsContinue: boolean },
+  ) {
+    this.request = request;
+    this.response = response;
+    this.query = facts.query;
+    this.access = facts.access;
+    this.#awaitsContinue = facts.awaitsContinue;
+  }
+
+  /** Announced length of the body in bytes; undefined when it is chunked. */
+  get contentLength(): number | undefined {
+    const text = this.request.headers['content-length'];
+    // Node's parser has refused everything but digits.
+    if (text !== undefined) return Number(text);
+    return this.request.headers['transfer-encoding'] === undefined ? 0 : undefined;
+  }
+
+  /** The request, to read its body from. A client that waits for `100 Continue` hears it now, so refuse before this. */
+  body(): IncomingMessage {
+    if (this.#awaitsContinue) this.response.writeContinue();
+    this.#awaitsContinue = false;
+    return this.request;
+  }
+
+  /** A whole body of at most `limit` bytes. @throws Refusal 413 before it is read when that is already known. */
+  async wholeBody(limit: number): Promise<Buffer> {
+    const tooLarge = new Refusal(413, 'SIZE_INVALID', `the body is larger than ${limit} bytes`);
+    if ((this.contentLength ?? 0) > limit) throw tooLarge;
+    const pieces: Buffer[] = [];
+    let length = 0;
+    await consumeBody(this.body(), async (batch) => {
+      for (const piece of batch) length += piece.length;
+      if (length > limit) throw tooLarge;
+      pieces.push(...batch);
+    });
+    return Buffer.concat(pieces);
+  }
+
+  /** Answers, with a short body or none. */
+  respond(status: number, headers: Readonly<Record<string, string>>, body = ''): void {
+    this.response.writeHead(status, {
+      ...headers,
+      ...(status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body) }),
+    });
+    this.response.end(body);
+  }
+
+  respondJson(value: unknown, headers: Readonly<Record<string, string>> = {}): void {
+    this.respond(200, { 'Content-Type': 'application/json', ...headers }, JSON.stringify(value));
+  }
+}
+
+/** The client went away before its body was complete; nobody is left to answer. */
+export class HangUp extends Error {
+  constructor() {
+    super('the client closed the connection before the body was complete');
+    this.name = 'HangUp';
+  }
+}
+
+/** Held back while a write is under way, in bytes; also how much is written at once (performance.md, trap 1: not 1 MiB). */
+const BATCH = 256 * 1024;
+
+/**
+ * Feeds a body to `write`, one call at a time, in batches that grow while a write is under way. The socket is paused when a
+ * batch is full, so memory stays below two batches and a piece whatever the size of the body.
+ *
+ * @throws HangUp when the connection breaks, after the write under way has ended; whatever `write` throws.
+ */
+export async function consumeBody(
+  request: IncomingMessage,
+  write: (pieces: readonly Buffer[]) => Promise<void>,
+): Promise<void> {
+  // An empty body may have been parsed before anybody listened.
+  if (request.readableEnded) return;
+  if (request.destroyed) throw new HangUp();
+  let pieces: Buffer[] = [];
+  let waiting = 0;
+  let over: { readonly failure: unknown } | 'ended' | undefined;
+  await new Promise<void>((resolve, reject) => {
+    let writing = false;
+    const advance = async (): Promise<void> => {
+      if (writing) return;
+      writing = true;
+      while (pieces.length > 0 && (over === undefined || over === 'ended')) {
+        const batch = pieces;
+        pieces = [];
+        waiting = 0;
+        request.resume();
+        try {
+          await write(batch);
+        } catch (failure) {
+          over = { failure };
+        }
+      }
+      writing = false;
+      if (over === 'ended') resolve();
+      else if (over !== undefined) reject(over.failure instanceof Error ? over.failure : new HangUp());
+    };
+    const finish = (how: { readonly failure: unknown } | 'ended'): void => {
+      over ??= how;
+      void advance();
+    };
+    request.on('data', (piece: Buffer) => {
+      if (over !== undefined) return;
+      pieces.push(piece);
+      waiting += piece.length;
+      if (waiting >= BATCH) request.pause();
+      void advance();
+    });
+    request.once('end', () => finish('ended'));
+    request.once('error', () => finish({ failure: new HangUp() }));
+    request.once('close', () => finish({ failure: new HangUp() }));
+  });
+}

@@ -1,0 +1,174 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { TartletError } from '../errors.ts';
+import { makeAuthenticator } from './authenticator.ts';
+import { collectGarbage, type GarbageReport } from './garbage.ts';
+import { RequestHandler } from './handler.ts';
+import { type RegistryOptions, type Settings, settle } from './options.ts';
+import { Storage } from './storage.ts';
+import { UploadHandler } from './upload-handler.ts';
+import { Uploads } from './uploads.ts';
+
+/** Expired uploads and leftovers of crashes are looked for this often, in milliseconds. */
+const SWEEP_EVERY = 5 * 60_000;
+/** What is younger than this is never garbage, in milliseconds: its manifest may be on the way. */
+const GRACE = 3_600_000;
+
+export interface RegistryAddressInUse {
+  /** As the operating system writes it: `127.0.0.1`, `::1`. */
+  readonly address: string;
+  readonly port: number;
+  /** With scheme and port, without a path: `http://127.0.0.1:8221`. */
+  readonly url: string;
+}
+
+/** An OCI registry in this process. */
+export interface Registry {
+  /**
+   * Opens the data folder and the port.
+   * @throws TartletError `NET_CONNECT` when the port is taken or the address is not ours, `CONFIG_INVALID` for a bad htpasswd or key.
+   */
+  listen(): Promise<RegistryAddressInUse>;
+  /** Answers a request of any `node:http` server. The data folder is opened with the first one. */
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /**
+   * Removes content that nothing needs. Safe while clients push and pull.
+   * @param graceMs what was pushed or asked for less than this ago stays; default one hour.
+   */
+  collectGarbage(graceMs?: number): Promise<GarbageReport>;
+  /** Takes no more requests, gives those under way `timeouts.close`, ends every connection and drops unfinished uploads. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes a registry of the OCI distribution spec 1.1 that keeps everything below one folder and streams everything it keeps.
+ * @throws TartletError `CONFIG_INVALID` for options that contradict themselves, above all an exposed address without protection.
+ */
+export function createRegistry(options: RegistryOptions): Registry {
+  return new EmbeddedRegistry(settle(options));
+}
+
+class EmbeddedRegistry implements Registry {
+  readonly #settings: Settings;
+  readonly #storage: Storage;
+  readonly #uploads: Uploads;
+  #ready: Promise<RequestHandler> | undefined;
+  #server: Server | undefined;
+  #sweeper: NodeJS.Timeout | undefined;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#storage = new Storage(settings.dataFolder);
+    this.#uploads = new Uploads(this.#storage.folder, settings);
+  }
+
+  async listen(): Promise<RegistryAddressInUse> {
+    if (this.#server !== undefined) throw new TartletError('USAGE', 'the registry is listening already');
+    const handler = await this.#prepare();
+    const server = makeServer(this.#settings);
+    this.#server = server;
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      void handler.handle(request, response);
+    });
+    server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      void handler.handle(request, response, true);
+    });
+    const { host, port } = this.#settings;
+    await bind(server, host.replace(/^\[(.*)\]$/, '$1'), port);
+    const address = server.address();
+    if (address === null || typeof address === 'string') {
+      throw new TartletError('INTERNAL', 'the server has no address although it listens');
+    }
+    const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+    const scheme = this.#settings.tls === undefined ? 'http' : 'https';
+    return { address: address.address, port: address.port, url: `${scheme}://${name}:${address.port}` };
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const handler = await this.#prepare();
+    await handler.handle(request, response);
+  }
+
+  async collectGarbage(graceMs = GRACE): Promise<GarbageReport> {
+    await this.#prepare();
+    const { now, log } = this.#settings;
+    return collectGarbage(this.#storage, { now: now(), graceMs, log });
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+    const server = this.#server;
+    this.#server = undefined;
+    if (server?.listening === true) {
+      const force = setTimeout(() => server.closeAllConnections(), this.#settings.timeouts.close);
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      });
+      clearTimeout(force);
+    }
+    await this.#uploads.cancelAll();
+    this.#ready = undefined;
+  }
+
+  async #prepare(): Promise<RequestHandler> {
+    this.#ready ??= this.#open();
+    try {
+      return await this.#ready;
+    } catch (error) {
+      this.#ready = undefined;
+      throw error;
+    }
+  }
+
+  async #open(): Promise<RequestHandler> {
+    const authenticator = await makeAuthenticator(this.#settings);
+    await this.#storage.folder.prepare();
+    await this.#uploads.sweep();
+    this.#sweeper = setInterval(() => {
+      this.#uploads.sweep().catch((error: unknown) => {
+        this.#settings.log({ kind: 'failure', method: '', path: '', message: String(error) });
+      });
+    }, SWEEP_EVERY).unref();
+    const uploads = new UploadHandler(this.#storage, this.#uploads, this.#settings.limits.chunkAdviceBytes);
+    return new RequestHandler(this.#settings, this.#storage, uploads, authenticator);
+  }
+}
+
+/** HTTP/1.1 with Node's strict parser only (reliability S46, S47). */
+function makeServer({ tls, timeouts, limits }: Settings): Server {
+  const options = {
+    headersTimeout: timeouts.headers,
+    // Node would cut off an honest upload after five minutes (dependencies §3); the idle time below guards instead.
+    requestTimeout: 0,
+    keepAliveTimeout: timeouts.keepAlive,
+    connectionsCheckingInterval: Math.min(5_000, timeouts.headers),
+    insecureHTTPParser: false,
+    noDelay: true,
+  };
+  const server = tls === undefined ? createServer(options) : createTlsServer({ ...options, ...tls });
+  server.timeout = timeouts.idle;
+  server.maxConnections = limits.connections;
+  return server;
+}
+
+async function bind(server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const failed = (cause: Error): void => {
+      const why = 'code' in cause && cause.code === 'EADDRINUSE' ? 'the port is taken' : cause.message;
+      reject(
+        new TartletError('NET_CONNECT', `the registry cannot listen on ${host}:${port}: ${why}`, {
+          subject: `${host}:${port}`,
+          next: 'choose another port, or 0 for any free one',
+          cause,
+        }),
+      );
+    };
+    server.once('error', failed);
+    server.listen(port, host, () => {
+      server.off('error', failed);
+      resolve();
+    });
+  });
+}
