@@ -11,6 +11,8 @@ const blind = {
   home: ['registry', 'credentials'],
   credentials: ['oci', 'codec'],
   registry: ['codec'],
+  server: ['codec', 'credentials', 'registry', 'transfer', 'vm'],
+  cli: ['oci', 'codec', 'registry'],
 };
 
 const network = '^(node:)?(http|https|http2|net|tls|dgram|dns)$|node_modules/undici/';

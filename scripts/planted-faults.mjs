@@ -151,6 +151,15 @@ const FAULTS = [
     names: 'src/home/planted.ts',
     rule: 'charter-home',
   },
+  {
+    gate: 'floors',
+    fault: 'a command that knows the protocol',
+    files: {
+      'src/cli/planted.ts': "export { client } from '../registry/planted-client.ts';\n",
+      'src/registry/planted-client.ts': 'export const client = 1;\n',
+    },
+    rule: 'charter-cli',
+  },
   ...[
     ["import { request } from 'node:https';\n\nexport const get = request;\n", 'node:https'],
     ["export { request } from 'undici';\n", 'undici'],
