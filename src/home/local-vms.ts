@@ -100,6 +100,22 @@ export class LocalVms {
     });
   }
 
+  /**
+   * Takes the lock of a VM's configuration, as whoever runs it would, so that it counts as running meanwhile. A kernel lock of
+   * the open file: unlike Tart's it survives other readers of the same file in this process (tart-formats §1.9).
+   *
+   * @throws TartletError `BUSY` when somebody else has it.
+   */
+  async hold(vm: LocalVm): Promise<FileLock> {
+    const lock = await FileLock.acquireExisting(`${vm.folder.path}/${VmFile.config}`);
+    if (lock !== undefined) return lock;
+    throw new TartletError('BUSY', `the VM "${vm.name.text}" is running, or another command is using it`, {
+      subject: vm.name.text,
+      kept: 'it was left alone',
+      next: 'stop it, or wait for the other command, and try again',
+    });
+  }
+
   /** Serialises what changes `vms/`, in other processes too; on macOS it is the lock that Tart takes (tart-cli §4.3). */
   async underLock<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     await makeFolder(this.#home.root);

@@ -55,7 +55,12 @@ export class FileLock {
     return FileLock.#acquire(`${folder}/${LOCK_FILE}`, 'a+', options);
   }
 
-  static async #acquire(file: string, flags: 'a+' | 'r', options: LockOptions): Promise<FileLock | undefined> {
+  /** Locks a file that is there for other reasons, alone and at once. @returns undefined when somebody else holds it. */
+  static async acquireExisting(file: string): Promise<FileLock | undefined> {
+    return FileLock.#acquire(file, 'r+', { mode: 'exclusive', wait: false });
+  }
+
+  static async #acquire(file: string, flags: 'a+' | 'r+' | 'r', options: LockOptions): Promise<FileLock | undefined> {
     for (let pause = 5; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
       options.signal?.throwIfAborted();
       const handle = await onDisk('open the lock', file, async () => open(file, flags, 0o600));
@@ -71,7 +76,10 @@ export class FileLock {
       if (!granted) {
         if (!options.wait) return undefined;
         if (pause === 5) options.onWait?.();
-        await delay(pause, undefined, options.signal === undefined ? {} : { signal: options.signal });
+        // An abort ends the pause early; the next round throws its reason.
+        await delay(pause, undefined, options.signal === undefined ? {} : { signal: options.signal }).catch(
+          () => undefined,
+        );
       }
     }
   }

@@ -1,0 +1,13 @@
+import { listVms } from '../../vm/listing.ts';
+import { withSession } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+
+/** What the completion scripts call: names that begin with what was typed, one a line. Never fails: a shell is waiting. */
+export async function runComplete(terminal: Terminal, what: string, prefix: string): Promise<number> {
+  if (what !== 'names') return 0;
+  return withSession(terminal, async (session) => {
+    const names = (await listVms(session)).map((row) => row.name).filter((name) => name.startsWith(prefix));
+    terminal.stdout.write(names.map((name) => `${name}\n`).join(''));
+    return 0;
+  }).catch(() => 0);
+}

@@ -1,0 +1,24 @@
+import { TartletError } from '../../errors.ts';
+import { RemoteName } from '../../names/remote-name.ts';
+import { withSession } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+
+/** Whatever is no remote name is echoed, as Tart does: Orchard asks for local names too (tart-cli §1.19). */
+export async function runFqn(terminal: Terminal, text: string): Promise<number> {
+  return withSession(terminal, async (session) => {
+    if (!RemoteName.looksRemote(text)) {
+      terminal.stdout.write(`${text}\n`);
+      return 0;
+    }
+    const name = RemoteName.parse(text);
+    const cached = await session.images.find(name);
+    if (cached === undefined) {
+      throw new TartletError('NOT_FOUND', `${name.toString()} is not in the cache`, {
+        subject: name.toString(),
+        next: `${terminal.programName} pull ${name.toString()}`,
+      });
+    }
+    terminal.stdout.write(`${name.withDigest(cached.digest).toString()}\n`);
+    return 0;
+  });
+}

@@ -1,0 +1,76 @@
+import { inspect, type Inspection, type InspectedManifest } from '../../vm/inspect.ts';
+import { renderJson } from '../render/json.ts';
+import { humanBytes } from '../render/quantity.ts';
+import { withSession } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+
+export interface InspectCommandOptions {
+  readonly remote?: true;
+  readonly insecure?: true;
+  readonly format: 'text' | 'json';
+}
+
+export async function runInspect(terminal: Terminal, text: string, options: InspectCommandOptions): Promise<number> {
+  return withSession(terminal, async (session) => {
+    const inspection = await inspect(session, text, {
+      where: options.remote === true ? 'remote' : 'here',
+      insecure: options.insecure ?? false,
+    });
+    terminal.stdout.write(options.format === 'json' ? renderJson(inspection) : toText(inspection));
+    return 0;
+  });
+}
+
+function toText(inspection: Inspection): string {
+  const lines: [string, string | undefined][] = [
+    ['Name', inspection.name],
+    ['Kind', inspection.kind],
+  ];
+  if (inspection.kind !== 'remote') {
+    const { origin } = inspection;
+    lines.push(
+      ['Digest', inspection.digest],
+      ['State', inspection.state],
+      ['Layout', inspection.layout],
+      ['Path', inspection.path],
+      ['Size', bytes(inspection.logicalBytes)],
+      ['On disk', bytes(inspection.allocatedBytes)],
+      ['Origin', origin === undefined ? 'no record' : describeOrigin(origin)],
+    );
+    if (inspection.manifestIsOriginal === false)
+      lines.push(['Note', 'manifest.json was re-encoded by the Tart that pulled it']);
+  } else {
+    lines.push(['Digest', inspection.manifest.digest]);
+  }
+  const manifest = inspection.manifest === undefined ? [] : manifestLines(inspection.manifest);
+  return [...lines, ...manifest]
+    .flatMap(([key, value]) => (value === undefined ? [] : `${`${key}:`.padEnd(11)}${value}\n`))
+    .join('');
+}
+
+function manifestLines(manifest: InspectedManifest): [string, string | undefined][] {
+  return [
+    ['Disk', bytes(manifest.diskBytes)],
+    [
+      'Transfer',
+      `${bytes(manifest.transferBytes)} in ${manifest.layers.length} layers, ${manifest.chunks} of them disk chunks`,
+    ],
+    ['Pushed', manifest.uploadTime],
+    ['Format', `${manifest.layout}, ${manifest.mediaType}`],
+  ];
+}
+
+function describeOrigin(origin: NonNullable<Extract<Inspection, { origin: unknown }>['origin']>): string {
+  switch (origin.via) {
+    case 'create':
+      return `created here at ${origin.createdAt}, NVRAM in ${origin.nvram} format`;
+    case 'clone':
+      return `cloned from ${origin.source} at ${origin.clonedAt}`;
+    default:
+      return `${origin.registry}/${origin.repository}, by ${origin.via} at ${origin.pulledAt}`;
+  }
+}
+
+function bytes(count: number): string {
+  return `${humanBytes(count)} (${count} bytes)`;
+}

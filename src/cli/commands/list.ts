@@ -1,0 +1,51 @@
+import { type Listed, listVms } from '../../vm/listing.ts';
+import { renderJson } from '../render/json.ts';
+import { humanBytes, isoSeconds, relativeTime } from '../render/quantity.ts';
+import { renderTable } from '../render/table.ts';
+import { withSession } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+
+export interface ListCommandOptions {
+  readonly source?: 'local' | 'oci';
+  readonly format: 'text' | 'json';
+  readonly quiet?: true;
+}
+
+const GB = 1_000_000_000;
+
+export async function runList(terminal: Terminal, options: ListCommandOptions): Promise<number> {
+  return withSession(terminal, async (session) => {
+    const rows = await listVms(session, options.source);
+    terminal.stdout.write(render(rows, options, terminal.now()));
+    return 0;
+  });
+}
+
+function render(rows: readonly Listed[], options: ListCommandOptions, now: Date): string {
+  if (options.quiet === true) return rows.map((row) => `${row.name}\n`).join('');
+  if (options.format === 'json') return renderJson(rows.map(toJson));
+  return renderTable(
+    ['Source', 'Name', 'Disk', 'Size', 'Accessed', 'State'],
+    rows.map((row) => [
+      row.source,
+      row.name,
+      humanBytes(row.logicalBytes),
+      humanBytes(row.allocatedBytes),
+      relativeTime(row.accessed, now),
+      row.state,
+    ]),
+  );
+}
+
+/** Keys, order and types as in Tart; sizes in whole GB (tart-cli §1.6). */
+function toJson(row: Listed): Record<string, string | number | boolean> {
+  return {
+    Source: row.source,
+    Name: row.name,
+    Disk: Math.floor(row.logicalBytes / GB),
+    Size: Math.floor(row.allocatedBytes / GB),
+    Accessed: isoSeconds(row.accessed),
+    Running: row.state === 'running',
+    State: row.state,
+  };
+}

@@ -1,0 +1,105 @@
+import { type Command, Option } from 'commander';
+import type { Terminal } from '../terminal.ts';
+import { repeated, wholeNumber } from './option-types.ts';
+
+const INSECURE = 'speak plain HTTP to the registry';
+const MAX_CONCURRENCY = 64;
+
+/** `pull`, `push`, `list`, `inspect`, `fqn`, `delete`: what has to do with names of images. */
+export function declareImages(program: Command, terminal: Terminal, setExitCode: (code: number) => void): void {
+  program.commandsGroup('Images:');
+  program
+    .command('pull')
+    .description('bring an image into the cache, verified')
+    .argument('<remote-name>', 'host[:port]/repository[:tag], or …@sha256:…')
+    .option('--insecure', INSECURE)
+    .option('--concurrency <n>', 'chunks to fetch at once', wholeNumber(1, MAX_CONCURRENCY), 4)
+    .addOption(new Option('--deduplicate', 'accepted for compatibility').hideHelp())
+    .addHelpText(
+      'after',
+      `
+A tag that is cached and has not moved costs one request. An interrupted pull continues where it was.
+
+Examples:
+  ${terminal.programName} pull ghcr.io/cirruslabs/macos-sequoia-base:latest
+  ${terminal.programName} pull registry.example:8221/macos/base:15
+  ${terminal.programName} pull --insecure 10.0.0.5:5000/base`,
+    )
+    .action(async (name, options) => {
+      const { runPull } = await import('../commands/pull.ts');
+      setExitCode(await runPull(terminal, name, options));
+    });
+
+  program
+    .command('push')
+    .description('upload a VM to a registry under one or more names')
+    .argument('<source>', 'a local VM')
+    .argument('<remote-names...>', 'where to; names of one repository are uploaded once')
+    .option('--insecure', INSECURE)
+    .option('--concurrency <n>', 'chunks to encode and upload at once', wholeNumber(0, MAX_CONCURRENCY), 4)
+    .option(
+      '--chunk-size <mb>',
+      'upload in parts of so many megabytes; 0 sends each blob whole',
+      wholeNumber(0, 100_000),
+      0,
+    )
+    .option('--label <key=value>', 'a label for the OCI config; may be given several times', repeated)
+    .addHelpText(
+      'after',
+      `
+Blobs that the registry has are not sent again. The tags move last.
+
+Examples:
+  ${terminal.programName} push ci registry.example:8221/macos/ci:latest registry.example:8221/macos/ci:15.2
+  ${terminal.programName} push --chunk-size 4 ci ghcr.io/acme/ci:latest`,
+    )
+    .action(async (source, names, options) => {
+      const { runPush } = await import('../commands/push.ts');
+      setExitCode(await runPush(terminal, source, names, options));
+    });
+
+  program
+    .command('list')
+    .description('show local VMs and cached images')
+    .addOption(new Option('--source <source>', 'only one kind').choices(['local', 'oci'] as const))
+    .addOption(
+      new Option('--format <format>', 'how to print').choices(['text', 'json'] as const).default('text' as const),
+    )
+    .option('-q, --quiet', 'print only names')
+    .addHelpText(
+      'after',
+      `\nExamples:\n  ${terminal.programName} list\n  ${terminal.programName} list --source oci --format json`,
+    )
+    .action(async (options) => {
+      const { runList } = await import('../commands/list.ts');
+      setExitCode(await runList(terminal, options));
+    });
+
+  program
+    .command('inspect')
+    .description('show everything known about an image or a VM: digest, origin, layers, sizes')
+    .argument('<name>', 'a local VM, a cached image, or with --remote an image in its registry')
+    .option('--remote', 'ask the registry, even if the image is cached')
+    .option('--insecure', INSECURE)
+    .addOption(
+      new Option('--format <format>', 'how to print').choices(['text', 'json'] as const).default('text' as const),
+    )
+    .addHelpText(
+      'after',
+      `\nExamples:\n  ${terminal.programName} inspect registry.example:8221/macos/base:15\n  ${terminal.programName} inspect --remote --format json ghcr.io/acme/ci:latest`,
+    )
+    .action(async (name, options) => {
+      const { runInspect } = await import('../commands/inspect.ts');
+      setExitCode(await runInspect(terminal, name, options));
+    });
+
+  program
+    .command('fqn')
+    .description('print the name with the digest that a cached tag leads to')
+    .argument('<name>')
+    .addHelpText('after', `\nExample:\n  ${terminal.programName} fqn registry.example:8221/macos/base:15`)
+    .action(async (name) => {
+      const { runFqn } = await import('../commands/fqn.ts');
+      setExitCode(await runFqn(terminal, name));
+    });
+}

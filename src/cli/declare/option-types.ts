@@ -1,0 +1,28 @@
+import { InvalidArgumentError } from 'commander';
+
+/** A whole number within bounds; anything else is a usage error (tart-cli §0.1). */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^[0-9]{1,20}$/.test(text) ? Number(text) : Number.NaN;
+    if (!Number.isSafeInteger(value) || value < min || value > max) {
+      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+    }
+    return value;
+  };
+}
+
+/** One of a few words, in any letter case. */
+export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = words.find((word) => word === text.toLowerCase());
+    if (found === undefined) throw new InvalidArgumentError(`It must be ${words.join(' or ')}.`);
+    return found;
+  };
+}
+
+/** Gathers an option that may be given several times. */
+export function repeated(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
+}
+
+export const UINT16_MAX = 65_535;

@@ -1,0 +1,71 @@
+import type { Command } from 'commander';
+import type { Terminal } from '../terminal.ts';
+
+/** `serve`, `demo`, `completion`: Tartlet's own. */
+export function declareServices(program: Command, terminal: Terminal, setExitCode: (code: number) => void): void {
+  program.commandsGroup('Tartlet:');
+  program
+    .command('serve')
+    .description('run a registry on this machine')
+    .option('--listen <address>', 'host:port to listen on', '127.0.0.1:8221')
+    .requiredOption('--data <folder>', 'where the registry keeps its content')
+    .option('--htpasswd <file>', 'ask for a user and a password; bcrypt entries as `htpasswd -B` writes them')
+    .option('--token-realm <url>', 'ask for tokens of this token service; needs the three options below')
+    .option('--token-service <name>', 'our name at the token service')
+    .option('--token-issuer <name>', 'who issues the tokens')
+    .option('--token-keys <file>', 'public keys or certificates that tokens are signed with (PEM)')
+    .option('--tls-cert <file>', 'speak TLS with this certificate (PEM)')
+    .option('--tls-key <file>', 'the key of the certificate (PEM)')
+    .option(
+      '--host-name <names...>',
+      'names by which clients may call this registry, besides the address it listens on',
+    )
+    .option('--open', 'listen on other addresses than loopback without a password or without TLS')
+    .addHelpText(
+      'after',
+      `
+Everybody who can reach the address can read and write. Other addresses than loopback need --htpasswd and TLS, or --open.
+
+Examples:
+  ${terminal.programName} serve --data ~/registry
+  ${terminal.programName} serve --listen 0.0.0.0:8221 --data /srv/registry --htpasswd users --tls-cert cert.pem --tls-key key.pem`,
+    )
+    .action(async (options) => {
+      const { runServe } = await import('../commands/serve.ts');
+      setExitCode(await runServe(terminal, options));
+    });
+
+  program
+    .command('demo')
+    .description('show the main job end to end, in a temporary folder')
+    .action(async () => {
+      const { runDemo } = await import('../commands/demo.ts');
+      setExitCode(await runDemo(terminal));
+    });
+
+  program
+    .command('completion')
+    .description('print a completion script for your shell')
+    .addArgument(program.createArgument('<shell>', 'your shell').choices(['bash', 'zsh', 'fish'] as const))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  source <(${terminal.programName} completion bash)
+  ${terminal.programName} completion zsh > "\${fpath[1]}/_${terminal.programName}"
+  ${terminal.programName} completion fish > ~/.config/fish/completions/${terminal.programName}.fish`,
+    )
+    .action(async (shell) => {
+      const { runCompletion } = await import('../commands/completion.ts');
+      setExitCode(await runCompletion(terminal, program, shell));
+    });
+
+  program
+    .command('__complete', { hidden: true })
+    .argument('<what>')
+    .argument('[prefix]')
+    .action(async (what, prefix) => {
+      const { runComplete } = await import('../commands/complete.ts');
+      setExitCode(await runComplete(terminal, what, prefix ?? ''));
+    });
+}

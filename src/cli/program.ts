@@ -1,0 +1,73 @@
+import { Command, CommanderError, Help } from 'commander';
+import { declareImages } from './declare/images.ts';
+import { declareServices } from './declare/services.ts';
+import { declareVms } from './declare/vms.ts';
+import type { Terminal } from './terminal.ts';
+import { VERSION } from './version.ts';
+
+/** What a command line ended with; the exit code of the process. */
+export interface Ending {
+  readonly exitCode: number;
+}
+
+/**
+ * The whole command tree: names, options and help, and nothing heavy. What a command does is imported when it runs,
+ * so that `--version`, `--help` and completion start at once.
+ */
+export function buildProgram(terminal: Terminal, setExitCode: (code: number) => void): Command {
+  const program = new Command(terminal.programName)
+    .description(
+      'Pull, push, list, clone and serve Tart VM images, from and to any OCI registry on any port.\n' +
+        'Shares its home (~/.tart, or TART_HOME) with Tart.',
+    )
+    .version(VERSION, '--version', 'show the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .showSuggestionAfterError(true)
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+      getOutHelpWidth: () => helpWidth(terminal),
+      getErrHelpWidth: () => helpWidth(terminal),
+      // Usage errors are rendered in one place, with the usage of the command they belong to.
+      outputError: () => undefined,
+    });
+  declareImages(program, terminal, setExitCode);
+  declareVms(program, terminal, setExitCode);
+  declareServices(program, terminal, setExitCode);
+  program.addHelpText(
+    'after',
+    `
+Examples:
+  ${terminal.programName} demo                                       see everything work, in 20 seconds
+  ${terminal.programName} pull registry.example:8221/macos/base:15   from a registry on a port
+  ${terminal.programName} clone registry.example:8221/macos/base:15 ci
+  ${terminal.programName} list                                       the names you typed are the names you see
+
+Variables: TART_HOME, TART_REGISTRY_USERNAME, TART_REGISTRY_PASSWORD, TART_REGISTRY_HOSTNAME, DOCKER_CONFIG, NO_COLOR`,
+  );
+  for (const command of program.commands) inheritSettings(program, command);
+  return program;
+}
+
+/** Subcommands made before a setting do not have it. */
+function inheritSettings(program: Command, command: Command): void {
+  command.copyInheritedSettings(program);
+  command.helpOption('-h, --help', 'show help');
+}
+
+function helpWidth(terminal: Terminal): number {
+  const columns = Number(terminal.environment['COLUMNS'] ?? terminal.stdout.columns ?? 0);
+  return columns >= 40 ? Math.min(columns, 120) : 80;
+}
+
+/** The usage line of the command that a usage error belongs to. */
+export function usageOf(program: Command, argv: readonly string[]): string {
+  const name = argv.find((word) => !word.startsWith('-'));
+  const command = program.commands.find((each) => each.name() === name) ?? program;
+  return `Usage: ${new Help().commandUsage(command)}`;
+}
+
+export { CommanderError };

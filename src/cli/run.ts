@@ -1,0 +1,39 @@
+import { TartletError } from '../errors.ts';
+import { buildProgram, CommanderError, usageOf } from './program.ts';
+import { renderError } from './render/error.ts';
+import { exitCodeOf } from './render/exit-code.ts';
+import type { Terminal } from './terminal.ts';
+
+const USAGE_EXIT = 64;
+
+/** Runs one command line and gives its exit code. Never throws: whatever happens is said on stderr. */
+export async function run(terminal: Terminal, argv: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const program = buildProgram(terminal, (code) => {
+    exitCode = code;
+  });
+  try {
+    if (argv.length === 0) {
+      terminal.stdout.write(program.helpInformation());
+      return 0;
+    }
+    await program.parseAsync(argv, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      const text = error.message.replace(/^error: /, '');
+      terminal.stderr.write(
+        `Error: ${text}\n${usageOf(program, argv)}\n  See '${terminal.programName} --help' for more information.\n`,
+      );
+      return USAGE_EXIT;
+    }
+    const failure =
+      terminal.signal.aborted && terminal.signal.reason instanceof TartletError ? terminal.signal.reason : error;
+    terminal.stderr.write(renderError(failure, terminal.stderr, terminal.environment));
+    if (failure instanceof TartletError && failure.code === 'USAGE') {
+      terminal.stderr.write(`${usageOf(program, argv)}\n`);
+    }
+    return exitCodeOf(failure);
+  }
+}

@@ -1,0 +1,24 @@
+import type { Readable, Writable } from 'node:stream';
+
+/** A stream that may be a terminal. */
+export interface Screen extends Writable {
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+}
+
+/** Everything a command knows of the process it runs in. Tests hand in their own. */
+export interface Terminal {
+  readonly stdin: Readable & { readonly isTTY?: boolean | undefined };
+  /** Results, and nothing else. */
+  readonly stdout: Screen;
+  /** Progress, notes and errors. */
+  readonly stderr: Screen;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly workingFolder: string;
+  readonly userFolder: string;
+  readonly platform: NodeJS.Platform;
+  readonly now: () => Date;
+  readonly signal: AbortSignal;
+  /** What the program was called: `tartlet`, or `tart` through a link. */
+  readonly programName: string;
+}

@@ -1,0 +1,29 @@
+/**
+ * The library: everything the command does, as functions that neither print nor exit. See docs/library.md.
+ */
+export { TartletError, isTartletError, type ErrorCode, type ErrorFacts } from './errors.ts';
+export { Digest, type DigestAlgorithm } from './names/digest.ts';
+export { LocalName } from './names/local-name.ts';
+export { RegistryAddress } from './names/registry-address.ts';
+export { RemoteName, type Reference } from './names/remote-name.ts';
+export type { Credential, CredentialSource } from './credentials/credential.ts';
+export { createCredentialSource, type CredentialSourceOptions } from './credentials/chain.ts';
+export { Home, type HomeSettings } from './home/home.ts';
+export type { CachedImage } from './home/image-cache.ts';
+export type { LocalVm, VmState } from './home/local-vms.ts';
+export type { Origin } from './home/origin.ts';
+export type { VmFolder, VmLayout } from './home/vm-folder.ts';
+export { RegistryClient, type RegistryClientOptions } from './registry/client.ts';
+export { createRegistry, type Registry } from './server/server.ts';
+export type { AuthOptions, Limits, RegistryOptions, Timeouts } from './server/options.ts';
+export type { RegistryEvent } from './server/event.ts';
+export { type TransferEvent, TransferTotals } from './transfer/progress.ts';
+export { pull, type PullOptions, type PullOutcome } from './transfer/pull.ts';
+export type { PushOptions, PushOutcome } from './transfer/push.ts';
+export { Session, type SessionOptions } from './transfer/session.ts';
+export { cloneVm, type CloneOutcome } from './vm/clone.ts';
+export { createLinuxVm, type CreateOptions } from './vm/create.ts';
+export { describeVm, type VmDescription } from './vm/describe.ts';
+export { inspect, type InspectedManifest, type Inspection } from './vm/inspect.ts';
+export { type Listed, listVms } from './vm/listing.ts';
+export { pushVm } from './vm/push.ts';

@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto';
+import { AppleLz4Decoder } from '../codec/apple-lz4-decoder.ts';
+import { isTartletError, TartletError } from '../errors.ts';
+import { Digest } from '../names/digest.ts';
+import { BlobVerifier } from '../registry/blob-verifier.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import type { FetchJob, FetchResult, VerifyJob, VerifyResult } from './chunk-job.ts';
+import { DiskWindow, readWindow } from './disk-window.ts';
+
+export interface ChunkContext {
+  readonly client: RegistryClient;
+  readonly signal: AbortSignal;
+  readonly onBytes: (count: number) => void;
+}
+
+/**
+ * Brings one chunk from the registry to its places on the disk: hashed as received, decoded, hashed as decoded, written, all while
+ * it streams. A blob that arrived damaged is fetched once more; one that the publisher made wrong is not (reliability C1, C9).
+ *
+ * @throws TartletError `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`, and whatever the registry client throws.
+ */
+export async function fetchChunk(job: FetchJob, context: ChunkContext): Promise<FetchResult> {
+  try {
+    await fetchOnce(job, job.fresh, context);
+  } catch (error) {
+    if (!isTartletError(error, 'DIGEST_MISMATCH', 'SIZE_MISMATCH')) throw error;
+    context.onBytes(-job.blob.size);
+    await fetchOnce(job, false, context);
+  }
+  return { kind: 'fetch' };
+}
+
+async function fetchOnce(job: FetchJob, fresh: boolean, context: ChunkContext): Promise<void> {
+  const blob = { digest: Digest.parse(job.blob.digest), size: job.blob.size };
+  const verifier = new BlobVerifier(blob.digest, blob.size);
+  const content = createHash(Digest.parse(job.contentDigest).algorithm);
+  const window = new DiskWindow(job.disk, job.offsets, job.contentSize, fresh);
+  let broken: unknown;
+  try {
+    const decoder = new AppleLz4Decoder({
+      expectedBytes: job.contentSize,
+      onOutput: (bytes, zero) => {
+        content.update(bytes);
+        window.write(bytes, zero);
+      },
+    });
+    for await (const piece of context.client.blob(blob, { signal: context.signal, onBytes: context.onBytes })) {
+      verifier.update(piece);
+      if (broken === undefined) broken = caught(() => decoder.push(piece));
+      // A full disk ends it at once; a stream that cannot be decoded is read to its end, to learn whose fault it is.
+      if (broken !== undefined && !isTartletError(broken, 'CHUNK_CORRUPT', 'SIZE_MISMATCH')) throw broken;
+    }
+    verifier.verdict();
+    broken ??= caught(() => decoder.finish());
+  } finally {
+    window.close();
+  }
+  if (broken !== undefined) throw publisherError(job, broken);
+  const found = content.digest('hex');
+  if (job.contentDigest.endsWith(`:${found}`)) return;
+  throw new TartletError(
+    'CHUNK_CORRUPT',
+    `blob ${job.blob.digest} is what its manifest says, but it decodes to other bytes than promised`,
+    {
+      subject: job.blob.digest,
+      expected: job.contentDigest,
+      found,
+      next: 'the image was broken when it was pushed: push it again',
+    },
+  );
+}
+
+function caught(work: () => void): unknown {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** The bytes are the ones the manifest names, and yet they cannot be decoded: fetching again would not help. */
+function publisherError(job: FetchJob, cause: unknown): TartletError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new TartletError(
+    'CHUNK_CORRUPT',
+    `blob ${job.blob.digest} is what its manifest says, but it cannot be decoded: ${why}`,
+    {
+      subject: job.blob.digest,
+      next: 'the image was broken when it was pushed: push it again',
+      cause,
+    },
+  );
+}
+
+/** Whether a stretch of the disk still is what an earlier run verified. */
+export async function verifyChunk(job: VerifyJob, signal: AbortSignal): Promise<VerifyResult> {
+  const digest = Digest.parse(job.contentDigest);
+  const hash = createHash(digest.algorithm);
+  for await (const piece of readWindow(job.disk, job.offset, job.contentSize, signal)) hash.update(piece);
+  return { kind: 'verify', intact: hash.digest('hex') === digest.hex };
+}

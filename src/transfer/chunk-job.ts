@@ -1,0 +1,100 @@
+import { type ErrorCode, type ErrorFacts, describeError, TartletError } from '../errors.ts';
+
+/*
+ * What the main thread and the workers say to each other: plain data only, so that it can cross threads.
+ * Nothing large ever does: a worker fetches, checks and writes by itself.
+ */
+
+/** A blob as plain data. */
+export interface BlobText {
+  readonly digest: string;
+  /** Bytes as stored. */
+  readonly size: number;
+}
+
+/** Fetch one blob, decode it, check both digests, and write it wherever it belongs. */
+export interface FetchJob {
+  readonly kind: 'fetch';
+  readonly blob: BlobText;
+  readonly contentDigest: string;
+  /** Bytes after decoding. */
+  readonly contentSize: number;
+  readonly disk: string;
+  readonly offsets: readonly number[];
+  /** Whether the disk is known to be zero at the offsets. */
+  readonly fresh: boolean;
+}
+
+/** Hash what is on the disk: an earlier run said that it had verified this. */
+export interface VerifyJob {
+  readonly kind: 'verify';
+  readonly contentDigest: string;
+  readonly contentSize: number;
+  readonly disk: string;
+  readonly offset: number;
+}
+
+/** Encode one stretch of a disk into a spool file and upload it unless the repository has it. */
+export interface PushJob {
+  readonly kind: 'push';
+  readonly disk: string;
+  readonly offset: number;
+  readonly contentSize: number;
+  /** A file of the worker's own for the encoded bytes; gone afterwards. */
+  readonly spool: string;
+  /** Upload in PATCH requests of this many bytes; undefined: one PUT. */
+  readonly uploadChunkBytes: number | undefined;
+}
+
+export type ChunkJob = FetchJob | VerifyJob | PushJob;
+
+export interface FetchResult {
+  readonly kind: 'fetch';
+}
+
+export interface VerifyResult {
+  readonly kind: 'verify';
+  readonly intact: boolean;
+}
+
+export interface PushResult {
+  readonly kind: 'push';
+  readonly blob: BlobText;
+  readonly contentDigest: string;
+  readonly contentSize: number;
+  /** False when the repository had it already. */
+  readonly uploaded: boolean;
+}
+
+export type ChunkResult = FetchResult | VerifyResult | PushResult;
+
+/** The result that belongs to a job. */
+export type ResultOf<J extends ChunkJob> = Extract<ChunkResult, { kind: J['kind'] }>;
+
+export type ToWorker =
+  | { readonly kind: 'job'; readonly id: number; readonly job: ChunkJob }
+  | { readonly kind: 'abort'; readonly id: number };
+
+export type FromWorker =
+  | { readonly kind: 'result'; readonly id: number; readonly result: ChunkResult }
+  | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }
+  /** Bytes that crossed the network since the last such message; negative when an attempt starts over. */
+  | { readonly kind: 'bytes'; readonly id: number; readonly count: number }
+  | { readonly kind: 'wait'; readonly id: number; readonly reason: string; readonly milliseconds: number };
+
+/** A TartletError as plain data. Its cause is reduced to a sentence. */
+export interface PlainError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly facts: Omit<ErrorFacts, 'cause'>;
+}
+
+export function toPlainError(error: unknown): PlainError {
+  if (!(error instanceof TartletError)) return { code: 'INTERNAL', message: describeError(error), facts: {} };
+  const { cause: _, ...facts } = error.facts;
+  return { code: error.code, message: error.message, facts };
+}
+
+export function fromPlainError(plain: PlainError): TartletError {
+  return new TartletError(plain.code, plain.message, plain.facts);
+}

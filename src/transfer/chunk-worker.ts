@@ -1,0 +1,84 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { TartletError, unreachable } from '../errors.ts';
+import { RegistryAddress } from '../names/registry-address.ts';
+import { remoteAuthenticator } from '../registry/authenticator-port.ts';
+import { RegistryClient } from '../registry/client.ts';
+import { type ChunkContext, fetchChunk, verifyChunk } from './chunk-fetch.ts';
+import { type ChunkJob, type ChunkResult, type FromWorker, type ToWorker, toPlainError } from './chunk-job.ts';
+import { ChunkPusher } from './chunk-push.ts';
+import type { WorkerSettings } from './worker-pool.ts';
+
+/*
+ * The thread that does a chunk from end to end. It lives as long as a transfer and does one job after another;
+ * credentials stay on the main thread, which answers the registry's challenges for all workers.
+ */
+
+/** Progress is told in steps of at least this many bytes, so that messages cost nothing. */
+const REPORT_BYTES = 1024 * 1024;
+
+const port = parentPort;
+if (port === null) throw new TartletError('INTERNAL', 'this file is the entry of a worker thread');
+
+const settings = workerData as WorkerSettings;
+const running = new Map<number, AbortController>();
+const pusher = new ChunkPusher();
+let current = 0;
+
+const client = RegistryClient.forRepository({
+  registry: RegistryAddress.parse(settings.registry),
+  repository: settings.repository,
+  userAgent: settings.userAgent,
+  environment: settings.environment,
+  insecure: settings.insecure,
+  endpoint: settings.endpoint,
+  authenticator: remoteAuthenticator(settings.authenticatorPort),
+  onWait: ({ reason, milliseconds }) => say({ kind: 'wait', id: current, reason, milliseconds }),
+});
+
+port.on('message', (message: ToWorker) => {
+  if (message.kind === 'abort')
+    running.get(message.id)?.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
+  else void work(message.id, message.job);
+});
+
+function say(message: FromWorker): void {
+  port?.postMessage(message);
+}
+
+async function work(id: number, job: ChunkJob): Promise<void> {
+  const controller = new AbortController();
+  running.set(id, controller);
+  current = id;
+  let pending = 0;
+  const report = (): void => {
+    if (pending !== 0) say({ kind: 'bytes', id, count: pending });
+    pending = 0;
+  };
+  const onBytes = (count: number): void => {
+    pending += count;
+    if (Math.abs(pending) >= REPORT_BYTES) report();
+  };
+  try {
+    const result = await perform(job, { client, signal: controller.signal, onBytes });
+    report();
+    say({ kind: 'result', id, result });
+  } catch (error) {
+    report();
+    say({ kind: 'error', id, error: toPlainError(controller.signal.aborted ? controller.signal.reason : error) });
+  } finally {
+    running.delete(id);
+  }
+}
+
+async function perform(job: ChunkJob, context: ChunkContext): Promise<ChunkResult> {
+  switch (job.kind) {
+    case 'fetch':
+      return fetchChunk(job, context);
+    case 'verify':
+      return verifyChunk(job, context.signal);
+    case 'push':
+      return pusher.push(job, context);
+    default:
+      return unreachable(job);
+  }
+}

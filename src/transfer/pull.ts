@@ -1,0 +1,171 @@
+import { TartletError } from '../errors.ts';
+import { exists } from '../home/folder.ts';
+import type { FileLock } from '../home/lock.ts';
+import { makeRepository } from '../home/image-cache.ts';
+import { originOfImage, writeOrigin } from '../home/origin.ts';
+import { Staging } from '../home/staging.ts';
+import { VmFile } from '../home/vm-folder.ts';
+import type { Digest } from '../names/digest.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import { parseManifest, requireImage } from '../oci/manifest.ts';
+import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
+import type { ManifestReference, RawManifest, RegistryClient } from '../registry/client.ts';
+import { downloadImage } from './download.ts';
+import type { Session } from './session.ts';
+
+/** Chunks under way at once, as in Tart. */
+export const DEFAULT_CONCURRENCY = 4;
+
+export interface PullOptions {
+  /** Speak plain HTTP to the registry. */
+  readonly insecure?: boolean;
+  /** Most chunks at once; default {@link DEFAULT_CONCURRENCY}. */
+  readonly concurrency?: number;
+}
+
+export interface PullOutcome {
+  readonly name: RemoteName;
+  readonly digest: Digest;
+  /** `present`: nothing to do; `linked`: the image was here, the tag was not; `pulled`: it was fetched. */
+  readonly status: 'present' | 'linked' | 'pulled';
+  /** Bytes of blobs that crossed the network. */
+  readonly fetchedBytes: number;
+}
+
+/**
+ * Brings an image into the cache, under the name that was typed. Nothing is visible before all of it is verified, and whatever
+ * was verified when something fails is kept for the next try. A tag that is cached and has not moved costs one request.
+ *
+ * @throws TartletError of the registry client, `MANIFEST_INVALID`, `MEDIA_UNSUPPORTED`, `NAME_COLLISION`, `DISK_*`, `CHUNK_CORRUPT`.
+ */
+export async function pull(session: Session, name: RemoteName, options: PullOptions = {}): Promise<PullOutcome> {
+  if (name.reference.kind === 'digest') {
+    const cached = await session.images.find(name);
+    // What a digest names cannot change: no need to ask anybody.
+    if (cached !== undefined) return keepExplicitly(session, name, cached.digest);
+  }
+  await session.images.refuseCollision(name);
+  const client = session.client(name, options.insecure ?? false);
+  try {
+    const raw = await client.manifest(manifestReference(name), { signal: session.signal });
+    requireAgreement(name, raw.digest);
+    session.emit({ kind: 'resolved', subject: name.toString(), digest: raw.digest.toString() });
+    if (await isCachedAndLinked(session, name, raw.digest)) return outcome(name, raw.digest, 'present', 0);
+    return await pullResolved(session, name, raw, client, options);
+  } finally {
+    await client.close();
+  }
+}
+
+function manifestReference(name: RemoteName): ManifestReference {
+  const { reference } = name;
+  return reference.kind === 'digest' ? { digest: reference.digest } : { tag: reference.tag };
+}
+
+/** A name with a tag and a digest is a claim about the tag, and a wrong claim is not pulled. */
+function requireAgreement(name: RemoteName, found: Digest): void {
+  if (name.digest === undefined || name.digest.equals(found)) return;
+  throw new TartletError('DIGEST_MISMATCH', `the tag of ${name.toString()} leads to ${found.toString()}`, {
+    subject: name.toString(),
+    expected: name.digest.toString(),
+    found: found.toString(),
+    next: 'leave out the tag to pull that digest, or the digest to pull what the tag leads to now',
+  });
+}
+
+async function isCachedAndLinked(session: Session, name: RemoteName, digest: Digest): Promise<boolean> {
+  if (name.tag === undefined || !(await session.images.isLinked(name, digest))) return false;
+  return (await session.images.find(name)) !== undefined;
+}
+
+async function pullResolved(
+  session: Session,
+  name: RemoteName,
+  raw: RawManifest,
+  client: RegistryClient,
+  options: PullOptions,
+): Promise<PullOutcome> {
+  const byDigest = name.withDigest(raw.digest);
+  // Understood before anything is locked or written: an image of another kind leaves no trace.
+  const image = understand(raw, name);
+  await session.home.prepare();
+  await makeRepository(session.home, name);
+  const lock = await lockDigest(session, name, raw.digest);
+  try {
+    const isHere = (await session.images.find(byDigest)) !== undefined;
+    const fetchedBytes = isHere ? 0 : await fetchImage(session, name, image, client, options);
+    if (name.tag === undefined) await session.images.markExplicitlyPulled(name, raw.digest);
+    else await session.images.link(name, raw.digest);
+    await session.images.touch(session.images.folderOf(name, raw.digest), session.now());
+    if (!isHere) session.emit({ kind: 'finished', subject: name.toString() });
+    return outcome(name, raw.digest, isHere ? 'linked' : 'pulled', fetchedBytes);
+  } finally {
+    await lock?.release();
+  }
+}
+
+function understand(raw: RawManifest, name: RemoteName): TartImage {
+  const image = parseTartImage(requireImage(parseManifest(raw.bytes, raw.mediaType), name.toString()), name.toString());
+  if (image.layout === 'flat') return image;
+  throw new TartletError(
+    'MEDIA_UNSUPPORTED',
+    `${name.toString()} is a stacked image (a base disk and ${image.overlays.length} overlays)`,
+    {
+      subject: name.toString(),
+      kept: 'nothing was changed',
+      next: 'pull it with Tart on macOS 27; Tartlet cannot rebuild stacked disks yet',
+    },
+  );
+}
+
+/** Two pulls of one digest never fetch it twice: the second waits, and finds it there. */
+async function lockDigest(session: Session, name: RemoteName, digest: Digest): Promise<FileLock | undefined> {
+  return session.images.lock(digest, {
+    mode: 'exclusive',
+    wait: true,
+    signal: session.signal,
+    onWait: () =>
+      session.emit({ kind: 'waiting', subject: name.toString(), reason: 'another command is using this image' }),
+  });
+}
+
+async function fetchImage(
+  session: Session,
+  name: RemoteName,
+  image: TartImage,
+  client: RegistryClient,
+  options: PullOptions,
+): Promise<number> {
+  const { manifest } = image;
+  const staging = await Staging.open(session.home, manifest.digest);
+  const fetchedBytes = await downloadImage(session, { name, image, client, staging, ...settings(options) });
+  await writeOrigin(
+    staging.folder,
+    originOfImage({
+      name,
+      digest: manifest.digest,
+      mediaType: manifest.mediaType,
+      manifestBytes: manifest.bytes.length,
+      at: session.now(),
+      via: 'pull',
+    }),
+  );
+  await staging.seal([VmFile.manifest, VmFile.config, VmFile.nvram, VmFile.disk]);
+  session.signal.throwIfAborted();
+  await session.images.publish(staging.folder, name, manifest.digest);
+  return fetchedBytes;
+}
+
+function settings(options: PullOptions): { insecure: boolean; concurrency: number } {
+  return { insecure: options.insecure ?? false, concurrency: options.concurrency ?? DEFAULT_CONCURRENCY };
+}
+
+async function keepExplicitly(session: Session, name: RemoteName, digest: Digest): Promise<PullOutcome> {
+  const mark = `${session.images.folderOf(name, digest)}/${VmFile.explicitlyPulled}`;
+  if (!(await exists(mark))) await session.images.markExplicitlyPulled(name, digest);
+  return outcome(name, digest, 'present', 0);
+}
+
+function outcome(name: RemoteName, digest: Digest, status: PullOutcome['status'], fetchedBytes: number): PullOutcome {
+  return { name, digest, status, fetchedBytes };
+}

@@ -1,0 +1,66 @@
+import { type CredentialSource, anonymous } from '../credentials/credential.ts';
+import { Home } from '../home/home.ts';
+import { ImageCache } from '../home/image-cache.ts';
+import { LocalVms } from '../home/local-vms.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import { RegistryClient } from '../registry/client.ts';
+import type { TransferEvent } from './progress.ts';
+
+/** What an operation needs from the world around it. The library reaches for none of this by itself. */
+export interface SessionOptions {
+  readonly home: Home;
+  /** Variables that proxies, certificates and `TART_*` settings are read from. Default: none. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Default: linux. */
+  readonly platform?: NodeJS.Platform;
+  /** Who we are, asked with the registry of the name at hand. Default: nobody. */
+  readonly credentials?: (name: RemoteName) => CredentialSource;
+  /** Wall clock, for records only. Default: the system's. */
+  readonly now?: () => Date;
+  /** Told what happens while it happens. */
+  readonly onEvent?: (event: TransferEvent) => void;
+  /** Ends whatever is under way; what was verified is kept. */
+  readonly signal?: AbortSignal;
+  readonly userAgent?: string;
+}
+
+/** {@link SessionOptions} with every default in place, and the parts of the home. */
+export class Session {
+  readonly home: Home;
+  readonly images: ImageCache;
+  readonly vms: LocalVms;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly platform: NodeJS.Platform;
+  readonly now: () => Date;
+  readonly emit: (event: TransferEvent) => void;
+  readonly signal: AbortSignal;
+  readonly userAgent: string;
+  readonly #credentials: (name: RemoteName) => CredentialSource;
+
+  constructor(options: SessionOptions) {
+    this.home = options.home;
+    this.environment = options.environment ?? {};
+    this.platform = options.platform ?? 'linux';
+    this.images = new ImageCache(options.home);
+    this.vms = new LocalVms(options.home, this.platform);
+    this.now = options.now ?? (() => new Date());
+    this.emit = options.onEvent ?? (() => undefined);
+    this.signal = options.signal ?? new AbortController().signal;
+    this.userAgent = options.userAgent ?? 'Tartlet';
+    this.#credentials = options.credentials ?? (() => anonymous);
+  }
+
+  /** A client for the repository of a name. The caller closes it. */
+  client(name: RemoteName, insecure: boolean): RegistryClient {
+    return RegistryClient.forRepository({
+      registry: name.registry,
+      repository: name.repository,
+      userAgent: this.userAgent,
+      environment: this.environment,
+      credentials: this.#credentials(name),
+      insecure,
+      onWait: ({ reason, milliseconds }) =>
+        this.emit({ kind: 'retrying', subject: name.toString(), reason, waitMs: milliseconds }),
+    });
+  }
+}

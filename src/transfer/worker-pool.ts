@@ -1,0 +1,162 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { describeError, TartletError } from '../errors.ts';
+import { serveAuthenticator } from '../registry/authenticator-port.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import {
+  type ChunkJob,
+  type ChunkResult,
+  fromPlainError,
+  type FromWorker,
+  type ResultOf,
+  type ToWorker,
+} from './chunk-job.ts';
+
+/** What a worker is born with. Plain data and one port. */
+export interface WorkerSettings {
+  readonly registry: string;
+  readonly repository: string;
+  readonly userAgent: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly insecure: boolean;
+  readonly endpoint: string;
+  readonly authenticatorPort: MessagePort;
+}
+
+export interface PoolOptions {
+  readonly client: RegistryClient;
+  readonly settings: Omit<WorkerSettings, 'authenticatorPort' | 'registry' | 'repository'>;
+  /** Most jobs at once; threads are started as they are needed. */
+  readonly concurrency: number;
+  readonly signal: AbortSignal;
+  readonly onBytes: (count: number) => void;
+  readonly onWait: (reason: string, milliseconds: number) => void;
+}
+
+interface Lane {
+  readonly worker: Worker;
+  readonly stopAuthenticator: () => void;
+  job: Pending | undefined;
+}
+
+interface Pending {
+  readonly id: number;
+  readonly resolve: (result: ChunkResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Threads for the chunks of one transfer. */
+export class WorkerPool {
+  readonly #options: PoolOptions;
+  readonly #lanes: Lane[] = [];
+  #nextId = 1;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Does jobs, at most `concurrency` at once, in order of their list. The first failure stops the others.
+   * @param onDone told of each result as it comes; what it does is waited for.
+   */
+  async runAll<J extends ChunkJob>(
+    jobs: readonly J[],
+    onDone: (job: J, result: ResultOf<J>) => Promise<void> | void,
+  ): Promise<void> {
+    const queue = [...jobs];
+    const failure = new AbortController();
+    const signal = AbortSignal.any([this.#options.signal, failure.signal]);
+    const drain = async (lane: Lane): Promise<void> => {
+      for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
+        signal.throwIfAborted();
+        try {
+          await onDone(job, await this.#run(lane, job, signal));
+        } catch (error) {
+          failure.abort(error);
+          throw error;
+        }
+      }
+    };
+    const lanes = Array.from({ length: Math.min(this.#options.concurrency, jobs.length) }, (_, index) =>
+      this.#lane(index),
+    );
+    const outcomes = await Promise.allSettled(lanes.map(drain));
+    this.#options.signal.throwIfAborted();
+    // The reason of the abort is the first failure; the others only followed from it.
+    if (failure.signal.aborted) throw failure.signal.reason as unknown;
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason as unknown;
+  }
+
+  async #run<J extends ChunkJob>(lane: Lane, job: J, signal: AbortSignal): Promise<ResultOf<J>> {
+    const id = this.#nextId;
+    this.#nextId += 1;
+    const abort = (): void => lane.worker.postMessage({ kind: 'abort', id } satisfies ToWorker);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await new Promise<ResultOf<J>>((resolve, reject) => {
+        lane.job = { id, resolve: resolve as (result: ChunkResult) => void, reject };
+        lane.worker.postMessage({ kind: 'job', id, job } satisfies ToWorker);
+      });
+    } finally {
+      lane.job = undefined;
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  #lane(index: number): Lane {
+    const existing = this.#lanes[index];
+    if (existing !== undefined) return existing;
+    const { client, settings } = this.#options;
+    const channel = new MessageChannel();
+    const workerData: WorkerSettings = {
+      ...settings,
+      registry: client.registry.toString(),
+      repository: client.repository,
+      authenticatorPort: channel.port2,
+    };
+    const worker = new Worker(workerFile(), { workerData, transferList: [channel.port2], stderr: false });
+    const lane: Lane = {
+      worker,
+      stopAuthenticator: serveAuthenticator(client.authenticator, channel.port1),
+      job: undefined,
+    };
+    worker.on('message', (message: FromWorker) => this.#hear(lane, message));
+    worker.on('error', (cause) => lane.job?.reject(workerFailure(cause)));
+    worker.on('exit', (status) => lane.job?.reject(workerFailure(`it ended with status ${status}`)));
+    this.#lanes.push(lane);
+    return lane;
+  }
+
+  #hear(lane: Lane, message: FromWorker): void {
+    switch (message.kind) {
+      case 'bytes':
+        this.#options.onBytes(message.count);
+        break;
+      case 'wait':
+        this.#options.onWait(message.reason, message.milliseconds);
+        break;
+      case 'result':
+        if (lane.job?.id === message.id) lane.job.resolve(message.result);
+        break;
+      case 'error':
+        if (lane.job?.id === message.id) lane.job.reject(fromPlainError(message.error));
+        break;
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const lane of this.#lanes) lane.stopAuthenticator();
+    await Promise.all(this.#lanes.map(async (lane) => lane.worker.terminate()));
+  }
+}
+
+/** The built worker. From the sources, i.e. in tests, it is the one in `dist`, because Node 20 cannot run TypeScript. */
+function workerFile(): URL {
+  const beside = new URL('./chunk-worker.js', import.meta.url);
+  return existsSync(fileURLToPath(beside)) ? beside : new URL('../../dist/transfer/chunk-worker.js', import.meta.url);
+}
+
+function workerFailure(cause: unknown): TartletError {
+  return new TartletError('INTERNAL', `a worker thread failed: ${describeError(cause)}`, { cause });
+}

@@ -1,0 +1,172 @@
+import { randomBytes } from 'node:crypto';
+import { copyFile, readFile } from 'node:fs/promises';
+import { isTartletError, TartletError } from '../errors.ts';
+import { onDisk } from '../home/disk-error.ts';
+import { type CopyMethod, copyDisk } from '../home/disk-copy.ts';
+import { exists, flushFile, writeNewFile } from '../home/folder.ts';
+import type { CachedImage } from '../home/image-cache.ts';
+import type { LocalVm } from '../home/local-vms.ts';
+import type { FileLock } from '../home/lock.ts';
+import { readOrigin, writeOrigin } from '../home/origin.ts';
+import { Scratch } from '../home/scratch.ts';
+import { type VmFolder, VmFile } from '../home/vm-folder.ts';
+import { LocalName } from '../names/local-name.ts';
+import { RemoteName } from '../names/remote-name.ts';
+import { pull, type PullOptions } from '../transfer/pull.ts';
+import type { Session } from '../transfer/session.ts';
+import { withMac } from './config.ts';
+import { parseVmConfig, serializeVmConfig } from './config-file.ts';
+import { MacAddress } from './mac-address.ts';
+
+export interface CloneOutcome {
+  readonly name: LocalName;
+  /** Whether the disk shares its blocks with the source or was copied. */
+  readonly copied: CopyMethod;
+}
+
+/** What is cloned, locked against whoever would change or remove it. */
+interface Source {
+  readonly text: string;
+  readonly folder: VmFolder;
+  /** Digest of the image it is or came from. */
+  readonly digest: string | undefined;
+  readonly release: () => Promise<void>;
+}
+
+/**
+ * Makes a local VM from an image or another VM. A cached image needs no network, whatever its tag leads to in the registry now;
+ * one that is not cached is pulled. A stopped VM of the new name is replaced, as Tart does; a running one never.
+ *
+ * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_EXISTS`, `DISK_*`, and those of {@link pull}.
+ */
+export async function cloneVm(
+  session: Session,
+  sourceText: string,
+  name: LocalName,
+  options: PullOptions = {},
+): Promise<CloneOutcome> {
+  await session.vms.refuseRunning(name);
+  const source = await openSource(session, sourceText, options);
+  try {
+    requireDisk(source);
+    await session.home.prepare();
+    const scratch = await Scratch.create(session.home, session.platform);
+    try {
+      const copied = await copyVm(session, source, scratch.folder);
+      await writeOrigin(scratch.folder, {
+        version: 1,
+        via: 'clone',
+        source: source.text,
+        ...(source.digest === undefined ? {} : { digest: source.digest }),
+        clonedAt: session.now().toISOString(),
+      });
+      await session.vms.underLock(session.signal, async () => {
+        await avoidSameMac(session, source, scratch.folder, name);
+        await session.vms.publish(scratch, name);
+      });
+      return { name, copied };
+    } finally {
+      await scratch.dispose();
+    }
+  } finally {
+    await source.release();
+  }
+}
+
+async function openSource(session: Session, text: string, options: PullOptions): Promise<Source> {
+  return RemoteName.looksRemote(text)
+    ? openImage(session, RemoteName.parse(text), options)
+    : openVm(session, LocalName.parse(text));
+}
+
+async function openVm(session: Session, name: LocalName): Promise<Source> {
+  const vm = await session.vms.require(name);
+  await session.vms.touch(vm, session.now());
+  return { text: name.text, folder: vm.folder, digest: await baseDigest(vm), release: async () => undefined };
+}
+
+/** The image that a local VM began as, when a record says so. */
+async function baseDigest(vm: LocalVm): Promise<string | undefined> {
+  const origin = await readOrigin(vm.folder.path).catch(() => undefined);
+  return origin?.via === 'clone' ? origin.digest : undefined;
+}
+
+/** Holds the image's lock for reading: what is being copied cannot be pulled over, deleted or collected (tart-cli §7 #13). */
+async function openImage(session: Session, name: RemoteName, options: PullOptions): Promise<Source> {
+  for (let attempt = 0; ; attempt += 1) {
+    const image = await session.images.find(name);
+    if (image !== undefined) {
+      const lock = await lockForReading(session, image);
+      // It may have gone while we waited for the lock.
+      if ((await session.images.find(name.withDigest(image.digest))) !== undefined) {
+        await session.images.touch(image.folder.path, session.now());
+        return {
+          text: name.toString(),
+          folder: image.folder,
+          digest: image.digest.toString(),
+          release: async () => lock?.release(),
+        };
+      }
+      await lock?.release();
+    }
+    if (attempt === 2)
+      throw new TartletError('BUSY', `${name.toString()} keeps being deleted by another command`, { retryable: true });
+    await pull(session, name, options);
+  }
+}
+
+async function lockForReading(session: Session, image: CachedImage): Promise<FileLock | undefined> {
+  try {
+    return await session.images.lock(image.digest, { mode: 'shared', wait: true, signal: session.signal });
+  } catch (error) {
+    // A read-only cache has nobody who could change it (reliability D10).
+    if (isTartletError(error, 'DISK_READONLY', 'DISK_DENIED')) return undefined;
+    throw error;
+  }
+}
+
+function requireDisk(source: Source): void {
+  if (source.folder.layout === 'standalone') return;
+  throw new TartletError('NEEDS_MACOS', `${source.text} is a stacked image: only macOS 27 can put its disk together`, {
+    subject: source.text,
+    next: 'clone it with Tart on macOS 27',
+  });
+}
+
+async function copyVm(session: Session, source: Source, to: string): Promise<CopyMethod> {
+  const from = source.folder.path;
+  for (const file of [VmFile.config, VmFile.nvram]) await copySmall(`${from}/${file}`, `${to}/${file}`);
+  if (source.folder.suspended) await copyDisk(`${from}/${VmFile.state}`, `${to}/${VmFile.state}`, session);
+  const copied = await copyDisk(`${from}/${VmFile.disk}`, `${to}/${VmFile.disk}`, session);
+  await flushFile(`${to}/${VmFile.disk}`);
+  return copied;
+}
+
+async function copySmall(from: string, to: string): Promise<void> {
+  await onDisk('copy to', to, async () => copyFile(from, to));
+  await flushFile(to);
+}
+
+/** Two VMs with one MAC address would get one IP address. A suspended VM cannot change its own (tart-cli §4.10). */
+async function avoidSameMac(session: Session, source: Source, folder: string, name: LocalName): Promise<void> {
+  if (source.folder.suspended) return;
+  const file = `${folder}/${VmFile.config}`;
+  const config = parseVmConfig(await onDisk('read', file, async () => readFile(file)), source.text);
+  if (!(await isMacTaken(session, config.mac, name))) return;
+  const changed = withMac(config, MacAddress.random(randomBytes));
+  await writeNewFile(file, serializeVmConfig(changed, 'file'));
+}
+
+/** The VM that is about to be replaced does not count; one whose configuration cannot be read has no say (tart-cli §7 #30). */
+async function isMacTaken(session: Session, mac: MacAddress, except: LocalName): Promise<boolean> {
+  for (const vm of session.vms.list()) {
+    if (vm.name.equals(except) || !(await exists(vm.folder.path))) continue;
+    try {
+      const bytes = await readFile(`${vm.folder.path}/${VmFile.config}`);
+      if (parseVmConfig(bytes, vm.name.text).mac.equals(mac)) return true;
+    } catch (error) {
+      if (isTartletError(error, 'INTERNAL')) throw error;
+    }
+  }
+  return false;
+}

@@ -1,0 +1,40 @@
+import { readFile } from 'node:fs/promises';
+import { onDisk } from '../home/disk-error.ts';
+import type { VmState } from '../home/local-vms.ts';
+import { VmFile } from '../home/vm-folder.ts';
+import type { LocalName } from '../names/local-name.ts';
+import type { Session } from '../transfer/session.ts';
+import { parseVmConfig } from './config-file.ts';
+import { displayText } from './display.ts';
+
+/** What `get` shows of a local VM. */
+export interface VmDescription {
+  readonly os: 'darwin' | 'linux';
+  readonly cpuCount: number;
+  /** MiB, rounded down. */
+  readonly memoryMiB: number;
+  readonly logicalBytes: number;
+  readonly allocatedBytes: number;
+  readonly diskFormat: 'raw' | 'asif';
+  readonly display: string;
+  readonly state: VmState;
+}
+
+/** @throws TartletError `VM_NOT_FOUND`, `VM_INVALID`, `CONFIG_INVALID` */
+export async function describeVm(session: Session, name: LocalName): Promise<VmDescription> {
+  const vm = await session.vms.require(name);
+  const file = `${vm.folder.path}/${VmFile.config}`;
+  const config = parseVmConfig(await onDisk('read', file, async () => readFile(file)), name.text);
+  const state = await session.vms.state(vm);
+  await session.vms.touch(vm, session.now());
+  return {
+    os: config.os,
+    cpuCount: config.cpuCount,
+    memoryMiB: Math.floor(config.memorySize / (1024 * 1024)),
+    logicalBytes: vm.folder.logicalBytes,
+    allocatedBytes: vm.folder.allocatedBytes,
+    diskFormat: config.diskFormat,
+    display: displayText(config.display),
+    state,
+  };
+}

@@ -1,0 +1,149 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { systemCode, TartletError } from '../errors.ts';
+import { type Origin, readOrigin } from '../home/origin.ts';
+import { VmFile, type VmFolder, type VmLayout } from '../home/vm-folder.ts';
+import type { VmState } from '../home/local-vms.ts';
+import type { Digest } from '../names/digest.ts';
+import { LocalName } from '../names/local-name.ts';
+import { RemoteName } from '../names/remote-name.ts';
+import { type ImageManifest, parseManifest, requireImage } from '../oci/manifest.ts';
+import { allChunks, parseTartImage, transferBytes } from '../oci/tart-image.ts';
+import type { Session } from '../transfer/session.ts';
+
+/** What a manifest says of an image, in integers of bytes. */
+export interface InspectedManifest {
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly layout: 'flat' | 'stacked';
+  readonly uploadTime: string | undefined;
+  /** Bytes of the decoded disk. */
+  readonly diskBytes: number;
+  /** Bytes of all blobs, each counted once. */
+  readonly transferBytes: number;
+  readonly chunks: number;
+  readonly layers: readonly { readonly mediaType: string; readonly digest: string; readonly size: number }[];
+}
+
+/** Everything that is known about a name. `schema` changes only when a field changes its meaning. */
+export type Inspection = {
+  readonly schema: 'tartlet.inspect/v1';
+  readonly name: string;
+} & (
+  | { readonly kind: 'remote'; readonly manifest: InspectedManifest }
+  | {
+      readonly kind: 'local' | 'cached';
+      readonly path: string;
+      readonly layout: VmLayout;
+      readonly state: VmState;
+      readonly logicalBytes: number;
+      readonly allocatedBytes: number;
+      readonly origin: Origin | undefined;
+      /** Absent for local VMs and for images of old Tarts, which kept none. */
+      readonly manifest: InspectedManifest | undefined;
+      readonly digest: string | undefined;
+      /** Whether `manifest.json` hashes to the digest; false is normal for images that Tart 2.14–2.35 re-encoded (tart-formats §1.6). */
+      readonly manifestIsOriginal: boolean | undefined;
+    }
+);
+
+/**
+ * @param where `remote` asks the registry although the image may be cached.
+ * @throws TartletError `VM_NOT_FOUND`, or of the registry client.
+ */
+export async function inspect(
+  session: Session,
+  text: string,
+  options: { where: 'here' | 'remote'; insecure: boolean },
+): Promise<Inspection> {
+  if (!RemoteName.looksRemote(text)) return inspectLocal(session, LocalName.parse(text));
+  const name = RemoteName.parse(text);
+  return options.where === 'remote' ? inspectRemote(session, name, options.insecure) : inspectCached(session, name);
+}
+
+async function inspectLocal(session: Session, name: LocalName): Promise<Inspection> {
+  const vm = await session.vms.require(name);
+  return {
+    ...(await inspectFolder(vm.folder, undefined, name.text)),
+    schema: 'tartlet.inspect/v1',
+    name: name.text,
+    kind: 'local',
+    state: await session.vms.state(vm),
+  };
+}
+
+async function inspectCached(session: Session, name: RemoteName): Promise<Inspection> {
+  const image = await session.images.find(name);
+  if (image === undefined) {
+    throw new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
+      subject: name.toString(),
+      next: 'pull it, or ask its registry with --remote',
+    });
+  }
+  return {
+    ...(await inspectFolder(image.folder, image.digest, name.toString())),
+    schema: 'tartlet.inspect/v1',
+    name: name.toString(),
+    kind: 'cached',
+    state: 'stopped',
+  };
+}
+
+async function inspectFolder(folder: VmFolder, digest: Digest | undefined, name: string): Promise<FolderFacts> {
+  const bytes = await readManifest(folder.path);
+  const manifest = bytes === undefined ? undefined : requireImage(parseManifest(bytes), name);
+  const hash = bytes === undefined ? undefined : createHash('sha256').update(bytes).digest('hex');
+  return {
+    path: folder.path,
+    layout: folder.layout,
+    logicalBytes: folder.logicalBytes,
+    allocatedBytes: folder.allocatedBytes,
+    origin: await readOrigin(folder.path),
+    manifest: manifest === undefined ? undefined : describeManifest(manifest, name),
+    digest: digest?.toString(),
+    manifestIsOriginal: digest === undefined || hash === undefined ? undefined : digest.hex === hash,
+  };
+}
+
+type FolderFacts = Omit<Extract<Inspection, { kind: 'local' | 'cached' }>, 'schema' | 'name' | 'kind' | 'state'>;
+
+async function readManifest(folder: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(`${folder}/${VmFile.manifest}`);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return undefined;
+    throw new TartletError('STORE_DAMAGED', `cannot read ${folder}/${VmFile.manifest}`, { subject: folder, cause });
+  }
+}
+
+async function inspectRemote(session: Session, name: RemoteName, insecure: boolean): Promise<Inspection> {
+  const client = session.client(name, insecure);
+  try {
+    const reference = name.digest === undefined ? { tag: name.tag ?? 'latest' } : { digest: name.digest };
+    const raw = await client.manifest(reference, { signal: session.signal });
+    const manifest = requireImage(parseManifest(raw.bytes, raw.mediaType), name.toString());
+    return {
+      schema: 'tartlet.inspect/v1',
+      name: name.toString(),
+      kind: 'remote',
+      manifest: describeManifest(manifest, name.toString()),
+    };
+  } finally {
+    await client.close();
+  }
+}
+
+function describeManifest(manifest: ImageManifest, name: string): InspectedManifest {
+  const image = parseTartImage(manifest, name);
+  const chunks = allChunks(image);
+  return {
+    digest: manifest.digest.toString(),
+    mediaType: manifest.mediaType,
+    layout: image.layout,
+    uploadTime: image.uploadTime,
+    diskBytes: image.base.size,
+    transferBytes: transferBytes(image),
+    chunks: chunks.length,
+    layers: manifest.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest: digest.toString(), size })),
+  };
+}

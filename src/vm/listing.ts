@@ -1,0 +1,74 @@
+import { lstatSync, readlinkSync } from 'node:fs';
+import path from 'node:path';
+import { decodeDigestFolder } from '../home/layout.ts';
+import { lookAtVmFolder, type VmFolder } from '../home/vm-folder.ts';
+import type { VmState } from '../home/local-vms.ts';
+import type { Session } from '../transfer/session.ts';
+
+/** One line of `list`: a local VM, or a name in the image cache. */
+export interface Listed {
+  readonly source: 'local' | 'OCI';
+  /** The name that any command takes: what was typed is what is seen. */
+  readonly name: string;
+  /** Bytes of config, disk and NVRAM as files. */
+  readonly logicalBytes: number;
+  /** Bytes they occupy on the disk. */
+  readonly allocatedBytes: number;
+  readonly accessed: Date;
+  readonly state: VmState;
+}
+
+/**
+ * Local VMs first, then names of the cache, each group in byte order of the names (tart-cli §1.6). A pulled tag gives two rows, its
+ * own and its digest's. Dangling tags and incomplete folders are no images and are left out. No file is opened for cached
+ * images, so that thousands of them cost little.
+ */
+export async function listVms(session: Session, source?: 'local' | 'oci'): Promise<Listed[]> {
+  const local = source === 'oci' ? [] : await listLocal(session);
+  const cached = source === 'local' ? [] : listCached(session);
+  return [...local.sort(byName), ...cached.sort(byName)];
+}
+
+async function listLocal(session: Session): Promise<Listed[]> {
+  return Promise.all(
+    session.vms
+      .list()
+      .map(async (vm) => row('local', vm.name.text, vm.folder, vm.folder.path, await session.vms.state(vm))),
+  );
+}
+
+function listCached(session: Session): Listed[] {
+  const looks = new Map<string, VmFolder | undefined>();
+  const look = (folder: string): VmFolder | undefined => {
+    if (!looks.has(folder)) looks.set(folder, lookAtVmFolder(folder));
+    return looks.get(folder);
+  };
+  return session.images.walk().entries.flatMap((entry) => {
+    const folder = look(entry.kind === 'digest' ? entry.path : targetOf(entry.path));
+    if (folder === undefined || folder.layout === 'stacked-local') return [];
+    return row('OCI', entry.name.toString(), folder, entry.path, 'stopped');
+  });
+}
+
+/** The folder that a tag leads to; nothing good when it leads elsewhere. */
+function targetOf(link: string): string {
+  const target = path.resolve(path.dirname(link), readlinkSync(link));
+  return decodeDigestFolder(path.basename(target)) === undefined ? '' : target;
+}
+
+/** @param accessedAt what carries the time: the link itself for a tag, as Tart shows it (tart-formats §1.7). */
+function row(source: Listed['source'], name: string, folder: VmFolder, accessedAt: string, state: VmState): Listed {
+  return {
+    source,
+    name,
+    logicalBytes: folder.logicalBytes,
+    allocatedBytes: folder.allocatedBytes,
+    accessed: lstatSync(accessedAt).atime,
+    state,
+  };
+}
+
+function byName(a: Listed, b: Listed): number {
+  if (a.name === b.name) return 0;
+  return a.name < b.name ? -1 : 1;
+}

@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { FileLock } from '../../src/home/lock.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+const exclusively = { mode: 'exclusive', wait: false } as const;
+
+/** Another process that locks a file the way we do, says so, and keeps it until it is killed. */
+async function holder(file: string): Promise<ReturnType<typeof spawn>> {
+  const script = `
+    const { openSync } = require('node:fs');
+    const { tryLock } = require(${JSON.stringify(path.resolve('node_modules/fs-native-extensions'))});
+    if (!tryLock(openSync(${JSON.stringify(file)}, 'a+'))) process.exit(3);
+    console.log('locked');
+    setInterval(() => undefined, 1000);`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  return child;
+}
+
+describe('a file lock', () => {
+  test('is exclusive within one process too', async () => {
+    const file = `${temporaryFolder()}/a.lock`;
+    const first = await FileLock.acquire(file, exclusively);
+    expect(await FileLock.acquire(file, exclusively)).toBeUndefined();
+    await first?.release();
+    const second = await FileLock.acquire(file, exclusively);
+    expect(second).toBeDefined();
+    await second?.release();
+  });
+
+  test('is shared by readers and kept from writers', async () => {
+    const file = `${temporaryFolder()}/a.lock`;
+    const one = await FileLock.acquire(file, { mode: 'shared', wait: false });
+    const two = await FileLock.acquire(file, { mode: 'shared', wait: false });
+    expect(two).toBeDefined();
+    expect(await FileLock.acquire(file, exclusively)).toBeUndefined();
+    await one?.release();
+    await two?.release();
+  });
+
+  test('passes to a waiter when its holder is killed, and tells the waiter that it waits', async () => {
+    const file = `${temporaryFolder()}/a.lock`;
+    const child = await holder(file);
+    const lock = await FileLock.acquire(file, { mode: 'exclusive', wait: true, onWait: () => child.kill('SIGKILL') });
+    expect(lock).toBeDefined();
+    expect(child.killed).toBe(true);
+    await lock?.release();
+  });
+
+  test('follows the path when somebody deletes the file', async () => {
+    const file = `${temporaryFolder()}/a.lock`;
+    const old = await FileLock.acquire(file, exclusively);
+    rmSync(file);
+    const fresh = await FileLock.acquire(file, exclusively);
+    expect(fresh).toBeDefined();
+    expect(await FileLock.acquire(file, exclusively)).toBeUndefined();
+    await old?.release();
+    await fresh?.release();
+  });
+
+  test('stops waiting when it is interrupted', async () => {
+    const file = `${temporaryFolder()}/a.lock`;
+    const held = await FileLock.acquire(file, exclusively);
+    const controller = new AbortController();
+    const waiting = FileLock.acquire(file, {
+      mode: 'exclusive',
+      wait: true,
+      signal: controller.signal,
+      onWait: () => controller.abort(new Error('enough')),
+    });
+    await expect(waiting).rejects.toThrow('enough');
+    await held?.release();
+  });
+});
