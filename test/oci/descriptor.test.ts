@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseDescriptor } from '../../src/oci/descriptor.ts';
 import { fakeDigest } from '../support/tart-image.ts';
-import { refusal } from './refusal.ts';
+import { invalid, type Refusal, refusal } from './refusal.ts';
 
 const EMPTY_SHA256 = 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 const EMPTY_SHA512 =
@@ -9,8 +9,7 @@ const EMPTY_SHA512 =
 
 const parse = (overrides: Record<string, unknown>): ReturnType<typeof parseDescriptor> =>
   parseDescriptor({ mediaType: 'text/plain', digest: fakeDigest('1'), size: 5, ...overrides }, 'layers[3]');
-const why = (overrides: Record<string, unknown>): readonly [string, string] => refusal(() => parse(overrides));
-const invalid = (rest: string): readonly [string, string] => ['MANIFEST_INVALID', `the manifest is invalid: ${rest}`];
+const why = (overrides: Record<string, unknown>): Refusal => refusal(() => parse(overrides));
 
 describe('a descriptor', () => {
   test('is a type, a digest, a size and annotations; other keys are ignored', () => {

@@ -20,3 +20,8 @@ export function refusalIfAny(act: () => unknown): Refusal | undefined {
     throw error;
   }
 }
+
+/** What the parsers of manifests say: `invalid('config is missing')`. */
+export function invalid(rest: string): Refusal {
+  return ['MANIFEST_INVALID', `the manifest is invalid: ${rest}`];
+}

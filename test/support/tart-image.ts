@@ -93,6 +93,25 @@ export function manifestOf(layers: readonly unknown[], overrides: JsonObject = {
   return tinyManifest({ layers, annotations: {}, ...overrides });
 }
 
+/** An index as `docker buildx` makes them: two platforms, and an entry that names none. */
+export function tinyIndex(overrides: JsonObject = {}): Uint8Array {
+  return json({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.index.v1+json',
+    manifests: [
+      indexEntry('1', { os: 'linux', architecture: 'amd64' }),
+      indexEntry('2', { os: 'darwin', architecture: 'arm64' }),
+      indexEntry('3'),
+    ],
+    ...overrides,
+  });
+}
+
+export function indexEntry(hexDigit: string, platform?: unknown): JsonObject {
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  return { mediaType, digest: fakeDigest(hexDigit), size: 7, platform };
+}
+
 export function json(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value));
 }
