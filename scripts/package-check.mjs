@@ -6,6 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(import.meta.dirname, '..');
 const tool = (file) => path.join(root, 'node_modules', file);
@@ -92,10 +93,11 @@ function checkContents(tarball, files) {
 
 function checkWithJudges(tarball) {
   step = 'publint';
-  node([tool('publint/src/cli.js'), 'run', tarball, '--strict'], root);
+  node([beside(import.meta.resolve('publint'), 'cli.js'), 'run', tarball, '--strict'], root);
   console.log('ok   publint has nothing to say');
   step = 'are the types wrong';
-  node([tool('@arethetypeswrong/cli/dist/index.js'), tarball, '--profile', 'esm-only', '--no-color'], root);
+  const judge = beside(import.meta.resolve('@arethetypeswrong/cli/package.json'), 'dist/index.js');
+  node([judge, tarball, '--profile', 'esm-only', '--no-color'], root);
   console.log('ok   the types are right for whoever imports it (attw, esm-only)');
 }
 
@@ -187,6 +189,11 @@ export const forged = new RemoteName();
   writeFileSync(path.join(user, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }));
   node([tool('typescript7/bin/tsc'), '-p', user], user);
   console.log('ok   a strict NodeNext project compiles against the types');
+}
+
+/** The program of a tool, from a file of it that its package lets us find. */
+function beside(url, file) {
+  return path.join(path.dirname(fileURLToPath(url)), file);
 }
 
 function expectNone(list, what) {
