@@ -1,64 +1,36 @@
-import { type CredentialSource } from '../credentials/credential.ts';
-import { TartletError } from '../errors.ts';
+import { anonymous, type CredentialSource } from '../credentials/credential.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { Authenticator } from './authenticator.ts';
-import type { Clock } from './clock.ts';
+import { withAuthorization } from './authorization.ts';
+import type { OnWait, Timing } from './backoff.ts';
+import { blobExists, type BlobReadOptions, fetchBlob, readBlob } from './blob.ts';
+import type { BlobDescriptor } from './blob-opening.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { resolveEndpoint } from './endpoint.ts';
+import { limits as defaultLimits, type Limits } from './limits.ts';
+import {
+  type ManifestReference,
+  type ManifestStatus,
+  type RawManifest,
+  readManifest,
+  removeManifest,
+  statManifest,
+  writeManifest,
+} from './manifest.ts';
+import { mountBlob } from './mount.ts';
+import { ping } from './ping.ts';
+import { withRedirects } from './redirect.ts';
+import { RegistryAuthenticator } from './registry-authenticator.ts';
+import { type RepositoryContext, unknownTraits } from './repository.ts';
+import type { Transport } from './request.ts';
+import { Pacing, withRetry } from './retry.ts';
+import { listTags } from './tag.ts';
+import { type HttpTransport, httpTransport } from './transport.ts';
+import { type BlobSource, type BlobUploadOptions, uploadBlob } from './upload.ts';
 
-/** A manifest in the registry: by the tag that leads to it, or by what it is. */
-export type ManifestReference = { readonly tag: string } | { readonly digest: Digest };
-
-/** A manifest as the registry served it. Parsing is somebody else's business: these are the bytes to keep. */
-export interface RawManifest {
-  readonly bytes: Uint8Array;
-  /** `Content-Type` without parameters, lower case; empty when the registry named none. */
-  readonly mediaType: string;
-  /** Computed from `bytes`, never taken from a header. */
-  readonly digest: Digest;
-}
-
-/** What the registry says about a manifest without serving it. */
-export interface ManifestStatus {
-  readonly digest: Digest;
-  readonly mediaType: string;
-}
-
-/** A blob: what it must hash to, and its exact length in bytes. */
-export interface BlobDescriptor {
-  readonly digest: Digest;
-  readonly size: number;
-}
-
-export interface BlobReadOptions {
-  /** First byte wanted, default 0. */
-  readonly from?: number;
-  /** The byte after the last one wanted, default the blob's size. */
-  readonly to?: number;
-  readonly signal?: AbortSignal;
-  /** Told the length of every piece that came over the wire for this blob. */
-  readonly onBytes?: (bytes: number) => void;
-}
-
-/** A blob to upload. `open` is called once per attempt and gives the bytes from `from` on. */
-export interface BlobSource extends BlobDescriptor {
-  /** Bytes `[from, to)` of the blob. */
-  open(from: number, to: number): Uint8Array | AsyncIterable<Uint8Array>;
-}
-
-export interface BlobUploadOptions {
-  /** Send the blob in PATCH requests of this many bytes; absent: one PUT. */
-  readonly chunkBytes?: number;
-  readonly signal?: AbortSignal;
-  /** Told how many bytes were handed to the connection; negative when an attempt failed and its bytes are sent again. */
-  readonly onBytes?: (bytes: number) => void;
-}
-
-/** A pause before something is tried again, to be shown to whoever waits. */
-export interface WaitEvent {
-  /** Why, in one line. */
-  readonly reason: string;
-  readonly milliseconds: number;
-}
+export type { BlobDescriptor, BlobReadOptions, BlobSource, BlobUploadOptions };
+export type { ManifestReference, ManifestStatus, RawManifest };
 
 export interface RegistryClientOptions {
   readonly registry: RegistryAddress;
@@ -76,7 +48,10 @@ export interface RegistryClientOptions {
   /** A base URL found earlier by {@link RegistryClient.endpoint}: spares a worker the probing. */
   readonly endpoint?: string;
   readonly clock?: Clock;
-  readonly onWait?: (event: WaitEvent) => void;
+  /** Told of every pause before something is tried again: why, and how many milliseconds. */
+  readonly onWait?: OnWait;
+  /** Default: the numbers of `limits.ts`. */
+  readonly limits?: Limits;
 }
 
 /** Options for calls that only may be interrupted. */
@@ -93,47 +68,59 @@ export class RegistryClient {
   readonly registry: RegistryAddress;
   readonly repository: string;
 
-  private constructor(options: RegistryClientOptions) {
-    this.registry = options.registry;
-    this.repository = options.repository;
+  readonly #shared: Shared;
+  readonly #context: RepositoryContext;
+
+  private constructor(registry: RegistryAddress, repository: string, shared: Shared) {
+    this.registry = registry;
+    this.repository = repository;
+    this.#shared = shared;
+    this.#context = {
+      registry: registry.toString(),
+      repository,
+      send: shared.send,
+      timing: shared.timing,
+      traits: shared.traits,
+      url: async (path) => new URL(`/v2/${repository}/${path}`, await shared.endpoint()),
+    };
   }
 
   /** Costs nothing: the HTTP library is loaded and the registry contacted with the first request. */
   static forRepository(options: RegistryClientOptions): RegistryClient {
-    return new RegistryClient(options);
+    return new RegistryClient(options.registry, options.repository, share(options));
   }
 
   /** Another repository of the same registry, with the same connections and tokens. Only the first client is closed. */
-  sibling(_repository: string): RegistryClient {
-    throw notYet();
+  sibling(repository: string): RegistryClient {
+    return new RegistryClient(this.registry, repository, this.#shared);
   }
 
   /** The base URL in use, e.g. `https://ghcr.io`; probes a loopback registry for TLS the first time. */
-  endpoint(_options?: CallOptions): Promise<string> {
-    throw notYet();
+  async endpoint(): Promise<string> {
+    return (await this.#shared.endpoint()).origin;
   }
 
   /** Who we are, for threads that have their own client (see `authenticator-port.ts`). */
   get authenticator(): Authenticator {
-    throw notYet();
+    return this.#shared.authenticator;
   }
 
   /** `GET /v2/`: resolves when the registry speaks the protocol and takes our credentials. */
-  ping(_options?: CallOptions): Promise<void> {
-    throw notYet();
+  ping({ signal }: CallOptions = {}): Promise<void> {
+    return ping(this.#context, signal);
   }
 
   /**
    * The manifest, verified: its digest is computed from its bytes and compared with the digest asked for.
    * @throws TartletError `NOT_FOUND`, `DIGEST_MISMATCH`, `MANIFEST_TOO_LARGE` (16 MiB), `NET_PROTOCOL` for an HTML page.
    */
-  manifest(_reference: ManifestReference, _options?: CallOptions): Promise<RawManifest> {
-    throw notYet();
+  manifest(reference: ManifestReference, { signal }: CallOptions = {}): Promise<RawManifest> {
+    return readManifest(this.#context, reference, signal);
   }
 
   /** The digest that a reference leads to now, by HEAD, or by GET where HEAD does not tell; undefined when there is none. */
-  headManifest(_reference: ManifestReference, _options?: CallOptions): Promise<ManifestStatus | undefined> {
-    throw notYet();
+  headManifest(reference: ManifestReference, { signal }: CallOptions = {}): Promise<ManifestStatus | undefined> {
+    return statManifest(this.#context, reference, signal);
   }
 
   /**
@@ -141,22 +128,22 @@ export class RegistryClient {
    * @throws TartletError `DIGEST_MISMATCH` when the registry stored something else, `REG_REJECTED`, `MANIFEST_TOO_LARGE` (4 MiB).
    */
   putManifest(
-    _reference: ManifestReference,
-    _bytes: Uint8Array,
-    _mediaType: string,
-    _options?: CallOptions,
+    reference: ManifestReference,
+    bytes: Uint8Array,
+    mediaType: string,
+    { signal }: CallOptions = {},
   ): Promise<void> {
-    throw notYet();
+    return writeManifest(this.#context, reference, bytes, mediaType, signal);
   }
 
   /** Removes a manifest. @throws TartletError `NOT_FOUND`, `REG_REJECTED` when the registry does not delete. */
-  deleteManifest(_digest: Digest, _options?: CallOptions): Promise<void> {
-    throw notYet();
+  deleteManifest(digest: Digest, { signal }: CallOptions = {}): Promise<void> {
+    return removeManifest(this.#context, digest, signal);
   }
 
   /** Whether the repository has the blob. A length that the registry tells and that is not `size` means no. */
-  blobExists(_blob: BlobDescriptor, _options?: CallOptions): Promise<boolean> {
-    throw notYet();
+  blobExists(blob: BlobDescriptor, { signal }: CallOptions = {}): Promise<boolean> {
+    return blobExists(this.#context, blob, signal);
   }
 
   /**
@@ -164,42 +151,88 @@ export class RegistryClient {
    * of bytes comes out, or an error. **Not verified**: the consumer hashes (see `BlobVerifier`). Leaving the loop early closes the connection.
    * @throws TartletError while iterating: `NOT_FOUND`, `SIZE_MISMATCH`.
    */
-  blob(_blob: BlobDescriptor, _options?: BlobReadOptions): AsyncIterable<Uint8Array> {
-    throw notYet();
+  blob(blob: BlobDescriptor, options?: BlobReadOptions): AsyncIterable<Uint8Array> {
+    return readBlob(this.#context, blob, options);
   }
 
   /**
    * A small blob, verified, in memory. `limit` in bytes, default 16 MiB.
    * @throws TartletError `NOT_FOUND`, `SIZE_MISMATCH` (also when `size` is above the limit), `DIGEST_MISMATCH`.
    */
-  fetchBlob(_blob: BlobDescriptor, _options?: CallOptions & { readonly limit?: number }): Promise<Uint8Array> {
-    throw notYet();
+  fetchBlob(blob: BlobDescriptor, options: CallOptions & { readonly limit?: number } = {}): Promise<Uint8Array> {
+    return fetchBlob(this.#context, blob, options.limit ?? this.#shared.timing.limits.manifestBytes, options.signal);
   }
 
   /**
    * Uploads a blob; the registry verifies its digest. An answer that got lost is looked up rather than sent again.
    * @throws TartletError `UPLOAD_REJECTED`, `UPLOAD_LOST`.
    */
-  uploadBlob(_blob: BlobSource, _options?: BlobUploadOptions): Promise<void> {
-    throw notYet();
+  uploadBlob(blob: BlobSource, options?: BlobUploadOptions): Promise<void> {
+    return uploadBlob(this.#context, blob, options);
   }
 
   /** Asks for a blob of another repository of this registry. False: it was not given, upload it. */
-  mountBlob(_blob: BlobDescriptor, _from: string, _options?: CallOptions): Promise<boolean> {
-    throw notYet();
+  mountBlob(blob: BlobDescriptor, from: string, { signal }: CallOptions = {}): Promise<boolean> {
+    return mountBlob(this.#context, blob, from, signal);
   }
 
   /** The tags, page by page as they are asked for. `last`: begin after this tag. @throws TartletError `NOT_FOUND`, `NET_PROTOCOL`. */
-  tags(_options?: CallOptions & { readonly last?: string }): AsyncIterable<string> {
-    throw notYet();
+  tags(options?: CallOptions & { readonly last?: string }): AsyncIterable<string> {
+    return listTags(this.#context, options);
   }
 
   /** Closes the connections. Requests under way fail. */
   close(): Promise<void> {
-    throw notYet();
+    return this.#shared.http.close();
   }
 }
 
-function notYet(): TartletError {
-  return new TartletError('NOT_YET', 'the registry client is being built');
+/** What the clients of all repositories of one registry have in common. */
+interface Shared {
+  readonly http: HttpTransport;
+  readonly timing: Timing;
+  readonly authenticator: Authenticator;
+  readonly traits: RepositoryContext['traits'];
+  /** Through all layers. */
+  readonly send: Transport;
+  endpoint(): Promise<URL>;
+}
+
+/** Stacks the layers: wire, redirects, retries, authorization. Token requests go through retries only (reliability S8). */
+function share(options: RegistryClientOptions): Shared {
+  const { registry, environment = {}, userAgent } = options;
+  const limits = options.limits ?? defaultLimits;
+  const timing: Timing = {
+    clock: options.clock ?? systemClock,
+    limits,
+    ...(options.onWait === undefined ? {} : { onWait: options.onWait }),
+  };
+  const http = httpTransport({ userAgent, environment, limits });
+  const pacing = new Pacing(timing);
+  const authenticator =
+    options.authenticator ??
+    new RegistryAuthenticator({
+      registry,
+      credentials: options.credentials ?? anonymous,
+      send: withRetry(http.send, timing, pacing),
+      timing,
+    });
+  const resilient = withRetry(withRedirects(http.send, limits), timing, pacing);
+  let base: Promise<URL> | undefined;
+  const endpoint = () => {
+    base ??=
+      options.endpoint === undefined
+        ? resolveEndpoint(registry, { insecure: options.insecure ?? false, probeMs: limits.probeMs })
+        : Promise.resolve(new URL(options.endpoint));
+    return base;
+  };
+  return {
+    http,
+    timing,
+    authenticator,
+    traits: unknownTraits(),
+    endpoint,
+    send: async (request, signal) =>
+      withAuthorization(resilient, authenticator, (await endpoint()).origin)(request, signal),
+  };
 }

@@ -1,7 +1,7 @@
-import { lookup as systemLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import type { buildConnector } from 'undici';
 import type { Limits } from './limits.ts';
+import { registryLookup } from './lookup.ts';
 import { hostAndPort } from './network-error.ts';
 import { openTunnel, proxyFor } from './proxy.ts';
 import type { TrustStore } from './trust.ts';
@@ -15,22 +15,6 @@ export interface ConnectorOptions {
   readonly lookup?: LookupFunction;
 }
 
-/** `localhost` and its subdomains are this machine, whatever a name server says (reliability §3.2). */
-const loopbackFirst =
-  (next: LookupFunction): LookupFunction =>
-  (hostname, options, callback) => {
-    if (hostname !== 'localhost' && !hostname.endsWith('.localhost')) {
-      next(hostname, options, callback);
-      return;
-    }
-    const addresses = [
-      { address: '127.0.0.1', family: 4 },
-      { address: '::1', family: 6 },
-    ].filter(({ family }) => options.family === undefined || options.family === 0 || options.family === family);
-    if (options.all === true) process.nextTick(callback, null, addresses);
-    else process.nextTick(callback, null, addresses[0]?.address ?? '127.0.0.1', addresses[0]?.family ?? 4);
-  };
-
 /**
  * How every connection of a client is made, whatever it is for (reliability S37): direct or through a proxy, with the certificates we trust,
  * each address of a host tried in turn. `build` is undici's own connector factory, handed in because undici is loaded late.
@@ -43,7 +27,7 @@ export function registryConnector(options: ConnectorOptions, build: typeof build
     rejectUnauthorized: true,
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: limits.connectAddressMs,
-    lookup: loopbackFirst(options.lookup ?? systemLookup),
+    lookup: registryLookup(options.lookup),
   };
   // One connector per target keeps its TLS context, and with it the sessions that make the next handshake short.
   const connectors = new Map<string, Promise<buildConnector.connector>>();

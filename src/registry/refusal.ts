@@ -28,6 +28,8 @@ export interface RefusalContext {
   /** Replaces the code that the status would give. */
   readonly code?: ErrorCode;
   readonly next?: string;
+  /** Whether to try again, by our code and the registry's first one; replaces what our code alone says. */
+  readonly retryable?: (code: ErrorCode, complaint: string | undefined) => boolean;
 }
 
 /** What a registry said in an error body: the OCI error codes, and one line for people. Both cleaned. */
@@ -46,9 +48,15 @@ export async function refused(response: RegistryResponse, context: RefusalContex
   return new TartletError(code, `${context.what}: ${host} answered ${status}${said === '' ? '' : ` (${said})`}`, {
     subject: context.subject,
     status,
-    retryable: code === 'REG_UNAVAILABLE' || code === 'RATE_LIMITED',
+    retryable: context.retryable?.(code, complaint.codes[0]) ?? isTransient(code),
+    // The OCI error code, for callers that know what to do about it (`MANIFEST_BLOB_UNKNOWN`).
+    ...(complaint.codes[0] === undefined ? {} : { found: complaint.codes[0] }),
     ...(context.next === undefined ? {} : { next: context.next }),
   });
+}
+
+function isTransient(code: ErrorCode): boolean {
+  return code === 'REG_UNAVAILABLE' || code === 'RATE_LIMITED';
 }
 
 /**

@@ -1,0 +1,217 @@
+import { createHash } from 'node:crypto';
+import { isTartletError, TartletError } from '../errors.ts';
+import { Digest } from '../names/digest.ts';
+import { requestDocument } from './document.ts';
+import { hostAndPort } from './network-error.ts';
+import { refused, type RefusalContext } from './refusal.ts';
+import type { Method, RegistryRequest, RegistryResponse } from './request.ts';
+import type { RepositoryContext } from './repository.ts';
+
+/** A manifest in the registry: by the tag that leads to it, or by what it is. */
+export type ManifestReference = { readonly tag: string } | { readonly digest: Digest };
+
+/** A manifest as the registry served it. Parsing is somebody else's business: these are the bytes to keep. */
+export interface RawManifest {
+  readonly bytes: Uint8Array;
+  /** `Content-Type` without parameters, lower case; empty when the registry named none. */
+  readonly mediaType: string;
+  /** Computed from `bytes`, never taken from a header. */
+  readonly digest: Digest;
+}
+
+/** What the registry says about a manifest without serving it. */
+export interface ManifestStatus {
+  readonly digest: Digest;
+  readonly mediaType: string;
+}
+
+const ACCEPT = [
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+].join(', ');
+
+/** Reads a manifest and verifies it; the promises are those of `RegistryClient.manifest`. */
+export async function readManifest(
+  context: RepositoryContext,
+  reference: ManifestReference,
+  signal?: AbortSignal,
+): Promise<RawManifest> {
+  const { timing } = context;
+  const limit = timing.limits.manifestBytes;
+  const request = await manifestRequest(context, 'GET', reference);
+  const { response, bytes } = await requestDocument(context.send, request, { limit, timing, signal });
+  if (response.status !== 200) throw await refused(response, cannotRead(context, reference));
+  if (bytes === undefined) {
+    throw new TartletError(
+      'MANIFEST_TOO_LARGE',
+      `the manifest ${spell(context, reference)} is larger than ${limit} bytes`,
+      {
+        subject: spell(context, reference),
+      },
+    );
+  }
+  const mediaType = mediaTypeOf(response);
+  if (mediaType === 'text/html' || looksLikeHtml(bytes)) throw webPage(response);
+  const digest = digestOf(bytes, 'digest' in reference ? reference.digest : undefined);
+  if ('digest' in reference && !digest.equals(reference.digest)) throw mismatch(context, reference.digest, digest);
+  return { bytes, mediaType, digest };
+}
+
+/** Asks what a reference leads to; the promises are those of `RegistryClient.headManifest`. */
+export async function statManifest(
+  context: RepositoryContext,
+  reference: ManifestReference,
+  signal?: AbortSignal,
+): Promise<ManifestStatus | undefined> {
+  const { traits } = context;
+  if (traits.head !== 'broken') {
+    const response = await context.send(await manifestRequest(context, 'HEAD', reference), signal);
+    response.body.discard();
+    if (response.status === 200) {
+      traits.head = 'works';
+      const told =
+        'digest' in reference ? reference.digest : Digest.tryParse(response.headers.get('docker-content-digest') ?? '');
+      // Without a digest (Q1), or with one that is none (Q2), only the bytes can tell.
+      if (told !== undefined) return { digest: told, mediaType: mediaTypeOf(response) };
+    } else if (response.status === 404 && traits.head === 'works') {
+      return undefined;
+    } else if (response.status === 405 || response.status === 501) {
+      traits.head = 'broken';
+    }
+  }
+  try {
+    const { digest, mediaType } = await readManifest(context, reference, signal);
+    return { digest, mediaType };
+  } catch (error) {
+    if (isTartletError(error, 'NOT_FOUND')) return undefined;
+    throw error;
+  }
+}
+
+/** Stores a manifest; the promises are those of `RegistryClient.putManifest`. */
+export async function writeManifest(
+  context: RepositoryContext,
+  reference: ManifestReference,
+  bytes: Uint8Array,
+  mediaType: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const limit = context.timing.limits.pushedManifestBytes;
+  if (bytes.length > limit) {
+    throw new TartletError(
+      'MANIFEST_TOO_LARGE',
+      `a manifest of ${bytes.length} bytes is more than registries take (${limit})`,
+      {
+        subject: spell(context, reference),
+        next: 'push the image with larger chunks, so that it has fewer',
+      },
+    );
+  }
+  const digest = digestOf(bytes, 'digest' in reference ? reference.digest : undefined);
+  if ('digest' in reference && !digest.equals(reference.digest)) throw mismatch(context, reference.digest, digest);
+  const request = await manifestRequest(context, 'PUT', reference);
+  const response = await context.send(
+    { ...request, headers: { 'content-type': mediaType }, body: { length: bytes.length, open: () => bytes } },
+    signal,
+  );
+  if (response.status < 200 || response.status > 204) {
+    throw await refused(response, {
+      what: `cannot store the manifest ${spell(context, reference)}`,
+      subject: spell(context, reference),
+      ...(response.status === 404 ? { code: 'REG_REJECTED' } : {}),
+    });
+  }
+  response.body.discard();
+  const stored = Digest.tryParse(response.headers.get('docker-content-digest') ?? '');
+  // A registry that rewrites manifests would move the tag to something nobody pushed (Q17).
+  if (stored !== undefined && stored.algorithm === digest.algorithm && !stored.equals(digest)) {
+    throw mismatch(context, digest, stored);
+  }
+}
+
+/** Removes a manifest; the promises are those of `RegistryClient.deleteManifest`. */
+export async function removeManifest(context: RepositoryContext, digest: Digest, signal?: AbortSignal): Promise<void> {
+  const reference = { digest };
+  const response = await context.send(await manifestRequest(context, 'DELETE', reference), signal);
+  if (response.status >= 200 && response.status <= 204) {
+    response.body.discard();
+    return;
+  }
+  throw await refused(response, {
+    what: `cannot delete the manifest ${spell(context, reference)}`,
+    subject: spell(context, reference),
+    ...(response.status === 405 ? { next: 'allow deletion in the settings of the registry' } : {}),
+  });
+}
+
+async function manifestRequest(
+  context: RepositoryContext,
+  method: Method,
+  reference: ManifestReference,
+): Promise<RegistryRequest> {
+  const name = 'tag' in reference ? encodeURIComponent(reference.tag) : reference.digest.toString();
+  const action = method === 'PUT' ? 'push' : method === 'DELETE' ? 'delete' : 'pull';
+  return {
+    method,
+    url: await context.url(`manifests/${name}`),
+    headers: action === 'pull' ? { accept: ACCEPT } : {},
+    access: { repository: context.repository, action },
+    repeat: 'always',
+  };
+}
+
+function spell({ registry, repository }: RepositoryContext, reference: ManifestReference): string {
+  return `${registry}/${repository}${'tag' in reference ? `:${reference.tag}` : `@${reference.digest.toString()}`}`;
+}
+
+function cannotRead(context: RepositoryContext, reference: ManifestReference): RefusalContext {
+  const name = spell(context, reference);
+  return {
+    what: `cannot read the manifest ${name}`,
+    subject: name,
+    next: 'check the name, the tag, and whether you may see it',
+  };
+}
+
+/** The media type of a response without its parameters, lower case (Q18). */
+function mediaTypeOf(response: RegistryResponse): string {
+  return (response.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+}
+
+function digestOf(bytes: Uint8Array, asked: Digest | undefined): Digest {
+  const algorithm = asked?.algorithm ?? 'sha256';
+  return Digest.parse(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`);
+}
+
+/** No JSON document begins with `<`. */
+function looksLikeHtml(bytes: Uint8Array): boolean {
+  return new TextDecoder().decode(bytes.subarray(0, 64)).trimStart().startsWith('<');
+}
+
+function webPage(response: RegistryResponse): TartletError {
+  const host = hostAndPort(response.url);
+  return new TartletError(
+    'NET_PROTOCOL',
+    `${host} sent an HTML page instead of a manifest: a proxy or a portal may be in the way`,
+    {
+      subject: host,
+      retryable: false,
+      next: `open https://${host} in a browser, or check the address of the registry`,
+    },
+  );
+}
+
+function mismatch(context: RepositoryContext, expected: Digest, found: Digest): TartletError {
+  return new TartletError(
+    'DIGEST_MISMATCH',
+    `asked ${context.registry} for manifest ${expected.toString()}, got ${found.toString()}`,
+    {
+      subject: `${context.registry}/${context.repository}`,
+      expected: expected.toString(),
+      found: found.toString(),
+      retryable: false,
+    },
+  );
+}

@@ -1,0 +1,66 @@
+import { isTartletError } from '../errors.ts';
+import { blobExists } from './blob.ts';
+import type { BlobDescriptor } from './blob-opening.ts';
+import { appendQuery } from './query.ts';
+import type { RegistryResponse } from './request.ts';
+import type { RepositoryContext } from './repository.ts';
+import { startRequest } from './upload.ts';
+import { uploadLocation } from './upload-location.ts';
+
+/**
+ * Asks for a blob of another repository; the promises are those of `RegistryClient.mountBlob`. Whatever is not a confirmed yes is a no: 202
+ * (which opened an upload, cancelled here), 403 for a repository that we may not read, 404 and 405 where mounts are unknown (reliability Q8).
+ */
+export async function mountBlob(
+  context: RepositoryContext,
+  blob: BlobDescriptor,
+  from: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const start = await context.url('blobs/uploads/');
+  const query = [
+    ['mount', blob.digest.toString()],
+    ['from', from],
+  ] as const;
+  const response = await askToMount(context, new URL(appendQuery(start.href, query)), from, signal);
+  if (response === undefined) return false;
+  response.body.discard();
+  if (response.status === 202) await cancel(context, response, start, signal);
+  // Some registries say 201 without having looked.
+  return response.status === 201 && blobExists(context, blob, signal);
+}
+
+async function askToMount(
+  context: RepositoryContext,
+  url: URL,
+  from: string,
+  signal: AbortSignal | undefined,
+): Promise<RegistryResponse | undefined> {
+  try {
+    return await context.send(startRequest(context, url, from), signal);
+  } catch (error) {
+    // Without the right to read `from` there is nothing to mount; whether we may push is seen by the upload that follows.
+    if (isTartletError(error, 'AUTH_DENIED', 'AUTH_REQUIRED')) return undefined;
+    throw error;
+  }
+}
+
+/** Best effort: a session that stays open is cleaned up by the registry some day. */
+async function cancel(
+  context: RepositoryContext,
+  response: RegistryResponse,
+  asked: URL,
+  signal?: AbortSignal,
+): Promise<void> {
+  try {
+    const { repository } = context;
+    const url = uploadLocation(response, asked);
+    const cancelled = await context.send(
+      { method: 'DELETE', url, headers: {}, access: { repository, action: 'push' }, repeat: 'unless-begun' },
+      signal,
+    );
+    cancelled.body.discard();
+  } catch {
+    signal?.throwIfAborted();
+  }
+}

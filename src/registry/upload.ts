@@ -1,0 +1,238 @@
+import { isTartletError, type TartletError } from '../errors.ts';
+import { Backoff } from './backoff.ts';
+import { blobExists } from './blob.ts';
+import type { BlobDescriptor } from './blob-opening.ts';
+import { refused } from './refusal.ts';
+import type { RegistryRequest, RegistryResponse } from './request.ts';
+import type { RepositoryContext } from './repository.ts';
+import { SentBytes } from './sent-bytes.ts';
+import { closingLocation, uploadLocation } from './upload-location.ts';
+
+/** A blob to upload. */
+export interface BlobSource extends BlobDescriptor {
+  /** Bytes `[from, to)` of the blob; called once per attempt. What it throws should be a TartletError: that is passed on and not retried. */
+  open(from: number, to: number): Uint8Array | AsyncIterable<Uint8Array>;
+}
+
+export interface BlobUploadOptions {
+  /** Send the blob in PATCH requests of this many bytes; absent: one PUT. */
+  readonly chunkBytes?: number;
+  readonly signal?: AbortSignal;
+  /** Told how many bytes were handed to the connection; negative when an attempt failed and its bytes are sent again. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/** The size of parts where one PUT was too large for a proxy in the way; such limits are rarely below 100 MB. */
+const PART_BYTES = 16 * 1024 * 1024;
+/** A registry that asks for larger parts than this is not obeyed. */
+const MAX_PART_BYTES = 512 * 1024 * 1024;
+
+/** The OCI error code for bytes that do not hash to their digest. */
+const DAMAGED = 'DIGEST_INVALID';
+
+const OCTETS = { 'content-type': 'application/octet-stream' };
+
+/** A session for one upload: where its next request goes. */
+interface Session {
+  readonly location: URL;
+  /** Smallest part that the registry takes, in bytes; 0 when it did not say. */
+  readonly minimumPart: number;
+}
+
+/** The registry refused a way of uploading, and another one may work. Never leaves this file. */
+class OtherWay extends Error {
+  readonly refusal: TartletError;
+
+  constructor(refusal: TartletError) {
+    super(refusal.message);
+    this.refusal = refusal;
+  }
+}
+
+/**
+ * Uploads a blob; the promises are those of `RegistryClient.uploadBlob`. One PUT by default: parts have quirks in every registry
+ * (tart-formats §6.4) and our blobs are small enough. Whatever breaks, a new session starts the blob again, unless the registry has it by
+ * then (reliability N59, N60, Q14).
+ */
+export async function uploadBlob(
+  context: RepositoryContext,
+  blob: BlobSource,
+  options: BlobUploadOptions = {},
+): Promise<void> {
+  const { signal } = options;
+  const backoff = new Backoff(context.timing);
+  const upload = new Upload(context, blob, new SentBytes(options.onBytes), signal);
+  for (;;) {
+    // What the start of a session could not heal is final: it may be repeated freely, so the retry layer did.
+    const session = await startSession(context, signal);
+    try {
+      await upload.attempt(session, options.chunkBytes);
+      return;
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!(error instanceof OtherWay)) {
+        if (!isTartletError(error) || !isCurable(error)) throw error;
+        // The answer may be what got lost, not the blob (N59).
+        if (await blobExists(context, blob, signal)) return;
+        if (!backoff.allows(error.facts.found === DAMAGED ? 2 : undefined)) throw error;
+        await backoff.pause(error.message, signal);
+      }
+      upload.takeBack();
+    }
+  }
+}
+
+/** Whether a new session may do better. What the retry layer already repeated in vain (429, 503) is not. */
+function isCurable({ code, facts }: TartletError): boolean {
+  return facts.retryable === true && code !== 'RATE_LIMITED' && facts.status !== 503;
+}
+
+/** `POST …/blobs/uploads/`. An empty query is never sent: Google's registry refuses it. */
+async function startSession(context: RepositoryContext, signal: AbortSignal | undefined): Promise<Session> {
+  const url = await context.url('blobs/uploads/');
+  const response = await context.send(startRequest(context, url), signal);
+  if (response.status !== 202) throw await uploadRefused(context, response, 'start an upload');
+  response.body.discard();
+  const told = Number(response.headers.get('oci-chunk-min-length') ?? 0);
+  const minimumPart = Number.isInteger(told) && told > 0 && told <= MAX_PART_BYTES ? told : 0;
+  return { location: uploadLocation(response, url), minimumPart };
+}
+
+/** A session that is never used costs the registry little, so a lost answer is simply asked for again (N58). */
+export function startRequest({ repository }: RepositoryContext, url: URL, mountFrom?: string): RegistryRequest {
+  return {
+    method: 'POST',
+    url,
+    headers: {},
+    body: { length: 0, open: () => new Uint8Array(0) },
+    access: { repository, action: 'push', ...(mountFrom === undefined ? {} : { mountFrom }) },
+    repeat: 'always',
+  };
+}
+
+/** The requests that carry the bytes of one blob in one session. */
+class Upload {
+  readonly #context: RepositoryContext;
+  readonly #blob: BlobSource;
+  readonly #sent: SentBytes;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(context: RepositoryContext, blob: BlobSource, sent: SentBytes, signal: AbortSignal | undefined) {
+    this.#context = context;
+    this.#blob = blob;
+    this.#sent = sent;
+    this.#signal = signal;
+  }
+
+  /** Everything sent so far was in vain. */
+  takeBack(): void {
+    this.#sent.takeBack();
+  }
+
+  /** Sends the blob in the way that is known, or hoped, to work. Each way is given up once: after both there is none left. */
+  async attempt({ location, minimumPart }: Session, chunkBytes: number | undefined): Promise<void> {
+    const { traits } = this.#context;
+    const wished = traits.partBytes ?? chunkBytes;
+    const part = wished === undefined || !traits.patch ? this.#blob.size : Math.max(wished, minimumPart);
+    const inParts = part < this.#blob.size;
+    try {
+      await (inParts ? this.#inParts(location, part) : this.#whole(location));
+    } catch (error) {
+      if (!(error instanceof OtherWay)) throw error;
+      if (inParts) traits.patch = false;
+      else if (traits.patch && traits.partBytes === undefined) traits.partBytes = PART_BYTES;
+      else throw error.refusal;
+      throw error;
+    }
+  }
+
+  /** One PUT with everything. Without Content-Range: some registries then take it for a part (tart-formats §6.1). */
+  async #whole(location: URL): Promise<void> {
+    const response = await this.#send(
+      'PUT',
+      closingLocation(location, this.#blob.digest.toString()),
+      0,
+      this.#blob.size,
+      {},
+    );
+    if (response.status === 413) throw new OtherWay(await this.#refused(response));
+    await this.#finished(response);
+  }
+
+  /** PATCH for all parts but the last, which travels in the PUT: ECR does not take an empty one (tart-formats §6.4). */
+  async #inParts(start: URL, part: number): Promise<void> {
+    const { size, digest } = this.#blob;
+    let location = start;
+    let offset = 0;
+    while (size - offset > part) {
+      const range = { 'content-range': `${offset}-${offset + part - 1}` };
+      const response = await this.#send('PATCH', location, offset, offset + part, range);
+      if (!isAccepted(response)) await this.#partRefused(response, offset);
+      response.body.discard();
+      // Where `Range` points is not believed: ECR's stands still, others count wrongly (reliability Q10).
+      if (response.headers.get('location') !== undefined) location = uploadLocation(response, location);
+      offset += part;
+    }
+    const range = { 'content-range': `${offset}-${size - 1}` };
+    await this.#finished(await this.#send('PUT', closingLocation(location, digest.toString()), offset, size, range));
+  }
+
+  async #send(
+    method: 'PUT' | 'PATCH',
+    url: URL,
+    from: number,
+    to: number,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<RegistryResponse> {
+    return this.#context.send(
+      {
+        method,
+        url,
+        headers: { ...OCTETS, ...headers },
+        body: this.#sent.counted(to - from, () => this.#blob.open(from, to)),
+        access: { repository: this.#context.repository, action: 'push' },
+        repeat: 'unless-begun',
+      },
+      this.#signal,
+    );
+  }
+
+  async #finished(response: RegistryResponse): Promise<void> {
+    if (!isAccepted(response)) throw await this.#refused(response);
+    response.body.discard();
+  }
+
+  /** A first part that is refused means that the registry takes no parts, or not this size (Q13); GHCR says 416 above 4 MiB. */
+  async #partRefused(response: RegistryResponse, offset: number): Promise<never> {
+    const refusal = await this.#refused(response);
+    const { status } = response;
+    if (status < 500 && status !== 429 && (offset === 0 || status === 416)) throw new OtherWay(refusal);
+    throw refusal;
+  }
+
+  #refused(response: RegistryResponse): Promise<TartletError> {
+    return uploadRefused(this.#context, response, `upload blob ${this.#blob.digest.toString()}`);
+  }
+}
+
+/** 201 by the spec; 202 and 204 are also seen, for parts and at the end (Q9; openai/tart#273). */
+function isAccepted({ status }: RegistryResponse): boolean {
+  return status >= 200 && status <= 204;
+}
+
+async function uploadRefused(
+  context: RepositoryContext,
+  response: RegistryResponse,
+  what: string,
+): Promise<TartletError> {
+  const name = `${context.registry}/${context.repository}`;
+  const { status } = response;
+  const gone = status === 404 && !response.url.pathname.endsWith('/uploads/');
+  return refused(response, {
+    what: `cannot ${what} to ${name}`,
+    subject: name,
+    ...(status < 500 && status !== 429 ? { code: gone ? 'UPLOAD_LOST' : 'UPLOAD_REJECTED' } : {}),
+    // A session that vanished (Q14) and bytes that were damaged on the way (Q15) deserve another try.
+    retryable: (code, complaint) => gone || code !== 'UPLOAD_REJECTED' || complaint === DAMAGED,
+  });
+}
