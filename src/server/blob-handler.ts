@@ -28,7 +28,8 @@ export async function getBlob(
     };
     const { headers: asked, method } = exchange.request;
     const condition = asked['if-range'];
-    const applies = condition === undefined || condition === etag;
+    // RFC 9110 §14.2: ranges are for GET alone.
+    const applies = method === 'GET' && (condition === undefined || condition === etag);
     const range = parseRange(applies ? asked.range : undefined, size);
     if (range.kind === 'unsatisfiable') {
       throw new Refusal(416, 'SIZE_INVALID', `the blob has ${size} bytes`, {

@@ -2,24 +2,40 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Access } from './access.ts';
 import { Refusal } from './refusal.ts';
 
+/** Whether a client waits for `100 Continue` before it sends its body. */
+export interface Expectation {
+  pending: boolean;
+}
+
+/** Unread bodies up to this many bytes are read by Node to keep the connection; larger ones cost it. */
+const SMALL_BODY = 64 * 1024;
+
+/** Whether so much of a body is still to come, or may be, that the connection has to be given up rather than read on. */
+export function hasUnreadBody(request: IncomingMessage, expectation: Expectation): boolean {
+  if (request.complete) return false;
+  const length = request.headers['content-length'];
+  if (length === undefined) return request.headers['transfer-encoding'] !== undefined;
+  return Number(length) > (expectation.pending ? 0 : SMALL_BODY);
+}
+
 /** What a handler works with: one request whose sender may do it, and the answer to be written. */
 export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
   readonly access: Access;
-  #awaitsContinue: boolean;
+  readonly #expectation: Expectation;
 
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
-    facts: { readonly query: URLSearchParams; readonly access: Access; readonly awaitsContinue: boolean },
+    facts: { readonly query: URLSearchParams; readonly access: Access; readonly expectation: Expectation },
   ) {
     this.request = request;
     this.response = response;
     this.query = facts.query;
     this.access = facts.access;
-    this.#awaitsContinue = facts.awaitsContinue;
+    this.#expectation = facts.expectation;
   }
 
   /** Announced length of the body in bytes; undefined when it is chunked. */
@@ -32,8 +48,8 @@ export class Exchange {
 
   /** The request, to read its body from. A client that waits for `100 Continue` hears it now, so refuse before this. */
   body(): IncomingMessage {
-    if (this.#awaitsContinue) this.response.writeContinue();
-    this.#awaitsContinue = false;
+    if (this.#expectation.pending) this.response.writeContinue();
+    this.#expectation.pending = false;
     return this.request;
   }
 
@@ -53,10 +69,9 @@ export class Exchange {
 
   /** Answers, with a short body or none. */
   respond(status: number, headers: Readonly<Record<string, string>>, body = ''): void {
-    this.response.writeHead(status, {
-      ...headers,
-      ...(status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body) }),
-    });
+    if (hasUnreadBody(this.request, this.#expectation)) this.response.setHeader('Connection', 'close');
+    const length = status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body) };
+    this.response.writeHead(status, { ...headers, ...length });
     this.response.end(body);
   }
 

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describeError, systemCode, unreachable } from '../errors.ts';
 import { type Access, type Authenticator, type Need, needOf } from './access.ts';
 import { deleteBlob, getBlob } from './blob-handler.ts';
-import { Exchange, HangUp } from './exchange.ts';
+import { Exchange, type Expectation, HangUp, hasUnreadBody } from './exchange.ts';
 import { refuseForeigners } from './host-check.ts';
 import { listReferrers, listRepositories, listTags } from './listing-handler.ts';
 import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
@@ -14,8 +14,6 @@ import { full } from './staging-budget.ts';
 import type { Storage } from './storage.ts';
 import type { UploadHandler } from './upload-handler.ts';
 
-/** Unread bodies up to this many bytes are read to keep the connection; larger ones cost it. */
-const DRAIN_BYTES = 64 * 1024;
 /** How long a refused client may go on sending before the connection is closed, so that it can read why. */
 const LINGER_MS = 1_000;
 
@@ -36,6 +34,7 @@ export class RequestHandler {
   /** Answers one request; never throws, whatever the request is (reliability S50). */
   async handle(request: IncomingMessage, response: ServerResponse, awaitsContinue = false): Promise<void> {
     const began = this.#settings.now();
+    const expectation = { pending: awaitsContinue };
     let user: string | undefined;
     // Without a listener, an answer to somebody who has gone would end the process.
     response.on('error', () => undefined);
@@ -47,9 +46,11 @@ export class RequestHandler {
       const { route, query } = parseRoute(request.url ?? '');
       const access = await this.#admit(request, route, query);
       user = access.user;
-      await this.#dispatch(route, new Exchange(request, response, { query, access, awaitsContinue }));
+      const bodiless = request.method === 'GET' || request.method === 'HEAD';
+      if (bodiless && hasUnreadBody(request, expectation)) response.setHeader('Connection', 'close');
+      await this.#dispatch(route, new Exchange(request, response, { query, access, expectation }));
     } catch (error) {
-      await this.#refuse(request, response, { error, awaitsContinue });
+      await this.#refuse(request, response, { error, expectation });
     }
   }
 
@@ -129,7 +130,7 @@ export class RequestHandler {
   async #refuse(
     request: IncomingMessage,
     response: ServerResponse,
-    { error, awaitsContinue }: { readonly error: unknown; readonly awaitsContinue: boolean },
+    { error, expectation }: { readonly error: unknown; readonly expectation: Expectation },
   ): Promise<void> {
     if (error instanceof HangUp || response.destroyed) {
       response.destroy();
@@ -143,11 +144,11 @@ export class RequestHandler {
     }
     const { body, status, headers } = refusal;
     const length = Buffer.byteLength(body);
-    const unread = !request.complete && hasLargeBody(request);
-    if (unread || awaitsContinue) response.setHeader('Connection', 'close');
+    const unread = hasUnreadBody(request, expectation);
+    if (unread) response.setHeader('Connection', 'close');
     response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': length, ...headers });
     if (request.method !== 'HEAD') response.write(body);
-    if (unread && !awaitsContinue) {
+    if (unread && !expectation.pending) {
       request.resume();
       await Promise.race([delay(LINGER_MS, undefined, { ref: false }), ended(request)]);
     }
@@ -203,11 +204,6 @@ function scopes(need: Need, route: Route, query: URLSearchParams): readonly Need
   // Quotes or worse from the query must not get into a header.
   if (from === null || !/^[a-z0-9._/-]{1,255}$/.test(from)) return [need];
   return [need, { kind: 'repository', repository: from, actions: ['pull'] }];
-}
-
-function hasLargeBody(request: IncomingMessage): boolean {
-  const length = request.headers['content-length'];
-  return length === undefined ? request.headers['transfer-encoding'] !== undefined : Number(length) > DRAIN_BYTES;
 }
 
 async function ended(request: IncomingMessage): Promise<void> {

@@ -14,7 +14,7 @@ const SWEEP_EVERY = 5 * 60_000;
 /** What is younger than this is never garbage, in milliseconds: its manifest may be on the way. */
 const GRACE = 3_600_000;
 
-export interface RegistryAddressInUse {
+export interface ListeningAddress {
   /** As the operating system writes it: `127.0.0.1`, `::1`. */
   readonly address: string;
   readonly port: number;
@@ -28,7 +28,7 @@ export interface Registry {
    * Opens the data folder and the port.
    * @throws TartletError `NET_CONNECT` when the port is taken or the address is not ours, `CONFIG_INVALID` for a bad htpasswd or key.
    */
-  listen(): Promise<RegistryAddressInUse>;
+  listen(): Promise<ListeningAddress>;
   /** Answers a request of any `node:http` server. The data folder is opened with the first one. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /**
@@ -62,19 +62,29 @@ class EmbeddedRegistry implements Registry {
     this.#uploads = new Uploads(this.#storage.folder, settings);
   }
 
-  async listen(): Promise<RegistryAddressInUse> {
+  async listen(): Promise<ListeningAddress> {
     if (this.#server !== undefined) throw new TartletError('USAGE', 'the registry is listening already');
     const handler = await this.#prepare();
     const server = makeServer(this.#settings);
     this.#server = server;
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      void handler.handle(request, response);
-    });
-    server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-      void handler.handle(request, response, true);
-    });
+    const answer =
+      (awaitsContinue: boolean) =>
+      (request: IncomingMessage, response: ServerResponse): void => {
+        // While closing, a connection goes with its last answer and not only when its keep-alive time is over.
+        response.once('close', () => {
+          if (this.#server !== server) server.closeIdleConnections();
+        });
+        void handler.handle(request, response, awaitsContinue);
+      };
+    server.on('request', answer(false));
+    server.on('checkContinue', answer(true));
     const { host, port } = this.#settings;
-    await bind(server, host.replace(/^\[(.*)\]$/, '$1'), port);
+    try {
+      await bind(server, host.replace(/^\[(.*)\]$/, '$1'), port);
+    } catch (error) {
+      this.#server = undefined;
+      throw error;
+    }
     const address = server.address();
     if (address === null || typeof address === 'string') {
       throw new TartletError('INTERNAL', 'the server has no address although it listens');

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import type { Digest } from '../names/digest.ts';
+import { Digest } from '../names/digest.ts';
 import type { Exchange } from './exchange.ts';
 import { type ChunkRange, parseChunkRange } from './range.ts';
 import { Refusal } from './refusal.ts';
@@ -77,7 +77,8 @@ export class UploadHandler {
    * for whatever reason, is an ordinary upload: the answer must not tell what unreadable repositories hold (reliability S44).
    */
   async #mount(exchange: Exchange, repository: RepositoryName, text: string): Promise<boolean> {
-    const digest = parseDigest(text);
+    const digest = Digest.tryParse(text);
+    if (digest === undefined) return false;
     return this.#storage.gate.shared(async () => {
       const source = await this.#sourceOf(exchange, digest);
       if (source === undefined || (await this.#storage.blobs.size(digest)) === undefined) return false;
