@@ -10,6 +10,8 @@ export type CopyMethod = 'reflink' | 'sparse';
 /** At most this much is written at once: larger single writes are several times slower on fresh files (performance.md §4). */
 const PIECE_BYTES = 256 * 1024;
 
+const BLOCK_BYTES = 4096;
+
 export interface CopyOptions {
   readonly signal?: AbortSignal | undefined;
   /** `linux` lets coreutils skip the holes of the source without reading them. */
@@ -78,10 +80,27 @@ async function copyPieces(source: FileHandle, target: FileHandle, signal: AbortS
     signal?.throwIfAborted();
     const { bytesRead } = await source.read(buffer, 0, PIECE_BYTES, at);
     if (bytesRead === 0) break; // The source shrank while we read: its owner is writing to it.
-    const piece = buffer.subarray(0, bytesRead);
-    if (!piece.equals(zeros.subarray(0, bytesRead))) await writeFully(target, piece, at);
+    for (const [from, to] of dataRuns(buffer.subarray(0, bytesRead), zeros)) {
+      await writeFully(target, buffer.subarray(from, to), at + from);
+    }
     at += bytesRead;
   }
+}
+
+/** Where a piece is not zero, in whole blocks of the file system: a coarser look would fill holes that the source has. */
+function* dataRuns(piece: Buffer, zeros: Buffer): Generator<[number, number]> {
+  if (piece.equals(zeros.subarray(0, piece.length))) return;
+  let from = -1;
+  for (let at = 0; at < piece.length; at += BLOCK_BYTES) {
+    const block = piece.subarray(at, at + BLOCK_BYTES);
+    const zero = block.equals(zeros.subarray(0, block.length));
+    if (!zero && from < 0) from = at;
+    if (zero && from >= 0) {
+      yield [from, at];
+      from = -1;
+    }
+  }
+  if (from >= 0) yield [from, piece.length];
 }
 
 /** `write` may take less than it was given without an error, e.g. on a full disk (reliability D6). */

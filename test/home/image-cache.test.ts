@@ -1,0 +1,200 @@
+import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { Digest } from '../../src/names/digest.ts';
+import { RemoteName } from '../../src/names/remote-name.ts';
+import { listVms } from '../../src/vm/listing.ts';
+import { digestOf, freshSession, plantImage, plantVm } from '../support/home.ts';
+
+const REPOSITORY = 'registry.fq.d.n:8221/macos/base';
+const A = digestOf('a');
+const B = digestOf('b');
+
+describe('finding an image', () => {
+  test('by its tag and by its digest, on a registry with a port', async () => {
+    const session = freshSession();
+    const folder = plantImage(session, REPOSITORY, A, 'latest');
+    expect(folder).toBe(`${session.home.root}/cache/OCIs/registry.fq.d.n%3A8221/macos/base/${A}`);
+    expect((await session.images.find(RemoteName.parse(REPOSITORY)))?.digest.toString()).toBe(A);
+    expect((await session.images.find(RemoteName.parse(`${REPOSITORY}@${A}`)))?.folder.path).toBe(folder);
+    expect((await listVms(session)).map((row) => row.name)).toEqual([`${REPOSITORY}:latest`, `${REPOSITORY}@${A}`]);
+  });
+
+  test('the port is part of the name: neither without it nor with another one', async () => {
+    const session = freshSession();
+    plantImage(session, REPOSITORY, A, 'latest');
+    expect(await session.images.find(RemoteName.parse('registry.fq.d.n/macos/base'))).toBeUndefined();
+    expect(await session.images.find(RemoteName.parse('registry.fq.d.n:8222/macos/base'))).toBeUndefined();
+  });
+
+  test('a tag and a digest together are found only when they agree', async () => {
+    const session = freshSession();
+    plantImage(session, REPOSITORY, A, 'latest');
+    expect(await session.images.find(RemoteName.parse(`${REPOSITORY}:latest@${A}`))).toBeDefined();
+    expect(await session.images.find(RemoteName.parse(`${REPOSITORY}:latest@${B}`))).toBeUndefined();
+  });
+
+  test('a tag whose image is gone is no image and is not listed (openai/tart#1293)', async () => {
+    const session = freshSession();
+    rmSync(plantImage(session, REPOSITORY, A, 'latest'), { recursive: true });
+    expect(await session.images.find(RemoteName.parse(REPOSITORY))).toBeUndefined();
+    expect(await listVms(session)).toEqual([]);
+  });
+
+  test('an image without all its files is no image', async () => {
+    const session = freshSession();
+    rmSync(`${plantImage(session, REPOSITORY, A, 'latest')}/disk.img`);
+    expect(await session.images.find(RemoteName.parse(REPOSITORY))).toBeUndefined();
+    expect(await listVms(session)).toEqual([]);
+  });
+
+  test('a digest that is a link to another digest proves nothing', async () => {
+    const session = freshSession();
+    const folder = plantImage(session, REPOSITORY, A);
+    symlinkSync(folder, folder.replace(A, B));
+    expect(await session.images.find(RemoteName.parse(`${REPOSITORY}@${B}`))).toBeUndefined();
+  });
+
+  test('foreign files and odd names in the cache are neither listed nor a reason to fail', async () => {
+    const session = freshSession();
+    plantImage(session, REPOSITORY, A, 'latest');
+    const { imagesFolder } = session.home;
+    writeFileSync(`${imagesFolder}/.DS_Store`, 'x');
+    writeFileSync(`${imagesFolder}/notes.txt`, 'x');
+    plantVm(`${imagesFolder}/bad%ZZ/a/${A}`);
+    plantVm(`${imagesFolder}/registry.old:5000/a/${A}`);
+    symlinkSync('/nowhere', `${imagesFolder}/dangling`);
+    expect((await listVms(session)).map((row) => row.name)).toEqual([`${REPOSITORY}:latest`, `${REPOSITORY}@${A}`]);
+    expect(session.images.walk().foreign.sort()).toEqual([
+      `${imagesFolder}/bad%ZZ/a/${A}`,
+      `${imagesFolder}/dangling`,
+      `${imagesFolder}/registry.old:5000/a/${A}`,
+    ]);
+  });
+});
+
+describe('a tag', () => {
+  test('is an absolute link with the text that Tart would write', async () => {
+    const session = freshSession();
+    const folder = plantImage(session, REPOSITORY, A);
+    const name = RemoteName.parse(`${REPOSITORY}:15`);
+    await session.images.link(name, Digest.parse(A));
+    expect(readlinkSync(session.images.pathOf(name))).toBe(folder);
+    expect(await session.images.isLinked(name, Digest.parse(A))).toBe(true);
+  });
+
+  test('moves to another image in one step and leaves the old image', async () => {
+    const session = freshSession();
+    const old = plantImage(session, REPOSITORY, A, '15');
+    plantImage(session, REPOSITORY, B);
+    const name = RemoteName.parse(`${REPOSITORY}:15`);
+    await session.images.link(name, Digest.parse(B));
+    expect((await session.images.find(name))?.digest.toString()).toBe(B);
+    expect(existsSync(`${old}/disk.img`)).toBe(true);
+  });
+});
+
+describe('two names that need one path', () => {
+  test('a tag is refused where a repository lies, with both names', async () => {
+    const session = freshSession();
+    plantImage(session, 'host/a/b', A, 'latest');
+    await expect(session.images.refuseCollision(RemoteName.parse('host/a:b'))).rejects.toMatchObject({
+      code: 'NAME_COLLISION',
+      message: expect.stringMatching(/host\/a:b .*host\/a\/b/) as unknown,
+    });
+  });
+
+  test('a repository is refused where a tag lies, with both names', async () => {
+    const session = freshSession();
+    plantImage(session, 'host/a', A, 'b');
+    await expect(session.images.refuseCollision(RemoteName.parse('host/a/b/c:latest'))).rejects.toMatchObject({
+      code: 'NAME_COLLISION',
+      message: expect.stringMatching(/host\/a\/b\/c:latest .*host\/a:b/) as unknown,
+    });
+  });
+
+  test('neighbours are no collision', async () => {
+    const session = freshSession();
+    plantImage(session, 'host/a', A, 'b');
+    await expect(session.images.refuseCollision(RemoteName.parse('host/a:c'))).resolves.toBeUndefined();
+    await expect(session.images.refuseCollision(RemoteName.parse('host/a:b'))).resolves.toBeUndefined();
+    await expect(session.images.refuseCollision(RemoteName.parse('host/c/b'))).resolves.toBeUndefined();
+  });
+});
+
+describe('deleting', () => {
+  test('one of two tags keeps the image, the last one takes it along', async () => {
+    const session = freshSession();
+    const folder = plantImage(session, REPOSITORY, A, 'one', 'two');
+    await session.images.delete(RemoteName.parse(`${REPOSITORY}:one`));
+    expect(existsSync(folder)).toBe(true);
+    await session.images.delete(RemoteName.parse(`${REPOSITORY}:two`));
+    expect(existsSync(folder)).toBe(false);
+    expect(session.images.walk()).toEqual({ entries: [], foreign: [] });
+  });
+
+  test('the last tag of an image that was pulled by digest leaves the image', async () => {
+    const session = freshSession();
+    const folder = plantImage(session, REPOSITORY, A, 'one');
+    await session.images.markExplicitlyPulled(RemoteName.parse(REPOSITORY), Digest.parse(A));
+    await session.images.delete(RemoteName.parse(`${REPOSITORY}:one`));
+    expect(existsSync(folder)).toBe(true);
+  });
+
+  test('a digest takes its tags along', async () => {
+    const session = freshSession();
+    plantImage(session, REPOSITORY, A, 'one', 'two');
+    plantImage(session, REPOSITORY, B, 'other');
+    await session.images.delete(RemoteName.parse(`${REPOSITORY}@${A}`));
+    expect((await listVms(session)).map((row) => row.name)).toEqual([`${REPOSITORY}:other`, `${REPOSITORY}@${B}`]);
+  });
+
+  test('what is not there is an error, and a second time too', async () => {
+    const session = freshSession();
+    plantImage(session, REPOSITORY, A, 'one');
+    await session.images.delete(RemoteName.parse(`${REPOSITORY}:one`));
+    await expect(session.images.delete(RemoteName.parse(`${REPOSITORY}:one`))).rejects.toMatchObject({
+      code: 'VM_NOT_FOUND',
+    });
+  });
+
+  test('an image that is being read is left alone', async () => {
+    const session = freshSession();
+    const folder = plantImage(session, REPOSITORY, A, 'one');
+    const reader = await session.images.lock(Digest.parse(A), { mode: 'shared', wait: false });
+    await expect(session.images.delete(RemoteName.parse(`${REPOSITORY}:one`))).rejects.toMatchObject({ code: 'BUSY' });
+    expect(existsSync(`${folder}/disk.img`)).toBe(true);
+    await reader?.release();
+  });
+
+  test('a repository is not deleted by a tag of its name', async () => {
+    const session = freshSession();
+    const folder = plantImage(session, 'host/a/b', A, 'latest');
+    await expect(session.images.delete(RemoteName.parse('host/a:b'))).rejects.toMatchObject({ code: 'VM_NOT_FOUND' });
+    expect(existsSync(folder)).toBe(true);
+  });
+});
+
+describe('publishing', () => {
+  test('puts aside a broken folder of the same digest and keeps its mark', async () => {
+    const session = freshSession();
+    const name = RemoteName.parse(`${REPOSITORY}@${A}`);
+    const broken = plantImage(session, REPOSITORY, A);
+    rmSync(`${broken}/nvram.bin`);
+    writeFileSync(`${broken}/.explicitly-pulled`, '');
+    const staging = `${session.home.stagingFolder}/x`;
+    plantVm(staging);
+    await session.images.publish(staging, name, Digest.parse(A));
+    expect(await session.images.find(name)).toBeDefined();
+    expect(existsSync(`${broken}/.explicitly-pulled`)).toBe(true);
+    expect(existsSync(staging)).toBe(false);
+  });
+});
+
+test('a cache that is a dangling link gets its target, as Tart’s own tests expect', async () => {
+  const session = freshSession();
+  mkdirSync(session.home.root, { recursive: true });
+  symlinkSync(`${session.home.root}-elsewhere/cache`, session.home.cacheFolder);
+  await session.home.prepare();
+  expect(lstatSync(`${session.home.root}-elsewhere/cache`).isDirectory()).toBe(true);
+  expect(lstatSync(session.home.cacheFolder).isSymbolicLink()).toBe(true);
+});

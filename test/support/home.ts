@@ -1,0 +1,48 @@
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Home } from '../../src/home/home.ts';
+import { referencePath } from '../../src/home/layout.ts';
+import { RemoteName } from '../../src/names/remote-name.ts';
+import { Session, type SessionOptions } from '../../src/transfer/session.ts';
+import { temporaryFolder } from './folder.ts';
+
+/** A session in an empty home of its own. */
+export function freshSession(options: Partial<SessionOptions> = {}): Session {
+  return new Session({ home: new Home(`${temporaryFolder()}/home`), platform: process.platform, ...options });
+}
+
+/** A tiny Linux VM configuration, as Tart writes it. */
+export function configJson(mac = '7e:12:34:56:78:9a'): string {
+  return JSON.stringify({
+    version: 1,
+    os: 'linux',
+    arch: 'arm64',
+    cpuCountMin: 4,
+    cpuCount: 4,
+    memorySizeMin: 4_294_967_296,
+    memorySize: 4_294_967_296,
+    macAddress: mac,
+    display: { width: 1024, height: 768 },
+    diskFormat: 'raw',
+  });
+}
+
+/** Puts the files of a standalone VM into a folder. */
+export function plantVm(folder: string, disk: Uint8Array | string = 'disk', mac?: string): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${folder}/config.json`, configJson(mac));
+  writeFileSync(`${folder}/nvram.bin`, 'nvram');
+  writeFileSync(`${folder}/disk.img`, disk);
+}
+
+/** Puts an image into the cache as Tart does: a digest folder, and tags as absolute links to it. */
+export function plantImage(session: Session, repository: string, digest: string, ...tags: string[]): string {
+  const folder = `${session.home.imagesFolder}/${referencePath(RemoteName.parse(`${repository}@${digest}`))}`;
+  plantVm(folder);
+  for (const tag of tags) symlinkSync(folder, `${path.dirname(folder)}/${tag}`);
+  return folder;
+}
+
+export function digestOf(digit: string): string {
+  return `sha256:${digit.repeat(64)}`;
+}
