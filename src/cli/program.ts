@@ -34,9 +34,10 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
       // Usage errors are rendered in one place, with the usage of the command they belong to.
       outputError: () => undefined,
     });
-  declareImages(program, terminal, setExitCode);
-  declareVms(program, terminal, setExitCode);
-  declareServices(program, terminal, setExitCode);
+  const declaration = { program, terminal, setExitCode };
+  declareImages(declaration);
+  declareVms(declaration);
+  declareServices(declaration);
   program.addHelpText(
     'after',
     `

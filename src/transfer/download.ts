@@ -75,7 +75,7 @@ async function startPool(
       userAgent: session.userAgent,
       environment: session.environment,
       insecure,
-      endpoint: await client.endpoint({ signal: session.signal }),
+      endpoint: await client.endpoint(),
     },
     concurrency,
     signal: session.signal,

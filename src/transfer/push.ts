@@ -186,7 +186,7 @@ class Upload {
         userAgent,
         environment,
         insecure: this.#options.insecure ?? false,
-        endpoint: await this.#client.endpoint({ signal }),
+        endpoint: await this.#client.endpoint(),
       },
       concurrency: Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY),
       signal,

@@ -1,4 +1,4 @@
-import { type CredentialSource, anonymous } from '../credentials/credential.ts';
+import type { CredentialSource } from '../credentials/credential.ts';
 import { Home } from '../home/home.ts';
 import { ImageCache } from '../home/image-cache.ts';
 import { LocalVms } from '../home/local-vms.ts';
@@ -47,7 +47,7 @@ export class Session {
     this.emit = options.onEvent ?? (() => undefined);
     this.signal = options.signal ?? new AbortController().signal;
     this.userAgent = options.userAgent ?? 'Tartlet';
-    this.#credentials = options.credentials ?? (() => anonymous);
+    this.#credentials = options.credentials ?? (() => ({ find: async () => undefined }));
   }
 
   /** A client for the repository of a name. The caller closes it. */

@@ -6,7 +6,7 @@ import { TartletError } from '../../errors.ts';
 import { Home } from '../../home/home.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
-import { createRegistry, type Registry } from '../../server/server.ts';
+import { createRegistry, type ListeningAddress, type Registry } from '../../server/server.ts';
 import { pull } from '../../transfer/pull.ts';
 import { Session } from '../../transfer/session.ts';
 import { cloneVm } from '../../vm/clone.ts';
@@ -31,8 +31,9 @@ export async function runDemo(terminal: Terminal): Promise<number> {
   const say = (text: string): void => void terminal.stdout.write(`${text}\n`);
   let registry: Registry | undefined;
   try {
-    registry = await startRegistry(`${folder}/registry`);
-    const { address, port } = await registry.listen();
+    const started = await startRegistry(`${folder}/registry`);
+    registry = started.registry;
+    const { address, port } = started.listening;
     say(`1. a registry listens on ${address}:${port}`);
     const name = RemoteName.parse(`127.0.0.1:${port}/demo/vm:1.0`);
     await publish(session(terminal, `${folder}/home-a`), name, say);
@@ -45,14 +46,14 @@ export async function runDemo(terminal: Terminal): Promise<number> {
   }
 }
 
-async function startRegistry(dataFolder: string): Promise<Registry> {
-  const preferred = await createRegistry({ dataFolder, listen: { host: '127.0.0.1', port: PORT } });
+async function startRegistry(dataFolder: string): Promise<{ registry: Registry; listening: ListeningAddress }> {
+  const preferred = createRegistry({ dataFolder, listen: { host: '127.0.0.1', port: PORT } });
   try {
-    await preferred.listen();
-    return preferred;
+    return { registry: preferred, listening: await preferred.listen() };
   } catch {
-    await preferred.close();
-    return createRegistry({ dataFolder, listen: { host: '127.0.0.1', port: 0 } }); // Somebody has 8221: any free port will do.
+    await preferred.close(); // Somebody has 8221: any free port will do.
+    const other = createRegistry({ dataFolder, listen: { host: '127.0.0.1', port: 0 } });
+    return { registry: other, listening: await other.listen() };
   }
 }
 

@@ -27,7 +27,7 @@ export interface ServeCommandOptions {
 export async function runServe(terminal: Terminal, options: ServeCommandOptions): Promise<number> {
   const listen = parseListen(options.listen);
   const tls = await readTls(terminal, options);
-  const registry = await createRegistry({
+  const registry = createRegistry({
     dataFolder: path.resolve(terminal.workingFolder, options.data),
     listen,
     auth: await readAuth(terminal, options),

@@ -1,13 +1,25 @@
-import { type Command, Option } from 'commander';
-import type { Terminal } from '../terminal.ts';
+import { Option } from 'commander';
+import type { InspectCommandOptions } from '../commands/inspect.ts';
+import type { ListCommandOptions } from '../commands/list.ts';
+import type { PullCommandOptions } from '../commands/pull.ts';
+import type { PushCommandOptions } from '../commands/push.ts';
+import type { Declaration } from './declaration.ts';
 import { repeated, wholeNumber } from './option-types.ts';
 
 const INSECURE = 'speak plain HTTP to the registry';
 const MAX_CONCURRENCY = 64;
 
-/** `pull`, `push`, `list`, `inspect`, `fqn`, `delete`: what has to do with names of images. */
-export function declareImages(program: Command, terminal: Terminal, setExitCode: (code: number) => void): void {
-  program.commandsGroup('Images:');
+/** Commands that have to do with names of images. */
+export function declareImages(declaration: Declaration): void {
+  declaration.program.commandsGroup('Images:');
+  declarePull(declaration);
+  declarePush(declaration);
+  declareList(declaration);
+  declareInspect(declaration);
+  declareFqn(declaration);
+}
+
+function declarePull({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('pull')
     .description('bring an image into the cache, verified')
@@ -25,11 +37,13 @@ Examples:
   ${terminal.programName} pull registry.example:8221/macos/base:15
   ${terminal.programName} pull --insecure 10.0.0.5:5000/base`,
     )
-    .action(async (name, options) => {
+    .action(async (name: string, options: PullCommandOptions) => {
       const { runPull } = await import('../commands/pull.ts');
       setExitCode(await runPull(terminal, name, options));
     });
+}
 
+function declarePush({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('push')
     .description('upload a VM to a registry under one or more names')
@@ -53,11 +67,13 @@ Examples:
   ${terminal.programName} push ci registry.example:8221/macos/ci:latest registry.example:8221/macos/ci:15.2
   ${terminal.programName} push --chunk-size 4 ci ghcr.io/acme/ci:latest`,
     )
-    .action(async (source, names, options) => {
+    .action(async (source: string, names: string[], options: PushCommandOptions) => {
       const { runPush } = await import('../commands/push.ts');
       setExitCode(await runPush(terminal, source, names, options));
     });
+}
 
+function declareList({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('list')
     .description('show local VMs and cached images')
@@ -70,11 +86,13 @@ Examples:
       'after',
       `\nExamples:\n  ${terminal.programName} list\n  ${terminal.programName} list --source oci --format json`,
     )
-    .action(async (options) => {
+    .action(async (options: ListCommandOptions) => {
       const { runList } = await import('../commands/list.ts');
       setExitCode(await runList(terminal, options));
     });
+}
 
+function declareInspect({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('inspect')
     .description('show everything known about an image or a VM: digest, origin, layers, sizes')
@@ -88,17 +106,19 @@ Examples:
       'after',
       `\nExamples:\n  ${terminal.programName} inspect registry.example:8221/macos/base:15\n  ${terminal.programName} inspect --remote --format json ghcr.io/acme/ci:latest`,
     )
-    .action(async (name, options) => {
+    .action(async (name: string, options: InspectCommandOptions) => {
       const { runInspect } = await import('../commands/inspect.ts');
       setExitCode(await runInspect(terminal, name, options));
     });
+}
 
+function declareFqn({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('fqn')
     .description('print the name with the digest that a cached tag leads to')
     .argument('<name>')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} fqn registry.example:8221/macos/base:15`)
-    .action(async (name) => {
+    .action(async (name: string) => {
       const { runFqn } = await import('../commands/fqn.ts');
       setExitCode(await runFqn(terminal, name));
     });

@@ -1,9 +1,17 @@
-import type { Command } from 'commander';
-import type { Terminal } from '../terminal.ts';
+import type { ServeCommandOptions } from '../commands/serve.ts';
+import type { Shell } from '../completion/script.ts';
+import type { Declaration } from './declaration.ts';
 
-/** `serve`, `demo`, `completion`: Tartlet's own. */
-export function declareServices(program: Command, terminal: Terminal, setExitCode: (code: number) => void): void {
-  program.commandsGroup('Tartlet:');
+/** Tartlet's own commands. */
+export function declareServices(declaration: Declaration): void {
+  declaration.program.commandsGroup('Tartlet:');
+  declareServe(declaration);
+  declareDemo(declaration);
+  declareCompletion(declaration);
+  declareComplete(declaration);
+}
+
+function declareServe({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('serve')
     .description('run a registry on this machine')
@@ -30,11 +38,13 @@ Examples:
   ${terminal.programName} serve --data ~/registry
   ${terminal.programName} serve --listen 0.0.0.0:8221 --data /srv/registry --htpasswd users --tls-cert cert.pem --tls-key key.pem`,
     )
-    .action(async (options) => {
+    .action(async (options: ServeCommandOptions) => {
       const { runServe } = await import('../commands/serve.ts');
       setExitCode(await runServe(terminal, options));
     });
+}
 
+function declareDemo({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('demo')
     .description('show the main job end to end, in a temporary folder')
@@ -42,7 +52,9 @@ Examples:
       const { runDemo } = await import('../commands/demo.ts');
       setExitCode(await runDemo(terminal));
     });
+}
 
+function declareCompletion({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('completion')
     .description('print a completion script for your shell')
@@ -55,16 +67,18 @@ Examples:
   ${terminal.programName} completion zsh > "\${fpath[1]}/_${terminal.programName}"
   ${terminal.programName} completion fish > ~/.config/fish/completions/${terminal.programName}.fish`,
     )
-    .action(async (shell) => {
+    .action(async (shell: Shell) => {
       const { runCompletion } = await import('../commands/completion.ts');
       setExitCode(await runCompletion(terminal, program, shell));
     });
+}
 
+function declareComplete({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('__complete', { hidden: true })
     .argument('<what>')
     .argument('[prefix]')
-    .action(async (what, prefix) => {
+    .action(async (what: string, prefix?: string) => {
       const { runComplete } = await import('../commands/complete.ts');
       setExitCode(await runComplete(terminal, what, prefix ?? ''));
     });

@@ -1,10 +1,21 @@
-import { type Command, Option } from 'commander';
-import type { Terminal } from '../terminal.ts';
+import { Option } from 'commander';
+import type { CloneCommandOptions } from '../commands/clone.ts';
+import type { CreateCommandOptions } from '../commands/create.ts';
+import type { GetCommandOptions } from '../commands/get.ts';
+import type { Declaration } from './declaration.ts';
 import { oneOf, UINT16_MAX, wholeNumber } from './option-types.ts';
 
-/** `create`, `clone`, `get`, `rename`, `delete`: what has to do with VM folders. */
-export function declareVms(program: Command, terminal: Terminal, setExitCode: (code: number) => void): void {
-  program.commandsGroup('Virtual machines:');
+/** Commands that have to do with VM folders. */
+export function declareVms(declaration: Declaration): void {
+  declaration.program.commandsGroup('Virtual machines:');
+  declareCreate(declaration);
+  declareClone(declaration);
+  declareGet(declaration);
+  declareRename(declaration);
+  declareDelete(declaration);
+}
+
+function declareCreate({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('create')
     .description('create a VM with an empty disk')
@@ -15,11 +26,13 @@ export function declareVms(program: Command, terminal: Terminal, setExitCode: (c
     .option('--disk-format <format>', 'raw, or asif (only Tart on macOS 26 can)', oneOf('raw', 'asif'), 'raw' as const)
     .option('--arch <arch>', 'processor of the guest: arm64 or amd64', oneOf('arm64', 'amd64'), 'arm64' as const)
     .addHelpText('after', `\nExample:\n  ${terminal.programName} create --linux --disk-size 20 debian`)
-    .action(async (name, options) => {
+    .action(async (name: string, options: CreateCommandOptions) => {
       const { runCreate } = await import('../commands/create.ts');
       setExitCode(await runCreate(terminal, name, options));
     });
+}
 
+function declareClone({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('clone')
     .description('make a local VM from an image or from another VM')
@@ -37,11 +50,13 @@ A cached image is cloned without any network. A stopped VM of the new name is re
 Example:
   ${terminal.programName} clone registry.example:8221/macos/base:15 ci`,
     )
-    .action(async (source, name, options) => {
+    .action(async (source: string, name: string, options: CloneCommandOptions) => {
       const { runClone } = await import('../commands/clone.ts');
       setExitCode(await runClone(terminal, source, name, options));
     });
+}
 
+function declareGet({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('get')
     .description("show a VM's configuration")
@@ -50,27 +65,31 @@ Example:
       new Option('--format <format>', 'how to print').choices(['text', 'json'] as const).default('text' as const),
     )
     .addHelpText('after', `\nExample:\n  ${terminal.programName} get --format json ci`)
-    .action(async (name, options) => {
+    .action(async (name: string, options: GetCommandOptions) => {
       const { runGet } = await import('../commands/get.ts');
       setExitCode(await runGet(terminal, name, options));
     });
+}
 
+function declareRename({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('rename')
     .description('rename a local VM')
     .argument('<name>')
     .argument('<new-name>')
-    .action(async (name, newName) => {
+    .action(async (name: string, newName: string) => {
       const { runRename } = await import('../commands/rename.ts');
       setExitCode(await runRename(terminal, name, newName));
     });
+}
 
+function declareDelete({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('delete')
     .description('delete local VMs and cached images')
     .argument('<names...>', 'deleting the last tag of an image deletes the image')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} delete ci registry.example:8221/macos/base:15`)
-    .action(async (names) => {
+    .action(async (names: string[]) => {
       const { runDelete } = await import('../commands/delete.ts');
       setExitCode(await runDelete(terminal, names));
     });

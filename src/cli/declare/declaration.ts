@@ -1,0 +1,9 @@
+import type { Command } from 'commander';
+import type { Terminal } from '../terminal.ts';
+
+/** What the declaration of a command needs. Its action imports what it runs, so that declaring it costs nothing. */
+export interface Declaration {
+  readonly program: Command;
+  readonly terminal: Terminal;
+  readonly setExitCode: (code: number) => void;
+}
