@@ -79,7 +79,7 @@ export function networkError(error: unknown, origin: URL): TartletError {
   if (code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'HPE_HEADER_OVERFLOW') {
     return new TartletError('NET_PROTOCOL', `${where} sent response headers that are too large`, all);
   }
-  if (code.startsWith('HPE_')) {
+  if (isProtocolError(code, chain)) {
     return new TartletError('NET_PROTOCOL', `${where} does not speak HTTP properly: ${describeError(error)}`, {
       ...all,
       retryable: true,
@@ -87,6 +87,15 @@ export function networkError(error: unknown, origin: URL): TartletError {
   }
   const why = BROKEN.has(code) ? 'the connection was closed' : describeError(error);
   return new TartletError('NET_BROKEN', `the connection to ${where} broke: ${why}`, { ...all, retryable: true });
+}
+
+/** What undici says when the bytes are no HTTP/1.1, or have two lengths (reliability N22). */
+function isProtocolError(code: string, chain: readonly unknown[]): boolean {
+  return (
+    code.startsWith('HPE_') ||
+    code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' ||
+    chain.some((cause) => cause instanceof Error && cause.name === 'HTTPParserError')
+  );
 }
 
 /** `host:port` as a message names it; the port is always there. */
