@@ -304,6 +304,14 @@ describe('a realm', () => {
     expect(tokens.requests).toHaveLength(0);
   });
 
+  it('over https gets no password unless it belongs to the registry (S6)', async () => {
+    const registry = await scripted({ [GET]: challenge('https://evil.test/token') });
+    await expect(clientFor(registry, { credentials: password() }).client.manifest(TAG)).rejects.toMatchObject({
+      code: 'AUTH_REALM',
+      message: `${registry.authority} wants your password sent to evil.test: not sent`,
+    });
+  });
+
   it('that redirects is not followed (S8)', async () => {
     const trap = await scripted();
     const tokens = await tokenService();
