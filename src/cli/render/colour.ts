@@ -1,0 +1,30 @@
+import picocolors from 'picocolors';
+
+export type Colours = ReturnType<typeof picocolors.createColors>;
+
+/** The part of a stream that decides about colours. */
+export interface MaybeTerminal {
+  readonly isTTY?: boolean | undefined;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Colours for one stream: on a terminal, unless `NO_COLOR` is set to anything (no-color.org), or everywhere with `FORCE_COLOR`, where `0` and
+ * `false` mean the opposite. Who sets both gets none. Asked of each stream alone: picocolors itself looks only at stdout,
+ * and colours pipes in CI (dependencies §10).
+ */
+export function coloursFor(stream: MaybeTerminal, environment: Environment): Colours {
+  return picocolors.createColors(wantsColours(stream, environment));
+}
+
+function wantsColours(stream: MaybeTerminal, environment: Environment): boolean {
+  const force = environment['FORCE_COLOR'] ?? '';
+  if ((environment['NO_COLOR'] ?? '') !== '' || force === '0' || force === 'false') return false;
+  return force !== '' || canMoveCursor(stream, environment);
+}
+
+/** Whether a stream is a terminal that understands escape sequences. */
+export function canMoveCursor(stream: MaybeTerminal, environment: Environment): boolean {
+  return stream.isTTY === true && environment['TERM'] !== 'dumb';
+}

@@ -1,0 +1,54 @@
+import { describeError, isTartletError, TartletError } from '../../errors.ts';
+import { coloursFor, type MaybeTerminal } from './colour.ts';
+import { printable } from './printable.ts';
+
+/**
+ * An error for people, on lines of its own: `error[CODE]: what failed and why.`, then what was kept and what to do next (reliability §0.3).
+ * The first line says it all, because programs that drive us show only the first line of stderr that is not empty.
+ *
+ * @param stream where it will be written; decides about colours.
+ * @param environment with `TARTLET_DEBUG` set to anything, the places in the code follow.
+ */
+export function renderError(
+  error: unknown,
+  stream: MaybeTerminal,
+  environment: Readonly<Record<string, string | undefined>>,
+): string {
+  const colours = coloursFor(stream, environment);
+  const { code, message, facts } = asTartletError(error);
+  const lines = [`${colours.red(colours.bold(`error[${code}]:`))} ${sentence(printable(message))}`];
+  if (facts.kept !== undefined) lines.push(`${colours.bold('kept:')} ${printable(facts.kept)}`);
+  if (facts.next !== undefined) lines.push(`${colours.bold('next:')} ${printable(facts.next)}`);
+  if ((environment['TARTLET_DEBUG'] ?? '') !== '') lines.push(...places(error).map((line) => colours.dim(line)));
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** Whether this is what an aborted `AbortSignal` makes Node's own functions throw. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+function asTartletError(error: unknown): TartletError {
+  if (isTartletError(error)) return error;
+  if (isAbort(error)) return new TartletError('INTERRUPTED', 'interrupted', { cause: error });
+  return new TartletError('INTERNAL', `unexpected: ${describeError(error)}`, {
+    next: 'this is a defect of Tartlet: report it with the output that TARTLET_DEBUG=1 gives',
+    cause: error,
+  });
+}
+
+function sentence(text: string): string {
+  const trimmed = text.trim();
+  return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+}
+
+/** The stacks of an error and of what caused it; only text, since fields of foreign errors may hold headers (reliability S34). */
+function places(error: unknown): string[] {
+  const lines: string[] = [];
+  const seen = new Set<unknown>();
+  for (let each = error; each instanceof Error && !seen.has(each); each = each.cause) {
+    seen.add(each);
+    lines.push(...(each.stack ?? describeError(each)).split('\n').map((line) => `  ${printable(line).trim()}`));
+  }
+  return lines;
+}

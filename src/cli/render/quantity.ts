@@ -1,0 +1,65 @@
+const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'];
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** Largest first; a month and a year are what they are on average. */
+const AGES: readonly (readonly [string, number])[] = [
+  ['year', 365.25 * DAY],
+  ['month', 30.4375 * DAY],
+  ['week', 7 * DAY],
+  ['day', DAY],
+  ['hour', HOUR],
+  ['minute', MINUTE],
+  ['second', SECOND],
+];
+
+/**
+ * Bytes for people, in units of 1000 as Tart and every disk label count: `50 GB`. Rounded to the nearest, so that it can differ by one
+ * from the truncated numbers in Tart's JSON: what has 1.9 GB should not look like one.
+ *
+ * @param decimals none for tables, one where a number is watched while it grows.
+ */
+export function humanBytes(bytes: number, decimals: 0 | 1 = 0): string {
+  let value = bytes;
+  let unit = 0;
+  // 999.96 MB would print as 1000.0 MB.
+  while (unit < UNITS.length - 1 && Number(value.toFixed(unit === 0 ? 0 : decimals)) >= 1000) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value.toFixed(unit === 0 ? 0 : decimals)} ${UNITS[unit]}`;
+}
+
+/** @param rate bytes per second. */
+export function humanRate(rate: number): string {
+  return `${humanBytes(rate, 1)}/s`;
+}
+
+/** A length of time in its two largest units: `45s`, `1m 2s`, `2h 3m`, `3d 4h`. Whatever is shorter than a second is one. */
+export function humanDuration(milliseconds: number): string {
+  const seconds = Math.max(1, Math.round(milliseconds / SECOND));
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  if (minutes === 0) return `${seconds}s`;
+  if (hours === 0) return `${minutes}m ${seconds % 60}s`;
+  if (hours < 24) return `${hours}h ${minutes % 60}m`;
+  return `${Math.floor(hours / 24)}d ${hours % 24}h`;
+}
+
+/** How long ago something was, in whole units rounded down: `3 minutes ago`. Clocks disagree, so it can also be `in 2 days`. */
+export function relativeTime(then: Date, now: Date): string {
+  const age = now.getTime() - then.getTime();
+  const [unit, length] = AGES.find(([, each]) => Math.abs(age) >= each) ?? ['moment', 0];
+  if (length === 0) return 'just now';
+  const count = Math.floor(Math.abs(age) / length);
+  const words = `${count} ${unit}${count === 1 ? '' : 's'}`;
+  return age < 0 ? `in ${words}` : `${words} ago`;
+}
+
+/** ISO 8601 in UTC and whole seconds, as Tart writes times: `2026-02-23T18:55:36Z`. */
+export function isoSeconds(time: Date): string {
+  return time.toISOString().replace(/\.[0-9]{3}Z$/, 'Z');
+}

@@ -1,0 +1,52 @@
+/** Marks that combine with what stands before them, and characters without any shape. */
+const NO_WIDTH = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
+/** Scripts that terminals draw two columns wide, full-width forms, and emoji. */
+const DOUBLE_WIDTH =
+  /^[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6\p{Emoji_Presentation}]$/u;
+// oxlint-disable-next-line no-control-regex -- ASCII ends at 0x7f
+const ASCII = /^[\u0000-\u007f]*$/;
+
+/**
+ * Columns that a text takes on a terminal. Simple on purpose: names of images are ASCII, and for the rest each code point is looked at
+ * alone, so that an emoji made of several counts too much.
+ */
+export function displayWidth(text: string): number {
+  if (ASCII.test(text)) return text.length;
+  return Array.from(text).reduce((sum, character) => sum + characterWidth(character), 0);
+}
+
+/** The text with spaces behind it, `width` columns in all. */
+export function padToWidth(text: string, width: number): string {
+  return text + ' '.repeat(Math.max(0, width - displayWidth(text)));
+}
+
+/** The beginning of a text, with an ellipsis when it does not fit into `width` columns. */
+export function cutEnd(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  return width < 1 ? '' : `${fitting(Array.from(text), width - 1).join('')}…`;
+}
+
+/** The end of a text, which in names tells most, with an ellipsis when it does not fit into `width` columns. */
+export function cutStart(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  return width < 1
+    ? ''
+    : `…${fitting(Array.from(text).reverse(), width - 1)
+        .reverse()
+        .join('')}`;
+}
+
+/** As many of the first characters as fit. */
+function fitting(characters: string[], width: number): string[] {
+  let left = width;
+  const end = characters.findIndex((character) => {
+    left -= characterWidth(character);
+    return left < 0;
+  });
+  return end < 0 ? characters : characters.slice(0, end);
+}
+
+function characterWidth(character: string): number {
+  if (NO_WIDTH.test(character)) return 0;
+  return DOUBLE_WIDTH.test(character) ? 2 : 1;
+}
