@@ -27,7 +27,8 @@ export interface CredentialSource {
   /**
    * The credential for a registry, or undefined when this source has none for it. `repository` narrows path-scoped keys
    * (containers-auth.json(5)). Lookups compare the effective port, so `h` and `h:443` are one registry here, `h:8221` another.
-   * @throws TartletError `AUTH_HELPER` when a configured source failed: going on anonymously would hide that.
+   * @throws TartletError `AUTH_HELPER` when a helper or the Keychain failed, `CONFIG_INVALID` and `DISK_*` when an auth file cannot be
+   * used: going on anonymously would hide that. The reason of `signal` when it is aborted.
    */
   find(registry: RegistryAddress, repository?: string, signal?: AbortSignal): Promise<Credential | undefined>;
 }

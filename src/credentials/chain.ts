@@ -1,0 +1,94 @@
+import type { RegistryAddress } from '../names/registry-address.ts';
+import { authFileLocations } from './auth-file-location.ts';
+import { authFileSource } from './auth-file-source.ts';
+import type { Credential, CredentialSource } from './credential.ts';
+import { environmentSource } from './environment.ts';
+import { keychainSource } from './keychain.ts';
+import type { CredentialSettings } from './settings.ts';
+
+export interface CredentialSourceOptions extends CredentialSettings {
+  /** The single registry that the user named in this command: the environment's credential is for it alone (reliability S4). */
+  readonly commandRegistry?: RegistryAddress | undefined;
+}
+
+/**
+ * Everybody who may know who we are, asked in this order: `TART_REGISTRY_*`, Docker's file, Podman's files, on macOS Tart's Keychain
+ * items. The first that knows decides; one that fails ends the search, because the next one's answer, or none, would hide it
+ * (reliability S32). Every question is asked once: parallel and later ones share the answer, failures are forgotten.
+ */
+export function createCredentialSource(options: CredentialSourceOptions): CredentialSource {
+  return new OnceAsked([
+    environmentSource(options, options.commandRegistry),
+    ...authFileLocations(options).map((location) => authFileSource(location, options)),
+    keychainSource(options),
+  ]);
+}
+
+/** A question under way or answered, and how many wait for it. */
+interface Question {
+  readonly answer: Promise<Credential | undefined>;
+  readonly controller: AbortController;
+  waiting: number;
+}
+
+class OnceAsked implements CredentialSource {
+  readonly #sources: readonly CredentialSource[];
+  readonly #questions = new Map<string, Question>();
+
+  constructor(sources: readonly CredentialSource[]) {
+    this.#sources = sources;
+  }
+
+  async find(registry: RegistryAddress, repository?: string, signal?: AbortSignal): Promise<Credential | undefined> {
+    signal?.throwIfAborted();
+    const key = `${registry.toString()}/${repository ?? ''}`;
+    const question = this.#questions.get(key) ?? this.#ask(key, registry, repository);
+    question.waiting += 1;
+    try {
+      return await unlessAborted(question.answer, signal);
+    } finally {
+      question.waiting -= 1;
+      // Who leaves last ends the helper that still runs; the others must not suffer from one caller's signal.
+      if (question.waiting === 0 && signal?.aborted === true) question.controller.abort(signal.reason);
+    }
+  }
+
+  #ask(key: string, registry: RegistryAddress, repository: string | undefined): Question {
+    const controller = new AbortController();
+    const answer = this.#askInOrder(registry, repository, controller.signal);
+    const question: Question = { answer, controller, waiting: 0 };
+    this.#questions.set(key, question);
+    const forget = (): void => {
+      if (this.#questions.get(key) === question) this.#questions.delete(key);
+    };
+    controller.signal.addEventListener('abort', forget, { once: true });
+    answer.catch(forget);
+    return question;
+  }
+
+  async #askInOrder(
+    registry: RegistryAddress,
+    repository: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Credential | undefined> {
+    for (const source of this.#sources) {
+      const found = await source.find(registry, repository, signal);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+}
+
+async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return answer;
+  let onAbort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([answer, aborted]);
+  } finally {
+    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,201 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { describeError, type ErrorCode, systemCode, TartletError } from '../errors.ts';
+
+/** More than this is no file of logins: real ones have a few kilobytes. In bytes. */
+const MAX_BYTES = 1024 * 1024;
+/** Temporaries that are older than this, in milliseconds, belong to somebody who was killed. */
+const LEFTOVER_AGE_MS = 10 * 60_000;
+/** How often a file is read again because somebody else wrote it between our reading and our writing. */
+const ATTEMPTS = 5;
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: 'DISK_FULL',
+  EDQUOT: 'DISK_FULL',
+  EROFS: 'DISK_READONLY',
+  EACCES: 'DISK_DENIED',
+  EPERM: 'DISK_DENIED',
+};
+
+/** A file that holds secrets, as it was read. */
+export interface SecretFile {
+  readonly path: string;
+  readonly text: string;
+  /** The permission bits. */
+  readonly mode: number;
+  readonly owner: number;
+  /** Another one when somebody wrote in between. */
+  readonly version: string;
+}
+
+/**
+ * Reads a file of at most 1 MiB.
+ *
+ * @returns undefined when there is none.
+ * @throws TartletError `CONFIG_INVALID` for what is no such file, `DISK_*` when it cannot be read: going on without it would
+ * hide why the registry refuses us.
+ */
+export async function readSecretFile(file: string): Promise<SecretFile | undefined> {
+  try {
+    // Without O_NONBLOCK a pipe in this place would hold us for ever.
+    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return await readOpenFile(handle, file);
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT' || systemCode(cause) === 'ENOTDIR') return undefined;
+    throw fileError(cause, 'read', file);
+  }
+}
+
+async function readOpenFile(handle: FileHandle, file: string): Promise<SecretFile> {
+  const status = await handle.stat();
+  if (!status.isFile()) throw unusable(file, 'it is not a regular file');
+  if (status.size > MAX_BYTES) throw unusable(file, `it is larger than ${MAX_BYTES} bytes`);
+  const bytes = await handle.readFile();
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    const version = `${status.ino}:${status.size}:${status.mtimeMs}`;
+    return { path: file, text, mode: status.mode & 0o777, owner: status.uid, version };
+  } catch {
+    throw unusable(file, 'it is not UTF-8 text');
+  }
+}
+
+/** What happened to a file that was to be replaced. */
+export type Replacement =
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'written' }
+  /** Others could read the file before; its mode was this. */
+  | { readonly kind: 'tightened'; readonly mode: number };
+
+/**
+ * Changes a file that holds secrets as one step: readers see the old one or the new one, and the new one has mode 0600 from its
+ * first byte, in a folder that is created with 0700 (reliability S30, P6). A link is followed once, so that a linked
+ * `config.json` stays linked.
+ *
+ * @param change makes the new text of the old one (undefined: no file); undefined or the same text leaves everything alone.
+ * Called again when somebody else wrote meanwhile.
+ * @throws TartletError `DISK_*`, `BUSY` when others do not stop writing, and what `change` throws.
+ */
+export async function changeSecretFile(
+  file: string,
+  uid: number | undefined,
+  change: (text: string | undefined) => string | undefined,
+): Promise<Replacement> {
+  const target = await followOnce(file);
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    const before = await readSecretFile(target);
+    const text = change(before?.text);
+    if (text === undefined || text === before?.text) return { kind: 'unchanged' };
+    checkOwner(file, before?.owner, uid);
+    if (await replace(target, text, before?.version)) {
+      return before === undefined || (before.mode & 0o077) === 0
+        ? { kind: 'written' }
+        : { kind: 'tightened', mode: before.mode };
+    }
+  }
+  throw new TartletError('BUSY', `${file} was changed by another program each time we wanted to write it`, {
+    subject: file,
+    retryable: true,
+    next: 'run the same command again',
+  });
+}
+
+/** @returns false when the file is no longer the one whose version is given. */
+async function replace(target: string, text: string, version: string | undefined): Promise<boolean> {
+  const folder = path.dirname(target);
+  const prefix = `.${path.basename(target)}.tartlet-`;
+  const temporary = path.join(folder, `${prefix}${randomUUID()}`);
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      await handle.writeFile(text, 'utf8');
+      await handle.sync();
+      if ((await readSecretFile(target))?.version !== version) return false;
+      await removeLeftovers(folder, prefix, temporary);
+      await rename(temporary, target);
+    } finally {
+      await handle.close();
+      await rm(temporary, { force: true });
+    }
+    await flushFolder(folder);
+    return true;
+  } catch (cause) {
+    throw fileError(cause, 'write', target);
+  }
+}
+
+/** Copies of secrets that a killed process left (reliability S30). Age is told by the new file's time, not by our clock. */
+async function removeLeftovers(folder: string, prefix: string, own: string): Promise<void> {
+  const { mtimeMs } = await stat(own);
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(prefix)) continue;
+    const status = await lstat(path.join(folder, name)).catch(() => undefined); // Somebody else's may just be renamed.
+    if (status !== undefined && status.mtimeMs < mtimeMs - LEFTOVER_AGE_MS) {
+      await rm(path.join(folder, name), { force: true });
+    }
+  }
+}
+
+async function flushFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } catch (cause) {
+    // Some file systems cannot flush a folder (reliability D20); the file itself is safe.
+    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM'].includes(systemCode(cause) ?? '')) throw cause;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function followOnce(file: string): Promise<string> {
+  const text = await linkText(file);
+  if (text === undefined) return file;
+  const target = path.resolve(path.dirname(file), text);
+  if ((await linkText(target)) === undefined) return target;
+  throw unusable(file, 'it is a link to another link, and only one is followed');
+}
+
+async function linkText(file: string): Promise<string | undefined> {
+  try {
+    return await readlink(file);
+  } catch (cause) {
+    if (['EINVAL', 'ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    throw fileError(cause, 'read', file);
+  }
+}
+
+/** Replacing makes a new file of ours: another user's (under sudo, or behind a link) would change hands. */
+function checkOwner(file: string, owner: number | undefined, uid: number | undefined): void {
+  if (owner === undefined || uid === undefined || owner === uid) return;
+  throw new TartletError('DISK_DENIED', `cannot write ${file}: it belongs to another user (uid ${owner})`, {
+    subject: file,
+    next: 'run this as the owner of the file, or set DOCKER_CONFIG to a folder of your own',
+  });
+}
+
+function unusable(file: string, why: string): TartletError {
+  return new TartletError('CONFIG_INVALID', `${file} cannot be used: ${why}`, {
+    subject: file,
+    next: `look at ${file}, and move it away if it does not belong there`,
+  });
+}
+
+function fileError(cause: unknown, doing: string, file: string): TartletError {
+  if (cause instanceof TartletError) return cause;
+  const code = CODES[systemCode(cause) ?? ''] ?? 'DISK_IO';
+  // Node's text repeats the call and the path: the part before the comma is the reason.
+  const reason = describeError(cause).split(', ')[0] ?? 'unknown';
+  return new TartletError(code, `cannot ${doing} ${file}: ${reason}`, {
+    subject: file,
+    next: `check the permissions of ${file} and of its folder`,
+    cause,
+  });
+}
