@@ -1,4 +1,5 @@
 import { describeError, isTartletError, systemCode, TartletError } from '../errors.ts';
+import { cleanText } from './redact.ts';
 
 /** Codes that Node's TLS gives for a peer that does not speak TLS at all. */
 const NOT_TLS = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_HTTP_REQUEST']);
@@ -120,13 +121,21 @@ function tlsError(code: string, error: unknown, where: string): TartletError {
       next: `put client.cert and client.key into a certs.d/${where} folder`,
     });
   }
-  const reason = describeError(error).replaceAll(/\s+/g, ' ').slice(0, 300);
+  const reason = namesInCertificate(error) ?? cleanText(describeError(error));
   return new TartletError('NET_TLS', `no trusted TLS connection to ${where}: ${reason} (${code})`, {
     ...facts,
     next: UNKNOWN_CA.has(code)
       ? 'name the CA that signed it in SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, or put it into a certs.d folder'
       : 'check the certificate of the registry and the clock of this machine',
   });
+}
+
+/** For whom a certificate is that is not for this host; Node does not say so when the host is an address (reliability N7). */
+function namesInCertificate(error: unknown): string | undefined {
+  if (systemCode(error) !== 'ERR_TLS_CERT_ALTNAME_INVALID' || !(error instanceof Error) || !('cert' in error))
+    return undefined;
+  const { subjectaltname } = error.cert as { readonly subjectaltname?: unknown };
+  return typeof subjectaltname === 'string' ? `its certificate is for ${cleanText(subjectaltname)} only` : undefined;
 }
 
 /** The error, its causes and the parts of aggregates, outermost first; at most eight levels. */

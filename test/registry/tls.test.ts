@@ -1,0 +1,265 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TartletError } from '../../src/errors.ts';
+import { RegistryAddress } from '../../src/names/registry-address.ts';
+import { limits } from '../../src/registry/limits.ts';
+import { httpTransport } from '../../src/registry/transport.ts';
+import { TrustStore } from '../../src/registry/trust.ts';
+import { TestCa } from './certificates.ts';
+import { after, blobOf, clientFor, scripted } from './world.ts';
+
+const GET = 'GET /v2/a/b/manifests/latest';
+const OK = { [GET]: { body: '{"schemaVersion":2}' } };
+const TAG = { tag: 'latest' };
+const NAMES = 'IP:127.0.0.1,IP:::1,DNS:localhost';
+let ca: TestCa;
+
+beforeAll(() => {
+  ca = new TestCa();
+});
+
+afterAll(() => ca.remove());
+
+function trusting(environment: Record<string, string> = { SSL_CERT_FILE: ca.file }) {
+  return { environment };
+}
+
+describe('a certificate that cannot be trusted', () => {
+  it.each([
+    ['of an unknown CA', () => ca.issue(NAMES), {}, /UNABLE_TO_(?:GET_ISSUER|VERIFY_LEAF)/, /SSL_CERT_FILE/],
+    ['self-signed', () => ca.selfSigned(NAMES), undefined, /DEPTH_ZERO_SELF_SIGNED_CERT/, /SSL_CERT_FILE/],
+    ['expired', () => ca.issue(NAMES, '20200101000000Z', '20200201000000Z'), undefined, /CERT_HAS_EXPIRED/, /clock/],
+    [
+      'not valid yet',
+      () => ca.issue(NAMES, '20900101000000Z', '20910101000000Z'),
+      undefined,
+      /CERT_NOT_YET_VALID/,
+      /clock/,
+    ],
+    ['for another name', () => ca.issue('DNS:other.example'), undefined, /other\.example/, /certificate/],
+  ])('%s is final, and says why (N7, S37)', async (_title, pair, environment, reason, next) => {
+    const registry = await scripted(OK, { tls: pair() });
+    const { client, clock } = clientFor(registry, trusting(environment));
+    await expect(client.manifest(TAG)).rejects.toMatchObject({
+      code: 'NET_TLS',
+      message: expect.stringMatching(reason) as string,
+      facts: { next: expect.stringMatching(next) as string },
+    });
+    expect(clock.slept).toEqual([]);
+    expect(registry.requests).toHaveLength(0);
+  });
+
+  it('stops every kind of request (S37)', async () => {
+    const registry = await scripted({}, { tls: ca.selfSigned(NAMES) });
+    const { client } = clientFor(registry);
+    const blob = blobOf(10);
+    const calls = [
+      client.ping(),
+      client.headManifest(TAG),
+      client.putManifest(TAG, blob.bytes, 'x/y'),
+      client.fetchBlob(blob),
+      client.blobExists(blob),
+      client.uploadBlob({ ...blob, open: () => blob.bytes }),
+      client.mountBlob(blob, 'c/d'),
+      client.deleteManifest(blob.digest),
+    ];
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.map((outcome) => outcome.status === 'rejected' && (outcome.reason as TartletError).code)).toEqual(
+      calls.map(() => 'NET_TLS'),
+    );
+    expect(registry.requests).toHaveLength(0);
+  });
+
+  it('is refused whatever NODE_TLS_REJECT_UNAUTHORIZED says (S38)', async () => {
+    const registry = await scripted(OK, { tls: ca.selfSigned(NAMES) });
+    process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
+    try {
+      await expect(clientFor(registry).client.manifest(TAG)).rejects.toMatchObject({ code: 'NET_TLS' });
+    } finally {
+      delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
+    }
+  });
+});
+
+describe('a CA is trusted', () => {
+  it.each(['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'])('when %s names its file', async (variable) => {
+    const registry = await scripted(OK, { tls: ca.issue(NAMES) });
+    await expect(clientFor(registry, trusting({ [variable]: ca.file })).client.manifest(TAG)).resolves.toBeDefined();
+  });
+
+  it('when it lies in SSL_CERT_DIR, among other files', async () => {
+    const registry = await scripted(OK, { tls: ca.issue(NAMES) });
+    await expect(
+      clientFor(registry, trusting({ SSL_CERT_DIR: ca.folder })).client.manifest(TAG),
+    ).resolves.toBeDefined();
+  });
+
+  it('when it lies in certs.d, for this registry only, with a client certificate', async () => {
+    const pair = ca.issue(NAMES);
+    const tls = { ...pair, requestCert: true, ca: [ca.issue('DNS:x').cert] };
+    const registry = await scripted(OK, { tls: { ...tls, rejectUnauthorized: false } });
+    const other = await scripted(OK, { tls: pair });
+    const home = mkdtempSync(join(tmpdir(), 'tartlet-certs-'));
+    after(() => Promise.resolve(rmSync(home, { recursive: true })));
+    const folder = join(home, '.config/containers/certs.d', registry.authority);
+    mkdirSync(folder, { recursive: true });
+    const client = ca.issue('DNS:client');
+    copyFileSync(ca.file, join(folder, 'ca.crt'));
+    writeFileSync(join(folder, 'client.cert'), client.cert);
+    writeFileSync(join(folder, 'client.key'), client.key);
+    await expect(clientFor(registry, trusting({ HOME: home })).client.manifest(TAG)).resolves.toBeDefined();
+    await expect(clientFor(other, trusting({ HOME: home })).client.manifest(TAG)).rejects.toMatchObject({
+      code: 'NET_TLS',
+    });
+  });
+
+  it.each(['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'])(
+    'never silently: a file that %s names and that is not there is an error',
+    async (variable) => {
+      const registry = await scripted({}, { tls: ca.issue(NAMES) });
+      await expect(
+        clientFor(registry, trusting({ [variable]: '/nowhere/ca.pem' })).client.manifest(TAG),
+      ).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining(variable) as string,
+      });
+    },
+  );
+
+  it('by Node itself when nothing else is found', async () => {
+    const trust = new TrustStore({ environment: {}, bundles: [], folders: [] });
+    expect(await trust.contextFor('registry.example:443')).toBeUndefined();
+  });
+});
+
+/** A port that does with a connection what it is told. */
+async function listening(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  after(() => new Promise((resolve) => server.close(resolve)));
+  return (server.address() as AddressInfo).port;
+}
+
+describe('plain HTTP', () => {
+  it('on the TLS port of a registry is explained, not spoken (N8, S36)', async () => {
+    const registry = await scripted({});
+    const { client } = clientFor(registry, { endpoint: `https://${registry.authority}` });
+    await expect(client.manifest(TAG)).rejects.toMatchObject({
+      code: 'NET_TLS',
+      message: `${registry.authority} answered without TLS`,
+      facts: { next: 'if this registry really has no TLS, repeat with --insecure' },
+    });
+  });
+
+  it.each(['127.0.0.1', '[::1]', 'localhost'])('is found out on %s (N5, §3.2)', async (host) => {
+    const registry = await scripted(OK, { listen: host === '[::1]' ? '::1' : '127.0.0.1' });
+    const { client } = clientFor(RegistryAddress.parse(`${host}:${registry.port}`));
+    await client.manifest(TAG);
+    expect(await client.endpoint()).toBe(`http://${host}:${registry.port}`);
+    expect(registry.requests[0]?.headers['host']).toBe(`${host}:${registry.port}`);
+  });
+
+  it.each(['127.0.0.1', '[::1]', 'localhost'])('is not used where %s has TLS (§3.2)', async (host) => {
+    const registry = await scripted(OK, { tls: ca.issue(NAMES), listen: host === '[::1]' ? '::1' : '127.0.0.1' });
+    const { client } = clientFor(RegistryAddress.parse(`${host}:${registry.port}`), trusting());
+    await client.manifest(TAG);
+    expect(await client.endpoint()).toBe(`https://${host}:${registry.port}`);
+  });
+
+  it('is not used where TLS wants a certificate of us, or has one we do not trust (S36)', async () => {
+    const registry = await scripted(OK, {
+      tls: { ...ca.selfSigned(NAMES), requestCert: true, rejectUnauthorized: true },
+    });
+    const { client } = clientFor(registry.address);
+    await expect(client.manifest(TAG)).rejects.toMatchObject({ code: 'NET_TLS' });
+    expect(await client.endpoint()).toBe(`https://127.0.0.1:${registry.port}`);
+  });
+
+  it('is assumed when a loopback port says nothing in time', async () => {
+    const port = await listening(createServer((socket) => after(() => Promise.resolve(socket.destroy()))));
+    const { client } = clientFor(RegistryAddress.parse(`127.0.0.1:${port}`), { change: { probeMs: 20 } });
+    expect(await client.endpoint()).toBe(`http://127.0.0.1:${port}`);
+  });
+
+  it.each([
+    ['registry.example', false, 'https://registry.example'],
+    ['registry.example:5000', false, 'https://registry.example:5000'],
+    ['10.0.0.1:5000', false, 'https://10.0.0.1:5000'],
+    ['localhost', false, 'https://localhost'],
+    ['registry.example:8221', true, 'http://registry.example:8221'],
+    ['registry.example', true, 'http://registry.example'],
+    ['docker.io', false, 'https://registry-1.docker.io'],
+    ['index.docker.io', false, 'https://registry-1.docker.io'],
+  ])('for %s, insecure %s: %s', async (address, insecure, expected) => {
+    expect(await clientFor(RegistryAddress.parse(address), { insecure }).client.endpoint()).toBe(expected);
+  });
+});
+
+describe('addresses of a host', () => {
+  const access = { action: 'pull' } as const;
+
+  it('are tried one after the other (N4)', async () => {
+    const registry = await scripted({ 'GET /': { body: 'x' } });
+    const http = httpTransport({
+      userAgent: 'x',
+      environment: {},
+      limits,
+      lookup: (_hostname, _options, callback) =>
+        callback(null, [
+          { address: '::1', family: 6 },
+          { address: '127.0.0.1', family: 4 },
+        ]),
+    });
+    after(() => http.close());
+    const url = new URL(`http://registry.example:${registry.port}/`);
+    const response = await http.send({ method: 'GET', url, headers: {}, access, repeat: 'always' });
+    response.body.discard();
+    expect(response.status).toBe(200);
+  });
+
+  it('are all named when none answers (N2, N4)', async () => {
+    const registry = await scripted();
+    const { port } = registry;
+    await registry.close();
+    const { client } = clientFor(RegistryAddress.parse(`localhost:${port}`));
+    await expect(client.manifest(TAG)).rejects.toMatchObject({
+      code: 'NET_CONNECT',
+      message: expect.stringMatching(new RegExp(`127\\.0\\.0\\.1:${port}; .*::1:${port}`)) as string,
+    });
+  });
+
+  it('are not asked from a name server for *.localhost (§3.2)', async () => {
+    const registry = await scripted(OK);
+    const { client } = clientFor(RegistryAddress.parse(`registry.localhost:${registry.port}`));
+    await expect(client.manifest(TAG)).resolves.toBeDefined();
+  });
+
+  it.each([
+    ['ENOTFOUND', 2, 'cannot resolve "registry.example"'],
+    ['EAI_AGAIN', 6, 'cannot resolve "registry.example": the name server is busy'],
+  ])('cannot be found: %s is tried %i times (N1)', async (code, attempts, message) => {
+    const { withRetry } = await import('../../src/registry/retry.ts');
+    const { FakeClock } = await import('./world.ts');
+    let asked = 0;
+    const http = httpTransport({
+      userAgent: 'x',
+      environment: {},
+      limits,
+      lookup: (_hostname, _options, callback) => {
+        asked += 1;
+        callback(Object.assign(new Error(`getaddrinfo ${code} registry.example`), { code }), []);
+      },
+    });
+    after(() => http.close());
+    const send = withRetry(http.send, { clock: new FakeClock(), limits });
+    const url = new URL('https://registry.example/v2/');
+    await expect(send({ method: 'GET', url, headers: {}, access, repeat: 'always' })).rejects.toMatchObject({
+      code: 'NET_DNS',
+      message,
+    });
+    expect(asked).toBe(attempts);
+  });
+});
