@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { TartletError } from '../errors.ts';
+import { describeError, systemCode, TartletError } from '../errors.ts';
 import { makeAuthenticator } from './authenticator.ts';
 import { collectGarbage, type GarbageReport } from './garbage.ts';
 import { RequestHandler } from './handler.ts';
@@ -26,10 +26,11 @@ export interface ListeningAddress {
 export interface Registry {
   /**
    * Opens the data folder and the port.
-   * @throws TartletError `NET_CONNECT` when the port is taken or the address is not ours, `CONFIG_INVALID` for a bad htpasswd or key.
+   * @throws TartletError `NET_CONNECT` when the port is taken or the address is not ours, `CONFIG_INVALID` for a bad htpasswd or key,
+   * `DISK_…` when the folder cannot be used.
    */
   listen(): Promise<ListeningAddress>;
-  /** Answers a request of any `node:http` server. The data folder is opened with the first one. */
+  /** Answers a request of any `node:http` server. The data folder is opened with the first one, which may throw like {@link listen}. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /**
    * Removes content that nothing needs. Safe while clients push and pull.
@@ -134,16 +135,31 @@ class EmbeddedRegistry implements Registry {
 
   async #open(): Promise<RequestHandler> {
     const authenticator = await makeAuthenticator(this.#settings);
-    await this.#storage.folder.prepare();
-    await this.#uploads.sweep();
+    try {
+      await this.#storage.folder.prepare();
+      await this.#uploads.sweep();
+    } catch (cause) {
+      throw unusableFolder(this.#storage.folder.root, cause);
+    }
     this.#sweeper = setInterval(() => {
       this.#uploads.sweep().catch((error: unknown) => {
-        this.#settings.log({ kind: 'failure', method: '', path: '', message: String(error) });
+        this.#settings.log({ kind: 'failure', method: '', path: '', message: describeError(error) });
       });
     }, SWEEP_EVERY).unref();
     const uploads = new UploadHandler(this.#storage, this.#uploads, this.#settings.limits.chunkAdviceBytes);
     return new RequestHandler(this.#settings, this.#storage, uploads, authenticator);
   }
+}
+
+function unusableFolder(folder: string, cause: unknown): TartletError {
+  const codes = { EACCES: 'DISK_DENIED', EPERM: 'DISK_DENIED', EROFS: 'DISK_READONLY', ENOSPC: 'DISK_FULL' } as const;
+  const system = systemCode(cause);
+  const code = Object.entries(codes).find(([name]) => name === system)?.[1] ?? 'DISK_IO';
+  return new TartletError(code, `the registry cannot use the folder ${folder}: ${describeError(cause)}`, {
+    subject: folder,
+    next: 'choose a folder that can be written to',
+    cause,
+  });
 }
 
 /** HTTP/1.1 with Node's strict parser only (reliability S46, S47). */

@@ -139,7 +139,7 @@ export class UploadHandler {
     const length = exchange.contentLength;
     const range = parseChunkRange(exchange.request.headers['content-range']);
     if (range !== undefined) checkChunk(range, length, upload);
-    if (length !== undefined && length > 0) await this.#uploads.budget.announce(length);
+    await upload.announce(length ?? 0);
     const before = upload.received;
     await upload.append(exchange.body());
     if (range === undefined || range === 'malformed') return;

@@ -98,6 +98,12 @@ export class Upload {
     this.#hash = createHash(algorithm);
   }
 
+  /** Refuses what is known to be too much before a byte of it is read. @throws Refusal 413 or 507 */
+  async announce(bytes: number): Promise<void> {
+    this.#checkSize(bytes);
+    if (bytes > 0) await this.#budget.announce(bytes);
+  }
+
   /**
    * Appends a body. When the client hangs up, everything up to then stays and can be continued; after any other failure file and
    * hash may disagree, so the upload is discarded.
@@ -157,15 +163,18 @@ export class Upload {
   async #write(pieces: readonly Buffer[]): Promise<void> {
     let size = 0;
     for (const piece of pieces) size += piece.length;
-    if (this.#received + size > this.#limit) {
-      throw new Refusal(413, 'SIZE_INVALID', `a blob may have at most ${this.#limit} bytes`);
-    }
+    this.#checkSize(size);
     await this.#budget.take(size);
     // The disk works in another thread while this one hashes.
     const written = writeFully(this.#handle, pieces, this.#received, size);
     this.#received += size;
     for (const piece of pieces) this.#hash.update(piece);
     await written;
+  }
+
+  #checkSize(more: number): void {
+    if (this.#received + more <= this.#limit) return;
+    throw new Refusal(413, 'SIZE_INVALID', `a blob may have at most ${this.#limit} bytes`);
   }
 
   async #rehash(algorithm: DigestAlgorithm): Promise<Hash> {

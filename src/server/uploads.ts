@@ -12,7 +12,7 @@ import { Upload } from './upload.ts';
  * They live in memory only, so a restarted server answers `BLOB_UPLOAD_UNKNOWN` and clients begin again, as the spec asks.
  */
 export class Uploads {
-  readonly budget: StagingBudget;
+  readonly #budget: StagingBudget;
   readonly #folder: DataFolder;
   readonly #settings: Settings;
   /** Ordered by last use, the longest idle first. */
@@ -21,7 +21,7 @@ export class Uploads {
   constructor(folder: DataFolder, settings: Settings) {
     this.#folder = folder;
     this.#settings = settings;
-    this.budget = new StagingBudget(folder.staging, settings.limits);
+    this.#budget = new StagingBudget(folder.staging, settings.limits);
   }
 
   /** @throws Refusal 429 when all are busy and there is no place for another. */
@@ -33,7 +33,7 @@ export class Uploads {
       repository,
       file: this.#folder.stagingFile(),
       algorithm,
-      budget: this.budget,
+      budget: this.#budget,
       limit: this.#settings.limits.blobBytes,
     });
     this.#open.set(upload.id, { upload, lastUsed: this.#settings.now() });
