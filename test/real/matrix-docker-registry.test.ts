@@ -1,0 +1,3 @@
+import { testMatrix } from '../support/real-matrix.ts';
+
+testMatrix('docker-registry', ['docker-registry', 'nginx', 'openssl']);

@@ -1,0 +1,3 @@
+import { testMatrix } from '../support/real-matrix.ts';
+
+testMatrix('embedded', ['nginx', 'openssl']);

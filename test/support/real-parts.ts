@@ -1,0 +1,70 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, it } from 'vitest';
+
+/** Programs of others that tests talk to. `.ci/run` installs them. */
+export type Part = 'docker-registry' | 'nginx' | 'skopeo' | 'openssl' | 'unshare';
+
+/** Debian keeps servers in `sbin`, which is not on everybody's PATH. */
+const FOLDERS = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'].filter((folder) => folder !== '');
+
+/** Where a part is installed, or undefined. */
+function findPart(part: Part): string | undefined {
+  return FOLDERS.map((folder) => path.join(folder, part)).find((file) => {
+    try {
+      accessSync(file, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** The path of a part that {@link describeWithParts} made sure of. */
+export function partPath(part: Part): string {
+  const file = findPart(part);
+  if (file === undefined) throw new Error(`${part} is not installed`);
+  return file;
+}
+
+/**
+ * Tests that need real parts. With `CI=true` a missing part is a failure, because there it would go unnoticed for ever; on
+ * somebody's own machine the tests are left out, and that is said.
+ */
+export function describeWithParts(title: string, parts: readonly Part[], tests: () => void): void {
+  const missing = parts.filter((part) => findPart(part) === undefined);
+  if (missing.length === 0) {
+    describe(title, tests);
+    return;
+  }
+  const why = `${missing.join(' and ')} not installed`;
+  if (process.env['CI'] === 'true') {
+    describe(title, () => {
+      it('has its real parts', () => {
+        throw new Error(`${why}: apt-get install ${missing.join(' ')}`);
+      });
+    });
+    return;
+  }
+  process.stderr.write(`left out: "${title}" (${why})\n`);
+  describe.skip(`${title} (left out: ${why})`, tests);
+}
+
+/** Whether this machine has the IPv6 loopback. Its absence is a property of the machine, in CI too. */
+export const hasIpv6Loopback = Object.values(os.networkInterfaces())
+  .flat()
+  .some((address) => address?.address === '::1');
+
+/** Whether a user may mount file systems of their own here; containers often forbid it. */
+export function mayMountTmpfs(): boolean {
+  const unshare = findPart('unshare');
+  if (unshare === undefined) return false;
+  try {
+    execFileSync(unshare, ['-Urm', 'sh', '-c', 'mount -t tmpfs -o size=1m tmpfs /mnt'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
