@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { describeError, systemCode, TartletError } from '../errors.ts';
 import { makeAuthenticator } from './authenticator.ts';
@@ -173,10 +173,20 @@ function makeServer({ tls, timeouts, limits }: Settings): Server {
     insecureHTTPParser: false,
     noDelay: true,
   };
-  const server = tls === undefined ? createServer(options) : createTlsServer({ ...options, ...tls });
+  const server = tls === undefined ? createServer(options) : makeTlsServer(options, tls);
   server.timeout = timeouts.idle;
   server.maxConnections = limits.connections;
   return server;
+}
+
+function makeTlsServer(options: ServerOptions, tls: NonNullable<Settings['tls']>): Server {
+  try {
+    return createTlsServer({ ...options, ...tls });
+  } catch (cause) {
+    throw new TartletError('CONFIG_INVALID', `the certificate or its key cannot be used: ${describeError(cause)}`, {
+      cause,
+    });
+  }
 }
 
 async function bind(server: Server, host: string, port: number): Promise<void> {
