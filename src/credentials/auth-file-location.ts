@@ -18,7 +18,7 @@ export function dockerAuthFile({ environment, userFolder }: CredentialSettings):
  * The files of Podman and skopeo, first the most important (containers-auth.json(5)). `REGISTRY_AUTH_FILE` replaces all the others.
  * Without `XDG_RUNTIME_DIR` Linux has them below `/run/containers`; macOS has no runtime folder.
  */
-export function podmanAuthFiles({ environment, userFolder, platform, uid }: CredentialSettings): AuthFileLocation[] {
+function podmanAuthFiles({ environment, userFolder, platform, uid }: CredentialSettings): AuthFileLocation[] {
   const named = environment['REGISTRY_AUTH_FILE'] ?? '';
   if (named !== '') return [{ path: named, variable: 'REGISTRY_AUTH_FILE' }];
   const runtime = environment['XDG_RUNTIME_DIR'] ?? '';

@@ -54,10 +54,9 @@ export function rankKeys<K extends AuthKey>(keys: readonly K[], registry: Regist
     .toSorted((one, other) => other.path.length - one.path.length || detour(one, registry) - detour(other, registry));
 }
 
-/** The key under which a credential for the whole registry is stored: `host[:port]`, without 443, which goes without saying. */
+/** The key under which a credential for the whole registry is stored: as it was named, because other tools compare the text. */
 export function storageKey(registry: RegistryAddress): string {
-  if (isHub(registry)) return HUB_KEY;
-  return registry.port === 443 ? registry.host : registry.toString();
+  return isHub(registry) ? HUB_KEY : registry.toString();
 }
 
 /**
@@ -67,7 +66,8 @@ export function storageKey(registry: RegistryAddress): string {
 export function serverSpellings(registry: RegistryAddress): string[] {
   const key = storageKey(registry);
   if (isHub(registry)) return [key, registry.host];
-  return registry.effectivePort() === 443 ? [key, `${registry.host}:443`] : [key];
+  if (registry.effectivePort() !== 443) return [key];
+  return [key, registry.port === undefined ? `${registry.host}:443` : registry.host];
 }
 
 function isHub(address: RegistryAddress): boolean {

@@ -33,8 +33,8 @@ export function describePlace(place: SecretPlace): string {
 }
 
 /**
- * Keeps the secret of a registry where Docker would: in the helper that its file names, else in the file itself. Afterwards the
- * file holds no older secret for the whole registry, so that what was stored is what is found.
+ * Keeps the secret of a registry where Docker would: in the helper that its file names, else in the file itself. Older secrets for
+ * the whole registry go from there, so that what was stored is what is found.
  *
  * @returns where it is now.
  * @throws TartletError `AUTH_HELPER` when a configured helper fails (it is never replaced by the file), `CONFIG_INVALID`,
@@ -55,6 +55,7 @@ export async function storeCredential(
     const place: SecretPlace = { kind: 'helper', program: choice.helper.program, server: key };
     try {
       await eraseFromFile(path, registry, settings);
+      await eraseOtherNames(choice.helper, key, signal);
     } catch (error) {
       throw error instanceof TartletError ? error.with({ kept: `stored in ${describePlace(place)}` }) : error;
     }
@@ -142,6 +143,19 @@ async function eraseFromHelper(
   const servers = known?.filter((server) => isFor(server, registry)) ?? serverSpellings(registry);
   for (const server of servers) await helper.erase(server, signal);
   return servers.map((server) => ({ kind: 'helper', program: helper.program, server }));
+}
+
+/**
+ * A helper takes `h` and `h:443` for two servers, and we do not. Only names with another host or port are erased: what differs in
+ * spelling alone, as `https://h` does, may be the helper's own way to show what was just stored.
+ */
+async function eraseOtherNames(helper: CredentialHelper, key: string, signal: AbortSignal | undefined): Promise<void> {
+  const stored = parseAuthKey(key)?.registry;
+  if (stored === undefined || serverSpellings(stored).length === 1) return;
+  for (const server of (await helper.list(signal)) ?? []) {
+    if (isFor(server, stored) && parseAuthKey(server)?.registry.equals(stored) !== true)
+      await helper.erase(server, signal);
+  }
 }
 
 function isFor(server: string, registry: RegistryAddress): boolean {

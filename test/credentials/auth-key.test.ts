@@ -123,7 +123,7 @@ describe('of several keys the best comes first', () => {
 it.each([
   ['registry.example:8221', 'registry.example:8221', ['registry.example:8221']],
   ['registry.example', 'registry.example', ['registry.example', 'registry.example:443']],
-  ['registry.example:443', 'registry.example', ['registry.example', 'registry.example:443']],
+  ['registry.example:443', 'registry.example:443', ['registry.example:443', 'registry.example']],
   ['[::1]:5000', '[::1]:5000', ['[::1]:5000']],
   ['docker.io', 'https://index.docker.io/v1/', ['https://index.docker.io/v1/', 'docker.io']],
 ])('%s is stored as %s and asked for as %j', (registry, key, spellings) => {

@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 import { fc, test } from '@fast-check/vitest';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withEntry, withoutEntries } from '../../src/credentials/auth-file-edit.ts';
 import { createCredentialSource } from '../../src/credentials/chain.ts';
 import { describePlace, eraseCredential, storeCredential } from '../../src/credentials/credential-store.ts';
@@ -63,7 +63,7 @@ describe('into a file', () => {
     });
     await storeCredential(address('h:443'), secret, world.settings());
     expect(contentOf(world.dockerFile)).toEqual({
-      auths: { 'h/org': other, 'h:8221': other, h: basic('u', 'p:ä') },
+      auths: { 'h/org': other, 'h:8221': other, 'h:443': basic('u', 'p:ä') },
     });
     expect(await found(world, 'h')).toMatchObject({ username: 'u' });
     expect(await found(world, 'h', 'org/x')).toMatchObject({ username: 'other' });
@@ -264,6 +264,24 @@ describe('into a helper', () => {
     expect(await found(world, 'h:1')).toMatchObject({ username: 'u' });
   });
 
+  it('and an older secret under another name of the same registry goes, too', async () => {
+    const world = new World();
+    const old = ['old', 's'] as const;
+    const all = world.keepingHelper('all', { h: old, 'https://h:443': old, 'h:8221': old, 'docker.io': old });
+    world.write(world.dockerFile, { credsStore: 'all' });
+    await storeCredential(address('h:443'), secret, world.settings());
+    await storeCredential(address('registry-1.docker.io'), secret, world.settings());
+    const u = ['u', 'p:ä'];
+    expect(contentOf(all)).toEqual({
+      'h:443': u,
+      // Another spelling of what was stored: some helpers list their servers so.
+      'https://h:443': old,
+      'h:8221': old,
+      'https://index.docker.io/v1/': u,
+    });
+    for (const each of ['h', 'h:443', 'docker.io']) expect(await found(world, each)).toMatchObject({ username: 'u' });
+  });
+
   it('but never into the file because it failed', async () => {
     const world = new World();
     world.helper('all', 'cat >/dev/null; exit 1');
@@ -272,6 +290,24 @@ describe('into a helper', () => {
     expect(error.code).toBe('AUTH_HELPER');
     expect(everythingIn(error)).not.toContain('p:ä');
     expect(readFileSync(world.dockerFile, 'utf8')).toBe('{"credsStore":"all"}');
+  });
+});
+
+describe('modes do not depend on the umask', () => {
+  let before = 0;
+  beforeEach(() => {
+    before = process.umask(0);
+  });
+  afterEach(() => {
+    process.umask(before);
+  });
+
+  it('new folders and files are private from their first byte (reliability S30)', async () => {
+    const world = new World();
+    await storeCredential(address('h:1'), secret, world.settings());
+    // Nothing changes a mode after creation: what the end shows was there from the beginning.
+    expect(modeOf(path.dirname(world.dockerFile))).toBe(0o700);
+    expect(modeOf(world.dockerFile)).toBe(0o600);
   });
 });
 
