@@ -213,6 +213,8 @@ async function ended(request: IncomingMessage): Promise<void> {
   });
 }
 
+/** For the log: no query, and only the beginning of an upload's id, because the whole of it opens the upload. */
 function pathOf(url: string): string {
-  return (url.split('?', 1)[0] ?? '').slice(0, 1024);
+  const path = url.split('?', 1)[0] ?? '';
+  return path.slice(0, 1024).replace(/(\/blobs\/uploads\/[0-9a-f]{8})[0-9a-f]+$/, '$1…');
 }

@@ -98,12 +98,14 @@ describe('pushing a blob', () => {
     expect((await send('GET', location)).codes).toEqual(['BLOB_UPLOAD_UNKNOWN']);
   });
 
-  test('opens an upload to its own repository only', async () => {
-    const { send, begin } = await startRegistry();
+  test('opens an upload to its own repository only, and its id is not in the log', async () => {
+    const { send, begin, events } = await startRegistry();
     const location = await begin(REPOSITORY);
     const elsewhere = location.replace('team/macos', 'team/linux');
     expect((await send('PATCH', elsewhere, { body: 'x' })).status).toBe(404);
     expect((await send('PATCH', location, { body: 'x' })).status).toBe(202);
+    await eventually('it is logged', () => events.filter((event) => event.kind === 'request').length === 3);
+    expect(JSON.stringify(events)).not.toContain(location.split('/').at(-1));
   });
 
   test('keeps one copy of a blob that several clients push at once', async () => {
