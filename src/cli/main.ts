@@ -48,6 +48,7 @@ async function main(): Promise<void> {
     workingFolder: process.cwd(),
     userFolder: os.homedir(),
     platform: process.platform,
+    uid: process.getuid?.(),
     now: () => new Date(),
     signal: interruption.signal,
     programName: path.basename(process.argv[1] ?? 'tartlet'),

@@ -1,4 +1,4 @@
-import { TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import { buildProgram, CommanderError, usageOf } from './program.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
@@ -31,9 +31,11 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
     const failure =
       terminal.signal.aborted && terminal.signal.reason instanceof TartletError ? terminal.signal.reason : error;
     terminal.stderr.write(renderError(failure, terminal.stderr, terminal.environment));
-    if (failure instanceof TartletError && failure.code === 'USAGE') {
+    if (isTartletError(failure, 'USAGE')) {
       terminal.stderr.write(`${usageOf(program, argv)}\n`);
     }
+    // SIGTERM and SIGHUP end with their own codes; SIGINT is the table's.
+    if (isTartletError(failure, 'INTERRUPTED')) return failure.facts.status ?? exitCodeOf(failure);
     return exitCodeOf(failure);
   }
 }

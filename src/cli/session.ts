@@ -35,13 +35,17 @@ function credentialsFor(terminal: Terminal, name: RemoteName): CredentialSource 
   let source: CredentialSource | undefined;
   return {
     find: async (registry, repository, signal) => {
-      const { createCredentialSource } = await import('../credentials/chain.ts');
+      const [{ createCredentialSource }, { describeNote }] = await Promise.all([
+        import('../credentials/chain.ts'),
+        import('../credentials/note.ts'),
+      ]);
       source ??= createCredentialSource({
         environment: terminal.environment,
         userFolder: terminal.userFolder,
         platform: terminal.platform,
+        uid: terminal.uid,
         commandRegistry: name.registry,
-        onWarning: (text) => terminal.stderr.write(`warning: ${text}\n`),
+        onNote: (note) => terminal.stderr.write(`note: ${describeNote(note)}\n`),
       });
       return source.find(registry, repository, signal);
     },

@@ -17,6 +17,8 @@ export interface Terminal {
   readonly workingFolder: string;
   readonly userFolder: string;
   readonly platform: NodeJS.Platform;
+  /** The user's number, where the system has them. */
+  readonly uid: number | undefined;
   readonly now: () => Date;
   readonly signal: AbortSignal;
   /** What the program was called: `tartlet`, or `tart` through a link. */

@@ -64,7 +64,7 @@ describe('finding an image', () => {
     plantVm(`${imagesFolder}/registry.old:5000/a/${A}`);
     symlinkSync('/nowhere', `${imagesFolder}/dangling`);
     expect((await listVms(session)).map((row) => row.name)).toEqual([`${REPOSITORY}:latest`, `${REPOSITORY}@${A}`]);
-    expect(session.images.walk().foreign.sort()).toEqual([
+    expect(session.images.walk().foreign.toSorted()).toEqual([
       `${imagesFolder}/bad%ZZ/a/${A}`,
       `${imagesFolder}/dangling`,
       `${imagesFolder}/registry.old:5000/a/${A}`,
