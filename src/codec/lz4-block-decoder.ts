@@ -47,14 +47,14 @@ export function decodeBlock(
     write += literals;
 
     if (read === to) {
-      if (write !== end) throw corrupt(origin + to, `a block decodes to ${end - write} bytes less than it declares`);
+      if (write !== end) throw corrupt(origin + to, `a block decodes to ${write - at} bytes, it declares ${end - at}`);
       return;
     }
     if (to - read < 2) throw corrupt(origin + read, 'the offset of a match goes on past its block');
     const offset = source.getUint16(read, true);
     if (offset === 0) throw corrupt(origin + read, 'a match has offset 0');
     if (offset > write) {
-      throw corrupt(origin + read, `a match reaches ${offset - write} bytes before the start of the stream`);
+      throw corrupt(origin + read, `a match reaches ${offset} bytes back, where only ${write} are`);
     }
     read += 2;
 
