@@ -30,7 +30,7 @@ export function withAuthorization(next: Transport, authenticator: Authenticator,
       if (response.status === 403) throw await forbidden(response, request.access, authenticator);
       if (response.status !== 401) return response;
       const challenges = response.headers.all('www-authenticate');
-      response.body.discard();
+      await response.body.discard();
       await authenticator.challenged(
         { access: request.access, origin, challenges, round, ...(sent === undefined ? {} : { sent }) },
         signal,

@@ -136,7 +136,7 @@ export class BlobOpening {
     if (kind !== undefined) {
       this.#strikes[kind] += 1;
       if (this.#strikes[kind] <= PATIENCE[kind]) {
-        response.body.discard();
+        await response.body.discard();
         this.#backoff.allows();
         await this.#backoff.pause(`${hostAndPort(response.url)} answered ${response.status} for a blob`, signal);
         return;

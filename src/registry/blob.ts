@@ -1,6 +1,6 @@
 import { isTartletError, TartletError } from '../errors.ts';
 import { Backoff } from './backoff.ts';
-import { type BlobDescriptor, BlobOpening, type OpenBlob } from './blob-opening.ts';
+import { type BlobDescriptor, BlobOpening } from './blob-opening.ts';
 import { BlobVerifier } from './blob-verifier.ts';
 import { refused } from './refusal.ts';
 import type { Method } from './request.ts';
@@ -36,16 +36,25 @@ export async function* readBlob(
   let forgiven = from;
   while (offset < to) {
     const opened = await opening.open(offset, to, signal);
+    let position = opened.start;
     let failure: TartletError | undefined;
     try {
-      for await (const piece of wantedPieces(opened, offset, to, blob, onBytes)) {
-        offset += piece.length;
+      for await (const piece of opened.body) {
+        onBytes?.(piece.length);
+        const wanted = wantedPart(piece, position, offset, to);
+        position += piece.length;
+        if (position > opened.end) throw surplus(blob, opened.end);
+        if (wanted !== undefined) {
+          offset += wanted.length;
+          yield wanted;
+        }
         if (offset - forgiven >= progressBytes) {
           forgiven = offset;
           backoff.reset();
           opening.forgive();
         }
-        yield piece;
+        // Within the blob the rest is left alone; at its end the body must end, too.
+        if (offset >= to && to < opened.end) return;
       }
     } catch (error) {
       if (!isTartletError(error) || error.facts.retryable !== true) throw error;
@@ -59,24 +68,12 @@ export async function* readBlob(
   }
 }
 
-/** The pieces of a body from `offset` on, cut to what is wanted. Reads to the end of the body when nothing but its end may follow. */
-async function* wantedPieces(
-  { start, end, body }: OpenBlob,
-  offset: number,
-  to: number,
-  blob: BlobDescriptor,
-  onBytes: ((bytes: number) => void) | undefined,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  let position = start;
-  for await (const piece of body) {
-    onBytes?.(piece.length);
-    const first = Math.max(offset - position, 0);
-    const last = Math.min(to - position, piece.length);
-    position += piece.length;
-    if (position > end) throw surplus(blob, end);
-    if (first < last) yield first === 0 && last === piece.length ? piece : piece.subarray(first, last);
-    if (position >= to && to < end) return;
-  }
+/** What a piece that begins at `position` has of the bytes `[from, to)`. */
+function wantedPart(piece: Uint8Array, position: number, from: number, to: number): Uint8Array | undefined {
+  const first = Math.max(from - position, 0);
+  const last = Math.min(to - position, piece.length);
+  if (first === 0 && last === piece.length) return piece;
+  return first < last ? piece.subarray(first, last) : undefined;
 }
 
 /** A small blob in memory; the promises are those of `RegistryClient.fetchBlob`. */
@@ -115,7 +112,7 @@ export async function blobExists(
   const { traits } = context;
   if (traits.head !== 'broken') {
     const response = await askFor('HEAD');
-    response.body.discard();
+    await response.body.discard();
     if (response.status === 200) {
       traits.head = 'works';
       // Some servers tell no length, or 0, in answer to HEAD (Q5).
@@ -130,7 +127,7 @@ export async function blobExists(
   }
   const response = await askFor('GET');
   if (response.status === 404) {
-    response.body.discard();
+    await response.body.discard();
     return false;
   }
   if (response.status !== 200 && response.status !== 206) {

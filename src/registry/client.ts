@@ -181,7 +181,7 @@ export class RegistryClient {
     return listTags(this.#context, options);
   }
 
-  /** Closes the connections. Requests under way fail. */
+  /** Closes the connections. Requests under way and later ones fail with `INTERRUPTED`. */
   close(): Promise<void> {
     return this.#shared.http.close();
   }

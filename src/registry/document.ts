@@ -1,4 +1,3 @@
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { pipeline } from 'node:stream';
 import { describeError, isTartletError, TartletError } from '../errors.ts';
 import { Backoff, type Timing } from './backoff.ts';
@@ -16,7 +15,7 @@ export function contentCoding({ headers }: RegistryResponse): string | undefined
  * @throws TartletError `NET_PROTOCOL` for other codings than gzip, deflate and br, and when the coded bytes are cut short or damaged.
  */
 export async function* decodedBody(response: RegistryResponse, coding: string): AsyncGenerator<Uint8Array> {
-  const decoder = decoderFor(coding);
+  const decoder = await decoderFor(coding);
   if (decoder === undefined) {
     response.body.destroy();
     throw new TartletError(
@@ -50,7 +49,8 @@ export async function* decodedBody(response: RegistryResponse, coding: string): 
   }
 }
 
-function decoderFor(coding: string) {
+async function decoderFor(coding: string) {
+  const { createBrotliDecompress, createGunzip, createInflate } = await import('node:zlib');
   switch (coding) {
     case 'gzip':
     case 'x-gzip':

@@ -1,4 +1,4 @@
-import { connect, type ConnectionOptions } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import { systemCode } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import { registryLookup } from './lookup.ts';
@@ -32,7 +32,8 @@ export async function resolveEndpoint(registry: RegistryAddress, options: Endpoi
 }
 
 /** Greets a port in TLS. The certificate is not looked at: that is for the connection that will be used. */
-function speaksTls(registry: RegistryAddress, timeoutMs: number): Promise<boolean> {
+async function speaksTls(registry: RegistryAddress, timeoutMs: number): Promise<boolean> {
+  const { connect } = await import('node:tls');
   const host = registry.host.replace(/^\[|\]$/g, '');
   return new Promise((resolve) => {
     // `lookup` is passed on to net.connect, although the types of tls.connect do not say so.

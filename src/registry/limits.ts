@@ -13,6 +13,8 @@ export const limits = {
   responseHeaderBytes: 64 * 1024,
   /** How much of an unwanted body is read to keep its connection. */
   drainBytes: 512 * 1024,
+  /** How long that may take. */
+  drainMs: 1_000,
   manifestBytes: 16 * 1024 * 1024,
   /** The spec asks every registry to take 4 MiB, and more is refused by some. */
   pushedManifestBytes: 4 * 1024 * 1024,

@@ -68,7 +68,7 @@ export async function statManifest(
   const { traits } = context;
   if (traits.head !== 'broken') {
     const response = await context.send(await manifestRequest(context, 'HEAD', reference), signal);
-    response.body.discard();
+    await response.body.discard();
     if (response.status === 200) {
       traits.head = 'works';
       const told =
@@ -123,7 +123,7 @@ export async function writeManifest(
       ...(response.status === 404 ? { code: 'REG_REJECTED' } : {}),
     });
   }
-  response.body.discard();
+  await response.body.discard();
   const stored = Digest.tryParse(response.headers.get('docker-content-digest') ?? '');
   // A registry that rewrites manifests would move the tag to something nobody pushed (Q17).
   if (stored !== undefined && stored.algorithm === digest.algorithm && !stored.equals(digest)) {
@@ -136,7 +136,7 @@ export async function removeManifest(context: RepositoryContext, digest: Digest,
   const reference = { digest };
   const response = await context.send(await manifestRequest(context, 'DELETE', reference), signal);
   if (response.status >= 200 && response.status <= 204) {
-    response.body.discard();
+    await response.body.discard();
     return;
   }
   throw await refused(response, {

@@ -24,7 +24,7 @@ export async function mountBlob(
   ] as const;
   const response = await askToMount(context, new URL(appendQuery(start.href, query)), from, signal);
   if (response === undefined) return false;
-  response.body.discard();
+  await response.body.discard();
   if (response.status === 202) await cancel(context, response, start, signal);
   // Some registries say 201 without having looked.
   return response.status === 201 && blobExists(context, blob, signal);
@@ -59,7 +59,7 @@ async function cancel(
       { method: 'DELETE', url, headers: {}, access: { repository, action: 'push' }, repeat: 'unless-begun' },
       signal,
     );
-    cancelled.body.discard();
+    await cancelled.body.discard();
   } catch {
     signal?.throwIfAborted();
   }

@@ -17,7 +17,7 @@ export async function ping(context: RepositoryContext, signal?: AbortSignal): Pr
       next: 'check the address and the port of the registry',
     });
   }
-  response.body.discard();
+  await response.body.discard();
   if (/^text\/html/i.test(response.headers.get('content-type') ?? '')) {
     throw new TartletError('NET_PROTOCOL', `${hostAndPort(url)} answers with a web page, not as an OCI registry`, {
       subject: context.registry,

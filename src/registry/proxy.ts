@@ -1,5 +1,4 @@
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { describeError, TartletError } from '../errors.ts';
@@ -86,14 +85,16 @@ function inBlock(block: string, host: string): boolean {
  * again and again for ever (nodejs/undici#3897).
  * @throws TartletError `NET_PROXY` that names the proxy without its password.
  */
-export function openTunnel(
+export async function openTunnel(
   proxy: URL,
   target: URL,
   options: { readonly timeoutMs: number; readonly userAgent: string; readonly secureContext?: SecureContext },
 ): Promise<Socket> {
   const authority = hostAndPort(target);
   const secure = proxy.protocol === 'https:';
-  const connect = (secure ? httpsRequest : httpRequest)({
+  // Loaded when there is a proxy: most people have none.
+  const { request } = secure ? await import('node:https') : await import('node:http');
+  const connect = request({
     host: proxy.hostname.replace(/^\[|\]$/g, ''),
     port: proxy.port === '' ? (secure ? 443 : 80) : Number(proxy.port),
     method: 'CONNECT',
@@ -106,7 +107,7 @@ export function openTunnel(
   return new Promise<Socket>((resolve, reject) => {
     const refuse = (status: number | undefined) =>
       reject(proxyError(proxy, `it answered ${status ?? 'nothing'} to CONNECT ${authority}`, status));
-    connect.on('connect', (response, socket: Socket, head) => {
+    connect.on('connect', (response: IncomingMessage, socket: Socket, head: Buffer) => {
       if (response.statusCode !== 200) {
         socket.destroy();
         refuse(response.statusCode);
@@ -116,12 +117,12 @@ export function openTunnel(
       socket.setTimeout(0);
       resolve(socket);
     });
-    connect.on('response', (response) => {
+    connect.on('response', (response: IncomingMessage) => {
       response.destroy();
       refuse(response.statusCode);
     });
     connect.on('timeout', () => connect.destroy(proxyError(proxy, 'no answer in time')));
-    connect.on('error', (error) =>
+    connect.on('error', (error: Error) =>
       reject(error instanceof TartletError ? error : proxyError(proxy, describeError(error), undefined, error)),
     );
     connect.end();

@@ -23,7 +23,7 @@ export function withRedirects(next: Transport, limits: Limits = defaultLimits): 
     for (;;) {
       const response = await next(current, signal);
       if (!REDIRECTS.has(response.status)) return foreign ? { ...response, foreign } : response;
-      response.body.discard();
+      await response.body.discard();
       const target = locationOf(current, response);
       checkTarget(request.url, target, seen, limits.redirects);
       checkMethod(current, response.status, target);

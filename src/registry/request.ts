@@ -46,8 +46,11 @@ export interface ResponseHeaders {
 
 /** A body that must be read to its end or discarded: a forgotten one holds its connection for ever (reliability N52). */
 export interface ResponseBody extends AsyncIterable<Uint8Array> {
-  /** Lets go of the connection in the background: a short rest is read so that it can be used again, a long one closes it. Never throws. */
-  discard(): void;
+  /**
+   * Lets go of the connection: a short rest is read, so that the next request need not connect again; a long or slow one is cut off.
+   * Never rejects, and takes a second at most.
+   */
+  discard(): Promise<void>;
   /** Closes the connection at once, so that nothing else uses it. */
   destroy(): void;
 }

@@ -106,11 +106,11 @@ async function pauseAfter(
   if (repeat === undefined || (repeat === 'always' && request.repeat !== 'always')) return false;
   const asked = HOST_IS_BUSY.has(response.status) ? retryAfterMs(response, timing.clock) : undefined;
   if (asked !== undefined && asked > timing.limits.retryAfterMs) {
-    response.body.discard();
+    await response.body.discard();
     throw tooLong(request.url, response.status, asked, timing.clock.now());
   }
   if (!backoff.allows()) return false;
-  response.body.discard();
+  await response.body.discard();
   const delay = backoff.delay(asked);
   if (HOST_IS_BUSY.has(response.status)) pacing.hold(request.url.origin, delay);
   await backoff.pause(`${hostAndPort(response.url)} answered ${response.status}`, signal, delay);

@@ -80,7 +80,7 @@ export function basic({ username, password }: Extract<Credential, { kind: 'passw
 async function explain(response: RegistryResponse, request: TokenRequest): Promise<TartletError> {
   const { registry, credential } = request;
   if (response.status >= 300 && response.status < 400) {
-    response.body.discard();
+    await response.body.discard();
     const where = redactUrl(request.realm);
     return new TartletError('AUTH_REALM', `the token service ${where} redirects, which is not followed`, {
       subject: where,

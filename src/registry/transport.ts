@@ -1,9 +1,12 @@
 import { Readable } from 'node:stream';
+import { setImmediate as nextRound } from 'node:timers/promises';
 import type { LookupFunction } from 'node:net';
 import type { Agent, Dispatcher } from 'undici';
+import { TartletError } from '../errors.ts';
 import { registryConnector } from './connector.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
 import { networkError } from './network-error.ts';
+import { PieceReader } from './piece-reader.ts';
 import type { RegistryRequest, RegistryResponse, ResponseBody, ResponseHeaders, Transport } from './request.ts';
 import { TrustStore } from './trust.ts';
 
@@ -19,7 +22,7 @@ export interface TransportOptions {
 /** The layer that touches the wire, and its connections. */
 export interface HttpTransport {
   readonly send: Transport;
-  /** Closes all connections; requests under way fail with `NET_BROKEN`. */
+  /** Closes all connections; requests under way and later ones fail with `INTERRUPTED`. */
   close(): Promise<void>;
 }
 
@@ -31,6 +34,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   const limits = options.limits ?? defaultLimits;
   const trust = options.trust ?? new TrustStore({ environment: options.environment });
   let agent: Promise<Agent> | undefined;
+  let closed = false;
 
   async function createAgent(): Promise<Agent> {
     const undici = await import('undici');
@@ -44,6 +48,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
 
   const send: Transport = async (request, signal) => {
     signal?.throwIfAborted();
+    if (closed) throw interrupted();
     agent ??= createAgent();
     const dispatcher = await agent;
     try {
@@ -58,15 +63,21 @@ export function httpTransport(options: TransportOptions): HttpTransport {
       return responseOf(answer, request.url, limits, signal);
     } catch (error) {
       signal?.throwIfAborted();
-      throw networkError(error, request.url);
+      throw closed ? interrupted() : networkError(error, request.url);
     }
   };
   return {
     send,
     close: async () => {
+      closed = true;
       if (agent !== undefined) await (await agent).destroy();
     },
   };
+}
+
+/** Final: a closed client is not asked again. */
+function interrupted(): TartletError {
+  return new TartletError('INTERRUPTED', 'the connections to the registry were closed', { retryable: false });
 }
 
 function headersOf(request: RegistryRequest, userAgent: string): Record<string, string> {
@@ -93,7 +104,7 @@ function responseOf(answer: Dispatcher.ResponseData, url: URL, limits: Limits, s
     headers: new IncomingHeaders(answer.headers),
     url,
     foreign: false,
-    body: new IncomingBody(body, url, limits.drainBytes, signal),
+    body: new IncomingBody(body, url, limits, signal),
   };
 }
 
@@ -118,27 +129,31 @@ class IncomingHeaders implements ResponseHeaders {
 class IncomingBody implements ResponseBody {
   readonly #body: Dispatcher.ResponseData['body'];
   readonly #url: URL;
-  readonly #drainBytes: number;
+  readonly #limits: Limits;
   readonly #signal: AbortSignal | undefined;
 
-  constructor(body: Dispatcher.ResponseData['body'], url: URL, drainBytes: number, signal: AbortSignal | undefined) {
+  constructor(body: Dispatcher.ResponseData['body'], url: URL, limits: Limits, signal: AbortSignal | undefined) {
     this.#body = body;
     this.#url = url;
-    this.#drainBytes = drainBytes;
+    this.#limits = limits;
     this.#signal = signal;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const piece of this.#body) yield piece as Uint8Array;
-    } catch (error) {
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    const pieces = new PieceReader(this.#body);
+    const explain = (error: unknown): never => {
       this.#signal?.throwIfAborted();
       throw networkError(error, this.#url);
-    }
+    };
+    return { next: () => pieces.next().catch(explain), return: () => pieces.return() };
   }
 
-  discard(): void {
-    this.#body.dump({ limit: this.#drainBytes }).catch(() => {});
+  async discard(): Promise<void> {
+    const signal = AbortSignal.timeout(this.#limits.drainMs);
+    // Whatever the rest of the body has to say, nobody wants to hear it.
+    await this.#body.dump({ limit: this.#limits.drainBytes, signal }).catch(() => {});
+    // undici notices in the next round of the event loop that the connection is free; asked earlier, it opens another one.
+    await nextRound();
   }
 
   destroy(): void {

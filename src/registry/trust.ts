@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { describeError, systemCode, TartletError } from '../errors.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -55,6 +55,7 @@ export class TrustStore {
     this.#system ??= this.#systemCertificates();
     const [system, own] = await Promise.all([this.#system, this.#ofRegistry(hostPort)]);
     if (system === undefined && own.ca.length === 0 && own.pair === undefined) return undefined;
+    const { createSecureContext, rootCertificates } = await import('node:tls');
     const ca = [...(system ?? rootCertificates), ...own.ca];
     try {
       return createSecureContext({ ca, ...own.pair });
@@ -83,7 +84,7 @@ export class TrustStore {
       found.push(...(await readFolder(folder)));
     if (found.length === 0) found.push(...(await this.#firstBundle()));
     if (extra) {
-      if (found.length === 0) found.push(...rootCertificates);
+      if (found.length === 0) found.push(...(await import('node:tls')).rootCertificates);
       found.push(await readAsked(extra, 'NODE_EXTRA_CA_CERTS'));
     }
     return found.length === 0 ? undefined : found;

@@ -92,7 +92,7 @@ async function startSession(context: RepositoryContext, signal: AbortSignal | un
   const url = await context.url('blobs/uploads/');
   const response = await context.send(startRequest(context, url), signal);
   if (response.status !== 202) throw await uploadRefused(context, response, 'start an upload');
-  response.body.discard();
+  await response.body.discard();
   const told = Number(response.headers.get('oci-chunk-min-length') ?? 0);
   const minimumPart = Number.isInteger(told) && told > 0 && told <= MAX_PART_BYTES ? told : 0;
   return { location: uploadLocation(response, url), minimumPart };
@@ -168,7 +168,7 @@ class Upload {
       const range = { 'content-range': `${offset}-${offset + part - 1}` };
       const response = await this.#send('PATCH', location, offset, offset + part, range);
       if (!isAccepted(response)) await this.#partRefused(response, offset);
-      response.body.discard();
+      await response.body.discard();
       // Where `Range` points is not believed: ECR's stands still, others count wrongly (reliability Q10).
       if (response.headers.get('location') !== undefined) location = uploadLocation(response, location);
       offset += part;
@@ -199,7 +199,7 @@ class Upload {
 
   async #finished(response: RegistryResponse): Promise<void> {
     if (!isAccepted(response)) throw await this.#refused(response);
-    response.body.discard();
+    await response.body.discard();
   }
 
   /** A first part that is refused means that the registry takes no parts, or not this size (Q13); GHCR says 416 above 4 MiB. */

@@ -58,7 +58,7 @@ describe('a proxy (N10)', () => {
     const { port, targets, requests } = await proxy(registry.port);
     const environment = { https_proxy: `http://user:p%40ss@127.0.0.1:${port}`, SSL_CERT_FILE: ca.file };
     const response = await get('https://registry.example:8221/v2/', environment);
-    response.body.discard();
+    await response.body.discard();
     expect(response.status).toBe(200);
     expect(targets).toEqual(['registry.example:8221']);
     expect(requests[0]?.headers['proxy-authorization']).toBe(`Basic ${Buffer.from('user:p@ss').toString('base64')}`);
@@ -77,7 +77,7 @@ describe('a proxy (N10)', () => {
     const registry = await scripted({ 'GET /v2/': { body: '{}' } });
     const { port, targets } = await proxy(registry.port);
     const response = await get('http://registry.example:5000/v2/', { http_proxy: `http://127.0.0.1:${port}` });
-    response.body.discard();
+    await response.body.discard();
     expect(response.status).toBe(200);
     expect(targets).toEqual(['registry.example:5000']);
   });

@@ -61,7 +61,11 @@ function wire(answers: Readonly<Record<string, readonly [status: number, locatio
       headers: { get: (name) => (name === 'location' ? location : undefined), all: () => [] },
       url: asked.url,
       foreign: false,
-      body: { discard: () => {}, destroy: () => {}, [Symbol.asyncIterator]: () => [][Symbol.iterator]() as never },
+      body: {
+        discard: () => Promise.resolve(),
+        destroy: () => {},
+        [Symbol.asyncIterator]: () => [][Symbol.iterator]() as never,
+      },
     };
     return Promise.resolve(response);
   };

@@ -173,3 +173,23 @@ describe('failures without an answer', () => {
     expect((await client.manifest(TAG)).bytes).toHaveLength(19);
   });
 });
+
+describe('a closed client', () => {
+  it('fails at once instead of trying again', async () => {
+    const { client, clock } = await answering(OK);
+    await client.manifest(TAG);
+    await client.close();
+    await expect(client.manifest(TAG)).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    expect(clock.slept).toEqual([]);
+  });
+
+  it('fails what is under way', async () => {
+    const registry = await scripted({ [GET]: () => new Promise<never>(() => {}) });
+    const { client, clock } = clientFor(registry);
+    const reading = client.manifest(TAG);
+    while (registry.requests.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await client.close();
+    await expect(reading).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    expect(clock.slept).toEqual([]);
+  });
+});

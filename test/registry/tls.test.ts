@@ -216,7 +216,7 @@ describe('addresses of a host', () => {
     after(() => http.close());
     const url = new URL(`http://registry.example:${registry.port}/`);
     const response = await http.send({ method: 'GET', url, headers: {}, access, repeat: 'always' });
-    response.body.discard();
+    await response.body.discard();
     expect(response.status).toBe(200);
   });
 
