@@ -61,7 +61,6 @@ export type TransferEvent = { readonly subject: string } & (
 export class TransferTotals {
   #started: Extract<TransferEvent, { kind: 'started' }> | undefined;
   #bytes = 0;
-  #doneChunks = 0;
   #reusedChunks = 0;
   #doneDiskBytes = 0;
   #reusedDiskBytes = 0;
@@ -72,7 +71,6 @@ export class TransferTotals {
     } else if (event.kind === 'bytes') {
       this.#bytes += event.count;
     } else if (event.kind === 'chunk-done') {
-      this.#doneChunks += 1;
       this.#doneDiskBytes += event.bytes;
     } else if (event.kind === 'chunk-reused') {
       this.#reusedChunks += 1;
@@ -99,6 +97,11 @@ export class TransferTotals {
     return this.#started?.diskBytes ?? 0;
   }
 
+  /** Bytes of the disk that were brought to their place by this transfer. */
+  get doneDiskBytes(): number {
+    return this.#doneDiskBytes;
+  }
+
   /** Bytes of the disk that needed no transfer. */
   get reusedDiskBytes(): number {
     return this.#reusedDiskBytes;
@@ -106,11 +109,6 @@ export class TransferTotals {
 
   get chunks(): number {
     return this.#started?.chunks ?? 0;
-  }
-
-  /** Chunks in their place, reused ones included. */
-  get settledChunks(): number {
-    return this.#doneChunks + this.#reusedChunks;
   }
 
   get reusedChunks(): number {

@@ -15,7 +15,7 @@ const WRITERS: Readonly<Record<Shell, (program: string, facts: readonly Fact[]) 
 
 /**
  * A script that teaches a shell to complete this program. It knows commands and options by itself and asks `PROGRAM __complete names PREFIX`
- * for names, one a line. Whatever was typed stays data in it: nothing is evaluated, so a `$(…)` on the line does not run (dependencies §1).
+ * for names, one a line. Whatever was typed stays data in it: nothing is evaluated, so no script of ours runs a `$(…)` on the line (dependencies §1). zsh does by itself: its TAB expands first.
  *
  * @param programName what users type; the script completes only that.
  * @throws TartletError `USAGE` for a program name that cannot be one word of a shell.

@@ -1,8 +1,33 @@
-// Placeholder until the display lands (minutes): tells nothing.
-import type { TransferEvent } from '../../transfer/progress.ts';
-export function createProgress(
-  _stream: unknown,
-  _options: unknown,
-): { handle(event: TransferEvent): void; close(): void } {
-  return { handle: () => undefined, close: () => undefined };
+import { canMoveCursor, coloursFor } from './colour.ts';
+import type { Progress, ProgressStream, ProgressTime } from './display.ts';
+import { LiveProgress } from './live-progress.ts';
+import { PlainProgress } from './plain-progress.ts';
+
+export interface ProgressOptions {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds between lines where there is no terminal; default 5000. */
+  readonly plainIntervalMs?: number;
+  /** Default: the machine's. */
+  readonly time?: ProgressTime;
+}
+
+const PLAIN_INTERVAL_MS = 5000;
+
+const systemTime: ProgressTime = {
+  monotonic: () => performance.now(),
+  every: (milliseconds, tick) => {
+    const timer = setInterval(tick, milliseconds).unref();
+    return () => clearInterval(timer);
+  },
+};
+
+/**
+ * A live display on a terminal, plain lines elsewhere. With `CI` set there are lines on a terminal too, as in Tart: what CI
+ * systems call a terminal ends up in a log (tart-cli §0.3).
+ */
+export function createProgress(stream: ProgressStream, options: ProgressOptions): Progress {
+  const { environment, plainIntervalMs = PLAIN_INTERVAL_MS, time = systemTime } = options;
+  const inCi = !['', 'false', '0'].includes(environment['CI'] ?? '');
+  if (inCi || !canMoveCursor(stream, environment)) return new PlainProgress(stream, plainIntervalMs, time);
+  return new LiveProgress(stream, coloursFor(stream, environment), time);
 }

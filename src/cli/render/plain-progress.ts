@@ -1,0 +1,65 @@
+import type { TransferEvent } from '../../transfer/progress.ts';
+import type { Progress, ProgressStream, ProgressTime } from './display.ts';
+import { printable } from './printable.ts';
+import { TransferView } from './transfer-view.ts';
+
+/**
+ * For pipes, files and CI: a line when a transfer starts, one every few seconds, and one at the end. Never an escape sequence. The
+ * lines between come even when nothing moves, because some CI systems kill what is silent.
+ */
+export class PlainProgress implements Progress {
+  readonly #stream: ProgressStream;
+  readonly #intervalMs: number;
+  readonly #time: ProgressTime;
+  readonly #views = new Map<string, TransferView>();
+  #stopTimer: (() => void) | undefined;
+
+  constructor(stream: ProgressStream, intervalMs: number, time: ProgressTime) {
+    this.#stream = stream;
+    this.#intervalMs = intervalMs;
+    this.#time = time;
+  }
+
+  handle(event: TransferEvent): void {
+    const subject = printable(event.subject);
+    if (event.kind === 'note') {
+      this.print(`${subject}: ${printable(event.text)}`);
+      return;
+    }
+    const now = this.#time.monotonic();
+    const view = this.#views.get(event.subject) ?? new TransferView(event.subject);
+    view.add(event, now);
+    this.#views.set(event.subject, view);
+    this.#stopTimer ??= this.#time.every(this.#intervalMs, () => this.#report());
+    if (event.kind === 'started') this.print(`${subject}: ${view.announcement()}`);
+    else if (event.kind === 'waiting') this.print(`${subject}: waiting: ${printable(event.reason)}`);
+    else if (event.kind === 'finished') this.#finish(event.subject, view, now);
+  }
+
+  print(line: string): void {
+    this.#stream.write(`${line}\n`);
+  }
+
+  close(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+    this.#views.clear();
+  }
+
+  #finish(key: string, view: TransferView, now: number): void {
+    if (view.hasStarted) this.print(`${view.subject}: ${view.summary(now)}`);
+    this.#views.delete(key);
+    if (this.#views.size === 0) this.close();
+  }
+
+  #report(): void {
+    const now = this.#time.monotonic();
+    for (const view of this.#views.values()) {
+      const retries = view.takeRetries();
+      const parts = view.hasStarted ? Object.values(view.figures(now)).filter((part) => part !== undefined) : [];
+      if (retries !== undefined) parts.push(`${retries.count}x ${retries.last}`);
+      if (!view.hasStarted && parts.length === 0) parts.push(view.notice(now) ?? 'looking at what is here');
+      this.print(`${view.subject}: ${parts.join(', ')}`);
+    }
+  }
+}

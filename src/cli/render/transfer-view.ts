@@ -1,0 +1,119 @@
+import { type TransferEvent, TransferTotals } from '../../transfer/progress.ts';
+import { printable } from './printable.ts';
+import { humanBytes, humanDuration, humanRate } from './quantity.ts';
+import { RateMeter } from './rate.ts';
+
+const RATE_WINDOW_MS = 5000;
+/** So long a retry stays on the screen at least, or nobody could read it. */
+const SHORTEST_NOTICE_MS = 2000;
+
+/** The numbers of a transfer, in words; undefined is what nobody can say yet. */
+export interface Figures {
+  readonly percent: string;
+  readonly amount: string;
+  readonly rate: string | undefined;
+  readonly left: string | undefined;
+}
+
+/** One image as a person sees it travel. Times are monotonic milliseconds. */
+export class TransferView {
+  readonly subject: string;
+  readonly totals = new TransferTotals();
+  readonly #meter = new RateMeter(RATE_WINDOW_MS);
+  #startedAt: number | undefined;
+  #startedBytes = 0;
+  #waiting: string | undefined;
+  #retrying: { readonly text: string; readonly until: number } | undefined;
+  /** Retries since they were asked for. */
+  #retries = 0;
+
+  constructor(subject: string) {
+    this.subject = printable(subject);
+  }
+
+  add(event: TransferEvent, now: number): void {
+    this.totals.add(event);
+    this.#waiting = event.kind === 'waiting' ? printable(event.reason) : undefined;
+    if (event.kind === 'started') {
+      this.#startedAt = now;
+      this.#startedBytes = this.totals.bytes;
+      this.#meter.measure(this.totals.bytes, now);
+    }
+    if (event.kind === 'retrying') {
+      const text = `trying again in ${humanDuration(event.waitMs)}: ${printable(event.reason)}`;
+      this.#retrying = { text, until: now + Math.max(SHORTEST_NOTICE_MS, event.waitMs) };
+      this.#retries += 1;
+    }
+  }
+
+  get hasStarted(): boolean {
+    return this.#startedAt !== undefined;
+  }
+
+  /** From 0 to 1. */
+  get fraction(): number {
+    return this.totals.fraction;
+  }
+
+  /** What keeps it from going on, when something does. */
+  notice(now: number): string | undefined {
+    if (this.#waiting !== undefined) return `waiting: ${this.#waiting}`;
+    return this.#retrying !== undefined && now < this.#retrying.until ? this.#retrying.text : undefined;
+  }
+
+  /** The last retry and how many there were since the last call. */
+  takeRetries(): { readonly count: number; readonly last: string } | undefined {
+    const count = this.#retries;
+    this.#retries = 0;
+    return count === 0 ? undefined : { count, last: this.#retrying?.text ?? '' };
+  }
+
+  /** What it sets out to do: `12.3 GB to fetch, for a disk of 50.0 GB in 40 chunks`. */
+  announcement(): string {
+    const { bytesTotal, diskBytes, chunks, direction } = this.totals;
+    const disk = `a disk of ${humanBytes(diskBytes, 1)} in ${counted(chunks, 'chunk')}`;
+    if (bytesTotal === undefined) return `${direction}ing ${disk}`;
+    return `${humanBytes(bytesTotal, 1)} to ${direction}, for ${disk}`;
+  }
+
+  figures(now: number): Figures {
+    const { bytes, bytesTotal } = this.totals;
+    const rate = this.#meter.measure(bytes, now);
+    const leftMs = this.#leftMs(rate, now);
+    return {
+      percent: `${Math.floor(this.fraction * 100)}%`,
+      amount:
+        bytesTotal === undefined
+          ? `${humanBytes(bytes, 1)} sent`
+          : `${humanBytes(Math.min(bytes, bytesTotal), 1)} of ${humanBytes(bytesTotal, 1)}`,
+      rate: rate === undefined ? undefined : humanRate(rate),
+      left: leftMs === undefined ? undefined : `${humanDuration(leftMs)} left`,
+    };
+  }
+
+  /** What was done: `12.3 GB in 1m 52s (110.2 MB/s), 3 of 40 chunks were here`. */
+  summary(now: number): string {
+    const { bytes, reusedChunks, chunks, direction } = this.totals;
+    const elapsedMs = now - (this.#startedAt ?? now);
+    const rate = elapsedMs < 1000 ? '' : ` (${humanRate(((bytes - this.#startedBytes) * 1000) / elapsedMs)})`;
+    const reused =
+      reusedChunks === 0
+        ? ''
+        : `, ${reusedChunks} of ${counted(chunks, 'chunk')} ${reusedChunks === 1 ? 'was' : 'were'} there already`;
+    return `${humanBytes(bytes, 1)} ${direction}ed in ${humanDuration(elapsedMs)}${rate}${reused}`;
+  }
+
+  /** By the rate where the bytes to come are known; else by how long the finished chunks took. */
+  #leftMs(rate: number | undefined, now: number): number | undefined {
+    const { bytes, bytesTotal, diskBytes, doneDiskBytes, reusedDiskBytes } = this.totals;
+    if (bytesTotal !== undefined) {
+      return rate === undefined || rate < 1 ? undefined : (Math.max(0, bytesTotal - bytes) * 1000) / rate;
+    }
+    if (doneDiskBytes === 0 || this.#startedAt === undefined) return undefined;
+    return ((now - this.#startedAt) * Math.max(0, diskBytes - reusedDiskBytes - doneDiskBytes)) / doneDiskBytes;
+  }
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,363 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { ProgressStream, ProgressTime } from '../../src/cli/render/display.ts';
+import { createProgress } from '../../src/cli/render/progress.ts';
+import type { TransferEvent } from '../../src/transfer/progress.ts';
+
+/** A clock that stands still until it is told, and then rings every timer that is due. */
+class FakeTime implements ProgressTime {
+  #now = 1_000_000;
+  readonly #timers = new Set<{ readonly every: number; next: number; readonly tick: () => void }>();
+
+  monotonic(): number {
+    return this.#now;
+  }
+
+  every(milliseconds: number, tick: () => void): () => void {
+    const timer = { every: milliseconds, next: this.#now + milliseconds, tick };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  pass(milliseconds: number): void {
+    const end = this.#now + milliseconds;
+    for (;;) {
+      const [due] = [...this.#timers].filter((each) => each.next <= end).sort((a, b) => a.next - b.next);
+      if (due === undefined) break;
+      this.#now = due.next;
+      due.next += due.every;
+      due.tick();
+    }
+    this.#now = end;
+  }
+}
+
+/** A stream that keeps its writes, and for terminals shows what a person would see. */
+class FakeStream implements ProgressStream {
+  readonly writes: string[] = [];
+  isTTY: boolean;
+  columns: number | undefined;
+  rows: number | undefined;
+  writableNeedDrain = false;
+
+  constructor(isTTY: boolean, columns?: number) {
+    this.isTTY = isTTY;
+    this.columns = columns;
+  }
+
+  write(text: string): void {
+    this.writes.push(text);
+  }
+
+  get text(): string {
+    return this.writes.join('');
+  }
+
+  /** Plays the writes on a small terminal and gives its lines. */
+  get screen(): string[] {
+    const lines: string[] = [''];
+    let row = 0;
+    let column = 0;
+    // oxlint-disable-next-line no-control-regex -- that is what a terminal reads
+    for (const [token] of this.text.matchAll(/\u001b\[[0-9;]*[A-Za-z]|[^]/g)) {
+      const line = lines[row] ?? '';
+      if (token === '\n') {
+        row += 1;
+        column = 0;
+        lines[row] ??= '';
+      } else if (token === '\r') column = 0;
+      else if (token === '\u001b[K') lines[row] = line.slice(0, column);
+      else if (token === '\u001b[J') lines.splice(row, Infinity, line.slice(0, column));
+      else if (token.endsWith('A') && token.length > 1) row -= Number(token.slice(2, -1));
+      else if (!token.endsWith('m') || token.length === 1) {
+        lines[row] = line.slice(0, column) + token + line.slice(column + 1);
+        column += 1;
+      }
+      if (row < 0) throw new Error('the cursor left the screen');
+    }
+    return lines.at(-1) === '' ? lines.slice(0, -1) : lines;
+  }
+}
+
+const BASE = 'registry.example:8221/macos/base:15';
+const GB = 1_000_000_000;
+
+let time: FakeTime;
+beforeEach(() => {
+  time = new FakeTime();
+});
+
+function open(stream: FakeStream, environment: Record<string, string> = { NO_COLOR: '1' }) {
+  return createProgress(stream, { environment, time });
+}
+
+function started(subject: string, bytesTotal = 10 * GB): TransferEvent {
+  return { kind: 'started', subject, direction: 'pull', bytesTotal, diskBytes: 50 * GB, chunks: 40 };
+}
+
+describe('on a terminal', () => {
+  test('an image has one line, painted over and over, and a summary in the end', () => {
+    const stream = new FakeStream(true, 120);
+    const progress = open(stream);
+    progress.handle(started(BASE));
+    for (let second = 0; second < 4; second += 1) {
+      progress.handle({ kind: 'bytes', subject: BASE, count: 500_000_000 });
+      time.pass(1000);
+    }
+    expect(stream.screen).toEqual([`${BASE}  [====                ]   20%  2.0 GB of 10.0 GB  500.0 MB/s  16s left`]);
+    progress.handle({ kind: 'bytes', subject: BASE, count: 8 * GB });
+    time.pass(6000);
+    progress.handle({ kind: 'finished', subject: BASE });
+    expect(stream.screen).toEqual([`${BASE}: 10.0 GB pulled in 10s (1.0 GB/s)`]);
+    expect(time.timers).toBe(0);
+  });
+
+  test('is painted at most ten times a second, whatever comes in', () => {
+    const stream = new FakeStream(true, 120);
+    const progress = open(stream);
+    progress.handle(started(BASE));
+    for (let step = 0; step < 1000; step += 1) {
+      progress.handle({ kind: 'bytes', subject: BASE, count: 1000 });
+      time.pass(1);
+    }
+    expect(stream.writes.length).toBe(10);
+  });
+
+  test('what is over within a moment is never painted', () => {
+    const stream = new FakeStream(true, 120);
+    const progress = open(stream);
+    progress.handle({ kind: 'resolved', subject: BASE, digest: 'sha256:0' });
+    time.pass(50);
+    progress.close();
+    expect(stream.text).toBe('');
+    expect(time.timers).toBe(0);
+  });
+
+  test('several images have a line each, with bars below each other', () => {
+    const stream = new FakeStream(true, 100);
+    const progress = open(stream);
+    progress.handle(started(BASE));
+    progress.handle(started('short/name:1', 2 * GB));
+    progress.handle({ kind: 'bytes', subject: 'short/name:1', count: GB });
+    time.pass(100);
+    expect(stream.screen).toEqual([
+      `${BASE}  [                    ]    0%  0 B of 10.0 GB`,
+      `short/name:1                         [==========          ]   50%  1.0 GB of 2.0 GB`,
+    ]);
+    progress.handle({ kind: 'finished', subject: BASE });
+    expect(stream.screen).toEqual([
+      `${BASE}: 0 B pulled in 1s`,
+      `short/name:1  [==========          ]   50%  1.0 GB of 2.0 GB`,
+    ]);
+  });
+
+  test('says what it waits for, and why it tries again', () => {
+    const stream = new FakeStream(true, 80);
+    const progress = open(stream);
+    progress.handle({ kind: 'resolved', subject: 'a/b:1', digest: 'sha256:0' });
+    time.pass(100);
+    expect(stream.screen).toEqual(['a/b:1  looking at what is here']);
+    progress.handle({ kind: 'waiting', subject: 'a/b:1', reason: 'another command is using this image' });
+    time.pass(100);
+    expect(stream.screen).toEqual(['a/b:1  waiting: another command is using this image']);
+    progress.handle(started('a/b:1'));
+    progress.handle({ kind: 'retrying', subject: 'a/b:1', waitMs: 4000, reason: 'the connection\nbroke\u001b[2J' });
+    time.pass(100);
+    expect(stream.screen).toEqual([
+      'a/b:1  [                    ]    0%  0 B of 10.0 GB',
+      '  trying again in 4s: the connection broke\\u001b[2J',
+    ]);
+    time.pass(4000);
+    expect(stream.screen).toHaveLength(1);
+  });
+
+  test('notes and lines of others stay, above the picture', () => {
+    const stream = new FakeStream(true, 80);
+    const progress = open(stream);
+    progress.handle(started('a/b:1'));
+    time.pass(100);
+    progress.handle({ kind: 'note', subject: 'a/b:1', text: 'the registry ignores ranges' });
+    progress.print('warning: no helper');
+    expect(stream.screen).toEqual([
+      'a/b:1: the registry ignores ranges',
+      'warning: no helper',
+      'a/b:1  [                    ]    0%  0 B of 10.0 GB',
+    ]);
+  });
+
+  test('closing takes the picture away, as after an abort, and the cursor was never hidden', () => {
+    const stream = new FakeStream(true, 80);
+    const progress = open(stream);
+    progress.handle(started('a/b:1'));
+    progress.handle(started('c/d:1'));
+    time.pass(1000);
+    expect(stream.screen).toHaveLength(2);
+    progress.close();
+    progress.close();
+    expect(stream.screen).toEqual([]);
+    expect(stream.text).not.toContain('\u001b[?');
+    expect(time.timers).toBe(0);
+    time.pass(10_000);
+    expect(stream.screen).toEqual([]);
+  });
+
+  test.each([20, 30, 45, 60, 79, 80, 100, 140])('no line reaches the last of %i columns', (columns) => {
+    const stream = new FakeStream(true, columns);
+    const progress = open(stream);
+    progress.handle(started(BASE));
+    progress.handle({ kind: 'bytes', subject: BASE, count: 3 * GB });
+    progress.handle({ kind: 'retrying', subject: BASE, waitMs: 60_000, reason: 'x'.repeat(200) });
+    progress.handle({ kind: 'resolved', subject: `${BASE}-and-another-quite-long-one`, digest: 'sha256:0' });
+    time.pass(3000);
+    expect(stream.screen).toHaveLength(3);
+    for (const line of stream.screen) expect(line.length).toBeLessThan(columns);
+    expect(stream.screen[0]).toContain('30%');
+  });
+
+  test('a narrow terminal keeps the end of the name and drops the bar first', () => {
+    const stream = new FakeStream(true, 50);
+    const progress = open(stream);
+    progress.handle(started(BASE));
+    time.pass(2000);
+    expect(stream.screen).toEqual(['…:8221/macos/base:15    0%  0 B of 10.0 GB  0 B/s']);
+  });
+
+  test.each([0, undefined])('a terminal of %s columns counts as 80', (columns) => {
+    const stream = new FakeStream(true, columns);
+    const progress = open(stream);
+    progress.handle(started(BASE));
+    time.pass(100);
+    expect(stream.screen).toEqual([`${BASE}    0%  0 B of 10.0 GB`]);
+  });
+
+  test('more images than lines are cut, so that the picture can be painted over', () => {
+    const stream = new FakeStream(true, 80);
+    stream.rows = 4;
+    const progress = open(stream);
+    for (const subject of ['a/a:1', 'b/b:1', 'c/c:1', 'd/d:1']) progress.handle(started(subject));
+    time.pass(200);
+    expect(stream.screen.map((line) => line.slice(0, 5))).toEqual(['a/a:1', 'b/b:1', '…']);
+  });
+
+  test('a terminal that does not read gets no more pictures', () => {
+    const stream = new FakeStream(true, 80);
+    const progress = open(stream);
+    progress.handle(started('a/b:1'));
+    stream.writableNeedDrain = true;
+    time.pass(5000);
+    expect(stream.writes).toEqual([]);
+    stream.writableNeedDrain = false;
+    time.pass(100);
+    expect(stream.writes).toHaveLength(1);
+  });
+
+  test('bytes that have to come again count once, and never make more than all', () => {
+    const stream = new FakeStream(true, 80);
+    const progress = open(stream);
+    progress.handle(started('a/b:1', GB));
+    progress.handle({ kind: 'bytes', subject: 'a/b:1', count: GB });
+    progress.handle({ kind: 'bytes', subject: 'a/b:1', count: -GB });
+    time.pass(100);
+    expect(stream.screen[0]).toContain('0%  0 B of 1.0 GB');
+    progress.handle({ kind: 'bytes', subject: 'a/b:1', count: 3 * GB });
+    time.pass(100);
+    expect(stream.screen[0]).toContain('100%  1.0 GB of 1.0 GB');
+  });
+});
+
+describe('elsewhere', () => {
+  test('there is a line at the start, one every five seconds and one at the end, without escape sequences', () => {
+    const stream = new FakeStream(false);
+    const progress = open(stream, {});
+    progress.handle({ kind: 'resolved', subject: BASE, digest: 'sha256:0' });
+    progress.handle(started(BASE));
+    progress.handle({ kind: 'chunk-reused', subject: BASE, index: 0, bytes: GB });
+    progress.handle({ kind: 'bytes', subject: BASE, count: GB });
+    time.pass(5000);
+    progress.handle({ kind: 'bytes', subject: BASE, count: 4 * GB });
+    time.pass(5000);
+    progress.handle({ kind: 'bytes', subject: BASE, count: 5 * GB });
+    progress.handle({ kind: 'finished', subject: BASE });
+    time.pass(60_000);
+    expect(stream.text).toBe(
+      `${BASE}: 10.0 GB to pull, for a disk of 50.0 GB in 40 chunks\n` +
+        `${BASE}: 10%, 1.0 GB of 10.0 GB, 200.0 MB/s, 45s left\n` +
+        `${BASE}: 50%, 5.0 GB of 10.0 GB, 800.0 MB/s, 6s left\n` +
+        `${BASE}: 10.0 GB pulled in 10s (1.0 GB/s), 1 of 40 chunks was there already\n`,
+    );
+    expect(time.timers).toBe(0);
+  });
+
+  test('a push does not know its bytes beforehand, and counts by its disk', () => {
+    const stream = new FakeStream(false);
+    const progress = open(stream, {});
+    progress.handle({ kind: 'bytes', subject: 'a/b:1', count: 1000 });
+    progress.handle({
+      kind: 'started',
+      subject: 'a/b:1',
+      direction: 'push',
+      bytesTotal: undefined,
+      diskBytes: 50 * GB,
+      chunks: 40,
+    });
+    progress.handle({ kind: 'chunk-reused', subject: 'a/b:1', index: 0, bytes: 10 * GB });
+    progress.handle({ kind: 'chunk-done', subject: 'a/b:1', index: 1, bytes: 10 * GB });
+    progress.handle({ kind: 'bytes', subject: 'a/b:1', count: 2 * GB });
+    time.pass(5000);
+    progress.handle({ kind: 'finished', subject: 'a/b:1' });
+    expect(stream.text).toBe(
+      'a/b:1: pushing a disk of 50.0 GB in 40 chunks\n' +
+        'a/b:1: 40%, 2.0 GB sent, 400.0 MB/s, 15s left\n' +
+        'a/b:1: 2.0 GB pushed in 5s (400.0 MB/s), 1 of 40 chunks was there already\n',
+    );
+  });
+
+  test('retries are counted in the next line, silence is reported, waiting is said at once', () => {
+    const stream = new FakeStream(false);
+    const progress = open(stream, {});
+    progress.handle({ kind: 'waiting', subject: 'a/b:1', reason: 'another command is using this image' });
+    time.pass(5000);
+    progress.handle(started('a/b:1'));
+    progress.handle({ kind: 'retrying', subject: 'a/b:1', waitMs: 1000, reason: 'timeout' });
+    progress.handle({ kind: 'retrying', subject: 'a/b:1', waitMs: 2000, reason: 'reset' });
+    time.pass(10_000);
+    progress.handle({ kind: 'note', subject: 'a/b:1', text: 'something to know' });
+    progress.close();
+    expect(stream.text).toBe(
+      'a/b:1: waiting: another command is using this image\n' +
+        'a/b:1: waiting: another command is using this image\n' +
+        'a/b:1: 10.0 GB to pull, for a disk of 50.0 GB in 40 chunks\n' +
+        'a/b:1: 0%, 0 B of 10.0 GB, 0 B/s, 2x trying again in 2s: reset\n' +
+        'a/b:1: 0%, 0 B of 10.0 GB, 0 B/s\n' +
+        'a/b:1: something to know\n',
+    );
+    expect(time.timers).toBe(0);
+  });
+
+  test('an image that was there leaves no line', () => {
+    const stream = new FakeStream(false);
+    const progress = open(stream, {});
+    progress.handle({ kind: 'resolved', subject: BASE, digest: 'sha256:0' });
+    progress.handle({ kind: 'finished', subject: BASE });
+    expect(stream.text).toBe('');
+    expect(time.timers).toBe(0);
+  });
+
+  test.each([
+    [false, {}],
+    [false, { FORCE_COLOR: '1' }],
+    [true, { CI: 'true' }],
+    [true, { TERM: 'dumb' }],
+  ])('a stream with isTTY %s and %j gets lines', (isTTY, environment) => {
+    const stream = new FakeStream(isTTY, 80);
+    const progress = open(stream, environment);
+    progress.handle(started('a/b:1'));
+    time.pass(5000);
+    progress.handle({ kind: 'finished', subject: 'a/b:1' });
+    expect(stream.text).not.toContain('\u001b');
+    expect(stream.text.split('\n')).toHaveLength(4);
+  });
+});
