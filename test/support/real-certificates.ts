@@ -32,25 +32,25 @@ export function makePrivateCa(cleanup: Cleanup): PrivateCa {
   const folder = cleanup.folder();
   const at = (file: string): string => path.join(folder, file);
   const authority = at('ca.pem');
-  openssl(
-    ...['req', '-x509', '-nodes', '-days', '2', ...EC, '-keyout', at('ca.key'), '-out', authority],
-    ...['-subj', '/CN=Tartlet test CA', '-addext', 'keyUsage=critical,keyCertSign'],
-  );
+  const authorityKey = at('ca.key');
+  const selfSign = (name: string, pair: CertificatePair, extension: string): void =>
+    openssl(
+      ['req', '-x509', '-nodes', '-days', '2', ...EC, '-keyout', pair.key, '-out', pair.certificate],
+      ['-subj', `/CN=${name}`, '-addext', extension],
+    );
   const issue = (name: string, algorithm: readonly string[], extensions: string): CertificatePair => {
     const pair = { certificate: at(`${name}.pem`), key: at(`${name}.key`) };
-    openssl('req', '-nodes', ...algorithm, '-keyout', pair.key, '-out', at(`${name}.csr`), '-subj', `/CN=${name}`);
-    writeFileSync(at(`${name}.ext`), extensions);
+    openssl(['req', '-nodes', ...algorithm, '-keyout', pair.key, '-out', at('request'), '-subj', `/CN=${name}`]);
+    writeFileSync(at('extensions'), extensions);
     openssl(
-      ...['x509', '-req', '-days', '2', '-in', at(`${name}.csr`), '-CA', authority, '-CAkey', at('ca.key')],
-      ...['-CAcreateserial', '-extfile', at(`${name}.ext`), '-out', pair.certificate],
+      ['x509', '-req', '-days', '2', '-in', at('request'), '-extfile', at('extensions'), '-out', pair.certificate],
+      ['-CA', authority, '-CAkey', authorityKey, '-CAcreateserial'],
     );
     return pair;
   };
+  selfSign('Tartlet test CA', { certificate: authority, key: authorityKey }, 'keyUsage=critical,keyCertSign');
   const selfSigned = { certificate: at('self.pem'), key: at('self.key') };
-  openssl(
-    ...['req', '-x509', '-nodes', '-days', '2', ...EC, '-keyout', selfSigned.key, '-out', selfSigned.certificate],
-    ...['-subj', '/CN=self', '-addext', NAMES],
-  );
+  selfSign('self', selfSigned, NAMES);
   return {
     authority,
     server: issue('server', EC, NAMES),
@@ -64,6 +64,6 @@ export function derOf(certificate: string): string {
   return readFileSync(certificate, 'utf8').replaceAll(/-----[^-]+-----|\s/g, '');
 }
 
-function openssl(...args: readonly string[]): void {
-  execFileSync(partPath('openssl'), args, { stdio: ['ignore', 'ignore', 'pipe'] });
+function openssl(...args: readonly (readonly string[])[]): void {
+  execFileSync(partPath('openssl'), args.flat(), { stdio: ['ignore', 'ignore', 'pipe'] });
 }

@@ -59,7 +59,7 @@ export function testMatrix(registry: RegistryKind, parts: readonly Part[]): void
 
 async function push(sender: Workplace, name: string): Promise<void> {
   const { exitCode, stdout, stderr } = await sender.run('push', 'vm', name);
-  expect({ exitCode, stdout }, stderr).toEqual({ exitCode: 0, stdout: "" });
+  expect({ exitCode, stdout }, stderr).toEqual({ exitCode: 0, stdout: '' });
   expect(stderr).toContain(`pushed ${name} (sha256:`);
 }
 

@@ -1,5 +1,5 @@
 import { createCipheriv } from 'node:crypto';
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { expect } from 'vitest';
 import type { Workplace } from './real-command.ts';
 
@@ -32,4 +32,9 @@ function writeDisk(file: string, bytes: number): void {
   } finally {
     closeSync(disk);
   }
+}
+
+/** Replaces the disk of a VM by so many MiB of noise: no two chunks of it are alike. */
+export function fillDisk(workplace: Workplace, name: string, mib: number, seed = 3): void {
+  writeFileSync(`${workplace.vmFolder(name)}/disk.img`, noise(mib * MIB, seed));
 }
