@@ -48,20 +48,45 @@ async function bench(at) {
   rows.push(
     await compare('pull', {
       tartlet: () => fresh('pulled', [...tartlet, 'pull', `${at}/bench/vm:1`], { TART_HOME: `${work}/pulled` }),
-      'skopeo copy docker:// dir:': () => fresh('copied', ['skopeo', 'copy', '--src-tls-verify=false', `docker://${at}/bench/vm:1`, `dir:${work}/copied`]),
+      'skopeo copy docker:// dir:': () =>
+        fresh('copied', [
+          'skopeo',
+          'copy',
+          '--src-tls-verify=false',
+          `docker://${at}/bench/vm:1`,
+          `dir:${work}/copied`,
+        ]),
     }),
   );
   let repository = 0;
   rows.push(
     await compare('push', {
-      tartlet: () => timed([...tartlet, 'push', 'bench', `${at}/ours/vm${repository++}:1`], { TART_HOME: `${work}/home` }),
-      'skopeo copy dir: docker://': () => timed(['skopeo', 'copy', '--dest-tls-verify=false', `dir:${work}/dir`, `docker://${at}/theirs/vm${repository++}:1`]),
+      tartlet: () =>
+        timed([...tartlet, 'push', 'bench', `${at}/ours/vm${repository++}:1`], { TART_HOME: `${work}/home` }),
+      'skopeo copy dir: docker://': () =>
+        timed([
+          'skopeo',
+          'copy',
+          '--dest-tls-verify=false',
+          `dir:${work}/dir`,
+          `docker://${at}/theirs/vm${repository++}:1`,
+        ]),
     }),
   );
   await manyImages(`${work}/many`, 1000);
   const many = { TART_HOME: `${work}/many` };
-  rows.push(await compare('list of 1,000 images', { tartlet: () => timed([...tartlet, 'list'], many), 'node -e 0': () => timed([process.execPath, '-e', '0']) }));
-  rows.push(await compare('--version', { tartlet: () => timed([...tartlet, '--version']), 'node -e 0': () => timed([process.execPath, '-e', '0']) }));
+  rows.push(
+    await compare('list of 1,000 images', {
+      tartlet: () => timed([...tartlet, 'list'], many),
+      'node -e 0': () => timed([process.execPath, '-e', '0']),
+    }),
+  );
+  rows.push(
+    await compare('--version', {
+      tartlet: () => timed([...tartlet, '--version']),
+      'node -e 0': () => timed([process.execPath, '-e', '0']),
+    }),
+  );
   report(rows);
 }
 
@@ -96,29 +121,49 @@ async function fresh(name, command, environment) {
 
 /** Wall and processor seconds and the peak memory of one process and its children, by the system's own account. */
 async function timed(command, environment = {}) {
-  const report = `${work}/time`;
-  const measured = spawnSync('/usr/bin/time', ['-o', report, '-f', '%e %U %S %M', ...command], {
+  const account = `${work}/time`;
+  const measured = spawnSync('/usr/bin/time', ['-o', account, '-f', '%e %U %S %M', ...command], {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'ignore', 'pipe'],
     encoding: 'utf8',
   });
   if (measured.error !== undefined) throw new Error('bench needs /usr/bin/time (Debian: apt-get install time)');
   if (measured.status !== 0) throw new Error(`${command.join(' ')} failed:\n${measured.stderr}`);
-  const [seconds, user, system, kilobytes] = readFileSync(report, 'utf8').trim().split('\n').at(-1).split(' ').map(Number);
+  const [seconds, user, system, kilobytes] = readFileSync(account, 'utf8')
+    .trim()
+    .split('\n')
+    .at(-1)
+    .split(' ')
+    .map(Number);
   return { seconds: Math.max(seconds, 0.01), cpuSeconds: user + system, peakBytes: kilobytes * 1024 };
 }
 
 /** A disk as systems leave it: a quarter zeros, the rest text that compresses and noise that does not. */
 function makeVm(folder) {
   mkdirSync(folder, { recursive: true });
-  const config = { version: 1, os: 'linux', arch: 'arm64', cpuCountMin: 4, cpuCount: 4, memorySizeMin: 2 ** 32, memorySize: 2 ** 32, macAddress: '7e:12:34:56:78:9a', diskFormat: 'raw' };
-  for (const [name, content] of [['config.json', JSON.stringify(config)], ['nvram.bin', Buffer.alloc(131_072)]]) {
+  const config = {
+    version: 1,
+    os: 'linux',
+    arch: 'arm64',
+    cpuCountMin: 4,
+    cpuCount: 4,
+    memorySizeMin: 2 ** 32,
+    memorySize: 2 ** 32,
+    macAddress: '7e:12:34:56:78:9a',
+    diskFormat: 'raw',
+  };
+  for (const [name, content] of [
+    ['config.json', JSON.stringify(config)],
+    ['nvram.bin', Buffer.alloc(131_072)],
+  ]) {
     const fd = openSync(`${folder}/${name}`, 'w');
     writeSync(fd, content);
     closeSync(fd);
   }
   const fd = openSync(`${folder}/disk.img`, 'w');
-  const noise = Buffer.concat(Array.from({ length: PIECE / 64 }, (_, at) => createHash('sha512').update(String(at)).digest()));
+  const noise = Buffer.concat(
+    Array.from({ length: PIECE / 64 }, (_, at) => createHash('sha512').update(String(at)).digest()),
+  );
   const piece = Buffer.alloc(PIECE);
   for (let at = 0, count = 0; at < diskBytes; at += PIECE, count += 1) {
     if (count % 4 === 0) continue;
@@ -141,7 +186,8 @@ async function manyImages(home, count) {
     const repository = `${home}/cache/OCIs/registry.example%3A8221/org/image${index}`;
     const folder = `${repository}/${digest}`;
     mkdirSync(folder, { recursive: true });
-    for (const file of ['config.json', 'nvram.bin', 'disk.img', 'manifest.json']) writeFileSync(`${folder}/${file}`, '');
+    for (const file of ['config.json', 'nvram.bin', 'disk.img', 'manifest.json'])
+      writeFileSync(`${folder}/${file}`, '');
     symlinkSync(folder, `${repository}/latest`);
   }
 }
@@ -161,8 +207,12 @@ function report(rows) {
     console.log(JSON.stringify({ machine, peer, diskBytes, runs, rows }, null, 2));
     return;
   }
-  console.log(`${machine}; ${peer}\ndisk of ${values.size} GiB in ${values.folder}, medians of ${runs}, registry: ours, on the same machine\n`);
-  console.log('| what | ours | peer | ratio | CPU ours / peer | memory ours / peer |\n| --- | --- | --- | --- | --- | --- |');
+  console.log(
+    `${machine}; ${peer}\ndisk of ${values.size} GiB in ${values.folder}, medians of ${runs}, registry: ours, on the same machine\n`,
+  );
+  console.log(
+    '| what | ours | peer | ratio | CPU ours / peer | memory ours / peer |\n| --- | --- | --- | --- | --- | --- |',
+  );
   for (const row of rows) {
     const cells = [
       row.what,

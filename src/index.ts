@@ -8,13 +8,22 @@ export { RegistryAddress } from './names/registry-address.ts';
 export { RemoteName, type Reference } from './names/remote-name.ts';
 export type { Credential, CredentialSource } from './credentials/credential.ts';
 export { createCredentialSource, type CredentialSourceOptions } from './credentials/chain.ts';
+export {
+  describePlace,
+  eraseCredential,
+  type SecretPlace,
+  storeCredential,
+} from './credentials/credential-store.ts';
+export { type CredentialNote, describeNote } from './credentials/note.ts';
 export { Home, type HomeSettings } from './home/home.ts';
 export type { CachedImage } from './home/image-cache.ts';
 export type { LocalVm, VmState } from './home/local-vms.ts';
 export type { Origin } from './home/origin.ts';
 export type { VmFolder, VmLayout } from './home/vm-folder.ts';
 export { RegistryClient, type RegistryClientOptions } from './registry/client.ts';
-export { createRegistry, type Registry } from './server/server.ts';
+export { createRegistry, type ListeningAddress, type Registry } from './server/server.ts';
+export type { GarbageReport } from './server/garbage.ts';
+export { type Htpasswd, parseHtpasswd } from './server/htpasswd.ts';
 export type { AuthOptions, Limits, RegistryOptions, Timeouts } from './server/options.ts';
 export type { RegistryEvent } from './server/event.ts';
 export { type TransferEvent, TransferTotals } from './transfer/progress.ts';

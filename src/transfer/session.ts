@@ -1,5 +1,5 @@
 import type { CredentialSource } from '../credentials/credential.ts';
-import { Home } from '../home/home.ts';
+import type { Home } from '../home/home.ts';
 import { ImageCache } from '../home/image-cache.ts';
 import { LocalVms } from '../home/local-vms.ts';
 import type { RemoteName } from '../names/remote-name.ts';
