@@ -10,7 +10,7 @@ export const ORIGIN_FILE = '.origin.json';
 
 const imageOrigin = v.object({
   version: v.literal(1),
-  via: v.picklist(['pull', 'push', 'import', 'migration']),
+  via: v.picklist(['pull', 'push', 'migration']),
   /** The address as used, port and all: it survives a renamed parent folder (openai/tart#827). */
   registry: v.string(),
   repository: v.string(),
@@ -39,7 +39,15 @@ const createOrigin = v.object({
   nvram: v.picklist(['apple', 'edk2']),
 });
 
-const origin = v.variant('via', [imageOrigin, cloneOrigin, createOrigin]);
+const importOrigin = v.object({
+  version: v.literal(1),
+  via: v.literal('import'),
+  /** Digest of the image's manifest in the archive. The archive's own name for it proves nothing, and is not kept (reliability S28). */
+  digest: v.string(),
+  importedAt: v.string(),
+});
+
+const origin = v.variant('via', [imageOrigin, cloneOrigin, createOrigin, importOrigin]);
 
 /** Where a VM folder came from: evidence for people, migration and `inspect`; its absence is normal for what Tart made. */
 export type Origin = v.InferOutput<typeof origin>;

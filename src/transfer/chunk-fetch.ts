@@ -7,19 +7,24 @@ import type { RegistryClient } from '../registry/client.ts';
 import type { FetchJob, FetchResult, VerifyJob, VerifyResult } from './chunk-job.ts';
 import { DiskWindow, readWindow } from './disk-window.ts';
 
-export interface ChunkContext {
-  readonly client: RegistryClient;
+/** What a chunk is fetched from: a registry, or anything else that has blobs. */
+export interface FetchContext {
+  readonly client: Pick<RegistryClient, 'blob'>;
   readonly signal: AbortSignal;
   readonly onBytes: (count: number) => void;
 }
 
+export interface ChunkContext extends FetchContext {
+  readonly client: RegistryClient;
+}
+
 /**
- * Brings one chunk from the registry to its places on the disk: hashed as received, decoded, hashed as decoded, written, all while
+ * Brings one chunk from where its blob is to its places on the disk: hashed as received, decoded, hashed as decoded, written, all while
  * it streams. A blob that arrived damaged is fetched once more; one that the publisher made wrong is not (reliability C1, C9).
  *
  * @throws TartletError `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`, and whatever the registry client throws.
  */
-export async function fetchChunk(job: FetchJob, context: ChunkContext): Promise<FetchResult> {
+export async function fetchChunk(job: FetchJob, context: FetchContext): Promise<FetchResult> {
   try {
     await fetchOnce(job, job.fresh, context);
   } catch (error) {
@@ -30,7 +35,7 @@ export async function fetchChunk(job: FetchJob, context: ChunkContext): Promise<
   return { kind: 'fetch' };
 }
 
-async function fetchOnce(job: FetchJob, fresh: boolean, context: ChunkContext): Promise<void> {
+async function fetchOnce(job: FetchJob, fresh: boolean, context: FetchContext): Promise<void> {
   const blob = { digest: Digest.parse(job.blob.digest), size: job.blob.size };
   const verifier = new BlobVerifier(blob.digest, blob.size);
   const content = createHash(Digest.parse(job.contentDigest).algorithm);
@@ -48,7 +53,7 @@ async function fetchOnce(job: FetchJob, fresh: boolean, context: ChunkContext): 
       verifier.update(piece);
       if (broken === undefined) broken = caught(() => decoder.push(piece));
       // A full disk ends it at once; a stream that cannot be decoded is read to its end, to learn whose fault it is.
-      if (broken !== undefined && !isTartletError(broken, 'CHUNK_CORRUPT', 'SIZE_MISMATCH')) throw broken;
+      if (broken !== undefined && !isTartletError(broken, 'CHUNK_CORRUPT', 'SIZE_MISMATCH')) throw broken as unknown;
     }
     verifier.verdict();
     broken ??= caught(() => decoder.finish());

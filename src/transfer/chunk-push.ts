@@ -1,11 +1,9 @@
-import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, openSync, rmSync, writeSync } from 'node:fs';
-import { AppleLz4Encoder } from '../codec/apple-lz4-encoder.ts';
-import { diskError } from '../home/disk-error.ts';
+import { createReadStream, rmSync } from 'node:fs';
 import { Digest } from '../names/digest.ts';
+import { encodeChunk, isAllZero } from './chunk-encode.ts';
 import type { ChunkContext } from './chunk-fetch.ts';
 import type { PushJob, PushResult } from './chunk-job.ts';
-import { isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
+import { PIECE_BYTES } from './disk-window.ts';
 
 /**
  * Encodes one stretch of a disk and uploads it unless the repository has it. The encoded bytes go to a spool file: a registry is
@@ -21,7 +19,7 @@ export class ChunkPusher {
     const known = zero ? this.#zeroChunks.get(job.contentSize) : undefined;
     if (known !== undefined) return { ...known, uploaded: false };
     try {
-      const encoded = await encode(job, context.signal);
+      const encoded = await encodeChunk(job, job.spool, context.signal);
       const uploaded = await upload(job, encoded, context);
       const result: PushResult = { kind: 'push', ...encoded, contentSize: job.contentSize, uploaded };
       if (zero) this.#zeroChunks.set(job.contentSize, result);
@@ -29,31 +27,6 @@ export class ChunkPusher {
     } finally {
       rmSync(job.spool, { force: true });
     }
-  }
-}
-
-/** Stops at the first byte that is not zero, so it costs nothing where there is data. */
-async function isAllZero(job: PushJob, signal: AbortSignal): Promise<boolean> {
-  for await (const piece of readWindow(job.disk, job.offset, job.contentSize, signal)) {
-    if (!isZeroPiece(piece)) return false;
-  }
-  return true;
-}
-
-async function encode(job: PushJob, signal: AbortSignal): Promise<Pick<PushResult, 'blob' | 'contentDigest'>> {
-  const content = createHash('sha256');
-  const spool = new Spool(job.spool);
-  try {
-    const encoder = new AppleLz4Encoder((bytes) => spool.write(bytes));
-    for await (const piece of readWindow(job.disk, job.offset, job.contentSize, signal)) {
-      content.update(piece);
-      encoder.push(piece);
-    }
-    encoder.finish();
-    const blob = spool.finish();
-    return { blob, contentDigest: `sha256:${content.digest('hex')}` };
-  } finally {
-    spool.close();
   }
 }
 
@@ -74,56 +47,4 @@ async function upload(job: PushJob, { blob }: Pick<PushResult, 'blob'>, context:
     },
   );
   return true;
-}
-
-/** A file that hashes what is written to it, in pieces that suit the disk. */
-class Spool {
-  readonly #path: string;
-  readonly #fd: number;
-  readonly #hash = createHash('sha256');
-  readonly #buffer = Buffer.allocUnsafe(PIECE_BYTES);
-  #filled = 0;
-  #size = 0;
-
-  constructor(path: string) {
-    this.#path = path;
-    try {
-      this.#fd = openSync(path, 'w', 0o600);
-    } catch (cause) {
-      throw diskError(cause, 'create', path);
-    }
-  }
-
-  write(bytes: Uint8Array): void {
-    for (let from = 0; from < bytes.length; ) {
-      const piece = bytes.subarray(from, from + this.#buffer.length - this.#filled);
-      this.#buffer.set(piece, this.#filled);
-      this.#filled += piece.length;
-      from += piece.length;
-      if (this.#filled === this.#buffer.length) this.#flush();
-    }
-  }
-
-  #flush(): void {
-    const piece = this.#buffer.subarray(0, this.#filled);
-    this.#hash.update(piece);
-    try {
-      for (let done = 0; done < piece.length; ) {
-        done += writeSync(this.#fd, piece, done, piece.length - done, this.#size + done);
-      }
-    } catch (cause) {
-      throw diskError(cause, 'write', this.#path);
-    }
-    this.#size += piece.length;
-    this.#filled = 0;
-  }
-
-  finish(): { digest: string; size: number } {
-    this.#flush();
-    return { digest: `sha256:${this.#hash.digest('hex')}`, size: this.#size };
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
 }

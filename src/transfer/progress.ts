@@ -1,5 +1,5 @@
 /**
- * What a pull or a push tells while it runs. Every event names its image by `subject` (the name as the user will see it), so that several
+ * What a pull, a push, an export or an import tells while it runs. Every event names its image by `subject` (the name as the user will see it), so that several
  * transfers can share one listener. Events are facts, in order per subject; how they look is decided elsewhere.
  */
 export type TransferEvent = { readonly subject: string } & (
@@ -15,8 +15,8 @@ export type TransferEvent = { readonly subject: string } & (
     }
   | {
       readonly kind: 'started';
-      readonly direction: 'pull' | 'push';
-      /** Bytes to cross the network, without what is reused; undefined where it shows only underway (a push compresses as it goes). */
+      readonly direction: 'pull' | 'push' | 'export' | 'import';
+      /** Bytes to cross the network or to leave an archive, without what is reused; undefined where it shows only underway (a push compresses as it goes). */
       readonly bytesTotal: number | undefined;
       /** Bytes of the disk, decoded. */
       readonly diskBytes: number;
@@ -79,7 +79,7 @@ export class TransferTotals {
   }
 
   /** Undefined until the transfer has started. */
-  get direction(): 'pull' | 'push' | undefined {
+  get direction(): 'pull' | 'push' | 'export' | 'import' | undefined {
     return this.#started?.direction;
   }
 

@@ -66,7 +66,11 @@ function describeOrigin(origin: NonNullable<Extract<Inspection, { origin: unknow
       return `created here at ${origin.createdAt}, NVRAM in ${origin.nvram} format`;
     case 'clone':
       return `cloned from ${origin.source} at ${origin.clonedAt}`;
-    default:
+    case 'import':
+      return `imported from an archive at ${origin.importedAt}, image ${origin.digest}`;
+    case 'pull':
+    case 'push':
+    case 'migration':
       return `${origin.registry}/${origin.repository}, by ${origin.via} at ${origin.pulledAt}`;
   }
 }

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { AppleLz4Encoder } from '../codec/apple-lz4-encoder.ts';
+import { diskError } from '../home/disk-error.ts';
+import type { PushJob, PushResult } from './chunk-job.ts';
+import { isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
+
+/** Which bytes of which disk become a chunk. */
+export type DiskStretch = Pick<PushJob, 'disk' | 'offset' | 'contentSize'>;
+
+/** Whether a stretch holds nothing. Stops at the first byte that is not zero, so it costs nothing where there is data. */
+export async function isAllZero({ disk, offset, contentSize }: DiskStretch, signal: AbortSignal): Promise<boolean> {
+  for await (const piece of readWindow(disk, offset, contentSize, signal)) {
+    if (!isZeroPiece(piece)) return false;
+  }
+  return true;
+}
+
+/**
+ * Encodes a stretch of a disk into a file. The same bytes always give the same file.
+ *
+ * @param to the file; replaced when it is there.
+ * @throws TartletError `DISK_*`, `CHUNK_CORRUPT` when the disk shrinks meanwhile.
+ */
+export async function encodeChunk(
+  { disk, offset, contentSize }: DiskStretch,
+  to: string,
+  signal: AbortSignal,
+): Promise<Pick<PushResult, 'blob' | 'contentDigest'>> {
+  const content = createHash('sha256');
+  const spool = new Spool(to);
+  try {
+    const encoder = new AppleLz4Encoder((bytes) => spool.write(bytes));
+    for await (const piece of readWindow(disk, offset, contentSize, signal)) {
+      content.update(piece);
+      encoder.push(piece);
+    }
+    encoder.finish();
+    const blob = spool.finish();
+    return { blob, contentDigest: `sha256:${content.digest('hex')}` };
+  } finally {
+    spool.close();
+  }
+}
+
+/** A file that hashes what is written to it, in pieces that suit the disk. */
+class Spool {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #hash = createHash('sha256');
+  readonly #buffer = Buffer.allocUnsafe(PIECE_BYTES);
+  #filled = 0;
+  #size = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+    try {
+      this.#fd = openSync(path, 'w', 0o600);
+    } catch (cause) {
+      throw diskError(cause, 'create', path);
+    }
+  }
+
+  write(bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length; ) {
+      const piece = bytes.subarray(from, from + this.#buffer.length - this.#filled);
+      this.#buffer.set(piece, this.#filled);
+      this.#filled += piece.length;
+      from += piece.length;
+      if (this.#filled === this.#buffer.length) this.#flush();
+    }
+  }
+
+  #flush(): void {
+    const piece = this.#buffer.subarray(0, this.#filled);
+    this.#hash.update(piece);
+    try {
+      for (let done = 0; done < piece.length; ) {
+        done += writeSync(this.#fd, piece, done, piece.length - done, this.#size + done);
+      }
+    } catch (cause) {
+      throw diskError(cause, 'write', this.#path);
+    }
+    this.#size += piece.length;
+    this.#filled = 0;
+  }
+
+  finish(): { digest: string; size: number } {
+    this.#flush();
+    return { digest: `sha256:${this.#hash.digest('hex')}`, size: this.#size };
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
