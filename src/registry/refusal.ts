@@ -27,6 +27,7 @@ export interface RefusalContext {
   readonly subject: string;
   /** Replaces the code that the status would give. */
   readonly code?: ErrorCode;
+  /** What to do; not told for answers that a later try may change, because then it is not the request that is wrong. */
   readonly next?: string;
   /** Whether to try again, by our code and the registry's first one; replaces what our code alone says. */
   readonly retryable?: (code: ErrorCode, complaint: string | undefined) => boolean;
@@ -51,7 +52,7 @@ export async function refused(response: RegistryResponse, context: RefusalContex
     retryable: context.retryable?.(code, complaint.codes[0]) ?? isTransient(code),
     // The OCI error code, for callers that know what to do about it (`MANIFEST_BLOB_UNKNOWN`).
     ...(complaint.codes[0] === undefined ? {} : { found: complaint.codes[0] }),
-    ...(context.next === undefined ? {} : { next: context.next }),
+    ...(context.next === undefined || isTransient(code) ? {} : { next: context.next }),
   });
 }
 

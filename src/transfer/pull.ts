@@ -1,4 +1,4 @@
-import { TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import { exists } from '../home/folder.ts';
 import type { FileLock } from '../home/lock.ts';
 import { makeRepository } from '../home/image-cache.ts';
@@ -105,7 +105,7 @@ async function pullResolved(
 }
 
 function understand(raw: RawManifest, name: RemoteName): TartImage {
-  const image = parseTartImage(requireImage(parseManifest(raw.bytes, raw.mediaType), name.toString()), name.toString());
+  const image = parse(raw, name);
   if (image.layout === 'flat') return image;
   throw new TartletError(
     'MEDIA_UNSUPPORTED',
@@ -116,6 +116,21 @@ function understand(raw: RawManifest, name: RemoteName): TartImage {
       next: 'pull it with Tart on macOS 27; Tartlet cannot rebuild stacked disks yet',
     },
   );
+}
+
+function parse(raw: RawManifest, name: RemoteName): TartImage {
+  const subject = name.toString();
+  try {
+    return parseTartImage(requireImage(parseManifest(raw.bytes, raw.mediaType), subject), subject);
+  } catch (error) {
+    if (!isTartletError(error, 'MANIFEST_INVALID')) throw error;
+    // The parser knows which field is wrong, but not whose.
+    throw new TartletError('MANIFEST_INVALID', `${subject} cannot be used: ${error.message}`, {
+      ...error.facts,
+      subject,
+      kept: 'nothing was changed',
+    });
+  }
 }
 
 /** Two pulls of one digest never fetch it twice: the second waits, and finds it there. */

@@ -30,6 +30,14 @@ describe('an error for people', () => {
     );
   });
 
+  test('knows what to do about kinds of failures that bring no next step', () => {
+    expect(plain(new TartletError('UPLOAD_LOST', 'the upload is gone'))).toBe(
+      'error[UPLOAD_LOST]: the upload is gone.\n' +
+        'next: run the same command again: what is done already is not done twice\n',
+    );
+    expect(plain(new TartletError('UPLOAD_LOST', 'the upload is gone', { next: 'wait' }))).toContain('\nnext: wait\n');
+  });
+
   test('has all that matters in its first line, whatever the text brings along', () => {
     const error = new TartletError('REG_REJECTED', 'the registry says: "no\r\n\u001b[31mway\u202e"\n');
     expect(plain(error)).toBe('error[REG_REJECTED]: the registry says: "no \\u001b[31mway\\u202e".\n');
@@ -55,11 +63,11 @@ describe('an error for people', () => {
     const cause: Error & { secret?: string } = new Error('socket hang up');
     cause.secret = 'hunter2';
     cause.cause = cause;
-    const text = renderError(new TartletError('NET_BROKEN', 'the connection broke', { cause }), PIPE, {
+    const text = renderError(new TartletError('REG_REJECTED', 'the connection broke', { cause }), PIPE, {
       TARTLET_DEBUG: '1',
     });
     expect(text).toMatch(
-      /^error\[NET_BROKEN\]: the connection broke\.\n {2}TartletError: the connection broke\n {2}at /,
+      /^error\[REG_REJECTED\]: the connection broke\.\n {2}TartletError: the connection broke\n {2}at /,
     );
     expect(text.match(/Error: socket hang up/g)).toHaveLength(1);
     expect(text).not.toContain('hunter2');

@@ -1,5 +1,6 @@
 import { describeError, isTartletError, TartletError } from '../../errors.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
+import { adviceFor } from './next-step.ts';
 import { printable } from './printable.ts';
 
 /**
@@ -18,7 +19,8 @@ export function renderError(
   const { code, message, facts } = asTartletError(error);
   const lines = [`${colours.red(colours.bold(`error[${code}]:`))} ${sentence(printable(message))}`];
   if (facts.kept !== undefined) lines.push(`${colours.bold('kept:')} ${printable(facts.kept)}`);
-  if (facts.next !== undefined) lines.push(`${colours.bold('next:')} ${printable(facts.next)}`);
+  const next = facts.next ?? adviceFor(code);
+  if (next !== undefined) lines.push(`${colours.bold('next:')} ${printable(next)}`);
   if ((environment['TARTLET_DEBUG'] ?? '') !== '') lines.push(...places(error).map((line) => colours.dim(line)));
   return lines.map((line) => `${line}\n`).join('');
 }
