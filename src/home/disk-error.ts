@@ -17,7 +17,16 @@ const NEXT: Partial<Record<ErrorCode, string>> = {
   DISK_FULL: 'free some space (tartlet delete, tartlet list) and run the same command again',
   DISK_READONLY: 'make the file system writable, or set TART_HOME to a folder that is',
   DISK_DENIED: 'check the owner and the permissions of the folder, or set TART_HOME to one of yours',
-  DISK_IO: 'check the disk: the system reported a failure of the device',
+};
+
+/** Next steps that follow from the system's own code where ours says little. */
+const NEXT_BY_SYSTEM: Readonly<Record<string, string>> = {
+  EIO: 'check the disk: the system reported a failure of the device',
+  ENXIO: 'check the disk: the system reported a failure of the device',
+  ENOTDIR: 'move away the file that is in the place of a folder, or set TART_HOME to another folder',
+  EEXIST: 'move away the file that is in the place of a folder, or set TART_HOME to another folder',
+  EMFILE: 'allow more open files (ulimit -n) and run the same command again',
+  ENFILE: 'close other programs and run the same command again: the system has too many open files',
 };
 
 /** Says what the file system refused, in our codes; errors that already are ours pass through. */
@@ -25,7 +34,7 @@ export function diskError(cause: unknown, doing: string, path: string): TartletE
   if (cause instanceof TartletError) return cause;
   const system = systemCode(cause);
   const code = CODES[system ?? ''] ?? 'DISK_IO';
-  const next = NEXT[code];
+  const next = NEXT_BY_SYSTEM[system ?? ''] ?? NEXT[code];
   const quota = system === 'EDQUOT' ? ' (the quota is used up)' : '';
   return new TartletError(code, `cannot ${doing} ${path}: ${reason(cause, system)}${quota}`, {
     subject: path,

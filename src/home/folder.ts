@@ -16,7 +16,7 @@ export async function makeFolder(folder: string): Promise<void> {
     await mkdir(folder, { recursive: true });
   } catch (cause) {
     const target = await danglingTarget(folder);
-    if (target === undefined) throw diskError(cause, 'create the folder', folder);
+    if (target === undefined) throw diskError(await refusalOf(folder, cause), 'create the folder', folder);
     await onDisk('create the folder', target, async () => mkdir(target, { recursive: true }));
   }
 }
@@ -26,6 +26,19 @@ async function danglingTarget(link: string): Promise<string | undefined> {
     return path.resolve(path.dirname(link), await readlink(link));
   } catch {
     return undefined; // Not a link: the first error tells what is wrong.
+  }
+}
+
+/** Node's recursive mkdir reports a read-only file system as ENOENT: the first folder that is missing, asked for alone, tells the truth. */
+async function refusalOf(folder: string, cause: unknown): Promise<unknown> {
+  if (systemCode(cause) !== 'ENOENT') return cause;
+  let missing = folder;
+  while (!(await exists(path.dirname(missing)))) missing = path.dirname(missing);
+  try {
+    await mkdir(missing);
+    return cause;
+  } catch (refusal) {
+    return refusal;
   }
 }
 
