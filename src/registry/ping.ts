@@ -1,14 +1,20 @@
 import { TartletError } from '../errors.ts';
+import { requestDocument } from './document.ts';
 import { hostAndPort } from './network-error.ts';
 import { refused } from './refusal.ts';
 import type { RepositoryContext } from './repository.ts';
+import type { ResponseHeaders } from './request.ts';
+
+/** Real registries answer with a few bytes; in bytes. */
+const MAX_BYTES = 64 * 1024;
 
 /** `GET /v2/`; the promises are those of `RegistryClient.ping`. */
 export async function ping(context: RepositoryContext, signal?: AbortSignal): Promise<void> {
   const url = new URL('/v2/', await context.url(''));
-  const response = await context.send(
+  const { response, bytes } = await requestDocument(
+    context.send,
     { method: 'GET', url, headers: {}, access: { action: 'pull' }, repeat: 'always' },
-    signal,
+    { limit: MAX_BYTES, timing: context.timing, signal },
   );
   if (response.status !== 200) {
     throw await refused(response, {
@@ -17,12 +23,23 @@ export async function ping(context: RepositoryContext, signal?: AbortSignal): Pr
       next: 'check the address and the port of the registry',
     });
   }
-  await response.body.discard();
-  if (/^text\/html/i.test(response.headers.get('content-type') ?? '')) {
-    throw new TartletError('NET_PROTOCOL', `${hostAndPort(url)} answers with a web page, not as an OCI registry`, {
+  const found =
+    bytes === undefined ? 'with something long' : impostor(response.headers, new TextDecoder().decode(bytes));
+  if (found !== undefined) {
+    throw new TartletError('NET_PROTOCOL', `${hostAndPort(url)} answers ${found}, not as an OCI registry`, {
       subject: context.registry,
       retryable: false,
       next: 'check the address and the port of the registry',
     });
   }
+}
+
+/**
+ * What answered 200 in place of a registry, in words; undefined for a registry. The OCI specification asks for the status alone, but web
+ * servers, portals and start pages say 200 to everything. Registries send Docker's header, or nothing but `{}` or an empty body.
+ */
+function impostor(headers: ResponseHeaders, body: string): string | undefined {
+  if (/^text\/html/i.test(headers.get('content-type') ?? '') || /^\s*</.test(body)) return 'with a web page';
+  if (/^registry\/2/i.test(headers.get('docker-distribution-api-version') ?? '')) return undefined;
+  return /^\s*(?:\{\s*\})?\s*$/.test(body) ? undefined : 'with a text of its own';
 }

@@ -14,7 +14,21 @@ describe('asking a registry whether it is one', () => {
   });
 
   it.each([
+    ['an empty object', { body: '{}\n' }],
+    [
+      "Docker's header, whatever follows",
+      { headers: { 'docker-distribution-api-version': 'registry/2.0' }, body: 'true' },
+    ],
+  ])('knows one by %s', async (_title, answer) => {
+    const registry = await scripted({ 'GET /v2/': answer });
+    await expect(clientFor(registry).client.ping()).resolves.toBeUndefined();
+  });
+
+  it.each([
     ['a web page', { headers: { 'content-type': 'text/html' }, body: '<html>' }, 'NET_PROTOCOL'],
+    ['a web page that does not say so', { body: '\n<!DOCTYPE html><title>Hello</title>' }, 'NET_PROTOCOL'],
+    ['a service that likes every path', { body: '{"status":"ok"}' }, 'NET_PROTOCOL'],
+    ['an endless answer', { body: ' '.repeat(64 * 1024 + 1) }, 'NET_PROTOCOL'],
     ['404', { status: 404 }, 'NOT_FOUND'],
   ])('does not take %s for one', async (_title, answer, code) => {
     const registry = await scripted({ 'GET /v2/': answer });

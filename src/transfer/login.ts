@@ -1,0 +1,51 @@
+import { isTartletError, TartletError } from '../errors.ts';
+import type { RegistryAddress } from '../names/registry-address.ts';
+import { RegistryClient, type RegistryClientOptions } from '../registry/client.ts';
+
+export interface LoginCheckOptions
+  extends Pick<RegistryClientOptions, 'environment' | 'insecure' | 'onWait' | 'userAgent'> {
+  readonly registry: RegistryAddress;
+  readonly username: string;
+  readonly password: string;
+  readonly signal?: AbortSignal;
+}
+
+/** What is known after a registry was asked: it took the password, or it let us in without wanting one. */
+export type LoginCheck = 'accepted' | 'not-asked';
+
+/**
+ * Asks a registry whether it takes a user and a password: `GET /v2/` with exactly these, and with a token of its token service when it
+ * wants one. A web page or another service that says 200 to everything is not a registry, so that nothing is "logged in" there.
+ *
+ * @throws TartletError `AUTH_DENIED` for a wrong password, `AUTH_REALM` when the registry wants it sent to somebody else,
+ * `NET_PROTOCOL` or `NOT_FOUND` when this is no registry, and `NET_*`, `REG_UNAVAILABLE`, `RATE_LIMITED`.
+ */
+export async function checkLogin(options: LoginCheckOptions): Promise<LoginCheck> {
+  const { registry, username, password, signal, ...rest } = options;
+  let asked = false;
+  const client = RegistryClient.forRepository({
+    ...rest,
+    registry,
+    repository: '', // `/v2/` belongs to none.
+    credentials: {
+      find: async () => {
+        asked = true;
+        return { kind: 'password', registry, username, password, source: 'this login' };
+      },
+    },
+  });
+  try {
+    await client.ping(signal === undefined ? {} : { signal });
+    return asked ? 'accepted' : 'not-asked';
+  } catch (cause) {
+    if (!isTartletError(cause, 'AUTH_DENIED') || cause.facts.status !== 401) throw cause;
+    throw new TartletError('AUTH_DENIED', `${registry.toString()} does not accept this password of "${username}"`, {
+      subject: registry.toString(),
+      status: 401,
+      next: 'check the user name and the password; some registries want a token in its place',
+      cause,
+    });
+  } finally {
+    await client.close();
+  }
+}
