@@ -6,8 +6,8 @@ import { withEntry, withoutEntries } from './auth-file-edit.ts';
 import { authFileLocations, dockerAuthFile } from './auth-file-location.ts';
 import { parseAuthKey, sameRegistry, serverSpellings, storageKey } from './auth-key.ts';
 import { environmentMayServe, USERNAME_VARIABLE } from './environment.ts';
-import { checkField, type CredentialHelper } from './helper.ts';
-import { eraseFromKeychain } from './keychain.ts';
+import { checkPassword, checkUsername, type CredentialHelper } from './helper.ts';
+import { eraseFromKeychain, storeInKeychain } from './keychain.ts';
 import { changeSecretFile } from './secret-file.ts';
 import type { CredentialSettings } from './settings.ts';
 
@@ -33,8 +33,9 @@ export function describePlace(place: SecretPlace): string {
 }
 
 /**
- * Keeps the secret of a registry where Docker would: in the helper that its file names, else in the file itself. Older secrets for
- * the whole registry go from there, so that what was stored is what is found.
+ * Keeps the secret of a registry where Docker would, in the helper that its file names; without one in the Keychain, where Tart finds it
+ * too; else in Docker's file. A registry that an auth file speaks of stays in a file, because those are asked first. Older secrets
+ * for the whole registry go from there, so that what was stored is what is found.
  *
  * @returns where it is now.
  * @throws TartletError `AUTH_HELPER` when a configured helper fails (it is never replaced by the file), `CONFIG_INVALID`,
@@ -62,8 +63,28 @@ export async function storeCredential(
     return place;
   }
   signal?.throwIfAborted();
+  const server = await storeOutsideFiles(registry, secret, settings, signal);
+  if (server !== undefined) return { kind: 'keychain', server };
   await changeFile(path, settings, (text) => withEntry(text, path, registry, secret));
   return { kind: 'file', file: path, key };
+}
+
+/** @returns the name of the Keychain item; undefined when a file must keep the secret. */
+async function storeOutsideFiles(
+  registry: RegistryAddress,
+  secret: Secret,
+  settings: CredentialSettings,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  if (settings.platform !== 'darwin' || secret.kind !== 'password') return undefined;
+  for (const { path } of authFileLocations(settings)) {
+    const file = await AuthFile.read(path);
+    if (file === undefined) continue;
+    if (file.helperFor(registry, settings).kind !== 'none' || file.secretFor(registry) !== undefined) return undefined;
+  }
+  const kept = await storeInKeychain(registry, secret, settings, signal);
+  if (kept.kind === 'refused') settings.onNote?.({ kind: 'keychain-refused', why: kept.why });
+  return kept.kind === 'stored' ? kept.server : undefined;
 }
 
 /** What a logout did. */
@@ -169,11 +190,14 @@ function partialEntries(file: AuthFile, registry: RegistryAddress): SecretPlace[
     .map((entry) => ({ kind: 'file', file: file.path, key: entry.text }));
 }
 
-/** @throws TartletError `USAGE` */
-function checkSecret(secret: Secret): void {
+/**
+ * Whether a secret can be stored and sent; worth asking before a registry is.
+ * @throws TartletError `USAGE`
+ */
+export function checkSecret(secret: Secret): void {
   const { username, password } = pairOf(secret);
-  checkField('user name', username);
-  checkField('password', password);
+  checkUsername(username);
+  checkPassword(password);
   const why = problem(username, password);
   if (why !== undefined) throw new TartletError('USAGE', why, { next: 'check the user name and the password' });
 }

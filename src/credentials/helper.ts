@@ -69,8 +69,8 @@ export class CredentialHelper {
   /** @throws TartletError `AUTH_HELPER`, `USAGE` for a text that the protocol cannot carry. */
   async store(server: string, secret: Secret, signal?: AbortSignal): Promise<void> {
     const { username, password } = pairOf(secret);
-    checkField('user name', username);
-    checkField('password', password);
+    checkUsername(username);
+    checkPassword(password);
     const input = `${JSON.stringify({ ServerURL: server, Username: username, Secret: password })}\n`;
     const end = await this.#run('store', input, signal);
     if (end.kind !== 'exited' || end.code !== 0) throw this.#failed('store', server, end);
@@ -154,12 +154,21 @@ export class CredentialHelper {
   }
 }
 
-/** Texts of the protocol end at the line: a line break in one would be read as something else. @throws TartletError `USAGE` */
-export function checkField(name: string, text: string): void {
-  if (!/[\r\n\0]/.test(text)) return;
-  throw new TartletError('USAGE', `the ${name} contains a line break or a zero byte`, {
-    next: `enter the ${name} without it`,
+/** @throws TartletError `USAGE` for a user name of several lines, which nobody has on purpose. */
+export function checkUsername(username: string): void {
+  if (!/[\r\n\0]/.test(username)) return;
+  throw new TartletError('USAGE', 'the user name contains a line break or a zero byte', {
+    next: 'enter the user name without it',
   });
+}
+
+/**
+ * Line breaks are allowed: Google's registries take a whole JSON key file as the password of `_json_key`, and both JSON and base64 carry it.
+ * @throws TartletError `USAGE` for a zero byte, at which programs in C would end the text.
+ */
+export function checkPassword(password: string): void {
+  if (!password.includes('\0')) return;
+  throw new TartletError('USAGE', 'the password contains a zero byte', { next: 'enter the password without it' });
 }
 
 /** Why a run was no success, in words that quote nothing of its output. */

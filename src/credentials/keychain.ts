@@ -10,29 +10,93 @@ const LABEL = 'Tart Credentials';
 /** The exit code of `security` is the low byte of the system's: errSecItemNotFound, errSecInteractionNotAllowed. */
 const NOT_FOUND = 44;
 const LOCKED = 36;
+const SAID_LOCKED = 'it is locked, as in SSH sessions';
+/** `security -i` reads 4096 bytes at a time, and would take the rest of a longer line for another command. In characters, of 4 bytes at most. */
+const MAX_LINE = 1000;
+// oxlint-disable-next-line no-control-regex -- a line break would begin another command
+const CONTROL = /[\u0000-\u001f\u007f]/;
+/** How many users of one registry are expected to have left an item. */
+const MAX_ITEMS = 10;
 
-/**
- * What `tart login` left in the macOS Keychain. Only on macOS, and only read and erased: we store with a helper or in a file,
- * because the Keychain is locked in SSH sessions (tart-cli §7 #53).
- */
+/** What `tart login` and our own left in the macOS Keychain. Only on macOS. */
 export function keychainSource(settings: CredentialSettings): CredentialSource {
   return {
     find: async (registry, _repository, signal) => {
       for (const server of itemNames(registry)) {
-        // `-g` tells account and password in one go. `-w` prints a non-ASCII password as bare hex, which a password may be, too.
-        const end = await security('find', server, ['-g'], settings, signal);
-        if (end === undefined) continue;
-        const username = readValue(end.stdout, /^\s*"acct"<blob>=/m);
-        const password = readValue(end.stderr, /^password: ?/m);
-        if (username === undefined || password === undefined) throw failed(server, 'its answer could not be read');
-        return { kind: 'password', registry, username, password, source: `the Keychain item "${LABEL}" of ${server}` };
+        const item = await readItem(server, settings, signal);
+        if (item === undefined) continue;
+        return { kind: 'password', registry, ...item, source: `the Keychain item "${LABEL}" of ${server}` };
       }
       return undefined;
     },
   };
 }
 
-/** Removes Tart's items of a registry. @returns the server names of those that were there. */
+interface Item {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** @throws TartletError `AUTH_HELPER` */
+async function readItem(
+  server: string,
+  settings: CredentialSettings,
+  signal: AbortSignal | undefined,
+): Promise<Item | undefined> {
+  // `-g` tells account and password in one go. `-w` prints a non-ASCII password as bare hex, which a password may be, too.
+  const end = await security('find', server, ['-g'], settings, signal);
+  if (end === undefined) return undefined;
+  const username = readValue(end.stdout, /^\s*"acct"<blob>=/m);
+  const password = readValue(end.stderr, /^password: ?/m);
+  if (username === undefined || password === undefined) throw failed(server, 'its answer could not be read');
+  return { username, password };
+}
+
+/** Whether the Keychain has a secret now, and under which server name. `absent`: there is none on this system. */
+type Kept =
+  | { readonly kind: 'stored'; readonly server: string }
+  | { readonly kind: 'refused'; readonly why: string }
+  | { readonly kind: 'absent' };
+
+/**
+ * Keeps a password as Tart does, in one item named after the text that was typed, and reads it back to be sure. The password goes to
+ * `security` through its input: arguments can be read by everybody (reliability S31).
+ *
+ * @throws the reason of `signal`; a Keychain that is locked or fails is `refused`, because a file can still take the secret.
+ */
+export async function storeInKeychain(
+  registry: RegistryAddress,
+  item: Item,
+  settings: CredentialSettings,
+  signal?: AbortSignal,
+): Promise<Kept> {
+  const program = settings.platform === 'darwin' ? await findProgram('security', settings) : undefined;
+  if (program === undefined) return { kind: 'absent' };
+  const server = registry.toString();
+  const words = ['add-internet-password', '-U', '-r', 'htps', '-s', server, '-a', item.username, '-l', LABEL];
+  const line = [...words, '-w', item.password].map(quoted).join(' ');
+  if (line.length > MAX_LINE || CONTROL.test(line))
+    return { kind: 'refused', why: 'it is too long or of several lines' };
+  try {
+    // An item of another user would stay beside the new one, and either could be found.
+    await eraseFromKeychain(registry, settings, signal);
+    const end = await runProgram(program, ['-i'], `${line}\n`, settings, signal);
+    const found = await readItem(server, settings, signal);
+    if (found?.username === item.username && found.password === item.password) return { kind: 'stored', server };
+    const why = end.kind === 'exited' && end.code === LOCKED ? SAID_LOCKED : howItEnded(end);
+    return { kind: 'refused', why };
+  } catch (error) {
+    if (!(error instanceof TartletError) || signal?.aborted === true) throw error;
+    return { kind: 'refused', why: error.message };
+  }
+}
+
+/** One word of a command line for `security -i`, which knows quotes and backslashes within them as a shell does. */
+function quoted(word: string): string {
+  return `"${word.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+}
+
+/** Removes Tart's items of a registry, those of all users. @returns the server names of those that were there. */
 export async function eraseFromKeychain(
   registry: RegistryAddress,
   settings: CredentialSettings,
@@ -40,7 +104,9 @@ export async function eraseFromKeychain(
 ): Promise<string[]> {
   const erased: string[] = [];
   for (const server of itemNames(registry)) {
-    if ((await security('delete', server, [], settings, signal)) !== undefined) erased.push(server);
+    let count = 0;
+    while (count < MAX_ITEMS && (await security('delete', server, [], settings, signal)) !== undefined) count += 1;
+    if (count > 0) erased.push(server);
   }
   return erased;
 }
@@ -69,7 +135,7 @@ async function security(
   if (end.kind !== 'exited') throw failed(server, howItEnded(end));
   if (end.code === 0) return end;
   if (end.code === NOT_FOUND) return undefined;
-  throw failed(server, end.code === LOCKED ? 'it is locked, as in SSH sessions' : howItEnded(end));
+  throw failed(server, end.code === LOCKED ? SAID_LOCKED : howItEnded(end));
 }
 
 function failed(server: string, why: string): TartletError {

@@ -32,6 +32,11 @@ export type CredentialNote =
       readonly missing: string;
     }
   | {
+      /** The Keychain did not take the secret, as in SSH sessions, where it is locked: a file has it (tart-cli §7 #53). */
+      readonly kind: 'keychain-refused';
+      readonly why: string;
+    }
+  | {
       /** The variables hold a credential, but neither they nor the command say for which single registry (reliability S4). */
       readonly kind: 'unbound-environment';
     };
@@ -49,6 +54,8 @@ export function describeNote(note: CredentialNote): string {
       return `the entry "${note.key}" in ${note.file} holds only a registrytoken, which is not supported: it was not used`;
     case 'half-environment':
       return `${note.present} is set but ${note.missing} is not: neither was used`;
+    case 'keychain-refused':
+      return `the Keychain could not keep the password (${note.why}), so that it is in a file`;
     case 'unbound-environment':
       return 'TART_REGISTRY_USERNAME was not used: set TART_REGISTRY_HOSTNAME to say which registry it is for';
   }

@@ -77,6 +77,12 @@ describe('into a file', () => {
     expect(await found(world, 'docker.io')).toMatchObject({ username: 'u' });
   });
 
+  it('a password of several lines', async () => {
+    const world = new World();
+    await storeCredential(address('h:1'), { ...secret, password: '{\n}' }, world.settings());
+    expect(await found(world, 'h:1')).toMatchObject({ password: '{\n}' });
+  });
+
   it('an identity token as such', async () => {
     const world = new World();
     await storeCredential(address('h:1'), { kind: 'identity-token', token: 't' }, world.settings());
@@ -194,7 +200,8 @@ describe('what cannot be written is left as it was', () => {
     ['a user with a colon', { ...secret, username: 'a:b' }],
     ['no user', { ...secret, username: '' }],
     ['no password', { ...secret, password: '' }],
-    ['a line break in the password', { ...secret, password: 'canary\nx' }],
+    ['a line break in the user', { ...secret, username: 'canary\nx' }],
+    ['a zero byte in the password', { ...secret, password: 'canary\0x' }],
   ])('%s', async (_what, bad) => {
     const world = new World();
     const error = await failure(storeCredential(address('h:1'), bad, world.settings()));

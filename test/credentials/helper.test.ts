@@ -194,12 +194,25 @@ describe('store, list, erase', () => {
     expect(await helper.list()).toEqual(['h:2']);
   });
 
-  it.each(['\n', '\r', '\0'])('a password with %j is refused before the helper is run', async (bad) => {
+  it('a password of several lines, as a key file in JSON is one', async () => {
+    const world = new World();
+    const file = world.keepingHelper('keep');
+    const helper = helperOf(world, 'keep');
+    const secret = { kind: 'password', username: '_json_key', password: '{\n  "a": 1\r\n}' } as const;
+    await helper.store('h:1', secret);
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ 'h:1': ['_json_key', '{\n  "a": 1\r\n}'] });
+    expect(await helper.get('h:1')).toEqual(secret);
+  });
+
+  it.each([
+    ['a user', { username: 'canary\nx', password: 'p' }],
+    ['a user', { username: 'canary\rx', password: 'p' }],
+    ['a user', { username: 'canary\0x', password: 'p' }],
+    ['a password', { username: 'u', password: 'canary\0x' }],
+  ])('%s that the protocol cannot carry is refused before the helper is run', async (_what, pair) => {
     const world = new World();
     world.helper('x', `touch "${world.folder}/ran"`);
-    const error = await failure(
-      helperOf(world, 'x').store('h:1', { kind: 'password', username: 'u', password: `canary${bad}x` }),
-    );
+    const error = await failure(helperOf(world, 'x').store('h:1', { kind: 'password', ...pair }));
     expect(error.code).toBe('USAGE');
     expect(everythingIn(error)).not.toContain('canary');
     expect(existsSync(path.join(world.folder, 'ran'))).toBe(false);
