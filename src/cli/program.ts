@@ -1,4 +1,5 @@
 import { Command, CommanderError, Help } from 'commander';
+import { declareAccounts } from './declare/accounts.ts';
 import { declareImages } from './declare/images.ts';
 import { declareServices } from './declare/services.ts';
 import { declareVms } from './declare/vms.ts';
@@ -37,6 +38,7 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
   const declaration = { program, terminal, setExitCode };
   declareImages(declaration);
   declareVms(declaration);
+  declareAccounts(declaration);
   declareServices(declaration);
   program.addHelpText(
     'after',

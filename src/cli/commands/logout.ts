@@ -1,0 +1,21 @@
+import { describePlace, eraseCredential, type SecretPlace } from '../../credentials/credential-store.ts';
+import { credentialSettings } from '../credential-settings.ts';
+import type { Terminal } from '../terminal.ts';
+import { parseHost } from './login.ts';
+
+/** Having nothing to forget is success, as in Tart (tart-cli §1.8). */
+export async function runLogout(terminal: Terminal, host: string): Promise<number> {
+  const registry = parseHost(host);
+  const { erased, remaining } = await eraseCredential(registry, credentialSettings(terminal), terminal.signal);
+  const lines = [
+    ...(erased.length === 0 ? [`nothing was stored for ${registry.toString()}`] : []),
+    ...erased.map((place) => `removed from ${describePlace(place)}`),
+    ...remaining.map((place) => `note: still there: ${describeRemaining(place)}`),
+  ];
+  terminal.stderr.write(lines.map((line) => `${line}\n`).join(''));
+  return 0;
+}
+
+function describeRemaining(place: SecretPlace): string {
+  return place.kind === 'file' ? `${describePlace(place)}, for some of its images only` : describePlace(place);
+}

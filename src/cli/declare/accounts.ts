@@ -1,0 +1,47 @@
+import type { LoginCommandOptions } from '../commands/login.ts';
+import type { Declaration } from './declaration.ts';
+
+/** Commands that have to do with who we are to registries. */
+export function declareAccounts(declaration: Declaration): void {
+  declaration.program.commandsGroup('Accounts:');
+  declareLogin(declaration);
+  declareLogout(declaration);
+}
+
+function declareLogin({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('login')
+    .description('store the user and the password for a registry, after asking it')
+    .argument('<host>', 'host[:port], as in the names of its images')
+    .option('--username <user>', 'instead of a prompt; needs --password-stdin')
+    .option('--password-stdin', 'read the password from stdin; needs --username')
+    .option('--insecure', 'speak plain HTTP to the registry')
+    .option('--no-validate', 'store without asking the registry')
+    .addHelpText(
+      'after',
+      `
+A login belongs to one host and port: registry.example:8221 is another registry than registry.example.
+It is kept by the credential helper that Docker's configuration names, else in the macOS Keychain, else in Docker's
+config.json, readable by you only. The helper and the file serve Docker, Podman and skopeo as well.
+
+Examples:
+  ${terminal.programName} login registry.example:8221
+  ${terminal.programName} login --username ci --password-stdin registry.example:8221 < token.txt`,
+    )
+    .action(async (host: string, options: LoginCommandOptions) => {
+      const { runLogin } = await import('../commands/login.ts');
+      setExitCode(await runLogin(terminal, host, options));
+    });
+}
+
+function declareLogout({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('logout')
+    .description('forget the user and the password for a registry')
+    .argument('<host>', 'host[:port], as for login')
+    .addHelpText('after', `\nExample:\n  ${terminal.programName} logout registry.example:8221`)
+    .action(async (host: string) => {
+      const { runLogout } = await import('../commands/logout.ts');
+      setExitCode(await runLogout(terminal, host));
+    });
+}
