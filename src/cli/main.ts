@@ -26,7 +26,6 @@ async function main(): Promise<void> {
       if (interruption.signal.aborted) process.exit(SIGNAL_EXIT[signal]);
       interruption.abort(
         new TartletError('INTERRUPTED', `interrupted by ${signal}`, {
-          kept: 'everything that was verified',
           next: 'run the same command again to continue',
           status: SIGNAL_EXIT[signal],
         }),

@@ -28,8 +28,7 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
       );
       return USAGE_EXIT;
     }
-    const failure =
-      terminal.signal.aborted && terminal.signal.reason instanceof TartletError ? terminal.signal.reason : error;
+    const failure = whyItEnded(terminal.signal, error);
     terminal.stderr.write(renderError(failure, terminal.stderr, terminal.environment));
     if (isTartletError(failure, 'USAGE')) {
       terminal.stderr.write(`${usageOf(program, argv)}\n`);
@@ -38,4 +37,10 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
     if (isTartletError(failure, 'INTERRUPTED')) return failure.facts.status ?? exitCodeOf(failure);
     return exitCodeOf(failure);
   }
+}
+
+/** An interruption is what ended everything, whatever it broke on its way; a transfer adds to it what was kept. */
+function whyItEnded(signal: AbortSignal, error: unknown): unknown {
+  if (!signal.aborted || isTartletError(error, 'INTERRUPTED')) return error;
+  return signal.reason instanceof TartletError ? signal.reason : error;
 }
