@@ -1,5 +1,6 @@
 import { Command, CommanderError, Help } from 'commander';
 import { declareAccounts } from './declare/accounts.ts';
+import { declareArchives } from './declare/archives.ts';
 import { declareImages } from './declare/images.ts';
 import { declareServices } from './declare/services.ts';
 import { declareVms } from './declare/vms.ts';
@@ -38,6 +39,7 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
   const declaration = { program, terminal, setExitCode };
   declareImages(declaration);
   declareVms(declaration);
+  declareArchives(declaration);
   declareAccounts(declaration);
   declareServices(declaration);
   program.addHelpText(

@@ -1,0 +1,91 @@
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Writable } from 'node:stream';
+import { systemCode, TartletError } from '../../errors.ts';
+import { diskError, onDisk } from '../../home/disk-error.ts';
+import { flushFolder } from '../../home/folder.ts';
+
+/** Takes the bytes of an archive in order. When a write resolves, its bytes may be overwritten. */
+export interface ArchiveSink {
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+/**
+ * Runs `work` with a sink that becomes a file. Readers see the old file or the whole new one: it is written beside, flushed and
+ * renamed; when `work` fails, nothing is left. A pipe or a device of that name is written to as it is, not replaced.
+ *
+ * @throws TartletError `DISK_*`
+ */
+export async function withArchiveFile<T>(file: string, work: (sink: ArchiveSink) => Promise<T>): Promise<T> {
+  const { target, kind } = await lookAt(file);
+  if (kind === 'device') return withHandle(target, 'w', work);
+  const temporary = `${path.dirname(target)}/.${randomUUID()}.tartlet-export`;
+  try {
+    const result = await withHandle(temporary, 'wx', async (sink, handle) => {
+      const done = await work(sink);
+      await onDisk('flush', target, async () => handle.sync());
+      return done;
+    });
+    await onDisk('write', target, async () => rename(temporary, target));
+    await flushFolder(path.dirname(target));
+    return result;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/**
+ * A stream as a sink. Each write waits until its bytes have left, so that memory stays small and no failure is missed; an abort
+ * ends the waiting.
+ */
+export function streamSink(stream: Writable, name: string, signal: AbortSignal): ArchiveSink {
+  return {
+    write: async (bytes) =>
+      new Promise((resolve, reject) => {
+        const abort = (): void => reject(signal.reason as Error);
+        signal.addEventListener('abort', abort, { once: true });
+        stream.write(bytes, (cause) => {
+          signal.removeEventListener('abort', abort);
+          if (cause === undefined || cause === null) resolve();
+          else reject(diskError(cause, 'write to', name));
+        });
+      }),
+  };
+}
+
+async function withHandle<T>(
+  file: string,
+  flags: 'w' | 'wx',
+  work: (sink: ArchiveSink, handle: FileHandle) => Promise<T>,
+): Promise<T> {
+  const handle = await onDisk('create', file, async () => open(file, flags));
+  try {
+    return await work({ write: async (bytes) => writeFully(handle, bytes, file) }, handle);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A short count is no error to the system (reliability D6): the next call tells. */
+async function writeFully(handle: FileHandle, bytes: Uint8Array, file: string): Promise<void> {
+  await onDisk('write', file, async () => {
+    for (let done = 0; done < bytes.length; ) {
+      done += (await handle.write(bytes, done, bytes.length - done)).bytesWritten;
+    }
+  });
+}
+
+/** What is there now. A link stays one: the file that it leads to is replaced. */
+async function lookAt(file: string): Promise<{ target: string; kind: 'file' | 'device' }> {
+  try {
+    const stats = await stat(file);
+    if (stats.isDirectory()) {
+      throw new TartletError('USAGE', `${file} is a folder`, { subject: file, next: 'name a file in it' });
+    }
+    return { target: await realpath(file), kind: stats.isFile() ? 'file' : 'device' };
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return { target: file, kind: 'file' };
+    throw diskError(cause, 'look at', file);
+  }
+}

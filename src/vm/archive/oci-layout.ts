@@ -1,0 +1,152 @@
+import { lstat, open, stat } from 'node:fs/promises';
+import { describeError, systemCode, TartletError } from '../../errors.ts';
+import { diskError, onDisk } from '../../home/disk-error.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import { isJsonObject, parseJsonDocument } from '../../oci/json-document.ts';
+import { shown } from '../../oci/shown.ts';
+import { BlobVerifier } from '../../registry/blob-verifier.ts';
+import { brokenArchive, otherArchive } from './archive-error.ts';
+import { readHead, refuseOtherKinds } from './archive-kind.ts';
+import { blobFile, type FileStretch, LayoutFile } from './layout-file.ts';
+import { readTarIndex } from './tar-reader.ts';
+
+/** A marker says one line; more than this is no marker. */
+const MAX_MARKER_BYTES = 4096;
+
+const WHAT_TO_IMPORT = 'import what tartlet export wrote, or what skopeo copy wrote to oci-archive:FILE or oci:FOLDER';
+
+/** Where a file of the layout lies, when it has one of that name. */
+type Find = (name: string) => Promise<FileStretch | undefined>;
+
+/** An OCI image layout that can be read: a folder, or a tar file of one (image-spec, image-layout.md). Nothing in it is trusted. */
+export class OciLayout {
+  /** What the user calls it. */
+  readonly archive: string;
+  readonly #find: Find;
+
+  private constructor(archive: string, find: Find) {
+    this.archive = archive;
+    this.#find = find;
+  }
+
+  /**
+   * @param path a folder or a file; nothing else can be read twice.
+   * @param archive what messages call it.
+   * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for files of other kinds, `VM_INVALID` for damaged ones.
+   */
+  static async open(path: string, archive: string, signal: AbortSignal): Promise<OciLayout> {
+    const find = (await isFolder(path)) ? findInFolder(path, archive) : await findInTar(path, archive, signal);
+    const marker = await find(LayoutFile.marker);
+    if (marker === undefined) {
+      throw otherArchive(archive, 'no OCI image layout: it has no file oci-layout', WHAT_TO_IMPORT);
+    }
+    requireVersion(archive, await readWhole(archive, LayoutFile.marker, marker, MAX_MARKER_BYTES));
+    return new OciLayout(archive, find);
+  }
+
+  /** All of a small file. @throws TartletError `VM_INVALID` when it is missing or larger than `limit` bytes. */
+  async file(name: string, limit: number): Promise<Uint8Array> {
+    const stretch = await this.#find(name);
+    if (stretch === undefined) throw brokenArchive(this.archive, `it has no ${name}`);
+    return readWhole(this.archive, name, stretch, limit);
+  }
+
+  /**
+   * Where a blob lies. It is there and as long as promised; its bytes are not looked at.
+   *
+   * @param what the blob's role, for the message.
+   * @throws TartletError `VM_INVALID`, `SIZE_MISMATCH`
+   */
+  async blob({ digest, size }: Pick<Descriptor, 'digest' | 'size'>, what: string): Promise<FileStretch> {
+    const stretch = await this.#find(blobFile(digest));
+    if (stretch === undefined) {
+      throw brokenArchive(this.archive, `its ${what} is missing (${digest.toString()})`, {
+        next: 'export or copy the image again, all of it',
+      });
+    }
+    if (stretch.size === size) return stretch;
+    throw new TartletError(
+      'SIZE_MISMATCH',
+      `${this.archive} cannot be imported: its ${what} has ${stretch.size} bytes instead of ${size}`,
+      { subject: digest.toString(), kept: 'nothing was changed', expected: String(size), found: String(stretch.size) },
+    );
+  }
+
+  /** All of a small blob, verified. @throws as {@link blob}, and `DIGEST_MISMATCH`. */
+  async smallBlob(descriptor: Pick<Descriptor, 'digest' | 'size'>, what: string, limit: number): Promise<Uint8Array> {
+    const bytes = await readWhole(this.archive, `its ${what}`, await this.blob(descriptor, what), limit);
+    const verifier = new BlobVerifier(descriptor.digest, descriptor.size);
+    verifier.update(bytes);
+    verifier.verdict();
+    return bytes;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (cause) {
+    if (!['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) throw diskError(cause, 'look at', path);
+    throw new TartletError('NOT_FOUND', `there is no file ${path}`, { subject: path, next: 'check the path', cause });
+  }
+}
+
+function findInFolder(folder: string, archive: string): Find {
+  return async (name) => regularFile(`${folder}/${name}`, archive);
+}
+
+async function findInTar(file: string, archive: string, signal: AbortSignal): Promise<Find> {
+  refuseOtherKinds(archive, await readHead(file));
+  const { files, others } = await readTarIndex(file, signal);
+  if (!files.has(LayoutFile.marker)) {
+    const names = others.length === 0 ? 'nothing' : others.map((name) => shown(name)).join(', ');
+    throw otherArchive(
+      archive,
+      `a tar file, but not of an OCI image layout: it has no file oci-layout, it has ${names}`,
+      WHAT_TO_IMPORT,
+    );
+  }
+  return async (name) => files.get(name);
+}
+
+/** Links are not followed: a folder that somebody unpacked may hold any (reliability S25, C29). */
+async function regularFile(path: string, archive: string): Promise<FileStretch | undefined> {
+  try {
+    const stats = await lstat(path);
+    if (!stats.isFile()) throw brokenArchive(archive, `${path} is not a plain file`);
+    return { path, offset: 0, size: stats.size };
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    throw diskError(cause, 'look at', path);
+  }
+}
+
+async function readWhole(archive: string, name: string, stretch: FileStretch, limit: number): Promise<Uint8Array> {
+  if (stretch.size > limit) {
+    throw brokenArchive(archive, `${name} has ${stretch.size} bytes, the limit is ${limit}`);
+  }
+  return onDisk('read', stretch.path, async () => {
+    const handle = await open(stretch.path, 'r');
+    try {
+      const bytes = Buffer.alloc(stretch.size);
+      const { bytesRead } = await handle.read(bytes, 0, stretch.size, stretch.offset);
+      if (bytesRead !== stretch.size) throw brokenArchive(archive, 'it became shorter while it was read');
+      return bytes;
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+function requireVersion(archive: string, marker: Uint8Array): void {
+  let version: unknown;
+  try {
+    const document = parseJsonDocument(marker, 'file oci-layout');
+    version = isJsonObject(document) ? document['imageLayoutVersion'] : undefined;
+  } catch (cause) {
+    throw brokenArchive(archive, describeError(cause), { cause });
+  }
+  if (typeof version !== 'string' || !/^1\.[0-9]+\.[0-9]+$/.test(version)) {
+    throw otherArchive(archive, 'an OCI image layout of another version than 1', 'a newer Tartlet may know it');
+  }
+}

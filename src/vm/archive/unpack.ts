@@ -1,0 +1,129 @@
+import { open } from 'node:fs/promises';
+import { TartletError } from '../../errors.ts';
+import { onDisk } from '../../home/disk-error.ts';
+import { freeBytes } from '../../home/space.ts';
+import { VmFile } from '../../home/vm-folder.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts';
+import { type DiskChunk, type TartImage, transferBytes } from '../../oci/tart-image.ts';
+import { BlobVerifier } from '../../registry/blob-verifier.ts';
+import { fetchChunk, type FetchContext } from '../../transfer/chunk-fetch.ts';
+import { readWindow } from '../../transfer/disk-window.ts';
+import type { Session } from '../../transfer/session.ts';
+import type { FileStretch } from './layout-file.ts';
+import type { OciLayout } from './oci-layout.ts';
+
+/**
+ * Writes the disk and the NVRAM of a flat image into a folder, verified: each blob against its descriptor, each chunk of the disk
+ * against its content digest. Zeros become holes. Whether all blobs are there is known before the first is read.
+ *
+ * @throws TartletError `VM_INVALID`, `SIZE_MISMATCH`, `DIGEST_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`
+ */
+export async function unpackImage(
+  session: Session,
+  layout: OciLayout,
+  image: TartImage,
+  folder: string,
+): Promise<void> {
+  const nvram = await layout.blob(image.nvram, 'NVRAM');
+  const blobs = await findChunks(layout, image.base.chunks);
+  // Tart never reads it, but a digest that nobody checked is a hole in the chain.
+  await layout.smallBlob(image.manifest.config, 'OCI config', MAX_MANIFEST_BYTES);
+  await requireSpace(layout.archive, image, folder);
+  const subject = layout.archive;
+  const onBytes = (count: number): void => session.emit({ kind: 'bytes', subject, count });
+  session.emit({
+    kind: 'started',
+    subject,
+    direction: 'import',
+    bytesTotal: transferBytes(image) - image.config.size,
+    diskBytes: image.base.size,
+    chunks: image.base.chunks.length,
+  });
+  await copyVerified(nvram, image.nvram, `${folder}/${VmFile.nvram}`, session.signal);
+  onBytes(image.nvram.size);
+  const disk = `${folder}/${VmFile.disk}`;
+  await onDisk('create', disk, async () => {
+    const handle = await open(disk, 'wx');
+    try {
+      await handle.truncate(image.base.size);
+    } finally {
+      await handle.close();
+    }
+  });
+  for (const [group, stretch] of blobs) {
+    await fetchChunk(
+      {
+        kind: 'fetch',
+        blob: { digest: group[0].descriptor.digest.toString(), size: group[0].descriptor.size },
+        contentDigest: group[0].contentDigest.toString(),
+        contentSize: group[0].size,
+        disk,
+        offsets: group.map((chunk) => chunk.offset),
+        fresh: true,
+      },
+      { client: blobsOf(stretch), signal: session.signal, onBytes },
+    );
+    for (const { index, size } of group) session.emit({ kind: 'chunk-done', subject, index, bytes: size });
+  }
+}
+
+type ChunkGroup = readonly [DiskChunk, ...DiskChunk[]];
+
+/** The chunks by the blob that they come from: one that occurs several times is decoded once (reliability C21). */
+async function findChunks(layout: OciLayout, chunks: readonly DiskChunk[]): Promise<[ChunkGroup, FileStretch][]> {
+  const groups = new Map<string, [DiskChunk, ...DiskChunk[]]>();
+  for (const chunk of chunks) {
+    const digest = chunk.descriptor.digest.toString();
+    const group = groups.get(digest);
+    if (group === undefined) groups.set(digest, [chunk]);
+    else group.push(chunk);
+  }
+  const found: [ChunkGroup, FileStretch][] = [];
+  for (const group of groups.values()) {
+    found.push([group, await layout.blob(group[0].descriptor, `disk chunk ${group[0].index}`)]);
+  }
+  return found;
+}
+
+/** A stretch of a file in the place of a registry. */
+function blobsOf({ path, offset, size }: FileStretch): FetchContext['client'] {
+  return {
+    blob: async function* blob(_descriptor, { signal, onBytes } = {}) {
+      for await (const piece of readWindow(path, offset, size, signal ?? new AbortController().signal)) {
+        onBytes?.(piece.length);
+        yield piece;
+      }
+    },
+  };
+}
+
+async function copyVerified(from: FileStretch, blob: Descriptor, to: string, signal: AbortSignal): Promise<void> {
+  const verifier = new BlobVerifier(blob.digest, blob.size);
+  const handle = await onDisk('create', to, async () => open(to, 'wx'));
+  try {
+    for await (const piece of readWindow(from.path, from.offset, from.size, signal)) {
+      verifier.update(piece);
+      await onDisk('write', to, async () => {
+        for (let done = 0; done < piece.length; ) done += (await handle.write(piece, done)).bytesWritten;
+      });
+    }
+    verifier.verdict();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What is encoded needs about as much again where it is decoded; more cannot be known before (zeros take nothing). */
+async function requireSpace(archive: string, image: TartImage, folder: string): Promise<void> {
+  const needed = transferBytes(image);
+  const free = await freeBytes(folder);
+  if (free >= needed) return;
+  throw new TartletError('DISK_FULL', `${archive} needs at least ${needed} bytes, ${free} are free in ${folder}`, {
+    subject: folder,
+    kept: 'nothing was changed',
+    expected: String(needed),
+    found: String(free),
+    next: 'delete images or VMs you no longer need (tartlet list, tartlet delete) and import again',
+  });
+}

@@ -1,0 +1,142 @@
+import { readFile } from 'node:fs/promises';
+import { isTartletError, systemCode, TartletError } from '../errors.ts';
+import { diskError } from '../home/disk-error.ts';
+import type { CachedImage } from '../home/image-cache.ts';
+import type { FileLock } from '../home/lock.ts';
+import { type VmFolder, VmFile } from '../home/vm-folder.ts';
+import { LocalName } from '../names/local-name.ts';
+import { RemoteName } from '../names/remote-name.ts';
+import { parseManifest, requireImage } from '../oci/manifest.ts';
+import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
+import type { Session } from '../transfer/session.ts';
+
+/** What the manifest in the cache says of an image. */
+export interface SourceManifest {
+  readonly image: TartImage;
+  /** Whether it is the very manifest that the image's digest names. */
+  readonly isOriginal: boolean;
+  readonly uploadTime: Date | undefined;
+}
+
+/** A VM or a cached image that nobody can change before it is released. */
+export interface ExportSource {
+  /** Canonical text, for messages and events. */
+  readonly name: string;
+  readonly folder: string;
+  readonly suspended: boolean;
+  /** What tools will know the image by; undefined: only by its digest. */
+  readonly refName: string | undefined;
+  /** Absent for local VMs and for images of old Tarts. */
+  readonly manifest: SourceManifest | undefined;
+  release(): Promise<void>;
+}
+
+/**
+ * @throws TartletError `VM_NOT_FOUND` also for an image that is not cached, `BUSY` for a running VM, `NEEDS_MACOS` for stacked ones,
+ *   `STORE_DAMAGED`
+ */
+export async function openExportSource(session: Session, text: string): Promise<ExportSource> {
+  return RemoteName.looksRemote(text)
+    ? openImage(session, RemoteName.parse(text))
+    : openVm(session, LocalName.parse(text));
+}
+
+async function openVm(session: Session, name: LocalName): Promise<ExportSource> {
+  const vm = await session.vms.require(name);
+  requireStandalone(vm.folder, name.text);
+  const lock = await session.vms.hold(vm);
+  await session.vms.touch(vm, session.now());
+  return {
+    name: name.text,
+    folder: vm.folder.path,
+    suspended: vm.folder.suspended,
+    refName: refNameOf(name),
+    manifest: undefined,
+    release: async () => lock.release(),
+  };
+}
+
+async function openImage(session: Session, name: RemoteName): Promise<ExportSource> {
+  const image = await session.images.find(name);
+  if (image === undefined) throw notCached(name);
+  const lock = await lockForReading(session, image);
+  try {
+    // It may have gone while we waited for the lock.
+    if ((await session.images.find(name.withDigest(image.digest))) === undefined) throw notCached(name);
+    requireStandalone(image.folder, name.toString());
+    await session.images.touch(image.folder.path, session.now());
+    return {
+      name: name.toString(),
+      folder: image.folder.path,
+      suspended: false,
+      refName: name.tag,
+      manifest: await readManifest(image),
+      release: async () => lock?.release(),
+    };
+  } catch (error) {
+    await lock?.release();
+    throw error;
+  }
+}
+
+async function lockForReading(session: Session, image: CachedImage): Promise<FileLock | undefined> {
+  try {
+    return await session.images.lock(image.digest, { mode: 'shared', wait: true, signal: session.signal });
+  } catch (error) {
+    // A read-only cache has nobody who could change it (reliability D10).
+    if (isTartletError(error, 'DISK_READONLY', 'DISK_DENIED')) return undefined;
+    throw error;
+  }
+}
+
+/** Old Tarts kept no manifest, and some a re-encoded one, which says the same of the chunks (tart-formats §1.6). */
+async function readManifest({ folder, digest, name }: CachedImage): Promise<SourceManifest | undefined> {
+  const file = `${folder.path}/${VmFile.manifest}`;
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(file);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return undefined;
+    throw diskError(cause, 'read', file);
+  }
+  try {
+    const image = parseTartImage(requireImage(parseManifest(bytes), name.toString()), name.toString());
+    const uploadTime = new Date(image.uploadTime ?? Number.NaN);
+    return {
+      image,
+      isOriginal: image.manifest.digest.equals(digest),
+      uploadTime: Number.isNaN(uploadTime.getTime()) ? undefined : uploadTime,
+    };
+  } catch (cause) {
+    if (!isTartletError(cause)) throw cause;
+    throw new TartletError('STORE_DAMAGED', `${file} is damaged: ${cause.message}`, {
+      subject: file,
+      next: `delete the image and pull it again (tartlet delete ${name.toString()})`,
+      cause,
+    });
+  }
+}
+
+/** A local name in the grammar of references (image-spec, annotations.md): words with single signs between them. */
+function refNameOf(name: LocalName): string | undefined {
+  const words = name.text.match(/[A-Za-z0-9]+(?:[-._][A-Za-z0-9]+)*/g);
+  return words
+    ?.join('-')
+    .slice(0, 128)
+    .replace(/[-._]+$/, '');
+}
+
+function requireStandalone(folder: VmFolder, name: string): void {
+  if (folder.layout === 'standalone') return;
+  throw new TartletError('NEEDS_MACOS', `${name} is stacked: only macOS 27 can read its disk`, {
+    subject: name,
+    next: 'export it with Tart on macOS 27, or copy the image with skopeo from its registry to oci-archive:FILE',
+  });
+}
+
+function notCached(name: RemoteName): TartletError {
+  return new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
+    subject: name.toString(),
+    next: `pull it first (tartlet pull ${name.toString()})`,
+  });
+}

@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { TartletError } from '../errors.ts';
+import { onDisk } from '../home/disk-error.ts';
+import { flushFile, writeNewFile } from '../home/folder.ts';
+import { writeOrigin } from '../home/origin.ts';
+import { Scratch } from '../home/scratch.ts';
+import { VmFile } from '../home/vm-folder.ts';
+import type { Digest } from '../names/digest.ts';
+import type { LocalName } from '../names/local-name.ts';
+import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
+import type { TartImage } from '../oci/tart-image.ts';
+import type { Session } from '../transfer/session.ts';
+import { chooseImage } from './archive/layout-image.ts';
+import { OciLayout } from './archive/oci-layout.ts';
+import { spoolStream } from './archive/spooled-stream.ts';
+import { unpackImage } from './archive/unpack.ts';
+import { withMac } from './config.ts';
+import { parseVmConfig, serializeVmConfig } from './config-file.ts';
+import { isMacTaken } from './mac-collision.ts';
+import { MacAddress } from './mac-address.ts';
+
+/** What is imported: a file or a folder, or bytes that come only once. */
+export type ImportSource =
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'stream'; readonly stream: Readable; readonly name: string };
+
+export interface ImportOptions {
+  /** Which image of the archive, by its name in the index or by digest. Needed only when there are several. */
+  readonly reference?: string | undefined;
+}
+
+export interface ImportOutcome {
+  readonly name: LocalName;
+  /** Digest of the image's manifest. */
+  readonly digest: Digest;
+  /** Whether the VM got a new MAC address, because another one here has its own. */
+  readonly macChanged: boolean;
+}
+
+/**
+ * Makes a local VM from an OCI image layout: a tar file that `exportVm` or skopeo wrote, or a folder. Every digest and every size on
+ * the way from the index to the bytes of the disk is checked before anything is visible; when anything is wrong, nothing is
+ * left. A stopped VM of the name is replaced, as Tart does; a running one never.
+ *
+ * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for what is no such archive, `VM_INVALID` for a damaged or hostile one,
+ *   `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `CONFIG_INVALID`, `VM_RUNNING`, `VM_EXISTS`, `DISK_*`.
+ */
+export async function importVm(
+  session: Session,
+  source: ImportSource,
+  name: LocalName,
+  options: ImportOptions = {},
+): Promise<ImportOutcome> {
+  await session.vms.refuseRunning(name);
+  const file = await readableOnce(source);
+  if (file.kind === 'path') return importLayout(session, file.path, file.path, name, options);
+  await session.home.prepare();
+  const spool = await Scratch.create(session.home, session.platform);
+  try {
+    const path = `${spool.folder}/archive.tar`;
+    await spoolStream(file.stream, file.name, path, session.signal);
+    return await importLayout(session, path, file.name, name, options);
+  } finally {
+    await spool.dispose();
+  }
+}
+
+/** A pipe with a name, as shells make them for `<(…)`, is a stream. */
+async function readableOnce(source: ImportSource): Promise<ImportSource> {
+  if (source.kind === 'stream') return source;
+  const stats = await stat(source.path).catch(() => undefined);
+  if (stats === undefined || stats.isFile() || stats.isDirectory()) return source;
+  return { kind: 'stream', stream: createReadStream(source.path), name: source.path };
+}
+
+async function importLayout(
+  session: Session,
+  path: string,
+  archive: string,
+  name: LocalName,
+  options: ImportOptions,
+): Promise<ImportOutcome> {
+  const layout = await OciLayout.open(path, archive, session.signal);
+  const image = await chooseImage(layout, options.reference, session.signal);
+  requireFlat(image, archive);
+  const { config, manifest } = image;
+  const bytes = await layout.smallBlob(config, 'VM configuration', MAX_MANIFEST_BYTES);
+  // Before the disk is unpacked: a configuration that Tart would not read makes no VM.
+  parseVmConfig(bytes, archive);
+  await session.home.prepare();
+  const scratch = await Scratch.create(session.home, session.platform);
+  try {
+    await writeNewFile(`${scratch.folder}/${VmFile.config}`, bytes);
+    await unpackImage(session, layout, image, scratch.folder);
+    await refuseOtherFormat(`${scratch.folder}/${VmFile.disk}`, archive);
+    await writeOrigin(scratch.folder, {
+      version: 1,
+      via: 'import',
+      digest: manifest.digest.toString(),
+      importedAt: session.now().toISOString(),
+    });
+    for (const file of [VmFile.nvram, VmFile.disk]) await flushFile(`${scratch.folder}/${file}`);
+    session.signal.throwIfAborted();
+    const macChanged = await session.vms.underLock(session.signal, async () => {
+      const changed = await avoidSameMac(session, bytes, scratch.folder, name);
+      await session.vms.publish(scratch, name);
+      return changed;
+    });
+    session.emit({ kind: 'finished', subject: archive });
+    return { name, digest: manifest.digest, macChanged };
+  } finally {
+    await scratch.dispose();
+  }
+}
+
+function requireFlat(image: TartImage, archive: string): void {
+  if (image.layout === 'flat') return;
+  throw new TartletError('NEEDS_MACOS', `${archive} holds a stacked image: only macOS 27 can put its disk together`, {
+    subject: archive,
+    kept: 'nothing was changed',
+    next: 'copy it to a registry with skopeo, and clone it there with Tart on macOS 27',
+  });
+}
+
+/** The configuration stays as it is, byte for byte, unless another VM has its MAC address. */
+async function avoidSameMac(session: Session, bytes: Uint8Array, folder: string, name: LocalName): Promise<boolean> {
+  const config = parseVmConfig(bytes, name.text);
+  if (!(await isMacTaken(session, config.mac, name))) return false;
+  const changed = withMac(config, MacAddress.random(randomBytes));
+  await writeNewFile(`${folder}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
+  return true;
+}
+
+/** How disks begin that hypervisors would open as something else, with a file of the host's behind it (reliability S29). */
+const OTHER_FORMATS = [
+  { magic: Buffer.from('QFI\xfb', 'latin1'), format: 'qcow2' },
+  { magic: Buffer.from('KDMV', 'latin1'), format: 'VMDK' },
+  { magic: Buffer.from('# Disk DescriptorFile', 'latin1'), format: 'VMDK' },
+] as const;
+
+async function refuseOtherFormat(disk: string, archive: string): Promise<void> {
+  const head = Buffer.alloc(32);
+  await onDisk('read', disk, async () => {
+    const handle = await open(disk, 'r');
+    try {
+      await handle.read(head, 0, head.length, 0);
+    } finally {
+      await handle.close();
+    }
+  });
+  const other = OTHER_FORMATS.find(({ magic }) => head.subarray(0, magic.length).equals(magic));
+  if (other === undefined) return;
+  throw new TartletError('MEDIA_UNSUPPORTED', `the disk in ${archive} is a ${other.format} file, not a disk of Tart`, {
+    subject: archive,
+    kept: 'nothing was changed',
+    next: 'convert it to a raw disk where it was made (qemu-img convert -O raw)',
+  });
+}

@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises';
+import { isTartletError } from '../errors.ts';
+import { onDisk } from '../home/disk-error.ts';
+import { VmFile } from '../home/vm-folder.ts';
+import type { LocalName } from '../names/local-name.ts';
+import type { Session } from '../transfer/session.ts';
+import { parseVmConfig } from './config-file.ts';
+import type { MacAddress } from './mac-address.ts';
+
+/**
+ * Whether a local VM has this address already: two with one would get one IP address (tart-cli §4.10). A VM whose
+ * configuration cannot be read has no say (tart-cli §7 #30).
+ *
+ * @param except the VM that is about to be replaced.
+ */
+export async function isMacTaken(session: Session, mac: MacAddress, except: LocalName): Promise<boolean> {
+  for (const vm of session.vms.list()) {
+    if (vm.name.equals(except)) continue;
+    const file = `${vm.folder.path}/${VmFile.config}`;
+    try {
+      const config = parseVmConfig(await onDisk('read', file, async () => readFile(file)), vm.name.text);
+      if (config.mac.equals(mac)) return true;
+    } catch (error) {
+      if (!isTartletError(error) || isTartletError(error, 'INTERNAL')) throw error;
+    }
+  }
+  return false;
+}
