@@ -244,6 +244,23 @@ describe('blocks of other sizes', () => {
     expect(output.equals(expected)).toBe(true);
   });
 
+  test('the furthest match is good in every block, wherever the decoder puts it in memory', () => {
+    let before = noise(64 * KIB);
+    const blocks = [stored(before)];
+    const outputs = [before];
+    for (let index = 0; index < 40; index += 1) {
+      // A match of all but five bytes at offset 65535, i.e. the block before from its second byte on.
+      const last = Buffer.from(`<${String(index).padStart(3, '0')}>`);
+      const rest = 64 * KIB - 5 - 19;
+      const lengthBytes = [...Buffer.alloc(Math.floor(rest / 255), 255), rest % 255];
+      blocks.push(compressed(64 * KIB, Buffer.from([0x0f, 255, 255, ...lengthBytes, 0x50, ...last])));
+      before = Buffer.concat([before.subarray(1, -4), last]);
+      outputs.push(before);
+    }
+    const expected = Buffer.concat(outputs);
+    expect(decode(Buffer.concat([...blocks, END]), expected.length).equals(expected)).toBe(true);
+  });
+
   test('a window of 64 KiB is kept over many short blocks of both kinds', () => {
     const seen: Buffer[] = [noise(65_535)];
     const blocks = [stored(seen[0] ?? Buffer.alloc(0))];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { AppleLz4Encoder } from '../../src/codec/apple-lz4-encoder.ts';
-import { blocksOf, decode, encode, matchesOf } from './apple-stream.ts';
+import { blocksOf, decode, END, encode, matchesOf } from './apple-stream.ts';
 import { diskData, noise, prose } from './disk-data.ts';
 
 const BLOCK = 65_536;
@@ -69,6 +69,10 @@ describe('the stream', () => {
 
 describe('the blocks', () => {
   const input = Buffer.concat([
+    // A block that must be stored, then one that repeats half of it: it may not refer to it all the same.
+    noise(BLOCK, 9),
+    noise(BLOCK, 9).subarray(BLOCK / 2),
+    prose(BLOCK / 2),
     diskData(40 * BLOCK + 777),
     prose(5 * BLOCK),
     noise(4 * BLOCK),
@@ -102,6 +106,12 @@ describe('the blocks', () => {
     }
     expect(reaching).toBeGreaterThan(10);
   });
+});
+
+test('what repeats exactly 64 KiB later is one byte too far away for a match', () => {
+  const block = Buffer.concat([noise(8000), Buffer.alloc(BLOCK - 8000)]);
+  const input = Buffer.concat([block, block, block]);
+  expect(decode(encode(input), input.length).equals(input)).toBe(true);
 });
 
 describe('however the input is split', () => {
@@ -146,6 +156,9 @@ test('a stream of more than a gigabyte goes on referring to the right bytes', ()
   // The tail begins with the second block of the text, whose history is the first.
   const before = encode(text.subarray(0, BLOCK)).subarray(0, -4);
   expect(decode(Buffer.concat([before, ...tail]), text.length).equals(text)).toBe(true);
+  const third = blocksOf(Buffer.concat(tail))[1];
+  expect(third?.kind).toBe('bv41');
+  expect(matchesOf(third?.payload ?? END).matches.some(({ at, offset }) => offset > at)).toBe(true);
 });
 
 describe('an encoder is spent', () => {

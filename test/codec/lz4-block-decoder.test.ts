@@ -4,9 +4,9 @@ import { allocate, type Memory } from '../../src/codec/memory.ts';
 
 const CANARY = 0xaa;
 
-/** Decodes into the middle of memory full of canaries, after `history`, and says what became of it. */
+/** Decodes from the very end of memory into the middle of memory full of canaries, after `history`. */
 function run(payload: Uint8Array, size: number, history: Uint8Array): { output: Buffer; error: unknown } {
-  const input = allocate(payload.length + 32);
+  const input = allocate(payload.length + 16);
   input.bytes.fill(CANARY);
   input.bytes.set(payload, 16);
   const output: Memory = allocate(history.length + size + 64);
@@ -96,6 +96,7 @@ describe('a broken block is refused, with the byte', () => {
     ['no length byte', bytes([0xf0]), 15, '1001: the length of a literal run goes on past its block'],
     ['literals past the size', bytes([0x50], 'abcde'), 4, '1001: a block decodes to more than it declares'],
     ['literals short of the size', bytes([0x50], 'abcde'), 6, '1006: a block decodes to 5 bytes, it declares 6'],
+    ['literals far short of the size', bytes([0x50], 'abcde'), 99, '1006: a block decodes to 5 bytes, it declares 99'],
     ['half an offset', bytes([0x10], 'a', [1]), 20, '1002: the offset of a match goes on past its block'],
     ['offset 0', bytes([0x10], 'a', [0, 0], [0x50], 'abcde'), 10, '1002: a match has offset 0'],
     [
