@@ -38,13 +38,10 @@ export async function checkLogin(options: LoginCheckOptions): Promise<LoginCheck
     await client.ping(signal === undefined ? {} : { signal });
     return asked ? 'accepted' : 'not-asked';
   } catch (cause) {
-    if (!isTartletError(cause, 'AUTH_DENIED') || cause.facts.status !== 401) throw cause;
-    throw new TartletError('AUTH_DENIED', `${registry.toString()} does not accept this password of "${username}"`, {
-      subject: registry.toString(),
-      status: 401,
-      next: 'check the user name and the password; some registries want a token in its place',
-      cause,
-    });
+    if (!isTartletError(cause, 'AUTH_DENIED')) throw cause;
+    // The usual advice is to log in.
+    const next = 'check the user name and the password; some registries want a token in place of the password';
+    throw new TartletError(cause.code, cause.message, { ...cause.facts, next, cause });
   } finally {
     await client.close();
   }
