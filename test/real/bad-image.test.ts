@@ -28,6 +28,7 @@ describe('an image that is not what it should be', () => {
   beforeEach(async () => {
     cleanup = new Cleanup();
     registry = await ScriptedRegistry.start();
+    cleanup.add(async () => registry.close());
     const { authority } = registry;
     // An earlier image of the same repository must survive whatever happens.
     workplace = new Workplace(cleanup);
@@ -36,10 +37,7 @@ describe('an image that is not what it should be', () => {
     expect(exitCode, stderr).toBe(0);
     registry.requests.length = 0;
   });
-  afterEach(async () => {
-    await registry.close();
-    await cleanup.run();
-  });
+  afterEach(async () => cleanup.run());
 
   /** Answers for an image; `altered` replaces the answer for a blob. */
   function serve(image: TinyImage, altered: Readonly<Record<string, Answer>> = {}, tag = 'bad'): void {

@@ -145,7 +145,7 @@ function entriesBelow(folder: string): string[] {
 }
 
 /** SHA-256 of a file, in hex. */
-export async function digestOfFile(file: string): Promise<string> {
+async function digestOfFile(file: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const piece of createReadStream(file) as AsyncIterable<Uint8Array>) hash.update(piece);
   return hash.digest('hex');

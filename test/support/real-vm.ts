@@ -6,7 +6,7 @@ import type { Workplace } from './real-command.ts';
 const MIB = 1024 * 1024;
 
 /** Bytes that do not compress, always the same for a seed. */
-export function noise(bytes: number, seed: number): Buffer {
+function noise(bytes: number, seed: number): Buffer {
   return createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16)).update(Buffer.alloc(bytes));
 }
 
