@@ -1,7 +1,9 @@
+import type { Command } from 'commander';
 import { isTartletError, TartletError } from '../errors.ts';
 import { buildProgram, CommanderError, usageOf } from './program.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
+import type { CommandSpan } from './telemetry/command-span.ts';
 import type { Terminal } from './terminal.ts';
 
 const USAGE_EXIT = 64;
@@ -12,12 +14,14 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
   const program = buildProgram(terminal, (code) => {
     exitCode = code;
   });
+  const span = await startSpan(terminal, argv, program);
   try {
     if (argv.length === 0) {
       terminal.stdout.write(program.helpInformation());
       return 0;
     }
     await program.parseAsync(argv, { from: 'user' });
+    await span?.end(undefined);
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -33,10 +37,25 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
     if (isTartletError(failure, 'USAGE')) {
       terminal.stderr.write(`${usageOf(program, argv)}\n`);
     }
+    await span?.end(failure);
     // SIGTERM and SIGHUP end with their own codes; SIGINT is the table's.
     if (isTartletError(failure, 'INTERRUPTED')) return failure.facts.status ?? exitCodeOf(failure);
     return exitCodeOf(failure);
   }
+}
+
+/** Telemetry is loaded only where somebody traces us (tart-cli §2). */
+async function startSpan(
+  terminal: Terminal,
+  argv: readonly string[],
+  program: Command,
+): Promise<CommandSpan | undefined> {
+  const traceParent = terminal.environment['TRACEPARENT'] ?? '';
+  if (traceParent === '') return undefined;
+  const telemetry = await import('./telemetry/command-span.ts');
+  const span = new telemetry.CommandSpan(terminal, argv, traceParent);
+  program.hook('preAction', (_program, command) => span.begin(command.name()));
+  return span;
 }
 
 /** An interruption is what ended everything, whatever it broke on its way; a transfer adds to it what was kept. */
