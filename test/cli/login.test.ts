@@ -1,6 +1,10 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readPassword } from '../../src/cli/login-input.ts';
+import type { Terminal } from '../../src/cli/terminal.ts';
+import { TartletError } from '../../src/errors.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
 import { runOnTerminal, runWithInput } from '../support/command-input.ts';
 import { makePrivateCa } from '../support/real-certificates.ts';
@@ -107,6 +111,18 @@ describe('a login', () => {
         'next: check the user name and the password; some registries want a token in place of the password\n',
     );
     expect(storedIn(workplace)).toEqual({ auths: { [address]: entry() } });
+    // The helper of this test searches what debugging shows, too.
+    const environment = { TARTLET_DEBUG: '1' };
+    expect((await login(workplace, address, { password: 'canary', environment })).stderr).toContain('TartletError: ');
+  });
+
+  it('waits for its password no longer than its user', async () => {
+    const interruption = new AbortController();
+    const terminal = { stdin: new PassThrough(), signal: interruption.signal } as unknown as Terminal;
+    const password = readPassword(terminal);
+    terminal.stdin.push('half');
+    interruption.abort(new TartletError('INTERRUPTED', 'enough'));
+    await expect(password).rejects.toMatchObject({ cause: { code: 'INTERRUPTED' } });
   });
 
   it.each([
