@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, open, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode, TartletError } from '../errors.ts';
+import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { swapPaths } from './native.ts';
+import { VmFile } from './vm-folder.ts';
 
 /*
  * The one way to change the home: written beside, flushed, renamed into place, the folder flushed. Whoever is killed in between
@@ -98,6 +99,32 @@ export async function replaceLink(link: string, target: string): Promise<void> {
 }
 
 /**
+ * Removes a link if it still has this text. Between reading and removing it somebody may have pointed it elsewhere, so it is moved away
+ * first, read there, and given back if it is another one.
+ *
+ * @returns whether it was removed.
+ */
+export async function removeLink(link: string, text: string): Promise<boolean> {
+  const aside = `${path.dirname(link)}/.link.${randomUUID()}`;
+  try {
+    await rename(link, aside);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return false;
+    throw diskError(cause, 'remove the tag', link);
+  }
+  const found = await onDisk('read the tag', aside, async () => readlink(aside));
+  if (found !== text) {
+    await symlink(found, link).catch((cause: unknown) => {
+      // A still newer one is there.
+      if (systemCode(cause) !== 'EEXIST') throw diskError(cause, 'restore the tag', link);
+    });
+  }
+  await onDisk('remove the tag', aside, async () => rm(aside, { force: true }));
+  await flushFolder(path.dirname(link));
+  return found === text;
+}
+
+/**
  * Moves a finished folder to its place, where nothing may be. Its files must have been flushed.
  * @throws TartletError `BUSY` when something is there: `rename` alone would swallow an empty folder (reliability D24).
  */
@@ -126,17 +153,24 @@ export async function exchangeFolders(from: string, to: string): Promise<void> {
 }
 
 /**
- * Removes a folder so that a kill leaves it whole or gone: first renamed out of sight, then deleted.
+ * Removes a folder so that a kill leaves it whole or gone: first renamed out of sight, then deleted. Where it cannot be renamed, because
+ * the disk is full or the trash lies on another one, it is deleted in its place, what makes it a VM first (reliability D29).
  * @param trash a folder on the same file system.
  */
 export async function removeFolder(folder: string, trash: string): Promise<void> {
-  await makeFolder(trash);
   const doomed = `${trash}/trash-${randomUUID()}`;
   try {
-    await rename(folder, doomed);
-  } catch (cause) {
-    if (systemCode(cause) !== 'EXDEV') throw diskError(cause, 'remove', folder);
-    await onDisk('remove', folder, async () => rm(folder, { recursive: true }));
+    await makeFolder(trash);
+    await onDisk('remove', folder, async () => rename(folder, doomed));
+  } catch (error) {
+    const inPlace =
+      isTartletError(error, 'DISK_FULL') || (error instanceof Error && systemCode(error.cause) === 'EXDEV');
+    if (!inPlace) throw error;
+    await onDisk('remove', folder, async () => {
+      await rm(`${folder}/${VmFile.config}`, { force: true });
+      await rm(folder, { recursive: true });
+    });
+    await flushFolder(path.dirname(folder));
     return;
   }
   await flushFolder(path.dirname(folder));

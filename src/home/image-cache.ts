@@ -1,4 +1,4 @@
-import { lstat, readlink, realpath, rm, utimes } from 'node:fs/promises';
+import { lstat, readlink, realpath, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { systemCode, TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
@@ -11,6 +11,7 @@ import {
   makeFolder,
   publishFolder,
   removeFolder,
+  removeLink,
   replaceLink,
   writeNewFile,
 } from './folder.ts';
@@ -164,7 +165,7 @@ export class ImageCache {
     if (kind === 'nothing' || (name.tag !== undefined && kind !== 'link')) throw notCached(name);
     const digest = name.tag === undefined ? name.digest : await this.taggedDigest(name);
     if (digest === undefined) {
-      await removeLinks([at]); // A link to something that is no image: only the link is ours.
+      await removeLink(at, await onDisk('read the tag', at, async () => readlink(at))); // A link to something that is no image: only the link is ours.
       return;
     }
     const lock = await this.lock(digest, { mode: 'exclusive', wait: false });
@@ -176,34 +177,37 @@ export class ImageCache {
       });
     }
     try {
-      await this.#deleteLocked(name, digest, at);
+      await this.deleteLocked(name, digest);
     } finally {
       await lock.release();
     }
   }
 
-  async #deleteLocked(name: RemoteName, digest: Digest, at: string): Promise<void> {
+  /** The same for whoever holds the image's lock already, alone. */
+  async deleteLocked(name: RemoteName, digest: Digest): Promise<void> {
+    const at = this.pathOf(name);
     const folder = this.folderOf(name, digest);
     const links = await this.#linksTo(folder, digest);
     if (name.tag !== undefined) {
-      await removeLinks([at]);
-      const kept = links.some((link) => link !== at) || (await exists(`${folder}/${VmFile.explicitlyPulled}`));
+      for (const { link, text } of links.filter((each) => each.link === at)) await removeLink(link, text);
+      const kept = links.some(({ link }) => link !== at) || (await exists(`${folder}/${VmFile.explicitlyPulled}`));
       if (kept) return;
     } else {
-      await removeLinks(links);
+      for (const { link, text } of links) await removeLink(link, text);
     }
     if ((await kindOf(folder)) === 'folder') await removeFolder(folder, this.#home.stagingFolder);
   }
 
   /** Every link of the cache that names the folder by its text or leads to it. */
-  async #linksTo(folder: string, digest: Digest): Promise<string[]> {
+  async #linksTo(folder: string, digest: Digest): Promise<{ link: string; text: string }[]> {
     const real = await realpath(folder).catch(() => folder);
-    const links: string[] = [];
+    const links: { link: string; text: string }[] = [];
     for (const entry of this.walk().entries) {
       if (entry.kind !== 'tag') continue;
       const text = await readlink(entry.path).catch(() => '');
       if (path.basename(text) !== digest.toString()) continue;
-      if (text === folder || (await realpath(entry.path).catch(() => text)) === real) links.push(entry.path);
+      if (text === folder || (await realpath(entry.path).catch(() => text)) === real)
+        links.push({ link: entry.path, text });
     }
     return links;
   }
@@ -215,13 +219,6 @@ export class ImageCache {
     } catch {
       // A shared or read-only cache: the use goes unrecorded, which harms nobody (reliability D12).
     }
-  }
-}
-
-async function removeLinks(links: readonly string[]): Promise<void> {
-  for (const link of links) {
-    await onDisk('remove the tag', link, async () => rm(link, { force: true }));
-    await flushFolder(path.dirname(link));
   }
 }
 

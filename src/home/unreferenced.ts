@@ -1,0 +1,80 @@
+import path from 'node:path';
+import type { Digest } from '../names/digest.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import { exists, removeLink } from './folder.ts';
+import { lockToDelete } from './image-lock.ts';
+import { decodeDigestFolder } from './layout.ts';
+import { type Candidate, imageCandidates, linkText, type Store } from './prune-candidate.ts';
+import { VmFile } from './vm-folder.ts';
+
+/** A tag whose image is gone. */
+export interface DanglingTag {
+  readonly name: RemoteName;
+  readonly path: string;
+  /** What the link says. */
+  readonly text: string;
+  readonly digest: Digest;
+}
+
+/**
+ * Tags that lead to nothing. One whose image lies where this home would put it counts as good although its text leads elsewhere:
+ * the home was moved, and links are absolute (tart-cli §7 #19).
+ */
+export async function danglingTags(store: Store): Promise<DanglingTag[]> {
+  const dangling: DanglingTag[] = [];
+  for (const { kind, name, path: link } of store.images.walk().entries) {
+    const text = kind === 'tag' ? linkText(link) : undefined;
+    const digest = text === undefined ? undefined : decodeDigestFolder(path.basename(text));
+    if (text === undefined || digest === undefined) continue;
+    const tag = { name, path: link, text, digest };
+    if (await isDangling(store, tag)) dangling.push(tag);
+  }
+  return dangling;
+}
+
+async function isDangling(store: Store, tag: DanglingTag): Promise<boolean> {
+  const target = path.resolve(path.dirname(tag.path), tag.text);
+  return !(await exists(target)) && !(await exists(store.images.folderOf(tag.name, tag.digest)));
+}
+
+/**
+ * Removes a dangling tag unless somebody pulls its image now, or has made it lead elsewhere since.
+ *
+ * @returns whether it was removed.
+ * @throws TartletError `DISK_*`
+ */
+export async function removeDanglingTag(store: Store, tag: DanglingTag): Promise<boolean> {
+  const lock = await lockToDelete(store.images, tag.digest);
+  if (lock === 'busy') return false;
+  try {
+    return (await isDangling(store, tag)) && (await removeLink(tag.path, tag.text));
+  } finally {
+    if (lock !== 'needless') await lock.release();
+  }
+}
+
+/**
+ * Images that nothing leads to, and that nobody pulled by digest (tart-cli §4.6). Safer than Tart: any link in the cache that names the digest keeps
+ * it, wherever the link stands and however it spells the way.
+ */
+export async function unreferencedImages(store: Store): Promise<Candidate[]> {
+  const named = namedDigests(store);
+  const unreferenced: Candidate[] = [];
+  for (const image of imageCandidates(store)) {
+    if (named.has(path.basename(image.path))) continue;
+    if (!(await exists(`${image.path}/${VmFile.explicitlyPulled}`))) unreferenced.push(image);
+  }
+  return unreferenced;
+}
+
+/** Whether an image is still unreferenced; asked under its lock, since a pull may just have linked it (tart-cli §7 #12). */
+export async function isUnreferenced(store: Store, candidate: Candidate): Promise<boolean> {
+  if (namedDigests(store).has(path.basename(candidate.path))) return false;
+  return !(await exists(`${candidate.path}/${VmFile.explicitlyPulled}`));
+}
+
+function namedDigests(store: Store): ReadonlySet<string> {
+  const { entries, foreign } = store.images.walk();
+  const links = [...entries.map((entry) => entry.path), ...foreign];
+  return new Set(links.flatMap((link) => path.basename(linkText(link) ?? '') || []));
+}
