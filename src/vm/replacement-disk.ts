@@ -1,0 +1,70 @@
+import { chmod, rename, stat, truncate } from 'node:fs/promises';
+import { systemCode, TartletError } from '../errors.ts';
+import { copyDisk } from '../home/disk-copy.ts';
+import { diskError, onDisk } from '../home/disk-error.ts';
+import { flushFile, flushFolder } from '../home/folder.ts';
+import { Scratch } from '../home/scratch.ts';
+import { VmFile } from '../home/vm-folder.ts';
+import type { Session } from '../transfer/session.ts';
+
+/**
+ * The size of a file that shall become a disk, in bytes.
+ *
+ * @throws TartletError `NOT_FOUND`, or `DISK_UNSUPPORTED` for a folder or a device.
+ */
+export async function replacementBytes(file: string): Promise<number> {
+  let stats: Awaited<ReturnType<typeof stat>>;
+  try {
+    stats = await stat(file);
+  } catch (cause) {
+    if (!['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) throw diskError(cause, 'look at', file);
+    throw new TartletError('NOT_FOUND', `the disk image ${file} does not exist`, { subject: file, cause });
+  }
+  if (stats.isFile()) return stats.size;
+  throw new TartletError('DISK_UNSUPPORTED', `${file} is not a file, so it cannot become a disk`, { subject: file });
+}
+
+/** A full copy of a disk image, ready to take the place of a VM's disk by one rename. Gone with {@link dispose} otherwise. */
+export class ReplacementDisk {
+  readonly #scratch: Scratch;
+
+  private constructor(scratch: Scratch) {
+    this.#scratch = scratch;
+  }
+
+  /**
+   * @param bytes the size that the copy shall have, when it is more than the source's.
+   * @throws TartletError `DISK_*`
+   */
+  static async copy(session: Session, from: string, bytes: number): Promise<ReplacementDisk> {
+    await session.home.prepare();
+    const disk = new ReplacementDisk(await Scratch.create(session.home, session.platform));
+    try {
+      await copyDisk(from, disk.#path, session);
+      await onDisk('grow', disk.#path, async () => truncate(disk.#path, bytes));
+      await flushFile(disk.#path);
+      return disk;
+    } catch (error) {
+      await disk.dispose();
+      throw error;
+    }
+  }
+
+  get #path(): string {
+    return `${this.#scratch.folder}/${VmFile.disk}`;
+  }
+
+  /** Puts the copy where the disk of a VM is, with the permissions of the old one: the source may have been read-only. */
+  async moveInto(folder: string): Promise<void> {
+    const target = `${folder}/${VmFile.disk}`;
+    await onDisk('replace', target, async () => {
+      await chmod(this.#path, (await stat(target)).mode & 0o777);
+      await rename(this.#path, target);
+    });
+    await flushFolder(folder);
+  }
+
+  async dispose(): Promise<void> {
+    await this.#scratch.dispose();
+  }
+}

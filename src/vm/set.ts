@@ -1,0 +1,185 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, stat, truncate } from 'node:fs/promises';
+import { TartletError } from '../errors.ts';
+import { onDisk } from '../home/disk-error.ts';
+import { flushFile } from '../home/folder.ts';
+import type { LocalVm } from '../home/local-vms.ts';
+import { rewriteJson } from '../home/rewrite.ts';
+import { VmFile } from '../home/vm-folder.ts';
+import type { LocalName } from '../names/local-name.ts';
+import type { Session } from '../transfer/session.ts';
+import { type VmConfig, withCpu, withDisplay, withDisplayRefit, withMac, withMemory } from './config.ts';
+import { parseVmConfig, serializeVmConfig } from './config-file.ts';
+import type { Display } from './display.ts';
+import { MacAddress } from './mac-address.ts';
+import { newMachineIdentifier } from './machine-identifier.ts';
+import { ReplacementDisk, replacementBytes } from './replacement-disk.ts';
+
+/** What to change about a VM. Whatever is absent stays as it is. */
+export interface SetOptions {
+  readonly cpuCount?: number;
+  /** Bytes. */
+  readonly memoryBytes?: number;
+  readonly display?: Display;
+  readonly displayRefit?: boolean;
+  readonly randomMac?: boolean;
+  /** Only macOS guests have a serial number; for others this does nothing, as in Tart. */
+  readonly randomSerial?: boolean;
+  /** A disk image whose content replaces the disk; absolute. It is copied, never moved or changed. */
+  readonly disk?: string;
+  /** The size that the disk shall have at the end, in bytes. Disks only grow. */
+  readonly diskBytes?: number;
+}
+
+export interface SetOutcome {
+  /** Whether a saved state is left that was made with another MAC address or serial number, and so may not start any more. */
+  readonly savedStateIsStale: boolean;
+}
+
+/** What will happen to a disk. */
+type DiskChange =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'grow'; readonly bytes: number }
+  | { readonly kind: 'replace'; readonly from: string; readonly bytes: number };
+
+interface Change {
+  /** Undefined when it stays as it is, white space and all. */
+  readonly config: VmConfig | undefined;
+  readonly disk: DiskChange;
+}
+
+/**
+ * Changes the configuration and the disk of a local VM. Everything is checked before anything is written, and commands that change a
+ * configuration wait for each other: Tart's lose updates (tart-cli §4.3). The configuration of a running VM can be changed, as in Tart,
+ * and counts from its next start; its disk cannot (tart-cli §7 #11), and neither can one that a saved state belongs to.
+ *
+ * @throws TartletError `VM_NOT_FOUND`, `VM_INVALID`, `VM_RUNNING`, `CONFIG_INVALID`, `NEEDS_MACOS`, `NOT_FOUND`, `DISK_*`
+ */
+export async function setVm(session: Session, name: LocalName, options: SetOptions): Promise<SetOutcome> {
+  const vm = await session.vms.require(name);
+  const change = await planChange(session, vm, options);
+  await session.vms.touch(vm, session.now());
+  const replacement =
+    change.disk.kind === 'replace'
+      ? await ReplacementDisk.copy(session, change.disk.from, change.disk.bytes)
+      : undefined;
+  try {
+    return await session.vms.underLock(session.signal, async () => {
+      // What was true before the lock, and before a long copy, may not be true now.
+      const current = await session.vms.require(name);
+      await apply(session, current, await planChange(session, current, options), replacement);
+      const changesIdentity = options.randomMac === true || options.randomSerial === true;
+      return { savedStateIsStale: changesIdentity && current.folder.suspended };
+    });
+  } finally {
+    await replacement?.dispose();
+  }
+}
+
+async function planChange(session: Session, vm: LocalVm, options: SetOptions): Promise<Change> {
+  const file = configOf(vm);
+  const config = parseVmConfig(await onDisk('read', file, async () => readFile(file)), vm.name.text);
+  const disk = await planDisk(vm, config, options);
+  if (disk.kind !== 'none') await refuseInUse(session, vm);
+  const changed = changedConfig(config, options);
+  return { config: changed === config ? undefined : changed, disk };
+}
+
+function changedConfig(config: VmConfig, options: SetOptions): VmConfig {
+  let changed = config;
+  if (options.cpuCount !== undefined) changed = withCpu(changed, options.cpuCount);
+  if (options.memoryBytes !== undefined) changed = withMemory(changed, options.memoryBytes);
+  if (options.display !== undefined) changed = withDisplay(changed, options.display);
+  // Tart forgets the stored choice on every `set` without the flag (tart-cli §7 #34).
+  if (options.displayRefit !== undefined) changed = withDisplayRefit(changed, options.displayRefit);
+  if (options.randomMac === true) changed = withMac(changed, MacAddress.random(randomBytes));
+  if (options.randomSerial === true && changed.os === 'darwin') {
+    changed = { ...changed, ecid: newMachineIdentifier(randomBytes) };
+  }
+  return changed;
+}
+
+async function planDisk(vm: LocalVm, config: VmConfig, options: SetOptions): Promise<DiskChange> {
+  if (options.disk === undefined && options.diskBytes === undefined) return { kind: 'none' };
+  requireRawDisk(vm, config);
+  if (options.disk !== undefined) {
+    const bytes = await replacementBytes(options.disk);
+    return { kind: 'replace', from: options.disk, bytes: requireNoLess(vm, bytes, options.diskBytes ?? bytes) };
+  }
+  const file = diskOf(vm);
+  const { size } = await onDisk('look at', file, async () => stat(file));
+  const bytes = requireNoLess(vm, size, options.diskBytes ?? size);
+  return bytes === size ? { kind: 'none' } : { kind: 'grow', bytes };
+}
+
+function requireRawDisk(vm: LocalVm, config: VmConfig): void {
+  const format = vm.folder.layout === 'standalone' ? config.diskFormat : 'stacked';
+  if (format === 'raw') return;
+  throw new TartletError('NEEDS_MACOS', `the disk of "${vm.name.text}" is ${format}, which only macOS can change`, {
+    subject: vm.name.text,
+    kept: 'nothing was changed',
+    next: 'run tart set on a Mac',
+  });
+}
+
+function requireNoLess(vm: LocalVm, has: number, wanted: number): number {
+  if (Number.isSafeInteger(wanted) && wanted >= has) return wanted;
+  throw new TartletError(
+    'CONFIG_INVALID',
+    `the disk of "${vm.name.text}" has ${has} bytes and cannot shrink to ${wanted}`,
+    { subject: vm.name.text, expected: String(has), found: String(wanted), kept: 'nothing was changed' },
+  );
+}
+
+async function refuseInUse(session: Session, vm: LocalVm): Promise<void> {
+  await session.vms.refuseRunning(vm.name);
+  if (!vm.folder.suspended) return;
+  throw new TartletError(
+    'VM_RUNNING',
+    `the VM "${vm.name.text}" is suspended: its saved state needs the disk as it is`,
+    {
+      subject: vm.name.text,
+      kept: 'nothing was changed',
+      next: `resume it and shut it down, or drop the saved state (tartlet stop ${vm.name.text})`,
+    },
+  );
+}
+
+/** The disk first, because it is what can fail: a larger disk under an old configuration harms nobody. */
+async function apply(
+  session: Session,
+  vm: LocalVm,
+  change: Change,
+  replacement: ReplacementDisk | undefined,
+): Promise<void> {
+  if (change.disk.kind === 'none') {
+    await writeConfig(vm, change.config);
+    return;
+  }
+  const lock = await session.vms.hold(vm);
+  try {
+    if (replacement !== undefined) await replacement.moveInto(vm.folder.path);
+    else await growDisk(diskOf(vm), change.disk.bytes);
+    await writeConfig(vm, change.config);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function writeConfig(vm: LocalVm, config: VmConfig | undefined): Promise<void> {
+  if (config !== undefined) await rewriteJson(configOf(vm), serializeVmConfig(config, 'file'));
+}
+
+/** Only the length changes: what is added is a hole. */
+async function growDisk(file: string, bytes: number): Promise<void> {
+  await onDisk('grow', file, async () => truncate(file, bytes));
+  await flushFile(file);
+}
+
+function configOf(vm: LocalVm): string {
+  return `${vm.folder.path}/${VmFile.config}`;
+}
+
+function diskOf(vm: LocalVm): string {
+  return `${vm.folder.path}/${VmFile.disk}`;
+}
