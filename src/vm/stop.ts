@@ -1,0 +1,130 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { rm } from 'node:fs/promises';
+import { systemCode, TartletError, unreachable } from '../errors.ts';
+import { onDisk } from '../home/disk-error.ts';
+import { flushFolder } from '../home/folder.ts';
+import type { LocalVm } from '../home/local-vms.ts';
+import { findLockOwner, type LockOwner } from '../home/lock-owner.ts';
+import { VmFile } from '../home/vm-folder.ts';
+import type { LocalName } from '../names/local-name.ts';
+import type { Session } from '../transfer/session.ts';
+
+/** How often the lock is looked at, in milliseconds, as in Tart. */
+const LOOK_EVERY_MS = 100;
+
+/** A killed process drops its locks at once, except when it hangs in the kernel: then waiting any longer does not help. */
+const AFTER_KILL_MS = 10_000;
+
+export interface StopOptions {
+  /** How long the program that runs the VM may take to end before it is killed, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** `ended`: the program ended when asked; `killed`: it had to be; `discarded`: the VM was suspended, and its saved state is deleted. */
+export type StopOutcome = 'ended' | 'killed' | 'discarded';
+
+/**
+ * Stops a VM (tart-cli §1.17): asks the program that runs it to switch it off, and kills that program when it does not end in time. Returns only when
+ * the VM does not run any more, so that deleting it works at once; Tart does not wait after the kill (tart-cli §7 #24).
+ * Of a suspended VM the saved state is deleted, as if it were switched off.
+ *
+ * @throws TartletError `VM_NOT_FOUND`, `VM_NOT_RUNNING`, and `BUSY` when its lock belongs to no program that could be asked.
+ */
+export async function stopVm(session: Session, name: LocalName, options: StopOptions): Promise<StopOutcome> {
+  const vm = await session.vms.require(name);
+  await session.vms.touch(vm, session.now());
+  const state = await session.vms.state(vm);
+  switch (state) {
+    case 'running':
+      return stopRunning(session, vm, options.timeoutMs);
+    case 'suspended':
+      await discardState(session, vm);
+      return 'discarded';
+    case 'stopped':
+      throw notRunning(vm);
+    default:
+      return unreachable(state);
+  }
+}
+
+/** What every command for running VMs says of one that does not run. */
+export function notRunning(vm: LocalVm): TartletError {
+  return new TartletError('VM_NOT_RUNNING', `the VM "${vm.name.text}" is not running`, { subject: vm.name.text });
+}
+
+async function discardState(session: Session, vm: LocalVm): Promise<void> {
+  await session.vms.underLock(session.signal, async () => {
+    // Somebody may have resumed it meanwhile, and be reading the state.
+    await session.vms.refuseRunning(vm.name);
+    const file = `${vm.folder.path}/${VmFile.state}`;
+    await onDisk('delete', file, async () => rm(file, { force: true }));
+    await flushFolder(vm.folder.path);
+  });
+}
+
+async function stopRunning(session: Session, vm: LocalVm, timeoutMs: number): Promise<StopOutcome> {
+  const pid = await ownerOf(vm);
+  if (pid === undefined) return 'ended';
+  signalOwner(vm, pid, 'SIGINT');
+  if (await endsWithin(session, vm, pid, timeoutMs)) return 'ended';
+  signalOwner(vm, pid, 'SIGKILL');
+  if (await endsWithin(session, vm, pid, AFTER_KILL_MS)) return 'killed';
+  throw new TartletError('BUSY', `process ${pid}, which runs the VM "${vm.name.text}", was killed and does not end`, {
+    subject: vm.name.text,
+    next: `look at the process: ps -p ${pid}`,
+  });
+}
+
+/** Whoever has the lock; nobody, when it was released meanwhile. */
+async function ownerOf(vm: LocalVm): Promise<number | undefined> {
+  const owner: LockOwner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`);
+  switch (owner.kind) {
+    case 'process':
+      return owner.pid;
+    case 'nobody':
+      return undefined;
+    case 'unnamed':
+      // A push, for instance, which nobody means to end by stopping a VM (tart-cli §7 #25).
+      throw new TartletError('BUSY', `the VM "${vm.name.text}" does not run: another command is using it`, {
+        subject: vm.name.text,
+        kept: 'it was left alone',
+        next: 'wait for the other command to end',
+        retryable: true,
+      });
+    default:
+      return unreachable(owner);
+  }
+}
+
+/** @returns whether `pid` let go of the VM in time. That another process runs it since then is no failure. */
+async function endsWithin(session: Session, vm: LocalVm, pid: number, timeoutMs: number): Promise<boolean> {
+  for (let waited = 0; ; waited += LOOK_EVERY_MS) {
+    // Asked anew each time: once the lock is gone, the number may belong to somebody else.
+    const owner = await ownerIfThere(vm);
+    if (owner.kind !== 'process' || owner.pid !== pid) return true;
+    if (waited >= timeoutMs) return false;
+    await delay(Math.min(LOOK_EVERY_MS, timeoutMs - waited), undefined, { signal: session.signal });
+  }
+}
+
+async function ownerIfThere(vm: LocalVm): Promise<LockOwner> {
+  try {
+    return await findLockOwner(`${vm.folder.path}/${VmFile.config}`);
+  } catch (error) {
+    if (error instanceof Error && systemCode(error.cause) === 'ENOENT') return { kind: 'nobody' }; // Deleted as it ended.
+    throw error;
+  }
+}
+
+function signalOwner(vm: LocalVm, pid: number, signal: 'SIGINT' | 'SIGKILL'): void {
+  try {
+    process.kill(pid, signal);
+  } catch (cause) {
+    if (systemCode(cause) === 'ESRCH') return; // It ended by itself just now.
+    throw new TartletError('BUSY', `not allowed to stop process ${pid}, which runs the VM "${vm.name.text}"`, {
+      subject: vm.name.text,
+      next: 'stop it as the user who started it',
+      cause,
+    });
+  }
+}
