@@ -1,6 +1,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { TartletError } from '../errors.ts';
+import { translateBuiltIn } from './built-in.ts';
 import { run } from './run.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
@@ -50,7 +51,9 @@ async function main(): Promise<void> {
     uid: process.getuid?.(),
     now: () => new Date(),
     signal: interruption.signal,
+    argv,
+    programPath: process.argv[1] ?? 'tartlet',
     programName: path.basename(process.argv[1] ?? 'tartlet'),
   };
-  process.exitCode = await run(terminal, argv);
+  process.exitCode = await run(terminal, translateBuiltIn(argv, terminal));
 }

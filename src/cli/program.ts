@@ -1,7 +1,9 @@
 import { Command, CommanderError, Help } from 'commander';
+import { answerHelpHidden } from './built-in.ts';
 import { declareAccounts } from './declare/accounts.ts';
 import { declareArchives } from './declare/archives.ts';
 import { declareImages } from './declare/images.ts';
+import { declareMachine } from './declare/machine.ts';
 import { declareServices } from './declare/services.ts';
 import { declareVms } from './declare/vms.ts';
 import type { Terminal } from './terminal.ts';
@@ -39,6 +41,7 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
   const declaration = { program, terminal, setExitCode };
   declareImages(declaration);
   declareVms(declaration);
+  declareMachine(declaration);
   declareArchives(declaration);
   declareAccounts(declaration);
   declareServices(declaration);
@@ -54,6 +57,7 @@ Examples:
 Variables: TART_HOME, TART_REGISTRY_USERNAME, TART_REGISTRY_PASSWORD, TART_REGISTRY_HOSTNAME, DOCKER_CONFIG, NO_COLOR`,
   );
   for (const command of program.commands) inheritSettings(program, command);
+  answerHelpHidden(program);
   return program;
 }
 

@@ -21,6 +21,10 @@ export interface Terminal {
   readonly uid: number | undefined;
   readonly now: () => Date;
   readonly signal: AbortSignal;
+  /** The words of the command line after the program. */
+  readonly argv: readonly string[];
+  /** Where the program lies, as it was called: a link, perhaps. */
+  readonly programPath: string;
   /** What the program was called: `tartlet`, or `tart` through a link. */
   readonly programName: string;
 }

@@ -1,0 +1,41 @@
+import path from 'node:path';
+import { LocalName } from '../../names/local-name.ts';
+import type { Display } from '../../vm/display.ts';
+import { setVm } from '../../vm/set.ts';
+import { withSession } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+
+export interface SetCommandOptions {
+  readonly cpu?: number;
+  /** MiB. */
+  readonly memory?: number;
+  readonly display?: Display;
+  readonly displayRefit?: boolean;
+  readonly randomMac?: true;
+  readonly randomSerial?: true;
+  readonly disk?: string;
+  /** GB of 10^9 bytes. */
+  readonly diskSize?: number;
+}
+
+export async function runSet(terminal: Terminal, text: string, options: SetCommandOptions): Promise<number> {
+  return withSession(terminal, async (session) => {
+    const name = LocalName.parse(text);
+    const { savedStateIsStale } = await setVm(session, name, {
+      ...(options.cpu === undefined ? {} : { cpuCount: options.cpu }),
+      ...(options.memory === undefined ? {} : { memoryBytes: options.memory * 1024 * 1024 }),
+      ...(options.display === undefined ? {} : { display: options.display }),
+      ...(options.displayRefit === undefined ? {} : { displayRefit: options.displayRefit }),
+      randomMac: options.randomMac ?? false,
+      randomSerial: options.randomSerial ?? false,
+      ...(options.disk === undefined ? {} : { disk: path.resolve(terminal.workingFolder, options.disk) }),
+      ...(options.diskSize === undefined ? {} : { diskBytes: options.diskSize * 1_000_000_000 }),
+    });
+    if (savedStateIsStale) {
+      terminal.stderr.write(
+        `note: ${name.text} is suspended, and its saved state has the old address or serial number; if it does not resume, ${terminal.programName} stop ${name.text} drops that state\n`,
+      );
+    }
+    return 0;
+  });
+}

@@ -1,0 +1,117 @@
+import { type Command, Option } from 'commander';
+import type { GuestCommand } from '../commands/guest.ts';
+import type { StopCommandOptions } from '../commands/stop.ts';
+import type { Declaration } from './declaration.ts';
+import { repeated, UINT16_MAX, wholeNumber } from './option-types.ts';
+
+/** A week in seconds: as long as anybody waits for a VM to stop. */
+const MAX_TIMEOUT = 7 * 24 * 60 * 60;
+
+/** Commands for VMs that run. On a Mac they hand over to Tart with all their words, also those that only a newer Tart knows. */
+export function declareGuest(declaration: Declaration): void {
+  declaration.program.commandsGroup('Running VMs (Tart does this, on a Mac):');
+  declareRun(declaration);
+  declareStop(declaration);
+  declareSuspend(declaration);
+  declareIp(declaration);
+  declareExec(declaration);
+}
+
+function lenientOnMac(command: Command, { terminal }: Declaration): Command {
+  return terminal.platform === 'darwin' ? command.allowUnknownOption().allowExcessArguments() : command;
+}
+
+async function runGuest(declaration: Declaration, command: GuestCommand, name: string): Promise<void> {
+  const { runGuestCommand } = await import('../commands/guest.ts');
+  declaration.setExitCode(await runGuestCommand(declaration.terminal, command, name));
+}
+
+function declareRun(declaration: Declaration): void {
+  const command = declaration.program.command('run').description('run a VM').argument('<name>');
+  addDeviceOptions(command);
+  addSharingOptions(command);
+  addNetworkOptions(command);
+  lenientOnMac(command, declaration).action(async (name: string) => runGuest(declaration, 'run', name));
+}
+
+function addDeviceOptions(command: Command): void {
+  command
+    .option('--no-graphics', 'without a window')
+    .addOption(new Option('--graphics', 'with a window, also together with VNC').hideHelp())
+    .option('--serial', 'make a serial console and print its path')
+    .option('--serial-path <path>', 'attach this terminal device as the serial console')
+    .option('--no-audio', 'without sound')
+    .option('--no-clipboard', 'do not share the clipboard')
+    .option('--recovery', 'start the recovery system of macOS')
+    .option('--vnc', 'screen sharing of the guest instead of a window')
+    .option('--vnc-experimental', 'a VNC server of the hypervisor instead of a window')
+    .option('--nested', 'let the guest run VMs itself')
+    .option('--root-disk-opts <options>', 'sync=none|fsync|full and caching=automatic|cached|uncached, by commas')
+    .option('--suspendable', 'only with devices that can be suspended')
+    .option('--capture-system-keys', 'give system shortcuts to the guest')
+    .option('--no-trackpad', 'a mouse instead of a trackpad')
+    .option('--no-pointer', 'without a pointing device')
+    .option('--no-keyboard', 'without a keyboard')
+    .option('--provisioning-opts <options>', 'first user of a macOS guest: fullName, username, password and so on');
+}
+
+function addSharingOptions(command: Command): void {
+  command
+    .option('--disk <path[:options]>', 'attach another disk; may be given several times', repeated)
+    .option('--rosetta <tag>', 'share Rosetta with a Linux guest')
+    .option('--dir <[name:]path[:options]>', 'share a folder; may be given several times', repeated);
+}
+
+function addNetworkOptions(command: Command): void {
+  command
+    .option('--net-bridged <interface>', 'bridge to this interface; may be given several times', repeated)
+    .option('--net-softnet', 'isolate the network by Softnet')
+    .option('--net-softnet-allow <cidrs>', 'networks that Softnet lets through')
+    .option('--net-softnet-block <cidrs>', 'networks that Softnet blocks')
+    .option('--net-softnet-expose <ports>', 'ports of the guest that Softnet exposes, like 2222:22')
+    .option('--net-softnet-control-fd <fd>', 'descriptor of the control socket of Softnet')
+    .option('--net-host', 'a network between host and guests only');
+}
+
+function declareStop(declaration: Declaration): void {
+  const { program, terminal, setExitCode } = declaration;
+  const command = program
+    .command('stop')
+    .description('stop a VM, or drop its saved state')
+    .argument('<name>')
+    .option('-t, --timeout <seconds>', 'how long to wait before the VM is killed', wholeNumber(0, MAX_TIMEOUT), 30);
+  lenientOnMac(command, declaration).action(async (name: string, options: StopCommandOptions) => {
+    const { runStop } = await import('../commands/stop.ts');
+    setExitCode(await runStop(terminal, name, options));
+  });
+}
+
+function declareSuspend(declaration: Declaration): void {
+  const command = declaration.program.command('suspend').description('suspend a running VM to disk').argument('<name>');
+  lenientOnMac(command, declaration).action(async (name: string) => runGuest(declaration, 'suspend', name));
+}
+
+function declareIp(declaration: Declaration): void {
+  const command = declaration.program
+    .command('ip')
+    .description("print a VM's IP address")
+    .argument('<name>')
+    .option('--wait <seconds>', 'how long to wait for an address', wholeNumber(0, UINT16_MAX), 0)
+    .addOption(
+      new Option('--resolver <resolver>', 'where to look for it').choices(['dhcp', 'arp', 'agent']).default('dhcp'),
+    );
+  lenientOnMac(command, declaration).action(async (name: string) => runGuest(declaration, 'ip', name));
+}
+
+/** Its options stand before the name: everything behind it belongs to the guest, `--help` and `--` too (tart-cli §1.10). */
+function declareExec(declaration: Declaration): void {
+  declaration.program
+    .command('exec')
+    .description('run a command in a running VM')
+    .option('-i', 'send our standard input to the command')
+    .option('-t', 'give the command a terminal')
+    .argument('<name>')
+    .argument('<command...>')
+    .passThroughOptions()
+    .action(async (name: string) => runGuest(declaration, 'exec', name));
+}
