@@ -80,7 +80,7 @@ export type FromWorker =
   | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }
   /** Bytes that crossed the network since the last such message; negative when an attempt starts over. */
   | { readonly kind: 'bytes'; readonly id: number; readonly count: number }
-  | { readonly kind: 'wait'; readonly id: number; readonly reason: string; readonly milliseconds: number };
+  | { readonly kind: 'wait'; readonly reason: string; readonly milliseconds: number };
 
 /** A TartletError as plain data. Its cause is reduced to a sentence. */
 export interface PlainError {

@@ -22,7 +22,6 @@ if (port === null) throw new TartletError('INTERNAL', 'this file is the entry of
 const settings = workerData as WorkerSettings;
 const running = new Map<number, AbortController>();
 const pusher = new ChunkPusher();
-let current = 0;
 
 const client = RegistryClient.forRepository({
   registry: RegistryAddress.parse(settings.registry),
@@ -32,7 +31,7 @@ const client = RegistryClient.forRepository({
   insecure: settings.insecure,
   endpoint: settings.endpoint,
   authenticator: remoteAuthenticator(settings.authenticatorPort),
-  onWait: ({ reason, milliseconds }) => say({ kind: 'wait', id: current, reason, milliseconds }),
+  onWait: ({ reason, milliseconds }) => say({ kind: 'wait', reason, milliseconds }),
 });
 
 port.on('message', (message: ToWorker) => {
@@ -48,7 +47,6 @@ function say(message: FromWorker): void {
 async function work(id: number, job: ChunkJob): Promise<void> {
   const controller = new AbortController();
   running.set(id, controller);
-  current = id;
   let pending = 0;
   const report = (): void => {
     if (pending !== 0) say({ kind: 'bytes', id, count: pending });

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { describeError, TartletError } from '../errors.ts';
@@ -27,21 +28,23 @@ export interface WorkerSettings {
 export interface PoolOptions {
   readonly client: RegistryClient;
   readonly settings: Omit<WorkerSettings, 'authenticatorPort' | 'registry' | 'repository'>;
-  /** Most jobs at once; threads are started as they are needed. */
+  /**
+   * Most jobs at once. There are never more threads than processors: a thread waits for the network without blocking its other
+   * jobs, and each one costs some 40 MB.
+   */
   readonly concurrency: number;
   readonly signal: AbortSignal;
   readonly onBytes: (count: number) => void;
   readonly onWait: (reason: string, milliseconds: number) => void;
 }
 
-interface Lane {
+interface Thread {
   readonly worker: Worker;
   readonly stopAuthenticator: () => void;
-  job: Pending | undefined;
+  readonly pending: Map<number, Pending>;
 }
 
 interface Pending {
-  readonly id: number;
   readonly resolve: (result: ChunkResult) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -49,7 +52,7 @@ interface Pending {
 /** Threads for the chunks of one transfer. */
 export class WorkerPool {
   readonly #options: PoolOptions;
-  readonly #lanes: Lane[] = [];
+  readonly #threads: Thread[] = [];
   #nextId = 1;
 
   constructor(options: PoolOptions) {
@@ -67,45 +70,47 @@ export class WorkerPool {
     const queue = [...jobs];
     const failure = new AbortController();
     const signal = AbortSignal.any([this.#options.signal, failure.signal]);
-    const drain = async (lane: Lane): Promise<void> => {
+    const drain = async (thread: Thread): Promise<void> => {
       for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
         signal.throwIfAborted();
         try {
-          await onDone(job, await this.#run(lane, job, signal));
+          await onDone(job, await this.#run(thread, job, signal));
         } catch (error) {
           failure.abort(error);
           throw error;
         }
       }
     };
-    const lanes = Array.from({ length: Math.min(this.#options.concurrency, jobs.length) }, (_, index) =>
-      this.#lane(index),
+    const lanes = Math.min(this.#options.concurrency, jobs.length);
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: lanes }, async (_, lane) => drain(this.#thread(lane))),
     );
-    const outcomes = await Promise.allSettled(lanes.map(drain));
     this.#options.signal.throwIfAborted();
     // The reason of the abort is the first failure; the others only followed from it.
     if (failure.signal.aborted) throw failure.signal.reason as unknown;
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason as unknown;
   }
 
-  async #run<J extends ChunkJob>(lane: Lane, job: J, signal: AbortSignal): Promise<ResultOf<J>> {
+  async #run<J extends ChunkJob>(thread: Thread, job: J, signal: AbortSignal): Promise<ResultOf<J>> {
     const id = this.#nextId;
     this.#nextId += 1;
-    const abort = (): void => lane.worker.postMessage({ kind: 'abort', id } satisfies ToWorker);
+    const abort = (): void => thread.worker.postMessage({ kind: 'abort', id } satisfies ToWorker);
     signal.addEventListener('abort', abort, { once: true });
     try {
       return await new Promise<ResultOf<J>>((resolve, reject) => {
-        lane.job = { id, resolve: resolve as (result: ChunkResult) => void, reject };
-        lane.worker.postMessage({ kind: 'job', id, job } satisfies ToWorker);
+        thread.pending.set(id, { resolve: resolve as (result: ChunkResult) => void, reject });
+        thread.worker.postMessage({ kind: 'job', id, job } satisfies ToWorker);
       });
     } finally {
-      lane.job = undefined;
+      thread.pending.delete(id);
       signal.removeEventListener('abort', abort);
     }
   }
 
-  #lane(index: number): Lane {
-    const existing = this.#lanes[index];
+  /** The thread of a lane, started when it is first needed. */
+  #thread(lane: number): Thread {
+    const index = lane % availableParallelism();
+    const existing = this.#threads[index];
     if (existing !== undefined) return existing;
     const { client, settings } = this.#options;
     const channel = new MessageChannel();
@@ -115,20 +120,20 @@ export class WorkerPool {
       repository: client.repository,
       authenticatorPort: channel.port2,
     };
-    const worker = new Worker(workerFile(), { workerData, transferList: [channel.port2], stderr: false });
-    const lane: Lane = {
-      worker,
-      stopAuthenticator: serveAuthenticator(client.authenticator, channel.port1),
-      job: undefined,
+    const worker = new Worker(workerFile(), { workerData, transferList: [channel.port2] });
+    const stopAuthenticator = serveAuthenticator(client.authenticator, channel.port1);
+    const thread: Thread = { worker, stopAuthenticator, pending: new Map() };
+    const fail = (error: TartletError): void => {
+      for (const { reject } of thread.pending.values()) reject(error);
     };
-    worker.on('message', (message: FromWorker) => this.#hear(lane, message));
-    worker.on('error', (cause) => lane.job?.reject(workerFailure(cause)));
-    worker.on('exit', (status) => lane.job?.reject(workerFailure(`it ended with status ${status}`)));
-    this.#lanes.push(lane);
-    return lane;
+    worker.on('message', (message: FromWorker) => this.#hear(thread, message));
+    worker.on('error', (cause) => fail(workerFailure(cause)));
+    worker.on('exit', (status) => fail(workerFailure(`it ended with status ${status}`)));
+    this.#threads.push(thread);
+    return thread;
   }
 
-  #hear(lane: Lane, message: FromWorker): void {
+  #hear(thread: Thread, message: FromWorker): void {
     switch (message.kind) {
       case 'bytes':
         this.#options.onBytes(message.count);
@@ -137,17 +142,17 @@ export class WorkerPool {
         this.#options.onWait(message.reason, message.milliseconds);
         break;
       case 'result':
-        if (lane.job?.id === message.id) lane.job.resolve(message.result);
+        thread.pending.get(message.id)?.resolve(message.result);
         break;
       case 'error':
-        if (lane.job?.id === message.id) lane.job.reject(fromPlainError(message.error));
+        thread.pending.get(message.id)?.reject(fromPlainError(message.error));
         break;
     }
   }
 
   async close(): Promise<void> {
-    for (const lane of this.#lanes) lane.stopAuthenticator();
-    await Promise.all(this.#lanes.map(async (lane) => lane.worker.terminate()));
+    for (const thread of this.#threads) thread.stopAuthenticator();
+    await Promise.all(this.#threads.map(async (thread) => thread.worker.terminate()));
   }
 }
 
