@@ -2,25 +2,33 @@ import type { CredentialSource } from '../credentials/credential.ts';
 import { Home } from '../home/home.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { Session } from '../transfer/session.ts';
+import { credentialSettings } from './credential-settings.ts';
 import { createProgress } from './render/progress.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
-/** Runs a command in a session of this terminal: its home, its credentials, its progress display. */
-export async function withSession<T>(terminal: Terminal, work: (session: Session) => Promise<T>): Promise<T> {
+/**
+ * Runs a command in a session of this terminal: its home, its credentials, its progress display.
+ * `say` writes a line for people to stderr; nothing else may while a display is on.
+ */
+export async function withSession<T>(
+  terminal: Terminal,
+  work: (session: Session, say: (line: string) => void) => Promise<T>,
+): Promise<T> {
   const progress = createProgress(terminal.stderr, { environment: terminal.environment });
+  const say = (line: string): void => progress.print(line);
   const session = new Session({
     home: Home.locate(terminal),
     environment: terminal.environment,
     platform: terminal.platform,
-    credentials: (name) => credentialsFor(terminal, name),
+    credentials: (name) => credentialsFor(terminal, name, say),
     now: terminal.now,
     onEvent: (event) => progress.handle(event),
     signal: terminal.signal,
     userAgent: userAgent(terminal),
   });
   try {
-    return await work(session);
+    return await work(session, say);
   } finally {
     progress.close();
   }
@@ -31,21 +39,14 @@ export function userAgent(terminal: Terminal): string {
 }
 
 /** Looked up when a registry asks, and loaded only then: most commands never talk to one. */
-function credentialsFor(terminal: Terminal, name: RemoteName): CredentialSource {
+function credentialsFor(terminal: Terminal, name: RemoteName, say: (line: string) => void): CredentialSource {
   let source: CredentialSource | undefined;
   return {
     find: async (registry, repository, signal) => {
-      const [{ createCredentialSource }, { describeNote }] = await Promise.all([
-        import('../credentials/chain.ts'),
-        import('../credentials/note.ts'),
-      ]);
+      const { createCredentialSource } = await import('../credentials/chain.ts');
       source ??= createCredentialSource({
-        environment: terminal.environment,
-        userFolder: terminal.userFolder,
-        platform: terminal.platform,
-        uid: terminal.uid,
+        ...credentialSettings(terminal, say),
         commandRegistry: name.registry,
-        onNote: (note) => terminal.stderr.write(`note: ${describeNote(note)}\n`),
       });
       return source.find(registry, repository, signal);
     },

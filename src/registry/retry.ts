@@ -1,4 +1,5 @@
 import { type ErrorCode, TartletError } from '../errors.ts';
+import { RegistryAddress } from '../names/registry-address.ts';
 import { Backoff, type Timing } from './backoff.ts';
 import { hostAndPort } from './network-error.ts';
 import type { Repeat, RegistryRequest, RegistryResponse, Transport } from './request.ts';
@@ -11,6 +12,8 @@ interface Failure {
   readonly transient: boolean;
   /** Tries in all; absent: the general limit. */
   readonly attempts?: number;
+  /** Tries in all when the registry is this very machine: who runs one here knows whether it runs. */
+  readonly attemptsOnLoopback?: number;
   /** Whether the registry may have begun to act: then only requests with `repeat: 'always'` go again. */
   readonly mayHaveBegun: boolean;
 }
@@ -19,7 +22,7 @@ interface Failure {
 const FAILURES: readonly Failure[] = [
   { code: 'NET_DNS', transient: true, mayHaveBegun: false },
   { code: 'NET_DNS', transient: false, attempts: 2, mayHaveBegun: false }, // N1: unknown name
-  { code: 'NET_CONNECT', transient: true, mayHaveBegun: false },
+  { code: 'NET_CONNECT', transient: true, attemptsOnLoopback: 3, mayHaveBegun: false },
   { code: 'NET_PROXY', transient: true, mayHaveBegun: false },
   { code: 'NET_TIMEOUT', transient: true, mayHaveBegun: true },
   { code: 'NET_BROKEN', transient: true, mayHaveBegun: true },
@@ -78,7 +81,7 @@ export function withRetry(next: Transport, timing: Timing, pacing = new Pacing(t
       } catch (error) {
         signal?.throwIfAborted();
         const failure = failureOf(error, request);
-        if (failure === undefined || !backoff.allows(failure.attempts)) throw error;
+        if (failure === undefined || !backoff.allows(attemptsFor(failure, request.url))) throw error;
         await backoff.pause(error instanceof TartletError ? error.message : 'the request failed', signal);
       }
     }
@@ -91,6 +94,12 @@ function failureOf(error: unknown, { repeat }: RegistryRequest): Failure | undef
     ({ code, transient, mayHaveBegun }) =>
       code === error.code && transient === (error.facts.retryable ?? false) && (repeat === 'always' || !mayHaveBegun),
   );
+}
+
+function attemptsFor(failure: Failure, url: URL): number | undefined {
+  const { attemptsOnLoopback } = failure;
+  if (attemptsOnLoopback === undefined) return failure.attempts;
+  return RegistryAddress.tryParse(url.host)?.isLoopback === true ? attemptsOnLoopback : failure.attempts;
 }
 
 /** Whether the answer was discarded and the pause is over: ask again. */

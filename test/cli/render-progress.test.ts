@@ -315,7 +315,17 @@ describe('elsewhere', () => {
     );
   });
 
-  test('retries are counted in the next line, silence is reported, waiting is said at once', () => {
+  test('nothing is said about a transfer that fails at once: the error must be the first line', () => {
+    const stream = new FakeStream(false);
+    const progress = open(stream, {});
+    progress.handle(started('a/b:1'));
+    progress.handle({ kind: 'retrying', subject: 'a/b:1', waitMs: 1000, reason: 'timeout' });
+    time.pass(4000);
+    progress.close();
+    expect(stream.text).toBe('');
+  });
+
+  test('retries are counted in the next line, silence and waiting are reported', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     progress.handle({ kind: 'waiting', subject: 'a/b:1', reason: 'another command is using this image' });
@@ -328,7 +338,6 @@ describe('elsewhere', () => {
     progress.close();
     expect(stream.text).toBe(
       'a/b:1: waiting: another command is using this image\n' +
-        'a/b:1: waiting: another command is using this image\n' +
         'a/b:1: 10.0 GB to pull, for a disk of 50.0 GB in 40 chunks\n' +
         'a/b:1: 0%, 0 B of 10.0 GB, 0 B/s, 2x trying again in 2s: reset\n' +
         'a/b:1: 0%, 0 B of 10.0 GB, 0 B/s\n' +

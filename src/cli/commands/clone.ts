@@ -7,6 +7,7 @@ import type { Terminal } from '../terminal.ts';
 export interface CloneCommandOptions {
   readonly insecure?: true;
   readonly concurrency: number;
+  readonly stacked?: true;
 }
 
 export async function runClone(
@@ -15,14 +16,18 @@ export async function runClone(
   text: string,
   options: CloneCommandOptions,
 ): Promise<number> {
-  return withSession(terminal, async (session) => {
+  return withSession(terminal, async (session, say) => {
     const name = newLocalName(text);
+    if (options.stacked === true) {
+      throw new TartletError('NEEDS_MACOS', '--stacked needs the disk images of macOS 27', {
+        next: 'clone without --stacked, or use Tart on macOS 27',
+      });
+    }
     const { copied } = await cloneVm(session, source, name, {
       insecure: options.insecure ?? false,
       concurrency: options.concurrency,
     });
-    if (copied === 'sparse')
-      terminal.stderr.write('note: full copy, because this file system has no clones (reflinks)\n');
+    if (copied === 'sparse') say('note: full copy, because this file system has no clones (reflinks)');
     return 0;
   });
 }

@@ -10,11 +10,11 @@ export interface PullCommandOptions {
 }
 
 export async function runPull(terminal: Terminal, text: string, options: PullCommandOptions): Promise<number> {
-  return withSession(terminal, async (session) => {
+  return withSession(terminal, async (session, say) => {
     // GitLab's executor pulls whatever it is told to run, local VMs too, and wants success (tart-cli §1.11).
     const local = LocalName.tryParse(text);
     if (local !== undefined && session.vms.find(local) !== undefined) {
-      terminal.stderr.write(`"${text}" is a local VM, there is nothing to pull\n`);
+      say(`"${text}" is a local VM, there is nothing to pull`);
       return 0;
     }
     const name = RemoteName.parse(text);
@@ -24,13 +24,13 @@ export async function runPull(terminal: Terminal, text: string, options: PullCom
     });
     switch (status) {
       case 'present':
-        terminal.stderr.write(`${name.toString()} is up to date (${digest.toString()})\n`);
+        say(`${name.toString()} is up to date (${digest.toString()})`);
         break;
       case 'linked':
-        terminal.stderr.write(`${name.toString()} was cached already and has its tag now (${digest.toString()})\n`);
+        say(`${name.toString()} was cached already and has its tag now (${digest.toString()})`);
         break;
       case 'pulled':
-        terminal.stderr.write(`pulled ${name.toString()} (${digest.toString()})\n`);
+        say(`pulled ${name.toString()} (${digest.toString()})`);
         break;
     }
     return 0;

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 
 /** A whole number within bounds; anything else is a usage error (tart-cli §0.1). */
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -11,13 +11,16 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
-/** One of a few words, in any letter case. */
-export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
-  return (text) => {
-    const found = words.find((word) => word === text.toLowerCase());
-    if (found === undefined) throw new InvalidArgumentError(`It must be ${words.join(' or ')}.`);
-    return found;
-  };
+/** An option that takes one of a few words in any letter case, the first one by default. */
+export function wordOption(flags: string, description: string, words: readonly [string, ...string[]]): Option {
+  return new Option(flags, description)
+    .choices(words)
+    .argParser((text: string) => {
+      const found = words.find((word) => word === text.toLowerCase());
+      if (found === undefined) throw new InvalidArgumentError(`Allowed choices are ${words.join(', ')}.`);
+      return found;
+    })
+    .default(words[0]);
 }
 
 /** Gathers an option that may be given several times. */

@@ -3,7 +3,7 @@ import type { CloneCommandOptions } from '../commands/clone.ts';
 import type { CreateCommandOptions } from '../commands/create.ts';
 import type { GetCommandOptions } from '../commands/get.ts';
 import type { Declaration } from './declaration.ts';
-import { oneOf, UINT16_MAX, wholeNumber } from './option-types.ts';
+import { UINT16_MAX, wholeNumber, wordOption } from './option-types.ts';
 
 /** Commands that have to do with VM folders. */
 export function declareVms(declaration: Declaration): void {
@@ -19,12 +19,12 @@ function declareCreate({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('create')
     .description('create a VM with an empty disk')
-    .argument('<name>')
+    .argument('<new-name>')
     .option('--linux', 'for a Linux guest')
     .addOption(new Option('--from-ipsw <path>', 'for a macOS guest (only Tart on a Mac can)'))
     .option('--disk-size <gb>', 'size of the disk in GB (10^9 bytes)', wholeNumber(1, UINT16_MAX), 50)
-    .option('--disk-format <format>', 'raw, or asif (only Tart on macOS 26 can)', oneOf('raw', 'asif'), 'raw' as const)
-    .option('--arch <arch>', 'processor of the guest: arm64 or amd64', oneOf('arm64', 'amd64'), 'arm64' as const)
+    .addOption(wordOption('--disk-format <format>', 'asif needs Tart on macOS 26', ['raw', 'asif']))
+    .addOption(wordOption('--arch <arch>', 'processor of the guest', ['arm64', 'amd64']))
     .addHelpText('after', `\nExample:\n  ${terminal.programName} create --linux --disk-size 20 debian`)
     .action(async (name: string, options: CreateCommandOptions) => {
       const { runCreate } = await import('../commands/create.ts');
@@ -40,6 +40,7 @@ function declareClone({ program, terminal, setExitCode }: Declaration): void {
     .argument('<new-name>')
     .option('--insecure', 'speak plain HTTP to the registry')
     .option('--concurrency <n>', 'chunks to fetch at once', wholeNumber(1, 64), 4)
+    .option('--stacked', 'keep the changes in an overlay (only Tart on macOS 27 can)')
     .addOption(new Option('--deduplicate', 'accepted for compatibility').hideHelp())
     .addOption(new Option('--prune-limit <gb>', 'accepted for compatibility').hideHelp())
     .addHelpText(

@@ -51,7 +51,8 @@ const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   VM_EXISTS: FAILURE,
   VM_INVALID: FAILURE,
   CONFIG_INVALID: FAILURE,
-  NEEDS_MACOS: FAILURE,
+  // What only a Mac can do was asked of the wrong machine: Tart calls such options wrong usage (tart-cli §1.1).
+  NEEDS_MACOS: USAGE,
   NOT_YET: FAILURE,
   BUSY: FAILURE,
   INTERRUPTED,

@@ -4,14 +4,17 @@ import { printable } from './printable.ts';
 import { TransferView } from './transfer-view.ts';
 
 /**
- * For pipes, files and CI: a line when a transfer starts, one every few seconds, and one at the end. Never an escape sequence. The
- * lines between come even when nothing moves, because some CI systems kill what is silent.
+ * For pipes, files and CI: a line every few seconds, the first of them with what the transfer sets out to do, and one at the end.
+ * Never an escape sequence. The lines come even when nothing moves, because some CI systems kill what is silent. Nothing is said
+ * before the first few seconds are over: drivers show the first line of stderr as the reason of a failure (tart-cli §5), and
+ * what fails, mostly fails at once.
  */
 export class PlainProgress implements Progress {
   readonly #stream: ProgressStream;
   readonly #intervalMs: number;
   readonly #time: ProgressTime;
   readonly #views = new Map<string, TransferView>();
+  readonly #announced = new WeakSet<TransferView>();
   #stopTimer: (() => void) | undefined;
 
   constructor(stream: ProgressStream, intervalMs: number, time: ProgressTime) {
@@ -21,9 +24,8 @@ export class PlainProgress implements Progress {
   }
 
   handle(event: TransferEvent): void {
-    const subject = printable(event.subject);
     if (event.kind === 'note') {
-      this.print(`${subject}: ${printable(event.text)}`);
+      this.print(`${printable(event.subject)}: ${printable(event.text)}`);
       return;
     }
     const now = this.#time.monotonic();
@@ -31,9 +33,7 @@ export class PlainProgress implements Progress {
     view.add(event, now);
     this.#views.set(event.subject, view);
     this.#stopTimer ??= this.#time.every(this.#intervalMs, () => this.#report());
-    if (event.kind === 'started') this.print(`${subject}: ${view.announcement()}`);
-    else if (event.kind === 'waiting') this.print(`${subject}: waiting: ${printable(event.reason)}`);
-    else if (event.kind === 'finished') this.#finish(event.subject, view, now);
+    if (event.kind === 'finished') this.#finish(event.subject, view, now);
   }
 
   print(line: string): void {
@@ -55,6 +55,10 @@ export class PlainProgress implements Progress {
   #report(): void {
     const now = this.#time.monotonic();
     for (const view of this.#views.values()) {
+      if (view.hasStarted && !this.#announced.has(view)) {
+        this.#announced.add(view);
+        this.print(`${view.subject}: ${view.announcement()}`);
+      }
       const retries = view.takeRetries();
       const parts = view.hasStarted ? Object.values(view.figures(now)).filter((part) => part !== undefined) : [];
       if (retries !== undefined) parts.push(`${retries.count}x ${retries.last}`);
