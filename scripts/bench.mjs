@@ -4,6 +4,7 @@
  * writes a ready disk; `skopeo copy docker:// dir:` only stores the blobs.
  */
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
@@ -32,11 +33,9 @@ if (spawnSync('skopeo', ['--version']).status !== 0) {
 }
 
 const work = mkdtempSync(path.join(values.folder, 'tartlet-bench-'));
-const registry = await startRegistry();
 try {
-  await bench(`127.0.0.1:${registry.port}`);
+  await withRegistry(bench);
 } finally {
-  registry.child.kill();
   rmSync(work, { recursive: true, force: true });
 }
 
@@ -58,19 +57,13 @@ async function bench(at) {
         ]),
     }),
   );
-  let repository = 0;
+  // Each push gets a registry of its own: in a shared one the second push would find the blobs of the first and mount them.
+  const target = (fill) => withRegistry(async (empty) => fill(`${empty}/bench/vm:1`));
   rows.push(
     await compare('push', {
-      tartlet: () =>
-        timed([...tartlet, 'push', 'bench', `${at}/ours/vm${repository++}:1`], { TART_HOME: `${work}/home` }),
+      tartlet: () => target((name) => timed([...tartlet, 'push', 'bench', name], { TART_HOME: `${work}/home` })),
       'skopeo copy dir: docker://': () =>
-        timed([
-          'skopeo',
-          'copy',
-          '--dest-tls-verify=false',
-          `dir:${work}/dir`,
-          `docker://${at}/theirs/vm${repository++}:1`,
-        ]),
+        target((name) => timed(['skopeo', 'copy', '--dest-tls-verify=false', `dir:${work}/dir`, `docker://${name}`])),
     }),
   );
   await manyImages(`${work}/many`, 1000);
@@ -123,7 +116,7 @@ async function fresh(name, command, environment) {
 async function timed(command, environment = {}) {
   const account = `${work}/time`;
   const measured = spawnSync('/usr/bin/time', ['-o', account, '-f', '%e %U %S %M', ...command], {
-    env: { ...process.env, ...environment },
+    env: { ...process.env, HOME: `${work}/user`, ...environment },
     stdio: ['ignore', 'ignore', 'pipe'],
     encoding: 'utf8',
   });
@@ -192,12 +185,20 @@ async function manyImages(home, count) {
   }
 }
 
-async function startRegistry() {
-  const child = spawn(tartlet[0], [tartlet[1], 'serve', '--listen', '127.0.0.1:0', '--data', `${work}/registry`], {
+/** Runs `work` with the address of an empty registry of ours. */
+async function withRegistry(use) {
+  const folder = mkdtempSync(path.join(work, 'registry-'));
+  const child = spawn(tartlet[0], [tartlet[1], 'serve', '--listen', '127.0.0.1:0', '--data', folder], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  for await (const line of child.stdout) return { child, port: new URL(String(line).trim()).port };
-  throw new Error('the registry did not start');
+  try {
+    const [url] = await once(child.stdout, 'data');
+    return await use(`127.0.0.1:${new URL(String(url).trim()).port}`);
+  } finally {
+    child.kill();
+    await once(child, 'exit');
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 function report(rows) {
