@@ -1,0 +1,80 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { findLockOwner } from '../../src/home/lock-owner.ts';
+import { LocalName } from '../../src/names/local-name.ts';
+import type { Session } from '../../src/transfer/session.ts';
+import { stopVm } from '../../src/vm/stop.ts';
+import { freshSession, plantVm } from '../support/home.ts';
+import { runVm } from '../support/running-vm.ts';
+
+const vm = LocalName.parse('vm');
+
+function plant(): { session: Session; folder: string } {
+  const session = freshSession();
+  const folder = `${session.home.vmsFolder}/vm`;
+  plantVm(folder);
+  return { session, folder };
+}
+
+describe.runIf(process.platform === 'linux')('a running VM', () => {
+  test('ends when its program is asked to, and can be deleted at once', async () => {
+    const { session, folder } = plant();
+    const running = await runVm(folder);
+    expect(await stopVm(session, vm, { timeoutMs: 20_000 })).toBe('ended');
+    await session.vms.delete(vm);
+    expect(await running.ended).toBe(0);
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  test('is killed when its program does not listen, and can be deleted at once', async () => {
+    const { session, folder } = plant();
+    const running = await runVm(folder, 'ignores');
+    expect(await stopVm(session, vm, { timeoutMs: 0 })).toBe('killed');
+    await session.vms.delete(vm);
+    expect(await running.ended).toBe('SIGKILL');
+  });
+
+  test('is left alone when the signal of the caller fires while waiting', async () => {
+    const { folder, session } = plant();
+    await runVm(folder, 'ignores');
+    const patient = freshSession({ home: session.home, signal: AbortSignal.timeout(150) });
+    await expect(stopVm(patient, vm, { timeoutMs: 60_000 })).rejects.toThrow('aborted');
+    expect(await session.vms.state(await session.vms.require(vm))).toBe('running');
+  });
+
+  test('is not one that another command holds: that is left alone', async () => {
+    const { session } = plant();
+    const lock = await session.vms.hold(await session.vms.require(vm));
+    await expect(stopVm(session, vm, { timeoutMs: 0 })).rejects.toMatchObject({ code: 'BUSY' });
+    await lock.release();
+  });
+});
+
+describe('a VM that does not run', () => {
+  test('loses its saved state when it is suspended', async () => {
+    const { session, folder } = plant();
+    writeFileSync(`${folder}/state.vzvmsave`, 'memory');
+    expect(await stopVm(session, vm, { timeoutMs: 0 })).toBe('discarded');
+    expect(await session.vms.state(await session.vms.require(vm))).toBe('stopped');
+  });
+
+  test('cannot be stopped again, and one that is missing cannot be either', async () => {
+    const { session } = plant();
+    await expect(stopVm(session, vm, { timeoutMs: 0 })).rejects.toMatchObject({ code: 'VM_NOT_RUNNING' });
+    await expect(stopVm(session, LocalName.parse('other'), { timeoutMs: 0 })).rejects.toMatchObject({
+      code: 'VM_NOT_FOUND',
+    });
+  });
+});
+
+describe.runIf(process.platform === 'linux')('the owner of a lock', () => {
+  test('is the process that took it, for this file only', async () => {
+    const { session, folder } = plant();
+    const other = `${session.home.vmsFolder}/other`;
+    plantVm(other);
+    const { pid } = await runVm(folder);
+    expect(await findLockOwner(`${folder}/config.json`)).toEqual({ kind: 'process', pid });
+    expect(await findLockOwner(`${other}/config.json`)).toEqual({ kind: 'nobody' });
+    expect(await findLockOwner(`${folder}/disk.img`)).toEqual({ kind: 'nobody' });
+  });
+});
