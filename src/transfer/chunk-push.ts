@@ -12,21 +12,25 @@ import { PIECE_BYTES } from './disk-window.ts';
  */
 export class ChunkPusher {
   /** Stretches of zeros, by length: a sparse disk has hundreds, and all become the same blob. */
-  readonly #zeroChunks = new Map<number, PushResult>();
+  readonly #zeroChunks = new Map<number, Promise<PushResult>>();
 
   async push(job: PushJob, context: ChunkContext): Promise<PushResult> {
-    const zero = await isAllZero(job, context.signal);
-    const known = zero ? this.#zeroChunks.get(job.contentSize) : undefined;
-    if (known !== undefined) return { ...known, uploaded: false };
-    try {
-      const encoded = await encodeChunk(job, job.spool, context.signal);
-      const uploaded = await upload(job, encoded, context);
-      const result: PushResult = { kind: 'push', ...encoded, contentSize: job.contentSize, uploaded };
-      if (zero) this.#zeroChunks.set(job.contentSize, result);
-      return result;
-    } finally {
-      rmSync(job.spool, { force: true });
-    }
+    if (!(await isAllZero(job, context.signal))) return encodeAndUpload(job, context);
+    const known = this.#zeroChunks.get(job.contentSize);
+    if (known !== undefined) return { ...(await known), uploaded: false };
+    const first = encodeAndUpload(job, context);
+    this.#zeroChunks.set(job.contentSize, first);
+    return first;
+  }
+}
+
+async function encodeAndUpload(job: PushJob, context: ChunkContext): Promise<PushResult> {
+  try {
+    const encoded = await encodeChunk(job, job.spool, context.signal);
+    const uploaded = await upload(job, encoded, context);
+    return { kind: 'push', ...encoded, contentSize: job.contentSize, uploaded };
+  } finally {
+    rmSync(job.spool, { force: true });
   }
 }
 

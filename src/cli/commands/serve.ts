@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { TartletError } from '../../errors.ts';
+import { describeError, TartletError } from '../../errors.ts';
 import { diskError } from '../../home/disk-error.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import type { RegistryEvent } from '../../server/event.ts';
 import type { AuthOptions } from '../../server/options.ts';
-import { createRegistry } from '../../server/server.ts';
+import { createRegistry, type Registry } from '../../server/server.ts';
 import type { Terminal } from '../terminal.ts';
 
 export interface ServeCommandOptions {
@@ -22,6 +22,9 @@ export interface ServeCommandOptions {
   readonly hostName?: readonly string[];
   readonly open?: true;
 }
+
+/** Milliseconds between two collections of what no image needs any more. */
+const COLLECT_EVERY_MS = 3_600_000;
 
 /** Serves until it is interrupted, which is the normal end. The address goes to stdout, so that scripts can use port 0. */
 export async function runServe(terminal: Terminal, options: ServeCommandOptions): Promise<number> {
@@ -40,9 +43,22 @@ export async function runServe(terminal: Terminal, options: ServeCommandOptions)
   const { url } = await registry.listen();
   terminal.stdout.write(`${url}\n`);
   terminal.stderr.write(`serving ${path.resolve(terminal.workingFolder, options.data)}; Ctrl-C ends it\n`);
+  const stopCollecting = collectRegularly(terminal, registry);
   if (!terminal.signal.aborted) await once(terminal.signal, 'abort');
+  stopCollecting();
   await registry.close();
   return 0;
+}
+
+/** Deleted images free their space within the hour; what is being pushed is spared. */
+function collectRegularly(terminal: Terminal, registry: Registry): () => void {
+  const collect = (): void => {
+    registry
+      .collectGarbage()
+      .catch((error: unknown) => terminal.stderr.write(`cannot collect: ${describeError(error)}\n`));
+  };
+  const timer = setInterval(collect, COLLECT_EVERY_MS);
+  return () => clearInterval(timer);
 }
 
 function parseListen(text: string): { host: string; port: number } {
@@ -103,7 +119,17 @@ async function read(terminal: Terminal, file: string): Promise<string> {
 }
 
 function describeEvent(event: RegistryEvent): string {
-  return Object.entries(event)
-    .map(([key, value]) => `${key}=${String(value)}`)
-    .join(' ');
+  switch (event.kind) {
+    case 'request': {
+      const { method, path: target, status, durationMs, remote, user } = event;
+      const outcome = status === 0 ? 'hung up' : String(status);
+      return `${remote} ${user ?? '-'} ${method} ${target} ${outcome} ${Math.round(durationMs)} ms`;
+    }
+    case 'failure':
+      return `failure: ${event.method} ${event.path}: ${event.message}`;
+    case 'uploads-expired':
+      return `${event.count} abandoned uploads were dropped`;
+    case 'garbage-collected':
+      return `${event.blobs} blobs that nothing needed were removed (${event.bytes} bytes)`;
+  }
 }
