@@ -9,11 +9,6 @@ import { declareVms } from './declare/vms.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
-/** What a command line ended with; the exit code of the process. */
-export interface Ending {
-  readonly exitCode: number;
-}
-
 /**
  * The whole command tree: names, options and help, and nothing heavy. What a command does is imported when it runs,
  * so that `--version`, `--help` and completion start at once.

@@ -3,10 +3,10 @@ import * as v from 'valibot';
 import { describeError, systemCode, TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { replaceFile, writeNewFile } from './folder.ts';
+import { writeNewFile } from './folder.ts';
 
 /** Beside the files of a VM; Tart ignores it. */
-export const ORIGIN_FILE = '.origin.json';
+const ORIGIN_FILE = '.origin.json';
 
 const imageOrigin = v.object({
   version: v.literal(1),
@@ -76,11 +76,6 @@ export function originOfImage(facts: {
 /** Writes the record into a folder that is not published yet. */
 export async function writeOrigin(folder: string, record: Origin): Promise<void> {
   await writeNewFile(`${folder}/${ORIGIN_FILE}`, `${JSON.stringify(record, null, 2)}\n`);
-}
-
-/** Replaces the record of a published folder. */
-export async function replaceOrigin(folder: string, record: Origin): Promise<void> {
-  await replaceFile(`${folder}/${ORIGIN_FILE}`, `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /**
