@@ -14,6 +14,7 @@ import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import type { TartImage } from '../oci/tart-image.ts';
 import type { Session } from '../transfer/session.ts';
 import { chooseImage } from './archive/layout-image.ts';
+import { openPipe } from './archive/named-pipe.ts';
 import { OciLayout } from './archive/oci-layout.ts';
 import { spoolStream } from './archive/spooled-stream.ts';
 import { unpackImage } from './archive/unpack.ts';
@@ -55,7 +56,7 @@ export async function importVm(
   options: ImportOptions = {},
 ): Promise<ImportOutcome> {
   await session.vms.refuseRunning(name);
-  const file = await readableOnce(source);
+  const file = await readableOnce(session, source);
   if (file.kind === 'path') return importLayout(session, file.path, file.path, name, options);
   await session.home.prepare();
   const spool = await Scratch.create(session.home, session.platform);
@@ -68,12 +69,14 @@ export async function importVm(
   }
 }
 
-/** A pipe with a name, as shells make them for `<(…)`, is a stream. */
-async function readableOnce(source: ImportSource): Promise<ImportSource> {
+/** A pipe with a name, as shells make them for `<(…)`, and a device are streams. */
+async function readableOnce(session: Session, source: ImportSource): Promise<ImportSource> {
   if (source.kind === 'stream') return source;
-  const stats = await stat(source.path).catch(() => undefined);
+  const { path } = source;
+  const stats = await stat(path).catch(() => undefined);
   if (stats === undefined || stats.isFile() || stats.isDirectory()) return source;
-  return { kind: 'stream', stream: createReadStream(source.path), name: source.path };
+  const stream = stats.isFIFO() ? await openPipe(path, 'read', session.signal) : createReadStream(path);
+  return { kind: 'stream', stream, name: path };
 }
 
 async function importLayout(

@@ -4,7 +4,8 @@ import path from 'node:path';
 import type { Writable } from 'node:stream';
 import { systemCode, TartletError } from '../../errors.ts';
 import { diskError, onDisk } from '../../home/disk-error.ts';
-import { flushFolder } from '../../home/folder.ts';
+import { exists, flushFolder } from '../../home/folder.ts';
+import { openPipe } from './named-pipe.ts';
 
 /** Takes the bytes of an archive in order. When a write resolves, its bytes may be overwritten. */
 export interface ArchiveSink {
@@ -17,9 +18,14 @@ export interface ArchiveSink {
  *
  * @throws TartletError `DISK_*`
  */
-export async function withArchiveFile<T>(file: string, work: (sink: ArchiveSink) => Promise<T>): Promise<T> {
+export async function withArchiveFile<T>(
+  file: string,
+  signal: AbortSignal,
+  work: (sink: ArchiveSink) => Promise<T>,
+): Promise<T> {
   const { target, kind } = await lookAt(file);
   if (kind === 'device') return withHandle(target, 'w', work);
+  if (kind === 'pipe') return withPipe(target, signal, work);
   const temporary = `${path.dirname(target)}/.${randomUUID()}.tartlet-export`;
   try {
     const result = await withHandle(temporary, 'wx', async (sink, handle) => {
@@ -54,6 +60,17 @@ export function streamSink(stream: Writable, name: string, signal: AbortSignal):
   };
 }
 
+async function withPipe<T>(pipe: string, signal: AbortSignal, work: (sink: ArchiveSink) => Promise<T>): Promise<T> {
+  const socket = await openPipe(pipe, 'write', signal);
+  // Every write reports its failure by itself.
+  socket.on('error', () => undefined);
+  try {
+    return await work(streamSink(socket, pipe, signal));
+  } finally {
+    socket.destroy();
+  }
+}
+
 async function withHandle<T>(
   file: string,
   flags: 'w' | 'wx',
@@ -77,15 +94,22 @@ async function writeFully(handle: FileHandle, bytes: Uint8Array, file: string): 
 }
 
 /** What is there now. A link stays one: the file that it leads to is replaced. */
-async function lookAt(file: string): Promise<{ target: string; kind: 'file' | 'device' }> {
+async function lookAt(file: string): Promise<{ target: string; kind: 'file' | 'pipe' | 'device' }> {
   try {
     const stats = await stat(file);
     if (stats.isDirectory()) {
       throw new TartletError('USAGE', `${file} is a folder`, { subject: file, next: 'name a file in it' });
     }
-    return { target: await realpath(file), kind: stats.isFile() ? 'file' : 'device' };
+    if (stats.isFIFO()) return { target: file, kind: 'pipe' };
+    return stats.isFile() ? { target: await realpath(file), kind: 'file' } : { target: file, kind: 'device' };
   } catch (cause) {
-    if (systemCode(cause) === 'ENOENT') return { target: file, kind: 'file' };
-    throw diskError(cause, 'look at', file);
+    if (systemCode(cause) !== 'ENOENT') throw diskError(cause, 'look at', file);
+    await requireFolder(path.dirname(file));
+    return { target: file, kind: 'file' };
   }
+}
+
+async function requireFolder(folder: string): Promise<void> {
+  if (await exists(folder)) return;
+  throw new TartletError('NOT_FOUND', `there is no folder ${folder}`, { subject: folder, next: 'make it first' });
 }
