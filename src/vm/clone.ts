@@ -3,7 +3,7 @@ import { copyFile, readFile } from 'node:fs/promises';
 import { isTartletError, TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { type CopyMethod, copyDisk } from '../home/disk-copy.ts';
-import { exists, flushFile, writeNewFile } from '../home/folder.ts';
+import { flushFile, writeNewFile } from '../home/folder.ts';
 import type { CachedImage } from '../home/image-cache.ts';
 import type { LocalVm } from '../home/local-vms.ts';
 import type { FileLock } from '../home/lock.ts';
@@ -17,6 +17,7 @@ import type { Session } from '../transfer/session.ts';
 import { withMac } from './config.ts';
 import { parseVmConfig, serializeVmConfig } from './config-file.ts';
 import { MacAddress } from './mac-address.ts';
+import { isMacTaken } from './mac-collision.ts';
 
 export interface CloneOutcome {
   readonly name: LocalName;
@@ -155,18 +156,4 @@ async function avoidSameMac(session: Session, source: Source, folder: string, na
   if (!(await isMacTaken(session, config.mac, name))) return;
   const changed = withMac(config, MacAddress.random(randomBytes));
   await writeNewFile(file, serializeVmConfig(changed, 'file'));
-}
-
-/** The VM that is about to be replaced does not count; one whose configuration cannot be read has no say (tart-cli §7 #30). */
-async function isMacTaken(session: Session, mac: MacAddress, except: LocalName): Promise<boolean> {
-  for (const vm of session.vms.list()) {
-    if (vm.name.equals(except) || !(await exists(vm.folder.path))) continue;
-    try {
-      const bytes = await readFile(`${vm.folder.path}/${VmFile.config}`);
-      if (parseVmConfig(bytes, vm.name.text).mac.equals(mac)) return true;
-    } catch (error) {
-      if (isTartletError(error, 'INTERNAL')) throw error;
-    }
-  }
-  return false;
 }
