@@ -1,13 +1,14 @@
 import { readdirSync } from 'node:fs';
-import { lstat, open, rename, utimes } from 'node:fs/promises';
+import { lstat, rename, utimes } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
 import { LocalName } from '../names/local-name.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from './folder.ts';
+import type { ContentStore } from './content-store.ts';
 import type { Home } from './home.ts';
 import { FileLock } from './lock.ts';
-import { isWriteLocked } from './native.ts';
 import type { Scratch } from './scratch.ts';
+import { hasWriteLock } from './write-lock.ts';
 import { lookAtVmFolder, type VmFolder, VmFile } from './vm-folder.ts';
 
 export type VmState = 'running' | 'suspended' | 'stopped';
@@ -21,10 +22,12 @@ export interface LocalVm {
 export class LocalVms {
   readonly #home: Home;
   readonly #platform: NodeJS.Platform;
+  readonly #contents: ContentStore;
 
-  constructor(home: Home, platform: NodeJS.Platform) {
+  constructor(home: Home, platform: NodeJS.Platform, contents: ContentStore) {
     this.#home = home;
     this.#platform = platform;
+    this.#contents = contents;
   }
 
   pathOf(name: LocalName): string {
@@ -78,16 +81,7 @@ export class LocalVms {
   }
 
   async #isRunning(folder: string): Promise<boolean> {
-    try {
-      const handle = await open(`${folder}/${VmFile.config}`, 'r+');
-      try {
-        return isWriteLocked(handle.fd, this.#platform) ?? false;
-      } finally {
-        await handle.close();
-      }
-    } catch {
-      return false; // Tart's rule: what cannot be opened for writing does not run.
-    }
+    return hasWriteLock(`${folder}/${VmFile.config}`, this.#platform);
   }
 
   /** @throws TartletError `VM_RUNNING` */
@@ -141,7 +135,7 @@ export class LocalVms {
     const target = this.pathOf(name);
     await scratch.strip();
     if (!(await exists(target))) {
-      await publishFolder(scratch.folder, target);
+      await this.#moving([scratch.folder], async () => publishFolder(scratch.folder, target));
       return;
     }
     if (!(await exists(`${target}/${VmFile.config}`))) {
@@ -152,7 +146,13 @@ export class LocalVms {
       });
     }
     await this.refuseRunning(name);
-    await exchangeFolders(scratch.folder, target);
+    await this.#moving([scratch.folder, target], async () => exchangeFolders(scratch.folder, target));
+  }
+
+  /** What is stacked refers to the content store, and moves only while nobody collects there (tart-formats §4.7). */
+  async #moving(folders: readonly string[], work: () => Promise<void>): Promise<void> {
+    if (!folders.some((folder) => lookAtVmFolder(folder)?.layout === 'stacked-local')) return work();
+    return this.#contents.change(undefined, work);
   }
 
   /** @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_EXISTS` */
@@ -166,7 +166,9 @@ export class LocalVms {
         });
       }
       await this.refuseRunning(from);
-      await onDisk('rename', this.pathOf(from), async () => rename(this.pathOf(from), this.pathOf(to)));
+      await this.#moving([this.pathOf(from)], async () =>
+        onDisk('rename', this.pathOf(from), async () => rename(this.pathOf(from), this.pathOf(to))),
+      );
       await flushFolder(this.#home.vmsFolder);
     });
   }
@@ -176,7 +178,12 @@ export class LocalVms {
     await this.underLock(undefined, async () => {
       if (!(await exists(`${this.pathOf(name)}/${VmFile.config}`))) await this.require(name);
       await this.refuseRunning(name);
-      await removeFolder(this.pathOf(name), this.#home.scratchFolder);
+      const folder = this.pathOf(name);
+      await this.#moving([folder], async () => {
+        const isStacked = lookAtVmFolder(folder)?.layout === 'stacked-local';
+        await removeFolder(folder, this.#home.scratchFolder);
+        if (isStacked) await this.#contents.collect();
+      });
     });
   }
 

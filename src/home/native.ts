@@ -51,14 +51,14 @@ export async function swapPaths(from: string, to: string): Promise<boolean> {
 }
 
 /**
- * Whether another process holds a write lock on an open file: how Tart, Vetu and we tell that a VM runs (tart-cli §4.2).
- * Asking takes a read lock for a moment, which no other asker minds.
+ * Whether another process holds a write lock on an open file. Asking takes a read lock for a moment, which no other asker minds.
+ * For Linux alone: on macOS the add-on locks by `flock`, which does not see the `fcntl` locks that Tart takes.
  *
- * @returns undefined where this cannot be told: on macOS the add-on locks by `flock`, which does not see Tart's `fcntl` locks.
+ * @returns undefined without the add-on.
  */
-export function isWriteLocked(fd: number, platform: NodeJS.Platform): boolean | undefined {
+export function isWriteLocked(fd: number): boolean | undefined {
   const extensions = native();
-  if (extensions === undefined || platform !== 'linux') return undefined;
+  if (extensions === undefined) return undefined;
   if (!extensions.tryLock(fd, { shared: true })) return true;
   extensions.unlock(fd);
   return false;

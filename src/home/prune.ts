@@ -1,11 +1,11 @@
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode, TartletError, unreachable } from '../errors.ts';
+import { TartletError, unreachable } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { flushFolder } from './folder.ts';
 import { lockToDelete } from './image-lock.ts';
 import { decodeDigestFolder } from './layout.ts';
-import { isWriteLocked } from './native.ts';
+import { hasWriteLock } from './write-lock.ts';
 import { accessedNow, cacheCandidates, type Candidate, type Store, vmCandidates } from './prune-candidate.ts';
 import { chooseEntries, type Chosen, type PruneCriteria } from './prune-choice.ts';
 import {
@@ -124,17 +124,7 @@ function isUnused(candidate: Candidate): boolean {
 
 /** Tart locks the configuration of what it pushes (tart-cli §4.3). */
 async function isHeldByTart(store: Store, candidate: Candidate): Promise<boolean> {
-  try {
-    const handle = await open(`${candidate.path}/${VmFile.config}`, 'r+');
-    try {
-      return isWriteLocked(handle.fd, store.platform) ?? false;
-    } finally {
-      await handle.close();
-    }
-  } catch (cause) {
-    if (systemCode(cause) === undefined) throw cause;
-    return false; // Not to be written by us, so not locked by anybody either; deleting it will say what is wrong.
-  }
+  return hasWriteLock(`${candidate.path}/${VmFile.config}`, store.platform);
 }
 
 function busy(candidate: Candidate): TartletError {

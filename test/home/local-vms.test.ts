@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { askPerl } from '../../src/home/write-lock.ts';
 import { Scratch } from '../../src/home/scratch.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import type { Session } from '../../src/transfer/session.ts';
@@ -47,6 +48,17 @@ describe.runIf(process.platform === 'linux')('a VM that somebody runs', () => {
     await expect(session.vms.publish(scratch, name('busy'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
     await scratch.dispose();
     expect(readFileSync(`${folder}/disk.img`, 'utf8')).toBe('disk');
+  });
+});
+
+describe.runIf(process.platform === 'linux')('asking the kernel by perl, as on macOS', () => {
+  test('finds the classic lock of another process, and none where there is none', async () => {
+    const session = freshSession();
+    const [busy, free] = [vm(session, 'busy'), vm(session, 'free')];
+    await runVm(busy);
+    expect(await askPerl(`${busy}/config.json`)).toBe(true);
+    expect(await askPerl(`${free}/config.json`)).toBe(false);
+    expect(await askPerl(`${free}/none.json`)).toBe(false);
   });
 });
 

@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process';
+import { open } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { describeError, TartletError } from '../errors.ts';
+import { findLockOwner } from './lock-owner.ts';
+import { isWriteLocked } from './native.ts';
+
+/**
+ * Asks the kernel with `fcntl(F_GETLK)`, as a reader would, who keeps us from reading: Node cannot, and perl is part of macOS. The
+ * record that `fcntl` takes differs between systems; prints 1 when somebody holds a write lock.
+ */
+const QUERY = `use Fcntl;
+open(my $file, '+<', $ARGV[0]) or exit 3;
+my $mac = $^O eq 'darwin';
+my $record = $mac ? pack('qqlss', 0, 0, 0, F_RDLCK, 0) : pack('ssx4qqlx4', F_RDLCK, 0, 0, 0, 0);
+fcntl($file, F_GETLK, $record) or exit 4;
+my $type = $mac ? (unpack('qqlss', $record))[3] : (unpack('ssx4qql', $record))[0];
+print $type == F_UNLCK ? 0 : 1;`;
+
+/** The script could not open the file for writing. */
+const NOT_WRITABLE = 3;
+
+/**
+ * Whether another process holds a write lock on a file: how Tart, Vetu and we tell that a VM runs (tart-cli §4.2). A file that
+ * cannot be opened for writing is not locked, by the same rule.
+ *
+ * @throws TartletError `DISK_UNSUPPORTED` where nobody can tell: guessing "no" could delete a running VM.
+ */
+export async function hasWriteLock(file: string, platform: NodeJS.Platform): Promise<boolean> {
+  return platform === 'linux' ? askLinux(file) : askPerl(file);
+}
+
+async function askLinux(file: string): Promise<boolean> {
+  const handle = await open(file, 'r+').catch(() => undefined);
+  if (handle === undefined) return false;
+  try {
+    // Without the add-on (musl) the list of all locks tells; its devices may mislead on layered file systems.
+    return isWriteLocked(handle.fd) ?? (await findLockOwner(file)).kind !== 'nobody';
+  } finally {
+    await handle.close();
+  }
+}
+
+/** @internal exported for its test on Linux: there is no Mac in our CI. */
+export async function askPerl(file: string): Promise<boolean> {
+  try {
+    const { stdout } = await promisify(execFile)('perl', ['-e', QUERY, '--', file], { timeout: 5000 });
+    return stdout === '1';
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === NOT_WRITABLE) return false;
+    throw new TartletError('DISK_UNSUPPORTED', `cannot find out whether ${file} is locked: ${describeError(cause)}`, {
+      subject: file,
+      next: 'put perl, which macOS brings along, into the PATH',
+      cause,
+    });
+  }
+}
