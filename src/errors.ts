@@ -49,6 +49,7 @@ export type ErrorCode =
   | 'VM_NOT_RUNNING'
   | 'VM_EXISTS'
   | 'VM_INVALID'
+  | 'ARCHIVE_INVALID'
   | 'CONFIG_INVALID'
   | 'NEEDS_MACOS'
   | 'NOT_YET'

@@ -89,7 +89,7 @@ async function openVm(session: Session, name: LocalName): Promise<Source> {
 /** The image that a local VM began as, when a record says so. */
 async function baseDigest(vm: LocalVm): Promise<string | undefined> {
   const origin = await readOrigin(vm.folder.path).catch(() => undefined);
-  return origin?.via === 'clone' ? origin.digest : undefined;
+  return origin?.via === 'clone' || origin?.via === 'import' ? origin.digest : undefined;
 }
 
 /** Holds the image's lock for reading: what is being copied cannot be pulled over, deleted or collected (tart-cli §7 #13). */

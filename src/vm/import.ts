@@ -46,7 +46,7 @@ export interface ImportOutcome {
  * the way from the index to the bytes of the disk is checked before anything is visible; when anything is wrong, nothing is
  * left. A stopped VM of the name is replaced, as Tart does; a running one never.
  *
- * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for what is no such archive, `VM_INVALID` for a damaged or hostile one,
+ * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for what is no such archive, `ARCHIVE_INVALID` for a damaged or hostile one,
  *   `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `CONFIG_INVALID`, `VM_RUNNING`, `VM_EXISTS`, `DISK_*`.
  */
 export async function importVm(

@@ -109,8 +109,8 @@ describe('a tar file that reaches outside is refused as a whole', () => {
     ['a sparse file of GNU tar', { name: 'disk.img', type: 'S' }, 'neither a file nor a folder'],
     ['a folder in the place of a blob', { name: `${blobName(fakeDigest('a'))}/`, type: '5' }, 'is a folder'],
   ])('%s', async (_, entry, message) => {
-    await expectRefused(written(tarFile([...entries, entry])), 'VM_INVALID', message);
-    await expectRefused(written(tarFile([entry, ...entries])), 'VM_INVALID', message);
+    await expectRefused(written(tarFile([...entries, entry])), 'ARCHIVE_INVALID', message);
+    await expectRefused(written(tarFile([entry, ...entries])), 'ARCHIVE_INVALID', message);
   });
 
   test.each<[string, readonly TarEntry[], string]>([
@@ -156,13 +156,13 @@ describe('a tar file that reaches outside is refused as a whole', () => {
     ],
     ['a blob that is there twice', [{ name: `./${blobName(nvram)}`, content: Buffer.from('x') }], 'is in it twice'],
   ])('%s', async (_, more, message) => {
-    await expectRefused(written(tarFile([...entries, ...more])), 'VM_INVALID', message);
+    await expectRefused(written(tarFile([...entries, ...more])), 'ARCHIVE_INVALID', message);
   });
 
   test('more entries than anybody needs', async () => {
     const empty = tarEntry({ name: 'x' });
     const archive = Buffer.concat([...Array.from({ length: 50_001 }, () => empty), Buffer.alloc(1024)]);
-    await expectRefused(written(archive), 'VM_INVALID', 'it has more than 50000 entries');
+    await expectRefused(written(archive), 'ARCHIVE_INVALID', 'it has more than 50000 entries');
   });
 });
 
@@ -172,26 +172,30 @@ describe('a damaged tar file is refused', () => {
   test('with a header that does not add up', async () => {
     const broken = Buffer.from(archive);
     broken.write('X', 1);
-    await expectRefused(written(broken), 'VM_INVALID', 'a header in it is damaged');
+    await expectRefused(written(broken), 'ARCHIVE_INVALID', 'a header in it is damaged');
   });
 
   test('with something else where a header should be', async () => {
     await expectRefused(
       written(Buffer.concat([...entries.map(tarEntry), Buffer.alloc(512, 'x')])),
-      'VM_INVALID',
+      'ARCHIVE_INVALID',
       'it is not a tar file, or it is damaged',
     );
   });
 
   test('with an entry that is larger than the file', async () => {
     const header = tarHeaderOf({ name: 'x', size: 8_000_000_000 });
-    await expectRefused(written(Buffer.concat([...entries.map(tarEntry), header])), 'VM_INVALID', 'it is cut short');
+    await expectRefused(
+      written(Buffer.concat([...entries.map(tarEntry), header])),
+      'ARCHIVE_INVALID',
+      'it is cut short',
+    );
   });
 
   property.prop([fc.integer({ min: 512, max: archive.length - 1025 })], { numRuns: 60 })(
     'wherever it is cut',
     async (length) => {
-      await expectRefused(written(archive.subarray(0, length)), 'VM_INVALID', 'it is cut short');
+      await expectRefused(written(archive.subarray(0, length)), 'ARCHIVE_INVALID', 'it is cut short');
     },
   );
 
@@ -218,12 +222,17 @@ describe('a damaged tar file is refused', () => {
 
 describe('a layout that lies is refused', () => {
   test.each<[string, () => LayoutFiles, string, string]>([
-    ['without its index', () => without('index.json'), 'VM_INVALID', 'it has no index.json'],
-    ['without its manifest', () => changed(image.digest), 'VM_INVALID', `its manifest of ${image.digest} is missing`],
-    ['without its OCI config', () => changed(stub), 'VM_INVALID', 'its OCI config is missing'],
-    ['without its configuration', () => changed(config), 'VM_INVALID', 'its VM configuration is missing'],
-    ['without its NVRAM', () => changed(nvram), 'VM_INVALID', 'its NVRAM is missing'],
-    ['without its last chunk', () => changed(secondChunk), 'VM_INVALID', 'its disk chunk 1 is missing'],
+    ['without its index', () => without('index.json'), 'ARCHIVE_INVALID', 'it has no index.json'],
+    [
+      'without its manifest',
+      () => changed(image.digest),
+      'ARCHIVE_INVALID',
+      `its manifest of ${image.digest} is missing`,
+    ],
+    ['without its OCI config', () => changed(stub), 'ARCHIVE_INVALID', 'its OCI config is missing'],
+    ['without its configuration', () => changed(config), 'ARCHIVE_INVALID', 'its VM configuration is missing'],
+    ['without its NVRAM', () => changed(nvram), 'ARCHIVE_INVALID', 'its NVRAM is missing'],
+    ['without its last chunk', () => changed(secondChunk), 'ARCHIVE_INVALID', 'its disk chunk 1 is missing'],
     ['with another manifest', () => changed(image.digest, flipped), 'DIGEST_MISMATCH', image.digest],
     ['with another OCI config', () => changed(stub, flipped), 'DIGEST_MISMATCH', stub],
     ['with another configuration', () => changed(config, flipped), 'DIGEST_MISMATCH', config],
@@ -318,7 +327,7 @@ describe('a layout that lies is refused', () => {
 
   test.each<[string, Uint8Array, string, string]>([
     ['that is no JSON', Buffer.from('hello'), 'MANIFEST_INVALID', 'it is not JSON'],
-    ['that is an image', image.manifest, 'VM_INVALID', 'its index.json is an image, not a list of images'],
+    ['that is an image', image.manifest, 'ARCHIVE_INVALID', 'its index.json is an image, not a list of images'],
     [
       'with a digest that is a path',
       json({ schemaVersion: 2, manifests: [{ mediaType: 'x/y', digest: 'sha256:../../../../etc/passwd', size: 1 }] }),
@@ -349,7 +358,7 @@ describe('a layout that lies is refused', () => {
       ]),
     );
     truncateSync(file, 8_000_100_000);
-    await expectRefused(file, 'VM_INVALID', 'index.json has 8000000000 bytes, the limit is 16777216');
+    await expectRefused(file, 'ARCHIVE_INVALID', 'index.json has 8000000000 bytes, the limit is 16777216');
   });
 });
 
@@ -382,7 +391,7 @@ describe('a folder that somebody prepared is refused', () => {
       const root = folder();
       rmSync(`${root}/${name}`);
       plant(`${root}/${name}`);
-      await expectRefused(root, 'VM_INVALID', `${name} is not a plain file`);
+      await expectRefused(root, 'ARCHIVE_INVALID', `${name} is not a plain file`);
     }
   });
 });

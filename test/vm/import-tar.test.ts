@@ -112,9 +112,9 @@ describe('the end of a tar file', () => {
   test('may not be missing', async () => {
     const file = `${temporaryFolder()}/end.tar`;
     writeFileSync(file, tarFile([{ name: 'index.json', content: Buffer.from('{}') }], Buffer.alloc(0)));
-    await expect(readTarIndex(file, signal)).rejects.toMatchObject({ code: 'VM_INVALID' });
+    await expect(readTarIndex(file, signal)).rejects.toMatchObject({ code: 'ARCHIVE_INVALID' });
     truncateSync(file, 0);
-    await expect(readTarIndex(file, signal)).rejects.toMatchObject({ code: 'VM_INVALID' });
+    await expect(readTarIndex(file, signal)).rejects.toMatchObject({ code: 'ARCHIVE_INVALID' });
   });
 });
 

@@ -391,7 +391,7 @@ describe('what is no OCI image layout', () => {
     [
       'a marker that says nothing',
       () => tarOf({ ...layoutOf(), 'oci-layout': Buffer.from('hello') }),
-      'VM_INVALID',
+      'ARCHIVE_INVALID',
       'the file oci-layout cannot be read: it is not JSON',
     ],
   ])('is explained: %s', async (_, archive, code, message) => {

@@ -50,6 +50,7 @@ const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   VM_NOT_RUNNING: NO_SUCH_STATE,
   VM_EXISTS: FAILURE,
   VM_INVALID: FAILURE,
+  ARCHIVE_INVALID: FAILURE,
   CONFIG_INVALID: FAILURE,
   // What only a Mac can do was asked of the wrong machine: Tart calls such options wrong usage (tart-cli §1.1).
   NEEDS_MACOS: USAGE,

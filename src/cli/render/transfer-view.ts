@@ -77,14 +77,14 @@ export class TransferView {
   }
 
   figures(now: number): Figures {
-    const { bytes, bytesTotal } = this.totals;
+    const { bytes, bytesTotal, direction } = this.totals;
     const rate = this.#meter.measure(bytes, now);
     const leftMs = this.#leftMs(rate, now);
     return {
       percent: `${Math.floor(this.fraction * 100)}%`,
       amount:
         bytesTotal === undefined
-          ? `${humanBytes(bytes, 1)} sent`
+          ? `${humanBytes(bytes, 1)} ${direction === 'export' ? 'written' : 'sent'}`
           : `${humanBytes(Math.min(bytes, bytesTotal), 1)} of ${humanBytes(bytesTotal, 1)}`,
       rate: rate === undefined ? undefined : humanRate(rate),
       left: leftMs === undefined ? undefined : `${humanDuration(leftMs)} left`,

@@ -3,7 +3,7 @@ import { shown } from '../../oci/shown.ts';
 
 /** The one shape of a complaint about an archive that is damaged, or made to do harm. */
 export function brokenArchive(archive: string, why: string, facts: ErrorFacts = {}): TartletError {
-  return new TartletError('VM_INVALID', `${shown(archive, 200)} cannot be imported: ${why}`, {
+  return new TartletError('ARCHIVE_INVALID', `${shown(archive, 200)} cannot be imported: ${why}`, {
     subject: archive,
     kept: 'nothing was changed',
     ...facts,

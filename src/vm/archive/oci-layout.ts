@@ -32,7 +32,7 @@ export class OciLayout {
   /**
    * @param path a folder or a file; nothing else can be read twice.
    * @param archive what messages call it.
-   * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for files of other kinds, `VM_INVALID` for damaged ones.
+   * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for files of other kinds, `ARCHIVE_INVALID` for damaged ones.
    */
   static async open(path: string, archive: string, signal: AbortSignal): Promise<OciLayout> {
     const find = (await isFolder(path)) ? findInFolder(path, archive) : await findInTar(path, archive, signal);
@@ -44,7 +44,7 @@ export class OciLayout {
     return new OciLayout(archive, find);
   }
 
-  /** All of a small file. @throws TartletError `VM_INVALID` when it is missing or larger than `limit` bytes. */
+  /** All of a small file. @throws TartletError `ARCHIVE_INVALID` when it is missing or larger than `limit` bytes. */
   async file(name: string, limit: number): Promise<Uint8Array> {
     const stretch = await this.#find(name);
     if (stretch === undefined) throw brokenArchive(this.archive, `it has no ${name}`);
@@ -55,7 +55,7 @@ export class OciLayout {
    * Where a blob lies. It is there and as long as promised; its bytes are not looked at.
    *
    * @param what the blob's role, for the message.
-   * @throws TartletError `VM_INVALID`, `SIZE_MISMATCH`
+   * @throws TartletError `ARCHIVE_INVALID`, `SIZE_MISMATCH`
    */
   async blob({ digest, size }: Pick<Descriptor, 'digest' | 'size'>, what: string): Promise<FileStretch> {
     const stretch = await this.#find(blobFile(digest));

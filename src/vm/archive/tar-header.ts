@@ -34,7 +34,7 @@ export interface TarHeader {
  *
  * @param archive for the message.
  * @returns undefined for a block of zeros, the end of the archive.
- * @throws TartletError `VM_INVALID` for what is no header, and for every entry that is neither a file nor a folder: links and
+ * @throws TartletError `ARCHIVE_INVALID` for what is no header, and for every entry that is neither a file nor a folder: links and
  *   devices are how archives reach outside (reliability S24).
  */
 export function parseTarHeader(block: Buffer, archive: string): TarHeader | undefined {

@@ -26,7 +26,7 @@ export interface TarIndex {
  * Looks through the headers of a tar file. Nothing is ever unpacked under a name from the archive: the names of the layout
  * are known beforehand, files of other names are passed over, and a name that could lead out of a folder condemns the archive.
  *
- * @throws TartletError `VM_INVALID` for links, devices, `..`, absolute names, a file that is there twice, and when it is cut short.
+ * @throws TartletError `ARCHIVE_INVALID` for links, devices, `..`, absolute names, a file that is there twice, and when it is cut short.
  */
 export async function readTarIndex(archive: string, signal: AbortSignal): Promise<TarIndex> {
   const handle = await onDisk('open', archive, async () => open(archive, 'r'));

@@ -17,7 +17,7 @@ import type { OciLayout } from './oci-layout.ts';
  * Writes the disk and the NVRAM of a flat image into a folder, verified: each blob against its descriptor, each chunk of the disk
  * against its content digest. Zeros become holes. Whether all blobs are there is known before the first is read.
  *
- * @throws TartletError `VM_INVALID`, `SIZE_MISMATCH`, `DIGEST_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`
+ * @throws TartletError `ARCHIVE_INVALID`, `SIZE_MISMATCH`, `DIGEST_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`
  */
 export async function unpackImage(
   session: Session,
