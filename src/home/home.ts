@@ -39,6 +39,11 @@ export class Home {
     return `${this.cacheFolder}/OCIs`;
   }
 
+  /** Disk files that stacked images and VMs share (tart-formats §4.7). Absent as long as there are none. */
+  get contentFolder(): string {
+    return `${this.cacheFolder}/content`;
+  }
+
   get vmsFolder(): string {
     return `${this.root}/vms`;
   }

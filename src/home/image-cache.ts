@@ -15,10 +15,13 @@ import {
   replaceLink,
   writeNewFile,
 } from './folder.ts';
+import type { ContentStore } from './content-store.ts';
 import type { Home } from './home.ts';
-import { decodeDigestFolder, decodePath, digestPath, referencePath, repositoryPath } from './layout.ts';
+import { decodeDigestFolder, digestPath, referencePath, repositoryPath } from './layout.ts';
 import { FileLock, type LockOptions } from './lock.ts';
 import { type CacheWalk, walkImages } from './image-walk.ts';
+import { refuseCollision } from './name-collision.ts';
+import { kindOf } from './path-kind.ts';
 import { lookAtVmFolder, type VmFolder, VmFile } from './vm-folder.ts';
 
 /** A complete image in the cache. */
@@ -32,9 +35,11 @@ export interface CachedImage {
 /** Pulled images: folders named by digest, tags as links to them. Nothing in here is ever half finished. */
 export class ImageCache {
   readonly #home: Home;
+  readonly #contents: ContentStore;
 
-  constructor(home: Home) {
+  constructor(home: Home, contents: ContentStore) {
     this.#home = home;
+    this.#contents = contents;
   }
 
   /** Where a name lies: the link of a tag or the folder of a digest. */
@@ -98,26 +103,12 @@ export class ImageCache {
   }
 
   /**
-   * Refuses a name whose place is taken by another kind of name: `host/a:b` is a link where `host/a/b` needs a folder, and
-   * Tart deletes whichever was first (tart-formats §2.8). Nothing has been touched when this throws.
+   * Refuses a name whose place is taken by another kind of name. Nothing has been touched when this throws.
    *
    * @throws TartletError `NAME_COLLISION` naming both.
    */
   async refuseCollision(name: RemoteName): Promise<void> {
-    const tagPath =
-      name.tag === undefined ? undefined : `${this.#home.imagesFolder}/${repositoryPath(name)}/${name.tag}`;
-    if (tagPath !== undefined) {
-      const there = await kindOf(tagPath);
-      if (there === 'folder') throw collision(name, `the repository ${name.repositoryName}/${name.tag ?? ''}`);
-      if (there === 'file') throw collision(name, `the foreign file ${tagPath}`);
-    }
-    const parts = repositoryPath(name).split('/');
-    for (let length = 2; length <= parts.length; length += 1) {
-      const above = parts.slice(0, length);
-      if ((await kindOf(`${this.#home.imagesFolder}/${above.join('/')}`)) === 'link') {
-        throw collision(name, `the image ${decodePath(above)?.toString() ?? above.join('/')}`);
-      }
-    }
+    await refuseCollision(this.#home.imagesFolder, name);
   }
 
   /** Locks an image by its digest, for reading (clone, push, serve) or for changing it (pull, delete). */
@@ -131,6 +122,10 @@ export class ImageCache {
    */
   async publish(staging: string, name: RemoteName, digest: Digest): Promise<void> {
     const target = this.folderOf(name, digest);
+    await this.#moving([staging, target], async () => this.#publish(staging, target));
+  }
+
+  async #publish(staging: string, target: string): Promise<void> {
     if (!(await exists(target))) {
       await publishFolder(staging, target);
       return;
@@ -195,7 +190,17 @@ export class ImageCache {
     } else {
       for (const { link, text } of links) await removeLink(link, text);
     }
-    if ((await kindOf(folder)) === 'folder') await removeFolder(folder, this.#home.stagingFolder);
+    if ((await kindOf(folder)) !== 'folder') return;
+    await this.#moving([folder], async () => removeFolder(folder, this.#home.stagingFolder));
+  }
+
+  /** What is stacked refers to the content store: it moves under the store's lock, and leaves nothing there that it alone needed. */
+  async #moving(folders: readonly string[], work: () => Promise<void>): Promise<void> {
+    if (!folders.some((folder) => lookAtVmFolder(folder)?.layout === 'stacked-cached')) return work();
+    return this.#contents.change(undefined, async () => {
+      await work();
+      await this.#contents.collect();
+    });
   }
 
   /** Every link of the cache that names the folder by its text or leads to it. */
@@ -220,30 +225,6 @@ export class ImageCache {
       // A shared or read-only cache: the use goes unrecorded, which harms nobody (reliability D12).
     }
   }
-}
-
-async function kindOf(at: string): Promise<'nothing' | 'link' | 'folder' | 'file'> {
-  try {
-    const stats = await lstat(at);
-    if (stats.isSymbolicLink()) return 'link';
-    return stats.isDirectory() ? 'folder' : 'file';
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return 'nothing';
-    throw diskError(cause, 'look at', at);
-  }
-}
-
-function collision(name: RemoteName, other: string): TartletError {
-  return new TartletError(
-    'NAME_COLLISION',
-    `${name.toString()} cannot be cached beside ${other}: both need the same path`,
-    {
-      subject: name.toString(),
-      found: other,
-      kept: 'nothing was changed',
-      next: `delete one of them (tartlet delete), or use another TART_HOME for it`,
-    },
-  );
 }
 
 function notCached(name: RemoteName): TartletError {

@@ -1,7 +1,8 @@
-import { appendFile, open, readFile, rm, stat, truncate } from 'node:fs/promises';
+import { appendFile, readFile, rm } from 'node:fs/promises';
 import { systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import { onDisk } from './disk-error.ts';
+import { sizeDisk } from './disk-size.ts';
 import { flushFile, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { VmFile } from './vm-folder.ts';
@@ -36,14 +37,7 @@ export class Staging {
    */
   async prepareDisk(bytes: number): Promise<{ path: string; fresh: boolean }> {
     const path = this.pathOf(VmFile.disk);
-    const fresh = await onDisk('create', path, async () => {
-      const before = await stat(path).catch(() => undefined);
-      if (before === undefined) await (await open(path, 'wx')).close();
-      // More than the image has would survive at the end of the disk: cut it off first (reliability C34).
-      await truncate(path, bytes);
-      return before === undefined || before.size === 0;
-    });
-    return { path, fresh };
+    return { path, fresh: await sizeDisk(path, bytes) };
   }
 
   /** Chunks that an earlier run had verified. Only a hint: whoever uses one hashes it again (reliability §4.1). */

@@ -1,12 +1,19 @@
 import { TartletError } from '../errors.ts';
 import { Annotation, parseAnnotationNumber } from './annotation.ts';
 import { type Descriptor, invalid } from './descriptor.ts';
-import { type DiskChunk, type DiskFile, parseBaseDisk, parseOverlays, requireFileDigest } from './disk-file.ts';
+import {
+  type DiskChunk,
+  type DiskFile,
+  parseBaseDisk,
+  parseOverlays,
+  requireFileDigest,
+  type StoredDiskFile,
+} from './disk-file.ts';
 import { type ImageManifest, MAX_MANIFEST_BYTES } from './manifest.ts';
 import { MediaType } from './media-type.ts';
 import { shown } from './shown.ts';
 
-export type { DiskChunk, DiskFile } from './disk-file.ts';
+export type { DiskChunk, DiskFile, StoredDiskFile } from './disk-file.ts';
 
 const TART_LAYERS = new Set<string>([
   MediaType.tartConfig,
@@ -25,16 +32,21 @@ interface Parts {
   readonly uploadTime: string | undefined;
 }
 
-/** What a manifest means to Tart: one disk, or a base under a pile of ASIF overlays (tart-formats §4.3). */
-export type TartImage =
-  | (Parts & { readonly layout: 'flat' })
-  | (Parts & {
-      readonly layout: 'stacked';
-      /** Bottom to top. */
-      readonly overlays: readonly DiskFile[];
-      /** Bytes per block of the guest's disk. */
-      readonly blockSize: number | undefined;
-    });
+/** An image whose disk is one file. */
+export type FlatImage = Parts & { readonly layout: 'flat' };
+
+/** A base disk under a pile of ASIF overlays. */
+export type StackedImage = Parts & {
+  readonly layout: 'stacked';
+  readonly base: StoredDiskFile;
+  /** Bottom to top. */
+  readonly overlays: readonly StoredDiskFile[];
+  /** Bytes per block of the guest's disk. */
+  readonly blockSize: number | undefined;
+};
+
+/** What a manifest means to Tart (tart-formats §4.3). */
+export type TartImage = FlatImage | StackedImage;
 
 /**
  * Understands an image manifest as a Tart image, before anything of it is fetched. The order of config and NVRAM is not
@@ -74,9 +86,14 @@ export function parseTartImage(manifest: ImageManifest, name: string): TartImage
   return image;
 }
 
+/** The files that a stacked disk consists of, base first. */
+export function stackedFiles(image: StackedImage): readonly StoredDiskFile[] {
+  return [image.base, ...image.overlays];
+}
+
 /** Every chunk of every file, base first: what a pull fetches. */
 export function allChunks(image: TartImage): readonly DiskChunk[] {
-  return image.layout === 'flat' ? image.base.chunks : [image.base, ...image.overlays].flatMap((file) => file.chunks);
+  return image.layout === 'flat' ? image.base.chunks : stackedFiles(image).flatMap((file) => file.chunks);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { isTartletError, TartletError } from '../errors.ts';
+import { isTartletError, TartletError, unreachable } from '../errors.ts';
 import { exists } from '../home/folder.ts';
 import type { FileLock } from '../home/lock.ts';
 import { makeRepository } from '../home/image-cache.ts';
@@ -8,10 +8,13 @@ import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { parseManifest, requireImage } from '../oci/manifest.ts';
-import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
+import { parseTartImage, type StackedImage, type TartImage } from '../oci/tart-image.ts';
 import type { ManifestReference, RawManifest, RegistryClient } from '../registry/client.ts';
-import { downloadImage } from './download.ts';
+import type { Download } from './download.ts';
+import { downloadFlat } from './flat-download.ts';
+import { findPresence } from './presence.ts';
 import type { Session } from './session.ts';
+import { announceContent, downloadStacked, notClonable, requireStorable } from './stacked-download.ts';
 
 /** Chunks under way at once, as in Tart. */
 export const DEFAULT_CONCURRENCY = 4;
@@ -21,6 +24,8 @@ export interface PullOptions {
   readonly insecure?: boolean;
   /** Most chunks at once; default {@link DEFAULT_CONCURRENCY}. */
   readonly concurrency?: number;
+  /** Which images will do; others are refused before anything of them is fetched. Default: `any`. */
+  readonly accept?: 'any' | 'flat';
 }
 
 export interface PullOutcome {
@@ -40,9 +45,9 @@ export interface PullOutcome {
  */
 export async function pull(session: Session, name: RemoteName, options: PullOptions = {}): Promise<PullOutcome> {
   if (name.reference.kind === 'digest') {
-    const cached = await session.images.find(name);
+    const presence = await findPresence(session, name);
     // What a digest names cannot change: no need to ask anybody.
-    if (cached !== undefined) return keepExplicitly(session, name, cached.digest);
+    if (presence.kind === 'complete') return keepExplicitly(session, name, presence.image.digest);
   }
   await session.images.refuseCollision(name);
   const client = session.client(name, options.insecure ?? false);
@@ -75,7 +80,7 @@ function requireAgreement(name: RemoteName, found: Digest): void {
 
 async function isCachedAndLinked(session: Session, name: RemoteName, digest: Digest): Promise<boolean> {
   if (name.tag === undefined || !(await session.images.isLinked(name, digest))) return false;
-  return (await session.images.find(name)) !== undefined;
+  return (await findPresence(session, name)).kind === 'complete';
 }
 
 async function pullResolved(
@@ -87,13 +92,15 @@ async function pullResolved(
 ): Promise<PullOutcome> {
   const byDigest = name.withDigest(raw.digest);
   // Understood before anything is locked or written: an image of another kind leaves no trace.
-  const image = understand(raw, name);
+  const image = understand(raw, name, options.accept ?? 'any');
   await session.home.prepare();
   await makeRepository(session.home, name);
   const lock = await lockDigest(session, name, raw.digest);
   try {
-    const isHere = (await session.images.find(byDigest)) !== undefined;
-    const fetchedBytes = isHere ? 0 : await fetchImage(session, name, image, client, options);
+    const presence = await findPresence(session, byDigest);
+    const isHere = presence.kind === 'complete';
+    const download = { name, image, client, ...settings(options) };
+    const fetchedBytes = isHere ? 0 : await fetchImage(session, download, presence.kind);
     if (name.tag === undefined) await session.images.markExplicitlyPulled(name, raw.digest);
     else await session.images.link(name, raw.digest);
     await session.images.touch(session.images.folderOf(name, raw.digest), session.now());
@@ -104,18 +111,12 @@ async function pullResolved(
   }
 }
 
-function understand(raw: RawManifest, name: RemoteName): TartImage {
+function understand(raw: RawManifest, name: RemoteName, accept: 'any' | 'flat'): TartImage {
   const image = parse(raw, name);
   if (image.layout === 'flat') return image;
-  throw new TartletError(
-    'MEDIA_UNSUPPORTED',
-    `${name.toString()} is a stacked image (a base disk and ${image.overlays.length} overlays)`,
-    {
-      subject: name.toString(),
-      kept: 'nothing was changed',
-      next: 'pull it with Tart on macOS 27; Tartlet cannot rebuild stacked disks yet',
-    },
-  );
+  if (accept === 'flat') throw notClonable(name.toString());
+  requireStorable(image, name.toString());
+  return image;
 }
 
 function parse(raw: RawManifest, name: RemoteName): TartImage {
@@ -144,16 +145,38 @@ async function lockDigest(session: Session, name: RemoteName, digest: Digest): P
   });
 }
 
-async function fetchImage(
-  session: Session,
-  name: RemoteName,
-  image: TartImage,
-  client: RegistryClient,
-  options: PullOptions,
-): Promise<number> {
-  const { manifest } = image;
-  const staging = await Staging.open(session.home, manifest.digest);
-  const fetchedBytes = await downloadImage(session, { name, image, client, staging, ...settings(options) });
+async function fetchImage(session: Session, download: Download, presence: 'absent' | 'lacks-content'): Promise<number> {
+  const { image } = download;
+  switch (image.layout) {
+    case 'flat': {
+      const staging = await Staging.open(session.home, image.manifest.digest);
+      const fetchedBytes = await downloadFlat(session, { ...download, image }, staging);
+      await publish(session, download, staging);
+      return fetchedBytes;
+    }
+    case 'stacked':
+      // The record names its files already: nobody collects what comes.
+      if (presence === 'lacks-content') return downloadStacked(session, { ...download, image }, undefined);
+      return fetchStacked(session, { ...download, image });
+    default:
+      return unreachable(image);
+  }
+}
+
+async function fetchStacked(session: Session, download: Download<StackedImage>): Promise<number> {
+  const staging = await Staging.open(session.home, download.image.manifest.digest);
+  const reference = await announceContent(session, download.image, staging);
+  try {
+    const fetchedBytes = await downloadStacked(session, download, staging);
+    await publish(session, download, staging);
+    return fetchedBytes;
+  } finally {
+    await reference.dispose();
+  }
+}
+
+async function publish(session: Session, { name, image }: Download, staging: Staging): Promise<void> {
+  const { manifest, layout } = image;
   await writeOrigin(
     staging.folder,
     originOfImage({
@@ -165,10 +188,10 @@ async function fetchImage(
       via: 'pull',
     }),
   );
-  await staging.seal([VmFile.manifest, VmFile.config, VmFile.nvram, VmFile.disk]);
+  const files = [VmFile.manifest, VmFile.config, VmFile.nvram];
+  await staging.seal(layout === 'flat' ? [...files, VmFile.disk] : files);
   session.signal.throwIfAborted();
   await session.images.publish(staging.folder, name, manifest.digest);
-  return fetchedBytes;
 }
 
 function settings(options: PullOptions): { insecure: boolean; concurrency: number } {

@@ -1,4 +1,5 @@
 import type { CredentialSource } from '../credentials/credential.ts';
+import { ContentStore } from '../home/content-store.ts';
 import type { Home } from '../home/home.ts';
 import { ImageCache } from '../home/image-cache.ts';
 import { LocalVms } from '../home/local-vms.ts';
@@ -29,6 +30,7 @@ export class Session {
   readonly home: Home;
   readonly images: ImageCache;
   readonly vms: LocalVms;
+  readonly contents: ContentStore;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly platform: NodeJS.Platform;
   readonly now: () => Date;
@@ -41,8 +43,9 @@ export class Session {
     this.home = options.home;
     this.environment = options.environment ?? {};
     this.platform = options.platform ?? 'linux';
-    this.images = new ImageCache(options.home);
-    this.vms = new LocalVms(options.home, this.platform);
+    this.contents = new ContentStore(options.home, this.platform);
+    this.images = new ImageCache(options.home, this.contents);
+    this.vms = new LocalVms(options.home, this.platform, this.contents);
     this.now = options.now ?? (() => new Date());
     this.emit = options.onEvent ?? (() => undefined);
     this.signal = options.signal ?? new AbortController().signal;

@@ -1,0 +1,110 @@
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { isTartletError, systemCode } from '../errors.ts';
+import { Digest } from '../names/digest.ts';
+import { Annotation, parseAnnotationNumber } from '../oci/annotation.ts';
+import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
+import { diskError } from './disk-error.ts';
+import type { Home } from './home.ts';
+import { walkImages } from './image-walk.ts';
+import { lookAtVmFolder, VmFile } from './vm-folder.ts';
+
+/** Names of staging folders, and of files in the content store. */
+export const HEX: RegExp = /^[0-9a-f]{64}$/;
+
+/** What the manifest beside a stacked disk says. */
+export interface StackedManifest {
+  /** The files of the content store that the disk consists of, base first. */
+  readonly files: readonly Digest[];
+  /** Bytes of the disk as the guest sees it. */
+  readonly diskBytes: number | undefined;
+}
+
+/** Which files of the content store somebody needs. */
+export type ContentReferences =
+  | { readonly kind: 'known'; readonly digests: ReadonlySet<string> }
+  /** A VM of the user names files that we cannot read, so that any file may be one of them. */
+  | { readonly kind: 'unknown'; readonly because: string };
+
+/**
+ * Reads the manifest in a folder, as leniently as is possible: a layer of a newer Tart must not hide what the others refer to.
+ *
+ * @returns undefined when there is none that can be read.
+ */
+export function readStackedManifest(folder: string): StackedManifest | undefined {
+  const bytes = readManifestFile(`${folder}/${VmFile.manifest}`);
+  if (bytes === undefined) return undefined;
+  try {
+    const manifest = parseManifest(bytes);
+    if (manifest.kind !== 'image') return undefined;
+    return {
+      files: manifest.layers.flatMap((layer) => {
+        const digest = Digest.tryParse(layer.annotations.get(Annotation.fileDigest) ?? '');
+        return digest?.algorithm === 'sha256' ? digest : [];
+      }),
+      diskBytes: parseAnnotationNumber(manifest.annotations.get(Annotation.diskSize)),
+    };
+  } catch (error) {
+    if (isTartletError(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Everything that refers to the content store: stacked VMs and images, pulls that are under way or were interrupted, and work of
+ * Tart's in `tmp/` (tart-formats §4.7). Call under the lock of the store, or a folder may move past the look.
+ *
+ * A cached manifest that cannot be read refers to nothing, as in Tart: the image can be pulled again. One of a local VM may be
+ * all that leads to its base, so it makes the answer unknown (reliability I12).
+ *
+ * @throws TartletError `DISK_*`
+ */
+export function contentReferences(home: Home): ContentReferences {
+  const digests = new Set<string>();
+  const add = (folder: string): boolean => {
+    const manifest = readStackedManifest(folder);
+    for (const digest of manifest?.files ?? []) digests.add(digest.hex);
+    return manifest !== undefined;
+  };
+  for (const name of namesIn(home.vmsFolder)) {
+    const folder = `${home.vmsFolder}/${name}`;
+    if (lookAtVmFolder(folder)?.layout === 'standalone' || !isThere(`${folder}/${VmFile.manifest}`)) continue;
+    if (!add(folder)) return { kind: 'unknown', because: `${folder}/${VmFile.manifest} cannot be understood` };
+  }
+  for (const name of namesIn(home.scratchFolder)) if (!name.startsWith('.')) add(`${home.scratchFolder}/${name}`);
+  for (const name of namesIn(home.stagingFolder)) if (HEX.test(name)) add(`${home.stagingFolder}/${name}`);
+  const { entries, foreign } = walkImages(home.imagesFolder);
+  const images = entries.filter((entry) => entry.kind === 'digest').map((entry) => entry.path);
+  for (const folder of [...images, ...foreign]) {
+    // A flat image has its own disk, even when its manifest says what the whole of it hashes to.
+    if (lookAtVmFolder(folder)?.layout !== 'standalone') add(folder);
+  }
+  return { kind: 'known', digests };
+}
+
+function readManifestFile(file: string): Uint8Array | undefined {
+  try {
+    const stats = lstatSync(file);
+    return stats.isFile() && stats.size <= MAX_MANIFEST_BYTES ? readFileSync(file) : undefined;
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    throw diskError(cause, 'read', file);
+  }
+}
+
+function isThere(file: string): boolean {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOTDIR') return false;
+    throw diskError(cause, 'look at', file);
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
+    throw diskError(cause, 'read the folder', folder);
+  }
+}

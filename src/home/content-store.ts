@@ -1,0 +1,165 @@
+import { lstat, readdir, rename, rm, utimes } from 'node:fs/promises';
+import { systemCode, TartletError } from '../errors.ts';
+import { Digest } from '../names/digest.ts';
+import type { StoredDiskFile } from '../oci/disk-file.ts';
+import { contentReferences, HEX } from './content-reference.ts';
+import { diskError, onDisk } from './disk-error.ts';
+import { flushFile, flushFolder, makeFolder } from './folder.ts';
+import type { Home } from './home.ts';
+import { FileLock, type LockOptions } from './lock.ts';
+
+/** A file of the store, as a manifest names it. */
+export type StoredFile = Pick<StoredDiskFile, 'fileDigest' | 'size'>;
+
+/** What a collection did. */
+export interface Collection {
+  readonly deleted: readonly Digest[];
+  /** Why nothing was deleted, although something might have been. */
+  readonly refrained: string | undefined;
+}
+
+/**
+ * The immutable disk files that stacked images share, each named after the SHA-256 of its bytes (tart-formats §4.7). Whoever wants one
+ * kept first puts a manifest that names it where references are looked for, inside {@link change}; only then the file is
+ * brought. A file of the right name and length is believed without hashing it again, as in Tart: it was verified when it came in.
+ */
+export class ContentStore {
+  readonly #home: Home;
+  readonly #platform: NodeJS.Platform;
+
+  constructor(home: Home, platform: NodeJS.Platform) {
+    this.#home = home;
+    this.#platform = platform;
+  }
+
+  get #files(): string {
+    return `${this.#home.contentFolder}/sha256`;
+  }
+
+  pathOf(digest: Digest): string {
+    if (digest.algorithm !== 'sha256') {
+      throw new TartletError('INTERNAL', `the content store has no place for ${digest.toString()}`);
+    }
+    return `${this.#files}/${digest.hex}`;
+  }
+
+  /** Where a file is rebuilt: the same place each time, so that an interrupted pull continues. Only for who holds {@link lockFile}. */
+  partialOf(digest: Digest): string {
+    return `${this.#files}/.${digest.hex}.partial`;
+  }
+
+  /** Whether a file is there with exactly the length that the manifest says. */
+  async holds(file: StoredFile): Promise<boolean> {
+    const path = this.pathOf(file.fileDigest);
+    try {
+      const stats = await lstat(path);
+      return stats.isFile() && stats.size === file.size;
+    } catch (cause) {
+      if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return false;
+      throw diskError(cause, 'look at', path);
+    }
+  }
+
+  /** Those of the files that {@link holds} denies. */
+  async missing<F extends StoredFile>(files: readonly F[]): Promise<F[]> {
+    const missing: F[] = [];
+    for (const file of files) if (!(await this.holds(file))) missing.push(file);
+    return missing;
+  }
+
+  /** For whoever rebuilds one file; others build others meanwhile. */
+  async lockFile(digest: Digest, options: LockOptions): Promise<FileLock | undefined> {
+    return FileLock.acquire(`${this.#files}/.${digest.hex}.lock`, options);
+  }
+
+  /**
+   * Puts a finished file into the store, flushed. A valid one that came first stays, and the new one is dropped.
+   *
+   * @param staged in the folder of the store; gone when this returns true.
+   * @param isIntact hashes all of it: nothing else decides whether a file may carry its name.
+   * @returns false when it is not what its name would say; it is left where it is.
+   */
+  async install(staged: string, file: StoredFile, isIntact: (path: string) => Promise<boolean>): Promise<boolean> {
+    const { size } = await onDisk('look at', staged, async () => lstat(staged));
+    if (size !== file.size || !(await isIntact(staged))) return false;
+    await flushFile(staged);
+    const lock = await FileLock.acquireFolder(this.#home.contentFolder, this.#platform, {
+      mode: 'exclusive',
+      wait: true,
+    });
+    try {
+      const path = this.pathOf(file.fileDigest);
+      if (await this.holds(file)) await onDisk('remove', staged, async () => rm(staged));
+      else await onDisk('move into place', path, async () => rename(staged, path));
+      await flushFolder(this.#files);
+    } finally {
+      await lock?.release();
+    }
+    return true;
+  }
+
+  /**
+   * For every change to what refers to the store: while `work` runs, nobody collects. Nothing that waits for another lock may
+   * happen in it.
+   */
+  async change<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    await makeFolder(this.#files);
+    const lock = await FileLock.acquire(`${this.#home.contentFolder}/.gc.lock`, {
+      mode: 'exclusive',
+      wait: true,
+      signal,
+    });
+    try {
+      return await work();
+    } finally {
+      await lock?.release();
+    }
+  }
+
+  /**
+   * Deletes the files that nothing refers to; call within {@link change}. Hidden files are never touched: partial files and locks
+   * belong to somebody who may be at work.
+   *
+   * @throws TartletError `DISK_*`
+   */
+  async collect(): Promise<Collection> {
+    const names = (await this.#names()).filter((name) => HEX.test(name));
+    if (names.length === 0) return { deleted: [], refrained: undefined };
+    const references = contentReferences(this.#home);
+    if (references.kind === 'unknown') return { deleted: [], refrained: references.because };
+    const deleted: Digest[] = [];
+    for (const name of names.filter((each) => !references.digests.has(each))) {
+      const path = `${this.#files}/${name}`;
+      if (!(await onDisk('look at', path, async () => lstat(path))).isFile()) continue;
+      await onDisk('delete', path, async () => rm(path, { force: true }));
+      deleted.push(Digest.sha256(name));
+    }
+    if (deleted.length > 0) await flushFolder(this.#files);
+    return { deleted, refrained: undefined };
+  }
+
+  /** {@link collect} for who holds nothing; a home without a store stays without. */
+  async collectAlone(signal?: AbortSignal): Promise<Collection> {
+    if ((await this.#names()).length === 0) return { deleted: [], refrained: undefined };
+    return this.change(signal, async () => this.collect());
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      return await readdir(this.#files);
+    } catch (cause) {
+      if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
+      throw diskError(cause, 'read the folder', this.#files);
+    }
+  }
+
+  /** Records a use: the access time of the file itself (tart-formats §1.7). */
+  async touch(digest: Digest, at: Date): Promise<void> {
+    const path = this.pathOf(digest);
+    try {
+      await utimes(path, at, (await lstat(path)).mtime);
+    } catch {
+      // A shared or read-only cache: the use goes unrecorded, which harms nobody (reliability D12).
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import { open } from 'node:fs/promises';
+import { isTartletError } from '../errors.ts';
+import { onDisk } from '../home/disk-error.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { BlobVerifier } from '../registry/blob-verifier.ts';
+import type { RegistryClient } from '../registry/client.ts';
+
+/** Where a blob comes from and who is told. */
+export interface BlobSource {
+  readonly client: Pick<RegistryClient, 'blob'>;
+  readonly signal: AbortSignal;
+  /** Bytes that crossed the network just now; negative when they have to again. */
+  readonly onBytes: (count: number) => void;
+}
+
+/** Fetches a blob that is a file by itself. One that arrives damaged is fetched once more. */
+export async function fetchBlobFile(source: BlobSource, blob: Descriptor, path: string): Promise<void> {
+  try {
+    await fetchOnce(source, blob, path);
+  } catch (error) {
+    if (!isTartletError(error, 'DIGEST_MISMATCH', 'SIZE_MISMATCH')) throw error;
+    source.onBytes(-blob.size);
+    await fetchOnce(source, blob, path);
+  }
+}
+
+async function fetchOnce({ client, signal, onBytes }: BlobSource, blob: Descriptor, path: string): Promise<void> {
+  const verifier = new BlobVerifier(blob.digest, blob.size);
+  const handle = await onDisk('create', path, async () => open(path, 'w', 0o600));
+  try {
+    let at = 0;
+    for await (const piece of client.blob(blob, { signal, onBytes })) {
+      verifier.update(piece);
+      for (let done = 0; done < piece.length; ) {
+        const { bytesWritten } = await onDisk('write', path, async () =>
+          handle.write(piece, done, piece.length - done, at + done),
+        );
+        done += bytesWritten;
+      }
+      at += piece.length;
+    }
+    verifier.verdict();
+  } finally {
+    await handle.close();
+  }
+}
