@@ -1,41 +1,59 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, realpathSync } from 'node:fs';
 import { systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
+import { readStackedManifest } from './content-reference.ts';
 import type { ContentStore } from './content-store.ts';
 import { diskError } from './disk-error.ts';
 
-/** A stacked image in the cache, as a debtor of the content store. */
-export interface StackedRecord {
-  /** Its folder. */
-  readonly path: string;
+/** What a stacked image counts for beside the files in its own folder. */
+export interface StackedSize {
+  /** Bytes of the disk as the guest sees it, where the manifest says so. */
+  readonly diskBytes: number | undefined;
+  /** Bytes on the disk of the files in the content store that are charged to it. */
+  readonly chargedBytes: number;
+}
+
+interface Debtor {
+  readonly folder: string;
   readonly accessed: Date;
-  readonly files: readonly Digest[];
 }
 
 /**
  * Shares out the bytes that the content store occupies, so that no file is counted twice: each is charged to the image that was used
- * last of those that name it; of equals, the one with the greater path (tart-formats §4.7).
+ * last of those that name it; of equals, the one with the greater path (tart-formats §4.7). Reads the manifest of each folder; one that
+ * cannot be read owes nothing.
  *
- * @returns bytes on the disk, by the folder of the image.
+ * @param folders of stacked images in the cache.
+ * @returns by the very texts of `folders`; several that lead to one folder get the same answer.
  */
-export function chargeContent(contents: ContentStore, records: readonly StackedRecord[]): ReadonlyMap<string, number> {
-  const debtors = new Map<string, { readonly file: Digest; readonly record: StackedRecord }>();
-  for (const record of records) {
-    for (const file of record.files) {
-      const other = debtors.get(file.hex)?.record;
-      if (other === undefined || isLater(record, other)) debtors.set(file.hex, { file, record });
+export function sizeStackedImages(
+  contents: ContentStore,
+  folders: readonly string[],
+): ReadonlyMap<string, StackedSize> {
+  const real = new Map(folders.map((folder) => [folder, realpathSync(folder)]));
+  const debtors = new Map<string, Debtor & { readonly file: Digest }>();
+  const diskBytes = new Map<string, number | undefined>();
+  for (const folder of new Set(real.values())) {
+    const manifest = readStackedManifest(folder);
+    const debtor = { folder, accessed: lstatSync(folder).atime };
+    diskBytes.set(folder, manifest?.diskBytes);
+    for (const file of manifest?.files ?? []) {
+      const other = debtors.get(file.hex);
+      if (other === undefined || isLater(debtor, other)) debtors.set(file.hex, { ...debtor, file });
     }
   }
   const charges = new Map<string, number>();
-  for (const { file, record } of debtors.values()) {
-    charges.set(record.path, (charges.get(record.path) ?? 0) + allocatedBytes(contents.pathOf(file)));
+  for (const { folder, file } of debtors.values()) {
+    charges.set(folder, (charges.get(folder) ?? 0) + allocatedBytes(contents.pathOf(file)));
   }
-  return charges;
+  return new Map(
+    [...real].map(([folder, at]) => [folder, { diskBytes: diskBytes.get(at), chargedBytes: charges.get(at) ?? 0 }]),
+  );
 }
 
-function isLater(a: StackedRecord, b: StackedRecord): boolean {
+function isLater(a: Debtor, b: Debtor): boolean {
   const difference = a.accessed.getTime() - b.accessed.getTime();
-  return difference === 0 ? a.path > b.path : difference > 0;
+  return difference === 0 ? a.folder > b.folder : difference > 0;
 }
 
 /** A file that is missing occupies nothing. */

@@ -3,6 +3,8 @@ import path from 'node:path';
 import { systemCode } from '../errors.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { RemoteName } from '../names/remote-name.ts';
+import { sizeStackedImages } from './content-charge.ts';
+import type { ContentStore } from './content-store.ts';
 import { diskError } from './disk-error.ts';
 import type { Home } from './home.ts';
 import type { ImageCache } from './image-cache.ts';
@@ -14,6 +16,7 @@ export interface Store {
   readonly home: Home;
   readonly images: ImageCache;
   readonly vms: LocalVms;
+  readonly contents: ContentStore;
   readonly platform: NodeJS.Platform;
   /** The wall clock: dates of use are measured by it. */
   readonly now: () => Date;
@@ -22,7 +25,7 @@ export interface Store {
 
 interface Entry {
   readonly path: string;
-  /** Bytes that it occupies on the disk. */
+  /** Bytes that it occupies on the disk, with what is charged to it in the content store. */
   readonly bytes: number;
   /** When it was used last: the access time of its folder, which every use sets (tart-formats §1.7). */
   readonly accessed: Date;
@@ -55,21 +58,19 @@ export function imageCandidates(store: Store): Extract<Candidate, { kind: 'image
     const target = path.resolve(path.dirname(entry.path), text);
     tags.set(target, [...(tags.get(target) ?? []), entry.name]);
   }
-  return entries.flatMap((entry) => {
+  const stacked: string[] = [];
+  const candidates = entries.flatMap((entry): Extract<Candidate, { kind: 'image' }>[] => {
     const stats = entry.kind === 'digest' ? lookAt(entry.path) : undefined;
     // A digest can be a link too, to what a registry gave for it (tart-formats §1.4): then the image lies elsewhere.
     if (stats?.isDirectory() !== true) return [];
     const folder = lookAtVmFolder(entry.path);
     if (folder === undefined || folder.layout === 'stacked-local') return [];
-    return {
-      kind: 'image',
-      name: entry.name,
-      tags: tags.get(path.resolve(entry.path)) ?? [],
-      path: entry.path,
-      bytes: folder.allocatedBytes,
-      accessed: stats.atime,
-    };
+    if (folder.layout === 'stacked-cached') stacked.push(entry.path);
+    const image = { kind: 'image' as const, name: entry.name, path: entry.path, accessed: stats.atime };
+    return [{ ...image, tags: tags.get(path.resolve(entry.path)) ?? [], bytes: folder.allocatedBytes }];
   });
+  const sizes = sizeStackedImages(store.contents, stacked);
+  return candidates.map((image) => ({ ...image, bytes: image.bytes + (sizes.get(image.path)?.chargedBytes ?? 0) }));
 }
 
 function restoreImages(home: Home): Candidate[] {

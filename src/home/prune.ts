@@ -45,7 +45,7 @@ export interface PruneReport {
  * stop it, unlike in Tart (§7 #21): it is spared and reported. What was used since the choice was made stays (reliability P15).
  * It works on a full disk, because that is when it is needed (reliability D29).
  *
- * @throws TartletError `DISK_*` when the home cannot be read.
+ * @throws TartletError `DISK_*` when the home cannot be read, `STORE_DAMAGED` when it cannot be told which shared disk files are needed.
  */
 export async function prune(store: Store, request: PruneRequest): Promise<PruneReport> {
   const now = store.now();
@@ -75,7 +75,18 @@ export async function prune(store: Store, request: PruneRequest): Promise<PruneR
       spared.push({ candidate: each.candidate, error: diskError(error, 'delete', each.candidate.path) });
     }
   }
+  if (request.collect === true) await collectContent(store);
   return { deleted, danglingTags: removedTags, spared };
+}
+
+/** Files that stacked images shared and nobody names any more (tart-formats §1.5 step 4); deleting the last image of one does this too. */
+async function collectContent(store: Store): Promise<void> {
+  const { refrained } = await store.contents.collectAlone(store.signal);
+  if (refrained === undefined) return;
+  throw new TartletError('STORE_DAMAGED', `disk files that nobody uses were not deleted: ${refrained}`, {
+    kept: 'everything else was done; a VM may need any of these files',
+    next: 'repair or delete that VM and prune again',
+  });
 }
 
 /** @returns false when there is nothing to do any more: it is gone, or was used meanwhile. */

@@ -43,6 +43,8 @@ export type StackedImage = Parts & {
   readonly overlays: readonly StoredDiskFile[];
   /** Bytes per block of the guest's disk. */
   readonly blockSize: number | undefined;
+  /** Bytes of the disk as the guest sees it. */
+  readonly guestDiskBytes: number | undefined;
 };
 
 /** What a manifest means to Tart (tart-formats §4.3). */
@@ -81,6 +83,7 @@ export function parseTartImage(manifest: ImageManifest, name: string): TartImage
           base: requireFileDigest(base, 'the base disk of a stacked image'),
           overlays: parseOverlays(files.slice(firstOverlay)),
           blockSize,
+          guestDiskBytes: annotationNumber(manifest, Annotation.diskSize),
         };
   refuseTwoContents(image);
   return image;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { copyFile, readFile } from 'node:fs/promises';
-import { isTartletError, TartletError } from '../errors.ts';
+import { isTartletError, TartletError, unreachable } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { type CopyMethod, copyDisk } from '../home/disk-copy.ts';
 import { flushFile, writeNewFile } from '../home/folder.ts';
@@ -13,6 +13,7 @@ import { type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { pull, type PullOptions } from '../transfer/pull.ts';
+import { notClonable } from '../transfer/stacked-download.ts';
 import type { Session } from '../transfer/session.ts';
 import { withMac } from './config.ts';
 import { parseVmConfig, serializeVmConfig } from './config-file.ts';
@@ -38,7 +39,10 @@ interface Source {
  * Makes a local VM from an image or another VM. A cached image needs no network, whatever its tag leads to in the registry now;
  * one that is not cached is pulled. A stopped VM of the new name is replaced, as Tart does; a running one never.
  *
- * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_EXISTS`, `DISK_*`, and those of {@link pull}.
+ * A stacked VM is copied with its overlay; a stacked image cannot become a VM here, because only macOS can make an overlay.
+ *
+ * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_EXISTS`, `BUSY` for a stacked VM that is not stopped, `MEDIA_UNSUPPORTED` for a
+ *   stacked image, `DISK_*`, and those of {@link pull}.
  */
 export async function cloneVm(
   session: Session,
@@ -49,7 +53,7 @@ export async function cloneVm(
   await session.vms.refuseRunning(name);
   const source = await openSource(session, sourceText, options);
   try {
-    requireDisk(source);
+    if (source.folder.layout === 'stacked-cached') throw notClonable(source.text);
     await session.home.prepare();
     const scratch = await Scratch.create(session.home, session.platform);
     try {
@@ -83,7 +87,29 @@ async function openSource(session: Session, text: string, options: PullOptions):
 async function openVm(session: Session, name: LocalName): Promise<Source> {
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
-  return { text: name.text, folder: vm.folder, digest: await baseDigest(vm), release: async () => undefined };
+  const lock = vm.folder.layout === 'standalone' ? undefined : await holdStopped(session, vm);
+  return { text: name.text, folder: vm.folder, digest: await baseDigest(vm), release: async () => lock?.release() };
+}
+
+/**
+ * The overlay of a stacked VM makes sense only as a whole, and without the memory that belongs to it: Tart too clones none but
+ * stopped ones (tart-cli §1.2).
+ */
+async function holdStopped(session: Session, vm: LocalVm): Promise<FileLock> {
+  if (vm.folder.suspended) {
+    throw new TartletError('BUSY', `the stacked VM "${vm.name.text}" is suspended`, {
+      subject: vm.name.text,
+      kept: 'it was left alone',
+      next: 'run it with Tart, shut it down, and clone it then',
+    });
+  }
+  const lock = await session.vms.hold(vm);
+  session.emit({
+    kind: 'note',
+    subject: vm.name.text,
+    text: `${vm.name.text} is a stacked VM: its clone is one too, and runs with Tart on macOS 27 only`,
+  });
+  return lock;
 }
 
 /** The image that a local VM began as, when a record says so. */
@@ -112,7 +138,8 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
     }
     if (attempt === 2)
       throw new TartletError('BUSY', `${name.toString()} keeps being deleted by another command`, { retryable: true });
-    await pull(session, name, options);
+    // A stacked image would be fetched for nothing: no VM can be made of it here.
+    await pull(session, name, { ...options, accept: 'flat' });
   }
 }
 
@@ -126,20 +153,29 @@ async function lockForReading(session: Session, image: CachedImage): Promise<Fil
   }
 }
 
-function requireDisk(source: Source): void {
-  if (source.folder.layout === 'standalone') return;
-  throw new TartletError('NEEDS_MACOS', `${source.text} is a stacked image: only macOS 27 can put its disk together`, {
-    subject: source.text,
-    next: 'clone it with Tart on macOS 27',
-  });
-}
-
 async function copyVm(session: Session, source: Source, to: string): Promise<CopyMethod> {
   const from = source.folder.path;
   for (const file of [VmFile.config, VmFile.nvram]) await copySmall(`${from}/${file}`, `${to}/${file}`);
-  if (source.folder.suspended) await copyDisk(`${from}/${VmFile.state}`, `${to}/${VmFile.state}`, session);
-  const copied = await copyDisk(`${from}/${VmFile.disk}`, `${to}/${VmFile.disk}`, session);
-  await flushFile(`${to}/${VmFile.disk}`);
+  switch (source.folder.layout) {
+    case 'standalone':
+      if (source.folder.suspended) await copyDisk(`${from}/${VmFile.state}`, `${to}/${VmFile.state}`, session);
+      return copyLarge(session, `${from}/${VmFile.disk}`, `${to}/${VmFile.disk}`);
+    case 'stacked-local':
+      // First the manifest: from then on, nobody collects the files that it names (tart-formats §4.7).
+      await session.contents.change(session.signal, async () =>
+        copySmall(`${from}/${VmFile.manifest}`, `${to}/${VmFile.manifest}`),
+      );
+      return copyLarge(session, `${from}/${VmFile.overlay}`, `${to}/${VmFile.overlay}`);
+    case 'stacked-cached':
+      throw notClonable(source.text);
+    default:
+      return unreachable(source.folder.layout);
+  }
+}
+
+async function copyLarge(session: Session, from: string, to: string): Promise<CopyMethod> {
+  const copied = await copyDisk(from, to, session);
+  await flushFile(to);
   return copied;
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
+import type { ContentStore } from '../home/content-store.ts';
 import { type Origin, readOrigin } from '../home/origin.ts';
 import { VmFile, type VmFolder, type VmLayout } from '../home/vm-folder.ts';
 import type { VmState } from '../home/local-vms.ts';
@@ -8,8 +9,19 @@ import type { Digest } from '../names/digest.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type ImageManifest, parseManifest, requireImage } from '../oci/manifest.ts';
-import { allChunks, parseTartImage, transferBytes } from '../oci/tart-image.ts';
+import { allChunks, parseTartImage, type StackedImage, stackedFiles, transferBytes } from '../oci/tart-image.ts';
 import type { Session } from '../transfer/session.ts';
+
+/** One file of a stacked disk. */
+export interface InspectedFile {
+  readonly role: 'base' | 'overlay';
+  readonly digest: string;
+  /** Bytes of the file, decoded. */
+  readonly bytes: number;
+  readonly chunks: number;
+  /** Whether the content store of this machine has it; undefined when only the registry was asked. */
+  readonly isStored: boolean | undefined;
+}
 
 /** What a manifest says of an image, in integers of bytes. */
 export interface InspectedManifest {
@@ -17,8 +29,10 @@ export interface InspectedManifest {
   readonly mediaType: string;
   readonly layout: 'flat' | 'stacked';
   readonly uploadTime: string | undefined;
-  /** Bytes of the decoded disk. */
+  /** Bytes of the decoded disk; of a stacked one, as the guest sees it. */
   readonly diskBytes: number;
+  /** What a stacked disk consists of, bottom to top; undefined for flat ones. */
+  readonly stack: readonly InspectedFile[] | undefined;
   /** Bytes of all blobs, each counted once. */
   readonly transferBytes: number;
   readonly chunks: number;
@@ -64,7 +78,7 @@ export async function inspect(
 async function inspectLocal(session: Session, name: LocalName): Promise<Inspection> {
   const vm = await session.vms.require(name);
   return {
-    ...(await inspectFolder(vm.folder, undefined, name.text)),
+    ...(await inspectFolder(session, vm.folder, undefined, name.text)),
     schema: 'tartlet.inspect/v1',
     name: name.text,
     kind: 'local',
@@ -81,7 +95,7 @@ async function inspectCached(session: Session, name: RemoteName): Promise<Inspec
     });
   }
   return {
-    ...(await inspectFolder(image.folder, image.digest, name.toString())),
+    ...(await inspectFolder(session, image.folder, image.digest, name.toString())),
     schema: 'tartlet.inspect/v1',
     name: name.toString(),
     kind: 'cached',
@@ -89,7 +103,12 @@ async function inspectCached(session: Session, name: RemoteName): Promise<Inspec
   };
 }
 
-async function inspectFolder(folder: VmFolder, digest: Digest | undefined, name: string): Promise<FolderFacts> {
+async function inspectFolder(
+  session: Session,
+  folder: VmFolder,
+  digest: Digest | undefined,
+  name: string,
+): Promise<FolderFacts> {
   const bytes = await readManifest(folder.path);
   const manifest = bytes === undefined ? undefined : requireImage(parseManifest(bytes), name);
   const hash = bytes === undefined ? undefined : createHash('sha256').update(bytes).digest('hex');
@@ -99,7 +118,7 @@ async function inspectFolder(folder: VmFolder, digest: Digest | undefined, name:
     logicalBytes: folder.logicalBytes,
     allocatedBytes: folder.allocatedBytes,
     origin: await readOrigin(folder.path),
-    manifest: manifest === undefined ? undefined : describeManifest(manifest, name),
+    manifest: manifest === undefined ? undefined : await describeManifest(manifest, name, session.contents),
     digest: digest?.toString(),
     manifestIsOriginal: digest === undefined || hash === undefined ? undefined : digest.hex === hash,
   };
@@ -126,24 +145,44 @@ async function inspectRemote(session: Session, name: RemoteName, insecure: boole
       schema: 'tartlet.inspect/v1',
       name: name.toString(),
       kind: 'remote',
-      manifest: describeManifest(manifest, name.toString()),
+      manifest: await describeManifest(manifest, name.toString(), undefined),
     };
   } finally {
     await client.close();
   }
 }
 
-function describeManifest(manifest: ImageManifest, name: string): InspectedManifest {
+async function describeManifest(
+  manifest: ImageManifest,
+  name: string,
+  contents: ContentStore | undefined,
+): Promise<InspectedManifest> {
   const image = parseTartImage(manifest, name);
   const chunks = allChunks(image);
+  const isStacked = image.layout === 'stacked';
   return {
     digest: manifest.digest.toString(),
     mediaType: manifest.mediaType,
     layout: image.layout,
     uploadTime: image.uploadTime,
-    diskBytes: image.base.size,
+    diskBytes: (isStacked ? image.guestDiskBytes : undefined) ?? image.base.size,
+    stack: isStacked ? await describeStack(image, contents) : undefined,
     transferBytes: transferBytes(image),
     chunks: chunks.length,
     layers: manifest.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest: digest.toString(), size })),
   };
+}
+
+async function describeStack(image: StackedImage, contents: ContentStore | undefined): Promise<InspectedFile[]> {
+  const described: InspectedFile[] = [];
+  for (const [level, file] of stackedFiles(image).entries()) {
+    described.push({
+      role: level === 0 ? 'base' : 'overlay',
+      digest: file.fileDigest.toString(),
+      bytes: file.size,
+      chunks: file.chunks.length,
+      isStored: await contents?.holds(file),
+    });
+  }
+  return described;
 }

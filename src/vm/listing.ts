@@ -1,5 +1,6 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
+import { sizeStackedImages, type StackedSize } from '../home/content-charge.ts';
 import { decodeDigestFolder } from '../home/layout.ts';
 import { lookAtVmFolder, type VmFolder } from '../home/vm-folder.ts';
 import type { VmState } from '../home/local-vms.ts';
@@ -10,9 +11,9 @@ export interface Listed {
   readonly source: 'local' | 'OCI';
   /** The name that any command takes: what was typed is what is seen. */
   readonly name: string;
-  /** Bytes of config, disk and NVRAM as files. */
+  /** Bytes of config, disk and NVRAM as files; of a stacked image, the guest's disk. */
   readonly logicalBytes: number;
-  /** Bytes they occupy on the disk. */
+  /** Bytes they occupy on the disk; a file that stacked images share counts for the one that was used last. */
   readonly allocatedBytes: number;
   readonly accessed: Date;
   readonly state: VmState;
@@ -20,8 +21,8 @@ export interface Listed {
 
 /**
  * Local VMs first, then names of the cache, each group in byte order of the names (tart-cli §1.6). A pulled tag gives two rows, its
- * own and its digest's. Dangling tags and incomplete folders are no images and are left out. No file is opened for cached
- * images, so that thousands of them cost little.
+ * own and its digest's. Dangling tags and incomplete folders are no images and are left out. Of cached images only stacked ones have
+ * a file opened, their manifest, so that thousands of the others cost little.
  */
 export async function listVms(session: Session, source?: 'local' | 'oci'): Promise<Listed[]> {
   const local = source === 'oci' ? [] : await listLocal(session);
@@ -43,11 +44,25 @@ function listCached(session: Session): Listed[] {
     if (!looks.has(folder)) looks.set(folder, lookAtVmFolder(folder));
     return looks.get(folder);
   };
-  return session.images.walk().entries.flatMap((entry) => {
+  const found = session.images.walk().entries.flatMap((entry) => {
     const folder = look(entry.kind === 'digest' ? entry.path : targetOf(entry.path));
-    if (folder === undefined || folder.layout === 'stacked-local') return [];
-    return row('OCI', entry.name.toString(), folder, entry.path, 'stopped');
+    return folder === undefined || folder.layout === 'stacked-local' ? [] : { entry, folder };
   });
+  const stacked = found.filter(({ folder }) => folder.layout === 'stacked-cached').map(({ folder }) => folder.path);
+  const sizes = sizeStackedImages(session.contents, stacked);
+  return found.map(({ entry, folder }) =>
+    row('OCI', entry.name.toString(), withContent(folder, sizes.get(folder.path)), entry.path, 'stopped'),
+  );
+}
+
+/** The disk of a stacked image lies in the content store: shown is what a guest would see, and what is charged to the image there. */
+function withContent(folder: VmFolder, size: StackedSize | undefined): VmFolder {
+  if (size === undefined) return folder;
+  return {
+    ...folder,
+    logicalBytes: size.diskBytes ?? folder.logicalBytes,
+    allocatedBytes: folder.allocatedBytes + size.chargedBytes,
+  };
 }
 
 /** The folder that a tag leads to; nothing good when it leads elsewhere. */

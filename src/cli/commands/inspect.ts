@@ -1,4 +1,4 @@
-import { inspect, type Inspection, type InspectedManifest } from '../../vm/inspect.ts';
+import { inspect, type InspectedFile, type InspectedManifest, type Inspection } from '../../vm/inspect.ts';
 import { renderJson } from '../render/json.ts';
 import { humanBytes } from '../render/quantity.ts';
 import { withSession } from '../session.ts';
@@ -51,6 +51,7 @@ function toText(inspection: Inspection): string {
 function manifestLines(manifest: InspectedManifest): [string, string | undefined][] {
   return [
     ['Disk', bytes(manifest.diskBytes)],
+    ...(manifest.stack ?? []).map(stackLine),
     [
       'Transfer',
       `${bytes(manifest.transferBytes)} in ${manifest.layers.length} layers, ${manifest.chunks} of them disk chunks`,
@@ -58,6 +59,11 @@ function manifestLines(manifest: InspectedManifest): [string, string | undefined
     ['Pushed', manifest.uploadTime],
     ['Format', `${manifest.layout}, ${manifest.mediaType}`],
   ];
+}
+
+function stackLine(file: InspectedFile): [string, string] {
+  const where = file.isStored === undefined ? '' : file.isStored ? ', stored here' : ', missing here';
+  return [file.role === 'base' ? 'Base' : 'Overlay', `${bytes(file.bytes)}${where}, ${file.digest}`];
 }
 
 function describeOrigin(origin: NonNullable<Extract<Inspection, { origin: unknown }>['origin']>): string {
