@@ -30,7 +30,8 @@ export { type Htpasswd, parseHtpasswd } from './server/htpasswd.ts';
 export type { AuthOptions, Limits, RegistryOptions, Timeouts } from './server/options.ts';
 export type { RegistryEvent } from './server/event.ts';
 export { checkLogin, type LoginCheckOptions } from './transfer/login.ts';
-export { type TransferEvent, TransferTotals } from './transfer/progress.ts';
+export { copyImage, type CopyOptions, type CopyOutcome } from './transfer/copy.ts';
+export { type Direction, type TransferEvent, TransferTotals } from './transfer/progress.ts';
 export { pull, type PullOptions, type PullOutcome } from './transfer/pull.ts';
 export type { PushOptions, PushOutcome } from './transfer/push.ts';
 export { Session, type SessionOptions } from './transfer/session.ts';
@@ -41,6 +42,6 @@ export { exportVm, type ExportOptions, type ExportOutcome, type ExportTarget } f
 export { importVm, type ImportOptions, type ImportOutcome, type ImportSource } from './vm/import.ts';
 export { inspect, type InspectedManifest, type Inspection } from './vm/inspect.ts';
 export { type Listed, listVms } from './vm/listing.ts';
-export { pushVm } from './vm/push.ts';
+export { type PushNames, pushVm, type PushVmOptions } from './vm/push.ts';
 export { setVm, type SetOptions, type SetOutcome } from './vm/set.ts';
 export { stopVm, type StopOptions, type StopOutcome } from './vm/stop.ts';

@@ -17,3 +17,21 @@ export async function lockToDelete(images: ImageCache, digest: Digest): Promise<
     throw error;
   }
 }
+
+/**
+ * Locks an image for reading: nobody pulls over it, deletes or collects it meanwhile. Waits for whoever changes it.
+ *
+ * @returns undefined for a read-only cache, which has nobody who could change it (reliability D10).
+ */
+export async function lockToRead(
+  images: ImageCache,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<FileLock | undefined> {
+  try {
+    return await images.lock(digest, { mode: 'shared', wait: true, signal });
+  } catch (error) {
+    if (isTartletError(error, 'DISK_READONLY', 'DISK_DENIED')) return undefined;
+    throw error;
+  }
+}

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { isTartletError, TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
+import { BlobsUnknownError } from './blobs-unknown.ts';
 import { requestDocument } from './document.ts';
 import { hostAndPort } from './network-error.ts';
-import { refused, type RefusalContext } from './refusal.ts';
+import { readComplaint, refusal, refused, type RefusalContext } from './refusal.ts';
 import type { Method, RegistryRequest, RegistryResponse } from './request.ts';
 import type { RepositoryContext } from './repository.ts';
 
@@ -116,19 +117,27 @@ export async function writeManifest(
     { ...request, headers: { 'content-type': mediaType }, body: { length: bytes.length, open: () => bytes } },
     signal,
   );
-  if (response.status < 200 || response.status > 204) {
-    throw await refused(response, {
-      what: `cannot store the manifest ${spell(context, reference)}`,
-      subject: spell(context, reference),
-      ...(response.status === 404 ? { code: 'REG_REJECTED' } : {}),
-    });
-  }
+  if (response.status < 200 || response.status > 204) throw await manifestRefused(context, reference, response);
   await response.body.discard();
   const stored = Digest.tryParse(response.headers.get('docker-content-digest') ?? '');
   // A registry that rewrites manifests would move the tag to something nobody pushed (Q17).
   if (stored !== undefined && stored.algorithm === digest.algorithm && !stored.equals(digest)) {
     throw mismatch(context, digest, stored);
   }
+}
+
+async function manifestRefused(
+  context: RepositoryContext,
+  reference: ManifestReference,
+  response: RegistryResponse,
+): Promise<TartletError> {
+  const complaint = await readComplaint(response);
+  const error = refusal(response, complaint, {
+    what: `cannot store the manifest ${spell(context, reference)}`,
+    subject: spell(context, reference),
+    ...(response.status === 404 ? { code: 'REG_REJECTED' } : {}),
+  });
+  return complaint.codes.includes('MANIFEST_BLOB_UNKNOWN') ? new BlobsUnknownError(error, complaint.digests) : error;
 }
 
 /** Removes a manifest; the promises are those of `RegistryClient.deleteManifest`. */

@@ -1,4 +1,5 @@
 import { type ErrorCode, TartletError } from '../errors.ts';
+import { Digest } from '../names/digest.ts';
 import { contentCoding, decodedBody, readAtMost } from './document.ts';
 import { limits } from './limits.ts';
 import { hostAndPort } from './network-error.ts';
@@ -37,12 +38,18 @@ export interface RefusalContext {
 export interface Complaint {
   readonly codes: readonly string[];
   readonly line: string;
+  /** Digests that the body names anywhere: each registry has another place for them. */
+  readonly digests: readonly Digest[];
 }
 
 /** The error that an unexpected answer amounts to. Reads and closes its body. Never rejects. */
 export async function refused(response: RegistryResponse, context: RefusalContext): Promise<TartletError> {
+  return refusal(response, await readComplaint(response), context);
+}
+
+/** The same for who has read the body already. */
+export function refusal(response: RegistryResponse, complaint: Complaint, context: RefusalContext): TartletError {
   const { status } = response;
-  const complaint = await readComplaint(response);
   const said = [MEANINGS.get(status), complaint.line].filter((part) => part !== undefined && part !== '').join(': ');
   const code = context.code ?? CODES.get(status) ?? (status >= 500 ? 'REG_UNAVAILABLE' : 'REG_REJECTED');
   const host = hostAndPort(response.url);
@@ -69,15 +76,21 @@ export async function readComplaint(response: RegistryResponse): Promise<Complai
     const coding = contentCoding(response);
     const body = coding === undefined ? response.body : decodedBody(response, coding);
     const { bytes } = await readAtMost(body, limits.errorBodyBytes);
-    return understand(new TextDecoder().decode(bytes));
+    const text = new TextDecoder().decode(bytes);
+    return { ...understand(text), digests: digestsIn(text) };
   } catch {
-    return { codes: [], line: '' };
+    return { codes: [], line: '', digests: [] };
   } finally {
     response.body.destroy();
   }
 }
 
-function understand(text: string): Complaint {
+function digestsIn(text: string): Digest[] {
+  const named = text.match(/\bsha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\b/g) ?? [];
+  return [...new Set(named)].map((digest) => Digest.parse(digest));
+}
+
+function understand(text: string): Omit<Complaint, 'digests'> {
   const errors = errorsOf(text);
   if (errors.length > 0) {
     const line = errors.map(({ code, message }) => [code, message].filter((part) => part !== '').join(': ')).join('; ');

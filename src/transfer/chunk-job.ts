@@ -44,6 +44,8 @@ export interface PushJob {
   readonly spool: string;
   /** Upload in PATCH requests of this many bytes; undefined: one PUT. */
   readonly uploadChunkBytes: number | undefined;
+  /** Upload it even if the registry says that it has it: it said so before, and had it not (reliability Q16). */
+  readonly sendAnyway: boolean;
 }
 
 export type ChunkJob = FetchJob | VerifyJob | PushJob;

@@ -37,7 +37,7 @@ async function encodeAndUpload(job: PushJob, context: ChunkContext): Promise<Pus
 async function upload(job: PushJob, { blob }: Pick<PushResult, 'blob'>, context: ChunkContext): Promise<boolean> {
   const digest = Digest.parse(blob.digest);
   const { client, signal } = context;
-  if (await client.blobExists({ digest, size: blob.size }, { signal })) return false;
+  if (!job.sendAnyway && (await client.blobExists({ digest, size: blob.size }, { signal }))) return false;
   await client.uploadBlob(
     {
       digest,

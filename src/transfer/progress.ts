@@ -1,3 +1,6 @@
+/** What a transfer does. A `copy` moves blobs as they are, between registries: it knows of no disk. */
+export type Direction = 'pull' | 'push' | 'copy' | 'export' | 'import';
+
 /**
  * What a pull, a push, an export or an import tells while it runs. Every event names its image by `subject` (the name as the user will see it), so that several
  * transfers can share one listener. Events are facts, in order per subject; how they look is decided elsewhere.
@@ -15,12 +18,12 @@ export type TransferEvent = { readonly subject: string } & (
     }
   | {
       readonly kind: 'started';
-      readonly direction: 'pull' | 'push' | 'export' | 'import';
+      readonly direction: Direction;
       /** Bytes to cross the network or to leave an archive, without what is reused; undefined where it shows only underway (a push compresses as it goes). */
       readonly bytesTotal: number | undefined;
-      /** Bytes of the disk, decoded. */
+      /** Bytes of the disk, decoded; for a copy, of all blobs. */
       readonly diskBytes: number;
-      /** Chunks of the disk, those to be reused included. */
+      /** Chunks of the disk, those to be reused included; for a copy, all blobs. */
       readonly chunks: number;
     }
   | {
@@ -79,7 +82,7 @@ export class TransferTotals {
   }
 
   /** Undefined until the transfer has started. */
-  get direction(): 'pull' | 'push' | 'export' | 'import' | undefined {
+  get direction(): Direction | undefined {
     return this.#started?.direction;
   }
 

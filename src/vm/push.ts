@@ -1,51 +1,86 @@
 import { TartletError } from '../errors.ts';
+import type { CachedImage } from '../home/image-cache.ts';
+import { lockToRead } from '../home/image-lock.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
+import { type PopulateSource, populateCache } from '../transfer/populate.ts';
 import {
+  diskChanged,
+  diskIdentity,
   type PushOptions,
   type PushOutcome,
   type PushSource,
   pushToRepository,
   readSmallFile,
 } from '../transfer/push.ts';
+import { pushCachedImage } from '../transfer/push-cached.ts';
 import type { Session } from '../transfer/session.ts';
 import { parseVmConfig } from './config-file.ts';
+import { pushToAll } from './push-all.ts';
+
+/** Names to push to, at least one. */
+export type PushNames = readonly [RemoteName, ...RemoteName[]];
+
+export interface PushVmOptions extends PushOptions {
+  /** Leave the upload time out, so that the same VM always gives the same digest. */
+  readonly reproducible?: boolean;
+  /** Have the image in the local cache afterwards, under the names it was pushed to. */
+  readonly populateCache?: boolean;
+  /** Told of each repository as soon as it has everything: a later one may fail. */
+  readonly onPushed?: (outcome: PushOutcome) => void;
+}
 
 /**
- * Uploads a local VM under one or more names; names of one repository share one upload. While it lasts the VM counts as
- * running, so that nobody starts or deletes it (tart-cli §4.3).
+ * Uploads a local VM, or sends a cached image on as it is, under one or more names; names of one repository share one upload.
+ * While it lasts a VM counts as running, so that nobody starts or deletes it (tart-cli §4.3), and an image cannot be pulled over
+ * or deleted.
  *
  * @returns one outcome per repository, in the order of the names.
- * @throws TartletError `VM_NOT_FOUND`, `BUSY` when the VM runs or is being pushed, and those of {@link pushToRepository}.
+ * @throws TartletError `VM_NOT_FOUND`, `BUSY` when the VM runs or is being pushed, and those of {@link pushToRepository} and
+ *   {@link pushCachedImage}. A repository that fails does not keep the others from being served; `kept` then names those that were.
  */
 export async function pushVm(
   session: Session,
   sourceText: string,
-  names: readonly [RemoteName, ...RemoteName[]],
-  options: PushOptions,
+  names: PushNames,
+  options: PushVmOptions = {},
 ): Promise<PushOutcome[]> {
-  if (RemoteName.looksRemote(sourceText)) {
-    throw new TartletError('NOT_YET', 'pushing a cached image again is not there yet', {
-      subject: sourceText,
-      next: 'clone it and push the clone, or copy it with skopeo copy',
-    });
-  }
-  const name = LocalName.parse(sourceText);
+  if (options.populateCache === true) for (const name of names) await session.images.refuseCollision(name);
+  return RemoteName.looksRemote(sourceText)
+    ? pushImage(session, RemoteName.parse(sourceText), names, options)
+    : pushLocal(session, LocalName.parse(sourceText), names, options);
+}
+
+async function pushLocal(
+  session: Session,
+  name: LocalName,
+  names: PushNames,
+  options: PushVmOptions,
+): Promise<PushOutcome[]> {
   const vm = await session.vms.require(name);
   const lock = await session.vms.hold(vm);
   try {
     await session.vms.touch(vm, session.now());
-    const source = await openSource(vm.folder.path, vm.folder.layout, name);
-    const outcomes: PushOutcome[] = [];
-    for (const group of byRepository(names)) outcomes.push(await pushToRepository(session, source, group, options));
-    return outcomes;
+    const source = await openSource(session, vm.folder.path, vm.folder.layout, name, options);
+    const files = options.populateCache === true ? await unchanging(source) : undefined;
+    return await pushToAll(session, names, options.onPushed, async (group) => {
+      const outcome = await pushToRepository(session, source, group, options);
+      if (files !== undefined) await populateCache(session, files, outcome);
+      return outcome;
+    });
   } finally {
     await lock.release();
   }
 }
 
-async function openSource(folder: string, layout: string, name: LocalName): Promise<PushSource> {
+async function openSource(
+  session: Session,
+  folder: string,
+  layout: string,
+  name: LocalName,
+  options: PushVmOptions,
+): Promise<PushSource> {
   if (layout !== 'standalone') {
     throw new TartletError('NEEDS_MACOS', `"${name.text}" is a stacked VM: only macOS 27 can read its disk`, {
       subject: name.text,
@@ -54,15 +89,62 @@ async function openSource(folder: string, layout: string, name: LocalName): Prom
   // The very bytes of the file: a clone of the pulled image is then the same to the last byte, unknown keys included.
   const bytes = await readSmallFile(`${folder}/${VmFile.config}`);
   const { os, arch, diskFormat } = parseVmConfig(bytes, name.text);
-  return { folder, vm: { os, arch, diskFormat }, config: bytes };
+  // One time for all repositories: they then get one digest.
+  const uploadTime = options.reproducible === true ? undefined : session.now();
+  return { folder, vm: { os, arch, diskFormat }, config: bytes, uploadTime };
 }
 
-function byRepository(names: readonly [RemoteName, ...RemoteName[]]): (readonly [RemoteName, ...RemoteName[]])[] {
-  const groups = new Map<string, [RemoteName, ...RemoteName[]]>();
-  for (const name of names) {
-    const group = groups.get(name.repositoryName);
-    if (group === undefined) groups.set(name.repositoryName, [name]);
-    else group.push(name);
+/** The files of a VM as they are now, and a way to find out later that somebody wrote to them in spite of the lock. */
+async function unchanging({ folder, config }: PushSource): Promise<PopulateSource> {
+  const files = [VmFile.disk, VmFile.nvram].map((file) => `${folder}/${file}`);
+  const look = async (): Promise<string[]> => Promise.all(files.map(async (file) => (await diskIdentity(file)).text));
+  const before = await look();
+  const confirm = async (): Promise<void> => {
+    const now = await look();
+    const at = files.find((_, index) => now[index] !== before[index]);
+    if (at !== undefined) throw diskChanged(at, 'the image is in the registry');
+  };
+  return { folder, config, confirm };
+}
+
+async function pushImage(
+  session: Session,
+  source: RemoteName,
+  names: PushNames,
+  options: PushVmOptions,
+): Promise<PushOutcome[]> {
+  const ignored = options.labels !== undefined && options.labels.size > 0;
+  if (ignored || options.diskChunkBytes !== undefined || options.reproducible === true) {
+    const text = 'a cached image is sent as it is: labels, layer size and the like do not apply';
+    session.emit({ kind: 'note', subject: names[0].toString(), text });
   }
-  return [...groups.values()];
+  const image = await cached(session, source);
+  return pushToAll(session, names, options.onPushed, async (group) => {
+    const outcome = await underLock(session, image, async () => pushCachedImage(session, image, group, options));
+    // After the lock is gone: whoever stores wants it alone.
+    if (options.populateCache === true) await populateCache(session, { folder: image.folder.path }, outcome);
+    return outcome;
+  });
+}
+
+/** Holds the image's lock for reading: what is being sent cannot be pulled over, deleted or collected. */
+async function underLock<T>(session: Session, image: CachedImage, work: () => Promise<T>): Promise<T> {
+  const lock = await lockToRead(session.images, image.digest, session.signal);
+  try {
+    // It may have gone while we waited.
+    await cached(session, image.name.withDigest(image.digest));
+    await session.images.touch(image.folder.path, session.now());
+    return await work();
+  } finally {
+    await lock?.release();
+  }
+}
+
+async function cached(session: Session, name: RemoteName): Promise<CachedImage> {
+  const image = await session.images.find(name);
+  if (image !== undefined) return image;
+  throw new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
+    subject: name.toString(),
+    next: 'pull it first, or copy it from registry to registry with tartlet copy',
+  });
 }

@@ -10,6 +10,10 @@ export interface PushCommandOptions {
   /** Megabytes (10^6 bytes); 0: whole blobs. */
   readonly chunkSize: number;
   readonly label?: readonly string[];
+  readonly populateCache?: true;
+  /** Mebibytes (2^20 bytes) of disk per chunk. */
+  readonly layerSize?: number;
+  readonly reproducible?: true;
 }
 
 export async function runPush(
@@ -18,18 +22,21 @@ export async function runPush(
   targets: readonly string[],
   options: PushCommandOptions,
 ): Promise<number> {
-  return withSession(terminal, async (session) => {
+  return withSession(terminal, async (session, say) => {
     const [first, ...more] = targets.map((text) => RemoteName.parse(text));
     if (first === undefined) throw new TartletError('USAGE', 'push needs at least one remote name');
-    const outcomes = await pushVm(session, source, [first, ...more], {
+    await pushVm(session, source, [first, ...more], {
       insecure: options.insecure ?? false,
       concurrency: options.concurrency,
       labels: parseLabels(options.label ?? []),
+      populateCache: options.populateCache ?? false,
+      reproducible: options.reproducible ?? false,
       ...(options.chunkSize === 0 ? {} : { uploadChunkBytes: options.chunkSize * 1_000_000 }),
+      ...(options.layerSize === undefined ? {} : { diskChunkBytes: options.layerSize * 1024 ** 2 }),
+      onPushed: ({ names, digest }) => {
+        for (const name of names) say(`pushed ${name.toString()} (${digest.toString()})`);
+      },
     });
-    for (const { names, digest } of outcomes) {
-      for (const name of names) terminal.stderr.write(`pushed ${name.toString()} (${digest.toString()})\n`);
-    }
     return 0;
   });
 }

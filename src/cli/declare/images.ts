@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import type { CopyCommandOptions } from '../commands/copy.ts';
 import type { InspectCommandOptions } from '../commands/inspect.ts';
 import type { ListCommandOptions } from '../commands/list.ts';
 import type { PullCommandOptions } from '../commands/pull.ts';
@@ -8,12 +9,15 @@ import { repeated, wholeNumber } from './option-types.ts';
 
 const INSECURE = 'speak plain HTTP to the registry';
 const MAX_CONCURRENCY = 64;
+/** Mebibytes. Larger chunks are worth nothing, and one that breaks is sent again from its start. */
+const MAX_LAYER_SIZE = 16_384;
 
 /** Commands that have to do with names of images. */
 export function declareImages(declaration: Declaration): void {
   declaration.program.commandsGroup('Images:');
   declarePull(declaration);
   declarePush(declaration);
+  declareCopy(declaration);
   declareList(declaration);
   declareInspect(declaration);
   declareFqn(declaration);
@@ -47,7 +51,7 @@ function declarePush({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('push')
     .description('upload a VM to a registry under one or more names')
-    .argument('<source>', 'a local VM')
+    .argument('<source>', 'a local VM, or a cached image to send on exactly as it is')
     .argument('<remote-names...>', 'where to; names of one repository are uploaded once')
     .option('--insecure', INSECURE)
     .option('--concurrency <n>', 'chunks to encode and upload at once', wholeNumber(0, MAX_CONCURRENCY), 4)
@@ -58,18 +62,59 @@ function declarePush({ program, terminal, setExitCode }: Declaration): void {
       0,
     )
     .option('--label <key=value>', 'a label for the OCI config; may be given several times', repeated)
+    .option('--populate-cache', 'have the image in the local cache afterwards, under the same names')
+    .option(
+      '--layer-size <mib>',
+      'mebibytes of disk per layer, for registries with limits (default: 512, as Tart)',
+      wholeNumber(1, MAX_LAYER_SIZE),
+    )
+    .option('--reproducible', 'leave the upload time out: the same VM always gets the same digest')
     .addHelpText(
       'after',
       `
-Blobs that the registry has are not sent again. The tags move last.
+Blobs that the registry has are not sent again. The tags move last. A cached image keeps its digest; labels and
+the layer size do not apply to it, and what the cache lacks of it streams from the registry it came from.
 
 Examples:
   ${terminal.programName} push ci registry.example:8221/macos/ci:latest registry.example:8221/macos/ci:15.2
-  ${terminal.programName} push --chunk-size 4 ci ghcr.io/acme/ci:latest`,
+  ${terminal.programName} push --chunk-size 4 ci ghcr.io/acme/ci:latest
+  ${terminal.programName} push ghcr.io/cirruslabs/debian:latest registry.example:8221/linux/debian:12`,
     )
     .action(async (source: string, names: string[], options: PushCommandOptions) => {
       const { runPush } = await import('../commands/push.ts');
       setExitCode(await runPush(terminal, source, names, options));
+    });
+}
+
+function declareCopy({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('copy')
+    .description('copy an image from registry to registry, byte for byte')
+    .argument('<source>', 'host[:port]/repository[:tag], or …@sha256:…')
+    .argument('<destination>', 'where to; without a tag it is latest')
+    .option('--insecure', 'speak plain HTTP to both registries')
+    .option('--insecure-source', 'speak plain HTTP to the registry that is read')
+    .option('--insecure-destination', 'speak plain HTTP to the registry that is written')
+    .option('--concurrency <n>', 'blobs to copy at once', wholeNumber(0, MAX_CONCURRENCY), 4)
+    .option(
+      '--chunk-size <mb>',
+      'upload in parts of so many megabytes; 0 sends each blob whole',
+      wholeNumber(0, 100_000),
+      0,
+    )
+    .addHelpText(
+      'after',
+      `
+Any OCI image can be copied, an index with everything below it. Within a registry the blobs are mounted; between two they
+stream through, verified, without touching the disk. The digest is the same on both sides; the tag moves last.
+
+Examples:
+  ${terminal.programName} copy ghcr.io/cirruslabs/macos-sequoia-base:latest registry.example:8221/macos/base:15
+  ${terminal.programName} copy registry.example:8221/macos/ci:latest registry.example:8221/macos/ci:stable`,
+    )
+    .action(async (source: string, destination: string, options: CopyCommandOptions) => {
+      const { runCopy } = await import('../commands/copy.ts');
+      setExitCode(await runCopy(terminal, source, destination, options));
     });
 }
 

@@ -71,6 +71,7 @@ export class TransferView {
   /** What it sets out to do: `12.3 GB to fetch, for a disk of 50.0 GB in 40 chunks`. */
   announcement(): string {
     const { bytesTotal, diskBytes, chunks, direction } = this.totals;
+    if (direction === 'copy') return `${humanBytes(bytesTotal ?? 0, 1)} to copy, of ${humanBytes(diskBytes, 1)} in all`;
     const disk = `a disk of ${humanBytes(diskBytes, 1)} in ${counted(chunks, 'chunk')}`;
     if (bytesTotal === undefined) return `${direction}ing ${disk}`;
     return `${humanBytes(bytesTotal, 1)} to ${direction}, for ${disk}`;
@@ -96,11 +97,12 @@ export class TransferView {
     const { bytes, reusedChunks, chunks, direction } = this.totals;
     const elapsedMs = now - (this.#startedAt ?? now);
     const rate = elapsedMs < 1000 ? '' : ` (${humanRate(((bytes - this.#startedBytes) * 1000) / elapsedMs)})`;
+    const [done, noun] = direction === 'copy' ? ['copied', 'blob'] : [`${direction}ed`, 'chunk'];
     const reused =
       reusedChunks === 0
         ? ''
-        : `, ${reusedChunks} of ${counted(chunks, 'chunk')} ${reusedChunks === 1 ? 'was' : 'were'} there already`;
-    return `${humanBytes(bytes, 1)} ${direction}ed in ${humanDuration(elapsedMs)}${rate}${reused}`;
+        : `, ${reusedChunks} of ${counted(chunks, noun)} ${reusedChunks === 1 ? 'was' : 'were'} there already`;
+    return `${humanBytes(bytes, 1)} ${done} in ${humanDuration(elapsedMs)}${rate}${reused}`;
   }
 
   /** By the rate where the bytes to come are known; else by how long the finished chunks took. */

@@ -1,0 +1,67 @@
+import { TartletError } from '../errors.ts';
+import type { Digest } from '../names/digest.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import { BlobsUnknownError } from '../registry/blobs-unknown.ts';
+import type { RegistryClient } from '../registry/client.ts';
+
+/** A manifest to store, byte for byte. */
+export interface ManifestToStore {
+  readonly digest: Digest;
+  readonly bytes: Uint8Array;
+  readonly mediaType: string;
+}
+
+/** Brings blobs that a registry turned out not to have; `unknown` are those that it named, which may be none. */
+export type Repair = (unknown: readonly Digest[]) => Promise<void>;
+
+/**
+ * Refuses digest names that what is going to be stored will not have.
+ * @throws TartletError `DIGEST_MISMATCH`
+ */
+export function requireDigest(names: readonly RemoteName[], digest: Digest, kept: string): void {
+  for (const name of names) {
+    if (name.digest === undefined || name.digest.equals(digest)) continue;
+    throw new TartletError(
+      'DIGEST_MISMATCH',
+      `what was to be stored is not ${name.toString()} but ${digest.toString()}`,
+      {
+        subject: name.toString(),
+        expected: name.digest.toString(),
+        found: digest.toString(),
+        kept,
+        next: 'store it under a tag',
+      },
+    );
+  }
+}
+
+/**
+ * Stores a manifest by its digest. When the registry then says that it lacks blobs which it said it had, they are repaired, and the
+ * manifest is sent once more (reliability Q16).
+ */
+export async function storeManifest(
+  client: RegistryClient,
+  { digest, bytes, mediaType }: ManifestToStore,
+  signal: AbortSignal,
+  repair: Repair,
+): Promise<void> {
+  try {
+    await client.putManifest({ digest }, bytes, mediaType, { signal });
+  } catch (error) {
+    if (!(error instanceof BlobsUnknownError)) throw error;
+    await repair(error.blobs);
+    await client.putManifest({ digest }, bytes, mediaType, { signal });
+  }
+}
+
+/** Lets the tags of these names lead to a manifest that is stored. Last of all, because from here on others see it (reliability I11). */
+export async function moveTags(
+  client: RegistryClient,
+  names: readonly RemoteName[],
+  { bytes, mediaType }: ManifestToStore,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const tag of new Set(names.flatMap((name) => name.tag ?? []))) {
+    await client.putManifest({ tag }, bytes, mediaType, { signal });
+  }
+}

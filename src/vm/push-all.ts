@@ -1,0 +1,63 @@
+import { TartletError } from '../errors.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import type { PushOutcome } from '../transfer/push.ts';
+import type { Session } from '../transfer/session.ts';
+
+/** Names of one repository. */
+export type Group = readonly [RemoteName, ...RemoteName[]];
+
+interface Failure {
+  readonly group: Group;
+  readonly error: TartletError;
+}
+
+/**
+ * Pushes to one repository after the other. One that fails does not keep the others from being served.
+ *
+ * @throws TartletError of the first failure, with which repositories failed in its sentence and which are done in `kept`.
+ */
+export async function pushToAll(
+  session: Session,
+  names: Group,
+  onPushed: ((outcome: PushOutcome) => void) | undefined,
+  push: (group: Group) => Promise<PushOutcome>,
+): Promise<PushOutcome[]> {
+  const groups = byRepository(names);
+  const outcomes: PushOutcome[] = [];
+  const failures: Failure[] = [];
+  for (const group of groups) {
+    try {
+      const outcome = await push(group);
+      outcomes.push(outcome);
+      onPushed?.(outcome);
+    } catch (error) {
+      session.signal.throwIfAborted();
+      if (!(error instanceof TartletError) || groups.length === 1) throw error;
+      failures.push({ group, error });
+    }
+  }
+  const [first] = failures;
+  if (first !== undefined) throw summary(first, failures, outcomes);
+  return outcomes;
+}
+
+function summary({ error }: Failure, failures: readonly Failure[], outcomes: readonly PushOutcome[]): TartletError {
+  const what = failures.map((each) => `${each.group.join(', ')}: ${each.error.message}`).join('; ');
+  const done = outcomes.flatMap((outcome) => outcome.names);
+  const { kept, ...facts } = error.facts;
+  return new TartletError(error.code, what, {
+    ...facts,
+    kept: done.length === 0 ? (kept ?? 'no tag was moved') : `done: ${done.join(', ')}`,
+    cause: error,
+  });
+}
+
+function byRepository(names: Group): Group[] {
+  const groups = new Map<string, [RemoteName, ...RemoteName[]]>();
+  for (const name of names) {
+    const group = groups.get(name.repositoryName);
+    if (group === undefined) groups.set(name.repositoryName, [name]);
+    else group.push(name);
+  }
+  return [...groups.values()];
+}
