@@ -115,6 +115,20 @@ describe('pulling a stacked image', () => {
     expect(registry.requests).toEqual([]);
   });
 
+  test('names its files where Tart looks for such, before the first of them comes', async () => {
+    const registry = await startStaticRegistry({ latest: image });
+    const session = freshSession();
+    const seen: (string | undefined)[] = [];
+    registry.intercept = (request) => {
+      if (!(request.url ?? '').includes('/blobs/')) return false;
+      const [entry] = readdirSync(session.home.scratchFolder);
+      seen.push(readFileSync(`${session.home.scratchFolder}/${entry ?? ''}/manifest.json`, 'utf8'));
+      return false;
+    };
+    await pull(session, nameAt(registry));
+    expect(new Set(seen)).toEqual(new Set([Buffer.from(image.manifest).toString()]));
+  });
+
   test('tells what happens, with one number for each chunk of all files', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const events: TransferEvent[] = [];
@@ -227,7 +241,7 @@ describe('a pull that fails', () => {
       return true;
     };
     const session = freshSession();
-    await expect(pull(session, nameAt(registry))).rejects.toThrow();
+    await expect(pull(session, nameAt(registry))).rejects.toMatchObject({ code: 'AUTH_DENIED' });
     expect((await session.contents.collectAlone()).deleted).toEqual([]);
     expect(existsSync(stored(session, base))).toBe(true);
   });
