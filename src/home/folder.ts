@@ -74,18 +74,6 @@ export async function writeNewFile(file: string, bytes: Uint8Array | string): Pr
   await onDisk('write', file, async () => writeFile(file, bytes, { flush: true }));
 }
 
-/** Replaces a small file as one step: readers see the old bytes or the new ones. */
-export async function replaceFile(file: string, bytes: Uint8Array | string): Promise<void> {
-  const temporary = `${path.dirname(file)}/.${path.basename(file)}.${randomUUID()}`;
-  try {
-    await writeNewFile(temporary, bytes);
-    await onDisk('replace', file, async () => rename(temporary, file));
-  } finally {
-    await rm(temporary, { force: true });
-  }
-  await flushFolder(path.dirname(file));
-}
-
 /** Points a link at a text as one step. Removing it first, as others do, would lose the tag to a kill (reliability trap 10). */
 export async function replaceLink(link: string, target: string): Promise<void> {
   const temporary = `${path.dirname(link)}/.link.${randomUUID()}`;
