@@ -38,6 +38,7 @@ export { Session, type SessionOptions } from './transfer/session.ts';
 export { cloneVm, type CloneOutcome } from './vm/clone.ts';
 export { createLinuxVm, type CreateOptions } from './vm/create.ts';
 export { describeVm, type VmDescription } from './vm/describe.ts';
+export { identifyEfiStore } from './vm/efi-store.ts';
 export { exportVm, type ExportOptions, type ExportOutcome, type ExportTarget } from './vm/export.ts';
 export { importVm, type ImportOptions, type ImportOutcome, type ImportSource } from './vm/import.ts';
 export { inspect, type InspectedManifest, type Inspection } from './vm/inspect.ts';

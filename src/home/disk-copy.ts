@@ -56,7 +56,7 @@ async function copyByCoreutils(from: string, to: string, signal: AbortSignal | u
   }
 }
 
-/** Reads everything and writes what is not zero, at its place. */
+/** Reads everything and writes what is not zero, at its place. @internal exported for its test: Linux mostly leaves this to `cp`. */
 export async function copySparsely(from: string, to: string, signal?: AbortSignal): Promise<void> {
   const source = await onDisk('open', from, async () => open(from, 'r'));
   try {

@@ -13,7 +13,7 @@ import { type ImageManifest, MAX_MANIFEST_BYTES } from './manifest.ts';
 import { MediaType } from './media-type.ts';
 import { shown } from './shown.ts';
 
-export type { DiskChunk, DiskFile, StoredDiskFile } from './disk-file.ts';
+export type { DiskChunk, StoredDiskFile } from './disk-file.ts';
 
 const TART_LAYERS = new Set<string>([
   MediaType.tartConfig,

@@ -4,7 +4,7 @@ import type { DiskFormat, VmConfig } from './config.ts';
 import { DEFAULT_DISPLAY, type Display } from './display.ts';
 import { MacAddress } from './mac-address.ts';
 
-/** More is refused before it is read; real ones have less than 2 KB (reliability §0.2). */
+/** More is refused before it is read; real ones have less than 2 KB (reliability §0.2). @internal */
 export const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 
 type JsonObject = Readonly<Record<string, unknown>>;

@@ -1,5 +1,6 @@
 import { parseManifest, requireImage } from '../../src/oci/manifest.ts';
-import { type DiskFile, parseTartImage, type TartImage } from '../../src/oci/tart-image.ts';
+import type { DiskFile } from '../../src/oci/disk-file.ts';
+import { parseTartImage, type TartImage } from '../../src/oci/tart-image.ts';
 import { diskLayer, fakeDigest } from '../support/tart-image.ts';
 import { type Refusal, refusal } from './refusal.ts';
 
