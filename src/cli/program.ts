@@ -25,8 +25,10 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
     .showSuggestionAfterError(true)
     .enablePositionalOptions()
     .exitOverride()
+    // Names alone leave the meanings of commands room on 80 columns; the usage of each is in its own help.
+    .configureHelp({ subcommandTerm: (command) => command.name(), minWidthToWrap: 20 })
     .configureOutput({
-      writeOut: (text) => terminal.stdout.write(text),
+      writeOut: (text) => terminal.stdout.write(wrapProse(text, helpWidth(terminal))),
       writeErr: (text) => terminal.stderr.write(text),
       getOutHelpWidth: () => helpWidth(terminal),
       getErrHelpWidth: () => helpWidth(terminal),
@@ -65,6 +67,13 @@ function inheritSettings(program: Command, command: Command): void {
 function helpWidth(terminal: Terminal): number {
   const columns = Number(terminal.environment['COLUMNS'] ?? terminal.stdout.columns ?? 0);
   return columns >= 40 ? Math.min(columns, 120) : 80;
+}
+
+/** Breaks the lines that commander does not: prose behind the options. Examples are indented, and stay in one piece for copying. */
+function wrapProse(text: string, width: number): string {
+  const help = new Help();
+  const wrapped = (line: string): string => (line.startsWith(' ') ? line : help.boxWrap(line, width));
+  return text.split('\n').map(wrapped).join('\n');
 }
 
 /** The usage line of the command that a usage error belongs to. */
