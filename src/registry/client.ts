@@ -1,6 +1,7 @@
 import { anonymous, type CredentialSource } from '../credentials/credential.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
+import { AddressGuard } from './address-guard.ts';
 import type { Authenticator } from './authenticator.ts';
 import { withAuthorization } from './authorization.ts';
 import type { OnWait, Timing } from './backoff.ts';
@@ -207,7 +208,16 @@ function share(options: RegistryClientOptions): Shared {
     limits,
     ...(options.onWait === undefined ? {} : { onWait: options.onWait }),
   };
-  const http = httpTransport({ userAgent, environment, limits });
+  let base: Promise<URL> | undefined;
+  const endpoint = () => {
+    base ??=
+      options.endpoint === undefined
+        ? resolveEndpoint(registry, { insecure: options.insecure ?? false, probeMs: limits.probeMs })
+        : Promise.resolve(new URL(options.endpoint));
+    return base;
+  };
+  const guard = new AddressGuard({ registry: endpoint, environment });
+  const http = httpTransport({ userAgent, environment, limits, guard });
   const pacing = new Pacing(timing);
   const authenticator =
     options.authenticator ??
@@ -218,14 +228,6 @@ function share(options: RegistryClientOptions): Shared {
       timing,
     });
   const resilient = withRetry(withRedirects(http.send, limits), timing, pacing);
-  let base: Promise<URL> | undefined;
-  const endpoint = () => {
-    base ??=
-      options.endpoint === undefined
-        ? resolveEndpoint(registry, { insecure: options.insecure ?? false, probeMs: limits.probeMs })
-        : Promise.resolve(new URL(options.endpoint));
-    return base;
-  };
   return {
     http,
     timing,

@@ -1,5 +1,6 @@
 import type { LookupFunction } from 'node:net';
 import type { buildConnector } from 'undici';
+import type { AddressGuard } from './address-guard.ts';
 import type { Limits } from './limits.ts';
 import { registryLookup } from './lookup.ts';
 import { hostAndPort } from './network-error.ts';
@@ -11,6 +12,8 @@ export interface ConnectorOptions {
   readonly trust: TrustStore;
   readonly limits: Limits;
   readonly userAgent: string;
+  /** Which addresses may be dialled. A proxy dials by itself, and by its own rules. Default: all. */
+  readonly guard?: AddressGuard;
   /** Turns names into addresses; default: the system's resolver. */
   readonly lookup?: LookupFunction;
 }
@@ -20,22 +23,24 @@ export interface ConnectorOptions {
  * each address of a host tried in turn. `build` is undici's own connector factory, handed in because undici is loaded late.
  */
 export function registryConnector(options: ConnectorOptions, build: typeof buildConnector): buildConnector.connector {
-  const { trust, limits, environment, userAgent } = options;
+  const { trust, limits, environment, userAgent, guard } = options;
   const timing = {
     timeout: limits.connectMs,
     // Said aloud, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch it off (reliability S38).
     rejectUnauthorized: true,
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: limits.connectAddressMs,
-    lookup: registryLookup(options.lookup),
   };
+  const lookup = registryLookup(options.lookup);
   // One connector per target keeps its TLS context, and with it the sessions that make the next handshake short.
   const connectors = new Map<string, Promise<buildConnector.connector>>();
 
   async function connectorFor(target: URL): Promise<buildConnector.connector> {
-    if (target.protocol !== 'https:') return build(timing);
-    const secureContext = await trust.contextFor(hostAndPort(target));
-    return build({ ...timing, ...(secureContext === undefined ? {} : { secureContext }) });
+    const secureContext = target.protocol === 'https:' ? await trust.contextFor(hostAndPort(target)) : undefined;
+    const how = { ...timing, ...(secureContext === undefined ? {} : { secureContext }) };
+    if (guard === undefined) return build({ ...how, lookup });
+    if (await guard.isRegistry(target)) return observed(build({ ...how, lookup }), guard);
+    return checked(build({ ...how, lookup: guard.lookup(target, lookup) }), target, guard);
   }
 
   async function connect(request: buildConnector.Options): Promise<[buildConnector.connector, buildConnector.Options]> {
@@ -68,4 +73,22 @@ export function registryConnector(options: ConnectorOptions, build: typeof build
   }
 
   return (request, callback) => void establish(request, callback);
+}
+
+/** Notes where the registry was reached; whom a proxy reached for us is unknown. */
+function observed(connector: buildConnector.connector, guard: AddressGuard): buildConnector.connector {
+  return (request, callback) =>
+    connector(request, (...result) => {
+      const address = request.httpSocket === undefined ? result[1]?.remoteAddress : undefined;
+      if (address !== undefined) guard.reached(address);
+      callback(...result);
+    });
+}
+
+/** Node looks no address up that is one already, so that the guard is asked here. */
+function checked(connector: buildConnector.connector, target: URL, guard: AddressGuard): buildConnector.connector {
+  return (request, callback) => {
+    if (request.httpSocket === undefined) guard.check(target);
+    connector(request, callback);
+  };
 }

@@ -1,9 +1,22 @@
-import { isIP } from 'node:net';
 import { TartletError } from '../errors.ts';
 import { cleanText } from './redact.ts';
 
 /** Token services that live under a name of their own and are known to belong to their registry. */
 const KNOWN_PAIRS: ReadonlyMap<string, string> = new Map([['registry-1.docker.io', 'auth.docker.io']]);
+
+/** Domains under which registries are rented out by name, as far as the Public Suffix List does not have them. */
+const RENTED_OUT: ReadonlySet<string> = new Set([
+  'azurecr.io',
+  'azurecr.cn',
+  'azurecr.us',
+  'amazonaws.com',
+  'amazonaws.com.cn',
+  'on.aws',
+  'jfrog.io',
+  'aliyuncs.com',
+  'tencentcloudcr.com',
+  'myhuaweicloud.com',
+]);
 
 export interface Realm {
   readonly url: URL;
@@ -13,11 +26,11 @@ export interface Realm {
 
 /**
  * Judges where a registry sends us for a token (reliability S5–S7). Trusted are: the registry's own host on any port, the Docker Hub pair, and over https
- * hosts that share the registry's last two labels (three below a short public suffix such as `co.uk`): `registry.gitlab.com` and
- * `gitlab.com`. This is a guess at ownership, not a proof; it only ever concerns the password for this very registry.
+ * hosts of the same registrable domain by the Public Suffix List: `registry.gitlab.com` and `gitlab.com`, but not two customers of
+ * `azurecr.io`. An anonymous request goes anywhere that has TLS.
  * @throws TartletError `AUTH_REALM` for a realm that nobody should be sent to: no http(s), a user in it, plain HTTP although the registry has TLS.
  */
-export function judgeRealm(realm: string, origin: string): Realm {
+export async function judgeRealm(realm: string, origin: string): Promise<Realm> {
   const registry = new URL(origin);
   if (realm.trim() === '' || !URL.canParse(realm, origin))
     throw refused(registry, cleanText(realm, 100), 'it is not a URL');
@@ -30,7 +43,9 @@ export function judgeRealm(realm: string, origin: string): Realm {
     throw refused(registry, url.host, 'it has no TLS');
   }
   const trusted =
-    sameHost || KNOWN_PAIRS.get(registry.hostname) === url.hostname || shareOwner(registry.hostname, url.hostname);
+    sameHost ||
+    KNOWN_PAIRS.get(registry.hostname) === url.hostname ||
+    (await shareOwner(registry.hostname, url.hostname));
   return { url, trusted };
 }
 
@@ -44,17 +59,12 @@ export function untrustedRealm(realm: Realm, origin: string): TartletError {
   });
 }
 
-function shareOwner(a: string, b: string): boolean {
-  const owner = ownerOf(a);
-  return owner !== undefined && owner === ownerOf(b);
-}
-
-function ownerOf(host: string): string | undefined {
-  const labels = host.replace(/\.$/, '').split('.');
-  if (isIP(host) !== 0 || host.startsWith('[')) return undefined;
-  const second = labels.at(-2) ?? '';
-  const needed = second.length <= 3 && (labels.at(-1) ?? '').length === 2 ? 3 : 2;
-  return labels.length < needed ? undefined : labels.slice(-needed).join('.');
+/** The list is loaded when two names have to be compared, which most registries never ask for. */
+async function shareOwner(a: string, b: string): Promise<boolean> {
+  const { getDomain } = await import('tldts');
+  // The private part of the list has those who give names to others, such as github.io.
+  const [first, second] = [a, b].map((host) => getDomain(host, { allowPrivateDomains: true }));
+  return typeof first === 'string' && first === second && !RENTED_OUT.has(first);
 }
 
 function refused(registry: URL, shown: string, why: string): TartletError {

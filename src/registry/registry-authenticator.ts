@@ -117,7 +117,7 @@ export class RegistryAuthenticator implements Authenticator {
     key: string,
   ): Promise<void> {
     const { send, timing, registry } = this.#options;
-    const realm = judgeRealm(realmText, origin);
+    const realm = await judgeRealm(realmText, origin);
     if (credential !== undefined && !realm.trusted) throw untrustedRealm(realm, origin);
     const token = await requestToken(
       send,

@@ -1,5 +1,5 @@
 import type { Credential } from '../credentials/credential.ts';
-import { TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import { authorized } from './authorization.ts';
 import type { Timing } from './backoff.ts';
 import { requestDocument } from './document.ts';
@@ -37,10 +37,20 @@ export async function requestToken(
   signal?: AbortSignal,
 ): Promise<Token> {
   const limit = timing.limits.tokenBytes;
-  const { response, bytes } = await requestDocument(send, toHttp(request), { limit, timing, signal });
+  const { response, bytes } = await requestDocument(send, toHttp(request), { limit, timing, signal }).catch(
+    (error: unknown) => {
+      throw realmRefused(error, request);
+    },
+  );
   if (response.status !== 200) throw await explain(response, request);
   if (bytes === undefined) throw unreadable(request.realm, `is longer than ${limit} bytes`);
   return parseToken(bytes, request.realm, timing);
+}
+
+/** What the guard of addresses says about a realm, in the words for realms. */
+function realmRefused(error: unknown, { registry }: TokenRequest): unknown {
+  if (!isTartletError(error, 'REDIRECT_REFUSED')) return error;
+  return new TartletError('AUTH_REALM', `no token for ${registry}: ${error.message}`, error.facts);
 }
 
 function toHttp({ realm, service, scopes, credential }: TokenRequest): RegistryRequest {

@@ -3,6 +3,7 @@ import { setImmediate as nextRound } from 'node:timers/promises';
 import type { LookupFunction } from 'node:net';
 import type { Agent, Dispatcher } from 'undici';
 import { TartletError } from '../errors.ts';
+import type { AddressGuard } from './address-guard.ts';
 import { registryConnector } from './connector.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
 import { networkError } from './network-error.ts';
@@ -16,6 +17,7 @@ export interface TransportOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly trust?: TrustStore;
   readonly limits?: Limits;
+  readonly guard?: AddressGuard;
   readonly lookup?: LookupFunction;
 }
 

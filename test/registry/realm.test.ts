@@ -15,8 +15,17 @@ describe('whom the password may be shown (S6)', () => {
     ['https://registry.corp.co.uk', 'https://auth.corp.co.uk/token', true],
     ['https://10.0.0.1', 'https://11.0.0.1/token', false],
     ['https://registry', 'https://auth/token', false],
-  ])('%s → %s: %s', (origin, realm, trusted) => {
-    expect(judgeRealm(realm, origin).trusted).toBe(trusted);
+    ['https://registry.corp.internal', 'https://auth.corp.internal/token', true],
+    ['https://registry.example', 'https://registry.example.evil.test/token', false],
+    ['https://registry.example', 'https://evilregistry.example/token', false],
+    // Customers of one landlord: by the Public Suffix List, and by our own list of landlords.
+    ['https://mine.github.io', 'https://evil.github.io/token', false],
+    ['https://mine.azurecr.io', 'https://evil.azurecr.io/oauth2/token', false],
+    ['https://mine.azurecr.io', 'https://mine.azurecr.io/oauth2/token', true],
+    ['https://1.dkr.ecr.eu-west-1.amazonaws.com', 'https://evil.s3.amazonaws.com/token', false],
+    ['https://mine.localhost', 'https://evil.localhost/token', false],
+  ])('%s → %s: %s', async (origin, realm, trusted) => {
+    expect((await judgeRealm(realm, origin)).trusted).toBe(trusted);
   });
 
   it.each([
@@ -24,8 +33,8 @@ describe('whom the password may be shown (S6)', () => {
     ['http://registry.example', 'http://auth.registry.example/token'],
     ['https://registry.example', ''],
     ['https://registry.example', 'https://'],
-  ])('%s → %s is refused (S5)', (origin, realm) => {
-    expect(() => judgeRealm(realm, origin)).toThrowError(expect.objectContaining({ code: 'AUTH_REALM' }));
+  ])('%s → %s is refused (S5)', async (origin, realm) => {
+    await expect(judgeRealm(realm, origin)).rejects.toMatchObject({ code: 'AUTH_REALM' });
   });
 });
 
