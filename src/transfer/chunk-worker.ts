@@ -30,6 +30,7 @@ const client = RegistryClient.forRepository({
   environment: settings.environment,
   insecure: settings.insecure,
   endpoint: settings.endpoint,
+  limits: settings.limits,
   authenticator: remoteAuthenticator(settings.authenticatorPort),
   onWait: ({ reason, milliseconds }) => say({ kind: 'wait', reason, milliseconds }),
 });

@@ -47,6 +47,7 @@ export async function withWorkers(
       environment: session.environment,
       insecure,
       endpoint: await client.endpoint(),
+      limits: session.limits,
     },
     concurrency,
     signal: session.signal,

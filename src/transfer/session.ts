@@ -5,6 +5,7 @@ import { ImageCache } from '../home/image-cache.ts';
 import { LocalVms } from '../home/local-vms.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { RegistryClient } from '../registry/client.ts';
+import { limits, type Limits } from '../registry/limits.ts';
 import type { TransferEvent } from './progress.ts';
 
 /** What an operation needs from the world around it. The library reaches for none of this by itself. */
@@ -23,6 +24,8 @@ export interface SessionOptions {
   /** Ends whatever is under way; what was verified is kept. */
   readonly signal?: AbortSignal;
   readonly userAgent?: string;
+  /** How long, how much and how often, where it differs from the numbers of `registry/limits.ts`. */
+  readonly limits?: Partial<Limits>;
 }
 
 /** {@link SessionOptions} with every default in place, and the parts of the home. */
@@ -37,6 +40,7 @@ export class Session {
   readonly emit: (event: TransferEvent) => void;
   readonly signal: AbortSignal;
   readonly userAgent: string;
+  readonly limits: Limits;
   readonly #credentials: (name: RemoteName) => CredentialSource;
 
   constructor(options: SessionOptions) {
@@ -50,6 +54,7 @@ export class Session {
     this.emit = options.onEvent ?? (() => undefined);
     this.signal = options.signal ?? new AbortController().signal;
     this.userAgent = options.userAgent ?? 'Tartlet';
+    this.limits = { ...limits, ...options.limits };
     this.#credentials = options.credentials ?? (() => ({ find: async () => undefined }));
   }
 
@@ -62,6 +67,7 @@ export class Session {
       environment: this.environment,
       credentials: this.#credentials(name),
       insecure,
+      limits: this.limits,
       onWait: ({ reason, milliseconds }) =>
         this.emit({ kind: 'retrying', subject: name.toString(), reason, waitMs: milliseconds }),
     });

@@ -150,7 +150,7 @@ export class VmUpload {
   }
 
   async #pool(): Promise<WorkerPool> {
-    const { userAgent, environment, signal } = this.#session;
+    const { userAgent, environment, limits, signal } = this.#session;
     return new WorkerPool({
       client: this.#client,
       settings: {
@@ -158,6 +158,7 @@ export class VmUpload {
         environment,
         insecure: this.#options.insecure ?? false,
         endpoint: await this.#client.endpoint(),
+        limits,
       },
       concurrency: Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY),
       signal,

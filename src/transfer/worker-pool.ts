@@ -5,6 +5,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { describeError, TartletError } from '../errors.ts';
 import { serveAuthenticator } from '../registry/authenticator-port.ts';
 import type { RegistryClient } from '../registry/client.ts';
+import type { Limits } from '../registry/limits.ts';
 import {
   type ChunkJob,
   type ChunkResult,
@@ -22,6 +23,7 @@ export interface WorkerSettings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly insecure: boolean;
   readonly endpoint: string;
+  readonly limits: Limits;
   readonly authenticatorPort: MessagePort;
 }
 

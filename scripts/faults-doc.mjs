@@ -1,0 +1,153 @@
+/**
+ * Writes docs/faults.md: each row of the catalogue with the tests that prove it, or why it cannot happen here. With `--check`, writes
+ * nothing and fails when the document is not what it would write, or a test names a row that does not exist.
+ *
+ * A test proves a row by naming its id in parentheses in its title, in the title of a `describe` around it, or in the table it is made
+ * from: `(N14)`, `(N14, S22)`. Tests that are skipped prove nothing. Numbers that a longer run measured come from test/faults/measured/*.json:
+ * `{ "title": "…", "measured": "…", "counts": [["kill points", 120], …] }`.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import ts from 'typescript';
+
+const root = path.resolve(import.meta.dirname, '..');
+const DOCUMENT = 'docs/faults.md';
+const ID = /[(,]\s*([NQDPCS]\d{1,2})(?=[,)])/g;
+/** Calls that make tests, and calls whose titles count for the tests in them. */
+const MAKERS = new Set(['test', 'it', 'row', 'describe']);
+const SKIPPING = new Set(['skip', 'todo', 'fails']);
+
+/** The sections of test/faults/catalogue.ts, which imports nothing and so can be loaded without a bundler. */
+async function catalogue() {
+  const source = readFileSync(path.join(root, 'test/faults/catalogue.ts'), 'utf8');
+  const { outputText } = ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext } });
+  const { SECTIONS } = await import(`data:text/javascript,${encodeURIComponent(outputText)}`);
+  return SECTIONS;
+}
+
+/** By id: the files whose tests name it. */
+function proofs() {
+  const found = new Map();
+  const files = readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => `test/${file.split(path.sep).join('/')}`)
+    .sort();
+  for (const file of files) {
+    const source = ts.createSourceFile(file, readFileSync(path.join(root, file), 'utf8'), ts.ScriptTarget.Latest, true);
+    walk(source, [], (ids) => {
+      for (const id of ids) found.set(id, (found.get(id) ?? new Set()).add(file));
+    });
+  }
+  return found;
+}
+
+/** Tells of each test the ids in its own titles and in those around it. */
+function walk(node, around, tell) {
+  const made = ts.isCallExpression(node) ? makerOf(node) : undefined;
+  if (made === undefined) {
+    ts.forEachChild(node, (child) => walk(child, around, tell));
+    return;
+  }
+  if (made.skipped) return;
+  const ids = [...around, ...made.ids];
+  if (made.name !== 'describe') tell(ids);
+  // Tests may be made inside: by a describe, or by a loop in one.
+  for (const argument of node.arguments) ts.forEachChild(argument, (child) => walk(child, ids, tell));
+}
+
+/** What kind of test a call makes, and the ids that its title and its table name. */
+function makerOf(call) {
+  let at = call.expression;
+  const texts = textsOf(call.arguments[0]);
+  let skipped = false;
+  // From the outside in, past any number of modifiers and tables.
+  while (!ts.isIdentifier(at)) {
+    if (ts.isCallExpression(at)) {
+      texts.push(...at.arguments.flatMap(textsOf));
+      at = at.expression;
+    } else if (ts.isPropertyAccessExpression(at)) {
+      skipped ||= SKIPPING.has(at.name.text);
+      at = at.expression;
+    } else if (ts.isTaggedTemplateExpression(at)) at = at.tag;
+    else return undefined;
+  }
+  if (!MAKERS.has(at.text) || call.arguments.length < 2) return undefined;
+  const ids = texts.flatMap((text) => [...text.matchAll(ID)].map(([, id]) => id));
+  const [first] = call.arguments;
+  if (at.text === 'row' && first !== undefined && ts.isStringLiteral(first)) ids.push(first.text);
+  return { name: at.text, ids, skipped };
+}
+
+/** Every text in an expression, the fixed parts of templates included. */
+function textsOf(node) {
+  if (node === undefined) return [];
+  if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddleOrTemplateTail(node))
+    return [node.text];
+  const texts = [];
+  ts.forEachChild(node, (child) => void texts.push(...textsOf(child)));
+  return texts;
+}
+
+function measurements() {
+  const folder = path.join(root, 'test/faults/measured');
+  let names = [];
+  try {
+    names = readdirSync(folder).filter((name) => name.endsWith('.json'));
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
+  }
+  return names.sort().map((name) => JSON.parse(readFileSync(path.join(folder, name), 'utf8')));
+}
+
+function render(sections, proved, measured) {
+  const rows = sections.flatMap(({ faults }) => faults);
+  const applicable = rows.filter(({ applies }) => applies);
+  const open = applicable.filter(({ id }) => !proved.has(id));
+  const files = new Set([...proved.values()].flatMap((places) => [...places]));
+  const lines = [
+    '# Faults and attacks',
+    '',
+    '<!-- Written by `npm run faults-doc` from test/faults/catalogue.ts and the titles of the tests. Do not edit. -->',
+    '',
+    'What can go wrong around Tartlet, what somebody may do on purpose, and where a test proves what happens then. Rows that cannot',
+    'happen here say why. Each test names its row, so `npx vitest run -t "(N14)"` runs the proofs of one.',
+    '',
+    `${rows.length} rows: ${applicable.length - open.length} proved by tests in ${files.size} files, ${rows.length - applicable.length} that cannot happen here${open.length === 0 ? '' : `, **${open.length} without a proof**`}.`,
+  ];
+  for (const { title, measured: when, counts } of measured) {
+    lines.push('', `## Measured: ${title}`, '', when, '', '| what | count |', '| --- | ---: |');
+    for (const [what, count] of counts) lines.push(`| ${what} | ${count} |`);
+  }
+  for (const { title, faults } of sections) {
+    lines.push('', `## ${title}`, '', '| row | what goes wrong | proved by |', '| --- | --- | --- |');
+    for (const fault of faults) lines.push(`| ${fault.id} | ${fault.title} | ${proofOf(fault, proved)} |`);
+  }
+  return { text: `${lines.join('\n')}\n`, open };
+}
+
+function proofOf(fault, proved) {
+  const places = proved.get(fault.id);
+  if (!fault.applies) return `not here: ${fault.because}`;
+  if (places === undefined) return '**nothing yet**';
+  return [...places].map((file) => `\`${file.replace(/^test\//, '')}\``).join(', ');
+}
+
+const sections = await catalogue();
+const proved = proofs();
+const { text, open } = render(sections, proved, measurements());
+const known = new Map(sections.flatMap(({ faults }) => faults.map((fault) => [fault.id, fault])));
+const complaints = [
+  ...[...proved.keys()].filter((id) => !known.has(id)).map((id) => `a test names ${id}, which is no row`),
+  ...[...proved.keys()]
+    .filter((id) => known.get(id)?.applies === false)
+    .map((id) => `${id} has a test and a reason why it needs none`),
+];
+if (process.argv.includes('--check')) {
+  const current = readFileSync(path.join(root, DOCUMENT), 'utf8');
+  if (current !== text) complaints.push(`${DOCUMENT} is out of date: npm run faults-doc`);
+} else {
+  writeFileSync(path.join(root, DOCUMENT), text);
+}
+for (const complaint of complaints) console.error(complaint);
+console.log(`${known.size} rows, ${known.size - open.length} of them proved or out of reach`);
+process.exitCode = process.argv.includes('--check') && complaints.length > 0 ? 1 : 0;
