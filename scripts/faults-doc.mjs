@@ -9,6 +9,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
+import { loadTable } from './load-table.mjs';
 
 const root = path.resolve(import.meta.dirname, '..');
 const DOCUMENT = 'docs/faults.md';
@@ -16,14 +17,6 @@ const ID = /[(,]\s*([NQDPCS]\d{1,2})(?=[,)])/g;
 /** Calls that make tests, and calls whose titles count for the tests in them. */
 const MAKERS = new Set(['test', 'it', 'row', 'describe']);
 const SKIPPING = new Set(['skip', 'todo', 'fails']);
-
-/** The sections of test/faults/catalogue.ts, which imports nothing and so can be loaded without a bundler. */
-async function catalogue() {
-  const source = readFileSync(path.join(root, 'test/faults/catalogue.ts'), 'utf8');
-  const { outputText } = ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext } });
-  const { SECTIONS } = await import(`data:text/javascript,${encodeURIComponent(outputText)}`);
-  return SECTIONS;
-}
 
 /** By id: the files whose tests name it. */
 function proofs() {
@@ -132,7 +125,7 @@ function proofOf(fault, proved) {
   return [...places].map((file) => `\`${file.replace(/^test\//, '')}\``).join(', ');
 }
 
-const sections = await catalogue();
+const sections = (await loadTable('test/faults/catalogue.ts')).SECTIONS;
 const proved = proofs();
 const { text, open } = render(sections, proved, measurements());
 const known = new Map(sections.flatMap(({ faults }) => faults.map((fault) => [fault.id, fault])));

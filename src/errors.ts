@@ -42,7 +42,6 @@ export type ErrorCode =
   | 'DISK_READONLY'
   | 'DISK_DENIED'
   | 'DISK_UNSUPPORTED'
-  | 'STORE_LOCKED'
   | 'STORE_DAMAGED'
   | 'VM_NOT_FOUND'
   | 'VM_RUNNING'

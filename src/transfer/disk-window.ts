@@ -115,9 +115,7 @@ export async function* readWindow(
         throw new TartletError(
           'CHUNK_CORRUPT',
           `${path} ends at byte ${offset + done}: it was changed while being read`,
-          {
-            subject: path,
-          },
+          { subject: path, next: 'stop whatever changes the file, then run the same command again' },
         );
       }
       yield buffer.subarray(0, read);

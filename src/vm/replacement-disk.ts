@@ -21,7 +21,11 @@ export async function replacementBytes(file: string): Promise<number> {
     throw new TartletError('NOT_FOUND', `the disk image ${file} does not exist`, { subject: file, cause });
   }
   if (stats.isFile()) return stats.size;
-  throw new TartletError('DISK_UNSUPPORTED', `${file} is not a file, so it cannot become a disk`, { subject: file });
+  throw new TartletError('DISK_UNSUPPORTED', `${file} is not a file, so it cannot become a disk`, {
+    subject: file,
+    kept: 'nothing was changed',
+    next: 'name a file with a raw disk image',
+  });
 }
 
 /** A full copy of a disk image, ready to take the place of a VM's disk by one rename. Gone with {@link dispose} otherwise. */

@@ -1,6 +1,6 @@
 import { describeError, isTartletError, TartletError } from '../../errors.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
-import { adviceFor } from './next-step.ts';
+import { ERROR_KINDS } from './error-kind.ts';
 import { printable } from './printable.ts';
 
 /**
@@ -19,8 +19,7 @@ export function renderError(
   const { code, message, facts } = asTartletError(error);
   const lines = [`${colours.red(colours.bold(`error[${code}]:`))} ${sentence(printable(message))}`];
   if (facts.kept !== undefined) lines.push(`${colours.bold('kept:')} ${printable(facts.kept)}`);
-  const next = facts.next ?? adviceFor(code);
-  if (next !== undefined) lines.push(`${colours.bold('next:')} ${printable(next)}`);
+  lines.push(`${colours.bold('next:')} ${printable(facts.next ?? ERROR_KINDS[code].next)}`);
   if ((environment['TARTLET_DEBUG'] ?? '') !== '') lines.push(...places(error).map((line) => colours.dim(line)));
   return lines.map((line) => `${line}\n`).join('');
 }
@@ -33,10 +32,7 @@ export function isAbort(error: unknown): boolean {
 function asTartletError(error: unknown): TartletError {
   if (isTartletError(error)) return error;
   if (isAbort(error)) return new TartletError('INTERRUPTED', 'interrupted', { cause: error });
-  return new TartletError('INTERNAL', `unexpected: ${describeError(error)}`, {
-    next: 'this is a defect of Tartlet: report it with the output that TARTLET_DEBUG=1 gives',
-    cause: error,
-  });
+  return new TartletError('INTERNAL', `unexpected: ${describeError(error)}`, { cause: error });
 }
 
 function sentence(text: string): string {

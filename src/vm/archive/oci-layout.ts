@@ -68,7 +68,13 @@ export class OciLayout {
     throw new TartletError(
       'SIZE_MISMATCH',
       `${this.archive} cannot be imported: its ${what} has ${stretch.size} bytes instead of ${size}`,
-      { subject: digest.toString(), kept: 'nothing was changed', expected: String(size), found: String(stretch.size) },
+      {
+        subject: digest.toString(),
+        kept: 'nothing was changed',
+        next: 'export or copy the image again, all of it',
+        expected: String(size),
+        found: String(stretch.size),
+      },
     );
   }
 
