@@ -76,11 +76,12 @@ function wrapProse(text: string, width: number): string {
   return text.split('\n').map(wrapped).join('\n');
 }
 
-/** The usage line of the command that a usage error belongs to. */
+/** How the command is used that a usage error belongs to, and where more is said; two lines, as in Tart (tart-cli §0.3). */
 export function usageOf(program: Command, argv: readonly string[]): string {
   const name = argv.find((word) => !word.startsWith('-'));
-  const command = program.commands.find((each) => each.name() === name) ?? program;
-  return `Usage: ${new Help().commandUsage(command)}`;
+  const command = program.commands.find((each) => each.name() === name);
+  const words = command === undefined ? program.name() : `${program.name()} ${command.name()}`;
+  return `Usage: ${new Help().commandUsage(command ?? program)}\n  See '${words} --help' for more information.\n`;
 }
 
 export { CommanderError };

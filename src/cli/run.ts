@@ -27,15 +27,13 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
       const text = error.message.replace(/^error: /, '');
-      terminal.stderr.write(
-        `Error: ${text}\n${usageOf(program, argv)}\n  See '${terminal.programName} --help' for more information.\n`,
-      );
+      terminal.stderr.write(`Error: ${text}\n${usageOf(program, argv)}`);
       return USAGE_EXIT;
     }
     const failure = whyItEnded(terminal.signal, error);
     terminal.stderr.write(renderError(failure, terminal.stderr, terminal.environment));
     if (isTartletError(failure, 'USAGE')) {
-      terminal.stderr.write(`${usageOf(program, argv)}\n`);
+      terminal.stderr.write(usageOf(program, argv));
     }
     await span?.end(failure);
     // SIGTERM and SIGHUP end with their own codes; SIGINT is the table's.

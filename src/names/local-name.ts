@@ -25,6 +25,22 @@ export class LocalName {
     return new LocalName(text);
   }
 
+  /**
+   * The name of a VM that should be there. What cannot be a name is none that exists: looking it up fails as for any VM that is missing.
+   * @throws TartletError `VM_NOT_FOUND`
+   */
+  static ofExisting(text: string): LocalName {
+    const why = problem(text);
+    if (why === undefined) return new LocalName(text);
+    const shown = shownName(text);
+    throw new TartletError('VM_NOT_FOUND', `there is no local VM "${shown}": ${why}`, {
+      subject: shown,
+      next: text.includes('/')
+        ? `for an image: tartlet inspect ${shown} shows it, tartlet clone ${shown} NAME makes a VM of it`
+        : 'tartlet list --source local shows the VMs of this machine',
+    });
+  }
+
   static tryParse(text: string): LocalName | undefined {
     return problem(text) === undefined ? new LocalName(text) : undefined;
   }

@@ -118,7 +118,10 @@ export function settle(options: RegistryOptions): Settings {
     throw new TartletError(
       'CONFIG_INVALID',
       `the registry would be open to others on ${host} without ${missing.filter((part) => part !== '').join(' and ')}`,
-      { subject: host, next: 'configure both, listen on 127.0.0.1, or allow it explicitly' },
+      {
+        subject: host,
+        next: 'add TLS and a password (--tls-cert, --tls-key, --htpasswd), listen on 127.0.0.1, or allow it (--open)',
+      },
     );
   }
   return {

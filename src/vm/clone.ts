@@ -81,7 +81,7 @@ export async function cloneVm(
 async function openSource(session: Session, text: string, options: PullOptions): Promise<Source> {
   return RemoteName.looksRemote(text)
     ? openImage(session, RemoteName.parse(text), options)
-    : openVm(session, LocalName.parse(text));
+    : openVm(session, LocalName.ofExisting(text));
 }
 
 async function openVm(session: Session, name: LocalName): Promise<Source> {

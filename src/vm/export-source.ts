@@ -38,7 +38,7 @@ export interface ExportSource {
 export async function openExportSource(session: Session, text: string): Promise<ExportSource> {
   return RemoteName.looksRemote(text)
     ? openImage(session, RemoteName.parse(text))
-    : openVm(session, LocalName.parse(text));
+    : openVm(session, LocalName.ofExisting(text));
 }
 
 async function openVm(session: Session, name: LocalName): Promise<ExportSource> {

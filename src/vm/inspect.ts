@@ -70,7 +70,7 @@ export async function inspect(
   text: string,
   options: { where: 'here' | 'remote'; insecure: boolean },
 ): Promise<Inspection> {
-  if (!RemoteName.looksRemote(text)) return inspectLocal(session, LocalName.parse(text));
+  if (!RemoteName.looksRemote(text)) return inspectLocal(session, LocalName.ofExisting(text));
   const name = RemoteName.parse(text);
   return options.where === 'remote' ? inspectRemote(session, name, options.insecure) : inspectCached(session, name);
 }

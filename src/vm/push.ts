@@ -49,7 +49,7 @@ export async function pushVm(
   if (options.populateCache === true) for (const name of names) await session.images.refuseCollision(name);
   return RemoteName.looksRemote(sourceText)
     ? pushImage(session, RemoteName.parse(sourceText), names, options)
-    : pushLocal(session, LocalName.parse(sourceText), names, options);
+    : pushLocal(session, LocalName.ofExisting(sourceText), names, options);
 }
 
 async function pushLocal(

@@ -31,6 +31,29 @@ describe('a table (tart-cli §1.6)', () => {
     ).toBe('A B   \nx long\ny s\n');
   });
 
+  test('shortens digests on a terminal that is too narrow, and nothing else', () => {
+    const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
+    const rows = [
+      ['OCI', 'ghcr.io/acme/base:latest', '50 GB'],
+      ['OCI', `ghcr.io/acme/base@${digest}`, '50 GB'],
+    ];
+    const at = (screen: { isTTY?: boolean; columns?: number }): string =>
+      renderTable(['Source', 'Name', 'Disk'], rows, screen);
+    const whole = renderTable(['Source', 'Name', 'Disk'], rows);
+    const shortened = (digits: string): string => {
+      const name = `ghcr.io/acme/base@sha256:${digits}…`;
+      const tag = 'ghcr.io/acme/base:latest'.padEnd(name.length);
+      return `Source ${'Name'.padEnd(name.length)} Disk \nOCI    ${tag} 50 GB\nOCI    ${name} 50 GB\n`;
+    };
+
+    expect(at({ isTTY: true, columns: 80 })).toBe(shortened('0123456789abcdef0123456789abcdef012345678'));
+    expect(at({ isTTY: true, columns: 47 })).toBe(shortened('01234567'));
+    // However narrow it is: names that were typed stay whole, and so do six digits.
+    expect(at({ isTTY: true, columns: 20 })).toBe(shortened('012345'));
+    for (const screen of [{ isTTY: true, columns: 200 }, { isTTY: true }, { columns: 20 }])
+      expect(at(screen)).toBe(whole);
+  });
+
   test('without rows is one empty line', () => {
     expect(renderTable(['Source', 'Name'], [])).toBe('\n');
   });

@@ -89,8 +89,7 @@ describe('a command that cannot mean anything', () => {
       [['create', 'fresh'], '--linux'],
       [['create', '--linux', '--disk-size', 'huge', 'fresh'], 'whole number'],
       [['rename', 'mine', 'a/b'], 'a/b'],
-      // Tart's code for this, where 2 would be expected (tart-cli §7 #32).
-      [['rename', 'nobody', 'somebody'], 'the VM "nobody" does not exist'],
+      [['rename', 'mine', 'mine'], 'the VM "mine" exists already'],
     ])('%j', async (args, says) => {
       const before = workplace.snapshot();
       const { exitCode, stdout, stderr } = await workplace.run(...args);

@@ -193,7 +193,7 @@ find $parent -mindepth 1
 
 describe('commands for running VMs, where there is no hypervisor', () => {
   it.each([
-    [['run', 'missing'], 1],
+    [['run', 'missing'], 2],
     [['ip', 'missing'], 2],
     [['exec', 'missing', 'ls'], 2],
     [['suspend', 'missing'], 2],
@@ -212,9 +212,7 @@ describe('commands for running VMs, where there is no hypervisor', () => {
   ])('%j ends with %i and says why on stderr', async (words, exitCode) => {
     const { stderr, ...ran } = await workplace('vm').run(...words);
     expect(ran, stderr).toEqual({ exitCode, stdout: '' });
-    expect(stderr).toMatch(
-      exitCode === 64 ? /^Error: / : /^error\[(NOT_FOUND|NOT_YET|VM_NOT_FOUND|VM_NOT_RUNNING)\]: /,
-    );
+    expect(stderr).toMatch(exitCode === 64 ? /^Error: / : /^error\[(NOT_YET|VM_NOT_FOUND|VM_NOT_RUNNING)\]: /);
   });
 
   it('run takes every option that Orchard, Packer and GitLab give it', async () => {

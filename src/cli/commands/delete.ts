@@ -1,16 +1,40 @@
+import { isTartletError, TartletError } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
+import { renderError } from '../render/error.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** In order, and the first failure ends it, as in Tart (tart-cli §1.18). Every name is parsed before anything is deleted. */
+/**
+ * Every name is parsed before anything is deleted. One that cannot be deleted does not keep the others, where Tart stops at it
+ * (tart-cli §7 #48): each failure is said, and the last one decides the exit code.
+ */
 export async function runDelete(terminal: Terminal, texts: readonly string[]): Promise<number> {
   return withSession(terminal, async (session) => {
-    const names = texts.map((text) => (RemoteName.looksRemote(text) ? RemoteName.parse(text) : LocalName.parse(text)));
+    const names = texts.map((text) =>
+      RemoteName.looksRemote(text) ? RemoteName.parse(text) : LocalName.ofExisting(text),
+    );
+    const deleted: string[] = [];
+    const failures: TartletError[] = [];
     for (const name of names) {
-      if (name instanceof RemoteName) await session.images.delete(name);
-      else await session.vms.delete(name);
+      terminal.signal.throwIfAborted();
+      try {
+        if (name instanceof RemoteName) await session.images.delete(name);
+        else await session.vms.delete(name);
+        deleted.push(name.toString());
+      } catch (error) {
+        if (!isTartletError(error)) throw error;
+        failures.push(error);
+      }
     }
-    return 0;
+    const last = failures.pop();
+    if (last === undefined) return 0;
+    for (const error of failures) terminal.stderr.write(renderError(error, terminal.stderr, terminal.environment));
+    throw deleted.length === 0 ? last : withDeleted(last, deleted);
   });
+}
+
+function withDeleted({ code, message, facts }: TartletError, deleted: readonly string[]): TartletError {
+  const kept = [...(facts.kept === undefined ? [] : [facts.kept]), `these were deleted: ${deleted.join(', ')}`];
+  return new TartletError(code, message, { ...facts, kept: kept.join('; ') });
 }

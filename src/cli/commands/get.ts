@@ -14,7 +14,7 @@ const GB = 1_000_000_000;
 
 export async function runGet(terminal: Terminal, text: string, options: GetCommandOptions): Promise<number> {
   return withSession(terminal, async (session) => {
-    const vm = await describeVm(session, LocalName.parse(text));
+    const vm = await describeVm(session, LocalName.ofExisting(text));
     terminal.stdout.write(options.format === 'json' ? renderJson(toJson(vm)) : toText(vm));
     return 0;
   });

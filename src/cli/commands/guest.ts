@@ -1,7 +1,5 @@
-import { isTartletError, TartletError, unreachable } from '../../errors.ts';
-import type { LocalVm } from '../../home/local-vms.ts';
+import { TartletError, unreachable } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
-import type { Session } from '../../transfer/session.ts';
 import { notRunning } from '../../vm/stop.ts';
 import { handOver } from '../hand-over.ts';
 import { withSession } from '../session.ts';
@@ -10,13 +8,16 @@ import type { Terminal } from '../terminal.ts';
 /** Commands that need the program which runs the VM, or are that program. */
 export type GuestCommand = 'run' | 'suspend' | 'ip' | 'exec';
 
-/** Hands over to Tart on a Mac. Elsewhere it fails as Tart would for a VM that is missing or in the wrong state, and otherwise says that this comes later. */
+/**
+ * Hands over to Tart on a Mac. Elsewhere it fails as Tart would for a VM that is missing or in the wrong state, and otherwise says that this comes
+ * later. `run` of a missing VM fails as every command does, and not with 1 (tart-cli §7 #32).
+ */
 export async function runGuestCommand(terminal: Terminal, command: GuestCommand, text: string): Promise<number> {
   const exitCode = await handOver(terminal);
   if (exitCode !== undefined) return exitCode;
   return withSession(terminal, async (session) => {
-    const name = LocalName.parse(text);
-    const vm = await requireVm(session, command, name);
+    const name = LocalName.ofExisting(text);
+    const vm = await session.vms.require(name);
     await session.vms.touch(vm, session.now());
     const isRunning = (await session.vms.state(vm)) === 'running';
     switch (command) {
@@ -37,14 +38,4 @@ export async function runGuestCommand(terminal: Terminal, command: GuestCommand,
       next: 'run the VM with Tart on a Mac; pull, push, clone, set and the rest work here',
     });
   });
-}
-
-/** Of all commands, `run` alone fails with 1 for a missing VM (tart-cli §0.2). */
-async function requireVm(session: Session, command: GuestCommand, name: LocalName): Promise<LocalVm> {
-  try {
-    return await session.vms.require(name);
-  } catch (cause) {
-    if (command !== 'run' || !isTartletError(cause, 'VM_NOT_FOUND')) throw cause;
-    throw new TartletError('NOT_FOUND', cause.message, { ...cause.facts, cause });
-  }
 }

@@ -16,14 +16,15 @@ const GB = 1_000_000_000;
 export async function runList(terminal: Terminal, options: ListCommandOptions): Promise<number> {
   return withSession(terminal, async (session) => {
     const rows = await listVms(session, options.source);
-    terminal.stdout.write(render(rows, options, terminal.now()));
+    terminal.stdout.write(render(rows, options, terminal));
     return 0;
   });
 }
 
-function render(rows: readonly Listed[], options: ListCommandOptions, now: Date): string {
+function render(rows: readonly Listed[], options: ListCommandOptions, terminal: Terminal): string {
   if (options.quiet === true) return rows.map((row) => `${row.name}\n`).join('');
   if (options.format === 'json') return renderJson(rows.map(toJson));
+  const now = terminal.now();
   return renderTable(
     ['Source', 'Name', 'Disk', 'Size', 'Accessed', 'State'],
     rows.map((row) => [
@@ -34,6 +35,7 @@ function render(rows: readonly Listed[], options: ListCommandOptions, now: Date)
       relativeTime(row.accessed, now),
       row.state,
     ]),
+    terminal.stdout,
   );
 }
 

@@ -41,7 +41,7 @@ export async function runPrune(terminal: Terminal, options: PruneCommandOptions)
       dryRun,
     });
     if (options.format === 'json') terminal.stdout.write(renderJson(toJson(report, dryRun)));
-    else if (dryRun) terminal.stdout.write(toText(report, terminal.now()));
+    else if (dryRun) terminal.stdout.write(toText(report, terminal));
     return sayWhatWasSpared(terminal, report);
   });
 }
@@ -79,7 +79,8 @@ function reasonText(reason: PruneReason): string {
   return { age: 'not used for long', budget: 'does not fit', unreferenced: 'no tag leads to it' }[reason];
 }
 
-function toText(report: PruneReport, now: Date): string {
+function toText(report: PruneReport, terminal: Terminal): string {
+  const now = terminal.now();
   return renderTable(
     ['Kind', 'Name', 'Size', 'Accessed', 'Reason'],
     [
@@ -92,6 +93,7 @@ function toText(report: PruneReport, now: Date): string {
         reasonText(reason),
       ]),
     ],
+    terminal.stdout,
   );
 }
 

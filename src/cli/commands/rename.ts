@@ -4,14 +4,15 @@ import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 import { newLocalName } from './clone.ts';
 
-/** A missing source and a taken target are wrong usage here, as in Tart (tart-cli §1.16). */
+/** A taken target is wrong usage, as in Tart (tart-cli §1.16); a missing source is not, but one more missing VM (§7 #32). */
 export async function runRename(terminal: Terminal, from: string, to: string): Promise<number> {
   return withSession(terminal, async (session) => {
+    const target = newLocalName(to);
     try {
-      await session.vms.rename(LocalName.parse(from), newLocalName(to));
+      await session.vms.rename(LocalName.ofExisting(from), target);
       return 0;
     } catch (cause) {
-      if (!isTartletError(cause, 'VM_NOT_FOUND', 'VM_EXISTS')) throw cause;
+      if (!isTartletError(cause, 'VM_EXISTS')) throw cause;
       throw new TartletError('USAGE', cause.message, { ...cause.facts, cause });
     }
   });

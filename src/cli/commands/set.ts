@@ -20,7 +20,7 @@ export interface SetCommandOptions {
 
 export async function runSet(terminal: Terminal, text: string, options: SetCommandOptions): Promise<number> {
   return withSession(terminal, async (session) => {
-    const name = LocalName.parse(text);
+    const name = LocalName.ofExisting(text);
     const { savedStateIsStale } = await setVm(session, name, {
       ...(options.cpu === undefined ? {} : { cpuCount: options.cpu }),
       ...(options.memory === undefined ? {} : { memoryBytes: options.memory * 1024 * 1024 }),

@@ -14,7 +14,7 @@ export async function runStop(terminal: Terminal, text: string, options: StopCom
   const exitCode = await handOver(terminal);
   if (exitCode !== undefined) return exitCode;
   return withSession(terminal, async (session) => {
-    await stopVm(session, LocalName.parse(text), { timeoutMs: options.timeout * 1000 });
+    await stopVm(session, LocalName.ofExisting(text), { timeoutMs: options.timeout * 1000 });
     return 0;
   });
 }

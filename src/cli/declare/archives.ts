@@ -48,7 +48,8 @@ Everything is checked against its digest before the VM appears. Apple Archives (
 Examples:
   ${terminal.programName} import ci.oci.tar ci
   zstd -dc ci.oci.tar.zst | ${terminal.programName} import - ci
-  skopeo copy docker://registry.example:8221/macos/base:15 oci-archive:base.tar && ${terminal.programName} import base.tar base`,
+  skopeo copy docker://registry.example:8221/macos/base:15 \\
+    oci-archive:base.tar && ${terminal.programName} import base.tar base`,
     )
     .action(async (path: string, name: string, options: ImportCommandOptions) => {
       const { runImport } = await import('../commands/import.ts');

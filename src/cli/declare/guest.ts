@@ -27,7 +27,12 @@ async function runGuest(declaration: Declaration, command: GuestCommand, name: s
 }
 
 function declareRun(declaration: Declaration): void {
-  const command = declaration.program.command('run').description('run a VM').argument('<name>');
+  const { program, terminal } = declaration;
+  const command = program
+    .command('run')
+    .description('run a VM')
+    .argument('<name>')
+    .addHelpText('after', `\nExample:\n  ${terminal.programName} run --no-graphics ci`);
   addDeviceOptions(command);
   addSharingOptions(command);
   addNetworkOptions(command);
@@ -79,7 +84,8 @@ function declareStop(declaration: Declaration): void {
     .command('stop')
     .description('stop a VM, or drop its saved state')
     .argument('<name>')
-    .option('-t, --timeout <seconds>', 'how long to wait before the VM is killed', wholeNumber(0, MAX_TIMEOUT), 30);
+    .option('-t, --timeout <seconds>', 'how long to wait before the VM is killed', wholeNumber(0, MAX_TIMEOUT), 30)
+    .addHelpText('after', `\nExample:\n  ${terminal.programName} stop --timeout 60 ci`);
   lenientOnMac(command, declaration).action(async (name: string, options: StopCommandOptions) => {
     const { runStop } = await import('../commands/stop.ts');
     setExitCode(await runStop(terminal, name, options));
@@ -87,25 +93,33 @@ function declareStop(declaration: Declaration): void {
 }
 
 function declareSuspend(declaration: Declaration): void {
-  const command = declaration.program.command('suspend').description('suspend a running VM to disk').argument('<name>');
+  const { program, terminal } = declaration;
+  const command = program
+    .command('suspend')
+    .description('suspend a running VM to disk')
+    .argument('<name>')
+    .addHelpText('after', `\nExample:\n  ${terminal.programName} suspend ci`);
   lenientOnMac(command, declaration).action(async (name: string) => runGuest(declaration, 'suspend', name));
 }
 
 function declareIp(declaration: Declaration): void {
-  const command = declaration.program
+  const { program, terminal } = declaration;
+  const command = program
     .command('ip')
     .description("print a VM's IP address")
     .argument('<name>')
     .option('--wait <seconds>', 'how long to wait for an address', wholeNumber(0, UINT16_MAX), 0)
     .addOption(
       new Option('--resolver <resolver>', 'where to look for it').choices(['dhcp', 'arp', 'agent']).default('dhcp'),
-    );
+    )
+    .addHelpText('after', `\nExample:\n  ${terminal.programName} ip --wait 60 ci`);
   lenientOnMac(command, declaration).action(async (name: string) => runGuest(declaration, 'ip', name));
 }
 
 /** Its options stand before the name: everything behind it belongs to the guest, `--help` and `--` too (tart-cli §1.10). */
 function declareExec(declaration: Declaration): void {
-  declaration.program
+  const { program, terminal } = declaration;
+  program
     .command('exec')
     .description('run a command in a running VM')
     .option('-i', 'send our standard input to the command')
@@ -113,5 +127,6 @@ function declareExec(declaration: Declaration): void {
     .argument('<name>')
     .argument('<command...>')
     .passThroughOptions()
+    .addHelpText('after', `\nExample:\n  ${terminal.programName} exec -it ci bash -l`)
     .action(async (name: string) => runGuest(declaration, 'exec', name));
 }

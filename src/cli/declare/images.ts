@@ -76,9 +76,11 @@ Blobs that the registry has are not sent again. The tags move last. A cached ima
 the layer size do not apply to it, and what the cache lacks of it streams from the registry it came from.
 
 Examples:
-  ${terminal.programName} push ci registry.example:8221/macos/ci:latest registry.example:8221/macos/ci:15.2
+  ${terminal.programName} push ci registry.example:8221/macos/ci:15.2 \\
+    registry.example:8221/macos/ci:latest
   ${terminal.programName} push --chunk-size 4 ci ghcr.io/acme/ci:latest
-  ${terminal.programName} push ghcr.io/cirruslabs/debian:latest registry.example:8221/linux/debian:12`,
+  ${terminal.programName} push ghcr.io/cirruslabs/debian:latest \\
+    registry.example:8221/linux/debian:12`,
     )
     .action(async (source: string, names: string[], options: PushCommandOptions) => {
       const { runPush } = await import('../commands/push.ts');
@@ -109,8 +111,10 @@ Any OCI image can be copied, an index with everything below it. Within a registr
 stream through, verified, without touching the disk. The digest is the same on both sides; the tag moves last.
 
 Examples:
-  ${terminal.programName} copy ghcr.io/cirruslabs/macos-sequoia-base:latest registry.example:8221/macos/base:15
-  ${terminal.programName} copy registry.example:8221/macos/ci:latest registry.example:8221/macos/ci:stable`,
+  ${terminal.programName} copy ghcr.io/cirruslabs/macos-sequoia-base:latest \\
+    registry.example:8221/macos/base:15
+  ${terminal.programName} copy registry.example:8221/macos/ci:latest \\
+    registry.example:8221/macos/ci:stable`,
     )
     .action(async (source: string, destination: string, options: CopyCommandOptions) => {
       const { runCopy } = await import('../commands/copy.ts');

@@ -36,7 +36,8 @@ Everybody who can reach the address can read and write. Other addresses than loo
 
 Examples:
   ${terminal.programName} serve --data ~/registry
-  ${terminal.programName} serve --listen 0.0.0.0:8221 --data /srv/registry --htpasswd users --tls-cert cert.pem --tls-key key.pem`,
+  ${terminal.programName} serve --data /srv/registry --listen 0.0.0.0:8221 \\
+    --htpasswd users --tls-cert cert.pem --tls-key key.pem`,
     )
     .action(async (options: ServeCommandOptions) => {
       const { runServe } = await import('../commands/serve.ts');
@@ -48,6 +49,7 @@ function declareDemo({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('demo')
     .description('show the main job end to end, in a temporary folder')
+    .addHelpText('after', `\nExample:\n  ${terminal.programName} demo`)
     .action(async () => {
       const { runDemo } = await import('../commands/demo.ts');
       setExitCode(await runDemo(terminal));

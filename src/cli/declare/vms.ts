@@ -77,7 +77,8 @@ function declareRename({ program, terminal, setExitCode }: Declaration): void {
     .command('rename')
     .description('rename a local VM')
     .argument('<name>')
-    .argument('<new-name>')
+    .argument('<new-name>', 'a name that no VM has yet')
+    .addHelpText('after', `\nExample:\n  ${terminal.programName} rename ci ci-old`)
     .action(async (name: string, newName: string) => {
       const { runRename } = await import('../commands/rename.ts');
       setExitCode(await runRename(terminal, name, newName));
