@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts';
 import type { Limits } from './limits.ts';
+import { PATIENCE, type Trouble } from './patience.ts';
 
 /** Somebody who can be told why nothing happens. */
 export type OnWait = (event: { readonly reason: string; readonly milliseconds: number }) => void;
@@ -11,10 +12,13 @@ export interface Timing {
   readonly onWait?: OnWait;
 }
 
-/** Counts failures without progress, and waits longer after each: full jitter over 0.5 s · 2ⁿ, at most 30 s (reliability §0.2). */
+/**
+ * Counts the failures of one undertaking, from opening a connection to the last byte of a blob, as long as there is no progress, and waits longer
+ * after each: full jitter over 0.5 s · 2ⁿ, at most 30 s (reliability §0.2). How many of which kind are borne is in {@link PATIENCE}.
+ */
 export class Backoff {
   readonly #timing: Timing;
-  #failures = 0;
+  readonly #failures: Trouble[] = [];
 
   constructor(timing: Timing) {
     this.#timing = timing;
@@ -22,19 +26,21 @@ export class Backoff {
 
   /** There was progress: what failed before does not count any more. */
   reset(): void {
-    this.#failures = 0;
+    this.#failures.length = 0;
   }
 
-  /** Notes a failure. False when there were `attempts` of them without progress: give up. */
-  allows(attempts: number = this.#timing.limits.attempts): boolean {
-    this.#failures += 1;
-    return this.#failures < attempts;
+  /** Notes a failure. False when there were too many without progress, of this kind or of all: give up. */
+  allows(trouble: Trouble): boolean {
+    this.#failures.push(trouble);
+    const { attempts = Infinity } = PATIENCE[trouble];
+    const same = this.#failures.filter((each) => each === trouble).length;
+    return same < attempts && this.#failures.length < this.#timing.limits.attempts;
   }
 
   /** The pause that follows the failures so far, in milliseconds; at least `atLeastMs`, with jitter on top. */
   delay(atLeastMs?: number): number {
     const { clock, limits } = this.#timing;
-    const window = Math.min(limits.backoffCapMs, limits.backoffMs * 2 ** (this.#failures - 1));
+    const window = Math.min(limits.backoffCapMs, limits.backoffMs * 2 ** (this.#failures.length - 1));
     const jitter = clock.random() * (atLeastMs === undefined ? window : limits.backoffMs);
     return Math.round((atLeastMs ?? 0) + jitter);
   }

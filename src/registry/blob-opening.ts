@@ -1,6 +1,6 @@
 import { TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
-import { Backoff } from './backoff.ts';
+import type { Backoff } from './backoff.ts';
 import { parseContentRange } from './content-range.ts';
 import { contentCoding, decodedBody } from './document.ts';
 import { hostAndPort } from './network-error.ts';
@@ -18,34 +18,26 @@ export interface BlobDescriptor {
 export interface OpenBlob {
   readonly start: number;
   readonly end: number;
+  /** Where it comes from. */
+  readonly url: URL;
   readonly body: AsyncIterable<Uint8Array>;
 }
-
-/** How often an answer that should not be is asked for again, before it is believed. */
-const PATIENCE = { missing: 2, signedUrl: 3, length: 1 } as const;
 
 /** What the targets of redirects answer when a signed URL has expired (ghcr: after five minutes; reliability N36). */
 const EXPIRED = new Set([400, 401, 403, 404, 410]);
 
-/** Opens the body of one blob, as often as it takes, and remembers what went wrong with it so far. */
+/** Opens the body of one blob, as often as it takes; `backoff` counts what goes wrong, here and while the body is read. */
 export class BlobOpening {
   readonly #context: RepositoryContext;
   readonly #blob: BlobDescriptor;
-  readonly #strikes = { missing: 0, signedUrl: 0, length: 0 };
   readonly #backoff: Backoff;
   /** No more ranges for this blob: the whole is fetched and the beginning skipped. */
   #wholeOnly = false;
 
-  constructor(context: RepositoryContext, blob: BlobDescriptor) {
+  constructor(context: RepositoryContext, blob: BlobDescriptor, backoff: Backoff) {
     this.#context = context;
     this.#blob = blob;
-    this.#backoff = new Backoff(context.timing);
-  }
-
-  /** There was progress: earlier trouble is forgiven. */
-  forgive(): void {
-    this.#strikes.signedUrl = 0;
-    this.#backoff.reset();
+    this.#backoff = backoff;
   }
 
   /** A body that covers the bytes from `from` on, or more: the caller skips what it has. */
@@ -79,6 +71,7 @@ export class BlobOpening {
         headers: range === undefined ? {} : { range },
         access: { repository: this.#context.repository, action: 'pull' },
         repeat: 'always',
+        backoff: this.#backoff,
       },
       signal,
     );
@@ -91,9 +84,10 @@ export class BlobOpening {
     // A server may label bytes as gzip that are gzip: if the length is right, they are what was asked for (N50).
     if (coding !== undefined && length !== size) {
       this.#wholeOnly = true;
-      return { start: 0, end: size, body: decodedBody(response, coding) };
+      return { start: 0, end: size, url: response.url, body: decodedBody(response, coding) };
     }
-    return this.#checkLength(response, length, size) ? { start: 0, end: size, body: response.body } : undefined;
+    if (!this.#checkLength(response, length, size)) return undefined;
+    return { start: 0, end: size, url: response.url, body: response.body };
   }
 
   #part(response: RegistryResponse, from: number, to: number): OpenBlob | undefined {
@@ -112,15 +106,14 @@ export class BlobOpening {
     }
     const length = range.end - range.start;
     if (!this.#checkLength(response, contentLength(response), length)) return undefined;
-    return { start: range.start, end: range.end, body: response.body };
+    return { start: range.start, end: range.end, url: response.url, body: response.body };
   }
 
   /** False: the length is wrong and the response is gone, ask once more on a fresh connection (N16, N17). */
   #checkLength(response: RegistryResponse, length: number | undefined, expected: number): boolean {
     if (length === undefined || length === expected) return true;
     response.body.destroy();
-    this.#strikes.length += 1;
-    if (this.#strikes.length <= PATIENCE.length) return false;
+    if (this.#backoff.allows('wrong-length')) return false;
     const { digest } = this.#blob;
     throw new TartletError(
       'SIZE_MISMATCH',
@@ -130,27 +123,27 @@ export class BlobOpening {
   }
 
   async #forgiveOrThrow(response: RegistryResponse, signal: AbortSignal | undefined): Promise<void> {
-    const kind =
-      response.foreign && EXPIRED.has(response.status) ? 'signedUrl' : response.status === 404 ? 'missing' : undefined;
+    const trouble = troubleWith(response);
     const name = `${this.#context.registry}/${this.#context.repository}@${this.#blob.digest.toString()}`;
-    if (kind !== undefined) {
-      this.#strikes[kind] += 1;
-      if (this.#strikes[kind] <= PATIENCE[kind]) {
-        await response.body.discard();
-        this.#backoff.allows();
-        await this.#backoff.pause(`${hostAndPort(response.url)} answered ${response.status} for a blob`, signal);
-        return;
-      }
+    if (trouble !== undefined && this.#backoff.allows(trouble)) {
+      await response.body.discard();
+      await this.#backoff.pause(`${hostAndPort(response.url)} answered ${response.status} for a blob`, signal);
+      return;
     }
     throw await refused(response, {
       what: `cannot read blob ${name}`,
       subject: name,
       ...(response.status === 206 || response.status === 416 ? { code: 'RANGE_BROKEN' } : {}),
       // The storage behind the registry says nothing about our rights, nor about what the registry has.
-      ...(kind === 'signedUrl' ? { code: 'REG_UNAVAILABLE' } : {}),
-      ...(kind === 'missing' ? { next: 'push the image again: it is incomplete on the registry' } : {}),
+      ...(trouble === 'expired-address' ? { code: 'REG_UNAVAILABLE' } : {}),
+      ...(trouble === 'missing-blob' ? { next: 'push the image again: it is incomplete on the registry' } : {}),
     });
   }
+}
+
+function troubleWith({ status, foreign }: RegistryResponse): 'expired-address' | 'missing-blob' | undefined {
+  if (foreign && EXPIRED.has(status)) return 'expired-address';
+  return status === 404 ? 'missing-blob' : undefined;
 }
 
 function contentLength(response: RegistryResponse): number | undefined {

@@ -1,7 +1,9 @@
 import { isTartletError, TartletError } from '../errors.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff, type Timing } from './backoff.ts';
 import { type BlobDescriptor, BlobOpening } from './blob-opening.ts';
 import { BlobVerifier } from './blob-verifier.ts';
+import { hostAndPort } from './network-error.ts';
+import { troubleOf } from './patience.ts';
 import { refused } from './refusal.ts';
 import type { Method } from './request.ts';
 import type { RepositoryContext } from './repository.ts';
@@ -30,13 +32,14 @@ export async function* readBlob(
     throw new TartletError('INTERNAL', `bytes ${from} to ${to} are not within a blob of ${blob.size} bytes`);
   }
   const { progressBytes } = context.timing.limits;
-  const opening = new BlobOpening(context, blob);
   const backoff = new Backoff(context.timing);
+  const opening = new BlobOpening(context, blob, backoff);
   let offset = from;
   let forgiven = from;
   while (offset < to) {
     const opened = await opening.open(offset, to, signal);
     let position = opened.start;
+    const flow = new Flow(context.timing);
     let failure: TartletError | undefined;
     try {
       for await (const piece of opened.body) {
@@ -51,20 +54,44 @@ export async function* readBlob(
         if (offset - forgiven >= progressBytes) {
           forgiven = offset;
           backoff.reset();
-          opening.forgive();
         }
         // Within the blob the rest is left alone; at its end the body must end, too.
         if (offset >= to && to < opened.end) return;
+        if (flow.trickles(piece.length)) throw trickling(opened.url);
       }
     } catch (error) {
-      if (!isTartletError(error) || error.facts.retryable !== true) throw error;
+      if (!isTartletError(error) || troubleOf(error, opened.url) === undefined) throw error;
       failure = error;
     }
     if (offset >= to) return; // If the connection broke after the last byte, the digest decides.
     if (failure === undefined && offset >= opened.end) continue; // An honest part that was shorter than asked (N42).
     failure ??= endedEarly(blob, offset, opened.end);
-    if (!backoff.allows()) throw failure;
+    if (!backoff.allows(troubleOf(failure, opened.url) ?? 'broken')) throw failure;
     await backoff.pause(failure.message, signal);
+  }
+}
+
+/** How fast a body comes. */
+class Flow {
+  readonly #timing: Timing;
+  #since: number;
+  #bytes = 0;
+
+  constructor(timing: Timing) {
+    this.#timing = timing;
+    this.#since = timing.clock.monotonic();
+  }
+
+  /** Whether the last stretch of time brought so little that the connection should be given up. */
+  trickles(bytes: number): boolean {
+    const { clock, limits } = this.#timing;
+    this.#bytes += bytes;
+    const now = clock.monotonic();
+    if (now - this.#since < limits.trickleMs) return false;
+    const few = this.#bytes < limits.trickleBytes;
+    this.#since = now;
+    this.#bytes = 0;
+    return few;
   }
 }
 
@@ -152,6 +179,11 @@ export async function blobExists(
   function name(): string {
     return `${context.registry}/${context.repository}@${blob.digest.toString()}`;
   }
+}
+
+function trickling(url: URL): TartletError {
+  const host = hostAndPort(url);
+  return new TartletError('NET_TIMEOUT', `${host} sends next to nothing`, { subject: host, retryable: true });
 }
 
 function surplus(blob: BlobDescriptor, end: number): TartletError {

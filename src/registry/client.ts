@@ -20,12 +20,13 @@ import {
   writeManifest,
 } from './manifest.ts';
 import { mountBlob } from './mount.ts';
+import { type OnHold, Pacing } from './pacing.ts';
 import { ping } from './ping.ts';
 import { withRedirects } from './redirect.ts';
 import { RegistryAuthenticator } from './registry-authenticator.ts';
 import { type RepositoryContext, unknownTraits } from './repository.ts';
 import type { Transport } from './request.ts';
-import { Pacing, withRetry } from './retry.ts';
+import { withRetry } from './retry.ts';
 import { listTags } from './tag.ts';
 import { type HttpTransport, httpTransport } from './transport.ts';
 import { type BlobSource, type BlobUploadOptions, uploadBlob } from './upload.ts';
@@ -51,6 +52,8 @@ export interface RegistryClientOptions {
   readonly clock?: Clock;
   /** Told of every pause before something is tried again: why, and how many milliseconds. */
   readonly onWait?: OnWait;
+  /** Told that a host wants to be spared for so many milliseconds, for other clients of the same undertaking: see {@link RegistryClient.spare}. */
+  readonly onHold?: OnHold;
   /** Default: the numbers of `limits.ts`. */
   readonly limits?: Limits;
 }
@@ -182,6 +185,14 @@ export class RegistryClient {
     return listTags(this.#context, options);
   }
 
+  /**
+   * Holds back all requests to a host, because another client learned that it wants to be spared.
+   * @returns whether that is news: it was not being spared already.
+   */
+  spare(origin: string, milliseconds: number): boolean {
+    return this.#shared.pacing.hold(origin, milliseconds);
+  }
+
   /** Closes the connections. Requests under way and later ones fail with `INTERRUPTED`. */
   close(): Promise<void> {
     return this.#shared.http.close();
@@ -192,6 +203,7 @@ export class RegistryClient {
 interface Shared {
   readonly http: HttpTransport;
   readonly timing: Timing;
+  readonly pacing: Pacing;
   readonly authenticator: Authenticator;
   readonly traits: RepositoryContext['traits'];
   /** Through all layers. */
@@ -218,7 +230,7 @@ function share(options: RegistryClientOptions): Shared {
   };
   const guard = new AddressGuard({ registry: endpoint, environment });
   const http = httpTransport({ userAgent, environment, limits, guard });
-  const pacing = new Pacing(timing);
+  const pacing = new Pacing(timing, options.onHold);
   const authenticator =
     options.authenticator ??
     new RegistryAuthenticator({
@@ -231,6 +243,7 @@ function share(options: RegistryClientOptions): Shared {
   return {
     http,
     timing,
+    pacing,
     authenticator,
     traits: unknownTraits(),
     endpoint,

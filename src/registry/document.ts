@@ -2,6 +2,7 @@ import { pipeline } from 'node:stream';
 import { describeError, isTartletError, TartletError } from '../errors.ts';
 import { Backoff, type Timing } from './backoff.ts';
 import { hostAndPort } from './network-error.ts';
+import { troubleOf } from './patience.ts';
 import type { RegistryRequest, RegistryResponse, Transport } from './request.ts';
 
 /** The coding that a server put on a body although we asked for none; undefined for plain bytes. */
@@ -96,7 +97,7 @@ export async function requestDocument(
 ): Promise<Document | { readonly response: RegistryResponse; readonly bytes?: never }> {
   const backoff = new Backoff(options.timing);
   for (;;) {
-    const response = await send(request, options.signal);
+    const response = await send({ ...request, backoff }, options.signal);
     if (response.status !== 200) return { response };
     if (Number(response.headers.get('content-length') ?? 0) > options.limit) {
       response.body.destroy();
@@ -108,8 +109,9 @@ export async function requestDocument(
       const { bytes, complete } = await readAtMost(body, options.limit);
       return { response, bytes: complete ? bytes : undefined };
     } catch (error) {
-      if (!isTartletError(error) || error.facts.retryable !== true || !backoff.allows()) throw error;
-      await backoff.pause(error.message, options.signal);
+      const trouble = troubleOf(error, request.url);
+      if (trouble === undefined || !backoff.allows(trouble)) throw error;
+      await backoff.pause(describeError(error), options.signal);
     }
   }
 }

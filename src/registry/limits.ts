@@ -8,6 +8,9 @@ export const limits = {
   headersMs: 60_000,
   /** Between two pieces of a body. There is no limit for a whole body: slow links are honest. */
   bodyIdleMs: 60_000,
+  /** A body that brings fewer than `trickleBytes` in `trickleMs` trickles: another connection may do better. */
+  trickleMs: 120_000,
+  trickleBytes: 120 * 16 * 1024,
   /** How long a loopback registry may take to show that it speaks TLS. */
   probeMs: 2_000,
   responseHeaderBytes: 64 * 1024,
@@ -23,8 +26,9 @@ export const limits = {
   errorBodyBytes: 64 * 1024,
   redirects: 5,
   tagPages: 1_000,
-  /** Consecutive attempts without progress. */
+  /** Consecutive attempts without progress, whatever went wrong; fewer for some kinds (`patience.ts`). */
   attempts: 6,
+  /** The first pause is drawn from 0 to this, each further one from twice as much, up to the cap. */
   backoffMs: 500,
   backoffCapMs: 30_000,
   /** Longer than this nobody waits: the time is told instead. */

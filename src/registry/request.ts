@@ -1,3 +1,5 @@
+import type { Backoff } from './backoff.ts';
+
 /** The one shape of every layer between us and a registry: a request goes in, a response with an unread body comes out. */
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -34,6 +36,8 @@ export interface RegistryRequest {
   readonly body?: RequestBody;
   readonly access: Access;
   readonly repeat: Repeat;
+  /** Counts the failures of something longer that this request is a part of; absent: those of this request alone. */
+  readonly backoff?: Backoff;
 }
 
 /** Response headers by lower-case name. */

@@ -1,129 +1,92 @@
-import { type ErrorCode, TartletError } from '../errors.ts';
-import { RegistryAddress } from '../names/registry-address.ts';
+import { describeError, TartletError } from '../errors.ts';
 import { Backoff, type Timing } from './backoff.ts';
 import { hostAndPort } from './network-error.ts';
-import type { Repeat, RegistryRequest, RegistryResponse, Transport } from './request.ts';
+import { Pacing } from './pacing.ts';
+import { PATIENCE, STATUSES, type Trouble, troubleOf } from './patience.ts';
+import type { RegistryRequest, RegistryResponse, Transport } from './request.ts';
 import { retryAfterMs } from './retry-after.ts';
 
-/** One kind of failure that a repeat may heal. */
-interface Failure {
-  readonly code: ErrorCode;
-  /** What the error says about itself (`facts.retryable`). */
-  readonly transient: boolean;
-  /** Tries in all; absent: the general limit. */
-  readonly attempts?: number;
-  /** Tries in all when the registry is this very machine: who runs one here knows whether it runs. */
-  readonly attemptsOnLoopback?: number;
-  /** Whether the registry may have begun to act: then only requests with `repeat: 'always'` go again. */
-  readonly mayHaveBegun: boolean;
-}
-
-/** Failures without an answer. What is not here (TLS, a refused redirect, a broken local file) is final at once. */
-const FAILURES: readonly Failure[] = [
-  { code: 'NET_DNS', transient: true, mayHaveBegun: false },
-  { code: 'NET_DNS', transient: false, attempts: 2, mayHaveBegun: false }, // N1: unknown name
-  { code: 'NET_CONNECT', transient: true, attemptsOnLoopback: 3, mayHaveBegun: false },
-  { code: 'NET_PROXY', transient: true, mayHaveBegun: false },
-  { code: 'NET_TIMEOUT', transient: true, mayHaveBegun: true },
-  { code: 'NET_BROKEN', transient: true, mayHaveBegun: true },
-  { code: 'NET_PROTOCOL', transient: true, attempts: 2, mayHaveBegun: true }, // N22
-];
-
 /**
- * Answers that a repeat may heal (N26–N31), by the requests that may be repeated. 499 and 52x come from proxies in front of registries;
- * 501, 505, 507 and every other 4xx will not change by asking again.
- */
-const STATUSES: ReadonlyMap<number, Repeat> = new Map<number, Repeat>([
-  [408, 'unless-begun'],
-  [429, 'unless-begun'],
-  [503, 'unless-begun'],
-  ...[499, 500, 502, 504, 520, 521, 522, 523, 524].map((status): [number, Repeat] => [status, 'always']),
-]);
-
-/** Answers that concern everybody who talks to this host, not only this request. */
-const HOST_IS_BUSY = new Set([429, 503]);
-
-/** Until when the requests to a host are held back; shared by all requests of a client, so that they do not storm it together (N26, N28). */
-export class Pacing {
-  readonly #notBefore = new Map<string, number>();
-  readonly #timing: Timing;
-
-  constructor(timing: Timing) {
-    this.#timing = timing;
-  }
-
-  hold(origin: string, milliseconds: number): void {
-    const until = this.#timing.clock.monotonic() + milliseconds;
-    this.#notBefore.set(origin, Math.max(until, this.#notBefore.get(origin) ?? 0));
-  }
-
-  /** Waits until requests to `origin` are welcome again. */
-  async admit(origin: string, signal?: AbortSignal): Promise<void> {
-    const { clock, limits } = this.#timing;
-    const rest = (this.#notBefore.get(origin) ?? 0) - clock.monotonic();
-    if (rest > 0) await clock.sleep(rest + clock.random() * limits.backoffMs, signal);
-  }
-}
-
-/**
- * Repeats what is worth repeating until the response headers are there. Bodies are the business of whoever reads them.
- * When the attempts are used up, the last answer is returned, or the last error thrown.
+ * Repeats what {@link PATIENCE} says is worth repeating, until the response headers are there. Bodies are the business of whoever reads them: a
+ * request that is a part of something longer brings the {@link Backoff} of the whole. When the attempts are used up, the last answer is
+ * returned, or the last error thrown.
  * @throws TartletError `RATE_LIMITED` when the registry wants us to wait more than five minutes.
  */
 export function withRetry(next: Transport, timing: Timing, pacing = new Pacing(timing)): Transport {
   return async (request, signal) => {
-    const backoff = new Backoff(timing);
+    const backoff = request.backoff ?? new Backoff(timing);
     for (;;) {
-      await pacing.admit(request.url.origin, signal);
-      try {
-        const response = await next(request, signal);
-        if (!(await pauseAfter(response, request, backoff, timing, pacing, signal))) return response;
-      } catch (error) {
-        signal?.throwIfAborted();
-        const failure = failureOf(error, request);
-        if (failure === undefined || !backoff.allows(attemptsFor(failure, request.url))) throw error;
-        await backoff.pause(error instanceof TartletError ? error.message : 'the request failed', signal);
-      }
+      const outcome = await attempt(next, request, { backoff, timing, pacing }, signal);
+      if (outcome.kind === 'answer') return outcome.response;
+      await backoff.pause(outcome.reason, signal, outcome.milliseconds);
     }
   };
 }
 
-function failureOf(error: unknown, { repeat }: RegistryRequest): Failure | undefined {
-  if (!(error instanceof TartletError)) return undefined;
-  return FAILURES.find(
-    ({ code, transient, mayHaveBegun }) =>
-      code === error.code && transient === (error.facts.retryable ?? false) && (repeat === 'always' || !mayHaveBegun),
-  );
+/** An answer to pass on, or a pause after which to ask again. */
+type Outcome =
+  | { readonly kind: 'answer'; readonly response: RegistryResponse }
+  | { readonly kind: 'pause'; readonly reason: string; readonly milliseconds: number };
+
+interface Means {
+  readonly backoff: Backoff;
+  readonly timing: Timing;
+  readonly pacing: Pacing;
 }
 
-function attemptsFor(failure: Failure, url: URL): number | undefined {
-  const { attemptsOnLoopback } = failure;
-  if (attemptsOnLoopback === undefined) return failure.attempts;
-  return RegistryAddress.tryParse(url.host)?.isLoopback === true ? attemptsOnLoopback : failure.attempts;
+async function attempt(
+  next: Transport,
+  request: RegistryRequest,
+  { backoff, timing, pacing }: Means,
+  signal: AbortSignal | undefined,
+): Promise<Outcome> {
+  const { origin } = request.url;
+  const answered = await pacing.admit(origin, (request.body?.length ?? 0) > 0, signal);
+  let isWell = false;
+  try {
+    const response = await next(request, signal);
+    const trouble = STATUSES.get(response.status);
+    isWell = trouble === undefined;
+    const milliseconds =
+      trouble === undefined ? undefined : await pauseFor(trouble, response, request, backoff, timing);
+    if (milliseconds === undefined) return { kind: 'answer', response };
+    if (isAboutHost(trouble)) pacing.complain(origin, milliseconds);
+    await response.body.discard();
+    return { kind: 'pause', reason: `${hostAndPort(response.url)} answered ${response.status}`, milliseconds };
+  } catch (error) {
+    signal?.throwIfAborted();
+    const trouble = troubleOf(error, request.url);
+    if (trouble === undefined || !mayRepeat(request, trouble) || !backoff.allows(trouble)) throw error;
+    return { kind: 'pause', reason: describeError(error), milliseconds: backoff.delay() };
+  } finally {
+    // Only after a complaint was passed on: it makes those wait who would go now.
+    answered(isWell);
+  }
 }
 
-/** Whether the answer was discarded and the pause is over: ask again. */
-async function pauseAfter(
+function mayRepeat({ repeat }: RegistryRequest, trouble: Trouble): boolean {
+  return repeat === 'always' || PATIENCE[trouble].mayHaveBegun !== true;
+}
+
+function isAboutHost(trouble: Trouble | undefined): boolean {
+  return trouble !== undefined && PATIENCE[trouble].wholeHost === true;
+}
+
+/** How long to wait before asking again, in milliseconds; undefined: this answer is the last. */
+async function pauseFor(
+  trouble: Trouble,
   response: RegistryResponse,
   request: RegistryRequest,
   backoff: Backoff,
   timing: Timing,
-  pacing: Pacing,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  const repeat = STATUSES.get(response.status);
-  if (repeat === undefined || (repeat === 'always' && request.repeat !== 'always')) return false;
-  const asked = HOST_IS_BUSY.has(response.status) ? retryAfterMs(response, timing.clock) : undefined;
+): Promise<number | undefined> {
+  if (!mayRepeat(request, trouble)) return undefined;
+  const asked = isAboutHost(trouble) ? retryAfterMs(response, timing.clock) : undefined;
   if (asked !== undefined && asked > timing.limits.retryAfterMs) {
     await response.body.discard();
     throw tooLong(request.url, response.status, asked, timing.clock.now());
   }
-  if (!backoff.allows()) return false;
-  await response.body.discard();
-  const delay = backoff.delay(asked);
-  if (HOST_IS_BUSY.has(response.status)) pacing.hold(request.url.origin, delay);
-  await backoff.pause(`${hostAndPort(response.url)} answered ${response.status}`, signal, delay);
-  return true;
+  return backoff.allows(trouble) ? backoff.delay(asked) : undefined;
 }
 
 function tooLong(url: URL, status: number, waitMs: number, now: number): TartletError {

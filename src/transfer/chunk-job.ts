@@ -73,16 +73,25 @@ export type ChunkResult = FetchResult | VerifyResult | PushResult;
 /** The result that belongs to a job. */
 export type ResultOf<J extends ChunkJob> = Extract<ChunkResult, { kind: J['kind'] }>;
 
+/** A host wants to be spared: who hears of it holds back, and tells the others (reliability N26, N28). */
+export interface Hold {
+  readonly kind: 'hold';
+  readonly origin: string;
+  readonly milliseconds: number;
+}
+
 export type ToWorker =
   | { readonly kind: 'job'; readonly id: number; readonly job: ChunkJob }
-  | { readonly kind: 'abort'; readonly id: number };
+  | { readonly kind: 'abort'; readonly id: number }
+  | Hold;
 
 export type FromWorker =
   | { readonly kind: 'result'; readonly id: number; readonly result: ChunkResult }
   | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }
   /** Bytes that crossed the network since the last such message; negative when an attempt starts over. */
   | { readonly kind: 'bytes'; readonly id: number; readonly count: number }
-  | { readonly kind: 'wait'; readonly reason: string; readonly milliseconds: number };
+  | { readonly kind: 'wait'; readonly reason: string; readonly milliseconds: number }
+  | Hold;
 
 /** A TartletError as plain data. Its cause is reduced to a sentence. */
 export interface PlainError {

@@ -32,13 +32,22 @@ const client = RegistryClient.forRepository({
   endpoint: settings.endpoint,
   limits: settings.limits,
   authenticator: remoteAuthenticator(settings.authenticatorPort),
+  onHold: (origin, milliseconds) => say({ kind: 'hold', origin, milliseconds }),
   onWait: ({ reason, milliseconds }) => say({ kind: 'wait', reason, milliseconds }),
 });
 
 port.on('message', (message: ToWorker) => {
-  if (message.kind === 'abort')
-    running.get(message.id)?.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
-  else void work(message.id, message.job);
+  switch (message.kind) {
+    case 'abort':
+      running.get(message.id)?.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
+      break;
+    case 'hold':
+      client.spare(message.origin, message.milliseconds);
+      break;
+    case 'job':
+      void work(message.id, message.job);
+      break;
+  }
 });
 
 function say(message: FromWorker): void {

@@ -14,6 +14,7 @@ import {
   type ResultOf,
   type ToWorker,
 } from './chunk-job.ts';
+import { Width } from './width.ts';
 
 /** What a worker is born with. Plain data and one port. */
 export interface WorkerSettings {
@@ -55,10 +56,12 @@ interface Pending {
 export class WorkerPool {
   readonly #options: PoolOptions;
   readonly #threads: Thread[] = [];
+  readonly #width: Width;
   #nextId = 1;
 
   constructor(options: PoolOptions) {
     this.#options = options;
+    this.#width = new Width(options.concurrency);
   }
 
   /**
@@ -73,13 +76,18 @@ export class WorkerPool {
     const failure = new AbortController();
     const signal = AbortSignal.any([this.#options.signal, failure.signal]);
     const drain = async (thread: Thread): Promise<void> => {
-      for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
-        signal.throwIfAborted();
+      for (;;) {
+        const leave = await this.#width.enter();
         try {
+          const job = queue.shift();
+          if (job === undefined) return;
+          signal.throwIfAborted();
           await onDone(job, await this.#run(thread, job, signal));
         } catch (error) {
           failure.abort(error);
           throw error;
+        } finally {
+          leave();
         }
       }
     };
@@ -142,6 +150,10 @@ export class WorkerPool {
         break;
       case 'wait':
         this.#options.onWait(message.reason, message.milliseconds);
+        break;
+      case 'hold':
+        if (this.#options.client.spare(message.origin, message.milliseconds)) this.#width.halve();
+        for (const { worker } of this.#threads) if (worker !== thread.worker) worker.postMessage(message);
         break;
       case 'result':
         thread.pending.get(message.id)?.resolve(message.result);

@@ -6,7 +6,9 @@ export interface Rule {
   /** So many bytes of what the registry sends are let through … */
   readonly bytes: number;
   /** … and then the connection is closed, reset, or says nothing more. */
-  readonly then: 'fin' | 'rst' | 'stall';
+  readonly end: 'fin' | 'rst' | 'stall';
+  /** A reset throws away what the other kernel still holds: it is waited until this is true. */
+  readonly resetWhen?: () => boolean;
 }
 
 /**
@@ -59,7 +61,9 @@ export class Relay {
     }
     client.pipe(registry);
     client.on('close', () => registry.destroy());
-    registry.on('close', () => client.end());
+    registry.on('close', () => {
+      if (left > 0) client.end();
+    });
     registry.on('data', (piece: Buffer) => {
       const part = piece.subarray(0, left);
       left -= part.length;
@@ -74,10 +78,15 @@ export class Relay {
 
   #end(rule: Rule, client: Socket, registry: Socket): void {
     registry.pause();
-    if (rule.then === 'stall') return;
+    if (rule.end === 'stall') return;
+    if (rule.end === 'fin') client.end();
     // A reset overtakes what was written before it: let that leave first.
-    if (rule.then === 'rst') client.write('', () => client.resetAndDestroy());
-    else client.end();
+    else client.write('', () => reset(client, rule.resetWhen));
     registry.destroy();
   }
+}
+
+function reset(client: Socket, when: (() => boolean) | undefined): void {
+  if (when === undefined || when() || client.destroyed) client.resetAndDestroy();
+  else setImmediate(() => reset(client, when));
 }

@@ -4,7 +4,7 @@ import type { TinyImage } from './tart-image.ts';
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 
 /** An honest answer to a request for these bytes, ranged or not. */
-function honest(bytes: Uint8Array, { headers }: RecordedRequest): Answer {
+export function honest(bytes: Uint8Array, { headers }: RecordedRequest): Answer {
   const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(headers['range'] ?? '') ?? [];
   if (first === undefined || last === undefined) return { body: bytes };
   const [from, to] = [Number(first), Math.min(Number(last), bytes.length - 1)];

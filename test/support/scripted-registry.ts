@@ -175,7 +175,7 @@ async function send(answer: Answer, response: ServerResponse): Promise<void> {
   }
   const { body = '' } = answer;
   const pieces = (Array.isArray(body) ? (body as readonly (string | Uint8Array)[]) : [body as string | Uint8Array])
-    .map((piece) => Buffer.from(piece))
+    .map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece))
     .filter((piece) => piece.length > 0);
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
   const hasLength = Object.keys(answer.headers ?? {}).includes('content-length');
