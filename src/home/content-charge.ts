@@ -4,6 +4,7 @@ import type { Digest } from '../names/digest.ts';
 import { readStackedManifest } from './content-reference.ts';
 import type { ContentStore } from './content-store.ts';
 import { diskError } from './disk-error.ts';
+import { lastUse, type UseClock } from './last-use.ts';
 
 /** What a stacked image counts for beside the files in its own folder. */
 export interface StackedSize {
@@ -29,13 +30,14 @@ interface Debtor {
 export function sizeStackedImages(
   contents: ContentStore,
   folders: readonly string[],
+  clock: UseClock,
 ): ReadonlyMap<string, StackedSize> {
   const real = new Map(folders.map((folder) => [folder, realpathSync(folder)]));
   const debtors = new Map<string, Debtor & { readonly file: Digest }>();
   const diskBytes = new Map<string, number | undefined>();
   for (const folder of new Set(real.values())) {
     const manifest = readStackedManifest(folder);
-    const debtor = { folder, accessed: lstatSync(folder).atime };
+    const debtor = { folder, accessed: lastUse(folder, clock) ?? new Date(0) };
     diskBytes.set(folder, manifest?.diskBytes);
     for (const file of manifest?.files ?? []) {
       const other = debtors.get(file.hex);

@@ -56,11 +56,13 @@ export function readStackedManifest(folder: string): StackedManifest | undefined
  * A cached manifest that cannot be read refers to nothing, as in Tart: the image can be pulled again. One of a local VM may be
  * all that leads to its base, so it makes the answer unknown (reliability I12).
  *
+ * @param except a folder that does not count: what would be needed without it?
  * @throws TartletError `DISK_*`
  */
-export function contentReferences(home: Home): ContentReferences {
+export function contentReferences(home: Home, except?: string): ContentReferences {
   const digests = new Set<string>();
   const add = (folder: string): boolean => {
+    if (folder === except) return true;
     const manifest = readStackedManifest(folder);
     for (const digest of manifest?.files ?? []) digests.add(digest.hex);
     return manifest !== undefined;

@@ -32,7 +32,8 @@ export class ContentStore {
     this.#platform = platform;
   }
 
-  get #files(): string {
+  /** Where the files lie, and hidden beside them what is on its way. */
+  get filesFolder(): string {
     return `${this.#home.contentFolder}/sha256`;
   }
 
@@ -40,12 +41,12 @@ export class ContentStore {
     if (digest.algorithm !== 'sha256') {
       throw new TartletError('INTERNAL', `the content store has no place for ${digest.toString()}`);
     }
-    return `${this.#files}/${digest.hex}`;
+    return `${this.filesFolder}/${digest.hex}`;
   }
 
   /** Where a file is rebuilt: the same place each time, so that an interrupted pull continues. Only for who holds {@link lockFile}. */
   partialOf(digest: Digest): string {
-    return `${this.#files}/.${digest.hex}.partial`;
+    return `${this.filesFolder}/.${digest.hex}.partial`;
   }
 
   /** Whether a file is there with exactly the length that the manifest says. */
@@ -69,7 +70,7 @@ export class ContentStore {
 
   /** For whoever rebuilds one file; others build others meanwhile. */
   async lockFile(digest: Digest, options: LockOptions): Promise<FileLock | undefined> {
-    return FileLock.acquire(`${this.#files}/.${digest.hex}.lock`, options);
+    return FileLock.acquire(`${this.filesFolder}/.${digest.hex}.lock`, options);
   }
 
   /**
@@ -91,7 +92,7 @@ export class ContentStore {
       const path = this.pathOf(file.fileDigest);
       if (await this.holds(file)) await onDisk('remove', staged, async () => rm(staged));
       else await onDisk('move into place', path, async () => rename(staged, path));
-      await flushFolder(this.#files);
+      await flushFolder(this.filesFolder);
     } finally {
       await lock?.release();
     }
@@ -103,7 +104,7 @@ export class ContentStore {
    * happen in it.
    */
   async change<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    await makeFolder(this.#files);
+    await makeFolder(this.filesFolder);
     const lock = await FileLock.acquire(`${this.#home.contentFolder}/.gc.lock`, {
       mode: 'exclusive',
       wait: true,
@@ -129,12 +130,12 @@ export class ContentStore {
     if (references.kind === 'unknown') return { deleted: [], refrained: references.because };
     const deleted: Digest[] = [];
     for (const name of names.filter((each) => !references.digests.has(each))) {
-      const path = `${this.#files}/${name}`;
+      const path = `${this.filesFolder}/${name}`;
       if (!(await onDisk('look at', path, async () => lstat(path))).isFile()) continue;
       await onDisk('delete', path, async () => rm(path, { force: true }));
       deleted.push(Digest.sha256(name));
     }
-    if (deleted.length > 0) await flushFolder(this.#files);
+    if (deleted.length > 0) await flushFolder(this.filesFolder);
     return { deleted, refrained: undefined };
   }
 
@@ -146,10 +147,10 @@ export class ContentStore {
 
   async #names(): Promise<string[]> {
     try {
-      return await readdir(this.#files);
+      return await readdir(this.filesFolder);
     } catch (cause) {
       if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
-      throw diskError(cause, 'read the folder', this.#files);
+      throw diskError(cause, 'read the folder', this.filesFolder);
     }
   }
 

@@ -140,6 +140,9 @@ export async function exchangeFolders(from: string, to: string): Promise<void> {
   await flushFolder(path.dirname(to));
 }
 
+/** Names of folders that are being removed: whoever finds one may go on with it. */
+export const TRASH: RegExp = /^trash-[0-9a-f-]{36}$/;
+
 /**
  * Removes a folder so that a kill leaves it whole or gone: first renamed out of sight, then deleted. Where it cannot be renamed, because
  * the disk is full or the trash lies on another one, it is deleted in its place, what makes it a VM first (reliability D29).
@@ -162,6 +165,7 @@ export async function removeFolder(folder: string, trash: string): Promise<void>
     return;
   }
   await flushFolder(path.dirname(folder));
+  await flushFolder(trash);
   await onDisk('remove', doomed, async () => rm(doomed, { recursive: true, force: true }));
 }
 

@@ -1,28 +1,20 @@
-import { lstat, readlink, realpath, utimes } from 'node:fs/promises';
+import { readlink, realpath } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode, TartletError } from '../errors.ts';
+import { systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { diskError, onDisk } from './disk-error.ts';
-import {
-  exchangeFolders,
-  exists,
-  flushFolder,
-  makeFolder,
-  publishFolder,
-  removeFolder,
-  removeLink,
-  replaceLink,
-  writeNewFile,
-} from './folder.ts';
+import { diskError } from './disk-error.ts';
+import { exchangeFolders, exists, makeFolder, publishFolder, removeFolder, replaceLink } from './folder.ts';
 import type { ContentStore } from './content-store.ts';
 import type { Home } from './home.ts';
+import { clearMark, hasMark, setMark } from './image-mark.ts';
+import { ImageRemoval, whileMoving } from './image-removal.ts';
 import { decodeDigestFolder, digestPath, referencePath, repositoryPath } from './layout.ts';
+import { recordUse } from './last-use.ts';
 import { FileLock, type LockOptions } from './lock.ts';
 import { type CacheWalk, walkImages } from './image-walk.ts';
 import { refuseCollision } from './name-collision.ts';
-import { kindOf } from './path-kind.ts';
-import { lookAtVmFolder, type VmFolder, VmFile } from './vm-folder.ts';
+import { lookAtVmFolder, type VmFolder } from './vm-folder.ts';
 
 /** A complete image in the cache. */
 export interface CachedImage {
@@ -32,14 +24,21 @@ export interface CachedImage {
   readonly folder: VmFolder;
 }
 
+/** What an image that replaces a broken one of the same digest inherits. */
+const LASTING_MARKS = ['explicitly-pulled', 'pinned'] as const;
+
 /** Pulled images: folders named by digest, tags as links to them. Nothing in here is ever half finished. */
 export class ImageCache {
   readonly #home: Home;
   readonly #contents: ContentStore;
+  readonly #removal: ImageRemoval;
 
   constructor(home: Home, contents: ContentStore) {
     this.#home = home;
     this.#contents = contents;
+    this.#removal = new ImageRemoval(home, contents, async (digest) =>
+      this.lock(digest, { mode: 'exclusive', wait: false }),
+    );
   }
 
   /** Where a name lies: the link of a tag or the folder of a digest. */
@@ -118,11 +117,11 @@ export class ImageCache {
 
   /**
    * Publishes a finished staging folder as the image of a digest, by one rename. What lay there and was no complete image is
-   * set aside first; its mark of an explicit pull is kept (tart-formats §1.4).
+   * set aside first; its marks of an explicit pull and of a pin are kept (tart-formats §1.4).
    */
   async publish(staging: string, name: RemoteName, digest: Digest): Promise<void> {
     const target = this.folderOf(name, digest);
-    await this.#moving([staging, target], async () => this.#publish(staging, target));
+    await whileMoving(this.#contents, [staging, target], async () => this.#publish(staging, target));
   }
 
   async #publish(staging: string, target: string): Promise<void> {
@@ -130,8 +129,7 @@ export class ImageCache {
       await publishFolder(staging, target);
       return;
     }
-    if (await exists(`${target}/${VmFile.explicitlyPulled}`))
-      await writeNewFile(`${staging}/${VmFile.explicitlyPulled}`, '');
+    for (const mark of LASTING_MARKS) if (await hasMark(target, mark)) await setMark(staging, mark);
     await exchangeFolders(staging, target);
     await removeFolder(staging, this.#home.stagingFolder);
   }
@@ -139,99 +137,31 @@ export class ImageCache {
   /** Points a tag at an image, with the absolute text that Tart would write (tart-formats §1.4). */
   async link(name: RemoteName, digest: Digest): Promise<void> {
     await replaceLink(this.pathOf(name), this.folderOf(name, digest));
+    await clearMark(this.folderOf(name, digest), 'unnamed');
   }
 
-  /** Marks an image as pulled by digest, so that Tart's collection keeps it without a tag (tart-formats §1.5). */
+  /** Marks an image as pulled by digest, so that no collection takes it without a tag (tart-formats §1.5). */
   async markExplicitlyPulled(name: RemoteName, digest: Digest): Promise<void> {
-    const folder = this.folderOf(name, digest);
-    const mark = `${folder}/${VmFile.explicitlyPulled}`;
-    if (await exists(mark)) return;
-    await writeNewFile(mark, '');
-    await flushFolder(folder);
+    await setMark(this.folderOf(name, digest), 'explicitly-pulled');
   }
 
   /**
    * Deletes a tag, and its image with it when nothing else keeps it; or an image, and all tags that lead to it (tart-cli §1.18).
-   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image.
+   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image, and for the digest of one that is pinned.
    */
   async delete(name: RemoteName): Promise<void> {
-    const at = this.pathOf(name);
-    const kind = await kindOf(at);
-    if (kind === 'nothing' || (name.tag !== undefined && kind !== 'link')) throw notCached(name);
-    const digest = name.tag === undefined ? name.digest : await this.taggedDigest(name);
-    if (digest === undefined) {
-      await removeLink(at, await onDisk('read the tag', at, async () => readlink(at))); // A link to something that is no image: only the link is ours.
-      return;
-    }
-    const lock = await this.lock(digest, { mode: 'exclusive', wait: false });
-    if (lock === undefined) {
-      throw new TartletError('BUSY', `${name.toString()} is being used by another command`, {
-        subject: name.toString(),
-        next: 'wait for the pull or clone of this image to end and try again',
-        retryable: true,
-      });
-    }
-    try {
-      await this.deleteLocked(name, digest);
-    } finally {
-      await lock.release();
-    }
+    await this.#removal.delete(name);
   }
 
-  /** The same for whoever holds the image's lock already, alone. */
+  /** The same for whoever holds the image's lock already, alone, and asked whether it is pinned. */
   async deleteLocked(name: RemoteName, digest: Digest): Promise<void> {
-    const at = this.pathOf(name);
-    const folder = this.folderOf(name, digest);
-    const links = await this.#linksTo(folder, digest);
-    if (name.tag !== undefined) {
-      for (const { link, text } of links.filter((each) => each.link === at)) await removeLink(link, text);
-      const kept = links.some(({ link }) => link !== at) || (await exists(`${folder}/${VmFile.explicitlyPulled}`));
-      if (kept) return;
-    } else {
-      for (const { link, text } of links) await removeLink(link, text);
-    }
-    if ((await kindOf(folder)) !== 'folder') return;
-    await this.#moving([folder], async () => removeFolder(folder, this.#home.stagingFolder));
+    await this.#removal.deleteLocked(name, digest);
   }
 
-  /** What is stacked refers to the content store: it moves under the store's lock, and leaves nothing there that it alone needed. */
-  async #moving(folders: readonly string[], work: () => Promise<void>): Promise<void> {
-    if (!folders.some((folder) => lookAtVmFolder(folder)?.layout === 'stacked-cached')) return work();
-    return this.#contents.change(undefined, async () => {
-      await work();
-      await this.#contents.collect();
-    });
-  }
-
-  /** Every link of the cache that names the folder by its text or leads to it. */
-  async #linksTo(folder: string, digest: Digest): Promise<{ link: string; text: string }[]> {
-    const real = await realpath(folder).catch(() => folder);
-    const links: { link: string; text: string }[] = [];
-    for (const entry of this.walk().entries) {
-      if (entry.kind !== 'tag') continue;
-      const text = await readlink(entry.path).catch(() => '');
-      if (path.basename(text) !== digest.toString()) continue;
-      if (text === folder || (await realpath(entry.path).catch(() => text)) === real)
-        links.push({ link: entry.path, text });
-    }
-    return links;
-  }
-
-  /** Records a use, as Tart does: the access time of the image folder (tart-formats §1.7). */
+  /** Records a use of an image; never fails. */
   async touch(folder: string, at: Date): Promise<void> {
-    try {
-      await utimes(folder, at, (await lstat(folder)).mtime);
-    } catch {
-      // A shared or read-only cache: the use goes unrecorded, which harms nobody (reliability D12).
-    }
+    await recordUse(folder, at);
   }
-}
-
-function notCached(name: RemoteName): TartletError {
-  return new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
-    subject: name.toString(),
-    next: 'tartlet list --source oci shows what is',
-  });
 }
 
 /** Makes the folder of a repository, so that a pull can put an image into it. */

@@ -1,11 +1,12 @@
 import { readdirSync } from 'node:fs';
-import { lstat, rename, utimes } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
 import { LocalName } from '../names/local-name.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from './folder.ts';
 import type { ContentStore } from './content-store.ts';
 import type { Home } from './home.ts';
+import { recordUse } from './last-use.ts';
 import { FileLock } from './lock.ts';
 import type { Scratch } from './scratch.ts';
 import { hasWriteLock } from './write-lock.ts';
@@ -187,13 +188,9 @@ export class LocalVms {
     });
   }
 
-  /** Records a use, as Tart does: the access time of the folder, in whole seconds (tart-formats §1.7). */
+  /** Records a use of a VM; never fails. */
   async touch(vm: LocalVm, at: Date): Promise<void> {
-    try {
-      await utimes(vm.folder.path, at, (await lstat(vm.folder.path)).mtime);
-    } catch {
-      // A read-only home: the use goes unrecorded, which harms nobody (reliability D12).
-    }
+    await recordUse(vm.folder.path, at);
   }
 }
 

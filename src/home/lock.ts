@@ -12,8 +12,8 @@ export interface LockOptions {
   /** Give up at once when somebody else holds it, instead of waiting. */
   readonly wait: boolean;
   readonly signal?: AbortSignal | undefined;
-  /** Called once, when it turns out that we have to wait. */
-  readonly onWait?: (() => void) | undefined;
+  /** Called when it turns out that we have to wait, and about every second from then on. Does not throw. */
+  readonly onWait?: (() => void | Promise<void>) | undefined;
 }
 
 /** What is locked on behalf of a folder where folders cannot be locked. */
@@ -21,6 +21,9 @@ export const LOCK_FILE = '.lock';
 
 /** The longest pause between two looks at a lock, in milliseconds: a waiter takes over this soon after its holder died. */
 const MAX_PAUSE_MS = 200;
+
+/** How long a waiter waits between two words about it, in milliseconds. */
+const TELL_EVERY_MS = 1000;
 
 /**
  * A lock on a file that the kernel drops when the process ends, however it ends. Who holds it is never guessed from
@@ -61,6 +64,7 @@ export class FileLock {
   }
 
   static async #acquire(file: string, flags: 'a+' | 'r+' | 'r', options: LockOptions): Promise<FileLock | undefined> {
+    let sinceTold = TELL_EVERY_MS;
     for (let pause = 5; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
       options.signal?.throwIfAborted();
       const handle = await onDisk('open the lock', file, async () => open(file, flags, 0o600));
@@ -75,7 +79,11 @@ export class FileLock {
       }
       if (!granted) {
         if (!options.wait) return undefined;
-        if (pause === 5) options.onWait?.();
+        if (sinceTold >= TELL_EVERY_MS) {
+          await options.onWait?.();
+          sinceTold = 0;
+        }
+        sinceTold += pause;
         // An abort ends the pause early; the next round throws its reason.
         await delay(pause, undefined, options.signal === undefined ? {} : { signal: options.signal }).catch(
           () => undefined,

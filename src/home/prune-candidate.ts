@@ -1,6 +1,6 @@
-import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import path from 'node:path';
-import { systemCode } from '../errors.ts';
+import { systemCode, type TartletError } from '../errors.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { sizeStackedImages } from './content-charge.ts';
@@ -8,8 +8,12 @@ import type { ContentStore } from './content-store.ts';
 import { diskError } from './disk-error.ts';
 import type { Home } from './home.ts';
 import type { ImageCache } from './image-cache.ts';
+import { hasMark } from './image-mark.ts';
+import { linkText } from './image-reference.ts';
+import type { CacheEntry } from './image-walk.ts';
+import { lastUse } from './last-use.ts';
 import type { LocalVms } from './local-vms.ts';
-import { lookAtVmFolder } from './vm-folder.ts';
+import { lookAtVmFolder, type VmLayout } from './vm-folder.ts';
 
 /** The parts of a home that pruning works on; a `Session` is one. */
 export interface Store {
@@ -27,30 +31,72 @@ interface Entry {
   readonly path: string;
   /** Bytes that it occupies on the disk, with what is charged to it in the content store. */
   readonly bytes: number;
-  /** When it was used last: the access time of its folder, which every use sets (tart-formats §1.7). */
+  /** When it was used last. */
   readonly accessed: Date;
+  /** The user said that it stays. */
+  readonly pinned: boolean;
 }
+
+export type ImageCandidate = Entry & {
+  readonly kind: 'image';
+  /** By digest. */
+  readonly name: RemoteName;
+  /** The tags that lead to it and go with it. */
+  readonly tags: readonly RemoteName[];
+};
 
 /** Something that pruning may delete. */
 export type Candidate =
-  | (Entry & {
-      readonly kind: 'image';
-      /** By digest. */
-      readonly name: RemoteName;
-      /** The tags that lead to it and go with it. */
-      readonly tags: readonly RemoteName[];
-    })
+  | ImageCandidate
   /** A restore image of macOS that Tart downloaded. */
   | (Entry & { readonly kind: 'ipsw'; readonly name: string })
   | (Entry & { readonly kind: 'vm'; readonly name: LocalName });
 
-/** Every complete image, and every restore image. Whatever has another name in the cache is not ours to judge. */
-export function cacheCandidates(store: Store): Candidate[] {
-  return [...imageCandidates(store), ...restoreImages(store.home)];
+/** Something that was looked at and not deleted. */
+export interface Spared {
+  readonly kind: Candidate['kind'];
+  /** As text: it may be of something that could not even be looked at. */
+  readonly name: string;
+  readonly path: string;
+  /** `BUSY` when somebody uses it; everything else is a failure. */
+  readonly error: TartletError;
 }
 
-export function imageCandidates(store: Store): Extract<Candidate, { kind: 'image' }>[] {
+/** What a look at a home found. One thing that is broken hides no other. */
+export interface Candidates<C extends Candidate = Candidate> {
+  readonly candidates: readonly C[];
+  readonly broken: readonly Spared[];
+}
+
+/** Every complete image, and every restore image. Whatever has another name in the cache is not ours to judge. */
+export async function cacheCandidates(store: Store): Promise<Candidates> {
+  const { candidates, broken } = await imageCandidates(store);
+  return { candidates: [...candidates, ...restoreImages(store)], broken };
+}
+
+export async function imageCandidates(store: Store): Promise<Candidates<ImageCandidate>> {
   const { entries } = store.images.walk();
+  const tags = tagsByTarget(entries);
+  const stacked: string[] = [];
+  const candidates: ImageCandidate[] = [];
+  const broken: Spared[] = [];
+  for (const { kind, name, path: folder } of entries) {
+    if (kind === 'tag') continue;
+    try {
+      const look = await lookAtImage(store, folder);
+      if (look === undefined) continue;
+      if (look.layout === 'stacked-cached') stacked.push(folder);
+      candidates.push({ kind: 'image', name, path: folder, tags: tags.get(path.resolve(folder)) ?? [], ...look });
+    } catch (cause) {
+      broken.push(spare({ kind: 'image', name, path: folder }, diskError(cause, 'look at', folder)));
+    }
+  }
+  const sizes = sizeStackedImages(store.contents, stacked, store);
+  const charged = (image: ImageCandidate): number => image.bytes + (sizes.get(image.path)?.chargedBytes ?? 0);
+  return { candidates: candidates.map((image) => ({ ...image, bytes: charged(image) })), broken };
+}
+
+function tagsByTarget(entries: readonly CacheEntry[]): ReadonlyMap<string, RemoteName[]> {
   const tags = new Map<string, RemoteName[]>();
   for (const entry of entries) {
     const text = entry.kind === 'tag' ? linkText(entry.path) : undefined;
@@ -58,57 +104,53 @@ export function imageCandidates(store: Store): Extract<Candidate, { kind: 'image
     const target = path.resolve(path.dirname(entry.path), text);
     tags.set(target, [...(tags.get(target) ?? []), entry.name]);
   }
-  const stacked: string[] = [];
-  const candidates = entries.flatMap((entry): Extract<Candidate, { kind: 'image' }>[] => {
-    const stats = entry.kind === 'digest' ? lookAt(entry.path) : undefined;
-    // A digest can be a link too, to what a registry gave for it (tart-formats §1.4): then the image lies elsewhere.
-    if (stats?.isDirectory() !== true) return [];
-    const folder = lookAtVmFolder(entry.path);
-    if (folder === undefined || folder.layout === 'stacked-local') return [];
-    if (folder.layout === 'stacked-cached') stacked.push(entry.path);
-    const image = { kind: 'image' as const, name: entry.name, path: entry.path, accessed: stats.atime };
-    return [{ ...image, tags: tags.get(path.resolve(entry.path)) ?? [], bytes: folder.allocatedBytes }];
-  });
-  const sizes = sizeStackedImages(store.contents, stacked);
-  return candidates.map((image) => ({ ...image, bytes: image.bytes + (sizes.get(image.path)?.chargedBytes ?? 0) }));
+  return tags;
 }
 
-function restoreImages(home: Home): Candidate[] {
-  const folder = `${home.cacheFolder}/IPSWs`;
+type ImageLook = Pick<ImageCandidate, 'bytes' | 'accessed' | 'pinned'> & { readonly layout: VmLayout };
+
+async function lookAtImage(store: Store, folder: string): Promise<ImageLook | undefined> {
+  // A digest can be a link too, to what a registry gave for it (tart-formats §1.4): then the image lies elsewhere.
+  if (lookAt(folder)?.isDirectory() !== true) return undefined;
+  const look = lookAtVmFolder(folder);
+  const accessed = lastUse(folder, store);
+  if (look === undefined || look.layout === 'stacked-local' || accessed === undefined) return undefined;
+  return { bytes: look.allocatedBytes, accessed, pinned: await hasMark(folder, 'pinned'), layout: look.layout };
+}
+
+function restoreImages(store: Store): Candidate[] {
+  const folder = `${store.home.cacheFolder}/IPSWs`;
   return namesIn(folder)
     .filter((name) => name.endsWith('.ipsw'))
     .flatMap((name) => {
-      const stats = lookAt(`${folder}/${name}`);
-      if (stats?.isFile() !== true) return [];
-      return { kind: 'ipsw', name, path: `${folder}/${name}`, bytes: stats.blocks * 512, accessed: stats.atime };
+      const file = `${folder}/${name}`;
+      const stats = lookAt(file);
+      const accessed = lastUse(file, store);
+      if (stats?.isFile() !== true || accessed === undefined) return [];
+      return { kind: 'ipsw', name, path: file, bytes: stats.blocks * 512, accessed, pinned: false };
     });
 }
 
 /** Every local VM that does not run: suspended ones too, as in Tart. */
-export async function vmCandidates(store: Store): Promise<Candidate[]> {
+export async function vmCandidates(store: Store): Promise<Candidates> {
   const candidates: Candidate[] = [];
+  const broken: Spared[] = [];
   for (const vm of store.vms.list()) {
     const { name, folder } = vm;
-    const stats = lookAt(folder.path);
-    if (stats === undefined || (await store.vms.state(vm)) === 'running') continue;
-    candidates.push({ kind: 'vm', name, path: folder.path, bytes: folder.allocatedBytes, accessed: stats.atime });
+    try {
+      const accessed = lastUse(folder.path, store);
+      if (accessed === undefined || (await store.vms.state(vm)) === 'running') continue;
+      const bytes = folder.allocatedBytes;
+      candidates.push({ kind: 'vm', name, path: folder.path, bytes, accessed, pinned: false });
+    } catch (cause) {
+      broken.push(spare({ kind: 'vm', name, path: folder.path }, diskError(cause, 'look at', folder.path)));
+    }
   }
-  return candidates;
+  return { candidates, broken };
 }
 
-/** The date of the last use now, or undefined when it is gone. */
-export function accessedNow(candidate: Candidate): Date | undefined {
-  return lookAt(candidate.path)?.atime;
-}
-
-/** What a link says, or undefined when it is none any more. */
-export function linkText(link: string): string | undefined {
-  try {
-    return readlinkSync(link);
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR', 'EINVAL'].includes(systemCode(cause) ?? '')) return undefined;
-    throw diskError(cause, 'read the link', link);
-  }
+export function spare(entry: Pick<Candidate, 'kind' | 'name' | 'path'>, error: TartletError): Spared {
+  return { kind: entry.kind, name: entry.name.toString(), path: entry.path, error };
 }
 
 function lookAt(file: string): Stats | undefined {

@@ -8,8 +8,10 @@ export interface PruneCriteria {
   readonly budgetBytes?: number;
 }
 
-/** Why something must go: nobody used it for long, it does not fit, or nothing leads to it. */
-export type PruneReason = 'age' | 'budget' | 'unreferenced';
+/**
+ * Why something must go: nobody used it for long, it does not fit into the budget, nothing leads to it, or room is needed.
+ */
+export type PruneReason = 'age' | 'budget' | 'unreferenced' | 'room';
 
 export interface Chosen {
   readonly candidate: Candidate;
@@ -18,14 +20,14 @@ export interface Chosen {
 
 /**
  * Tart's rule (tart-cli §1.15): age first; of the rest, from the newest to the oldest, all that still fits is kept. An old small image may so
- * survive a newer large one. The oldest come first in the answer.
+ * survive a newer large one. What is pinned stays and takes its room first. The oldest come first in the answer.
  */
 export function chooseEntries(candidates: readonly Candidate[], criteria: PruneCriteria, now: Date): Chosen[] {
-  const newestFirst = [...candidates].sort(byAge);
   const { olderThanMs, budgetBytes } = criteria;
   const chosen: Chosen[] = [];
   let left = budgetBytes ?? Number.POSITIVE_INFINITY;
-  for (const candidate of newestFirst) {
+  for (const { pinned, bytes } of candidates) if (pinned) left -= bytes;
+  for (const candidate of oldestFirst(candidates).reverse()) {
     const age = now.getTime() - candidate.accessed.getTime();
     if (olderThanMs !== undefined && age >= olderThanMs) chosen.push({ candidate, reason: 'age' });
     else if (candidate.bytes > left) chosen.push({ candidate, reason: 'budget' });
@@ -34,9 +36,16 @@ export function chooseEntries(candidates: readonly Candidate[], criteria: PruneC
   return chosen.reverse();
 }
 
-/** Dates of use are whole seconds, so that many are equal: names decide then, the same way each time. */
+/**
+ * What may go, in the order in which it should. Dates of use are often equal: paths decide then, the same way each time. What is pinned
+ * is not among them.
+ */
+export function oldestFirst(candidates: readonly Candidate[]): Candidate[] {
+  return candidates.filter((candidate) => !candidate.pinned).sort(byAge);
+}
+
 function byAge(a: Candidate, b: Candidate): number {
-  const difference = b.accessed.getTime() - a.accessed.getTime();
+  const difference = a.accessed.getTime() - b.accessed.getTime();
   if (difference !== 0) return difference;
-  return a.path < b.path ? -1 : 1;
+  return a.path < b.path ? 1 : -1;
 }

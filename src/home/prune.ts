@@ -1,43 +1,34 @@
-import { rm } from 'node:fs/promises';
-import path from 'node:path';
-import { TartletError, unreachable } from '../errors.ts';
-import { diskError, onDisk } from './disk-error.ts';
-import { flushFolder } from './folder.ts';
-import { lockToDelete } from './image-lock.ts';
-import { decodeDigestFolder } from './layout.ts';
-import { hasWriteLock } from './write-lock.ts';
-import { accessedNow, cacheCandidates, type Candidate, type Store, vmCandidates } from './prune-candidate.ts';
+import { TartletError } from '../errors.ts';
+import { isUnreferenced, unreferencedImages } from './collect.ts';
+import { type DanglingTag, danglingTags, removeDanglingTag } from './dangling-tag.ts';
+import { diskError } from './disk-error.ts';
+import { chooseForRoom, type FreedUp, freeUp } from './free-up.ts';
+import { cacheCandidates, type Candidates, type Spared, spare, type Store, vmCandidates } from './prune-candidate.ts';
 import { chooseEntries, type Chosen, type PruneCriteria } from './prune-choice.ts';
-import {
-  type DanglingTag,
-  danglingTags,
-  isUnreferenced,
-  removeDanglingTag,
-  unreferencedImages,
-} from './unreferenced.ts';
-import { VmFile } from './vm-folder.ts';
+import { deleteCandidate } from './prune-delete.ts';
+import { type Deletion, measureCandidate } from './prune-measure.ts';
+import { freeBytes } from './space.ts';
+import { sweep } from './sweep.ts';
 
 export interface PruneRequest extends PruneCriteria {
   /** Pulled images and restore images, or local VMs that do not run. */
   readonly entries: 'caches' | 'vms';
   /** Also remove tags that lead to nothing, and images that nothing leads to. Default: no. */
   readonly collect?: boolean;
+  /** When everything else is done, delete the oldest of the cache until so many bytes are free on its disk. */
+  readonly freeBytes?: number;
   /** Only say what would be deleted. Default: no. */
   readonly dryRun?: boolean;
 }
 
-/** Something that was chosen and not deleted. */
-export interface Spared {
-  readonly candidate: Candidate;
-  /** `BUSY` when somebody uses it; everything else is a failure. */
-  readonly error: TartletError;
-}
-
 export interface PruneReport {
   /** What was deleted, or with `dryRun` would be, in that order. */
-  readonly deleted: readonly Chosen[];
+  readonly deleted: readonly Deletion[];
   readonly danglingTags: readonly DanglingTag[];
+  /** What is in use or broken, and stayed. */
   readonly spared: readonly Spared[];
+  /** Bytes that are free on the disk of the cache in the end; undefined when nobody asked for room. */
+  readonly freeBytes: number | undefined;
 }
 
 /**
@@ -47,36 +38,89 @@ export interface PruneReport {
  *
  * @throws TartletError `DISK_*` when the home cannot be read, `STORE_DAMAGED` when it cannot be told which shared disk files are needed.
  */
-export async function prune(store: Store, request: PruneRequest): Promise<PruneReport> {
-  const now = store.now();
+export async function prune(home: Store, request: PruneRequest): Promise<PruneReport> {
+  const store = atOneMoment(home);
+  const dryRun = request.dryRun ?? false;
+  if (!dryRun) await sweep(store);
   const dangling = request.collect === true ? await danglingTags(store) : [];
-  const collected = request.collect === true ? await unreferencedImages(store) : [];
-  const gone = new Set(collected.map((candidate) => candidate.path));
-  const candidates = request.entries === 'vms' ? await vmCandidates(store) : cacheCandidates(store);
-  const chosen: Chosen[] = [
-    ...collected.map((candidate) => ({ candidate, reason: 'unreferenced' as const })),
-    ...chooseEntries(
-      candidates.filter((candidate) => !gone.has(candidate.path)),
-      request,
-      now,
-    ),
-  ];
-  if (request.dryRun === true) return { deleted: chosen, danglingTags: dangling, spared: [] };
+  const { chosen, broken } = await choose(store, request);
+  if (dryRun) return preview(store, request, { chosen, broken, dangling });
 
   const removedTags: DanglingTag[] = [];
   for (const tag of dangling) if (await removeDanglingTag(store, tag)) removedTags.push(tag);
-  const deleted: Chosen[] = [];
-  const spared: Spared[] = [];
+  const deleted: Deletion[] = [];
+  const spared: Spared[] = [...broken];
   for (const each of chosen) {
     store.signal?.throwIfAborted();
     try {
-      if (await deleteChosen(store, each)) deleted.push(each);
+      const footprint = await measureCandidate(store, each.candidate);
+      if (await deleteChosen(store, each)) deleted.push({ ...each, footprint });
     } catch (error) {
-      spared.push({ candidate: each.candidate, error: diskError(error, 'delete', each.candidate.path) });
+      spared.push(spare(each.candidate, diskError(error, 'delete', each.candidate.path)));
     }
   }
+  const room = await makeRoom(store, request);
   if (request.collect === true) await collectContent(store);
-  return { deleted, danglingTags: removedTags, spared };
+  return {
+    deleted: [...deleted, ...(room?.deleted ?? [])],
+    danglingTags: removedTags,
+    spared: [...spared, ...(room?.spared ?? [])],
+    freeBytes: room?.freeBytes,
+  };
+}
+
+/** Ages are compared several times; a clock that goes on meanwhile would make a date in the future look like a new use. */
+function atOneMoment(store: Store): Store {
+  const now = store.now();
+  const { home, images, vms, contents, platform, signal } = store;
+  return { home, images, vms, contents, platform, now: () => now, ...(signal === undefined ? {} : { signal }) };
+}
+
+interface Choice {
+  readonly chosen: readonly Chosen[];
+  readonly broken: readonly Spared[];
+}
+
+async function choose(store: Store, request: PruneRequest): Promise<Choice> {
+  const collected = request.collect === true ? (await unreferencedImages(store)).images : [];
+  const { candidates, broken } = await candidatesOf(store, request);
+  const gone = new Set(collected.map((image) => image.path));
+  const rest = candidates.filter((candidate) => !gone.has(candidate.path));
+  return {
+    chosen: [
+      ...collected.map((candidate) => ({ candidate, reason: 'unreferenced' as const })),
+      ...chooseEntries(rest, request, store.now()),
+    ],
+    broken,
+  };
+}
+
+async function candidatesOf(store: Store, { entries }: PruneRequest): Promise<Candidates> {
+  return entries === 'vms' ? vmCandidates(store) : cacheCandidates(store);
+}
+
+async function preview(
+  store: Store,
+  request: PruneRequest,
+  { chosen, broken, dangling }: Choice & { readonly dangling: readonly DanglingTag[] },
+): Promise<PruneReport> {
+  const deleted: Deletion[] = [];
+  for (const each of chosen) deleted.push({ ...each, footprint: await measureCandidate(store, each.candidate) });
+  let free: number | undefined;
+  if (request.freeBytes !== undefined) {
+    free = deleted.reduce((sum, { candidate }) => sum + candidate.bytes, await freeBytes(store.home.cacheFolder));
+    const gone = new Set(deleted.map(({ candidate }) => candidate.path));
+    const rest = (await cacheCandidates(store)).candidates.filter(({ path }) => !gone.has(path));
+    for (const each of chooseForRoom(rest, request.freeBytes - free)) {
+      deleted.push({ ...each, footprint: await measureCandidate(store, each.candidate) });
+      free += each.candidate.bytes;
+    }
+  }
+  return { deleted, danglingTags: dangling, spared: broken, freeBytes: free };
+}
+
+async function makeRoom(store: Store, request: PruneRequest): Promise<FreedUp | undefined> {
+  return request.freeBytes === undefined ? undefined : freeUp(store, request.freeBytes);
 }
 
 /** Files that stacked images shared and nobody names any more (tart-formats §1.5 step 4); deleting the last image of one does this too. */
@@ -89,59 +133,6 @@ async function collectContent(store: Store): Promise<void> {
   });
 }
 
-/** @returns false when there is nothing to do any more: it is gone, or was used meanwhile. */
 async function deleteChosen(store: Store, { candidate, reason }: Chosen): Promise<boolean> {
-  switch (candidate.kind) {
-    case 'image':
-      return deleteImage(store, candidate, reason === 'unreferenced');
-    case 'vm':
-      if (!isUnused(candidate)) return false;
-      await store.vms.delete(candidate.name);
-      return true;
-    case 'ipsw':
-      if (!isUnused(candidate)) return false;
-      await onDisk('delete', candidate.path, async () => rm(candidate.path, { force: true }));
-      await flushFolder(path.dirname(candidate.path));
-      return true;
-    default:
-      return unreachable(candidate);
-  }
-}
-
-async function deleteImage(
-  store: Store,
-  candidate: Extract<Candidate, { kind: 'image' }>,
-  unreferenced: boolean,
-): Promise<boolean> {
-  const digest = decodeDigestFolder(path.basename(candidate.path));
-  if (digest === undefined) throw new TartletError('INTERNAL', `${candidate.path} is no image`);
-  const lock = await lockToDelete(store.images, digest);
-  if (lock === 'busy') throw busy(candidate);
-  try {
-    if (!isUnused(candidate)) return false;
-    if (unreferenced && !(await isUnreferenced(store, candidate))) return false;
-    if (await isHeldByTart(store, candidate)) throw busy(candidate);
-    await store.images.deleteLocked(candidate.name, digest);
-    return true;
-  } finally {
-    if (lock !== 'needless') await lock.release();
-  }
-}
-
-/** Whoever uses an entry sets its date, under the lock that we hold now. */
-function isUnused(candidate: Candidate): boolean {
-  return accessedNow(candidate)?.getTime() === candidate.accessed.getTime();
-}
-
-/** Tart locks the configuration of what it pushes (tart-cli §4.3). */
-async function isHeldByTart(store: Store, candidate: Candidate): Promise<boolean> {
-  return hasWriteLock(`${candidate.path}/${VmFile.config}`, store.platform);
-}
-
-function busy(candidate: Candidate): TartletError {
-  return new TartletError('BUSY', `${candidate.name.toString()} is being used by another command`, {
-    subject: candidate.name.toString(),
-    kept: 'it was left alone',
-    retryable: true,
-  });
+  return deleteCandidate(store, candidate, async (image) => reason !== 'unreferenced' || isUnreferenced(store, image));
 }

@@ -21,8 +21,13 @@ export class Staging {
     this.folder = folder;
   }
 
+  /** Where the folder is or will be; for whoever only looks. */
+  static at(home: Home, digest: Digest): Staging {
+    return new Staging(`${home.stagingFolder}/${digest.hex}`);
+  }
+
   static async open(home: Home, digest: Digest): Promise<Staging> {
-    const staging = new Staging(`${home.stagingFolder}/${digest.hex}`);
+    const staging = Staging.at(home, digest);
     await makeFolder(staging.folder);
     return staging;
   }

@@ -1,11 +1,11 @@
 import { TartletError } from '../errors.ts';
-import { freeBytes } from '../home/space.ts';
 import type { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { TartImage } from '../oci/tart-image.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { fetchBlobFile } from './blob-file.ts';
+import { makeRoom } from './room.ts';
 import type { Session } from './session.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -79,18 +79,7 @@ export async function fetchVmFiles(
  * than LZ4 saves, so the encoded size is what is certainly needed; the disk's full size would refuse pulls that do fit.
  */
 export async function requireSpace(session: Session, name: RemoteName, needed: number): Promise<void> {
-  const free = await freeBytes(session.home.cacheFolder);
-  if (free >= needed) return;
-  throw new TartletError(
-    'DISK_FULL',
-    `${name.toString()} needs at least ${needed} bytes, ${free} are free in ${session.home.cacheFolder}`,
-    {
-      subject: session.home.cacheFolder,
-      expected: String(needed),
-      found: String(free),
-      next: 'delete images or VMs you no longer need (tartlet list, tartlet delete) and pull again',
-    },
-  );
+  await makeRoom(session, name.toString(), { atLeast: needed, atMost: needed });
 }
 
 /** The same error, with how much of the disk the next try need not fetch. */

@@ -8,6 +8,7 @@ import { originOfImage, writeOrigin } from '../home/origin.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { parseManifest } from '../oci/manifest.ts';
+import { collectAfterMove, type MovedTag, tagsElsewhere } from './collect.ts';
 import type { PushOutcome } from './push.ts';
 import type { Session } from './session.ts';
 
@@ -54,7 +55,9 @@ async function populate(session: Session, source: PopulateSource, outcome: PushO
     onWait: () =>
       session.emit({ kind: 'waiting', subject: name.toString(), reason: 'another command is using this image' }),
   });
+  let moved: readonly MovedTag[] = [];
   try {
+    moved = await tagsElsewhere(session, outcome.names, digest);
     if ((await session.images.find(name.withDigest(digest))) === undefined) await store(session, source, outcome);
     for (const each of outcome.names) {
       if (each.tag === undefined) await session.images.markExplicitlyPulled(each, digest);
@@ -64,6 +67,7 @@ async function populate(session: Session, source: PopulateSource, outcome: PushO
   } finally {
     await lock?.release();
   }
+  await collectAfterMove(session, moved);
 }
 
 /** Call under the digest's lock: whatever lies in its staging folder is of nobody who lives. */

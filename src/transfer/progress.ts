@@ -12,9 +12,11 @@ export type TransferEvent = { readonly subject: string } & (
       readonly digest: string;
     }
   | {
-      /** Somebody else must finish first. Any later event of the subject ends it. */
+      /** Somebody else must finish first. Comes again when more is known; any other event of the subject ends it. */
       readonly kind: 'waiting';
       readonly reason: string;
+      /** How far the other one is, in bytes of the decoded disk, where that can be seen. */
+      readonly done?: { readonly diskBytes: number; readonly ofDiskBytes: number };
     }
   | {
       readonly kind: 'started';
@@ -53,6 +55,16 @@ export type TransferEvent = { readonly subject: string } & (
       /** One sentence worth keeping on the screen. */
       readonly kind: 'note';
       readonly text: string;
+    }
+  | {
+      /** Something of the cache was deleted: to make room for the subject, or because the tag of the subject led to it and moved. */
+      readonly kind: 'deleted';
+      readonly name: string;
+      /** That it occupied. */
+      readonly bytes: number;
+      /** How long nobody had used it, in milliseconds. */
+      readonly unusedMs: number;
+      readonly why: 'room' | 'replaced';
     }
   | {
       /** All is in its place. The last event of a subject; a transfer that fails throws instead. */

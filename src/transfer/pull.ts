@@ -4,14 +4,17 @@ import type { FileLock } from '../home/lock.ts';
 import { makeRepository } from '../home/image-cache.ts';
 import { originOfImage, writeOrigin } from '../home/origin.ts';
 import { Staging } from '../home/staging.ts';
+import { sweep } from '../home/sweep.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type StackedImage, type TartImage } from '../oci/tart-image.ts';
 import type { ManifestReference, RawManifest, RegistryClient } from '../registry/client.ts';
+import { collectAfterMove, type MovedTag, tagsElsewhere } from './collect.ts';
 import type { Download } from './download.ts';
 import { downloadFlat } from './flat-download.ts';
+import { progressOfOther } from './other-pull.ts';
 import { findPresence } from './presence.ts';
 import type { Session } from './session.ts';
 import { announceContent, downloadStacked, notClonable, requireStorable } from './stacked-download.ts';
@@ -55,7 +58,7 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
     const raw = await client.manifest(manifestReference(name), { signal: session.signal });
     requireAgreement(name, raw.digest);
     session.emit({ kind: 'resolved', subject: name.toString(), digest: raw.digest.toString() });
-    if (await isCachedAndLinked(session, name, raw.digest)) return outcome(name, raw.digest, 'present', 0);
+    if (await isCachedAndLinked(session, name, raw.digest)) return await present(session, name, raw.digest);
     return await pullResolved(session, name, raw, client, options);
   } finally {
     await client.close();
@@ -90,22 +93,37 @@ async function pullResolved(
   client: RegistryClient,
   options: PullOptions,
 ): Promise<PullOutcome> {
-  const byDigest = name.withDigest(raw.digest);
   // Understood before anything is locked or written: an image of another kind leaves no trace.
   const image = understand(raw, name, options.accept ?? 'any');
   await session.home.prepare();
+  await sweep(session);
   await makeRepository(session.home, name);
-  const lock = await lockDigest(session, name, raw.digest);
+  const { outcome: done, moved } = await pullLocked(session, name, raw, image, client, options);
+  await collectAfterMove(session, moved);
+  return done;
+}
+
+async function pullLocked(
+  session: Session,
+  name: RemoteName,
+  raw: RawManifest,
+  image: TartImage,
+  client: RegistryClient,
+  options: PullOptions,
+): Promise<{ outcome: PullOutcome; moved: readonly MovedTag[] }> {
+  const byDigest = name.withDigest(raw.digest);
+  const lock = await lockDigest(session, name, image);
   try {
     const presence = await findPresence(session, byDigest);
     const isHere = presence.kind === 'complete';
     const download = { name, image, client, ...settings(options) };
     const fetchedBytes = isHere ? 0 : await fetchImage(session, download, presence.kind);
+    const moved = await tagsElsewhere(session, [name], raw.digest);
     if (name.tag === undefined) await session.images.markExplicitlyPulled(name, raw.digest);
     else await session.images.link(name, raw.digest);
     await session.images.touch(session.images.folderOf(name, raw.digest), session.now());
     if (!isHere) session.emit({ kind: 'finished', subject: name.toString() });
-    return outcome(name, raw.digest, isHere ? 'linked' : 'pulled', fetchedBytes);
+    return { outcome: outcome(name, raw.digest, isHere ? 'linked' : 'pulled', fetchedBytes), moved };
   } finally {
     await lock?.release();
   }
@@ -134,14 +152,17 @@ function parse(raw: RawManifest, name: RemoteName): TartImage {
   }
 }
 
-/** Two pulls of one digest never fetch it twice: the second waits, and finds it there. */
-async function lockDigest(session: Session, name: RemoteName, digest: Digest): Promise<FileLock | undefined> {
-  return session.images.lock(digest, {
+/** Two pulls of one digest never fetch it twice: the second waits, shows how far the first is, and finds it there. */
+async function lockDigest(session: Session, name: RemoteName, image: TartImage): Promise<FileLock | undefined> {
+  return session.images.lock(image.manifest.digest, {
     mode: 'exclusive',
     wait: true,
     signal: session.signal,
-    onWait: () =>
-      session.emit({ kind: 'waiting', subject: name.toString(), reason: 'another command is using this image' }),
+    onWait: async () => {
+      const done = await progressOfOther(session, image);
+      const reason = `another command is ${done === undefined ? 'using' : 'pulling'} this image`;
+      session.emit({ kind: 'waiting', subject: name.toString(), reason, ...(done === undefined ? {} : { done }) });
+    },
   });
 }
 
@@ -201,6 +222,12 @@ function settings(options: PullOptions): { insecure: boolean; concurrency: numbe
 async function keepExplicitly(session: Session, name: RemoteName, digest: Digest): Promise<PullOutcome> {
   const mark = `${session.images.folderOf(name, digest)}/${VmFile.explicitlyPulled}`;
   if (!(await exists(mark))) await session.images.markExplicitlyPulled(name, digest);
+  return present(session, name, digest);
+}
+
+/** That somebody wants it is a use of it, although nothing had to be done (unlike in Tart, tart-cli §7 #23). */
+async function present(session: Session, name: RemoteName, digest: Digest): Promise<PullOutcome> {
+  await session.images.touch(session.images.folderOf(name, digest), session.now());
   return outcome(name, digest, 'present', 0);
 }
 

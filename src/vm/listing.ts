@@ -1,6 +1,7 @@
-import { lstatSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { sizeStackedImages, type StackedSize } from '../home/content-charge.ts';
+import { lastUse, type UseClock } from '../home/last-use.ts';
 import { decodeDigestFolder } from '../home/layout.ts';
 import { lookAtVmFolder, type VmFolder } from '../home/vm-folder.ts';
 import type { VmState } from '../home/local-vms.ts';
@@ -32,9 +33,7 @@ export async function listVms(session: Session, source?: 'local' | 'oci'): Promi
 
 async function listLocal(session: Session): Promise<Listed[]> {
   return Promise.all(
-    session.vms
-      .list()
-      .map(async (vm) => row('local', vm.name.text, vm.folder, vm.folder.path, await session.vms.state(vm))),
+    session.vms.list().map(async (vm) => row('local', vm.name.text, vm.folder, await session.vms.state(vm), session)),
   );
 }
 
@@ -49,9 +48,9 @@ function listCached(session: Session): Listed[] {
     return folder === undefined || folder.layout === 'stacked-local' ? [] : { entry, folder };
   });
   const stacked = found.filter(({ folder }) => folder.layout === 'stacked-cached').map(({ folder }) => folder.path);
-  const sizes = sizeStackedImages(session.contents, stacked);
+  const sizes = sizeStackedImages(session.contents, stacked, session);
   return found.map(({ entry, folder }) =>
-    row('OCI', entry.name.toString(), withContent(folder, sizes.get(folder.path)), entry.path, 'stopped'),
+    row('OCI', entry.name.toString(), withContent(folder, sizes.get(folder.path)), 'stopped', session),
   );
 }
 
@@ -71,14 +70,14 @@ function targetOf(link: string): string {
   return decodeDigestFolder(path.basename(target)) === undefined ? '' : target;
 }
 
-/** @param accessedAt what carries the time: the link itself for a tag, as Tart shows it (tart-formats §1.7). */
-function row(source: Listed['source'], name: string, folder: VmFolder, accessedAt: string, state: VmState): Listed {
+/** A tag shows when its image was used. Tart shows the date of the link, which no use moves (tart-cli §4.4). */
+function row(source: Listed['source'], name: string, folder: VmFolder, state: VmState, clock: UseClock): Listed {
   return {
     source,
     name,
     logicalBytes: folder.logicalBytes,
     allocatedBytes: folder.allocatedBytes,
-    accessed: lstatSync(accessedAt).atime,
+    accessed: lastUse(folder.path, clock) ?? clock.now(),
     state,
   };
 }

@@ -46,7 +46,11 @@ describe('a file lock', () => {
   test('passes to a waiter when its holder is killed, and tells the waiter that it waits', async () => {
     const file = `${temporaryFolder()}/a.lock`;
     const child = await holder(file);
-    const lock = await FileLock.acquire(file, { mode: 'exclusive', wait: true, onWait: () => child.kill('SIGKILL') });
+    const lock = await FileLock.acquire(file, {
+      mode: 'exclusive',
+      wait: true,
+      onWait: () => void child.kill('SIGKILL'),
+    });
     expect(lock).toBeDefined();
     expect(child.killed).toBe(true);
     await lock?.release();

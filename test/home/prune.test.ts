@@ -92,6 +92,7 @@ describe('pruning by space', () => {
     path: `/${days}`,
     bytes,
     accessed: new Date(NOW.getTime() - days * DAY),
+    pinned: false,
   });
   const gone = (criteria: PruneCriteria, all: Candidate[]): string[] =>
     chooseEntries(all, criteria, NOW).map(({ candidate: each, reason }) => `${each.name.toString()} ${reason}`);
@@ -222,6 +223,7 @@ describe('what is broken or foreign', () => {
       deleted: [],
       danglingTags: [],
       spared: [],
+      freeBytes: undefined,
     });
   });
 });

@@ -65,7 +65,9 @@ $TARTLET pull ${name} && $TARTLET list -q | head -1
     );
 
     expect(stdout, stderr).toBe('exit 1\n');
-    expect(stderr).toMatch(/^error\[DISK_FULL\]: .* needs at least \d+ bytes, \d+ are free in \S+\.$/m);
+    expect(stderr).toMatch(
+      /^error\[DISK_FULL\]: .* needs at least \d+ bytes \(\+134217728 in reserve\), \d+ are free in \S+, pruning would free 0 more\.$/m,
+    );
     expect(stderr).toMatch(/^next: .*tartlet delete/m);
     expect(registry.requests).toEqual(['GET /v2/team/base/manifests/1']);
   });

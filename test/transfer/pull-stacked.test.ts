@@ -68,7 +68,13 @@ describe('pulling a stacked image', () => {
     const session = freshSession({ now: () => new Date('2026-11-24T03:00:00Z') });
     expect(await pull(session, nameAt(registry))).toMatchObject({ status: 'pulled' });
     const folder = imageFolder(session, registry);
-    expect(readdirSync(folder).sort()).toEqual(['.origin.json', 'config.json', 'manifest.json', 'nvram.bin']);
+    expect(readdirSync(folder).sort()).toEqual([
+      '.last-used',
+      '.origin.json',
+      'config.json',
+      'manifest.json',
+      'nvram.bin',
+    ]);
     expect(readFileSync(`${folder}/manifest.json`).equals(image.manifest)).toBe(true);
     expect(readFileSync(`${folder}/config.json`).equals(image.config)).toBe(true);
     expect(readFileSync(`${folder}/nvram.bin`).equals(image.nvram)).toBe(true);

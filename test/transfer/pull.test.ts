@@ -54,6 +54,7 @@ describe('pulling a tag', () => {
       pulledAt: '2026-11-24T03:00:00.000Z',
     });
     expect(readdirSync(folder).sort()).toEqual([
+      '.last-used',
       '.origin.json',
       'config.json',
       'disk.img',

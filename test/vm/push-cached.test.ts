@@ -250,6 +250,7 @@ describe('pushing and keeping the image in the cache', () => {
     );
     expect(readlinkSync(`${folder}/../1`)).toBe(folder);
     expect(readdirSync(folder).sort()).toEqual([
+      '.last-used',
       '.origin.json',
       'config.json',
       'disk.img',

@@ -1,11 +1,11 @@
-import type { Candidate } from '../../home/prune-candidate.ts';
-import type { PruneReason } from '../../home/prune-choice.ts';
-import { prune, type PruneReport } from '../../home/prune.ts';
-import { TartletError } from '../../errors.ts';
+import { isTartletError, TartletError } from '../../errors.ts';
+import type { Deletion } from '../../home/prune-measure.ts';
+import { prune, type PruneReport, type PruneRequest } from '../../home/prune.ts';
+import { type Mood, renderDeletion, renderFreed } from '../render/deletion.ts';
 import { renderError } from '../render/error.ts';
 import { renderJson } from '../render/json.ts';
-import { humanBytes, isoSeconds, relativeTime } from '../render/quantity.ts';
-import { renderTable } from '../render/table.ts';
+import { printable } from '../render/printable.ts';
+import { isoSeconds } from '../render/quantity.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -17,6 +17,8 @@ export interface PruneCommandOptions {
   readonly spaceBudget?: number;
   /** The old name of `spaceBudget`. */
   readonly cacheBudget?: number;
+  /** GiB. */
+  readonly freeSpace?: number;
   readonly gc?: true;
   readonly dryRun?: true;
   readonly format?: 'text' | 'json';
@@ -25,25 +27,41 @@ export interface PruneCommandOptions {
 const DAY_MS = 24 * 60 * 60 * 1000;
 const GIB = 1024 ** 3;
 
-/** Silent on success, as in Tart, unless asked what would be or was deleted. */
+/** What would be deleted is the result of a dry run; what was deleted is told on stderr, since Tart prints nothing on success. */
 export async function runPrune(terminal: Terminal, options: PruneCommandOptions): Promise<number> {
-  const budget = budgetOf(terminal, options);
-  if (options.olderThan === undefined && budget === undefined && options.gc === undefined) {
-    throw new TartletError('USAGE', 'say what must go', { next: 'give --older-than, --space-budget, or both' });
-  }
+  const request = requestOf(terminal, options);
   return withSession(terminal, async (session) => {
-    const dryRun = options.dryRun ?? false;
-    const report = await prune(session, {
-      entries: options.entries,
-      ...(options.olderThan === undefined ? {} : { olderThanMs: options.olderThan * DAY_MS }),
-      ...(budget === undefined ? {} : { budgetBytes: budget * GIB }),
-      collect: options.gc ?? false,
-      dryRun,
-    });
-    if (options.format === 'json') terminal.stdout.write(renderJson(toJson(report, dryRun)));
-    else if (dryRun) terminal.stdout.write(toText(report, terminal));
-    return sayWhatWasSpared(terminal, report);
+    const report = await prune(session, request);
+    const mood: Mood = request.dryRun === true ? 'would' : 'did';
+    if (options.format === 'json') terminal.stdout.write(renderJson(toJson(report, mood)));
+    else (mood === 'would' ? terminal.stdout : terminal.stderr).write(toText(report, terminal.now(), mood));
+    const exitCode = sayWhatWasSpared(terminal, report);
+    if (mood === 'did') requireRoom(report, request);
+    return exitCode;
   });
+}
+
+function requestOf(terminal: Terminal, options: PruneCommandOptions): PruneRequest {
+  const { entries, olderThan, freeSpace, gc, dryRun } = options;
+  const budget = budgetOf(terminal, options);
+  if ([olderThan, budget, freeSpace, gc].every((criterion) => criterion === undefined)) {
+    throw new TartletError('USAGE', 'say what must go', {
+      next: 'give --older-than, --space-budget or --free-space, or several of them',
+    });
+  }
+  if (freeSpace !== undefined && entries === 'vms') {
+    throw new TartletError('USAGE', '--free-space makes room by deleting from the cache, never VMs', {
+      next: 'leave out --entries vms, or choose the VMs by --older-than or --space-budget',
+    });
+  }
+  return {
+    entries,
+    ...(olderThan === undefined ? {} : { olderThanMs: olderThan * DAY_MS }),
+    ...(budget === undefined ? {} : { budgetBytes: budget * GIB }),
+    ...(freeSpace === undefined ? {} : { freeBytes: freeSpace * GIB }),
+    collect: gc ?? false,
+    dryRun: dryRun ?? false,
+  };
 }
 
 function budgetOf(terminal: Terminal, { spaceBudget, cacheBudget }: PruneCommandOptions): number | undefined {
@@ -59,8 +77,8 @@ function budgetOf(terminal: Terminal, { spaceBudget, cacheBudget }: PruneCommand
 function sayWhatWasSpared(terminal: Terminal, report: PruneReport): number {
   let exitCode = 0;
   for (const { error } of report.spared) {
-    if (error.code === 'BUSY' || error.code === 'VM_RUNNING') {
-      terminal.stderr.write(`note: skipped, because ${error.message}\n`);
+    if (isTartletError(error, 'BUSY', 'VM_RUNNING')) {
+      terminal.stderr.write(`note: skipped, because ${printable(error.message)}\n`);
     } else {
       exitCode = 1;
       terminal.stderr.write(renderError(error, terminal.stderr, terminal.environment));
@@ -69,55 +87,56 @@ function sayWhatWasSpared(terminal: Terminal, report: PruneReport): number {
   return exitCode;
 }
 
-/** Tags say more to people than digests. */
-function namesOf(candidate: Candidate): string {
-  if (candidate.kind !== 'image' || candidate.tags.length === 0) return candidate.name.toString();
-  return candidate.tags.map((tag) => tag.toString()).join(', ');
-}
-
-function reasonText(reason: PruneReason): string {
-  return { age: 'not used for long', budget: 'does not fit', unreferenced: 'no tag leads to it' }[reason];
-}
-
-function toText(report: PruneReport, terminal: Terminal): string {
-  const now = terminal.now();
-  return renderTable(
-    ['Kind', 'Name', 'Size', 'Accessed', 'Reason'],
-    [
-      ...report.danglingTags.map((tag) => ['tag', tag.name.toString(), '', '', 'leads to nothing']),
-      ...report.deleted.map(({ candidate, reason }) => [
-        candidate.kind,
-        namesOf(candidate),
-        humanBytes(candidate.bytes),
-        relativeTime(candidate.accessed, now),
-        reasonText(reason),
-      ]),
-    ],
-    terminal.stdout,
+/** Whoever asks for room counts on it. @throws TartletError `DISK_FULL` */
+function requireRoom({ freeBytes }: PruneReport, request: PruneRequest): void {
+  if (freeBytes === undefined || request.freeBytes === undefined || freeBytes >= request.freeBytes) return;
+  throw new TartletError(
+    'DISK_FULL',
+    `${freeBytes} bytes are free now, ${request.freeBytes} were asked for: nothing else in the cache can go`,
+    {
+      expected: String(request.freeBytes),
+      found: String(freeBytes),
+      next: 'unpin images, or delete VMs that you no longer need (tartlet list)',
+    },
   );
 }
 
-/** `bytes` are whole bytes as they lie on the disk. */
-function toJson(report: PruneReport, dryRun: boolean): object {
+function toText({ danglingTags, deleted }: PruneReport, now: Date, mood: Mood): string {
+  const lines = [
+    ...danglingTags.map(
+      ({ name }) => `${mood === 'would' ? 'would remove' : 'removed'} ${name.toString()}: it leads to nothing\n`,
+    ),
+    ...deleted.map((deletion) => renderDeletion(deletion, now, mood)),
+  ];
+  if (deleted.length > 0) lines.push(renderFreed(deleted, mood));
+  return lines.length === 0 && mood === 'would' ? 'nothing would be deleted\n' : lines.join('');
+}
+
+/** All sizes are whole bytes; null is what cannot be told on this file system. `bytes` counts a shared file once, for one of its images. */
+function toJson(report: PruneReport, mood: Mood): object {
   return {
     schema: 'tartlet.prune/v1',
-    dryRun,
+    dryRun: mood === 'would',
     bytes: report.deleted.reduce((sum, { candidate }) => sum + candidate.bytes, 0),
-    entries: report.deleted.map(({ candidate, reason }) => ({
-      kind: candidate.kind,
-      name: candidate.name.toString(),
-      ...(candidate.kind === 'image' ? { tags: candidate.tags.map((tag) => tag.toString()) } : {}),
-      path: candidate.path,
-      bytes: candidate.bytes,
-      accessed: isoSeconds(candidate.accessed),
-      reason,
-    })),
+    freeBytes: report.freeBytes ?? null,
+    entries: report.deleted.map(toJsonEntry),
     danglingTags: report.danglingTags.map((tag) => tag.name.toString()),
-    skipped: report.spared.map(({ candidate, error }) => ({
-      kind: candidate.kind,
-      name: candidate.name.toString(),
-      code: error.code,
-      message: error.message,
-    })),
+    skipped: report.spared.map(({ kind, name, error }) => ({ kind, name, code: error.code, message: error.message })),
+  };
+}
+
+function toJsonEntry({ candidate, reason, footprint }: Deletion): object {
+  return {
+    kind: candidate.kind,
+    name: candidate.name.toString(),
+    ...(candidate.kind === 'image' ? { tags: candidate.tags.map((tag) => tag.toString()) } : {}),
+    path: candidate.path,
+    reason,
+    accessed: isoSeconds(candidate.accessed),
+    bytes: candidate.bytes,
+    logicalBytes: footprint.logicalBytes,
+    allocatedBytes: footprint.allocatedBytes,
+    sharedBytes: footprint.sharedBytes ?? null,
+    reclaimableBytes: footprint.reclaimableBytes ?? null,
   };
 }

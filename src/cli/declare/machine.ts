@@ -62,16 +62,18 @@ function declarePrune({ program, terminal, setExitCode }: Declaration): void {
     .option('--space-budget <gib>', 'what does not fit into so many GiB, the oldest first', gib)
     .addOption(new Option('--cache-budget <gib>', 'the old name of --space-budget').argParser(gib).hideHelp())
     .addOption(new Option('--gc', 'first remove dangling tags, and images that no tag leads to').hideHelp())
-    .option('--dry-run', 'only show what would be deleted')
+    .option('--free-space <gib>', 'the oldest of the cache, until so many GiB are free on its disk', gib)
+    .option('--dry-run', 'only show what would be deleted, why, and what that would free')
     .addOption(new Option('--format <format>', 'how to print what is deleted').choices(['text', 'json'] as const))
     .addHelpText(
       'after',
       `
-Tags go with their image. What somebody uses is skipped.
+Tags go with their image. What is pinned stays, what somebody uses is skipped. Works on a disk that is full.
 
 Examples:
   ${terminal.programName} prune --older-than 7 --dry-run
   ${terminal.programName} prune --space-budget 100
+  ${terminal.programName} prune --free-space 50
   ${terminal.programName} prune --entries vms --older-than 30`,
     )
     .action(async (options: PruneCommandOptions) => {

@@ -2,8 +2,7 @@ import type { TransferEvent } from '../../transfer/progress.ts';
 import type { Colours } from './colour.ts';
 import type { Progress, ProgressStream, ProgressTime } from './display.ts';
 import { LiveBlock } from './live-block.ts';
-import { printable } from './printable.ts';
-import { TransferView } from './transfer-view.ts';
+import { lastingText, TransferView } from './transfer-view.ts';
 import { cutEnd, cutStart, displayWidth, padToWidth } from './width.ts';
 
 const REPAINT_MS = 100;
@@ -28,8 +27,9 @@ export class LiveProgress implements Progress {
   }
 
   handle(event: TransferEvent): void {
-    if (event.kind === 'note') {
-      this.print(`${printable(event.subject)}: ${printable(event.text)}`);
+    const lasting = lastingText(event);
+    if (lasting !== undefined) {
+      this.print(lasting);
       return;
     }
     const now = this.#time.monotonic();

@@ -1,7 +1,6 @@
 import type { TransferEvent } from '../../transfer/progress.ts';
 import type { Progress, ProgressStream, ProgressTime } from './display.ts';
-import { printable } from './printable.ts';
-import { TransferView } from './transfer-view.ts';
+import { lastingText, TransferView } from './transfer-view.ts';
 
 /**
  * For pipes, files and CI: a line every few seconds, the first of them with what the transfer sets out to do, and one at the end.
@@ -24,8 +23,9 @@ export class PlainProgress implements Progress {
   }
 
   handle(event: TransferEvent): void {
-    if (event.kind === 'note') {
-      this.print(`${printable(event.subject)}: ${printable(event.text)}`);
+    const lasting = lastingText(event);
+    if (lasting !== undefined) {
+      this.print(lasting);
       return;
     }
     const now = this.#time.monotonic();

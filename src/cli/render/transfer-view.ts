@@ -33,7 +33,7 @@ export class TransferView {
 
   add(event: TransferEvent, now: number): void {
     this.totals.add(event);
-    this.#waiting = event.kind === 'waiting' ? printable(event.reason) : undefined;
+    this.#waiting = event.kind === 'waiting' ? waitingText(event) : undefined;
     if (event.kind === 'started') {
       this.#startedAt = now;
       this.#startedBytes = this.totals.bytes;
@@ -114,6 +114,21 @@ export class TransferView {
     if (doneDiskBytes === 0 || this.#startedAt === undefined) return undefined;
     return ((now - this.#startedAt) * Math.max(0, diskBytes - reusedDiskBytes - doneDiskBytes)) / doneDiskBytes;
   }
+}
+
+function waitingText({ reason, done }: Extract<TransferEvent, { kind: 'waiting' }>): string {
+  if (done === undefined) return printable(reason);
+  return `${printable(reason)}, ${humanBytes(done.diskBytes, 1)} of ${humanBytes(done.ofDiskBytes, 1)} done`;
+}
+
+/** What is said once and stays on the screen, whatever moves below it. */
+export function lastingText(event: TransferEvent): string | undefined {
+  const subject = printable(event.subject);
+  if (event.kind === 'note') return `${subject}: ${printable(event.text)}`;
+  if (event.kind !== 'deleted') return undefined;
+  const why = event.why === 'room' ? 'room was needed' : 'its last tag moved';
+  const unused = `last used ${humanDuration(event.unusedMs)} ago`;
+  return `deleted ${printable(event.name)}: ${unused}, ${humanBytes(event.bytes, 1)}, ${why}`;
 }
 
 function counted(count: number, noun: string): string {

@@ -3,9 +3,9 @@ import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { exists, removeLink } from './folder.ts';
 import { lockToDelete } from './image-lock.ts';
+import { linkText } from './image-reference.ts';
 import { decodeDigestFolder } from './layout.ts';
-import { type Candidate, imageCandidates, linkText, type Store } from './prune-candidate.ts';
-import { VmFile } from './vm-folder.ts';
+import type { Store } from './prune-candidate.ts';
 
 /** A tag whose image is gone. */
 export interface DanglingTag {
@@ -51,30 +51,4 @@ export async function removeDanglingTag(store: Store, tag: DanglingTag): Promise
   } finally {
     if (lock !== 'needless') await lock.release();
   }
-}
-
-/**
- * Images that nothing leads to, and that nobody pulled by digest (tart-cli §4.6). Safer than Tart: any link in the cache that names the digest keeps
- * it, wherever the link stands and however it spells the way.
- */
-export async function unreferencedImages(store: Store): Promise<Candidate[]> {
-  const named = namedDigests(store);
-  const unreferenced: Candidate[] = [];
-  for (const image of imageCandidates(store)) {
-    if (named.has(path.basename(image.path))) continue;
-    if (!(await exists(`${image.path}/${VmFile.explicitlyPulled}`))) unreferenced.push(image);
-  }
-  return unreferenced;
-}
-
-/** Whether an image is still unreferenced; asked under its lock, since a pull may just have linked it (tart-cli §7 #12). */
-export async function isUnreferenced(store: Store, candidate: Candidate): Promise<boolean> {
-  if (namedDigests(store).has(path.basename(candidate.path))) return false;
-  return !(await exists(`${candidate.path}/${VmFile.explicitlyPulled}`));
-}
-
-function namedDigests(store: Store): ReadonlySet<string> {
-  const { entries, foreign } = store.images.walk();
-  const links = [...entries.map((entry) => entry.path), ...foreign];
-  return new Set(links.flatMap((link) => path.basename(linkText(link) ?? '') || []));
 }

@@ -1,0 +1,60 @@
+import type { Candidate } from '../../home/prune-candidate.ts';
+import type { PruneReason } from '../../home/prune-choice.ts';
+import type { Deletion } from '../../home/prune-measure.ts';
+import { unreachable } from '../../errors.ts';
+import { printable } from './printable.ts';
+import { humanBytes, relativeTime } from './quantity.ts';
+
+/** Whether it was done or only would be. */
+export type Mood = 'would' | 'did';
+
+/**
+ * What is deleted and why, on two lines: the name; then when it was used last, what it occupies, and how much of that becomes free, because
+ * what other images or VMs share stays.
+ */
+export function renderDeletion({ candidate, reason, footprint }: Deletion, now: Date, mood: Mood): string {
+  const { allocatedBytes, reclaimableBytes } = footprint;
+  const facts = [
+    `last used ${relativeTime(candidate.accessed, now)}`,
+    ...reasonText(reason),
+    `${humanBytes(allocatedBytes, 1)} allocated`,
+    freedText(allocatedBytes, reclaimableBytes, mood),
+  ];
+  return `${mood === 'would' ? 'would delete' : 'deleted'} ${printable(namesOf(candidate))}\n  ${facts.join(', ')}\n`;
+}
+
+/** How much of all that becomes free, at least: what is shared with others may be freed too when they all go. */
+export function renderFreed(deletions: readonly Deletion[], mood: Mood): string {
+  const known = deletions.reduce((sum, { footprint }) => sum + (footprint.reclaimableBytes ?? 0), 0);
+  const isExact = deletions.every(({ footprint }) => footprint.sharedBytes === 0);
+  const bytes = `${isExact ? '' : 'at least '}${humanBytes(known, 1)}`;
+  return `${deletions.length} in all: ${bytes} ${mood === 'would' ? 'would be freed' : 'freed'}\n`;
+}
+
+/** Tags say more to people than digests. */
+function namesOf(candidate: Candidate): string {
+  if (candidate.kind !== 'image' || candidate.tags.length === 0) return candidate.name.toString();
+  return candidate.tags.map((tag) => tag.toString()).join(', ');
+}
+
+function reasonText(reason: PruneReason): string[] {
+  switch (reason) {
+    case 'age':
+      return [];
+    case 'budget':
+      return ['does not fit into the budget'];
+    case 'unreferenced':
+      return ['no tag leads to it'];
+    case 'room':
+      return ['room is needed'];
+    default:
+      return unreachable(reason);
+  }
+}
+
+function freedText(allocated: number, reclaimable: number | undefined, mood: Mood): string {
+  if (reclaimable === undefined) return 'how much of it is shared cannot be told here';
+  const verb = mood === 'would' ? 'would be freed' : 'freed';
+  if (reclaimable === allocated) return mood === 'would' ? 'all of it would be freed' : 'all of it freed';
+  return `${humanBytes(reclaimable, 1)} ${verb}: the rest is shared`;
+}

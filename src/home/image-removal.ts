@@ -1,0 +1,124 @@
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { TartletError } from '../errors.ts';
+import type { Digest } from '../names/digest.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import type { ContentStore } from './content-store.ts';
+import { removeFolder, removeLink } from './folder.ts';
+import type { Home } from './home.ts';
+import { hasMark } from './image-mark.ts';
+import { imageReferences, linkText } from './image-reference.ts';
+import { walkImages } from './image-walk.ts';
+import { decodeDigestFolder, digestPath, referencePath } from './layout.ts';
+import type { FileLock } from './lock.ts';
+import { kindOf } from './path-kind.ts';
+import { lookAtVmFolder } from './vm-folder.ts';
+
+/** Locks an image alone and at once; undefined when somebody else has it. */
+export type LockAlone = (digest: Digest) => Promise<FileLock | undefined>;
+
+/** Takes tags and images out of the cache: links first, then the folder as one rename, so that no tag ever leads to nothing. */
+export class ImageRemoval {
+  readonly #home: Home;
+  readonly #contents: ContentStore;
+  readonly #lock: LockAlone;
+
+  constructor(home: Home, contents: ContentStore, lock: LockAlone) {
+    this.#home = home;
+    this.#contents = contents;
+    this.#lock = lock;
+  }
+
+  /**
+   * Deletes a tag, and its image with it when nothing else keeps it; or an image, and all tags that lead to it (tart-cli §1.18).
+   *
+   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image, and for the digest of one that is pinned.
+   */
+  async delete(name: RemoteName): Promise<void> {
+    const at = `${this.#home.imagesFolder}/${referencePath(name)}`;
+    const kind = await kindOf(at);
+    if (kind === 'nothing' || (name.tag !== undefined && kind !== 'link')) throw notCached(name);
+    const text = linkText(at);
+    const digest = name.tag === undefined ? name.digest : decodeDigestFolder(path.basename(text ?? ''));
+    if (digest === undefined) {
+      if (text !== undefined) await removeLink(at, text); // A link to something that is no image: only the link is ours.
+      return;
+    }
+    const lock = await this.#lock(digest);
+    if (lock === undefined) throw inUse(name);
+    try {
+      if (name.tag === undefined) await this.#refusePinned(name, digest);
+      await this.deleteLocked(name, digest);
+    } finally {
+      await lock.release();
+    }
+  }
+
+  /** The same for whoever holds the image's lock already, alone, and asked whether it is pinned. */
+  async deleteLocked(name: RemoteName, digest: Digest): Promise<void> {
+    const at = `${this.#home.imagesFolder}/${referencePath(name)}`;
+    const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
+    const links = await this.#linksTo(folder, digest);
+    for (const { link, text } of links) if (name.tag === undefined || link === at) await removeLink(link, text);
+    if (name.tag !== undefined && (await this.#isKept(folder))) return;
+    if ((await kindOf(folder)) !== 'folder') return;
+    await whileMoving(this.#contents, [folder], async () => removeFolder(folder, this.#home.stagingFolder));
+  }
+
+  /** Whether an image stays although a tag of it went. */
+  async #isKept(folder: string): Promise<boolean> {
+    if (imageReferences(walkImages(this.#home.imagesFolder)).name(folder)) return true;
+    return (await hasMark(folder, 'explicitly-pulled')) || (await hasMark(folder, 'pinned'));
+  }
+
+  async #refusePinned(name: RemoteName, digest: Digest): Promise<void> {
+    if (!(await hasMark(`${this.#home.imagesFolder}/${digestPath(name, digest)}`, 'pinned'))) return;
+    throw new TartletError('BUSY', `${name.toString()} is pinned`, {
+      subject: name.toString(),
+      kept: 'it was left alone',
+      next: `tartlet unpin ${name.toString()}, and delete it then`,
+    });
+  }
+
+  /** Every link of the cache that leads to the folder, or would if the home had not been moved. */
+  async #linksTo(folder: string, digest: Digest): Promise<{ link: string; text: string }[]> {
+    const real = await realpath(folder).catch(() => folder);
+    const links: { link: string; text: string }[] = [];
+    for (const { kind, name, path: link } of walkImages(this.#home.imagesFolder).entries) {
+      const text = kind === 'tag' ? linkText(link) : undefined;
+      if (text === undefined || path.basename(text) !== digest.toString()) continue;
+      const target = await realpath(link).catch(() => undefined);
+      const isItsOwn = `${this.#home.imagesFolder}/${digestPath(name, digest)}` === folder;
+      if (text === folder || target === real || (target === undefined && isItsOwn)) links.push({ link, text });
+    }
+    return links;
+  }
+}
+
+/** What is stacked refers to the content store: it moves under the store's lock, and leaves nothing there that it alone needed. */
+export async function whileMoving(
+  contents: ContentStore,
+  folders: readonly string[],
+  work: () => Promise<void>,
+): Promise<void> {
+  if (!folders.some((folder) => lookAtVmFolder(folder)?.layout === 'stacked-cached')) return work();
+  return contents.change(undefined, async () => {
+    await work();
+    await contents.collect();
+  });
+}
+
+function notCached(name: RemoteName): TartletError {
+  return new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
+    subject: name.toString(),
+    next: 'tartlet list --source oci shows what is',
+  });
+}
+
+function inUse(name: RemoteName): TartletError {
+  return new TartletError('BUSY', `${name.toString()} is being used by another command`, {
+    subject: name.toString(),
+    next: 'wait for the pull or clone of this image to end and try again',
+    retryable: true,
+  });
+}

@@ -1,0 +1,69 @@
+import { lstatSync, type Stats } from 'node:fs';
+import { lstat, open, utimes } from 'node:fs/promises';
+import { systemCode } from '../errors.ts';
+import { diskError } from './disk-error.ts';
+
+/** Empty; the date of its last change is when the folder around it was used last. Tart ignores it. */
+const RECORD = '.last-used';
+
+/** What tells whether a date can be believed. */
+export interface UseClock {
+  readonly platform: NodeJS.Platform;
+  /** The wall clock. */
+  readonly now: () => Date;
+}
+
+/**
+ * Records that an image or a VM was used. The access time of the folder is set too, for Tart (tart-formats §1.7).
+ * Never fails: in a shared or read-only cache, or on a full disk, the use goes unrecorded, which harms nobody (reliability D12, D29).
+ */
+export async function recordUse(folder: string, at: Date): Promise<void> {
+  try {
+    await (await open(`${folder}/${RECORD}`, 'a')).close();
+    await utimes(`${folder}/${RECORD}`, at, at);
+  } catch {
+    // The date below is still worth setting.
+  }
+  try {
+    await utimes(folder, at, (await lstat(folder)).mtime);
+  } catch {
+    // See above.
+  }
+}
+
+/**
+ * When something was used last: by our own record, and where Tart can run also by the access time, whichever is later. Elsewhere a
+ * mere listing of the folder sets the access time (relatime, tart-cli §4.4), so that it counts only as long as there is no record.
+ * A date in the future is a clock that was wrong once, and counts as now (reliability P25).
+ *
+ * @param path of an image or VM folder, or of a file of Tart's.
+ * @returns undefined when nothing is there. @throws TartletError `DISK_*`
+ */
+export function lastUse(path: string, clock: UseClock): Date | undefined {
+  const place = look(path);
+  if (place === undefined) return undefined;
+  const record = place.isDirectory() ? look(`${path}/${RECORD}`)?.mtime : undefined;
+  const mayBeTarts = record === undefined || clock.platform === 'darwin';
+  const used = Math.max(record?.getTime() ?? 0, mayBeTarts ? place.atimeMs : 0);
+  return new Date(Math.min(Math.floor(used), clock.now().getTime()));
+}
+
+/**
+ * When a folder came into being or was used, whichever is later and known: what was moved to its place a moment ago has no record yet
+ * when Tart or a killed command put it there.
+ */
+export function lastStir(path: string, clock: UseClock): Date | undefined {
+  const used = lastUse(path, clock);
+  if (used === undefined || look(`${path}/${RECORD}`) !== undefined) return used;
+  const changed = look(path)?.mtimeMs ?? 0;
+  return new Date(Math.min(Math.max(used.getTime(), changed), clock.now().getTime()));
+}
+
+function look(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOTDIR') return undefined;
+    throw diskError(cause, 'look at', path);
+  }
+}

@@ -1,0 +1,53 @@
+import { execFile } from 'node:child_process';
+import { statfs } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { onDisk } from './disk-error.ts';
+
+/** Types of file systems, as Linux numbers them, on which no two files can share blocks: ext2, 3 and 4, tmpfs, ramfs, vfat. */
+const NEVER_SHARING: ReadonlySet<number> = new Set([0xef53, 0x01021994, 0x858458f6, 0x4d44]);
+
+/** Where e2fsprogs has its programs; often not on the PATH of users. */
+const PROGRAMS = ['filefrag', '/usr/sbin/filefrag', '/sbin/filefrag'];
+
+/** One extent as `filefrag -v` lists it: number, logical range, physical range, length, an expected place perhaps, and flags. */
+const EXTENT = /^\s*\d+:\s*\d+\.\.\s*\d+:\s*\d+\.\.\s*\d+:\s*(\d+):(?:\s*\d+:)?\s*([a-z_,]*)\s*$/gm;
+
+const UNIT_BYTES = 512;
+
+/**
+ * How many bytes of a file lie in blocks that other files share (reflinks): deleting the file frees the rest only. Node cannot ask the
+ * kernel; e2fsprogs can where it is installed.
+ *
+ * @returns undefined where nobody can tell, as on APFS. @throws TartletError `DISK_*`
+ */
+export async function sharedBlockBytes(file: string): Promise<number | undefined> {
+  const { type } = await onDisk('look at', file, async () => statfs(file));
+  if (NEVER_SHARING.has(type)) return 0;
+  for (const program of PROGRAMS) {
+    const listing = await listExtents(program, file);
+    if (listing !== undefined) return sumShared(listing);
+  }
+  return undefined;
+}
+
+async function listExtents(program: string, file: string): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)(program, [`-b${UNIT_BYTES}`, '-v', '--', file], {
+      timeout: 30_000,
+      maxBuffer: 256 * 1024 * 1024,
+      env: { LC_ALL: 'C', PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
+    });
+    return stdout;
+  } catch {
+    return undefined; // Not installed, or a file system that does not list extents.
+  }
+}
+
+/** @internal exported for its test: the file system of our CI shares nothing. */
+export function sumShared(listing: string): number {
+  let units = 0;
+  for (const [, length, flags] of listing.matchAll(EXTENT)) {
+    if ((flags ?? '').split(',').includes('shared')) units += Number(length);
+  }
+  return units * UNIT_BYTES;
+}

@@ -1,0 +1,81 @@
+import { lstatSync, readdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { Digest } from '../names/digest.ts';
+import { HEX } from './content-reference.ts';
+import { removeFolder, TRASH } from './folder.ts';
+import { lockToDelete } from './image-lock.ts';
+import type { Store } from './prune-candidate.ts';
+
+/** Unfinished downloads that nobody continued for so long are given up. */
+const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** A file of the content store on its way: its data, and what was verified of it. */
+const PARTIAL = /^\.([0-9a-f]{64})\.(?:partial|verified)$/;
+
+/**
+ * Finishes deletions that were killed, and gives up unfinished downloads which nobody holds and nobody continued for a week. Done by
+ * commands that write; never a reason for one to fail: whatever cannot be removed now is there the next time.
+ */
+export async function sweep(store: Store): Promise<void> {
+  const { stagingFolder, scratchFolder } = store.home;
+  for (const folder of [stagingFolder, scratchFolder]) {
+    for (const name of namesIn(folder)) if (TRASH.test(name)) await attempt(async () => discard(`${folder}/${name}`));
+  }
+  for (const name of namesIn(stagingFolder)) if (HEX.test(name)) await attempt(async () => expireStaging(store, name));
+  const files = store.contents.filesFolder;
+  for (const name of namesIn(files)) if (PARTIAL.test(name)) await attempt(async () => expirePartial(store, name));
+}
+
+/** Call for what is in the way of no other step. */
+async function attempt(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch {
+    // See above; `doctor` and `prune` tell about a folder that cannot be changed.
+  }
+}
+
+async function discard(doomed: string): Promise<void> {
+  await rm(doomed, { recursive: true, force: true });
+}
+
+async function expireStaging(store: Store, name: string): Promise<void> {
+  const folder = `${store.home.stagingFolder}/${name}`;
+  if (!isGivenUp(store, [folder, ...namesIn(folder).map((file) => `${folder}/${file}`)])) return;
+  const lock = await lockToDelete(store.images, Digest.sha256(name));
+  if (lock === 'busy') return;
+  try {
+    await removeFolder(folder, store.home.stagingFolder);
+  } finally {
+    if (lock !== 'needless') await lock.release();
+  }
+}
+
+async function expirePartial(store: Store, name: string): Promise<void> {
+  const [, hex] = PARTIAL.exec(name) ?? [];
+  const folder = store.contents.filesFolder;
+  if (hex === undefined) return;
+  const both = [`${folder}/.${hex}.partial`, `${folder}/.${hex}.verified`];
+  if (!isGivenUp(store, both)) return;
+  const lock = await store.contents.lockFile(Digest.sha256(hex), { mode: 'exclusive', wait: false });
+  if (lock === undefined) return;
+  try {
+    for (const file of both) await rm(file, { force: true });
+  } finally {
+    await lock.release();
+  }
+}
+
+/** By the latest change of any of these; one in the future is a clock that was wrong, and counts as now (reliability P25). */
+function isGivenUp(store: Store, places: readonly string[]): boolean {
+  const changes = places.map((place) => lstatSync(place, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  return store.now().getTime() - Math.max(...changes) >= GIVEN_UP_MS;
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // Absent, or not ours to read: nothing to sweep.
+  }
+}

@@ -1,0 +1,72 @@
+import { linkSync, lstatSync, truncateSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { measureFile, measureFolder } from '../../src/home/footprint.ts';
+import { sumShared } from '../../src/home/shared-block.ts';
+import { lookAtVmFolder } from '../../src/home/vm-folder.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { digestOf, freshSession, plantImage } from '../support/home.ts';
+
+const MIB = 1024 * 1024;
+
+/** What `filefrag -v -b512` prints of a file on Btrfs that shares its second and third extent. */
+const LISTING = `Filesystem type is: 9123683e
+File size of disk.img is 94208 (184 blocks of 512 bytes)
+ ext:     logical_offset:        physical_offset: length:   expected: flags:
+   0:        0..      23:      26640..     26663:     24:
+   1:       24..     151:      30720..     30847:    128:      26664: shared
+   2:      160..     183:      40960..     40983:     24:      30856: last,shared,eof
+disk.img: 3 extents found
+`;
+
+describe('the footprint of a file', () => {
+  test('counts its blocks and not its holes', async () => {
+    const file = `${temporaryFolder()}/disk.img`;
+    writeFileSync(file, Buffer.alloc(MIB, 1));
+    truncateSync(file, 64 * MIB);
+    const { allocatedBytes, ...rest } = await measureFile(file);
+    expect(allocatedBytes).toBe(lstatSync(file).blocks * 512);
+    expect(rest).toMatchObject({ logicalBytes: 64 * MIB });
+  });
+
+  test('that has another name is shared, all of it: deleting one name frees nothing', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(`${folder}/one`, Buffer.alloc(MIB, 1));
+    linkSync(`${folder}/one`, `${folder}/two`);
+    expect(await measureFile(`${folder}/one`)).toMatchObject({ sharedBytes: MIB, reclaimableBytes: 0 });
+  });
+
+  test('that is missing is nothing', async () => {
+    expect(await measureFile('/nowhere/at-all')).toEqual({
+      logicalBytes: 0,
+      allocatedBytes: 0,
+      sharedBytes: 0,
+      reclaimableBytes: 0,
+    });
+  });
+});
+
+describe('extents that are shared', () => {
+  test('are summed up, in bytes', () => {
+    expect(sumShared(LISTING)).toBe((128 + 24) * 512);
+  });
+
+  test('are none where none is listed', () => {
+    expect(
+      sumShared('Filesystem type is: ef53\n   0:        0..      23:  0..  0:      0:   unknown_loc,delalloc\n'),
+    ).toBe(0);
+  });
+});
+
+test('the footprint of an image is that of its files, of which a hard link shares one', async () => {
+  const session = freshSession();
+  const folder = plantImage(session, 'registry.corp:8221/macos/base', digestOf('a'));
+  writeFileSync(`${folder}/disk.img`, Buffer.alloc(MIB, 1));
+  linkSync(`${folder}/disk.img`, `${temporaryFolder()}/kept`);
+  const look = lookAtVmFolder(folder) ?? expect.fail('no image');
+  expect(await measureFolder(session, look)).toEqual({
+    logicalBytes: look.logicalBytes,
+    allocatedBytes: look.allocatedBytes,
+    sharedBytes: MIB,
+    reclaimableBytes: look.allocatedBytes - MIB,
+  });
+});
