@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { systemCode } from '../errors.ts';
 import { onDisk } from './disk-error.ts';
 import { exists, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { FileLock, LOCK_FILE } from './lock.ts';
 
-/** Marks the scratch folders that are ours to clean, before anything else is put into them. */
-const OWNER_FILE = '.tartlet';
+/** How the scratch folders begin that are ours to clean. By their names and not by a file in them, which a kill in mid-removal may have taken. */
+const OURS = 'tartlet-';
 
 /** A folder in `tmp/` for work on a VM, locked for as long as its owner lives so that nobody collects it. */
 export class Scratch {
@@ -24,18 +24,16 @@ export class Scratch {
     await makeFolder(home.scratchFolder);
     await reap(home.scratchFolder, platform);
     for (;;) {
-      const folder = `${home.scratchFolder}/${randomUUID().toUpperCase()}`;
+      const folder = `${home.scratchFolder}/${OURS}${randomUUID()}`;
       await onDisk('create', folder, async () => mkdir(folder));
       const lock = await lockIfThere(folder, platform);
-      if (lock === undefined) continue; // A collector was quicker than our lock (reliability P20): take another name.
-      await onDisk('write', folder, async () => writeFile(`${folder}/${OWNER_FILE}`, ''));
-      return new Scratch(folder, lock);
+      if (lock !== undefined) return new Scratch(folder, lock);
+      // A collector was quicker than our lock (reliability P20): take another name.
     }
   }
 
   /** Removes what only a scratch has, so that the folder can be published. The lock goes with {@link dispose}. */
   async strip(): Promise<void> {
-    await rm(`${this.folder}/${OWNER_FILE}`, { force: true });
     await rm(`${this.folder}/${LOCK_FILE}`, { force: true });
   }
 
@@ -63,8 +61,8 @@ async function lockIfThere(folder: string, platform: NodeJS.Platform): Promise<F
 /** Deletes our own scratch folders whose owners are gone. Others' entries in `tmp/` are Tart's to judge. */
 async function reap(scratchFolder: string, platform: NodeJS.Platform): Promise<void> {
   for (const entry of await readdir(scratchFolder)) {
+    if (!entry.startsWith(OURS)) continue;
     const folder = `${scratchFolder}/${entry}`;
-    if (!(await exists(`${folder}/${OWNER_FILE}`))) continue;
     try {
       const lock = await FileLock.acquireFolder(folder, platform, { mode: 'exclusive', wait: false });
       if (lock === undefined) continue;
