@@ -134,7 +134,6 @@ export class LocalVms {
    */
   async publish(scratch: Scratch, name: LocalName): Promise<void> {
     const target = this.pathOf(name);
-    await scratch.strip();
     if (!(await exists(target))) {
       await this.#moving([scratch.folder], async () => publishFolder(scratch.folder, target));
       return;

@@ -17,7 +17,7 @@ export interface LockOptions {
 }
 
 /** What is locked on behalf of a folder where folders cannot be locked. */
-export const LOCK_FILE = '.lock';
+const LOCK_FILE = '.lock';
 
 /** The longest pause between two looks at a lock, in milliseconds: a waiter takes over this soon after its holder died. */
 const MAX_PAUSE_MS = 200;

@@ -1,75 +1,86 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { systemCode } from '../errors.ts';
 import { onDisk } from './disk-error.ts';
 import { exists, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
-import { FileLock, LOCK_FILE } from './lock.ts';
+import { FileLock } from './lock.ts';
 
 /** How the scratch folders begin that are ours to clean. By their names and not by a file in them, which a kill in mid-removal may have taken. */
 const OURS = 'tartlet-';
 
-/** A folder in `tmp/` for work on a VM, locked for as long as its owner lives so that nobody collects it. */
+/**
+ * A folder in `tmp/` for work on a VM, locked for as long as its owner lives so that nobody collects it. The lock lies outside: one inside would
+ * have to go before the folder is published, and a collector could take the folder in that moment (reliability P20).
+ */
 export class Scratch {
   readonly folder: string;
-  readonly #lock: FileLock;
+  readonly #lockFile: string;
+  readonly #locks: readonly FileLock[];
 
-  private constructor(folder: string, lock: FileLock) {
+  private constructor(folder: string, lockFile: string, locks: readonly FileLock[]) {
     this.folder = folder;
-    this.#lock = lock;
+    this.#lockFile = lockFile;
+    this.#locks = locks;
   }
 
   /** Makes a new one, and takes away what killed commands left. */
   static async create(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
     await makeFolder(home.scratchFolder);
-    await reap(home.scratchFolder, platform);
+    await reap(home);
     for (;;) {
-      const folder = `${home.scratchFolder}/${OURS}${randomUUID()}`;
+      const name = `${OURS}${randomUUID()}`;
+      const lockFile = lockFileOf(home, name);
+      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });
+      if (lock === undefined) continue; // Somebody has the same name, against all odds.
+      const folder = `${home.scratchFolder}/${name}`;
       await onDisk('create', folder, async () => mkdir(folder));
-      const lock = await lockIfThere(folder, platform);
-      if (lock !== undefined) return new Scratch(folder, lock);
-      // A collector was quicker than our lock (reliability P20): take another name.
+      const againstTart = platform === 'darwin' ? await lockAgainstTart(folder) : [];
+      if (againstTart !== 'gone') return new Scratch(folder, lockFile, [lock, ...againstTart]);
+      await release(lockFile, [lock]);
     }
   }
 
-  /** Removes what only a scratch has, so that the folder can be published. The lock goes with {@link dispose}. */
-  async strip(): Promise<void> {
-    await rm(`${this.folder}/${LOCK_FILE}`, { force: true });
-  }
-
-  /** Removes what is left of it. */
+  /** Removes what is left of it; nothing when it was published. */
   async dispose(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
-    await this.#lock.release();
+    await release(this.#lockFile, this.#locks);
   }
 }
 
-async function lockIfThere(folder: string, platform: NodeJS.Platform): Promise<FileLock | undefined> {
+function lockFileOf(home: Home, name: string): string {
+  return `${home.locksFolder}/${name}.lock`;
+}
+
+/** Tart empties `tmp/` and spares only what is locked itself (tart-formats §1.2). It may have been quicker than we. */
+async function lockAgainstTart(folder: string): Promise<readonly FileLock[] | 'gone'> {
   try {
-    const lock = await FileLock.acquireFolder(folder, platform, { mode: 'exclusive', wait: false });
-    if (lock !== undefined && !(await exists(folder))) {
-      await lock.release();
-      return undefined;
-    }
-    return lock;
+    const lock = await FileLock.acquireFolder(folder, 'darwin', { mode: 'exclusive', wait: false });
+    return lock === undefined ? 'gone' : [lock];
   } catch (error) {
     if (await exists(folder)) throw error;
-    return undefined;
+    return 'gone';
   }
+}
+
+/** The file goes while it is still locked: whoever waits for it sees that it is another one. */
+async function release(lockFile: string, locks: readonly FileLock[]): Promise<void> {
+  await rm(lockFile, { force: true });
+  for (const lock of locks) await lock.release();
 }
 
 /** Deletes our own scratch folders whose owners are gone. Others' entries in `tmp/` are Tart's to judge. */
-async function reap(scratchFolder: string, platform: NodeJS.Platform): Promise<void> {
-  for (const entry of await readdir(scratchFolder)) {
-    if (!entry.startsWith(OURS)) continue;
-    const folder = `${scratchFolder}/${entry}`;
+async function reap(home: Home): Promise<void> {
+  for (const name of await readdir(home.scratchFolder)) {
+    if (!name.startsWith(OURS)) continue;
+    const lockFile = lockFileOf(home, name);
+    const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });
+    if (lock === undefined) continue;
     try {
-      const lock = await FileLock.acquireFolder(folder, platform, { mode: 'exclusive', wait: false });
-      if (lock === undefined) continue;
-      await rm(folder, { recursive: true, force: true });
-      await lock.release();
-    } catch (error) {
-      if (systemCode(error) === undefined && (await exists(folder))) continue; // Somebody else's problem to report; ours is not lost.
+      await rm(`${home.scratchFolder}/${name}`, { recursive: true, force: true });
+    } catch {
+      continue; // What cannot be removed is not lost, and the command at hand does not need it gone.
+    } finally {
+      await release(lockFile, [lock]);
     }
   }
 }
