@@ -34,13 +34,15 @@ export interface WorkplaceOptions {
 
 /** A user of their own: home folder, TART_HOME, Docker configuration, and no other variables than these. */
 export class Workplace {
+  /** What this user has: their home folder, TART_HOME and settings lie in it. */
+  readonly folder: string;
   /** TART_HOME. It does not exist before a command makes it. */
   readonly home: string;
   readonly environment: Readonly<Record<string, string>>;
 
   constructor(cleanup: Cleanup, options: WorkplaceOptions = {}) {
-    const folder = cleanup.folder();
-    const at = (name: string): string => path.join(folder, name);
+    this.folder = cleanup.folder();
+    const at = (name: string): string => path.join(this.folder, name);
     for (const name of ['user', 'docker', 'run', 'config']) mkdirSync(at(name));
     this.home = options.home ?? at('home');
     this.environment = {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, it } from 'vitest';
 
 /** Programs of others that tests talk to. `.ci/run` installs them. */
-export type Part = 'docker-registry' | 'nginx' | 'skopeo' | 'openssl' | 'unshare';
+export type Part = 'docker-registry' | 'nginx' | 'skopeo' | 'openssl' | 'strace' | 'unshare';
 
 /** Debian keeps servers in `sbin`, which is not on everybody's PATH. */
 const FOLDERS = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'].filter((folder) => folder !== '');

@@ -1,0 +1,156 @@
+import { readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { digestOfTag } from '../support/real-seed.ts';
+import { type Expectation, judge } from './oracle.ts';
+import type { Place } from './place.ts';
+import type { Invocation } from './strace.ts';
+
+/** What an oracle must find; the rest is the same for all. */
+export type Claims = Omit<Expectation, 'home' | 'known' | 'foreign' | 'isRecovered'>;
+
+/** A command that is hit by faults. */
+export interface Operation {
+  readonly name: string;
+  /** So many points at least, or the counting is broken and the sweep proves nothing (reliability §4.4). */
+  readonly leastPoints: number;
+  /** The same for the flushes of files and folders (reliability §4.6). */
+  readonly leastFlushes: number;
+  /** Makes everything as it is before the command. */
+  prepare(place: Place): Promise<Invocation>;
+  /** What the oracle must find, after a fault and after the second run. */
+  claims(place: Place): Claims;
+  /** What no home can tell: the registry's side, the file of the logins. Findings, one line each. */
+  examine?(place: Place, isRecovered: boolean): Promise<string[]>;
+}
+
+/** What no command here touches. */
+export const KEEP = { vms: { keep: 'keep' }, newVms: {} };
+
+/** The link of the tag that moves. */
+export const movingTag = (place: Place): string => `${place.repositoryPath('team/base')}/moving`;
+/** The link of the tag of the other image. */
+export const otherTag = (place: Place): string => `${place.repositoryPath('team/other')}/1`;
+
+/** Asks the oracle. */
+export function examineHome(place: Place, claims: Claims, isRecovered: boolean): string[] {
+  const { home, known, foreign } = place;
+  return judge({ home, known, foreign, isRecovered, ...claims });
+}
+
+/** A pull that replaces an image: the tag leads to the old or the new one at any moment. */
+const pull: Operation = {
+  name: 'pull',
+  leastFlushes: 8,
+  leastPoints: 30,
+  async prepare(place) {
+    place.reset();
+    await place.moveTag('new');
+    return place.command('pull', '--concurrency', '1', place.name('team/base:moving'));
+  },
+  claims: (place) => ({
+    ...KEEP,
+    finished: ['other'],
+    tags: { [otherTag(place)]: ['other'], [movingTag(place)]: ['old', 'new'] },
+  }),
+};
+
+/** A push over a tag that leads to a complete image: it does at any moment. */
+const push: Operation = {
+  name: 'push',
+  leastFlushes: 0,
+  leastPoints: 5,
+  async prepare(place) {
+    place.reset();
+    await place.moveTag('old');
+    return place.command('push', '--concurrency', '1', 'keep', place.name('team/base:moving'));
+  },
+  claims: (place) => ({
+    ...KEEP,
+    finished: ['other', 'old'],
+    tags: { [otherTag(place)]: ['other'], [movingTag(place)]: ['old'] },
+  }),
+  async examine(place, isRecovered) {
+    const { port } = place.registry;
+    const digest = await digestOfTag(port, 'team/base', 'moving');
+    const isOld = digest === (await digestOfTag(port, 'team/base', 'old'));
+    if (isOld) return isRecovered ? ['V9 the pushed tag did not move'] : [];
+    return missingBlobs(place, 'moving');
+  },
+};
+
+async function missingBlobs(place: Place, tag: string): Promise<string[]> {
+  const at = `http://127.0.0.1:${place.registry.port}/v2/team/base`;
+  const manifest = (await (await fetch(`${at}/manifests/${tag}`)).json()) as {
+    config: { digest: string };
+    layers: { digest: string }[];
+  };
+  const findings: string[] = [];
+  for (const { digest } of [manifest.config, ...manifest.layers]) {
+    const { status } = await fetch(`${at}/blobs/${digest}`, { method: 'HEAD' });
+    if (status !== 200) findings.push(`V9 the tag ${tag} needs ${digest}, which is not there`);
+  }
+  return findings;
+}
+
+const clone: Operation = {
+  name: 'clone',
+  leastFlushes: 4,
+  leastPoints: 10,
+  async prepare(place) {
+    place.reset();
+    return place.command('clone', place.name('team/other:1'), 'copy');
+  },
+  claims: (place) => ({
+    vms: { keep: 'keep' },
+    newVms: { copy: 'other' },
+    finished: ['other', 'old'],
+    tags: { [otherTag(place)]: ['other'], [movingTag(place)]: ['old'] },
+  }),
+};
+
+/** Puts the file of the logins back to one login, which must survive whatever happens. */
+export function writeLogins(place: Place): void {
+  const folder = dockerFolder(place);
+  for (const entry of readdirSync(folder)) rmSync(path.join(folder, entry), { recursive: true });
+  const before = { auths: { 'registry.example:8221': { auth: 'dTpw' } } };
+  writeFileSync(path.join(folder, 'config.json'), JSON.stringify(before), { mode: 0o600 });
+}
+
+/** The logins of the file, by registry. */
+export function readLogins(place: Place): Readonly<Record<string, { readonly auth: string }>> {
+  const text = readFileSync(path.join(dockerFolder(place), 'config.json'), 'utf8');
+  return (JSON.parse(text) as { auths: Record<string, { auth: string }> }).auths;
+}
+
+function dockerFolder(place: Place): string {
+  return place.user.environment['DOCKER_CONFIG'] ?? '';
+}
+
+const login: Operation = {
+  name: 'login',
+  leastFlushes: 2,
+  leastPoints: 3,
+  async prepare(place) {
+    place.reset();
+    writeLogins(place);
+    const command = place.command('login', place.address, '--username', 'ci', '--password-stdin', '--no-validate');
+    return { ...command, input: 'secret\n' };
+  },
+  claims: () => ({ ...KEEP, finished: ['other', 'old'], tags: {} }),
+  async examine(place, isRecovered) {
+    const folder = dockerFolder(place);
+    const logins = readLogins(place);
+    const others = readdirSync(folder).filter((entry) => entry !== 'config.json');
+    // What a kill left is taken away once it is old enough to be nobody's any more (reliability S30): it is now.
+    for (const entry of others) utimesSync(path.join(folder, entry), 0, 0);
+    return [
+      ...(logins['registry.example:8221']?.auth === 'dTpw' ? [] : ['P6 another login was lost']),
+      ...((statSync(path.join(folder, 'config.json')).mode & 0o777) === 0o600 ? [] : ['P6 others may read the logins']),
+      ...(isRecovered && logins[place.address] === undefined ? ['P6 the login is not there'] : []),
+      ...(isRecovered ? others.map((entry) => `V4 left behind: ${entry}`) : []),
+    ];
+  },
+};
+
+/** What is swept, in the order of the catalogue (reliability §4.2). */
+export const OPERATIONS: readonly Operation[] = [pull, push, clone, login];

@@ -1,0 +1,113 @@
+/*
+ * What a power cut would take and a kill does not (reliability §4.6): the order of flushes, read from a log of `strace -f -y`. Three rules:
+ * a file is flushed after its last write before it is renamed into a published place; a folder is flushed after what was created, renamed or
+ * removed in it; nothing is written to what is published.
+ */
+
+/** One call that matters, in the order of the log. */
+type Event =
+  | { readonly kind: 'write' | 'flush'; readonly path: string }
+  | { readonly kind: 'make' | 'remove'; readonly path: string }
+  | { readonly kind: 'rename'; readonly from: string; readonly to: string };
+
+/** Where files are not published yet, so that nothing need be durable. */
+export interface Unpublished {
+  (path: string): boolean;
+}
+
+const QUOTED = '"((?:[^"\\\\]|\\\\.)*)"';
+const AT = `(?:AT_FDCWD(?:<[^>]*>)?, )?`;
+const PATTERNS: readonly [RegExp, (match: RegExpExecArray) => Event][] = [
+  [/\b(?:pwrite64|pwritev|write|writev|ftruncate)\(\d+<([^>]*)>/, ([, path = '']) => ({ kind: 'write', path })],
+  [/\b(?:fsync|fdatasync)\(\d+<([^>]*)>/, ([, path = '']) => ({ kind: 'flush', path })],
+  [
+    new RegExp(`\\b(?:rename|renameat|renameat2)\\(${AT}${QUOTED}, ${AT}${QUOTED}`),
+    ([, from = '', to = '']) => ({ kind: 'rename', from, to }),
+  ],
+  [new RegExp(`\\b(?:mkdir|mkdirat)\\(${AT}${QUOTED}`), ([, path = '']) => ({ kind: 'make', path })],
+  [new RegExp(`\\b(?:symlink|link)\\(${QUOTED}, ${QUOTED}`), ([, , path = '']) => ({ kind: 'make', path })],
+  [new RegExp(`\\bopenat\\(${AT}${QUOTED}, [^)]*O_CREAT`), ([, path = '']) => ({ kind: 'make', path })],
+  [new RegExp(`\\b(?:unlink|rmdir)\\(${QUOTED}`), ([, path = '']) => ({ kind: 'remove', path })],
+];
+
+/** The calls whose order is checked. */
+export const ORDERED_CALLS =
+  'pwrite64,pwritev,write,writev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,symlink,link,openat,unlink,rmdir';
+
+/** The events of a log below a folder. Calls that failed changed nothing, and calls in two lines count where they end. */
+export function readEvents(log: string, below: string): Event[] {
+  const begun = new Map<string, string>();
+  const events: Event[] = [];
+  for (const line of log.split('\n')) {
+    const [, thread = '', rest = ''] = /^(\d+) +(.*)$/.exec(line) ?? [];
+    const call = rest.endsWith('<unfinished ...>') ? undefined : rest;
+    if (call === undefined) {
+      begun.set(thread, rest);
+      continue;
+    }
+    const whole = call.startsWith('<...') ? `${begun.get(thread) ?? ''} ${call}` : call;
+    if (/ = -1 /.test(whole)) continue;
+    const event = PATTERNS.map(([pattern, make]) => [pattern.exec(whole), make] as const)
+      .flatMap(([match, make]) => (match === null ? [] : make(match)))
+      .at(0);
+    if (event !== undefined && pathsOf(event).some((path) => `${path}/`.startsWith(`${below}/`))) events.push(event);
+  }
+  return events;
+}
+
+function pathsOf(event: Event): string[] {
+  return event.kind === 'rename' ? [event.from, event.to] : [event.path];
+}
+
+/** Findings, one line each; none when a power cut at any moment leaves the old or the new. */
+export function checkOrder(events: readonly Event[], isUnpublished: Unpublished): string[] {
+  const findings = new Set<string>();
+  const unflushed = new Set<string>();
+  const changedFolders = new Map<string, string>();
+  for (const event of events) {
+    switch (event.kind) {
+      case 'write':
+        if (!isUnpublished(event.path) && !changedFolders.has(parentOf(event.path))) {
+          findings.add(`written in its published place: ${event.path}`);
+        }
+        unflushed.add(event.path);
+        break;
+      case 'flush':
+        unflushed.delete(event.path);
+        changedFolders.delete(event.path);
+        break;
+      case 'make':
+      case 'remove':
+        if (!isUnpublished(event.path)) changedFolders.set(parentOf(event.path), event.path);
+        if (event.kind === 'remove') unflushed.delete(event.path);
+        break;
+      case 'rename':
+        publish(event, { unflushed, changedFolders, findings, isUnpublished });
+        break;
+    }
+  }
+  for (const [folder, change] of changedFolders) findings.add(`the folder ${folder} was not flushed after ${change}`);
+  for (const file of unflushed) if (!isUnpublished(file)) findings.add(`published and not flushed: ${file}`);
+  return [...findings];
+}
+
+interface State {
+  readonly unflushed: Set<string>;
+  readonly changedFolders: Map<string, string>;
+  readonly findings: Set<string>;
+  readonly isUnpublished: Unpublished;
+}
+
+function publish({ from, to }: { from: string; to: string }, state: State): void {
+  for (const file of [...state.unflushed].filter((path) => path === from || path.startsWith(`${from}/`))) {
+    state.unflushed.delete(file);
+    if (state.isUnpublished(to)) state.unflushed.add(to + file.slice(from.length));
+    else state.findings.add(`renamed to ${to} before it was flushed: ${file}`);
+  }
+  if (!state.isUnpublished(to)) state.changedFolders.set(parentOf(to), to);
+  if (!state.isUnpublished(from)) state.changedFolders.set(parentOf(from), from);
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
+}

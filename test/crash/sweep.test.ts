@@ -1,0 +1,30 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeWithParts } from '../support/real-parts.ts';
+import { OPERATIONS } from './operation.ts';
+import { Place } from './place.ts';
+import { describeFault, EFFECTS, faultsOf, isFull, plant, report, spread } from './sweep.ts';
+
+/** Faults per operation; `npm run sweep` plants them all. */
+const QUICK = 12;
+
+describeWithParts('a fault before any change on the disk', ['strace'], () => {
+  let place: Place;
+
+  beforeAll(async () => {
+    place = await Place.make();
+  });
+  afterAll(async () => place.cleanup.run());
+
+  it.each(OPERATIONS)('loses nothing and shows nothing half: $name', { timeout: 3_600_000 }, async (operation) => {
+    const faults = await faultsOf(place, operation, EFFECTS);
+    expect(faults.length).toBeGreaterThanOrEqual(operation.leastPoints * EFFECTS.length);
+    const chosen = isFull ? faults : spread(faults, QUICK);
+    const findings: Record<string, readonly string[]> = {};
+    for (const fault of chosen) {
+      const swept = await plant(place, operation, fault);
+      if (swept.findings.length > 0) findings[describeFault(fault)] = swept.findings;
+    }
+    report('points', operation.name, chosen.length);
+    expect(findings).toEqual({});
+  });
+});
