@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { eventually } from '../support/real-process.ts';
 import { type Fault, faultOptions, HANGS_AFTER_MS, type Invocation, tracedEnvironment } from './strace.ts';
@@ -39,17 +40,11 @@ export class Held {
     strace.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
     });
-    const ended = new Promise<HeldEnd>((resolve) => {
-      strace.once('close', (code) => resolve({ exitCode: code ?? undefined, stderr }));
-    });
-    let end: HeldEnd | undefined;
-    void ended.then((value) => {
-      end = value;
-    });
+    const ended = once(strace, 'close').then(([code]) => ({ exitCode: (code as number | null) ?? undefined, stderr }));
     let command: number | undefined;
     await eventually(`${invocation.argv.join(' ')} stands still`, () => {
       command = stoppedThread(log);
-      return end !== undefined || command !== undefined;
+      return strace.exitCode !== null || strace.signalCode !== null || command !== undefined;
     });
     if (command === undefined) return ended;
     return new Held(strace, command, ended);
@@ -57,11 +52,8 @@ export class Held {
 
   /** Lets it go on to its end. Each of its threads counts by itself, so that it may stop again. */
   async release(): Promise<HeldEnd> {
-    let isOver = false;
-    void this.#ended.then(() => {
-      isOver = true;
-    });
     await eventually('the held command ends', () => {
+      const isOver = this.#strace.exitCode !== null || this.#strace.signalCode !== null;
       if (!isOver) this.#signal('SIGCONT');
       return isOver;
     });

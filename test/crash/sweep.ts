@@ -13,7 +13,7 @@ export const isFull = process.env['TARTLET_SWEEP'] === 'full';
 export function report(what: 'points' | 'schedules', name: string, count: number): void {
   const file = process.env['TARTLET_SWEEP_REPORT'];
   if (file !== undefined) appendFileSync(file, `${JSON.stringify({ what, name, count })}\n`);
-  console.info(`${name}: ${count} ${what}`);
+  process.stdout.write(`${name}: ${count} ${what}\n`);
 }
 
 /** What one fault led to; no findings when every promise held. */
