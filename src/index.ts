@@ -32,6 +32,8 @@ export type { RegistryEvent } from './server/event.ts';
 export { checkLogin, type LoginCheckOptions } from './transfer/login.ts';
 export { copyImage, type CopyOptions, type CopyOutcome } from './transfer/copy.ts';
 export { type Direction, type TransferEvent, TransferTotals } from './transfer/progress.ts';
+export type { Donor, PlanSummary, SpaceNeeded } from './transfer/plan.ts';
+export { previewPull, type PullPreview } from './transfer/pull-preview.ts';
 export { pull, type PullOptions, type PullOutcome } from './transfer/pull.ts';
 export type { PushOptions, PushOutcome } from './transfer/push.ts';
 export { Session, type SessionOptions } from './transfer/session.ts';

@@ -2,6 +2,7 @@ import { lstat, readdir, rename, rm, utimes } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import type { StoredDiskFile } from '../oci/disk-file.ts';
+import { ChunkJournal } from './chunk-journal.ts';
 import { contentReferences, HEX } from './content-reference.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { flushFile, flushFolder, makeFolder } from './folder.ts';
@@ -47,6 +48,11 @@ export class ContentStore {
   /** Where a file is rebuilt: the same place each time, so that an interrupted pull continues. Only for who holds {@link lockFile}. */
   partialOf(digest: Digest): string {
     return `${this.filesFolder}/.${digest.hex}.partial`;
+  }
+
+  /** Which chunks of {@link partialOf} were verified. A partial file of Tart's has none. */
+  journalOf(digest: Digest): ChunkJournal {
+    return new ChunkJournal(`${this.filesFolder}/.${digest.hex}.verified`);
   }
 
   /** Whether a file is there with exactly the length that the manifest says. */

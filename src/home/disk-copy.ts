@@ -23,21 +23,30 @@ export interface CopyOptions {
  * hole by hole. Node's own `copyFile` would turn 32 MiB of data into 1 GiB of blocks (dependencies.md §5).
  */
 export async function copyDisk(from: string, to: string, options: CopyOptions): Promise<CopyMethod> {
-  try {
-    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
-    return 'reflink';
-  } catch (cause) {
-    if (!['ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY'].includes(systemCode(cause) ?? '')) {
-      throw diskError(cause, 'copy to', to);
-    }
-    await rm(to, { force: true });
-  }
+  if (await shareDisk(from, to)) return 'reflink';
   options.signal?.throwIfAborted();
   if (options.platform !== 'linux' || !(await copyByCoreutils(from, to, options.signal))) {
     await rm(to, { force: true });
     await copySparsely(from, to, options.signal);
   }
   return 'sparse';
+}
+
+/**
+ * Makes a new file that shares its blocks with another one until one of the two is written to.
+ * @returns false where the file system cannot, or they lie on two; nothing is then at `to`.
+ */
+export async function shareDisk(from: string, to: string): Promise<boolean> {
+  try {
+    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+    return true;
+  } catch (cause) {
+    if (!['ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY'].includes(systemCode(cause) ?? '')) {
+      throw diskError(cause, 'copy to', to);
+    }
+    await rm(to, { force: true });
+    return false;
+  }
 }
 
 /** @returns false when this `cp` cannot (busybox), or failed: the copy that follows will say why. */

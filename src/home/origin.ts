@@ -8,6 +8,12 @@ import { writeNewFile } from './folder.ts';
 /** Beside the files of a VM; Tart ignores it. */
 const ORIGIN_FILE = '.origin.json';
 
+/**
+ * The manifest of the image that a VM was cloned from, byte for byte, beside the disk: the image itself may be pruned long before the VM is
+ * pushed. Hidden, because a `manifest.json` in a local VM means a stacked one to Tart (tart-formats §1.3).
+ */
+export const BASE_MANIFEST_FILE = '.base-manifest.json';
+
 const imageOrigin = v.object({
   version: v.literal(1),
   via: v.picklist(['pull', 'push', 'migration']),

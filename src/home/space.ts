@@ -1,8 +1,34 @@
+import type { StatsFs } from 'node:fs';
 import { statfs } from 'node:fs/promises';
+import path from 'node:path';
 import { onDisk } from './disk-error.ts';
+import { exists } from './folder.ts';
 
-/** Bytes that this user may still write on the file system of a folder; root's reserve does not count (reliability D27). */
+/**
+ * Bytes that this user may still write on the file system of a folder, or of where it would be made; root's reserve does not count
+ * (reliability D27).
+ */
 export async function freeBytes(folder: string): Promise<number> {
-  const stats = await onDisk('ask for the free space of', folder, async () => statfs(folder));
+  const stats = await fileSystemOf(folder);
   return stats.bavail * stats.bsize;
+}
+
+/** File systems whose files can share blocks, by the numbers that Linux gives them: Btrfs, XFS, bcachefs, OCFS2. */
+const SHARING_ON_LINUX = new Set([0x9123683e, 0x58465342, 0xca451a4e, 0x7461636f]);
+
+/**
+ * Whether two files in a folder can probably share blocks. Found by the kind of file system, without writing anything; an old XFS may
+ * still refuse, so whoever tries must have another way.
+ */
+export async function probablySharesBlocks(folder: string, platform: NodeJS.Platform): Promise<boolean> {
+  // APFS is all that a Mac which can run a VM starts from.
+  if (platform === 'darwin') return true;
+  return SHARING_ON_LINUX.has((await fileSystemOf(folder)).type);
+}
+
+/** Of the nearest folder that there is. */
+async function fileSystemOf(folder: string): Promise<StatsFs> {
+  let there = folder;
+  while (there !== path.dirname(there) && !(await exists(there))) there = path.dirname(there);
+  return onDisk('ask for the file system of', there, async () => statfs(there));
 }

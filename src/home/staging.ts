@@ -1,11 +1,7 @@
-import { appendFile, readFile, rm } from 'node:fs/promises';
-import { systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
-import { onDisk } from './disk-error.ts';
-import { sizeDisk } from './disk-size.ts';
+import { ChunkJournal } from './chunk-journal.ts';
 import { flushFile, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
-import { VmFile } from './vm-folder.ts';
 
 const JOURNAL = '.verified';
 
@@ -16,9 +12,12 @@ const JOURNAL = '.verified';
  */
 export class Staging {
   readonly folder: string;
+  /** Of its disk. */
+  readonly journal: ChunkJournal;
 
   private constructor(folder: string) {
     this.folder = folder;
+    this.journal = new ChunkJournal(this.pathOf(JOURNAL));
   }
 
   /** Where the folder is or will be; for whoever only looks. */
@@ -36,34 +35,9 @@ export class Staging {
     return `${this.folder}/${file}`;
   }
 
-  /**
-   * Gives the disk its size.
-   * @returns whether it is fresh, i.e. known to hold nothing but zeros.
-   */
-  async prepareDisk(bytes: number): Promise<{ path: string; fresh: boolean }> {
-    const path = this.pathOf(VmFile.disk);
-    return { path, fresh: await sizeDisk(path, bytes) };
-  }
-
-  /** Chunks that an earlier run had verified. Only a hint: whoever uses one hashes it again (reliability §4.1). */
-  async verifiedChunks(): Promise<ReadonlySet<number>> {
-    try {
-      const lines = (await readFile(this.pathOf(JOURNAL), 'utf8')).split('\n');
-      // A torn last line is no whole number of the right length, or points at a chunk whose hash will not fit.
-      return new Set(lines.filter((line) => /^\d{1,6}$/.test(line)).map(Number));
-    } catch (cause) {
-      if (systemCode(cause) === 'ENOENT') return new Set();
-      throw cause;
-    }
-  }
-
-  async recordVerified(index: number): Promise<void> {
-    await onDisk('write', this.pathOf(JOURNAL), async () => appendFile(this.pathOf(JOURNAL), `${index}\n`));
-  }
-
   /** Flushes everything that will be published, and removes what will not. */
   async seal(files: readonly string[]): Promise<void> {
     for (const file of files) await flushFile(this.pathOf(file));
-    await rm(this.pathOf(JOURNAL), { force: true });
+    await this.journal.remove();
   }
 }

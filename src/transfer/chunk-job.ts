@@ -34,6 +34,36 @@ export interface VerifyJob {
   readonly offset: number;
 }
 
+/** Copy what another disk of this machine should hold to wherever it belongs, hashing the very bytes that are written. */
+export interface CopyJob {
+  readonly kind: 'copy';
+  readonly donor: string;
+  /** Where it should be on the donor. */
+  readonly from: number;
+  readonly contentDigest: string;
+  readonly contentSize: number;
+  readonly disk: string;
+  readonly offsets: readonly number[];
+  /** Whether the disk is known to be zero at the offsets. */
+  readonly fresh: boolean;
+}
+
+/** Make a stretch of a disk zero that may hold something else. */
+export interface ClearJob {
+  readonly kind: 'clear';
+  readonly contentSize: number;
+  readonly disk: string;
+  readonly offset: number;
+}
+
+/** Hash a stretch of a disk, to find out what it is. */
+export interface DigestJob {
+  readonly kind: 'digest';
+  readonly contentSize: number;
+  readonly disk: string;
+  readonly offset: number;
+}
+
 /** Encode one stretch of a disk into a spool file and upload it unless the repository has it. */
 export interface PushJob {
   readonly kind: 'push';
@@ -48,7 +78,7 @@ export interface PushJob {
   readonly sendAnyway: boolean;
 }
 
-export type ChunkJob = FetchJob | VerifyJob | PushJob;
+export type ChunkJob = FetchJob | VerifyJob | CopyJob | ClearJob | DigestJob | PushJob;
 
 export interface FetchResult {
   readonly kind: 'fetch';
@@ -57,6 +87,21 @@ export interface FetchResult {
 export interface VerifyResult {
   readonly kind: 'verify';
   readonly intact: boolean;
+}
+
+export interface CopyResult {
+  readonly kind: 'copy';
+  /** False when the donor did not hold what it should have, or could not be read: whatever was written is worth nothing. */
+  readonly intact: boolean;
+}
+
+export interface ClearResult {
+  readonly kind: 'clear';
+}
+
+export interface DigestResult {
+  readonly kind: 'digest';
+  readonly contentDigest: string;
 }
 
 export interface PushResult {
@@ -68,7 +113,7 @@ export interface PushResult {
   readonly uploaded: boolean;
 }
 
-export type ChunkResult = FetchResult | VerifyResult | PushResult;
+export type ChunkResult = FetchResult | VerifyResult | CopyResult | ClearResult | DigestResult | PushResult;
 
 /** The result that belongs to a job. */
 export type ResultOf<J extends ChunkJob> = Extract<ChunkResult, { kind: J['kind'] }>;

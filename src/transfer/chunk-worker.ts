@@ -6,6 +6,7 @@ import { RegistryClient } from '../registry/client.ts';
 import { type ChunkContext, fetchChunk, verifyChunk } from './chunk-fetch.ts';
 import { type ChunkJob, type ChunkResult, type FromWorker, type ToWorker, toPlainError } from './chunk-job.ts';
 import { ChunkPusher } from './chunk-push.ts';
+import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
 import type { WorkerSettings } from './worker-pool.ts';
 
 /*
@@ -84,6 +85,12 @@ async function perform(job: ChunkJob, context: ChunkContext): Promise<ChunkResul
       return fetchChunk(job, context);
     case 'verify':
       return verifyChunk(job, context.signal);
+    case 'copy':
+      return copyChunk(job, context.signal);
+    case 'clear':
+      return clearChunk(job, context.signal);
+    case 'digest':
+      return digestChunk(job, context.signal);
     case 'push':
       return pusher.push(job, context);
     default:

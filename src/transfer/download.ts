@@ -5,7 +5,8 @@ import type { RemoteName } from '../names/remote-name.ts';
 import type { TartImage } from '../oci/tart-image.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { fetchBlobFile } from './blob-file.ts';
-import { makeRoom } from './room.ts';
+import type { DiskBuild } from './disk-build.ts';
+import { encodedBytes } from './plan.ts';
 import type { Session } from './session.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -74,12 +75,35 @@ export async function fetchVmFiles(
   await fetchBlobFile(source, image.nvram, staging.pathOf(VmFile.nvram));
 }
 
-/**
- * Fails before the first byte when it cannot fit. Encoded data is never smaller than what it occupies as a sparse file by more
- * than LZ4 saves, so the encoded size is what is certainly needed; the disk's full size would refuse pulls that do fit.
- */
-export async function requireSpace(session: Session, name: RemoteName, needed: number): Promise<void> {
-  await makeRoom(session, name.toString(), { atLeast: needed, atMost: needed });
+/** The events of chunks as they come, in one numbering for all files of an image. */
+export class ChunkReport {
+  readonly #session: Session;
+  readonly #subject: string;
+  #bytesTotal: number;
+  /** Chunks that need not be fetched when the pull is tried again. */
+  verified = 0;
+
+  constructor(session: Session, subject: string, bytesTotal: number) {
+    this.#session = session;
+    this.#subject = subject;
+    this.#bytesTotal = bytesTotal;
+  }
+
+  /** @param first number of the file's first chunk. */
+  forFile(first: number): Pick<DiskBuild, 'onChunk' | 'onMissing'> {
+    const subject = this.#subject;
+    return {
+      onChunk: ({ index, size }, how) => {
+        this.verified += 1;
+        const kind = how === 'fetched' ? 'chunk-done' : 'chunk-reused';
+        this.#session.emit({ kind, subject, index: first + index, bytes: size });
+      },
+      onMissing: (chunks) => {
+        this.#bytesTotal += encodedBytes(chunks);
+        this.#session.emit({ kind: 'replanned', subject, bytesTotal: this.#bytesTotal });
+      },
+    };
+  }
 }
 
 /** The same error, with how much of the disk the next try need not fetch. */

@@ -23,7 +23,7 @@ export async function progressOfOther(session: Session, image: TartImage): Promi
     const missing = new Set(await session.contents.missing(files));
     return { diskBytes: sumOf(files.filter((file) => !missing.has(file))), ofDiskBytes: sumOf(files) };
   }
-  const verified = await staging.verifiedChunks();
+  const verified = (await staging.journal.verified()) ?? new Set();
   return {
     diskBytes: sumOf(image.base.chunks.filter((chunk) => verified.has(chunk.index))),
     ofDiskBytes: image.base.size,

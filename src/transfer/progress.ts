@@ -1,3 +1,5 @@
+import type { PlanSummary } from './plan.ts';
+
 /** What a transfer does. A `copy` moves blobs as they are, between registries: it knows of no disk. */
 export type Direction = 'pull' | 'push' | 'copy' | 'export' | 'import';
 
@@ -27,6 +29,13 @@ export type TransferEvent = { readonly subject: string } & (
       readonly diskBytes: number;
       /** Chunks of the disk, those to be reused included; for a copy, all blobs. */
       readonly chunks: number;
+      /** For a pull: what comes from where. */
+      readonly plan?: PlanSummary;
+    }
+  | {
+      /** What was to be reused turned out to be damaged or gone: so many bytes cross the network in all. */
+      readonly kind: 'replanned';
+      readonly bytesTotal: number;
     }
   | {
       /** Bytes crossed the network just now. Negative: so many have to cross it again. */
@@ -83,6 +92,8 @@ export class TransferTotals {
   add(event: TransferEvent): void {
     if (event.kind === 'started') {
       this.#started = event;
+    } else if (event.kind === 'replanned') {
+      if (this.#started !== undefined) this.#started = { ...this.#started, bytesTotal: event.bytesTotal };
     } else if (event.kind === 'bytes') {
       this.#bytes += event.count;
     } else if (event.kind === 'chunk-done') {
@@ -106,6 +117,11 @@ export class TransferTotals {
   /** Bytes to cross the network in all, when that is known. */
   get bytesTotal(): number | undefined {
     return this.#started?.bytesTotal;
+  }
+
+  /** What comes from where, for a pull. */
+  get plan(): PlanSummary | undefined {
+    return this.#started?.plan;
   }
 
   get diskBytes(): number {

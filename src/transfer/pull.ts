@@ -1,4 +1,3 @@
-import { isTartletError, TartletError, unreachable } from '../errors.ts';
 import { exists } from '../home/folder.ts';
 import type { FileLock } from '../home/lock.ts';
 import { makeRepository } from '../home/image-cache.ts';
@@ -8,16 +7,19 @@ import { sweep } from '../home/sweep.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { parseManifest, requireImage } from '../oci/manifest.ts';
-import { parseTartImage, type StackedImage, type TartImage } from '../oci/tart-image.ts';
-import type { ManifestReference, RawManifest, RegistryClient } from '../registry/client.ts';
+import { allChunks, type StackedImage, type TartImage } from '../oci/tart-image.ts';
+import type { RawManifest, RegistryClient } from '../registry/client.ts';
+import { askForManifest, understandImage } from './asked-image.ts';
 import { collectAfterMove, type MovedTag, tagsElsewhere } from './collect.ts';
-import type { Download } from './download.ts';
+import { ChunkReport, type Download } from './download.ts';
 import { downloadFlat } from './flat-download.ts';
 import { progressOfOther } from './other-pull.ts';
+import { type PlanSummary, type PullPlan, spaceNeeded, summarize } from './plan.ts';
 import { findPresence } from './presence.ts';
+import { makeRoom } from './room.ts';
 import type { Session } from './session.ts';
-import { announceContent, downloadStacked, notClonable, requireStorable } from './stacked-download.ts';
+import { announceContent, downloadStacked } from './stacked-download.ts';
+import { Survey } from './survey.ts';
 
 /** Chunks under way at once, as in Tart. */
 export const DEFAULT_CONCURRENCY = 4;
@@ -55,30 +57,13 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
   await session.images.refuseCollision(name);
   const client = session.client(name, options.insecure ?? false);
   try {
-    const raw = await client.manifest(manifestReference(name), { signal: session.signal });
-    requireAgreement(name, raw.digest);
+    const raw = await askForManifest(session, name, client);
     session.emit({ kind: 'resolved', subject: name.toString(), digest: raw.digest.toString() });
     if (await isCachedAndLinked(session, name, raw.digest)) return await present(session, name, raw.digest);
     return await pullResolved(session, name, raw, client, options);
   } finally {
     await client.close();
   }
-}
-
-function manifestReference(name: RemoteName): ManifestReference {
-  const { reference } = name;
-  return reference.kind === 'digest' ? { digest: reference.digest } : { tag: reference.tag };
-}
-
-/** A name with a tag and a digest is a claim about the tag, and a wrong claim is not pulled. */
-function requireAgreement(name: RemoteName, found: Digest): void {
-  if (name.digest === undefined || name.digest.equals(found)) return;
-  throw new TartletError('DIGEST_MISMATCH', `the tag of ${name.toString()} leads to ${found.toString()}`, {
-    subject: name.toString(),
-    expected: name.digest.toString(),
-    found: found.toString(),
-    next: 'leave out the tag to pull that digest, or the digest to pull what the tag leads to now',
-  });
 }
 
 async function isCachedAndLinked(session: Session, name: RemoteName, digest: Digest): Promise<boolean> {
@@ -94,7 +79,7 @@ async function pullResolved(
   options: PullOptions,
 ): Promise<PullOutcome> {
   // Understood before anything is locked or written: an image of another kind leaves no trace.
-  const image = understand(raw, name, options.accept ?? 'any');
+  const image = understandImage(raw, name, options.accept ?? 'any');
   await session.home.prepare();
   await sweep(session);
   await makeRepository(session.home, name);
@@ -129,29 +114,6 @@ async function pullLocked(
   }
 }
 
-function understand(raw: RawManifest, name: RemoteName, accept: 'any' | 'flat'): TartImage {
-  const image = parse(raw, name);
-  if (image.layout === 'flat') return image;
-  if (accept === 'flat') throw notClonable(name.toString());
-  requireStorable(image, name.toString());
-  return image;
-}
-
-function parse(raw: RawManifest, name: RemoteName): TartImage {
-  const subject = name.toString();
-  try {
-    return parseTartImage(requireImage(parseManifest(raw.bytes, raw.mediaType), subject), subject);
-  } catch (error) {
-    if (!isTartletError(error, 'MANIFEST_INVALID')) throw error;
-    // The parser knows which field is wrong, but not whose.
-    throw new TartletError('MANIFEST_INVALID', `${subject} cannot be used: ${error.message}`, {
-      ...error.facts,
-      subject,
-      kept: 'nothing was changed',
-    });
-  }
-}
-
 /** Two pulls of one digest never fetch it twice: the second waits, shows how far the first is, and finds it there. */
 async function lockDigest(session: Session, name: RemoteName, image: TartImage): Promise<FileLock | undefined> {
   return session.images.lock(image.manifest.digest, {
@@ -167,28 +129,51 @@ async function lockDigest(session: Session, name: RemoteName, image: TartImage):
 }
 
 async function fetchImage(session: Session, download: Download, presence: 'absent' | 'lacks-content'): Promise<number> {
-  const { image } = download;
-  switch (image.layout) {
-    case 'flat': {
+  const { image, name } = download;
+  const survey = await Survey.take(session, { name, image, hasRecord: presence === 'lacks-content' }, 'lease');
+  try {
+    const plan = await survey.plan();
+    await makeRoom(session, name.toString(), spaceNeeded(plan));
+    const summary = summarize(plan);
+    const report = new ChunkReport(session, name.toString(), summary.fetchBytes);
+    announce(session, name, plan, summary);
+    if (image.layout === 'flat') {
       const staging = await Staging.open(session.home, image.manifest.digest);
-      const fetchedBytes = await downloadFlat(session, { ...download, image }, staging);
+      const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);
       await publish(session, download, staging);
       return fetchedBytes;
     }
-    case 'stacked':
-      // The record names its files already: nobody collects what comes.
-      if (presence === 'lacks-content') return downloadStacked(session, { ...download, image }, undefined);
-      return fetchStacked(session, { ...download, image });
-    default:
-      return unreachable(image);
+    const stacked = { ...download, image };
+    // The record names its files already: nobody collects what comes.
+    if (presence === 'lacks-content') return await downloadStacked(session, stacked, survey, report, undefined);
+    return await fetchStacked(session, stacked, survey, report);
+  } finally {
+    await survey.release();
   }
 }
 
-async function fetchStacked(session: Session, download: Download<StackedImage>): Promise<number> {
+function announce(session: Session, name: RemoteName, plan: PullPlan, summary: PlanSummary): void {
+  session.emit({
+    kind: 'started',
+    subject: name.toString(),
+    direction: 'pull',
+    bytesTotal: summary.fetchBytes,
+    diskBytes: summary.diskBytes,
+    chunks: allChunks(plan.image).length,
+    plan: summary,
+  });
+}
+
+async function fetchStacked(
+  session: Session,
+  download: Download<StackedImage>,
+  survey: Survey,
+  report: ChunkReport,
+): Promise<number> {
   const staging = await Staging.open(session.home, download.image.manifest.digest);
   const reference = await announceContent(session, download.image, staging);
   try {
-    const fetchedBytes = await downloadStacked(session, download, staging);
+    const fetchedBytes = await downloadStacked(session, download, survey, report, staging);
     await publish(session, download, staging);
     return fetchedBytes;
   } finally {

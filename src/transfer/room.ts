@@ -3,13 +3,8 @@ import { freeUp, prunable } from '../home/free-up.ts';
 import { freeBytes } from '../home/space.ts';
 import { sweep } from '../home/sweep.ts';
 import { tellDeleted } from './collect.ts';
+import type { SpaceNeeded } from './plan.ts';
 import type { Session } from './session.ts';
-
-/** How many bytes of disk something needs: certainly, and if nothing of it turns out to be a hole. */
-export interface SpaceNeeded {
-  readonly atLeast: number;
-  readonly atMost: number;
-}
 
 /** What stays free beside what is needed: for whatever else writes meanwhile, as in Tart (tart-cli §4.7). */
 const RESERVE_BYTES = 128 * 1024 * 1024;

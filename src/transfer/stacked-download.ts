@@ -1,15 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
-import { exists, writeNewFile } from '../home/folder.ts';
+import { writeNewFile } from '../home/folder.ts';
 import { Scratch } from '../home/scratch.ts';
 import type { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
-import { allChunks, type DiskChunk, type StackedImage, stackedFiles, type StoredDiskFile } from '../oci/tart-image.ts';
-import { encodedBytes } from './disk-chunks.ts';
-import { findDonor } from './disk-donor.ts';
-import { type Download, explainKept, fetchVmFiles, requireSpace, withWorkers } from './download.ts';
+import { allChunks, type StackedImage, stackedFiles } from '../oci/tart-image.ts';
+import { type ChunkReport, type Download, explainKept, fetchVmFiles, withWorkers } from './download.ts';
 import type { Session } from './session.ts';
 import { bringFile } from './stored-file.ts';
+import type { Survey } from './survey.ts';
 
 /**
  * Names the files of an image as needed, before they come and until its record is published: whoever collects the content store sees
@@ -42,14 +41,13 @@ export async function announceContent(session: Session, image: StackedImage, sta
 export async function downloadStacked(
   session: Session,
   download: Download<StackedImage>,
+  survey: Survey,
+  report: ChunkReport,
   staging: Staging | undefined,
 ): Promise<number> {
   const { image, name } = download;
-  const subject = name.toString();
-  let verified = 0;
   try {
     return await withWorkers(session, download, async (carrier) => {
-      await announce(session, download, staging === undefined ? 0 : image.config.size + image.nvram.size);
       if (staging !== undefined) {
         // Left by whoever: with a disk in it, the folder would be another kind of image (tart-formats §4.7).
         await rm(staging.pathOf(VmFile.disk), { force: true });
@@ -57,53 +55,19 @@ export async function downloadStacked(
       }
       let first = 0;
       for (const [level, file] of stackedFiles(image).entries()) {
-        const offset = first;
-        await bringFile(session, carrier.pool, {
+        const what = level === 0 ? 'base' : `overlay ${level}`;
+        await bringFile(session, carrier.pool, survey, {
           file,
-          what: level === 0 ? 'base' : `overlay ${level}`,
-          subject,
-          mayHaveDonor: level === 0,
-          onChunk: (chunk: DiskChunk, how) => {
-            verified += 1;
-            const kind = how === 'fetched' ? 'chunk-done' : 'chunk-reused';
-            session.emit({ kind, subject, index: offset + chunk.index, bytes: chunk.size });
-          },
+          what,
+          subject: name.toString(),
+          ...report.forFile(first),
         });
         first += file.chunks.length;
       }
     });
   } catch (error) {
-    throw explainKept(error, verified, allChunks(image).length);
+    throw explainKept(error, report.verified, allChunks(image).length);
   }
-}
-
-/** How much will be fetched is known only when no file was begun before, and none may be copied from here. */
-async function announce(session: Session, { image, name }: Download<StackedImage>, vmFileBytes: number): Promise<void> {
-  const files = stackedFiles(image);
-  const missing = await session.contents.missing(files);
-  const isCertain =
-    !(await anyBegun(session, missing)) && !(missing.includes(image.base) && (await hasDonor(session, image.base)));
-  const bytes = vmFileBytes + encodedBytes(missing.flatMap((file) => file.chunks));
-  if (isCertain) await requireSpace(session, name, bytes);
-  session.emit({
-    kind: 'started',
-    subject: name.toString(),
-    direction: 'pull',
-    bytesTotal: isCertain ? bytes : undefined,
-    diskBytes: files.reduce((sum, file) => sum + file.size, 0),
-    chunks: files.reduce((sum, file) => sum + file.chunks.length, 0),
-  });
-}
-
-async function hasDonor(session: Session, base: StoredDiskFile): Promise<boolean> {
-  const donor = await findDonor(session, base);
-  await donor?.release();
-  return donor !== undefined;
-}
-
-async function anyBegun(session: Session, files: readonly StoredDiskFile[]): Promise<boolean> {
-  for (const file of files) if (await exists(session.contents.partialOf(file.fileDigest))) return true;
-  return false;
 }
 
 /** The store names its files by SHA-256 and nothing else (tart-formats §4.3). @throws TartletError `MEDIA_UNSUPPORTED` */

@@ -3,11 +3,11 @@ import { copyFile, readFile } from 'node:fs/promises';
 import { isTartletError, TartletError, unreachable } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { type CopyMethod, copyDisk } from '../home/disk-copy.ts';
-import { flushFile, writeNewFile } from '../home/folder.ts';
+import { exists, flushFile, writeNewFile } from '../home/folder.ts';
 import type { CachedImage } from '../home/image-cache.ts';
 import type { LocalVm } from '../home/local-vms.ts';
 import type { FileLock } from '../home/lock.ts';
-import { readOrigin, writeOrigin } from '../home/origin.ts';
+import { BASE_MANIFEST_FILE, readOrigin, writeOrigin } from '../home/origin.ts';
 import { Scratch } from '../home/scratch.ts';
 import { type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
@@ -32,6 +32,8 @@ interface Source {
   readonly folder: VmFolder;
   /** Digest of the image it is or came from. */
   readonly digest: string | undefined;
+  /** Where the manifest of that image is, if anywhere. */
+  readonly manifest: string;
   readonly release: () => Promise<void>;
 }
 
@@ -88,7 +90,13 @@ async function openVm(session: Session, name: LocalName): Promise<Source> {
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
   const lock = vm.folder.layout === 'standalone' ? undefined : await holdStopped(session, vm);
-  return { text: name.text, folder: vm.folder, digest: await baseDigest(vm), release: async () => lock?.release() };
+  return {
+    text: name.text,
+    folder: vm.folder,
+    digest: await baseDigest(vm),
+    manifest: `${vm.folder.path}/${BASE_MANIFEST_FILE}`,
+    release: async () => lock?.release(),
+  };
 }
 
 /**
@@ -131,6 +139,7 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
           text: name.toString(),
           folder: image.folder,
           digest: image.digest.toString(),
+          manifest: `${image.folder.path}/${VmFile.manifest}`,
           release: async () => lock?.release(),
         };
       }
@@ -158,6 +167,8 @@ async function copyVm(session: Session, source: Source, to: string): Promise<Cop
   for (const file of [VmFile.config, VmFile.nvram]) await copySmall(`${from}/${file}`, `${to}/${file}`);
   switch (source.folder.layout) {
     case 'standalone':
+      // Absent for what old Tarts pulled.
+      if (await exists(source.manifest)) await copySmall(source.manifest, `${to}/${BASE_MANIFEST_FILE}`);
       if (source.folder.suspended) await copyDisk(`${from}/${VmFile.state}`, `${to}/${VmFile.state}`, session);
       return copyLarge(session, `${from}/${VmFile.disk}`, `${to}/${VmFile.disk}`);
     case 'stacked-local':

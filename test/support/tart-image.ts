@@ -128,6 +128,23 @@ export function storedStream(content: Uint8Array): Uint8Array {
   return Buffer.concat([...parts, Buffer.from('bv4$', 'latin1')]);
 }
 
+/** An Apple LZ4 stream of zeros, as small as encoders make them: per block one zero, one long match, five zeros (tart-formats §5.1). */
+export function zeroStream(length: number): Uint8Array {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < length; at += 65536) {
+    const size = Math.min(65536, length - at);
+    const beyond = size - 1 - 5 - 4 - 15;
+    const lengths = Buffer.alloc(Math.floor(beyond / 255) + 1, 255);
+    lengths[lengths.length - 1] = beyond % 255;
+    const block = Buffer.concat([Buffer.from([0x1f, 0, 1, 0]), lengths, Buffer.from([0x50, 0, 0, 0, 0, 0])]);
+    const header = Buffer.from('bv41\0\0\0\0\0\0\0\0', 'latin1');
+    header.writeUInt32LE(size, 4);
+    header.writeUInt32LE(block.length, 8);
+    parts.push(header, block);
+  }
+  return Buffer.concat([...parts, Buffer.from('bv4$', 'latin1')]);
+}
+
 /** A whole image: what a registry would hold of it, and what a pull must produce. */
 export interface TinyImage {
   readonly manifest: Uint8Array;

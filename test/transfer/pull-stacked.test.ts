@@ -217,7 +217,8 @@ describe('a pull that fails', () => {
     await expect(pull(session, nameAt(registry), { concurrency: 1 })).rejects.toMatchObject({
       facts: { kept: expect.stringContaining('4 of 6 chunks') as unknown },
     });
-    expect(storeEntries(session)).toEqual([`.${hexes(lower)[0] ?? ''}.partial`, ...hexes(base)]);
+    const begun = `.${hexes(lower)[0] ?? ''}`;
+    expect(storeEntries(session)).toEqual([`${begun}.partial`, `${begun}.verified`, ...hexes(base)]);
     registry.intercept = undefined;
     registry.requests.length = 0;
     await pull(session, nameAt(registry));

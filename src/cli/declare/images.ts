@@ -30,15 +30,23 @@ function declarePull({ program, terminal, setExitCode }: Declaration): void {
     .argument('<remote-name>', 'host[:port]/repository[:tag], or …@sha256:…')
     .option('--insecure', INSECURE)
     .option('--concurrency <n>', 'chunks to fetch at once', wholeNumber(1, MAX_CONCURRENCY), 4)
+    .option('--dry-run', 'say what would be fetched, reused and needed, and do nothing')
+    .addOption(
+      new Option('--format <format>', 'how to print the dry run')
+        .choices(['text', 'json'] as const)
+        .implies({ dryRun: true }),
+    )
     .addOption(new Option('--deduplicate', 'accepted for compatibility').hideHelp())
     .addHelpText(
       'after',
       `
-A tag that is cached and has not moved costs one request. An interrupted pull continues where it was.
+A tag that is cached and has not moved costs one request. An interrupted pull continues where it was. What is on this
+machine already, in any image or VM, is copied and not fetched.
 
 Examples:
   ${terminal.programName} pull ghcr.io/cirruslabs/macos-sequoia-base:latest
   ${terminal.programName} pull registry.example:8221/macos/base:15
+  ${terminal.programName} pull --dry-run --format json registry.example:8221/macos/base:16
   ${terminal.programName} pull --insecure 10.0.0.5:5000/base`,
     )
     .action(async (name: string, options: PullCommandOptions) => {

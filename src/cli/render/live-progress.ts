@@ -42,6 +42,7 @@ export class LiveProgress implements Progress {
       return;
     }
     this.#views.set(event.subject, view);
+    if (event.kind === 'started' && event.plan !== undefined) this.print(`${view.subject}: ${view.announcement()}`);
     // Painted by the timer only: what is done within a moment never flickers up.
     this.#stopTimer ??= this.#time.every(REPAINT_MS, () => this.#paint());
   }

@@ -3,9 +3,9 @@ import type { Progress, ProgressStream, ProgressTime } from './display.ts';
 import { lastingText, TransferView } from './transfer-view.ts';
 
 /**
- * For pipes, files and CI: a line every few seconds, the first of them with what the transfer sets out to do, and one at the end.
- * Never an escape sequence. The lines come even when nothing moves, because some CI systems kill what is silent. Nothing is said
- * before the first few seconds are over: drivers show the first line of stderr as the reason of a failure (tart-cli §5), and
+ * For pipes, files and CI: a line with what the transfer sets out to do, one every few seconds, and one at the end. Never an
+ * escape sequence. The lines come even when nothing moves, because some CI systems kill what is silent. Nothing is said before the
+ * first few seconds are over, or a chunk is in its place: drivers show the first line of stderr as the reason of a failure (tart-cli §5), and
  * what fails, mostly fails at once.
  */
 export class PlainProgress implements Progress {
@@ -33,6 +33,8 @@ export class PlainProgress implements Progress {
     view.add(event, now);
     this.#views.set(event.subject, view);
     this.#stopTimer ??= this.#time.every(this.#intervalMs, () => this.#report());
+    // A chunk in its place: whatever would have failed at once has not.
+    if (view.totals.plan !== undefined && isProgress(event)) this.#announce(view);
     if (event.kind === 'finished') this.#finish(event.subject, view, now);
   }
 
@@ -52,13 +54,16 @@ export class PlainProgress implements Progress {
     if (this.#views.size === 0) this.close();
   }
 
+  #announce(view: TransferView): void {
+    if (this.#announced.has(view)) return;
+    this.#announced.add(view);
+    this.print(`${view.subject}: ${view.announcement()}`);
+  }
+
   #report(): void {
     const now = this.#time.monotonic();
     for (const view of this.#views.values()) {
-      if (view.hasStarted && !this.#announced.has(view)) {
-        this.#announced.add(view);
-        this.print(`${view.subject}: ${view.announcement()}`);
-      }
+      if (view.hasStarted) this.#announce(view);
       const retries = view.takeRetries();
       const parts = view.hasStarted ? Object.values(view.figures(now)).filter((part) => part !== undefined) : [];
       if (retries !== undefined) parts.push(`${retries.count}x ${retries.last}`);
@@ -66,4 +71,8 @@ export class PlainProgress implements Progress {
       this.print(`${view.subject}: ${parts.join(', ')}`);
     }
   }
+}
+
+function isProgress({ kind }: TransferEvent): boolean {
+  return kind === 'chunk-done' || kind === 'chunk-reused' || kind === 'finished';
 }

@@ -59,6 +59,11 @@ export function relativeTime(then: Date, now: Date): string {
   return age < 0 ? `in ${words}` : `${words} ago`;
 }
 
+/** `1 chunk`, `3 chunks`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** ISO 8601 in UTC and whole seconds, as Tart writes times: `2026-02-23T18:55:36Z`. */
 export function isoSeconds(time: Date): string {
   return time.toISOString().replace(/\.[0-9]{3}Z$/, 'Z');

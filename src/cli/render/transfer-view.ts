@@ -1,6 +1,7 @@
 import { type TransferEvent, TransferTotals } from '../../transfer/progress.ts';
 import { printable } from './printable.ts';
-import { humanBytes, humanDuration, humanRate } from './quantity.ts';
+import { reuseText } from './pull-preview.ts';
+import { counted, humanBytes, humanDuration, humanRate } from './quantity.ts';
 import { RateMeter } from './rate.ts';
 
 const RATE_WINDOW_MS = 5000;
@@ -68,13 +69,14 @@ export class TransferView {
     return count === 0 ? undefined : { count, last: this.#retrying?.text ?? '' };
   }
 
-  /** What it sets out to do: `12.3 GB to fetch, for a disk of 50.0 GB in 40 chunks`. */
+  /** What it sets out to do: `1.2 GB to pull, for a disk of 50.0 GB in 40 chunks: 45.1 GB from registry.example/base:14, 3.0 GB zero`. */
   announcement(): string {
-    const { bytesTotal, diskBytes, chunks, direction } = this.totals;
+    const { bytesTotal, diskBytes, chunks, direction, plan } = this.totals;
     if (direction === 'copy') return `${humanBytes(bytesTotal ?? 0, 1)} to copy, of ${humanBytes(diskBytes, 1)} in all`;
     const disk = `a disk of ${humanBytes(diskBytes, 1)} in ${counted(chunks, 'chunk')}`;
     if (bytesTotal === undefined) return `${direction}ing ${disk}`;
-    return `${humanBytes(bytesTotal, 1)} to ${direction}, for ${disk}`;
+    const reused = plan === undefined ? undefined : reuseText(plan);
+    return `${humanBytes(bytesTotal, 1)} to ${direction}, for ${disk}${reused === undefined ? '' : `: ${reused}`}`;
   }
 
   figures(now: number): Figures {
@@ -129,8 +131,4 @@ export function lastingText(event: TransferEvent): string | undefined {
   const why = event.why === 'room' ? 'room was needed' : 'its last tag moved';
   const unused = `last used ${humanDuration(event.unusedMs)} ago`;
   return `deleted ${printable(event.name)}: ${unused}, ${humanBytes(event.bytes, 1)}, ${why}`;
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -1,0 +1,77 @@
+import { unreachable } from '../../errors.ts';
+import type { PlanSummary } from '../../transfer/plan.ts';
+import type { PullPreview } from '../../transfer/pull-preview.ts';
+import { printable } from './printable.ts';
+import { counted, humanBytes } from './quantity.ts';
+import { renderTable } from './table.ts';
+
+/** How a place that chunks come from is called: `registry.example/base:14`, `the VM ci`, `an unfinished pull of sha256:…`. */
+function donorText({ donor }: PlanSummary['reused'][number]): string {
+  switch (donor.kind) {
+    case 'image':
+      return donor.name;
+    case 'vm':
+      return `the VM ${donor.name}`;
+    case 'partial':
+      return `an unfinished pull of ${donor.name}`;
+    default:
+      return unreachable(donor.kind);
+  }
+}
+
+/** What needs no fetching, in the words of a sentence: `44.1 GB from registry.example/base:14, 3.0 GB zero`; undefined for nothing. */
+export function reuseText(plan: PlanSummary): string | undefined {
+  const parts = [
+    ...plan.reused.map((each) => `${humanBytes(each.bytes, 1)} from ${printable(donorText(each))}`),
+    ...(plan.partialBytes === 0 ? [] : [`${humanBytes(plan.partialBytes, 1)} from an earlier try`]),
+    ...(plan.storedBytes === 0 ? [] : [`${humanBytes(plan.storedBytes, 1)} stored already`]),
+    ...(plan.zeroBytes === 0 ? [] : [`${humanBytes(plan.zeroBytes, 1)} zero`]),
+  ];
+  return parts.length === 0 ? undefined : parts.join(', ');
+}
+
+/** For people: what a pull would do, and whether there is room for it. */
+export function previewText(preview: PullPreview): string {
+  const { name, digest, status, plan, space } = preview;
+  const title = `${printable(name.toString())} (${digest.toString()})`;
+  if (status === 'present') return `${title} is up to date\n`;
+  if (status === 'linked') return `${title} is cached already and would get its tag\n`;
+  const { chunks } = plan;
+  const rows = [
+    ['fetch', humanBytes(plan.fetchBytes, 1), counted(chunks.fetch, 'chunk'), 'the registry'],
+    ...plan.reused.map((each) => ['reuse', humanBytes(each.bytes, 1), counted(each.chunks, 'chunk'), donorText(each)]),
+    ['partial', humanBytes(plan.partialBytes, 1), counted(chunks.partial, 'chunk'), 'an earlier try'],
+    ['stored', humanBytes(plan.storedBytes, 1), '', 'the content store'],
+    ['zero', humanBytes(plan.zeroBytes, 1), counted(chunks.zero, 'chunk'), ''],
+  ].filter(([what, bytes]) => what === 'fetch' || bytes !== '0 B');
+  const range = [...new Set([space.atLeast, space.atMost].map((bytes) => humanBytes(bytes, 1)))].join(' to ');
+  const room = space.free < space.atLeast ? ': that is not enough' : '';
+  return (
+    `${title}\n${renderTable(['What', 'Size', 'Chunks', 'From'], rows)}` +
+    `disk of ${humanBytes(plan.diskBytes, 1)}; space needed ${range}, free ${humanBytes(space.free, 1)}${room}\n`
+  );
+}
+
+/** For programs; all numbers are whole bytes or counts. Disk bytes are decoded, `fetchBytes` as they cross the network. */
+export function previewJson({ name, digest, status, plan, space }: PullPreview): object {
+  return {
+    schema: 'tartlet.pull-plan/v1',
+    name: name.toString(),
+    digest: digest.toString(),
+    status: { present: 'present', linked: 'link', pulled: 'pull' }[status],
+    diskBytes: plan.diskBytes,
+    fetchBytes: plan.fetchBytes,
+    reusedBytes: plan.reused.reduce((sum, { bytes }) => sum + bytes, 0),
+    reusedFrom: plan.reused.map(({ donor, bytes, chunks }) => ({ kind: donor.kind, name: donor.name, bytes, chunks })),
+    partialBytes: plan.partialBytes,
+    storedBytes: plan.storedBytes,
+    zeroBytes: plan.zeroBytes,
+    chunks: plan.chunks,
+    space: {
+      neededBytes: space.atMost,
+      leastBytes: space.atLeast,
+      freeBytes: space.free,
+      fits: space.free >= space.atLeast,
+    },
+  };
+}

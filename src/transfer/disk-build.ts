@@ -1,0 +1,179 @@
+import { chmod, rm, truncate } from 'node:fs/promises';
+import type { ChunkJournal } from '../home/chunk-journal.ts';
+import { shareDisk } from '../home/disk-copy.ts';
+import { onDisk } from '../home/disk-error.ts';
+import { sizeDisk } from '../home/disk-size.ts';
+import type { Digest } from '../names/digest.ts';
+import type { DiskChunk } from '../oci/tart-image.ts';
+import type { ChunkJob, ClearJob, CopyJob, FetchJob, ResultOf, VerifyJob } from './chunk-job.ts';
+import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+/** Where a disk file is put together. */
+export interface Workplace {
+  readonly path: string;
+  readonly journal: ChunkJournal;
+}
+
+/** A disk file to put together from what is here and what is in a registry. */
+export interface DiskBuild extends Workplace {
+  readonly plan: FilePlan;
+  /** A chunk is verified in its place: fetched just now, or found on this machine. */
+  readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'found') => void;
+  /** Chunks that were planned to be found here were not what they should be, and will be fetched. */
+  readonly onMissing: (chunks: readonly DiskChunk[]) => void;
+}
+
+type Of<K extends ChunkSource['kind']> = PlannedChunk & { readonly source: Extract<ChunkSource, { kind: K }> };
+
+/**
+ * Puts a disk file together as planned: blocks shared with a donor, ranges copied from others, what an earlier pull left, zeros, and the
+ * rest fetched. Every chunk is hashed where it ends up or while it is written; what turns out wrong is fetched instead. What is
+ * verified is in the journal, for the next try.
+ *
+ * @throws TartletError of the registry client, `DISK_*`, `CHUNK_CORRUPT`.
+ */
+export async function buildDisk(pool: WorkerPool, build: DiskBuild): Promise<void> {
+  const { path, journal } = build;
+  const { fresh, chunks } = await begin(build);
+  const found = new Set<DiskChunk>();
+  const find = async (those: readonly DiskChunk[]): Promise<void> => {
+    for (const chunk of those) {
+      found.add(chunk);
+      await journal.record(chunk.index);
+      build.onChunk(chunk, 'found');
+    }
+  };
+  const findIntact = async (those: readonly DiskChunk[], { intact }: { intact: boolean }): Promise<void> =>
+    intact ? find(those) : undefined;
+  const zeros = of(chunks, 'zero');
+  if (fresh) await find(zeros.map(({ chunk }) => chunk));
+  else await run(pool, clearWork(path, zeros), find);
+  await run(pool, verifyWork(path, [...of(chunks, 'partial'), ...of(chunks, 'shared')]), findIntact);
+  await run(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact);
+  const damaged = chunks.flatMap(({ chunk, source }) => (source.kind === 'fetch' || found.has(chunk) ? [] : [chunk]));
+  if (damaged.length > 0) build.onMissing(damaged);
+  // Where a copy failed, the disk is not fresh any more.
+  const spoilt = new Set(damaged);
+  const missing = chunks.flatMap(({ chunk }) => (found.has(chunk) ? [] : [chunk]));
+  const work = fetchWork(path, missing, (chunk) => fresh && !spoilt.has(chunk));
+  await run(pool, work, async (those) => {
+    for (const chunk of those) {
+      await journal.record(chunk.index);
+      build.onChunk(chunk, 'fetched');
+    }
+  });
+}
+
+/** Makes the file, or continues it. @returns whether it is known to hold nothing but zeros, and what comes from where after all. */
+async function begin({ path, journal, plan }: DiskBuild): Promise<{ fresh: boolean; chunks: readonly PlannedChunk[] }> {
+  await journal.begin();
+  if (plan.base !== undefined && (await shareWhole(plan.base.path, path, plan.file.size))) {
+    return { fresh: false, chunks: plan.chunks };
+  }
+  return { fresh: await sizeDisk(path, plan.file.size), chunks: plan.chunks.map(withoutSharing) };
+}
+
+/** The file system decides in the end whether blocks can be shared. */
+async function shareWhole(donor: string, path: string, size: number): Promise<boolean> {
+  await onDisk('remove', path, async () => rm(path, { force: true }));
+  if (!(await shareDisk(donor, path))) return false;
+  await onDisk('resize', path, async () => {
+    await chmod(path, 0o644); // A donor may be write-protected.
+    await truncate(path, size);
+  });
+  return true;
+}
+
+function withoutSharing({ chunk, source }: PlannedChunk): PlannedChunk {
+  return source.kind === 'shared'
+    ? { chunk, source: { kind: 'copy', donor: source.donor, offset: chunk.offset } }
+    : { chunk, source };
+}
+
+function of<K extends ChunkSource['kind']>(chunks: readonly PlannedChunk[], kind: K): Of<K>[] {
+  return chunks.filter((each): each is Of<K> => each.source.kind === kind);
+}
+
+/** A job, and the chunks that are done when it is. */
+type Work<J extends ChunkJob> = readonly [job: J, chunks: readonly DiskChunk[]];
+
+async function run<J extends ChunkJob>(
+  pool: WorkerPool,
+  work: readonly Work<J>[],
+  onDone: (chunks: readonly DiskChunk[], result: ResultOf<J>) => Promise<void>,
+): Promise<void> {
+  const chunksOf = new Map(work);
+  await pool.runAll([...chunksOf.keys()], async (job, result) => onDone(chunksOf.get(job) ?? [], result));
+}
+
+/** Whether the whole of a file hashes to this. */
+export async function hashesTo(pool: WorkerPool, path: string, size: number, digest: Digest): Promise<boolean> {
+  let intact = false;
+  await pool.runAll([verifyJob(path, 0, size, digest)], (_, result) => {
+    intact = result.intact;
+  });
+  return intact;
+}
+
+function verifyJob(disk: string, offset: number, contentSize: number, digest: Digest): VerifyJob {
+  return { kind: 'verify', contentDigest: digest.toString(), contentSize, disk, offset };
+}
+
+function verifyWork(disk: string, chunks: readonly PlannedChunk[]): Work<VerifyJob>[] {
+  return chunks.map(({ chunk }) => [verifyJob(disk, chunk.offset, chunk.size, chunk.contentDigest), [chunk]]);
+}
+
+function clearWork(disk: string, chunks: readonly PlannedChunk[]): Work<ClearJob>[] {
+  return chunks.map(({ chunk }) => [{ kind: 'clear', disk, offset: chunk.offset, contentSize: chunk.size }, [chunk]]);
+}
+
+/** A content that occurs several times is read once and written everywhere. */
+function copyWork(disk: string, chunks: readonly Of<'copy'>[], fresh: boolean): Work<CopyJob>[] {
+  const keyOf = ({ chunk, source }: Of<'copy'>): string => `${chunk.contentDigest.toString()} ${source.donor.path}`;
+  return grouped(chunks, keyOf).map(([{ chunk, source }, all]) => [
+    {
+      kind: 'copy',
+      donor: source.donor.path,
+      from: source.offset,
+      contentDigest: chunk.contentDigest.toString(),
+      contentSize: chunk.size,
+      disk,
+      offsets: all.map((each) => each.chunk.offset),
+      fresh,
+    },
+    all.map((each) => each.chunk),
+  ]);
+}
+
+/** A blob that occurs several times is fetched once and written everywhere (reliability C21). */
+function fetchWork(
+  disk: string,
+  chunks: readonly DiskChunk[],
+  isFresh: (chunk: DiskChunk) => boolean,
+): Work<FetchJob>[] {
+  return grouped(chunks, ({ descriptor }) => descriptor.digest.toString()).map(([chunk, all]) => [
+    {
+      kind: 'fetch',
+      blob: { digest: chunk.descriptor.digest.toString(), size: chunk.descriptor.size },
+      contentDigest: chunk.contentDigest.toString(),
+      contentSize: chunk.size,
+      disk,
+      offsets: all.map((each) => each.offset),
+      fresh: all.every(isFresh),
+    },
+    all,
+  ]);
+}
+
+/** What has the same key, in the order of the first of each; with that first one in front. */
+function grouped<T>(items: readonly T[], keyOf: (item: T) => string): [first: T, all: readonly T[]][] {
+  const groups = new Map<string, [T, T[]]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item, [item]]);
+    else group[1].push(item);
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,182 @@
+import type { DiskFile } from '../oci/disk-file.ts';
+import type { DiskChunk, TartImage } from '../oci/tart-image.ts';
+
+/** A disk of this machine that should hold chunks of others. */
+export interface Donor {
+  readonly path: string;
+  /** Bytes of the file. */
+  readonly size: number;
+  readonly kind: 'image' | 'vm' | 'partial';
+  /** What people call it: an image's name, a VM's, the digest of an unfinished pull. */
+  readonly name: string;
+}
+
+/** Where on this machine a content should be. */
+export interface Place {
+  readonly donor: Donor;
+  /** One or more. */
+  readonly offsets: ReadonlySet<number>;
+}
+
+/** What a chunk of a disk comes from. Only `zero` is certain: the rest is hashed before it counts. */
+export type ChunkSource =
+  /** Zeros, by its digest. */
+  | { readonly kind: 'zero' }
+  /** An earlier pull left it in its place. */
+  | { readonly kind: 'partial' }
+  /** It is in its place when the whole donor is cloned. */
+  | { readonly kind: 'shared'; readonly donor: Donor }
+  | { readonly kind: 'copy'; readonly donor: Donor; readonly offset: number }
+  | { readonly kind: 'fetch' };
+
+export interface PlannedChunk {
+  readonly chunk: DiskChunk;
+  readonly source: ChunkSource;
+}
+
+/** How one file comes about. */
+export interface FilePlan {
+  readonly file: DiskFile;
+  readonly chunks: readonly PlannedChunk[];
+  /** The donor whose blocks the file shares to begin with. */
+  readonly base: Donor | undefined;
+}
+
+/** What is known of this machine when a file is planned. */
+export interface Surroundings {
+  /** Contents that are all zeros, as texts of their digests. */
+  readonly zeros: ReadonlySet<string>;
+  /** Indices of chunks that an earlier pull says are in their place. */
+  readonly partial: ReadonlySet<number>;
+  /** Whether an earlier pull began the file: then it is continued, and not replaced by a clone of a donor. */
+  readonly isBegun: boolean;
+  /** Where contents should be, by the text of their digest. */
+  readonly places: ReadonlyMap<string, Place>;
+  /** Whether two files can share blocks here. */
+  readonly canShare: boolean;
+}
+
+/**
+ * To clone a whole donor pays only when more than this part of it stays: the rest is overwritten, and what must become zero is written
+ * with zeros, because nobody can punch holes from here.
+ */
+const WORTHWHILE_SHARE = 0.5;
+
+/** Decides for each chunk where it comes from, the cheapest first. */
+export function planFile(file: DiskFile, here: Surroundings): FilePlan {
+  const { chunks, size } = file;
+  const base = here.canShare && !here.isBegun ? bestBase(chunks, size, here.places) : undefined;
+  return { file, base, chunks: chunks.map((chunk) => ({ chunk, source: sourceOf(chunk, base, here) })) };
+}
+
+function sourceOf(chunk: DiskChunk, base: Donor | undefined, here: Surroundings): ChunkSource {
+  if (here.partial.has(chunk.index)) return { kind: 'partial' };
+  const content = chunk.contentDigest.toString();
+  const place = here.places.get(content);
+  const isInPlace = place?.offsets.has(chunk.offset) === true;
+  if (base !== undefined && place?.donor === base && isInPlace) return { kind: 'shared', donor: base };
+  if (here.zeros.has(content)) return { kind: 'zero' };
+  const [first] = place?.offsets ?? [];
+  if (place === undefined || first === undefined) return { kind: 'fetch' };
+  return { kind: 'copy', donor: place.donor, offset: isInPlace ? chunk.offset : first };
+}
+
+/** The donor that has the most bytes where they belong, if it has enough of them. */
+function bestBase(chunks: readonly DiskChunk[], size: number, places: ReadonlyMap<string, Place>): Donor | undefined {
+  const inPlace = new Map<Donor, number>();
+  for (const chunk of chunks) {
+    const place = places.get(chunk.contentDigest.toString());
+    if (place?.offsets.has(chunk.offset) === true) {
+      inPlace.set(place.donor, (inPlace.get(place.donor) ?? 0) + chunk.size);
+    }
+  }
+  const [best] = [...inPlace].sort(([, a], [, b]) => b - a);
+  return best !== undefined && best[1] > size * WORTHWHILE_SHARE ? best[0] : undefined;
+}
+
+/** How a pull brings an image: what is known before the first byte moves. */
+export interface PullPlan {
+  readonly image: TartImage;
+  /** The files to build: the disk of a flat image, those of a stacked one that the content store lacks. */
+  readonly files: readonly FilePlan[];
+  /** Bytes of files that the content store has. */
+  readonly storedBytes: number;
+  /** Bytes of VM config and NVRAM to fetch. */
+  readonly vmFileBytes: number;
+}
+
+/** What a plan comes to, in bytes; disk bytes are decoded. */
+export interface PlanSummary {
+  /** Bytes to cross the network. A blob that occurs several times counts once. */
+  readonly fetchBytes: number;
+  readonly diskBytes: number;
+  /** Disk bytes that are copied or shared, by where they are from, the most first. */
+  readonly reused: readonly { readonly donor: Donor; readonly bytes: number; readonly chunks: number }[];
+  /** Disk bytes that are zero and need nothing. */
+  readonly zeroBytes: number;
+  /** Disk bytes that an earlier pull left in their place. */
+  readonly partialBytes: number;
+  /** Disk bytes that are in the content store as whole files. */
+  readonly storedBytes: number;
+  readonly chunks: Readonly<Record<'fetch' | 'reuse' | 'zero' | 'partial', number>>;
+}
+
+export function summarize(plan: PullPlan): PlanSummary {
+  const chunks = plannedChunks(plan);
+  const of = (...kinds: ChunkSource['kind'][]): PlannedChunk[] =>
+    chunks.filter(({ source }) => kinds.includes(source.kind));
+  return {
+    fetchBytes: plan.vmFileBytes + encodedBytes(of('fetch').map(({ chunk }) => chunk)),
+    diskBytes: plan.storedBytes + decodedBytes(chunks),
+    reused: byDonor(chunks),
+    zeroBytes: decodedBytes(of('zero')),
+    partialBytes: decodedBytes(of('partial')),
+    storedBytes: plan.storedBytes,
+    chunks: {
+      fetch: of('fetch').length,
+      reuse: of('copy', 'shared').length,
+      zero: of('zero').length,
+      partial: of('partial').length,
+    },
+  };
+}
+
+/** How much of the disk a pull takes, in bytes. */
+export interface SpaceNeeded {
+  /** Without so much it cannot end well: what LZ4 saves, a sparse file may save, too, but not more. */
+  readonly atLeast: number;
+  /** With so much it will: everything decoded, no holes in it. */
+  readonly atMost: number;
+}
+
+/** What a plan needs beyond what is on the disk already. Zeros, what an earlier pull left and shared blocks need nothing. */
+export function spaceNeeded(plan: PullPlan): SpaceNeeded {
+  const taking = plannedChunks(plan).filter(({ source }) => source.kind === 'fetch' || source.kind === 'copy');
+  const encoded = taking.reduce((sum, { chunk }) => sum + Math.min(chunk.size, chunk.descriptor.size), 0);
+  return { atLeast: plan.vmFileBytes + encoded, atMost: plan.vmFileBytes + decodedBytes(taking) };
+}
+
+/** Bytes that cross the network for these chunks: a blob that occurs several times counts once. */
+export function encodedBytes(chunks: readonly DiskChunk[]): number {
+  const blobs = new Map(chunks.map(({ descriptor }) => [descriptor.digest.toString(), descriptor.size]));
+  return [...blobs.values()].reduce((sum, size) => sum + size, 0);
+}
+
+function plannedChunks(plan: PullPlan): PlannedChunk[] {
+  return plan.files.flatMap((file) => file.chunks);
+}
+
+function decodedBytes(chunks: readonly PlannedChunk[]): number {
+  return chunks.reduce((sum, { chunk }) => sum + chunk.size, 0);
+}
+
+function byDonor(chunks: readonly PlannedChunk[]): PlanSummary['reused'] {
+  const reused = new Map<Donor, { donor: Donor; bytes: number; chunks: number }>();
+  for (const { chunk, source } of chunks) {
+    if (source.kind !== 'copy' && source.kind !== 'shared') continue;
+    const { donor } = source;
+    const sum = reused.get(donor) ?? { donor, bytes: 0, chunks: 0 };
+    reused.set(donor, { donor, bytes: sum.bytes + chunk.size, chunks: sum.chunks + 1 });
+  }
+  return [...reused.values()].sort((a, b) => b.bytes - a.bytes);
+}

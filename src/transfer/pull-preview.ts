@@ -1,0 +1,63 @@
+import { freeBytes } from '../home/space.ts';
+import type { Digest } from '../names/digest.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import { allChunks, type TartImage } from '../oci/tart-image.ts';
+import { askForManifest, understandImage } from './asked-image.ts';
+import { type PlanSummary, type PullPlan, type SpaceNeeded, spaceNeeded, summarize } from './plan.ts';
+import { findPresence, type Presence } from './presence.ts';
+import type { PullOptions, PullOutcome } from './pull.ts';
+import type { Session } from './session.ts';
+import { Survey, type SurveyTarget } from './survey.ts';
+
+/** What a pull would do now. */
+export interface PullPreview {
+  readonly name: RemoteName;
+  readonly digest: Digest;
+  /** What {@link PullOutcome.status} would be. */
+  readonly status: PullOutcome['status'];
+  readonly plan: PlanSummary;
+  readonly space: SpaceNeeded & { readonly free: number };
+}
+
+/**
+ * Finds out what a pull would do, by one request for the manifest and a look at the home, where nothing is changed and nobody is
+ * kept from anything.
+ *
+ * @throws TartletError as `pull` would before its first byte, but for too little space: that is for the caller to see.
+ */
+export async function previewPull(session: Session, name: RemoteName, options: PullOptions = {}): Promise<PullPreview> {
+  await session.images.refuseCollision(name);
+  const client = session.client(name, options.insecure ?? false);
+  try {
+    const raw = await askForManifest(session, name, client);
+    const { digest } = raw;
+    const image = understandImage(raw, name, options.accept ?? 'any');
+    const presence = await findPresence(session, name.withDigest(digest));
+    const isNamed = name.tag === undefined || (await session.images.isLinked(name, digest));
+    const plan = await planOf(session, { name, image, hasRecord: presence.kind === 'lacks-content' }, presence.kind);
+    return {
+      name,
+      digest,
+      status: presence.kind !== 'complete' ? 'pulled' : isNamed ? 'present' : 'linked',
+      plan: summarize(plan),
+      space: { ...spaceNeeded(plan), free: await freeBytes(session.home.cacheFolder) },
+    };
+  } finally {
+    await client.close();
+  }
+}
+
+async function planOf(session: Session, target: SurveyTarget, presence: Presence['kind']): Promise<PullPlan> {
+  const { image } = target;
+  if (presence === 'complete') return { image, files: [], storedBytes: decodedBytes(image), vmFileBytes: 0 };
+  const survey = await Survey.take(session, target, 'look');
+  try {
+    return await survey.plan();
+  } finally {
+    await survey.release();
+  }
+}
+
+function decodedBytes(image: TartImage): number {
+  return allChunks(image).reduce((sum, { size }) => sum + size, 0);
+}
