@@ -49,12 +49,6 @@ export function* knownManifests(home: Home, vms: LocalVms, search: ManifestSearc
   }
 }
 
-/** The manifest of the image that a VM was cloned from, when its folder keeps one that can be understood. */
-export function baseManifest(folder: string): TartImage | undefined {
-  const bytes = readIfSmall(`${folder}/${BASE_MANIFEST_FILE}`);
-  return bytes === undefined ? undefined : understand(bytes, folder);
-}
-
 interface ManifestFile {
   readonly owner: ManifestOwner;
   readonly file: string;

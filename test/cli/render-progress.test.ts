@@ -98,7 +98,55 @@ function started(subject: string, bytesTotal = 10 * GB): TransferEvent {
   return { kind: 'started', subject, direction: 'pull', bytesTotal, diskBytes: 50 * GB, chunks: 40 };
 }
 
+/** A pull that takes a part of its disk from this machine. */
+function startedWithPlan(subject: string): TransferEvent {
+  const donor = { path: '/x', size: 50 * GB, kind: 'image', name: 'registry.example/base:14' } as const;
+  return {
+    kind: 'started',
+    subject,
+    direction: 'pull',
+    bytesTotal: GB,
+    diskBytes: 50 * GB,
+    chunks: 100,
+    plan: {
+      fetchBytes: GB,
+      diskBytes: 50 * GB,
+      reused: [
+        { donor, bytes: 40 * GB, chunks: 80 },
+        { donor: { ...donor, kind: 'vm', name: 'ci\n' }, bytes: 2 * GB, chunks: 4 },
+        { donor: { ...donor, kind: 'partial', name: 'sha256:0' }, bytes: GB, chunks: 2 },
+      ],
+      zeroBytes: 3 * GB,
+      partialBytes: 2 * GB,
+      storedBytes: 0,
+      chunks: { fetch: 4, reuse: 86, zero: 6, partial: 4 },
+    },
+  };
+}
+
+const PLAN =
+  'a/b:1: 1.0 GB to pull, for a disk of 50.0 GB in 100 chunks: 40.0 GB from registry.example/base:14, ' +
+  '2.0 GB from the VM ci , 1.0 GB from an unfinished pull of sha256:0, 2.0 GB from an earlier try, 3.0 GB zero';
+
 describe('on a terminal', () => {
+  test('a pull begins with its plan, which stays', () => {
+    const stream = new FakeStream(true, 300);
+    const progress = open(stream);
+    progress.handle(startedWithPlan('a/b:1'));
+    time.pass(100);
+    expect(stream.screen).toEqual([PLAN, 'a/b:1  [                    ]    0%  0 B of 1.0 GB']);
+  });
+
+  test('a new total counts as soon as it is known', () => {
+    const stream = new FakeStream(true, 80);
+    const progress = open(stream);
+    progress.handle(started('a/b:1', GB));
+    progress.handle({ kind: 'bytes', subject: 'a/b:1', count: GB });
+    progress.handle({ kind: 'replanned', subject: 'a/b:1', bytesTotal: 4 * GB });
+    time.pass(100);
+    expect(stream.screen[0]).toContain('25%  1.0 GB of 4.0 GB');
+  });
+
   test('an image has one line, painted over and over, and a summary in the end', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
@@ -313,6 +361,18 @@ describe('elsewhere', () => {
         'a/b:1: 40%, 2.0 GB sent, 400.0 MB/s, 15s left\n' +
         'a/b:1: 2.0 GB pushed in 5s (400.0 MB/s), 1 of 40 chunks was there already\n',
     );
+  });
+
+  test('the plan of a pull is told with its first chunk, once', () => {
+    const stream = new FakeStream(false);
+    const progress = open(stream, {});
+    progress.handle(startedWithPlan('a/b:1'));
+    expect(stream.text).toBe('');
+    progress.handle({ kind: 'chunk-reused', subject: 'a/b:1', index: 0, bytes: GB });
+    expect(stream.text).toBe(`${PLAN}\n`);
+    progress.handle({ kind: 'chunk-done', subject: 'a/b:1', index: 1, bytes: GB });
+    time.pass(5000);
+    expect(stream.text.split(PLAN)).toHaveLength(2);
   });
 
   test('nothing is said about a transfer that fails at once: the error must be the first line', () => {

@@ -44,6 +44,32 @@ describe('the command', () => {
     expect(registry.requests).toEqual(['GET /v2/team/base/manifests/1']);
   });
 
+  it('says what a pull would do, and does nothing', async () => {
+    const receiver = new Workplace(cleanup);
+    registry.requests.length = 0;
+
+    const text = await receiver.run('pull', '--dry-run', name);
+    expect(text.exitCode, text.stderr).toBe(0);
+    expect(text.stdout.split('\n')[0]).toMatch(new RegExp(`^${name} \\(sha256:[0-9a-f]{64}\\)$`));
+    expect(text.stdout).toMatch(/^What +Size +Chunks +From *\nfetch .* the registry/m);
+    expect(text.stdout).toMatch(/space needed .*, free [0-9.]+ [MGT]B\n$/);
+    expect(registry.requests).toEqual(['GET /v2/team/base/manifests/1']);
+    expect((await receiver.run('list')).stdout).not.toContain('team/base');
+
+    const json = await receiver.run('pull', '--dry-run', '--format', 'json', name);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      schema: 'tartlet.pull-plan/v1',
+      name,
+      status: 'pull',
+      reusedFrom: [],
+      space: { fits: true },
+    });
+
+    await receiver.run('pull', name);
+    expect((await receiver.run('pull', '--dry-run', name)).stdout).toMatch(/ is up to date\n$/);
+    expect(await receiver.run('pull', '--format', 'json', name)).toMatchObject({ exitCode: 64 });
+  });
+
   it('clones a cached image without asking anybody', async () => {
     const receiver = new Workplace(cleanup);
     await receiver.run('pull', name);

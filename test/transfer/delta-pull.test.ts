@@ -63,6 +63,18 @@ function fetched(registry: StaticRegistry, chunks: Record<string, Buffer>): stri
   });
 }
 
+/** A pull of the first image that ends before its last chunk. */
+async function leavePartial(session: Session, registry: StaticRegistry): Promise<void> {
+  registry.intercept = (request, response) => {
+    if (!(request.url ?? '').endsWith(sha256(storedStream(C)))) return false;
+    response.writeHead(403).end();
+    return true;
+  };
+  const failed = pull(session, nameAt(registry, 'first'), { concurrency: 1 });
+  await expect(failed).rejects.toMatchObject({ code: 'AUTH_DENIED' });
+  registry.intercept = undefined;
+}
+
 /** Every file below a folder with its size and times, to see that nothing was touched. */
 function traces(folder: string): string[] {
   if (!existsSync(folder)) return [];
@@ -96,7 +108,7 @@ describe('a pull beside an image that shares chunks with it', () => {
       },
     });
     const reused = events.flatMap((event) => (event.kind === 'chunk-reused' ? [event.index] : []));
-    expect(reused.sort()).toEqual([0, 2]);
+    expect(reused.toSorted((a, b) => a - b)).toEqual([0, 2]);
   });
 
   test('finds chunks at other places, in other repositories, and on several donors', async () => {
@@ -138,13 +150,7 @@ describe('a pull beside an image that shares chunks with it', () => {
   test('takes what an interrupted pull of another image had verified', async () => {
     const registry = await startStaticRegistry({ first, second });
     const session = freshSession();
-    registry.intercept = (request, response) => {
-      if (!(request.url ?? '').endsWith(sha256(storedStream(C)))) return false;
-      response.writeHead(403).end();
-      return true;
-    };
-    await expect(pull(session, nameAt(registry, 'first'), { concurrency: 1 })).rejects.toThrow();
-    registry.intercept = undefined;
+    await leavePartial(session, registry);
     fetched(registry, {});
     await pull(session, nameAt(registry, 'second'));
     expect(fetched(registry, { A, B, C, D })).toEqual(['C', 'D']);
@@ -362,13 +368,7 @@ describe('a preview', () => {
   test('counts what an interrupted pull left', async () => {
     const registry = await startStaticRegistry({ first });
     const session = freshSession();
-    registry.intercept = (request, response) => {
-      if (!(request.url ?? '').endsWith(sha256(storedStream(C)))) return false;
-      response.writeHead(403).end();
-      return true;
-    };
-    await expect(pull(session, nameAt(registry, 'first'), { concurrency: 1 })).rejects.toThrow();
-    registry.intercept = undefined;
+    await leavePartial(session, registry);
     const { plan } = await previewPull(session, nameAt(registry, 'first'));
     expect(plan).toMatchObject({ partialBytes: A.length + B.length, chunks: { fetch: 1, partial: 2 } });
   });

@@ -17,7 +17,7 @@ const CHUNK = 1000;
 
 /** A disk of chunks of 1000 bytes, each stored in 100; the same digit is the same content in the same blob. */
 function imageOf(digits: string) {
-  const chunks = [...digits].map((digit) =>
+  const chunks = digits.split('').map((digit) =>
     diskLayer(
       { digest: fakeDigest(digit), size: 100 },
       {

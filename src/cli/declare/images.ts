@@ -31,11 +31,7 @@ function declarePull({ program, terminal, setExitCode }: Declaration): void {
     .option('--insecure', INSECURE)
     .option('--concurrency <n>', 'chunks to fetch at once', wholeNumber(1, MAX_CONCURRENCY), 4)
     .option('--dry-run', 'say what would be fetched, reused and needed, and do nothing')
-    .addOption(
-      new Option('--format <format>', 'how to print the dry run')
-        .choices(['text', 'json'] as const)
-        .implies({ dryRun: true }),
-    )
+    .addOption(new Option('--format <format>', 'how to print the dry run').choices(['text', 'json'] as const))
     .addOption(new Option('--deduplicate', 'accepted for compatibility').hideHelp())
     .addHelpText(
       'after',
