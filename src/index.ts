@@ -19,6 +19,19 @@ export { Home, type HomeSettings } from './home/home.ts';
 export type { CachedImage } from './home/image-cache.ts';
 export type { LocalVm, VmState } from './home/local-vms.ts';
 export type { Origin } from './home/origin.ts';
+export {
+  assignRegistry,
+  type CacheSurvey,
+  migrateCache,
+  type MigrationOptions,
+  type MigrationReport,
+  type MovedImage,
+  surveyCache,
+} from './home/migration/migrate.ts';
+export type { StayReason } from './home/migration/destination.ts';
+export type { Kept } from './home/migration/rehouse.ts';
+export type { Stay } from './home/migration/step.ts';
+export type { MigrationStore } from './home/migration/store.ts';
 export type { Candidate } from './home/prune-candidate.ts';
 export type { PruneCriteria, PruneReason } from './home/prune-choice.ts';
 export { prune, type PruneReport, type PruneRequest } from './home/prune.ts';

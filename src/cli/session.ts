@@ -3,9 +3,15 @@ import { Home } from '../home/home.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { Session } from '../transfer/session.ts';
 import { credentialSettings } from './credential-settings.ts';
+import { openCache } from './open-cache.ts';
 import { createProgress } from './render/progress.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
+
+export interface SessionNeeds {
+  /** `in-order` (the default) migrates an old cache first; `untouched` is for who looks at it as it is, or not at all. */
+  readonly cache?: 'in-order' | 'untouched';
+}
 
 /**
  * Runs a command in a session of this terminal: its home, its credentials, its progress display.
@@ -14,6 +20,7 @@ import { VERSION } from './version.ts';
 export async function withSession<T>(
   terminal: Terminal,
   work: (session: Session, say: (line: string) => void) => Promise<T>,
+  { cache = 'in-order' }: SessionNeeds = {},
 ): Promise<T> {
   const progress = createProgress(terminal.stderr, { environment: terminal.environment });
   const say = (line: string): void => progress.print(line);
@@ -28,6 +35,7 @@ export async function withSession<T>(
     userAgent: userAgent(terminal),
   });
   try {
+    if (cache === 'in-order') await openCache(session, say);
     return await work(session, say);
   } finally {
     progress.close();

@@ -66,6 +66,11 @@ export class Home {
     return `${this.cacheFolder}/.locks`;
   }
 
+  /** What was found damaged or in the way, and might be all there is: only people delete it. */
+  get quarantineFolder(): string {
+    return `${this.cacheFolder}/.quarantine`;
+  }
+
   /** Creates what every writing command needs. A `cache` that is a dangling link gets its target (tart-cli §6.1). */
   async prepare(): Promise<void> {
     if (!path.isAbsolute(this.root)) throw new TartletError('INTERNAL', `the home "${this.root}" is not absolute`);

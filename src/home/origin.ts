@@ -1,12 +1,14 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { readFile, rename } from 'node:fs/promises';
 import * as v from 'valibot';
-import { describeError, systemCode, TartletError } from '../errors.ts';
+import { describeError, isTartletError, systemCode, TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { writeNewFile } from './folder.ts';
+import { onDisk } from './disk-error.ts';
+import { flushFolder, writeNewFile } from './folder.ts';
 
 /** Beside the files of a VM; Tart ignores it. */
-const ORIGIN_FILE = '.origin.json';
+export const ORIGIN_FILE = '.origin.json';
 
 /**
  * The manifest of the image that a VM was cloned from, byte for byte, beside the disk: the image itself may be pruned long before the VM is
@@ -16,7 +18,7 @@ export const BASE_MANIFEST_FILE = '.base-manifest.json';
 
 const imageOrigin = v.object({
   version: v.literal(1),
-  via: v.picklist(['pull', 'push', 'migration']),
+  via: v.picklist(['pull', 'push']),
   /** The address as used, port and all: it survives a renamed parent folder (openai/tart#827). */
   registry: v.string(),
   repository: v.string(),
@@ -25,6 +27,22 @@ const imageOrigin = v.object({
   /** Bytes of the manifest. */
   size: v.number(),
   pulledAt: v.string(),
+});
+
+const migrationOrigin = v.object({
+  version: v.literal(1),
+  via: v.literal('migration'),
+  /** Where the image is from, as migration found out or the user said. */
+  registry: v.string(),
+  repository: v.string(),
+  digest: v.string(),
+  /** Of the manifest; absent like `size` where an older Tart kept none (tart-formats §1.6). */
+  mediaType: v.optional(v.string()),
+  /** Bytes of the manifest that lies beside it. */
+  size: v.optional(v.number()),
+  /** Where it lay, below `cache/OCIs`. */
+  movedFrom: v.string(),
+  migratedAt: v.string(),
 });
 
 const cloneOrigin = v.object({
@@ -53,7 +71,7 @@ const importOrigin = v.object({
   importedAt: v.string(),
 });
 
-const origin = v.variant('via', [imageOrigin, cloneOrigin, createOrigin, importOrigin]);
+const origin = v.variant('via', [imageOrigin, migrationOrigin, cloneOrigin, createOrigin, importOrigin]);
 
 /** Where a VM folder came from: evidence for people, migration and `inspect`; its absence is normal for what Tart made. */
 export type Origin = v.InferOutput<typeof origin>;
@@ -81,7 +99,19 @@ export function originOfImage(facts: {
 
 /** Writes the record into a folder that is not published yet. */
 export async function writeOrigin(folder: string, record: Origin): Promise<void> {
-  await writeNewFile(`${folder}/${ORIGIN_FILE}`, `${JSON.stringify(record, null, 2)}\n`);
+  await writeNewFile(`${folder}/${ORIGIN_FILE}`, serialize(record));
+}
+
+/** Puts the record into a folder that others see already, as one durable step. One that is there is replaced. */
+export async function addOrigin(folder: string, record: Origin): Promise<void> {
+  const file = `${folder}/${ORIGIN_FILE}`;
+  await writeNewFile(`${file}.new`, serialize(record));
+  await onDisk('move into place', file, async () => rename(`${file}.new`, file));
+  await flushFolder(folder);
+}
+
+function serialize(record: Origin): string {
+  return `${JSON.stringify(record, null, 2)}\n`;
 }
 
 /**
@@ -90,13 +120,30 @@ export async function writeOrigin(folder: string, record: Origin): Promise<void>
  */
 export async function readOrigin(folder: string): Promise<Origin | undefined> {
   const file = `${folder}/${ORIGIN_FILE}`;
-  let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    return parseOrigin(await readFile(file, 'utf8'), file);
   } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
-    throw new TartletError('STORE_DAMAGED', `cannot read ${file}: ${describeError(cause)}`, { subject: file, cause });
+    return refuseUnlessAbsent(file, cause);
   }
+}
+
+/** The same for who looks at thousands, where each promise would cost more than the reading. */
+export function readOriginSync(folder: string): Origin | undefined {
+  const file = `${folder}/${ORIGIN_FILE}`;
+  try {
+    return parseOrigin(readFileSync(file, 'utf8'), file);
+  } catch (cause) {
+    return refuseUnlessAbsent(file, cause);
+  }
+}
+
+function refuseUnlessAbsent(file: string, cause: unknown): undefined {
+  if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+  if (isTartletError(cause)) throw cause;
+  throw new TartletError('STORE_DAMAGED', `cannot read ${file}: ${describeError(cause)}`, { subject: file, cause });
+}
+
+function parseOrigin(text: string, file: string): Origin {
   try {
     return v.parse(origin, JSON.parse(text));
   } catch (cause) {

@@ -80,6 +80,11 @@ export class RegistryAddress {
     );
   }
 
+  /** The host alone. Not the same registry: only for finding what lost its port (tart-formats §2.5). */
+  withoutPort(): RegistryAddress {
+    return new RegistryAddress(this.host, undefined);
+  }
+
   equals(other: RegistryAddress): boolean {
     return this.host === other.host && this.port === other.port;
   }

@@ -74,9 +74,10 @@ function describeOrigin(origin: NonNullable<Extract<Inspection, { origin: unknow
       return `cloned from ${origin.source} at ${origin.clonedAt}`;
     case 'import':
       return `imported from an archive at ${origin.importedAt}, image ${origin.digest}`;
+    case 'migration':
+      return `${origin.registry}/${origin.repository}, by migration at ${origin.migratedAt}`;
     case 'pull':
     case 'push':
-    case 'migration':
       return `${origin.registry}/${origin.repository}, by ${origin.via} at ${origin.pulledAt}`;
   }
 }

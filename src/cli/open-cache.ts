@@ -1,0 +1,51 @@
+import { isTartletError } from '../errors.ts';
+import type { Home } from '../home/home.ts';
+import { migrationLog } from '../home/migration/log.ts';
+import { migrateCache, type MigrationReport } from '../home/migration/migrate.ts';
+import type { Session } from '../transfer/session.ts';
+
+/**
+ * Brings the cache to today's names before a command looks at it, and says in one line what it did. What the disk refuses stops no command:
+ * everything can be used as it lies.
+ */
+export async function openCache(session: Session, say: (line: string) => void): Promise<void> {
+  try {
+    const report = await migrateCache(session, {
+      onWait: () => say('waiting for another command that brings the cache in order'),
+    });
+    const line = describeMigration(report, session.home);
+    if (line !== undefined) say(line);
+  } catch (error) {
+    if (!isTartletError(error, 'DISK_READONLY', 'DISK_DENIED', 'DISK_FULL', 'DISK_IO', 'DISK_UNSUPPORTED')) throw error;
+    say(`note: some of the cache lies under names of another Tart or another place, and stays so: ${error.message}`);
+  }
+}
+
+/** What a migration did, in a line, or undefined when that is not worth one. */
+export function describeMigration(report: MigrationReport, home: Home): string | undefined {
+  const { moved, tags, kept, busy } = report;
+  const done = [
+    ...movedText(moved),
+    ...(tags === 0 ? [] : [`wrote ${counted(tags, 'tag')} anew`]),
+    ...(report.protected === 0 ? [] : [`marked ${counted(report.protected, 'image')} without a tag to be kept`]),
+    ...(kept.length === 0 ? [] : [`set ${counted(kept.length, 'image')} aside in ${home.quarantineFolder}`]),
+  ];
+  if (done.length === 0) return undefined;
+  const later = busy.length === 0 ? '' : `, ${counted(busy.length, 'image')} in use will follow`;
+  return `cache: ${done.join(', ')}${later} (see ${migrationLog(home)})`;
+}
+
+function movedText(moved: MigrationReport['moved']): string[] {
+  const [first] = moved;
+  if (first === undefined) return [];
+  const name = first.to.repositoryName;
+  return [
+    moved.length === 1
+      ? `moved an image to its full name, ${name}`
+      : `moved ${moved.length} images to their full names, e.g. ${name}`,
+  ];
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,72 @@
+import type { Digest } from '../../names/digest.ts';
+import type { RegistryAddress } from '../../names/registry-address.ts';
+import type { VmLayout } from '../vm-folder.ts';
+import type { HostReading } from './host-folder.ts';
+import type { LinkTarget } from './link-text.ts';
+import type { Mark } from './mark.ts';
+
+/** A folder directly below `cache/OCIs`. */
+export interface HostFact {
+  readonly folder: string;
+  readonly reading: HostReading;
+}
+
+/** A link directly below `cache/OCIs`: opened by name it works, but no list and no collection enters it (tart-formats §2.5). */
+export interface HostLinkFact extends HostFact {
+  readonly path: string;
+  readonly text: string;
+  /** The host folder that its text names, when that is one of this cache. */
+  readonly names: string | undefined;
+  /** Whether anything is there. */
+  readonly leadsSomewhere: boolean;
+}
+
+/** The folder of an image, whole or not, under whatever name. */
+export interface ImageFact {
+  /** The host folder it lies in. */
+  readonly host: string;
+  readonly repository: string;
+  readonly digest: Digest;
+  readonly path: string;
+  /** Undefined when files are missing. */
+  readonly layout: VmLayout | undefined;
+  readonly mark: Mark;
+  /** Whether it lost its last tag by a command of ours: nobody misses the tag then. */
+  readonly isUnnamed: boolean;
+  /** The registry in its origin record, when the record is of this image; read only where the folder leaves a doubt. */
+  readonly record: RegistryAddress | undefined;
+}
+
+/** A tag, or a digest that is a link (tart-formats §1.4). */
+export interface LinkFact {
+  readonly host: string;
+  readonly repository: string;
+  /** The tag, or the digest. */
+  readonly leaf: string;
+  readonly path: string;
+  readonly text: string;
+  /** What the text names, when it names anything in a cache. */
+  readonly target: LinkTarget | undefined;
+  /** The image of this cache that it leads to now, by whatever way. */
+  readonly leadsTo: ImageFact | undefined;
+  /** Whether there is nothing where it leads. */
+  readonly isDead: boolean;
+  /** When the link was made, in milliseconds since 1970: of two links that want one place, the newer wins. */
+  readonly madeMs: number;
+}
+
+/** All that is known about a cache before anything is decided. */
+export interface CacheFacts {
+  readonly imagesFolder: string;
+  readonly hosts: readonly HostFact[];
+  readonly hostLinks: readonly HostLinkFact[];
+  readonly images: readonly ImageFact[];
+  readonly links: readonly LinkFact[];
+  /** Every folder that is no image, below `imagesFolder`: nothing else may take such a path. */
+  readonly folders: ReadonlySet<string>;
+}
+
+/** Where something lies or would lie, below `imagesFolder`. */
+export function placeOf(host: string, repository: string, leaf: string): string {
+  return `${host}/${repository}/${leaf}`;
+}

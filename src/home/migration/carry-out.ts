@@ -1,0 +1,92 @@
+import { removeLink, replaceLink } from '../folder.ts';
+import { FileLock } from '../lock.ts';
+import { kindOf } from '../path-kind.ts';
+import { linkText } from '../prune-candidate.ts';
+import { logPlan } from './log.ts';
+import { protect } from './mark.ts';
+import { type Kept, recase, Rehouser } from './rehouse.ts';
+import type { HostLinkMove, Plan, Rehousing, StepHook } from './step.ts';
+import type { MigrationStore } from './store.ts';
+
+/** What was done of a plan. */
+export interface CarriedOut {
+  readonly done: readonly Rehousing[];
+  /** What somebody uses now. The next command tries again. */
+  readonly busy: readonly Rehousing[];
+  readonly kept: readonly Kept[];
+}
+
+/**
+ * Carries out a plan, in an order in which a kill at any moment loses nothing: the log first, then marks against Tart's collection, then
+ * records, which from then on prove where each image belongs, then image by image the links and the folder. Everything is
+ * looked at again right before it is changed; what changed meanwhile is left to the next look.
+ *
+ * @throws TartletError `DISK_*`
+ */
+export async function carryOut(store: MigrationStore, plan: Plan, step: StepHook): Promise<CarriedOut> {
+  await step('log');
+  await logPlan(store.home, plan, store.now());
+  for (const image of plan.protect) {
+    if ((await kindOf(image.path)) !== 'folder') continue;
+    await step(`protect ${image.path}`);
+    await protect(image.path);
+  }
+  const rehouser = new Rehouser(store, step);
+  for (const rehousing of plan.rehousings) await rehouser.record(rehousing);
+  for (const link of plan.inTheWay) {
+    await step(`unlink ${link.path}`);
+    await removeLink(link.path, link.text);
+  }
+  const outcome: { done: Rehousing[]; busy: Rehousing[] } = { done: [], busy: [] };
+  const hosts = new HostLocks(store);
+  try {
+    for (const rehousing of plan.rehousings) {
+      store.signal?.throwIfAborted();
+      const isOurs = await hosts.take(rehousing);
+      if (isOurs) await recaseHost(store, rehousing);
+      if (isOurs && (await rehouser.rehouse(rehousing))) outcome.done.push(rehousing);
+      else outcome.busy.push(rehousing);
+    }
+  } finally {
+    await hosts.release();
+  }
+  for (const move of plan.hostLinks) await redirect(move, step);
+  return { ...outcome, kept: rehouser.kept };
+}
+
+async function redirect({ link, text }: HostLinkMove, step: StepHook): Promise<void> {
+  if (linkText(link.path) !== link.text) return;
+  await step(`redirect ${link.path}`);
+  await replaceLink(link.path, text);
+}
+
+async function recaseHost({ home }: MigrationStore, { image, to }: Rehousing): Promise<void> {
+  const folder = to?.path.slice(home.imagesFolder.length + 1).split('/', 1)[0];
+  if (folder === undefined || folder.toLowerCase() !== image.host.toLowerCase()) return;
+  await recase(`${home.imagesFolder}/${image.host}`, `${home.imagesFolder}/${folder}`);
+}
+
+/** The locks that Tart takes while it pulls from a registry (tart-formats §1.9). It runs only on macOS, and only there can we see them. */
+class HostLocks {
+  readonly #store: MigrationStore;
+  readonly #locks = new Map<string, FileLock | undefined>();
+
+  constructor(store: MigrationStore) {
+    this.#store = store;
+  }
+
+  /** @returns false while Tart pulls from the registry whose folder an image lies in. */
+  async take({ image }: Rehousing): Promise<boolean> {
+    const { platform, home } = this.#store;
+    if (platform !== 'darwin') return true;
+    if (!this.#locks.has(image.host)) {
+      const folder = `${home.imagesFolder}/${image.host}`;
+      this.#locks.set(image.host, await FileLock.acquireFolder(folder, platform, { mode: 'exclusive', wait: false }));
+    }
+    return this.#locks.get(image.host) !== undefined;
+  }
+
+  async release(): Promise<void> {
+    for (const lock of this.#locks.values()) await lock?.release();
+  }
+}

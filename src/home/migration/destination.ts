@@ -1,0 +1,121 @@
+import type { Digest } from '../../names/digest.ts';
+import type { RegistryAddress } from '../../names/registry-address.ts';
+import { RemoteName } from '../../names/remote-name.ts';
+import { referencePath } from '../layout.ts';
+import { type CacheFacts, type HostLinkFact, type ImageFact, placeOf } from './cache-facts.ts';
+import type { Doubt, Witness } from './evidence.ts';
+import { readHostFolder, registryOf } from './host-folder.ts';
+import type { Ownership } from './ownership.ts';
+
+/** Why something is left where it is. */
+export type StayReason =
+  | Doubt
+  /** A link that names another registry than the folder it lies in, and leads nowhere. */
+  | 'unrelated-link'
+  /** Its true place is taken by another kind of name (tart-formats §2.8). */
+  | 'collision'
+  /** The folder of its registry is a link that the user made to somewhere else. */
+  | 'host-link';
+
+/** Where an image will lie. */
+export type Destination =
+  | { readonly kind: 'here'; readonly place: string; readonly because: StayReason | undefined }
+  | { readonly kind: 'there'; readonly place: string; readonly name: RemoteName; readonly by: Witness };
+
+/** The name of something in a repository, or undefined when today's grammar has none. */
+export function nameOf(registry: RegistryAddress, repository: string, leaf: string | Digest): RemoteName | undefined {
+  try {
+    return RemoteName.of(registry, repository, typeof leaf === 'string' ? { tag: leaf } : { digest: leaf });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Finds every image its place, so that no two kinds of names want one path. */
+export class Destinations {
+  readonly #facts: CacheFacts;
+  readonly #hostLinks: ReadonlyMap<string, HostLinkFact>;
+  /** Where links lie or will lie, below `imagesFolder`. */
+  readonly #links: Set<string>;
+  readonly #folders: Set<string>;
+  readonly #images: Set<string>;
+  readonly #places = new Map<ImageFact, Destination>();
+
+  constructor(facts: CacheFacts, ownership: Ownership) {
+    this.#facts = facts;
+    this.#hostLinks = new Map(facts.hostLinks.map((link) => [link.folder, link]));
+    this.#links = new Set(facts.links.map((link) => placeOf(link.host, link.repository, link.leaf)));
+    this.#folders = new Set(facts.folders);
+    this.#images = new Set(facts.images.map((image) => placeOf(image.host, image.repository, image.digest.toString())));
+    for (const image of facts.images) this.#places.set(image, this.#decide(image, ownership));
+  }
+
+  of(image: ImageFact): Destination {
+    const place = placeOf(image.host, image.repository, image.digest.toString());
+    return this.#places.get(image) ?? { kind: 'here', place, because: undefined };
+  }
+
+  /** Links to host folders that stand where images must go, and lead to where these lie now. */
+  hostLinksInTheWay(): HostLinkFact[] {
+    const hosts = new Set(
+      [...this.#places.values()].flatMap((each) => (each.kind === 'there' ? hostOf(each.place) : [])),
+    );
+    return this.#facts.hostLinks.filter((link) => hosts.has(link.folder));
+  }
+
+  /** Takes a path for a link. @returns why it cannot have it. */
+  takeForLink(place: string): StayReason | undefined {
+    const because =
+      this.#obstacle(place) ?? (this.#folders.has(place) || this.#images.has(place) ? 'collision' : undefined);
+    if (because === undefined) {
+      this.#links.add(place);
+      this.#addFolders(place);
+    }
+    return because;
+  }
+
+  #decide(image: ImageFact, ownership: Ownership): Destination {
+    const place = placeOf(image.host, image.repository, image.digest.toString());
+    const verdict = ownership.verdict(image);
+    if (verdict.kind === 'unknown') return { kind: 'here', place, because: verdict.because };
+    const name = nameOf(verdict.registry, image.repository, image.digest);
+    if (name === undefined) return { kind: 'here', place, because: 'unnameable' };
+    const there = referencePath(name);
+    if (there === place) return { kind: 'here', place, because: undefined };
+    const because =
+      this.#obstacle(there) ?? (this.#links.has(there) || this.#folders.has(there) ? 'collision' : undefined);
+    if (because !== undefined) return { kind: 'here', place, because };
+    this.#images.add(there);
+    this.#addFolders(there);
+    return { kind: 'there', place: there, name, by: verdict.by };
+  }
+
+  /** What keeps anything from lying at a path. */
+  #obstacle(place: string): StayReason | undefined {
+    const host = this.#hostLinks.get(hostOf(place));
+    if (host !== undefined && !this.#mayBeReplaced(host)) return 'host-link';
+    return parents(place).some((each) => this.#links.has(each) || this.#images.has(each)) ? 'collision' : undefined;
+  }
+
+  /** A link to a folder of the same host in this cache, made so that something finds it: the folder will be there itself. */
+  #mayBeReplaced({ names, reading }: HostLinkFact): boolean {
+    const ours = registryOf(reading);
+    const theirs = names === undefined || !this.#folders.has(names) ? undefined : registryOf(readHostFolder(names));
+    if (ours === undefined || theirs === undefined || ours.host !== theirs.host) return false;
+    return theirs.port === undefined || theirs.port === ours.port;
+  }
+
+  #addFolders(place: string): void {
+    for (const parent of parents(place)) this.#folders.add(parent);
+  }
+}
+
+/** The folders above a path, from the repository's first part on. */
+function parents(place: string): string[] {
+  const parts = place.split('/');
+  return parts.slice(2).map((_, index) => parts.slice(0, index + 2).join('/'));
+}
+
+function hostOf(place: string): string {
+  return place.slice(0, place.indexOf('/'));
+}

@@ -1,0 +1,31 @@
+import { RegistryAddress } from '../../names/registry-address.ts';
+import { encodeRegistry } from '../layout.ts';
+
+/** What the name of a folder directly below `cache/OCIs` says about its registry. */
+export type HostReading =
+  /** Spelled as {@link encodeRegistry} would. */
+  | { readonly kind: 'canonical'; readonly registry: RegistryAddress }
+  /** The same registry in another spelling: a raw colon, `%3a`, upper case, zeros before the port (tart-formats §2.3, §2.8). */
+  | { readonly kind: 'respelled'; readonly registry: RegistryAddress }
+  /** No registry of today's grammar, e.g. `my_host` of a Tart before 0.31.0 (tart-formats §2.2). */
+  | { readonly kind: 'unnameable' }
+  /** A percent escape that is none: Tart's `list` crashes on it (tart-formats §2.6). */
+  | { readonly kind: 'undecodable' };
+
+/** Reads the name of a host folder of any generation. Never fails: what cannot be read is said so. */
+export function readHostFolder(folder: string): HostReading {
+  const registry = RegistryAddress.tryParse(folder.replaceAll(/%3a/gi, ':'));
+  if (registry !== undefined)
+    return { kind: encodeRegistry(registry) === folder ? 'canonical' : 'respelled', registry };
+  try {
+    decodeURIComponent(folder);
+    return { kind: 'unnameable' };
+  } catch {
+    return { kind: 'undecodable' };
+  }
+}
+
+/** The registry of a reading, if it has one. */
+export function registryOf(reading: HostReading): RegistryAddress | undefined {
+  return 'registry' in reading ? reading.registry : undefined;
+}

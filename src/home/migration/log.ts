@@ -1,0 +1,69 @@
+import { open } from 'node:fs/promises';
+import { onDisk } from '../disk-error.ts';
+import { flushFolder, makeFolder } from '../folder.ts';
+import type { Home } from '../home.ts';
+import type { Plan } from './step.ts';
+
+/** Where the cache tells what became of every old name; texts of links included, so that all of it can be undone by hand. */
+export function migrationLog(home: Home): string {
+  return `${home.cacheFolder}/.migrations.log`;
+}
+
+/** One line of the log. Paths are below `cache/OCIs`, so that they are true wherever the home is moved. */
+type Entry =
+  | { readonly image: string; readonly to: string; readonly because: string }
+  | { readonly tag: string; readonly text: string; readonly to: string; readonly newText: string }
+  | { readonly tag: string; readonly text: string; readonly to: null }
+  | { readonly host: string; readonly text: string; readonly newText: string | null }
+  | { readonly kept: string; readonly setAsideAt: string }
+  | { readonly protected: string };
+
+/** Appends everything that a plan will do, durably, before any of it is done. */
+export async function logPlan(home: Home, plan: Plan, at: Date): Promise<void> {
+  await append(home, entriesOf(plan, home.imagesFolder), at);
+}
+
+/** Appends where something was set aside that nobody may delete. */
+export async function logKept(home: Home, kept: string, where: string, at: Date): Promise<void> {
+  await append(home, [{ kept: below(home.imagesFolder, kept), setAsideAt: where }], at);
+}
+
+function entriesOf(plan: Plan, imagesFolder: string): Entry[] {
+  const short = (path: string): string => below(imagesFolder, path);
+  return [
+    ...plan.protect.map(({ path }) => ({ protected: short(path) })),
+    ...plan.inTheWay.map(({ folder, text }) => ({ host: folder, text, newText: null })),
+    ...plan.rehousings.flatMap(({ image, to, links, superseded }): Entry[] => [
+      ...links.map(({ link, to: at, text }) => ({
+        tag: short(link.path),
+        text: link.text,
+        to: short(at),
+        newText: text,
+      })),
+      ...(to === undefined ? [] : [{ image: short(image.path), to: short(to.path), because: to.by }]),
+      ...superseded.map((link) => ({ tag: short(link.path), text: link.text, to: null })),
+    ]),
+    ...plan.hostLinks.map(({ link, text }) => ({ host: link.folder, text: link.text, newText: text })),
+  ];
+}
+
+function below(imagesFolder: string, path: string): string {
+  return path.slice(imagesFolder.length + 1);
+}
+
+async function append(home: Home, entries: readonly Entry[], at: Date): Promise<void> {
+  if (entries.length === 0) return;
+  const file = migrationLog(home);
+  await makeFolder(home.cacheFolder);
+  await onDisk('write', file, async () => {
+    const handle = await open(file, 'a');
+    try {
+      const time = at.toISOString();
+      await handle.appendFile(entries.map((entry) => `${JSON.stringify({ time, ...entry })}\n`).join(''));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
+  await flushFolder(home.cacheFolder);
+}

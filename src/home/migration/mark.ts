@@ -1,0 +1,54 @@
+import { lstat, rm } from 'node:fs/promises';
+import { systemCode } from '../../errors.ts';
+import { diskError, onDisk } from '../disk-error.ts';
+import { flushFolder, writeNewFile } from '../folder.ts';
+import { VmFile } from '../vm-folder.ts';
+
+/**
+ * Who marked an image as pulled explicitly, so that Tart's collection keeps it without a tag (tart-formats §1.5). Tart's mark is an empty file;
+ * ours has content, and so tells itself apart wherever the folder goes. Tart asks only whether it is there.
+ */
+export type Mark = 'none' | 'ours' | 'theirs';
+
+const CONTENT = 'migration\n';
+
+/** The mark as the size of its file tells: Tart's has no bytes. */
+export function markOfSize(bytes: number | undefined): Mark {
+  if (bytes === undefined) return 'none';
+  return bytes === 0 ? 'theirs' : 'ours';
+}
+
+/** @throws TartletError `DISK_*` */
+export async function readMark(folder: string): Promise<Mark> {
+  const file = `${folder}/${VmFile.explicitlyPulled}`;
+  try {
+    return markOfSize((await lstat(file)).size);
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return 'none';
+    throw diskError(cause, 'look at', file);
+  }
+}
+
+/** Marks an image as ours to keep, durably, unless it has a mark. */
+export async function protect(folder: string): Promise<void> {
+  if ((await readMark(folder)) !== 'none') return;
+  await writeNewFile(`${folder}/${VmFile.explicitlyPulled}`, CONTENT);
+  await flushFolder(folder);
+}
+
+/** Takes our mark away; one that Tart or the user set stays. */
+export async function unprotect(folder: string): Promise<void> {
+  if ((await readMark(folder)) !== 'ours') return;
+  const file = `${folder}/${VmFile.explicitlyPulled}`;
+  await onDisk('remove', file, async () => rm(file, { force: true }));
+  await flushFolder(folder);
+}
+
+/** Gives the folder that stays the mark of the one that goes: what the user wanted kept is kept. */
+export async function carryMark(from: string, to: string): Promise<void> {
+  const [theirs, ours] = [await readMark(from), await readMark(to)];
+  if (theirs === 'none' || ours === 'theirs') return;
+  if (theirs === 'ours') return protect(to);
+  await writeNewFile(`${to}/${VmFile.explicitlyPulled}`, '');
+  await flushFolder(to);
+}

@@ -1,0 +1,165 @@
+import { RegistryAddress } from '../../names/registry-address.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+import { encodeRegistry } from '../layout.ts';
+import { FileLock } from '../lock.ts';
+import { type CarriedOut, carryOut } from './carry-out.ts';
+import type { Witness } from './evidence.ts';
+import type { Word } from './ownership.ts';
+import { planMigration } from './plan.ts';
+import type { Kept } from './rehouse.ts';
+import { listTop, readStamp, writeStamp } from './stamp.ts';
+import { hasWork, type Plan, type Stay, type StepHook } from './step.ts';
+import type { MigrationStore } from './store.ts';
+import { surveyImages } from './survey.ts';
+
+/** What comes of one round may make room for the next, e.g. when two tags change places. More rounds than this mean that somebody works against us. */
+const MAX_ROUNDS = 8;
+
+/** An image that got, or would get, its true name. */
+export interface MovedImage {
+  /** Path where it lay. */
+  readonly from: string;
+  readonly to: RemoteName;
+  readonly because: Witness;
+}
+
+/** What migration did. */
+export interface MigrationReport {
+  readonly moved: readonly MovedImage[];
+  /** How many links were written anew. */
+  readonly tags: number;
+  /** How many images nothing leads to were marked, so that Tart's collection keeps them. */
+  readonly protected: number;
+  /** Paths of images that somebody used; the next command tries again. */
+  readonly busy: readonly string[];
+  /** Images that were set aside: another one of their digest has their place, and might not be the same. */
+  readonly kept: readonly Kept[];
+  readonly stays: readonly Stay[];
+}
+
+/** What migration would do. */
+export interface CacheSurvey {
+  readonly needed: boolean;
+  readonly moves: readonly MovedImage[];
+  readonly links: readonly { readonly from: string; readonly to: string; readonly text: string }[];
+  /** Paths of images that would be marked. */
+  readonly protects: readonly string[];
+  readonly stays: readonly Stay[];
+}
+
+export interface MigrationOptions {
+  /** Called once when another command is migrating this cache, and we wait. */
+  readonly onWait?: () => void;
+  /** @internal for tests, which end everything at a step. */
+  readonly onStep?: StepHook;
+}
+
+/**
+ * Brings a cache of any Tart, or one that was renamed, merged or moved by hand, to the names and links that Tart writes today. Nothing that is
+ * whole is ever lost, nothing is guessed, and whoever is killed in the middle leaves a cache in which the next call goes on. A
+ * cache that is in order costs one look at its top. Call it before anything that could collect.
+ *
+ * @throws TartletError `DISK_*`; a cache that cannot be written to stays usable as it is.
+ */
+export async function migrateCache(store: MigrationStore, options: MigrationOptions = {}): Promise<MigrationReport> {
+  const top = listTop(store.home);
+  if (top.length === 0 || readStamp(store.home, top) === 'same') return NOTHING;
+  return settle(store, undefined, options);
+}
+
+/** What {@link migrateCache} would do now, and what it would leave. Changes nothing. @throws TartletError `DISK_*` */
+export function surveyCache(store: Pick<MigrationStore, 'home'>): CacheSurvey {
+  const plan = look(store, undefined);
+  return {
+    needed: hasWork(plan),
+    moves: movedImages(plan),
+    links: plan.rehousings.flatMap(({ links }) => links.map(({ link, to, text }) => ({ from: link.path, to, text }))),
+    protects: plan.protect.map(({ path }) => path),
+    stays: plan.stays,
+  };
+}
+
+/**
+ * Moves what lies in a registry's folder to another registry, on the user's word: what no record and no link proves to be from elsewhere.
+ *
+ * @param from an address, `host` or `host:port`, or the very name of a folder below `cache/OCIs` that no address has.
+ * @throws TartletError `DISK_*`
+ */
+export async function assignRegistry(
+  store: MigrationStore,
+  from: string,
+  to: RegistryAddress,
+  options: MigrationOptions = {},
+): Promise<MigrationReport> {
+  const address = RegistryAddress.tryParse(from);
+  return settle(store, { folder: address === undefined ? from : encodeRegistry(address), registry: to }, options);
+}
+
+async function settle(
+  store: MigrationStore,
+  word: Word | undefined,
+  options: MigrationOptions,
+): Promise<MigrationReport> {
+  const top = listTop(store.home);
+  const first = look(store, word);
+  if (!hasWork(first)) {
+    await writeStamp(store.home, top);
+    return { ...NOTHING, stays: first.stays };
+  }
+  const lock = await FileLock.acquire(`${store.home.locksFolder}/migration.lock`, {
+    mode: 'exclusive',
+    wait: true,
+    signal: store.signal,
+    onWait: options.onWait,
+  });
+  try {
+    return await carryOutAll(store, word, options.onStep ?? (() => undefined));
+  } finally {
+    await lock?.release();
+  }
+}
+
+async function carryOutAll(store: MigrationStore, word: Word | undefined, step: StepHook): Promise<MigrationReport> {
+  let report = NOTHING;
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    const top = listTop(store.home);
+    const plan = look(store, word);
+    report = { ...report, stays: plan.stays };
+    if (!hasWork(plan)) {
+      await step('stamp');
+      await writeStamp(store.home, top);
+      return report;
+    }
+    const outcome = await carryOut(store, plan, step);
+    report = add(report, plan, outcome);
+    if (outcome.done.length === 0 && outcome.busy.length > 0) return report;
+  }
+  return report;
+}
+
+function look({ home }: Pick<MigrationStore, 'home'>, word: Word | undefined): Plan {
+  const firstLook = readStamp(home, listTop(home)) === 'never';
+  return planMigration(surveyImages(home.imagesFolder, { doubted: word?.folder }), { word, firstLook });
+}
+
+const NOTHING: MigrationReport = { moved: [], tags: 0, protected: 0, busy: [], kept: [], stays: [] };
+
+function add(report: MigrationReport, plan: Plan, { done, busy, kept }: CarriedOut): MigrationReport {
+  const lasting = plan.protect.filter((image) =>
+    plan.rehousings.every((each) => each.image !== image || !each.isLinked),
+  );
+  return {
+    moved: [...report.moved, ...movedImages({ rehousings: done })],
+    tags: report.tags + done.reduce((sum, { links }) => sum + links.length, 0),
+    protected: report.protected + lasting.length,
+    busy: busy.map(({ image }) => image.path),
+    kept: [...report.kept, ...kept],
+    stays: report.stays,
+  };
+}
+
+function movedImages({ rehousings }: Pick<Plan, 'rehousings'>): MovedImage[] {
+  return rehousings.flatMap(({ image, to }) =>
+    to === undefined ? [] : [{ from: image.path, to: to.name, because: to.by }],
+  );
+}

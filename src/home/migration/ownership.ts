@@ -1,0 +1,94 @@
+import type { RegistryAddress } from '../../names/registry-address.ts';
+import { decodeDigestFolder } from '../layout.ts';
+import type { CacheFacts, HostLinkFact, ImageFact, LinkFact } from './cache-facts.ts';
+import { type ImageVerdict, judgeImage, judgeLink } from './evidence.ts';
+import { readHostFolder, registryOf } from './host-folder.ts';
+
+/** The user's word: what lies in this host folder is from that registry. */
+export interface Word {
+  readonly folder: string;
+  readonly registry: RegistryAddress;
+}
+
+/** Whose every image is, and where to look for images of a registry under any spelling of its name. */
+export class Ownership {
+  readonly #byAddress = new Map<string, ImageFact[]>();
+  readonly #verdicts = new Map<ImageFact, ImageVerdict>();
+
+  constructor(facts: CacheFacts, word?: Word) {
+    for (const image of facts.images) {
+      const registry = registryOf(readHostFolder(image.host));
+      if (registry !== undefined)
+        push(this.#byAddress, key(registry, image.repository, image.digest.toString()), image);
+    }
+    const claims = new Map<ImageFact, RegistryAddress[]>();
+    for (const link of facts.links) this.#hear(link, claims);
+    const readings = new Map(facts.hosts.map(({ folder, reading }) => [folder, reading]));
+    const aliases = aliasesOf(facts.hostLinks);
+    for (const image of facts.images) {
+      const verdict = judgeImage({
+        folder: readings.get(image.host) ?? readHostFolder(image.host),
+        record: image.record,
+        word: word?.folder === image.host ? word.registry : undefined,
+        alias: aliases.get(image.host),
+        claims: claims.get(image) ?? [],
+      });
+      this.#verdicts.set(image, verdict);
+    }
+  }
+
+  verdict(image: ImageFact): ImageVerdict {
+    return this.#verdicts.get(image) ?? { kind: 'unknown', because: 'port-unknown' };
+  }
+
+  /** The images of a digest that lie under any spelling of a registry. */
+  imagesAt(registry: RegistryAddress, repository: string, digest: string): readonly ImageFact[] {
+    return this.#byAddress.get(key(registry, repository, digest)) ?? [];
+  }
+
+  /** The same at every port of a host that we know of, and at none. */
+  imagesOfHost(facts: CacheFacts, host: string, repository: string, digest: string): ImageFact[] {
+    const registries = facts.hosts
+      .flatMap(({ reading }) => registryOf(reading) ?? [])
+      .filter((each) => each.host === host);
+    return [...new Set(registries.flatMap((each) => this.imagesAt(each, repository, digest)))];
+  }
+
+  /** Which registry a link claims for which image (tart-formats §2.7). */
+  #hear({ host, target }: LinkFact, claims: Map<ImageFact, RegistryAddress[]>): void {
+    if (target === undefined || decodeDigestFolder(target.leaf) === undefined) return;
+    const verdict = judgeLink(host, target.host);
+    if (verdict.kind === 'unrelated') return;
+    const { registry } = verdict;
+    const at = (each: RegistryAddress): readonly ImageFact[] => this.imagesAt(each, target.repository, target.leaf);
+    const named = verdict.kind === 'same' || verdict.kind === 'respelled' ? at(registry) : [];
+    // Where the port is in the text or in the folder, but the image lies beside it.
+    const beside = named.length === 0 ? at(registry.withoutPort()) : [];
+    for (const image of [...named, ...beside]) push(claims, image, registry);
+  }
+}
+
+/** `host:port` as a link to the folder `host`, made by hand. Two of them contradict each other. */
+function aliasesOf(links: readonly HostLinkFact[]): ReadonlyMap<string, RegistryAddress> {
+  const aliases = new Map<string, RegistryAddress | undefined>();
+  for (const { names, reading } of links) {
+    const registry = registryOf(reading);
+    const target = names === undefined ? undefined : registryOf(readHostFolder(names));
+    if (names === undefined || registry?.port === undefined || target === undefined) continue;
+    if (target.port !== undefined || target.host !== registry.host) continue;
+    const known = aliases.get(names);
+    aliases.set(names, !aliases.has(names) || known?.equals(registry) === true ? registry : undefined);
+  }
+  return new Map([...aliases].flatMap(([folder, registry]) => (registry === undefined ? [] : [[folder, registry]])));
+}
+
+function key(registry: RegistryAddress, repository: string, digest: string): string {
+  return `${registry.toString()}/${repository}@${digest}`;
+}
+
+/** Adds to the list of a key. */
+export function push<K, V>(lists: Map<K, V[]>, at: K, value: V): void {
+  const list = lists.get(at);
+  if (list === undefined) lists.set(at, [value]);
+  else list.push(value);
+}

@@ -1,0 +1,75 @@
+import { encodeRegistry } from '../layout.ts';
+import { type CacheFacts, type HostLinkFact, type ImageFact } from './cache-facts.ts';
+import { Destinations } from './destination.ts';
+import { readHostFolder, registryOf } from './host-folder.ts';
+import { LinkPlaces } from './link-places.ts';
+import { Ownership, type Word } from './ownership.ts';
+import type { HostLinkMove, Plan, Rehousing, Stay } from './step.ts';
+
+export interface PlanOptions {
+  readonly word?: Word | undefined;
+  /** Nobody has looked at this cache before: what nothing leads to was not left behind by us. */
+  readonly firstLook: boolean;
+}
+
+/** Decides what to do about a cache. Pure; what it was carried out on gives an empty plan. */
+export function planMigration(facts: CacheFacts, options: PlanOptions): Plan {
+  const ownership = new Ownership(facts, options.word);
+  const destinations = new Destinations(facts, ownership);
+  const links = new LinkPlaces(facts, ownership, destinations);
+  const rehousings = facts.images.map((image) => rehouse(image, facts, destinations, links));
+  const linkedNow = new Set(facts.links.map((link) => link.leadsTo));
+  const isAtRisk = (each: Rehousing): boolean => {
+    const { image } = each;
+    if (image.layout === undefined || image.mark !== 'none') return false;
+    if (each.to !== undefined) return true;
+    if (each.isLinked) return !linkedNow.has(image);
+    return links.forsaken.has(image) || each.superseded.length > 0 || (options.firstLook && !image.isUnnamed);
+  };
+  return {
+    protect: rehousings.filter(isAtRisk).map(({ image }) => image),
+    inTheWay: destinations.hostLinksInTheWay(),
+    rehousings: rehousings.filter(isWork),
+    hostLinks: facts.hostLinks.flatMap((link) => redirect(link, facts) ?? []),
+    stays: [...facts.images.flatMap((image) => stayOf(image, destinations)), ...links.stays],
+  };
+}
+
+function rehouse(image: ImageFact, facts: CacheFacts, destinations: Destinations, links: LinkPlaces): Rehousing {
+  const destination = destinations.of(image);
+  const { moves = [], superseded = [], settled = 0 } = links.of(image) ?? {};
+  const isThere = destination.kind === 'there';
+  return {
+    image,
+    to: isThere
+      ? { name: destination.name, path: `${facts.imagesFolder}/${destination.place}`, by: destination.by }
+      : undefined,
+    links: moves,
+    superseded,
+    isLinked: moves.length + settled > 0,
+  };
+}
+
+function isWork({ image, to, links, superseded, isLinked }: Rehousing): boolean {
+  return to !== undefined || links.length + superseded.length > 0 || (image.mark === 'ours' && isLinked);
+}
+
+function stayOf(image: ImageFact, destinations: Destinations): Stay[] {
+  const destination = destinations.of(image);
+  if (destination.kind === 'there' || destination.because === undefined) return [];
+  return [{ path: image.path, what: 'image', because: destination.because }];
+}
+
+/**
+ * Follows a host folder that went elsewhere: by the name in the link's text, or else by the link's own name (tart-formats §2.5). Only when
+ * nothing is left where it leads, and only to a folder that is there.
+ */
+function redirect(link: HostLinkFact, facts: CacheFacts): HostLinkMove | undefined {
+  if (link.leadsSomewhere) return undefined;
+  const named = link.names === undefined ? undefined : registryOf(readHostFolder(link.names));
+  const folder = [named, registryOf(link.reading)]
+    .flatMap((registry) => (registry === undefined ? [] : encodeRegistry(registry)))
+    .find((each) => each !== link.folder && facts.hosts.some((host) => host.folder === each));
+  if (folder === undefined) return undefined;
+  return { link, text: link.text.startsWith('/') ? `${facts.imagesFolder}/${folder}` : folder };
+}

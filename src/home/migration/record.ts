@@ -1,0 +1,65 @@
+import { readFile, rename } from 'node:fs/promises';
+import { isTartletError } from '../../errors.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
+import { onDisk } from '../disk-error.ts';
+import { exists } from '../folder.ts';
+import { addOrigin, type Origin, ORIGIN_FILE, readOrigin } from '../origin.ts';
+import { VmFile } from '../vm-folder.ts';
+import { type ImageFact, placeOf } from './cache-facts.ts';
+import type { MigrationStore } from './store.ts';
+
+/** What an earlier record is called once migration found something better: nothing that testifies is thrown away. */
+const FORMER = `${ORIGIN_FILE}.former`;
+
+/** Writes into an image where it is from, unless its record says so already. */
+export async function writeRecord(
+  image: ImageFact,
+  name: RemoteName,
+  { now }: Pick<MigrationStore, 'now'>,
+): Promise<void> {
+  const former = await formerRecord(image.path);
+  if (former !== 'damaged' && former !== undefined && says(former, image, name)) return;
+  const file = `${image.path}/${ORIGIN_FILE}`;
+  if (former !== undefined && !(await exists(`${image.path}/${FORMER}`))) {
+    await onDisk('move aside', file, async () => rename(file, `${image.path}/${FORMER}`));
+  }
+  await addOrigin(image.path, {
+    version: 1,
+    via: 'migration',
+    registry: name.registry.toString(),
+    repository: name.repository,
+    digest: image.digest.toString(),
+    ...(await manifestFacts(image.path)),
+    movedFrom: placeOf(image.host, image.repository, image.digest.toString()),
+    migratedAt: now().toISOString(),
+  });
+}
+
+async function formerRecord(folder: string): Promise<Origin | 'damaged' | undefined> {
+  try {
+    return await readOrigin(folder);
+  } catch (error) {
+    if (isTartletError(error, 'STORE_DAMAGED')) return 'damaged';
+    throw error;
+  }
+}
+
+function says(record: Origin, image: ImageFact, name: RemoteName): boolean {
+  if (!('registry' in record)) return false;
+  return (
+    record.registry === name.registry.toString() &&
+    record.repository === name.repository &&
+    record.digest === image.digest.toString()
+  );
+}
+
+/** Of the manifest beside it, if it has one: Tarts before 2.14 kept none, and some wrote it anew (tart-formats §1.6). */
+async function manifestFacts(folder: string): Promise<{ mediaType?: string; size?: number }> {
+  try {
+    const bytes = await readFile(`${folder}/${VmFile.manifest}`);
+    return bytes.length > MAX_MANIFEST_BYTES ? {} : { mediaType: parseManifest(bytes).mediaType, size: bytes.length };
+  } catch {
+    return {};
+  }
+}

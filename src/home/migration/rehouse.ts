@@ -1,0 +1,161 @@
+import { copyFile, constants, rename, rmdir } from 'node:fs/promises';
+import path from 'node:path';
+import { systemCode } from '../../errors.ts';
+import { diskError, onDisk } from '../disk-error.ts';
+import {
+  exchangeFolders,
+  exists,
+  makeFolder,
+  publishFolder,
+  removeFolder,
+  removeLink,
+  replaceLink,
+} from '../folder.ts';
+import { kindOf } from '../path-kind.ts';
+import { linkText } from '../prune-candidate.ts';
+import { logKept } from './log.ts';
+import { carryMark, unprotect } from './mark.ts';
+import { writeRecord } from './record.ts';
+import type { LinkMove, Rehousing, StepHook } from './step.ts';
+import type { MigrationStore } from './store.ts';
+import { areSameFolder, chooseTwin, setAside } from './twin.ts';
+
+/** The user's wish that pruning spares an image: it belongs to the digest, whichever of two folders stays. */
+const PINNED = '.pinned';
+
+/** A folder that was set aside, since nobody may delete it: an image whose place another of its digest has. */
+export interface Kept {
+  readonly image: string;
+  /** Where it is now. */
+  readonly at: string;
+}
+
+/** Moves images to their places with all that leads to them, each under the lock of its digest. */
+export class Rehouser {
+  readonly kept: Kept[] = [];
+  readonly #store: MigrationStore;
+  readonly #step: StepHook;
+
+  constructor(store: MigrationStore, step: StepHook) {
+    this.#store = store;
+    this.#step = step;
+  }
+
+  /** Writes into an image where it belongs, before anything else could forget it. */
+  async record({ image, to }: Rehousing): Promise<void> {
+    if (to === undefined || (await kindOf(image.path)) !== 'folder') return;
+    await this.#step(`record ${image.path}`);
+    await writeRecord(image, to.name, this.#store);
+  }
+
+  /**
+   * New links first, which find nothing yet; then the folder; then the old links go. Until the folder moves the old names work, and from then on the new.
+   * @returns false when somebody uses the image.
+   */
+  async rehouse(rehousing: Rehousing): Promise<boolean> {
+    const { image, to, links, superseded, isLinked } = rehousing;
+    const { images, signal } = this.#store;
+    const lock = await images.lock(image.digest, { mode: 'exclusive', wait: false, signal });
+    if (lock === undefined) return false;
+    try {
+      if ((await kindOf(image.path)) !== 'folder') return true; // Gone meanwhile, by somebody's hand.
+      for (const move of links) await this.#writeLink(move);
+      if (to !== undefined && !(await areSameFolder(image.path, to.path))) await this.#moveFolder(rehousing, to.path);
+      for (const { link, to: place } of links) if (place !== link.path) await this.#dropLink(link, path.dirname(place));
+      for (const link of superseded) await this.#dropLink(link);
+      if (isLinked) {
+        await this.#step(`unprotect ${image.path}`);
+        await unprotect(to?.path ?? image.path);
+      }
+    } finally {
+      await lock.release();
+    }
+    const left = [
+      ...(to === undefined ? [] : [image.path]),
+      ...[...links, ...superseded.map((link) => ({ link }))].map(({ link }) => link.path),
+    ];
+    for (const each of left) await this.#tidy(path.dirname(each));
+    return true;
+  }
+
+  /** A link that says something else than when we looked is newer than the plan. */
+  async #writeLink({ link, to, text }: LinkMove): Promise<void> {
+    if (linkText(link.path) !== link.text) return;
+    const there = linkText(to);
+    if (
+      there === text ||
+      (to !== link.path && there !== undefined && (await exists(path.resolve(path.dirname(to), there))))
+    )
+      return;
+    await this.#step(`link ${to}`);
+    await makeFolder(path.dirname(to));
+    await replaceLink(to, text);
+  }
+
+  /** @param newFolder where its successor lies: on a file system that ignores case it may have the very place. */
+  async #dropLink(link: { path: string; text: string }, newFolder?: string): Promise<void> {
+    if (newFolder !== undefined && (await areSameFolder(path.dirname(link.path), newFolder))) return;
+    await this.#step(`unlink ${link.path}`);
+    await removeLink(link.path, link.text);
+  }
+
+  async #moveFolder({ image }: Rehousing, to: string): Promise<void> {
+    const move = async (): Promise<void> => {
+      if (await exists(to)) return this.#meetTwin(image.path, to);
+      await this.#step(`move ${image.path}`);
+      await publishFolder(image.path, to);
+    };
+    // What refers to the content store moves under the store's lock, or a collection looks past it.
+    if (image.layout === 'stacked-cached') await this.#store.contents.change(this.#store.signal, move);
+    else await move();
+  }
+
+  async #meetTwin(arriving: string, there: string): Promise<void> {
+    const { home, now } = this.#store;
+    const choice = await chooseTwin(arriving, there);
+    await this.#step(`${choice} ${arriving}`);
+    if (choice === 'replace') {
+      await carryMark(there, arriving);
+      await exchangeFolders(arriving, there);
+    } else {
+      await carryMark(arriving, there);
+      await carryFile(PINNED, arriving, there);
+    }
+    await this.#step(`clear ${arriving}`);
+    if (choice === 'drop') {
+      await removeFolder(arriving, home.stagingFolder);
+      return;
+    }
+    const at = await setAside(arriving, home);
+    this.kept.push({ image: arriving, at });
+    await logKept(home, arriving, at, now());
+  }
+
+  /** Removes folders that the move left empty, up to the registry's. */
+  async #tidy(folder: string): Promise<void> {
+    const { imagesFolder } = this.#store.home;
+    for (let each = folder; each.startsWith(`${imagesFolder}/`); each = path.dirname(each)) {
+      await this.#step(`tidy ${each}`);
+      try {
+        await rmdir(each);
+      } catch (cause) {
+        if (['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '')) return;
+        if (systemCode(cause) !== 'ENOENT') throw diskError(cause, 'remove the folder', each);
+      }
+    }
+  }
+}
+
+async function carryFile(name: string, from: string, to: string): Promise<void> {
+  try {
+    await copyFile(`${from}/${name}`, `${to}/${name}`, constants.COPYFILE_EXCL);
+  } catch (cause) {
+    if (!['ENOENT', 'EEXIST'].includes(systemCode(cause) ?? '')) throw diskError(cause, 'copy to', `${to}/${name}`);
+  }
+}
+
+/** Renames a registry's folder whose new name differs in case only, where the file system has one folder for both. */
+export async function recase(from: string, to: string): Promise<void> {
+  if (from === to || !(await areSameFolder(from, to))) return;
+  await onDisk('rename', from, async () => rename(from, to));
+}

@@ -1,0 +1,56 @@
+import type { RemoteName } from '../../names/remote-name.ts';
+import type { HostLinkFact, ImageFact, LinkFact } from './cache-facts.ts';
+import type { StayReason } from './destination.ts';
+import type { Witness } from './evidence.ts';
+
+/** A link that is written anew: where it is, or elsewhere, and then the old one goes. */
+export interface LinkMove {
+  readonly link: LinkFact;
+  readonly to: string;
+  readonly text: string;
+}
+
+/** What happens to one image and to the links that lead to it, under the lock of its digest. */
+export interface Rehousing {
+  readonly image: ImageFact;
+  /** Undefined when only links change. */
+  readonly to: { readonly name: RemoteName; readonly path: string; readonly by: Witness } | undefined;
+  readonly links: readonly LinkMove[];
+  /** Links that go, because another one has their place. */
+  readonly superseded: readonly LinkFact[];
+  /** Whether links lead to it in the end, so that it needs no mark of ours. */
+  readonly isLinked: boolean;
+}
+
+/** A link to a host folder that is written anew. */
+export interface HostLinkMove {
+  readonly link: HostLinkFact;
+  readonly text: string;
+}
+
+/** Something that stays, and why. */
+export interface Stay {
+  readonly path: string;
+  readonly what: 'image' | 'tag';
+  readonly because: StayReason;
+}
+
+/** Everything that migration would do, in the order of the fields. */
+export interface Plan {
+  /** Images to be marked, because a collection of Tart's would find nothing that leads to them, now or on the way. */
+  readonly protect: readonly ImageFact[];
+  /** Links of the user that stand where folders must be. */
+  readonly inTheWay: readonly HostLinkFact[];
+  readonly rehousings: readonly Rehousing[];
+  readonly hostLinks: readonly HostLinkMove[];
+  /** What stays although it is not as it should be. No work, and no reason to try again. */
+  readonly stays: readonly Stay[];
+}
+
+/** Whether a plan has anything to do. */
+export function hasWork(plan: Plan): boolean {
+  return plan.protect.length + plan.rehousings.length + plan.hostLinks.length > 0;
+}
+
+/** Told of each change on the disk right before it. @internal for tests, which end everything there. */
+export type StepHook = (step: string) => void | Promise<void>;

@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto';
+import { lstat, readFile, rename } from 'node:fs/promises';
+import path from 'node:path';
+import { systemCode } from '../../errors.ts';
+import { onDisk } from '../disk-error.ts';
+import { flushFolder, makeFolder } from '../folder.ts';
+import type { Home } from '../home.ts';
+import { lookAtVmFolder, VmFile, type VmFolder } from '../vm-folder.ts';
+
+/** What to do when an image is at the place that another folder of the same digest should get. */
+export type TwinChoice =
+  /** The one that is there is whole, and this one is proved to be the same: it may go. */
+  | 'drop'
+  /** The one that is there is whole; this one is not, or might be another. */
+  | 'set-aside'
+  /** The one that is there lacks files, this one does not. */
+  | 'replace';
+
+/** @param arriving the folder that wants the place of `there`. */
+export async function chooseTwin(arriving: string, there: string): Promise<TwinChoice> {
+  const whole = { arriving: lookAtVmFolder(arriving), there: lookAtVmFolder(there) };
+  if (whole.there === undefined) return whole.arriving === undefined ? 'set-aside' : 'replace';
+  if (whole.arriving === undefined) return 'set-aside';
+  return (await areEqual(whole.arriving, whole.there)) ? 'drop' : 'set-aside';
+}
+
+/**
+ * Whether two whole images are surely the same: the small files byte by byte, the manifest among them, which says what the disk must be; the
+ * disk by its length. Without a manifest nothing is sure, since some Tarts named folders by a digest of their own (tart-formats §1.4).
+ */
+async function areEqual(one: VmFolder, other: VmFolder): Promise<boolean> {
+  if (one.layout !== other.layout || one.suspended || other.suspended) return false;
+  for (const file of [VmFile.manifest, VmFile.config, VmFile.nvram]) {
+    const [first, second] = [await bytesOf(`${one.path}/${file}`), await bytesOf(`${other.path}/${file}`)];
+    if (first === undefined || second === undefined || !first.equals(second)) return false;
+  }
+  return one.logicalBytes === other.logicalBytes;
+}
+
+async function bytesOf(file: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return undefined;
+    return onDisk('read', file, async () => {
+      throw cause;
+    });
+  }
+}
+
+/** Whether two paths are one folder: file systems that ignore case have `Example.com` and `example.com` in one. */
+export async function areSameFolder(one: string, other: string): Promise<boolean> {
+  try {
+    const [first, second] = [await lstat(one), await lstat(other)];
+    return first.ino === second.ino && first.dev === second.dev;
+  } catch {
+    return false; // One of them is not there.
+  }
+}
+
+/**
+ * Moves a folder out of the images, whole, for people to look at. Nothing deletes it.
+ * @returns where it is now.
+ */
+export async function setAside(folder: string, home: Home): Promise<string> {
+  const to = `${home.quarantineFolder}/${path.basename(folder)}.${randomUUID()}`;
+  await makeFolder(path.dirname(to));
+  await onDisk('move aside', folder, async () => rename(folder, to));
+  await flushFolder(path.dirname(to));
+  await flushFolder(path.dirname(folder));
+  return to;
+}
