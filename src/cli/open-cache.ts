@@ -22,7 +22,7 @@ export async function openCache(session: Session, say: (line: string) => void): 
 }
 
 /** What a migration did, in a line, or undefined when that is not worth one. */
-export function describeMigration(report: MigrationReport, home: Home): string | undefined {
+function describeMigration(report: MigrationReport, home: Home): string | undefined {
   const { moved, tags, kept, busy } = report;
   const done = [
     ...movedText(moved),

@@ -19,7 +19,7 @@ export function markOfSize(bytes: number | undefined): Mark {
 }
 
 /** @throws TartletError `DISK_*` */
-export async function readMark(folder: string): Promise<Mark> {
+async function readMark(folder: string): Promise<Mark> {
   const file = `${folder}/${VmFile.explicitlyPulled}`;
   try {
     return markOfSize((await lstat(file)).size);
