@@ -9,7 +9,7 @@ import { RemoteName } from '../names/remote-name.ts';
  * since 2.11.0 (tart-formats §2.1). Whatever decodes to no canonical name is *foreign*: left alone, never a crash.
  */
 
-/** `registry.corp:8221` → `registry.corp%3A8221`, `[::1]:5000` → `[%3A%3A1]%3A5000`. @internal exported for the proof of the bijection. */
+/** `registry.corp:8221` → `registry.corp%3A8221`, `[::1]:5000` → `[%3A%3A1]%3A5000`. */
 export function encodeRegistry(registry: RegistryAddress): string {
   return registry.toString().replaceAll(':', '%3A');
 }

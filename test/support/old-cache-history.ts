@@ -47,29 +47,47 @@ const HOSTS = ['registry.corp', '10.0.0.1', 'Mixed.Corp', 'my_host', 'bad%zz'];
 const PORTS = ['8221', '5000', '0443'];
 const GENERATIONS: readonly Generation[] = ['raw', 'encoded', 'lower-escape'];
 
-const host = fc.constantFrom(...HOSTS);
-const port = fc.constantFrom(...PORTS);
-const repository = fc.constantFrom('a', 'org/b', 'a.b/c_d');
-const tag = fc.constantFrom('latest', 'v1', 'v2');
-const content = fc.constantFrom('one', 'two', 'three', 'four');
-const generation = fc.constantFrom(...GENERATIONS);
+const anyHost = fc.constantFrom(...HOSTS);
+const anyPort = fc.constantFrom(...PORTS);
+const anyRepository = fc.constantFrom('a', 'org/b', 'a.b/c_d');
+const anyTag = fc.constantFrom('latest', 'v1', 'v2');
+const anyContent = fc.constantFrom('one', 'two', 'three', 'four');
+const anyGeneration = fc.constantFrom(...GENERATIONS);
 
-const pull = fc.record({
+const anyPull = fc.record({
   kind: fc.constant('pull' as const),
-  host,
-  port: fc.option(port, { nil: undefined }),
-  repository,
-  tag: fc.option(tag, { nil: undefined, freq: 5 }),
-  content,
-  generation,
+  host: anyHost,
+  port: fc.option(anyPort, { nil: undefined }),
+  repository: anyRepository,
+  tag: fc.option(anyTag, { nil: undefined, freq: 5 }),
+  content: anyContent,
+  generation: anyGeneration,
   manifest: fc.boolean(),
   record: fc.boolean(),
 });
 
-const event: fc.Arbitrary<Event> = fc.oneof(
-  { weight: 6, arbitrary: pull },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('populate' as const), host, port, repository, tag, content }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('drop-port' as const), host, port, generation }) },
+const anyEvent: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 6, arbitrary: anyPull },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('populate' as const),
+      host: anyHost,
+      port: anyPort,
+      repository: anyRepository,
+      tag: anyTag,
+      content: anyContent,
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('drop-port' as const),
+      host: anyHost,
+      port: anyPort,
+      generation: anyGeneration,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('move-home' as const) }) },
   {
     weight: 1,
@@ -83,13 +101,19 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('break-image' as const), pick: fc.nat() }) },
   {
     weight: 1,
-    arbitrary: fc.record({ kind: fc.constant('alias' as const), host, port, name: generation, target: generation }),
+    arbitrary: fc.record({
+      kind: fc.constant('alias' as const),
+      host: anyHost,
+      port: anyPort,
+      name: anyGeneration,
+      target: anyGeneration,
+    }),
   },
 );
 
 /** A life that begins with a pull: without one there is nothing to lose. */
 export const life: fc.Arbitrary<Event[]> = fc
-  .tuple(pull, fc.array(event, { maxLength: 14 }))
+  .tuple(anyPull, fc.array(anyEvent, { maxLength: 14 }))
   .map(([first, rest]) => [first, ...rest]);
 
 /** A tag as a user knows it. */

@@ -52,5 +52,5 @@ export function hasWork(plan: Plan): boolean {
   return plan.protect.length + plan.rehousings.length + plan.hostLinks.length > 0;
 }
 
-/** Told of each change on the disk right before it. @internal for tests, which end everything there. */
+/** Told of each change on the disk right before it. For tests, which end everything there. */
 export type StepHook = (step: string) => void | Promise<void>;
