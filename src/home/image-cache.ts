@@ -13,6 +13,7 @@ import { decodeDigestFolder, digestPath, referencePath, repositoryPath } from '.
 import { recordUse } from './last-use.ts';
 import { FileLock, type LockOptions } from './lock.ts';
 import { type CacheWalk, walkImages } from './image-walk.ts';
+import { markExplicitly } from './migration/mark.ts';
 import { refuseCollision } from './name-collision.ts';
 import { lookAtVmFolder, type VmFolder } from './vm-folder.ts';
 
@@ -142,7 +143,7 @@ export class ImageCache {
 
   /** Marks an image as pulled by digest, so that no collection takes it without a tag (tart-formats §1.5). */
   async markExplicitlyPulled(name: RemoteName, digest: Digest): Promise<void> {
-    await setMark(this.folderOf(name, digest), 'explicitly-pulled');
+    await markExplicitly(this.folderOf(name, digest));
   }
 
   /**

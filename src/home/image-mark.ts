@@ -4,7 +4,7 @@ import { exists, flushFolder, writeNewFile } from './folder.ts';
 import { VmFile } from './vm-folder.ts';
 
 /** Empty files in an image folder that say how it is to be treated. Tart knows the first, and ignores the others. */
-const FILES = {
+export const MARK_FILES = {
   /** Pulled by digest: kept without a tag (tart-formats §1.5). */
   'explicitly-pulled': VmFile.explicitlyPulled,
   /** Never collected and never pruned until it is taken away. */
@@ -13,17 +13,17 @@ const FILES = {
   unnamed: '.unnamed',
 } as const;
 
-export type ImageMark = keyof typeof FILES;
+export type ImageMark = keyof typeof MARK_FILES;
 
 /** @throws TartletError `DISK_*` */
 export async function hasMark(folder: string, mark: ImageMark): Promise<boolean> {
-  return exists(`${folder}/${FILES[mark]}`);
+  return exists(`${folder}/${MARK_FILES[mark]}`);
 }
 
 /** Sets a mark durably. @returns false when it was there. @throws TartletError `DISK_*` */
 export async function setMark(folder: string, mark: ImageMark): Promise<boolean> {
   if (await hasMark(folder, mark)) return false;
-  await writeNewFile(`${folder}/${FILES[mark]}`, '');
+  await writeNewFile(`${folder}/${MARK_FILES[mark]}`, '');
   await flushFolder(folder);
   return true;
 }
@@ -31,7 +31,7 @@ export async function setMark(folder: string, mark: ImageMark): Promise<boolean>
 /** Takes a mark away durably. @returns false when there was none. @throws TartletError `DISK_*` */
 export async function clearMark(folder: string, mark: ImageMark): Promise<boolean> {
   if (!(await hasMark(folder, mark))) return false;
-  const file = `${folder}/${FILES[mark]}`;
+  const file = `${folder}/${MARK_FILES[mark]}`;
   await onDisk('remove', file, async () => rm(file, { force: true }));
   await flushFolder(folder);
   return true;

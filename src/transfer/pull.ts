@@ -1,4 +1,3 @@
-import { exists } from '../home/folder.ts';
 import type { FileLock } from '../home/lock.ts';
 import { makeRepository } from '../home/image-cache.ts';
 import { originOfImage, writeOrigin } from '../home/origin.ts';
@@ -205,8 +204,7 @@ function settings(options: PullOptions): { insecure: boolean; concurrency: numbe
 }
 
 async function keepExplicitly(session: Session, name: RemoteName, digest: Digest): Promise<PullOutcome> {
-  const mark = `${session.images.folderOf(name, digest)}/${VmFile.explicitlyPulled}`;
-  if (!(await exists(mark))) await session.images.markExplicitlyPulled(name, digest);
+  await session.images.markExplicitlyPulled(name, digest);
   return present(session, name, digest);
 }
 

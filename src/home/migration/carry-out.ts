@@ -1,7 +1,7 @@
 import { removeLink, replaceLink } from '../folder.ts';
 import { FileLock } from '../lock.ts';
 import { kindOf } from '../path-kind.ts';
-import { linkText } from '../prune-candidate.ts';
+import { linkText } from '../image-reference.ts';
 import { logPlan } from './log.ts';
 import { protect } from './mark.ts';
 import { type Kept, recase, Rehouser } from './rehouse.ts';

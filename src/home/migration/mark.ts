@@ -36,6 +36,13 @@ export async function protect(folder: string): Promise<void> {
   await flushFolder(folder);
 }
 
+/** Makes a mark of ours, or none, the mark of somebody who asked for the image by its digest: it then stays for good. */
+export async function markExplicitly(folder: string): Promise<void> {
+  if ((await readMark(folder)) === 'theirs') return;
+  await writeNewFile(`${folder}/${VmFile.explicitlyPulled}`, '');
+  await flushFolder(folder);
+}
+
 /** Takes our mark away; one that Tart or the user set stays. */
 export async function unprotect(folder: string): Promise<void> {
   if ((await readMark(folder)) !== 'ours') return;
@@ -48,7 +55,5 @@ export async function unprotect(folder: string): Promise<void> {
 export async function carryMark(from: string, to: string): Promise<void> {
   const [theirs, ours] = [await readMark(from), await readMark(to)];
   if (theirs === 'none' || ours === 'theirs') return;
-  if (theirs === 'ours') return protect(to);
-  await writeNewFile(`${to}/${VmFile.explicitlyPulled}`, '');
-  await flushFolder(to);
+  await (theirs === 'ours' ? protect(to) : markExplicitly(to));
 }

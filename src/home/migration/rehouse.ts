@@ -1,4 +1,4 @@
-import { copyFile, constants, rename, rmdir } from 'node:fs/promises';
+import { rename, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { systemCode } from '../../errors.ts';
 import { diskError, onDisk } from '../disk-error.ts';
@@ -12,16 +12,14 @@ import {
   replaceLink,
 } from '../folder.ts';
 import { kindOf } from '../path-kind.ts';
-import { linkText } from '../prune-candidate.ts';
+import { hasMark, setMark } from '../image-mark.ts';
+import { linkText } from '../image-reference.ts';
 import { logKept } from './log.ts';
 import { carryMark, unprotect } from './mark.ts';
 import { writeRecord } from './record.ts';
 import type { LinkMove, Rehousing, StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';
 import { areSameFolder, chooseTwin, setAside } from './twin.ts';
-
-/** The user's wish that pruning spares an image: it belongs to the digest, whichever of two folders stays. */
-const PINNED = '.pinned';
 
 /** A folder that was set aside, since nobody may delete it: an image whose place another of its digest has. */
 export interface Kept {
@@ -116,10 +114,11 @@ export class Rehouser {
     await this.#step(`${choice} ${arriving}`);
     if (choice === 'replace') {
       await carryMark(there, arriving);
+      if (await hasMark(there, 'pinned')) await setMark(arriving, 'pinned');
       await exchangeFolders(arriving, there);
     } else {
       await carryMark(arriving, there);
-      await carryFile(PINNED, arriving, there);
+      if (await hasMark(arriving, 'pinned')) await setMark(there, 'pinned');
     }
     await this.#step(`clear ${arriving}`);
     if (choice === 'drop') {
@@ -143,14 +142,6 @@ export class Rehouser {
         if (systemCode(cause) !== 'ENOENT') throw diskError(cause, 'remove the folder', each);
       }
     }
-  }
-}
-
-async function carryFile(name: string, from: string, to: string): Promise<void> {
-  try {
-    await copyFile(`${from}/${name}`, `${to}/${name}`, constants.COPYFILE_EXCL);
-  } catch (cause) {
-    if (!['ENOENT', 'EEXIST'].includes(systemCode(cause) ?? '')) throw diskError(cause, 'copy to', `${to}/${name}`);
   }
 }
 

@@ -5,7 +5,8 @@ import { RegistryAddress } from '../../names/registry-address.ts';
 import { diskError } from '../disk-error.ts';
 import { decodeDigestFolder } from '../layout.ts';
 import { ORIGIN_FILE, readOriginSync } from '../origin.ts';
-import { linkText } from '../prune-candidate.ts';
+import { MARK_FILES } from '../image-mark.ts';
+import { linkText } from '../image-reference.ts';
 import { decideLayout, VmFile, type VmLayout } from '../vm-folder.ts';
 import {
   type CacheFacts,
@@ -21,9 +22,6 @@ import { type Mark, markOfSize } from './mark.ts';
 
 /** Deeper trees than any real repository are not followed. */
 const MAX_DEPTH = 64;
-
-/** Left by our own commands where an image lost its last tag. */
-const UNNAMED = '.unnamed';
 
 export interface SurveyOptions {
   /** A host folder whose records are read although its name has a port. */
@@ -141,7 +139,7 @@ function lookInto(folder: string, readRecord: boolean, digest: Digest, repositor
   return {
     layout: layout === 'stacked-local' ? undefined : layout,
     mark: markOfSize(mark === undefined ? undefined : lstatSync(mark, { throwIfNoEntry: false })?.size),
-    isUnnamed: files.has(UNNAMED),
+    isUnnamed: files.has(MARK_FILES.unnamed),
     record: readRecord && files.has(ORIGIN_FILE) ? registryInRecord(folder, digest, repository) : undefined,
   };
 }
