@@ -4,7 +4,7 @@ import type { ContentStore } from './content-store.ts';
 import { diskError } from './disk-error.ts';
 import type { Home } from './home.ts';
 import { sharedBlockBytes } from './shared-block.ts';
-import { VmFile, type VmFolder } from './vm-folder.ts';
+import { lookAtVmFolder, VmFile } from './vm-folder.ts';
 
 /** What an image or a VM occupies, in bytes. */
 export interface Footprint {
@@ -24,8 +24,10 @@ export interface FootprintPlace {
   readonly contents: ContentStore;
 }
 
-/** @throws TartletError `DISK_*` when something of it cannot be looked at. */
-export async function measureFolder(place: FootprintPlace, folder: VmFolder): Promise<Footprint> {
+/** @returns nothing but zeros for what is no VM folder. @throws TartletError `DISK_*` when something of it cannot be looked at. */
+export async function measureFolder(place: FootprintPlace, path: string): Promise<Footprint> {
+  const folder = lookAtVmFolder(path);
+  if (folder === undefined) return EMPTY;
   // Not listed: where access times are the only record of use, a listing would look like one.
   const own = Object.values(VmFile).map((name) => `${folder.path}/${name}`);
   const stored = folder.layout === 'standalone' ? [] : (readStackedManifest(folder.path)?.files ?? []);

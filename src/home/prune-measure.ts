@@ -1,7 +1,6 @@
 import { type Footprint, measureFile, measureFolder } from './footprint.ts';
 import type { Candidate, Store } from './prune-candidate.ts';
 import type { Chosen } from './prune-choice.ts';
-import { lookAtVmFolder } from './vm-folder.ts';
 
 /** Something that was or would be deleted, and what that frees. */
 export interface Deletion extends Chosen {
@@ -10,6 +9,5 @@ export interface Deletion extends Chosen {
 
 /** @throws TartletError `DISK_*` */
 export async function measureCandidate(store: Store, candidate: Candidate): Promise<Footprint> {
-  const folder = candidate.kind === 'ipsw' ? undefined : lookAtVmFolder(candidate.path);
-  return folder === undefined ? measureFile(candidate.path) : measureFolder(store, folder);
+  return candidate.kind === 'ipsw' ? measureFile(candidate.path) : measureFolder(store, candidate.path);
 }

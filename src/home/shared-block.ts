@@ -21,13 +21,18 @@ const UNIT_BYTES = 512;
  * @returns undefined where nobody can tell, as on APFS. @throws TartletError `DISK_*`
  */
 export async function sharedBlockBytes(file: string): Promise<number | undefined> {
-  const { type } = await onDisk('look at', file, async () => statfs(file));
-  if (NEVER_SHARING.has(type)) return 0;
+  if (await neverSharesBlocks(file)) return 0;
   for (const program of PROGRAMS) {
     const listing = await listExtents(program, file);
     if (listing !== undefined) return sumShared(listing);
   }
   return undefined;
+}
+
+/** Whether a file lies where no two files can share blocks, so that every copy needs room for all of it. @throws TartletError `DISK_*` */
+export async function neverSharesBlocks(file: string): Promise<boolean> {
+  const { type } = await onDisk('look at', file, async () => statfs(file));
+  return NEVER_SHARING.has(type);
 }
 
 async function listExtents(program: string, file: string): Promise<string | undefined> {

@@ -1,8 +1,14 @@
 import type { StatsFs } from 'node:fs';
-import { statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { onDisk } from './disk-error.ts';
 import { exists } from './folder.ts';
+
+/** Whether two folders lie on one file system. */
+export async function isOnOneDisk(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map(async (each) => onDisk('look at', each, async () => stat(each))));
+  return a?.dev === b?.dev;
+}
 
 /**
  * Bytes that this user may still write on the file system of a folder, or of where it would be made; root's reserve does not count

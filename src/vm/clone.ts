@@ -9,16 +9,28 @@ import type { LocalVm } from '../home/local-vms.ts';
 import type { FileLock } from '../home/lock.ts';
 import { BASE_MANIFEST_FILE, readOrigin, writeOrigin } from '../home/origin.ts';
 import { Scratch } from '../home/scratch.ts';
+import { neverSharesBlocks } from '../home/shared-block.ts';
+import { isOnOneDisk } from '../home/space.ts';
+import { sweep } from '../home/sweep.ts';
 import { type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { pull, type PullOptions } from '../transfer/pull.ts';
+import { makeRoom } from '../transfer/room.ts';
 import { notClonable } from '../transfer/stacked-download.ts';
 import type { Session } from '../transfer/session.ts';
 import { withMac } from './config.ts';
 import { parseVmConfig, serializeVmConfig } from './config-file.ts';
 import { MacAddress } from './mac-address.ts';
 import { isMacTaken } from './mac-collision.ts';
+
+/** As in Tart (tart-cli §1.2). */
+const DEFAULT_PRUNE_LIMIT_BYTES = 100 * 1024 ** 3;
+
+export interface CloneOptions extends PullOptions {
+  /** Most bytes of room to make for what the new VM will write into the holes of its disk; default 100 GiB. */
+  readonly pruneLimitBytes?: number;
+}
 
 export interface CloneOutcome {
   readonly name: LocalName;
@@ -50,13 +62,15 @@ export async function cloneVm(
   session: Session,
   sourceText: string,
   name: LocalName,
-  options: PullOptions = {},
+  options: CloneOptions = {},
 ): Promise<CloneOutcome> {
   await session.vms.refuseRunning(name);
   const source = await openSource(session, sourceText, options);
   try {
     if (source.folder.layout === 'stacked-cached') throw notClonable(source.text);
     await session.home.prepare();
+    await sweep(session);
+    await makeRoomFor(session, source, name, options.pruneLimitBytes ?? DEFAULT_PRUNE_LIMIT_BYTES);
     const scratch = await Scratch.create(session.home, session.platform);
     try {
       const copied = await copyVm(session, source, scratch.folder);
@@ -118,6 +132,19 @@ async function holdStopped(session: Session, vm: LocalVm): Promise<FileLock> {
     text: `${vm.name.text} is a stacked VM: its clone is one too, and runs with Tart on macOS 27 only`,
   });
   return lock;
+}
+
+/**
+ * Room for the copy, where blocks cannot be shared, and for what the VM will write into the holes of its disk. Only where the cache lies on the
+ * same disk as the VMs: else nothing that could be deleted would help.
+ */
+async function makeRoomFor(session: Session, source: Source, name: LocalName, limitBytes: number): Promise<void> {
+  const { allocatedBytes, logicalBytes } = source.folder;
+  const { root, cacheFolder } = session.home;
+  if (!(await isOnOneDisk(root, cacheFolder))) return;
+  const copied = (await neverSharesBlocks(source.folder.path)) ? allocatedBytes : 0;
+  const holes = Math.max(0, Math.min(logicalBytes - allocatedBytes, limitBytes));
+  await makeRoom(session, name.text, { atLeast: copied, atMost: copied + holes });
 }
 
 /** The image that a local VM began as, when a record says so. */

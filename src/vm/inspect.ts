@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
 import type { ContentStore } from '../home/content-store.ts';
+import { measureFolder } from '../home/footprint.ts';
+import { hasMark } from '../home/image-mark.ts';
+import { lastUse } from '../home/last-use.ts';
 import { type Origin, readOrigin } from '../home/origin.ts';
 import { VmFile, type VmFolder, type VmLayout } from '../home/vm-folder.ts';
 import type { VmState } from '../home/local-vms.ts';
@@ -50,8 +53,18 @@ export type Inspection = {
       readonly path: string;
       readonly layout: VmLayout;
       readonly state: VmState;
+      /** Bytes of its files, those of a stacked disk in the content store included. */
       readonly logicalBytes: number;
+      /** Of the disk blocks that they have. */
       readonly allocatedBytes: number;
+      /** Those of them that others have too; null where that cannot be told. */
+      readonly sharedBytes: number | null;
+      /** What deleting it alone would make free. */
+      readonly reclaimableBytes: number | null;
+      /** ISO 8601. */
+      readonly lastUsed: string | undefined;
+      /** Whether it was pinned; undefined for local VMs, which nothing but `prune --entries vms` takes. */
+      readonly pinned: boolean | undefined;
       readonly origin: Origin | undefined;
       /** Absent for local VMs and for images of old Tarts, which kept none. */
       readonly manifest: InspectedManifest | undefined;
@@ -112,11 +125,16 @@ async function inspectFolder(
   const bytes = await readManifest(folder.path);
   const manifest = bytes === undefined ? undefined : requireImage(parseManifest(bytes), name);
   const hash = bytes === undefined ? undefined : createHash('sha256').update(bytes).digest('hex');
+  const footprint = await measureFolder(session, folder.path);
   return {
     path: folder.path,
     layout: folder.layout,
-    logicalBytes: folder.logicalBytes,
-    allocatedBytes: folder.allocatedBytes,
+    logicalBytes: footprint.logicalBytes,
+    allocatedBytes: footprint.allocatedBytes,
+    sharedBytes: footprint.sharedBytes ?? null,
+    reclaimableBytes: footprint.reclaimableBytes ?? null,
+    lastUsed: lastUse(folder.path, session)?.toISOString(),
+    pinned: digest === undefined ? undefined : await hasMark(folder.path, 'pinned'),
     origin: await readOrigin(folder.path),
     manifest: manifest === undefined ? undefined : await describeManifest(manifest, name, session.contents),
     digest: digest?.toString(),

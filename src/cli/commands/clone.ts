@@ -8,7 +8,11 @@ export interface CloneCommandOptions {
   readonly insecure?: true;
   readonly concurrency: number;
   readonly stacked?: true;
+  /** GiB. */
+  readonly pruneLimit: number;
 }
+
+const GIB = 1024 ** 3;
 
 export async function runClone(
   terminal: Terminal,
@@ -26,6 +30,7 @@ export async function runClone(
     const { copied } = await cloneVm(session, source, name, {
       insecure: options.insecure ?? false,
       concurrency: options.concurrency,
+      pruneLimitBytes: options.pruneLimit * GIB,
     });
     if (copied === 'sparse') say('note: full copy, because this file system has no clones (reflinks)');
     return 0;

@@ -35,6 +35,10 @@ function toText(inspection: Inspection): string {
       ['Path', inspection.path],
       ['Size', bytes(inspection.logicalBytes)],
       ['On disk', bytes(inspection.allocatedBytes)],
+      ['Shared', known(inspection.sharedBytes)],
+      ['Freeable', known(inspection.reclaimableBytes)],
+      ['Last used', inspection.lastUsed],
+      ['Pinned', inspection.pinned === undefined ? undefined : inspection.pinned ? 'yes' : 'no'],
       ['Origin', origin === undefined ? 'no record' : describeOrigin(origin)],
     );
     if (inspection.manifestIsOriginal === false)
@@ -80,6 +84,10 @@ function describeOrigin(origin: NonNullable<Extract<Inspection, { origin: unknow
     case 'push':
       return `${origin.registry}/${origin.repository}, by ${origin.via} at ${origin.pulledAt}`;
   }
+}
+
+function known(count: number | null): string {
+  return count === null ? 'unknown, this file system does not tell' : bytes(count);
 }
 
 function bytes(count: number): string {

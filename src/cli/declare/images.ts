@@ -21,6 +21,8 @@ export function declareImages(declaration: Declaration): void {
   declareList(declaration);
   declareInspect(declaration);
   declareFqn(declaration);
+  declarePin(declaration);
+  declareUnpin(declaration);
 }
 
 function declarePull({ program, terminal, setExitCode }: Declaration): void {
@@ -174,5 +176,36 @@ function declareFqn({ program, terminal, setExitCode }: Declaration): void {
     .action(async (name: string) => {
       const { runFqn } = await import('../commands/fqn.ts');
       setExitCode(await runFqn(terminal, name));
+    });
+}
+
+function declarePin({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('pin')
+    .description('keep cached images, whatever is pruned or collected')
+    .argument('<names...>', 'cached images; a tag stands for the image it leads to now')
+    .addHelpText(
+      'after',
+      `
+A pinned image stays when its last tag moves. It can be deleted by its digest only after unpin.
+
+Example:
+  ${terminal.programName} pin registry.example:8221/macos/base:15`,
+    )
+    .action(async (names: string[]) => {
+      const { runPin } = await import('../commands/pin.ts');
+      setExitCode(await runPin(terminal, names, true));
+    });
+}
+
+function declareUnpin({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('unpin')
+    .description('let pinned images be pruned again')
+    .argument('<names...>', 'cached images')
+    .addHelpText('after', `\nExample:\n  ${terminal.programName} unpin registry.example:8221/macos/base:15`)
+    .action(async (names: string[]) => {
+      const { runPin } = await import('../commands/pin.ts');
+      setExitCode(await runPin(terminal, names, false));
     });
 }

@@ -42,7 +42,12 @@ function declareClone({ program, terminal, setExitCode }: Declaration): void {
     .option('--concurrency <n>', 'chunks to fetch at once', wholeNumber(1, 64), 4)
     .option('--stacked', 'keep the changes in an overlay (only Tart on macOS 27 can)')
     .addOption(new Option('--deduplicate', 'accepted for compatibility').hideHelp())
-    .addOption(new Option('--prune-limit <gb>', 'accepted for compatibility').hideHelp())
+    .option(
+      '--prune-limit <gib>',
+      'most GiB of the cache to delete for what the VM will write',
+      wholeNumber(0, 2 ** 22),
+      100,
+    )
     .addHelpText(
       'after',
       `
