@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { lstat, mkdir, open, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
@@ -74,9 +75,24 @@ export async function writeNewFile(file: string, bytes: Uint8Array | string): Pr
   await onDisk('write', file, async () => writeFile(file, bytes, { flush: true }));
 }
 
+/** How links are called for as long as they are on their way to or from their place. */
+const LINK_ASIDE = '.link.';
+
+/** Links in a folder that are on their way, or were when a command was killed. */
+export function leftoverLinks(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.startsWith(LINK_ASIDE))
+      .map((name) => `${folder}/${name}`);
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
+    throw diskError(cause, 'read the folder', folder);
+  }
+}
+
 /** Points a link at a text as one step. Removing it first, as others do, would lose the tag to a kill (reliability trap 10). */
 export async function replaceLink(link: string, target: string): Promise<void> {
-  const temporary = `${path.dirname(link)}/.link.${randomUUID()}`;
+  const temporary = `${path.dirname(link)}/${LINK_ASIDE}${randomUUID()}`;
   await onDisk('create the link', link, async () => symlink(target, temporary));
   try {
     await onDisk('replace the link', link, async () => rename(temporary, link));
@@ -93,7 +109,7 @@ export async function replaceLink(link: string, target: string): Promise<void> {
  * @returns whether it was removed.
  */
 export async function removeLink(link: string, text: string): Promise<boolean> {
-  const aside = `${path.dirname(link)}/.link.${randomUUID()}`;
+  const aside = `${path.dirname(link)}/${LINK_ASIDE}${randomUUID()}`;
   try {
     await rename(link, aside);
   } catch (cause) {

@@ -1,10 +1,11 @@
-import { realpath } from 'node:fs/promises';
+import { realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { ContentStore } from './content-store.ts';
-import { removeFolder, removeLink } from './folder.ts';
+import { onDisk } from './disk-error.ts';
+import { leftoverLinks, removeFolder, removeLink } from './folder.ts';
 import type { Home } from './home.ts';
 import { hasMark } from './image-mark.ts';
 import { imageReferences, linkText } from './image-reference.ts';
@@ -60,6 +61,7 @@ export class ImageRemoval {
     const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
     const links = await this.#linksTo(folder, digest);
     for (const { link, text } of links) if (name.tag === undefined || link === at) await removeLink(link, text);
+    await this.#removeLeftovers(path.dirname(folder), digest);
     if (name.tag !== undefined && (await this.#isKept(folder))) return;
     if ((await kindOf(folder)) !== 'folder') return;
     await whileMoving(this.#contents, [folder], async () => removeFolder(folder, this.#home.stagingFolder));
@@ -69,6 +71,15 @@ export class ImageRemoval {
   async #isKept(folder: string): Promise<boolean> {
     if (imageReferences(walkImages(this.#home.imagesFolder)).name(folder)) return true;
     return (await hasMark(folder, 'explicitly-pulled')) || (await hasMark(folder, 'pinned'));
+  }
+
+  /** Links that a killed command had moved aside. Nobody works on those that name a digest but who holds its lock. */
+  async #removeLeftovers(repository: string, digest: Digest): Promise<void> {
+    for (const entry of leftoverLinks(repository)) {
+      const text = linkText(entry) ?? '';
+      if (path.basename(text) === digest.toString())
+        await onDisk('remove', entry, async () => rm(entry, { force: true }));
+    }
   }
 
   async #refusePinned(name: RemoteName, digest: Digest): Promise<void> {

@@ -15,13 +15,17 @@ const PARTIAL = /^\.([0-9a-f]{64})\.(?:partial|verified)$/;
 /**
  * Finishes deletions that were killed, and gives up unfinished downloads which nobody holds and nobody continued for a week. Done by
  * commands that write; never a reason for one to fail: whatever cannot be removed now is there the next time.
+ *
+ * @param wanted an image whose unfinished download will be continued now, however old it is.
  */
-export async function sweep(store: Store): Promise<void> {
+export async function sweep(store: Store, wanted?: Digest): Promise<void> {
   const { stagingFolder, scratchFolder } = store.home;
   for (const folder of [stagingFolder, scratchFolder]) {
     for (const name of namesIn(folder)) if (TRASH.test(name)) await attempt(async () => discard(`${folder}/${name}`));
   }
-  for (const name of namesIn(stagingFolder)) if (HEX.test(name)) await attempt(async () => expireStaging(store, name));
+  for (const name of namesIn(stagingFolder)) {
+    if (HEX.test(name) && name !== wanted?.hex) await attempt(async () => expireStaging(store, name));
+  }
   const files = store.contents.filesFolder;
   for (const name of namesIn(files)) if (PARTIAL.test(name)) await attempt(async () => expirePartial(store, name));
 }

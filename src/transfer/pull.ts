@@ -80,7 +80,7 @@ async function pullResolved(
   // Understood before anything is locked or written: an image of another kind leaves no trace.
   const image = understandImage(raw, name, options.accept ?? 'any');
   await session.home.prepare();
-  await sweep(session);
+  await sweep(session, raw.digest);
   await makeRepository(session.home, name);
   const { outcome: done, moved } = await pullLocked(session, name, raw, image, client, options);
   await collectAfterMove(session, moved);
@@ -211,6 +211,7 @@ async function keepExplicitly(session: Session, name: RemoteName, digest: Digest
 /** That somebody wants it is a use of it, although nothing had to be done (unlike in Tart, tart-cli §7 #23). */
 async function present(session: Session, name: RemoteName, digest: Digest): Promise<PullOutcome> {
   await session.images.touch(session.images.folderOf(name, digest), session.now());
+  await sweep(session, digest);
   return outcome(name, digest, 'present', 0);
 }
 

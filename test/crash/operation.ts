@@ -1,4 +1,14 @@
-import { readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { digestOfTag } from '../support/real-seed.ts';
 import { type Expectation, judge } from './oracle.ts';
@@ -152,5 +162,44 @@ const login: Operation = {
   },
 };
 
+/** Deletes an image with its tag; any image is whole or gone at any moment, and no tag leads to nothing (reliability P4). */
+const prune: Operation = {
+  name: 'prune',
+  leastFlushes: 4,
+  leastPoints: 10,
+  async prepare(place) {
+    place.reset();
+    return place.command('prune', '--older-than', '0');
+  },
+  claims: () => ({ ...KEEP, finished: [], tags: {} }),
+  examine: async (place) => danglingTags(place),
+};
+
+/** A pull that moves the last tag of an image which nobody used for a day, and so collects it (tart-cli §4.6). */
+const collect: Operation = {
+  name: 'collect',
+  leastFlushes: 10,
+  leastPoints: 35,
+  async prepare(place) {
+    const command = await pull.prepare(place);
+    const dayAgo = Date.now() / 1000 - 24 * 3600;
+    for (const image of [movingTag(place), otherTag(place)]) {
+      const record = path.join(realpathSync(path.join(place.home, image)), '.last-used');
+      utimesSync(record, dayAgo, dayAgo);
+    }
+    return command;
+  },
+  claims: pull.claims,
+  examine: async (place) => danglingTags(place),
+};
+
+function danglingTags(place: Place): string[] {
+  const cache = path.join(place.home, 'cache/OCIs');
+  return readdirSync(cache, { recursive: true, encoding: 'utf8' })
+    .map((entry) => path.join(cache, entry))
+    .filter((entry) => lstatSync(entry).isSymbolicLink() && !existsSync(entry))
+    .map((link) => `the link ${link} leads to nothing`);
+}
+
 /** What is swept, in the order of the catalogue (reliability §4.2). */
-export const OPERATIONS: readonly Operation[] = [pull, push, clone, login];
+export const OPERATIONS: readonly Operation[] = [pull, push, clone, prune, collect, login];
