@@ -153,10 +153,7 @@ export const SECTIONS: readonly Section[] = [
     /* D25 */ 'files cannot be locked',
     /* D26 */ 'the home is exchanged under a running command',
     /* D27 */ 'free space that only root may use',
-    /* D28 */ [
-      'access times are not kept',
-      `${TARTS_LAYOUT}, and the last use is the access time there; it is set, never left to the file system`,
-    ],
+    /* D28 */ 'access times are not kept',
     /* D29 */ 'the disk is full while deleting',
     /* D30 */ 'a pipe or a device lies where a file should',
   ]),
