@@ -18,6 +18,8 @@ export const limits = {
   drainBytes: 512 * 1024,
   /** How long that may take. */
   drainMs: 1_000,
+  /** How long an interrupted push tries to tell the registry that nothing more comes. */
+  cancelMs: 2_000,
   manifestBytes: 16 * 1024 * 1024,
   /** The spec asks every registry to take 4 MiB, and more is refused by some. */
   pushedManifestBytes: 4 * 1024 * 1024,

@@ -5,6 +5,7 @@ import { appendQuery } from './query.ts';
 import type { RegistryResponse } from './request.ts';
 import type { RepositoryContext } from './repository.ts';
 import { startRequest } from './upload.ts';
+import { cancelUpload } from './upload-cancel.ts';
 import { uploadLocation } from './upload-location.ts';
 
 /**
@@ -25,7 +26,8 @@ export async function mountBlob(
   const response = await askToMount(context, new URL(appendQuery(start.href, query)), from, signal);
   if (response === undefined) return false;
   await response.body.discard();
-  if (response.status === 202) await cancel(context, response, start, signal);
+  if (response.status === 202) await cancelUpload(context, uploadLocation(response, start));
+  signal?.throwIfAborted();
   // Some registries say 201 without having looked.
   return response.status === 201 && blobExists(context, blob, signal);
 }
@@ -42,25 +44,5 @@ async function askToMount(
     // Without the right to read `from` there is nothing to mount; whether we may push is seen by the upload that follows.
     if (isTartletError(error, 'AUTH_DENIED', 'AUTH_REQUIRED')) return undefined;
     throw error;
-  }
-}
-
-/** Best effort: a session that stays open is cleaned up by the registry some day. */
-async function cancel(
-  context: RepositoryContext,
-  response: RegistryResponse,
-  asked: URL,
-  signal?: AbortSignal,
-): Promise<void> {
-  try {
-    const { repository } = context;
-    const url = uploadLocation(response, asked);
-    const cancelled = await context.send(
-      { method: 'DELETE', url, headers: {}, access: { repository, action: 'push' }, repeat: 'unless-begun' },
-      signal,
-    );
-    await cancelled.body.discard();
-  } catch {
-    signal?.throwIfAborted();
   }
 }

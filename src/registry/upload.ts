@@ -6,6 +6,7 @@ import { refused } from './refusal.ts';
 import type { RegistryRequest, RegistryResponse } from './request.ts';
 import type { RepositoryContext } from './repository.ts';
 import { SentBytes } from './sent-bytes.ts';
+import { cancelUpload } from './upload-cancel.ts';
 import { closingLocation, uploadLocation } from './upload-location.ts';
 
 /** A blob to upload. */
@@ -69,6 +70,7 @@ export async function uploadBlob(
       await upload.attempt(session, options.chunkBytes);
       return;
     } catch (error) {
+      if (signal?.aborted === true) await upload.cancel();
       signal?.throwIfAborted();
       if (!(error instanceof OtherWay)) {
         if (!isTartletError(error) || !isCurable(error)) throw error;
@@ -116,6 +118,8 @@ class Upload {
   readonly #blob: BlobSource;
   readonly #sent: SentBytes;
   readonly #signal: AbortSignal | undefined;
+  /** Where the session of the current attempt continues. */
+  #location: URL | undefined;
 
   constructor(context: RepositoryContext, blob: BlobSource, sent: SentBytes, signal: AbortSignal | undefined) {
     this.#context = context;
@@ -129,9 +133,15 @@ class Upload {
     this.#sent.takeBack();
   }
 
+  /** Gives up the session of the current attempt. */
+  async cancel(): Promise<void> {
+    if (this.#location !== undefined) await cancelUpload(this.#context, this.#location);
+  }
+
   /** Sends the blob in the way that is known, or hoped, to work. Each way is given up once: after both there is none left. */
   async attempt({ location, minimumPart }: Session, chunkBytes: number | undefined): Promise<void> {
     const { traits } = this.#context;
+    this.#location = location;
     const wished = traits.partBytes ?? chunkBytes;
     const part = wished === undefined || !traits.patch ? this.#blob.size : Math.max(wished, minimumPart);
     const inParts = part < this.#blob.size;
@@ -171,6 +181,7 @@ class Upload {
       await response.body.discard();
       // Where `Range` points is not believed: ECR's stands still, others count wrongly (reliability Q10).
       if (response.headers.get('location') !== undefined) location = uploadLocation(response, location);
+      this.#location = location;
       offset += part;
     }
     const range = { 'content-range': `${offset}-${size - 1}` };

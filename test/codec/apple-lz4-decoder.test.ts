@@ -102,7 +102,7 @@ describe('refuses', () => {
       'byte 0: a block declares 0 bytes',
     ],
     [
-      'sizes whose 32-bit sum is small (reliability C4)',
+      'sizes whose 32-bit sum is small (C4)',
       compressed(0xffffffff, Buffer.alloc(2)),
       'byte 0: a block declares 4294967295 bytes, the limit is 16777216',
     ],
@@ -368,7 +368,7 @@ describe('after a failure', () => {
   });
 });
 
-test('what earlier blocks left in memory never shows (reliability C5)', () => {
+test('what earlier blocks left in memory never shows (C5)', () => {
   const secret = Buffer.alloc(3 * MIB, 'SECRET');
   const tail = diskData(300_000);
   const shorts = cut(

@@ -82,7 +82,7 @@ describe('the order', () => {
     expect(await find()).toBe('TART_REGISTRY_USERNAME');
   });
 
-  it('a source without an answer is passed over, one that fails is not (reliability S32)', async () => {
+  it('a source without an answer is passed over, one that fails is not (S32)', async () => {
     const world = new World();
     world.keepingHelper('none');
     world.write(world.podmanFile, { auths: { 'h:1': basic('podman', 'p') } });

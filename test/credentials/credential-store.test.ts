@@ -309,7 +309,7 @@ describe('modes do not depend on the umask', () => {
     process.umask(before);
   });
 
-  it('new folders and files are private from their first byte (reliability S30)', async () => {
+  it('new folders and files are private from their first byte (S30)', async () => {
     const world = new World();
     await storeCredential(address('h:1'), secret, world.settings());
     // Nothing changes a mode after creation: what the end shows was there from the beginning.

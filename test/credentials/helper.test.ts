@@ -140,7 +140,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-describe('names that could lead elsewhere (reliability S33)', () => {
+describe('names that could lead elsewhere (S33)', () => {
   it.each(['../../evil', 'a b', 'x;touch y', 'x\n', '/bin/x', '$(x)', 'x'.repeat(101), ''])(
     '%j is refused',
     (suffix) => {
@@ -273,7 +273,7 @@ describe('which helper a file names', () => {
     expect(await use(world, { credHelpers: { 'h:1': '' }, credsStore: 'all' })('h:1')).toBeUndefined();
   });
 
-  it('a failing one ends the search although an entry is there (reliability S32)', async () => {
+  it('a failing one ends the search although an entry is there (S32)', async () => {
     const world = new World();
     world.helper('x', 'exit 1');
     const find = use(world, { auths: { 'h:1': basic('u', 'p') }, credHelpers: { 'h:1': 'x' } });

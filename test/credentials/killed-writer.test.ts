@@ -32,7 +32,7 @@ async function killAfter(script: string, userFolder: string, stores: number): Pr
   return last;
 }
 
-it('a writer that is killed leaves the old file or the new one, private, with all that others wrote (reliability P6)', async () => {
+it('a writer that is killed leaves the old file or the new one, private, with all that others wrote (P6)', async () => {
   const world = new World();
   const script = path.join(world.folder, 'writer.mjs');
   const bundle = await rolldown({

@@ -5,7 +5,7 @@ import { Digest } from '../../src/names/digest.ts';
 const HEX64 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 const HEX128 = HEX64 + HEX64;
 
-describe('digests that are accepted (reliability C20)', () => {
+describe('digests that are accepted (C20)', () => {
   test.each([
     [`sha256:${HEX64}`, 'sha256', HEX64],
     [`sha512:${HEX128}`, 'sha512', HEX128],
@@ -22,7 +22,7 @@ describe('digests that are accepted (reliability C20)', () => {
   });
 });
 
-describe('digests that are refused (reliability C20, S19)', () => {
+describe('digests that are refused (C20, S19)', () => {
   test.each([
     ['', 'no algorithm'],
     [HEX64, 'no algorithm'],

@@ -38,7 +38,7 @@ describe('names of local VMs (tart-cli §3.1)', () => {
     expect(LocalName.tryParse(text)).toBeUndefined();
   });
 
-  test('a refused name is shown without its control characters (reliability S35)', () => {
+  test('a refused name is shown without its control characters (S35)', () => {
     expect(() => LocalName.parse('a\u001b[2Jb')).toThrow('"a\\u001b[2Jb"');
   });
 });

@@ -146,7 +146,7 @@ describe('names that are refused, with the position of the first fault', () => {
     [`ghcr.io/a/b@${HEX}`, 13, 'after "@" must follow sha256:'],
     ['ghcr.io/a/b@', 13, 'after "@" must follow sha256:'],
     [`ghcr.io/a/b@sha256:${HEX}:v1`, 84, 'sha256 has 64 hex digits, this has 67'],
-    // Hostile references (reliability S1).
+    // Hostile references (S1).
     ['ghcr.io/%2e%2e/a', 9, 'a repository cannot contain "%"'],
     ['ghcr.io/a\\b', 10, 'a repository cannot contain "\\"'],
     ['ghcr.io/a?b=c', 10, 'a repository cannot contain "?"'],

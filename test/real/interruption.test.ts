@@ -59,7 +59,7 @@ describe('a transfer that is interrupted', () => {
     return chunks.filter((digest) => gate.requests.includes(blob(digest)));
   }
 
-  it('by Ctrl-C says how to go on, shows nothing half finished, and the next pull fetches only the rest', async () => {
+  it('by Ctrl-C says how to go on, shows nothing half finished, and the next pull fetches only the rest (P7)', async () => {
     const receiver = new Workplace(cleanup);
     const pull = await pullUntilItHangs(receiver);
     pull.kill('SIGINT');
@@ -74,7 +74,7 @@ describe('a transfer that is interrupted', () => {
     expect(await finish(receiver)).toEqual(chunks.slice(4));
   });
 
-  it('by kill -9 shows nothing half finished, and the next pull fetches only the rest', async () => {
+  it('by kill -9 shows nothing half finished, and the next pull fetches only the rest (P1)', async () => {
     const receiver = new Workplace(cleanup);
     const pull = await pullUntilItHangs(receiver);
     pull.kill('SIGKILL');

@@ -169,7 +169,7 @@ describe('prune', () => {
     expect(readdirSync(parent)).toEqual(['a', digestOf('a')]);
   });
 
-  /** Full in both ways: no byte and no further file (reliability D29). */
+  /** Full in both ways: no byte and no further file (D29). */
   it('works on a full disk', async (context) => {
     context.skip(!mayMountTmpfs(), 'left out: no user namespaces here');
     const place = new Workplace(cleanup);

@@ -84,8 +84,8 @@ describe('uploading in one PUT', () => {
     await expect(client.uploadBlob(broken)).rejects.toMatchObject({ code: 'DISK_IO' });
   });
 
-  it('stops at once when it is aborted', async () => {
-    const { client } = await accepting({ 'PUT /up/1': { ending: 'stall', headers: { 'content-length': '5' } } });
+  it('stops at once when it is aborted, and tells the registry (P7)', async () => {
+    const { client, registry } = await accepting({ 'PUT /up/1': {}, 'DELETE /up/1': { status: 204 } });
     const abort = new AbortController();
     const reason = new Error('stop it');
     const endless: BlobSource = {
@@ -97,6 +97,7 @@ describe('uploading in one PUT', () => {
       },
     };
     await expect(client.uploadBlob(endless, { signal: abort.signal })).rejects.toBe(reason);
+    expect(registry.log.at(-1)).toBe('DELETE /up/1');
   });
 });
 

@@ -37,8 +37,8 @@ export type Handler = (request: RecordedRequest, count: number) => Answer | Prom
 export type Script = Answer | readonly Answer[] | Handler;
 
 /**
- * A registry that does what a test says. Routes are named `GET /v2/a/manifests/x`, without the query. A request that no route expects, and one more
- * than a list foresees, is answered with 418 and makes {@link close} throw.
+ * A registry that does what a test says. Routes are named `GET /v2/a/manifests/x`, without the query, or `*` for all others. A request that no route
+ * expects, and one more than a list foresees, is answered with 418 and makes {@link close} throw.
  */
 export class ScriptedRegistry {
   readonly requests: RecordedRequest[] = [];
@@ -55,7 +55,9 @@ export class ScriptedRegistry {
   private constructor(tls: ServerOptions | undefined) {
     const listener = (request: IncomingMessage, response: ServerResponse) => {
       this.#serve(request, response).catch((error: unknown) => {
-        this.#unexpected.push(`${request.method} ${request.url}: ${String(error)}`);
+        // A client may go away in the middle of its body.
+        if (!request.destroyed || request.complete)
+          this.#unexpected.push(`${request.method} ${request.url}: ${String(error)}`);
         request.socket.destroy();
       });
     };
@@ -135,7 +137,7 @@ export class ScriptedRegistry {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? '';
     const route = `${request.method} ${path.replace(/\?.*$/s, '')}`;
-    const script = this.#routes.get(route);
+    const script = this.#routes.get(route) ?? this.#routes.get('*');
     const count = (this.#counts.get(route) ?? 0) + 1;
     this.#counts.set(route, count);
     const dropped = typeof script === 'object' && pick(script, count)?.drop === true;
