@@ -119,11 +119,11 @@ function fingerprint(file: string): string {
   return `${file} ${createHash('sha256').update(readFileSync(file)).digest('hex')}`;
 }
 
-/** Regular files only: what else a row has planted, it looks at itself. */
+/** Regular files only: what else a row has planted, it looks at itself. When something was used last, is no treasure. */
 function filesBelow(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((entry) => path.join(folder, entry))
-    .filter((file) => lstatSync(file).isFile())
+    .filter((file) => lstatSync(file).isFile() && path.basename(file) !== '.last-used')
     .sort();
 }
 
