@@ -2,6 +2,7 @@ import { Command, CommanderError, Help } from 'commander';
 import { answerHelpHidden } from './built-in.ts';
 import { declareAccounts } from './declare/accounts.ts';
 import { declareArchives } from './declare/archives.ts';
+import { declareDoctor } from './declare/doctor.ts';
 import { declareImages } from './declare/images.ts';
 import { declareMachine } from './declare/machine.ts';
 import { declareServices } from './declare/services.ts';
@@ -37,6 +38,7 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
     });
   const declaration = { program, terminal, setExitCode };
   declareImages(declaration);
+  declareDoctor(declaration);
   declareVms(declaration);
   declareMachine(declaration);
   declareArchives(declaration);

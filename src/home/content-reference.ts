@@ -4,6 +4,7 @@ import { Digest } from '../names/digest.ts';
 import { Annotation, parseAnnotationNumber } from '../oci/annotation.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
 import { diskError } from './disk-error.ts';
+import { quarantinedItems } from './doctor/quarantine.ts';
 import type { Home } from './home.ts';
 import { walkImages } from './image-walk.ts';
 import { lookAtVmFolder, VmFile } from './vm-folder.ts';
@@ -80,6 +81,8 @@ export function contentReferences(home: Home, except?: string): ContentReference
     // A flat image has its own disk, even when its manifest says what the whole of it hashes to.
     if (lookAtVmFolder(folder)?.layout !== 'standalone') add(folder);
   }
+  // What was set aside may be wanted back whole.
+  for (const { path } of quarantinedItems(home)) if (lookAtVmFolder(path)?.layout !== 'standalone') add(path);
   return { kind: 'known', digests };
 }
 

@@ -84,9 +84,16 @@ export class ContentStore {
    *
    * @param staged in the folder of the store; gone when this returns true.
    * @param isIntact hashes all of it: nothing else decides whether a file may carry its name.
+   * @param there what to do about one that is there and has the right length: `believe` it, or `replace` it because it is known to be
+   *   damaged. Whoever has it open keeps what they have.
    * @returns false when it is not what its name would say; it is left where it is.
    */
-  async install(staged: string, file: StoredFile, isIntact: (path: string) => Promise<boolean>): Promise<boolean> {
+  async install(
+    staged: string,
+    file: StoredFile,
+    isIntact: (path: string) => Promise<boolean>,
+    there: 'believe' | 'replace' = 'believe',
+  ): Promise<boolean> {
     const { size } = await onDisk('look at', staged, async () => lstat(staged));
     if (size !== file.size || !(await isIntact(staged))) return false;
     await flushFile(staged);
@@ -96,7 +103,7 @@ export class ContentStore {
     });
     try {
       const path = this.pathOf(file.fileDigest);
-      if (await this.holds(file)) await onDisk('remove', staged, async () => rm(staged));
+      if (there === 'believe' && (await this.holds(file))) await onDisk('remove', staged, async () => rm(staged));
       else await onDisk('move into place', path, async () => rename(staged, path));
       await flushFolder(this.filesFolder);
     } finally {

@@ -103,6 +103,32 @@ export async function replaceLink(link: string, target: string): Promise<void> {
 }
 
 /**
+ * Lets a link say something else if it still has this text. The new link is exchanged for the old one and that is read afterwards, so that
+ * nobody who pointed it elsewhere meanwhile loses that.
+ *
+ * @returns whether it was rewritten.
+ */
+export async function rewriteLink(link: string, text: string, target: string): Promise<boolean> {
+  const temporary = `${path.dirname(link)}/.link.${randomUUID()}`;
+  await onDisk('create the link', link, async () => symlink(target, temporary));
+  try {
+    if (await swapPaths(temporary, link)) {
+      if ((await onDisk('read the link', temporary, async () => readlink(temporary))) !== text) {
+        await swapPaths(temporary, link);
+        return false;
+      }
+    } else {
+      if ((await onDisk('read the link', link, async () => readlink(link))) !== text) return false;
+      await onDisk('replace the link', link, async () => rename(temporary, link));
+    }
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await flushFolder(path.dirname(link));
+  return true;
+}
+
+/**
  * Removes a link if it still has this text. Between reading and removing it somebody may have pointed it elsewhere, so it is moved away
  * first, read there, and given back if it is another one.
  *

@@ -1,8 +1,9 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { TartletError } from '../errors.ts';
-import { onDisk } from './disk-error.ts';
+import { systemCode, TartletError } from '../errors.ts';
+import { diskError, onDisk } from './disk-error.ts';
 import { makeFolder } from './folder.ts';
 import { tryLockDescriptor } from './native.ts';
 
@@ -61,6 +62,22 @@ export class FileLock {
   /** Locks a file that is there for other reasons, alone and at once. @returns undefined when somebody else holds it. */
   static async acquireExisting(file: string): Promise<FileLock | undefined> {
     return FileLock.#acquire(file, 'r+', { mode: 'exclusive', wait: false });
+  }
+
+  /** Whether somebody changes what a file locks, now. Asked without making the file, so that it works where nothing can be written. */
+  static async isHeld(file: string): Promise<boolean> {
+    let handle: FileHandle;
+    try {
+      handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    } catch (cause) {
+      if (['ENOENT', 'ENOTDIR', 'ENXIO'].includes(systemCode(cause) ?? '')) return false;
+      throw diskError(cause, 'open the lock', file);
+    }
+    try {
+      return tryLockDescriptor(handle.fd, true) === false;
+    } finally {
+      await handle.close();
+    }
   }
 
   static async #acquire(file: string, flags: 'a+' | 'r+' | 'r', options: LockOptions): Promise<FileLock | undefined> {

@@ -143,7 +143,12 @@ function refuseUnlessAbsent(file: string, cause: unknown): undefined {
   throw new TartletError('STORE_DAMAGED', `cannot read ${file}: ${describeError(cause)}`, { subject: file, cause });
 }
 
-function parseOrigin(text: string, file: string): Origin {
+/**
+ * Understands the text of a record.
+ * @param file where it was found, for the message.
+ * @throws TartletError `STORE_DAMAGED`
+ */
+export function parseOrigin(text: string, file: string): Origin {
   try {
     return v.parse(origin, JSON.parse(text));
   } catch (cause) {

@@ -47,7 +47,13 @@ export class Scratch {
   }
 }
 
-function lockFileOf(home: Home, name: string): string {
+/** Whether an entry of `tmp/` is a scratch folder of ours, by its name. */
+export function isOurScratch(name: string): boolean {
+  return name.startsWith(OURS);
+}
+
+/** What the owner of a scratch folder holds for as long as it lives. */
+export function lockFileOf(home: Home, name: string): string {
   return `${home.locksFolder}/${name}.lock`;
 }
 
@@ -71,7 +77,7 @@ async function release(lockFile: string, locks: readonly FileLock[]): Promise<vo
 /** Deletes our own scratch folders whose owners are gone. Others' entries in `tmp/` are Tart's to judge. */
 async function reap(home: Home): Promise<void> {
   for (const name of await readdir(home.scratchFolder)) {
-    if (!name.startsWith(OURS)) continue;
+    if (!isOurScratch(name)) continue;
     const lockFile = lockFileOf(home, name);
     const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });
     if (lock === undefined) continue;

@@ -6,8 +6,8 @@ import { removeFolder, TRASH } from './folder.ts';
 import { lockToDelete } from './image-lock.ts';
 import type { Store } from './prune-candidate.ts';
 
-/** Unfinished downloads that nobody continued for so long are given up. */
-const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
+/** Unfinished downloads that nobody continued for so long are given up, in milliseconds. */
+export const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** A file of the content store on its way: its data, and what was verified of it. */
 const PARTIAL = /^\.([0-9a-f]{64})\.(?:partial|verified)$/;

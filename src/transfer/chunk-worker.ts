@@ -20,22 +20,28 @@ const REPORT_BYTES = 1024 * 1024;
 const port = parentPort;
 if (port === null) throw new TartletError('INTERNAL', 'this file is the entry of a worker thread');
 
-const settings = workerData as WorkerSettings;
 const running = new Map<number, AbortController>();
 const pusher = new ChunkPusher();
+let client: RegistryClient | undefined;
 
-const client = RegistryClient.forRepository({
-  registry: RegistryAddress.parse(settings.registry),
-  repository: settings.repository,
-  userAgent: settings.userAgent,
-  environment: settings.environment,
-  insecure: settings.insecure,
-  endpoint: settings.endpoint,
-  limits: settings.limits,
-  authenticator: remoteAuthenticator(settings.authenticatorPort),
-  onHold: (origin, milliseconds) => say({ kind: 'hold', origin, milliseconds }),
-  onWait: ({ reason, milliseconds }) => say({ kind: 'wait', reason, milliseconds }),
-});
+/** Made for the first job that needs one: whoever only looks at disks has no registry. */
+function registryClient(): RegistryClient {
+  const settings = workerData as WorkerSettings | undefined;
+  if (!settings) throw new TartletError('INTERNAL', 'this worker was started without a registry');
+  client ??= RegistryClient.forRepository({
+    registry: RegistryAddress.parse(settings.registry),
+    repository: settings.repository,
+    userAgent: settings.userAgent,
+    environment: settings.environment,
+    insecure: settings.insecure,
+    endpoint: settings.endpoint,
+    limits: settings.limits,
+    authenticator: remoteAuthenticator(settings.authenticatorPort),
+    onHold: (origin, milliseconds) => say({ kind: 'hold', origin, milliseconds }),
+    onWait: ({ reason, milliseconds }) => say({ kind: 'wait', reason, milliseconds }),
+  });
+  return client;
+}
 
 port.on('message', (message: ToWorker) => {
   switch (message.kind) {
@@ -43,7 +49,7 @@ port.on('message', (message: ToWorker) => {
       running.get(message.id)?.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
       break;
     case 'hold':
-      client.spare(message.origin, message.milliseconds);
+      client?.spare(message.origin, message.milliseconds);
       break;
     case 'job':
       void work(message.id, message.job);
@@ -68,7 +74,7 @@ async function work(id: number, job: ChunkJob): Promise<void> {
     if (Math.abs(pending) >= REPORT_BYTES) report();
   };
   try {
-    const result = await perform(job, { client, signal: controller.signal, onBytes });
+    const result = await perform(job, { signal: controller.signal, onBytes });
     report();
     say({ kind: 'result', id, result });
   } catch (error) {
@@ -79,10 +85,10 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   }
 }
 
-async function perform(job: ChunkJob, context: ChunkContext): Promise<ChunkResult> {
+async function perform(job: ChunkJob, context: Omit<ChunkContext, 'client'>): Promise<ChunkResult> {
   switch (job.kind) {
     case 'fetch':
-      return fetchChunk(job, context);
+      return fetchChunk(job, { ...context, client: registryClient() });
     case 'verify':
       return verifyChunk(job, context.signal);
     case 'copy':
@@ -92,7 +98,7 @@ async function perform(job: ChunkJob, context: ChunkContext): Promise<ChunkResul
     case 'digest':
       return digestChunk(job, context.signal);
     case 'push':
-      return pusher.push(job, context);
+      return pusher.push(job, { ...context, client: registryClient() });
     default:
       return unreachable(job);
   }

@@ -1,7 +1,7 @@
 import type { PlanSummary } from './plan.ts';
 
-/** What a transfer does. A `copy` moves blobs as they are, between registries: it knows of no disk. */
-export type Direction = 'pull' | 'push' | 'copy' | 'export' | 'import';
+/** What a transfer does. A `copy` moves blobs as they are, between registries: it knows of no disk. A `check` only reads what is here. */
+export type Direction = 'pull' | 'push' | 'copy' | 'export' | 'import' | 'check';
 
 /**
  * What a pull, a push, an export or an import tells while it runs. Every event names its image by `subject` (the name as the user will see it), so that several

@@ -127,7 +127,17 @@ async function lockDigest(session: Session, name: RemoteName, image: TartImage):
   });
 }
 
-async function fetchImage(session: Session, download: Download, presence: 'absent' | 'lacks-content'): Promise<number> {
+/**
+ * Builds an image in a staging folder and publishes it, over whatever lies in its place. Call under the lock of its digest, alone.
+ *
+ * @param presence `lacks-content`: the record of a stacked image is right, and only files of the content store are missing.
+ * @returns bytes that crossed the network.
+ */
+export async function fetchImage(
+  session: Session,
+  download: Download,
+  presence: 'absent' | 'lacks-content',
+): Promise<number> {
   const { image, name } = download;
   const survey = await Survey.take(session, { name, image, hasRecord: presence === 'lacks-content' }, 'lease');
   try {

@@ -16,7 +16,7 @@ import {
 } from './chunk-job.ts';
 import { Width } from './width.ts';
 
-/** What a worker is born with. Plain data and one port. */
+/** What a worker is born with. Plain data and one port; nothing when it only looks at disks. */
 export interface WorkerSettings {
   readonly registry: string;
   readonly repository: string;
@@ -28,9 +28,15 @@ export interface WorkerSettings {
   readonly authenticatorPort: MessagePort;
 }
 
-export interface PoolOptions {
-  readonly client: RegistryClient;
-  readonly settings: Omit<WorkerSettings, 'authenticatorPort' | 'registry' | 'repository'>;
+/** The registry that the jobs of a pool talk to; both absent for a pool that only looks at disks. */
+type PoolRegistry =
+  | {
+      readonly client: RegistryClient;
+      readonly settings: Omit<WorkerSettings, 'authenticatorPort' | 'registry' | 'repository'>;
+    }
+  | { readonly client?: undefined; readonly settings?: undefined };
+
+export type PoolOptions = PoolRegistry & {
   /**
    * Most jobs at once. There are never more threads than processors: a thread waits for the network without blocking its other
    * jobs, and each one costs some 40 MB.
@@ -39,7 +45,7 @@ export interface PoolOptions {
   readonly signal: AbortSignal;
   readonly onBytes: (count: number) => void;
   readonly onWait: (reason: string, milliseconds: number) => void;
-}
+};
 
 interface Thread {
   readonly worker: Worker;
@@ -67,10 +73,12 @@ export class WorkerPool {
   /**
    * Does jobs, at most `concurrency` at once, in order of their list. The first failure stops the others.
    * @param onDone told of each result as it comes; what it does is waited for.
+   * @param survives told of each failure; when it returns true, the others go on. Default: none is survived.
    */
   async runAll<J extends ChunkJob>(
     jobs: readonly J[],
     onDone: (job: J, result: ResultOf<J>) => Promise<void> | void,
+    survives: (job: J, error: unknown) => boolean = () => false,
   ): Promise<void> {
     const queue = [...jobs];
     const failure = new AbortController();
@@ -82,7 +90,11 @@ export class WorkerPool {
           const job = queue.shift();
           if (job === undefined) return;
           signal.throwIfAborted();
-          await onDone(job, await this.#run(thread, job, signal));
+          try {
+            await onDone(job, await this.#run(thread, job, signal));
+          } catch (error) {
+            if (signal.aborted || !survives(job, error)) throw error;
+          }
         } catch (error) {
           failure.abort(error);
           throw error;
@@ -122,16 +134,7 @@ export class WorkerPool {
     const index = lane % availableParallelism();
     const existing = this.#threads[index];
     if (existing !== undefined) return existing;
-    const { client, settings } = this.#options;
-    const channel = new MessageChannel();
-    const workerData: WorkerSettings = {
-      ...settings,
-      registry: client.registry.toString(),
-      repository: client.repository,
-      authenticatorPort: channel.port2,
-    };
-    const worker = new Worker(workerFile(), { workerData, transferList: [channel.port2] });
-    const stopAuthenticator = serveAuthenticator(client.authenticator, channel.port1);
+    const { worker, stopAuthenticator } = startWorker(this.#options);
     const thread: Thread = { worker, stopAuthenticator, pending: new Map() };
     const fail = (error: TartletError): void => {
       for (const { reject } of thread.pending.values()) reject(error);
@@ -152,7 +155,7 @@ export class WorkerPool {
         this.#options.onWait(message.reason, message.milliseconds);
         break;
       case 'hold':
-        if (this.#options.client.spare(message.origin, message.milliseconds)) this.#width.halve();
+        if (this.#options.client?.spare(message.origin, message.milliseconds) === true) this.#width.halve();
         for (const { worker } of this.#threads) if (worker !== thread.worker) worker.postMessage(message);
         break;
       case 'result':
@@ -168,6 +171,19 @@ export class WorkerPool {
     for (const thread of this.#threads) thread.stopAuthenticator();
     await Promise.all(this.#threads.map(async (thread) => thread.worker.terminate()));
   }
+}
+
+function startWorker({ client, settings }: PoolRegistry): Pick<Thread, 'worker' | 'stopAuthenticator'> {
+  if (client === undefined) return { worker: new Worker(workerFile()), stopAuthenticator: () => undefined };
+  const channel = new MessageChannel();
+  const workerData: WorkerSettings = {
+    ...settings,
+    registry: client.registry.toString(),
+    repository: client.repository,
+    authenticatorPort: channel.port2,
+  };
+  const worker = new Worker(workerFile(), { workerData, transferList: [channel.port2] });
+  return { worker, stopAuthenticator: serveAuthenticator(client.authenticator, channel.port1) };
 }
 
 /** The built worker. From the sources, i.e. in tests, it is the one in `dist`, because Node 20 cannot run TypeScript. */

@@ -1,0 +1,41 @@
+import { TartletError } from '../../errors.ts';
+import type { Session } from '../../transfer/session.ts';
+import { examine, type Examination } from '../../vm/examine.ts';
+import { examinationJson, examinationText, isClean } from '../render/examination.ts';
+import { renderJson } from '../render/json.ts';
+import { humanBytes } from '../render/quantity.ts';
+import { withSession } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+
+export interface DoctorCommandOptions {
+  readonly fix?: true;
+  readonly deep?: true;
+  readonly insecure?: true;
+  readonly format: 'text' | 'json';
+}
+
+/** Prints what it found on stdout, and ends with 0 only when there is nothing but notes: one line in a cron job. */
+export async function runDoctor(terminal: Terminal, options: DoctorCommandOptions): Promise<number> {
+  const { fix = false, deep = false, insecure = false } = options;
+  const work = async (session: Session): Promise<number> => {
+    const examination = await examine(session, { fix, deep, insecure });
+    const { stdout, environment } = terminal;
+    if (options.format === 'json') stdout.write(renderJson(examinationJson(examination)));
+    else stdout.write(examinationText(examination, { stream: stdout, environment, fix }));
+    if (examination.deep?.isComplete === false) throw interrupted(session.signal, examination.deep);
+    return isClean(examination) ? 0 : 1;
+  };
+  // Whoever asks how things are must not change them first.
+  return withSession(terminal, work, { cache: 'untouched' });
+}
+
+/** What was found is printed already; the reason of the end gets how far it came. */
+function interrupted(signal: AbortSignal, deep: NonNullable<Examination['deep']>): unknown {
+  if (!(signal.reason instanceof TartletError)) return signal.reason;
+  const { imagesChecked, images, bytesChecked } = deep;
+  return new TartletError(signal.reason.code, signal.reason.message, {
+    ...signal.reason.facts,
+    kept: `${imagesChecked} of ${images} images were checked, ${humanBytes(bytesChecked, 1)}; nothing was changed`,
+    next: 'run the same command again: a deep check starts from the beginning',
+  });
+}

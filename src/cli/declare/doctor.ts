@@ -1,0 +1,33 @@
+import { Option } from 'commander';
+import type { DoctorCommandOptions } from '../commands/doctor.ts';
+import type { Declaration } from './declaration.ts';
+
+/** The command that looks after the home as a whole. */
+export function declareDoctor({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('doctor')
+    .description('check the whole home, and mend what is damaged')
+    .option('--fix', 'mend what can be mended; what cannot is set aside, never deleted')
+    .option('--deep', 'hash every disk, and not only look at lengths')
+    .option('--insecure', 'speak plain HTTP to the registries that damaged images are fetched from')
+    .addOption(
+      new Option('--format <format>', 'how to print').choices(['text', 'json'] as const).default('text' as const),
+    )
+    .addHelpText(
+      'after',
+      `
+Without --fix nothing is changed. Damaged chunks are fetched again one by one; an image that its registry no longer
+has goes to cache/.quarantine. Local VMs are never touched.
+
+Exit codes: 0 when there are at most notes, 1 when there is damage or a warning (left).
+
+Examples:
+  ${terminal.programName} doctor
+  ${terminal.programName} doctor --fix --deep
+  ${terminal.programName} doctor --format json | jq '.findings[] | select(.severity == "damage")'`,
+    )
+    .action(async (options: DoctorCommandOptions) => {
+      const { runDoctor } = await import('../commands/doctor.ts');
+      setExitCode(await runDoctor(terminal, options));
+    });
+}

@@ -1,0 +1,105 @@
+import { type Finding, fixText, type Severity } from '../../home/doctor/finding.ts';
+import type { Mended } from '../../home/doctor/mend.ts';
+import type { Examination } from '../../vm/examine.ts';
+import { coloursFor, type MaybeTerminal } from './colour.ts';
+import { printable } from './printable.ts';
+import { humanBytes } from './quantity.ts';
+
+const SEVERITIES: readonly Severity[] = ['damage', 'warning', 'note'];
+
+export interface ExaminationStyle {
+  readonly stream: MaybeTerminal;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Whether mending was tried: then nothing is said of what it would do. */
+  readonly fix: boolean;
+}
+
+/** Whether nothing is wrong; notes are about what is normal. */
+export function isClean({ findings }: Examination): boolean {
+  return findings.every(({ severity }) => severity === 'note');
+}
+
+/** The worst first; each finding in lines of its own that can be searched for. */
+export function examinationText(examination: Examination, style: ExaminationStyle): string {
+  const colours = coloursFor(style.stream, style.environment);
+  const marks: Readonly<Record<Severity, (text: string) => string>> = {
+    damage: colours.red,
+    warning: colours.yellow,
+    note: colours.dim,
+  };
+  const lines = examination.mended.flatMap((each) => mendedLines(each, colours.green, colours.yellow));
+  for (const severity of SEVERITIES) {
+    for (const each of examination.findings.filter((one) => one.severity === severity)) {
+      lines.push(
+        `${marks[severity](severity)}: ${colours.bold(each.id)}: ${printable(each.message)}`,
+        ...placeLines(each),
+      );
+      const fix = fixText(each);
+      if (fix !== null && !style.fix) lines.push(`  --fix: ${fix}`);
+      if (each.next !== undefined) lines.push(`  next: ${printable(each.next)}`);
+    }
+  }
+  return [...lines, summary(examination)].map((line) => `${line}\n`).join('');
+}
+
+function placeLines({ name, path }: Finding): string[] {
+  return [...(name === undefined ? [] : [`  ${printable(name)}`]), `  ${printable(path)}`];
+}
+
+function mendedLines(
+  { finding, result, text }: Mended,
+  good: (t: string) => string,
+  bad: (t: string) => string,
+): string[] {
+  const mark = result === 'mended' ? good('mended') : bad('not mended');
+  return [`${mark}: ${finding.id}: ${printable(text)}`, ...placeLines(finding)];
+}
+
+function summary({ home, findings, mended, totals, deep }: Examination): string {
+  const found = SEVERITIES.flatMap((severity) => {
+    const count = findings.filter((each) => each.severity === severity).length;
+    return count === 0 ? [] : `${severity} ${count}`;
+  });
+  const done = mended.filter((each) => each.result === 'mended').length;
+  const what = [
+    counted(totals.images, 'image', 'images') ?? 'no images',
+    counted(totals.tags, 'tag', 'tags') ?? 'no tags',
+    counted(totals.vms, 'VM', 'VMs') ?? 'no VMs',
+    `${humanBytes(totals.imageBytesOnDisk, 1)} on disk`,
+  ];
+  const hashed = deep === undefined ? '' : `, ${humanBytes(deep.bytesChecked, 1)} hashed`;
+  const mendedText = done === 0 ? '' : `, ${done} mended`;
+  return `${printable(home)}: ${what.join(', ')}${hashed}: ${found.length === 0 ? 'clean' : found.join(', ')}${mendedText}`;
+}
+
+function counted(count: number, one: string, many: string): string | undefined {
+  return count === 0 ? undefined : `${count} ${count === 1 ? one : many}`;
+}
+
+/** The same for programs. Bytes are whole numbers. */
+export function examinationJson(examination: Examination): object {
+  const { home, findings, mended, totals, deep } = examination;
+  return {
+    schema: 'tartlet.doctor/v1',
+    home,
+    clean: isClean(examination),
+    findings: findings.map(findingJson),
+    mended: mended.map(({ finding, result, text }) => ({ ...findingJson(finding), result, text })),
+    totals,
+    deep: deep ?? null,
+  };
+}
+
+function findingJson(each: Finding): object {
+  const { id, severity, path, name, message, stretch, next } = each;
+  return {
+    id,
+    severity,
+    path,
+    name: name ?? null,
+    message,
+    chunk: stretch ?? null,
+    fix: fixText(each),
+    next: next ?? null,
+  };
+}

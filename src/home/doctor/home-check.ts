@@ -1,0 +1,137 @@
+import { setImmediate } from 'node:timers/promises';
+import { FileLock } from '../lock.ts';
+import { lookAtVmFolder } from '../vm-folder.ts';
+import type { Store } from '../prune-candidate.ts';
+import { AccessCheck } from './access.ts';
+import { checkContent } from './content.ts';
+import { finding, type Finding, type ImagePlace } from './finding.ts';
+import { checkImageFolder, type ImageSurroundings } from './image-folder.ts';
+import { checkLinks } from './link.ts';
+import { checkLocalVms, type ConfigReader } from './local-vm.ts';
+import { kindText, lookAt, lookInto } from './look.ts';
+import { checkQuarantine } from './quarantine.ts';
+import { type CacheTree, walkTree } from './tree.ts';
+import { checkUnfinished } from './unfinished.ts';
+import { checkNames } from './unnamed.ts';
+
+/** Image folders that are looked at between two looks at the signal. */
+const IMAGES_PER_TURN = 64;
+
+const ROOT_ENTRIES: ReadonlySet<string> = new Set(['cache', 'vms', 'tmp', 'tart.log', '.lock']);
+const CACHE_ENTRIES: ReadonlySet<string> = new Set([
+  'OCIs',
+  'IPSWs',
+  'content',
+  '.staging',
+  '.locks',
+  '.quarantine',
+  '.migrations.log',
+  '.migrated.json',
+]);
+
+/** What there is in a home, in numbers. */
+export interface HomeTotals {
+  readonly images: number;
+  readonly tags: number;
+  readonly vms: number;
+  /** Bytes of the images' files as they look, and as they occupy the disk; what stacked images share is not in it. */
+  readonly imageBytes: number;
+  readonly imageBytesOnDisk: number;
+}
+
+/** What a check of a home without any network and without reading disks found. */
+export interface HomeCheck {
+  readonly findings: readonly Finding[];
+  readonly totals: HomeTotals;
+  /** Every image folder, for whoever looks deeper. */
+  readonly images: readonly ImagePlace[];
+}
+
+/**
+ * Checks a whole home: names, links, image folders, records, the content store, local VMs, unfinished work, locks and permissions. Changes
+ * nothing, not even a lock file, so that it works on read-only homes and full disks (reliability D10, D29); commands at work are not
+ * disturbed, and what they are changing is not taken for damage (reliability P18).
+ *
+ * @throws the reason of the signal.
+ */
+export async function checkHome(store: Store, readConfig: ConfigReader): Promise<HomeCheck> {
+  const { home, contents, platform } = store;
+  const access = new AccessCheck(home.root);
+  const tree = walkTree(home.imagesFolder);
+  const links = checkLinks(home.imagesFolder, tree);
+  const findings: Finding[] = [
+    ...checkEntries(home.root, ROOT_ENTRIES, access),
+    ...checkEntries(home.cacheFolder, CACHE_ENTRIES, access),
+    ...tree.folders.flatMap((folder) => access.lookIfThere(folder)),
+    ...tree.findings,
+    ...checkNames(home.imagesFolder, tree),
+    ...links.findings,
+  ];
+  const around: ImageSurroundings = { contents, access, named: links.named };
+  for (const [index, place] of tree.images.entries()) {
+    if (index % IMAGES_PER_TURN === 0) {
+      await setImmediate();
+      store.signal?.throwIfAborted();
+    }
+    findings.push(...(await checkImage(store, place, around)));
+  }
+  findings.push(
+    ...checkContent(home, access),
+    ...checkLocalVms(home, contents, access, readConfig),
+    ...(await checkUnfinished({ home, platform, now: store.now() })),
+    ...checkQuarantine(home),
+  );
+  return { findings, totals: totalsOf(store, tree), images: tree.images };
+}
+
+/** Damage is looked at twice: somebody may have been in the middle of replacing or deleting the image. */
+async function checkImage(store: Store, place: ImagePlace, around: ImageSurroundings): Promise<Finding[]> {
+  const first = checkImageFolder(place, around);
+  if (!first.some((each) => each.severity === 'damage')) return first;
+  if (await isBusy(store, place)) return [busyFinding(place)];
+  return checkImageFolder(place, around);
+}
+
+async function isBusy(store: Store, { digest }: ImagePlace): Promise<boolean> {
+  try {
+    return await FileLock.isHeld(`${store.home.locksFolder}/${digest.hex}.lock`);
+  } catch {
+    return false; // A lock that cannot be asked: a finding of its own.
+  }
+}
+
+export function busyFinding(place: ImagePlace): Finding {
+  const next = 'run doctor again when that command has ended';
+  return finding('image-busy', place.path, 'another command is changing it', { name: place.name?.toString(), next });
+}
+
+function checkEntries(folder: string, known: ReadonlySet<string>, access: AccessCheck): Finding[] {
+  const entries = lookInto(folder);
+  if (entries.kind === 'failed') return [finding('unreadable', folder, `the folder cannot be read: ${entries.why}`)];
+  if (entries.kind === 'gone') return [];
+  const findings = access.lookIfThere(folder);
+  for (const entry of entries.value) {
+    const at = `${folder}/${entry.name}`;
+    const look = known.has(entry.name) ? lookAt(at) : undefined;
+    if (look === undefined) findings.push(finding('foreign-entry', at, `${kindText(entry)} that is not of Tart's`));
+    else if (look.kind === 'found') findings.push(...access.look(at, look.value));
+  }
+  return findings;
+}
+
+function totalsOf(store: Store, tree: CacheTree): HomeTotals {
+  let imageBytes = 0;
+  let imageBytesOnDisk = 0;
+  for (const place of tree.images) {
+    const folder = lookAtVmFolder(place.path);
+    imageBytes += folder?.logicalBytes ?? 0;
+    imageBytesOnDisk += folder?.allocatedBytes ?? 0;
+  }
+  return {
+    images: tree.images.length,
+    tags: tree.links.filter((link) => !link.isLeftover).length,
+    vms: store.vms.list().length,
+    imageBytes,
+    imageBytesOnDisk,
+  };
+}

@@ -1,0 +1,260 @@
+import type { Stats } from 'node:fs';
+import { describeError, isTartletError, unreachable } from '../../errors.ts';
+import { stackedFiles, type TartImage } from '../../oci/tart-image.ts';
+import type { ContentStore } from '../content-store.ts';
+import { type Origin, ORIGIN_FILE, parseOrigin } from '../origin.ts';
+import { VmFile } from '../vm-folder.ts';
+import type { AccessCheck } from './access.ts';
+import { contentProblem } from './content.ts';
+import { finding, type Finding, type FindingId, type ImagePlace, repairOf } from './finding.ts';
+import { readImageManifest } from './image-manifest.ts';
+import { kindText, type Look, lookAt, lookInto, readSmallFile } from './look.ts';
+
+const MAX_RECORD_BYTES = 64 * 1024;
+/** Tart's own way of writing a local VM's configuration: a space on both sides of each colon (tart-formats §3). */
+const LOCAL_FORMAT = /^\{\s*"[^"]*" : /;
+
+/** What may lie in an image folder: Tart's files and ours. */
+const FILES: ReadonlySet<string> = new Set<string>([
+  ...Object.values(VmFile),
+  ORIGIN_FILE,
+  '.last-used',
+  '.pinned',
+  '.unnamed',
+]);
+
+/** What the check of an image folder needs to know of the rest. */
+export interface ImageSurroundings {
+  readonly contents: ContentStore;
+  readonly access: AccessCheck;
+  /** Digests that some link names. */
+  readonly named: ReadonlySet<string>;
+}
+
+/**
+ * Looks through one image folder: which files are there and of which kind, whether the manifest is the one of the folder's name, and
+ * whether the lengths of the files are those that it says. Reads the two small documents and nothing else.
+ */
+export function checkImageFolder(place: ImagePlace, around: ImageSurroundings): Finding[] {
+  return new ImageFolderCheck(place, around).run();
+}
+
+class ImageFolderCheck {
+  readonly #place: ImagePlace;
+  readonly #around: ImageSurroundings;
+  readonly #findings: Finding[] = [];
+  /** Regular files, by name. */
+  readonly #files = new Map<string, Stats>();
+  /** What has a file's name and is none. */
+  readonly #odd = new Set<string>();
+
+  constructor(place: ImagePlace, around: ImageSurroundings) {
+    this.#place = place;
+    this.#around = around;
+  }
+
+  run(): Finding[] {
+    const { path } = this.#place;
+    const entries = lookInto(path);
+    if (entries.kind === 'gone') return [];
+    if (entries.kind === 'failed') this.#note('unreadable', path, `the folder cannot be read: ${entries.why}`);
+    else {
+      for (const { name } of entries.value) this.#lookAtEntry(name);
+      this.#findings.push(...this.#around.access.lookIfThere(path));
+      const origin = this.#readOrigin();
+      if (origin !== undefined) this.#checkOrigin(origin);
+      this.#checkFiles(isVerbatim(origin));
+      this.#checkReferences();
+    }
+    return this.#findings;
+  }
+
+  #lookAtEntry(name: string): void {
+    const at = this.#at(name);
+    const look = lookAt(at);
+    if (look.kind !== 'found') return;
+    const stats = look.value;
+    if (FILES.has(name)) {
+      this.#findings.push(...this.#around.access.look(at, stats));
+      if (stats.isFile()) this.#files.set(name, stats);
+      else if (name !== VmFile.controlSocket) {
+        this.#odd.add(name);
+        this.#damage('image-file-kind', at, `${kindText(stats)} where a file belongs`);
+      }
+      if (stats.isFile() && stats.nlink > 1) {
+        const message = `it has ${stats.nlink} names: what is written under another one changes this image`;
+        this.#note('image-hard-link', at, message, `give it blocks of its own: cp -p ${name} copy && mv copy ${name}`);
+      }
+    } else if (stats.isDirectory()) {
+      this.#note(
+        'image-nested',
+        at,
+        'a folder inside the folder of an image',
+        'pull what is in it again, then delete it',
+      );
+    } else {
+      this.#note('foreign-entry', at, `${kindText(stats)} that is no part of an image`);
+    }
+  }
+
+  /** @param isOurs whether Tartlet made the folder: it keeps a registry's bytes as they are. */
+  #checkFiles(isOurs: boolean): void {
+    const verdict = readImageManifest(this.#place, isOurs);
+    const manifestPath = this.#at(VmFile.manifest);
+    switch (verdict.kind) {
+      case 'absent':
+        if (this.#checkLayout([VmFile.disk], [])) {
+          this.#note(
+            'manifest-missing',
+            this.#place.path,
+            'there is no manifest.json: nothing tells what its files must be',
+          );
+        }
+        break;
+      case 'unreadable':
+        this.#damage('manifest-unreadable', manifestPath, `it cannot be read: ${verdict.why}`);
+        break;
+      case 'mismatch':
+        this.#damage('manifest-mismatch', manifestPath, `it hashes to ${verdict.found}`);
+        break;
+      case 'foreign':
+        if (this.#checkLayout([], [])) this.#note('manifest-foreign', manifestPath, verdict.why);
+        break;
+      case 'image':
+        if (!verdict.isOriginal) {
+          this.#note(
+            'manifest-reencoded',
+            manifestPath,
+            'Tart wrote it anew: what it says is believed, and cannot be proved',
+          );
+        }
+        this.#checkLengths(verdict.image, isOurs);
+        break;
+      default:
+        unreachable(verdict);
+    }
+  }
+
+  /** Whether the files make an image; says what is missing or too much otherwise (tart-formats §1.3). */
+  #checkLayout(needed: readonly string[], unwanted: readonly string[]): boolean {
+    const absent = [VmFile.config, VmFile.nvram, ...needed].filter((name) => !this.#files.has(name));
+    const missing = absent.filter((name) => !this.#odd.has(name));
+    const tooMuch = [VmFile.overlay, ...unwanted].filter((name) => this.#files.has(name));
+    if (missing.length > 0) this.#damage('image-incomplete', this.#place.path, `missing: ${missing.join(', ')}`);
+    if (tooMuch.length > 0) {
+      const message = `${tooMuch.join(' and ')} does not belong there: no tool takes the folder for an image`;
+      this.#damage('image-incomplete', this.#place.path, message);
+    }
+    return absent.length === 0 && tooMuch.length === 0;
+  }
+
+  #checkLengths(image: TartImage, isOurs: boolean): void {
+    if (!(image.layout === 'flat' ? this.#checkLayout([VmFile.disk], []) : this.#checkLayout([], [VmFile.disk])))
+      return;
+    const lengthOf = (name: string): number => this.#files.get(name)?.size ?? 0;
+    const differs = (name: string, bytes: number): string | undefined =>
+      lengthOf(name) === bytes ? undefined : `it has ${lengthOf(name)} bytes, its manifest says ${bytes}`;
+    const config = differs(VmFile.config, image.config.size);
+    if (config !== undefined) this.#checkConfig(config, isOurs);
+    const nvram = differs(VmFile.nvram, image.nvram.size);
+    if (nvram !== undefined) this.#damage('nvram-damaged', this.#at(VmFile.nvram), nvram);
+    if (image.layout === 'flat') {
+      const disk = differs(VmFile.disk, image.base.size);
+      if (disk !== undefined) this.#damage('disk-length', this.#at(VmFile.disk), disk);
+      return;
+    }
+    for (const file of stackedFiles(image)) {
+      const problem = contentProblem(this.#around.contents, file);
+      if (problem === undefined) continue;
+      this.#damage('content-missing', this.#place.path, `${file.fileDigest.toString()} ${problem}`);
+    }
+  }
+
+  /** Another length is no damage when Tart put the file of a local VM there. */
+  #checkConfig(problem: string, isOurs: boolean): void {
+    const at = this.#at(VmFile.config);
+    if (!isOurs && isInLocalFormat(at)) this.#note('config-reformatted', at, 'it is formatted as a local VM has it');
+    else this.#damage('config-damaged', at, problem);
+  }
+
+  #readOrigin(): Origin | undefined {
+    if (!this.#files.has(ORIGIN_FILE)) return undefined;
+    const at = this.#at(ORIGIN_FILE);
+    const record = readRecord(this.#place.path);
+    if (record.kind === 'found') return record.value;
+    if (record.kind === 'failed') {
+      const message = `it is no origin record: ${record.why}`;
+      this.#findings.push(finding('origin-unreadable', at, message, { ...this.#name, remedy: { kind: 'set-aside' } }));
+    }
+    return undefined;
+  }
+
+  #checkOrigin(origin: Origin): void {
+    const { name, digest } = this.#place;
+    if (name === undefined) return;
+    const at = this.#at(ORIGIN_FILE);
+    if (origin.via === 'clone' || origin.via === 'create') {
+      this.#note('origin-disagrees', at, `it is the record of a local VM (${origin.via})`);
+      return;
+    }
+    const says = origin.via === 'import' ? name.repositoryName : `${origin.registry}/${origin.repository}`;
+    if (says !== name.repositoryName || origin.digest !== digest.toString()) {
+      this.#note('origin-disagrees', at, `it says ${says}@${origin.digest}`);
+    }
+  }
+
+  #checkReferences(): void {
+    const { path, digest } = this.#place;
+    if (
+      this.#around.named.has(digest.toString()) ||
+      this.#files.has(VmFile.explicitlyPulled) ||
+      this.#files.has('.pinned')
+    )
+      return;
+    this.#note('image-unreferenced', path, 'no tag leads to it', 'pull it by tag or by digest to keep it');
+  }
+
+  get #name(): { name: string | undefined } {
+    return { name: this.#place.name?.toString() };
+  }
+
+  #at(name: string): string {
+    return `${this.#place.path}/${name}`;
+  }
+
+  #note(id: FindingId, at: string, message: string, next?: string): void {
+    this.#findings.push(finding(id, at, message, { ...this.#name, ...(next === undefined ? {} : { next }) }));
+  }
+
+  #damage(id: FindingId, at: string, message: string): void {
+    this.#findings.push(finding(id, at, message, { ...this.#name, remedy: repairOf(this.#place) }));
+  }
+}
+
+/** Whether a configuration is written the way Tart writes those of local VMs. */
+export function isInLocalFormat(config: string): boolean {
+  const read = readSmallFile(config, MAX_RECORD_BYTES);
+  return read.kind === 'found' && LOCAL_FORMAT.test(read.value.toString('utf8'));
+}
+
+/** Whether Tartlet itself made an image folder: then each of its files is what the registry has, byte for byte. */
+export function isVerbatimFolder(folder: string): boolean {
+  const record = readRecord(folder);
+  return isVerbatim(record.kind === 'found' ? record.value : undefined);
+}
+
+function isVerbatim(origin: Origin | undefined): boolean {
+  return origin !== undefined && ['pull', 'push', 'import'].includes(origin.via);
+}
+
+function readRecord(folder: string): Look<Origin> {
+  const at = `${folder}/${ORIGIN_FILE}`;
+  const read = readSmallFile(at, MAX_RECORD_BYTES);
+  if (read.kind !== 'found') return read;
+  try {
+    return { kind: 'found', value: parseOrigin(read.value.toString('utf8'), at) };
+  } catch (error) {
+    if (!isTartletError(error)) throw error;
+    return { kind: 'failed', why: describeError(error.cause) };
+  }
+}

@@ -1,0 +1,134 @@
+import { readlinkSync, realpathSync } from 'node:fs';
+import path from 'node:path';
+import { decodeDigestFolder, decodePath, digestPath } from '../layout.ts';
+import { finding, type Finding } from './finding.ts';
+import type { CacheTree, LinkPlace } from './tree.ts';
+
+/** What all links of a cache say, and what is wrong with some. */
+export interface LinkReport {
+  readonly findings: readonly Finding[];
+  /** Digests that any link names by its text, wherever it stands: what a careful collection keeps. */
+  readonly named: ReadonlySet<string>;
+}
+
+/** Judges every link against the image folders that are there (tart-formats §1.4). */
+export function checkLinks(imagesFolder: string, tree: CacheTree): LinkReport {
+  const check = new LinkCheck(imagesFolder, tree);
+  const findings: Finding[] = [];
+  const named = new Set<string>();
+  for (const link of tree.links) {
+    const text = textOf(link.path);
+    if (text === undefined) continue; // Gone, or replaced meanwhile.
+    named.add(path.basename(text));
+    findings.push(...check.judge(link, text));
+  }
+  return { findings, named };
+}
+
+class LinkCheck {
+  readonly #imagesFolder: string;
+  readonly #images: ReadonlySet<string>;
+  readonly #digests: ReadonlySet<string>;
+  readonly #realRoot: string;
+
+  constructor(imagesFolder: string, tree: CacheTree) {
+    this.#imagesFolder = imagesFolder;
+    this.#images = new Set(tree.images.map((image) => image.path));
+    this.#digests = new Set(tree.images.map((image) => image.digest.toString()));
+    this.#realRoot = realPath(imagesFolder) ?? imagesFolder;
+  }
+
+  judge(link: LinkPlace, text: string): Finding[] {
+    if (link.isLeftover) {
+      const message = `a temporary link to ${text} that a killed command left`;
+      return [finding('link-leftover', link.path, message, { remedy: { kind: 'unlink', text } })];
+    }
+    const name = decodePath(link.parts);
+    const shownName = name?.toString();
+    const digest = decodeDigestFolder(path.basename(text));
+    // What Tart would write, and leads to an image: nearly all of them, without another look at the disk.
+    if (
+      name?.tag !== undefined &&
+      text === `${path.dirname(link.path)}/${path.basename(text)}` &&
+      this.#images.has(text)
+    ) {
+      return [];
+    }
+    const real = realPath(link.path);
+    if (real === undefined) return [this.#dangling(link, text, shownName)];
+    if (!`${real}/`.startsWith(`${this.#realRoot}/`)) {
+      return [
+        finding('link-outside', link.path, `it leads to ${real}, out of the cache`, {
+          name: shownName,
+          next: byHand(link),
+        }),
+      ];
+    }
+    const target = decodeDigestFolder(path.basename(real));
+    if (target === undefined) {
+      return [
+        finding('link-odd', link.path, `it leads to ${real}, which is no image`, {
+          name: shownName,
+          next: byHand(link),
+        }),
+      ];
+    }
+    // Under a name that cannot be typed, the name is the finding.
+    if (name === undefined) return [];
+    if (name.digest !== undefined && !name.digest.equals(target)) {
+      const message = `it leads to the image ${target.toString()}`;
+      return [finding('link-digest', link.path, message, { name: shownName, remedy: { kind: 'unlink', text } })];
+    }
+    const own = `${this.#imagesFolder}/${digestPath(name, target)}`;
+    if (!this.#images.has(own)) {
+      return [finding('link-cross', link.path, `it leads to ${real}, in another repository`, { name: shownName })];
+    }
+    if (name.tag === undefined || text === own) return [];
+    const message = `it says ${text}, Tart would write ${own}`;
+    const isSame = digest?.equals(target) === true;
+    return [
+      finding('link-text', link.path, message, {
+        name: shownName,
+        remedy: isSame ? { kind: 'relink', text, target: own } : { kind: 'none' },
+      }),
+    ];
+  }
+
+  #dangling(link: LinkPlace, text: string, name: string | undefined): Finding {
+    const digest = decodeDigestFolder(path.basename(text));
+    const own = digest === undefined ? undefined : `${path.dirname(link.path)}/${digest.toString()}`;
+    if (own !== undefined && this.#images.has(own)) {
+      // The home was moved: links are absolute (tart-cli §7 #19).
+      const message = `it says ${text}, which is not there; its image is beside it`;
+      return finding('link-text', link.path, message, { name, remedy: { kind: 'relink', text, target: own } });
+    }
+    const message = `it leads to ${text}, which is not there`;
+    if (digest !== undefined && this.#digests.has(digest.toString())) {
+      // The only witness of where that image belongs must not be removed (tart-formats §2.5).
+      const next = 'its image lies elsewhere in this cache: see the other findings, or pull the tag again';
+      return finding('link-dangling', link.path, message, { name, next });
+    }
+    return finding('link-dangling', link.path, message, { name, remedy: { kind: 'unlink', text } });
+  }
+}
+
+function byHand(link: LinkPlace): string {
+  return `somebody made it by hand: remove it if nobody needs it (rm ${link.path})`;
+}
+
+function textOf(link: string): string | undefined {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where a path leads in the end, or undefined when that is not there. */
+function realPath(at: string): string | undefined {
+  try {
+    return realpathSync.native(at);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,83 @@
+import {
+  closeSync,
+  constants,
+  type Dirent,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  type Stats,
+} from 'node:fs';
+import { describeError, systemCode } from '../../errors.ts';
+
+/*
+ * How the doctor looks at things: without following links, without waiting for pipes, without writing, and without giving up at the
+ * first thing that cannot be read. Synchronous for the sake of ten thousand images.
+ */
+
+/** What looking at something gave. `gone` is not worth a word: others work in the same home. */
+export type Look<T> =
+  | { readonly kind: 'found'; readonly value: T }
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'failed'; readonly why: string };
+
+export function lookAt(path: string): Look<Stats> {
+  return look(() => lstatSync(path));
+}
+
+/** Entries of a folder, sorted by name. Something else in its place is a failure. */
+export function lookInto(folder: string): Look<Dirent[]> {
+  const entries = look(() => readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1)));
+  if (entries.kind !== 'gone' || lookAt(folder).kind !== 'found') return entries;
+  return { kind: 'failed', why: 'it is no folder' };
+}
+
+/** {@link lookInto} for folders whose absence is normal and that others complain about. */
+export function namesIn(folder: string): string[] {
+  const entries = lookInto(folder);
+  return entries.kind === 'found' ? entries.value.map((entry) => entry.name) : [];
+}
+
+/**
+ * Reads a small regular file. A pipe, a link or a file of more than `limit` bytes counts as failed: nothing is read of it, and nobody
+ * waits for a writer.
+ */
+export function readSmallFile(path: string, limit: number): Look<Buffer> {
+  return look(() => {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    try {
+      const stats = fstatSync(fd);
+      if (!stats.isFile()) throw new Error('it is no regular file');
+      if (stats.size > limit) throw new Error(`it has ${stats.size} bytes and may have ${limit}`);
+      const buffer = Buffer.alloc(stats.size);
+      let done = 0;
+      for (let read = -1; read !== 0 && done < buffer.length; done += read) {
+        read = readSync(fd, buffer, done, buffer.length - done, done);
+      }
+      return buffer.subarray(0, done);
+    } finally {
+      closeSync(fd);
+    }
+  });
+}
+
+function look<T>(work: () => T): Look<T> {
+  try {
+    return { kind: 'found', value: work() };
+  } catch (cause) {
+    const code = systemCode(cause);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'gone' };
+    // Node's text repeats the call and the path: the part before the comma is the reason.
+    return { kind: 'failed', why: describeError(cause).split(', ')[0] ?? 'unknown' };
+  }
+}
+
+/** What kind of thing somebody put where a regular file belongs. */
+export function kindText(stats: Stats | Dirent): string {
+  if (stats.isSymbolicLink()) return 'a link';
+  if (stats.isDirectory()) return 'a folder';
+  if (stats.isFIFO()) return 'a pipe';
+  if (stats.isSocket()) return 'a socket';
+  return stats.isFile() ? 'a file' : 'a device';
+}

@@ -1,0 +1,108 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { isTartletError, TartletError, unreachable } from '../../errors.ts';
+import { diskError, onDisk } from '../disk-error.ts';
+import { exists, flushFolder, removeLink, rewriteLink } from '../folder.ts';
+import { linkText } from '../image-reference.ts';
+import { FileLock } from '../lock.ts';
+import type { Store } from '../prune-candidate.ts';
+import { lookAtVmFolder } from '../vm-folder.ts';
+import type { Finding, ImagePlace } from './finding.ts';
+import { type FormerLink, setAside } from './quarantine.ts';
+import { walkTree } from './tree.ts';
+
+/** What became of a finding that `--fix` was to do something about. */
+export interface Mended {
+  readonly finding: Finding;
+  /** `left`: it is as it was, for the reason that `text` gives. */
+  readonly result: 'mended' | 'left';
+  readonly text: string;
+}
+
+/**
+ * Does what one finding needs and the disk alone can give. Whatever changed since the finding was made stays as it is.
+ *
+ * @returns undefined for what is not decided here: repairs ask registries.
+ */
+export async function mendFinding(store: Store, each: Finding): Promise<Mended | undefined> {
+  const { remedy } = each;
+  try {
+    switch (remedy.kind) {
+      case 'none':
+      case 'repair':
+        return undefined;
+      case 'relink':
+        if (!(await rewriteLink(each.path, remedy.text, remedy.target))) return changed(each);
+        return { finding: each, result: 'mended', text: `now says ${remedy.target}` };
+      case 'unlink':
+        if (!(await removeLink(each.path, remedy.text))) return changed(each);
+        return { finding: each, result: 'mended', text: `removed; it said ${remedy.text}` };
+      case 'discard':
+        return await discard(each, remedy.lock);
+      case 'set-aside':
+        if (!(await exists(each.path))) return { finding: each, result: 'mended', text: 'it is gone' };
+        return {
+          finding: each,
+          result: 'mended',
+          text: `moved to ${await setAside(store.home, each, [], store.now())}`,
+        };
+      default:
+        return unreachable(remedy);
+    }
+  } catch (error) {
+    return leftBecause(each, diskError(error, 'mend', each.path));
+  }
+}
+
+/**
+ * Sets a damaged image aside, with the links that lead to it. Call under its lock, alone.
+ * @throws TartletError `DISK_*`; it is then where it was.
+ */
+export async function setImageAside(store: Store, each: Finding, place: ImagePlace): Promise<string> {
+  const links = linksTo(store, place);
+  const move = async (): Promise<string> => setAside(store.home, { ...each, path: place.path }, links, store.now());
+  // What is stacked refers to the content store: it moves while nobody collects there (tart-formats §4.7).
+  const isStacked = lookAtVmFolder(place.path)?.layout === 'stacked-cached';
+  const to = isStacked ? await store.contents.change(store.signal, move) : await move();
+  for (const link of links) await removeLink(link.path, link.text);
+  return to;
+}
+
+function linksTo(store: Store, place: ImagePlace): FormerLink[] {
+  return walkTree(store.home.imagesFolder).links.flatMap((link) => {
+    const text = link.isLeftover ? undefined : linkText(link.path);
+    if (text === undefined || path.resolve(path.dirname(link.path), text) !== path.resolve(place.path)) return [];
+    return [{ path: link.path, text }];
+  });
+}
+
+async function discard(each: Finding, lockFile: string | undefined): Promise<Mended> {
+  const lock = lockFile === undefined ? undefined : await lockAlone(lockFile);
+  if (lock === 'busy') return leftBecause(each, new TartletError('BUSY', 'another command goes on with it now'));
+  try {
+    await onDisk('remove', each.path, async () => rm(each.path, { recursive: true, force: true }));
+    await flushFolder(path.dirname(each.path));
+  } finally {
+    await lock?.release();
+  }
+  return { finding: each, result: 'mended', text: 'removed' };
+}
+
+/** On a disk so full that the lock file cannot be made, nobody holds it (reliability D29). */
+async function lockAlone(file: string): Promise<FileLock | 'busy' | undefined> {
+  try {
+    return (await FileLock.acquire(file, { mode: 'exclusive', wait: false })) ?? 'busy';
+  } catch (error) {
+    if (isTartletError(error, 'DISK_FULL')) return undefined;
+    throw error;
+  }
+}
+
+function changed(each: Finding): Mended {
+  return { finding: each, result: 'left', text: 'it was changed meanwhile' };
+}
+
+export function leftBecause(each: Finding, error: TartletError): Mended {
+  const next = error.facts.next === undefined ? '' : `; ${error.facts.next}`;
+  return { finding: each, result: 'left', text: `${error.message}${next}` };
+}

@@ -1,0 +1,97 @@
+import { isTartletError } from '../../errors.ts';
+import { HEX } from '../content-reference.ts';
+import { TRASH } from '../folder.ts';
+import type { Home } from '../home.ts';
+import { FileLock } from '../lock.ts';
+import { isOurScratch, lockFileOf } from '../scratch.ts';
+import { GIVEN_UP_MS } from '../sweep.ts';
+import { finding, type Finding } from './finding.ts';
+import { kindText, lookAt, lookInto, namesIn } from './look.ts';
+
+/** Locks of images, of scratch folders, and of the migration. */
+const LOCK_NAME = /^(?:[0-9a-f]{64}|tartlet-[0-9a-f-]{36}|migration)\.lock$/;
+
+/** What the check of unfinished work needs to know. */
+export interface Present {
+  readonly home: Home;
+  readonly platform: NodeJS.Platform;
+  readonly now: Date;
+}
+
+/** Interrupted pulls, removals that were not finished, work in progress, and locks that are none. */
+export async function checkUnfinished(present: Present): Promise<Finding[]> {
+  const { home } = present;
+  const findings: Finding[] = [];
+  for (const name of namesIn(home.stagingFolder)) findings.push(...(await judgeStaging(present, name)));
+  for (const name of namesIn(home.scratchFolder)) findings.push(...(await judgeScratch(present, name)));
+  const locks = lookInto(home.locksFolder);
+  for (const entry of locks.kind === 'found' ? locks.value : []) {
+    const at = `${home.locksFolder}/${entry.name}`;
+    if (!LOCK_NAME.test(entry.name)) findings.push(finding('foreign-entry', at, `${kindText(entry)} that is no lock`));
+    else if (!entry.isFile()) {
+      const message = `${kindText(entry)} where a lock belongs`;
+      findings.push(finding('lock-odd', at, message, { remedy: { kind: 'set-aside' } }));
+    }
+  }
+  return findings;
+}
+
+async function judgeStaging({ home, now }: Present, name: string): Promise<Finding[]> {
+  const at = `${home.stagingFolder}/${name}`;
+  if (TRASH.test(name)) return [trash(at)];
+  if (!HEX.test(name)) return [finding('foreign-entry', at, 'something that is no unfinished pull')];
+  const lock = `${home.locksFolder}/${name}.lock`;
+  if (await isHeld(lock)) {
+    return [finding('scratch-live', at, 'a command is fetching this image')];
+  }
+  const { bytes, newest } = measure(at);
+  if (now.getTime() - newest >= GIVEN_UP_MS) {
+    const message = `${bytes} bytes of a pull that nobody continued since ${new Date(newest).toISOString()}`;
+    return [finding('scratch-expired', at, message, { remedy: { kind: 'discard', lock } })];
+  }
+  return [finding('scratch-resumable', at, `${bytes} bytes of an interrupted pull of sha256:${name}`)];
+}
+
+async function judgeScratch({ home, platform }: Present, name: string): Promise<Finding[]> {
+  const at = `${home.scratchFolder}/${name}`;
+  if (TRASH.test(name)) return [trash(at)];
+  const look = lookAt(at);
+  if (look.kind !== 'found') return [];
+  const lock = lockFileOf(home, name);
+  // Tart locks the entry itself, and runs on macOS alone; what is no file and no folder is not opened.
+  const isLockable = platform === 'darwin' && (look.value.isDirectory() || look.value.isFile());
+  if (isOurScratch(name) ? await isHeld(lock) : isLockable && (await isHeld(at))) {
+    return [finding('scratch-live', at, 'a command is at work here')];
+  }
+  if (!isOurScratch(name)) return [finding('scratch-odd', at, `${kindText(look.value)} of no command that runs`)];
+  return [finding('scratch-abandoned', at, 'a command that was killed left it', { remedy: { kind: 'discard', lock } })];
+}
+
+function trash(at: string): Finding {
+  return finding('trash-left', at, 'it was being removed when the command ended', {
+    remedy: { kind: 'discard', lock: undefined },
+  });
+}
+
+/** A lock that may not be asked belongs to somebody else. */
+async function isHeld(lock: string): Promise<boolean> {
+  try {
+    return await FileLock.isHeld(lock);
+  } catch (error) {
+    if (isTartletError(error)) return true;
+    throw error;
+  }
+}
+
+/** What a folder of files occupies on the disk, and when it was written to last, in milliseconds. */
+function measure(folder: string): { bytes: number; newest: number } {
+  let bytes = 0;
+  let newest = 0;
+  for (const at of [folder, ...namesIn(folder).map((name) => `${folder}/${name}`)]) {
+    const look = lookAt(at);
+    if (look.kind !== 'found') continue;
+    bytes += look.value.isFile() ? look.value.blocks * 512 : 0;
+    newest = Math.max(newest, look.value.mtimeMs);
+  }
+  return { bytes, newest };
+}

@@ -1,0 +1,67 @@
+import { rm } from 'node:fs/promises';
+import { isTartletError, TartletError } from '../errors.ts';
+import { copyDisk } from '../home/disk-copy.ts';
+import { onDisk } from '../home/disk-error.ts';
+import { exists } from '../home/folder.ts';
+import type { StackedImage, StoredDiskFile } from '../oci/tart-image.ts';
+import { buildDisk, hashesTo } from './disk-build.ts';
+import { type Download, withWorkers } from './download.ts';
+import type { Session } from './session.ts';
+import { storedWorkplace, Survey } from './survey.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+/**
+ * Heals files of the content store that are damaged although they have their length: in a copy, of which only the damaged chunks are
+ * fetched, and which takes the place of the file in one step after all of it was hashed. Until then, and when it fails, the file stays as
+ * it is: a VM may run on top of it.
+ *
+ * @returns bytes that crossed the network.
+ * @throws TartletError `NOT_FOUND` when the registry no longer has a chunk, and those of a pull.
+ */
+export async function healContent(
+  session: Session,
+  download: Download<StackedImage>,
+  files: readonly StoredDiskFile[],
+): Promise<number> {
+  if (files.length === 0) return 0;
+  const { name, image } = download;
+  const survey = await Survey.take(session, { name, image, hasRecord: true }, 'lease');
+  try {
+    return await withWorkers(session, download, async ({ pool }) => {
+      for (const file of files) await healFile(session, pool, survey, file);
+    });
+  } finally {
+    await survey.release();
+  }
+}
+
+async function healFile(session: Session, pool: WorkerPool, survey: Survey, file: StoredDiskFile): Promise<void> {
+  const { contents, signal } = session;
+  const lock = await contents.lockFile(file.fileDigest, { mode: 'exclusive', wait: true, signal });
+  const workplace = storedWorkplace(contents, file);
+  const copy = workplace.path;
+  try {
+    if (!(await exists(copy))) await copyDisk(contents.pathOf(file.fileDigest), copy, session);
+    const plan = await survey.planFile(file, workplace);
+    await buildDisk(pool, { ...workplace, plan, onChunk: () => undefined, onMissing: () => undefined });
+    const isIntact = async (at: string): Promise<boolean> => hashesTo(pool, at, file.size, file.fileDigest);
+    if (!(await contents.install(copy, file, isIntact, 'replace'))) throw notWhole(file);
+    await workplace.journal.remove();
+  } catch (error) {
+    // An interrupted copy may go on another time; one that cannot be finished is only in the way.
+    if (!signal.aborted && isTartletError(error, 'NOT_FOUND', 'CHUNK_CORRUPT', 'DISK_FULL')) {
+      await onDisk('remove', copy, async () => rm(copy, { force: true }));
+      await workplace.journal.remove();
+    }
+    throw error;
+  } finally {
+    await lock?.release();
+  }
+}
+
+function notWhole({ fileDigest }: StoredDiskFile): TartletError {
+  return new TartletError('CHUNK_CORRUPT', `its chunks do not make the file ${fileDigest.toString()}`, {
+    expected: fileDigest.toString(),
+    next: 'the image was broken when it was pushed: push it again',
+  });
+}

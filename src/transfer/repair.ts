@@ -1,0 +1,140 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { isTartletError, TartletError } from '../errors.ts';
+import { contentReferences } from '../home/content-reference.ts';
+import { copyDisk } from '../home/disk-copy.ts';
+import { diskError, onDisk } from '../home/disk-error.ts';
+import type { Finding, ImagePlace } from '../home/doctor/finding.ts';
+import { isVerbatimFolder } from '../home/doctor/image-folder.ts';
+import { readImageManifest } from '../home/doctor/image-manifest.ts';
+import { lookAt } from '../home/doctor/look.ts';
+import { leftBecause, type Mended, setImageAside } from '../home/doctor/mend.ts';
+import { setAside } from '../home/doctor/quarantine.ts';
+import { exists } from '../home/folder.ts';
+import { Staging } from '../home/staging.ts';
+import { VmFile } from '../home/vm-folder.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import { parseManifest, requireImage } from '../oci/manifest.ts';
+import {
+  parseTartImage,
+  type StackedImage,
+  stackedFiles,
+  type StoredDiskFile,
+  type TartImage,
+} from '../oci/tart-image.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import { healContent } from './heal-content.ts';
+import { DEFAULT_CONCURRENCY, fetchImage } from './pull.ts';
+import type { Session } from './session.ts';
+
+/**
+ * Makes a damaged image whole: everything that is still right is kept, everything else fetched again from the registry that the folder's
+ * place names, and the healed image exchanged for the damaged one in one step. A clone has files of its own and notices nothing. When the
+ * registry no longer has what is needed, the image goes to quarantine with its tags; when it cannot be asked, everything stays.
+ *
+ * @param findings all of one image, at least one.
+ * @returns the same outcome for each of them. Throws only the reason of the session's signal.
+ */
+export async function repairImage(
+  session: Session,
+  place: ImagePlace,
+  findings: readonly Finding[],
+  options: { readonly insecure: boolean },
+): Promise<Mended[]> {
+  const outcome = (result: Mended['result'], text: string): Mended[] =>
+    findings.map((each) => ({ finding: each, result, text }));
+  const lock = await session.images.lock(place.digest, { mode: 'exclusive', wait: false }).catch(ownError);
+  if (lock === undefined) return outcome('left', 'another command is using the image');
+  if (lock instanceof TartletError) return findings.map((each) => leftBecause(each, lock));
+  try {
+    return outcome('mended', await repairLocked(session, place, findings, options.insecure));
+  } catch (error) {
+    session.signal.throwIfAborted();
+    const known = diskError(error, 'repair', place.path);
+    return findings.map((each) => leftBecause(each, known));
+  } finally {
+    await lock.release();
+  }
+}
+
+function ownError(error: unknown): TartletError {
+  if (isTartletError(error)) return error;
+  throw error;
+}
+
+async function repairLocked(
+  session: Session,
+  place: ImagePlace,
+  findings: readonly Finding[],
+  insecure: boolean,
+): Promise<string> {
+  const { name } = place;
+  const [first] = findings;
+  if (name === undefined || first === undefined) throw new TartletError('INTERNAL', `${place.path} has no name`);
+  if (!(await exists(place.path))) return 'it is gone: somebody deleted it meanwhile';
+  const client = session.client(name, insecure);
+  try {
+    const image = await imageOf(session, place, name, client);
+    const download = { name, client, insecure, concurrency: DEFAULT_CONCURRENCY };
+    let fetched = 0;
+    if (image.layout === 'flat') await seedStaging(session, place);
+    else fetched = await healContent(session, { ...download, image }, damagedFiles(session, image, findings));
+    fetched += await fetchImage(session, { ...download, image }, 'absent');
+    return `repaired from ${name.registry.toString()}: ${fetched} bytes were fetched, the rest was verified and kept`;
+  } catch (error) {
+    if (!isTartletError(error, 'NOT_FOUND')) throw error;
+    await rm(`${session.home.stagingFolder}/${place.digest.hex}`, { recursive: true, force: true });
+    const to = await setImageAside(session, first, place);
+    for (const each of findings)
+      if (each.path.startsWith(session.home.contentFolder)) await setContentAside(session, each, to);
+    return `moved to ${to}: ${name.registry.toString()} no longer has it`;
+  } finally {
+    await client.close();
+  }
+}
+
+function damagedFiles(session: Session, image: StackedImage, findings: readonly Finding[]): StoredDiskFile[] {
+  const paths = new Set(findings.map((each) => each.path));
+  return stackedFiles(image).filter((file) => paths.has(session.contents.pathOf(file.fileDigest)));
+}
+
+/** A damaged file of the content store follows its image, unless somebody else needs it: a VM may still run with it. */
+async function setContentAside(session: Session, each: Finding, image: string): Promise<void> {
+  await session.contents.change(session.signal, async () => {
+    const needed = contentReferences(session.home, image);
+    if (needed.kind === 'unknown' || needed.digests.has(path.basename(each.path)) || !(await exists(each.path))) return;
+    await setAside(session.home, each, [], session.now());
+  });
+}
+
+/** By the manifest in the folder when its hash proves it, else by the registry's. */
+async function imageOf(
+  session: Session,
+  place: ImagePlace,
+  name: RemoteName,
+  client: RegistryClient,
+): Promise<TartImage> {
+  const verdict = readImageManifest(place, isVerbatimFolder(place.path));
+  if (verdict.kind === 'image' && verdict.isOriginal) return verdict.image;
+  const raw = await client.manifest({ digest: place.digest }, { signal: session.signal });
+  return parseTartImage(requireImage(parseManifest(raw.bytes, raw.mediaType), name.toString()), name.toString());
+}
+
+/**
+ * Puts a copy of the damaged disk where a pull builds a new one, as if somebody without a journal had begun it: what hashes right is
+ * kept, and the rest is fetched. The damaged disk itself is never written to.
+ */
+async function seedStaging(session: Session, place: ImagePlace): Promise<void> {
+  const damaged = `${place.path}/${VmFile.disk}`;
+  const look = lookAt(damaged);
+  const staging = await Staging.open(session.home, place.digest);
+  const copy = staging.pathOf(VmFile.disk);
+  // An interrupted pull or repair got further than a copy would.
+  if (look.kind !== 'found' || !look.value.isFile() || (await exists(copy))) return;
+  try {
+    await copyDisk(damaged, copy, session);
+  } catch (error) {
+    await onDisk('remove', copy, async () => rm(copy, { force: true }));
+    throw error;
+  }
+}

@@ -1,0 +1,72 @@
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { referencePath } from '../../src/home/layout.ts';
+import { RemoteName } from '../../src/names/remote-name.ts';
+import type { Session } from '../../src/transfer/session.ts';
+import { freshSession, plantVm } from './home.ts';
+import { type MeddlingRegistry, startMeddlingRegistry } from './meddling-registry.ts';
+import { plantInRegistry } from './planted-image.ts';
+import { noise, plantStackedImage, type TinyStackedImage, tinyStackedImage } from './stacked-image.ts';
+import { type TinyImage, tinyImage } from './tart-image.ts';
+
+/** The day of these tests; folders made now are as young as they can be. */
+export const TODAY = new Date();
+
+/** A home with one of everything, in order, and the registry that its images came from. */
+export interface ExaminedHome {
+  readonly session: Session;
+  readonly registry: MeddlingRegistry;
+  /** `127.0.0.1:<port>/macos/base`, with the tag `latest`. */
+  readonly repository: string;
+  readonly image: TinyImage;
+  /** The folder of that image. */
+  readonly folder: string;
+  /** The link of its tag. */
+  readonly tag: string;
+  readonly stacked: TinyStackedImage;
+  readonly stackedFolder: string;
+  /** The folder of the local VM `dev`. */
+  readonly vm: string;
+}
+
+export async function examinedHome(): Promise<ExaminedHome> {
+  const registry = await startMeddlingRegistry();
+  const session = freshSession({ now: () => TODAY });
+  await session.home.prepare();
+  const hole = Buffer.alloc(16_384);
+  const image = tinyImage({ chunks: [noise(8192, 1), hole, noise(8192, 2), noise(4096, 3)] });
+  const stacked = tinyStackedImage({ levels: [[noise(8192, 4), noise(4096, 5)], [noise(4096, 6)]] });
+  await plantInRegistry(registry, 'macos/base', 'latest', image);
+  await plantInRegistry(registry, 'macos/stacked', 'latest', stacked);
+  const repository = `${registry.at}/macos/base`;
+  const folder = plantPulled(session, repository, image, 'latest');
+  const stackedFolder = plantStackedImage(session, `${registry.at}/macos/stacked`, stacked, 'latest');
+  const vm = `${session.home.vmsFolder}/dev`;
+  plantVm(vm);
+  const tag = `${path.dirname(folder)}/latest`;
+  return { session, registry, repository, image, folder, tag, stacked, stackedFolder, vm };
+}
+
+/** Puts a flat image into the cache as a pull of ours leaves it. @returns its folder. */
+function plantPulled(session: Session, repository: string, image: TinyImage, tag: string): string {
+  const name = RemoteName.parse(`${repository}@${image.digest}`);
+  const folder = `${session.home.imagesFolder}/${referencePath(name)}`;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${folder}/config.json`, image.config);
+  writeFileSync(`${folder}/nvram.bin`, image.nvram);
+  writeFileSync(`${folder}/disk.img`, image.disk);
+  writeFileSync(`${folder}/manifest.json`, image.manifest);
+  const origin = {
+    version: 1,
+    via: 'pull',
+    registry: name.registry.toString(),
+    repository: name.repository,
+    digest: image.digest,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    size: image.manifest.length,
+    pulledAt: TODAY.toISOString(),
+  };
+  writeFileSync(`${folder}/.origin.json`, JSON.stringify(origin));
+  symlinkSync(folder, `${path.dirname(folder)}/${tag}`);
+  return folder;
+}
