@@ -1,10 +1,12 @@
 /**
- * Builds `dist/`: the library file by file with declarations (tsc), the command as one bundle with its worker (rolldown).
+ * Builds `dist/`: the library file by file with declarations (tsc), the command as one bundle with its worker (rolldown), and the
+ * kernel of the codec as a WebAssembly module that both load (AssemblyScript).
  * Both are written beside the old build and swapped in, so that a running command or a parallel test never sees half of one.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { main as compileAssemblyScript } from 'assemblyscript/asc';
 import { rolldown } from 'rolldown';
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -15,6 +17,7 @@ try {
     [path.join(root, 'node_modules/typescript7/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', out],
     { cwd: root, stdio: 'inherit' },
   );
+  await compileKernel(path.join(out, 'kernel.wasm'));
   const bundle = await rolldown({
     input: {
       main: path.join(root, 'src/cli/main.ts'),
@@ -40,4 +43,13 @@ try {
   rmSync(old, { recursive: true, force: true });
 } finally {
   rmSync(out, { recursive: true, force: true });
+}
+
+/** The memory is ours, and nothing is ever freed in it: no allocator, no garbage collector. */
+async function compileKernel(to) {
+  const options = ['--runtime', 'stub', '--importMemory', '--enable', 'simd', '-O3', '--noAssert'];
+  const source = path.join(root, 'kernel/index.ts');
+  const streams = { stdout: process.stderr, stderr: process.stderr };
+  const { error } = await compileAssemblyScript([source, '--outFile', to, '--baseDir', root, ...options], streams);
+  if (error !== null) throw error;
 }

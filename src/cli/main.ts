@@ -40,7 +40,7 @@ async function main(): Promise<void> {
       );
     });
   }
-  process.stdout.on('error', (cause) => {
+  process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
     const reason = outputError(cause);
     if (!over) interruption.abort(reason);
     // A reader that has seen enough (`tartlet list | head -1`) is no failure of a command that has done its work.
@@ -70,7 +70,10 @@ async function main(): Promise<void> {
   };
   // The most frequent call of scripts is answered before anything is loaded.
   if (argv.length === 1 && argv[0] === '--version') process.stdout.write(`${VERSION}\n`);
-  else process.exitCode = await run(terminal, translateBuiltIn(argv, terminal));
+  else if (argv.length === 2 && argv.includes('--version') && argv.includes('--verbose')) {
+    const { versionInDetail } = await import('./commands/version.ts');
+    process.stdout.write(versionInDetail());
+  } else process.exitCode = await run(terminal, translateBuiltIn(argv, terminal));
   over = true;
 
   function endWith(error: TartletError): void {

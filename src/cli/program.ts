@@ -20,7 +20,7 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
       'Pull, push, list, clone and serve Tart VM images, from and to any OCI registry on any port.\n' +
         'Shares its home (~/.tart, or TART_HOME) with Tart.',
     )
-    .version(VERSION, '--version', 'show the version')
+    .version(VERSION, '--version', 'show the version; with --verbose also what it runs on')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help for a command')
     .showSuggestionAfterError(true)

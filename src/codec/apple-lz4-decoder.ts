@@ -1,9 +1,8 @@
 import { TartletError } from '../errors.ts';
 import { corrupt, HEADER_BYTES, HISTORY_BYTES, MAGIC } from './apple-lz4-format.ts';
-import type { ChunkDecoder, ChunkDecoderOptions, DecodedSink } from './chunk-decoder.ts';
-import { decodeBlock } from './lz4-block-decoder.ts';
-import { allocate, enlarge } from './memory.ts';
-import { isZero } from './zero.ts';
+import type { ChunkDecoder, ChunkDecoderOptions, DecodedSink, ResumePoint, StreamPosition } from './chunk-decoder.ts';
+import { type DecoderWorkspace, plainKernel } from './kernel.ts';
+import { enlarge, type Memory } from './memory.ts';
 
 /** A block that declares more is refused before memory is found for it; Apple's have 64 KiB (tart-formats §5.5). */
 const MAX_BLOCK_BYTES = 16 * 1024 * 1024;
@@ -14,24 +13,24 @@ const GRANULE_BYTES = 64 * 1024;
 /** Granules of one kind are handed out together up to this many bytes: the size that suits disks (performance.md §4). */
 const PIECE_BYTES = 256 * 1024;
 
-/** Encoded bytes gathered before decoding. Grows when a block is larger, as its bytes arrive. */
-const INPUT_BYTES = 256 * 1024;
-
-/** History, what is not handed out yet, and room for the next blocks. Grows for a larger block once all of it is here. */
-const OUTPUT_BYTES = 1024 * 1024;
-
 /** Decodes Apple's LZ4 stream, the encoding of Tart's disk chunks (tart-formats §5). One stream, then it is spent. */
 export class AppleLz4Decoder implements ChunkDecoder {
   readonly #expected: number;
   readonly #deliver: DecodedSink;
 
-  #input = allocate(INPUT_BYTES);
+  readonly #space: DecoderWorkspace;
+
+  /** Encoded bytes gathered before decoding. Grows when a block is larger, as its bytes arrive. */
+  #input: Memory;
   /** `#input[0, #held)` is taken, but not decoded. */
   #held = 0;
   #consumed = 0;
 
-  /** `#output[0, #filled)` is decoded; at least the last {@link HISTORY_BYTES} stay for matches to reach into. */
-  #output = allocate(OUTPUT_BYTES);
+  /**
+   * History, what is not handed out yet, and room for the next blocks; grows for a larger block once all of it is here.
+   * `#output[0, #filled)` is decoded; at least the last {@link HISTORY_BYTES} stay for matches to reach into.
+   */
+  #output: Memory;
   #filled = 0;
   #decoded = 0;
   /** `#output[#pending, #tested)` is all zero, or no granule of it is, and waits to be handed out. */
@@ -39,6 +38,7 @@ export class AppleLz4Decoder implements ChunkDecoder {
   #pendingZero = false;
   #tested = 0;
 
+  #boundary: StreamPosition = { encoded: 0, decoded: 0 };
   #ended = false;
   /** Whatever stopped the decoder; a box, because anything can be thrown. */
   #failure: { readonly error: unknown } | undefined;
@@ -50,6 +50,31 @@ export class AppleLz4Decoder implements ChunkDecoder {
     }
     this.#expected = options.expectedBytes;
     this.#deliver = options.onOutput;
+    this.#space = options.workspace ?? plainKernel.decoderWorkspace();
+    this.#input = this.#space.input;
+    this.#output = this.#space.output;
+    if (options.resume !== undefined) this.#resume(options.resume);
+  }
+
+  #resume({ encoded, decoded, history }: ResumePoint): void {
+    const needed = Math.min(decoded, HISTORY_BYTES);
+    if (history.length !== needed || decoded > this.#expected) {
+      throw new TartletError(
+        'INTERNAL',
+        `a chunk cannot go on at byte ${decoded} with ${history.length} bytes before it`,
+      );
+    }
+    this.#output.bytes.set(history);
+    this.#filled = needed;
+    this.#pending = needed;
+    this.#tested = needed;
+    this.#consumed = encoded;
+    this.#decoded = decoded;
+    this.#boundary = { encoded, decoded };
+  }
+
+  get boundary(): StreamPosition {
+    return this.#boundary;
   }
 
   get decodedBytes(): number {
@@ -180,16 +205,20 @@ export class AppleLz4Decoder implements ChunkDecoder {
       this.#output.bytes.set(bytes.subarray(from + HEADER_BYTES.stored, from + length), this.#filled);
     } else {
       const payload = from + HEADER_BYTES.compressed;
-      decodeBlock(this.#input, payload, from + length, this.#output, this.#filled, end, this.#positionOf(0));
+      const origin = this.#positionOf(0);
+      this.#space.decodeBlock(this.#input, payload, from + length, this.#output, this.#filled, end, origin);
     }
     this.#filled = end;
     this.#decoded += size;
     while (this.#filled - this.#tested >= GRANULE_BYTES) this.#test(this.#tested + GRANULE_BYTES);
+    if (this.#pending === this.#filled) {
+      this.#boundary = { encoded: this.#positionOf(from + length), decoded: this.#decoded };
+    }
   }
 
   /** Tests one granule, up to `end`, and lets it wait with its like. */
   #test(end: number): void {
-    const zero = isZero(this.#output.bytes, this.#tested, end);
+    const zero = this.#space.isZero(this.#output, this.#tested, end);
     if (zero !== this.#pendingZero) this.#handOut();
     this.#pendingZero = zero;
     this.#tested = end;

@@ -1,8 +1,7 @@
 import { TartletError } from '../errors.ts';
 import { BLOCK_BYTES, HEADER_BYTES, MAGIC } from './apple-lz4-format.ts';
-import { Lz4BlockEncoder } from './lz4-block-encoder.ts';
-import { allocate, type Memory } from './memory.ts';
-import { isZero } from './zero.ts';
+import { type EncoderWorkspace, plainKernel } from './kernel.ts';
+import type { Memory } from './memory.ts';
 
 /** Takes encoded bytes in order. The view is valid only during the call. */
 export type EncodedSink = (bytes: Uint8Array) => void;
@@ -14,29 +13,28 @@ export type EncodedSink = (bytes: Uint8Array) => void;
  */
 export class AppleLz4Encoder {
   readonly #sink: EncodedSink;
-  readonly #blocks = new Lz4BlockEncoder();
-
-  /** The block before, then the block that is being gathered. */
-  readonly #source = allocate(2 * BLOCK_BYTES);
+  /** Its source holds the block before, then the block that is being gathered. */
+  readonly #space: EncoderWorkspace;
   #gathered = 0;
-  /** Where in `#source` the history begins that the next block may refer to. */
+  /** Where in the source the history begins that the next block may refer to. */
   #historyStart = BLOCK_BYTES;
-
-  readonly #target = allocate(HEADER_BYTES.compressed + BLOCK_BYTES);
-  #zeroBlock: Uint8Array | undefined;
   /** Set at the end, and when the sink throws: what followed would be a stream with a gap. */
   #spent = false;
 
-  constructor(sink: EncodedSink) {
+  /** @param space belongs to this encoder until it is finished. Which kernel it is changes nothing but the speed. */
+  constructor(sink: EncodedSink, space: EncoderWorkspace = plainKernel.encoderWorkspace()) {
     this.#sink = sink;
+    this.#space = space;
+    space.reset();
   }
 
   /** Takes the next bytes, split anywhere; hands out each block as soon as it is full. Throws whatever the sink throws. */
   push(raw: Uint8Array): void {
     this.#refuseWhenSpent();
+    const { source } = this.#space;
     for (let from = 0; from < raw.length; ) {
       const take = Math.min(raw.length - from, BLOCK_BYTES - this.#gathered);
-      this.#source.bytes.set(raw.subarray(from, from + take), BLOCK_BYTES + this.#gathered);
+      source.bytes.set(raw.subarray(from, from + take), BLOCK_BYTES + this.#gathered);
       this.#gathered += take;
       from += take;
       if (this.#gathered === BLOCK_BYTES) this.#endBlock();
@@ -48,8 +46,9 @@ export class AppleLz4Encoder {
     this.#refuseWhenSpent();
     // Never an empty block: Vetu's reader takes one for the end (tart-formats §5.4).
     if (this.#gathered > 0) this.#endBlock();
-    this.#target.view.setUint32(0, MAGIC.end, true);
-    this.#emit(this.#target.bytes.subarray(0, HEADER_BYTES.end));
+    const { target } = this.#space;
+    target.view.setUint32(0, MAGIC.end, true);
+    this.#emit(target.bytes.subarray(0, HEADER_BYTES.end));
     this.#spent = true;
   }
 
@@ -65,35 +64,34 @@ export class AppleLz4Encoder {
 
   #endBlock(): void {
     const size = this.#gathered;
-    const { bytes } = this.#source;
+    const { source, target } = this.#space;
     this.#gathered = 0;
-    if (size === BLOCK_BYTES && isZero(bytes, BLOCK_BYTES)) {
+    if (size === BLOCK_BYTES && this.#space.isZero(BLOCK_BYTES, 2 * BLOCK_BYTES)) {
       this.#historyStart = 0;
-      this.#zeroBlock ??= encodeZeroBlock();
-      this.#emit(this.#zeroBlock);
+      this.#emit(zeroBlock());
     } else {
       const end = this.#compress(size);
       this.#historyStart = end < 0 ? BLOCK_BYTES : 0;
-      this.#emit(this.#target.bytes.subarray(0, end < 0 ? this.#store(size) : end));
+      this.#emit(target.bytes.subarray(0, end < 0 ? this.#store(size) : end));
     }
-    bytes.copyWithin(0, BLOCK_BYTES);
-    this.#blocks.slide(BLOCK_BYTES);
+    source.bytes.copyWithin(0, BLOCK_BYTES);
   }
 
-  /** Returns the end of the compressed block in `#target`, or -1 when it is not smaller than a stored one. */
+  /** Returns the end of the compressed block in the target, or -1 when it is not smaller than a stored one. */
   #compress(size: number): number {
     const limit = HEADER_BYTES.stored + size - 1;
     const to = BLOCK_BYTES + size;
     const payload = HEADER_BYTES.compressed;
-    const end = this.#blocks.encode(this.#source, this.#historyStart, BLOCK_BYTES, to, this.#target, payload, limit);
-    if (end >= 0) writeHeader(this.#target, size, end - payload);
+    const end = this.#space.encodeBlock(this.#historyStart, BLOCK_BYTES, to, payload, limit);
+    if (end >= 0) writeHeader(this.#space.target, size, end - payload);
     return end;
   }
 
   #store(size: number): number {
-    this.#target.view.setUint32(0, MAGIC.stored, true);
-    this.#target.view.setUint32(4, size, true);
-    this.#target.bytes.set(this.#source.bytes.subarray(BLOCK_BYTES, BLOCK_BYTES + size), HEADER_BYTES.stored);
+    const { source, target } = this.#space;
+    target.view.setUint32(0, MAGIC.stored, true);
+    target.view.setUint32(4, size, true);
+    target.bytes.set(source.bytes.subarray(BLOCK_BYTES, BLOCK_BYTES + size), HEADER_BYTES.stored);
     return HEADER_BYTES.stored + size;
   }
 }
@@ -104,19 +102,17 @@ function writeHeader({ view }: Memory, size: number, payload: number): void {
   view.setUint32(8, payload, true);
 }
 
+let encodedZeroBlock: Uint8Array | undefined;
+
 /** A full block of zeros, made once: disks are full of them. It begins with a zero of its own, so it needs no history. */
-function encodeZeroBlock(): Uint8Array {
-  const payload = HEADER_BYTES.compressed;
-  const target = allocate(payload + BLOCK_BYTES);
-  const end = new Lz4BlockEncoder().encode(
-    allocate(BLOCK_BYTES),
-    0,
-    0,
-    BLOCK_BYTES,
-    target,
-    payload,
-    target.bytes.length,
-  );
-  writeHeader(target, BLOCK_BYTES, end - payload);
-  return target.bytes.slice(0, end);
+function zeroBlock(): Uint8Array {
+  if (encodedZeroBlock === undefined) {
+    const workspace = plainKernel.encoderWorkspace();
+    const { target } = workspace;
+    const payload = HEADER_BYTES.compressed;
+    const end = workspace.encodeBlock(0, 0, BLOCK_BYTES, payload, target.bytes.length);
+    writeHeader(target, BLOCK_BYTES, end - payload);
+    encodedZeroBlock = target.bytes.slice(0, end);
+  }
+  return encodedZeroBlock;
 }

@@ -3,6 +3,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { AppleLz4Encoder } from '../codec/apple-lz4-encoder.ts';
 import { diskError } from '../home/disk-error.ts';
 import type { PushJob, PushResult } from './chunk-job.ts';
+import { withEncoder } from './kernel.ts';
 import { isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
 
 /** Which bytes of which disk become a chunk. */
@@ -30,12 +31,14 @@ export async function encodeChunk(
   const content = createHash('sha256');
   const spool = new Spool(to);
   try {
-    const encoder = new AppleLz4Encoder((bytes) => spool.write(bytes));
-    for await (const piece of readWindow(disk, offset, contentSize, signal)) {
-      content.update(piece);
-      encoder.push(piece);
-    }
-    encoder.finish();
+    await withEncoder(async (workspace) => {
+      const encoder = new AppleLz4Encoder((bytes) => spool.write(bytes), workspace);
+      for await (const piece of readWindow(disk, offset, contentSize, signal)) {
+        content.update(piece);
+        encoder.push(piece);
+      }
+      encoder.finish();
+    });
     const blob = spool.finish();
     return { blob, contentDigest: `sha256:${content.digest('hex')}` };
   } finally {

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { AppleLz4Decoder } from '../codec/apple-lz4-decoder.ts';
+import type { DecoderWorkspace } from '../codec/kernel.ts';
 import { isTartletError, TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import { BlobVerifier } from '../registry/blob-verifier.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { FetchJob, FetchResult, VerifyJob, VerifyResult } from './chunk-job.ts';
+import { withDecoder } from './kernel.ts';
 import { DiskWindow, readWindow } from './disk-window.ts';
 
 /** What a chunk is fetched from: a registry, or anything else that has blobs. */
@@ -26,16 +28,21 @@ export interface ChunkContext extends FetchContext {
  */
 export async function fetchChunk(job: FetchJob, context: FetchContext): Promise<FetchResult> {
   try {
-    await fetchOnce(job, job.fresh, context);
+    await withDecoder(async (workspace) => fetchOnce(job, job.fresh, context, workspace));
   } catch (error) {
     if (!isTartletError(error, 'DIGEST_MISMATCH', 'SIZE_MISMATCH')) throw error;
     context.onBytes(-job.blob.size);
-    await fetchOnce(job, false, context);
+    await withDecoder(async (workspace) => fetchOnce(job, false, context, workspace));
   }
   return { kind: 'fetch' };
 }
 
-async function fetchOnce(job: FetchJob, fresh: boolean, context: FetchContext): Promise<void> {
+async function fetchOnce(
+  job: FetchJob,
+  fresh: boolean,
+  context: FetchContext,
+  workspace: DecoderWorkspace,
+): Promise<void> {
   const blob = { digest: Digest.parse(job.blob.digest), size: job.blob.size };
   const verifier = new BlobVerifier(blob.digest, blob.size);
   const content = createHash(Digest.parse(job.contentDigest).algorithm);
@@ -43,6 +50,7 @@ async function fetchOnce(job: FetchJob, fresh: boolean, context: FetchContext): 
   let broken: unknown;
   try {
     const decoder = new AppleLz4Decoder({
+      workspace,
       expectedBytes: job.contentSize,
       onOutput: (bytes, zero) => {
         content.update(bytes);

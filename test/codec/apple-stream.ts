@@ -1,10 +1,23 @@
+import { isDeepStrictEqual } from 'node:util';
 import { AppleLz4Decoder } from '../../src/codec/apple-lz4-decoder.ts';
 import { AppleLz4Encoder } from '../../src/codec/apple-lz4-encoder.ts';
+import { type DecoderWorkspace, type EncoderWorkspace, plainKernel } from '../../src/codec/kernel.ts';
 import { TartletError } from '../../src/errors.ts';
+import { codecKernel } from '../../src/transfer/kernel.ts';
 
 /*
  * Apple streams by hand, and a second reading of the format that shares no code with the product: slow, plain, for comparison.
+ * Whatever is encoded or decoded here goes through both kernels, and must give the same: every test of a stream is a test of both.
  */
+
+const fast = codecKernel();
+if (fast.kind !== 'webassembly') throw new Error('dist/kernel.wasm is missing: build first');
+
+/** One after the other in the same memory, as workers do it. */
+const workspaces = {
+  decoders: [plainKernel.decoderWorkspace(), fast.decoderWorkspace()],
+  encoders: [plainKernel.encoderWorkspace(), fast.encoderWorkspace()],
+} as const;
 
 export const END = Buffer.from('bv4$');
 
@@ -79,8 +92,14 @@ export function matchesOf(payload: Buffer): { readonly matches: Match[]; readonl
 }
 
 export function encode(raw: Uint8Array, cuts: readonly number[] = []): Buffer {
+  const [plain, other] = workspaces.encoders.map((workspace) => encodeIn(workspace, raw, cuts));
+  if (plain === undefined || other?.equals(plain) !== true) throw new Error('the kernels encode differently');
+  return plain;
+}
+
+function encodeIn(workspace: EncoderWorkspace, raw: Uint8Array, cuts: readonly number[]): Buffer {
   const parts: Buffer[] = [];
-  const encoder = new AppleLz4Encoder((bytes) => parts.push(Buffer.from(bytes)));
+  const encoder = new AppleLz4Encoder((bytes) => parts.push(Buffer.from(bytes)), workspace);
   for (const piece of cut(raw, cuts)) encoder.push(piece);
   encoder.finish();
   return Buffer.concat(parts);
@@ -99,10 +118,22 @@ export interface Decoding {
 
 /** Decodes as far as it goes; fails at once when a piece says that it is zero and is not, or the other way round. */
 export function tryDecode(stream: Uint8Array, expectedBytes: number, cuts: readonly number[] = []): Decoding {
+  const [plain, other] = workspaces.decoders.map((workspace) => tryDecodeIn(workspace, stream, expectedBytes, cuts));
+  if (plain === undefined || !isDeepStrictEqual(plain, other)) throw new Error('the kernels decode differently');
+  return plain;
+}
+
+function tryDecodeIn(
+  workspace: DecoderWorkspace,
+  stream: Uint8Array,
+  expectedBytes: number,
+  cuts: readonly number[],
+): Decoding {
   const pieces: Piece[] = [];
   let error: unknown;
   try {
     const decoder = new AppleLz4Decoder({
+      workspace,
       expectedBytes,
       onOutput: (bytes, zero) => {
         if (zero !== bytes.every((byte) => byte === 0)) throw new Error(`a piece says zero: ${zero}, and lies`);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Lz4BlockEncoder } from '../../src/codec/lz4-block-encoder.ts';
+import { encodeBlock, Lz4BlockTable } from '../../src/codec/lz4-block-encoder.ts';
 import { allocate } from '../../src/codec/memory.ts';
 import { compressed, decode, END } from './apple-stream.ts';
 import { noise, prose } from './disk-data.ts';
@@ -17,7 +17,7 @@ function encodeInto(room: number, input: Buffer): { end: number; block: Buffer }
   source.bytes.set(input);
   const target = allocate(room + 64);
   target.bytes.fill(CANARY);
-  const end = new Lz4BlockEncoder().encode(source, 0, 0, input.length, target, 0, room);
+  const end = encodeBlock(new Lz4BlockTable(), source, 0, 0, input.length, target, 0, room);
   expect(target.bytes.subarray(room).every((byte) => byte === CANARY)).toBe(true);
   return { end, block: Buffer.from(target.bytes.subarray(0, Math.max(0, end))) };
 }
