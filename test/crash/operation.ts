@@ -118,6 +118,27 @@ const clone: Operation = {
   }),
 };
 
+/** A cache that a Tart before 2.11.0 wrote: the first command that opens it moves everything to its true place. */
+const migrate: Operation = {
+  name: 'migrate',
+  leastFlushes: 2,
+  leastPoints: 8,
+  async prepare(place) {
+    place.reset();
+    place.makeOld();
+    return place.command('list');
+  },
+  claims: () => ({ ...KEEP, finished: ['other', 'old'], tags: {} }),
+  async examine(place, isRecovered) {
+    if (!isRecovered) return [];
+    const { stdout } = await place.user.run('list', '--quiet');
+    return ['team/other:1', 'team/base:moving']
+      .map((name) => place.name(name))
+      .filter((name) => !stdout.split('\n').includes(name))
+      .map((name) => `V1 ${name} is not listed after the migration`);
+  },
+};
+
 /** Puts the file of the logins back to one login, which must survive whatever happens. */
 export function writeLogins(place: Place): void {
   const folder = dockerFolder(place);
@@ -202,4 +223,4 @@ function danglingTags(place: Place): string[] {
 }
 
 /** What is swept, in the order of the catalogue (reliability §4.2). */
-export const OPERATIONS: readonly Operation[] = [pull, push, clone, prune, collect, login];
+export const OPERATIONS: readonly Operation[] = [pull, push, clone, prune, collect, migrate, login];

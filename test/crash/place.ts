@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, Workplace } from '../support/real-command.ts';
@@ -101,6 +101,19 @@ export class Place {
     rmSync(this.home, { recursive: true, force: true });
     execFileSync('cp', ['-a', this.#template, this.home]);
     this.registry.requests.length = 0;
+  }
+
+  /** Makes the cache one that a Tart before 2.11.0 wrote: a raw colon in the host's folder and in the links (tart-formats §2.3). */
+  makeOld(): void {
+    const images = path.join(this.home, 'cache/OCIs');
+    const [now, then] = [this.address.replace(':', '%3A'), this.address];
+    renameSync(path.join(images, now), path.join(images, then));
+    for (const tag of ['team/base/moving', 'team/other/1']) {
+      const link = path.join(images, then, tag);
+      const text = readlinkSync(link).replace(now, then);
+      rmSync(link);
+      symlinkSync(text, link);
+    }
   }
 
   /** The real command, as its users run it. */

@@ -107,6 +107,21 @@ export const SCHEDULES: readonly Schedule[] = [
     examine: async (_place, codes) => bothSucceed(codes),
   },
   {
+    name: 'migration and a pull into the old cache',
+    rows: 'P5',
+    prepare: async (place) => {
+      await withNewImage(place);
+      place.makeOld();
+    },
+    commands: [(place) => place.command('list'), pullMoving],
+    claims: (place) => ({
+      ...KEEP,
+      finished: ['other', 'new'],
+      tags: { [movingTag(place)]: ['new'], [otherTag(place)]: ['other'] },
+    }),
+    examine: async (_place, codes) => bothSucceed(codes),
+  },
+  {
     name: 'login and login to another registry',
     rows: 'P6',
     prepare: async (place) => {
