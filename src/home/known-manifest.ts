@@ -49,6 +49,12 @@ export function* knownManifests(home: Home, vms: LocalVms, search: ManifestSearc
   }
 }
 
+/** The manifest of the image that a VM was cloned from, when its folder keeps one that can be understood. */
+export function baseManifest(folder: string): TartImage | undefined {
+  const bytes = readIfSmall(`${folder}/${BASE_MANIFEST_FILE}`);
+  return bytes === undefined ? undefined : understand(bytes, folder);
+}
+
 interface ManifestFile {
   readonly owner: ManifestOwner;
   readonly file: string;
@@ -123,4 +129,12 @@ function namesIn(folder: string): string[] {
     if (systemCode(cause) !== undefined) return [];
     throw cause;
   }
+}
+
+/** Whether some cached image has a disk of exactly this length: what Tart cloned from it, Tart left no record of. */
+export function hasImageOfSize(home: Home, bytes: number): boolean {
+  return walkImages(home.imagesFolder).entries.some(
+    ({ kind, path }) =>
+      kind === 'digest' && lstatSync(`${path}/${VmFile.disk}`, { throwIfNoEntry: false })?.size === bytes,
+  );
 }

@@ -16,6 +16,12 @@ export const ORIGIN_FILE = '.origin.json';
  */
 export const BASE_MANIFEST_FILE = '.base-manifest.json';
 
+/**
+ * Blobs of the image that were never decoded here, because their content was at hand: that they hold it is the manifest's word alone. Absent
+ * when there are none.
+ */
+const unproven = v.optional(v.array(v.string()));
+
 const imageOrigin = v.object({
   version: v.literal(1),
   via: v.picklist(['pull', 'push']),
@@ -27,6 +33,7 @@ const imageOrigin = v.object({
   /** Bytes of the manifest. */
   size: v.number(),
   pulledAt: v.string(),
+  unproven,
 });
 
 const migrationOrigin = v.object({
@@ -53,6 +60,7 @@ const cloneOrigin = v.object({
   /** Digest of the image it came from; absent for a clone of a local VM that had none. */
   digest: v.optional(v.string()),
   clonedAt: v.string(),
+  unproven,
 });
 
 const createOrigin = v.object({
@@ -84,6 +92,7 @@ export function originOfImage(facts: {
   manifestBytes: number;
   at: Date;
   via: 'pull' | 'push';
+  unproven?: readonly string[];
 }): Origin {
   return {
     version: 1,
@@ -94,6 +103,7 @@ export function originOfImage(facts: {
     mediaType: facts.mediaType,
     size: facts.manifestBytes,
     pulledAt: facts.at.toISOString(),
+    ...(facts.unproven === undefined || facts.unproven.length === 0 ? {} : { unproven: [...facts.unproven] }),
   };
 }
 
@@ -156,5 +166,24 @@ export function parseOrigin(text: string, file: string): Origin {
       subject: file,
       cause,
     });
+  }
+}
+
+/** The blobs that a record calls unproven. */
+export function unprovenBlobs(record: Origin | undefined): readonly string[] {
+  return record?.via === 'clone' || record?.via === 'pull' ? (record.unproven ?? []) : [];
+}
+
+/**
+ * Tells of a folder's manifest whether a blob was seen to hold the content that the manifest says. Where the record cannot be read, none was;
+ * Tart keeps no record, and decodes every blob that it has.
+ */
+export async function proofOfBlobs(folder: string): Promise<(blob: Digest) => boolean> {
+  try {
+    const doubtful = new Set(unprovenBlobs(await readOrigin(folder)));
+    return (blob) => !doubtful.has(blob.toString());
+  } catch (error) {
+    if (isTartletError(error, 'STORE_DAMAGED')) return () => false;
+    throw error;
   }
 }

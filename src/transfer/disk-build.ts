@@ -18,8 +18,11 @@ export interface Workplace {
 /** A disk file to put together from what is here and what is in a registry. */
 export interface DiskBuild extends Workplace {
   readonly plan: FilePlan;
-  /** A chunk is verified in its place: fetched just now, or found on this machine. */
-  readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'found') => void;
+  /**
+   * A chunk is verified in its place: fetched just now, or found on this machine. What was found as a content alone proves nothing about
+   * the blob that the manifest names for it.
+   */
+  readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'found' | 'found-content') => void;
   /** Chunks that were planned to be found here were not what they should be, and will be fetched. */
   readonly onMissing: (chunks: readonly DiskChunk[]) => void;
 }
@@ -37,11 +40,12 @@ export async function buildDisk(pool: WorkerPool, build: DiskBuild): Promise<voi
   const { path, journal } = build;
   const { fresh, chunks } = await begin(build);
   const found = new Set<DiskChunk>();
+  const proven = new Set(chunks.flatMap(({ chunk, source }) => ('proven' in source && source.proven ? [chunk] : [])));
   const find = async (those: readonly DiskChunk[]): Promise<void> => {
     for (const chunk of those) {
       found.add(chunk);
       await journal.record(chunk.index);
-      build.onChunk(chunk, 'found');
+      build.onChunk(chunk, proven.has(chunk) ? 'found' : 'found-content');
     }
   };
   const findIntact = async (those: readonly DiskChunk[], { intact }: { intact: boolean }): Promise<void> =>
@@ -87,7 +91,7 @@ async function shareWhole(donor: string, path: string, size: number): Promise<bo
 
 function withoutSharing({ chunk, source }: PlannedChunk): PlannedChunk {
   return source.kind === 'shared'
-    ? { chunk, source: { kind: 'copy', donor: source.donor, offset: chunk.offset } }
+    ? { chunk, source: { ...source, kind: 'copy', offset: chunk.offset } }
     : { chunk, source };
 }
 

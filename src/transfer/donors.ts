@@ -2,6 +2,7 @@ import { lstatSync } from 'node:fs';
 import { unreachable } from '../errors.ts';
 import { type KnownManifest, knownManifests } from '../home/known-manifest.ts';
 import type { FileLock } from '../home/lock.ts';
+import { proofOfBlobs } from '../home/origin.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
@@ -80,20 +81,25 @@ async function openDonor(session: Session, known: KnownManifest, search: DonorSe
   switch (owner.kind) {
     case 'image':
       return leased(session, owner.name.digest, search, async () =>
-        offersOfImage(session, known, owner.name.toString()),
+        offersOfImage(session, known, owner.name.toString(), await proofOfBlobs(owner.folder)),
       );
     case 'vm': {
       const vm = session.vms.find(owner.name);
       if (vm === undefined || (await session.vms.state(vm)) === 'running') return undefined;
       const donor = { path: `${owner.folder}/${VmFile.disk}`, kind: 'vm', name: owner.name.text } as const;
-      return { offers: offersOf(known.image.base, donor), lock: undefined };
+      return { offers: offersOf(known.image.base, donor, await proofOfBlobs(owner.folder)), lock: undefined };
     }
     case 'partial': {
       const digest = Digest.sha256(owner.hex);
       const donor = { path: `${owner.folder}/${VmFile.disk}`, kind: 'partial', name: digest.toString() } as const;
       return leased(session, digest, search, async () => {
         const verified = (await Staging.at(session.home, digest).journal.verified()) ?? new Set();
-        return offersOf(known.image.base, donor, (chunk) => verified.has(chunk.index));
+        return offersOf(
+          known.image.base,
+          donor,
+          () => false,
+          (chunk) => verified.has(chunk.index),
+        );
       });
     }
     default:
@@ -112,35 +118,50 @@ async function leased(
   if (search.mode === 'look') return { offers: await ask(), lock: undefined };
   const lock = await session.images.lock(digest, { mode: 'shared', wait: false });
   if (lock === undefined) return undefined;
-  const offers = await ask();
-  if (offers.length > 0) return { offers, lock };
-  await lock.release();
-  return undefined;
+  let offers: Lease['offers'] = [];
+  try {
+    offers = await ask();
+  } finally {
+    if (offers.length === 0) await lock.release();
+  }
+  return offers.length === 0 ? undefined : { offers, lock };
 }
 
-function offersOfImage(session: Session, { owner, image }: KnownManifest, name: string): Lease['offers'] {
+function offersOfImage(
+  session: Session,
+  { owner, image }: KnownManifest,
+  name: string,
+  isProven: (blob: Digest) => boolean,
+): Lease['offers'] {
   if (image.layout === 'flat') {
-    return offersOf(image.base, { path: `${owner.folder}/${VmFile.disk}`, kind: 'image', name });
+    return offersOf(image.base, { path: `${owner.folder}/${VmFile.disk}`, kind: 'image', name }, isProven);
   }
   return stackedFiles(image)
     .filter((file) => file.fileDigest.algorithm === 'sha256')
-    .flatMap((file) => offersOf(file, { path: session.contents.pathOf(file.fileDigest), kind: 'image', name }));
+    .flatMap((file) =>
+      offersOf(file, { path: session.contents.pathOf(file.fileDigest), kind: 'image', name }, isProven),
+    );
 }
 
 /** The chunks that lie within the file as it is now: a disk may have grown or shrunk since. */
 function offersOf(
   file: DiskFile,
   owner: Omit<Donor, 'size'>,
+  isProven: (blob: Digest) => boolean,
   isThere: (chunk: DiskChunk) => boolean = () => true,
 ): Lease['offers'] {
   const stats = lstatSync(owner.path, { throwIfNoEntry: false });
   if (stats?.isFile() !== true) return [];
   const donor: Donor = { ...owner, size: stats.size };
-  const offsets = new Map<string, Set<number>>();
+  const places = new Map<string, Place & { readonly offsets: Set<number> }>();
   for (const chunk of file.chunks) {
     if (chunk.offset + chunk.size > donor.size || !isThere(chunk)) continue;
     const content = chunk.contentDigest.toString();
-    offsets.set(content, (offsets.get(content) ?? new Set()).add(chunk.offset));
+    const { digest } = chunk.descriptor;
+    const blob = isProven(digest) ? digest.toString() : undefined;
+    const place = places.get(content) ?? { donor, offsets: new Set(), blob };
+    place.offsets.add(chunk.offset);
+    places.set(content, place);
   }
-  return [...offsets].map(([content, each]) => [content, { donor, offsets: each }]);
+  return [...places];
 }

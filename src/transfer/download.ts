@@ -82,6 +82,8 @@ export class ChunkReport {
   #bytesTotal: number;
   /** Chunks that need not be fetched when the pull is tried again. */
   verified = 0;
+  /** Blobs of which only the content was seen, as texts of their digests. */
+  readonly unproven = new Set<string>();
 
   constructor(session: Session, subject: string, bytesTotal: number) {
     this.#session = session;
@@ -93,8 +95,9 @@ export class ChunkReport {
   forFile(first: number): Pick<DiskBuild, 'onChunk' | 'onMissing'> {
     const subject = this.#subject;
     return {
-      onChunk: ({ index, size }, how) => {
+      onChunk: ({ index, size, descriptor }, how) => {
         this.verified += 1;
+        if (how === 'found-content') this.unproven.add(descriptor.digest.toString());
         const kind = how === 'fetched' ? 'chunk-done' : 'chunk-reused';
         this.#session.emit({ kind, subject, index: first + index, bytes: size });
       },

@@ -24,9 +24,10 @@ export async function copyTree(
   const isOneRepository = source.registry.equals(target.registry) && source.repository === target.repository;
   if (!isOneRepository) await copier.copy(tree.flatMap(({ manifest }) => blobsOf(manifest)));
   for (const node of tree) {
-    await storeManifest(target, toStore(node), session.signal, async (unknown) =>
-      copier.copyAgain(suspects(node, unknown)),
-    );
+    await storeManifest(target, toStore(node), session.signal, async (unknown) => {
+      await copier.copyAgain(suspects(node, unknown));
+      return toStore(node);
+    });
   }
   const root = tree.at(-1);
   if (root !== undefined) await moveTags(target, names, toStore(root), session.signal);

@@ -11,8 +11,11 @@ export interface ManifestToStore {
   readonly mediaType: string;
 }
 
-/** Brings blobs that a registry turned out not to have; `unknown` are those that it named, which may be none. */
-export type Repair = (unknown: readonly Digest[]) => Promise<void>;
+/**
+ * Brings blobs that a registry turned out not to have; `unknown` are those that it named, which may be none.
+ * @returns the manifest to store after that.
+ */
+export type Repair = (unknown: readonly Digest[]) => Promise<ManifestToStore>;
 
 /**
  * Refuses digest names that what is going to be stored will not have.
@@ -38,19 +41,25 @@ export function requireDigest(names: readonly RemoteName[], digest: Digest, kept
 /**
  * Stores a manifest by its digest. When the registry then says that it lacks blobs which it said it had, they are repaired, and the
  * manifest is sent once more (reliability Q16).
+ *
+ * @returns what was stored.
  */
 export async function storeManifest(
   client: RegistryClient,
-  { digest, bytes, mediaType }: ManifestToStore,
+  manifest: ManifestToStore,
   signal: AbortSignal,
   repair: Repair,
-): Promise<void> {
+): Promise<ManifestToStore> {
+  const put = async ({ digest, bytes, mediaType }: ManifestToStore): Promise<void> =>
+    client.putManifest({ digest }, bytes, mediaType, { signal });
   try {
-    await client.putManifest({ digest }, bytes, mediaType, { signal });
+    await put(manifest);
+    return manifest;
   } catch (error) {
     if (!(error instanceof BlobsUnknownError)) throw error;
-    await repair(error.blobs);
-    await client.putManifest({ digest }, bytes, mediaType, { signal });
+    const repaired = await repair(error.blobs);
+    await put(repaired);
+    return repaired;
   }
 }
 

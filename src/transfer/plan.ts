@@ -16,6 +16,8 @@ export interface Place {
   readonly donor: Donor;
   /** One or more. */
   readonly offsets: ReadonlySet<number>;
+  /** The blob that was decoded to it, as text of its digest; undefined when nobody saw that. */
+  readonly blob: string | undefined;
 }
 
 /** What a chunk of a disk comes from. Only `zero` is certain: the rest is hashed before it counts. */
@@ -25,8 +27,14 @@ export type ChunkSource =
   /** An earlier pull left it in its place. */
   | { readonly kind: 'partial' }
   /** It is in its place when the whole donor is cloned. */
-  | { readonly kind: 'shared'; readonly donor: Donor }
-  | { readonly kind: 'copy'; readonly donor: Donor; readonly offset: number }
+  | { readonly kind: 'shared'; readonly donor: Donor; readonly proven: boolean }
+  | {
+      readonly kind: 'copy';
+      readonly donor: Donor;
+      readonly offset: number;
+      /** Whether the content is known to be what the chunk's blob decodes to, and not only what the manifest says of it. */
+      readonly proven: boolean;
+    }
   | { readonly kind: 'fetch' };
 
 export interface PlannedChunk {
@@ -74,11 +82,12 @@ function sourceOf(chunk: DiskChunk, base: Donor | undefined, here: Surroundings)
   const content = chunk.contentDigest.toString();
   const place = here.places.get(content);
   const isInPlace = place?.offsets.has(chunk.offset) === true;
-  if (base !== undefined && place?.donor === base && isInPlace) return { kind: 'shared', donor: base };
+  const proven = place?.blob === chunk.descriptor.digest.toString();
+  if (base !== undefined && place?.donor === base && isInPlace) return { kind: 'shared', donor: base, proven };
   if (here.zeros.has(content)) return { kind: 'zero' };
   const [first] = place?.offsets ?? [];
   if (place === undefined || first === undefined) return { kind: 'fetch' };
-  return { kind: 'copy', donor: place.donor, offset: isInPlace ? chunk.offset : first };
+  return { kind: 'copy', donor: place.donor, offset: isInPlace ? chunk.offset : first, proven };
 }
 
 /** The donor that has the most bytes where they belong, if it has enough of them. */

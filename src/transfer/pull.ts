@@ -149,7 +149,7 @@ export async function fetchImage(
     if (image.layout === 'flat') {
       const staging = await Staging.open(session.home, image.manifest.digest);
       const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);
-      await publish(session, download, staging);
+      await publish(session, download, staging, report);
       return fetchedBytes;
     }
     const stacked = { ...download, image };
@@ -183,14 +183,19 @@ async function fetchStacked(
   const reference = await announceContent(session, download.image, staging);
   try {
     const fetchedBytes = await downloadStacked(session, download, survey, report, staging);
-    await publish(session, download, staging);
+    await publish(session, download, staging, report);
     return fetchedBytes;
   } finally {
     await reference.dispose();
   }
 }
 
-async function publish(session: Session, { name, image }: Download, staging: Staging): Promise<void> {
+async function publish(
+  session: Session,
+  { name, image }: Download,
+  staging: Staging,
+  report: ChunkReport,
+): Promise<void> {
   const { manifest, layout } = image;
   await writeOrigin(
     staging.folder,
@@ -201,6 +206,7 @@ async function publish(session: Session, { name, image }: Download, staging: Sta
       manifestBytes: manifest.bytes.length,
       at: session.now(),
       via: 'pull',
+      unproven: [...report.unproven],
     }),
   );
   const files = [VmFile.manifest, VmFile.config, VmFile.nvram];

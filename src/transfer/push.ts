@@ -5,13 +5,15 @@ import { onDisk } from '../home/disk-error.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
+import type { DiskFile } from '../oci/disk-file.ts';
 import { flatManifest, stubConfig } from '../oci/flat-manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
-import { moveTags, requireDigest, storeManifest } from './manifest-store.ts';
+import { type ManifestToStore, moveTags, requireDigest, storeManifest } from './manifest-store.ts';
 import type { Session } from './session.ts';
 import { type PushOptions, VmUpload } from './vm-upload.ts';
 
-export { DISK_CHUNK_BYTES, type PushOptions } from './vm-upload.ts';
+export { DISK_CHUNK_BYTES } from './disk-cut.ts';
+export type { PushOptions } from './vm-upload.ts';
 
 const NO_TAG_MOVED = 'the blobs are in the registry, no tag was moved';
 
@@ -22,6 +24,8 @@ export interface PushSource {
   readonly vm: { readonly os: string; readonly arch: string; readonly diskFormat: string };
   /** What goes up as the VM's configuration. */
   readonly config: Uint8Array;
+  /** The disk of the image that it was cloned from, as far as that is known. */
+  readonly base: DiskFile | undefined;
   /** When it is pushed, for its manifest; absent for a reproducible one. */
   readonly uploadTime: Date | undefined;
 }
@@ -54,24 +58,27 @@ export async function pushToRepository(
     const upload = new VmUpload(session, client, name, options);
     const disk = `${source.folder}/${VmFile.disk}`;
     const before = await diskIdentity(disk);
-    const send = async () => ({
-      stubConfig: await upload.bytes(stubConfig(source.vm, options.labels ?? new Map())),
-      config: await upload.bytes(source.config),
-      nvram: await upload.file(`${source.folder}/${VmFile.nvram}`),
-      chunks: await upload.disk(disk, before.size),
-    });
-    const bytes = flatManifest({ ...(await send()), uploadTime: source.uploadTime });
-    if ((await diskIdentity(disk)).text !== before.text) throw diskChanged(disk, NO_TAG_MOVED);
-    const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
-    const manifest = { digest, bytes, mediaType: MediaType.ociManifest };
-    requireDigest(names, digest, NO_TAG_MOVED);
-    await storeManifest(client, manifest, session.signal, async (unknown) => {
+    const send = async (): Promise<ManifestToStore> => {
+      const bytes = flatManifest({
+        stubConfig: await upload.bytes(stubConfig(source.vm, options.labels ?? new Map())),
+        config: await upload.bytes(source.config),
+        nvram: await upload.file(`${source.folder}/${VmFile.nvram}`),
+        chunks: await upload.disk(disk, before.size, source.base),
+        uploadTime: source.uploadTime,
+      });
+      if ((await diskIdentity(disk)).text !== before.text) throw diskChanged(disk, NO_TAG_MOVED);
+      const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
+      requireDigest(names, digest, NO_TAG_MOVED);
+      return { digest, bytes, mediaType: MediaType.ociManifest };
+    };
+    const manifest = await storeManifest(client, await send(), session.signal, async (unknown) => {
       upload.distrust(unknown);
-      await send();
+      // What the registry turned out not to have is encoded, perhaps to another blob than the one that was known.
+      return send();
     });
     await moveTags(client, names, manifest, session.signal);
     session.emit({ kind: 'finished', subject: name.toString() });
-    return { names, digest, manifest: bytes, uploadedBytes: upload.sentBytes };
+    return { names, digest: manifest.digest, manifest: manifest.bytes, uploadedBytes: upload.sentBytes };
   } finally {
     await client.close();
   }

@@ -38,7 +38,7 @@ export async function bringFile(session: Session, pool: WorkerPool, survey: Surv
   });
   try {
     if (await contents.holds(file)) {
-      for (const chunk of file.chunks) wanted.onChunk(chunk, 'found');
+      for (const chunk of file.chunks) wanted.onChunk(chunk, 'found-content');
     } else {
       await rebuild(session, pool, survey, wanted);
     }

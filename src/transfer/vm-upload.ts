@@ -1,22 +1,20 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
+import { hasImageOfSize } from '../home/known-manifest.ts';
 import { Scratch } from '../home/scratch.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
+import type { DiskFile } from '../oci/disk-file.ts';
 import type { BlobIdentity, EncodedChunk } from '../oci/flat-manifest.ts';
 import type { BlobSource, RegistryClient } from '../registry/client.ts';
-import type { PushJob, PushResult } from './chunk-job.ts';
+import type { DigestJob, PushJob, PushResult } from './chunk-job.ts';
+import { cutDisk, type Stretch } from './disk-cut.ts';
+import { bringKnownBlob, findKnownBlobs } from './known-blob.ts';
+import { inLanes } from './lanes.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
 import type { Session } from './session.ts';
 import { WorkerPool } from './worker-pool.ts';
-
-/** Tart's chunk of a disk since 2.14.0, in bytes. Other sizes work, but chunks of equal size are shared between tools. */
-export const DISK_CHUNK_BYTES = 512 * 1024 * 1024;
-
-/** A manifest of so many chunks stays below the 4 MiB that every registry takes (distribution spec § pushing manifests). */
-const MAX_CHUNKS = 9_900;
 
 export interface PushOptions {
   readonly insecure?: boolean;
@@ -24,7 +22,7 @@ export interface PushOptions {
   /** Upload each blob in PATCH requests of this many bytes; default: one PUT. */
   readonly uploadChunkBytes?: number;
   readonly labels?: ReadonlyMap<string, string>;
-  /** Bytes of disk per chunk, default {@link DISK_CHUNK_BYTES}. */
+  /** Bytes of disk per chunk; default: as the image that the VM was cloned from, else {@link DISK_CHUNK_BYTES}. */
   readonly diskChunkBytes?: number;
 }
 
@@ -32,6 +30,7 @@ export interface PushOptions {
 export class VmUpload {
   readonly #session: Session;
   readonly #client: RegistryClient;
+  readonly #name: RemoteName;
   readonly #subject: string;
   readonly #options: PushOptions;
   /** Chunks that are in the registry, by their offset. */
@@ -43,6 +42,7 @@ export class VmUpload {
   constructor(session: Session, client: RegistryClient, name: RemoteName, options: PushOptions) {
     this.#session = session;
     this.#client = client;
+    this.#name = name;
     this.#subject = name.toString();
     this.#options = options;
   }
@@ -96,57 +96,93 @@ export class VmUpload {
     return { digest: blob.digest, size: blob.size };
   }
 
-  /** @throws TartletError `MANIFEST_TOO_LARGE` before anything is sent when there would be more chunks than a manifest can name. */
-  async disk(path: string, size: number): Promise<EncodedChunk[]> {
-    const step = this.#options.diskChunkBytes ?? DISK_CHUNK_BYTES;
-    const count = Math.ceil(size / step);
-    if (count > MAX_CHUNKS) throw tooManyChunks(path, size, count);
-    const offsets = Array.from({ length: count }, (_, index) => index * step);
+  /**
+   * The disk, cut into chunks. Those whose content is known from an image of this machine are hashed first, and neither encoded nor sent
+   * when the registry has their blob.
+   *
+   * @param base the image that it was cloned from.
+   * @throws TartletError `MANIFEST_TOO_LARGE` before anything is sent when there would be more chunks than a manifest can name.
+   */
+  async disk(path: string, size: number, base: DiskFile | undefined): Promise<EncodedChunk[]> {
+    const stretches = cutDisk(size, this.#options.diskChunkBytes, base);
+    const numbers = new Map(stretches.map((stretch, index) => [stretch.offset, index]));
+    const subject = this.#subject;
+    const keep = (kind: 'chunk-done' | 'chunk-reused', { offset, size: bytes }: Stretch, chunk: EncodedChunk): void => {
+      this.#chunks.set(offset, chunk);
+      this.#session.emit({ kind, subject, index: numbers.get(offset) ?? 0, bytes });
+    };
     const scratch = await Scratch.create(this.#session.home, this.#session.platform);
     const pool = await this.#pool();
     try {
-      const jobs = offsets.flatMap((offset, index) =>
-        this.#chunks.has(offset) ? [] : this.#job(path, size, index, scratch),
-      );
       this.#session.emit({
         kind: 'started',
-        subject: this.#subject,
+        subject,
         direction: 'push',
         bytesTotal: undefined,
         diskBytes: size,
-        chunks: count,
+        chunks: stretches.length,
       });
-      await pool.runAll(jobs, (job, result) => this.#finished(job, result, job.offset / step));
-      return offsets.flatMap((offset) => this.#chunks.get(offset) ?? []);
+      const missing = (): Stretch[] => stretches.filter(({ offset }) => !this.#chunks.has(offset));
+      if (base !== undefined || hasImageOfSize(this.#session.home, size)) {
+        await this.#reuse(pool, path, missing(), (stretch, chunk) => keep('chunk-reused', stretch, chunk));
+      }
+      const jobs = new Map(missing().map((stretch) => [this.#job(path, stretch, scratch), stretch]));
+      await pool.runAll([...jobs.keys()], (job, result) => {
+        const stretch = jobs.get(job);
+        if (stretch !== undefined) keep(result.uploaded ? 'chunk-done' : 'chunk-reused', stretch, encodedChunk(result));
+      });
+      return stretches.flatMap(({ offset }) => this.#chunks.get(offset) ?? []);
     } finally {
       await pool.close();
       await scratch.dispose();
     }
   }
 
-  #job(disk: string, size: number, index: number, scratch: Scratch): PushJob {
-    const step = this.#options.diskChunkBytes ?? DISK_CHUNK_BYTES;
+  /** Hashes stretches, and settles those for which the repository has, or can mount, a blob that we know. */
+  async #reuse(
+    pool: WorkerPool,
+    disk: string,
+    stretches: readonly Stretch[],
+    onReused: (stretch: Stretch, chunk: EncodedChunk) => void,
+  ): Promise<void> {
+    const contents = new Map<Stretch, string>();
+    const jobs = new Map(
+      stretches.map((stretch): [DigestJob, Stretch] => [
+        { kind: 'digest', disk, offset: stretch.offset, contentSize: stretch.size },
+        stretch,
+      ]),
+    );
+    await pool.runAll([...jobs.keys()], (job, { contentDigest }) => {
+      const stretch = jobs.get(job);
+      if (stretch !== undefined) contents.set(stretch, contentDigest);
+    });
+    const known = await findKnownBlobs(this.#session, new Set(contents.values()), this.#name);
+    const isThere = new Map<string, Promise<boolean>>();
+    const width = Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY);
+    await inLanes(stretches, width, this.#session.signal, async (stretch, _, signal) => {
+      const content = contents.get(stretch) ?? '';
+      const blob = known.get(content);
+      if (blob === undefined || this.#isDistrusted(blob.chunk.descriptor.digest)) return;
+      // Many stretches may have one content: the registry is asked once.
+      const asked = isThere.get(content) ?? bringKnownBlob(this.#client, blob, signal);
+      isThere.set(content, asked);
+      if (!(await asked)) return;
+      const { digest, size } = blob.chunk.descriptor;
+      onReused(stretch, { digest, size, contentSize: stretch.size, contentDigest: blob.chunk.contentDigest });
+    });
+  }
+
+  #job(disk: string, { offset, size }: Stretch, scratch: Scratch): PushJob {
     return {
       kind: 'push',
       disk,
-      offset: index * step,
-      contentSize: Math.min(step, size - index * step),
-      spool: `${scratch.folder}/chunk-${index}`,
+      offset,
+      contentSize: size,
+      spool: `${scratch.folder}/chunk-${offset}`,
       uploadChunkBytes: this.#options.uploadChunkBytes,
       // Only chunks that are to go up again are asked for twice.
       sendAnyway: this.#distrusted === 'all' || this.#distrusted.length > 0,
     };
-  }
-
-  #finished({ offset, contentSize }: PushJob, result: PushResult, index: number): void {
-    this.#chunks.set(offset, {
-      digest: Digest.parse(result.blob.digest),
-      size: result.blob.size,
-      contentSize: result.contentSize,
-      contentDigest: Digest.parse(result.contentDigest),
-    });
-    const kind = result.uploaded ? 'chunk-done' : 'chunk-reused';
-    this.#session.emit({ kind, subject: this.#subject, index, bytes: contentSize });
   }
 
   async #pool(): Promise<WorkerPool> {
@@ -168,15 +204,11 @@ export class VmUpload {
   }
 }
 
-function tooManyChunks(disk: string, bytes: number, count: number): TartletError {
-  const mebibytes = Math.ceil(bytes / MAX_CHUNKS / 1024 ** 2);
-  return new TartletError(
-    'MANIFEST_TOO_LARGE',
-    `a disk of ${bytes} bytes would have ${count} chunks, at most ${MAX_CHUNKS} fit`,
-    {
-      subject: disk,
-      kept: 'nothing was sent',
-      next: `use chunks of ${mebibytes} MiB or more (--layer-size ${mebibytes})`,
-    },
-  );
+function encodedChunk({ blob, contentSize, contentDigest }: PushResult): EncodedChunk {
+  return {
+    digest: Digest.parse(blob.digest),
+    size: blob.size,
+    contentSize,
+    contentDigest: Digest.parse(contentDigest),
+  };
 }

@@ -7,7 +7,7 @@ import { exists, flushFile, writeNewFile } from '../home/folder.ts';
 import type { CachedImage } from '../home/image-cache.ts';
 import type { LocalVm } from '../home/local-vms.ts';
 import type { FileLock } from '../home/lock.ts';
-import { BASE_MANIFEST_FILE, readOrigin, writeOrigin } from '../home/origin.ts';
+import { BASE_MANIFEST_FILE, type Origin, readOrigin, unprovenBlobs, writeOrigin } from '../home/origin.ts';
 import { Scratch } from '../home/scratch.ts';
 import { neverSharesBlocks } from '../home/shared-block.ts';
 import { isOnOneDisk } from '../home/space.ts';
@@ -44,8 +44,10 @@ interface Source {
   readonly folder: VmFolder;
   /** Digest of the image it is or came from. */
   readonly digest: string | undefined;
-  /** Where the manifest of that image is, if anywhere. */
-  readonly manifest: string;
+  /** The file with the manifest of that image; absent for what old Tarts pulled, and for VMs that came from no image. */
+  readonly manifest: string | undefined;
+  /** Blobs of that image which nobody decoded here. */
+  readonly unproven: readonly string[];
   readonly release: () => Promise<void>;
 }
 
@@ -80,6 +82,7 @@ export async function cloneVm(
         source: source.text,
         ...(source.digest === undefined ? {} : { digest: source.digest }),
         clonedAt: session.now().toISOString(),
+        ...(source.unproven.length === 0 ? {} : { unproven: [...source.unproven] }),
       });
       await session.vms.underLock(session.signal, async () => {
         await avoidSameMac(session, source, scratch.folder, name);
@@ -107,8 +110,7 @@ async function openVm(session: Session, name: LocalName): Promise<Source> {
   return {
     text: name.text,
     folder: vm.folder,
-    digest: await baseDigest(vm),
-    manifest: `${vm.folder.path}/${BASE_MANIFEST_FILE}`,
+    ...(await ancestry(vm.folder.path, BASE_MANIFEST_FILE)),
     release: async () => lock?.release(),
   };
 }
@@ -147,10 +149,21 @@ async function makeRoomFor(session: Session, source: Source, name: LocalName, li
   await makeRoom(session, name.text, { atLeast: copied, atMost: copied + holes });
 }
 
-/** The image that a local VM began as, when a record says so. */
-async function baseDigest(vm: LocalVm): Promise<string | undefined> {
-  const origin = await readOrigin(vm.folder.path).catch(() => undefined);
-  return origin?.via === 'clone' || origin?.via === 'import' ? origin.digest : undefined;
+/** What a folder tells about the image that it is or began as. Of a record that cannot be read, nothing is handed on. */
+async function ancestry(folder: string, manifest: string): Promise<Pick<Source, 'digest' | 'manifest' | 'unproven'>> {
+  let origin: Origin | undefined;
+  try {
+    origin = await readOrigin(folder);
+  } catch (error) {
+    if (!isTartletError(error, 'STORE_DAMAGED')) throw error;
+    return { digest: undefined, manifest: undefined, unproven: [] };
+  }
+  const file = `${folder}/${manifest}`;
+  return {
+    digest: origin?.via === 'clone' || origin?.via === 'import' ? origin.digest : undefined,
+    manifest: (await exists(file)) ? file : undefined,
+    unproven: unprovenBlobs(origin),
+  };
 }
 
 /** Holds the image's lock for reading: what is being copied cannot be pulled over, deleted or collected (tart-cli §7 #13). */
@@ -165,8 +178,8 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
         return {
           text: name.toString(),
           folder: image.folder,
+          ...(await ancestry(image.folder.path, VmFile.manifest)),
           digest: image.digest.toString(),
-          manifest: `${image.folder.path}/${VmFile.manifest}`,
           release: async () => lock?.release(),
         };
       }
@@ -194,8 +207,7 @@ async function copyVm(session: Session, source: Source, to: string): Promise<Cop
   for (const file of [VmFile.config, VmFile.nvram]) await copySmall(`${from}/${file}`, `${to}/${file}`);
   switch (source.folder.layout) {
     case 'standalone':
-      // Absent for what old Tarts pulled.
-      if (await exists(source.manifest)) await copySmall(source.manifest, `${to}/${BASE_MANIFEST_FILE}`);
+      if (source.manifest !== undefined) await copySmall(source.manifest, `${to}/${BASE_MANIFEST_FILE}`);
       if (source.folder.suspended) await copyDisk(`${from}/${VmFile.state}`, `${to}/${VmFile.state}`, session);
       return copyLarge(session, `${from}/${VmFile.disk}`, `${to}/${VmFile.disk}`);
     case 'stacked-local':

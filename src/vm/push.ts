@@ -1,6 +1,7 @@
 import { TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/image-cache.ts';
 import { lockToRead } from '../home/image-lock.ts';
+import { baseManifest } from '../home/known-manifest.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
@@ -91,7 +92,7 @@ async function openSource(
   const { os, arch, diskFormat } = parseVmConfig(bytes, name.text);
   // One time for all repositories: they then get one digest.
   const uploadTime = options.reproducible === true ? undefined : session.now();
-  return { folder, vm: { os, arch, diskFormat }, config: bytes, uploadTime };
+  return { folder, vm: { os, arch, diskFormat }, config: bytes, base: baseManifest(folder)?.base, uploadTime };
 }
 
 /** The files of a VM as they are now, and a way to find out later that somebody wrote to them in spite of the lock. */

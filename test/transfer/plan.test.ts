@@ -47,7 +47,7 @@ function placesOf(places: Record<string, [Donor, ...number[]]>): ReadonlyMap<str
   return new Map(
     Object.entries(places).map(([digit, [each, ...indices]]) => [
       fakeDigest(digit),
-      { donor: each, offsets: new Set(indices.map((index) => index * CHUNK)) },
+      { donor: each, offsets: new Set(indices.map((index) => index * CHUNK)), blob: undefined },
     ]),
   );
 }

@@ -1,0 +1,198 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { LocalName } from '../../src/names/local-name.ts';
+import { RemoteName } from '../../src/names/remote-name.ts';
+import { pull } from '../../src/transfer/pull.ts';
+import type { Session } from '../../src/transfer/session.ts';
+import { cloneVm } from '../../src/vm/clone.ts';
+import { pushVm } from '../../src/vm/push.ts';
+import { configJson, freshSession } from '../support/home.ts';
+import { type MeddlingRegistry, startMeddlingRegistry } from '../support/meddling-registry.ts';
+import { noise } from '../support/stacked-image.ts';
+import { sha256, storedStream, tinyImage, type TinyImage } from '../support/tart-image.ts';
+
+const PIECE = 196_608;
+const [A, B, C, D] = [1, 2, 3, 4].map((salt) => noise(PIECE, salt)) as [Buffer, Buffer, Buffer, Buffer];
+
+/** Blobs of stored blocks, which our encoder never makes: a blob of these in a manifest was used again, not encoded. */
+function imageOf(...chunks: Buffer[]): TinyImage {
+  return tinyImage({ chunks, config: Buffer.from(configJson()) });
+}
+
+function blobOf(content: Buffer): string {
+  return sha256(storedStream(content));
+}
+
+const base = imageOf(A, B, C);
+
+async function seed(
+  registry: MeddlingRegistry,
+  image: TinyImage,
+  repository = 'org/vm',
+  tag = 'base',
+): Promise<RemoteName> {
+  for (const [digest, blob] of image.blobs) await registry.pushBlob(repository, blob, digest);
+  await registry.pushManifest(repository, tag, image.manifest, 'application/vnd.oci.image.manifest.v1+json');
+  return RemoteName.parse(`${registry.at}/${repository}:${tag}`);
+}
+
+/** A clone of the image, with its second chunk changed. @returns its disk. */
+async function changedClone(session: Session, name: RemoteName): Promise<string> {
+  await pull(session, name);
+  await cloneVm(session, name.toString(), LocalName.parse('ci'));
+  const disk = `${session.home.vmsFolder}/ci/disk.img`;
+  const bytes = readFileSync(disk);
+  bytes.fill(7, PIECE + 10, PIECE + 20);
+  writeFileSync(disk, bytes);
+  return disk;
+}
+
+async function push(session: Session, name: RemoteName, options: { diskChunkBytes?: number } = {}) {
+  const [outcome] = await pushVm(session, 'ci', [name], { reproducible: true, ...options });
+  if (outcome === undefined) throw new Error('nothing was pushed');
+  const manifest = JSON.parse(Buffer.from(outcome.manifest).toString()) as { layers: { digest: string }[] };
+  return { outcome, chunks: manifest.layers.slice(1, -1).map((layer) => layer.digest) };
+}
+
+/** Pulls into an empty home, where every blob and every content is checked, and compares. */
+async function expectPulled(name: RemoteName, disk: string): Promise<void> {
+  const elsewhere = freshSession();
+  await pull(elsewhere, name);
+  const image = await elsewhere.images.find(name);
+  expect(readFileSync(`${image?.folder.path ?? ''}/disk.img`).equals(readFileSync(disk))).toBe(true);
+}
+
+describe('pushing a changed clone', () => {
+  test('sends what changed, cut as its image was, and uses the blobs of the rest again', async () => {
+    const registry = await startMeddlingRegistry();
+    const session = freshSession();
+    const disk = await changedClone(session, await seed(registry, base));
+    const target = RemoteName.parse(`${registry.at}/org/vm:next`);
+    const { outcome, chunks } = await push(session, target);
+    expect(chunks).toEqual([blobOf(A), expect.not.stringMatching(blobOf(B)), blobOf(C)]);
+    // What changed, as small as our encoder makes it, and the stub config.
+    expect(outcome.uploadedBytes).toBeGreaterThan(0);
+    expect(outcome.uploadedBytes).toBeLessThan(PIECE / 4);
+    await expectPulled(target, disk);
+  });
+
+  test('into another repository of the registry mounts them', async () => {
+    const registry = await startMeddlingRegistry();
+    const session = freshSession();
+    const disk = await changedClone(session, await seed(registry, base));
+    const target = RemoteName.parse(`${registry.at}/other/vm:next`);
+    const { outcome, chunks } = await push(session, target);
+    expect(chunks).toEqual([blobOf(A), expect.anything(), blobOf(C)]);
+    expect(outcome.uploadedBytes).toBeLessThan(PIECE / 4 + base.nvram.length + base.config.length);
+    await expectPulled(target, disk);
+  });
+
+  test('works without the image, whose manifest the clone keeps', async () => {
+    const registry = await startMeddlingRegistry();
+    const session = freshSession();
+    const name = await seed(registry, base);
+    const disk = await changedClone(session, name);
+    await session.images.delete(name);
+    const target = RemoteName.parse(`${registry.at}/other/vm:next`);
+    expect((await push(session, target)).chunks).toEqual([blobOf(A), expect.anything(), blobOf(C)]);
+    await expectPulled(target, disk);
+  });
+
+  test('into another registry encodes everything, cut as its image was', async () => {
+    const [registry, other] = [await startMeddlingRegistry(), await startMeddlingRegistry()];
+    const session = freshSession();
+    const disk = await changedClone(session, await seed(registry, base));
+    const target = RemoteName.parse(`${other.at}/org/vm:next`);
+    const { chunks } = await push(session, target);
+    expect(chunks).toHaveLength(3);
+    for (const content of [A, B, C]) expect(chunks).not.toContain(blobOf(content));
+    await expectPulled(target, disk);
+  });
+
+  test('in layers of another size has nothing to use again', async () => {
+    const registry = await startMeddlingRegistry();
+    const session = freshSession();
+    const disk = await changedClone(session, await seed(registry, base));
+    const target = RemoteName.parse(`${registry.at}/org/vm:next`);
+    expect((await push(session, target, { diskChunkBytes: 2 * PIECE })).chunks).toHaveLength(2);
+    await expectPulled(target, disk);
+  });
+
+  test('that Tart made, without a record, finds the blobs in the cached image', async () => {
+    const registry = await startMeddlingRegistry();
+    const session = freshSession();
+    const disk = await changedClone(session, await seed(registry, base));
+    for (const file of ['.origin.json', '.base-manifest.json']) rmSync(`${session.home.vmsFolder}/ci/${file}`);
+    const target = RemoteName.parse(`${registry.at}/org/vm:next`);
+    const { chunks } = await push(session, target, { diskChunkBytes: PIECE });
+    expect(chunks).toEqual([blobOf(A), expect.anything(), blobOf(C)]);
+    await expectPulled(target, disk);
+  });
+
+  test('with a base manifest that is none pushes all of it', async () => {
+    const registry = await startMeddlingRegistry();
+    const session = freshSession();
+    const name = await seed(registry, base);
+    const disk = await changedClone(session, name);
+    await session.images.delete(name);
+    writeFileSync(`${session.home.vmsFolder}/ci/.base-manifest.json`, '{');
+    const target = RemoteName.parse(`${registry.at}/org/vm:next`);
+    expect((await push(session, target)).chunks).toHaveLength(1);
+    await expectPulled(target, disk);
+  });
+});
+
+/** An image whose first chunk claims the content A for a blob that holds C: a pull beside A never fetches that blob. */
+async function seedLie(registry: MeddlingRegistry): Promise<{ name: RemoteName; poison: string }> {
+  const honest = imageOf(A, B, D);
+  const blob = storedStream(C);
+  const poison = sha256(blob);
+  const manifest = Buffer.from(Buffer.from(honest.manifest).toString().replaceAll(blobOf(A), poison));
+  const blobs = new Map([...honest.blobs, [poison, blob] as const]);
+  return { name: await seed(registry, { ...honest, manifest, digest: sha256(manifest), blobs }, 'org/evil'), poison };
+}
+
+describe('no blob is used again on a word alone', () => {
+  test('of the registry that it has it: what it then misses is encoded and sent (Q16)', async () => {
+    const [registry, liar] = [await startMeddlingRegistry(), await startMeddlingRegistry()];
+    const session = freshSession();
+    const disk = await changedClone(session, await seed(registry, base));
+    liar.meddle = (request, response) => {
+      const isLie = request.method === 'HEAD' && [A, C].some((each) => (request.url ?? '').endsWith(blobOf(each)));
+      if (isLie) response.writeHead(200, { 'content-length': String(storedStream(A).length) }).end();
+      return isLie;
+    };
+    const target = RemoteName.parse(`${liar.at}/org/vm:next`);
+    const { chunks } = await push(session, target);
+    expect(chunks).toHaveLength(3);
+    for (const content of [A, C]) expect(chunks).not.toContain(blobOf(content));
+    await expectPulled(target, disk);
+  });
+
+  test('of a manifest whose blob was never decoded here, because its content was at hand', async () => {
+    const registry = await startMeddlingRegistry();
+    const session = freshSession();
+    await pull(session, await seed(registry, imageOf(A), 'org/honest'));
+    const { name, poison } = await seedLie(registry);
+    const disk = await changedClone(session, name);
+    const target = RemoteName.parse(`${registry.at}/org/evil:next`);
+    const { chunks } = await push(session, target);
+    expect(chunks).not.toContain(poison);
+    expect(chunks).toEqual([blobOf(A), expect.anything(), blobOf(D)]);
+    await expectPulled(target, disk);
+  });
+
+  test('and a clone hands on what is not proven', async () => {
+    const registry = await startMeddlingRegistry();
+    const session = freshSession();
+    await pull(session, await seed(registry, imageOf(A), 'org/honest'));
+    const { name, poison } = await seedLie(registry);
+    const disk = await changedClone(session, name);
+    for (const each of [name, RemoteName.parse(`${registry.at}/org/honest:base`)]) await session.images.delete(each);
+    const target = RemoteName.parse(`${registry.at}/org/evil:next`);
+    const { chunks } = await push(session, target);
+    expect(chunks).not.toContain(poison);
+    expect(chunks[2]).toBe(blobOf(D));
+    await expectPulled(target, disk);
+  });
+});
