@@ -23,7 +23,7 @@ export function readLinkText(text: string, link: string, imagesFolder: string): 
     ? belowImages(text, imagesFolder)
     : path.posix.join(path.posix.dirname(link), text);
   if (below === undefined) return undefined;
-  const [host, ...rest] = path.posix.normalize(below).split('/');
+  const [host, ...rest] = path.posix.normalize(below).replace(/^\/+/, '').split('/');
   const leaf = rest.pop();
   if (host === undefined || host === '..' || host === '.' || leaf === undefined || rest.length === 0) return undefined;
   return { host, repository: rest.join('/'), leaf };

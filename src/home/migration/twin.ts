@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { lstat, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { systemCode } from '../../errors.ts';
+import { readStackedManifest } from '../content-reference.ts';
 import { onDisk } from '../disk-error.ts';
 import { flushFolder, makeFolder } from '../folder.ts';
 import type { Home } from '../home.ts';
@@ -18,10 +19,17 @@ export type TwinChoice =
 
 /** @param arriving the folder that wants the place of `there`. */
 export async function chooseTwin(arriving: string, there: string): Promise<TwinChoice> {
-  const whole = { arriving: lookAtVmFolder(arriving), there: lookAtVmFolder(there) };
+  const whole = { arriving: wholeImage(arriving), there: wholeImage(there) };
   if (whole.there === undefined) return whole.arriving === undefined ? 'set-aside' : 'replace';
   if (whole.arriving === undefined) return 'set-aside';
   return (await areEqual(whole.arriving, whole.there)) ? 'drop' : 'set-aside';
+}
+
+/** A flat image without its disk looks like a stacked one: only the manifest tells that there is nothing to stack. */
+function wholeImage(folder: string): VmFolder | undefined {
+  const look = lookAtVmFolder(folder);
+  if (look?.layout !== 'stacked-cached') return look;
+  return (readStackedManifest(folder)?.files.length ?? 0) > 0 ? look : undefined;
 }
 
 /**

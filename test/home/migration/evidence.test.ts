@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest';
+import {
+  type ImageEvidence,
+  type ImageVerdict,
+  judgeImage,
+  judgeLink,
+  type LinkVerdict,
+} from '../../../src/home/migration/evidence.ts';
+import { readHostFolder } from '../../../src/home/migration/host-folder.ts';
+import { readLinkText } from '../../../src/home/migration/link-text.ts';
+import { RegistryAddress } from '../../../src/names/registry-address.ts';
+
+const at = (text: string): RegistryAddress => RegistryAddress.parse(text);
+
+describe('the name of a host folder', () => {
+  test.each<[folder: string, kind: string, registry: string | undefined]>([
+    ['ghcr.io', 'canonical', 'ghcr.io'],
+    ['registry.corp%3A8221', 'canonical', 'registry.corp:8221'],
+    ['[%3A%3A1]%3A5000', 'canonical', '[::1]:5000'],
+    ['registry.corp:8221', 'respelled', 'registry.corp:8221'],
+    ['10.0.0.1:5000', 'respelled', '10.0.0.1:5000'],
+    ['registry.corp%3a8221', 'respelled', 'registry.corp:8221'],
+    ['Registry.Corp', 'respelled', 'registry.corp'],
+    ['registry.corp%3A0443', 'respelled', 'registry.corp:443'],
+    ['my_host', 'unnameable', undefined],
+    ['my_host%3A5000', 'unnameable', undefined],
+    ['registry.corp%20', 'unnameable', undefined],
+    ['registry.corp%3A', 'unnameable', undefined],
+    ['registry.corp%3A99999', 'unnameable', undefined],
+    ['50%%3A1', 'undecodable', undefined],
+    ['registry.corp%3G8221', 'undecodable', undefined],
+    ['%ff', 'undecodable', undefined],
+  ])('%s is %s', (folder, kind, registry) => {
+    const reading = readHostFolder(folder);
+    expect([reading.kind, 'registry' in reading ? reading.registry.toString() : undefined]).toEqual([kind, registry]);
+  });
+});
+
+describe('the text of a link', () => {
+  const images = '/home/me/.tart/cache/OCIs';
+  test.each<[text: string, target: string | undefined]>([
+    [`${images}/h:1/org/b/sha256:aa`, 'h:1 org/b sha256:aa'],
+    ['/Users/old/.tart/cache/OCIs/h%3A1/a/sha256:aa', 'h%3A1 a sha256:aa'],
+    ['/backup/cache/OCIs/x/cache/OCIs/h/a/sha256:aa', 'h a sha256:aa'],
+    // A repository may be called so too, and this home is known.
+    [`${images}/h/cache/OCIs/a/sha256:aa`, 'h cache/OCIs/a sha256:aa'],
+    [`${images}//h/./a/../b/sha256:aa`, 'h b sha256:aa'],
+    ['sha256:aa', 'L org/img sha256:aa'],
+    ['./sha256:aa', 'L org/img sha256:aa'],
+    ['../../../h:1/a/sha256:aa', 'h:1 a sha256:aa'],
+    ['latest', 'L org/img latest'],
+    ['/somewhere/else/sha256:aa', undefined],
+    ['../../../../h/a/sha256:aa', undefined],
+    [`${images}/h/sha256:aa`, undefined],
+    [`${images}/../h/a/sha256:aa`, undefined],
+    ['', 'L org img'],
+  ])('%j names %s', (text, expected) => {
+    const target = readLinkText(text, 'L/org/img/latest', images);
+    expect(target && `${target.host} ${target.repository} ${target.leaf}`).toBe(expected);
+  });
+});
+
+describe('a link that lies in L and names T (tart-formats §2.7)', () => {
+  test.each<[lies: string, names: string, kind: LinkVerdict['kind'], registry?: string]>([
+    ['ghcr.io', 'ghcr.io', 'same', 'ghcr.io'],
+    ['h%3A5000', 'h%3A5000', 'same', 'h:5000'],
+    ['registry.corp', 'registry.corp:8221', 'port-dropped', 'registry.corp:8221'],
+    ['registry.corp', 'registry.corp%3A8221', 'port-dropped', 'registry.corp:8221'],
+    ['Registry.corp', 'registry.corp:8221', 'port-dropped', 'registry.corp:8221'],
+    ['h:5000', 'h', 'populated', 'h:5000'],
+    ['h%3A5000', 'h', 'populated', 'h:5000'],
+    ['h%3A5000', 'h:5000', 'respelled', 'h:5000'],
+    ['h:5000', 'h%3A5000', 'respelled', 'h:5000'],
+    ['h%3A0443', 'h%3A443', 'respelled', 'h:443'],
+    ['H', 'h', 'respelled', 'h'],
+    ['h%3A5000', 'h%3A5001', 'unrelated'],
+    ['new.corp', 'old.corp:8221', 'unrelated'],
+    ['my_host', 'my_host', 'unrelated'],
+    ['my_host', 'my_host:5000', 'unrelated'],
+    ['h%3G5000', 'h:5000', 'unrelated'],
+  ])('L=%s T=%s: %s', (lies, names, kind, registry) => {
+    const verdict = judgeLink(lies, names);
+    expect([verdict.kind, verdict.kind === 'unrelated' ? undefined : verdict.registry.toString()]).toEqual([
+      kind,
+      registry,
+    ]);
+  });
+});
+
+describe('where an image is from', () => {
+  type Witnesses = Partial<Record<'record' | 'word' | 'alias', string>> & { claims?: string[] };
+  const judge = (folder: string, witnesses: Witnesses): string => {
+    const { record, word, alias, claims = [] } = witnesses;
+    const evidence: ImageEvidence = {
+      folder: readHostFolder(folder),
+      record: record === undefined ? undefined : at(record),
+      word: word === undefined ? undefined : at(word),
+      alias: alias === undefined ? undefined : at(alias),
+      claims: claims.map(at),
+    };
+    const verdict: ImageVerdict = judgeImage(evidence);
+    return verdict.kind === 'known' ? `${verdict.registry.toString()} by ${verdict.by}` : verdict.because;
+  };
+
+  test.each<[folder: string, witnesses: Witnesses, verdict: string]>([
+    // The folder.
+    ['h%3A5000', {}, 'h:5000 by folder'],
+    ['h:5000', {}, 'h:5000 by folder'],
+    ['h%3A5000', { record: 'h:5001', claims: ['h:5001'] }, 'h:5000 by folder'],
+    // The record.
+    ['h', { record: 'h:5000' }, 'h:5000 by record'],
+    ['h', { record: 'h:5000', claims: ['h', 'h:5001'], word: 'h:5002', alias: 'h:5003' }, 'h:5000 by record'],
+    ['h', { record: 'h', claims: ['h:5000'], word: 'h:5000' }, 'h by record'],
+    ['h', { record: 'other:5000', claims: ['h:5000'] }, 'record-disagrees'],
+    ['my_host', { record: 'h:5000' }, 'h:5000 by record'],
+    ['h%3G5000', { record: 'h:5000' }, 'h:5000 by record'],
+    // Links.
+    ['h', { claims: ['h:5000'] }, 'h:5000 by link'],
+    ['h', { claims: ['h'] }, 'h by link'],
+    ['h', { claims: ['h:5001', 'h:5000'] }, 'h:5000 by link'],
+    ['h', { claims: ['h:5001', 'h'] }, 'h by link'],
+    // A link of the user's to the whole folder.
+    ['h', { alias: 'h:5000' }, 'h:5000 by alias'],
+    ['h', { alias: 'h:5000', claims: ['h'] }, 'h:5000 by alias'],
+    ['h', { alias: 'h:5000', claims: ['h:5001'] }, 'h:5001 by link'],
+    ['h', { alias: 'h:5001', claims: ['h:5000', 'h:5001'] }, 'h:5001 by alias'],
+    // The user's word.
+    ['h', { word: 'h:5000' }, 'h:5000 by word'],
+    ['h', { word: 'h:5000', claims: ['h'] }, 'h:5000 by word'],
+    ['h', { word: 'h:5000', claims: ['h:5001'] }, 'h:5001 by link'],
+    ['h', { word: 'h:5000', record: 'other:1' }, 'h:5000 by word'],
+    ['h%3A5000', { word: 'h:5001' }, 'h:5001 by word'],
+    ['h%3A5000', { word: 'h:5001', record: 'h:5000' }, 'h:5000 by folder'],
+    ['my_host', { word: 'my-host:5000' }, 'my-host:5000 by word'],
+    // Nobody.
+    ['h', {}, 'port-unknown'],
+    ['my_host', {}, 'unnameable'],
+    ['h%3G5000', {}, 'undecodable'],
+  ])('%s with %j: %s', (folder, witnesses, verdict) => {
+    expect(judge(folder, witnesses)).toBe(verdict);
+  });
+});
