@@ -1,7 +1,7 @@
 import type { Digest } from '../../names/digest.ts';
 import type { RegistryAddress } from '../../names/registry-address.ts';
 import { RemoteName } from '../../names/remote-name.ts';
-import { referencePath } from '../layout.ts';
+import { encodeRegistry, referencePath } from '../layout.ts';
 import { type CacheFacts, type HostLinkFact, type ImageFact, placeOf } from './cache-facts.ts';
 import type { Doubt, Witness } from './evidence.ts';
 import { readHostFolder, registryOf } from './host-folder.ts';
@@ -78,10 +78,10 @@ export class Destinations {
     const place = placeOf(image.host, image.repository, image.digest.toString());
     const verdict = ownership.verdict(image);
     if (verdict.kind === 'unknown') return { kind: 'here', place, because: verdict.because };
+    if (encodeRegistry(verdict.registry) === image.host) return { kind: 'here', place, because: undefined };
     const name = nameOf(verdict.registry, image.repository, image.digest);
     if (name === undefined) return { kind: 'here', place, because: 'unnameable' };
     const there = referencePath(name);
-    if (there === place) return { kind: 'here', place, because: undefined };
     const because =
       this.#obstacle(there) ?? (this.#links.has(there) || this.#folders.has(there) ? 'collision' : undefined);
     if (because !== undefined) return { kind: 'here', place, because };

@@ -1,9 +1,9 @@
 import type { RegistryAddress } from '../../names/registry-address.ts';
 import { unreachable } from '../../errors.ts';
-import { decodeDigestFolder, referencePath } from '../layout.ts';
+import { decodeDigestFolder, encodeRegistry, referencePath } from '../layout.ts';
 import { type CacheFacts, type ImageFact, type LinkFact, placeOf } from './cache-facts.ts';
 import { type Destinations, nameOf } from './destination.ts';
-import { judgeLink, type LinkVerdict } from './evidence.ts';
+import type { LinkVerdict } from './evidence.ts';
 import { type Ownership, push } from './ownership.ts';
 import type { LinkMove, Stay } from './step.ts';
 
@@ -54,7 +54,7 @@ export class LinkPlaces {
     if (leadsTo !== undefined) return leadsTo;
     if (target === undefined || decodeDigestFolder(target.leaf) === undefined) return undefined;
     const { repository, leaf } = target;
-    const verdict = judgeLink(host, target.host);
+    const verdict = this.#ownership.judgeLink(host, target.host);
     const beside = this.#images.get(placeOf(host, repository, leaf));
     if (verdict.kind === 'unrelated') return beside !== undefined && this.#isTold(beside) ? beside : undefined;
     const at = (registry: RegistryAddress): readonly ImageFact[] =>
@@ -88,7 +88,7 @@ export class LinkPlaces {
 
   #registryOf({ host, target }: LinkFact, image: ImageFact): RegistryAddress | undefined {
     const judged = this.#ownership.verdict(image);
-    const verdict = judgeLink(host, target?.host ?? host);
+    const verdict = this.#ownership.judgeLink(host, target?.host ?? host);
     if (judged.kind === 'known' && judged.by === 'word' && host === image.host) return judged.registry;
     switch (verdict.kind) {
       case 'unrelated':
@@ -112,10 +112,8 @@ export class LinkPlaces {
   #placeFor(link: LinkFact, image: ImageFact): string {
     const here = placeOf(link.host, link.repository, link.leaf);
     const registry = this.#registryOf(link, image);
-    const name =
-      registry === undefined
-        ? undefined
-        : nameOf(registry, link.repository, decodeDigestFolder(link.leaf) ?? link.leaf);
+    if (registry === undefined || encodeRegistry(registry) === link.host) return here;
+    const name = nameOf(registry, link.repository, decodeDigestFolder(link.leaf) ?? link.leaf);
     return name === undefined ? here : referencePath(name);
   }
 

@@ -1,7 +1,7 @@
 import type { RegistryAddress } from '../../names/registry-address.ts';
 import { decodeDigestFolder } from '../layout.ts';
 import type { CacheFacts, HostLinkFact, ImageFact, LinkFact } from './cache-facts.ts';
-import { type ImageVerdict, judgeImage, judgeLink } from './evidence.ts';
+import { type ImageVerdict, judgeImage, judgeLink, type LinkVerdict } from './evidence.ts';
 import { readHostFolder, registryOf } from './host-folder.ts';
 
 /** The user's word: what lies in this host folder is from that registry. */
@@ -14,16 +14,18 @@ export interface Word {
 export class Ownership {
   readonly #byAddress = new Map<string, ImageFact[]>();
   readonly #verdicts = new Map<ImageFact, ImageVerdict>();
+  /** Thousands of links have few pairs of folders. */
+  readonly #linkVerdicts = new Map<string, LinkVerdict>();
 
   constructor(facts: CacheFacts, word?: Word) {
+    const readings = new Map(facts.hosts.map(({ folder, reading }) => [folder, reading]));
     for (const image of facts.images) {
-      const registry = registryOf(readHostFolder(image.host));
+      const registry = registryOf(readings.get(image.host) ?? readHostFolder(image.host));
       if (registry !== undefined)
         push(this.#byAddress, key(registry, image.repository, image.digest.toString()), image);
     }
     const claims = new Map<ImageFact, RegistryAddress[]>();
     for (const link of facts.links) this.#hear(link, claims);
-    const readings = new Map(facts.hosts.map(({ folder, reading }) => [folder, reading]));
     const aliases = aliasesOf(facts.hostLinks);
     for (const image of facts.images) {
       const verdict = judgeImage({
@@ -39,6 +41,14 @@ export class Ownership {
 
   verdict(image: ImageFact): ImageVerdict {
     return this.#verdicts.get(image) ?? { kind: 'unknown', because: 'port-unknown' };
+  }
+
+  /** {@link judgeLink}, for the folder that a link lies in and the one that it names. */
+  judgeLink(lies: string, names: string): LinkVerdict {
+    const pair = `${lies}/${names}`;
+    const verdict = this.#linkVerdicts.get(pair) ?? judgeLink(lies, names);
+    this.#linkVerdicts.set(pair, verdict);
+    return verdict;
   }
 
   /** The images of a digest that lie under any spelling of a registry. */
@@ -57,7 +67,7 @@ export class Ownership {
   /** Which registry a link claims for which image (tart-formats §2.7). */
   #hear({ host, target }: LinkFact, claims: Map<ImageFact, RegistryAddress[]>): void {
     if (target === undefined || decodeDigestFolder(target.leaf) === undefined) return;
-    const verdict = judgeLink(host, target.host);
+    const verdict = this.judgeLink(host, target.host);
     if (verdict.kind === 'unrelated') return;
     const { registry } = verdict;
     const at = (each: RegistryAddress): readonly ImageFact[] => this.imagesAt(each, target.repository, target.leaf);
