@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import { configJson } from './home.ts';
 import { sha256, tinyImage } from './tart-image.ts';
 
 /*
@@ -123,7 +124,11 @@ export class OldCache {
 }
 
 function imageOf(content: string): ReturnType<typeof tinyImage> {
-  return tinyImage({ chunks: [Buffer.from(content.padEnd(4096, '.'))], manifest: { annotations: {} } });
+  return tinyImage({
+    config: Buffer.from(configJson()),
+    chunks: [Buffer.from(content.padEnd(4096, '.'))],
+    manifest: { annotations: {} },
+  });
 }
 
 function plant(folder: string, { content, manifest = true }: Pick<Pulled, 'content' | 'manifest'>): void {

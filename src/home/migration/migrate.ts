@@ -3,11 +3,13 @@ import type { RemoteName } from '../../names/remote-name.ts';
 import { encodeRegistry } from '../layout.ts';
 import { FileLock } from '../lock.ts';
 import { type CarriedOut, carryOut } from './carry-out.ts';
+import type { CacheFacts } from './cache-facts.ts';
 import type { Witness } from './evidence.ts';
 import type { Word } from './ownership.ts';
 import { planMigration } from './plan.ts';
 import type { Kept } from './rehouse.ts';
-import { listTop, readStamp, writeStamp } from './stamp.ts';
+import { removeHollowHosts } from './hollow-host.ts';
+import { listTop, readStamp, withoutHosts, writeStamp } from './stamp.ts';
 import { hasWork, type Plan, type Stay, type StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';
 import { surveyImages } from './survey.ts';
@@ -69,7 +71,7 @@ export async function migrateCache(store: MigrationStore, options: MigrationOpti
 
 /** What {@link migrateCache} would do now, and what it would leave. Changes nothing. @throws TartletError `DISK_*` */
 export function surveyCache(store: Pick<MigrationStore, 'home'>): CacheSurvey {
-  const plan = look(store, undefined);
+  const { plan } = look(store, undefined);
   return {
     needed: hasWork(plan),
     moves: movedImages(plan),
@@ -101,10 +103,10 @@ async function settle(
   options: MigrationOptions,
 ): Promise<MigrationReport> {
   const top = listTop(store.home);
-  const first = look(store, word);
-  if (!hasWork(first)) {
+  const { plan } = look(store, word);
+  if (!hasWork(plan)) {
     await writeStamp(store.home, top);
-    return { ...NOTHING, stays: first.stays };
+    return { ...NOTHING, stays: plan.stays };
   }
   const lock = await FileLock.acquire(`${store.home.locksFolder}/migration.lock`, {
     mode: 'exclusive',
@@ -123,11 +125,12 @@ async function carryOutAll(store: MigrationStore, word: Word | undefined, step: 
   let report = NOTHING;
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const top = listTop(store.home);
-    const plan = look(store, word);
+    const { facts, plan } = look(store, word);
     report = { ...report, stays: plan.stays };
     if (!hasWork(plan)) {
+      const gone = await removeHollowHosts(facts, step);
       await step('stamp');
-      await writeStamp(store.home, top);
+      await writeStamp(store.home, withoutHosts(top, gone));
       return report;
     }
     const outcome = await carryOut(store, plan, step);
@@ -137,9 +140,10 @@ async function carryOutAll(store: MigrationStore, word: Word | undefined, step: 
   return report;
 }
 
-function look({ home }: Pick<MigrationStore, 'home'>, word: Word | undefined): Plan {
+function look({ home }: Pick<MigrationStore, 'home'>, word: Word | undefined): { facts: CacheFacts; plan: Plan } {
   const firstLook = readStamp(home, listTop(home)) === 'never';
-  return planMigration(surveyImages(home.imagesFolder, { doubted: word?.folder }), { word, firstLook });
+  const facts = surveyImages(home.imagesFolder, { doubted: word?.folder });
+  return { facts, plan: planMigration(facts, { word, firstLook }) };
 }
 
 const NOTHING: MigrationReport = { moved: [], tags: 0, protected: 0, busy: [], kept: [], stays: [] };

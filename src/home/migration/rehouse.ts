@@ -1,7 +1,6 @@
-import { rename, rmdir } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode } from '../../errors.ts';
-import { diskError, onDisk } from '../disk-error.ts';
+import { onDisk } from '../disk-error.ts';
 import {
   exchangeFolders,
   exists,
@@ -11,6 +10,7 @@ import {
   removeLink,
   replaceLink,
 } from '../folder.ts';
+import { removeIfEmpty } from './hollow-host.ts';
 import { kindOf } from '../path-kind.ts';
 import { hasMark, setMark } from '../image-mark.ts';
 import { linkText } from '../image-reference.ts';
@@ -135,12 +135,7 @@ export class Rehouser {
     const { imagesFolder } = this.#store.home;
     for (let each = folder; each.startsWith(`${imagesFolder}/`); each = path.dirname(each)) {
       await this.#step(`tidy ${each}`);
-      try {
-        await rmdir(each);
-      } catch (cause) {
-        if (['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '')) return;
-        if (systemCode(cause) !== 'ENOENT') throw diskError(cause, 'remove the folder', each);
-      }
+      if (!(await removeIfEmpty(each))) return;
     }
   }
 }

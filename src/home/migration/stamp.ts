@@ -37,6 +37,11 @@ export function listTop(home: Home): Listing {
   }
 }
 
+/** The listing as it is once these folders are gone, which nobody else may use as an excuse to look again. */
+export function withoutHosts(top: Listing, gone: readonly string[]): Listing {
+  return top.filter((line) => !gone.some((host) => line.startsWith(`${host} `)));
+}
+
 function factsOf(path: string): string {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   return stats === undefined ? '' : ` ${stats.ino} ${stats.mtimeMs}`;
