@@ -30,11 +30,14 @@ const EXPIRED = new Set([400, 401, 403, 404, 410]);
 export class BlobOpening {
   readonly #context: RepositoryContext;
   readonly #blob: BlobDescriptor;
+  readonly #passing: boolean;
   readonly #backoff: Backoff;
   /** No more ranges for this blob: the whole is fetched and the beginning skipped. */
   #wholeOnly = false;
 
-  constructor(context: RepositoryContext, blob: BlobDescriptor, backoff: Backoff) {
+  /** @param passing see `RegistryRequest.passing`. */
+  constructor(context: RepositoryContext, blob: BlobDescriptor, backoff: Backoff, passing: boolean) {
+    this.#passing = passing;
     this.#context = context;
     this.#blob = blob;
     this.#backoff = backoff;
@@ -72,6 +75,7 @@ export class BlobOpening {
         access: { repository: this.#context.repository, action: 'pull' },
         repeat: 'always',
         backoff: this.#backoff,
+        passing: this.#passing,
       },
       signal,
     );

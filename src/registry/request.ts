@@ -36,6 +36,10 @@ export interface RegistryRequest {
   readonly body?: RequestBody;
   readonly access: Access;
   readonly repeat: Repeat;
+  /**
+   * Whoever reads the body of a GET is done with each piece before it asks for the next, so that pieces may be views of memory that is used again.
+   */
+  readonly passing?: boolean;
   /** Counts the failures of something longer that this request is a part of; absent: those of this request alone. */
   readonly backoff?: Backoff;
 }

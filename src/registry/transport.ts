@@ -5,10 +5,12 @@ import type { Agent, Dispatcher } from 'undici';
 import { TartletError } from '../errors.ts';
 import type { AddressGuard } from './address-guard.ts';
 import { registryConnector } from './connector.ts';
+import { DirectTransport } from './direct-transport.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
 import { networkError } from './network-error.ts';
 import { PieceReader } from './piece-reader.ts';
-import type { RegistryRequest, RegistryResponse, ResponseBody, ResponseHeaders, Transport } from './request.ts';
+import type { RegistryRequest, RegistryResponse, ResponseBody, Transport } from './request.ts';
+import { IncomingHeaders } from './response-headers.ts';
 import { TrustStore } from './trust.ts';
 
 export interface TransportOptions {
@@ -36,6 +38,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   const limits = options.limits ?? defaultLimits;
   const trust = options.trust ?? new TrustStore({ environment: options.environment });
   let agent: Promise<Agent> | undefined;
+  let direct: DirectTransport | undefined;
   let closed = false;
 
   async function createAgent(): Promise<Agent> {
@@ -48,9 +51,22 @@ export function httpTransport(options: TransportOptions): HttpTransport {
     });
   }
 
+  async function sendDirectly(request: RegistryRequest, signal?: AbortSignal): Promise<RegistryResponse | undefined> {
+    direct ??= new DirectTransport({ ...options, limits, trust });
+    try {
+      return await direct.send(request, headersOf(request, options.userAgent), signal);
+    } catch (error) {
+      throw closed ? interrupted() : error;
+    }
+  }
+
   const send: Transport = async (request, signal) => {
     signal?.throwIfAborted();
     if (closed) throw interrupted();
+    if (request.passing === true) {
+      const response = await sendDirectly(request, signal);
+      if (response !== undefined) return response;
+    }
     agent ??= createAgent();
     const dispatcher = await agent;
     try {
@@ -72,6 +88,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
     send,
     close: async () => {
       closed = true;
+      direct?.close();
       if (agent !== undefined) await (await agent).destroy();
     },
   };
@@ -108,24 +125,6 @@ function responseOf(answer: Dispatcher.ResponseData, url: URL, limits: Limits, s
     foreign: false,
     body: new IncomingBody(body, url, limits, signal),
   };
-}
-
-class IncomingHeaders implements ResponseHeaders {
-  readonly #headers: Readonly<Record<string, string | string[] | undefined>>;
-
-  constructor(headers: Readonly<Record<string, string | string[] | undefined>>) {
-    this.#headers = headers;
-  }
-
-  get(name: string): string | undefined {
-    const lines = this.all(name);
-    return lines.length === 0 ? undefined : lines.join(', ');
-  }
-
-  all(name: string): readonly string[] {
-    const value = this.#headers[name];
-    return value === undefined ? [] : Array.isArray(value) ? value : [value];
-  }
 }
 
 class IncomingBody implements ResponseBody {

@@ -57,7 +57,8 @@ async function fetchOnce(
         window.write(bytes, zero);
       },
     });
-    for await (const piece of context.client.blob(blob, { signal: context.signal, onBytes: context.onBytes })) {
+    const { signal, onBytes } = context;
+    for await (const piece of context.client.blob(blob, { signal, onBytes, passing: true })) {
       verifier.update(piece);
       if (broken === undefined) broken = caught(() => decoder.push(piece));
       // A full disk ends it at once; a stream that cannot be decoded is read to its end, to learn whose fault it is.

@@ -1,0 +1,91 @@
+import type { Socket } from 'node:net';
+import type { Limits } from './limits.ts';
+import { parsePlainHead, type ResponseHead } from './response-head.ts';
+import { readerOf, type SocketReader } from './socket-reader.ts';
+
+/** One connection, and one request after the other on it. */
+export class DirectConnection {
+  readonly #socket: Socket;
+  readonly #reader: SocketReader;
+  readonly limits: Limits;
+  /** What arrived together with a head, and belongs to the body. */
+  #rest: Uint8Array | undefined;
+  #idle: NodeJS.Timeout | undefined;
+
+  constructor(socket: Socket, limits: Limits) {
+    this.#socket = socket;
+    this.#reader = readerOf(socket);
+    this.limits = limits;
+  }
+
+  get received(): number {
+    return this.#reader.received;
+  }
+
+  /** Sends a request and reads the head of its answer; undefined when it is not a plain one. */
+  async ask(text: string, signal: AbortSignal | undefined): Promise<ResponseHead | undefined> {
+    const { headersMs, responseHeaderBytes } = this.limits;
+    const stop = (): void => void this.#socket.destroy();
+    signal?.addEventListener('abort', stop, { once: true });
+    const deadline = performance.now() + headersMs;
+    try {
+      this.#socket.write(text, 'latin1');
+      let head = Buffer.alloc(0);
+      for (;;) {
+        const left = Math.max(1, deadline - performance.now());
+        const piece = await this.#reader.read(left, 'UND_ERR_HEADERS_TIMEOUT');
+        const searched = Math.max(0, head.length - 3);
+        const known = head.length;
+        // A head is short: this copies the beginning of the first piece only.
+        head = Buffer.concat([head, piece.subarray(0, responseHeaderBytes)]);
+        const end = head.indexOf('\r\n\r\n', searched);
+        if (end >= 0) {
+          this.#rest = piece.subarray(end + 4 - known);
+          return parsePlainHead(head.toString('latin1', 0, end));
+        }
+        if (head.length >= responseHeaderBytes) return undefined;
+      }
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** The next bytes of the body. */
+  async read(signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const rest = this.#rest;
+    this.#rest = undefined;
+    signal?.throwIfAborted();
+    if (rest !== undefined && rest.length > 0) return rest;
+    const stop = (): void => void this.#socket.destroy();
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      return await this.#reader.read(this.limits.bodyIdleMs, 'UND_ERR_BODY_TIMEOUT');
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Waits for the next request. False, and closed, when there is something wrong with it. */
+  sleeps(milliseconds: number): boolean {
+    if (!this.#reader.isQuiet) {
+      this.close();
+      return false;
+    }
+    this.#idle = setTimeout(() => this.close(), milliseconds);
+    this.#idle.unref();
+    this.#socket.unref();
+    return true;
+  }
+
+  wakes(): boolean {
+    clearTimeout(this.#idle);
+    this.#socket.ref();
+    if (this.#reader.isQuiet) return true;
+    this.close();
+    return false;
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}

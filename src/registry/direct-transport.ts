@@ -1,0 +1,196 @@
+import type { Socket } from 'node:net';
+import { type ConnectorOptions, registryConnector } from './connector.ts';
+import { DirectConnection } from './direct-connection.ts';
+import { networkError } from './network-error.ts';
+import { proxyFor } from './proxy.ts';
+import type { RegistryRequest, RegistryResponse, ResponseBody } from './request.ts';
+import type { ResponseHead } from './response-head.ts';
+import { IncomingHeaders } from './response-headers.ts';
+import { buildReadingConnector } from './socket-reader.ts';
+
+/** How long a connection waits for its next request; undici's own default. */
+const IDLE_MS = 4_000;
+
+/** Statuses whose bodies are a blob or a part of it. All others are short texts. */
+const BLOB = new Set([200, 206]);
+
+/**
+ * GET requests whose bodies are read from the socket straight into memory that is used again: for the blobs of disks, where nearly all
+ * bytes are. Connections are made by the very rules of the library's (`connector.ts`). It answers only where nothing is left to interpretation;
+ * for every other answer, and behind proxies, it gives up, and the same request goes through the library.
+ */
+export class DirectTransport {
+  readonly #options: ConnectorOptions;
+  readonly #connect: ReturnType<typeof registryConnector>;
+  readonly #idle = new Map<string, DirectConnection[]>();
+  readonly #open = new Set<DirectConnection>();
+  /** Servers that answer in other ways: asking them twice each time would be worse than the library. */
+  readonly #unusual = new Set<string>();
+  #closed = false;
+
+  constructor(options: ConnectorOptions) {
+    this.#options = options;
+    this.#connect = registryConnector(options, buildReadingConnector);
+  }
+
+  /**
+   * @returns undefined when this request is for the library. Pieces of a blob are valid until the next is asked for.
+   * @throws TartletError as the library path does.
+   */
+  async send(
+    request: RegistryRequest,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal | undefined,
+  ): Promise<RegistryResponse | undefined> {
+    const { url } = request;
+    if (this.#unusual.has(url.origin) || proxyFor(url, this.#options.environment) !== undefined) return undefined;
+    const text = requestText(request, headers);
+    if (text === undefined) return undefined;
+    for (let reused = this.#takeIdle(url.origin); ; reused = undefined) {
+      const connection = reused ?? (await this.#dial(url, signal));
+      const before = connection.received;
+      try {
+        const head = await connection.ask(text, signal);
+        if (head !== undefined) return this.#response(connection, head, url, signal);
+        connection.close();
+        this.#unusual.add(url.origin);
+        return undefined;
+      } catch (error) {
+        connection.close();
+        signal?.throwIfAborted();
+        // It was closed while it waited, before it could hear of this request.
+        if (reused !== undefined && connection.received === before) continue;
+        throw networkError(error, url);
+      }
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const connection of this.#open) connection.close();
+  }
+
+  #takeIdle(origin: string): DirectConnection | undefined {
+    const waiting = this.#idle.get(origin) ?? [];
+    for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) if (one.wakes()) return one;
+    return undefined;
+  }
+
+  async #dial(url: URL, signal: AbortSignal | undefined): Promise<DirectConnection> {
+    const socket = await new Promise<Socket>((resolve, reject) => {
+      const { host, hostname, port, protocol } = url;
+      const stop = (): void => reject(signal?.reason as Error);
+      signal?.addEventListener('abort', stop, { once: true });
+      this.#connect({ host, hostname, port, protocol }, (...[error, made]) => {
+        signal?.removeEventListener('abort', stop);
+        if (error !== null || made === null) reject(networkError(error, url));
+        else resolve(made);
+        // Nobody waits for it any more.
+        if (signal?.aborted === true || this.#closed) made?.destroy();
+      });
+    });
+    const connection = new DirectConnection(socket, this.#options.limits);
+    this.#open.add(connection);
+    socket.once('close', () => this.#open.delete(connection));
+    return connection;
+  }
+
+  #response(
+    connection: DirectConnection,
+    head: ResponseHead,
+    url: URL,
+    signal: AbortSignal | undefined,
+  ): RegistryResponse {
+    const done = (): void => {
+      if (!head.keepsAlive || !connection.sleeps(IDLE_MS)) return;
+      const waiting = this.#idle.get(url.origin) ?? [];
+      this.#idle.set(url.origin, [...waiting, connection]);
+    };
+    return {
+      status: head.status,
+      headers: new IncomingHeaders(head.headers),
+      url,
+      foreign: false,
+      body: new DirectBody(connection, head, url, signal, done),
+    };
+  }
+}
+
+class DirectBody implements ResponseBody {
+  readonly #connection: DirectConnection;
+  readonly #url: URL;
+  readonly #signal: AbortSignal | undefined;
+  readonly #done: () => void;
+  readonly #isBlob: boolean;
+  #left: number;
+
+  constructor(
+    connection: DirectConnection,
+    head: ResponseHead,
+    url: URL,
+    signal: AbortSignal | undefined,
+    done: () => void,
+  ) {
+    this.#connection = connection;
+    this.#url = url;
+    this.#signal = signal;
+    this.#done = done;
+    this.#isBlob = BLOB.has(head.status);
+    this.#left = head.length;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      while (this.#left > 0) {
+        const piece = await this.#read();
+        // Texts are collected by whoever reads them: they get memory of their own.
+        yield this.#isBlob ? piece : Uint8Array.from(piece);
+      }
+      this.#done();
+    } finally {
+      if (this.#left > 0) this.destroy();
+    }
+  }
+
+  async #read(): Promise<Uint8Array> {
+    try {
+      const piece = await this.#connection.read(this.#signal);
+      const wanted = piece.subarray(0, this.#left);
+      this.#left -= wanted.length;
+      // Whatever follows the body belongs to nothing that was asked for.
+      if (wanted.length < piece.length) this.#connection.close();
+      return wanted;
+    } catch (error) {
+      this.#signal?.throwIfAborted();
+      throw networkError(error, this.#url);
+    }
+  }
+
+  async discard(): Promise<void> {
+    const { drainBytes, drainMs } = this.#connection.limits;
+    const timer = setTimeout(() => this.destroy(), drainMs);
+    try {
+      if (this.#left > drainBytes) this.destroy();
+      else while (this.#left > 0) await this.#read();
+      if (this.#left === 0) this.#done();
+    } catch {
+      this.destroy();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  destroy(): void {
+    this.#connection.close();
+  }
+}
+
+/** The head of a request; undefined when a header holds what must not stand in one. */
+function requestText(request: RegistryRequest, headers: Readonly<Record<string, string>>): string | undefined {
+  const { url } = request;
+  const lines = Object.entries({ host: url.host, connection: 'keep-alive', ...headers });
+  const isPlain = lines.every(([name, value]) => /^[a-z0-9-]+$/.test(name) && /^[\t\x20-\x7e]*$/.test(value));
+  if (!isPlain || request.body !== undefined) return undefined;
+  const head = [`GET ${url.pathname}${url.search} HTTP/1.1`, ...lines.map(([name, value]) => `${name}: ${value}`)];
+  return `${head.join('\r\n')}\r\n\r\n`;
+}

@@ -1,0 +1,186 @@
+import { createServer, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RegistryAddress } from '../../src/names/registry-address.ts';
+import { parsePlainHead } from '../../src/registry/response-head.ts';
+import type { Answer, RecordedRequest } from '../support/scripted-registry.ts';
+import { TestCa } from './certificates.ts';
+import { after, blobOf, clientFor, collect, scripted } from './world.ts';
+
+/*
+ * What is particular to reading from the socket. That it behaves like the library wherever something breaks is proved by blob.test.ts, which
+ * runs over both.
+ */
+
+/** More than one read, and no multiple of anything. */
+const BLOB = blobOf(3_000_017);
+const SMALL = blobOf(1000);
+const OTHER = blobOf(2000);
+const passing = true;
+const pathOf = ({ digest }: typeof BLOB): string => `/v2/a/b/blobs/${digest.toString()}`;
+
+let ca: TestCa;
+beforeAll(() => {
+  ca = new TestCa();
+});
+afterAll(() => ca.remove());
+
+describe.each(['http', 'https'] as const)('over %s', (scheme) => {
+  async function serving(routes: Record<string, Answer | ((request: RecordedRequest) => Answer)>) {
+    const tls = scheme === 'https' ? { tls: ca.issue('IP:127.0.0.1') } : {};
+    const registry = await scripted(routes, tls);
+    return { registry, ...clientFor(registry, { environment: { SSL_CERT_FILE: ca.file } }) };
+  }
+
+  it('a large body comes complete, in pieces of memory that is used again', async () => {
+    const { client } = await serving({ [`GET ${pathOf(BLOB)}`]: { body: BLOB.bytes } });
+    const memories = new Set<unknown>();
+    const pieces: Buffer[] = [];
+    for await (const piece of client.blob(BLOB, { passing })) {
+      memories.add(piece.buffer);
+      pieces.push(Buffer.from(piece));
+    }
+    expect(Buffer.concat(pieces).equals(BLOB.bytes)).toBe(true);
+    expect(pieces.length).toBeGreaterThan(8);
+    expect(memories.size).toBeLessThan(8);
+  });
+
+  it('a piece stays what it is until the next is asked for, however late that is', async () => {
+    const { client } = await serving({ [`GET ${pathOf(BLOB)}`]: { body: BLOB.bytes } });
+    let at = 0;
+    for await (const piece of client.blob(BLOB, { passing })) {
+      const before = Buffer.from(piece);
+      // Some rounds of the event loop, in which the connection could write into it.
+      for (let round = 0; round < 5; round += 1) await new Promise((resolve) => setImmediate(resolve));
+      expect(before.equals(piece)).toBe(true);
+      expect(before.equals(BLOB.bytes.subarray(at, at + piece.length))).toBe(true);
+      at += piece.length;
+    }
+    expect(at).toBe(BLOB.size);
+  });
+
+  it('one connection serves one blob after the other, an error message between them included', async () => {
+    const { client, registry } = await serving({
+      [`GET ${pathOf(SMALL)}`]: { body: SMALL.bytes },
+      [`GET ${pathOf(OTHER)}`]: ({ headers }) =>
+        headers['range'] === undefined ? { body: OTHER.bytes } : { status: 416, body: 'no such range' },
+    });
+    expect(await collect(client.blob(SMALL, { passing }))).toEqual(SMALL.bytes);
+    expect(await collect(client.blob(OTHER, { passing }))).toEqual(OTHER.bytes);
+    expect(await collect(client.blob(SMALL, { passing }))).toEqual(SMALL.bytes);
+    expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 1, 1]);
+  });
+
+  it('sends what the library sends, and nothing more', async () => {
+    const { client, registry } = await serving({ '*': { body: SMALL.bytes } });
+    await collect(client.blob(SMALL));
+    await collect(client.blob(SMALL, { passing }));
+    const [one, two] = registry.requests;
+    expect(two).toEqual({ ...one, connection: 2 });
+  });
+});
+
+/** A server that answers each connection by hand. */
+async function byHand(answer: (socket: Socket, connection: number) => void) {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    answer(socket, sockets.size);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  after(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const { port } = server.address() as AddressInfo;
+  const origin = `http://127.0.0.1:${port}`;
+  const { client } = clientFor(RegistryAddress.parse(`127.0.0.1:${port}`), { endpoint: origin });
+  return { client, sockets };
+}
+
+const HEAD = `HTTP/1.1 200 OK\r\nX-Long: ${'x'.repeat(500)}\r\nContent-Length: ${SMALL.size}\r\n\r\n`;
+
+it('a head is understood wherever it is cut', async () => {
+  const whole = Buffer.concat([Buffer.from(HEAD), SMALL.bytes]);
+  let cut = 0;
+  const { client } = await byHand((socket) => {
+    socket.setNoDelay(true);
+    socket.on('data', () => {
+      const at = (cut += 1);
+      socket.write(whole.subarray(0, at));
+      setImmediate(() => socket.write(whole.subarray(at)));
+    });
+  });
+  for (let count = 0; count < HEAD.length + 3; count += 1) {
+    expect((await collect(client.blob(SMALL, { passing }))).equals(SMALL.bytes)).toBe(true);
+  }
+});
+
+it('a connection that was closed while it waited is replaced without a word', async () => {
+  const { client, sockets } = await byHand((socket, connection) => {
+    socket.on('data', () => {
+      // The first connection ends when it is asked a second time, as if the request had crossed the close.
+      if (connection === 1 && socket.bytesRead > 400) socket.destroy();
+      else socket.write(Buffer.concat([Buffer.from(HEAD), SMALL.bytes]));
+    });
+  });
+  await collect(client.blob(SMALL, { passing }));
+  let asked = 1;
+  while (sockets.size === 1 && asked < 10) {
+    expect((await collect(client.blob(SMALL, { passing }))).equals(SMALL.bytes)).toBe(true);
+    asked += 1;
+  }
+  expect(sockets.size).toBe(2);
+});
+
+it('bytes behind a body belong to nothing, and end the connection', async () => {
+  const { client, sockets } = await byHand((socket) => {
+    socket.on('data', () => socket.write(Buffer.concat([Buffer.from(HEAD), SMALL.bytes, Buffer.from('HTTP/1.1 200')])));
+  });
+  for (let count = 0; count < 2; count += 1) {
+    expect(await collect(client.blob(SMALL, { passing }))).toEqual(SMALL.bytes);
+  }
+  expect(sockets.size).toBe(2);
+});
+
+describe('which answers are plain enough', () => {
+  const head = (...lines: string[]): string => ['HTTP/1.1 200 OK', ...lines].join('\r\n');
+
+  it.each([
+    ['a blob', head('Content-Length: 12'), { status: 200, length: 12, keepsAlive: true }],
+    ['a part', 'HTTP/1.1 206 \r\ncontent-length:0', { status: 206, length: 0, keepsAlive: true }],
+    ['no reason', 'HTTP/1.1 404\r\nContent-Length: 7', { status: 404, length: 7, keepsAlive: true }],
+    ['the last', head('Content-Length: 5', 'Connection: Close'), { status: 200, length: 5, keepsAlive: false }],
+    ['an odd name', head('constructor: 1', '__proto__: 2', 'Content-Length: 5'), { status: 200, length: 5 }],
+  ])('%s', (_, text, expected) => {
+    expect(parsePlainHead(text)).toMatchObject(expected);
+  });
+
+  it.each([
+    ['no length', head('ETag: "x"')],
+    ['two lengths', head('Content-Length: 5', 'Content-Length: 5')],
+    ['a list of lengths', head('Content-Length: 5, 5')],
+    ['a signed length', head('Content-Length: +5')],
+    ['no number', head('Content-Length: five')],
+    ['chunks', head('Content-Length: 5', 'Transfer-Encoding: chunked')],
+    ['a coding', head('Content-Length: 5', 'Content-Encoding: gzip')],
+    ['an upgrade', head('Content-Length: 5', 'Upgrade: h2c')],
+    ['a folded line', head('Content-Length: 5', ' X: y')],
+    ['a blank before the colon', head('Content-Length : 5')],
+    ['no name', head(': 5', 'Content-Length: 5')],
+    ['a bare line feed', head('Content-Length: 5\nX: y')],
+    ['a NUL', head('Content-Length: 5', 'X: a\0b')],
+    ['HTTP/1.0', 'HTTP/1.0 200 OK\r\nContent-Length: 5'],
+    ['another protocol', 'ICY 200 OK\r\nContent-Length: 5'],
+    ['an interim answer', 'HTTP/1.1 103 Early Hints\r\nContent-Length: 5'],
+    ['no body at all', 'HTTP/1.1 204 No Content\r\nContent-Length: 5'],
+    ['not modified', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5'],
+    ['a status of two digits', 'HTTP/1.1 20 OK\r\nContent-Length: 5'],
+    ['nothing', ''],
+  ])('%s is for the library', (_, text) => {
+    expect(parsePlainHead(text)).toBeUndefined();
+  });
+});
