@@ -13,13 +13,17 @@ try {
 }
 
 const count = { passed: 0, failed: 0, left: 0 };
+const left = [];
 for (const file of report.testResults) {
   const states = file.assertionResults.map((one) => one.status);
   count.passed += states.filter((state) => state === 'passed').length;
-  count.left += states.filter((state) => state !== 'passed' && state !== 'failed').length;
+  const others = file.assertionResults.filter((one) => one.status !== 'passed' && one.status !== 'failed');
+  count.left += others.length;
+  left.push(...others.map((one) => one.fullName));
   const failed = states.filter((state) => state === 'failed').length;
   count.failed += failed === 0 && file.status === 'failed' ? 1 : failed;
 }
 if (count.left > 0) console.log(`Left out: ${count.left}`);
+for (const title of left) console.log(`  ${title}`);
 console.log(`${count.passed} passed, ${count.failed} failed`);
 process.exitCode = count.failed === 0 && count.passed > 0 ? 0 : 1;

@@ -26,7 +26,8 @@ export class Home {
 
   static locate(settings: HomeSettings): Home {
     const spelled = settings.environment['TART_HOME'];
-    if (spelled === undefined) return new Home(`${settings.userFolder}/.tart`);
+    // Empty is as good as unset: nobody wants VMs in whatever folder they happen to be.
+    if (spelled === undefined || spelled === '') return new Home(`${settings.userFolder}/.tart`);
     return new Home(spelled.startsWith('/') ? spelled : `${settings.workingFolder}/${spelled}`);
   }
 

@@ -69,6 +69,13 @@ export class LocalVms {
         next: `look into ${this.pathOf(name)}: config.json, nvram.bin and disk.img belong there`,
       });
     }
+    if (await exists(this.pathOf(name))) {
+      throw new TartletError('VM_NOT_FOUND', `${this.pathOf(name)} is a folder without config.json, and no VM`, {
+        subject: this.pathOf(name),
+        kept: 'it was left alone',
+        next: `look into ${this.pathOf(name)}, and remove it if nothing in it is needed`,
+      });
+    }
     throw new TartletError('VM_NOT_FOUND', `the VM "${name.text}" does not exist`, {
       subject: name.text,
       next: 'tartlet list --source local shows the VMs of this machine',

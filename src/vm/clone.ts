@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { copyFile, readFile } from 'node:fs/promises';
-import { isTartletError, TartletError, unreachable } from '../errors.ts';
+import { readFile } from 'node:fs/promises';
+import { isTartletError, TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
-import { type CopyMethod, copyDisk } from '../home/disk-copy.ts';
-import { exists, flushFile, writeNewFile } from '../home/folder.ts';
+import type { CopyMethod } from '../home/disk-copy.ts';
+import { exists, writeNewFile } from '../home/folder.ts';
 import type { CachedImage } from '../home/image-cache.ts';
 import type { LocalVm } from '../home/local-vms.ts';
 import type { FileLock } from '../home/lock.ts';
@@ -12,13 +12,14 @@ import { Scratch } from '../home/scratch.ts';
 import { neverSharesBlocks } from '../home/shared-block.ts';
 import { isOnOneDisk } from '../home/space.ts';
 import { sweep } from '../home/sweep.ts';
-import { type VmFolder, VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { pull, type PullOptions } from '../transfer/pull.ts';
 import { makeRoom } from '../transfer/room.ts';
 import { notClonable } from '../transfer/stacked-download.ts';
 import type { Session } from '../transfer/session.ts';
+import { type CloneSource, copyVm } from './clone-copy.ts';
 import { withMac } from './config.ts';
 import { parseVmConfig, serializeVmConfig } from './config-file.ts';
 import { MacAddress } from './mac-address.ts';
@@ -38,27 +39,17 @@ export interface CloneOutcome {
   readonly copied: CopyMethod;
 }
 
-/** What is cloned, locked against whoever would change or remove it. */
-interface Source {
-  readonly text: string;
-  readonly folder: VmFolder;
-  /** Digest of the image it is or came from. */
-  readonly digest: string | undefined;
-  /** The file with the manifest of that image; absent for what old Tarts pulled, and for VMs that came from no image. */
-  readonly manifest: string | undefined;
-  /** Blobs of that image which nobody decoded here. */
-  readonly unproven: readonly string[];
-  readonly release: () => Promise<void>;
-}
-
 /**
  * Makes a local VM from an image or another VM. A cached image needs no network, whatever its tag leads to in the registry now;
  * one that is not cached is pulled. A stopped VM of the new name is replaced, as Tart does; a running one never.
  *
+ * A running VM is cloned only where the file system does that in one moment, as if the power had been cut; a copy that takes its time would be
+ * a disk that never was (tart-cli §7 #11).
+ *
  * A stacked VM is copied with its overlay; a stacked image cannot become a VM here, because only macOS can make an overlay.
  *
- * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_EXISTS`, `BUSY` for a stacked VM that is not stopped, `MEDIA_UNSUPPORTED` for a
- *   stacked image, `DISK_*`, and those of {@link pull}.
+ * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING` for either of the two, `VM_EXISTS`, `BUSY` for a stacked VM that is not stopped,
+ *   `MEDIA_UNSUPPORTED` for a stacked image, `DISK_*`, and those of {@link pull}.
  */
 export async function cloneVm(
   session: Session,
@@ -97,13 +88,13 @@ export async function cloneVm(
   }
 }
 
-async function openSource(session: Session, text: string, options: PullOptions): Promise<Source> {
+async function openSource(session: Session, text: string, options: PullOptions): Promise<CloneSource> {
   return RemoteName.looksRemote(text)
     ? openImage(session, RemoteName.parse(text), options)
     : openVm(session, LocalName.ofExisting(text));
 }
 
-async function openVm(session: Session, name: LocalName): Promise<Source> {
+async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
   const lock = vm.folder.layout === 'standalone' ? undefined : await holdStopped(session, vm);
@@ -111,6 +102,7 @@ async function openVm(session: Session, name: LocalName): Promise<Source> {
     text: name.text,
     folder: vm.folder,
     ...(await ancestry(vm.folder.path, BASE_MANIFEST_FILE)),
+    isRunning: async () => lock === undefined && (await session.vms.state(vm)) === 'running',
     release: async () => lock?.release(),
   };
 }
@@ -140,7 +132,7 @@ async function holdStopped(session: Session, vm: LocalVm): Promise<FileLock> {
  * Room for the copy, where blocks cannot be shared, and for what the VM will write into the holes of its disk. Only where the cache lies on the
  * same disk as the VMs: else nothing that could be deleted would help.
  */
-async function makeRoomFor(session: Session, source: Source, name: LocalName, limitBytes: number): Promise<void> {
+async function makeRoomFor(session: Session, source: CloneSource, name: LocalName, limitBytes: number): Promise<void> {
   const { allocatedBytes, logicalBytes } = source.folder;
   const { root, cacheFolder } = session.home;
   if (!(await isOnOneDisk(root, cacheFolder))) return;
@@ -150,7 +142,10 @@ async function makeRoomFor(session: Session, source: Source, name: LocalName, li
 }
 
 /** What a folder tells about the image that it is or began as. Of a record that cannot be read, nothing is handed on. */
-async function ancestry(folder: string, manifest: string): Promise<Pick<Source, 'digest' | 'manifest' | 'unproven'>> {
+async function ancestry(
+  folder: string,
+  manifest: string,
+): Promise<Pick<CloneSource, 'digest' | 'manifest' | 'unproven'>> {
   let origin: Origin | undefined;
   try {
     origin = await readOrigin(folder);
@@ -167,7 +162,7 @@ async function ancestry(folder: string, manifest: string): Promise<Pick<Source, 
 }
 
 /** Holds the image's lock for reading: what is being copied cannot be pulled over, deleted or collected (tart-cli §7 #13). */
-async function openImage(session: Session, name: RemoteName, options: PullOptions): Promise<Source> {
+async function openImage(session: Session, name: RemoteName, options: PullOptions): Promise<CloneSource> {
   for (let attempt = 0; ; attempt += 1) {
     const image = await session.images.find(name);
     if (image !== undefined) {
@@ -180,6 +175,7 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
           folder: image.folder,
           ...(await ancestry(image.folder.path, VmFile.manifest)),
           digest: image.digest.toString(),
+          isRunning: () => Promise.resolve(false),
           release: async () => lock?.release(),
         };
       }
@@ -202,40 +198,8 @@ async function lockForReading(session: Session, image: CachedImage): Promise<Fil
   }
 }
 
-async function copyVm(session: Session, source: Source, to: string): Promise<CopyMethod> {
-  const from = source.folder.path;
-  for (const file of [VmFile.config, VmFile.nvram]) await copySmall(`${from}/${file}`, `${to}/${file}`);
-  switch (source.folder.layout) {
-    case 'standalone':
-      if (source.manifest !== undefined) await copySmall(source.manifest, `${to}/${BASE_MANIFEST_FILE}`);
-      if (source.folder.suspended) await copyDisk(`${from}/${VmFile.state}`, `${to}/${VmFile.state}`, session);
-      return copyLarge(session, `${from}/${VmFile.disk}`, `${to}/${VmFile.disk}`);
-    case 'stacked-local':
-      // First the manifest: from then on, nobody collects the files that it names (tart-formats §4.7).
-      await session.contents.change(session.signal, async () =>
-        copySmall(`${from}/${VmFile.manifest}`, `${to}/${VmFile.manifest}`),
-      );
-      return copyLarge(session, `${from}/${VmFile.overlay}`, `${to}/${VmFile.overlay}`);
-    case 'stacked-cached':
-      throw notClonable(source.text);
-    default:
-      return unreachable(source.folder.layout);
-  }
-}
-
-async function copyLarge(session: Session, from: string, to: string): Promise<CopyMethod> {
-  const copied = await copyDisk(from, to, session);
-  await flushFile(to);
-  return copied;
-}
-
-async function copySmall(from: string, to: string): Promise<void> {
-  await onDisk('copy to', to, async () => copyFile(from, to));
-  await flushFile(to);
-}
-
 /** Two VMs with one MAC address would get one IP address. A suspended VM cannot change its own (tart-cli §4.10). */
-async function avoidSameMac(session: Session, source: Source, folder: string, name: LocalName): Promise<void> {
+async function avoidSameMac(session: Session, source: CloneSource, folder: string, name: LocalName): Promise<void> {
   if (source.folder.suspended) return;
   const file = `${folder}/${VmFile.config}`;
   const config = parseVmConfig(await onDisk('read', file, async () => readFile(file)), source.text);

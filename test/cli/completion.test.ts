@@ -6,6 +6,7 @@ import { Argument, Command, Option } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { completionFacts } from '../../src/cli/completion/facts.ts';
 import { completionScript, type Shell } from '../../src/cli/completion/script.ts';
+import { describeWithParts } from '../support/real-parts.ts';
 
 /** A small program with one of everything. */
 function buildProgram(): Command {
@@ -68,10 +69,6 @@ beforeAll(() => {
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function has(shell: Shell): boolean {
-  return spawnSync(shell, ['-c', 'exit 0']).status === 0;
-}
 
 function syntaxErrors(shell: Shell): string {
   return spawnSync(shell, ['-n', path.join(folder, `completion.${shell}`)], { encoding: 'utf8' }).stderr;
@@ -176,7 +173,7 @@ test.each(['bash', 'zsh', 'fish'] as const)('the script for %s never evaluates',
   expect(script).toContain("'options:list:'");
 });
 
-describe.skipIf(!has('bash'))('bash', () => {
+describeWithParts('completion in bash', ['bash'], () => {
   test('accepts the script', () => {
     expect(syntaxErrors('bash')).toBe('');
   });
@@ -245,7 +242,7 @@ describe.skipIf(!has('bash'))('bash', () => {
   });
 });
 
-describe.skipIf(!has('zsh'))('zsh', () => {
+describeWithParts('completion in zsh', ['zsh'], () => {
   test('accepts the script', () => {
     expect(syntaxErrors('zsh')).toBe('');
   });
@@ -276,7 +273,7 @@ describe.skipIf(!has('zsh'))('zsh', () => {
   );
 });
 
-describe.skipIf(!has('fish'))('fish', () => {
+describeWithParts('completion in fish', ['fish'], () => {
   test('accepts the script', () => {
     expect(syntaxErrors('fish')).toBe('');
   });

@@ -317,10 +317,8 @@ describe('a logout', () => {
   });
 });
 
-/** `script` is part of util-linux; its options are other ones on macOS and BSD. */
-const hasScript = process.platform === 'linux' && ['/usr/bin/script', '/bin/script'].some((file) => existsSync(file));
-
-describe.skipIf(!hasScript)(`at a terminal${hasScript ? '' : ' (left out: no `script` of util-linux)'}`, () => {
+// `script` of util-linux, as `unshare` is: its options are other ones on macOS and BSD.
+describeWithParts('at a terminal', ['script', 'unshare'], () => {
   const command = (host: string) => `stty -a > before; $TARTLET login ${host}; code=$?; stty -a > after; exit $code`;
 
   /** Everything in a folder of its own, where the settings of the terminal are written down. */

@@ -107,16 +107,17 @@ describe('a VM that does not exist', () => {
     const wanted = COMMANDS.filter(
       ({ registeredArguments: [first] }) => first && ['name', 'names', 'source'].includes(first.name()),
     );
-    // `fqn` echoes what is no remote name (tart-cli §1.19), and `copy` never looks at this machine.
+    // `fqn` echoes what is no remote name (tart-cli §1.19), and `copy` never looks at this machine. Only images are pinned.
+    const others = new Set(['fqn', 'copy', 'pin', 'unpin']);
     expect(
       wanted
         .map((command) => command.name())
-        .filter((name) => name !== 'fqn' && name !== 'copy')
+        .filter((name) => !others.has(name))
         .sort(),
     ).toEqual(MISSING.map(([command]) => command).sort());
   });
 
-  it.each(MISSING)('%s ends with 2 and changes nothing', async (...row) => {
+  it.each(MISSING)('%s ends with 2 and changes nothing (tart-cli §7 #10, #32)', async (...row) => {
     // The empty name and those of folders reach outside with Tart (tart-cli §7 #10).
     for (const name of ['nobody', '', '.', '..', 'a\u0007b', 'x'.repeat(256)]) await expectMissing(row, name);
   });
@@ -128,7 +129,8 @@ describe('a VM that does not exist', () => {
     expect(await expectMissing(row, image)).toContain(`tartlet inspect ${image} shows it`);
   });
 
-  it.each(MISSING.filter(([command]) => ['push', 'delete', 'export', 'inspect'].includes(command)))(
+  const forImages = MISSING.filter(([command]) => ['push', 'delete', 'export', 'inspect'].includes(command));
+  it.each([...forImages, ['pin', 'NAME'], ['unpin', 'NAME']])(
     '%s ends with 2 for an image that is not cached',
     async (...row) => {
       await expectMissing(row, 'registry.example:8221/team/base:1');

@@ -1,7 +1,8 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { compressSync, uncompressSync } from 'lz4-napi';
 import { describe, expect, test } from 'vitest';
+import { describeWithParts } from '../support/real-parts.ts';
 import { blocksOf, compressed, decode, encode, END, stored, tryDecode, u32 } from './apple-stream.ts';
 import { diskData, noise, prose } from './disk-data.ts';
 
@@ -95,10 +96,7 @@ function fromFrame(frame: Buffer, raw: Buffer): Buffer {
   }
 }
 
-const hasLz4 = spawnSync('lz4', ['--version']).status === 0;
-
-// A machine without the command may skip these, but CI must have it.
-describe.skipIf(!hasLz4 && process.env['CI'] === undefined)('the lz4 command', () => {
+describeWithParts('the lz4 command', ['lz4'], () => {
   test.each(['-1', '-9'])('encodes linked blocks with %s, we decode', (level) => {
     const frame = execFileSync('lz4', [level, '-BD', '-B4', '--no-frame-crc', '-c'], {
       input: disk,

@@ -142,7 +142,7 @@ describe('a login on macOS', () => {
     expect(JSON.parse(readFileSync(path.join(shared.folder, 'keychain.json'), 'utf8'))).toEqual([foreign]);
   });
 
-  it('goes to a file when the Keychain is locked, and says so', async () => {
+  it('goes to a file when the Keychain is locked, and says so (tart-cli §7 #53)', async () => {
     const world = new World();
     const keychain = new FakeKeychain(world, { locked: true });
     const place = await storeCredential(address('h:1'), secret, mac(world));

@@ -157,7 +157,7 @@ describe('deleting', () => {
     });
   });
 
-  test('an image that is being read is left alone', async () => {
+  test('an image that is being read is left alone (tart-cli §7 #13)', async () => {
     const session = freshSession();
     const folder = plantImage(session, REPOSITORY, A, 'one');
     const reader = await session.images.lock(Digest.parse(A), { mode: 'shared', wait: false });

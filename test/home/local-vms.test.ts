@@ -35,7 +35,7 @@ async function scratchVm(session: Session, disk: string): Promise<Scratch> {
 const name = (text: string): LocalName => LocalName.parse(text);
 
 describe.runIf(process.platform === 'linux')('a VM that somebody runs', () => {
-  test('is running, whoever holds the lock, and is neither deleted, renamed, replaced nor pushed', async () => {
+  test('is running, whoever holds the lock, and is neither deleted, renamed, replaced nor pushed (tart-cli §7 #9)', async () => {
     const session = freshSession();
     const folder = vm(session, 'busy');
     await runVm(folder);
@@ -136,12 +136,11 @@ describe('a VM that is not there', () => {
 });
 
 describe('scratch folders', () => {
-  test('of killed commands are taken away, those in use and those of others are not', async () => {
+  test('of killed commands are taken away, those in use and those of others are not (tart-cli §7 #15)', async () => {
     const session = freshSession();
     const inUse = await Scratch.create(session.home, process.platform);
-    const left = `${session.home.scratchFolder}/LEFT`;
+    const left = `${session.home.scratchFolder}/tartlet-left`;
     mkdirSync(left);
-    writeFileSync(`${left}/.tartlet`, '');
     const foreign = `${session.home.scratchFolder}/f5db2a7da390e837941ccd2717ff89ae`;
     mkdirSync(foreign);
     const next = await Scratch.create(session.home, process.platform);

@@ -52,7 +52,7 @@ function digests(at: Session): string[] {
 }
 
 describe('pruning by age', () => {
-  test('deletes what was last used then or earlier, with its tags, and nothing else', async () => {
+  test('deletes what was last used then or earlier, with its tags, and nothing else (tart-cli §7 #18)', async () => {
     const at = session();
     image(at, 'a', 8, 'old', 'older');
     image(at, 'b', 7, 'seven');
@@ -135,18 +135,21 @@ describe('pruning by space', () => {
 });
 
 describe('what somebody uses', () => {
-  test.each(['shared', 'exclusive'] as const)('is skipped while it is locked (%s), and the rest goes', async (mode) => {
-    const at = session();
-    image(at, 'a', 9, 'busy');
-    image(at, 'b', 8, 'idle');
-    const lock = await at.images.lock(Digest.parse(digestOf('a')), { mode, wait: false });
-    const report = await prune(at, caches({ olderThanMs: 0 }));
-    expect(names(report)).toEqual(['sha256:bb age']);
-    expect(report.spared).toMatchObject([{ error: { code: 'BUSY' } }]);
-    expect(digests(at)).toEqual(['busy', 'sha256:aa']);
-    await lock?.release();
-    expect(names(await prune(at, caches({ olderThanMs: 0 })))).toEqual(['sha256:aa age']);
-  });
+  test.each(['shared', 'exclusive'] as const)(
+    'is skipped while it is locked (%s), and the rest goes (tart-cli §7 #21)',
+    async (mode) => {
+      const at = session();
+      image(at, 'a', 9, 'busy');
+      image(at, 'b', 8, 'idle');
+      const lock = await at.images.lock(Digest.parse(digestOf('a')), { mode, wait: false });
+      const report = await prune(at, caches({ olderThanMs: 0 }));
+      expect(names(report)).toEqual(['sha256:bb age']);
+      expect(report.spared).toMatchObject([{ error: { code: 'BUSY' } }]);
+      expect(digests(at)).toEqual(['busy', 'sha256:aa']);
+      await lock?.release();
+      expect(names(await prune(at, caches({ olderThanMs: 0 })))).toEqual(['sha256:aa age']);
+    },
+  );
 
   test.runIf(process.platform === 'linux')('is skipped while Tart holds its configuration', async () => {
     const at = session();
@@ -243,7 +246,7 @@ describe('collecting', () => {
     expect(digests(at)).toEqual(['good', 'sha256:aa', 'sha256:cc']);
   });
 
-  test('keeps an image and the tag that names it by the path of another home', async () => {
+  test('keeps an image and the tag that names it by the path of another home (tart-cli §7 #19)', async () => {
     const at = session();
     const parent = path.dirname(image(at, 'a', 1));
     symlinkSync(`/Users/me/.tart/cache/OCIs/registry.corp%3A8221/macos/base/${digestOf('a')}`, `${parent}/moved`);
@@ -261,7 +264,7 @@ describe('collecting', () => {
     await lock?.release();
   });
 
-  test('keeps an image that was linked after it was chosen', async () => {
+  test('keeps an image that was linked after it was chosen (tart-cli §7 #12)', async () => {
     const at = session();
     const folder = image(at, 'a', 1);
     const lock = at.images.lock.bind(at.images);

@@ -63,7 +63,7 @@ describe('names that Tart accepts (tart-cli §3.2, tart-formats §2.2)', () => {
   });
 });
 
-describe('names that the OCI spec allows and Tart refuses', () => {
+describe('names that the OCI spec allows and Tart refuses (tart-cli §7 #51)', () => {
   test.each([
     ['ghcr.io/a__b/c', 'ghcr.io/a__b/c:latest'],
     ['ghcr.io/a--b/c', 'ghcr.io/a--b/c:latest'],
@@ -90,6 +90,12 @@ describe('names that the OCI spec allows and Tart refuses', () => {
 });
 
 describe('names that are refused, with the position of the first fault', () => {
+  test('one that ends with combining marks, which Tart drops (tart-cli §7 #50)', () => {
+    expect(() => RemoteName.parse('ghcr.io/a/b:touche\u0301')).toThrow(
+      expect.objectContaining({ code: 'NAME_MALFORMED', message: expect.stringContaining('at character 19') }),
+    );
+  });
+
   test.each([
     // Tart's own unit tests.
     ['127.0.0.1:/a/b', 11, 'there is no port after the colon'],

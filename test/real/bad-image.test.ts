@@ -93,7 +93,7 @@ describe('an image that is not what it should be', () => {
       await refuse({ code: 'DIGEST_MISMATCH', says: [asked], next: 'a proxy on the way' }, `@${asked}`);
     });
 
-    it.each(['config', 'nvram', 'disk'] as const)('the %s', async (part) => {
+    it.each(['config', 'nvram', 'disk'] as const)('the %s (tart-cli §7 #1)', async (part) => {
       const image = tinyImage();
       const digest = part === 'disk' ? sha256(storedStream(Buffer.alloc(8192, 'tartlet'))) : sha256(image[part]);
       const body = Buffer.from(image.blobs.get(digest) ?? '');
@@ -159,7 +159,7 @@ describe('an image that is not what it should be', () => {
       ['a chunk shorter than its annotation', { encode: (chunk) => storedStream(chunk.subarray(1)) }, []],
       ['other content than promised', { encode: (chunk) => storedStream(Buffer.alloc(chunk.length, 'x')) }, []],
     ];
-    it.each(broken)('%s', async (_title, options, says) => {
+    it.each(broken)('%s (tart-cli §7 #4)', async (_title, options, says) => {
       const image = tinyImage({ chunks: [content], ...options });
       const digest = sha256(options.encode?.(content) ?? content);
       serve(image);

@@ -119,7 +119,7 @@ describe('names that need the same path', () => {
 
   const at = (name: string): string => `127.0.0.1:${registry.port}/${name}`;
 
-  it('a tag where a repository is wanted', async () => {
+  it('a tag where a repository is wanted (tart-cli §7 #8)', async () => {
     const receiver = new Workplace(cleanup);
     await receiver.run('pull', at('a:b'));
     await expectRefusal(receiver, ['pull', at('a/b:1')], {
@@ -129,7 +129,7 @@ describe('names that need the same path', () => {
     });
   });
 
-  it('a repository where a tag is wanted', async () => {
+  it('a repository where a tag is wanted (tart-cli §7 #8)', async () => {
     const receiver = new Workplace(cleanup);
     await receiver.run('pull', at('a/b:1'));
     await expectRefusal(receiver, ['pull', at('a:b')], {

@@ -103,7 +103,7 @@ describe('Bearer', () => {
     expect(tokens.queries[0]).toContainEqual(['scope', 'repository:a/b:pull,push']);
   });
 
-  it('keeps the query of the realm (tart-formats §6.2)', async () => {
+  it('keeps the query of the realm (tart-formats §6.2) (tart-cli §7 #41)', async () => {
     const tokens = await tokenService();
     const challenge = { status: 401, headers: { 'www-authenticate': `Bearer realm="${tokens.realm}?a=%2B1&b"` } };
     const registry = await scripted({ [GET]: guarded(challenge, (value) => value !== undefined) });
@@ -288,7 +288,7 @@ describe('a realm', () => {
     });
   });
 
-  it('on a foreign host never sees the password, on any path (S6, S7)', async () => {
+  it('on a foreign host never sees the password, on any path (S6, S7) (tart-cli §7 #6)', async () => {
     const tokens = await tokenService();
     // The registry is called by a name, the realm by an address: two hosts, both plain HTTP, so that nothing else protects the password.
     const registry = await scripted(

@@ -210,7 +210,7 @@ describe.each([
   describe('ranges', () => {
     const broken: Answer = { headers: SIZE, body: BLOB.bytes.subarray(0, 100), ending: 'fin' };
 
-    it('skips to the offset when the registry ignores them, and does not ask again (N40)', async () => {
+    it('skips to the offset when the registry ignores them, and does not ask again (N40) (tart-cli §7 #28)', async () => {
       const { client, ranges } = await serving(atFirst(broken, { body: BLOB.bytes }, { body: BLOB.bytes }));
       expect(await collect(client.blob(BLOB))).toEqual(BLOB.bytes);
       expect(await collect(client.blob(BLOB, { from: 5, to: 50 }))).toEqual(BLOB.bytes.subarray(5, 50));

@@ -45,7 +45,7 @@ describe('WWW-Authenticate (Q23)', () => {
     expect(plain(line)).toEqual(expected);
   });
 
-  it('reads several headers', () => {
+  it('reads several headers (tart-cli §7 #41)', () => {
     expect(plain('Basic realm="b"', 'Bearer realm="c"')).toEqual([
       ['basic', { realm: 'b' }],
       ['bearer', { realm: 'c' }],

@@ -14,7 +14,7 @@ async function answering(...answers: Parameters<typeof Array.of>[0][]) {
 }
 
 describe('answers that pass', () => {
-  it.each([408, 429, 499, 500, 502, 503, 504, 522])('%i is asked again (N30)', async (status) => {
+  it.each([408, 429, 499, 500, 502, 503, 504, 522])('%i is asked again (N30) (tart-cli §7 #16)', async (status) => {
     const { client, clock } = await answering({ status }, { status }, OK);
     await client.manifest(TAG);
     expect(clock.slept[0]).toBe(250);
@@ -52,7 +52,7 @@ describe('Retry-After', () => {
     headers: { 'retry-after': value, ...(date === undefined ? {} : { date }) },
   });
 
-  it('is obeyed in seconds, with jitter on top (N26)', async () => {
+  it('is obeyed in seconds, with jitter on top (N26) (tart-cli §7 #16)', async () => {
     const { client, clock } = await answering(limited('7'), OK);
     await client.manifest(TAG);
     expect(clock.slept[0]).toBe(7250);

@@ -44,7 +44,7 @@ describe('uploading in one PUT', () => {
     expect(registry.requests[1]?.body).toEqual(BLOB.bytes);
   });
 
-  it('sends an empty blob', async () => {
+  it('sends an empty blob (tart-cli §7 #45)', async () => {
     const { client, registry } = await accepting({ 'PUT /up/1': { status: 201 } });
     const empty = blobOf(0);
     await client.uploadBlob({ ...empty, open: () => empty.bytes }, { chunkBytes: 100 });
@@ -145,7 +145,7 @@ describe('the address of an upload (Q6)', () => {
     });
   });
 
-  it('may be missing in the last answer (Q7)', async () => {
+  it('may be missing in the last answer (Q7) (tart-cli §7 #45)', async () => {
     const { client } = await accepting({ 'PUT /up/1': { status: 201, headers: {} } });
     await expect(client.uploadBlob(source())).resolves.toBeUndefined();
   });

@@ -1,17 +1,38 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'vitest';
 
 /** Programs of others that tests talk to. `.ci/run` installs them. */
-export type Part = 'docker-registry' | 'nginx' | 'skopeo' | 'openssl' | 'strace' | 'unshare';
+export type Part =
+  | 'docker-registry'
+  | 'nginx'
+  | 'skopeo'
+  | 'openssl'
+  | 'strace'
+  | 'unshare'
+  | 'lz4'
+  | 'script'
+  | 'bash'
+  | 'zsh'
+  | 'fish'
+  | 'ovmf'
+  | 'qemu-efi-aarch64';
+
+/** Parts that are no programs but files. */
+const FILES: Partial<Record<Part, string>> = {
+  ovmf: '/usr/share/OVMF/OVMF_VARS_4M.fd',
+  'qemu-efi-aarch64': '/usr/share/AAVMF/AAVMF_VARS.ms.fd',
+};
 
 /** Debian keeps servers in `sbin`, which is not on everybody's PATH. */
 const FOLDERS = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'].filter((folder) => folder !== '');
 
 /** Where a part is installed, or undefined. */
 function findPart(part: Part): string | undefined {
+  const data = FILES[part];
+  if (data !== undefined) return existsSync(data) ? data : undefined;
   return FOLDERS.map((folder) => path.join(folder, part)).find((file) => {
     try {
       accessSync(file, constants.X_OK);

@@ -87,7 +87,7 @@ function traces(folder: string): string[] {
 }
 
 describe('a pull beside an image that shares chunks with it', () => {
-  test('fetches only the others, and says where the rest is from', async () => {
+  test('fetches only the others, and says where the rest is from (tart-cli §7 #46)', async () => {
     const registry = await startStaticRegistry({ first, second });
     const events: TransferEvent[] = [];
     const session = freshSession({ onEvent: (event) => void events.push(event) });
@@ -258,7 +258,7 @@ describe('nothing of a donor is believed', () => {
     expect(readFileSync(diskOf(session, registry, second)).equals(second.disk)).toBe(true);
   });
 
-  test('a manifest that lies about where contents are', async () => {
+  test('a manifest that lies about where contents are (tart-cli §7 #5)', async () => {
     const registry = await startStaticRegistry({ first, second });
     const session = freshSession();
     await pull(session, nameAt(registry, 'first'));

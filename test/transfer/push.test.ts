@@ -88,7 +88,7 @@ describe('pushing a VM', () => {
     expect(manifest.layers[2]?.annotations['org.cirruslabs.tart.uncompressed-size']).toBe(String(MIB + 5));
   });
 
-  test('a second time uploads nothing but the manifest, and reproducibly gives the same digest', async () => {
+  test('a second time uploads nothing but the manifest, and reproducibly gives the same digest (tart-cli §7 #44)', async () => {
     const { at, requests } = await startRegistry();
     const session = freshSession();
     plantDiskVm(session, 'vm');

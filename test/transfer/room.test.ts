@@ -15,7 +15,7 @@ describe('the room to make', () => {
     ['the least that can do, when the cache cannot give more', 100, 900, 400 * MIB + RESERVE],
     ['the least that can do without the reserve, when not even that can be had', 100, 310, 410 * MIB],
     ['none, when even the least cannot be had', 100, 299, undefined],
-  ] as const)('is %s', (_, free, prunable, expected) => {
+  ] as const)('is %s (tart-cli §7 #22)', (_, free, prunable, expected) => {
     expect(goalOf(needed, { free: free * MIB, prunable: prunable * MIB })).toBe(expected);
   });
 });

@@ -44,7 +44,7 @@ describe('the commands export and import', () => {
     expect(await digestsOfVm(there.vmFolder('copy'))).toEqual(original);
   });
 
-  it('write a file named after the VM, and ask before replacing it', async () => {
+  it('write a file named after the VM, and ask before replacing it (tart-cli §7 #38)', async () => {
     const file = `${folder}/vm.oci.tar`;
     const first = await here.shell(`cd ${folder}; $TARTLET export vm`);
     expect([first.exitCode, first.stdout]).toEqual([0, '']);

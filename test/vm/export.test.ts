@@ -223,7 +223,7 @@ describe('an exported VM', () => {
     expect(counted).toBe(archiveBytes);
   });
 
-  test('counts as running while it is being written, and says that the memory of a suspended one stays behind', async () => {
+  test('counts as running while it is being written, and says that the memory of a suspended one stays behind (tart-cli §7 #11)', async () => {
     const states: Promise<string>[] = [];
     const notes: string[] = [];
     const session: Session = freshSession({

@@ -64,7 +64,7 @@ async function expectImage(registry: MeddlingRegistry, repository: string, tag: 
 }
 
 describe('pushing a cached image', () => {
-  test('to another registry sends the very same manifest; only what the cache lacks comes from the source', async () => {
+  test('to another registry sends the very same manifest; only what the cache lacks comes from the source (tart-cli §7 #43)', async () => {
     const { session, from, events } = await pulled();
     const to = await startMeddlingRegistry();
     const outcomes = await pushVm(
@@ -93,7 +93,7 @@ describe('pushing a cached image', () => {
     ]);
   });
 
-  test('within its registry mounts', async () => {
+  test('within its registry mounts (tart-cli §7 #43)', async () => {
     const { session, from } = await pulled();
     await pushVm(session, `${from.at}/org/vm:1`, names(`${from.at}/other/vm:1`));
     await expectImage(from, 'other/vm', '1');

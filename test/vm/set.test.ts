@@ -86,7 +86,7 @@ describe('the configuration', () => {
     expect(readdirSync(folder).sort()).toEqual(['config.json', 'disk.img', 'nvram.bin']);
   });
 
-  test('stays byte for byte when nothing is asked', async () => {
+  test('stays byte for byte when nothing is asked (tart-cli §7 #34)', async () => {
     const { session, folder } = plant();
     const before = state(folder);
     await setVm(session, vm, {});
@@ -100,7 +100,7 @@ describe('the configuration', () => {
     expect(config(folder)['display']).toEqual({ width: 800, height: 600 });
   });
 
-  test('takes what is said about refitting', async () => {
+  test('takes what is said about refitting (tart-cli §7 #34)', async () => {
     const { session, folder } = plant();
     await setVm(session, vm, { displayRefit: false });
     expect(config(folder)['displayRefit']).toBe(false);
@@ -230,7 +230,7 @@ describe('whatever is wrong, nothing is changed', () => {
 });
 
 describe.runIf(process.platform === 'linux')('a running VM', () => {
-  test('keeps its disk and its lock, and takes a new configuration', async () => {
+  test('keeps its disk and its lock, and takes a new configuration (tart-cli §7 #11)', async () => {
     const { session, folder } = plant();
     await runVm(folder);
     const disk = statSync(`${folder}/disk.img`).ino;

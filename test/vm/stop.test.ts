@@ -26,7 +26,7 @@ describe.runIf(process.platform === 'linux')('a running VM', () => {
     expect(existsSync(folder)).toBe(false);
   });
 
-  test('is killed when its program does not listen, and can be deleted at once', async () => {
+  test('is killed when its program does not listen, and can be deleted at once (tart-cli §7 #24)', async () => {
     const { session, folder } = plant();
     const running = await runVm(folder, 'ignores');
     expect(await stopVm(session, vm, { timeoutMs: 0 })).toBe('killed');
@@ -42,7 +42,7 @@ describe.runIf(process.platform === 'linux')('a running VM', () => {
     expect(await session.vms.state(await session.vms.require(vm))).toBe('running');
   });
 
-  test('is not one that another command holds: that is left alone', async () => {
+  test('is not one that another command holds: that is left alone (tart-cli §7 #25)', async () => {
     const { session } = plant();
     const lock = await session.vms.hold(await session.vms.require(vm));
     await expect(stopVm(session, vm, { timeoutMs: 0 })).rejects.toMatchObject({ code: 'BUSY' });

@@ -24,7 +24,8 @@ Exit codes: 0 when there are at most notes, 1 when there is damage or a warning 
 Examples:
   ${terminal.programName} doctor
   ${terminal.programName} doctor --fix --deep
-  ${terminal.programName} doctor --format json | jq '.findings[] | select(.severity == "damage")'`,
+  ${terminal.programName} doctor --format json |
+    jq '.findings[] | select(.severity == "damage")'`,
     )
     .action(async (options: DoctorCommandOptions) => {
       const { runDoctor } = await import('../commands/doctor.ts');
