@@ -43,15 +43,16 @@ export type Event =
       readonly target: Generation;
     };
 
-const HOSTS = ['registry.corp', '10.0.0.1', 'Mixed.Corp', 'my_host', 'bad%zz'];
-const PORTS = ['8221', '5000', '0443'];
+/** Few names and few contents, so that lives collide. */
+const HOSTS = ['registry.corp', 'registry.corp', 'registry.corp', 'Mixed.Corp', 'my_host', 'bad%zz'];
+const PORTS = ['8221', '8221', '5000', '0443'];
 const GENERATIONS: readonly Generation[] = ['raw', 'encoded', 'lower-escape'];
 
 const anyHost = fc.constantFrom(...HOSTS);
 const anyPort = fc.constantFrom(...PORTS);
-const anyRepository = fc.constantFrom('a', 'org/b', 'a.b/c_d');
+const anyRepository = fc.constantFrom('a', 'a', 'org/b');
 const anyTag = fc.constantFrom('latest', 'v1', 'v2');
-const anyContent = fc.constantFrom('one', 'two', 'three', 'four');
+const anyContent = fc.constantFrom('one', 'two', 'three');
 const anyGeneration = fc.constantFrom(...GENERATIONS);
 
 const anyPull = fc.record({
