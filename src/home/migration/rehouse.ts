@@ -57,11 +57,13 @@ export class Rehouser {
     if (lock === undefined) return false;
     try {
       if ((await kindOf(image.path)) !== 'folder') return true; // Gone meanwhile, by somebody's hand.
-      for (const move of links) await this.#writeLink(move);
+      const written: LinkMove[] = [];
+      for (const move of links) if (await this.#writeLink(move)) written.push(move);
       if (to !== undefined && !(await areSameFolder(image.path, to.path))) await this.#moveFolder(rehousing, to.path);
-      for (const { link, to: place } of links) if (place !== link.path) await this.#dropLink(link, path.dirname(place));
+      for (const { link, to: place } of written)
+        if (place !== link.path) await this.#dropLink(link, path.dirname(place));
       for (const link of superseded) await this.#dropLink(link);
-      if (isLinked) {
+      if (isLinked && written.length === links.length) {
         await this.#step(`unprotect ${image.path}`);
         await unprotect(to?.path ?? image.path);
       }
@@ -76,18 +78,20 @@ export class Rehouser {
     return true;
   }
 
-  /** A link that says something else than when we looked is newer than the plan. */
-  async #writeLink({ link, to, text }: LinkMove): Promise<void> {
-    if (linkText(link.path) !== link.text) return;
+  /**
+   * A link that says something else than when we looked is newer than the plan, and so is one that came to the new place and leads somewhere.
+   * @returns false for those: the next look decides.
+   */
+  async #writeLink({ link, to, text }: LinkMove): Promise<boolean> {
+    if (linkText(link.path) !== link.text) return false;
     const there = linkText(to);
-    if (
-      there === text ||
-      (to !== link.path && there !== undefined && (await exists(path.resolve(path.dirname(to), there))))
-    )
-      return;
+    if (there === text) return true;
+    const isTaken = to !== link.path && there !== undefined && (await exists(path.resolve(path.dirname(to), there)));
+    if (isTaken) return false;
     await this.#step(`link ${to}`);
     await makeFolder(path.dirname(to));
     await replaceLink(to, text);
+    return true;
   }
 
   /** @param newFolder where its successor lies: on a file system that ignores case it may have the very place. */
@@ -99,7 +103,9 @@ export class Rehouser {
 
   async #moveFolder({ image }: Rehousing, to: string): Promise<void> {
     const move = async (): Promise<void> => {
-      if (await exists(to)) return this.#meetTwin(image.path, to);
+      const there = await kindOf(to);
+      if (there === 'folder') return this.#meetTwin(image.path, to);
+      if (there !== 'nothing') return; // Came meanwhile: the next look finds the collision.
       await this.#step(`move ${image.path}`);
       await publishFolder(image.path, to);
     };
