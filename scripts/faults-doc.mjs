@@ -13,7 +13,9 @@ import { loadTable } from './load-table.mjs';
 
 const root = path.resolve(import.meta.dirname, '..');
 const DOCUMENT = 'docs/faults.md';
-const ID = /[(,]\s*([NQDPCS]\d{1,2})(?=[,)])/g;
+/** What stands in parentheses: `N14`, `N39–N42`, `reliability C5`, several with commas. */
+const IN_PARENTHESES = /\(([^()]*)\)/g;
+const IDS = /^(?:reliability )?([NQDPCS])(\d{1,2})(?:–\1(\d{1,2}))?$/;
 /** Calls that make tests, and calls whose titles count for the tests in them. */
 const MAKERS = new Set(['test', 'it', 'row', 'describe']);
 const SKIPPING = new Set(['skip', 'todo', 'fails']);
@@ -65,10 +67,19 @@ function makerOf(call) {
     else return undefined;
   }
   if (!MAKERS.has(at.text) || call.arguments.length < 2) return undefined;
-  const ids = texts.flatMap((text) => [...text.matchAll(ID)].map(([, id]) => id));
+  const ids = texts.flatMap(idsIn);
   const [first] = call.arguments;
   if (at.text === 'row' && first !== undefined && ts.isStringLiteral(first)) ids.push(first.text);
   return { name: at.text, ids, skipped };
+}
+
+function idsIn(text) {
+  const parts = [...text.matchAll(IN_PARENTHESES)].flatMap(([, inside]) => inside.split(', '));
+  return parts.flatMap((part) => {
+    const [, letter, first, last = first] = IDS.exec(part) ?? [];
+    if (letter === undefined) return [];
+    return Array.from({ length: last - first + 1 }, (_, index) => `${letter}${Number(first) + index}`);
+  });
 }
 
 /** Every text in an expression, the fixed parts of templates included. */

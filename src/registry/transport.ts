@@ -40,6 +40,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   let agent: Promise<Agent> | undefined;
   let direct: DirectTransport | undefined;
   let closed = false;
+  const answered = new Set<string>();
 
   async function createAgent(): Promise<Agent> {
     const undici = await import('undici');
@@ -60,6 +61,19 @@ export function httpTransport(options: TransportOptions): HttpTransport {
     }
   }
 
+  async function once(dispatcher: Agent, request: RegistryRequest, signal?: AbortSignal): Promise<RegistryResponse> {
+    const answer = await dispatcher.request({
+      origin: request.url.origin,
+      path: request.url.pathname + request.url.search,
+      method: request.method,
+      headers: headersOf(request, options.userAgent),
+      body: bodyOf(request),
+      signal: signal ?? null,
+    });
+    answered.add(request.url.origin);
+    return responseOf(answer, request.url, limits, signal);
+  }
+
   const send: Transport = async (request, signal) => {
     signal?.throwIfAborted();
     if (closed) throw interrupted();
@@ -69,19 +83,15 @@ export function httpTransport(options: TransportOptions): HttpTransport {
     }
     agent ??= createAgent();
     const dispatcher = await agent;
-    try {
-      const answer = await dispatcher.request({
-        origin: request.url.origin,
-        path: request.url.pathname + request.url.search,
-        method: request.method,
-        headers: headersOf(request, options.userAgent),
-        body: bodyOf(request),
-        signal: signal ?? null,
-      });
-      return responseOf(answer, request.url, limits, signal);
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw closed ? interrupted() : networkError(error, request.url);
+    // A registry that has answered may close a kept connection at the moment we use it again, which says nothing about it (N24, N54).
+    for (let mayBeStale = request.repeat === 'always' && answered.has(request.url.origin); ; mayBeStale = false) {
+      try {
+        return await once(dispatcher, request, signal);
+      } catch (error) {
+        signal?.throwIfAborted();
+        const failure = closed ? interrupted() : networkError(error, request.url);
+        if (failure.code !== 'NET_BROKEN' || !mayBeStale) throw failure;
+      }
     }
   };
   return {

@@ -48,7 +48,7 @@ describe('known streams', () => {
     expect(decode(stream, output.length, everywhere).toString()).toBe(output);
   });
 
-  test.each(VECTORS)('$name is refused when cut short anywhere', ({ stream, output }) => {
+  test.each(VECTORS)('$name is refused when cut short anywhere (C3)', ({ stream, output }) => {
     for (let length = 0; length < stream.length; length += 1) {
       expect(refusal(stream.subarray(0, length), output.length)).toEqual({
         code: 'CHUNK_CORRUPT',
@@ -77,14 +77,14 @@ describe('refuses', () => {
   test.each([
     ['nothing, not even an end marker', Buffer.alloc(0), 'byte 0: it is cut short, its end marker is missing'],
     [
-      'a block after the end',
+      'a block after the end (C3)',
       Buffer.concat([streamA, stored(Buffer.from('x'))]),
       'byte 51: bytes follow its end marker',
     ],
     ['rubbish after the end', Buffer.concat([streamA, u32(0xefbeadde)]), 'byte 51: bytes follow its end marker'],
     ['one byte after the end', Buffer.concat([streamA, Buffer.alloc(1)]), 'byte 51: bytes follow its end marker'],
     ['a second end', Buffer.concat([streamA, END]), 'byte 51: bytes follow its end marker'],
-    ['an LZ4 frame', Buffer.from('04224d186440', 'hex'), 'byte 0: a block cannot begin with 0x184d2204'],
+    ['an LZ4 frame (C1)', Buffer.from('04224d186440', 'hex'), 'byte 0: a block cannot begin with 0x184d2204'],
     ['an LZFSE stream', Buffer.from('bvx-'), 'byte 0: a block cannot begin with 0x2d787662'],
     [
       'a gap of zeros',
@@ -112,7 +112,7 @@ describe('refuses', () => {
       'byte 0: a block declares 16777217 bytes, the limit is 16777216',
     ],
     [
-      '2^31 bytes',
+      '2^31 bytes (C4)',
       Buffer.concat([Buffer.from('bv4-'), u32(2 ** 31)]),
       'byte 0: a block declares 2147483648 bytes, the limit is 16777216',
     ],
@@ -133,7 +133,7 @@ describe('refuses', () => {
       'byte 0: a block cannot decode 65000 bytes to 16777216',
     ],
     [
-      'a match into what came before the stream',
+      'a match into what came before the stream (C2)',
       Buffer.concat([stored(Buffer.from('abcd')), compressed(13, Buffer.from('00050050313233343530', 'hex'))]),
       'byte 25: a match reaches 5 bytes back, where only 4 are',
     ],
@@ -177,7 +177,7 @@ describe('refuses', () => {
 });
 
 describe('the limit', () => {
-  test('a block that would pass it is refused by its header, and nothing of it is handed out', () => {
+  test('a block that would pass it is refused by its header, and nothing of it is handed out (C7)', () => {
     const first = noise(300 * KIB);
     const header = Buffer.concat([Buffer.from('bv4-'), u32(2)]);
     const { error, output } = tryDecode(Buffer.concat([stored(first), header]), first.length + 1);
@@ -188,7 +188,7 @@ describe('the limit', () => {
     expect(first.subarray(0, output.length).equals(output)).toBe(true);
   });
 
-  test('a bomb of zeros is as large as promised, and not one byte larger', () => {
+  test('a bomb of zeros is as large as promised, and not one byte larger (C6, S21)', () => {
     const zeros = encode(Buffer.alloc(64 * MIB));
     expect(zeros.length).toBeLessThan(300 * KIB);
     let decoded = 0;
@@ -206,7 +206,7 @@ describe('the limit', () => {
     expect(decoded).toBeLessThanOrEqual(1 * MIB);
   });
 
-  test('claims cost no memory before their bytes arrive', () => {
+  test('claims cost no memory before their bytes arrive (C4, S20)', () => {
     const arrived = noise(300 * KIB);
     const before = process.memoryUsage().arrayBuffers;
     const decoders = Array.from({ length: 20 }, () => {

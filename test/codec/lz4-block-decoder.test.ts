@@ -80,7 +80,7 @@ describe('every run is copied as the format says', () => {
 });
 
 /** Each case stands after a history of `0123456789`; positions count from 1000. */
-describe('a broken block is refused, with the byte', () => {
+describe('a broken block is refused, with the byte (C2, S23)', () => {
   const bytes = (...parts: (string | readonly number[])[]): Buffer =>
     Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : Buffer.from(part))));
 

@@ -27,7 +27,7 @@ describe('copying a sparse disk', () => {
       async (from: string, to: string) => void (await copyDisk(from, to, { platform: process.platform })),
     ],
     ['by ourselves', async (from: string, to: string) => copySparsely(from, to)],
-  ])('keeps every byte and never inflates it: %s', async (_, copy) => {
+  ])('keeps every byte and never inflates it: %s (D14, D15)', async (_, copy) => {
     const folder = temporaryFolder();
     sparseDisk(`${folder}/a`);
     await copy(`${folder}/a`, `${folder}/b`);

@@ -33,14 +33,14 @@ describe('finding an image', () => {
     expect(await session.images.find(RemoteName.parse(`${REPOSITORY}:latest@${B}`))).toBeUndefined();
   });
 
-  test('a tag whose image is gone is no image and is not listed (openai/tart#1293)', async () => {
+  test('a tag whose image is gone is no image and is not listed (openai/tart#1293) (C24)', async () => {
     const session = freshSession();
     rmSync(plantImage(session, REPOSITORY, A, 'latest'), { recursive: true });
     expect(await session.images.find(RemoteName.parse(REPOSITORY))).toBeUndefined();
     expect(await listVms(session)).toEqual([]);
   });
 
-  test('an image without all its files is no image', async () => {
+  test('an image without all its files is no image (C25)', async () => {
     const session = freshSession();
     rmSync(`${plantImage(session, REPOSITORY, A, 'latest')}/disk.img`);
     expect(await session.images.find(RemoteName.parse(REPOSITORY))).toBeUndefined();
@@ -54,7 +54,7 @@ describe('finding an image', () => {
     expect(await session.images.find(RemoteName.parse(`${REPOSITORY}@${B}`))).toBeUndefined();
   });
 
-  test('foreign files and odd names in the cache are neither listed nor a reason to fail', async () => {
+  test('foreign files and odd names in the cache are neither listed nor a reason to fail (C28)', async () => {
     const session = freshSession();
     plantImage(session, REPOSITORY, A, 'latest');
     const { imagesFolder } = session.home;
@@ -157,7 +157,7 @@ describe('deleting', () => {
     });
   });
 
-  test('an image that is being read is left alone (tart-cli §7 #13)', async () => {
+  test('an image that is being read is left alone (tart-cli §7 #13, P16)', async () => {
     const session = freshSession();
     const folder = plantImage(session, REPOSITORY, A, 'one');
     const reader = await session.images.lock(Digest.parse(A), { mode: 'shared', wait: false });
@@ -175,7 +175,7 @@ describe('deleting', () => {
 });
 
 describe('publishing', () => {
-  test('puts aside a broken folder of the same digest and keeps its mark', async () => {
+  test('puts aside a broken folder of the same digest and keeps its mark (D23)', async () => {
     const session = freshSession();
     const name = RemoteName.parse(`${REPOSITORY}@${A}`);
     const broken = plantImage(session, REPOSITORY, A);

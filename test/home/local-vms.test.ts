@@ -105,7 +105,7 @@ describe('publishing a VM', () => {
     expect(existsSync(scratch.folder)).toBe(false);
   });
 
-  test('never swallows a folder that is not a VM, not even an empty one', async () => {
+  test('never swallows a folder that is not a VM, not even an empty one (D24)', async () => {
     const session = freshSession();
     mkdirSync(`${session.home.vmsFolder}/mine`, { recursive: true });
     const scratch = await scratchVm(session, 'new');

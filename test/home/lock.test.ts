@@ -43,7 +43,7 @@ describe('a file lock', () => {
     await two?.release();
   });
 
-  test('passes to a waiter when its holder is killed, and tells the waiter that it waits', async () => {
+  test('passes to a waiter when its holder is killed, and tells the waiter that it waits (P21)', async () => {
     const file = `${temporaryFolder()}/a.lock`;
     const child = await holder(file);
     const lock = await FileLock.acquire(file, {
@@ -56,7 +56,7 @@ describe('a file lock', () => {
     await lock?.release();
   });
 
-  test('follows the path when somebody deletes the file', async () => {
+  test('follows the path when somebody deletes the file (P22)', async () => {
     const file = `${temporaryFolder()}/a.lock`;
     const old = await FileLock.acquire(file, exclusively);
     rmSync(file);

@@ -26,7 +26,7 @@ test('a file that is not there is not created', async () => {
   expect(() => statSync(file)).toThrow('ENOENT');
 });
 
-test('where there is no room, the old text stays', () => {
+test('where there is no room, the old text stays (D4)', () => {
   const folder = temporaryFolder();
   const file = `${folder}/config.json`;
   writeFileSync(file, SHORT);

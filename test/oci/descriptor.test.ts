@@ -12,7 +12,7 @@ const parse = (overrides: Record<string, unknown>): ReturnType<typeof parseDescr
 const why = (overrides: Record<string, unknown>): Refusal => refusal(() => parse(overrides));
 
 describe('a descriptor', () => {
-  test('is a type, a digest, a size and annotations; other keys are ignored', () => {
+  test('is a type, a digest, a size and annotations; other keys are ignored (C22, S14)', () => {
     const descriptor = parse({ annotations: { a: 'b', __proto: 'c' }, urls: ['https://x.example'], data: 'aGVsbG8=' });
     expect(descriptor.mediaType).toBe('text/plain');
     expect(descriptor.digest.toString()).toBe(fakeDigest('1'));

@@ -15,7 +15,7 @@ describe('an index', () => {
     ]);
   });
 
-  test('is no VM image, and the message lists what it offers instead', () => {
+  test('is no VM image, and the message lists what it offers instead (Q19)', () => {
     expect(refusal(() => requireImage(parseManifest(tinyIndex()), 'ghcr.io/org/img:1'))).toEqual([
       'MEDIA_UNSUPPORTED',
       'ghcr.io/org/img:1 is an image index, not a VM image; it offers linux/amd64, darwin/arm64, sha256:333333333333',

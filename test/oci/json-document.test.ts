@@ -11,7 +11,7 @@ const parse = (document: Uint8Array): unknown => parseJsonDocument(document, 'ma
 
 describe('a document that tools could read differently is refused', () => {
   test.each<[string, Uint8Array, string]>([
-    ['a byte order mark', bytes([0xef, 0xbb, 0xbf], '{}'), 'it starts with a byte order mark'],
+    ['a byte order mark (C17)', bytes([0xef, 0xbb, 0xbf], '{}'), 'it starts with a byte order mark'],
     ['UTF-16 with its mark', bytes([0xff, 0xfe], [0x7b, 0, 0x7d, 0]), 'it is not UTF-8 text'],
     ['UTF-16 without', bytes([0x7b, 0, 0x7d, 0]), 'it is not JSON'],
     ['an overlong encoding', bytes('{"a":"', [0xc0, 0xaf], '"}'), 'it is not UTF-8 text'],
@@ -31,12 +31,16 @@ describe('a document that tools could read differently is refused', () => {
     ['a comment', utf8('{} // x'), 'it is not JSON'],
     ['NaN', utf8('{"a":NaN}'), 'it is not JSON'],
     ['a login page', utf8('\n<!DOCTYPE html><html>'), 'it is a web page, not JSON'],
-    ['a key twice', utf8('{"a":1,"b":2,"a":3}'), 'the key "a" appears twice in one object'],
+    ['a key twice (C15, S17)', utf8('{"a":1,"b":2,"a":3}'), 'the key "a" appears twice in one object'],
     ['a key twice, once escaped', utf8(String.raw`{"a":1,"\u0061":2}`), 'the key "a" appears twice in one object'],
     ['a key twice, below', utf8('[{"x":{"a":1,"a":1}}]'), 'the key "a" appears twice in one object'],
     ['__proto__ twice', utf8('{"__proto__":1,"__proto__":2}'), 'the key "__proto__" appears twice in one object'],
     ['a key twice behind a value', utf8('{"a":{"a":[{"a":1}]},"a":2}'), 'the key "a" appears twice in one object'],
-    ['a case variant', utf8('{"layers":[],"Layers":[]}'), 'the keys "layers" and "Layers" differ only in letter case'],
+    [
+      'a case variant (C15, S17)',
+      utf8('{"layers":[],"Layers":[]}'),
+      'the keys "layers" and "Layers" differ only in letter case',
+    ],
     ['a long s', utf8('{"layers":[],"layerſ":[]}'), 'the keys "layers" and "layerſ" differ only in letter case'],
     ['a Kelvin sign', utf8('{"kind":1,"\u212Aind":2}'), 'the keys "kind" and "\u212Aind" differ only in letter case'],
     ['an annotation twice', utf8('{"annotations":{"a":"1","a":"2"}}'), 'the key "a" appears twice in one object'],
@@ -59,7 +63,7 @@ describe('a document that tools could read differently is refused', () => {
     expect(refusal(() => parse(document))).toEqual(['MANIFEST_INVALID', `the manifest cannot be read: ${why}`]);
   });
 
-  test('a million open brackets, closed or not, and as objects', () => {
+  test('a million open brackets, closed or not, and as objects (C14)', () => {
     const why = ['MANIFEST_INVALID', 'the manifest cannot be read: it is nested more than 32 levels deep'];
     expect(refusal(() => parse(utf8('['.repeat(1e6) + ']'.repeat(1e6))))).toEqual(why);
     expect(refusal(() => parse(utf8('['.repeat(1e6))))).toEqual(why);
@@ -99,7 +103,7 @@ describe('a document with one meaning is read', () => {
     expect(parse(utf8(text))).toEqual(value);
   });
 
-  test('keys named after parts of the language change no prototype', () => {
+  test('keys named after parts of the language change no prototype (C16)', () => {
     const value = parse(utf8('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"toString":1}'));
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
     expect(Object.getPrototypeOf(value)).toBe(Object.prototype);

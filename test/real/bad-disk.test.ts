@@ -36,7 +36,7 @@ describe('a disk that does not take what it should', () => {
     return receiver.shell(`TARTLET="$TARTLET" exec ${partPath('unshare')} -Urm bash ${file}`);
   }
 
-  it('that fills up: nothing is visible, and with more room the same command finishes', async (context) => {
+  it('that fills up: nothing is visible, and with more room the same command finishes (D2)', async (context) => {
     context.skip(!canMount, WHY_NOT);
     const receiver = new Workplace(cleanup);
     const { exitCode, stdout, stderr } = await withOwnFileSystem(
@@ -55,7 +55,7 @@ $TARTLET pull ${name} && $TARTLET list -q | head -1
     expect(stderr).toMatch(/^next: .*free some space/m);
   });
 
-  it('that is too small from the start: nothing is fetched', async (context) => {
+  it('that is too small from the start: nothing is fetched (D1)', async (context) => {
     context.skip(!canMount, WHY_NOT);
     const receiver = new Workplace(cleanup);
     registry.requests.length = 0;
@@ -72,7 +72,7 @@ $TARTLET pull ${name} && $TARTLET list -q | head -1
     expect(registry.requests).toEqual(['GET /v2/team/base/manifests/1']);
   });
 
-  it('with a limit for the size of files', async () => {
+  it('with a limit for the size of files (D6, D16)', async () => {
     const receiver = new Workplace(cleanup);
     const { exitCode, stdout, stderr } = await receiver.shell(`ulimit -f 10000; $TARTLET pull ${name}`);
 
@@ -82,7 +82,7 @@ $TARTLET pull ${name} && $TARTLET list -q | head -1
     expect(await receiver.run('pull', name)).toMatchObject({ exitCode: 0 });
   });
 
-  it('that is read-only', async (context) => {
+  it('that is read-only (D10)', async (context) => {
     context.skip(!canMount, WHY_NOT);
     const receiver = new Workplace(cleanup);
     const { stdout, stderr } = await withOwnFileSystem(
@@ -95,7 +95,7 @@ $TARTLET pull ${name} && $TARTLET list -q | head -1
     expect(stderr).toMatch(/^next: make the file system writable, or set TART_HOME/m);
   });
 
-  it('that does not let us write', async (context) => {
+  it('that does not let us write (D11)', async (context) => {
     context.skip(!canMount, WHY_NOT);
     const receiver = new Workplace(cleanup);
     mkdirSync(receiver.home, { mode: 0o500 });

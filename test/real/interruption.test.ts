@@ -99,7 +99,7 @@ describe('a transfer that is interrupted', () => {
     expect(await digestOfTag(registry.port, 'team/base', '1')).toBe(before);
   });
 
-  it('leaves the tag alone when a push is killed, and the next push finishes', async () => {
+  it('leaves the tag alone when a push is killed, and the next push finishes (P2)', async () => {
     const publisher = new Workplace(cleanup);
     await createVm(publisher, 'other');
     await publisher.run('push', 'other', `127.0.0.1:${registry.port}/team/kept:1`);

@@ -169,8 +169,8 @@ describe('prune', () => {
     expect(readdirSync(parent)).toEqual(['a', digestOf('a')]);
   });
 
-  /** Full in both ways: no byte and no further file (D29). */
-  it('works on a full disk', async (context) => {
+  /** Full in both ways: no byte and no further file. */
+  it('works on a full disk (D29)', async (context) => {
     context.skip(!mayMountTmpfs(), 'left out: no user namespaces here');
     const place = new Workplace(cleanup);
     mkdirSync(place.home);

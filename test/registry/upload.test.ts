@@ -208,7 +208,34 @@ describe('uploading in parts', () => {
   });
 });
 
+describe('a blob that is too large for one PUT', () => {
+  it('goes up in parts of 16 MiB, and so do the blobs after it (Q12)', async () => {
+    const blob = blobOf(20 * 1024 * 1024);
+    const { client, registry } = await accepting({
+      'PUT /up/1': (_request, count) => ({ status: count === 1 ? 413 : 201 }),
+      'PATCH /up/1': { status: 202 },
+    });
+    const large = { ...blob, open: (from: number, to: number) => blob.bytes.subarray(from, to) };
+    await client.uploadBlob(large);
+    await client.uploadBlob(large);
+    const inParts = ['POST', 'PATCH', 'PUT'];
+    expect(registry.requests.map(({ method }) => method)).toEqual(['POST', 'PUT', ...inParts, ...inParts]);
+    expect(registry.requests[3]?.headers['content-range']).toBe('0-16777215');
+    const sent = registry.requests.slice(3, 5).map(({ body }) => body);
+    expect(Buffer.concat(sent).equals(blob.bytes)).toBe(true);
+  });
+});
+
 describe('an upload that breaks', () => {
+  it('begins again when the answer that opens it is lost (N58)', async () => {
+    const { client, registry } = await accepting({
+      [START]: [{ drop: true }, session('/up/2')],
+      'PUT /up/2': { status: 201 },
+    });
+    await client.uploadBlob(source());
+    expect(registry.log).toEqual([START, START, `PUT /up/2?${CLOSING}`]);
+  });
+
   it('is done when only the last answer was lost (N59)', async () => {
     const { client, registry } = await accepting({
       'PUT /up/1': [{ drop: true }],

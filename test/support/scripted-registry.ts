@@ -72,16 +72,21 @@ export class ScriptedRegistry {
     });
   }
 
-  /** Listens on a free port of the loopback interface. `name`: what the address is called. */
+  /** Listens on a port of the loopback interface, a free one unless it is said which. `name`: what the address is called. */
   static async start(
     routes: Readonly<Record<string, Script>> = {},
-    options: { readonly tls?: ServerOptions; readonly listen?: string; readonly name?: string } = {},
+    options: {
+      readonly tls?: ServerOptions;
+      readonly listen?: string;
+      readonly name?: string;
+      readonly port?: number;
+    } = {},
   ): Promise<ScriptedRegistry> {
     const registry = new ScriptedRegistry(options.tls);
     for (const [route, script] of Object.entries(routes)) registry.on(route, script);
     registry.#host = options.name ?? options.listen ?? '127.0.0.1';
     await new Promise<void>((resolve) => {
-      registry.#server.listen(0, options.listen ?? '127.0.0.1', resolve);
+      registry.#server.listen(options.port ?? 0, options.listen ?? '127.0.0.1', resolve);
     });
     return registry;
   }
@@ -199,7 +204,9 @@ async function send(answer: Answer, response: ServerResponse): Promise<void> {
       socket?.end();
       break;
     case 'rst':
-      socket?.resetAndDestroy();
+      // Under TLS there is no such thing: it ends without a farewell.
+      if (socket !== null && 'encrypted' in socket) socket.destroy();
+      else socket?.resetAndDestroy();
       break;
     case 'stall':
       break;

@@ -267,7 +267,7 @@ describe('images with one base', () => {
     expect(storeEntries(session)).toHaveLength(4);
   });
 
-  test('fetch it once when they are pulled at the same time', async () => {
+  test('fetch it once when they are pulled at the same time (P14)', async () => {
     const registry = await startStaticRegistry({ latest: image, other });
     const first = freshSession();
     const second = new Session({ home: new Home(first.home.root), platform: process.platform });
@@ -319,7 +319,7 @@ describe('a base that is here as the disk of a flat image', () => {
 });
 
 describe('a file of the store', () => {
-  test('that is gone is fetched again, and nothing else', async () => {
+  test('that is gone is fetched again, and nothing else (C25)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry));
@@ -348,7 +348,7 @@ describe('a file of the store', () => {
     expect(await pull(session, nameAt(registry))).toMatchObject({ status: 'present' });
   });
 
-  test('a record whose manifest is not the one of its digest is pulled anew', async () => {
+  test('a record whose manifest is not the one of its digest is pulled anew (C31)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry));

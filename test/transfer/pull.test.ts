@@ -64,7 +64,7 @@ describe('pulling a tag', () => {
     expect(readdirSync(session.home.stagingFolder)).toEqual([]);
   });
 
-  test('leaves holes where the disk is zero', async () => {
+  test('leaves holes where the disk is zero (C6)', async () => {
     const sparse = tinyImage({ chunks: [noise(4096, 1), Buffer.alloc(8 * MIB), noise(4096, 2)] });
     const registry = await startStaticRegistry({ latest: sparse });
     const session = freshSession();
@@ -92,7 +92,7 @@ describe('pulling a tag', () => {
     expect(registry.blobRequests()).toEqual([]);
   });
 
-  test('a tag that moved leads to the new image, and the old image stays', async () => {
+  test('a tag that moved leads to the new image, and the old image stays (Q26)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry));
@@ -103,7 +103,7 @@ describe('pulling a tag', () => {
     expect(await session.images.find(nameAt(registry, `@${image.digest}`))).toBeDefined();
   });
 
-  test('a chunk that occurs several times is fetched once and written everywhere', async () => {
+  test('a chunk that occurs several times is fetched once and written everywhere (C21)', async () => {
     const same = noise(100_000, 3);
     const repeated = tinyImage({ chunks: [same, noise(1000, 4), same, same] });
     const registry = await startStaticRegistry({ latest: repeated });
@@ -140,7 +140,7 @@ describe('pulling a digest', () => {
     expect(registry.requests).toEqual([]);
   });
 
-  test('refuses other bytes than were asked for, and links nothing (tart-cli §7 #2)', async () => {
+  test('refuses other bytes than were asked for, and links nothing (tart-cli §7 #2, Q3)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     const asked = `sha256:${'0'.repeat(64)}`;
@@ -172,7 +172,7 @@ describe('what is not what it claims to be never becomes visible', () => {
     return manifest.layers.map((layer) => [layer.mediaType.split('.').slice(-2).join('.'), layer.digest]);
   };
 
-  test.each(blobsOf(image))('a damaged %s blob (%s)', async (_, digest) => {
+  test.each(blobsOf(image))('a damaged %s blob (%s) (S15)', async (_, digest) => {
     const registry = await startStaticRegistry({ latest: image });
     registry.intercept = (request, response) => {
       if (!(request.url ?? '').endsWith(digest)) return false;
@@ -191,7 +191,7 @@ describe('what is not what it claims to be never becomes visible', () => {
     expect(registry.blobRequests().filter((line) => line.includes(digest)).length).toBeGreaterThanOrEqual(2);
   });
 
-  test('a blob that arrives damaged once is fetched again', async () => {
+  test('a blob that arrives damaged once is fetched again (C1)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     let damage = true;
     const digest = blobsOf(image)[1]?.[1] ?? '';
@@ -213,14 +213,17 @@ describe('what is not what it claims to be never becomes visible', () => {
       'a stream that cannot be decoded',
       (content: Uint8Array) => Buffer.concat([storedStream(content).subarray(0, -4), Buffer.from('junk')]),
     ],
-    ['a stream that decodes to less', (content: Uint8Array) => storedStream(content.subarray(1))],
+    ['a stream that decodes to less (C8)', (content: Uint8Array) => storedStream(content.subarray(1))],
     [
-      'a stream that decodes to more',
+      'a stream that decodes to more (C7)',
       (content: Uint8Array) => storedStream(Buffer.concat([content, Buffer.from('x')])),
     ],
-    ['a stream that decodes to something else', (content: Uint8Array) => storedStream(Buffer.from(content).reverse())],
     [
-      'bytes after the end of the stream',
+      'a stream that decodes to something else (C9)',
+      (content: Uint8Array) => storedStream(Buffer.from(content).reverse()),
+    ],
+    [
+      'bytes after the end of the stream (C3)',
       (content: Uint8Array) => Buffer.concat([storedStream(content), Buffer.from('x')]),
     ],
   ])('%s, although its digest is right', async (_, encode) => {
@@ -259,7 +262,7 @@ describe('a pull that fails', () => {
     expect(readFileSync(`${imageFolder(session, registry)}/disk.img`).equals(image.disk)).toBe(true);
   });
 
-  test('a journal that lies is found out by hashing', async () => {
+  test('a journal that lies is found out by hashing (C34)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     const staging = `${session.home.stagingFolder}/${image.digest.slice('sha256:'.length)}`;
@@ -309,7 +312,7 @@ describe('a pull that fails', () => {
 });
 
 describe('two pulls at once', () => {
-  test('of one image fetch it once', async () => {
+  test('of one image fetch it once (P13)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const first = freshSession();
     const second = new Session({ home: new Home(first.home.root), platform: process.platform });

@@ -155,7 +155,7 @@ describe('pushing a VM', () => {
     expect(requests().filter((line) => line.startsWith('PUT') && line.includes('/manifests/'))).toEqual([]);
   });
 
-  test('an unknown VM, an empty disk and a VM in use are refused', async () => {
+  test('an unknown VM, an empty disk and a VM in use are refused (P19)', async () => {
     const { at } = await startRegistry();
     const session = freshSession();
     const name = RemoteName.parse(`${at}/org/vm:1`);
