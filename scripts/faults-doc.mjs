@@ -17,7 +17,7 @@ const DOCUMENT = 'docs/faults.md';
 const IN_PARENTHESES = /\(([^()]*)\)/g;
 const IDS = /^(?:reliability )?([NQDPCS])(\d{1,2})(?:–\1(\d{1,2}))?$/;
 /** Calls that make tests, and calls whose titles count for the tests in them. */
-const MAKERS = new Set(['test', 'it', 'row', 'describe']);
+const MAKERS = new Set(['test', 'it', 'row', 'describe', 'describeWithParts']);
 const SKIPPING = new Set(['skip', 'todo', 'fails']);
 
 /** By id: the files whose tests name it. */
@@ -45,7 +45,7 @@ function walk(node, around, tell) {
   }
   if (made.skipped) return;
   const ids = [...around, ...made.ids];
-  if (made.name !== 'describe') tell(ids);
+  if (!made.name.startsWith('describe')) tell(ids);
   // Tests may be made inside: by a describe, or by a loop in one.
   for (const argument of node.arguments) ts.forEachChild(argument, (child) => walk(child, ids, tell));
 }
@@ -58,7 +58,7 @@ function makerOf(call) {
   // From the outside in, past any number of modifiers and tables.
   while (!ts.isIdentifier(at)) {
     if (ts.isCallExpression(at)) {
-      texts.push(...at.arguments.flatMap(textsOf));
+      texts.push(...at.arguments.flatMap((argument) => [...textsOf(argument), ...rowsOfTable(argument)]));
       at = at.expression;
     } else if (ts.isPropertyAccessExpression(at)) {
       skipped ||= SKIPPING.has(at.name.text);
@@ -67,10 +67,46 @@ function makerOf(call) {
     else return undefined;
   }
   if (!MAKERS.has(at.text) || call.arguments.length < 2) return undefined;
-  const ids = texts.flatMap(idsIn);
-  const [first] = call.arguments;
-  if (at.text === 'row' && first !== undefined && ts.isStringLiteral(first)) ids.push(first.text);
-  return { name: at.text, ids, skipped };
+  if (at.text !== 'row') return { name: at.text, ids: texts.flatMap(idsIn), skipped };
+  const [id, title] = call.arguments;
+  const own = ts.isStringLiteral(id) ? [id.text] : idsOfLoop(call);
+  return { name: 'row', ids: [...own.filter((text) => IDS.test(text)), ...textsOf(title).flatMap(idsIn)], skipped };
+}
+
+/** The ids in the table that a loop around a call goes through. */
+function idsOfLoop(call) {
+  let loop = call.parent;
+  while (loop !== undefined && !ts.isForOfStatement(loop)) loop = loop.parent;
+  if (loop === undefined) return [];
+  const declarations = call.getSourceFile().statements.filter((one) => ts.isVariableStatement(one));
+  const table = declarations
+    .flatMap(({ declarationList }) => declarationList.declarations)
+    .find(({ name }) => name.text === loop.expression.text);
+  return textsOf(table);
+}
+
+/** The `rows` that the entries of a table name, where a test is made from a table of another file. */
+function rowsOfTable(node) {
+  if (!ts.isIdentifier(node)) return [];
+  const source = node.getSourceFile();
+  const origin = source.statements
+    .filter((one) => ts.isImportDeclaration(one))
+    .find((one) => namesOf(one).includes(node.text));
+  if (origin === undefined) return [];
+  const file = path.join(path.dirname(source.fileName), origin.moduleSpecifier.text);
+  const table = ts.createSourceFile(file, readFileSync(path.join(root, file), 'utf8'), ts.ScriptTarget.Latest, true);
+  const rows = [];
+  const collect = (child) => {
+    if (ts.isPropertyAssignment(child) && child.name.text === 'rows') rows.push(`(${child.initializer.text})`);
+    ts.forEachChild(child, collect);
+  };
+  collect(table);
+  return rows;
+}
+
+function namesOf({ importClause }) {
+  const bindings = importClause?.namedBindings;
+  return bindings !== undefined && ts.isNamedImports(bindings) ? bindings.elements.map(({ name }) => name.text) : [];
 }
 
 function idsIn(text) {

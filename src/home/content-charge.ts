@@ -25,7 +25,8 @@ interface Debtor {
  * cannot be read owes nothing.
  *
  * @param folders of stacked images in the cache.
- * @returns by the very texts of `folders`; several that lead to one folder get the same answer.
+ * @returns by the very texts of `folders`; several that lead to one folder get the same answer. Those whose manifest names no file of the
+ *   store are missing: they are flat images without their disk, or nothing that anybody could use (reliability C25, C29).
  */
 export function sizeStackedImages(
   contents: ContentStore,
@@ -38,8 +39,9 @@ export function sizeStackedImages(
   for (const folder of new Set(real.values())) {
     const manifest = readStackedManifest(folder);
     const debtor = { folder, accessed: lastUse(folder, clock) ?? new Date(0) };
-    diskBytes.set(folder, manifest?.diskBytes);
-    for (const file of manifest?.files ?? []) {
+    if (manifest === undefined || manifest.files.length === 0) continue;
+    diskBytes.set(folder, manifest.diskBytes);
+    for (const file of manifest.files) {
       const other = debtors.get(file.hex);
       if (other === undefined || isLater(debtor, other)) debtors.set(file.hex, { ...debtor, file });
     }
@@ -49,7 +51,9 @@ export function sizeStackedImages(
     charges.set(folder, (charges.get(folder) ?? 0) + allocatedBytes(contents.pathOf(file)));
   }
   return new Map(
-    [...real].map(([folder, at]) => [folder, { diskBytes: diskBytes.get(at), chargedBytes: charges.get(at) ?? 0 }]),
+    [...real]
+      .filter(([, at]) => diskBytes.has(at))
+      .map(([folder, at]) => [folder, { diskBytes: diskBytes.get(at), chargedBytes: charges.get(at) ?? 0 }]),
   );
 }
 

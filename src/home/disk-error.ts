@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { describeError, systemCode, TartletError, type ErrorCode } from '../errors.ts';
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
@@ -29,18 +30,39 @@ const NEXT_BY_SYSTEM: Readonly<Record<string, string>> = {
   ENFILE: 'close other programs and run the same command again: the system has too many open files',
 };
 
+/** Reasons that the system's own words do not make clear, or for which it has none. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: 'no space left on the device',
+  EDQUOT: 'the quota is used up',
+  ENOLCK: 'the file system has no locks',
+  ESTALE: 'the file was replaced on its server',
+};
+
+const UNNAMED: ReadonlyMap<number, string> = new Map(
+  (['EDQUOT', 'ENOLCK', 'ESTALE'] as const).map((name) => [constants.errno[name], name]),
+);
+
 /** Says what the file system refused, in our codes; errors that already are ours pass through. */
 export function diskError(cause: unknown, doing: string, path: string): TartletError {
   if (cause instanceof TartletError) return cause;
-  const system = systemCode(cause);
+  const system = systemName(cause);
   const code = CODES[system ?? ''] ?? 'DISK_IO';
   const next = NEXT_BY_SYSTEM[system ?? ''] ?? NEXT[code];
-  const quota = system === 'EDQUOT' ? ' (the quota is used up)' : '';
-  return new TartletError(code, `cannot ${doing} ${path}: ${reason(cause, system)}${quota}`, {
+  return new TartletError(code, `cannot ${doing} ${path}: ${reason(cause, system)}`, {
     subject: path,
     ...(next === undefined ? {} : { next }),
     cause,
   });
+}
+
+/**
+ * The name of a system error. Of some that file systems give libuv knows no name, and Node calls them `Unknown system error -122`
+ * (reliability D5, D25).
+ */
+function systemName(cause: unknown): string | undefined {
+  const code = systemCode(cause);
+  const number = /^Unknown system error -(\d+)$/.exec(code ?? '')?.[1];
+  return number === undefined ? code : UNNAMED.get(Number(number));
 }
 
 /** Runs a piece of file work and explains its failure. */
@@ -53,7 +75,8 @@ export async function onDisk<T>(doing: string, path: string, work: () => Promise
 }
 
 function reason(cause: unknown, system: string | undefined): string {
-  if (system === 'ENOSPC') return 'no space left on the device';
+  const known = REASONS[system ?? ''];
+  if (known !== undefined) return known;
   // Node's text repeats the call and the path: the part before the comma is the reason.
   return describeError(cause).split(', ')[0] ?? 'unknown';
 }

@@ -85,7 +85,7 @@ export class FileLock {
     for (let pause = 5; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
       options.signal?.throwIfAborted();
       const handle = await onDisk('open the lock', file, async () => open(file, flags, 0o600));
-      const granted = tryLockDescriptor(handle.fd, options.mode === 'shared');
+      const granted = await tryLock(file, handle, options.mode === 'shared');
       if (granted === true && (await isStill(file, handle))) return new FileLock(handle);
       await handle.close();
       if (granted === 'unsupported') {
@@ -112,6 +112,15 @@ export class FileLock {
   /** Also happens by itself when the process ends. */
   async release(): Promise<void> {
     await this.#handle.close();
+  }
+}
+
+async function tryLock(file: string, handle: FileHandle, shared: boolean): Promise<boolean | 'unsupported'> {
+  try {
+    return tryLockDescriptor(handle.fd, shared);
+  } catch (cause) {
+    await handle.close();
+    throw diskError(cause, 'lock', file);
   }
 }
 

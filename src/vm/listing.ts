@@ -49,9 +49,11 @@ function listCached(session: Session): Listed[] {
   });
   const stacked = found.filter(({ folder }) => folder.layout === 'stacked-cached').map(({ folder }) => folder.path);
   const sizes = sizeStackedImages(session.contents, stacked, session);
-  return found.map(({ entry, folder }) =>
-    row('OCI', entry.name.toString(), withContent(folder, sizes.get(folder.path)), 'stopped', session),
-  );
+  return found
+    .filter(({ folder }) => folder.layout === 'standalone' || sizes.has(folder.path))
+    .map(({ entry, folder }) =>
+      row('OCI', entry.name.toString(), withContent(folder, sizes.get(folder.path)), 'stopped', session),
+    );
 }
 
 /** The disk of a stacked image lies in the content store: shown is what a guest would see, and what is charged to the image there. */

@@ -65,7 +65,7 @@ describe('the checker of orders', () => {
   });
 });
 
-describeWithParts('a power cut', ['strace'], () => {
+describeWithParts('a power cut (P28, P29)', ['strace'], () => {
   let place: Place;
 
   beforeAll(async () => {

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /*
@@ -28,13 +28,17 @@ export const MUTATING_CALLS = [
 export type MutatingCall = (typeof MUTATING_CALLS)[number];
 
 /** What happens instead of a call: the process dies or stops before it, or the call fails. */
-export type Effect = 'SIGKILL' | 'SIGSTOP' | 'ENOSPC' | 'EIO';
+export type Effect = 'SIGKILL' | 'SIGSTOP' | `E${string}`;
 
 /** A fault: before the `nth` call of that name (1-based, of whichever thread gets there first). */
 export interface Fault {
-  readonly call: MutatingCall;
+  readonly call: MutatingCall | 'openat' | 'pread64' | 'fcntl';
   readonly nth: number;
   readonly effect: Effect;
+  /** All further calls fail as well. */
+  readonly onwards?: boolean;
+  /** Only calls for this file or folder count. */
+  readonly path?: string;
 }
 
 /** A command line with everything that it may see of the world. */
@@ -56,11 +60,6 @@ export interface Traced {
 
 /** A run that takes longer hangs, in milliseconds. */
 export const HANGS_AFTER_MS = 60_000;
-
-/** Whether this machine can do it: strace must be there and be allowed to trace. */
-export function mayTrace(): boolean {
-  return process.platform === 'linux' && spawnSync('strace', ['-o', '/dev/null', '/bin/true']).status === 0;
-}
 
 /** Runs a command and tells how often it makes each call, by the thread that makes it most often. */
 export async function countCalls(invocation: Invocation, log: string): Promise<ReadonlyMap<MutatingCall, number>> {
@@ -90,10 +89,18 @@ export async function runWithFault(invocation: Invocation, fault: Fault, log: st
 }
 
 /** The options of strace for a fault. */
-export function faultOptions({ call, nth, effect }: Fault): string[] {
+export function faultOptions({ call, nth, effect, onwards = false, path }: Fault): string[] {
   const isSignal = effect === 'SIGKILL' || effect === 'SIGSTOP';
   const what = isSignal ? `signal=${effect}` : `error=${effect}`;
-  return [...(isSignal ? [] : ['--seccomp-bpf']), '-e', `trace=${call}`, '-e', `inject=${call}:${what}:when=${nth}`];
+  return [
+    // A filter knows no paths either.
+    ...(isSignal || path !== undefined ? [] : ['--seccomp-bpf']),
+    ...(path === undefined ? [] : ['-P', path]),
+    '-e',
+    `trace=${call}`,
+    '-e',
+    `inject=${call}:${what}:when=${nth}${onwards ? '+' : ''}`,
+  ];
 }
 
 /** The environment in which calls are counted alike each time. */

@@ -7,7 +7,7 @@ import { describeFault, EFFECTS, faultsOf, isFull, plant, report, spread } from 
 /** Faults per operation; `npm run sweep` plants them all. */
 const QUICK = 12;
 
-describeWithParts('a fault before any change on the disk', ['strace'], () => {
+describeWithParts('a fault before any change on the disk (D2, D3, D4, D7, D9, D23, P1–P6)', ['strace'], () => {
   let place: Place;
 
   beforeAll(async () => {

@@ -138,7 +138,10 @@ export const SECTIONS: readonly Section[] = [
     /* D10 */ 'the home is read-only',
     /* D11 */ 'permissions are missing',
     /* D12 */ 'times or modes may not be changed',
-    /* D13 */ 'files cannot have holes',
+    /* D13 */ [
+      'files cannot have holes',
+      'zeros are left out of a file that got its length first: where there are no holes, the file system fills them in and only room is lost',
+    ],
     /* D14 */ 'files cannot be cloned',
     /* D15 */ 'a copy must not fill the holes',
     /* D16 */ 'files cannot be that large',
@@ -219,7 +222,10 @@ export const SECTIONS: readonly Section[] = [
     /* C27 */ 'a hole lost or added',
     /* C28 */ 'foreign files in the cache',
     /* C29 */ 'something else than a file where a file should be',
-    /* C30 */ 'wrong modes or owners',
+    /* C30 */ [
+      'wrong modes or owners',
+      'homes are shared between users on purpose: what is used is believed for its bytes, and what may not be read or written says so (D11)',
+    ],
     /* C31 */ 'a cached manifest was edited',
     /* C32 */ 'a cache that Tart or an older version wrote',
     /* C33 */ 'the disk changes while it is pushed',

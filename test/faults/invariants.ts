@@ -105,7 +105,10 @@ function treasures(world: World): string[] {
   const { folder, tag } = world.kept;
   return [
     `${tag} -> ${readlinkSync(tag)}`,
-    ...[...filesBelow(folder), ...filesBelow(world.home.vmsFolder), `${world.home.root}/notes.txt`].map(fingerprint),
+    ...[...filesBelow(folder), ...filesBelow(world.home.vmsFolder), `${world.home.root}/notes.txt`]
+      // A record of the last use is ours to make.
+      .filter((file) => path.basename(file) !== '.last-used')
+      .map(fingerprint),
   ];
 }
 

@@ -162,7 +162,7 @@ function textOf(error: unknown): string {
 const KEPT = tinyImage({ nvram: Buffer.alloc(4096, 'kept') });
 
 /** Puts a complete image into the cache, as a pull would leave it. */
-function plantCachedImage(home: Home, text: string, image: TinyImage) {
+export function plantCachedImage(home: Home, text: string, image: TinyImage) {
   const name = RemoteName.parse(text);
   const tag = `${home.imagesFolder}/${referencePath(name)}`;
   const folder = `${path.dirname(tag)}/${image.digest}`;

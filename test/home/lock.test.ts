@@ -56,6 +56,18 @@ describe('a file lock', () => {
     await lock?.release();
   });
 
+  test('is not kept by a child of its holder (P23)', async () => {
+    const file = `${temporaryFolder()}/lock`;
+    const lock = await FileLock.acquire(file, { mode: 'exclusive', wait: false });
+    const child = spawn('sleep', ['60'], { stdio: 'ignore', detached: true });
+    onTestFinished(() => void child.kill());
+    await once(child, 'spawn');
+    await lock?.release();
+    const next = await FileLock.acquire(file, { mode: 'exclusive', wait: false });
+    expect(next).toBeDefined();
+    await next?.release();
+  });
+
   test('follows the path when somebody deletes the file (P22)', async () => {
     const file = `${temporaryFolder()}/a.lock`;
     const old = await FileLock.acquire(file, exclusively);

@@ -37,7 +37,7 @@ export function serveImage(registry: ScriptedRegistry, repository: string, tag: 
 }
 
 /** What {@link ScriptedRegistry.on} calls the reading of a manifest. */
-function manifestRoute(repository: string, reference: string): string {
+export function manifestRoute(repository: string, reference: string): string {
   return `GET /v2/${repository}/manifests/${reference}`;
 }
 

@@ -50,6 +50,7 @@ export class ScriptedRegistry {
   readonly #server: Server;
   readonly #scheme: 'http' | 'https';
   #connections = 0;
+  #guard: ((request: RecordedRequest) => Answer | undefined) | undefined;
   #host = 'localhost';
 
   private constructor(tls: ServerOptions | undefined) {
@@ -95,6 +96,12 @@ export class ScriptedRegistry {
   on(route: string, script: Script): this {
     this.#routes.set(route, script);
     this.#counts.delete(route);
+    return this;
+  }
+
+  /** Asked about every request first: what it answers is the answer. */
+  guard(guard: (request: RecordedRequest) => Answer | undefined): this {
+    this.#guard = guard;
     return this;
   }
 
@@ -154,6 +161,12 @@ export class ScriptedRegistry {
       connection: this.#numbers.get(request.socket) ?? 0,
     };
     this.requests.push(recorded);
+    const guarded = this.#guard?.(recorded);
+    if (guarded !== undefined) {
+      this.#counts.set(route, count - 1);
+      await send(guarded, response);
+      return;
+    }
     const answer = typeof script === 'function' ? await script(recorded, count) : pick(script, count);
     if (answer === undefined) this.#unexpected.push(`${request.method} ${path} (number ${count})`);
     await send(answer ?? { status: 418 }, response);
