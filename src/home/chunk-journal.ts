@@ -1,8 +1,17 @@
-import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { appendFile, readFile, rm } from 'node:fs/promises';
+import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import { systemCode } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 
-/** Which chunks of an unfinished disk were verified, one index per line. Only a hint: whoever uses one hashes it again (reliability §4.1). */
+const VERIFIED = /^\d{1,6}$/;
+const UNDER_WAY = /^(\d{1,6})@(\d{1,12}):(\d{1,12})$/;
+
+/**
+ * How far an unfinished disk is: a line `7` for a chunk that was verified, a line `8@40960:98304` for one under way, whose first 40960 encoded
+ * bytes were decoded to 98304 that are written. Nobody flushes it, and a crash may tear its last line: it is only a hint, and whoever
+ * uses one hashes what lies on the disk (reliability §4.1).
+ */
 export class ChunkJournal {
   readonly #file: string;
 
@@ -10,17 +19,38 @@ export class ChunkJournal {
     this.#file = file;
   }
 
-  /** Makes an empty one unless there is one: from now on, what it does not name was not verified. */
+  /** Makes one unless there is one: from now on, what it does not name was not verified. */
   async begin(): Promise<void> {
-    await onDisk('write', this.#file, async () => writeFile(this.#file, '', { flag: 'a' }));
+    // Ends the line that a crash may have torn.
+    await onDisk('write', this.#file, async () => appendFile(this.#file, '\n'));
+  }
+
+  /** Where it lies, for threads that write {@link noteBoundaries} into it. */
+  get path(): string {
+    return this.#file;
   }
 
   /** @returns undefined when there is none: whatever lies beside it was begun by somebody who keeps no journal. */
   async verified(): Promise<ReadonlySet<number> | undefined> {
+    // A torn line is no whole number of the right length, or points at a chunk whose hash will not fit.
+    const lines = await this.#lines();
+    return lines === undefined ? undefined : new Set(lines.filter((line) => VERIFIED.test(line)).map(Number));
+  }
+
+  /** How far chunks were that are not verified: of each the last word, by its index. */
+  async underWay(): Promise<ReadonlyMap<number, StreamPosition>> {
+    const positions = new Map<number, StreamPosition>();
+    for (const line of (await this.#lines()) ?? []) {
+      const [, index, encoded, decoded] = UNDER_WAY.exec(line) ?? [];
+      if (index !== undefined) positions.set(Number(index), { encoded: Number(encoded), decoded: Number(decoded) });
+      else if (VERIFIED.test(line)) positions.delete(Number(line));
+    }
+    return positions;
+  }
+
+  async #lines(): Promise<string[] | undefined> {
     try {
-      const lines = (await readFile(this.#file, 'utf8')).split('\n');
-      // A torn last line is no whole number of the right length, or points at a chunk whose hash will not fit.
-      return new Set(lines.filter((line) => /^\d{1,6}$/.test(line)).map(Number));
+      return (await readFile(this.#file, 'utf8')).split('\n');
     } catch (cause) {
       if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
       throw diskError(cause, 'read', this.#file);
@@ -34,4 +64,34 @@ export class ChunkJournal {
   async remove(): Promise<void> {
     await onDisk('remove', this.#file, async () => rm(this.#file, { force: true }));
   }
+}
+
+/** Where the progress of one chunk is noted. Plain data, for threads. */
+export interface ChunkMark {
+  /** {@link ChunkJournal.path} */
+  readonly journal: string;
+  readonly index: number;
+}
+
+/**
+ * Notes how far a chunk is, each time all bytes before a boundary were handed to the disk; synchronous, as the writing of the disk itself.
+ * Lines of several threads do not mix: they are appended whole.
+ */
+export function noteBoundaries({ journal, index }: ChunkMark): { note(at: StreamPosition): void; close(): void } {
+  let fd: number;
+  try {
+    fd = openSync(journal, 'a');
+  } catch (cause) {
+    throw diskError(cause, 'open', journal);
+  }
+  return {
+    note: ({ encoded, decoded }) => {
+      try {
+        writeSync(fd, `${index}@${encoded}:${decoded}\n`);
+      } catch (cause) {
+        throw diskError(cause, 'write', journal);
+      }
+    },
+    close: () => closeSync(fd),
+  };
 }

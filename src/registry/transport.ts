@@ -62,14 +62,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   }
 
   async function once(dispatcher: Agent, request: RegistryRequest, signal?: AbortSignal): Promise<RegistryResponse> {
-    const answer = await dispatcher.request({
-      origin: request.url.origin,
-      path: request.url.pathname + request.url.search,
-      method: request.method,
-      headers: headersOf(request, options.userAgent),
-      body: bodyOf(request),
-      signal: signal ?? null,
-    });
+    const answer = await dispatcher.request({ ...asUndiciAsks(request, options.userAgent), signal: signal ?? null });
     answered.add(request.url.origin);
     return responseOf(answer, request.url, limits, signal);
   }
@@ -107,6 +100,17 @@ export function httpTransport(options: TransportOptions): HttpTransport {
 /** Final: a closed client is not asked again. */
 function interrupted(): TartletError {
   return new TartletError('INTERRUPTED', 'the connections to the registry were closed', { retryable: false });
+}
+
+function asUndiciAsks(request: RegistryRequest, userAgent: string): Dispatcher.RequestOptions {
+  const { url, method } = request;
+  return {
+    origin: url.origin,
+    path: url.pathname + url.search,
+    method,
+    headers: headersOf(request, userAgent),
+    body: bodyOf(request),
+  };
 }
 
 function headersOf(request: RegistryRequest, userAgent: string): Record<string, string> {

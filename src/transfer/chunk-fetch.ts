@@ -1,13 +1,19 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { AppleLz4Decoder } from '../codec/apple-lz4-decoder.ts';
+import { HISTORY_BYTES } from '../codec/apple-lz4-format.ts';
+import type { ResumePoint, StreamPosition } from '../codec/chunk-decoder.ts';
 import type { DecoderWorkspace } from '../codec/kernel.ts';
 import { isTartletError, TartletError } from '../errors.ts';
+import { noteBoundaries } from '../home/chunk-journal.ts';
 import { Digest } from '../names/digest.ts';
 import { BlobVerifier } from '../registry/blob-verifier.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { FetchJob, FetchResult, VerifyJob, VerifyResult } from './chunk-job.ts';
 import { withDecoder } from './kernel.ts';
 import { DiskWindow, readWindow } from './disk-window.ts';
+
+/** How far a chunk is, is noted after so many decoded bytes: what a kill costs at most, beside the block it hits. */
+const NOTE_EVERY_BYTES = 256 * 1024;
 
 /** What a chunk is fetched from: a registry, or anything else that has blobs. */
 export interface FetchContext {
@@ -24,9 +30,22 @@ export interface ChunkContext extends FetchContext {
  * Brings one chunk from where its blob is to its places on the disk: hashed as received, decoded, hashed as decoded, written, all while
  * it streams. A blob that arrived damaged is fetched once more; one that the publisher made wrong is not (reliability C1, C9).
  *
+ * A chunk that an earlier run had begun is continued between two blocks, with what lies on the disk hashed again. The blob cannot be hashed
+ * as a whole then: the digest of the content decides, and if that is wrong, the chunk begins anew.
+ *
  * @throws TartletError `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`, and whatever the registry client throws.
  */
 export async function fetchChunk(job: FetchJob, context: FetchContext): Promise<FetchResult> {
+  const { resume } = job;
+  if (resume !== undefined && isWithin(resume, job)) {
+    try {
+      await withDecoder(async (workspace) => fetchRest(job, resume, context, workspace));
+      return { kind: 'fetch', proven: false };
+    } catch (error) {
+      if (!isTartletError(error, 'CHUNK_CORRUPT', 'SIZE_MISMATCH')) throw error;
+      context.onBytes(resume.encoded - job.blob.size);
+    }
+  }
   try {
     await withDecoder(async (workspace) => fetchOnce(job, job.fresh, context, workspace));
   } catch (error) {
@@ -34,7 +53,18 @@ export async function fetchChunk(job: FetchJob, context: FetchContext): Promise<
     context.onBytes(-job.blob.size);
     await withDecoder(async (workspace) => fetchOnce(job, false, context, workspace));
   }
-  return { kind: 'fetch' };
+  return { kind: 'fetch', proven: true };
+}
+
+/** A journal may say anything. */
+function isWithin({ encoded, decoded }: StreamPosition, job: FetchJob): boolean {
+  return encoded > 0 && encoded < job.blob.size && decoded > 0 && decoded <= job.contentSize;
+}
+
+/** What a chunk begins with: nothing, or what an earlier run wrote. */
+interface Beginning extends ResumePoint {
+  /** Of the decoded bytes before. */
+  readonly content: Hash;
 }
 
 async function fetchOnce(
@@ -43,30 +73,68 @@ async function fetchOnce(
   context: FetchContext,
   workspace: DecoderWorkspace,
 ): Promise<void> {
-  const blob = { digest: Digest.parse(job.blob.digest), size: job.blob.size };
-  const verifier = new BlobVerifier(blob.digest, blob.size);
   const content = createHash(Digest.parse(job.contentDigest).algorithm);
-  const window = new DiskWindow(job.disk, job.offsets, job.contentSize, fresh);
+  const verifier = new BlobVerifier(Digest.parse(job.blob.digest), job.blob.size);
+  const beginning = { encoded: 0, decoded: 0, history: new Uint8Array(0), content };
+  await stream({ ...job, fresh }, beginning, context, workspace, verifier);
+}
+
+async function fetchRest(
+  job: FetchJob,
+  { encoded, decoded }: StreamPosition,
+  context: FetchContext,
+  workspace: DecoderWorkspace,
+): Promise<void> {
+  const [offset = 0] = job.offsets;
+  const content = createHash(Digest.parse(job.contentDigest).algorithm);
+  for await (const piece of readWindow(job.disk, offset, decoded, context.signal)) content.update(piece);
+  const before = Math.min(decoded, HISTORY_BYTES);
+  const history: Uint8Array[] = [];
+  for await (const piece of readWindow(job.disk, offset + decoded - before, before, context.signal)) {
+    history.push(Buffer.from(piece));
+  }
+  const beginning = { encoded, decoded, history: Buffer.concat(history), content };
+  await stream({ ...job, fresh: false }, beginning, context, workspace, undefined);
+}
+
+/** @param verifier undefined when only a part of the blob comes: then its length is all that is known of it. */
+async function stream(
+  job: FetchJob,
+  { content, ...resume }: Beginning,
+  context: FetchContext,
+  workspace: DecoderWorkspace,
+  verifier: BlobVerifier | undefined,
+): Promise<void> {
+  const blob = { digest: Digest.parse(job.blob.digest), size: job.blob.size };
+  const window = new DiskWindow(job.disk, job.offsets, job.contentSize, job.fresh, resume.decoded);
+  const mark = job.mark === undefined ? undefined : noteBoundaries(job.mark);
+  let noted = resume.decoded;
   let broken: unknown;
   try {
     const decoder = new AppleLz4Decoder({
       workspace,
       expectedBytes: job.contentSize,
+      resume,
       onOutput: (bytes, zero) => {
         content.update(bytes);
         window.write(bytes, zero);
       },
     });
     const { signal, onBytes } = context;
-    for await (const piece of context.client.blob(blob, { signal, onBytes, passing: true })) {
-      verifier.update(piece);
+    for await (const piece of context.client.blob(blob, { from: resume.encoded, signal, onBytes, passing: true })) {
+      verifier?.update(piece);
       if (broken === undefined) broken = caught(() => decoder.push(piece));
       // A full disk ends it at once; a stream that cannot be decoded is read to its end, to learn whose fault it is.
       if (broken !== undefined && !isTartletError(broken, 'CHUNK_CORRUPT', 'SIZE_MISMATCH')) throw broken as unknown;
+      if (decoder.boundary.decoded - noted >= NOTE_EVERY_BYTES) {
+        mark?.note(decoder.boundary);
+        noted = decoder.boundary.decoded;
+      }
     }
-    verifier.verdict();
+    verifier?.verdict();
     broken ??= caught(() => decoder.finish());
   } finally {
+    mark?.close();
     window.close();
   }
   if (broken !== undefined) throw publisherError(job, broken);

@@ -1,3 +1,5 @@
+import type { StreamPosition } from '../codec/chunk-decoder.ts';
+import type { ChunkMark } from '../home/chunk-journal.ts';
 import { type ErrorCode, type ErrorFacts, describeError, TartletError } from '../errors.ts';
 
 /*
@@ -23,6 +25,10 @@ export interface FetchJob {
   readonly offsets: readonly number[];
   /** Whether the disk is known to be zero at the offsets. */
   readonly fresh: boolean;
+  /** How far an earlier run says that it came; with one offset only. */
+  readonly resume?: StreamPosition | undefined;
+  /** Where to note how far it is, for a later run; with one offset only. */
+  readonly mark?: ChunkMark | undefined;
 }
 
 /** Hash what is on the disk: an earlier run said that it had verified this. */
@@ -82,6 +88,8 @@ export type ChunkJob = FetchJob | VerifyJob | CopyJob | ClearJob | DigestJob | P
 
 export interface FetchResult {
   readonly kind: 'fetch';
+  /** Whether all of the blob came in one run, and so was hashed: of one that was continued only the content is known. */
+  readonly proven: boolean;
 }
 
 export interface VerifyResult {

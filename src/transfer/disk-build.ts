@@ -19,10 +19,10 @@ export interface Workplace {
 export interface DiskBuild extends Workplace {
   readonly plan: FilePlan;
   /**
-   * A chunk is verified in its place: fetched just now, or found on this machine. What was found as a content alone proves nothing about
-   * the blob that the manifest names for it.
+   * A chunk is verified in its place: fetched just now, or found on this machine. What is known by its content alone, found or continued,
+   * proves nothing about the blob that the manifest names for it.
    */
-  readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'found' | 'found-content') => void;
+  readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'fetched-content' | 'found' | 'found-content') => void;
   /** Chunks that were planned to be found here were not what they should be, and will be fetched. */
   readonly onMissing: (chunks: readonly DiskChunk[]) => void;
 }
@@ -59,12 +59,12 @@ export async function buildDisk(pool: WorkerPool, build: DiskBuild): Promise<voi
   if (damaged.length > 0) build.onMissing(damaged);
   // Where a copy failed, the disk is not fresh any more.
   const spoilt = new Set(damaged);
-  const missing = chunks.flatMap(({ chunk }) => (found.has(chunk) ? [] : [chunk]));
-  const work = fetchWork(path, missing, (chunk) => fresh && !spoilt.has(chunk));
-  await run(pool, work, async (those) => {
+  const missing = chunks.filter(({ chunk }) => !found.has(chunk));
+  const work = fetchWork(build, missing, (chunk) => fresh && !spoilt.has(chunk));
+  await run(pool, work, async (those, { proven: isProven }) => {
     for (const chunk of those) {
       await journal.record(chunk.index);
-      build.onChunk(chunk, 'fetched');
+      build.onChunk(chunk, isProven ? 'fetched' : 'fetched-content');
     }
   });
 }
@@ -150,23 +150,32 @@ function copyWork(disk: string, chunks: readonly Of<'copy'>[], fresh: boolean): 
   ]);
 }
 
-/** A blob that occurs several times is fetched once and written everywhere (reliability C21). */
+/**
+ * A blob that occurs several times is fetched once and written everywhere (reliability C21). Only one with a single place is continued after
+ * a crash: of the others nobody would hash what lies at the further places.
+ */
 function fetchWork(
-  disk: string,
-  chunks: readonly DiskChunk[],
+  { path, journal }: Workplace,
+  chunks: readonly PlannedChunk[],
   isFresh: (chunk: DiskChunk) => boolean,
 ): Work<FetchJob>[] {
-  return grouped(chunks, ({ descriptor }) => descriptor.digest.toString()).map(([chunk, all]) => [
+  return grouped(chunks, ({ chunk }) => chunk.descriptor.digest.toString()).map(([{ chunk, source }, all]) => [
     {
       kind: 'fetch',
       blob: { digest: chunk.descriptor.digest.toString(), size: chunk.descriptor.size },
       contentDigest: chunk.contentDigest.toString(),
       contentSize: chunk.size,
-      disk,
-      offsets: all.map((each) => each.offset),
-      fresh: all.every(isFresh),
+      disk: path,
+      offsets: all.map((each) => each.chunk.offset),
+      fresh: all.every((each) => isFresh(each.chunk)),
+      ...(all.length > 1
+        ? {}
+        : {
+            resume: source.kind === 'fetch' ? source.resume : undefined,
+            mark: { journal: journal.path, index: chunk.index },
+          }),
     },
-    all,
+    all.map((each) => each.chunk),
   ]);
 }
 

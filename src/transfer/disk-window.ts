@@ -19,14 +19,16 @@ export class DiskWindow {
   readonly #size: number;
   readonly #fresh: boolean;
   readonly #scratch = Buffer.allocUnsafe(PIECE_BYTES);
-  #written = 0;
+  #written: number;
 
   /**
    * @param offsets where the same bytes belong: a chunk may occur several times in a disk.
    * @param size bytes of the window.
    * @param fresh whether the disk is known to be all zeros there, so that zeros need no writing.
+   * @param written bytes at the beginning of the window that are there already.
    */
-  constructor(path: string, offsets: readonly number[], size: number, fresh: boolean) {
+  constructor(path: string, offsets: readonly number[], size: number, fresh: boolean, written = 0) {
+    this.#written = written;
     this.#path = path;
     this.#offsets = offsets;
     this.#size = size;

@@ -97,8 +97,8 @@ export class ChunkReport {
     return {
       onChunk: ({ index, size, descriptor }, how) => {
         this.verified += 1;
-        if (how === 'found-content') this.unproven.add(descriptor.digest.toString());
-        const kind = how === 'fetched' ? 'chunk-done' : 'chunk-reused';
+        if (how === 'found-content' || how === 'fetched-content') this.unproven.add(descriptor.digest.toString());
+        const kind = how === 'fetched' || how === 'fetched-content' ? 'chunk-done' : 'chunk-reused';
         this.#session.emit({ kind, subject, index: first + index, bytes: size });
       },
       onMissing: (chunks) => {

@@ -1,3 +1,4 @@
+import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import type { DiskChunk, TartImage } from '../oci/tart-image.ts';
 
@@ -35,7 +36,11 @@ export type ChunkSource =
       /** Whether the content is known to be what the chunk's blob decodes to, and not only what the manifest says of it. */
       readonly proven: boolean;
     }
-  | { readonly kind: 'fetch' };
+  | {
+      readonly kind: 'fetch';
+      /** How far an earlier pull says that it came with it. */
+      readonly resume?: StreamPosition | undefined;
+    };
 
 export interface PlannedChunk {
   readonly chunk: DiskChunk;
@@ -56,6 +61,8 @@ export interface Surroundings {
   readonly zeros: ReadonlySet<string>;
   /** Indices of chunks that an earlier pull says are in their place. */
   readonly partial: ReadonlySet<number>;
+  /** How far it came with others, by their indices. */
+  readonly underWay: ReadonlyMap<number, StreamPosition>;
   /** Whether an earlier pull began the file: then it is continued, and not replaced by a clone of a donor. */
   readonly isBegun: boolean;
   /** Where contents should be, by the text of their digest. */
@@ -86,7 +93,7 @@ function sourceOf(chunk: DiskChunk, base: Donor | undefined, here: Surroundings)
   if (base !== undefined && place?.donor === base && isInPlace) return { kind: 'shared', donor: base, proven };
   if (here.zeros.has(content)) return { kind: 'zero' };
   const [first] = place?.offsets ?? [];
-  if (place === undefined || first === undefined) return { kind: 'fetch' };
+  if (place === undefined || first === undefined) return { kind: 'fetch', resume: here.underWay.get(chunk.index) };
   return { kind: 'copy', donor: place.donor, offset: isInPlace ? chunk.offset : first, proven };
 }
 
@@ -135,7 +142,7 @@ export function summarize(plan: PullPlan): PlanSummary {
   const of = (...kinds: ChunkSource['kind'][]): PlannedChunk[] =>
     chunks.filter(({ source }) => kinds.includes(source.kind));
   return {
-    fetchBytes: plan.vmFileBytes + encodedBytes(of('fetch').map(({ chunk }) => chunk)),
+    fetchBytes: plan.vmFileBytes + encodedBytes(of('fetch').map(({ chunk }) => chunk)) - resumedBytes(chunks),
     diskBytes: plan.storedBytes + decodedBytes(chunks),
     reused: byDonor(chunks),
     zeroBytes: decodedBytes(of('zero')),
@@ -161,7 +168,10 @@ export interface SpaceNeeded {
 /** What a plan needs beyond what is on the disk already. Zeros, what an earlier pull left and shared blocks need nothing. */
 export function spaceNeeded(plan: PullPlan): SpaceNeeded {
   const taking = plannedChunks(plan).filter(({ source }) => source.kind === 'fetch' || source.kind === 'copy');
-  const encoded = taking.reduce((sum, { chunk }) => sum + Math.min(chunk.size, chunk.descriptor.size), 0);
+  const encoded = taking.reduce((sum, { chunk, source }) => {
+    const { decoded, encoded: came } = resumeOf(source);
+    return sum + Math.min(chunk.size - decoded, chunk.descriptor.size - came);
+  }, 0);
   return { atLeast: plan.vmFileBytes + encoded, atMost: plan.vmFileBytes + decodedBytes(taking) };
 }
 
@@ -169,6 +179,17 @@ export function spaceNeeded(plan: PullPlan): SpaceNeeded {
 export function encodedBytes(chunks: readonly DiskChunk[]): number {
   const blobs = new Map(chunks.map(({ descriptor }) => [descriptor.digest.toString(), descriptor.size]));
   return [...blobs.values()].reduce((sum, size) => sum + size, 0);
+}
+
+const NOTHING: StreamPosition = { encoded: 0, decoded: 0 };
+
+function resumeOf(source: ChunkSource): StreamPosition {
+  return (source.kind === 'fetch' ? source.resume : undefined) ?? NOTHING;
+}
+
+/** Bytes that an earlier pull fetched of chunks that it did not finish. */
+function resumedBytes(chunks: readonly PlannedChunk[]): number {
+  return chunks.reduce((sum, { source }) => sum + resumeOf(source).encoded, 0);
 }
 
 function plannedChunks(plan: PullPlan): PlannedChunk[] {

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ContentStore } from '../home/content-store.ts';
 import { probablySharesBlocks } from '../home/space.ts';
 import { Staging } from '../home/staging.ts';
@@ -79,7 +80,8 @@ export class Survey {
     const verified = isBegun ? await journal.verified() : new Set<number>();
     // Begun by somebody without a journal, e.g. Tart: any of it may be right.
     const partial = verified ?? new Set(file.chunks.map(({ index }) => index));
-    return planFile(file, { ...this.#constant, isBegun, partial });
+    const underWay = isBegun ? await journal.underWay() : new Map<number, StreamPosition>();
+    return planFile(file, { ...this.#constant, isBegun, partial, underWay });
   }
 
   async release(): Promise<void> {

@@ -53,6 +53,7 @@ function placesOf(places: Record<string, [Donor, ...number[]]>): ReadonlyMap<str
 }
 
 const NOTHING: Surroundings = {
+  underWay: new Map(),
   zeros: new Set(),
   partial: new Set(),
   isBegun: false,
