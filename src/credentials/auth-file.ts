@@ -86,6 +86,11 @@ export class AuthFile {
     return { kind: 'default', helper };
   }
 
+  /** Every registry that the file says anything about. */
+  get registries(): readonly RegistryAddress[] {
+    return [...this.entries, ...this.#helpers].map(({ registry }) => registry);
+  }
+
   /** Whether others of this machine can read a secret here. A file that only names helpers may be as open as it likes. */
   get isExposed(): boolean {
     return (this.mode & 0o077) !== 0 && this.entries.some((entry) => holdsSecret(entry));

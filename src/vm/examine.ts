@@ -1,10 +1,20 @@
+import { isTartletError } from '../errors.ts';
 import type { Finding, ImagePlace } from '../home/doctor/finding.ts';
 import { checkHome, type HomeCheck, type HomeTotals } from '../home/doctor/home-check.ts';
-import { type Mended, mendFinding } from '../home/doctor/mend.ts';
+import { leftBecause, type Mended, mendFinding } from '../home/doctor/mend.ts';
+import { assignRegistry, migrateCache } from '../home/migration/migrate.ts';
+import type { RegistryAddress } from '../names/registry-address.ts';
 import { deepCheck, type DeepTotals } from '../transfer/deep-check.ts';
 import { repairImage } from '../transfer/repair.ts';
 import type { Session } from '../transfer/session.ts';
 import { parseVmConfig } from './config-file.ts';
+
+/** What the user knows about images without evidence. */
+export interface Assignment {
+  /** An address, or the very name of a folder of `cache/OCIs` that no address has. */
+  readonly from: string;
+  readonly to: RegistryAddress;
+}
 
 export interface ExamineOptions {
   /** Mend what can be mended. Nothing is deleted that cannot be fetched again; local VMs are never touched. Default: only look. */
@@ -13,6 +23,17 @@ export interface ExamineOptions {
   readonly deep?: boolean;
   /** Speak plain HTTP to the registries that damaged images are fetched from. Default: no. */
   readonly insecure?: boolean;
+  /** Carried out before everything else, with or without `fix`. */
+  readonly assign?: readonly Assignment[];
+  /** Where images of a host may have come from, asked when nothing else tells; a hint for people. Default: nobody knows. */
+  readonly knownPorts?: (host: string) => Promise<readonly RegistryAddress[]>;
+}
+
+/** Images that got their true name. */
+export interface Moved {
+  /** Path where it lay. */
+  readonly from: string;
+  readonly to: string;
 }
 
 /** What is known about a home after looking through all of it. */
@@ -23,6 +44,7 @@ export interface Examination {
   readonly findings: readonly Finding[];
   /** What was to be done, and what came of it; empty when nothing was to be done. */
   readonly mended: readonly Mended[];
+  readonly moved: readonly Moved[];
   readonly totals: HomeTotals;
   /** Absent when disks were not hashed. */
   readonly deep: DeepTotals | undefined;
@@ -32,24 +54,66 @@ export interface Examination {
  * Examines a whole home, and mends it when asked to. Whoever works in it meanwhile is not disturbed. When the session's signal fires while
  * disks are hashed, what was found until then is returned, and `deep.isComplete` is false.
  *
- * @throws the reason of the session's signal when it fires at another time.
+ * @throws the reason of the session's signal when it fires at another time; `DISK_*` when an assignment cannot be carried out.
  */
 export async function examine(session: Session, options: ExamineOptions = {}): Promise<Examination> {
   const { fix = false, deep = false, insecure = false } = options;
-  const first = await look(session);
+  const moved: Moved[] = [];
+  for (const { from, to } of options.assign ?? []) {
+    const report = await assignRegistry(session, from, to);
+    moved.push(...report.moved.map((each) => ({ from: each.from, to: each.to.toString() })));
+  }
+  const mended: Mended[] = [];
+  let first = await look(session, options);
+  if (fix && first.needsMigration) {
+    mended.push(...(await migrate(session, first, moved)));
+    first = await look(session, options);
+  }
   const deeper = deep ? await deepCheck(session, intactImages(first)) : undefined;
   const found = [...first.findings, ...(deeper?.findings ?? [])];
-  const result = { home: session.home.root, deep: deeper?.totals };
-  if (!fix || session.signal.aborted) return { ...result, findings: found, mended: [], totals: first.totals };
-  const mended = await mend(session, found, insecure);
-  const second = await look(session);
+  const result = { home: session.home.root, moved, deep: deeper?.totals };
+  if (!fix || session.signal.aborted) return { ...result, findings: found, mended, totals: first.totals };
+  mended.push(...(await mend(session, found, insecure)));
+  const second = await look(session, options);
   const healed = new Set(mended.filter((each) => each.result === 'mended').map((each) => each.finding));
   const remaining = (deeper?.findings ?? []).filter((each) => !healed.has(each));
   return { ...result, findings: [...second.findings, ...remaining], mended, totals: second.totals };
 }
 
-async function look(session: Session): Promise<HomeCheck> {
-  return checkHome(session, parseVmConfig);
+async function look(session: Session, { knownPorts }: ExamineOptions): Promise<HomeCheck> {
+  const check = await checkHome(session, parseVmConfig);
+  return { ...check, findings: await Promise.all(check.findings.map(async (each) => advise(each, knownPorts))) };
+}
+
+/** What a person can do who knows where an image came from. */
+async function advise(each: Finding, knownPorts: ExamineOptions['knownPorts']): Promise<Finding> {
+  const { id, name } = each;
+  if (id !== 'address-unknown' || name === undefined) return each;
+  const known = (await knownPorts?.(name)) ?? [];
+  const commands = known.map((address) => `tartlet doctor --assign ${name}=${address.toString()}`);
+  const next =
+    commands.length === 0
+      ? `if it had a port, say which, e.g. tartlet doctor --assign ${name}=${name}:8221`
+      : `you log in to ${known.join(', ')}: if it came from there, ${commands.join(' or ')}`;
+  return { ...each, next };
+}
+
+/** Does for the whole cache what every command that changes it does first. */
+async function migrate(session: Session, { findings }: HomeCheck, moved: Moved[]): Promise<Mended[]> {
+  const old = findings.filter(({ remedy }) => remedy.kind === 'migrate');
+  try {
+    const report = await migrateCache(session, { thorough: true });
+    moved.push(...report.moved.map((each) => ({ from: each.from, to: each.to.toString() })));
+    const isBusy = (each: Finding): boolean => report.busy.some((busy) => `${each.path}/`.startsWith(`${busy}/`));
+    return old.map((each) =>
+      isBusy(each)
+        ? { finding: each, result: 'left', text: 'another command is using it' }
+        : { finding: each, result: 'mended', text: 'moved under its address' },
+    );
+  } catch (error) {
+    if (isTartletError(error)) return old.map((each) => leftBecause(each, error));
+    throw error;
+  }
 }
 
 /** Those worth hashing: of the others it is known that they are damaged, and their repair hashes what they have. */

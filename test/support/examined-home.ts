@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { referencePath } from '../../src/home/layout.ts';
+import { migrateCache } from '../../src/home/migration/migrate.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import type { Session } from '../../src/transfer/session.ts';
 import { freshSession, plantVm } from './home.ts';
@@ -44,6 +45,8 @@ export async function examinedHome(): Promise<ExaminedHome> {
   const vm = `${session.home.vmsFolder}/dev`;
   plantVm(vm);
   const tag = `${path.dirname(folder)}/latest`;
+  // A command of ours was here before: what loses its last tag from now on was let go of on purpose.
+  await migrateCache(session);
   return { session, registry, repository, image, folder, tag, stacked, stackedFolder, vm };
 }
 

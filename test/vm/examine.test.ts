@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  cpSync,
   linkSync,
   mkdirSync,
   readFileSync,
@@ -36,9 +37,10 @@ interface Case {
   readonly also?: readonly FindingId[];
   readonly deep?: true;
   /**
-   * What `--fix` achieves. `clean`: nothing is left but notes. `stays`: it is left alone, and all the same afterwards.
+   * What `--fix` achieves. `clean`: nothing is left but notes. `stays`: it is left alone, and all the same afterwards. `partly`: what is
+   * found with it goes, it stays.
    */
-  readonly fix: 'clean' | 'stays';
+  readonly fix: 'clean' | 'stays' | 'partly';
   /** Only somebody with all rights can do this damage. */
   readonly asRoot?: true;
 }
@@ -110,6 +112,55 @@ const names: readonly Case[] = [
     path: (at) => at.session.home.imagesFolder,
     message: 'it is no folder',
     fix: 'stays',
+  },
+];
+
+const registryFolder = (at: ExaminedHome, port = `%3A${at.registry.at.split(':')[1]}`): string =>
+  `${at.session.home.imagesFolder}/127.0.0.1${port}`;
+
+/** What users did who could not see their images: the folder of the registry loses its port (openai/tart#827). */
+function dropPort(at: ExaminedHome): void {
+  byTart(at);
+  mkdirSync(`${registryFolder(at, '')}/macos`, { recursive: true });
+  renameSync(base(at), `${registryFolder(at, '')}/macos/base`);
+}
+
+const addresses: readonly Case[] = [
+  {
+    id: 'address-old',
+    title: 'a registry folder that lost its port',
+    damage: dropPort,
+    path: (at) => `${registryFolder(at, '')}/macos/base/${at.image.digest}`,
+    message: /^it belongs to 127\.0\.0\.1:\d+, as its link tells$/,
+    also: ['address-old'],
+    fix: 'clean',
+  },
+  {
+    id: 'address-unknown',
+    title: 'a registry folder that may have lost its port',
+    damage: (at) => {
+      rmSync(at.tag);
+      dropPort(at);
+    },
+    path: (at) => registryFolder(at, ''),
+    message: 'nothing tells whether its image was pulled from a port',
+    also: ['image-unreferenced'],
+    fix: 'stays',
+  },
+  {
+    id: 'address-taken',
+    title: 'an image whose place is a tag of another one',
+    damage: (at) => {
+      const other = `${registryFolder(at)}/macos/${at.image.digest}`;
+      cpSync(at.folder, other, { recursive: true });
+      rmSync(`${other}/.origin.json`);
+      dropPort(at);
+      symlinkSync(other, `${registryFolder(at)}/macos/base`);
+    },
+    path: (at) => `${registryFolder(at, '')}/macos/base/${at.image.digest}`,
+    message: 'another kind of name has its place',
+    also: ['address-taken', 'address-old'],
+    fix: 'partly',
   },
 ];
 
@@ -656,7 +707,7 @@ const access: readonly Case[] = [
   },
 ];
 
-const cases = [...names, ...links, ...images, ...records, ...contents, ...work, ...machines, ...access];
+const cases = [...addresses, ...names, ...links, ...images, ...records, ...contents, ...work, ...machines, ...access];
 
 function idsOf({ findings }: Examination): string[] {
   return findings.map((each) => each.id).sort();
@@ -715,6 +766,18 @@ describe.each(possible.filter(({ fix }) => fix === 'stays'))('$id: $title', (eac
     const { mended, findings } = await examine(at.session, { deep, fix: true });
     expect(mended).toEqual([]);
     expect(findings).toEqual(before.findings);
+  });
+});
+
+describe.each(possible.filter(({ fix }) => fix === 'partly'))('$id: $title', (each) => {
+  test('is found, and --fix mends what it can', async () => {
+    const at = await examinedHome();
+    await findDamage(at, each);
+    const { mended, findings } = await examine(at.session, { fix: true });
+    expect(mended).not.toEqual([]);
+    expect(mended.map(({ finding }) => finding.id)).not.toContain(each.id);
+    expect(findings.map(({ id }) => id)).toContain(each.id);
+    expect(findings.map((one) => one.path)).toContain(each.path(at));
   });
 });
 

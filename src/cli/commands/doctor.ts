@@ -1,6 +1,8 @@
 import { TartletError } from '../../errors.ts';
 import type { Session } from '../../transfer/session.ts';
-import { examine, type Examination } from '../../vm/examine.ts';
+import { type Assignment, examine, type Examination } from '../../vm/examine.ts';
+import type { RegistryAddress } from '../../names/registry-address.ts';
+import { credentialSettings } from '../credential-settings.ts';
 import { examinationJson, examinationText, isClean } from '../render/examination.ts';
 import { renderJson } from '../render/json.ts';
 import { humanBytes } from '../render/quantity.ts';
@@ -11,6 +13,7 @@ export interface DoctorCommandOptions {
   readonly fix?: true;
   readonly deep?: true;
   readonly insecure?: true;
+  readonly assign?: readonly Assignment[];
   readonly format: 'text' | 'json';
 }
 
@@ -18,7 +21,11 @@ export interface DoctorCommandOptions {
 export async function runDoctor(terminal: Terminal, options: DoctorCommandOptions): Promise<number> {
   const { fix = false, deep = false, insecure = false } = options;
   const work = async (session: Session): Promise<number> => {
-    const examination = await examine(session, { fix, deep, insecure });
+    const knownPorts = async (host: string): Promise<RegistryAddress[]> => {
+      const credentials = await import('../../credentials/known-registry.ts');
+      return credentials.knownPorts(host, credentialSettings(terminal));
+    };
+    const examination = await examine(session, { fix, deep, insecure, assign: options.assign ?? [], knownPorts });
     const { stdout, environment } = terminal;
     if (options.format === 'json') stdout.write(renderJson(examinationJson(examination)));
     else stdout.write(examinationText(examination, { stream: stdout, environment, fix }));

@@ -1,4 +1,6 @@
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import { RegistryAddress } from '../../names/registry-address.ts';
+import type { Assignment } from '../../vm/examine.ts';
 import type { DoctorCommandOptions } from '../commands/doctor.ts';
 import type { Declaration } from './declaration.ts';
 
@@ -9,6 +11,11 @@ export function declareDoctor({ program, terminal, setExitCode }: Declaration): 
     .description('check the whole home, and mend what is damaged')
     .option('--fix', 'mend what can be mended; what cannot is set aside, never deleted')
     .option('--deep', 'hash every disk, and not only look at lengths')
+    .option(
+      '--assign <from=to>',
+      'say which registry the images of a host without evidence came from; may be given several times',
+      assignment,
+    )
     .option('--insecure', 'speak plain HTTP to the registries that damaged images are fetched from')
     .addOption(
       new Option('--format <format>', 'how to print').choices(['text', 'json'] as const).default('text' as const),
@@ -24,6 +31,7 @@ Exit codes: 0 when there are at most notes, 1 when there is damage or a warning 
 Examples:
   ${terminal.programName} doctor
   ${terminal.programName} doctor --fix --deep
+  ${terminal.programName} doctor --assign registry.example=registry.example:8221
   ${terminal.programName} doctor --format json |
     jq '.findings[] | select(.severity == "damage")'`,
     )
@@ -31,4 +39,13 @@ Examples:
       const { runDoctor } = await import('../commands/doctor.ts');
       setExitCode(await runDoctor(terminal, options));
     });
+}
+
+/** `host=host:port`, gathered. */
+function assignment(text: string, before: readonly Assignment[] | undefined): readonly Assignment[] {
+  const at = text.indexOf('=');
+  const to = RegistryAddress.tryParse(text.slice(at + 1));
+  if (at < 1 || to === undefined)
+    throw new InvalidArgumentError('It must be like registry.example=registry.example:8221.');
+  return [...(before ?? []), { from: text.slice(0, at), to }];
 }

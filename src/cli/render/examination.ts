@@ -27,7 +27,8 @@ export function examinationText(examination: Examination, style: ExaminationStyl
     warning: colours.yellow,
     note: colours.dim,
   };
-  const lines = examination.mended.flatMap((each) => mendedLines(each, colours.green, colours.yellow));
+  const lines = examination.moved.map(({ from, to }) => `moved: ${printable(to)} (from ${printable(from)})`);
+  lines.push(...examination.mended.flatMap((each) => mendedLines(each, colours.green, colours.yellow)));
   for (const severity of SEVERITIES) {
     for (const each of examination.findings.filter((one) => one.severity === severity)) {
       lines.push(
@@ -78,13 +79,14 @@ function counted(count: number, one: string, many: string): string | undefined {
 
 /** The same for programs. Bytes are whole numbers. */
 export function examinationJson(examination: Examination): object {
-  const { home, findings, mended, totals, deep } = examination;
+  const { home, findings, mended, moved, totals, deep } = examination;
   return {
     schema: 'tartlet.doctor/v1',
     home,
     clean: isClean(examination),
     findings: findings.map(findingJson),
     mended: mended.map(({ finding, result, text }) => ({ ...findingJson(finding), result, text })),
+    moved,
     totals,
     deep: deep ?? null,
   };

@@ -20,6 +20,21 @@ const REPAIR =
 
 /** Every kind of finding there is. The table in docs/cache.md is this one; an id never changes its meaning. */
 export const FINDINGS = {
+  'address-old': {
+    severity: 'warning',
+    meaning: 'an image or a tag lies where an older Tart or a rename put it, and not under its address',
+    fix: 'it is moved under its address, as every command that changes the cache does first',
+  },
+  'address-unknown': {
+    severity: 'note',
+    meaning: 'nothing tells whether a registry without a port really has none',
+    fix: null,
+  },
+  'address-taken': {
+    severity: 'warning',
+    meaning: 'the place of an image or a tag under its address is taken by another kind of name',
+    fix: null,
+  },
   'name-undecodable': {
     severity: 'damage',
     meaning: 'the folder of a registry has a percent escape that means nothing, on which Tart crashes',
@@ -202,6 +217,8 @@ export interface ImagePlace {
 /** What `--fix` would do about one finding, as data. `path` is the finding's own. */
 export type Remedy =
   | { readonly kind: 'none' }
+  /** What migration does, for the whole cache at once. */
+  | { readonly kind: 'migrate' }
   /** Let the link at `path`, which says `text`, say `target`. */
   | { readonly kind: 'relink'; readonly text: string; readonly target: string }
   /** Remove the link at `path` if it still says `text`. */

@@ -1,8 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
+import { isTartletError } from '../../errors.ts';
+import type { Home } from '../home.ts';
 import { FileLock } from '../lock.ts';
 import { lookAtVmFolder } from '../vm-folder.ts';
 import type { Store } from '../prune-candidate.ts';
 import { AccessCheck } from './access.ts';
+import { type AddressReport, checkAddresses } from './address.ts';
 import { checkContent } from './content.ts';
 import { finding, type Finding, type ImagePlace } from './finding.ts';
 import { checkImageFolder, type ImageSurroundings } from './image-folder.ts';
@@ -45,6 +48,7 @@ export interface HomeCheck {
   readonly totals: HomeTotals;
   /** Every image folder, for whoever looks deeper. */
   readonly images: readonly ImagePlace[];
+  readonly needsMigration: boolean;
 }
 
 /**
@@ -59,13 +63,14 @@ export async function checkHome(store: Store, readConfig: ConfigReader): Promise
   const access = new AccessCheck(home.root);
   const tree = walkTree(home.imagesFolder);
   const links = checkLinks(home.imagesFolder, tree);
+  const addresses = lookAtAddresses(home);
   const findings: Finding[] = [
     ...checkEntries(home.root, ROOT_ENTRIES, access),
     ...checkEntries(home.cacheFolder, CACHE_ENTRIES, access),
     ...tree.folders.flatMap((folder) => access.lookIfThere(folder)),
     ...tree.findings,
-    ...checkNames(home.imagesFolder, tree),
-    ...links.findings,
+    ...addresses.findings,
+    ...[...checkNames(home.imagesFolder, tree), ...links.findings].filter(({ path }) => !addresses.explained.has(path)),
   ];
   const around: ImageSurroundings = { contents, access, named: links.named };
   for (const [index, place] of tree.images.entries()) {
@@ -81,7 +86,17 @@ export async function checkHome(store: Store, readConfig: ConfigReader): Promise
     ...(await checkUnfinished({ home, platform, now: store.now() })),
     ...checkQuarantine(home),
   );
-  return { findings, totals: totalsOf(store, tree), images: tree.images };
+  return { findings, totals: totalsOf(store, tree), images: tree.images, needsMigration: addresses.needsMigration };
+}
+
+/** What cannot be read is reported by the walk already. */
+function lookAtAddresses(home: Home): AddressReport {
+  try {
+    return checkAddresses(home);
+  } catch (error) {
+    if (isTartletError(error)) return { findings: [], explained: new Set(), needsMigration: false };
+    throw error;
+  }
 }
 
 /** Damage is looked at twice: somebody may have been in the middle of replacing or deleting the image. */

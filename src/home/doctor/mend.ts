@@ -22,13 +22,14 @@ export interface Mended {
 /**
  * Does what one finding needs and the disk alone can give. Whatever changed since the finding was made stays as it is.
  *
- * @returns undefined for what is not decided here: repairs ask registries.
+ * @returns undefined for what is not decided here: repairs ask registries, migration moves all at once.
  */
 export async function mendFinding(store: Store, each: Finding): Promise<Mended | undefined> {
   const { remedy } = each;
   try {
     switch (remedy.kind) {
       case 'none':
+      case 'migrate':
       case 'repair':
         return undefined;
       case 'relink':

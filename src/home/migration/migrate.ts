@@ -50,6 +50,8 @@ export interface CacheSurvey {
 }
 
 export interface MigrationOptions {
+  /** Look at everything, even when the cache looks at its top as it was left. Default: no. */
+  readonly thorough?: boolean;
   /** Called once when another command is migrating this cache, and we wait. */
   readonly onWait?: () => void;
   /** @internal for tests, which end everything at a step. */
@@ -65,7 +67,8 @@ export interface MigrationOptions {
  */
 export async function migrateCache(store: MigrationStore, options: MigrationOptions = {}): Promise<MigrationReport> {
   const top = listTop(store.home);
-  if (top.length === 0 || readStamp(store.home, top) === 'same') return NOTHING;
+  if (top.length === 0) return NOTHING;
+  if (options.thorough !== true && readStamp(store.home, top) === 'same') return NOTHING;
   return settle(store, undefined, options);
 }
 
