@@ -15,6 +15,9 @@ export {
   storeCredential,
 } from './credentials/credential-store.ts';
 export { type CredentialNote, describeNote } from './credentials/note.ts';
+export type { Finding, FindingId, Remedy, Severity, Stretch } from './home/doctor/finding.ts';
+export type { HomeTotals } from './home/doctor/home-check.ts';
+export type { Mended } from './home/doctor/mend.ts';
 export { Home, type HomeSettings } from './home/home.ts';
 export type { CachedImage } from './home/image-cache.ts';
 export type { LocalVm, VmState } from './home/local-vms.ts';
@@ -54,6 +57,13 @@ export { cloneVm, type CloneOutcome } from './vm/clone.ts';
 export { createLinuxVm, type CreateOptions } from './vm/create.ts';
 export { describeVm, type VmDescription } from './vm/describe.ts';
 export { identifyEfiStore } from './vm/efi-store.ts';
+export {
+  type Assignment,
+  examine,
+  type ExamineOptions,
+  type Examination,
+  type Moved,
+} from './vm/examine.ts';
 export { exportVm, type ExportOptions, type ExportOutcome, type ExportTarget } from './vm/export.ts';
 export { importVm, type ImportOptions, type ImportOutcome, type ImportSource } from './vm/import.ts';
 export { inspect, type InspectedManifest, type Inspection } from './vm/inspect.ts';

@@ -18,6 +18,7 @@ const LOCAL_FORMAT = /^\{\s*"[^"]*" : /;
 const FILES: ReadonlySet<string> = new Set<string>([
   ...Object.values(VmFile),
   ORIGIN_FILE,
+  `${ORIGIN_FILE}.former`,
   '.last-used',
   '.pinned',
   '.unnamed',

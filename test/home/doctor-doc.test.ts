@@ -1,0 +1,16 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { FINDINGS } from '../../src/home/doctor/finding.ts';
+
+const SCRIPT = path.resolve(import.meta.dirname, '../../scripts/doctor-doc.mjs');
+
+test('docs/cache.md lists every kind of finding as the code has it', async () => {
+  await expect(promisify(execFile)(process.execPath, [SCRIPT, '--check'])).resolves.toMatchObject({ stderr: '' });
+});
+
+test.each(Object.entries(FINDINGS))('%s: a clause that fits into the table', (_id, { meaning, fix }) => {
+  expect(meaning).toMatch(/^[^A-Z|\n][^|\n]+[^.]$/);
+  expect(fix ?? 'nothing').toMatch(/^[^A-Z|\n][^|\n]+[^.]$/);
+});
