@@ -201,7 +201,7 @@ describe.runIf(process.platform === 'linux')('local VMs', () => {
     expect(stderr).toContain('the VM "missing" does not exist');
     expect(stderr).toContain('the VM "busy" is running');
     expect(stderr).toContain(`${user.vmFolder('no-vm')} is a folder without config.json`);
-    expect(stderr).toContain('these were deleted: a, b');
+    expect(stderr).toContain('the rest was done: a, b deleted');
     expect(readdirSync(`${user.home}/vms`).sort()).toEqual(['busy', 'no-vm']);
   });
 });

@@ -35,6 +35,6 @@ export async function runDelete(terminal: Terminal, texts: readonly string[]): P
 }
 
 function withDeleted({ code, message, facts }: TartletError, deleted: readonly string[]): TartletError {
-  const kept = [...(facts.kept === undefined ? [] : [facts.kept]), `these were deleted: ${deleted.join(', ')}`];
+  const kept = [...(facts.kept === undefined ? [] : [facts.kept]), `the rest was done: ${deleted.join(', ')} deleted`];
   return new TartletError(code, message, { ...facts, kept: kept.join('; ') });
 }
