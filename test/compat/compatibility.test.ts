@@ -118,8 +118,7 @@ function titlesOfTests(): { file: string; numbers: number[] }[] {
     .filter((file) => file.endsWith('.test.ts'))
     .map((file) => {
       const marks =
-        readFileSync(path.join(ROOT, 'test', file), 'utf8').match(/(?<=['`].*)\(tart-cli §7 #[^)]+\)(?=['`])/g) ??
-        [];
+        readFileSync(path.join(ROOT, 'test', file), 'utf8').match(/(?<=['`].*)\(tart-cli §7 #[^)]+\)(?=['`])/g) ?? [];
       return {
         file: `test/${file}`,
         numbers: marks.flatMap((mark) => Array.from(mark.matchAll(/#([0-9]+)/g), ([, n]) => Number(n))),
