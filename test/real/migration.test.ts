@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { OldCache, wholeImages } from '../support/old-cache.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
@@ -102,7 +102,12 @@ describe('a command that finds an old cache', () => {
     expect(tagsOf(await place.names())).toEqual(names(MANY));
     expect(contents(cache)).toEqual(before);
     expect(tagsOf(tartList(cache.images))).toEqual(names(MANY));
-    expect(readdirSync(cache.images)).toEqual(['registry.corp%3A8221']);
+    // One that was killed after its last move may have left the old folder, empty.
+    const left = cache.tree().filter((line) => !line.startsWith('registry.corp%3A8221/'));
+    expect(
+      left.every((line) => /^registry\.corp\/(macos\/(\d+\/)?)?$/.test(line)),
+      left.join(),
+    ).toBe(true);
   });
 
   /** Ends both, in time. */

@@ -130,6 +130,8 @@ interface KnownTag {
 export interface Expectation {
   readonly names: readonly string[];
   readonly digest: string;
+  /** Where a file of the image was lost, nothing has to be found, but the tag may still be the one that won a name. */
+  readonly isWhole: boolean;
 }
 
 /** A cache whose life is written down. */
@@ -153,10 +155,16 @@ export class LivedCache {
   expectations(): Expectation[] {
     return [...this.#tags.values()].flatMap((known) => {
       const { registry, repository, tag: name, digest } = known;
-      if (/[_%]/.test(registry) || !this.#isWhole(digest)) return [];
+      if (/[_%]/.test(registry)) return [];
       const records = this.#records.get(`${repository}/${digest}`) ?? [];
       const others = [...records.filter((each) => hostOf(each) === hostOf(registry)), ...this.#aliasesOf(registry)];
-      return [{ names: [registry, ...others].map((each) => `${each}/${repository}:${name}`), digest }];
+      return [
+        {
+          names: [registry, ...others].map((each) => `${each}/${repository}:${name}`),
+          digest,
+          isWhole: this.#isWhole(digest),
+        },
+      ];
     });
   }
 
