@@ -52,7 +52,7 @@ const basePath = ({ session, stacked }: ExaminedHome): string =>
   `${session.home.contentFolder}/sha256/${sha256(stacked.levels[0] ?? Buffer.alloc(0)).slice(7)}`;
 
 describe('a damaged chunk', () => {
-  test('alone is fetched again, and the disk is byte for byte what was pushed', async () => {
+  test('alone is fetched again, and the disk is byte for byte what was pushed (C26)', async () => {
     const at = await examinedHome();
     flip(`${at.folder}/disk.img`, 24_576);
     at.registry.takeRequests();

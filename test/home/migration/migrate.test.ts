@@ -58,7 +58,7 @@ async function expectInOrder(cache: OldCache, tree: readonly string[] = IN_ORDER
 }
 
 describe('migration brings home', () => {
-  test.each(['raw', 'lower-escape'] as const)('a cache with %s hosts', async (generation) => {
+  test.each(['raw', 'lower-escape'] as const)('a cache with %s hosts (C32)', async (generation) => {
     const cache = oldCache();
     cache.pull(pulled({ generation }));
     await migrateCache(sessionOf(cache));
