@@ -108,7 +108,8 @@ function findInString(literal: string, frame: Frame | undefined): string | undef
     return 'a string in it has half of a surrogate pair';
   }
   if (frame?.keys === undefined || !frame.expectKey) return undefined;
-  const key = String(JSON.parse(literal));
+  // Without an escape it stands for itself: manifests have thousands of keys, and each parse would cost more than the walk.
+  const key = literal.includes('\\') ? String(JSON.parse(literal)) : literal.slice(1, -1);
   const compared = frame.foldCase ? foldedKey(key) : key;
   const earlier = frame.keys.get(compared);
   if (earlier === key) return `the key "${shown(key)}" appears twice in one object`;
