@@ -1,0 +1,28 @@
+/** A push of everything, beside programs that encode and upload the same disk. */
+import { rmSync } from 'node:fs';
+import { inTurn, row } from './compare.mjs';
+import { makeVm } from './image.mjs';
+import { tartlet, timed, together, withRegistry } from './process.mjs';
+
+export async function pushRows({ work, runs, diskBytes }) {
+  const disk = makeVm(`${work}/home/vms/bench`, 'system', diskBytes);
+  const home = { TART_HOME: `${work}/home` };
+  await withRegistry(work, async (at) => {
+    timed(work, [...tartlet, 'push', 'bench', `${at}/bench/vm:1`], home);
+    timed(work, ['skopeo', 'copy', '-q', '--src-tls-verify=false', `docker://${at}/bench/vm:1`, `dir:${work}/dir`]);
+  });
+  // Each push gets a registry of its own: in a shared one the second push would find the blobs of the first.
+  const target = async (fill) => withRegistry(work, async (empty) => fill(`${empty}/bench/vm:1`));
+  const results = await inTurn(runs, {
+    tartlet: () => target((name) => timed(work, [...tartlet, 'push', 'bench', name], home)),
+    'lz4 + skopeo copy dir: docker://': () =>
+      target((name) =>
+        together(
+          timed(work, ['lz4', '-q', '-f', '-1', '-BD', '-B4', disk, `${work}/disk.lz4`]),
+          timed(work, ['skopeo', 'copy', '-q', '--dest-tls-verify=false', `dir:${work}/dir`, `docker://${name}`]),
+        ),
+      ),
+  });
+  rmSync(`${work}/disk.lz4`);
+  return [row('push', results, 'tartlet', 'lz4 + skopeo copy dir: docker://', { reach: 0.8, aim: 0.5 })];
+}

@@ -1,0 +1,30 @@
+/** Commands that do next to nothing, beside Node doing nothing. */
+import { rmSync } from 'node:fs';
+import { inTurn, row } from './compare.mjs';
+import { makeManyImages } from './image.mjs';
+import { tartlet, timed } from './process.mjs';
+
+export async function startRows({ work, runs }) {
+  const counts = [10, 1000, 10_000];
+  for (const count of counts) makeManyImages(`${work}/images-${count}`, count);
+  const nothing = 'node -e 0';
+  const listOf = (count) => `list of ${count.toLocaleString('en')} images`;
+  // Short, so that there can be many rounds.
+  const results = await inTurn(4 * runs, {
+    '--version': () => timed(work, [...tartlet, '--version']),
+    ...Object.fromEntries(
+      counts.map((count) => [
+        listOf(count),
+        () => timed(work, [...tartlet, 'list'], { TART_HOME: `${work}/images-${count}` }),
+      ]),
+    ),
+    [nothing]: () => timed(work, [process.execPath, '-e', '0']),
+  });
+  for (const count of counts) rmSync(`${work}/images-${count}`, { recursive: true });
+  return [
+    row('--version', results, '--version', nothing, { reach: 1.7, aim: 1.3 }),
+    ...counts.map((count) =>
+      row(listOf(count), results, listOf(count), nothing, count === 1000 ? { reach: 4, aim: 2.5 } : undefined),
+    ),
+  ];
+}
