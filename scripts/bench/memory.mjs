@@ -14,15 +14,16 @@ export async function memoryRows({ work }) {
     rmSync(`${work}/home/vms/large`, { recursive: true });
     const pull = timed(work, [...tartlet, 'pull', name], { TART_HOME: `${work}/pulled` });
     rmSync(`${work}/pulled`, { recursive: true });
-    return [
-      ['pull', pull],
-      ['push', push],
-    ].map(([what, result]) => ({
-      what: `peak memory of ${what}, disk of 8 GiB`,
-      ours: { name: 'tartlet', ...result },
-      megabytes: result.peakBytes / 1e6,
-      reach: 250,
-      aim: 120,
-    }));
+    return [rowOf('pull', pull), rowOf('push', push)];
   });
+}
+
+function rowOf(what, result) {
+  return {
+    what: `peak memory of ${what}, disk of 8 GiB`,
+    ours: { name: 'tartlet', ...result },
+    megabytes: result.peakBytes / 1e6,
+    reach: 250,
+    aim: 120,
+  };
 }
