@@ -27,13 +27,12 @@ export class DirectConnection {
     const { headersMs, responseHeaderBytes } = this.limits;
     const stop = (): void => void this.#socket.destroy();
     signal?.addEventListener('abort', stop, { once: true });
-    const deadline = performance.now() + headersMs;
+    const timer = setTimeout(() => this.#reader.giveUp('UND_ERR_HEADERS_TIMEOUT'), headersMs);
     try {
       this.#socket.write(text, 'latin1');
       let head = Buffer.alloc(0);
       for (;;) {
-        const left = Math.max(1, deadline - performance.now());
-        const piece = await this.#reader.read(left, 'UND_ERR_HEADERS_TIMEOUT');
+        const piece = await this.#reader.read();
         const searched = Math.max(0, head.length - 3);
         const known = head.length;
         // A head is short: this copies the beginning of the first piece only.
@@ -46,6 +45,7 @@ export class DirectConnection {
         if (head.length >= responseHeaderBytes) return undefined;
       }
     } finally {
+      clearTimeout(timer);
       signal?.removeEventListener('abort', stop);
     }
   }
@@ -56,11 +56,14 @@ export class DirectConnection {
     this.#rest = undefined;
     signal?.throwIfAborted();
     if (rest !== undefined && rest.length > 0) return rest;
+    if (!this.#reader.isQuiet) return this.#reader.read();
     const stop = (): void => void this.#socket.destroy();
     signal?.addEventListener('abort', stop, { once: true });
+    const timer = setTimeout(() => this.#reader.giveUp('UND_ERR_BODY_TIMEOUT'), this.limits.bodyIdleMs);
     try {
-      return await this.#reader.read(this.limits.bodyIdleMs, 'UND_ERR_BODY_TIMEOUT');
+      return await this.#reader.read();
     } finally {
+      clearTimeout(timer);
       signal?.removeEventListener('abort', stop);
     }
   }

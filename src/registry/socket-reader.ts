@@ -62,35 +62,30 @@ export class SocketReader {
     return this.#end === undefined && this.#arrived.length === 0;
   }
 
+  /** Ends the connection, because nothing came for too long. */
+  giveUp(code: TimeoutCode): void {
+    this.#end ??= { error: coded(code, 'nothing arrived') };
+    this.#socket?.destroy();
+    this.#wake?.();
+  }
+
   /**
    * What arrived next. It is valid until the next call.
-   * @throws the error of the socket, and after its orderly end one with the code `UND_ERR_SOCKET`; with `code` when nothing comes for so long.
+   * @throws the error of the socket, after its orderly end one with the code `UND_ERR_SOCKET`, and that of {@link giveUp}.
    */
-  async read(timeoutMs: number, code: TimeoutCode): Promise<Uint8Array> {
+  async read(): Promise<Uint8Array> {
     if (this.#lent !== undefined) this.#idle.push(whole(this.#lent));
     this.#lent = undefined;
     if (this.#arrived.length === 0 && this.#end === undefined) {
       this.#socket?.resume();
-      await this.#wait(timeoutMs, code);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
     }
     this.#lent = this.#arrived.shift();
     if (this.#lent !== undefined) return this.#lent;
-    throw this.#end?.error ?? coded(code, 'nothing arrived');
-  }
-
-  async #wait(timeoutMs: number, code: TimeoutCode): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        this.#end ??= { error: coded(code, 'nothing arrived') };
-        this.#socket?.destroy();
-        resolve();
-      }, timeoutMs);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#wake = undefined;
+    throw this.#end?.error ?? coded('UND_ERR_SOCKET', 'nothing arrived');
   }
 }
 

@@ -10,6 +10,7 @@ import { BlobVerifier } from '../registry/blob-verifier.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { FetchJob, FetchResult, VerifyJob, VerifyResult } from './chunk-job.ts';
 import { withDecoder } from './kernel.ts';
+import { Stopwatch } from './time-spent.ts';
 import { DiskWindow, readWindow } from './disk-window.ts';
 
 /** How far a chunk is, is noted after so many decoded bytes: what a kill costs at most, beside the block it hits. */
@@ -20,6 +21,8 @@ export interface FetchContext {
   readonly client: Pick<RegistryClient, 'blob'>;
   readonly signal: AbortSignal;
   readonly onBytes: (count: number) => void;
+  /** Counts what the work costs, for those who want to know. */
+  readonly stopwatch?: Stopwatch;
 }
 
 export interface ChunkContext extends FetchContext {
@@ -109,6 +112,7 @@ async function stream(
   const window = new DiskWindow(job.disk, job.offsets, job.contentSize, job.fresh, resume.decoded);
   const mark = job.mark === undefined ? undefined : noteBoundaries(job.mark);
   let noted = resume.decoded;
+  const { signal, onBytes, stopwatch = new Stopwatch(() => 0) } = context;
   let broken: unknown;
   try {
     const decoder = new AppleLz4Decoder({
@@ -117,13 +121,14 @@ async function stream(
       resume,
       onOutput: (bytes, zero) => {
         content.update(bytes);
-        window.write(bytes, zero);
+        stopwatch.onDisk(() => window.write(bytes, zero));
       },
     });
-    const { signal, onBytes } = context;
     for await (const piece of context.client.blob(blob, { from: resume.encoded, signal, onBytes, passing: true })) {
-      verifier?.update(piece);
-      if (broken === undefined) broken = caught(() => decoder.push(piece));
+      stopwatch.onProcessor(() => {
+        verifier?.update(piece);
+        if (broken === undefined) broken = caught(() => decoder.push(piece));
+      });
       // A full disk ends it at once; a stream that cannot be decoded is read to its end, to learn whose fault it is.
       if (broken !== undefined && !isTartletError(broken, 'CHUNK_CORRUPT', 'SIZE_MISMATCH')) throw broken as unknown;
       if (decoder.boundary.decoded - noted >= NOTE_EVERY_BYTES) {
@@ -132,7 +137,7 @@ async function stream(
       }
     }
     verifier?.verdict();
-    broken ??= caught(() => decoder.finish());
+    broken ??= stopwatch.onProcessor(() => caught(() => decoder.finish()));
   } finally {
     mark?.close();
     window.close();

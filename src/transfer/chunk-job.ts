@@ -1,6 +1,7 @@
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ChunkMark } from '../home/chunk-journal.ts';
 import { type ErrorCode, type ErrorFacts, describeError, TartletError } from '../errors.ts';
+import type { TimeSpent } from './time-spent.ts';
 
 /*
  * What the main thread and the workers say to each other: plain data only, so that it can cross threads.
@@ -143,6 +144,8 @@ export type FromWorker =
   | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }
   /** Bytes that crossed the network since the last such message; negative when an attempt starts over. */
   | { readonly kind: 'bytes'; readonly id: number; readonly count: number }
+  /** What a job that has ended spent its time on. */
+  | { readonly kind: 'spent'; readonly spent: TimeSpent }
   | { readonly kind: 'wait'; readonly reason: string; readonly milliseconds: number }
   | Hold;
 

@@ -3,10 +3,12 @@ import { TartletError, unreachable } from '../errors.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
 import { remoteAuthenticator } from '../registry/authenticator-port.ts';
 import { RegistryClient } from '../registry/client.ts';
+import { systemClock } from '../registry/clock.ts';
 import { type ChunkContext, fetchChunk, verifyChunk } from './chunk-fetch.ts';
 import { type ChunkJob, type ChunkResult, type FromWorker, type ToWorker, toPlainError } from './chunk-job.ts';
 import { ChunkPusher } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
+import { Stopwatch } from './time-spent.ts';
 import type { WorkerSettings } from './worker-pool.ts';
 
 /*
@@ -73,9 +75,11 @@ async function work(id: number, job: ChunkJob): Promise<void> {
     pending += count;
     if (Math.abs(pending) >= REPORT_BYTES) report();
   };
+  const stopwatch = new Stopwatch(() => systemClock.monotonic());
   try {
-    const result = await perform(job, { signal: controller.signal, onBytes });
+    const result = await perform(job, { signal: controller.signal, onBytes, stopwatch });
     report();
+    say({ kind: 'spent', spent: stopwatch.spent });
     say({ kind: 'result', id, result });
   } catch (error) {
     report();

@@ -57,6 +57,7 @@ export async function withWorkers(
   });
   try {
     await work({ pool, onBytes });
+    session.emit({ kind: 'spent', subject, threads: pool.threads, spent: pool.spent });
     return fetched;
   } finally {
     await pool.close();

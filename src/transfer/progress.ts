@@ -1,3 +1,4 @@
+import type { TimeSpent } from './time-spent.ts';
 import type { PlanSummary } from './plan.ts';
 
 /** What a transfer does. A `copy` moves blobs as they are, between registries: it knows of no disk. A `check` only reads what is here. */
@@ -59,6 +60,12 @@ export type TransferEvent = { readonly subject: string } & (
       readonly kind: 'retrying';
       readonly reason: string;
       readonly waitMs: number;
+    }
+  | {
+      /** What the chunks were fetched with: so many threads, and their time. */
+      readonly kind: 'spent';
+      readonly threads: number;
+      readonly spent: TimeSpent;
     }
   | {
       /** One sentence worth keeping on the screen. */

@@ -14,6 +14,7 @@ import {
   type ResultOf,
   type ToWorker,
 } from './chunk-job.ts';
+import type { TimeSpent } from './time-spent.ts';
 import { Width } from './width.ts';
 
 /** What a worker is born with. Plain data and one port; nothing when it only looks at disks. */
@@ -64,6 +65,8 @@ export class WorkerPool {
   readonly #threads: Thread[] = [];
   readonly #width: Width;
   #nextId = 1;
+  #processorMs = 0;
+  #diskMs = 0;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -113,6 +116,16 @@ export class WorkerPool {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason as unknown;
   }
 
+  /** What the jobs that have ended spent their time on. */
+  get spent(): TimeSpent {
+    return { processorMs: this.#processorMs, diskMs: this.#diskMs };
+  }
+
+  /** How many work at the same time. */
+  get threads(): number {
+    return this.#threads.length;
+  }
+
   async #run<J extends ChunkJob>(thread: Thread, job: J, signal: AbortSignal): Promise<ResultOf<J>> {
     const id = this.#nextId;
     this.#nextId += 1;
@@ -150,6 +163,10 @@ export class WorkerPool {
     switch (message.kind) {
       case 'bytes':
         this.#options.onBytes(message.count);
+        break;
+      case 'spent':
+        this.#processorMs += message.spent.processorMs;
+        this.#diskMs += message.spent.diskMs;
         break;
       case 'wait':
         this.#options.onWait(message.reason, message.milliseconds);

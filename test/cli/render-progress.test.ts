@@ -163,6 +163,18 @@ describe('on a terminal', () => {
     expect(time.timers).toBe(0);
   });
 
+  test('the summary says what kept it from being faster, when that was counted', () => {
+    const stream = new FakeStream(true, 120);
+    const progress = open(stream);
+    progress.handle(started(BASE));
+    progress.handle({ kind: 'bytes', subject: BASE, count: 10 * GB });
+    time.pass(10_000);
+    const spent = { processorMs: 4000, diskMs: 1000 };
+    progress.handle({ kind: 'spent', subject: BASE, threads: 2, spent });
+    progress.handle({ kind: 'finished', subject: BASE });
+    expect(stream.screen).toEqual([`${BASE}: 10.0 GB pulled in 10s (limited by the registry: 1.0 GB/s)`]);
+  });
+
   test('is painted at most ten times a second, whatever comes in', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);

@@ -1,4 +1,5 @@
 import { type TransferEvent, TransferTotals } from '../../transfer/progress.ts';
+import { boundOf } from '../../transfer/time-spent.ts';
 import { printable } from './printable.ts';
 import { reuseText } from './pull-preview.ts';
 import { counted, humanBytes, humanDuration, humanRate } from './quantity.ts';
@@ -24,6 +25,7 @@ export class TransferView {
   #startedAt: number | undefined;
   #startedBytes = 0;
   #waiting: string | undefined;
+  #spent: Extract<TransferEvent, { kind: 'spent' }> | undefined;
   #retrying: { readonly text: string; readonly until: number } | undefined;
   /** Retries since they were asked for. */
   #retries = 0;
@@ -34,6 +36,7 @@ export class TransferView {
 
   add(event: TransferEvent, now: number): void {
     this.totals.add(event);
+    if (event.kind === 'spent') this.#spent = event;
     this.#waiting = event.kind === 'waiting' ? waitingText(event) : undefined;
     if (event.kind === 'started') {
       this.#startedAt = now;
@@ -94,17 +97,27 @@ export class TransferView {
     };
   }
 
-  /** What was done: `12.3 GB in 1m 52s (110.2 MB/s), 3 of 40 chunks were here`. */
+  /** What was done: `12.3 GB in 1m 52s (limited by the registry: 110.2 MB/s), 3 of 40 chunks were here`. */
   summary(now: number): string {
     const { bytes, reusedChunks, chunks, direction } = this.totals;
     const elapsedMs = now - (this.#startedAt ?? now);
-    const rate = elapsedMs < 1000 ? '' : ` (${humanRate(((bytes - this.#startedBytes) * 1000) / elapsedMs)})`;
+    const rate =
+      elapsedMs < 1000
+        ? ''
+        : ` (${this.#boundText(elapsedMs)}${humanRate(((bytes - this.#startedBytes) * 1000) / elapsedMs)})`;
     const [done, noun] = direction === 'copy' ? ['copied', 'blob'] : [`${direction}ed`, 'chunk'];
     const reused =
       reusedChunks === 0
         ? ''
         : `, ${reusedChunks} of ${counted(chunks, noun)} ${reusedChunks === 1 ? 'was' : 'were'} there already`;
     return `${humanBytes(bytes, 1)} ${done} in ${humanDuration(elapsedMs)}${rate}${reused}`;
+  }
+
+  /** What kept it from being faster, where somebody counted. */
+  #boundText(elapsedMs: number): string {
+    if (this.#spent === undefined || this.#spent.threads === 0) return '';
+    const bound = boundOf(this.#spent.spent, elapsedMs, this.#spent.threads);
+    return `limited by the ${bound}: `;
   }
 
   /** By the rate where the bytes to come are known; else by how long the finished chunks took. */

@@ -1,0 +1,58 @@
+/** What jobs spent their time on, in milliseconds. Several jobs at once add up to more than the time that passed. */
+export interface TimeSpent {
+  /** Hashing and decoding. */
+  readonly processorMs: number;
+  /** Writing to the disk. */
+  readonly diskMs: number;
+}
+
+/** What kept a transfer from being faster. */
+export type Bound = 'registry' | 'processors' | 'disk';
+
+/** Threads that are busy for so much of the time have nothing to spare. */
+const BUSY = 0.75;
+
+/**
+ * Whoever waits is held back by the other side; whoever is always at work, by what most of the work is.
+ * @param elapsedMs how long it took; @param threads how many could work at once.
+ */
+export function boundOf({ processorMs, diskMs }: TimeSpent, elapsedMs: number, threads: number): Bound {
+  if (processorMs + diskMs < BUSY * elapsedMs * threads) return 'registry';
+  return diskMs > processorMs ? 'disk' : 'processors';
+}
+
+/** Takes the time of work that does not wait for anybody. */
+export class Stopwatch {
+  readonly #monotonic: () => number;
+  #processorMs = 0;
+  #diskMs = 0;
+
+  /** @param monotonic milliseconds that never jump. */
+  constructor(monotonic: () => number) {
+    this.#monotonic = monotonic;
+  }
+
+  get spent(): TimeSpent {
+    return { processorMs: this.#processorMs, diskMs: this.#diskMs };
+  }
+
+  /** Work for the disk; it may be a part of work for the processor, and is not counted there. */
+  onDisk<T>(work: () => T): T {
+    const began = this.#monotonic();
+    try {
+      return work();
+    } finally {
+      this.#diskMs += this.#monotonic() - began;
+    }
+  }
+
+  onProcessor<T>(work: () => T): T {
+    const began = this.#monotonic();
+    const diskBefore = this.#diskMs;
+    try {
+      return work();
+    } finally {
+      this.#processorMs += this.#monotonic() - began - (this.#diskMs - diskBefore);
+    }
+  }
+}
