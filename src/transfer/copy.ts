@@ -40,8 +40,10 @@ export async function copyImage(
   options: CopyOptions = {},
 ): Promise<CopyOutcome> {
   const isOneRegistry = from.registry.equals(to.registry);
-  const source = session.client(from, options.insecureSource ?? false);
-  const target = isOneRegistry ? source.sibling(to.repository) : session.client(to, options.insecureTarget ?? false);
+  const source = await session.client(from, options.insecureSource ?? false);
+  const target = isOneRegistry
+    ? source.sibling(to.repository)
+    : await session.client(to, options.insecureTarget ?? false);
   const { signal } = session;
   const subject = to.toString();
   try {

@@ -27,7 +27,7 @@ export interface PullPreview {
  */
 export async function previewPull(session: Session, name: RemoteName, options: PullOptions = {}): Promise<PullPreview> {
   await session.images.refuseCollision(name);
-  const client = session.client(name, options.insecure ?? false);
+  const client = await session.client(name, options.insecure ?? false);
   try {
     const raw = await askForManifest(session, name, client);
     const { digest } = raw;

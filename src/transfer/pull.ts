@@ -54,7 +54,7 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
     if (presence.kind === 'complete') return keepExplicitly(session, name, presence.image.digest);
   }
   await session.images.refuseCollision(name);
-  const client = session.client(name, options.insecure ?? false);
+  const client = await session.client(name, options.insecure ?? false);
   try {
     const raw = await askForManifest(session, name, client);
     session.emit({ kind: 'resolved', subject: name.toString(), digest: raw.digest.toString() });

@@ -43,8 +43,8 @@ export async function pushCachedImage(
   const isOneRegistry = image.name.registry.equals(name.registry);
   const insecure = options.insecure ?? false;
   // `--insecure` is about where the image goes. Where it came from has TLS, unless it is the same registry.
-  const source = session.client(image.name, insecure && isOneRegistry);
-  const target = isOneRegistry ? source.sibling(name.repository) : session.client(name, insecure);
+  const source = await session.client(image.name, insecure && isOneRegistry);
+  const target = isOneRegistry ? source.sibling(name.repository) : await session.client(name, insecure);
   try {
     const node = await originalManifest(session, image, source);
     const route = {

@@ -53,7 +53,7 @@ export async function pushToRepository(
   options: PushOptions = {},
 ): Promise<PushOutcome> {
   const [name] = names;
-  const client = session.client(name, options.insecure ?? false);
+  const client = await session.client(name, options.insecure ?? false);
   try {
     const upload = new VmUpload(session, client, name, options);
     const disk = `${source.folder}/${VmFile.disk}`;

@@ -72,7 +72,7 @@ async function repairLocked(
   const [first] = findings;
   if (name === undefined || first === undefined) throw new TartletError('INTERNAL', `${place.path} has no name`);
   if (!(await exists(place.path))) return 'it is gone: somebody deleted it meanwhile';
-  const client = session.client(name, insecure);
+  const client = await session.client(name, insecure);
   try {
     const image = await imageOf(session, place, name, client);
     const download = { name, client, insecure, concurrency: DEFAULT_CONCURRENCY };

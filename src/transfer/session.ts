@@ -4,7 +4,7 @@ import type { Home } from '../home/home.ts';
 import { ImageCache } from '../home/image-cache.ts';
 import { LocalVms } from '../home/local-vms.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { RegistryClient } from '../registry/client.ts';
+import type { RegistryClient } from '../registry/client.ts';
 import { limits, type Limits } from '../registry/limits.ts';
 import type { TransferEvent } from './progress.ts';
 
@@ -58,9 +58,10 @@ export class Session {
     this.#credentials = options.credentials ?? (() => ({ find: async () => undefined }));
   }
 
-  /** A client for the repository of a name. The caller closes it. */
-  client(name: RemoteName, insecure: boolean): RegistryClient {
-    return RegistryClient.forRepository({
+  /** A client for the repository of a name. The caller closes it. Loaded only here: most commands talk to no registry. */
+  async client(name: RemoteName, insecure: boolean): Promise<RegistryClient> {
+    const loaded = await import('../registry/client.ts');
+    return loaded.RegistryClient.forRepository({
       registry: name.registry,
       repository: name.repository,
       userAgent: this.userAgent,

@@ -154,7 +154,7 @@ async function readManifest(folder: string): Promise<Uint8Array | undefined> {
 }
 
 async function inspectRemote(session: Session, name: RemoteName, insecure: boolean): Promise<Inspection> {
-  const client = session.client(name, insecure);
+  const client = await session.client(name, insecure);
   try {
     const reference = name.digest === undefined ? { tag: name.tag ?? 'latest' } : { digest: name.digest };
     const raw = await client.manifest(reference, { signal: session.signal });

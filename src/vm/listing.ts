@@ -1,7 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { sizeStackedImages, type StackedSize } from '../home/content-charge.ts';
-import { lastUse, type UseClock } from '../home/last-use.ts';
+import { lastUse } from '../home/last-use.ts';
 import { decodeDigestFolder } from '../home/layout.ts';
 import { lookAtVmFolder, type VmFolder } from '../home/vm-folder.ts';
 import type { VmState } from '../home/local-vms.ts';
@@ -33,7 +33,17 @@ export async function listVms(session: Session, source?: 'local' | 'oci'): Promi
 
 async function listLocal(session: Session): Promise<Listed[]> {
   return Promise.all(
-    session.vms.list().map(async (vm) => row('local', vm.name.text, vm.folder, await session.vms.state(vm), session)),
+    session.vms
+      .list()
+      .map(async (vm) =>
+        row(
+          'local',
+          vm.name.text,
+          vm.folder,
+          await session.vms.state(vm),
+          lastUse(vm.folder.path, session) ?? session.now(),
+        ),
+      ),
   );
 }
 
@@ -42,6 +52,13 @@ function listCached(session: Session): Listed[] {
   const look = (folder: string): VmFolder | undefined => {
     if (!looks.has(folder)) looks.set(folder, lookAtVmFolder(folder));
     return looks.get(folder);
+  };
+  // A tag and its digest are one folder.
+  const uses = new Map<string, Date>();
+  const useOf = (folder: string): Date => {
+    const use = uses.get(folder) ?? lastUse(folder, session) ?? session.now();
+    uses.set(folder, use);
+    return use;
   };
   const found = session.images.walk().entries.flatMap((entry) => {
     const folder = look(entry.kind === 'digest' ? entry.path : targetOf(entry.path));
@@ -52,7 +69,7 @@ function listCached(session: Session): Listed[] {
   return found
     .filter(({ folder }) => folder.layout === 'standalone' || sizes.has(folder.path))
     .map(({ entry, folder }) =>
-      row('OCI', entry.name.toString(), withContent(folder, sizes.get(folder.path)), 'stopped', session),
+      row('OCI', entry.name.toString(), withContent(folder, sizes.get(folder.path)), 'stopped', useOf(folder.path)),
     );
 }
 
@@ -73,13 +90,13 @@ function targetOf(link: string): string {
 }
 
 /** A tag shows when its image was used. Tart shows the date of the link, which no use moves (tart-cli §4.4). */
-function row(source: Listed['source'], name: string, folder: VmFolder, state: VmState, clock: UseClock): Listed {
+function row(source: Listed['source'], name: string, folder: VmFolder, state: VmState, accessed: Date): Listed {
   return {
     source,
     name,
     logicalBytes: folder.logicalBytes,
     allocatedBytes: folder.allocatedBytes,
-    accessed: lastUse(folder.path, clock) ?? clock.now(),
+    accessed,
     state,
   };
 }
