@@ -131,6 +131,14 @@ export class ContentStore {
   }
 
   /**
+   * For every change to tags and image folders. Where Tart can run, it collects both under the lock of {@link change} (tart-cli §4.3), so that
+   * we take it; elsewhere nobody asks for it.
+   */
+  async besideTart<T>(work: () => Promise<T>): Promise<T> {
+    return this.#platform === 'darwin' ? this.change(undefined, work) : work();
+  }
+
+  /**
    * Deletes the files that nothing refers to; call within {@link change}. Hidden files are never touched: partial files and locks
    * belong to somebody who may be at work.
    *

@@ -112,7 +112,7 @@ export async function whileMoving(
   folders: readonly string[],
   work: () => Promise<void>,
 ): Promise<void> {
-  if (!folders.some((folder) => lookAtVmFolder(folder)?.layout === 'stacked-cached')) return work();
+  if (!folders.some((folder) => lookAtVmFolder(folder)?.layout === 'stacked-cached')) return contents.besideTart(work);
   return contents.change(undefined, async () => {
     await work();
     await contents.collect();

@@ -134,6 +134,25 @@ describe('automatic collection', () => {
   });
 });
 
+test('on a Mac, tags and folders change only while Tart does not collect: under the lock that it takes', async () => {
+  const linux = session();
+  const mac = freshSession({ home: linux.home, now: () => NOW, platform: 'darwin' });
+  const folder = plantImage(mac, REPOSITORY, digestOf('a'));
+  const link = async (at: Session, tag: string): Promise<void> =>
+    at.images.link(RemoteName.parse(`${REPOSITORY}:${tag}`), Digest.parse(digestOf('a')));
+  const steps: string[] = [];
+  const waiting = await mac.contents.change(undefined, async () => {
+    const linked = link(mac, 'mac').then(() => steps.push('mac'));
+    for (const tag of ['one', 'two', 'three']) await link(linux, tag);
+    steps.push('linux, three times');
+    return { linked };
+  });
+  await waiting.linked;
+  expect(steps).toEqual(['linux, three times', 'mac']);
+  await mac.images.delete(RemoteName.parse(`${REPOSITORY}@${digestOf('a')}`));
+  expect(existsSync(folder)).toBe(false);
+});
+
 describe('a pin', () => {
   const tag = RemoteName.parse(`${REPOSITORY}:15`);
 

@@ -1,9 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { measureFolder } from '../../src/home/footprint.ts';
+import { pinImage } from '../../src/home/pin.ts';
 import { prune } from '../../src/home/prune.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
+import { inspect } from '../../src/vm/inspect.ts';
 import { freshSession, plantVm } from '../support/home.ts';
 import { noise, plantContent, plantStackedImage, plantStackedVm, tinyStackedImage } from '../support/stacked-image.ts';
 import { sha256 } from '../support/tart-image.ts';
@@ -174,6 +177,40 @@ describe('deleting', () => {
     plantVm(`${session.home.vmsFolder}/plain`);
     await session.vms.delete(LocalName.parse('plain'));
     expect(existsSync(session.home.contentFolder)).toBe(false);
+  });
+});
+
+describe('what a stacked image occupies', () => {
+  const blocks = (of: string): number => statSync(of).blocks * 512;
+
+  test('is shared where another image needs the file, too, and would be freed where none does', async () => {
+    const session = freshSession();
+    const folder = plantStackedImage(session, REPOSITORY, image, 'v1');
+    const neighbour = plantStackedImage(session, REPOSITORY, other, 'v2');
+    const shared = blocks(session.contents.pathOf(file(BASE).fileDigest));
+    const both = await measureFolder(session, folder);
+    expect(both.sharedBytes).toBe(shared);
+    expect(both.reclaimableBytes).toBe(both.allocatedBytes - shared);
+
+    rmSync(neighbour, { recursive: true });
+    expect(await measureFolder(session, folder)).toEqual({
+      ...both,
+      sharedBytes: 0,
+      reclaimableBytes: both.allocatedBytes,
+    });
+  });
+
+  test('is what inspect tells, with the last use and the pin', async () => {
+    const now = new Date('2026-06-15T12:00:00Z');
+    const session = freshSession({ now: () => now });
+    const folder = plantStackedImage(session, REPOSITORY, image, 'v1');
+    await session.images.touch(folder, now);
+    await pinImage(session, RemoteName.parse(`${REPOSITORY}:v1`), true);
+    expect(await inspect(session, `${REPOSITORY}:v1`, { where: 'here', insecure: false })).toMatchObject({
+      ...(await measureFolder(session, folder)),
+      lastUsed: now.toISOString(),
+      pinned: true,
+    });
   });
 });
 

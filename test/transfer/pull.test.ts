@@ -1,6 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { Home } from '../../src/home/home.ts';
+import { FileLock } from '../../src/home/lock.ts';
+import { pinImage } from '../../src/home/pin.ts';
+import { Digest } from '../../src/names/digest.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { pull } from '../../src/transfer/pull.ts';
 import type { TransferEvent } from '../../src/transfer/progress.ts';
@@ -92,15 +95,70 @@ describe('pulling a tag', () => {
     expect(registry.blobRequests()).toEqual([]);
   });
 
-  test('a tag that moved leads to the new image, and the old image stays (Q26)', async () => {
+  describe('that moved', () => {
+    /** Pulls `latest`, moves it, and pulls it again so many minutes later; tells what was deleted, and whether the old image is there. */
+    async function pullMoved(
+      minutes: number,
+      meanwhile: (session: Session, registry: StaticRegistry) => Promise<unknown>,
+    ) {
+      const registry = await startStaticRegistry({ latest: image, other: image });
+      let now = new Date('2026-11-24T03:00:00Z');
+      const deleted: string[] = [];
+      const onEvent = (event: TransferEvent): void => {
+        if (event.kind === 'deleted') deleted.push(`${event.name} ${event.why}`);
+      };
+      const session = freshSession({ now: () => now, onEvent });
+      await pull(session, nameAt(registry));
+      const held = await meanwhile(session, registry);
+      onTestFinished(async () => (held instanceof FileLock ? held.release() : undefined));
+      const next = tinyImage({ chunks: [noise(5000, 9)] });
+      registry.tags.set('latest', next);
+      now = new Date(now.getTime() + minutes * 60_000);
+      await pull(session, nameAt(registry));
+      expect((await session.images.find(nameAt(registry)))?.digest.toString()).toBe(next.digest);
+      return { session, registry, deleted, stays: existsSync(`${imageFolder(session, registry)}/disk.img`) };
+    }
+
+    test('leads to the new image, and the old one, which nothing names any more, goes and is told (Q26)', async () => {
+      const { registry, deleted, stays } = await pullMoved(10, async () => undefined);
+      expect(stays).toBe(false);
+      expect(deleted).toEqual([`${registry.address}/org/vm@${image.digest} replaced`]);
+    });
+
+    test.each<[string, (session: Session, registry: StaticRegistry) => Promise<unknown>]>([
+      ['has another tag', async (session, registry) => pull(session, nameAt(registry, ':other'))],
+      [
+        'was pulled by its digest, too',
+        async (session, registry) => pull(session, nameAt(registry, `@${image.digest}`)),
+      ],
+      ['is pinned', async (session, registry) => pinImage(session, nameAt(registry), true)],
+      [
+        'is being cloned',
+        async (session) => session.images.lock(Digest.parse(image.digest), { mode: 'shared', wait: false }),
+      ],
+    ])('leaves an old image that %s', async (_, protect) => {
+      const { deleted, stays } = await pullMoved(60, protect);
+      expect({ deleted, stays }).toEqual({ deleted: [], stays: true });
+    });
+
+    test('leaves an old image that was used a moment ago, for the next tag that moves to collect', async () => {
+      const { session, registry, stays } = await pullMoved(9, async () => undefined);
+      expect(stays).toBe(true);
+      registry.tags.set('latest', tinyImage({ chunks: [noise(5000, 10)] }));
+      const later = new Session({ home: session.home, now: () => new Date('2026-11-24T04:00:00Z') });
+      await pull(later, nameAt(registry));
+      expect((await listVms(later)).map((row) => row.name)).toHaveLength(2);
+    });
+  });
+
+  test('that finds everything there counts as a use of it', async () => {
     const registry = await startStaticRegistry({ latest: image });
-    const session = freshSession();
+    let now = new Date('2026-11-24T03:00:00Z');
+    const session = freshSession({ now: () => now });
     await pull(session, nameAt(registry));
-    const next = tinyImage({ chunks: [noise(5000, 9)] });
-    registry.tags.set('latest', next);
-    await pull(session, nameAt(registry));
-    expect((await session.images.find(nameAt(registry)))?.digest.toString()).toBe(next.digest);
-    expect(await session.images.find(nameAt(registry, `@${image.digest}`))).toBeDefined();
+    now = new Date('2026-11-25T03:00:00Z');
+    expect(await pull(session, nameAt(registry))).toMatchObject({ status: 'present' });
+    expect((await listVms(session)).map((row) => row.accessed)).toEqual([now, now]);
   });
 
   test('a chunk that occurs several times is fetched once and written everywhere (C21)', async () => {

@@ -183,7 +183,7 @@ function declarePin({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('pin')
     .description('keep cached images, whatever is pruned or collected')
-    .argument('<names...>', 'cached images; a tag stands for the image it leads to now')
+    .argument('<remote-names...>', 'cached images; a tag stands for the image it leads to now')
     .addHelpText(
       'after',
       `
@@ -202,7 +202,7 @@ function declareUnpin({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('unpin')
     .description('let pinned images be pruned again')
-    .argument('<names...>', 'cached images')
+    .argument('<remote-names...>', 'cached images')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} unpin registry.example:8221/macos/base:15`)
     .action(async (names: string[]) => {
       const { runPin } = await import('../commands/pin.ts');

@@ -3,7 +3,7 @@ import type { PruneReason } from '../../home/prune-choice.ts';
 import type { Deletion } from '../../home/prune-measure.ts';
 import { unreachable } from '../../errors.ts';
 import { printable } from './printable.ts';
-import { humanBytes, relativeTime } from './quantity.ts';
+import { humanBytes, unusedFor } from './quantity.ts';
 
 /** Whether it was done or only would be. */
 export type Mood = 'would' | 'did';
@@ -15,7 +15,7 @@ export type Mood = 'would' | 'did';
 export function renderDeletion({ candidate, reason, footprint }: Deletion, now: Date, mood: Mood): string {
   const { allocatedBytes, reclaimableBytes } = footprint;
   const facts = [
-    `last used ${relativeTime(candidate.accessed, now)}`,
+    `last used ${unusedFor(now.getTime() - candidate.accessed.getTime())}`,
     ...reasonText(reason),
     `${humanBytes(allocatedBytes, 1)} allocated`,
     freedText(allocatedBytes, reclaimableBytes, mood),

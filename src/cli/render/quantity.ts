@@ -64,6 +64,12 @@ export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
+/** How long nobody used something, as people judge whether it may go: in days from one day on, `12 days ago`. */
+export function unusedFor(milliseconds: number): string {
+  const days = Math.floor(milliseconds / DAY);
+  return days < 1 ? relativeTime(new Date(0), new Date(milliseconds)) : `${days} day${days === 1 ? '' : 's'} ago`;
+}
+
 /** ISO 8601 in UTC and whole seconds, as Tart writes times: `2026-02-23T18:55:36Z`. */
 export function isoSeconds(time: Date): string {
   return time.toISOString().replace(/\.[0-9]{3}Z$/, 'Z');

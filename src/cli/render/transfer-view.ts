@@ -2,7 +2,7 @@ import { type TransferEvent, TransferTotals } from '../../transfer/progress.ts';
 import { boundOf } from '../../transfer/time-spent.ts';
 import { printable } from './printable.ts';
 import { reuseText } from './pull-preview.ts';
-import { counted, humanBytes, humanDuration, humanRate } from './quantity.ts';
+import { counted, humanBytes, humanDuration, humanRate, unusedFor } from './quantity.ts';
 import { RateMeter } from './rate.ts';
 
 const RATE_WINDOW_MS = 5000;
@@ -142,6 +142,5 @@ export function lastingText(event: TransferEvent): string | undefined {
   if (event.kind === 'note') return `${subject}: ${printable(event.text)}`;
   if (event.kind !== 'deleted') return undefined;
   const why = event.why === 'room' ? 'room was needed' : 'its last tag moved';
-  const unused = `last used ${humanDuration(event.unusedMs)} ago`;
-  return `deleted ${printable(event.name)}: ${unused}, ${humanBytes(event.bytes, 1)}, ${why}`;
+  return `deleted ${printable(event.name)}: last used ${unusedFor(event.unusedMs)}, ${humanBytes(event.bytes, 1)}, ${why}`;
 }
