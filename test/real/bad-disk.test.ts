@@ -72,6 +72,93 @@ $TARTLET pull ${name} && $TARTLET list -q | head -1
     expect(registry.requests).toEqual(['GET /v2/team/base/manifests/1']);
   });
 
+  /** A disk of 190 MiB with an image of 50 MiB that nobody used for a month; 27 MiB and a reserve of 128 MiB are wanted. */
+  const WITH_AN_OLD_IMAGE = `
+mount -t tmpfs -o size=190m tmpfs $TART_HOME
+old=$TART_HOME/cache/OCIs/registry.corp%3A8221/macos/base/sha256:${'a'.repeat(64)}
+mkdir -p $old
+for file in config.json nvram.bin .last-used; do echo '{}' > $old/$file; done
+head -c 50M /dev/zero | tr '\\0' x > $old/disk.img
+ln -s $old $(dirname $old)/14
+touch -d '30 days ago' $old/.last-used
+`;
+
+  it('that has room only without an old image: it is deleted first, said, and nothing else', async (context) => {
+    context.skip(!canMount, WHY_NOT);
+    const { stdout, stderr } = await withOwnFileSystem(
+      new Workplace(cleanup),
+      `${WITH_AN_OLD_IMAGE} $TARTLET pull ${name}; echo "exit $?"; $TARTLET list -q | head -1`,
+    );
+    expect(stdout, stderr).toBe(`exit 0\n${name}\n`);
+    expect(stderr).toMatch(
+      /^deleted registry\.corp:8221\/macos\/base@sha256:a{64}: last used 30 days ago, 52\.4 MB, room was needed$/m,
+    );
+  });
+
+  it.skipIf(!canMount).each([
+    ['TART_NO_AUTO_PRUNE is set', 'export TART_NO_AUTO_PRUNE='],
+    ['it is pinned', '$TARTLET pin registry.corp:8221/macos/base:14'],
+    [
+      'somebody uses it',
+      `mkdir -p $TART_HOME/cache/.locks; exec 9>>$TART_HOME/cache/.locks/${'a'.repeat(64)}.lock
+python3 -c 'import fcntl,struct;fcntl.fcntl(9,37,struct.pack("hhqqi4x",1,0,0,0,0))'`,
+    ],
+  ])('that has room only without an old image, and %s: the image stays', async (_, protect) => {
+    const { stdout, stderr } = await withOwnFileSystem(
+      new Workplace(cleanup),
+      `${WITH_AN_OLD_IMAGE} ${protect}
+$TARTLET pull ${name}; echo "exit $?"; $TARTLET list -q | grep -c :14`,
+    );
+    expect(stdout, stderr).toBe('exit 0\n1\n');
+    expect(stderr).not.toContain('deleted');
+  });
+
+  it('that has room for a clone only without an old image: it is deleted first, said, and the clone is whole', async (context) => {
+    context.skip(!canMount, WHY_NOT);
+    const { stdout, stderr } = await withOwnFileSystem(
+      new Workplace(cleanup),
+      `${WITH_AN_OLD_IMAGE}
+mkdir -p $TART_HOME/vms/big
+echo '{"version":1,"os":"linux","arch":"arm64","cpuCountMin":4,"cpuCount":4,"memorySizeMin":4294967296,"memorySize":4294967296,"macAddress":"7e:12:34:56:78:9a","display":{"width":1024,"height":768},"diskFormat":"raw"}' > $TART_HOME/vms/big/config.json
+echo nvram > $TART_HOME/vms/big/nvram.bin
+head -c 90M /dev/zero | tr '\\0' y > $TART_HOME/vms/big/disk.img
+$TARTLET clone big copy; echo "exit $?"
+cmp $TART_HOME/vms/big/disk.img $TART_HOME/vms/copy/disk.img && ls $(dirname $old) | wc -l`,
+    );
+    expect(stdout, stderr).toBe('exit 0\n0\n');
+    expect(stderr).toMatch(/^deleted registry\.corp:8221\/macos\/base@sha256:a{64}: .*, room was needed$/m);
+  });
+
+  it('that is full to the last byte: prune makes the room that was asked for, from the oldest on', async (context) => {
+    context.skip(!canMount, WHY_NOT);
+    const { stdout, stderr } = await withOwnFileSystem(
+      new Workplace(cleanup),
+      `${WITH_AN_OLD_IMAGE}
+head -c 300M /dev/zero > $TART_HOME/filler
+$TARTLET prune --free-space 0; echo "exit $?"; ls $(dirname $old) | wc -l
+$TARTLET prune --free-space 1; echo "exit $?"; ls $(dirname $old) | wc -l`,
+    );
+    expect(stdout, stderr).toBe('exit 0\n2\nexit 1\n0\n');
+    expect(stderr).toMatch(/last used 30 days ago, room is needed, 52\.4 MB allocated, all of it freed$/m);
+    expect(stderr).toMatch(/^error\[DISK_FULL\]: \d+ bytes are free now, 1073741824 were asked for/m);
+  });
+
+  it('that cannot hold it even without all that could go: nothing goes, and the numbers are told (D1)', async (context) => {
+    context.skip(!canMount, WHY_NOT);
+    const { stdout, stderr } = await withOwnFileSystem(
+      new Workplace(cleanup),
+      `mount -t tmpfs -o size=80k tmpfs $TART_HOME
+old=$TART_HOME/cache/OCIs/registry.corp%3A8221/macos/base/sha256:${'a'.repeat(64)}
+mkdir -p $old
+for file in config.json nvram.bin disk.img; do echo '{}' > $old/$file; done
+$TARTLET pull ${name}; echo "exit $?"; ls $old | wc -l`,
+    );
+    expect(stdout, stderr).toBe('exit 1\n3\n');
+    expect(stderr).toMatch(
+      /^error\[DISK_FULL\]: \S+ needs at least \d+ bytes \(\+134217728 in reserve\), \d+ are free in \S+, pruning would free 12288 more\.$/m,
+    );
+  });
+
   it('with a limit for the size of files (D6, D16)', async () => {
     const receiver = new Workplace(cleanup);
     const { exitCode, stdout, stderr } = await receiver.shell(`ulimit -f 10000; $TARTLET pull ${name}`);

@@ -85,6 +85,21 @@ describe('a transfer that is interrupted', () => {
     expect(await finish(receiver)).toEqual(chunks.slice(4));
   });
 
+  it('by kill -9 while another pull waits for it: that one shows how far it is, takes over, and fetches only the rest (P13)', async () => {
+    const receiver = new Workplace(cleanup);
+    const first = await pullUntilItHangs(receiver);
+    const second = receiver.start('pull', name);
+    const waiting = /waiting: another command is pulling this image, 4\.2 MB of 8\.4 MB done$/m;
+    await eventually('the second one shows how far the first is', () => waiting.test(second.stderr));
+    gate.requests.length = 0;
+    first.kill('SIGKILL');
+
+    const { exitCode, stderr } = await second.ended;
+    expect(exitCode, stderr).toBe(0);
+    expect(chunks.filter((digest) => gate.requests.includes(blob(digest)))).toEqual(chunks.slice(4));
+    expect(readdirSync(`${receiver.home}/cache/.staging`)).toEqual([]);
+  });
+
   it('leaves the tag alone when the registry refuses the new manifest', async () => {
     const before = await digestOfTag(registry.port, 'team/base', '1');
     const publisher = new Workplace(cleanup);

@@ -116,14 +116,14 @@ describe('prune', () => {
     });
     expect(Number.isInteger(report.bytes) && report.bytes > 0 && report.bytes === report.entries[0].bytes).toBe(true);
     expect((await place.run('prune', '--older-than', '7', '--dry-run')).stdout).toMatch(
-      /^would delete registry\.corp:8221\/macos\/base:a\n {2}last used 4 weeks ago, \d+\.\d KB allocated, all of it would be freed\n1 in all: \d+\.\d KB would be freed\n$/,
+      /^would delete registry\.corp:8221\/macos\/base:a\n {2}last used 30 days ago, \d+\.\d KB allocated, all of it would be freed\n1 in all: \d+\.\d KB would be freed\n$/,
     );
     expect(readdirSync(parent)).toHaveLength(4);
 
     const done = await place.run('prune', '--older-than', '7');
     expect(done).toMatchObject({ exitCode: 0, stdout: '' });
     expect(done.stderr).toMatch(
-      /^deleted registry\.corp:8221\/macos\/base:a\n {2}last used 4 weeks ago, \d+\.\d KB allocated, all of it freed\n1 in all: \d+\.\d KB freed\n$/,
+      /^deleted registry\.corp:8221\/macos\/base:a\n {2}last used 30 days ago, \d+\.\d KB allocated, all of it freed\n1 in all: \d+\.\d KB freed\n$/,
     );
     expect(readdirSync(parent)).toEqual(['b', digestOf('b')]);
     expect(await place.run('fqn', 'registry.corp:8221/macos/base:a')).toMatchObject({ exitCode: 1, stdout: '' });
