@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -12,6 +13,7 @@ import {
 } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { recordUse } from '../../src/home/last-use.ts';
 import { digestOf, plantVm } from '../support/home.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { digestsOfVm, Workplace } from '../support/real-command.ts';
@@ -106,7 +108,8 @@ describe('pulling', () => {
     const user = new TartInPath(cleanup);
     for (const name of ['old', 'new']) await user.succeed('pull', `127.0.0.1:${registry.port}/team/${name}:1`);
     const parent = `${user.home}/cache/OCIs/127.0.0.1%3A${registry.port}/team`;
-    for (const name of ['old', 'new']) utimesSync(`${parent}/${name}/1`, 1_000_000_000, 1_000_000_000);
+    for (const name of ['old', 'new'])
+      await recordUse(realpathSync(`${parent}/${name}/1`), new Date('2001-09-09T01:46:40Z'));
 
     await user.succeed('pull', `127.0.0.1:${registry.port}/team/old:1`);
     await user.succeed('prune', '--older-than', '1');
