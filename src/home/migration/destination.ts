@@ -19,7 +19,13 @@ export type StayReason =
 
 /** Where an image will lie. */
 export type Destination =
-  | { readonly kind: 'here'; readonly place: string; readonly because: StayReason | undefined }
+  | {
+      readonly kind: 'here';
+      readonly place: string;
+      readonly because: StayReason | undefined;
+      /** Its true name, which it cannot have. */
+      readonly name?: RemoteName;
+    }
   | { readonly kind: 'there'; readonly place: string; readonly name: RemoteName; readonly by: Witness };
 
 /** The name of something in a repository, or undefined when today's grammar has none. */
@@ -84,7 +90,7 @@ export class Destinations {
     const there = referencePath(name);
     const because =
       this.#obstacle(there) ?? (this.#links.has(there) || this.#folders.has(there) ? 'collision' : undefined);
-    if (because !== undefined) return { kind: 'here', place, because };
+    if (because !== undefined) return { kind: 'here', place, because, name };
     this.#images.add(there);
     this.#addFolders(there);
     return { kind: 'there', place: there, name, by: verdict.by };

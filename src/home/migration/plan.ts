@@ -41,6 +41,8 @@ function rehouse(image: ImageFact, facts: CacheFacts, destinations: Destinations
   const isThere = destination.kind === 'there';
   return {
     image,
+    // The text of a link may be the only witness (tart-formats §2.5): an image that cannot go where it belongs remembers it itself.
+    record: isThere || moves.length + superseded.length > 0 ? destination.name : undefined,
     to: isThere
       ? { name: destination.name, path: `${facts.imagesFolder}/${destination.place}`, by: destination.by }
       : undefined,

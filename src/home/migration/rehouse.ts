@@ -40,10 +40,10 @@ export class Rehouser {
   }
 
   /** Writes into an image where it belongs, before anything else could forget it. */
-  async record({ image, to }: Rehousing): Promise<void> {
-    if (to === undefined || (await kindOf(image.path)) !== 'folder') return;
+  async record({ image, record }: Rehousing): Promise<void> {
+    if (record === undefined || (await kindOf(image.path)) !== 'folder') return;
     await this.#step(`record ${image.path}`);
-    await writeRecord(image, to.name, this.#store);
+    await writeRecord(image, record, this.#store);
   }
 
   /**

@@ -13,6 +13,8 @@ export interface LinkMove {
 /** What happens to one image and to the links that lead to it, under the lock of its digest. */
 export interface Rehousing {
   readonly image: ImageFact;
+  /** What its record must say before a link forgets it; undefined when nothing is forgotten. */
+  readonly record: RemoteName | undefined;
   /** Undefined when only links change. */
   readonly to: { readonly name: RemoteName; readonly path: string; readonly by: Witness } | undefined;
   readonly links: readonly LinkMove[];

@@ -389,6 +389,30 @@ describe('names that want one path', () => {
     expect(report.stays.map(({ what, because }) => `${what} ${because}`)).toEqual(['image collision', 'tag collision']);
     expect(tartWouldCollect(cache.images)).toEqual([]);
   });
+
+  test('but the port that only the text of a tag told is not forgotten when that tag is mended', async () => {
+    const cache = oldCache();
+    cache.pull(pulled({ repository: 'macos', tag: 'base', content: 'b', generation: 'encoded' }));
+    cache.pull(pulled());
+    cache.rename(REGISTRY, 'registry.corp');
+    for (const thorough of [false, true]) {
+      const report = await migrateCache(sessionOf(cache), { thorough });
+      expect(report.stays.map(({ what, because }) => `${what} ${because}`)).toEqual([
+        'image collision',
+        'tag collision',
+      ]);
+      expect(readlinkSync(`${cache.images}/registry.corp/macos/base/latest`)).toBe(
+        `${cache.images}/registry.corp/macos/base/${A}`,
+      );
+      const record: unknown = JSON.parse(
+        readFileSync(`${cache.images}/registry.corp/macos/base/${A}/.origin.json`, 'utf8'),
+      );
+      expect(record).toMatchObject({ registry: REGISTRY, repository: 'macos/base', digest: A });
+    }
+    cache.remove('registry.corp%3A8221');
+    await migrateCache(sessionOf(cache), { thorough: true });
+    await expectInOrder(cache);
+  });
 });
 
 describe('what is in use', () => {
