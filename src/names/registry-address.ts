@@ -72,8 +72,6 @@ export class RegistryAddress {
   get isLoopback(): boolean {
     if (this.host === 'localhost' || this.host.endsWith('.localhost')) return true;
     // `URL` folds the numeric disguises: 127.1, 0x7f.1, 2130706433, [::ffff:127.0.0.1].
-    // What `URL` refuses is no address at all (127.0.0.999), and only a resolver could say where it leads.
-    if (!URL.canParse(`http://${this.host}/`)) return false;
     const canonical = new URL(`http://${this.host}/`).hostname;
     return (
       /^127\.\d+\.\d+\.\d+$/.test(canonical) || canonical === '[::1]' || /^\[::ffff:7f[0-9a-f]{2}:/.test(canonical)
@@ -114,6 +112,8 @@ function checkHost(host: string, whole: string): void {
     }
     start += label.length + 1;
   }
+  // Nobody could be asked there: a number that is no address (127.0.0.999), Punycode that stands for nothing (xn--a).
+  if (!URL.canParse(`https://${host}/`)) throw malformed(whole, 0, `"${host}" cannot be a host`);
 }
 
 function parsePort(text: string, start: number, whole: string): number {

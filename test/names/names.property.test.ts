@@ -8,7 +8,11 @@ import { RemoteName } from '../../src/names/remote-name.ts';
 
 const letters = fc.stringMatching(/^[A-Za-z0-9]{1,8}$/);
 const label = fc.stringMatching(/^[A-Za-z0-9]{1,6}(-[A-Za-z0-9]{1,6}){0,2}$/);
-const domain = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.'));
+const domain = fc
+  .array(label, { minLength: 1, maxLength: 4 })
+  .map((labels) => labels.join('.'))
+  // What ends in a number is an IPv4 address or nothing, and not every Punycode stands for something.
+  .filter((text) => URL.canParse(`https://${text}/`));
 const host = fc.oneof(
   domain,
   fc.ipV4(),

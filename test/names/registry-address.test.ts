@@ -52,6 +52,9 @@ describe('the canonical form', () => {
     'xn--',
     'xn---',
     'xn--a-',
+    'xn--a.b',
+    '127.0.0.999',
+    '1.27.0.0.1',
     'h\u0000',
   ])('refuses "%s"', (text) => {
     expect(() => RegistryAddress.parse(text)).toThrow(expect.objectContaining({ code: 'NAME_MALFORMED' }));
@@ -110,8 +113,6 @@ describe('loopback (reliability §3.2)', () => {
     '10.0.0.1',
     '192.168.0.1:5000',
     '128.0.0.1',
-    '1.27.0.0.1',
-    '127.0.0.999',
     '127.0.0.1.example',
     'localhost.example',
     'mylocalhost',
