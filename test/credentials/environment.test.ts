@@ -55,7 +55,7 @@ describe('TART_REGISTRY_HOSTNAME binds the credential to one registry', () => {
 });
 
 describe('without TART_REGISTRY_HOSTNAME', () => {
-  it('serves the registry that the command names, and no other (tart-cli §7 #6)', async () => {
+  it('serves the registry that the command names, and no other (S4, tart-cli §7 #6)', async () => {
     const { find } = sourceOf(bothSet, 'registry.example:8221');
     expect(await find('registry.example:8221')).toMatchObject({ username: 'ci' });
     expect(await find('registry.example')).toBeUndefined();

@@ -49,7 +49,7 @@ describe('get', () => {
     expect(await helperOf(world, 'x').get('h:1')).toBeUndefined();
   });
 
-  it('does not hand our password to it, but all else', async () => {
+  it('does not hand our password to it, but all else (S31)', async () => {
     const world = new World();
     world.environment['TART_REGISTRY_PASSWORD'] = 'canary-env';
     world.environment['GNUPGHOME'] = '/gnupg';

@@ -92,7 +92,7 @@ describe('a login on macOS', () => {
   const mac = (world: World) => world.settings({ platform: 'darwin' });
   const stored = async (world: World, registry: string) => createCredentialSource(mac(world)).find(address(registry));
 
-  it('is kept as Tart keeps it, and no argument tells the password', async () => {
+  it('is kept as Tart keeps it, and no argument tells the password (S31)', async () => {
     const world = new World();
     const keychain = new FakeKeychain(world);
     const place = await storeCredential(address('h:8221'), { ...secret, password: 'canary' }, mac(world));

@@ -31,7 +31,14 @@ function orRefused<T>(work: () => T): T | undefined {
   }
 }
 
-const host = fc.constantFrom('localhost', 'registry.example:8221', '[::1]:5000', 'ghcr.io', '10.0.0.1:443', 'XN--P1AI.b');
+const host = fc.constantFrom(
+  'localhost',
+  'registry.example:8221',
+  '[::1]:5000',
+  'ghcr.io',
+  '10.0.0.1:443',
+  'XN--P1AI.b',
+);
 const goodName = fc
   .tuple(host, fc.constantFrom('a', 'org/img', 'a__b/c-d.e'), fc.constantFrom('', ':1', `@sha256:${'a'.repeat(64)}`))
   .map(([registry, repository, suffix]) => `${registry}/${repository}${suffix}`);

@@ -67,7 +67,7 @@ describe('an image manifest', () => {
     expect(why(tinyManifest(overrides))).toEqual(invalid(rest));
   });
 
-  test('cannot name one blob with two sizes', () => {
+  test('cannot name one blob with two sizes (S16)', () => {
     expect(why(tinyManifest({ layers: [diskLayer(), diskLayer({ size: 1025 })] }))).toEqual(
       invalid(`the blob ${fakeDigest('2')} is named with two sizes, 1024 and 1025`),
     );

@@ -18,7 +18,7 @@ const basic = (login: string): { headers: { Authorization: string } } => ({
 describe('Basic authentication', () => {
   const auth: AuthOptions = { kind: 'basic', htpasswd: parseHtpasswd(HTPASSWD) };
 
-  test('asks for a password, everywhere in the same words', async () => {
+  test('asks for a password, everywhere in the same words (S41)', async () => {
     const { send } = await startRegistry({ auth });
     const answers = await Promise.all(
       ['/v2/', '/v2/_catalog', '/v2/no/where/tags/list', `/v2/team/x/blobs/${sha256('')}`].map(async (target) =>
@@ -42,7 +42,7 @@ describe('Basic authentication', () => {
     expect(JSON.stringify(events)).not.toContain('se:cret');
   });
 
-  test('stops listening to an address that guesses, but not to those who know', async () => {
+  test('stops listening to an address that guesses, but not to those who know (S41)', async () => {
     let now = 1_000_000;
     const { send } = await startRegistry({ auth, now: () => now });
     expect((await send('GET', '/v2/', basic('ana:se:cret'))).status).toBe(200);
@@ -157,7 +157,7 @@ describe('token authentication', () => {
     expect((await send('GET', '/v2/', bearer('not.a.token'))).status).toBe(401);
   });
 
-  test('gives each right apart, per repository', async () => {
+  test('gives each right apart, per repository (S45)', async () => {
     const { send } = await started();
     const everything = bearer(await token({ access: [may('team/x', 'pull', 'push', 'delete'), may('team/y', '*')] }));
     const push = async (repository: string, credentials: { headers: { Authorization: string } }): Promise<Answer> =>
@@ -180,7 +180,7 @@ describe('token authentication', () => {
     expect((await send('GET', '/v2/_catalog', catalog)).status).toBe(200);
   });
 
-  test('mounts only what the token may read, and does not tell the difference', async () => {
+  test('mounts only what the token may read, and does not tell the difference (S44)', async () => {
     const { send } = await started();
     const owner = bearer(await token({ access: [may('team/secret', 'pull', 'push')] }));
     await send('POST', `/v2/team/secret/blobs/uploads/?digest=${sha256('x')}`, { ...owner, body: 'x' });

@@ -9,7 +9,7 @@ import { eventually, noise, rawExchange, sha256, startRegistry } from './running
 
 const REPOSITORY = 'team/macos';
 
-describe('a slow client', () => {
+describe('a slow client (S46)', () => {
   test('is cut off when its head does not come', async () => {
     const { port } = await startRegistry({ timeouts: { headers: 50 } });
     expect(await rawExchange(port, 'GET /v2/ HTTP/1.1\r\nHost: localh')).toMatch(/^HTTP\/1\.1 408 /);
@@ -48,7 +48,7 @@ describe('a body that nobody wants', () => {
     expect((await send('GET', '/v2/')).status).toBe(200);
   });
 
-  test('never becomes the next request', async () => {
+  test('never becomes the next request (S47)', async () => {
     const { port } = await startRegistry();
     const body = 'GET /v2/_catalog HTTP/1.1\r\nHost: localhost\r\n\r\n';
     const wanted = `GET /v2/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
@@ -58,7 +58,7 @@ describe('a body that nobody wants', () => {
   });
 });
 
-test('a fault of ours is a 500 for that request, told to the log and not to the client', async () => {
+test('a fault of ours is a 500 for that request, told to the log and not to the client (S50)', async () => {
   const { folder, send, events, pushImage } = await startRegistry();
   const digest = await pushImage(REPOSITORY, 'latest');
   const { body, headers } = await send('GET', `/v2/${REPOSITORY}/manifests/${digest}`);
@@ -74,7 +74,7 @@ test('a fault of ours is a 500 for that request, told to the log and not to the 
   expect((await send('GET', `/v2/${REPOSITORY}/manifests/${digest}`)).status).toBe(200);
 });
 
-test('a blob that became shorter breaks the connection instead of looking whole', async () => {
+test('a blob that became shorter breaks the connection instead of looking whole (S52)', async () => {
   const { folder, port, pushBlob } = await startRegistry();
   const digest = await pushBlob(REPOSITORY, noise(8 * 1024 * 1024));
   const hex = digest.slice('sha256:'.length);

@@ -159,7 +159,7 @@ describe('unfinished uploads', () => {
     expect([existsSync(old!), existsSync(fresh!)]).toEqual([false, true]);
   });
 
-  test('give way to a new one when there are too many', async () => {
+  test('give way to a new one when there are too many (S43)', async () => {
     const { begin, send, staged } = await startRegistry({ limits: { openUploads: 2 } });
     const [first, second] = [await begin(REPOSITORY), await begin(REPOSITORY)];
     await send('PATCH', first, { body: 'used' });
@@ -169,7 +169,7 @@ describe('unfinished uploads', () => {
     expect(staged()).toHaveLength(2);
   });
 
-  test('are bounded by size, by their sum and by the free space, before and while bytes come', async () => {
+  test('are bounded by size, by their sum and by the free space, before and while bytes come (S43)', async () => {
     const push = async (limits: object, transfer: http.OutgoingHttpHeaders): Promise<number> => {
       const { begin, send, staged } = await startRegistry({ limits });
       const target = `${await begin(REPOSITORY)}?digest=${sha256('x'.repeat(2000))}`;
@@ -187,7 +187,7 @@ describe('unfinished uploads', () => {
     expect(await push({ freeBytes: Number.MAX_SAFE_INTEGER }, {})).toBe(507);
   });
 
-  test('do not make the folder grow, however often they fail', async () => {
+  test('do not make the folder grow, however often they fail (S43)', async () => {
     const { folder, send, begin, pushBlob } = await startRegistry({ limits: { stagingBytes: 100_000 } });
     await pushBlob(REPOSITORY, 'settled');
     const before = diskUsage(folder);

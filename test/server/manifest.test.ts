@@ -90,7 +90,7 @@ describe('a manifest', () => {
     ]);
   });
 
-  test('is refused over 4 MiB, announced or streamed, and taken just below', async () => {
+  test('is refused over 4 MiB, announced or streamed, and taken just below (S43)', async () => {
     const { send, pushBlob } = await startRegistry();
     await pushBlob(REPOSITORY, '{}');
     const empty = imageManifest('{}', [], { annotations: { a: '' } });

@@ -28,7 +28,7 @@ describe('mounting', () => {
     expect(headers.location).toMatch(/uploads\/[0-9a-f]{32}$/);
   });
 
-  test('takes a deleted blob for gone, although its content is still on disk', async () => {
+  test('takes a deleted blob for gone, although its content is still on disk (S44)', async () => {
     const { send, pushBlob } = await startRegistry();
     const digest = await pushBlob('team/source', 'shared');
     expect((await send('DELETE', `/v2/team/source/blobs/${digest}`)).status).toBe(202);

@@ -78,7 +78,7 @@ describe('pulling a blob', () => {
     expect((await send('GET', `/v2/${REPOSITORY}/blobs/${digest.replace(':', '%3A')}`)).status).toBe(200);
   });
 
-  test('shows a blob only in repositories that have it', async () => {
+  test('shows a blob only in repositories that have it (S44)', async () => {
     const { send, pushBlob } = await startRegistry();
     const digest = await pushBlob(REPOSITORY, 'private');
     await pushBlob('team/other', 'something');
@@ -89,7 +89,7 @@ describe('pulling a blob', () => {
     expect(codes).toEqual(['BLOB_UNKNOWN']);
   });
 
-  test('sends a deleted blob to its end to whoever had begun', async () => {
+  test('sends a deleted blob to its end to whoever had begun (S52)', async () => {
     const { port, registry, send, pushBlob } = await startRegistry();
     const large = noise(16 * 1024 * 1024);
     const digest = await pushBlob(REPOSITORY, large);

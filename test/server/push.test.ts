@@ -98,7 +98,7 @@ describe('pushing a blob', () => {
     expect((await send('GET', location)).codes).toEqual(['BLOB_UPLOAD_UNKNOWN']);
   });
 
-  test('opens an upload to its own repository only, and its id is not in the log', async () => {
+  test('opens an upload to its own repository only, and its id is not in the log (S42)', async () => {
     const { send, begin, events } = await startRegistry();
     const location = await begin(REPOSITORY);
     const elsewhere = location.replace('team/macos', 'team/linux');
@@ -108,7 +108,7 @@ describe('pushing a blob', () => {
     expect(JSON.stringify(events)).not.toContain(location.split('/').at(-1));
   });
 
-  test('keeps one copy of a blob that several clients push at once', async () => {
+  test('keeps one copy of a blob that several clients push at once (S43)', async () => {
     const { send, pushBlob, staged } = await startRegistry();
     const content = noise(500_000);
     await Promise.all(Array.from({ length: 8 }, async (_, at) => pushBlob(`team/r${at % 2}`, content)));
@@ -185,7 +185,7 @@ describe('pushing a blob', () => {
   });
 });
 
-describe('a wrong digest', () => {
+describe('a wrong digest (S43)', () => {
   const wrong = sha256('something else');
 
   test.each(['single POST', 'PUT', 'chunks', 'last chunk in the PUT'])(

@@ -198,7 +198,7 @@ describe('pulling a digest', () => {
     expect(registry.requests).toEqual([]);
   });
 
-  test('refuses other bytes than were asked for, and links nothing (tart-cli §7 #2, Q3)', async () => {
+  test('refuses other bytes than were asked for, and links nothing (S15, S54, tart-cli §7 #2)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     const asked = `sha256:${'0'.repeat(64)}`;
@@ -211,7 +211,7 @@ describe('pulling a digest', () => {
     expect(await listVms(session)).toEqual([]);
   });
 
-  test('with a tag, both must agree', async () => {
+  test('with a tag, both must agree (S54)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await expect(pull(session, nameAt(registry, `:latest@sha256:${'1'.repeat(64)}`))).rejects.toMatchObject({

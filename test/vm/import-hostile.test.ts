@@ -93,7 +93,7 @@ function flipped(bytes: Buffer): Uint8Array {
   return bytes;
 }
 
-describe('a tar file that reaches outside is refused as a whole', () => {
+describe('a tar file that reaches outside is refused as a whole (S24)', () => {
   test.each<[string, TarEntry, string]>([
     ['a name with ..', { name: '../../etc/passwd' }, 'under the name "../../etc/passwd", which leads elsewhere'],
     ['.. in the middle', { name: 'blobs/sha256/../../x' }, 'which leads elsewhere'],
@@ -280,7 +280,7 @@ describe('a layout that lies is refused', () => {
     ],
     ['a chunk that is no LZ4', () => vmImage({ encode: (content) => content }), 'CHUNK_CORRUPT', 'cannot be decoded'],
     [
-      'a disk that is a qcow2 file',
+      'a disk that is a qcow2 file (S29)',
       () => vmImage({ chunks: [Buffer.concat([Buffer.from('QFI\xfb', 'latin1'), Buffer.alloc(4092)])] }),
       'MEDIA_UNSUPPORTED',
       'is a qcow2 file, not a disk of Tart',
@@ -372,7 +372,7 @@ test('a configuration that makes no VM is refused before the disk is unpacked', 
   expect(kinds).toEqual([]);
 });
 
-describe('a folder that somebody prepared is refused', () => {
+describe('a folder that somebody prepared is refused (S25, S26)', () => {
   function folder(): string {
     const root = temporaryFolder();
     for (const [name, bytes] of Object.entries(files)) {
