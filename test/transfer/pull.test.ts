@@ -198,7 +198,7 @@ describe('pulling a digest', () => {
     expect(registry.requests).toEqual([]);
   });
 
-  test('refuses other bytes than were asked for, and links nothing (S15, S54, tart-cli §7 #2)', async () => {
+  test('refuses other bytes than were asked for, and links nothing (S15, S54, Q3, tart-cli §7 #2)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     const asked = `sha256:${'0'.repeat(64)}`;
