@@ -17,7 +17,7 @@ const DOCUMENT = 'docs/faults.md';
 const IN_PARENTHESES = /\(([^()]*)\)/g;
 const IDS = /^(?:reliability )?([NQDPCS])(\d{1,2})(?:–\1(\d{1,2}))?$/;
 /** Calls that make tests, and calls whose titles count for the tests in them. */
-const MAKERS = new Set(['test', 'it', 'row', 'describe', 'describeWithParts']);
+const MAKERS = new Set(['test', 'it', 'row', 'fuzz', 'describe', 'describeWithParts']);
 const SKIPPING = new Set(['skip', 'todo', 'fails']);
 
 /** By id: the files whose tests name it. */

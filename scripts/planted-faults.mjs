@@ -3,22 +3,8 @@
  * asks two things of it: a non-zero exit, and the name of the file in what it says. First, the copy without a fault must pass.
  * A gate that stays green with a fault in front of it is worth nothing, however often it is run.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-
-const root = path.resolve(import.meta.dirname, '..');
+import { PlantedTree } from './planted-tree.mjs';
 
 /** npm script of each gate; the tests are a gate too, run here on the planted file alone. */
 const GATES = {
@@ -246,88 +232,26 @@ const FAULTS = [
   },
 ];
 
-// Resolved: where the temporary folder is a link (macOS), tools would report paths that do not begin with it.
-const copy = mkdtempSync(path.join(realpathSync(tmpdir()), 'tartlet-planted-'));
-let wrong = 0;
+const tree = new PlantedTree();
 try {
-  copyTree();
   for (const gate of Object.keys(GATES)) {
-    const before = plant(gate === 'tests' ? PASSING_TEST : {});
-    const { status, output } = run(gate);
-    restore(before);
-    report(status === 0, `${gate} passes without a fault`, output);
+    const { status, output } = gate === 'tests' ? tree.with(PASSING_TEST, () => run(gate)) : run(gate);
+    tree.report(status === 0, `${gate} passes without a fault`, output);
     // A gate that fails anyway proves nothing about the faults.
     if (status === 0) for (const fault of FAULTS.filter((one) => one.gate === gate)) check(fault);
   }
 } finally {
-  rmSync(copy, { recursive: true, force: true });
+  tree.remove();
 }
-console.log(wrong === 0 ? 'Every planted fault was caught.' : `${wrong} of the proofs failed.`);
-process.exitCode = wrong === 0 ? 0 : 1;
-
-function copyTree() {
-  const list = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-    cwd: root,
-    encoding: 'utf8',
-  });
-  for (const file of list.split('\0')) {
-    const from = path.join(root, file);
-    if (file === '' || !existsSync(from)) continue;
-    mkdirSync(path.dirname(path.join(copy, file)), { recursive: true });
-    copyFileSync(from, path.join(copy, file));
-  }
-  symlinkSync(path.join(root, 'node_modules'), path.join(copy, 'node_modules'), 'dir');
-}
+console.log(tree.wrong === 0 ? 'Every planted fault was caught.' : `${tree.wrong} of the proofs failed.`);
+process.exitCode = tree.wrong === 0 ? 0 : 1;
 
 function run(gate) {
-  const environment = { ...process.env, NO_COLOR: '1', TARTLET_SKIP_BUILD: '1' };
-  delete environment.FORCE_COLOR;
-  const result = spawnSync('npm', ['run', '--silent', ...GATES[gate]], {
-    cwd: copy,
-    env: environment,
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
-    timeout: 120_000,
-    killSignal: 'SIGKILL',
-  });
-  if (result.error !== undefined) throw result.error;
-  return { status: result.status, output: `${result.stdout}${result.stderr}` };
+  return tree.npm(['run', '--silent', ...GATES[gate]], 120_000);
 }
 
 function check({ gate, fault, files, names = Object.keys(files)[0], rule = '' }) {
-  const before = plant(files);
-  try {
-    const { status, output } = run(gate);
-    const caught = status !== 0 && output.includes(names) && output.includes(rule);
-    report(caught, `${gate} catches ${fault} and names ${names}`, `exit ${status}\n${output}`);
-  } finally {
-    restore(before);
-  }
-}
-
-/** Writes the fault; returns what was there before (undefined: nothing). */
-function plant(files) {
-  return Object.entries(files).map(([file, content]) => {
-    const target = path.join(copy, file);
-    const old = existsSync(target) ? readFileSync(target, 'utf8') : undefined;
-    const text = typeof content === 'function' ? content(old) : content;
-    if (text === old) throw new Error(`nothing was planted in ${file}`);
-    mkdirSync(path.dirname(target), { recursive: true });
-    writeFileSync(target, text);
-    return [file, old];
-  });
-}
-
-function restore(before) {
-  for (const [file, text] of before) {
-    if (text === undefined) rmSync(path.join(copy, file));
-    else writeFileSync(path.join(copy, file), text);
-  }
-}
-
-function report(good, sentence, output) {
-  console.log(`${good ? 'ok  ' : 'FAIL'} ${sentence}`);
-  if (good) return;
-  wrong += 1;
-  console.log(output.split('\n').slice(-60).join('\n'));
+  const { status, output } = tree.with(files, () => run(gate));
+  const caught = status !== 0 && output.includes(names) && output.includes(rule);
+  tree.report(caught, `${gate} catches ${fault} and names ${names}`, `exit ${status}\n${output}`);
 }

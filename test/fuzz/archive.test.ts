@@ -62,7 +62,7 @@ fuzz(
       if (!(error instanceof TartletError) || error.code === 'INTERNAL') throw error;
       expect(existsSync(session.home.vmsFolder) ? readdirSync(session.home.vmsFolder) : []).toEqual([]);
     }
-    expect(readdirSync(folder, { recursive: true }).sort()).toEqual(['in', 'in/archive.tar']);
+    expect(readdirSync(folder, { recursive: true, encoding: 'utf8' })).toEqual(['in', 'in/archive.tar']);
   },
   150,
 );

@@ -1,6 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { fc } from '@fast-check/vitest';
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
 
 /** How long `npm run fuzz` wants it, by way of the environment; in the test suite nothing of it is set. */
 const { FUZZ_SEED, FUZZ_RUNS, FUZZ_SECONDS, FUZZ_REPORT } = process.env;
@@ -26,9 +26,10 @@ export function fuzz<T extends [unknown, ...unknown[]]>(
       ? { numRuns: FUZZ_RUNS === undefined ? runs : Number(FUZZ_RUNS) }
       : { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: SECONDS * 1000 };
   test(
-    title,
+    `fuzzed: ${title}`,
     async () => {
-      await fc.assert(property, { ...limits, ...(FUZZ_SEED === undefined ? {} : { seed: Number(FUZZ_SEED) }) });
+      const seed = FUZZ_SEED === undefined ? {} : { seed: Number(FUZZ_SEED) };
+      await expect(fc.assert(property, { ...limits, ...seed })).resolves.toBeUndefined();
       if (FUZZ_REPORT !== undefined) appendFileSync(FUZZ_REPORT, `${JSON.stringify([title, count])}\n`);
     },
     (SECONDS ?? 0) * 1000 + 60_000,

@@ -1,0 +1,33 @@
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { temporaryFolder } from '../support/folder.ts';
+
+const MODULE = path.resolve(import.meta.dirname, '../../dist/transfer/disk-window.js');
+const KIB = 1024;
+
+/** Writes into a disk of `total` KiB where files may not grow beyond `limit`: the system takes the write that crosses it in part. */
+async function writeWithin(limit: number, total: number): Promise<string> {
+  const disk = `${temporaryFolder()}/disk.img`;
+  writeFileSync(disk, Buffer.alloc(total * KIB));
+  const script = `
+    import { DiskWindow } from ${JSON.stringify(MODULE)};
+    const window = new DiskWindow(${JSON.stringify(disk)}, [0], ${total * KIB}, true);
+    try {
+      window.write(Buffer.alloc(${total * KIB}, 7), false);
+      console.log('written');
+    } catch (error) {
+      console.log(error.code);
+    }`;
+  const command = `ulimit -f ${limit}; exec "$0" --input-type=module --eval "$1"`;
+  const { stdout } = await promisify(execFile)('bash', ['-c', command, process.execPath, script]);
+  return stdout.trim();
+}
+
+test('a write that the disk takes in part is not taken for a whole one (D6)', async () => {
+  // The very last write crosses the limit, so that no later one could tell.
+  expect(await writeWithin(300, 512)).toBe('DISK_FULL');
+  expect(await writeWithin(512, 512)).toBe('written');
+});
