@@ -44,7 +44,7 @@ const BUGS = [
   {
     bug: 'a 206 is believed whatever its Content-Range says',
     file: 'src/registry/blob-opening.ts',
-    edit: ['      range.start === from &&\n', ''],
+    edit: ['range.start === from &&', '(range.start === from || range.start > 0) &&'],
     gate: 'test/registry/blob.test.ts',
   },
   {
@@ -93,7 +93,8 @@ const wanted = process.argv.slice(2).map(Number);
 const chosen = BUGS.filter((_, index) => wanted.length === 0 || wanted.includes(index + 1));
 const tree = new PlantedTree();
 try {
-  build();
+  const { status: built, output: complaints } = build();
+  tree.report(built === 0, 'builds without a bug', complaints);
   const gates = new Map(chosen.map((one) => [`${one.gate} ${one.only ?? ''}`, one]));
   const green = new Set();
   for (const [key, one] of gates) {
@@ -113,8 +114,7 @@ process.exitCode = tree.wrong === 0 ? 0 : 1;
 
 /** The command and the worker threads run what was built. */
 function build() {
-  const { status, output } = tree.npm(['run', '--silent', 'build'], BUILD_MS);
-  if (status !== 0) throw new Error(`it does not build:\n${output}`);
+  return tree.npm(['run', '--silent', 'build'], BUILD_MS);
 }
 
 function test({ gate, only }) {
@@ -128,7 +128,11 @@ function check(one) {
     return text.replace(old, () => bad);
   };
   tree.with({ [one.file]: edit }, () => {
-    build();
+    const { status: built, output: complaints } = build();
+    if (built !== 0) {
+      tree.report(false, `builds with a bug: ${one.bug}`, complaints);
+      return;
+    }
     const { status, output } = test(one);
     // Red means that tests failed, not that none was found or that the file could not be loaded.
     tree.report(

@@ -6,6 +6,10 @@ import { basicValue, blobOf, clientFor, collect, password, scripted, tokenServic
 
 const SOURCES = path.resolve(import.meta.dirname, '../../src');
 
+/** A header in a literal, or set by name; functions and cases of that name are none. */
+const SETTING =
+  /[aA]uthorization['"]?:\s+[^\s(]|\[['"`][aA]uthorization['"`]\]\s*=[^=]|(?:set|append)\(['"`][aA]uthorization/;
+
 /** Lines of the product that could put an Authorization header on a request of ours. */
 function attachers(): string[] {
   return readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
@@ -13,11 +17,7 @@ function attachers(): string[] {
     .flatMap((file) =>
       readFileSync(path.join(SOURCES, file), 'utf8')
         .split('\n')
-        .filter((line) =>
-          /(?:\bauthorization['"]?\s*[:=](?!=)|\[['"]authorization['"]\]\s*=(?!=)|\.set\(['"]authorization)/i.test(
-            line,
-          ),
-        )
+        .filter((line) => SETTING.test(line))
         .map((line) => `${file}: ${line.trim()}`),
     );
 }
