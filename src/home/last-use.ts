@@ -1,7 +1,9 @@
-import { lstatSync, type Stats } from 'node:fs';
+import { constants, lstatSync, type Stats } from 'node:fs';
 import { lstat, open, utimes } from 'node:fs/promises';
 import { systemCode } from '../errors.ts';
 import { diskError } from './disk-error.ts';
+
+const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
 
 /** Empty; the date of its last change is when the folder around it was used last. Tart ignores it. */
 const RECORD = '.last-used';
@@ -19,7 +21,8 @@ export interface UseClock {
  */
 export async function recordUse(folder: string, at: Date): Promise<void> {
   try {
-    await (await open(`${folder}/${RECORD}`, 'a')).close();
+    // Neither through a link nor into a pipe that somebody put there (reliability S25, S26).
+    await (await open(`${folder}/${RECORD}`, O_WRONLY | O_CREAT | O_NONBLOCK | O_NOFOLLOW)).close();
     await utimes(`${folder}/${RECORD}`, at, at);
   } catch {
     // The date below is still worth setting.

@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { readFile, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import * as v from 'valibot';
 import { describeError, isTartletError, systemCode, TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { onDisk } from './disk-error.ts';
 import { flushFolder, writeNewFile } from './folder.ts';
+import { readPlainFile, readPlainFileSync } from './plain-file.ts';
 
 /** Beside the files of a VM; Tart ignores it. */
 export const ORIGIN_FILE = '.origin.json';
@@ -131,7 +131,7 @@ function serialize(record: Origin): string {
 export async function readOrigin(folder: string): Promise<Origin | undefined> {
   const file = `${folder}/${ORIGIN_FILE}`;
   try {
-    return parseOrigin(await readFile(file, 'utf8'), file);
+    return parseOrigin((await readPlainFile(file)).toString(), file);
   } catch (cause) {
     return refuseUnlessAbsent(file, cause);
   }
@@ -141,7 +141,7 @@ export async function readOrigin(folder: string): Promise<Origin | undefined> {
 export function readOriginSync(folder: string): Origin | undefined {
   const file = `${folder}/${ORIGIN_FILE}`;
   try {
-    return parseOrigin(readFileSync(file, 'utf8'), file);
+    return parseOrigin(readPlainFileSync(file).toString(), file);
   } catch (cause) {
     return refuseUnlessAbsent(file, cause);
   }

@@ -2,6 +2,7 @@ import type { Digest } from '../names/digest.ts';
 import { ChunkJournal } from './chunk-journal.ts';
 import { flushFile, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
+import { removeStrangers } from './plain-file.ts';
 
 const JOURNAL = '.verified';
 
@@ -27,6 +28,7 @@ export class Staging {
 
   static async open(home: Home, digest: Digest): Promise<Staging> {
     const staging = Staging.at(home, digest);
+    await removeStrangers(staging.folder);
     await makeFolder(staging.folder);
     return staging;
   }

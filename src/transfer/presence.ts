@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { isTartletError, systemCode } from '../errors.ts';
 import { diskError } from '../home/disk-error.ts';
 import type { CachedImage } from '../home/image-cache.ts';
+import { readPlainFile } from '../home/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { parseManifest, requireImage } from '../oci/manifest.ts';
@@ -37,7 +37,7 @@ export async function findPresence(session: Session, name: RemoteName): Promise<
 
 async function readManifest(file: string): Promise<Uint8Array> {
   try {
-    return await readFile(file);
+    return await readPlainFile(file);
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return new Uint8Array();
     throw diskError(cause, 'read', file);

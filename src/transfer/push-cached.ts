@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
 import { diskError } from '../home/disk-error.ts';
 import type { CachedImage } from '../home/image-cache.ts';
+import { readPlainFile } from '../home/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -111,7 +111,7 @@ function digestOf(bytes: Uint8Array, like: Digest): string {
 
 async function smallFile(path: string, limit: number): Promise<Uint8Array | undefined> {
   try {
-    const bytes = await readFile(path);
+    const bytes = await readPlainFile(path);
     return bytes.length > limit ? undefined : bytes;
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return undefined;

@@ -1,9 +1,9 @@
-import { copyFile } from 'node:fs/promises';
 import { TartletError, unreachable } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { type CopyMethod, copyDisk, shareDisk } from '../home/disk-copy.ts';
-import { flushFile } from '../home/folder.ts';
+import { flushFile, writeNewFile } from '../home/folder.ts';
 import { BASE_MANIFEST_FILE } from '../home/origin.ts';
+import { readPlainFile } from '../home/plain-file.ts';
 import { type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { notClonable } from '../transfer/stacked-download.ts';
 import type { Session } from '../transfer/session.ts';
@@ -85,6 +85,5 @@ async function copyLarge(session: Session, from: string, to: string): Promise<Co
 }
 
 async function copySmall(from: string, to: string): Promise<void> {
-  await onDisk('copy to', to, async () => copyFile(from, to));
-  await flushFile(to);
+  await writeNewFile(to, await onDisk('read', from, async () => readPlainFile(from)));
 }

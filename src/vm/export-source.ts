@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError } from '../home/disk-error.ts';
 import type { CachedImage } from '../home/image-cache.ts';
 import type { FileLock } from '../home/lock.ts';
+import { readPlainFile } from '../home/plain-file.ts';
 import { type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
@@ -94,7 +94,7 @@ async function readManifest({ folder, digest, name }: CachedImage): Promise<Sour
   const file = `${folder.path}/${VmFile.manifest}`;
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(file);
+    bytes = await readPlainFile(file);
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return undefined;
     throw diskError(cause, 'read', file);

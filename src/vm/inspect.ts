@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
 import type { ContentStore } from '../home/content-store.ts';
 import { measureFolder } from '../home/footprint.ts';
 import { hasMark } from '../home/image-mark.ts';
 import { lastUse } from '../home/last-use.ts';
 import { type Origin, readOrigin } from '../home/origin.ts';
+import { readPlainFile } from '../home/plain-file.ts';
 import { VmFile, type VmFolder, type VmLayout } from '../home/vm-folder.ts';
 import type { VmState } from '../home/local-vms.ts';
 import type { Digest } from '../names/digest.ts';
@@ -146,7 +146,7 @@ type FolderFacts = Omit<Extract<Inspection, { kind: 'local' | 'cached' }>, 'sche
 
 async function readManifest(folder: string): Promise<Uint8Array | undefined> {
   try {
-    return await readFile(`${folder}/${VmFile.manifest}`);
+    return await readPlainFile(`${folder}/${VmFile.manifest}`);
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return undefined;
     throw new TartletError('STORE_DAMAGED', `cannot read ${folder}/${VmFile.manifest}`, { subject: folder, cause });

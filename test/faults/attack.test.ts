@@ -1,0 +1,198 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { configJson } from '../support/home.ts';
+import { fakeDigest, json, sha256, tinyImage } from '../support/tart-image.ts';
+import { row } from './row.ts';
+import { REPOSITORY, type World } from './world.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+row('S2', 'a text is a VM or an image by its slash alone, never by what happens to be there', async (world) => {
+  const registry = await world.serve();
+  // A folder of the name of the image, where the command runs, and a VM with the name of a registry.
+  mkdirSync(`${world.folder}/127.0.0.1:${registry.port}/${REPOSITORY}`, { recursive: true });
+  for (const name of ['./mine', '../vms/mine', '/mine', 'mine/', '..', '.']) {
+    const { exitCode, stderr } = await world.run('clone', name, 'copy');
+    expect({ name, exitCode }).toEqual({ name, exitCode: expect.toSatisfy((code: number) => code !== 0) as number });
+    expect(stderr).toMatch(/error\[(?:NAME_MALFORMED|VM_NOT_FOUND|USAGE)\]/);
+  }
+  expect(registry.requests).toEqual([]);
+  expect(await world.run('clone', 'mine', `127.0.0.1:${registry.port}`)).toMatchObject({ exitCode: 0 });
+  expect(await world.workplace.names()).toContain(`127.0.0.1:${registry.port}`);
+  // What is in this home beyond the row's own is compared afterwards.
+  rmSync(world.workplace.vmFolder(`127.0.0.1:${registry.port}`), { recursive: true });
+});
+
+row('S14', 'an address in a descriptor is not asked', async (world) => {
+  const trap = await world.registry();
+  const image = tinyImage();
+  const document = JSON.parse(Buffer.from(image.manifest).toString()) as { layers: { urls?: string[] }[] };
+  for (const layer of document.layers) layer.urls = [`${trap.origin}/foreign`, 'http://169.254.169.254/latest'];
+  const manifest = json(document);
+  const registry = await world.serve({ ...image, manifest, digest: sha256(manifest) });
+  await world.pull(registry, { image: { ...image, manifest, digest: sha256(manifest) } });
+  expect(trap.requests).toEqual([]);
+});
+
+row('S18', 'two registries with one repository and tag do not get at each other', async (world) => {
+  const honest = tinyImage({ chunks: [Buffer.alloc(4096, 'honest')] });
+  const hostile = tinyImage({ chunks: [Buffer.alloc(4096, 'hostile')] });
+  const [first, second] = [await world.serve(honest), await world.serve(hostile)];
+  await world.pull(first, { image: honest });
+  await world.pull(second, { image: hostile });
+  // The second says that it has the first one's image, and sends its own.
+  second.on(`GET /v2/${REPOSITORY}/manifests/${honest.digest}`, {
+    headers: { 'docker-content-digest': honest.digest },
+    body: hostile.manifest,
+  });
+  const name = `127.0.0.1:${second.port}/${REPOSITORY}@${honest.digest}`;
+  const { exitCode, stderr } = await world.run('pull', name);
+  expect({ exitCode, stderr }).toEqual({
+    exitCode: 1,
+    stderr: expect.stringContaining('error[DIGEST_MISMATCH]') as string,
+  });
+  expect(await world.workplace.names()).not.toContain(name);
+});
+
+/** Where an interrupted pull of an image left its parts. */
+function stagingOf(world: World, digest: string): string {
+  return `${world.home.stagingFolder}/${digest.replace('sha256:', '')}`;
+}
+
+row('S25', 'links in scratch that somebody prepared lead no writing elsewhere', async (world) => {
+  const image = tinyImage();
+  const registry = await world.serve(image);
+  const staging = stagingOf(world, image.digest);
+  mkdirSync(staging, { recursive: true });
+  const victim = `${world.folder}/user/outside.txt`;
+  for (const file of ['disk.img', 'config.json', 'nvram.bin', 'manifest.json', '.verified', '.origin.json'])
+    symlinkSync(victim, `${staging}/${file}`);
+  const { status } = await world.pull(registry, { image });
+  expect(status).toBe('pulled');
+  expect(readFileSync(victim, 'utf8')).toBe('a file that is nobody’s business');
+});
+
+row('S25', 'a link in the place of a scratch folder is not written through', async (world) => {
+  const image = tinyImage();
+  const registry = await world.serve(image);
+  mkdirSync(world.home.stagingFolder, { recursive: true });
+  symlinkSync(`${world.folder}/user`, stagingOf(world, image.digest));
+  await world.pull(registry, { image });
+  expect(readdirSync(`${world.folder}/user`)).toEqual(['outside.txt']);
+});
+
+row('S25', 'a link among the images is no image, and deleting it leaves what it leads to', async (world) => {
+  const outside = `${world.folder}/user/images`;
+  mkdirSync(outside);
+  symlinkSync(outside, `${path.dirname(world.kept.folder)}/${fakeDigest('7')}`);
+  expect((await world.run('list')).exitCode).toBe(0);
+  await world.run('delete', `kept.example:5000/org/kept@${fakeDigest('7')}`);
+  expect((await world.run('prune', '--older-than', '0', '--dry-run')).exitCode).toBe(0);
+  expect(existsSync(outside)).toBe(true);
+});
+
+/** Opening one holds whoever opens it, and the signals that should end it. */
+function plantPipe(file: string): void {
+  execFileSync('mkfifo', [file]);
+}
+
+row('S26', 'a pipe in the place of a file of an image or a VM holds no command', async (world) => {
+  const kept = 'kept.example:5000/org/kept:1';
+  const vm = world.workplace.vmFolder('mine');
+  const cases = [
+    ...['manifest.json', '.origin.json', '.last-used', 'disk.img'].map(
+      (file) => [`${world.kept.folder}/${file}`, kept] as const,
+    ),
+    ...['config.json', '.last-used'].map((file) => [`${vm}/${file}`, 'mine'] as const),
+  ];
+  for (const [file, name] of cases) {
+    const before = existsSync(file) ? readFileSync(file) : undefined;
+    rmSync(file, { force: true });
+    plantPipe(file);
+    const archive = `${world.folder}/run/x.tar`;
+    const commands = [['list'], ['inspect', name], ['clone', name, 'copy'], ['export', name, archive]];
+    // Each ends by itself, however; a hanging one would be killed, and have no exit code.
+    const codes = await Promise.all(commands.map(async (command) => (await world.run(...command)).exitCode));
+    expect(codes, file).toEqual(commands.map(() => expect.any(Number) as number));
+    rmSync(file);
+    if (before !== undefined) writeFileSync(file, before);
+    for (const made of [world.workplace.vmFolder('copy'), archive]) rmSync(made, { recursive: true, force: true });
+  }
+});
+
+row('S26', 'pipes, devices and folders in the scratch of a pull hold nobody', async (world) => {
+  const image = tinyImage();
+  const registry = await world.serve(image);
+  const staging = stagingOf(world, image.digest);
+  mkdirSync(`${staging}/nvram.bin`, { recursive: true });
+  for (const file of ['disk.img', '.verified']) plantPipe(`${staging}/${file}`);
+  symlinkSync('/dev/zero', `${staging}/config.json`);
+  expect((await world.pull(registry, { image })).status).toBe('pulled');
+});
+
+row('S27', 'what a VM configuration says is never run, nor believed about the host', async (world) => {
+  const canary = `${world.folder}/run/canary`;
+  const hostile = {
+    ...(JSON.parse(configJson()) as object),
+    display: { width: 1, height: 1, unit: `$(touch ${canary})` },
+    hooks: { start: `touch ${canary}` },
+    kernelCommandLine: `\`touch ${canary}\``,
+    sharedFolders: ['/etc'],
+    diskPath: '/etc/passwd',
+    '; touch': `; touch ${canary}`,
+  };
+  const image = tinyImage({ config: json(hostile) });
+  const registry = await world.serve(image);
+  const name = `127.0.0.1:${registry.port}/${REPOSITORY}:latest`;
+  expect(await world.run('pull', name)).toMatchObject({ exitCode: 0 });
+  for (const command of [
+    ['clone', name, 'copy'],
+    ['get', 'copy'],
+    ['inspect', name],
+    ['set', 'copy', '--cpu', '3'],
+    ['list'],
+    ['delete', 'copy'],
+  ])
+    await world.run(...command);
+  expect(existsSync(canary)).toBe(false);
+});
+
+row('S53', 'what is secret on a shared machine is for its owner only', async (world) => {
+  const registry = await world.registry({ 'GET /v2/': { body: '{}' } });
+  chmodSync(`${world.folder}/docker`, 0o755);
+  const login = await world.workplace.shell(
+    `umask 0; echo hunter2 | $TARTLET login --username ci --password-stdin 127.0.0.1:${registry.port}`,
+  );
+  expect(login.exitCode, login.stderr).toBe(0);
+  expect(statSync(`${world.folder}/docker/config.json`).mode & 0o077).toBe(0);
+  rmSync(`${world.folder}/docker/config.json`);
+});
+
+test('nothing that is installed with us runs a script, and native code is the one optional helper (S55)', () => {
+  interface Lock {
+    readonly packages: Readonly<Record<string, { dev?: boolean; optional?: boolean; hasInstallScript?: boolean }>>;
+  }
+  const { packages } = JSON.parse(readFileSync(`${root}/package-lock.json`, 'utf8')) as Lock;
+  const ours = Object.entries(packages).filter(([name, { dev }]) => name !== '' && dev !== true);
+  expect(ours.length).toBeGreaterThan(5);
+  expect(ours.filter(([, { hasInstallScript }]) => hasInstallScript === true)).toEqual([]);
+  const native = ours
+    .map(([name]) => name)
+    .filter((name) =>
+      readdirSync(`${root}/${name}`, { recursive: true, encoding: 'utf8' }).some((file) => file.endsWith('.node')),
+    );
+  expect(native.every((name) => packages[name]?.optional === true)).toBe(true);
+  expect(native).toEqual(['node_modules/fs-native-extensions']);
+});
