@@ -13,6 +13,8 @@ import {
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { configJson } from '../support/home.ts';
+import { Cleanup } from '../support/real-cleanup.ts';
+import { Running, Workplace } from '../support/real-command.ts';
 import { fakeDigest, json, sha256, tinyImage } from '../support/tart-image.ts';
 import { row } from './row.ts';
 import { REPOSITORY, type World } from './world.ts';
@@ -172,12 +174,15 @@ row('S27', 'what a VM configuration says is never run, nor believed about the ho
 row('S53', 'what is secret on a shared machine is for its owner only', async (world) => {
   const registry = await world.registry({ 'GET /v2/': { body: '{}' } });
   chmodSync(`${world.folder}/docker`, 0o755);
+  const file = `${world.folder}/docker/config.json`;
+  const before = readFileSync(file);
+  chmodSync(file, 0o644);
   const login = await world.workplace.shell(
     `umask 0; echo hunter2 | $TARTLET login --username ci --password-stdin 127.0.0.1:${registry.port}`,
   );
   expect(login.exitCode, login.stderr).toBe(0);
-  expect(statSync(`${world.folder}/docker/config.json`).mode & 0o077).toBe(0);
-  rmSync(`${world.folder}/docker/config.json`);
+  expect(statSync(file).mode & 0o077).toBe(0);
+  writeFileSync(file, before);
 });
 
 test('nothing that is installed with us runs a script, and native code is the one optional helper (S55)', () => {
@@ -196,3 +201,19 @@ test('nothing that is installed with us runs a script, and native code is the on
   expect(native.every((name) => packages[name]?.optional === true)).toBe(true);
   expect(native).toEqual(['node_modules/fs-native-extensions']);
 });
+
+const TELLING = ['$TART_REGISTRY_PASSWORD', '$HTTPS_PROXY', '$(cat $DOCKER_CONFIG/config.json)'];
+
+test.each(TELLING)(
+  'a command of the tests that tells %s fails its test, whatever it is about (S34)',
+  async (telling) => {
+    const cleanup = new Cleanup();
+    try {
+      const { environment } = new Workplace(cleanup);
+      const { ended } = new Running('bash', ['-c', `echo "${telling}" >&2`], environment);
+      await expect(ended).rejects.toThrow(' told ');
+    } finally {
+      await cleanup.run();
+    }
+  },
+);

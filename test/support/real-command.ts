@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, lstatSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { CANARY_ENVIRONMENT, CANARY_LOGINS, secretsIn } from './canary.ts';
 import type { Cleanup } from './real-cleanup.ts';
 
 /** The command as users start it: built, in a process of its own. */
@@ -32,7 +33,7 @@ export interface WorkplaceOptions {
   readonly login?: Login;
 }
 
-/** A user of their own: home folder, TART_HOME, Docker configuration, and no other variables than these. */
+/** A user of their own: home folder, TART_HOME, Docker configuration, secrets that nobody may tell, and no other variables than these. */
 export class Workplace {
   /** What this user has: their home folder, TART_HOME and settings lie in it. */
   readonly folder: string;
@@ -53,14 +54,11 @@ export class Workplace {
       XDG_RUNTIME_DIR: at('run'),
       XDG_CONFIG_HOME: at('config'),
       NO_COLOR: '1',
+      ...CANARY_ENVIRONMENT,
       ...(options.authority === undefined ? {} : { SSL_CERT_FILE: options.authority }),
     };
-    if (options.login !== undefined) this.#writeLogin(options.login, at('docker/config.json'));
-  }
-
-  #writeLogin({ registry, user, password }: Login, file: string): void {
-    const auth = Buffer.from(`${user}:${password}`).toString('base64');
-    writeFileSync(file, JSON.stringify({ auths: { [registry]: { auth } } }), { mode: 0o600 });
+    const login = options.login === undefined ? {} : entryOf(options.login);
+    writeFileSync(at('docker/config.json'), JSON.stringify({ auths: { ...CANARY_LOGINS, ...login } }), { mode: 0o600 });
   }
 
   /** Runs a command to its end. */
@@ -107,9 +105,14 @@ export class Workplace {
   }
 }
 
+function entryOf({ registry, user, password }: Login): Readonly<Record<string, object>> {
+  return { [registry]: { auth: Buffer.from(`${user}:${password}`).toString('base64') } };
+}
+
 /** A command under way. */
 export class Running {
   readonly child: ChildProcess;
+  /** How it ended. Rejects when it told a secret. */
   readonly ended: Promise<Ran>;
   stdout = '';
   stderr = '';
@@ -124,9 +127,12 @@ export class Running {
     });
     this.ended = new Promise((resolve, reject) => {
       this.child.once('error', reject);
-      this.child.once('close', (code) =>
-        resolve({ exitCode: code ?? undefined, stdout: this.stdout, stderr: this.stderr }),
-      );
+      this.child.once('close', (code) => {
+        const told = secretsIn(`${this.stdout}${this.stderr}`);
+        if (told.length > 0)
+          reject(new Error(`${args.join(' ')} told ${told.join(', ')}:\n${this.stdout}${this.stderr}`));
+        else resolve({ exitCode: code ?? undefined, stdout: this.stdout, stderr: this.stderr });
+      });
     });
   }
 
