@@ -78,8 +78,7 @@ const BUGS = [
       "    await onDisk('remove', folder, async () => rename(folder, doomed));\n",
       "    await onDisk('remove', folder, async () => rm(folder, { recursive: true }));\n",
     ],
-    gate: 'test/crash/sweep.test.ts',
-    only: 'prune',
+    gate: 'test/home/remove-folder.test.ts',
   },
   {
     bug: 'the verdict about a blob is not asked for at its end',
