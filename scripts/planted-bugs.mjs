@@ -70,6 +70,7 @@ const BUGS = [
       "      const folder = `${home.scratchFolder}/${name}`;\n      await onDisk('create', folder, async () => mkdir(folder));\n      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue;\n",
     ],
     gate: 'test/crash/schedules.test.ts',
+    only: 'clone and create',
   },
   {
     bug: 'a folder is deleted in its place, and not renamed away first',
