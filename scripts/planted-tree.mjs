@@ -37,8 +37,8 @@ export class PlantedTree {
   }
 
   /** Runs npm with these arguments in the copy. */
-  npm(args, timeoutMs) {
-    const environment = { ...process.env, NO_COLOR: '1', TARTLET_SKIP_BUILD: '1' };
+  npm(args, timeoutMs, more = {}) {
+    const environment = { ...process.env, ...more, NO_COLOR: '1', TARTLET_SKIP_BUILD: '1' };
     delete environment.FORCE_COLOR;
     const result = spawnSync('npm', args, {
       cwd: this.#copy,
