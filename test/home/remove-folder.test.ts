@@ -13,12 +13,12 @@ test('a folder that is being removed is whole or gone, at every moment that some
   mkdirSync(folder);
   for (let file = 0; file < FILES; file += 1) writeFileSync(`${folder}/${file}`, '');
 
-  let over = false;
+  const removal = { over: false };
   const removed = removeFolder(folder, `${root}/trash`).finally(() => {
-    over = true;
+    removal.over = true;
   });
   const seen = new Set<number>();
-  while (!over) {
+  while (!removal.over) {
     seen.add(filesIn(folder));
     await setImmediate();
   }
