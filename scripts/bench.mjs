@@ -2,12 +2,13 @@
  * How fast we are beside programs that everybody knows, and beside what the machine could do at most: `npm run bench`. Everybody runs in turn, in one
  * run, and ratios count: absolute numbers say more about the machine. See docs/performance.md, whose table `-- --write` replaces.
  *
- *   npm run bench -- [--size GiB] [--runs N] [--only pull,push,kernel,memory,start] [--folder F] [--json] [--write]
+ *   npm run bench -- [--size GiB] [--runs N] [--only pull,push,delta,kernel,memory,start] [--folder F] [--json] [--write]
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { deltaRows } from './bench/delta.mjs';
 import { MIB } from './bench/image.mjs';
 import { kernelRows } from './bench/kernel.mjs';
 import { memoryRows } from './bench/memory.mjs';
@@ -18,7 +19,14 @@ import { startRows } from './bench/start.mjs';
 import { table } from './bench/table.mjs';
 
 /** In the order of the table. Each gives rows, and leaves nothing behind. */
-const MEASURES = { pull: pullRows, kernel: kernelRows, push: pushRows, memory: memoryRows, start: startRows };
+const MEASURES = {
+  pull: pullRows,
+  kernel: kernelRows,
+  push: pushRows,
+  delta: deltaRows,
+  memory: memoryRows,
+  start: startRows,
+};
 
 /** Programs that measures need, and the Debian packages they come from. */
 const NEEDED = { skopeo: 'skopeo', lz4: 'lz4', curl: 'curl' };

@@ -1,4 +1,5 @@
-import { type Dirent, readdirSync } from 'node:fs';
+import { type Dirent, readdirSync, readlinkSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { systemCode } from '../errors.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { diskError } from './disk-error.ts';
@@ -44,6 +45,20 @@ export function walkImages(imagesFolder: string): CacheWalk {
   };
   visit(imagesFolder, []);
   return { entries, foreign };
+}
+
+/** A tag beside an image folder whose link leads to it, by the text of the link; undefined when there is none. */
+export function tagLeadingTo(folder: string): string | undefined {
+  const repository = dirname(folder);
+  for (const child of children(repository)) {
+    if (!child.isSymbolicLink()) continue;
+    try {
+      if (basename(readlinkSync(`${repository}/${child.name}`)) === basename(folder)) return child.name;
+    } catch {
+      // It moved just now: then it leads elsewhere.
+    }
+  }
+  return undefined;
 }
 
 function children(folder: string): Dirent[] {

@@ -1,5 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { unreachable } from '../errors.ts';
+import { tagLeadingTo } from '../home/image-walk.ts';
 import { type KnownManifest, knownManifests } from '../home/known-manifest.ts';
 import type { FileLock } from '../home/lock.ts';
 import { proofOfBlobs } from '../home/origin.ts';
@@ -81,7 +82,7 @@ async function openDonor(session: Session, known: KnownManifest, search: DonorSe
   switch (owner.kind) {
     case 'image':
       return leased(session, owner.name.digest, search, async () =>
-        offersOfImage(session, known, owner.name.toString(), await proofOfBlobs(owner.folder)),
+        offersOfImage(session, known, shortName(owner.name, owner.folder), await proofOfBlobs(owner.folder)),
       );
     case 'vm': {
       const vm = session.vms.find(owner.name);
@@ -125,6 +126,12 @@ async function leased(
     if (offers.length === 0) await lock.release();
   }
   return offers.length === 0 ? undefined : { offers, lock };
+}
+
+/** Tags say more to people than digests. */
+function shortName(name: RemoteName, folder: string): string {
+  const tag = tagLeadingTo(folder);
+  return tag === undefined ? name.toString() : `${name.repositoryName}:${tag}`;
 }
 
 function offersOfImage(

@@ -101,9 +101,7 @@ describe('a pull beside an image that shares chunks with it', () => {
       bytesTotal: fetchedBytes,
       plan: {
         fetchBytes: fetchedBytes,
-        reused: [
-          { donor: { kind: 'image', name: `${registry.address}/org/vm@${first.digest}` }, bytes: 400_004, chunks: 2 },
-        ],
+        reused: [{ donor: { kind: 'image', name: `${registry.address}/org/vm:first` }, bytes: 400_004, chunks: 2 }],
         chunks: { fetch: 1, reuse: 2, zero: 0, partial: 0 },
       },
     });

@@ -71,7 +71,7 @@ function declarePush({ program, terminal, setExitCode }: Declaration): void {
     .option('--populate-cache', 'have the image in the local cache afterwards, under the same names')
     .option(
       '--layer-size <mib>',
-      'mebibytes of disk per layer, for registries with limits (default: 512, as Tart)',
+      'mebibytes of disk per layer (default: as the image that the VM was cloned from, else 512, as Tart)',
       wholeNumber(1, MAX_LAYER_SIZE),
     )
     .option('--reproducible', 'leave the upload time out: the same VM always gets the same digest')
