@@ -36,7 +36,8 @@ export async function recordUse(folder: string, at: Date): Promise<void> {
 
 /**
  * When something was used last: by our own record, and where Tart can run also by the access time, whichever is later. Elsewhere a
- * mere listing of the folder sets the access time (relatime, tart-cli §4.4), so that it counts only as long as there is no record.
+ * mere listing of the folder sets the access time (relatime, tart-cli §4.4), so that a record counts alone; without one, as in a cache that came
+ * from a Mac, the earlier of access and change does: each of the two moves for other reasons than a use.
  * A date in the future is a clock that was wrong once, and counts as now (reliability P25).
  *
  * @param path of an image or VM folder, or of a file of Tart's.
@@ -46,9 +47,13 @@ export function lastUse(path: string, clock: UseClock): Date | undefined {
   const place = look(path);
   if (place === undefined) return undefined;
   const record = place.isDirectory() ? look(`${path}/${RECORD}`)?.mtime : undefined;
-  const mayBeTarts = record === undefined || clock.platform === 'darwin';
-  const used = Math.max(record?.getTime() ?? 0, mayBeTarts ? place.atimeMs : 0);
-  return new Date(Math.min(Math.floor(used), clock.now().getTime()));
+  return new Date(Math.min(Math.floor(usedMs(place, record, clock.platform)), clock.now().getTime()));
+}
+
+function usedMs(place: Stats, record: Date | undefined, platform: NodeJS.Platform): number {
+  if (platform === 'darwin') return Math.max(record?.getTime() ?? 0, place.atimeMs);
+  if (record !== undefined) return record.getTime();
+  return place.isDirectory() ? Math.min(place.atimeMs, place.mtimeMs) : place.atimeMs;
 }
 
 /**
