@@ -54,7 +54,7 @@ export function lookAtVmFolder(path: string): VmFolder | undefined {
 }
 
 /** The decision of tart-formats §1.3, for a folder that has a configuration and an NVRAM. */
-export function decideLayout(disk: boolean, overlay: boolean, manifest: boolean): VmLayout | undefined {
+function decideLayout(disk: boolean, overlay: boolean, manifest: boolean): VmLayout | undefined {
   if (disk) return overlay ? undefined : 'standalone';
   if (!manifest) return undefined;
   return overlay ? 'stacked-local' : 'stacked-cached';

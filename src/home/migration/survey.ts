@@ -7,7 +7,7 @@ import { decodeDigestFolder } from '../layout.ts';
 import { ORIGIN_FILE, readOriginSync } from '../origin.ts';
 import { MARK_FILES } from '../image-mark.ts';
 import { linkText } from '../image-reference.ts';
-import { decideLayout, VmFile, type VmLayout } from '../vm-folder.ts';
+import { lookAtVmFolder, VmFile, type VmLayout } from '../vm-folder.ts';
 import {
   type CacheFacts,
   type HostFact,
@@ -128,20 +128,20 @@ interface Contents {
   readonly record: RegistryAddress | undefined;
 }
 
+/** File by file: to list the folder would set its access time, which for images of Tart's is the only record of their use (tart-cli §4.4). */
 function lookInto(folder: string, readRecord: boolean, digest: Digest, repository: string): Contents {
-  const children = readFolder(folder);
-  const files = new Set(children.filter((child) => child.isFile()).map((child) => child.name));
-  const isVm = files.has(VmFile.config) && files.has(VmFile.nvram);
-  const layout = isVm
-    ? decideLayout(files.has(VmFile.disk), files.has(VmFile.overlay), files.has(VmFile.manifest))
-    : undefined;
-  const mark = files.has(VmFile.explicitlyPulled) ? `${folder}/${VmFile.explicitlyPulled}` : undefined;
+  const layout = lookAtVmFolder(folder)?.layout;
+  const isThere = (file: string): boolean => sizeOf(`${folder}/${file}`) !== undefined;
   return {
     layout: layout === 'stacked-local' ? undefined : layout,
-    mark: markOfSize(mark === undefined ? undefined : lstatSync(mark, { throwIfNoEntry: false })?.size),
-    isUnnamed: files.has(MARK_FILES.unnamed),
-    record: readRecord && files.has(ORIGIN_FILE) ? registryInRecord(folder, digest, repository) : undefined,
+    mark: markOfSize(sizeOf(`${folder}/${VmFile.explicitlyPulled}`)),
+    isUnnamed: isThere(MARK_FILES.unnamed),
+    record: readRecord && isThere(ORIGIN_FILE) ? registryInRecord(folder, digest, repository) : undefined,
   };
+}
+
+function sizeOf(file: string): number | undefined {
+  return lstatSync(file, { throwIfNoEntry: false })?.size;
 }
 
 /** A record that is damaged, or of another image, testifies to nothing; `doctor` names it. */
