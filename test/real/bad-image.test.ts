@@ -32,7 +32,7 @@ describe('an image that is not what it should be', () => {
     const { authority } = registry;
     // An earlier image of the same repository must survive whatever happens.
     workplace = new Workplace(cleanup);
-    serve(tinyImage({ nvram: Buffer.from('earlier') }), {}, 'good');
+    serve(tinyImage({ nvram: Buffer.from('earlier'), chunks: [Buffer.alloc(4096, 'of its own')] }), {}, 'good');
     const { exitCode, stderr } = await workplace.run('pull', `${authority}/team/base:good`);
     expect(exitCode, stderr).toBe(0);
     registry.requests.length = 0;
