@@ -61,7 +61,7 @@ async function answering(answer: Answer): Promise<string> {
 
 describe('a login', () => {
   it('is found by the pull of the same host and port, and by no other', async () => {
-    const sender = new Workplace(cleanup);
+    const sender = new Workplace(cleanup, { isFresh: true });
     await createVm(sender, 'vm', 4);
     expect(await login(sender, address)).toEqual({
       exitCode: 0,
@@ -73,7 +73,7 @@ describe('a login', () => {
     });
     expect((await sender.run('push', 'vm', `${address}/team/base:1`)).exitCode).toBe(0);
 
-    const receiver = new Workplace(cleanup);
+    const receiver = new Workplace(cleanup, { isFresh: true });
     await login(receiver, address);
     expect((await receiver.run('pull', `${address}/team/base:1`)).exitCode).toBe(0);
     expect((await receiver.names())[0]).toBe(`${address}/team/base:1`);
@@ -88,7 +88,7 @@ describe('a login', () => {
   });
 
   it('is kept in a file for its owner alone', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     mkdirSync(path.join(workplace.environment['DOCKER_CONFIG'] ?? '', 'more'));
     const environment = { DOCKER_CONFIG: path.join(workplace.environment['DOCKER_CONFIG'] ?? '', 'more/docker') };
     expect((await login(workplace, address, { environment })).exitCode).toBe(0);
@@ -101,7 +101,7 @@ describe('a login', () => {
   });
 
   it('with a wrong password fails and changes nothing', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     await login(workplace, address);
     const { exitCode, stdout, stderr } = await login(workplace, address, { password: 'canary' });
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
@@ -131,7 +131,7 @@ describe('a login', () => {
     ['a service that says 200 to everything', { body: '{"status":"ok"}' }],
     ['a server that has no such page', { status: 404 }],
   ])('that %s answers is none', async (_what, answer) => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const server = await ScriptedRegistry.start({
       'GET /v2/': answer,
       'GET /welcome': { headers: { 'content-type': 'text/html' }, body: '<html>' },
@@ -145,7 +145,7 @@ describe('a login', () => {
   });
 
   it('at a registry that asks nobody is stored, and that is said', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const open = await answering({ headers: { 'docker-distribution-api-version': 'registry/2.0' }, body: '{}' });
     const { exitCode, stderr } = await login(workplace, open);
     expect(exitCode).toBe(0);
@@ -156,7 +156,7 @@ describe('a login', () => {
   });
 
   it('is not sent to a token service of somebody else', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const thief = await ScriptedRegistry.start({ 'GET /token': { body: '{"token":"t"}' } });
     cleanup.add(async () => thief.close());
     const realm = `https://tokens.example:${RegistryAddress.parse(thief.address.toString()).port}/token`;
@@ -169,7 +169,7 @@ describe('a login', () => {
   });
 
   it('without a check asks nobody', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const { exitCode, stderr } = await login(workplace, 'registry.invalid:8221', { flags: ['--no-validate'] });
     expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
     expect(stderr).not.toContain('accepts');
@@ -177,19 +177,22 @@ describe('a login', () => {
   });
 
   it('keeps inner line breaks of a key file, and drops those at the end', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     await login(workplace, 'h', { password: '{\n "canary": 1\r\n}\r\n\n', flags: ['--no-validate'] });
     expect(storedIn(workplace)).toEqual({ auths: { h: entry('{\n "canary": 1\r\n}') } });
   });
 
   it('says that variables come before it', async () => {
     const environment = { TART_REGISTRY_USERNAME: 'u', TART_REGISTRY_PASSWORD: 'canary' };
-    const { stderr } = await login(new Workplace(cleanup), 'h:1', { flags: ['--no-validate'], environment });
+    const { stderr } = await login(new Workplace(cleanup, { isFresh: true }), 'h:1', {
+      flags: ['--no-validate'],
+      environment,
+    });
     expect(stderr).toContain('note: TART_REGISTRY_USERNAME and TART_REGISTRY_PASSWORD are set');
   });
 
   it('goes to the helper that is configured, and comes from there', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const folder = helperIn(workplace);
     const environment = { PATH: `${folder}:${process.env['PATH'] ?? ''}` };
     const { exitCode, stderr } = await login(workplace, address, { environment });
@@ -208,7 +211,7 @@ describe('a login', () => {
   });
 
   it('is never in a file when the configured helper fails', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     writeFileSync(dockerFile(workplace), '{"credsStore":"missing"}');
     const { exitCode, stderr } = await login(workplace, address);
     expect(exitCode).toBe(1);
@@ -223,7 +226,7 @@ describeWithParts('a login at a registry with a token service', ['openssl'], () 
     const options = { listen: '127.0.0.1', host: '127.0.0.1', user: USER, password: PASSWORD, signer };
     const service = await startTokenService(cleanup, options);
     const { port } = await startRealRegistry(cleanup, 'embedded', { auth: { kind: 'token', service, signer } });
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
 
     const wrong = await login(workplace, `127.0.0.1:${port}`, { password: 'canary' });
     expect(wrong.exitCode).toBe(1);
@@ -253,7 +256,7 @@ describe('wrong usage ends with 64 and the usage, and changes nothing', () => {
     ['a user with a colon', ['h', '--username', 'a:b', '--password-stdin'], 'contains ":"'],
     ['an empty user', ['h', '--username', '', '--password-stdin'], 'the user name is empty'],
   ])('%s', async (_what, args, said) => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const { exitCode, stdout, stderr } = await runWithInput(workplace, 'canary', ['login', ...args]);
     expect({ exitCode, stdout }, stderr).toEqual({ exitCode: 64, stdout: '' });
     expect(stderr).toContain('Usage: tartlet login [options] <host>');
@@ -268,7 +271,7 @@ describe('wrong usage ends with 64 and the usage, and changes nothing', () => {
     ['a password of 64 KiB and more', 'x'.repeat(65_537), 'more than 64 KiB'],
     ['a zero byte in the password', 'a\0b', 'zero byte'],
   ])('%s', async (_what, input, said) => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const args = ['login', 'h', '--username', 'u', '--password-stdin', '--no-validate'];
     const { exitCode, stderr } = await runWithInput(workplace, input, args);
     expect(exitCode).toBe(64);
@@ -279,7 +282,7 @@ describe('wrong usage ends with 64 and the usage, and changes nothing', () => {
 
 describe('a logout', () => {
   it('forgets in every file, and tells what is left', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const podman = path.join(workplace.environment['XDG_RUNTIME_DIR'] ?? '', 'containers/auth.json');
     mkdirSync(path.dirname(podman));
     writeFileSync(podman, JSON.stringify({ auths: { 'h:1': entry(), 'h:1/org': entry(), 'h:2': entry() } }), {
@@ -301,7 +304,7 @@ describe('a logout', () => {
   });
 
   it('from nowhere is a success', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     expect(await workplace.run('logout', 'registry.example:8221')).toEqual({
       exitCode: 0,
       stdout: '',
@@ -311,7 +314,7 @@ describe('a logout', () => {
   });
 
   it('of a URL is wrong usage', async () => {
-    const { exitCode, stderr } = await new Workplace(cleanup).run('logout', 'http://h');
+    const { exitCode, stderr } = await new Workplace(cleanup, { isFresh: true }).run('logout', 'http://h');
     expect(exitCode).toBe(64);
     expect(stderr).toContain('Usage: tartlet logout');
   });
@@ -329,7 +332,7 @@ describeWithParts('at a terminal', ['script', 'unshare'], () => {
   const settings = ({ home }: Workplace, when: string) => readFileSync(path.join(home, when), 'utf8');
 
   it('user and password are asked for, the password without echo', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const { exitCode, screen } = await runOnTerminal(workplace, script(workplace, command(address)), [
       [`User name for ${address}: `, `${USER}x\u007f\r`],
       [`Password of ci for ${address}: `, `${PASSWORD}\r`],
@@ -342,7 +345,7 @@ describeWithParts('at a terminal', ['script', 'unshare'], () => {
   });
 
   it('both may be in one paste, without echo of the second', async () => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const { exitCode, screen } = await runOnTerminal(workplace, script(workplace, command(address)), [
       [`User name for ${address}: `, `${USER}\r${PASSWORD}\r`],
     ]);
@@ -355,7 +358,7 @@ describeWithParts('at a terminal', ['script', 'unshare'], () => {
     ['Ctrl-D', '\u0004', 64],
     ['more than 8192 characters', `${'x'.repeat(8193)}\r`, 64],
   ])('%s ends it with the terminal as it was', async (_what, typed, code) => {
-    const workplace = new Workplace(cleanup);
+    const workplace = new Workplace(cleanup, { isFresh: true });
     const { exitCode, screen } = await runOnTerminal(workplace, script(workplace, command(address)), [
       [`User name for ${address}: `, `${USER}\r`],
       [`Password of ci for ${address}: `, typed],

@@ -31,6 +31,8 @@ export interface WorkplaceOptions {
   /** The CA to trust, a PEM file. */
   readonly authority?: string;
   readonly login?: Login;
+  /** A user who never logged in anywhere: no file of logins, and none of the secrets that are planted with everybody else. */
+  readonly isFresh?: true;
 }
 
 /** A user of their own: home folder, TART_HOME, Docker configuration, secrets that nobody may tell, and no other variables than these. */
@@ -54,9 +56,10 @@ export class Workplace {
       XDG_RUNTIME_DIR: at('run'),
       XDG_CONFIG_HOME: at('config'),
       NO_COLOR: '1',
-      ...CANARY_ENVIRONMENT,
+      ...(options.isFresh === true ? {} : CANARY_ENVIRONMENT),
       ...(options.authority === undefined ? {} : { SSL_CERT_FILE: options.authority }),
     };
+    if (options.isFresh === true) return;
     const login = options.login === undefined ? {} : entryOf(options.login);
     writeFileSync(at('docker/config.json'), JSON.stringify({ auths: { ...CANARY_LOGINS, ...login } }), { mode: 0o600 });
   }
