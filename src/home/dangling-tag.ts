@@ -47,7 +47,7 @@ export async function removeDanglingTag(store: Store, tag: DanglingTag): Promise
   const lock = await lockToDelete(store.images, tag.digest);
   if (lock === 'busy') return false;
   try {
-    return (await isDangling(store, tag)) && (await removeLink(tag.path, tag.text));
+    return (await isDangling(store, tag)) && (await removeLink(tag.path, tag.text, store.home.stagingFolder));
   } finally {
     if (lock !== 'needless') await lock.release();
   }

@@ -90,9 +90,26 @@ export function leftoverLinks(folder: string): string[] {
   }
 }
 
-/** Points a link at a text as one step. Removing it first, as others do, would lose the tag to a kill (reliability trap 10). */
-export async function replaceLink(link: string, target: string): Promise<void> {
-  const temporary = `${path.dirname(link)}/${LINK_ASIDE}${randomUUID()}`;
+/**
+ * Finds a place for a link on its way: in the trash, where a kill leaves it to the next sweep and nobody takes it for a tag; on a disk so full
+ * that there is no trash, beside the link (reliability D29).
+ */
+async function placeAside(link: string, trash: string): Promise<string> {
+  try {
+    await makeFolder(trash);
+    return `${trash}/trash-${randomUUID()}`;
+  } catch (error) {
+    if (!isTartletError(error, 'DISK_FULL')) throw error;
+    return `${path.dirname(link)}/${LINK_ASIDE}${randomUUID()}`;
+  }
+}
+
+/**
+ * Points a link at a text as one step. Removing it first, as others do, would lose the tag to a kill (reliability trap 10).
+ * @param trash a folder on the same file system.
+ */
+export async function replaceLink(link: string, target: string, trash: string): Promise<void> {
+  const temporary = await placeAside(link, trash);
   await onDisk('create the link', link, async () => symlink(target, temporary));
   try {
     await onDisk('replace the link', link, async () => rename(temporary, link));
@@ -106,10 +123,11 @@ export async function replaceLink(link: string, target: string): Promise<void> {
  * Lets a link say something else if it still has this text. The new link is exchanged for the old one and that is read afterwards, so that
  * nobody who pointed it elsewhere meanwhile loses that.
  *
+ * @param trash a folder on the same file system.
  * @returns whether it was rewritten.
  */
-export async function rewriteLink(link: string, text: string, target: string): Promise<boolean> {
-  const temporary = `${path.dirname(link)}/.link.${randomUUID()}`;
+export async function rewriteLink(link: string, text: string, target: string, trash: string): Promise<boolean> {
+  const temporary = await placeAside(link, trash);
   await onDisk('create the link', link, async () => symlink(target, temporary));
   try {
     if (await swapPaths(temporary, link)) {
@@ -132,10 +150,11 @@ export async function rewriteLink(link: string, text: string, target: string): P
  * Removes a link if it still has this text. Between reading and removing it somebody may have pointed it elsewhere, so it is moved away
  * first, read there, and given back if it is another one.
  *
+ * @param trash a folder on the same file system.
  * @returns whether it was removed.
  */
-export async function removeLink(link: string, text: string): Promise<boolean> {
-  const aside = `${path.dirname(link)}/${LINK_ASIDE}${randomUUID()}`;
+export async function removeLink(link: string, text: string, trash: string): Promise<boolean> {
+  const aside = await placeAside(link, trash);
   try {
     await rename(link, aside);
   } catch (cause) {

@@ -137,7 +137,9 @@ export class ImageCache {
 
   /** Points a tag at an image, with the absolute text that Tart would write (tart-formats §1.4). */
   async link(name: RemoteName, digest: Digest): Promise<void> {
-    await this.#contents.besideTart(async () => replaceLink(this.pathOf(name), this.folderOf(name, digest)));
+    await this.#contents.besideTart(async () =>
+      replaceLink(this.pathOf(name), this.folderOf(name, digest), this.#home.stagingFolder),
+    );
     await clearMark(this.folderOf(name, digest), 'unnamed');
   }
 

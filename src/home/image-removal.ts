@@ -42,7 +42,7 @@ export class ImageRemoval {
     const text = linkText(at);
     const digest = name.tag === undefined ? name.digest : decodeDigestFolder(path.basename(text ?? ''));
     if (digest === undefined) {
-      if (text !== undefined) await removeLink(at, text); // A link to something that is no image: only the link is ours.
+      if (text !== undefined) await removeLink(at, text, this.#home.stagingFolder); // A link to something that is no image: only the link is ours.
       return;
     }
     const lock = await this.#lock(digest);
@@ -60,7 +60,9 @@ export class ImageRemoval {
     const at = `${this.#home.imagesFolder}/${referencePath(name)}`;
     const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
     const links = await this.#linksTo(folder, digest);
-    for (const { link, text } of links) if (name.tag === undefined || link === at) await removeLink(link, text);
+    for (const { link, text } of links) {
+      if (name.tag === undefined || link === at) await removeLink(link, text, this.#home.stagingFolder);
+    }
     await this.#removeLeftovers(path.dirname(folder), digest);
     if (name.tag !== undefined && (await this.#isKept(folder))) return;
     if ((await kindOf(folder)) !== 'folder') return;

@@ -58,7 +58,11 @@ const component = fc
   .map(([first, more, end]) => `${first}${more.map(([s, w]) => s + w).join('')}${end}`);
 const longComponent = fc.constant('x'.repeat(255));
 const label = fc.stringMatching(/^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,5})?$/);
-const domain = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.'));
+/** With a number at its end, a host is an address or nothing. */
+const lastLabel = fc.stringMatching(/^[A-Za-z][A-Za-z0-9]{0,7}(-[A-Za-z0-9]{1,5})?$/);
+const domain = fc
+  .tuple(fc.array(label, { maxLength: 3 }), lastLabel)
+  .map(([labels, last]) => [...labels, last].join('.'));
 const host = fc.oneof(
   domain,
   fc.ipV4(),

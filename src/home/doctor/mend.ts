@@ -27,16 +27,17 @@ export interface Mended {
 export async function mendFinding(store: Store, each: Finding): Promise<Mended | undefined> {
   const { remedy } = each;
   try {
+    const trash = store.home.stagingFolder;
     switch (remedy.kind) {
       case 'none':
       case 'migrate':
       case 'repair':
         return undefined;
       case 'relink':
-        if (!(await rewriteLink(each.path, remedy.text, remedy.target))) return changed(each);
+        if (!(await rewriteLink(each.path, remedy.text, remedy.target, trash))) return changed(each);
         return { finding: each, result: 'mended', text: `now says ${remedy.target}` };
       case 'unlink':
-        if (!(await removeLink(each.path, remedy.text))) return changed(each);
+        if (!(await removeLink(each.path, remedy.text, trash))) return changed(each);
         return { finding: each, result: 'mended', text: `removed; it said ${remedy.text}` };
       case 'discard':
         return await discard(each, remedy.lock);
@@ -65,7 +66,7 @@ export async function setImageAside(store: Store, each: Finding, place: ImagePla
   // What is stacked refers to the content store: it moves while nobody collects there (tart-formats §4.7).
   const isStacked = lookAtVmFolder(place.path)?.layout === 'stacked-cached';
   const to = isStacked ? await store.contents.change(store.signal, move) : await move();
-  for (const link of links) await removeLink(link.path, link.text);
+  for (const link of links) await removeLink(link.path, link.text, store.home.stagingFolder);
   return to;
 }
 

@@ -35,7 +35,7 @@ export async function carryOut(store: MigrationStore, plan: Plan, step: StepHook
   for (const rehousing of plan.rehousings) await rehouser.record(rehousing);
   for (const link of plan.inTheWay) {
     await step(`unlink ${link.path}`);
-    await removeLink(link.path, link.text);
+    await removeLink(link.path, link.text, store.home.stagingFolder);
   }
   const outcome: { done: Rehousing[]; busy: Rehousing[] } = { done: [], busy: [] };
   const hosts = new HostLocks(store);
@@ -50,14 +50,14 @@ export async function carryOut(store: MigrationStore, plan: Plan, step: StepHook
   } finally {
     await hosts.release();
   }
-  for (const move of plan.hostLinks) await redirect(move, step);
+  for (const move of plan.hostLinks) await redirect(move, store, step);
   return { ...outcome, kept: rehouser.kept };
 }
 
-async function redirect({ link, text }: HostLinkMove, step: StepHook): Promise<void> {
+async function redirect({ link, text }: HostLinkMove, { home }: MigrationStore, step: StepHook): Promise<void> {
   if (linkText(link.path) !== link.text) return;
   await step(`redirect ${link.path}`);
-  await replaceLink(link.path, text);
+  await replaceLink(link.path, text, home.stagingFolder);
 }
 
 async function recaseHost({ home }: MigrationStore, { image, to }: Rehousing): Promise<void> {

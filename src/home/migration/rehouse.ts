@@ -90,7 +90,7 @@ export class Rehouser {
     if (isTaken) return false;
     await this.#step(`link ${to}`);
     await makeFolder(path.dirname(to));
-    await replaceLink(to, text);
+    await replaceLink(to, text, this.#store.home.stagingFolder);
     return true;
   }
 
@@ -98,7 +98,7 @@ export class Rehouser {
   async #dropLink(link: { path: string; text: string }, newFolder?: string): Promise<void> {
     if (newFolder !== undefined && (await areSameFolder(path.dirname(link.path), newFolder))) return;
     await this.#step(`unlink ${link.path}`);
-    await removeLink(link.path, link.text);
+    await removeLink(link.path, link.text, this.#store.home.stagingFolder);
   }
 
   async #moveFolder({ image }: Rehousing, to: string): Promise<void> {
