@@ -64,6 +64,8 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   async function once(dispatcher: Agent, request: RegistryRequest, signal?: AbortSignal): Promise<RegistryResponse> {
     const answer = await dispatcher.request({ ...asUndiciAsks(request, options.userAgent), signal: signal ?? null });
     answered.add(request.url.origin);
+    // A connection that breaks is not kept: what the next one loses is no accident of its reuse.
+    answer.body.on('error', () => answered.delete(request.url.origin));
     return responseOf(answer, request.url, limits, signal);
   }
 
@@ -83,6 +85,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
       } catch (error) {
         signal?.throwIfAborted();
         const failure = closed ? interrupted() : networkError(error, request.url);
+        answered.delete(request.url.origin);
         if (failure.code !== 'NET_BROKEN' || !mayBeStale) throw failure;
       }
     }
