@@ -1,6 +1,6 @@
 /** Commands that do next to nothing, beside Node doing nothing. */
 import { rmSync } from 'node:fs';
-import { inTurn, row } from './compare.mjs';
+import { inTurn, median, row } from './compare.mjs';
 import { makeManyImages } from './image.mjs';
 import { tartlet, timed } from './process.mjs';
 
@@ -24,7 +24,21 @@ export async function startRows({ work, runs }) {
   return [
     row('--version', results, '--version', nothing, { reach: 1.7, aim: 1.3 }),
     ...counts.map((count) =>
-      row(listOf(count), results, listOf(count), nothing, count === 1000 ? { reach: 4, aim: 2.5 } : undefined),
+      row(
+        count === 10_000
+          ? `${listOf(count)}, ${slope(results[listOf(1000)], results[listOf(count)], 9000)}`
+          : listOf(count),
+        results,
+        listOf(count),
+        nothing,
+        count === 1000 ? { reach: 4, aim: 2.5 } : undefined,
+      ),
     ),
   ];
+}
+
+/** What each image more costs: constant, as long as the work grows no faster than the cache. */
+function slope(few, many, more) {
+  const seconds = (results) => median(results.map((result) => result.seconds));
+  return `${Math.round(((seconds(many) - seconds(few)) / more) * 1e6)} µs for each beyond 1,000`;
 }

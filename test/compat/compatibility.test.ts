@@ -112,13 +112,14 @@ describe('docs/compatibility.md', () => {
   });
 });
 
-/** Every file with the numbers of the defects that stand in it as `(tart-cli §7 #1, #2)`. */
+/** Every file with the numbers of the defects that stand in it as `(tart-cli §7 #1, #2)`, beside rows of our own catalogue. */
 function titlesOfTests(): { file: string; numbers: number[] }[] {
   return readdirSync(path.join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))
     .map((file) => {
       const marks =
-        readFileSync(path.join(ROOT, 'test', file), 'utf8').match(/(?<=['`].*)\(tart-cli §7 #[^)]+\)(?=['`])/g) ?? [];
+        readFileSync(path.join(ROOT, 'test', file), 'utf8').match(/(?<=['`].*)\([^()]*tart-cli §7 #[^)]+\)(?=['`])/g) ??
+        [];
       return {
         file: `test/${file}`,
         numbers: marks.flatMap((mark) => Array.from(mark.matchAll(/#([0-9]+)/g), ([, n]) => Number(n))),
