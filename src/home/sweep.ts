@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { Digest } from '../names/digest.ts';
 import { HEX } from './content-reference.ts';
 import { removeFolder, TRASH } from './folder.ts';
+import type { Home } from './home.ts';
 import { lockToDelete } from './image-lock.ts';
 import type { Store } from './prune-candidate.ts';
 
@@ -19,15 +20,20 @@ const PARTIAL = /^\.([0-9a-f]{64})\.(?:partial|verified)$/;
  * @param wanted an image whose unfinished download will be continued now, however old it is.
  */
 export async function sweep(store: Store, wanted?: Digest): Promise<void> {
-  const { stagingFolder, scratchFolder } = store.home;
-  for (const folder of [stagingFolder, scratchFolder]) {
-    for (const name of namesIn(folder)) if (TRASH.test(name)) await attempt(async () => discard(`${folder}/${name}`));
-  }
+  const { stagingFolder } = store.home;
+  await finishRemovals(store.home);
   for (const name of namesIn(stagingFolder)) {
     if (HEX.test(name) && name !== wanted?.hex) await attempt(async () => expireStaging(store, name));
   }
   const files = store.contents.filesFolder;
   for (const name of namesIn(files)) if (PARTIAL.test(name)) await attempt(async () => expirePartial(store, name));
+}
+
+/** The first half of {@link sweep}, for whoever removes links and folders and downloads nothing. */
+export async function finishRemovals({ stagingFolder, scratchFolder }: Home): Promise<void> {
+  for (const folder of [stagingFolder, scratchFolder]) {
+    for (const name of namesIn(folder)) if (TRASH.test(name)) await attempt(async () => discard(`${folder}/${name}`));
+  }
 }
 
 /** Call for what is in the way of no other step. */

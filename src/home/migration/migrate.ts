@@ -9,6 +9,7 @@ import type { Word } from './ownership.ts';
 import { planMigration } from './plan.ts';
 import type { Kept } from './rehouse.ts';
 import { removeHollowHosts } from './hollow-host.ts';
+import { finishRemovals } from '../sweep.ts';
 import { listTop, readStamp, withoutHosts, writeStamp } from './stamp.ts';
 import { hasWork, type Plan, type Stay, type StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';
@@ -106,6 +107,8 @@ async function settle(
   options: MigrationOptions,
 ): Promise<MigrationReport> {
   const top = listTop(store.home);
+  // What an earlier migration was removing when it was killed.
+  await finishRemovals(store.home);
   const { plan } = look(store, word);
   if (!hasWork(plan)) {
     await writeStamp(store.home, top);
