@@ -8,6 +8,7 @@ export async function startRows({ work, runs }) {
   const counts = [10, 1000, 10_000];
   for (const count of counts) makeManyImages(`${work}/images-${count}`, count);
   const nothing = 'node -e 0';
+  const check = 'doctor of 10,000 images';
   const listOf = (count) => `list of ${count.toLocaleString('en')} images`;
   // Short, so that there can be many rounds.
   const results = await inTurn(4 * runs, {
@@ -18,6 +19,7 @@ export async function startRows({ work, runs }) {
         () => timed(work, [...tartlet, 'list'], { TART_HOME: `${work}/images-${count}` }),
       ]),
     ),
+    [check]: () => timed(work, [...tartlet, 'doctor'], { TART_HOME: `${work}/images-${counts.at(-1)}` }),
     [nothing]: () => timed(work, [process.execPath, '-e', '0']),
   });
   for (const count of counts) rmSync(`${work}/images-${count}`, { recursive: true });
@@ -34,6 +36,7 @@ export async function startRows({ work, runs }) {
         count === 1000 ? { reach: 4, aim: 2.5 } : undefined,
       ),
     ),
+    row(check, results, check, nothing, undefined),
   ];
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { isTartletError, TartletError } from '../errors.ts';
-import { buildProgram, CommanderError, usageOf } from './program.ts';
+import { buildProgram, CommanderError, commandNamed, usageOf } from './program.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
 import type { CommandSpan } from './telemetry/command-span.ts';
@@ -11,9 +11,10 @@ const USAGE_EXIT = 64;
 /** Runs one command line and gives its exit code. Never throws: whatever happens is said on stderr. */
 export async function run(terminal: Terminal, argv: readonly string[]): Promise<number> {
   let exitCode = 0;
-  const program = buildProgram(terminal, (code) => {
+  const setExitCode = (code: number): void => {
     exitCode = code;
-  });
+  };
+  const program = buildProgram(terminal, setExitCode, commandNamed(argv));
   const span = await startSpan(terminal, argv, program);
   try {
     if (argv.length === 0) {

@@ -1,9 +1,10 @@
 import { type Dirent, readdirSync, readlinkSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { systemCode } from '../errors.ts';
+import type { RegistryAddress } from '../names/registry-address.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { diskError } from './disk-error.ts';
-import { decodeDigestFolder, decodePath } from './layout.ts';
+import { decodeLeaf, decodeRegistry, isDigestFolder, type Leaves } from './layout.ts';
 
 /** Deeper trees than any real repository are not followed. */
 const MAX_DEPTH = 64;
@@ -30,21 +31,40 @@ export interface CacheWalk {
 export function walkImages(imagesFolder: string): CacheWalk {
   const entries: CacheEntry[] = [];
   const foreign: string[] = [];
-  const visit = (folder: string, parts: readonly string[]): void => {
+  const visit = (folder: string, place: Place): void => {
+    let leaves = leavesOf(place);
     for (const child of children(folder)) {
       const path = `${folder}/${child.name}`;
-      const isImage = child.isDirectory() && decodeDigestFolder(child.name) !== undefined;
-      if (isImage || child.isSymbolicLink()) {
-        const name = decodePath([...parts, child.name]);
+      const isFolder = child.isDirectory();
+      if (child.isSymbolicLink() || (isFolder && isDigestFolder(child.name))) {
+        const name = leaves === undefined ? undefined : decodeLeaf(leaves, child.name);
         if (name === undefined) foreign.push(path);
         else entries.push({ kind: name.tag === undefined ? 'digest' : 'tag', name, path });
-      } else if (child.isDirectory() && parts.length < MAX_DEPTH) {
-        visit(path, [...parts, child.name]);
+        leaves = name ?? leaves;
+      } else if (isFolder && place.depth < MAX_DEPTH) {
+        visit(path, below(place, child.name));
       }
     }
   };
-  visit(imagesFolder, []);
+  visit(imagesFolder, { depth: 0 });
   return { entries, foreign };
+}
+
+/** Where the walk is, as far as that has a meaning: above all registries, or in a folder of one, or nowhere that a name leads to. */
+interface Place {
+  readonly depth: number;
+  readonly registry?: RegistryAddress | undefined;
+  readonly repository?: string;
+}
+
+function below({ depth, registry, repository }: Place, folder: string): Place {
+  if (depth === 0) return { depth: 1, registry: decodeRegistry(folder) };
+  return { depth: depth + 1, registry, repository: repository === undefined ? folder : `${repository}/${folder}` };
+}
+
+/** What the names in a folder have in common, if there can be names. */
+function leavesOf({ registry, repository }: Place): Leaves | undefined {
+  return registry === undefined || repository === undefined ? undefined : { registry, repository };
 }
 
 /** A tag beside an image folder whose link leads to it, by the text of the link; undefined when there is none. */

@@ -44,15 +44,14 @@ export async function recordUse(folder: string, at: Date): Promise<void> {
  * @returns undefined when nothing is there. @throws TartletError `DISK_*`
  */
 export function lastUse(path: string, clock: UseClock): Date | undefined {
-  const place = look(path);
-  if (place === undefined) return undefined;
-  const record = place.isDirectory() ? look(`${path}/${RECORD}`)?.mtime : undefined;
-  return new Date(Math.min(Math.floor(usedMs(place, record, clock.platform)), clock.now().getTime()));
+  const record = look(`${path}/${RECORD}`)?.mtimeMs;
+  const used = record !== undefined && clock.platform !== 'darwin' ? record : usedMs(look(path), record ?? 0, clock);
+  return used === undefined ? undefined : new Date(Math.min(Math.floor(used), clock.now().getTime()));
 }
 
-function usedMs(place: Stats, record: Date | undefined, platform: NodeJS.Platform): number {
-  if (platform === 'darwin') return Math.max(record?.getTime() ?? 0, place.atimeMs);
-  if (record !== undefined) return record.getTime();
+function usedMs(place: Stats | undefined, recordMs: number, { platform }: UseClock): number | undefined {
+  if (place === undefined) return undefined;
+  if (platform === 'darwin') return Math.max(recordMs, place.atimeMs);
   return place.isDirectory() ? Math.min(place.atimeMs, place.mtimeMs) : place.atimeMs;
 }
 

@@ -1,4 +1,4 @@
-import { unreachable } from '../errors.ts';
+import { isTartletError, unreachable } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
 import { RemoteName } from '../names/remote-name.ts';
@@ -14,7 +14,7 @@ export function encodeRegistry(registry: RegistryAddress): string {
   return registry.toString().replaceAll(':', '%3A');
 }
 
-/** The registry whose folder has this name, or undefined when no canonical registry does. @internal exported for the proof of the bijection. */
+/** The registry whose folder has this name, or undefined when no canonical registry does. */
 export function decodeRegistry(folder: string): RegistryAddress | undefined {
   if (folder.includes(':')) return undefined;
   const registry = RegistryAddress.tryParse(folder.replaceAll('%3A', ':'));
@@ -45,9 +45,16 @@ export function digestPath(name: RemoteName, digest: Digest): string {
   return `${repositoryPath(name)}/${digest.toString()}`;
 }
 
+const DIGEST_FOLDER = /^sha256:[0-9a-f]{64}$/;
+
+/** Whether a folder is named like that of an image. */
+export function isDigestFolder(folder: string): boolean {
+  return DIGEST_FOLDER.test(folder);
+}
+
 /** The digest that a folder is named after, or undefined. */
 export function decodeDigestFolder(folder: string): Digest | undefined {
-  return folder.startsWith('sha256:') ? Digest.tryParse(folder) : undefined;
+  return isDigestFolder(folder) ? Digest.parse(folder) : undefined;
 }
 
 /**
@@ -55,12 +62,24 @@ export function decodeDigestFolder(folder: string): Digest | undefined {
  * @returns undefined for a foreign path, i.e. one that {@link referencePath} would never make.
  */
 export function decodePath(parts: readonly string[]): RemoteName | undefined {
-  const [host, ...rest] = parts;
-  const leaf = rest.pop();
+  const [host, ...repository] = parts;
+  const leaf = repository.pop();
   const registry = host === undefined ? undefined : decodeRegistry(host);
-  if (registry === undefined || leaf === undefined || rest.length === 0) return undefined;
+  if (registry === undefined || leaf === undefined) return undefined;
+  return decodeLeaf({ registry, repository: repository.join('/') }, leaf);
+}
+
+/** What all leaves of a folder have in common. With a name from that folder only the leaf is looked at: `list` asks for thousands. */
+export type Leaves = RemoteName | { readonly registry: RegistryAddress; readonly repository: string };
+
+/** {@link decodePath} for who reads a whole folder. */
+export function decodeLeaf(leaves: Leaves, leaf: string): RemoteName | undefined {
   const digest = decodeDigestFolder(leaf);
-  const suffix = digest === undefined ? `:${leaf}` : `@${leaf}`;
-  const name = RemoteName.tryParse(`${registry.toString()}/${rest.join('/')}${suffix}`);
-  return name !== undefined && referencePath(name) === parts.join('/') ? name : undefined;
+  try {
+    if (leaves instanceof RemoteName) return digest === undefined ? leaves.withTag(leaf) : leaves.withDigest(digest);
+    return RemoteName.of(leaves.registry, leaves.repository, digest === undefined ? { tag: leaf } : { digest });
+  } catch (error) {
+    if (isTartletError(error, 'NAME_MALFORMED')) return undefined;
+    throw error;
+  }
 }

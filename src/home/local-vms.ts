@@ -10,7 +10,7 @@ import { recordUse } from './last-use.ts';
 import { FileLock } from './lock.ts';
 import type { Scratch } from './scratch.ts';
 import { hasWriteLock } from './write-lock.ts';
-import { lookAtVmFolder, type VmFolder, VmFile } from './vm-folder.ts';
+import { isSuspended, lookAtVmFolder, type VmFolder, VmFile } from './vm-folder.ts';
 
 export type VmState = 'running' | 'suspended' | 'stopped';
 
@@ -85,7 +85,7 @@ export class LocalVms {
   /** What a VM does now: running means that somebody, Tart included, holds the lock of its configuration (tart-cli §4.2). */
   async state(vm: LocalVm): Promise<VmState> {
     if (await this.#isRunning(vm.folder.path)) return 'running';
-    return vm.folder.suspended ? 'suspended' : 'stopped';
+    return isSuspended(vm.folder) ? 'suspended' : 'stopped';
   }
 
   async #isRunning(folder: string): Promise<boolean> {

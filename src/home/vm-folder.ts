@@ -25,7 +25,6 @@ export interface VmFolder {
   readonly logicalBytes: number;
   /** Bytes that the folder's files occupy on the disk. */
   readonly allocatedBytes: number;
-  readonly suspended: boolean;
 }
 
 /**
@@ -40,23 +39,25 @@ export function lookAtVmFolder(path: string): VmFolder | undefined {
   if (config === undefined || nvram === undefined) return undefined;
   const disk = regularFile(`${path}/${VmFile.disk}`);
   const overlay = regularFile(`${path}/${VmFile.overlay}`);
-  const manifest = regularFile(`${path}/${VmFile.manifest}`);
-  const layout = decideLayout(disk !== undefined, overlay !== undefined, manifest !== undefined);
+  const layout = decideLayout(path, disk !== undefined, overlay !== undefined);
   if (layout === undefined) return undefined;
-  const files = [config, nvram, disk, overlay].filter((file) => file !== undefined);
   return {
     path,
     layout,
-    logicalBytes: files.reduce((sum, file) => sum + file.size, 0),
-    allocatedBytes: files.reduce((sum, file) => sum + file.blocks * 512, 0),
-    suspended: regularFile(`${path}/${VmFile.state}`) !== undefined,
+    logicalBytes: config.size + nvram.size + (disk?.size ?? 0) + (overlay?.size ?? 0),
+    allocatedBytes: 512 * (config.blocks + nvram.blocks + (disk?.blocks ?? 0) + (overlay?.blocks ?? 0)),
   };
 }
 
+/** Whether a saved state lies beside the disk of a VM. */
+export function isSuspended({ path }: VmFolder): boolean {
+  return regularFile(`${path}/${VmFile.state}`) !== undefined;
+}
+
 /** The decision of tart-formats §1.3, for a folder that has a configuration and an NVRAM. */
-function decideLayout(disk: boolean, overlay: boolean, manifest: boolean): VmLayout | undefined {
+function decideLayout(path: string, disk: boolean, overlay: boolean): VmLayout | undefined {
   if (disk) return overlay ? undefined : 'standalone';
-  if (!manifest) return undefined;
+  if (regularFile(`${path}/${VmFile.manifest}`) === undefined) return undefined;
   return overlay ? 'stacked-local' : 'stacked-cached';
 }
 

@@ -81,7 +81,8 @@ export class RemoteName {
   }
 
   /**
-   * Builds a name from parts that came from somewhere else than a user, e.g. from a path of the cache.
+   * Builds a name from parts that came from somewhere else than a user, e.g. from a path of the cache. Nothing is parsed again:
+   * `list` does this for each of ten thousand images.
    * @throws TartletError `NAME_MALFORMED` when the parts do not make a legal name.
    */
   static of(
@@ -90,13 +91,16 @@ export class RemoteName {
     reference: { tag: string } | { digest: Digest },
   ): RemoteName {
     const suffix = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest.toString()}`;
-    const name = RemoteName.parse(`${registry.toString()}/${repository}${suffix}`);
-    // `a:b` as a repository would read as another image: repository `a`, tag `b`.
-    const asked = 'tag' in reference ? 'tag' : 'digest';
-    if (name.repository !== repository || name.reference.kind !== asked) {
-      throw malformed(name.text, registry.toString().length + 1, 'its parts contain ":" or "@"', SPELLING);
-    }
-    return name;
+    const host = registry.toString();
+    const text = `${host}/${repository}${suffix}`;
+    if (text.length > MAX_NAME) throw malformed(text, MAX_NAME, `a name has at most ${MAX_NAME} characters`);
+    checkRepository(repository, host.length + 1, text);
+    return new RemoteName(
+      registry,
+      repository,
+      checkReference(reference, host.length + repository.length + 2, text),
+      text,
+    );
   }
 
   /** The tag, when one was given or is implied. */
@@ -109,12 +113,25 @@ export class RemoteName {
     return this.reference.kind === 'tag' ? undefined : this.reference.digest;
   }
 
+  /** @throws TartletError `NAME_MALFORMED` */
   withTag(tag: string): RemoteName {
-    return RemoteName.of(this.registry, this.repository, { tag });
+    return this.#with({ tag }, `:${tag}`);
   }
 
+  /** @throws TartletError `NAME_MALFORMED` when it is not a SHA-256: no other is part of a name. */
   withDigest(digest: Digest): RemoteName {
-    return RemoteName.of(this.registry, this.repository, { digest });
+    return this.#with({ digest }, `@${digest.toString()}`);
+  }
+
+  #with(reference: { tag: string } | { digest: Digest }, suffix: string): RemoteName {
+    const { repositoryName } = this;
+    const text = `${repositoryName}${suffix}`;
+    return new RemoteName(
+      this.registry,
+      this.repository,
+      checkReference(reference, repositoryName.length + 1, text),
+      text,
+    );
   }
 
   /** `host[:port]/repository`: what a folder of the cache stands for. */
@@ -157,6 +174,15 @@ function parseDigest(text: string, start: number): Digest {
     const at = start + 'sha256:'.length + fault;
     throw malformed(text, at, why, 'copy the whole digest, or name the image by its tag');
   }
+}
+
+function checkReference(reference: { tag: string } | { digest: Digest }, start: number, text: string): Reference {
+  if ('tag' in reference) {
+    checkTag(reference.tag, start, text);
+    return { kind: 'tag', tag: reference.tag };
+  }
+  const { digest } = reference;
+  return { kind: 'digest', digest: digest.algorithm === 'sha256' ? digest : parseDigest(text, start) };
 }
 
 function checkTag(tag: string, start: number, text: string): void {

@@ -122,9 +122,16 @@ function findInString(literal: string, frame: Frame | undefined): string | undef
 
 /** The index of the closing quote, or the end of a text that has none. */
 function endOfString(text: string, quote: number): number {
-  let at = quote + 1;
-  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
-  return at;
+  let at = text.indexOf('"', quote + 1);
+  while (at >= 0 && isEscaped(text, at)) at = text.indexOf('"', at + 1);
+  return at < 0 ? text.length : at;
+}
+
+/** Whether an odd number of backslashes stands before a character inside a string. Each backslash is looked at once: quotes part them. */
+function isEscaped(text: string, at: number): boolean {
+  let before = at - 1;
+  while (text[before] === '\\') before -= 1;
+  return (at - before) % 2 === 0;
 }
 
 function notJson(text: string): string {

@@ -4,7 +4,7 @@ import { type CopyMethod, copyDisk, shareDisk } from '../home/disk-copy.ts';
 import { flushFile, writeNewFile } from '../home/folder.ts';
 import { BASE_MANIFEST_FILE } from '../home/origin.ts';
 import { readPlainFile } from '../home/plain-file.ts';
-import { type VmFolder, VmFile } from '../home/vm-folder.ts';
+import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { notClonable } from '../transfer/stacked-download.ts';
 import type { Session } from '../transfer/session.ts';
 
@@ -34,7 +34,7 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
   switch (source.folder.layout) {
     case 'standalone':
       if (source.manifest !== undefined) await copySmall(source.manifest, `${to}/${BASE_MANIFEST_FILE}`);
-      if (source.folder.suspended) await copyDisk(`${from}/${VmFile.state}`, `${to}/${VmFile.state}`, session);
+      if (isSuspended(source.folder)) await copyDisk(`${from}/${VmFile.state}`, `${to}/${VmFile.state}`, session);
       return copyStandalone(session, source, `${from}/${VmFile.disk}`, `${to}/${VmFile.disk}`);
     case 'stacked-local':
       // First the manifest: from then on, nobody collects the files that it names (tart-formats §4.7).

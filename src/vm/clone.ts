@@ -12,7 +12,7 @@ import { Scratch } from '../home/scratch.ts';
 import { neverSharesBlocks } from '../home/shared-block.ts';
 import { isOnOneDisk } from '../home/space.ts';
 import { sweep } from '../home/sweep.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { isSuspended, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { pull, type PullOptions } from '../transfer/pull.ts';
@@ -112,7 +112,7 @@ async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
  * stopped ones (tart-cli §1.2).
  */
 async function holdStopped(session: Session, vm: LocalVm): Promise<FileLock> {
-  if (vm.folder.suspended) {
+  if (isSuspended(vm.folder)) {
     throw new TartletError('BUSY', `the stacked VM "${vm.name.text}" is suspended`, {
       subject: vm.name.text,
       kept: 'it was left alone',
@@ -200,7 +200,7 @@ async function lockForReading(session: Session, image: CachedImage): Promise<Fil
 
 /** Two VMs with one MAC address would get one IP address. A suspended VM cannot change its own (tart-cli §4.10). */
 async function avoidSameMac(session: Session, source: CloneSource, folder: string, name: LocalName): Promise<void> {
-  if (source.folder.suspended) return;
+  if (isSuspended(source.folder)) return;
   const file = `${folder}/${VmFile.config}`;
   const config = parseVmConfig(await onDisk('read', file, async () => readFile(file)), source.text);
   if (!(await isMacTaken(session, config.mac, name))) return;

@@ -3,7 +3,7 @@ import { diskError } from '../home/disk-error.ts';
 import type { CachedImage } from '../home/image-cache.ts';
 import type { FileLock } from '../home/lock.ts';
 import { readPlainFile } from '../home/plain-file.ts';
-import { type VmFolder, VmFile } from '../home/vm-folder.ts';
+import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { parseManifest, requireImage } from '../oci/manifest.ts';
@@ -49,7 +49,7 @@ async function openVm(session: Session, name: LocalName): Promise<ExportSource> 
   return {
     name: name.text,
     folder: vm.folder.path,
-    suspended: vm.folder.suspended,
+    suspended: isSuspended(vm.folder),
     refName: refNameOf(name),
     manifest: undefined,
     release: async () => lock.release(),

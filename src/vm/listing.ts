@@ -2,7 +2,7 @@ import { readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { sizeStackedImages, type StackedSize } from '../home/content-charge.ts';
 import { lastUse } from '../home/last-use.ts';
-import { decodeDigestFolder } from '../home/layout.ts';
+import { isDigestFolder } from '../home/layout.ts';
 import { lookAtVmFolder, type VmFolder } from '../home/vm-folder.ts';
 import type { VmState } from '../home/local-vms.ts';
 import type { Session } from '../transfer/session.ts';
@@ -85,8 +85,9 @@ function withContent(folder: VmFolder, size: StackedSize | undefined): VmFolder 
 
 /** The folder that a tag leads to; nothing good when it leads elsewhere. */
 function targetOf(link: string): string {
-  const target = path.resolve(path.dirname(link), readlinkSync(link));
-  return decodeDigestFolder(path.basename(target)) === undefined ? '' : target;
+  const text = readlinkSync(link);
+  if (!isDigestFolder(text.slice(text.lastIndexOf('/') + 1))) return '';
+  return text.startsWith('/') ? text : path.resolve(path.dirname(link), text);
 }
 
 /** A tag shows when its image was used. Tart shows the date of the link, which no use moves (tart-cli §4.4). */

@@ -5,7 +5,7 @@ import { onDisk } from '../home/disk-error.ts';
 import { flushFile } from '../home/folder.ts';
 import type { LocalVm } from '../home/local-vms.ts';
 import { rewriteJson } from '../home/rewrite.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { isSuspended, VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../transfer/session.ts';
 import { type VmConfig, withCpu, withDisplay, withDisplayRefit, withMac, withMemory } from './config.ts';
@@ -69,7 +69,7 @@ export async function setVm(session: Session, name: LocalName, options: SetOptio
       const current = await session.vms.require(name);
       await apply(session, current, await planChange(session, current, options), replacement);
       const changesIdentity = options.randomMac === true || options.randomSerial === true;
-      return { savedStateIsStale: changesIdentity && current.folder.suspended };
+      return { savedStateIsStale: changesIdentity && isSuspended(current.folder) };
     });
   } finally {
     await replacement?.dispose();
@@ -133,7 +133,7 @@ function requireNoLess(vm: LocalVm, has: number, wanted: number): number {
 
 async function refuseInUse(session: Session, vm: LocalVm): Promise<void> {
   await session.vms.refuseRunning(vm.name);
-  if (!vm.folder.suspended) return;
+  if (!isSuspended(vm.folder)) return;
   throw new TartletError(
     'VM_RUNNING',
     `the VM "${vm.name.text}" is suspended: its saved state needs the disk as it is`,

@@ -1,12 +1,11 @@
 import type { LoginCommandOptions } from '../commands/login.ts';
-import type { Declaration } from './declaration.ts';
+import type { CommandGroup, Declaration } from './declaration.ts';
 
 /** Commands that have to do with who we are to registries. */
-export function declareAccounts(declaration: Declaration): void {
-  declaration.program.commandsGroup('Accounts:');
-  declareLogin(declaration);
-  declareLogout(declaration);
-}
+export const ACCOUNTS: CommandGroup = {
+  title: 'Accounts:',
+  commands: { login: declareLogin, logout: declareLogout },
+};
 
 function declareLogin({ program, terminal, setExitCode }: Declaration): void {
   program

@@ -1,13 +1,12 @@
 import type { ExportCommandOptions } from '../commands/export.ts';
 import type { ImportCommandOptions } from '../commands/import.ts';
-import type { Declaration } from './declaration.ts';
+import type { CommandGroup, Declaration } from './declaration.ts';
 
 /** Commands that move VMs by files. */
-export function declareArchives(declaration: Declaration): void {
-  declaration.program.commandsGroup('Archives:');
-  declareExport(declaration);
-  declareImport(declaration);
-}
+export const ARCHIVES: CommandGroup = {
+  title: 'Archives:',
+  commands: { export: declareExport, import: declareImport },
+};
 
 function declareExport({ program, terminal, setExitCode }: Declaration): void {
   program

@@ -7,3 +7,9 @@ export interface Declaration {
   readonly terminal: Terminal;
   readonly setExitCode: (code: number) => void;
 }
+
+/** Commands that stand together in the help, each by its name and with what declares it. */
+export interface CommandGroup {
+  readonly title: string;
+  readonly commands: Readonly<Record<string, (declaration: Declaration) => void>>;
+}

@@ -2,10 +2,12 @@ import { InvalidArgumentError, Option } from 'commander';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import type { Assignment } from '../../vm/examine.ts';
 import type { DoctorCommandOptions } from '../commands/doctor.ts';
-import type { Declaration } from './declaration.ts';
+import type { CommandGroup, Declaration } from './declaration.ts';
 
 /** The command that looks after the home as a whole. */
-export function declareDoctor({ program, terminal, setExitCode }: Declaration): void {
+export const DOCTOR: CommandGroup = { title: 'Images:', commands: { doctor: declareDoctor } };
+
+function declareDoctor({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('doctor')
     .description('check the whole home, and mend what is damaged')

@@ -1,21 +1,17 @@
 import { type Command, Option } from 'commander';
 import type { GuestCommand } from '../commands/guest.ts';
 import type { StopCommandOptions } from '../commands/stop.ts';
-import type { Declaration } from './declaration.ts';
+import type { CommandGroup, Declaration } from './declaration.ts';
 import { repeated, UINT16_MAX, wholeNumber } from './option-types.ts';
 
 /** A week in seconds: as long as anybody waits for a VM to stop. */
 const MAX_TIMEOUT = 7 * 24 * 60 * 60;
 
 /** Commands for VMs that run. On a Mac they hand over to Tart with all their words, also those that only a newer Tart knows. */
-export function declareGuest(declaration: Declaration): void {
-  declaration.program.commandsGroup('Running VMs (Tart does this, on a Mac):');
-  declareRun(declaration);
-  declareStop(declaration);
-  declareSuspend(declaration);
-  declareIp(declaration);
-  declareExec(declaration);
-}
+export const GUEST: CommandGroup = {
+  title: 'Running VMs (Tart does this, on a Mac):',
+  commands: { run: declareRun, stop: declareStop, suspend: declareSuspend, ip: declareIp, exec: declareExec },
+};
 
 function lenientOnMac(command: Command, { terminal }: Declaration): Command {
   return terminal.platform === 'darwin' ? command.allowUnknownOption().allowExcessArguments() : command;

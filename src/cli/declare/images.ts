@@ -4,7 +4,7 @@ import type { InspectCommandOptions } from '../commands/inspect.ts';
 import type { ListCommandOptions } from '../commands/list.ts';
 import type { PullCommandOptions } from '../commands/pull.ts';
 import type { PushCommandOptions } from '../commands/push.ts';
-import type { Declaration } from './declaration.ts';
+import type { CommandGroup, Declaration } from './declaration.ts';
 import { repeated, wholeNumber } from './option-types.ts';
 
 const INSECURE = 'speak plain HTTP to the registry';
@@ -13,17 +13,19 @@ const MAX_CONCURRENCY = 64;
 const MAX_LAYER_SIZE = 16_384;
 
 /** Commands that have to do with names of images. */
-export function declareImages(declaration: Declaration): void {
-  declaration.program.commandsGroup('Images:');
-  declarePull(declaration);
-  declarePush(declaration);
-  declareCopy(declaration);
-  declareList(declaration);
-  declareInspect(declaration);
-  declareFqn(declaration);
-  declarePin(declaration);
-  declareUnpin(declaration);
-}
+export const IMAGES: CommandGroup = {
+  title: 'Images:',
+  commands: {
+    pull: declarePull,
+    push: declarePush,
+    copy: declareCopy,
+    list: declareList,
+    inspect: declareInspect,
+    fqn: declareFqn,
+    pin: declarePin,
+    unpin: declareUnpin,
+  },
+};
 
 function declarePull({ program, terminal, setExitCode }: Declaration): void {
   program

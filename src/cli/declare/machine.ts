@@ -2,8 +2,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import { type Display, parseDisplay } from '../../vm/display.ts';
 import type { PruneCommandOptions } from '../commands/prune.ts';
 import type { SetCommandOptions } from '../commands/set.ts';
-import type { Declaration } from './declaration.ts';
-import { declareGuest } from './guest.ts';
+import type { CommandGroup, Declaration } from './declaration.ts';
 import { UINT16_MAX, wholeNumber } from './option-types.ts';
 
 /** More MiB than this are not a whole number of bytes for us any more: 8 PiB. */
@@ -11,13 +10,11 @@ const MAX_MEMORY_MIB = 2 ** 33 - 1;
 /** Days and GiB have no other limit than that they can be counted. */
 const MAX_COUNT = 2 ** 22;
 
-/** Commands that change VMs, the one that makes room, and those for VMs that run. */
-export function declareMachine(declaration: Declaration): void {
-  declaration.program.commandsGroup('Virtual machines:');
-  declareSet(declaration);
-  declarePrune(declaration);
-  declareGuest(declaration);
-}
+/** Commands that change VMs, and the one that makes room. */
+export const MACHINE: CommandGroup = {
+  title: 'Virtual machines:',
+  commands: { set: declareSet, prune: declarePrune },
+};
 
 function declareSet({ program, terminal, setExitCode }: Declaration): void {
   program

@@ -1,15 +1,12 @@
 import type { ServeCommandOptions } from '../commands/serve.ts';
 import type { Shell } from '../completion/script.ts';
-import type { Declaration } from './declaration.ts';
+import type { CommandGroup, Declaration } from './declaration.ts';
 
 /** Tartlet's own commands. */
-export function declareServices(declaration: Declaration): void {
-  declaration.program.commandsGroup('Tartlet:');
-  declareServe(declaration);
-  declareDemo(declaration);
-  declareCompletion(declaration);
-  declareComplete(declaration);
-}
+export const SERVICES: CommandGroup = {
+  title: 'Tartlet:',
+  commands: { serve: declareServe, demo: declareDemo, completion: declareCompletion, __complete: declareComplete },
+};
 
 function declareServe({ program, terminal, setExitCode }: Declaration): void {
   program

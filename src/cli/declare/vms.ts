@@ -2,18 +2,20 @@ import { Option } from 'commander';
 import type { CloneCommandOptions } from '../commands/clone.ts';
 import type { CreateCommandOptions } from '../commands/create.ts';
 import type { GetCommandOptions } from '../commands/get.ts';
-import type { Declaration } from './declaration.ts';
+import type { CommandGroup, Declaration } from './declaration.ts';
 import { UINT16_MAX, wholeNumber, wordOption } from './option-types.ts';
 
 /** Commands that have to do with VM folders. */
-export function declareVms(declaration: Declaration): void {
-  declaration.program.commandsGroup('Virtual machines:');
-  declareCreate(declaration);
-  declareClone(declaration);
-  declareGet(declaration);
-  declareRename(declaration);
-  declareDelete(declaration);
-}
+export const VMS: CommandGroup = {
+  title: 'Virtual machines:',
+  commands: {
+    create: declareCreate,
+    clone: declareClone,
+    get: declareGet,
+    rename: declareRename,
+    delete: declareDelete,
+  },
+};
 
 function declareCreate({ program, terminal, setExitCode }: Declaration): void {
   program

@@ -26,11 +26,15 @@ export function humanBytes(bytes: number, decimals: 0 | 1 = 0): string {
   let value = bytes;
   let unit = 0;
   // 999.96 MB would print as 1000.0 MB.
-  while (unit < UNITS.length - 1 && Number(value.toFixed(unit === 0 ? 0 : decimals)) >= 1000) {
+  while (unit < UNITS.length - 1 && roundsTo1000(value, unit === 0 ? 0 : decimals)) {
     value /= 1000;
     unit += 1;
   }
   return `${value.toFixed(unit === 0 ? 0 : decimals)} ${UNITS[unit]}`;
+}
+
+function roundsTo1000(value: number, decimals: 0 | 1): boolean {
+  return Math.round(value * 10 ** decimals) >= 1000 * 10 ** decimals;
 }
 
 /** @param rate bytes per second. */
@@ -52,11 +56,17 @@ export function humanDuration(milliseconds: number): string {
 /** How long ago something was, in whole units rounded down: `3 minutes ago`. Clocks disagree, so it can also be `in 2 days`. */
 export function relativeTime(then: Date, now: Date): string {
   const age = now.getTime() - then.getTime();
-  const [unit, length] = AGES.find(([, each]) => Math.abs(age) >= each) ?? ['moment', 0];
+  const [unit, length] = ageUnit(Math.abs(age));
   if (length === 0) return 'just now';
   const count = Math.floor(Math.abs(age) / length);
   const words = `${count} ${unit}${count === 1 ? '' : 's'}`;
   return age < 0 ? `in ${words}` : `${words} ago`;
+}
+
+/** A loop, since `list` asks for each of thousands of images. */
+function ageUnit(age: number): readonly [string, number] {
+  for (const each of AGES) if (age >= each[1]) return each;
+  return ['moment', 0];
 }
 
 /** `1 chunk`, `3 chunks`. */

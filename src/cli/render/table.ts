@@ -26,21 +26,41 @@ export function renderTable(
   screen: MaybeNarrow = {},
 ): string {
   if (rows.length === 0) return '\n';
-  const whole = [columns, ...rows].map((row) => columns.map((_, column) => printable(row[column] ?? '')));
-  const lines = fit(whole, screen);
-  const widths = widthsOf(lines);
-  const text = lines.map((line) => line.map((cell, column) => padToWidth(cell, widths[column] ?? 0)).join(' '));
+  const whole: Lines = [columns, ...rows];
+  // Asked once of all cells: a table of a large cache has a hundred thousand, and nearly always all are plain.
+  const isPlain = PLAIN.test(whole.map((line) => line.join('')).join(''));
+  const printed = isPlain ? whole : whole.map((line) => line.map(printable));
+  const lines = fit(printed, isPlain, screen);
+  const staysPlain = isPlain && lines === printed;
+  const widths = widthsOf(lines, staysPlain);
+  const pad = staysPlain ? padPlain : padToWidth;
+  const text = lines.map((line) => line.map((cell, column) => pad(cell, widths[column] ?? 0)).join(' '));
   return `${text.join('\n').trim()}\n`;
 }
 
-function widthsOf(lines: readonly (readonly string[])[]): number[] {
-  return (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => displayWidth(line[column] ?? ''))));
+function padPlain(text: string, width: number): string {
+  return text.padEnd(width);
 }
 
-function fit(lines: string[][], { isTTY, columns = 0 }: MaybeNarrow): string[][] {
-  const widths = widthsOf(lines);
+type Lines = readonly (readonly string[])[];
+
+/** Each character is one column wide, and shows itself. */
+const PLAIN = /^[\x20-\x7e]*$/;
+
+function widthsOf(lines: Lines, isPlain: boolean): number[] {
+  const widthOf = isPlain ? (cell: string): number => cell.length : displayWidth;
+  return (lines[0] ?? []).map((_, column) => {
+    let widest = 0;
+    for (const line of lines) widest = Math.max(widest, widthOf(line[column] ?? ''));
+    return widest;
+  });
+}
+
+function fit(lines: Lines, isPlain: boolean, { isTTY, columns = 0 }: MaybeNarrow): Lines {
+  if (isTTY !== true || columns === 0) return lines;
+  const widths = widthsOf(lines, isPlain);
   const tooWide = widths.reduce((sum, width) => sum + width + 1, -1) - columns;
-  if (isTTY !== true || columns === 0 || tooWide <= 0) return lines;
+  if (tooWide <= 0) return lines;
   return lines.map((line) => line.map((cell, column) => shortenDigest(cell, (widths[column] ?? 0) - tooWide)));
 }
 

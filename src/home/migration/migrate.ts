@@ -10,7 +10,7 @@ import { planMigration } from './plan.ts';
 import type { Kept } from './rehouse.ts';
 import { removeHollowHosts } from './hollow-host.ts';
 import { finishRemovals } from '../sweep.ts';
-import { listTop, readStamp, withoutHosts, writeStamp } from './stamp.ts';
+import { isInOrder, listTop, readStamp, withoutHosts, writeStamp } from './stamp.ts';
 import { hasWork, type Plan, type Stay, type StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';
 import { surveyImages } from './survey.ts';
@@ -67,9 +67,7 @@ export interface MigrationOptions {
  * @throws TartletError `DISK_*`; a cache that cannot be written to stays usable as it is.
  */
 export async function migrateCache(store: MigrationStore, options: MigrationOptions = {}): Promise<MigrationReport> {
-  const top = listTop(store.home);
-  if (top.length === 0) return NOTHING;
-  if (options.thorough !== true && readStamp(store.home, top) === 'same') return NOTHING;
+  if (options.thorough === true ? listTop(store.home).length === 0 : isInOrder(store.home)) return NOTHING;
   return settle(store, undefined, options);
 }
 

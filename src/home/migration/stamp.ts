@@ -47,6 +47,12 @@ function factsOf(path: string): string {
   return stats === undefined ? '' : ` ${stats.ino} ${stats.mtimeMs}`;
 }
 
+/** Whether nothing happened to the cache since it was last in order: that is one look at its top. */
+export function isInOrder(home: Home): boolean {
+  const top = listTop(home);
+  return top.length === 0 || readStamp(home, top) === 'same';
+}
+
 /** What a stamp says about the cache that it lies in. */
 export type StampReading = 'same' | 'different' | 'never';
 

@@ -6,7 +6,7 @@ import { readStackedManifest } from '../content-reference.ts';
 import { onDisk } from '../disk-error.ts';
 import { flushFolder, makeFolder } from '../folder.ts';
 import type { Home } from '../home.ts';
-import { lookAtVmFolder, VmFile, type VmFolder } from '../vm-folder.ts';
+import { isSuspended, lookAtVmFolder, VmFile, type VmFolder } from '../vm-folder.ts';
 
 /** What to do when an image is at the place that another folder of the same digest should get. */
 export type TwinChoice =
@@ -37,7 +37,7 @@ function wholeImage(folder: string): VmFolder | undefined {
  * disk by its length. Without a manifest nothing is sure, since some Tarts named folders by a digest of their own (tart-formats §1.4).
  */
 async function areEqual(one: VmFolder, other: VmFolder): Promise<boolean> {
-  if (one.layout !== other.layout || one.suspended || other.suspended) return false;
+  if (one.layout !== other.layout || isSuspended(one) || isSuspended(other)) return false;
   for (const file of [VmFile.manifest, VmFile.config, VmFile.nvram]) {
     const [first, second] = [await bytesOf(`${one.path}/${file}`), await bytesOf(`${other.path}/${file}`)];
     if (first === undefined || second === undefined || !first.equals(second)) return false;

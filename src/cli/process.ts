@@ -1,0 +1,97 @@
+import os from 'node:os';
+import path from 'node:path';
+import { systemCode, TartletError } from '../errors.ts';
+import { diskError } from '../home/disk-error.ts';
+import { translateBuiltIn } from './built-in.ts';
+import { renderError } from './render/error.ts';
+import { exitCodeOf } from './render/exit-code.ts';
+import { run } from './run.ts';
+import type { Terminal } from './terminal.ts';
+
+/*
+ * The process around a command: streams, signals, exit code. The only file that touches the process itself.
+ */
+
+/** Exit codes of a process that a signal ended, as shells count them. */
+const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+/** The same for SIGPIPE, which Node turns into an error of the stream. */
+const BROKEN_PIPE_EXIT = 141;
+
+/** Runs the command line of this process to its end. The exit code is set, and not taken: output may still be on its way. */
+export async function runProcess(): Promise<void> {
+  const argv = process.argv.slice(2);
+  const interruption = new AbortController();
+  /** Whether the command has ended, and only what it said is still under way. */
+  let over = false;
+
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // A terminal that goes away takes with it whoever talks to it; Node forgets that `nohup` wanted this ignored (reliability P8).
+      if (signal === 'SIGHUP' && !hasTerminal()) return;
+      // The first asks for a clean end, in which everything verified is kept; the second ends at once.
+      if (over || interruption.signal.aborted) process.exit(SIGNAL_EXIT[signal]);
+      interruption.abort(
+        new TartletError('INTERRUPTED', `interrupted by ${signal}`, {
+          next: 'run the same command again to continue',
+          status: SIGNAL_EXIT[signal],
+        }),
+      );
+    });
+  }
+  process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+    // A reader that has seen enough (`tartlet list | head -1`) is no failure of a command that has done its work.
+    if (over) outputFailed(cause);
+    else interruption.abort(outputError(cause));
+  });
+  // Without stderr there is nobody to tell, and the work goes on (reliability P9).
+  process.stderr.on('error', () => {});
+  // Rejections that nobody handles come here as well. Locks and scratch are freed by the end of the process (reliability P11).
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(renderError(error, process.stderr, process.env));
+    process.exit(exitCodeOf(error));
+  });
+  const terminal: Terminal = {
+    // Made when somebody reads it: opening it takes longer than most commands compute.
+    get stdin() {
+      return process.stdin;
+    },
+    stdout: process.stdout,
+    stderr: process.stderr,
+    environment: process.env,
+    workingFolder: process.cwd(),
+    userFolder: os.homedir(),
+    platform: process.platform,
+    uid: process.getuid?.(),
+    now: () => new Date(),
+    signal: interruption.signal,
+    argv,
+    programPath: process.argv[1] ?? 'tartlet',
+    programName: path.basename(process.argv[1] ?? 'tartlet'),
+  };
+  if (argv.length === 2 && argv.includes('--version') && argv.includes('--verbose')) {
+    const { versionInDetail } = await import('./commands/version.ts');
+    process.stdout.write(versionInDetail());
+  } else process.exitCode = await run(terminal, translateBuiltIn(argv, terminal));
+  over = true;
+}
+
+/** Says why stdout takes nothing more, unless it is only that its reader has seen enough, and sets the exit code. */
+export function outputFailed(cause: Error): void {
+  const error = outputError(cause);
+  if (error.code !== 'INTERRUPTED') endWith(error);
+}
+
+function endWith(error: TartletError): void {
+  process.stderr.write(renderError(error, process.stderr, process.env));
+  process.exitCode = exitCodeOf(error);
+}
+
+function hasTerminal(): boolean {
+  return [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+}
+
+/** Why stdout takes nothing more: its reader went away, or its disk is full. */
+function outputError(cause: Error): TartletError {
+  if (systemCode(cause) !== 'EPIPE') return diskError(cause, 'write to', 'stdout');
+  return new TartletError('INTERRUPTED', 'nobody reads the output any more', { status: BROKEN_PIPE_EXIT, cause });
+}
