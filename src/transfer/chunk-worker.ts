@@ -16,8 +16,8 @@ import type { WorkerSettings } from './worker-pool.ts';
  * credentials stay on the main thread, which answers the registry's challenges for all workers.
  */
 
-/** Progress is told in steps of at least this many bytes, so that messages cost nothing. */
-const REPORT_BYTES = 1024 * 1024;
+/** Progress is told so often, in milliseconds: each message wakes the main thread, and costs as much as hashing a third of a megabyte. */
+const REPORT_MS = 100;
 
 const port = parentPort;
 if (port === null) throw new TartletError('INTERNAL', 'this file is the entry of a worker thread');
@@ -67,13 +67,16 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   const controller = new AbortController();
   running.set(id, controller);
   let pending = 0;
+  let reported = systemClock.monotonic();
   const report = (): void => {
     if (pending !== 0) say({ kind: 'bytes', id, count: pending });
     pending = 0;
   };
   const onBytes = (count: number): void => {
     pending += count;
-    if (Math.abs(pending) >= REPORT_BYTES) report();
+    if (systemClock.monotonic() - reported < REPORT_MS) return;
+    reported = systemClock.monotonic();
+    report();
   };
   const stopwatch = new Stopwatch(() => systemClock.monotonic());
   try {

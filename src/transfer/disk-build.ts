@@ -2,6 +2,7 @@ import { chmod, rm, truncate } from 'node:fs/promises';
 import type { ChunkJournal } from '../home/chunk-journal.ts';
 import { shareDisk } from '../home/disk-copy.ts';
 import { onDisk } from '../home/disk-error.ts';
+import { EarlyFlush } from '../home/early-flush.ts';
 import { sizeDisk } from '../home/disk-size.ts';
 import type { Digest } from '../names/digest.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
@@ -37,8 +38,25 @@ type Of<K extends ChunkSource['kind']> = PlannedChunk & { readonly source: Extra
  * @throws TartletError of the registry client, `DISK_*`, `CHUNK_CORRUPT`.
  */
 export async function buildDisk(pool: WorkerPool, build: DiskBuild): Promise<void> {
+  const begun = await begin(build);
+  const flush = await EarlyFlush.of(build.path);
+  try {
+    await fill(pool, build, begun);
+  } finally {
+    await flush.end();
+  }
+}
+
+/** A disk file as the work on it begins. */
+interface BegunDisk {
+  /** Whether it is known to hold nothing but zeros. */
+  readonly fresh: boolean;
+  /** What comes from where after all. */
+  readonly chunks: readonly PlannedChunk[];
+}
+
+async function fill(pool: WorkerPool, build: DiskBuild, { fresh, chunks }: BegunDisk): Promise<void> {
   const { path, journal } = build;
-  const { fresh, chunks } = await begin(build);
   const found = new Set<DiskChunk>();
   const proven = new Set(chunks.flatMap(({ chunk, source }) => ('proven' in source && source.proven ? [chunk] : [])));
   const find = async (those: readonly DiskChunk[]): Promise<void> => {
@@ -69,8 +87,8 @@ export async function buildDisk(pool: WorkerPool, build: DiskBuild): Promise<voi
   });
 }
 
-/** Makes the file, or continues it. @returns whether it is known to hold nothing but zeros, and what comes from where after all. */
-async function begin({ path, journal, plan }: DiskBuild): Promise<{ fresh: boolean; chunks: readonly PlannedChunk[] }> {
+/** Makes the file, or continues it. */
+async function begin({ path, journal, plan }: DiskBuild): Promise<BegunDisk> {
   await journal.begin();
   if (plan.base !== undefined && (await shareWhole(plan.base.path, path, plan.file.size))) {
     return { fresh: false, chunks: plan.chunks };

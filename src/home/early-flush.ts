@@ -1,0 +1,53 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { diskError, onDisk } from './disk-error.ts';
+
+/** Milliseconds between the end of one flush and the begin of the next. */
+const PAUSE_MS = 200;
+
+/**
+ * Sends a file to the disk while it is still being written. The system would begin only when gigabytes wait, so that all of a small image is
+ * waited for at its end, with the processors idle. It makes nothing durable that counts: who publishes the file flushes it afterwards.
+ */
+export class EarlyFlush {
+  readonly #file: string;
+  readonly #handle: FileHandle;
+  #timer: NodeJS.Timeout | undefined;
+  #flush: Promise<void> = Promise.resolve();
+  #failure: unknown;
+
+  private constructor(file: string, handle: FileHandle) {
+    this.#file = file;
+    this.#handle = handle;
+    this.#wait();
+  }
+
+  /** Begins; {@link end} is the caller's duty. @throws TartletError `DISK_*` */
+  static async of(file: string): Promise<EarlyFlush> {
+    return new EarlyFlush(file, await onDisk('open', file, async () => open(file, 'r+')));
+  }
+
+  #wait(): void {
+    this.#timer = setTimeout(() => {
+      this.#flush = this.#once();
+    }, PAUSE_MS).unref();
+  }
+
+  async #once(): Promise<void> {
+    try {
+      await this.#handle.datasync();
+      this.#wait();
+    } catch (cause) {
+      // Told once and then forgotten by the system, pages and all: a later flush would say that all is well (reliability D9).
+      this.#failure = diskError(cause, 'flush', this.#file);
+    }
+  }
+
+  /** @throws TartletError `DISK_*` when a flush failed: the file is lost then. */
+  async end(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#flush;
+    clearTimeout(this.#timer);
+    await this.#handle.close();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+}
