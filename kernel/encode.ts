@@ -5,9 +5,8 @@ const MATCH_START_LIMIT: usize = 12;
 const LAST_LITERALS: usize = 5;
 const MAX_OFFSET: usize = 65535;
 const HASH_BITS: u32 = 14;
-const HASH_MULTIPLIER: i32 = -1640531535;
-const FIFTH_MULTIPLIER: i32 = -2048144777;
-const SKIP_BITS: u32 = 5;
+const HASH_MULTIPLIER: u64 = 2654435761;
+const SKIP_BITS: u32 = 4;
 
 /** Longer runs are worth a call of the engine's own copy. */
 const LONG_RUN: usize = 256;
@@ -40,7 +39,8 @@ export function encodeBlock(
       const distance = (read - source - <usize>load<u16>(place)) & MAX_OFFSET;
       store<u16>(place, <u16>(read - source));
       let match = read - distance;
-      if (distance == 0 || distance > read - history || load<u32>(match) != load<u32>(read)) {
+      // One comparison for both ends of what is allowed: a distance of 0 becomes the greatest number.
+      if (distance - 1 >= read - history || load<u32>(match) != load<u32>(read)) {
         read += <usize>(misses >> SKIP_BITS);
         misses += 1;
         continue;
@@ -64,8 +64,8 @@ export function encodeBlock(
 }
 
 function placeOf(places: usize, at: usize): usize {
-  const mixed = load<u32>(at) * <u32>HASH_MULTIPLIER + <u32>load<u8>(at, 4) * <u32>FIFTH_MULTIPLIER;
-  return places + ((<usize>(mixed >> (32 - HASH_BITS))) << 1);
+  // Moved to the top of the 64 bits, five bytes are left.
+  return places + (<usize>(((load<u64>(at) << 24) * HASH_MULTIPLIER) >> (64 - HASH_BITS)) << 1);
 }
 
 /** First address from `at` on where the bytes differ from those `offset` before, or `limit`. */
