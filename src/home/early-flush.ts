@@ -4,6 +4,9 @@ import { diskError, onDisk } from './disk-error.ts';
 /** Milliseconds between the end of one flush and the begin of the next. */
 const PAUSE_MS = 200;
 
+/** Bytes of a disk below which there is nothing to gain. */
+export const WORTH_FLUSHING_BYTES = 256 * 1024 * 1024;
+
 /**
  * Sends a file to the disk while it is still being written. The system would begin only when gigabytes wait, so that all of a small image is
  * waited for at its end, with the processors idle. It makes nothing durable that counts: who publishes the file flushes it afterwards.
@@ -28,11 +31,13 @@ export class EarlyFlush {
 
   #wait(): void {
     this.#timer = setTimeout(() => {
-      this.#flush = this.#once();
+      this.#flush = this.flushNow();
     }, PAUSE_MS).unref();
   }
 
-  async #once(): Promise<void> {
+  /** One flush, and the time until the next begins anew. Never fails: {@link end} does. @internal exported for the test of a failure. */
+  async flushNow(): Promise<void> {
+    clearTimeout(this.#timer);
     try {
       await this.#handle.datasync();
       this.#wait();

@@ -2,7 +2,7 @@ import { chmod, rm, truncate } from 'node:fs/promises';
 import type { ChunkJournal } from '../home/chunk-journal.ts';
 import { shareDisk } from '../home/disk-copy.ts';
 import { onDisk } from '../home/disk-error.ts';
-import { EarlyFlush } from '../home/early-flush.ts';
+import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../home/early-flush.ts';
 import { sizeDisk } from '../home/disk-size.ts';
 import type { Digest } from '../names/digest.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
@@ -39,11 +39,11 @@ type Of<K extends ChunkSource['kind']> = PlannedChunk & { readonly source: Extra
  */
 export async function buildDisk(pool: WorkerPool, build: DiskBuild): Promise<void> {
   const begun = await begin(build);
-  const flush = await EarlyFlush.of(build.path);
+  const flush = build.plan.file.size < WORTH_FLUSHING_BYTES ? undefined : await EarlyFlush.of(build.path);
   try {
     await fill(pool, build, begun);
   } finally {
-    await flush.end();
+    await flush?.end();
   }
 }
 
