@@ -1,0 +1,83 @@
+/**
+ * The ten bugs that matter most (reliability §4.9), for planted-bugs.mjs. `edit` replaces a text, which must be there exactly once, by another;
+ * `gate` is the test file that must turn red, `only` the titles in it.
+ */
+export const BUGS = [
+  {
+    bug: 'a file is published without having been flushed',
+    file: 'src/home/folder.ts',
+    edit: ["'r+');\n    try {\n      await handle.sync();", "'r+');\n    try {\n      await handle.stat();"],
+    gate: 'test/crash/order.test.ts',
+    only: 'pull',
+  },
+  {
+    bug: 'a record is written in its place',
+    file: 'src/credentials/secret-file.ts',
+    edit: [
+      "const handle = await open(temporary, 'wx', 0o600);",
+      "const handle = await open(target, 'w', 0o600).then(async (inPlace) => {\n      await inPlace.writeFile(text, 'utf8');\n      await inPlace.close();\n      return open(temporary, 'wx', 0o600);\n    });",
+    ],
+    gate: 'test/crash/order.test.ts',
+    only: 'login',
+  },
+  {
+    bug: 'an image is published before its chunks are there',
+    file: 'src/transfer/pull.ts',
+    edit: [
+      'const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);\n      await publish(session, download, staging, report);',
+      'await publish(session, download, staging, report);\n      const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);',
+    ],
+    gate: 'test/transfer/pull.test.ts',
+  },
+  {
+    bug: 'a short write is taken for a whole one',
+    file: 'src/transfer/disk-window.ts',
+    edit: ['done += this.#guard(', 'done += piece.length + 0 * this.#guard('],
+    gate: 'test/transfer/disk-window.test.ts',
+  },
+  {
+    bug: 'a 206 is believed whatever its Content-Range says',
+    file: 'src/registry/blob-opening.ts',
+    edit: ['range.start === from &&', '(range.start === from || range.start >= 0) &&'],
+    gate: 'test/registry/blob.test.ts',
+  },
+  {
+    bug: 'every realm gets the password',
+    file: 'src/registry/realm.ts',
+    edit: ['return { url, trusted };', 'return { url, trusted: trusted || url.host !== "" };'],
+    gate: 'test/registry/authentication.test.ts',
+  },
+  {
+    bug: 'a redirect keeps the Authorization header',
+    file: 'src/registry/redirect.ts',
+    edit: [
+      'headers: foreign ? harmless(current.headers)',
+      'headers: foreign ? { ...harmless(current.headers), ...current.headers }',
+    ],
+    gate: 'test/registry/secrets.test.ts',
+  },
+  {
+    bug: 'a scratch folder is made before it is locked',
+    file: 'src/home/scratch.ts',
+    edit: [
+      "      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue; // Somebody has the same name, against all odds.\n      const folder = `${home.scratchFolder}/${name}`;\n      await onDisk('create', folder, async () => mkdir(folder));\n",
+      "      const folder = `${home.scratchFolder}/${name}`;\n      await onDisk('create', folder, async () => mkdir(folder));\n      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue;\n",
+    ],
+    gate: 'test/crash/locks.test.ts',
+  },
+  {
+    bug: 'a folder is deleted in its place, and not renamed away first',
+    file: 'src/home/folder.ts',
+    edit: [
+      "    await onDisk('remove', folder, async () => rename(folder, doomed));\n",
+      "    await onDisk('remove', folder, async () => rm(folder, { recursive: true }));\n",
+    ],
+    gate: 'test/home/remove-folder.test.ts',
+  },
+  {
+    bug: 'the verdict about a blob is not asked for at its end',
+    file: 'src/transfer/chunk-fetch.ts',
+    edit: ['    verifier?.verdict();\n', ''],
+    gate: 'test/transfer/pull.test.ts',
+  },
+];
