@@ -5,14 +5,19 @@ import { diskError } from '../home/disk-error.ts';
 import type { PushJob, PushResult } from './chunk-job.ts';
 import { withEncoder } from './kernel.ts';
 import { isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
+import { Stopwatch } from './time-spent.ts';
 
 /** Which bytes of which disk become a chunk. */
 export type DiskStretch = Pick<PushJob, 'disk' | 'offset' | 'contentSize'>;
 
 /** Whether a stretch holds nothing. Stops at the first byte that is not zero, so it costs nothing where there is data. */
-export async function isAllZero({ disk, offset, contentSize }: DiskStretch, signal: AbortSignal): Promise<boolean> {
-  for await (const piece of readWindow(disk, offset, contentSize, signal)) {
-    if (!isZeroPiece(piece)) return false;
+export async function isAllZero(
+  { disk, offset, contentSize }: DiskStretch,
+  signal: AbortSignal,
+  stopwatch = new Stopwatch(),
+): Promise<boolean> {
+  for await (const piece of readWindow(disk, offset, contentSize, signal, stopwatch)) {
+    if (!stopwatch.onProcessor(() => isZeroPiece(piece))) return false;
   }
   return true;
 }
@@ -21,25 +26,29 @@ export async function isAllZero({ disk, offset, contentSize }: DiskStretch, sign
  * Encodes a stretch of a disk into a file. The same bytes always give the same file.
  *
  * @param to the file; replaced when it is there.
+ * @param stopwatch counts what the work costs.
  * @throws TartletError `DISK_*`, `CHUNK_CORRUPT` when the disk shrinks meanwhile.
  */
 export async function encodeChunk(
   { disk, offset, contentSize }: DiskStretch,
   to: string,
   signal: AbortSignal,
+  stopwatch = new Stopwatch(),
 ): Promise<Pick<PushResult, 'blob' | 'contentDigest'>> {
   const content = createHash('sha256');
-  const spool = new Spool(to);
+  const spool = new Spool(to, stopwatch);
   try {
     await withEncoder(async (workspace) => {
       const encoder = new AppleLz4Encoder((bytes) => spool.write(bytes), workspace);
-      for await (const piece of readWindow(disk, offset, contentSize, signal)) {
-        content.update(piece);
-        encoder.push(piece);
+      for await (const piece of readWindow(disk, offset, contentSize, signal, stopwatch)) {
+        stopwatch.onProcessor(() => {
+          content.update(piece);
+          encoder.push(piece);
+        });
       }
-      encoder.finish();
+      stopwatch.onProcessor(() => encoder.finish());
     });
-    const blob = spool.finish();
+    const blob = stopwatch.onProcessor(() => spool.finish());
     return { blob, contentDigest: `sha256:${content.digest('hex')}` };
   } finally {
     spool.close();
@@ -52,11 +61,13 @@ class Spool {
   readonly #fd: number;
   readonly #hash = createHash('sha256');
   readonly #buffer = Buffer.allocUnsafe(PIECE_BYTES);
+  readonly #stopwatch: Stopwatch;
   #filled = 0;
   #size = 0;
 
-  constructor(path: string) {
+  constructor(path: string, stopwatch: Stopwatch) {
     this.#path = path;
+    this.#stopwatch = stopwatch;
     try {
       this.#fd = openSync(path, 'w', 0o600);
     } catch (cause) {
@@ -78,9 +89,11 @@ class Spool {
     const piece = this.#buffer.subarray(0, this.#filled);
     this.#hash.update(piece);
     try {
-      for (let done = 0; done < piece.length; ) {
-        done += writeSync(this.#fd, piece, done, piece.length - done, this.#size + done);
-      }
+      this.#stopwatch.onDisk(() => {
+        for (let done = 0; done < piece.length; ) {
+          done += writeSync(this.#fd, piece, done, piece.length - done, this.#size + done);
+        }
+      });
     } catch (cause) {
       throw diskError(cause, 'write', this.#path);
     }

@@ -112,7 +112,7 @@ async function stream(
   const window = new DiskWindow(job.disk, job.offsets, job.contentSize, job.fresh, resume.decoded);
   const mark = job.mark === undefined ? undefined : noteBoundaries(job.mark);
   let noted = resume.decoded;
-  const { signal, onBytes, stopwatch = new Stopwatch(() => 0) } = context;
+  const { signal, onBytes, stopwatch = new Stopwatch() } = context;
   let broken: unknown;
   try {
     const decoder = new AppleLz4Decoder({
@@ -181,9 +181,15 @@ function publisherError(job: FetchJob, cause: unknown): TartletError {
 }
 
 /** Whether a stretch of the disk still is what an earlier run verified. */
-export async function verifyChunk(job: VerifyJob, signal: AbortSignal): Promise<VerifyResult> {
+export async function verifyChunk(
+  job: VerifyJob,
+  signal: AbortSignal,
+  stopwatch = new Stopwatch(),
+): Promise<VerifyResult> {
   const digest = Digest.parse(job.contentDigest);
   const hash = createHash(digest.algorithm);
-  for await (const piece of readWindow(job.disk, job.offset, job.contentSize, signal)) hash.update(piece);
+  for await (const piece of readWindow(job.disk, job.offset, job.contentSize, signal, stopwatch)) {
+    stopwatch.onProcessor(() => hash.update(piece));
+  }
   return { kind: 'verify', intact: hash.digest('hex') === digest.hex };
 }

@@ -15,7 +15,7 @@ export class ChunkPusher {
   readonly #zeroChunks = new Map<number, Promise<PushResult>>();
 
   async push(job: PushJob, context: ChunkContext): Promise<PushResult> {
-    if (!(await isAllZero(job, context.signal))) return encodeAndUpload(job, context);
+    if (!(await isAllZero(job, context.signal, context.stopwatch))) return encodeAndUpload(job, context);
     const known = this.#zeroChunks.get(job.contentSize);
     if (known !== undefined) return { ...(await known), uploaded: false };
     const first = encodeAndUpload(job, context);
@@ -26,7 +26,7 @@ export class ChunkPusher {
 
 async function encodeAndUpload(job: PushJob, context: ChunkContext): Promise<PushResult> {
   try {
-    const encoded = await encodeChunk(job, job.spool, context.signal);
+    const encoded = await encodeChunk(job, job.spool, context.signal, context.stopwatch);
     const uploaded = await upload(job, encoded, context);
     return { kind: 'push', ...encoded, contentSize: job.contentSize, uploaded };
   } finally {

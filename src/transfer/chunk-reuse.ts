@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { Digest } from '../names/digest.ts';
 import type { ClearJob, ClearResult, CopyJob, CopyResult, DigestJob, DigestResult } from './chunk-job.ts';
 import { DiskWindow, isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
+import { Stopwatch } from './time-spent.ts';
 
 /** Zeros are looked for in stretches of this length, as long as a block of the codec: a copied disk is as sparse as a fetched one. */
 const ZERO_BYTES = 64 * 1024;
@@ -15,18 +16,20 @@ const ZEROS = new Uint8Array(PIECE_BYTES);
  *
  * @throws TartletError `DISK_*` for the disk that is written.
  */
-export async function copyChunk(job: CopyJob, signal: AbortSignal): Promise<CopyResult> {
+export async function copyChunk(job: CopyJob, signal: AbortSignal, stopwatch = new Stopwatch()): Promise<CopyResult> {
   const digest = Digest.parse(job.contentDigest);
   const hash = createHash(digest.algorithm);
   const window = new DiskWindow(job.disk, job.offsets, job.contentSize, job.fresh);
-  const pieces = readWindow(job.donor, job.from, job.contentSize, signal);
+  const pieces = readWindow(job.donor, job.from, job.contentSize, signal, stopwatch);
   try {
     for (;;) {
       const next = await nextPiece(pieces, signal);
       if (next === 'unreadable') return { kind: 'copy', intact: false };
       if (next === 'end') break;
-      hash.update(next);
-      for (const [from, to, zero] of runs(next)) window.write(next.subarray(from, to), zero);
+      stopwatch.onProcessor(() => hash.update(next));
+      stopwatch.onDisk(() => {
+        for (const [from, to, zero] of runs(next)) window.write(next.subarray(from, to), zero);
+      });
     }
   } finally {
     await pieces.return();
@@ -63,13 +66,18 @@ function* runs(piece: Uint8Array): Generator<[from: number, to: number, zero: bo
 }
 
 /** Makes a stretch zero. What is zero already, holes included, is only read. */
-export async function clearChunk(job: ClearJob, signal: AbortSignal): Promise<ClearResult> {
+export async function clearChunk(
+  job: ClearJob,
+  signal: AbortSignal,
+  stopwatch = new Stopwatch(),
+): Promise<ClearResult> {
   const window = new DiskWindow(job.disk, [job.offset], job.contentSize, false);
   try {
     for (let done = 0; done < job.contentSize; done += PIECE_BYTES) {
       await setImmediate();
       signal.throwIfAborted();
-      window.write(ZEROS.subarray(0, Math.min(PIECE_BYTES, job.contentSize - done)), true);
+      const zeros = ZEROS.subarray(0, Math.min(PIECE_BYTES, job.contentSize - done));
+      stopwatch.onDisk(() => window.write(zeros, true));
     }
   } finally {
     window.close();
@@ -78,8 +86,14 @@ export async function clearChunk(job: ClearJob, signal: AbortSignal): Promise<Cl
 }
 
 /** What a stretch of a disk is. */
-export async function digestChunk(job: DigestJob, signal: AbortSignal): Promise<DigestResult> {
+export async function digestChunk(
+  job: DigestJob,
+  signal: AbortSignal,
+  stopwatch = new Stopwatch(),
+): Promise<DigestResult> {
   const hash = createHash('sha256');
-  for await (const piece of readWindow(job.disk, job.offset, job.contentSize, signal)) hash.update(piece);
+  for await (const piece of readWindow(job.disk, job.offset, job.contentSize, signal, stopwatch)) {
+    stopwatch.onProcessor(() => hash.update(piece));
+  }
   return { kind: 'digest', contentDigest: `sha256:${hash.digest('hex')}` };
 }

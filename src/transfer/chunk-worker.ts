@@ -97,13 +97,13 @@ async function perform(job: ChunkJob, context: Omit<ChunkContext, 'client'>): Pr
     case 'fetch':
       return fetchChunk(job, { ...context, client: registryClient() });
     case 'verify':
-      return verifyChunk(job, context.signal);
+      return verifyChunk(job, context.signal, context.stopwatch);
     case 'copy':
-      return copyChunk(job, context.signal);
+      return copyChunk(job, context.signal, context.stopwatch);
     case 'clear':
-      return clearChunk(job, context.signal);
+      return clearChunk(job, context.signal, context.stopwatch);
     case 'digest':
-      return digestChunk(job, context.signal);
+      return digestChunk(job, context.signal, context.stopwatch);
     case 'push':
       return pusher.push(job, { ...context, client: registryClient() });
     default:

@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { TartletError } from '../errors.ts';
 import { diskError } from '../home/disk-error.ts';
+import { Stopwatch } from './time-spent.ts';
 
 /**
  * At most this many bytes go to or from the disk at once. Measured: single writes of 1 MiB and more on fresh files are several
@@ -92,6 +93,7 @@ const PIECES_PER_TURN = 32;
  * Reads a stretch of a disk image piece by piece. Each piece is valid until the next one is asked for. Reading is synchronous,
  * but now and then the thread hears its messages, or an abort would come only after the whole stretch.
  *
+ * @param stopwatch counts the time of reading.
  * @throws TartletError `CHUNK_CORRUPT` when the file ends early: somebody is changing it.
  */
 export async function* readWindow(
@@ -99,6 +101,7 @@ export async function* readWindow(
   offset: number,
   size: number,
   signal: AbortSignal,
+  stopwatch = new Stopwatch(),
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const buffer = Buffer.allocUnsafe(PIECE_BYTES);
   let fd: number;
@@ -112,7 +115,8 @@ export async function* readWindow(
     for (let done = 0; done < size; turn += 1) {
       if (turn % PIECES_PER_TURN === 0) await setImmediate();
       signal.throwIfAborted();
-      const read = readPiece(fd, buffer, Math.min(PIECE_BYTES, size - done), offset + done, path);
+      const [length, at] = [Math.min(PIECE_BYTES, size - done), offset + done];
+      const read = stopwatch.onDisk(() => readPiece(fd, buffer, length, at, path));
       if (read === 0) {
         throw new TartletError(
           'CHUNK_CORRUPT',

@@ -62,7 +62,7 @@ export type TransferEvent = { readonly subject: string } & (
       readonly waitMs: number;
     }
   | {
-      /** What the chunks were fetched with: so many threads, and their time. */
+      /** What the work on the chunks was done with: so many threads, and their time. */
       readonly kind: 'spent';
       readonly threads: number;
       readonly spent: TimeSpent;

@@ -2,7 +2,7 @@
 export interface TimeSpent {
   /** Hashing and decoding. */
   readonly processorMs: number;
-  /** Writing to the disk. */
+  /** Reading from and writing to the disk. */
   readonly diskMs: number;
 }
 
@@ -21,14 +21,17 @@ export function boundOf({ processorMs, diskMs }: TimeSpent, elapsedMs: number, t
   return diskMs > processorMs ? 'disk' : 'processors';
 }
 
+/** What time is measured with that nobody asks for. */
+const UNASKED = (): number => 0;
+
 /** Takes the time of work that does not wait for anybody. */
 export class Stopwatch {
   readonly #monotonic: () => number;
   #processorMs = 0;
   #diskMs = 0;
 
-  /** @param monotonic milliseconds that never jump. */
-  constructor(monotonic: () => number) {
+  /** @param monotonic milliseconds that never jump. Default: nothing is measured. */
+  constructor(monotonic: () => number = UNASKED) {
     this.#monotonic = monotonic;
   }
 

@@ -133,6 +133,7 @@ export class VmUpload {
       });
       return stretches.flatMap(({ offset }) => this.#chunks.get(offset) ?? []);
     } finally {
+      this.#session.emit({ kind: 'spent', subject: this.#subject, threads: pool.threads, spent: pool.spent });
       await pool.close();
       await scratch.dispose();
     }

@@ -5,6 +5,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { describeError, TartletError } from '../errors.ts';
 import { serveAuthenticator } from '../registry/authenticator-port.ts';
 import type { RegistryClient } from '../registry/client.ts';
+import { systemClock } from '../registry/clock.ts';
 import type { Limits } from '../registry/limits.ts';
 import {
   type ChunkJob,
@@ -163,6 +164,7 @@ export class WorkerPool {
     switch (message.kind) {
       case 'bytes':
         this.#options.onBytes(message.count);
+        this.#width.moved(message.count, systemClock.monotonic());
         break;
       case 'spent':
         this.#processorMs += message.spent.processorMs;

@@ -33,7 +33,12 @@ function declarePull({ program, terminal, setExitCode }: Declaration): void {
     .description('bring an image into the cache, verified')
     .argument('<remote-name>', 'host[:port]/repository[:tag], or …@sha256:…')
     .option('--insecure', INSECURE)
-    .option('--concurrency <n>', 'chunks to fetch at once', wholeNumber(1, MAX_CONCURRENCY), 4)
+    .option(
+      '--concurrency <n>',
+      'most chunks to fetch at once; more than 4 only while that is faster',
+      wholeNumber(1, MAX_CONCURRENCY),
+      4,
+    )
     .option('--dry-run', 'say what would be fetched, reused and needed, and do nothing')
     .addOption(new Option('--format <format>', 'how to print the dry run').choices(['text', 'json'] as const))
     .addOption(new Option('--deduplicate', 'accepted for compatibility').hideHelp())
@@ -62,7 +67,12 @@ function declarePush({ program, terminal, setExitCode }: Declaration): void {
     .argument('<source>', 'a local VM, or a cached image to send on exactly as it is')
     .argument('<remote-names...>', 'where to; names of one repository are uploaded once')
     .option('--insecure', INSECURE)
-    .option('--concurrency <n>', 'chunks to encode and upload at once', wholeNumber(0, MAX_CONCURRENCY), 4)
+    .option(
+      '--concurrency <n>',
+      'most chunks to encode and upload at once; more than 4 only while that is faster',
+      wholeNumber(0, MAX_CONCURRENCY),
+      4,
+    )
     .option(
       '--chunk-size <mb>',
       'upload in parts of so many megabytes; 0 sends each blob whole',
