@@ -4,10 +4,11 @@
  * writes its counts to test/faults/measured/fuzz.json, from where they come into docs/faults.md.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { keepMeasured } from './measured.mjs';
 
 const root = path.resolve(import.meta.dirname, '..');
 const { values, positionals } = parseArgs({
@@ -44,8 +45,5 @@ function keep(lines) {
     .sort(([a], [b]) => (a < b ? -1 : 1));
   // The rows of a title say what is proved, not what was counted.
   const named = counts.map(([title, count]) => [title.replace(/ \([^)]*\)$/, ''), count]);
-  const measured = `${new Date().toISOString().slice(0, 10)}, ${seconds} s each, by npm run fuzz`;
-  const file = path.join(root, 'test/faults/measured/fuzz.json');
-  mkdirSync(path.dirname(file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify({ title: 'Fuzzing: inputs tried', measured, counts: named }, undefined, 2)}\n`);
+  keepMeasured('fuzz', 'Fuzzing: inputs tried', `npm run fuzz, ${seconds} s each`, named);
 }

@@ -2,8 +2,9 @@
  * Proves that the tests would notice the ten bugs that matter most (reliability §4.9): plants one at a time in a copy of the tree, builds it, and
  * runs the tests that must turn red. First each of those tests must be green without a bug. `npm run planted-bugs [number …]` plants only some.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { keepMeasured } from './measured.mjs';
 import { BUGS } from './planted-bugs-list.mjs';
 import { PlantedTree } from './planted-tree.mjs';
 
@@ -46,23 +47,11 @@ function plant(wanted) {
     tree.wrong === 0 ? `All ${chosen.length} planted bugs were noticed.` : `${tree.wrong} of the proofs failed.`,
   );
   process.exitCode = tree.wrong === 0 ? 0 : 1;
-  if (wanted.length === 0 && tree.wrong === 0) keep();
-}
-
-/** For docs/faults.md. */
-function keep() {
-  const folder = path.join(root, 'test/faults/measured');
-  const measured = `${new Date().toISOString().slice(0, 10)}, npm run planted-bugs`;
-  const record = {
-    title: 'Planted bugs',
-    measured,
-    counts: [
-      ['bugs planted', BUGS.length],
-      ['noticed by their gate', BUGS.length],
-    ],
-  };
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(path.join(folder, 'planted-bugs.json'), `${JSON.stringify(record, null, 2)}\n`);
+  if (wanted.length > 0 || tree.wrong > 0) return;
+  keepMeasured('planted-bugs', 'Planted bugs', 'npm run planted-bugs', [
+    ['bugs planted', BUGS.length],
+    ['noticed by the test that must notice', BUGS.length],
+  ]);
 }
 
 /** The command and the worker threads run what was built. */

@@ -1,3 +1,5 @@
+import { appendFileSync } from 'node:fs';
+
 /*
  * Secrets that every user of a command in the tests has, for registries that no test speaks to. Nobody may ever tell them: whatever a command says is
  * searched for them when it ends (reliability I7, S34).
@@ -24,15 +26,24 @@ export const CANARY_LOGINS: Readonly<Record<string, object>> = {
   'plain.canary.example': { username: 'canary', password: IN_FILE },
 };
 
-const SPELLINGS = [IN_ENVIRONMENT, IN_FILE, AS_TOKEN, FOR_PROXY].flatMap((secret) => [
+const SECRETS = [IN_ENVIRONMENT, IN_FILE, AS_TOKEN, FOR_PROXY];
+const SPELLINGS = SECRETS.flatMap((secret) => [
   secret,
   base64(secret),
   base64(`canary:${secret}`),
   encodeURIComponent(`canary:${secret}`),
 ]);
 
+/** How much there is to find. */
+export const PLANTED = { secrets: SECRETS.length, spellings: SPELLINGS.length } as const;
+
+/** Names the file to which each search adds a byte, where somebody counts them. */
+export const SEARCHED_LOG = 'TARTLET_SEARCHED_LOG';
+
 /** The secrets that a text tells, in any spelling. */
 export function secretsIn(text: string): readonly string[] {
+  const log = process.env[SEARCHED_LOG];
+  if (log !== undefined) appendFileSync(log, '.');
   return SPELLINGS.filter((spelling) => text.includes(spelling));
 }
 
