@@ -4,7 +4,7 @@ import { Digest } from '../names/digest.ts';
 import { Annotation, parseAnnotationNumber } from '../oci/annotation.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
 import { diskError } from './disk-error.ts';
-import { quarantinedItems } from './doctor/quarantine.ts';
+import { quarantinedItems } from './quarantine.ts';
 import type { Home } from './home.ts';
 import { walkImages } from './image-walk.ts';
 import { lookAtVmFolder, VmFile } from './vm-folder.ts';

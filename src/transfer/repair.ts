@@ -9,7 +9,7 @@ import { isVerbatimFolder } from '../home/doctor/image-folder.ts';
 import { readImageManifest } from '../home/doctor/image-manifest.ts';
 import { lookAt } from '../home/doctor/look.ts';
 import { leftBecause, type Mended, setImageAside } from '../home/doctor/mend.ts';
-import { setAside } from '../home/doctor/quarantine.ts';
+import { setAside } from '../home/quarantine.ts';
 import { exists } from '../home/folder.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';

@@ -12,7 +12,7 @@ import { checkImageFolder, type ImageSurroundings } from './image-folder.ts';
 import { checkLinks } from './link.ts';
 import { checkLocalVms, type ConfigReader } from './local-vm.ts';
 import { kindText, lookAt, lookInto } from './look.ts';
-import { checkQuarantine } from './quarantine.ts';
+import { checkQuarantine } from './set-aside.ts';
 import { type CacheTree, walkTree } from './tree.ts';
 import { checkUnfinished } from './unfinished.ts';
 import { checkNames } from './unnamed.ts';

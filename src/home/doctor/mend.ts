@@ -8,7 +8,7 @@ import { FileLock } from '../lock.ts';
 import type { Store } from '../prune-candidate.ts';
 import { lookAtVmFolder } from '../vm-folder.ts';
 import type { Finding, ImagePlace } from './finding.ts';
-import { type FormerLink, setAside } from './quarantine.ts';
+import { type FormerLink, setAside } from '../quarantine.ts';
 import { walkTree } from './tree.ts';
 
 /** What became of a finding that `--fix` was to do something about. */

@@ -19,7 +19,8 @@ import { carryMark, unprotect } from './mark.ts';
 import { writeRecord } from './record.ts';
 import type { LinkMove, Rehousing, StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';
-import { areSameFolder, chooseTwin, setAside } from './twin.ts';
+import { setAside } from '../quarantine.ts';
+import { areSameFolder, chooseTwin } from './twin.ts';
 
 /** A folder that was set aside, since nobody may delete it: an image whose place another of its digest has. */
 export interface Kept {
@@ -131,7 +132,8 @@ export class Rehouser {
       await removeFolder(arriving, home.stagingFolder);
       return;
     }
-    const at = await setAside(arriving, home);
+    const message = `it should lie at ${there}, where another folder of its digest is that may not be the same`;
+    const at = await setAside(home, { id: 'migration-twin', path: arriving, message }, [], now());
     this.kept.push({ image: arriving, at });
     await logKept(home, arriving, at, now());
   }

@@ -1,11 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { lstat, readFile, rename } from 'node:fs/promises';
-import path from 'node:path';
+import { lstat, readFile } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
 import { readStackedManifest } from '../content-reference.ts';
 import { onDisk } from '../disk-error.ts';
-import { flushFolder, makeFolder } from '../folder.ts';
-import type { Home } from '../home.ts';
 import { isSuspended, lookAtVmFolder, VmFile, type VmFolder } from '../vm-folder.ts';
 
 /** What to do when an image is at the place that another folder of the same digest should get. */
@@ -64,17 +60,4 @@ export async function areSameFolder(one: string, other: string): Promise<boolean
   } catch {
     return false; // One of them is not there.
   }
-}
-
-/**
- * Moves a folder out of the images, whole, for people to look at. Nothing deletes it.
- * @returns where it is now.
- */
-export async function setAside(folder: string, home: Home): Promise<string> {
-  const to = `${home.quarantineFolder}/${path.basename(folder)}.${randomUUID()}`;
-  await makeFolder(path.dirname(to));
-  await onDisk('move aside', folder, async () => rename(folder, to));
-  await flushFolder(path.dirname(to));
-  await flushFolder(path.dirname(folder));
-  return to;
 }

@@ -1,13 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
-import { onDisk } from '../disk-error.ts';
-import { flushFolder, makeFolder, writeNewFile } from '../folder.ts';
-import type { Home } from '../home.ts';
-import { finding, type Finding } from './finding.ts';
-import { lookAt, namesIn } from './look.ts';
+import { onDisk } from './disk-error.ts';
+import { lookAt, namesIn } from './doctor/look.ts';
+import { flushFolder, makeFolder, writeNewFile } from './folder.ts';
+import type { Home } from './home.ts';
 
 const RECORD = 'record.json';
+
+/** Something that cannot stay where it is, and why. */
+export interface Misfit {
+  readonly path: string;
+  /** The kind of finding (`doctor/finding.ts`), or what migration did. */
+  readonly id: string;
+  readonly message: string;
+}
 
 /** A link that led to what was set aside, and was removed with it. */
 export interface FormerLink {
@@ -25,7 +32,7 @@ export interface FormerLink {
  */
 export async function setAside(
   home: Home,
-  { id, path: from, message }: Pick<Finding, 'id' | 'path' | 'message'>,
+  { id, path: from, message }: Misfit,
   links: readonly FormerLink[],
   at: Date,
 ): Promise<string> {
@@ -48,21 +55,12 @@ interface SetAside {
   readonly record: string | undefined;
 }
 
-/** Everything that was set aside: with a record, or as migration leaves what is in its way, without. */
+/** Everything that was set aside; what people put there themselves has no record. */
 export function quarantinedItems(home: Home): SetAside[] {
   return namesIn(home.quarantineFolder).flatMap((name): SetAside[] => {
     const at = `${home.quarantineFolder}/${name}`;
     const record = `${at}/${RECORD}`;
     if (lookAt(record).kind !== 'found') return [{ path: at, record: undefined }];
     return namesIn(at).flatMap((each) => (each === RECORD ? [] : [{ path: `${at}/${each}`, record }]));
-  });
-}
-
-/** What was set aside earlier, for people to decide about. */
-export function checkQuarantine(home: Home): Finding[] {
-  return quarantinedItems(home).map(({ path: at, record }) => {
-    const where = record ?? `${home.cacheFolder}/.migrations.log`;
-    const next = `read ${where}; delete it when nobody needs it`;
-    return finding('quarantined', at, 'it was set aside', { next });
   });
 }
