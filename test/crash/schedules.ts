@@ -1,3 +1,4 @@
+import { readlinkSync, rmSync } from 'node:fs';
 import { KEEP, movingTag, otherTag, readLogins, writeLogins } from './operation.ts';
 import type { Place } from './place.ts';
 import type { Schedule } from './schedule.ts';
@@ -114,6 +115,52 @@ export const SCHEDULES: readonly Schedule[] = [
       place.makeOld();
     },
     commands: [(place) => place.command('list'), pullMoving],
+    claims: (place) => ({
+      ...KEEP,
+      finished: ['other', 'new'],
+      tags: { [movingTag(place)]: ['new'], [otherTag(place)]: ['other'] },
+    }),
+    examine: async (_place, codes) => bothSucceed(codes),
+  },
+  {
+    name: 'migration and a clone of what it moves',
+    rows: 'P5',
+    prepare: async (place) => {
+      place.reset();
+      place.makeOld();
+    },
+    commands: [(place) => place.command('list'), cloneOther],
+    claims: (place) => ({
+      ...KEEP,
+      newVms: { copy: 'other' },
+      finished: ['other', 'old'],
+      tags: { [movingTag(place)]: ['old'], [otherTag(place)]: ['other'] },
+    }),
+    examine: async (_place, codes) => bothSucceed(codes),
+  },
+  {
+    name: 'migration and a look at what it moves',
+    rows: 'P5',
+    prepare: async (place) => {
+      place.reset();
+      place.makeOld();
+    },
+    commands: [(place) => place.command('list'), (place) => place.command('inspect', place.name('team/base:moving'))],
+    claims: (place) => ({
+      ...KEEP,
+      finished: ['other', 'old'],
+      tags: { [movingTag(place)]: ['old'], [otherTag(place)]: ['other'] },
+    }),
+    examine: async (_place, codes) => bothSucceed(codes),
+  },
+  {
+    name: 'doctor that mends an image and a pull that moves a tag',
+    rows: 'P15',
+    prepare: async (place) => {
+      await withNewImage(place);
+      rmSync(`${readlinkSync(`${place.home}/${otherTag(place)}`)}/nvram.bin`);
+    },
+    commands: [(place) => place.command('doctor', '--fix', '--insecure'), pullMoving],
     claims: (place) => ({
       ...KEEP,
       finished: ['other', 'new'],
