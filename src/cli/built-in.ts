@@ -11,7 +11,9 @@ export function translateBuiltIn(argv: readonly string[], terminal: Terminal): r
   const [first, ...rest] = argv;
   if (first === COMPLETION) return ['completion', rest[0] ?? usersShell(terminal), ...rest.slice(1)];
   if (first?.startsWith(`${COMPLETION}=`)) return ['completion', first.slice(COMPLETION.length + 1), ...rest];
-  if (first === 'help' && rest[0] !== undefined && !rest[0].startsWith('-')) return [rest[0], '--help'];
+  if (first === 'help' && rest[0] === undefined) return ['--help'];
+  // `help --help` is the help as well: commander shows it too, and then fails.
+  if (first === 'help') return rest[0]?.startsWith('-') === true ? rest : [rest[0] ?? '', '--help'];
   return argv;
 }
 

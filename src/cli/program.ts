@@ -31,7 +31,6 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
     )
     .version(VERSION, '--version', 'show the version; with --verbose also what it runs on')
     .helpOption('-h, --help', 'show help')
-    .helpCommand('help [command]', 'show help for a command')
     .showSuggestionAfterError(true)
     .enablePositionalOptions()
     .exitOverride()
@@ -51,6 +50,14 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
       if (only === undefined || only === name) declare({ program, terminal, setExitCode });
     }
   }
+  program.addHelpCommand(
+    program
+      .createCommand('help')
+      .argument('[command]')
+      .description('show help for a command')
+      .helpOption(false)
+      .helpGroup(SERVICES.title),
+  );
   program.addHelpText(
     'after',
     `

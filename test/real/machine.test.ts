@@ -251,14 +251,17 @@ describe('commands for running VMs, where there is no hypervisor', () => {
 });
 
 describe('what every command line has', () => {
-  it.each([[[]], [['--help']], [['-h']], [['help']], [['--help-hidden']]])('%j prints the commands', async (words) => {
-    const { exitCode, stdout, stderr } = await workplace().run(...words);
-    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-    expect(stdout).toMatch(/^Usage: tartlet /);
-    for (const command of ['clone', 'set', 'prune', 'run', 'stop', 'suspend', 'ip', 'exec']) {
-      expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
-    }
-  });
+  it.each([[[]], [['--help']], [['-h']], [['help']], [['help', '--help']], [['--help-hidden']]])(
+    '%j prints the commands',
+    async (words) => {
+      const { exitCode, stdout, stderr } = await workplace().run(...words);
+      expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+      expect(stdout).toMatch(/^Usage: tartlet /);
+      for (const command of ['clone', 'set', 'prune', 'run', 'stop', 'suspend', 'ip', 'exec']) {
+        expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+      }
+    },
+  );
 
   it('help of a command hides what Tart hides, unless asked', async () => {
     const place = workplace();
