@@ -65,7 +65,7 @@ export function encodeBlock(
 
 function placeOf(places: usize, at: usize): usize {
   // Moved to the top of the 64 bits, five bytes are left.
-  return places + (<usize>(((load<u64>(at) << 24) * HASH_MULTIPLIER) >> (64 - HASH_BITS)) << 1);
+  return places + ((<usize>(((load<u64>(at) << 24) * HASH_MULTIPLIER) >> (64 - HASH_BITS))) << 1);
 }
 
 /** First address from `at` on where the bytes differ from those `offset` before, or `limit`. */

@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import type { TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 
 /** Milliseconds between the end of one flush and the begin of the next. */
@@ -16,7 +17,7 @@ export class EarlyFlush {
   readonly #handle: FileHandle;
   #timer: NodeJS.Timeout | undefined;
   #flush: Promise<void> = Promise.resolve();
-  #failure: unknown;
+  #failure: TartletError | undefined;
 
   private constructor(file: string, handle: FileHandle) {
     this.#file = file;

@@ -20,8 +20,8 @@ export default function aroundAllTests(): () => void {
     const searched = readFileSync(log, 'utf8').length;
     rmSync(folder, { recursive: true });
     if (searched === 0) return;
-    console.log(
-      `${searched} outputs of commands were searched for ${PLANTED.secrets} secrets in ${PLANTED.spellings} spellings.`,
+    process.stdout.write(
+      `${searched} outputs of commands were searched for ${PLANTED.secrets} secrets in ${PLANTED.spellings} spellings.\n`,
     );
     const keep = process.env['TARTLET_KEEP_COUNTS'];
     if (keep === undefined) return;
