@@ -57,7 +57,7 @@ async function systemRows(work, runs, diskBytes, at) {
       return together(basic.skopeo(), timed(work, ['lz4', '-q', '-d', '-f', `${work}/disk.lz4`, `${work}/decoded`]));
     },
     bound: () => nativeBound(work, disk, at),
-    'sha256sum of the disk': () => timed(work, ['sha256sum', disk]),
+    'openssl dgst -sha256 of the disk': () => hashed(work, disk),
     'cp of the bytes that are not zero': () => copied(work),
   });
   const wire = layersOf(`${work}/copied`).reduce((sum, { size }) => sum + size, 0);
@@ -65,7 +65,7 @@ async function systemRows(work, runs, diskBytes, at) {
   const rows = [
     row('fresh pull, both digests checked', results, 'tartlet', 'skopeo', { reach: 0.65, aim: 0.45 }),
     row('the same', results, 'tartlet', 'bound', { reach: 1.5, aim: 1.15 }),
-    ...['skopeo + lz4 -d', 'sha256sum of the disk', 'cp of the bytes that are not zero'].map((peer) =>
+    ...['skopeo + lz4 -d', 'openssl dgst -sha256 of the disk', 'cp of the bytes that are not zero'].map((peer) =>
       row('the same', results, 'tartlet', peer),
     ),
   ];
@@ -94,12 +94,16 @@ function nativeBound(work, disk, at) {
   const decoding = report('decode-natively.mjs', ...files);
   const parts = together(
     timed(work, ['curl', '-s', ...urls]),
-    timed(work, ['sha256sum', ...files]),
-    timed(work, ['sha256sum', disk]),
+    hashed(work, ...files, disk),
     copied(work),
   );
   const cpuSeconds = parts.cpuSeconds + decoding.cpuSeconds;
   return { seconds: cpuSeconds / availableParallelism(), cpuSeconds, peakBytes: parts.peakBytes };
+}
+
+/** By the fastest there is: Debian's `sha256sum` does not use the processor's own instructions. */
+function hashed(work, ...files) {
+  return timed(work, ['openssl', 'dgst', '-sha256', ...files]);
 }
 
 function copied(work) {
