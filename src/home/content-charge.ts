@@ -33,7 +33,7 @@ export function sizeStackedImages(
   folders: readonly string[],
   clock: UseClock,
 ): ReadonlyMap<string, StackedSize> {
-  const real = new Map(folders.map((folder) => [folder, realpathSync(folder)]));
+  const real = new Map(folders.flatMap((folder) => placeOf(folder)));
   const debtors = new Map<string, Debtor & { readonly file: Digest }>();
   const diskBytes = new Map<string, number | undefined>();
   for (const folder of new Set(real.values())) {
@@ -55,6 +55,16 @@ export function sizeStackedImages(
       .filter(([, at]) => diskBytes.has(at))
       .map(([folder, at]) => [folder, { diskBytes: diskBytes.get(at), chargedBytes: charges.get(at) ?? 0 }]),
   );
+}
+
+/** A folder and where it really is; nothing when it went since it was seen. */
+function placeOf(folder: string): [string, string][] {
+  try {
+    return [[folder, realpathSync(folder)]];
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
+    throw diskError(cause, 'look at', folder);
+  }
 }
 
 function isLater(a: Debtor, b: Debtor): boolean {

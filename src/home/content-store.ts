@@ -5,9 +5,10 @@ import type { StoredDiskFile } from '../oci/disk-file.ts';
 import { ChunkJournal } from './chunk-journal.ts';
 import { contentReferences, HEX } from './content-reference.ts';
 import { diskError, onDisk } from './disk-error.ts';
-import { flushFile, flushFolder, makeFolder } from './folder.ts';
+import { flushFolder, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { FileLock, type LockOptions } from './lock.ts';
+import { flushOrRemove } from './lost-file.ts';
 
 /** A file of the store, as a manifest names it. */
 export type StoredFile = Pick<StoredDiskFile, 'fileDigest' | 'size'>;
@@ -96,7 +97,7 @@ export class ContentStore {
   ): Promise<boolean> {
     const { size } = await onDisk('look at', staged, async () => lstat(staged));
     if (size !== file.size || !(await isIntact(staged))) return false;
-    await flushFile(staged);
+    await flushOrRemove(staged);
     const lock = await FileLock.acquireFolder(this.#home.contentFolder, this.#platform, {
       mode: 'exclusive',
       wait: true,

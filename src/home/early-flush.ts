@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
+import { removeLost } from './lost-file.ts';
 
 /** Milliseconds between the end of one flush and the begin of the next. */
 const PAUSE_MS = 200;
@@ -48,12 +49,17 @@ export class EarlyFlush {
     }
   }
 
-  /** @throws TartletError `DISK_*` when a flush failed: the file is lost then. */
+  /** @throws TartletError `DISK_*` when a flush failed: the file is lost then, and the work on it in vain. */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Ends it, whatever became of the file. @throws TartletError `DISK_*` as {@link check}; the file is removed then. */
   async end(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#flush;
     clearTimeout(this.#timer);
     await this.#handle.close();
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure !== undefined) throw await removeLost(this.#file, this.#failure);
   }
 }

@@ -193,7 +193,8 @@ export async function publishFolder(from: string, to: string): Promise<void> {
 export async function exchangeFolders(from: string, to: string): Promise<void> {
   await flushFolder(from);
   if (!(await swapPaths(from, to))) {
-    const aside = `${from}.old`;
+    // By a name that nobody who cleans up takes for a leftover: until the second rename it is the only one there is.
+    const aside = `${path.dirname(from)}/replaced-${path.basename(from)}`;
     await onDisk('move aside', to, async () => rename(to, aside));
     await onDisk('move into place', to, async () => rename(from, to));
     await onDisk('move aside', aside, async () => rename(aside, from));
@@ -201,7 +202,7 @@ export async function exchangeFolders(from: string, to: string): Promise<void> {
   await flushFolder(path.dirname(to));
 }
 
-/** Names of folders that are being removed: whoever finds one may go on with it. */
+/** Names of what is being removed, and of links on their way: whoever finds a folder of this name may go on with its removal. */
 export const TRASH: RegExp = /^trash-[0-9a-f-]{36}$/;
 
 /**

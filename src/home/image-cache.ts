@@ -1,9 +1,9 @@
-import { readlink, realpath } from 'node:fs/promises';
+import { readlink, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode } from '../errors.ts';
+import { systemCode, TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { diskError } from './disk-error.ts';
+import { diskError, onDisk } from './disk-error.ts';
 import { exchangeFolders, exists, makeFolder, publishFolder, removeFolder, replaceLink } from './folder.ts';
 import type { ContentStore } from './content-store.ts';
 import type { Home } from './home.ts';
@@ -167,7 +167,20 @@ export class ImageCache {
   }
 }
 
-/** Makes the folder of a repository, so that a pull can put an image into it. */
+/**
+ * Makes the folder of a repository, so that a pull can put an image into it.
+ * @throws TartletError `DISK_UNSUPPORTED` when a link leads it to another file system: what is finished could not be moved there in one step.
+ */
 export async function makeRepository(home: Home, name: RemoteName): Promise<void> {
-  await makeFolder(`${home.imagesFolder}/${repositoryPath(name)}`);
+  const folder = `${home.imagesFolder}/${repositoryPath(name)}`;
+  await makeFolder(folder);
+  const [there, here] = await onDisk('look at', folder, async () =>
+    Promise.all([stat(folder), stat(home.cacheFolder)]),
+  );
+  if (there.dev === here.dev) return;
+  throw new TartletError('DISK_UNSUPPORTED', `${folder} lies on another file system than ${home.cacheFolder}`, {
+    subject: folder,
+    kept: 'nothing was fetched',
+    next: 'move the whole cache folder there, or set TART_HOME to a folder on that file system',
+  });
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { rename } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { onDisk } from './disk-error.ts';
 import { lookAt, namesIn } from './doctor/look.ts';
@@ -28,7 +28,7 @@ export interface FormerLink {
  *
  * @param links written into the record; removing them is up to the caller.
  * @returns where it is now.
- * @throws TartletError `DISK_*`; it is then where it was.
+ * @throws TartletError `DISK_*`; it is then where it was, or at its new place and perhaps not there after a power cut.
  */
 export async function setAside(
   home: Home,
@@ -43,7 +43,12 @@ export async function setAside(
   await writeNewFile(`${folder}/${RECORD}`, `${JSON.stringify(record, null, 2)}\n`);
   await flushFolder(folder);
   const to = `${folder}/${path.basename(from)}`;
-  await onDisk('set aside', from, async () => rename(from, to));
+  try {
+    await onDisk('set aside', from, async () => rename(from, to));
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
   await flushFolder(folder);
   await flushFolder(path.dirname(from));
   return to;

@@ -1,7 +1,8 @@
 import type { Digest } from '../names/digest.ts';
 import { ChunkJournal } from './chunk-journal.ts';
-import { flushFile, makeFolder } from './folder.ts';
+import { makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
+import { flushOrRemove } from './lost-file.ts';
 import { removeStrangers } from './plain-file.ts';
 
 const JOURNAL = '.verified';
@@ -39,7 +40,7 @@ export class Staging {
 
   /** Flushes everything that will be published, and removes what will not. */
   async seal(files: readonly string[]): Promise<void> {
-    for (const file of files) await flushFile(this.pathOf(file));
+    for (const file of files) await flushOrRemove(this.pathOf(file));
     await this.journal.remove();
   }
 }

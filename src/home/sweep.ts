@@ -45,7 +45,12 @@ async function attempt(work: () => Promise<void>): Promise<void> {
   }
 }
 
+/** A link may be on its way from one place to another, in a command that is alive: so young, it is left alone, in milliseconds. */
+const LINK_ARRIVES_MS = 60_000;
+
 async function discard(doomed: string): Promise<void> {
+  const stats = lstatSync(doomed);
+  if (stats.isSymbolicLink() && Math.abs(Date.now() - stats.ctimeMs) < LINK_ARRIVES_MS) return;
   await rm(doomed, { recursive: true, force: true });
 }
 

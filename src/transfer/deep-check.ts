@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { isTartletError, unreachable } from '../errors.ts';
 import { contentReferences, HEX } from '../home/content-reference.ts';
 import { finding, type Finding, type ImagePlace, repairOf } from '../home/doctor/finding.ts';
@@ -11,7 +12,6 @@ import { Digest } from '../names/digest.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import { stackedFiles, type TartImage } from '../oci/tart-image.ts';
 import type { VerifyJob } from './chunk-job.ts';
-import { DEFAULT_CONCURRENCY } from './pull.ts';
 import type { Session } from './session.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -74,7 +74,7 @@ class DeepCheck {
   constructor(session: Session) {
     this.#session = session;
     this.#pool = new WorkerPool({
-      concurrency: DEFAULT_CONCURRENCY,
+      concurrency: availableParallelism(),
       signal: session.signal,
       onBytes: () => undefined,
       onWait: () => undefined,

@@ -41,7 +41,7 @@ export async function buildDisk(pool: WorkerPool, build: DiskBuild): Promise<voi
   const begun = await begin(build);
   const flush = build.plan.file.size < WORTH_FLUSHING_BYTES ? undefined : await EarlyFlush.of(build.path);
   try {
-    await fill(pool, build, begun);
+    await fill(pool, build, begun, () => flush?.check());
   } finally {
     await flush?.end();
   }
@@ -55,7 +55,13 @@ interface BegunDisk {
   readonly chunks: readonly PlannedChunk[];
 }
 
-async function fill(pool: WorkerPool, build: DiskBuild, { fresh, chunks }: BegunDisk): Promise<void> {
+/** @param check throws when there is no point in going on. */
+async function fill(
+  pool: WorkerPool,
+  build: DiskBuild,
+  { fresh, chunks }: BegunDisk,
+  check: () => void,
+): Promise<void> {
   const { path, journal } = build;
   const found = new Set<DiskChunk>();
   const proven = new Set(chunks.flatMap(({ chunk, source }) => ('proven' in source && source.proven ? [chunk] : [])));
@@ -80,6 +86,7 @@ async function fill(pool: WorkerPool, build: DiskBuild, { fresh, chunks }: Begun
   const missing = chunks.filter(({ chunk }) => !found.has(chunk));
   const work = fetchWork(build, missing, (chunk) => fresh && !spoilt.has(chunk));
   await run(pool, work, async (those, { proven: isProven }) => {
+    check();
     for (const chunk of those) {
       await journal.record(chunk.index);
       build.onChunk(chunk, isProven ? 'fetched' : 'fetched-content');

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * Does something with each item, at most `width` at once, in order of their list. The first failure stops the others.
  * @param work is given a signal that fires when another lane failed, or the caller's did.
@@ -10,6 +12,7 @@ export async function inLanes<T>(
 ): Promise<void> {
   const failure = new AbortController();
   const either = AbortSignal.any([signal, failure.signal]);
+  setMaxListeners(0, either); // Each item under way may have some.
   const queue = items.entries();
   const lane = async (): Promise<void> => {
     for (const [index, item] of queue) {

@@ -2,8 +2,8 @@
 const FIRST = 4;
 /** Milliseconds over which the speed is measured. */
 const PERIOD_MS = 1000;
-/** So much faster than ever before, and one more may try. */
-const WORTH_IT = 1.05;
+/** One more may try when it became faster than ever before by this part of what the last one can have brought. */
+const WORTH_IT = 0.3;
 
 /**
  * How many may be at work at once. More by one for each second that was faster than all before it, so that a registry which serves each stream slowly
@@ -63,7 +63,7 @@ export class Width {
     const rate = this.#bytes / elapsed;
     this.#bytes = 0;
     this.#since = now;
-    if (rate < this.#best * WORTH_IT) return;
+    if (rate < this.#best * (1 + WORTH_IT / this.#now)) return;
     this.#best = rate;
     // Where nobody waits for a place, or others were too many, one more says nothing.
     if (this.#queue.length === 0 || this.#now < this.#earned || this.#earned === this.#most) return;

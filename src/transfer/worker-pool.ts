@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -69,9 +70,14 @@ export class WorkerPool {
   #processorMs = 0;
   #diskMs = 0;
 
+  /** @throws TartletError `USAGE` for a concurrency that is no whole number from 1 on: nothing would be done, and look finished. */
   constructor(options: PoolOptions) {
+    const { concurrency } = options;
+    if (!Number.isInteger(concurrency) || concurrency < 1) {
+      throw new TartletError('USAGE', `the concurrency must be a whole number from 1 on, not ${concurrency}`);
+    }
     this.#options = options;
-    this.#width = new Width(options.concurrency);
+    this.#width = new Width(concurrency);
   }
 
   /**
@@ -87,15 +93,17 @@ export class WorkerPool {
     const queue = [...jobs];
     const failure = new AbortController();
     const signal = AbortSignal.any([this.#options.signal, failure.signal]);
-    const drain = async (thread: Thread): Promise<void> => {
+    setMaxListeners(0, signal); // One for each job under way.
+    const width = this.#widthFor(jobs);
+    const drain = async (): Promise<void> => {
       for (;;) {
-        const leave = await this.#width.enter();
+        const leave = await width.enter();
         try {
           const job = queue.shift();
           if (job === undefined) return;
           signal.throwIfAborted();
           try {
-            await onDone(job, await this.#run(thread, job, signal));
+            await onDone(job, await this.#run(this.#thread(), job, signal));
           } catch (error) {
             if (signal.aborted || !survives(job, error)) throw error;
           }
@@ -108,13 +116,12 @@ export class WorkerPool {
       }
     };
     const lanes = Math.min(this.#options.concurrency, jobs.length);
-    const outcomes = await Promise.allSettled(
-      Array.from({ length: lanes }, async (_, lane) => drain(this.#thread(lane))),
-    );
+    const outcomes = await Promise.allSettled(Array.from({ length: lanes }, async () => drain()));
     this.#options.signal.throwIfAborted();
     // The reason of the abort is the first failure; the others only followed from it.
     if (failure.signal.aborted) throw failure.signal.reason as unknown;
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason as unknown;
+    if (queue.length > 0) throw new TartletError('INTERNAL', `${queue.length} jobs were left over`);
   }
 
   /** What the jobs that have ended spent their time on. */
@@ -143,11 +150,18 @@ export class WorkerPool {
     }
   }
 
-  /** The thread of a lane, started when it is first needed. */
-  #thread(lane: number): Thread {
-    const index = lane % availableParallelism();
-    const existing = this.#threads[index];
-    if (existing !== undefined) return existing;
+  /** How many work at once is found out only where a network is between. */
+  #widthFor(jobs: readonly ChunkJob[]): Width {
+    const isLocal = jobs.every(({ kind }) => kind !== 'fetch' && kind !== 'push');
+    return isLocal ? new Width(this.#options.concurrency, this.#options.concurrency) : this.#width;
+  }
+
+  /** The thread with the least to do; a new one while all are busy and there are processors. */
+  #thread(): Thread {
+    const [calmest] = this.#threads.toSorted((a, b) => a.pending.size - b.pending.size);
+    if (calmest !== undefined && (calmest.pending.size === 0 || this.#threads.length >= availableParallelism())) {
+      return calmest;
+    }
     const { worker, stopAuthenticator } = startWorker(this.#options);
     const thread: Thread = { worker, stopAuthenticator, pending: new Map() };
     const fail = (error: TartletError): void => {

@@ -34,7 +34,7 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
   switch (source.folder.layout) {
     case 'standalone':
       if (source.manifest !== undefined) await copySmall(source.manifest, `${to}/${BASE_MANIFEST_FILE}`);
-      if (isSuspended(source.folder)) await copyDisk(`${from}/${VmFile.state}`, `${to}/${VmFile.state}`, session);
+      if (isSuspended(source.folder)) await copyLarge(session, `${from}/${VmFile.state}`, `${to}/${VmFile.state}`);
       return copyStandalone(session, source, `${from}/${VmFile.disk}`, `${to}/${VmFile.disk}`);
     case 'stacked-local':
       // First the manifest: from then on, nobody collects the files that it names (tart-formats §4.7).

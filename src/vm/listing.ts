@@ -1,6 +1,6 @@
-import { readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { sizeStackedImages, type StackedSize } from '../home/content-charge.ts';
+import { linkText } from '../home/image-reference.ts';
 import { lastUse } from '../home/last-use.ts';
 import { isDigestFolder } from '../home/layout.ts';
 import { lookAtVmFolder, type VmFolder } from '../home/vm-folder.ts';
@@ -85,7 +85,8 @@ function withContent(folder: VmFolder, size: StackedSize | undefined): VmFolder 
 
 /** The folder that a tag leads to; nothing good when it leads elsewhere. */
 function targetOf(link: string): string {
-  const text = readlinkSync(link);
+  const text = linkText(link);
+  if (text === undefined) return ''; // Removed since it was seen.
   if (!isDigestFolder(text.slice(text.lastIndexOf('/') + 1))) return '';
   return text.startsWith('/') ? text : path.resolve(path.dirname(link), text);
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { EarlyFlush } from '../../src/home/early-flush.ts';
@@ -18,8 +18,13 @@ it('a flush that fails is told at the end, although the system would not say it 
   execFileSync('mkfifo', [pipe]);
   const flush = await EarlyFlush.of(pipe);
   await flush.flushNow();
+  expect(() => flush.check()).toThrow(
+    expect.objectContaining({ facts: expect.objectContaining({ subject: pipe }) as object }),
+  );
   await expect(flush.end()).rejects.toMatchObject({
     code: expect.stringMatching(/^DISK_/) as string,
     facts: { subject: pipe },
   });
+  // The next try must not believe what is in the memory of the system.
+  expect(existsSync(pipe)).toBe(false);
 });
