@@ -157,8 +157,8 @@ export class ImageCache {
   }
 
   /** The same for whoever holds the image's lock already, alone, and asked whether it is pinned. */
-  async deleteLocked(name: RemoteName, digest: Digest): Promise<void> {
-    await this.#removal.deleteLocked(name, digest);
+  async deleteLocked(name: RemoteName, digest: Digest, tags?: readonly RemoteName[]): Promise<void> {
+    await this.#removal.deleteLocked(name, digest, tags);
   }
 
   /** Records a use of an image; never fails. */

@@ -9,7 +9,7 @@ import { leftoverLinks, removeFolder, removeLink } from './folder.ts';
 import type { Home } from './home.ts';
 import { hasMark } from './image-mark.ts';
 import { imageReferences, linkText } from './image-reference.ts';
-import { walkImages } from './image-walk.ts';
+import { linksIn, walkImages } from './image-walk.ts';
 import { decodeDigestFolder, digestPath, referencePath } from './layout.ts';
 import type { FileLock } from './lock.ts';
 import { kindOf } from './path-kind.ts';
@@ -55,11 +55,15 @@ export class ImageRemoval {
     }
   }
 
-  /** The same for whoever holds the image's lock already, alone, and asked whether it is pinned. */
-  async deleteLocked(name: RemoteName, digest: Digest): Promise<void> {
+  /**
+   * The same for whoever holds the image's lock already, alone, and asked whether it is pinned.
+   * @param tags that were seen to lead to it before, by who deletes many: only they and those of its own repository are looked at then, and not the
+   *   whole cache for each. Nobody links an image whose lock we hold, and whoever linked it since it was seen has used it.
+   */
+  async deleteLocked(name: RemoteName, digest: Digest, tags?: readonly RemoteName[]): Promise<void> {
     const at = `${this.#home.imagesFolder}/${referencePath(name)}`;
     const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
-    const links = await this.#linksTo(folder, digest);
+    const links = await this.#linksTo(folder, digest, this.#placesOf(folder, tags));
     for (const { link, text } of links) {
       if (name.tag === undefined || link === at) await removeLink(link, text, this.#home.stagingFolder);
     }
@@ -93,15 +97,33 @@ export class ImageRemoval {
     });
   }
 
-  /** Every link of the cache that leads to the folder, or would if the home had not been moved. */
-  async #linksTo(folder: string, digest: Digest): Promise<{ link: string; text: string }[]> {
+  /** Where links to an image may be: everywhere, unless somebody has looked. */
+  #placesOf(folder: string, tags: readonly RemoteName[] | undefined): ReadonlySet<string> {
+    const { imagesFolder } = this.#home;
+    if (tags === undefined) {
+      const { entries } = walkImages(imagesFolder);
+      return new Set(entries.flatMap(({ kind, path: link }) => (kind === 'tag' ? [link] : [])));
+    }
+    const repository = path.dirname(folder);
+    return new Set([
+      ...tags.map((tag) => `${imagesFolder}/${referencePath(tag)}`),
+      ...linksIn(repository).map((link) => `${repository}/${link}`),
+    ]);
+  }
+
+  /** The links among these that lead to the folder, or would if the home had not been moved. */
+  async #linksTo(
+    folder: string,
+    digest: Digest,
+    places: ReadonlySet<string>,
+  ): Promise<{ link: string; text: string }[]> {
     const real = await realpath(folder).catch(() => folder);
     const links: { link: string; text: string }[] = [];
-    for (const { kind, name, path: link } of walkImages(this.#home.imagesFolder).entries) {
-      const text = kind === 'tag' ? linkText(link) : undefined;
+    for (const link of places) {
+      const text = linkText(link);
       if (text === undefined || path.basename(text) !== digest.toString()) continue;
       const target = await realpath(link).catch(() => undefined);
-      const isItsOwn = `${this.#home.imagesFolder}/${digestPath(name, digest)}` === folder;
+      const isItsOwn = path.dirname(link) === path.dirname(folder);
       if (text === folder || target === real || (target === undefined && isItsOwn)) links.push({ link, text });
     }
     return links;

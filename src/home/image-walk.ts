@@ -81,6 +81,11 @@ export function tagLeadingTo(folder: string): string | undefined {
   return undefined;
 }
 
+/** Names of the links in a folder that are no leftovers: what may be tags of the images beside them. */
+export function linksIn(folder: string): string[] {
+  return children(folder).flatMap((child) => (child.isSymbolicLink() ? [child.name] : []));
+}
+
 function children(folder: string): Dirent[] {
   try {
     return readdirSync(folder, { withFileTypes: true }).filter((child) => !child.name.startsWith('.'));

@@ -54,7 +54,7 @@ async function deleteImage(
     if (!isUnused(store, image) || (await hasMark(image.path, 'pinned')) || !(await mayGo(image))) return false;
     // Tart locks the configuration of what it pushes (tart-cli §4.3).
     if (await hasWriteLock(`${image.path}/${VmFile.config}`, store.platform)) throw busy(image);
-    await store.images.deleteLocked(image.name, digest);
+    await store.images.deleteLocked(image.name, digest, image.tags);
     return true;
   } finally {
     if (lock !== 'needless') await lock.release();
