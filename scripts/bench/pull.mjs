@@ -92,11 +92,7 @@ function nativeBound(work, disk, at) {
   const urls = layers.flatMap(({ digest }) => ['-o', '/dev/null', `http://${at}/v2/bench/vm/blobs/${digest}`]);
   const files = layers.map(({ digest }) => path.join(work, 'copied', digest.replace('sha256:', '')));
   const decoding = report('decode-natively.mjs', ...files);
-  const parts = together(
-    timed(work, ['curl', '-s', ...urls]),
-    hashed(work, ...files, disk),
-    copied(work),
-  );
+  const parts = together(timed(work, ['curl', '-s', ...urls]), hashed(work, ...files, disk), copied(work));
   const cpuSeconds = parts.cpuSeconds + decoding.cpuSeconds;
   return { seconds: cpuSeconds / availableParallelism(), cpuSeconds, peakBytes: parts.peakBytes };
 }

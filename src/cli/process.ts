@@ -58,7 +58,10 @@ export async function runProcess(): Promise<void> {
     stdout: process.stdout,
     stderr: process.stderr,
     environment: process.env,
-    workingFolder: process.cwd(),
+    // Asked when somebody needs it: it may be gone, which most commands need not know.
+    get workingFolder() {
+      return workingFolder();
+    },
     userFolder: os.homedir(),
     platform: process.platform,
     uid: process.getuid?.(),
@@ -84,6 +87,17 @@ export function outputFailed(cause: Error): void {
 function endWith(error: TartletError): void {
   process.stderr.write(renderError(error, process.stderr, process.env));
   process.exitCode = exitCodeOf(error);
+}
+
+function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch (cause) {
+    throw new TartletError('NOT_FOUND', 'the working folder is not there any more', {
+      next: 'change to a folder that exists and run the same command again',
+      cause,
+    });
+  }
 }
 
 function hasTerminal(): boolean {

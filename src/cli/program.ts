@@ -62,10 +62,10 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
     'after',
     `
 Examples:
-  ${terminal.programName} demo                                       see everything work, in 20 seconds
-  ${terminal.programName} pull registry.example:8221/macos/base:15   from a registry on a port
+  ${terminal.programName} demo       see everything work, in 20 seconds
+  ${terminal.programName} pull registry.example:8221/macos/base:15
   ${terminal.programName} clone registry.example:8221/macos/base:15 ci
-  ${terminal.programName} list                                       the names you typed are the names you see
+  ${terminal.programName} list       the names you typed are the names you see
 
 Variables: TART_HOME, TART_REGISTRY_USERNAME, TART_REGISTRY_PASSWORD, TART_REGISTRY_HOSTNAME, DOCKER_CONFIG, NO_COLOR`,
   );
@@ -92,11 +92,14 @@ function helpWidth(terminal: Terminal): number {
   return columns >= 40 ? Math.min(columns, 120) : 80;
 }
 
-/** Breaks the lines that commander does not: prose behind the options. Examples are indented, and stay in one piece for copying. */
+/**
+ * Breaks what commander does not: prose behind the options, by its paragraphs. Examples and lists are indented, and stay as they are, for copying.
+ */
 function wrapProse(text: string, width: number): string {
   const help = new Help();
+  const paragraphs = text.replaceAll(/(?<=\n\n|^\n?)[^\s][^\n]*(?:\n[^\s][^\n]*)+/g, (each) => each.replaceAll('\n', ' '));
   const wrapped = (line: string): string => (line.startsWith(' ') ? line : help.boxWrap(line, width));
-  return text.split('\n').map(wrapped).join('\n');
+  return paragraphs.split('\n').map(wrapped).join('\n');
 }
 
 /** How the command is used that a usage error belongs to, and where more is said; two lines, as in Tart (tart-cli §0.3). */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import { lstat, mkdir, open, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, open, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
@@ -15,11 +15,39 @@ import { VmFile } from './vm-folder.ts';
 /** Creates a folder and its parents; where a link points to a folder that is missing, that folder (tart-cli §6.1). */
 export async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makePath(folder);
   } catch (cause) {
     const target = await danglingTarget(folder);
-    if (target === undefined) throw diskError(await refusalOf(folder, cause), 'create the folder', folder);
-    await onDisk('create the folder', target, async () => mkdir(target, { recursive: true }));
+    if (target === undefined) throw diskError(cause, 'create the folder', folder);
+    await onDisk('create the folder', target, async () => makePath(target));
+  }
+}
+
+/**
+ * Makes a folder and what is missing above it, one by one. Node's recursive `mkdir` never comes back where the system says ENOENT below a folder
+ * that exists (`/proc/x`), and says ENOENT for a file system that is read-only.
+ *
+ * @param mode of the folders that are made. Default: the system's.
+ * @throws whatever the system says, as it says it.
+ */
+export async function makePath(folder: string, mode?: number): Promise<void> {
+  try {
+    await mkdir(folder, { mode });
+  } catch (cause) {
+    const code = systemCode(cause);
+    if (code === 'EEXIST' && (await isFolder(folder))) return;
+    const parent = path.dirname(folder);
+    if (code !== 'ENOENT' || parent === folder || (await exists(parent))) throw cause;
+    await makePath(parent, mode);
+    await makePath(folder, mode);
+  }
+}
+
+async function isFolder(place: string): Promise<boolean> {
+  try {
+    return (await stat(place)).isDirectory();
+  } catch {
+    return false; // A link to nothing, for example: it is in the way.
   }
 }
 
@@ -28,19 +56,6 @@ async function danglingTarget(link: string): Promise<string | undefined> {
     return path.resolve(path.dirname(link), await readlink(link));
   } catch {
     return undefined; // Not a link: the first error tells what is wrong.
-  }
-}
-
-/** Node's recursive mkdir reports a read-only file system as ENOENT: the first folder that is missing, asked for alone, tells the truth. */
-async function refusalOf(folder: string, cause: unknown): Promise<unknown> {
-  if (systemCode(cause) !== 'ENOENT') return cause;
-  let missing = folder;
-  while (!(await exists(path.dirname(missing)))) missing = path.dirname(missing);
-  try {
-    await mkdir(missing);
-    return cause;
-  } catch (refusal) {
-    return refusal;
   }
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { systemCode } from '../errors.ts';
+import { makePath } from '../home/folder.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RepositoryName } from './repository-name.ts';
 
@@ -53,7 +54,7 @@ export class DataFolder {
 
   /** Makes the folders, for the owner only (reliability S53). */
   async prepare(): Promise<void> {
-    await mkdir(this.root, { recursive: true, mode: 0o700 });
+    await makePath(this.root, 0o700);
     for (const folder of [this.staging, this.blobs, this.repositories]) await mkdir(folder, { recursive: true });
   }
 

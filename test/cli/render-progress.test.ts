@@ -346,7 +346,7 @@ describe('elsewhere', () => {
       `${BASE}: 10.0 GB to pull, for a disk of 50.0 GB in 40 chunks\n` +
         `${BASE}: 10%, 1.0 GB of 10.0 GB, 200.0 MB/s, 45s left\n` +
         `${BASE}: 50%, 5.0 GB of 10.0 GB, 800.0 MB/s, 6s left\n` +
-        `${BASE}: 10.0 GB pulled in 10s (1.0 GB/s), 1 of 40 chunks was there already\n`,
+        `${BASE}: 10.0 GB pulled in 10s (1.0 GB/s), 1 of 40 chunks needed no transfer\n`,
     );
     expect(time.timers).toBe(0);
   });
@@ -371,7 +371,7 @@ describe('elsewhere', () => {
     expect(stream.text).toBe(
       'a/b:1: pushing a disk of 50.0 GB in 40 chunks\n' +
         'a/b:1: 40%, 2.0 GB sent, 400.0 MB/s, 15s left\n' +
-        'a/b:1: 2.0 GB pushed in 5s (400.0 MB/s), 1 of 40 chunks was there already\n',
+        'a/b:1: 2.0 GB pushed in 5s (400.0 MB/s), 1 of 40 chunks needed no transfer\n',
     );
   });
 

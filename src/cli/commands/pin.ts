@@ -8,9 +8,14 @@ export async function runPin(terminal: Terminal, texts: readonly string[], pinne
   return withSession(terminal, async (session, say) => {
     for (const name of texts.map((text) => RemoteName.parse(text))) {
       const { image, changed } = await pinImage(session, name, pinned);
-      const state = pinned ? 'pinned' : 'not pinned';
+      const state = wordFor(pinned, changed);
       say(`${name.toString()} is ${state}${changed ? '' : ', as before'} (${image.digest.toString()})`);
     }
     return 0;
   });
+}
+
+function wordFor(pinned: boolean, changed: boolean): string {
+  if (pinned) return 'pinned';
+  return changed ? 'no longer pinned' : 'not pinned';
 }

@@ -58,7 +58,7 @@ function declarePrune({ program, terminal, setExitCode }: Declaration): void {
     .option('--older-than <days>', 'what was not used for so many days', wholeNumber(0, MAX_COUNT))
     .option('--space-budget <gib>', 'what does not fit into so many GiB, the oldest first', gib)
     .addOption(new Option('--cache-budget <gib>', 'the old name of --space-budget').argParser(gib).hideHelp())
-    .addOption(new Option('--gc', 'first remove dangling tags, and images that no tag leads to').hideHelp())
+    .option('--gc', 'first remove dangling tags, and images that no tag leads to')
     .option('--free-space <gib>', 'the oldest of the cache, until so many GiB are free on its disk', gib)
     .option('--dry-run', 'only show what would be deleted, why, and what that would free')
     .addOption(new Option('--format <format>', 'how to print what is deleted').choices(['text', 'json'] as const))

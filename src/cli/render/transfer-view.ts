@@ -106,10 +106,7 @@ export class TransferView {
         ? ''
         : ` (${this.#boundText(elapsedMs)}${humanRate(((bytes - this.#startedBytes) * 1000) / elapsedMs)})`;
     const [done, noun] = direction === 'copy' ? ['copied', 'blob'] : [`${direction}ed`, 'chunk'];
-    const reused =
-      reusedChunks === 0
-        ? ''
-        : `, ${reusedChunks} of ${counted(chunks, noun)} ${reusedChunks === 1 ? 'was' : 'were'} there already`;
+    const reused = reusedChunks === 0 ? '' : `, ${reusedChunks} of ${counted(chunks, noun)} needed no transfer`;
     return `${humanBytes(bytes, 1)} ${done} in ${humanDuration(elapsedMs)}${rate}${reused}`;
   }
 
