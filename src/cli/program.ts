@@ -97,7 +97,9 @@ function helpWidth(terminal: Terminal): number {
  */
 function wrapProse(text: string, width: number): string {
   const help = new Help();
-  const paragraphs = text.replaceAll(/(?<=\n\n|^\n?)[^\s][^\n]*(?:\n[^\s][^\n]*)+/g, (each) => each.replaceAll('\n', ' '));
+  const paragraphs = text.replaceAll(/(?<=\n\n|^\n?)[^\s][^\n]*(?:\n[^\s][^\n]*)+/g, (each) =>
+    each.replaceAll('\n', ' '),
+  );
   const wrapped = (line: string): string => (line.startsWith(' ') ? line : help.boxWrap(line, width));
   return paragraphs.split('\n').map(wrapped).join('\n');
 }
