@@ -31,15 +31,22 @@ export async function makeFolder(folder: string): Promise<void> {
  * @throws whatever the system says, as it says it.
  */
 export async function makePath(folder: string, mode?: number): Promise<void> {
+  return makePathIn(PATH_TRIES, folder, mode);
+}
+
+/** Others may make a folder above, or remove it because it is empty, between two steps of ours. */
+const PATH_TRIES = 3;
+
+async function makePathIn(tries: number, folder: string, mode: number | undefined): Promise<void> {
   try {
     await mkdir(folder, { mode });
   } catch (cause) {
     const code = systemCode(cause);
     if (code === 'EEXIST' && (await isFolder(folder))) return;
     const parent = path.dirname(folder);
-    if (code !== 'ENOENT' || parent === folder || (await exists(parent))) throw cause;
-    await makePath(parent, mode);
-    await makePath(folder, mode);
+    if (code !== 'ENOENT' || parent === folder || tries === 0) throw cause;
+    if (!(await exists(parent))) await makePath(parent, mode);
+    await makePathIn(tries - 1, folder, mode);
   }
 }
 

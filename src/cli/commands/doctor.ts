@@ -1,10 +1,12 @@
 import { TartletError } from '../../errors.ts';
+import { isRegistryCached } from '../../home/migration/migrate.ts';
 import type { Session } from '../../transfer/session.ts';
 import { type Assignment, examine, type Examination } from '../../vm/examine.ts';
 import type { RegistryAddress } from '../../names/registry-address.ts';
 import { credentialSettings } from '../credential-settings.ts';
 import { examinationJson, examinationText, isClean } from '../render/examination.ts';
 import { renderJson } from '../render/json.ts';
+import { printable } from '../render/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -20,7 +22,11 @@ export interface DoctorCommandOptions {
 /** Prints what it found on stdout, and ends with 0 only when there is nothing but notes: one line in a cron job. */
 export async function runDoctor(terminal: Terminal, options: DoctorCommandOptions): Promise<number> {
   const { fix = false, deep = false, insecure = false } = options;
-  const work = async (session: Session): Promise<number> => {
+  const work = async (session: Session, say: (line: string) => void): Promise<number> => {
+    for (const { from } of options.assign ?? []) {
+      // Not a failure: the same line may run every night. But it may be a slip.
+      if (!isRegistryCached(session.home, from)) say(`note: nothing in the cache lies under ${printable(from)}`);
+    }
     const knownPorts = async (host: string): Promise<RegistryAddress[]> => {
       const credentials = await import('../../credentials/known-registry.ts');
       return credentials.knownPorts(host, credentialSettings(terminal));

@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
+import type { Home } from '../home.ts';
 import { encodeRegistry } from '../layout.ts';
 import { FileLock } from '../lock.ts';
 import { type CarriedOut, carryOut } from './carry-out.ts';
@@ -95,8 +97,17 @@ export async function assignRegistry(
   to: RegistryAddress,
   options: MigrationOptions = {},
 ): Promise<MigrationReport> {
+  return settle(store, { folder: folderNamed(from), registry: to }, options);
+}
+
+/** Whether there is anything to {@link assignRegistry}. */
+export function isRegistryCached(home: Home, from: string): boolean {
+  return existsSync(`${home.imagesFolder}/${folderNamed(from)}`);
+}
+
+function folderNamed(from: string): string {
   const address = RegistryAddress.tryParse(from);
-  return settle(store, { folder: address === undefined ? from : encodeRegistry(address), registry: to }, options);
+  return address === undefined ? from : encodeRegistry(address);
 }
 
 async function settle(
