@@ -29,7 +29,7 @@ const MEASURES = {
 };
 
 /** Programs that measures need, and the Debian packages they come from. */
-const NEEDED = { skopeo: 'skopeo', lz4: 'lz4', curl: 'curl' };
+const NEEDED = { skopeo: 'skopeo', lz4: 'lz4', curl: 'curl', openssl: 'openssl' };
 
 const { values } = parseArgs({
   options: {

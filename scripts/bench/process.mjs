@@ -49,7 +49,9 @@ export function report(script, ...parameters) {
 
 /** The first line that a program says about itself; undefined when it is not there. */
 export function versionOf(program) {
-  const { status, stdout, stderr } = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(program, [program === 'openssl' ? 'version' : '--version'], {
+    encoding: 'utf8',
+  });
   return status === 0 ? (stdout || stderr).trim().split('\n')[0] : undefined;
 }
 

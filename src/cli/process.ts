@@ -9,7 +9,7 @@ import { run } from './run.ts';
 import type { Terminal } from './terminal.ts';
 
 /*
- * The process around a command: streams, signals, exit code. The only file that touches the process itself.
+ * The process around a command: streams, signals, exit code. Besides main.ts, the only file that touches the process itself.
  */
 
 /** Exit codes of a process that a signal ended, as shells count them. */

@@ -70,10 +70,9 @@ function leavesOf({ registry, repository }: Place): Leaves | undefined {
 /** A tag beside an image folder whose link leads to it, by the text of the link; undefined when there is none. */
 export function tagLeadingTo(folder: string): string | undefined {
   const repository = dirname(folder);
-  for (const child of children(repository)) {
-    if (!child.isSymbolicLink()) continue;
+  for (const tag of linksIn(repository)) {
     try {
-      if (basename(readlinkSync(`${repository}/${child.name}`)) === basename(folder)) return child.name;
+      if (basename(readlinkSync(`${repository}/${tag}`)) === basename(folder)) return tag;
     } catch {
       // It moved just now: then it leads elsewhere.
     }

@@ -45,13 +45,17 @@ async function attempt(work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** A link may be on its way from one place to another, in a command that is alive: so young, it is left alone, in milliseconds. */
+/** A command that is alive needs no longer to bring a link from one place to another, in milliseconds. */
 const LINK_ARRIVES_MS = 60_000;
 
+/** Whether something of the name of what is being removed is a link that a living command may be moving: it is left alone. */
+export function mayBeOnItsWay(place: string): boolean {
+  const stats = lstatSync(place, { throwIfNoEntry: false });
+  return stats?.isSymbolicLink() === true && Math.abs(Date.now() - stats.ctimeMs) < LINK_ARRIVES_MS;
+}
+
 async function discard(doomed: string): Promise<void> {
-  const stats = lstatSync(doomed);
-  if (stats.isSymbolicLink() && Math.abs(Date.now() - stats.ctimeMs) < LINK_ARRIVES_MS) return;
-  await rm(doomed, { recursive: true, force: true });
+  if (!mayBeOnItsWay(doomed)) await rm(doomed, { recursive: true, force: true });
 }
 
 async function expireStaging(store: Store, name: string): Promise<void> {

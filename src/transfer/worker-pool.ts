@@ -74,7 +74,9 @@ export class WorkerPool {
   constructor(options: PoolOptions) {
     const { concurrency } = options;
     if (!Number.isInteger(concurrency) || concurrency < 1) {
-      throw new TartletError('USAGE', `the concurrency must be a whole number from 1 on, not ${concurrency}`);
+      throw new TartletError('USAGE', `the concurrency must be a whole number from 1 on, not ${concurrency}`, {
+        next: 'leave it out, or give a number of chunks such as 4',
+      });
     }
     this.#options = options;
     this.#width = new Width(concurrency);

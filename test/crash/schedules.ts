@@ -17,6 +17,12 @@ async function withNewImage(place: Place): Promise<void> {
   await place.moveTag('new');
 }
 
+/** The cache as a Tart before 2.11.0 wrote it. */
+async function withOldCache(place: Place): Promise<void> {
+  place.reset();
+  place.makeOld();
+}
+
 /** Nothing but what no command of these touches. */
 const NOTHING = { ...KEEP, finished: [], tags: {} };
 
@@ -125,10 +131,7 @@ export const SCHEDULES: readonly Schedule[] = [
   {
     name: 'migration and a clone of what it moves',
     rows: 'P5',
-    prepare: async (place) => {
-      place.reset();
-      place.makeOld();
-    },
+    prepare: withOldCache,
     commands: [(place) => place.command('list'), cloneOther],
     claims: (place) => ({
       ...KEEP,
@@ -141,10 +144,7 @@ export const SCHEDULES: readonly Schedule[] = [
   {
     name: 'migration and a look at what it moves',
     rows: 'P5',
-    prepare: async (place) => {
-      place.reset();
-      place.makeOld();
-    },
+    prepare: withOldCache,
     commands: [(place) => place.command('list'), (place) => place.command('inspect', place.name('team/base:moving'))],
     claims: (place) => ({
       ...KEEP,

@@ -1,6 +1,7 @@
 import { isTartletError } from '../../errors.ts';
 import { HEX } from '../content-reference.ts';
 import { TRASH } from '../folder.ts';
+import { mayBeOnItsWay } from '../sweep.ts';
 import type { Home } from '../home.ts';
 import { FileLock } from '../lock.ts';
 import { isOurScratch, lockFileOf } from '../scratch.ts';
@@ -38,7 +39,7 @@ export async function checkUnfinished(present: Present): Promise<Finding[]> {
 
 async function judgeStaging({ home, now }: Present, name: string): Promise<Finding[]> {
   const at = `${home.stagingFolder}/${name}`;
-  if (TRASH.test(name)) return [trash(at)];
+  if (TRASH.test(name)) return mayBeOnItsWay(at) ? [] : [trash(at)];
   if (!HEX.test(name)) return [finding('foreign-entry', at, 'something that is no unfinished pull')];
   const lock = `${home.locksFolder}/${name}.lock`;
   if (await isHeld(lock)) {
@@ -54,7 +55,7 @@ async function judgeStaging({ home, now }: Present, name: string): Promise<Findi
 
 async function judgeScratch({ home, platform }: Present, name: string): Promise<Finding[]> {
   const at = `${home.scratchFolder}/${name}`;
-  if (TRASH.test(name)) return [trash(at)];
+  if (TRASH.test(name)) return mayBeOnItsWay(at) ? [] : [trash(at)];
   const look = lookAt(at);
   if (look.kind !== 'found') return [];
   const lock = lockFileOf(home, name);
