@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { existsSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { describe, expect, test, vi } from 'vitest';
 import { sweep } from '../../src/home/sweep.ts';
 import { Digest } from '../../src/names/digest.ts';
 import type { Session } from '../../src/transfer/session.ts';
@@ -47,6 +47,19 @@ describe('the sweep', () => {
     await sweep(at);
     expect(readdirSync(at.home.stagingFolder)).toEqual(['trash-of-mine']);
     expect(readdirSync(at.home.scratchFolder)).toEqual(['trash-of-mine']);
+  });
+
+  test('leaves a link alone that a living command may be moving, and takes it a minute later', async () => {
+    const at = session();
+    const link = `${at.home.stagingFolder}/trash-${randomUUID()}`;
+    mkdirSync(at.home.stagingFolder, { recursive: true });
+    symlinkSync('/somewhere', link);
+    await sweep(at);
+    expect(readlinkSync(link)).toBe('/somewhere');
+    const later = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 61_000);
+    await sweep(at);
+    later.mockRestore();
+    expect(readdirSync(at.home.stagingFolder)).toEqual([]);
   });
 
   test('gives up an unfinished pull after a week, and not before', async () => {
