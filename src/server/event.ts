@@ -1,5 +1,6 @@
 /** What the registry tells its `log` callback. Never a secret: no query strings, no headers, no tokens. */
 export type RegistryEvent =
+  /** The answer is closed and nothing works on the request any more. */
   | {
       readonly kind: 'request';
       readonly method: string;

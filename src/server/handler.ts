@@ -38,7 +38,7 @@ export class RequestHandler {
     let user: string | undefined;
     // Without a listener, an answer to somebody who has gone would end the process.
     response.on('error', () => undefined);
-    response.once('close', () => this.#logRequest(request, response, { began, user }));
+    const closed = new Promise((resolve) => response.once('close', resolve));
     response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
     response.setHeader('X-Content-Type-Options', 'nosniff');
     try {
@@ -51,6 +51,9 @@ export class RequestHandler {
       await this.#dispatch(route, new Exchange(request, response, { query, access, expectation }));
     } catch (error) {
       await this.#refuse(request, response, { error, expectation });
+    } finally {
+      // Both ends: of a client that hangs up, what it sent is still being written when the answer is closed already.
+      void closed.then(() => this.#logRequest(request, response, { began, user }));
     }
   }
 
