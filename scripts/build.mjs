@@ -8,7 +8,9 @@ import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync }
 import path from 'node:path';
 import { main as compileAssemblyScript } from 'assemblyscript/asc';
 import { rolldown } from 'rolldown';
+import { makeCodeCache } from './code-cache.mjs';
 import { lazyBuiltIns } from './lazy-built-ins.mjs';
+import { onlyAscii } from './only-ascii.mjs';
 
 const root = path.resolve(import.meta.dirname, '..');
 const out = mkdtempSync(path.join(root, '.build-'));
@@ -19,28 +21,16 @@ try {
     { cwd: root, stdio: 'inherit' },
   );
   await compileKernel(path.join(out, 'kernel.wasm'));
-  const bundle = await rolldown({
-    input: {
-      main: path.join(root, 'src/cli/main.ts'),
-      'chunk-worker': path.join(root, 'src/transfer/chunk-worker.ts'),
-    },
-    platform: 'node',
-    external: [/^node:/, 'fs-native-extensions'],
-    logLevel: 'warn',
-    plugins: [lazyBuiltIns],
+  const bin = path.join(out, 'bin');
+  await bundle(bin, { process: 'src/cli/process.ts', 'chunk-work': 'src/transfer/chunk-worker.ts' });
+  // What Node loads by itself, and loads all the rest.
+  await bundle(bin, {
+    main: 'src/cli/main.ts',
+    'chunk-worker': 'src/cli/chunk-worker.ts',
+    'code-cache': 'src/cli/code-cache.ts',
   });
-  await bundle.write({
-    dir: path.join(out, 'bin'),
-    // Node finds, reads and links a module of its own kind (ESM) so slowly that this alone was a third of a short command.
-    format: 'cjs',
-    entryFileNames: '[name].js',
-    chunkFileNames: '[name]-[hash].js',
-    minify: { compress: true, mangle: false, codegen: false },
-    comments: { legal: true, annotation: false, jsdoc: false },
-    // What most commands share lies in one file: finding a file takes as long as reading ten kilobytes.
-  });
-  await bundle.close();
-  writeFileSync(path.join(out, 'bin/package.json'), '{ "type": "commonjs" }\n');
+  writeFileSync(path.join(bin, 'package.json'), '{ "type": "commonjs" }\n');
+  makeCodeCache(bin);
   chmodSync(out, 0o755);
   const dist = path.join(root, 'dist');
   const old = `${out}-old`;
@@ -49,6 +39,28 @@ try {
   rmSync(old, { recursive: true, force: true });
 } finally {
   rmSync(out, { recursive: true, force: true });
+}
+
+/** @param entries source files by the name that the built file gets. */
+async function bundle(dir, entries) {
+  const built = await rolldown({
+    cwd: root,
+    input: entries,
+    platform: 'node',
+    external: [/^node:/, 'fs-native-extensions'],
+    logLevel: 'warn',
+    plugins: [lazyBuiltIns, onlyAscii],
+  });
+  await built.write({
+    dir,
+    // Node finds, reads and links a module of its own kind (ESM) so slowly that this alone was a third of a short command.
+    format: 'cjs',
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name]-[hash].js',
+    minify: { compress: true, mangle: false, codegen: false },
+    comments: { legal: true, annotation: false, jsdoc: false },
+  });
+  await built.close();
 }
 
 /** The memory is ours, and nothing is ever freed in it: no allocator, no garbage collector. */

@@ -17,6 +17,9 @@ const LATE = [
 
 const REQUIRED = new RegExp(`= require\\("node:(?:${LATE.join('|')})"\\)(?=[,;])`, 'g');
 
+/** A dynamic import, which needs a loader of modules that a script with a cache has not (src/cli/code-cache.ts). */
+const IMPORTED = /\bimport\(("node:[a-z/_]+")\)/g;
+
 const REQUIRE_LAZILY = `function requireLazily(id) {
   let loaded;
   return new Proxy({}, { get: (_, name) => (loaded ??= require(id))[name], has: (_, name) => name in (loaded ??= require(id)) });
@@ -26,7 +29,10 @@ const REQUIRE_LAZILY = `function requireLazily(id) {
 export const lazyBuiltIns = {
   name: 'lazy-built-ins',
   renderChunk(code) {
-    const lazy = code.replaceAll(REQUIRED, (found) => found.replace('require', 'requireLazily'));
-    return lazy === code ? undefined : { code: `${lazy}\n${REQUIRE_LAZILY}` };
+    const required = code.replaceAll(IMPORTED, 'Promise.resolve(require($1))');
+    if (/(?<![.\w])import\(/.test(required))
+      throw new Error('a dynamic import is left in the bundle, which would fail when it runs');
+    const lazy = required.replaceAll(REQUIRED, (found) => found.replace('require', 'requireLazily'));
+    return { code: lazy === required ? required : `${lazy}\n${REQUIRE_LAZILY}` };
   },
 };

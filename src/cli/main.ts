@@ -1,14 +1,20 @@
+import type * as CommandProcess from './process.ts';
 import { VERSION } from './version.ts';
 
 /*
  * Where the command starts. Loads nothing that the most frequent call of scripts does without.
  */
 
+async function start(): Promise<typeof CommandProcess> {
+  const { load } = await import('./code-cache.ts');
+  return load('process.js') as typeof CommandProcess;
+}
+
 if (process.argv.length === 3 && process.argv[2] === '--version') {
   process.stdout.on('error', (cause: Error) => {
-    void import('./process.ts').then(({ outputFailed }) => outputFailed(cause));
+    void start().then(({ outputFailed }) => outputFailed(cause));
   });
   process.stdout.write(`${VERSION}\n`);
 } else {
-  void import('./process.ts').then(async ({ runProcess }) => runProcess());
+  void start().then(async ({ runProcess }) => runProcess());
 }

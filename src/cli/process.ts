@@ -17,7 +17,7 @@ const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 /** The same for SIGPIPE, which Node turns into an error of the stream. */
 const BROKEN_PIPE_EXIT = 141;
 
-/** Runs the command line of this process to its end. The exit code is set, and not taken: output may still be on its way. */
+/** Runs the command line of this process to its end, and ends it when its output has arrived. */
 export async function runProcess(): Promise<void> {
   const argv = process.argv.slice(2);
   const interruption = new AbortController();
@@ -76,6 +76,15 @@ export async function runProcess(): Promise<void> {
     process.stdout.write(versionInDetail());
   } else process.exitCode = await run(terminal, translateBuiltIn(argv, terminal));
   over = true;
+  setImmediate(leave); // What the streams have to say of the last writes comes before.
+}
+
+/**
+ * Ends the process, if everything is written. By itself Node waits until V8 has optimized what will not run again, which takes longer
+ * than a short command computes.
+ */
+function leave(): void {
+  if (process.stdout.writableLength === 0 && process.stderr.writableLength === 0) process.exit();
 }
 
 /** Says why stdout takes nothing more, unless it is only that its reader has seen enough, and sets the exit code. */

@@ -24,13 +24,27 @@ export interface CacheWalk {
   readonly foreign: readonly string[];
 }
 
-/**
- * Walks the image cache. Links are seen and not entered, hidden files are skipped, nothing is opened. Synchronous: with ten
- * thousand images, promises would take longer than the file system.
- */
+/** Walks the image cache, and keeps what it finds. See {@link eachImage}. */
 export function walkImages(imagesFolder: string): CacheWalk {
   const entries: CacheEntry[] = [];
   const foreign: string[] = [];
+  eachImage(
+    imagesFolder,
+    (entry) => entries.push(entry),
+    (path) => foreign.push(path),
+  );
+  return { entries, foreign };
+}
+
+/**
+ * Walks the image cache. Links are seen and not entered, hidden files are skipped, nothing is opened. Synchronous: with ten
+ * thousand images, promises would take longer than the file system; and what nobody keeps costs nothing.
+ */
+export function eachImage(
+  imagesFolder: string,
+  onEntry: (entry: CacheEntry) => void,
+  onForeign: (path: string) => void = () => undefined,
+): void {
   const visit = (folder: string, place: Place): void => {
     let leaves = leavesOf(place);
     for (const child of children(folder)) {
@@ -38,8 +52,8 @@ export function walkImages(imagesFolder: string): CacheWalk {
       const isFolder = child.isDirectory();
       if (child.isSymbolicLink() || (isFolder && isDigestFolder(child.name))) {
         const name = leaves === undefined ? undefined : decodeLeaf(leaves, child.name);
-        if (name === undefined) foreign.push(path);
-        else entries.push({ kind: name.tag === undefined ? 'digest' : 'tag', name, path });
+        if (name === undefined) onForeign(path);
+        else onEntry({ kind: name.tag === undefined ? 'digest' : 'tag', name, path });
         leaves = name ?? leaves;
       } else if (isFolder && place.depth < MAX_DEPTH) {
         visit(path, below(place, child.name));
@@ -47,7 +61,6 @@ export function walkImages(imagesFolder: string): CacheWalk {
     }
   };
   visit(imagesFolder, { depth: 0 });
-  return { entries, foreign };
 }
 
 /** Where the walk is, as far as that has a meaning: above all registries, or in a folder of one, or nowhere that a name leads to. */

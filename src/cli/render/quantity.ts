@@ -65,8 +65,9 @@ export function relativeTime(then: Date, now: Date): string {
 
 /** A loop, since `list` asks for each of thousands of images. */
 function ageUnit(age: number): readonly [string, number] {
-  for (const each of AGES) if (age >= each[1]) return each;
-  return ['moment', 0];
+  let index = 0;
+  while (index < AGES.length && age < (AGES[index]?.[1] ?? 0)) index += 1;
+  return AGES[index] ?? ['moment', 0];
 }
 
 /** `1 chunk`, `3 chunks`. */

@@ -28,14 +28,28 @@ export function renderTable(
   if (rows.length === 0) return '\n';
   const whole: Lines = [columns, ...rows];
   // Asked once of all cells: a table of a large cache has a hundred thousand, and nearly always all are plain.
-  const isPlain = PLAIN.test(whole.map((line) => line.join('')).join(''));
+  const isPlain = PLAIN.test(whole.join());
   const printed = isPlain ? whole : whole.map((line) => line.map(printable));
   const lines = fit(printed, isPlain, screen);
   const staysPlain = isPlain && lines === printed;
   const widths = widthsOf(lines, staysPlain);
   const pad = staysPlain ? padPlain : padToWidth;
-  const text = lines.map((line) => line.map((cell, column) => pad(cell, widths[column] ?? 0)).join(' '));
-  return `${text.join('\n').trim()}\n`;
+  // Loops that count, here and below: before they are compiled, which is most of a short command, iterators cost an object a step.
+  let text = '';
+  for (let row = 0; row < lines.length; row += 1) text += `${padded(lines[row] ?? [], widths, pad)}\n`;
+  return `${text.trim()}\n`;
+}
+
+function padded(
+  line: readonly string[],
+  widths: readonly number[],
+  pad: (text: string, width: number) => string,
+): string {
+  let text = '';
+  for (let column = 0; column < line.length; column += 1) {
+    text += `${column === 0 ? '' : ' '}${pad(line[column] ?? '', widths[column] ?? 0)}`;
+  }
+  return text;
 }
 
 function padPlain(text: string, width: number): string {
@@ -48,12 +62,15 @@ type Lines = readonly (readonly string[])[];
 const PLAIN = /^[\x20-\x7e]*$/;
 
 function widthsOf(lines: Lines, isPlain: boolean): number[] {
-  const widthOf = isPlain ? (cell: string): number => cell.length : displayWidth;
-  return (lines[0] ?? []).map((_, column) => {
-    let widest = 0;
-    for (const line of lines) widest = Math.max(widest, widthOf(line[column] ?? ''));
-    return widest;
-  });
+  const widths = (lines[0] ?? []).map(() => 0);
+  for (let row = 0; row < lines.length; row += 1) {
+    const line = lines[row] ?? [];
+    for (let column = 0; column < widths.length; column += 1) {
+      const cell = line[column] ?? '';
+      widths[column] = Math.max(widths[column] ?? 0, isPlain ? cell.length : displayWidth(cell));
+    }
+  }
+  return widths;
 }
 
 function fit(lines: Lines, isPlain: boolean, { isTTY, columns = 0 }: MaybeNarrow): Lines {

@@ -1,0 +1,7 @@
+import { load } from './code-cache.ts';
+
+/*
+ * Where a worker thread of the command starts.
+ */
+
+load('chunk-work.js');
