@@ -30,7 +30,7 @@ try {
     'code-cache': 'src/cli/code-cache.ts',
   });
   writeFileSync(path.join(bin, 'package.json'), '{ "type": "commonjs" }\n');
-  makeCodeCache(bin);
+  await makeCodeCache(bin);
   chmodSync(out, 0o755);
   const dist = path.join(root, 'dist');
   const old = `${out}-old`;

@@ -4,9 +4,14 @@
  */
 export const onlyAscii = {
   name: 'only-ascii',
-  renderChunk(code) {
-    // Of what is written, only strings and patterns hold such characters: there an escape means the same. Comments keep a readable one.
-    const ascii = code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
-    return ascii === code ? undefined : { code: ascii };
+  // After everything else: the minifier writes characters again.
+  generateBundle(_, bundle) {
+    for (const file of Object.values(bundle)) {
+      // Only strings and patterns hold such characters: there an escape means the same.
+      file.code = file.code.replaceAll(
+        /[^\0-\x7f]/g,
+        (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+      );
+    }
   },
 };

@@ -32,14 +32,21 @@ const BLOCKS: readonly (readonly [AddressClass, readonly string[]])[] = [
   ['nobody', ['0.0.0.0/8', '224.0.0.0/3', '::/128', 'ff00::/8']],
 ];
 
-const LISTS = BLOCKS.map(([name, blocks]) => {
-  const list = new BlockList();
-  for (const block of blocks) {
-    const [network = '', bits = ''] = block.split('/');
-    list.addSubnet(network, Number(bits), isIP(network) === 6 ? 'ipv6' : 'ipv4');
-  }
-  return [name, list] as const;
-});
+type Lists = readonly (readonly [AddressClass, BlockList])[];
+let lists: Lists | undefined;
+
+/** Made when they are first asked for: most threads of most transfers never do. */
+function blockLists(): Lists {
+  lists ??= BLOCKS.map(([name, blocks]) => {
+    const list = new BlockList();
+    for (const block of blocks) {
+      const [network = '', bits = ''] = block.split('/');
+      list.addSubnet(network, Number(bits), network.includes(':') ? 'ipv6' : 'ipv4');
+    }
+    return [name, list];
+  });
+  return lists;
+}
 
 /** IPv6 blocks whose addresses carry an IPv4 address, and the 16-bit group it begins at: NAT64, 6to4, mapped, compatible, translated. */
 const CARRIERS: readonly (readonly [prefix: RegExp, group: number])[] = [
@@ -55,7 +62,7 @@ export function classOfAddress(address: string): AddressClass {
   const family = isIP(bare);
   if (family === 0) return 'nobody';
   const kind = family === 6 ? 'ipv6' : 'ipv4';
-  const found = LISTS.find(([, list]) => list.check(bare, kind))?.[0];
+  const found = blockLists().find(([, list]) => list.check(bare, kind))?.[0];
   if (found !== undefined || family === 4) return found ?? 'public';
   const carried = carriedAddress(bare);
   return carried === undefined ? 'public' : classOfAddress(carried);

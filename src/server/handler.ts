@@ -34,6 +34,7 @@ export class RequestHandler {
   /** Answers one request; never throws, whatever the request is (reliability S50). */
   async handle(request: IncomingMessage, response: ServerResponse, awaitsContinue = false): Promise<void> {
     const began = this.#settings.now();
+    const remote = request.socket.remoteAddress ?? ''; // A socket that is closed has forgotten it.
     const expectation = { pending: awaitsContinue };
     let user: string | undefined;
     // Without a listener, an answer to somebody who has gone would end the process.
@@ -53,7 +54,7 @@ export class RequestHandler {
       await this.#refuse(request, response, { error, expectation });
     } finally {
       // Both ends: of a client that hangs up, what it sent is still being written when the answer is closed already.
-      void closed.then(() => this.#logRequest(request, response, { began, user }));
+      void closed.then(() => this.#logRequest(request, response, { began, remote, user }));
     }
   }
 
@@ -169,7 +170,7 @@ export class RequestHandler {
   #logRequest(
     request: IncomingMessage,
     response: ServerResponse,
-    { began, user }: { readonly began: number; readonly user: string | undefined },
+    { began, ...who }: { readonly began: number; readonly remote: string; readonly user: string | undefined },
   ): void {
     this.#settings.log({
       kind: 'request',
@@ -177,8 +178,7 @@ export class RequestHandler {
       path: pathOf(request.url ?? ''),
       status: response.headersSent ? response.statusCode : 0,
       durationMs: this.#settings.now() - began,
-      remote: request.socket.remoteAddress ?? '',
-      user,
+      ...who,
     });
   }
 }

@@ -1,6 +1,8 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ChunkMark } from '../home/chunk-journal.ts';
 import { type ErrorCode, type ErrorFacts, describeError, TartletError } from '../errors.ts';
+import type { Limits } from '../registry/limits.ts';
 import type { TimeSpent } from './time-spent.ts';
 
 /*
@@ -134,7 +136,21 @@ export interface Hold {
   readonly milliseconds: number;
 }
 
+/** The registry that the jobs of a thread are about. Plain data, and the port where credentials are asked for. */
+export interface RegistrySettings {
+  readonly registry: string;
+  readonly repository: string;
+  readonly userAgent: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly insecure: boolean;
+  readonly endpoint: string;
+  readonly limits: Limits;
+  readonly authenticatorPort: MessagePort;
+}
+
 export type ToWorker =
+  /** Comes before any job, where jobs need a registry. */
+  | { readonly kind: 'registry'; readonly settings: RegistrySettings }
   | { readonly kind: 'job'; readonly id: number; readonly job: ChunkJob }
   | { readonly kind: 'abort'; readonly id: number }
   | Hold;

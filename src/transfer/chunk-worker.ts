@@ -1,15 +1,21 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { TartletError, unreachable } from '../errors.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
 import { remoteAuthenticator } from '../registry/authenticator-port.ts';
 import { RegistryClient } from '../registry/client.ts';
 import { systemClock } from '../registry/clock.ts';
 import { type ChunkContext, fetchChunk, verifyChunk } from './chunk-fetch.ts';
-import { type ChunkJob, type ChunkResult, type FromWorker, type ToWorker, toPlainError } from './chunk-job.ts';
+import {
+  type ChunkJob,
+  type ChunkResult,
+  type FromWorker,
+  type RegistrySettings,
+  type ToWorker,
+  toPlainError,
+} from './chunk-job.ts';
 import { ChunkPusher } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
 import { Stopwatch } from './time-spent.ts';
-import type { WorkerSettings } from './worker-pool.ts';
 
 /*
  * The thread that does a chunk from end to end. It lives as long as a transfer and does one job after another;
@@ -24,12 +30,12 @@ if (port === null) throw new TartletError('INTERNAL', 'this file is the entry of
 
 const running = new Map<number, AbortController>();
 const pusher = new ChunkPusher();
+let settings: RegistrySettings | undefined;
 let client: RegistryClient | undefined;
 
 /** Made for the first job that needs one: whoever only looks at disks has no registry. */
 function registryClient(): RegistryClient {
-  const settings = workerData as WorkerSettings | undefined;
-  if (!settings) throw new TartletError('INTERNAL', 'this worker was started without a registry');
+  if (settings === undefined) throw new TartletError('INTERNAL', 'this worker was told of no registry');
   client ??= RegistryClient.forRepository({
     registry: RegistryAddress.parse(settings.registry),
     repository: settings.repository,
@@ -47,6 +53,9 @@ function registryClient(): RegistryClient {
 
 port.on('message', (message: ToWorker) => {
   switch (message.kind) {
+    case 'registry':
+      ({ settings } = message);
+      break;
     case 'abort':
       running.get(message.id)?.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
       break;

@@ -7,6 +7,7 @@ import type { RegistryClient } from '../registry/client.ts';
 import { fetchBlobFile } from './blob-file.ts';
 import type { DiskBuild } from './disk-build.ts';
 import { encodedBytes } from './plan.ts';
+import type { ReadyThreads } from './ready-threads.ts';
 import type { Session } from './session.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -17,6 +18,8 @@ export interface Download<I extends TartImage = TartImage> {
   readonly client: RegistryClient;
   readonly insecure: boolean;
   readonly concurrency: number;
+  /** Threads that may have been started early. */
+  readonly ready?: ReadyThreads | undefined;
 }
 
 /** The workers of one download, and what they brought. */
@@ -32,7 +35,7 @@ export interface Carrier {
  */
 export async function withWorkers(
   session: Session,
-  { client, insecure, concurrency, name }: Download,
+  { client, insecure, concurrency, name, ready }: Download,
   work: (carrier: Carrier) => Promise<void>,
 ): Promise<number> {
   let fetched = 0;
@@ -51,6 +54,7 @@ export async function withWorkers(
       limits: session.limits,
     },
     concurrency,
+    ready,
     signal: session.signal,
     onBytes,
     onWait: (reason, waitMs) => session.emit({ kind: 'retrying', subject, reason, waitMs }),

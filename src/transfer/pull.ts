@@ -16,6 +16,7 @@ import { progressOfOther } from './other-pull.ts';
 import { type PlanSummary, type PullPlan, spaceNeeded, summarize } from './plan.ts';
 import { findPresence } from './presence.ts';
 import { makeRoom } from './room.ts';
+import { ReadyThreads } from './ready-threads.ts';
 import type { Session } from './session.ts';
 import { announceContent, downloadStacked } from './stacked-download.ts';
 import { Survey } from './survey.ts';
@@ -54,15 +55,39 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
     if (presence.kind === 'complete') return keepExplicitly(session, name, presence.image.digest);
   }
   await session.images.refuseCollision(name);
+  const ready = new ReadyThreads();
+  try {
+    // Of an image that was never here something will have to be fetched; whether a tag has moved, only the registry knows.
+    const isNew = name.tag === undefined || (await session.images.taggedDigest(name)) === undefined;
+    if (isNew) ready.start(settings(options).concurrency);
+    return await pullFromRegistry(session, name, options, ready);
+  } finally {
+    await ready.close();
+  }
+}
+
+async function pullFromRegistry(
+  session: Session,
+  name: RemoteName,
+  options: PullOptions,
+  ready: ReadyThreads,
+): Promise<PullOutcome> {
   const client = await session.client(name, options.insecure ?? false);
   try {
     const raw = await askForManifest(session, name, client);
     session.emit({ kind: 'resolved', subject: name.toString(), digest: raw.digest.toString() });
     if (await isCachedAndLinked(session, name, raw.digest)) return await present(session, name, raw.digest);
-    return await pullResolved(session, name, raw, client, options);
+    return await pullResolved(session, name, raw, { client, ready, options });
   } finally {
     await client.close();
   }
+}
+
+/** How an image is fetched. */
+interface Means {
+  readonly client: RegistryClient;
+  readonly ready: ReadyThreads;
+  readonly options: PullOptions;
 }
 
 async function isCachedAndLinked(session: Session, name: RemoteName, digest: Digest): Promise<boolean> {
@@ -70,19 +95,13 @@ async function isCachedAndLinked(session: Session, name: RemoteName, digest: Dig
   return (await findPresence(session, name)).kind === 'complete';
 }
 
-async function pullResolved(
-  session: Session,
-  name: RemoteName,
-  raw: RawManifest,
-  client: RegistryClient,
-  options: PullOptions,
-): Promise<PullOutcome> {
+async function pullResolved(session: Session, name: RemoteName, raw: RawManifest, means: Means): Promise<PullOutcome> {
   // Understood before anything is locked or written: an image of another kind leaves no trace.
-  const image = understandImage(raw, name, options.accept ?? 'any');
+  const image = understandImage(raw, name, means.options.accept ?? 'any');
   await session.home.prepare();
   await sweep(session, raw.digest);
   await makeRepository(session.home, name);
-  const { outcome: done, moved } = await pullLocked(session, name, raw, image, client, options);
+  const { outcome: done, moved } = await pullLocked(session, name, raw, image, means);
   await collectAfterMove(session, moved);
   return done;
 }
@@ -92,15 +111,14 @@ async function pullLocked(
   name: RemoteName,
   raw: RawManifest,
   image: TartImage,
-  client: RegistryClient,
-  options: PullOptions,
+  { client, ready, options }: Means,
 ): Promise<{ outcome: PullOutcome; moved: readonly MovedTag[] }> {
   const byDigest = name.withDigest(raw.digest);
   const lock = await lockDigest(session, name, image);
   try {
     const presence = await findPresence(session, byDigest);
     const isHere = presence.kind === 'complete';
-    const download = { name, image, client, ...settings(options) };
+    const download = { name, image, client, ready, ...settings(options) };
     const fetchedBytes = isHere ? 0 : await fetchImage(session, download, presence.kind);
     const moved = await tagsElsewhere(session, [name], raw.digest);
     if (name.tag === undefined) await session.images.markExplicitlyPulled(name, raw.digest);

@@ -1,41 +1,28 @@
 import { setMaxListeners } from 'node:events';
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type Worker } from 'node:worker_threads';
 import { describeError, TartletError } from '../errors.ts';
 import { serveAuthenticator } from '../registry/authenticator-port.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { systemClock } from '../registry/clock.ts';
-import type { Limits } from '../registry/limits.ts';
 import {
   type ChunkJob,
   type ChunkResult,
   fromPlainError,
   type FromWorker,
+  type RegistrySettings,
   type ResultOf,
   type ToWorker,
 } from './chunk-job.ts';
+import { ReadyThreads } from './ready-threads.ts';
 import type { TimeSpent } from './time-spent.ts';
 import { Width } from './width.ts';
-
-/** What a worker is born with. Plain data and one port; nothing when it only looks at disks. */
-export interface WorkerSettings {
-  readonly registry: string;
-  readonly repository: string;
-  readonly userAgent: string;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly insecure: boolean;
-  readonly endpoint: string;
-  readonly limits: Limits;
-  readonly authenticatorPort: MessagePort;
-}
 
 /** The registry that the jobs of a pool talk to; both absent for a pool that only looks at disks. */
 type PoolRegistry =
   | {
       readonly client: RegistryClient;
-      readonly settings: Omit<WorkerSettings, 'authenticatorPort' | 'registry' | 'repository'>;
+      readonly settings: Omit<RegistrySettings, 'authenticatorPort' | 'registry' | 'repository'>;
     }
   | { readonly client?: undefined; readonly settings?: undefined };
 
@@ -45,6 +32,8 @@ export type PoolOptions = PoolRegistry & {
    * jobs, and each one costs some 40 MB.
    */
   readonly concurrency: number;
+  /** Threads that were started early. Whoever started them stops those that are left. */
+  readonly ready?: ReadyThreads | undefined;
   readonly signal: AbortSignal;
   readonly onBytes: (count: number) => void;
   readonly onWait: (reason: string, milliseconds: number) => void;
@@ -164,8 +153,8 @@ export class WorkerPool {
     if (calmest !== undefined && (calmest.pending.size === 0 || this.#threads.length >= availableParallelism())) {
       return calmest;
     }
-    const { worker, stopAuthenticator } = startWorker(this.#options);
-    const thread: Thread = { worker, stopAuthenticator, pending: new Map() };
+    const worker = (this.#options.ready ?? new ReadyThreads()).take();
+    const thread: Thread = { worker, stopAuthenticator: introduce(worker, this.#options), pending: new Map() };
     const fail = (error: TartletError): void => {
       for (const { reject } of thread.pending.values()) reject(error);
     };
@@ -208,23 +197,21 @@ export class WorkerPool {
   }
 }
 
-function startWorker({ client, settings }: PoolRegistry): Pick<Thread, 'worker' | 'stopAuthenticator'> {
-  if (client === undefined) return { worker: new Worker(workerFile()), stopAuthenticator: () => undefined };
+/** Tells a thread which registry its jobs are about. @returns ends the service of credentials for it. */
+function introduce(worker: Worker, { client, settings }: PoolRegistry): () => void {
+  if (client === undefined) return () => undefined;
   const channel = new MessageChannel();
-  const workerData: WorkerSettings = {
-    ...settings,
-    registry: client.registry.toString(),
-    repository: client.repository,
-    authenticatorPort: channel.port2,
+  const message: ToWorker = {
+    kind: 'registry',
+    settings: {
+      ...settings,
+      registry: client.registry.toString(),
+      repository: client.repository,
+      authenticatorPort: channel.port2,
+    },
   };
-  const worker = new Worker(workerFile(), { workerData, transferList: [channel.port2] });
-  return { worker, stopAuthenticator: serveAuthenticator(client.authenticator, channel.port1) };
-}
-
-/** The built worker. From the sources, i.e. in tests, it is the one in `dist`, because Node 20 cannot run TypeScript. */
-function workerFile(): URL {
-  const beside = new URL('./chunk-worker.js', import.meta.url);
-  return existsSync(fileURLToPath(beside)) ? beside : new URL('../../dist/transfer/chunk-worker.js', import.meta.url);
+  worker.postMessage(message, [channel.port2]);
+  return serveAuthenticator(client.authenticator, channel.port1);
 }
 
 function workerFailure(cause: unknown): TartletError {

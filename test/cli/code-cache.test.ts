@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { temporaryFolder } from '../support/folder.ts';
@@ -63,6 +63,13 @@ describe('the cache of compiled code', () => {
     expect(output).toBe('\n');
     expect(refused.length).toBeGreaterThan(5);
     expect(new Set(refused)).toEqual(new Set([false]));
+  });
+
+  it('belongs to files that can be read without decoding them', () => {
+    const { bin } = copyOfTheCommand();
+    for (const name of readdirSync(bin).filter((each) => each.endsWith('.js'))) {
+      expect(/[^\0-\x7f]/.exec(readFileSync(path.join(bin, name), 'utf8'))?.[0], name).toBeUndefined();
+    }
   });
 
   test.each<[string, (copy: Copy) => void, boolean | undefined]>([

@@ -141,6 +141,7 @@ describe('unfinished uploads', () => {
     await eventually('the server has noticed', () =>
       running.events.some((event) => event.kind === 'request' && event.method === 'PATCH'),
     );
+    expect(running.events).toContainEqual(expect.objectContaining({ method: 'PATCH', status: 0, remote: '127.0.0.1' }));
     now += 59 * 60_000;
     expect((await running.send('GET', location)).status).toBe(204);
     now += 61 * 60_000;

@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+
+/**
+ * Threads that are started before there is work for them: that takes a tenth of a second, in which the registry is asked what there is
+ * to do. What nobody took is stopped in the end.
+ */
+export class ReadyThreads {
+  readonly #waiting: Worker[] = [];
+
+  /** Starts as many as there will be work for, but never more than there are processors beside the one that asks. */
+  start(count: number): void {
+    while (this.#waiting.length < Math.min(count, MOST, availableParallelism())) {
+      const worker = new Worker(workerFile());
+      // Whatever befalls one that waits, the next is started when there is work.
+      const forget = (): void => {
+        const at = this.#waiting.indexOf(worker);
+        if (at >= 0) this.#waiting.splice(at, 1);
+      };
+      worker.on('error', forget).on('exit', forget);
+      this.#waiting.push(worker);
+    }
+  }
+
+  /** One that waits, or a new one. */
+  take(): Worker {
+    return this.#waiting.shift() ?? new Worker(workerFile());
+  }
+
+  /** Stops those that nobody took. */
+  async close(): Promise<void> {
+    await Promise.all(this.#waiting.map(async (worker) => worker.terminate()));
+  }
+}
+
+/** An image of one chunk needs one; more are started when there is work for them. */
+const MOST = 2;
+
+/** The built worker. From the sources, i.e. in tests, it is the one in `dist`, because Node 20 cannot run TypeScript. */
+function workerFile(): URL {
+  const beside = new URL('./chunk-worker.js', import.meta.url);
+  return existsSync(fileURLToPath(beside)) ? beside : new URL('../../dist/transfer/chunk-worker.js', import.meta.url);
+}
