@@ -1,9 +1,10 @@
-import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { isTartletError, systemCode } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import { Annotation, parseAnnotationNumber } from '../oci/annotation.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
 import { diskError } from './disk-error.ts';
+import { namesIn } from './entry-names.ts';
 import { quarantinedItems } from './quarantine.ts';
 import type { Home } from './home.ts';
 import { walkImages } from './image-walk.ts';
@@ -73,7 +74,9 @@ export function contentReferences(home: Home, except?: string): ContentReference
     if (lookAtVmFolder(folder)?.layout === 'standalone' || !isThere(`${folder}/${VmFile.manifest}`)) continue;
     if (!add(folder)) return { kind: 'unknown', because: `${folder}/${VmFile.manifest} cannot be understood` };
   }
-  for (const name of namesIn(home.scratchFolder)) if (!name.startsWith('.')) add(`${home.scratchFolder}/${name}`);
+  for (const folder of home.scratchFolders) {
+    for (const name of namesIn(folder)) if (!name.startsWith('.')) add(`${folder}/${name}`);
+  }
   for (const name of namesIn(home.stagingFolder)) if (HEX.test(name)) add(`${home.stagingFolder}/${name}`);
   const { entries, foreign } = walkImages(home.imagesFolder);
   const images = entries.filter((entry) => entry.kind === 'digest').map((entry) => entry.path);
@@ -102,14 +105,5 @@ function isThere(file: string): boolean {
   } catch (cause) {
     if (systemCode(cause) === 'ENOTDIR') return false;
     throw diskError(cause, 'look at', file);
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
-    throw diskError(cause, 'read the folder', folder);
   }
 }

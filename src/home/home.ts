@@ -12,6 +12,9 @@ export interface HomeSettings {
   readonly workingFolder: string;
 }
 
+/** An entry of `vms/` that is no VM, and ours. */
+export const SCRATCH_BESIDE_VMS = '.scratch';
+
 /**
  * The folder that Tart and Tartlet share. All paths are texts built by joining, never normalised, because Tart compares the text of
  * tag links with the text it would write itself (tart-formats §1.4): `..` and doubled slashes of `TART_HOME` survive into them.
@@ -52,6 +55,19 @@ export class Home {
   /** Work in progress on VMs. Tart empties it before most commands, sparing only what is locked (tart-formats §1.2). */
   get scratchFolder(): string {
     return `${this.root}/tmp`;
+  }
+
+  /**
+   * The same where `vms` is a link to another file system, or one is mounted there: nothing could be renamed into place from `tmp`.
+   * Without a configuration it is no VM to anybody.
+   */
+  get scratchBesideVms(): string {
+    return `${this.vmsFolder}/${SCRATCH_BESIDE_VMS}`;
+  }
+
+  /** Wherever there may be scratch. */
+  get scratchFolders(): readonly string[] {
+    return [this.scratchFolder, this.scratchBesideVms];
   }
 
   /**

@@ -18,6 +18,11 @@ import { lookAtVmFolder } from './vm-folder.ts';
 /** Locks an image alone and at once; undefined when somebody else has it. */
 export type LockAlone = (digest: Digest) => Promise<FileLock | undefined>;
 
+interface Link {
+  readonly link: string;
+  readonly text: string;
+}
+
 /** Takes tags and images out of the cache: links first, then the folder as one rename, so that no tag ever leads to nothing. */
 export class ImageRemoval {
   readonly #home: Home;
@@ -61,16 +66,26 @@ export class ImageRemoval {
    *   whole cache for each. Nobody links an image whose lock we hold, and whoever linked it since it was seen has used it.
    */
   async deleteLocked(name: RemoteName, digest: Digest, tags?: readonly RemoteName[]): Promise<void> {
-    const at = `${this.#home.imagesFolder}/${referencePath(name)}`;
     const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
-    const links = await this.#linksTo(folder, digest, this.#placesOf(folder, tags));
-    for (const { link, text } of links) {
-      if (name.tag === undefined || link === at) await removeLink(link, text, this.#home.stagingFolder);
+    for (const { link, text } of await this.#linksToGo(name, digest, tags)) {
+      await removeLink(link, text, this.#home.stagingFolder);
     }
     await this.#removeLeftovers(path.dirname(folder), digest);
     if (name.tag !== undefined && (await this.#isKept(folder))) return;
     if ((await kindOf(folder)) !== 'folder') return;
     await whileMoving(this.#contents, [folder], async () => removeFolder(folder, this.#home.stagingFolder));
+  }
+
+  /** A tag goes wherever it leads, e.g. into the home that this one was copied from. With an image all go that lead to it. */
+  async #linksToGo(name: RemoteName, digest: Digest, tags: readonly RemoteName[] | undefined): Promise<Link[]> {
+    if (name.tag === undefined) {
+      const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
+      return this.#linksTo(folder, digest, this.#placesOf(folder, tags));
+    }
+    const link = `${this.#home.imagesFolder}/${referencePath(name)}`;
+    const text = linkText(link);
+    // It may lead to another image since we looked: then somebody wants it.
+    return text === undefined || path.basename(text) !== digest.toString() ? [] : [{ link, text }];
   }
 
   /** Whether an image stays although a tag of it went. */
@@ -112,13 +127,9 @@ export class ImageRemoval {
   }
 
   /** The links among these that lead to the folder, or would if the home had not been moved. */
-  async #linksTo(
-    folder: string,
-    digest: Digest,
-    places: ReadonlySet<string>,
-  ): Promise<{ link: string; text: string }[]> {
+  async #linksTo(folder: string, digest: Digest, places: ReadonlySet<string>): Promise<Link[]> {
     const real = await realpath(folder).catch(() => folder);
-    const links: { link: string; text: string }[] = [];
+    const links: Link[] = [];
     for (const link of places) {
       const text = linkText(link);
       if (text === undefined || path.basename(text) !== digest.toString()) continue;

@@ -1,10 +1,11 @@
-import { lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
+import { lstatSync, readFileSync, type Stats } from 'node:fs';
 import { isTartletError, systemCode } from '../errors.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { Annotation } from '../oci/annotation.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
+import { readableNamesIn } from './entry-names.ts';
 import { HEX } from './content-reference.ts';
 import type { Home } from './home.ts';
 import { walkImages } from './image-walk.ts';
@@ -72,7 +73,7 @@ function* manifestFiles(home: Home, vms: LocalVms, near: RemoteName | undefined)
   for (const { name, folder } of vms.list()) {
     yield { owner: { kind: 'vm', name, folder: folder.path }, file: `${folder.path}/${BASE_MANIFEST_FILE}` };
   }
-  for (const hex of namesIn(home.stagingFolder).filter((name) => HEX.test(name))) {
+  for (const hex of readableNamesIn(home.stagingFolder).filter((name) => HEX.test(name))) {
     const folder = `${home.stagingFolder}/${hex}`;
     yield { owner: { kind: 'partial', hex, folder }, file: `${folder}/${VmFile.manifest}` };
   }
@@ -120,15 +121,6 @@ function readIfSmall(file: string): Uint8Array | undefined {
 function writtenAt(folder: string): number {
   const stats: Stats | undefined = lstatSync(folder, { throwIfNoEntry: false });
   return stats?.mtimeMs ?? 0;
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (cause) {
-    if (systemCode(cause) !== undefined) return [];
-    throw cause;
-  }
 }
 
 /** Whether some cached image has a disk of exactly this length: what Tart cloned from it, Tart left no record of. */

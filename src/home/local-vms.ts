@@ -1,14 +1,14 @@
-import { readdirSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
-import { systemCode, TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import { LocalName } from '../names/local-name.ts';
-import { diskError, onDisk } from './disk-error.ts';
+import { onDisk } from './disk-error.ts';
+import { namesIn } from './entry-names.ts';
 import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from './folder.ts';
 import type { ContentStore } from './content-store.ts';
 import type { Home } from './home.ts';
 import { recordUse } from './last-use.ts';
 import { FileLock } from './lock.ts';
-import type { Scratch } from './scratch.ts';
+import { type Scratch, scratchFolderOf } from './scratch.ts';
 import { hasWriteLock } from './write-lock.ts';
 import { isSuspended, lookAtVmFolder, type VmFolder, VmFile } from './vm-folder.ts';
 
@@ -118,6 +118,20 @@ export class LocalVms {
     });
   }
 
+  /**
+   * As {@link hold}, for who only reads. On a file system that is read-only nothing can be locked, and nobody can run the VM (reliability D10).
+   *
+   * @throws TartletError `BUSY`
+   */
+  async holdForReading(vm: LocalVm): Promise<FileLock | undefined> {
+    try {
+      return await this.hold(vm);
+    } catch (error) {
+      if (isTartletError(error, 'DISK_READONLY')) return undefined;
+      throw error;
+    }
+  }
+
   /** Serialises what changes `vms/`, in other processes too; on macOS it is the lock that Tart takes (tart-cli §4.3). */
   async underLock<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     await makeFolder(this.#home.root);
@@ -188,7 +202,7 @@ export class LocalVms {
       const folder = this.pathOf(name);
       await this.#moving([folder], async () => {
         const isStacked = lookAtVmFolder(folder)?.layout === 'stacked-local';
-        await removeFolder(folder, this.#home.scratchFolder);
+        await removeFolder(folder, await scratchFolderOf(this.#home));
         if (isStacked) await this.#contents.collect();
       });
     });
@@ -197,14 +211,5 @@ export class LocalVms {
   /** Records a use of a VM; never fails. */
   async touch(vm: LocalVm, at: Date): Promise<void> {
     await recordUse(vm.folder.path, at);
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder).sort();
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOENT') return [];
-    throw diskError(cause, 'read the folder', folder);
   }
 }

@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, type Stats } from 'node:fs';
+import { lstatSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import { systemCode, type TartletError } from '../errors.ts';
 import type { LocalName } from '../names/local-name.ts';
@@ -6,6 +6,7 @@ import type { RemoteName } from '../names/remote-name.ts';
 import { sizeStackedImages } from './content-charge.ts';
 import type { ContentStore } from './content-store.ts';
 import { diskError } from './disk-error.ts';
+import { namesIn } from './entry-names.ts';
 import type { Home } from './home.ts';
 import type { ImageCache } from './image-cache.ts';
 import { hasMark } from './image-mark.ts';
@@ -159,14 +160,5 @@ function lookAt(file: string): Stats | undefined {
   } catch (cause) {
     if (systemCode(cause) === 'ENOTDIR') return undefined;
     throw diskError(cause, 'look at', file);
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder).sort();
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
-    throw diskError(cause, 'read the folder', folder);
   }
 }

@@ -1,9 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { isTartletError } from '../errors.ts';
 import { onDisk } from './disk-error.ts';
+import { namesIn } from './entry-names.ts';
 import { exists, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { FileLock } from './lock.ts';
+import { isOnOneDisk } from './space.ts';
 
 /** How the scratch folders begin that are ours to clean. By their names and not by a file in them, which a kill in mid-removal may have taken. */
 const OURS = 'tartlet-';
@@ -14,10 +18,10 @@ const OURS = 'tartlet-';
  */
 export class Scratch {
   readonly folder: string;
-  readonly #lockFile: string;
+  readonly #lockFile: string | undefined;
   readonly #locks: readonly FileLock[];
 
-  private constructor(folder: string, lockFile: string, locks: readonly FileLock[]) {
+  private constructor(folder: string, lockFile: string | undefined, locks: readonly FileLock[]) {
     this.folder = folder;
     this.#lockFile = lockFile;
     this.#locks = locks;
@@ -25,18 +29,32 @@ export class Scratch {
 
   /** Makes a new one, and takes away what killed commands left. */
   static async create(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
-    await makeFolder(home.scratchFolder);
-    await reap(home);
+    const parent = await scratchFolderOf(home);
+    for (const folder of home.scratchFolders) await reap(home, folder);
     for (;;) {
       const name = `${OURS}${randomUUID()}`;
       const lockFile = lockFileOf(home, name);
       const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });
       if (lock === undefined) continue; // Somebody has the same name, against all odds.
-      const folder = `${home.scratchFolder}/${name}`;
+      const folder = `${parent}/${name}`;
       await onDisk('create', folder, async () => mkdir(folder));
       const againstTart = platform === 'darwin' ? await lockAgainstTart(folder) : [];
       if (againstTart !== 'gone') return new Scratch(folder, lockFile, [lock, ...againstTart]);
       await release(lockFile, [lock]);
+    }
+  }
+
+  /**
+   * For what is only passed on, and never moves into the home. Where that cannot be written (golden images on a read-only mount, reliability
+   * D10), it lies in the system's folder for temporary files, and nobody collects it after a kill but the system.
+   */
+  static async createSpool(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
+    try {
+      return await Scratch.create(home, platform);
+    } catch (error) {
+      if (!isTartletError(error, 'DISK_READONLY')) throw error;
+      const folder = `${tmpdir()}/${OURS}`;
+      return new Scratch(await onDisk('create', folder, async () => mkdtemp(folder)), undefined, []);
     }
   }
 
@@ -45,6 +63,15 @@ export class Scratch {
     await rm(this.folder, { recursive: true, force: true });
     await release(this.#lockFile, this.#locks);
   }
+}
+
+/** Where work on VMs is done, so that what is finished can be renamed to its place in `vms/`. @throws TartletError `DISK_*` */
+export async function scratchFolderOf(home: Home): Promise<string> {
+  await makeFolder(home.scratchFolder);
+  const isBeside = (await exists(home.vmsFolder)) && !(await isOnOneDisk(home.vmsFolder, home.scratchFolder));
+  if (!isBeside) return home.scratchFolder;
+  await makeFolder(home.scratchBesideVms);
+  return home.scratchBesideVms;
 }
 
 /** Whether an entry of `tmp/` is a scratch folder of ours, by its name. */
@@ -69,20 +96,20 @@ async function lockAgainstTart(folder: string): Promise<readonly FileLock[] | 'g
 }
 
 /** The file goes while it is still locked: whoever waits for it sees that it is another one. */
-async function release(lockFile: string, locks: readonly FileLock[]): Promise<void> {
-  await rm(lockFile, { force: true });
+async function release(lockFile: string | undefined, locks: readonly FileLock[]): Promise<void> {
+  if (lockFile !== undefined) await rm(lockFile, { force: true });
   for (const lock of locks) await lock.release();
 }
 
 /** Deletes our own scratch folders whose owners are gone. Others' entries in `tmp/` are Tart's to judge. */
-async function reap(home: Home): Promise<void> {
-  for (const name of await readdir(home.scratchFolder)) {
+async function reap(home: Home, parent: string): Promise<void> {
+  for (const name of namesIn(parent)) {
     if (!isOurScratch(name)) continue;
     const lockFile = lockFileOf(home, name);
     const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });
     if (lock === undefined) continue;
     try {
-      await rm(`${home.scratchFolder}/${name}`, { recursive: true, force: true });
+      await rm(`${parent}/${name}`, { recursive: true, force: true });
     } catch {
       continue; // What cannot be removed is not lost, and the command at hand does not need it gone.
     } finally {

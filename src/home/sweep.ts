@@ -1,6 +1,7 @@
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { Digest } from '../names/digest.ts';
+import { readableNamesIn } from './entry-names.ts';
 import { HEX } from './content-reference.ts';
 import { removeFolder, TRASH } from './folder.ts';
 import type { Home } from './home.ts';
@@ -22,17 +23,19 @@ const PARTIAL = /^\.([0-9a-f]{64})\.(?:partial|verified)$/;
 export async function sweep(store: Store, wanted?: Digest): Promise<void> {
   const { stagingFolder } = store.home;
   await finishRemovals(store.home);
-  for (const name of namesIn(stagingFolder)) {
+  for (const name of readableNamesIn(stagingFolder)) {
     if (HEX.test(name) && name !== wanted?.hex) await attempt(async () => expireStaging(store, name));
   }
   const files = store.contents.filesFolder;
-  for (const name of namesIn(files)) if (PARTIAL.test(name)) await attempt(async () => expirePartial(store, name));
+  for (const name of readableNamesIn(files))
+    if (PARTIAL.test(name)) await attempt(async () => expirePartial(store, name));
 }
 
 /** The first half of {@link sweep}, for whoever removes links and folders and downloads nothing. */
-export async function finishRemovals({ stagingFolder, scratchFolder }: Home): Promise<void> {
-  for (const folder of [stagingFolder, scratchFolder]) {
-    for (const name of namesIn(folder)) if (TRASH.test(name)) await attempt(async () => discard(`${folder}/${name}`));
+export async function finishRemovals({ stagingFolder, scratchFolders }: Home): Promise<void> {
+  for (const folder of [stagingFolder, ...scratchFolders]) {
+    for (const name of readableNamesIn(folder))
+      if (TRASH.test(name)) await attempt(async () => discard(`${folder}/${name}`));
   }
 }
 
@@ -60,7 +63,7 @@ async function discard(doomed: string): Promise<void> {
 
 async function expireStaging(store: Store, name: string): Promise<void> {
   const folder = `${store.home.stagingFolder}/${name}`;
-  if (!isGivenUp(store, [folder, ...namesIn(folder).map((file) => `${folder}/${file}`)])) return;
+  if (!isGivenUp(store, [folder, ...readableNamesIn(folder).map((file) => `${folder}/${file}`)])) return;
   const lock = await lockToDelete(store.images, Digest.sha256(name));
   if (lock === 'busy') return;
   try {
@@ -89,12 +92,4 @@ async function expirePartial(store: Store, name: string): Promise<void> {
 function isGivenUp(store: Store, places: readonly string[]): boolean {
   const changes = places.map((place) => lstatSync(place, { throwIfNoEntry: false })?.mtimeMs ?? 0);
   return store.now().getTime() - Math.max(...changes) >= GIVEN_UP_MS;
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return []; // Absent, or not ours to read: nothing to sweep.
-  }
 }

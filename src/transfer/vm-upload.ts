@@ -111,7 +111,7 @@ export class VmUpload {
       this.#chunks.set(offset, chunk);
       this.#session.emit({ kind, subject, index: numbers.get(offset) ?? 0, bytes });
     };
-    const scratch = await Scratch.create(this.#session.home, this.#session.platform);
+    const scratch = await Scratch.createSpool(this.#session.home, this.#session.platform);
     const pool = await this.#pool();
     try {
       this.#session.emit({

@@ -4,7 +4,7 @@ import { isTartletError, TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import type { CopyMethod } from '../home/disk-copy.ts';
 import { exists, writeNewFile } from '../home/folder.ts';
-import type { CachedImage } from '../home/image-cache.ts';
+import { lockToRead } from '../home/image-lock.ts';
 import type { LocalVm } from '../home/local-vms.ts';
 import type { FileLock } from '../home/lock.ts';
 import { BASE_MANIFEST_FILE, type Origin, readOrigin, unprovenBlobs, writeOrigin } from '../home/origin.ts';
@@ -134,8 +134,8 @@ async function holdStopped(session: Session, vm: LocalVm): Promise<FileLock> {
  */
 async function makeRoomFor(session: Session, source: CloneSource, name: LocalName, limitBytes: number): Promise<void> {
   const { allocatedBytes, logicalBytes } = source.folder;
-  const { root, cacheFolder } = session.home;
-  if (!(await isOnOneDisk(root, cacheFolder))) return;
+  const { root, vmsFolder, cacheFolder } = session.home;
+  if (!(await isOnOneDisk((await exists(vmsFolder)) ? vmsFolder : root, cacheFolder))) return;
   const copied = (await neverSharesBlocks(source.folder.path)) ? allocatedBytes : 0;
   const holes = Math.max(0, Math.min(logicalBytes - allocatedBytes, limitBytes));
   await makeRoom(session, name.text, { atLeast: copied, atMost: copied + holes });
@@ -166,7 +166,7 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
   for (let attempt = 0; ; attempt += 1) {
     const image = await session.images.find(name);
     if (image !== undefined) {
-      const lock = await lockForReading(session, image);
+      const lock = await lockToRead(session.images, image.digest, session.signal);
       // It may have gone while we waited for the lock.
       if ((await session.images.find(name.withDigest(image.digest))) !== undefined) {
         await session.images.touch(image.folder.path, session.now());
@@ -185,16 +185,6 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
       throw new TartletError('BUSY', `${name.toString()} keeps being deleted by another command`, { retryable: true });
     // A stacked image would be fetched for nothing: no VM can be made of it here.
     await pull(session, name, { ...options, accept: 'flat' });
-  }
-}
-
-async function lockForReading(session: Session, image: CachedImage): Promise<FileLock | undefined> {
-  try {
-    return await session.images.lock(image.digest, { mode: 'shared', wait: true, signal: session.signal });
-  } catch (error) {
-    // A read-only cache has nobody who could change it (reliability D10).
-    if (isTartletError(error, 'DISK_READONLY', 'DISK_DENIED')) return undefined;
-    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError } from '../home/disk-error.ts';
 import type { CachedImage } from '../home/image-cache.ts';
-import type { FileLock } from '../home/lock.ts';
+import { lockToRead } from '../home/image-lock.ts';
 import { readPlainFile } from '../home/plain-file.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
@@ -44,7 +44,7 @@ export async function openExportSource(session: Session, text: string): Promise<
 async function openVm(session: Session, name: LocalName): Promise<ExportSource> {
   const vm = await session.vms.require(name);
   requireStandalone(vm.folder, name.text);
-  const lock = await session.vms.hold(vm);
+  const lock = await session.vms.holdForReading(vm);
   await session.vms.touch(vm, session.now());
   return {
     name: name.text,
@@ -52,14 +52,14 @@ async function openVm(session: Session, name: LocalName): Promise<ExportSource> 
     suspended: isSuspended(vm.folder),
     refName: refNameOf(name),
     manifest: undefined,
-    release: async () => lock.release(),
+    release: async () => lock?.release(),
   };
 }
 
 async function openImage(session: Session, name: RemoteName): Promise<ExportSource> {
   const image = await session.images.find(name);
   if (image === undefined) throw notCached(name);
-  const lock = await lockForReading(session, image);
+  const lock = await lockToRead(session.images, image.digest, session.signal);
   try {
     // It may have gone while we waited for the lock.
     if ((await session.images.find(name.withDigest(image.digest))) === undefined) throw notCached(name);
@@ -75,16 +75,6 @@ async function openImage(session: Session, name: RemoteName): Promise<ExportSour
     };
   } catch (error) {
     await lock?.release();
-    throw error;
-  }
-}
-
-async function lockForReading(session: Session, image: CachedImage): Promise<FileLock | undefined> {
-  try {
-    return await session.images.lock(image.digest, { mode: 'shared', wait: true, signal: session.signal });
-  } catch (error) {
-    // A read-only cache has nobody who could change it (reliability D10).
-    if (isTartletError(error, 'DISK_READONLY', 'DISK_DENIED')) return undefined;
     throw error;
   }
 }

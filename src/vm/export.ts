@@ -111,7 +111,7 @@ async function packChunks(
   source: ExportSource,
   disk: Pick<DiskToPack, 'disk' | 'size' | 'chunkBytes'>,
 ): Promise<EncodedChunk[]> {
-  const scratch = await Scratch.create(session.home, session.platform);
+  const scratch = await Scratch.createSpool(session.home, session.platform);
   try {
     return await packDisk(session, writer, {
       ...disk,

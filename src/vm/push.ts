@@ -60,7 +60,7 @@ async function pushLocal(
   options: PushVmOptions,
 ): Promise<PushOutcome[]> {
   const vm = await session.vms.require(name);
-  const lock = await session.vms.hold(vm);
+  const lock = await session.vms.holdForReading(vm);
   try {
     await session.vms.touch(vm, session.now());
     const source = await openSource(session, vm.folder.path, vm.folder.layout, name, options);
@@ -71,7 +71,7 @@ async function pushLocal(
       return outcome;
     });
   } finally {
-    await lock.release();
+    await lock?.release();
   }
 }
 

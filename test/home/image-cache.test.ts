@@ -140,6 +140,16 @@ describe('deleting', () => {
     expect(existsSync(folder)).toBe(true);
   });
 
+  test('a tag goes that leads into the home which this one was copied from, and nothing there is touched', async () => {
+    const [original, copy] = [freshSession(), freshSession()];
+    const theirs = plantImage(original, REPOSITORY, A, 'one');
+    const ours = plantImage(copy, REPOSITORY, A);
+    symlinkSync(theirs, `${ours.slice(0, -A.length)}one`);
+    await copy.images.delete(RemoteName.parse(`${REPOSITORY}:one`));
+    expect(copy.images.walk()).toEqual({ entries: [], foreign: [] });
+    expect((await listVms(original)).map((row) => row.name)).toEqual([`${REPOSITORY}:one`, `${REPOSITORY}@${A}`]);
+  });
+
   test('a digest takes its tags along', async () => {
     const session = freshSession();
     plantImage(session, REPOSITORY, A, 'one', 'two');

@@ -19,6 +19,7 @@ export class Gate {
   treat: (request: string) => Treatment = () => ({ kind: 'pass' });
   /** Requests whose answer has stopped by now. */
   readonly stalled: string[] = [];
+  readonly #stalledAnswers: ServerResponse[] = [];
   readonly #server = createServer((request, response) => this.#serve(request, response));
   readonly #registryPort: number;
 
@@ -38,6 +39,11 @@ export class Gate {
       });
     });
     return gate;
+  }
+
+  /** Breaks the connections of all that have stopped. */
+  cutOff(): void {
+    for (const response of this.#stalledAnswers.splice(0)) response.destroy();
   }
 
   get port(): number {
@@ -73,6 +79,7 @@ export class Gate {
       rest -= piece.length;
       if (rest <= 0) break;
     }
+    this.#stalledAnswers.push(response);
     this.stalled.push(name);
   }
 }

@@ -94,9 +94,9 @@ const names: readonly Case[] = [
   },
   {
     id: 'foreign-entry',
-    title: 'a file of the desktop',
-    damage: (at) => writeFileSync(`${base(at)}/.DS_Store`, 'x'),
-    path: (at) => `${base(at)}/.DS_Store`,
+    title: 'a file of a person',
+    damage: (at) => writeFileSync(`${base(at)}/notes.txt`, 'x'),
+    path: (at) => `${base(at)}/notes.txt`,
     message: 'a file that is no image and no tag',
     fix: 'stays',
   },
@@ -724,6 +724,15 @@ describe('a home in order', () => {
     expect(examination.findings).toEqual([]);
     expect(examination.totals).toMatchObject({ images: 2, tags: 2, vms: 1 });
     expect(examination.deep?.bytesChecked).toBe(deep ? hashedBytes : undefined);
+  });
+
+  test('has none because of what file systems and desktops leave behind', async () => {
+    const at = await examinedHome();
+    for (const folder of [at.session.home.root, at.session.home.vmsFolder, base(at)]) {
+      mkdirSync(`${folder}/lost+found`);
+      writeFileSync(`${folder}/.DS_Store`, 'x');
+    }
+    expect((await examine(at.session)).findings).toEqual([]);
   });
 
   test('has none when it does not exist', async () => {

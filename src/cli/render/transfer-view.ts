@@ -6,6 +6,8 @@ import { counted, humanBytes, humanDuration, humanRate, unusedFor } from './quan
 import { RateMeter } from './rate.ts';
 
 const RATE_WINDOW_MS = 5000;
+/** Where less has moved, how fast it did says nothing: the time went elsewhere. */
+const WORTH_A_RATE_BYTES = 1_000_000;
 /** So long a retry stays on the screen at least, or nobody could read it. */
 const SHORTEST_NOTICE_MS = 2000;
 
@@ -101,10 +103,9 @@ export class TransferView {
   summary(now: number): string {
     const { bytes, reusedChunks, chunks, direction } = this.totals;
     const elapsedMs = now - (this.#startedAt ?? now);
-    const rate =
-      elapsedMs < 1000
-        ? ''
-        : ` (${this.#boundText(elapsedMs)}${humanRate(((bytes - this.#startedBytes) * 1000) / elapsedMs)})`;
+    const moved = bytes - this.#startedBytes;
+    const isWorthIt = elapsedMs >= 1000 && moved >= WORTH_A_RATE_BYTES;
+    const rate = isWorthIt ? ` (${this.#boundText(elapsedMs)}${humanRate((moved * 1000) / elapsedMs)})` : '';
     const [done, noun] = direction === 'copy' ? ['copied', 'blob'] : [`${direction}ed`, 'chunk'];
     const reused = reusedChunks === 0 ? '' : `, ${reusedChunks} of ${counted(chunks, noun)} needed no transfer`;
     return `${humanBytes(bytes, 1)} ${done} in ${humanDuration(elapsedMs)}${rate}${reused}`;

@@ -3,7 +3,7 @@ import { LocalName } from '../../names/local-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../../oci/manifest.ts';
 import { parseTartImage, stackedFiles } from '../../oci/tart-image.ts';
 import type { ContentStore } from '../content-store.ts';
-import type { Home } from '../home.ts';
+import { type Home, SCRATCH_BESIDE_VMS } from '../home.ts';
 import { lookAtVmFolder, VmFile } from '../vm-folder.ts';
 import type { AccessCheck } from './access.ts';
 import { contentProblem } from './content.ts';
@@ -31,7 +31,7 @@ export function checkLocalVms(
   for (const entry of entries.value) {
     const at = `${home.vmsFolder}/${entry.name}`;
     const look = lookAt(at);
-    if (look.kind === 'gone' || entry.name === '.lock') continue;
+    if (look.kind === 'gone' || entry.name === '.lock' || entry.name === SCRATCH_BESIDE_VMS) continue;
     if (LocalName.tryParse(entry.name) === undefined || !(entry.isDirectory() || entry.isSymbolicLink())) {
       findings.push(finding('foreign-entry', at, `${kindText(entry)} that is no VM`));
       continue;

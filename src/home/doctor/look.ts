@@ -26,9 +26,23 @@ export function lookAt(path: string): Look<Stats> {
   return look(() => lstatSync(path));
 }
 
-/** Entries of a folder, sorted by name. Something else in its place is a failure. */
+/** What file systems and desktops keep where they are mounted or looked at. */
+const OF_THE_SYSTEM = new Set([
+  'lost+found',
+  '.DS_Store',
+  '.Spotlight-V100',
+  '.Trashes',
+  '.TemporaryItems',
+  '.fseventsd',
+]);
+
+/** Entries of a folder, sorted by name, without the system's own. Something else in its place is a failure. */
 export function lookInto(folder: string): Look<Dirent[]> {
-  const entries = look(() => readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1)));
+  const entries = look(() =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter(({ name }) => !OF_THE_SYSTEM.has(name))
+      .sort((a, b) => (a.name < b.name ? -1 : 1)),
+  );
   if (entries.kind !== 'gone' || lookAt(folder).kind !== 'found') return entries;
   return { kind: 'failed', why: 'it is no folder' };
 }

@@ -24,7 +24,9 @@ export async function checkUnfinished(present: Present): Promise<Finding[]> {
   const { home } = present;
   const findings: Finding[] = [];
   for (const name of namesIn(home.stagingFolder)) findings.push(...(await judgeStaging(present, name)));
-  for (const name of namesIn(home.scratchFolder)) findings.push(...(await judgeScratch(present, name)));
+  for (const folder of home.scratchFolders) {
+    for (const name of namesIn(folder)) findings.push(...(await judgeScratch(present, folder, name)));
+  }
   const locks = lookInto(home.locksFolder);
   for (const entry of locks.kind === 'found' ? locks.value : []) {
     const at = `${home.locksFolder}/${entry.name}`;
@@ -53,8 +55,8 @@ async function judgeStaging({ home, now }: Present, name: string): Promise<Findi
   return [finding('scratch-resumable', at, `${bytes} bytes of an interrupted pull of sha256:${name}`)];
 }
 
-async function judgeScratch({ home, platform }: Present, name: string): Promise<Finding[]> {
-  const at = `${home.scratchFolder}/${name}`;
+async function judgeScratch({ home, platform }: Present, folder: string, name: string): Promise<Finding[]> {
+  const at = `${folder}/${name}`;
   if (TRASH.test(name)) return mayBeOnItsWay(at) ? [] : [trash(at)];
   const look = lookAt(at);
   if (look.kind !== 'found') return [];
