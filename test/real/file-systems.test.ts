@@ -90,7 +90,7 @@ describe.each(['xfs', 'btrfs'] as const)('on %s, which shares blocks', (kind) =>
   it.skipIf(isLeftOut)('a shared block that is damaged is found and fetched', async () => {
     const workplace = workplaceOn(MountedDisk.make(each, kind));
     await succeed(workplace, 'pull', before);
-    const [image] = workplace.visibleFiles().filter((file) => file.endsWith('/disk.img'));
+    const image = workplace.visibleFiles().find((file) => file.endsWith('/disk.img'));
     const damaged = openSync(path.join(workplace.home, image ?? ''), 'r+');
     writeSync(damaged, 'damage', 20 * MIB);
     closeSync(damaged);

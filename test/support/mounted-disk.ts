@@ -1,6 +1,5 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Cleanup } from './real-cleanup.ts';
 
@@ -13,6 +12,12 @@ const KINDS = {
   btrfs: { make: ['mkfs.btrfs', '-q'], mib: 256 },
 } as const;
 type Kind = keyof typeof KINDS;
+
+/** Runs a program of the system, which may lie where only root looks. */
+function run(program: string, ...options: readonly string[]): void {
+  const env = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, LC_ALL: 'C' };
+  execFileSync(program, options, { env, stdio: 'pipe' });
+}
 
 /** A file system in a file, mounted on a folder of its own. Needs root. */
 export class MountedDisk {
@@ -30,29 +35,25 @@ export class MountedDisk {
     writeFileSync(image, '');
     truncateSync(image, mib * MIB);
     const [program, ...options] = KINDS[kind].make;
-    execFileSync(program, [...options, image], { env: ENVIRONMENT, stdio: 'pipe' });
-    execFileSync('mount', ['-o', 'loop', image, folder], { env: ENVIRONMENT, stdio: 'pipe' });
-    cleanup.add(() => {
-      execFileSync('umount', ['--lazy', folder], { env: ENVIRONMENT, stdio: 'pipe' });
-    });
+    run(program, ...options, image);
+    run('mount', '-o', 'loop', image, folder);
+    cleanup.add(() => run('umount', '--lazy', folder));
     return new MountedDisk(folder);
   }
 
   /** Where a path of another file system leads to this one from now on. */
   bindTo(cleanup: Cleanup, folder: string): void {
-    execFileSync('mount', ['--bind', this.folder, folder], { env: ENVIRONMENT, stdio: 'pipe' });
-    cleanup.add(() => {
-      execFileSync('umount', ['--lazy', folder], { env: ENVIRONMENT, stdio: 'pipe' });
-    });
+    run('mount', '--bind', this.folder, folder);
+    cleanup.add(() => run('umount', '--lazy', folder));
   }
 
   makeReadOnly(): void {
-    execFileSync('mount', ['-o', 'remount,ro', this.folder], { env: ENVIRONMENT, stdio: 'pipe' });
+    run('mount', '-o', 'remount,ro', this.folder);
   }
 
   /** Bytes that are taken, when all is written that waits. */
   get usedBytes(): number {
-    execFileSync('sync', ['--file-system', this.folder]);
+    run('sync', '--file-system', this.folder);
     const { blocks, bfree, bsize } = statfsSync(this.folder);
     return (blocks - bfree) * bsize;
   }
@@ -62,8 +63,6 @@ export class MountedDisk {
     return bavail * bsize;
   }
 }
-
-const ENVIRONMENT = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, LC_ALL: 'C' };
 
 /** Whether this user can mount file systems of a kind here: many a container cannot, and then tests are left out. */
 export function canMount(kind: Kind): boolean {
