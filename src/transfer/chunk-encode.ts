@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { AppleLz4Encoder } from '../codec/apple-lz4-encoder.ts';
 import { diskError } from '../home/disk-error.ts';
-import type { PushJob, PushResult } from './chunk-job.ts';
+import type { EncodeJob, EncodeResult, PushJob } from './chunk-job.ts';
 import { withEncoder } from './kernel.ts';
 import { isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
 import { Stopwatch } from './time-spent.ts';
@@ -34,7 +34,7 @@ export async function encodeChunk(
   to: string,
   signal: AbortSignal,
   stopwatch = new Stopwatch(),
-): Promise<Pick<PushResult, 'blob' | 'contentDigest'>> {
+): Promise<Pick<EncodeResult, 'blob' | 'contentDigest'>> {
   const content = createHash('sha256');
   const spool = new Spool(to, stopwatch);
   try {
@@ -52,6 +52,23 @@ export async function encodeChunk(
     return { blob, contentDigest: `sha256:${content.digest('hex')}` };
   } finally {
     spool.close();
+  }
+}
+
+/** Encodes stretches for one who will gather them. */
+export class ChunkEncoder {
+  /** Stretches of zeros, by length: a sparse disk has hundreds, and all become the same blob. */
+  readonly #zeroChunks = new Map<number, Promise<EncodeResult>>();
+
+  async encode(job: EncodeJob, signal: AbortSignal, stopwatch = new Stopwatch()): Promise<EncodeResult> {
+    const isZero = await isAllZero(job, signal, stopwatch);
+    const known = isZero ? this.#zeroChunks.get(job.contentSize) : undefined;
+    if (known !== undefined) return known;
+    const encoded = encodeChunk(job, job.spool, signal, stopwatch).then(
+      (chunk): EncodeResult => ({ kind: 'encode', ...chunk, spool: job.spool, isZero }),
+    );
+    if (isZero) this.#zeroChunks.set(job.contentSize, encoded);
+    return encoded;
   }
 }
 

@@ -87,7 +87,17 @@ export interface PushJob {
   readonly sendAnyway: boolean;
 }
 
-export type ChunkJob = FetchJob | VerifyJob | CopyJob | ClearJob | DigestJob | PushJob;
+/** Encode one stretch of a disk into a spool file, for whoever asked. */
+export interface EncodeJob {
+  readonly kind: 'encode';
+  readonly disk: string;
+  readonly offset: number;
+  readonly contentSize: number;
+  /** A file for the encoded bytes. */
+  readonly spool: string;
+}
+
+export type ChunkJob = FetchJob | VerifyJob | CopyJob | ClearJob | DigestJob | PushJob | EncodeJob;
 
 export interface FetchResult {
   readonly kind: 'fetch';
@@ -124,7 +134,23 @@ export interface PushResult {
   readonly uploaded: boolean;
 }
 
-export type ChunkResult = FetchResult | VerifyResult | CopyResult | ClearResult | DigestResult | PushResult;
+export interface EncodeResult {
+  readonly kind: 'encode';
+  readonly blob: BlobText;
+  readonly contentDigest: string;
+  /** Where the encoded bytes are; of zeros the file of the first such job of the thread, which others may name as well. */
+  readonly spool: string;
+  readonly isZero: boolean;
+}
+
+export type ChunkResult =
+  | FetchResult
+  | VerifyResult
+  | CopyResult
+  | ClearResult
+  | DigestResult
+  | PushResult
+  | EncodeResult;
 
 /** The result that belongs to a job. */
 export type ResultOf<J extends ChunkJob> = Extract<ChunkResult, { kind: J['kind'] }>;

@@ -4,6 +4,7 @@ import { RegistryAddress } from '../names/registry-address.ts';
 import { remoteAuthenticator } from '../registry/authenticator-port.ts';
 import { RegistryClient } from '../registry/client.ts';
 import { systemClock } from '../registry/clock.ts';
+import { ChunkEncoder } from './chunk-encode.ts';
 import { type ChunkContext, fetchChunk, verifyChunk } from './chunk-fetch.ts';
 import {
   type ChunkJob,
@@ -30,6 +31,7 @@ if (port === null) throw new TartletError('INTERNAL', 'this file is the entry of
 
 const running = new Map<number, AbortController>();
 const pusher = new ChunkPusher();
+const encoder = new ChunkEncoder();
 let settings: RegistrySettings | undefined;
 let client: RegistryClient | undefined;
 
@@ -113,6 +115,8 @@ async function perform(job: ChunkJob, context: Omit<ChunkContext, 'client'>): Pr
       return clearChunk(job, context.signal, context.stopwatch);
     case 'digest':
       return digestChunk(job, context.signal, context.stopwatch);
+    case 'encode':
+      return encoder.encode(job, context.signal, context.stopwatch);
     case 'push':
       return pusher.push(job, { ...context, client: registryClient() });
     default:

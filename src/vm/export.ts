@@ -117,7 +117,7 @@ async function packChunks(
       ...disk,
       subject: source.name,
       original: source.manifest?.image.base.chunks,
-      spool: `${scratch.folder}/chunk`,
+      spool: scratch.folder,
     });
   } finally {
     await scratch.dispose();

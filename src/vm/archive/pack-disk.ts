@@ -1,12 +1,14 @@
 import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { TartletError } from '../../errors.ts';
 import { Digest } from '../../names/digest.ts';
 import type { EncodedChunk } from '../../oci/flat-manifest.ts';
 import type { DiskChunk } from '../../oci/tart-image.ts';
-import { type DiskStretch, encodeChunk, isAllZero } from '../../transfer/chunk-encode.ts';
+import type { EncodeJob, EncodeResult } from '../../transfer/chunk-job.ts';
 import { readWindow } from '../../transfer/disk-window.ts';
 import { DISK_CHUNK_BYTES } from '../../transfer/push.ts';
 import type { Session } from '../../transfer/session.ts';
+import { WorkerPool } from '../../transfer/worker-pool.ts';
 import type { LayoutWriter } from './layout-writer.ts';
 
 export interface DiskToPack {
@@ -19,17 +21,17 @@ export interface DiskToPack {
   readonly original: readonly DiskChunk[] | undefined;
   /** Bytes per chunk where there is no original; default {@link DISK_CHUNK_BYTES}. */
   readonly chunkBytes: number | undefined;
-  /** A file for one encoded chunk, gone afterwards: a tar file says how long an entry is before its first byte. */
+  /** A folder for encoded chunks: a tar file says how long an entry is before its first byte. */
   readonly spool: string;
 }
 
 /**
- * Adds all chunks of a disk to an archive, in order. Memory and spool hold one chunk at most.
+ * Adds all chunks of a disk to an archive, in order. They are encoded in threads; the spool holds a few, memory none.
  *
  * @throws TartletError `STORE_DAMAGED` when a chunk is not what the original says, `CHUNK_CORRUPT`, `DISK_*`
  */
 export async function packDisk(session: Session, writer: LayoutWriter, plan: DiskToPack): Promise<EncodedChunk[]> {
-  const { disk, size, subject, original, spool } = plan;
+  const { size, subject, original } = plan;
   const sizes = original?.map((chunk) => chunk.size) ?? evenSizes(size, plan.chunkBytes ?? DISK_CHUNK_BYTES);
   if (sizes.reduce((sum, each) => sum + each, 0) !== size) throw damaged(plan, 'its disk has another size');
   session.emit({
@@ -40,50 +42,121 @@ export async function packDisk(session: Session, writer: LayoutWriter, plan: Dis
     diskBytes: size,
     chunks: sizes.length,
   });
-  const encoder = new SpoolEncoder(spool, session.signal);
-  const chunks: EncodedChunk[] = [];
-  let offset = 0;
-  try {
-    for (const [index, contentSize] of sizes.entries()) {
-      const chunk = await encoder.encode({ disk, offset, contentSize });
-      requireContent(plan, index, chunk);
-      await writer.blob(chunk, () => readWindow(spool, 0, chunk.size, session.signal));
-      chunks.push(chunk);
-      offset += contentSize;
-      session.emit({ kind: 'chunk-done', subject, index, bytes: contentSize });
-    }
-  } finally {
-    await rm(spool, { force: true });
-  }
-  return chunks;
+  return new DiskPacking(session, writer, plan).pack(stretches(sizes));
 }
 
-/** Encodes chunks one after another into the same file. */
-class SpoolEncoder {
-  readonly #spool: string;
-  readonly #signal: AbortSignal;
-  /** Stretches of zeros, by length: a sparse disk has hundreds, and all become the same blob. */
-  readonly #zeroChunks = new Map<number, EncodedChunk>();
+interface Stretch {
+  readonly index: number;
+  readonly offset: number;
+  readonly contentSize: number;
+}
 
-  constructor(spool: string, signal: AbortSignal) {
-    this.#spool = spool;
-    this.#signal = signal;
+function stretches(sizes: readonly number[]): Stretch[] {
+  let offset = 0;
+  return sizes.map((contentSize, index) => {
+    const stretch = { index, offset, contentSize };
+    offset += contentSize;
+    return stretch;
+  });
+}
+
+/** At most so many chunks wait in the spool, encoded or on their way. */
+const MOST_WAITING = 4;
+
+/** Threads encode ahead while the chunks go into the archive one after another. */
+class DiskPacking {
+  readonly #session: Session;
+  readonly #writer: LayoutWriter;
+  readonly #plan: DiskToPack;
+  readonly #turns = new Turns();
+
+  constructor(session: Session, writer: LayoutWriter, plan: DiskToPack) {
+    this.#session = session;
+    this.#writer = writer;
+    this.#plan = plan;
   }
 
-  /** A chunk of zeros that was encoded before is not put into the file again: the archive has it. */
-  async encode(stretch: DiskStretch): Promise<EncodedChunk> {
-    const zero = await isAllZero(stretch, this.#signal);
-    const known = zero ? this.#zeroChunks.get(stretch.contentSize) : undefined;
-    if (known !== undefined) return known;
-    const { blob, contentDigest } = await encodeChunk(stretch, this.#spool, this.#signal);
+  async pack(parts: readonly Stretch[]): Promise<EncodedChunk[]> {
+    const { signal } = this.#session;
+    const jobs = new Map(parts.map((part) => [this.#jobFor(part), part]));
+    const chunks: EncodedChunk[] = [];
+    const pool = new WorkerPool({
+      // One more than threads, so that they are busy while a chunk is written.
+      concurrency: Math.min(availableParallelism() + 1, MOST_WAITING),
+      signal,
+      onBytes: () => undefined,
+      onWait: () => undefined,
+    });
+    const abort = (): void => this.#turns.fail(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      await pool.runAll(
+        [...jobs.keys()],
+        async (job, result) => {
+          const part = jobs.get(job);
+          if (part !== undefined) chunks[part.index] = await this.#add(part, result);
+        },
+        (_, error) => {
+          this.#turns.fail(error);
+          return false;
+        },
+      );
+      return chunks;
+    } finally {
+      signal.removeEventListener('abort', abort);
+      await pool.close();
+    }
+  }
+
+  #jobFor({ index, offset, contentSize }: Stretch): EncodeJob {
+    const { disk, spool } = this.#plan;
+    return { kind: 'encode', disk, offset, contentSize, spool: `${spool}/${index}` };
+  }
+
+  async #add({ index, contentSize }: Stretch, encoded: EncodeResult): Promise<EncodedChunk> {
+    const { blob, contentDigest, spool, isZero } = encoded;
     const chunk: EncodedChunk = {
       digest: Digest.parse(blob.digest),
       size: blob.size,
-      contentSize: stretch.contentSize,
+      contentSize,
       contentDigest: Digest.parse(contentDigest),
     };
-    if (zero) this.#zeroChunks.set(stretch.contentSize, chunk);
+    await this.#turns.take(index);
+    requireContent(this.#plan, index, chunk);
+    await this.#writer.blob(chunk, () => readWindow(spool, 0, chunk.size, this.#session.signal));
+    if (!isZero) await rm(spool, { force: true }); // Zeros are short, and others may wait with the same.
+    this.#turns.pass();
+    this.#session.emit({ kind: 'chunk-done', subject: this.#plan.subject, index, bytes: contentSize });
     return chunk;
+  }
+}
+
+/** Lets through, in the order of their numbers, who comes in any order. */
+class Turns {
+  readonly #waiting = new Map<number, { readonly go: () => void; readonly fail: (error: unknown) => void }>();
+  #next = 0;
+  #failure: { readonly error: unknown } | undefined;
+
+  /** Resolves when all before have {@link pass}ed. @throws what {@link fail} was told. */
+  async take(number: number): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    if (number === this.#next) return;
+    await new Promise<void>((go, fail) => {
+      this.#waiting.set(number, { go, fail });
+    });
+  }
+
+  pass(): void {
+    this.#next += 1;
+    this.#waiting.get(this.#next)?.go();
+    this.#waiting.delete(this.#next);
+  }
+
+  /** Nobody's turn comes any more. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    for (const { fail } of this.#waiting.values()) fail(error);
+    this.#waiting.clear();
   }
 }
 
