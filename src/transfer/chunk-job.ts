@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ChunkMark } from '../home/chunk-journal.ts';
 import { type ErrorCode, type ErrorFacts, describeError, TartletError } from '../errors.ts';
+import type { FileStretch } from './file-blob.ts';
 import type { Limits } from '../registry/limits.ts';
 import type { TimeSpent } from './time-spent.ts';
 
@@ -32,6 +33,12 @@ export interface FetchJob {
   readonly resume?: StreamPosition | undefined;
   /** Where to note how far it is, for a later run; with one offset only. */
   readonly mark?: ChunkMark | undefined;
+}
+
+/** Decode one blob that lies in a file of this machine, check both digests, and write it wherever it belongs. */
+export interface UnpackJob extends Omit<FetchJob, 'kind' | 'resume' | 'mark'> {
+  readonly kind: 'unpack';
+  readonly source: FileStretch;
 }
 
 /** Hash what is on the disk: an earlier run said that it had verified this. */
@@ -97,7 +104,7 @@ export interface EncodeJob {
   readonly spool: string;
 }
 
-export type ChunkJob = FetchJob | VerifyJob | CopyJob | ClearJob | DigestJob | PushJob | EncodeJob;
+export type ChunkJob = FetchJob | VerifyJob | CopyJob | ClearJob | DigestJob | PushJob | EncodeJob | UnpackJob;
 
 export interface FetchResult {
   readonly kind: 'fetch';
@@ -143,6 +150,10 @@ export interface EncodeResult {
   readonly isZero: boolean;
 }
 
+export interface UnpackResult {
+  readonly kind: 'unpack';
+}
+
 export type ChunkResult =
   | FetchResult
   | VerifyResult
@@ -150,7 +161,8 @@ export type ChunkResult =
   | ClearResult
   | DigestResult
   | PushResult
-  | EncodeResult;
+  | EncodeResult
+  | UnpackResult;
 
 /** The result that belongs to a job. */
 export type ResultOf<J extends ChunkJob> = Extract<ChunkResult, { kind: J['kind'] }>;

@@ -16,6 +16,7 @@ import {
 } from './chunk-job.ts';
 import { ChunkPusher } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
+import { clientOfFile } from './file-blob.ts';
 import { Stopwatch } from './time-spent.ts';
 
 /*
@@ -115,6 +116,9 @@ async function perform(job: ChunkJob, context: Omit<ChunkContext, 'client'>): Pr
       return clearChunk(job, context.signal, context.stopwatch);
     case 'digest':
       return digestChunk(job, context.signal, context.stopwatch);
+    case 'unpack':
+      await fetchChunk({ ...job, kind: 'fetch' }, { ...context, client: clientOfFile(job.source) });
+      return { kind: 'unpack' };
     case 'encode':
       return encoder.encode(job, context.signal, context.stopwatch);
     case 'push':

@@ -1,12 +1,5 @@
 import type { Digest } from '../../names/digest.ts';
 
-/** A stretch of a file on this machine, in bytes: a whole file, or an entry of a tar file. */
-export interface FileStretch {
-  readonly path: string;
-  readonly offset: number;
-  readonly size: number;
-}
-
 /** Names of files in an OCI image layout (image-spec, image-layout.md). */
 export const LayoutFile = {
   /** Says that this is a layout, and of which version. */

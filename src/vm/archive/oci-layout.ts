@@ -2,12 +2,13 @@ import { lstat, open, stat } from 'node:fs/promises';
 import { describeError, systemCode, TartletError } from '../../errors.ts';
 import { diskError, onDisk } from '../../home/disk-error.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
+import type { FileStretch } from '../../transfer/file-blob.ts';
 import { isJsonObject, parseJsonDocument } from '../../oci/json-document.ts';
 import { shown } from '../../oci/shown.ts';
 import { BlobVerifier } from '../../registry/blob-verifier.ts';
 import { brokenArchive, otherArchive } from './archive-error.ts';
 import { readHead, refuseOtherKinds } from './archive-kind.ts';
-import { blobFile, type FileStretch, LayoutFile } from './layout-file.ts';
+import { blobFile, LayoutFile } from './layout-file.ts';
 import { readTarIndex } from './tar-reader.ts';
 
 /** A marker says one line; more than this is no marker. */

@@ -2,8 +2,9 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { onDisk } from '../../home/disk-error.ts';
 import { UNPRINTABLE } from '../../names/malformed.ts';
 import { shown } from '../../oci/shown.ts';
+import type { FileStretch } from '../../transfer/file-blob.ts';
 import { brokenArchive } from './archive-error.ts';
-import { type FileStretch, isLayoutFile } from './layout-file.ts';
+import { isLayoutFile } from './layout-file.ts';
 import { parsePaxRecords, parseTarHeader, TAR_BLOCK_BYTES, type TarHeader } from './tar-header.ts';
 
 /** More than the layers of the largest manifest we read, twice over (reliability §0.2). */

@@ -1,16 +1,19 @@
 import { open } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { TartletError } from '../../errors.ts';
 import { onDisk } from '../../home/disk-error.ts';
+import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../../home/early-flush.ts';
 import { freeBytes } from '../../home/space.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts';
 import { type DiskChunk, type TartImage, transferBytes } from '../../oci/tart-image.ts';
 import { BlobVerifier } from '../../registry/blob-verifier.ts';
-import { fetchChunk, type FetchContext } from '../../transfer/chunk-fetch.ts';
+import type { UnpackJob } from '../../transfer/chunk-job.ts';
 import { readWindow } from '../../transfer/disk-window.ts';
 import type { Session } from '../../transfer/session.ts';
-import type { FileStretch } from './layout-file.ts';
+import { WorkerPool } from '../../transfer/worker-pool.ts';
+import type { FileStretch } from '../../transfer/file-blob.ts';
 import type { OciLayout } from './oci-layout.ts';
 
 /**
@@ -51,21 +54,55 @@ export async function unpackImage(
       await handle.close();
     }
   });
-  for (const [group, stretch] of blobs) {
-    await fetchChunk(
-      {
-        kind: 'fetch',
-        blob: { digest: group[0].descriptor.digest.toString(), size: group[0].descriptor.size },
-        contentDigest: group[0].contentDigest.toString(),
-        contentSize: group[0].size,
-        disk,
-        offsets: group.map((chunk) => chunk.offset),
-        fresh: true,
-      },
-      { client: blobsOf(stretch), signal: session.signal, onBytes },
-    );
-    for (const { index, size } of group) session.emit({ kind: 'chunk-done', subject, index, bytes: size });
+  const flush = image.base.size < WORTH_FLUSHING_BYTES ? undefined : await EarlyFlush.of(disk);
+  try {
+    await unpackChunks(session, blobs, { subject, disk, onBytes, check: () => flush?.check() });
+  } finally {
+    await flush?.end();
   }
+}
+
+interface DiskToFill {
+  readonly subject: string;
+  readonly disk: string;
+  readonly onBytes: (count: number) => void;
+  /** Throws when there is no point in going on. */
+  readonly check: () => void;
+}
+
+/** Threads decode, each a blob of its own. */
+async function unpackChunks(
+  session: Session,
+  blobs: readonly (readonly [ChunkGroup, FileStretch])[],
+  { subject, disk, onBytes, check }: DiskToFill,
+): Promise<void> {
+  const jobs = new Map(blobs.map(([group, source]) => [unpackJob(group, source, disk), group]));
+  const { signal } = session;
+  const pool = new WorkerPool({ concurrency: availableParallelism(), signal, onBytes, onWait: () => undefined });
+  try {
+    await pool.runAll([...jobs.keys()], (job) => {
+      check();
+      for (const { index, size } of jobs.get(job) ?? []) {
+        session.emit({ kind: 'chunk-done', subject, index, bytes: size });
+      }
+    });
+  } finally {
+    await pool.close();
+  }
+}
+
+function unpackJob(group: ChunkGroup, source: FileStretch, disk: string): UnpackJob {
+  const [{ descriptor, contentDigest, size }] = group;
+  return {
+    kind: 'unpack',
+    source,
+    blob: { digest: descriptor.digest.toString(), size: descriptor.size },
+    contentDigest: contentDigest.toString(),
+    contentSize: size,
+    disk,
+    offsets: group.map((chunk) => chunk.offset),
+    fresh: true,
+  };
 }
 
 type ChunkGroup = readonly [DiskChunk, ...DiskChunk[]];
@@ -84,18 +121,6 @@ async function findChunks(layout: OciLayout, chunks: readonly DiskChunk[]): Prom
     found.push([group, await layout.blob(group[0].descriptor, `disk chunk ${group[0].index}`)]);
   }
   return found;
-}
-
-/** A stretch of a file in the place of a registry. */
-function blobsOf({ path, offset, size }: FileStretch): FetchContext['client'] {
-  return {
-    blob: async function* blob(_descriptor, { signal, onBytes } = {}) {
-      for await (const piece of readWindow(path, offset, size, signal ?? new AbortController().signal)) {
-        onBytes?.(piece.length);
-        yield piece;
-      }
-    },
-  };
 }
 
 async function copyVerified(from: FileStretch, blob: Descriptor, to: string, signal: AbortSignal): Promise<void> {
