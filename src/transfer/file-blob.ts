@@ -1,4 +1,4 @@
-import type { FetchContext } from './chunk-fetch.ts';
+import type { RegistryClient } from '../registry/client.ts';
 import { readWindow } from './disk-window.ts';
 
 /** A stretch of a file on this machine, in bytes: a whole file, or an entry of a tar file. */
@@ -9,7 +9,7 @@ export interface FileStretch {
 }
 
 /** A stretch of a file in the place of a registry that has one blob. */
-export function clientOfFile({ path, offset, size }: FileStretch): FetchContext['client'] {
+export function clientOfFile({ path, offset, size }: FileStretch): Pick<RegistryClient, 'blob'> {
   return {
     blob: async function* blob(_descriptor, { signal, onBytes } = {}) {
       for await (const piece of readWindow(path, offset, size, signal ?? new AbortController().signal)) {
