@@ -2,43 +2,68 @@
  * Keeps what V8 makes of the command's files when it compiles them (src/cli/code-cache.ts loads it). V8 compiles a function when it
  * runs first: so the commands that programs call most are run here once, and what that compiled is kept as well.
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { closeSync, fsyncSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+
+/** What one command may take, in milliseconds; it takes a fraction of a second. */
+const MOST_MS = 60_000;
 
 const RECORDER = pathToFileURL(path.join(import.meta.dirname, 'record-code.mjs')).href;
 
 /**
- * Compiles the bundle in the folder `bin` with this Node, for this Node. It stays out of the package, which is for every Node and the
- * same wherever it is built.
+ * Compiles the bundle in the folder `bin` of a finished build with this Node, for this Node. It stays out of the package, which is for every
+ * Node and the same wherever it is built. Where it cannot be made, e.g. without a loopback network, every start compiles, and nothing else
+ * is different.
  */
 export async function makeCodeCache(bin) {
   const work = mkdtempSync(path.join(tmpdir(), 'tartlet-code-cache-'));
-  const main = path.join(bin, 'main.js');
-  const registry = spawn(process.execPath, [main, 'serve', '--listen', '127.0.0.1:0', '--data', `${work}/registry`], {
-    env: environment(work, 'server'),
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
   try {
-    const [url] = await once(registry.stdout, 'data');
-    const name = `127.0.0.1:${new URL(String(url).trim()).port}/sample/vm:1`;
-    const run = (home, recorded, ...command) =>
-      execFileSync(process.execPath, ['--import', RECORDER, main, ...command], {
-        env: { ...environment(work, home), TARTLET_RECORD: recorded, TARTLET_BIN: bin },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-    makeVm(`${work}/made/vms/vm`);
-    run('made', 'process', 'push', 'vm', name);
-    run('made', 'threads', 'push', 'vm', `${name}b`);
-    run('pulled', 'process', 'pull', name);
-    run('pulled-again', 'threads', 'pull', name);
-    run('pulled', 'process', 'list');
+    await record(bin, work);
+    for (const file of readdirSync(bin, { recursive: true })) if (file.endsWith('.cache')) flush(path.join(bin, file));
+  } catch (error) {
+    console.error(
+      `note: there is no cache of compiled code, so that each start takes longer: ${error.stderr || error.message}`,
+    );
+    rmSync(path.join(bin, 'code-cache'), { recursive: true, force: true });
   } finally {
-    registry.kill();
     rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** In this process is the registry, so that nothing can be left running. */
+async function record(bin, work) {
+  const { createRegistry } = await import(pathToFileURL(path.join(bin, '../index.js')).href);
+  const registry = createRegistry({ dataFolder: `${work}/registry` });
+  const { port } = await registry.listen();
+  const name = `127.0.0.1:${port}/sample/vm:1`;
+  const run = async (home, recorded, ...command) =>
+    promisify(execFile)(process.execPath, ['--import', RECORDER, path.join(bin, 'main.js'), ...command], {
+      env: { ...environment(work, home), TARTLET_RECORD: recorded, TARTLET_BIN: bin },
+      timeout: MOST_MS,
+    });
+  try {
+    makeVm(`${work}/made/vms/vm`);
+    await run('made', 'process', 'push', 'vm', name);
+    await run('made', 'threads', 'push', 'vm', `${name}b`);
+    await run('pulled', 'process', 'pull', name);
+    await run('pulled-again', 'threads', 'pull', name);
+    await run('pulled', 'process', 'list');
+  } finally {
+    await registry.close();
+  }
+}
+
+/** V8 trusts what it finds: after a loss of power it must be whole. */
+function flush(file) {
+  const handle = openSync(file, 'r+');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
   }
 }
 

@@ -7,6 +7,9 @@ export const onlyAscii = {
   // After everything else: the minifier writes characters again.
   generateBundle(_, bundle) {
     for (const file of Object.values(bundle)) {
+      // An escape after a backslash, or where backslashes are taken as they are, would be something else.
+      const odd = /\\[^\0-\x7f]|String\.raw`[^`]*[^\0-\x7f]/.exec(file.code);
+      if (odd !== null) throw new Error(`${file.fileName} has a character that cannot be escaped: ${odd[0]}`);
       // Only strings and patterns hold such characters: there an escape means the same.
       file.code = file.code.replaceAll(
         /[^\0-\x7f]/g,

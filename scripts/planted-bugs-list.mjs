@@ -60,8 +60,8 @@ export const BUGS = [
     bug: 'a scratch folder is made before it is locked',
     file: 'src/home/scratch.ts',
     edit: [
-      "      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue; // Somebody has the same name, against all odds.\n      const folder = `${home.scratchFolder}/${name}`;\n      await onDisk('create', folder, async () => mkdir(folder));\n",
-      "      const folder = `${home.scratchFolder}/${name}`;\n      await onDisk('create', folder, async () => mkdir(folder));\n      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue;\n",
+      "      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue; // Somebody has the same name, against all odds.\n      const locks = [lock];\n      try {\n        const folder = `${parent}/${name}`;\n        await onDisk('create', folder, async () => mkdir(folder));\n",
+      "      const folder = `${parent}/${name}`;\n      await onDisk('create', folder, async () => mkdir(folder));\n      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue;\n      const locks = [lock];\n      try {\n",
     ],
     gate: 'test/crash/locks.test.ts',
   },

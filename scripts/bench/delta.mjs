@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { inTurn, row } from './compare.mjs';
 import { makeVm, MIB } from './image.mjs';
+import { takeMemory } from './warm.mjs';
 import { tartlet, timed, withRegistry } from './process.mjs';
 
 export async function deltaRows({ work, runs, diskBytes }) {
@@ -20,12 +21,14 @@ export async function deltaRows({ work, runs, diskBytes }) {
     const bytes = { delta: fetchBytes(home, after), full: fetchBytes({ TART_HOME: `${work}/empty` }, after) };
     const pulls = await inTurn(runs, {
       'tartlet, the rest cached': () => {
+        takeMemory(work, diskBytes);
         const result = run('pull', after);
         run('delete', after);
         return result;
       },
       'tartlet, everything': () => {
         rmSync(`${work}/full`, { recursive: true, force: true });
+        takeMemory(work, diskBytes);
         return timed(work, [...tartlet, 'pull', after], { TART_HOME: `${work}/full` });
       },
     });

@@ -13,7 +13,10 @@ type Module = { exports: unknown };
 /** What Node wraps around a file of CommonJS. */
 type Wrapped = (exports: unknown, require: Require, module: Module, filename: string, dirname: string) => void;
 
-/** For each Node its own: V8 checks its version and its flags by itself, but not the processor. */
+/**
+ * For each Node its own: V8 checks its version and its flags by itself, but not the processor. Of the source it checks the length, and of
+ * what is cached next to nothing: it must be whole, so the build flushes it.
+ */
 export const cacheFolder = `${import.meta.dirname}/code-cache/${process.version}-${process.platform}-${process.arch}`;
 const hasCache = existsSync(cacheFolder);
 const nodeRequire: Require = createRequire(import.meta.url);
@@ -25,10 +28,15 @@ export function load(name: string): unknown {
   const known = modules.get(name);
   if (known !== undefined) return known.exports;
   const module: Module = { exports: {} };
-  modules.set(name, module);
-  const run = compile(name).runInThisContext() as Wrapped;
-  run(module.exports, requireFrom, module, pathOf(name), import.meta.dirname);
-  return module.exports;
+  modules.set(name, module); // Before it runs: what it loads may load it.
+  try {
+    const run = compile(name).runInThisContext() as Wrapped;
+    run(module.exports, requireFrom, module, pathOf(name), import.meta.dirname);
+    return module.exports;
+  } catch (error) {
+    modules.delete(name);
+    throw error;
+  }
 }
 
 /** For the build: what V8 has made of a file so far. */

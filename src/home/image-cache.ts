@@ -1,9 +1,9 @@
-import { readlink, realpath, stat } from 'node:fs/promises';
+import { readlink, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { systemCode, TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { diskError, onDisk } from './disk-error.ts';
+import { diskError } from './disk-error.ts';
 import { exchangeFolders, exists, makeFolder, publishFolder, removeFolder, replaceLink } from './folder.ts';
 import type { ContentStore } from './content-store.ts';
 import type { Home } from './home.ts';
@@ -12,6 +12,7 @@ import { ImageRemoval, whileMoving } from './image-removal.ts';
 import { decodeDigestFolder, digestPath, referencePath, repositoryPath } from './layout.ts';
 import { recordUse } from './last-use.ts';
 import { FileLock, type LockOptions } from './lock.ts';
+import { canRenameBetween } from './mount.ts';
 import { type CacheWalk, walkImages } from './image-walk.ts';
 import { markExplicitly } from './migration/mark.ts';
 import { refuseCollision } from './name-collision.ts';
@@ -174,10 +175,7 @@ export class ImageCache {
 export async function makeRepository(home: Home, name: RemoteName): Promise<void> {
   const folder = `${home.imagesFolder}/${repositoryPath(name)}`;
   await makeFolder(folder);
-  const [there, here] = await onDisk('look at', folder, async () =>
-    Promise.all([stat(folder), stat(home.cacheFolder)]),
-  );
-  if (there.dev === here.dev) return;
+  if (await canRenameBetween(folder, home.cacheFolder)) return;
   throw new TartletError('DISK_UNSUPPORTED', `${folder} lies on another file system than ${home.cacheFolder}`, {
     subject: folder,
     kept: 'nothing was fetched',

@@ -5,7 +5,7 @@ import { onDisk } from './disk-error.ts';
 import { namesIn } from './entry-names.ts';
 import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from './folder.ts';
 import type { ContentStore } from './content-store.ts';
-import type { Home } from './home.ts';
+import { type Home, SCRATCH_BESIDE_VMS } from './home.ts';
 import { recordUse } from './last-use.ts';
 import { FileLock } from './lock.ts';
 import { type Scratch, scratchFolderOf } from './scratch.ts';
@@ -111,15 +111,12 @@ export class LocalVms {
   async hold(vm: LocalVm): Promise<FileLock> {
     const lock = await FileLock.acquireExisting(`${vm.folder.path}/${VmFile.config}`);
     if (lock !== undefined) return lock;
-    throw new TartletError('BUSY', `the VM "${vm.name.text}" is running, or another command is using it`, {
-      subject: vm.name.text,
-      kept: 'it was left alone',
-      next: 'stop it, or wait for the other command, and try again',
-    });
+    throw inUse(vm);
   }
 
   /**
-   * As {@link hold}, for who only reads. On a file system that is read-only nothing can be locked, and nobody can run the VM (reliability D10).
+   * As {@link hold}, for who only reads. Where it is read-only nothing can be locked (reliability D10); that nobody holds it is asked then,
+   * since the same folder may be writable elsewhere, e.g. outside of a container. Whoever gets no lock must look again in the end.
    *
    * @throws TartletError `BUSY`
    */
@@ -127,8 +124,9 @@ export class LocalVms {
     try {
       return await this.hold(vm);
     } catch (error) {
-      if (isTartletError(error, 'DISK_READONLY')) return undefined;
-      throw error;
+      if (!isTartletError(error, 'DISK_READONLY')) throw error;
+      if (await FileLock.isHeld(`${vm.folder.path}/${VmFile.config}`)) throw inUse(vm);
+      return undefined;
     }
   }
 
@@ -155,6 +153,7 @@ export class LocalVms {
    */
   async publish(scratch: Scratch, name: LocalName): Promise<void> {
     const target = this.pathOf(name);
+    refuseReserved(name);
     if (!(await exists(target))) {
       await this.#moving([scratch.folder], async () => publishFolder(scratch.folder, target));
       return;
@@ -178,6 +177,7 @@ export class LocalVms {
 
   /** @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_EXISTS` */
   async rename(from: LocalName, to: LocalName): Promise<void> {
+    refuseReserved(to);
     await this.underLock(undefined, async () => {
       await this.require(from);
       if (await exists(this.pathOf(to))) {
@@ -212,4 +212,21 @@ export class LocalVms {
   async touch(vm: LocalVm, at: Date): Promise<void> {
     await recordUse(vm.folder.path, at);
   }
+}
+
+function inUse({ name }: LocalVm): TartletError {
+  return new TartletError('BUSY', `the VM "${name.text}" is running, or another command is using it`, {
+    subject: name.text,
+    kept: 'it was left alone',
+    next: 'stop it, or wait for the other command, and try again',
+  });
+}
+
+/** A VM of this name would be in the way of work on all others. @throws TartletError `USAGE` */
+function refuseReserved(name: LocalName): void {
+  if (name.text !== SCRATCH_BESIDE_VMS) return;
+  throw new TartletError('USAGE', `"${name.text}" is where work on VMs is done, and no name for one`, {
+    subject: name.text,
+    next: 'choose another name',
+  });
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isTartletError } from '../errors.ts';
@@ -7,13 +8,13 @@ import { namesIn } from './entry-names.ts';
 import { exists, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { FileLock } from './lock.ts';
-import { isOnOneDisk } from './space.ts';
+import { canRenameBetween } from './mount.ts';
 
 /** How the scratch folders begin that are ours to clean. By their names and not by a file in them, which a kill in mid-removal may have taken. */
 const OURS = 'tartlet-';
 
 /**
- * A folder in `tmp/` for work on a VM, locked for as long as its owner lives so that nobody collects it. The lock lies outside: one inside would
+ * A folder in `tmp/` or beside the VMs for work on one, locked for as long as its owner lives so that nobody collects it. The lock lies outside: one inside would
  * have to go before the folder is published, and a collector could take the folder in that moment (reliability P20).
  */
 export class Scratch {
@@ -27,34 +28,53 @@ export class Scratch {
     this.#locks = locks;
   }
 
-  /** Makes a new one, and takes away what killed commands left. */
+  /** Makes a new one in `tmp/`, where Tart sees it, and takes away what killed commands left. @throws TartletError `DISK_*` */
   static async create(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
+    await makeFolder(home.scratchFolder);
+    return Scratch.#createIn(home.scratchFolder, home, platform);
+  }
+
+  /** The same for what will be renamed into `vms/`: beside the VMs where they lie elsewhere. @throws TartletError `DISK_*` */
+  static async createForVm(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
+    // First, because it may be a link to a folder that is not there yet.
+    for (const folder of [home.vmsFolder, home.scratchFolder]) await makeFolder(folder);
     const parent = await scratchFolderOf(home);
+    await makeFolder(parent);
+    return Scratch.#createIn(parent, home, platform);
+  }
+
+  /**
+   * The same for what is only passed on. Where the home cannot be written (golden images on a read-only mount, reliability D10), it lies in the
+   * system's folder for temporary files, and nobody collects it after a kill but the system.
+   */
+  static async createSpool(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
+    try {
+      return await Scratch.create(home, platform);
+    } catch (error) {
+      if (!isTartletError(error, 'DISK_READONLY', 'DISK_DENIED')) throw error;
+      const folder = `${tmpdir()}/${OURS}`;
+      return new Scratch(await onDisk('create', folder, async () => mkdtemp(folder)), undefined, []);
+    }
+  }
+
+  static async #createIn(parent: string, home: Home, platform: NodeJS.Platform): Promise<Scratch> {
     for (const folder of home.scratchFolders) await reap(home, folder);
     for (;;) {
       const name = `${OURS}${randomUUID()}`;
       const lockFile = lockFileOf(home, name);
       const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });
       if (lock === undefined) continue; // Somebody has the same name, against all odds.
-      const folder = `${parent}/${name}`;
-      await onDisk('create', folder, async () => mkdir(folder));
-      const againstTart = platform === 'darwin' ? await lockAgainstTart(folder) : [];
-      if (againstTart !== 'gone') return new Scratch(folder, lockFile, [lock, ...againstTart]);
-      await release(lockFile, [lock]);
-    }
-  }
-
-  /**
-   * For what is only passed on, and never moves into the home. Where that cannot be written (golden images on a read-only mount, reliability
-   * D10), it lies in the system's folder for temporary files, and nobody collects it after a kill but the system.
-   */
-  static async createSpool(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
-    try {
-      return await Scratch.create(home, platform);
-    } catch (error) {
-      if (!isTartletError(error, 'DISK_READONLY')) throw error;
-      const folder = `${tmpdir()}/${OURS}`;
-      return new Scratch(await onDisk('create', folder, async () => mkdtemp(folder)), undefined, []);
+      const locks = [lock];
+      try {
+        const folder = `${parent}/${name}`;
+        await onDisk('create', folder, async () => mkdir(folder));
+        const againstTart = platform === 'darwin' ? await lockAgainstTart(folder) : [];
+        if (againstTart !== 'gone') return new Scratch(folder, lockFile, [...locks, ...againstTart]);
+      } catch (error) {
+        await release(lockFile, locks);
+        throw error;
+      }
+      await release(lockFile, locks);
     }
   }
 
@@ -65,16 +85,18 @@ export class Scratch {
   }
 }
 
-/** Where work on VMs is done, so that what is finished can be renamed to its place in `vms/`. @throws TartletError `DISK_*` */
+/**
+ * Where work on VMs is done, so that it can be renamed into or out of `vms/`. Makes nothing: whoever deletes on a full disk can do without.
+ *
+ * @throws TartletError `DISK_*`
+ */
 export async function scratchFolderOf(home: Home): Promise<string> {
-  await makeFolder(home.scratchFolder);
-  const isBeside = (await exists(home.vmsFolder)) && !(await isOnOneDisk(home.vmsFolder, home.scratchFolder));
-  if (!isBeside) return home.scratchFolder;
-  await makeFolder(home.scratchBesideVms);
-  return home.scratchBesideVms;
+  const both = [home.vmsFolder, home.scratchFolder] as const;
+  const isBeside = existsSync(both[0]) && existsSync(both[1]) && !(await canRenameBetween(...both));
+  return isBeside ? home.scratchBesideVms : home.scratchFolder;
 }
 
-/** Whether an entry of `tmp/` is a scratch folder of ours, by its name. */
+/** Whether an entry of a scratch folder is ours, by its name. */
 export function isOurScratch(name: string): boolean {
   return name.startsWith(OURS);
 }

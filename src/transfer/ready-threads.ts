@@ -10,7 +10,7 @@ import { Worker } from 'node:worker_threads';
 export class ReadyThreads {
   readonly #waiting: Worker[] = [];
 
-  /** Starts as many as there will be work for, but never more than there are processors beside the one that asks. */
+  /** Starts as many as there will be work for, but never more than there are processors. */
   start(count: number): void {
     while (this.#waiting.length < Math.min(count, MOST, availableParallelism())) {
       const worker = new Worker(workerFile());

@@ -64,7 +64,7 @@ export async function cloneVm(
     await session.home.prepare();
     await sweep(session);
     await makeRoomFor(session, source, name, options.pruneLimitBytes ?? DEFAULT_PRUNE_LIMIT_BYTES);
-    const scratch = await Scratch.create(session.home, session.platform);
+    const scratch = await Scratch.createForVm(session.home, session.platform);
     try {
       const copied = await copyVm(session, source, scratch.folder);
       await writeOrigin(scratch.folder, {

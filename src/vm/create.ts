@@ -31,7 +31,7 @@ export async function createLinuxVm(session: Session, name: LocalName, options: 
   await session.home.prepare();
   // Before anything is made: a running VM will not be replaced anyway.
   await session.vms.refuseRunning(name);
-  const scratch = await Scratch.create(session.home, session.platform);
+  const scratch = await Scratch.createForVm(session.home, session.platform);
   try {
     const config = newLinuxConfig({ arch: options.arch, mac: MacAddress.random(randomBytes) });
     await writeNewFile(`${scratch.folder}/${VmFile.config}`, serializeVmConfig(config, 'file'));

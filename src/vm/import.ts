@@ -94,7 +94,7 @@ async function importLayout(
   // Before the disk is unpacked: a configuration that Tart would not read makes no VM.
   parseVmConfig(bytes, archive);
   await session.home.prepare();
-  const scratch = await Scratch.create(session.home, session.platform);
+  const scratch = await Scratch.createForVm(session.home, session.platform);
   try {
     await writeNewFile(`${scratch.folder}/${VmFile.config}`, bytes);
     await unpackImage(session, layout, image, scratch.folder);

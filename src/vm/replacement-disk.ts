@@ -42,7 +42,7 @@ export class ReplacementDisk {
    */
   static async copy(session: Session, from: string, bytes: number): Promise<ReplacementDisk> {
     await session.home.prepare();
-    const disk = new ReplacementDisk(await Scratch.create(session.home, session.platform));
+    const disk = new ReplacementDisk(await Scratch.createForVm(session.home, session.platform));
     try {
       await copyDisk(from, disk.#path, session);
       await onDisk('grow', disk.#path, async () => truncate(disk.#path, bytes));

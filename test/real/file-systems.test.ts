@@ -1,8 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, cpSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { canMount, MountedDisk } from '../support/mounted-disk.ts';
+import { bindFolder, canMount, MountedDisk } from '../support/mounted-disk.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { digestsOfVm, Workplace } from '../support/real-command.ts';
 import { Gate } from '../support/real-gate.ts';
@@ -10,6 +20,7 @@ import { eventually } from '../support/real-process.ts';
 import { type RealRegistry, startRealRegistry } from '../support/real-registry.ts';
 import { diskChunksOf, pushInChunks } from '../support/real-seed.ts';
 import { createVm, fillDisk } from '../support/real-vm.ts';
+import { runVm } from '../support/running-vm.ts';
 
 /*
  * What only real file systems do: share blocks, be read-only, be full, or be another one than that of the next folder.
@@ -137,6 +148,19 @@ describe('on a file system that is read-only (D10)', () => {
     expect(workplace.snapshot()).toEqual(untouched);
   });
 
+  it.skipIf(isLeftOut)('a VM that runs where it can be written is not pushed from where it cannot', async () => {
+    const outside = new Workplace(each);
+    await createVm(outside, 'vm');
+    const inside = new Workplace(each);
+    mkdirSync(inside.home);
+    bindFolder(each, outside.home, inside.home, 'ro');
+    const name = `127.0.0.1:${registry.port}/team/shared:1`;
+    await succeed(inside, 'push', 'vm', name);
+    await runVm(outside.vmFolder('vm'));
+    const { exitCode, stderr } = await inside.run('push', 'vm', name);
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining('error[BUSY]: the VM "vm" is running')]);
+  });
+
   it.skipIf(isLeftOut)('whatever would change it is refused', async () => {
     await prepare();
     const untouched = workplace.snapshot();
@@ -172,6 +196,23 @@ describe('on more than one file system (D21)', () => {
     await succeed(workplace, 'delete', 'new');
     expect(await succeed(workplace, 'list', '-q', '--source', 'local')).toBe('other\n');
     expect(await succeed(workplace, 'doctor')).toMatch(/1 image, 1 tag, 1 VM, .*: clean\n$/);
+  });
+
+  it.skipIf(isLeftOut)('VMs may lie below another mount of the same one, as volumes of a container do', async () => {
+    const workplace = new Workplace(each);
+    mkdirSync(`${workplace.home}/vms`, { recursive: true });
+    bindFolder(each, each.folder(), `${workplace.home}/vms`, 'rw');
+    await succeed(workplace, 'clone', after, 'vm');
+    expect(await digestsOfVm(workplace.vmFolder('vm'))).toMatchObject({ 'disk.img': contentOfAfter['disk.img'] });
+    expect(await succeed(workplace, 'doctor')).toMatch(/1 image, 1 tag, 1 VM, .*: clean\n$/);
+  });
+
+  it('a link to a folder for VMs that is not there yet leads to one', async () => {
+    const workplace = new Workplace(each);
+    mkdirSync(workplace.home);
+    symlinkSync(path.join(workplace.folder, 'elsewhere/vms'), `${workplace.home}/vms`);
+    await succeed(workplace, 'create', '--linux', 'vm');
+    expect(readdirSync(path.join(workplace.folder, 'elsewhere/vms'))).toEqual(['vm']);
   });
 
   it.skipIf(isLeftOut)('the cache may lie on another one than the VMs', async () => {

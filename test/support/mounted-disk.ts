@@ -43,8 +43,7 @@ export class MountedDisk {
 
   /** Where a path of another file system leads to this one from now on. */
   bindTo(cleanup: Cleanup, folder: string): void {
-    run('mount', '--bind', this.folder, folder);
-    cleanup.add(() => run('umount', '--lazy', folder));
+    bindFolder(cleanup, this.folder, folder, 'rw');
   }
 
   makeReadOnly(): void {
@@ -64,8 +63,23 @@ export class MountedDisk {
   }
 }
 
+/** Lets a folder lead to another one, as volumes of containers do. */
+export function bindFolder(cleanup: Cleanup, from: string, to: string, mode: 'rw' | 'ro'): void {
+  run('mount', '--bind', from, to);
+  cleanup.add(() => run('umount', '--lazy', to));
+  if (mode === 'ro') run('mount', '-o', 'remount,bind,ro', to);
+}
+
+const known = new Map<Kind, boolean>();
+
 /** Whether this user can mount file systems of a kind here: many a container cannot, and then tests are left out. */
 export function canMount(kind: Kind): boolean {
+  const answer = known.get(kind) ?? tryToMount(kind);
+  known.set(kind, answer);
+  return answer;
+}
+
+function tryToMount(kind: Kind): boolean {
   if (process.platform !== 'linux' || process.getuid?.() !== 0 || !existsSync('/dev/loop-control')) return false;
   const cleanup = new Cleanup();
   try {
@@ -74,6 +88,6 @@ export function canMount(kind: Kind): boolean {
   } catch {
     return false;
   } finally {
-    void cleanup.run();
+    void cleanup.run().catch(() => undefined); // Whatever stays is in the folder for temporary files.
   }
 }

@@ -31,7 +31,8 @@ export function checkLocalVms(
   for (const entry of entries.value) {
     const at = `${home.vmsFolder}/${entry.name}`;
     const look = lookAt(at);
-    if (look.kind === 'gone' || entry.name === '.lock' || entry.name === SCRATCH_BESIDE_VMS) continue;
+    if (look.kind === 'gone' || entry.name === '.lock') continue;
+    if (entry.name === SCRATCH_BESIDE_VMS && lookAt(`${at}/${VmFile.config}`).kind === 'gone') continue;
     if (LocalName.tryParse(entry.name) === undefined || !(entry.isDirectory() || entry.isSymbolicLink())) {
       findings.push(finding('foreign-entry', at, `${kindText(entry)} that is no VM`));
       continue;

@@ -12,6 +12,7 @@ import { BlobVerifier } from '../../registry/blob-verifier.ts';
 import type { UnpackJob } from '../../transfer/chunk-job.ts';
 import { readWindow } from '../../transfer/disk-window.ts';
 import type { Session } from '../../transfer/session.ts';
+import { DEFAULT_CONCURRENCY } from '../../transfer/pull.ts';
 import { WorkerPool } from '../../transfer/worker-pool.ts';
 import type { FileStretch } from '../../transfer/file-blob.ts';
 import type { OciLayout } from './oci-layout.ts';
@@ -78,7 +79,8 @@ async function unpackChunks(
 ): Promise<void> {
   const jobs = new Map(blobs.map(([group, source]) => [unpackJob(group, source, disk), group]));
   const { signal } = session;
-  const pool = new WorkerPool({ concurrency: availableParallelism(), signal, onBytes, onWait: () => undefined });
+  const concurrency = Math.min(availableParallelism(), DEFAULT_CONCURRENCY);
+  const pool = new WorkerPool({ concurrency, signal, onBytes, onWait: () => undefined });
   try {
     await pool.runAll([...jobs.keys()], (job) => {
       check();
