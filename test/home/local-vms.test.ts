@@ -105,6 +105,16 @@ describe('publishing a VM', () => {
     expect(existsSync(scratch.folder)).toBe(false);
   });
 
+  test('never takes the name under which work on VMs is done', async () => {
+    const session = freshSession();
+    const scratch = await scratchVm(session, 'new');
+    await expect(session.vms.publish(scratch, name('.scratch'))).rejects.toMatchObject({ code: 'USAGE' });
+    await scratch.dispose();
+    vm(session, 'a');
+    await expect(session.vms.rename(name('a'), name('.scratch'))).rejects.toMatchObject({ code: 'USAGE' });
+    expect(session.vms.list().map((each) => each.name.text)).toEqual(['a']);
+  });
+
   test('never swallows a folder that is not a VM, not even an empty one (D24)', async () => {
     const session = freshSession();
     mkdirSync(`${session.home.vmsFolder}/mine`, { recursive: true });
@@ -136,18 +146,22 @@ describe('a VM that is not there', () => {
 });
 
 describe('scratch folders', () => {
-  test('of killed commands are taken away, those in use and those of others are not (tart-cli §7 #15)', async () => {
-    const session = freshSession();
-    const inUse = await Scratch.create(session.home, process.platform);
-    const left = `${session.home.scratchFolder}/tartlet-left`;
-    mkdirSync(left);
-    const foreign = `${session.home.scratchFolder}/f5db2a7da390e837941ccd2717ff89ae`;
-    mkdirSync(foreign);
-    const next = await Scratch.create(session.home, process.platform);
-    expect(existsSync(left)).toBe(false);
-    expect(existsSync(foreign)).toBe(true);
-    expect(existsSync(inUse.folder)).toBe(true);
-    await inUse.dispose();
-    await next.dispose();
-  });
+  test.each(['tmp', 'vms/.scratch'])(
+    'of killed commands are taken away, those in use and those of others are not: %s (tart-cli §7 #15)',
+    async (place) => {
+      const session = freshSession();
+      const inUse = await Scratch.create(session.home, process.platform);
+      const folder = `${session.home.root}/${place}`;
+      const left = `${folder}/tartlet-left`;
+      mkdirSync(left, { recursive: true });
+      const foreign = `${folder}/f5db2a7da390e837941ccd2717ff89ae`;
+      mkdirSync(foreign);
+      const next = await Scratch.create(session.home, process.platform);
+      expect(existsSync(left)).toBe(false);
+      expect(existsSync(foreign)).toBe(true);
+      expect(existsSync(inUse.folder)).toBe(true);
+      await inUse.dispose();
+      await next.dispose();
+    },
+  );
 });
