@@ -133,12 +133,16 @@ describe('an exported VM', () => {
   });
 
   test.each([
-    ['one chunk', 512 * MIB],
-    ['chunks of 1 MiB', MIB],
-    ['chunks of an odd size', 777_777],
-  ])('comes back elsewhere with every byte and every hole: %s', async (_, diskChunkBytes) => {
+    ['one chunk', 512 * MIB, 0],
+    ['chunks of 1 MiB', MIB, 0],
+    ['chunks of an odd size', 777_777, 0],
+    // Large enough for threads, which find the chunks in any order, the hole among them.
+    ['one chunk, in a thread', 512 * MIB, 80 * MIB],
+    ['chunks of 1 MiB, in threads', MIB, 80 * MIB],
+  ])('comes back elsewhere with every byte and every hole: %s', async (_, diskChunkBytes, largeBytes) => {
     const [here, there] = [freshSession(), freshSession()];
     const folder = plantLocal(here, 'vm');
+    if (largeBytes > 0) truncateSync(`${folder}/disk.img`, largeBytes);
     const file = `${temporaryFolder()}/vm.tar`;
     const exported = await exportTo(here, 'vm', file, { diskChunkBytes });
     const imported = await importVm(there, { kind: 'path', path: file }, LocalName.parse('copy'));
@@ -347,13 +351,17 @@ describe('an export that cannot be', () => {
     expect(readFileSync(`${target}/vm.tar`, 'utf8')).toBe('before');
   });
 
-  test('interrupted, leaves the old file, no scratch, and the VM free', async () => {
+  test.each([
+    ['here', 0],
+    ['in threads', 80 * MIB],
+  ])('interrupted, leaves the old file, no scratch, and the VM free: %s', async (_, largeBytes) => {
     const interruption = new AbortController();
     const session = freshSession({
       signal: interruption.signal,
       onEvent: ({ kind }) => void (kind === 'chunk-done' && interruption.abort(new Error('enough'))),
     });
-    plantLocal(session, 'vm');
+    const folder = plantLocal(session, 'vm');
+    if (largeBytes > 0) truncateSync(`${folder}/disk.img`, largeBytes);
     const target = temporaryFolder();
     writeFileSync(`${target}/vm.tar`, 'before');
     await expect(exportTo(session, 'vm', `${target}/vm.tar`, { diskChunkBytes: MIB })).rejects.toThrow('enough');

@@ -6,9 +6,9 @@ import type { EncodedChunk } from '../../oci/flat-manifest.ts';
 import type { DiskChunk } from '../../oci/tart-image.ts';
 import type { EncodeJob, EncodeResult } from '../../transfer/chunk-job.ts';
 import { readWindow } from '../../transfer/disk-window.ts';
+import { runLocally } from '../../transfer/local-jobs.ts';
 import { DISK_CHUNK_BYTES } from '../../transfer/push.ts';
 import type { Session } from '../../transfer/session.ts';
-import { WorkerPool } from '../../transfer/worker-pool.ts';
 import type { LayoutWriter } from './layout-writer.ts';
 
 export interface DiskToPack {
@@ -80,31 +80,23 @@ class DiskPacking {
     const { signal } = this.#session;
     const jobs = new Map(parts.map((part) => [this.#jobFor(part), part]));
     const chunks: EncodedChunk[] = [];
-    const pool = new WorkerPool({
-      // One more than threads, so that they are busy while a chunk is written.
-      concurrency: Math.min(availableParallelism() + 1, MOST_WAITING),
-      signal,
-      onBytes: () => undefined,
-      onWait: () => undefined,
-    });
     const abort = (): void => this.#turns.fail(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     try {
-      await pool.runAll(
-        [...jobs.keys()],
-        async (job, result) => {
+      await runLocally(this.#session, {
+        jobs: [...jobs.keys()],
+        // One more than threads, so that they are busy while a chunk is written.
+        concurrency: Math.min(availableParallelism() + 1, MOST_WAITING),
+        onBytes: () => undefined,
+        onDone: async (job, result) => {
           const part = jobs.get(job);
           if (part !== undefined) chunks[part.index] = await this.#add(part, result);
         },
-        (_, error) => {
-          this.#turns.fail(error);
-          return false;
-        },
-      );
+        onFailure: (error) => this.#turns.fail(error),
+      });
       return chunks;
     } finally {
       signal.removeEventListener('abort', abort);
-      await pool.close();
     }
   }
 

@@ -11,9 +11,9 @@ import { type DiskChunk, type TartImage, transferBytes } from '../../oci/tart-im
 import { BlobVerifier } from '../../registry/blob-verifier.ts';
 import type { UnpackJob } from '../../transfer/chunk-job.ts';
 import { readWindow } from '../../transfer/disk-window.ts';
+import { runLocally } from '../../transfer/local-jobs.ts';
 import type { Session } from '../../transfer/session.ts';
 import { DEFAULT_CONCURRENCY } from '../../transfer/pull.ts';
-import { WorkerPool } from '../../transfer/worker-pool.ts';
 import type { FileStretch } from '../../transfer/file-blob.ts';
 import type { OciLayout } from './oci-layout.ts';
 
@@ -78,19 +78,18 @@ async function unpackChunks(
   { subject, disk, onBytes, check }: DiskToFill,
 ): Promise<void> {
   const jobs = new Map(blobs.map(([group, source]) => [unpackJob(group, source, disk), group]));
-  const { signal } = session;
-  const concurrency = Math.min(availableParallelism(), DEFAULT_CONCURRENCY);
-  const pool = new WorkerPool({ concurrency, signal, onBytes, onWait: () => undefined });
-  try {
-    await pool.runAll([...jobs.keys()], (job) => {
+  await runLocally(session, {
+    jobs: [...jobs.keys()],
+    concurrency: Math.min(availableParallelism(), DEFAULT_CONCURRENCY),
+    onBytes,
+    onDone: (job) => {
       check();
       for (const { index, size } of jobs.get(job) ?? []) {
         session.emit({ kind: 'chunk-done', subject, index, bytes: size });
       }
-    });
-  } finally {
-    await pool.close();
-  }
+    },
+    onFailure: () => undefined,
+  });
 }
 
 function unpackJob(group: ChunkGroup, source: FileStretch, disk: string): UnpackJob {

@@ -1,0 +1,67 @@
+import { ChunkEncoder } from './chunk-encode.ts';
+import { fetchChunk } from './chunk-fetch.ts';
+import type { EncodeJob, EncodeResult, UnpackJob, UnpackResult } from './chunk-job.ts';
+import { clientOfFile } from './file-blob.ts';
+import type { Session } from './session.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+type LocalJob = EncodeJob | UnpackJob;
+type LocalResult<J extends LocalJob> = J extends EncodeJob ? EncodeResult : UnpackResult;
+
+/** Bytes of a disk that are done before threads would have started, about. */
+const WORTH_THREADS_BYTES = 64 * 1024 * 1024;
+
+export interface LocalWork<J extends LocalJob> {
+  readonly jobs: readonly J[];
+  /** Most at once, in threads. */
+  readonly concurrency: number;
+  /** Encoded bytes as they are read. */
+  readonly onBytes: (count: number) => void;
+  /** Told of each result as it comes; what it does is waited for. */
+  readonly onDone: (job: J, result: LocalResult<J>) => Promise<void> | void;
+  /** Told of the failure that ends it. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Does jobs that need no registry: in threads, or here where there is too little to do for starting any. */
+export async function runLocally<J extends LocalJob>(session: Session, work: LocalWork<J>): Promise<void> {
+  const bytes = work.jobs.reduce((sum, { contentSize }) => sum + contentSize, 0);
+  await (bytes < WORTH_THREADS_BYTES ? runHere(session, work) : runInThreads(session, work));
+}
+
+async function runHere<J extends LocalJob>({ signal }: Session, work: LocalWork<J>): Promise<void> {
+  const encoder = new ChunkEncoder();
+  for (const job of work.jobs) {
+    try {
+      signal.throwIfAborted();
+      const result =
+        job.kind === 'encode' ? await encoder.encode(job, signal) : await unpack(job, signal, work.onBytes);
+      await work.onDone(job, result as LocalResult<J>);
+    } catch (error) {
+      work.onFailure(error);
+      throw error;
+    }
+  }
+}
+
+async function unpack(job: UnpackJob, signal: AbortSignal, onBytes: (count: number) => void): Promise<UnpackResult> {
+  await fetchChunk({ ...job, kind: 'fetch' }, { client: clientOfFile(job.source), signal, onBytes });
+  return { kind: 'unpack' };
+}
+
+async function runInThreads<J extends LocalJob>({ signal }: Session, work: LocalWork<J>): Promise<void> {
+  const { concurrency, onBytes } = work;
+  const pool = new WorkerPool({ concurrency, signal, onBytes, onWait: () => undefined });
+  try {
+    await pool.runAll(
+      work.jobs,
+      async (job, result) => work.onDone(job, result as LocalResult<J>),
+      (_, error) => {
+        work.onFailure(error);
+        return false;
+      },
+    );
+  } finally {
+    await pool.close();
+  }
+}
