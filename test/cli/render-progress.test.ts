@@ -163,6 +163,17 @@ describe('on a terminal', () => {
     expect(time.timers).toBe(0);
   });
 
+  test('the summary names no rate, and nothing that limits it, where next to nothing had to move', () => {
+    const stream = new FakeStream(true, 120);
+    const progress = open(stream);
+    progress.handle(started(BASE));
+    progress.handle({ kind: 'bytes', subject: BASE, count: 279 });
+    time.pass(2000);
+    progress.handle({ kind: 'spent', subject: BASE, threads: 2, spent: { processorMs: 100, diskMs: 3000 } });
+    progress.handle({ kind: 'finished', subject: BASE });
+    expect(stream.screen).toEqual([`${BASE}: 279 B pulled in 2s`]);
+  });
+
   test('the summary says what kept it from being faster, when that was counted', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
