@@ -3,6 +3,9 @@ import type { Limits } from './limits.ts';
 import { parsePlainHead, type ResponseHead } from './response-head.ts';
 import { readerOf, type SocketReader } from './socket-reader.ts';
 
+/** How every plain answer begins. */
+const PROTOCOL = 'HTTP/1.1 ';
+
 /** One connection, and one request after the other on it. */
 export class DirectConnection {
   readonly #socket: Socket;
@@ -37,6 +40,8 @@ export class DirectConnection {
         const known = head.length;
         // A head is short: this copies the beginning of the first piece only.
         head = Buffer.concat([head, piece.subarray(0, responseHeaderBytes)]);
+        // What speaks otherwise may never send the end of a head.
+        if (!isBegunAs(head, PROTOCOL)) return undefined;
         const end = head.indexOf('\r\n\r\n', searched);
         if (end >= 0) {
           this.#rest = piece.subarray(end + 4 - known);
@@ -91,4 +96,8 @@ export class DirectConnection {
   close(): void {
     this.#socket.destroy();
   }
+}
+
+function isBegunAs(head: Buffer, text: string): boolean {
+  return text.startsWith(head.toString('latin1', 0, text.length));
 }

@@ -73,7 +73,8 @@ export async function readAtMost(
   const pieces: Uint8Array[] = [];
   let length = 0;
   for await (const piece of body) {
-    pieces.push(piece);
+    // A copy: a piece may be a view of memory that is used again.
+    pieces.push(Uint8Array.from(piece));
     length += piece.length;
     if (length > limit) return { bytes: Buffer.concat(pieces).subarray(0, limit), complete: false };
   }

@@ -6,6 +6,7 @@ import { TartletError } from '../errors.ts';
 import type { AddressGuard } from './address-guard.ts';
 import { registryConnector } from './connector.ts';
 import { DirectTransport } from './direct-transport.ts';
+import { loadHttpLibrary } from './http-library.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
 import { networkError } from './network-error.ts';
 import { PieceReader } from './piece-reader.ts';
@@ -32,7 +33,7 @@ export interface HttpTransport {
 
 /**
  * HTTP/1.1 over undici, with an agent of its own: no global state, no cookies (Harbor answers a returned session cookie with a CSRF
- * error, openai/tart#295), no decoding of contents, no redirects. undici is loaded with the first request, because that costs 130 ms.
+ * error, openai/tart#295), no decoding of contents, no redirects. undici is loaded with the first request.
  */
 export function httpTransport(options: TransportOptions): HttpTransport {
   const limits = options.limits ?? defaultLimits;
@@ -43,9 +44,9 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   const answered = new Set<string>();
 
   async function createAgent(): Promise<Agent> {
-    const undici = await import('undici');
-    return new undici.Agent({
-      connect: registryConnector({ ...options, limits, trust }, undici.buildConnector),
+    const { Agent, buildConnector } = await loadHttpLibrary();
+    return new Agent({
+      connect: registryConnector({ ...options, limits, trust }, buildConnector),
       headersTimeout: limits.headersMs,
       bodyTimeout: limits.bodyIdleMs,
       maxHeaderSize: limits.responseHeaderBytes,

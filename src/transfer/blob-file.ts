@@ -29,7 +29,7 @@ async function fetchOnce({ client, signal, onBytes }: BlobSource, blob: Descript
   const handle = await onDisk('create', path, async () => open(path, 'w', 0o600));
   try {
     let at = 0;
-    for await (const piece of client.blob(blob, { signal, onBytes })) {
+    for await (const piece of client.blob(blob, { signal, onBytes, passing: true })) {
       verifier.update(piece);
       for (let done = 0; done < piece.length; ) {
         const { bytesWritten } = await onDisk('write', path, async () =>

@@ -71,6 +71,25 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
     expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 1, 1]);
   });
 
+  it('a manifest comes this way too, and none of it is lost when memory is used again', async () => {
+    const manifest = JSON.stringify({
+      schemaVersion: 2,
+      annotations: { long: blobOf(1_000_003).bytes.toString('base64') },
+    });
+    const { client } = await serving({ 'GET /v2/a/b/manifests/big': { body: manifest } });
+    const { bytes } = await client.manifest({ tag: 'big' });
+    expect(Buffer.from(bytes).toString() === manifest).toBe(true);
+  });
+
+  it('a manifest in chunks is left to the library, which asks again, and for all later ones', async () => {
+    const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n';
+    const { client, registry } = await serving({ '*': { raw: chunked } });
+    for (let count = 0; count < 3; count += 1) {
+      expect(Buffer.from((await client.manifest({ tag: 'chunked' })).bytes).toString()).toBe('{}');
+    }
+    expect(registry.requests).toHaveLength(4);
+  });
+
   it('sends what the library sends, and nothing more', async () => {
     const { client, registry } = await serving({ '*': { body: SMALL.bytes } });
     await collect(client.blob(SMALL));
