@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { inTurn, median, row } from './compare.mjs';
 import { makeDense, makeVm, MIB } from './image.mjs';
+import { takeMemory } from './warm.mjs';
 import { report, tartlet, timed, together, withRegistry } from './process.mjs';
 
 export async function pullRows({ work, runs, diskBytes }) {
@@ -23,9 +24,10 @@ async function publish(work, kind, diskBytes, at) {
   return disk;
 }
 
-function contestants(work, at) {
+function contestants(work, at, diskBytes) {
   const fresh = (name, command, environment) => {
     rmSync(`${work}/${name}`, { recursive: true, force: true });
+    takeMemory(work, diskBytes);
     return timed(work, command, environment);
   };
   return {
@@ -49,7 +51,7 @@ async function systemRows(work, runs, diskBytes, at) {
   const disk = await publish(work, 'system', diskBytes, at);
   makeDense(`${work}/dense`, 'system', diskBytes);
   timed(work, ['lz4', '-q', '-f', '-1', '-BD', '-B4', disk, `${work}/disk.lz4`]);
-  const basic = contestants(work, at);
+  const basic = contestants(work, at, diskBytes);
   const results = await inTurn(runs, {
     ...basic,
     'skopeo + lz4 -d': () => {
@@ -76,7 +78,7 @@ async function systemRows(work, runs, diskBytes, at) {
 
 async function otherRow(work, runs, diskBytes, kind, at) {
   await publish(work, kind, diskBytes, at);
-  const results = await inTurn(runs, contestants(work, at));
+  const results = await inTurn(runs, contestants(work, at, diskBytes));
   const wire = layersOf(`${work}/copied`).reduce((sum, { size }) => sum + size, 0);
   const written = median(results.tartlet.map((result) => result.diskBytes));
   const what = `fresh pull of a ${kind} disk of ${Math.round(diskBytes / MIB)} MiB`;

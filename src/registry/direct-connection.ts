@@ -14,6 +14,11 @@ export class DirectConnection {
   /** What arrived together with a head, and belongs to the body. */
   #rest: Uint8Array | undefined;
   #idle: NodeJS.Timeout | undefined;
+  /** Of the answer that is being read. */
+  #signal: AbortSignal | undefined;
+  #patience: NodeJS.Timeout | undefined;
+  #isWaiting = false;
+  readonly #stop = (): void => void this.#socket.destroy();
 
   constructor(socket: Socket, limits: Limits) {
     this.#socket = socket;
@@ -25,11 +30,13 @@ export class DirectConnection {
     return this.#reader.received;
   }
 
-  /** Sends a request and reads the head of its answer; undefined when it is not a plain one. */
+  /**
+   * Sends a request and reads the head of its answer; undefined when it is not a plain one.
+   * @param signal ends the connection until the answer is over, i.e. until {@link sleeps} or {@link close}.
+   */
   async ask(text: string, signal: AbortSignal | undefined): Promise<ResponseHead | undefined> {
     const { headersMs, responseHeaderBytes } = this.limits;
-    const stop = (): void => void this.#socket.destroy();
-    signal?.addEventListener('abort', stop, { once: true });
+    this.#endWith(signal);
     const timer = setTimeout(() => this.#reader.giveUp('UND_ERR_HEADERS_TIMEOUT'), headersMs);
     try {
       this.#socket.write(text, 'latin1');
@@ -51,30 +58,32 @@ export class DirectConnection {
       }
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', stop);
     }
   }
 
   /** The next bytes of the body. */
-  async read(signal: AbortSignal | undefined): Promise<Uint8Array> {
+  async read(): Promise<Uint8Array> {
     const rest = this.#rest;
     this.#rest = undefined;
-    signal?.throwIfAborted();
+    this.#signal?.throwIfAborted();
     if (rest !== undefined && rest.length > 0) return rest;
     if (!this.#reader.isQuiet) return this.#reader.read();
-    const stop = (): void => void this.#socket.destroy();
-    signal?.addEventListener('abort', stop, { once: true });
-    const timer = setTimeout(() => this.#reader.giveUp('UND_ERR_BODY_TIMEOUT'), this.limits.bodyIdleMs);
+    // One timer for all reads of a body, and one listener above: new ones for each of thousands were a measurable part of a pull.
+    this.#patience ??= setTimeout(() => {
+      if (this.#isWaiting) this.#reader.giveUp('UND_ERR_BODY_TIMEOUT');
+    }, this.limits.bodyIdleMs);
+    this.#patience.refresh();
+    this.#isWaiting = true;
     try {
       return await this.#reader.read();
     } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', stop);
+      this.#isWaiting = false;
     }
   }
 
   /** Waits for the next request. False, and closed, when there is something wrong with it. */
   sleeps(milliseconds: number): boolean {
+    this.#endAnswer();
     if (!this.#reader.isQuiet) {
       this.close();
       return false;
@@ -94,7 +103,20 @@ export class DirectConnection {
   }
 
   close(): void {
+    this.#endAnswer();
     this.#socket.destroy();
+  }
+
+  #endWith(signal: AbortSignal | undefined): void {
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#stop, { once: true });
+  }
+
+  #endAnswer(): void {
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
+    this.#signal?.removeEventListener('abort', this.#stop);
+    this.#signal = undefined;
   }
 }
 

@@ -102,7 +102,10 @@ export class DirectTransport {
     signal: AbortSignal | undefined,
   ): RegistryResponse {
     const done = (): void => {
-      if (!head.keepsAlive || !connection.sleeps(IDLE_MS)) return;
+      if (!head.keepsAlive || !connection.sleeps(IDLE_MS)) {
+        connection.close();
+        return;
+      }
       const waiting = this.#idle.get(url.origin) ?? [];
       this.#idle.set(url.origin, [...waiting, connection]);
     };
@@ -154,7 +157,7 @@ class DirectBody implements ResponseBody {
 
   async #read(): Promise<Uint8Array> {
     try {
-      const piece = await this.#connection.read(this.#signal);
+      const piece = await this.#connection.read();
       const wanted = piece.subarray(0, this.#left);
       this.#left -= wanted.length;
       // Whatever follows the body belongs to nothing that was asked for.
