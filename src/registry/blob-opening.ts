@@ -75,7 +75,7 @@ export class BlobOpening {
         access: { repository: this.#context.repository, action: 'pull' },
         repeat: 'always',
         backoff: this.#backoff,
-        passing: this.#passing,
+        ...(this.#passing ? { passing: 'blob' as const } : {}),
       },
       signal,
     );

@@ -84,7 +84,8 @@ export class DirectConnection {
   /** Waits for the next request. False, and closed, when there is something wrong with it. */
   sleeps(milliseconds: number): boolean {
     this.#endAnswer();
-    if (!this.#reader.isQuiet) {
+    const hasSurplus = this.#rest !== undefined && this.#rest.length > 0;
+    if (hasSurplus || !this.#reader.isQuiet) {
       this.close();
       return false;
     }
@@ -108,6 +109,7 @@ export class DirectConnection {
   }
 
   #endWith(signal: AbortSignal | undefined): void {
+    signal?.throwIfAborted();
     this.#signal = signal;
     signal?.addEventListener('abort', this.#stop, { once: true });
   }

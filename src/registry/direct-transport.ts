@@ -11,8 +11,8 @@ import { buildReadingConnector } from './socket-reader.ts';
 /** How long a connection waits for its next request; undici's own default. */
 const IDLE_MS = 4_000;
 
-/** Statuses whose bodies are a blob or a part of it. All others are short texts. */
-const BLOB = new Set([200, 206]);
+/** Statuses whose bodies are what was asked for, or a part of it. All others are short texts. */
+const CONTENT = new Set([200, 206]);
 
 /**
  * GET requests whose bodies are read from the socket straight into memory that is used again: for blobs, where nearly all bytes are, and for
@@ -24,7 +24,7 @@ export class DirectTransport {
   readonly #connect: ReturnType<typeof registryConnector>;
   readonly #idle = new Map<string, DirectConnection[]>();
   readonly #open = new Set<DirectConnection>();
-  /** Servers that answer in other ways: asking them twice each time would be worse than the library. */
+  /** What servers answer in other ways, e.g. `https://host blob`: asking twice each time would be worse than the library. */
   readonly #unusual = new Set<string>();
   #closed = false;
 
@@ -43,7 +43,8 @@ export class DirectTransport {
     signal: AbortSignal | undefined,
   ): Promise<RegistryResponse | undefined> {
     const { url } = request;
-    if (this.#unusual.has(url.origin) || proxyFor(url, this.#options.environment) !== undefined) return undefined;
+    const what = `${url.origin} ${request.passing ?? ''}`;
+    if (this.#unusual.has(what) || proxyFor(url, this.#options.environment) !== undefined) return undefined;
     const text = requestText(request, headers);
     if (text === undefined) return undefined;
     for (let reused = this.#takeIdle(url.origin); ; reused = undefined) {
@@ -53,7 +54,7 @@ export class DirectTransport {
         const head = await connection.ask(text, signal);
         if (head !== undefined) return this.#response(connection, head, url, signal);
         connection.close();
-        this.#unusual.add(url.origin);
+        this.#unusual.add(what);
         return undefined;
       } catch (error) {
         connection.close();
@@ -124,8 +125,10 @@ class DirectBody implements ResponseBody {
   readonly #url: URL;
   readonly #signal: AbortSignal | undefined;
   readonly #done: () => void;
-  readonly #isBlob: boolean;
+  readonly #isContent: boolean;
   #left: number;
+  /** Whether the connection is nothing of ours any more. */
+  #isOver = false;
 
   constructor(
     connection: DirectConnection,
@@ -138,7 +141,7 @@ class DirectBody implements ResponseBody {
     this.#url = url;
     this.#signal = signal;
     this.#done = done;
-    this.#isBlob = BLOB.has(head.status);
+    this.#isContent = CONTENT.has(head.status);
     this.#left = head.length;
   }
 
@@ -147,11 +150,10 @@ class DirectBody implements ResponseBody {
       while (this.#left > 0) {
         const piece = await this.#read();
         // Texts are collected by whoever reads them: they get memory of their own.
-        yield this.#isBlob ? piece : Uint8Array.from(piece);
+        yield this.#isContent ? piece : Uint8Array.from(piece);
       }
-      this.#done();
     } finally {
-      if (this.#left > 0) this.destroy();
+      this.#letGo();
     }
   }
 
@@ -173,18 +175,27 @@ class DirectBody implements ResponseBody {
     const { drainBytes, drainMs } = this.#connection.limits;
     const timer = setTimeout(() => this.destroy(), drainMs);
     try {
-      if (this.#left > drainBytes) this.destroy();
-      else while (this.#left > 0) await this.#read();
-      if (this.#left === 0) this.#done();
+      if (this.#left <= drainBytes) while (this.#left > 0) await this.#read();
     } catch {
-      this.destroy();
+      // Nobody wanted it.
     } finally {
       clearTimeout(timer);
+      this.#letGo();
     }
   }
 
   destroy(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#connection.close();
+  }
+
+  /** The connection serves the next request if nothing is left of this answer. Once: it may be another answer's afterwards. */
+  #letGo(): void {
+    if (this.#left > 0) this.destroy();
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#done();
   }
 }
 

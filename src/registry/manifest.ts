@@ -41,7 +41,7 @@ export async function readManifest(
 ): Promise<RawManifest> {
   const { timing } = context;
   const limit = timing.limits.manifestBytes;
-  const request = { ...(await manifestRequest(context, 'GET', reference)), passing: true };
+  const request = { ...(await manifestRequest(context, 'GET', reference)), passing: 'manifest' as const };
   const { response, bytes } = await requestDocument(context.send, request, { limit, timing, signal });
   if (response.status !== 200) throw await refused(response, cannotRead(context, reference));
   if (bytes === undefined) {

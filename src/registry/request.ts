@@ -37,9 +37,10 @@ export interface RegistryRequest {
   readonly access: Access;
   readonly repeat: Repeat;
   /**
-   * Whoever reads the body of a GET is done with each piece before it asks for the next, so that pieces may be views of memory that is used again.
+   * What a GET is for, where whoever reads its body is done with each piece before it asks for the next: then pieces may be views of memory
+   * that is used again.
    */
-  readonly passing?: boolean;
+  readonly passing?: 'blob' | 'manifest';
   /** Counts the failures of something longer that this request is a part of; absent: those of this request alone. */
   readonly backoff?: Backoff;
 }

@@ -96,7 +96,8 @@ export class SocketReader {
    */
   async read(): Promise<Uint8Array> {
     this.#takeBack();
-    if (this.#arrived.length === 0 && this.#end === undefined) {
+    // More than once, when what it is woken for was taken before.
+    while (this.#arrived.length === 0 && this.#end === undefined) {
       this.#socket?.resume();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

@@ -33,7 +33,8 @@ export interface HttpTransport {
 
 /**
  * HTTP/1.1 over undici, with an agent of its own: no global state, no cookies (Harbor answers a returned session cookie with a CSRF
- * error, openai/tart#295), no decoding of contents, no redirects. undici is loaded with the first request.
+ * error, openai/tart#295), no decoding of contents, no redirects. undici is loaded with the first request that the direct way
+ * leaves to it.
  */
 export function httpTransport(options: TransportOptions): HttpTransport {
   const limits = options.limits ?? defaultLimits;
@@ -73,7 +74,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   const send: Transport = async (request, signal) => {
     signal?.throwIfAborted();
     if (closed) throw interrupted();
-    if (request.passing === true) {
+    if (request.passing !== undefined) {
       const response = await sendDirectly(request, signal);
       if (response !== undefined) return response;
     }

@@ -7,6 +7,7 @@ import { sizeDisk } from '../home/disk-size.ts';
 import type { Digest } from '../names/digest.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { ChunkJob, ClearJob, CopyJob, FetchJob, ResultOf, VerifyJob } from './chunk-job.ts';
+import { beforeCloning, type ClonedDonor, verifyDonor } from './cloned-donor.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -32,7 +33,8 @@ type Of<K extends ChunkSource['kind']> = PlannedChunk & { readonly source: Extra
 
 /**
  * Puts a disk file together as planned: blocks shared with a donor, ranges copied from others, what an earlier pull left, zeros, and the
- * rest fetched. Every chunk is hashed where it ends up or while it is written; what turns out wrong is fetched instead. What is
+ * rest fetched. Every chunk is hashed: where it ends up, while it is written, or in the donor whose blocks it shares; what turns out wrong is
+ * fetched instead. What is
  * verified is in the journal, for the next try.
  *
  * @throws TartletError of the registry client, `DISK_*`, `CHUNK_CORRUPT`.
@@ -53,13 +55,15 @@ interface BegunDisk {
   readonly fresh: boolean;
   /** What comes from where after all. */
   readonly chunks: readonly PlannedChunk[];
+  /** The donor of its blocks, if it is one that nobody should change now. */
+  readonly cloned?: ClonedDonor | undefined;
 }
 
 /** @param check throws when there is no point in going on. */
 async function fill(
   pool: WorkerPool,
   build: DiskBuild,
-  { fresh, chunks }: BegunDisk,
+  { fresh, chunks, cloned }: BegunDisk,
   check: () => void,
 ): Promise<void> {
   const { path, journal } = build;
@@ -77,7 +81,11 @@ async function fill(
   const zeros = of(chunks, 'zero');
   if (fresh) await find(zeros.map(({ chunk }) => chunk));
   else await run(pool, clearWork(path, zeros), find);
-  await run(pool, [...verifyWork(path, of(chunks, 'partial')), ...sharedWork(path, of(chunks, 'shared'))], findIntact);
+  await run(pool, verifyWork(path, of(chunks, 'partial')), findIntact);
+  const shared = of(chunks, 'shared');
+  if (cloned !== undefined) await verifyDonor(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);
+  const unproven = shared.filter(({ chunk }) => !found.has(chunk));
+  await run(pool, verifyWork(path, unproven), findIntact);
   await run(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact);
   const damaged = chunks.flatMap(({ chunk, source }) => (source.kind === 'fetch' || found.has(chunk) ? [] : [chunk]));
   if (damaged.length > 0) build.onMissing(damaged);
@@ -97,8 +105,10 @@ async function fill(
 /** Makes the file, or continues it. */
 async function begin({ path, journal, plan }: DiskBuild): Promise<BegunDisk> {
   await journal.begin();
-  if (plan.base !== undefined && (await shareWhole(plan.base.path, path, plan.file.size))) {
-    return { fresh: false, chunks: plan.chunks };
+  const { base } = plan;
+  const cloned = base === undefined ? 'gone' : await beforeCloning(base);
+  if (base !== undefined && cloned !== 'gone' && (await shareWhole(base.path, path, plan.file.size))) {
+    return { fresh: false, chunks: plan.chunks, cloned };
   }
   return { fresh: await sizeDisk(path, plan.file.size), chunks: plan.chunks.map(withoutSharing) };
 }
@@ -151,18 +161,6 @@ function verifyJob(disk: string, offset: number, contentSize: number, digest: Di
 
 function verifyWork(disk: string, chunks: readonly PlannedChunk[]): Work<VerifyJob>[] {
   return chunks.map(({ chunk }) => [verifyJob(disk, chunk.offset, chunk.size, chunk.contentDigest), [chunk]]);
-}
-
-/**
- * Of a donor that nobody can change before this ends, the donor itself is hashed: what is in memory of it was verified or read a moment ago, while
- * of its clone, with the same blocks, everything would have to come from the disk (measured: half the time of a delta pull on XFS).
- * A VM may be started at any time, so that there only the clone is what was cloned.
- */
-function sharedWork(disk: string, chunks: readonly Of<'shared'>[]): Work<VerifyJob>[] {
-  return chunks.map(({ chunk, source: { donor } }) => {
-    const file = donor.kind === 'vm' ? disk : donor.path;
-    return [verifyJob(file, chunk.offset, chunk.size, chunk.contentDigest), [chunk]];
-  });
 }
 
 function clearWork(disk: string, chunks: readonly PlannedChunk[]): Work<ClearJob>[] {

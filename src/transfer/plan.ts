@@ -72,15 +72,15 @@ export interface Surroundings {
 }
 
 /**
- * To clone a whole donor pays only when more than this part of it stays: the rest is overwritten, and what must become zero is written
+ * To clone a whole donor pays only when it gives more than this part of what is not zero: the rest is overwritten, and what must become zero is written
  * with zeros, because nobody can punch holes from here.
  */
 const WORTHWHILE_SHARE = 0.5;
 
 /** Decides for each chunk where it comes from, the cheapest first. */
 export function planFile(file: DiskFile, here: Surroundings): FilePlan {
-  const { chunks, size } = file;
-  const base = here.canShare && !here.isBegun ? bestBase(chunks, size, here.places) : undefined;
+  const { chunks } = file;
+  const base = here.canShare && !here.isBegun ? bestBase(chunks, here) : undefined;
   return { file, base, chunks: chunks.map((chunk) => ({ chunk, source: sourceOf(chunk, base, here) })) };
 }
 
@@ -90,19 +90,21 @@ function sourceOf(chunk: DiskChunk, base: Donor | undefined, here: Surroundings)
   const place = here.places.get(content);
   const isInPlace = place?.offsets.has(chunk.offset) === true;
   const proven = place?.blob === chunk.descriptor.digest.toString();
-  // In a clone as well: to look whether bytes are zero costs a tenth of hashing them.
-  if (here.zeros.has(content)) return { kind: 'zero' };
   if (base !== undefined && place?.donor === base && isInPlace) return { kind: 'shared', donor: base, proven };
+  if (here.zeros.has(content)) return { kind: 'zero' };
   const [first] = place?.offsets ?? [];
   if (place === undefined || first === undefined) return { kind: 'fetch', resume: here.underWay.get(chunk.index) };
   return { kind: 'copy', donor: place.donor, offset: isInPlace ? chunk.offset : first, proven };
 }
 
 /** The donor that has the most bytes where they belong, if it has enough of them. */
-function bestBase(chunks: readonly DiskChunk[], size: number, places: ReadonlyMap<string, Place>): Donor | undefined {
+function bestBase(chunks: readonly DiskChunk[], { places, zeros }: Surroundings): Donor | undefined {
+  let size = 0;
   const inPlace = new Map<Donor, number>();
   for (const chunk of chunks) {
-    const place = places.get(chunk.contentDigest.toString());
+    const content = chunk.contentDigest.toString();
+    if (!zeros.has(content)) size += chunk.size;
+    const place = places.get(content);
     if (place?.offsets.has(chunk.offset) === true) {
       inPlace.set(place.donor, (inPlace.get(place.donor) ?? 0) + chunk.size);
     }

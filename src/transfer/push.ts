@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
+import { type FileState, fileState } from '../home/file-state.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -57,16 +58,16 @@ export async function pushToRepository(
   try {
     const upload = new VmUpload(session, client, name, options);
     const disk = `${source.folder}/${VmFile.disk}`;
-    const before = await diskIdentity(disk);
+    const before = await stateOfDisk(disk);
     const send = async (): Promise<ManifestToStore> => {
       const bytes = flatManifest({
         stubConfig: await upload.bytes(stubConfig(source.vm, options.labels ?? new Map())),
         config: await upload.bytes(source.config),
         nvram: await upload.file(`${source.folder}/${VmFile.nvram}`),
-        chunks: await upload.disk(disk, before.size, source.base),
+        chunks: await upload.disk(disk, before.sizeBytes, source.base),
         uploadTime: source.uploadTime,
       });
-      if ((await diskIdentity(disk)).text !== before.text) throw diskChanged(disk, NO_TAG_MOVED);
+      if ((await stateOfDisk(disk)).written !== before.written) throw diskChanged(disk, NO_TAG_MOVED);
       const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
       requireDigest(names, digest, NO_TAG_MOVED);
       return { digest, bytes, mediaType: MediaType.ociManifest };
@@ -84,12 +85,13 @@ export async function pushToRepository(
   }
 }
 
-/** What tells that nobody wrote to a disk between two looks. */
-export async function diskIdentity(disk: string): Promise<{ size: number; text: string }> {
-  const stats = await onDisk('look at', disk, async () => stat(disk, { bigint: true }));
-  if (stats.size === 0n)
+/** How a disk to be pushed is now. @throws TartletError `VM_INVALID` for an empty one, `DISK_*` */
+export async function stateOfDisk(disk: string): Promise<FileState> {
+  const state = await fileState(disk);
+  if (state.sizeBytes === 0) {
     throw new TartletError('VM_INVALID', `${disk} is empty: there is nothing to push`, { subject: disk });
-  return { size: Number(stats.size), text: `${stats.ino} ${stats.size} ${stats.mtimeNs}` };
+  }
+  return state;
 }
 
 /** @param kept what survived. */

@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
+import { type FileState, fileState } from '../home/file-state.ts';
 import { Scratch } from '../home/scratch.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
@@ -81,7 +82,7 @@ async function writeArchive(
 ): Promise<ExportOutcome> {
   const { folder, name } = source;
   const disk = `${folder}/${VmFile.disk}`;
-  const before = await diskIdentity(disk);
+  const before = await stateOfDisk(disk);
   // The very bytes of the file, unknown keys included: what is imported is then the same to the last byte.
   const config = await onDisk('read', folder, async () => readFile(`${folder}/${VmFile.config}`));
   const stub = stubConfig(parseVmConfig(config, name), new Map());
@@ -91,10 +92,14 @@ async function writeArchive(
   const parts = {
     stubConfig: await writer.bytes(stub),
     config: await writer.bytes(config),
-    chunks: await packChunks(session, writer, source, { disk, size: before.size, chunkBytes: options.diskChunkBytes }),
+    chunks: await packChunks(session, writer, source, {
+      disk,
+      size: before.sizeBytes,
+      chunkBytes: options.diskChunkBytes,
+    }),
     nvram: await packFile(writer, `${folder}/${VmFile.nvram}`, session.signal),
   };
-  if ((await diskIdentity(disk)).text !== before.text) throw changed(disk);
+  if ((await stateOfDisk(disk)).written !== before.written) throw changed(disk);
   requireSame(source, VmFile.config, source.manifest?.image.config, parts.config);
   requireSame(source, VmFile.nvram, source.manifest?.image.nvram, parts.nvram);
   const original = originalManifest(source, parts);
@@ -179,13 +184,13 @@ function countingSink(session: Session, subject: string, sink: ArchiveSink): Arc
   };
 }
 
-/** What tells that nobody wrote to a disk between two looks. */
-async function diskIdentity(disk: string): Promise<{ size: number; text: string }> {
-  const stats = await onDisk('look at', disk, async () => stat(disk, { bigint: true }));
-  if (stats.size === 0n) {
+/** How a disk to be exported is now. */
+async function stateOfDisk(disk: string): Promise<FileState> {
+  const state = await fileState(disk);
+  if (state.sizeBytes === 0) {
     throw new TartletError('VM_INVALID', `${disk} is empty: there is nothing to export`, { subject: disk });
   }
-  return { size: Number(stats.size), text: `${stats.ino} ${stats.size} ${stats.mtimeNs}` };
+  return state;
 }
 
 function changed(disk: string): TartletError {

@@ -8,7 +8,7 @@ import { RemoteName } from '../names/remote-name.ts';
 import { type PopulateSource, populateCache } from '../transfer/populate.ts';
 import {
   diskChanged,
-  diskIdentity,
+  stateOfDisk,
   type PushOptions,
   type PushOutcome,
   type PushSource,
@@ -98,7 +98,7 @@ async function openSource(
 /** The files of a VM as they are now, and a way to find out later that somebody wrote to them in spite of the lock. */
 async function unchanging({ folder, config }: PushSource): Promise<PopulateSource> {
   const files = [VmFile.disk, VmFile.nvram].map((file) => `${folder}/${file}`);
-  const look = async (): Promise<string[]> => Promise.all(files.map(async (file) => (await diskIdentity(file)).text));
+  const look = async (): Promise<string[]> => Promise.all(files.map(async (file) => (await stateOfDisk(file)).written));
   const before = await look();
   const confirm = async (): Promise<void> => {
     const now = await look();

@@ -1,8 +1,14 @@
+import { getEventListeners } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
+import { DirectTransport } from '../../src/registry/direct-transport.ts';
+import { limits } from '../../src/registry/limits.ts';
+import type { RegistryRequest } from '../../src/registry/request.ts';
 import { parsePlainHead } from '../../src/registry/response-head.ts';
+import { SocketReader } from '../../src/registry/socket-reader.ts';
+import { TrustStore } from '../../src/registry/trust.ts';
 import type { Answer, RecordedRequest } from '../support/scripted-registry.ts';
 import { TestCa } from './certificates.ts';
 import { after, blobOf, clientFor, collect, scripted } from './world.ts';
@@ -74,10 +80,9 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
   });
 
   it('a manifest comes this way too, and none of it is lost when memory is used again', async () => {
-    const manifest = JSON.stringify({
-      schemaVersion: 2,
-      annotations: { long: blobOf(1_000_003).bytes.toString('base64') },
-    });
+    // Long enough for memory to be used again.
+    const long = blobOf(6_000_003).bytes.toString('base64');
+    const manifest = JSON.stringify({ schemaVersion: 2, annotations: { long } });
     const { client } = await serving({ 'GET /v2/a/b/manifests/big': { body: manifest } });
     const { bytes } = await client.manifest({ tag: 'big' });
     expect(Buffer.from(bytes).toString() === manifest).toBe(true);
@@ -92,6 +97,27 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
     expect(registry.requests).toHaveLength(4);
   });
 
+  it('an odd way to serve manifests says nothing about blobs', async () => {
+    const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n';
+    const { client, registry } = await serving({
+      'GET /v2/a/b/manifests/chunked': { raw: chunked },
+      [`GET ${pathOf(SMALL)}`]: { body: SMALL.bytes },
+    });
+    await client.manifest({ tag: 'chunked' });
+    await collect(client.blob(SMALL, { passing }));
+    await collect(client.blob(SMALL, { passing }));
+    // The first was closed, the second is the library's, and the third served both blobs.
+    expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 2, 3, 3]);
+  });
+
+  it('a manifest that is not there costs no connection', async () => {
+    const { client, registry } = await serving({ '*': { status: 404, body: '{"errors":[]}' } });
+    for (let count = 0; count < 3; count += 1) {
+      await expect(client.manifest({ tag: 'none' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    }
+    expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 1, 1]);
+  });
+
   it('sends what the library sends, and nothing more', async () => {
     const { client, registry } = await serving({ '*': { body: SMALL.bytes } });
     await collect(client.blob(SMALL));
@@ -99,6 +125,100 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
     const [one, two] = registry.requests;
     expect(two).toEqual({ ...one, connection: 2 });
   });
+});
+
+describe('an answer is over once', () => {
+  const ask = (path: string, signal?: AbortSignal) => async (transport: DirectTransport, origin: string) => {
+    const request: RegistryRequest = {
+      method: 'GET',
+      url: new URL(path, origin),
+      headers: {},
+      access: { action: 'pull' },
+      repeat: 'always',
+      passing: 'blob',
+    };
+    const response = await transport.send(request, {}, signal);
+    if (response === undefined) throw new Error('it was left to the library');
+    return response.body;
+  };
+
+  function direct(): DirectTransport {
+    const environment = {};
+    const transport = new DirectTransport({
+      environment,
+      trust: new TrustStore({ environment }),
+      limits,
+      userAgent: 'x',
+    });
+    after(async () => transport.close());
+    return transport;
+  }
+
+  it('what is destroyed or discarded afterwards does not touch the next one on its connection', async () => {
+    const registry = await scripted({ 'GET /a': { body: 'a' }, 'GET /b': { body: 'b' }, 'GET /c': { body: 'c' } });
+    const transport = direct();
+    const first = await ask('/a')(transport, registry.origin);
+    await collect(first);
+    const second = ask('/b')(transport, registry.origin);
+    first.destroy();
+    await first.discard();
+    expect(Buffer.from(await collect(await second)).toString()).toBe('b');
+    await collect(await ask('/c')(transport, registry.origin));
+    expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 1, 1]);
+  });
+
+  it('whoever leaves after its last byte leaves nothing behind', async () => {
+    const registry = await scripted({ '*': { body: 'abc' } });
+    const transport = direct();
+    const { signal } = new AbortController();
+    const body = await ask('/a', signal)(transport, registry.origin);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    for await (const _ of body) break;
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    await collect(await ask('/a')(transport, registry.origin));
+    expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 1]);
+  });
+
+  it('whoever leaves earlier ends its connection', async () => {
+    const registry = await scripted({ '*': { body: BLOB.bytes } });
+    const transport = direct();
+    const { signal } = new AbortController();
+    for await (const _ of await ask('/a', signal)(transport, registry.origin)) break;
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    (await ask('/a')(transport, registry.origin)).destroy();
+    expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 2]);
+  });
+
+  it('bytes behind an empty body are no answer to the next request', async () => {
+    const empty = 'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n';
+    const registry = await scripted({ 'GET /a': { raw: `${empty}HTTP/1.1 200 OK` }, 'GET /b': { body: 'b' } });
+    const transport = direct();
+    await collect(await ask('/a')(transport, registry.origin));
+    expect(Buffer.from(await collect(await ask('/b')(transport, registry.origin))).toString()).toBe('b');
+    expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 2]);
+  });
+
+  it('what was aborted before is not asked', async () => {
+    const registry = await scripted({ '*': { body: 'abc' } });
+    const gone = new Error('gone');
+    await expect(ask('/a', AbortSignal.abort(gone))(direct(), registry.origin)).rejects.toBe(gone);
+    expect(registry.requests).toHaveLength(0);
+  });
+});
+
+it('a reader is not woken by what it has read before', async () => {
+  const reader = new SocketReader();
+  const arrive = (length: number): void => {
+    reader.onread.callback(length, reader.onread.buffer());
+    reader.onread.buffer();
+  };
+  arrive(1000);
+  expect(await reader.read()).toHaveLength(1000);
+  // Waits while the call that the first piece asked for still has to come.
+  const second = reader.read();
+  await new Promise((resolve) => setImmediate(resolve));
+  arrive(2000);
+  expect(await second).toHaveLength(2000);
 });
 
 /** A server that answers each connection by hand. */
@@ -154,6 +274,16 @@ it('a connection that was closed while it waited is replaced without a word', as
     expect((await collect(client.blob(SMALL, { passing }))).equals(SMALL.bytes)).toBe(true);
     asked += 1;
   }
+  expect(sockets.size).toBe(2);
+});
+
+it('a server that closes after its answer is asked on another connection', async () => {
+  const { client, sockets } = await byHand((socket) => {
+    socket.on('data', () =>
+      socket.write(Buffer.concat([Buffer.from(HEAD.replace('X-Long', 'Connection: close\r\nX-Long')), SMALL.bytes])),
+    );
+  });
+  for (let count = 0; count < 2; count += 1) await collect(client.blob(SMALL, { passing }));
   expect(sockets.size).toBe(2);
 });
 

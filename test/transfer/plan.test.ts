@@ -116,6 +116,12 @@ describe('where a chunk comes from', () => {
       'A= A= A= fetch',
     ],
     [
+      'zeros are nothing that a donor must have to be cloned',
+      '00123',
+      { canShare: true, zeros: new Set([fakeDigest('0')]), places: placesOf({ 1: [A, 2], 2: [A, 3] }) },
+      'zero zero A= A= fetch',
+    ],
+    [
       'for half of a disk, nobody is cloned whole',
       '1234',
       { canShare: true, places: placesOf({ 1: [A, 0], 2: [A, 1] }) },
