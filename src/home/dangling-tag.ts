@@ -1,10 +1,11 @@
 import path from 'node:path';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { exists, removeLink } from './folder.ts';
+import { exists } from './folder.ts';
 import { lockToDelete } from './image-lock.ts';
 import { linkText } from './image-reference.ts';
 import { decodeDigestFolder } from './layout.ts';
+import { removeLink } from './link.ts';
 import type { Store } from './prune-candidate.ts';
 
 /** A tag whose image is gone. */

@@ -1,4 +1,4 @@
-import { removeLink, replaceLink } from '../folder.ts';
+import { removeLink, replaceLink } from '../link.ts';
 import { FileLock } from '../lock.ts';
 import { kindOf } from '../path-kind.ts';
 import { linkText } from '../image-reference.ts';

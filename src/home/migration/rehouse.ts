@@ -1,15 +1,8 @@
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { onDisk } from '../disk-error.ts';
-import {
-  exchangeFolders,
-  exists,
-  makeFolder,
-  publishFolder,
-  removeFolder,
-  removeLink,
-  replaceLink,
-} from '../folder.ts';
+import { exchangeFolders, exists, makeFolder, publishFolder, removeFolder } from '../folder.ts';
+import { removeLink, replaceLink } from '../link.ts';
 import { removeIfEmpty } from './hollow-host.ts';
 import { kindOf } from '../path-kind.ts';
 import { hasMark, setMark } from '../image-mark.ts';

@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { readlink, rename, rm, symlink } from 'node:fs/promises';
+import path from 'node:path';
+import { isTartletError, systemCode } from '../errors.ts';
+import { diskError, onDisk } from './disk-error.ts';
+import { flushFolder, makeFolder } from './folder.ts';
+import { swapPaths } from './native.ts';
+
+/*
+ * The one way to change a link of the home, most of which are tags: made beside, put into place by one step, the folder flushed.
+ * Somebody may point it elsewhere meanwhile: where it matters what it said before, that is read after it was moved away, if the system can.
+ */
+
+/** How links are called for as long as they are on their way to or from their place. */
+const LINK_ASIDE = '.link.';
+
+/** Links in a folder that are on their way, or were when a command was killed. */
+export function leftoverLinks(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.startsWith(LINK_ASIDE))
+      .map((name) => `${folder}/${name}`);
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
+    throw diskError(cause, 'read the folder', folder);
+  }
+}
+
+/**
+ * Finds a place for a link on its way: in the trash, where a kill leaves it to the next sweep and nobody takes it for a tag; on a disk so full
+ * that there is no trash, beside the link (reliability D29).
+ */
+async function placeAside(link: string, trash: string): Promise<string> {
+  try {
+    await makeFolder(trash);
+    return `${trash}/trash-${randomUUID()}`;
+  } catch (error) {
+    if (!isTartletError(error, 'DISK_FULL')) throw error;
+    return `${path.dirname(link)}/${LINK_ASIDE}${randomUUID()}`;
+  }
+}
+
+/**
+ * Points a link at a text as one step. Removing it first, as others do, would lose the tag to a kill (reliability trap 10).
+ * @param trash a folder on the same file system.
+ */
+export async function replaceLink(link: string, target: string, trash: string): Promise<void> {
+  const temporary = await placeAside(link, trash);
+  await onDisk('create the link', link, async () => symlink(target, temporary));
+  try {
+    await onDisk('replace the link', link, async () => rename(temporary, link));
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await flushFolder(path.dirname(link));
+}
+
+/**
+ * Lets a link say something else if it still has this text. The new link is exchanged for the old one and that is read afterwards, so that
+ * nobody who pointed it elsewhere meanwhile loses that.
+ *
+ * @param trash a folder on the same file system.
+ * @returns whether it was rewritten.
+ */
+export async function rewriteLink(link: string, text: string, target: string, trash: string): Promise<boolean> {
+  const temporary = await placeAside(link, trash);
+  await onDisk('create the link', link, async () => symlink(target, temporary));
+  try {
+    if (await swapPaths(temporary, link)) {
+      if ((await onDisk('read the link', temporary, async () => readlink(temporary))) !== text) {
+        await swapPaths(temporary, link);
+        return false;
+      }
+    } else {
+      if ((await onDisk('read the link', link, async () => readlink(link))) !== text) return false;
+      await onDisk('replace the link', link, async () => rename(temporary, link));
+    }
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await flushFolder(path.dirname(link));
+  return true;
+}
+
+/**
+ * Removes a link if it still has this text. Between reading and removing it somebody may have pointed it elsewhere, so it is moved away
+ * first, read there, and given back if it is another one.
+ *
+ * @param trash a folder on the same file system.
+ * @returns whether it was removed.
+ */
+export async function removeLink(link: string, text: string, trash: string): Promise<boolean> {
+  const aside = await placeAside(link, trash);
+  try {
+    await rename(link, aside);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return false;
+    throw diskError(cause, 'remove the tag', link);
+  }
+  const found = await onDisk('read the tag', aside, async () => readlink(aside));
+  if (found !== text) {
+    await symlink(found, link).catch((cause: unknown) => {
+      // A still newer one is there.
+      if (systemCode(cause) !== 'EEXIST') throw diskError(cause, 'restore the tag', link);
+    });
+  }
+  await onDisk('remove the tag', aside, async () => rm(aside, { force: true }));
+  await flushFolder(path.dirname(link));
+  return found === text;
+}
