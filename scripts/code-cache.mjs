@@ -3,11 +3,12 @@
  * runs first: so the commands that programs call most are run here once, and what that compiled is kept as well.
  */
 import { execFile } from 'node:child_process';
-import { closeSync, fsyncSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import { makeSampleVm } from './sample-vm.mjs';
 
 /** What one command may take, in milliseconds; it takes a fraction of a second. */
 const MOST_MS = 60_000;
@@ -46,7 +47,9 @@ async function record(bin, work) {
       timeout: MOST_MS,
     });
   try {
-    makeVm(`${work}/made/vms/vm`);
+    // Text, so that it is encoded and not all zero.
+    const disk = Array.from({ length: 100_000 }, (_, line) => `line ${line}\n`).join('');
+    writeFileSync(makeSampleVm(`${work}/made/vms/vm`), disk);
     await run('made', 'process', 'push', 'vm', name);
     await run('made', 'threads', 'push', 'vm', `${name}b`);
     await run('pulled', 'process', 'pull', name);
@@ -70,24 +73,4 @@ function flush(file) {
 /** Nothing of whoever builds: neither their logins nor their images. */
 function environment(work, home) {
   return { PATH: process.env.PATH, HOME: work, TART_HOME: path.join(work, home) };
-}
-
-/** A VM that can be pushed. Its disk is text, so that it is encoded and not all zero. */
-function makeVm(folder) {
-  mkdirSync(folder, { recursive: true });
-  const config = {
-    version: 1,
-    os: 'linux',
-    arch: 'arm64',
-    cpuCountMin: 4,
-    cpuCount: 4,
-    memorySizeMin: 2 ** 32,
-    memorySize: 2 ** 32,
-  };
-  writeFileSync(
-    `${folder}/config.json`,
-    JSON.stringify({ ...config, macAddress: '7e:12:34:56:78:9a', diskFormat: 'raw' }),
-  );
-  writeFileSync(`${folder}/nvram.bin`, 'nvram');
-  writeFileSync(`${folder}/disk.img`, Array.from({ length: 100_000 }, (_, line) => `line ${line}\n`).join(''));
 }

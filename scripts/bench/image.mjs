@@ -11,22 +11,11 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { makeSampleVm, SAMPLE_CONFIG } from '../sample-vm.mjs';
 
 export const MIB = 1024 * 1024;
 /** Disks are made of pieces of one kind each. */
 const PIECE = 64 * 1024;
-
-const CONFIG = {
-  version: 1,
-  os: 'linux',
-  arch: 'arm64',
-  cpuCountMin: 4,
-  cpuCount: 4,
-  memorySizeMin: 2 ** 32,
-  memorySize: 2 ** 32,
-  macAddress: '7e:12:34:56:78:9a',
-  diskFormat: 'raw',
-};
 
 /**
  * Gives the piece of a number, or undefined for zeros.
@@ -64,11 +53,9 @@ function noiseOf(size) {
 
 /** Makes a stopped VM in `folder`. Returns its disk. */
 export function makeVm(folder, kind, diskBytes) {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/config.json`, JSON.stringify(CONFIG));
-  writeFileSync(`${folder}/nvram.bin`, Buffer.alloc(128 * 1024));
-  writePieces(`${folder}/disk.img`, KINDS[kind](), diskBytes, true);
-  return `${folder}/disk.img`;
+  const disk = makeSampleVm(folder);
+  writePieces(disk, KINDS[kind](), diskBytes, true);
+  return disk;
 }
 
 /** The bytes of a disk that are not zero, without the holes: what a copy has to write at least. */
@@ -94,7 +81,7 @@ const SMALL_DISK = MIB;
 
 /** Many pulled images, each as a pull leaves it, in a repository of its own and with one tag: what `list` and `doctor` have to look at. */
 export function makeManyImages(home, count) {
-  const config = Buffer.from(JSON.stringify(CONFIG));
+  const config = Buffer.from(SAMPLE_CONFIG);
   const nvram = Buffer.alloc(4096);
   for (let index = 0; index < count; index += 1) {
     const manifest = manifestOf(index, config, nvram);

@@ -8,7 +8,8 @@ import { noteBoundaries } from '../home/chunk-journal.ts';
 import { Digest } from '../names/digest.ts';
 import { BlobVerifier } from '../registry/blob-verifier.ts';
 import type { RegistryClient } from '../registry/client.ts';
-import type { FetchJob, FetchResult, VerifyJob, VerifyResult } from './chunk-job.ts';
+import type { FetchJob, FetchResult, UnpackJob, UnpackResult, VerifyJob, VerifyResult } from './chunk-job.ts';
+import { clientOfFile } from './file-blob.ts';
 import { withDecoder } from './kernel.ts';
 import { Stopwatch } from './time-spent.ts';
 import { DiskWindow, readWindow } from './disk-window.ts';
@@ -57,6 +58,12 @@ export async function fetchChunk(job: FetchJob, context: FetchContext): Promise<
     await withDecoder(async (workspace) => fetchOnce(job, false, context, workspace));
   }
   return { kind: 'fetch', proven: true };
+}
+
+/** As {@link fetchChunk}, from a file on this machine. */
+export async function unpackChunk(job: UnpackJob, context: Omit<FetchContext, 'client'>): Promise<UnpackResult> {
+  await fetchChunk({ ...job, kind: 'fetch' }, { ...context, client: clientOfFile(job.source) });
+  return { kind: 'unpack' };
 }
 
 /** A journal may say anything. */

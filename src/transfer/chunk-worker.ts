@@ -5,7 +5,7 @@ import { remoteAuthenticator } from '../registry/authenticator-port.ts';
 import { RegistryClient } from '../registry/client.ts';
 import { systemClock } from '../registry/clock.ts';
 import { ChunkEncoder } from './chunk-encode.ts';
-import { type ChunkContext, fetchChunk, verifyChunk } from './chunk-fetch.ts';
+import { type ChunkContext, fetchChunk, unpackChunk, verifyChunk } from './chunk-fetch.ts';
 import {
   type ChunkJob,
   type ChunkResult,
@@ -16,7 +16,6 @@ import {
 } from './chunk-job.ts';
 import { ChunkPusher } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
-import { clientOfFile } from './file-blob.ts';
 import { Stopwatch } from './time-spent.ts';
 
 /*
@@ -117,8 +116,7 @@ async function perform(job: ChunkJob, context: Omit<ChunkContext, 'client'>): Pr
     case 'digest':
       return digestChunk(job, context.signal, context.stopwatch);
     case 'unpack':
-      await fetchChunk({ ...job, kind: 'fetch' }, { ...context, client: clientOfFile(job.source) });
-      return { kind: 'unpack' };
+      return unpackChunk(job, context);
     case 'encode':
       return encoder.encode(job, context.signal, context.stopwatch);
     case 'push':

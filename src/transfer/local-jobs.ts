@@ -1,7 +1,6 @@
 import { ChunkEncoder } from './chunk-encode.ts';
-import { fetchChunk } from './chunk-fetch.ts';
+import { unpackChunk } from './chunk-fetch.ts';
 import type { EncodeJob, EncodeResult, UnpackJob, UnpackResult } from './chunk-job.ts';
-import { clientOfFile } from './file-blob.ts';
 import type { Session } from './session.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -35,18 +34,15 @@ async function runHere<J extends LocalJob>({ signal }: Session, work: LocalWork<
     try {
       signal.throwIfAborted();
       const result =
-        job.kind === 'encode' ? await encoder.encode(job, signal) : await unpack(job, signal, work.onBytes);
+        job.kind === 'encode'
+          ? await encoder.encode(job, signal)
+          : await unpackChunk(job, { signal, onBytes: work.onBytes });
       await work.onDone(job, result as LocalResult<J>);
     } catch (error) {
       work.onFailure(error);
       throw error;
     }
   }
-}
-
-async function unpack(job: UnpackJob, signal: AbortSignal, onBytes: (count: number) => void): Promise<UnpackResult> {
-  await fetchChunk({ ...job, kind: 'fetch' }, { client: clientOfFile(job.source), signal, onBytes });
-  return { kind: 'unpack' };
 }
 
 async function runInThreads<J extends LocalJob>({ signal }: Session, work: LocalWork<J>): Promise<void> {

@@ -1,14 +1,4 @@
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -16,9 +6,10 @@ import { RemoteName } from '../../src/names/remote-name.ts';
 import { type Fault, runWithFault } from '../crash/strace.ts';
 import { configJson } from '../support/home.ts';
 import { startMeddlingRegistry } from '../support/meddling-registry.ts';
+import { needsOwnMounts, runWithOwnMounts } from '../support/own-mounts.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, Workplace } from '../support/real-command.ts';
-import { describeWithParts, mayMountTmpfs, partPath } from '../support/real-parts.ts';
+import { describeWithParts } from '../support/real-parts.ts';
 import { atFirst, blobRoute } from '../support/scripted-image.ts';
 import { startStaticRegistry } from '../support/static-registry.ts';
 import { sha256, storedStream, tinyImage } from '../support/tart-image.ts';
@@ -181,20 +172,14 @@ it('a cache on another device is staged there, not in the home (D21)', async (co
 });
 
 it('a file system without room for another file says so (D5)', async (context) => {
-  context.skip(!mayMountTmpfs(), 'left out: no user namespaces here');
+  needsOwnMounts(context);
   const cleanup = new Cleanup();
   onTestFinished(() => cleanup.run());
-  const workplace = new Workplace(cleanup);
-  mkdirSync(workplace.home);
-  const script = path.join(cleanup.folder(), 'script');
-  writeFileSync(
-    script,
+  const { stdout, stderr } = await runWithOwnMounts(
+    new Workplace(cleanup),
     `mount -t tmpfs -o size=64m,nr_inodes=6 tmpfs $TART_HOME
-$TARTLET create --linux --disk-size 1 vm; echo "exit $?"; mount -o remount,nr_inodes=100 $TART_HOME
+$TARTLET create --linux --disk-size 1 vm; echo "exit $?"; mount -o remount,nr_inodes=100 tmpfs $TART_HOME
 $TARTLET create --linux --disk-size 1 vm; echo "exit $?"`,
-  );
-  const { stdout, stderr } = await workplace.shell(
-    `TARTLET="$TARTLET" exec ${partPath('unshare')} -Urm bash ${script}`,
   );
   expect(stdout, stderr).toBe('exit 1\nexit 0\n');
   expect(stderr).toMatch(/^error\[DISK_FULL\]: /m);

@@ -1,65 +1,64 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { configJson } from '../support/home.ts';
+import { needsOwnMounts, runWithOwnMounts } from '../support/own-mounts.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
-import { type Ran, Workplace } from '../support/real-command.ts';
-import { mayMountTmpfs, partPath } from '../support/real-parts.ts';
+import { Workplace } from '../support/real-command.ts';
+import { partPath } from '../support/real-parts.ts';
 import { type RealRegistry, startRealRegistry } from '../support/real-registry.ts';
+import { diskChunksOf, pushInChunks } from '../support/real-seed.ts';
 import { createVm } from '../support/real-vm.ts';
-
-/** Mounting a file system of one's own needs user namespaces, which many containers forbid: a property of the machine. */
-const canMount = mayMountTmpfs();
-const WHY_NOT = 'left out: no user namespaces here';
 
 describe('a disk that does not take what it should', () => {
   const cleanup = new Cleanup();
   let registry: RealRegistry;
   let name: string;
+  /** What an image of that name has to become. */
+  let disk: string;
 
   beforeAll(async () => {
     registry = await startRealRegistry(cleanup, 'embedded');
     name = `127.0.0.1:${registry.port}/team/base:1`;
     const sender = new Workplace(cleanup);
     await createVm(sender, 'vm');
+    disk = `${sender.vmFolder('vm')}/disk.img`;
     // Text: on the wire it is small, so that only the writing finds out how much room it takes.
-    writeFileSync(`${sender.vmFolder('vm')}/disk.img`, 'tartlet needs room\n'.repeat(1_500_000));
-    const { exitCode, stderr } = await sender.run('push', 'vm', name);
-    expect(exitCode, stderr).toBe(0);
+    writeFileSync(disk, Array.from({ length: 1_100_000 }, (_, line) => `tartlet needs room ${line}\n`).join(''));
+    await pushInChunks(sender, 'vm', name, 1024 * 1024);
   });
   afterAll(async () => cleanup.run());
 
-  /** Runs a script in which the home is a file system of its own. */
-  async function withOwnFileSystem(receiver: Workplace, script: string): Promise<Ran> {
-    mkdirSync(receiver.home);
-    const file = path.join(cleanup.folder(), 'script');
-    writeFileSync(file, script);
-    return receiver.shell(`TARTLET="$TARTLET" exec ${partPath('unshare')} -Urm bash ${file}`);
-  }
-
-  it('that fills up: nothing is visible, and with more room the same command finishes (D2)', async (context) => {
-    context.skip(!canMount, WHY_NOT);
-    const receiver = new Workplace(cleanup);
-    const { exitCode, stdout, stderr } = await withOwnFileSystem(
-      receiver,
+  it('that fills up: nothing is visible, what came is kept, and with more room the same command finishes (D2)', async (context) => {
+    needsOwnMounts(context);
+    registry.requests.length = 0;
+    const { exitCode, stdout, stderr } = await runWithOwnMounts(
+      new Workplace(cleanup),
       `
 mount -t tmpfs -o size=16m tmpfs $TART_HOME
-$TARTLET pull ${name}; echo "exit $?"
+$TARTLET pull --concurrency 1 ${name}; echo "exit $?"
 $TARTLET list -q; echo "listed"
-mount -o remount,size=200m $TART_HOME
+mount -o remount,size=200m tmpfs $TART_HOME
 $TARTLET pull ${name} && $TARTLET list -q | head -1
+cmp ${disk} $TART_HOME/cache/OCIs/*/team/base/sha256:*/disk.img
 `,
     );
 
     expect({ exitCode, stdout }, stderr).toEqual({ exitCode: 0, stdout: `exit 1\nlisted\n${name}\n` });
     expect(stderr).toMatch(/^error\[DISK_FULL\]: cannot write \S+disk\.img: no space left on the device\.$/m);
+    expect(stderr).toMatch(/^kept: 1\d of 28 chunks are verified and kept/m);
     expect(stderr).toMatch(/^next: .*free some space/m);
+    const chunks = await diskChunksOf(registry.port, 'team/base', '1');
+    const asked = chunks
+      .slice(0, 10)
+      .map((chunk) => registry.requests.filter((request) => request.endsWith(chunk)).length);
+    expect(asked).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
   });
 
   it('that is too small from the start: nothing is fetched (D1)', async (context) => {
-    context.skip(!canMount, WHY_NOT);
+    needsOwnMounts(context);
     const receiver = new Workplace(cleanup);
     registry.requests.length = 0;
-    const { stdout, stderr } = await withOwnFileSystem(
+    const { stdout, stderr } = await runWithOwnMounts(
       receiver,
       `mount -t tmpfs -o size=64k tmpfs $TART_HOME; $TARTLET pull ${name}; echo "exit $?"`,
     );
@@ -84,8 +83,8 @@ touch -d '30 days ago' $old/.last-used
 `;
 
   it('that has room only without an old image: it is deleted first, said, and nothing else', async (context) => {
-    context.skip(!canMount, WHY_NOT);
-    const { stdout, stderr } = await withOwnFileSystem(
+    needsOwnMounts(context);
+    const { stdout, stderr } = await runWithOwnMounts(
       new Workplace(cleanup),
       `${WITH_AN_OLD_IMAGE} $TARTLET pull ${name}; echo "exit $?"; $TARTLET list -q | head -1`,
     );
@@ -95,7 +94,7 @@ touch -d '30 days ago' $old/.last-used
     );
   });
 
-  it.skipIf(!canMount).each([
+  it.for([
     ['TART_NO_AUTO_PRUNE is set', 'export TART_NO_AUTO_PRUNE='],
     ['it is pinned', '$TARTLET pin registry.corp:8221/macos/base:14'],
     [
@@ -103,8 +102,9 @@ touch -d '30 days ago' $old/.last-used
       `mkdir -p $TART_HOME/cache/.locks; exec 9>>$TART_HOME/cache/.locks/${'a'.repeat(64)}.lock
 python3 -c 'import fcntl,struct;fcntl.fcntl(9,37,struct.pack("hhqqi4x",1,0,0,0,0))'`,
     ],
-  ])('that has room only without an old image, and %s: the image stays', async (_, protect) => {
-    const { stdout, stderr } = await withOwnFileSystem(
+  ])('that has room only without an old image, and %s: the image stays', async ([, protect], context) => {
+    needsOwnMounts(context);
+    const { stdout, stderr } = await runWithOwnMounts(
       new Workplace(cleanup),
       `${WITH_AN_OLD_IMAGE} ${protect}
 $TARTLET pull ${name}; echo "exit $?"; $TARTLET list -q | grep -c :14`,
@@ -114,12 +114,12 @@ $TARTLET pull ${name}; echo "exit $?"; $TARTLET list -q | grep -c :14`,
   });
 
   it('that has room for a clone only without an old image: it is deleted first, said, and the clone is whole', async (context) => {
-    context.skip(!canMount, WHY_NOT);
-    const { stdout, stderr } = await withOwnFileSystem(
+    needsOwnMounts(context);
+    const { stdout, stderr } = await runWithOwnMounts(
       new Workplace(cleanup),
       `${WITH_AN_OLD_IMAGE}
 mkdir -p $TART_HOME/vms/big
-echo '{"version":1,"os":"linux","arch":"arm64","cpuCountMin":4,"cpuCount":4,"memorySizeMin":4294967296,"memorySize":4294967296,"macAddress":"7e:12:34:56:78:9a","display":{"width":1024,"height":768},"diskFormat":"raw"}' > $TART_HOME/vms/big/config.json
+echo '${configJson()}' > $TART_HOME/vms/big/config.json
 echo nvram > $TART_HOME/vms/big/nvram.bin
 head -c 90M /dev/zero | tr '\\0' y > $TART_HOME/vms/big/disk.img
 $TARTLET clone big copy; echo "exit $?"
@@ -130,8 +130,8 @@ cmp $TART_HOME/vms/big/disk.img $TART_HOME/vms/copy/disk.img && ls $(dirname $ol
   });
 
   it('that is full to the last byte: prune makes the room that was asked for, from the oldest on', async (context) => {
-    context.skip(!canMount, WHY_NOT);
-    const { stdout, stderr } = await withOwnFileSystem(
+    needsOwnMounts(context);
+    const { stdout, stderr } = await runWithOwnMounts(
       new Workplace(cleanup),
       `${WITH_AN_OLD_IMAGE}
 head -c 300M /dev/zero > $TART_HOME/filler
@@ -144,8 +144,8 @@ $TARTLET prune --free-space 1; echo "exit $?"; ls $(dirname $old) | wc -l`,
   });
 
   it('that cannot hold it even without all that could go: nothing goes, and the numbers are told (D1)', async (context) => {
-    context.skip(!canMount, WHY_NOT);
-    const { stdout, stderr } = await withOwnFileSystem(
+    needsOwnMounts(context);
+    const { stdout, stderr } = await runWithOwnMounts(
       new Workplace(cleanup),
       `mount -t tmpfs -o size=80k tmpfs $TART_HOME
 old=$TART_HOME/cache/OCIs/registry.corp%3A8221/macos/base/sha256:${'a'.repeat(64)}
@@ -169,21 +169,8 @@ $TARTLET pull ${name}; echo "exit $?"; ls $old | wc -l`,
     expect(await receiver.run('pull', name)).toMatchObject({ exitCode: 0 });
   });
 
-  it('that is read-only (D10)', async (context) => {
-    context.skip(!canMount, WHY_NOT);
-    const receiver = new Workplace(cleanup);
-    const { stdout, stderr } = await withOwnFileSystem(
-      receiver,
-      `mount -t tmpfs -o ro tmpfs $TART_HOME; $TARTLET list -q && $TARTLET pull ${name}; echo "exit $?"`,
-    );
-
-    expect(stdout, stderr).toBe('exit 1\n');
-    expect(stderr).toMatch(/^error\[DISK_READONLY\]: cannot create the folder \S+: EROFS: read-only file system\.$/m);
-    expect(stderr).toMatch(/^next: make the file system writable, or set TART_HOME/m);
-  });
-
   it('that does not let us write (D11)', async (context) => {
-    context.skip(!canMount, WHY_NOT);
+    needsOwnMounts(context);
     const receiver = new Workplace(cleanup);
     mkdirSync(receiver.home, { mode: 0o500 });
     // Root may write everywhere; as an ordinary user of a namespace it may not.

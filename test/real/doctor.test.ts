@@ -1,10 +1,10 @@
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { needsOwnMounts, runReadOnly, runWithOwnMounts } from '../support/own-mounts.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
-import { digestsOfVm, type Ran, Workplace } from '../support/real-command.ts';
+import { digestsOfVm, Workplace } from '../support/real-command.ts';
 import { Gate } from '../support/real-gate.ts';
-import { mayMountTmpfs, partPath } from '../support/real-parts.ts';
 import { eventually } from '../support/real-process.ts';
 import { type RealRegistry, startRealRegistry } from '../support/real-registry.ts';
 import { diskChunksOf, digestOfTag, pushInChunks } from '../support/real-seed.ts';
@@ -12,8 +12,6 @@ import { createVm, fillDisk } from '../support/real-vm.ts';
 import { configLayer, diskLayer, manifestOf, nvramLayer, sha256 } from '../support/tart-image.ts';
 
 const MIB = 1024 * 1024;
-const canMount = mayMountTmpfs();
-const WHY_NOT = 'left out: no user namespaces here';
 
 interface Report {
   readonly schema: string;
@@ -163,22 +161,13 @@ describe('doctor', () => {
     });
   });
 
-  /** Runs a script in which the home is a file system of its own. */
-  async function withOwnFileSystem(receiver: Workplace, script: string): Promise<Ran> {
-    mkdirSync(receiver.home, { recursive: true });
-    const file = path.join(cleanup.folder(), 'script');
-    writeFileSync(file, script);
-    return receiver.shell(`TARTLET="$TARTLET" exec ${partPath('unshare')} -Urm bash ${file}`);
-  }
-
   it('works on a home that is read-only (D10)', async (context) => {
-    context.skip(!canMount, WHY_NOT);
+    needsOwnMounts(context);
     const receiver = await pulled();
     spoil(`${folderOf(receiver)}/disk.img`, 5);
-    const { stdout, stderr } = await withOwnFileSystem(
+    const { stdout, stderr } = await runReadOnly(
       receiver,
-      `mount --bind $TART_HOME $TART_HOME; mount -o remount,ro,bind $TART_HOME
-$TARTLET doctor; echo "exit $?"
+      `$TARTLET doctor; echo "exit $?"
 $TARTLET doctor --deep --fix; echo "exit $?"`,
     );
     expect(stdout, stderr).toMatch(/clean\nexit 0\nnot mended: chunk-damaged: .*read-only/);
@@ -186,9 +175,9 @@ $TARTLET doctor --deep --fix; echo "exit $?"`,
   });
 
   it('works on a disk without a free byte (D29)', async (context) => {
-    context.skip(!canMount, WHY_NOT);
+    needsOwnMounts(context);
     const receiver = new Workplace(cleanup);
-    const { stdout, stderr } = await withOwnFileSystem(
+    const { stdout, stderr } = await runWithOwnMounts(
       receiver,
       `mount -t tmpfs -o size=8m,mode=755 tmpfs $TART_HOME
 $TARTLET pull ${name} || exit

@@ -1,10 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { digestOf, plantVm } from '../support/home.ts';
+import { needsOwnMounts, runWithOwnMounts } from '../support/own-mounts.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
-import { type Ran, Workplace } from '../support/real-command.ts';
-import { mayMountTmpfs, partPath } from '../support/real-parts.ts';
+import { Workplace } from '../support/real-command.ts';
 import { runVm } from '../support/running-vm.ts';
 
 const cleanup = new Cleanup();
@@ -171,13 +170,11 @@ describe('prune', () => {
 
   /** Full in both ways: no byte and no further file. */
   it('works on a full disk (D29)', async (context) => {
-    context.skip(!mayMountTmpfs(), 'left out: no user namespaces here');
-    const place = new Workplace(cleanup);
-    mkdirSync(place.home);
-    const script = path.join(cleanup.folder(), 'script');
-    writeFileSync(
-      script,
-      `set -e
+    needsOwnMounts(context);
+    const { stdout } = await runWithOwnMounts(
+      new Workplace(cleanup),
+      `exec 2>&1
+set -e
 mount -t tmpfs -o size=256k,nr_inodes=16 tmpfs $TART_HOME
 parent=$TART_HOME/cache/OCIs/registry.corp%3A8221/base
 mkdir -p $parent/${digestOf('a')}
@@ -189,10 +186,7 @@ $TARTLET prune --space-budget 0; echo "exit $?"
 find $parent -mindepth 1
 `,
     );
-    const { stdout, stderr }: Ran = await place.shell(
-      `TARTLET="$TARTLET" exec ${partPath('unshare')} -Urm bash ${script} 2>&1`,
-    );
-    expect(stdout, stderr).toMatch(
+    expect(stdout).toMatch(
       /No space left on device\ndeleted registry\.corp:8221\/base:1\n.*\n1 in all: .* freed\nexit 0\n$/,
     );
   });

@@ -1,13 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { TestContext } from 'vitest';
 import { Cleanup } from './real-cleanup.ts';
+
+/*
+ * Disks of file systems that share blocks between files. Only root may mount those, where everybody sees them: so no test has one that could
+ * do with the mounts of `own-mounts.ts`.
+ */
 
 const MIB = 1024 * 1024;
 
 /** How file systems are made, and the smallest that their programs make, in MiB. */
 const KINDS = {
-  ext4: { make: ['mkfs.ext4', '-q', '-F', '-m', '0'], mib: 16 },
   xfs: { make: ['mkfs.xfs', '-q'], mib: 320 },
   btrfs: { make: ['mkfs.btrfs', '-q'], mib: 256 },
 } as const;
@@ -27,27 +32,18 @@ export class MountedDisk {
     this.folder = folder;
   }
 
-  /** @param mib its size; default: the smallest there is. */
-  static make(cleanup: Cleanup, kind: Kind, mib: number = KINDS[kind].mib): MountedDisk {
+  static make(cleanup: Cleanup, kind: Kind): MountedDisk {
     const work = cleanup.folder();
     const [folder, image] = [path.join(work, 'mounted'), path.join(work, 'image')];
+    const { make, mib } = KINDS[kind];
+    const [program, ...options] = make;
     mkdirSync(folder);
     writeFileSync(image, '');
     truncateSync(image, mib * MIB);
-    const [program, ...options] = KINDS[kind].make;
     run(program, ...options, image);
     run('mount', '-o', 'loop', image, folder);
     cleanup.add(() => run('umount', '--lazy', folder));
     return new MountedDisk(folder);
-  }
-
-  /** Where a path of another file system leads to this one from now on. */
-  bindTo(cleanup: Cleanup, folder: string): void {
-    bindFolder(cleanup, this.folder, folder, 'rw');
-  }
-
-  makeReadOnly(): void {
-    run('mount', '-o', 'remount,ro', this.folder);
   }
 
   /** Bytes that are taken, when all is written that waits. */
@@ -56,27 +52,15 @@ export class MountedDisk {
     const { blocks, bfree, bsize } = statfsSync(this.folder);
     return (blocks - bfree) * bsize;
   }
-
-  get freeBytes(): number {
-    const { bavail, bsize } = statfsSync(this.folder);
-    return bavail * bsize;
-  }
-}
-
-/** Lets a folder lead to another one, as volumes of containers do. */
-export function bindFolder(cleanup: Cleanup, from: string, to: string, mode: 'rw' | 'ro'): void {
-  run('mount', '--bind', from, to);
-  cleanup.add(() => run('umount', '--lazy', to));
-  if (mode === 'ro') run('mount', '-o', 'remount,bind,ro', to);
 }
 
 const known = new Map<Kind, boolean>();
 
-/** Whether this user can mount file systems of a kind here: many a container cannot, and then tests are left out. */
-export function canMount(kind: Kind): boolean {
-  const answer = known.get(kind) ?? tryToMount(kind);
-  known.set(kind, answer);
-  return answer;
+/** Leaves a test out, with a word, where this user cannot mount file systems of a kind: many a container forbids it to root as well. */
+export function needsMountedDisk(context: TestContext, kind: Kind): void {
+  const canMount = known.get(kind) ?? tryToMount(kind);
+  known.set(kind, canMount);
+  context.skip(!canMount, `left out: cannot mount ${kind} here`);
 }
 
 function tryToMount(kind: Kind): boolean {

@@ -74,10 +74,13 @@ export class Workplace {
     return new Running(process.execPath, [COMMAND, ...args], this.environment);
   }
 
-  /** Runs a shell script with `$TARTLET` as the command. */
-  async shell(script: string): Promise<Ran> {
-    const environment = { ...this.environment, TARTLET: `${process.execPath} ${COMMAND}` };
-    return new Running('bash', ['-c', script], environment).ended;
+  /**
+   * Runs a shell script with `$TARTLET` as the command.
+   * @param starter a program that starts the shell, with its options.
+   */
+  async shell(script: string, starter: readonly string[] = []): Promise<Ran> {
+    const [program, ...args] = [...starter, 'bash', '-c', script];
+    return new Running(program, args, { ...this.environment, TARTLET: `${process.execPath} ${COMMAND}` }).ended;
   }
 
   /** The names that `list` shows, in its order. */

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -43,7 +42,12 @@ function findPart(part: Part): string | undefined {
   });
 }
 
-/** The path of a part that {@link describeWithParts} made sure of. */
+/** Whether a part is installed. */
+export function hasPart(part: Part): boolean {
+  return findPart(part) !== undefined;
+}
+
+/** The path of a part that {@link describeWithParts} or {@link hasPart} made sure of. */
 export function partPath(part: Part): string {
   const file = findPart(part);
   if (file === undefined) throw new Error(`${part} is not installed`);
@@ -55,7 +59,7 @@ export function partPath(part: Part): string {
  * somebody's own machine the tests are left out, and that is said.
  */
 export function describeWithParts(title: string, parts: readonly Part[], tests: () => void): void {
-  const missing = parts.filter((part) => findPart(part) === undefined);
+  const missing = parts.filter((part) => !hasPart(part));
   if (missing.length === 0) {
     describe(title, tests);
     return;
@@ -77,15 +81,3 @@ export function describeWithParts(title: string, parts: readonly Part[], tests: 
 export const hasIpv6Loopback = Object.values(os.networkInterfaces())
   .flat()
   .some((address) => address?.address === '::1');
-
-/** Whether a user may mount file systems of their own here; containers often forbid it. */
-export function mayMountTmpfs(): boolean {
-  const unshare = findPart('unshare');
-  if (unshare === undefined) return false;
-  try {
-    execFileSync(unshare, ['-Urm', 'sh', '-c', 'mount -t tmpfs -o size=1m tmpfs /mnt'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
