@@ -15,9 +15,10 @@ const IDLE_MS = 4_000;
 const CONTENT = new Set([200, 206]);
 
 /**
- * GET requests whose bodies are read from the socket straight into memory that is used again: for blobs, where nearly all bytes are, and for
- * manifests, so that a pull need not load the library (V8 alone spent 0.2 s of a processor on optimizing its parser for one manifest). Connections are made by the very rules of the library's (`connector.ts`). It answers only where nothing is left to interpretation;
- * for every other answer, and behind proxies, it gives up, and the same request goes through the library.
+ * GET requests whose bodies are read from the socket straight into memory that is used again: for blobs, where nearly all bytes are, and
+ * for manifests, so that a pull need not load the library (V8 alone spent 0.2 s of a processor on optimizing its parser for one manifest).
+ * Connections are made by the very rules of the library's (`connector.ts`). It answers only where nothing is left to interpretation; for
+ * every other answer, and behind proxies, it gives up, and the same request goes through the library.
  */
 export class DirectTransport {
   readonly #options: ConnectorOptions;

@@ -30,7 +30,7 @@ export async function beforeCloning({ path, kind }: Donor): Promise<ClonedDonor 
  * @param onFound told of chunks that are right. Of the others it proves nothing.
  */
 export async function verifyDonor(
-  pool: WorkerPool,
+  pool: Pick<WorkerPool, 'runAll'>,
   donor: ClonedDonor,
   work: ReadonlyMap<VerifyJob, readonly DiskChunk[]>,
   onFound: (chunks: readonly DiskChunk[]) => Promise<void>,

@@ -29,7 +29,7 @@ export interface DonorSearch {
 /**
  * The disks of this machine that should hold chunks of an image: cached images, local VMs cloned from one, unfinished pulls. Nobody deletes
  * or pulls over them before {@link release}; VMs are not held, because whoever starts one now should not have to wait for a download, and
- * every byte is hashed as it is copied.
+ * every byte is hashed as it is copied, or in the clone.
  */
 export class Donors {
   /** By the text of the content's digest. */
