@@ -24,7 +24,10 @@ export async function deltaRows({ work, runs, diskBytes }) {
     const { delta, full } = image.fetchBytes();
     const what = 'pull after 1 % changed';
     return [
-      row(`${what}: bytes`, pulls, SOME, ALL, { reach: 0.05, aim: 0.02 }, () => delta / full),
+      {
+        ...row(`${what}: bytes`, pulls, SOME, ALL, { reach: 0.05, aim: 0.02 }, () => delta / full),
+        moved: { ours: delta, peer: full },
+      },
       row(`${what}: time`, pulls, SOME, ALL, GOAL),
       row('the same', pulls, SOME, COPY),
       row('push after 1 % changed', await pushesInTurn(runs, image), SOME, ALL, { reach: 0.25, aim: 0.1 }),

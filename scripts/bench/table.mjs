@@ -22,6 +22,10 @@ function cellsOf(row) {
   if (row.megabytes !== undefined) {
     return [row.what, seconds(ours), '', '', goal, `${ours.cpuSeconds.toFixed(2)} s`, megabytes(ours.peakBytes), ''];
   }
+  if (row.moved !== undefined) {
+    const sides = [megabytes(row.moved.ours), `${megabytes(row.moved.peer)} (${peer.name})`];
+    return [row.what, ...sides, row.ratio.toFixed(2), goal, '', '', ''];
+  }
   return [
     row.what,
     seconds(ours),

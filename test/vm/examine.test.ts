@@ -698,6 +698,16 @@ const access: readonly Case[] = [
     message: 'every user of this machine may write to it (mode 666)',
     fix: 'stays',
   },
+  ...(['vmsFolder', 'cacheFolder', 'imagesFolder'] as const).map(
+    (folder): Case => ({
+      id: 'mode-open',
+      title: `${folder}, told once however often it is met (C30)`,
+      damage: (at) => chmodSync(at.session.home[folder], 0o777),
+      path: (at) => at.session.home[folder],
+      message: '(mode 777)',
+      fix: 'stays',
+    }),
+  ),
   {
     id: 'owner-other',
     title: 'an image of another user (C30)',

@@ -7,6 +7,8 @@ const OTHERS_MAY_WRITE = 0o002;
 /** Who should own what, and who may write it (reliability C30). */
 export class AccessCheck {
   readonly #owner: number | undefined;
+  /** Folders are met more than once: as an entry of the one above, and by whoever looks into them. */
+  readonly #told = new Set<string>();
 
   /** @param root the home: whoever owns it should own everything in it. */
   constructor(root: string) {
@@ -16,6 +18,7 @@ export class AccessCheck {
 
   /** Links have no permissions of their own, and whoever may write into a folder decides about them there. */
   look(path: string, stats: Stats): Finding[] {
+    if (this.#told.has(path)) return [];
     const findings: Finding[] = [];
     if (!stats.isSymbolicLink() && (stats.mode & OTHERS_MAY_WRITE) !== 0) {
       const mode = (stats.mode & 0o7777).toString(8);
@@ -32,6 +35,7 @@ export class AccessCheck {
         }),
       );
     }
+    if (findings.length > 0) this.#told.add(path);
     return findings;
   }
 
