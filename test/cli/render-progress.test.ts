@@ -186,6 +186,22 @@ describe('on a terminal', () => {
     expect(stream.screen).toEqual([`${BASE}: 10.0 GB pulled in 10s (limited by the registry: 1.0 GB/s)`]);
   });
 
+  test.each([
+    ['disk', { processorMs: 4000, diskMs: 14_000 }, 'limited by the disk: 2.0 GB/s'],
+    ['processors', { processorMs: 14_000, diskMs: 4000 }, 'limited by the processors: 2.0 GB/s of disk'],
+  ])('where that was the %s, it counts what they did, and not what crossed the network', (_, spent, expected) => {
+    const stream = new FakeStream(true, 120);
+    const progress = open(stream);
+    progress.handle(started(BASE));
+    progress.handle({ kind: 'bytes', subject: BASE, count: GB / 100 });
+    progress.handle({ kind: 'chunk-done', subject: BASE, index: 0, bytes: 5 * GB });
+    progress.handle({ kind: 'chunk-reused', subject: BASE, index: 1, bytes: 15 * GB });
+    time.pass(10_000);
+    progress.handle({ kind: 'spent', subject: BASE, threads: 2, spent });
+    progress.handle({ kind: 'finished', subject: BASE });
+    expect(stream.screen).toEqual([`${BASE}: 10.0 MB pulled in 10s (${expected}), 1 of 40 chunks needed no transfer`]);
+  });
+
   test('is painted at most ten times a second, whatever comes in', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);

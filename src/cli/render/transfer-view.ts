@@ -103,19 +103,23 @@ export class TransferView {
   summary(now: number): string {
     const { bytes, reusedChunks, chunks, direction } = this.totals;
     const elapsedMs = now - (this.#startedAt ?? now);
-    const moved = bytes - this.#startedBytes;
-    const isWorthIt = elapsedMs >= 1000 && moved >= WORTH_A_RATE_BYTES;
-    const rate = isWorthIt ? ` (${this.#boundText(elapsedMs)}${humanRate((moved * 1000) / elapsedMs)})` : '';
     const [done, noun] = direction === 'copy' ? ['copied', 'blob'] : [`${direction}ed`, 'chunk'];
     const reused = reusedChunks === 0 ? '' : `, ${reusedChunks} of ${counted(chunks, noun)} needed no transfer`;
-    return `${humanBytes(bytes, 1)} ${done} in ${humanDuration(elapsedMs)}${rate}${reused}`;
+    return `${humanBytes(bytes, 1)} ${done} in ${humanDuration(elapsedMs)}${this.#rateText(elapsedMs)}${reused}`;
   }
 
-  /** What kept it from being faster, where somebody counted. */
-  #boundText(elapsedMs: number): string {
-    if (this.#spent === undefined || this.#spent.threads === 0) return '';
+  /** How fast it was, and what kept it from being faster, where somebody counted; nothing where next to nothing moved. */
+  #rateText(elapsedMs: number): string {
+    const { bytes, plan, doneDiskBytes, reusedDiskBytes } = this.totals;
+    const moved = bytes - this.#startedBytes;
+    if (elapsedMs < 1000 || moved < WORTH_A_RATE_BYTES) return '';
+    const perSecond = (count: number): string => humanRate((count * 1000) / elapsedMs);
+    if (this.#spent === undefined || this.#spent.threads === 0) return ` (${perSecond(moved)})`;
     const bound = boundOf(this.#spent.spent, elapsedMs, this.#spent.threads);
-    return `limited by the ${bound}: `;
+    if (bound === 'registry') return ` (limited by the registry: ${perSecond(moved)})`;
+    // What disk and processors had to do with has little to do with what crossed the network; zeros cost them nothing.
+    const disk = perSecond(doneDiskBytes + reusedDiskBytes - (plan?.zeroBytes ?? 0));
+    return bound === 'disk' ? ` (limited by the disk: ${disk})` : ` (limited by the processors: ${disk} of disk)`;
   }
 
   /** By the rate where the bytes to come are known; else by how long the finished chunks took. */
