@@ -28,6 +28,7 @@ export async function beforeCloning({ path, kind }: Donor): Promise<ClonedDonor 
  *
  * @param work the jobs, of the donor's file, and the chunks they prove.
  * @param onFound told of chunks that are right. Of the others it proves nothing.
+ * @throws what `onFound` throws.
  */
 export async function verifyDonor(
   pool: Pick<WorkerPool, 'runAll'>,
@@ -35,13 +36,17 @@ export async function verifyDonor(
   work: ReadonlyMap<VerifyJob, readonly DiskChunk[]>,
   onFound: (chunks: readonly DiskChunk[]) => Promise<void>,
 ): Promise<void> {
+  let isOurs = false;
   await pool.runAll(
     [...work.keys()],
     async (job, { intact }) => {
       if (!intact || (await touched(donor.path)) !== donor.state) return;
-      await onFound(work.get(job) ?? []);
+      await onFound(work.get(job) ?? []).catch((error: unknown) => {
+        isOurs = true;
+        throw error;
+      });
     },
-    () => true,
+    () => !isOurs,
   );
 }
 

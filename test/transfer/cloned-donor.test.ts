@@ -48,7 +48,7 @@ function poolAfter(happens: () => void) {
 }
 
 /** Whether the donor proves its chunk, when `happens` after it was cloned. */
-async function proves(happens: () => void): Promise<boolean> {
+async function proves(happens: () => void, onFound = async (): Promise<void> => {}): Promise<boolean> {
   const cloned = await beforeCloning({ path: donor, kind: 'image', name: 'image', size: CONTENT.length });
   if (cloned === undefined || cloned === 'gone') throw new Error('it can be cloned');
   const chunk = { index: 0 } as DiskChunk;
@@ -61,6 +61,7 @@ async function proves(happens: () => void): Promise<boolean> {
   };
   const found: DiskChunk[] = [];
   await verifyDonor(poolAfter(happens), cloned, new Map([[job, [chunk]]]), async (chunks) => {
+    await onFound();
     found.push(...chunks);
   });
   return found.includes(chunk);
@@ -98,6 +99,16 @@ describe('the donor of a clone', () => {
     const { ctimeNs } = statSync(donor, { bigint: true });
     while (fileSystemTime() <= ctimeNs) await setImmediate();
     expect(await proves(happens)).toBe(false);
+  });
+
+  it('is one thing, and what becomes of the proof another: that is an error', async () => {
+    const full = new Error('the journal cannot be written');
+    await expect(
+      proves(
+        () => undefined,
+        async () => Promise.reject(full),
+      ),
+    ).rejects.toBe(full);
   });
 
   it('cannot be cloned when it is gone', async () => {
