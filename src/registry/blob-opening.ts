@@ -35,7 +35,7 @@ export class BlobOpening {
   /** No more ranges for this blob: the whole is fetched and the beginning skipped. */
   #wholeOnly = false;
 
-  /** @param passing see `RegistryRequest.passing`. */
+  /** @param passing see `BlobReadOptions.passing`. */
   constructor(context: RepositoryContext, blob: BlobDescriptor, backoff: Backoff, passing: boolean) {
     this.#passing = passing;
     this.#context = context;

@@ -34,8 +34,7 @@ type Of<K extends ChunkSource['kind']> = PlannedChunk & { readonly source: Extra
 /**
  * Puts a disk file together as planned: blocks shared with a donor, ranges copied from others, what an earlier pull left, zeros, and the
  * rest fetched. Every chunk is hashed: where it ends up, while it is written, or in the donor whose blocks it shares; what turns out wrong is
- * fetched instead. What is
- * verified is in the journal, for the next try.
+ * fetched instead. What is verified is in the journal, for the next try.
  *
  * @throws TartletError of the registry client, `DISK_*`, `CHUNK_CORRUPT`.
  */

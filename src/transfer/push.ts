@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
-import { type FileState, fileState } from '../home/file-state.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -11,6 +9,7 @@ import { flatManifest, stubConfig } from '../oci/flat-manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
 import { type ManifestToStore, moveTags, requireDigest, storeManifest } from './manifest-store.ts';
 import type { Session } from './session.ts';
+import { diskChanged, stateOfDisk } from './still-disk.ts';
 import { type PushOptions, VmUpload } from './vm-upload.ts';
 
 export { DISK_CHUNK_BYTES } from './disk-cut.ts';
@@ -58,7 +57,7 @@ export async function pushToRepository(
   try {
     const upload = new VmUpload(session, client, name, options);
     const disk = `${source.folder}/${VmFile.disk}`;
-    const before = await stateOfDisk(disk);
+    const before = await stateOfDisk(disk, 'push');
     const send = async (): Promise<ManifestToStore> => {
       const bytes = flatManifest({
         stubConfig: await upload.bytes(stubConfig(source.vm, options.labels ?? new Map())),
@@ -67,7 +66,7 @@ export async function pushToRepository(
         chunks: await upload.disk(disk, before.sizeBytes, source.base),
         uploadTime: source.uploadTime,
       });
-      if ((await stateOfDisk(disk)).written !== before.written) throw diskChanged(disk, NO_TAG_MOVED);
+      if ((await stateOfDisk(disk, 'push')).written !== before.written) throw diskChanged(disk, 'push', NO_TAG_MOVED);
       const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
       requireDigest(names, digest, NO_TAG_MOVED);
       return { digest, bytes, mediaType: MediaType.ociManifest };
@@ -83,24 +82,6 @@ export async function pushToRepository(
   } finally {
     await client.close();
   }
-}
-
-/** How a disk to be pushed is now. @throws TartletError `VM_INVALID` for an empty one, `DISK_*` */
-export async function stateOfDisk(disk: string): Promise<FileState> {
-  const state = await fileState(disk);
-  if (state.sizeBytes === 0) {
-    throw new TartletError('VM_INVALID', `${disk} is empty: there is nothing to push`, { subject: disk });
-  }
-  return state;
-}
-
-/** @param kept what survived. */
-export function diskChanged(disk: string, kept: string): TartletError {
-  return new TartletError('CHUNK_CORRUPT', `${disk} was changed while it was being pushed`, {
-    subject: disk,
-    kept,
-    next: 'stop whatever writes to the disk and push again',
-  });
 }
 
 /** The bytes of a small file of a VM folder. */

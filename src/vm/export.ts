@@ -3,7 +3,6 @@ import { readFile, stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
-import { type FileState, fileState } from '../home/file-state.ts';
 import { Scratch } from '../home/scratch.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
@@ -19,6 +18,7 @@ import type { ImageManifest } from '../oci/manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
 import { readWindow } from '../transfer/disk-window.ts';
 import type { Session } from '../transfer/session.ts';
+import { diskChanged, stateOfDisk } from '../transfer/still-disk.ts';
 import { type ArchiveSink, streamSink, withArchiveFile } from './archive/archive-sink.ts';
 import { LayoutWriter } from './archive/layout-writer.ts';
 import { type DiskToPack, packDisk } from './archive/pack-disk.ts';
@@ -82,7 +82,7 @@ async function writeArchive(
 ): Promise<ExportOutcome> {
   const { folder, name } = source;
   const disk = `${folder}/${VmFile.disk}`;
-  const before = await stateOfDisk(disk);
+  const before = await stateOfDisk(disk, 'export');
   // The very bytes of the file, unknown keys included: what is imported is then the same to the last byte.
   const config = await onDisk('read', folder, async () => readFile(`${folder}/${VmFile.config}`));
   const stub = stubConfig(parseVmConfig(config, name), new Map());
@@ -99,7 +99,8 @@ async function writeArchive(
     }),
     nvram: await packFile(writer, `${folder}/${VmFile.nvram}`, session.signal),
   };
-  if ((await stateOfDisk(disk)).written !== before.written) throw changed(disk);
+  if ((await stateOfDisk(disk, 'export')).written !== before.written)
+    throw diskChanged(disk, 'export', 'nothing was written');
   requireSame(source, VmFile.config, source.manifest?.image.config, parts.config);
   requireSame(source, VmFile.nvram, source.manifest?.image.nvram, parts.nvram);
   const original = originalManifest(source, parts);
@@ -182,21 +183,4 @@ function countingSink(session: Session, subject: string, sink: ArchiveSink): Arc
       session.emit({ kind: 'bytes', subject, count: bytes.length });
     },
   };
-}
-
-/** How a disk to be exported is now. */
-async function stateOfDisk(disk: string): Promise<FileState> {
-  const state = await fileState(disk);
-  if (state.sizeBytes === 0) {
-    throw new TartletError('VM_INVALID', `${disk} is empty: there is nothing to export`, { subject: disk });
-  }
-  return state;
-}
-
-function changed(disk: string): TartletError {
-  return new TartletError('CHUNK_CORRUPT', `${disk} was changed while it was being exported`, {
-    subject: disk,
-    kept: 'nothing was written',
-    next: 'stop whatever writes to the disk and export again',
-  });
 }

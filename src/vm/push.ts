@@ -7,8 +7,6 @@ import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type PopulateSource, populateCache } from '../transfer/populate.ts';
 import {
-  diskChanged,
-  stateOfDisk,
   type PushOptions,
   type PushOutcome,
   type PushSource,
@@ -17,6 +15,7 @@ import {
 } from '../transfer/push.ts';
 import { pushCachedImage } from '../transfer/push-cached.ts';
 import type { Session } from '../transfer/session.ts';
+import { diskChanged, stateOfDisk } from '../transfer/still-disk.ts';
 import { parseVmConfig } from './config-file.ts';
 import { pushToAll } from './push-all.ts';
 
@@ -98,12 +97,13 @@ async function openSource(
 /** The files of a VM as they are now, and a way to find out later that somebody wrote to them in spite of the lock. */
 async function unchanging({ folder, config }: PushSource): Promise<PopulateSource> {
   const files = [VmFile.disk, VmFile.nvram].map((file) => `${folder}/${file}`);
-  const look = async (): Promise<string[]> => Promise.all(files.map(async (file) => (await stateOfDisk(file)).written));
+  const look = async (): Promise<string[]> =>
+    Promise.all(files.map(async (file) => (await stateOfDisk(file, 'push')).written));
   const before = await look();
   const confirm = async (): Promise<void> => {
     const now = await look();
     const at = files.find((_, index) => now[index] !== before[index]);
-    if (at !== undefined) throw diskChanged(at, 'the image is in the registry');
+    if (at !== undefined) throw diskChanged(at, 'push', 'the image is in the registry');
   };
   return { folder, config, confirm };
 }

@@ -185,18 +185,10 @@ describe('on a file system that is read-only (D10)', () => {
 });
 
 describe('on more than one file system (D21)', () => {
-  /** Runs a script whose every command has to succeed. */
-  async function succeedWithOwnMounts(workplace: Workplace, script: string): Promise<string> {
-    const { exitCode, stdout, stderr } = await runWithOwnMounts(workplace, `set -e\n${script}`);
-    expect(exitCode, stdout + stderr).toBe(0);
-    return stdout;
-  }
-
-  it('VMs may lie on another one than the cache', async (context) => {
-    needsOwnMounts(context);
-    const stdout = await succeedWithOwnMounts(
-      new Workplace(each),
-      `mkdir $TART_HOME/vms
+  it.for([
+    [
+      'VMs may lie on another one than the cache',
+      () => `mkdir $TART_HOME/vms
 mount -t tmpfs -o size=200m,mode=755 tmpfs $TART_HOME/vms
 $TARTLET create --linux new
 $TARTLET clone ${after} vm
@@ -206,21 +198,31 @@ $TARTLET set other --disk-size 1
 $TARTLET delete new
 $TARTLET list -q --source local
 $TARTLET doctor`,
-    );
-    expect(stdout).toMatch(/^other\n.*1 image, 1 tag, 1 VM, .*: clean\n$/);
-  });
-
-  it('VMs may lie below another mount of the same one, as volumes of a container do', async (context) => {
-    needsOwnMounts(context);
-    const stdout = await succeedWithOwnMounts(
-      new Workplace(each),
-      `mkdir $TART_HOME/vms
+      /^other\n.*1 image, 1 tag, 1 VM, .*: clean\n$/,
+    ],
+    [
+      'VMs may lie below another mount of the same one, as volumes of a container do',
+      () => `mkdir $TART_HOME/vms
 mount --bind ${each.folder()} $TART_HOME/vms
 $TARTLET clone ${after} vm
 cmp ${diskOfAfter} $TART_HOME/vms/vm/disk.img
 $TARTLET doctor`,
-    );
-    expect(stdout).toMatch(/1 image, 1 tag, 1 VM, .*: clean\n$/);
+      /1 image, 1 tag, 1 VM, .*: clean\n$/,
+    ],
+    [
+      'the cache may lie on another one than the VMs',
+      () => `mkdir $TART_HOME/cache
+mount -t tmpfs -o size=200m,mode=755 tmpfs $TART_HOME/cache
+$TARTLET clone ${after} vm
+cmp ${diskOfAfter} $TART_HOME/vms/vm/disk.img
+$TARTLET delete ${after}
+$TARTLET doctor`,
+      /no images, no tags, 1 VM, .*: clean\n$/,
+    ],
+  ] as const)('%s', async ([, script, expected], context) => {
+    needsOwnMounts(context);
+    const { exitCode, stdout, stderr } = await runWithOwnMounts(new Workplace(each), `set -e\n${script()}`);
+    expect([exitCode, stdout], stderr).toEqual([0, expect.stringMatching(expected)]);
   });
 
   it('a link to a folder for VMs that is not there yet leads to one', async () => {
@@ -229,20 +231,6 @@ $TARTLET doctor`,
     symlinkSync(path.join(workplace.folder, 'elsewhere/vms'), `${workplace.home}/vms`);
     await succeed(workplace, 'create', '--linux', 'vm');
     expect(readdirSync(path.join(workplace.folder, 'elsewhere/vms'))).toEqual(['vm']);
-  });
-
-  it('the cache may lie on another one than the VMs', async (context) => {
-    needsOwnMounts(context);
-    const stdout = await succeedWithOwnMounts(
-      new Workplace(each),
-      `mkdir $TART_HOME/cache
-mount -t tmpfs -o size=200m,mode=755 tmpfs $TART_HOME/cache
-$TARTLET clone ${after} vm
-cmp ${diskOfAfter} $TART_HOME/vms/vm/disk.img
-$TARTLET delete ${after}
-$TARTLET doctor`,
-    );
-    expect(stdout).toMatch(/no images, no tags, 1 VM, .*: clean\n$/);
   });
 
   it('a cache that is cut in two is refused before anything is fetched', async (context) => {

@@ -3,11 +3,12 @@ import { createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
+import { DirectConnection } from '../../src/registry/direct-connection.ts';
 import { DirectTransport } from '../../src/registry/direct-transport.ts';
 import { limits } from '../../src/registry/limits.ts';
 import type { RegistryRequest } from '../../src/registry/request.ts';
 import { parsePlainHead } from '../../src/registry/response-head.ts';
-import { SocketReader } from '../../src/registry/socket-reader.ts';
+import { buildReadingConnector, SocketReader } from '../../src/registry/socket-reader.ts';
 import { TrustStore } from '../../src/registry/trust.ts';
 import type { Answer, RecordedRequest } from '../support/scripted-registry.ts';
 import { TestCa } from './certificates.ts';
@@ -197,13 +198,21 @@ describe('an answer is over once', () => {
     expect(Buffer.from(await collect(await ask('/b')(transport, registry.origin))).toString()).toBe('b');
     expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 2]);
   });
+});
 
-  it('what was aborted before is not asked', async () => {
-    const registry = await scripted({ '*': { body: 'abc' } });
-    const gone = new Error('gone');
-    await expect(ask('/a', AbortSignal.abort(gone))(direct(), registry.origin)).rejects.toBe(gone);
-    expect(registry.requests).toHaveLength(0);
+it('a request that is over before it is sent does not wait for an answer', async () => {
+  const registry = await scripted({ '*': () => new Promise<never>(() => {}) });
+  const { hostname, host, port, protocol } = new URL(registry.origin);
+  const socket = await new Promise<Socket>((resolve, reject) => {
+    buildReadingConnector()({ hostname, host, port, protocol }, (error, made) => {
+      if (made === null) reject(error as Error);
+      else resolve(made);
+    });
   });
+  after(async () => socket.destroy());
+  const gone = new Error('gone');
+  const connection = new DirectConnection(socket, limits);
+  await expect(connection.ask('GET / HTTP/1.1\r\n\r\n', AbortSignal.abort(gone))).rejects.toBe(gone);
 });
 
 it('a reader is not woken by what it has read before', async () => {
