@@ -205,7 +205,7 @@ it('a request that is over before it is sent does not wait for an answer', async
   const { hostname, host, port, protocol } = new URL(registry.origin);
   const socket = await new Promise<Socket>((resolve, reject) => {
     buildReadingConnector()({ hostname, host, port, protocol }, (error, made) => {
-      if (made === null) reject(error as Error);
+      if (made === null) reject(error ?? new Error('no connection'));
       else resolve(made);
     });
   });
