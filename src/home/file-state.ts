@@ -8,11 +8,13 @@ export interface FileState {
   readonly written: string;
   /** Differs also when somebody set its times back after writing, or changed anything else about it. */
   readonly touched: string;
+  /** When it was changed last in any way, in nanoseconds by the clock of its file system; nobody can set it. */
+  readonly changedNs: bigint;
 }
 
 /** How a file is now. @throws TartletError `DISK_*`, also when there is none. */
 export async function fileState(path: string): Promise<FileState> {
   const { dev, ino, size, mtimeNs, ctimeNs } = await onDisk('look at', path, async () => stat(path, { bigint: true }));
   const written = `${ino} ${size} ${mtimeNs}`;
-  return { sizeBytes: Number(size), written, touched: `${dev} ${written} ${ctimeNs}` };
+  return { sizeBytes: Number(size), written, touched: `${dev} ${written} ${ctimeNs}`, changedNs: ctimeNs };
 }

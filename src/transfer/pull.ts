@@ -1,3 +1,4 @@
+import { sealDisk } from '../home/disk-seal.ts';
 import type { FileLock } from '../home/lock.ts';
 import { makeRepository } from '../home/image-cache.ts';
 import { originOfImage, writeOrigin } from '../home/origin.ts';
@@ -229,6 +230,7 @@ async function publish(
   );
   const files = [VmFile.manifest, VmFile.config, VmFile.nvram];
   await staging.seal(layout === 'flat' ? [...files, VmFile.disk] : files);
+  if (layout === 'flat') await sealDisk(staging.folder, manifest.digest, session.platform);
   session.signal.throwIfAborted();
   await session.images.publish(staging.folder, name, manifest.digest);
 }

@@ -4,16 +4,15 @@ import { onDisk } from '../home/disk-error.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import type { DiskFile } from '../oci/disk-file.ts';
 import { flatManifest, stubConfig } from '../oci/flat-manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
 import { type ManifestToStore, moveTags, requireDigest, storeManifest } from './manifest-store.ts';
 import type { Session } from './session.ts';
 import { diskChanged, stateOfDisk } from './still-disk.ts';
-import { type PushOptions, VmUpload } from './vm-upload.ts';
+import { type DiskBase, type PushOptions, VmUpload } from './vm-upload.ts';
 
 export { DISK_CHUNK_BYTES } from './disk-cut.ts';
-export type { PushOptions } from './vm-upload.ts';
+export type { DiskBase, PushOptions } from './vm-upload.ts';
 
 const NO_TAG_MOVED = 'the blobs are in the registry, no tag was moved';
 
@@ -24,8 +23,8 @@ export interface PushSource {
   readonly vm: { readonly os: string; readonly arch: string; readonly diskFormat: string };
   /** What goes up as the VM's configuration. */
   readonly config: Uint8Array;
-  /** The disk of the image that it was cloned from, as far as that is known. */
-  readonly base: DiskFile | undefined;
+  /** The image that it was cloned from, as far as that is known. */
+  readonly base: DiskBase | undefined;
   /** When it is pushed, for its manifest; absent for a reproducible one. */
   readonly uploadTime: Date | undefined;
 }
@@ -63,7 +62,7 @@ export async function pushToRepository(
         stubConfig: await upload.bytes(stubConfig(source.vm, options.labels ?? new Map())),
         config: await upload.bytes(source.config),
         nvram: await upload.file(`${source.folder}/${VmFile.nvram}`),
-        chunks: await upload.disk(disk, before.sizeBytes, source.base),
+        chunks: await upload.disk(disk, before, source.base),
         uploadTime: source.uploadTime,
       });
       if ((await stateOfDisk(disk, 'push')).written !== before.written) throw diskChanged(disk, 'push', NO_TAG_MOVED);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { onDisk } from '../home/disk-error.ts';
+import type { FileState } from '../home/file-state.ts';
 import { hasImageOfSize } from '../home/known-manifest.ts';
 import { Scratch } from '../home/scratch.ts';
 import { Digest } from '../names/digest.ts';
@@ -24,6 +25,13 @@ export interface PushOptions {
   readonly labels?: ReadonlyMap<string, string>;
   /** Bytes of disk per chunk; default: as the image that the VM was cloned from, else {@link DISK_CHUNK_BYTES}. */
   readonly diskChunkBytes?: number;
+}
+
+/** The disk that another one began as. */
+export interface DiskBase {
+  readonly disk: DiskFile;
+  /** `FileState.touched` of the other one as long as it is still the same; undefined when only reading it could tell. */
+  readonly sealed: string | undefined;
 }
 
 /** The blobs of one VM on their way into one repository. */
@@ -98,13 +106,16 @@ export class VmUpload {
 
   /**
    * The disk, cut into chunks. Those whose content is known from an image of this machine are hashed first, and neither encoded nor sent
-   * when the registry has their blob.
+   * when the registry has their blob. A disk that nobody wrote to since it was cloned is not even read.
    *
-   * @param base the image that it was cloned from.
+   * @param state of the disk, before anything of it is read.
+   * @param base what it was cloned from.
    * @throws TartletError `MANIFEST_TOO_LARGE` before anything is sent when there would be more chunks than a manifest can name.
    */
-  async disk(path: string, size: number, base: DiskFile | undefined): Promise<EncodedChunk[]> {
-    const stretches = cutDisk(size, this.#options.diskChunkBytes, base);
+  async disk(path: string, state: FileState, base: DiskBase | undefined): Promise<EncodedChunk[]> {
+    const { sizeBytes: size, touched } = state;
+    const stretches = cutDisk(size, this.#options.diskChunkBytes, base?.disk);
+    const contents = base?.sealed === touched ? contentsOf(base.disk, stretches) : new Map<Stretch, string>();
     const numbers = new Map(stretches.map((stretch, index) => [stretch.offset, index]));
     const subject = this.#subject;
     const keep = (kind: 'chunk-done' | 'chunk-reused', { offset, size: bytes }: Stretch, chunk: EncodedChunk): void => {
@@ -124,7 +135,9 @@ export class VmUpload {
       });
       const missing = (): Stretch[] => stretches.filter(({ offset }) => !this.#chunks.has(offset));
       if (base !== undefined || hasImageOfSize(this.#session.home, size)) {
-        await this.#reuse(pool, path, missing(), (stretch, chunk) => keep('chunk-reused', stretch, chunk));
+        const unread = missing().filter((stretch) => !contents.has(stretch));
+        await hashStretches(pool, path, unread, (stretch, content) => contents.set(stretch, content));
+        await this.#reuse(missing(), contents, (stretch, chunk) => keep('chunk-reused', stretch, chunk));
       }
       const jobs = new Map(missing().map((stretch) => [this.#job(path, stretch, scratch), stretch]));
       await pool.runAll([...jobs.keys()], (job, result) => {
@@ -139,24 +152,12 @@ export class VmUpload {
     }
   }
 
-  /** Hashes stretches, and settles those for which the repository has, or can mount, a blob that we know. */
+  /** Settles stretches for which the repository has, or can mount, a blob that we know. */
   async #reuse(
-    pool: WorkerPool,
-    disk: string,
     stretches: readonly Stretch[],
+    contents: ReadonlyMap<Stretch, string>,
     onReused: (stretch: Stretch, chunk: EncodedChunk) => void,
   ): Promise<void> {
-    const contents = new Map<Stretch, string>();
-    const jobs = new Map(
-      stretches.map((stretch): [DigestJob, Stretch] => [
-        { kind: 'digest', disk, offset: stretch.offset, contentSize: stretch.size },
-        stretch,
-      ]),
-    );
-    await pool.runAll([...jobs.keys()], (job, { contentDigest }) => {
-      const stretch = jobs.get(job);
-      if (stretch !== undefined) contents.set(stretch, contentDigest);
-    });
     const known = await findKnownBlobs(this.#session, new Set(contents.values()), this.#name);
     const isThere = new Map<string, Promise<boolean>>();
     const width = Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY);
@@ -203,6 +204,35 @@ export class VmUpload {
       onWait: (reason, waitMs) => this.#session.emit({ kind: 'retrying', subject: this.#subject, reason, waitMs }),
     });
   }
+}
+
+/** The contents of stretches that are chunks of a disk, as texts of their digests. */
+function contentsOf({ chunks }: DiskFile, stretches: readonly Stretch[]): Map<Stretch, string> {
+  const at = new Map(chunks.map((chunk) => [chunk.offset, chunk]));
+  const contents = new Map<Stretch, string>();
+  for (const stretch of stretches) {
+    const chunk = at.get(stretch.offset);
+    if (chunk?.size === stretch.size) contents.set(stretch, chunk.contentDigest.toString());
+  }
+  return contents;
+}
+
+async function hashStretches(
+  pool: WorkerPool,
+  disk: string,
+  stretches: readonly Stretch[],
+  onHashed: (stretch: Stretch, content: string) => void,
+): Promise<void> {
+  const jobs = new Map(
+    stretches.map((stretch): [DigestJob, Stretch] => [
+      { kind: 'digest', disk, offset: stretch.offset, contentSize: stretch.size },
+      stretch,
+    ]),
+  );
+  await pool.runAll([...jobs.keys()], (job, { contentDigest }) => {
+    const stretch = jobs.get(job);
+    if (stretch !== undefined) onHashed(stretch, contentDigest);
+  });
 }
 
 function encodedChunk({ blob, contentSize, contentDigest }: PushResult): EncodedChunk {

@@ -1,10 +1,13 @@
+import { createHash } from 'node:crypto';
 import { TartletError, unreachable } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { type CopyMethod, copyDisk, shareDisk } from '../home/disk-copy.ts';
+import { sealDisk, sealedState } from '../home/disk-seal.ts';
 import { flushFile, writeNewFile } from '../home/folder.ts';
 import { BASE_MANIFEST_FILE } from '../home/origin.ts';
 import { readPlainFile } from '../home/plain-file.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
+import { Digest } from '../names/digest.ts';
 import { notClonable } from '../transfer/stacked-download.ts';
 import type { Session } from '../transfer/session.ts';
 
@@ -33,9 +36,8 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
   for (const file of [VmFile.config, VmFile.nvram]) await copySmall(`${from}/${file}`, `${to}/${file}`);
   switch (source.folder.layout) {
     case 'standalone':
-      if (source.manifest !== undefined) await copySmall(source.manifest, `${to}/${BASE_MANIFEST_FILE}`);
       if (isSuspended(source.folder)) await copyLarge(session, `${from}/${VmFile.state}`, `${to}/${VmFile.state}`);
-      return copyStandalone(session, source, `${from}/${VmFile.disk}`, `${to}/${VmFile.disk}`);
+      return copySealed(session, source, to);
     case 'stacked-local':
       // First the manifest: from then on, nobody collects the files that it names (tart-formats §4.7).
       await session.contents.change(session.signal, async () =>
@@ -49,8 +51,22 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
   }
 }
 
+/** Copies the disk, with the manifest of what it was, and the seal when it still is that. */
+async function copySealed(session: Session, source: CloneSource, to: string): Promise<CopyMethod> {
+  const { manifest } = source;
+  if (manifest === undefined) return copyStandalone(session, source, to);
+  const bytes = await copySmall(manifest, `${to}/${BASE_MANIFEST_FILE}`);
+  const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
+  const look = async (): Promise<string | undefined> => sealedState(source.folder.path, digest, session.platform);
+  const before = await look();
+  const copied = await copyStandalone(session, source, to);
+  if (before !== undefined && (await look()) === before) await sealDisk(to, digest, session.platform);
+  return copied;
+}
+
 /** Asks before and after: a VM may be started while its disk is being copied. */
-async function copyStandalone(session: Session, source: CloneSource, from: string, to: string): Promise<CopyMethod> {
+async function copyStandalone(session: Session, source: CloneSource, folder: string): Promise<CopyMethod> {
+  const [from, to] = [`${source.folder.path}/${VmFile.disk}`, `${folder}/${VmFile.disk}`];
   if (await source.isRunning()) {
     if (!(await shareDisk(from, to))) throw copiedWhileRunning(source);
     await flushFile(to);
@@ -84,6 +100,8 @@ async function copyLarge(session: Session, from: string, to: string): Promise<Co
   return copied;
 }
 
-async function copySmall(from: string, to: string): Promise<void> {
-  await writeNewFile(to, await onDisk('read', from, async () => readPlainFile(from)));
+async function copySmall(from: string, to: string): Promise<Uint8Array> {
+  const bytes = await onDisk('read', from, async () => readPlainFile(from));
+  await writeNewFile(to, bytes);
+  return bytes;
 }

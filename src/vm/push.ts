@@ -1,5 +1,6 @@
 import { TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/image-cache.ts';
+import { sealedState } from '../home/disk-seal.ts';
 import { lockToRead } from '../home/image-lock.ts';
 import { baseManifest } from '../home/known-manifest.ts';
 import { VmFile } from '../home/vm-folder.ts';
@@ -7,6 +8,7 @@ import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type PopulateSource, populateCache } from '../transfer/populate.ts';
 import {
+  type DiskBase,
   type PushOptions,
   type PushOutcome,
   type PushSource,
@@ -91,7 +93,15 @@ async function openSource(
   const { os, arch, diskFormat } = parseVmConfig(bytes, name.text);
   // One time for all repositories: they then get one digest.
   const uploadTime = options.reproducible === true ? undefined : session.now();
-  return { folder, vm: { os, arch, diskFormat }, config: bytes, base: baseManifest(folder)?.base, uploadTime };
+  const base = await diskBase(session, folder);
+  return { folder, vm: { os, arch, diskFormat }, config: bytes, base, uploadTime };
+}
+
+/** What the disk of a VM began as, and whether it is known to be just that. */
+async function diskBase({ platform }: Session, folder: string): Promise<DiskBase | undefined> {
+  const image = baseManifest(folder);
+  if (image === undefined) return undefined;
+  return { disk: image.base, sealed: await sealedState(folder, image.manifest.digest, platform) };
 }
 
 /** The files of a VM as they are now, and a way to find out later that somebody wrote to them in spite of the lock. */

@@ -1,13 +1,15 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { pull } from '../../src/transfer/pull.ts';
 import type { Session } from '../../src/transfer/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
 import { pushVm } from '../../src/vm/push.ts';
+import { setVm } from '../../src/vm/set.ts';
 import { configJson, freshSession } from '../support/home.ts';
 import { type MeddlingRegistry, startMeddlingRegistry } from '../support/meddling-registry.ts';
+import { needsSeals } from '../support/seal.ts';
 import { noise } from '../support/stacked-image.ts';
 import { sha256, storedStream, tinyImage, type TinyImage } from '../support/tart-image.ts';
 
@@ -139,6 +141,124 @@ describe('pushing a changed clone', () => {
     const target = RemoteName.parse(`${registry.at}/org/vm:next`);
     expect((await push(session, target)).chunks).toHaveLength(1);
     await expectPulled(target, disk);
+  });
+});
+
+describe('a clone that nobody wrote to', () => {
+  beforeEach(needsSeals);
+
+  /** Pushes `ci`, which began as the image, and tells how many threads it took: those that read and send chunks of the disk. */
+  async function pushCounting(
+    registry: MeddlingRegistry,
+    prepare: (session: Session, image: string) => Promise<void>,
+    options: { diskChunkBytes?: number } = {},
+  ) {
+    let threads: number | undefined;
+    const session = freshSession({
+      onEvent: (event) => {
+        if (event.kind === 'spent') ({ threads } = event);
+      },
+    });
+    const name = await seed(await startMeddlingRegistry(), base);
+    for (const [digest, blob] of base.blobs) await registry.pushBlob('org/vm', blob, digest);
+    await pull(session, name);
+    await prepare(session, name.toString());
+    threads = undefined;
+    const next = RemoteName.parse(`${registry.at}/org/vm:next`);
+    const { chunks } = await push(session, next, options);
+    await expectPulled(next, `${session.home.vmsFolder}/ci/disk.img`);
+    return { threads, chunks };
+  }
+
+  const CI = LocalName.parse('ci');
+  const clone = async (session: Session, image: string): Promise<void> => {
+    await cloneVm(session, image, CI);
+  };
+  const diskOf = (session: Session): string => `${session.home.vmsFolder}/ci/disk.img`;
+
+  test.each<[string, (session: Session, image: string) => Promise<void>]>([
+    ['is not read', clone],
+    [
+      'whose configuration was changed is not read',
+      async (session, image) => {
+        await clone(session, image);
+        await setVm(session, CI, { cpuCount: 6 });
+      },
+    ],
+    [
+      'and has another name now is not read',
+      async (session, image) => {
+        await cloneVm(session, image, LocalName.parse('first'));
+        await session.vms.rename(LocalName.parse('first'), CI);
+      },
+    ],
+    [
+      'and was cloned from another one is not read',
+      async (session, image) => {
+        await cloneVm(session, image, LocalName.parse('first'));
+        await cloneVm(session, 'first', CI);
+      },
+    ],
+    [
+      'whose image is gone is not read',
+      async (session, image) => {
+        await clone(session, image);
+        await session.images.delete(RemoteName.parse(image));
+      },
+    ],
+  ])('%s: its blobs are those of the image', async (_, prepare) => {
+    const { threads, chunks } = await pushCounting(await startMeddlingRegistry(), prepare);
+    expect(chunks).toEqual([A, B, C].map(blobOf));
+    expect(threads).toBe(0);
+  });
+
+  test.each<[string, (session: Session, image: string) => Promise<void>]>([
+    [
+      'was written to, and the date set back',
+      async (session, image) => {
+        await clone(session, image);
+        const { atime, mtime } = statSync(diskOf(session));
+        writeFileSync(diskOf(session), Buffer.concat([A, D, C]), { flag: 'r+' });
+        utimesSync(diskOf(session), atime, mtime);
+      },
+    ],
+    [
+      'was cloned from an image that somebody wrote to',
+      async (session, image) => {
+        const { folder } = (await session.images.find(RemoteName.parse(image))) ?? { folder: { path: '' } };
+        writeFileSync(`${folder.path}/disk.img`, Buffer.concat([A, D, C]), { flag: 'r+' });
+        await clone(session, image);
+      },
+    ],
+    [
+      'was cloned from a VM that somebody wrote to',
+      async (session, image) => {
+        await cloneVm(session, image, LocalName.parse('first'));
+        writeFileSync(`${session.home.vmsFolder}/first/disk.img`, Buffer.concat([A, D, C]), { flag: 'r+' });
+        await cloneVm(session, 'first', CI);
+      },
+    ],
+  ])('but one that %s is pushed as it is', async (_, prepare) => {
+    const { threads, chunks } = await pushCounting(await startMeddlingRegistry(), prepare);
+    expect(chunks).toEqual([blobOf(A), expect.not.stringMatching(blobOf(B)), blobOf(C)]);
+    expect(threads).toBeGreaterThan(0);
+  });
+
+  test('is read where it is cut in another way', async () => {
+    const { threads } = await pushCounting(await startMeddlingRegistry(), clone, { diskChunkBytes: 2 * PIECE });
+    expect(threads).toBeGreaterThan(0);
+  });
+
+  test('is read for what the registry lacks', async () => {
+    const registry = await startMeddlingRegistry();
+    registry.meddle = (request, response) => {
+      const isLacking = request.method === 'HEAD' && (request.url ?? '').endsWith(blobOf(B));
+      if (isLacking) response.writeHead(404).end();
+      return isLacking;
+    };
+    const { threads, chunks } = await pushCounting(registry, clone);
+    expect(chunks).toEqual([blobOf(A), expect.not.stringMatching(blobOf(B)), blobOf(C)]);
+    expect(threads).toBe(1);
   });
 });
 

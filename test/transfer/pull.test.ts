@@ -12,6 +12,7 @@ import { listVms } from '../../src/vm/listing.ts';
 import { freshSession, plantImage } from '../support/home.ts';
 import { send, type StaticRegistry, startStaticRegistry } from '../support/static-registry.ts';
 import { sha256, storedStream, tinyImage, type TinyImage } from '../support/tart-image.ts';
+import { namesBesideSeal } from '../support/seal.ts';
 
 const MIB = 1024 * 1024;
 
@@ -56,7 +57,7 @@ describe('pulling a tag', () => {
       size: image.manifest.length,
       pulledAt: '2026-11-24T03:00:00.000Z',
     });
-    expect(readdirSync(folder).sort()).toEqual([
+    expect(namesBesideSeal(folder)).toEqual([
       '.last-used',
       '.origin.json',
       'config.json',

@@ -21,6 +21,7 @@ import { freshSession, plantVm } from '../support/home.ts';
 import { type MeddlingRegistry, startMeddlingRegistry } from '../support/meddling-registry.ts';
 import { plantInRegistry } from '../support/planted-image.ts';
 import { sha256, tinyImage } from '../support/tart-image.ts';
+import { namesBesideSeal } from '../support/seal.ts';
 
 const MIB = 1024 * 1024;
 
@@ -249,7 +250,7 @@ describe('pushing and keeping the image in the cache', () => {
       ['vm', `${to.at}/org/vm:1`, `${to.at}/org/vm:latest`, `${to.at}/org/vm@${digest}`].toSorted(),
     );
     expect(readlinkSync(`${folder}/../1`)).toBe(folder);
-    expect(readdirSync(folder).sort()).toEqual([
+    expect(namesBesideSeal(folder)).toEqual([
       '.last-used',
       '.origin.json',
       'config.json',

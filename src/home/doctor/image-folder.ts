@@ -2,6 +2,7 @@ import type { Stats } from 'node:fs';
 import { describeError, isTartletError, unreachable } from '../../errors.ts';
 import { stackedFiles, type TartImage } from '../../oci/tart-image.ts';
 import type { ContentStore } from '../content-store.ts';
+import { SEAL_FILE } from '../disk-seal.ts';
 import { type Origin, ORIGIN_FILE, parseOrigin } from '../origin.ts';
 import { VmFile } from '../vm-folder.ts';
 import type { AccessCheck } from './access.ts';
@@ -19,6 +20,7 @@ const FILES: ReadonlySet<string> = new Set<string>([
   ...Object.values(VmFile),
   ORIGIN_FILE,
   `${ORIGIN_FILE}.former`,
+  SEAL_FILE,
   '.last-used',
   '.pinned',
   '.unnamed',
