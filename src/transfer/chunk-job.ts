@@ -80,7 +80,7 @@ export interface DigestJob {
   readonly offset: number;
 }
 
-/** Encode one stretch of a disk into a spool file and upload it unless the repository has it. */
+/** Encode one stretch of a disk into a spool file and upload it unless the repository has it, or tell that it is zero. */
 export interface PushJob {
   readonly kind: 'push';
   readonly disk: string;
@@ -92,6 +92,11 @@ export interface PushJob {
   readonly uploadChunkBytes: number | undefined;
   /** Upload it even if the registry says that it has it: it said so before, and had it not (reliability Q16). */
   readonly sendAnyway: boolean;
+  /**
+   * What to do with a stretch of zeros. A sparse disk has hundreds, and all become the same blob, but threads do not know of each other's
+   * uploads: whoever gives them their jobs has one sent.
+   */
+  readonly zeros: 'tell' | 'send';
 }
 
 /** Encode one stretch of a disk into a spool file, for whoever asked. */
@@ -132,13 +137,18 @@ export interface DigestResult {
   readonly contentDigest: string;
 }
 
-export interface PushResult {
+export type PushResult =
+  | PushedChunk
+  /** All zeros, and neither encoded nor sent. */
+  | { readonly kind: 'push'; readonly outcome: 'zero' };
+
+/** A stretch whose blob is in the repository. */
+export interface PushedChunk {
   readonly kind: 'push';
+  readonly outcome: 'uploaded' | 'present';
   readonly blob: BlobText;
   readonly contentDigest: string;
   readonly contentSize: number;
-  /** False when the repository had it already. */
-  readonly uploaded: boolean;
 }
 
 export interface EncodeResult {

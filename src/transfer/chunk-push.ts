@@ -2,7 +2,7 @@ import { createReadStream, rmSync } from 'node:fs';
 import { Digest } from '../names/digest.ts';
 import { encodeChunk, isAllZero } from './chunk-encode.ts';
 import type { ChunkContext } from './chunk-fetch.ts';
-import type { PushJob, PushResult } from './chunk-job.ts';
+import type { PushedChunk, PushJob, PushResult } from './chunk-job.ts';
 import { PIECE_BYTES } from './disk-window.ts';
 
 /**
@@ -10,34 +10,26 @@ import { PIECE_BYTES } from './disk-window.ts';
  * told the digest before the first byte, an upload that breaks is repeated without encoding again, and memory stays small
  * (Tart keeps whole encoded chunks in memory, tart-cli §7 #27).
  */
-export class ChunkPusher {
-  /** Stretches of zeros, by length: a sparse disk has hundreds, and all become the same blob. */
-  readonly #zeroChunks = new Map<number, Promise<PushResult>>();
-
-  async push(job: PushJob, context: ChunkContext): Promise<PushResult> {
-    if (!(await isAllZero(job, context.signal, context.stopwatch))) return encodeAndUpload(job, context);
-    const known = this.#zeroChunks.get(job.contentSize);
-    if (known !== undefined) return { ...(await known), uploaded: false };
-    const first = encodeAndUpload(job, context);
-    this.#zeroChunks.set(job.contentSize, first);
-    return first;
+export async function pushChunk(job: PushJob, context: ChunkContext): Promise<PushResult> {
+  if (job.zeros === 'tell' && (await isAllZero(job, context.signal, context.stopwatch))) {
+    return { kind: 'push', outcome: 'zero' };
   }
-}
-
-async function encodeAndUpload(job: PushJob, context: ChunkContext): Promise<PushResult> {
   try {
     const encoded = await encodeChunk(job, job.spool, context.signal, context.stopwatch);
-    const uploaded = await upload(job, encoded, context);
-    return { kind: 'push', ...encoded, contentSize: job.contentSize, uploaded };
+    const outcome = await upload(job, encoded, context);
+    return { kind: 'push', ...encoded, contentSize: job.contentSize, outcome };
   } finally {
     rmSync(job.spool, { force: true });
   }
 }
 
-async function upload(job: PushJob, { blob }: Pick<PushResult, 'blob'>, context: ChunkContext): Promise<boolean> {
+async function upload(
+  job: PushJob,
+  { blob }: Pick<PushedChunk, 'blob'>,
+  { client, signal, onBytes }: ChunkContext,
+): Promise<PushedChunk['outcome']> {
   const digest = Digest.parse(blob.digest);
-  const { client, signal } = context;
-  if (!job.sendAnyway && (await client.blobExists({ digest, size: blob.size }, { signal }))) return false;
+  if (!job.sendAnyway && (await client.blobExists({ digest, size: blob.size }, { signal }))) return 'present';
   await client.uploadBlob(
     {
       digest,
@@ -46,9 +38,9 @@ async function upload(job: PushJob, { blob }: Pick<PushResult, 'blob'>, context:
     },
     {
       signal,
-      onBytes: context.onBytes,
+      onBytes,
       ...(job.uploadChunkBytes === undefined ? {} : { chunkBytes: job.uploadChunkBytes }),
     },
   );
-  return true;
+  return 'uploaded';
 }

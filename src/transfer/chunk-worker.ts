@@ -14,7 +14,7 @@ import {
   type ToWorker,
   toPlainError,
 } from './chunk-job.ts';
-import { ChunkPusher } from './chunk-push.ts';
+import { pushChunk } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
 import { Stopwatch } from './time-spent.ts';
 
@@ -30,7 +30,6 @@ const port = parentPort;
 if (port === null) throw new TartletError('INTERNAL', 'this file is the entry of a worker thread');
 
 const running = new Map<number, AbortController>();
-const pusher = new ChunkPusher();
 const encoder = new ChunkEncoder();
 let settings: RegistrySettings | undefined;
 let client: RegistryClient | undefined;
@@ -120,7 +119,7 @@ async function perform(job: ChunkJob, context: Omit<ChunkContext, 'client'>): Pr
     case 'encode':
       return encoder.encode(job, context.signal, context.stopwatch);
     case 'push':
-      return pusher.push(job, { ...context, client: registryClient() });
+      return pushChunk(job, { ...context, client: registryClient() });
     default:
       return unreachable(job);
   }

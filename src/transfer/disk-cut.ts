@@ -40,6 +40,17 @@ function cutLike({ chunks }: DiskFile, size: number): Stretch[] | undefined {
     : [...kept.map((chunk) => ({ offset: chunk.offset, size: chunk.size })), ...rest];
 }
 
+/** The contents of those stretches that are chunks of a disk, as texts of their digests. */
+export function contentsOf({ chunks }: DiskFile, stretches: readonly Stretch[]): Map<Stretch, string> {
+  const at = new Map(chunks.map((chunk) => [chunk.offset, chunk]));
+  const contents = new Map<Stretch, string>();
+  for (const stretch of stretches) {
+    const chunk = at.get(stretch.offset);
+    if (chunk?.size === stretch.size) contents.set(stretch, chunk.contentDigest.toString());
+  }
+  return contents;
+}
+
 function cutEvenly(from: number, to: number, step: number, most = MAX_CHUNKS): Stretch[] | undefined {
   const count = Math.ceil((to - from) / step);
   if (count > most) return undefined;

@@ -9,12 +9,13 @@ import type { RemoteName } from '../names/remote-name.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import type { BlobIdentity, EncodedChunk } from '../oci/flat-manifest.ts';
 import type { BlobSource, RegistryClient } from '../registry/client.ts';
-import type { DigestJob, PushJob, PushResult } from './chunk-job.ts';
-import { cutDisk, type Stretch } from './disk-cut.ts';
+import type { PushJob } from './chunk-job.ts';
+import { contentsOf, cutDisk, type Stretch } from './disk-cut.ts';
 import { bringKnownBlob, findKnownBlobs } from './known-blob.ts';
 import { inLanes } from './lanes.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
 import type { Session } from './session.ts';
+import { hashStretches, pushStretches } from './stretch-push.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 export interface PushOptions {
@@ -140,10 +141,9 @@ export class VmUpload {
         await this.#reuse(missing(), contents, (stretch, chunk) => keep('chunk-reused', stretch, chunk));
       }
       const jobs = new Map(missing().map((stretch) => [this.#job(path, stretch, scratch), stretch]));
-      await pool.runAll([...jobs.keys()], (job, result) => {
-        const stretch = jobs.get(job);
-        if (stretch !== undefined) keep(result.uploaded ? 'chunk-done' : 'chunk-reused', stretch, encodedChunk(result));
-      });
+      await pushStretches(pool, jobs, (stretch, chunk, outcome) =>
+        keep(outcome === 'uploaded' ? 'chunk-done' : 'chunk-reused', stretch, chunk),
+      );
       return stretches.flatMap(({ offset }) => this.#chunks.get(offset) ?? []);
     } finally {
       this.#session.emit({ kind: 'spent', subject: this.#subject, threads: pool.threads, spent: pool.spent });
@@ -184,6 +184,7 @@ export class VmUpload {
       uploadChunkBytes: this.#options.uploadChunkBytes,
       // Only chunks that are to go up again are asked for twice.
       sendAnyway: this.#distrusted === 'all' || this.#distrusted.length > 0,
+      zeros: 'tell',
     };
   }
 
@@ -204,42 +205,4 @@ export class VmUpload {
       onWait: (reason, waitMs) => this.#session.emit({ kind: 'retrying', subject: this.#subject, reason, waitMs }),
     });
   }
-}
-
-/** The contents of stretches that are chunks of a disk, as texts of their digests. */
-function contentsOf({ chunks }: DiskFile, stretches: readonly Stretch[]): Map<Stretch, string> {
-  const at = new Map(chunks.map((chunk) => [chunk.offset, chunk]));
-  const contents = new Map<Stretch, string>();
-  for (const stretch of stretches) {
-    const chunk = at.get(stretch.offset);
-    if (chunk?.size === stretch.size) contents.set(stretch, chunk.contentDigest.toString());
-  }
-  return contents;
-}
-
-async function hashStretches(
-  pool: WorkerPool,
-  disk: string,
-  stretches: readonly Stretch[],
-  onHashed: (stretch: Stretch, content: string) => void,
-): Promise<void> {
-  const jobs = new Map(
-    stretches.map((stretch): [DigestJob, Stretch] => [
-      { kind: 'digest', disk, offset: stretch.offset, contentSize: stretch.size },
-      stretch,
-    ]),
-  );
-  await pool.runAll([...jobs.keys()], (job, { contentDigest }) => {
-    const stretch = jobs.get(job);
-    if (stretch !== undefined) onHashed(stretch, contentDigest);
-  });
-}
-
-function encodedChunk({ blob, contentSize, contentDigest }: PushResult): EncodedChunk {
-  return {
-    digest: Digest.parse(blob.digest),
-    size: blob.size,
-    contentSize,
-    contentDigest: Digest.parse(contentDigest),
-  };
 }

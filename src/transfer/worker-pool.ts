@@ -73,12 +73,12 @@ export class WorkerPool {
 
   /**
    * Does jobs, at most `concurrency` at once, in order of their list. The first failure stops the others.
-   * @param onDone told of each result as it comes; what it does is waited for.
+   * @param onDone told of each result as it comes; what it does is waited for. It may add jobs.
    * @param survives told of each failure; when it returns true, the others go on. Default: none is survived.
    */
   async runAll<J extends ChunkJob>(
     jobs: readonly J[],
-    onDone: (job: J, result: ResultOf<J>) => Promise<void> | void,
+    onDone: (job: J, result: ResultOf<J>, add: (more: J) => void) => Promise<void> | void,
     survives: (job: J, error: unknown) => boolean = () => false,
   ): Promise<void> {
     const queue = [...jobs];
@@ -94,7 +94,7 @@ export class WorkerPool {
           if (job === undefined) return;
           signal.throwIfAborted();
           try {
-            await onDone(job, await this.#run(this.#thread(), job, signal));
+            await onDone(job, await this.#run(this.#thread(), job, signal), (more) => queue.push(more));
           } catch (error) {
             if (signal.aborted || !survives(job, error)) throw error;
           }

@@ -38,14 +38,14 @@ function poolAfter(happens: () => void) {
   return {
     async runAll<J extends ChunkJob>(
       jobs: readonly J[],
-      onDone: (job: J, result: ResultOf<J>) => Promise<void> | void,
+      onDone: (job: J, result: ResultOf<J>, add: (more: J) => void) => Promise<void> | void,
       survives: (job: J, error: unknown) => boolean = () => false,
     ): Promise<void> {
       happens();
       for (const job of jobs) {
         try {
           const result = await verifyChunk(job as VerifyJob, new AbortController().signal);
-          await onDone(job, result as ResultOf<J>);
+          await onDone(job, result as ResultOf<J>, () => undefined);
         } catch (error) {
           if (!survives(job, error)) throw error;
         }

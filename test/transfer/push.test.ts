@@ -118,6 +118,20 @@ describe('pushing a VM', () => {
     expect(pushed?.uploadedBytes).toBeLessThan(1.2 * MIB);
   });
 
+  test('zeros go up once for each length, however many are under way at once', async () => {
+    const { at, requests } = await startRegistry();
+    const session = freshSession();
+    plantVm(`${session.home.vmsFolder}/vm`, '');
+    truncateSync(`${session.home.vmsFolder}/vm/disk.img`, 8.5 * MIB);
+    const name = RemoteName.parse(`${at}/org/vm:1`);
+    const [pushed] = await pushVm(session, 'vm', [name], { diskChunkBytes: MIB, concurrency: 8 });
+    const { layers } = JSON.parse(Buffer.from(pushed?.manifest ?? []).toString()) as { layers: { digest: string }[] };
+    const chunks = layers.slice(1, -1).map(({ digest }) => digest);
+    expect([chunks.length, new Set(chunks.slice(0, 8)).size, new Set(chunks).size]).toEqual([9, 1, 2]);
+    // The two lengths of zeros, and the stub, the configuration and the NVRAM.
+    expect(requests().filter((line) => line.startsWith('PUT') && line.includes('/blobs/'))).toHaveLength(5);
+  });
+
   test('several names of one repository share one upload; the manifest goes by digest first, tags last', async () => {
     const { at, requests } = await startRegistry();
     const session = freshSession();
