@@ -8,6 +8,7 @@ import type { Digest } from '../names/digest.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { ChunkJob, ClearJob, CopyJob, FetchJob, ResultOf, VerifyJob } from './chunk-job.ts';
 import { beforeCloning, type ClonedDonor, verifyDonor, wasSealed } from './cloned-donor.ts';
+import { grouped } from './grouped.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -215,16 +216,4 @@ function fetchWork(
     },
     all.map((each) => each.chunk),
   ]);
-}
-
-/** What has the same key, in the order of the first of each; with that first one in front. */
-function grouped<T>(items: readonly T[], keyOf: (item: T) => string): [first: T, all: readonly T[]][] {
-  const groups = new Map<string, [T, T[]]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item, [item]]);
-    else group[1].push(item);
-  }
-  return [...groups.values()];
 }

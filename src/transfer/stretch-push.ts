@@ -25,36 +25,39 @@ export async function hashStretches(
   });
 }
 
+/** What becomes of the zeros of one length. */
+type Zeros =
+  | { readonly kind: 'under-way'; readonly by: PushJob; readonly waiting: Stretch[] }
+  | { readonly kind: 'sent'; readonly as: PushedChunk };
+
 /**
- * Encodes stretches and uploads them, unless the repository has them. Of zeros of one length the first goes up, for all.
+ * Encodes stretches and uploads them, unless the repository has them. What is the same is encoded once: whatever is known to be, and zeros of
+ * one length.
  *
- * @param work the jobs, which tell of zeros, and their stretches.
+ * @param work the jobs, each with the stretches that have the content of its own.
  * @param onPushed told of each stretch when its blob is in the repository.
  */
 export async function pushStretches(
   pool: WorkerPool,
-  work: ReadonlyMap<PushJob, Stretch>,
+  work: ReadonlyMap<PushJob, readonly Stretch[]>,
   onPushed: (stretch: Stretch, chunk: EncodedChunk, outcome: PushedChunk['outcome']) => void,
 ): Promise<void> {
-  const stretches = new Map(work);
-  /** What came of zeros, or who waits for that, by their length. */
-  const zeros = new Map<number, PushedChunk | Stretch[]>();
+  const zeros = new Map<number, Zeros>();
   await pool.runAll([...work.keys()], (job, result, add) => {
-    const stretch = stretches.get(job);
-    if (stretch === undefined) return;
-    const same = zeros.get(stretch.size);
+    const stretches = work.get(job) ?? [];
+    const same = zeros.get(job.contentSize);
     if (result.outcome !== 'zero') {
-      onPushed(stretch, encodedChunk(result), result.outcome);
-      if (job.zeros === 'tell' || !Array.isArray(same)) return;
-      zeros.set(stretch.size, result);
-      for (const each of same) onPushed(each, encodedChunk(result), 'present');
+      const isForAll = same?.kind === 'under-way' && same.by === job;
+      if (isForAll) zeros.set(job.contentSize, { kind: 'sent', as: result });
+      const [first, ...others] = isForAll ? same.waiting : stretches;
+      if (first !== undefined) onPushed(first, encodedChunk(result), result.outcome);
+      for (const each of others) onPushed(each, encodedChunk(result), 'present');
     } else if (same === undefined) {
-      zeros.set(stretch.size, []);
       const send: PushJob = { ...job, zeros: 'send' };
-      stretches.set(send, stretch);
+      zeros.set(job.contentSize, { kind: 'under-way', by: send, waiting: [...stretches] });
       add(send);
-    } else if (Array.isArray(same)) same.push(stretch);
-    else onPushed(stretch, encodedChunk(same), 'present');
+    } else if (same.kind === 'under-way') same.waiting.push(...stretches);
+    else for (const each of stretches) onPushed(each, encodedChunk(same.as), 'present');
   });
 }
 

@@ -11,6 +11,7 @@ import type { BlobIdentity, EncodedChunk } from '../oci/flat-manifest.ts';
 import type { BlobSource, RegistryClient } from '../registry/client.ts';
 import type { PushJob } from './chunk-job.ts';
 import { contentsOf, cutDisk, type Stretch } from './disk-cut.ts';
+import { grouped } from './grouped.ts';
 import { bringKnownBlob, findKnownBlobs } from './known-blob.ts';
 import { inLanes } from './lanes.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
@@ -140,8 +141,12 @@ export class VmUpload {
         await hashStretches(pool, path, unread, (stretch, content) => contents.set(stretch, content));
         await this.#reuse(missing(), contents, (stretch, chunk) => keep('chunk-reused', stretch, chunk));
       }
-      const jobs = new Map(missing().map((stretch) => [this.#job(path, stretch, scratch), stretch]));
-      await pushStretches(pool, jobs, (stretch, chunk, outcome) =>
+      const sameContent = grouped(missing(), (stretch) => contents.get(stretch) ?? `at ${stretch.offset}`);
+      const jobs = sameContent.map(([first, all]): [PushJob, readonly Stretch[]] => [
+        { ...this.#job(path, first, scratch), zeros: contents.has(first) ? 'send' : 'tell' },
+        all,
+      ]);
+      await pushStretches(pool, new Map(jobs), (stretch, chunk, outcome) =>
         keep(outcome === 'uploaded' ? 'chunk-done' : 'chunk-reused', stretch, chunk),
       );
       return stretches.flatMap(({ offset }) => this.#chunks.get(offset) ?? []);
@@ -174,7 +179,7 @@ export class VmUpload {
     });
   }
 
-  #job(disk: string, { offset, size }: Stretch, scratch: Scratch): PushJob {
+  #job(disk: string, { offset, size }: Stretch, scratch: Scratch): Omit<PushJob, 'zeros'> {
     return {
       kind: 'push',
       disk,
@@ -184,7 +189,6 @@ export class VmUpload {
       uploadChunkBytes: this.#options.uploadChunkBytes,
       // Only chunks that are to go up again are asked for twice.
       sendAnyway: this.#distrusted === 'all' || this.#distrusted.length > 0,
-      zeros: 'tell',
     };
   }
 

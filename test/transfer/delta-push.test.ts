@@ -244,6 +244,33 @@ describe('a clone that nobody wrote to', () => {
     expect(threads).toBeGreaterThan(0);
   });
 
+  test('is read once for what it has several times and the registry lacks', async () => {
+    const repeating = imageOf(A, B, B, B);
+    const registry = await startMeddlingRegistry();
+    const asked: string[] = [];
+    registry.meddle = ({ method, url }, response) => {
+      if (method === 'HEAD') asked.push(url ?? '');
+      const isLacking = method === 'HEAD' && (url ?? '').endsWith(blobOf(B));
+      if (isLacking) response.writeHead(404).end();
+      return isLacking;
+    };
+    let threads: number | undefined;
+    const session = freshSession({
+      onEvent: (event) => {
+        if (event.kind === 'spent') ({ threads } = event);
+      },
+    });
+    const name = await seed(registry, repeating);
+    await pull(session, name);
+    await cloneVm(session, name.toString(), CI);
+    const next = RemoteName.parse(`${registry.at}/org/vm:next`);
+    const { chunks } = await push(session, next);
+    const encoded = chunks[1] ?? '';
+    expect(chunks).toEqual([blobOf(A), encoded, encoded, encoded]);
+    expect([threads, asked.filter((url) => url.endsWith(encoded)).length]).toEqual([1, 1]);
+    await expectPulled(next, `${session.home.vmsFolder}/ci/disk.img`);
+  });
+
   test('is read where it is cut in another way', async () => {
     const { threads } = await pushCounting(await startMeddlingRegistry(), clone, { diskChunkBytes: 2 * PIECE });
     expect(threads).toBeGreaterThan(0);
