@@ -1,4 +1,5 @@
-import { readFile, rm, statfs } from 'node:fs/promises';
+import { readFile, readlink, rm, stat, statfs } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import * as v from 'valibot';
 import { isTartletError, systemCode } from '../errors.ts';
@@ -9,12 +10,12 @@ import { readPlainFile } from './plain-file.ts';
 import { VmFile } from './vm-folder.ts';
 
 /*
- * A seal tells that a disk is, byte for byte, what the manifest beside it says, so that nobody need read it to find out. It is broken by
- * whoever writes to the disk, because the kernel notes the time of every change and lets nobody set that one back (ctime, inode(7)).
- * What can go wrong with times, and why it does not here:
+ * A seal tells that nobody has written to a disk since it was what the manifest beside it says. It is broken by whoever writes, because the
+ * kernel notes the time of every change of a file, and lets nobody set that one back (ctime, inode(7)). What can go wrong with times, and why it
+ * does not here:
  *
  * - Two changes within one tick of the clock look like one: the seal is written after the clock has gone on, which its own date proves.
- * - After a crash the data may be newer than the time: a seal is worth nothing after the next start of the machine.
+ * - When a file system ends without being unmounted, data may be newer than times: a seal ends with the mounting in which it was made.
  * - Writes through memory maps, or from other machines, may set no time: only file systems are believed that do, and are of this machine.
  *
  * Without a seal the disk is hashed: one that is missing, broken or not understood harms nobody, and is no error.
@@ -23,11 +24,14 @@ import { VmFile } from './vm-folder.ts';
 /** Beside the disk of an image or a VM; Tart ignores it. */
 export const SEAL_FILE = '.disk-seal.json';
 
-/** As Linux numbers them: ext4 (and ext2, ext3, whose whole seconds are found out below), XFS, Btrfs. */
-const EXACT_FILE_SYSTEMS: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e]);
+/** More would be no seal. */
+const MAX_SEAL_BYTES = 4096;
 
-/** Anew at each start of the machine (random(4)). */
-const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+/** File systems that note every change, by their numbers, with their names below `/sys/fs`. */
+const EXACT_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0xef53, 'ext4'],
+  [0x58465342, 'xfs'],
+]);
 
 /** Clocks of file systems go on after 10 ms at the latest, unless they know whole seconds only. */
 const CLOCK_TRIES = 20;
@@ -40,8 +44,8 @@ const seal = v.object({
   manifest: v.string(),
   /** The disk as it was sealed, see `FileState.touched`. */
   state: v.string(),
-  /** The start of the machine within which the times of files tell the truth. */
-  boot: v.string(),
+  /** The mounting of its file system within which the times of files tell the truth. */
+  mounting: v.string(),
 });
 
 /**
@@ -53,11 +57,12 @@ const seal = v.object({
 export async function sealDisk(folder: string, manifest: Digest, platform: NodeJS.Platform): Promise<void> {
   const file = `${folder}/${SEAL_FILE}`;
   try {
-    const boot = await bootOf(folder, platform);
-    if (boot === undefined) return;
+    const mounting = await mountingOf(folder, platform);
+    if (mounting === undefined) return;
     const disk = await fileState(`${folder}/${VmFile.disk}`);
+    // Old inodes of ext4 have room for no more: two changes of one second would look like one.
     if (disk.changedNs % SECOND_NS === 0n) return;
-    const text = JSON.stringify({ version: 1, manifest: manifest.toString(), state: disk.touched, boot });
+    const text = JSON.stringify({ version: 1, manifest: manifest.toString(), state: disk.touched, mounting });
     for (let tries = 0; tries < CLOCK_TRIES; tries += 1) {
       await writeNewFile(file, `${text}\n`);
       if ((await fileState(file)).changedNs > disk.changedNs) return;
@@ -66,7 +71,7 @@ export async function sealDisk(folder: string, manifest: Digest, platform: NodeJ
     await rm(file);
   } catch (error) {
     if (!isTartletError(error) && systemCode(error) === undefined) throw error;
-    await rm(file, { force: true }).catch(() => undefined); // Where it cannot be removed, it names another time or start.
+    await rm(file, { force: true }).catch(() => undefined); // One that stays is older than the disk, or cut off: nobody believes it.
   }
 }
 
@@ -81,24 +86,41 @@ export async function sealedState(
   manifest: Digest,
   platform: NodeJS.Platform,
 ): Promise<string | undefined> {
+  const file = `${folder}/${SEAL_FILE}`;
   try {
-    const found = v.safeParse(seal, JSON.parse((await readPlainFile(`${folder}/${SEAL_FILE}`)).toString()));
+    const sealed = await fileState(file);
+    if (sealed.sizeBytes > MAX_SEAL_BYTES) return undefined;
+    const found = v.safeParse(seal, JSON.parse((await readPlainFile(file)).toString()));
     if (!found.success || found.output.manifest !== manifest.toString()) return undefined;
-    if (found.output.boot !== (await bootOf(folder, platform))) return undefined;
-    const [disk, sealed] = await Promise.all(
-      [VmFile.disk, SEAL_FILE].map(async (name) => fileState(`${folder}/${name}`)),
-    );
-    if (disk === undefined || sealed === undefined || sealed.changedNs <= disk.changedNs) return undefined;
-    return disk.touched === found.output.state ? disk.touched : undefined;
+    if (found.output.mounting !== (await mountingOf(folder, platform))) return undefined;
+    const disk = await fileState(`${folder}/${VmFile.disk}`);
+    return disk.touched === found.output.state && disk.changedNs < sealed.changedNs ? disk.touched : undefined;
   } catch (error) {
     if (error instanceof SyntaxError || isTartletError(error) || systemCode(error) !== undefined) return undefined;
     throw error;
   }
 }
 
-/** Which start of the machine this is; undefined where the times of files in a folder prove nothing. */
-async function bootOf(folder: string, platform: NodeJS.Platform): Promise<string | undefined> {
-  if (platform !== 'linux' || !EXACT_FILE_SYSTEMS.has((await statfs(folder)).type)) return undefined;
-  const boot = (await readFile(BOOT_ID, 'utf8')).trim();
-  return boot === '' ? undefined : boot;
+/**
+ * Which mounting of a file system a folder is on. The kernel lists what is mounted below `/sys/fs`, where each entry gets a number of its own when
+ * it comes; numbers begin anew with the machine. Device and inodes are the same after a file system was lost and mounted again.
+ *
+ * @returns undefined where the times of files prove nothing.
+ */
+async function mountingOf(folder: string, platform: NodeJS.Platform): Promise<string | undefined> {
+  if (platform !== 'linux') return undefined;
+  const kind = EXACT_FILE_SYSTEMS.get((await statfs(folder)).type);
+  if (kind === undefined) return undefined;
+  const { dev } = await stat(folder, { bigint: true });
+  const device = path.basename(await readlink(`/sys/dev/block/${deviceNumbers(dev)}`));
+  const { ino } = await stat(`/sys/fs/${kind}/${device}`, { bigint: true });
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8');
+  return `${boot.trim()} ${device} ${ino}`;
+}
+
+/** `major:minor` of a device number (makedev(3)). */
+function deviceNumbers(dev: bigint): string {
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xfffff000n);
+  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xffffff00n);
+  return `${major}:${minor}`;
 }

@@ -39,7 +39,7 @@ export class Staging {
   }
 
   /** Flushes everything that will be published, and removes what will not. */
-  async seal(files: readonly string[]): Promise<void> {
+  async flush(files: readonly string[]): Promise<void> {
     for (const file of files) await flushOrRemove(this.pathOf(file));
     await this.journal.remove();
   }

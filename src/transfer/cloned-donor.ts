@@ -9,28 +9,16 @@ export interface ClonedDonor {
   readonly path: string;
   /** See `FileState.touched`. */
   readonly state: string;
-  /** Whether it is known to be what its manifest says, in that state. */
-  readonly isSealed: boolean;
 }
 
 /**
  * Looks at a donor that is about to be cloned.
- * @returns `gone` when nothing can be cloned; undefined for a VM without a seal: somebody may start it at any time, so that only its clone tells
- *   what was cloned.
+ * @returns `gone` when nothing can be cloned; undefined for a VM: somebody may start it at any time, so that only its clone tells what was cloned.
  */
-export async function beforeCloning({ path, kind, sealed }: Donor): Promise<ClonedDonor | 'gone' | undefined> {
+export async function beforeCloning({ path, kind }: Donor): Promise<ClonedDonor | 'gone' | undefined> {
   const state = await touched(path);
   if (state === undefined) return 'gone';
-  const isSealed = state === sealed;
-  return kind === 'vm' && !isSealed ? undefined : { path, state, isSealed };
-}
-
-/**
- * Whether a donor that was cloned just now was, at that moment, what its manifest says, so that nothing need be hashed: each byte was when the
- * donor came here, and nobody has written to it since.
- */
-export async function wasSealed({ path, state, isSealed }: ClonedDonor): Promise<boolean> {
-  return isSealed && (await touched(path)) === state;
+  return kind === 'vm' ? undefined : { path, state };
 }
 
 /**

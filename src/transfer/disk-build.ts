@@ -7,7 +7,7 @@ import { sizeDisk } from '../home/disk-size.ts';
 import type { Digest } from '../names/digest.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { ChunkJob, ClearJob, CopyJob, FetchJob, ResultOf, VerifyJob } from './chunk-job.ts';
-import { beforeCloning, type ClonedDonor, verifyDonor, wasSealed } from './cloned-donor.ts';
+import { beforeCloning, type ClonedDonor, verifyDonor } from './cloned-donor.ts';
 import { grouped } from './grouped.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -35,8 +35,7 @@ type Of<K extends ChunkSource['kind']> = PlannedChunk & { readonly source: Extra
 /**
  * Puts a disk file together as planned: blocks shared with a donor, ranges copied from others, what an earlier pull left, zeros, and the
  * rest fetched. Every chunk is hashed: where it ends up, while it is written, or in the donor whose blocks it shares; what turns out wrong is
- * fetched instead. Only the blocks of a sealed donor are what they were when they were hashed. What is verified is in the journal, for the next
- * try, which hashes it again.
+ * fetched instead. What is verified is in the journal, for the next try.
  *
  * @throws TartletError of the registry client, `DISK_*`, `CHUNK_CORRUPT`.
  */
@@ -84,10 +83,7 @@ async function fill(
   else await run(pool, clearWork(path, zeros), find);
   await run(pool, verifyWork(path, of(chunks, 'partial')), findIntact);
   const shared = of(chunks, 'shared');
-  if (cloned !== undefined) {
-    if (await wasSealed(cloned)) await find(shared.map(({ chunk }) => chunk));
-    else await verifyDonor(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);
-  }
+  if (cloned !== undefined) await verifyDonor(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);
   const unproven = shared.filter(({ chunk }) => !found.has(chunk));
   await run(pool, verifyWork(path, unproven), findIntact);
   await run(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact);

@@ -1,7 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { unreachable } from '../errors.ts';
 import { tagLeadingTo } from '../home/image-walk.ts';
-import { sealedState } from '../home/disk-seal.ts';
 import { type KnownManifest, knownManifests } from '../home/known-manifest.ts';
 import type { FileLock } from '../home/lock.ts';
 import { proofOfBlobs } from '../home/origin.ts';
@@ -30,7 +29,7 @@ export interface DonorSearch {
 /**
  * The disks of this machine that should hold chunks of an image: cached images, local VMs cloned from one, unfinished pulls. Nobody deletes
  * or pulls over them before {@link release}; VMs are not held, because whoever starts one now should not have to wait for a download, and
- * every byte is hashed as it is copied, or in the clone, unless a seal tells that nobody wrote to it.
+ * every byte is hashed as it is copied, or in the clone.
  */
 export class Donors {
   /** By the text of the content's digest. */
@@ -83,12 +82,12 @@ async function openDonor(session: Session, known: KnownManifest, search: DonorSe
   switch (owner.kind) {
     case 'image':
       return leased(session, owner.name.digest, search, async () =>
-        offersOfImage(session, known, shortName(owner.name, owner.folder)),
+        offersOfImage(session, known, shortName(owner.name, owner.folder), await proofOfBlobs(owner.folder)),
       );
     case 'vm': {
       const vm = session.vms.find(owner.name);
       if (vm === undefined || (await session.vms.state(vm)) === 'running') return undefined;
-      const donor = await sealable(session, known, { kind: 'vm', name: owner.name.text });
+      const donor = { path: `${owner.folder}/${VmFile.disk}`, kind: 'vm', name: owner.name.text } as const;
       return { offers: offersOf(known.image.base, donor, await proofOfBlobs(owner.folder)), lock: undefined };
     }
     case 'partial': {
@@ -135,27 +134,20 @@ function shortName(name: RemoteName, folder: string): string {
   return tag === undefined ? name.toString() : `${name.repositoryName}:${tag}`;
 }
 
-async function offersOfImage(session: Session, known: KnownManifest, name: string): Promise<Lease['offers']> {
-  const { owner, image } = known;
-  const isProven = await proofOfBlobs(owner.folder);
+function offersOfImage(
+  session: Session,
+  { owner, image }: KnownManifest,
+  name: string,
+  isProven: (blob: Digest) => boolean,
+): Lease['offers'] {
   if (image.layout === 'flat') {
-    return offersOf(image.base, await sealable(session, known, { kind: 'image', name }), isProven);
+    return offersOf(image.base, { path: `${owner.folder}/${VmFile.disk}`, kind: 'image', name }, isProven);
   }
   return stackedFiles(image)
     .filter((file) => file.fileDigest.algorithm === 'sha256')
     .flatMap((file) =>
       offersOf(file, { path: session.contents.pathOf(file.fileDigest), kind: 'image', name }, isProven),
     );
-}
-
-/** The disk beside a manifest, and whether nobody wrote to it since it was known to be what that says. */
-async function sealable(
-  { platform }: Session,
-  { owner: { folder }, image }: KnownManifest,
-  donor: Pick<Donor, 'kind' | 'name'>,
-): Promise<Omit<Donor, 'size'>> {
-  const sealed = await sealedState(folder, image.manifest.digest, platform);
-  return { ...donor, path: `${folder}/${VmFile.disk}`, sealed };
 }
 
 /** The chunks that lie within the file as it is now: a disk may have grown or shrunk since. */

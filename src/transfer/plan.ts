@@ -10,8 +10,6 @@ export interface Donor {
   readonly kind: 'image' | 'vm' | 'partial';
   /** What people call it: an image's name, a VM's, the digest of an unfinished pull. */
   readonly name: string;
-  /** Its `FileState.touched` when it was sealed: as long as it is in that state, it is what its manifest says. */
-  readonly sealed?: string | undefined;
 }
 
 /** Where on this machine a content should be. */
@@ -23,7 +21,7 @@ export interface Place {
   readonly blob: string | undefined;
 }
 
-/** What a chunk of a disk comes from. Only `zero` is certain: the rest is hashed before it counts, or shares the blocks of a sealed donor. */
+/** What a chunk of a disk comes from. Only `zero` is certain: the rest is hashed before it counts. */
 export type ChunkSource =
   /** Zeros, by its digest. */
   | { readonly kind: 'zero' }

@@ -91,7 +91,7 @@ async function store(session: Session, source: PopulateSource, outcome: PushOutc
       via: 'push',
     }),
   );
-  await staging.seal([VmFile.manifest, ...files]);
+  await staging.flush([VmFile.manifest, ...files]);
   await source.confirm?.();
   session.signal.throwIfAborted();
   await session.images.publish(staging.folder, name, digest);

@@ -229,7 +229,7 @@ async function publish(
     }),
   );
   const files = [VmFile.manifest, VmFile.config, VmFile.nvram];
-  await staging.seal(layout === 'flat' ? [...files, VmFile.disk] : files);
+  await staging.flush(layout === 'flat' ? [...files, VmFile.disk] : files);
   if (layout === 'flat') await sealDisk(staging.folder, manifest.digest, session.platform);
   session.signal.throwIfAborted();
   await session.images.publish(staging.folder, name, manifest.digest);

@@ -13,6 +13,8 @@ import type { Session } from '../transfer/session.ts';
 
 /** What is cloned, locked against whoever would change or remove it. */
 export interface CloneSource {
+  /** Only an image is held: a VM may be started, or another one get its name, at any time. */
+  readonly kind: 'image' | 'vm';
   readonly text: string;
   readonly folder: VmFolder;
   /** Digest of the image it is or came from. */
@@ -51,13 +53,14 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
   }
 }
 
-/** Copies the disk, with the manifest of what it was, and the seal when it still is that. */
+/** Copies the disk, with the manifest of what it was; sealed when it is the untouched disk of an image. */
 async function copySealed(session: Session, source: CloneSource, to: string): Promise<CopyMethod> {
   const { manifest } = source;
   if (manifest === undefined) return copyStandalone(session, source, to);
   const bytes = await copySmall(manifest, `${to}/${BASE_MANIFEST_FILE}`);
   const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
-  const look = async (): Promise<string | undefined> => sealedState(source.folder.path, digest, session.platform);
+  const look = async (): Promise<string | undefined> =>
+    source.kind === 'image' ? sealedState(source.folder.path, digest, session.platform) : undefined;
   const before = await look();
   const copied = await copyStandalone(session, source, to);
   if (before !== undefined && (await look()) === before) await sealDisk(to, digest, session.platform);

@@ -99,6 +99,7 @@ async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
   await session.vms.touch(vm, session.now());
   const lock = vm.folder.layout === 'standalone' ? undefined : await holdStopped(session, vm);
   return {
+    kind: 'vm',
     text: name.text,
     folder: vm.folder,
     ...(await ancestry(vm.folder.path, BASE_MANIFEST_FILE)),
@@ -171,6 +172,7 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
       if ((await session.images.find(name.withDigest(image.digest))) !== undefined) {
         await session.images.touch(image.folder.path, session.now());
         return {
+          kind: 'image',
           text: name.toString(),
           folder: image.folder,
           ...(await ancestry(image.folder.path, VmFile.manifest)),

@@ -93,15 +93,21 @@ async function openSource(
   const { os, arch, diskFormat } = parseVmConfig(bytes, name.text);
   // One time for all repositories: they then get one digest.
   const uploadTime = options.reproducible === true ? undefined : session.now();
-  const base = await diskBase(session, folder);
+  // What is stored without being read would be published on the word of a seal.
+  const base = await diskBase(session, folder, options.populateCache === true ? 'read' : 'believe-seal');
   return { folder, vm: { os, arch, diskFormat }, config: bytes, base, uploadTime };
 }
 
 /** What the disk of a VM began as, and whether it is known to be just that. */
-async function diskBase({ platform }: Session, folder: string): Promise<DiskBase | undefined> {
+async function diskBase(
+  { platform }: Session,
+  folder: string,
+  how: 'read' | 'believe-seal',
+): Promise<DiskBase | undefined> {
   const image = baseManifest(folder);
   if (image === undefined) return undefined;
-  return { disk: image.base, sealed: await sealedState(folder, image.manifest.digest, platform) };
+  const sealed = how === 'read' ? undefined : await sealedState(folder, image.manifest.digest, platform);
+  return { disk: image.base, sealed };
 }
 
 /** The files of a VM as they are now, and a way to find out later that somebody wrote to them in spite of the lock. */

@@ -1,6 +1,8 @@
 import {
+  appendFileSync,
   chmodSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -13,10 +15,12 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { SEAL_FILE, sealDisk, sealedState } from '../../src/home/disk-seal.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { MountedDisk, needsMountedDisk } from '../support/mounted-disk.ts';
+import { Cleanup } from '../support/real-cleanup.ts';
 import { needsSeals } from '../support/seal.ts';
 
 const MANIFEST = Digest.sha256('a'.repeat(64));
@@ -41,6 +45,10 @@ function rewriteSeal(changes: Record<string, unknown>): void {
   writeFileSync(seal, JSON.stringify({ ...record, ...changes }));
 }
 
+function mountingOfSeal(): string {
+  return (JSON.parse(readFileSync(seal, 'utf8')) as { mounting: string }).mounting;
+}
+
 /** What a disk would be sealed as now. */
 function stateNow(): string {
   const { dev, ino, size, mtimeNs, ctimeNs } = statSync(disk, { bigint: true });
@@ -53,6 +61,7 @@ describe('a sealed disk', () => {
   it('is what it was', async () => {
     await sealDisk(folder, MANIFEST, 'linux');
     expect(await sealedState(folder, MANIFEST, 'linux')).toBe(stateNow());
+    expect(mountingOfSeal()).toContain(readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
   });
 
   it('stays so when it is read, and when its folder gets another name', async () => {
@@ -90,10 +99,15 @@ describe('a sealed disk', () => {
     ],
     ['is gone', () => rmSync(disk)],
     ['lies beside another manifest', () => rewriteSeal({ manifest: `sha256:${'b'.repeat(64)}` })],
-    ['was sealed before the machine started', () => rewriteSeal({ boot: '6f0c5b53-8a5c-4f0d-a5e8-0d3cf2a1f9d4' })],
+    [
+      'was sealed before the machine started',
+      () => rewriteSeal({ mounting: mountingOfSeal().replace(/^\S+/, 'another') }),
+    ],
+    ['was sealed in an earlier mounting', () => rewriteSeal({ mounting: mountingOfSeal().replace(/\d+$/, '1') })],
     ['has a seal of a version that is to come', () => rewriteSeal({ version: 2 })],
     ['has a seal that was cut off', () => truncateSync(seal, 20)],
     ['has no seal any more', () => rmSync(seal)],
+    ['has a seal that is larger than any', () => appendFileSync(seal, ' '.repeat(8192))],
     [
       'has a folder in the place of its seal',
       () => {
@@ -106,6 +120,16 @@ describe('a sealed disk', () => {
     expect(await isSealed()).toBe(true);
     happens();
     expect(await isSealed()).toBe(false);
+  });
+
+  it('has to be hashed in a copy of its folder, however new the seal is', async () => {
+    await sealDisk(folder, MANIFEST, 'linux');
+    const copy = `${temporaryFolder()}/copy`;
+    cpSync(folder, copy, { recursive: true, preserveTimestamps: true });
+    const { ctimeNs } = statSync(`${copy}/disk.img`, { bigint: true });
+    do utimesSync(`${copy}/${SEAL_FILE}`, 1, 1);
+    while (statSync(`${copy}/${SEAL_FILE}`, { bigint: true }).ctimeNs <= ctimeNs);
+    expect(await isSealed(copy)).toBe(false);
   });
 
   it('is believed only when the clock went on before it was sealed: a later change could have the same time', async () => {
@@ -145,5 +169,39 @@ describe('no disk is sealed', () => {
     mkdirSync(seal);
     await sealDisk(folder, MANIFEST, 'linux');
     expect(await isSealed()).toBe(false);
+  });
+});
+
+describe.each(['ext4', 'xfs'] as const)('on %s', (kind) => {
+  const cleanup = new Cleanup();
+  beforeEach((context) => needsMountedDisk(context, kind));
+  afterEach(async () => cleanup.run());
+
+  it('a seal ends with the mounting: without unmounting, data may be newer than its time', async () => {
+    const mounted = MountedDisk.make(cleanup, kind);
+    writeFileSync(`${mounted.folder}/disk.img`, 'disk');
+    await sealDisk(mounted.folder, MANIFEST, 'linux');
+    expect(await isSealed(mounted.folder)).toBe(true);
+    const before = statSync(`${mounted.folder}/disk.img`, { bigint: true });
+    mounted.remount();
+    const { dev, ino, ctimeNs } = statSync(`${mounted.folder}/disk.img`, { bigint: true });
+    expect({ dev, ino, ctimeNs }).toEqual({ dev: before.dev, ino: before.ino, ctimeNs: before.ctimeNs });
+    expect(await isSealed(mounted.folder)).toBe(false);
+  });
+});
+
+describe('on ext4 with inodes that know whole seconds only', () => {
+  const cleanup = new Cleanup();
+  beforeEach((context) => needsMountedDisk(context, 'ext4-whole-seconds'));
+  afterEach(async () => cleanup.run());
+
+  it('no disk is sealed, although the clock went on', async () => {
+    const { folder: place } = MountedDisk.make(cleanup, 'ext4-whole-seconds');
+    writeFileSync(`${place}/disk.img`, 'disk');
+    const { ctimeNs } = statSync(`${place}/disk.img`, { bigint: true });
+    do writeFileSync(`${place}/clock`, '');
+    while (statSync(`${place}/clock`, { bigint: true }).ctimeNs <= ctimeNs);
+    await sealDisk(place, MANIFEST, 'linux');
+    expect(existsSync(`${place}/${SEAL_FILE}`)).toBe(false);
   });
 });

@@ -5,8 +5,8 @@ import type { TestContext } from 'vitest';
 import { Cleanup } from './real-cleanup.ts';
 
 /*
- * Disks of file systems that share blocks between files. Only root may mount those, where everybody sees them: so no test has one that could
- * do with the mounts of `own-mounts.ts`.
+ * Disks of file systems that are no memory: some share blocks between files, and keep exact times, others do not. Only root may mount those, where
+ * everybody sees them: so no test has one that could do with the mounts of `own-mounts.ts`.
  */
 
 const MIB = 1024 * 1024;
@@ -15,6 +15,8 @@ const MIB = 1024 * 1024;
 const KINDS = {
   xfs: { make: ['mkfs.xfs', '-q'], mib: 320 },
   btrfs: { make: ['mkfs.btrfs', '-q'], mib: 256 },
+  ext4: { make: ['mkfs.ext4', '-q'], mib: 16 },
+  'ext4-whole-seconds': { make: ['mkfs.ext4', '-q', '-I', '128'], mib: 16 },
 } as const;
 type Kind = keyof typeof KINDS;
 
@@ -27,9 +29,11 @@ function run(program: string, ...options: readonly string[]): void {
 /** A file system in a file, mounted on a folder of its own. Needs root. */
 export class MountedDisk {
   readonly folder: string;
+  readonly #image: string;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, image: string) {
     this.folder = folder;
+    this.#image = image;
   }
 
   static make(cleanup: Cleanup, kind: Kind): MountedDisk {
@@ -43,7 +47,13 @@ export class MountedDisk {
     run(program, ...options, image);
     run('mount', '-o', 'loop', image, folder);
     cleanup.add(() => run('umount', '--lazy', folder));
-    return new MountedDisk(folder);
+    return new MountedDisk(folder, image);
+  }
+
+  /** As after the cable was pulled and put in again, with nothing lost. */
+  remount(): void {
+    run('umount', this.folder);
+    run('mount', '-o', 'loop', this.#image, this.folder);
   }
 
   /** Bytes that are taken, when all is written that waits. */

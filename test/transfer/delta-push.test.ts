@@ -1,11 +1,13 @@
 import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { baseManifest } from '../../src/home/known-manifest.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { pull } from '../../src/transfer/pull.ts';
+import { pushToRepository, type PushSource } from '../../src/transfer/push.ts';
 import type { Session } from '../../src/transfer/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
-import { pushVm } from '../../src/vm/push.ts';
+import { pushVm, type PushVmOptions } from '../../src/vm/push.ts';
 import { setVm } from '../../src/vm/set.ts';
 import { configJson, freshSession } from '../support/home.ts';
 import { type MeddlingRegistry, startMeddlingRegistry } from '../support/meddling-registry.ts';
@@ -49,7 +51,7 @@ async function changedClone(session: Session, name: RemoteName): Promise<string>
   return disk;
 }
 
-async function push(session: Session, name: RemoteName, options: { diskChunkBytes?: number } = {}) {
+async function push(session: Session, name: RemoteName, options: PushVmOptions = {}) {
   const [outcome] = await pushVm(session, 'ci', [name], { reproducible: true, ...options });
   if (outcome === undefined) throw new Error('nothing was pushed');
   const manifest = JSON.parse(Buffer.from(outcome.manifest).toString()) as { layers: { digest: string }[] };
@@ -151,7 +153,7 @@ describe('a clone that nobody wrote to', () => {
   async function pushCounting(
     registry: MeddlingRegistry,
     prepare: (session: Session, image: string) => Promise<void>,
-    options: { diskChunkBytes?: number } = {},
+    options: PushVmOptions = {},
   ) {
     let threads: number | undefined;
     const session = freshSession({
@@ -190,13 +192,6 @@ describe('a clone that nobody wrote to', () => {
       async (session, image) => {
         await cloneVm(session, image, LocalName.parse('first'));
         await session.vms.rename(LocalName.parse('first'), CI);
-      },
-    ],
-    [
-      'and was cloned from another one is not read',
-      async (session, image) => {
-        await cloneVm(session, image, LocalName.parse('first'));
-        await cloneVm(session, 'first', CI);
       },
     ],
     [
@@ -271,8 +266,48 @@ describe('a clone that nobody wrote to', () => {
     await expectPulled(next, `${session.home.vmsFolder}/ci/disk.img`);
   });
 
-  test('is read where it is cut in another way', async () => {
-    const { threads } = await pushCounting(await startMeddlingRegistry(), clone, { diskChunkBytes: 2 * PIECE });
+  test.each<[string, (session: Session, image: string) => Promise<void>, PushVmOptions]>([
+    ['where it is cut in another way', clone, { diskChunkBytes: 2 * PIECE }],
+    [
+      'where it is stored in the cache as well, since nothing is published on the word of a seal',
+      clone,
+      { populateCache: true },
+    ],
+    [
+      'where it was cloned from a VM, which nobody holds meanwhile',
+      async (session, image) => {
+        await cloneVm(session, image, LocalName.parse('first'));
+        await cloneVm(session, 'first', CI);
+      },
+      {},
+    ],
+  ])('is read %s', async (_, prepare, options) => {
+    const { threads } = await pushCounting(await startMeddlingRegistry(), prepare, options);
+    expect(threads).toBeGreaterThan(0);
+  });
+
+  test('is read when somebody wrote to it after the seal was looked at', async () => {
+    const registry = await startMeddlingRegistry();
+    let threads: number | undefined;
+    const session = freshSession({
+      onEvent: (event) => {
+        if (event.kind === 'spent') ({ threads } = event);
+      },
+    });
+    const name = await seed(registry, base);
+    await pull(session, name);
+    await clone(session, name.toString());
+    const folder = `${session.home.vmsFolder}/ci`;
+    const disk = baseManifest(folder)?.base;
+    if (disk === undefined) throw new Error('a clone keeps the manifest of its image');
+    const source: PushSource = {
+      folder,
+      vm: { os: 'linux', arch: 'arm64', diskFormat: 'raw' },
+      config: readFileSync(`${folder}/config.json`),
+      base: { disk, sealed: 'as it was before' },
+      uploadTime: undefined,
+    };
+    await pushToRepository(session, source, [name.withTag('next')]);
     expect(threads).toBeGreaterThan(0);
   });
 

@@ -1,0 +1,59 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { SEAL_FILE, sealDisk } from '../../src/home/disk-seal.ts';
+import { lookAtVmFolder } from '../../src/home/vm-folder.ts';
+import { Digest } from '../../src/names/digest.ts';
+import { copyVm } from '../../src/vm/clone-copy.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { freshSession, plantVm } from '../support/home.ts';
+import { needsSeals } from '../support/seal.ts';
+import { sha256 } from '../support/tart-image.ts';
+
+const MANIFEST = 'the manifest';
+
+describe('the copy of a sealed disk', () => {
+  beforeEach(needsSeals);
+
+  /** Whether the copy is sealed, when somebody writes to the disk while it is looked at for the n-th time. */
+  async function isSealed(kind: 'image' | 'vm', writeAt?: number): Promise<boolean> {
+    const [from, to] = [`${temporaryFolder()}/from`, `${temporaryFolder()}/to`];
+    plantVm(from);
+    writeFileSync(`${from}/manifest.json`, MANIFEST);
+    await sealDisk(from, Digest.parse(sha256(Buffer.from(MANIFEST))), 'linux');
+    mkdirSync(to);
+    const folder = lookAtVmFolder(from);
+    if (folder === undefined) throw new Error('a VM was planted');
+    let looks = 0;
+    await copyVm(
+      freshSession(),
+      {
+        kind,
+        text: 'source',
+        folder,
+        digest: undefined,
+        manifest: `${from}/manifest.json`,
+        unproven: [],
+        isRunning: () => {
+          looks += 1;
+          if (looks === writeAt) writeFileSync(`${from}/disk.img`, 'else');
+          return Promise.resolve(false);
+        },
+        release: () => Promise.resolve(),
+      },
+      to,
+    );
+    return existsSync(`${to}/${SEAL_FILE}`);
+  }
+
+  it('of an image is sealed', async () => {
+    expect(await isSealed('image')).toBe(true);
+  });
+
+  it('of a VM is not: nobody holds it meanwhile', async () => {
+    expect(await isSealed('vm')).toBe(false);
+  });
+
+  it('that was written to just before is not', async () => {
+    expect(await isSealed('image', 1)).toBe(false);
+  });
+});
