@@ -149,27 +149,32 @@ describe('pushing a changed clone', () => {
 describe('a clone that nobody wrote to', () => {
   beforeEach(needsSeals);
 
-  /** Pushes `ci`, which began as the image, and tells how many threads it took: those that read and send chunks of the disk. */
-  async function pushCounting(
-    registry: MeddlingRegistry,
-    prepare: (session: Session, image: string) => Promise<void>,
-    options: PushVmOptions = {},
-  ) {
+  /** A session, and how many threads its last transfer took: those that read and send chunks of a disk. */
+  function countingSession(): { session: Session; threads: () => number | undefined } {
     let threads: number | undefined;
     const session = freshSession({
       onEvent: (event) => {
         if (event.kind === 'spent') ({ threads } = event);
       },
     });
+    return { session, threads: () => threads };
+  }
+
+  /** Pushes `ci`, which began as the image, and tells how many threads it took. */
+  async function pushCounting(
+    registry: MeddlingRegistry,
+    prepare: (session: Session, image: string) => Promise<void>,
+    options: PushVmOptions = {},
+  ) {
+    const { session, threads } = countingSession();
     const name = await seed(await startMeddlingRegistry(), base);
     for (const [digest, blob] of base.blobs) await registry.pushBlob('org/vm', blob, digest);
     await pull(session, name);
     await prepare(session, name.toString());
-    threads = undefined;
     const next = RemoteName.parse(`${registry.at}/org/vm:next`);
     const { chunks } = await push(session, next, options);
     await expectPulled(next, `${session.home.vmsFolder}/ci/disk.img`);
-    return { threads, chunks };
+    return { threads: threads(), chunks };
   }
 
   const CI = LocalName.parse('ci');
@@ -249,12 +254,7 @@ describe('a clone that nobody wrote to', () => {
       if (isLacking) response.writeHead(404).end();
       return isLacking;
     };
-    let threads: number | undefined;
-    const session = freshSession({
-      onEvent: (event) => {
-        if (event.kind === 'spent') ({ threads } = event);
-      },
-    });
+    const { session, threads } = countingSession();
     const name = await seed(registry, repeating);
     await pull(session, name);
     await cloneVm(session, name.toString(), CI);
@@ -262,7 +262,7 @@ describe('a clone that nobody wrote to', () => {
     const { chunks } = await push(session, next);
     const encoded = chunks[1] ?? '';
     expect(chunks).toEqual([blobOf(A), encoded, encoded, encoded]);
-    expect([threads, asked.filter((url) => url.endsWith(encoded)).length]).toEqual([1, 1]);
+    expect([threads(), asked.filter((url) => url.endsWith(encoded)).length]).toEqual([1, 1]);
     await expectPulled(next, `${session.home.vmsFolder}/ci/disk.img`);
   });
 
@@ -288,12 +288,7 @@ describe('a clone that nobody wrote to', () => {
 
   test('is read when somebody wrote to it after the seal was looked at', async () => {
     const registry = await startMeddlingRegistry();
-    let threads: number | undefined;
-    const session = freshSession({
-      onEvent: (event) => {
-        if (event.kind === 'spent') ({ threads } = event);
-      },
-    });
+    const { session, threads } = countingSession();
     const name = await seed(registry, base);
     await pull(session, name);
     await clone(session, name.toString());
@@ -308,7 +303,7 @@ describe('a clone that nobody wrote to', () => {
       uploadTime: undefined,
     };
     await pushToRepository(session, source, [name.withTag('next')]);
-    expect(threads).toBeGreaterThan(0);
+    expect(threads()).toBeGreaterThan(0);
   });
 
   test('is read for what the registry lacks', async () => {
