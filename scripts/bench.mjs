@@ -2,14 +2,16 @@
  * How fast we are beside programs that everybody knows, and beside what the machine could do at most: `npm run bench`. Everybody runs in turn, in one
  * run, and ratios count: absolute numbers say more about the machine. See docs/performance.md, whose table `-- --write` replaces.
  *
- *   npm run bench -- [--size GiB] [--runs N] [--only pull,push,delta,kernel,memory,start] [--folder F] [--json] [--write]
+ *   npm run bench -- [--quick] [--size GiB] [--runs N] [--only pull,push,delta,kernel,memory,start] [--folder F] [--json] [--write]
+ *
+ * `--quick` takes less than five minutes: a disk of 1 GiB, three rounds, on the disk only, and what its measures need little time for.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { deltaRows } from './bench/delta.mjs';
-import { MIB } from './bench/image.mjs';
+import { MIB } from './bench/disk.mjs';
 import { kernelRows } from './bench/kernel.mjs';
 import { memoryRows } from './bench/memory.mjs';
 import { root, versionOf } from './bench/process.mjs';
@@ -33,8 +35,9 @@ const NEEDED = { skopeo: 'skopeo', lz4: 'lz4', curl: 'curl', openssl: 'openssl' 
 
 const { values } = parseArgs({
   options: {
-    size: { type: 'string', default: '2' },
-    runs: { type: 'string', default: '5' },
+    quick: { type: 'boolean', default: false },
+    size: { type: 'string' },
+    runs: { type: 'string' },
     only: { type: 'string', default: Object.keys(MEASURES).join(',') },
     folder: { type: 'string' },
     json: { type: 'boolean', default: false },
@@ -50,13 +53,15 @@ if (missing.length > 0) {
   process.exit(1);
 }
 
-const runs = Number(values.runs);
-const diskBytes = Math.round(Number(values.size) * 1024) * MIB;
+const { quick } = values;
+const runs = Number(values.runs ?? (quick ? 3 : 5));
+const size = values.size ?? (quick ? '1' : '2');
+const diskBytes = Math.round(Number(size) * 1024) * MIB;
 const wanted = Object.entries(MEASURES).filter(([name]) => values.only.split(',').includes(name));
 
 /** On a disk, and in memory where the machine has a file system for that. */
-const places =
-  values.folder === undefined ? [tmpdir(), '/dev/shm'].filter((each) => existsSync(each)) : [values.folder];
+const everywhere = quick ? [tmpdir()] : [tmpdir(), '/dev/shm'].filter((each) => existsSync(each));
+const places = values.folder === undefined ? everywhere : [values.folder];
 const results = [];
 for (const place of places) {
   const rows = [];
@@ -66,7 +71,7 @@ for (const place of places) {
     const work = mkdtempSync(path.join(place, 'tartlet-bench-'));
     try {
       console.error(`${name} in ${place} ...`);
-      rows.push(...(await measure({ work, runs, diskBytes })));
+      rows.push(...(await measure({ work, runs, diskBytes, quick })));
     } finally {
       rmSync(work, { recursive: true, force: true });
     }
@@ -77,7 +82,7 @@ for (const place of places) {
 const machine = `${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 1e9)} GB, Linux ${release()}, Node ${process.version}`;
 const peers = ['skopeo', 'lz4', 'curl'].map((program) => versionOf(program)).join('; ');
 const text = [
-  `${machine}. ${peers}. Disk of ${values.size} GiB, medians of ${runs}, registry: \`tartlet serve\` on the same machine.`,
+  `${machine}. ${peers}. Disks of ${size} GiB made of the files below \`/usr\`, medians of ${runs}, registry: \`tartlet serve\` on the same machine.`,
   ...results.map(({ place, rows }) => `**On ${place}**\n\n${table(rows)}`),
 ].join('\n\n');
 

@@ -34,15 +34,10 @@ export function side(name, results) {
 }
 
 /**
- * A row: one against the other in the same rounds.
+ * A row: one against the other in the same rounds. Its ratio is that of the two medians that stand beside it, so that a reader can divide them.
  * @param goal `{reach, aim}`: ratios not to be above; absent where none was set.
  */
-export function row(what, results, ours, theirs, goal, ratioOf = (mine, peer) => mine.seconds / peer.seconds) {
-  return {
-    what,
-    ours: side(ours, results[ours]),
-    peer: side(theirs, results[theirs]),
-    ratio: median(results[ours].map((mine, round) => ratioOf(mine, results[theirs][round]))),
-    ...(goal === undefined ? {} : goal),
-  };
+export function row(what, results, ours, theirs, goal = {}) {
+  const [mine, peer] = [side(ours, results[ours]), side(theirs, results[theirs])];
+  return { what, ours: mine, peer, ratio: mine.seconds / peer.seconds, ...goal };
 }

@@ -9,12 +9,12 @@ import { AppleLz4Encoder } from '../../dist/codec/apple-lz4-encoder.js';
 import { codecKernel } from '../../dist/transfer/kernel.js';
 import { blocksOf, withSize } from './apple-stream.mjs';
 import { median } from './compare.mjs';
-import { makeVm, MIB } from './image.mjs';
+import { makeVm, MIB } from './disk.mjs';
 
 const BLOCK = 64 * 1024;
 const PIECE = 256 * 1024;
 const folder = mkdtempSync(path.join(tmpdir(), 'tartlet-bench-'));
-const disk = readFileSync(makeVm(folder, 'system', 64 * MIB));
+const disk = readFileSync(makeVm(folder, 'files', 64 * MIB));
 rmSync(folder, { recursive: true });
 
 const kernel = codecKernel();

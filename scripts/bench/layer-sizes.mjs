@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { makeVm, MIB } from './image.mjs';
+import { makeVm, MIB } from './disk.mjs';
 import { tartlet, timed, withRegistry } from './process.mjs';
 
 const { values } = parseArgs({

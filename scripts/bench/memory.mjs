@@ -1,6 +1,6 @@
 /** Peak memory with the settings that nobody changes, for a large disk. */
 import { rmSync } from 'node:fs';
-import { makeVm, MIB } from './image.mjs';
+import { makeVm, MIB } from './disk.mjs';
 import { tartlet, timed, withRegistry } from './process.mjs';
 
 const DISK_BYTES = 8 * 1024 * MIB;

@@ -1,11 +1,11 @@
 /** A push of everything, beside programs that encode and upload the same disk. */
 import { rmSync } from 'node:fs';
 import { inTurn, row } from './compare.mjs';
-import { makeVm } from './image.mjs';
+import { makeVm } from './disk.mjs';
 import { tartlet, timed, together, withRegistry } from './process.mjs';
 
 export async function pushRows({ work, runs, diskBytes }) {
-  const disk = makeVm(`${work}/home/vms/bench`, 'system', diskBytes);
+  const disk = makeVm(`${work}/home/vms/bench`, 'files', diskBytes);
   const home = { TART_HOME: `${work}/home` };
   await withRegistry(work, async (at) => {
     timed(work, [...tartlet, 'push', 'bench', `${at}/bench/vm:1`], home);

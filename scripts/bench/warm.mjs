@@ -1,5 +1,5 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
-import { MIB } from './image.mjs';
+import { MIB } from './disk.mjs';
 
 /**
  * Lets the system have as much memory as a disk takes, before the clock starts: where it is a guest itself, its host takes back within seconds what
