@@ -30,7 +30,7 @@ export interface Unreferenced {
  * @throws TartletError `DISK_*`
  */
 export async function unreferencedImages(store: Store): Promise<Unreferenced> {
-  const references = imageReferences(store.images.walk());
+  const references = imageReferences(store.home.imagesFolder, store.images.walk());
   const { candidates, broken } = await imageCandidates(store);
   const images: ImageCandidate[] = [];
   for (const image of candidates) {
@@ -41,7 +41,9 @@ export async function unreferencedImages(store: Store): Promise<Unreferenced> {
 
 /** Whether an image is still unreferenced; asked under its lock, since a pull may just have linked it (tart-cli §7 #12). */
 export async function isUnreferenced(store: Store, image: ImageCandidate): Promise<boolean> {
-  return !imageReferences(store.images.walk()).name(image.path) && (await isFreeToGo(store, image));
+  return (
+    !imageReferences(store.home.imagesFolder, store.images.walk()).name(image.path) && (await isFreeToGo(store, image))
+  );
 }
 
 async function isFreeToGo(store: Store, image: ImageCandidate): Promise<boolean> {
@@ -58,7 +60,11 @@ async function isFreeToGo(store: Store, image: ImageCandidate): Promise<boolean>
  */
 export async function noteLostTag(store: Store, name: RemoteName, digest: Digest): Promise<void> {
   const folder = store.images.folderOf(name, digest);
-  if (lookAtVmFolder(folder) === undefined || imageReferences(store.images.walk()).name(folder)) return;
+  if (
+    lookAtVmFolder(folder) === undefined ||
+    imageReferences(store.home.imagesFolder, store.images.walk()).name(folder)
+  )
+    return;
   await setMark(folder, 'unnamed');
 }
 

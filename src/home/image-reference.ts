@@ -3,11 +3,56 @@ import path from 'node:path';
 import { systemCode } from '../errors.ts';
 import { diskError } from './disk-error.ts';
 import type { CacheWalk } from './image-walk.ts';
+import { isDigestFolder } from './layout.ts';
+
+/** What every text of a link has before the name of an image, whatever home it was written in (tart-formats §1.4). */
+const IMAGES = '/cache/OCIs/';
 
 /** Which images the links of the cache lead to. */
-export interface ImageReferences {
-  /** Whether any link names this folder: by the digest in its text, whatever way it spells to it, or by leading there. */
-  name(folder: string): boolean;
+export class ImageReferences {
+  readonly #imagesFolder: string;
+  /** Real paths of the folders that some link names, whether or not an image is there. */
+  readonly #folders = new Set<string>();
+  /** Real paths of folders that were asked for: many links lie in one. */
+  readonly #places = new Map<string, string>();
+  /** Digests in the texts of links that cannot be followed, e.g. into a folder of another user: they may lead to any image. */
+  readonly #unclear = new Set<string>();
+
+  constructor(imagesFolder: string) {
+    this.#imagesFolder = this.#place(imagesFolder);
+  }
+
+  /**
+   * Counts a link. It names the folder that it leads to; and, since it leads nowhere or into the old home when its home was moved or copied,
+   * the folder of its digest beside it, and the one that its text names below the images of any home. The same digest in another repository is
+   * another image: it has tags of its own, or none.
+   *
+   * @param text what the link says.
+   */
+  add(link: string, text: string): void {
+    const target = realFolder(link);
+    if (target.kind === 'there') this.#folders.add(target.path);
+    const digest = path.basename(text);
+    if (!isDigestFolder(digest)) return;
+    if (target.kind === 'unclear') this.#unclear.add(digest);
+    this.#folders.add(`${this.#place(path.dirname(link))}/${digest}`);
+    const at = text.lastIndexOf(IMAGES);
+    if (at !== -1) this.#folders.add(`${this.#imagesFolder}/${text.slice(at + IMAGES.length)}`);
+  }
+
+  /** Whether any link names this folder. */
+  name(folder: string): boolean {
+    return this.#folders.has(this.#place(folder)) || this.#unclear.has(path.basename(folder));
+  }
+
+  #place(folder: string): string {
+    const known = this.#places.get(folder);
+    if (known !== undefined) return known;
+    const found = realFolder(folder);
+    const real = found.kind === 'there' ? found.path : folder;
+    this.#places.set(folder, real);
+    return real;
+  }
 }
 
 /**
@@ -16,16 +61,13 @@ export interface ImageReferences {
  *
  * @throws TartletError `DISK_*`
  */
-export function imageReferences({ entries, foreign }: CacheWalk): ImageReferences {
-  const digests = new Set<string>();
-  const folders = new Set<string>();
+export function imageReferences(imagesFolder: string, { entries, foreign }: CacheWalk): ImageReferences {
+  const references = new ImageReferences(imagesFolder);
   for (const link of [...entries.map((entry) => entry.path), ...foreign]) {
     const text = linkText(link);
-    if (text === undefined) continue;
-    digests.add(path.basename(text));
-    folders.add(realFolder(link) ?? '');
+    if (text !== undefined) references.add(link, text);
   }
-  return { name: (folder) => digests.has(path.basename(folder)) || folders.has(realFolder(folder) ?? folder) };
+  return references;
 }
 
 /** What a link says, or undefined when it is none any more. */
@@ -38,11 +80,12 @@ export function linkText(link: string): string | undefined {
   }
 }
 
-function realFolder(place: string): string | undefined {
+type RealFolder = { readonly kind: 'there'; readonly path: string } | { readonly kind: 'nothing' | 'unclear' };
+
+function realFolder(place: string): RealFolder {
   try {
-    return realpathSync(place);
+    return { kind: 'there', path: realpathSync(place) };
   } catch (cause) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '')) return undefined;
-    throw diskError(cause, 'look at', place);
+    return { kind: ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '') ? 'nothing' : 'unclear' };
   }
 }

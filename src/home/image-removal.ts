@@ -91,7 +91,8 @@ export class ImageRemoval {
 
   /** Whether an image stays although a tag of it went. */
   async #isKept(folder: string): Promise<boolean> {
-    if (imageReferences(walkImages(this.#home.imagesFolder)).name(folder)) return true;
+    const { imagesFolder } = this.#home;
+    if (imageReferences(imagesFolder, walkImages(imagesFolder)).name(folder)) return true;
     return (await hasMark(folder, 'explicitly-pulled')) || (await hasMark(folder, 'pinned'));
   }
 

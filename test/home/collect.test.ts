@@ -121,6 +121,22 @@ describe('automatic collection', () => {
     expect(await collected(at)).toEqual([]);
   });
 
+  test('takes an image that lost its last tag although another repository has one of the same digest', async () => {
+    const at = session();
+    const folder = await unnamed(at, 'a');
+    const twin = plantImage(at, 'mirror.corp/macos/base', digestOf('a'), 'tag');
+    expect(await collected(at)).toEqual(['sha256:aa']);
+    expect([existsSync(folder), existsSync(twin)]).toEqual([false, true]);
+  });
+
+  test('remembers the loss of the last tag although another repository has an image of the same digest', async () => {
+    const at = session();
+    const folder = plantImage(at, REPOSITORY, digestOf('a'));
+    plantImage(at, 'mirror.corp/macos/base', digestOf('a'), 'tag');
+    await noteLostTag(at, RemoteName.parse(`${REPOSITORY}:moved`), Digest.parse(digestOf('a')));
+    expect(existsSync(`${folder}/.unnamed`)).toBe(true);
+  });
+
   test('remembers the loss only of the last tag', async () => {
     const at = session();
     const folder = plantImage(at, REPOSITORY, digestOf('a'), 'other');

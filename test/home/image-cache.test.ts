@@ -140,6 +140,40 @@ describe('deleting', () => {
     expect(existsSync(folder)).toBe(true);
   });
 
+  test('the last tag in a repository takes its image along, although another repository has one of the same digest', async () => {
+    const session = freshSession();
+    const dev = plantImage(session, 'registry.corp:8221/dev/vm', A, 'one');
+    const prod = plantImage(session, 'registry.corp:8221/prod/vm', A, 'one');
+    await session.images.delete(RemoteName.parse('registry.corp:8221/dev/vm:one'));
+    expect([existsSync(dev), existsSync(prod)]).toEqual([false, true]);
+    await session.images.delete(RemoteName.parse('registry.corp:8221/prod/vm:one'));
+    expect(existsSync(prod)).toBe(false);
+  });
+
+  test('a tag of another repository whose own image is gone protects nothing here', async () => {
+    const session = freshSession();
+    const here = plantImage(session, 'upstream.corp/vm', A, 'one');
+    const mirror = plantImage(session, 'mirror.corp:8221/vm', A, 'one');
+    rmSync(mirror, { recursive: true });
+    await session.images.delete(RemoteName.parse('upstream.corp/vm:one'));
+    expect(existsSync(here)).toBe(false);
+  });
+
+  test('a tag of another repository that leads to the image keeps it, also in a home that was moved since', async () => {
+    const session = freshSession();
+    const image = plantImage(session, 'registry.corp/vm', A, 'one');
+    const other = `${session.home.imagesFolder}/registry.corp%3A8221/vm`;
+    mkdirSync(other, { recursive: true });
+    symlinkSync(`/old/home/cache/OCIs/registry.corp/vm/${A}`, `${other}/two`);
+    await session.images.delete(RemoteName.parse('registry.corp/vm:one'));
+    expect(existsSync(image)).toBe(true);
+    rmSync(`${other}/two`);
+    symlinkSync(image, `${other}/three`);
+    symlinkSync(image, `${image.slice(0, -A.length)}one`);
+    await session.images.delete(RemoteName.parse('registry.corp/vm:one'));
+    expect(existsSync(image)).toBe(true);
+  });
+
   test('a tag goes that leads into the home which this one was copied from, and nothing there is touched', async () => {
     const [original, copy] = [freshSession(), freshSession()];
     const theirs = plantImage(original, REPOSITORY, A, 'one');

@@ -72,7 +72,7 @@ export async function checkHome(store: Store, readConfig: ConfigReader): Promise
     ...addresses.findings,
     ...[...checkNames(home.imagesFolder, tree), ...links.findings].filter(({ path }) => !addresses.explained.has(path)),
   ];
-  const around: ImageSurroundings = { contents, access, named: links.named };
+  const around: ImageSurroundings = { contents, access, references: links.references };
   for (const [index, place] of tree.images.entries()) {
     if (index % IMAGES_PER_TURN === 0) {
       await setImmediate();

@@ -3,6 +3,7 @@ import { describeError, isTartletError, unreachable } from '../../errors.ts';
 import { stackedFiles, type TartImage } from '../../oci/tart-image.ts';
 import type { ContentStore } from '../content-store.ts';
 import { SEAL_FILE } from '../disk-seal.ts';
+import type { ImageReferences } from '../image-reference.ts';
 import { type Origin, ORIGIN_FILE, parseOrigin } from '../origin.ts';
 import { VmFile } from '../vm-folder.ts';
 import type { AccessCheck } from './access.ts';
@@ -30,8 +31,8 @@ const FILES: ReadonlySet<string> = new Set<string>([
 export interface ImageSurroundings {
   readonly contents: ContentStore;
   readonly access: AccessCheck;
-  /** Digests that some link names. */
-  readonly named: ReadonlySet<string>;
+  /** Which images the links of the cache name. */
+  readonly references: ImageReferences;
 }
 
 /**
@@ -207,12 +208,8 @@ class ImageFolderCheck {
   }
 
   #checkReferences(): void {
-    const { path, digest } = this.#place;
-    if (
-      this.#around.named.has(digest.toString()) ||
-      this.#files.has(VmFile.explicitlyPulled) ||
-      this.#files.has('.pinned')
-    )
+    const { path } = this.#place;
+    if (this.#around.references.name(path) || this.#files.has(VmFile.explicitlyPulled) || this.#files.has('.pinned'))
       return;
     this.#note('image-unreferenced', path, 'no tag leads to it', 'pull it by tag or by digest to keep it');
   }

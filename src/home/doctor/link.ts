@@ -1,5 +1,6 @@
 import { readlinkSync, realpathSync } from 'node:fs';
 import path from 'node:path';
+import { ImageReferences } from '../image-reference.ts';
 import { decodeDigestFolder, decodePath, digestPath } from '../layout.ts';
 import { finding, type Finding } from './finding.ts';
 import type { CacheTree, LinkPlace } from './tree.ts';
@@ -7,22 +8,22 @@ import type { CacheTree, LinkPlace } from './tree.ts';
 /** What all links of a cache say, and what is wrong with some. */
 export interface LinkReport {
   readonly findings: readonly Finding[];
-  /** Digests that any link names by its text, wherever it stands: what a careful collection keeps. */
-  readonly named: ReadonlySet<string>;
+  /** Which images links name, as a collection judges it. */
+  readonly references: ImageReferences;
 }
 
 /** Judges every link against the image folders that are there (tart-formats §1.4). */
 export function checkLinks(imagesFolder: string, tree: CacheTree): LinkReport {
   const check = new LinkCheck(imagesFolder, tree);
   const findings: Finding[] = [];
-  const named = new Set<string>();
+  const references = new ImageReferences(imagesFolder);
   for (const link of tree.links) {
     const text = textOf(link.path);
     if (text === undefined) continue; // Gone, or replaced meanwhile.
-    named.add(path.basename(text));
+    references.add(link.path, text);
     findings.push(...check.judge(link, text));
   }
-  return { findings, named };
+  return { findings, references };
 }
 
 class LinkCheck {
