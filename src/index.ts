@@ -14,12 +14,14 @@ export {
   type SecretPlace,
   storeCredential,
 } from './credentials/credential-store.ts';
+export type { CredentialSettings, CredentialStoreSettings, HeldLock, LockFile } from './credentials/settings.ts';
 export { type CredentialNote, describeNote } from './credentials/note.ts';
 export type { Finding, FindingId, Remedy, Severity, Stretch } from './home/doctor/finding.ts';
 export type { HomeTotals } from './home/doctor/home-check.ts';
 export type { Mended } from './home/doctor/mend.ts';
 export { Home, type HomeSettings } from './home/home.ts';
 export type { CachedImage } from './home/image-cache.ts';
+export { lockFile } from './home/lock.ts';
 export type { LocalVm, VmState } from './home/local-vms.ts';
 export type { Origin } from './home/origin.ts';
 export {

@@ -1,17 +1,19 @@
 import { type CredentialNote, describeNote } from '../credentials/note.ts';
-import type { CredentialSettings } from '../credentials/settings.ts';
+import type { CredentialStoreSettings } from '../credentials/settings.ts';
+import { lockFile } from '../home/lock.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The world as the credentials floor sees it, with notes on stderr unless somebody else says them. */
 export function credentialSettings(
   terminal: Terminal,
   say = (line: string): void => void terminal.stderr.write(`${line}\n`),
-): CredentialSettings {
+): CredentialStoreSettings {
   return {
     environment: terminal.environment,
     userFolder: terminal.userFolder,
     platform: terminal.platform,
     uid: terminal.uid,
+    lockFile,
     onNote: (note: CredentialNote) => say(`note: ${describeNote(note)}`),
   };
 }

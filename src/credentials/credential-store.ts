@@ -9,7 +9,7 @@ import { environmentMayServe, USERNAME_VARIABLE } from './environment.ts';
 import { checkPassword, checkUsername, type CredentialHelper } from './helper.ts';
 import { eraseFromKeychain, storeInKeychain } from './keychain.ts';
 import { changeSecretFile } from './secret-file.ts';
-import type { CredentialSettings } from './settings.ts';
+import type { CredentialStoreSettings } from './settings.ts';
 
 /** Where a secret is kept. */
 export type SecretPlace =
@@ -44,7 +44,7 @@ export function describePlace(place: SecretPlace): string {
 export async function storeCredential(
   registry: RegistryAddress,
   secret: Secret,
-  settings: CredentialSettings,
+  settings: CredentialStoreSettings,
   signal?: AbortSignal,
 ): Promise<SecretPlace> {
   checkSecret(secret);
@@ -55,7 +55,7 @@ export async function storeCredential(
     await choice.helper.store(key, secret, signal);
     const place: SecretPlace = { kind: 'helper', program: choice.helper.program, server: key };
     try {
-      await eraseFromFile(path, registry, settings);
+      await eraseFromFile(path, registry, settings, signal);
       await eraseOtherNames(choice.helper, key, signal);
     } catch (error) {
       throw error instanceof TartletError ? error.with({ kept: `stored in ${describePlace(place)}` }) : error;
@@ -65,7 +65,7 @@ export async function storeCredential(
   signal?.throwIfAborted();
   const server = await storeOutsideFiles(registry, secret, settings, signal);
   if (server !== undefined) return { kind: 'keychain', server };
-  await changeFile(path, settings, (text) => withEntry(text, path, registry, secret));
+  await changeFile(path, settings, signal, (text) => withEntry(text, path, registry, secret));
   return { kind: 'file', file: path, key };
 }
 
@@ -73,7 +73,7 @@ export async function storeCredential(
 async function storeOutsideFiles(
   registry: RegistryAddress,
   secret: Secret,
-  settings: CredentialSettings,
+  settings: CredentialStoreSettings,
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
   if (settings.platform !== 'darwin' || secret.kind !== 'password') return undefined;
@@ -102,7 +102,7 @@ export interface Erasure {
  */
 export async function eraseCredential(
   registry: RegistryAddress,
-  settings: CredentialSettings,
+  settings: CredentialStoreSettings,
   signal?: AbortSignal,
 ): Promise<Erasure> {
   const erased: SecretPlace[] = [];
@@ -113,7 +113,7 @@ export async function eraseCredential(
       signal?.throwIfAborted();
       const file = await AuthFile.read(path);
       if (file === undefined) continue;
-      erased.push(...(await eraseFromFile(path, registry, settings)));
+      erased.push(...(await eraseFromFile(path, registry, settings, signal)));
       remaining.push(...partialEntries(file, registry));
       const choice = file.helperFor(registry, settings);
       if (choice.kind !== 'none') helpers.set(choice.helper.program, choice.helper);
@@ -133,10 +133,11 @@ export async function eraseCredential(
 async function eraseFromFile(
   path: string,
   registry: RegistryAddress,
-  settings: CredentialSettings,
+  settings: CredentialStoreSettings,
+  signal: AbortSignal | undefined,
 ): Promise<SecretPlace[]> {
   let keys: readonly string[] = [];
-  await changeFile(path, settings, (text) => {
+  await changeFile(path, settings, signal, (text) => {
     if (text === undefined) return undefined;
     const left = withoutEntries(text, path, registry);
     keys = left.removed;
@@ -147,10 +148,13 @@ async function eraseFromFile(
 
 async function changeFile(
   path: string,
-  settings: CredentialSettings,
+  settings: CredentialStoreSettings,
+  signal: AbortSignal | undefined,
   change: (text: string | undefined) => string | undefined,
 ): Promise<void> {
-  const done = await changeSecretFile(path, settings.uid, change);
+  const { uid, lockFile } = settings;
+  const onWait = (): void => settings.onNote?.({ kind: 'waiting-for-lock', file: path });
+  const done = await changeSecretFile(path, { uid, lockFile, signal, onWait, change });
   if (done.kind === 'tightened') settings.onNote?.({ kind: 'mode-tightened', file: path, mode: done.mode });
 }
 

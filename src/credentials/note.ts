@@ -14,6 +14,11 @@ export type CredentialNote =
       readonly mode: number;
     }
   | {
+      /** Another command of ours has been changing the file for a second or more. */
+      readonly kind: 'waiting-for-lock';
+      readonly file: string;
+    }
+  | {
       /** A variable names an auth file that is not there. */
       readonly kind: 'file-missing';
       readonly file: string;
@@ -48,6 +53,8 @@ export function describeNote(note: CredentialNote): string {
       return `${note.file} holds passwords and can be read by others (mode ${octal(note.mode)}): run chmod 600 ${note.file}`;
     case 'mode-tightened':
       return `${note.file} could be read by others (mode ${octal(note.mode)}); it is now readable by you only`;
+    case 'waiting-for-lock':
+      return `waiting for another command that changes ${note.file}`;
     case 'file-missing':
       return `${note.variable} names ${note.file}, which does not exist`;
     case 'registry-token':

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { describeError, type ErrorCode, systemCode, TartletError } from '../errors.ts';
+import { describeError, type ErrorCode, isTartletError, systemCode, TartletError } from '../errors.ts';
+import type { HeldLock, LockFile } from './settings.ts';
 
 /** More than this is no file of logins: real ones have a few kilobytes. In bytes. */
 const MAX_BYTES = 1024 * 1024;
@@ -73,26 +74,57 @@ export type Replacement =
   /** Others could read the file before; its mode was this. */
   | { readonly kind: 'tightened'; readonly mode: number };
 
+/** How a file of secrets is changed. */
+export interface SecretFileChange {
+  /** Whose files may be replaced. */
+  readonly uid: number | undefined;
+  readonly lockFile: LockFile;
+  readonly signal?: AbortSignal | undefined;
+  /** Called when another command changes the file for a second and more. */
+  readonly onWait?: () => void;
+  /**
+   * Makes the new text of the old one (undefined: no file); undefined or the same text leaves everything alone. Called again when somebody
+   * else wrote meanwhile.
+   */
+  readonly change: (text: string | undefined) => string | undefined;
+}
+
 /**
  * Changes a file that holds secrets as one step: readers see the old one or the new one, and the new one has mode 0600 from its
  * first byte, in a folder that is created with 0700 (reliability S30, P6). A link is followed once, so that a linked
  * `config.json` stays linked.
  *
- * @param change makes the new text of the old one (undefined: no file); undefined or the same text leaves everything alone.
- * Called again when somebody else wrote meanwhile.
+ * Reading, changing and replacing is one step for our own commands, by a lock beside the file, which goes again. Docker and Podman know no
+ * lock: a file that one of them replaced meanwhile is read anew.
+ *
  * @throws TartletError `DISK_*`, `BUSY` when others do not stop writing, and what `change` throws.
  */
-export async function changeSecretFile(
-  file: string,
-  uid: number | undefined,
-  change: (text: string | undefined) => string | undefined,
-): Promise<Replacement> {
+export async function changeSecretFile(file: string, how: SecretFileChange): Promise<Replacement> {
   const target = await followOnce(file);
+  const before = await readSecretFile(target);
+  // What needs no change needs no lock either, which could not be made beside a file in a read-only folder.
+  if (changed(before, how) === undefined) return { kind: 'unchanged' };
+  checkOwner(file, before?.owner, how.uid);
+  const lock = await lockBeside(target, how);
+  try {
+    return await changeLocked(file, target, how);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** @returns undefined when the file is to stay as it is. */
+function changed(before: SecretFile | undefined, { change }: SecretFileChange): string | undefined {
+  const text = change(before?.text);
+  return text === before?.text ? undefined : text;
+}
+
+async function changeLocked(file: string, target: string, how: SecretFileChange): Promise<Replacement> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     const before = await readSecretFile(target);
-    const text = change(before?.text);
-    if (text === undefined || text === before?.text) return { kind: 'unchanged' };
-    checkOwner(file, before?.owner, uid);
+    const text = changed(before, how);
+    if (text === undefined) return { kind: 'unchanged' };
+    checkOwner(file, before?.owner, how.uid);
     if (await replace(target, text, before?.version)) {
       return before === undefined || (before.mode & 0o077) === 0
         ? { kind: 'written' }
@@ -106,13 +138,31 @@ export async function changeSecretFile(
   });
 }
 
+/** Where files cannot be locked, comparing before replacing must do: that loses a change only when two commands meet within a moment. */
+async function lockBeside(target: string, { lockFile, signal, onWait }: SecretFileChange): Promise<HeldLock> {
+  const folder = path.dirname(target);
+  const file = path.join(folder, `.${path.basename(target)}.lock`);
+  let looks = 0;
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    // The first time it is asked at once, and most waits are shorter than a word about them.
+    const lock = await lockFile(file, { signal, onWait: () => void ((looks += 1) > 1 && onWait?.()) });
+    // Removed while it is held: who waits for it sees that it is gone, and makes a new one.
+    return { release: async () => rm(file, { force: true }).finally(async () => lock?.release()) };
+  } catch (cause) {
+    if (!isTartletError(cause)) throw signal?.aborted === true ? cause : fileError(cause, 'write', target);
+    if (isTartletError(cause, 'INTERRUPTED')) throw cause;
+    // The advice of the floor that locks is about the folder of the home.
+    throw new TartletError(cause.code, `cannot write ${target}: ${cause.message}`, { ...permissionsOf(target), cause });
+  }
+}
+
 /** @returns false when the file is no longer the one whose version is given. */
 async function replace(target: string, text: string, version: string | undefined): Promise<boolean> {
   const folder = path.dirname(target);
   const prefix = `.${path.basename(target)}.tartlet-`;
   const temporary = path.join(folder, `${prefix}${randomUUID()}`);
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
     const handle = await open(temporary, 'wx', 0o600);
     try {
       await handle.writeFile(text, 'utf8');
@@ -194,8 +244,11 @@ function fileError(cause: unknown, doing: string, file: string): TartletError {
   // Node's text repeats the call and the path: the part before the comma is the reason.
   const reason = describeError(cause).split(', ')[0] ?? 'unknown';
   return new TartletError(code, `cannot ${doing} ${file}: ${reason}`, {
-    subject: file,
-    next: `check the permissions of ${file} and of its folder`,
+    ...permissionsOf(file),
     cause,
   });
+}
+
+function permissionsOf(file: string): { readonly subject: string; readonly next: string } {
+  return { subject: file, next: `check the permissions of ${file} and of its folder` };
 }

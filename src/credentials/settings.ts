@@ -15,5 +15,26 @@ export interface CredentialSettings {
   readonly onNote?: (note: CredentialNote) => void;
 }
 
+/** A lock that is held until it is released, or until the process ends. */
+export interface HeldLock {
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the kernel lock of a file alone, and makes that file if it is missing; waits for other processes that have it, and tells so about
+ * every second. The floor of the home, which this one does not know, has it.
+ *
+ * @returns undefined where files cannot be locked.
+ */
+export type LockFile = (
+  file: string,
+  options: { readonly signal?: AbortSignal | undefined; readonly onWait?: (() => void) | undefined },
+) => Promise<HeldLock | undefined>;
+
+/** What changing logins needs besides: two commands at once would lose one (reliability P6). */
+export interface CredentialStoreSettings extends CredentialSettings {
+  readonly lockFile: LockFile;
+}
+
 /** 30 s (reliability S32): time enough to unlock a keychain, and no more. */
 export const HELPER_TIMEOUT_MS = 30_000;

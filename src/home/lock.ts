@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { systemCode, TartletError } from '../errors.ts';
+import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { makeFolder } from './folder.ts';
 import { tryLockDescriptor } from './native.ts';
@@ -112,6 +112,24 @@ export class FileLock {
   /** Also happens by itself when the process ends. */
   async release(): Promise<void> {
     await this.#handle.close();
+  }
+}
+
+/**
+ * Locks a file alone and waits for whoever has it: for what is read, changed and replaced as one step outside of a home.
+ *
+ * @returns undefined where files cannot be locked.
+ * @throws TartletError `DISK_*`, or the reason of the signal.
+ */
+export async function lockFile(
+  file: string,
+  options: Pick<LockOptions, 'signal' | 'onWait'>,
+): Promise<FileLock | undefined> {
+  try {
+    return await FileLock.acquire(file, { ...options, mode: 'exclusive', wait: true });
+  } catch (error) {
+    if (isTartletError(error, 'DISK_UNSUPPORTED')) return undefined;
+    throw error;
   }
 }
 

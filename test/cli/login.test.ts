@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -98,6 +98,22 @@ describe('a login', () => {
     expect(JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8'))).toEqual({
       auths: { [address]: entry() },
     });
+  });
+
+  it('is one of eight at once, and all are stored; eight logouts at once take all away (P31)', async () => {
+    const workplace = new Workplace(cleanup, { isFresh: true });
+    const hosts = Array.from({ length: 8 }, (_, index) => `registry-${index}.corp:8221`);
+    const flags = ['--no-validate'];
+    const logins = await Promise.all(hosts.map(async (host) => login(workplace, host, { flags })));
+    expect(logins.map(({ exitCode }) => exitCode)).toEqual(hosts.map(() => 0));
+    const stored = Object.fromEntries(hosts.map((host) => [host, entry()]));
+    expect(storedIn(workplace)).toEqual({ auths: stored });
+
+    writeFileSync(dockerFile(workplace), JSON.stringify({ auths: { ...stored, 'other.corp': entry() } }));
+    const logouts = await Promise.all(hosts.map(async (host) => workplace.run('logout', host)));
+    expect(logouts.map(({ exitCode }) => exitCode)).toEqual(hosts.map(() => 0));
+    expect(storedIn(workplace)).toEqual({ auths: { 'other.corp': entry() } });
+    expect(readdirSync(path.dirname(dockerFile(workplace)))).toEqual(['config.json']);
   });
 
   it('with a wrong password fails and changes nothing', async () => {

@@ -5,7 +5,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withEntry, withoutEntries } from '../../src/credentials/auth-file-edit.ts';
 import { createCredentialSource } from '../../src/credentials/chain.ts';
 import { describePlace, eraseCredential, storeCredential } from '../../src/credentials/credential-store.ts';
+import type { CredentialNote } from '../../src/credentials/note.ts';
 import { changeSecretFile } from '../../src/credentials/secret-file.ts';
+import { TartletError } from '../../src/errors.ts';
+import { lockFile } from '../../src/home/lock.ts';
 import { address, basic, everythingIn, failure, World } from './world.ts';
 
 const secret = { kind: 'password', username: 'u', password: 'p:ä' } as const;
@@ -223,13 +226,69 @@ it('nobody who writes meanwhile is overwritten', async () => {
   const world = new World();
   world.write(world.dockerFile, '{"a":1}');
   let calls = 0;
-  await changeSecretFile(world.dockerFile, process.getuid?.(), (text) => {
-    calls += 1;
-    if (calls === 1) world.write(world.dockerFile, '{"a":1,"theirs":2}');
-    return withEntry(text, 'f', address('h:1'), secret);
+  await changeSecretFile(world.dockerFile, {
+    uid: process.getuid?.(),
+    lockFile,
+    change: (text) => {
+      calls += 1;
+      // The first time it is asked whether there is anything to change, the second time under the lock.
+      if (calls === 2) world.write(world.dockerFile, '{"a":1,"theirs":2}');
+      return withEntry(text, 'f', address('h:1'), secret);
+    },
   });
   expect(contentOf(world.dockerFile)).toMatchObject({ theirs: 2, auths: { 'h:1': {} } });
   expect(readdirSync(path.dirname(world.dockerFile))).toEqual(['config.json']);
+});
+
+describe('one of several commands at once', () => {
+  it('waits for the one that changes the file, says so, and loses nothing of what that wrote', async () => {
+    const world = new World();
+    const target = world.write(path.join(world.folder, 'elsewhere/config.json'), '{"auths":{}}');
+    mkdirSync(path.dirname(world.dockerFile));
+    symlinkSync(target, world.dockerFile);
+    // Beside the file itself, so that who comes by the link and who comes by its own path meet.
+    const theirs = await lockFile(path.join(world.folder, 'elsewhere/.config.json.lock'), {});
+    let told = (_note: CredentialNote): void => undefined;
+    const waiting = new Promise<CredentialNote>((resolve) => {
+      told = resolve;
+    });
+    const storing = storeCredential(address('h:1'), secret, world.settings({ onNote: (note) => told(note) }));
+    expect(await waiting).toEqual({ kind: 'waiting-for-lock', file: world.dockerFile });
+    world.write(target, { auths: { 'h:2': basic('u', 'other') } });
+    await theirs?.release();
+    await storing;
+    expect(contentOf(target)).toEqual({ auths: { 'h:1': basic('u', 'p:ä'), 'h:2': basic('u', 'other') } });
+    expect(readdirSync(path.dirname(target))).toEqual(['config.json']);
+  });
+
+  it('gives up when its user does', async () => {
+    const world = new World();
+    world.write(world.dockerFile, '{}');
+    const theirs = await lockFile(path.join(path.dirname(world.dockerFile), '.config.json.lock'), {});
+    const reason = new TartletError('INTERRUPTED', 'enough');
+    const abort = new AbortController();
+    const settings = world.settings({ onNote: () => abort.abort(reason) });
+    await expect(storeCredential(address('h:1'), secret, settings, abort.signal)).rejects.toBe(reason);
+    expect(readFileSync(world.dockerFile, 'utf8')).toBe('{}');
+    await theirs?.release();
+  });
+
+  it('stores where files cannot be locked', async () => {
+    const world = new World();
+    await storeCredential(address('h:1'), secret, world.settings({ lockFile: async () => undefined }));
+    expect(await found(world, 'h:1')).toMatchObject({ password: 'p:ä' });
+  });
+
+  it('changes nothing where the lock cannot be made, and does not ask for it when nothing is to be changed', async () => {
+    const world = new World();
+    world.write(world.dockerFile, '{}');
+    mkdirSync(path.join(path.dirname(world.dockerFile), '.config.json.lock'));
+    const error = await failure(storeCredential(address('h:1'), secret, world.settings()));
+    expect(error.message).toMatch(/^cannot write .*config\.json: cannot open the lock /);
+    expect(error.facts.next).toBe(`check the permissions of ${world.dockerFile} and of its folder`);
+    expect(readFileSync(world.dockerFile, 'utf8')).toBe('{}');
+    expect(await eraseCredential(address('h:1'), world.settings())).toEqual({ erased: [], remaining: [] });
+  });
 });
 
 it('what a killed writer left is removed, what may be in use is not', async () => {

@@ -4,8 +4,9 @@ import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { isTartletError, TartletError } from '../../src/errors.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
+import { lockFile } from '../../src/home/lock.ts';
 import type { CredentialNote } from '../../src/credentials/note.ts';
-import type { CredentialSettings } from '../../src/credentials/settings.ts';
+import type { CredentialStoreSettings } from '../../src/credentials/settings.ts';
 
 /** A user of their own, in a temporary folder that goes when the test ends. */
 export class World {
@@ -22,12 +23,13 @@ export class World {
     onTestFinished(() => rmSync(this.folder, { recursive: true, force: true }));
   }
 
-  settings(more: Partial<CredentialSettings> = {}): CredentialSettings {
+  settings(more: Partial<CredentialStoreSettings> = {}): CredentialStoreSettings {
     return {
       environment: this.environment,
       userFolder: this.userFolder,
       platform: 'linux',
       uid: process.getuid?.(),
+      lockFile,
       onNote: (note) => this.notes.push(note),
       ...more,
     };

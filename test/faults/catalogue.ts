@@ -191,6 +191,7 @@ export const SECTIONS: readonly Section[] = [
     /* P28 */ 'power fails after success',
     /* P29 */ 'power fails in the middle',
     /* P30 */ 'many processes are killed at random',
+    /* P31 */ 'several logins or logouts change one file at once',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',

@@ -206,6 +206,17 @@ describe('a pin', () => {
     expect(existsSync(folder)).toBe(false);
   });
 
+  test('is kept when eight come at once, for one image and for others', async () => {
+    const at = session();
+    const digits = ['a', 'b', 'c', 'd'];
+    const folders = digits.map((digit) => plantImage(at, REPOSITORY, digestOf(digit)));
+    const pins = [...digits, 'a', 'a', 'b', 'b'].map(async (digit) =>
+      pinImage(at, RemoteName.parse(`${REPOSITORY}@${digestOf(digit)}`), true),
+    );
+    await Promise.all(pins);
+    expect(folders.map((folder) => existsSync(`${folder}/.pinned`))).toEqual([true, true, true, true]);
+  });
+
   test('of what is not cached is an error', async () => {
     await expect(pinImage(session(), tag, true)).rejects.toMatchObject({ code: 'VM_NOT_FOUND' });
   });
