@@ -147,11 +147,16 @@ async function lockBeside(target: string, { lockFile, signal, onWait }: SecretFi
     await mkdir(folder, { recursive: true, mode: 0o700 });
     // The first time it is asked at once, and most waits are shorter than a word about them.
     const lock = await lockFile(file, { signal, onWait: () => void ((looks += 1) > 1 && onWait?.()) });
-    // Removed while it is held: who waits for it sees that it is gone, and makes a new one.
-    return { release: async () => rm(file, { force: true }).finally(async () => lock?.release()) };
+    return {
+      release: async () => {
+        // Removed while it is held: who waits for it sees that it is gone, and makes a new one. What cannot be removed is the next one's.
+        await rm(file, { force: true }).catch(() => undefined);
+        await lock?.release();
+      },
+    };
   } catch (cause) {
-    if (!isTartletError(cause)) throw signal?.aborted === true ? cause : fileError(cause, 'write', target);
-    if (isTartletError(cause, 'INTERRUPTED')) throw cause;
+    if (signal?.aborted === true) throw cause;
+    if (!isTartletError(cause)) throw fileError(cause, 'write', target);
     // The advice of the floor that locks is about the folder of the home.
     throw new TartletError(cause.code, `cannot write ${target}: ${cause.message}`, { ...permissionsOf(target), cause });
   }
