@@ -20,6 +20,7 @@ const BROKEN_PIPE_EXIT = 141;
 /** Runs the command line of this process to its end, and ends it when its output has arrived. */
 export async function runProcess(): Promise<void> {
   const argv = process.argv.slice(2);
+  const here = workingFolder();
   const interruption = new AbortController();
   /** Whether the command has ended, and only what it said is still under way. */
   let over = false;
@@ -58,11 +59,13 @@ export async function runProcess(): Promise<void> {
     stdout: process.stdout,
     stderr: process.stderr,
     environment: process.env,
-    // Asked when somebody needs it: it may be gone, which most commands need not know.
     get workingFolder() {
-      return workingFolder();
+      if (here === undefined) throw noWorkingFolder();
+      return here;
     },
-    userFolder: os.homedir(),
+    get userFolder() {
+      return userFolder();
+    },
     platform: process.platform,
     uid: process.getuid?.(),
     now: () => new Date(),
@@ -98,14 +101,29 @@ function endWith(error: TartletError): void {
   process.exitCode = exitCodeOf(error);
 }
 
-function workingFolder(): string {
+/** Undefined when it was deleted. Threads and programs that we start need one that is there, and get the root. */
+function workingFolder(): string | undefined {
   try {
     return process.cwd();
-  } catch (cause) {
-    throw new TartletError('NOT_FOUND', 'the working folder is not there any more', {
-      next: 'change to a folder that exists and run the same command again',
-      cause,
-    });
+  } catch {
+    process.chdir('/');
+    return undefined;
+  }
+}
+
+function noWorkingFolder(): TartletError {
+  return new TartletError('NOT_FOUND', 'the working folder is not there any more', {
+    next: 'change to a folder that exists, or give absolute paths',
+  });
+}
+
+/** By `HOME`, else as the system knows its users; undefined when neither tells. */
+function userFolder(): string | undefined {
+  try {
+    const folder = os.homedir();
+    return path.isAbsolute(folder) ? folder : undefined;
+  } catch {
+    return undefined;
   }
 }
 

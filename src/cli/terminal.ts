@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 
 /** A stream that may be a terminal. */
@@ -14,8 +15,10 @@ export interface Terminal {
   /** Progress, notes and errors. */
   readonly stderr: Screen;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Asked only where something is relative to it: it may be gone. @throws TartletError `NOT_FOUND` */
   readonly workingFolder: string;
-  readonly userFolder: string;
+  /** Absolute. Undefined for a user that the system does not know, as in a container whose user is just a number. */
+  readonly userFolder: string | undefined;
   readonly platform: NodeJS.Platform;
   /** The user's number, where the system has them. */
   readonly uid: number | undefined;
@@ -27,4 +30,9 @@ export interface Terminal {
   readonly programPath: string;
   /** What the program was called: `tartlet`, or `tart` through a link. */
   readonly programName: string;
+}
+
+/** The absolute path that was typed as `text`. Only a relative one needs the working folder. @throws TartletError `NOT_FOUND` */
+export function resolvePath(terminal: Terminal, text: string): string {
+  return path.isAbsolute(text) ? path.resolve(text) : path.resolve(terminal.workingFolder, text);
 }

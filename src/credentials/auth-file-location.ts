@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { TartletError } from '../errors.ts';
 import type { CredentialSettings } from './settings.ts';
 
 /** Where an auth file may be. */
@@ -8,10 +9,27 @@ export interface AuthFileLocation {
   readonly variable?: string;
 }
 
-/** Docker's `config.json`, the file that `login` writes: in `$DOCKER_CONFIG`, else in `~/.docker`. */
-export function dockerAuthFile({ environment, userFolder }: CredentialSettings): AuthFileLocation {
-  const folder = environment['DOCKER_CONFIG'] ?? '';
-  return { path: path.join(folder === '' ? path.join(userFolder, '.docker') : folder, 'config.json') };
+/**
+ * Docker's `config.json`, the file that `login` writes: in `$DOCKER_CONFIG`, else in `~/.docker`.
+ * @throws TartletError `CONFIG_INVALID` where there is neither.
+ */
+export function dockerAuthFile(settings: CredentialSettings): AuthFileLocation {
+  const [file] = dockerAuthFiles(settings);
+  if (file !== undefined) return file;
+  throw new TartletError('CONFIG_INVALID', 'there is no folder for logins: this user has no home folder', {
+    next: 'set DOCKER_CONFIG or HOME to the absolute path of a folder',
+  });
+}
+
+/** None where nothing tells where it would be, as in a container whose user is just a number. */
+function dockerAuthFiles({ environment, userFolder }: CredentialSettings): AuthFileLocation[] {
+  const named = environment['DOCKER_CONFIG'] ?? '';
+  const folder = named === '' ? inUserFolder(userFolder, '.docker') : named;
+  return folder === undefined ? [] : [{ path: path.join(folder, 'config.json') }];
+}
+
+function inUserFolder(userFolder: string | undefined, below: string): string | undefined {
+  return userFolder === undefined ? undefined : path.join(userFolder, below);
 }
 
 /**
@@ -23,16 +41,16 @@ function podmanAuthFiles({ environment, userFolder, platform, uid }: CredentialS
   if (named !== '') return [{ path: named, variable: 'REGISTRY_AUTH_FILE' }];
   const runtime = environment['XDG_RUNTIME_DIR'] ?? '';
   const config = environment['XDG_CONFIG_HOME'] ?? '';
-  const paths: string[] = [];
+  const paths: (string | undefined)[] = [];
   if (platform === 'linux' && runtime !== '') paths.push(path.join(runtime, 'containers/auth.json'));
   else if (platform === 'linux' && uid !== undefined) paths.push(`/run/containers/${uid}/auth.json`);
-  if (platform === 'darwin' || config === '') paths.push(path.join(userFolder, '.config/containers/auth.json'));
+  if (platform === 'darwin' || config === '') paths.push(inUserFolder(userFolder, '.config/containers/auth.json'));
   if (config !== '') paths.push(path.join(config, 'containers/auth.json'));
-  return [...new Set(paths)].map((each) => ({ path: each }));
+  return [...new Set(paths)].flatMap((each) => (each === undefined ? [] : { path: each }));
 }
 
 /** All of them, in the order in which they are asked. */
 export function authFileLocations(settings: CredentialSettings): AuthFileLocation[] {
-  const all = [dockerAuthFile(settings), ...podmanAuthFiles(settings)];
+  const all = [...dockerAuthFiles(settings), ...podmanAuthFiles(settings)];
   return all.filter((one, index) => all.findIndex((other) => other.path === one.path) === index);
 }

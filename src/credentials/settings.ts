@@ -4,8 +4,8 @@ import type { CredentialNote } from './note.ts';
 export interface CredentialSettings {
   /** Variables as the process got them. Helpers are found by its `PATH` and are given all of it but our password. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** The user's home folder, absolute. */
-  readonly userFolder: string;
+  /** The user's home folder, absolute; undefined when there is none: files of logins in it are then none. */
+  readonly userFolder: string | undefined;
   readonly platform: NodeJS.Platform;
   /** The user's number: decides whose files may be replaced. Undefined where the system has none. */
   readonly uid?: number | undefined;

@@ -6,9 +6,9 @@ import { makeFolder } from './folder.ts';
 export interface HomeSettings {
   /** `TART_HOME` decides when it is present, even empty (tart-formats §1.1). */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** The user's home folder, absolute. */
-  readonly userFolder: string;
-  /** What a relative `TART_HOME` is relative to. */
+  /** The user's home folder, absolute; undefined when there is none. Asked only without `TART_HOME`. */
+  readonly userFolder: string | undefined;
+  /** What a relative `TART_HOME` is relative to. Asked only for that. */
   readonly workingFolder: string;
 }
 
@@ -27,10 +27,17 @@ export class Home {
     this.root = root === '/' ? root : root.replace(/\/+$/, '');
   }
 
+  /** @throws TartletError `CONFIG_INVALID` where neither `TART_HOME` nor the user has a folder. */
   static locate(settings: HomeSettings): Home {
     const spelled = settings.environment['TART_HOME'];
     // Empty is as good as unset: nobody wants VMs in whatever folder they happen to be.
-    if (spelled === undefined || spelled === '') return new Home(`${settings.userFolder}/.tart`);
+    if (spelled === undefined || spelled === '') {
+      const { userFolder } = settings;
+      if (userFolder !== undefined) return new Home(`${userFolder}/.tart`);
+      throw new TartletError('CONFIG_INVALID', 'there is no place for images and VMs: this user has no home folder', {
+        next: 'set TART_HOME to the absolute path of a folder',
+      });
+    }
     return new Home(spelled.startsWith('/') ? spelled : `${settings.workingFolder}/${spelled}`);
   }
 

@@ -159,6 +159,7 @@ export const SECTIONS: readonly Section[] = [
     /* D28 */ 'access times are not kept',
     /* D29 */ 'the disk is full while deleting',
     /* D30 */ 'a pipe or a device lies where a file should',
+    /* D31 */ 'the user has no home folder, or the working folder is gone',
   ]),
   section('P', 'Processes, signals, time', [
     /* P1 */ 'pull is killed at any step',

@@ -1,11 +1,10 @@
-import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { TartletError } from '../../errors.ts';
 import { exists } from '../../home/folder.ts';
 import { exportVm, type ExportTarget } from '../../vm/export.ts';
 import { humanBytes } from '../render/quantity.ts';
 import { withSession } from '../session.ts';
-import type { Screen, Terminal } from '../terminal.ts';
+import { resolvePath, type Screen, type Terminal } from '../terminal.ts';
 
 export interface ExportCommandOptions {
   readonly reproducible?: true;
@@ -40,7 +39,7 @@ export async function runExport(
 }
 
 function targetOf(terminal: Terminal, to: string): ExportTarget {
-  if (to !== '-') return { kind: 'path', path: path.resolve(terminal.workingFolder, to) };
+  if (to !== '-') return { kind: 'path', path: resolvePath(terminal, to) };
   if (terminal.stdout.isTTY === true) {
     throw new TartletError('USAGE', 'an archive does not go to a terminal', {
       next: 'redirect stdout, or name a file',

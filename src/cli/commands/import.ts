@@ -1,7 +1,6 @@
-import path from 'node:path';
 import { importVm, type ImportSource } from '../../vm/import.ts';
 import { withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { resolvePath, type Terminal } from '../terminal.ts';
 import { newLocalName } from './clone.ts';
 
 export interface ImportCommandOptions {
@@ -20,7 +19,7 @@ export async function runImport(
     const source: ImportSource =
       from === '-'
         ? { kind: 'stream', stream: terminal.stdin, name: 'stdin' }
-        : { kind: 'path', path: path.resolve(terminal.workingFolder, from) };
+        : { kind: 'path', path: resolvePath(terminal, from) };
     const { digest, macChanged } = await importVm(session, source, name, {
       reference: options.ref,
     });

@@ -1,13 +1,12 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { describeError, TartletError } from '../../errors.ts';
 import { diskError } from '../../home/disk-error.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import type { RegistryEvent } from '../../server/event.ts';
 import type { AuthOptions } from '../../server/options.ts';
 import { createRegistry, type Registry } from '../../server/server.ts';
-import type { Terminal } from '../terminal.ts';
+import { resolvePath, type Terminal } from '../terminal.ts';
 
 export interface ServeCommandOptions {
   readonly listen: string;
@@ -31,7 +30,7 @@ export async function runServe(terminal: Terminal, options: ServeCommandOptions)
   const listen = parseListen(options.listen);
   const tls = await readTls(terminal, options);
   const registry = createRegistry({
-    dataFolder: path.resolve(terminal.workingFolder, options.data),
+    dataFolder: resolvePath(terminal, options.data),
     listen,
     auth: await readAuth(terminal, options),
     ...(tls === undefined ? {} : { tls }),
@@ -42,7 +41,7 @@ export async function runServe(terminal: Terminal, options: ServeCommandOptions)
   });
   const { url } = await registry.listen();
   terminal.stdout.write(`${url}\n`);
-  terminal.stderr.write(`serving ${path.resolve(terminal.workingFolder, options.data)}; Ctrl-C ends it\n`);
+  terminal.stderr.write(`serving ${resolvePath(terminal, options.data)}; Ctrl-C ends it\n`);
   const stopCollecting = collectRegularly(terminal, registry);
   if (!terminal.signal.aborted) await once(terminal.signal, 'abort');
   stopCollecting();
@@ -80,7 +79,7 @@ async function readAuth(terminal: Terminal, options: ServeCommandOptions): Promi
       next: 'use --htpasswd or the --token options',
     });
   }
-  if (htpasswd !== undefined) return { kind: 'basic', htpasswd: path.resolve(terminal.workingFolder, htpasswd) };
+  if (htpasswd !== undefined) return { kind: 'basic', htpasswd: resolvePath(terminal, htpasswd) };
   if (tokenParts === 0) return { kind: 'none' };
   if (tokenRealm === undefined || tokenService === undefined || tokenIssuer === undefined || tokenKeys === undefined) {
     throw new TartletError(
@@ -110,7 +109,7 @@ async function readTls(
 }
 
 async function read(terminal: Terminal, file: string): Promise<string> {
-  const resolved = path.resolve(terminal.workingFolder, file);
+  const resolved = resolvePath(terminal, file);
   try {
     return await readFile(resolved, 'utf8');
   } catch (cause) {

@@ -1,9 +1,8 @@
-import path from 'node:path';
 import { LocalName } from '../../names/local-name.ts';
 import type { Display } from '../../vm/display.ts';
 import { setVm } from '../../vm/set.ts';
 import { withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { resolvePath, type Terminal } from '../terminal.ts';
 
 export interface SetCommandOptions {
   readonly cpu?: number;
@@ -28,7 +27,7 @@ export async function runSet(terminal: Terminal, text: string, options: SetComma
       ...(options.displayRefit === undefined ? {} : { displayRefit: options.displayRefit }),
       randomMac: options.randomMac ?? false,
       randomSerial: options.randomSerial ?? false,
-      ...(options.disk === undefined ? {} : { disk: path.resolve(terminal.workingFolder, options.disk) }),
+      ...(options.disk === undefined ? {} : { disk: resolvePath(terminal, options.disk) }),
       ...(options.diskSize === undefined ? {} : { diskBytes: options.diskSize * 1_000_000_000 }),
     });
     if (savedStateIsStale) {
