@@ -1,6 +1,6 @@
 /** The disks that are moved around, the same each time on one machine. */
 import { createHash } from 'node:crypto';
-import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { makeSampleVm } from '../sample-vm.mjs';
 

@@ -26,6 +26,10 @@ export interface Download<I extends TartImage = TartImage> {
 export interface Carrier {
   readonly pool: WorkerPool;
   readonly onBytes: (count: number) => void;
+  /** Aborted when the user interrupts the download, or when a part of it has failed. */
+  readonly signal: AbortSignal;
+  /** Does parts of the download at the same time. The first failure stops the others, and is thrown when all have ended. */
+  readonly atOnce: (...parts: readonly (() => Promise<void>)[]) => Promise<void>;
 }
 
 /**
@@ -44,6 +48,8 @@ export async function withWorkers(
     fetched += count;
     session.emit({ kind: 'bytes', subject, count });
   };
+  const failure = new AbortController();
+  const signal = AbortSignal.any([session.signal, failure.signal]);
   const pool = new WorkerPool({
     client,
     settings: {
@@ -55,12 +61,16 @@ export async function withWorkers(
     },
     concurrency,
     ready,
-    signal: session.signal,
+    signal,
     onBytes,
     onWait: (reason, waitMs) => session.emit({ kind: 'retrying', subject, reason, waitMs }),
   });
+  const atOnce: Carrier['atOnce'] = async (...parts) => {
+    await Promise.all(parts.map(async (part) => part().catch((error: unknown) => failure.abort(error))));
+    signal.throwIfAborted();
+  };
   try {
-    await work({ pool, onBytes });
+    await work({ pool, onBytes, signal, atOnce });
     session.emit({ kind: 'spent', subject, threads: pool.threads, spent: pool.spent });
     return fetched;
   } finally {
@@ -70,12 +80,11 @@ export async function withWorkers(
 
 /** Fetches what is a file by itself: VM config and NVRAM. */
 export async function fetchVmFiles(
-  session: Session,
   { client, image }: Download,
-  { onBytes }: Carrier,
+  { onBytes, signal }: Carrier,
   staging: Staging,
 ): Promise<void> {
-  const source = { client, signal: session.signal, onBytes };
+  const source = { client, signal, onBytes };
   await fetchBlobFile(source, image.config, staging.pathOf(VmFile.config));
   await fetchBlobFile(source, image.nvram, staging.pathOf(VmFile.nvram));
 }

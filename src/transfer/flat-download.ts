@@ -26,8 +26,10 @@ export async function downloadFlat(
   const plan = await survey.planFile(base, workplace);
   try {
     return await withWorkers(session, download, async (carrier) => {
-      await fetchVmFiles(session, download, carrier, staging);
-      await buildDisk(carrier.pool, { ...workplace, plan, ...report.forFile(0) });
+      await carrier.atOnce(
+        async () => fetchVmFiles(download, carrier, staging),
+        async () => buildDisk(carrier.pool, { ...workplace, plan, ...report.forFile(0) }),
+      );
     });
   } catch (error) {
     throw explainKept(error, report.verified, base.chunks.length);

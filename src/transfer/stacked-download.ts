@@ -48,22 +48,22 @@ export async function downloadStacked(
   const { image, name } = download;
   try {
     return await withWorkers(session, download, async (carrier) => {
-      if (staging !== undefined) {
-        // Left by whoever: with a disk in it, the folder would be another kind of image (tart-formats §4.7).
+      const vmFiles = async (): Promise<void> => {
+        if (staging === undefined) return;
+        // A disk in it would make the directory another kind of image (tart-formats §4.7).
         await rm(staging.pathOf(VmFile.disk), { force: true });
-        await fetchVmFiles(session, download, carrier, staging);
-      }
-      let first = 0;
-      for (const [level, file] of stackedFiles(image).entries()) {
-        const what = level === 0 ? 'base' : `overlay ${level}`;
-        await bringFile(session, carrier.pool, survey, {
-          file,
-          what,
-          subject: name.toString(),
-          ...report.forFile(first),
-        });
-        first += file.chunks.length;
-      }
+        await fetchVmFiles(download, carrier, staging);
+      };
+      const disks = async (): Promise<void> => {
+        let first = 0;
+        for (const [level, file] of stackedFiles(image).entries()) {
+          const what = level === 0 ? 'base' : `overlay ${level}`;
+          const subject = name.toString();
+          await bringFile(session, carrier.pool, survey, { file, what, subject, ...report.forFile(first) });
+          first += file.chunks.length;
+        }
+      };
+      await carrier.atOnce(vmFiles, disks);
     });
   } catch (error) {
     throw explainKept(error, report.verified, allChunks(image).length);
