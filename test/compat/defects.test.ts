@@ -8,12 +8,14 @@ import {
   realpathSync,
   statSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recordUse } from '../../src/home/last-use.ts';
+import { runOnTerminal } from '../support/command-input.ts';
 import { digestOf, plantVm } from '../support/home.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { digestsOfVm, Workplace } from '../support/real-command.ts';
@@ -299,8 +301,31 @@ describe('output', () => {
 }
 `,
     );
-    // In text, small VMs are not nothing.
-    expect(await user.succeed('get', 'vm')).toMatch(/ \d+ B +raw +\d+ KB /);
+  });
+
+  it('on a terminal shows what small VMs have, and not 0 (tart-cli §7 #40)', async () => {
+    const user = new TartInPath(cleanup);
+    plantVm(user.vmFolder('vm'));
+    const { screen } = await runOnTerminal(user, '$TARTLET get vm; $TARTLET list', []);
+    expect(screen).toMatch(/^linux +4 +4096 +\d+ B +raw +\d+ KB +1024x768 +stopped/m);
+    expect(screen).toMatch(/^local +vm +\d+ B +\d+ KB /m);
+  });
+
+  it('in a pipe has plain numbers, as many fields as headings', async () => {
+    const user = new TartInPath(cleanup);
+    plantVm(user.vmFolder('vm'));
+    truncateSync(`${user.vmFolder('vm')}/disk.img`, 50_000_000_000);
+    const size = ['config.json', 'disk.img', 'nvram.bin'].reduce(
+      (sum, file) => sum + statSync(`${user.vmFolder('vm')}/${file}`).blocks * 512,
+      0,
+    );
+    expect(await user.succeed('get', 'vm')).toBe(
+      `OS    CPU Memory Disk DiskFormat Size  Display  State  \nlinux 4   4096   50   raw        ${(size / 1e9).toFixed(3)} 1024x768 stopped\n`,
+    );
+    utimesSync(user.vmFolder('vm'), new Date(), new Date(Date.now() - 7_500_000));
+    expect(await user.succeed('list')).toMatch(
+      /^Source Name Disk Size Accessed +State +\nlocal +vm +50 +0 +\S.* stopped\n$/,
+    );
   });
 
   it.each([

@@ -1,21 +1,19 @@
 import { LocalName } from '../../names/local-name.ts';
 import { describeVm, type VmDescription } from '../../vm/describe.ts';
 import { renderJson } from '../render/json.ts';
-import { humanBytes } from '../render/quantity.ts';
+import { exactGB, humanBytes, wholeGB } from '../render/quantity.ts';
 import { renderTable } from '../render/table.ts';
 import { withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import type { Screen, Terminal } from '../terminal.ts';
 
 export interface GetCommandOptions {
   readonly format: 'text' | 'json';
 }
 
-const GB = 1_000_000_000;
-
 export async function runGet(terminal: Terminal, text: string, options: GetCommandOptions): Promise<number> {
   return withSession(terminal, async (session) => {
     const vm = await describeVm(session, LocalName.ofExisting(text));
-    terminal.stdout.write(options.format === 'json' ? renderJson(toJson(vm)) : toText(vm));
+    terminal.stdout.write(options.format === 'json' ? renderJson(toJson(vm)) : toText(vm, terminal.stdout));
     return 0;
   });
 }
@@ -26,16 +24,24 @@ function toJson(vm: VmDescription): Record<string, string | number | boolean> {
     OS: vm.os,
     CPU: vm.cpuCount,
     Memory: vm.memoryMiB,
-    Disk: Math.floor(vm.logicalBytes / GB),
+    Disk: wholeGB(vm.logicalBytes),
     DiskFormat: vm.diskFormat,
-    Size: (vm.allocatedBytes / GB).toFixed(3),
+    Size: exactGB(vm.allocatedBytes),
     Display: vm.display,
     Running: vm.state === 'running',
     State: vm.state,
   };
 }
 
-function toText(vm: VmDescription): string {
+/**
+ * Sizes with their units are for people. Programs cut the row at its blanks, where `50 GB` is two fields: they get the plain
+ * numbers of Tart up to 2.35 (tart-cli §1.5).
+ */
+function toText(vm: VmDescription, screen: Screen): string {
+  const [disk, size] =
+    screen.isTTY === true
+      ? [humanBytes(vm.logicalBytes), humanBytes(vm.allocatedBytes)]
+      : [String(wholeGB(vm.logicalBytes)), exactGB(vm.allocatedBytes)];
   return renderTable(
     ['OS', 'CPU', 'Memory', 'Disk', 'DiskFormat', 'Size', 'Display', 'State'],
     [
@@ -43,9 +49,9 @@ function toText(vm: VmDescription): string {
         vm.os,
         String(vm.cpuCount),
         String(vm.memoryMiB),
-        humanBytes(vm.logicalBytes),
+        disk,
         vm.diskFormat,
-        humanBytes(vm.allocatedBytes),
+        size,
         vm.display,
         vm.state,
       ],

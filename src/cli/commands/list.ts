@@ -1,6 +1,6 @@
 import { type Listed, listVms } from '../../vm/listing.ts';
 import { renderJson } from '../render/json.ts';
-import { humanBytes, isoSeconds, relativeTime } from '../render/quantity.ts';
+import { humanBytes, isoSeconds, relativeTime, wholeGB } from '../render/quantity.ts';
 import { renderTable } from '../render/table.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -10,8 +10,6 @@ export interface ListCommandOptions {
   readonly format: 'text' | 'json';
   readonly quiet?: true;
 }
-
-const GB = 1_000_000_000;
 
 export async function runList(terminal: Terminal, options: ListCommandOptions): Promise<number> {
   return withSession(terminal, async (session) => {
@@ -25,13 +23,15 @@ function render(rows: readonly Listed[], options: ListCommandOptions, terminal: 
   if (options.quiet === true) return rows.map((row) => `${row.name}\n`).join('');
   if (options.format === 'json') return renderJson(rows.map(toJson));
   const now = terminal.now();
+  // Programs cut rows at blanks, where `50 GB` is two fields: in a pipe stand the plain numbers of Tart up to 2.35 (tart-cli §1.6).
+  const size = terminal.stdout.isTTY === true ? humanBytes : (bytes: number): string => String(wholeGB(bytes));
   return renderTable(
     ['Source', 'Name', 'Disk', 'Size', 'Accessed', 'State'],
     rows.map((row) => [
       row.source,
       row.name,
-      humanBytes(row.logicalBytes),
-      humanBytes(row.allocatedBytes),
+      size(row.logicalBytes),
+      size(row.allocatedBytes),
       relativeTime(row.accessed, now),
       row.state,
     ]),
@@ -44,8 +44,8 @@ function toJson(row: Listed): Record<string, string | number | boolean> {
   return {
     Source: row.source,
     Name: row.name,
-    Disk: Math.floor(row.logicalBytes / GB),
-    Size: Math.floor(row.allocatedBytes / GB),
+    Disk: wholeGB(row.logicalBytes),
+    Size: wholeGB(row.allocatedBytes),
     Accessed: isoSeconds(row.accessed),
     Running: row.state === 'running',
     State: row.state,

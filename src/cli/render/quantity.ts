@@ -1,5 +1,7 @@
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'];
 
+const GB = 1_000_000_000;
+
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -35,6 +37,16 @@ export function humanBytes(bytes: number, decimals: 0 | 1 = 0): string {
 
 function roundsTo1000(value: number, decimals: 0 | 1): boolean {
   return Math.round(value * 10 ** decimals) >= 1000 * 10 ** decimals;
+}
+
+/** Bytes in whole gigabytes of 10^9, truncated: `Disk` wherever programs read it, and `Size` in `list` (tart-cli §1.5, §1.6). */
+export function wholeGB(bytes: number): number {
+  return Math.floor(bytes / GB);
+}
+
+/** Bytes in gigabytes of 10^9 with three decimals, as `get` has `Size`: `17.234` (tart-cli §1.5). */
+export function exactGB(bytes: number): string {
+  return (bytes / GB).toFixed(3);
 }
 
 /** @param rate bytes per second. */
