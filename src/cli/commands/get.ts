@@ -44,17 +44,6 @@ function toText(vm: VmDescription, screen: Screen): string {
       : [String(wholeGB(vm.logicalBytes)), exactGB(vm.allocatedBytes)];
   return renderTable(
     ['OS', 'CPU', 'Memory', 'Disk', 'DiskFormat', 'Size', 'Display', 'State'],
-    [
-      [
-        vm.os,
-        String(vm.cpuCount),
-        String(vm.memoryMiB),
-        disk,
-        vm.diskFormat,
-        size,
-        vm.display,
-        vm.state,
-      ],
-    ],
+    [[vm.os, String(vm.cpuCount), String(vm.memoryMiB), disk, vm.diskFormat, size, vm.display, vm.state]],
   );
 }
