@@ -67,6 +67,10 @@ export async function runProcess(): Promise<void> {
       return userFolder();
     },
     platform: process.platform,
+    // Asked when somebody needs it: one command does.
+    get machine() {
+      return os.machine();
+    },
     uid: process.getuid?.(),
     now: () => new Date(),
     signal: interruption.signal,

@@ -20,6 +20,8 @@ export interface Terminal {
   /** Absolute. Undefined for a user that the system does not know, as in a container whose user is just a number. */
   readonly userFolder: string | undefined;
   readonly platform: NodeJS.Platform;
+  /** The processor of this machine, as its kernel calls it: `x86_64`, `aarch64`, `arm64` … */
+  readonly machine: string;
   /** The user's number, where the system has them. */
   readonly uid: number | undefined;
   readonly now: () => Date;

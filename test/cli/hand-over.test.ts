@@ -46,6 +46,7 @@ function mac(): Mac {
       now: () => new Date(),
       signal: new AbortController().signal,
       argv: ['exec', '-i', 'vm', 'sh', '-c', 'echo  two  blanks', '--help', '--', ''],
+      machine: 'x86_64',
       programPath: `${folder}/ours/tart`,
       programName: 'tart',
       ...changes,

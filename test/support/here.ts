@@ -43,6 +43,7 @@ export function terminalHere(
     now: () => new Date(),
     signal: new AbortController().signal,
     argv,
+    machine: 'x86_64',
     programPath: '/usr/bin/tartlet',
     programName: 'tartlet',
   };

@@ -11,16 +11,13 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
-/** An option that takes one of a few words in any letter case, the first one by default. */
-export function wordOption(flags: string, description: string, words: readonly [string, ...string[]]): Option {
-  return new Option(flags, description)
-    .choices(words)
-    .argParser((text: string) => {
-      const found = words.find((word) => word === text.toLowerCase());
-      if (found === undefined) throw new InvalidArgumentError(`Allowed choices are ${words.join(', ')}.`);
-      return found;
-    })
-    .default(words[0]);
+/** An option that takes one of a few words in any letter case. */
+export function wordOption(flags: string, description: string, words: readonly string[]): Option {
+  return new Option(flags, description).choices(words).argParser((text: string) => {
+    const found = words.find((word) => word === text.toLowerCase());
+    if (found === undefined) throw new InvalidArgumentError(`Allowed choices are ${words.join(', ')}.`);
+    return found;
+  });
 }
 
 /** Gathers an option that may be given several times. */

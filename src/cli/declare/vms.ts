@@ -25,8 +25,8 @@ function declareCreate({ program, terminal, setExitCode }: Declaration): void {
     .option('--linux', 'for a Linux guest')
     .addOption(new Option('--from-ipsw <path>', 'for a macOS guest (only Tart on a Mac can)'))
     .option('--disk-size <gb>', 'size of the disk in GB (10^9 bytes)', wholeNumber(1, UINT16_MAX), 50)
-    .addOption(wordOption('--disk-format <format>', 'asif needs Tart on macOS 26', ['raw', 'asif']))
-    .addOption(wordOption('--arch <arch>', 'processor of the guest', ['arm64', 'amd64']))
+    .addOption(wordOption('--disk-format <format>', 'asif needs Tart on macOS 26', ['raw', 'asif']).default('raw'))
+    .addOption(wordOption('--arch <arch>', "processor of the guest (default: this machine's)", ['arm64', 'amd64']))
     .addHelpText('after', `\nExample:\n  ${terminal.programName} create --linux --disk-size 20 debian`)
     .action(async (name: string, options: CreateCommandOptions) => {
       const { runCreate } = await import('../commands/create.ts');
