@@ -6,8 +6,6 @@ import { exitCodeOf } from './render/exit-code.ts';
 import type { CommandSpan } from './telemetry/command-span.ts';
 import type { Terminal } from './terminal.ts';
 
-const USAGE_EXIT = 64;
-
 /** Runs one command line and gives its exit code. Never throws: whatever happens is said on stderr. */
 export async function run(terminal: Terminal, argv: readonly string[]): Promise<number> {
   let exitCode = 0;
@@ -21,26 +19,34 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
       terminal.stdout.write(program.helpInformation());
       return 0;
     }
-    await program.parseAsync(argv, { from: 'user' });
+    // An unknown command has no help: commander would show that of the program, as if all were well.
+    await program.parseAsync(isUnknownCommand(program, argv) ? argv.slice(0, 1) : argv, { from: 'user' });
     await span?.end(undefined);
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) {
-      if (error.exitCode === 0) return 0;
-      const text = error.message.replace(/^error: /, '');
-      terminal.stderr.write(`Error: ${text}\n${usageOf(program, argv)}`);
-      return USAGE_EXIT;
-    }
-    const failure = whyItEnded(terminal.signal, error);
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    const failure = error instanceof CommanderError ? usageError(error) : whyItEnded(terminal.signal, error);
     terminal.stderr.write(renderError(failure, terminal.stderr, terminal.environment));
     if (isTartletError(failure, 'USAGE')) {
       terminal.stderr.write(usageOf(program, argv));
     }
-    await span?.end(failure);
+    // A command line that was not understood is no run of a command.
+    if (!(error instanceof CommanderError)) await span?.end(failure);
     // SIGTERM and SIGHUP end with their own codes; SIGINT is the table's.
     if (isTartletError(failure, 'INTERRUPTED')) return failure.facts.status ?? exitCodeOf(failure);
     return exitCodeOf(failure);
   }
+}
+
+function isUnknownCommand(program: Command, [first = '']: readonly string[]): boolean {
+  return !first.startsWith('-') && !program.commands.some((command) => command.name() === first);
+}
+
+/** What commander says about a command line, as an error of ours. A suggestion of it is the next step. */
+function usageError({ message }: CommanderError): TartletError {
+  const [what = '', suggestion] = message.replace(/^error: /, '').split('\n');
+  const next = suggestion?.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?');
+  return new TartletError('USAGE', what, next === undefined ? {} : { next });
 }
 
 /** Telemetry is loaded only where somebody traces us (tart-cli §2). */

@@ -43,8 +43,9 @@ async function expectUsage(command: string, argv: readonly string[], says: strin
   const before = workplace.snapshot();
   const { exitCode, stdout, stderr } = await runHere(workplace, argv);
   expect({ exitCode, stdout }, stderr).toEqual({ exitCode: 64, stdout: '' });
-  const [message, usage, more] = stderr.split('\n');
-  expect(message).toMatch(/^Error: /);
+  const [message, ...rest] = stderr.split('\n');
+  const [usage, more] = rest.filter((line) => !line.startsWith('next: did you mean '));
+  expect(message).toMatch(/^error\[USAGE\]: /);
   expect(message).toContain(says);
   expect(usage).toMatch(new RegExp(`^Usage: tartlet ${command}( |$)`));
   expect(more).toBe(`  See 'tartlet ${command} --help' for more information.`);
@@ -83,6 +84,32 @@ describe.each(COMMANDS.map((command) => [command.name(), command] as const))('%s
     expect(stdout).toMatch(new RegExp(`^Usage: tartlet ${name} `));
     expect(stdout).toMatch(/^Examples?:\n {2}\S/m);
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  });
+});
+
+describe('a command that there is not', () => {
+  it.each([[['nosuch']], [['nosuch', '--help']], [['help', 'nosuch']], [['nosuch', 'a', '--b']]])(
+    '%j is wrong usage',
+    async (argv) => {
+      expect(await workplace.run(...argv)).toEqual({
+        exitCode: 64,
+        stdout: '',
+        stderr:
+          "error[USAGE]: unknown command 'nosuch'.\n" +
+          "Usage: tartlet [options] [command]\n  See 'tartlet --help' for more information.\n",
+      });
+    },
+  );
+
+  it('is answered with the one that it resembles', async () => {
+    const { exitCode, stderr } = await workplace.run('help', 'pul');
+    expect(exitCode).toBe(64);
+    expect(stderr).toMatch(/^error\[USAGE\]: unknown command 'pul'\.\nnext: did you mean pull\?\nUsage: tartlet /);
+  });
+
+  it('is not what `help help` asks for', async () => {
+    expect((await workplace.run('help', 'help')).exitCode).toBe(0);
+    expect((await workplace.run('help', '--help')).exitCode).toBe(0);
   });
 });
 

@@ -213,7 +213,7 @@ describe('commands for running VMs, where there is no hypervisor', () => {
   ])('%j ends with %i and says why on stderr', async (words, exitCode) => {
     const { stderr, ...ran } = await workplace('vm').run(...words);
     expect(ran, stderr).toEqual({ exitCode, stdout: '' });
-    expect(stderr).toMatch(exitCode === 64 ? /^Error: / : /^error\[(NOT_YET|VM_NOT_FOUND|VM_NOT_RUNNING)\]: /);
+    expect(stderr).toMatch(/^error\[(USAGE|NOT_YET|VM_NOT_FOUND|VM_NOT_RUNNING)\]: /);
   });
 
   it('run takes every option that Orchard, Packer and GitLab give it', async () => {
@@ -281,7 +281,7 @@ describe('what every command line has', () => {
     ] as const) {
       const { exitCode, stdout, stderr } = await place.run(...words);
       expect({ exitCode, stdout }).toEqual({ exitCode: 64, stdout: '' });
-      expect(stderr).toMatch(/^Error: unknown /);
+      expect(stderr).toMatch(/^error\[USAGE\]: unknown /);
       expect(stderr).toContain(`(Did you mean ${hint}?)`);
     }
   });

@@ -43,7 +43,9 @@ describe('create --linux', () => {
     expect(refused.exitCode).toBe(64);
     expect(refused.stderr).toBe(
       'error[USAGE]: a VM cannot have the processor of this machine, riscv64.\n' +
-        'next: choose one: --arch arm64, or --arch amd64\n',
+        'next: choose one: --arch arm64, or --arch amd64\n' +
+        'Usage: tartlet create [options] <new-name>\n' +
+        "  See 'tartlet create --help' for more information.\n",
     );
     expect((await runOn('riscv64', workplace, 'create', '--linux', '--arch', 'arm64', 'vm')).exitCode).toBe(0);
   });

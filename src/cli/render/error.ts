@@ -4,7 +4,8 @@ import { ERROR_KINDS } from './error-kind.ts';
 import { printable } from './printable.ts';
 
 /**
- * An error for people, on lines of its own: `error[CODE]: what failed and why.`, then what was kept and what to do next (reliability §0.3).
+ * An error for people, on lines of its own: `error[CODE]: what failed and why.`, then what was kept and what to do next (reliability §0.3);
+ * after wrong usage, if there is no advice, that is the usage, which whoever calls adds.
  * The first line says it all, because programs that drive us show only the first line of stderr that is not empty.
  *
  * @param stream where it will be written; decides about colours.
@@ -19,7 +20,8 @@ export function renderError(
   const { code, message, facts } = asTartletError(error);
   const lines = [`${colours.red(colours.bold(`error[${code}]:`))} ${sentence(printable(message))}`];
   if (facts.kept !== undefined) lines.push(`${colours.bold('kept:')} ${printable(facts.kept)}`);
-  lines.push(`${colours.bold('next:')} ${printable(facts.next ?? ERROR_KINDS[code].next)}`);
+  const next = facts.next ?? (code === 'USAGE' ? undefined : ERROR_KINDS[code].next);
+  if (next !== undefined) lines.push(`${colours.bold('next:')} ${printable(next)}`);
   if ((environment['TARTLET_DEBUG'] ?? '') !== '') lines.push(...places(error).map((line) => colours.dim(line)));
   return lines.map((line) => `${line}\n`).join('');
 }
