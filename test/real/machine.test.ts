@@ -282,7 +282,7 @@ describe('what every command line has', () => {
       const { exitCode, stdout, stderr } = await place.run(...words);
       expect({ exitCode, stdout }).toEqual({ exitCode: 64, stdout: '' });
       expect(stderr).toMatch(/^error\[USAGE\]: unknown /);
-      expect(stderr).toContain(`(Did you mean ${hint}?)`);
+      expect(stderr).toContain(`next: did you mean ${hint}?`);
     }
   });
 
