@@ -1,6 +1,8 @@
 import type { LookupFunction } from 'node:net';
+import type { SecureContext } from 'node:tls';
 import type { buildConnector } from 'undici';
 import type { AddressGuard } from './address-guard.ts';
+import { dialProxy, forwardingProxy } from './forward-proxy.ts';
 import type { Limits } from './limits.ts';
 import { registryLookup } from './lookup.ts';
 import { hostAndPort } from './network-error.ts';
@@ -36,11 +38,22 @@ export function registryConnector(options: ConnectorOptions, build: typeof build
   const connectors = new Map<string, Promise<buildConnector.connector>>();
 
   async function connectorFor(target: URL): Promise<buildConnector.connector> {
-    const secureContext = target.protocol === 'https:' ? await trust.contextFor(hostAndPort(target)) : undefined;
-    const how = { ...timing, ...(secureContext === undefined ? {} : { secureContext }) };
-    if (guard === undefined) return build({ ...how, lookup });
-    if (await guard.isRegistry(target)) return observed(build({ ...how, lookup }), guard);
+    const proxy = forwardingProxy(target, environment);
+    if (proxy !== undefined) {
+      const connector = build(await howTo(proxy.url));
+      return (_request, callback) => dialProxy(proxy, connector, callback);
+    }
+    const how = await howTo(target);
+    if (guard === undefined) return build(how);
+    if (await guard.isRegistry(target)) return observed(build(how), guard);
     return checked(build({ ...how, lookup: guard.lookup(target, lookup) }), target, guard);
+  }
+
+  async function howTo(
+    target: URL,
+  ): Promise<typeof timing & { lookup: LookupFunction; secureContext?: SecureContext }> {
+    const secureContext = target.protocol === 'https:' ? await trust.contextFor(hostAndPort(target)) : undefined;
+    return { ...timing, lookup, ...(secureContext === undefined ? {} : { secureContext }) };
   }
 
   async function connect(request: buildConnector.Options): Promise<[buildConnector.connector, buildConnector.Options]> {
@@ -50,9 +63,9 @@ export function registryConnector(options: ConnectorOptions, build: typeof build
       connector = connectorFor(target);
       connectors.set(target.origin, connector);
     }
-    const proxy = proxyFor(target, environment);
+    const proxy = target.protocol === 'https:' ? proxyFor(target, environment) : undefined;
     if (proxy === undefined) return [await connector, request];
-    const secureContext = proxy.protocol === 'https:' ? await trust.contextFor(hostAndPort(proxy)) : undefined;
+    const { secureContext } = await howTo(proxy.url);
     const httpSocket = await openTunnel(proxy, target, {
       timeoutMs: limits.connectMs,
       userAgent,
@@ -64,9 +77,7 @@ export function registryConnector(options: ConnectorOptions, build: typeof build
   async function establish(request: buildConnector.Options, callback: buildConnector.Callback): Promise<void> {
     try {
       const [connector, resolved] = await connect(request);
-      // A tunnel to a server without TLS is the connection itself.
-      if (resolved.httpSocket !== undefined && resolved.protocol !== 'https:') callback(null, resolved.httpSocket);
-      else connector(resolved, callback);
+      connector(resolved, callback);
     } catch (error) {
       callback(error instanceof Error ? error : new Error(String(error)), null);
     }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { type ConnectorOptions, registryConnector } from './connector.ts';
 import { DirectConnection } from './direct-connection.ts';
+import { answerOfProxy, type RequestTarget, requestTarget } from './forward-proxy.ts';
 import { networkError } from './network-error.ts';
 import { proxyFor } from './proxy.ts';
 import type { RegistryRequest, RegistryResponse, ResponseBody } from './request.ts';
@@ -18,7 +19,7 @@ const CONTENT = new Set([200, 206]);
  * GET requests whose bodies are read from the socket straight into memory that is used again: for blobs, where nearly all bytes are, and
  * for manifests, so that a pull need not load the library (V8 alone spent 0.2 s of a processor on optimizing its parser for one manifest).
  * Connections are made by the very rules of the library's (`connector.ts`). It answers only where nothing is left to interpretation; for
- * every other answer, and behind proxies, it gives up, and the same request goes through the library.
+ * every other answer, and through tunnels, it gives up, and the same request goes through the library.
  */
 export class DirectTransport {
   readonly #options: ConnectorOptions;
@@ -45,15 +46,23 @@ export class DirectTransport {
   ): Promise<RegistryResponse | undefined> {
     const { url } = request;
     const what = `${url.origin} ${request.passing ?? ''}`;
-    if (this.#unusual.has(what) || proxyFor(url, this.#options.environment) !== undefined) return undefined;
-    const text = requestText(request, headers);
+    const { environment } = this.#options;
+    const isTunnelled = url.protocol === 'https:' && proxyFor(url, environment) !== undefined;
+    if (this.#unusual.has(what) || isTunnelled) return undefined;
+    const target = requestTarget(url, environment);
+    const text = requestText(request, target, headers);
     if (text === undefined) return undefined;
     for (let reused = this.#takeIdle(url.origin); ; reused = undefined) {
       const connection = reused ?? (await this.#dial(url, signal));
       const before = connection.received;
       try {
         const head = await connection.ask(text, signal);
-        if (head !== undefined) return this.#response(connection, head, url, signal);
+        if (head !== undefined) {
+          const response = this.#response(connection, head, url, signal);
+          const refusal = answerOfProxy(response, target);
+          if (refusal === undefined) return response;
+          throw refusal;
+        }
         connection.close();
         this.#unusual.add(what);
         return undefined;
@@ -62,7 +71,7 @@ export class DirectTransport {
         signal?.throwIfAborted();
         // It was closed while it waited, before it could hear of this request.
         if (reused !== undefined && connection.received === before) continue;
-        throw networkError(error, url);
+        throw networkError(error, url, target.proxyName);
       }
     }
   }
@@ -201,11 +210,14 @@ class DirectBody implements ResponseBody {
 }
 
 /** The head of a request; undefined when a header holds what must not stand in one. */
-function requestText(request: RegistryRequest, headers: Readonly<Record<string, string>>): string | undefined {
-  const { url } = request;
-  const lines = Object.entries({ host: url.host, connection: 'keep-alive', ...headers });
+function requestText(
+  { url, body }: RegistryRequest,
+  target: RequestTarget,
+  headers: Readonly<Record<string, string>>,
+): string | undefined {
+  const lines = Object.entries({ host: url.host, connection: 'keep-alive', ...headers, ...target.headers });
   const isPlain = lines.every(([name, value]) => /^[a-z0-9-]+$/.test(name) && /^[\t\x20-\x7e]*$/.test(value));
-  if (!isPlain || request.body !== undefined) return undefined;
-  const head = [`GET ${url.pathname}${url.search} HTTP/1.1`, ...lines.map(([name, value]) => `${name}: ${value}`)];
+  if (!isPlain || body !== undefined) return undefined;
+  const head = [`GET ${target.path} HTTP/1.1`, ...lines.map(([name, value]) => `${name}: ${value}`)];
   return `${head.join('\r\n')}\r\n\r\n`;
 }

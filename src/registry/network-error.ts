@@ -39,14 +39,15 @@ export function isPlainHttpAnswer(error: unknown): boolean {
 /**
  * What went wrong on the way to `origin`, as a TartletError: `NET_DNS`, `NET_CONNECT`, `NET_TLS`, `NET_TIMEOUT`, `NET_PROTOCOL` or
  * `NET_BROKEN`. A TartletError (also one hidden as a cause) is passed on as it is.
+ * @param proxy whom the request was handed to, as a message may name it: what broke may be the connection to it.
  */
-export function networkError(error: unknown, origin: URL): TartletError {
+export function networkError(error: unknown, origin: URL, proxy?: string): TartletError {
   const chain = causes(error);
   const known = chain.find((cause) => isTartletError(cause));
   if (known !== undefined) return known;
-  const where = hostAndPort(origin);
+  const where = hostAndPort(origin) + (proxy === undefined ? '' : ` (through the proxy ${proxy})`);
   const code = chain.map((cause) => systemCode(cause)).find((found) => found !== undefined) ?? '';
-  const all = { subject: where, cause: error };
+  const all = { subject: hostAndPort(origin), cause: error };
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EAI_FAIL' || code === 'EAI_NODATA') {
     const busy = code === 'EAI_AGAIN';
     return new TartletError(

@@ -7,12 +7,19 @@ import { redactUrl } from './redact.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** An HTTP proxy, and who says that it is to be used. */
+export interface Proxy {
+  readonly url: URL;
+  /** The environment variable that names it. */
+  readonly variable: string;
+}
+
 /**
  * The proxy for a URL by the usual variables, lower case first as curl does, or undefined to connect directly.
  * Loopback is never proxied (reliability N10).
  * @throws TartletError `NET_PROXY` when the variable holds something that is not an HTTP proxy.
  */
-export function proxyFor(url: URL, environment: Environment): URL | undefined {
+export function proxyFor(url: URL, environment: Environment): Proxy | undefined {
   const scheme = url.protocol === 'https:' ? 'https' : 'http';
   const named = [`${scheme}_proxy`, `${scheme.toUpperCase()}_PROXY`, 'all_proxy', 'ALL_PROXY'].find(
     (variable) => (environment[variable] ?? '').trim() !== '',
@@ -34,7 +41,7 @@ export function proxyFor(url: URL, environment: Environment): URL | undefined {
       next: `set ${named} to http://host:port, or unset it`,
     });
   }
-  return proxy;
+  return { url: proxy, variable: named };
 }
 
 function isLoopback({ hostname }: URL): boolean {
@@ -81,22 +88,23 @@ function inBlock(block: string, host: string): boolean {
 }
 
 /**
- * A tunnel to `target` through `proxy`, by one CONNECT. Made by hand, because undici 7's ProxyAgent asks a proxy that closes the connection
+ * A tunnel to the TLS port `target` through `proxy`, by one CONNECT. Plain HTTP goes without a tunnel (`forward-proxy.ts`). Made by hand, because undici 7's ProxyAgent asks a proxy that closes the connection
  * again and again for ever (nodejs/undici#3897).
  * @throws TartletError `NET_PROXY` that names the proxy without its password.
  */
 export async function openTunnel(
-  proxy: URL,
+  proxy: Proxy,
   target: URL,
   options: { readonly timeoutMs: number; readonly userAgent: string; readonly secureContext?: SecureContext },
 ): Promise<Socket> {
   const authority = hostAndPort(target);
-  const secure = proxy.protocol === 'https:';
+  const { url } = proxy;
+  const secure = url.protocol === 'https:';
   // Loaded when there is a proxy: most people have none.
   const { request } = secure ? await import('node:https') : await import('node:http');
   const connect = request({
-    host: proxy.hostname.replace(/^\[|\]$/g, ''),
-    port: proxy.port === '' ? (secure ? 443 : 80) : Number(proxy.port),
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
     method: 'CONNECT',
     path: authority,
     agent: false,
@@ -129,7 +137,8 @@ export async function openTunnel(
   });
 }
 
-function proxyAuthorization({ username, password }: URL): Record<string, string> {
+/** The header for the proxy itself: never for a request that goes to a registry directly or through a tunnel. */
+export function proxyAuthorization({ url: { username, password } }: Proxy): Record<string, string> {
   if (username === '' && password === '') return {};
   const pair = `${decoded(username)}:${decoded(password)}`;
   return { 'proxy-authorization': `Basic ${Buffer.from(pair).toString('base64')}` };
@@ -144,15 +153,21 @@ function decoded(text: string): string {
   }
 }
 
-function proxyError(proxy: URL, why: string, status?: number, cause?: unknown): TartletError {
-  const shown = redactUrl(proxy).replace(/\/$/, '');
+/** The proxy as a message may name it: without its password. */
+export function shownProxy({ url }: Proxy): string {
+  return redactUrl(url).replace(/\/$/, '');
+}
+
+/** What a proxy did in place of opening a connection; `status` when it answered. */
+export function proxyError(proxy: Proxy, why: string, status?: number, cause?: unknown): TartletError {
+  const shown = shownProxy(proxy);
   return new TartletError('NET_PROXY', `the proxy ${shown} opened no connection: ${why}`, {
     subject: shown,
     retryable: status === undefined || status >= 500,
     next:
       status === 407
-        ? 'put user and password of the proxy into HTTPS_PROXY'
-        : 'check HTTPS_PROXY, or name the registry in NO_PROXY',
+        ? `put user and password of the proxy into ${proxy.variable}`
+        : `check ${proxy.variable}, or name the registry in NO_PROXY`,
     ...(status === undefined ? {} : { status }),
     ...(cause === undefined ? {} : { cause }),
   });

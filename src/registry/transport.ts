@@ -4,8 +4,9 @@ import type { LookupFunction } from 'node:net';
 import type { Agent, Dispatcher } from 'undici';
 import { TartletError } from '../errors.ts';
 import type { AddressGuard } from './address-guard.ts';
-import { registryConnector } from './connector.ts';
+import { type ConnectorOptions, registryConnector } from './connector.ts';
 import { DirectTransport } from './direct-transport.ts';
+import { answerOfProxy, type RequestTarget, requestTarget } from './forward-proxy.ts';
 import { loadHttpLibrary } from './http-library.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
 import { networkError } from './network-error.ts';
@@ -39,23 +40,14 @@ export interface HttpTransport {
 export function httpTransport(options: TransportOptions): HttpTransport {
   const limits = options.limits ?? defaultLimits;
   const trust = options.trust ?? new TrustStore({ environment: options.environment });
+  const settings = { ...options, limits, trust };
   let agent: Promise<Agent> | undefined;
   let direct: DirectTransport | undefined;
   let closed = false;
   const answered = new Set<string>();
 
-  async function createAgent(): Promise<Agent> {
-    const { Agent, buildConnector } = await loadHttpLibrary();
-    return new Agent({
-      connect: registryConnector({ ...options, limits, trust }, buildConnector),
-      headersTimeout: limits.headersMs,
-      bodyTimeout: limits.bodyIdleMs,
-      maxHeaderSize: limits.responseHeaderBytes,
-    });
-  }
-
   async function sendDirectly(request: RegistryRequest, signal?: AbortSignal): Promise<RegistryResponse | undefined> {
-    direct ??= new DirectTransport({ ...options, limits, trust });
+    direct ??= new DirectTransport(settings);
     try {
       return await direct.send(request, headersOf(request, options.userAgent), signal);
     } catch (error) {
@@ -63,12 +55,18 @@ export function httpTransport(options: TransportOptions): HttpTransport {
     }
   }
 
-  async function once(dispatcher: Agent, request: RegistryRequest, signal?: AbortSignal): Promise<RegistryResponse> {
-    const answer = await dispatcher.request({ ...asUndiciAsks(request, options.userAgent), signal: signal ?? null });
+  async function once(
+    dispatcher: Agent,
+    request: RegistryRequest,
+    target: RequestTarget,
+    signal?: AbortSignal,
+  ): Promise<RegistryResponse> {
+    const asked = { ...asUndiciAsks(request, target, options.userAgent), signal: signal ?? null };
+    const answer = await dispatcher.request(asked);
     answered.add(request.url.origin);
     // A connection that breaks is not kept: what the next one loses is no accident of its reuse.
     answer.body.on('error', () => answered.delete(request.url.origin));
-    return responseOf(answer, request.url, limits, signal);
+    return passOn(responseOf(answer, request.url, limits, signal), target);
   }
 
   const send: Transport = async (request, signal) => {
@@ -78,15 +76,16 @@ export function httpTransport(options: TransportOptions): HttpTransport {
       const response = await sendDirectly(request, signal);
       if (response !== undefined) return response;
     }
-    agent ??= createAgent();
+    agent ??= createAgent(settings);
     const dispatcher = await agent;
+    const target = requestTarget(request.url, options.environment);
     // A registry that has answered may close a kept connection at the moment we use it again, which says nothing about it (N24, N54).
     for (let mayBeStale = request.repeat === 'always' && answered.has(request.url.origin); ; mayBeStale = false) {
       try {
-        return await once(dispatcher, request, signal);
+        return await once(dispatcher, request, target, signal);
       } catch (error) {
         signal?.throwIfAborted();
-        const failure = closed ? interrupted() : networkError(error, request.url);
+        const failure = closed ? interrupted() : networkError(error, request.url, target.proxyName);
         answered.delete(request.url.origin);
         if (failure.code !== 'NET_BROKEN' || !mayBeStale) throw failure;
       }
@@ -102,18 +101,37 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   };
 }
 
+async function createAgent(settings: ConnectorOptions): Promise<Agent> {
+  const { Agent, buildConnector } = await loadHttpLibrary();
+  const { limits } = settings;
+  return new Agent({
+    connect: registryConnector(settings, buildConnector),
+    headersTimeout: limits.headersMs,
+    bodyTimeout: limits.bodyIdleMs,
+    maxHeaderSize: limits.responseHeaderBytes,
+  });
+}
+
+/** An answer, unless it is the proxy's own: that is thrown. */
+async function passOn(response: RegistryResponse, target: RequestTarget): Promise<RegistryResponse> {
+  const refusal = answerOfProxy(response, target);
+  if (refusal === undefined) return response;
+  await response.body.discard();
+  throw refusal;
+}
+
 /** Final: a closed client is not asked again. */
 function interrupted(): TartletError {
   return new TartletError('INTERRUPTED', 'the connections to the registry were closed', { retryable: false });
 }
 
-function asUndiciAsks(request: RegistryRequest, userAgent: string): Dispatcher.RequestOptions {
+function asUndiciAsks(request: RegistryRequest, target: RequestTarget, userAgent: string): Dispatcher.RequestOptions {
   const { url, method } = request;
   return {
     origin: url.origin,
-    path: url.pathname + url.search,
+    path: target.path,
     method,
-    headers: headersOf(request, userAgent),
+    headers: { ...headersOf(request, userAgent), ...target.headers },
     body: bodyOf(request),
   };
 }

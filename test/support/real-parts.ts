@@ -7,6 +7,7 @@ import { describe, it } from 'vitest';
 export type Part =
   | 'docker-registry'
   | 'nginx'
+  | 'squid'
   | 'skopeo'
   | 'openssl'
   | 'strace'
@@ -54,6 +55,9 @@ export function partPath(part: Part): string {
   return file;
 }
 
+/** Parts that `.ci/run` does not install: a test that needs one is left out where it is missing, also with `CI=true`. */
+const NOT_EVERYWHERE: ReadonlySet<Part> = new Set<Part>(['squid']);
+
 /**
  * Tests that need real parts. With `CI=true` a missing part is a failure, because there it would go unnoticed for ever; on
  * somebody's own machine the tests are left out, and that is said.
@@ -65,7 +69,7 @@ export function describeWithParts(title: string, parts: readonly Part[], tests: 
     return;
   }
   const why = `${missing.join(' and ')} not installed`;
-  if (process.env['CI'] === 'true') {
+  if (process.env['CI'] === 'true' && missing.some((part) => !NOT_EVERYWHERE.has(part))) {
     describe(title, () => {
       it('has its real parts', () => {
         throw new Error(`${why}: apt-get install ${missing.join(' ')}`);
