@@ -7,7 +7,9 @@ export interface Refusal {
   readonly origin: string;
   /** The `Authorization` value that was refused; undefined when none was sent. */
   readonly sent?: string;
-  /** Each `WWW-Authenticate` line. */
+  /** The `Authorization` values that this request was refused with, oldest first; `sent` is the last of them. */
+  readonly refused: readonly string[];
+  /** Each `WWW-Authenticate` line that this request was answered with, those of the last answer first. */
   readonly challenges: readonly string[];
   /** How often this request has been refused, this time included: 1, 2 … */
   readonly round: number;

@@ -3,8 +3,11 @@ import type { Authenticator } from './authenticator.ts';
 import { readComplaint } from './refusal.ts';
 import type { Access, RegistryRequest, RegistryResponse, Transport } from './request.ts';
 
-/** 401s that one request may meet: without a token, with one that expired, with a fresh one. After the third nothing new can be tried (N34). */
-const MAX_ROUNDS = 3;
+/**
+ * 401s that one request may meet: without anything, with a token that expired, with a fresh one, with the password, and with what a second token
+ * service gives. An authenticator gives up earlier, when nothing is left to try (N34).
+ */
+const MAX_ROUNDS = 6;
 
 /**
  * The only place where an `Authorization` header is made. It goes to `origin`, which the caller has found worthy of it, and nowhere else:
@@ -23,16 +26,20 @@ export function authorized(request: RegistryRequest, value: string | undefined, 
 export function withAuthorization(next: Transport, authenticator: Authenticator, origin: string): Transport {
   return async (request, signal) => {
     if (request.url.origin !== origin) return next(request, signal);
+    const refused: string[] = [];
+    let challenges: readonly string[] = [];
     for (let round = 1; ; round += 1) {
       const sent = await authenticator.authorization(request.access);
       const response = await next(authorized(request, sent, origin), signal);
       if (response.foreign) return response;
       if (response.status === 403) throw await forbidden(response, request.access, authenticator);
       if (response.status !== 401) return response;
-      const challenges = response.headers.all('www-authenticate');
+      if (sent !== undefined) refused.push(sent);
+      // What was offered once may still be answered, although the last answer does not repeat it.
+      challenges = [...response.headers.all('www-authenticate'), ...challenges];
       await response.body.discard();
       await authenticator.challenged(
-        { access: request.access, origin, challenges, round, ...(sent === undefined ? {} : { sent }) },
+        { access: request.access, origin, refused, challenges, round, ...(sent === undefined ? {} : { sent }) },
         signal,
       );
       if (round >= MAX_ROUNDS) throw endless(request.access, origin);

@@ -132,11 +132,21 @@ export async function fetchBlob(
   return Buffer.concat(pieces);
 }
 
+/** How to ask whether a blob is there. */
+export interface BlobQuestion {
+  /**
+   * What the answer is for, and so the right to ask with: `push` where a blob that is missing will be sent. One token then lasts for both, and a
+   * login that is missing is missing for a push. Default: `pull`.
+   */
+  readonly action?: 'pull' | 'push';
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Whether the repository has a blob; the promises are those of `RegistryClient.blobExists`. */
 export async function blobExists(
   context: RepositoryContext,
   blob: BlobDescriptor,
-  signal?: AbortSignal,
+  { signal, action = 'pull' }: BlobQuestion = {},
 ): Promise<boolean> {
   const { traits } = context;
   if (traits.head !== 'broken') {
@@ -171,7 +181,7 @@ export async function blobExists(
         method,
         url: await context.url(`blobs/${blob.digest.toString()}`),
         headers: method === 'GET' && blob.size > 0 ? { range: 'bytes=0-0' } : {},
-        access: { repository: context.repository, action: 'pull' },
+        access: { repository: context.repository, action },
         repeat: 'always',
       },
       signal,

@@ -5,7 +5,7 @@ import { AddressGuard } from './address-guard.ts';
 import type { Authenticator } from './authenticator.ts';
 import { withAuthorization } from './authorization.ts';
 import type { OnWait, Timing } from './backoff.ts';
-import { blobExists, type BlobReadOptions, fetchBlob, readBlob } from './blob.ts';
+import { blobExists, type BlobQuestion, type BlobReadOptions, fetchBlob, readBlob } from './blob.ts';
 import type { BlobDescriptor } from './blob-opening.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { resolveEndpoint } from './endpoint.ts';
@@ -146,8 +146,8 @@ export class RegistryClient {
   }
 
   /** Whether the repository has the blob. A length that the registry tells and that is not `size` means no. */
-  blobExists(blob: BlobDescriptor, { signal }: CallOptions = {}): Promise<boolean> {
-    return blobExists(this.#context, blob, signal);
+  blobExists(blob: BlobDescriptor, question?: BlobQuestion): Promise<boolean> {
+    return blobExists(this.#context, blob, question);
   }
 
   /**

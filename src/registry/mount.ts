@@ -29,7 +29,7 @@ export async function mountBlob(
   if (response.status === 202) await cancelUpload(context, uploadLocation(response, start));
   signal?.throwIfAborted();
   // Some registries say 201 without having looked.
-  return response.status === 201 && blobExists(context, blob, signal);
+  return response.status === 201 && blobExists(context, blob, { action: 'push', signal });
 }
 
 async function askToMount(

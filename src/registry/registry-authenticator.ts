@@ -1,14 +1,15 @@
 import type { Credential, CredentialSource } from '../credentials/credential.ts';
-import { TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { Authenticator, Refusal } from './authenticator.ts';
-import { describeAccess } from './authorization.ts';
 import type { Timing } from './backoff.ts';
-import { type Challenge, parseChallenges } from './challenge.ts';
+import { parseChallenges } from './challenge.ts';
+import { type Way, waysToAnswer } from './challenge-way.ts';
+import { loginRefused, loginRequired } from './login-refusal.ts';
 import { judgeRealm, untrustedRealm } from './realm.ts';
 import type { Access, Transport } from './request.ts';
 import { accessKey, scopesToAsk } from './scope.ts';
-import { basic, loginAdvice, requestToken } from './token.ts';
+import { requestToken } from './token.ts';
 
 export interface RegistryAuthenticatorOptions {
   readonly registry: RegistryAddress;
@@ -24,17 +25,26 @@ interface HeldToken {
   readonly expiresAt: number;
 }
 
+/** How many tokens are remembered to tell where they came from: more than one client holds at a time. */
+const REMEMBERED_TOKENS = 100;
+/** Fresh tokens of one service that one request is refused with before that service is given up (reliability N34). */
+const TOKENS_PER_SERVICE = 2;
+
 /**
- * Answers the challenges of one registry: Basic and Bearer (reliability Q23–Q25). Tokens live in memory, one per access, and are fetched
- * once however many requests wait for them.
+ * Answers the challenges of one registry: Basic and Bearer (reliability Q23–Q25, Q29). Tokens live in memory, one per access, and are fetched
+ * once however many requests wait for them. What a request was refused with is not sent by it again: the next way that was offered is.
  */
 export class RegistryAuthenticator implements Authenticator {
   readonly #options: RegistryAuthenticatorOptions;
   readonly #tokens = new Map<string, HeldToken>();
+  /** Which way each of the latest tokens came from. */
+  readonly #origins = new Map<string, string>();
   readonly #basics = new Map<string, string>();
   readonly #pending = new Map<string, Promise<void>>();
   /** The challenge that the last token of an access answered. */
   readonly #answered = new Map<string, Refusal>();
+  /** By access and way: why no token came, when asking again would change nothing. Forgotten with the next request. */
+  readonly #failures = new Map<string, Map<string, TartletError>>();
   readonly #found = new Map<string, Promise<Credential | undefined>>();
 
   constructor(options: RegistryAuthenticatorOptions) {
@@ -52,8 +62,8 @@ export class RegistryAuthenticator implements Authenticator {
 
   async challenged(refusal: Refusal, signal?: AbortSignal): Promise<void> {
     const current = this.#current(refusal.access);
-    // Somebody else was refused before us and has got a new token meanwhile.
-    if (current !== undefined && current !== refusal.sent) return;
+    // Another request was refused before this one, and has got something new meanwhile.
+    if (current !== undefined && !refusal.refused.includes(current)) return;
     await untilAborted(this.#answerOnce(refusal), signal);
   }
 
@@ -86,37 +96,76 @@ export class RegistryAuthenticator implements Authenticator {
     return pending;
   }
 
-  /** Chooses the first challenge that we can answer, and answers it. */
+  /** Answers the strongest challenge that this request has not tried yet; one whose answer cannot be had makes way for the next. */
   async #answer(refusal: Refusal, key: string): Promise<void> {
     const credential = await this.#credential(refusal.access.repository);
-    const challenges = parseChallenges(refusal.challenges);
-    if (refusal.round > 2) throw this.#denied(refusal, credential);
-    for (const challenge of challenges) {
-      if (challenge.scheme === 'basic' && credential?.kind === 'password') {
-        const value = basic(credential);
-        if (value === refusal.sent) throw this.#denied(refusal, credential);
-        this.#basics.set(refusal.access.repository ?? '', value);
+    if (refusal.round === 1) this.#failures.delete(key);
+    const failures = this.#failures.get(key) ?? new Map<string, TartletError>();
+    this.#failures.set(key, failures);
+    const offered = waysToAnswer(refusal.challenges, credential);
+    const untried = this.#untried(offered, refusal).filter((way) => !failures.has(way.key));
+    for (const [index, way] of untried.entries()) {
+      try {
+        await this.#take(way, refusal, key, { credential, isLast: index === untried.length - 1 });
         return;
-      }
-      const realm = challenge.scheme === 'bearer' ? challenge.parameters.get('realm') : undefined;
-      if (realm !== undefined) {
-        await this.#fetchToken(challenge, realm, refusal, credential, key);
-        return;
+      } catch (error) {
+        if (!isTartletError(error) || error.code === 'INTERRUPTED') throw error;
+        // One that may pass is asked again with more patience, should nothing else work.
+        if (error.facts.retryable !== true || index === untried.length - 1) failures.set(way.key, error);
       }
     }
-    throw challenges.some(({ scheme }) => scheme === 'basic' || scheme === 'bearer')
-      ? this.#denied(refusal, credential)
-      : this.#unanswerable(challenges);
+    throw this.#exhausted(refusal, credential, [...failures.values()][0]);
   }
 
-  async #fetchToken(
-    challenge: Challenge,
-    realmText: string,
-    { access, origin, challenges }: Refusal,
-    credential: Credential | undefined,
+  /** What of the offers this request may still try, in the order in which to do so. */
+  #untried(offered: readonly Way[], { refused, round }: Refusal): Way[] {
+    const tries = (way: Way): number => refused.filter((value) => this.#wayOf(value) === way.key).length;
+    // What was held before this request began may have worked until now: a new token of the same service comes first then.
+    const isStale = (way: Way): boolean => round === 1 && tries(way) > 0;
+    const left = offered.filter((way) => tries(way) < (way.kind === 'basic' ? 1 : TOKENS_PER_SERVICE));
+    const rank = (way: Way): number => (isStale(way) ? -1 : tries(way));
+    return left.toSorted((one, other) => rank(one) - rank(other));
+  }
+
+  #wayOf(value: string): string | undefined {
+    return value.startsWith('Basic ') ? 'basic' : this.#origins.get(value);
+  }
+
+  /** Gets what a way wants to have, and holds it in place of what this request was refused with. */
+  async #take(
+    way: Way,
+    refusal: Refusal,
     key: string,
+    { credential, isLast }: { readonly credential: Credential | undefined; readonly isLast: boolean },
   ): Promise<void> {
-    const { send, timing, registry } = this.#options;
+    const repository = refusal.access.repository ?? '';
+    if (way.kind === 'basic') {
+      this.#tokens.delete(key);
+      this.#answered.delete(key);
+      this.#basics.set(repository, way.value);
+      return;
+    }
+    const token = await this.#fetchToken(way, refusal, credential, isLast);
+    if (refusal.refused.includes(this.#basics.get(repository) ?? '')) this.#basics.delete(repository);
+    const { access, origin, challenges } = refusal;
+    this.#answered.set(key, { access, origin, challenges, refused: [], round: 1 });
+    this.#tokens.set(key, token);
+    this.#origins.set(token.value, way.key);
+    for (const old of this.#origins.keys()) {
+      if (this.#origins.size > REMEMBERED_TOKENS) this.#origins.delete(old);
+    }
+  }
+
+  /** @param isLast whether no other way is left; else a token service that does not answer is not asked twice. */
+  async #fetchToken(
+    { realm: realmText, challenge }: Extract<Way, { kind: 'bearer' }>,
+    { access, origin }: Refusal,
+    credential: Credential | undefined,
+    isLast: boolean,
+  ): Promise<HeldToken> {
+    const { send, registry } = this.#options;
+    const usual = this.#options.timing;
+    const timing = isLast ? usual : { ...usual, limits: { ...usual.limits, attempts: 1 } };
     const realm = await judgeRealm(realmText, origin);
     if (credential !== undefined && !realm.trusted) throw untrustedRealm(realm, origin);
     const token = await requestToken(
@@ -127,11 +176,11 @@ export class RegistryAuthenticator implements Authenticator {
         scopes: scopesToAsk(challenge.parameters.get('scope'), access),
         credential,
         registry: registry.toString(),
+        access,
       },
       timing,
     );
-    this.#answered.set(key, { access, origin, challenges, round: 1 });
-    this.#tokens.set(key, { value: `Bearer ${token.value}`, expiresAt: timing.clock.monotonic() + token.lifetimeMs });
+    return { value: `Bearer ${token.value}`, expiresAt: usual.clock.monotonic() + token.lifetimeMs };
   }
 
   #credential(repository: string | undefined): Promise<Credential | undefined> {
@@ -146,39 +195,37 @@ export class RegistryAuthenticator implements Authenticator {
     return found;
   }
 
-  #denied({ access }: Refusal, credential: Credential | undefined): TartletError {
-    const registry = this.#options.registry.toString();
-    const facts = { subject: registry, status: 401, retryable: false };
-    if (credential === undefined) {
-      return new TartletError(
-        'AUTH_REQUIRED',
-        `${registry} wants to know who we are before it lets us ${describeAccess(access)}`,
-        {
-          ...facts,
-          next: loginAdvice(registry),
-        },
-      );
-    }
-    const who = credential.kind === 'password' ? `"${credential.username}"` : 'the identity token';
-    const asked = access.repository === undefined ? '' : ` (asked for ${accessKey(access)})`;
-    return new TartletError(
-      'AUTH_DENIED',
-      `${registry} does not let ${who} from ${credential.source} ${describeAccess(access)}${asked}`,
-      { ...facts, next: `check user, password and rights, then: tartlet login ${registry}` },
-    );
+  /** Nothing is left to try: what the registry refused, and what kept us from trying more. */
+  #exhausted(refusal: Refusal, credential: Credential | undefined, failure: TartletError | undefined): TartletError {
+    if (failure !== undefined && (refusal.refused.length === 0 || failure.code === 'AUTH_DENIED')) return failure;
+    const denied = this.#denied(refusal, credential);
+    if (failure === undefined) return denied;
+    return new TartletError(failure.code, `${denied.message}; and ${failure.message}`, failure.facts);
   }
 
-  #unanswerable(challenges: readonly Challenge[]): TartletError {
+  #denied({ access, challenges, refused, round }: Refusal, credential: Credential | undefined): TartletError {
     const registry = this.#options.registry.toString();
-    const schemes = challenges.map(({ scheme }) => scheme.replaceAll(/[^a-z0-9-]/g, '').slice(0, 20)).join(', ');
-    const asks = schemes === '' ? 'without saying how to authenticate' : `and offers only ${schemes}`;
-    return new TartletError('AUTH_REQUIRED', `${registry} answers 401 ${asks}`, {
-      subject: registry,
-      status: 401,
-      retryable: false,
-      next: 'check that this is the address of an OCI registry',
-    });
+    const schemes = parseChallenges(challenges).map(({ scheme }) => scheme);
+    if (!schemes.some((scheme) => scheme === 'basic' || scheme === 'bearer')) return unanswerable(registry, schemes);
+    if (credential === undefined) return loginRequired(registry, access);
+    const password = refused.find((value) => this.#wayOf(value) === 'basic');
+    if (password === undefined) return loginRefused(registry, access, credential, 'token');
+    const repository = access.repository ?? '';
+    if (this.#basics.get(repository) === password) this.#basics.delete(repository);
+    // One that was held before this request began has been accepted for others: it is not the password that is wrong.
+    return loginRefused(registry, access, credential, round === 1 ? 'token' : 'password');
   }
+}
+
+function unanswerable(registry: string, challenged: readonly string[]): TartletError {
+  const schemes = challenged.map((scheme) => scheme.replaceAll(/[^a-z0-9-]/g, '').slice(0, 20)).join(', ');
+  const asks = schemes === '' ? 'without saying how to authenticate' : `and offers only ${schemes}`;
+  return new TartletError('AUTH_REQUIRED', `${registry} answers 401 ${asks}`, {
+    subject: registry,
+    status: 401,
+    retryable: false,
+    next: 'check that this is the address of an OCI registry',
+  });
 }
 
 /** Stops waiting, not the work, when the signal is aborted. */

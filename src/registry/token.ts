@@ -3,11 +3,12 @@ import { isTartletError, TartletError } from '../errors.ts';
 import { authorized } from './authorization.ts';
 import type { Timing } from './backoff.ts';
 import { requestDocument } from './document.ts';
+import { loginAdvice, loginAgainAdvice } from './login-refusal.ts';
 import { hostAndPort } from './network-error.ts';
 import { appendQuery } from './query.ts';
 import { redactUrl } from './redact.ts';
 import { refused } from './refusal.ts';
-import type { RegistryRequest, RegistryResponse, Transport } from './request.ts';
+import type { Access, RegistryRequest, RegistryResponse, Transport } from './request.ts';
 
 export interface TokenRequest {
   readonly realm: URL;
@@ -17,6 +18,8 @@ export interface TokenRequest {
   readonly credential: Credential | undefined;
   /** Where the token will be used, for messages: `host[:port]`. */
   readonly registry: string;
+  /** What it will be used for. */
+  readonly access: Access;
 }
 
 export interface Token {
@@ -110,17 +113,14 @@ async function explain(response: RegistryResponse, request: TokenRequest): Promi
     });
   }
   const who = credential.kind === 'password' ? `"${credential.username}"` : 'the stored identity token';
+  // 401 means that it does not know us by these; anything else may have other reasons (RFC 9110 §15.5.2).
+  const isWrong = response.status === 401 && credential.kind === 'password';
   return refused(response, {
-    what: `${registry} does not accept ${who} from ${credential.source}`,
+    what: `${isWrong ? 'wrong user name or password: ' : ''}${registry} does not accept ${who} from ${credential.source}`,
     subject: registry,
     code: 'AUTH_DENIED',
-    next: `check the password, then: tartlet login ${registry}`,
+    next: loginAgainAdvice(registry, credential, request.access),
   });
-}
-
-/** What to do when a registry wants to know who we are. */
-export function loginAdvice(registry: string): string {
-  return `log in: tartlet login ${registry}, or set TART_REGISTRY_USERNAME and TART_REGISTRY_PASSWORD`;
 }
 
 function parseToken(bytes: Uint8Array, realm: URL, { limits }: Timing): Token {

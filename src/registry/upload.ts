@@ -75,7 +75,7 @@ export async function uploadBlob(
       if (!(error instanceof OtherWay)) {
         if (!isTartletError(error) || !isCurable(error)) throw error;
         // The answer may be what got lost, not the blob (N59).
-        if (await blobExists(context, blob, signal)) return;
+        if (await blobExists(context, blob, { action: 'push', signal })) return;
         if (!backoff.allows(error.facts.found === DAMAGED ? 'damaged-upload' : 'lost-upload')) throw error;
         await backoff.pause(error.message, signal);
       }

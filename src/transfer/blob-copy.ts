@@ -85,7 +85,7 @@ export class BlobCopier {
 
   async #isThere(blob: CopiedBlob, signal: AbortSignal): Promise<boolean> {
     const { source, target } = this.#route;
-    if (await target.blobExists(blob, { signal })) return true;
+    if (await target.blobExists(blob, { action: 'push', signal })) return true;
     const isOneRegistry = source.registry.equals(target.registry);
     if (isOneRegistry && this.#mountRefusals < MOUNT_PATIENCE) {
       const mounted = await target.mountBlob(blob, source.repository, { signal });

@@ -29,7 +29,8 @@ async function upload(
   { client, signal, onBytes }: ChunkContext,
 ): Promise<PushedChunk['outcome']> {
   const digest = Digest.parse(blob.digest);
-  if (!job.sendAnyway && (await client.blobExists({ digest, size: blob.size }, { signal }))) return 'present';
+  if (!job.sendAnyway && (await client.blobExists({ digest, size: blob.size }, { action: 'push', signal })))
+    return 'present';
   await client.uploadBlob(
     {
       digest,

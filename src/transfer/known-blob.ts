@@ -61,7 +61,7 @@ export async function bringKnownBlob(
   signal: AbortSignal,
 ): Promise<boolean> {
   const blob = chunk.descriptor;
-  if (await client.blobExists(blob, { signal })) return true;
+  if (await client.blobExists(blob, { action: 'push', signal })) return true;
   if (from === undefined || !from.registry.equals(client.registry) || from.repository === client.repository)
     return false;
   return client.mountBlob(blob, from.repository, { signal });

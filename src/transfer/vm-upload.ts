@@ -95,7 +95,7 @@ export class VmUpload {
 
   async #blob(blob: BlobSource): Promise<BlobIdentity> {
     const { signal } = this.#session;
-    if (this.#isDistrusted(blob.digest) || !(await this.#client.blobExists(blob, { signal }))) {
+    if (this.#isDistrusted(blob.digest) || !(await this.#client.blobExists(blob, { action: 'push', signal }))) {
       const chunkBytes = this.#options.uploadChunkBytes;
       await this.#client.uploadBlob(blob, {
         signal,

@@ -87,6 +87,18 @@ describe('a login', () => {
     expect(refused.stderr).toContain(`login 127.0.0.1:${other.port}`);
   });
 
+  it('that is missing is missing for what was wanted: a push to push, a pull to pull (N32)', async () => {
+    const workplace = new Workplace(cleanup, { isFresh: true });
+    await createVm(workplace, 'vm', 4);
+    const before = `error[AUTH_REQUIRED]: ${address} wants to know who we are before it lets us`;
+    const pushed = await workplace.run('push', 'vm', `${address}/team/base:2`);
+    expect(pushed.exitCode).toBe(1);
+    expect(pushed.stderr).toContain(`${before} push team/base.\n`);
+    const pulled = await workplace.run('pull', `${address}/team/base:2`);
+    expect(pulled.exitCode).toBe(1);
+    expect(pulled.stderr).toContain(`${before} pull team/base.\n`);
+  });
+
   it('is kept in a file for its owner alone', async () => {
     const workplace = new Workplace(cleanup, { isFresh: true });
     mkdirSync(path.join(workplace.environment['DOCKER_CONFIG'] ?? '', 'more'));
@@ -122,7 +134,7 @@ describe('a login', () => {
     const { exitCode, stdout, stderr } = await login(workplace, address, { password: 'canary' });
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
     expect(stderr).toBe(
-      `error[AUTH_DENIED]: ${address} does not let "ci" from this login speak to it.\n` +
+      `error[AUTH_DENIED]: wrong user name or password: ${address} does not accept "ci" from this login.\n` +
         'kept: the logins that were stored before; this one was not stored\n' +
         'next: check the user name and the password; some registries want a token in place of the password\n',
     );
@@ -247,7 +259,7 @@ describeWithParts('a login at a registry with a token service', ['openssl'], () 
     const wrong = await login(workplace, `127.0.0.1:${port}`, { password: 'canary' });
     expect(wrong.exitCode).toBe(1);
     expect(wrong.stderr).toMatch(
-      /^error\[AUTH_DENIED\]: .* does not accept "ci" from this login: .*wrong user or password/,
+      /^error\[AUTH_DENIED\]: wrong user name or password: .* does not accept "ci" from this login: .*wrong user or password/,
     );
     expect(existsSync(dockerFile(workplace))).toBe(false);
     expect(service.issued).toBe(0);

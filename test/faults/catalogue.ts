@@ -124,6 +124,7 @@ export const SECTIONS: readonly Section[] = [
     /* Q26 */ 'the tag moves during the pull',
     /* Q27 */ 'the registry sets cookies',
     /* Q28 */ 'a blob answers with nothing',
+    /* Q29 */ 'several challenges are offered, and not all of them work',
   ]),
   section('D', 'Disks and file systems', [
     /* D1 */ 'not enough space at the beginning',

@@ -37,8 +37,12 @@ describe('Basic', () => {
     const registry = await scripted({ [GET]: wantsBasic });
     await expect(clientFor(registry, { credentials: password() }).client.manifest(TAG)).rejects.toMatchObject({
       code: 'AUTH_DENIED',
-      message: `${registry.authority} does not let "ci" from the test pull a/b (asked for repository:a/b:pull)`,
-      facts: { next: expect.stringContaining(`tartlet login ${registry.authority}`) as string },
+      message: `wrong user name or password: ${registry.authority} does not let "ci" from the test pull a/b`,
+      facts: {
+        next:
+          `check user, password and rights, then: tartlet login ${registry.authority} ` +
+          `(if the image is public: tartlet logout ${registry.authority})`,
+      },
     });
     expect(registry.requests).toHaveLength(2);
   });
