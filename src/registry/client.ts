@@ -49,6 +49,8 @@ export interface RegistryClientOptions {
   readonly insecure?: boolean;
   /** A base URL found earlier by {@link RegistryClient.endpoint}: spares a worker the probing. */
   readonly endpoint?: string;
+  /** Whether another client of the same undertaking got an answer from the registry: see {@link RegistryClient.isReached}. Default: no. */
+  readonly isReached?: boolean;
   readonly clock?: Clock;
   /** Told of every pause before something is tried again: why, and how many milliseconds. */
   readonly onWait?: OnWait;
@@ -102,6 +104,11 @@ export class RegistryClient {
   /** The base URL in use, e.g. `https://ghcr.io`; probes a loopback registry for TLS the first time. */
   async endpoint(): Promise<string> {
     return (await this.#shared.endpoint()).origin;
+  }
+
+  /** Whether the registry ever answered. Until then a refused connection is a wrong name, and afterwards a network that is down for a while. */
+  async isReached(): Promise<boolean> {
+    return this.#shared.reached.has(await this.endpoint());
   }
 
   /** Who we are, for threads that have their own client (see `authenticator-port.ts`). */
@@ -206,6 +213,8 @@ interface Shared {
   readonly pacing: Pacing;
   readonly authenticator: Authenticator;
   readonly traits: RepositoryContext['traits'];
+  /** Origins that ever answered. */
+  readonly reached: ReadonlySet<string>;
   /** Through all layers. */
   readonly send: Transport;
   endpoint(): Promise<URL>;
@@ -231,21 +240,24 @@ function share(options: RegistryClientOptions): Shared {
   const guard = new AddressGuard({ registry: endpoint, environment });
   const http = httpTransport({ userAgent, environment, limits, guard });
   const pacing = new Pacing(timing, options.onHold);
+  const isReached = options.isReached === true && options.endpoint !== undefined;
+  const reached = new Set(isReached ? [new URL(options.endpoint).origin] : []);
   const authenticator =
     options.authenticator ??
     new RegistryAuthenticator({
       registry,
       credentials: options.credentials ?? anonymous,
-      send: withRetry(http.send, timing, pacing),
+      send: withRetry(http.send, timing, pacing, reached),
       timing,
     });
-  const resilient = withRetry(withRedirects(http.send, limits), timing, pacing);
+  const resilient = withRetry(withRedirects(http.send, limits), timing, pacing, reached);
   return {
     http,
     timing,
     pacing,
     authenticator,
     traits: unknownTraits(),
+    reached,
     endpoint,
     send: async (request, signal) =>
       withAuthorization(resilient, authenticator, (await endpoint()).origin)(request, signal),

@@ -41,7 +41,7 @@ export function dialProxy(proxy: Proxy, connect: buildConnector.connector, callb
   const { host, hostname, port, protocol } = proxy.url;
   connect({ host, hostname, port, protocol }, (...[error, socket]) => {
     if (error === null) callback(null, socket);
-    else callback(isTartletError(error) ? error : proxyError(proxy, describeError(error), undefined, error), null);
+    else callback(isTartletError(error) ? error : proxyError(proxy, describeError(error), { cause: error }), null);
   });
 }
 
@@ -56,6 +56,7 @@ export function answerOfProxy(
   if (proxy === undefined || status < 400) return undefined;
   const error = headers.get('x-squid-error') ?? /\berror=([^;,]{1,80})/.exec(headers.get('proxy-status') ?? '')?.[1];
   if (status !== 407 && error === undefined) return undefined;
-  const said = error === undefined ? '' : ` (${cleanText(error, 80)})`;
-  return proxyError(proxy, `it answered ${status}${said} in place of the registry`, status);
+  if (error === undefined) return proxyError(proxy, `it answered ${status} in place of the registry`, { status });
+  const found = cleanText(error, 80);
+  return proxyError(proxy, `it answered ${status} (${found}) in place of the registry`, { status, found });
 }

@@ -56,7 +56,9 @@ export function networkError(error: unknown, origin: URL, proxy?: string): Tartl
       {
         ...all,
         retryable: busy,
-        next: 'check the spelling of the host and the network of this machine',
+        next: origin.hostname.includes('.')
+          ? 'check the spelling of the host and the network of this machine'
+          : 'check the spelling of the host: an image name begins with its registry, as in ghcr.io/team/image',
       },
     );
   }
@@ -65,7 +67,7 @@ export function networkError(error: unknown, origin: URL, proxy?: string): Tartl
     return new TartletError('NET_CONNECT', `cannot connect to ${where}: ${describeError(error)}`, {
       ...all,
       retryable: true,
-      next: 'check that the registry runs there and that the port is right',
+      next: nextAfterRefusal(origin),
     });
   }
   if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' || code === 'UND_ERR_HEADERS_TIMEOUT') {
@@ -89,6 +91,25 @@ export function networkError(error: unknown, origin: URL, proxy?: string): Tartl
   }
   const why = BROKEN.has(code) ? 'the connection was closed' : describeError(error);
   return new TartletError('NET_BROKEN', `the connection to ${where} broke: ${why}`, { ...all, retryable: true });
+}
+
+/** Where nothing listens: a port that was not written is the likeliest reason (registries seldom live on 443 by themselves). */
+function nextAfterRefusal({ hostname, port, protocol }: URL): string {
+  if (port !== '') return 'check that the registry runs there and that the port is right';
+  const written = `if the registry has a port of its own, write it: ${hostname}:5000`;
+  return protocol === 'https:' ? `${written}; if it has no TLS, add --insecure` : written;
+}
+
+/**
+ * Whether an error says that the name does not exist, or that nothing listens there, as far as can be told; through a proxy, of the
+ * proxy or of what it says about the place. Other failures (no route, no answer, a busy name server) may pass.
+ */
+export function isNobodyThere({ code, facts }: TartletError): boolean {
+  if (code === 'NET_DNS') return facts.retryable !== true;
+  if (code !== 'NET_CONNECT' && code !== 'NET_PROXY') return false;
+  // What squid calls it on its own pages.
+  if (/^ERR_(?:CONNECT_FAIL|DNS_FAIL)\b/.test(facts.found ?? '')) return true;
+  return causes(facts.cause).some((cause) => ['ECONNREFUSED', 'ENOTFOUND'].includes(systemCode(cause) ?? ''));
 }
 
 /** What undici says when the bytes are no HTTP/1.1, or have two lengths (reliability N22). */

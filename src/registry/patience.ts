@@ -1,5 +1,6 @@
 import { type ErrorCode, isTartletError } from '../errors.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
+import { isNobodyThere } from './network-error.ts';
 
 /** What we do about one kind of trouble that may pass. */
 export interface Patience {
@@ -20,8 +21,11 @@ export interface Patience {
  * broken local file, every status that {@link STATUSES} does not name.
  */
 const KINDS = {
-  /** The name does not exist, says the name server (N1). */
-  'unknown-host': { attempts: 2 },
+  /**
+   * At the first contact: the name does not exist, says the name server (N1), or nothing listens there (N2). That is a name or a port that
+   * was written wrong, and whoever wrote it is waiting: one more try, within a second. Later it is a network that is down for a while.
+   */
+  'never-there': { attempts: 2 },
   'resolver-busy': {},
   unreachable: {},
   /** Who has a registry on this very machine knows whether it runs. */
@@ -78,10 +82,14 @@ const CODES: ReadonlyMap<ErrorCode, Trouble> = new Map<ErrorCode, Trouble>([
   ['SIZE_MISMATCH', 'ended-early'],
 ]);
 
-/** What kind of trouble a failure on the way to `url` is; undefined: no repeat will help. */
-export function troubleOf(error: unknown, url: URL): Trouble | undefined {
+/**
+ * What kind of trouble a failure on the way to `url` is; undefined: no repeat will help.
+ * @param contact whether the place ever answered before.
+ */
+export function troubleOf(error: unknown, url: URL, contact: 'first' | 'later' = 'later'): Trouble | undefined {
   if (!isTartletError(error)) return undefined;
-  if (error.facts.retryable !== true) return error.code === 'NET_DNS' ? 'unknown-host' : undefined;
+  if (contact === 'first' && isNobodyThere(error)) return 'never-there';
+  if (error.facts.retryable !== true) return error.code === 'NET_DNS' ? 'resolver-busy' : undefined;
   const trouble = CODES.get(error.code);
   const isHere = RegistryAddress.tryParse(url.host)?.isLoopback === true;
   return trouble === 'unreachable' && isHere ? 'unreachable-here' : trouble;

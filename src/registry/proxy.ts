@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { describeError, TartletError } from '../errors.ts';
+import { describeError, type ErrorFacts, TartletError } from '../errors.ts';
 import { hostAndPort } from './network-error.ts';
-import { redactUrl } from './redact.ts';
+import { cleanText, redactUrl } from './redact.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -113,12 +113,21 @@ export async function openTunnel(
     headers: { host: authority, 'user-agent': options.userAgent, ...proxyAuthorization(proxy) },
   });
   return new Promise<Socket>((resolve, reject) => {
-    const refuse = (status: number | undefined) =>
-      reject(proxyError(proxy, `it answered ${status ?? 'nothing'} to CONNECT ${authority}`, status));
+    const refuse = ({ statusCode: status, headers }: IncomingMessage) => {
+      const [found] = [headers['x-squid-error']].flat();
+      const said = found === undefined ? '' : ` (${cleanText(found, 80)})`;
+      const why = `it answered ${status ?? 'nothing'}${said} to CONNECT ${authority}`;
+      reject(
+        proxyError(proxy, why, {
+          ...(status === undefined ? {} : { status }),
+          ...(found === undefined ? {} : { found }),
+        }),
+      );
+    };
     connect.on('connect', (response: IncomingMessage, socket: Socket, head: Buffer) => {
       if (response.statusCode !== 200) {
         socket.destroy();
-        refuse(response.statusCode);
+        refuse(response);
         return;
       }
       if (head.length > 0) socket.unshift(head);
@@ -127,11 +136,11 @@ export async function openTunnel(
     });
     connect.on('response', (response: IncomingMessage) => {
       response.destroy();
-      refuse(response.statusCode);
+      refuse(response);
     });
     connect.on('timeout', () => connect.destroy(proxyError(proxy, 'no answer in time')));
     connect.on('error', (error: Error) =>
-      reject(error instanceof TartletError ? error : proxyError(proxy, describeError(error), undefined, error)),
+      reject(error instanceof TartletError ? error : proxyError(proxy, describeError(error), { cause: error })),
     );
     connect.end();
   });
@@ -158,17 +167,23 @@ export function shownProxy({ url }: Proxy): string {
   return redactUrl(url).replace(/\/$/, '');
 }
 
-/** What a proxy did in place of opening a connection; `status` when it answered. */
-export function proxyError(proxy: Proxy, why: string, status?: number, cause?: unknown): TartletError {
+/**
+ * What a proxy did in place of opening a connection.
+ * @param facts `status` when it answered, `found` its own code for the reason, `cause` when it could not be reached.
+ */
+export function proxyError(
+  proxy: Proxy,
+  why: string,
+  facts: Pick<ErrorFacts, 'status' | 'found' | 'cause'> = {},
+): TartletError {
   const shown = shownProxy(proxy);
   return new TartletError('NET_PROXY', `the proxy ${shown} opened no connection: ${why}`, {
     subject: shown,
-    retryable: status === undefined || status >= 500,
+    retryable: facts.status === undefined || facts.status >= 500,
     next:
-      status === 407
+      facts.status === 407
         ? `put user and password of the proxy into ${proxy.variable}`
         : `check ${proxy.variable}, or name the registry in NO_PROXY`,
-    ...(status === undefined ? {} : { status }),
-    ...(cause === undefined ? {} : { cause }),
+    ...facts,
   });
 }

@@ -10,13 +10,19 @@ import { retryAfterMs } from './retry-after.ts';
  * Repeats what {@link PATIENCE} says is worth repeating, until the response headers are there. Bodies are the business of whoever reads them: a
  * request that is a part of something longer brings the {@link Backoff} of the whole. When the attempts are used up, the last answer is
  * returned, or the last error thrown.
+ * @param reached origins that ever answered; those that answer are added.
  * @throws TartletError `RATE_LIMITED` when the registry wants us to wait more than five minutes.
  */
-export function withRetry(next: Transport, timing: Timing, pacing = new Pacing(timing)): Transport {
+export function withRetry(
+  next: Transport,
+  timing: Timing,
+  pacing = new Pacing(timing),
+  reached = new Set<string>(),
+): Transport {
   return async (request, signal) => {
     const backoff = request.backoff ?? new Backoff(timing);
     for (;;) {
-      const outcome = await attempt(next, request, { backoff, timing, pacing }, signal);
+      const outcome = await attempt(next, request, { backoff, timing, pacing, reached }, signal);
       if (outcome.kind === 'answer') return outcome.response;
       await backoff.pause(outcome.reason, signal, outcome.milliseconds);
     }
@@ -32,12 +38,13 @@ interface Means {
   readonly backoff: Backoff;
   readonly timing: Timing;
   readonly pacing: Pacing;
+  readonly reached: Set<string>;
 }
 
 async function attempt(
   next: Transport,
   request: RegistryRequest,
-  { backoff, timing, pacing }: Means,
+  { backoff, timing, pacing, reached }: Means,
   signal: AbortSignal | undefined,
 ): Promise<Outcome> {
   const { origin } = request.url;
@@ -45,6 +52,7 @@ async function attempt(
   let isWell = false;
   try {
     const response = await next(request, signal);
+    reached.add(origin);
     const trouble = STATUSES.get(response.status);
     isWell = trouble === undefined;
     const milliseconds =
@@ -55,7 +63,7 @@ async function attempt(
     return { kind: 'pause', reason: `${hostAndPort(response.url)} answered ${response.status}`, milliseconds };
   } catch (error) {
     signal?.throwIfAborted();
-    const trouble = troubleOf(error, request.url);
+    const trouble = troubleOf(error, request.url, reached.has(origin) ? 'later' : 'first');
     if (trouble === undefined || !mayRepeat(request, trouble) || !backoff.allows(trouble)) throw error;
     return { kind: 'pause', reason: describeError(error), milliseconds: backoff.delay() };
   } finally {

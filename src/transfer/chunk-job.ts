@@ -192,6 +192,7 @@ export interface RegistrySettings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly insecure: boolean;
   readonly endpoint: string;
+  readonly isReached: boolean;
   readonly limits: Limits;
   readonly authenticatorPort: MessagePort;
 }

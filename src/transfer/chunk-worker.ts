@@ -44,6 +44,7 @@ function registryClient(): RegistryClient {
     environment: settings.environment,
     insecure: settings.insecure,
     endpoint: settings.endpoint,
+    isReached: settings.isReached,
     limits: settings.limits,
     authenticator: remoteAuthenticator(settings.authenticatorPort),
     onHold: (origin, milliseconds) => say({ kind: 'hold', origin, milliseconds }),

@@ -57,6 +57,7 @@ export async function withWorkers(
       environment: session.environment,
       insecure,
       endpoint: await client.endpoint(),
+      isReached: await client.isReached(),
       limits: session.limits,
     },
     concurrency,

@@ -201,6 +201,7 @@ export class VmUpload {
         environment,
         insecure: this.#options.insecure ?? false,
         endpoint: await this.#client.endpoint(),
+        isReached: await this.#client.isReached(),
         limits,
       },
       concurrency: Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY),

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { OnWait } from '../../src/registry/backoff.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
-import { clientFor, scripted } from './world.ts';
+import { limits } from '../../src/registry/limits.ts';
+import { networkError } from '../../src/registry/network-error.ts';
+import { proxyError } from '../../src/registry/proxy.ts';
+import type { RegistryResponse } from '../../src/registry/request.ts';
+import { withRetry } from '../../src/registry/retry.ts';
+import { clientFor, FakeClock, scripted } from './world.ts';
 
 const MANIFEST = '{"schemaVersion":2}';
 const TAG = { tag: 'latest' };
@@ -119,8 +124,66 @@ describe('Retry-After', () => {
   });
 });
 
+/** What the system says, as the layers below {@link withRetry} tell it. */
+const failing = (code: string) => networkError(Object.assign(new Error(code), { code }), new URL('https://r.example'));
+const proxyFailing = (facts: Parameters<typeof proxyError>[2]) =>
+  proxyError({ url: new URL('http://p.example:3128'), variable: 'HTTPS_PROXY' }, 'it did not', facts);
+const coded = (code: string) => Object.assign(new Error(code), { code });
+
+describe('nobody there', () => {
+  /** How often a request is tried: as the first to its host, and after an answer of the host. */
+  async function tries(failure: Error): Promise<[first: number, later: number]> {
+    let count = 0;
+    let answer: Error | undefined = failure;
+    const clock = new FakeClock();
+    const send = withRetry(
+      () => {
+        count += 1;
+        return answer === undefined ? Promise.resolve({ status: 200 } as RegistryResponse) : Promise.reject(answer);
+      },
+      { clock, limits },
+    );
+    const url = new URL('https://r.example/v2/');
+    const ask = async () => send({ method: 'GET', url, headers: {}, access: { action: 'pull' }, repeat: 'always' });
+    await expect(ask()).rejects.toBe(failure);
+    const first = count;
+    answer = undefined;
+    await ask();
+    answer = failure;
+    count = 0;
+    await expect(ask()).rejects.toBe(failure);
+    return [first, count];
+  }
+
+  it.each([
+    ['a refused connection', failing('ECONNREFUSED'), [2, 6]],
+    ['a name that does not exist', failing('ENOTFOUND'), [2, 6]],
+    ['a proxy that refuses', proxyFailing({ cause: coded('ECONNREFUSED') }), [2, 6]],
+    ['a proxy that does not exist', proxyFailing({ cause: coded('ENOTFOUND') }), [2, 6]],
+    ['a registry that squid cannot reach', proxyFailing({ status: 503, found: 'ERR_CONNECT_FAIL 111' }), [2, 6]],
+    ['a busy name server', failing('EAI_AGAIN'), [6, 6]],
+    ['a network without a route', failing('ENETUNREACH'), [6, 6]],
+    ['a proxy that is overloaded', proxyFailing({ status: 503 }), [6, 6]],
+  ])('%s ends the first contact soon, and is borne later (N1, N2, N11)', async (_what, failure, expected) => {
+    expect(await tries(failure)).toEqual(expected);
+  });
+
+  it.each([
+    ['https://r.example', /write it: r\.example:5000; if it has no TLS, add --insecure/],
+    ['http://r.example', /write it: r\.example:5000$/],
+    ['https://r.example:5000', /the registry runs there and that the port is right/],
+  ])('at %s: the next step names the likely reason', (origin, next) => {
+    const { facts } = networkError(coded('ECONNREFUSED'), new URL(origin));
+    expect(facts.next).toMatch(next);
+  });
+
+  it('under a name that is no host: says where the registry stands in a name', () => {
+    expect(networkError(coded('ENOTFOUND'), new URL('https://macos')).facts.next).toContain('ghcr.io/team/image');
+  });
+});
+
 describe('failures without an answer', () => {
-  it('names address and port; on this very machine three attempts are enough (N2)', async () => {
+  it('names address and port; at the first contact a second attempt is enough (N2)', async () => {
     const registry = await scripted();
     const { port } = registry;
     await registry.close();
@@ -132,7 +195,7 @@ describe('failures without an answer', () => {
       code: 'NET_CONNECT',
       message: `cannot connect to 127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}`,
     });
-    expect(clock.slept).toHaveLength(2);
+    expect(clock.slept).toEqual([250]);
     expect(events[0]).toMatchObject({ milliseconds: 250, reason: expect.stringContaining('ECONNREFUSED') as string });
   });
 
