@@ -161,7 +161,8 @@ export async function blobExists(
     if (response.status === 404 && !response.foreign) return false;
     // A storage that signed its URL for GET only refuses HEAD (Q4).
     if (response.status === 405 || response.status === 501) traits.head = 'broken';
-    else if (!response.foreign)
+    // 400 is a misunderstanding (TLS, a client certificate): the body that says which comes with GET only.
+    else if (!response.foreign && response.status !== 400)
       throw await refused(response, { what: `cannot look for blob ${name()}`, subject: name() });
   }
   const response = await askFor('GET');

@@ -22,6 +22,7 @@ import {
 import { mountBlob } from './mount.ts';
 import { type OnHold, Pacing } from './pacing.ts';
 import { ping } from './ping.ts';
+import { withTlsCheck } from './plain-http.ts';
 import { withRedirects } from './redirect.ts';
 import { RegistryAuthenticator } from './registry-authenticator.ts';
 import { type RepositoryContext, unknownTraits } from './repository.ts';
@@ -239,6 +240,8 @@ function share(options: RegistryClientOptions): Shared {
   };
   const guard = new AddressGuard({ registry: endpoint, environment });
   const http = httpTransport({ userAgent, environment, limits, guard });
+  const check = { registry: endpoint, environment, probeMs: limits.probeMs };
+  const wire = options.insecure === true ? withTlsCheck(http.send, check) : http.send;
   const pacing = new Pacing(timing, options.onHold);
   const isReached = options.isReached === true && options.endpoint !== undefined;
   const reached = new Set(isReached ? [new URL(options.endpoint).origin] : []);
@@ -250,7 +253,7 @@ function share(options: RegistryClientOptions): Shared {
       send: withRetry(http.send, timing, pacing, reached),
       timing,
     });
-  const resilient = withRetry(withRedirects(http.send, limits), timing, pacing, reached);
+  const resilient = withRetry(withRedirects(wire, limits), timing, pacing, reached);
   return {
     http,
     timing,

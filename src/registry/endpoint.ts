@@ -25,21 +25,26 @@ export async function resolveEndpoint(registry: RegistryAddress, options: Endpoi
   const host = ALIASES.get(registry.host) ?? registry.host;
   const authority = registry.port === undefined ? host : `${host}:${registry.port}`;
   if (options.insecure === true) return new URL(`http://${authority}`);
-  if (registry.isLoopback && registry.port !== undefined && !(await speaksTls(registry, options.probeMs))) {
+  const secure = new URL(`https://${authority}`);
+  if (registry.isLoopback && registry.port !== undefined && !(await speaksTls(secure, options.probeMs))) {
     return new URL(`http://${authority}`);
   }
-  return new URL(`https://${authority}`);
+  return secure;
 }
 
-/** Greets a port in TLS. The certificate is not looked at: that is for the connection that will be used. */
-async function speaksTls(registry: RegistryAddress, timeoutMs: number): Promise<boolean> {
+/**
+ * Greets the port of a URL in TLS, and tells whether it answered so. The certificate is not looked at: that is for the connection that will be
+ * used. Never rejects.
+ */
+export async function speaksTls(url: URL, timeoutMs: number): Promise<boolean> {
   const { connect, createSecureContext } = await import('node:tls');
-  const host = registry.host.replace(/^\[|\]$/g, '');
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const port = url.port === '' ? (url.protocol === 'http:' ? 80 : 443) : Number(url.port);
   return new Promise((resolve) => {
     // `lookup` is passed on to net.connect, although the types of tls.connect do not say so.
     const options: ConnectionOptions & { lookup: ReturnType<typeof registryLookup> } = {
       host,
-      port: registry.effectivePort(),
+      port,
       rejectUnauthorized: false,
       // Nobody is trusted, so that no certificates are loaded for that: it would take longer than the rest of the greeting.
       secureContext: createSecureContext({ ca: [] }),

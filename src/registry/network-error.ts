@@ -140,7 +140,7 @@ function tlsError(code: string, error: unknown, where: string): TartletError {
   if (certificateWanted) {
     return new TartletError('NET_TLS', `${where} refused the TLS handshake: it may want a client certificate`, {
       ...facts,
-      next: `put client.cert and client.key into a certs.d/${where} folder`,
+      next: nextForClientCertificate(where),
     });
   }
   const reason = namesInCertificate(error) ?? cleanText(describeError(error));
@@ -150,6 +150,11 @@ function tlsError(code: string, error: unknown, where: string): TartletError {
       ? 'name the CA that signed it in SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, or put it into a certs.d folder'
       : 'check the certificate of the registry and the clock of this machine',
   });
+}
+
+/** Where a client certificate for a registry belongs (Docker's rule). */
+export function nextForClientCertificate(where: string): string {
+  return `put client.cert and client.key (PEM) into the folder ~/.docker/certs.d/${where}`;
 }
 
 /** For whom a certificate is that is not for this host; Node does not say so when the host is an address (reliability N7). */

@@ -3,6 +3,7 @@ import { Digest } from '../names/digest.ts';
 import { contentCoding, decodedBody, readAtMost } from './document.ts';
 import { limits } from './limits.ts';
 import { hostAndPort } from './network-error.ts';
+import { tlsComplaint } from './plain-http.ts';
 import { cleanText, firstUsefulLine } from './redact.ts';
 import type { RegistryResponse } from './request.ts';
 
@@ -50,6 +51,8 @@ export async function refused(response: RegistryResponse, context: RefusalContex
 /** The same for who has read the body already. */
 export function refusal(response: RegistryResponse, complaint: Complaint, context: RefusalContext): TartletError {
   const { status } = response;
+  const misunderstanding = status === 400 ? tlsComplaint(response, context.what, complaint.line) : undefined;
+  if (misunderstanding !== undefined) return misunderstanding;
   const said = [MEANINGS.get(status), complaint.line].filter((part) => part !== undefined && part !== '').join(': ');
   const code = context.code ?? CODES.get(status) ?? (status >= 500 ? 'REG_UNAVAILABLE' : 'REG_REJECTED');
   const host = hostAndPort(response.url);

@@ -79,13 +79,13 @@ export class TrustStore {
       (name) => environment[name] ?? '',
     );
     const found: string[] = [];
-    if (file) found.push(await readAsked(file, 'SSL_CERT_FILE'));
+    if (file) found.push(await readCertificates(file, 'SSL_CERT_FILE'));
     for (const folder of (folders ?? '').split(':').filter((path) => path !== ''))
       found.push(...(await readFolder(folder)));
     if (found.length === 0) found.push(...(await this.#firstBundle()));
     if (extra) {
       if (found.length === 0) found.push(...(await import('node:tls')).rootCertificates);
-      found.push(await readAsked(extra, 'NODE_EXTRA_CA_CERTS'));
+      found.push(await readCertificates(extra, 'NODE_EXTRA_CA_CERTS'));
     }
     return found.length === 0 ? undefined : found;
   }
@@ -106,11 +106,11 @@ export class TrustStore {
       for (const name of names) {
         for (const file of await listIfThere(join(folder, name))) {
           const path = join(folder, name, file);
-          if (file.endsWith('.crt')) ca.push(await readAsked(path, 'a certs.d folder'));
+          if (file.endsWith('.crt')) ca.push(await readCertificates(path, 'a certs.d folder'));
           if (file.endsWith('.cert') && pair === undefined) {
             // Docker's rule: a certificate and its key have the same name.
-            const key = await readAsked(path.replace(/\.cert$/, '.key'), 'a certs.d folder');
-            pair = { cert: await readAsked(path, 'a certs.d folder'), key };
+            const key = (await readAsked(path.replace(/\.cert$/, '.key'), 'a certs.d folder')).toString('utf8');
+            pair = { cert: await readCertificates(path, 'a certs.d folder'), key };
           }
         }
       }
@@ -152,11 +152,43 @@ async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-async function readAsked(path: string, askedBy: string): Promise<string> {
+async function readAsked(path: string, askedBy: string): Promise<Buffer> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(path);
   } catch (error) {
     throw unusable(path, askedBy, error);
+  }
+}
+
+const PEM_CERTIFICATE =
+  /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^-]*-----END (?:X509 |TRUSTED )?CERTIFICATE-----/;
+
+/**
+ * A file of certificates in PEM. OpenSSL passes over what is none without a word, and then the registry is blamed.
+ * @throws TartletError `CONFIG_INVALID` that says what the file is instead.
+ */
+async function readCertificates(path: string, askedBy: string): Promise<string> {
+  const bytes = await readAsked(path, askedBy);
+  const text = bytes.toString('utf8');
+  const [first] = PEM_CERTIFICATE.exec(text) ?? [];
+  if (first !== undefined && (await isCertificate(first))) return text;
+  const isDer = first === undefined && (await isCertificate(bytes));
+  const held = first === undefined ? 'holds no certificate in PEM' : 'holds a damaged certificate';
+  const what = isDer ? 'is a certificate in DER, not in PEM' : held;
+  throw new TartletError('CONFIG_INVALID', `${path}, named by ${askedBy}, ${what}`, {
+    subject: path,
+    next: isDer
+      ? `convert it (openssl x509 -inform der -in ${path} -out ca.pem), and use that file in its place`
+      : 'put the certificate there in PEM: it begins with -----BEGIN CERTIFICATE-----',
+  });
+}
+
+async function isCertificate(bytes: Uint8Array | string): Promise<boolean> {
+  const { X509Certificate } = await import('node:crypto');
+  try {
+    return new X509Certificate(bytes).raw.length > 0;
+  } catch {
+    return false;
   }
 }
 

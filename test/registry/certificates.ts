@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,11 @@ export class TestCa {
   readonly folder = mkdtempSync(join(tmpdir(), 'tartlet-ca-'));
   /** The CA's own certificate, as a PEM file. */
   readonly file = join(this.folder, 'ca.pem');
+
+  /** The same certificate in DER. */
+  get der(): Buffer {
+    return new X509Certificate(readFileSync(this.file)).raw;
+  }
 
   constructor() {
     this.#openssl(

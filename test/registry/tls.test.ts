@@ -1,11 +1,12 @@
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TartletError } from '../../src/errors.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
+import type { RegistryClient } from '../../src/registry/client.ts';
 import { limits } from '../../src/registry/limits.ts';
 import { httpTransport } from '../../src/registry/transport.ts';
 import { TrustStore } from '../../src/registry/trust.ts';
@@ -130,6 +131,39 @@ describe('a CA is trusted', () => {
     },
   );
 
+  it.each([
+    ['in DER', () => ca.der, 'is a certificate in DER, not in PEM', /openssl x509 -inform der/],
+    ['a key', () => ca.issue(NAMES).key, 'holds no certificate in PEM', /BEGIN CERTIFICATE/],
+    ['empty', () => '', 'holds no certificate in PEM', /BEGIN CERTIFICATE/],
+    [
+      'damaged',
+      () => '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+      'holds a damaged certificate',
+      /BEGIN CERTIFICATE/,
+    ],
+  ])('never silently: a file that is %s is named, with what to do', async (_title, content, what, next) => {
+    const home = mkdtempSync(join(tmpdir(), 'tartlet-certs-'));
+    after(() => Promise.resolve(rmSync(home, { recursive: true })));
+    const registry = await scripted({}, { tls: ca.issue(NAMES) });
+    const folder = join(home, '.docker/certs.d', registry.authority);
+    mkdirSync(folder, { recursive: true });
+    const asked = join(home, 'asked.pem');
+    writeFileSync(asked, content());
+    for (const variable of ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS']) {
+      await expect(clientFor(registry, trusting({ [variable]: asked })).client.manifest(TAG)).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: `${asked}, named by ${variable}, ${what}`,
+        facts: { subject: asked, next: expect.stringMatching(next) as string },
+      });
+    }
+    const file = join(folder, 'ca.crt');
+    writeFileSync(file, content());
+    await expect(clientFor(registry, trusting({ HOME: home })).client.manifest(TAG)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: `${file}, named by a certs.d folder, ${what}`,
+    });
+  });
+
   it('by Node itself when nothing else is found', async () => {
     const trust = new TrustStore({ environment: {}, bundles: [], folders: [] });
     expect(await trust.contextFor('registry.example:443')).toBeUndefined();
@@ -142,6 +176,105 @@ async function listening(server: Server): Promise<number> {
   after(() => new Promise((resolve) => server.close(resolve)));
   return (server.address() as AddressInfo).port;
 }
+
+/** What nginx sends with a 400, and what a page of Go's net/http says. */
+const nginxPage = (title: string) =>
+  `<html>\r\n<head><title>400 ${title}</title></head>\r\n<body>\r\n</body></html>\r\n`;
+const GO_PAGE = 'Client sent an HTTP request to an HTTPS server.\n';
+
+describe('a registry that wants a client certificate', () => {
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'by %s is understood, with the folder to put it into (N8)',
+    async (version) => {
+      const tls = { ...ca.issue(NAMES), requestCert: true, rejectUnauthorized: true, maxVersion: version } as const;
+      const registry = await scripted(OK, { tls });
+      const { client, clock } = clientFor(registry, trusting());
+      await expect(client.manifest(TAG)).rejects.toMatchObject({
+        code: 'NET_TLS',
+        message: `${registry.authority} refused the TLS handshake: it may want a client certificate`,
+        facts: {
+          next: `put client.cert and client.key (PEM) into the folder ~/.docker/certs.d/${registry.authority}`,
+        },
+      });
+      expect(clock.slept).toEqual([]);
+    },
+  );
+
+  it('by an answer, as nginx does, is understood (N8)', async () => {
+    const page = nginxPage('No required SSL certificate was sent');
+    const headers = { 'content-type': 'text/html' };
+    const registry = await scripted({ '*': { status: 400, headers, body: page } }, { tls: ca.issue(NAMES) });
+    const { client } = clientFor(registry, trusting());
+    const blob = blobOf(10);
+    const calls = [
+      async () => client.ping(),
+      async () => client.manifest(TAG),
+      async () => client.fetchBlob(blob),
+      async () => client.blobExists(blob),
+      async () => client.uploadBlob({ ...blob, open: () => blob.bytes }),
+    ];
+    for (const call of calls) {
+      await expect(call()).rejects.toMatchObject({
+        code: 'NET_TLS',
+        message: expect.stringMatching(/wants a client certificate .*No required SSL certificate was sent/) as string,
+        facts: { next: expect.stringContaining(`~/.docker/certs.d/${registry.authority}`) as string },
+      });
+    }
+  });
+});
+
+describe('--insecure to a port that speaks TLS', () => {
+  const WAY_OUT = { code: 'NET_TLS', facts: { next: 'leave out --insecure' } };
+  /** A first request in plain HTTP, as a pull, a push and a login send it. */
+  const CALLS: readonly ((client: RegistryClient) => Promise<unknown>)[] = [
+    async (client) => client.manifest(TAG),
+    async (client) => client.blobExists(blobOf(10)),
+    async (client) => client.uploadBlob({ ...blobOf(10), open: () => blobOf(10).bytes }),
+    async (client) => client.ping(),
+  ];
+  const insecurely = (port: number) => clientFor(RegistryAddress.parse(`127.0.0.1:${port}`), { insecure: true });
+
+  it('that closes the connection: TLS is the cause, and nothing is tried again (N8)', async () => {
+    const registry = await scripted({}, { tls: ca.issue(NAMES) });
+    for (const call of CALLS) {
+      const { client, clock } = insecurely(registry.port);
+      await expect(call(client)).rejects.toMatchObject(WAY_OUT);
+      expect(clock.slept).toEqual([]);
+    }
+  });
+
+  it.each([
+    ['as nginx', nginxPage('The plain HTTP request was sent to HTTPS port')],
+    ['as Go', GO_PAGE],
+  ])('that answers 400 %s does: the same (N8)', async (_who, body) => {
+    const registry = await scripted({ '*': { status: 400, body } });
+    for (const call of CALLS) await expect(call(insecurely(registry.port).client)).rejects.toMatchObject(WAY_OUT);
+  });
+
+  it('that answers 400 to HEAD: the port is greeted in TLS to find out (N8)', async () => {
+    const secure = await scripted({}, { tls: ca.issue(NAMES) });
+    // A server that tells the two apart by the first byte, as nginx does.
+    const port = await listening(
+      createServer((socket) => {
+        socket
+          .on('error', () => undefined)
+          .once('data', (data) => {
+            if (data[0] !== 0x16) return void socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n');
+            const upstream = connect(secure.port, '127.0.0.1', () => upstream.write(data));
+            upstream.on('error', () => undefined);
+            upstream.pipe(socket).pipe(upstream);
+          });
+      }),
+    );
+    for (const call of CALLS) await expect(call(insecurely(port).client)).rejects.toMatchObject(WAY_OUT);
+  });
+
+  it('is not suspected where a registry without TLS refuses', async () => {
+    const registry = await scripted({ '*': { status: 400, body: 'no' } });
+    const { client } = clientFor(registry, { insecure: true });
+    await expect(client.manifest(TAG)).rejects.toMatchObject({ code: 'REG_REJECTED', facts: { status: 400 } });
+  });
+});
 
 describe('plain HTTP', () => {
   it('on the TLS port of a registry is explained, not spoken (N8, S36)', async () => {
