@@ -45,6 +45,7 @@ export type { Deletion } from './home/prune-measure.ts';
 export { prune, type PruneReport, type PruneRequest } from './home/prune.ts';
 export type { VmFolder, VmLayout } from './home/vm-folder.ts';
 export { RegistryClient, type RegistryClientOptions } from './registry/client.ts';
+export type { OnWire, ShownHeader, WireEvent } from './registry/wire.ts';
 export { createRegistry, type ListeningAddress, type Registry } from './server/server.ts';
 export type { GarbageReport } from './server/garbage.ts';
 export { type Htpasswd, parseHtpasswd } from './server/htpasswd.ts';

@@ -4,11 +4,22 @@ import type { RemoteName } from '../names/remote-name.ts';
 import { Session } from '../transfer/session.ts';
 import { credentialSettings } from './credential-settings.ts';
 import { openCache } from './open-cache.ts';
+import type { Progress } from './render/display.ts';
 import { createProgress } from './render/progress.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
+/** What a command says besides its result. */
+export interface ReportOptions {
+  /** No progress and no notes; errors are still said. */
+  readonly quiet?: true;
+  /** Every request, answer and retry, a line each, as they come. */
+  readonly debug?: true;
+}
+
 export interface SessionNeeds {
+  /** Default: progress and notes. */
+  readonly report?: ReportOptions;
   /** `in-order` (the default) migrates an old cache first; `untouched` is for who looks at it as it is, or not at all. */
   readonly cache?: 'in-order' | 'untouched';
 }
@@ -20,9 +31,16 @@ export interface SessionNeeds {
 export async function withSession<T>(
   terminal: Terminal,
   work: (session: Session, say: (line: string) => void) => Promise<T>,
-  { cache = 'in-order' }: SessionNeeds = {},
+  { cache = 'in-order', report = {} }: SessionNeeds = {},
 ): Promise<T> {
-  const progress = createProgress(terminal.stderr, { environment: terminal.environment });
+  const progress =
+    report.quiet === true ? noProgress : createProgress(terminal.stderr, { environment: terminal.environment });
+  const write = (line: string): unknown => terminal.stderr.write(`${line}\n`);
+  // Quiet is about what nobody asked for.
+  const debug =
+    report.debug === true
+      ? (await import('./debug.ts')).debugListeners(report.quiet === true ? write : (line) => progress.print(line))
+      : undefined;
   const say = (line: string): void => progress.print(line);
   const session = new Session({
     home: Home.locate(terminal),
@@ -30,7 +48,11 @@ export async function withSession<T>(
     platform: terminal.platform,
     credentials: (name) => credentialsFor(terminal, name, say),
     now: terminal.now,
-    onEvent: (event) => progress.handle(event),
+    onEvent: (event) => {
+      debug?.onEvent(event);
+      progress.handle(event);
+    },
+    onWire: debug?.onWire,
     signal: terminal.signal,
     userAgent: userAgent(terminal),
   });
@@ -41,6 +63,9 @@ export async function withSession<T>(
     progress.close();
   }
 }
+
+/** For a command that was told to be quiet. */
+const noProgress: Progress = { handle: () => undefined, print: () => undefined, close: () => undefined };
 
 export function userAgent(terminal: Terminal): string {
   return `Tartlet/${VERSION} (${terminal.platform})`;

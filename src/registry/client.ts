@@ -31,6 +31,7 @@ import { withRetry } from './retry.ts';
 import { listTags } from './tag.ts';
 import { type HttpTransport, httpTransport } from './transport.ts';
 import { type BlobSource, type BlobUploadOptions, uploadBlob } from './upload.ts';
+import { observed, type OnWire } from './wire.ts';
 
 export type { BlobDescriptor, BlobReadOptions, BlobSource, BlobUploadOptions };
 export type { ManifestReference, ManifestStatus, RawManifest };
@@ -57,6 +58,8 @@ export interface RegistryClientOptions {
   readonly onWait?: OnWait;
   /** Told that a host wants to be spared for so many milliseconds, for other clients of the same undertaking: see {@link RegistryClient.spare}. */
   readonly onHold?: OnHold;
+  /** Told of every request and answer, without their secrets. */
+  readonly onWire?: OnWire | undefined;
   /** Default: the numbers of `limits.ts`. */
   readonly limits?: Limits;
 }
@@ -115,6 +118,11 @@ export class RegistryClient {
   /** Who we are, for threads that have their own client (see `authenticator-port.ts`). */
   get authenticator(): Authenticator {
     return this.#shared.authenticator;
+  }
+
+  /** Who is told of requests and answers, for threads that have their own client. */
+  get onWire(): OnWire | undefined {
+    return this.#shared.onWire;
   }
 
   /** `GET /v2/`: resolves when the registry speaks the protocol and takes our credentials. */
@@ -213,6 +221,7 @@ interface Shared {
   readonly timing: Timing;
   readonly pacing: Pacing;
   readonly authenticator: Authenticator;
+  readonly onWire: OnWire | undefined;
   readonly traits: RepositoryContext['traits'];
   /** Origins that ever answered. */
   readonly reached: ReadonlySet<string>;
@@ -240,8 +249,9 @@ function share(options: RegistryClientOptions): Shared {
   };
   const guard = new AddressGuard({ registry: endpoint, environment });
   const http = httpTransport({ userAgent, environment, limits, guard });
+  const send = observed(http.send, options.onWire, timing.clock);
   const check = { registry: endpoint, environment, probeMs: limits.probeMs };
-  const wire = options.insecure === true ? withTlsCheck(http.send, check) : http.send;
+  const wire = options.insecure === true ? withTlsCheck(send, check) : send;
   const pacing = new Pacing(timing, options.onHold);
   const isReached = options.isReached === true && options.endpoint !== undefined;
   const reached = new Set(isReached ? [new URL(options.endpoint).origin] : []);
@@ -250,7 +260,7 @@ function share(options: RegistryClientOptions): Shared {
     new RegistryAuthenticator({
       registry,
       credentials: options.credentials ?? anonymous,
-      send: withRetry(http.send, timing, pacing, reached),
+      send: withRetry(send, timing, pacing, reached),
       timing,
     });
   const resilient = withRetry(withRedirects(wire, limits), timing, pacing, reached);
@@ -259,6 +269,7 @@ function share(options: RegistryClientOptions): Shared {
     timing,
     pacing,
     authenticator,
+    onWire: options.onWire,
     traits: unknownTraits(),
     reached,
     endpoint,

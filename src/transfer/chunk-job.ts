@@ -4,6 +4,7 @@ import type { ChunkMark } from '../home/chunk-journal.ts';
 import { type ErrorCode, type ErrorFacts, describeError, TartletError } from '../errors.ts';
 import type { FileStretch } from './file-blob.ts';
 import type { Limits } from '../registry/limits.ts';
+import type { WireEvent } from '../registry/wire.ts';
 import type { TimeSpent } from './time-spent.ts';
 
 /*
@@ -194,6 +195,8 @@ export interface RegistrySettings {
   readonly endpoint: string;
   readonly isReached: boolean;
   readonly limits: Limits;
+  /** Whether to tell of requests and answers. */
+  readonly tellsWire: boolean;
   readonly authenticatorPort: MessagePort;
 }
 
@@ -212,6 +215,7 @@ export type FromWorker =
   /** What a job that has ended spent its time on. */
   | { readonly kind: 'spent'; readonly spent: TimeSpent }
   | { readonly kind: 'wait'; readonly reason: string; readonly milliseconds: number }
+  | { readonly kind: 'wire'; readonly event: WireEvent }
   | Hold;
 
 /** A TartletError as plain data. Its cause is reduced to a sentence. */

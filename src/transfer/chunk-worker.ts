@@ -49,6 +49,7 @@ function registryClient(): RegistryClient {
     authenticator: remoteAuthenticator(settings.authenticatorPort),
     onHold: (origin, milliseconds) => say({ kind: 'hold', origin, milliseconds }),
     onWait: ({ reason, milliseconds }) => say({ kind: 'wait', reason, milliseconds }),
+    ...(settings.tellsWire ? { onWire: (event) => say({ kind: 'wire', event }) } : {}),
   });
   return client;
 }

@@ -3,7 +3,7 @@ import type { RegistryAddress } from '../names/registry-address.ts';
 import { RegistryClient, type RegistryClientOptions } from '../registry/client.ts';
 
 export interface LoginCheckOptions
-  extends Pick<RegistryClientOptions, 'environment' | 'insecure' | 'onWait' | 'userAgent'> {
+  extends Pick<RegistryClientOptions, 'environment' | 'insecure' | 'onWait' | 'onWire' | 'userAgent'> {
   readonly registry: RegistryAddress;
   readonly username: string;
   readonly password: string;

@@ -6,7 +6,10 @@ import { LocalVms } from '../home/local-vms.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { limits, type Limits } from '../registry/limits.ts';
+import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from './progress.ts';
+
+export type { WireEvent } from '../registry/wire.ts';
 
 /** What an operation needs from the world around it. The library reaches for none of this by itself. */
 export interface SessionOptions {
@@ -21,6 +24,8 @@ export interface SessionOptions {
   readonly now?: () => Date;
   /** Told what happens while it happens. */
   readonly onEvent?: (event: TransferEvent) => void;
+  /** Told of every request to a registry and of every answer, without their secrets. */
+  readonly onWire?: OnWire | undefined;
   /** Ends whatever is under way; what was verified is kept. */
   readonly signal?: AbortSignal;
   readonly userAgent?: string;
@@ -41,6 +46,7 @@ export class Session {
   readonly signal: AbortSignal;
   readonly userAgent: string;
   readonly limits: Limits;
+  readonly #onWire: OnWire | undefined;
   readonly #credentials: (name: RemoteName) => CredentialSource;
 
   constructor(options: SessionOptions) {
@@ -52,6 +58,7 @@ export class Session {
     this.vms = new LocalVms(options.home, this.platform, this.contents);
     this.now = options.now ?? (() => new Date());
     this.emit = options.onEvent ?? (() => undefined);
+    this.#onWire = options.onWire;
     this.signal = options.signal ?? new AbortController().signal;
     this.userAgent = options.userAgent ?? 'Tartlet';
     this.limits = { ...limits, ...options.limits };
@@ -68,6 +75,7 @@ export class Session {
       environment: this.environment,
       credentials: this.#credentials(name),
       insecure,
+      onWire: this.#onWire,
       limits: this.limits,
       onWait: ({ reason, milliseconds }) =>
         this.emit({ kind: 'retrying', subject: name.toString(), reason, waitMs: milliseconds }),

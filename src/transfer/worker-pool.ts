@@ -22,7 +22,7 @@ import { Width } from './width.ts';
 type PoolRegistry =
   | {
       readonly client: RegistryClient;
-      readonly settings: Omit<RegistrySettings, 'authenticatorPort' | 'registry' | 'repository'>;
+      readonly settings: Omit<RegistrySettings, 'authenticatorPort' | 'registry' | 'repository' | 'tellsWire'>;
     }
   | { readonly client?: undefined; readonly settings?: undefined };
 
@@ -178,6 +178,9 @@ export class WorkerPool {
       case 'wait':
         this.#options.onWait(message.reason, message.milliseconds);
         break;
+      case 'wire':
+        this.#options.client?.onWire?.(message.event);
+        break;
       case 'hold':
         if (this.#options.client?.spare(message.origin, message.milliseconds) === true) this.#width.halve();
         for (const { worker } of this.#threads) if (worker !== thread.worker) worker.postMessage(message);
@@ -207,6 +210,7 @@ function introduce(worker: Worker, { client, settings }: PoolRegistry): () => vo
       ...settings,
       registry: client.registry.toString(),
       repository: client.repository,
+      tellsWire: client.onWire !== undefined,
       authenticatorPort: channel.port2,
     },
   };

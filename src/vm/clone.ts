@@ -13,6 +13,7 @@ import { neverSharesBlocks } from '../home/shared-block.ts';
 import { isOnOneDisk } from '../home/space.ts';
 import { sweep } from '../home/sweep.ts';
 import { isSuspended, VmFile } from '../home/vm-folder.ts';
+import { Digest } from '../names/digest.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { pull, type PullOptions } from '../transfer/pull.ts';
@@ -37,6 +38,8 @@ export interface CloneOutcome {
   readonly name: LocalName;
   /** Whether the disk shares its blocks with the source or was copied. */
   readonly copied: CopyMethod;
+  /** Of the image that was cloned; undefined for a VM, whatever it once came from. */
+  readonly digest: Digest | undefined;
 }
 
 /**
@@ -79,7 +82,8 @@ export async function cloneVm(
         await avoidSameMac(session, source, scratch.folder, name);
         await session.vms.publish(scratch, name);
       });
-      return { name, copied };
+      const digest = source.kind === 'image' && source.digest !== undefined ? Digest.parse(source.digest) : undefined;
+      return { name, copied, digest };
     } finally {
       await scratch.dispose();
     }

@@ -1,15 +1,19 @@
 import { TartletError } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
+import type { Session } from '../../transfer/session.ts';
 import { cloneVm } from '../../vm/clone.ts';
-import { withSession } from '../session.ts';
+import { renderJson } from '../render/json.ts';
+import { cloneResult } from '../render/result.ts';
+import { type ReportOptions, withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
-export interface CloneCommandOptions {
+export interface CloneCommandOptions extends ReportOptions {
   readonly insecure?: true;
   readonly concurrency: number;
   readonly stacked?: true;
   /** GiB. */
   readonly pruneLimit: number;
+  readonly format: 'text' | 'json';
 }
 
 const GIB = 1024 ** 3;
@@ -20,21 +24,23 @@ export async function runClone(
   text: string,
   options: CloneCommandOptions,
 ): Promise<number> {
-  return withSession(terminal, async (session, say) => {
+  const work = async (session: Session, say: (line: string) => void): Promise<number> => {
     const name = newLocalName(text);
     if (options.stacked === true) {
       throw new TartletError('NEEDS_MACOS', '--stacked needs the disk images of macOS 27', {
         next: 'clone without --stacked, or use Tart on macOS 27',
       });
     }
-    const { copied } = await cloneVm(session, source, name, {
+    const outcome = await cloneVm(session, source, name, {
       insecure: options.insecure ?? false,
       concurrency: options.concurrency,
       pruneLimitBytes: options.pruneLimit * GIB,
     });
-    if (copied === 'sparse') say('note: full copy, because this file system has no clones (reflinks)');
+    if (outcome.copied === 'sparse') say('note: full copy, because this file system has no clones (reflinks)');
+    if (options.format === 'json') terminal.stdout.write(renderJson(cloneResult(source, outcome)));
     return 0;
-  });
+  };
+  return withSession(terminal, work, { report: options });
 }
 
 /** A name for something new. Tart treats a bad one as wrong usage, not as a failure (tart-cli §1.2). */

@@ -1,15 +1,22 @@
 import { RemoteName } from '../../names/remote-name.ts';
 import { copyImage } from '../../transfer/copy.ts';
-import { withSession } from '../session.ts';
+import type { Session } from '../../transfer/session.ts';
+import { digestFile } from '../digest-file.ts';
+import { renderJson } from '../render/json.ts';
+import { copyResult } from '../render/result.ts';
+import { type ReportOptions, withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
-export interface CopyCommandOptions {
+export interface CopyCommandOptions extends ReportOptions {
   readonly insecure?: true;
   readonly insecureSource?: true;
   readonly insecureDestination?: true;
   readonly concurrency: number;
   /** Megabytes (10^6 bytes); 0: whole blobs. */
   readonly chunkSize: number;
+  readonly format: 'text' | 'json';
+  /** A path. */
+  readonly digestfile?: string;
 }
 
 export async function runCopy(
@@ -20,14 +27,19 @@ export async function runCopy(
 ): Promise<number> {
   const from = RemoteName.parse(source);
   const to = RemoteName.parse(destination);
-  return withSession(terminal, async (session, say) => {
-    const { digest } = await copyImage(session, from, to, {
+  const file = options.digestfile === undefined ? undefined : await digestFile(terminal, options.digestfile);
+  const work = async (session: Session, say: (line: string) => void): Promise<number> => {
+    const outcome = await copyImage(session, from, to, {
       insecureSource: options.insecure ?? options.insecureSource ?? false,
       insecureTarget: options.insecure ?? options.insecureDestination ?? false,
       concurrency: options.concurrency,
       ...(options.chunkSize === 0 ? {} : { uploadChunkBytes: options.chunkSize * 1_000_000 }),
     });
-    say(`copied ${from.toString()} to ${to.toString()} (${digest.toString()})`);
+    const digest = outcome.digest.toString();
+    say(`copied ${from.toString()} to ${to.toString()} (${digest})`);
+    await file?.write([digest]);
+    if (options.format === 'json') terminal.stdout.write(renderJson(copyResult(outcome)));
     return 0;
-  });
+  };
+  return withSession(terminal, work, { report: options });
 }

@@ -8,10 +8,10 @@ import { examinationJson, examinationText, isClean } from '../render/examination
 import { renderJson } from '../render/json.ts';
 import { printable } from '../render/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
-import { withSession } from '../session.ts';
+import { type ReportOptions, withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
-export interface DoctorCommandOptions {
+export interface DoctorCommandOptions extends ReportOptions {
   readonly fix?: true;
   readonly deep?: true;
   readonly insecure?: true;
@@ -39,7 +39,7 @@ export async function runDoctor(terminal: Terminal, options: DoctorCommandOption
     return isClean(examination) ? 0 : 1;
   };
   // Whoever asks how things are must not change them first.
-  return withSession(terminal, work, { cache: 'untouched' });
+  return withSession(terminal, work, { cache: 'untouched', report: options });
 }
 
 /** What was found is printed already; the reason of the end gets how far it came. */

@@ -1,12 +1,16 @@
 import { createInterface } from 'node:readline';
 import { TartletError } from '../../errors.ts';
 import { exists } from '../../home/folder.ts';
+import type { Session } from '../../transfer/session.ts';
 import { exportVm, type ExportTarget } from '../../vm/export.ts';
+import { renderJson } from '../render/json.ts';
 import { humanBytes } from '../render/quantity.ts';
-import { withSession } from '../session.ts';
+import { exportResult } from '../render/result.ts';
+import { type ReportOptions, withSession } from '../session.ts';
 import { resolvePath, type Screen, type Terminal } from '../terminal.ts';
 
-export interface ExportCommandOptions {
+export interface ExportCommandOptions extends Pick<ReportOptions, 'quiet'> {
+  readonly format: 'text' | 'json';
   readonly reproducible?: true;
 }
 
@@ -20,8 +24,12 @@ export async function runExport(
   to: string | undefined,
   options: ExportCommandOptions,
 ): Promise<number> {
-  return withSession(terminal, async (session) => {
+  const work = async (session: Session, say: (line: string) => void): Promise<number> => {
     const target = targetOf(terminal, to ?? defaultFile(name));
+    const isJson = options.format === 'json';
+    if (isJson && target.kind === 'stream') {
+      throw new TartletError('USAGE', 'stdout takes the archive or the result, not both', { next: 'name a file' });
+    }
     if (to === undefined && target.kind === 'path' && (await exists(target.path))) {
       terminal.stderr.write(`${defaultFile(name)} exists. Replace it? Only "yes" replaces it: `);
       if ((await readLine(terminal)) !== 'yes') {
@@ -29,13 +37,15 @@ export async function runExport(
         return 0;
       }
     }
-    const { digest, archiveBytes } = await withBrokenPipe(terminal.stdout, async () =>
+    const outcome = await withBrokenPipe(terminal.stdout, async () =>
       exportVm(session, name, target, { reproducible: options.reproducible ?? false }),
     );
     const where = target.kind === 'path' ? (to ?? defaultFile(name)) : target.name;
-    terminal.stderr.write(`exported ${name} to ${where}, ${humanBytes(archiveBytes)} (${digest.toString()})\n`);
+    say(`exported ${name} to ${where}, ${humanBytes(outcome.archiveBytes)} (${outcome.digest.toString()})`);
+    if (isJson) terminal.stdout.write(renderJson(exportResult(name, where, outcome)));
     return 0;
-  });
+  };
+  return withSession(terminal, work, { report: options });
 }
 
 function targetOf(terminal: Terminal, to: string): ExportTarget {

@@ -1,10 +1,14 @@
+import type { Session } from '../../transfer/session.ts';
 import { importVm, type ImportSource } from '../../vm/import.ts';
-import { withSession } from '../session.ts';
+import { renderJson } from '../render/json.ts';
+import { importResult } from '../render/result.ts';
+import { type ReportOptions, withSession } from '../session.ts';
 import { resolvePath, type Terminal } from '../terminal.ts';
 import { newLocalName } from './clone.ts';
 
-export interface ImportCommandOptions {
+export interface ImportCommandOptions extends Pick<ReportOptions, 'quiet'> {
   readonly ref?: string;
+  readonly format: 'text' | 'json';
 }
 
 /** `-` is stdin, as for export. */
@@ -14,18 +18,19 @@ export async function runImport(
   text: string,
   options: ImportCommandOptions,
 ): Promise<number> {
-  return withSession(terminal, async (session) => {
+  const work = async (session: Session, say: (line: string) => void): Promise<number> => {
     const name = newLocalName(text);
     const source: ImportSource =
       from === '-'
         ? { kind: 'stream', stream: terminal.stdin, name: 'stdin' }
         : { kind: 'path', path: resolvePath(terminal, from) };
-    const { digest, macChanged } = await importVm(session, source, name, {
+    const outcome = await importVm(session, source, name, {
       reference: options.ref,
     });
-    terminal.stderr.write(`imported ${name.text} (${digest.toString()})\n`);
-    if (macChanged)
-      terminal.stderr.write('note: it has a new MAC address, because another VM has the one it came with\n');
+    say(`imported ${name.text} (${outcome.digest.toString()})`);
+    if (outcome.macChanged) say('note: it has a new MAC address, because another VM has the one it came with');
+    if (options.format === 'json') terminal.stdout.write(renderJson(importResult(from, outcome)));
     return 0;
-  });
+  };
+  return withSession(terminal, work, { report: options });
 }

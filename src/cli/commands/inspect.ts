@@ -1,24 +1,26 @@
 import { inspect, type InspectedFile, type InspectedManifest, type Inspection } from '../../vm/inspect.ts';
+import type { Session } from '../../transfer/session.ts';
 import { renderJson } from '../render/json.ts';
 import { humanBytes } from '../render/quantity.ts';
-import { withSession } from '../session.ts';
+import { type ReportOptions, withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
-export interface InspectCommandOptions {
+export interface InspectCommandOptions extends ReportOptions {
   readonly remote?: true;
   readonly insecure?: true;
   readonly format: 'text' | 'json';
 }
 
 export async function runInspect(terminal: Terminal, text: string, options: InspectCommandOptions): Promise<number> {
-  return withSession(terminal, async (session) => {
+  const show = async (session: Session): Promise<number> => {
     const inspection = await inspect(session, text, {
       where: options.remote === true ? 'remote' : 'here',
       insecure: options.insecure ?? false,
     });
     terminal.stdout.write(options.format === 'json' ? renderJson(inspection) : toText(inspection));
     return 0;
-  });
+  };
+  return withSession(terminal, show, { report: options });
 }
 
 function toText(inspection: Inspection): string {

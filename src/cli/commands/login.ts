@@ -7,10 +7,10 @@ import { credentialSettings } from '../credential-settings.ts';
 import { askForLogin, type Login, readPassword } from '../login-input.ts';
 import { printable } from '../render/printable.ts';
 import { humanDuration } from '../render/quantity.ts';
-import { userAgent } from '../session.ts';
+import { type ReportOptions, userAgent } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
-export interface LoginCommandOptions {
+export interface LoginCommandOptions extends Pick<ReportOptions, 'debug'> {
   readonly username?: string;
   readonly passwordStdin?: true;
   readonly insecure?: true;
@@ -23,7 +23,7 @@ export async function runLogin(terminal: Terminal, host: string, options: LoginC
   const registry = parseHost(host);
   const login = await readLogin(terminal, registry, options);
   checkSecret({ kind: 'password', ...login });
-  const said = options.validate ? await ask(terminal, registry, login, options.insecure ?? false) : undefined;
+  const said = options.validate ? await ask(terminal, registry, login, options) : undefined;
   const settings = credentialSettings(terminal);
   const place = await storeCredential(registry, { kind: 'password', ...login }, settings, terminal.signal);
   const lines = [
@@ -68,17 +68,27 @@ async function readLogin(terminal: Terminal, registry: RegistryAddress, options:
 }
 
 /** @returns what to tell about the answer. */
-async function ask(terminal: Terminal, registry: RegistryAddress, login: Login, insecure: boolean): Promise<string> {
+async function ask(
+  terminal: Terminal,
+  registry: RegistryAddress,
+  login: Login,
+  { insecure, debug }: LoginCommandOptions,
+): Promise<string> {
+  const write = (line: string): unknown => terminal.stderr.write(`${line}\n`);
+  const listeners = debug === true ? (await import('../debug.ts')).debugListeners(write) : undefined;
   try {
     const check = await checkLogin({
       registry,
       ...login,
-      insecure,
+      insecure: insecure ?? false,
       environment: terminal.environment,
       userAgent: userAgent(terminal),
       signal: terminal.signal,
-      onWait: ({ reason, milliseconds }) =>
-        terminal.stderr.write(`${printable(reason)}: trying again in ${humanDuration(milliseconds)}\n`),
+      onWait: (pause) => {
+        listeners?.onWait(pause);
+        write(`${printable(pause.reason)}: trying again in ${humanDuration(pause.milliseconds)}`);
+      },
+      onWire: listeners?.onWire,
     });
     return check === 'accepted'
       ? `${registry.toString()} accepts the password`

@@ -1,29 +1,31 @@
-import { TartletError } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { pull } from '../../transfer/pull.ts';
 import { previewPull } from '../../transfer/pull-preview.ts';
+import type { Session } from '../../transfer/session.ts';
 import { renderJson } from '../render/json.ts';
 import { previewJson, previewText } from '../render/pull-preview.ts';
-import { withSession } from '../session.ts';
+import { localPullResult, pullResult } from '../render/result.ts';
+import { type ReportOptions, withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
-export interface PullCommandOptions {
+export interface PullCommandOptions extends ReportOptions {
   readonly insecure?: true;
   readonly concurrency: number;
   readonly dryRun?: true;
-  readonly format?: 'text' | 'json';
+  readonly format: 'text' | 'json';
 }
 
 export async function runPull(terminal: Terminal, text: string, options: PullCommandOptions): Promise<number> {
-  if (options.format !== undefined && options.dryRun === undefined) {
-    throw new TartletError('USAGE', '--format says how to print a dry run', { next: 'give --dry-run with it' });
-  }
-  return withSession(terminal, async (session, say) => {
+  const print = (result: object): void => {
+    if (options.format === 'json') terminal.stdout.write(renderJson(result));
+  };
+  const work = async (session: Session, say: (line: string) => void): Promise<number> => {
     // GitLab's executor pulls whatever it is told to run, local VMs too, and wants success (tart-cli §1.11).
     const local = LocalName.tryParse(text);
     if (local !== undefined && session.vms.find(local) !== undefined) {
       say(`"${text}" is a local VM, there is nothing to pull`);
+      print(localPullResult(text));
       return 0;
     }
     const name = RemoteName.parse(text);
@@ -32,10 +34,11 @@ export async function runPull(terminal: Terminal, text: string, options: PullCom
       terminal.stdout.write(options.format === 'json' ? renderJson(previewJson(preview)) : previewText(preview));
       return 0;
     }
-    const { status, digest } = await pull(session, name, {
+    const outcome = await pull(session, name, {
       insecure: options.insecure ?? false,
       concurrency: options.concurrency,
     });
+    const { status, digest } = outcome;
     switch (status) {
       case 'present':
         say(`${name.toString()} is up to date (${digest.toString()})`);
@@ -47,6 +50,8 @@ export async function runPull(terminal: Terminal, text: string, options: PullCom
         say(`pulled ${name.toString()} (${digest.toString()})`);
         break;
     }
+    print(pullResult(outcome));
     return 0;
-  });
+  };
+  return withSession(terminal, work, { report: options });
 }

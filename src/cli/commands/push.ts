@@ -1,10 +1,14 @@
 import { TartletError } from '../../errors.ts';
 import { RemoteName } from '../../names/remote-name.ts';
+import type { Session } from '../../transfer/session.ts';
 import { pushVm } from '../../vm/push.ts';
-import { withSession } from '../session.ts';
+import { digestFile } from '../digest-file.ts';
+import { renderJson } from '../render/json.ts';
+import { distinctDigests, pushResult } from '../render/result.ts';
+import { type ReportOptions, withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
-export interface PushCommandOptions {
+export interface PushCommandOptions extends ReportOptions {
   readonly insecure?: true;
   readonly concurrency: number;
   /** Megabytes (10^6 bytes); 0: whole blobs. */
@@ -14,6 +18,9 @@ export interface PushCommandOptions {
   /** Mebibytes (2^20 bytes) of disk per chunk. */
   readonly layerSize?: number;
   readonly reproducible?: true;
+  readonly format: 'text' | 'json';
+  /** A path. */
+  readonly digestfile?: string;
 }
 
 export async function runPush(
@@ -22,10 +29,11 @@ export async function runPush(
   targets: readonly string[],
   options: PushCommandOptions,
 ): Promise<number> {
-  return withSession(terminal, async (session, say) => {
+  const file = options.digestfile === undefined ? undefined : await digestFile(terminal, options.digestfile);
+  const work = async (session: Session, say: (line: string) => void): Promise<number> => {
     const [first, ...more] = targets.map((text) => RemoteName.parse(text));
     if (first === undefined) throw new TartletError('USAGE', 'push needs at least one remote name');
-    await pushVm(session, source, [first, ...more], {
+    const outcomes = await pushVm(session, source, [first, ...more], {
       insecure: options.insecure ?? false,
       concurrency: options.concurrency,
       labels: parseLabels(options.label ?? []),
@@ -37,8 +45,11 @@ export async function runPush(
         for (const name of names) say(`pushed ${name.toString()} (${digest.toString()})`);
       },
     });
+    await file?.write(distinctDigests(outcomes));
+    if (options.format === 'json') terminal.stdout.write(renderJson(pushResult(source, outcomes)));
     return 0;
-  });
+  };
+  return withSession(terminal, work, { report: options });
 }
 
 /** Split at the first `=`; without one the value is empty, an empty key is ignored, the last of a key wins (tart-formats §4.5). */

@@ -1,5 +1,6 @@
 import type { LoginCommandOptions } from '../commands/login.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
+import { debugOption } from './option-types.ts';
 
 /** Commands that have to do with who we are to registries. */
 export const ACCOUNTS: CommandGroup = {
@@ -16,6 +17,7 @@ function declareLogin({ program, terminal, setExitCode }: Declaration): void {
     .option('--password-stdin', 'read the password from stdin; needs --username')
     .option('--insecure', 'speak plain HTTP to the registry')
     .option('--no-validate', 'store without asking the registry')
+    .addOption(debugOption())
     .addHelpText(
       'after',
       `

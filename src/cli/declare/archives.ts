@@ -1,6 +1,7 @@
 import type { ExportCommandOptions } from '../commands/export.ts';
 import type { ImportCommandOptions } from '../commands/import.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
+import { formatOption, JSON_RESULT, quietOption } from './option-types.ts';
 
 /** Commands that move VMs by files. */
 export const ARCHIVES: CommandGroup = {
@@ -15,6 +16,8 @@ function declareExport({ program, terminal, setExitCode }: Declaration): void {
     .argument('<name>', 'a local VM or a cached image')
     .argument('[path]', 'the file, replaced when it is there; - for stdout (default: <name>.oci.tar in this folder)')
     .option('--reproducible', 'leave the time out: the same VM always gives the same file')
+    .addOption(formatOption(JSON_RESULT))
+    .addOption(quietOption())
     .addHelpText(
       'after',
       `
@@ -39,6 +42,8 @@ function declareImport({ program, terminal, setExitCode }: Declaration): void {
     .argument('<path>', 'a tar of an OCI image layout, or a folder with one; - for stdin')
     .argument('<name>', 'what the VM will be called; a stopped VM of that name is replaced')
     .option('--ref <reference>', 'which image, by its name or digest in the archive, when there are several')
+    .addOption(formatOption(JSON_RESULT))
+    .addOption(quietOption())
     .addHelpText(
       'after',
       `

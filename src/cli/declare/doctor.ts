@@ -1,8 +1,9 @@
-import { InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError } from 'commander';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import type { Assignment } from '../../vm/examine.ts';
 import type { DoctorCommandOptions } from '../commands/doctor.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
+import { debugOption, formatOption } from './option-types.ts';
 
 /** The command that looks after the home as a whole. */
 export const DOCTOR: CommandGroup = { title: 'Images:', commands: { doctor: declareDoctor } };
@@ -19,9 +20,8 @@ function declareDoctor({ program, terminal, setExitCode }: Declaration): void {
       assignment,
     )
     .option('--insecure', 'speak plain HTTP to the registries that damaged images are fetched from')
-    .addOption(
-      new Option('--format <format>', 'how to print').choices(['text', 'json'] as const).default('text' as const),
-    )
+    .addOption(formatOption())
+    .addOption(debugOption())
     .addHelpText(
       'after',
       `

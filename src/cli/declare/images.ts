@@ -5,7 +5,7 @@ import type { ListCommandOptions } from '../commands/list.ts';
 import type { PullCommandOptions } from '../commands/pull.ts';
 import type { PushCommandOptions } from '../commands/push.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
-import { repeated, wholeNumber } from './option-types.ts';
+import { debugOption, formatOption, JSON_RESULT, quietOption, repeated, wholeNumber } from './option-types.ts';
 
 const INSECURE = 'speak plain HTTP to the registry';
 const MAX_CONCURRENCY = 64;
@@ -40,7 +40,9 @@ function declarePull({ program, terminal, setExitCode }: Declaration): void {
       4,
     )
     .option('--dry-run', 'say what would be fetched, reused and needed, and do nothing')
-    .addOption(new Option('--format <format>', 'how to print the dry run').choices(['text', 'json'] as const))
+    .addOption(formatOption(JSON_RESULT))
+    .addOption(quietOption())
+    .addOption(debugOption())
     .addOption(new Option('--deduplicate', 'accepted for compatibility').hideHelp())
     .addHelpText(
       'after',
@@ -87,6 +89,10 @@ function declarePush({ program, terminal, setExitCode }: Declaration): void {
       wholeNumber(1, MAX_LAYER_SIZE),
     )
     .option('--reproducible', 'leave the upload time out: the same VM always gets the same digest')
+    .option('--digestfile <file>', 'write the digest of the image to this file, when all went well')
+    .addOption(formatOption(JSON_RESULT))
+    .addOption(quietOption())
+    .addOption(debugOption())
     .addHelpText(
       'after',
       `
@@ -122,6 +128,10 @@ function declareCopy({ program, terminal, setExitCode }: Declaration): void {
       wholeNumber(0, 100_000),
       0,
     )
+    .option('--digestfile <file>', 'write the digest of the image to this file, when all went well')
+    .addOption(formatOption(JSON_RESULT))
+    .addOption(quietOption())
+    .addOption(debugOption())
     .addHelpText(
       'after',
       `
@@ -145,9 +155,7 @@ function declareList({ program, terminal, setExitCode }: Declaration): void {
     .command('list')
     .description('show local VMs and cached images')
     .addOption(new Option('--source <source>', 'only one kind').choices(['local', 'oci'] as const))
-    .addOption(
-      new Option('--format <format>', 'how to print').choices(['text', 'json'] as const).default('text' as const),
-    )
+    .addOption(formatOption())
     .option('-q, --quiet', 'print only names')
     .addHelpText(
       'after',
@@ -166,9 +174,8 @@ function declareInspect({ program, terminal, setExitCode }: Declaration): void {
     .argument('<name>', 'a local VM, a cached image, or with --remote an image in its registry')
     .option('--remote', 'ask the registry, even if the image is cached')
     .option('--insecure', INSECURE)
-    .addOption(
-      new Option('--format <format>', 'how to print').choices(['text', 'json'] as const).default('text' as const),
-    )
+    .addOption(formatOption())
+    .addOption(debugOption())
     .addHelpText(
       'after',
       `\nExamples:\n  ${terminal.programName} inspect registry.example:8221/macos/base:15\n  ${terminal.programName} inspect --remote --format json ghcr.io/acme/ci:latest`,

@@ -3,7 +3,15 @@ import type { CloneCommandOptions } from '../commands/clone.ts';
 import type { CreateCommandOptions } from '../commands/create.ts';
 import type { GetCommandOptions } from '../commands/get.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
-import { UINT16_MAX, wholeNumber, wordOption } from './option-types.ts';
+import {
+  debugOption,
+  formatOption,
+  JSON_RESULT,
+  quietOption,
+  UINT16_MAX,
+  wholeNumber,
+  wordOption,
+} from './option-types.ts';
 
 /** Commands that have to do with VM folders. */
 export const VMS: CommandGroup = {
@@ -50,6 +58,9 @@ function declareClone({ program, terminal, setExitCode }: Declaration): void {
       wholeNumber(0, 2 ** 22),
       100,
     )
+    .addOption(formatOption(JSON_RESULT))
+    .addOption(quietOption())
+    .addOption(debugOption())
     .addHelpText(
       'after',
       `
@@ -69,9 +80,7 @@ function declareGet({ program, terminal, setExitCode }: Declaration): void {
     .command('get')
     .description("show a VM's configuration")
     .argument('<name>')
-    .addOption(
-      new Option('--format <format>', 'how to print').choices(['text', 'json'] as const).default('text' as const),
-    )
+    .addOption(formatOption())
     .addHelpText('after', `\nExample:\n  ${terminal.programName} get --format json ci`)
     .action(async (name: string, options: GetCommandOptions) => {
       const { runGet } = await import('../commands/get.ts');

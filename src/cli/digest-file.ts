@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto';
+import { access, constants, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { systemCode, TartletError } from '../errors.ts';
+import { diskError } from '../home/disk-error.ts';
+import { flushFolder } from '../home/folder.ts';
+import { resolvePath, type Terminal } from './terminal.ts';
+
+/** The file of `--digestfile`. */
+export interface DigestFile {
+  /** Writes it, whole or not at all: digests, one a line, without a line break at the end, as skopeo and Podman write them. */
+  write(digests: readonly string[]): Promise<void>;
+}
+
+const NEXT = 'name a file in a folder that is there and can be written to';
+
+/**
+ * Looks at once whether the file can be written: hours later the image would be in the registry, and its digest lost.
+ * @throws TartletError `DISK_*`, `USAGE` for a folder.
+ */
+export async function digestFile(terminal: Terminal, text: string): Promise<DigestFile> {
+  const typed = resolvePath(terminal, text);
+  try {
+    // Where a link leads, so that it stays a link.
+    const file = (await realpath(typed).catch(ignoreMissing)) ?? typed;
+    const found = await stat(file).catch(ignoreMissing);
+    if (found?.isDirectory() === true)
+      throw new TartletError('USAGE', `--digestfile ${text} is a folder`, { next: NEXT });
+    // A pipe or a device is written to, and never replaced: as root, a rename would put a file in the place of /dev/null.
+    const replaced = found === undefined || found.isFile();
+    if (replaced) await access(path.dirname(file), constants.W_OK | constants.X_OK);
+    return { write: async (digests) => write(file, digests, replaced ? replace : writeFile) };
+  } catch (cause) {
+    throw cannotWrite(cause, typed);
+  }
+}
+
+async function write(
+  file: string,
+  digests: readonly string[],
+  how: (file: string, text: string) => Promise<void>,
+): Promise<void> {
+  try {
+    await how(file, digests.join('\n'));
+  } catch (cause) {
+    throw cannotWrite(cause, file).with({ kept: `the image is in the registry: ${digests.join(', ')}` });
+  }
+}
+
+function cannotWrite(cause: unknown, file: string): TartletError {
+  return diskError(cause, 'write the digest to', file).with({ next: NEXT });
+}
+
+async function replace(file: string, text: string): Promise<void> {
+  const beside = path.join(path.dirname(file), `.${path.basename(file)}.${randomUUID()}`);
+  try {
+    await writeFile(beside, text, { flag: 'wx', flush: true });
+    await rename(beside, file);
+  } finally {
+    await rm(beside, { force: true });
+  }
+  await flushFolder(path.dirname(file));
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (systemCode(error) !== 'ENOENT') throw error;
+  return undefined;
+}
