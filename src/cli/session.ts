@@ -83,5 +83,6 @@ function credentialsFor(terminal: Terminal, name: RemoteName, say: (line: string
       });
       return source.find(registry, repository, signal);
     },
+    passedOver: (fault) => source?.passedOver?.(fault),
   };
 }

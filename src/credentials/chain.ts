@@ -1,3 +1,4 @@
+import type { TartletError } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import { authFileLocations } from './auth-file-location.ts';
 import { authFileSource } from './auth-file-source.ts';
@@ -17,11 +18,12 @@ export interface CredentialSourceOptions extends CredentialSettings {
  * (reliability S32). Every question is asked once: parallel and later ones share the answer, failures are forgotten.
  */
 export function createCredentialSource(options: CredentialSourceOptions): CredentialSource {
-  return new OnceAsked([
+  const sources = [
     environmentSource(options, options.commandRegistry),
     ...authFileLocations(options).map((location) => authFileSource(location, options)),
     keychainSource(options),
-  ]);
+  ];
+  return new OnceAsked(sources, options);
 }
 
 /** A question under way or answered, and how many wait for it. */
@@ -33,10 +35,20 @@ interface Question {
 
 class OnceAsked implements CredentialSource {
   readonly #sources: readonly CredentialSource[];
+  readonly #settings: CredentialSettings;
   readonly #questions = new Map<string, Question>();
+  /** Faults that were noted, by their messages: many tokens may be asked for without one login. */
+  readonly #noted = new Set<string>();
 
-  constructor(sources: readonly CredentialSource[]) {
+  constructor(sources: readonly CredentialSource[], settings: CredentialSettings) {
     this.#sources = sources;
+    this.#settings = settings;
+  }
+
+  passedOver({ message }: TartletError): void {
+    if (this.#noted.has(message)) return;
+    this.#noted.add(message);
+    this.#settings.onNote?.({ kind: 'login-passed-over', why: message });
   }
 
   async find(registry: RegistryAddress, repository?: string, signal?: AbortSignal): Promise<Credential | undefined> {

@@ -1,3 +1,4 @@
+import { isTartletError, type TartletError } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 
 /**
@@ -28,9 +29,25 @@ export interface CredentialSource {
    * The credential for a registry, or undefined when this source has none for it. `repository` narrows path-scoped keys
    * (containers-auth.json(5)). Lookups compare the effective port, so `h` and `h:443` are one registry here, `h:8221` another.
    * @throws TartletError `AUTH_HELPER` when a helper or the Keychain failed, `CONFIG_INVALID` and `DISK_*` when an auth file cannot be
-   * used: going on anonymously would hide that. The reason of `signal` when it is aborted.
+   * used: only the asker knows whether that matters. The reason of `signal` when it is aborted.
    */
   find(registry: RegistryAddress, repository?: string, signal?: AbortSignal): Promise<Credential | undefined>;
+  /**
+   * Told that something was read without a login, because {@link find} failed with `fault`. What is public needs no login, but its user should
+   * know that the setting is broken. Writing, and reading what is not public, fails with `fault` itself.
+   */
+  passedOver?(fault: TartletError): void;
+}
+
+/**
+ * Whether looking for a login failed because a setting cannot be used: a helper that is missing or fails, a file that cannot be read. Whoever only
+ * reads may go on without it.
+ */
+export function isLoginFault(error: unknown): error is TartletError {
+  return (
+    isTartletError(error) &&
+    (error.code === 'AUTH_HELPER' || error.code === 'CONFIG_INVALID' || error.code.startsWith('DISK_'))
+  );
 }
 
 /** A source that knows nobody. */

@@ -42,6 +42,12 @@ export type CredentialNote =
       readonly why: string;
     }
   | {
+      /** Something was read without a login, because a login setting cannot be used. */
+      readonly kind: 'login-passed-over';
+      /** What is wrong with the setting: a sentence without a full stop. */
+      readonly why: string;
+    }
+  | {
       /** The variables hold a credential, but neither they nor the command say for which single registry (reliability S4). */
       readonly kind: 'unbound-environment';
     };
@@ -63,6 +69,8 @@ export function describeNote(note: CredentialNote): string {
       return `${note.present} is set but ${note.missing} is not: neither was used`;
     case 'keychain-refused':
       return `the Keychain could not keep the password (${note.why}), so that it is in a file`;
+    case 'login-passed-over':
+      return `${note.why}: going on without a login`;
     case 'unbound-environment':
       return 'TART_REGISTRY_USERNAME was not used: set TART_REGISTRY_HOSTNAME to say which registry it is for';
   }

@@ -53,3 +53,15 @@ export function loginRefused(
   const asked = access.repository === undefined ? '' : ` (asked for ${accessKey(access)})`;
   return new TartletError('AUTH_DENIED', `${registry} does not let ${from} ${describeAccess(access)}${asked}`, facts);
 }
+/**
+ * What an anonymous try ended with, when it was made because of a login setting that cannot be used: names both. The setting is what can be mended, so
+ * that its code and its next step count.
+ */
+export function alsoUnusable(error: TartletError, fault: TartletError): TartletError {
+  return new TartletError(fault.code, `${error.message}; the login for it cannot be used: ${fault.message}`, {
+    ...error.facts,
+    ...fault.facts,
+    retryable: false,
+    cause: fault,
+  });
+}

@@ -5,7 +5,8 @@ import type { Authenticator, Refusal } from './authenticator.ts';
 import type { Timing } from './backoff.ts';
 import { parseChallenges } from './challenge.ts';
 import { type Way, waysToAnswer } from './challenge-way.ts';
-import { loginRefused, loginRequired } from './login-refusal.ts';
+import { type Identity, LoginLookup } from './login-lookup.ts';
+import { alsoUnusable, loginRefused, loginRequired } from './login-refusal.ts';
 import { judgeRealm, untrustedRealm } from './realm.ts';
 import type { Access, Transport } from './request.ts';
 import { accessKey, scopesToAsk } from './scope.ts';
@@ -45,10 +46,11 @@ export class RegistryAuthenticator implements Authenticator {
   readonly #answered = new Map<string, Refusal>();
   /** By access and way: why no token came, when asking again would change nothing. Forgotten with the next request. */
   readonly #failures = new Map<string, Map<string, TartletError>>();
-  readonly #found = new Map<string, Promise<Credential | undefined>>();
+  readonly #logins: LoginLookup;
 
   constructor(options: RegistryAuthenticatorOptions) {
     this.#options = options;
+    this.#logins = new LoginLookup(options.registry, options.credentials);
   }
 
   async authorization(access: Access): Promise<string | undefined> {
@@ -67,12 +69,8 @@ export class RegistryAuthenticator implements Authenticator {
     await untilAborted(this.#answerOnce(refusal), signal);
   }
 
-  async identity(repository?: string): Promise<string> {
-    const credential = await this.#credential(repository);
-    if (credential === undefined) return 'anonymously';
-    return credential.kind === 'password'
-      ? `as "${credential.username}" (${credential.source})`
-      : `with the identity token from ${credential.source}`;
+  identity(repository?: string): Promise<string> {
+    return this.#logins.words(repository);
   }
 
   #current(access: Access): string | undefined {
@@ -98,15 +96,20 @@ export class RegistryAuthenticator implements Authenticator {
 
   /** Answers the strongest challenge that this request has not tried yet; one whose answer cannot be had makes way for the next. */
   async #answer(refusal: Refusal, key: string): Promise<void> {
-    const credential = await this.#credential(refusal.access.repository);
+    const schemes = parseChallenges(refusal.challenges).map(({ scheme }) => scheme);
+    if (!schemes.some((scheme) => scheme === 'basic' || scheme === 'bearer')) {
+      throw unanswerable(this.#options.registry.toString(), schemes);
+    }
+    const identity = await this.#logins.identify(refusal.access);
     if (refusal.round === 1) this.#failures.delete(key);
     const failures = this.#failures.get(key) ?? new Map<string, TartletError>();
     this.#failures.set(key, failures);
-    const offered = waysToAnswer(refusal.challenges, credential);
+    const offered = waysToAnswer(refusal.challenges, credentialOf(identity));
     const untried = this.#untried(offered, refusal).filter((way) => !failures.has(way.key));
     for (const [index, way] of untried.entries()) {
       try {
-        await this.#take(way, refusal, key, { credential, isLast: index === untried.length - 1 });
+        await this.#take(way, refusal, key, { identity, isLast: index === untried.length - 1 });
+        if (identity.kind === 'unusable') this.#logins.passOver(identity.fault);
         return;
       } catch (error) {
         if (!isTartletError(error) || error.code === 'INTERRUPTED') throw error;
@@ -114,7 +117,11 @@ export class RegistryAuthenticator implements Authenticator {
         if (error.facts.retryable !== true || index === untried.length - 1) failures.set(way.key, error);
       }
     }
-    throw this.#exhausted(refusal, credential, [...failures.values()][0]);
+    const error = this.#exhausted(refusal, credentialOf(identity), [...failures.values()][0]);
+    // Whatever else kept us out may have nothing to do with who we are.
+    throw identity.kind === 'unusable' && isTartletError(error, 'AUTH_REQUIRED')
+      ? alsoUnusable(error, identity.fault)
+      : error;
   }
 
   /** What of the offers this request may still try, in the order in which to do so. */
@@ -136,7 +143,7 @@ export class RegistryAuthenticator implements Authenticator {
     way: Way,
     refusal: Refusal,
     key: string,
-    { credential, isLast }: { readonly credential: Credential | undefined; readonly isLast: boolean },
+    { identity, isLast }: { readonly identity: Identity; readonly isLast: boolean },
   ): Promise<void> {
     const repository = refusal.access.repository ?? '';
     if (way.kind === 'basic') {
@@ -145,7 +152,7 @@ export class RegistryAuthenticator implements Authenticator {
       this.#basics.set(repository, way.value);
       return;
     }
-    const token = await this.#fetchToken(way, refusal, credential, isLast);
+    const token = await this.#fetchToken(way, refusal, credentialOf(identity), isLast);
     if (refusal.refused.includes(this.#basics.get(repository) ?? '')) this.#basics.delete(repository);
     const { access, origin, challenges } = refusal;
     this.#answered.set(key, { access, origin, challenges, refused: [], round: 1 });
@@ -183,18 +190,6 @@ export class RegistryAuthenticator implements Authenticator {
     return { value: `Bearer ${token.value}`, expiresAt: usual.clock.monotonic() + token.lifetimeMs };
   }
 
-  #credential(repository: string | undefined): Promise<Credential | undefined> {
-    const key = repository ?? '';
-    let found = this.#found.get(key);
-    if (found === undefined) {
-      found = this.#options.credentials.find(this.#options.registry, repository);
-      this.#found.set(key, found);
-      // A helper that failed (a locked keychain) may work the next time.
-      found.catch(() => this.#found.delete(key));
-    }
-    return found;
-  }
-
   /** Nothing is left to try: what the registry refused, and what kept us from trying more. */
   #exhausted(refusal: Refusal, credential: Credential | undefined, failure: TartletError | undefined): TartletError {
     if (failure !== undefined && (refusal.refused.length === 0 || failure.code === 'AUTH_DENIED')) return failure;
@@ -203,10 +198,8 @@ export class RegistryAuthenticator implements Authenticator {
     return new TartletError(failure.code, `${denied.message}; and ${failure.message}`, failure.facts);
   }
 
-  #denied({ access, challenges, refused, round }: Refusal, credential: Credential | undefined): TartletError {
+  #denied({ access, refused, round }: Refusal, credential: Credential | undefined): TartletError {
     const registry = this.#options.registry.toString();
-    const schemes = parseChallenges(challenges).map(({ scheme }) => scheme);
-    if (!schemes.some((scheme) => scheme === 'basic' || scheme === 'bearer')) return unanswerable(registry, schemes);
     if (credential === undefined) return loginRequired(registry, access);
     const password = refused.find((value) => this.#wayOf(value) === 'basic');
     if (password === undefined) return loginRefused(registry, access, credential, 'token');
@@ -215,6 +208,10 @@ export class RegistryAuthenticator implements Authenticator {
     // One that was held before this request began has been accepted for others: it is not the password that is wrong.
     return loginRefused(registry, access, credential, round === 1 ? 'token' : 'password');
   }
+}
+
+function credentialOf(identity: Identity): Credential | undefined {
+  return identity.kind === 'login' ? identity.credential : undefined;
 }
 
 function unanswerable(registry: string, challenged: readonly string[]): TartletError {

@@ -42,6 +42,9 @@ describe('get', () => {
     ['the sentence of the protocol', `echo 'credentials not found in native keychain'; exit 1`],
     ['with success', `echo 'credentials not found in native keychain'`],
     ['on the other output', `echo 'Error: credentials not found' >&2; exit 1`],
+    ['with the name of the server', `echo "credentials not found for $server in store"; exit 1`],
+    ['in other words', `echo "no credentials found for $server" >&2; exit 1`],
+    ['in the words of macOS', `echo 'The specified item could not be found in the keychain.'; exit 1`],
     ['an empty answer', `echo '{"ServerURL":"","Username":"","Secret":""}'`],
   ])('has none: %s', async (_what, body) => {
     const world = new World();
@@ -61,6 +64,7 @@ describe('get', () => {
 describe('whatever goes wrong is AUTH_HELPER, names the helper and shows nothing of its output', () => {
   it.each([
     ['failing', `echo canary; echo canary >&2; exit 3`, 'docker-credential-x get failed for h:1: exit code 3'],
+    ['without its own program', `canary-tool get`, 'exit code 127'],
     ['killed', `kill -9 $$`, 'it was ended by SIGKILL'],
     ['slow', `exec sleep 60`, 'no answer within 0.3 s'],
     ['slow, with a child that holds its outputs', `sleep 2 & exec sleep 60`, 'no answer within 0.3 s'],

@@ -290,5 +290,6 @@ export const SECTIONS: readonly Section[] = [
     /* S53 */ 'other users of the machine',
     /* S54 */ 'a tag is moved by an attacker',
     /* S55 */ 'our own package',
+    /* S56 */ 'a login setting that cannot be used',
   ]),
 ];

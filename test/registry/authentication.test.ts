@@ -1,5 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
+import type { CredentialSource } from '../../src/credentials/credential.ts';
+import { TartletError } from '../../src/errors.ts';
 import { remoteAuthenticator, serveAuthenticator } from '../../src/registry/authenticator-port.ts';
 import type { Answer, RecordedRequest } from '../support/scripted-registry.ts';
 import { basicValue, blobOf, clientFor, collect, password, scripted, tokenService } from './world.ts';
@@ -258,6 +260,67 @@ describe('Bearer', () => {
     });
     expect(await collect(clientFor(registry).client.blob(blob))).toEqual(blob.bytes);
     expect(tokens.requests).toHaveLength(2);
+  });
+});
+
+describe('a login that cannot be looked up (S56)', () => {
+  function broken(): { source: CredentialSource; asked: () => number; passedOver: string[] } {
+    let asked = 0;
+    const passedOver: string[] = [];
+    const source: CredentialSource = {
+      find: () => {
+        asked += 1;
+        return Promise.reject(new TartletError('AUTH_HELPER', 'the helper is broken', { next: 'mend the helper' }));
+      },
+      passedOver: ({ message }) => passedOver.push(message),
+    };
+    return { source, asked: () => asked, passedOver };
+  }
+
+  it('is looked up once for reading, however many tokens are needed', async () => {
+    const tokens = await tokenService();
+    const registry = await scripted({
+      [GET]: guarded(tokens.challenge(), (value) => value?.startsWith('Bearer ') === true),
+    });
+    const { source, asked, passedOver } = broken();
+    const { client, clock } = clientFor(registry, { credentials: source });
+    await client.manifest(TAG);
+    clock.elapsed += 3_600_000;
+    await client.manifest(TAG);
+    expect(tokens.requests).toHaveLength(2);
+    expect([asked(), passedOver]).toEqual([1, ['the helper is broken', 'the helper is broken']]);
+  });
+
+  it('is named beside the refusal, and is what to mend', async () => {
+    const registry = await scripted({ [GET]: wantsBasic });
+    const { source, passedOver } = broken();
+    await expect(clientFor(registry, { credentials: source }).client.manifest(TAG)).rejects.toMatchObject({
+      code: 'AUTH_HELPER',
+      message:
+        `${registry.authority} wants to know who we are before it lets us pull a/b; ` +
+        'the login for it cannot be used: the helper is broken',
+      facts: { status: 401, next: 'mend the helper' },
+    });
+    expect(passedOver).toEqual([]);
+  });
+
+  it('is named where the registry forbids', async () => {
+    const registry = await scripted({ [GET]: { status: 403 } });
+    await expect(clientFor(registry, { credentials: broken().source }).client.manifest(TAG)).rejects.toMatchObject({
+      code: 'AUTH_DENIED',
+      message: `${registry.authority} does not let us pull a/b anonymously (the login for it cannot be used: the helper is broken)`,
+    });
+  });
+
+  it('is the error of whatever writes', async () => {
+    const tokens = await tokenService();
+    const registry = await scripted({ [`PUT ${PATH}`]: tokens.challenge() });
+    const { client } = clientFor(registry, { credentials: broken().source });
+    await expect(client.putManifest(TAG, Buffer.from(MANIFEST), 'x/y')).rejects.toMatchObject({
+      code: 'AUTH_HELPER',
+      message: 'the helper is broken',
+    });
+    expect(tokens.requests).toHaveLength(0);
   });
 });
 

@@ -115,7 +115,8 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   },
   AUTH_HELPER: {
     exitCode: FAILURE,
-    meaning: 'A credential helper or the Keychain failed. No other credential was tried in its place.',
+    meaning:
+      'A credential helper or the Keychain failed. No other credential was tried in its place; what is read was asked for without one.',
     next: 'check the helper that the message names',
   },
   REDIRECT_REFUSED: {
