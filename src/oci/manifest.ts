@@ -29,10 +29,13 @@ export interface ImageManifest extends Document {
   readonly artifactType: string | undefined;
 }
 
-/** A list of manifests, one per platform. Tart never makes one; we know it to say so. */
+/** What an index says of one manifest; `platform` as `os/architecture`. */
+export type IndexEntry = Descriptor & { readonly platform: string | undefined };
+
+/** A list of manifests, one per platform. Tart never makes one; other tools wrap its images in one. */
 export interface IndexManifest extends Document {
   readonly kind: 'index';
-  readonly manifests: readonly (Descriptor & { readonly platform: string | undefined })[];
+  readonly manifests: readonly IndexEntry[];
 }
 
 export type Manifest = ImageManifest | IndexManifest;
@@ -70,23 +73,34 @@ export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest
 }
 
 /**
- * For whoever needs one image: the manifest itself, or an error that lists what the index offers (reliability Q19).
- * Tart neither makes nor understands an index, so we do not guess which entry is meant.
+ * For whoever needs one image and has no registry at hand that would tell more of an index: the manifest itself, or an error that lists what
+ * the index offers (reliability Q19).
  *
  * @throws TartletError `MEDIA_UNSUPPORTED`
  */
 export function requireImage(manifest: Manifest, name: string): ImageManifest {
   if (manifest.kind === 'image') return manifest;
-  const { length } = manifest.manifests;
-  const platforms = manifest.manifests
-    .slice(0, MAX_LISTED)
-    .map((entry) => shown(entry.platform ?? entry.digest.toString().slice(0, 19), 40));
-  if (length > MAX_LISTED) platforms.push(`${length - MAX_LISTED} more`);
   throw new TartletError(
     'MEDIA_UNSUPPORTED',
-    `${name} is an image index, not a VM image; it offers ${length === 0 ? 'nothing' : platforms.join(', ')}`,
+    `${name} is an image index, not a VM image; it offers ${listEntries(manifest.manifests)}`,
     { subject: name, next: 'name one of its manifests by digest, if one of them is a VM image' },
   );
+}
+
+/** Entries of an index for a message, each with the whole digest by which it can be named; at most {@link MAX_LISTED}. */
+export function listEntries(entries: readonly IndexEntry[]): string {
+  const listed = entries
+    .slice(0, MAX_LISTED)
+    .map(({ platform, digest }) =>
+      [platform === undefined ? [] : shown(platform, 40), digest.toString()].flat().join(' '),
+    );
+  if (entries.length > MAX_LISTED) listed.push(`${entries.length - MAX_LISTED} more`);
+  return listed.length === 0 ? 'nothing' : listed.join(', ');
+}
+
+/** Whether an entry may be an image. BuildKit puts records of how something was built into an index, of the platform `unknown`. */
+export function isImageEntry({ mediaType, platform }: IndexEntry): boolean {
+  return isImageManifestType(mediaType) && platform !== 'unknown/unknown';
 }
 
 function kindOf(value: Readonly<Record<string, unknown>>): 'image' | 'index' {

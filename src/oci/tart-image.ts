@@ -89,6 +89,13 @@ export function parseTartImage(manifest: ImageManifest, name: string): TartImage
   return image;
 }
 
+/** What kind of VM image a manifest is, by its layers alone; undefined for other images. Whether it can be used, {@link parseTartImage} says. */
+export function vmLayout({ layers }: ImageManifest): TartImage['layout'] | undefined {
+  const types = layers.map(({ mediaType }) => mediaType);
+  if (!types.some((type) => TART_LAYERS.has(type))) return undefined;
+  return types.includes(MediaType.tartOverlay) ? 'stacked' : 'flat';
+}
+
 /** The files that a stacked disk consists of, base first. */
 export function stackedFiles(image: StackedImage): readonly StoredDiskFile[] {
   return [image.base, ...image.overlays];

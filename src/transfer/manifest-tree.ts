@@ -62,8 +62,8 @@ export async function manifestTree(
     if (depth > MAX_DEPTH || tree.size >= MAX_MANIFESTS || bytes > MAX_TREE_BYTES) throw tooLarge(subject);
     for (const entry of childrenOf(node.manifest)) {
       if (tree.has(entry.digest.toString())) continue;
-      const raw = await client.manifest({ digest: entry.digest }, { signal });
-      await gather({ digest: entry.digest, manifest: understandChild(raw, entry, subject) }, depth + 1);
+      const { manifest } = await readChild(client, entry, subject, signal);
+      await gather({ digest: entry.digest, manifest }, depth + 1);
     }
     tree.set(node.digest.toString(), node);
   };
@@ -83,6 +83,21 @@ function childrenOf(manifest: Manifest): readonly Descriptor[] {
 
 function isManifest({ mediaType }: Descriptor): boolean {
   return isImageManifestType(mediaType) || isIndexType(mediaType);
+}
+
+/**
+ * A manifest that an index names.
+ * @param subject what the index is called, for messages.
+ * @throws TartletError `NOT_FOUND`, `MANIFEST_INVALID` and `SIZE_MISMATCH` where it is not what its index says, those of the client.
+ */
+export async function readChild(
+  client: Pick<RegistryClient, 'manifest'>,
+  entry: Descriptor,
+  subject: string,
+  signal: AbortSignal,
+): Promise<{ readonly raw: RawManifest; readonly manifest: Manifest }> {
+  const raw = await client.manifest({ digest: entry.digest }, { signal });
+  return { raw, manifest: understandChild(raw, entry, subject) };
 }
 
 function understandChild(raw: RawManifest, entry: Descriptor, subject: string): Manifest {
@@ -108,7 +123,7 @@ function understand(raw: RawManifest, subject: string): Manifest {
   } catch (error) {
     if (!isTartletError(error, 'MANIFEST_INVALID', 'MEDIA_UNSUPPORTED')) throw error;
     // The parser knows which field is wrong, but not whose.
-    throw new TartletError(error.code, `${subject} cannot be copied: ${error.message}`, {
+    throw new TartletError(error.code, `${subject} cannot be used: ${error.message}`, {
       ...error.facts,
       subject,
       kept: 'nothing was changed',

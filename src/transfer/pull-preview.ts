@@ -29,7 +29,7 @@ export async function previewPull(session: Session, name: RemoteName, options: P
   await session.images.refuseCollision(name);
   const client = await session.client(name, options.insecure ?? false);
   try {
-    const raw = await askForManifest(session, name, client);
+    const raw = await askForManifest(session, name, client, options.accept);
     const { digest } = raw;
     const image = understandImage(raw, name, options.accept ?? 'any');
     const presence = await findPresence(session, name.withDigest(digest));

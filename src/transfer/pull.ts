@@ -36,6 +36,7 @@ export interface PullOptions {
 
 export interface PullOutcome {
   readonly name: RemoteName;
+  /** Of the image's manifest, under which it lies in the cache; of an index around one VM image, that of the VM image. */
   readonly digest: Digest;
   /** `present`: nothing to do; `linked`: the image was here, the tag was not; `pulled`: it was fetched. */
   readonly status: 'present' | 'linked' | 'pulled';
@@ -75,7 +76,7 @@ async function pullFromRegistry(
 ): Promise<PullOutcome> {
   const client = await session.client(name, options.insecure ?? false);
   try {
-    const raw = await askForManifest(session, name, client);
+    const raw = await askForManifest(session, name, client, options.accept);
     session.emit({ kind: 'resolved', subject: name.toString(), digest: raw.digest.toString() });
     if (await isCachedAndLinked(session, name, raw.digest)) return await present(session, name, raw.digest);
     return await pullResolved(session, name, raw, { client, ready, options });

@@ -168,8 +168,10 @@ async function ancestry(
 
 /** Holds the image's lock for reading: what is being copied cannot be pulled over, deleted or collected (tart-cli §7 #13). */
 async function openImage(session: Session, name: RemoteName, options: PullOptions): Promise<CloneSource> {
+  // The digest of an index is a name for the registry only: in the cache the image lies under its own.
+  let wanted = name;
   for (let attempt = 0; ; attempt += 1) {
-    const image = await session.images.find(name);
+    const image = await session.images.find(wanted);
     if (image !== undefined) {
       const lock = await lockToRead(session.images, image.digest, session.signal);
       // It may have gone while we waited for the lock.
@@ -190,7 +192,8 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
     if (attempt === 2)
       throw new TartletError('BUSY', `${name.toString()} keeps being deleted by another command`, { retryable: true });
     // A stacked image would be fetched for nothing: no VM can be made of it here.
-    await pull(session, name, { ...options, accept: 'flat' });
+    const { digest } = await pull(session, name, { ...options, accept: 'flat' });
+    if (name.digest !== undefined) wanted = name.withDigest(digest);
   }
 }
 

@@ -13,6 +13,7 @@ import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type ImageManifest, parseManifest, requireImage } from '../oci/manifest.ts';
 import { allChunks, parseTartImage, type StackedImage, stackedFiles, transferBytes } from '../oci/tart-image.ts';
+import { askForManifest } from '../transfer/asked-image.ts';
 import type { Session } from '../transfer/session.ts';
 
 /** One file of a stacked disk. */
@@ -47,7 +48,12 @@ export type Inspection = {
   readonly schema: 'tartlet.inspect/v1';
   readonly name: string;
 } & (
-  | { readonly kind: 'remote'; readonly manifest: InspectedManifest }
+  | {
+      readonly kind: 'remote';
+      /** The digest that the name leads to, when that is an index; `manifest` is of the one VM image in it. */
+      readonly index: string | undefined;
+      readonly manifest: InspectedManifest;
+    }
   | {
       readonly kind: 'local' | 'cached';
       readonly path: string;
@@ -156,13 +162,13 @@ async function readManifest(folder: string): Promise<Uint8Array | undefined> {
 async function inspectRemote(session: Session, name: RemoteName, insecure: boolean): Promise<Inspection> {
   const client = await session.client(name, insecure);
   try {
-    const reference = name.digest === undefined ? { tag: name.tag ?? 'latest' } : { digest: name.digest };
-    const raw = await client.manifest(reference, { signal: session.signal });
+    const raw = await askForManifest(session, name, client);
     const manifest = requireImage(parseManifest(raw.bytes, raw.mediaType), name.toString());
     return {
       schema: 'tartlet.inspect/v1',
       name: name.toString(),
       kind: 'remote',
+      index: raw.index?.toString(),
       manifest: await describeManifest(manifest, name.toString(), undefined),
     };
   } finally {

@@ -18,7 +18,8 @@ describe('an index', () => {
   test('is no VM image, and the message lists what it offers instead (Q19)', () => {
     expect(refusal(() => requireImage(parseManifest(tinyIndex()), 'ghcr.io/org/img:1'))).toEqual([
       'MEDIA_UNSUPPORTED',
-      'ghcr.io/org/img:1 is an image index, not a VM image; it offers linux/amd64, darwin/arm64, sha256:333333333333',
+      `ghcr.io/org/img:1 is an image index, not a VM image; it offers linux/amd64 ${fakeDigest('1')}, ` +
+        `darwin/arm64 ${fakeDigest('2')}, ${fakeDigest('3')}`,
     ]);
   });
 
@@ -31,7 +32,7 @@ describe('an index', () => {
   test('with eight entries lists them all', () => {
     const manifests = Array.from({ length: 8 }, (_, each) => indexEntry('1', { os: 'os', architecture: String(each) }));
     expect(refusal(() => requireImage(parseManifest(tinyIndex({ manifests })), 'h/x'))[1]).toBe(
-      'h/x is an image index, not a VM image; it offers os/0, os/1, os/2, os/3, os/4, os/5, os/6, os/7',
+      `h/x is an image index, not a VM image; it offers ${[0, 1, 2, 3, 4, 5, 6, 7].map((each) => `os/${each} ${fakeDigest('1')}`).join(', ')}`,
     );
   });
 
@@ -40,7 +41,7 @@ describe('an index', () => {
       indexEntry('1', { os: '\u001b]0;x\u0007\n', architecture: 'arm64' }),
     );
     const [, message] = refusal(() => requireImage(parseManifest(tinyIndex({ manifests })), 'h/x'));
-    const shown = String.raw`\u001b]0;x\u0007\u000a/arm64`;
+    const shown = `${String.raw`\u001b]0;x\u0007\u000a/arm64`} ${fakeDigest('1')}`;
     expect(message).toBe(`h/x is an image index, not a VM image; it offers ${Array(8).fill(shown).join(', ')}, 3 more`);
   });
 

@@ -46,7 +46,7 @@ function toText(inspection: Inspection): string {
     if (inspection.manifestIsOriginal === false)
       lines.push(['Note', 'manifest.json was re-encoded by the Tart that pulled it']);
   } else {
-    lines.push(['Digest', inspection.manifest.digest]);
+    lines.push(['Digest', inspection.manifest.digest], ['Index', inspection.index]);
   }
   const manifest = inspection.manifest === undefined ? [] : manifestLines(inspection.manifest);
   return [...lines, ...manifest]
