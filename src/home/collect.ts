@@ -17,33 +17,26 @@ export interface Collected {
   readonly spared: readonly Spared[];
 }
 
-/** Images that a collection may take, and what could not be looked at. */
-export interface Unreferenced {
-  readonly images: readonly ImageCandidate[];
-  readonly broken: readonly Spared[];
-}
-
 /**
  * Images that no link of the cache names, that were not pulled by digest, are not pinned, and were left alone for ten minutes
- * (tart-cli §4.6). Whether somebody holds one shows when it is deleted.
+ * (tart-cli §4.6). Whether somebody holds one shows when it is deleted. None while part of the cache cannot be looked at: it may name any.
  *
  * @throws TartletError `DISK_*`
  */
-export async function unreferencedImages(store: Store): Promise<Unreferenced> {
-  const references = imageReferences(store.home.imagesFolder, store.images.walk());
-  const { candidates, broken } = await imageCandidates(store);
+export async function unreferencedImages(store: Store): Promise<ImageCandidate[]> {
+  const references = imageReferences(store.home, store.images.walk());
   const images: ImageCandidate[] = [];
-  for (const image of candidates) {
-    if (!references.name(image.path) && (await isFreeToGo(store, image))) images.push(image);
+  for (const image of await imageCandidates(store)) {
+    if (references.name(image.path)) continue;
+    if ((await store.home.unreadable.passOverLater(image.path, async () => isFreeToGo(store, image))) === true)
+      images.push(image);
   }
-  return { images, broken };
+  return images;
 }
 
 /** Whether an image is still unreferenced; asked under its lock, since a pull may just have linked it (tart-cli §7 #12). */
 export async function isUnreferenced(store: Store, image: ImageCandidate): Promise<boolean> {
-  return (
-    !imageReferences(store.home.imagesFolder, store.images.walk()).name(image.path) && (await isFreeToGo(store, image))
-  );
+  return !imageReferences(store.home, store.images.walk()).name(image.path) && (await isFreeToGo(store, image));
 }
 
 async function isFreeToGo(store: Store, image: ImageCandidate): Promise<boolean> {
@@ -60,11 +53,7 @@ async function isFreeToGo(store: Store, image: ImageCandidate): Promise<boolean>
  */
 export async function noteLostTag(store: Store, name: RemoteName, digest: Digest): Promise<void> {
   const folder = store.images.folderOf(name, digest);
-  if (
-    lookAtVmFolder(folder) === undefined ||
-    imageReferences(store.home.imagesFolder, store.images.walk()).name(folder)
-  )
-    return;
+  if (lookAtVmFolder(folder) === undefined || imageReferences(store.home, store.images.walk()).name(folder)) return;
   await setMark(folder, 'unnamed');
 }
 
@@ -75,7 +64,7 @@ export async function noteLostTag(store: Store, name: RemoteName, digest: Digest
  * @throws TartletError `DISK_*` when the cache cannot be read; what cannot be deleted is spared.
  */
 export async function collectUnnamed(store: Store): Promise<Collected> {
-  const { images } = await unreferencedImages(store);
+  const images = await unreferencedImages(store);
   const deleted: ImageCandidate[] = [];
   const spared: Spared[] = [];
   for (const image of images) {

@@ -24,8 +24,11 @@ export interface StackedManifest {
 /** Which files of the content store somebody needs. */
 export type ContentReferences =
   | { readonly kind: 'known'; readonly digests: ReadonlySet<string> }
-  /** A VM of the user names files that we cannot read, so that any file may be one of them. */
-  | { readonly kind: 'unknown'; readonly because: string };
+  /**
+   * Something that may name files cannot be read or understood, so that any file may be one of them.
+   * @property digests those that are needed in any case.
+   */
+  | { readonly kind: 'unknown'; readonly because: string; readonly digests: ReadonlySet<string> };
 
 /**
  * Reads the manifest in a folder, as leniently as is possible: a layer of a newer Tart must not hide what the others refer to.
@@ -55,38 +58,81 @@ export function readStackedManifest(folder: string): StackedManifest | undefined
  * Everything that refers to the content store: stacked VMs and images, pulls that are under way or were interrupted, and work of
  * Tart's in `tmp/` (tart-formats §4.7). Call under the lock of the store, or a folder may move past the look.
  *
- * A cached manifest that cannot be read refers to nothing, as in Tart: the image can be pulled again. One of a local VM may be
- * all that leads to its base, so it makes the answer unknown (reliability I12).
+ * A cached manifest that cannot be understood refers to nothing, as in Tart: the image can be pulled again. One of a local VM may be
+ * all that leads to its base, so it makes the answer unknown (reliability I12). So does whatever cannot be looked at.
  *
  * @param except a folder that does not count: what would be needed without it?
- * @throws TartletError `DISK_*`
  */
 export function contentReferences(home: Home, except?: string): ContentReferences {
-  const digests = new Set<string>();
-  const add = (folder: string): boolean => {
-    if (folder === except) return true;
+  return new ReferenceSearch(home, except).run();
+}
+
+class ReferenceSearch {
+  readonly #home: Home;
+  readonly #except: string | undefined;
+  readonly #digests = new Set<string>();
+  /** The first reason why there may be more. */
+  #doubt: string | undefined;
+
+  constructor(home: Home, except: string | undefined) {
+    this.#home = home;
+    this.#except = except;
+  }
+
+  run(): ContentReferences {
+    const { vmsFolder, scratchFolders, stagingFolder } = this.#home;
+    for (const name of this.#namesIn(vmsFolder)) this.#try(() => this.#addVm(`${vmsFolder}/${name}`));
+    for (const folder of scratchFolders) {
+      for (const name of this.#namesIn(folder))
+        if (!name.startsWith('.')) this.#try(() => this.#add(`${folder}/${name}`));
+    }
+    for (const name of this.#namesIn(stagingFolder))
+      if (HEX.test(name)) this.#try(() => this.#add(`${stagingFolder}/${name}`));
+    this.#try(() => this.#addImages());
+    // What was set aside may be wanted back whole.
+    for (const { path } of quarantinedItems(this.#home)) this.#try(() => this.#addUnlessFlat(path));
+    if (this.#doubt === undefined) return { kind: 'known', digests: this.#digests };
+    return { kind: 'unknown', because: this.#doubt, digests: this.#digests };
+  }
+
+  #namesIn(folder: string): string[] {
+    return this.#try(() => namesIn(folder)) ?? [];
+  }
+
+  #try<T>(look: () => T): T | undefined {
+    try {
+      return look();
+    } catch (error) {
+      if (!isTartletError(error)) throw error;
+      this.#doubt ??= error.message;
+      return undefined;
+    }
+  }
+
+  #add(folder: string): 'understood' | 'not-understood' {
+    if (folder === this.#except) return 'understood';
     const manifest = readStackedManifest(folder);
-    for (const digest of manifest?.files ?? []) digests.add(digest.hex);
-    return manifest !== undefined;
-  };
-  for (const name of namesIn(home.vmsFolder)) {
-    const folder = `${home.vmsFolder}/${name}`;
-    if (lookAtVmFolder(folder)?.layout === 'standalone' || !isThere(`${folder}/${VmFile.manifest}`)) continue;
-    if (!add(folder)) return { kind: 'unknown', because: `${folder}/${VmFile.manifest} cannot be understood` };
+    for (const digest of manifest?.files ?? []) this.#digests.add(digest.hex);
+    return manifest === undefined ? 'not-understood' : 'understood';
   }
-  for (const folder of home.scratchFolders) {
-    for (const name of namesIn(folder)) if (!name.startsWith('.')) add(`${folder}/${name}`);
+
+  #addVm(folder: string): void {
+    if (lookAtVmFolder(folder)?.layout === 'standalone' || !isThere(`${folder}/${VmFile.manifest}`)) return;
+    if (this.#add(folder) === 'not-understood') this.#doubt ??= `${folder}/${VmFile.manifest} cannot be understood`;
   }
-  for (const name of namesIn(home.stagingFolder)) if (HEX.test(name)) add(`${home.stagingFolder}/${name}`);
-  const { entries, foreign } = walkImages(home.imagesFolder);
-  const images = entries.filter((entry) => entry.kind === 'digest').map((entry) => entry.path);
-  for (const folder of [...images, ...foreign]) {
-    // A flat image has its own disk, even when its manifest says what the whole of it hashes to.
-    if (lookAtVmFolder(folder)?.layout !== 'standalone') add(folder);
+
+  #addImages(): void {
+    const { entries, foreign, unreadable } = walkImages(this.#home);
+    const [unseen] = unreadable;
+    if (unseen !== undefined) this.#doubt ??= `${unseen} cannot be looked into`;
+    const images = entries.filter((entry) => entry.kind === 'digest').map((entry) => entry.path);
+    for (const folder of [...images, ...foreign]) this.#try(() => this.#addUnlessFlat(folder));
   }
-  // What was set aside may be wanted back whole.
-  for (const { path } of quarantinedItems(home)) if (lookAtVmFolder(path)?.layout !== 'standalone') add(path);
-  return { kind: 'known', digests };
+
+  /** A flat image has its own disk, even when its manifest says what the whole of it hashes to. */
+  #addUnlessFlat(folder: string): void {
+    if (lookAtVmFolder(folder)?.layout !== 'standalone') this.#add(folder);
+  }
 }
 
 function readManifestFile(file: string): Uint8Array | undefined {

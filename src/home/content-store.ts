@@ -149,9 +149,10 @@ export class ContentStore {
     const names = (await this.#names()).filter((name) => HEX.test(name));
     if (names.length === 0) return { deleted: [], refrained: undefined };
     const references = contentReferences(this.#home);
-    if (references.kind === 'unknown') return { deleted: [], refrained: references.because };
+    const unneeded = names.filter((each) => !references.digests.has(each));
+    if (references.kind === 'unknown' && unneeded.length > 0) return { deleted: [], refrained: references.because };
     const deleted: Digest[] = [];
-    for (const name of names.filter((each) => !references.digests.has(each))) {
+    for (const name of unneeded) {
       const path = `${this.filesFolder}/${name}`;
       if (!(await onDisk('look at', path, async () => lstat(path))).isFile()) continue;
       await onDisk('delete', path, async () => rm(path, { force: true }));

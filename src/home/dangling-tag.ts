@@ -19,12 +19,12 @@ export interface DanglingTag {
 
 /**
  * Tags that lead to nothing. One whose image lies where this home would put it counts as good although its text leads elsewhere:
- * the home was moved, and links are absolute (tart-cli §7 #19).
+ * the home was moved, and links are absolute (tart-cli §7 #19). So does one that leads where we cannot look.
  */
 export async function danglingTags(store: Store): Promise<DanglingTag[]> {
   const dangling: DanglingTag[] = [];
   for (const { kind, name, path: link } of store.images.walk().entries) {
-    const text = kind === 'tag' ? linkText(link) : undefined;
+    const text = kind === 'tag' ? store.home.unreadable.passOver(link, () => linkText(link)) : undefined;
     const digest = text === undefined ? undefined : decodeDigestFolder(path.basename(text));
     if (text === undefined || digest === undefined) continue;
     const tag = { name, path: link, text, digest };
@@ -35,7 +35,11 @@ export async function danglingTags(store: Store): Promise<DanglingTag[]> {
 
 async function isDangling(store: Store, tag: DanglingTag): Promise<boolean> {
   const target = path.resolve(path.dirname(tag.path), tag.text);
-  return !(await exists(target)) && !(await exists(store.images.folderOf(tag.name, tag.digest)));
+  const isThere = await store.home.unreadable.passOverLater(
+    tag.path,
+    async () => (await exists(target)) || exists(store.images.folderOf(tag.name, tag.digest)),
+  );
+  return isThere === false;
 }
 
 /**

@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants, copyFile, type FileHandle, open, rm } from 'node:fs/promises';
-import { describeError, systemCode } from '../errors.ts';
+import { systemCode, type TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
+import { writeNewFile } from './folder.ts';
+import { readPlainFile } from './plain-file.ts';
 
 /** How a disk was copied: sharing its blocks with the source, or by writing what is not zero. */
 export type CopyMethod = 'reflink' | 'sparse';
@@ -35,6 +37,7 @@ export async function copyDisk(from: string, to: string, options: CopyOptions): 
 /**
  * Makes a new file that shares its blocks with another one until one of the two is written to.
  * @returns false where the file system cannot, or they lie on two; nothing is then at `to`.
+ * @throws TartletError `DISK_*`, of the source when it cannot be read.
  */
 export async function shareDisk(from: string, to: string): Promise<boolean> {
   try {
@@ -42,11 +45,31 @@ export async function shareDisk(from: string, to: string): Promise<boolean> {
     return true;
   } catch (cause) {
     if (!['ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY'].includes(systemCode(cause) ?? '')) {
-      throw diskError(cause, 'copy to', to);
+      throw await copyError(cause, from, to);
     }
     await rm(to, { force: true });
     return false;
   }
+}
+
+/** Why a copy failed: the system's code does not tell which of the two files it is about. */
+async function copyError(cause: unknown, from: string, to: string): Promise<TartletError> {
+  try {
+    await (await open(from, 'r')).close();
+  } catch (reading) {
+    return diskError(reading, 'read', from);
+  }
+  return diskError(cause, `copy ${from} to`, to);
+}
+
+/**
+ * Copies a file of a few megabytes at most to a new file, and flushes it.
+ * @returns its bytes. @throws TartletError `DISK_*`, of the file that it is about.
+ */
+export async function copySmallFile(from: string, to: string): Promise<Uint8Array> {
+  const bytes = await onDisk('read', from, async () => readPlainFile(from));
+  await writeNewFile(to, bytes);
+  return bytes;
 }
 
 /** @returns false when this `cp` cannot (busybox), or failed: the copy that follows will say why. */
@@ -61,17 +84,17 @@ async function copyByCoreutils(from: string, to: string, signal: AbortSignal | u
   } catch (cause) {
     signal?.throwIfAborted();
     if (systemCode(cause) === 'ENOENT') return false;
-    throw diskError(cause, `copy (${describeError(cause)}) to`, to);
+    throw diskError(cause, `copy ${from} to`, to);
   }
 }
 
 /** Reads everything and writes what is not zero, at its place. @internal exported for its test: Linux mostly leaves this to `cp`. */
 export async function copySparsely(from: string, to: string, signal?: AbortSignal): Promise<void> {
-  const source = await onDisk('open', from, async () => open(from, 'r'));
+  const source = await onDisk('read', from, async () => open(from, 'r'));
   try {
     const target = await onDisk('create', to, async () => open(to, 'wx'));
     try {
-      await onDisk('copy to', to, async () => copyPieces(source, target, signal));
+      await copyPieces({ file: source, path: from }, { file: target, path: to }, signal);
     } finally {
       await target.close();
     }
@@ -80,17 +103,26 @@ export async function copySparsely(from: string, to: string, signal?: AbortSigna
   }
 }
 
-async function copyPieces(source: FileHandle, target: FileHandle, signal: AbortSignal | undefined): Promise<void> {
-  const { size } = await source.stat();
-  await target.truncate(size);
+interface OpenFile {
+  readonly file: FileHandle;
+  readonly path: string;
+}
+
+async function copyPieces(source: OpenFile, target: OpenFile, signal: AbortSignal | undefined): Promise<void> {
+  const { size } = await onDisk('read', source.path, async () => source.file.stat());
+  await onDisk('write', target.path, async () => target.file.truncate(size));
   const buffer = Buffer.allocUnsafe(PIECE_BYTES);
   const zeros = Buffer.alloc(PIECE_BYTES);
   for (let at = 0; at < size; ) {
     signal?.throwIfAborted();
-    const { bytesRead } = await source.read(buffer, 0, PIECE_BYTES, at);
+    const place = at;
+    const { bytesRead } = await onDisk('read', source.path, async () =>
+      source.file.read(buffer, 0, PIECE_BYTES, place),
+    );
     if (bytesRead === 0) break; // The source shrank while we read: its owner is writing to it.
     for (const [from, to] of dataRuns(buffer.subarray(0, bytesRead), zeros)) {
-      await writeFully(target, buffer.subarray(from, to), at + from);
+      const piece = buffer.subarray(from, to);
+      await onDisk('write', target.path, async () => writeFully(target.file, piece, place + from));
     }
     at += bytesRead;
   }

@@ -16,9 +16,11 @@ export interface FreedUp {
 
 /** What of the cache could go now: neither pinned nor in use. The oldest first. */
 export async function prunable(store: Store): Promise<Candidate[]> {
-  const { candidates } = await cacheCandidates(store);
   const free: Candidate[] = [];
-  for (const candidate of oldestFirst(candidates)) if (!(await isBusy(store, candidate))) free.push(candidate);
+  for (const candidate of oldestFirst(await cacheCandidates(store))) {
+    const busy = await store.home.unreadable.passOverLater(candidate.path, async () => isBusy(store, candidate));
+    if (busy === false) free.push(candidate);
+  }
   return free;
 }
 
@@ -48,8 +50,7 @@ export async function freeUp(store: Store, goalBytes: number): Promise<FreedUp> 
 }
 
 async function oldest(store: Store, tried: ReadonlySet<string>): Promise<Candidate | undefined> {
-  const { candidates } = await cacheCandidates(store);
-  return oldestFirst(candidates).find((candidate) => !tried.has(candidate.path));
+  return oldestFirst(await cacheCandidates(store)).find((candidate) => !tried.has(candidate.path));
 }
 
 /** What {@link freeUp} would delete. @param kept by other criteria gone already. */

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { TartletError } from '../errors.ts';
 import { makeFolder } from './folder.ts';
+import { type OnUnreadable, Unreadable } from './unreadable.ts';
 
 /** What decides where the home is; handed in by the caller, so that the library never looks at the process itself. */
 export interface HomeSettings {
@@ -22,9 +23,17 @@ export const SCRATCH_BESIDE_VMS = '.scratch';
 export class Home {
   /** As spelled by the user, absolute, without a slash at the end. */
   readonly root: string;
+  /** What becomes of entries that cannot be looked at. */
+  readonly unreadable: Unreadable;
 
-  constructor(root: string) {
+  constructor(root: string, unreadable = new Unreadable()) {
     this.root = root === '/' ? root : root.replace(/\/+$/, '');
+    this.unreadable = unreadable;
+  }
+
+  /** The same home for one operation, which is told of every entry that it passes over. */
+  telling(onUnreadable: OnUnreadable): Home {
+    return new Home(this.root, new Unreadable(onUnreadable));
   }
 
   /** @throws TartletError `CONFIG_INVALID` where neither `TART_HOME` nor the user has a folder. */

@@ -56,7 +56,7 @@ export class ImageCache {
 
   /** Everything with a name. Complete or not is for {@link lookAtVmFolder} to say. */
   walk(): CacheWalk {
-    return walkImages(this.#home.imagesFolder);
+    return walkImages(this.#home);
   }
 
   /**

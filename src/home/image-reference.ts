@@ -2,6 +2,7 @@ import { readlinkSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { systemCode } from '../errors.ts';
 import { diskError } from './disk-error.ts';
+import type { Home } from './home.ts';
 import type { CacheWalk } from './image-walk.ts';
 import { isDigestFolder } from './layout.ts';
 
@@ -15,6 +16,8 @@ export class ImageReferences {
   readonly #folders = new Set<string>();
   /** Real paths of folders that were asked for: many links lie in one. */
   readonly #places = new Map<string, string>();
+  /** Whether there may be links that nobody could look at: then any image may be wanted. */
+  #hasUnseen = false;
   /** Digests in the texts of links that cannot be followed, e.g. into a folder of another user: they may lead to any image. */
   readonly #unclear = new Set<string>();
 
@@ -40,8 +43,14 @@ export class ImageReferences {
     if (at !== -1) this.#folders.add(`${this.#imagesFolder}/${text.slice(at + IMAGES.length)}`);
   }
 
-  /** Whether any link names this folder. */
+  /** Counts what may be a link, or have links in it, and cannot be looked at. */
+  addUnseen(): void {
+    this.#hasUnseen = true;
+  }
+
+  /** Whether any link names this folder, or may do so. */
   name(folder: string): boolean {
+    if (this.#hasUnseen) return true;
     return this.#folders.has(this.#place(folder)) || this.#unclear.has(path.basename(folder));
   }
 
@@ -58,14 +67,15 @@ export class ImageReferences {
 /**
  * Looks at every link of the cache, those with names we cannot have included. More careful than Tart, which counts only links that resolve
  * (tart-formats §1.5): in a home that was moved none does, and all images are still wanted.
- *
- * @throws TartletError `DISK_*`
+ * So they are while part of the cache cannot be looked at.
  */
-export function imageReferences(imagesFolder: string, { entries, foreign }: CacheWalk): ImageReferences {
-  const references = new ImageReferences(imagesFolder);
+export function imageReferences(home: Home, { entries, foreign, unreadable }: CacheWalk): ImageReferences {
+  const references = new ImageReferences(home.imagesFolder);
+  if (unreadable.length > 0) references.addUnseen();
   for (const link of [...entries.map((entry) => entry.path), ...foreign]) {
-    const text = linkText(link);
-    if (text !== undefined) references.add(link, text);
+    const read = home.unreadable.passOver(link, () => ({ text: linkText(link) }));
+    if (read === undefined) references.addUnseen();
+    else if (read.text !== undefined) references.add(link, read.text);
   }
   return references;
 }

@@ -91,8 +91,7 @@ export class ImageRemoval {
 
   /** Whether an image stays although a tag of it went. */
   async #isKept(folder: string): Promise<boolean> {
-    const { imagesFolder } = this.#home;
-    if (imageReferences(imagesFolder, walkImages(imagesFolder)).name(folder)) return true;
+    if (imageReferences(this.#home, walkImages(this.#home)).name(folder)) return true;
     return (await hasMark(folder, 'explicitly-pulled')) || (await hasMark(folder, 'pinned'));
   }
 
@@ -118,7 +117,7 @@ export class ImageRemoval {
   #placesOf(folder: string, tags: readonly RemoteName[] | undefined): ReadonlySet<string> {
     const { imagesFolder } = this.#home;
     if (tags === undefined) {
-      const { entries } = walkImages(imagesFolder);
+      const { entries } = walkImages(this.#home);
       return new Set(entries.flatMap(({ kind, path: link }) => (kind === 'tag' ? [link] : [])));
     }
     const repository = path.dirname(folder);
@@ -133,7 +132,7 @@ export class ImageRemoval {
     const real = await realpath(folder).catch(() => folder);
     const links: Link[] = [];
     for (const link of places) {
-      const text = linkText(link);
+      const text = this.#home.unreadable.passOver(link, () => linkText(link));
       if (text === undefined || path.basename(text) !== digest.toString()) continue;
       const target = await realpath(link).catch(() => undefined);
       const isItsOwn = path.dirname(link) === path.dirname(folder);

@@ -4,6 +4,7 @@ import { systemCode } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { diskError } from './disk-error.ts';
+import type { Home } from './home.ts';
 import { decodeLeaf, decodeRegistry, isDigestFolder, type Leaves } from './layout.ts';
 
 /** Deeper trees than any real repository are not followed. */
@@ -22,37 +23,50 @@ export interface CacheWalk {
   readonly entries: readonly CacheEntry[];
   /** Image folders and links under names we cannot have, e.g. of an older layout. Never touched. */
   readonly foreign: readonly string[];
+  /** Folders of registries and repositories that cannot be looked into: there may be images and tags in them. */
+  readonly unreadable: readonly string[];
+}
+
+/** Who is told of what a walk finds. */
+export interface CacheVisitor {
+  readonly onEntry: (entry: CacheEntry) => void;
+  readonly onForeign?: (path: string) => void;
+  readonly onUnreadable?: (folder: string) => void;
 }
 
 /** Walks the image cache, and keeps what it finds. See {@link eachImage}. */
-export function walkImages(imagesFolder: string): CacheWalk {
+export function walkImages(home: Home): CacheWalk {
   const entries: CacheEntry[] = [];
   const foreign: string[] = [];
-  eachImage(
-    imagesFolder,
-    (entry) => entries.push(entry),
-    (path) => foreign.push(path),
-  );
-  return { entries, foreign };
+  const unreadable: string[] = [];
+  eachImage(home, {
+    onEntry: (entry) => entries.push(entry),
+    onForeign: (path) => foreign.push(path),
+    onUnreadable: (folder) => unreadable.push(folder),
+  });
+  return { entries, foreign, unreadable };
 }
 
 /**
- * Walks the image cache. Links are seen and not entered, hidden files are skipped, nothing is opened. Synchronous: with ten
- * thousand images, promises would take longer than the file system; and what nobody keeps costs nothing.
+ * Walks the image cache. Links are seen and not entered, hidden files are skipped, nothing is opened, and folders that cannot be read are
+ * passed over. Synchronous: with ten thousand images, promises would take longer than the file system; and what nobody keeps costs nothing.
+ *
+ * @throws TartletError `DISK_*` when the cache as a whole cannot be read.
  */
-export function eachImage(
-  imagesFolder: string,
-  onEntry: (entry: CacheEntry) => void,
-  onForeign: (path: string) => void = () => undefined,
-): void {
+export function eachImage(home: Home, { onEntry, onForeign, onUnreadable }: CacheVisitor): void {
   const visit = (folder: string, place: Place): void => {
+    const inside = place.depth === 0 ? children(folder) : home.unreadable.passOver(folder, () => children(folder));
+    if (inside === undefined) {
+      onUnreadable?.(folder);
+      return;
+    }
     let leaves = leavesOf(place);
-    for (const child of children(folder)) {
+    for (const child of inside) {
       const path = `${folder}/${child.name}`;
       const isFolder = child.isDirectory();
       if (child.isSymbolicLink() || (isFolder && isDigestFolder(child.name))) {
         const name = leaves === undefined ? undefined : decodeLeaf(leaves, child.name);
-        if (name === undefined) onForeign(path);
+        if (name === undefined) onForeign?.(path);
         else onEntry({ kind: name.tag === undefined ? 'digest' : 'tag', name, path });
         leaves = name ?? leaves;
       } else if (isFolder && place.depth < MAX_DEPTH) {
@@ -60,7 +74,7 @@ export function eachImage(
       }
     }
   };
-  visit(imagesFolder, { depth: 0 });
+  visit(home.imagesFolder, { depth: 0 });
 }
 
 /** Where the walk is, as far as that has a meaning: above all registries, or in a folder of one, or nowhere that a name leads to. */
@@ -81,9 +95,9 @@ function leavesOf({ registry, repository }: Place): Leaves | undefined {
 }
 
 /** A tag beside an image folder whose link leads to it, by the text of the link; undefined when there is none. */
-export function tagLeadingTo(folder: string): string | undefined {
+export function tagLeadingTo(home: Home, folder: string): string | undefined {
   const repository = dirname(folder);
-  for (const tag of linksIn(repository)) {
+  for (const tag of home.unreadable.passOver(repository, () => linksIn(repository)) ?? []) {
     try {
       if (basename(readlinkSync(`${repository}/${tag}`)) === basename(folder)) return tag;
     } catch {

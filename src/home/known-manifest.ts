@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync, type Stats } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { isTartletError, systemCode } from '../errors.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -62,10 +62,10 @@ interface ManifestFile {
 }
 
 function* manifestFiles(home: Home, vms: LocalVms, near: RemoteName | undefined): Generator<ManifestFile> {
-  const images = walkImages(home.imagesFolder).entries.filter((entry) => entry.kind === 'digest');
+  const images = walkImages(home).entries.filter((entry) => entry.kind === 'digest');
   const isNear = ({ name }: { name: RemoteName }): boolean => name.repositoryName === near?.repositoryName;
   const related =
-    near === undefined ? [] : images.filter(isNear).map((each) => ({ ...each, age: -writtenAt(each.path) }));
+    near === undefined ? [] : images.filter(isNear).map((each) => ({ ...each, age: -writtenAt(home, each.path) }));
   const others = near === undefined ? images : images.filter((each) => !isNear(each));
   for (const { name, path } of [...related.sort((a, b) => a.age - b.age), ...others]) {
     yield { owner: { kind: 'image', name, folder: path }, file: `${path}/${VmFile.manifest}` };
@@ -117,16 +117,19 @@ function readIfSmall(file: string): Uint8Array | undefined {
   }
 }
 
-/** Milliseconds since the epoch. */
-function writtenAt(folder: string): number {
-  const stats: Stats | undefined = lstatSync(folder, { throwIfNoEntry: false });
-  return stats?.mtimeMs ?? 0;
+/** Milliseconds since the epoch; 0 where that cannot be found out. */
+function writtenAt(home: Home, folder: string): number {
+  return home.unreadable.passOver(folder, () => lstatSync(folder, { throwIfNoEntry: false }))?.mtimeMs ?? 0;
+}
+
+function sizeOf(file: string): number | undefined {
+  return lstatSync(file, { throwIfNoEntry: false })?.size;
 }
 
 /** Whether some cached image has a disk of exactly this length: what Tart cloned from it, Tart left no record of. */
 export function hasImageOfSize(home: Home, bytes: number): boolean {
-  return walkImages(home.imagesFolder).entries.some(
+  return walkImages(home).entries.some(
     ({ kind, path }) =>
-      kind === 'digest' && lstatSync(`${path}/${VmFile.disk}`, { throwIfNoEntry: false })?.size === bytes,
+      kind === 'digest' && home.unreadable.passOver(path, () => sizeOf(`${path}/${VmFile.disk}`)) === bytes,
   );
 }

@@ -35,13 +35,14 @@ export class LocalVms {
     return `${this.#home.vmsFolder}/${name.text}`;
   }
 
-  /** Every folder that holds a usable VM, by name. Others are ignored, as Tart does. */
+  /** Every folder that holds a usable VM, by name. Others are ignored, as Tart does, and those that cannot be looked at passed over. */
   list(): LocalVm[] {
     const vms: LocalVm[] = [];
     for (const entry of namesIn(this.#home.vmsFolder)) {
       const name = LocalName.tryParse(entry);
-      const folder = name === undefined ? undefined : this.#look(name);
-      if (name !== undefined && folder !== undefined) vms.push({ name, folder });
+      if (name === undefined) continue;
+      const folder = this.#home.unreadable.passOver(this.pathOf(name), () => this.#look(name));
+      if (folder !== undefined) vms.push({ name, folder });
     }
     return vms;
   }

@@ -53,54 +53,45 @@ export type Candidate =
   | (Entry & { readonly kind: 'ipsw'; readonly name: string })
   | (Entry & { readonly kind: 'vm'; readonly name: LocalName });
 
-/** Something that was looked at and not deleted. */
+/** Something that was to go and was not deleted. */
 export interface Spared {
   readonly kind: Candidate['kind'];
-  /** As text: it may be of something that could not even be looked at. */
   readonly name: string;
   readonly path: string;
   /** `BUSY` when somebody uses it; everything else is a failure. */
   readonly error: TartletError;
 }
 
-/** What a look at a home found. One thing that is broken hides no other. */
-export interface Candidates<C extends Candidate = Candidate> {
-  readonly candidates: readonly C[];
-  readonly broken: readonly Spared[];
+/**
+ * Every complete image, and every restore image. Whatever has another name in the cache is not ours to judge, and what cannot be looked at is
+ * passed over.
+ */
+export async function cacheCandidates(store: Store): Promise<Candidate[]> {
+  return [...(await imageCandidates(store)), ...restoreImages(store)];
 }
 
-/** Every complete image, and every restore image. Whatever has another name in the cache is not ours to judge. */
-export async function cacheCandidates(store: Store): Promise<Candidates> {
-  const { candidates, broken } = await imageCandidates(store);
-  return { candidates: [...candidates, ...restoreImages(store)], broken };
-}
-
-export async function imageCandidates(store: Store): Promise<Candidates<ImageCandidate>> {
+export async function imageCandidates(store: Store): Promise<ImageCandidate[]> {
   const { entries } = store.images.walk();
-  const tags = tagsByTarget(entries);
+  const tags = tagsByTarget(store.home, entries);
   const stacked: string[] = [];
   const candidates: ImageCandidate[] = [];
-  const broken: Spared[] = [];
   for (const { kind, name, path: folder } of entries) {
     if (kind === 'tag') continue;
-    try {
-      const look = await lookAtImage(store, folder);
-      if (look === undefined) continue;
-      if (look.layout === 'stacked-cached') stacked.push(folder);
-      candidates.push({ kind: 'image', name, path: folder, tags: tags.get(path.resolve(folder)) ?? [], ...look });
-    } catch (cause) {
-      broken.push(spare({ kind: 'image', name, path: folder }, diskError(cause, 'look at', folder)));
-    }
+    const look = await store.home.unreadable.passOverLater(folder, async () => lookAtImage(store, folder));
+    if (look === undefined) continue;
+    if (look.layout === 'stacked-cached') stacked.push(folder);
+    candidates.push({ kind: 'image', name, path: folder, tags: tags.get(path.resolve(folder)) ?? [], ...look });
   }
-  const sizes = sizeStackedImages(store.contents, stacked, store);
+  const sizes = sizeStackedImages(store, stacked, store);
   const charged = (image: ImageCandidate): number => image.bytes + (sizes.get(image.path)?.chargedBytes ?? 0);
-  return { candidates: candidates.map((image) => ({ ...image, bytes: charged(image) })), broken };
+  return candidates.map((image) => ({ ...image, bytes: charged(image) }));
 }
 
-function tagsByTarget(entries: readonly CacheEntry[]): ReadonlyMap<string, RemoteName[]> {
+function tagsByTarget(home: Home, entries: readonly CacheEntry[]): ReadonlyMap<string, RemoteName[]> {
   const tags = new Map<string, RemoteName[]>();
   for (const entry of entries) {
-    const text = entry.kind === 'tag' ? linkText(entry.path) : undefined;
+    const { kind, path: link } = entry;
+    const text = kind === 'tag' ? home.unreadable.passOver(link, () => linkText(link)) : undefined;
     if (text === undefined) continue;
     const target = path.resolve(path.dirname(entry.path), text);
     tags.set(target, [...(tags.get(target) ?? []), entry.name]);
@@ -120,34 +111,38 @@ async function lookAtImage(store: Store, folder: string): Promise<ImageLook | un
 }
 
 function restoreImages(store: Store): Candidate[] {
-  const folder = `${store.home.cacheFolder}/IPSWs`;
-  return namesIn(folder)
+  const { unreadable, cacheFolder } = store.home;
+  const folder = `${cacheFolder}/IPSWs`;
+  const names = unreadable.passOver(folder, () => namesIn(folder)) ?? [];
+  return names
     .filter((name) => name.endsWith('.ipsw'))
-    .flatMap((name) => {
-      const file = `${folder}/${name}`;
-      const stats = lookAt(file);
-      const accessed = lastUse(file, store);
-      if (stats?.isFile() !== true || accessed === undefined) return [];
-      return { kind: 'ipsw', name, path: file, bytes: stats.blocks * 512, accessed, pinned: false };
-    });
+    .flatMap((name) => unreadable.passOver(`${folder}/${name}`, () => restoreImage(store, folder, name)) ?? []);
 }
 
-/** Every local VM that does not run: suspended ones too, as in Tart. */
-export async function vmCandidates(store: Store): Promise<Candidates> {
+function restoreImage(store: Store, folder: string, name: string): Candidate | undefined {
+  const file = `${folder}/${name}`;
+  const stats = lookAt(file);
+  const accessed = lastUse(file, store);
+  if (stats?.isFile() !== true || accessed === undefined) return undefined;
+  return { kind: 'ipsw', name, path: file, bytes: stats.blocks * 512, accessed, pinned: false };
+}
+
+/** Every local VM that does not run: suspended ones too, as in Tart. One that cannot be looked at is passed over. */
+export async function vmCandidates(store: Store): Promise<Candidate[]> {
   const candidates: Candidate[] = [];
-  const broken: Spared[] = [];
   for (const vm of store.vms.list()) {
     const { name, folder } = vm;
-    try {
-      const accessed = lastUse(folder.path, store);
-      if (accessed === undefined || (await store.vms.state(vm)) === 'running') continue;
-      const bytes = folder.allocatedBytes;
-      candidates.push({ kind: 'vm', name, path: folder.path, bytes, accessed, pinned: false });
-    } catch (cause) {
-      broken.push(spare({ kind: 'vm', name, path: folder.path }, diskError(cause, 'look at', folder.path)));
-    }
+    const candidate = await store.home.unreadable.passOverLater(
+      folder.path,
+      async (): Promise<Candidate | undefined> => {
+        const accessed = lastUse(folder.path, store);
+        if (accessed === undefined || (await store.vms.state(vm)) === 'running') return undefined;
+        return { kind: 'vm', name, path: folder.path, bytes: folder.allocatedBytes, accessed, pinned: false };
+      },
+    );
+    if (candidate !== undefined) candidates.push(candidate);
   }
-  return { candidates, broken };
+  return candidates;
 }
 
 export function spare(entry: Pick<Candidate, 'kind' | 'name' | 'path'>, error: TartletError): Spared {

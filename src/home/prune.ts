@@ -3,7 +3,7 @@ import { isUnreferenced, unreferencedImages } from './collect.ts';
 import { type DanglingTag, danglingTags, removeDanglingTag } from './dangling-tag.ts';
 import { diskError } from './disk-error.ts';
 import { chooseForRoom, type FreedUp, freeUp } from './free-up.ts';
-import { cacheCandidates, type Candidates, type Spared, spare, type Store, vmCandidates } from './prune-candidate.ts';
+import { cacheCandidates, type Candidate, type Spared, spare, type Store, vmCandidates } from './prune-candidate.ts';
 import { chooseEntries, type Chosen, type PruneCriteria } from './prune-choice.ts';
 import { deleteCandidate } from './prune-delete.ts';
 import { type Deletion, measureCandidate } from './prune-measure.ts';
@@ -25,7 +25,7 @@ export interface PruneReport {
   /** What was deleted, or with `dryRun` would be, in that order. */
   readonly deleted: readonly Deletion[];
   readonly danglingTags: readonly DanglingTag[];
-  /** What is in use or broken, and stayed. */
+  /** What was to go and could not: in use, or refused by the disk. */
   readonly spared: readonly Spared[];
   /** Bytes that are free on the disk of the cache in the end; undefined when nobody asked for room. */
   readonly freeBytes: number | undefined;
@@ -33,7 +33,7 @@ export interface PruneReport {
 
 /**
  * Deletes what the criteria choose, tags together with their image (tart-cli §7 #18). One entry that is in use or cannot be deleted does not
- * stop it, unlike in Tart (§7 #21): it is spared and reported. What was used since the choice was made stays (reliability P15).
+ * stop it, unlike in Tart (§7 #21): it is spared and reported; one that cannot be looked at is passed over. What was used since the choice was made stays (reliability P15).
  * It works on a full disk, because that is when it is needed (reliability D29).
  *
  * @throws TartletError `DISK_*` when the home cannot be read, `STORE_DAMAGED` when it cannot be told which shared disk files are needed.
@@ -43,13 +43,13 @@ export async function prune(home: Store, request: PruneRequest): Promise<PruneRe
   const dryRun = request.dryRun ?? false;
   if (!dryRun) await sweep(store);
   const dangling = request.collect === true ? await danglingTags(store) : [];
-  const { chosen, broken } = await choose(store, request);
-  if (dryRun) return preview(store, request, { chosen, broken, dangling });
+  const chosen = await choose(store, request);
+  if (dryRun) return preview(store, request, { chosen, dangling });
 
   const removedTags: DanglingTag[] = [];
   for (const tag of dangling) if (await removeDanglingTag(store, tag)) removedTags.push(tag);
   const deleted: Deletion[] = [];
-  const spared: Spared[] = [...broken];
+  const spared: Spared[] = [];
   for (const each of chosen) {
     store.signal?.throwIfAborted();
     try {
@@ -76,33 +76,25 @@ function atOneMoment(store: Store): Store {
   return { home, images, vms, contents, platform, now: () => now, ...(signal === undefined ? {} : { signal }) };
 }
 
-interface Choice {
-  readonly chosen: readonly Chosen[];
-  readonly broken: readonly Spared[];
-}
-
-async function choose(store: Store, request: PruneRequest): Promise<Choice> {
-  const collected = request.collect === true ? (await unreferencedImages(store)).images : [];
-  const { candidates, broken } = await candidatesOf(store, request);
+async function choose(store: Store, request: PruneRequest): Promise<Chosen[]> {
+  const collected = request.collect === true ? await unreferencedImages(store) : [];
+  const candidates = await candidatesOf(store, request);
   const gone = new Set(collected.map((image) => image.path));
   const rest = candidates.filter((candidate) => !gone.has(candidate.path));
-  return {
-    chosen: [
-      ...collected.map((candidate) => ({ candidate, reason: 'unreferenced' as const })),
-      ...chooseEntries(rest, request, store.now()),
-    ],
-    broken,
-  };
+  return [
+    ...collected.map((candidate) => ({ candidate, reason: 'unreferenced' as const })),
+    ...chooseEntries(rest, request, store.now()),
+  ];
 }
 
-async function candidatesOf(store: Store, { entries }: PruneRequest): Promise<Candidates> {
+async function candidatesOf(store: Store, { entries }: PruneRequest): Promise<Candidate[]> {
   return entries === 'vms' ? vmCandidates(store) : cacheCandidates(store);
 }
 
 async function preview(
   store: Store,
   request: PruneRequest,
-  { chosen, broken, dangling }: Choice & { readonly dangling: readonly DanglingTag[] },
+  { chosen, dangling }: { readonly chosen: readonly Chosen[]; readonly dangling: readonly DanglingTag[] },
 ): Promise<PruneReport> {
   const deleted: Deletion[] = [];
   for (const each of chosen) deleted.push({ ...each, footprint: await measureCandidate(store, each.candidate) });
@@ -110,13 +102,13 @@ async function preview(
   if (request.freeBytes !== undefined) {
     free = deleted.reduce((sum, { candidate }) => sum + candidate.bytes, await freeBytes(store.home.cacheFolder));
     const gone = new Set(deleted.map(({ candidate }) => candidate.path));
-    const rest = (await cacheCandidates(store)).candidates.filter(({ path }) => !gone.has(path));
+    const rest = (await cacheCandidates(store)).filter(({ path }) => !gone.has(path));
     for (const each of chooseForRoom(rest, request.freeBytes - free)) {
       deleted.push({ ...each, footprint: await measureCandidate(store, each.candidate) });
       free += each.candidate.bytes;
     }
   }
-  return { deleted, danglingTags: dangling, spared: broken, freeBytes: free };
+  return { deleted, danglingTags: dangling, spared: [], freeBytes: free };
 }
 
 async function makeRoom(store: Store, request: PruneRequest): Promise<FreedUp | undefined> {
@@ -128,8 +120,8 @@ async function collectContent(store: Store): Promise<void> {
   const { refrained } = await store.contents.collectAlone(store.signal);
   if (refrained === undefined) return;
   throw new TartletError('STORE_DAMAGED', `disk files that nobody uses were not deleted: ${refrained}`, {
-    kept: 'everything else was done; a VM may need any of these files',
-    next: 'repair or delete that VM and prune again',
+    kept: 'everything else was done; any of these files may be needed',
+    next: 'repair what the message names, or make it readable, and prune again',
   });
 }
 

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isTartletError } from '../errors.ts';
 import { onDisk } from './disk-error.ts';
-import { namesIn } from './entry-names.ts';
+import { readableNamesIn } from './entry-names.ts';
 import { exists, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { FileLock } from './lock.ts';
@@ -123,12 +123,22 @@ async function release(lockFile: string | undefined, locks: readonly FileLock[])
   for (const lock of locks) await lock.release();
 }
 
+/** What may not be locked is of another user of this home, who will take it away. */
+async function lockToReap(lockFile: string): Promise<FileLock | undefined> {
+  try {
+    return await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });
+  } catch (error) {
+    if (isTartletError(error, 'DISK_DENIED')) return undefined;
+    throw error;
+  }
+}
+
 /** Deletes our own scratch folders whose owners are gone. Others' entries in `tmp/` are Tart's to judge. */
 async function reap(home: Home, parent: string): Promise<void> {
-  for (const name of namesIn(parent)) {
+  for (const name of readableNamesIn(parent)) {
     if (!isOurScratch(name)) continue;
     const lockFile = lockFileOf(home, name);
-    const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });
+    const lock = await lockToReap(lockFile);
     if (lock === undefined) continue;
     try {
       await rm(`${parent}/${name}`, { recursive: true, force: true });

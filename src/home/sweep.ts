@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, type Stats } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { Digest } from '../names/digest.ts';
 import { readableNamesIn } from './entry-names.ts';
@@ -53,8 +53,17 @@ const LINK_ARRIVES_MS = 60_000;
 
 /** Whether something of the name of what is being removed is a link that a living command may be moving: it is left alone. */
 export function mayBeOnItsWay(place: string): boolean {
-  const stats = lstatSync(place, { throwIfNoEntry: false });
+  const stats = look(place);
   return stats?.isSymbolicLink() === true && Math.abs(Date.now() - stats.ctimeMs) < LINK_ARRIVES_MS;
+}
+
+/** What cannot be looked at is none of ours. */
+function look(place: string): Stats | undefined {
+  try {
+    return lstatSync(place, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
 async function discard(doomed: string): Promise<void> {

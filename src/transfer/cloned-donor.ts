@@ -1,3 +1,4 @@
+import { access, constants } from 'node:fs/promises';
 import { fileState } from '../home/file-state.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { VerifyJob } from './chunk-job.ts';
@@ -13,11 +14,11 @@ export interface ClonedDonor {
 
 /**
  * Looks at a donor that is about to be cloned.
- * @returns `gone` when nothing can be cloned; undefined for a VM: somebody may start it at any time, so that only its clone tells what was cloned.
+ * @returns `gone` when nothing can be read or cloned; undefined for a VM: somebody may start it at any time, so that only its clone tells what was cloned.
  */
 export async function beforeCloning({ path, kind }: Donor): Promise<ClonedDonor | 'gone' | undefined> {
   const state = await touched(path);
-  if (state === undefined) return 'gone';
+  if (state === undefined || !(await isReadable(path))) return 'gone';
   return kind === 'vm' ? undefined : { path, state };
 }
 
@@ -56,4 +57,11 @@ async function touched(path: string): Promise<string | undefined> {
   } catch {
     return undefined;
   }
+}
+
+async function isReadable(path: string): Promise<boolean> {
+  return access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { isTartletError, unreachable } from '../errors.ts';
+import { isTartletError, type TartletError, unreachable } from '../errors.ts';
 import { contentReferences, HEX } from '../home/content-reference.ts';
 import { finding, type Finding, type ImagePlace, repairOf } from '../home/doctor/finding.ts';
 import { busyFinding } from '../home/doctor/home-check.ts';
@@ -29,7 +29,9 @@ export interface DeepTotals {
 /** One stretch of a file, with what it must hash to. */
 interface Check {
   readonly job: VerifyJob;
-  /** The finding when it does not; `why` when it could not even be read. */
+  /** The image's name, if it belongs to one. */
+  readonly name?: string | undefined;
+  /** The finding when it does not, or when the file ends too soon. */
   readonly damaged: (why: string) => Finding;
 }
 
@@ -70,6 +72,8 @@ class DeepCheck {
   readonly #pool: WorkerPool;
   /** Files of the content store that were hashed for an image already. */
   readonly #hashed = new Set<string>();
+  /** Files that could not be read: each is told once, and nothing is said about what is in it. */
+  readonly #unreadable = new Set<string>();
 
   constructor(session: Session) {
     this.#session = session;
@@ -112,6 +116,7 @@ class DeepCheck {
       const at = `${place.path}/${file}`;
       return {
         job: verifyJob(at, 0, blob.size, blob.digest),
+        name: facts.name,
         damaged: (why) => finding(id, at, why, facts),
       };
     };
@@ -171,12 +176,20 @@ class DeepCheck {
         if (!result.intact) this.#report(byJob.get(job), `it does not hash to ${job.contentDigest}`);
       },
       (job, error) => {
-        if (!isTartletError(error, 'DISK_IO', 'DISK_DENIED', 'CHUNK_CORRUPT')) return false;
-        this.#report(byJob.get(job), error.message);
+        if (isTartletError(error, 'CHUNK_CORRUPT')) this.#report(byJob.get(job), error.message);
+        else if (isTartletError(error, 'DISK_IO', 'DISK_DENIED', 'DISK_UNSUPPORTED'))
+          this.#passOver(job, error, byJob.get(job));
+        else return false;
         return true;
       },
     );
     emit({ kind: 'finished', subject });
+  }
+
+  #passOver({ disk }: VerifyJob, error: TartletError, check: Check | undefined): void {
+    if (this.#unreadable.has(disk)) return;
+    this.#unreadable.add(disk);
+    this.findings.push(finding('unreadable', disk, error.message, { name: check?.name, next: error.facts.next }));
   }
 
   #report(check: Check | undefined, why: string): void {
@@ -191,6 +204,7 @@ class DeepCheck {
 function chunkChecks(at: string, file: DiskFile, facts: Pick<Finding, 'name' | 'remedy'>): Check[] {
   return file.chunks.map(({ index, offset, size, contentDigest }) => ({
     job: verifyJob(at, offset, size, contentDigest),
+    name: facts.name,
     damaged: (why) => {
       const where = `chunk ${index} (bytes ${offset} to ${offset + size - 1})`;
       return finding('chunk-damaged', at, `${where}: ${why}`, {

@@ -49,7 +49,10 @@ export class Donors {
       let donors = 0;
       for (const known of knownManifests(session.home, session.vms, { wanted, near: search.name })) {
         session.signal.throwIfAborted();
-        const lease = await openDonor(session, known, search);
+        // One that cannot be read has nothing to offer.
+        const lease = await session.home.unreadable.passOverLater(known.owner.folder, async () =>
+          openDonor(session, known, search),
+        );
         if (lease === undefined) continue;
         if (lease.lock !== undefined) locks.push(lease.lock);
         for (const [content, place] of lease.offers) {
@@ -82,7 +85,7 @@ async function openDonor(session: Session, known: KnownManifest, search: DonorSe
   switch (owner.kind) {
     case 'image':
       return leased(session, owner.name.digest, search, async () =>
-        offersOfImage(session, known, shortName(owner.name, owner.folder), await proofOfBlobs(owner.folder)),
+        offersOfImage(session, known, shortName(session, owner.name, owner.folder), await proofOfBlobs(owner.folder)),
       );
     case 'vm': {
       const vm = session.vms.find(owner.name);
@@ -129,8 +132,8 @@ async function leased(
 }
 
 /** Tags say more to people than digests. */
-function shortName(name: RemoteName, folder: string): string {
-  const tag = tagLeadingTo(folder);
+function shortName({ home }: Session, name: RemoteName, folder: string): string {
+  const tag = tagLeadingTo(home, folder);
   return tag === undefined ? name.toString() : `${name.repositoryName}:${tag}`;
 }
 

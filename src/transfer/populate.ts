@@ -1,6 +1,6 @@
-import { copyFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { describeError, TartletError } from '../errors.ts';
-import { copyDisk } from '../home/disk-copy.ts';
+import { copyDisk, copySmallFile } from '../home/disk-copy.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { exists, writeNewFile } from '../home/folder.ts';
 import { makeRepository } from '../home/image-cache.ts';
@@ -102,7 +102,7 @@ async function copyFiles(session: Session, source: PopulateSource, staging: Stag
   const from = (file: string): string => `${source.folder}/${file}`;
   const small = source.config === undefined ? [VmFile.config, VmFile.nvram] : [VmFile.nvram];
   for (const file of small) {
-    await onDisk('copy to', staging.pathOf(file), async () => copyFile(from(file), staging.pathOf(file)));
+    await copySmallFile(from(file), staging.pathOf(file));
   }
   if (source.config !== undefined) await writeNewFile(staging.pathOf(VmFile.config), source.config);
   if (!(await exists(from(VmFile.disk)))) return [VmFile.config, VmFile.nvram];

@@ -50,12 +50,14 @@ export class Session {
   readonly #credentials: (name: RemoteName) => CredentialSource;
 
   constructor(options: SessionOptions) {
-    this.home = options.home;
+    this.home = options.home.telling((entry, error) =>
+      this.emit({ kind: 'note', subject: entry, text: `passed over: ${error.message}` }),
+    );
     this.environment = options.environment ?? {};
     this.platform = options.platform ?? 'linux';
-    this.contents = new ContentStore(options.home, this.platform);
-    this.images = new ImageCache(options.home, this.contents);
-    this.vms = new LocalVms(options.home, this.platform, this.contents);
+    this.contents = new ContentStore(this.home, this.platform);
+    this.images = new ImageCache(this.home, this.contents);
+    this.vms = new LocalVms(this.home, this.platform, this.contents);
     this.now = options.now ?? (() => new Date());
     this.emit = options.onEvent ?? (() => undefined);
     this.#onWire = options.onWire;

@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto';
 import { TartletError, unreachable } from '../errors.ts';
-import { onDisk } from '../home/disk-error.ts';
-import { type CopyMethod, copyDisk, shareDisk } from '../home/disk-copy.ts';
+import { type CopyMethod, copyDisk, copySmallFile, shareDisk } from '../home/disk-copy.ts';
 import { sealDisk, sealedState } from '../home/disk-seal.ts';
-import { flushFile, writeNewFile } from '../home/folder.ts';
+import { flushFile } from '../home/folder.ts';
 import { BASE_MANIFEST_FILE } from '../home/origin.ts';
-import { readPlainFile } from '../home/plain-file.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import { notClonable } from '../transfer/stacked-download.ts';
@@ -35,7 +33,7 @@ export interface CloneSource {
  */
 export async function copyVm(session: Session, source: CloneSource, to: string): Promise<CopyMethod> {
   const from = source.folder.path;
-  for (const file of [VmFile.config, VmFile.nvram]) await copySmall(`${from}/${file}`, `${to}/${file}`);
+  for (const file of [VmFile.config, VmFile.nvram]) await copySmallFile(`${from}/${file}`, `${to}/${file}`);
   switch (source.folder.layout) {
     case 'standalone':
       if (isSuspended(source.folder)) await copyLarge(session, `${from}/${VmFile.state}`, `${to}/${VmFile.state}`);
@@ -43,7 +41,7 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
     case 'stacked-local':
       // First the manifest: from then on, nobody collects the files that it names (tart-formats §4.7).
       await session.contents.change(session.signal, async () =>
-        copySmall(`${from}/${VmFile.manifest}`, `${to}/${VmFile.manifest}`),
+        copySmallFile(`${from}/${VmFile.manifest}`, `${to}/${VmFile.manifest}`),
       );
       return copyLarge(session, `${from}/${VmFile.overlay}`, `${to}/${VmFile.overlay}`);
     case 'stacked-cached':
@@ -57,7 +55,7 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
 async function copySealed(session: Session, source: CloneSource, to: string): Promise<CopyMethod> {
   const { manifest } = source;
   if (manifest === undefined) return copyStandalone(session, source, to);
-  const bytes = await copySmall(manifest, `${to}/${BASE_MANIFEST_FILE}`);
+  const bytes = await copySmallFile(manifest, `${to}/${BASE_MANIFEST_FILE}`);
   const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
   const look = async (): Promise<string | undefined> =>
     source.kind === 'image' ? sealedState(source.folder.path, digest, session.platform) : undefined;
@@ -101,10 +99,4 @@ async function copyLarge(session: Session, from: string, to: string): Promise<Co
   const copied = await copyDisk(from, to, session);
   await flushFile(to);
   return copied;
-}
-
-async function copySmall(from: string, to: string): Promise<Uint8Array> {
-  const bytes = await onDisk('read', from, async () => readPlainFile(from));
-  await writeNewFile(to, bytes);
-  return bytes;
 }

@@ -70,14 +70,21 @@ export async function examine(session: Session, options: ExamineOptions = {}): P
     first = await look(session, options);
   }
   const deeper = deep ? await deepCheck(session, intactImages(first)) : undefined;
-  const found = [...first.findings, ...(deeper?.findings ?? [])];
+  const added = news(deeper?.findings ?? [], first);
+  const found = [...first.findings, ...added];
   const result = { home: session.home.root, moved, deep: deeper?.totals };
   if (!fix || session.signal.aborted) return { ...result, findings: found, mended, totals: first.totals };
   mended.push(...(await mend(session, found, insecure)));
   const second = await look(session, options);
   const healed = new Set(mended.filter((each) => each.result === 'mended').map((each) => each.finding));
-  const remaining = (deeper?.findings ?? []).filter((each) => !healed.has(each));
+  const remaining = added.filter((each) => !healed.has(each));
   return { ...result, findings: [...second.findings, ...remaining], mended, totals: second.totals };
+}
+
+/** What a deep check adds. That a file cannot be read was seen by its permissions, mostly. */
+function news(findings: readonly Finding[], first: HomeCheck): Finding[] {
+  const unread = new Set(first.findings.flatMap(({ id, path }) => (id === 'unreadable' ? [path] : [])));
+  return findings.filter(({ id, path }) => id !== 'unreadable' || !unread.has(path));
 }
 
 async function look(session: Session, { knownPorts }: ExamineOptions): Promise<HomeCheck> {

@@ -23,7 +23,7 @@ export interface Listed {
 
 /**
  * Local VMs first, then names of the cache, each group in byte order of the names (tart-cli §1.6). A pulled tag gives two rows, its
- * own and its digest's. Dangling tags and incomplete folders are no images and are left out. Of cached images only stacked ones have
+ * own and its digest's. Dangling tags and incomplete folders are no images and are left out; what cannot be looked at is passed over. Of cached images only stacked ones have
  * a file opened, their manifest, so that thousands of the others cost little.
  */
 export async function listVms(session: Session, source?: 'local' | 'oci'): Promise<Listed[]> {
@@ -33,33 +33,37 @@ export async function listVms(session: Session, source?: 'local' | 'oci'): Promi
 }
 
 async function listLocal(session: Session): Promise<Listed[]> {
-  return Promise.all(
-    session.vms
-      .list()
-      .map(async (vm) =>
-        row(
-          'local',
-          vm.name.text,
-          vm.folder,
-          await session.vms.state(vm),
-          lastUse(vm.folder.path, session) ?? session.now(),
-        ),
-      ),
+  const rows = await Promise.all(
+    session.vms.list().map(async ({ name, folder }) =>
+      session.home.unreadable.passOverLater(folder.path, async () => {
+        const state = await session.vms.state({ name, folder });
+        return row('local', name.text, folder, state, lastUse(folder.path, session) ?? session.now());
+      }),
+    ),
   );
+  return rows.filter((each) => each !== undefined);
 }
 
 async function listCached(session: Session): Promise<Listed[]> {
+  const { home } = session;
   // A tag and its digest are one folder.
   const images = new Map<string, CachedFolder | undefined>();
   const imageIn = (folder: string): CachedFolder | undefined => {
-    if (!images.has(folder)) images.set(folder, lookAtCached(folder, session));
+    if (!images.has(folder))
+      images.set(
+        folder,
+        home.unreadable.passOver(folder, () => lookAtCached(folder, session)),
+      );
     return images.get(folder);
   };
   const found: { readonly name: string; readonly image: CachedFolder }[] = [];
   // Only what is shown is kept of each entry: with thousands, moving the rest about in memory took a tenth of the time.
-  eachImage(session.home.imagesFolder, ({ kind, name, path: place }) => {
-    const image = imageIn(kind === 'digest' ? place : targetOf(place));
-    if (image !== undefined) found.push({ name: name.toString(), image });
+  eachImage(home, {
+    onEntry: ({ kind, name, path: place }) => {
+      const folder = kind === 'digest' ? place : home.unreadable.passOver(place, () => targetOf(place));
+      const image = folder === undefined ? undefined : imageIn(folder);
+      if (image !== undefined) found.push({ name: name.toString(), image });
+    },
   });
   const stacked = found.flatMap(({ image: { folder } }) => (folder.layout === 'stacked-cached' ? [folder.path] : []));
   const sizes = stacked.length === 0 ? undefined : await sizesOf(stacked, session);
@@ -73,7 +77,7 @@ async function listCached(session: Session): Promise<Listed[]> {
 /** Stacked images are rare, and what understands them is loaded only then. */
 async function sizesOf(stacked: readonly string[], session: Session): Promise<ReadonlyMap<string, StackedSize>> {
   const { sizeStackedImages } = await import('../home/content-charge.ts');
-  return sizeStackedImages(session.contents, stacked, session);
+  return sizeStackedImages(session, stacked, session);
 }
 
 /** An image folder, and when it was used. */

@@ -161,6 +161,7 @@ export const SECTIONS: readonly Section[] = [
     /* D29 */ 'the disk is full while deleting',
     /* D30 */ 'a pipe or a device lies where a file should',
     /* D31 */ 'the user has no home folder, or the working folder is gone',
+    /* D32 */ 'one entry of the home cannot be looked at: it is of another user, or leads in circles',
   ]),
   section('P', 'Processes, signals, time', [
     /* P1 */ 'pull is killed at any step',

@@ -129,7 +129,7 @@ describe('deleting', () => {
     expect(existsSync(folder)).toBe(true);
     await session.images.delete(RemoteName.parse(`${REPOSITORY}:two`));
     expect(existsSync(folder)).toBe(false);
-    expect(session.images.walk()).toEqual({ entries: [], foreign: [] });
+    expect(session.images.walk()).toEqual({ entries: [], foreign: [], unreadable: [] });
   });
 
   test('the last tag of an image that was pulled by digest leaves the image', async () => {
@@ -180,7 +180,7 @@ describe('deleting', () => {
     const ours = plantImage(copy, REPOSITORY, A);
     symlinkSync(theirs, `${ours.slice(0, -A.length)}one`);
     await copy.images.delete(RemoteName.parse(`${REPOSITORY}:one`));
-    expect(copy.images.walk()).toEqual({ entries: [], foreign: [] });
+    expect(copy.images.walk()).toEqual({ entries: [], foreign: [], unreadable: [] });
     expect((await listVms(original)).map((row) => row.name)).toEqual([`${REPOSITORY}:one`, `${REPOSITORY}@${A}`]);
   });
 

@@ -1,20 +1,19 @@
 import { contentReferences, HEX } from '../content-reference.ts';
 import type { ContentStore, StoredFile } from '../content-store.ts';
-import { isTartletError } from '../../errors.ts';
 import type { Home } from '../home.ts';
 import type { AccessCheck } from './access.ts';
-import { finding, type Finding } from './finding.ts';
-import { kindText, lookAt, lookInto } from './look.ts';
+import { finding, type Finding, unreadable } from './finding.ts';
+import { kindText, lookAt, lookInto, whyUnreadable } from './look.ts';
 
 const PARTIAL = /^\.[0-9a-f]{64}\.partial$/;
 /** Locks, and what was being copied in: kept for ever by Tart, or gone with their owner. */
 const KNOWN_HIDDEN = /^\.(?:[0-9a-f]{64}\.(?:lock|verified)|[0-9A-Fa-f-]{36}\.tmp)$/;
 
-/** Why the content store does not have a file as a manifest wants it, or undefined when it has. */
+/** Why the content store does not have a file as a manifest wants it; undefined when it has, or when {@link checkContent} says more. */
 export function contentProblem(contents: ContentStore, file: StoredFile): string | undefined {
   const look = lookAt(contents.pathOf(file.fileDigest));
   if (look.kind === 'gone') return 'is not in the content store';
-  if (look.kind === 'failed') return `cannot be looked at: ${look.why}`;
+  if (look.kind === 'failed') return undefined;
   const stats = look.value;
   if (!stats.isFile()) return `is ${kindText(stats)} in the content store`;
   return stats.size === file.size ? undefined : `has ${stats.size} bytes in the content store instead of ${file.size}`;
@@ -24,13 +23,14 @@ export function contentProblem(contents: ContentStore, file: StoredFile): string
 export function checkContent(home: Home, access: AccessCheck): Finding[] {
   const folder = `${home.contentFolder}/sha256`;
   const entries = lookInto(folder);
-  if (entries.kind === 'failed') return [finding('unreadable', folder, `the folder cannot be read: ${entries.why}`)];
+  if (entries.kind === 'failed') return [unreadable(folder, entries.why)];
   if (entries.kind === 'gone') return [];
   const needed = neededDigests(home);
   const findings: Finding[] = [...access.lookIfThere(folder)];
   for (const { name } of entries.value) {
     const at = `${folder}/${name}`;
     const look = lookAt(at);
+    if (look.kind === 'failed') findings.push(unreadable(at, look.why));
     if (look.kind !== 'found') continue;
     const stats = look.value;
     findings.push(...access.look(at, stats));
@@ -38,7 +38,11 @@ export function checkContent(home: Home, access: AccessCheck): Finding[] {
       if (!stats.isFile()) {
         const message = `${kindText(stats)} where a disk file belongs`;
         findings.push(finding('content-odd', at, message, { remedy: { kind: 'set-aside' } }));
-      } else if (needed?.has(name) === false) {
+        continue;
+      }
+      const why = whyUnreadable(at);
+      if (why !== undefined) findings.push(unreadable(at, why));
+      if (needed?.has(name) === false) {
         const next = 'tartlet prune --gc removes what nothing needs';
         findings.push(
           finding('content-unreferenced', at, `no image and no VM needs this file of ${stats.size} bytes`, { next }),
@@ -55,11 +59,6 @@ export function checkContent(home: Home, access: AccessCheck): Finding[] {
 
 /** Undefined when that cannot be told: then nothing counts as unneeded. The reason is a finding of its own elsewhere. */
 function neededDigests(home: Home): ReadonlySet<string> | undefined {
-  try {
-    const references = contentReferences(home);
-    return references.kind === 'known' ? references.digests : undefined;
-  } catch (error) {
-    if (isTartletError(error)) return undefined;
-    throw error;
-  }
+  const references = contentReferences(home);
+  return references.kind === 'known' ? references.digests : undefined;
 }

@@ -193,7 +193,12 @@ export const FINDINGS = {
   },
   'mode-open': { severity: 'warning', meaning: 'every user of this machine may write here', fix: null },
   'owner-other': { severity: 'warning', meaning: 'something belongs to another user than the home does', fix: null },
-  unreadable: { severity: 'damage', meaning: 'something cannot be read', fix: null },
+  unreadable: {
+    severity: 'damage',
+    meaning:
+      'something cannot be read, e.g. because it belongs to another user: commands pass it over, and nothing is known about it',
+    fix: null,
+  },
   'foreign-entry': {
     severity: 'note',
     meaning: 'something that neither Tart nor Tartlet made; it is left alone',
@@ -258,7 +263,7 @@ interface FindingFacts {
   readonly name?: string | undefined;
   readonly stretch?: Stretch;
   readonly remedy?: Remedy;
-  readonly next?: string;
+  readonly next?: string | undefined;
 }
 
 export function finding(id: FindingId, path: string, message: string, facts: FindingFacts = {}): Finding {
@@ -272,6 +277,14 @@ export function finding(id: FindingId, path: string, message: string, facts: Fin
     remedy: facts.remedy ?? { kind: 'none' },
     next: facts.next,
   };
+}
+
+/** Something that is there, and that the system keeps us from looking at. Nothing is said about what it holds. */
+export function unreadable(path: string, why: string, name?: string): Finding {
+  return finding('unreadable', path, `it cannot be read: ${why}`, {
+    name,
+    next: 'let its owner give this user the right to read it, or run doctor as that user',
+  });
 }
 
 /** What `--fix` would do, in words, or null where it does nothing. */

@@ -1,13 +1,15 @@
 import { setImmediate } from 'node:timers/promises';
 import { isTartletError } from '../../errors.ts';
-import type { Home } from '../home.ts';
+import { Home } from '../home.ts';
+import { LocalVms } from '../local-vms.ts';
+import { Unreadable } from '../unreadable.ts';
 import { FileLock } from '../lock.ts';
 import { lookAtVmFolder } from '../vm-folder.ts';
 import type { Store } from '../prune-candidate.ts';
 import { AccessCheck } from './access.ts';
 import { type AddressReport, checkAddresses } from './address.ts';
 import { checkContent } from './content.ts';
-import { finding, type Finding, type ImagePlace } from './finding.ts';
+import { finding, type Finding, type ImagePlace, unreadable } from './finding.ts';
 import { checkImageFolder, type ImageSurroundings } from './image-folder.ts';
 import { checkLinks } from './link.ts';
 import { checkLocalVms, type ConfigReader } from './local-vm.ts';
@@ -59,7 +61,9 @@ export interface HomeCheck {
  * @throws the reason of the signal.
  */
 export async function checkHome(store: Store, readConfig: ConfigReader): Promise<HomeCheck> {
-  const { home, contents, platform } = store;
+  const { contents, platform } = store;
+  // Nothing is passed over here without a word: what cannot be looked at is a finding.
+  const home = new Home(store.home.root);
   const access = new AccessCheck(home.root);
   const tree = walkTree(home.imagesFolder);
   const links = checkLinks(home.imagesFolder, tree);
@@ -86,7 +90,12 @@ export async function checkHome(store: Store, readConfig: ConfigReader): Promise
     ...(await checkUnfinished({ home, platform, now: store.now() })),
     ...checkQuarantine(home),
   );
-  return { findings, totals: totalsOf(store, tree), images: tree.images, needsMigration: addresses.needsMigration };
+  return {
+    findings,
+    totals: totalsOf(tree, new LocalVms(home, platform, contents)),
+    images: tree.images,
+    needsMigration: addresses.needsMigration,
+  };
 }
 
 /** What cannot be read is reported by the walk already. */
@@ -122,7 +131,7 @@ export function busyFinding(place: ImagePlace): Finding {
 
 function checkEntries(folder: string, known: ReadonlySet<string>, access: AccessCheck): Finding[] {
   const entries = lookInto(folder);
-  if (entries.kind === 'failed') return [finding('unreadable', folder, `the folder cannot be read: ${entries.why}`)];
+  if (entries.kind === 'failed') return [unreadable(folder, entries.why)];
   if (entries.kind === 'gone') return [];
   const findings = access.lookIfThere(folder);
   for (const entry of entries.value) {
@@ -134,18 +143,29 @@ function checkEntries(folder: string, known: ReadonlySet<string>, access: Access
   return findings;
 }
 
-function totalsOf(store: Store, tree: CacheTree): HomeTotals {
+/** None where the whole folder cannot be read, which is a finding. */
+function countVms(vms: LocalVms): number {
+  try {
+    return vms.list().length;
+  } catch (error) {
+    if (isTartletError(error)) return 0;
+    throw error;
+  }
+}
+
+function totalsOf(tree: CacheTree, vms: LocalVms): HomeTotals {
+  const unread = new Unreadable();
   let imageBytes = 0;
   let imageBytesOnDisk = 0;
   for (const place of tree.images) {
-    const folder = lookAtVmFolder(place.path);
+    const folder = unread.passOver(place.path, () => lookAtVmFolder(place.path));
     imageBytes += folder?.logicalBytes ?? 0;
     imageBytesOnDisk += folder?.allocatedBytes ?? 0;
   }
   return {
     images: tree.images.length,
     tags: tree.links.filter((link) => !link.isLeftover).length,
-    vms: store.vms.list().length,
+    vms: countVms(vms),
     imageBytes,
     imageBytesOnDisk,
   };

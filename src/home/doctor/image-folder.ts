@@ -8,9 +8,9 @@ import { type Origin, ORIGIN_FILE, parseOrigin } from '../origin.ts';
 import { VmFile } from '../vm-folder.ts';
 import type { AccessCheck } from './access.ts';
 import { contentProblem } from './content.ts';
-import { finding, type Finding, type FindingId, type ImagePlace, repairOf } from './finding.ts';
+import { finding, type Finding, type FindingId, type ImagePlace, repairOf, unreadable } from './finding.ts';
 import { readImageManifest } from './image-manifest.ts';
-import { kindText, type Look, lookAt, lookInto, readSmallFile } from './look.ts';
+import { kindText, type Look, lookAt, lookInto, readSmallFile, whyUnreadable } from './look.ts';
 
 const MAX_RECORD_BYTES = 64 * 1024;
 /** Tart's own way of writing a local VM's configuration: a space on both sides of each colon (tart-formats §3). */
@@ -25,6 +25,15 @@ const FILES: ReadonlySet<string> = new Set<string>([
   '.last-used',
   '.pinned',
   '.unnamed',
+]);
+
+/** Those that somebody reads. Of marks it matters only that they are there. */
+const TO_BE_READ: ReadonlySet<string> = new Set([
+  VmFile.config,
+  VmFile.nvram,
+  VmFile.disk,
+  VmFile.manifest,
+  ORIGIN_FILE,
 ]);
 
 /** What the check of an image folder needs to know of the rest. */
@@ -51,6 +60,8 @@ class ImageFolderCheck {
   readonly #files = new Map<string, Stats>();
   /** What has a file's name and is none. */
   readonly #odd = new Set<string>();
+  /** What the system keeps us from reading, or even from looking at. */
+  readonly #unreadable = new Set<string>();
 
   constructor(place: ImagePlace, around: ImageSurroundings) {
     this.#place = place;
@@ -61,7 +72,7 @@ class ImageFolderCheck {
     const { path } = this.#place;
     const entries = lookInto(path);
     if (entries.kind === 'gone') return [];
-    if (entries.kind === 'failed') this.#note('unreadable', path, `the folder cannot be read: ${entries.why}`);
+    if (entries.kind === 'failed') this.#findings.push(unreadable(path, entries.why, this.#name.name));
     else {
       for (const { name } of entries.value) this.#lookAtEntry(name);
       this.#findings.push(...this.#around.access.lookIfThere(path));
@@ -76,11 +87,12 @@ class ImageFolderCheck {
   #lookAtEntry(name: string): void {
     const at = this.#at(name);
     const look = lookAt(at);
+    if (look.kind === 'failed') this.#unread(name, look.why);
     if (look.kind !== 'found') return;
     const stats = look.value;
     if (FILES.has(name)) {
       this.#findings.push(...this.#around.access.look(at, stats));
-      if (stats.isFile()) this.#files.set(name, stats);
+      if (stats.isFile()) this.#lookAtFile(name, stats);
       else if (name !== VmFile.controlSocket) {
         this.#odd.add(name);
         this.#damage('image-file-kind', at, `${kindText(stats)} where a file belongs`);
@@ -101,6 +113,17 @@ class ImageFolderCheck {
     }
   }
 
+  #lookAtFile(name: string, stats: Stats): void {
+    this.#files.set(name, stats);
+    const why = TO_BE_READ.has(name) ? whyUnreadable(this.#at(name)) : undefined;
+    if (why !== undefined) this.#unread(name, why);
+  }
+
+  #unread(name: string, why: string): void {
+    this.#unreadable.add(name);
+    this.#findings.push(unreadable(this.#at(name), why, this.#name.name));
+  }
+
   /** @param isOurs whether Tartlet made the folder: it keeps a registry's bytes as they are. */
   #checkFiles(isOurs: boolean): void {
     const verdict = readImageManifest(this.#place, isOurs);
@@ -116,6 +139,8 @@ class ImageFolderCheck {
         }
         break;
       case 'unreadable':
+        // Said already, and no reason to fetch it again.
+        if (this.#unreadable.has(VmFile.manifest)) break;
         this.#damage('manifest-unreadable', manifestPath, `it cannot be read: ${verdict.why}`);
         break;
       case 'mismatch':
@@ -142,7 +167,7 @@ class ImageFolderCheck {
   /** Whether the files make an image; says what is missing or too much otherwise (tart-formats §1.3). */
   #checkLayout(needed: readonly string[], unwanted: readonly string[]): boolean {
     const absent = [VmFile.config, VmFile.nvram, ...needed].filter((name) => !this.#files.has(name));
-    const missing = absent.filter((name) => !this.#odd.has(name));
+    const missing = absent.filter((name) => !this.#odd.has(name) && !this.#unreadable.has(name));
     const tooMuch = [VmFile.overlay, ...unwanted].filter((name) => this.#files.has(name));
     if (missing.length > 0) this.#damage('image-incomplete', this.#place.path, `missing: ${missing.join(', ')}`);
     if (tooMuch.length > 0) {
@@ -186,7 +211,7 @@ class ImageFolderCheck {
     const at = this.#at(ORIGIN_FILE);
     const record = readRecord(this.#place.path);
     if (record.kind === 'found') return record.value;
-    if (record.kind === 'failed') {
+    if (record.kind === 'failed' && !this.#unreadable.has(ORIGIN_FILE)) {
       const message = `it is no origin record: ${record.why}`;
       this.#findings.push(finding('origin-unreadable', at, message, { ...this.#name, remedy: { kind: 'set-aside' } }));
     }
@@ -255,6 +280,6 @@ function readRecord(folder: string): Look<Origin> {
     return { kind: 'found', value: parseOrigin(read.value.toString('utf8'), at) };
   } catch (error) {
     if (!isTartletError(error)) throw error;
-    return { kind: 'failed', why: describeError(error.cause) };
+    return { kind: 'failed', why: describeError(error.cause), isKept: false };
   }
 }

@@ -1,8 +1,8 @@
-import { readlinkSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { ImageReferences } from '../image-reference.ts';
 import { decodeDigestFolder, decodePath, digestPath } from '../layout.ts';
-import { finding, type Finding } from './finding.ts';
+import { finding, type Finding, unreadable } from './finding.ts';
+import { lookAtLink, lookWhereLeads } from './look.ts';
 import type { CacheTree, LinkPlace } from './tree.ts';
 
 /** What all links of a cache say, and what is wrong with some. */
@@ -17,11 +17,17 @@ export function checkLinks(imagesFolder: string, tree: CacheTree): LinkReport {
   const check = new LinkCheck(imagesFolder, tree);
   const findings: Finding[] = [];
   const references = new ImageReferences(imagesFolder);
+  if (tree.unseen.length > 0) references.addUnseen();
   for (const link of tree.links) {
-    const text = textOf(link.path);
-    if (text === undefined) continue; // Gone, or replaced meanwhile.
-    references.add(link.path, text);
-    findings.push(...check.judge(link, text));
+    const text = lookAtLink(link.path);
+    if (text.kind === 'gone') continue; // Or replaced meanwhile.
+    if (text.kind === 'failed') {
+      references.addUnseen();
+      findings.push(unreadable(link.path, text.why));
+      continue;
+    }
+    references.add(link.path, text.value);
+    findings.push(...check.judge(link, text.value));
   }
   return { findings, references };
 }
@@ -36,7 +42,8 @@ class LinkCheck {
     this.#imagesFolder = imagesFolder;
     this.#images = new Set(tree.images.map((image) => image.path));
     this.#digests = new Set(tree.images.map((image) => image.digest.toString()));
-    this.#realRoot = realPath(imagesFolder) ?? imagesFolder;
+    const root = lookWhereLeads(imagesFolder);
+    this.#realRoot = root.kind === 'found' ? root.value : imagesFolder;
   }
 
   judge(link: LinkPlace, text: string): Finding[] {
@@ -55,8 +62,11 @@ class LinkCheck {
     ) {
       return [];
     }
-    const real = realPath(link.path);
-    if (real === undefined) return [this.#dangling(link, text, shownName)];
+    const end = lookWhereLeads(link.path);
+    if (end.kind === 'gone') return [this.#dangling(link, text, shownName)];
+    // Who cannot look there must not call it nothing.
+    if (end.kind === 'failed') return [unreadable(link.path, `it leads to ${text}: ${end.why}`, shownName)];
+    const real = end.value;
     if (!`${real}/`.startsWith(`${this.#realRoot}/`)) {
       return [
         finding('link-outside', link.path, `it leads to ${real}, out of the cache`, {
@@ -115,21 +125,4 @@ class LinkCheck {
 
 function byHand(link: LinkPlace): string {
   return `somebody made it by hand: remove it if nobody needs it (rm ${link.path})`;
-}
-
-function textOf(link: string): string | undefined {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Where a path leads in the end, or undefined when that is not there. */
-function realPath(at: string): string | undefined {
-  try {
-    return realpathSync.native(at);
-  } catch {
-    return undefined;
-  }
 }

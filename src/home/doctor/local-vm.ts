@@ -4,11 +4,11 @@ import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../../oci/manif
 import { parseTartImage, stackedFiles } from '../../oci/tart-image.ts';
 import type { ContentStore } from '../content-store.ts';
 import { type Home, SCRATCH_BESIDE_VMS } from '../home.ts';
-import { lookAtVmFolder, VmFile } from '../vm-folder.ts';
+import { lookAtVmFolder, VmFile, type VmLayout } from '../vm-folder.ts';
 import type { AccessCheck } from './access.ts';
 import { contentProblem } from './content.ts';
-import { finding, type Finding } from './finding.ts';
-import { kindText, lookAt, lookInto, readSmallFile } from './look.ts';
+import { finding, type Finding, unreadable } from './finding.ts';
+import { kindText, lookAt, lookInto, readSmallFile, whyUnreadable } from './look.ts';
 
 /** Larger ones are refused by whoever runs the VM (reliability §0.2). */
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
@@ -24,8 +24,7 @@ export function checkLocalVms(
   readConfig: ConfigReader,
 ): Finding[] {
   const entries = lookInto(home.vmsFolder);
-  if (entries.kind === 'failed')
-    return [finding('unreadable', home.vmsFolder, `the folder cannot be read: ${entries.why}`)];
+  if (entries.kind === 'failed') return [unreadable(home.vmsFolder, entries.why)];
   if (entries.kind === 'gone') return [];
   const findings: Finding[] = [...access.lookIfThere(home.vmsFolder)];
   for (const entry of entries.value) {
@@ -44,17 +43,25 @@ export function checkLocalVms(
 }
 
 function checkVm(at: string, name: string, contents: ContentStore, readConfig: ConfigReader): Finding[] {
+  const folder = lookAt(`${at}/${VmFile.config}`);
+  if (folder.kind === 'failed') return [unreadable(at, folder.why, name)];
   const files = Object.values(VmFile).filter((file) => lookAt(`${at}/${file}`).kind !== 'gone');
   if (files.length === 0) return [finding('foreign-entry', at, 'a folder that is no VM')];
   const config = readSmallFile(`${at}/${VmFile.config}`, MAX_CONFIG_BYTES);
   const findings: Finding[] = [];
-  if (config.kind === 'failed') {
+  for (const file of [VmFile.nvram, VmFile.disk, VmFile.overlay]) {
+    const why = whyUnreadable(`${at}/${file}`);
+    if (why !== undefined) findings.push(unreadable(`${at}/${file}`, why, name));
+  }
+  if (config.kind === 'failed' && config.isKept) {
+    findings.push(unreadable(`${at}/${VmFile.config}`, config.why, name));
+  } else if (config.kind === 'failed') {
     findings.push(finding('vm-config', `${at}/${VmFile.config}`, `it cannot be read: ${config.why}`, { name }));
   } else if (config.kind === 'found') {
     const problem = problemOf(() => readConfig(config.value, `the VM "${name}"`));
     if (problem !== undefined) findings.push(finding('vm-config', `${at}/${VmFile.config}`, problem, { name }));
   }
-  const layout = lookAtVmFolder(at)?.layout;
+  const layout = layoutOf(at);
   if (layout === undefined || layout === 'stacked-cached') {
     const message = `${files.join(', ')} make no VM: config.json, nvram.bin and disk.img belong together`;
     findings.push(
@@ -71,7 +78,11 @@ function checkStack(at: string, name: string, contents: ContentStore): Finding[]
   if (read.kind === 'gone') return [];
   const next = 'pull the image that it was cloned from again';
   if (read.kind === 'failed')
-    return [finding('vm-content-missing', at, `its manifest cannot be read: ${read.why}`, { name })];
+    return [
+      read.isKept
+        ? unreadable(`${at}/${VmFile.manifest}`, read.why, name)
+        : finding('vm-content-missing', at, `its manifest cannot be read: ${read.why}`, { name }),
+    ];
   const findings: Finding[] = [];
   const problem = problemOf(() => {
     const image = parseTartImage(requireImage(parseManifest(read.value), name), name);
@@ -87,6 +98,15 @@ function checkStack(at: string, name: string, contents: ContentStore): Finding[]
   if (problem !== undefined)
     findings.push(finding('vm-content-missing', at, `its manifest cannot be understood: ${problem}`, { name }));
   return findings;
+}
+
+function layoutOf(at: string): VmLayout | undefined {
+  try {
+    return lookAtVmFolder(at)?.layout;
+  } catch (error) {
+    if (isTartletError(error)) return undefined; // Changed since we looked.
+    throw error;
+  }
 }
 
 function problemOf(work: () => unknown): string | undefined {

@@ -1,4 +1,5 @@
 import {
+  accessSync,
   closeSync,
   constants,
   type Dirent,
@@ -6,7 +7,9 @@ import {
   lstatSync,
   openSync,
   readdirSync,
+  readlinkSync,
   readSync,
+  realpathSync,
   type Stats,
 } from 'node:fs';
 import { describeError, systemCode } from '../../errors.ts';
@@ -20,10 +23,21 @@ import { describeError, systemCode } from '../../errors.ts';
 export type Look<T> =
   | { readonly kind: 'found'; readonly value: T }
   | { readonly kind: 'gone' }
-  | { readonly kind: 'failed'; readonly why: string };
+  /** `isKept`: the system keeps us from looking; otherwise it is something else than what belongs there. */
+  | { readonly kind: 'failed'; readonly why: string; readonly isKept: boolean };
 
 export function lookAt(path: string): Look<Stats> {
   return look(() => lstatSync(path));
+}
+
+/** What a link says; something else in its place has gone. */
+export function lookAtLink(path: string): Look<string> {
+  return look(() => readlinkSync(path), { gone: ['EINVAL'] });
+}
+
+/** Where a path leads in the end. One that leads in circles leads to nothing. */
+export function lookWhereLeads(path: string): Look<string> {
+  return look(() => realpathSync.native(path), { gone: ['ELOOP'] });
 }
 
 /** What file systems and desktops keep where they are mounted or looked at. */
@@ -44,7 +58,7 @@ export function lookInto(folder: string): Look<Dirent[]> {
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
   );
   if (entries.kind !== 'gone' || lookAt(folder).kind !== 'found') return entries;
-  return { kind: 'failed', why: 'it is no folder' };
+  return { kind: 'failed', why: 'it is no folder', isKept: false };
 }
 
 /** {@link lookInto} for folders whose absence is normal and that others complain about. */
@@ -54,36 +68,55 @@ export function namesIn(folder: string): string[] {
 }
 
 /**
+ * Why a file that is there cannot be read, or undefined when it can: permissions are asked, and nothing is opened.
+ */
+export function whyUnreadable(file: string): string | undefined {
+  const may = look(() => accessSync(file, constants.R_OK));
+  return may.kind === 'failed' ? may.why : undefined;
+}
+
+/**
  * Reads a small regular file. A pipe, a link or a file of more than `limit` bytes counts as failed: nothing is read of it, and nobody
  * waits for a writer.
  */
 export function readSmallFile(path: string, limit: number): Look<Buffer> {
-  return look(() => {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-    try {
-      const stats = fstatSync(fd);
-      if (!stats.isFile()) throw new Error('it is no regular file');
-      if (stats.size > limit) throw new Error(`it has ${stats.size} bytes and may have ${limit}`);
-      const buffer = Buffer.alloc(stats.size);
-      let done = 0;
-      for (let read = -1; read !== 0 && done < buffer.length; done += read) {
-        read = readSync(fd, buffer, done, buffer.length - done, done);
+  return look(
+    () => {
+      const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+      try {
+        const stats = fstatSync(fd);
+        if (!stats.isFile()) throw new Error('it is no regular file');
+        if (stats.size > limit) throw new Error(`it has ${stats.size} bytes and may have ${limit}`);
+        const buffer = Buffer.alloc(stats.size);
+        let done = 0;
+        for (let read = -1; read !== 0 && done < buffer.length; done += read) {
+          read = readSync(fd, buffer, done, buffer.length - done, done);
+        }
+        return buffer.subarray(0, done);
+      } finally {
+        closeSync(fd);
       }
-      return buffer.subarray(0, done);
-    } finally {
-      closeSync(fd);
-    }
-  });
+    },
+    { ofAnotherKind: ['ELOOP', 'ENXIO'] },
+  );
 }
 
-function look<T>(work: () => T): Look<T> {
+/** How a failure is understood, by the system's codes. */
+interface Meaning {
+  /** Beside those that always mean it. */
+  readonly gone?: readonly string[];
+  readonly ofAnotherKind?: readonly string[];
+}
+
+function look<T>(work: () => T, { gone = [], ofAnotherKind = [] }: Meaning = {}): Look<T> {
   try {
     return { kind: 'found', value: work() };
   } catch (cause) {
     const code = systemCode(cause);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'gone' };
+    if (code !== undefined && ['ENOENT', 'ENOTDIR', ...gone].includes(code)) return { kind: 'gone' };
     // Node's text repeats the call and the path: the part before the comma is the reason.
-    return { kind: 'failed', why: describeError(cause).split(', ')[0] ?? 'unknown' };
+    const why = describeError(cause).split(', ')[0] ?? 'unknown';
+    return { kind: 'failed', why, isKept: code !== undefined && !ofAnotherKind.includes(code) };
   }
 }
 

@@ -1,5 +1,5 @@
 import { decodeDigestFolder, decodePath } from '../layout.ts';
-import { finding, type Finding, type ImagePlace } from './finding.ts';
+import { finding, type Finding, type ImagePlace, unreadable } from './finding.ts';
 import { kindText, lookInto } from './look.ts';
 
 /** Deeper trees than any real repository are not followed, as in a walk of the cache. */
@@ -23,6 +23,8 @@ export interface CacheTree {
   readonly links: readonly LinkPlace[];
   /** Folders of registries and repositories. */
   readonly folders: readonly string[];
+  /** Folders that cannot be read. */
+  readonly unseen: readonly string[];
   /** Foreign entries, and what cannot be read. */
   readonly findings: readonly Finding[];
 }
@@ -36,10 +38,13 @@ export function walkTree(imagesFolder: string): CacheTree {
   const links: LinkPlace[] = [];
   const folders: string[] = [];
   const findings: Finding[] = [];
+  const unseen: string[] = [];
   const visit = (folder: string, parts: readonly string[]): void => {
     const entries = lookInto(folder);
-    if (entries.kind === 'failed')
-      findings.push(finding('unreadable', folder, `the folder cannot be read: ${entries.why}`));
+    if (entries.kind === 'failed') {
+      findings.push(unreadable(folder, entries.why));
+      unseen.push(folder);
+    }
     if (entries.kind !== 'found') return;
     folders.push(folder);
     for (const entry of entries.value) {
@@ -56,7 +61,7 @@ export function walkTree(imagesFolder: string): CacheTree {
     }
   };
   visit(imagesFolder, []);
-  return { images, links, folders, findings };
+  return { images, links, folders, unseen, findings };
 }
 
 /** Locks of folders are files in them where the system cannot lock folders themselves. */

@@ -6,7 +6,7 @@ import type { Home } from '../home.ts';
 import { FileLock } from '../lock.ts';
 import { isOurScratch, lockFileOf } from '../scratch.ts';
 import { GIVEN_UP_MS } from '../sweep.ts';
-import { finding, type Finding } from './finding.ts';
+import { finding, type Finding, unreadable } from './finding.ts';
 import { kindText, lookAt, lookInto, namesIn } from './look.ts';
 
 /** Locks of images, of scratch folders, and of the migration. */
@@ -26,6 +26,10 @@ export async function checkUnfinished(present: Present): Promise<Finding[]> {
   for (const name of namesIn(home.stagingFolder)) findings.push(...(await judgeStaging(present, name)));
   for (const folder of home.scratchFolders) {
     for (const name of namesIn(folder)) findings.push(...(await judgeScratch(present, folder, name)));
+  }
+  for (const folder of [home.stagingFolder, home.scratchFolder, home.locksFolder]) {
+    const inside = lookInto(folder);
+    if (inside.kind === 'failed' && inside.isKept) findings.push(unreadable(folder, inside.why));
   }
   const locks = lookInto(home.locksFolder);
   for (const entry of locks.kind === 'found' ? locks.value : []) {

@@ -64,6 +64,8 @@ export interface CacheFacts {
   readonly links: readonly LinkFact[];
   /** Every folder that is no image, below `imagesFolder`: nothing else may take such a path. */
   readonly folders: ReadonlySet<string>;
+  /** Folders directly below `imagesFolder` in which something could not be looked at: they are looked at again the next time. */
+  readonly unseenHosts: ReadonlySet<string>;
 }
 
 /** Where something lies or would lie, below `imagesFolder`. */

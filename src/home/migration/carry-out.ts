@@ -1,7 +1,9 @@
+import { isTartletError } from '../../errors.ts';
 import { removeLink, replaceLink } from '../link.ts';
 import { FileLock } from '../lock.ts';
 import { kindOf } from '../path-kind.ts';
 import { linkText } from '../image-reference.ts';
+import type { ImageFact } from './cache-facts.ts';
 import { logPlan } from './log.ts';
 import { protect } from './mark.ts';
 import { type Kept, recase, Rehouser } from './rehouse.ts';
@@ -13,6 +15,8 @@ export interface CarriedOut {
   readonly done: readonly Rehousing[];
   /** What somebody uses now. The next command tries again. */
   readonly busy: readonly Rehousing[];
+  /** What is of another user. It stays where it is. */
+  readonly denied: readonly ImageFact[];
   readonly kept: readonly Kept[];
 }
 
@@ -24,15 +28,25 @@ export interface CarriedOut {
  * @throws TartletError `DISK_*`
  */
 export async function carryOut(store: MigrationStore, plan: Plan, step: StepHook): Promise<CarriedOut> {
+  const denied = new Set<ImageFact>();
+  const unlessDenied = async (image: ImageFact, work: () => Promise<void>): Promise<void> => {
+    try {
+      if (!denied.has(image)) await work();
+    } catch (error) {
+      if (!isTartletError(error, 'DISK_DENIED')) throw error;
+      store.home.unreadable.note(image.path, error);
+      denied.add(image);
+    }
+  };
   await step('log');
   await logPlan(store.home, plan, store.now());
   for (const image of plan.protect) {
     if ((await kindOf(image.path)) !== 'folder') continue;
     await step(`protect ${image.path}`);
-    await protect(image.path);
+    await unlessDenied(image, async () => protect(image.path));
   }
   const rehouser = new Rehouser(store, step);
-  for (const rehousing of plan.rehousings) await rehouser.record(rehousing);
+  for (const rehousing of plan.rehousings) await unlessDenied(rehousing.image, async () => rehouser.record(rehousing));
   for (const link of plan.inTheWay) {
     await step(`unlink ${link.path}`);
     await removeLink(link.path, link.text, store.home.stagingFolder);
@@ -42,16 +56,18 @@ export async function carryOut(store: MigrationStore, plan: Plan, step: StepHook
   try {
     for (const rehousing of plan.rehousings) {
       store.signal?.throwIfAborted();
-      const isOurs = await hosts.take(rehousing);
-      if (isOurs) await recaseHost(store, rehousing);
-      if (isOurs && (await rehouser.rehouse(rehousing))) outcome.done.push(rehousing);
-      else outcome.busy.push(rehousing);
+      await unlessDenied(rehousing.image, async () => {
+        const isOurs = await hosts.take(rehousing);
+        if (isOurs) await recaseHost(store, rehousing);
+        if (isOurs && (await rehouser.rehouse(rehousing))) outcome.done.push(rehousing);
+        else outcome.busy.push(rehousing);
+      });
     }
   } finally {
     await hosts.release();
   }
   for (const move of plan.hostLinks) await redirect(move, store, step);
-  return { ...outcome, kept: rehouser.kept };
+  return { ...outcome, denied: [...denied], kept: rehouser.kept };
 }
 
 async function redirect({ link, text }: HostLinkMove, { home }: MigrationStore, step: StepHook): Promise<void> {

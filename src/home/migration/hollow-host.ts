@@ -4,14 +4,15 @@ import { diskError } from '../disk-error.ts';
 import type { CacheFacts } from './cache-facts.ts';
 import type { StepHook } from './step.ts';
 
-/** Removes a folder in which nothing is. @returns false when something is in it. @throws TartletError `DISK_*` */
+/** Removes a folder in which nothing is. @returns false when something is in it, or it is not ours to remove. @throws TartletError `DISK_*` */
 export async function removeIfEmpty(folder: string): Promise<boolean> {
   try {
     await rmdir(folder);
     return true;
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return true;
-    if (['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '')) return false;
+    if (['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOTDIR', 'ELOOP', 'EACCES', 'EPERM'].includes(systemCode(cause) ?? ''))
+      return false;
     throw diskError(cause, 'remove the folder', folder);
   }
 }

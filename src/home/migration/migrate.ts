@@ -118,9 +118,9 @@ async function settle(
   const top = listTop(store.home);
   // What an earlier migration was removing when it was killed.
   await finishRemovals(store.home);
-  const { plan } = look(store, word);
+  const { facts, plan } = look(store, word);
   if (!hasWork(plan)) {
-    await writeStamp(store.home, top);
+    await writeStamp(store.home, withoutHosts(top, [...facts.unseenHosts]));
     return { ...NOTHING, stays: plan.stays };
   }
   const lock = await FileLock.acquire(`${store.home.locksFolder}/migration.lock`, {
@@ -145,19 +145,19 @@ async function carryOutAll(store: MigrationStore, word: Word | undefined, step: 
     if (!hasWork(plan)) {
       const gone = await removeHollowHosts(facts, step);
       await step('stamp');
-      await writeStamp(store.home, withoutHosts(top, gone));
+      await writeStamp(store.home, withoutHosts(top, [...gone, ...facts.unseenHosts]));
       return report;
     }
     const outcome = await carryOut(store, plan, step);
     report = add(report, plan, outcome);
-    if (outcome.done.length === 0 && outcome.busy.length > 0) return report;
+    if (outcome.done.length === 0 && outcome.busy.length + outcome.denied.length > 0) return report;
   }
   return report;
 }
 
 function look({ home }: Pick<MigrationStore, 'home'>, word: Word | undefined): { facts: CacheFacts; plan: Plan } {
   const firstLook = readStamp(home, listTop(home)) === 'never';
-  const facts = surveyImages(home.imagesFolder, { doubted: word?.folder });
+  const facts = surveyImages(home, { doubted: word?.folder });
   return { facts, plan: planMigration(facts, { word, firstLook }) };
 }
 

@@ -37,9 +37,12 @@ export function listTop(home: Home): Listing {
   }
 }
 
-/** The listing as it is once these folders are gone, which nobody else may use as an excuse to look again. */
-export function withoutHosts(top: Listing, gone: readonly string[]): Listing {
-  return top.filter((line) => !gone.some((host) => line.startsWith(`${host} `)));
+/**
+ * The listing without some folders: those that are gone, which nobody else may use as an excuse to look again, or those that are to be looked at
+ * again.
+ */
+export function withoutHosts(top: Listing, hosts: readonly string[]): Listing {
+  return top.filter((line) => !hosts.some((host) => line.startsWith(`${host} `)));
 }
 
 function factsOf(path: string): string {

@@ -1,8 +1,9 @@
-import { type Dirent, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync, realpathSync } from 'node:fs';
 import { isTartletError, systemCode } from '../../errors.ts';
 import type { Digest } from '../../names/digest.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import { diskError } from '../disk-error.ts';
+import type { Home } from '../home.ts';
 import { decodeDigestFolder } from '../layout.ts';
 import { ORIGIN_FILE, readOriginSync } from '../origin.ts';
 import { MARK_FILES } from '../image-mark.ts';
@@ -30,17 +31,18 @@ export interface SurveyOptions {
 
 /**
  * Looks at a whole image cache, of any generation, and changes nothing. Links are read and never entered. Synchronous: with ten
- * thousand images, promises would take longer than the file system.
+ * thousand images, promises would take longer than the file system. What cannot be looked at is passed over, and its place is taken.
  *
- * @throws TartletError `DISK_*`
+ * @throws TartletError `DISK_*` when the cache as a whole cannot be read.
  */
-export function surveyImages(imagesFolder: string, options: SurveyOptions = {}): CacheFacts {
-  return new Survey(imagesFolder, options).facts();
+export function surveyImages(home: Home, options: SurveyOptions = {}): CacheFacts {
+  return new Survey(home, options).facts();
 }
 
 type FoundLink = Omit<LinkFact, 'leadsTo' | 'isDead'>;
 
 class Survey {
+  readonly #home: Home;
   readonly #root: string;
   readonly #options: SurveyOptions;
   readonly #hosts: HostFact[] = [];
@@ -48,9 +50,11 @@ class Survey {
   readonly #images = new Map<string, ImageFact>();
   readonly #links: FoundLink[] = [];
   readonly #folders = new Set<string>();
+  readonly #unseenHosts = new Set<string>();
 
-  constructor(imagesFolder: string, options: SurveyOptions) {
-    this.#root = imagesFolder;
+  constructor(home: Home, options: SurveyOptions) {
+    this.#home = home;
+    this.#root = home.imagesFolder;
     this.#options = options;
   }
 
@@ -64,7 +68,8 @@ class Survey {
       const isCertain = registryOf(reading)?.port !== undefined && child.name !== this.#options.doubted;
       this.#visit(child.name, '', !isCertain);
     }
-    const real = realOf(this.#root) ?? this.#root;
+    const root = realOf(this.#root);
+    const real = root.kind === 'there' ? root.path : this.#root;
     return {
       imagesFolder: this.#root,
       hosts: this.#hosts,
@@ -72,19 +77,32 @@ class Survey {
       images: [...this.#images.values()],
       links: this.#links.map((link) => ({ ...link, ...this.#follow(link, real) })),
       folders: this.#folders,
+      unseenHosts: this.#unseenHosts,
     };
+  }
+
+  /** A look at something below a host folder. */
+  #look<T>(host: string, entry: string, look: () => T): T | undefined {
+    return this.#home.unreadable.passOver(entry, look) ?? this.#unseen(host);
+  }
+
+  #unseen(host: string): undefined {
+    this.#unseenHosts.add(host);
   }
 
   #visit(host: string, repository: string, readRecords: boolean): void {
     const below = repository === '' ? host : `${host}/${repository}`;
-    for (const child of childrenOf(`${this.#root}/${below}`)) {
+    const folder = `${this.#root}/${below}`;
+    for (const child of this.#look(host, folder, () => childrenOf(folder)) ?? []) {
       const path = `${this.#root}/${below}/${child.name}`;
       const digest = child.isDirectory() ? decodeDigestFolder(child.name) : undefined;
       if (repository !== '' && digest !== undefined) {
-        const image = { host, repository, digest, path, ...lookInto(path, readRecords, digest, repository) };
-        this.#images.set(placeOf(host, repository, child.name), image);
+        const place = placeOf(host, repository, child.name);
+        const contents = this.#look(host, path, () => lookInto(path, readRecords, digest, repository));
+        if (contents === undefined) this.#folders.add(place);
+        else this.#images.set(place, { host, repository, digest, path, ...contents });
       } else if (repository !== '' && child.isSymbolicLink()) {
-        this.#link(host, repository, child.name, path);
+        this.#look(host, path, () => this.#link(host, repository, child.name, path) ?? 'seen');
       } else if (child.isDirectory() && below.split('/').length < MAX_DEPTH) {
         this.#folders.add(`${below}/${child.name}`);
         this.#visit(host, repository === '' ? child.name : `${repository}/${child.name}`, readRecords);
@@ -115,9 +133,9 @@ class Survey {
     const usual = text === `${this.#root}/${named}` ? this.#images.get(named) : undefined;
     if (usual !== undefined) return { leadsTo: usual, isDead: false };
     const behind = realOf(path);
-    const leadsTo =
-      behind?.startsWith(`${real}/`) === true ? this.#images.get(behind.slice(real.length + 1)) : undefined;
-    return { leadsTo, isDead: behind === undefined };
+    const isInside = behind.kind === 'there' && behind.path.startsWith(`${real}/`);
+    const leadsTo = isInside ? this.#images.get(behind.path.slice(real.length + 1)) : undefined;
+    return { leadsTo, isDead: behind.kind === 'nothing' };
   }
 }
 
@@ -170,18 +188,17 @@ function readFolder(folder: string): Dirent[] {
   }
 }
 
-function realOf(path: string): string | undefined {
+/** Where a path leads in the end. `unclear`: where we may not look, so that it counts neither as there nor as gone. */
+type RealPath = { readonly kind: 'there'; readonly path: string } | { readonly kind: 'nothing' | 'unclear' };
+
+function realOf(path: string): RealPath {
   try {
-    return realpathSync(path);
-  } catch {
-    return undefined; // Leads nowhere, in circles, or where we may not look.
+    return { kind: 'there', path: realpathSync(path) };
+  } catch (cause) {
+    return { kind: ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '') ? 'nothing' : 'unclear' };
   }
 }
 
 function leadsSomewhere(path: string): boolean {
-  try {
-    return statSync(path, { throwIfNoEntry: false }) !== undefined;
-  } catch {
-    return false;
-  }
+  return realOf(path).kind !== 'nothing';
 }
