@@ -3,6 +3,7 @@ import { BlockList, isIP, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { describeError, type ErrorFacts, TartletError } from '../errors.ts';
 import { hostAndPort } from './network-error.ts';
+import { isLoopbackHost } from './same-place.ts';
 import { cleanText, redactUrl } from './redact.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -45,12 +46,7 @@ export function proxyFor(url: URL, environment: Environment): Proxy | undefined 
 }
 
 function isLoopback({ hostname }: URL): boolean {
-  return (
-    hostname === 'localhost' ||
-    hostname.endsWith('.localhost') ||
-    hostname === '[::1]' ||
-    /^127\.\d+\.\d+\.\d+$/.test(hostname)
-  );
+  return isLoopbackHost(hostname) || hostname.endsWith('.localhost');
 }
 
 /** Whether `NO_PROXY` names the host: `*`, a host with its subdomains, `.suffix`, `*.suffix`, an address or a CIDR block, each with an optional port. */

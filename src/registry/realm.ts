@@ -1,5 +1,6 @@
 import { TartletError } from '../errors.ts';
 import { cleanText } from './redact.ts';
+import { byKnownName } from './same-place.ts';
 
 /** Token services that live under a name of their own and are known to belong to their registry. */
 const KNOWN_PAIRS: ReadonlyMap<string, string> = new Map([['registry-1.docker.io', 'auth.docker.io']]);
@@ -25,7 +26,8 @@ export interface Realm {
 }
 
 /**
- * Judges where a registry sends us for a token (reliability S5–S7). Trusted are: the registry's own host on any port, the Docker Hub pair, and over https
+ * Judges where a registry sends us for a token (reliability S5–S7). Trusted are: the registry's own host on any port, another name of this machine on the registry's
+ * own port ({@link byKnownName}), the Docker Hub pair, and over https
  * hosts of the same registrable domain by the Public Suffix List: `registry.gitlab.com` and `gitlab.com`, but not two customers of
  * `azurecr.io`. An anonymous request goes anywhere that has TLS.
  * @throws TartletError `AUTH_REALM` for a realm that nobody should be sent to: no http(s), a user in it, plain HTTP although the registry has TLS.
@@ -34,7 +36,7 @@ export async function judgeRealm(realm: string, origin: string): Promise<Realm> 
   const registry = new URL(origin);
   if (realm.trim() === '' || !URL.canParse(realm, origin))
     throw refused(registry, cleanText(realm, 100), 'it is not a URL');
-  const url = new URL(realm, origin);
+  const url = byKnownName(new URL(realm, origin), registry);
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
     throw refused(registry, url.protocol, 'only http and https are spoken');
   if (url.username !== '' || url.password !== '') throw refused(registry, url.host, 'there is a user in it');

@@ -2,6 +2,7 @@ import { TartletError } from '../errors.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
 import { redactUrl } from './redact.ts';
 import type { RegistryRequest, RegistryResponse, Transport } from './request.ts';
+import { byKnownName, isSamePlace } from './same-place.ts';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Those that keep method and body. */
@@ -12,7 +13,8 @@ const HARMLESS_HEADERS = new Set(['accept', 'range', 'content-type', 'content-ra
 
 /**
  * Follows redirects by hand, so that credentials stay with their origin. GET and HEAD follow all kinds, requests with a body only 307 and
- * 308, by sending the body again. `Range` is kept; the answer is marked `foreign` once another origin took part.
+ * 308, by sending the body again. `Range` is kept; the answer is marked `foreign` once another origin took part. Two names of this machine are one origin
+ * where {@link isSamePlace} says so.
  * @throws TartletError `REDIRECT_REFUSED` for more than five, a loop, https to http, or a Location that is no http(s) URL (N46–N49).
  */
 export function withRedirects(next: Transport, limits: Limits = defaultLimits): Transport {
@@ -24,11 +26,14 @@ export function withRedirects(next: Transport, limits: Limits = defaultLimits): 
       const response = await next(current, signal);
       if (!REDIRECTS.has(response.status)) return foreign ? { ...response, foreign } : response;
       await response.body.discard();
-      const target = locationOf(current, response);
+      const named = locationOf(current, response);
+      const known = byKnownName(named, request.url);
+      // A server that insists on its own name would send us in a circle between its two.
+      const target = seen.has(known.href) ? named : known;
       checkTarget(request.url, target, seen, limits.redirects);
       checkMethod(current, response.status, target);
       seen.add(target.href);
-      foreign ||= target.origin !== request.url.origin;
+      foreign ||= !isSamePlace(target, request.url);
       current = { ...current, url: target, headers: foreign ? harmless(current.headers) : current.headers };
     }
   };

@@ -4,6 +4,7 @@ import { hostAndPort } from './network-error.ts';
 import { redactUrl } from './redact.ts';
 import { refused } from './refusal.ts';
 import type { RepositoryContext } from './repository.ts';
+import { byKnownName } from './same-place.ts';
 
 /**
  * The tags of a repository, page by page; the promises are those of `RegistryClient.tags`. The next page must be of the same origin
@@ -60,7 +61,7 @@ function nextPage(link: string | undefined, current: URL): URL | undefined {
   for (const [, target = '', parameters = ''] of (link ?? '').matchAll(/<([^>]{1,8192})>([^<]{0,1024})/g)) {
     if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters)) continue;
     if (!URL.canParse(target, current.href)) return undefined;
-    const next = new URL(target, current);
+    const next = byKnownName(new URL(target, current), current);
     if (next.origin === current.origin) return next;
     throw new TartletError(
       'NET_PROTOCOL',

@@ -3,11 +3,12 @@ import { hostAndPort } from './network-error.ts';
 import { appendQuery } from './query.ts';
 import { redactUrl } from './redact.ts';
 import type { RegistryResponse } from './request.ts';
+import { byKnownName } from './same-place.ts';
 
 /**
  * Where an upload continues: the `Location` of a response, against the URL that was asked, its query untouched (reliability Q6).
  * A registry behind a proxy often does not know its own scheme and port; an address below `/v2/` of the same host that is plain HTTP, or that lost its
- * port, is therefore meant to be the registry itself. Other hosts are taken as they are, over https only; they get no credentials (S12).
+ * port, is therefore meant to be the registry itself, and so is another name of this machine ({@link byKnownName}). Other hosts are taken as they are, over https only; they get no credentials (S12).
  * @throws TartletError `UPLOAD_REJECTED` when there is none, `REDIRECT_REFUSED` when it leads where no bytes should go.
  */
 export function uploadLocation(response: RegistryResponse, asked: URL): URL {
@@ -20,7 +21,7 @@ export function uploadLocation(response: RegistryResponse, asked: URL): URL {
     });
   }
   if (!URL.canParse(location, asked.href)) throw refusedLocation(host, 'an address that is no URL');
-  const target = new URL(appendQuery(location, []), asked);
+  const target = byKnownName(new URL(appendQuery(location, []), asked), asked);
   if (target.username !== '' || target.password !== '') throw refusedLocation(host, 'an address with a user in it');
   if (target.origin === asked.origin) return target;
   if (isRegistryItself(target, asked)) return new URL(target.pathname + target.search, asked.origin);

@@ -125,6 +125,7 @@ export const SECTIONS: readonly Section[] = [
     /* Q27 */ 'the registry sets cookies',
     /* Q28 */ 'a blob answers with nothing',
     /* Q29 */ 'several challenges are offered, and not all of them work',
+    /* Q30 */ 'a registry on this machine calls itself by another name',
   ]),
   section('D', 'Disks and file systems', [
     /* D1 */ 'not enough space at the beginning',
