@@ -92,7 +92,7 @@ export function parseTartImage(manifest: ImageManifest, name: string): TartImage
 /** What kind of VM image a manifest is, by its layers alone; undefined for other images. Whether it can be used, {@link parseTartImage} says. */
 export function vmLayout({ layers }: ImageManifest): TartImage['layout'] | undefined {
   const types = layers.map(({ mediaType }) => mediaType);
-  if (!types.some((type) => TART_LAYERS.has(type))) return undefined;
+  if (!types.some(isTartType)) return undefined;
   return types.includes(MediaType.tartOverlay) ? 'stacked' : 'flat';
 }
 
@@ -134,11 +134,40 @@ function refuseOtherKinds(manifest: ImageManifest, name: string): void {
       'a newer Tartlet may know it',
     );
   }
+  const ofTart = types.find(isTartType);
+  if (ofTart !== undefined) {
+    const why = `is a VM image of a version of Tart that is not known here: its layers are of types like "${shown(ofTart)}"`;
+    throw unsupported(name, why, 'use that Tart for it, or a newer Tartlet');
+  }
+  if (isLume(manifest)) throw unsupported(name, 'is a VM image of lume, in a format of its own', 'use lume for it');
+  throw noVmImage(manifest, name);
+}
+
+function isTartType(mediaType: string): boolean {
+  return mediaType.startsWith('application/vnd.cirruslabs.tart.');
+}
+
+/**
+ * The images of lume (github.com/trycua/cua, libs/lume): types of its own, LZ4 parts, or parts of a disk that call themselves layers of
+ * a container and are numbered in a parameter of their type.
+ */
+function isLume({ config, layers, annotations }: ImageManifest): boolean {
+  const types = [config, ...layers].map(({ mediaType }) => mediaType);
+  const keys = [...annotations.keys(), ...layers.flatMap((layer) => [...layer.annotations.keys()])];
+  return (
+    types.some((type) => type.startsWith('application/vnd.trycua.') || /;\s*part\.number=/.test(type)) ||
+    types.includes('application/octet-stream+lz4') ||
+    keys.some((key) => /^(?:com|org)\.trycua\.lume\./.test(key))
+  );
+}
+
+function noVmImage({ config, layers }: ImageManifest, name: string): TartletError {
+  const [first] = layers;
   const found =
-    types[0] === undefined
-      ? `no layers and a config of type "${shown(manifest.config.mediaType)}"`
-      : `${types.length} ${types.length === 1 ? 'layer' : 'layers'}, the first of type "${shown(types[0])}"`;
-  throw unsupported(
+    first === undefined
+      ? `no layers and a config of type "${shown(config.mediaType)}"`
+      : `${layers.length} ${layers.length === 1 ? 'layer' : 'layers'}, the first of type "${shown(first.mediaType)}"`;
+  return unsupported(
     name,
     `is not a VM image: it has ${found}`,
     'check the name: this looks like a container image or another artifact',

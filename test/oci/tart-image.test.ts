@@ -177,6 +177,29 @@ describe('images of another kind are named (C18)', () => {
       'check the name: this looks like a container image or another artifact',
     ],
     [
+      'a Tart of the future',
+      [layer('application/vnd.cirruslabs.tart.vm.v2'), layer('application/vnd.cirruslabs.tart.storage.v1')],
+      'is a VM image of a version of Tart that is not known here: ' +
+        'its layers are of types like "application/vnd.cirruslabs.tart.vm.v2"',
+      'use that Tart for it, or a newer Tartlet',
+    ],
+    ...[
+      'application/vnd.trycua.lume.disk.v1',
+      'application/octet-stream+lz4',
+      'application/vnd.oci.image.layer.v1.tar;part.number=1;part.total=41',
+    ].map((type): [string, object[], string, string] => [
+      `an image of lume with ${type}`,
+      [layer(type), layer('application/octet-stream')],
+      'is a VM image of lume, in a format of its own',
+      'use lume for it',
+    ]),
+    [
+      'an image of lume, known by an annotation',
+      [{ ...layer('application/octet-stream'), annotations: { 'org.trycua.lume.part.offset': '0' } }],
+      'is a VM image of lume, in a format of its own',
+      'use lume for it',
+    ],
+    [
       'nothing',
       [],
       'is not a VM image: it has no layers and a config of type "application/vnd.oci.image.config.v1+json"',

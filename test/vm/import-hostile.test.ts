@@ -93,6 +93,25 @@ function flipped(bytes: Buffer): Uint8Array {
   return bytes;
 }
 
+describe('a tar file of containers is called so, and nothing of it is followed', () => {
+  const id = 'a'.repeat(64);
+  const manifest = { name: 'manifest.json', content: Buffer.from('[{"Config":"b.json","Layers":[]}]') };
+  const layer = { name: `${id}/layer.tar`, content: Buffer.alloc(1024) };
+  const link = { name: `${'c'.repeat(64)}/layer.tar`, type: '2', linkName: `../${id}/layer.tar` };
+
+  test.each<[string, readonly TarEntry[]]>([
+    ['docker save, where two images have a layer in common', [layer, link, manifest, { name: 'repositories' }]],
+    ['docker save of one image', [layer, manifest]],
+    ['podman save', [{ name: `${id}.tar` }, { ...link, linkName: `../${id}.tar` }, manifest]],
+  ])('%s', async (_, saved) => {
+    await expectRefused(written(tarFile(saved)), 'MEDIA_UNSUPPORTED', 'is an archive of docker save');
+  });
+
+  test('but a link in an image layout condemns it, whatever lies beside', async () => {
+    await expectRefused(written(tarFile([...entries, manifest, link])), 'ARCHIVE_INVALID', 'it holds a link');
+  });
+});
+
 describe('a tar file that reaches outside is refused as a whole (S24)', () => {
   test.each<[string, TarEntry, string]>([
     ['a name with ..', { name: '../../etc/passwd' }, 'under the name "../../etc/passwd", which leads elsewhere'],

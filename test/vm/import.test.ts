@@ -381,7 +381,23 @@ describe('what is no OCI image layout', () => {
       'a tar file of a VM folder',
       () => tarOf({ 'config.json': Buffer.from('{}'), 'disk.img': Buffer.from('x') }),
       'MEDIA_UNSUPPORTED',
-      'not of an OCI image layout: it has no file oci-layout, it has config.json, disk.img',
+      'is a copy of the folder of a VM, not an image',
+    ],
+    [
+      'the folder of a VM',
+      () => {
+        const folder = temporaryFolder();
+        writeFileSync(`${folder}/disk.img`, 'x');
+        return folder;
+      },
+      'MEDIA_UNSUPPORTED',
+      'is a copy of the folder of a VM, not an image',
+    ],
+    [
+      'a tar file of other things',
+      () => tarOf({ 'notes.txt': Buffer.from('x') }),
+      'MEDIA_UNSUPPORTED',
+      'not of an OCI image layout: it has no file oci-layout, it has notes.txt',
     ],
     [
       'a layout of another version',

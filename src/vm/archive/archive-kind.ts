@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import type { TartletError } from '../../errors.ts';
 import { onDisk } from '../../home/disk-error.ts';
 import { otherArchive } from './archive-error.ts';
 
@@ -47,6 +48,26 @@ export function refuseOtherKinds(archive: string, head: Uint8Array): void {
       'import what tartlet export wrote, or what skopeo copy wrote to oci-archive:FILE or oci:FOLDER',
     );
   }
+}
+
+/** Names of files that tell what a collection of files is, when it is no image layout. */
+export const TELLTALES: ReadonlySet<string> = new Set(['manifest.json', 'disk.img', 'config.json']);
+
+/** What files are that are no image layout, where their names tell. */
+export function otherCollection(archive: string, names: ReadonlySet<string>): TartletError | undefined {
+  if (names.has('disk.img')) {
+    return otherArchive(
+      archive,
+      'a copy of the folder of a VM, not an image',
+      'put config.json, disk.img and nvram.bin into a folder of their own in TART_HOME/vms; its name is the name of the VM',
+    );
+  }
+  if (!names.has('manifest.json')) return undefined;
+  return otherArchive(
+    archive,
+    'an archive of docker save (or docker-archive), which holds containers: VM images never come in that format',
+    'if the image is a VM image, copy it from its registry with skopeo to oci-archive:FILE',
+  );
 }
 
 /** The first bytes of a file. */

@@ -7,7 +7,7 @@ import { isJsonObject, parseJsonDocument } from '../../oci/json-document.ts';
 import { shown } from '../../oci/shown.ts';
 import { BlobVerifier } from '../../registry/blob-verifier.ts';
 import { brokenArchive, otherArchive } from './archive-error.ts';
-import { readHead, refuseOtherKinds } from './archive-kind.ts';
+import { otherCollection, readHead, refuseOtherKinds, TELLTALES } from './archive-kind.ts';
 import { blobFile, LayoutFile } from './layout-file.ts';
 import { readTarIndex } from './tar-reader.ts';
 
@@ -39,7 +39,11 @@ export class OciLayout {
     const find = (await isFolder(path)) ? findInFolder(path, archive) : await findInTar(path, archive, signal);
     const marker = await find(LayoutFile.marker);
     if (marker === undefined) {
-      throw otherArchive(archive, 'no OCI image layout: it has no file oci-layout', WHAT_TO_IMPORT);
+      const others = await presentOf(TELLTALES, find);
+      throw (
+        otherCollection(archive, others) ??
+        otherArchive(archive, 'no OCI image layout: it has no file oci-layout', WHAT_TO_IMPORT)
+      );
     }
     requireVersion(archive, await readWhole(archive, LayoutFile.marker, marker, MAX_MARKER_BYTES));
     return new OciLayout(archive, find);
@@ -104,8 +108,11 @@ function findInFolder(folder: string, archive: string): Find {
 
 async function findInTar(file: string, archive: string, signal: AbortSignal): Promise<Find> {
   refuseOtherKinds(archive, await readHead(file));
-  const { files, others } = await readTarIndex(file, signal);
-  if (!files.has(LayoutFile.marker)) {
+  const { files, others, telltales, link } = await readTarIndex(file, signal);
+  const isLayout = files.has(LayoutFile.marker);
+  const other = isLayout ? undefined : (otherCollection(archive, telltales) ?? link);
+  if (other !== undefined || link !== undefined) throw other ?? link;
+  if (!isLayout) {
     const names = others.length === 0 ? 'nothing' : others.map((name) => shown(name)).join(', ');
     throw otherArchive(
       archive,
@@ -114,6 +121,12 @@ async function findInTar(file: string, archive: string, signal: AbortSignal): Pr
     );
   }
   return async (name) => files.get(name);
+}
+
+async function presentOf(names: ReadonlySet<string>, find: Find): Promise<ReadonlySet<string>> {
+  const present = new Set<string>();
+  for (const name of names) if ((await find(name)) !== undefined) present.add(name);
+  return present;
 }
 
 /** Links are not followed: a folder that somebody unpacked may hold any (reliability S25, C29). */

@@ -3,7 +3,9 @@ import { onDisk } from '../../home/disk-error.ts';
 import { UNPRINTABLE } from '../../names/malformed.ts';
 import { shown } from '../../oci/shown.ts';
 import type { FileStretch } from '../../transfer/file-blob.ts';
+import type { TartletError } from '../../errors.ts';
 import { brokenArchive } from './archive-error.ts';
+import { TELLTALES } from './archive-kind.ts';
 import { isLayoutFile } from './layout-file.ts';
 import { parsePaxRecords, parseTarHeader, TAR_BLOCK_BYTES, type TarHeader } from './tar-header.ts';
 
@@ -21,13 +23,17 @@ export interface TarIndex {
   readonly files: ReadonlyMap<string, FileStretch>;
   /** The first few names of other files, for messages. */
   readonly others: readonly string[];
+  /** Which of {@link TELLTALES} are there. */
+  readonly telltales: ReadonlySet<string>;
+  /** That it holds a link, which a layout never does: links and devices are how archives reach outside (reliability S24). None is followed. */
+  readonly link: TartletError | undefined;
 }
 
 /**
  * Looks through the headers of a tar file. Nothing is ever unpacked under a name from the archive: the names of the layout
  * are known beforehand, files of other names are passed over, and a name that could lead out of a folder condemns the archive.
  *
- * @throws TartletError `ARCHIVE_INVALID` for links, devices, `..`, absolute names, a file that is there twice, and when it is cut short.
+ * @throws TartletError `ARCHIVE_INVALID` for devices, `..`, absolute names, a file that is there twice, and when it is cut short.
  */
 export async function readTarIndex(archive: string, signal: AbortSignal): Promise<TarIndex> {
   const handle = await onDisk('open', archive, async () => open(archive, 'r'));
@@ -45,6 +51,8 @@ class TarReader {
   readonly #end: number;
   readonly #files = new Map<string, FileStretch>();
   readonly #others: string[] = [];
+  readonly #telltales = new Set<string>();
+  #link: TartletError | undefined;
   /** What the headers before the next entry say of it. */
   #next: { name?: string; size?: number } = {};
 
@@ -60,7 +68,7 @@ class TarReader {
       signal.throwIfAborted();
       if (entries > MAX_ENTRIES) throw this.#broken(`it has more than ${MAX_ENTRIES} entries`);
       const header = parseTarHeader(await this.#bytes(at, TAR_BLOCK_BYTES), this.#archive);
-      if (header === undefined) return { files: this.#files, others: this.#others };
+      if (header === undefined) return this.#index();
       at += TAR_BLOCK_BYTES;
       const size = await this.#entry(header, at);
       // Beyond the end of the file the next header is missing.
@@ -80,6 +88,10 @@ class TarReader {
       case 'long-name':
         this.#next.name = (await this.#extension(header, at)).toString('utf8').replace(/\0+$/, '');
         return header.size;
+      case 'link':
+        this.#link ??= this.#broken('it holds a link, which an image layout never does');
+        this.#next = {};
+        return 0;
       case 'file':
       case 'folder': {
         const size = header.kind === 'folder' ? 0 : (this.#next.size ?? header.size);
@@ -90,10 +102,15 @@ class TarReader {
     }
   }
 
+  #index(): TarIndex {
+    return { files: this.#files, others: this.#others, telltales: this.#telltales, link: this.#link };
+  }
+
   #add(kind: 'file' | 'folder', written: string, stretch: FileStretch): void {
     const name = this.#cleanName(written);
     if (!isLayoutFile(name)) {
       if (kind === 'file' && this.#others.length < LISTED_NAMES) this.#others.push(name);
+      if (TELLTALES.has(name)) this.#telltales.add(name);
       return;
     }
     if (kind === 'folder') throw this.#broken(`${name} in it is a folder`);
@@ -144,11 +161,11 @@ class TarReader {
     return buffer;
   }
 
-  #cut(): Error {
+  #cut(): TartletError {
     return this.#broken('it is cut short', { next: 'copy or export it again' });
   }
 
-  #broken(why: string, facts: { readonly next?: string } = {}): Error {
+  #broken(why: string, facts: { readonly next?: string } = {}): TartletError {
     return brokenArchive(this.#archive, why, facts);
   }
 }
