@@ -1,7 +1,7 @@
 import { addAbortSignal, Writable } from 'node:stream';
 import { TartletError } from '../errors.ts';
 import { printable } from './render/printable.ts';
-import type { Terminal } from './terminal.ts';
+import { questionStream, type Terminal } from './terminal.ts';
 
 /** Tart's limit for what is typed (tart-cli §1.7), in characters. */
 const MAX_TYPED = 8192;
@@ -35,17 +35,18 @@ export async function readPassword({ stdin, signal }: Terminal): Promise<string>
 }
 
 /**
- * Asks for user and password on the terminal, on stderr, the password without echo. Whatever ends it, the terminal is as before.
+ * Asks for user and password on the terminal, the password without echo. Whatever ends it, the terminal is as before.
  * @throws TartletError `USAGE` when the input ends too early or is too long, `INTERRUPTED` after Ctrl-C; the reason of the terminal's signal.
  */
 export async function askForLogin(terminal: Terminal, registry: string): Promise<Login> {
   const { createInterface } = await import('node:readline');
-  const { stdin, stderr, signal } = terminal;
+  const { stdin, signal } = terminal;
+  const questions = questionStream(terminal, false);
   signal.throwIfAborted();
   let secret = false;
   const screen = new Writable({
     write: (chunk: Uint8Array, _encoding, done) => {
-      if (!secret) stderr.write(chunk);
+      if (!secret) questions.write(chunk);
       done();
     },
   });
@@ -64,7 +65,7 @@ export async function askForLogin(terminal: Terminal, registry: string): Promise
         if (username === undefined) return;
         if (password !== undefined) resolve({ username, password });
         // At once, and not in a later turn: the password may be in the same paste.
-        else if (!secret) stderr.write(`Password of ${printable(username)} for ${registry}: `);
+        else if (!secret) questions.write(`Password of ${printable(username)} for ${registry}: `);
         secret = true;
       });
       lines.setPrompt(`User name for ${registry}: `);
@@ -72,7 +73,7 @@ export async function askForLogin(terminal: Terminal, registry: string): Promise
     });
   } finally {
     lines.close();
-    if (secret || answers.length === 0) stderr.write('\n');
+    if (secret || answers.length === 0) questions.write('\n');
   }
 }
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { systemCode, TartletError } from '../errors.ts';
 import { diskError } from '../home/disk-error.ts';
 import { translateBuiltIn } from './built-in.ts';
+import { ErrorFirstStream, type MessageStream, releaseNotes, writeError } from './message-stream.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
 import { run } from './run.ts';
@@ -21,10 +22,10 @@ const BROKEN_PIPE_EXIT = 141;
 export async function runProcess(): Promise<void> {
   const argv = process.argv.slice(2);
   const here = workingFolder();
+  const stderr: MessageStream = process.stderr.isTTY ? process.stderr : new ErrorFirstStream(process.stderr);
   const interruption = new AbortController();
   /** Whether the command has ended, and only what it said is still under way. */
   let over = false;
-
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       // A terminal that goes away takes with it whoever talks to it; Node forgets that `nohup` wanted this ignored (reliability P8).
@@ -41,14 +42,14 @@ export async function runProcess(): Promise<void> {
   }
   process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
     // A reader that has seen enough (`tartlet list | head -1`) is no failure of a command that has done its work.
-    if (over) outputFailed(cause);
+    if (over) outputFailed(cause, stderr);
     else interruption.abort(outputError(cause));
   });
   // Without stderr there is nobody to tell, and the work goes on (reliability P9).
   process.stderr.on('error', () => {});
   // Rejections that nobody handles come here as well. Locks and scratch are freed by the end of the process (reliability P11).
   process.on('uncaughtException', (error) => {
-    process.stderr.write(renderError(error, process.stderr, process.env));
+    writeError(stderr, renderError(error, stderr, process.env));
     process.exit(exitCodeOf(error));
   });
   const terminal: Terminal = {
@@ -57,7 +58,7 @@ export async function runProcess(): Promise<void> {
       return process.stdin;
     },
     stdout: process.stdout,
-    stderr: process.stderr,
+    stderr,
     environment: process.env,
     get workingFolder() {
       if (here === undefined) throw noWorkingFolder();
@@ -83,25 +84,24 @@ export async function runProcess(): Promise<void> {
     process.stdout.write(versionInDetail());
   } else process.exitCode = await run(terminal, translateBuiltIn(argv, terminal));
   over = true;
-  setImmediate(leave); // What the streams have to say of the last writes comes before.
+  // What the streams have to say of the last writes comes before.
+  setImmediate(() => leave(stderr));
 }
 
 /**
- * Ends the process, if everything is written. By itself Node waits until V8 has optimized what will not run again, which takes longer
+ * Writes the notes that were held back, and ends the process, if everything is written. By itself Node waits until V8 has optimized what will not run again, which takes longer
  * than a short command computes.
  */
-function leave(): void {
+function leave(stderr: MessageStream): void {
+  releaseNotes(stderr);
   if (process.stdout.writableLength === 0 && process.stderr.writableLength === 0) process.exit();
 }
 
 /** Says why stdout takes nothing more, unless it is only that its reader has seen enough, and sets the exit code. */
-export function outputFailed(cause: Error): void {
+export function outputFailed(cause: Error, stderr: MessageStream = process.stderr): void {
   const error = outputError(cause);
-  if (error.code !== 'INTERRUPTED') endWith(error);
-}
-
-function endWith(error: TartletError): void {
-  process.stderr.write(renderError(error, process.stderr, process.env));
+  if (error.code === 'INTERRUPTED') return;
+  writeError(stderr, renderError(error, stderr, process.env));
   process.exitCode = exitCodeOf(error);
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { isTartletError, TartletError } from '../errors.ts';
 import { buildProgram, CommanderError, commandNamed, usageOf } from './program.ts';
+import { writeError } from './message-stream.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
 import type { CommandSpan } from './telemetry/command-span.ts';
@@ -26,10 +27,8 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const failure = error instanceof CommanderError ? usageError(error) : whyItEnded(terminal.signal, error);
-    terminal.stderr.write(renderError(failure, terminal.stderr, terminal.environment));
-    if (isTartletError(failure, 'USAGE')) {
-      terminal.stderr.write(usageOf(program, argv));
-    }
+    const usage = isTartletError(failure, 'USAGE') ? usageOf(program, argv) : '';
+    writeError(terminal.stderr, renderError(failure, terminal.stderr, terminal.environment) + usage);
     // A command line that was not understood is no run of a command.
     if (!(error instanceof CommanderError)) await span?.end(failure);
     // SIGTERM and SIGHUP end with their own codes; SIGINT is the table's.

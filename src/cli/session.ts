@@ -2,7 +2,9 @@ import type { CredentialSource } from '../credentials/credential.ts';
 import { Home } from '../home/home.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { Session } from '../transfer/session.ts';
+import { withoutErrorListeners } from './broken-output.ts';
 import { credentialSettings } from './credential-settings.ts';
+import { releaseNotes } from './message-stream.ts';
 import { openCache } from './open-cache.ts';
 import type { Progress } from './render/display.ts';
 import { createProgress } from './render/progress.ts';
@@ -22,6 +24,11 @@ export interface SessionNeeds {
   readonly report?: ReportOptions;
   /** `in-order` (the default) migrates an old cache first; `untouched` is for who looks at it as it is, or not at all. */
   readonly cache?: 'in-order' | 'untouched';
+  /**
+   * What stdout is for where stderr is no terminal, and holds back everything but errors. `result` (the default): for what programs read,
+   * and no progress is shown. `progress`: for nothing else, and the work goes on when nothing reads it. `both`: for people.
+   */
+  readonly stdout?: 'result' | 'progress' | 'both';
 }
 
 /**
@@ -31,16 +38,16 @@ export interface SessionNeeds {
 export async function withSession<T>(
   terminal: Terminal,
   work: (session: Session, say: (line: string) => void) => Promise<T>,
-  { cache = 'in-order', report = {} }: SessionNeeds = {},
+  { cache = 'in-order', report = {}, stdout = 'result' }: SessionNeeds = {},
 ): Promise<T> {
-  const progress =
-    report.quiet === true ? noProgress : createProgress(terminal.stderr, { environment: terminal.environment });
+  const progress = report.quiet === true ? noProgress : progressOf(terminal, stdout);
   const write = (line: string): unknown => terminal.stderr.write(`${line}\n`);
   // Quiet is about what nobody asked for.
   const debug =
     report.debug === true
       ? (await import('./debug.ts')).debugListeners(report.quiet === true ? write : (line) => progress.print(line))
       : undefined;
+  if (report.debug === true) releaseNotes(terminal.stderr); // It is asked for to see what happens, while it does.
   const say = (line: string): void => progress.print(line);
   const session = new Session({
     home: Home.locate(terminal),
@@ -56,12 +63,20 @@ export async function withSession<T>(
     signal: terminal.signal,
     userAgent: userAgent(terminal),
   });
-  try {
+  const inOrder = async (): Promise<T> => {
     if (cache === 'in-order') await openCache(session, say);
-    return await work(session, say);
+    return work(session, say);
+  };
+  try {
+    return await (stdout === 'progress' ? withoutErrorListeners(terminal.stdout, inOrder) : inOrder());
   } finally {
     progress.close();
   }
+}
+
+function progressOf({ stdout, stderr, environment }: Terminal, use: NonNullable<SessionNeeds['stdout']>): Progress {
+  const elsewhere = use === 'result' ? undefined : stdout;
+  return createProgress({ notes: stderr, reports: stderr.isTTY === true ? stderr : elsewhere }, { environment });
 }
 
 /** For a command that was told to be quiet. */

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { type MessageStream, releaseNotes } from './message-stream.ts';
 
 /** A stream that may be a terminal. */
 export interface Screen extends Writable {
@@ -10,10 +11,10 @@ export interface Screen extends Writable {
 /** Everything a command knows of the process it runs in. Tests hand in their own. */
 export interface Terminal {
   readonly stdin: Readable & { readonly isTTY?: boolean | undefined };
-  /** Results, and nothing else. */
+  /** Results; and where stderr is no terminal, the progress of commands that have none (tart-cli §0.3). */
   readonly stdout: Screen;
-  /** Progress, notes and errors. */
-  readonly stderr: Screen;
+  /** Notes and errors, and progress on a terminal. Errors by `writeError`: where this is no terminal, they come first. */
+  readonly stderr: MessageStream;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Asked only where something is relative to it: it may be gone. @throws TartletError `NOT_FOUND` */
   readonly workingFolder: string;
@@ -32,6 +33,13 @@ export interface Terminal {
   readonly programPath: string;
   /** What the program was called: `tartlet`, or `tart` through a link. */
   readonly programName: string;
+}
+
+/** Where to ask the user, at once. @param hasResult whether stdout is for the result, and takes no question. */
+export function questionStream({ stdout, stderr }: Terminal, hasResult: boolean): MessageStream {
+  if (stderr.isTTY !== true && !hasResult) return stdout;
+  releaseNotes(stderr);
+  return stderr;
 }
 
 /** The absolute path that was typed as `text`. Only a relative one needs the working folder. @throws TartletError `NOT_FOUND` */

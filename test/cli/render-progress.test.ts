@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { ProgressStream, ProgressTime } from '../../src/cli/render/display.ts';
+import type { MessageStream } from '../../src/cli/message-stream.ts';
+import type { ProgressTime } from '../../src/cli/render/display.ts';
 import { createProgress } from '../../src/cli/render/progress.ts';
 import type { TransferEvent } from '../../src/transfer/progress.ts';
 
@@ -36,7 +37,7 @@ class FakeTime implements ProgressTime {
 }
 
 /** A stream that keeps its writes, and for terminals shows what a person would see. */
-class FakeStream implements ProgressStream {
+class FakeStream implements MessageStream {
   readonly writes: string[] = [];
   isTTY: boolean;
   columns: number | undefined;
@@ -91,7 +92,7 @@ beforeEach(() => {
 });
 
 function open(stream: FakeStream, environment: Record<string, string> = { NO_COLOR: '1' }) {
-  return createProgress(stream, { environment, time });
+  return createProgress({ notes: stream, reports: stream }, { environment, time });
 }
 
 function started(subject: string, bytesTotal = 10 * GB): TransferEvent {
@@ -402,19 +403,17 @@ describe('elsewhere', () => {
     );
   });
 
-  test('the plan of a pull is told with its first chunk, once', () => {
+  test.each([4000, 5000])('the plan of a pull that takes %i ms is told once', (milliseconds) => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     progress.handle(startedWithPlan('a/b:1'));
-    expect(stream.text).toBe('');
     progress.handle({ kind: 'chunk-reused', subject: 'a/b:1', index: 0, bytes: GB });
-    expect(stream.text).toBe(`${PLAN}\n`);
-    progress.handle({ kind: 'chunk-done', subject: 'a/b:1', index: 1, bytes: GB });
-    time.pass(5000);
+    time.pass(milliseconds);
+    progress.handle({ kind: 'finished', subject: 'a/b:1' });
     expect(stream.text.split(PLAN)).toHaveLength(2);
   });
 
-  test('nothing is said about a transfer that fails at once: the error must be the first line', () => {
+  test('nothing is said about a transfer that fails within seconds', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     progress.handle(started('a/b:1'));
@@ -422,6 +421,37 @@ describe('elsewhere', () => {
     time.pass(4000);
     progress.close();
     expect(stream.text).toBe('');
+  });
+
+  test('how far it is goes elsewhere than notes and the summary', () => {
+    const [notes, reports] = [new FakeStream(false), new FakeStream(false)];
+    const progress = createProgress({ notes, reports }, { environment: {}, time });
+    progress.handle(started('a/b:1'));
+    time.pass(5000);
+    progress.handle({ kind: 'note', subject: 'a/b:1', text: 'something to know' });
+    progress.handle({ kind: 'finished', subject: 'a/b:1' });
+    expect(reports.text).toBe(
+      'a/b:1: 10.0 GB to pull, for a disk of 50.0 GB in 40 chunks\na/b:1: 0%, 0 B of 10.0 GB, 0 B/s\n',
+    );
+    expect(notes.text).toBe('a/b:1: something to know\na/b:1: 0 B pulled in 5s\n');
+  });
+
+  test('where nothing can take how far it is, only notes and the summary are left', () => {
+    const notes = new FakeStream(false);
+    const progress = createProgress({ notes, reports: undefined }, { environment: {}, time });
+    progress.handle(started('a/b:1'));
+    time.pass(60_000);
+    expect(notes.text).toBe('');
+    progress.handle({ kind: 'finished', subject: 'a/b:1' });
+    expect(notes.text).toBe('a/b:1: 0 B pulled in 1m 0s\n');
+  });
+
+  test('a terminal for how far it is gets the live display, although notes could go elsewhere', () => {
+    const [notes, reports] = [new FakeStream(false), new FakeStream(true, 80)];
+    const progress = createProgress({ notes, reports }, { environment: { NO_COLOR: '1' }, time });
+    progress.handle(started('a/b:1'));
+    time.pass(100);
+    expect(reports.screen).toEqual(['a/b:1  [                    ]    0%  0 B of 10.0 GB']);
   });
 
   test('retries are counted in the next line, silence and waiting are reported', () => {

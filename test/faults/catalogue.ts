@@ -196,6 +196,7 @@ export const SECTIONS: readonly Section[] = [
     /* P29 */ 'power fails in the middle',
     /* P30 */ 'many processes are killed at random',
     /* P31 */ 'several logins or logouts change one file at once',
+    /* P32 */ 'a program shows only the first line of stderr',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',

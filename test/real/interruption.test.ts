@@ -90,7 +90,7 @@ describe('a transfer that is interrupted', () => {
     const first = await pullUntilItHangs(receiver);
     const second = receiver.start('pull', name);
     const waiting = /waiting: another command is pulling this image, 4\.2 MB of 8\.4 MB done$/m;
-    await eventually('the second one shows how far the first is', () => waiting.test(second.stderr));
+    await eventually('the second one shows how far the first is', () => waiting.test(second.stdout));
     gate.requests.length = 0;
     first.kill('SIGKILL');
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { OldCache, wholeImages } from '../support/old-cache.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
@@ -40,10 +40,18 @@ describe('a command that finds an old cache', () => {
     wholeImages(`${cache.root}/cache`)
       .map(({ digest, content }) => `${digest} ${content}`)
       .sort();
+  const opened = ({ child }: Running, file: string): boolean =>
+    readdirSync(`/proc/${child.pid}/fd`).some((fd) => linkOf(`/proc/${child.pid}/fd/${fd}`).endsWith(`/${file}`));
   const moved = (cache: OldCache): number => {
     const folder = `${cache.images}/registry.corp%3A8221/macos`;
     return existsSync(folder) ? wholeImages(folder).length : 0;
   };
+
+  it('says so only behind the error of a command that fails: programs show the first line', async () => {
+    const { place } = oldHome(1);
+    const { stderr } = await place.run('fqn', `${REGISTRY}/macos/none:v`);
+    expect(stderr).toMatch(/^error\[NOT_FOUND\]: .*\nnext: .*\ncache: moved an image to its full name, /);
+  });
 
   it('brings it in order, says so in one line on stderr, and is silent ever after', async () => {
     const { place } = oldHome(2);
@@ -137,7 +145,7 @@ describe('a command that finds an old cache', () => {
     first.kill('SIGSTOP');
     expect(moved(cache)).toBeLessThan(MANY);
     const second = place.start(...args);
-    await eventually('the other waits', () => second.stderr.includes('waiting for another command'));
+    await eventually('the other waits', () => opened(second, 'migration.lock'));
     first.kill('SIGCONT');
     const [one, other] = await both(first, second);
     expect([one?.exitCode, other?.exitCode, other?.stderr]).toEqual([0, 0, expect.stringContaining('waiting')]);
@@ -173,3 +181,12 @@ describe('a command that finds an old cache', () => {
     expect(readFileSync(`${place.home}/cache/.migrations.log`, 'utf8')).not.toContain('127.0.0.1');
   });
 });
+
+/** Where a link leads; nothing for one that is gone by now. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}

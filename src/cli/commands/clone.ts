@@ -40,7 +40,7 @@ export async function runClone(
     if (options.format === 'json') terminal.stdout.write(renderJson(cloneResult(source, outcome)));
     return 0;
   };
-  return withSession(terminal, work, { report: options });
+  return withSession(terminal, work, { report: options, stdout: options.format === 'json' ? 'result' : 'progress' });
 }
 
 /** A name for something new. Tart treats a bad one as wrong usage, not as a failure (tart-cli §1.2). */

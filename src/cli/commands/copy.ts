@@ -41,5 +41,5 @@ export async function runCopy(
     if (options.format === 'json') terminal.stdout.write(renderJson(copyResult(outcome)));
     return 0;
   };
-  return withSession(terminal, work, { report: options });
+  return withSession(terminal, work, { report: options, stdout: options.format === 'json' ? 'result' : 'progress' });
 }

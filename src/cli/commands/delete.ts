@@ -1,6 +1,7 @@
 import { isTartletError, TartletError } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
+import { writeError } from '../message-stream.ts';
 import { renderError } from '../render/error.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -29,7 +30,9 @@ export async function runDelete(terminal: Terminal, texts: readonly string[]): P
     }
     const last = failures.pop();
     if (last === undefined) return 0;
-    for (const error of failures) terminal.stderr.write(renderError(error, terminal.stderr, terminal.environment));
+    for (const error of failures) {
+      writeError(terminal.stderr, renderError(error, terminal.stderr, terminal.environment));
+    }
     throw deleted.length === 0 ? last : withDeleted(last, deleted);
   });
 }

@@ -39,7 +39,11 @@ export async function runDoctor(terminal: Terminal, options: DoctorCommandOption
     return isClean(examination) ? 0 : 1;
   };
   // Whoever asks how things are must not change them first.
-  return withSession(terminal, work, { cache: 'untouched', report: options });
+  return withSession(terminal, work, {
+    cache: 'untouched',
+    report: options,
+    stdout: options.format === 'json' ? 'result' : 'both',
+  });
 }
 
 /** What was found is printed already; the reason of the end gets how far it came. */

@@ -3,11 +3,12 @@ import { TartletError } from '../../errors.ts';
 import { exists } from '../../home/folder.ts';
 import type { Session } from '../../transfer/session.ts';
 import { exportVm, type ExportTarget } from '../../vm/export.ts';
+import { withoutErrorListeners } from '../broken-output.ts';
 import { renderJson } from '../render/json.ts';
 import { humanBytes } from '../render/quantity.ts';
 import { exportResult } from '../render/result.ts';
 import { type ReportOptions, withSession } from '../session.ts';
-import { resolvePath, type Screen, type Terminal } from '../terminal.ts';
+import { questionStream, resolvePath, type Terminal } from '../terminal.ts';
 
 export interface ExportCommandOptions extends Pick<ReportOptions, 'quiet'> {
   readonly format: 'text' | 'json';
@@ -16,7 +17,7 @@ export interface ExportCommandOptions extends Pick<ReportOptions, 'quiet'> {
 
 /**
  * Asks before it overwrites a file that nobody named, as Tart does; whatever is not `yes` is a no, and a no is no failure
- * (tart-cli §1.14). The question goes to stderr, as everything does that is no result.
+ * (tart-cli §1.14). Half an archive is none: when the reader of one goes away, that is a failure and no quiet end.
  */
 export async function runExport(
   terminal: Terminal,
@@ -24,20 +25,20 @@ export async function runExport(
   to: string | undefined,
   options: ExportCommandOptions,
 ): Promise<number> {
+  const target = targetOf(terminal, to ?? defaultFile(name));
+  const isJson = options.format === 'json';
+  if (isJson && target.kind === 'stream') {
+    throw new TartletError('USAGE', 'stdout takes the archive or the result, not both', { next: 'name a file' });
+  }
   const work = async (session: Session, say: (line: string) => void): Promise<number> => {
-    const target = targetOf(terminal, to ?? defaultFile(name));
-    const isJson = options.format === 'json';
-    if (isJson && target.kind === 'stream') {
-      throw new TartletError('USAGE', 'stdout takes the archive or the result, not both', { next: 'name a file' });
-    }
     if (to === undefined && target.kind === 'path' && (await exists(target.path))) {
-      terminal.stderr.write(`${defaultFile(name)} exists. Replace it? Only "yes" replaces it: `);
+      questionStream(terminal, isJson).write(`${defaultFile(name)} exists. Replace it? Only "yes" replaces it: `);
       if ((await readLine(terminal)) !== 'yes') {
         terminal.stderr.write(`\nnothing was exported, ${defaultFile(name)} was left alone\n`);
         return 0;
       }
     }
-    const outcome = await withBrokenPipe(terminal.stdout, async () =>
+    const outcome = await withoutErrorListeners(terminal.stdout, async () =>
       exportVm(session, name, target, { reproducible: options.reproducible ?? false }),
     );
     const where = target.kind === 'path' ? (to ?? defaultFile(name)) : target.name;
@@ -45,7 +46,10 @@ export async function runExport(
     if (isJson) terminal.stdout.write(renderJson(exportResult(name, where, outcome)));
     return 0;
   };
-  return withSession(terminal, work, { report: options });
+  return withSession(terminal, work, {
+    report: options,
+    stdout: isJson || target.kind === 'stream' ? 'result' : 'progress',
+  });
 }
 
 function targetOf(terminal: Terminal, to: string): ExportTarget {
@@ -74,22 +78,3 @@ async function readLine(terminal: Terminal): Promise<string | undefined> {
     lines.close();
   }
 }
-
-/**
- * For other commands a reader that went away is a quiet end. Half an archive is none: while one is written, the failure must
- * reach whoever writes.
- */
-async function withBrokenPipe<T>(stdout: Screen, work: () => Promise<T>): Promise<T> {
-  const listeners = stdout.rawListeners('error') as ((error: Error) => void)[];
-  stdout.removeAllListeners('error');
-  stdout.on('error', ignore);
-  try {
-    return await work();
-  } finally {
-    stdout.off('error', ignore);
-    for (const listener of listeners) stdout.on('error', listener);
-  }
-}
-
-/** Every write reports its failure by itself. */
-function ignore(): void {}

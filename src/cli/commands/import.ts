@@ -32,5 +32,5 @@ export async function runImport(
     if (options.format === 'json') terminal.stdout.write(renderJson(importResult(from, outcome)));
     return 0;
   };
-  return withSession(terminal, work, { report: options });
+  return withSession(terminal, work, { report: options, stdout: options.format === 'json' ? 'result' : 'progress' });
 }

@@ -5,6 +5,7 @@ import { RegistryAddress } from '../../names/registry-address.ts';
 import { checkLogin } from '../../transfer/login.ts';
 import { credentialSettings } from '../credential-settings.ts';
 import { askForLogin, type Login, readPassword } from '../login-input.ts';
+import { releaseNotes } from '../message-stream.ts';
 import { printable } from '../render/printable.ts';
 import { humanDuration } from '../render/quantity.ts';
 import { type ReportOptions, userAgent } from '../session.ts';
@@ -75,6 +76,7 @@ async function ask(
   { insecure, debug }: LoginCommandOptions,
 ): Promise<string> {
   const write = (line: string): unknown => terminal.stderr.write(`${line}\n`);
+  if (debug === true) releaseNotes(terminal.stderr);
   const listeners = debug === true ? (await import('../debug.ts')).debugListeners(write) : undefined;
   try {
     const check = await checkLogin({

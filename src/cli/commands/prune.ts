@@ -1,6 +1,7 @@
 import { isTartletError, TartletError } from '../../errors.ts';
 import type { Deletion } from '../../home/prune-measure.ts';
 import { prune, type PruneReport, type PruneRequest } from '../../home/prune.ts';
+import { writeError } from '../message-stream.ts';
 import { type Mood, renderDeletion, renderFreed } from '../render/deletion.ts';
 import { renderError } from '../render/error.ts';
 import { renderJson } from '../render/json.ts';
@@ -81,7 +82,7 @@ function sayWhatWasSpared(terminal: Terminal, report: PruneReport): number {
       terminal.stderr.write(`note: skipped, because ${printable(error.message)}\n`);
     } else {
       exitCode = 1;
-      terminal.stderr.write(renderError(error, terminal.stderr, terminal.environment));
+      writeError(terminal.stderr, renderError(error, terminal.stderr, terminal.environment));
     }
   }
   return exitCode;

@@ -53,5 +53,6 @@ export async function runPull(terminal: Terminal, text: string, options: PullCom
     print(pullResult(outcome));
     return 0;
   };
-  return withSession(terminal, work, { report: options });
+  const hasResult = options.dryRun === true || options.format === 'json';
+  return withSession(terminal, work, { report: options, stdout: hasResult ? 'result' : 'progress' });
 }

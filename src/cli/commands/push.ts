@@ -49,7 +49,7 @@ export async function runPush(
     if (options.format === 'json') terminal.stdout.write(renderJson(pushResult(source, outcomes)));
     return 0;
   };
-  return withSession(terminal, work, { report: options });
+  return withSession(terminal, work, { report: options, stdout: options.format === 'json' ? 'result' : 'progress' });
 }
 
 /** Split at the first `=`; without one the value is empty, an empty key is ignored, the last of a key wins (tart-formats §4.5). */

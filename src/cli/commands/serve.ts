@@ -6,6 +6,7 @@ import { RegistryAddress } from '../../names/registry-address.ts';
 import type { RegistryEvent } from '../../server/event.ts';
 import type { AuthOptions } from '../../server/options.ts';
 import { createRegistry, type Registry } from '../../server/server.ts';
+import { releaseNotes } from '../message-stream.ts';
 import { resolvePath, type Terminal } from '../terminal.ts';
 
 export interface ServeCommandOptions {
@@ -41,6 +42,7 @@ export async function runServe(terminal: Terminal, options: ServeCommandOptions)
   });
   const { url } = await registry.listen();
   terminal.stdout.write(`${url}\n`);
+  releaseNotes(terminal.stderr);
   terminal.stderr.write(`serving ${resolvePath(terminal, options.data)}; Ctrl-C ends it\n`);
   const stopCollecting = collectRegularly(terminal, registry);
   if (!terminal.signal.aborted) await once(terminal.signal, 'abort');

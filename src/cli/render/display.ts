@@ -1,4 +1,5 @@
 import type { TransferEvent } from '../../transfer/progress.ts';
+import type { MessageStream } from '../message-stream.ts';
 
 /** Shows what transfers tell. Several images at once are fine. */
 export interface Progress {
@@ -17,12 +18,10 @@ export interface ProgressTime {
   every(milliseconds: number, tick: () => void): () => void;
 }
 
-/** What the display needs of a stream; every `tty.WriteStream` has it. */
-export interface ProgressStream {
-  write(text: string): unknown;
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
-  readonly rows?: number | undefined;
-  /** True while the other side does not read; the display then skips a picture. */
-  readonly writableNeedDrain?: boolean | undefined;
+/** Where a display writes. On a terminal both are one. */
+export interface ProgressStreams {
+  /** For what is said once: notes, and what was done in the end. */
+  readonly notes: MessageStream;
+  /** For how far it is; undefined where nothing can take it. */
+  readonly reports: MessageStream | undefined;
 }

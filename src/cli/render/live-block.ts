@@ -1,4 +1,4 @@
-import type { ProgressStream } from './display.ts';
+import type { MessageStream } from '../message-stream.ts';
 
 const DEFAULT_COLUMNS = 80;
 const DEFAULT_ROWS = 24;
@@ -10,10 +10,10 @@ const ERASE_BELOW = '\u001b[J';
  * ends the process, even SIGKILL, leaves a usable terminal. One write per picture, so that none is seen half.
  */
 export class LiveBlock {
-  readonly #stream: ProgressStream;
+  readonly #stream: MessageStream;
   #height = 0;
 
-  constructor(stream: ProgressStream) {
+  constructor(stream: MessageStream) {
     this.#stream = stream;
   }
 

@@ -1,6 +1,7 @@
 import type { TransferEvent } from '../../transfer/progress.ts';
+import type { MessageStream } from '../message-stream.ts';
 import type { Colours } from './colour.ts';
-import type { Progress, ProgressStream, ProgressTime } from './display.ts';
+import type { Progress, ProgressTime } from './display.ts';
 import { LiveBlock } from './live-block.ts';
 import { lastingText, TransferView } from './transfer-view.ts';
 import { cutEnd, cutStart, displayWidth, padToWidth } from './width.ts';
@@ -20,7 +21,7 @@ export class LiveProgress implements Progress {
   readonly #views = new Map<string, TransferView>();
   #stopTimer: (() => void) | undefined;
 
-  constructor(stream: ProgressStream, colours: Colours, time: ProgressTime) {
+  constructor(stream: MessageStream, colours: Colours, time: ProgressTime) {
     this.#block = new LiveBlock(stream);
     this.#colours = colours;
     this.#time = time;

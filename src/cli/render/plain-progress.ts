@@ -1,23 +1,21 @@
 import type { TransferEvent } from '../../transfer/progress.ts';
-import type { Progress, ProgressStream, ProgressTime } from './display.ts';
+import type { Progress, ProgressStreams, ProgressTime } from './display.ts';
 import { lastingText, TransferView } from './transfer-view.ts';
 
 /**
- * For pipes, files and CI: a line with what the transfer sets out to do, one every few seconds, and one at the end. Never an
- * escape sequence. The lines come even when nothing moves, because some CI systems kill what is silent. Nothing is said before the
- * first few seconds are over, or a chunk is in its place: drivers show the first line of stderr as the reason of a failure (tart-cli §5), and
- * what fails, mostly fails at once.
+ * For pipes, files and CI: what the transfer sets out to do, a line every few seconds, and one at the end. Never an escape sequence. The
+ * lines come even when nothing moves, because some CI systems kill what is silent; what ends within the first few seconds writes none.
  */
 export class PlainProgress implements Progress {
-  readonly #stream: ProgressStream;
+  readonly #streams: ProgressStreams;
   readonly #intervalMs: number;
   readonly #time: ProgressTime;
   readonly #views = new Map<string, TransferView>();
   readonly #announced = new WeakSet<TransferView>();
   #stopTimer: (() => void) | undefined;
 
-  constructor(stream: ProgressStream, intervalMs: number, time: ProgressTime) {
-    this.#stream = stream;
+  constructor(streams: ProgressStreams, intervalMs: number, time: ProgressTime) {
+    this.#streams = streams;
     this.#intervalMs = intervalMs;
     this.#time = time;
   }
@@ -33,13 +31,11 @@ export class PlainProgress implements Progress {
     view.add(event, now);
     this.#views.set(event.subject, view);
     this.#stopTimer ??= this.#time.every(this.#intervalMs, () => this.#report());
-    // A chunk in its place: whatever would have failed at once has not.
-    if (view.totals.plan !== undefined && isProgress(event)) this.#announce(view);
     if (event.kind === 'finished') this.#finish(event.subject, view, now);
   }
 
   print(line: string): void {
-    this.#stream.write(`${line}\n`);
+    this.#streams.notes.write(`${line}\n`);
   }
 
   close(): void {
@@ -49,30 +45,31 @@ export class PlainProgress implements Progress {
   }
 
   #finish(key: string, view: TransferView, now: number): void {
+    // What came from where is worth a line of every pull, short ones too.
+    if (view.totals.plan !== undefined) this.#announce(view, (line) => this.print(line));
     if (view.hasStarted) this.print(`${view.subject}: ${view.summary(now)}`);
     this.#views.delete(key);
     if (this.#views.size === 0) this.close();
   }
 
-  #announce(view: TransferView): void {
+  #announce(view: TransferView, write: (line: string) => void): void {
     if (this.#announced.has(view)) return;
     this.#announced.add(view);
-    this.print(`${view.subject}: ${view.announcement()}`);
+    write(`${view.subject}: ${view.announcement()}`);
   }
 
   #report(): void {
     const now = this.#time.monotonic();
+    const { reports } = this.#streams;
+    if (reports === undefined) return;
+    const write = (line: string): void => void reports.write(`${line}\n`);
     for (const view of this.#views.values()) {
-      if (view.hasStarted) this.#announce(view);
+      if (view.hasStarted) this.#announce(view, write);
       const retries = view.takeRetries();
       const parts = view.hasStarted ? Object.values(view.figures(now)).filter((part) => part !== undefined) : [];
       if (retries !== undefined) parts.push(`${retries.count}x ${retries.last}`);
       if (!view.hasStarted && parts.length === 0) parts.push(view.notice(now) ?? 'looking at what is here');
-      this.print(`${view.subject}: ${parts.join(', ')}`);
+      write(`${view.subject}: ${parts.join(', ')}`);
     }
   }
-}
-
-function isProgress({ kind }: TransferEvent): boolean {
-  return kind === 'chunk-done' || kind === 'chunk-reused' || kind === 'finished';
 }

@@ -1,5 +1,5 @@
 import { canMoveCursor, coloursFor } from './colour.ts';
-import type { Progress, ProgressStream, ProgressTime } from './display.ts';
+import type { Progress, ProgressStreams, ProgressTime } from './display.ts';
 import { LiveProgress } from './live-progress.ts';
 import { PlainProgress } from './plain-progress.ts';
 
@@ -25,9 +25,12 @@ const systemTime: ProgressTime = {
  * A live display on a terminal, plain lines elsewhere. With `CI` set there are lines on a terminal too, as in Tart: what CI
  * systems call a terminal ends up in a log (tart-cli §0.3).
  */
-export function createProgress(stream: ProgressStream, options: ProgressOptions): Progress {
+export function createProgress(streams: ProgressStreams, options: ProgressOptions): Progress {
   const { environment, plainIntervalMs = PLAIN_INTERVAL_MS, time = systemTime } = options;
+  const { reports } = streams;
   const inCi = !['', 'false', '0'].includes(environment['CI'] ?? '');
-  if (inCi || !canMoveCursor(stream, environment)) return new PlainProgress(stream, plainIntervalMs, time);
-  return new LiveProgress(stream, coloursFor(stream, environment), time);
+  if (reports === undefined || inCi || !canMoveCursor(reports, environment)) {
+    return new PlainProgress(streams, plainIntervalMs, time);
+  }
+  return new LiveProgress(reports, coloursFor(reports, environment), time);
 }

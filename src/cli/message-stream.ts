@@ -1,0 +1,52 @@
+/** The part of a stream that messages for people need. */
+export interface MessageStream {
+  write(text: string | Uint8Array): unknown;
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
+  /** True while the other side does not read. */
+  readonly writableNeedDrain?: boolean | undefined;
+}
+
+/**
+ * stderr where it is no terminal. Orchard, GitLab's executor and Cirrus CLI show the first line of a command that failed as its reason
+ * (tart-cli §5): notes are held back until the command has ended, or until an error was written before them.
+ */
+export class ErrorFirstStream implements MessageStream {
+  readonly #target: MessageStream;
+  /** Undefined once nothing is held back any more. */
+  #held: (string | Uint8Array)[] | undefined = [];
+
+  constructor(target: MessageStream) {
+    this.#target = target;
+  }
+
+  write(text: string | Uint8Array): void {
+    if (this.#held === undefined) this.#target.write(text);
+    else this.#held.push(text);
+  }
+
+  /** Writes everything that was held back, and from now on whatever comes at once. Safe to call twice. */
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const text of held) this.#target.write(text);
+  }
+
+  /** Writes an error, and behind it what was held back. */
+  writeError(text: string): void {
+    this.#target.write(text);
+    this.release();
+  }
+}
+
+/** Writes a text that says why a command fails, before any note of it. */
+export function writeError(stream: MessageStream, text: string): void {
+  if (stream instanceof ErrorFirstStream) stream.writeError(text);
+  else stream.write(text);
+}
+
+/** For a command that runs until it is stopped: from now on its messages are a log, and come at once. */
+export function releaseNotes(stream: MessageStream): void {
+  if (stream instanceof ErrorFirstStream) stream.release();
+}
