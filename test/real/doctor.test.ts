@@ -127,7 +127,7 @@ describe('doctor', () => {
     await eventually('the repair hangs', () => gate.stalled.length > 0);
     gate.treat = () => ({ kind: 'pass' });
     const pull = receiver.start('pull', name);
-    await eventually('the pull waits', () => pull.stderr.includes('waiting'));
+    await eventually('the pull waits', () => pull.stdout.includes('waiting'));
     repair.kill('SIGKILL');
     expect(await pull.ended).toMatchObject({ exitCode: 0 });
     expect(await report(receiver, '--deep', '--fix')).toMatchObject([0, { findings: [] }]);
@@ -212,7 +212,7 @@ $TARTLET doctor --fix; echo "exit $?"`,
     writeFileSync(`${large}/manifest.json`, manifest);
     truncateSync(`${large}/disk.img`, size);
     const doctor = receiver.start('doctor', '--deep');
-    await eventually('it hashes the large one', () => doctor.stderr.includes(`${sha256(manifest)}: 68.7 GB to check`));
+    await eventually('it hashes the large one', () => doctor.stdout.includes(`${sha256(manifest)}: 68.7 GB to check`));
     doctor.kill('SIGINT');
     const { exitCode, stdout, stderr } = await doctor.ended;
     expect(exitCode, stderr).toBe(130);
