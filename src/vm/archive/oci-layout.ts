@@ -110,8 +110,8 @@ async function findInTar(file: string, archive: string, signal: AbortSignal): Pr
   refuseOtherKinds(archive, await readHead(file));
   const { files, others, telltales, link } = await readTarIndex(file, signal);
   const isLayout = files.has(LayoutFile.marker);
-  const other = isLayout ? undefined : (otherCollection(archive, telltales) ?? link);
-  if (other !== undefined || link !== undefined) throw other ?? link;
+  const refusal = (isLayout ? undefined : otherCollection(archive, telltales)) ?? link;
+  if (refusal !== undefined) throw refusal;
   if (!isLayout) {
     const names = others.length === 0 ? 'nothing' : others.map((name) => shown(name)).join(', ');
     throw otherArchive(
