@@ -47,7 +47,7 @@ async function bundle(dir, entries) {
     cwd: root,
     input: entries,
     platform: 'node',
-    external: [/^node:/, 'fs-native-extensions'],
+    external: [/^node:/],
     logLevel: 'warn',
     plugins: [lazyBuiltIns, onlyAscii],
   });

@@ -115,7 +115,7 @@ export async function publishFolder(from: string, to: string): Promise<void> {
  */
 export async function exchangeFolders(from: string, to: string): Promise<void> {
   await flushFolder(from);
-  if (!(await swapPaths(from, to))) {
+  if (!swapPaths(from, to)) {
     // By a name that nobody who cleans up takes for a leftover: until the second rename it is the only one there is.
     const aside = `${path.dirname(from)}/replaced-${path.basename(from)}`;
     await onDisk('move aside', to, async () => rename(to, aside));

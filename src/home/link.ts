@@ -67,9 +67,9 @@ export async function rewriteLink(link: string, text: string, target: string, tr
   const temporary = await placeAside(link, trash);
   await onDisk('create the link', link, async () => symlink(target, temporary));
   try {
-    if (await swapPaths(temporary, link)) {
+    if (swapPaths(temporary, link)) {
       if ((await onDisk('read the link', temporary, async () => readlink(temporary))) !== text) {
-        await swapPaths(temporary, link);
+        swapPaths(temporary, link);
         return false;
       }
     } else {

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { makeFolder } from './folder.ts';
-import { tryLockDescriptor } from './native.ts';
+import { tryFlock, tryRecordLock } from './native.ts';
 
 export interface LockOptions {
   /** Many may read at once; one writes alone. */
@@ -22,6 +22,9 @@ const LOCK_FILE = '.lock';
 
 /** The longest pause between two looks at a lock, in milliseconds: a waiter takes over this soon after its holder died. */
 const MAX_PAUSE_MS = 200;
+
+/** The longest last pause before a lock that is taken at once counts as held, in milliseconds. Asking without the binding takes 5 ms. */
+const MAX_ASKING_MS = 32;
 
 /** How long a waiter waits between two words about it, in milliseconds. */
 const TELL_EVERY_MS = 1000;
@@ -47,8 +50,8 @@ export class FileLock {
   }
 
   /**
-   * Locks a folder, so that Tart keeps off where it can run: on macOS the folder itself by `flock`, which is what Tart asks
-   * for (tart-formats §1.9); elsewhere {@link LOCK_FILE} in it, because other kernels lock only what is open for writing.
+   * Locks a folder, so that Tart keeps off where it can run: on macOS the folder itself, which is what Tart asks
+   * for (tart-formats §1.9); elsewhere {@link LOCK_FILE} in it, because network file systems of Linux lock only what is open for writing.
    */
   static async acquireFolder(
     folder: string,
@@ -59,12 +62,30 @@ export class FileLock {
     return FileLock.#acquire(`${folder}/${LOCK_FILE}`, 'a+', options);
   }
 
-  /** Locks a file that is there for other reasons, alone and at once. @returns undefined when somebody else holds it. */
+  /**
+   * Locks a file that is there for other reasons, alone and at once: the configuration of a VM, which programs that run VMs lock by
+   * `fcntl` (tart-cli §4.2). So a record lock is taken as well, where that is possible.
+   *
+   * @returns undefined when another process holds it.
+   */
   static async acquireExisting(file: string): Promise<FileLock | undefined> {
-    return FileLock.#acquire(file, 'r+', { mode: 'exclusive', wait: false });
+    for (let pause = 1; ; pause *= 2) {
+      const lock = await FileLock.#acquire(file, 'r+', { mode: 'exclusive', wait: false });
+      if (lock !== undefined) {
+        if (tryRecordLock(lock.#handle.fd) !== false) return lock;
+        await lock.release();
+        return undefined;
+      }
+      // A process that only asks holds it for a moment: see isHeld.
+      if (pause > MAX_ASKING_MS) return undefined;
+      await delay(pause);
+    }
   }
 
-  /** Whether somebody changes what a file locks, now. Asked without making the file, so that it works where nothing can be written. */
+  /**
+   * Whether another process changes what a file locks, now. Asked without making the file, so that it works where nothing can be
+   * written, by taking the lock to read for a moment.
+   */
   static async isHeld(file: string): Promise<boolean> {
     let handle: FileHandle;
     try {
@@ -74,7 +95,7 @@ export class FileLock {
       throw diskError(cause, 'open the lock', file);
     }
     try {
-      return tryLockDescriptor(handle.fd, true) === false;
+      return tryFlock(handle.fd, 'shared') === false;
     } finally {
       await handle.close();
     }
@@ -85,7 +106,7 @@ export class FileLock {
     for (let pause = 5; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
       options.signal?.throwIfAborted();
       const handle = await onDisk('open the lock', file, async () => open(file, flags, 0o600));
-      const granted = await tryLock(file, handle, options.mode === 'shared');
+      const granted = await tryLock(file, handle, options.mode);
       if (granted === true && (await isStill(file, handle))) return new FileLock(handle);
       await handle.close();
       if (granted === 'unsupported') {
@@ -133,9 +154,9 @@ export async function lockFile(
   }
 }
 
-async function tryLock(file: string, handle: FileHandle, shared: boolean): Promise<boolean | 'unsupported'> {
+async function tryLock(file: string, handle: FileHandle, mode: LockOptions['mode']): Promise<boolean | 'unsupported'> {
   try {
-    return tryLockDescriptor(handle.fd, shared);
+    return tryFlock(handle.fd, mode);
   } catch (cause) {
     await handle.close();
     throw diskError(cause, 'lock', file);

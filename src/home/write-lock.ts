@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { describeError, TartletError } from '../errors.ts';
 import { findLockOwner } from './lock-owner.ts';
-import { isWriteLocked } from './native.ts';
+import { hasRecordLock, tryFlock } from './native.ts';
 
 /**
  * Asks the kernel with `fcntl(F_GETLK)`, as a reader would, who keeps us from reading: Node cannot, and perl is part of macOS. The
@@ -21,24 +21,26 @@ print $type == F_UNLCK ? 0 : 1;`;
 const NOT_WRITABLE = 3;
 
 /**
- * Whether another process holds a write lock on a file: how Tart, Vetu and we tell that a VM runs (tart-cli §4.2). A file that
- * cannot be opened for writing is not locked, by the same rule.
+ * Whether another process holds a write lock on a file: how Tart, Vetu and we tell that a VM runs (tart-cli §4.2). They lock by `fcntl`;
+ * our own commands by `flock` too, which is all that they can do without the native binding. A file that cannot be opened for writing is not
+ * locked, by the same rule.
  *
  * @throws TartletError `DISK_UNSUPPORTED` where nobody can tell: guessing "no" could delete a running VM.
  */
 export async function hasWriteLock(file: string, platform: NodeJS.Platform): Promise<boolean> {
-  return platform === 'linux' ? askLinux(file) : askPerl(file);
-}
-
-async function askLinux(file: string): Promise<boolean> {
   const handle = await open(file, 'r+').catch(() => undefined);
   if (handle === undefined) return false;
   try {
-    // Without the add-on (musl) the list of all locks tells; its devices may mislead on layered file systems.
-    return isWriteLocked(handle.fd) ?? (await findLockOwner(file)).kind !== 'nobody';
+    return (await hasForeignLock(handle.fd, file, platform)) || tryFlock(handle.fd, 'shared') === false;
   } finally {
     await handle.close();
   }
+}
+
+async function hasForeignLock(fd: number, file: string, platform: NodeJS.Platform): Promise<boolean> {
+  if (platform !== 'linux') return askPerl(file);
+  // Without the binding the list of all locks tells; its devices may mislead on layered file systems.
+  return hasRecordLock(fd) ?? (await findLockOwner(file)).kind !== 'nobody';
 }
 
 /** @internal exported for its test on Linux: there is no Mac in our CI. */

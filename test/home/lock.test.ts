@@ -1,22 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { FileLock } from '../../src/home/lock.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const exclusively = { mode: 'exclusive', wait: false } as const;
 
-/** Another process that locks a file the way we do, says so, and keeps it until it is killed. */
+/** Another process that locks a file by `flock(2)`, as Tart does, says so, and keeps it until it is killed. */
 async function holder(file: string): Promise<ReturnType<typeof spawn>> {
-  const script = `
-    const { openSync } = require('node:fs');
-    const { tryLock } = require(${JSON.stringify(path.resolve('node_modules/fs-native-extensions'))});
-    if (!tryLock(openSync(${JSON.stringify(file)}, 'a+'))) process.exit(3);
-    console.log('locked');
-    setInterval(() => undefined, 1000);`;
-  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  // Not forked: what is killed is what has the lock.
+  const command = ['--no-fork', '--exclusive', file, 'sh', '-c', 'echo locked; exec sleep 60'];
+  const child = spawn('flock', command, { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   await once(child.stdout, 'data');
   return child;
