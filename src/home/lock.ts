@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { makeFolder } from './folder.ts';
-import { tryFlock, tryRecordLock } from './native.ts';
+import { hasRecordLock, tryFlock, tryRecordLock } from './native.ts';
 
 export interface LockOptions {
   /** Many may read at once; one writes alone. */
@@ -23,8 +23,9 @@ const LOCK_FILE = '.lock';
 /** The longest pause between two looks at a lock, in milliseconds: a waiter takes over this soon after its holder died. */
 const MAX_PAUSE_MS = 200;
 
-/** The longest last pause before a lock that is taken at once counts as held, in milliseconds. Asking without the binding takes 5 ms. */
-const MAX_ASKING_MS = 32;
+/** How long a lock that processes only ask for is waited for, and the pause between two tries, in milliseconds. */
+const MAX_ASKED_MS = 5_000;
+const ASKED_PAUSE_MS = 5;
 
 /** How long a waiter waits between two words about it, in milliseconds. */
 const TELL_EVERY_MS = 1000;
@@ -69,16 +70,18 @@ export class FileLock {
    * @returns undefined when another process holds it.
    */
   static async acquireExisting(file: string): Promise<FileLock | undefined> {
-    for (let pause = 1; ; pause *= 2) {
-      const lock = await FileLock.#acquire(file, 'r+', { mode: 'exclusive', wait: false });
-      if (lock !== undefined) {
-        if (tryRecordLock(lock.#handle.fd) !== false) return lock;
+    for (;;) {
+      const handle = await onDisk('open the lock', file, async () => open(file, 'r+'));
+      const lock = new FileLock(handle);
+      try {
+        const granted = (await alone(file, handle)) && tryRecordLock(handle.fd) !== false;
+        if (granted && (await isStill(file, handle))) return lock;
         await lock.release();
-        return undefined;
+        if (!granted) return undefined;
+      } catch (error) {
+        await lock.release();
+        throw error;
       }
-      // A process that only asks holds it for a moment: see isHeld.
-      if (pause > MAX_ASKING_MS) return undefined;
-      await delay(pause);
     }
   }
 
@@ -95,7 +98,7 @@ export class FileLock {
       throw diskError(cause, 'open the lock', file);
     }
     try {
-      return tryFlock(handle.fd, 'shared') === false;
+      return tryFlock(handle.fd, 'shared') === false || hasRecordLock(handle.fd) === true;
     } finally {
       await handle.close();
     }
@@ -110,10 +113,7 @@ export class FileLock {
       if (granted === true && (await isStill(file, handle))) return new FileLock(handle);
       await handle.close();
       if (granted === 'unsupported') {
-        throw new TartletError('DISK_UNSUPPORTED', `there is no way to lock ${file} on this machine`, {
-          subject: file,
-          next: 'install util-linux (the flock command)',
-        });
+        throw noLocks(file);
       }
       if (!granted) {
         if (!options.wait) return undefined;
@@ -154,6 +154,19 @@ export async function lockFile(
   }
 }
 
+/**
+ * Locks a file alone, at once. A process that only asks whether it is locked has it to read for a moment: that is told from a process
+ * that keeps it by asking too, and waited for.
+ */
+async function alone(file: string, handle: FileHandle): Promise<boolean> {
+  for (let waited = 0; ; waited += ASKED_PAUSE_MS) {
+    const granted = tryFlock(handle.fd, 'exclusive');
+    if (granted === 'unsupported') throw noLocks(file);
+    if (granted || waited > MAX_ASKED_MS || tryFlock(handle.fd, 'shared') === false) return granted;
+    await delay(ASKED_PAUSE_MS);
+  }
+}
+
 async function tryLock(file: string, handle: FileHandle, mode: LockOptions['mode']): Promise<boolean | 'unsupported'> {
   try {
     return tryFlock(handle.fd, mode);
@@ -161,6 +174,13 @@ async function tryLock(file: string, handle: FileHandle, mode: LockOptions['mode
     await handle.close();
     throw diskError(cause, 'lock', file);
   }
+}
+
+function noLocks(file: string): TartletError {
+  return new TartletError('DISK_UNSUPPORTED', `there is no way to lock ${file} on this machine`, {
+    subject: file,
+    next: 'install util-linux (the flock command)',
+  });
 }
 
 /** Whether the path still leads to the file we locked: somebody may have deleted or replaced it meanwhile (reliability P22). */

@@ -31,7 +31,7 @@ export async function hasWriteLock(file: string, platform: NodeJS.Platform): Pro
   const handle = await open(file, 'r+').catch(() => undefined);
   if (handle === undefined) return false;
   try {
-    return (await hasForeignLock(handle.fd, file, platform)) || tryFlock(handle.fd, 'shared') === false;
+    return tryFlock(handle.fd, 'shared') === false || (await hasForeignLock(handle.fd, file, platform));
   } finally {
     await handle.close();
   }

@@ -8,7 +8,7 @@ import { traceCalls } from './strace.ts';
 
 describe('the reader of locks', () => {
   const home = '/h';
-  const lock = (file: string): string => `7 fcntl(9<${file}>, F_OFD_SETLK, {l_type=F_WRLCK, l_whence=SEEK_SET}) = 0`;
+  const lock = (file: string): string => `7 flock(9<${file}>, LOCK_EX|LOCK_NB) = 0`;
   const scratch = '/h/cache/.locks/tartlet-1.lock';
 
   it('tells what was taken under what, until it was given back', () => {

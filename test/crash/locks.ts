@@ -4,7 +4,7 @@
  */
 
 /** The calls that tell. */
-export const LOCKING_CALLS = 'fcntl,close,mkdir';
+export const LOCKING_CALLS = 'flock,close,mkdir';
 
 /** What kind of lock a file below a home is, or undefined for all other files. */
 function kindOf(file: string, home: string): string | undefined {
@@ -33,9 +33,9 @@ export function readLocks(log: string, home: string): LockLog {
   let taken = 0;
   for (const line of log.split('\n')) {
     if (/ = -1 /.test(line)) continue;
-    const [, call = '', file = ''] = /^\d+ +(fcntl|close)\(\d+<([^>]*)>/.exec(line) ?? [];
+    const [, call = '', file = ''] = /^\d+ +(flock|close)\(\d+<([^>]*)>/.exec(line) ?? [];
     const kind = file.startsWith(`${home}/`) ? kindOf(file, home) : undefined;
-    if (call === 'fcntl' && kind !== undefined && /l_type=F_(?:RD|WR)LCK/.test(line)) {
+    if (call === 'flock' && kind !== undefined && /LOCK_(?:SH|EX)/.test(line)) {
       for (const other of held.values()) nested.add(`${other}, then ${kind}`);
       held.set(file, kind);
       taken += 1;

@@ -53,6 +53,7 @@ describe.each(PAIRS)('while a command of the %s build works, one of the %s build
     expect((await ask('delete', 'vm')).exitCode).not.toBe(0);
     expect((await ask('set', 'vm', '--disk-size', '9')).exitCode).not.toBe(0);
     expect((await ask('clone', 'vm', 'vm')).exitCode).not.toBe(0);
+    expect((await ask('stop', 'vm')).stderr).toContain('error[BUSY]: ');
     expect(statSync(`${user.vmFolder('vm')}/disk.img`).size).toBe(bytes);
     execFileSync('bash', ['-c', `echo go > ${gate}`]);
     expect(await exporting.ended).toMatchObject({ exitCode: 0 });
