@@ -19,6 +19,8 @@ export { type CredentialNote, describeNote } from './credentials/note.ts';
 export type { Finding, FindingId, Remedy, Severity, Stretch } from './home/doctor/finding.ts';
 export type { HomeTotals } from './home/doctor/home-check.ts';
 export type { Mended } from './home/doctor/mend.ts';
+export { type Deleted, deleteMeasured } from './home/measured-delete.ts';
+export type { KeptBy, Removed } from './home/image-removal.ts';
 export { Home, type HomeSettings } from './home/home.ts';
 export type { CachedImage } from './home/image-cache.ts';
 export { lockFile } from './home/lock.ts';
@@ -60,7 +62,7 @@ export { pull, type PullOptions, type PullOutcome } from './transfer/pull.ts';
 export type { PushOptions, PushOutcome } from './transfer/push.ts';
 export { Session, type SessionOptions } from './transfer/session.ts';
 export { type CloneOptions, cloneVm, type CloneOutcome } from './vm/clone.ts';
-export { createLinuxVm, type CreateOptions } from './vm/create.ts';
+export { createLinuxVm, type CreateOptions, type CreateOutcome } from './vm/create.ts';
 export { describeVm, type VmDescription } from './vm/describe.ts';
 export { identifyEfiStore } from './vm/efi-store.ts';
 export {

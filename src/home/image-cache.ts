@@ -8,7 +8,7 @@ import { exchangeFolders, exists, makeFolder, publishFolder, removeFolder } from
 import type { ContentStore } from './content-store.ts';
 import type { Home } from './home.ts';
 import { clearMark, hasMark, setMark } from './image-mark.ts';
-import { ImageRemoval, whileMoving } from './image-removal.ts';
+import { ImageRemoval, type Removed, whileMoving } from './image-removal.ts';
 import { decodeDigestFolder, digestPath, referencePath, repositoryPath } from './layout.ts';
 import { recordUse } from './last-use.ts';
 import { replaceLink } from './link.ts';
@@ -154,8 +154,8 @@ export class ImageCache {
    * Deletes a tag, and its image with it when nothing else keeps it; or an image, and all tags that lead to it (tart-cli §1.18).
    * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image, and for the digest of one that is pinned.
    */
-  async delete(name: RemoteName): Promise<void> {
-    await this.#removal.delete(name);
+  async delete(name: RemoteName): Promise<Removed> {
+    return this.#removal.delete(name);
   }
 
   /** The same for whoever holds the image's lock already, alone, and asked whether it is pinned. */

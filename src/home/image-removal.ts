@@ -19,6 +19,15 @@ import { lookAtVmFolder } from './vm-folder.ts';
 /** Locks an image alone and at once; undefined when somebody else has it. */
 export type LockAlone = (digest: Digest) => Promise<FileLock | undefined>;
 
+/** Why an image stays although a tag of it went. */
+export type KeptBy = 'tag' | 'explicit-pull' | 'pin';
+
+/** What a removal took: an image with all its tags, or a tag alone. */
+export type Removed =
+  | { readonly kind: 'image' }
+  /** `keptBy` is undefined when the tag led to no image. */
+  | { readonly kind: 'tag'; readonly keptBy: KeptBy | undefined };
+
 interface Link {
   readonly link: string;
   readonly text: string;
@@ -41,7 +50,7 @@ export class ImageRemoval {
    *
    * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image, and for the digest of one that is pinned.
    */
-  async delete(name: RemoteName): Promise<void> {
+  async delete(name: RemoteName): Promise<Removed> {
     const at = `${this.#home.imagesFolder}/${referencePath(name)}`;
     const kind = await kindOf(at);
     if (kind === 'nothing' || (name.tag !== undefined && kind !== 'link')) throw notCached(name);
@@ -49,13 +58,13 @@ export class ImageRemoval {
     const digest = name.tag === undefined ? name.digest : decodeDigestFolder(path.basename(text ?? ''));
     if (digest === undefined) {
       if (text !== undefined) await removeLink(at, text, this.#home.stagingFolder); // A link to something that is no image: only the link is ours.
-      return;
+      return { kind: 'tag', keptBy: undefined };
     }
     const lock = await this.#lock(digest);
     if (lock === undefined) throw inUse(name);
     try {
       if (name.tag === undefined) await this.#refusePinned(name, digest);
-      await this.deleteLocked(name, digest);
+      return await this.deleteLocked(name, digest);
     } finally {
       await lock.release();
     }
@@ -66,15 +75,17 @@ export class ImageRemoval {
    * @param tags that were seen to lead to it before, by who deletes many: only they and those of its own repository are looked at then, and not the
    *   whole cache for each. Nobody links an image whose lock we hold, and whoever linked it since it was seen has used it.
    */
-  async deleteLocked(name: RemoteName, digest: Digest, tags?: readonly RemoteName[]): Promise<void> {
+  async deleteLocked(name: RemoteName, digest: Digest, tags?: readonly RemoteName[]): Promise<Removed> {
     const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
     for (const { link, text } of await this.#linksToGo(name, digest, tags)) {
       await removeLink(link, text, this.#home.stagingFolder);
     }
     await this.#removeLeftovers(path.dirname(folder), digest);
-    if (name.tag !== undefined && (await this.#isKept(folder))) return;
-    if ((await kindOf(folder)) !== 'folder') return;
+    if ((await kindOf(folder)) !== 'folder') return { kind: 'tag', keptBy: undefined };
+    const keptBy = name.tag === undefined ? undefined : await this.#keptBy(folder);
+    if (keptBy !== undefined) return { kind: 'tag', keptBy };
     await whileMoving(this.#contents, [folder], async () => removeFolder(folder, this.#home.stagingFolder));
+    return { kind: 'image' };
   }
 
   /** A tag goes wherever it leads, e.g. into the home that this one was copied from. With an image all go that lead to it. */
@@ -89,10 +100,10 @@ export class ImageRemoval {
     return text === undefined || path.basename(text) !== digest.toString() ? [] : [{ link, text }];
   }
 
-  /** Whether an image stays although a tag of it went. */
-  async #isKept(folder: string): Promise<boolean> {
-    if (imageReferences(this.#home, walkImages(this.#home)).name(folder)) return true;
-    return (await hasMark(folder, 'explicitly-pulled')) || (await hasMark(folder, 'pinned'));
+  async #keptBy(folder: string): Promise<KeptBy | undefined> {
+    if (imageReferences(this.#home, walkImages(this.#home)).name(folder)) return 'tag';
+    if (await hasMark(folder, 'explicitly-pulled')) return 'explicit-pull';
+    return (await hasMark(folder, 'pinned')) ? 'pin' : undefined;
   }
 
   /** Links that a killed command had moved aside. Nobody works on those that name a digest but who holds its lock. */

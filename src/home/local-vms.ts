@@ -150,14 +150,15 @@ export class LocalVms {
    * Gives a finished scratch folder its name. A stopped VM of that name is replaced, as Tart does, in one step; a running
    * one and a folder that is no VM never are. Call under {@link underLock}.
    *
+   * @returns whether one was replaced.
    * @throws TartletError `VM_RUNNING`, `VM_EXISTS`
    */
-  async publish(scratch: Scratch, name: LocalName): Promise<void> {
+  async publish(scratch: Scratch, name: LocalName): Promise<boolean> {
     const target = this.pathOf(name);
     refuseReserved(name);
     if (!(await exists(target))) {
       await this.#moving([scratch.folder], async () => publishFolder(scratch.folder, target));
-      return;
+      return false;
     }
     if (!(await exists(`${target}/${VmFile.config}`))) {
       throw new TartletError('VM_EXISTS', `${target} exists and is not a VM`, {
@@ -168,6 +169,7 @@ export class LocalVms {
     }
     await this.refuseRunning(name);
     await this.#moving([scratch.folder, target], async () => exchangeFolders(scratch.folder, target));
+    return true;
   }
 
   /** What is stacked refers to the content store, and moves only while nobody collects there (tart-formats §4.7). */

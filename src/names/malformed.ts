@@ -4,7 +4,12 @@ import { TartletError } from '../errors.ts';
 // oxlint-disable-next-line no-control-regex -- finding them is the purpose
 export const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
 
-/** The one shape of a complaint about a name: what was typed, why it is refused, and where (1-based, in characters). */
+/**
+ * The one shape of a complaint about a name: what was typed, why it is refused, and where (1-based, in characters; one more than there are when
+ * something is missing at the end).
+ *
+ * @param at the index of the first code unit that cannot be right.
+ */
 export function malformed(
   text: string,
   at: number,
@@ -12,9 +17,12 @@ export function malformed(
   next = 'write it as host, host:port or [IPv6]:port',
 ): TartletError {
   const shown = shownName(text);
-  return new TartletError('NAME_MALFORMED', `"${shown}" is not a valid name: ${why} (at character ${at + 1})`, {
+  // A character beyond the basic plane has two code units.
+  const position = Array.from(text.slice(0, at)).length + 1;
+  const where = at < text.length ? `at character ${position}` : 'at its end';
+  return new TartletError('NAME_MALFORMED', `"${shown}" is not a valid name: ${why} (${where})`, {
     subject: shown,
-    position: at + 1,
+    position,
     next,
   });
 }

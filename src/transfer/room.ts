@@ -2,6 +2,7 @@ import { TartletError } from '../errors.ts';
 import { freeUp, prunable } from '../home/free-up.ts';
 import { freeBytes } from '../home/space.ts';
 import { sweep } from '../home/sweep.ts';
+import { humanBytes } from '../names/byte-count.ts';
 import { tellDeleted } from './collect.ts';
 import type { SpaceNeeded } from './plan.ts';
 import type { Session } from './session.ts';
@@ -68,10 +69,11 @@ function requireFree(
 ): void {
   if (free >= needed.atLeast) return;
   const folder = session.home.cacheFolder;
-  const pruning = more === undefined ? 'TART_NO_AUTO_PRUNE forbids pruning' : `pruning would free ${more} more`;
+  const bytes = (count: number): string => humanBytes(count, 1);
+  const pruning = more === undefined ? 'TART_NO_AUTO_PRUNE forbids pruning' : `pruning would free ${bytes(more)} more`;
   throw new TartletError(
     'DISK_FULL',
-    `${subject} needs at least ${needed.atLeast} bytes (+${RESERVE_BYTES} in reserve), ${free} are free in ${folder}, ${pruning}`,
+    `${subject} needs at least ${bytes(needed.atLeast)} (+${bytes(RESERVE_BYTES)} in reserve), ${bytes(free)} are free in ${folder}, ${pruning}`,
     {
       subject: folder,
       expected: String(needed.atLeast),

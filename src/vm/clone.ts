@@ -40,6 +40,8 @@ export interface CloneOutcome {
   readonly copied: CopyMethod;
   /** Of the image that was cloned; undefined for a VM, whatever it once came from. */
   readonly digest: Digest | undefined;
+  /** Whether a stopped VM of that name went for it. */
+  readonly replaced: boolean;
 }
 
 /**
@@ -78,12 +80,12 @@ export async function cloneVm(
         clonedAt: session.now().toISOString(),
         ...(source.unproven.length === 0 ? {} : { unproven: [...source.unproven] }),
       });
-      await session.vms.underLock(session.signal, async () => {
+      const replaced = await session.vms.underLock(session.signal, async () => {
         await avoidSameMac(session, source, scratch.folder, name);
-        await session.vms.publish(scratch, name);
+        return session.vms.publish(scratch, name);
       });
       const digest = source.kind === 'image' && source.digest !== undefined ? Digest.parse(source.digest) : undefined;
-      return { name, copied, digest };
+      return { name, copied, digest, replaced };
     } finally {
       await scratch.dispose();
     }

@@ -19,6 +19,12 @@ export interface CreateOptions {
   readonly arch: Arch;
 }
 
+/** What became of a {@link createLinuxVm}. */
+export interface CreateOutcome {
+  /** Whether a stopped VM of that name went for it. */
+  readonly replaced: boolean;
+}
+
 /**
  * Makes a Linux VM with Tart's defaults and an empty sparse disk. A stopped VM of that name is replaced, as Tart does.
  *
@@ -27,7 +33,7 @@ export interface CreateOptions {
  *
  * @throws TartletError `VM_RUNNING`, `VM_EXISTS`, `DISK_*`
  */
-export async function createLinuxVm(session: Session, name: LocalName, options: CreateOptions): Promise<void> {
+export async function createLinuxVm(session: Session, name: LocalName, options: CreateOptions): Promise<CreateOutcome> {
   await session.home.prepare();
   // Before anything is made: a running VM will not be replaced anyway.
   await session.vms.refuseRunning(name);
@@ -43,7 +49,8 @@ export async function createLinuxVm(session: Session, name: LocalName, options: 
       nvram: 'edk2',
     });
     await makeSparseFile(`${scratch.folder}/${VmFile.disk}`, options.diskBytes);
-    await session.vms.underLock(session.signal, async () => session.vms.publish(scratch, name));
+    const replaced = await session.vms.underLock(session.signal, async () => session.vms.publish(scratch, name));
+    return { replaced };
   } finally {
     await scratch.dispose();
   }

@@ -39,6 +39,8 @@ export interface ImportOutcome {
   readonly digest: Digest;
   /** Whether the VM got a new MAC address, because another one here has its own. */
   readonly macChanged: boolean;
+  /** Whether a stopped VM of that name went for it. */
+  readonly replaced: boolean;
 }
 
 /**
@@ -107,13 +109,12 @@ async function importLayout(
     });
     for (const file of [VmFile.nvram, VmFile.disk]) await flushFile(`${scratch.folder}/${file}`);
     session.signal.throwIfAborted();
-    const macChanged = await session.vms.underLock(session.signal, async () => {
-      const changed = await avoidSameMac(session, bytes, scratch.folder, name);
-      await session.vms.publish(scratch, name);
-      return changed;
+    const done = await session.vms.underLock(session.signal, async () => {
+      const macChanged = await avoidSameMac(session, bytes, scratch.folder, name);
+      return { macChanged, replaced: await session.vms.publish(scratch, name) };
     });
     session.emit({ kind: 'finished', subject: archive });
-    return { name, digest: manifest.digest, macChanged };
+    return { name, digest: manifest.digest, ...done };
   } finally {
     await scratch.dispose();
   }

@@ -82,14 +82,15 @@ export type Inspection = {
 
 /**
  * @param where `remote` asks the registry although the image may be cached.
- * @throws TartletError `VM_NOT_FOUND`, or of the registry client.
+ * @throws TartletError `VM_NOT_FOUND`, `NAME_MALFORMED` for the name of a local VM where a registry is to be asked, or of the registry client.
  */
 export async function inspect(
   session: Session,
   text: string,
   options: { where: 'here' | 'remote'; insecure: boolean },
 ): Promise<Inspection> {
-  if (!RemoteName.looksRemote(text)) return inspectLocal(session, LocalName.ofExisting(text));
+  if (options.where === 'here' && !RemoteName.looksRemote(text))
+    return inspectLocal(session, LocalName.ofExisting(text));
   const name = RemoteName.parse(text);
   return options.where === 'remote' ? inspectRemote(session, name, options.insecure) : inspectCached(session, name);
 }

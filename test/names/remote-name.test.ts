@@ -162,6 +162,8 @@ describe('names that are refused, with the position of the first fault', () => {
     ['ghcr.io/a/b:c\n', 14, 'a tag cannot contain "\\u000a"'],
     [' ghcr.io/a', 1, 'a host cannot contain " "'],
     ['gh\tcr.io/a', 3, 'a host cannot contain "\\u0009"'],
+    ['ghcr.io/a/b:😀', 13, 'a tag cannot contain "😀"'],
+    ['ghcr.io/a/b@😀x', 13, 'after "@" must follow sha256:'],
     ['ghcr.io/a/😀', 11, 'a repository cannot contain "😀"'],
     // Only the first of several faults is reported.
     ['ghcr.io/A!/b:_!@sha256:zz', 10, 'a repository cannot contain "!"'],
@@ -170,7 +172,7 @@ describe('names that are refused, with the position of the first fault', () => {
     const error = refusal(text);
     expect(error.code).toBe('NAME_MALFORMED');
     expect(error.message).toContain(why);
-    expect(error.message).toContain(`(at character ${position})`);
+    expect(error.message).toContain(position > text.length ? '(at its end)' : `(at character ${position})`);
     expect(error.facts.position).toBe(position);
     expect(error.facts.next).toBeTruthy();
     expect(RemoteName.tryParse(text)).toBeUndefined();

@@ -65,7 +65,7 @@ cmp ${disk} $TART_HOME/cache/OCIs/*/team/base/sha256:*/disk.img
 
     expect(stdout, stderr).toBe('exit 1\n');
     expect(stderr).toMatch(
-      /^error\[DISK_FULL\]: .* needs at least \d+ bytes \(\+134217728 in reserve\), \d+ are free in \S+, pruning would free 0 more\.$/m,
+      /^error\[DISK_FULL\]: .* needs at least \d+\.\d [KM]B \(\+134\.2 MB in reserve\), (\d+\.\d KB|\d+ B) are free in \S+, pruning would free 0 B more\.$/m,
     );
     expect(stderr).toMatch(/^next: .*tartlet delete/m);
     expect(registry.requests).toEqual(['GET /v2/team/base/manifests/1']);
@@ -140,7 +140,7 @@ $TARTLET prune --free-space 1; echo "exit $?"; ls $(dirname $old) | wc -l`,
     );
     expect(stdout, stderr).toBe('exit 0\n2\nexit 1\n0\n');
     expect(stderr).toMatch(/last used 30 days ago, room is needed, 52\.4 MB allocated, all of it freed$/m);
-    expect(stderr).toMatch(/^error\[DISK_FULL\]: \d+ bytes are free now, 1073741824 were asked for/m);
+    expect(stderr).toMatch(/^error\[DISK_FULL\]: [\d.]+ [KMG]?B are free now, 1\.1 GB \(1 GiB\) were asked for/m);
   });
 
   it('that cannot hold it even without all that could go: nothing goes, and the numbers are told (D1)', async (context) => {
@@ -155,7 +155,7 @@ $TARTLET pull ${name}; echo "exit $?"; ls $old | wc -l`,
     );
     expect(stdout, stderr).toBe('exit 1\n3\n');
     expect(stderr).toMatch(
-      /^error\[DISK_FULL\]: \S+ needs at least \d+ bytes \(\+134217728 in reserve\), \d+ are free in \S+, pruning would free 12288 more\.$/m,
+      /^error\[DISK_FULL\]: \S+ needs at least [\d.]+ [KM]B \(\+134\.2 MB in reserve\), [\d.]+ KB are free in \S+, pruning would free 12\.3 KB more\.$/m,
     );
   });
 

@@ -22,10 +22,10 @@ describe('a command that cannot mean anything', () => {
       ['registry.example:/team/base:1', 'there is no port after the colon', 'at character 18'],
       ['registry.example:8221/team//base', 'a part of the repository is empty', 'at character 28'],
       ['registry.example:8221/../../etc:1', 'must begin with a letter or a digit', 'at character 23'],
-      ['registry.example:8221/team/base:', 'there is no tag after the colon', 'at character 33'],
-      ['registry.example:8221/team/base@sha256:12', 'is not a valid name', 'at character 42'],
+      ['registry.example:8221/team/base:', 'there is no tag after the colon', 'at its end'],
+      ['registry.example:8221/team/base@sha256:12', 'is not a valid name', 'at its end'],
       ['[::1:5000/team/base:1', 'the IPv6 address is not closed', 'at character 1'],
-      ['base', 'there is no "/" between a registry and a repository', 'at character 5'],
+      ['base', 'there is no "/" between a registry and a repository', 'at its end'],
     ])('pull %s', async (name, why, place) => {
       await expectRefusal(workplace, ['pull', name], {
         code: 'NAME_MALFORMED',

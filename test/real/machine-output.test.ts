@@ -90,6 +90,7 @@ describe('--format json', () => {
       name: 'cloned',
       digest,
       copied: expect.stringMatching(/^(reflink|sparse)$/) as string,
+      replaced: false,
     });
     expect(document(await user.run('clone', '--format', 'json', 'cloned', 'second'))).toMatchObject({ digest: null });
     const file = path.join(user.folder, 'vm.tar');
@@ -101,6 +102,7 @@ describe('--format json', () => {
       name: 'imported',
       digest: exported.digest,
       macChanged: true,
+      replaced: false,
     });
   });
 

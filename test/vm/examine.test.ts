@@ -593,7 +593,7 @@ const work: readonly Case[] = [
     title: 'a pull that was interrupted yesterday',
     damage: (at) => interruptPull(at, 1),
     path: unfinished,
-    message: /^\d+ bytes of an interrupted pull of sha256:c{64}$/,
+    message: /^[\d.]+ [KM]?B of an interrupted pull of sha256:c{64}$/,
     fix: 'stays',
   },
   {

@@ -3,6 +3,7 @@ import { LocalName } from '../../names/local-name.ts';
 import type { Session } from '../../transfer/session.ts';
 import { cloneVm } from '../../vm/clone.ts';
 import { renderJson } from '../render/json.ts';
+import { printable } from '../render/printable.ts';
 import { cloneResult } from '../render/result.ts';
 import { type ReportOptions, withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -36,11 +37,17 @@ export async function runClone(
       concurrency: options.concurrency,
       pruneLimitBytes: options.pruneLimit * GIB,
     });
+    if (outcome.replaced) say(replacedLine(name));
     if (outcome.copied === 'sparse') say('note: full copy, because this file system has no clones (reflinks)');
     if (options.format === 'json') terminal.stdout.write(renderJson(cloneResult(source, outcome)));
     return 0;
   };
   return withSession(terminal, work, { report: options, stdout: options.format === 'json' ? 'result' : 'progress' });
+}
+
+/** Said where something new took the place of a VM that did not run: Tart does that without a word (tart-cli §1.1, §1.2). */
+export function replacedLine(name: LocalName): string {
+  return `note: replaced the VM ${printable(name.text)}, which did not run`;
 }
 
 /** A name for something new. Tart treats a bad one as wrong usage, not as a failure (tart-cli §1.2). */

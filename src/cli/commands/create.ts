@@ -1,5 +1,5 @@
 import { TartletError } from '../../errors.ts';
-import { newLocalName } from './clone.ts';
+import { newLocalName, replacedLine } from './clone.ts';
 import type { Arch } from '../../vm/config.ts';
 import { createLinuxVm } from '../../vm/create.ts';
 import { withSession } from '../session.ts';
@@ -19,7 +19,7 @@ export interface CreateCommandOptions {
 const ARCHS: Readonly<Record<string, Arch>> = { arm64: 'arm64', aarch64: 'arm64', x86_64: 'amd64', amd64: 'amd64' };
 
 export async function runCreate(terminal: Terminal, text: string, options: CreateCommandOptions): Promise<number> {
-  return withSession(terminal, async (session) => {
+  return withSession(terminal, async (session, say) => {
     if (options.fromIpsw !== undefined)
       throw needsMac('--from-ipsw installs macOS with Apple’s Virtualization framework');
     if (options.diskFormat === 'asif') throw needsMac('--disk-format asif needs Apple’s DiskImageKit');
@@ -28,10 +28,12 @@ export async function runCreate(terminal: Terminal, text: string, options: Creat
         next: `add --linux (macOS guests are created by Tart on a Mac)`,
       });
     }
-    await createLinuxVm(session, newLocalName(text), {
+    const name = newLocalName(text);
+    const { replaced } = await createLinuxVm(session, name, {
       diskBytes: options.diskSize * 1_000_000_000,
       arch: options.arch ?? archOf(terminal),
     });
+    if (replaced) say(replacedLine(name));
     return 0;
   });
 }

@@ -1,7 +1,9 @@
 import { isTartletError, TartletError } from '../../errors.ts';
+import { deleteMeasured } from '../../home/measured-delete.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { writeError } from '../message-stream.ts';
+import { renderDeleted } from '../render/deletion.ts';
 import { renderError } from '../render/error.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -11,7 +13,7 @@ import type { Terminal } from '../terminal.ts';
  * (tart-cli §7 #48): each failure is said, and the last one decides the exit code.
  */
 export async function runDelete(terminal: Terminal, texts: readonly string[]): Promise<number> {
-  return withSession(terminal, async (session) => {
+  return withSession(terminal, async (session, say) => {
     const names = texts.map((text) =>
       RemoteName.looksRemote(text) ? RemoteName.parse(text) : LocalName.ofExisting(text),
     );
@@ -20,8 +22,7 @@ export async function runDelete(terminal: Terminal, texts: readonly string[]): P
     for (const name of names) {
       terminal.signal.throwIfAborted();
       try {
-        if (name instanceof RemoteName) await session.images.delete(name);
-        else await session.vms.delete(name);
+        say(renderDeleted(name.toString(), await deleteMeasured(session, name)));
         deleted.push(name.toString());
       } catch (error) {
         if (!isTartletError(error)) throw error;

@@ -4,7 +4,7 @@ import { renderJson } from '../render/json.ts';
 import { importResult } from '../render/result.ts';
 import { type ReportOptions, withSession } from '../session.ts';
 import { resolvePath, type Terminal } from '../terminal.ts';
-import { newLocalName } from './clone.ts';
+import { newLocalName, replacedLine } from './clone.ts';
 
 export interface ImportCommandOptions extends Pick<ReportOptions, 'quiet'> {
   readonly ref?: string;
@@ -28,6 +28,7 @@ export async function runImport(
       reference: options.ref,
     });
     say(`imported ${name.text} (${outcome.digest.toString()})`);
+    if (outcome.replaced) say(replacedLine(name));
     if (outcome.macChanged) say('note: it has a new MAC address, because another VM has the one it came with');
     if (options.format === 'json') terminal.stdout.write(renderJson(importResult(from, outcome)));
     return 0;

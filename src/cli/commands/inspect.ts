@@ -1,3 +1,6 @@
+import { TartletError } from '../../errors.ts';
+import { shownName } from '../../names/malformed.ts';
+import { RemoteName } from '../../names/remote-name.ts';
 import { inspect, type InspectedFile, type InspectedManifest, type Inspection } from '../../vm/inspect.ts';
 import type { Session } from '../../transfer/session.ts';
 import { renderJson } from '../render/json.ts';
@@ -12,6 +15,11 @@ export interface InspectCommandOptions extends ReportOptions {
 }
 
 export async function runInspect(terminal: Terminal, text: string, options: InspectCommandOptions): Promise<number> {
+  if (options.remote === true && !RemoteName.looksRemote(text)) {
+    throw new TartletError('USAGE', `--remote asks a registry, and "${shownName(text)}" names a local VM`, {
+      next: 'leave out --remote, or write the image as host[:port]/repository[:tag]',
+    });
+  }
   const show = async (session: Session): Promise<number> => {
     const inspection = await inspect(session, text, {
       where: options.remote === true ? 'remote' : 'here',

@@ -1,5 +1,6 @@
 import { type Listed, listVms } from '../../vm/listing.ts';
 import { renderJson } from '../render/json.ts';
+import { printable } from '../render/printable.ts';
 import { humanBytes, isoSeconds, relativeTime, wholeGB } from '../render/quantity.ts';
 import { renderTable } from '../render/table.ts';
 import { withSession } from '../session.ts';
@@ -14,9 +15,21 @@ export interface ListCommandOptions {
 export async function runList(terminal: Terminal, options: ListCommandOptions): Promise<number> {
   return withSession(terminal, async (session) => {
     const rows = await listVms(session, options.source);
+    if (rows.length === 0 && terminal.stdout.isTTY === true && options.format === 'text' && options.quiet !== true) {
+      terminal.stderr.write(nothingIn(session.home.root, options.source));
+      return 0;
+    }
     terminal.stdout.write(render(rows, options, terminal));
     return 0;
   });
+}
+
+/** For people alone: programs get the empty table of Tart. */
+function nothingIn(home: string, source: 'local' | 'oci' | undefined): string {
+  const what = { local: 'no local VM', oci: 'no cached image', both: 'no local VM and no cached image' }[
+    source ?? 'both'
+  ];
+  return `there is ${what} in ${printable(home)}\n`;
 }
 
 function render(rows: readonly Listed[], options: ListCommandOptions, terminal: Terminal): string {

@@ -6,7 +6,7 @@ import { type Mood, renderDeletion, renderFreed } from '../render/deletion.ts';
 import { renderError } from '../render/error.ts';
 import { renderJson } from '../render/json.ts';
 import { printable } from '../render/printable.ts';
-import { isoSeconds } from '../render/quantity.ts';
+import { humanBytes, isoSeconds } from '../render/quantity.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -93,7 +93,7 @@ function requireRoom({ freeBytes }: PruneReport, request: PruneRequest): void {
   if (freeBytes === undefined || request.freeBytes === undefined || freeBytes >= request.freeBytes) return;
   throw new TartletError(
     'DISK_FULL',
-    `${freeBytes} bytes are free now, ${request.freeBytes} were asked for: nothing else in the cache can go`,
+    `${humanBytes(freeBytes, 1)} are free now, ${humanBytes(request.freeBytes, 1)} (${request.freeBytes / GIB} GiB) were asked for: nothing else in the cache can go`,
     {
       expected: String(request.freeBytes),
       found: String(freeBytes),
@@ -110,7 +110,8 @@ function toText({ danglingTags, deleted }: PruneReport, now: Date, mood: Mood): 
     ...deleted.map((deletion) => renderDeletion(deletion, now, mood)),
   ];
   if (deleted.length > 0) lines.push(renderFreed(deleted, mood));
-  return lines.length === 0 && mood === 'would' ? 'nothing would be deleted\n' : lines.join('');
+  if (lines.length > 0) return lines.join('');
+  return mood === 'would' ? 'nothing would be deleted\n' : 'nothing was deleted\n';
 }
 
 /** All sizes are whole bytes; null is what cannot be told on this file system. `bytes` counts a shared file once, for one of its images. */

@@ -7,6 +7,7 @@ import type { RegistryEvent } from '../../server/event.ts';
 import type { AuthOptions } from '../../server/options.ts';
 import { createRegistry, type Registry } from '../../server/server.ts';
 import { releaseNotes } from '../message-stream.ts';
+import { humanBytes } from '../render/quantity.ts';
 import { resolvePath, type Terminal } from '../terminal.ts';
 
 export interface ServeCommandOptions {
@@ -131,6 +132,6 @@ function describeEvent(event: RegistryEvent): string {
     case 'uploads-expired':
       return `${event.count} abandoned uploads were dropped`;
     case 'garbage-collected':
-      return `${event.blobs} blobs that nothing needed were removed (${event.bytes} bytes)`;
+      return `${event.blobs} blobs that nothing needed were removed (${humanBytes(event.bytes, 1)})`;
   }
 }

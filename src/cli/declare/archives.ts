@@ -40,7 +40,7 @@ function declareImport({ program, terminal, setExitCode }: Declaration): void {
     .command('import')
     .description('make a local VM from an exported file')
     .argument('<path>', 'a tar of an OCI image layout, or a folder with one; - for stdin')
-    .argument('<name>', 'what the VM will be called; a stopped VM of that name is replaced')
+    .argument('<name>', 'what the VM will be called; a VM of that name that does not run is replaced')
     .option('--ref <reference>', 'which image, by its name or digest in the archive, when there are several')
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())

@@ -35,7 +35,14 @@ function declareCreate({ program, terminal, setExitCode }: Declaration): void {
     .option('--disk-size <gb>', 'size of the disk in GB (10^9 bytes)', wholeNumber(1, UINT16_MAX), 50)
     .addOption(wordOption('--disk-format <format>', 'asif needs Tart on macOS 26', ['raw', 'asif']).default('raw'))
     .addOption(wordOption('--arch <arch>', "processor of the guest (default: this machine's)", ['arm64', 'amd64']))
-    .addHelpText('after', `\nExample:\n  ${terminal.programName} create --linux --disk-size 20 debian`)
+    .addHelpText(
+      'after',
+      `
+A VM of that name that does not run is replaced, disk and all.
+
+Example:
+  ${terminal.programName} create --linux --disk-size 20 debian`,
+    )
     .action(async (name: string, options: CreateCommandOptions) => {
       const { runCreate } = await import('../commands/create.ts');
       setExitCode(await runCreate(terminal, name, options));
@@ -64,7 +71,7 @@ function declareClone({ program, terminal, setExitCode }: Declaration): void {
     .addHelpText(
       'after',
       `
-A cached image is cloned without any network. A stopped VM of the new name is replaced.
+A cached image is cloned without any network. A VM of the new name that does not run\nis replaced, disk and all.
 
 Example:
   ${terminal.programName} clone registry.example:8221/macos/base:15 ci`,

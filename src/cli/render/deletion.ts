@@ -1,3 +1,6 @@
+import type { Footprint } from '../../home/footprint.ts';
+import type { KeptBy } from '../../home/image-removal.ts';
+import type { Deleted } from '../../home/measured-delete.ts';
 import type { Candidate } from '../../home/prune-candidate.ts';
 import type { PruneReason } from '../../home/prune-choice.ts';
 import type { Deletion } from '../../home/prune-measure.ts';
@@ -29,6 +32,33 @@ export function renderFreed(deletions: readonly Deletion[], mood: Mood): string 
   const isExact = deletions.every(({ footprint }) => footprint.sharedBytes === 0);
   const bytes = `${isExact ? '' : 'at least '}${humanBytes(known, 1)}`;
   return `${deletions.length} in all: ${bytes} ${mood === 'would' ? 'would be freed' : 'freed'}\n`;
+}
+
+/** What `delete` did to a name, and what that made free, on one line. */
+export function renderDeleted(name: string, deleted: Deleted): string {
+  const shown = printable(name);
+  switch (deleted.kind) {
+    case 'vm':
+    case 'image':
+      return `deleted ${shown}${deleted.footprint === undefined ? '' : `: ${freedBytes(deleted.footprint)}`}`;
+    case 'tag':
+      return `removed the tag ${shown}${deleted.keptBy === undefined ? '' : `: its image stays, because ${WHY_KEPT[deleted.keptBy]}`}`;
+    default:
+      return unreachable(deleted);
+  }
+}
+
+const WHY_KEPT: Readonly<Record<KeptBy, string>> = {
+  tag: 'another tag leads to it',
+  'explicit-pull': 'it was pulled by its digest',
+  pin: 'it is pinned',
+};
+
+function freedBytes({ allocatedBytes, reclaimableBytes }: Footprint): string {
+  const allocated = humanBytes(allocatedBytes, 1);
+  if (reclaimableBytes === undefined) return `${allocated} allocated, how much of it is shared cannot be told here`;
+  if (reclaimableBytes === allocatedBytes) return `${allocated} freed`;
+  return `${humanBytes(reclaimableBytes, 1)} of ${allocated} freed: the rest is shared`;
 }
 
 /** Tags say more to people than digests. */

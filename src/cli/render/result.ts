@@ -53,12 +53,12 @@ export function copyResult({ source, target, digest, uploadedBytes }: CopyOutcom
 }
 
 /** The digest is that of the image that was cloned; a VM has none. */
-export function cloneResult(source: string, { name, digest, copied }: CloneOutcome): object {
-  return { schema: 'tartlet.clone/v1', source, name: name.text, digest: digest?.toString() ?? null, copied };
+export function cloneResult(source: string, { name, digest, copied, replaced }: CloneOutcome): object {
+  return { schema: 'tartlet.clone/v1', source, name: name.text, digest: digest?.toString() ?? null, copied, replaced };
 }
 
-export function importResult(source: string, { name, digest, macChanged }: ImportOutcome): object {
-  return { schema: 'tartlet.import/v1', source, name: name.text, digest: digest.toString(), macChanged };
+export function importResult(source: string, { name, digest, macChanged, replaced }: ImportOutcome): object {
+  return { schema: 'tartlet.import/v1', source, name: name.text, digest: digest.toString(), macChanged, replaced };
 }
 
 export function exportResult(source: string, path: string, { digest, archiveBytes }: ExportOutcome): object {

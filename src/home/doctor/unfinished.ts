@@ -6,6 +6,7 @@ import type { Home } from '../home.ts';
 import { FileLock } from '../lock.ts';
 import { isOurScratch, lockFileOf } from '../scratch.ts';
 import { GIVEN_UP_MS } from '../sweep.ts';
+import { humanBytes } from '../../names/byte-count.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
 import { kindText, lookAt, lookInto, namesIn } from './look.ts';
 
@@ -53,10 +54,10 @@ async function judgeStaging({ home, now }: Present, name: string): Promise<Findi
   }
   const { bytes, newest } = measure(at);
   if (now.getTime() - newest >= GIVEN_UP_MS) {
-    const message = `${bytes} bytes of a pull that nobody continued since ${new Date(newest).toISOString()}`;
+    const message = `${humanBytes(bytes, 1)} of a pull that nobody continued since ${new Date(newest).toISOString()}`;
     return [finding('scratch-expired', at, message, { remedy: { kind: 'discard', lock } })];
   }
-  return [finding('scratch-resumable', at, `${bytes} bytes of an interrupted pull of sha256:${name}`)];
+  return [finding('scratch-resumable', at, `${humanBytes(bytes, 1)} of an interrupted pull of sha256:${name}`)];
 }
 
 async function judgeScratch({ home, platform }: Present, folder: string, name: string): Promise<Finding[]> {

@@ -5,6 +5,7 @@ import { onDisk } from '../../home/disk-error.ts';
 import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../../home/early-flush.ts';
 import { freeBytes } from '../../home/space.ts';
 import { VmFile } from '../../home/vm-folder.ts';
+import { humanBytes } from '../../names/byte-count.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts';
 import { type DiskChunk, type TartImage, transferBytes } from '../../oci/tart-image.ts';
@@ -145,7 +146,8 @@ async function requireSpace(archive: string, image: TartImage, folder: string): 
   const needed = transferBytes(image);
   const free = await freeBytes(folder);
   if (free >= needed) return;
-  throw new TartletError('DISK_FULL', `${archive} needs at least ${needed} bytes, ${free} are free in ${folder}`, {
+  const [wanted, there] = [humanBytes(needed, 1), humanBytes(free, 1)];
+  throw new TartletError('DISK_FULL', `${archive} needs at least ${wanted}, ${there} are free in ${folder}`, {
     subject: folder,
     kept: 'nothing was changed',
     expected: String(needed),
