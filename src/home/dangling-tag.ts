@@ -3,6 +3,7 @@ import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { exists } from './folder.ts';
 import { lockToDelete } from './image-lock.ts';
+import { tidyRepository } from './image-removal.ts';
 import { linkText } from './image-reference.ts';
 import { decodeDigestFolder } from './layout.ts';
 import { removeLink } from './link.ts';
@@ -52,7 +53,10 @@ export async function removeDanglingTag(store: Store, tag: DanglingTag): Promise
   const lock = await lockToDelete(store.images, tag.digest);
   if (lock === 'busy') return false;
   try {
-    return (await isDangling(store, tag)) && (await removeLink(tag.path, tag.text, store.home.stagingFolder));
+    if (!(await isDangling(store, tag)) || !(await removeLink(tag.path, tag.text, store.home.stagingFolder)))
+      return false;
+    await tidyRepository(store.home, path.dirname(tag.path));
+    return true;
   } finally {
     if (lock !== 'needless') await lock.release();
   }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, open, readlink, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readlink, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
@@ -65,6 +65,20 @@ async function danglingTarget(link: string): Promise<string | undefined> {
   }
 }
 
+/** Removes a folder in which nothing is, at any depth, but folders. @returns false when something is in it, or it is not ours to remove. */
+export async function removeEmptyTree(folder: string): Promise<boolean> {
+  try {
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      if (!entry.isDirectory() || !(await removeEmptyTree(`${folder}/${entry.name}`))) return false;
+    }
+    await rmdir(folder);
+    return true;
+  } catch (cause) {
+    // Somebody put something in it, removed it, or does not let us.
+    return systemCode(cause) === 'ENOENT';
+  }
+}
+
 /** Makes a rename, a creation or a removal in a folder durable. Some file systems cannot flush a folder (reliability D20). */
 export async function flushFolder(folder: string): Promise<void> {
   const handle = await onDisk('open the folder', folder, async () => open(folder, 'r'));
@@ -101,12 +115,22 @@ export async function writeNewFile(file: string, bytes: Uint8Array | string): Pr
  * @throws TartletError `BUSY` when something is there: `rename` alone would swallow an empty folder (reliability D24).
  */
 export async function publishFolder(from: string, to: string): Promise<void> {
+  await flushFolder(from);
+  await onDisk('move into place', to, async () => publishIn(PATH_TRIES, from, to));
+  await flushFolder(path.dirname(to));
+}
+
+/** Whoever deletes the last image of a repository takes the empty folder away, too, between two steps of ours. */
+async function publishIn(tries: number, from: string, to: string): Promise<void> {
   await makeFolder(path.dirname(to));
   if (await exists(to))
     throw new TartletError('BUSY', `${to} came into being meanwhile`, { subject: to, retryable: true });
-  await flushFolder(from);
-  await onDisk('move into place', to, async () => rename(from, to));
-  await flushFolder(path.dirname(to));
+  try {
+    await rename(from, to);
+  } catch (cause) {
+    if (systemCode(cause) !== 'ENOENT' || tries === 0 || (await exists(path.dirname(to)))) throw cause;
+    await publishIn(tries - 1, from, to);
+  }
 }
 
 /**

@@ -109,4 +109,10 @@ export class Home {
     if (!path.isAbsolute(this.root)) throw new TartletError('INTERNAL', `the home "${this.root}" is not absolute`);
     for (const folder of [this.root, this.cacheFolder, this.scratchFolder]) await makeFolder(folder);
   }
+
+  /** {@link prepare} for who makes a VM: the one way into `vms/`, which may be a link to a folder on another disk that is not there yet. */
+  async prepareForVms(): Promise<void> {
+    await this.prepare();
+    await makeFolder(this.vmsFolder);
+  }
 }

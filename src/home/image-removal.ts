@@ -5,7 +5,7 @@ import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { ContentStore } from './content-store.ts';
 import { onDisk } from './disk-error.ts';
-import { removeFolder } from './folder.ts';
+import { removeEmptyTree, removeFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { hasMark } from './image-mark.ts';
 import { imageReferences, linkText } from './image-reference.ts';
@@ -57,7 +57,9 @@ export class ImageRemoval {
     const text = linkText(at);
     const digest = name.tag === undefined ? name.digest : decodeDigestFolder(path.basename(text ?? ''));
     if (digest === undefined) {
-      if (text !== undefined) await removeLink(at, text, this.#home.stagingFolder); // A link to something that is no image: only the link is ours.
+      // A link to something that is no image: only the link is ours.
+      if (text !== undefined) await removeLink(at, text, this.#home.stagingFolder);
+      await tidyRepository(this.#home, path.dirname(at));
       return { kind: 'tag', keptBy: undefined };
     }
     const lock = await this.#lock(digest);
@@ -77,10 +79,16 @@ export class ImageRemoval {
    */
   async deleteLocked(name: RemoteName, digest: Digest, tags?: readonly RemoteName[]): Promise<Removed> {
     const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
-    for (const { link, text } of await this.#linksToGo(name, digest, tags)) {
-      await removeLink(link, text, this.#home.stagingFolder);
-    }
+    const links = await this.#linksToGo(name, digest, tags);
+    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingFolder);
     await this.#removeLeftovers(path.dirname(folder), digest);
+    const removed = await this.#removeFolder(name, folder);
+    for (const each of new Set([folder, ...links.map(({ link }) => link)].map((place) => path.dirname(place))))
+      await tidyRepository(this.#home, each);
+    return removed;
+  }
+
+  async #removeFolder(name: RemoteName, folder: string): Promise<Removed> {
     if ((await kindOf(folder)) !== 'folder') return { kind: 'tag', keptBy: undefined };
     const keptBy = name.tag === undefined ? undefined : await this.#keptBy(folder);
     if (keptBy !== undefined) return { kind: 'tag', keptBy };
@@ -150,6 +158,17 @@ export class ImageRemoval {
       if (text === folder || target === real || (target === undefined && isItsOwn)) links.push({ link, text });
     }
     return links;
+  }
+}
+
+/**
+ * Takes the folder of a repository away when nothing is left in it, and those above it, up to the registry's: else they would be in the way of
+ * a tag of that name. Never fails: a folder that stays harms nobody.
+ */
+export async function tidyRepository({ imagesFolder }: Home, repository: string): Promise<void> {
+  const registry = path.relative(imagesFolder, repository).split('/', 1)[0] ?? '';
+  for (let each = repository; each.startsWith(`${imagesFolder}/${registry}/`); each = path.dirname(each)) {
+    if (!(await removeEmptyTree(each))) return;
   }
 }
 

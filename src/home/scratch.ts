@@ -36,8 +36,7 @@ export class Scratch {
 
   /** The same for what will be renamed into `vms/`: beside the VMs where they lie elsewhere. @throws TartletError `DISK_*` */
   static async createForVm(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
-    // First, because it may be a link to a folder that is not there yet.
-    for (const folder of [home.vmsFolder, home.scratchFolder]) await makeFolder(folder);
+    await home.prepareForVms();
     const parent = await scratchFolderOf(home);
     await makeFolder(parent);
     return Scratch.#createIn(parent, home, platform);

@@ -66,7 +66,7 @@ export async function cloneVm(
   const source = await openSource(session, sourceText, options);
   try {
     if (source.folder.layout === 'stacked-cached') throw notClonable(source.text);
-    await session.home.prepare();
+    await session.home.prepareForVms();
     await sweep(session);
     await makeRoomFor(session, source, name, options.pruneLimitBytes ?? DEFAULT_PRUNE_LIMIT_BYTES);
     const scratch = await Scratch.createForVm(session.home, session.platform);
@@ -141,8 +141,8 @@ async function holdStopped(session: Session, vm: LocalVm): Promise<FileLock> {
  */
 async function makeRoomFor(session: Session, source: CloneSource, name: LocalName, limitBytes: number): Promise<void> {
   const { allocatedBytes, logicalBytes } = source.folder;
-  const { root, vmsFolder, cacheFolder } = session.home;
-  if (!(await isOnOneDisk((await exists(vmsFolder)) ? vmsFolder : root, cacheFolder))) return;
+  const { vmsFolder, cacheFolder } = session.home;
+  if (!(await isOnOneDisk(vmsFolder, cacheFolder))) return;
   const copied = (await neverSharesBlocks(source.folder.path)) ? allocatedBytes : 0;
   const holes = Math.max(0, Math.min(logicalBytes - allocatedBytes, limitBytes));
   await makeRoom(session, name.text, { atLeast: copied, atMost: copied + holes });

@@ -41,7 +41,6 @@ export class ReplacementDisk {
    * @throws TartletError `DISK_*`
    */
   static async copy(session: Session, from: string, bytes: number): Promise<ReplacementDisk> {
-    await session.home.prepare();
     const disk = new ReplacementDisk(await Scratch.createForVm(session.home, session.platform));
     try {
       await copyDisk(from, disk.#path, session);

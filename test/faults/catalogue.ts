@@ -163,6 +163,7 @@ export const SECTIONS: readonly Section[] = [
     /* D30 */ 'a pipe or a device lies where a file should',
     /* D31 */ 'the user has no home folder, or the working folder is gone',
     /* D32 */ 'one entry of the home cannot be looked at: it is of another user, or leads in circles',
+    /* D33 */ 'empty folders, or a stray file, lie where a tag belongs',
   ]),
   section('P', 'Processes, signals, time', [
     /* P1 */ 'pull is killed at any step',

@@ -1,4 +1,14 @@
-import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Digest } from '../../src/names/digest.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
@@ -8,6 +18,7 @@ import { digestOf, freshSession, plantImage, plantVm } from '../support/home.ts'
 const REPOSITORY = 'registry.fq.d.n:8221/macos/base';
 const A = digestOf('a');
 const B = digestOf('b');
+const C = digestOf('c');
 
 describe('finding an image', () => {
   test('by its tag and by its digest, on a registry with a port', async () => {
@@ -118,6 +129,60 @@ describe('two names that need one path', () => {
     await expect(session.images.refuseCollision(RemoteName.parse('host/a:c'))).resolves.toBeUndefined();
     await expect(session.images.refuseCollision(RemoteName.parse('host/a:b'))).resolves.toBeUndefined();
     await expect(session.images.refuseCollision(RemoteName.parse('host/c/b'))).resolves.toBeUndefined();
+  });
+});
+
+describe('what is left of a repository does not keep its path from a tag (D33)', () => {
+  const TAG = RemoteName.parse('host/a:b');
+
+  test('folders without anything in them take no place, and go when the tag comes', async () => {
+    const session = freshSession();
+    plantImage(session, 'host/a', A);
+    mkdirSync(`${session.home.imagesFolder}/host/a/b/c/d`, { recursive: true });
+    await session.images.refuseCollision(TAG);
+    await session.images.link(TAG, Digest.parse(A));
+    expect((await session.images.find(TAG))?.digest.toString()).toBe(A);
+  });
+
+  test('the folders of a repository go with its last image, up to what others need', async () => {
+    const session = freshSession();
+    plantImage(session, 'host/a/b/c', A, 'x');
+    plantImage(session, 'host/a/b/c', B, 'y');
+    plantImage(session, 'host/a', C, 'z');
+    await session.images.delete(RemoteName.parse('host/a/b/c:x'));
+    expect(readdirSync(`${session.home.imagesFolder}/host/a/b/c`).sort()).toEqual([B, 'y']);
+    await session.images.delete(RemoteName.parse(`host/a/b/c@${B}`));
+    expect(readdirSync(`${session.home.imagesFolder}/host/a`).sort()).toEqual([C, 'z']);
+  });
+
+  test('a stray file in it is named, and what to do about it', async () => {
+    const session = freshSession();
+    const file = `${session.home.imagesFolder}/host/a/b/c/.DS_Store`;
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, '');
+    await expect(session.images.refuseCollision(TAG)).rejects.toMatchObject({
+      code: 'NAME_COLLISION',
+      message: `host/a:b cannot be cached: the foreign file ${file} is in its place`,
+      facts: { next: `move ${file} away, or remove it if nobody needs it` },
+    });
+  });
+
+  test('a stray file where a repository would be is named', async () => {
+    const session = freshSession();
+    const file = `${session.home.imagesFolder}/host/a`;
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, '');
+    await expect(session.images.refuseCollision(RemoteName.parse('host/a/b:c'))).rejects.toMatchObject({
+      facts: { next: `move ${file} away, or remove it if nobody needs it` },
+    });
+  });
+
+  test('of an image in the way the next step has the very name', async () => {
+    const session = freshSession();
+    plantImage(session, 'host/a/b', A, 'latest');
+    await expect(session.images.refuseCollision(TAG)).rejects.toMatchObject({
+      facts: { next: expect.stringMatching(/^delete host\/a\/b(:latest|@sha256:a{64}), and whatever else/) as unknown },
+    });
   });
 });
 

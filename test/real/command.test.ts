@@ -44,6 +44,20 @@ describe('the command', () => {
     expect(registry.requests).toEqual(['GET /v2/team/base/manifests/1']);
   });
 
+  it('pulls a tag where a repository lay whose image was deleted, or whose pull was interrupted (D33)', async () => {
+    const receiver = new Workplace(cleanup);
+    const inside = name.replace(/:1$/, '/1:x');
+    const steps = await receiver.shell(
+      `$TARTLET copy ${name} ${inside} && $TARTLET pull ${inside} && $TARTLET delete ${inside} && $TARTLET pull ${name} &&
+$TARTLET delete ${name} && mkdir -p $TART_HOME/cache/OCIs/127.0.0.1%3A${registry.port}/team/base/1/deep && $TARTLET pull ${name}`,
+    );
+    expect(steps.exitCode, steps.stderr).toBe(0);
+    expect(await receiver.names()).toContain(name);
+    const { exitCode, stderr } = await receiver.run('pull', inside);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(`next: delete ${name}, or use another TART_HOME for one of the two\n`);
+  });
+
   it('says what a pull would do, and does nothing', async () => {
     const receiver = new Workplace(cleanup);
     registry.requests.length = 0;

@@ -153,6 +153,31 @@ $TARTLET push one ${remote}-3 && $TARTLET list -q | head -3`,
       expect(readdirSync(`${at.images}/macos/base`).sort()).toEqual(['14', '15', A, B]);
     });
 
+    it('a clone of an image whose disk may not be read names that disk, and is no reason to fetch it', async (context) => {
+      needsOwnMounts(context);
+      const at = new SharedHome();
+      const disk = `${at.images}/macos/base/${A}/disk.img`;
+      at.close(disk);
+      const { stdout, stderr } = await at.asUser(
+        '$TARTLET clone registry.corp:8221/macos/base:14 copy; echo "exit $?"',
+      );
+      expect(stdout).toBe('exit 1\n');
+      expect(stderr).toMatch(
+        new RegExp(`^error\\[DISK_DENIED\\]: cannot read ${disk}: EACCES: permission denied\\.$`, 'm'),
+      );
+    });
+
+    it('a pull takes what it can from other images, and passes over a donor that may not be read', async (context) => {
+      needsOwnMounts(context);
+      const at = new SharedHome();
+      const donor = remote.replace('team/', 'donor/');
+      await at.workplace.run('copy', remote, donor);
+      await at.workplace.run('pull', donor);
+      at.close(`${at.workplace.home}/cache/OCIs/127.0.0.1%3A${registry.port}/donor/base`);
+      const ran = await at.asUser(`$TARTLET pull ${remote} && echo done`);
+      expect(ran.stdout, ran.stderr).toBe('done\n');
+    });
+
     it('a repository that cannot be read may name any image: none is collected, and a deleted tag keeps its image', async (context) => {
       needsOwnMounts(context);
       const at = new SharedHome();

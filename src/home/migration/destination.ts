@@ -51,7 +51,7 @@ export class Destinations {
     this.#facts = facts;
     this.#hostLinks = new Map(facts.hostLinks.map((link) => [link.folder, link]));
     this.#links = new Set(facts.links.map((link) => placeOf(link.host, link.repository, link.leaf)));
-    this.#folders = new Set(facts.folders);
+    this.#folders = new Set([...facts.folders].filter((folder) => !facts.hollow.has(folder)));
     this.#images = new Set(facts.images.map((image) => placeOf(image.host, image.repository, image.digest.toString())));
     for (const image of facts.images) this.#places.set(image, this.#decide(image, ownership));
   }

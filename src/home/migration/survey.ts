@@ -50,6 +50,7 @@ class Survey {
   readonly #images = new Map<string, ImageFact>();
   readonly #links: FoundLink[] = [];
   readonly #folders = new Set<string>();
+  readonly #hollow = new Set<string>();
   readonly #unseenHosts = new Set<string>();
 
   constructor(home: Home, options: SurveyOptions) {
@@ -77,6 +78,7 @@ class Survey {
       images: [...this.#images.values()],
       links: this.#links.map((link) => ({ ...link, ...this.#follow(link, real) })),
       folders: this.#folders,
+      hollow: this.#hollow,
       unseenHosts: this.#unseenHosts,
     };
   }
@@ -90,13 +92,19 @@ class Survey {
     this.#unseenHosts.add(host);
   }
 
-  #visit(host: string, repository: string, readRecords: boolean): void {
+  /** @returns whether anything but folders is in it. */
+  #visit(host: string, repository: string, readRecords: boolean): boolean {
     const below = repository === '' ? host : `${host}/${repository}`;
     const folder = `${this.#root}/${below}`;
-    for (const child of this.#look(host, folder, () => childrenOf(folder)) ?? []) {
+    const inside = this.#look(host, folder, () => readFolder(folder));
+    let isUsed = inside === undefined;
+    for (const child of inside ?? []) {
+      if (!child.isDirectory() || child.name.startsWith('.')) isUsed = true;
+      if (child.name.startsWith('.')) continue;
       const path = `${this.#root}/${below}/${child.name}`;
       const digest = child.isDirectory() ? decodeDigestFolder(child.name) : undefined;
       if (repository !== '' && digest !== undefined) {
+        isUsed = true;
         const place = placeOf(host, repository, child.name);
         const contents = this.#look(host, path, () => lookInto(path, readRecords, digest, repository));
         if (contents === undefined) this.#folders.add(place);
@@ -105,9 +113,12 @@ class Survey {
         this.#look(host, path, () => this.#link(host, repository, child.name, path) ?? 'seen');
       } else if (child.isDirectory() && below.split('/').length < MAX_DEPTH) {
         this.#folders.add(`${below}/${child.name}`);
-        this.#visit(host, repository === '' ? child.name : `${repository}/${child.name}`, readRecords);
-      }
+        if (this.#visit(host, repository === '' ? child.name : `${repository}/${child.name}`, readRecords))
+          isUsed = true;
+      } else isUsed = true;
     }
+    if (!isUsed) this.#hollow.add(below);
+    return isUsed;
   }
 
   #link(host: string, repository: string, leaf: string, path: string): void {
