@@ -17,6 +17,8 @@ import type { Terminal } from './terminal.ts';
 const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 /** The same for SIGPIPE, which Node turns into an error of the stream. */
 const BROKEN_PIPE_EXIT = 141;
+/** What `sysexits.h` calls EX_SOFTWARE: nothing says whether the command did its work. */
+const NEVER_ENDED_EXIT = 70;
 
 /** Runs the command line of this process to its end, and ends it when its output has arrived. */
 export async function runProcess(): Promise<void> {
@@ -52,6 +54,10 @@ export async function runProcess(): Promise<void> {
     writeError(stderr, renderError(error, stderr, process.env));
     process.exit(exitCodeOf(error));
   });
+  let asked: string | undefined;
+  process.on('beforeExit', () => {
+    if (!over) failAsNeverEnded(argv, asked);
+  });
   const terminal: Terminal = {
     // Made when somebody reads it: opening it takes longer than most commands compute.
     get stdin() {
@@ -75,6 +81,9 @@ export async function runProcess(): Promise<void> {
     uid: process.getuid?.(),
     now: () => new Date(),
     signal: interruption.signal,
+    asksFor: (what) => {
+      asked = what;
+    },
     argv,
     programPath: process.argv[1] ?? 'tartlet',
     programName: path.basename(process.argv[1] ?? 'tartlet'),
@@ -103,6 +112,21 @@ export function outputFailed(cause: Error, stderr: MessageStream = process.stder
   if (error.code === 'INTERRUPTED') return;
   writeError(stderr, renderError(error, stderr, process.env));
   process.exitCode = exitCodeOf(error);
+}
+
+/**
+ * Nothing is left that could end the command, and Node would call that a success: a push that had stored nothing once ended with 0.
+ * @param asked the last that the command asked a registry for.
+ */
+function failAsNeverEnded(argv: readonly string[], asked: string | undefined): never {
+  const last = asked === undefined ? '' : `; the last it asked for was ${asked}`;
+  const error = new TartletError(
+    'INTERNAL',
+    `"${argv[0] ?? ''}" stopped in its middle: nothing is left that could finish it${last}`,
+    { kept: 'whatever was stored before is there; whether all of it is there is not known' },
+  );
+  process.stderr.write(renderError(error, process.stderr, process.env));
+  process.exit(NEVER_ENDED_EXIT);
 }
 
 /** Undefined when it was deleted. Threads and programs that we start need one that is there, and get the root. */

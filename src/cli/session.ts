@@ -60,6 +60,7 @@ export async function withSession<T>(
       progress.handle(event);
     },
     onWire: debug?.onWire,
+    onRequest: (request) => terminal.asksFor?.(request),
     signal: terminal.signal,
     userAgent: userAgent(terminal),
   });

@@ -27,6 +27,8 @@ export interface Terminal {
   readonly uid: number | undefined;
   readonly now: () => Date;
   readonly signal: AbortSignal;
+  /** Told what is being asked for, to name it should the command never end. */
+  readonly asksFor?: (what: string) => void;
   /** The words of the command line after the program. */
   readonly argv: readonly string[];
   /** Where the program lies, as it was called: a link, perhaps. */

@@ -4,8 +4,9 @@ import { type BlobDescriptor, BlobOpening } from './blob-opening.ts';
 import { BlobVerifier } from './blob-verifier.ts';
 import { hostAndPort } from './network-error.ts';
 import { troubleOf } from './patience.ts';
-import { refused } from './refusal.ts';
+import { NOTHING_SAID, refusal, refused } from './refusal.ts';
 import type { Method } from './request.ts';
+import { withoutBody } from './response-body.ts';
 import type { RepositoryContext } from './repository.ts';
 
 export interface BlobReadOptions {
@@ -150,8 +151,7 @@ export async function blobExists(
 ): Promise<boolean> {
   const { traits } = context;
   if (traits.head !== 'broken') {
-    const response = await askFor('HEAD');
-    await response.body.discard();
+    const response = await withoutBody(await askFor('HEAD'));
     if (response.status === 200) {
       traits.head = 'works';
       // Some servers tell no length, or 0, in answer to HEAD (Q5).
@@ -163,7 +163,7 @@ export async function blobExists(
     if (response.status === 405 || response.status === 501) traits.head = 'broken';
     // 400 is a misunderstanding (TLS, a client certificate): the body that says which comes with GET only.
     else if (!response.foreign && response.status !== 400)
-      throw await refused(response, { what: `cannot look for blob ${name()}`, subject: name() });
+      throw refusal(response, NOTHING_SAID, { what: `cannot look for blob ${name()}`, subject: name() });
   }
   const response = await askFor('GET');
   if (response.status === 404) {

@@ -31,7 +31,7 @@ import { withRetry } from './retry.ts';
 import { listTags } from './tag.ts';
 import { type HttpTransport, httpTransport } from './transport.ts';
 import { type BlobSource, type BlobUploadOptions, uploadBlob } from './upload.ts';
-import { observed, type OnWire } from './wire.ts';
+import { observed, type OnWire, shownUrl } from './wire.ts';
 
 export type { BlobDescriptor, BlobReadOptions, BlobSource, BlobUploadOptions };
 export type { ManifestReference, ManifestStatus, RawManifest };
@@ -56,6 +56,8 @@ export interface RegistryClientOptions {
   readonly clock?: Clock;
   /** Told of every pause before something is tried again: why, and how many milliseconds. */
   readonly onWait?: OnWait;
+  /** Told of every request before it is sent, without what could be a secret: `HEAD https://ghcr.io/v2/a/b/blobs/…`. */
+  readonly onRequest?: (request: string) => void;
   /** Told that a host wants to be spared for so many milliseconds, for other clients of the same undertaking: see {@link RegistryClient.spare}. */
   readonly onHold?: OnHold;
   /** Told of every request and answer, without their secrets. */
@@ -144,7 +146,7 @@ export class RegistryClient {
   }
 
   /**
-   * Stores a manifest byte for byte. Repeating it is harmless.
+   * Stores a manifest byte for byte. Repeating it is harmless. Where the registry did not answer 201, it is asked whether it has it.
    * @throws TartletError `DIGEST_MISMATCH` when the registry stored something else, `REG_REJECTED`, `MANIFEST_TOO_LARGE` (4 MiB).
    */
   putManifest(
@@ -273,7 +275,10 @@ function share(options: RegistryClientOptions): Shared {
     traits: unknownTraits(),
     reached,
     endpoint,
-    send: async (request, signal) =>
-      withAuthorization(resilient, authenticator, (await endpoint()).origin)(request, signal),
+    send: async (request, signal) => {
+      const { origin } = await endpoint();
+      options.onRequest?.(`${request.method} ${shownUrl(request.url)}`);
+      return withAuthorization(resilient, authenticator, origin)(request, signal);
+    },
   };
 }

@@ -4,7 +4,8 @@ import { DirectConnection } from './direct-connection.ts';
 import { answerOfProxy, type RequestTarget, requestTarget } from './forward-proxy.ts';
 import { networkError } from './network-error.ts';
 import { proxyFor } from './proxy.ts';
-import type { RegistryRequest, RegistryResponse, ResponseBody } from './request.ts';
+import type { RegistryRequest, RegistryResponse } from './request.ts';
+import { SingleUseBody } from './response-body.ts';
 import type { ResponseHead } from './response-head.ts';
 import { IncomingHeaders } from './response-headers.ts';
 import { buildReadingConnector } from './socket-reader.ts';
@@ -130,7 +131,7 @@ export class DirectTransport {
   }
 }
 
-class DirectBody implements ResponseBody {
+class DirectBody extends SingleUseBody {
   readonly #connection: DirectConnection;
   readonly #url: URL;
   readonly #signal: AbortSignal | undefined;
@@ -147,6 +148,7 @@ class DirectBody implements ResponseBody {
     signal: AbortSignal | undefined,
     done: () => void,
   ) {
+    super();
     this.#connection = connection;
     this.#url = url;
     this.#signal = signal;
@@ -155,7 +157,7 @@ class DirectBody implements ResponseBody {
     this.#left = head.length;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+  protected override async *pieces(): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       while (this.#left > 0) {
         const piece = await this.#read();
@@ -181,9 +183,9 @@ class DirectBody implements ResponseBody {
     }
   }
 
-  async discard(): Promise<void> {
+  protected override async drain(): Promise<void> {
     const { drainBytes, drainMs } = this.#connection.limits;
-    const timer = setTimeout(() => this.destroy(), drainMs);
+    const timer = setTimeout(() => this.close(), drainMs);
     try {
       if (this.#left <= drainBytes) while (this.#left > 0) await this.#read();
     } catch {
@@ -194,7 +196,7 @@ class DirectBody implements ResponseBody {
     }
   }
 
-  destroy(): void {
+  protected override close(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#connection.close();
@@ -202,7 +204,7 @@ class DirectBody implements ResponseBody {
 
   /** The connection serves the next request if nothing is left of this answer. Once: it may be another answer's afterwards. */
   #letGo(): void {
-    if (this.#left > 0) this.destroy();
+    if (this.#left > 0) this.close();
     if (this.#isOver) return;
     this.#isOver = true;
     this.#done();

@@ -5,7 +5,8 @@ import { BlobsUnknownError } from './blobs-unknown.ts';
 import { requestDocument } from './document.ts';
 import { hostAndPort } from './network-error.ts';
 import { readComplaint, refusal, refused, type RefusalContext } from './refusal.ts';
-import type { Method, RegistryRequest, RegistryResponse } from './request.ts';
+import type { Method, RegistryRequest, RegistryResponse, ResponseStart } from './request.ts';
+import { withoutBody } from './response-body.ts';
 import type { RepositoryContext } from './repository.ts';
 
 /** A manifest in the registry: by the tag that leads to it, or by what it is. */
@@ -68,8 +69,7 @@ export async function statManifest(
 ): Promise<ManifestStatus | undefined> {
   const { traits } = context;
   if (traits.head !== 'broken') {
-    const response = await context.send(await manifestRequest(context, 'HEAD', reference), signal);
-    await response.body.discard();
+    const response = await withoutBody(await context.send(await manifestRequest(context, 'HEAD', reference), signal));
     if (response.status === 200) {
       traits.head = 'works';
       const told =
@@ -113,17 +113,46 @@ export async function writeManifest(
   const digest = digestOf(bytes, 'digest' in reference ? reference.digest : undefined);
   if ('digest' in reference && !digest.equals(reference.digest)) throw mismatch(context, reference.digest, digest);
   const request = await manifestRequest(context, 'PUT', reference);
-  const response = await context.send(
+  const answer = await context.send(
     { ...request, headers: { 'content-type': mediaType }, body: { length: bytes.length, open: () => bytes } },
     signal,
   );
-  if (response.status < 200 || response.status > 204) throw await manifestRefused(context, reference, response);
-  await response.body.discard();
+  if (answer.status < 200 || answer.status > 204) throw await manifestRefused(context, reference, answer);
+  const response = await withoutBody(answer);
   const stored = Digest.tryParse(response.headers.get('docker-content-digest') ?? '');
+  // Only 201 says that it is stored. Portals and start pages say 200 to everything.
+  if (response.status !== 201) await requireStored(context, reference, digest, { status: response.status, signal });
   // A registry that rewrites manifests would move the tag to something nobody pushed (Q17).
   if (stored !== undefined && stored.algorithm === digest.algorithm && !stored.equals(digest)) {
     throw mismatch(context, digest, stored);
   }
+}
+
+async function requireStored(
+  context: RepositoryContext,
+  reference: ManifestReference,
+  digest: Digest,
+  { status, signal }: { readonly status: number; readonly signal: AbortSignal | undefined },
+): Promise<void> {
+  const found = await statManifest(context, reference, signal);
+  if (found?.digest.equals(digest) === true) return;
+  throw notDone(context, reference, status, 'the manifest', 'and does not have it');
+}
+
+/** A registry said yes in a status of its own, and did not do it. */
+function notDone(
+  context: RepositoryContext,
+  reference: ManifestReference,
+  status: number,
+  ...[what, found]: readonly [string, string]
+): TartletError {
+  const name = spell(context, reference);
+  return new TartletError('REG_REJECTED', `${context.registry} answered ${status} to ${what} ${name}, ${found}`, {
+    subject: name,
+    status,
+    retryable: false,
+    next: 'check that this is the address of an OCI registry, and what stands between it and this machine',
+  });
 }
 
 async function manifestRefused(
@@ -146,7 +175,9 @@ export async function removeManifest(context: RepositoryContext, digest: Digest,
   const response = await context.send(await manifestRequest(context, 'DELETE', reference), signal);
   if (response.status >= 200 && response.status <= 204) {
     await response.body.discard();
-    return;
+    // 202 by the specification. The others are looked up, as for PUT.
+    if (response.status === 202 || (await statManifest(context, reference, signal)) === undefined) return;
+    throw notDone(context, reference, response.status, 'the deletion of the manifest', 'and still has it');
   }
   throw await refused(response, {
     what: `cannot delete the manifest ${spell(context, reference)}`,
@@ -185,7 +216,7 @@ function cannotRead(context: RepositoryContext, reference: ManifestReference): R
 }
 
 /** The media type of a response without its parameters, lower case (Q18). */
-function mediaTypeOf(response: RegistryResponse): string {
+function mediaTypeOf(response: ResponseStart): string {
   return (response.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
 }
 

@@ -2,7 +2,8 @@ import { isTartletError } from '../errors.ts';
 import { blobExists } from './blob.ts';
 import type { BlobDescriptor } from './blob-opening.ts';
 import { appendQuery } from './query.ts';
-import type { RegistryResponse } from './request.ts';
+import type { RegistryResponse, ResponseStart } from './request.ts';
+import { withoutBody } from './response-body.ts';
 import type { RepositoryContext } from './repository.ts';
 import { startRequest } from './upload.ts';
 import { cancelUpload } from './upload-cancel.ts';
@@ -23,13 +24,23 @@ export async function mountBlob(
     ['mount', blob.digest.toString()],
     ['from', from],
   ] as const;
-  const response = await askToMount(context, new URL(appendQuery(start.href, query)), from, signal);
-  if (response === undefined) return false;
-  await response.body.discard();
-  if (response.status === 202) await cancelUpload(context, uploadLocation(response, start));
+  const asked = await askToMount(context, new URL(appendQuery(start.href, query)), from, signal);
+  if (asked === undefined) return false;
+  const response = await withoutBody(asked);
+  if (response.status === 202) await cancelOpened(context, response, start);
   signal?.throwIfAborted();
   // Some registries say 201 without having looked.
   return response.status === 201 && blobExists(context, blob, { action: 'push', signal });
+}
+
+async function cancelOpened(context: RepositoryContext, response: ResponseStart, asked: URL): Promise<void> {
+  let location: URL;
+  try {
+    location = uploadLocation(response, asked);
+  } catch {
+    return; // What has no address that we would use is nothing to cancel, and no reason not to upload.
+  }
+  await cancelUpload(context, location);
 }
 
 async function askToMount(

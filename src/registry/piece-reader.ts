@@ -19,7 +19,11 @@ export class PieceReader implements AsyncIterableIterator<Uint8Array> {
     stream.once('end', () => this.#finish({}));
     stream.once('error', (error) => this.#finish({ error }));
     // A stream that is closed without an end was destroyed by its owner.
-    stream.once('close', () => this.#finish({ error: new Error('the body was closed') }));
+    stream.once('close', () => this.#finish({ error: closed() }));
+    // Of what happened before we came no event tells: a reader that waited for one would wait for ever.
+    if (stream.errored !== null) this.#finish({ error: stream.errored });
+    else if (stream.readableEnded) this.#finish({});
+    else if (stream.destroyed) this.#finish({ error: closed() });
   }
 
   [Symbol.asyncIterator](): this {
@@ -71,4 +75,8 @@ export class PieceReader implements AsyncIterableIterator<Uint8Array> {
     if ('error' in end) waiting.reject(end.error);
     else waiting.resolve({ done: true, value: undefined });
   }
+}
+
+function closed(): Error {
+  return Object.assign(new Error('the body was closed'), { code: 'UND_ERR_DESTROYED' });
 }

@@ -2,7 +2,7 @@ import { isTartletError, TartletError } from '../errors.ts';
 import { speaksTls } from './endpoint.ts';
 import { forwardingProxy } from './forward-proxy.ts';
 import { hostAndPort, nextForClientCertificate } from './network-error.ts';
-import type { RegistryResponse, Transport } from './request.ts';
+import type { ResponseStart, Transport } from './request.ts';
 
 /**
  * What nginx (`ngx_http_special_response.c`), Go's net/http and Apache say in HTTP where TLS was meant: the line that
@@ -15,7 +15,7 @@ const WANTS_CLIENT_CERTIFICATE = /no required ssl certificate was sent|the ssl c
  * The misunderstanding about TLS that a registry complains of, as an error that says the way out; undefined for every other complaint.
  * @param line one line of the answer's body, for people.
  */
-export function tlsComplaint({ url }: RegistryResponse, what: string, line: string): TartletError | undefined {
+export function tlsComplaint({ url }: ResponseStart, what: string, line: string): TartletError | undefined {
   const said = line.toLowerCase();
   const where = hostAndPort(url);
   if (WANTS_TLS.test(said)) return speaksTlsThere(url);

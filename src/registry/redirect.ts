@@ -1,7 +1,8 @@
 import { TartletError } from '../errors.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
 import { redactUrl } from './redact.ts';
-import type { RegistryRequest, RegistryResponse, Transport } from './request.ts';
+import type { RegistryRequest, ResponseStart, Transport } from './request.ts';
+import { withoutBody } from './response-body.ts';
 import { byKnownName, isSamePlace } from './same-place.ts';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -23,9 +24,9 @@ export function withRedirects(next: Transport, limits: Limits = defaultLimits): 
     let current = request;
     let foreign = false;
     for (;;) {
-      const response = await next(current, signal);
-      if (!REDIRECTS.has(response.status)) return foreign ? { ...response, foreign } : response;
-      await response.body.discard();
+      const answer = await next(current, signal);
+      if (!REDIRECTS.has(answer.status)) return foreign ? { ...answer, foreign } : answer;
+      const response = await withoutBody(answer);
       const named = locationOf(current, response);
       const known = byKnownName(named, request.url);
       // A server that insists on its own name would send us in a circle between its two.
@@ -39,7 +40,7 @@ export function withRedirects(next: Transport, limits: Limits = defaultLimits): 
   };
 }
 
-function locationOf(request: RegistryRequest, response: RegistryResponse): URL {
+function locationOf(request: RegistryRequest, response: ResponseStart): URL {
   const location = response.headers.get('location')?.trim() ?? '';
   if (location === '' || !URL.canParse(location, request.url.href)) {
     throw refused(request.url, `it answers ${response.status} without a usable Location`);

@@ -1,11 +1,11 @@
-import { type ErrorCode, TartletError } from '../errors.ts';
+import { type ErrorCode, isTartletError, TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import { contentCoding, decodedBody, readAtMost } from './document.ts';
 import { limits } from './limits.ts';
 import { hostAndPort } from './network-error.ts';
 import { tlsComplaint } from './plain-http.ts';
 import { cleanText, firstUsefulLine } from './redact.ts';
-import type { RegistryResponse } from './request.ts';
+import type { RegistryResponse, ResponseStart } from './request.ts';
 
 /** What an answer means when nobody expected it, by status; anything else is `REG_REJECTED`, and 5xx `REG_UNAVAILABLE`. */
 const CODES: ReadonlyMap<number, ErrorCode> = new Map([
@@ -43,13 +43,16 @@ export interface Complaint {
   readonly digests: readonly Digest[];
 }
 
-/** The error that an unexpected answer amounts to. Reads and closes its body. Never rejects. */
+/** What is said where an answer has no body: to HEAD. */
+export const NOTHING_SAID: Complaint = { codes: [], line: '', digests: [] };
+
+/** The error that an unexpected answer amounts to. Reads and closes its body, which must not have been taken before. */
 export async function refused(response: RegistryResponse, context: RefusalContext): Promise<TartletError> {
   return refusal(response, await readComplaint(response), context);
 }
 
-/** The same for who has read the body already. */
-export function refusal(response: RegistryResponse, complaint: Complaint, context: RefusalContext): TartletError {
+/** The same for who has read the body already, or knows that there is none ({@link NOTHING_SAID}). */
+export function refusal(response: ResponseStart, complaint: Complaint, context: RefusalContext): TartletError {
   const { status } = response;
   const misunderstanding = status === 400 ? tlsComplaint(response, context.what, complaint.line) : undefined;
   if (misunderstanding !== undefined) return misunderstanding;
@@ -72,7 +75,8 @@ function isTransient(code: ErrorCode): boolean {
 
 /**
  * Reads an error body: OCI JSON, plain text, HTML or nothing, at most 64 KiB of it (reliability Q21).
- * Never rejects: the status is what matters, and a body that cannot be read must not hide it.
+ * The status is what matters, and a body that cannot be read does not hide it.
+ * @throws TartletError `INTERNAL` for a body that was taken before: a mistake of ours.
  */
 export async function readComplaint(response: RegistryResponse): Promise<Complaint> {
   try {
@@ -81,8 +85,9 @@ export async function readComplaint(response: RegistryResponse): Promise<Complai
     const { bytes } = await readAtMost(body, limits.errorBodyBytes);
     const text = new TextDecoder().decode(bytes);
     return { ...understand(text), digests: digestsIn(text) };
-  } catch {
-    return { codes: [], line: '', digests: [] };
+  } catch (error) {
+    if (isTartletError(error, 'INTERNAL')) throw error;
+    return NOTHING_SAID;
   } finally {
     response.body.destroy();
   }

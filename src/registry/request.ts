@@ -53,7 +53,10 @@ export interface ResponseHeaders {
   all(name: string): readonly string[];
 }
 
-/** A body that must be read to its end or discarded: a forgotten one holds its connection for ever (reliability N52). */
+/**
+ * A body that must be read to its end or discarded: a forgotten one holds its connection for ever (reliability N52). It can be taken once:
+ * reading one that was read, discarded or destroyed throws `INTERNAL` at once.
+ */
 export interface ResponseBody extends AsyncIterable<Uint8Array> {
   /**
    * Lets go of the connection: a short rest is read, so that the next request need not connect again; a long or slow one is cut off.
@@ -64,13 +67,18 @@ export interface ResponseBody extends AsyncIterable<Uint8Array> {
   destroy(): void;
 }
 
-export interface RegistryResponse {
+/** An answer without its body: to HEAD, or one whose body was discarded. Nothing that reads a body takes it. */
+export interface ResponseStart {
   readonly status: number;
   readonly headers: ResponseHeaders;
   /** Where the answer came from: after a redirect not where the request was sent. */
   readonly url: URL;
   /** Whether a redirect to another origin was followed: what such a server says is not the registry's word (reliability N36, S11). */
   readonly foreign: boolean;
+}
+
+/** An answer whose body is still to be taken. */
+export interface RegistryResponse extends ResponseStart {
   readonly body: ResponseBody;
 }
 

@@ -1,12 +1,12 @@
 import type { Clock } from './clock.ts';
-import type { RegistryResponse } from './request.ts';
+import type { ResponseStart } from './request.ts';
 
 /**
  * How long a response asks us to wait, in milliseconds: `Retry-After` in seconds or as an HTTP date (RFC 9110 §10.2.3).
  * Undefined when it says nothing usable: absent, zero, past, negative, `1e9` (reliability N27). A date is compared with the `Date` of the same
  * response, so that a wrong clock on either side does not matter.
  */
-export function retryAfterMs({ headers }: RegistryResponse, clock: Clock): number | undefined {
+export function retryAfterMs({ headers }: ResponseStart, clock: Clock): number | undefined {
   const value = headers.get('retry-after')?.trim();
   if (value === undefined) return undefined;
   if (/^\d{1,10}$/.test(value)) return Number(value) > 0 ? Number(value) * 1000 : undefined;

@@ -11,7 +11,8 @@ import { loadHttpLibrary } from './http-library.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
 import { networkError } from './network-error.ts';
 import { PieceReader } from './piece-reader.ts';
-import type { RegistryRequest, RegistryResponse, ResponseBody, Transport } from './request.ts';
+import type { RegistryRequest, RegistryResponse, Transport } from './request.ts';
+import { SingleUseBody } from './response-body.ts';
 import { IncomingHeaders } from './response-headers.ts';
 import { TrustStore } from './trust.ts';
 
@@ -164,20 +165,21 @@ function responseOf(answer: Dispatcher.ResponseData, url: URL, limits: Limits, s
   };
 }
 
-class IncomingBody implements ResponseBody {
+class IncomingBody extends SingleUseBody {
   readonly #body: Dispatcher.ResponseData['body'];
   readonly #url: URL;
   readonly #limits: Limits;
   readonly #signal: AbortSignal | undefined;
 
   constructor(body: Dispatcher.ResponseData['body'], url: URL, limits: Limits, signal: AbortSignal | undefined) {
+    super();
     this.#body = body;
     this.#url = url;
     this.#limits = limits;
     this.#signal = signal;
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+  protected override pieces(): AsyncIterator<Uint8Array> {
     const pieces = new PieceReader(this.#body);
     const explain = (error: unknown): never => {
       this.#signal?.throwIfAborted();
@@ -186,7 +188,7 @@ class IncomingBody implements ResponseBody {
     return { next: () => pieces.next().catch(explain), return: () => pieces.return() };
   }
 
-  async discard(): Promise<void> {
+  protected override async drain(): Promise<void> {
     const signal = AbortSignal.timeout(this.#limits.drainMs);
     // Whatever the rest of the body has to say, nobody wants to hear it.
     await this.#body.dump({ limit: this.#limits.drainBytes, signal }).catch(() => {});
@@ -194,7 +196,7 @@ class IncomingBody implements ResponseBody {
     await nextRound();
   }
 
-  destroy(): void {
+  protected override close(): void {
     this.#body.destroy();
   }
 }

@@ -2,7 +2,7 @@ import { TartletError } from '../errors.ts';
 import { hostAndPort } from './network-error.ts';
 import { appendQuery } from './query.ts';
 import { redactUrl } from './redact.ts';
-import type { RegistryResponse } from './request.ts';
+import type { ResponseStart } from './request.ts';
 import { byKnownName } from './same-place.ts';
 
 /**
@@ -11,7 +11,7 @@ import { byKnownName } from './same-place.ts';
  * port, is therefore meant to be the registry itself, and so is another name of this machine ({@link byKnownName}). Other hosts are taken as they are, over https only; they get no credentials (S12).
  * @throws TartletError `UPLOAD_REJECTED` when there is none, `REDIRECT_REFUSED` when it leads where no bytes should go.
  */
-export function uploadLocation(response: RegistryResponse, asked: URL): URL {
+export function uploadLocation(response: ResponseStart, asked: URL): URL {
   const location = response.headers.get('location')?.trim() ?? '';
   const host = hostAndPort(asked);
   if (location === '') {

@@ -1,9 +1,10 @@
-import { isTartletError, type TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import { Backoff } from './backoff.ts';
 import { blobExists } from './blob.ts';
 import type { BlobDescriptor } from './blob-opening.ts';
 import { refused } from './refusal.ts';
 import type { RegistryRequest, RegistryResponse } from './request.ts';
+import { withoutBody } from './response-body.ts';
 import type { RepositoryContext } from './repository.ts';
 import { SentBytes } from './sent-bytes.ts';
 import { cancelUpload } from './upload-cancel.ts';
@@ -92,9 +93,9 @@ function isCurable({ code, facts }: TartletError): boolean {
 /** `POST …/blobs/uploads/`. An empty query is never sent: Google's registry refuses it. */
 async function startSession(context: RepositoryContext, signal: AbortSignal | undefined): Promise<Session> {
   const url = await context.url('blobs/uploads/');
-  const response = await context.send(startRequest(context, url), signal);
-  if (response.status !== 202) throw await uploadRefused(context, response, 'start an upload');
-  await response.body.discard();
+  const answer = await context.send(startRequest(context, url), signal);
+  if (answer.status !== 202) throw await uploadRefused(context, answer, 'start an upload');
+  const response = await withoutBody(answer);
   const told = Number(response.headers.get('oci-chunk-min-length') ?? 0);
   const minimumPart = Number.isInteger(told) && told > 0 && told <= MAX_PART_BYTES ? told : 0;
   return { location: uploadLocation(response, url), minimumPart };
@@ -176,9 +177,9 @@ class Upload {
     let offset = 0;
     while (size - offset > part) {
       const range = { 'content-range': `${offset}-${offset + part - 1}` };
-      const response = await this.#send('PATCH', location, offset, offset + part, range);
-      if (!isAccepted(response)) await this.#partRefused(response, offset);
-      await response.body.discard();
+      const answer = await this.#send('PATCH', location, offset, offset + part, range);
+      if (!isAccepted(answer)) await this.#partRefused(answer, offset);
+      const response = await withoutBody(answer);
       // Where `Range` points is not believed: ECR's stands still, others count wrongly (reliability Q10).
       if (response.headers.get('location') !== undefined) location = uploadLocation(response, location);
       this.#location = location;
@@ -210,7 +211,9 @@ class Upload {
 
   async #finished(response: RegistryResponse): Promise<void> {
     if (!isAccepted(response)) throw await this.#refused(response);
-    await response.body.discard();
+    const { status } = await withoutBody(response);
+    // Only 201 says that it is stored. The others are looked up like an answer that got lost.
+    if (status !== 201) throw unconfirmed(this.#context, this.#blob, status);
   }
 
   /** A first part that is refused means that the registry takes no parts, or not this size (Q13); GHCR says 416 above 4 MiB. */
@@ -226,9 +229,21 @@ class Upload {
   }
 }
 
-/** 201 by the spec; 202 and 204 are also seen, for parts and at the end (Q9; openai/tart#273). */
+/** 201 at the end and 202 for parts by the spec; 202 and 204 are also seen at the end (Q9; openai/tart#273). */
 function isAccepted({ status }: RegistryResponse): boolean {
   return status >= 200 && status <= 204;
+}
+
+function unconfirmed(
+  { registry, repository }: RepositoryContext,
+  { digest }: BlobDescriptor,
+  status: number,
+): TartletError {
+  return new TartletError(
+    'UPLOAD_LOST',
+    `${registry} answered ${status} to blob ${digest.toString()}, and does not have it`,
+    { subject: `${registry}/${repository}`, status, retryable: true },
+  );
 }
 
 async function uploadRefused(

@@ -114,6 +114,7 @@ function shownHeader(known: ReadonlyMap<string, Showing>, name: string, value: s
   }
 }
 
-function shownUrl(url: URL): string {
+/** A URL as it may be shown. */
+export function shownUrl(url: URL): string {
   return cleanText(redactUrl(url)).replace(UPLOAD_ID, '$1…');
 }

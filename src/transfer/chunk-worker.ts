@@ -29,7 +29,8 @@ const REPORT_MS = 100;
 const port = parentPort;
 if (port === null) throw new TartletError('INTERNAL', 'this file is the entry of a worker thread');
 
-const running = new Map<number, AbortController>();
+/** The jobs under way. */
+const running = new Map<number, { readonly kind: ChunkJob['kind']; readonly controller: AbortController }>();
 const encoder = new ChunkEncoder();
 let settings: RegistrySettings | undefined;
 let client: RegistryClient | undefined;
@@ -54,13 +55,26 @@ function registryClient(): RegistryClient {
   return client;
 }
 
+/*
+ * While there are jobs, only they keep the thread alive. When nothing is left that could finish them, their thread says so: otherwise
+ * whoever waits for them would wait for ever.
+ */
+process.on('beforeExit', () => {
+  for (const [id, { kind }] of running) {
+    const message = `a ${kind} job stopped in its middle: nothing is left that could finish it`;
+    say({ kind: 'error', id, error: { code: 'INTERNAL', message, facts: {} } });
+  }
+  running.clear();
+  port.ref();
+});
+
 port.on('message', (message: ToWorker) => {
   switch (message.kind) {
     case 'registry':
       ({ settings } = message);
       break;
     case 'abort':
-      running.get(message.id)?.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
+      running.get(message.id)?.controller.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
       break;
     case 'hold':
       client?.spare(message.origin, message.milliseconds);
@@ -77,7 +91,8 @@ function say(message: FromWorker): void {
 
 async function work(id: number, job: ChunkJob): Promise<void> {
   const controller = new AbortController();
-  running.set(id, controller);
+  running.set(id, { kind: job.kind, controller });
+  port?.unref();
   let pending = 0;
   let reported = systemClock.monotonic();
   const report = (): void => {
@@ -101,6 +116,7 @@ async function work(id: number, job: ChunkJob): Promise<void> {
     say({ kind: 'error', id, error: toPlainError(controller.signal.aborted ? controller.signal.reason : error) });
   } finally {
     running.delete(id);
+    if (running.size === 0) port?.ref();
   }
 }
 

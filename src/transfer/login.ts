@@ -3,7 +3,10 @@ import type { RegistryAddress } from '../names/registry-address.ts';
 import { RegistryClient, type RegistryClientOptions } from '../registry/client.ts';
 
 export interface LoginCheckOptions
-  extends Pick<RegistryClientOptions, 'environment' | 'insecure' | 'onWait' | 'onWire' | 'userAgent'> {
+  extends Pick<
+    RegistryClientOptions,
+    'environment' | 'insecure' | 'limits' | 'onRequest' | 'onWait' | 'onWire' | 'userAgent'
+  > {
   readonly registry: RegistryAddress;
   readonly username: string;
   readonly password: string;

@@ -26,6 +26,8 @@ export interface SessionOptions {
   readonly onEvent?: (event: TransferEvent) => void;
   /** Told of every request to a registry and of every answer, without their secrets. */
   readonly onWire?: OnWire | undefined;
+  /** Told of every request to a registry that this thread sends: what it waits for, should it never end. */
+  readonly onRequest?: (request: string) => void;
   /** Ends whatever is under way; what was verified is kept. */
   readonly signal?: AbortSignal;
   readonly userAgent?: string;
@@ -48,6 +50,7 @@ export class Session {
   readonly limits: Limits;
   readonly #onWire: OnWire | undefined;
   readonly #credentials: (name: RemoteName) => CredentialSource;
+  readonly #onRequest: (request: string) => void;
 
   constructor(options: SessionOptions) {
     this.home = options.home.telling((entry, error) =>
@@ -64,6 +67,7 @@ export class Session {
     this.signal = options.signal ?? new AbortController().signal;
     this.userAgent = options.userAgent ?? 'Tartlet';
     this.limits = { ...limits, ...options.limits };
+    this.#onRequest = options.onRequest ?? (() => undefined);
     this.#credentials = options.credentials ?? (() => ({ find: async () => undefined }));
   }
 
@@ -79,6 +83,7 @@ export class Session {
       insecure,
       onWire: this.#onWire,
       limits: this.limits,
+      onRequest: this.#onRequest,
       onWait: ({ reason, milliseconds }) =>
         this.emit({ kind: 'retrying', subject: name.toString(), reason, waitMs: milliseconds }),
     });

@@ -160,7 +160,12 @@ export class WorkerPool {
     };
     worker.on('message', (message: FromWorker) => this.#hear(thread, message));
     worker.on('error', (cause) => fail(workerFailure(cause)));
-    worker.on('exit', (status) => fail(workerFailure(`it ended with status ${status}`)));
+    worker.on('exit', (status) => {
+      // No other job may be given to it: it would never answer.
+      const at = this.#threads.indexOf(thread);
+      if (at >= 0) this.#threads.splice(at, 1);
+      fail(workerFailure(`it ended with status ${status}`));
+    });
     this.#threads.push(thread);
     return thread;
   }
@@ -195,8 +200,9 @@ export class WorkerPool {
   }
 
   async close(): Promise<void> {
-    for (const thread of this.#threads) thread.stopAuthenticator();
-    await Promise.all(this.#threads.map(async (thread) => thread.worker.terminate()));
+    const threads = [...this.#threads];
+    for (const thread of threads) thread.stopAuthenticator();
+    await Promise.all(threads.map(async (thread) => thread.worker.terminate()));
   }
 }
 

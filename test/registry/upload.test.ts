@@ -67,9 +67,18 @@ describe('uploading in one PUT', () => {
     expect(registry.requests[1]?.body).toEqual(BLOB.bytes);
   });
 
-  it.each([200, 201, 202, 204])('takes %i for done (Q9)', async (status) => {
-    const { client } = await accepting({ 'PUT /up/1': { status } });
-    await expect(client.uploadBlob(source())).resolves.toBeUndefined();
+  it.each([200, 202, 204])('takes %i for done when the blob is there (Q9)', async (status) => {
+    const { client, registry } = await accepting({ 'PUT /up/1': { status }, [HEAD]: {} });
+    await client.uploadBlob(source());
+    expect(registry.log).toEqual([START, `PUT /up/1?${CLOSING}`, HEAD]);
+  });
+
+  it.each([200, 202, 204])('does not take %i for done when the blob is not there', async (status) => {
+    const { client } = await accepting({ 'PUT /up/1': { status }, [HEAD]: { status: 404 } });
+    await expect(client.uploadBlob(source())).rejects.toMatchObject({
+      code: 'UPLOAD_LOST',
+      message: expect.stringContaining(`answered ${status} to blob ${DIGEST}, and does not have it`) as string,
+    });
   });
 
   it('passes the error of a source on as it is', async () => {

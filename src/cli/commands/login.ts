@@ -86,6 +86,7 @@ async function ask(
       environment: terminal.environment,
       userAgent: userAgent(terminal),
       signal: terminal.signal,
+      onRequest: (request) => terminal.asksFor?.(request),
       onWait: (pause) => {
         listeners?.onWait(pause);
         write(`${printable(pause.reason)}: trying again in ${humanDuration(pause.milliseconds)}`);
