@@ -28,20 +28,7 @@ export async function runProcess(): Promise<void> {
   const interruption = new AbortController();
   /** Whether the command has ended, and only what it said is still under way. */
   let over = false;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      // A terminal that goes away takes with it whoever talks to it; Node forgets that `nohup` wanted this ignored (reliability P8).
-      if (signal === 'SIGHUP' && !hasTerminal()) return;
-      // The first asks for a clean end, in which everything verified is kept; the second ends at once.
-      if (over || interruption.signal.aborted) process.exit(SIGNAL_EXIT[signal]);
-      interruption.abort(
-        new TartletError('INTERRUPTED', `interrupted by ${signal}`, {
-          next: 'run the same command again to continue',
-          status: SIGNAL_EXIT[signal],
-        }),
-      );
-    });
-  }
+  hearSignals(interruption, () => over);
   process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
     // A reader that has seen enough (`tartlet list | head -1`) is no failure of a command that has done its work.
     if (over) outputFailed(cause, stderr);
@@ -56,7 +43,7 @@ export async function runProcess(): Promise<void> {
   });
   let asked: string | undefined;
   process.on('beforeExit', () => {
-    if (!over) failAsNeverEnded(argv, asked);
+    if (!over) failAsNeverEnded(stderr, argv, asked);
   });
   const terminal: Terminal = {
     // Made when somebody reads it: opening it takes longer than most commands compute.
@@ -97,6 +84,24 @@ export async function runProcess(): Promise<void> {
   setImmediate(() => leave(stderr));
 }
 
+/** @param isOver whether the command has ended, and only what it said is still under way. */
+function hearSignals(interruption: AbortController, isOver: () => boolean): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // A terminal that goes away takes with it whoever talks to it; Node forgets that `nohup` wanted this ignored (reliability P8).
+      if (signal === 'SIGHUP' && !hasTerminal()) return;
+      // The first asks for a clean end, in which everything verified is kept; the second ends at once.
+      if (isOver() || interruption.signal.aborted) process.exit(SIGNAL_EXIT[signal]);
+      interruption.abort(
+        new TartletError('INTERRUPTED', `interrupted by ${signal}`, {
+          next: 'run the same command again to continue',
+          status: SIGNAL_EXIT[signal],
+        }),
+      );
+    });
+  }
+}
+
 /**
  * Writes the notes that were held back, and ends the process, if everything is written. By itself Node waits until V8 has optimized what will not run again, which takes longer
  * than a short command computes.
@@ -118,14 +123,14 @@ export function outputFailed(cause: Error, stderr: MessageStream = process.stder
  * Nothing is left that could end the command, and Node would call that a success: a push that had stored nothing once ended with 0.
  * @param asked the last that the command asked a registry for.
  */
-function failAsNeverEnded(argv: readonly string[], asked: string | undefined): never {
+function failAsNeverEnded(stderr: MessageStream, argv: readonly string[], asked: string | undefined): never {
   const last = asked === undefined ? '' : `; the last it asked for was ${asked}`;
   const error = new TartletError(
     'INTERNAL',
     `"${argv[0] ?? ''}" stopped in its middle: nothing is left that could finish it${last}`,
     { kept: 'whatever was stored before is there; whether all of it is there is not known' },
   );
-  process.stderr.write(renderError(error, process.stderr, process.env));
+  writeError(stderr, renderError(error, stderr, process.env));
   process.exit(NEVER_ENDED_EXIT);
 }
 

@@ -30,7 +30,7 @@ import { fakeDigest, sha256, type TinyImage, tinyImage } from '../support/tart-i
 const STATUSES = Array.from({ length: 500 }, (_, index) => index + 100);
 
 /** For what starts threads; that the others are no different is shown by what sends and reads the same without threads. */
-const SOME = [100, 200, 201, 204, 302, 304, 401, 403, 404, 405, 410, 413, 416, 429, 500, 501, 503];
+const SOME = [100, 200, 201, 202, 204, 302, 304, 400, 401, 403, 404, 405, 410, 413, 416, 429, 500, 501, 503];
 
 /** Whatever is no mount leads to an upload. */
 const MOUNTS = STATUSES.filter((status) => status >= 200 && ![301, 302, 303, 307, 308].includes(status));
