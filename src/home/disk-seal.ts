@@ -1,12 +1,12 @@
-import { readFile, readlink, rm, stat, statfs } from 'node:fs/promises';
+import { lstat, readFile, readlink, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import * as v from 'valibot';
 import { isTartletError, systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
-import { fileState } from './file-state.ts';
-import { writeNewFile } from './folder.ts';
-import { readPlainFile } from './plain-file.ts';
+import { type FileState, fileState } from './file-state.ts';
+import { flushFile, writeNewFile } from './folder.ts';
+import { isOwnDirectory, readOwnFile, unlessUnusable } from './own-file.ts';
 import { VmFile } from './vm-folder.ts';
 
 /*
@@ -16,7 +16,9 @@ import { VmFile } from './vm-folder.ts';
  *
  * - Two changes within one tick of the clock look like one: the seal is written after the clock has gone on, which its own date proves.
  * - When a file system ends without being unmounted, data may be newer than times: a seal ends with the mounting in which it was made.
- * - Writes through memory maps, or from other machines, may set no time: only file systems are believed that do, and are of this machine.
+ * - Writes through memory maps, or from other machines, may set no time: only file systems are believed that do, and are of this machine. There the
+ *   first write to a page after it was flushed sets the time, and the next ones do not: what others know is flushed before it is read.
+ * - Somebody else could write a seal: one counts only where nobody but this user can have written it.
  *
  * Without a seal the disk is hashed: one that is missing, broken or not understood harms nobody, and is no error.
  */
@@ -38,6 +40,9 @@ const CLOCK_TRIES = 20;
 
 const SECOND_NS = 1_000_000_000n;
 
+/** Writable for nobody else, whatever the umask says. */
+const SEAL_MODE = 0o644;
+
 const seal = v.object({
   version: v.literal(1),
   /** Digest of the manifest beside the disk. */
@@ -49,30 +54,73 @@ const seal = v.object({
 });
 
 /**
- * Seals the disk of a folder that nobody else knows yet. The disk must be finished and flushed, and what the manifest says.
- * Does nothing where times of files prove nothing, and where the seal cannot be written: it saves time, and is worth no failure.
+ * How a disk that others know is before it is read, so that it can be sealed afterwards: flushed, and the clock of its file system gone on since it
+ * was changed last. Whoever writes to it from now on leaves another time.
+ *
+ * @returns its `FileState.touched`; undefined where it cannot be sealed. Never fails.
+ */
+export async function stateToSeal(folder: string, platform: NodeJS.Platform): Promise<string | undefined> {
+  return unlessUnusable(async () => {
+    if ((await mountingOf(folder, platform)) === undefined || !(await isOwnDirectory(folder))) return undefined;
+    const file = `${folder}/${VmFile.disk}`;
+    await flushFile(file);
+    const disk = await stateOfOwnDisk(folder);
+    if (disk === undefined) return undefined;
+    const clock = `${folder}/${SEAL_FILE}.clock`;
+    try {
+      const hasGoneOn = await untilYounger(clock, disk, async () => writeFile(clock, ''));
+      return hasGoneOn ? disk.touched : undefined;
+    } finally {
+      await rm(clock, { force: true });
+    }
+  });
+}
+
+/**
+ * Seals a disk that is finished and flushed, and what the manifest says. Does nothing where times of files prove nothing, and where the seal cannot
+ * be written: it saves time, and is worth no failure.
  *
  * @param manifest digest of the manifest that lies, or will lie, beside the disk.
+ * @param state what {@link stateToSeal} told before the disk was read: one that was written to since stays unsealed. Absent for a disk that
+ *   nobody else knows yet.
  */
-export async function sealDisk(folder: string, manifest: Digest, platform: NodeJS.Platform): Promise<void> {
+export async function sealDisk(
+  folder: string,
+  manifest: Digest,
+  platform: NodeJS.Platform,
+  state?: string,
+): Promise<void> {
   const file = `${folder}/${SEAL_FILE}`;
   try {
     const mounting = await mountingOf(folder, platform);
-    if (mounting === undefined) return;
-    const disk = await fileState(`${folder}/${VmFile.disk}`);
-    // Old inodes of ext4 have room for no more: two changes of one second would look like one.
-    if (disk.changedNs % SECOND_NS === 0n) return;
+    const disk = mounting === undefined ? undefined : await stateOfOwnDisk(folder);
+    if (disk === undefined || (state !== undefined && disk.touched !== state)) return;
     const text = JSON.stringify({ version: 1, manifest: manifest.toString(), state: disk.touched, mounting });
-    for (let tries = 0; tries < CLOCK_TRIES; tries += 1) {
-      await writeNewFile(file, `${text}\n`);
-      if ((await fileState(file)).changedNs > disk.changedNs) return;
-      await setTimeout(1);
-    }
-    await rm(file);
+    if (!(await untilYounger(file, disk, async () => writeNewFile(file, `${text}\n`, SEAL_MODE)))) await rm(file);
   } catch (error) {
     if (!isTartletError(error) && systemCode(error) === undefined) throw error;
     await rm(file, { force: true }).catch(() => undefined); // One that stays is older than the disk, or cut off: nobody believes it.
   }
+}
+
+/** Writes a file until the clock of the file system has gone on since the disk was changed. @returns whether it has. */
+async function untilYounger(file: string, disk: FileState, write: () => Promise<void>): Promise<boolean> {
+  for (let tries = 0; tries < CLOCK_TRIES; tries += 1) {
+    await write();
+    if ((await fileState(file)).changedNs > disk.changedNs) return true;
+    await setTimeout(1);
+  }
+  return false;
+}
+
+/** @returns undefined for a disk whose times prove nothing. */
+async function stateOfOwnDisk(folder: string): Promise<FileState | undefined> {
+  const file = `${folder}/${VmFile.disk}`;
+  // What a symlink leads to may lie on another file system.
+  if (!(await lstat(file)).isFile()) return undefined;
+  const disk = await fileState(file);
+  // Old inodes of ext4 have room for no more: two changes of one second would look like one.
+  return disk.changedNs % SECOND_NS === 0n ? undefined : disk;
 }
 
 /**
@@ -87,18 +135,16 @@ export async function sealedState(
   platform: NodeJS.Platform,
 ): Promise<string | undefined> {
   const file = `${folder}/${SEAL_FILE}`;
-  try {
+  return unlessUnusable(async () => {
+    if (!(await isOwnDirectory(folder))) return undefined;
     const sealed = await fileState(file);
-    if (sealed.sizeBytes > MAX_SEAL_BYTES) return undefined;
-    const found = v.safeParse(seal, JSON.parse((await readPlainFile(file)).toString()));
+    const bytes = await readOwnFile(file, MAX_SEAL_BYTES);
+    const found = v.safeParse(seal, JSON.parse(bytes?.toString() ?? 'null'));
     if (!found.success || found.output.manifest !== manifest.toString()) return undefined;
     if (found.output.mounting !== (await mountingOf(folder, platform))) return undefined;
-    const disk = await fileState(`${folder}/${VmFile.disk}`);
-    return disk.touched === found.output.state && disk.changedNs < sealed.changedNs ? disk.touched : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError || isTartletError(error) || systemCode(error) !== undefined) return undefined;
-    throw error;
-  }
+    const disk = await stateOfOwnDisk(folder);
+    return disk?.touched === found.output.state && disk.changedNs < sealed.changedNs ? disk.touched : undefined;
+  });
 }
 
 /**

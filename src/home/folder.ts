@@ -105,9 +105,9 @@ export async function flushFile(file: string): Promise<void> {
   });
 }
 
-/** Writes a new file and flushes it. */
-export async function writeNewFile(file: string, bytes: Uint8Array | string): Promise<void> {
-  await onDisk('write', file, async () => writeFile(file, bytes, { flush: true }));
+/** Writes a new file and flushes it. @param mode of the file. Default: the system's. */
+export async function writeNewFile(file: string, bytes: Uint8Array | string, mode?: number): Promise<void> {
+  await onDisk('write', file, async () => writeFile(file, bytes, { flush: true, mode }));
 }
 
 /**

@@ -11,6 +11,7 @@ import type { Home } from './home.ts';
 import { walkImages } from './image-walk.ts';
 import type { LocalVms } from './local-vms.ts';
 import { BASE_MANIFEST_FILE } from './origin.ts';
+import { PUSHED_MANIFEST_FILE } from './push-record.ts';
 import { VmFile } from './vm-folder.ts';
 
 /** What a manifest on this machine belongs to. */
@@ -18,6 +19,8 @@ export type ManifestOwner =
   | { readonly kind: 'image'; readonly name: RemoteName; readonly folder: string }
   /** A local VM that was cloned from the image; its disk may have changed since. */
   | { readonly kind: 'vm'; readonly name: LocalName; readonly folder: string }
+  /** A local VM that was pushed; its disk may have changed since. */
+  | { readonly kind: 'pushed'; readonly name: LocalName; readonly folder: string }
   /** An unfinished pull; `hex` is the digest that it is after, and that its lock is named by. */
   | { readonly kind: 'partial'; readonly hex: string; readonly folder: string };
 
@@ -36,7 +39,7 @@ export interface ManifestSearch {
 }
 
 /**
- * Every manifest on this machine that names a wanted chunk: cached images, bases of local VMs, unfinished pulls. Made for ten thousand
+ * Every manifest on this machine that names a wanted chunk: cached images, bases of local VMs and what was pushed of them, unfinished pulls. Made for ten thousand
  * images: a manifest is parsed only when its text has one of the digests, and the search ends when nothing is wanted any more. What
  * cannot be read or understood is passed over: it helps nobody, and its owner will hear of it elsewhere.
  */
@@ -72,6 +75,7 @@ function* manifestFiles(home: Home, vms: LocalVms, near: RemoteName | undefined)
   }
   for (const { name, folder } of vms.list()) {
     yield { owner: { kind: 'vm', name, folder: folder.path }, file: `${folder.path}/${BASE_MANIFEST_FILE}` };
+    yield { owner: { kind: 'pushed', name, folder: folder.path }, file: `${folder.path}/${PUSHED_MANIFEST_FILE}` };
   }
   for (const hex of readableNamesIn(home.stagingFolder).filter((name) => HEX.test(name))) {
     const folder = `${home.stagingFolder}/${hex}`;

@@ -38,6 +38,21 @@ export interface DiskFile {
 /** A file with the digest that the content store knows it by. */
 export type StoredDiskFile = DiskFile & { readonly fileDigest: Digest };
 
+/** Whether two disks are cut at the same places into the same blobs of the same contents. */
+export function haveSameChunks(one: DiskFile, other: DiskFile): boolean {
+  return (
+    one.chunks.length === other.chunks.length &&
+    one.chunks.every(({ offset, contentDigest, descriptor }, index) => {
+      const like = other.chunks[index];
+      return (
+        like?.offset === offset &&
+        like.contentDigest.equals(contentDigest) &&
+        like.descriptor.digest.equals(descriptor.digest)
+      );
+    })
+  );
+}
+
 /**
  * The base disk: all its chunks, in order.
  * @throws TartletError `MANIFEST_INVALID` that names the chunk and the annotation.

@@ -3,13 +3,13 @@ import { unreachable } from '../errors.ts';
 import { tagLeadingTo } from '../home/image-walk.ts';
 import { type KnownManifest, knownManifests } from '../home/known-manifest.ts';
 import type { FileLock } from '../home/lock.ts';
-import { proofOfBlobs } from '../home/origin.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import { type DiskChunk, stackedFiles } from '../oci/tart-image.ts';
+import { proofOf } from './known-blob.ts';
 import type { Donor, Place } from './plan.ts';
 import type { Session } from './session.ts';
 
@@ -85,13 +85,14 @@ async function openDonor(session: Session, known: KnownManifest, search: DonorSe
   switch (owner.kind) {
     case 'image':
       return leased(session, owner.name.digest, search, async () =>
-        offersOfImage(session, known, shortName(session, owner.name, owner.folder), await proofOfBlobs(owner.folder)),
+        offersOfImage(session, known, shortName(session, owner.name, owner.folder), await proofOf(owner)),
       );
-    case 'vm': {
+    case 'vm':
+    case 'pushed': {
       const vm = session.vms.find(owner.name);
       if (vm === undefined || (await session.vms.state(vm)) === 'running') return undefined;
       const donor = { path: `${owner.folder}/${VmFile.disk}`, kind: 'vm', name: owner.name.text } as const;
-      return { offers: offersOf(known.image.base, donor, await proofOfBlobs(owner.folder)), lock: undefined };
+      return { offers: offersOf(known.image.base, donor, await proofOf(owner)), lock: undefined };
     }
     case 'partial': {
       const digest = Digest.sha256(owner.hex);

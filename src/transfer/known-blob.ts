@@ -1,20 +1,30 @@
 import { unreachable } from '../errors.ts';
 import { knownManifests, type ManifestOwner } from '../home/known-manifest.ts';
 import { proofOfBlobs, readOrigin } from '../home/origin.ts';
+import { type PushRecord, readPushRecord } from '../home/push-record.ts';
+import type { Digest } from '../names/digest.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type DiskChunk, allChunks } from '../oci/tart-image.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { Session } from './session.ts';
 
-/** A blob that was seen to decode to a content, and a name under which some registry should have it. */
+/** A blob that was seen to decode to a content, and the names of repositories that should have it. */
 export interface KnownBlob {
   readonly chunk: DiskChunk;
-  readonly from: RemoteName | undefined;
+  readonly from: readonly RemoteName[];
+}
+
+/** By the text of the digest of their content. */
+export type KnownBlobs = ReadonlyMap<string, KnownBlob>;
+
+/** The blobs that a VM became when it was pushed last. */
+export function blobsOfRecord({ image, repositories }: PushRecord): KnownBlobs {
+  return new Map(image.base.chunks.map((chunk) => [chunk.contentDigest.toString(), { chunk, from: repositories }]));
 }
 
 /**
- * Blobs for contents, from the manifests of cached images and of those that local VMs were cloned from. Only blobs that were decoded here:
- * otherwise a manifest that lies about one would be believed, and its lie pushed on.
+ * Blobs for contents, from the manifests of cached images, of those that local VMs were cloned from, and of those that they became. Only blobs
+ * that were decoded or encoded here: otherwise a manifest that lies about one would be believed, and its lie pushed on.
  *
  * @param wanted digests of contents, as texts.
  * @param near the repository that is pushed to: it most likely has blobs of its own images.
@@ -23,13 +33,12 @@ export async function findKnownBlobs(
   session: Session,
   wanted: ReadonlySet<string>,
   near: RemoteName,
-): Promise<ReadonlyMap<string, KnownBlob>> {
+): Promise<KnownBlobs> {
   const left = new Set(wanted);
   const found = new Map<string, KnownBlob>();
   for (const { owner, image } of knownManifests(session.home, session.vms, { wanted: left, near })) {
     session.signal.throwIfAborted();
-    if (owner.kind === 'partial') continue;
-    const isProven = await proofOfBlobs(owner.folder);
+    const isProven = await proofOf(owner);
     const from = await whereFrom(owner);
     for (const chunk of allChunks(image)) {
       const content = chunk.contentDigest.toString();
@@ -39,16 +48,36 @@ export async function findKnownBlobs(
   return found;
 }
 
-async function whereFrom(owner: ManifestOwner): Promise<RemoteName | undefined> {
+/** Tells of an owner's manifest whether a blob is known to hold the content that the manifest says. */
+export async function proofOf(owner: ManifestOwner): Promise<(blob: Digest) => boolean> {
   switch (owner.kind) {
     case 'image':
-      return owner.name;
-    case 'vm': {
-      const origin = await readOrigin(owner.folder).catch(() => undefined);
-      return origin?.via === 'clone' ? RemoteName.tryParse(origin.source) : undefined;
+    case 'vm':
+      return proofOfBlobs(owner.folder);
+    case 'pushed': {
+      const isBelieved = (await readPushRecord(owner.folder)) !== undefined;
+      return () => isBelieved;
     }
     case 'partial':
-      return undefined;
+      return () => false;
+    default:
+      return unreachable(owner);
+  }
+}
+
+async function whereFrom(owner: ManifestOwner): Promise<readonly RemoteName[]> {
+  switch (owner.kind) {
+    case 'image':
+      return [owner.name];
+    case 'vm': {
+      const origin = await readOrigin(owner.folder).catch(() => undefined);
+      const source = origin?.via === 'clone' ? RemoteName.tryParse(origin.source) : undefined;
+      return source === undefined ? [] : [source];
+    }
+    case 'pushed':
+      return (await readPushRecord(owner.folder))?.repositories ?? [];
+    case 'partial':
+      return [];
     default:
       return unreachable(owner);
   }
@@ -62,7 +91,11 @@ export async function bringKnownBlob(
 ): Promise<boolean> {
   const blob = chunk.descriptor;
   if (await client.blobExists(blob, { action: 'push', signal })) return true;
-  if (from === undefined || !from.registry.equals(client.registry) || from.repository === client.repository)
-    return false;
-  return client.mountBlob(blob, from.repository, { signal });
+  const repositories = from
+    .filter(({ registry, repository }) => registry.equals(client.registry) && repository !== client.repository)
+    .map(({ repository }) => repository);
+  for (const repository of new Set(repositories)) {
+    if (await client.mountBlob(blob, repository, { signal })) return true;
+  }
+  return false;
 }

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { isTartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
+import { sealDisk, stateToSeal } from '../home/disk-seal.ts';
+import { writePushRecord } from '../home/push-record.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -9,10 +12,10 @@ import { MediaType } from '../oci/media-type.ts';
 import { type ManifestToStore, moveTags, requireDigest, storeManifest } from './manifest-store.ts';
 import type { Session } from './session.ts';
 import { diskChanged, stateOfDisk } from './still-disk.ts';
-import { type DiskBase, type PushOptions, VmUpload } from './vm-upload.ts';
+import { type DiskHistory, type PushOptions, VmUpload } from './vm-upload.ts';
 
 export { DISK_CHUNK_BYTES } from './disk-cut.ts';
-export type { DiskBase, PushOptions } from './vm-upload.ts';
+export type { DiskHistory, PushOptions } from './vm-upload.ts';
 
 const NO_TAG_MOVED = 'the blobs are in the registry, no tag was moved';
 
@@ -23,8 +26,7 @@ export interface PushSource {
   readonly vm: { readonly os: string; readonly arch: string; readonly diskFormat: string };
   /** What goes up as the VM's configuration. */
   readonly config: Uint8Array;
-  /** The image that it was cloned from, as far as that is known. */
-  readonly base: DiskBase | undefined;
+  readonly history: DiskHistory;
   /** When it is pushed, for its manifest; absent for a reproducible one. */
   readonly uploadTime: Date | undefined;
 }
@@ -56,13 +58,16 @@ export async function pushToRepository(
   try {
     const upload = new VmUpload(session, client, name, options);
     const disk = `${source.folder}/${VmFile.disk}`;
+    // A disk that is known is not read, and has its seal.
+    const { unmodified } = source.history;
+    const toSeal = unmodified === undefined ? await stateToSeal(source.folder, session.platform) : undefined;
     const before = await stateOfDisk(disk, 'push');
     const send = async (): Promise<ManifestToStore> => {
       const bytes = flatManifest({
         stubConfig: await upload.bytes(stubConfig(source.vm, options.labels ?? new Map())),
         config: await upload.bytes(source.config),
         nvram: await upload.file(`${source.folder}/${VmFile.nvram}`),
-        chunks: await upload.disk(disk, before, source.base),
+        chunks: await upload.disk(disk, before, source.history),
         uploadTime: source.uploadTime,
       });
       if ((await stateOfDisk(disk, 'push')).written !== before.written) throw diskChanged(disk, 'push', NO_TAG_MOVED);
@@ -76,10 +81,31 @@ export async function pushToRepository(
       return send();
     });
     await moveTags(client, names, manifest, session.signal);
+    await remember(session, source.folder, manifest, name, toSeal === before.touched ? toSeal : undefined);
     session.emit({ kind: 'finished', subject: name.toString() });
     return { names, digest: manifest.digest, manifest: manifest.bytes, uploadedBytes: upload.sentBytes };
   } finally {
     await client.close();
+  }
+}
+
+/**
+ * Keeps what the next push of the VM can do without. It saves time, and is worth no failure: everything is in the registry.
+ *
+ * @param state of the disk before it was read; undefined for a disk that is not to be sealed.
+ */
+async function remember(
+  { platform }: Session,
+  folder: string,
+  { bytes }: ManifestToStore,
+  name: RemoteName,
+  state: string | undefined,
+): Promise<void> {
+  try {
+    const recorded = await writePushRecord(folder, bytes, name);
+    if (recorded !== undefined && state !== undefined) await sealDisk(folder, recorded, platform, state);
+  } catch (error) {
+    if (!isTartletError(error)) throw error;
   }
 }
 

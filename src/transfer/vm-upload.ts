@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { onDisk } from '../home/disk-error.ts';
 import type { FileState } from '../home/file-state.ts';
 import { hasImageOfSize } from '../home/known-manifest.ts';
+import type { PushRecord } from '../home/push-record.ts';
 import { Scratch } from '../home/scratch.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -12,7 +13,7 @@ import type { BlobSource, RegistryClient } from '../registry/client.ts';
 import type { PushJob } from './chunk-job.ts';
 import { contentsOf, cutDisk, type Stretch } from './disk-cut.ts';
 import { grouped } from './grouped.ts';
-import { bringKnownBlob, findKnownBlobs } from './known-blob.ts';
+import { blobsOfRecord, bringKnownBlob, findKnownBlobs, type KnownBlobs } from './known-blob.ts';
 import { inLanes } from './lanes.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
 import type { Session } from './session.ts';
@@ -29,11 +30,14 @@ export interface PushOptions {
   readonly diskChunkBytes?: number;
 }
 
-/** The disk that another one began as. */
-export interface DiskBase {
-  readonly disk: DiskFile;
-  /** `FileState.touched` of the other one as long as it is still the same; undefined when only reading it could tell. */
-  readonly sealed: string | undefined;
+/** What is known of a disk before it is read. */
+export interface DiskHistory {
+  /** The disk of the image that it was cloned from. */
+  readonly base: DiskFile | undefined;
+  /** What it was when it was pushed last. */
+  readonly pushed: PushRecord | undefined;
+  /** What it is as long as its `FileState.touched` is `state`. Absent when only reading it could tell. */
+  readonly unmodified?: { readonly disk: DiskFile; readonly state: string } | undefined;
 }
 
 /** The blobs of one VM on their way into one repository. */
@@ -107,17 +111,18 @@ export class VmUpload {
   }
 
   /**
-   * The disk, cut into chunks. Those whose content is known from an image of this machine are hashed first, and neither encoded nor sent
-   * when the registry has their blob. A disk that nobody wrote to since it was cloned is not even read.
+   * The disk, cut into chunks. Those whose content is known from an image of this machine, or from an earlier push, are hashed first, and neither
+   * encoded nor sent when the registry has their blob. A disk that nobody wrote to since is not even read.
    *
    * @param state of the disk, before anything of it is read.
-   * @param base what it was cloned from.
    * @throws TartletError `MANIFEST_TOO_LARGE` before anything is sent when there would be more chunks than a manifest can name.
    */
-  async disk(path: string, state: FileState, base: DiskBase | undefined): Promise<EncodedChunk[]> {
+  async disk(path: string, state: FileState, history: DiskHistory): Promise<EncodedChunk[]> {
     const { sizeBytes: size, touched } = state;
-    const stretches = cutDisk(size, this.#options.diskChunkBytes, base?.disk);
-    const contents = base?.sealed === touched ? contentsOf(base.disk, stretches) : new Map<Stretch, string>();
+    const { base, unmodified } = history;
+    const stretches = cutDisk(size, this.#options.diskChunkBytes, base);
+    const contents =
+      unmodified?.state === touched ? contentsOf(unmodified.disk, stretches) : new Map<Stretch, string>();
     const numbers = new Map(stretches.map((stretch, index) => [stretch.offset, index]));
     const subject = this.#subject;
     const keep = (kind: 'chunk-done' | 'chunk-reused', { offset, size: bytes }: Stretch, chunk: EncodedChunk): void => {
@@ -136,10 +141,15 @@ export class VmUpload {
         chunks: stretches.length,
       });
       const missing = (): Stretch[] => stretches.filter(({ offset }) => !this.#chunks.has(offset));
-      if (base !== undefined || hasImageOfSize(this.#session.home, size)) {
-        const unread = missing().filter((stretch) => !contents.has(stretch));
+      const unread = missing().filter((stretch) => !contents.has(stretch));
+      if (unread.length === 0 || (await this.#isWorthHashing(size, history))) {
         await hashStretches(pool, path, unread, (stretch, content) => contents.set(stretch, content));
-        await this.#reuse(missing(), contents, (stretch, chunk) => keep('chunk-reused', stretch, chunk));
+        for (const find of this.#sourcesOfBlobs(history)) {
+          const wanted = missing();
+          if (wanted.length === 0) break;
+          const known = await find(new Set(wanted.flatMap((stretch) => contents.get(stretch) ?? [])));
+          await this.#reuse(wanted, contents, known, (stretch, chunk) => keep('chunk-reused', stretch, chunk));
+        }
       }
       const sameContent = grouped(missing(), (stretch) => contents.get(stretch) ?? `at ${stretch.offset}`);
       const jobs = sameContent.map(([first, all]): [PushJob, readonly Stretch[]] => [
@@ -157,13 +167,31 @@ export class VmUpload {
     }
   }
 
+  /** Whether something may come of knowing the contents; else hashing alone would make a first push slower by what it costs. */
+  async #isWorthHashing(size: number, { base, pushed }: DiskHistory): Promise<boolean> {
+    if (base !== undefined || hasImageOfSize(this.#session.home, size)) return true;
+    // The largest blob of all is no zeros that every repository has. Where it is not, the others are not either.
+    const [largest] = [...(pushed === undefined ? [] : blobsOfRecord(pushed).values())].toSorted(
+      (a, b) => b.chunk.descriptor.size - a.chunk.descriptor.size,
+    );
+    return largest !== undefined && bringKnownBlob(this.#client, largest, this.#session.signal);
+  }
+
+  /** Where blobs for contents are looked for, the likeliest first. */
+  #sourcesOfBlobs({ pushed }: DiskHistory): ((wanted: ReadonlySet<string>) => Promise<KnownBlobs>)[] {
+    return [
+      ...(pushed === undefined ? [] : [() => Promise.resolve(blobsOfRecord(pushed))]),
+      async (wanted) => findKnownBlobs(this.#session, wanted, this.#name),
+    ];
+  }
+
   /** Settles stretches for which the repository has, or can mount, a blob that we know. */
   async #reuse(
     stretches: readonly Stretch[],
     contents: ReadonlyMap<Stretch, string>,
+    known: KnownBlobs,
     onReused: (stretch: Stretch, chunk: EncodedChunk) => void,
   ): Promise<void> {
-    const known = await findKnownBlobs(this.#session, new Set(contents.values()), this.#name);
     const isThere = new Map<string, Promise<boolean>>();
     const width = Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY);
     await inLanes(stretches, width, this.#session.signal, async (stretch, _, signal) => {

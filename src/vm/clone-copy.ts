@@ -4,6 +4,7 @@ import { type CopyMethod, copyDisk, copySmallFile, shareDisk } from '../home/dis
 import { sealDisk, sealedState } from '../home/disk-seal.ts';
 import { flushFile } from '../home/folder.ts';
 import { BASE_MANIFEST_FILE } from '../home/origin.ts';
+import { copyPushRecord } from '../home/push-record.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import { notClonable } from '../transfer/stacked-download.ts';
@@ -37,6 +38,7 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
   switch (source.folder.layout) {
     case 'standalone':
       if (isSuspended(source.folder)) await copyLarge(session, `${from}/${VmFile.state}`, `${to}/${VmFile.state}`);
+      await copyPushRecord(from, to);
       return copySealed(session, source, to);
     case 'stacked-local':
       // First the manifest: from then on, nobody collects the files that it names (tart-formats §4.7).

@@ -3,12 +3,13 @@ import type { CachedImage } from '../home/image-cache.ts';
 import { sealedState } from '../home/disk-seal.ts';
 import { lockToRead } from '../home/image-lock.ts';
 import { baseManifest } from '../home/known-manifest.ts';
+import { readPushRecord } from '../home/push-record.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type PopulateSource, populateCache } from '../transfer/populate.ts';
 import {
-  type DiskBase,
+  type DiskHistory,
   type PushOptions,
   type PushOutcome,
   type PushSource,
@@ -66,8 +67,12 @@ async function pushLocal(
     await session.vms.touch(vm, session.now());
     const source = await openSource(session, vm.folder.path, vm.folder.layout, name, options);
     const files = options.populateCache === true ? await unchanging(source) : undefined;
+    // What is stored without being read would be published on the word of a seal.
+    const how = options.populateCache === true ? 'read' : 'believe-seal';
     return await pushToAll(session, names, options.onPushed, async (group) => {
-      const outcome = await pushToRepository(session, source, group, options);
+      // Anew for each: one repository may mount what the one before it has.
+      const history = await historyOf(session, vm.folder.path, how);
+      const outcome = await pushToRepository(session, { ...source, history }, group, options);
       if (files !== undefined) await populateCache(session, files, outcome);
       return outcome;
     });
@@ -82,7 +87,7 @@ async function openSource(
   layout: string,
   name: LocalName,
   options: PushVmOptions,
-): Promise<PushSource> {
+): Promise<Omit<PushSource, 'history'>> {
   if (layout !== 'standalone') {
     throw new TartletError('NEEDS_MACOS', `"${name.text}" is a stacked VM: only macOS 27 can read its disk`, {
       subject: name.text,
@@ -93,25 +98,24 @@ async function openSource(
   const { os, arch, diskFormat } = parseVmConfig(bytes, name.text);
   // One time for all repositories: they then get one digest.
   const uploadTime = options.reproducible === true ? undefined : session.now();
-  // What is stored without being read would be published on the word of a seal.
-  const base = await diskBase(session, folder, options.populateCache === true ? 'read' : 'believe-seal');
-  return { folder, vm: { os, arch, diskFormat }, config: bytes, base, uploadTime };
+  return { folder, vm: { os, arch, diskFormat }, config: bytes, uploadTime };
 }
 
-/** What the disk of a VM began as, and whether it is known to be just that. */
-async function diskBase(
-  { platform }: Session,
-  folder: string,
-  how: 'read' | 'believe-seal',
-): Promise<DiskBase | undefined> {
-  const image = baseManifest(folder);
-  if (image === undefined) return undefined;
-  const sealed = how === 'read' ? undefined : await sealedState(folder, image.manifest.digest, platform);
-  return { disk: image.base, sealed };
+/** What the disk of a VM was before, and whether it is known to be just that. */
+async function historyOf({ platform }: Session, folder: string, how: 'read' | 'believe-seal'): Promise<DiskHistory> {
+  const base = baseManifest(folder);
+  const pushed = await readPushRecord(folder);
+  const history = { base: base?.base, pushed };
+  if (how === 'read') return history;
+  for (const image of [base, pushed?.image]) {
+    const state = image === undefined ? undefined : await sealedState(folder, image.manifest.digest, platform);
+    if (image !== undefined && state !== undefined) return { ...history, unmodified: { disk: image.base, state } };
+  }
+  return history;
 }
 
 /** The files of a VM as they are now, and a way to find out later that somebody wrote to them in spite of the lock. */
-async function unchanging({ folder, config }: PushSource): Promise<PopulateSource> {
+async function unchanging({ folder, config }: Omit<PushSource, 'history'>): Promise<PopulateSource> {
   const files = [VmFile.disk, VmFile.nvram].map((file) => `${folder}/${file}`);
   const look = async (): Promise<string[]> =>
     Promise.all(files.map(async (file) => (await stateOfDisk(file, 'push')).written));

@@ -299,7 +299,7 @@ describe('a clone that nobody wrote to', () => {
       folder,
       vm: { os: 'linux', arch: 'arm64', diskFormat: 'raw' },
       config: readFileSync(`${folder}/config.json`),
-      base: { disk, sealed: 'as it was before' },
+      history: { base: disk, pushed: undefined, unmodified: { disk, state: 'as it was before' } },
       uploadTime: undefined,
     };
     await pushToRepository(session, source, [name.withTag('next')]);

@@ -1,0 +1,111 @@
+import { rename } from 'node:fs/promises';
+import * as v from 'valibot';
+import type { Digest } from '../names/digest.ts';
+import { RemoteName } from '../names/remote-name.ts';
+import { haveSameChunks } from '../oci/disk-file.ts';
+import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
+import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
+import { onDisk } from './disk-error.ts';
+import { flushFolder, writeNewFile } from './folder.ts';
+import { isOwnDirectory, readOwnFile, unlessUnusable } from './own-file.ts';
+
+/*
+ * What was pushed of a VM, beside its disk: which blob each content became. Every blob in it was encoded here, or was known to decode to its
+ * content before. It is believed without proof, so that it counts only where nobody else can have written it. Tart ignores both files.
+ */
+
+/** The manifest as it was pushed, byte for byte. */
+export const PUSHED_MANIFEST_FILE = '.pushed-manifest.json';
+
+/** Where the blobs of that manifest are. */
+const PUSHED_TO_FILE = '.pushed-to.json';
+
+/** A mount that is refused costs two requests. */
+const MOST_REPOSITORIES = 4;
+const MAX_REPOSITORIES_BYTES = 16 * 1024;
+
+/** Readable for all as other files, writable for nobody else whatever the umask says. */
+const RECORD_MODE = 0o644;
+
+const pushedTo = v.object({
+  version: v.literal(1),
+  /** Digest of the manifest beside it. */
+  manifest: v.string(),
+  /** `host[:port]/repository`, the latest first. */
+  repositories: v.array(v.string()),
+});
+
+/** What a VM was when it was pushed last. */
+export interface PushRecord {
+  readonly image: TartImage;
+  /** Repositories that have, or had, all of its blobs. */
+  readonly repositories: readonly RemoteName[];
+}
+
+/** What was pushed of the VM in a directory. @returns undefined for nothing, and for what cannot be believed: then the disk is encoded. */
+export async function readPushRecord(directory: string): Promise<PushRecord | undefined> {
+  return unlessUnusable(async () => {
+    if (!(await isOwnDirectory(directory))) return undefined;
+    const bytes = await readOwnFile(`${directory}/${PUSHED_MANIFEST_FILE}`, MAX_MANIFEST_BYTES);
+    if (bytes === undefined) return undefined;
+    const image = understand(bytes, directory);
+    return { image, repositories: await readRepositories(directory, image.manifest.digest) };
+  });
+}
+
+async function readRepositories(directory: string, manifest: Digest): Promise<RemoteName[]> {
+  const read = await unlessUnusable(async () => {
+    const bytes = await readOwnFile(`${directory}/${PUSHED_TO_FILE}`, MAX_REPOSITORIES_BYTES);
+    return bytes === undefined ? undefined : v.safeParse(pushedTo, JSON.parse(bytes.toString()));
+  });
+  if (read?.success !== true || read.output.manifest !== manifest.toString()) return [];
+  return read.output.repositories.flatMap((each) => RemoteName.tryParse(each) ?? []);
+}
+
+/**
+ * Records that a repository now has what a manifest names. Of a disk in the same chunks as before, only the repository is added.
+ *
+ * @returns digest of the manifest that lies beside the disk now; undefined where others may write, and no record would be believed.
+ * @throws TartletError `DISK_*`
+ */
+export async function writePushRecord(
+  directory: string,
+  manifest: Uint8Array,
+  name: RemoteName,
+): Promise<Digest | undefined> {
+  if (!(await isOwnDirectory(directory))) return undefined;
+  const image = understand(manifest, directory);
+  const former = await readPushRecord(directory);
+  const isSame = former !== undefined && haveSameChunks(former.image.base, image.base);
+  if (isSame && former.repositories[0]?.repositoryName === name.repositoryName) return former.image.manifest.digest;
+  const { digest } = isSame ? former.image.manifest : image.manifest;
+  if (!isSame) await replace(`${directory}/${PUSHED_MANIFEST_FILE}`, manifest);
+  await writeRepositories(directory, digest, [name, ...(isSame ? former.repositories : [])]);
+  await flushFolder(directory);
+  return digest;
+}
+
+/** Hands the record of a VM to its clone: which blob has which content stays true whatever becomes of the disk. @throws TartletError `DISK_*` */
+export async function copyPushRecord(from: string, to: string): Promise<void> {
+  const record = await readPushRecord(from);
+  if (record === undefined) return;
+  const { bytes, digest } = record.image.manifest;
+  await writeNewFile(`${to}/${PUSHED_MANIFEST_FILE}`, bytes, RECORD_MODE);
+  await writeRepositories(to, digest, record.repositories);
+}
+
+async function writeRepositories(directory: string, manifest: Digest, names: readonly RemoteName[]): Promise<void> {
+  const repositories = [...new Set(names.map(({ repositoryName }) => repositoryName))].slice(0, MOST_REPOSITORIES);
+  const record = { version: 1, manifest: manifest.toString(), repositories };
+  await replace(`${directory}/${PUSHED_TO_FILE}`, `${JSON.stringify(record, null, 2)}\n`);
+}
+
+function understand(manifest: Uint8Array, directory: string): TartImage {
+  return parseTartImage(requireImage(parseManifest(manifest), directory), directory);
+}
+
+/** One that is there is replaced in one step. */
+async function replace(file: string, bytes: Uint8Array | string): Promise<void> {
+  await writeNewFile(`${file}.new`, bytes, RECORD_MODE);
+  await onDisk('move into place', file, async () => rename(`${file}.new`, file));
+}
