@@ -1,9 +1,9 @@
 import { constants, type Stats } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { isTartletError, systemCode } from '../errors.ts';
 
-/** Bits of a mode that let others than the owner write. */
-const OTHERS_MAY_WRITE = 0o022;
+const GROUP_MAY_WRITE = 0o020;
+const OTHERS_MAY_WRITE = 0o002;
 
 /** No symlink is followed, and no pipe waited for. */
 const READING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -11,7 +11,7 @@ const READING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 /** Whether nobody but this user can have changed the entries of a directory. @throws the system's own error */
 export async function isOwnDirectory(directory: string): Promise<boolean> {
   const stats = await stat(directory);
-  return stats.isDirectory() && isOwn(stats);
+  return stats.isDirectory() && (await isOwn(stats));
 }
 
 /**
@@ -25,14 +25,39 @@ export async function readOwnFile(file: string, maxBytes: number): Promise<Buffe
   const handle = await open(file, READING);
   try {
     const stats = await handle.stat();
-    return stats.isFile() && isOwn(stats) && stats.size <= maxBytes ? await handle.readFile() : undefined;
+    if (!stats.isFile() || stats.size > maxBytes || !(await isOwn(stats))) return undefined;
+    return await handle.readFile();
   } finally {
     await handle.close();
   }
 }
 
-function isOwn({ uid, mode }: Stats): boolean {
-  return uid === process.geteuid?.() && (mode & OTHERS_MAY_WRITE) === 0;
+async function isOwn({ uid, gid, mode }: Stats): Promise<boolean> {
+  if (uid !== process.geteuid?.() || (mode & OTHERS_MAY_WRITE) !== 0) return false;
+  if ((mode & GROUP_MAY_WRITE) === 0) return true;
+  const [groups, users] = await Promise.all(['/etc/group', '/etc/passwd'].map(async (file) => readFile(file, 'utf8')));
+  return isGroupOfOne(groups ?? '', users ?? '', { uid, gid });
+}
+
+/**
+ * Whether a group has one user and nobody else. Where each user has a group of their own (Debian, Ubuntu, Fedora), new files may be written by it.
+ *
+ * @param groups the text of group(5). @param users the text of passwd(5). @internal exported for its table.
+ */
+export function isGroupOfOne(groups: string, users: string, { uid, gid }: { uid: number; gid: number }): boolean {
+  const people = fieldsOf(users);
+  const named = fieldsOf(groups).filter(([, , id]) => id === String(gid));
+  const isMine = (name: string): boolean => people.some(([user, , id]) => user === name && id === String(uid));
+  return (
+    named.length > 0 &&
+    named.every(([, , , members = '']) => members.split(',').every((name) => name === '' || isMine(name))) &&
+    people.every(([, , id, primary]) => primary !== String(gid) || id === String(uid))
+  );
+}
+
+/** Lines of fields, separated by colons. */
+function fieldsOf(text: string): string[][] {
+  return text.split('\n').map((line) => line.split(':'));
 }
 
 /** For records that only save time: one that is missing, cannot be read or is not understood is none. */

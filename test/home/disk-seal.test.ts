@@ -1,22 +1,27 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
+  chownSync,
   copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   statfsSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { SEAL_FILE, sealDisk, sealedState } from '../../src/home/disk-seal.ts';
+import { SEAL_FILE, sealDisk, sealedState, stateToSeal } from '../../src/home/disk-seal.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { MountedDisk, needsMountedDisk } from '../support/mounted-disk.ts';
@@ -54,6 +59,26 @@ function stateNow(): string {
   const { dev, ino, size, mtimeNs, ctimeNs } = statSync(disk, { bigint: true });
   return `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
 }
+
+/** Writes to the disk so that only the time that nobody can set tells of it. */
+function rewriteSecretly(): void {
+  const { atime, mtime } = statSync(disk);
+  writeFileSync(disk, 'what the manifest SAYS', { flag: 'r+' });
+  utimesSync(disk, atime, mtime);
+}
+
+/** Writes to a page of a file through a map, says so, and writes to it again when it is told to. */
+const MAPPING_WRITER = `
+import mmap, sys
+with open(sys.argv[1], "r+b") as file:
+    pages = mmap.mmap(file.fileno(), 0)
+    pages[3:4] = b"B"
+    print("written")
+    sys.stdin.readline()
+    pages[3:4] = b"C"
+    print("written")
+    sys.stdin.readline()
+`;
 
 describe('a sealed disk', () => {
   beforeEach(needsSeals);
@@ -144,7 +169,101 @@ describe('a sealed disk', () => {
   });
 });
 
+describe('a disk that others know, and that was read', () => {
+  beforeEach(needsSeals);
+
+  /** Whether it is sealed after it was read. @param happens while it is. */
+  async function isSealedAfter(happens: () => Promise<void> | void): Promise<boolean> {
+    const state = await stateToSeal(folder, 'linux');
+    await happens();
+    if (state !== undefined) await sealDisk(folder, MANIFEST, 'linux', state);
+    return isSealed();
+  }
+
+  it('is sealed, and nothing else is left beside it', async () => {
+    expect(await isSealedAfter(() => undefined)).toBe(true);
+    expect(readdirSync(folder).sort()).toEqual([SEAL_FILE, 'disk.img']);
+  });
+
+  it.each<[string, () => Promise<void> | void]>([
+    ['somebody wrote to it, in the same length and with the date set back', () => rewriteSecretly()],
+    ['somebody changed its mode', () => chmodSync(disk, 0o600)],
+    [
+      'another one was put into its place',
+      () => {
+        writeFileSync(`${disk}.new`, 'disk');
+        renameSync(`${disk}.new`, disk);
+      },
+    ],
+  ])('is not sealed when meanwhile %s', async (_, happens) => {
+    expect(await isSealedAfter(happens)).toBe(false);
+  });
+
+  it('is not sealed when somebody wrote to a page that was written to before it was read', async (context) => {
+    const python = spawnSync('python3', ['--version']).status;
+    context.skip(python !== 0, 'left out: no python3 to map files with');
+    const writer = spawn('python3', ['-uc', MAPPING_WRITER, disk], { stdio: ['pipe', 'pipe', 'inherit'] });
+    onTestFinished(() => void writer.kill());
+    await once(writer.stdout, 'data');
+    const isSealedNow = await isSealedAfter(async () => {
+      writer.stdin.write('\n');
+      await once(writer.stdout, 'data');
+    });
+    expect([readFileSync(disk, 'utf8'), isSealedNow]).toEqual(['whaC the manifest says', false]);
+  });
+
+  it('is not sealed where others may write to its directory', async () => {
+    chmodSync(folder, 0o777);
+    expect(await stateToSeal(folder, 'linux')).toBeUndefined();
+  });
+});
+
+describe('a seal that somebody else could have written is none', () => {
+  beforeEach(needsSeals);
+
+  it.each<[string, () => void]>([
+    ['because all may write to it', () => chmodSync(seal, 0o646)],
+    ['because all may write to its directory', () => chmodSync(folder, 0o777)],
+    [
+      'because it is a symlink',
+      () => {
+        const elsewhere = `${temporaryFolder()}/seal`;
+        renameSync(seal, elsewhere);
+        symlinkSync(elsewhere, seal);
+      },
+    ],
+  ])('%s', async (_, happens) => {
+    await sealDisk(folder, MANIFEST, 'linux');
+    expect(await isSealed()).toBe(true);
+    happens();
+    expect(await isSealed()).toBe(false);
+  });
+
+  it.skipIf(process.geteuid?.() !== 0).each<[string, () => void]>([
+    ['belongs to another user', () => chownSync(seal, 12_345, 0)],
+    [
+      'may be written by a group of others',
+      () => {
+        chownSync(seal, 0, 12_345);
+        chmodSync(seal, 0o664);
+      },
+    ],
+  ])('because it %s', async (_, happens) => {
+    await sealDisk(folder, MANIFEST, 'linux');
+    happens();
+    expect(await isSealed()).toBe(false);
+  });
+});
+
 describe('no disk is sealed', () => {
+  it('that is a symlink: what it leads to may lie elsewhere', async () => {
+    renameSync(disk, `${folder}/elsewhere`);
+    symlinkSync(`${folder}/elsewhere`, disk);
+    await sealDisk(folder, MANIFEST, 'linux');
+    expect(existsSync(seal)).toBe(false);
+    expect(await stateToSeal(folder, 'linux')).toBeUndefined();
+  });
+
   it('where another system runs', async () => {
     await sealDisk(folder, MANIFEST, 'darwin');
     expect(existsSync(seal)).toBe(false);
