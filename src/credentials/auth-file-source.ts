@@ -9,7 +9,7 @@ import type { CredentialSettings } from './settings.ts';
 
 /**
  * What one auth file knows. First the helper that the file names for this very registry, as containers-auth.json(5) has it; then
- * `auths`; then the default helper. Docker asks its default helper before `auths`, but when it puts a secret there it
+ * `auths`; then the helper for many registries: one whose pattern fits, or the default. Docker asks its default helper before `auths`, but when it puts a secret there it
  * empties the entry, so that an entry with a secret is the newer word.
  */
 export function authFileSource(location: AuthFileLocation, settings: CredentialSettings): CredentialSource {
@@ -27,15 +27,17 @@ export function authFileSource(location: AuthFileLocation, settings: CredentialS
     find: async (registry, repository, signal) => {
       const file = await read();
       if (file === undefined) return undefined;
-      const choice = file.helperFor(registry, settings);
-      if (choice.kind === 'own') {
-        const found = await askHelper(choice.helper, registry, signal);
+      const own = file.ownHelper(registry, settings);
+      if (own?.kind === 'helper') {
+        const found = await askHelper(own.helper, registry, signal);
         if (found !== undefined) return found;
       }
       const onToken = (key: string): void => settings.onNote?.({ kind: 'registry-token', file: file.path, key });
       const written = file.secretFor(registry, repository, onToken);
       if (written !== undefined) return bind(written.secret, registry, file.path);
-      return choice.kind === 'default' ? askHelper(choice.helper, registry, signal) : undefined;
+      if (own !== undefined) return undefined;
+      const shared = await file.sharedHelper(registry, settings);
+      return shared.kind === 'helper' ? askHelper(shared.helper, registry, signal) : undefined;
     },
   };
 }

@@ -4,6 +4,7 @@ import type { RegistryAddress } from '../names/registry-address.ts';
 import { type AuthEntry, parseAuthEntry, type Secret } from './auth-entry.ts';
 import { type AuthKey, parseAuthKey, rankKeys } from './auth-key.ts';
 import { CredentialHelper } from './helper.ts';
+import { compileHostPattern, type HostPattern } from './host-pattern.ts';
 import { parseJsonObject } from './json-text.ts';
 import { readSecretFile, type SecretFile } from './secret-file.ts';
 import type { CredentialSettings } from './settings.ts';
@@ -14,11 +15,14 @@ export interface AuthFileEntry extends AuthKey {
   readonly read: () => AuthEntry;
 }
 
-/** Which helper a file names for a registry: one of its own, or the file's default. */
-export type HelperChoice =
-  | { readonly kind: 'own'; readonly helper: CredentialHelper }
-  | { readonly kind: 'default'; readonly helper: CredentialHelper }
-  | { readonly kind: 'none' };
+/** Which helper a file names for a registry. `none`: it says that none is to be asked, or says nothing. */
+export type HelperChoice = { readonly kind: 'helper'; readonly helper: CredentialHelper } | { readonly kind: 'none' };
+
+/** A key of `credHelpers` that names no registry, and the helper behind it. */
+interface PatternKey {
+  readonly text: string;
+  readonly suffix: string;
+}
 
 /**
  * Docker's `config.json` and Podman's `auth.json`, which are one format: `auths`, `credHelpers`, `credsStore`. All else in it is
@@ -30,20 +34,27 @@ export class AuthFile {
   readonly mode: number;
   readonly entries: readonly AuthFileEntry[];
   readonly #helpers: readonly (AuthKey & { readonly suffix: string })[];
+  readonly #patterns: readonly PatternKey[];
+  /** By their texts, once one was asked for. */
+  readonly #compiled = new Map<string, Promise<HostPattern | undefined>>();
   readonly #defaultHelper: string;
 
   private constructor(file: SecretFile) {
     this.path = file.path;
     this.mode = file.mode;
     const contents = new Contents(file);
-    this.entries = contents.keyed('auths').map(({ key, value }) => ({
-      ...key,
-      read: () => parseAuthEntry(value, `the entry "${shownName(key.text)}" in ${file.path}`),
+    this.entries = contents.members('auths').flatMap(({ text, value }) => {
+      const key = parseAuthKey(text);
+      const read = (): AuthEntry => parseAuthEntry(value, `the entry "${shownName(text)}" in ${file.path}`);
+      return key === undefined ? [] : [{ ...key, read }];
+    });
+    const helpers = contents.members('credHelpers').map(({ text, value }) => ({
+      text,
+      key: parseAuthKey(text),
+      suffix: contents.text(value, `credHelpers["${shownName(text)}"]`),
     }));
-    this.#helpers = contents
-      .keyed('credHelpers')
-      .map(({ key, value }) => ({ ...key, suffix: contents.text(value, `credHelpers["${shownName(key.text)}"]`) }))
-      .filter((key) => key.path === '');
+    this.#helpers = helpers.flatMap(({ key, suffix }) => (key?.path === '' ? [{ ...key, suffix }] : []));
+    this.#patterns = helpers.filter(({ key }) => key === undefined);
     this.#defaultHelper = contents.text(contents.root['credsStore'], 'credsStore');
   }
 
@@ -73,17 +84,50 @@ export class AuthFile {
     return undefined;
   }
 
-  /** An empty name for one registry means "none", the default helper included: so does Docker. */
-  helperFor(registry: RegistryAddress, settings: CredentialSettings): HelperChoice {
+  /** The helper that serves a registry, in Docker's order: that of its own key, of the first pattern that fits, the file's default. */
+  async helperFor(registry: RegistryAddress, settings: CredentialSettings): Promise<HelperChoice> {
+    return this.ownHelper(registry, settings) ?? this.sharedHelper(registry, settings);
+  }
+
+  /**
+   * The helper that the file names for this very registry; undefined when it names none. An empty name means "none", the default included: so does
+   * Docker.
+   * @throws TartletError `CONFIG_INVALID` for a name that cannot be a program's.
+   */
+  ownHelper(registry: RegistryAddress, settings: CredentialSettings): HelperChoice | undefined {
     const own = rankKeys(this.#helpers, registry)[0];
-    if (own !== undefined) {
-      if (own.suffix === '') return { kind: 'none' };
-      const from = `credHelpers["${own.text}"] in ${this.path}`;
-      return { kind: 'own', helper: CredentialHelper.named(own.suffix, from, settings) };
+    return own === undefined ? undefined : this.#named(own.suffix, `credHelpers["${own.text}"]`, settings);
+  }
+
+  /**
+   * The helper that serves this registry among others: by the first key of `credHelpers` that fits as a pattern, else the default.
+   * @throws TartletError `CONFIG_INVALID` for a name that cannot be a program's.
+   */
+  async sharedHelper(registry: RegistryAddress, settings: CredentialSettings): Promise<HelperChoice> {
+    for (const { text, suffix } of this.#patterns) {
+      const pattern = await this.#pattern(text, settings);
+      if (pattern?.fits(registry) === true) return this.#named(suffix, `credHelpers["${shownName(text)}"]`, settings);
     }
-    if (this.#defaultHelper === '') return { kind: 'none' };
-    const helper = CredentialHelper.named(this.#defaultHelper, `credsStore in ${this.path}`, settings);
-    return { kind: 'default', helper };
+    return this.#named(this.#defaultHelper, 'credsStore', settings);
+  }
+
+  #pattern(text: string, settings: CredentialSettings): Promise<HostPattern | undefined> {
+    let compiled = this.#compiled.get(text);
+    if (compiled === undefined) {
+      compiled = compileHostPattern(text).then((pattern) => {
+        if (pattern === undefined) {
+          settings.onNote?.({ kind: 'helper-key', file: this.path, key: shownName(text) });
+        }
+        return pattern;
+      });
+      this.#compiled.set(text, compiled);
+    }
+    return compiled;
+  }
+
+  #named(suffix: string, field: string, settings: CredentialSettings): HelperChoice {
+    if (suffix === '') return { kind: 'none' };
+    return { kind: 'helper', helper: CredentialHelper.named(suffix, `${field} in ${this.path}`, settings) };
   }
 
   /** Every registry that the file says anything about. */
@@ -116,13 +160,9 @@ class Contents {
     this.root = text.trim() === '' ? {} : parseJsonObject(text, path);
   }
 
-  /** The members of a field whose keys name registries. */
-  keyed(field: string): { readonly key: AuthKey; readonly value: unknown }[] {
-    const members = Object.entries(this.#object(this.root[field] ?? {}, `"${field}"`));
-    return members.flatMap(([text, value]) => {
-      const key = parseAuthKey(text);
-      return key === undefined ? [] : [{ key, value }];
-    });
+  /** The members of a field, in their order. */
+  members(field: string): { readonly text: string; readonly value: unknown }[] {
+    return Object.entries(this.#object(this.root[field] ?? {}, `"${field}"`)).map(([text, value]) => ({ text, value }));
   }
 
   text(value: unknown, field: string): string {

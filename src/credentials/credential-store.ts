@@ -49,7 +49,7 @@ export async function storeCredential(
 ): Promise<SecretPlace> {
   checkSecret(secret);
   const { path } = dockerAuthFile(settings);
-  const choice = (await AuthFile.read(path))?.helperFor(registry, settings) ?? { kind: 'none' };
+  const choice = (await (await AuthFile.read(path))?.helperFor(registry, settings)) ?? { kind: 'none' };
   const key = storageKey(registry);
   if (choice.kind !== 'none') {
     await choice.helper.store(key, secret, signal);
@@ -80,7 +80,8 @@ async function storeOutsideFiles(
   for (const { path } of authFileLocations(settings)) {
     const file = await AuthFile.read(path);
     if (file === undefined) continue;
-    if (file.helperFor(registry, settings).kind !== 'none' || file.secretFor(registry) !== undefined) return undefined;
+    if ((await file.helperFor(registry, settings)).kind !== 'none' || file.secretFor(registry) !== undefined)
+      return undefined;
   }
   const kept = await storeInKeychain(registry, secret, settings, signal);
   if (kept.kind === 'refused') settings.onNote?.({ kind: 'keychain-refused', why: kept.why });
@@ -115,7 +116,7 @@ export async function eraseCredential(
       if (file === undefined) continue;
       erased.push(...(await eraseFromFile(path, registry, settings, signal)));
       remaining.push(...partialEntries(file, registry));
-      const choice = file.helperFor(registry, settings);
+      const choice = await file.helperFor(registry, settings);
       if (choice.kind !== 'none') helpers.set(choice.helper.program, choice.helper);
     }
     const servers = await eraseFromKeychain(registry, settings, signal);

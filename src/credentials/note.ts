@@ -42,6 +42,12 @@ export type CredentialNote =
       readonly why: string;
     }
   | {
+      /** A key of `credHelpers` is neither the address of a registry nor a pattern that can be matched. */
+      readonly kind: 'helper-key';
+      readonly file: string;
+      readonly key: string;
+    }
+  | {
       /** Something was read without a login, because a login setting cannot be used. */
       readonly kind: 'login-passed-over';
       /** What is wrong with the setting: a sentence without a full stop. */
@@ -69,6 +75,8 @@ export function describeNote(note: CredentialNote): string {
       return `${note.present} is set but ${note.missing} is not: neither was used`;
     case 'keychain-refused':
       return `the Keychain could not keep the password (${note.why}), so that it is in a file`;
+    case 'helper-key':
+      return `credHelpers["${note.key}"] in ${note.file} is neither a registry nor a pattern (RE2 syntax): it was not used`;
     case 'login-passed-over':
       return `${note.why}: going on without a login`;
     case 'unbound-environment':

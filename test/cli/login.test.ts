@@ -219,14 +219,17 @@ describe('a login', () => {
     expect(stderr).toContain('note: TART_REGISTRY_USERNAME and TART_REGISTRY_PASSWORD are set');
   });
 
-  it('goes to the helper that is configured, and comes from there', async () => {
+  it.each([
+    ['its default', { credsStore: 'fake' }],
+    ['a pattern (S57)', { credHelpers: { '127[.]0[.]0[.]1(:[0-9]+)?': 'fake' } }],
+  ])('goes to the helper that is configured, and comes from there, by %s', async (_by, settings) => {
     const workplace = new Workplace(cleanup, { isFresh: true });
-    const folder = helperIn(workplace);
+    const folder = helperIn(workplace, settings);
     const environment = { PATH: `${folder}:${process.env['PATH'] ?? ''}` };
     const { exitCode, stderr } = await login(workplace, address, { environment });
     expect(exitCode, stderr).toBe(0);
     expect(stderr).toContain(`is now in docker-credential-fake (as ${address})\n`);
-    expect(storedIn(workplace)).toEqual({ credsStore: 'fake' });
+    expect(storedIn(workplace)).toEqual(settings);
     expect(JSON.parse(readFileSync(path.join(folder, 'secrets.json'), 'utf8'))).toEqual({
       [address]: [USER, PASSWORD],
     });
@@ -399,9 +402,9 @@ describeWithParts('at a terminal', ['script', 'unshare'], () => {
 });
 
 /** A credential helper that keeps its secrets beside itself. @returns its folder. */
-function helperIn(workplace: Workplace): string {
+function helperIn(workplace: Workplace, settings: object = { credsStore: 'fake' }): string {
   const folder = cleanup.folder();
-  writeFileSync(dockerFile(workplace), '{"credsStore":"fake"}', { mode: 0o600 });
+  writeFileSync(dockerFile(workplace), JSON.stringify(settings), { mode: 0o600 });
   writeFileSync(path.join(folder, 'secrets.json'), '{}');
   writeFileSync(
     path.join(folder, 'docker-credential-fake'),

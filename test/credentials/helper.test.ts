@@ -251,12 +251,6 @@ describe('which helper a file names', () => {
     expect(await find('h:10')).toBeUndefined();
   });
 
-  it('a key is no pattern (reliability trap 15)', async () => {
-    const world = new World();
-    world.keepingHelper('own', { 'h:8221': ['own', 's'] });
-    expect(await use(world, { credHelpers: { 'h.*': 'own', '.*': 'own' } })('h:8221')).toBeUndefined();
-  });
-
   it('one that has none gives way to the entries, and these come before the default', async () => {
     const world = new World();
     world.keepingHelper('none');

@@ -47,7 +47,7 @@ it('a writer that is killed leaves the old file or the new one, private, with al
       },
     ],
   });
-  await bundle.write({ file: script, format: 'esm' });
+  await bundle.write({ file: script, format: 'esm', codeSplitting: false });
   await bundle.close();
   world.write(world.dockerFile, { auths: { 'other:1': { auth: 'eDp5' } }, psFormat: 'table' });
 

@@ -295,5 +295,6 @@ export const SECTIONS: readonly Section[] = [
     /* S54 */ 'a tag is moved by an attacker',
     /* S55 */ 'our own package',
     /* S56 */ 'a login setting that cannot be used',
+    /* S57 */ 'a helper is named by a pattern',
   ]),
 ];

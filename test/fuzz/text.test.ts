@@ -184,7 +184,12 @@ fuzz(
       for (const registry of ['registry.example:8221', 'ghcr.io', 'x']) {
         const address = RegistryAddress.parse(registry);
         auth?.secretFor(address, 'a/b');
-        auth?.helperFor(address, { environment: {}, platform: 'linux', userFolder: folder, now: () => 0 } as never);
+        await auth?.helperFor(address, {
+          environment: {},
+          platform: 'linux',
+          userFolder: folder,
+          now: () => 0,
+        } as never);
       }
     } catch (error) {
       if (!(error instanceof TartletError) || error.code === 'INTERNAL') throw error;
