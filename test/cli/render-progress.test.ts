@@ -125,6 +125,15 @@ function startedWithPlan(subject: string): TransferEvent {
   };
 }
 
+/** Numbers from 0 to 1, the same in every run. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32;
+    return state / 2 ** 32;
+  };
+}
+
 const PLAN =
   'a/b:1: 1.0 GB to pull, for a disk of 50.0 GB in 100 chunks: 40.0 GB from registry.example/base:14, ' +
   '2.0 GB from the VM ci , 1.0 GB from an unfinished pull of sha256:0, 2.0 GB from an earlier try, 3.0 GB zero';
@@ -139,7 +148,7 @@ describe('on a terminal', () => {
   });
 
   test('a new total counts as soon as it is known', () => {
-    const stream = new FakeStream(true, 80);
+    const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started('a/b:1', GB));
     progress.handle({ kind: 'bytes', subject: 'a/b:1', count: GB });
@@ -156,7 +165,7 @@ describe('on a terminal', () => {
       progress.handle({ kind: 'bytes', subject: BASE, count: 500_000_000 });
       time.pass(1000);
     }
-    expect(stream.screen).toEqual([`${BASE}  [====                ]   20%  2.0 GB of 10.0 GB  500.0 MB/s  16s left`]);
+    expect(stream.screen).toEqual([`${BASE}  [====                ]   20%  2.0 GB of 10.0 GB  499.9 MB/s  16s left`]);
     progress.handle({ kind: 'bytes', subject: BASE, count: 8 * GB });
     time.pass(6000);
     progress.handle({ kind: 'finished', subject: BASE });
@@ -191,7 +200,7 @@ describe('on a terminal', () => {
     ['disk', { processorMs: 4000, diskMs: 14_000 }, 'limited by the disk: 2.0 GB/s'],
     ['processors', { processorMs: 14_000, diskMs: 4000 }, 'limited by the processors: 2.0 GB/s of disk'],
   ])('where that was the %s, it counts what they did, and not what crossed the network', (_, spent, expected) => {
-    const stream = new FakeStream(true, 120);
+    const stream = new FakeStream(true, 200);
     const progress = open(stream);
     progress.handle(started(BASE));
     progress.handle({ kind: 'bytes', subject: BASE, count: GB / 100 });
@@ -225,7 +234,7 @@ describe('on a terminal', () => {
   });
 
   test('several images have a line each, with bars below each other', () => {
-    const stream = new FakeStream(true, 100);
+    const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started(BASE));
     progress.handle(started('short/name:1', 2 * GB));
@@ -243,7 +252,7 @@ describe('on a terminal', () => {
   });
 
   test('says what it waits for, and why it tries again', () => {
-    const stream = new FakeStream(true, 80);
+    const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle({ kind: 'resolved', subject: 'a/b:1', digest: 'sha256:0' });
     time.pass(100);
@@ -263,7 +272,7 @@ describe('on a terminal', () => {
   });
 
   test('notes and lines of others stay, above the picture', () => {
-    const stream = new FakeStream(true, 80);
+    const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started('a/b:1'));
     time.pass(100);
@@ -277,7 +286,7 @@ describe('on a terminal', () => {
   });
 
   test('closing takes the picture away, as after an abort, and the cursor was never hidden', () => {
-    const stream = new FakeStream(true, 80);
+    const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started('a/b:1'));
     progress.handle(started('c/d:1'));
@@ -300,17 +309,58 @@ describe('on a terminal', () => {
     progress.handle({ kind: 'retrying', subject: BASE, waitMs: 60_000, reason: 'x'.repeat(200) });
     progress.handle({ kind: 'resolved', subject: `${BASE}-and-another-quite-long-one`, digest: 'sha256:0' });
     time.pass(3000);
-    expect(stream.screen).toHaveLength(3);
     for (const line of stream.screen) expect(line.length).toBeLessThan(columns);
-    expect(stream.screen[0]).toContain('30%');
+    expect(stream.screen.join('\n')).toContain('30%');
   });
 
-  test('a narrow terminal keeps the end of the name and drops the bar first', () => {
-    const stream = new FakeStream(true, 50);
+  test('no line is wider than the terminal, and each image keeps its tag, for any name and number', () => {
+    const random = seeded(26);
+    const pick = (most: number): number => Math.floor(random() * most);
+    for (let round = 0; round < 400; round += 1) {
+      const columns = 30 + pick(120);
+      const stream = new FakeStream(true, columns);
+      const progress = open(stream);
+      const segments = Array.from({ length: 1 + pick(5) }, () => 'a-name-and-more'.slice(0, 1 + pick(15)));
+      const subject = `registry${pick(2) === 0 ? '' : '-of-a-long-name'}.example:8221/${segments.join('/')}:1.${round}`;
+      const bytesTotal = pick(3) === 0 ? undefined : Math.floor(10 ** (random() * 14));
+      const direction = bytesTotal === undefined ? 'push' : 'pull';
+      const diskBytes = Math.floor(10 ** (3 + random() * 11));
+      progress.handle({ kind: 'started', subject, direction, bytesTotal, diskBytes, chunks: 1 + pick(1000) });
+      for (let step = 0; step < 4; step += 1) {
+        progress.handle({ kind: 'bytes', subject, count: Math.floor(random() * (bytesTotal ?? diskBytes)) });
+        progress.handle({ kind: 'chunk-done', subject, index: step, bytes: Math.floor(random() * diskBytes) });
+        time.pass(1000);
+        for (const line of stream.screen) expect(line.length, line).toBeLessThan(columns);
+        expect(stream.screen[0]).toContain(`:1.${round}`);
+      }
+      progress.handle({ kind: 'finished', subject });
+      for (const line of stream.screen) expect(line.split(' ').length === 1 || line.length <= columns, line).toBe(true);
+    }
+  });
+
+  test('80 columns have room for the bar and all numbers, below the name', () => {
+    const stream = new FakeStream(true, 80);
     const progress = open(stream);
     progress.handle(started(BASE));
+    progress.handle({ kind: 'bytes', subject: BASE, count: 999_900_000 });
     time.pass(2000);
-    expect(stream.screen).toEqual(['…:8221/macos/base:15    0%  0 B of 10.0 GB  0 B/s']);
+    expect(stream.screen).toEqual([BASE, '  [=                   ]    9%  999.9 MB of 10.0 GB  499.9 MB/s  18s left']);
+    progress.handle({ kind: 'bytes', subject: BASE, count: 999_900_000 });
+    time.pass(2000);
+    expect(stream.screen).toEqual([BASE, '  [===                 ]   19%  2.0 GB of 10.0 GB  499.9 MB/s  16s left']);
+  });
+
+  test.each([
+    [50, '  0%', 'registry.example:8221/…/of-images/macos/base:15'],
+    [80, '  [                    ]    0%', 'registry.example:8221/a-team-with-a-long-name/of-images/macos/base:15'],
+  ])('%i columns keep the end of the repository and the tag, and drop the bar first', (columns, begins, name) => {
+    const stream = new FakeStream(true, columns);
+    const progress = open(stream);
+    progress.handle(started('registry.example:8221/a-team-with-a-long-name/of-images/macos/base:15'));
+    time.pass(2000);
+    expect(stream.screen[0]).toBe(name);
+    expect(stream.screen[1]).toContain(begins);
+    expect(stream.screen[1]).toContain('0 B of 10.0 GB  0 B/s');
   });
 
   test.each([0, undefined])('a terminal of %s columns counts as 80', (columns) => {
@@ -318,11 +368,11 @@ describe('on a terminal', () => {
     const progress = open(stream);
     progress.handle(started(BASE));
     time.pass(100);
-    expect(stream.screen).toEqual([`${BASE}    0%  0 B of 10.0 GB`]);
+    expect(stream.screen).toEqual([BASE, '  [                    ]    0%  0 B of 10.0 GB']);
   });
 
   test('more images than lines are cut, so that the picture can be painted over', () => {
-    const stream = new FakeStream(true, 80);
+    const stream = new FakeStream(true, 120);
     stream.rows = 4;
     const progress = open(stream);
     for (const subject of ['a/a:1', 'b/b:1', 'c/c:1', 'd/d:1']) progress.handle(started(subject));
@@ -331,7 +381,7 @@ describe('on a terminal', () => {
   });
 
   test('a terminal that does not read gets no more pictures', () => {
-    const stream = new FakeStream(true, 80);
+    const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started('a/b:1'));
     stream.writableNeedDrain = true;
@@ -343,7 +393,7 @@ describe('on a terminal', () => {
   });
 
   test('bytes that have to come again count once, and never make more than all', () => {
-    const stream = new FakeStream(true, 80);
+    const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started('a/b:1', GB));
     progress.handle({ kind: 'bytes', subject: 'a/b:1', count: GB });
@@ -447,7 +497,7 @@ describe('elsewhere', () => {
   });
 
   test('a terminal for how far it is gets the live display, although notes could go elsewhere', () => {
-    const [notes, reports] = [new FakeStream(false), new FakeStream(true, 80)];
+    const [notes, reports] = [new FakeStream(false), new FakeStream(true, 120)];
     const progress = createProgress({ notes, reports }, { environment: { NO_COLOR: '1' }, time });
     progress.handle(started('a/b:1'));
     time.pass(100);

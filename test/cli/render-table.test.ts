@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { foldText } from '../../src/cli/render/fold.ts';
 import { renderJson } from '../../src/cli/render/json.ts';
 import { renderTable } from '../../src/cli/render/table.ts';
 import { cutEnd, cutStart, displayWidth } from '../../src/cli/render/width.ts';
@@ -31,27 +32,63 @@ describe('a table (tart-cli §1.6)', () => {
     ).toBe('A B   \nx long\ny s\n');
   });
 
-  test('shortens digests on a terminal that is too narrow, and nothing else', () => {
-    const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
-    const rows = [
-      ['OCI', 'ghcr.io/acme/base:latest', '50 GB'],
-      ['OCI', `ghcr.io/acme/base@${digest}`, '50 GB'],
-    ];
-    const at = (screen: { isTTY?: boolean; columns?: number }): string =>
-      renderTable(['Source', 'Name', 'Disk'], rows, screen);
-    const whole = renderTable(['Source', 'Name', 'Disk'], rows);
-    const shortened = (digits: string): string => {
-      const name = `ghcr.io/acme/base@sha256:${digits}…`;
-      const tag = 'ghcr.io/acme/base:latest'.padEnd(name.length);
-      return `Source ${'Name'.padEnd(name.length)} Disk \nOCI    ${tag} 50 GB\nOCI    ${name} 50 GB\n`;
-    };
+  const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
+  const HEADINGS = ['Source', 'Name', 'Disk', 'Size', 'Accessed', 'State'];
+  const ROWS = [
+    ['local', 'debian', '50 GB', '2 GB', '3 minutes ago', 'running'],
+    ['OCI', 'registry.example:8221/team/macos/base:latest', '50 GB', '31 GB', '2 days ago', 'stopped'],
+    ['OCI', `registry.example:8221/team/macos/base@${DIGEST}`, '50 GB', '31 GB', '2 days ago', 'stopped'],
+  ];
+  const at = (columns: number): string => renderTable(HEADINGS, ROWS, { isTTY: true, columns }, 'Name');
 
-    expect(at({ isTTY: true, columns: 80 })).toBe(shortened('0123456789abcdef0123456789abcdef012345678'));
-    expect(at({ isTTY: true, columns: 47 })).toBe(shortened('01234567'));
-    // However narrow it is: names that were typed stay whole, and so do six digits.
-    expect(at({ isTTY: true, columns: 20 })).toBe(shortened('012345'));
+  test('loses first the end of digests on a terminal that is too narrow', () => {
+    expect(at(104)).toBe(
+      'Source Name                                                            Disk  Size  Accessed      State  \n' +
+        'local  debian                                                          50 GB 2 GB  3 minutes ago running\n' +
+        'OCI    registry.example:8221/team/macos/base:latest                    50 GB 31 GB 2 days ago    stopped\n' +
+        'OCI    registry.example:8221/team/macos/base@sha256:0123456789abcdef0… 50 GB 31 GB 2 days ago    stopped\n',
+    );
+  });
+
+  test('fits into 80 columns, and keeps the registry and the end of each name', () => {
+    expect(at(80)).toBe(
+      'Source Name                                    Disk  Size  Accessed      State  \n' +
+        'local  debian                                  50 GB 2 GB  3 minutes ago running\n' +
+        'OCI    registry.example:8221/…/base:latest     50 GB 31 GB 2 days ago    stopped\n' +
+        'OCI    …le:8221/team/macos/base@sha256:012345… 50 GB 31 GB 2 days ago    stopped\n',
+    );
+  });
+
+  test('gives names a line of their own where nothing else helps', () => {
+    expect(at(50)).toBe(
+      'Name\n  Source Disk  Size  Accessed      State  \n' +
+        'debian\n  local  50 GB 2 GB  3 minutes ago running\n' +
+        'registry.example:8221/team/macos/base:latest\n  OCI    50 GB 31 GB 2 days ago    stopped\n' +
+        'registry.example:8221/…/macos/base@sha256:012345…\n  OCI    50 GB 31 GB 2 days ago    stopped\n',
+    );
+  });
+
+  test('becomes a list where even that is too wide', () => {
+    expect(renderTable(['OS', 'Memory', 'State'], [['linux', '4096', 'stopped']], { isTTY: true, columns: 18 })).toBe(
+      'OS     linux\nMemory 4096\nState  stopped\n',
+    );
+  });
+
+  test('is whole everywhere but on a terminal that is too narrow', () => {
+    const whole = renderTable(HEADINGS, ROWS);
     for (const screen of [{ isTTY: true, columns: 200 }, { isTTY: true }, { columns: 20 }])
-      expect(at(screen)).toBe(whole);
+      expect(renderTable(HEADINGS, ROWS, screen, 'Name')).toBe(whole);
+  });
+
+  test('has no line that is wider than the terminal, for any name', () => {
+    const names = ['日本語の名前'.repeat(9), 'x'.repeat(300), `a/${'b/'.repeat(90)}c:1`, `h:1/r@${DIGEST}`, 'a'];
+    for (let columns = 16; columns < 140; columns += 1) {
+      for (const name of names) {
+        const rows = ROWS.map((row) => row.with(1, name));
+        const text = renderTable(HEADINGS, rows, { isTTY: true, columns }, 'Name');
+        for (const line of text.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(columns);
+      }
+    }
   });
 
   test('without rows is one empty line', () => {
@@ -113,4 +150,30 @@ describe('width', () => {
 test('JSON is indented by two spaces and ends with a newline', () => {
   expect(renderJson([{ Name: 'a/b', Disk: 50 }])).toBe('[\n  {\n    "Name": "a/b",\n    "Disk": 50\n  }\n]\n');
   expect(renderJson([])).toBe('[]\n');
+});
+
+describe('a text on a terminal', () => {
+  test('is broken at spaces, and goes on indented', () => {
+    expect(foldText('  next: do this, and then that\nshort\n', { isTTY: true, columns: 20 })).toBe(
+      '  next: do this, and\n    then that\nshort\n',
+    );
+  });
+
+  test('keeps what is copied whole, on a line of its own', () => {
+    expect(foldText('Digest:    sha256:0123456789\n', { isTTY: true, columns: 20 })).toBe(
+      'Digest:\n  sha256:0123456789\n',
+    );
+  });
+
+  test('is measured without its colours', () => {
+    const coloured = '\u001b[31mdamage\u001b[39m: one two';
+    expect(foldText(coloured, { isTTY: true, columns: 15 })).toBe(coloured);
+  });
+
+  test('is left alone elsewhere', () => {
+    const long = 'word '.repeat(40);
+    expect([foldText(long, {}), foldText(long, { columns: 20 }), foldText(long, { isTTY: true })]).toEqual(
+      Array.from({ length: 3 }, () => long),
+    );
+  });
 });

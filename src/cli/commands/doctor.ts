@@ -5,6 +5,7 @@ import { type Assignment, examine, type Examination } from '../../vm/examine.ts'
 import type { RegistryAddress } from '../../names/registry-address.ts';
 import { credentialSettings } from '../credential-settings.ts';
 import { examinationJson, examinationText, isClean } from '../render/examination.ts';
+import { foldText } from '../render/fold.ts';
 import { renderJson } from '../render/json.ts';
 import { printable } from '../render/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
@@ -34,7 +35,7 @@ export async function runDoctor(terminal: Terminal, options: DoctorCommandOption
     const examination = await examine(session, { fix, deep, insecure, assign: options.assign ?? [], knownPorts });
     const { stdout, environment } = terminal;
     if (options.format === 'json') stdout.write(renderJson(examinationJson(examination)));
-    else stdout.write(examinationText(examination, { stream: stdout, environment, fix }));
+    else stdout.write(foldText(examinationText(examination, { stream: stdout, environment, fix }), stdout));
     if (examination.deep?.isComplete === false) throw interrupted(session.signal, examination.deep);
     return isClean(examination) ? 0 : 1;
   };

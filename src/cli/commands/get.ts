@@ -45,5 +45,6 @@ function toText(vm: VmDescription, screen: Screen): string {
   return renderTable(
     ['OS', 'CPU', 'Memory', 'Disk', 'DiskFormat', 'Size', 'Display', 'State'],
     [[vm.os, String(vm.cpuCount), String(vm.memoryMiB), disk, vm.diskFormat, size, vm.display, vm.state]],
+    screen,
   );
 }

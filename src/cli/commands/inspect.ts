@@ -3,6 +3,7 @@ import { shownName } from '../../names/malformed.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { inspect, type InspectedFile, type InspectedManifest, type Inspection } from '../../vm/inspect.ts';
 import type { Session } from '../../transfer/session.ts';
+import { foldText } from '../render/fold.ts';
 import { renderJson } from '../render/json.ts';
 import { humanBytes } from '../render/quantity.ts';
 import { type ReportOptions, withSession } from '../session.ts';
@@ -25,7 +26,8 @@ export async function runInspect(terminal: Terminal, text: string, options: Insp
       where: options.remote === true ? 'remote' : 'here',
       insecure: options.insecure ?? false,
     });
-    terminal.stdout.write(options.format === 'json' ? renderJson(inspection) : toText(inspection));
+    const { stdout } = terminal;
+    stdout.write(options.format === 'json' ? renderJson(inspection) : foldText(toText(inspection), stdout));
     return 0;
   };
   return withSession(terminal, show, { report: options });

@@ -49,6 +49,7 @@ function render(rows: readonly Listed[], options: ListCommandOptions, terminal: 
       row.state,
     ]),
     terminal.stdout,
+    'Name',
   );
 }
 

@@ -4,6 +4,7 @@ import { prune, type PruneReport, type PruneRequest } from '../../home/prune.ts'
 import { writeError } from '../message-stream.ts';
 import { type Mood, renderDeletion, renderFreed } from '../render/deletion.ts';
 import { renderError } from '../render/error.ts';
+import { foldText } from '../render/fold.ts';
 import { renderJson } from '../render/json.ts';
 import { printable } from '../render/printable.ts';
 import { humanBytes, isoSeconds } from '../render/quantity.ts';
@@ -35,7 +36,10 @@ export async function runPrune(terminal: Terminal, options: PruneCommandOptions)
     const report = await prune(session, request);
     const mood: Mood = request.dryRun === true ? 'would' : 'did';
     if (options.format === 'json') terminal.stdout.write(renderJson(toJson(report, mood)));
-    else (mood === 'would' ? terminal.stdout : terminal.stderr).write(toText(report, terminal.now(), mood));
+    else {
+      const screen = mood === 'would' ? terminal.stdout : terminal.stderr;
+      screen.write(foldText(toText(report, terminal.now(), mood), screen));
+    }
     const exitCode = sayWhatWasSpared(terminal, report);
     if (mood === 'did') requireRoom(report, request);
     return exitCode;

@@ -31,7 +31,9 @@ export async function runPull(terminal: Terminal, text: string, options: PullCom
     const name = RemoteName.parse(text);
     if (options.dryRun === true) {
       const preview = await previewPull(session, name, { insecure: options.insecure ?? false });
-      terminal.stdout.write(options.format === 'json' ? renderJson(previewJson(preview)) : previewText(preview));
+      terminal.stdout.write(
+        options.format === 'json' ? renderJson(previewJson(preview)) : previewText(preview, terminal.stdout),
+      );
       return 0;
     }
     const outcome = await pull(session, name, {

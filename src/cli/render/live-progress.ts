@@ -2,18 +2,22 @@ import type { TransferEvent } from '../../transfer/progress.ts';
 import type { MessageStream } from '../message-stream.ts';
 import type { Colours } from './colour.ts';
 import type { Progress, ProgressTime } from './display.ts';
+import { fitName } from './fit-name.ts';
+import { foldText } from './fold.ts';
 import { LiveBlock } from './live-block.ts';
 import { lastingText, TransferView } from './transfer-view.ts';
-import { cutEnd, cutStart, displayWidth, padToWidth } from './width.ts';
+import { cutEnd, displayWidth, padToWidth } from './width.ts';
 
 const REPAINT_MS = 100;
 const BAR_WIDTH = 20;
-/** With its brackets and the space before it. */
-const BAR_COLUMNS = BAR_WIDTH + 4;
-/** A name is cut for the sake of the numbers, but not to less than this. */
-const SHORTEST_NAME = 16;
+/** A shorter bar tells less than the percent beside it. */
+const SHORTEST_BAR = 6;
+/** Brackets and the space before them. */
+const AROUND_BAR = 4;
+/** What the numbers take in all but the rarest cases: a bar that comes and goes with their digits tells nothing. */
+const NUMBERS_WIDTH = '  100%  999.9 MB of 100.0 GB  999.9 MB/s  12m 34s left'.length;
 
-/** For terminals: a line per image with a bar and numbers, painted at most ten times a second, and gone at the end. */
+/** For terminals: a line per image with a bar and numbers, or two, painted at most ten times a second, and gone at the end. */
 export class LiveProgress implements Progress {
   readonly #block: LiveBlock;
   readonly #colours: Colours;
@@ -50,7 +54,7 @@ export class LiveProgress implements Progress {
 
   print(line: string): void {
     const isShown = this.#stopTimer !== undefined;
-    this.#block.replaceBy(`${line}\n`);
+    this.#block.replaceBy(`${foldText(line, { isTTY: true, columns: this.#block.columns })}\n`);
     if (isShown) this.#paint();
   }
 
@@ -65,46 +69,57 @@ export class LiveProgress implements Progress {
     const width = this.#block.columns - 1;
     const views = [...this.#views.values()];
     const nameWidth = Math.max(0, ...views.map((view) => displayWidth(view.subject)));
-    const lines = views.flatMap((view) => this.#lines(view, width, nameWidth));
+    const layout = { width, nameWidth, isOneLine: nameWidth + AROUND_BAR + BAR_WIDTH + NUMBERS_WIDTH <= width };
+    const lines = views.flatMap((view) => this.#lines(view, layout));
     const most = this.#block.maxHeight;
     const shown = lines.length > most ? [...lines.slice(0, most - 1), this.#colours.dim('…')] : lines;
     this.#block.paint(shown.slice(0, most));
   }
 
-  #lines(view: TransferView, width: number, nameWidth: number): string[] {
+  #lines(view: TransferView, layout: Layout): string[] {
     const now = this.#time.monotonic();
+    const { width } = layout;
     const notice = view.notice(now);
-    if (!view.hasStarted) return [cutEnd(`${view.subject}  ${notice ?? 'looking at what is here'}`, width)];
-    const line = transferLine(view, now, width, nameWidth, this.#colours);
-    return notice === undefined ? [line] : [line, this.#colours.dim(cutEnd(`  ${notice}`, width))];
+    if (!view.hasStarted) return waitingLines(view.subject, notice ?? 'looking at what is here', width);
+    const lines = transferLines(view, now, layout, this.#colours);
+    return notice === undefined ? lines : [...lines, this.#colours.dim(cutEnd(`  ${notice}`, width))];
   }
 }
 
-/**
- * Name, bar and numbers on one line; where there is no room for all, the bar goes first, then what is least asked for.
- *
- * @param nameWidth columns that the longest of all names wants, so that bars stand below each other.
- */
-function transferLine(view: TransferView, now: number, width: number, nameWidth: number, colours: Colours): string {
-  const { percent, amount, rate, left } = view.figures(now);
-  const shortest = Math.min(nameWidth, SHORTEST_NAME);
-  const columns = [percent.padStart(4), amount, rate, left].filter((each) => each !== undefined);
-  while (columns.length > 1 && shortest + widthOf(columns) > width) columns.pop();
-  const rest = Math.max(0, width - widthOf(columns));
-  const numbers = columns.map((each) => `  ${each}`).join('');
-  if (rest < nameWidth + BAR_COLUMNS) return cutEnd(nameText(view, Math.min(nameWidth, rest)) + numbers, width);
-  return `${nameText(view, nameWidth)}  ${barText(view.fraction, colours)}${numbers}`;
+/** What all images on the screen share, so that their bars stand below each other. */
+interface Layout {
+  readonly width: number;
+  /** Columns of the longest name. */
+  readonly nameWidth: number;
+  /** Whether names stand before the bars, and not above them. */
+  readonly isOneLine: boolean;
 }
 
-function nameText(view: TransferView, width: number): string {
-  return padToWidth(cutStart(view.subject, width), width);
+function waitingLines(subject: string, text: string, width: number): string[] {
+  const line = `${subject}  ${text}`;
+  return displayWidth(line) <= width ? [line] : [fitName(subject, width), cutEnd(`  ${text}`, width)];
+}
+
+/** Name, bar and numbers. Where there is no room for all, the bar goes first, then what is least asked for. */
+function transferLines(view: TransferView, now: number, layout: Layout, colours: Colours): string[] {
+  const { width, nameWidth, isOneLine } = layout;
+  const { percent, amount, rate, left } = view.figures(now);
+  const columns = [percent.padStart(4), amount, rate, left].filter((each) => each !== undefined);
+  while (columns.length > 1 && widthOf(columns) > width) columns.pop();
+  const numbers = columns.map((each) => `  ${each}`).join('');
+  if (isOneLine && nameWidth + AROUND_BAR + BAR_WIDTH + widthOf(columns) <= width) {
+    return [`${padToWidth(view.subject, nameWidth)}${barText(view.fraction, BAR_WIDTH, colours)}${numbers}`];
+  }
+  const barWidth = Math.min(BAR_WIDTH, width - AROUND_BAR - Math.max(NUMBERS_WIDTH, widthOf(columns)));
+  const bar = barWidth < SHORTEST_BAR ? '' : barText(view.fraction, barWidth, colours);
+  return [fitName(view.subject, width), bar === '' ? cutEnd(numbers, width) : `${bar}${numbers}`];
 }
 
 function widthOf(columns: readonly string[]): number {
   return columns.reduce((sum, each) => sum + each.length + 2, 0);
 }
 
-function barText(fraction: number, colours: Colours): string {
-  const full = Math.floor(fraction * BAR_WIDTH);
-  return `[${colours.green('='.repeat(full))}${' '.repeat(BAR_WIDTH - full)}]`;
+function barText(fraction: number, width: number, colours: Colours): string {
+  const full = Math.floor(fraction * width);
+  return `  [${colours.green('='.repeat(full))}${' '.repeat(width - full)}]`;
 }

@@ -1,6 +1,7 @@
 import { unreachable } from '../../errors.ts';
 import type { PlanSummary } from '../../transfer/plan.ts';
 import type { PullPreview } from '../../transfer/pull-preview.ts';
+import { foldText, type MaybeNarrow } from './fold.ts';
 import { printable } from './printable.ts';
 import { counted, humanBytes } from './quantity.ts';
 import { renderTable } from './table.ts';
@@ -31,11 +32,11 @@ export function reuseText(plan: PlanSummary): string | undefined {
 }
 
 /** For people: what a pull would do, and whether there is room for it. */
-export function previewText(preview: PullPreview): string {
+export function previewText(preview: PullPreview, screen: MaybeNarrow = {}): string {
   const { name, digest, status, plan, space } = preview;
   const title = `${printable(name.toString())} (${digest.toString()})`;
-  if (status === 'present') return `${title} is up to date\n`;
-  if (status === 'linked') return `${title} is cached already and would get its tag\n`;
+  if (status === 'present') return foldText(`${title} is up to date\n`, screen);
+  if (status === 'linked') return foldText(`${title} is cached already and would get its tag\n`, screen);
   const { chunks } = plan;
   const rows = [
     ['fetch', humanBytes(plan.fetchBytes, 1), counted(chunks.fetch, 'chunk'), 'the registry'],
@@ -47,8 +48,11 @@ export function previewText(preview: PullPreview): string {
   const range = [...new Set([space.atLeast, space.atMost].map((bytes) => humanBytes(bytes, 1)))].join(' to ');
   const room = space.free < space.atLeast ? ': that is not enough' : '';
   return (
-    `${title}\n${renderTable(['What', 'Size', 'Chunks', 'From'], rows)}` +
-    `disk of ${humanBytes(plan.diskBytes, 1)}; space needed ${range}, free ${humanBytes(space.free, 1)}${room}\n`
+    `${foldText(title, screen)}\n${renderTable(['What', 'Size', 'Chunks', 'From'], rows, screen, 'From')}` +
+    foldText(
+      `disk of ${humanBytes(plan.diskBytes, 1)}; space needed ${range}, free ${humanBytes(space.free, 1)}${room}\n`,
+      screen,
+    )
   );
 }
 

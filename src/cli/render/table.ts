@@ -1,43 +1,80 @@
+import { fitName } from './fit-name.ts';
+import type { MaybeNarrow } from './fold.ts';
 import { printable } from './printable.ts';
-import { displayWidth, padToWidth } from './width.ts';
+import { cutEnd, displayWidth, padToWidth } from './width.ts';
 
-/** A digest at the end of a name: what people read it by, and what they do not. */
-const DIGEST = /^(.*@sha256:)([0-9a-f]{64})$/;
-/** Hex digits that a digest keeps, however narrow the terminal is. */
-const FEWEST_DIGITS = 6;
-
-/** The part of a stream that decides how wide a table may be. */
-export interface MaybeNarrow {
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
-}
+/** With fewer columns for names, each gets a line of its own. */
+const SHORTEST_NAME = 24;
+const INDENT = '  ';
 
 /**
  * A table as Tart prints it (tart-cli §1.6): the header words, cells left-aligned and as wide as the widest of their column, one space
  * between columns. Padding stays at the end of every line but the last, where Tart trims the whole block. Without rows it is one empty line.
  * Programs cut these columns apart, so none of this is a matter of taste.
  *
- * @param screen where it will be written: on a terminal that is too narrow, digests lose as much of their end as it takes. Everywhere else
- *   they are whole.
+ * @param screen where it will be written: on a terminal that is too narrow, names are shortened, or get a line of their own, so that no
+ *   line is wider. Everywhere else the table is whole.
+ * @param names the heading of the column that names stand in.
  */
 export function renderTable(
   columns: readonly string[],
   rows: readonly (readonly string[])[],
   screen: MaybeNarrow = {},
+  names?: string,
 ): string {
   if (rows.length === 0) return '\n';
   const whole: Lines = [columns, ...rows];
   // Asked once of all cells: a table of a large cache has a hundred thousand, and nearly always all are plain.
   const isPlain = PLAIN.test(whole.join());
   const printed = isPlain ? whole : whole.map((line) => line.map(printable));
-  const lines = fit(printed, isPlain, screen);
-  const staysPlain = isPlain && lines === printed;
-  const widths = widthsOf(lines, staysPlain);
-  const pad = staysPlain ? padPlain : padToWidth;
+  const { isTTY, columns: width = 0 } = screen;
+  if (isTTY !== true || width === 0) return block(printed, isPlain);
+  const widths = widthsOf(printed, isPlain);
+  if (totalOf(widths) <= width) return block(printed, isPlain);
+  return narrow(printed, widths, width, names === undefined ? -1 : columns.indexOf(names));
+}
+
+/** @param isPlain whether each character of the cells is one column wide. */
+function block(lines: Lines, isPlain: boolean): string {
+  const widths = widthsOf(lines, isPlain);
+  const pad = isPlain ? padPlain : padToWidth;
   // Loops that count, here and below: before they are compiled, which is most of a short command, iterators cost an object a step.
   let text = '';
   for (let row = 0; row < lines.length; row += 1) text += `${padded(lines[row] ?? [], widths, pad)}\n`;
   return `${text.trim()}\n`;
+}
+
+/** Columns of a line, the spaces between its cells included. */
+function totalOf(widths: readonly number[]): number {
+  return widths.reduce((sum, width) => sum + width + 1, -1);
+}
+
+/** The same table where it is too wide. @param at the column of names; none when negative. */
+function narrow(lines: Lines, widths: readonly number[], width: number, at: number): string {
+  const others = widths.filter((_, column) => column !== at);
+  const room = width - totalOf(others) - 1;
+  if (at >= 0 && room >= SHORTEST_NAME) {
+    return block(
+      lines.map((line) => line.map((cell, column) => (column === at ? fitName(cell, room) : cell))),
+      false,
+    );
+  }
+  if (at < 0 || totalOf(others) + INDENT.length > width) return records(lines, width, at);
+  const rests = block(
+    lines.map((line) => line.filter((_, column) => column !== at)),
+    false,
+  ).split('\n');
+  return lines.map((line, row) => `${fitName(line[at] ?? '', width)}\n${INDENT}${rests[row]}\n`).join('');
+}
+
+/** A line for each cell, behind its heading. */
+function records([headings = [], ...rows]: Lines, width: number, at: number): string {
+  const left = Math.max(...headings.map(displayWidth)) + 1;
+  const room = Math.max(1, width - left);
+  const cell = (text: string, column: number): string => (column === at ? fitName : cutEnd)(text, room);
+  const record = (line: readonly string[]): string =>
+    line.map((text, column) => `${padToWidth(headings[column] ?? '', left)}${cell(text, column)}\n`).join('');
+  return rows.map(record).join('\n');
 }
 
 function padded(
@@ -71,19 +108,4 @@ function widthsOf(lines: Lines, isPlain: boolean): number[] {
     }
   }
   return widths;
-}
-
-function fit(lines: Lines, isPlain: boolean, { isTTY, columns = 0 }: MaybeNarrow): Lines {
-  if (isTTY !== true || columns === 0) return lines;
-  const widths = widthsOf(lines, isPlain);
-  const tooWide = widths.reduce((sum, width) => sum + width + 1, -1) - columns;
-  if (tooWide <= 0) return lines;
-  return lines.map((line) => line.map((cell, column) => shortenDigest(cell, (widths[column] ?? 0) - tooWide)));
-}
-
-/** The cell in `width` columns, if cutting its digest is enough for that. */
-function shortenDigest(cell: string, width: number): string {
-  const [, before, digits] = DIGEST.exec(cell) ?? [];
-  if (before === undefined || digits === undefined || displayWidth(cell) <= width) return cell;
-  return `${before}${digits.slice(0, Math.max(FEWEST_DIGITS, width - displayWidth(before) - 1))}…`;
 }
