@@ -8,7 +8,7 @@ import { namesIn } from './entry-names.ts';
 import { quarantinedItems } from './quarantine.ts';
 import type { Home } from './home.ts';
 import { walkImages } from './image-walk.ts';
-import { lookAtVmFolder, VmFile } from './vm-folder.ts';
+import { lookAtLocalVm, lookAtVmFolder, VmFile } from './vm-folder.ts';
 
 /** Names of staging folders, and of files in the content store. */
 export const HEX: RegExp = /^[0-9a-f]{64}$/;
@@ -117,7 +117,7 @@ class ReferenceSearch {
   }
 
   #addVm(folder: string): void {
-    if (lookAtVmFolder(folder)?.layout === 'standalone' || !isThere(`${folder}/${VmFile.manifest}`)) return;
+    if (lookAtLocalVm(folder)?.layout === 'standalone' || !isThere(`${folder}/${VmFile.manifest}`)) return;
     if (this.#add(folder) === 'not-understood') this.#doubt ??= `${folder}/${VmFile.manifest} cannot be understood`;
   }
 

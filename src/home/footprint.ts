@@ -4,7 +4,7 @@ import type { ContentStore } from './content-store.ts';
 import { diskError } from './disk-error.ts';
 import type { Home } from './home.ts';
 import { sharedBlockBytes } from './shared-block.ts';
-import { lookAtVmFolder, VmFile } from './vm-folder.ts';
+import { lookAtLocalVm, VmFile } from './vm-folder.ts';
 
 /** What an image or a VM occupies, in bytes. */
 export interface Footprint {
@@ -26,7 +26,7 @@ export interface FootprintPlace {
 
 /** @returns nothing but zeros for what is no VM folder. @throws TartletError `DISK_*` when something of it cannot be looked at. */
 export async function measureFolder(place: FootprintPlace, path: string): Promise<Footprint> {
-  const folder = lookAtVmFolder(path);
+  const folder = lookAtLocalVm(path);
   if (folder === undefined) return EMPTY;
   // Not listed: where access times are the only record of use, a listing would look like one.
   const own = Object.values(VmFile).map((name) => `${folder.path}/${name}`);
@@ -34,6 +34,8 @@ export async function measureFolder(place: FootprintPlace, path: string): Promis
   const others = stored.length === 0 ? undefined : contentReferences(place.home, folder.path);
   const files = [
     ...own.map((file) => ({ file, isNeeded: false })),
+    // It stays when the VM goes.
+    ...(folder.linkedDisk === undefined ? [] : [{ file: folder.linkedDisk, isNeeded: true }]),
     // When it cannot be told who needs a file, it will not be deleted either.
     ...stored.map((digest) => ({
       file: place.contents.pathOf(digest),

@@ -10,7 +10,7 @@ import { recordUse } from './last-use.ts';
 import { FileLock } from './lock.ts';
 import { type Scratch, scratchFolderOf } from './scratch.ts';
 import { hasWriteLock } from './write-lock.ts';
-import { isSuspended, lookAtVmFolder, type VmFolder, VmFile } from './vm-folder.ts';
+import { isSuspended, lookAtLocalVm, type VmFolder, VmFile, whyNoVm } from './vm-folder.ts';
 
 export type VmState = 'running' | 'suspended' | 'stopped';
 
@@ -48,7 +48,7 @@ export class LocalVms {
   }
 
   #look(name: LocalName): VmFolder | undefined {
-    const folder = lookAtVmFolder(this.pathOf(name));
+    const folder = lookAtLocalVm(this.pathOf(name));
     // A folder with only a manifest is how the cache stores a stacked image, not a VM (tart-formats §1.3).
     return folder?.layout === 'stacked-cached' ? undefined : folder;
   }
@@ -59,13 +59,13 @@ export class LocalVms {
   }
 
   /**
-   * @throws TartletError `VM_NOT_FOUND`, or `VM_INVALID` when there is a folder with files missing.
+   * @throws TartletError `VM_NOT_FOUND`, or `VM_INVALID` when a file of it is missing, or is none.
    */
   async require(name: LocalName): Promise<LocalVm> {
     const vm = this.find(name);
     if (vm !== undefined) return vm;
     if (await exists(`${this.pathOf(name)}/${VmFile.config}`)) {
-      throw new TartletError('VM_INVALID', `the VM "${name.text}" is missing some of its files`, {
+      throw new TartletError('VM_INVALID', `the VM "${name.text}" cannot be used: ${whyNoVm(this.pathOf(name))}`, {
         subject: this.pathOf(name),
         next: `look into ${this.pathOf(name)}: config.json, nvram.bin and disk.img belong there`,
       });
@@ -174,7 +174,7 @@ export class LocalVms {
 
   /** What is stacked refers to the content store, and moves only while nobody collects there (tart-formats §4.7). */
   async #moving(folders: readonly string[], work: () => Promise<void>): Promise<void> {
-    if (!folders.some((folder) => lookAtVmFolder(folder)?.layout === 'stacked-local')) return work();
+    if (!folders.some((folder) => lookAtLocalVm(folder)?.layout === 'stacked-local')) return work();
     return this.#contents.change(undefined, work);
   }
 
@@ -204,7 +204,7 @@ export class LocalVms {
       await this.refuseRunning(name);
       const folder = this.pathOf(name);
       await this.#moving([folder], async () => {
-        const isStacked = lookAtVmFolder(folder)?.layout === 'stacked-local';
+        const isStacked = lookAtLocalVm(folder)?.layout === 'stacked-local';
         await removeFolder(folder, await scratchFolderOf(this.#home));
         if (isStacked) await this.#contents.collect();
       });

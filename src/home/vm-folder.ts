@@ -1,4 +1,4 @@
-import { lstatSync, type Stats } from 'node:fs';
+import { lstatSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { systemCode } from '../errors.ts';
 import { diskError } from './disk-error.ts';
 
@@ -25,6 +25,8 @@ export interface VmFolder {
   readonly logicalBytes: number;
   /** Bytes that the folder's files occupy on the disk. */
   readonly allocatedBytes: number;
+  /** Where the disk of a local VM really is, when `disk.img` is a link to a file elsewhere, as people have it who lack room. */
+  readonly linkedDisk?: string;
 }
 
 /**
@@ -34,10 +36,38 @@ export interface VmFolder {
  * @returns undefined when the folder holds no VM; links and special files in it never count as its files (reliability C29).
  */
 export function lookAtVmFolder(path: string): VmFolder | undefined {
+  return look(path, regularFile(`${path}/${VmFile.disk}`));
+}
+
+/**
+ * {@link lookAtVmFolder} for a VM of the user: its disk may be a link to a file on another disk, as Tart takes it too. In the cache it may
+ * not: others may have made it, and it is no image then (reliability C29).
+ */
+export function lookAtLocalVm(path: string): VmFolder | undefined {
+  const disk = `${path}/${VmFile.disk}`;
+  const own = regularFile(disk);
+  const linked = own === undefined ? behindLink(disk) : undefined;
+  const folder = look(path, own ?? linked?.stats);
+  return folder === undefined || linked === undefined ? folder : { ...folder, linkedDisk: linked.real };
+}
+
+/** Why a folder with a configuration is no VM, in a sentence without a full stop. */
+export function whyNoVm(path: string): string {
+  const reasons = [VmFile.config, VmFile.nvram, VmFile.disk].flatMap((name) => {
+    const file = `${path}/${name}`;
+    const stats = lstatSync(file, { throwIfNoEntry: false });
+    if (stats === undefined) return `there is no ${name}`;
+    if (stats.isFile() || (name === VmFile.disk && behindLink(file) !== undefined)) return [];
+    if (!stats.isSymbolicLink()) return `${name} is no file`;
+    return `${name} is a link to ${readlinkSync(file)}${name === VmFile.disk ? ', where no file is' : ''}`;
+  });
+  return reasons.join(', ') || 'its files do not belong together';
+}
+
+function look(path: string, disk: Stats | undefined): VmFolder | undefined {
   const config = regularFile(`${path}/${VmFile.config}`);
   const nvram = config === undefined ? undefined : regularFile(`${path}/${VmFile.nvram}`);
   if (config === undefined || nvram === undefined) return undefined;
-  const disk = regularFile(`${path}/${VmFile.disk}`);
   const overlay = regularFile(`${path}/${VmFile.overlay}`);
   const layout = decideLayout(path, disk !== undefined, overlay !== undefined);
   if (layout === undefined) return undefined;
@@ -59,6 +89,17 @@ function decideLayout(path: string, disk: boolean, overlay: boolean): VmLayout |
   if (disk) return overlay ? undefined : 'standalone';
   if (regularFile(`${path}/${VmFile.manifest}`) === undefined) return undefined;
   return overlay ? 'stacked-local' : 'stacked-cached';
+}
+
+/** The file that a link leads to. @throws TartletError `DISK_*` when it cannot be looked at. */
+function behindLink(link: string): { readonly real: string; readonly stats: Stats } | undefined {
+  try {
+    const stats = statSync(link, { throwIfNoEntry: false });
+    return stats?.isFile() === true ? { real: realpathSync(link), stats } : undefined;
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    throw diskError(cause, 'look at', link);
+  }
 }
 
 function regularFile(file: string): Stats | undefined {

@@ -143,7 +143,7 @@ async function makeRoomFor(session: Session, source: CloneSource, name: LocalNam
   const { allocatedBytes, logicalBytes } = source.folder;
   const { vmsFolder, cacheFolder } = session.home;
   if (!(await isOnOneDisk(vmsFolder, cacheFolder))) return;
-  const copied = (await neverSharesBlocks(source.folder.path)) ? allocatedBytes : 0;
+  const copied = (await neverSharesBlocks(source.folder.linkedDisk ?? source.folder.path)) ? allocatedBytes : 0;
   const holes = Math.max(0, Math.min(logicalBytes - allocatedBytes, limitBytes));
   await makeRoom(session, name.text, { atLeast: copied, atMost: copied + holes });
 }

@@ -4,7 +4,7 @@ import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../../oci/manif
 import { parseTartImage, stackedFiles } from '../../oci/tart-image.ts';
 import type { ContentStore } from '../content-store.ts';
 import { type Home, SCRATCH_BESIDE_VMS } from '../home.ts';
-import { lookAtVmFolder, VmFile, type VmLayout } from '../vm-folder.ts';
+import { lookAtLocalVm, VmFile, type VmLayout, whyNoVm } from '../vm-folder.ts';
 import type { AccessCheck } from './access.ts';
 import { contentProblem } from './content.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
@@ -63,7 +63,7 @@ function checkVm(at: string, name: string, contents: ContentStore, readConfig: C
   }
   const layout = layoutOf(at);
   if (layout === undefined || layout === 'stacked-cached') {
-    const message = `${files.join(', ')} make no VM: config.json, nvram.bin and disk.img belong together`;
+    const message = `${files.join(', ')} make no VM: ${whyNoVm(at)}`;
     findings.push(
       finding('vm-incomplete', at, message, { name, next: 'put back what is missing, e.g. from a backup' }),
     );
@@ -102,7 +102,7 @@ function checkStack(at: string, name: string, contents: ContentStore): Finding[]
 
 function layoutOf(at: string): VmLayout | undefined {
   try {
-    return lookAtVmFolder(at)?.layout;
+    return lookAtLocalVm(at)?.layout;
   } catch (error) {
     if (isTartletError(error)) return undefined; // Changed since we looked.
     throw error;
