@@ -1,5 +1,5 @@
 import { pipeline } from 'node:stream';
-import { describeError, isTartletError, TartletError } from '../errors.ts';
+import { describeError, isTartletError, systemCode, TartletError } from '../errors.ts';
 import { Backoff, type Timing } from './backoff.ts';
 import { hostAndPort } from './network-error.ts';
 import { troubleOf } from './patience.ts';
@@ -35,7 +35,8 @@ export async function* decodedBody(response: RegistryResponse, coding: string): 
     for await (const piece of decoder) yield piece as Uint8Array;
   } catch (error) {
     const cause = broken ?? error;
-    if (isTartletError(cause)) throw cause;
+    // Decoders give codes to what is wrong with their bytes. Without one it is an exception of our own.
+    if (isTartletError(cause) || systemCode(cause) === undefined) throw cause;
     throw new TartletError(
       'NET_PROTOCOL',
       `the compressed answer of ${hostAndPort(response.url)} is damaged: ${describeError(cause)}`,

@@ -29,6 +29,11 @@ const UNREACHABLE = new Set([
   'EPERM',
 ]);
 
+/** What the wire, and the library that speaks on it, call their failures. Nothing else is a fault of the network. */
+const OF_THE_WIRE = /^(?:E[A-Z][A-Z0-9]+|UND_ERR_[A-Z_]+|ERR_SOCKET_[A-Z_]+|ERR_STREAM_(?:DESTROYED|PREMATURE_CLOSE))$/;
+/** Complaints of the library about what we asked of it. */
+const OURS = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_INVALID_RETURN_VALUE', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH']);
+
 const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'UND_ERR_SOCKET', 'ENOTCONN', 'UND_ERR_DESTROYED']);
 
 /** Whether a failed handshake shows that the peer answered without TLS. */
@@ -38,7 +43,7 @@ export function isPlainHttpAnswer(error: unknown): boolean {
 
 /**
  * What went wrong on the way to `origin`, as a TartletError: `NET_DNS`, `NET_CONNECT`, `NET_TLS`, `NET_TIMEOUT`, `NET_PROTOCOL` or
- * `NET_BROKEN`. A TartletError (also one hidden as a cause) is passed on as it is.
+ * `NET_BROKEN`; `INTERNAL`, which is never tried again, for what is no failure of the wire but an exception of our own. A TartletError (also one hidden as a cause) is passed on as it is.
  * @param proxy whom the request was handed to, as a message may name it: what broke may be the connection to it.
  */
 export function networkError(error: unknown, origin: URL, proxy?: string): TartletError {
@@ -87,6 +92,12 @@ export function networkError(error: unknown, origin: URL, proxy?: string): Tartl
     return new TartletError('NET_PROTOCOL', `${where} does not speak HTTP properly: ${describeError(error)}`, {
       ...all,
       retryable: true,
+    });
+  }
+  if (!OF_THE_WIRE.test(code) || OURS.has(code)) {
+    return new TartletError('INTERNAL', `unexpected while talking to ${where}: ${describeError(error)}`, {
+      ...all,
+      retryable: false,
     });
   }
   const why = BROKEN.has(code) ? 'the connection was closed' : describeError(error);

@@ -1,3 +1,4 @@
+import { describeError, isTartletError, TartletError } from '../errors.ts';
 import type { RequestBody } from './request.ts';
 
 /** Large enough to cost little, small enough that a body that is being taken shows as a moving one. */
@@ -25,15 +26,24 @@ export class SentBytes {
       open: () => {
         if (before === undefined) before = this.#total;
         else this.#add(before - this.#total);
-        return this.#pass(open());
+        return this.#pass(open);
       },
     };
   }
 
-  async *#pass(source: Uint8Array | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const piece of source instanceof Uint8Array ? pieces(source) : source) {
-      yield piece;
-      this.#add(piece.length);
+  async *#pass(open: () => Uint8Array | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    const source = await ofSource(open);
+    const iterator = source instanceof Uint8Array ? pieces(source) : source[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        // What the connection does wrong is thrown into the `yield` below, and is no fault of the source.
+        const next = await ofSource(() => iterator.next());
+        if (next.done === true) return;
+        yield next.value;
+        this.#add(next.value.length);
+      }
+    } finally {
+      await iterator.return?.(undefined);
     }
   }
 
@@ -41,6 +51,17 @@ export class SentBytes {
     if (bytes === 0) return;
     this.#total += bytes;
     this.#onBytes?.(bytes);
+  }
+}
+
+/** What is wrong with the bytes to be sent is no fault of the network, and sending them again would not mend it. */
+async function ofSource<T>(work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (isTartletError(cause)) throw cause;
+    const why = describeError(cause);
+    throw new TartletError('INTERNAL', `cannot read what is to be sent: ${why}`, { retryable: false, cause });
   }
 }
 

@@ -1,9 +1,9 @@
-import { createReadStream, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { Digest } from '../names/digest.ts';
 import { encodeChunk, isAllZero } from './chunk-encode.ts';
 import type { ChunkContext } from './chunk-fetch.ts';
 import type { PushedChunk, PushJob, PushResult } from './chunk-job.ts';
-import { PIECE_BYTES } from './disk-window.ts';
+import { fileBytes } from './file-blob.ts';
 
 /**
  * Encodes one stretch of a disk and uploads it unless the repository has it. The encoded bytes go to a spool file: a registry is
@@ -35,7 +35,7 @@ async function upload(
     {
       digest,
       size: blob.size,
-      open: (from, to) => createReadStream(job.spool, { start: from, end: to - 1, highWaterMark: PIECE_BYTES }),
+      open: (from, to) => fileBytes(job.spool, from, to),
     },
     {
       signal,

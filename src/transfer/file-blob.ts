@@ -1,5 +1,8 @@
+import { createReadStream } from 'node:fs';
+import { onDisk } from '../home/disk-error.ts';
 import type { RegistryClient } from '../registry/client.ts';
-import { readWindow } from './disk-window.ts';
+import { PIECE_BYTES, readWindow } from './disk-window.ts';
+import { diskChanged } from './still-disk.ts';
 
 /** A stretch of a file on this machine, in bytes: a whole file, or an entry of a tar file. */
 export interface FileStretch {
@@ -18,4 +21,26 @@ export function clientOfFile({ path, offset, size }: FileStretch): Pick<Registry
       }
     },
   };
+}
+
+/**
+ * The bytes `[from, to)` of a file, to be sent; none of an empty stretch, for which Node has no stream.
+ * @throws TartletError `DISK_*`; `CHUNK_CORRUPT` when the file has become shorter. Both are final: no fault of the network.
+ */
+export async function* fileBytes(path: string, from: number, to: number): AsyncGenerator<Uint8Array, void, undefined> {
+  if (to <= from) return;
+  const stream = createReadStream(path, { start: from, end: to - 1, highWaterMark: PIECE_BYTES });
+  const pieces = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  let left = to - from;
+  try {
+    for (;;) {
+      const next = await onDisk('read', path, async () => pieces.next());
+      if (next.done === true) break;
+      left -= next.value.length;
+      yield next.value;
+    }
+  } finally {
+    stream.destroy();
+  }
+  if (left > 0) throw diskChanged(path, 'push', 'no tag was moved');
 }

@@ -11,6 +11,7 @@ import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
 import type { BlobSource, RegistryClient } from '../registry/client.ts';
 import type { CopiedBlob } from './blob-copy.ts';
+import { fileBytes } from './file-blob.ts';
 import { copyTree } from './image-copy.ts';
 import { requireDigest } from './manifest-store.ts';
 import { type NamedManifest, resolveManifest } from './manifest-tree.ts';
@@ -91,7 +92,7 @@ async function fromCache(image: CachedImage, blob: CopiedBlob): Promise<BlobSour
   return {
     digest: blob.digest,
     size: blob.size,
-    open: (from, to) => (to > from ? createReadStream(path, { start: from, end: to - 1 }) : new Uint8Array()),
+    open: (from, to) => fileBytes(path, from, to),
   };
 }
 

@@ -12,6 +12,7 @@ import type { BlobIdentity, EncodedChunk } from '../oci/flat-manifest.ts';
 import type { BlobSource, RegistryClient } from '../registry/client.ts';
 import type { PushJob } from './chunk-job.ts';
 import { contentsOf, cutDisk, type Stretch } from './disk-cut.ts';
+import { fileBytes } from './file-blob.ts';
 import { grouped } from './grouped.ts';
 import { blobsOfRecord, bringKnownBlob, findKnownBlobs, type KnownBlobs } from './known-blob.ts';
 import { inLanes } from './lanes.ts';
@@ -94,7 +95,7 @@ export class VmUpload {
       }
     });
     const digest = Digest.sha256(hash.digest('hex'));
-    return this.#blob({ digest, size, open: (from, to) => createReadStream(path, { start: from, end: to - 1 }) });
+    return this.#blob({ digest, size, open: (from, to) => fileBytes(path, from, to) });
   }
 
   async #blob(blob: BlobSource): Promise<BlobIdentity> {

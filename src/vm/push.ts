@@ -1,6 +1,7 @@
 import { TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/image-cache.ts';
 import { sealedState } from '../home/disk-seal.ts';
+import { fileState } from '../home/file-state.ts';
 import { lockToRead } from '../home/image-lock.ts';
 import { baseManifest } from '../home/known-manifest.ts';
 import { readPushRecord } from '../home/push-record.ts';
@@ -18,7 +19,7 @@ import {
 } from '../transfer/push.ts';
 import { pushCachedImage } from '../transfer/push-cached.ts';
 import type { Session } from '../transfer/session.ts';
-import { diskChanged, stateOfDisk } from '../transfer/still-disk.ts';
+import { diskChanged } from '../transfer/still-disk.ts';
 import { parseVmConfig } from './config-file.ts';
 import { pushToAll } from './push-all.ts';
 
@@ -117,8 +118,7 @@ async function historyOf({ platform }: Session, folder: string, how: 'read' | 'b
 /** The files of a VM as they are now, and a way to find out later that somebody wrote to them in spite of the lock. */
 async function unchanging({ folder, config }: Omit<PushSource, 'history'>): Promise<PopulateSource> {
   const files = [VmFile.disk, VmFile.nvram].map((file) => `${folder}/${file}`);
-  const look = async (): Promise<string[]> =>
-    Promise.all(files.map(async (file) => (await stateOfDisk(file, 'push')).written));
+  const look = async (): Promise<string[]> => Promise.all(files.map(async (file) => (await fileState(file)).written));
   const before = await look();
   const confirm = async (): Promise<void> => {
     const now = await look();

@@ -51,6 +51,28 @@ test('an attempt that nobody answers ends in time, and says so (N3)', async () =
   expect(clock.slept).toEqual([250]);
 });
 
+describe('an exception of our own', () => {
+  const url = new URL('https://x.example');
+  const coded = (code: string): Error => Object.assign(new RangeError('"end" is out of range'), { code });
+
+  it.each([
+    new TypeError('undefined is no function'),
+    coded('ERR_OUT_OF_RANGE'),
+    coded('ERR_INVALID_ARG_TYPE'),
+    coded('UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'),
+    'a text',
+  ])('is never called a fault of the network, nor tried again: %s (P11)', (error) => {
+    expect(networkError(error, url)).toMatchObject({ code: 'INTERNAL', facts: { retryable: false } });
+  });
+
+  it.each(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_INFO', 'ERR_STREAM_PREMATURE_CLOSE', 'EIO'])(
+    '%s is one of the network',
+    (code) => {
+      expect(networkError(coded(code), url)).toMatchObject({ code: 'NET_BROKEN', facts: { retryable: true } });
+    },
+  );
+});
+
 describe('a network that is down for a while', () => {
   it.each(['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'ENETDOWN'])('passes, says %s (N6)', (code) => {
     const error = networkError(Object.assign(new Error(`connect ${code}`), { code }), new URL('https://x.example'));

@@ -93,6 +93,33 @@ describe('uploading in one PUT', () => {
     await expect(client.uploadBlob(broken)).rejects.toMatchObject({ code: 'DISK_IO' });
   });
 
+  it.each([
+    ['while it is opened', false],
+    ['in its middle', true],
+  ])('an exception of our own %s is no fault of the network: it is told at once (P11)', async (_when, begins) => {
+    const { client, clock } = await accepting({ 'PUT /up/1': { drop: true } });
+    let opened = 0;
+    const mistaken: BlobSource = {
+      ...BLOB,
+      open: () => {
+        opened += 1;
+        const fail = (): never => Buffer.alloc(1).readUInt32LE(9) as never;
+        return begins
+          ? (async function* pieces() {
+              yield BLOB.bytes.subarray(0, 10);
+              fail();
+            })()
+          : fail();
+      },
+    };
+    await expect(client.uploadBlob(mistaken)).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: expect.stringContaining('cannot read what is to be sent') as string,
+      facts: { retryable: false },
+    });
+    expect([opened, clock.slept]).toEqual([1, []]);
+  });
+
   it('stops at once when it is aborted, and tells the registry (P7)', async () => {
     const { client, registry } = await accepting({ 'PUT /up/1': {}, 'DELETE /up/1': { status: 204 } });
     const abort = new AbortController();

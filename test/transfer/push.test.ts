@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readFileSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, truncateSync, writeSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import type { RegistryEvent } from '../../src/server/event.ts';
 import { createRegistry } from '../../src/server/server.ts';
+import type { TransferEvent } from '../../src/transfer/progress.ts';
 import { pull } from '../../src/transfer/pull.ts';
 import type { Session } from '../../src/transfer/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
 import { pushVm } from '../../src/vm/push.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { freshSession, plantVm } from '../support/home.ts';
+import { HonestRegistry } from '../support/honest-registry.ts';
 
 const MIB = 1024 * 1024;
 
@@ -62,6 +64,41 @@ describe('pushing a VM', () => {
       );
     }
     expect(readdirSync(here.home.scratchFolder)).toEqual([]);
+  });
+
+  test.each([false, true])(
+    'an empty nvram.bin goes up as an empty blob (into the cache as well: %s)',
+    async (populateCache) => {
+      const { at } = await startRegistry();
+      const [here, there] = [freshSession(), freshSession()];
+      plantVm(`${here.home.vmsFolder}/vm`, 'a disk');
+      truncateSync(`${here.home.vmsFolder}/vm/nvram.bin`, 0);
+      const name = RemoteName.parse(`${at}/org/vm:1`);
+      await pushVm(here, 'vm', [name], { populateCache });
+      await pull(there, name);
+      await cloneVm(there, name.toString(), LocalName.parse('copy'));
+      expect(readFileSync(`${there.home.vmsFolder}/copy/nvram.bin`)).toHaveLength(0);
+    },
+  );
+
+  test('a file that goes while it is sent is a fault of the disk, told at once (P11)', async () => {
+    const events: TransferEvent[] = [];
+    const registry = await HonestRegistry.start();
+    onTestFinished(async () => registry.server.close());
+    const session = freshSession({ onEvent: (event) => events.push(event) });
+    const nvram = `${session.home.vmsFolder}/vm/nvram.bin`;
+    plantVm(`${session.home.vmsFolder}/vm`, 'a disk');
+    let uploads = 0;
+    registry.instead = ({ step }) => {
+      if (step === 'start an upload') uploads += 1;
+      // Two documents go up before it.
+      if (uploads === 3) rmSync(nvram, { force: true });
+      return undefined;
+    };
+    await expect(
+      pushVm(session, 'vm', [RemoteName.parse(`${registry.server.authority}/org/vm:1`)]),
+    ).rejects.toMatchObject({ code: 'DISK_IO', facts: { subject: nvram } });
+    expect([uploads, events.filter(({ kind }) => kind === 'retrying')]).toEqual([3, []]);
   });
 
   test('writes the manifest that Tart would write', async () => {
