@@ -1,5 +1,6 @@
 import os from 'node:os';
 import path from 'node:path';
+import { isatty } from 'node:tty';
 import { systemCode, TartletError } from '../errors.ts';
 import { diskError } from '../home/disk-error.ts';
 import { translateBuiltIn } from './built-in.ts';
@@ -28,7 +29,7 @@ export async function runProcess(): Promise<void> {
   const interruption = new AbortController();
   /** Whether the command has ended, and only what it said is still under way. */
   let over = false;
-  hearSignals(interruption, () => over);
+  const onReload = hearSignals(interruption, () => over);
   process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
     // A reader that has seen enough (`tartlet list | head -1`) is no failure of a command that has done its work.
     if (over) outputFailed(cause, stderr);
@@ -71,6 +72,7 @@ export async function runProcess(): Promise<void> {
     asksFor: (what) => {
       asked = what;
     },
+    onReload,
     argv,
     programPath: process.argv[1] ?? 'tartlet',
     programName: path.basename(process.argv[1] ?? 'tartlet'),
@@ -84,12 +86,15 @@ export async function runProcess(): Promise<void> {
   setImmediate(() => leave(stderr));
 }
 
-/** @param isOver whether the command has ended, and only what it said is still under way. */
-function hearSignals(interruption: AbortController, isOver: () => boolean): void {
+/**
+ * @param isOver whether the command has ended, and only what it said is still under way.
+ * @returns what registers the listener for a SIGHUP that ends nothing.
+ */
+function hearSignals(interruption: AbortController, isOver: () => boolean): Terminal['onReload'] {
+  let reload: (() => void) | undefined;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      // A terminal that goes away takes with it whoever talks to it; Node forgets that `nohup` wanted this ignored (reliability P8).
-      if (signal === 'SIGHUP' && !hasTerminal()) return;
+      if (signal === 'SIGHUP' && !endsByHangUp(reload)) return;
       // The first asks for a clean end, in which everything verified is kept; the second ends at once.
       if (isOver() || interruption.signal.aborted) process.exit(SIGNAL_EXIT[signal]);
       interruption.abort(
@@ -100,6 +105,9 @@ function hearSignals(interruption: AbortController, isOver: () => boolean): void
       );
     });
   }
+  return (listener) => {
+    reload = listener;
+  };
 }
 
 /**
@@ -158,6 +166,17 @@ function userFolder(): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Whether SIGHUP ends the command. A terminal that goes away takes with it whoever talks to it; streams remember that they were one. Without one
+ * nothing ends: Node forgets that `nohup` wanted the signal ignored (reliability P8).
+ * @param reload of a command that reads its settings again when somebody sends the signal.
+ */
+function endsByHangUp(reload: (() => void) | undefined): boolean {
+  const isGone = hasTerminal() && ![0, 1, 2].some((descriptor) => isatty(descriptor));
+  if (!isGone) reload?.();
+  return isGone || (reload === undefined && hasTerminal());
 }
 
 function hasTerminal(): boolean {

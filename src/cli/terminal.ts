@@ -29,6 +29,8 @@ export interface Terminal {
   readonly signal: AbortSignal;
   /** Told what is being asked for, to name it should the command never end. */
   readonly asksFor?: (what: string) => void;
+  /** For commands that run until they are stopped: SIGHUP then means that their settings have changed, unless it came because the terminal is gone. */
+  readonly onReload: (listener: () => void) => void;
   /** The words of the command line after the program. */
   readonly argv: readonly string[];
   /** Where the program lies, as it was called: a link, perhaps. */

@@ -18,6 +18,8 @@ export interface Access {
   allows(need: Need): boolean;
   /** Repositories that may be read, where they can be told without asking the store: a token names them. */
   readonly readable: 'all' | readonly string[];
+  /** What a need that is not met leads to: `challenge`, where another login or token could help, or `forbid`, where it is known who asks. */
+  readonly otherwise: 'challenge' | 'forbid';
 }
 
 export type Authentication =
@@ -33,7 +35,35 @@ export interface Authenticator {
   challenge(needs: readonly Need[], error?: 'invalid_token' | 'insufficient_scope'): string;
 }
 
-export const fullAccess = (user: string | undefined): Access => ({ user, allows: () => true, readable: 'all' });
+export const fullAccess = (user: string | undefined): Access => ({
+  user,
+  allows: () => true,
+  readable: 'all',
+  otherwise: 'forbid',
+});
+
+/** A user who may read everything, and change nothing. */
+export const readOnlyAccess = (user: string): Access => ({
+  user,
+  allows: isReading,
+  readable: 'all',
+  otherwise: 'forbid',
+});
+
+/**
+ * Everybody, where reading needs no login. `GET /v2/` does: clients ask there whether and how to log in, and would otherwise never do it
+ * (skopeo and Docker, for a push).
+ */
+export const anonymousAccess: Access = {
+  user: undefined,
+  allows: (need) => need.kind !== 'login' && isReading(need),
+  readable: 'all',
+  otherwise: 'challenge',
+};
+
+function isReading(need: Need): boolean {
+  return need.kind !== 'repository' || need.actions.every((action) => action === 'pull');
+}
 
 /** An authenticator that lets everybody do everything. */
 export const openDoor: Authenticator = {

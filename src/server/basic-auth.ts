@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { type Authentication, type Authenticator, fullAccess } from './access.ts';
+import { anonymousAccess, type Authentication, type Authenticator, fullAccess, readOnlyAccess } from './access.ts';
 import { FailureLimit } from './failure-limit.ts';
 import type { Htpasswd } from './htpasswd.ts';
 
@@ -8,16 +8,26 @@ import type { Htpasswd } from './htpasswd.ts';
 const NOBODY = '$2b$10$ycZUjUjpPHyPNtg7us.bhOWoiubdIA1qdjeYpBWGrPFWqrRC060fq';
 const MAX_REMEMBERED = 1_000;
 
-/** Passwords in an htpasswd file; whoever has one may do everything. */
+/** Who may log in, and what is open to everybody. No name is in both lists. */
+export interface Users {
+  /** They may do everything. */
+  readonly writers: Htpasswd;
+  /** They may read everything, and change nothing. */
+  readonly readers: Htpasswd;
+  /** Whether reading needs no login. */
+  readonly anonymousRead: boolean;
+}
+
+/** Passwords in htpasswd files. */
 export class BasicAuth implements Authenticator {
-  readonly #htpasswd: Htpasswd;
+  readonly #users: Users;
   readonly #limit: FailureLimit;
   /** Keyed hashes of passwords that bcrypt has accepted, by name: bcrypt takes 80 ms, a push makes hundreds of requests. */
   readonly #verified = new Map<string, Buffer>();
   readonly #key = randomBytes(32);
 
-  constructor(htpasswd: Htpasswd, now: () => number) {
-    this.#htpasswd = htpasswd;
+  constructor(users: Users, now: () => number) {
+    this.#users = users;
     this.#limit = new FailureLimit(now);
   }
 
@@ -27,12 +37,14 @@ export class BasicAuth implements Authenticator {
 
   async authenticate(request: IncomingMessage): Promise<Authentication> {
     const header = request.headers.authorization;
-    if (header === undefined) return { kind: 'refused', reason: 'authentication is required' };
+    if (header === undefined) return this.#withoutLogin();
     const login = parseBasic(header);
     if (login === undefined) return { kind: 'refused', reason: 'the Authorization header is not of the Basic scheme' };
+    // What skopeo sends when it was challenged and knows no login.
+    if (login.name === '' && login.password === '') return this.#withoutLogin();
     const mark = createHmac('sha256', this.#key).update(login.password).digest();
     const known = this.#verified.get(login.name);
-    if (known !== undefined && timingSafeEqual(known, mark)) return { kind: 'granted', access: fullAccess(login.name) };
+    if (known !== undefined && timingSafeEqual(known, mark)) return this.#granted(login.name);
     const address = request.socket.remoteAddress ?? '';
     const retryAfterMs = this.#limit.waitFor(address);
     if (retryAfterMs > 0) return { kind: 'throttled', retryAfterMs };
@@ -41,14 +53,25 @@ export class BasicAuth implements Authenticator {
       return { kind: 'refused', reason: 'the user name or the password is wrong' };
     }
     this.#remember(login.name, mark);
-    return { kind: 'granted', access: fullAccess(login.name) };
+    return this.#granted(login.name);
+  }
+
+  #withoutLogin(): Authentication {
+    if (this.#users.anonymousRead) return { kind: 'granted', access: anonymousAccess };
+    return { kind: 'refused', reason: 'authentication is required' };
+  }
+
+  #granted(name: string): Authentication {
+    const access = this.#users.writers.has(name) ? fullAccess(name) : readOnlyAccess(name);
+    return { kind: 'granted', access };
   }
 
   async #matches(name: string, password: string): Promise<boolean> {
     const { compare } = await import('bcryptjs');
-    const hash = this.#htpasswd.get(name);
+    const { writers, readers } = this.#users;
+    const hash = writers.get(name) ?? readers.get(name);
     // An unknown name costs what a known one costs, or the time would tell which names exist (reliability S41).
-    const decoy = this.#htpasswd.values().next().value ?? NOBODY;
+    const decoy = writers.values().next().value ?? NOBODY;
     const equal = await compare(password, hash ?? decoy);
     return equal && hash !== undefined;
   }

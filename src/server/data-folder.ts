@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode } from '../errors.ts';
+import { systemCode, TartletError } from '../errors.ts';
 import { makePath } from '../home/folder.ts';
+import { FileLock } from '../home/lock.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RepositoryName } from './repository-name.ts';
 
@@ -11,6 +12,7 @@ import type { RepositoryName } from './repository-name.ts';
  * So a reader, or a new process after a crash, sees a file complete or not at all (reliability I1).
  *
  * ```
+ * .lock                                          held by the process that serves it, whose id stands in it
  * staging/<32 hex>                               uploads and files about to be published
  * blobs/<algorithm>/<2 hex>/<hex>                content of blobs and manifests, once for all repositories
  * repositories/<name>/_blobs/<algorithm>/<hex>   empty: this repository has the blob
@@ -21,6 +23,7 @@ import type { RepositoryName } from './repository-name.ts';
  */
 export class DataFolder {
   readonly root: string;
+  #lock: FileLock | undefined;
 
   /** @param root absolute or relative to the working folder; made on {@link prepare}. */
   constructor(root: string) {
@@ -52,15 +55,36 @@ export class DataFolder {
     return path.join(this.staging, randomBytes(16).toString('hex'));
   }
 
-  /** Makes the folders, for the owner only (reliability S53). */
-  async prepare(): Promise<void> {
+  /** Makes the folder, for the owner only (reliability S53). */
+  async make(): Promise<void> {
     await makePath(this.root, 0o700);
+  }
+
+  /**
+   * Keeps other registries off, until {@link release} or the end of the process: what one holds in memory (uploads, who publishes what) the
+   * other cannot know. The lock decides; the process id in its file is only told.
+   * @throws TartletError `BUSY` with the id of the process that serves the folder, `DISK_*`.
+   */
+  async lock(): Promise<void> {
+    const file = path.join(this.root, '.lock');
+    this.#lock = await FileLock.acquire(file, { mode: 'exclusive', wait: false });
+    if (this.#lock === undefined) throw await servedBy(this.root, file);
+    await writeFile(file, `${process.pid}\n`);
+  }
+
+  async release(): Promise<void> {
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  /** Makes what is in the folder. */
+  async prepare(): Promise<void> {
     for (const folder of [this.staging, this.blobs, this.repositories]) await mkdir(folder, { recursive: true });
   }
 
   /**
    * Removes staged files that nobody has written to since `olderThan` (epoch milliseconds): what a crash left behind.
-   * By age and not all of them, because a second process may serve the same folder.
+   * By age and not all of them: a file may belong to an upload that began a moment ago.
    */
   async sweepStaging(olderThan: number, inUse: ReadonlySet<string>): Promise<number> {
     let removed = 0;
@@ -114,6 +138,20 @@ export class DataFolder {
     await syncFolder(path.dirname(file));
     return true;
   }
+}
+
+async function servedBy(folder: string, lock: string): Promise<TartletError> {
+  const text = await readFile(lock, 'utf8').catch(() => '');
+  const pid = /^([1-9]\d{0,9})\n$/.exec(text)?.[1];
+  return new TartletError(
+    'BUSY',
+    `another registry serves ${folder}${pid === undefined ? '' : `: the process ${pid}`}`,
+    {
+      subject: folder,
+      next: 'end it first, or choose another data folder',
+      retryable: false,
+    },
+  );
 }
 
 /** The names in a folder in byte order; none when the folder is missing. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describeError, systemCode, unreachable } from '../errors.ts';
-import { type Access, type Authenticator, type Need, needOf } from './access.ts';
+import { type Access, anonymousAccess, type Authenticator, type Need, needOf } from './access.ts';
 import { deleteBlob, getBlob } from './blob-handler.ts';
 import { Exchange, type Expectation, HangUp, hasUnreadBody } from './exchange.ts';
 import { refuseForeigners } from './host-check.ts';
@@ -45,8 +45,9 @@ export class RequestHandler {
     try {
       refuseForeigners(request, this.#settings.hostNames);
       const { route, query } = parseRoute(request.url ?? '');
-      const access = await this.#admit(request, route, query);
-      user = access.user;
+      const access = await this.#admit(request, route, query, (name) => {
+        user = name;
+      });
       const bodiless = request.method === 'GET' || request.method === 'HEAD';
       if (bodiless && hasUnreadBody(request, expectation)) response.setHeader('Connection', 'close');
       await this.#dispatch(route, new Exchange(request, response, { query, access, expectation }));
@@ -58,13 +59,27 @@ export class RequestHandler {
     }
   }
 
-  async #admit(request: IncomingMessage, route: Route, query: URLSearchParams): Promise<Access> {
+  /** @param onKnown told who asks, also when the answer is no. */
+  async #admit(
+    request: IncomingMessage,
+    route: Route,
+    query: URLSearchParams,
+    onKnown: (user: string | undefined) => void,
+  ): Promise<Access> {
     const need = needOf(route, request.method ?? '');
     const result = await this.#authenticator.authenticate(request);
     switch (result.kind) {
       case 'granted':
+        onKnown(result.access.user);
         if (result.access.allows(need)) return result.access;
-        throw this.#challenge({ needs: scopes(need, route, query), error: 'insufficient_scope' });
+        if (result.access.otherwise === 'forbid') throw readOnly(result.access.user);
+        throw this.#challenge({
+          needs: scopes(need, route, query),
+          // Who brought no token has none that could be insufficient.
+          ...(result.access === anonymousAccess
+            ? { reason: 'authentication is required' }
+            : { error: 'insufficient_scope' }),
+        });
       case 'refused':
         throw this.#challenge({ needs: scopes(need, route, query), ...result });
       case 'throttled':
@@ -181,6 +196,11 @@ export class RequestHandler {
       ...who,
     });
   }
+}
+
+/** Another password would not help: it is known who asks. */
+function readOnly(user: string | undefined): Refusal {
+  return new Refusal(403, 'DENIED', `the user ${user ?? ''} may read here, and change nothing`);
 }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';

@@ -7,8 +7,16 @@ import type { RegistryEvent } from './event.ts';
 export type AuthOptions =
   /** Everybody who can reach it may do everything. */
   | { readonly kind: 'none' }
-  /** Everybody with a password may do everything. `htpasswd`: the path of a file of bcrypt lines, or its parsed content. */
-  | { readonly kind: 'basic'; readonly htpasswd: string | Htpasswd }
+  /** Everybody with a password. */
+  | {
+      readonly kind: 'basic';
+      /** Users who may do everything, at least one: the path of a file of bcrypt lines, or its parsed content. */
+      readonly htpasswd: string | Htpasswd;
+      /** Users who may only read; none of them is in `htpasswd`. */
+      readonly readOnly?: string | Htpasswd;
+      /** Whether everybody may read, without a login. */
+      readonly anonymousRead?: boolean;
+    }
   /** Whoever brings a token of a trusted token service may do what the token says (distribution token specification). */
   | {
       readonly kind: 'token';
@@ -20,6 +28,8 @@ export type AuthOptions =
       readonly issuer: string;
       /** PEM texts of public keys or certificates. Tokens are verified with these alone, never with a key they bring along (S41). */
       readonly trustedKeys: readonly string[];
+      /** Whether everybody may read, without a token. */
+      readonly anonymousRead?: boolean;
     };
 
 export interface Limits {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import { describeError, systemCode, TartletError } from '../errors.ts';
-import { makeAuthenticator } from './authenticator.ts';
+import { CurrentAuthenticator, makeAuthenticator } from './authenticator.ts';
 import { collectGarbage, type GarbageReport } from './garbage.ts';
 import { RequestHandler } from './handler.ts';
 import { type RegistryOptions, type Settings, settle } from './options.ts';
@@ -27,7 +27,7 @@ export interface Registry {
   /**
    * Opens the data folder and the port.
    * @throws TartletError `NET_CONNECT` when the port is taken or the address is not ours, `CONFIG_INVALID` for a bad htpasswd or key,
-   * `DISK_…` when the folder cannot be used.
+   * `DISK_…` when the folder cannot be used, `BUSY` when another registry serves it.
    */
   listen(): Promise<ListeningAddress>;
   /** Answers a request of any `node:http` server. The data folder is opened with the first one, which may throw like {@link listen}. */
@@ -37,6 +37,12 @@ export interface Registry {
    * @param graceMs what was pushed or asked for less than this ago stays; default one hour.
    */
   collectGarbage(graceMs?: number): Promise<GarbageReport>;
+  /**
+   * Takes the place of who may do what, and of the certificate, from the next request and the next connection on: files are read again.
+   * When that fails, everything stays as it was.
+   * @throws TartletError `CONFIG_INVALID`
+   */
+  reconfigure(changes: Pick<RegistryOptions, 'auth' | 'tls'>): Promise<void>;
   /** Takes no more requests, gives those under way `timeouts.close`, ends every connection and drops unfinished uploads. Idempotent. */
   close(): Promise<void>;
 }
@@ -46,18 +52,22 @@ export interface Registry {
  * @throws TartletError `CONFIG_INVALID` for options that contradict themselves, above all an exposed address without protection.
  */
 export function createRegistry(options: RegistryOptions): Registry {
-  return new EmbeddedRegistry(settle(options));
+  return new EmbeddedRegistry(options);
 }
 
 class EmbeddedRegistry implements Registry {
-  readonly #settings: Settings;
+  readonly #options: RegistryOptions;
+  #settings: Settings;
   readonly #storage: Storage;
   readonly #uploads: Uploads;
   #ready: Promise<RequestHandler> | undefined;
+  #authenticator: CurrentAuthenticator | undefined;
   #server: Server | undefined;
   #sweeper: NodeJS.Timeout | undefined;
 
-  constructor(settings: Settings) {
+  constructor(options: RegistryOptions) {
+    const settings = settle(options);
+    this.#options = options;
     this.#settings = settings;
     this.#storage = new Storage(settings.dataFolder);
     this.#uploads = new Uploads(this.#storage.folder, settings);
@@ -66,24 +76,14 @@ class EmbeddedRegistry implements Registry {
   async listen(): Promise<ListeningAddress> {
     if (this.#server !== undefined) throw new TartletError('USAGE', 'the registry is listening already');
     const handler = await this.#prepare();
-    const server = makeServer(this.#settings);
-    this.#server = server;
-    const answer =
-      (awaitsContinue: boolean) =>
-      (request: IncomingMessage, response: ServerResponse): void => {
-        // While closing, a connection goes with its last answer and not only when its keep-alive time is over.
-        response.once('close', () => {
-          if (this.#server !== server) server.closeIdleConnections();
-        });
-        void handler.handle(request, response, awaitsContinue);
-      };
-    server.on('request', answer(false));
-    server.on('checkContinue', answer(true));
-    const { host, port } = this.#settings;
+    let server: Server;
     try {
-      await bind(server, host.replace(/^\[(.*)\]$/, '$1'), port);
+      server = makeServer(this.#settings);
+      this.#server = server;
+      this.#answer(server, handler);
+      await bind(server, this.#settings.host.replace(/^\[(.*)\]$/, '$1'), this.#settings.port);
     } catch (error) {
-      this.#server = undefined;
+      await this.close(); // Who takes the other port needs the folder.
       throw error;
     }
     const address = server.address();
@@ -95,6 +95,20 @@ class EmbeddedRegistry implements Registry {
     return { address: address.address, port: address.port, url: `${scheme}://${name}:${address.port}` };
   }
 
+  #answer(server: Server, handler: RequestHandler): void {
+    const answer =
+      (awaitsContinue: boolean) =>
+      (request: IncomingMessage, response: ServerResponse): void => {
+        // While closing, a connection goes with its last answer and not only when its keep-alive time is over.
+        response.once('close', () => {
+          if (this.#server !== server) server.closeIdleConnections();
+        });
+        void handler.handle(request, response, awaitsContinue);
+      };
+    server.on('request', answer(false));
+    server.on('checkContinue', answer(true));
+  }
+
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const handler = await this.#prepare();
     await handler.handle(request, response);
@@ -104,6 +118,20 @@ class EmbeddedRegistry implements Registry {
     await this.#prepare();
     const { now, log } = this.#settings;
     return collectGarbage(this.#storage, { now: now(), graceMs, log });
+  }
+
+  async reconfigure(changes: Pick<RegistryOptions, 'auth' | 'tls'>): Promise<void> {
+    const settings = settle({ ...this.#options, ...changes });
+    if ((settings.tls === undefined) !== (this.#settings.tls === undefined)) {
+      throw new TartletError('CONFIG_INVALID', 'a registry cannot begin or cease to speak TLS while it runs');
+    }
+    const authenticator = await makeAuthenticator(settings);
+    // The last thing that can fail comes before the first that is changed.
+    const server = this.#server;
+    if (settings.tls !== undefined && server instanceof TlsServer)
+      usingCertificate(() => server.setSecureContext(settings.tls ?? {}));
+    this.#settings = settings;
+    this.#authenticator?.replace(authenticator);
   }
 
   async close(): Promise<void> {
@@ -121,6 +149,7 @@ class EmbeddedRegistry implements Registry {
     }
     await this.#uploads.cancelAll();
     this.#ready = undefined;
+    await this.#storage.folder.release();
   }
 
   async #prepare(): Promise<RequestHandler> {
@@ -134,13 +163,18 @@ class EmbeddedRegistry implements Registry {
   }
 
   async #open(): Promise<RequestHandler> {
-    const authenticator = await makeAuthenticator(this.#settings);
+    const authenticator = new CurrentAuthenticator(await makeAuthenticator(this.#settings));
+    const { folder } = this.#storage;
     try {
-      await this.#storage.folder.prepare();
+      await folder.make();
+      await folder.lock();
+      await folder.prepare();
       await this.#uploads.sweep();
     } catch (cause) {
-      throw unusableFolder(this.#storage.folder.root, cause);
+      await folder.release();
+      throw cause instanceof TartletError ? cause : unusableFolder(folder.root, cause);
     }
+    this.#authenticator = authenticator;
     this.#sweeper = setInterval(() => {
       this.#uploads.sweep().catch((error: unknown) => {
         this.#settings.log({ kind: 'failure', method: '', path: '', message: describeError(error) });
@@ -180,8 +214,12 @@ function makeServer({ tls, timeouts, limits }: Settings): Server {
 }
 
 function makeTlsServer(options: ServerOptions, tls: NonNullable<Settings['tls']>): Server {
+  return usingCertificate(() => createTlsServer({ ...options, ...tls }));
+}
+
+function usingCertificate<T>(use: () => T): T {
   try {
-    return createTlsServer({ ...options, ...tls });
+    return use();
   } catch (cause) {
     throw new TartletError('CONFIG_INVALID', `the certificate or its key cannot be used: ${describeError(cause)}`, {
       cause,

@@ -2,7 +2,14 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { TartletError } from '../errors.ts';
 import { isJsonObject } from '../oci/json-document.ts';
-import type { Access, Action, Authentication, Authenticator, Need } from './access.ts';
+import {
+  type Access,
+  type Action,
+  anonymousAccess,
+  type Authentication,
+  type Authenticator,
+  type Need,
+} from './access.ts';
 import type { AuthOptions } from './options.ts';
 
 type TokenOptions = Extract<AuthOptions, { kind: 'token' }>;
@@ -56,7 +63,10 @@ export class TokenAuth implements Authenticator {
 
   async authenticate(request: IncomingMessage): Promise<Authentication> {
     const header = request.headers.authorization;
-    if (header === undefined) return { kind: 'refused', reason: 'authentication is required' };
+    if (header === undefined) {
+      if (this.#options.anonymousRead === true) return { kind: 'granted', access: anonymousAccess };
+      return { kind: 'refused', reason: 'authentication is required' };
+    }
     const token = /^bearer +([A-Za-z0-9_.-]+) *$/i.exec(header)?.[1];
     if (token === undefined) return { kind: 'refused', reason: 'the Authorization header has no bearer token' };
     const { jwtVerify, errors } = await import('jose');
@@ -120,6 +130,7 @@ function accessOf(subject: string | undefined, claim: unknown): Access {
       if (need.kind === 'catalog') return allowed('registry', 'catalog', '*');
       return need.actions.every((action: Action) => allowed('repository', need.repository, action));
     },
+    otherwise: 'challenge',
     readable: grants.map((grant) => grant.name).filter((name) => allowed('repository', name, 'pull')),
   };
 }

@@ -48,6 +48,7 @@ function mac(): Mac {
       argv: ['exec', '-i', 'vm', 'sh', '-c', 'echo  two  blanks', '--help', '--', ''],
       machine: 'x86_64',
       programPath: `${folder}/ours/tart`,
+      onReload: () => undefined,
       programName: 'tart',
       ...changes,
     }),

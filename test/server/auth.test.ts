@@ -69,6 +69,97 @@ describe('Basic authentication', () => {
   });
 });
 
+describe('users who may only read', () => {
+  const auth: AuthOptions = {
+    kind: 'basic',
+    htpasswd: parseHtpasswd(HTPASSWD),
+    readOnly: parseHtpasswd(`runner:${hashSync('pull', 4)}`),
+  };
+  const upload = '/v2/team/x/blobs/uploads/';
+
+  test('pull and list, and can neither push nor delete', async () => {
+    const { send, begin, pushBlob, events } = await startRegistry({
+      auth: { ...auth, htpasswd: parseHtpasswd(HTPASSWD), anonymousRead: false },
+    });
+    await expect(begin('team/x')).rejects.toThrow('401');
+    await expect(pushBlob('team/x', 'a')).rejects.toThrow('401');
+    const ana = basic('ana:se:cret');
+    const location = (await send('POST', upload, ana)).headers.location ?? '';
+    const blob = await send('PUT', `${location}?digest=${sha256('a')}`, { ...ana, body: 'a' });
+    expect(blob.status).toBe(201);
+
+    const runner = basic('runner:pull');
+    expect((await send('GET', '/v2/', runner)).status).toBe(200);
+    expect((await send('GET', `/v2/team/x/blobs/${sha256('a')}`, runner)).body.toString()).toBe('a');
+    expect((await send('GET', '/v2/_catalog', runner)).status).toBe(200);
+    for (const [method, target] of [
+      ['POST', upload],
+      ['PUT', '/v2/team/x/manifests/1'],
+      ['DELETE', '/v2/team/x/manifests/1'],
+      ['DELETE', `/v2/team/x/blobs/${sha256('a')}`],
+    ] as const) {
+      const { status, codes, headers, body } = await send(method, target, runner);
+      // No challenge: who asks is known, and another password would not help.
+      expect([method, target, status, codes, headers['www-authenticate']]).toEqual([
+        method,
+        target,
+        403,
+        ['DENIED'],
+        undefined,
+      ]);
+      expect(body.toString()).toContain('the user runner may read here, and change nothing');
+    }
+    const refused = events.filter((event) => event.kind === 'request' && event.status === 403);
+    expect(refused.map((event) => event.kind === 'request' && event.user)).toEqual(Array(4).fill('runner'));
+    expect((await send('GET', '/v2/', basic('runner:se:cret'))).status).toBe(401);
+  });
+
+  test('are not those who may write', async () => {
+    const readOnly = parseHtpasswd(`ana:${hashSync('other', 4)}`);
+    const registry = createRegistry({ dataFolder: temporaryFolder(), auth: { ...auth, readOnly } });
+    await expect(registry.listen()).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: 'the user "ana" may write, and is among those who may only read',
+    });
+  });
+
+  test('an htpasswd without users is refused: nobody could push', async () => {
+    const file = path.join(temporaryFolder(), 'htpasswd');
+    for (const text of ['', '\n# nobody yet\n']) {
+      writeFileSync(file, text);
+      const registry = createRegistry({ dataFolder: temporaryFolder(), auth: { kind: 'basic', htpasswd: file } });
+      await expect(registry.listen()).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: `the htpasswd file ${file} has no users, so that nobody could push`,
+      });
+    }
+  });
+});
+
+describe('reading without a login', () => {
+  const auth: AuthOptions = { kind: 'basic', htpasswd: parseHtpasswd(HTPASSWD), anonymousRead: true };
+
+  test('is for everybody, and writing for those with a password', async () => {
+    const { send, events } = await startRegistry({ auth });
+    const ana = basic('ana:se:cret');
+    const upload = await send('POST', '/v2/team/x/blobs/uploads/');
+    expect([upload.status, upload.headers['www-authenticate']]).toEqual([401, 'Basic realm="tartlet"']);
+    const location = (await send('POST', '/v2/team/x/blobs/uploads/', ana)).headers.location ?? '';
+    expect((await send('PUT', `${location}?digest=${sha256('a')}`, { ...ana, body: 'a' })).status).toBe(201);
+    const blob = `/v2/team/x/blobs/${sha256('a')}`;
+    // The second is what skopeo sends when it was challenged and knows no login.
+    for (const anonymous of [{}, basic(':')]) {
+      expect((await send('GET', blob, anonymous)).body.toString()).toBe('a');
+      expect((await send('DELETE', blob, anonymous)).status).toBe(401);
+    }
+    expect((await send('GET', blob, basic('ana:wrong'))).status).toBe(401);
+    // Clients learn here how to log in, and check passwords.
+    expect((await send('GET', '/v2/')).status).toBe(401);
+    expect((await send('GET', '/v2/', ana)).status).toBe(200);
+    expect(events.filter((event) => event.kind === 'request' && event.user === undefined).length).toBeGreaterThan(3);
+  });
+});
+
 describe('token authentication', () => {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -124,6 +215,18 @@ describe('token authentication', () => {
       `${who},scope="repository:team/x:pull,push"`,
     );
     expect(await challenge('GET', '/v2/_catalog')).toBe(`${who},scope="registry:catalog:*"`);
+  });
+
+  test('lets everybody read without a token when it is told to, and asks for one to write', async () => {
+    const { send } = await startRegistry({ auth: { ...auth, anonymousRead: true }, now: () => NOW });
+    expect((await send('GET', `/v2/team/x/blobs/${sha256('')}`)).status).toBe(404);
+    const { status, headers } = await send('POST', '/v2/team/x/blobs/uploads/');
+    expect([status, headers['www-authenticate']]).toEqual([
+      401,
+      'Bearer realm="https://auth.example/token",service="registry.example",scope="repository:team/x:pull,push"',
+    ]);
+    expect((await send('GET', '/v2/')).status).toBe(401);
+    expect((await send('GET', `/v2/team/x/blobs/${sha256('')}`, bearer('a.b.c'))).status).toBe(401);
   });
 
   test.each(['RS256', 'ES256'])('takes tokens signed with %s by a trusted key', async (algorithm) => {

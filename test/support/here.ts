@@ -42,6 +42,7 @@ export function terminalHere(
     uid: process.getuid?.(),
     now: () => new Date(),
     signal: new AbortController().signal,
+    onReload: () => undefined,
     argv,
     machine: 'x86_64',
     programPath: '/usr/bin/tartlet',

@@ -12,9 +12,11 @@ function declareServe({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('serve')
     .description('run a registry on this machine')
-    .option('--listen <address>', 'host:port to listen on', '127.0.0.1:8221')
+    .option('--listen <address>', 'host:port to listen on; a port alone is one of this machine', '127.0.0.1:8221')
     .requiredOption('--data <folder>', 'where the registry keeps its content')
     .option('--htpasswd <file>', 'ask for a user and a password; bcrypt entries as `htpasswd -B` writes them')
+    .option('--read-only-users <file>', 'users who may pull and not push, in a file of the same kind; needs --htpasswd')
+    .option('--anonymous-read', 'let everybody pull; only pushing needs a password or a token')
     .option('--token-realm <url>', 'ask for tokens of this token service; needs the three options below')
     .option('--token-service <name>', 'our name at the token service')
     .option('--token-issuer <name>', 'who issues the tokens')
@@ -29,12 +31,14 @@ function declareServe({ program, terminal, setExitCode }: Declaration): void {
     .addHelpText(
       'after',
       `
-Everybody who can reach the address can read and write. Other addresses than loopback need --htpasswd and TLS, or --open.
+Without --htpasswd or tokens everybody who can reach the address can read and write. Other addresses than loopback need
+them and TLS, or --open. Users and certificates are read again when their files change, and on SIGHUP.
 
 Examples:
   ${terminal.programName} serve --data ~/registry
   ${terminal.programName} serve --data /srv/registry --listen 0.0.0.0:8221 \\
-    --htpasswd users --tls-cert cert.pem --tls-key key.pem`,
+    --htpasswd users --read-only-users runners \\
+    --tls-cert cert.pem --tls-key key.pem`,
     )
     .action(async (options: ServeCommandOptions) => {
       const { runServe } = await import('../commands/serve.ts');
