@@ -4,6 +4,7 @@ import { closeSync, constants, openSync, readdirSync, readFileSync, writeSync } 
 import { expect } from 'vitest';
 import { COMMAND, type Ran, Running } from '../support/real-command.ts';
 import { eventually } from '../support/real-process.ts';
+import { temporaryFolder } from '../support/folder.ts';
 import { atFirst, blobRoute } from '../support/scripted-image.ts';
 import type { Handler, Script, ScriptedRegistry } from '../support/scripted-registry.ts';
 import { sha256, storedStream, tinyImage } from '../support/tart-image.ts';
@@ -187,7 +188,7 @@ row('P11', 'an exception that nobody expected is one line, and no success', asyn
   };
   for (const [where, fault] of Object.entries(faults)) {
     // The command that nothing else ends, so that the fault is met by it and by nobody before.
-    const serve = [COMMAND, 'serve', '--listen', '127.0.0.1:0', '--data', `${world.folder}/run/data`];
+    const serve = [COMMAND, 'serve', '--listen', '127.0.0.1:0', '--data', temporaryFolder()];
     const planted = `data:text/javascript,const once = setInterval(() => {
       if (process.listenerCount('uncaughtException') === 0) return;
       clearInterval(once); ${fault} }, 1)`;
