@@ -36,7 +36,7 @@ export interface VmFolder {
  * @returns undefined when the folder holds no VM; links and special files in it never count as its files (reliability C29).
  */
 export function lookAtVmFolder(path: string): VmFolder | undefined {
-  return look(path, regularFile(`${path}/${VmFile.disk}`));
+  return look(path, () => regularFile(`${path}/${VmFile.disk}`));
 }
 
 /**
@@ -44,11 +44,15 @@ export function lookAtVmFolder(path: string): VmFolder | undefined {
  * not: others may have made it, and it is no image then (reliability C29).
  */
 export function lookAtLocalVm(path: string): VmFolder | undefined {
-  const disk = `${path}/${VmFile.disk}`;
-  const own = regularFile(disk);
-  const linked = own === undefined ? behindLink(disk) : undefined;
-  const folder = look(path, own ?? linked?.stats);
-  return folder === undefined || linked === undefined ? folder : { ...folder, linkedDisk: linked.real };
+  const file = `${path}/${VmFile.disk}`;
+  let linkedDisk: string | undefined;
+  const folder = look(path, () => {
+    const own = regularFile(file);
+    const linked = own === undefined ? behindLink(file) : undefined;
+    linkedDisk = linked?.real;
+    return own ?? linked?.stats;
+  });
+  return folder === undefined || linkedDisk === undefined ? folder : { ...folder, linkedDisk };
 }
 
 /** Why a folder with a configuration is no VM, in a sentence without a full stop. */
@@ -64,10 +68,11 @@ export function whyNoVm(path: string): string {
   return reasons.join(', ') || 'its files do not belong together';
 }
 
-function look(path: string, disk: Stats | undefined): VmFolder | undefined {
+function look(path: string, findDisk: () => Stats | undefined): VmFolder | undefined {
   const config = regularFile(`${path}/${VmFile.config}`);
   const nvram = config === undefined ? undefined : regularFile(`${path}/${VmFile.nvram}`);
   if (config === undefined || nvram === undefined) return undefined;
+  const disk = findDisk();
   const overlay = regularFile(`${path}/${VmFile.overlay}`);
   const layout = decideLayout(path, disk !== undefined, overlay !== undefined);
   if (layout === undefined) return undefined;
