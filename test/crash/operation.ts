@@ -67,7 +67,7 @@ const pull: Operation = {
 /** A push over a tag that leads to a complete image: it does at any moment. */
 const push: Operation = {
   name: 'push',
-  leastFlushes: 0,
+  leastFlushes: 3,
   leastPoints: 5,
   async prepare(place) {
     place.reset();
