@@ -65,7 +65,10 @@ export async function withSession<T>(
     userAgent: userAgent(terminal),
   });
   const inOrder = async (): Promise<T> => {
-    if (cache === 'in-order') await openCache(session, say);
+    if (cache === 'in-order') {
+      session.home.requireFolder();
+      await openCache(session, say);
+    }
     return work(session, say);
   };
   try {

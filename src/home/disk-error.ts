@@ -4,7 +4,6 @@ import { describeError, systemCode, TartletError, type ErrorCode } from '../erro
 const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'DISK_FULL',
   EDQUOT: 'DISK_FULL',
-  EFBIG: 'DISK_FULL',
   EROFS: 'DISK_READONLY',
   EACCES: 'DISK_DENIED',
   EPERM: 'DISK_DENIED',
@@ -12,20 +11,23 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   EOPNOTSUPP: 'DISK_UNSUPPORTED',
   ENOLCK: 'DISK_UNSUPPORTED',
   ENAMETOOLONG: 'DISK_UNSUPPORTED',
+  EFBIG: 'DISK_UNSUPPORTED',
 };
 
 const NEXT: Partial<Record<ErrorCode, string>> = {
-  DISK_FULL: 'free some space (tartlet delete, tartlet list) and run the same command again',
-  DISK_READONLY: 'make the file system writable, or set TART_HOME to a folder that is',
-  DISK_DENIED: 'check the owner and the permissions of the folder, or set TART_HOME to one of yours',
+  DISK_FULL: 'free some space on that disk and run the same command again',
+  DISK_READONLY: 'make the file system writable, or name a place that is (for images and VMs: TART_HOME)',
+  DISK_DENIED: 'check the owner and the permissions there, or name a place of yours (for images and VMs: TART_HOME)',
 };
 
 /** Next steps that follow from the system's own code where ours says little. */
 const NEXT_BY_SYSTEM: Readonly<Record<string, string>> = {
   EIO: 'check the disk: the system reported a failure of the device',
   ENXIO: 'check the disk: the system reported a failure of the device',
-  ENOTDIR: 'move away the file that is in the place of a folder, or set TART_HOME to another folder',
-  EEXIST: 'move away the file that is in the place of a folder, or set TART_HOME to another folder',
+  ENOTDIR:
+    'move away the file that is in the place of a folder, or name another folder (for images and VMs: TART_HOME)',
+  EEXIST: 'move away the file that is in the place of a folder, or name another folder (for images and VMs: TART_HOME)',
+  EFBIG: 'raise the limit of this shell for the size of files (ulimit -f), or use a file system that takes larger ones',
   EMFILE: 'allow more open files (ulimit -n) and run the same command again',
   ENFILE: 'close other programs and run the same command again: the system has too many open files',
 };
@@ -35,6 +37,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'no space left on the device',
   EDQUOT: 'the quota is used up',
   ENOLCK: 'the file system has no locks',
+  EFBIG: 'files may not be that large there',
   ESTALE: 'the file was replaced on its server',
 };
 

@@ -2,12 +2,12 @@ import { readdirSync } from 'node:fs';
 import { systemCode } from '../errors.ts';
 import { diskError } from './disk-error.ts';
 
-/** Names of what is in a folder, in order; none when there is no folder. @throws TartletError `DISK_*` */
+/** Names of what is in a folder, in order; none when there is nothing. @throws TartletError `DISK_*`, also for a file in its place. */
 export function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder).sort();
   } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
+    if (systemCode(cause) === 'ENOENT') return [];
     throw diskError(cause, 'read the folder', folder);
   }
 }

@@ -1,3 +1,4 @@
+import { type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import { TartletError } from '../errors.ts';
 import { makeFolder } from './folder.ts';
@@ -48,6 +49,20 @@ export class Home {
       });
     }
     return new Home(spelled.startsWith('/') ? spelled : `${settings.workingFolder}/${spelled}`);
+  }
+
+  /**
+   * Refuses a home that is no folder: nothing could be in it, and to list nothing would hide that. A home that is not there yet is one.
+   *
+   * @throws TartletError `CONFIG_INVALID`
+   */
+  requireFolder(): void {
+    const stats = lookAtHome(this.root);
+    if (stats === undefined || stats.isDirectory()) return;
+    throw new TartletError('CONFIG_INVALID', `${this.root} is a file, where images and VMs need a folder`, {
+      subject: this.root,
+      next: 'move the file away, or set TART_HOME to a folder',
+    });
   }
 
   get cacheFolder(): string {
@@ -114,5 +129,14 @@ export class Home {
   async prepareForVms(): Promise<void> {
     await this.prepare();
     await makeFolder(this.vmsFolder);
+  }
+}
+
+/** Whatever else is wrong with it is found by who works there. */
+function lookAtHome(root: string): Stats | undefined {
+  try {
+    return statSync(root, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
   }
 }

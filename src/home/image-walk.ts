@@ -55,7 +55,9 @@ export function walkImages(home: Home): CacheWalk {
  */
 export function eachImage(home: Home, { onEntry, onForeign, onUnreadable }: CacheVisitor): void {
   const visit = (folder: string, place: Place): void => {
-    const inside = place.depth === 0 ? children(folder) : home.unreadable.passOver(folder, () => children(folder));
+    // A file in the place of the whole cache must not look like an empty one.
+    const inside =
+      place.depth === 0 ? children(folder, ['ENOENT']) : home.unreadable.passOver(folder, () => children(folder));
     if (inside === undefined) {
       onUnreadable?.(folder);
       return;
@@ -112,11 +114,12 @@ export function linksIn(folder: string): string[] {
   return children(folder).flatMap((child) => (child.isSymbolicLink() ? [child.name] : []));
 }
 
-function children(folder: string): Dirent[] {
+/** @param absence what says that there is no such folder (any more). */
+function children(folder: string, absence: readonly string[] = ['ENOENT', 'ENOTDIR']): Dirent[] {
   try {
     return readdirSync(folder, { withFileTypes: true }).filter((child) => !child.name.startsWith('.'));
   } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
+    if (absence.includes(systemCode(cause) ?? '')) return [];
     throw diskError(cause, 'read the folder', folder);
   }
 }

@@ -7,6 +7,7 @@ import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, remove
 import type { ContentStore } from './content-store.ts';
 import { type Home, SCRATCH_BESIDE_VMS } from './home.ts';
 import { recordUse } from './last-use.ts';
+import { findLockOwner } from './lock-owner.ts';
 import { FileLock } from './lock.ts';
 import { type Scratch, scratchFolderOf } from './scratch.ts';
 import { hasWriteLock } from './write-lock.ts';
@@ -38,10 +39,11 @@ export class LocalVms {
   /** Every folder that holds a usable VM, by name. Others are ignored, as Tart does, and those that cannot be looked at passed over. */
   list(): LocalVm[] {
     const vms: LocalVm[] = [];
-    for (const entry of namesIn(this.#home.vmsFolder)) {
+    const { unreadable, vmsFolder } = this.#home;
+    for (const entry of namesIn(vmsFolder)) {
       const name = LocalName.tryParse(entry);
       if (name === undefined) continue;
-      const folder = this.#home.unreadable.passOver(this.pathOf(name), () => this.#look(name));
+      const folder = unreadable.passOver(this.pathOf(name), () => this.#look(name));
       if (folder !== undefined) vms.push({ name, folder });
     }
     return vms;
@@ -93,13 +95,25 @@ export class LocalVms {
     return hasWriteLock(`${folder}/${VmFile.config}`, this.#platform);
   }
 
-  /** @throws TartletError `VM_RUNNING` */
+  /** Who keeps a VM from being changed now. @throws TartletError `DISK_*` */
+  async holder(name: LocalName): Promise<Holder> {
+    const folder = this.pathOf(name);
+    if (!(await this.#isRunning(folder))) return 'nobody';
+    if (this.#platform !== 'linux') return 'program';
+    const owner = await findLockOwner(`${folder}/${VmFile.config}`);
+    if (owner.kind === 'process') return 'program';
+    return owner.kind === 'unnamed' ? 'command' : 'nobody';
+  }
+
+  /** @throws TartletError `VM_RUNNING`, also while another command is at work on it. */
   async refuseRunning(name: LocalName): Promise<void> {
-    if (!(await this.#isRunning(this.pathOf(name)))) return;
+    const holder = await this.holder(name);
+    if (holder === 'nobody') return;
+    if (holder === 'command') throw atWork(name.text);
     throw new TartletError('VM_RUNNING', `the VM "${name.text}" is running`, {
       subject: name.text,
       kept: 'it was left alone',
-      next: `stop it first (tart stop ${name.text})`,
+      next: STOP_FIRST,
     });
   }
 
@@ -215,6 +229,25 @@ export class LocalVms {
   async touch(vm: LocalVm, at: Date): Promise<void> {
     await recordUse(vm.folder.path, at);
   }
+}
+
+/**
+ * Who holds the lock of a VM's configuration: a program that runs it, or a command at work on it, a push for instance, which is nothing to stop.
+ * Where Tart can run the two look alike, as programs.
+ */
+export type Holder = 'nobody' | 'program' | 'command';
+
+/** What to do about a VM that runs, whoever runs it. */
+export const STOP_FIRST = 'stop it first, and run the same command again';
+
+/** Said of a VM that another command keeps: with the code of one that runs, since it counts as running to everybody, Tart included. */
+export function atWork(name: string): TartletError {
+  return new TartletError('VM_RUNNING', `another command is at work on the VM "${name}"`, {
+    subject: name,
+    kept: 'it was left alone',
+    next: 'wait for the other command to end, and run this one again',
+    retryable: true,
+  });
 }
 
 function inUse({ name }: LocalVm): TartletError {

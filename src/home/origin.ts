@@ -147,10 +147,17 @@ export function readOriginSync(folder: string): Origin | undefined {
   }
 }
 
+/** It is evidence, and nothing works less without it. */
+const MOVE_RECORD_AWAY = 'move the record away: what it lies beside is used without it';
+
 function refuseUnlessAbsent(file: string, cause: unknown): undefined {
   if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
   if (isTartletError(cause)) throw cause;
-  throw new TartletError('STORE_DAMAGED', `cannot read ${file}: ${describeError(cause)}`, { subject: file, cause });
+  throw new TartletError('STORE_DAMAGED', `cannot read ${file}: ${describeError(cause)}`, {
+    subject: file,
+    next: MOVE_RECORD_AWAY,
+    cause,
+  });
 }
 
 /**
@@ -164,6 +171,7 @@ export function parseOrigin(text: string, file: string): Origin {
   } catch (cause) {
     throw new TartletError('STORE_DAMAGED', `${file} is not an origin record: ${describeError(cause)}`, {
       subject: file,
+      next: MOVE_RECORD_AWAY,
       cause,
     });
   }

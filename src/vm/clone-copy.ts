@@ -3,6 +3,7 @@ import { TartletError, unreachable } from '../errors.ts';
 import { type CopyMethod, copyDisk, copySmallFile, shareDisk } from '../home/disk-copy.ts';
 import { sealDisk, sealedState } from '../home/disk-seal.ts';
 import { flushFile } from '../home/folder.ts';
+import { atWork, type Holder, STOP_FIRST } from '../home/local-vms.ts';
 import { BASE_MANIFEST_FILE } from '../home/origin.ts';
 import { copyPushRecord } from '../home/push-record.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
@@ -22,8 +23,8 @@ export interface CloneSource {
   readonly manifest: string | undefined;
   /** Blobs of that image which nobody decoded here. */
   readonly unproven: readonly string[];
-  /** Whether a guest may be writing to it now. */
-  readonly isRunning: () => Promise<boolean>;
+  /** Who may be writing to it now. */
+  readonly holder: () => Promise<Holder>;
   readonly release: () => Promise<void>;
 }
 
@@ -70,29 +71,32 @@ async function copySealed(session: Session, source: CloneSource, to: string): Pr
 /** Asks before and after: a VM may be started while its disk is being copied. */
 async function copyStandalone(session: Session, source: CloneSource, folder: string): Promise<CopyMethod> {
   const [from, to] = [`${source.folder.path}/${VmFile.disk}`, `${folder}/${VmFile.disk}`];
-  if (await source.isRunning()) {
-    if (!(await shareDisk(from, to))) throw copiedWhileRunning(source);
+  const before = await source.holder();
+  if (before !== 'nobody') {
+    if (!(await shareDisk(from, to))) throw copiedWhileUsed(source, before);
     await flushFile(to);
     session.emit({
       kind: 'note',
       subject: source.text,
-      text: `${source.text} is running: its clone begins as if the power had been cut`,
+      text: `${source.text} ${before === 'program' ? 'is running' : 'is in use'}: its clone begins as if the power had been cut`,
     });
     return 'reflink';
   }
   const copied = await copyLarge(session, from, to);
-  if (copied === 'sparse' && (await source.isRunning())) throw copiedWhileRunning(source);
+  const after = copied === 'sparse' ? await source.holder() : 'nobody';
+  if (after !== 'nobody') throw copiedWhileUsed(source, after);
   return copied;
 }
 
-function copiedWhileRunning({ text }: CloneSource): TartletError {
+function copiedWhileUsed({ text }: CloneSource, holder: Exclude<Holder, 'nobody'>): TartletError {
+  if (holder === 'command') return atWork(text);
   return new TartletError(
     'VM_RUNNING',
     `the VM "${text}" is running, and this file system cannot clone it in one moment`,
     {
       subject: text,
       kept: 'it was left alone, and nothing was made',
-      next: `stop it first (tart stop ${text})`,
+      next: STOP_FIRST,
     },
   );
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { systemCode, TartletError } from '../errors.ts';
+import { describeError, systemCode, TartletError } from '../errors.ts';
 import type { ContentStore } from '../home/content-store.ts';
 import { measureFolder } from '../home/footprint.ts';
 import { hasMark } from '../home/image-mark.ts';
@@ -156,7 +156,11 @@ async function readManifest(folder: string): Promise<Uint8Array | undefined> {
     return await readPlainFile(`${folder}/${VmFile.manifest}`);
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return undefined;
-    throw new TartletError('STORE_DAMAGED', `cannot read ${folder}/${VmFile.manifest}`, { subject: folder, cause });
+    throw new TartletError('STORE_DAMAGED', `cannot read ${folder}/${VmFile.manifest}: ${describeError(cause)}`, {
+      subject: folder,
+      next: 'make the file readable; if it is damaged, doctor says what helps',
+      cause,
+    });
   }
 }
 

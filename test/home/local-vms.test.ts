@@ -51,6 +51,26 @@ describe.runIf(process.platform === 'linux')('a VM that somebody runs', () => {
   });
 });
 
+describe.runIf(process.platform === 'linux')('a VM that another command is at work on', () => {
+  test('is not to be stopped: what helps is to wait', async () => {
+    const session = freshSession();
+    vm(session, 'pushed');
+    const lock = await session.vms.hold(await session.vms.require(name('pushed')));
+    const error = await session.vms.delete(name('pushed')).catch((cause: unknown) => cause);
+    expect(error).toMatchObject({
+      code: 'VM_RUNNING',
+      message: 'another command is at work on the VM "pushed"',
+      facts: { next: 'wait for the other command to end, and run this one again', retryable: true },
+    });
+    await expect(session.vms.rename(name('pushed'), name('other'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
+    const scratch = await scratchVm(session, 'new');
+    await expect(session.vms.publish(scratch, name('pushed'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
+    await scratch.dispose();
+    await lock.release();
+    await session.vms.delete(name('pushed'));
+  });
+});
+
 describe.runIf(process.platform === 'linux')('asking the kernel by perl, as on macOS', () => {
   test('finds the classic lock of another process, and none where there is none', async () => {
     const session = freshSession();

@@ -38,6 +38,6 @@ await rewriteJson(process.argv[2], Buffer.alloc(4096, 32)).catch((error) => cons
   const said = execFileSync('bash', ['-c', `ulimit -f 1; exec node ${folder}/limited.mjs ${file}`], {
     encoding: 'utf8',
   });
-  expect(said).toBe('DISK_FULL\n');
+  expect(said).toBe('DISK_UNSUPPORTED\n');
   expect(readFileSync(file, 'utf8')).toBe(SHORT);
 });

@@ -180,7 +180,7 @@ describe('on a file system that is read-only (D10)', () => {
     const { exitCode, stdout, stderr } = await runReadOnly(workplace, `$TARTLET pull ${before}`);
     expect({ exitCode, stdout }, stderr).toEqual({ exitCode: 1, stdout: '' });
     expect(stderr).toMatch(/^error\[DISK_READONLY\]: cannot create the folder \S+: EROFS: read-only file system\.$/m);
-    expect(stderr).toMatch(/^next: make the file system writable, or set TART_HOME/m);
+    expect(stderr).toMatch(/^next: make the file system writable, or name a place that is/m);
   });
 });
 

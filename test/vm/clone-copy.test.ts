@@ -32,9 +32,9 @@ describe('the copy of a sealed disk', () => {
         digest: undefined,
         manifest: `${from}/manifest.json`,
         unproven: [],
-        isRunning: () => {
+        holder: () => {
           happens(`${from}/disk.img`);
-          return Promise.resolve(false);
+          return Promise.resolve('nobody');
         },
         release: () => Promise.resolve(),
       },

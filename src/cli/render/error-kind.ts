@@ -177,7 +177,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   },
   DISK_FULL: {
     exitCode: FAILURE,
-    meaning: 'There is no room: on the disk, in the quota, or below the limit of file sizes.',
+    meaning: 'There is no room: on the disk, or in the quota.',
     next: 'delete images or VMs you no longer need (tartlet list, tartlet prune), then run the same command again',
   },
   DISK_IO: {
@@ -203,7 +203,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   STORE_DAMAGED: {
     exitCode: FAILURE,
     meaning: 'Something in the home is not what it must be. Nothing was removed.',
-    next: 'delete the image that the message names, and pull it again',
+    next: 'look at what the message names: doctor says more about it',
   },
   VM_NOT_FOUND: {
     exitCode: NO_SUCH_STATE,
@@ -212,7 +212,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   },
   VM_RUNNING: {
     exitCode: NO_SUCH_STATE,
-    meaning: 'The VM runs, and what was asked needs it stopped.',
+    meaning: 'The VM runs, or another command is at work on it, and what was asked needs it at rest.',
     next: 'stop it first',
   },
   VM_NOT_RUNNING: {

@@ -279,11 +279,17 @@ export function finding(id: FindingId, path: string, message: string, facts: Fin
   };
 }
 
+/** Why something in the place of a folder cannot be looked into. */
+export const NO_FOLDER = 'it is no folder';
+
 /** Something that is there, and that the system keeps us from looking at. Nothing is said about what it holds. */
 export function unreadable(path: string, why: string, name?: string): Finding {
   return finding('unreadable', path, `it cannot be read: ${why}`, {
     name,
-    next: 'let its owner give this user the right to read it, or run doctor as that user',
+    next:
+      why === NO_FOLDER
+        ? 'move it away: a folder belongs there'
+        : 'let its owner give this user the right to read it, or run doctor as that user',
   });
 }
 

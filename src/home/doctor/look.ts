@@ -13,6 +13,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { describeError, systemCode } from '../../errors.ts';
+import { NO_FOLDER } from './finding.ts';
 
 /*
  * How the doctor looks at things: without following links, without waiting for pipes, without writing, and without giving up at the
@@ -58,7 +59,7 @@ export function lookInto(folder: string): Look<Dirent[]> {
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
   );
   if (entries.kind !== 'gone' || lookAt(folder).kind !== 'found') return entries;
-  return { kind: 'failed', why: 'it is no folder', isKept: false };
+  return { kind: 'failed', why: NO_FOLDER, isKept: false };
 }
 
 /** {@link lookInto} for folders whose absence is normal and that others complain about. */
