@@ -186,5 +186,10 @@ function hasTerminal(): boolean {
 /** Why stdout takes nothing more: its reader went away, or its disk is full. */
 function outputError(cause: Error): TartletError {
   if (systemCode(cause) !== 'EPIPE') return diskError(cause, 'write to', 'stdout');
-  return new TartletError('INTERRUPTED', 'nobody reads the output any more', { status: BROKEN_PIPE_EXIT, cause });
+  const next = 'let the program that reads the output go on to the end, or write to a file';
+  return new TartletError('INTERRUPTED', 'nothing reads the output any more', {
+    status: BROKEN_PIPE_EXIT,
+    next,
+    cause,
+  });
 }

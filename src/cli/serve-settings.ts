@@ -86,7 +86,7 @@ async function readAuth(terminal: Terminal, options: ServeAccessOptions): Promis
       'a token service needs all of --token-realm, --token-service, --token-issuer and --token-keys',
     );
   }
-  const keys = await read(terminal, tokenKeys);
+  const keys = await read(terminal, '--token-keys', tokenKeys);
   return {
     kind: 'token',
     realm: tokenRealm,
@@ -111,14 +111,19 @@ async function readTls(
   if (tlsCert === undefined || tlsKey === undefined) {
     throw new TartletError('USAGE', 'TLS needs both --tls-cert and --tls-key');
   }
-  return { cert: await read(terminal, tlsCert), key: await read(terminal, tlsKey) };
+  return { cert: await read(terminal, '--tls-cert', tlsCert), key: await read(terminal, '--tls-key', tlsKey) };
 }
 
-async function read(terminal: Terminal, file: string): Promise<string> {
+async function read(terminal: Terminal, option: string, file: string): Promise<string> {
   const resolved = resolvePath(terminal, file);
   try {
     return await readFile(resolved, 'utf8');
   } catch (cause) {
-    throw diskError(cause, 'read', resolved);
+    const { message } = diskError(cause, 'read', resolved);
+    throw new TartletError('CONFIG_INVALID', message, {
+      subject: resolved,
+      next: `check the path that ${option} names, and that this user may read it`,
+      cause,
+    });
   }
 }

@@ -28,6 +28,9 @@ const NEXT_BY_SYSTEM: Readonly<Record<string, string>> = {
     'move away the file that is in the place of a folder, or name another folder (for images and VMs: TART_HOME)',
   EEXIST: 'move away the file that is in the place of a folder, or name another folder (for images and VMs: TART_HOME)',
   EFBIG: 'raise the limit of this shell for the size of files (ulimit -f), or use a file system that takes larger ones',
+  ENOENT: 'check the path: it, or a folder on the way to it, is not there',
+  EISDIR: 'name a file: that is a folder',
+  EPIPE: 'let the program that reads it go on to the end, or write to a file',
   EMFILE: 'allow more open files (ulimit -n) and run the same command again',
   ENFILE: 'close other programs and run the same command again: the system has too many open files',
 };

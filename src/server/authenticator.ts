@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { readFile } from 'node:fs/promises';
-import { isTartletError, TartletError, unreachable } from '../errors.ts';
+import { describeError, isTartletError, TartletError, unreachable } from '../errors.ts';
 import { type Authentication, type Authenticator, type Need, openDoor } from './access.ts';
 import { BasicAuth, type Users } from './basic-auth.ts';
 import { type Htpasswd, parseHtpasswd } from './htpasswd.ts';
@@ -70,7 +70,11 @@ async function readHtpasswd(source: string | Htpasswd): Promise<Htpasswd> {
   try {
     text = await readFile(source, 'utf8');
   } catch (cause) {
-    throw new TartletError('CONFIG_INVALID', `the htpasswd file ${source} cannot be read`, { subject: source, cause });
+    throw new TartletError('CONFIG_INVALID', `the htpasswd file ${source} cannot be read: ${describeError(cause)}`, {
+      subject: source,
+      next: 'check the path of the file, and that this user may read it',
+      cause,
+    });
   }
   try {
     return parseHtpasswd(text);

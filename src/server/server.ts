@@ -222,6 +222,7 @@ function usingCertificate<T>(use: () => T): T {
     return use();
   } catch (cause) {
     throw new TartletError('CONFIG_INVALID', `the certificate or its key cannot be used: ${describeError(cause)}`, {
+      next: 'name a certificate and the key that belongs to it, both in PEM and the key without a password',
       cause,
     });
   }

@@ -1,5 +1,6 @@
 import { isTartletError } from '../errors.ts';
 import type { BlobDescriptor, BlobSource, RegistryClient } from '../registry/client.ts';
+import { keptBlobs } from './kept-blobs.ts';
 import { inLanes } from './lanes.ts';
 import type { Session } from './session.ts';
 import { VerifiedBlob } from './verified-blob.ts';
@@ -39,10 +40,17 @@ export class BlobCopier {
   #mountRefusals = 0;
   /** Bytes that were sent and count. */
   sentBytes = 0;
+  #there = 0;
+  #all = 0;
 
   constructor(session: Session, route: CopyRoute) {
     this.#session = session;
     this.#route = route;
+  }
+
+  /** What a repeated copy need not bring, for an error; undefined when that is nothing. */
+  get kept(): string | undefined {
+    return keptBlobs(this.#there, this.#all, 'blobs');
   }
 
   /**
@@ -56,8 +64,10 @@ export class BlobCopier {
     const { concurrency, subject } = this.#route;
     const unique = [...new Map(blobs.map((blob) => [blob.digest.toString(), blob])).values()];
     const missing = new Set<CopiedBlob>();
+    this.#all = unique.length;
     await inLanes(unique, concurrency, signal, async (blob, _, either) => {
-      if (!(await this.#isThere(blob, either))) missing.add(blob);
+      if (await this.#isThere(blob, either)) this.#there += 1;
+      else missing.add(blob);
     });
     this.#session.emit({
       kind: 'started',
@@ -73,6 +83,7 @@ export class BlobCopier {
     await inLanes(unique, concurrency, signal, async (blob, index, either) => {
       if (!missing.has(blob)) return;
       await this.#bring(blob, either);
+      this.#there += 1;
       this.#session.emit({ kind: 'chunk-done', subject, index, bytes: blob.size });
     });
   }

@@ -1,5 +1,6 @@
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
+import { refuseUpperCase } from '../names/upper-case.ts';
 import { copyTree } from './image-copy.ts';
 import { requireDigest } from './manifest-store.ts';
 import { manifestTree, resolveManifest } from './manifest-tree.ts';
@@ -39,6 +40,7 @@ export async function copyImage(
   to: RemoteName,
   options: CopyOptions = {},
 ): Promise<CopyOutcome> {
+  refuseUpperCase(to);
   const isOneRegistry = from.registry.equals(to.registry);
   const source = await session.client(from, options.insecureSource ?? false);
   const target = isOneRegistry

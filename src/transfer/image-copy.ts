@@ -1,6 +1,7 @@
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { BlobCopier, type CopyRoute } from './blob-copy.ts';
+import { tellingKept } from './kept-blobs.ts';
 import { type ManifestToStore, moveTags, storeManifest } from './manifest-store.ts';
 import { blobsOf, type NamedManifest } from './manifest-tree.ts';
 import type { Session } from './session.ts';
@@ -22,7 +23,14 @@ export async function copyTree(
   const copier = new BlobCopier(session, route);
   const { source, target } = route;
   const isOneRepository = source.registry.equals(target.registry) && source.repository === target.repository;
-  if (!isOneRepository) await copier.copy(tree.flatMap(({ manifest }) => blobsOf(manifest)));
+  if (!isOneRepository) {
+    const blobs = tree.flatMap(({ manifest }) => blobsOf(manifest));
+    await tellingKept(
+      session.signal,
+      () => copier.kept,
+      async () => copier.copy(blobs),
+    );
+  }
   for (const node of tree) {
     await storeManifest(target, toStore(node), session.signal, async (unknown) => {
       await copier.copyAgain(suspects(node, unknown));

@@ -9,6 +9,7 @@ import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { flatManifest, stubConfig } from '../oci/flat-manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
+import { tellingKept } from './kept-blobs.ts';
 import { type ManifestToStore, moveTags, requireDigest, storeManifest } from './manifest-store.ts';
 import type { Session } from './session.ts';
 import { diskChanged, stateOfDisk } from './still-disk.ts';
@@ -75,11 +76,16 @@ export async function pushToRepository(
       requireDigest(names, digest, NO_TAG_MOVED);
       return { digest, bytes, mediaType: MediaType.ociManifest };
     };
-    const manifest = await storeManifest(client, await send(), session.signal, async (unknown) => {
-      upload.distrust(unknown);
-      // What the registry turned out not to have is encoded, perhaps to another blob than the one that was known.
-      return send();
-    });
+    const manifest = await tellingKept(
+      session.signal,
+      () => upload.kept,
+      async () =>
+        storeManifest(client, await send(), session.signal, async (unknown) => {
+          upload.distrust(unknown);
+          // What the registry turned out not to have is encoded, perhaps to another blob than the one that was known.
+          return send();
+        }),
+    );
     await moveTags(client, names, manifest, session.signal);
     await remember(session, source.folder, manifest, name, toSeal === before.touched ? toSeal : undefined);
     session.emit({ kind: 'finished', subject: name.toString() });

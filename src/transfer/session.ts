@@ -4,6 +4,7 @@ import type { Home } from '../home/home.ts';
 import { ImageCache } from '../home/image-cache.ts';
 import { LocalVms } from '../home/local-vms.ts';
 import type { RemoteName } from '../names/remote-name.ts';
+import { refuseUpperCase } from '../names/upper-case.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { limits, type Limits } from '../registry/limits.ts';
 import type { OnWire } from '../registry/wire.ts';
@@ -71,8 +72,12 @@ export class Session {
     this.#credentials = options.credentials ?? (() => ({ find: async () => undefined }));
   }
 
-  /** A client for the repository of a name. The caller closes it. Loaded only here: most commands talk to no registry. */
+  /**
+   * A client for the repository of a name. The caller closes it. Loaded only here: most commands talk to no registry.
+   * @throws TartletError `NAME_MALFORMED` for a repository in upper case.
+   */
   async client(name: RemoteName, insecure: boolean): Promise<RegistryClient> {
+    refuseUpperCase(name);
     const loaded = await import('../registry/client.ts');
     return loaded.RegistryClient.forRepository({
       registry: name.registry,

@@ -14,6 +14,7 @@ import type { PushJob } from './chunk-job.ts';
 import { contentsOf, cutDisk, type Stretch } from './disk-cut.ts';
 import { fileBytes } from './file-blob.ts';
 import { grouped } from './grouped.ts';
+import { keptBlobs } from './kept-blobs.ts';
 import { blobsOfRecord, bringKnownBlob, findKnownBlobs, type KnownBlobs } from './known-blob.ts';
 import { inLanes } from './lanes.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
@@ -53,6 +54,8 @@ export class VmUpload {
   /** Blobs that the registry turned out not to have, although it said so. */
   #distrusted: readonly Digest[] | 'all' = [];
   sentBytes = 0;
+  /** Of the whole disk; 0 before it was looked at. */
+  #chunkCount = 0;
 
   constructor(session: Session, client: RegistryClient, name: RemoteName, options: PushOptions) {
     this.#session = session;
@@ -65,6 +68,11 @@ export class VmUpload {
   #count(bytes: number): void {
     this.sentBytes += bytes;
     this.#session.emit({ kind: 'bytes', subject: this.#subject, count: bytes });
+  }
+
+  /** What a repeated push need not send, for an error; undefined when that is nothing. */
+  get kept(): string | undefined {
+    return keptBlobs(this.#chunks.size, this.#chunkCount, 'chunks of the disk');
   }
 
   /**
@@ -124,6 +132,7 @@ export class VmUpload {
     const stretches = cutDisk(size, this.#options.diskChunkBytes, base);
     const contents =
       unmodified?.state === touched ? contentsOf(unmodified.disk, stretches) : new Map<Stretch, string>();
+    this.#chunkCount = stretches.length;
     const numbers = new Map(stretches.map((stretch, index) => [stretch.offset, index]));
     const subject = this.#subject;
     const keep = (kind: 'chunk-done' | 'chunk-reused', { offset, size: bytes }: Stretch, chunk: EncodedChunk): void => {

@@ -1,5 +1,6 @@
-import { TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import type { RemoteName } from '../names/remote-name.ts';
+import { whyItEnded } from '../transfer/kept-blobs.ts';
 import type { PushOutcome } from '../transfer/push.ts';
 import type { Session } from '../transfer/session.ts';
 
@@ -31,7 +32,7 @@ export async function pushToAll(
       outcomes.push(outcome);
       onPushed?.(outcome);
     } catch (error) {
-      session.signal.throwIfAborted();
+      if (session.signal.aborted) throw interrupted(whyItEnded(session.signal, error), outcomes);
       if (!(error instanceof TartletError) || groups.length === 1) throw error;
       failures.push({ group, error });
     }
@@ -39,6 +40,17 @@ export async function pushToAll(
   const [first] = failures;
   if (first !== undefined) throw summary(first, failures, outcomes);
   return outcomes;
+}
+
+/** An interruption, with the repositories that have everything already. */
+function interrupted(error: unknown, outcomes: readonly PushOutcome[]): unknown {
+  if (!isTartletError(error) || outcomes.length === 0) return error;
+  const done = `done: ${outcomes.flatMap((outcome) => outcome.names).join(', ')}`;
+  const { kept, ...facts } = error.facts;
+  return new TartletError(error.code, error.message, {
+    ...facts,
+    kept: kept === undefined ? done : `${done}; ${kept}`,
+  });
 }
 
 function summary({ error }: Failure, failures: readonly Failure[], outcomes: readonly PushOutcome[]): TartletError {

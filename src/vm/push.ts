@@ -8,6 +8,7 @@ import { readPushRecord } from '../home/push-record.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
+import { refuseUpperCase } from '../names/upper-case.ts';
 import { type PopulateSource, populateCache } from '../transfer/populate.ts';
 import {
   type DiskHistory,
@@ -50,6 +51,8 @@ export async function pushVm(
   names: PushNames,
   options: PushVmOptions = {},
 ): Promise<PushOutcome[]> {
+  // All of them, before anything is sent to the first.
+  for (const name of names) refuseUpperCase(name);
   if (options.populateCache === true) for (const name of names) await session.images.refuseCollision(name);
   return RemoteName.looksRemote(sourceText)
     ? pushImage(session, RemoteName.parse(sourceText), names, options)

@@ -132,7 +132,7 @@ row('P9', 'a reader that has seen enough is no failure', async (world) => {
 row('P9', 'a command that still works for a reader that is gone stops cleanly', async (world) => {
   const ran = await world.workplace.shell('TMPDIR=$HOME $TARTLET demo | head -c 1; echo " $PIPESTATUS"; ls "$HOME"');
   expect(ran.stdout).toBe('1 141\noutside.txt\n');
-  expect(ran.stderr).toContain('error[INTERRUPTED]: nobody reads the output any more.\n');
+  expect(ran.stderr).toContain('error[INTERRUPTED]: nothing reads the output any more.\n');
 });
 
 row('P9', 'an output that its disk does not take is a failure', async (world) => {

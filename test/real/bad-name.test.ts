@@ -34,6 +34,23 @@ describe('a command that cannot mean anything', () => {
       });
     });
 
+    it.each([
+      ['push', 'mine', 'registry.invalid/team/Base:1'],
+      ['push', 'mine', 'registry.invalid/ok:1', 'registry.invalid/team/Base:1'],
+      ['pull', 'registry.invalid/team/Base:1'],
+      ['pull', '--dry-run', 'registry.invalid/team/Base:1'],
+      ['clone', 'registry.invalid/team/Base:1', 'new'],
+      ['copy', 'registry.invalid/team/Base:1', 'registry.invalid/team/base:1'],
+      ['copy', 'registry.invalid/team/base:1', 'registry.invalid/team/Base:1'],
+      ['inspect', '--remote', 'registry.invalid/team/Base:1'],
+    ])('in upper case is refused before a registry is asked: %s %s %s', async (...args) => {
+      await expectRefusal(workplace, args, {
+        code: 'NAME_MALFORMED',
+        says: ['"registry.invalid/team/Base:1"', 'no registry takes upper case in a repository', 'at character 23'],
+        next: 'write registry.invalid/team/base:1',
+      });
+    });
+
     it('is found before a push begins', async () => {
       await expectRefusal(workplace, ['push', 'mine', 'registry.example:8221/ok:1', 'registry.example:x/no:1'], {
         code: 'NAME_MALFORMED',
