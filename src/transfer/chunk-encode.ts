@@ -27,6 +27,7 @@ export async function isAllZero(
  *
  * @param to the file; replaced when it is there.
  * @param stopwatch counts what the work costs.
+ * @param onRead told of the disk's bytes as they are encoded.
  * @throws TartletError `DISK_*`, `CHUNK_CORRUPT` when the disk shrinks meanwhile.
  */
 export async function encodeChunk(
@@ -34,6 +35,7 @@ export async function encodeChunk(
   to: string,
   signal: AbortSignal,
   stopwatch = new Stopwatch(),
+  onRead: (diskBytes: number) => void = () => undefined,
 ): Promise<Pick<EncodeResult, 'blob' | 'contentDigest'>> {
   const content = createHash('sha256');
   const spool = new Spool(to, stopwatch);
@@ -45,6 +47,7 @@ export async function encodeChunk(
           content.update(piece);
           encoder.push(piece);
         });
+        onRead(piece.length);
       }
       stopwatch.onProcessor(() => encoder.finish());
     });
@@ -60,11 +63,19 @@ export class ChunkEncoder {
   /** Stretches of zeros, by length: a sparse disk has hundreds, and all become the same blob. */
   readonly #zeroChunks = new Map<number, Promise<EncodeResult>>();
 
-  async encode(job: EncodeJob, signal: AbortSignal, stopwatch = new Stopwatch()): Promise<EncodeResult> {
+  async encode(
+    job: EncodeJob,
+    signal: AbortSignal,
+    stopwatch = new Stopwatch(),
+    onRead: (diskBytes: number) => void = () => undefined,
+  ): Promise<EncodeResult> {
     const isZero = await isAllZero(job, signal, stopwatch);
     const known = isZero ? this.#zeroChunks.get(job.contentSize) : undefined;
-    if (known !== undefined) return known;
-    const encoded = encodeChunk(job, job.spool, signal, stopwatch).then(
+    if (known !== undefined) {
+      onRead(job.contentSize);
+      return known;
+    }
+    const encoded = encodeChunk(job, job.spool, signal, stopwatch, onRead).then(
       (chunk): EncodeResult => ({ kind: 'encode', ...chunk, spool: job.spool, isZero }),
     );
     if (isZero) this.#zeroChunks.set(job.contentSize, encoded);

@@ -24,6 +24,8 @@ export interface FetchContext {
   readonly onBytes: (count: number) => void;
   /** Counts what the work costs, for those who want to know. */
   readonly stopwatch?: Stopwatch;
+  /** Told of the work on the disk as it is done, in bytes of it; negative when it was for nothing. */
+  readonly onWork?: (diskBytes: number) => void;
 }
 
 export interface ChunkContext extends FetchContext {

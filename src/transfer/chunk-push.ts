@@ -15,8 +15,16 @@ export async function pushChunk(job: PushJob, context: ChunkContext): Promise<Pu
     return { kind: 'push', outcome: 'zero' };
   }
   try {
-    const encoded = await encodeChunk(job, job.spool, context.signal, context.stopwatch);
-    const outcome = await upload(job, encoded, context);
+    const { signal, stopwatch, onWork = () => undefined } = context;
+    // Encoding and sending are half of the work each.
+    const encoded = await encodeChunk(job, job.spool, signal, stopwatch, (bytes) => onWork(bytes / 2));
+    const perByte = job.contentSize / 2 / encoded.blob.size;
+    const onBytes = (count: number): void => {
+      context.onBytes(count);
+      onWork(count * perByte);
+    };
+    const outcome = await upload(job, encoded, { ...context, onBytes });
+    if (outcome === 'present') onWork(-job.contentSize / 2);
     return { kind: 'push', ...encoded, contentSize: job.contentSize, outcome };
   } finally {
     rmSync(job.spool, { force: true });

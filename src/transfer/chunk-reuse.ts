@@ -90,10 +90,12 @@ export async function digestChunk(
   job: DigestJob,
   signal: AbortSignal,
   stopwatch = new Stopwatch(),
+  onRead: (diskBytes: number) => void = () => undefined,
 ): Promise<DigestResult> {
   const hash = createHash('sha256');
   for await (const piece of readWindow(job.disk, job.offset, job.contentSize, signal, stopwatch)) {
     stopwatch.onProcessor(() => hash.update(piece));
+    onRead(piece.length);
   }
   return { kind: 'digest', contentDigest: `sha256:${hash.digest('hex')}` };
 }

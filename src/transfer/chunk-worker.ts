@@ -94,20 +94,30 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   running.set(id, { kind: job.kind, controller });
   port?.unref();
   let pending = 0;
+  let worked = 0;
   let reported = systemClock.monotonic();
   const report = (): void => {
     if (pending !== 0) say({ kind: 'bytes', id, count: pending });
+    if (worked !== 0) say({ kind: 'work', job: job.kind, diskBytes: worked });
     pending = 0;
+    worked = 0;
   };
-  const onBytes = (count: number): void => {
-    pending += count;
+  const reportNowAndThen = (): void => {
     if (systemClock.monotonic() - reported < REPORT_MS) return;
     reported = systemClock.monotonic();
     report();
   };
+  const onBytes = (count: number): void => {
+    pending += count;
+    reportNowAndThen();
+  };
+  const onWork = (diskBytes: number): void => {
+    worked += diskBytes;
+    reportNowAndThen();
+  };
   const stopwatch = new Stopwatch(() => systemClock.monotonic());
   try {
-    const result = await perform(job, { signal: controller.signal, onBytes, stopwatch });
+    const result = await perform(job, { signal: controller.signal, onBytes, onWork, stopwatch });
     report();
     say({ kind: 'spent', spent: stopwatch.spent });
     say({ kind: 'result', id, result });
@@ -131,11 +141,11 @@ async function perform(job: ChunkJob, context: Omit<ChunkContext, 'client'>): Pr
     case 'clear':
       return clearChunk(job, context.signal, context.stopwatch);
     case 'digest':
-      return digestChunk(job, context.signal, context.stopwatch);
+      return digestChunk(job, context.signal, context.stopwatch, context.onWork);
     case 'unpack':
       return unpackChunk(job, context);
     case 'encode':
-      return encoder.encode(job, context.signal, context.stopwatch);
+      return encoder.encode(job, context.signal, context.stopwatch, context.onWork);
     case 'push':
       return pushChunk(job, { ...context, client: registryClient() });
     default:

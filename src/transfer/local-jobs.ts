@@ -16,6 +16,8 @@ export interface LocalWork<J extends LocalJob> {
   readonly concurrency: number;
   /** Encoded bytes as they are read. */
   readonly onBytes: (count: number) => void;
+  /** Work on the disk as it goes on, in bytes of it. */
+  readonly onWork?: (diskBytes: number) => void;
   /** Told of each result as it comes; what it does is waited for. */
   readonly onDone: (job: J, result: LocalResult<J>) => Promise<void> | void;
   /** Told of the failure that ends it. */
@@ -35,7 +37,7 @@ async function runHere<J extends LocalJob>({ signal }: Session, work: LocalWork<
       signal.throwIfAborted();
       const result =
         job.kind === 'encode'
-          ? await encoder.encode(job, signal)
+          ? await encoder.encode(job, signal, undefined, work.onWork)
           : await unpackChunk(job, { signal, onBytes: work.onBytes });
       await work.onDone(job, result as LocalResult<J>);
     } catch (error) {
@@ -46,8 +48,14 @@ async function runHere<J extends LocalJob>({ signal }: Session, work: LocalWork<
 }
 
 async function runInThreads<J extends LocalJob>({ signal }: Session, work: LocalWork<J>): Promise<void> {
-  const { concurrency, onBytes } = work;
-  const pool = new WorkerPool({ concurrency, signal, onBytes, onWait: () => undefined });
+  const { concurrency, onBytes, onWork } = work;
+  const pool = new WorkerPool({
+    concurrency,
+    signal,
+    onBytes,
+    onWait: () => undefined,
+    onWork: (_, diskBytes) => onWork?.(diskBytes),
+  });
   try {
     await pool.runAll(
       work.jobs,

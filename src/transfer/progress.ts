@@ -44,6 +44,24 @@ export type TransferEvent = { readonly subject: string } & (
       readonly count: number;
     }
   | {
+      /** So much of the disk will be hashed, before it shows what is to be sent. Comes before any {@link hashed}. */
+      readonly kind: 'to-hash';
+      readonly diskBytes: number;
+    }
+  | {
+      /** So much of the disk was hashed just now. */
+      readonly kind: 'hashed';
+      readonly diskBytes: number;
+    }
+  | {
+      /**
+       * So much of the work on the disk was done just now, in bytes of it; for a push, encoding and sending are half of it each. Negative: it was
+       * for nothing. Chunks that are done are part of it.
+       */
+      readonly kind: 'worked';
+      readonly diskBytes: number;
+    }
+  | {
       /** A chunk is verified where it belongs. `bytes` of the decoded disk. */
       readonly kind: 'chunk-done';
       readonly index: number;
@@ -88,6 +106,9 @@ export type TransferEvent = { readonly subject: string } & (
     }
 );
 
+/** What hashing a byte is of the work of encoding and sending it, about. */
+const HASHING = 0.25;
+
 /** Adds up the events of one subject. Knows no clock. */
 export class TransferTotals {
   #started: Extract<TransferEvent, { kind: 'started' }> | undefined;
@@ -95,6 +116,9 @@ export class TransferTotals {
   #reusedChunks = 0;
   #doneDiskBytes = 0;
   #reusedDiskBytes = 0;
+  #toHash = 0;
+  #hashed = 0;
+  #worked = 0;
 
   add(event: TransferEvent): void {
     if (event.kind === 'started') {
@@ -105,6 +129,12 @@ export class TransferTotals {
       this.#bytes += event.count;
     } else if (event.kind === 'chunk-done') {
       this.#doneDiskBytes += event.bytes;
+    } else if (event.kind === 'to-hash') {
+      this.#toHash = event.diskBytes;
+    } else if (event.kind === 'hashed') {
+      this.#hashed += event.diskBytes;
+    } else if (event.kind === 'worked') {
+      this.#worked += event.diskBytes;
     } else if (event.kind === 'chunk-reused') {
       this.#reusedChunks += 1;
       this.#reusedDiskBytes += event.bytes;
@@ -154,14 +184,26 @@ export class TransferTotals {
   }
 
   /**
+   * The work on the disk that is done, and that is left, in bytes of the disk; what needed no transfer is neither. Hashing counts for
+   * less than encoding and sending.
+   */
+  get diskWork(): { readonly done: number; readonly left: number } {
+    const toMove = Math.max(0, this.diskBytes - this.#reusedDiskBytes);
+    const moved = Math.min(toMove, Math.max(this.#worked, this.#doneDiskBytes));
+    const hashed = Math.min(this.#hashed, this.#toHash);
+    return { done: moved + hashed * HASHING, left: toMove - moved + (this.#toHash - hashed) * HASHING };
+  }
+
+  /**
    * How much of the work is done, from 0 to 1: by bytes on the wire where their sum is known, else by bytes of the disk.
    * Never beyond 1, although bytes that were sent twice can make more than all.
    */
   get fraction(): number {
     const total = this.bytesTotal;
-    const [part, whole] =
-      total === undefined ? [this.#doneDiskBytes + this.#reusedDiskBytes, this.diskBytes] : [this.bytes, total];
     if (this.#started === undefined) return 0;
+    const { left } = this.diskWork;
+    const all = this.diskBytes + this.#toHash * HASHING;
+    const [part, whole] = total === undefined ? [all - left, all] : [this.bytes, total];
     return whole === 0 ? 1 : Math.min(1, part / whole);
   }
 }

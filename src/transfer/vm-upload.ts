@@ -153,6 +153,8 @@ export class VmUpload {
       const missing = (): Stretch[] => stretches.filter(({ offset }) => !this.#chunks.has(offset));
       const unread = missing().filter((stretch) => !contents.has(stretch));
       if (unread.length === 0 || (await this.#isWorthHashing(size, history))) {
+        const diskBytes = unread.reduce((sum, stretch) => sum + stretch.size, 0);
+        this.#session.emit({ kind: 'to-hash', subject, diskBytes });
         await hashStretches(pool, path, unread, (stretch, content) => contents.set(stretch, content));
         for (const find of this.#sourcesOfBlobs(history)) {
           const wanted = missing();
@@ -245,6 +247,8 @@ export class VmUpload {
       concurrency: Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY),
       signal,
       onBytes: (count) => this.#count(count),
+      onWork: (job, diskBytes) =>
+        this.#session.emit({ kind: job === 'digest' ? 'hashed' : 'worked', subject: this.#subject, diskBytes }),
       onWait: (reason, waitMs) => this.#session.emit({ kind: 'retrying', subject: this.#subject, reason, waitMs }),
     });
   }

@@ -36,6 +36,8 @@ export type PoolOptions = PoolRegistry & {
   readonly ready?: ReadyThreads | undefined;
   readonly signal: AbortSignal;
   readonly onBytes: (count: number) => void;
+  /** Told of work on the disk, in bytes of it: as hashing, encoding and pushing go on. Default: nothing is. */
+  readonly onWork?: (job: ChunkJob['kind'], diskBytes: number) => void;
   readonly onWait: (reason: string, milliseconds: number) => void;
 };
 
@@ -175,6 +177,9 @@ export class WorkerPool {
       case 'bytes':
         this.#options.onBytes(message.count);
         this.#width.moved(message.count, systemClock.monotonic());
+        break;
+      case 'work':
+        this.#options.onWork?.(message.job, message.diskBytes);
         break;
       case 'spent':
         this.#processorMs += message.spent.processorMs;

@@ -165,7 +165,7 @@ describe('on a terminal', () => {
       progress.handle({ kind: 'bytes', subject: BASE, count: 500_000_000 });
       time.pass(1000);
     }
-    expect(stream.screen).toEqual([`${BASE}  [====                ]   20%  2.0 GB of 10.0 GB  499.9 MB/s  16s left`]);
+    expect(stream.screen).toEqual([`${BASE}  [====                ]   20%  2.0 GB of 10.0 GB  500.0 MB/s  16s left`]);
     progress.handle({ kind: 'bytes', subject: BASE, count: 8 * GB });
     time.pass(6000);
     progress.handle({ kind: 'finished', subject: BASE });
@@ -451,6 +451,54 @@ describe('elsewhere', () => {
         'a/b:1: 40%, 2.0 GB sent, 400.0 MB/s, 15s left\n' +
         'a/b:1: 2.0 GB pushed in 5s (400.0 MB/s), 1 of 40 chunks needed no transfer\n',
     );
+  });
+
+  test('a push shows what is hashed, encoded and sent before the first chunk is done, and never goes back', () => {
+    const stream = new FakeStream(false);
+    const progress = open(stream, {});
+    const subject = 'a/b:1';
+    const [diskBytes, chunks] = [50 * GB, 2];
+    progress.handle({ kind: 'started', subject, direction: 'push', bytesTotal: undefined, diskBytes, chunks });
+    progress.handle({ kind: 'to-hash', subject, diskBytes });
+    const events: TransferEvent[] = [
+      { kind: 'hashed', subject, diskBytes: 25 * GB },
+      { kind: 'hashed', subject, diskBytes: 25 * GB },
+      { kind: 'chunk-reused', subject, index: 0, bytes: 25 * GB },
+      { kind: 'worked', subject, diskBytes: 12.5 * GB },
+      { kind: 'worked', subject, diskBytes: 12.5 * GB },
+      { kind: 'chunk-done', subject, index: 1, bytes: 25 * GB },
+    ];
+    for (const event of events) {
+      progress.handle(event);
+      time.pass(5000);
+    }
+    expect(stream.text.split('\n').slice(1, -1)).toEqual([
+      'a/b:1: 10%, 0 B sent, 0 B/s, 45s left',
+      'a/b:1: 20%, 0 B sent, 0 B/s, 40s left',
+      'a/b:1: 60%, 0 B sent, 0 B/s, 30s left',
+      'a/b:1: 80%, 0 B sent, 0 B/s, 10s left',
+      'a/b:1: 100%, 0 B sent, 0 B/s, 1s left',
+      'a/b:1: 100%, 0 B sent, 0 B/s, 1s left',
+    ]);
+  });
+
+  test('work that was for nothing does not count', () => {
+    const stream = new FakeStream(false);
+    const progress = open(stream, {});
+    const subject = 'a/b:1';
+    progress.handle({
+      kind: 'started',
+      subject,
+      direction: 'push',
+      bytesTotal: undefined,
+      diskBytes: 4 * GB,
+      chunks: 2,
+    });
+    progress.handle({ kind: 'worked', subject, diskBytes: GB });
+    progress.handle({ kind: 'worked', subject, diskBytes: -GB });
+    progress.handle({ kind: 'chunk-reused', subject, index: 0, bytes: 2 * GB });
+    time.pass(5000);
+    expect(stream.text).toContain('a/b:1: 50%, 0 B sent');
   });
 
   test.each([4000, 5000])('the plan of a pull that takes %i ms is told once', (milliseconds) => {

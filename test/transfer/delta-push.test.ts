@@ -80,6 +80,21 @@ describe('pushing a changed clone', () => {
     await expectPulled(target, disk);
   });
 
+  test('tells of what is hashed, encoded and sent, as it goes on', async () => {
+    const registry = await startMeddlingRegistry();
+    const told = { 'to-hash': 0, hashed: 0, worked: 0 };
+    const session = freshSession({
+      onEvent: (event) => {
+        if (event.kind === 'to-hash' || event.kind === 'hashed' || event.kind === 'worked') {
+          told[event.kind] += event.diskBytes;
+        }
+      },
+    });
+    await changedClone(session, await seed(registry, base));
+    await push(session, RemoteName.parse(`${registry.at}/org/vm:next`));
+    expect(told).toEqual({ 'to-hash': 3 * PIECE, hashed: 3 * PIECE, worked: expect.closeTo(PIECE, 3) as number });
+  });
+
   test('into another repository of the registry mounts them', async () => {
     const registry = await startMeddlingRegistry();
     const session = freshSession();

@@ -122,14 +122,14 @@ export class TransferView {
     return bound === 'disk' ? ` (limited by the disk: ${disk})` : ` (limited by the processors: ${disk} of disk)`;
   }
 
-  /** By the rate where the bytes to come are known; else by how long the finished chunks took. */
+  /** By the rate where the bytes to come are known; else by how long the work on the disk took that is done. */
   #leftMs(rate: number | undefined, now: number): number | undefined {
-    const { bytes, bytesTotal, diskBytes, doneDiskBytes, reusedDiskBytes } = this.totals;
+    const { bytes, bytesTotal, diskWork } = this.totals;
     if (bytesTotal !== undefined) {
       return rate === undefined || rate < 1 ? undefined : (Math.max(0, bytesTotal - bytes) * 1000) / rate;
     }
-    if (doneDiskBytes === 0 || this.#startedAt === undefined) return undefined;
-    return ((now - this.#startedAt) * Math.max(0, diskBytes - reusedDiskBytes - doneDiskBytes)) / doneDiskBytes;
+    if (diskWork.done <= 0 || this.#startedAt === undefined || now - this.#startedAt < 1000) return undefined;
+    return ((now - this.#startedAt) * diskWork.left) / diskWork.done;
   }
 }
 

@@ -88,6 +88,7 @@ class DiskPacking {
         // One more than threads, so that they are busy while a chunk is written.
         concurrency: Math.min(availableParallelism() + 1, MOST_WAITING),
         onBytes: () => undefined,
+        onWork: (diskBytes) => this.#session.emit({ kind: 'worked', subject: this.#plan.subject, diskBytes }),
         onDone: async (job, result) => {
           const part = jobs.get(job);
           if (part !== undefined) chunks[part.index] = await this.#add(part, result);
