@@ -1,5 +1,6 @@
 import { TartletError } from '../errors.ts';
 import type { Authenticator } from './authenticator.ts';
+import { adviceFor } from './advice.ts';
 import { readComplaint } from './refusal.ts';
 import type { Access, RegistryRequest, RegistryResponse, Transport } from './request.ts';
 
@@ -57,7 +58,8 @@ async function forbidden(
   access: Access,
   authenticator: Authenticator,
 ): Promise<TartletError> {
-  const [{ line }, identity] = await Promise.all([readComplaint(response), authenticator.identity(access.repository)]);
+  const [complaint, identity] = await Promise.all([readComplaint(response), authenticator.identity(access.repository)]);
+  const { line } = complaint;
   const host = response.url.host;
   return new TartletError(
     'AUTH_DENIED',
@@ -66,7 +68,7 @@ async function forbidden(
       subject: host,
       status: 403,
       retryable: false,
-      next: `log in as somebody who may: tartlet login ${host}`,
+      next: adviceFor(response, complaint, access.action) ?? `log in as somebody who may: tartlet login ${host}`,
     },
   );
 }

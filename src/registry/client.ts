@@ -58,6 +58,10 @@ export interface RegistryClientOptions {
   readonly onWait?: OnWait;
   /** Told of every request before it is sent, without what could be a secret: `HEAD https://ghcr.io/v2/a/b/blobs/…`. */
   readonly onRequest?: (request: string) => void;
+  /** The largest part of an upload that the registry is known to take; see {@link RegistryClient.limitParts}. */
+  readonly partBytes?: number | undefined;
+  /** Told of the size that parts of uploads have from now on, because larger ones were refused. */
+  readonly onPartLimit?: ((bytes: number) => void) | undefined;
   /** Told that a host wants to be spared for so many milliseconds, for other clients of the same undertaking: see {@link RegistryClient.spare}. */
   readonly onHold?: OnHold;
   /** Told of every request and answer, without their secrets. */
@@ -93,6 +97,9 @@ export class RegistryClient {
       send: shared.send,
       timing: shared.timing,
       traits: shared.traits,
+      limitParts: (bytes) => {
+        if (this.limitParts(bytes)) shared.onPartLimit?.(bytes);
+      },
       url: async (path) => new URL(`/v2/${repository}/${path}`, await shared.endpoint()),
     };
   }
@@ -211,6 +218,19 @@ export class RegistryClient {
     return this.#shared.pacing.hold(origin, milliseconds);
   }
 
+  /** The largest part of an upload that the registry is known to take; undefined as long as nothing was too large. */
+  get partBytes(): number | undefined {
+    return this.#shared.traits.partBytes;
+  }
+
+  /** Sends no larger parts from now on, because another client learned that they are too large. @returns whether that is news. */
+  limitParts(bytes: number): boolean {
+    const { traits } = this.#shared;
+    if (traits.partBytes !== undefined && traits.partBytes <= bytes) return false;
+    traits.partBytes = bytes;
+    return true;
+  }
+
   /** Closes the connections. Requests under way and later ones fail with `INTERRUPTED`. */
   close(): Promise<void> {
     return this.#shared.http.close();
@@ -225,6 +245,7 @@ interface Shared {
   readonly authenticator: Authenticator;
   readonly onWire: OnWire | undefined;
   readonly traits: RepositoryContext['traits'];
+  readonly onPartLimit: ((bytes: number) => void) | undefined;
   /** Origins that ever answered. */
   readonly reached: ReadonlySet<string>;
   /** Through all layers. */
@@ -272,7 +293,8 @@ function share(options: RegistryClientOptions): Shared {
     pacing,
     authenticator,
     onWire: options.onWire,
-    traits: unknownTraits(),
+    traits: unknownTraits(options.partBytes),
+    onPartLimit: options.onPartLimit,
     reached,
     endpoint,
     send: async (request, signal) => {

@@ -164,6 +164,7 @@ async function manifestRefused(
   const error = refusal(response, complaint, {
     what: `cannot store the manifest ${spell(context, reference)}`,
     subject: spell(context, reference),
+    action: 'push',
     ...(response.status === 404 ? { code: 'REG_REJECTED' } : {}),
   });
   return complaint.codes.includes('MANIFEST_BLOB_UNKNOWN') ? new BlobsUnknownError(error, complaint.digests) : error;

@@ -1,11 +1,12 @@
 import { type ErrorCode, isTartletError, TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
+import { adviceFor, type Said } from './advice.ts';
 import { contentCoding, decodedBody, readAtMost } from './document.ts';
 import { limits } from './limits.ts';
 import { hostAndPort } from './network-error.ts';
 import { tlsComplaint } from './plain-http.ts';
 import { cleanText, firstUsefulLine } from './redact.ts';
-import type { RegistryResponse, ResponseStart } from './request.ts';
+import type { Access, RegistryResponse, ResponseStart } from './request.ts';
 
 /** What an answer means when nobody expected it, by status; anything else is `REG_REJECTED`, and 5xx `REG_UNAVAILABLE`. */
 const CODES: ReadonlyMap<number, ErrorCode> = new Map([
@@ -31,20 +32,20 @@ export interface RefusalContext {
   readonly code?: ErrorCode;
   /** What to do; not told for answers that a later try may change, because then it is not the request that is wrong. */
   readonly next?: string;
+  /** What the request was for; default: to read. Decides about the next step. */
+  readonly action?: Access['action'];
   /** Whether to try again, by our code and the registry's first one; replaces what our code alone says. */
   readonly retryable?: (code: ErrorCode, complaint: string | undefined) => boolean;
 }
 
 /** What a registry said in an error body: the OCI error codes, and one line for people. Both cleaned. */
-export interface Complaint {
-  readonly codes: readonly string[];
-  readonly line: string;
+export interface Complaint extends Said {
   /** Digests that the body names anywhere: each registry has another place for them. */
   readonly digests: readonly Digest[];
 }
 
 /** What is said where an answer has no body: to HEAD. */
-export const NOTHING_SAID: Complaint = { codes: [], line: '', digests: [] };
+export const NOTHING_SAID: Complaint = { codes: [], line: '', isPage: false, digests: [] };
 
 /** The error that an unexpected answer amounts to. Reads and closes its body, which must not have been taken before. */
 export async function refused(response: RegistryResponse, context: RefusalContext): Promise<TartletError> {
@@ -59,13 +60,16 @@ export function refusal(response: ResponseStart, complaint: Complaint, context: 
   const said = [MEANINGS.get(status), complaint.line].filter((part) => part !== undefined && part !== '').join(': ');
   const code = context.code ?? CODES.get(status) ?? (status >= 500 ? 'REG_UNAVAILABLE' : 'REG_REJECTED');
   const host = hostAndPort(response.url);
+  // What was said counts more than what could be meant by the status.
+  const next =
+    adviceFor(response, complaint, context.action ?? 'pull') ?? (isTransient(code) ? undefined : context.next);
   return new TartletError(code, `${context.what}: ${host} answered ${status}${said === '' ? '' : ` (${said})`}`, {
     subject: context.subject,
     status,
     retryable: context.retryable?.(code, complaint.codes[0]) ?? isTransient(code),
     // The OCI error code, for callers that know what to do about it (`MANIFEST_BLOB_UNKNOWN`).
     ...(complaint.codes[0] === undefined ? {} : { found: complaint.codes[0] }),
-    ...(context.next === undefined || isTransient(code) ? {} : { next: context.next }),
+    ...(next === undefined ? {} : { next }),
   });
 }
 
@@ -102,16 +106,20 @@ function understand(text: string): Omit<Complaint, 'digests'> {
   const errors = errorsOf(text);
   if (errors.length > 0) {
     const line = errors.map(({ code, message }) => [code, message].filter((part) => part !== '').join(': ')).join('; ');
-    return { codes: errors.map(({ code }) => code).filter((code) => code !== ''), line: cleanText(line) };
+    return {
+      codes: errors.map(({ code }) => code).filter((code) => code !== ''),
+      line: cleanText(line),
+      isPage: false,
+    };
   }
   if (/^\s*<(?:!doctype|html|head|body)/i.test(text)) {
     const title = /<title[^>]{0,200}>([^<]{1,200})/i.exec(text)?.[1];
-    return { codes: [], line: `an HTML page${title === undefined ? '' : `: ${firstUsefulLine(title)}`}` };
+    return { codes: [], line: `an HTML page${title === undefined ? '' : `: ${firstUsefulLine(title)}`}`, isPage: true };
   }
-  return { codes: [], line: firstUsefulLine(text) };
+  return { codes: [], line: firstUsefulLine(text), isPage: false };
 }
 
-/** `{"errors":[{"code","message"}]}` of the distribution spec § error codes; anything else gives none. */
+/** `{"errors":[{"code","message","detail"}]}` of the distribution spec § error codes; anything else gives none. */
 function errorsOf(text: string): { code: string; message: string }[] {
   let parsed: unknown;
   try {
@@ -125,9 +133,17 @@ function errorsOf(text: string): { code: string; message: string }[] {
     .slice(0, 5)
     .map((error) => ({
       code: textField(error, 'code'),
-      message: textField(error, 'message') || textField(error, 'details'),
+      message: withDetail(textField(error, 'message') || textField(error, 'details'), field(error, 'detail')),
     }))
     .filter(({ code, message }) => code !== '' || message !== '');
+}
+
+/** The specification lets `detail` be anything. Often it is where the reason stands, and sometimes the message again. */
+function withDetail(message: string, detail: unknown): string {
+  const isSaid = typeof detail === 'string' || (typeof detail === 'object' && detail !== null);
+  const text = isSaid ? cleanText(typeof detail === 'string' ? detail : JSON.stringify(detail), 200) : '';
+  if (text === '' || text === '{}' || text === '[]' || message.includes(text)) return message;
+  return message === '' ? text : `${message} (${text})`;
 }
 
 function field(value: unknown, name: string): unknown {

@@ -9,12 +9,13 @@ export interface RegistryTraits {
   ranges: boolean;
   /** False once the registry refused PATCH (Q13). */
   patch: boolean;
-  /** Set when a PUT was too large: blobs go up in parts of this many bytes (Q12). */
+  /** Set when a request was too large: blobs go up in parts of at most this many bytes (Q12). Only ever gets smaller. */
   partBytes: number | undefined;
 }
 
-export function unknownTraits(): RegistryTraits {
-  return { head: 'unknown', ranges: true, patch: true, partBytes: undefined };
+/** @param partBytes as far as it is known from others. */
+export function unknownTraits(partBytes?: number): RegistryTraits {
+  return { head: 'unknown', ranges: true, patch: true, partBytes };
 }
 
 /** One repository, as the calls of the protocol need it. */
@@ -26,6 +27,8 @@ export interface RepositoryContext {
   readonly send: Transport;
   readonly timing: Timing;
   readonly traits: RegistryTraits;
+  /** Notes that requests above so many bytes are too large for the registry; others of the same undertaking are told. */
+  readonly limitParts: (bytes: number) => void;
   /** `<base>/v2/<repository>/<path>`; `path` is made of validated parts and holds its own query. */
   url(path: string): Promise<URL>;
 }

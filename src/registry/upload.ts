@@ -2,6 +2,7 @@ import { isTartletError, TartletError } from '../errors.ts';
 import { Backoff } from './backoff.ts';
 import { blobExists } from './blob.ts';
 import type { BlobDescriptor } from './blob-opening.ts';
+import { smallerPart } from './part-size.ts';
 import { refused } from './refusal.ts';
 import type { RegistryRequest, RegistryResponse } from './request.ts';
 import { withoutBody } from './response-body.ts';
@@ -24,8 +25,6 @@ export interface BlobUploadOptions {
   readonly onBytes?: (bytes: number) => void;
 }
 
-/** The size of parts where one PUT was too large for a proxy in the way; such limits are rarely below 100 MB. */
-const PART_BYTES = 16 * 1024 * 1024;
 /** A registry that asks for larger parts than this is not obeyed. */
 const MAX_PART_BYTES = 512 * 1024 * 1024;
 
@@ -121,6 +120,8 @@ class Upload {
   readonly #signal: AbortSignal | undefined;
   /** Where the session of the current attempt continues. */
   #location: URL | undefined;
+  /** What was said first of a request that was too large: the reason, whatever is said of other ways. */
+  #tooLarge: TartletError | undefined;
 
   constructor(context: RepositoryContext, blob: BlobSource, sent: SentBytes, signal: AbortSignal | undefined) {
     this.#context = context;
@@ -143,18 +144,33 @@ class Upload {
   async attempt({ location, minimumPart }: Session, chunkBytes: number | undefined): Promise<void> {
     const { traits } = this.#context;
     this.#location = location;
-    const wished = traits.partBytes ?? chunkBytes;
+    const wished = smallest(traits.partBytes, chunkBytes);
     const part = wished === undefined || !traits.patch ? this.#blob.size : Math.max(wished, minimumPart);
     const inParts = part < this.#blob.size;
     try {
       await (inParts ? this.#inParts(location, part) : this.#whole(location));
     } catch (error) {
       if (!(error instanceof OtherWay)) throw error;
-      if (inParts) traits.patch = false;
-      else if (traits.patch && traits.partBytes === undefined) traits.partBytes = PART_BYTES;
-      else throw error.refusal;
+      this.#tryOtherwise(error, inParts ? part : undefined, minimumPart);
       throw error;
     }
+  }
+
+  /**
+   * Remembers what may work better than parts of `part` bytes, or than one PUT.
+   * @throws TartletError the refusal, when nothing is left to try.
+   */
+  #tryOtherwise({ refusal }: OtherWay, part: number | undefined, minimumPart: number): void {
+    const { traits } = this.#context;
+    const wholeIsTooLarge = traits.partBytes !== undefined;
+    const { status } = refusal.facts;
+    if (status === 413) this.#tooLarge ??= refusal;
+    // GHCR says 416 to parts above 4 MiB.
+    const isTooLarge = status === 413 || (status === 416 && wholeIsTooLarge);
+    const smaller = isTooLarge && traits.patch ? smallerPart(part ?? this.#blob.size, minimumPart) : undefined;
+    if (smaller !== undefined) this.#context.limitParts(smaller);
+    else if (part !== undefined && !wholeIsTooLarge) traits.patch = false;
+    else throw this.#tooLarge ?? refusal;
   }
 
   /** One PUT with everything. Without Content-Range: some registries then take it for a part (tart-formats §6.1). */
@@ -186,7 +202,9 @@ class Upload {
       offset += part;
     }
     const range = { 'content-range': `${offset}-${size - 1}` };
-    await this.#finished(await this.#send('PUT', closingLocation(location, digest.toString()), offset, size, range));
+    const last = await this.#send('PUT', closingLocation(location, digest.toString()), offset, size, range);
+    if (last.status === 413) await this.#partRefused(last, offset);
+    await this.#finished(last);
   }
 
   async #send(
@@ -220,13 +238,19 @@ class Upload {
   async #partRefused(response: RegistryResponse, offset: number): Promise<never> {
     const refusal = await this.#refused(response);
     const { status } = response;
-    if (status < 500 && status !== 429 && (offset === 0 || status === 416)) throw new OtherWay(refusal);
+    if (status < 500 && status !== 429 && (offset === 0 || status === 413 || status === 416))
+      throw new OtherWay(refusal);
     throw refusal;
   }
 
   #refused(response: RegistryResponse): Promise<TartletError> {
     return uploadRefused(this.#context, response, `upload blob ${this.#blob.digest.toString()}`);
   }
+}
+
+/** The smaller of two sizes that need not be there. */
+function smallest(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 
 /** 201 at the end and 202 for parts by the spec; 202 and 204 are also seen at the end (Q9; openai/tart#273). */
@@ -257,6 +281,7 @@ async function uploadRefused(
   return refused(response, {
     what: `cannot ${what} to ${name}`,
     subject: name,
+    action: 'push',
     ...(status < 500 && status !== 429 ? { code: gone ? 'UPLOAD_LOST' : 'UPLOAD_REJECTED' } : {}),
     // A session that vanished (Q14) and bytes that were damaged on the way (Q15) deserve another try.
     retryable: (code, complaint) => gone || code !== 'UPLOAD_REJECTED' || complaint === DAMAGED,

@@ -185,6 +185,12 @@ export interface Hold {
   readonly milliseconds: number;
 }
 
+/** Requests above so many bytes are too large for the registry: who hears of it sends smaller parts, and tells the others. */
+export interface PartLimit {
+  readonly kind: 'part-limit';
+  readonly bytes: number;
+}
+
 /** The registry that the jobs of a thread are about. Plain data, and the port where credentials are asked for. */
 export interface RegistrySettings {
   readonly registry: string;
@@ -195,6 +201,8 @@ export interface RegistrySettings {
   readonly endpoint: string;
   readonly isReached: boolean;
   readonly limits: Limits;
+  /** What the registry is known to take in one request; see {@link PartLimit}. */
+  readonly partBytes: number | undefined;
   /** Whether to tell of requests and answers. */
   readonly tellsWire: boolean;
   readonly authenticatorPort: MessagePort;
@@ -205,7 +213,8 @@ export type ToWorker =
   | { readonly kind: 'registry'; readonly settings: RegistrySettings }
   | { readonly kind: 'job'; readonly id: number; readonly job: ChunkJob }
   | { readonly kind: 'abort'; readonly id: number }
-  | Hold;
+  | Hold
+  | PartLimit;
 
 export type FromWorker =
   | { readonly kind: 'result'; readonly id: number; readonly result: ChunkResult }
@@ -218,7 +227,8 @@ export type FromWorker =
   | { readonly kind: 'spent'; readonly spent: TimeSpent }
   | { readonly kind: 'wait'; readonly reason: string; readonly milliseconds: number }
   | { readonly kind: 'wire'; readonly event: WireEvent }
-  | Hold;
+  | Hold
+  | PartLimit;
 
 /** A TartletError as plain data. Its cause is reduced to a sentence. */
 export interface PlainError {

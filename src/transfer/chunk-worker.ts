@@ -48,6 +48,8 @@ function registryClient(): RegistryClient {
     isReached: settings.isReached,
     limits: settings.limits,
     authenticator: remoteAuthenticator(settings.authenticatorPort),
+    partBytes: settings.partBytes,
+    onPartLimit: (bytes) => say({ kind: 'part-limit', bytes }),
     onHold: (origin, milliseconds) => say({ kind: 'hold', origin, milliseconds }),
     onWait: ({ reason, milliseconds }) => say({ kind: 'wait', reason, milliseconds }),
     ...(settings.tellsWire ? { onWire: (event) => say({ kind: 'wire', event }) } : {}),
@@ -78,6 +80,11 @@ port.on('message', (message: ToWorker) => {
       break;
     case 'hold':
       client?.spare(message.origin, message.milliseconds);
+      break;
+    case 'part-limit':
+      client?.limitParts(message.bytes);
+      // For a client that is still to be made.
+      if (settings !== undefined) settings = { ...settings, partBytes: message.bytes };
       break;
     case 'job':
       void work(message.id, message.job);

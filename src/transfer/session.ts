@@ -51,6 +51,8 @@ export class Session {
   readonly limits: Limits;
   readonly #onWire: OnWire | undefined;
   readonly #credentials: (name: RemoteName) => CredentialSource;
+  /** Sizes of parts that registries take, as far as something was too large for them. */
+  readonly #partLimits = new Map<string, number>();
   readonly #onRequest: (request: string) => void;
 
   constructor(options: SessionOptions) {
@@ -89,6 +91,8 @@ export class Session {
       onWire: this.#onWire,
       limits: this.limits,
       onRequest: this.#onRequest,
+      partBytes: this.#partLimits.get(name.registry.toString()),
+      onPartLimit: (bytes) => this.#partLimits.set(name.registry.toString(), bytes),
       onWait: ({ reason, milliseconds }) =>
         this.emit({ kind: 'retrying', subject: name.toString(), reason, waitMs: milliseconds }),
     });

@@ -22,7 +22,10 @@ import { Width } from './width.ts';
 type PoolRegistry =
   | {
       readonly client: RegistryClient;
-      readonly settings: Omit<RegistrySettings, 'authenticatorPort' | 'registry' | 'repository' | 'tellsWire'>;
+      readonly settings: Omit<
+        RegistrySettings,
+        'authenticatorPort' | 'partBytes' | 'registry' | 'repository' | 'tellsWire'
+      >;
     }
   | { readonly client?: undefined; readonly settings?: undefined };
 
@@ -195,6 +198,10 @@ export class WorkerPool {
         if (this.#options.client?.spare(message.origin, message.milliseconds) === true) this.#width.halve();
         for (const { worker } of this.#threads) if (worker !== thread.worker) worker.postMessage(message);
         break;
+      case 'part-limit':
+        this.#options.client?.limitParts(message.bytes);
+        for (const { worker } of this.#threads) if (worker !== thread.worker) worker.postMessage(message);
+        break;
       case 'result':
         thread.pending.get(message.id)?.resolve(message.result);
         break;
@@ -222,6 +229,7 @@ function introduce(worker: Worker, { client, settings }: PoolRegistry): () => vo
       registry: client.registry.toString(),
       repository: client.repository,
       tellsWire: client.onWire !== undefined,
+      partBytes: client.partBytes,
       authenticatorPort: channel.port2,
     },
   };

@@ -27,6 +27,7 @@ function repository(faults: readonly Fault[]): RepositoryContext {
     repository: 'a/b',
     timing: { clock: new FakeClock(), limits },
     traits: unknownTraits(),
+    limitParts: () => undefined,
     url: (path) => Promise.resolve(new URL(`https://registry.example/v2/a/b/${path}`)),
     send: (request) => Promise.resolve(respond(request.headers['range'], plan.shift() ?? honest)),
   };

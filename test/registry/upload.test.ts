@@ -260,6 +260,88 @@ describe('a blob that is too large for one PUT', () => {
     const sent = registry.requests.slice(3, 5).map(({ body }) => body);
     expect(Buffer.concat(sent).equals(blob.bytes)).toBe(true);
   });
+
+  const MIB = 1024 * 1024;
+
+  /** A proxy that takes so many bytes in one request. */
+  const taking = (most: number): Record<string, Script> => ({
+    'PUT /up/1': ({ body }) => ({ status: body.length > most ? 413 : 201 }),
+    'PATCH /up/1': ({ body }) => ({ status: body.length > most ? 413 : 202 }),
+  });
+
+  it('goes up in the largest parts that are taken, and so do the blobs after it, of all repositories (Q12)', async () => {
+    const blob = blobOf(5 * MIB);
+    const { client, registry } = await accepting(taking(MIB));
+    registry.on('POST /v2/c/d/blobs/uploads/', session());
+    const large = { ...blob, open: (from: number, to: number) => blob.bytes.subarray(from, to) };
+    await client.uploadBlob(large);
+    const tried = registry.requests.filter(({ method }) => method !== 'POST').map(({ body }) => body.length / MIB);
+    expect(tried).toEqual([5, 4, 1, 1, 1, 1, 1]);
+    registry.requests.length = 0;
+    await client.sibling('c/d').uploadBlob(large);
+    expect(registry.requests.map(({ body }) => body.length / MIB)).toEqual([0, 1, 1, 1, 1, 1]);
+    expect(Buffer.concat(registry.requests.map(({ body }) => body)).equals(blob.bytes)).toBe(true);
+  });
+
+  it('tells the others how much is taken, and hears it from them', async () => {
+    const blob = blobOf(2 * MIB);
+    const told: number[] = [];
+    const { client, registry } = await accepting(taking(300 * 1024), { onPartLimit: (bytes) => told.push(bytes) });
+    await client.uploadBlob({ ...blob, open: (from, to) => blob.bytes.subarray(from, to) });
+    expect([told, client.partBytes]).toEqual([[MIB, 256 * 1024], 256 * 1024]);
+    const other = clientFor(registry, { partBytes: MIB }).client;
+    other.limitParts(256 * 1024);
+    expect([other.limitParts(MIB), other.partBytes]).toEqual([false, 256 * 1024]);
+  });
+
+  it('that is still too large in the smallest parts names the setting (Q12)', async () => {
+    const blob = blobOf(200_000);
+    const { client, registry } = await accepting(taking(1000));
+    await expect(
+      client.uploadBlob({ ...blob, open: (from, to) => blob.bytes.subarray(from, to) }),
+    ).rejects.toMatchObject({
+      code: 'UPLOAD_REJECTED',
+      facts: {
+        status: 413,
+        next: `let the proxy in front of ${registry.authority} take larger requests (nginx: client_max_body_size 0)`,
+      },
+    });
+  });
+});
+
+describe('the next step follows from what was said', () => {
+  const errors = (code: string, message: string, detail?: unknown): string =>
+    JSON.stringify({ errors: [{ code, message, detail }] });
+
+  it.each([
+    [
+      403,
+      errors('DENIED', 'adding 1 GiB would exceed the storage quota of project x'),
+      /make room on \S+: delete images/,
+      /quota of project x/,
+    ],
+    [
+      403,
+      '<html><head><title>Blocked by policy</title></head></html>',
+      /a firewall or a proxy answers in place/,
+      /an HTML page: Blocked by policy/,
+    ],
+    [
+      404,
+      errors('NAME_UNKNOWN', 'repository unknown', { name: 'a/b' }),
+      /create the repository on \S+ first/,
+      /repository unknown \(\{"name":"a\/b"\}\)/,
+    ],
+    [403, errors('DENIED', 'no'), /log in as somebody who may/, /DENIED: no/],
+    [507, '', /make room on/, /it has no space left/],
+    [400, errors('SIZE_INVALID', 'no', 'token=abc\u001b[31m\nsecret'), /^nothing$/, /no \(token=… secret\)/],
+  ])('%i %s', async (status, body, next, says) => {
+    const { client } = await accepting({ [START]: { status, body } }, { change: { attempts: 1 } });
+    const error: unknown = await client.uploadBlob(source()).catch((failure: unknown) => failure);
+    if (!(error instanceof TartletError)) throw error;
+    expect(error.message).toMatch(says);
+    expect(error.facts.next ?? 'nothing').toMatch(next);
+  });
 });
 
 describe('an upload that breaks', () => {

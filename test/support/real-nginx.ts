@@ -11,7 +11,10 @@ export interface TlsProxyOptions {
   readonly listen: string;
   /** Port of the registry that has no TLS itself. */
   readonly upstreamPort: number;
-  readonly server: CertificatePair;
+  /** Absent: nginx speaks plain HTTP. */
+  readonly server?: CertificatePair;
+  /** The largest body of a request. Default: any size; `1m` is what nginx takes when nobody says anything. */
+  readonly largestBody?: '0' | '1m';
 }
 
 /**
@@ -35,9 +38,19 @@ export async function startTlsProxy(cleanup: Cleanup, options: TlsProxyOptions):
   }
 }
 
-function configuration({ listen, upstreamPort, server }: TlsProxyOptions, port: number, folder: string): string {
+function configuration(
+  { listen, upstreamPort, server, largestBody = '0' }: TlsProxyOptions,
+  port: number,
+  folder: string,
+): string {
   const host = listen.includes(':') ? `[${listen}]` : listen;
   const scratch = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/t;`);
+  const tls =
+    server === undefined
+      ? `listen ${host}:${port};`
+      : `listen ${host}:${port} ssl;
+    ssl_certificate ${server.certificate};
+    ssl_certificate_key ${server.key};`;
   return `
 daemon off;
 master_process off;
@@ -47,16 +60,14 @@ events {}
 http {
   ${scratch.join('\n  ')}
   access_log off;
-  client_max_body_size 0;
+  client_max_body_size ${largestBody};
   server {
-    listen ${host}:${port} ssl;
-    ssl_certificate ${server.certificate};
-    ssl_certificate_key ${server.key};
+    ${tls}
     location / {
       proxy_pass http://${host}:${upstreamPort};
       proxy_http_version 1.1;
       proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-Proto https;
+      proxy_set_header X-Forwarded-Proto ${server === undefined ? 'http' : 'https'};
       proxy_request_buffering off;
       proxy_buffering off;
       proxy_read_timeout 60s;
