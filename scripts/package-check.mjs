@@ -3,7 +3,16 @@
  * the command, the library and the types from there. Needs `npm run build` first; the registry only for the production dependencies.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +28,7 @@ try {
   const { tarball, files } = pack();
   checkContents(tarball, files);
   checkWithJudges(tarball);
+  checkFreshClone();
   const user = install(tarball);
   useCommand(user);
   useLibrary(user);
@@ -79,6 +89,13 @@ function checkContents(tarball, files) {
   const inside = path.join(work, 'inside');
   mkdirSync(inside);
   execFileSync('tar', ['-xzf', tarball, '-C', inside]);
+  // npm warns of each of these at every install from a file or an address. What builds a fresh clone is called otherwise: checkFreshClone.
+  const { scripts = {} } = JSON.parse(readFileSync(path.join(inside, 'package/package.json'), 'utf8'));
+  const atInstall = ['preinstall', 'install', 'postinstall', 'prepublish', 'prepare'];
+  expectNone(
+    atInstall.filter((name) => scripts[name] !== undefined),
+    'are scripts of the package that run at its install',
+  );
   const here = [root, `${homedir()}/`, '.build-'];
   const telling = files.filter((file) => {
     const text = readFileSync(path.join(inside, 'package', file), 'utf8');
@@ -102,13 +119,35 @@ function checkWithJudges(tarball) {
   console.log('ok   the types are right for whoever imports it (attw, esm-only)');
 }
 
+/** Nobody builds by hand after `npm ci`. */
+function checkFreshClone() {
+  step = 'npm ci in a fresh clone';
+  const clone = path.join(work, 'clone');
+  run('git', ['clone', '--quiet', root, clone], work, process.env);
+  npm(['ci', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'], clone);
+  expectNone(
+    ['dist/index.js', 'dist/bin/main.js'].filter((file) => !existsSync(path.join(clone, file))),
+    'are not built by npm ci',
+  );
+  console.log('ok   npm ci in a fresh clone builds the command and the library');
+}
+
 function install(tarball) {
   step = 'install';
   const user = path.join(work, 'user');
   mkdirSync(user);
   writeFileSync(path.join(user, 'package.json'), '{ "name": "user", "private": true, "type": "module" }\n');
-  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
-  npm(['install', ...quiet, '--omit=dev', '--prefix', user, tarball], user);
+  const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=warn'];
+  const said = spawnSync('npm', ['install', ...quiet, '--omit=dev', '--prefix', user, tarball], {
+    cwd: user,
+    encoding: 'utf8',
+    timeout: 300_000,
+  });
+  if (said.status !== 0) throw new Error(`npm install ended with ${said.status}\n${said.stderr}`);
+  expectNone(
+    said.stderr.split('\n').filter((line) => line.includes('script')),
+    'is what npm says about scripts',
+  );
   const lock = JSON.parse(readFileSync(path.join(user, 'package-lock.json'), 'utf8'));
   const places = Object.keys(lock.packages).filter((place) => place !== '');
   expectNone(

@@ -27,6 +27,7 @@ import { temporaryFolder } from '../support/folder.ts';
 import { MountedDisk, needsMountedDisk } from '../support/mounted-disk.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { needsSeals } from '../support/seal.ts';
+import { leaveOut } from '../support/left-out.ts';
 
 const MANIFEST = Digest.sha256('a'.repeat(64));
 const TMPFS = 0x01021994;
@@ -201,7 +202,7 @@ describe('a disk that others know, and that was read', () => {
 
   it('is not sealed when somebody wrote to a page that was written to before it was read', async (context) => {
     const python = spawnSync('python3', ['--version']).status;
-    context.skip(python !== 0, 'left out: no python3 to map files with');
+    leaveOut(context, python !== 0, 'no python3 to map files with');
     const writer = spawn('python3', ['-uc', MAPPING_WRITER, disk], { stdio: ['pipe', 'pipe', 'inherit'] });
     onTestFinished(() => void writer.kill());
     await once(writer.stdout, 'data');
@@ -239,7 +240,7 @@ describe('a seal that somebody else could have written is none', () => {
     expect(await isSealed()).toBe(false);
   });
 
-  it.skipIf(process.geteuid?.() !== 0).each<[string, () => void]>([
+  it.for<[string, () => void]>([
     ['belongs to another user', () => chownSync(seal, 12_345, 0)],
     [
       'may be written by a group of others',
@@ -248,7 +249,8 @@ describe('a seal that somebody else could have written is none', () => {
         chmodSync(seal, 0o664);
       },
     ],
-  ])('because it %s', async (_, happens) => {
+  ])('because it %s', async ([_, happens], context) => {
+    leaveOut(context, process.geteuid?.() !== 0, 'only root may give files to others');
     await sealDisk(folder, MANIFEST, 'linux');
     happens();
     expect(await isSealed()).toBe(false);
@@ -270,7 +272,7 @@ describe('no disk is sealed', () => {
   });
 
   it('in memory, where writes through maps set no time', async (context) => {
-    context.skip(!existsSync('/dev/shm') || statfsSync('/dev/shm').type !== TMPFS, 'left out: no memory at /dev/shm');
+    leaveOut(context, !existsSync('/dev/shm') || statfsSync('/dev/shm').type !== TMPFS, 'no memory at /dev/shm');
     const place = mkdtempSync('/dev/shm/tartlet-test-');
     onTestFinished(() => rmSync(place, { recursive: true }));
     writeFileSync(`${place}/disk.img`, 'disk');

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, statfsSync, truncateSync, writeFileSync } from '
 import path from 'node:path';
 import type { TestContext } from 'vitest';
 import { Cleanup } from './real-cleanup.ts';
+import { leaveOut } from './left-out.ts';
 
 /*
  * Disks of file systems that are no memory: some share blocks between files, and keep exact times, others do not. Only root may mount those, where
@@ -70,7 +71,7 @@ const known = new Map<Kind, boolean>();
 export function needsMountedDisk(context: TestContext, kind: Kind): void {
   const canMount = known.get(kind) ?? tryToMount(kind);
   known.set(kind, canMount);
-  context.skip(!canMount, `left out: cannot mount ${kind} here`);
+  leaveOut(context, !canMount, `cannot mount ${kind} here`);
 }
 
 function tryToMount(kind: Kind): boolean {

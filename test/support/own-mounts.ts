@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import type { TestContext } from 'vitest';
 import type { Ran, Workplace } from './real-command.ts';
 import { hasPart, partPath } from './real-parts.ts';
+import { leaveOut } from './left-out.ts';
 
 /*
  * Mounts that only one script sees, in user and mount namespaces of its own. They need no root and end with the script, however it ends: so
@@ -27,7 +28,7 @@ function tryToMount(): boolean {
 
 /** Leaves a test out, with a word, where nobody may have user namespaces, as in many a container: a property of the machine, in CI too. */
 export function needsOwnMounts(context: TestContext): void {
-  context.skip(!mayMount, 'left out: no user namespaces here');
+  leaveOut(context, !mayMount, 'no user namespaces here');
 }
 
 /**

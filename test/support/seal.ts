@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { TestContext } from 'vitest';
 import { SEAL_FILE, sealDisk, sealedState } from '../../src/home/disk-seal.ts';
 import { Digest } from '../../src/names/digest.ts';
+import { leaveOut } from './left-out.ts';
 
 /** Names in the folder of an image, without the seal of its disk: whether there is one, the file system decides. */
 export function namesBesideSeal(folder: string): string[] {
@@ -17,7 +18,7 @@ let known: Promise<boolean> | undefined;
 /** Leaves a test out, with a word, where the times of files prove nothing: elsewhere than on Linux, or with temporary files in memory. */
 export async function needsSeals(context: TestContext): Promise<void> {
   known ??= canSeal();
-  context.skip(!(await known), `left out: no disk can be sealed in ${os.tmpdir()}`);
+  leaveOut(context, !(await known), `no disk can be sealed in ${os.tmpdir()}`);
 }
 
 async function canSeal(): Promise<boolean> {
