@@ -249,7 +249,7 @@ describe('a seal that somebody else could have written is none', () => {
         chmodSync(seal, 0o664);
       },
     ],
-  ])('because it %s', async ([_, happens], context) => {
+  ])('because it %s', async ([, happens], context) => {
     leaveOut(context, process.geteuid?.() !== 0, 'only root may give files to others');
     await sealDisk(folder, MANIFEST, 'linux');
     happens();
