@@ -143,7 +143,7 @@ describe('names that need the same path', () => {
     await expectRefusal(receiver, ['pull', at('a/b:1')], {
       code: 'NAME_COLLISION',
       says: [at('a/b:1'), at('a:b')],
-      next: 'delete one of them',
+      next: 'use another TART_HOME for one of the two',
     });
   });
 
@@ -154,7 +154,7 @@ describe('names that need the same path', () => {
     await expectRefusal(receiver, ['pull', at('a:b')], {
       code: 'NAME_COLLISION',
       says: [at('a:b'), at('a/b')],
-      next: 'delete one of them',
+      next: 'use another TART_HOME for one of the two',
     });
   });
 });
