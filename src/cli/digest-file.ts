@@ -48,7 +48,8 @@ async function write(
 }
 
 function cannotWrite(cause: unknown, file: string): TartletError {
-  return diskError(cause, 'write the digest to', file).with({ next: NEXT });
+  const { code, message, facts } = diskError(cause, 'write the digest to', file);
+  return new TartletError(code, message, { ...facts, next: NEXT });
 }
 
 async function replace(file: string, text: string): Promise<void> {
