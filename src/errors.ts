@@ -62,6 +62,8 @@ export interface ErrorFacts {
   readonly subject?: string;
   /** What survived, e.g. `3 of 12 chunks in …`. Absent when nothing was begun. */
   readonly kept?: string;
+  /** Names of what was deleted on the way, e.g. to make room. Absent when nothing was. */
+  readonly removed?: readonly string[];
   /** The one thing to do next, as an imperative without a full stop. */
   readonly next?: string;
   /** HTTP status, when a registry answered. */

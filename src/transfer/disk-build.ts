@@ -10,6 +10,7 @@ import type { ChunkJob, ClearJob, CopyJob, FetchJob, ResultOf, VerifyJob } from 
 import { beforeCloning, type ClonedDonor, verifyDonor } from './cloned-donor.ts';
 import { grouped } from './grouped.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
+import type { PartSize } from './pull-room.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /** Where a disk file is put together. */
@@ -26,6 +27,8 @@ export interface DiskBuild extends Workplace {
    * proves nothing about the blob that the manifest names for it.
    */
   readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'fetched-content' | 'found' | 'found-content') => void;
+  /** Waited for before a part is written that is not here yet; what it gives is called when that is done. Default: there is room. */
+  readonly enter?: ((part: PartSize) => Promise<() => void>) | undefined;
   /** Chunks that were planned to be found here were not what they should be, and will be fetched. */
   readonly onMissing: (chunks: readonly DiskChunk[]) => void;
 }
@@ -86,20 +89,21 @@ async function fill(
   if (cloned !== undefined) await verifyDonor(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);
   const unproven = shared.filter(({ chunk }) => !found.has(chunk));
   await run(pool, verifyWork(path, unproven), findIntact);
-  await run(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact);
+  await run(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact, build.enter);
   const damaged = chunks.flatMap(({ chunk, source }) => (source.kind === 'fetch' || found.has(chunk) ? [] : [chunk]));
   if (damaged.length > 0) build.onMissing(damaged);
   // Where a copy failed, the disk is not fresh any more.
   const spoilt = new Set(damaged);
   const missing = chunks.filter(({ chunk }) => !found.has(chunk));
   const work = fetchWork(build, missing, (chunk) => fresh && !spoilt.has(chunk));
-  await run(pool, work, async (those, { proven: isProven }) => {
+  const onFetched = async (those: readonly DiskChunk[], { proven: isProven }: { proven: boolean }): Promise<void> => {
     check();
     for (const chunk of those) {
       await journal.record(chunk.index);
       build.onChunk(chunk, isProven ? 'fetched' : 'fetched-content');
     }
-  });
+  };
+  await run(pool, work, onFetched, build.enter);
 }
 
 /** Makes the file, or continues it. */
@@ -141,9 +145,23 @@ async function run<J extends ChunkJob>(
   pool: WorkerPool,
   work: readonly Work<J>[],
   onDone: (chunks: readonly DiskChunk[], result: ResultOf<J>) => Promise<void>,
+  enter?: DiskBuild['enter'],
 ): Promise<void> {
   const chunksOf = new Map(work);
-  await pool.runAll([...chunksOf.keys()], async (job, result) => onDone(chunksOf.get(job) ?? [], result));
+  await pool.runAll(
+    [...chunksOf.keys()],
+    async (job, result) => onDone(chunksOf.get(job) ?? [], result),
+    undefined,
+    enter === undefined ? undefined : async (job) => enter(sizeOf(chunksOf.get(job) ?? [])),
+  );
+}
+
+/** Zeros become holes, and what does not compress takes at least its blob: so much at least. */
+function sizeOf(chunks: readonly DiskChunk[]): PartSize {
+  return {
+    atLeast: chunks.reduce((sum, { size, descriptor }) => sum + Math.min(size, descriptor.size), 0),
+    atMost: chunks.reduce((sum, { size }) => sum + size, 0),
+  };
 }
 
 /** Whether the whole of a file hashes to this. */

@@ -18,6 +18,8 @@ export interface Download<I extends TartImage = TartImage> {
   readonly client: RegistryClient;
   readonly insecure: boolean;
   readonly concurrency: number;
+  /** See `DiskBuild.enter`. */
+  readonly enter?: DiskBuild['enter'];
   /** Threads that may have been started early. */
   readonly ready?: ReadyThreads | undefined;
 }

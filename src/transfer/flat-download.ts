@@ -28,7 +28,7 @@ export async function downloadFlat(
     return await withWorkers(session, download, async (carrier) => {
       await carrier.atOnce(
         async () => fetchVmFiles(download, carrier, staging),
-        async () => buildDisk(carrier.pool, { ...workplace, plan, ...report.forFile(0) }),
+        async () => buildDisk(carrier.pool, { ...workplace, plan, enter: download.enter, ...report.forFile(0) }),
       );
     });
   } catch (error) {

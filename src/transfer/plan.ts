@@ -1,4 +1,5 @@
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import type { DiskChunk, TartImage } from '../oci/tart-image.ts';
 
@@ -176,6 +177,12 @@ export function spaceNeeded(plan: PullPlan): SpaceNeeded {
     return sum + Math.min(chunk.size - decoded, chunk.descriptor.size - came);
   }, 0);
   return { atLeast: plan.vmFileBytes + encoded, atMost: plan.vmFileBytes + decodedBytes(taking) };
+}
+
+/** What a plan fetches, each blob once. */
+export function blobsToFetch(plan: PullPlan): Descriptor[] {
+  const wanted = plannedChunks(plan).filter(({ source }) => source.kind === 'fetch');
+  return [...new Map(wanted.map(({ chunk: { descriptor } }) => [descriptor.digest.toString(), descriptor])).values()];
 }
 
 /** Bytes that cross the network for these chunks: a blob that occurs several times counts once. */

@@ -1,26 +1,17 @@
-import { sealDisk } from '../home/disk-seal.ts';
 import type { FileLock } from '../home/lock.ts';
 import { makeRepository } from '../home/image-cache.ts';
-import { originOfImage, writeOrigin } from '../home/origin.ts';
-import { Staging } from '../home/staging.ts';
 import { sweep } from '../home/sweep.ts';
-import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { allChunks, type StackedImage, type TartImage } from '../oci/tart-image.ts';
+import type { TartImage } from '../oci/tart-image.ts';
 import type { RawManifest, RegistryClient } from '../registry/client.ts';
 import { askForManifest, understandImage } from './asked-image.ts';
 import { collectAfterMove, type MovedTag, tagsElsewhere } from './collect.ts';
-import { ChunkReport, type Download } from './download.ts';
-import { downloadFlat } from './flat-download.ts';
+import { fetchImage } from './fetch-image.ts';
 import { progressOfOther } from './other-pull.ts';
-import { type PlanSummary, type PullPlan, spaceNeeded, summarize } from './plan.ts';
 import { findPresence } from './presence.ts';
-import { makeRoom } from './room.ts';
 import { ReadyThreads } from './ready-threads.ts';
 import type { Session } from './session.ts';
-import { announceContent, downloadStacked } from './stacked-download.ts';
-import { Survey } from './survey.ts';
 
 /** Chunks under way at once, as in Tart. */
 export const DEFAULT_CONCURRENCY = 4;
@@ -145,95 +136,6 @@ async function lockDigest(session: Session, name: RemoteName, image: TartImage):
       session.emit({ kind: 'waiting', subject: name.toString(), reason, ...(done === undefined ? {} : { done }) });
     },
   });
-}
-
-/**
- * Builds an image in a staging folder and publishes it, over whatever lies in its place. Call under the lock of its digest, alone.
- *
- * @param presence `lacks-content`: the record of a stacked image is right, and only files of the content store are missing.
- * @returns bytes that crossed the network.
- */
-export async function fetchImage(
-  session: Session,
-  download: Download,
-  presence: 'absent' | 'lacks-content',
-): Promise<number> {
-  const { image, name } = download;
-  const survey = await Survey.take(session, { name, image, hasRecord: presence === 'lacks-content' }, 'lease');
-  try {
-    const plan = await survey.plan();
-    await makeRoom(session, name.toString(), spaceNeeded(plan));
-    const summary = summarize(plan);
-    const report = new ChunkReport(session, name.toString(), summary.fetchBytes);
-    announce(session, name, plan, summary);
-    if (image.layout === 'flat') {
-      const staging = await Staging.open(session.home, image.manifest.digest);
-      const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);
-      await publish(session, download, staging, report);
-      return fetchedBytes;
-    }
-    const stacked = { ...download, image };
-    // The record names its files already: nobody collects what comes.
-    if (presence === 'lacks-content') return await downloadStacked(session, stacked, survey, report, undefined);
-    return await fetchStacked(session, stacked, survey, report);
-  } finally {
-    await survey.release();
-  }
-}
-
-function announce(session: Session, name: RemoteName, plan: PullPlan, summary: PlanSummary): void {
-  session.emit({
-    kind: 'started',
-    subject: name.toString(),
-    direction: 'pull',
-    bytesTotal: summary.fetchBytes,
-    diskBytes: summary.diskBytes,
-    chunks: allChunks(plan.image).length,
-    plan: summary,
-  });
-}
-
-async function fetchStacked(
-  session: Session,
-  download: Download<StackedImage>,
-  survey: Survey,
-  report: ChunkReport,
-): Promise<number> {
-  const staging = await Staging.open(session.home, download.image.manifest.digest);
-  const reference = await announceContent(session, download.image, staging);
-  try {
-    const fetchedBytes = await downloadStacked(session, download, survey, report, staging);
-    await publish(session, download, staging, report);
-    return fetchedBytes;
-  } finally {
-    await reference.dispose();
-  }
-}
-
-async function publish(
-  session: Session,
-  { name, image }: Download,
-  staging: Staging,
-  report: ChunkReport,
-): Promise<void> {
-  const { manifest, layout } = image;
-  await writeOrigin(
-    staging.folder,
-    originOfImage({
-      name,
-      digest: manifest.digest,
-      mediaType: manifest.mediaType,
-      manifestBytes: manifest.bytes.length,
-      at: session.now(),
-      via: 'pull',
-      unproven: [...report.unproven],
-    }),
-  );
-  const files = [VmFile.manifest, VmFile.config, VmFile.nvram];
-  await staging.flush(layout === 'flat' ? [...files, VmFile.disk] : files);
-  if (layout === 'flat') await sealDisk(staging.folder, manifest.digest, session.platform);
-  session.signal.throwIfAborted();
-  await session.images.publish(staging.folder, name, manifest.digest);
 }
 
 function settings(options: PullOptions): { insecure: boolean; concurrency: number } {

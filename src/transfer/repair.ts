@@ -24,7 +24,8 @@ import {
 } from '../oci/tart-image.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { healContent } from './heal-content.ts';
-import { DEFAULT_CONCURRENCY, fetchImage } from './pull.ts';
+import { fetchImage } from './fetch-image.ts';
+import { DEFAULT_CONCURRENCY } from './pull.ts';
 import type { Session } from './session.ts';
 
 /**

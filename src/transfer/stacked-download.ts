@@ -59,7 +59,13 @@ export async function downloadStacked(
         for (const [level, file] of stackedFiles(image).entries()) {
           const what = level === 0 ? 'base' : `overlay ${level}`;
           const subject = name.toString();
-          await bringFile(session, carrier.pool, survey, { file, what, subject, ...report.forFile(first) });
+          await bringFile(session, carrier.pool, survey, {
+            file,
+            what,
+            subject,
+            enter: download.enter,
+            ...report.forFile(first),
+          });
           first += file.chunks.length;
         }
       };

@@ -80,11 +80,13 @@ export class WorkerPool {
    * Does jobs, at most `concurrency` at once, in order of their list. The first failure stops the others.
    * @param onDone told of each result as it comes; what it does is waited for. It may add jobs.
    * @param survives told of each failure; when it returns true, the others go on. Default: none is survived.
+   * @param enter waited for before a job begins; what it gives is called when the job has ended.
    */
   async runAll<J extends ChunkJob>(
     jobs: readonly J[],
     onDone: (job: J, result: ResultOf<J>, add: (more: J) => void) => Promise<void> | void,
     survives: (job: J, error: unknown) => boolean = () => false,
+    enter?: (job: J) => Promise<() => void>,
   ): Promise<void> {
     const queue = [...jobs];
     const failure = new AbortController();
@@ -98,10 +100,14 @@ export class WorkerPool {
           const job = queue.shift();
           if (job === undefined) return;
           signal.throwIfAborted();
+          const end = await enter?.(job);
           try {
+            signal.throwIfAborted(); // Another may have failed while this one waited.
             await onDone(job, await this.#run(this.#thread(), job, signal), (more) => queue.push(more));
           } catch (error) {
             if (signal.aborted || !survives(job, error)) throw error;
+          } finally {
+            end?.();
           }
         } catch (error) {
           failure.abort(error);

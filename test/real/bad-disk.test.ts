@@ -99,8 +99,7 @@ touch -d '30 days ago' $old/.last-used
     ['it is pinned', '$TARTLET pin registry.corp:8221/macos/base:14'],
     [
       'somebody uses it',
-      `mkdir -p $TART_HOME/cache/.locks; exec 9>>$TART_HOME/cache/.locks/${'a'.repeat(64)}.lock
-python3 -c 'import fcntl,struct;fcntl.fcntl(9,37,struct.pack("hhqqi4x",1,0,0,0,0))'`,
+      `mkdir -p $TART_HOME/cache/.locks; exec 9>>$TART_HOME/cache/.locks/${'a'.repeat(64)}.lock; flock --exclusive 9`,
     ],
   ])('that has room only without an old image, and %s: the image stays', async ([, protect], context) => {
     needsOwnMounts(context);

@@ -20,6 +20,7 @@ export function renderError(
   const { code, message, facts } = asTartletError(error);
   const lines = [`${colours.red(colours.bold(`error[${code}]:`))} ${sentence(printable(message))}`];
   if (facts.kept !== undefined) lines.push(`${colours.bold('kept:')} ${printable(facts.kept)}`);
+  if (facts.removed !== undefined) lines.push(`${colours.bold('deleted:')} ${printable(facts.removed.join(', '))}`);
   const next = facts.next ?? (code === 'USAGE' ? undefined : ERROR_KINDS[code].next);
   if (next !== undefined) lines.push(`${colours.bold('next:')} ${printable(next)}`);
   if ((environment['TARTLET_DEBUG'] ?? '') !== '') lines.push(...places(error).map((line) => colours.dim(line)));
