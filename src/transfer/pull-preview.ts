@@ -1,3 +1,6 @@
+import path from 'node:path';
+import { chooseForRoom, prunable } from '../home/free-up.ts';
+import type { Candidate } from '../home/prune-candidate.ts';
 import { freeBytes } from '../home/space.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -6,6 +9,7 @@ import { askForManifest, understandImage } from './asked-image.ts';
 import { type PlanSummary, type PullPlan, type SpaceNeeded, spaceNeeded, summarize } from './plan.ts';
 import { findPresence, type Presence } from './presence.ts';
 import type { PullOptions, PullOutcome } from './pull.ts';
+import { goalOf, RESERVE_BYTES } from './room.ts';
 import type { Session } from './session.ts';
 import { Survey, type SurveyTarget } from './survey.ts';
 
@@ -17,6 +21,8 @@ export interface PullPreview {
   readonly status: PullOutcome['status'];
   readonly plan: PlanSummary;
   readonly space: SpaceNeeded & { readonly free: number };
+  /** What would go to make room if none of the disk turns out to be holes, that first which was not used for longest. */
+  readonly deletions: readonly Candidate[];
 }
 
 /**
@@ -35,16 +41,28 @@ export async function previewPull(session: Session, name: RemoteName, options: P
     const presence = await findPresence(session, name.withDigest(digest));
     const isNamed = name.tag === undefined || (await session.images.isLinked(name, digest));
     const plan = await planOf(session, { name, image, hasRecord: presence.kind === 'lacks-content' }, presence.kind);
+    const space = { ...spaceNeeded(plan), free: await freeBytes(session.home.cacheFolder) };
     return {
       name,
       digest,
       status: presence.kind !== 'complete' ? 'pulled' : isNamed ? 'present' : 'linked',
       plan: summarize(plan),
-      space: { ...spaceNeeded(plan), free: await freeBytes(session.home.cacheFolder) },
+      space,
+      deletions: await deletionsFor(session, plan, space),
     };
   } finally {
     await client.close();
   }
+}
+
+/** As `PullRoom` chooses when the parts come one after the other. What chunks are copied from is held by the pull, and stays. */
+async function deletionsFor(session: Session, plan: PullPlan, space: PullPreview['space']): Promise<Candidate[]> {
+  if (space.free >= space.atMost + RESERVE_BYTES || session.environment['TART_NO_AUTO_PRUNE'] !== undefined) return [];
+  const used = summarize(plan).reused.map(({ donor }) => path.dirname(donor.path));
+  const candidates = (await prunable(session)).filter((candidate) => !used.includes(candidate.path));
+  const all = candidates.reduce((sum, { bytes }) => sum + bytes, 0);
+  const goal = goalOf(space, { free: space.free, prunable: all });
+  return goal === undefined ? [] : chooseForRoom(candidates, goal - space.free).map(({ candidate }) => candidate);
 }
 
 async function planOf(session: Session, target: SurveyTarget, presence: Presence['kind']): Promise<PullPlan> {

@@ -28,6 +28,7 @@ const preview: PullPreview = {
     storedBytes: 0,
     chunks: { fetch: 4, reuse: 81, zero: 6, partial: 0 },
   },
+  deletions: [],
   space: { atLeast: GB, atMost: 2 * GB, free: 80 * GB },
 };
 

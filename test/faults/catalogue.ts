@@ -192,7 +192,7 @@ export const SECTIONS: readonly Section[] = [
     /* P24 */ ['process numbers are reused', 'no lock is a process number: they are all locks of the kernel'],
     /* P25 */ 'the wall clock jumps',
     /* P26 */ ['two versions on one home', `${TARTS_LAYOUT}: it has no version, and nothing of ours needs one`],
-    /* P27 */ ['a prune inside a pull fails', 'a pull never prunes: a full disk is told, and the user decides'],
+    /* P27 */ 'a pull makes room by deleting images, for what then does not come',
     /* P28 */ 'power fails after success',
     /* P29 */ 'power fails in the middle',
     /* P30 */ 'many processes are killed at random',

@@ -8,6 +8,8 @@ import { partPath } from '../support/real-parts.ts';
 import { type RealRegistry, startRealRegistry } from '../support/real-registry.ts';
 import { diskChunksOf, pushInChunks } from '../support/real-seed.ts';
 import { createVm } from '../support/real-vm.ts';
+import { startStaticRegistry } from '../support/static-registry.ts';
+import { configLayer, diskLayer, nvramLayer, sha256, type TinyImage, tinyManifest } from '../support/tart-image.ts';
 
 describe('a disk that does not take what it should', () => {
   const cleanup = new Cleanup();
@@ -110,6 +112,57 @@ $TARTLET pull ${name}; echo "exit $?"; $TARTLET list -q | grep -c :14`,
     );
     expect(stdout, stderr).toBe('exit 0\n1\n');
     expect(stderr).not.toContain('deleted');
+  });
+
+  /** An image of one layer that claims to decode to 40 MB. @param blob what the registry has of it. */
+  function claimingImage(blob: Uint8Array | undefined): TinyImage {
+    const bytes = blob ?? Buffer.alloc(200_000);
+    const [config, nvram] = [Buffer.from(configJson()), Buffer.from('nvram')];
+    const layer = diskLayer(
+      { digest: sha256(bytes), size: bytes.length },
+      { 'org.cirruslabs.tart.uncompressed-size': '40000000' },
+    );
+    const layers = [
+      configLayer({ digest: sha256(config), size: config.length }),
+      layer,
+      nvramLayer({ digest: sha256(nvram), size: nvram.length }),
+    ];
+    const annotations = { 'org.cirruslabs.tart.uncompressed-disk-size': '40000000' };
+    const manifest = tinyManifest({ layers, annotations });
+    const blobs = [config, nvram, ...(blob === undefined ? [] : [blob])].map((each) => [sha256(each), each] as const);
+    return { manifest, digest: sha256(manifest), blobs: new Map(blobs), config, nvram, disk: Buffer.alloc(0) };
+  }
+
+  it('that has room only without an old image, for an image that the registry does not have: the old one stays (P27)', async (context) => {
+    needsOwnMounts(context);
+    const liar = await startStaticRegistry({ '1': claimingImage(undefined) });
+    const { stdout, stderr } = await runWithOwnMounts(
+      new Workplace(cleanup),
+      `${WITH_AN_OLD_IMAGE} $TARTLET pull --dry-run ${liar.address}/made/up:1
+$TARTLET pull ${liar.address}/made/up:1; echo "exit $?"; $TARTLET list -q | grep -c :14`,
+    );
+    expect(stdout, stderr).toMatch(
+      /^would delete registry\.corp:8221\/macos\/base@sha256:a{64} if need be \(52\.4 MB\)$/m,
+    );
+    expect(stdout).toMatch(/exit 1\n1\n$/);
+    expect(stderr).toMatch(
+      /^error\[NOT_FOUND\]: .*\/made\/up:1 names a blob of 200000 bytes that the registry does not have/m,
+    );
+    expect(stderr).not.toContain('deleted');
+  });
+
+  it('that has room only without an old image, for an image that is not what it says: the error names what was deleted (P27)', async (context) => {
+    needsOwnMounts(context);
+    const liar = await startStaticRegistry({
+      '1': claimingImage(Buffer.concat([Buffer.from('bv4$'), Buffer.alloc(200_000)])),
+    });
+    const { stdout, stderr } = await runWithOwnMounts(
+      new Workplace(cleanup),
+      `${WITH_AN_OLD_IMAGE} $TARTLET pull ${liar.address}/made/up:1; echo "exit $?"`,
+    );
+    expect(stdout, stderr).toContain('exit 1\n');
+    expect(stderr).toMatch(/^error\[CHUNK_CORRUPT\]/m);
+    expect(stderr).toMatch(/^deleted: registry\.corp:8221\/macos\/base@sha256:a{64}$/m);
   });
 
   it('that has room for a clone only without an old image: it is deleted first, said, and the clone is whole', async (context) => {

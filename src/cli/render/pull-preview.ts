@@ -50,14 +50,17 @@ export function previewText(preview: PullPreview, screen: MaybeNarrow = {}): str
   return (
     `${foldText(title, screen)}\n${renderTable(['What', 'Size', 'Chunks', 'From'], rows, screen, 'From')}` +
     foldText(
-      `disk of ${humanBytes(plan.diskBytes, 1)}; space needed ${range}, free ${humanBytes(space.free, 1)}${room}\n`,
+      `disk of ${humanBytes(plan.diskBytes, 1)}; space needed ${range}, free ${humanBytes(space.free, 1)}${room}\n` +
+        preview.deletions
+          .map(({ name: old, bytes }) => `would delete ${printable(old.toString())} if need be (${humanBytes(bytes, 1)})\n`)
+          .join(''),
       screen,
     )
   );
 }
 
 /** For programs; all numbers are whole bytes or counts. Disk bytes are decoded, `fetchBytes` as they cross the network. */
-export function previewJson({ name, digest, status, plan, space }: PullPreview): object {
+export function previewJson({ name, digest, status, plan, space, deletions }: PullPreview): object {
   return {
     schema: 'tartlet.pull-plan/v1',
     name: name.toString(),
@@ -77,5 +80,6 @@ export function previewJson({ name, digest, status, plan, space }: PullPreview):
       freeBytes: space.free,
       fits: space.free >= space.atLeast,
     },
+    deletions: deletions.map((each) => ({ kind: each.kind, name: each.name.toString(), bytes: each.bytes })),
   };
 }
