@@ -52,7 +52,10 @@ export function previewText(preview: PullPreview, screen: MaybeNarrow = {}): str
     foldText(
       `disk of ${humanBytes(plan.diskBytes, 1)}; space needed ${range}, free ${humanBytes(space.free, 1)}${room}\n` +
         preview.deletions
-          .map(({ name: old, bytes }) => `would delete ${printable(old.toString())} if need be (${humanBytes(bytes, 1)})\n`)
+          .map(
+            ({ name: old, bytes }) =>
+              `would delete ${printable(old.toString())} if need be (${humanBytes(bytes, 1)})\n`,
+          )
           .join(''),
       screen,
     )
