@@ -58,8 +58,8 @@ export async function previewPull(session: Session, name: RemoteName, options: P
 /** As `PullRoom` chooses when the parts come one after the other. What chunks are copied from is held by the pull, and stays. */
 async function deletionsFor(session: Session, plan: PullPlan, space: PullPreview['space']): Promise<Candidate[]> {
   if (space.free >= space.atMost + RESERVE_BYTES || session.environment['TART_NO_AUTO_PRUNE'] !== undefined) return [];
-  const used = summarize(plan).reused.map(({ donor }) => path.dirname(donor.path));
-  const candidates = (await prunable(session)).filter((candidate) => !used.includes(candidate.path));
+  const used = new Set(summarize(plan).reused.map(({ donor }) => path.dirname(donor.path)));
+  const candidates = (await prunable(session)).filter((candidate) => !used.has(candidate.path));
   const all = candidates.reduce((sum, { bytes }) => sum + bytes, 0);
   const goal = goalOf(space, { free: space.free, prunable: all });
   return goal === undefined ? [] : chooseForRoom(candidates, goal - space.free).map(({ candidate }) => candidate);

@@ -191,7 +191,7 @@ export const SECTIONS: readonly Section[] = [
     /* P23 */ 'a lock is inherited by a child',
     /* P24 */ ['process numbers are reused', 'no lock is a process number: they are all locks of the kernel'],
     /* P25 */ 'the wall clock jumps',
-    /* P26 */ ['two versions on one home', `${TARTS_LAYOUT}: it has no version, and nothing of ours needs one`],
+    /* P26 */ 'two installations on one home, one of them without native code',
     /* P27 */ 'a pull makes room by deleting images, for what then does not come',
     /* P28 */ 'power fails after success',
     /* P29 */ 'power fails in the middle',
