@@ -76,5 +76,6 @@ test('for programs, all in whole bytes', () => {
     zeroBytes: 3_000_000_000,
     chunks: { fetch: 4, reuse: 81, zero: 6, partial: 0 },
     space: { neededBytes: 2_000_000_000, leastBytes: 1_000_000_000, freeBytes: 80_000_000_000, fits: true },
+    deletions: [],
   });
 });

@@ -32,7 +32,7 @@ export type Effect = 'SIGKILL' | 'SIGSTOP' | `E${string}`;
 
 /** A fault: before the `nth` call of that name (1-based, of whichever thread gets there first). */
 export interface Fault {
-  readonly call: MutatingCall | 'openat' | 'pread64' | 'fcntl';
+  readonly call: MutatingCall | 'openat' | 'pread64' | 'flock';
   readonly nth: number;
   readonly effect: Effect;
   /** All further calls fail as well. */

@@ -68,7 +68,7 @@ describeWithParts('a file system that refuses', ['strace'], () => {
     const registry = await world.serve(IMAGE);
     const name = `${registry.authority}/${REPOSITORY}:latest`;
     const lock = `${world.home.locksFolder}/${IMAGE.digest.slice(7)}.lock`;
-    const fault = { call: 'fcntl', nth: 1, effect: 'ENOLCK', onwards: true, path: lock } as const;
+    const fault = { call: 'flock', nth: 1, effect: 'ENOLCK', onwards: true, path: lock } as const;
     const { exitCode, stderr } = await runFaulty(world, ['pull', name], fault);
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/^error\[DISK_UNSUPPORTED\]: cannot lock \S+: the file system has no locks\.$/m);
