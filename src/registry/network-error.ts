@@ -123,10 +123,14 @@ export function isNobodyThere({ code, facts }: TartletError): boolean {
   return causes(facts.cause).some((cause) => ['ECONNREFUSED', 'ENOTFOUND'].includes(systemCode(cause) ?? ''));
 }
 
-/** What undici says when the bytes are no HTTP/1.1, or have two lengths (reliability N22). */
+/**
+ * What undici says when the bytes are no HTTP/1.1, or have two lengths (reliability N22). Some of what a server must not send (a 101 that
+ * nobody asked for) it meets with an assertion; there are none of our own.
+ */
 function isProtocolError(code: string, chain: readonly unknown[]): boolean {
   return (
     code.startsWith('HPE_') ||
+    code === 'ERR_ASSERTION' ||
     code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' ||
     chain.some((cause) => cause instanceof Error && cause.name === 'HTTPParserError')
   );

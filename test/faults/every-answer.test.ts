@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { exitCodeOf } from '../../src/cli/render/exit-code.ts';
 import { isTartletError } from '../../src/errors.ts';
@@ -138,6 +138,8 @@ function nameAt(registry: HonestRegistry, repository: string): RemoteName {
 
 async function pushSomeVm(repository: string): Promise<void> {
   const vm = idle.pop() ?? '';
+  // Content that no push has sent before: it would be mounted.
+  writeFileSync(`${session.home.vmsFolder}/${vm}/disk.img`, repository);
   try {
     await pushVm(session, vm, [nameAt(target, repository)], { insecure: true, reproducible: true });
   } finally {
