@@ -1,17 +1,9 @@
-import { anonymous, type CredentialSource } from '../credentials/credential.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
-import { AddressGuard } from './address-guard.ts';
 import type { Authenticator } from './authenticator.ts';
-import { withAuthorization } from './authorization.ts';
-import type { OnWait, Timing } from './backoff.ts';
 import { blobExists, type BlobQuestion, type BlobReadOptions, fetchBlob, readBlob } from './blob.ts';
 import type { BlobDescriptor } from './blob-opening.ts';
-import { type Clock, systemClock } from './clock.ts';
-import { resolveEndpoint } from './endpoint.ts';
-import { limits as defaultLimits, type Limits } from './limits.ts';
 import {
-  type ManifestReference,
   type ManifestStatus,
   type RawManifest,
   readManifest,
@@ -19,55 +11,20 @@ import {
   statManifest,
   writeManifest,
 } from './manifest.ts';
+import type { ManifestReference } from './manifest-reference.ts';
 import { mountBlob } from './mount.ts';
-import { type OnHold, Pacing } from './pacing.ts';
 import { ping } from './ping.ts';
-import { withTlsCheck } from './plain-http.ts';
-import { withRedirects } from './redirect.ts';
-import { RegistryAuthenticator } from './registry-authenticator.ts';
-import { type RepositoryContext, unknownTraits } from './repository.ts';
-import type { Transport } from './request.ts';
-import { withRetry } from './retry.ts';
+import { type RegistryConnection, registryConnection, type RegistryConnectionOptions } from './registry-connection.ts';
+import type { RepositoryContext } from './repository.ts';
 import { listTags } from './tag.ts';
-import { type HttpTransport, httpTransport } from './transport.ts';
 import { type BlobSource, type BlobUploadOptions, uploadBlob } from './upload.ts';
-import { observed, type OnWire, shownUrl } from './wire.ts';
+import type { OnWire } from './wire.ts';
 
 export type { BlobDescriptor, BlobReadOptions, BlobSource, BlobUploadOptions };
 export type { ManifestReference, ManifestStatus, RawManifest };
 
-export interface RegistryClientOptions {
-  readonly registry: RegistryAddress;
+export interface RegistryClientOptions extends RegistryConnectionOptions {
   readonly repository: string;
-  /** `Tartlet/<version> (<platform>)` */
-  readonly userAgent: string;
-  /** Where proxies and certificates are looked up; default: an empty environment. Plain data, so a worker can be given it. */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Default: anonymous. Not used when there is an `authenticator`. */
-  readonly credentials?: CredentialSource;
-  /** Shares tokens with others, e.g. with the main thread. Default: one of its own, made from `credentials`. */
-  readonly authenticator?: Authenticator;
-  /** Speak plain HTTP to this registry. Without it only a loopback address that has no TLS is spoken to so. */
-  readonly insecure?: boolean;
-  /** A base URL found earlier by {@link RegistryClient.endpoint}: spares a worker the probing. */
-  readonly endpoint?: string;
-  /** Whether another client of the same undertaking got an answer from the registry: see {@link RegistryClient.isReached}. Default: no. */
-  readonly isReached?: boolean;
-  readonly clock?: Clock;
-  /** Told of every pause before something is tried again: why, and how many milliseconds. */
-  readonly onWait?: OnWait;
-  /** Told of every request before it is sent, without what could be a secret: `HEAD https://ghcr.io/v2/a/b/blobs/…`. */
-  readonly onRequest?: (request: string) => void;
-  /** The largest part of an upload that the registry is known to take; see {@link RegistryClient.limitParts}. */
-  readonly partBytes?: number | undefined;
-  /** Told of the size that parts of uploads have from now on, because larger ones were refused. */
-  readonly onPartLimit?: ((bytes: number) => void) | undefined;
-  /** Told that a host wants to be spared for so many milliseconds, for other clients of the same undertaking: see {@link RegistryClient.spare}. */
-  readonly onHold?: OnHold;
-  /** Told of every request and answer, without their secrets. */
-  readonly onWire?: OnWire | undefined;
-  /** Default: the numbers of `limits.ts`. */
-  readonly limits?: Limits;
 }
 
 /** Options for calls that only may be interrupted. */
@@ -84,54 +41,54 @@ export class RegistryClient {
   readonly registry: RegistryAddress;
   readonly repository: string;
 
-  readonly #shared: Shared;
+  readonly #connection: RegistryConnection;
   readonly #context: RepositoryContext;
 
-  private constructor(registry: RegistryAddress, repository: string, shared: Shared) {
+  private constructor(registry: RegistryAddress, repository: string, connection: RegistryConnection) {
     this.registry = registry;
     this.repository = repository;
-    this.#shared = shared;
+    this.#connection = connection;
     this.#context = {
       registry: registry.toString(),
       repository,
-      send: shared.send,
-      timing: shared.timing,
-      traits: shared.traits,
+      send: connection.send,
+      timing: connection.timing,
+      traits: connection.traits,
       limitParts: (bytes) => {
-        if (this.limitParts(bytes)) shared.onPartLimit?.(bytes);
+        if (this.limitParts(bytes)) connection.onPartLimit?.(bytes);
       },
-      url: async (path) => new URL(`/v2/${repository}/${path}`, await shared.endpoint()),
+      url: async (path) => new URL(`/v2/${repository}/${path}`, await connection.endpoint()),
     };
   }
 
   /** Costs nothing: the HTTP library is loaded and the registry contacted with the first request. */
   static forRepository(options: RegistryClientOptions): RegistryClient {
-    return new RegistryClient(options.registry, options.repository, share(options));
+    return new RegistryClient(options.registry, options.repository, registryConnection(options));
   }
 
   /** Another repository of the same registry, with the same connections and tokens. Only the first client is closed. */
   sibling(repository: string): RegistryClient {
-    return new RegistryClient(this.registry, repository, this.#shared);
+    return new RegistryClient(this.registry, repository, this.#connection);
   }
 
   /** The base URL in use, e.g. `https://ghcr.io`; probes a loopback registry for TLS the first time. */
   async endpoint(): Promise<string> {
-    return (await this.#shared.endpoint()).origin;
+    return (await this.#connection.endpoint()).origin;
   }
 
   /** Whether the registry ever answered. Until then a refused connection is a wrong name, and afterwards a network that is down for a while. */
   async isReached(): Promise<boolean> {
-    return this.#shared.reached.has(await this.endpoint());
+    return this.#connection.reached.has(await this.endpoint());
   }
 
   /** Who we are, for threads that have their own client (see `authenticator-port.ts`). */
   get authenticator(): Authenticator {
-    return this.#shared.authenticator;
+    return this.#connection.authenticator;
   }
 
   /** Who is told of requests and answers, for threads that have their own client. */
   get onWire(): OnWire | undefined {
-    return this.#shared.onWire;
+    return this.#connection.onWire;
   }
 
   /** `GET /v2/`: resolves when the registry speaks the protocol and takes our credentials. */
@@ -189,7 +146,12 @@ export class RegistryClient {
    * @throws TartletError `NOT_FOUND`, `SIZE_MISMATCH` (also when `size` is above the limit), `DIGEST_MISMATCH`.
    */
   fetchBlob(blob: BlobDescriptor, options: CallOptions & { readonly limit?: number } = {}): Promise<Uint8Array> {
-    return fetchBlob(this.#context, blob, options.limit ?? this.#shared.timing.limits.manifestBytes, options.signal);
+    return fetchBlob(
+      this.#context,
+      blob,
+      options.limit ?? this.#connection.timing.limits.manifestBytes,
+      options.signal,
+    );
   }
 
   /**
@@ -215,17 +177,17 @@ export class RegistryClient {
    * @returns whether that is news: it was not being spared already.
    */
   spare(origin: string, milliseconds: number): boolean {
-    return this.#shared.pacing.hold(origin, milliseconds);
+    return this.#connection.pacing.hold(origin, milliseconds);
   }
 
   /** The largest part of an upload that the registry is known to take; undefined as long as nothing was too large. */
   get partBytes(): number | undefined {
-    return this.#shared.traits.partBytes;
+    return this.#connection.traits.partBytes;
   }
 
   /** Sends no larger parts from now on, because another client learned that they are too large. @returns whether that is news. */
   limitParts(bytes: number): boolean {
-    const { traits } = this.#shared;
+    const { traits } = this.#connection;
     if (traits.partBytes !== undefined && traits.partBytes <= bytes) return false;
     traits.partBytes = bytes;
     return true;
@@ -233,74 +195,6 @@ export class RegistryClient {
 
   /** Closes the connections. Requests under way and later ones fail with `INTERRUPTED`. */
   close(): Promise<void> {
-    return this.#shared.http.close();
+    return this.#connection.http.close();
   }
-}
-
-/** What the clients of all repositories of one registry have in common. */
-interface Shared {
-  readonly http: HttpTransport;
-  readonly timing: Timing;
-  readonly pacing: Pacing;
-  readonly authenticator: Authenticator;
-  readonly onWire: OnWire | undefined;
-  readonly traits: RepositoryContext['traits'];
-  readonly onPartLimit: ((bytes: number) => void) | undefined;
-  /** Origins that ever answered. */
-  readonly reached: ReadonlySet<string>;
-  /** Through all layers. */
-  readonly send: Transport;
-  endpoint(): Promise<URL>;
-}
-
-/** Stacks the layers: wire, redirects, retries, authorization. Token requests go through retries only (reliability S8). */
-function share(options: RegistryClientOptions): Shared {
-  const { registry, environment = {}, userAgent } = options;
-  const limits = options.limits ?? defaultLimits;
-  const timing: Timing = {
-    clock: options.clock ?? systemClock,
-    limits,
-    ...(options.onWait === undefined ? {} : { onWait: options.onWait }),
-  };
-  let base: Promise<URL> | undefined;
-  const endpoint = () => {
-    base ??=
-      options.endpoint === undefined
-        ? resolveEndpoint(registry, { insecure: options.insecure ?? false, probeMs: limits.probeMs })
-        : Promise.resolve(new URL(options.endpoint));
-    return base;
-  };
-  const guard = new AddressGuard({ registry: endpoint, environment });
-  const http = httpTransport({ userAgent, environment, limits, guard });
-  const send = observed(http.send, options.onWire, timing.clock);
-  const check = { registry: endpoint, environment, probeMs: limits.probeMs };
-  const wire = options.insecure === true ? withTlsCheck(send, check) : send;
-  const pacing = new Pacing(timing, options.onHold);
-  const isReached = options.isReached === true && options.endpoint !== undefined;
-  const reached = new Set(isReached ? [new URL(options.endpoint).origin] : []);
-  const authenticator =
-    options.authenticator ??
-    new RegistryAuthenticator({
-      registry,
-      credentials: options.credentials ?? anonymous,
-      send: withRetry(send, timing, pacing, reached),
-      timing,
-    });
-  const resilient = withRetry(withRedirects(wire, limits), timing, pacing, reached);
-  return {
-    http,
-    timing,
-    pacing,
-    authenticator,
-    onWire: options.onWire,
-    traits: unknownTraits(options.partBytes),
-    onPartLimit: options.onPartLimit,
-    reached,
-    endpoint,
-    send: async (request, signal) => {
-      const { origin } = await endpoint();
-      options.onRequest?.(`${request.method} ${shownUrl(request.url)}`);
-      return withAuthorization(resilient, authenticator, origin)(request, signal);
-    },
-  };
 }

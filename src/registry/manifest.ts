@@ -1,16 +1,13 @@
 import { createHash } from 'node:crypto';
 import { isTartletError, TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
-import { BlobsUnknownError } from './blobs-unknown.ts';
 import { requestDocument } from './document.ts';
-import { hostAndPort } from './network-error.ts';
-import { readComplaint, refusal, refused, type RefusalContext } from './refusal.ts';
-import type { Method, RegistryRequest, RegistryResponse, ResponseStart } from './request.ts';
+import { cannotRead, manifestRefused, mismatch, notDone, webPage } from './manifest-error.ts';
+import { type ManifestReference, manifestText } from './manifest-reference.ts';
+import { refused } from './refusal.ts';
+import type { Method, RegistryRequest, ResponseStart } from './request.ts';
 import { withoutBody } from './response-body.ts';
 import type { RepositoryContext } from './repository.ts';
-
-/** A manifest in the registry: by the tag that leads to it, or by what it is. */
-export type ManifestReference = { readonly tag: string } | { readonly digest: Digest };
 
 /** A manifest as the registry served it. Parsing is somebody else's business: these are the bytes to keep. */
 export interface RawManifest {
@@ -48,9 +45,9 @@ export async function readManifest(
   if (bytes === undefined) {
     throw new TartletError(
       'MANIFEST_TOO_LARGE',
-      `the manifest ${spell(context, reference)} is larger than ${limit} bytes`,
+      `the manifest ${manifestText(context, reference)} is larger than ${limit} bytes`,
       {
-        subject: spell(context, reference),
+        subject: manifestText(context, reference),
       },
     );
   }
@@ -105,7 +102,7 @@ export async function writeManifest(
       'MANIFEST_TOO_LARGE',
       `a manifest of ${bytes.length} bytes is more than registries take (${limit})`,
       {
-        subject: spell(context, reference),
+        subject: manifestText(context, reference),
         next: 'push the image with larger chunks, so that it has fewer',
       },
     );
@@ -139,37 +136,6 @@ async function requireStored(
   throw notDone(context, reference, status, 'the manifest', 'and does not have it');
 }
 
-/** A registry said yes in a status of its own, and did not do it. */
-function notDone(
-  context: RepositoryContext,
-  reference: ManifestReference,
-  status: number,
-  ...[what, found]: readonly [string, string]
-): TartletError {
-  const name = spell(context, reference);
-  return new TartletError('REG_REJECTED', `${context.registry} answered ${status} to ${what} ${name}, ${found}`, {
-    subject: name,
-    status,
-    retryable: false,
-    next: 'check that this is the address of an OCI registry, and what stands between it and this machine',
-  });
-}
-
-async function manifestRefused(
-  context: RepositoryContext,
-  reference: ManifestReference,
-  response: RegistryResponse,
-): Promise<TartletError> {
-  const complaint = await readComplaint(response);
-  const error = refusal(response, complaint, {
-    what: `cannot store the manifest ${spell(context, reference)}`,
-    subject: spell(context, reference),
-    action: 'push',
-    ...(response.status === 404 ? { code: 'REG_REJECTED' } : {}),
-  });
-  return complaint.codes.includes('MANIFEST_BLOB_UNKNOWN') ? new BlobsUnknownError(error, complaint.digests) : error;
-}
-
 /** Removes a manifest; the promises are those of `RegistryClient.deleteManifest`. */
 export async function removeManifest(context: RepositoryContext, digest: Digest, signal?: AbortSignal): Promise<void> {
   const reference = { digest };
@@ -181,8 +147,8 @@ export async function removeManifest(context: RepositoryContext, digest: Digest,
     throw notDone(context, reference, response.status, 'the deletion of the manifest', 'and still has it');
   }
   throw await refused(response, {
-    what: `cannot delete the manifest ${spell(context, reference)}`,
-    subject: spell(context, reference),
+    what: `cannot delete the manifest ${manifestText(context, reference)}`,
+    subject: manifestText(context, reference),
     ...(response.status === 405 ? { next: 'allow deletion in the settings of the registry' } : {}),
   });
 }
@@ -203,19 +169,6 @@ async function manifestRequest(
   };
 }
 
-function spell({ registry, repository }: RepositoryContext, reference: ManifestReference): string {
-  return `${registry}/${repository}${'tag' in reference ? `:${reference.tag}` : `@${reference.digest.toString()}`}`;
-}
-
-function cannotRead(context: RepositoryContext, reference: ManifestReference): RefusalContext {
-  const name = spell(context, reference);
-  return {
-    what: `cannot read the manifest ${name}`,
-    subject: name,
-    next: 'check the name, the tag, and whether you may see it',
-  };
-}
-
 /** The media type of a response without its parameters, lower case (Q18). */
 function mediaTypeOf(response: ResponseStart): string {
   return (response.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
@@ -229,30 +182,4 @@ function digestOf(bytes: Uint8Array, asked: Digest | undefined): Digest {
 /** No JSON document begins with `<`. */
 function looksLikeHtml(bytes: Uint8Array): boolean {
   return new TextDecoder().decode(bytes.subarray(0, 64)).trimStart().startsWith('<');
-}
-
-function webPage(response: RegistryResponse): TartletError {
-  const host = hostAndPort(response.url);
-  return new TartletError(
-    'NET_PROTOCOL',
-    `${host} sent an HTML page instead of a manifest: a proxy or a portal may be in the way`,
-    {
-      subject: host,
-      retryable: false,
-      next: `open https://${host} in a browser, or check the address of the registry`,
-    },
-  );
-}
-
-function mismatch(context: RepositoryContext, expected: Digest, found: Digest): TartletError {
-  return new TartletError(
-    'DIGEST_MISMATCH',
-    `asked ${context.registry} for manifest ${expected.toString()}, got ${found.toString()}`,
-    {
-      subject: `${context.registry}/${context.repository}`,
-      expected: expected.toString(),
-      found: found.toString(),
-      retryable: false,
-    },
-  );
 }

@@ -5,7 +5,7 @@ import { appendQuery } from './query.ts';
 import type { RegistryResponse, ResponseStart } from './request.ts';
 import { withoutBody } from './response-body.ts';
 import type { RepositoryContext } from './repository.ts';
-import { startRequest } from './upload.ts';
+import { startRequest } from './upload-session.ts';
 import { cancelUpload } from './upload-cancel.ts';
 import { uploadLocation } from './upload-location.ts';
 

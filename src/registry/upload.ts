@@ -3,13 +3,13 @@ import { Backoff } from './backoff.ts';
 import { blobExists } from './blob.ts';
 import type { BlobDescriptor } from './blob-opening.ts';
 import { smallerPart } from './part-size.ts';
-import { refused } from './refusal.ts';
-import type { RegistryRequest, RegistryResponse } from './request.ts';
+import type { RegistryResponse } from './request.ts';
 import { withoutBody } from './response-body.ts';
 import type { RepositoryContext } from './repository.ts';
 import { SentBytes } from './sent-bytes.ts';
 import { cancelUpload } from './upload-cancel.ts';
 import { closingLocation, uploadLocation } from './upload-location.ts';
+import { DAMAGED, startSession, uploadRefused, type UploadSession } from './upload-session.ts';
 
 /** A blob to upload. */
 export interface BlobSource extends BlobDescriptor {
@@ -25,20 +25,7 @@ export interface BlobUploadOptions {
   readonly onBytes?: (bytes: number) => void;
 }
 
-/** A registry that asks for larger parts than this is not obeyed. */
-const MAX_PART_BYTES = 512 * 1024 * 1024;
-
-/** The OCI error code for bytes that do not hash to their digest. */
-const DAMAGED = 'DIGEST_INVALID';
-
 const OCTETS = { 'content-type': 'application/octet-stream' };
-
-/** A session for one upload: where its next request goes. */
-interface Session {
-  readonly location: URL;
-  /** Smallest part that the registry takes, in bytes; 0 when it did not say. */
-  readonly minimumPart: number;
-}
 
 /** The registry refused a way of uploading, and another one may work. Never leaves this file. */
 class OtherWay extends Error {
@@ -89,29 +76,6 @@ function isCurable({ code, facts }: TartletError): boolean {
   return facts.retryable === true && code !== 'RATE_LIMITED' && facts.status !== 503;
 }
 
-/** `POST …/blobs/uploads/`. An empty query is never sent: Google's registry refuses it. */
-async function startSession(context: RepositoryContext, signal: AbortSignal | undefined): Promise<Session> {
-  const url = await context.url('blobs/uploads/');
-  const answer = await context.send(startRequest(context, url), signal);
-  if (answer.status !== 202) throw await uploadRefused(context, answer, 'start an upload');
-  const response = await withoutBody(answer);
-  const told = Number(response.headers.get('oci-chunk-min-length') ?? 0);
-  const minimumPart = Number.isInteger(told) && told > 0 && told <= MAX_PART_BYTES ? told : 0;
-  return { location: uploadLocation(response, url), minimumPart };
-}
-
-/** A session that is never used costs the registry little, so a lost answer is simply asked for again (N58). */
-export function startRequest({ repository }: RepositoryContext, url: URL, mountFrom?: string): RegistryRequest {
-  return {
-    method: 'POST',
-    url,
-    headers: {},
-    body: { length: 0, open: () => new Uint8Array(0) },
-    access: { repository, action: 'push', ...(mountFrom === undefined ? {} : { mountFrom }) },
-    repeat: 'always',
-  };
-}
-
 /** The requests that carry the bytes of one blob in one session. */
 class Upload {
   readonly #context: RepositoryContext;
@@ -141,7 +105,7 @@ class Upload {
   }
 
   /** Sends the blob in the way that is known, or hoped, to work. Each way is given up once: after both there is none left. */
-  async attempt({ location, minimumPart }: Session, chunkBytes: number | undefined): Promise<void> {
+  async attempt({ location, minimumPart }: UploadSession, chunkBytes: number | undefined): Promise<void> {
     const { traits } = this.#context;
     this.#location = location;
     const wished = smallest(traits.partBytes, chunkBytes);
@@ -268,22 +232,4 @@ function unconfirmed(
     `${registry} answered ${status} to blob ${digest.toString()}, and does not have it`,
     { subject: `${registry}/${repository}`, status, retryable: true },
   );
-}
-
-async function uploadRefused(
-  context: RepositoryContext,
-  response: RegistryResponse,
-  what: string,
-): Promise<TartletError> {
-  const name = `${context.registry}/${context.repository}`;
-  const { status } = response;
-  const gone = status === 404 && !response.url.pathname.endsWith('/uploads/');
-  return refused(response, {
-    what: `cannot ${what} to ${name}`,
-    subject: name,
-    action: 'push',
-    ...(status < 500 && status !== 429 ? { code: gone ? 'UPLOAD_LOST' : 'UPLOAD_REJECTED' } : {}),
-    // A session that vanished (Q14) and bytes that were damaged on the way (Q15) deserve another try.
-    retryable: (code, complaint) => gone || code !== 'UPLOAD_REJECTED' || complaint === DAMAGED,
-  });
 }

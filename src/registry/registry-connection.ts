@@ -1,0 +1,120 @@
+import { anonymous, type CredentialSource } from '../credentials/credential.ts';
+import type { RegistryAddress } from '../names/registry-address.ts';
+import { AddressGuard } from './address-guard.ts';
+import type { Authenticator } from './authenticator.ts';
+import { withAuthorization } from './authorization.ts';
+import type { OnWait, Timing } from './backoff.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { resolveEndpoint } from './endpoint.ts';
+import { limits as defaultLimits, type Limits } from './limits.ts';
+import { type OnHold, Pacing } from './pacing.ts';
+import { withTlsCheck } from './plain-http.ts';
+import { withRedirects } from './redirect.ts';
+import { RegistryAuthenticator } from './registry-authenticator.ts';
+import { type RepositoryContext, unknownTraits } from './repository.ts';
+import type { Transport } from './request.ts';
+import { withRetry } from './retry.ts';
+import { type HttpTransport, httpTransport } from './transport.ts';
+import { observed, type OnWire, shownUrl } from './wire.ts';
+
+/** What is the same for every repository of one registry. */
+export interface RegistryConnectionOptions {
+  readonly registry: RegistryAddress;
+  /** `Tartlet/<version> (<platform>)` */
+  readonly userAgent: string;
+  /** Where proxies and certificates are looked up; default: an empty environment. Plain data, so a worker can be given it. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Default: anonymous. Not used when there is an `authenticator`. */
+  readonly credentials?: CredentialSource;
+  /** Shares tokens with others, e.g. with the main thread. Default: one of its own, made from `credentials`. */
+  readonly authenticator?: Authenticator;
+  /** Speak plain HTTP to this registry. Without it only a loopback address that has no TLS is spoken to so. */
+  readonly insecure?: boolean;
+  /** A base URL found earlier by `RegistryClient.endpoint`: spares a worker the probing. */
+  readonly endpoint?: string;
+  /** Whether another client of the same undertaking got an answer from the registry: see `RegistryClient.isReached`. Default: no. */
+  readonly isReached?: boolean;
+  readonly clock?: Clock;
+  /** Told of every pause before something is tried again: why, and how many milliseconds. */
+  readonly onWait?: OnWait;
+  /** Told of every request before it is sent, without what could be a secret: `HEAD https://ghcr.io/v2/a/b/blobs/…`. */
+  readonly onRequest?: (request: string) => void;
+  /** The largest part of an upload that the registry is known to take; see `RegistryClient.limitParts`. */
+  readonly partBytes?: number | undefined;
+  /** Told of the size that parts of uploads have from now on, because larger ones were refused. */
+  readonly onPartLimit?: ((bytes: number) => void) | undefined;
+  /** Told that a host wants to be spared for so many milliseconds, for other clients of the same undertaking: see `RegistryClient.spare`. */
+  readonly onHold?: OnHold;
+  /** Told of every request and answer, without their secrets. */
+  readonly onWire?: OnWire | undefined;
+  /** Default: the numbers of `limits.ts`. */
+  readonly limits?: Limits;
+}
+
+/** What the clients of all repositories of one registry have in common. */
+export interface RegistryConnection {
+  readonly http: HttpTransport;
+  readonly timing: Timing;
+  readonly pacing: Pacing;
+  readonly authenticator: Authenticator;
+  readonly onWire: OnWire | undefined;
+  readonly traits: RepositoryContext['traits'];
+  readonly onPartLimit: ((bytes: number) => void) | undefined;
+  /** Origins that ever answered. */
+  readonly reached: ReadonlySet<string>;
+  /** Through all layers. */
+  readonly send: Transport;
+  endpoint(): Promise<URL>;
+}
+
+/** Stacks the layers: wire, redirects, retries, authorization. Token requests go through retries only (reliability S8). */
+export function registryConnection(options: RegistryConnectionOptions): RegistryConnection {
+  const { registry, environment = {}, userAgent } = options;
+  const limits = options.limits ?? defaultLimits;
+  const timing: Timing = {
+    clock: options.clock ?? systemClock,
+    limits,
+    ...(options.onWait === undefined ? {} : { onWait: options.onWait }),
+  };
+  let base: Promise<URL> | undefined;
+  const endpoint = () => {
+    base ??=
+      options.endpoint === undefined
+        ? resolveEndpoint(registry, { insecure: options.insecure ?? false, probeMs: limits.probeMs })
+        : Promise.resolve(new URL(options.endpoint));
+    return base;
+  };
+  const guard = new AddressGuard({ registry: endpoint, environment });
+  const http = httpTransport({ userAgent, environment, limits, guard });
+  const send = observed(http.send, options.onWire, timing.clock);
+  const check = { registry: endpoint, environment, probeMs: limits.probeMs };
+  const wire = options.insecure === true ? withTlsCheck(send, check) : send;
+  const pacing = new Pacing(timing, options.onHold);
+  const isReached = options.isReached === true && options.endpoint !== undefined;
+  const reached = new Set(isReached ? [new URL(options.endpoint).origin] : []);
+  const authenticator =
+    options.authenticator ??
+    new RegistryAuthenticator({
+      registry,
+      credentials: options.credentials ?? anonymous,
+      send: withRetry(send, timing, pacing, reached),
+      timing,
+    });
+  const resilient = withRetry(withRedirects(wire, limits), timing, pacing, reached);
+  return {
+    http,
+    timing,
+    pacing,
+    authenticator,
+    onWire: options.onWire,
+    traits: unknownTraits(options.partBytes),
+    onPartLimit: options.onPartLimit,
+    reached,
+    endpoint,
+    send: async (request, signal) => {
+      const { origin } = await endpoint();
+      options.onRequest?.(`${request.method} ${shownUrl(request.url)}`);
+      return withAuthorization(resilient, authenticator, origin)(request, signal);
+    },
+  };
+}
