@@ -1,6 +1,6 @@
 import { addAbortSignal, Writable } from 'node:stream';
 import { TartletError } from '../errors.ts';
-import { printable } from './render/printable.ts';
+import { ownText, printable, printed } from './render/printable.ts';
 import { questionStream, type Terminal } from './terminal.ts';
 
 /** Tart's limit for what is typed (tart-cli §1.7), in characters. */
@@ -45,8 +45,10 @@ export async function askForLogin(terminal: Terminal, registry: string): Promise
   signal.throwIfAborted();
   let secret = false;
   const screen = new Writable({
-    write: (chunk: Uint8Array, _encoding, done) => {
-      if (!secret) questions.write(chunk);
+    decodeStrings: false,
+    // What readline shows: the question, and what is typed, as it is typed.
+    write: (chunk: string, _encoding, done) => {
+      if (!secret) questions.write(ownText(chunk));
       done();
     },
   });
@@ -65,7 +67,9 @@ export async function askForLogin(terminal: Terminal, registry: string): Promise
         if (username === undefined) return;
         if (password !== undefined) resolve({ username, password });
         // At once, and not in a later turn: the password may be in the same paste.
-        else if (!secret) questions.write(`Password of ${printable(username)} for ${registry}: `);
+        else if (!secret) {
+          questions.write(printed`Password of ${printable(username)} for ${printable(registry)}: `);
+        }
         secret = true;
       });
       lines.setPrompt(`User name for ${registry}: `);
@@ -73,7 +77,7 @@ export async function askForLogin(terminal: Terminal, registry: string): Promise
     });
   } finally {
     lines.close();
-    if (secret || answers.length === 0) questions.write('\n');
+    if (secret || answers.length === 0) questions.write(printed`\n`);
   }
 }
 

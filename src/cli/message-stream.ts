@@ -1,6 +1,8 @@
+import type { Printable } from './render/printable.ts';
+
 /** The part of a stream that messages for people need. */
 export interface MessageStream {
-  write(text: string | Uint8Array): unknown;
+  write(text: Printable): unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
   readonly rows?: number | undefined;
@@ -15,13 +17,13 @@ export interface MessageStream {
 export class ErrorFirstStream implements MessageStream {
   readonly #target: MessageStream;
   /** Undefined once nothing is held back any more. */
-  #held: (string | Uint8Array)[] | undefined = [];
+  #held: Printable[] | undefined = [];
 
   constructor(target: MessageStream) {
     this.#target = target;
   }
 
-  write(text: string | Uint8Array): void {
+  write(text: Printable): void {
     if (this.#held === undefined) this.#target.write(text);
     else this.#held.push(text);
   }
@@ -34,14 +36,14 @@ export class ErrorFirstStream implements MessageStream {
   }
 
   /** Writes an error, and behind it what was held back. */
-  writeError(text: string): void {
+  writeError(text: Printable): void {
     this.#target.write(text);
     this.release();
   }
 }
 
 /** Writes a text that says why a command fails, before any note of it. */
-export function writeError(stream: MessageStream, text: string): void {
+export function writeError(stream: MessageStream, text: Printable): void {
   if (stream instanceof ErrorFirstStream) stream.writeError(text);
   else stream.write(text);
 }

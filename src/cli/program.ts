@@ -9,6 +9,7 @@ import { MACHINE } from './declare/machine.ts';
 import { SERVICES } from './declare/services.ts';
 import { VMS } from './declare/vms.ts';
 import type { CommandGroup } from './declare/declaration.ts';
+import { type Printable, printableByLine } from './render/printable.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -37,8 +38,8 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
     // Names alone leave the meanings of commands room on 80 columns; the usage of each is in its own help.
     .configureHelp({ subcommandTerm: (command) => command.name(), minWidthToWrap: 20 })
     .configureOutput({
-      writeOut: (text) => terminal.stdout.write(wrapProse(text, helpWidth(terminal))),
-      writeErr: (text) => terminal.stderr.write(text),
+      writeOut: (text) => terminal.stdout.write(printableByLine(wrapProse(text, helpWidth(terminal)))),
+      writeErr: (text) => terminal.stderr.write(printableByLine(text)),
       getOutHelpWidth: () => helpWidth(terminal),
       getErrHelpWidth: () => helpWidth(terminal),
       // Usage errors are rendered in one place, with the usage of the command they belong to.
@@ -105,11 +106,13 @@ function wrapProse(text: string, width: number): string {
 }
 
 /** How the command is used that a usage error belongs to, and where more is said; two lines, as in Tart (tart-cli §0.3). */
-export function usageOf(program: Command, argv: readonly string[]): string {
+export function usageOf(program: Command, argv: readonly string[]): Printable {
   const name = argv.find((word) => !word.startsWith('-'));
   const command = program.commands.find((each) => each.name() === name);
   const words = command === undefined ? program.name() : `${program.name()} ${command.name()}`;
-  return `Usage: ${new Help().commandUsage(command ?? program)}\n  See '${words} --help' for more information.\n`;
+  return printableByLine(
+    `Usage: ${new Help().commandUsage(command ?? program)}\n  See '${words} --help' for more information.\n`,
+  );
 }
 
 export { CommanderError };

@@ -4,6 +4,7 @@ import { buildProgram, CommanderError, commandNamed, usageOf } from './program.t
 import { writeError } from './message-stream.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
+import { joined, printableByLine } from './render/printable.ts';
 import type { CommandSpan } from './telemetry/command-span.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -17,7 +18,7 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
   const span = await startSpan(terminal, argv, program);
   try {
     if (argv.length === 0) {
-      terminal.stdout.write(program.helpInformation());
+      terminal.stdout.write(printableByLine(program.helpInformation()));
       return 0;
     }
     // An unknown command has no help: commander would show that of the program, as if all were well.
@@ -27,8 +28,8 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const failure = error instanceof CommanderError ? usageError(error) : whyItEnded(terminal.signal, error);
-    const usage = isTartletError(failure, 'USAGE') ? usageOf(program, argv) : '';
-    writeError(terminal.stderr, renderError(failure, terminal.stderr, terminal.environment) + usage);
+    const usage = isTartletError(failure, 'USAGE') ? [usageOf(program, argv)] : [];
+    writeError(terminal.stderr, joined([renderError(failure, terminal.stderr, terminal.environment), ...usage]));
     // A command line that was not understood is no run of a command.
     if (!(error instanceof CommanderError)) await span?.end(failure);
     // SIGTERM and SIGHUP end with their own codes; SIGINT is the table's.

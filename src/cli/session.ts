@@ -8,6 +8,7 @@ import { releaseNotes } from './message-stream.ts';
 import { openCache } from './open-cache.ts';
 import type { Progress } from './render/display.ts';
 import { createProgress } from './render/progress.ts';
+import { printableLine } from './render/printable.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -41,7 +42,7 @@ export async function withSession<T>(
   { cache = 'in-order', report = {}, stdout = 'result' }: SessionNeeds = {},
 ): Promise<T> {
   const progress = report.quiet === true ? noProgress : progressOf(terminal, stdout);
-  const write = (line: string): unknown => terminal.stderr.write(`${line}\n`);
+  const write = (line: string): unknown => terminal.stderr.write(printableLine(line));
   // Quiet is about what nobody asked for.
   const debug =
     report.debug === true

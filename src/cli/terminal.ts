@@ -1,9 +1,11 @@
 import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { type MessageStream, releaseNotes } from './message-stream.ts';
+import type { Printable } from './render/printable.ts';
 
-/** A stream that may be a terminal. */
-export interface Screen extends Writable {
+/** A stream that may be a terminal. It takes text that is printable; for the bytes of an archive it is a stream like any other. */
+export interface Screen extends Omit<Writable, 'write'> {
+  write(text: Printable): boolean;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
 }

@@ -1,5 +1,6 @@
 import { TartletError } from '../errors.ts';
-import { shownName, UNPRINTABLE } from './malformed.ts';
+import { shownName } from './malformed.ts';
+import { UNPRINTABLE } from './unprintable.ts';
 
 /**
  * The name of a VM on this machine: one folder name below `vms/`. Tart checks nothing here, so that `..` reaches outside

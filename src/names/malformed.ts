@@ -1,8 +1,5 @@
 import { TartletError } from '../errors.ts';
-
-/** Control characters, and those that reorder text: no name may hold one, and no message may print one (reliability S35). */
-// oxlint-disable-next-line no-control-regex -- finding them is the purpose
-export const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+import { spelledOut } from './unprintable.ts';
 
 /**
  * The one shape of a complaint about a name: what was typed, why it is refused, and where (1-based, in characters; one more than there are when
@@ -31,13 +28,13 @@ export function malformed(
 export function shownName(text: string): string {
   const whole = withoutPassword(text);
   const short = whole.length > 120 ? `${whole.slice(0, 117)}…` : whole;
-  return UNPRINTABLE.test(short) ? Array.from(short, visible).join('') : short;
+  return spelledOut(short);
 }
 
 /** The whole character at `index`, visible, so that an emoji in a message is not cut in half. */
 export function characterAt(text: string, index: number): string {
   const point = text.codePointAt(index);
-  return point === undefined ? '' : visible(String.fromCodePoint(point));
+  return point === undefined ? '' : spelledOut(String.fromCodePoint(point));
 }
 
 /** `user:secret@host/…` is a common slip, and messages end up in logs (reliability S34). */
@@ -48,9 +45,4 @@ function withoutPassword(text: string): string {
   const userInfo = text.slice(scheme.length, Math.max(at, scheme.length));
   const digestFollows = text.startsWith('sha256:', at + 1);
   return userInfo.includes(':') && !digestFollows ? `${scheme}…${text.slice(at)}` : text;
-}
-
-function visible(character: string): string {
-  if (!UNPRINTABLE.test(character)) return character;
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -1,8 +1,8 @@
-// oxlint-disable-next-line no-control-regex -- control characters are exactly what must go
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g;
+import { EACH_UNPRINTABLE } from '../names/unprintable.ts';
+
 /** Colours, titles and other orders to a terminal, whole, so that no `[31m` is left behind. */
 const ESCAPE_SEQUENCE =
-  // oxlint-disable-next-line no-control-regex -- see above
+  // oxlint-disable-next-line no-control-regex -- control characters are exactly what must go
   /\u001b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\u0007\u001b]{0,256}(?:\u0007|\u001b\\)|[@-Z\\^_])/g;
 const URL_IN_TEXT = /\bhttps?:\/\/[^\s"'<>]{1,4096}/gi;
 const NAMED_SECRET =
@@ -26,7 +26,7 @@ export function cleanText(text: string, limit = 300): string {
   const bounded = text.slice(0, limit * 8);
   const cleaned = bounded
     .replaceAll(ESCAPE_SEQUENCE, '')
-    .replaceAll(CONTROL, ' ')
+    .replaceAll(EACH_UNPRINTABLE, ' ')
     .replaceAll(URL_IN_TEXT, (url) => redactUrl(url))
     .replaceAll(AUTHORIZATION, '$1 …')
     .replaceAll(NAMED_SECRET, '$1$2…')

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { coloursFor } from '../../src/cli/render/colour.ts';
 import { renderError } from '../../src/cli/render/error.ts';
 import { exitCodeOf } from '../../src/cli/render/exit-code.ts';
+import { printable } from '../../src/cli/render/printable.ts';
 import { type ErrorCode, TartletError } from '../../src/errors.ts';
 
 const PIPE = {};
@@ -96,7 +97,7 @@ describe('colours', () => {
     [TERMINAL, { FORCE_COLOR: 'false' }, false],
     [TERMINAL, { FORCE_COLOR: '1', NO_COLOR: '1' }, false],
   ])('%j with %j: %s', (stream, environment, enabled) => {
-    expect(coloursFor(stream, environment).red('x')).toBe(enabled ? '\u001b[31mx\u001b[39m' : 'x');
+    expect(coloursFor(stream, environment).red(printable('x'))).toBe(enabled ? '\u001b[31mx\u001b[39m' : 'x');
   });
 });
 

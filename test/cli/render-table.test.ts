@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { foldText } from '../../src/cli/render/fold.ts';
 import { renderJson } from '../../src/cli/render/json.ts';
+import { ownText } from '../../src/cli/render/printable.ts';
 import { renderTable } from '../../src/cli/render/table.ts';
 import { cutEnd, cutStart, displayWidth } from '../../src/cli/render/width.ts';
 
@@ -154,24 +155,24 @@ test('JSON is indented by two spaces and ends with a newline', () => {
 
 describe('a text on a terminal', () => {
   test('is broken at spaces, and goes on indented', () => {
-    expect(foldText('  next: do this, and then that\nshort\n', { isTTY: true, columns: 20 })).toBe(
+    expect(foldText(ownText('  next: do this, and then that\nshort\n'), { isTTY: true, columns: 20 })).toBe(
       '  next: do this, and\n    then that\nshort\n',
     );
   });
 
   test('keeps what is copied whole, on a line of its own', () => {
-    expect(foldText('Digest:    sha256:0123456789\n', { isTTY: true, columns: 20 })).toBe(
+    expect(foldText(ownText('Digest:    sha256:0123456789\n'), { isTTY: true, columns: 20 })).toBe(
       'Digest:\n  sha256:0123456789\n',
     );
   });
 
   test('is measured without its colours', () => {
-    const coloured = '\u001b[31mdamage\u001b[39m: one two';
+    const coloured = ownText('\u001b[31mdamage\u001b[39m: one two');
     expect(foldText(coloured, { isTTY: true, columns: 15 })).toBe(coloured);
   });
 
   test('is left alone elsewhere', () => {
-    const long = 'word '.repeat(40);
+    const long = ownText('word '.repeat(40));
     expect([foldText(long, {}), foldText(long, { columns: 20 }), foldText(long, { isTTY: true })]).toEqual(
       Array.from({ length: 3 }, () => long),
     );

@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { withoutErrorListeners } from '../../src/cli/broken-output.ts';
 import { ErrorFirstStream, releaseNotes, writeError } from '../../src/cli/message-stream.ts';
+import { printed } from '../../src/cli/render/printable.ts';
 import { eventually } from '../support/real-process.ts';
 import { blobRoute } from '../support/scripted-image.ts';
 import { sha256, storedStream, tinyImage } from '../support/tart-image.ts';
@@ -69,11 +70,11 @@ row('P32', 'a note about an option comes after the error', async (world) => {
 test('notes are held back until an error was written before them, and come at once from then on', () => {
   const written: string[] = [];
   const stream = new ErrorFirstStream({ write: (text) => written.push(String(text)) });
-  stream.write('note: one\n');
-  stream.write('note: two\n');
+  stream.write(printed`note: one\n`);
+  stream.write(printed`note: two\n`);
   expect(written).toEqual([]);
-  writeError(stream, 'error: three\n');
-  stream.write('note: four\n');
+  writeError(stream, printed`error: three\n`);
+  stream.write(printed`note: four\n`);
   releaseNotes(stream);
   expect(written).toEqual(['error: three\n', 'note: one\n', 'note: two\n', 'note: four\n']);
 });
@@ -81,8 +82,8 @@ test('notes are held back until an error was written before them, and come at on
 test('where nothing fails, all notes come in their order', () => {
   const written: string[] = [];
   const stream = new ErrorFirstStream({ write: (text) => written.push(String(text)) });
-  stream.write('one');
-  stream.write('two');
+  stream.write(printed`one`);
+  stream.write(printed`two`);
   releaseNotes(stream);
   releaseNotes(stream);
   expect(written).toEqual(['one', 'two']);

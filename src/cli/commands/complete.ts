@@ -1,4 +1,5 @@
 import { listVms } from '../../vm/listing.ts';
+import { printableLines } from '../render/printable.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -7,7 +8,7 @@ export async function runComplete(terminal: Terminal, what: string, prefix: stri
   if (what !== 'names') return 0;
   return withSession(terminal, async (session) => {
     const names = (await listVms(session)).map((row) => row.name).filter((name) => name.startsWith(prefix));
-    terminal.stdout.write(names.map((name) => `${name}\n`).join(''));
+    terminal.stdout.write(printableLines(names));
     return 0;
   }).catch(() => 0);
 }

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { completionScript, type Shell } from '../completion/script.ts';
+import { ownText } from '../render/printable.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function runCompletion(terminal: Terminal, program: Command, shell: Shell): Promise<number> {
-  terminal.stdout.write(completionScript(program, shell, terminal.programName));
+  // Words of ours alone, with the tabs that shells want.
+  terminal.stdout.write(ownText(completionScript(program, shell, terminal.programName)));
   return Promise.resolve(0);
 }

@@ -13,6 +13,7 @@ import { cloneVm } from '../../vm/clone.ts';
 import { createLinuxVm } from '../../vm/create.ts';
 import { listVms } from '../../vm/listing.ts';
 import { pushVm } from '../../vm/push.ts';
+import { printableByLine } from '../render/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
 import { userAgent } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -28,7 +29,7 @@ const PIECE = 256 * 1024;
  */
 export async function runDemo(terminal: Terminal): Promise<number> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tartlet-demo-'));
-  const say = (text: string): void => void terminal.stdout.write(`${text}\n`);
+  const say = (text: string): void => void terminal.stdout.write(printableByLine(`${text}\n`));
   let registry: Registry | undefined;
   try {
     const started = await startRegistry(`${folder}/registry`);

@@ -5,6 +5,7 @@ import type { Session } from '../../transfer/session.ts';
 import { exportVm, type ExportTarget } from '../../vm/export.ts';
 import { withoutErrorListeners } from '../broken-output.ts';
 import { renderJson } from '../render/json.ts';
+import { printable, printed } from '../render/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
 import { exportResult } from '../render/result.ts';
 import { type ReportOptions, withSession } from '../session.ts';
@@ -32,9 +33,11 @@ export async function runExport(
   }
   const work = async (session: Session, say: (line: string) => void): Promise<number> => {
     if (to === undefined && target.kind === 'path' && (await exists(target.path))) {
-      questionStream(terminal, isJson).write(`${defaultFile(name)} exists. Replace it? Only "yes" replaces it: `);
+      questionStream(terminal, isJson).write(
+        printed`${printable(defaultFile(name))} exists. Replace it? Only "yes" replaces it: `,
+      );
       if ((await readLine(terminal)) !== 'yes') {
-        terminal.stderr.write(`\nnothing was exported, ${defaultFile(name)} was left alone\n`);
+        terminal.stderr.write(printed`\nnothing was exported, ${printable(defaultFile(name))} was left alone\n`);
         return 0;
       }
     }

@@ -1,5 +1,6 @@
 import { TartletError } from '../../errors.ts';
 import { RemoteName } from '../../names/remote-name.ts';
+import { printableLine } from '../render/printable.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -7,7 +8,7 @@ import type { Terminal } from '../terminal.ts';
 export async function runFqn(terminal: Terminal, text: string): Promise<number> {
   return withSession(terminal, async (session) => {
     if (!RemoteName.looksRemote(text)) {
-      terminal.stdout.write(`${text}\n`);
+      terminal.stdout.write(printableLine(text));
       return 0;
     }
     const name = RemoteName.parse(text);
@@ -18,7 +19,7 @@ export async function runFqn(terminal: Terminal, text: string): Promise<number> 
         next: `${terminal.programName} pull ${name.toString()}`,
       });
     }
-    terminal.stdout.write(`${name.withDigest(cached.digest).toString()}\n`);
+    terminal.stdout.write(printableLine(name.withDigest(cached.digest).toString()));
     return 0;
   });
 }

@@ -1,6 +1,7 @@
 import { LocalName } from '../../names/local-name.ts';
 import { describeVm, type VmDescription } from '../../vm/describe.ts';
 import { renderJson } from '../render/json.ts';
+import type { Printable } from '../render/printable.ts';
 import { exactGB, humanBytes, wholeGB } from '../render/quantity.ts';
 import { renderTable } from '../render/table.ts';
 import { withSession } from '../session.ts';
@@ -37,7 +38,7 @@ function toJson(vm: VmDescription): Record<string, string | number | boolean> {
  * Sizes with their units are for people. Programs cut the row at its blanks, where `50 GB` is two fields: they get the plain
  * numbers of Tart up to 2.35 (tart-cli §1.5).
  */
-function toText(vm: VmDescription, screen: Screen): string {
+function toText(vm: VmDescription, screen: Screen): Printable {
   const [disk, size] =
     screen.isTTY === true
       ? [humanBytes(vm.logicalBytes), humanBytes(vm.allocatedBytes)]

@@ -5,6 +5,7 @@ import { inspect, type InspectedFile, type InspectedManifest, type Inspection } 
 import type { Session } from '../../transfer/session.ts';
 import { foldText } from '../render/fold.ts';
 import { renderJson } from '../render/json.ts';
+import { type Printable, printableLines } from '../render/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
 import { type ReportOptions, withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -33,7 +34,7 @@ export async function runInspect(terminal: Terminal, text: string, options: Insp
   return withSession(terminal, show, { report: options });
 }
 
-function toText(inspection: Inspection): string {
+function toText(inspection: Inspection): Printable {
   const lines: [string, string | undefined][] = [
     ['Name', inspection.name],
     ['Kind', inspection.kind],
@@ -59,9 +60,9 @@ function toText(inspection: Inspection): string {
     lines.push(['Digest', inspection.manifest.digest], ['Index', inspection.index]);
   }
   const manifest = inspection.manifest === undefined ? [] : manifestLines(inspection.manifest);
-  return [...lines, ...manifest]
-    .flatMap(([key, value]) => (value === undefined ? [] : `${`${key}:`.padEnd(11)}${value}\n`))
-    .join('');
+  return printableLines(
+    [...lines, ...manifest].flatMap(([key, value]) => (value === undefined ? [] : `${`${key}:`.padEnd(11)}${value}`)),
+  );
 }
 
 function manifestLines(manifest: InspectedManifest): [string, string | undefined][] {

@@ -1,6 +1,6 @@
 import { type Listed, listVms } from '../../vm/listing.ts';
 import { renderJson } from '../render/json.ts';
-import { printable } from '../render/printable.ts';
+import { type Printable, printableLine, printableLines } from '../render/printable.ts';
 import { humanBytes, isoSeconds, relativeTime, wholeGB } from '../render/quantity.ts';
 import { renderTable } from '../render/table.ts';
 import { withSession } from '../session.ts';
@@ -25,15 +25,15 @@ export async function runList(terminal: Terminal, options: ListCommandOptions): 
 }
 
 /** For people alone: programs get the empty table of Tart. */
-function nothingIn(home: string, source: 'local' | 'oci' | undefined): string {
+function nothingIn(home: string, source: 'local' | 'oci' | undefined): Printable {
   const what = { local: 'no local VM', oci: 'no cached image', both: 'no local VM and no cached image' }[
     source ?? 'both'
   ];
-  return `there is ${what} in ${printable(home)}\n`;
+  return printableLine(`there is ${what} in ${home}`);
 }
 
-function render(rows: readonly Listed[], options: ListCommandOptions, terminal: Terminal): string {
-  if (options.quiet === true) return rows.map((row) => `${row.name}\n`).join('');
+function render(rows: readonly Listed[], options: ListCommandOptions, terminal: Terminal): Printable {
+  if (options.quiet === true) return printableLines(rows.map((row) => row.name));
   if (options.format === 'json') return renderJson(rows.map(toJson));
   const now = terminal.now();
   // Programs cut rows at blanks, where `50 GB` is two fields: in a pipe stand the plain numbers of Tart up to 2.35 (tart-cli §1.6).

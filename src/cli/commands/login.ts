@@ -6,7 +6,7 @@ import { checkLogin } from '../../transfer/login.ts';
 import { credentialSettings } from '../credential-settings.ts';
 import { releaseNotes } from '../message-stream.ts';
 import { askForLogin, type Login, readPassword } from '../login-input.ts';
-import { printable } from '../render/printable.ts';
+import { printableLine, printableLines } from '../render/printable.ts';
 import { humanDuration } from '../render/quantity.ts';
 import { type ReportOptions, userAgent } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -29,13 +29,13 @@ export async function runLogin(terminal: Terminal, host: string, options: LoginC
   const place = await storeCredential(registry, { kind: 'password', ...login }, settings, terminal.signal);
   const lines = [
     ...(said === undefined ? [] : [said]),
-    `the password of ${printable(login.username)} for ${registry.toString()} is now in ${describePlace(place)}`,
+    `the password of ${login.username} for ${registry.toString()} is now in ${describePlace(place)}`,
     ...afterthoughts(place),
   ];
   if (environmentMayServe(registry, settings)) {
     lines.push('note: TART_REGISTRY_USERNAME and TART_REGISTRY_PASSWORD are set, and are used before it');
   }
-  terminal.stderr.write(lines.map((line) => `${line}\n`).join(''));
+  terminal.stderr.write(printableLines(lines));
   return 0;
 }
 
@@ -75,7 +75,7 @@ async function ask(
   login: Login,
   { insecure, debug }: LoginCommandOptions,
 ): Promise<string> {
-  const write = (line: string): unknown => terminal.stderr.write(`${line}\n`);
+  const write = (line: string): unknown => terminal.stderr.write(printableLine(line));
   if (debug === true) releaseNotes(terminal.stderr);
   const listeners = debug === true ? (await import('../debug.ts')).debugListeners(write) : undefined;
   try {
@@ -89,7 +89,7 @@ async function ask(
       onRequest: (request) => terminal.asksFor?.(request),
       onWait: (pause) => {
         listeners?.onWait(pause);
-        write(`${printable(pause.reason)}: trying again in ${humanDuration(pause.milliseconds)}`);
+        write(`${pause.reason}: trying again in ${humanDuration(pause.milliseconds)}`);
       },
       onWire: listeners?.onWire,
     });

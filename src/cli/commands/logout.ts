@@ -1,5 +1,6 @@
 import { describePlace, eraseCredential, type SecretPlace } from '../../credentials/credential-store.ts';
 import { credentialSettings } from '../credential-settings.ts';
+import { printableLines } from '../render/printable.ts';
 import type { Terminal } from '../terminal.ts';
 import { parseHost } from './login.ts';
 
@@ -12,7 +13,7 @@ export async function runLogout(terminal: Terminal, host: string): Promise<numbe
     ...erased.map((place) => `removed from ${describePlace(place)}`),
     ...remaining.map((place) => `note: still there: ${describeRemaining(place)}`),
   ];
-  terminal.stderr.write(lines.map((line) => `${line}\n`).join(''));
+  terminal.stderr.write(printableLines(lines));
   return 0;
 }
 

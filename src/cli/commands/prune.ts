@@ -6,7 +6,7 @@ import { type Mood, renderDeletion, renderFreed } from '../render/deletion.ts';
 import { renderError } from '../render/error.ts';
 import { foldText } from '../render/fold.ts';
 import { renderJson } from '../render/json.ts';
-import { printable } from '../render/printable.ts';
+import { joined, type Printable, printableLine, printed } from '../render/printable.ts';
 import { humanBytes, isoSeconds } from '../render/quantity.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -74,7 +74,7 @@ function budgetOf(terminal: Terminal, { spaceBudget, cacheBudget }: PruneCommand
   if (spaceBudget !== undefined) {
     throw new TartletError('USAGE', '--cache-budget is the old name of --space-budget: give only one of them');
   }
-  terminal.stderr.write('note: --cache-budget is the old name of --space-budget\n');
+  terminal.stderr.write(printed`note: --cache-budget is the old name of --space-budget\n`);
   return cacheBudget;
 }
 
@@ -83,7 +83,7 @@ function sayWhatWasSpared(terminal: Terminal, report: PruneReport): number {
   let exitCode = 0;
   for (const { error } of report.spared) {
     if (isTartletError(error, 'BUSY', 'VM_RUNNING')) {
-      terminal.stderr.write(`note: skipped, because ${printable(error.message)}\n`);
+      terminal.stderr.write(printableLine(`note: skipped, because ${error.message}`));
     } else {
       exitCode = 1;
       writeError(terminal.stderr, renderError(error, terminal.stderr, terminal.environment));
@@ -106,16 +106,16 @@ function requireRoom({ freeBytes }: PruneReport, request: PruneRequest): void {
   );
 }
 
-function toText({ danglingTags, deleted }: PruneReport, now: Date, mood: Mood): string {
+function toText({ danglingTags, deleted }: PruneReport, now: Date, mood: Mood): Printable {
   const lines = [
-    ...danglingTags.map(
-      ({ name }) => `${mood === 'would' ? 'would remove' : 'removed'} ${name.toString()}: it leads to nothing\n`,
+    ...danglingTags.map(({ name }) =>
+      printableLine(`${mood === 'would' ? 'would remove' : 'removed'} ${name.toString()}: it leads to nothing`),
     ),
     ...deleted.map((deletion) => renderDeletion(deletion, now, mood)),
   ];
   if (deleted.length > 0) lines.push(renderFreed(deleted, mood));
-  if (lines.length > 0) return lines.join('');
-  return mood === 'would' ? 'nothing would be deleted\n' : 'nothing was deleted\n';
+  if (lines.length > 0) return joined(lines);
+  return mood === 'would' ? printed`nothing would be deleted\n` : printed`nothing was deleted\n`;
 }
 
 /** All sizes are whole bytes; null is what cannot be told on this file system. `bytes` counts a shared file once, for one of its images. */

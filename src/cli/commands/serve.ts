@@ -4,7 +4,7 @@ import type { RegistryEvent } from '../../server/event.ts';
 import { createRegistry, type Registry } from '../../server/server.ts';
 import { releaseNotes } from '../message-stream.ts';
 import { humanBytes } from '../render/quantity.ts';
-import { printable } from '../render/printable.ts';
+import { printableLine } from '../render/printable.ts';
 import { filesOf, parseListen, readAccess, type ServeAccessOptions } from '../serve-settings.ts';
 import { resolvePath, type Terminal } from '../terminal.ts';
 import { WatchedFiles } from '../watched-files.ts';
@@ -21,7 +21,8 @@ const COLLECT_EVERY_MS = 3_600_000;
 /** Serves until it is interrupted, which is the normal end. The address goes to stdout, so that scripts can use port 0. */
 export async function runServe(terminal: Terminal, options: ServeCommandOptions): Promise<number> {
   const listen = parseListen(options.listen);
-  const log = (text: string): unknown => terminal.stderr.write(`${terminal.now().toISOString()} ${text}\n`);
+  const log = (text: string): unknown =>
+    terminal.stderr.write(printableLine(`${terminal.now().toISOString()} ${text}`));
   const files = await WatchedFiles.look(filesOf(terminal, options));
   const registry = createRegistry({
     dataFolder: resolvePath(terminal, options.data),
@@ -33,9 +34,9 @@ export async function runServe(terminal: Terminal, options: ServeCommandOptions)
     now: () => terminal.now().getTime(),
   });
   const { url } = await registry.listen();
-  terminal.stdout.write(`${url}\n`);
+  terminal.stdout.write(printableLine(url));
   releaseNotes(terminal.stderr);
-  terminal.stderr.write(`serving ${resolvePath(terminal, options.data)}; Ctrl-C ends it\n`);
+  terminal.stderr.write(printableLine(`serving ${resolvePath(terminal, options.data)}; Ctrl-C ends it`));
   const stopCollecting = collectRegularly(terminal, registry);
   // One after the other, or an older file could win.
   let rereading = Promise.resolve();
@@ -62,7 +63,7 @@ async function readAgain(
     await registry.reconfigure(await readAccess(terminal, options));
     log('users and certificates were read again');
   } catch (error) {
-    log(`users and certificates stay as they were: ${printable(describeError(error))}`);
+    log(`users and certificates stay as they were: ${describeError(error)}`);
   }
 }
 
@@ -71,7 +72,7 @@ function collectRegularly(terminal: Terminal, registry: Registry): () => void {
   const collect = (): void => {
     registry
       .collectGarbage()
-      .catch((error: unknown) => terminal.stderr.write(`cannot collect: ${describeError(error)}\n`));
+      .catch((error: unknown) => terminal.stderr.write(printableLine(`cannot collect: ${describeError(error)}`)));
   };
   const timer = setInterval(collect, COLLECT_EVERY_MS);
   return () => clearInterval(timer);

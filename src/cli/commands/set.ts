@@ -1,6 +1,7 @@
 import { LocalName } from '../../names/local-name.ts';
 import type { Display } from '../../vm/display.ts';
 import { setVm } from '../../vm/set.ts';
+import { printableLine } from '../render/printable.ts';
 import { withSession } from '../session.ts';
 import { resolvePath, type Terminal } from '../terminal.ts';
 
@@ -32,7 +33,9 @@ export async function runSet(terminal: Terminal, text: string, options: SetComma
     });
     if (savedStateIsStale) {
       terminal.stderr.write(
-        `note: ${name.text} is suspended, and its saved state has the old address or serial number; if it does not resume, ${terminal.programName} stop ${name.text} drops that state\n`,
+        printableLine(
+          `note: ${name.text} is suspended, and its saved state has the old address or serial number; if it does not resume, ${terminal.programName} stop ${name.text} drops that state`,
+        ),
       );
     }
     return 0;

@@ -1,14 +1,14 @@
 import { codecKernel } from '../../transfer/kernel.ts';
+import { type Printable, printableLines } from '../render/printable.ts';
 import { VERSION } from '../version.ts';
 
 const KERNELS = { webassembly: 'WebAssembly', typescript: 'TypeScript (slow: WebAssembly is not to be had here)' };
 
 /** The version, and what decides about speed on this machine. */
-export function versionInDetail(): string {
-  return [
+export function versionInDetail(): Printable {
+  return printableLines([
     VERSION,
     `codec: ${KERNELS[codecKernel().kind]}`,
     `node: ${process.version}, ${process.platform} ${process.arch}`,
-    '',
-  ].join('\n');
+  ]);
 }

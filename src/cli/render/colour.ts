@@ -1,6 +1,8 @@
 import picocolors from 'picocolors';
+import type { Printable } from './printable.ts';
 
-export type Colours = ReturnType<typeof picocolors.createColors>;
+/** Colours as far as we use them. They go around what is printable, or the characters that they are made of would be spelled out. */
+export type Colours = Readonly<Record<'bold' | 'dim' | 'green' | 'red' | 'yellow', (text: Printable) => Printable>>;
 
 /** The part of a stream that decides about colours. */
 export interface MaybeTerminal {
@@ -15,7 +17,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * and colours pipes in CI (dependencies §10).
  */
 export function coloursFor(stream: MaybeTerminal, environment: Environment): Colours {
-  return picocolors.createColors(wantsColours(stream, environment));
+  return picocolors.createColors(wantsColours(stream, environment)) as unknown as Colours;
 }
 
 function wantsColours(stream: MaybeTerminal, environment: Environment): boolean {

@@ -5,7 +5,7 @@ import type { Candidate } from '../../home/prune-candidate.ts';
 import type { PruneReason } from '../../home/prune-choice.ts';
 import type { Deletion } from '../../home/prune-measure.ts';
 import { unreachable } from '../../errors.ts';
-import { printable } from './printable.ts';
+import { joined, type Printable, printable, printableLine } from './printable.ts';
 import { humanBytes, unusedFor } from './quantity.ts';
 
 /** Whether it was done or only would be. */
@@ -15,7 +15,7 @@ export type Mood = 'would' | 'did';
  * What is deleted and why, on two lines: the name; then when it was used last, what it occupies, and how much of that becomes free, because
  * what other images or VMs share stays.
  */
-export function renderDeletion({ candidate, reason, footprint }: Deletion, now: Date, mood: Mood): string {
+export function renderDeletion({ candidate, reason, footprint }: Deletion, now: Date, mood: Mood): Printable {
   const { allocatedBytes, reclaimableBytes } = footprint;
   const facts = [
     `last used ${unusedFor(now.getTime() - candidate.accessed.getTime())}`,
@@ -23,15 +23,16 @@ export function renderDeletion({ candidate, reason, footprint }: Deletion, now: 
     `${humanBytes(allocatedBytes, 1)} allocated`,
     freedText(allocatedBytes, reclaimableBytes, mood),
   ];
-  return `${mood === 'would' ? 'would delete' : 'deleted'} ${printable(namesOf(candidate))}\n  ${facts.join(', ')}\n`;
+  const what = `${mood === 'would' ? 'would delete' : 'deleted'} ${namesOf(candidate)}`;
+  return joined([printableLine(what), printableLine(`  ${facts.join(', ')}`)]);
 }
 
 /** How much of all that becomes free, at least: what is shared with others may be freed too when they all go. */
-export function renderFreed(deletions: readonly Deletion[], mood: Mood): string {
+export function renderFreed(deletions: readonly Deletion[], mood: Mood): Printable {
   const known = deletions.reduce((sum, { footprint }) => sum + (footprint.reclaimableBytes ?? 0), 0);
   const isExact = deletions.every(({ footprint }) => footprint.sharedBytes === 0);
   const bytes = `${isExact ? '' : 'at least '}${humanBytes(known, 1)}`;
-  return `${deletions.length} in all: ${bytes} ${mood === 'would' ? 'would be freed' : 'freed'}\n`;
+  return printableLine(`${deletions.length} in all: ${bytes} ${mood === 'would' ? 'would be freed' : 'freed'}`);
 }
 
 /** What `delete` did to a name, and what that made free, on one line. */

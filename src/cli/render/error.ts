@@ -1,7 +1,7 @@
 import { describeError, isTartletError, TartletError } from '../../errors.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
 import { ERROR_KINDS } from './error-kind.ts';
-import { printable } from './printable.ts';
+import { joined, type Printable, printable, printed } from './printable.ts';
 
 /**
  * An error for people, on lines of its own: `error[CODE]: what failed and why.`, then what was kept and what to do next (reliability §0.3);
@@ -15,16 +15,19 @@ export function renderError(
   error: unknown,
   stream: MaybeTerminal,
   environment: Readonly<Record<string, string | undefined>>,
-): string {
+): Printable {
   const colours = coloursFor(stream, environment);
   const { code, message, facts } = asTartletError(error);
-  const lines = [`${colours.red(colours.bold(`error[${code}]:`))} ${sentence(printable(message))}`];
-  if (facts.kept !== undefined) lines.push(`${colours.bold('kept:')} ${printable(facts.kept)}`);
-  if (facts.removed !== undefined) lines.push(`${colours.bold('deleted:')} ${printable(facts.removed.join(', '))}`);
+  const mark = colours.red(colours.bold(printed`error[${printable(code)}]:`));
+  const lines = [printed`${mark} ${printable(sentence(message))}`];
+  if (facts.kept !== undefined) lines.push(printed`${colours.bold(printed`kept:`)} ${printable(facts.kept)}`);
+  if (facts.removed !== undefined) {
+    lines.push(printed`${colours.bold(printed`deleted:`)} ${printable(facts.removed.join(', '))}`);
+  }
   const next = facts.next ?? (code === 'USAGE' ? undefined : ERROR_KINDS[code].next);
-  if (next !== undefined) lines.push(`${colours.bold('next:')} ${printable(next)}`);
+  if (next !== undefined) lines.push(printed`${colours.bold(printed`next:`)} ${printable(next)}`);
   if ((environment['TARTLET_DEBUG'] ?? '') !== '') lines.push(...places(error).map((line) => colours.dim(line)));
-  return lines.map((line) => `${line}\n`).join('');
+  return joined(lines.map((line) => printed`${line}\n`));
 }
 
 /** Whether this is what an aborted `AbortSignal` makes Node's own functions throw. */
@@ -44,12 +47,12 @@ function sentence(text: string): string {
 }
 
 /** The stacks of an error and of what caused it; only text, since fields of foreign errors may hold headers (reliability S34). */
-function places(error: unknown): string[] {
-  const lines: string[] = [];
+function places(error: unknown): Printable[] {
+  const lines: Printable[] = [];
   const seen = new Set<unknown>();
   for (let each = error; each instanceof Error && !seen.has(each); each = each.cause) {
     seen.add(each);
-    lines.push(...(each.stack ?? describeError(each)).split('\n').map((line) => `  ${printable(line).trim()}`));
+    lines.push(...(each.stack ?? describeError(each)).split('\n').map((line) => printed`  ${printable(line.trim())}`));
   }
   return lines;
 }

@@ -2,7 +2,7 @@ import { type Finding, fixText, type Severity } from '../../home/doctor/finding.
 import type { Mended } from '../../home/doctor/mend.ts';
 import type { Examination } from '../../vm/examine.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
-import { printable } from './printable.ts';
+import { joined, type Printable, printable, printed } from './printable.ts';
 import { humanBytes } from './quantity.ts';
 
 const SEVERITIES: readonly Severity[] = ['damage', 'warning', 'note'];
@@ -20,43 +20,43 @@ export function isClean({ findings }: Examination): boolean {
 }
 
 /** The worst first; each finding in lines of its own that can be searched for. */
-export function examinationText(examination: Examination, style: ExaminationStyle): string {
+export function examinationText(examination: Examination, style: ExaminationStyle): Printable {
   const colours = coloursFor(style.stream, style.environment);
-  const marks: Readonly<Record<Severity, (text: string) => string>> = {
+  const marks: Readonly<Record<Severity, (text: Printable) => Printable>> = {
     damage: colours.red,
     warning: colours.yellow,
     note: colours.dim,
   };
-  const lines = examination.moved.map(({ from, to }) => `moved: ${printable(to)} (from ${printable(from)})`);
+  const lines = examination.moved.map(({ from, to }) => printed`moved: ${printable(to)} (from ${printable(from)})`);
   lines.push(...examination.mended.flatMap((each) => mendedLines(each, colours.green, colours.yellow)));
   for (const severity of SEVERITIES) {
     for (const each of examination.findings.filter((one) => one.severity === severity)) {
       lines.push(
-        `${marks[severity](severity)}: ${colours.bold(each.id)}: ${printable(each.message)}`,
+        printed`${marks[severity](printable(severity))}: ${colours.bold(printable(each.id))}: ${printable(each.message)}`,
         ...placeLines(each),
       );
       const fix = fixText(each);
-      if (fix !== null && !style.fix) lines.push(`  --fix: ${fix}`);
-      if (each.next !== undefined) lines.push(`  next: ${printable(each.next)}`);
+      if (fix !== null && !style.fix) lines.push(printed`  --fix: ${printable(fix)}`);
+      if (each.next !== undefined) lines.push(printed`  next: ${printable(each.next)}`);
     }
   }
-  return [...lines, summary(examination)].map((line) => `${line}\n`).join('');
+  return joined([...lines, summary(examination)].map((line) => printed`${line}\n`));
 }
 
-function placeLines({ name, path }: Finding): string[] {
-  return [...(name === undefined ? [] : [`  ${printable(name)}`]), `  ${printable(path)}`];
+function placeLines({ name, path }: Finding): Printable[] {
+  return [...(name === undefined ? [] : [printed`  ${printable(name)}`]), printed`  ${printable(path)}`];
 }
 
 function mendedLines(
   { finding, result, text }: Mended,
-  good: (t: string) => string,
-  bad: (t: string) => string,
-): string[] {
-  const mark = result === 'mended' ? good('mended') : bad('not mended');
-  return [`${mark}: ${finding.id}: ${printable(text)}`, ...placeLines(finding)];
+  good: (text: Printable) => Printable,
+  bad: (text: Printable) => Printable,
+): Printable[] {
+  const mark = result === 'mended' ? good(printed`mended`) : bad(printed`not mended`);
+  return [printed`${mark}: ${printable(finding.id)}: ${printable(text)}`, ...placeLines(finding)];
 }
 
-function summary({ home, findings, mended, totals, deep }: Examination): string {
+function summary({ home, findings, mended, totals, deep }: Examination): Printable {
   const found = SEVERITIES.flatMap((severity) => {
     const count = findings.filter((each) => each.severity === severity).length;
     return count === 0 ? [] : `${severity} ${count}`;
@@ -70,7 +70,9 @@ function summary({ home, findings, mended, totals, deep }: Examination): string 
   ];
   const hashed = deep === undefined ? '' : `, ${humanBytes(deep.bytesChecked, 1)} hashed`;
   const mendedText = done === 0 ? '' : `, ${done} mended`;
-  return `${printable(home)}: ${what.join(', ')}${hashed}: ${found.length === 0 ? 'clean' : found.join(', ')}${mendedText}`;
+  return printable(
+    `${home}: ${what.join(', ')}${hashed}: ${found.length === 0 ? 'clean' : found.join(', ')}${mendedText}`,
+  );
 }
 
 function counted(count: number, one: string, many: string): string | undefined {

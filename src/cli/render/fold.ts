@@ -1,3 +1,4 @@
+import { ownText, type Printable } from './printable.ts';
 import { displayWidth } from './width.ts';
 
 /** The part of a stream that decides how wide a text may be. */
@@ -13,12 +14,14 @@ const COLOUR = /\u001b\[[0-9;]*m/g;
  * Breaks the lines of a text at their spaces so that a terminal does not break them anywhere; what follows is indented. A path or digest
  * that is wider than the terminal stays whole on a line of its own, to be copied. Everywhere else the text is what it was.
  */
-export function foldText(text: string, { isTTY, columns = 0 }: MaybeNarrow): string {
+export function foldText(text: Printable, { isTTY, columns = 0 }: MaybeNarrow): Printable {
   if (isTTY !== true || columns === 0) return text;
-  return text
-    .split('\n')
-    .flatMap((line) => foldLine(line, columns))
-    .join('\n');
+  return ownText(
+    text
+      .split('\n')
+      .flatMap((line) => foldLine(line, columns))
+      .join('\n'),
+  );
 }
 
 function foldLine(line: string, width: number): string[] {

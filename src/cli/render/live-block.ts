@@ -1,4 +1,5 @@
 import type { MessageStream } from '../message-stream.ts';
+import { ownText, type Printable } from './printable.ts';
 
 const DEFAULT_COLUMNS = 80;
 const DEFAULT_ROWS = 24;
@@ -28,19 +29,19 @@ export class LiveBlock {
   }
 
   /** @param lines no longer than the terminal is wide, no more than {@link maxHeight}. */
-  paint(lines: readonly string[]): void {
+  paint(lines: readonly Printable[]): void {
     if (this.#stream.writableNeedDrain === true) return;
     const text = lines.map((line) => `${line}${ERASE_LINE_END}\n`).join('');
     if (text === '' && this.#height === 0) return;
-    this.#stream.write(`${this.#toTop()}${text}${lines.length < this.#height ? ERASE_BELOW : ''}`);
+    this.#stream.write(ownText(`${this.#toTop()}${text}${lines.length < this.#height ? ERASE_BELOW : ''}`));
     this.#height = lines.length;
   }
 
   /** Takes the lines away and leaves `text` where they were, for good. */
-  replaceBy(text: string): void {
+  replaceBy(text: Printable): void {
     const erased = this.#height === 0 ? '' : `${this.#toTop()}${ERASE_BELOW}`;
     this.#height = 0;
-    if (erased !== '' || text !== '') this.#stream.write(erased + text);
+    if (erased !== '' || text !== '') this.#stream.write(ownText(erased + text));
   }
 
   #toTop(): string {

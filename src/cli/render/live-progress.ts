@@ -5,6 +5,7 @@ import type { Progress, ProgressTime } from './display.ts';
 import { fitName } from './fit-name.ts';
 import { foldText } from './fold.ts';
 import { LiveBlock } from './live-block.ts';
+import { joined, type Printable, printable, printed } from './printable.ts';
 import { lastingText, TransferView } from './transfer-view.ts';
 import { cutEnd, displayWidth, padToWidth } from './width.ts';
 
@@ -54,14 +55,15 @@ export class LiveProgress implements Progress {
 
   print(line: string): void {
     const isShown = this.#stopTimer !== undefined;
-    this.#block.replaceBy(`${foldText(line, { isTTY: true, columns: this.#block.columns })}\n`);
+    const folded = foldText(printable(line), { isTTY: true, columns: this.#block.columns });
+    this.#block.replaceBy(printed`${folded}\n`);
     if (isShown) this.#paint();
   }
 
   close(): void {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
-    this.#block.replaceBy('');
+    this.#block.replaceBy(printed``);
   }
 
   #paint(): void {
@@ -72,17 +74,17 @@ export class LiveProgress implements Progress {
     const layout = { width, nameWidth, isOneLine: nameWidth + AROUND_BAR + BAR_WIDTH + NUMBERS_WIDTH <= width };
     const lines = views.flatMap((view) => this.#lines(view, layout));
     const most = this.#block.maxHeight;
-    const shown = lines.length > most ? [...lines.slice(0, most - 1), this.#colours.dim('…')] : lines;
+    const shown = lines.length > most ? [...lines.slice(0, most - 1), this.#colours.dim(printed`…`)] : lines;
     this.#block.paint(shown.slice(0, most));
   }
 
-  #lines(view: TransferView, layout: Layout): string[] {
+  #lines(view: TransferView, layout: Layout): Printable[] {
     const now = this.#time.monotonic();
     const { width } = layout;
     const notice = view.notice(now);
-    if (!view.hasStarted) return waitingLines(view.subject, notice ?? 'looking at what is here', width);
+    if (!view.hasStarted) return waitingLines(view.subject, printable(notice ?? 'looking at what is here'), width);
     const lines = transferLines(view, now, layout, this.#colours);
-    return notice === undefined ? lines : [...lines, this.#colours.dim(cutEnd(`  ${notice}`, width))];
+    return notice === undefined ? lines : [...lines, this.#colours.dim(cutEnd(printable(`  ${notice}`), width))];
   }
 }
 
@@ -95,31 +97,31 @@ interface Layout {
   readonly isOneLine: boolean;
 }
 
-function waitingLines(subject: string, text: string, width: number): string[] {
-  const line = `${subject}  ${text}`;
-  return displayWidth(line) <= width ? [line] : [fitName(subject, width), cutEnd(`  ${text}`, width)];
+function waitingLines(subject: Printable, text: Printable, width: number): Printable[] {
+  const line = printed`${subject}  ${text}`;
+  return displayWidth(line) <= width ? [line] : [fitName(subject, width), cutEnd(printed`  ${text}`, width)];
 }
 
 /** Name, bar and numbers. Where there is no room for all, the bar goes first, then what is least asked for. */
-function transferLines(view: TransferView, now: number, layout: Layout, colours: Colours): string[] {
+function transferLines(view: TransferView, now: number, layout: Layout, colours: Colours): Printable[] {
   const { width, nameWidth, isOneLine } = layout;
   const { percent, amount, rate, left } = view.figures(now);
   const columns = [percent.padStart(4), amount, rate, left].filter((each) => each !== undefined);
   while (columns.length > 1 && widthOf(columns) > width) columns.pop();
-  const numbers = columns.map((each) => `  ${each}`).join('');
+  const numbers = joined(columns.map((each) => printable(`  ${each}`)));
   if (isOneLine && nameWidth + AROUND_BAR + BAR_WIDTH + widthOf(columns) <= width) {
-    return [`${padToWidth(view.subject, nameWidth)}${barText(view.fraction, BAR_WIDTH, colours)}${numbers}`];
+    return [printed`${padToWidth(view.subject, nameWidth)}${barText(view.fraction, BAR_WIDTH, colours)}${numbers}`];
   }
   const barWidth = Math.min(BAR_WIDTH, width - AROUND_BAR - Math.max(NUMBERS_WIDTH, widthOf(columns)));
-  const bar = barWidth < SHORTEST_BAR ? '' : barText(view.fraction, barWidth, colours);
-  return [fitName(view.subject, width), bar === '' ? cutEnd(numbers, width) : `${bar}${numbers}`];
+  const bar = barWidth < SHORTEST_BAR ? printed`` : barText(view.fraction, barWidth, colours);
+  return [fitName(view.subject, width), bar === '' ? cutEnd(numbers, width) : printed`${bar}${numbers}`];
 }
 
 function widthOf(columns: readonly string[]): number {
   return columns.reduce((sum, each) => sum + each.length + 2, 0);
 }
 
-function barText(fraction: number, width: number, colours: Colours): string {
+function barText(fraction: number, width: number, colours: Colours): Printable {
   const full = Math.floor(fraction * width);
-  return `  [${colours.green('='.repeat(full))}${' '.repeat(width - full)}]`;
+  return printed`  [${colours.green(printable('='.repeat(full)))}${printable(' '.repeat(width - full))}]`;
 }

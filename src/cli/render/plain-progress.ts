@@ -1,5 +1,6 @@
 import type { TransferEvent } from '../../transfer/progress.ts';
 import type { Progress, ProgressStreams, ProgressTime } from './display.ts';
+import { printableLine } from './printable.ts';
 import { lastingText, TransferView } from './transfer-view.ts';
 
 /**
@@ -35,7 +36,7 @@ export class PlainProgress implements Progress {
   }
 
   print(line: string): void {
-    this.#streams.notes.write(`${line}\n`);
+    this.#streams.notes.write(printableLine(line));
   }
 
   close(): void {
@@ -62,7 +63,7 @@ export class PlainProgress implements Progress {
     const now = this.#time.monotonic();
     const { reports } = this.#streams;
     if (reports === undefined) return;
-    const write = (line: string): void => void reports.write(`${line}\n`);
+    const write = (line: string): void => void reports.write(printableLine(line));
     for (const view of this.#views.values()) {
       if (view.hasStarted) this.#announce(view, write);
       const retries = view.takeRetries();

@@ -2,7 +2,7 @@ import { unreachable } from '../../errors.ts';
 import type { PlanSummary } from '../../transfer/plan.ts';
 import type { PullPreview } from '../../transfer/pull-preview.ts';
 import { foldText, type MaybeNarrow } from './fold.ts';
-import { printable } from './printable.ts';
+import { type Printable, printable, printableLines, printed } from './printable.ts';
 import { counted, humanBytes } from './quantity.ts';
 import { renderTable } from './table.ts';
 
@@ -32,11 +32,11 @@ export function reuseText(plan: PlanSummary): string | undefined {
 }
 
 /** For people: what a pull would do, and whether there is room for it. */
-export function previewText(preview: PullPreview, screen: MaybeNarrow = {}): string {
+export function previewText(preview: PullPreview, screen: MaybeNarrow = {}): Printable {
   const { name, digest, status, plan, space } = preview;
-  const title = `${printable(name.toString())} (${digest.toString()})`;
-  if (status === 'present') return foldText(`${title} is up to date\n`, screen);
-  if (status === 'linked') return foldText(`${title} is cached already and would get its tag\n`, screen);
+  const title = printable(`${name.toString()} (${digest.toString()})`);
+  if (status === 'present') return foldText(printed`${title} is up to date\n`, screen);
+  if (status === 'linked') return foldText(printed`${title} is cached already and would get its tag\n`, screen);
   const { chunks } = plan;
   const rows = [
     ['fetch', humanBytes(plan.fetchBytes, 1), counted(chunks.fetch, 'chunk'), 'the registry'],
@@ -47,19 +47,14 @@ export function previewText(preview: PullPreview, screen: MaybeNarrow = {}): str
   ].filter(([what, bytes]) => what === 'fetch' || bytes !== '0 B');
   const range = [...new Set([space.atLeast, space.atMost].map((bytes) => humanBytes(bytes, 1)))].join(' to ');
   const room = space.free < space.atLeast ? ': that is not enough' : '';
-  return (
-    `${foldText(title, screen)}\n${renderTable(['What', 'Size', 'Chunks', 'From'], rows, screen, 'From')}` +
-    foldText(
-      `disk of ${humanBytes(plan.diskBytes, 1)}; space needed ${range}, free ${humanBytes(space.free, 1)}${room}\n` +
-        preview.deletions
-          .map(
-            ({ name: old, bytes }) =>
-              `would delete ${printable(old.toString())} if need be (${humanBytes(bytes, 1)})\n`,
-          )
-          .join(''),
-      screen,
-    )
-  );
+  const lines = [
+    `disk of ${humanBytes(plan.diskBytes, 1)}; space needed ${range}, free ${humanBytes(space.free, 1)}${room}`,
+    ...preview.deletions.map(
+      ({ name: old, bytes }) => `would delete ${old.toString()} if need be (${humanBytes(bytes, 1)})`,
+    ),
+  ];
+  const table = renderTable(['What', 'Size', 'Chunks', 'From'], rows, screen, 'From');
+  return printed`${foldText(title, screen)}\n${table}${foldText(printableLines(lines), screen)}`;
 }
 
 /** For programs; all numbers are whole bytes or counts. Disk bytes are decoded, `fetchBytes` as they cross the network. */

@@ -1,6 +1,6 @@
 import { fitName } from './fit-name.ts';
 import type { MaybeNarrow } from './fold.ts';
-import { printable } from './printable.ts';
+import { ownText, type Printable, printable } from './printable.ts';
 import { cutEnd, displayWidth, padToWidth } from './width.ts';
 
 /** With fewer columns for names, each gets a line of its own. */
@@ -21,17 +21,17 @@ export function renderTable(
   rows: readonly (readonly string[])[],
   screen: MaybeNarrow = {},
   names?: string,
-): string {
-  if (rows.length === 0) return '\n';
+): Printable {
+  if (rows.length === 0) return ownText('\n');
   const whole: Lines = [columns, ...rows];
   // Asked once of all cells: a table of a large cache has a hundred thousand, and nearly always all are plain.
   const isPlain = PLAIN.test(whole.join());
   const printed = isPlain ? whole : whole.map((line) => line.map(printable));
   const { isTTY, columns: width = 0 } = screen;
-  if (isTTY !== true || width === 0) return block(printed, isPlain);
+  if (isTTY !== true || width === 0) return ownText(block(printed, isPlain));
   const widths = widthsOf(printed, isPlain);
-  if (totalOf(widths) <= width) return block(printed, isPlain);
-  return narrow(printed, widths, width, names === undefined ? -1 : columns.indexOf(names));
+  if (totalOf(widths) <= width) return ownText(block(printed, isPlain));
+  return ownText(narrow(printed, widths, width, names === undefined ? -1 : columns.indexOf(names)));
 }
 
 /** @param isPlain whether each character of the cells is one column wide. */

@@ -1,6 +1,6 @@
 import { type TransferEvent, TransferTotals } from '../../transfer/progress.ts';
 import { boundOf } from '../../transfer/time-spent.ts';
-import { printable } from './printable.ts';
+import { type Printable, printable } from './printable.ts';
 import { reuseText } from './pull-preview.ts';
 import { counted, humanBytes, humanDuration, humanRate, unusedFor } from './quantity.ts';
 import { RateMeter } from './rate.ts';
@@ -21,7 +21,7 @@ export interface Figures {
 
 /** One image as a person sees it travel. Times are monotonic milliseconds. */
 export class TransferView {
-  readonly subject: string;
+  readonly subject: Printable;
   readonly totals = new TransferTotals();
   readonly #meter = new RateMeter(RATE_WINDOW_MS);
   #startedAt: number | undefined;

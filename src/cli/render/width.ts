@@ -15,25 +15,27 @@ export function displayWidth(text: string): number {
   return Array.from(text).reduce((sum, character) => sum + characterWidth(character), 0);
 }
 
+/*
+ * What is made of a printable text below is printable: it loses characters, and gets spaces and an ellipsis.
+ */
+
 /** The text with spaces behind it, `width` columns in all. */
-export function padToWidth(text: string, width: number): string {
-  return text + ' '.repeat(Math.max(0, width - displayWidth(text)));
+export function padToWidth<Text extends string>(text: Text, width: number): Text {
+  return (text + ' '.repeat(Math.max(0, width - displayWidth(text)))) as Text;
 }
 
 /** The beginning of a text, with an ellipsis when it does not fit into `width` columns. */
-export function cutEnd(text: string, width: number): string {
+export function cutEnd<Text extends string>(text: Text, width: number): Text {
   if (displayWidth(text) <= width) return text;
-  return width < 1 ? '' : `${fitting(Array.from(text), width - 1).join('')}…`;
+  return (width < 1 ? '' : `${fitting(Array.from(text), width - 1).join('')}…`) as Text;
 }
 
 /** The end of a text, which in names tells most, with an ellipsis when it does not fit into `width` columns. */
-export function cutStart(text: string, width: number): string {
+export function cutStart<Text extends string>(text: Text, width: number): Text {
   if (displayWidth(text) <= width) return text;
-  return width < 1
-    ? ''
-    : `…${fitting(Array.from(text).reverse(), width - 1)
-        .reverse()
-        .join('')}`;
+  if (width < 1) return '' as Text;
+  const end = fitting(Array.from(text).reverse(), width - 1).reverse();
+  return `…${end.join('')}` as Text;
 }
 
 /** As many of the first characters as fit. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describeError, isTartletError } from '../../errors.ts';
+import { printableLine } from '../render/printable.ts';
 import type { Terminal } from '../terminal.ts';
 import { VERSION } from '../version.ts';
 import { DEFAULT_ENDPOINT, sendExport } from './export.ts';
@@ -53,7 +54,7 @@ export class CommandSpan {
     const problem = await sendExport(endpoint === '' ? DEFAULT_ENDPOINT : endpoint, body);
     // Programs read our stderr: a collector that is down is no news for them.
     if (problem !== undefined && (environment['TARTLET_DEBUG'] ?? '') !== '') {
-      stderr.write(`note: the trace was not exported: ${problem}\n`);
+      stderr.write(printableLine(`note: the trace was not exported: ${problem}`));
     }
   }
 

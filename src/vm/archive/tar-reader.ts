@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { onDisk } from '../../home/disk-error.ts';
-import { UNPRINTABLE } from '../../names/malformed.ts';
+import { UNPRINTABLE } from '../../names/unprintable.ts';
 import { shown } from '../../oci/shown.ts';
 import type { FileStretch } from '../../transfer/file-blob.ts';
 import type { TartletError } from '../../errors.ts';
