@@ -12,7 +12,7 @@ export const BUGS = [
   },
   {
     bug: 'a record is written in its place',
-    file: 'src/credentials/secret-file.ts',
+    file: 'src/credentials/secret-file-edit.ts',
     edit: [
       "const handle = await open(temporary, 'wx', 0o600);",
       "const handle = await open(target, 'w', 0o600).then(async (inPlace) => {\n      await inPlace.writeFile(text, 'utf8');\n      await inPlace.close();\n      return open(temporary, 'wx', 0o600);\n    });",

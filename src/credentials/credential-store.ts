@@ -8,7 +8,7 @@ import { parseAuthKey, sameRegistry, serverSpellings, storageKey } from './auth-
 import { environmentMayServe, USERNAME_VARIABLE } from './environment.ts';
 import { checkPassword, checkUsername, type CredentialHelper } from './helper.ts';
 import { eraseFromKeychain, storeInKeychain } from './keychain.ts';
-import { changeSecretFile } from './secret-file.ts';
+import { changeSecretFile } from './secret-file-edit.ts';
 import type { CredentialStoreSettings } from './settings.ts';
 
 /** Where a secret is kept. */

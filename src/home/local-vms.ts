@@ -12,6 +12,7 @@ import { FileLock } from './lock.ts';
 import { type Scratch, scratchFolderOf } from './scratch.ts';
 import { hasWriteLock } from './write-lock.ts';
 import { isSuspended, lookAtLocalVm, type VmFolder, VmFile, whyNoVm } from './vm-folder.ts';
+import { atWork, type Holder, inUse, STOP_FIRST } from './vm-holder.ts';
 
 export type VmState = 'running' | 'suspended' | 'stopped';
 
@@ -98,17 +99,17 @@ export class LocalVms {
   /** Who keeps a VM from being changed now. @throws TartletError `DISK_*` */
   async holder(name: LocalName): Promise<Holder> {
     const folder = this.pathOf(name);
-    if (!(await this.#isRunning(folder))) return 'nobody';
+    if (!(await this.#isRunning(folder))) return 'none';
     if (this.#platform !== 'linux') return 'program';
     const owner = await findLockOwner(`${folder}/${VmFile.config}`);
     if (owner.kind === 'process') return 'program';
-    return owner.kind === 'unnamed' ? 'command' : 'nobody';
+    return owner.kind === 'unnamed' ? 'command' : 'none';
   }
 
   /** @throws TartletError `VM_RUNNING`, also while another command is at work on it. */
   async refuseRunning(name: LocalName): Promise<void> {
     const holder = await this.holder(name);
-    if (holder === 'nobody') return;
+    if (holder === 'none') return;
     if (holder === 'command') throw atWork(name.text);
     throw new TartletError('VM_RUNNING', `the VM "${name.text}" is running`, {
       subject: name.text,
@@ -126,7 +127,7 @@ export class LocalVms {
   async hold(vm: LocalVm): Promise<FileLock> {
     const lock = await FileLock.acquireExisting(`${vm.folder.path}/${VmFile.config}`);
     if (lock !== undefined) return lock;
-    throw inUse(vm);
+    throw inUse(vm.name);
   }
 
   /**
@@ -140,7 +141,7 @@ export class LocalVms {
       return await this.hold(vm);
     } catch (error) {
       if (!isTartletError(error, 'DISK_READONLY')) throw error;
-      if (await FileLock.isHeld(`${vm.folder.path}/${VmFile.config}`)) throw inUse(vm);
+      if (await FileLock.isHeld(`${vm.folder.path}/${VmFile.config}`)) throw inUse(vm.name);
       return undefined;
     }
   }
@@ -229,33 +230,6 @@ export class LocalVms {
   async touch(vm: LocalVm, at: Date): Promise<void> {
     await recordUse(vm.folder.path, at);
   }
-}
-
-/**
- * Who holds the lock of a VM's configuration: a program that runs it, or a command at work on it, a push for instance, which is nothing to stop.
- * Where Tart can run the two look alike, as programs.
- */
-export type Holder = 'nobody' | 'program' | 'command';
-
-/** What to do about a VM that runs, whoever runs it. */
-export const STOP_FIRST = 'stop it first, and run the same command again';
-
-/** Said of a VM that another command keeps: with the code of one that runs, since it counts as running to everybody, Tart included. */
-export function atWork(name: string): TartletError {
-  return new TartletError('VM_RUNNING', `another command is at work on the VM "${name}"`, {
-    subject: name,
-    kept: 'it was left alone',
-    next: 'wait for the other command to end, and run this one again',
-    retryable: true,
-  });
-}
-
-function inUse({ name }: LocalVm): TartletError {
-  return new TartletError('BUSY', `the VM "${name.text}" is running, or another command is using it`, {
-    subject: name.text,
-    kept: 'it was left alone',
-    next: 'stop it, or wait for the other command, and try again',
-  });
 }
 
 /** A VM of this name would be in the way of work on all others. @throws TartletError `USAGE` */

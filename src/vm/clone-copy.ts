@@ -3,7 +3,7 @@ import { TartletError, unreachable } from '../errors.ts';
 import { type CopyMethod, copyDisk, copySmallFile, shareDisk } from '../home/disk-copy.ts';
 import { sealDisk, sealedState } from '../home/disk-seal.ts';
 import { flushFile } from '../home/folder.ts';
-import { atWork, type Holder, STOP_FIRST } from '../home/local-vms.ts';
+import { atWork, type Holder, STOP_FIRST } from '../home/vm-holder.ts';
 import { BASE_MANIFEST_FILE } from '../home/origin.ts';
 import { copyPushRecord } from '../home/push-record.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
@@ -72,7 +72,7 @@ async function copySealed(session: Session, source: CloneSource, to: string): Pr
 async function copyStandalone(session: Session, source: CloneSource, folder: string): Promise<CopyMethod> {
   const [from, to] = [`${source.folder.path}/${VmFile.disk}`, `${folder}/${VmFile.disk}`];
   const before = await source.holder();
-  if (before !== 'nobody') {
+  if (before !== 'none') {
     if (!(await shareDisk(from, to))) throw copiedWhileUsed(source, before);
     await flushFile(to);
     session.emit({
@@ -83,12 +83,12 @@ async function copyStandalone(session: Session, source: CloneSource, folder: str
     return 'reflink';
   }
   const copied = await copyLarge(session, from, to);
-  const after = copied === 'sparse' ? await source.holder() : 'nobody';
-  if (after !== 'nobody') throw copiedWhileUsed(source, after);
+  const after = copied === 'sparse' ? await source.holder() : 'none';
+  if (after !== 'none') throw copiedWhileUsed(source, after);
   return copied;
 }
 
-function copiedWhileUsed({ text }: CloneSource, holder: Exclude<Holder, 'nobody'>): TartletError {
+function copiedWhileUsed({ text }: CloneSource, holder: Exclude<Holder, 'none'>): TartletError {
   if (holder === 'command') return atWork(text);
   return new TartletError(
     'VM_RUNNING',

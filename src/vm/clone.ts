@@ -109,7 +109,7 @@ async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
     text: name.text,
     folder: vm.folder,
     ...(await ancestry(vm.folder.path, BASE_MANIFEST_FILE)),
-    holder: async () => (lock === undefined ? session.vms.holder(name) : 'nobody'),
+    holder: async () => (lock === undefined ? session.vms.holder(name) : 'none'),
     release: async () => lock?.release(),
   };
 }
@@ -185,7 +185,7 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
           folder: image.folder,
           ...(await ancestry(image.folder.path, VmFile.manifest)),
           digest: image.digest.toString(),
-          holder: () => Promise.resolve('nobody'),
+          holder: () => Promise.resolve('none'),
           release: async () => lock?.release(),
         };
       }

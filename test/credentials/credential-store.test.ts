@@ -6,7 +6,7 @@ import { withEntry, withoutEntries } from '../../src/credentials/auth-file-edit.
 import { createCredentialSource } from '../../src/credentials/chain.ts';
 import { describePlace, eraseCredential, storeCredential } from '../../src/credentials/credential-store.ts';
 import type { CredentialNote } from '../../src/credentials/note.ts';
-import { changeSecretFile } from '../../src/credentials/secret-file.ts';
+import { changeSecretFile } from '../../src/credentials/secret-file-edit.ts';
 import { TartletError } from '../../src/errors.ts';
 import { lockFile } from '../../src/home/lock.ts';
 import { address, basic, everythingIn, failure, World } from './world.ts';

@@ -34,7 +34,7 @@ describe('the copy of a sealed disk', () => {
         unproven: [],
         holder: () => {
           happens(`${from}/disk.img`);
-          return Promise.resolve('nobody');
+          return Promise.resolve('none');
         },
         release: () => Promise.resolve(),
       },

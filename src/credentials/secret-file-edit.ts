@@ -1,0 +1,180 @@
+import { randomUUID } from 'node:crypto';
+import { lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { isTartletError, systemCode, TartletError } from '../errors.ts';
+import { fileError, permissionsOf, readSecretFile, type SecretFile, unusable } from './secret-file.ts';
+import type { HeldLock, LockFile } from './settings.ts';
+
+/** Temporaries that are older than this, in milliseconds, belong to somebody who was killed. */
+const LEFTOVER_AGE_MS = 10 * 60_000;
+/** How often a file is read again because somebody else wrote it between our reading and our writing. */
+const ATTEMPTS = 5;
+
+/** What happened to a file that was to be replaced. */
+export type Replacement =
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'written' }
+  /** Others could read the file before; its mode was this. */
+  | { readonly kind: 'tightened'; readonly mode: number };
+
+/** How a file of secrets is changed. */
+export interface SecretFileChange {
+  /** Whose files may be replaced. */
+  readonly uid: number | undefined;
+  readonly lockFile: LockFile;
+  readonly signal?: AbortSignal | undefined;
+  /** Called when another command changes the file for a second and more. */
+  readonly onWait?: () => void;
+  /**
+   * Makes the new text of the old one (undefined: no file); undefined or the same text leaves everything alone. Called again when somebody
+   * else wrote meanwhile.
+   */
+  readonly change: (text: string | undefined) => string | undefined;
+}
+
+/**
+ * Changes a file that holds secrets as one step: readers see the old one or the new one, and the new one has mode 0600 from its
+ * first byte, in a folder that is created with 0700 (reliability S30, P6). A link is followed once, so that a linked
+ * `config.json` stays linked.
+ *
+ * Reading, changing and replacing is one step for our own commands, by a lock beside the file, which goes again. Docker and Podman know no
+ * lock: a file that one of them replaced meanwhile is read anew.
+ *
+ * @throws TartletError `DISK_*`, `BUSY` when others do not stop writing, and what `change` throws.
+ */
+export async function changeSecretFile(file: string, how: SecretFileChange): Promise<Replacement> {
+  const target = await followOnce(file);
+  const before = await readSecretFile(target);
+  // What needs no change needs no lock either, which could not be made beside a file in a read-only folder.
+  if (changed(before, how) === undefined) return { kind: 'unchanged' };
+  checkOwner(file, before?.owner, how.uid);
+  const lock = await lockBeside(target, how);
+  try {
+    return await changeLocked(file, target, how);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** @returns undefined when the file is to stay as it is. */
+function changed(before: SecretFile | undefined, { change }: SecretFileChange): string | undefined {
+  const text = change(before?.text);
+  return text === before?.text ? undefined : text;
+}
+
+async function changeLocked(file: string, target: string, how: SecretFileChange): Promise<Replacement> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    const before = await readSecretFile(target);
+    const text = changed(before, how);
+    if (text === undefined) return { kind: 'unchanged' };
+    checkOwner(file, before?.owner, how.uid);
+    if (await replace(target, text, before?.version)) {
+      return before === undefined || (before.mode & 0o077) === 0
+        ? { kind: 'written' }
+        : { kind: 'tightened', mode: before.mode };
+    }
+  }
+  throw new TartletError('BUSY', `${file} was changed by another program each time we wanted to write it`, {
+    subject: file,
+    retryable: true,
+    next: 'run the same command again',
+  });
+}
+
+/** Where files cannot be locked, comparing before replacing must do: that loses a change only when two commands meet within a moment. */
+async function lockBeside(target: string, { lockFile, signal, onWait }: SecretFileChange): Promise<HeldLock> {
+  const folder = path.dirname(target);
+  const file = path.join(folder, `.${path.basename(target)}.lock`);
+  let looks = 0;
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    // The first time it is asked at once, and most waits are shorter than a word about them.
+    const lock = await lockFile(file, { signal, onWait: () => void ((looks += 1) > 1 && onWait?.()) });
+    return {
+      release: async () => {
+        // Removed while it is held: who waits for it sees that it is gone, and makes a new one. What cannot be removed is the next one's.
+        await rm(file, { force: true }).catch(() => undefined);
+        await lock?.release();
+      },
+    };
+  } catch (cause) {
+    if (signal?.aborted === true) throw cause;
+    if (!isTartletError(cause)) throw fileError(cause, 'write', target);
+    // The advice of the floor that locks is about the folder of the home.
+    throw new TartletError(cause.code, `cannot write ${target}: ${cause.message}`, { ...permissionsOf(target), cause });
+  }
+}
+
+/** @returns false when the file is no longer the one whose version is given. */
+async function replace(target: string, text: string, version: string | undefined): Promise<boolean> {
+  const folder = path.dirname(target);
+  const prefix = `.${path.basename(target)}.tartlet-`;
+  const temporary = path.join(folder, `${prefix}${randomUUID()}`);
+  try {
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      await handle.writeFile(text, 'utf8');
+      await handle.sync();
+      if ((await readSecretFile(target))?.version !== version) return false;
+      await removeLeftovers(folder, prefix, temporary);
+      await rename(temporary, target);
+    } finally {
+      await handle.close();
+      await rm(temporary, { force: true });
+    }
+    await flushFolder(folder);
+    return true;
+  } catch (cause) {
+    throw fileError(cause, 'write', target);
+  }
+}
+
+/** Copies of secrets that a killed process left (reliability S30). Age is told by the new file's time, not by our clock. */
+async function removeLeftovers(folder: string, prefix: string, own: string): Promise<void> {
+  const { mtimeMs } = await stat(own);
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(prefix)) continue;
+    const status = await lstat(path.join(folder, name)).catch(() => undefined); // Somebody else's may just be renamed.
+    if (status !== undefined && status.mtimeMs < mtimeMs - LEFTOVER_AGE_MS) {
+      await rm(path.join(folder, name), { force: true });
+    }
+  }
+}
+
+async function flushFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } catch (cause) {
+    // Some file systems cannot flush a folder (reliability D20); the file itself is safe.
+    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM'].includes(systemCode(cause) ?? '')) throw cause;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function followOnce(file: string): Promise<string> {
+  const text = await linkText(file);
+  if (text === undefined) return file;
+  const target = path.resolve(path.dirname(file), text);
+  if ((await linkText(target)) === undefined) return target;
+  throw unusable(file, 'it is a link to another link, and only one is followed');
+}
+
+async function linkText(file: string): Promise<string | undefined> {
+  try {
+    return await readlink(file);
+  } catch (cause) {
+    if (['EINVAL', 'ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    throw fileError(cause, 'read', file);
+  }
+}
+
+/** Replacing makes a new file of ours: another user's (under sudo, or behind a link) would change hands. */
+function checkOwner(file: string, owner: number | undefined, uid: number | undefined): void {
+  if (owner === undefined || uid === undefined || owner === uid) return;
+  throw new TartletError('DISK_DENIED', `cannot write ${file}: it belongs to another user (uid ${owner})`, {
+    subject: file,
+    next: 'run this as the owner of the file, or set DOCKER_CONFIG to a folder of your own',
+  });
+}
