@@ -22,10 +22,10 @@ export const BUGS = [
   },
   {
     bug: 'an image is published before its chunks are there',
-    file: 'src/transfer/pull.ts',
+    file: 'src/transfer/fetch-image.ts',
     edit: [
-      'const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);\n      await publish(session, download, staging, report);',
-      'await publish(session, download, staging, report);\n      const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);',
+      'const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);\n    await publish(session, download, staging, report);',
+      'await publish(session, download, staging, report);\n    const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);',
     ],
     gate: 'test/transfer/pull.test.ts',
   },

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { isTartletError, type TartletError, unreachable } from '../errors.ts';
 import { contentReferences, HEX } from '../home/content-reference.ts';
+import { isInLocalFormat } from '../home/doctor/config-format.ts';
 import { finding, type Finding, type ImagePlace, repairOf } from '../home/doctor/finding.ts';
 import { busyFinding } from '../home/doctor/home-check.ts';
-import { isInLocalFormat, isVerbatimFolder } from '../home/doctor/image-folder.ts';
+import { isVerbatimFolder } from '../home/doctor/origin-record.ts';
 import { readImageManifest } from '../home/doctor/image-manifest.ts';
 import { lookAt, namesIn } from '../home/doctor/look.ts';
 import type { FileLock } from '../home/lock.ts';

@@ -9,14 +9,16 @@ import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { flatManifest, stubConfig } from '../oci/flat-manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
+import type { DiskHistory } from './disk-history.ts';
 import { tellingKept } from './kept-blobs.ts';
 import { type ManifestToStore, moveTags, requireDigest, storeManifest } from './manifest-store.ts';
 import type { Session } from './session.ts';
 import { diskChanged, stateOfDisk } from './still-disk.ts';
-import { type DiskHistory, type PushOptions, VmUpload } from './vm-upload.ts';
+import { type PushOptions, VmUpload } from './vm-upload.ts';
 
 export { DISK_CHUNK_BYTES } from './disk-cut.ts';
-export type { DiskHistory, PushOptions } from './vm-upload.ts';
+export type { DiskHistory };
+export type { PushOptions } from './vm-upload.ts';
 
 const NO_TAG_MOVED = 'the blobs are in the registry, no tag was moved';
 

@@ -5,7 +5,7 @@ import { contentReferences } from '../home/content-reference.ts';
 import { copyDisk } from '../home/disk-copy.ts';
 import { diskError, onDisk } from '../home/disk-error.ts';
 import type { Finding, ImagePlace } from '../home/doctor/finding.ts';
-import { isVerbatimFolder } from '../home/doctor/image-folder.ts';
+import { isVerbatimFolder } from '../home/doctor/origin-record.ts';
 import { readImageManifest } from '../home/doctor/image-manifest.ts';
 import { lookAt } from '../home/doctor/look.ts';
 import { leftBecause, type Mended, setImageAside } from '../home/doctor/mend.ts';

@@ -2,20 +2,18 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { onDisk } from '../home/disk-error.ts';
 import type { FileState } from '../home/file-state.ts';
-import { hasImageOfSize } from '../home/known-manifest.ts';
-import type { PushRecord } from '../home/push-record.ts';
 import { Scratch } from '../home/scratch.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import type { DiskFile } from '../oci/disk-file.ts';
 import type { BlobIdentity, EncodedChunk } from '../oci/flat-manifest.ts';
 import type { BlobSource, RegistryClient } from '../registry/client.ts';
 import type { PushJob } from './chunk-job.ts';
 import { contentsOf, cutDisk, type Stretch } from './disk-cut.ts';
+import { type DiskHistory, isWorthHashing, sourcesOfBlobs } from './disk-history.ts';
 import { fileBytes } from './file-blob.ts';
 import { grouped } from './grouped.ts';
 import { keptBlobs } from './kept-blobs.ts';
-import { blobsOfRecord, bringKnownBlob, findKnownBlobs, type KnownBlobs } from './known-blob.ts';
+import { bringKnownBlob, type KnownBlobs } from './known-blob.ts';
 import { inLanes } from './lanes.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
 import type { Session } from './session.ts';
@@ -30,16 +28,6 @@ export interface PushOptions {
   readonly labels?: ReadonlyMap<string, string>;
   /** Bytes of disk per chunk; default: as the image that the VM was cloned from, else {@link DISK_CHUNK_BYTES}. */
   readonly diskChunkBytes?: number;
-}
-
-/** What is known of a disk before it is read. */
-export interface DiskHistory {
-  /** The disk of the image that it was cloned from. */
-  readonly base: DiskFile | undefined;
-  /** What it was when it was pushed last. */
-  readonly pushed: PushRecord | undefined;
-  /** What it is as long as its `FileState.touched` is `state`. Absent when only reading it could tell. */
-  readonly unmodified?: { readonly disk: DiskFile; readonly state: string } | undefined;
 }
 
 /** The blobs of one VM on their way into one repository. */
@@ -152,11 +140,11 @@ export class VmUpload {
       });
       const missing = (): Stretch[] => stretches.filter(({ offset }) => !this.#chunks.has(offset));
       const unread = missing().filter((stretch) => !contents.has(stretch));
-      if (unread.length === 0 || (await this.#isWorthHashing(size, history))) {
+      if (unread.length === 0 || (await isWorthHashing(this.#session, this.#client, size, history))) {
         const diskBytes = unread.reduce((sum, stretch) => sum + stretch.size, 0);
         this.#session.emit({ kind: 'to-hash', subject, diskBytes });
         await hashStretches(pool, path, unread, (stretch, content) => contents.set(stretch, content));
-        for (const find of this.#sourcesOfBlobs(history)) {
+        for (const find of sourcesOfBlobs(this.#session, this.#name, history)) {
           const wanted = missing();
           if (wanted.length === 0) break;
           const known = await find(new Set(wanted.flatMap((stretch) => contents.get(stretch) ?? [])));
@@ -177,24 +165,6 @@ export class VmUpload {
       await pool.close();
       await scratch.dispose();
     }
-  }
-
-  /** Whether something may come of knowing the contents; else hashing alone would make a first push slower by what it costs. */
-  async #isWorthHashing(size: number, { base, pushed }: DiskHistory): Promise<boolean> {
-    if (base !== undefined || hasImageOfSize(this.#session.home, size)) return true;
-    // The largest blob of all is no zeros that every repository has. Where it is not, the others are not either.
-    const [largest] = [...(pushed === undefined ? [] : blobsOfRecord(pushed).values())].toSorted(
-      (a, b) => b.chunk.descriptor.size - a.chunk.descriptor.size,
-    );
-    return largest !== undefined && bringKnownBlob(this.#client, largest, this.#session.signal);
-  }
-
-  /** Where blobs for contents are looked for, the likeliest first. */
-  #sourcesOfBlobs({ pushed }: DiskHistory): ((wanted: ReadonlySet<string>) => Promise<KnownBlobs>)[] {
-    return [
-      ...(pushed === undefined ? [] : [() => Promise.resolve(blobsOfRecord(pushed))]),
-      async (wanted) => findKnownBlobs(this.#session, wanted, this.#name),
-    ];
   }
 
   /** Settles stretches for which the repository has, or can mount, a blob that we know. */

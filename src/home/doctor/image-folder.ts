@@ -1,20 +1,18 @@
 import type { Stats } from 'node:fs';
-import { describeError, isTartletError, unreachable } from '../../errors.ts';
+import { unreachable } from '../../errors.ts';
 import { stackedFiles, type TartImage } from '../../oci/tart-image.ts';
 import type { ContentStore } from '../content-store.ts';
 import { SEAL_FILE } from '../disk-seal.ts';
 import type { ImageReferences } from '../image-reference.ts';
-import { type Origin, ORIGIN_FILE, parseOrigin } from '../origin.ts';
+import { type Origin, ORIGIN_FILE } from '../origin.ts';
 import { VmFile } from '../vm-folder.ts';
 import type { AccessCheck } from './access.ts';
+import { isInLocalFormat } from './config-format.ts';
 import { contentProblem } from './content.ts';
 import { finding, type Finding, type FindingId, type ImagePlace, repairOf, unreadable } from './finding.ts';
 import { readImageManifest } from './image-manifest.ts';
-import { kindText, type Look, lookAt, lookInto, readSmallFile, whyUnreadable } from './look.ts';
-
-const MAX_RECORD_BYTES = 64 * 1024;
-/** Tart's own way of writing a local VM's configuration: a space on both sides of each colon (tart-formats §3). */
-const LOCAL_FORMAT = /^\{\s*"[^"]*" : /;
+import { kindText, lookAt, lookInto, whyUnreadable } from './look.ts';
+import { disagreement, isVerbatim, readOriginRecord } from './origin-record.ts';
 
 /** What may lie in an image folder: Tart's files and ours. */
 const FILES: ReadonlySet<string> = new Set<string>([
@@ -209,7 +207,7 @@ class ImageFolderCheck {
   #readOrigin(): Origin | undefined {
     if (!this.#files.has(ORIGIN_FILE)) return undefined;
     const at = this.#at(ORIGIN_FILE);
-    const record = readRecord(this.#place.path);
+    const record = readOriginRecord(this.#place.path);
     if (record.kind === 'found') return record.value;
     if (record.kind === 'failed' && !this.#unreadable.has(ORIGIN_FILE)) {
       const message = `it is no origin record: ${record.why}`;
@@ -219,17 +217,8 @@ class ImageFolderCheck {
   }
 
   #checkOrigin(origin: Origin): void {
-    const { name, digest } = this.#place;
-    if (name === undefined) return;
-    const at = this.#at(ORIGIN_FILE);
-    if (origin.via === 'clone' || origin.via === 'create') {
-      this.#note('origin-disagrees', at, `it is the record of a local VM (${origin.via})`);
-      return;
-    }
-    const says = origin.via === 'import' ? name.repositoryName : `${origin.registry}/${origin.repository}`;
-    if (says !== name.repositoryName || origin.digest !== digest.toString()) {
-      this.#note('origin-disagrees', at, `it says ${says}@${origin.digest}`);
-    }
+    const problem = disagreement(origin, this.#place);
+    if (problem !== undefined) this.#note('origin-disagrees', this.#at(ORIGIN_FILE), problem);
   }
 
   #checkReferences(): void {
@@ -253,33 +242,5 @@ class ImageFolderCheck {
 
   #damage(id: FindingId, at: string, message: string): void {
     this.#findings.push(finding(id, at, message, { ...this.#name, remedy: repairOf(this.#place) }));
-  }
-}
-
-/** Whether a configuration is written the way Tart writes those of local VMs. */
-export function isInLocalFormat(config: string): boolean {
-  const read = readSmallFile(config, MAX_RECORD_BYTES);
-  return read.kind === 'found' && LOCAL_FORMAT.test(read.value.toString('utf8'));
-}
-
-/** Whether Tartlet itself made an image folder: then each of its files is what the registry has, byte for byte. */
-export function isVerbatimFolder(folder: string): boolean {
-  const record = readRecord(folder);
-  return isVerbatim(record.kind === 'found' ? record.value : undefined);
-}
-
-function isVerbatim(origin: Origin | undefined): boolean {
-  return origin !== undefined && ['pull', 'push', 'import'].includes(origin.via);
-}
-
-function readRecord(folder: string): Look<Origin> {
-  const at = `${folder}/${ORIGIN_FILE}`;
-  const read = readSmallFile(at, MAX_RECORD_BYTES);
-  if (read.kind !== 'found') return read;
-  try {
-    return { kind: 'found', value: parseOrigin(read.value.toString('utf8'), at) };
-  } catch (error) {
-    if (!isTartletError(error)) throw error;
-    return { kind: 'failed', why: describeError(error.cause), isKept: false };
   }
 }
