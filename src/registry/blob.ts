@@ -1,8 +1,7 @@
 import { isTartletError, TartletError } from '../errors.ts';
-import { Backoff, type Timing } from './backoff.ts';
+import { Backoff } from './backoff.ts';
 import { type BlobDescriptor, BlobOpening } from './blob-opening.ts';
 import { BlobVerifier } from './blob-verifier.ts';
-import { hostAndPort } from './network-error.ts';
 import { troubleOf } from './patience.ts';
 import { NOTHING_SAID, refusal, refused } from './refusal.ts';
 import type { Method } from './request.ts';
@@ -42,7 +41,6 @@ export async function* readBlob(
   while (offset < to) {
     const opened = await opening.open(offset, to, signal);
     let position = opened.start;
-    const flow = new Flow(context.timing);
     let failure: TartletError | undefined;
     try {
       for await (const piece of opened.body) {
@@ -60,7 +58,6 @@ export async function* readBlob(
         }
         // Within the blob the rest is left alone; at its end the body must end, too.
         if (offset >= to && to < opened.end) return;
-        if (flow.trickles(piece.length)) throw trickling(opened.url);
       }
     } catch (error) {
       if (!isTartletError(error) || troubleOf(error, opened.url) === undefined) throw error;
@@ -71,30 +68,6 @@ export async function* readBlob(
     failure ??= endedEarly(blob, offset, opened.end);
     if (!backoff.allows(troubleOf(failure, opened.url) ?? 'broken')) throw failure;
     await backoff.pause(failure.message, signal);
-  }
-}
-
-/** How fast a body comes. */
-class Flow {
-  readonly #timing: Timing;
-  #since: number;
-  #bytes = 0;
-
-  constructor(timing: Timing) {
-    this.#timing = timing;
-    this.#since = timing.clock.monotonic();
-  }
-
-  /** Whether the last stretch of time brought so little that the connection should be given up. */
-  trickles(bytes: number): boolean {
-    const { clock, limits } = this.#timing;
-    this.#bytes += bytes;
-    const now = clock.monotonic();
-    if (now - this.#since < limits.trickleMs) return false;
-    const few = this.#bytes < limits.trickleBytes;
-    this.#since = now;
-    this.#bytes = 0;
-    return few;
   }
 }
 
@@ -192,11 +165,6 @@ export async function blobExists(
   function name(): string {
     return `${context.registry}/${context.repository}@${blob.digest.toString()}`;
   }
-}
-
-function trickling(url: URL): TartletError {
-  const host = hostAndPort(url);
-  return new TartletError('NET_TIMEOUT', `${host} sends next to nothing`, { subject: host, retryable: true });
 }
 
 function surplus(blob: BlobDescriptor, end: number): TartletError {

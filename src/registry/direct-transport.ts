@@ -3,6 +3,7 @@ import { type ConnectorOptions, registryConnector } from './connector.ts';
 import { DirectConnection } from './direct-connection.ts';
 import { answerOfProxy, type RequestTarget, requestTarget } from './forward-proxy.ts';
 import { networkError } from './network-error.ts';
+import type { Pace } from './progress.ts';
 import { proxyFor } from './proxy.ts';
 import type { RegistryRequest, RegistryResponse } from './request.ts';
 import { SingleUseBody } from './response-body.ts';
@@ -24,6 +25,7 @@ const CONTENT = new Set([200, 206]);
  */
 export class DirectTransport {
   readonly #options: ConnectorOptions;
+  readonly #pace: Pace;
   readonly #connect: ReturnType<typeof registryConnector>;
   readonly #idle = new Map<string, DirectConnection[]>();
   readonly #open = new Set<DirectConnection>();
@@ -31,8 +33,9 @@ export class DirectTransport {
   readonly #unusual = new Set<string>();
   #closed = false;
 
-  constructor(options: ConnectorOptions) {
+  constructor(options: ConnectorOptions, pace: Pace) {
     this.#options = options;
+    this.#pace = pace;
     this.#connect = registryConnector(options, buildReadingConnector);
   }
 
@@ -126,9 +129,17 @@ export class DirectTransport {
       headers: new IncomingHeaders(head.headers),
       url,
       foreign: false,
-      body: new DirectBody(connection, head, url, signal, done),
+      body: new DirectBody(connection, head, { url, pace: this.#pace, signal, done }),
     };
   }
+}
+
+interface DirectBodyOptions {
+  readonly url: URL;
+  readonly pace: Pace;
+  readonly signal: AbortSignal | undefined;
+  /** Told once that the connection is free. */
+  readonly done: () => void;
 }
 
 class DirectBody extends SingleUseBody {
@@ -141,14 +152,8 @@ class DirectBody extends SingleUseBody {
   /** Whether the connection is nothing of ours any more. */
   #isOver = false;
 
-  constructor(
-    connection: DirectConnection,
-    head: ResponseHead,
-    url: URL,
-    signal: AbortSignal | undefined,
-    done: () => void,
-  ) {
-    super();
+  constructor(connection: DirectConnection, head: ResponseHead, { url, pace, signal, done }: DirectBodyOptions) {
+    super(url, pace);
     this.#connection = connection;
     this.#url = url;
     this.#signal = signal;

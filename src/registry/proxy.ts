@@ -104,11 +104,12 @@ export async function openTunnel(
     method: 'CONNECT',
     path: authority,
     agent: false,
-    timeout: options.timeoutMs,
     ...(options.secureContext === undefined ? {} : { secureContext: options.secureContext }),
     headers: { host: authority, 'user-agent': options.userAgent, ...proxyAuthorization(proxy) },
   });
   return new Promise<Socket>((resolve, reject) => {
+    // For all of it: a time limit of the socket's own begins anew with every byte, and with every interim answer.
+    const timer = setTimeout(() => connect.destroy(proxyError(proxy, 'no answer in time')), options.timeoutMs);
     const refuse = ({ statusCode: status, headers }: IncomingMessage) => {
       const [found] = [headers['x-squid-error']].flat();
       const said = found === undefined ? '' : ` (${cleanText(found, 80)})`;
@@ -121,23 +122,24 @@ export async function openTunnel(
       );
     };
     connect.on('connect', (response: IncomingMessage, socket: Socket, head: Buffer) => {
+      clearTimeout(timer);
       if (response.statusCode !== 200) {
         socket.destroy();
         refuse(response);
         return;
       }
       if (head.length > 0) socket.unshift(head);
-      socket.setTimeout(0);
       resolve(socket);
     });
     connect.on('response', (response: IncomingMessage) => {
+      clearTimeout(timer);
       response.destroy();
       refuse(response);
     });
-    connect.on('timeout', () => connect.destroy(proxyError(proxy, 'no answer in time')));
-    connect.on('error', (error: Error) =>
-      reject(error instanceof TartletError ? error : proxyError(proxy, describeError(error), { cause: error })),
-    );
+    connect.on('error', (error: Error) => {
+      clearTimeout(timer);
+      reject(error instanceof TartletError ? error : proxyError(proxy, describeError(error), { cause: error }));
+    });
     connect.end();
   });
 }

@@ -85,7 +85,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
     return base;
   };
   const guard = new AddressGuard({ registry: endpoint, environment });
-  const http = httpTransport({ userAgent, environment, limits, guard });
+  const http = httpTransport({ userAgent, environment, limits, guard, clock: timing.clock });
   const send = observed(http.send, options.onWire, timing.clock);
   const check = { registry: endpoint, environment, probeMs: limits.probeMs };
   const wire = options.insecure === true ? withTlsCheck(send, check) : send;

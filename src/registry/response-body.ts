@@ -1,4 +1,5 @@
 import { TartletError } from '../errors.ts';
+import { moving, type Pace } from './progress.ts';
 import type { ResponseBody, ResponseStart, RegistryResponse } from './request.ts';
 
 /** What became of a body. */
@@ -9,15 +10,26 @@ type Fate = 'untouched' | 'read' | 'discarded' | 'closed';
  * nobody of its end any more, so that a second reader waited for ever, and the command ended with nothing left to do, and status 0.
  */
 export abstract class SingleUseBody implements ResponseBody {
+  readonly #url: URL;
+  readonly #pace: Pace;
   #fate: Fate = 'untouched';
 
-  /** @throws TartletError `INTERNAL` when it was read, discarded or closed before. */
+  /** @param url where it comes from. */
+  constructor(url: URL, pace: Pace) {
+    this.#url = url;
+    this.#pace = pace;
+  }
+
+  /**
+   * The pieces as {@link moving} lets them pass.
+   * @throws TartletError `INTERNAL` when it was read, discarded or closed before.
+   */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     if (this.#fate !== 'untouched') {
       throw new TartletError('INTERNAL', `the body of an answer was ${this.#fate} before it was to be read`);
     }
     this.#fate = 'read';
-    return this.pieces();
+    return moving(this.pieces(), this.#url, this.#pace);
   }
 
   async discard(): Promise<void> {

@@ -4,6 +4,7 @@ import type { LookupFunction } from 'node:net';
 import type { Agent, Dispatcher } from 'undici';
 import { TartletError } from '../errors.ts';
 import type { AddressGuard } from './address-guard.ts';
+import { type Clock, systemClock } from './clock.ts';
 import { type ConnectorOptions, registryConnector } from './connector.ts';
 import { DirectTransport } from './direct-transport.ts';
 import { answerOfProxy, type RequestTarget, requestTarget } from './forward-proxy.ts';
@@ -11,6 +12,7 @@ import { loadHttpLibrary } from './http-library.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
 import { networkError } from './network-error.ts';
 import { PieceReader } from './piece-reader.ts';
+import { HeadWait, type Pace } from './progress.ts';
 import type { RegistryRequest, RegistryResponse, Transport } from './request.ts';
 import { SingleUseBody } from './response-body.ts';
 import { IncomingHeaders } from './response-headers.ts';
@@ -22,6 +24,8 @@ export interface TransportOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly trust?: TrustStore;
   readonly limits?: Limits;
+  /** Default: the machine's own. */
+  readonly clock?: Clock;
   readonly guard?: AddressGuard;
   readonly lookup?: LookupFunction;
 }
@@ -41,6 +45,7 @@ export interface HttpTransport {
 export function httpTransport(options: TransportOptions): HttpTransport {
   const limits = options.limits ?? defaultLimits;
   const trust = options.trust ?? new TrustStore({ environment: options.environment });
+  const pace: Pace = { clock: options.clock ?? systemClock, limits };
   const settings = { ...options, limits, trust };
   let agent: Promise<Agent> | undefined;
   let direct: DirectTransport | undefined;
@@ -48,7 +53,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   const answered = new Set<string>();
 
   async function sendDirectly(request: RegistryRequest, signal?: AbortSignal): Promise<RegistryResponse | undefined> {
-    direct ??= new DirectTransport(settings);
+    direct ??= new DirectTransport(settings, pace);
     try {
       return await direct.send(request, headersOf(request, options.userAgent), signal);
     } catch (error) {
@@ -62,12 +67,12 @@ export function httpTransport(options: TransportOptions): HttpTransport {
     target: RequestTarget,
     signal?: AbortSignal,
   ): Promise<RegistryResponse> {
-    const asked = { ...asUndiciAsks(request, target, options.userAgent), signal: signal ?? null };
+    const asked = { ...asUndiciAsks(request, target, options.userAgent, pace), signal: signal ?? null };
     const answer = await dispatcher.request(asked);
     answered.add(request.url.origin);
     // A connection that breaks is not kept: what the next one loses is no accident of its reuse.
     answer.body.on('error', () => answered.delete(request.url.origin));
-    return passOn(responseOf(answer, request.url, limits, signal), target);
+    return passOn(responseOf(answer, request.url, pace, signal), target);
   }
 
   const send: Transport = async (request, signal) => {
@@ -126,14 +131,21 @@ function interrupted(): TartletError {
   return new TartletError('INTERRUPTED', 'the connections to the registry were closed', { retryable: false });
 }
 
-function asUndiciAsks(request: RegistryRequest, target: RequestTarget, userAgent: string): Dispatcher.RequestOptions {
+function asUndiciAsks(
+  request: RegistryRequest,
+  target: RequestTarget,
+  userAgent: string,
+  pace: Pace,
+): Dispatcher.RequestOptions {
   const { url, method } = request;
+  const wait = new HeadWait(url, pace);
   return {
     origin: url.origin,
     path: target.path,
     method,
     headers: { ...headersOf(request, userAgent), ...target.headers },
-    body: bodyOf(request),
+    body: bodyOf(request, wait),
+    onInfo: () => wait.interim(),
   };
 }
 
@@ -146,13 +158,21 @@ function headersOf(request: RegistryRequest, userAgent: string): Record<string, 
   };
 }
 
-function bodyOf({ body }: RegistryRequest): Uint8Array | Readable | null {
+function bodyOf({ body }: RegistryRequest, wait: HeadWait): Uint8Array | Readable | null {
   if (body === undefined) return null;
   const opened = body.open();
-  return opened instanceof Uint8Array ? opened : Readable.from(opened, { objectMode: false });
+  return opened instanceof Uint8Array ? opened : Readable.from(noticed(opened, wait), { objectMode: false });
 }
 
-function responseOf(answer: Dispatcher.ResponseData, url: URL, limits: Limits, signal?: AbortSignal): RegistryResponse {
+async function* noticed(pieces: AsyncIterable<Uint8Array>, wait: HeadWait): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    wait.sent();
+    yield piece;
+  }
+  wait.sent();
+}
+
+function responseOf(answer: Dispatcher.ResponseData, url: URL, pace: Pace, signal?: AbortSignal): RegistryResponse {
   const { body } = answer;
   // A connection may break while nobody reads. The reader, if there ever is one, still gets the error.
   body.on('error', () => {});
@@ -161,7 +181,7 @@ function responseOf(answer: Dispatcher.ResponseData, url: URL, limits: Limits, s
     headers: new IncomingHeaders(answer.headers),
     url,
     foreign: false,
-    body: new IncomingBody(body, url, limits, signal),
+    body: new IncomingBody(body, url, pace, signal),
   };
 }
 
@@ -171,11 +191,11 @@ class IncomingBody extends SingleUseBody {
   readonly #limits: Limits;
   readonly #signal: AbortSignal | undefined;
 
-  constructor(body: Dispatcher.ResponseData['body'], url: URL, limits: Limits, signal: AbortSignal | undefined) {
-    super();
+  constructor(body: Dispatcher.ResponseData['body'], url: URL, pace: Pace, signal: AbortSignal | undefined) {
+    super(url, pace);
     this.#body = body;
     this.#url = url;
-    this.#limits = limits;
+    this.#limits = pace.limits;
     this.#signal = signal;
   }
 

@@ -94,6 +94,7 @@ export const SECTIONS: readonly Section[] = [
     /* N58 */ 'the answer that opens an upload is lost',
     /* N59 */ 'the answer that ends an upload is lost',
     /* N60 */ 'an upload is cut in its middle',
+    /* N61 */ 'an answer of single bytes keeps its connection alive for ever',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',

@@ -3,6 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
+import { systemClock } from '../../src/registry/clock.ts';
 import { DirectConnection } from '../../src/registry/direct-connection.ts';
 import { DirectTransport } from '../../src/registry/direct-transport.ts';
 import { limits } from '../../src/registry/limits.ts';
@@ -145,12 +146,8 @@ describe('an answer is over once', () => {
 
   function direct(): DirectTransport {
     const environment = {};
-    const transport = new DirectTransport({
-      environment,
-      trust: new TrustStore({ environment }),
-      limits,
-      userAgent: 'x',
-    });
+    const options = { environment, trust: new TrustStore({ environment }), limits, userAgent: 'x' };
+    const transport = new DirectTransport(options, { clock: systemClock, limits });
     after(async () => transport.close());
     return transport;
   }

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
 
 /** A request as it arrived. */
@@ -27,6 +28,10 @@ export interface Answer {
   readonly ending?: 'end' | 'fin' | 'rst' | 'stall';
   /** Instead of all of the above: bytes for the socket, after which it is closed. */
   readonly raw?: string | Uint8Array;
+  /** Pause before each piece of the body, in milliseconds: a body that trickles. */
+  readonly everyMs?: number;
+  /** Instead of all of the above: an interim answer (103) so often, in milliseconds, and never a final one. */
+  readonly interimMs?: number;
   /** Drops the connection without reading the request's body. */
   readonly drop?: boolean;
 }
@@ -193,6 +198,11 @@ async function send(answer: Answer, response: ServerResponse): Promise<void> {
     socket?.end(answer.raw);
     return;
   }
+  if (answer.interimMs !== undefined) {
+    const timer = setInterval(() => response.writeEarlyHints({ link: '</a>; rel=preload' }), answer.interimMs);
+    socket?.once('close', () => clearInterval(timer));
+    return;
+  }
   const { body = '' } = answer;
   const pieces = (Array.isArray(body) ? (body as readonly (string | Uint8Array)[]) : [body as string | Uint8Array])
     .map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece))
@@ -205,6 +215,8 @@ async function send(answer: Answer, response: ServerResponse): Promise<void> {
   });
   response.flushHeaders();
   for (const piece of pieces) {
+    if (answer.everyMs !== undefined) await delay(answer.everyMs);
+    if (socket?.destroyed !== false) return;
     await new Promise<void>((resolve) => {
       response.write(piece, () => resolve());
     });
