@@ -5,18 +5,19 @@ import { type Authentication, type Authenticator, type Need, openDoor } from './
 import { BasicAuth, type Users } from './basic-auth.ts';
 import { type Htpasswd, parseHtpasswd } from './htpasswd.ts';
 import type { AuthOptions, Settings } from './options.ts';
+import type { PasswordChecks } from './password-checks.ts';
 import { TokenAuth } from './token-auth.ts';
 
 /**
  * Makes the authenticator that the options ask for. Files are read here, once.
  * @throws TartletError `CONFIG_INVALID`, also for an htpasswd without users, and for one user in both files.
  */
-export async function makeAuthenticator({ auth, now }: Settings): Promise<Authenticator> {
+export async function makeAuthenticator({ auth, now }: Settings, checks: PasswordChecks): Promise<Authenticator> {
   switch (auth.kind) {
     case 'none':
       return openDoor;
     case 'basic':
-      return new BasicAuth(await readUsers(auth), now);
+      return new BasicAuth(await readUsers(auth), { now, checks });
     case 'token':
       return new TokenAuth(auth, now);
     default:

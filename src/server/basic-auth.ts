@@ -1,12 +1,16 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { anonymousAccess, type Authentication, type Authenticator, fullAccess, readOnlyAccess } from './access.ts';
+import { clientOf } from './client-address.ts';
 import { FailureLimit } from './failure-limit.ts';
 import type { Htpasswd } from './htpasswd.ts';
+import type { PasswordChecks } from './password-checks.ts';
 
 /** Of a random password that nobody kept. */
 const NOBODY = '$2b$10$ycZUjUjpPHyPNtg7us.bhOWoiubdIA1qdjeYpBWGrPFWqrRC060fq';
 const MAX_REMEMBERED = 1_000;
+/** When too many passwords wait to be checked. */
+const BUSY: Authentication = { kind: 'throttled', retryAfterMs: 1_000 };
 
 /** Who may log in, and what is open to everybody. No name is in both lists. */
 export interface Users {
@@ -22,13 +26,17 @@ export interface Users {
 export class BasicAuth implements Authenticator {
   readonly #users: Users;
   readonly #limit: FailureLimit;
+  readonly #checks: PasswordChecks;
   /** Keyed hashes of passwords that bcrypt has accepted, by name: bcrypt takes 80 ms, a push makes hundreds of requests. */
   readonly #verified = new Map<string, Buffer>();
   readonly #key = randomBytes(32);
+  /** Checks under way, by password and name. */
+  readonly #running = new Map<string, Promise<Authentication>>();
 
-  constructor(users: Users, now: () => number) {
+  constructor(users: Users, { now, checks }: { readonly now: () => number; readonly checks: PasswordChecks }) {
     this.#users = users;
     this.#limit = new FailureLimit(now);
+    this.#checks = checks;
   }
 
   challenge(): string {
@@ -45,15 +53,39 @@ export class BasicAuth implements Authenticator {
     const mark = createHmac('sha256', this.#key).update(login.password).digest();
     const known = this.#verified.get(login.name);
     if (known !== undefined && timingSafeEqual(known, mark)) return this.#granted(login.name);
-    const address = request.socket.remoteAddress ?? '';
-    const retryAfterMs = this.#limit.waitFor(address);
+    // A client that begins with many connections at once asks the same many times, and that is one attempt.
+    const key = `${mark.toString('hex')} ${login.name}`;
+    const running = this.#running.get(key);
+    if (running !== undefined) return running;
+    const client = clientOf(request.socket.remoteAddress);
+    const retryAfterMs = this.#limit.take(client);
     if (retryAfterMs > 0) return { kind: 'throttled', retryAfterMs };
-    if (!(await this.#matches(login.name, login.password))) {
-      this.#limit.failed(address);
+    const check = this.#check(client, { ...login, mark });
+    this.#running.set(key, check);
+    try {
+      return await check;
+    } finally {
+      this.#running.delete(key);
+    }
+  }
+
+  /** @param client has paid for the attempt, and gets it back unless the password is wrong. */
+  async #check(
+    client: string,
+    { name, password, mark }: { readonly name: string; readonly password: string; readonly mark: Buffer },
+  ): Promise<Authentication> {
+    const { writers, readers } = this.#users;
+    const hash = writers.get(name) ?? readers.get(name);
+    // An unknown name costs what a known one costs, or the time would tell which names exist (reliability S41).
+    const decoy = writers.values().next().value ?? NOBODY;
+    const equal = await this.#checks.matches(client, { password, hash: hash ?? decoy });
+    if (equal === false || (equal === true && hash === undefined)) {
       return { kind: 'refused', reason: 'the user name or the password is wrong' };
     }
-    this.#remember(login.name, mark);
-    return this.#granted(login.name);
+    this.#limit.giveBack(client);
+    if (equal === undefined) return BUSY;
+    this.#remember(name, mark);
+    return this.#granted(name);
   }
 
   #withoutLogin(): Authentication {
@@ -64,16 +96,6 @@ export class BasicAuth implements Authenticator {
   #granted(name: string): Authentication {
     const access = this.#users.writers.has(name) ? fullAccess(name) : readOnlyAccess(name);
     return { kind: 'granted', access };
-  }
-
-  async #matches(name: string, password: string): Promise<boolean> {
-    const { compare } = await import('bcryptjs');
-    const { writers, readers } = this.#users;
-    const hash = writers.get(name) ?? readers.get(name);
-    // An unknown name costs what a known one costs, or the time would tell which names exist (reliability S41).
-    const decoy = writers.values().next().value ?? NOBODY;
-    const equal = await compare(password, hash ?? decoy);
-    return equal && hash !== undefined;
   }
 
   #remember(name: string, mark: Buffer): void {

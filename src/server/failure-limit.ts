@@ -1,10 +1,13 @@
 const WINDOW_MS = 60_000;
-/** Wrong passwords per address and minute before the next one is not even looked at. */
+/** Wrong passwords per client and minute before the next one is not even looked at. */
 const MAX_FAILURES = 20;
-/** Addresses remembered; the oldest are forgotten first. */
-const MAX_ADDRESSES = 10_000;
+/** Clients remembered; the oldest are forgotten first. */
+const MAX_CLIENTS = 10_000;
 
-/** Slows down guessing from one address (reliability S41). Behind a proxy all clients share one, so the limit is generous. */
+/**
+ * Slows down guessing by one client (reliability S41). Behind a proxy all clients share one address, so the limit is generous. An attempt
+ * counts before it is looked at, or many could begin before the first of them has failed (issue 14, item 5).
+ */
 export class FailureLimit {
   readonly #now: () => number;
   readonly #windows = new Map<string, { readonly since: number; count: number }>();
@@ -13,22 +16,24 @@ export class FailureLimit {
     this.#now = now;
   }
 
-  /** How long the address has to wait, in milliseconds; 0 when it may try. */
-  waitFor(address: string): number {
-    const window = this.#windows.get(address);
-    if (window === undefined || window.count < MAX_FAILURES) return 0;
-    return Math.max(0, window.since + WINDOW_MS - this.#now());
+  /** Counts an attempt. @returns how long the client has to wait instead, in milliseconds; 0 when it may try. */
+  take(client: string): number {
+    const window = this.#windows.get(client);
+    if (window !== undefined && this.#now() - window.since < WINDOW_MS) {
+      if (window.count >= MAX_FAILURES) return window.since + WINDOW_MS - this.#now();
+      window.count += 1;
+      return 0;
+    }
+    this.#windows.delete(client);
+    this.#windows.set(client, { since: this.#now(), count: 1 });
+    const oldest = this.#windows.keys().next();
+    if (this.#windows.size > MAX_CLIENTS && oldest.done !== true) this.#windows.delete(oldest.value);
+    return 0;
   }
 
-  failed(address: string): void {
-    const window = this.#windows.get(address);
-    if (window !== undefined && this.#now() - window.since < WINDOW_MS) {
-      window.count += 1;
-      return;
-    }
-    this.#windows.delete(address);
-    this.#windows.set(address, { since: this.#now(), count: 1 });
-    const oldest = this.#windows.keys().next();
-    if (this.#windows.size > MAX_ADDRESSES && oldest.done !== true) this.#windows.delete(oldest.value);
+  /** For an attempt that was no failure. */
+  giveBack(client: string): void {
+    const window = this.#windows.get(client);
+    if (window !== undefined && window.count > 0) window.count -= 1;
   }
 }

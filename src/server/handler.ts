@@ -9,6 +9,7 @@ import { listReferrers, listRepositories, listTags } from './listing-handler.ts'
 import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
 import type { Settings } from './options.ts';
 import { Refusal } from './refusal.ts';
+import { RequestQueue } from './request-queue.ts';
 import { parseRoute, type Route } from './router.ts';
 import { full } from './staging-budget.ts';
 import type { Storage } from './storage.ts';
@@ -23,6 +24,7 @@ export class RequestHandler {
   readonly #storage: Storage;
   readonly #uploads: UploadHandler;
   readonly #authenticator: Authenticator;
+  readonly #queue = new RequestQueue();
 
   constructor(settings: Settings, storage: Storage, uploads: UploadHandler, authenticator: Authenticator) {
     this.#settings = settings;
@@ -31,14 +33,18 @@ export class RequestHandler {
     this.#authenticator = authenticator;
   }
 
-  /** Answers one request; never throws, whatever the request is (reliability S50). */
+  /** Answers one request, after those that its connection sent before; never throws, whatever the request is (reliability S50). */
   async handle(request: IncomingMessage, response: ServerResponse, awaitsContinue = false): Promise<void> {
+    // Without a listener, an answer to somebody who has gone would end the process.
+    response.on('error', () => undefined);
+    await this.#queue.take(request, response, async () => this.#answer(request, response, awaitsContinue));
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): Promise<void> {
     const began = this.#settings.now();
     const remote = request.socket.remoteAddress ?? ''; // A socket that is closed has forgotten it.
     const expectation = { pending: awaitsContinue };
     let user: string | undefined;
-    // Without a listener, an answer to somebody who has gone would end the process.
-    response.on('error', () => undefined);
     const closed = new Promise((resolve) => response.once('close', resolve));
     response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
     response.setHeader('X-Content-Type-Options', 'nosniff');

@@ -5,6 +5,7 @@ import { CurrentAuthenticator, makeAuthenticator } from './authenticator.ts';
 import { collectGarbage, type GarbageReport } from './garbage.ts';
 import { RequestHandler } from './handler.ts';
 import { type RegistryOptions, type Settings, settle } from './options.ts';
+import { PasswordChecks } from './password-checks.ts';
 import { Storage } from './storage.ts';
 import { UploadHandler } from './upload-handler.ts';
 import { Uploads } from './uploads.ts';
@@ -60,6 +61,7 @@ class EmbeddedRegistry implements Registry {
   #settings: Settings;
   readonly #storage: Storage;
   readonly #uploads: Uploads;
+  readonly #passwords = new PasswordChecks();
   #ready: Promise<RequestHandler> | undefined;
   #authenticator: CurrentAuthenticator | undefined;
   #server: Server | undefined;
@@ -125,7 +127,7 @@ class EmbeddedRegistry implements Registry {
     if ((settings.tls === undefined) !== (this.#settings.tls === undefined)) {
       throw new TartletError('CONFIG_INVALID', 'a registry cannot begin or cease to speak TLS while it runs');
     }
-    const authenticator = await makeAuthenticator(settings);
+    const authenticator = await makeAuthenticator(settings, this.#passwords);
     // The last thing that can fail comes before the first that is changed.
     const server = this.#server;
     if (settings.tls !== undefined && server instanceof TlsServer)
@@ -147,6 +149,7 @@ class EmbeddedRegistry implements Registry {
       });
       clearTimeout(force);
     }
+    await this.#passwords.close();
     await this.#uploads.cancelAll();
     this.#ready = undefined;
     await this.#storage.folder.release();
@@ -163,7 +166,7 @@ class EmbeddedRegistry implements Registry {
   }
 
   async #open(): Promise<RequestHandler> {
-    const authenticator = new CurrentAuthenticator(await makeAuthenticator(this.#settings));
+    const authenticator = new CurrentAuthenticator(await makeAuthenticator(this.#settings, this.#passwords));
     const { folder } = this.#storage;
     try {
       await folder.make();

@@ -297,5 +297,7 @@ export const SECTIONS: readonly Section[] = [
     /* S55 */ 'our own package',
     /* S56 */ 'a login setting that cannot be used',
     /* S57 */ 'a helper is named by a pattern',
+    /* S58 */ 'passwords of the embedded registry guessed all at once',
+    /* S59 */ 'requests sent ahead of their answers',
   ]),
 ];
