@@ -1,8 +1,9 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { appendFile, readFile, rm } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import { systemCode } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
+import { removeEntry } from './remove.ts';
 
 const VERIFIED = /^\d{1,6}$/;
 const UNDER_WAY = /^(\d{1,6})@(\d{1,12}):(\d{1,12})$/;
@@ -62,7 +63,7 @@ export class ChunkJournal {
   }
 
   async remove(): Promise<void> {
-    await onDisk('remove', this.#file, async () => rm(this.#file, { force: true }));
+    await onDisk('remove', this.#file, async () => removeEntry(this.#file));
   }
 }
 

@@ -1,10 +1,11 @@
-import { lstatSync, readFileSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { isTartletError, systemCode } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import { Annotation, parseAnnotationNumber } from '../oci/annotation.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
 import { diskError } from './disk-error.ts';
 import { namesIn } from './entry-names.ts';
+import { readPlainFileSync } from './plain-file.ts';
 import { quarantinedItems } from './quarantine.ts';
 import type { Home } from './home.ts';
 import { walkImages } from './image-walk.ts';
@@ -137,9 +138,9 @@ class ReferenceSearch {
 
 function readManifestFile(file: string): Uint8Array | undefined {
   try {
-    const stats = lstatSync(file);
-    return stats.isFile() && stats.size <= MAX_MANIFEST_BYTES ? readFileSync(file) : undefined;
+    return readPlainFileSync(file, MAX_MANIFEST_BYTES);
   } catch (cause) {
+    if (isTartletError(cause, 'STORE_DAMAGED')) return undefined;
     if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
     throw diskError(cause, 'read', file);
   }

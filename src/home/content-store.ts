@@ -9,6 +9,7 @@ import { flushFolder, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { FileLock, type LockOptions } from './lock.ts';
 import { flushOrRemove } from './lost-file.ts';
+import { removeEntry } from './remove.ts';
 
 /** A file of the store, as a manifest names it. */
 export type StoredFile = Pick<StoredDiskFile, 'fileDigest' | 'size'>;
@@ -155,7 +156,7 @@ export class ContentStore {
     for (const name of unneeded) {
       const path = `${this.filesFolder}/${name}`;
       if (!(await onDisk('look at', path, async () => lstat(path))).isFile()) continue;
-      await onDisk('delete', path, async () => rm(path, { force: true }));
+      await onDisk('delete', path, async () => removeEntry(path));
       deleted.push(Digest.sha256(name));
     }
     if (deleted.length > 0) await flushFolder(this.filesFolder);

@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { constants, copyFile, type FileHandle, open, rm } from 'node:fs/promises';
-import { systemCode, type TartletError } from '../errors.ts';
+import { existsSync } from 'node:fs';
+import { constants, copyFile, type FileHandle, open, stat } from 'node:fs/promises';
+import { systemCode, TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { writeNewFile } from './folder.ts';
-import { readPlainFile } from './plain-file.ts';
+import { openDisk, readPlainFile } from './plain-file.ts';
+import { removeEntry } from './remove.ts';
+import { throughDescriptor } from './trusted-path.ts';
 
 /** How a disk was copied: sharing its blocks with the source, or by writing what is not zero. */
 export type CopyMethod = 'reflink' | 'sparse';
@@ -13,6 +16,9 @@ export type CopyMethod = 'reflink' | 'sparse';
 const PIECE_BYTES = 256 * 1024;
 
 const BLOCK_BYTES = 4096;
+
+/** The number of the first descriptor that a child inherits beside its standard streams. */
+const INHERITED = 3;
 
 export interface CopyOptions {
   readonly signal?: AbortSignal | undefined;
@@ -28,7 +34,7 @@ export async function copyDisk(from: string, to: string, options: CopyOptions): 
   if (await shareDisk(from, to)) return 'reflink';
   options.signal?.throwIfAborted();
   if (options.platform !== 'linux' || !(await copyByCoreutils(from, to, options.signal))) {
-    await rm(to, { force: true });
+    await removeEntry(to);
     await copySparsely(from, to, options.signal);
   }
   return 'sparse';
@@ -40,16 +46,31 @@ export async function copyDisk(from: string, to: string, options: CopyOptions): 
  * @throws TartletError `DISK_*`, of the source when it cannot be read.
  */
 export async function shareDisk(from: string, to: string): Promise<boolean> {
+  const source = await onDisk('read', from, async () => openDisk(from));
   try {
-    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+    const way = throughDescriptor(source.fd);
+    const isWay = existsSync(way);
+    await copyFile(isWay ? way : from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+    if (!isWay) await requireStill(source, from, to);
     return true;
   } catch (cause) {
+    if (cause instanceof TartletError) throw cause;
     if (!['ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY'].includes(systemCode(cause) ?? '')) {
       throw await copyError(cause, from, to);
     }
-    await rm(to, { force: true });
+    await removeEntry(to);
     return false;
+  } finally {
+    await source.close();
   }
+}
+
+/** Where nothing leads through a descriptor, the copy is of the path: what lies there must still be what was opened. */
+async function requireStill(source: FileHandle, from: string, to: string): Promise<void> {
+  const [opened, there] = await Promise.all([source.stat(), stat(from)]);
+  if (opened.ino === there.ino && opened.dev === there.dev) return;
+  await removeEntry(to);
+  throw new TartletError('BUSY', `${from} is being replaced by another command`, { subject: from, retryable: true });
 }
 
 /** Why a copy failed: the system's code does not tell which of the two files it is about. */
@@ -74,9 +95,11 @@ export async function copySmallFile(from: string, to: string): Promise<Uint8Arra
 
 /** @returns false when this `cp` cannot (busybox), or failed: the copy that follows will say why. */
 async function copyByCoreutils(from: string, to: string, signal: AbortSignal | undefined): Promise<boolean> {
+  const source = await onDisk('read', from, async () => openDisk(from));
   try {
-    const child = spawn('cp', ['--sparse=always', '--reflink=never', '--', from, to], {
-      stdio: 'ignore',
+    // It inherits the descriptor: what it would find at the path may be another file by then.
+    const child = spawn('cp', ['--sparse=always', '--reflink=never', '--', throughDescriptor(INHERITED), to], {
+      stdio: ['ignore', 'ignore', 'ignore', source.fd],
       ...(signal === undefined ? {} : { signal }),
     });
     const [status] = (await once(child, 'close')) as [number | null];
@@ -85,12 +108,14 @@ async function copyByCoreutils(from: string, to: string, signal: AbortSignal | u
     signal?.throwIfAborted();
     if (systemCode(cause) === 'ENOENT') return false;
     throw diskError(cause, `copy ${from} to`, to);
+  } finally {
+    await source.close();
   }
 }
 
 /** Reads everything and writes what is not zero, at its place. @internal exported for its test: Linux mostly leaves this to `cp`. */
 export async function copySparsely(from: string, to: string, signal?: AbortSignal): Promise<void> {
-  const source = await onDisk('read', from, async () => open(from, 'r'));
+  const source = await onDisk('read', from, async () => openDisk(from));
   try {
     const target = await onDisk('create', to, async () => open(to, 'wx'));
     try {

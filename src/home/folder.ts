@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, open, readdir, readlink, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, mkdir, open, readdir, readlink, rename, rmdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { swapPaths } from './native.ts';
+import { removeEntry } from './remove.ts';
+import { trustedRealPath } from './trusted-path.ts';
 import { VmFile } from './vm-folder.ts';
 
 /*
@@ -20,6 +23,15 @@ export async function makeFolder(folder: string): Promise<void> {
     if (target === undefined) throw diskError(cause, 'create the folder', folder);
     await onDisk('create the folder', target, async () => makePath(target));
   }
+}
+
+/**
+ * The same in a home: what is made in it later must not lie where a link of another user leads.
+ * @throws TartletError `STORE_DAMAGED` for such a link
+ */
+export async function makeTrustedFolder(folder: string): Promise<void> {
+  await makeFolder(folder);
+  trustedRealPath(folder);
 }
 
 /**
@@ -105,9 +117,12 @@ export async function flushFile(file: string): Promise<void> {
   });
 }
 
+/** Of a link that somebody put there nothing is written through. */
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+
 /** Writes a new file and flushes it. @param mode of the file. Default: the system's. */
 export async function writeNewFile(file: string, bytes: Uint8Array | string, mode?: number): Promise<void> {
-  await onDisk('write', file, async () => writeFile(file, bytes, { flush: true, mode }));
+  await onDisk('write', file, async () => writeFile(file, bytes, { flag: NEW_FILE, flush: true, mode }));
 }
 
 /**
@@ -167,15 +182,15 @@ export async function removeFolder(folder: string, trash: string): Promise<void>
       isTartletError(error, 'DISK_FULL') || (error instanceof Error && systemCode(error.cause) === 'EXDEV');
     if (!inPlace) throw error;
     await onDisk('remove', folder, async () => {
-      await rm(`${folder}/${VmFile.config}`, { force: true });
-      await rm(folder, { recursive: true });
+      await removeEntry(`${folder}/${VmFile.config}`);
+      await removeEntry(folder);
     });
     await flushFolder(path.dirname(folder));
     return;
   }
   await flushFolder(path.dirname(folder));
   await flushFolder(trash);
-  await onDisk('remove', doomed, async () => rm(doomed, { recursive: true, force: true }));
+  await onDisk('remove', doomed, async () => removeEntry(doomed));
 }
 
 /** Whether anything is at a path, a dangling link included. */

@@ -1,7 +1,8 @@
 import { type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import { TartletError } from '../errors.ts';
-import { makeFolder } from './folder.ts';
+import { makeTrustedFolder } from './folder.ts';
+import { kindOf } from './path-kind.ts';
 import { type OnUnreadable, Unreadable } from './unreadable.ts';
 
 /** What decides where the home is; handed in by the caller, so that the library never looks at the process itself. */
@@ -122,14 +123,29 @@ export class Home {
   /** Creates what every writing command needs. A `cache` that is a dangling link gets its target (tart-cli §6.1). */
   async prepare(): Promise<void> {
     if (!path.isAbsolute(this.root)) throw new TartletError('INTERNAL', `the home "${this.root}" is not absolute`);
-    for (const folder of [this.root, this.cacheFolder, this.scratchFolder]) await makeFolder(folder);
+    for (const folder of [this.root, this.cacheFolder, this.scratchFolder]) await makeTrustedFolder(folder);
+    for (const folder of [this.stagingFolder, this.locksFolder, this.quarantineFolder]) await refuseLink(folder);
   }
 
   /** {@link prepare} for who makes a VM: the one way into `vms/`, which may be a link to a folder on another disk that is not there yet. */
   async prepareForVms(): Promise<void> {
     await this.prepare();
-    await makeFolder(this.vmsFolder);
+    await makeTrustedFolder(this.vmsFolder);
   }
+}
+
+/**
+ * `cache` and `vms` may be links; what only we have in them may not: nothing could be renamed from there, and somebody else may have made it.
+ *
+ * @throws TartletError `STORE_DAMAGED`
+ */
+async function refuseLink(folder: string): Promise<void> {
+  if ((await kindOf(folder)) !== 'link') return;
+  throw new TartletError('STORE_DAMAGED', `${folder} is a link, where a folder belongs`, {
+    subject: folder,
+    kept: 'it was not followed',
+    next: 'remove the link; the folder is made anew',
+  });
 }
 
 /** Whatever else is wrong with it is found by who works there. */

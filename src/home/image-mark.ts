@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises';
 import { onDisk } from './disk-error.ts';
 import { exists, flushFolder, writeNewFile } from './folder.ts';
+import { removeEntry } from './remove.ts';
 import { VmFile } from './vm-folder.ts';
 
 /** Empty files in an image folder that say how it is to be treated. Tart knows the first, and ignores the others. */
@@ -32,7 +32,7 @@ export async function setMark(folder: string, mark: ImageMark): Promise<boolean>
 export async function clearMark(folder: string, mark: ImageMark): Promise<boolean> {
   if (!(await hasMark(folder, mark))) return false;
   const file = `${folder}/${MARK_FILES[mark]}`;
-  await onDisk('remove', file, async () => rm(file, { force: true }));
+  await onDisk('remove', file, async () => removeEntry(file));
   await flushFolder(folder);
   return true;
 }

@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { isTartletError, systemCode } from '../errors.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -11,6 +11,7 @@ import type { Home } from './home.ts';
 import { walkImages } from './image-walk.ts';
 import type { LocalVms } from './local-vms.ts';
 import { BASE_MANIFEST_FILE } from './origin.ts';
+import { readPlainFileSync } from './plain-file.ts';
 import { PUSHED_MANIFEST_FILE } from './push-record.ts';
 import { VmFile } from './vm-folder.ts';
 
@@ -113,10 +114,9 @@ function understand(bytes: Uint8Array, subject: string): TartImage | undefined {
 
 function readIfSmall(file: string): Uint8Array | undefined {
   try {
-    const stats = lstatSync(file, { throwIfNoEntry: false });
-    return stats?.isFile() === true && stats.size <= MAX_MANIFEST_BYTES ? readFileSync(file) : undefined;
+    return readPlainFileSync(file, MAX_MANIFEST_BYTES);
   } catch (cause) {
-    if (systemCode(cause) !== undefined) return undefined;
+    if (systemCode(cause) !== undefined || isTartletError(cause)) return undefined;
     throw cause;
   }
 }

@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { flushFile } from './folder.ts';
+import { removeEntry } from './remove.ts';
 
 /**
  * Flushes a finished file, and removes it when that fails: the system may have forgotten what it could not write, and would
@@ -18,7 +18,7 @@ export async function flushOrRemove(file: string): Promise<void> {
 
 /** Removes a file of which a flush failed. @returns the failure, which says so. */
 export async function removeLost(file: string, failure: unknown): Promise<unknown> {
-  await rm(file, { force: true });
+  await removeEntry(file);
   const kept = 'nothing of the file that could not be flushed: what the disk has of it is unknown';
   return failure instanceof TartletError ? failure.with({ kept }) : failure;
 }

@@ -1,36 +1,110 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { lstat, open, readdir, rm } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
+import { type FileHandle, lstat, open, readdir } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
 import { onDisk } from './disk-error.ts';
+import { removeEntry } from './remove.ts';
+import { isInPlace, trustedRealPath } from './trusted-path.ts';
 
-/** Without waiting for somebody to write at the other end of a pipe. */
-const READING = constants.O_RDONLY | constants.O_NONBLOCK;
+/** Without waiting for somebody to write at the other end of a pipe, and without following a link. */
+const READING = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+
+/** How often something else may be in the place of a file, for example because the image is being replaced. */
+const OPEN_TRIES = 5;
+
+/** What the systems say of a link that is not to be followed. */
+const IS_LINK: readonly (string | undefined)[] = ['ELOOP', 'EMLINK'];
 
 /**
- * All of a small file in the home. A pipe or a device that somebody put in its place is not waited for: opening one would hold the command, and the signal
- * that should end it, for ever (reliability C29, S26).
+ * Opens a file in the home for reading. A pipe or a device that somebody put in its place is not waited for: opening one would hold the command,
+ * and the signal that should end it, for ever (reliability C29, S26). A link in its place, or in that of a directory above, is not followed where
+ * somebody else can have made it (S25, S58).
  *
  * @throws TartletError `STORE_DAMAGED` for what is no file; the system's own error for one that is not there or cannot be read.
  */
-export async function readPlainFile(file: string): Promise<Buffer> {
-  const handle = await open(file, READING);
+export async function openPlainFile(file: string): Promise<FileHandle> {
+  for (let tries = 1; tries <= OPEN_TRIES; tries += 1) {
+    const handle = await open(file, READING).catch((cause: unknown) => refuse(file, cause));
+    try {
+      if (!(await handle.stat()).isFile()) throw noFile(file);
+      if (isInPlace(handle.fd, file)) return handle;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    await handle.close();
+  }
+  throw neverInPlace(file);
+}
+
+/** The same for who looks at thousands, where each promise would cost more than the reading, and for the threads. */
+export function openPlainFileSync(file: string): number {
+  for (let tries = 1; tries <= OPEN_TRIES; tries += 1) {
+    const fd = openNow(file);
+    try {
+      if (!fstatSync(fd).isFile()) throw noFile(file);
+      if (isInPlace(fd, file)) return fd;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+    closeSync(fd);
+  }
+  throw neverInPlace(file);
+}
+
+function openNow(file: string): number {
   try {
-    if (!(await handle.stat()).isFile()) throw noFile(file);
+    return openSync(file, READING);
+  } catch (cause) {
+    return refuse(file, cause);
+  }
+}
+
+/**
+ * The same for the disk of a VM, in whose place people who lack room put a link to a file elsewhere.
+ * @throws as {@link openPlainFile}
+ */
+export async function openDisk(disk: string): Promise<FileHandle> {
+  return openPlainFile(realDisk(disk));
+}
+
+/** The same for the threads. */
+export function openDiskSync(disk: string): number {
+  return openPlainFileSync(realDisk(disk));
+}
+
+function realDisk(disk: string): string {
+  return lstatSync(disk).isSymbolicLink() ? trustedRealPath(disk) : disk;
+}
+
+/** All of a small file in the home. @throws as {@link openPlainFile} */
+export async function readPlainFile(file: string): Promise<Buffer> {
+  const handle = await openPlainFile(file);
+  try {
     return await handle.readFile();
   } finally {
     await handle.close();
   }
 }
 
-/** The same for who looks at thousands, where each promise would cost more than the reading. */
-export function readPlainFileSync(file: string): Buffer {
-  const fd = openSync(file, READING);
+/**
+ * The same for who looks at thousands.
+ * @param maxBytes of a longer one nothing is read. Default: whatever it has.
+ */
+export function readPlainFileSync(file: string): Buffer;
+export function readPlainFileSync(file: string, maxBytes: number): Buffer | undefined;
+export function readPlainFileSync(file: string, maxBytes = Number.POSITIVE_INFINITY): Buffer | undefined {
+  const fd = openPlainFileSync(file);
   try {
-    if (!fstatSync(fd).isFile()) throw noFile(file);
-    return readFileSync(fd);
+    return fstatSync(fd).size > maxBytes ? undefined : readFileSync(fd);
   } finally {
     closeSync(fd);
   }
+}
+
+function refuse(file: string, cause: unknown): never {
+  if (IS_LINK.includes(systemCode(cause))) throw noFile(file);
+  throw cause;
 }
 
 function noFile(file: string): TartletError {
@@ -41,6 +115,10 @@ function noFile(file: string): TartletError {
   });
 }
 
+function neverInPlace(file: string): TartletError {
+  return new TartletError('BUSY', `${file} is being replaced by another command`, { subject: file, retryable: true });
+}
+
 /**
  * Removes from a scratch folder what we never put there: links, which would lead our writing elsewhere, pipes and devices, which would hold it,
  * and folders (reliability S25, S26). A link in the place of the folder itself goes, too; what it leads to stays.
@@ -48,9 +126,9 @@ function noFile(file: string): TartletError {
 export async function removeStrangers(folder: string): Promise<void> {
   await onDisk('clean', folder, async () => {
     try {
-      if (!(await lstat(folder)).isDirectory()) await rm(folder);
+      if (!(await lstat(folder)).isDirectory()) await removeEntry(folder);
       for (const entry of await readdir(folder, { withFileTypes: true }))
-        if (!entry.isFile()) await rm(`${folder}/${entry.name}`, { recursive: true });
+        if (!entry.isFile()) await removeEntry(`${folder}/${entry.name}`);
     } catch (cause) {
       if (systemCode(cause) !== 'ENOENT') throw cause;
     }

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { TartletError, unreachable } from '../errors.ts';
 import { onDisk } from './disk-error.ts';
@@ -8,6 +7,7 @@ import { hasMark } from './image-mark.ts';
 import { lastUse } from './last-use.ts';
 import { decodeDigestFolder } from './layout.ts';
 import type { Candidate, ImageCandidate, Store } from './prune-candidate.ts';
+import { removeEntry } from './remove.ts';
 import { VmFile } from './vm-folder.ts';
 import { hasWriteLock } from './write-lock.ts';
 
@@ -33,7 +33,7 @@ export async function deleteCandidate(
       return true;
     case 'ipsw':
       if (!isUnused(store, candidate)) return false;
-      await onDisk('delete', candidate.path, async () => rm(candidate.path, { force: true }));
+      await onDisk('delete', candidate.path, async () => removeEntry(candidate.path));
       await flushFolder(path.dirname(candidate.path));
       return true;
     default:

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { onDisk } from './disk-error.ts';
 import { lookAt, namesIn } from './doctor/look.ts';
 import { flushFolder, makeFolder, writeNewFile } from './folder.ts';
 import type { Home } from './home.ts';
+import { removeEntry } from './remove.ts';
 
 const RECORD = 'record.json';
 
@@ -46,7 +47,7 @@ export async function setAside(
   try {
     await onDisk('set aside', from, async () => rename(from, to));
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await removeEntry(folder);
     throw error;
   }
   await flushFolder(folder);

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isTartletError } from '../errors.ts';
 import { onDisk } from './disk-error.ts';
 import { readableNamesIn } from './entry-names.ts';
-import { exists, makeFolder } from './folder.ts';
+import { exists, makeTrustedFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { FileLock } from './lock.ts';
 import { canRenameBetween } from './mount.ts';
+import { removeEntry } from './remove.ts';
 
 /** How the scratch folders begin that are ours to clean. By their names and not by a file in them, which a kill in mid-removal may have taken. */
 const OURS = 'tartlet-';
@@ -30,7 +31,7 @@ export class Scratch {
 
   /** Makes a new one in `tmp/`, where Tart sees it, and takes away what killed commands left. @throws TartletError `DISK_*` */
   static async create(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
-    await makeFolder(home.scratchFolder);
+    await makeTrustedFolder(home.scratchFolder);
     return Scratch.#createIn(home.scratchFolder, home, platform);
   }
 
@@ -38,7 +39,7 @@ export class Scratch {
   static async createForVm(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
     await home.prepareForVms();
     const parent = await scratchFolderOf(home);
-    await makeFolder(parent);
+    await makeTrustedFolder(parent);
     return Scratch.#createIn(parent, home, platform);
   }
 
@@ -79,7 +80,7 @@ export class Scratch {
 
   /** Removes what is left of it; nothing when it was published. */
   async dispose(): Promise<void> {
-    await rm(this.folder, { recursive: true, force: true });
+    await removeEntry(this.folder);
     await release(this.#lockFile, this.#locks);
   }
 }
@@ -118,7 +119,7 @@ async function lockAgainstTart(folder: string): Promise<readonly FileLock[] | 'g
 
 /** The file goes while it is still locked: whoever waits for it sees that it is another one. */
 async function release(lockFile: string | undefined, locks: readonly FileLock[]): Promise<void> {
-  if (lockFile !== undefined) await rm(lockFile, { force: true });
+  if (lockFile !== undefined) await removeEntry(lockFile);
   for (const lock of locks) await lock.release();
 }
 
@@ -140,7 +141,7 @@ async function reap(home: Home, parent: string): Promise<void> {
     const lock = await lockToReap(lockFile);
     if (lock === undefined) continue;
     try {
-      await rm(`${parent}/${name}`, { recursive: true, force: true });
+      await removeEntry(`${parent}/${name}`);
     } catch {
       continue; // What cannot be removed is not lost, and the command at hand does not need it gone.
     } finally {

@@ -1,5 +1,4 @@
 import { lstatSync, type Stats } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { Digest } from '../names/digest.ts';
 import { readableNamesIn } from './entry-names.ts';
 import { HEX } from './content-reference.ts';
@@ -7,6 +6,7 @@ import { removeFolder, TRASH } from './folder.ts';
 import type { Home } from './home.ts';
 import { lockToDelete } from './image-lock.ts';
 import type { Store } from './prune-candidate.ts';
+import { removeEntry } from './remove.ts';
 
 /** Unfinished downloads that nobody continued for so long are given up, in milliseconds. */
 export const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
@@ -67,7 +67,7 @@ function look(place: string): Stats | undefined {
 }
 
 async function discard(doomed: string): Promise<void> {
-  if (!mayBeOnItsWay(doomed)) await rm(doomed, { recursive: true, force: true });
+  if (!mayBeOnItsWay(doomed)) await removeEntry(doomed);
 }
 
 async function expireStaging(store: Store, name: string): Promise<void> {
@@ -91,7 +91,7 @@ async function expirePartial(store: Store, name: string): Promise<void> {
   const lock = await store.contents.lockFile(Digest.sha256(hex), { mode: 'exclusive', wait: false });
   if (lock === undefined) return;
   try {
-    for (const file of both) await rm(file, { force: true });
+    for (const file of both) await removeEntry(file);
   } finally {
     await lock.release();
   }

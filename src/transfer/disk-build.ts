@@ -1,9 +1,10 @@
-import { chmod, rm, truncate } from 'node:fs/promises';
+import { chmod, truncate } from 'node:fs/promises';
 import type { ChunkJournal } from '../home/chunk-journal.ts';
 import { shareDisk } from '../home/disk-copy.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../home/early-flush.ts';
 import { sizeDisk } from '../home/disk-size.ts';
+import { removeEntry } from '../home/remove.ts';
 import type { Digest } from '../names/digest.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { ChunkJob, ClearJob, CopyJob, FetchJob, ResultOf, VerifyJob } from './chunk-job.ts';
@@ -119,7 +120,7 @@ async function begin({ path, journal, plan }: DiskBuild): Promise<BegunDisk> {
 
 /** The file system decides in the end whether blocks can be shared. */
 async function shareWhole(donor: string, path: string, size: number): Promise<boolean> {
-  await onDisk('remove', path, async () => rm(path, { force: true }));
+  await onDisk('remove', path, async () => removeEntry(path));
   if (!(await shareDisk(donor, path))) return false;
   await onDisk('resize', path, async () => {
     await chmod(path, 0o644); // A donor may be write-protected.

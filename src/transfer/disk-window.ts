@@ -1,7 +1,8 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { TartletError } from '../errors.ts';
 import { diskError } from '../home/disk-error.ts';
+import { openDiskSync } from '../home/plain-file.ts';
 import { Stopwatch } from './time-spent.ts';
 
 /**
@@ -35,7 +36,7 @@ export class DiskWindow {
     this.#size = size;
     this.#fresh = fresh;
     try {
-      this.#fd = openSync(path, 'r+');
+      this.#fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
     } catch (cause) {
       throw diskError(cause, 'open', path);
     }
@@ -106,7 +107,7 @@ export async function* readWindow(
   const buffer = Buffer.allocUnsafe(PIECE_BYTES);
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    fd = openDiskSync(path);
   } catch (cause) {
     throw diskError(cause, 'open', path);
   }

@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs';
 import { onDisk } from '../home/disk-error.ts';
+import { openDisk } from '../home/plain-file.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { PIECE_BYTES, readWindow } from './disk-window.ts';
 import { diskChanged } from './still-disk.ts';
@@ -29,7 +29,8 @@ export function clientOfFile({ path, offset, size }: FileStretch): Pick<Registry
  */
 export async function* fileBytes(path: string, from: number, to: number): AsyncGenerator<Uint8Array, void, undefined> {
   if (to <= from) return;
-  const stream = createReadStream(path, { start: from, end: to - 1, highWaterMark: PIECE_BYTES });
+  const file = await onDisk('read', path, async () => openDisk(path));
+  const stream = file.createReadStream({ start: from, end: to - 1, highWaterMark: PIECE_BYTES });
   const pieces = stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
   let left = to - from;
   try {

@@ -1,8 +1,8 @@
-import { rm } from 'node:fs/promises';
 import { isTartletError, TartletError } from '../errors.ts';
 import { copyDisk } from '../home/disk-copy.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { exists } from '../home/folder.ts';
+import { removeEntry } from '../home/remove.ts';
 import type { StackedImage, StoredDiskFile } from '../oci/tart-image.ts';
 import { buildDisk, hashesTo } from './disk-build.ts';
 import { type Download, withWorkers } from './download.ts';
@@ -50,7 +50,7 @@ async function healFile(session: Session, pool: WorkerPool, survey: Survey, file
   } catch (error) {
     // An interrupted copy may go on another time; one that cannot be finished is only in the way.
     if (!signal.aborted && isTartletError(error, 'NOT_FOUND', 'CHUNK_CORRUPT', 'DISK_FULL')) {
-      await onDisk('remove', copy, async () => rm(copy, { force: true }));
+      await onDisk('remove', copy, async () => removeEntry(copy));
       await workplace.journal.remove();
     }
     throw error;

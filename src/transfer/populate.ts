@@ -1,10 +1,10 @@
-import { rm } from 'node:fs/promises';
 import { describeError, TartletError } from '../errors.ts';
 import { copyDisk, copySmallFile } from '../home/disk-copy.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { exists, writeNewFile } from '../home/folder.ts';
 import { makeRepository } from '../home/image-cache.ts';
 import { originOfImage, writeOrigin } from '../home/origin.ts';
+import { removeEntry } from '../home/remove.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { parseManifest } from '../oci/manifest.ts';
@@ -76,7 +76,7 @@ async function store(session: Session, source: PopulateSource, outcome: PushOutc
   const { digest, manifest } = outcome;
   if (name === undefined) return;
   const leftover = await Staging.open(session.home, digest);
-  await onDisk('remove', leftover.folder, async () => rm(leftover.folder, { recursive: true }));
+  await onDisk('remove', leftover.folder, async () => removeEntry(leftover.folder));
   const staging = await Staging.open(session.home, digest);
   const files = await copyFiles(session, source, staging);
   await writeNewFile(staging.pathOf(VmFile.manifest), manifest);

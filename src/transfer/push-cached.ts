@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { systemCode, TartletError } from '../errors.ts';
 import { diskError } from '../home/disk-error.ts';
 import type { CachedImage } from '../home/image-cache.ts';
-import { readPlainFile } from '../home/plain-file.ts';
+import { openPlainFile, readPlainFile } from '../home/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -99,7 +98,7 @@ async function fromCache(image: CachedImage, blob: CopiedBlob): Promise<BlobSour
 async function hashOfFile(path: string, like: Digest): Promise<{ digest: string; size: number }> {
   const hash = createHash(like.algorithm);
   let size = 0;
-  for await (const piece of createReadStream(path) as AsyncIterable<Uint8Array>) {
+  for await (const piece of (await openPlainFile(path)).createReadStream() as AsyncIterable<Uint8Array>) {
     hash.update(piece);
     size += piece.length;
   }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { isTartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { sealDisk, stateToSeal } from '../home/disk-seal.ts';
+import { readPlainFile } from '../home/plain-file.ts';
 import { writePushRecord } from '../home/push-record.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
@@ -119,5 +119,5 @@ async function remember(
 
 /** The bytes of a small file of a VM folder. */
 export async function readSmallFile(path: string): Promise<Uint8Array> {
-  return onDisk('read', path, async () => readFile(path));
+  return onDisk('read', path, async () => readPlainFile(path));
 }

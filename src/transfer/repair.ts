@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, TartletError } from '../errors.ts';
 import { contentReferences } from '../home/content-reference.ts';
@@ -11,6 +10,7 @@ import { lookAt } from '../home/doctor/look.ts';
 import { leftBecause, type Mended, setImageAside } from '../home/doctor/mend.ts';
 import { setAside } from '../home/quarantine.ts';
 import { exists } from '../home/folder.ts';
+import { removeEntry } from '../home/remove.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -84,7 +84,7 @@ async function repairLocked(
     return `repaired from ${name.registry.toString()}: ${fetched} bytes were fetched, the rest was verified and kept`;
   } catch (error) {
     if (!isTartletError(error, 'NOT_FOUND')) throw error;
-    await rm(`${session.home.stagingFolder}/${place.digest.hex}`, { recursive: true, force: true });
+    await removeEntry(`${session.home.stagingFolder}/${place.digest.hex}`);
     const to = await setImageAside(session, first, place);
     for (const each of findings)
       if (each.path.startsWith(session.home.contentFolder)) await setContentAside(session, each, to);
@@ -135,7 +135,7 @@ async function seedStaging(session: Session, place: ImagePlace): Promise<void> {
   try {
     await copyDisk(damaged, copy, session);
   } catch (error) {
-    await onDisk('remove', copy, async () => rm(copy, { force: true }));
+    await onDisk('remove', copy, async () => removeEntry(copy));
     throw error;
   }
 }

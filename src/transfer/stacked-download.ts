@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { writeNewFile } from '../home/folder.ts';
+import { removeEntry } from '../home/remove.ts';
 import { Scratch } from '../home/scratch.ts';
 import type { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
@@ -51,7 +51,7 @@ export async function downloadStacked(
       const vmFiles = async (): Promise<void> => {
         if (staging === undefined) return;
         // A disk in it would make the directory another kind of image (tart-formats §4.7).
-        await rm(staging.pathOf(VmFile.disk), { force: true });
+        await removeEntry(staging.pathOf(VmFile.disk));
         await fetchVmFiles(download, carrier, staging);
       };
       const disks = async (): Promise<void> => {

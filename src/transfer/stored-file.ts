@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
+import { removeEntry } from '../home/remove.ts';
 import type { StoredDiskFile } from '../oci/tart-image.ts';
 import { buildDisk, type DiskBuild, hashesTo } from './disk-build.ts';
 import type { Session } from './session.ts';
@@ -60,7 +60,7 @@ async function rebuild(session: Session, pool: WorkerPool, survey: Survey, wante
     return;
   }
   // Every chunk is what the manifest says, so nothing of it would be better another time.
-  await onDisk('remove', path, async () => rm(path, { force: true }));
+  await onDisk('remove', path, async () => removeEntry(path));
   await journal.remove();
   throw new TartletError(
     'CHUNK_CORRUPT',

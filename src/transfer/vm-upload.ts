@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { onDisk } from '../home/disk-error.ts';
 import type { FileState } from '../home/file-state.ts';
+import { openPlainFile } from '../home/plain-file.ts';
 import { Scratch } from '../home/scratch.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -85,7 +85,7 @@ export class VmUpload {
     const hash = createHash('sha256');
     let size = 0;
     await onDisk('read', path, async () => {
-      for await (const piece of createReadStream(path) as AsyncIterable<Uint8Array>) {
+      for await (const piece of (await openPlainFile(path)).createReadStream() as AsyncIterable<Uint8Array>) {
         hash.update(piece);
         size += piece.length;
       }

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { isTartletError, TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import type { CopyMethod } from '../home/disk-copy.ts';
@@ -8,6 +7,7 @@ import { lockToRead } from '../home/image-lock.ts';
 import type { LocalVm } from '../home/local-vms.ts';
 import type { FileLock } from '../home/lock.ts';
 import { BASE_MANIFEST_FILE, type Origin, readOrigin, unprovenBlobs, writeOrigin } from '../home/origin.ts';
+import { readPlainFile } from '../home/plain-file.ts';
 import { Scratch } from '../home/scratch.ts';
 import { neverSharesBlocks } from '../home/shared-block.ts';
 import { isOnOneDisk } from '../home/space.ts';
@@ -203,7 +203,7 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
 async function avoidSameMac(session: Session, source: CloneSource, folder: string, name: LocalName): Promise<void> {
   if (isSuspended(source.folder)) return;
   const file = `${folder}/${VmFile.config}`;
-  const config = parseVmConfig(await onDisk('read', file, async () => readFile(file)), source.text);
+  const config = parseVmConfig(await onDisk('read', file, async () => readPlainFile(file)), source.text);
   if (!(await isMacTaken(session, config.mac, name))) return;
   const changed = withMac(config, MacAddress.random(randomBytes));
   await writeNewFile(file, serializeVmConfig(changed, 'file'));

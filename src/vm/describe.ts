@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { onDisk } from '../home/disk-error.ts';
 import type { VmState } from '../home/local-vms.ts';
+import { readPlainFile } from '../home/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../transfer/session.ts';
@@ -24,7 +24,7 @@ export interface VmDescription {
 export async function describeVm(session: Session, name: LocalName): Promise<VmDescription> {
   const vm = await session.vms.require(name);
   const file = `${vm.folder.path}/${VmFile.config}`;
-  const config = parseVmConfig(await onDisk('read', file, async () => readFile(file)), name.text);
+  const config = parseVmConfig(await onDisk('read', file, async () => readPlainFile(file)), name.text);
   const state = await session.vms.state(vm);
   await session.vms.touch(vm, session.now());
   return {

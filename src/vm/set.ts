@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, stat, truncate } from 'node:fs/promises';
+import { stat, truncate } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { flushFile } from '../home/folder.ts';
 import type { LocalVm } from '../home/local-vms.ts';
+import { readPlainFile } from '../home/plain-file.ts';
 import { rewriteJson } from '../home/rewrite.ts';
 import { isSuspended, VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
@@ -78,7 +79,7 @@ export async function setVm(session: Session, name: LocalName, options: SetOptio
 
 async function planChange(session: Session, vm: LocalVm, options: SetOptions): Promise<Change> {
   const file = configOf(vm);
-  const config = parseVmConfig(await onDisk('read', file, async () => readFile(file)), vm.name.text);
+  const config = parseVmConfig(await onDisk('read', file, async () => readPlainFile(file)), vm.name.text);
   const disk = await planDisk(vm, config, options);
   if (disk.kind !== 'none') await refuseInUse(session, vm);
   const changed = changedConfig(config, options);

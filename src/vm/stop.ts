@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { rm } from 'node:fs/promises';
 import { systemCode, TartletError, unreachable } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { flushFolder } from '../home/folder.ts';
 import type { LocalVm } from '../home/local-vms.ts';
 import { findLockOwner, type LockOwner } from '../home/lock-owner.ts';
+import { removeEntry } from '../home/remove.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../transfer/session.ts';
@@ -57,7 +57,7 @@ async function discardState(session: Session, vm: LocalVm): Promise<void> {
     // Somebody may have resumed it meanwhile, and be reading the state.
     await session.vms.refuseRunning(vm.name);
     const file = `${vm.folder.path}/${VmFile.state}`;
-    await onDisk('delete', file, async () => rm(file, { force: true }));
+    await onDisk('delete', file, async () => removeEntry(file));
     await flushFolder(vm.folder.path);
   });
 }

@@ -105,6 +105,46 @@ row('S25', 'a link among the images is no image, and deleting it leaves what it 
   expect(existsSync(outside)).toBe(true);
 });
 
+row('S58', 'a manifest that is a link to a secret of the user is copied nowhere', async (world) => {
+  const secret = `${world.folder}/user/id_ed25519`;
+  writeFileSync(secret, 'a private key', { mode: 0o600 });
+  const manifest = `${world.kept.folder}/manifest.json`;
+  const before = readFileSync(manifest);
+  rmSync(manifest);
+  symlinkSync(secret, manifest);
+  const name = 'kept.example:5000/org/kept:1';
+  for (const command of [
+    ['clone', name, 'copy'],
+    ['export', name, `${world.folder}/run/x.tar`],
+  ]) {
+    const { exitCode, stderr } = await world.run(...command);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: expect.stringContaining(`${manifest} is not a file`) as string,
+    });
+  }
+  expect(existsSync(world.workplace.vmFolder('copy'))).toBe(false);
+  rmSync(manifest);
+  writeFileSync(manifest, before);
+});
+
+row('S59', 'a directory that is exchanged for a link while it is removed leads to nothing outside', async (world) => {
+  const inner = `${world.home.scratchFolder}/tartlet-of-a-killed-command/inner`;
+  mkdirSync(inner, { recursive: true });
+  writeFileSync(`${inner}/outside.txt`, '');
+  const held = await Held.start(
+    { argv: [process.execPath, COMMAND, 'clone', 'mine', 'copy'], environment: world.workplace.environment() },
+    { call: 'unlink', nth: 1 },
+    `${world.folder}/run/strace.log`,
+  );
+  if (!(held instanceof Held)) throw new Error(`nothing was removed: ${held.stderr}`);
+  renameSync(inner, `${world.folder}/run/moved`);
+  symlinkSync(`${world.folder}/user`, inner);
+  await held.release();
+  expect(readdirSync(`${world.folder}/user`)).toContain('outside.txt');
+  expect(readdirSync(`${world.folder}/run/moved`)).toEqual([]);
+});
+
 /** Opening one holds whoever opens it, and the signals that should end it. */
 function plantPipe(file: string): void {
   execFileSync('mkfifo', [file]);

@@ -299,5 +299,7 @@ export const SECTIONS: readonly Section[] = [
     /* S57 */ 'a helper is named by a pattern',
     /* S58 */ 'passwords of the embedded registry guessed all at once',
     /* S59 */ 'requests sent ahead of their answers',
+    /* S60 */ 'links of others in a shared home',
+    /* S61 */ 'a directory exchanged for a link while it is removed',
   ]),
 ];

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, TartletError, unreachable } from '../../errors.ts';
 import { diskError, onDisk } from '../disk-error.ts';
@@ -10,6 +9,7 @@ import type { Store } from '../prune-candidate.ts';
 import { lookAtVmFolder } from '../vm-folder.ts';
 import type { Finding, ImagePlace } from './finding.ts';
 import { type FormerLink, setAside } from '../quarantine.ts';
+import { removeEntry } from '../remove.ts';
 import { walkTree } from './tree.ts';
 
 /** What became of a finding that `--fix` was to do something about. */
@@ -83,7 +83,7 @@ async function discard(each: Finding, lockFile: string | undefined): Promise<Men
   const lock = lockFile === undefined ? undefined : await lockAlone(lockFile);
   if (lock === 'busy') return leftBecause(each, new TartletError('BUSY', 'another command goes on with it now'));
   try {
-    await onDisk('remove', each.path, async () => rm(each.path, { recursive: true, force: true }));
+    await onDisk('remove', each.path, async () => removeEntry(each.path));
     await flushFolder(path.dirname(each.path));
   } finally {
     await lock?.release();

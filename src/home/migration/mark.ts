@@ -1,7 +1,8 @@
-import { lstat, rm } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
 import { diskError, onDisk } from '../disk-error.ts';
 import { flushFolder, writeNewFile } from '../folder.ts';
+import { removeEntry } from '../remove.ts';
 import { VmFile } from '../vm-folder.ts';
 
 /**
@@ -47,7 +48,7 @@ export async function markExplicitly(folder: string): Promise<void> {
 export async function unprotect(folder: string): Promise<void> {
   if ((await readMark(folder)) !== 'ours') return;
   const file = `${folder}/${VmFile.explicitlyPulled}`;
-  await onDisk('remove', file, async () => rm(file, { force: true }));
+  await onDisk('remove', file, async () => removeEntry(file));
   await flushFolder(folder);
 }
 

@@ -1,10 +1,11 @@
-import { readFile, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { isTartletError } from '../../errors.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
 import { onDisk } from '../disk-error.ts';
 import { exists } from '../folder.ts';
 import { addOrigin, type Origin, ORIGIN_FILE, readOrigin } from '../origin.ts';
+import { readPlainFile } from '../plain-file.ts';
 import { VmFile } from '../vm-folder.ts';
 import { type ImageFact, placeOf } from './cache-facts.ts';
 import type { MigrationStore } from './store.ts';
@@ -57,7 +58,7 @@ function says(record: Origin, image: ImageFact, name: RemoteName): boolean {
 /** Of the manifest beside it, if it has one: Tarts before 2.14 kept none, and some wrote it anew (tart-formats §1.6). */
 async function manifestFacts(folder: string): Promise<{ mediaType?: string; size?: number }> {
   try {
-    const bytes = await readFile(`${folder}/${VmFile.manifest}`);
+    const bytes = await readPlainFile(`${folder}/${VmFile.manifest}`);
     return bytes.length > MAX_MANIFEST_BYTES ? {} : { mediaType: parseManifest(bytes).mediaType, size: bytes.length };
   } catch {
     return {};

@@ -1,7 +1,8 @@
-import { lstat, readFile } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
 import { readStackedManifest } from '../content-reference.ts';
 import { onDisk } from '../disk-error.ts';
+import { readPlainFile } from '../plain-file.ts';
 import { isSuspended, lookAtVmFolder, VmFile, type VmFolder } from '../vm-folder.ts';
 
 /** What to do when an image is at the place that another folder of the same digest should get. */
@@ -43,7 +44,7 @@ async function areEqual(one: VmFolder, other: VmFolder): Promise<boolean> {
 
 async function bytesOf(file: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(file);
+    return await readPlainFile(file);
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return undefined;
     return onDisk('read', file, async () => {

@@ -1,6 +1,7 @@
-import { lstat, open, stat } from 'node:fs/promises';
+import { lstat, realpath, stat } from 'node:fs/promises';
 import { describeError, systemCode, TartletError } from '../../errors.ts';
 import { diskError, onDisk } from '../../home/disk-error.ts';
+import { openPlainFile } from '../../home/plain-file.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import type { FileStretch } from '../../transfer/file-blob.ts';
 import { isJsonObject, parseJsonDocument } from '../../oci/json-document.ts';
@@ -36,7 +37,10 @@ export class OciLayout {
    * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for files of other kinds, `ARCHIVE_INVALID` for damaged ones.
    */
   static async open(path: string, archive: string, signal: AbortSignal): Promise<OciLayout> {
-    const find = (await isFolder(path)) ? findInFolder(path, archive) : await findInTar(path, archive, signal);
+    const isFolder = await looksLikeFolder(path);
+    // From here on no link is followed: what the user named may be one, what is in it may not.
+    const real = await realpath(path);
+    const find = isFolder ? findInFolder(real, archive) : await findInTar(real, archive, signal);
     const marker = await find(LayoutFile.marker);
     if (marker === undefined) {
       const others = await presentOf(TELLTALES, find);
@@ -93,7 +97,7 @@ export class OciLayout {
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
+async function looksLikeFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch (cause) {
@@ -129,11 +133,11 @@ async function presentOf(names: ReadonlySet<string>, find: Find): Promise<Readon
   return present;
 }
 
-/** Links are not followed: a folder that somebody unpacked may hold any (reliability S25, C29). */
+/** Links are not followed, neither to a file nor to a folder like `blobs`: what somebody unpacked may hold any (reliability S25, C29). */
 async function regularFile(path: string, archive: string): Promise<FileStretch | undefined> {
   try {
     const stats = await lstat(path);
-    if (!stats.isFile()) throw brokenArchive(archive, `${path} is not a plain file`);
+    if (!stats.isFile() || (await realpath(path)) !== path) throw brokenArchive(archive, `${path} is not a plain file`);
     return { path, offset: 0, size: stats.size };
   } catch (cause) {
     if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
@@ -146,7 +150,7 @@ async function readWhole(archive: string, name: string, stretch: FileStretch, li
     throw brokenArchive(archive, `${name} has ${stretch.size} bytes, the limit is ${limit}`);
   }
   return onDisk('read', stretch.path, async () => {
-    const handle = await open(stretch.path, 'r');
+    const handle = await openPlainFile(stretch.path);
     try {
       const bytes = Buffer.alloc(stretch.size);
       const { bytesRead } = await handle.read(bytes, 0, stretch.size, stretch.offset);

@@ -1,0 +1,125 @@
+import {
+  chmodSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { describe, expect, onTestFinished, test, type TestContext } from 'vitest';
+import { copyDisk } from '../../src/home/disk-copy.ts';
+import { Home } from '../../src/home/home.ts';
+import { openDisk, readPlainFile, readPlainFileSync } from '../../src/home/plain-file.ts';
+import { removeEntry } from '../../src/home/remove.ts';
+import { Scratch } from '../../src/home/scratch.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+const OTHER_USER = 12_345;
+
+function needsRoot(context: TestContext): void {
+  context.skip(process.geteuid?.() !== 0, 'left out: only root can give a link to another user');
+}
+
+/** A home that others may write to, and a directory of the user outside of it. */
+function sharedHome(root = temporaryFolder()): { home: Home; outside: string } {
+  const [home, outside] = [new Home(`${root}/home`), `${root}/outside`];
+  for (const folder of [home.root, outside]) mkdirSync(folder);
+  chmodSync(home.root, 0o2775);
+  writeFileSync(`${outside}/config.json`, 'secret');
+  return { home, outside };
+}
+
+function linkOfOther(to: string, at: string): void {
+  symlinkSync(to, at);
+  lchownSync(at, OTHER_USER, OTHER_USER);
+}
+
+describe('a shared home', () => {
+  test.each([
+    ['a link of this user', process.geteuid?.() ?? 0],
+    ['a link of another user', OTHER_USER],
+  ])('reads no file that is %s (S58)', async (_, uid) => {
+    const { home, outside } = sharedHome();
+    const file = `${home.root}/manifest.json`;
+    symlinkSync(`${outside}/config.json`, file);
+    if (process.geteuid?.() === 0) lchownSync(file, uid, uid);
+    await expect(readPlainFile(file)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+    expect(() => readPlainFileSync(file)).toThrow('is not a file');
+  });
+
+  test('reads nothing in a directory that is a link of another user (S58)', async (context) => {
+    needsRoot(context);
+    const { home, outside } = sharedHome();
+    linkOfOther(outside, `${home.root}/image`);
+    const file = `${home.root}/image/config.json`;
+    await expect(readPlainFile(file)).rejects.toThrow('image is a link of another user');
+    expect(() => readPlainFileSync(file)).toThrow('image is a link of another user');
+    const options = { platform: process.platform };
+    await expect(copyDisk(file, `${home.root}/copy`, options)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+    expect(existsSync(`${home.root}/copy`)).toBe(false);
+  });
+
+  test('takes no disk by a link of another user, and one by a link of this user (S58)', async (context) => {
+    needsRoot(context);
+    const { home, outside } = sharedHome();
+    linkOfOther(`${outside}/config.json`, `${home.root}/foreign.img`);
+    symlinkSync(`${outside}/config.json`, `${home.root}/own.img`);
+    await expect(openDisk(`${home.root}/foreign.img`)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+    expect(await copyDisk(`${home.root}/own.img`, `${home.root}/copy`, { platform: process.platform })).toMatch(
+      /reflink|sparse/,
+    );
+    expect(readFileSync(`${home.root}/copy`, 'utf8')).toBe('secret');
+  });
+
+  test('reads by links of whoever has the home, and by all of a home that nobody else may write to (S58)', async (context) => {
+    needsRoot(context);
+    // Not below a directory that everybody may write to, as the one for temporary files is.
+    const root = mkdtempSync('/run/tartlet-test-');
+    onTestFinished(() => rmSync(root, { recursive: true }));
+    const { home, outside } = sharedHome(root);
+    const file = `${home.root}/cache/config.json`;
+    linkOfOther(outside, `${home.root}/cache`);
+    lchownSync(home.root, OTHER_USER, OTHER_USER);
+    expect((await readPlainFile(file)).toString()).toBe('secret');
+    lchownSync(home.root, 0, 0);
+    await expect(readPlainFile(file)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+    chmodSync(home.root, 0o755);
+    expect(readPlainFileSync(file).toString()).toBe('secret');
+  });
+
+  test('removes no scratch where `tmp` is a link of another user (S59)', async (context) => {
+    needsRoot(context);
+    const { home, outside } = sharedHome();
+    mkdirSync(`${outside}/tartlet-sources`);
+    writeFileSync(`${outside}/tartlet-sources/file`, '');
+    linkOfOther(outside, home.scratchFolder);
+    await expect(Scratch.create(home, process.platform)).rejects.toThrow('tmp is a link of another user');
+    expect(readdirSync(`${outside}/tartlet-sources`)).toEqual(['file']);
+  });
+
+  test('removes what a link is, and not what it leads to (S59)', async () => {
+    const { home, outside } = sharedHome();
+    mkdirSync(`${home.root}/tree/deep`, { recursive: true });
+    symlinkSync(outside, `${home.root}/tree/deep/link`);
+    symlinkSync(`${home.root}/nothing`, `${home.root}/tree/dangling`);
+    await removeEntry(`${home.root}/tree`);
+    await removeEntry(`${home.root}/tree`);
+    await removeEntry(`${home.root}/absent/tree`);
+    expect(readdirSync(home.root)).toEqual([]);
+    expect(readdirSync(outside)).toEqual(['config.json']);
+  });
+
+  test.each(['.staging', '.locks', '.quarantine'])('refuses a link in the place of cache/%s (S58)', async (name) => {
+    const { home, outside } = sharedHome();
+    mkdirSync(home.cacheFolder);
+    symlinkSync(outside, `${home.cacheFolder}/${name}`);
+    await expect(home.prepare()).rejects.toMatchObject({
+      code: 'STORE_DAMAGED',
+      message: `${home.cacheFolder}/${name} is a link, where a folder belongs`,
+    });
+  });
+});
