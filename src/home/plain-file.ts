@@ -12,7 +12,7 @@ const READING = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW
 const OPEN_TRIES = 5;
 
 /** What the systems say of a link that is not to be followed. */
-const IS_LINK: readonly (string | undefined)[] = ['ELOOP', 'EMLINK'];
+const IS_LINK: ReadonlySet<string | undefined> = new Set(['ELOOP', 'EMLINK']);
 
 /**
  * Opens a file in the home for reading. A pipe or a device that somebody put in its place is not waited for: opening one would hold the command,
@@ -37,7 +37,7 @@ export async function openPlainFile(file: string): Promise<FileHandle> {
 }
 
 /** The same for who looks at thousands, where each promise would cost more than the reading, and for the threads. */
-export function openPlainFileSync(file: string): number {
+function openPlainFileSync(file: string): number {
   for (let tries = 1; tries <= OPEN_TRIES; tries += 1) {
     const fd = openNow(file);
     try {
@@ -103,7 +103,7 @@ export function readPlainFileSync(file: string, maxBytes = Number.POSITIVE_INFIN
 }
 
 function refuse(file: string, cause: unknown): never {
-  if (IS_LINK.includes(systemCode(cause))) throw noFile(file);
+  if (IS_LINK.has(systemCode(cause))) throw noFile(file);
   throw cause;
 }
 

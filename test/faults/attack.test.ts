@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -12,9 +13,11 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { Held } from '../crash/hold.ts';
 import { configJson } from '../support/home.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
-import { Running, Workplace } from '../support/real-command.ts';
+import { COMMAND, Running, Workplace } from '../support/real-command.ts';
+import { describeWithParts } from '../support/real-parts.ts';
 import { fakeDigest, json, sha256, tinyImage } from '../support/tart-image.ts';
 import { row } from './row.ts';
 import { REPOSITORY, type World } from './world.ts';
@@ -126,23 +129,31 @@ row('S58', 'a manifest that is a link to a secret of the user is copied nowhere'
   expect(existsSync(world.workplace.vmFolder('copy'))).toBe(false);
   rmSync(manifest);
   writeFileSync(manifest, before);
+  rmSync(secret);
 });
 
-row('S59', 'a directory that is exchanged for a link while it is removed leads to nothing outside', async (world) => {
-  const inner = `${world.home.scratchFolder}/tartlet-of-a-killed-command/inner`;
-  mkdirSync(inner, { recursive: true });
-  writeFileSync(`${inner}/outside.txt`, '');
-  const held = await Held.start(
-    { argv: [process.execPath, COMMAND, 'clone', 'mine', 'copy'], environment: world.workplace.environment() },
-    { call: 'unlink', nth: 1 },
-    `${world.folder}/run/strace.log`,
-  );
-  if (!(held instanceof Held)) throw new Error(`nothing was removed: ${held.stderr}`);
-  renameSync(inner, `${world.folder}/run/moved`);
-  symlinkSync(`${world.folder}/user`, inner);
-  await held.release();
-  expect(readdirSync(`${world.folder}/user`)).toContain('outside.txt');
-  expect(readdirSync(`${world.folder}/run/moved`)).toEqual([]);
+describeWithParts('stopped in the middle of a removal', ['strace'], () => {
+  row('S59', 'a directory that is exchanged for a link while it is removed leads to nothing outside', async (world) => {
+    const inner = `${world.home.scratchFolder}/tartlet-of-a-killed-command/inner`;
+    mkdirSync(inner, { recursive: true });
+    writeFileSync(`${inner}/outside.txt`, '');
+    const log = `${world.folder}.strace`;
+    world.after(() => rmSync(log, { force: true }));
+    const held = await Held.start(
+      { argv: [process.execPath, COMMAND, 'clone', 'mine', 'copy'], environment: world.workplace.environment },
+      { call: 'unlink', nth: 1 },
+      log,
+    );
+    if (!(held instanceof Held)) throw new Error(`nothing was removed: ${held.stderr}`);
+    renameSync(inner, `${world.folder}/run/moved`);
+    symlinkSync(`${world.folder}/user`, inner);
+    await held.release();
+    expect(readdirSync(`${world.folder}/user`)).toContain('outside.txt');
+    expect(readdirSync(`${world.folder}/run/moved`)).toEqual([]);
+    // The next command removes the link that was in its way.
+    expect(await world.run('clone', 'mine', 'copy')).toMatchObject({ exitCode: 0 });
+    rmSync(world.workplace.vmFolder('copy'), { recursive: true });
+  });
 });
 
 /** Opening one holds whoever opens it, and the signals that should end it. */

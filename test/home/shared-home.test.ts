@@ -17,11 +17,12 @@ import { openDisk, readPlainFile, readPlainFileSync } from '../../src/home/plain
 import { removeEntry } from '../../src/home/remove.ts';
 import { Scratch } from '../../src/home/scratch.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { leaveOut } from '../support/left-out.ts';
 
 const OTHER_USER = 12_345;
 
 function needsRoot(context: TestContext): void {
-  context.skip(process.geteuid?.() !== 0, 'left out: only root can give a link to another user');
+  leaveOut(context, process.geteuid?.() !== 0, 'only root can give a link to another user');
 }
 
 /** A home that others may write to, and a directory of the user outside of it. */

@@ -413,6 +413,13 @@ describe('a folder that somebody prepared is refused (S25, S26)', () => {
       await expectRefused(root, 'ARCHIVE_INVALID', `${name} is not a plain file`);
     }
   });
+
+  test.each(['blobs', 'blobs/sha256'])('with a link in the place of its folder %s (S58)', async (name) => {
+    const [root, elsewhere] = [folder(), folder()];
+    rmSync(`${root}/${name}`, { recursive: true });
+    symlinkSync(`${elsewhere}/${name}`, `${root}/${name}`);
+    await expectRefused(root, 'ARCHIVE_INVALID', 'is not a plain file');
+  });
 });
 
 function without(name: string): LayoutFiles {
