@@ -136,7 +136,10 @@ describeWithParts('stopped in the middle of a removal', ['strace'], () => {
   row('S59', 'a directory that is exchanged for a link while it is removed leads to nothing outside', async (world) => {
     const inner = `${world.home.scratchFolder}/tartlet-of-a-killed-command/inner`;
     mkdirSync(inner, { recursive: true });
-    writeFileSync(`${inner}/outside.txt`, '');
+    // It stops when it has removed one of them.
+    const names = ['outside.txt', 'second.txt'];
+    writeFileSync(`${world.folder}/user/second.txt`, '');
+    for (const name of names) writeFileSync(`${inner}/${name}`, '');
     const log = `${world.folder}.strace`;
     world.after(() => rmSync(log, { force: true }));
     const held = await Held.start(
@@ -148,7 +151,8 @@ describeWithParts('stopped in the middle of a removal', ['strace'], () => {
     renameSync(inner, `${world.folder}/run/moved`);
     symlinkSync(`${world.folder}/user`, inner);
     await held.release();
-    expect(readdirSync(`${world.folder}/user`)).toContain('outside.txt');
+    expect(readdirSync(`${world.folder}/user`)).toEqual(names);
+    rmSync(`${world.folder}/user/second.txt`);
     expect(readdirSync(`${world.folder}/run/moved`)).toEqual([]);
     // The next command removes the link that was in its way.
     expect(await world.run('clone', 'mine', 'copy')).toMatchObject({ exitCode: 0 });
