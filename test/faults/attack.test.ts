@@ -108,7 +108,7 @@ row('S25', 'a link among the images is no image, and deleting it leaves what it 
   expect(existsSync(outside)).toBe(true);
 });
 
-row('S58', 'a manifest that is a link to a secret of the user is copied nowhere', async (world) => {
+row('S60', 'a manifest that is a link to a secret of the user is copied nowhere', async (world) => {
   const secret = `${world.folder}/user/id_ed25519`;
   writeFileSync(secret, 'a private key', { mode: 0o600 });
   const manifest = `${world.kept.folder}/manifest.json`;
@@ -133,7 +133,7 @@ row('S58', 'a manifest that is a link to a secret of the user is copied nowhere'
 });
 
 describeWithParts('stopped in the middle of a removal', ['strace'], () => {
-  row('S59', 'a directory that is exchanged for a link while it is removed leads to nothing outside', async (world) => {
+  row('S61', 'a directory that is exchanged for a link while it is removed leads to nothing outside', async (world) => {
     const inner = `${world.home.scratchFolder}/tartlet-of-a-killed-command/inner`;
     mkdirSync(inner, { recursive: true });
     // It stops when it has removed one of them.

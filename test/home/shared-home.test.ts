@@ -43,7 +43,7 @@ describe('a shared home', () => {
   test.each([
     ['a link of this user', process.geteuid?.() ?? 0],
     ['a link of another user', OTHER_USER],
-  ])('reads no file that is %s (S58)', async (_, uid) => {
+  ])('reads no file that is %s (S60)', async (_, uid) => {
     const { home, outside } = sharedHome();
     const file = `${home.root}/manifest.json`;
     symlinkSync(`${outside}/config.json`, file);
@@ -52,7 +52,7 @@ describe('a shared home', () => {
     expect(() => readPlainFileSync(file)).toThrow('is not a file');
   });
 
-  test('reads nothing in a directory that is a link of another user (S58)', async (context) => {
+  test('reads nothing in a directory that is a link of another user (S60)', async (context) => {
     needsRoot(context);
     const { home, outside } = sharedHome();
     linkOfOther(outside, `${home.root}/image`);
@@ -64,7 +64,7 @@ describe('a shared home', () => {
     expect(existsSync(`${home.root}/copy`)).toBe(false);
   });
 
-  test('takes no disk by a link of another user, and one by a link of this user (S58)', async (context) => {
+  test('takes no disk by a link of another user, and one by a link of this user (S60)', async (context) => {
     needsRoot(context);
     const { home, outside } = sharedHome();
     linkOfOther(`${outside}/config.json`, `${home.root}/foreign.img`);
@@ -76,7 +76,7 @@ describe('a shared home', () => {
     expect(readFileSync(`${home.root}/copy`, 'utf8')).toBe('secret');
   });
 
-  test('reads by links of whoever has the home, and by all of a home that nobody else may write to (S58)', async (context) => {
+  test('reads by links of whoever has the home, and by all of a home that nobody else may write to (S60)', async (context) => {
     needsRoot(context);
     // Not below a directory that everybody may write to, as the one for temporary files is.
     const root = mkdtempSync('/run/tartlet-test-');
@@ -92,7 +92,7 @@ describe('a shared home', () => {
     expect(readPlainFileSync(file).toString()).toBe('secret');
   });
 
-  test('removes no scratch where `tmp` is a link of another user (S59)', async (context) => {
+  test('removes no scratch where `tmp` is a link of another user (S61)', async (context) => {
     needsRoot(context);
     const { home, outside } = sharedHome();
     mkdirSync(`${outside}/tartlet-sources`);
@@ -102,7 +102,7 @@ describe('a shared home', () => {
     expect(readdirSync(`${outside}/tartlet-sources`)).toEqual(['file']);
   });
 
-  test('removes what a link is, and not what it leads to (S59)', async () => {
+  test('removes what a link is, and not what it leads to (S61)', async () => {
     const { home, outside } = sharedHome();
     mkdirSync(`${home.root}/tree/deep`, { recursive: true });
     symlinkSync(outside, `${home.root}/tree/deep/link`);
@@ -114,7 +114,7 @@ describe('a shared home', () => {
     expect(readdirSync(outside)).toEqual(['config.json']);
   });
 
-  test.each(['.staging', '.locks', '.quarantine'])('refuses a link in the place of cache/%s (S58)', async (name) => {
+  test.each(['.staging', '.locks', '.quarantine'])('refuses a link in the place of cache/%s (S60)', async (name) => {
     const { home, outside } = sharedHome();
     mkdirSync(home.cacheFolder);
     symlinkSync(outside, `${home.cacheFolder}/${name}`);

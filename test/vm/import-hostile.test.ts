@@ -414,7 +414,7 @@ describe('a folder that somebody prepared is refused (S25, S26)', () => {
     }
   });
 
-  test.each(['blobs', 'blobs/sha256'])('with a link in the place of its folder %s (S58)', async (name) => {
+  test.each(['blobs', 'blobs/sha256'])('with a link in the place of its folder %s (S60)', async (name) => {
     const [root, elsewhere] = [folder(), folder()];
     rmSync(`${root}/${name}`, { recursive: true });
     symlinkSync(`${elsewhere}/${name}`, `${root}/${name}`);
