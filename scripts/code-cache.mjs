@@ -60,7 +60,7 @@ async function record(bin, work) {
   }
 }
 
-/** V8 trusts what it finds: after a loss of power it must be whole. */
+/** What is not whole after a loss of power is found out, but helps nobody. */
 function flush(file) {
   const handle = openSync(file, 'r+');
   try {

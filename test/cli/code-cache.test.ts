@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { temporaryFolder } from '../support/folder.ts';
@@ -52,6 +61,25 @@ function eachFile({ cache }: Copy, spoil: (file: string) => void): void {
   for (const name of readdirSync(cache)) spoil(path.join(cache, name));
 }
 
+/** Flips one bit of a file, at a part of its length. */
+function flipBit(where: number): (file: string) => void {
+  return (file) => {
+    const bytes = readFileSync(file);
+    const at = Math.round(where * (bytes.length - 1));
+    bytes[at] = (bytes[at] ?? 0) ^ 4;
+    writeFileSync(file, bytes);
+  };
+}
+
+/** Other letters in the same place: V8 by itself sees no difference. */
+function editSources({ bin }: Copy): void {
+  for (const name of readdirSync(bin).filter((each) => each.endsWith('.js'))) {
+    const file = path.join(bin, name);
+    const text = readFileSync(file, 'latin1');
+    writeFileSync(file, text.replaceAll('Source', 'SOURCE').replace(/\n$/, ' '), 'latin1');
+  }
+}
+
 describe('the cache of compiled code', () => {
   it('has something for each file that the command loads, and V8 takes it', () => {
     const copy = copyOfTheCommand();
@@ -75,15 +103,34 @@ describe('the cache of compiled code', () => {
   test.each<[string, (copy: Copy) => void, boolean | undefined]>([
     ['is not there', ({ cache }) => rmSync(cache, { recursive: true }), undefined],
     ['has lost its files', (copy) => eachFile(copy, (file) => rmSync(file)), undefined],
-    ['is empty', (copy) => eachFile(copy, (file) => truncateSync(file, 0)), true],
-    ['is cut off', (copy) => eachFile(copy, (file) => truncateSync(file, 500)), true],
-    ['is of something else', (copy) => eachFile(copy, (file) => writeFileSync(file, 'x'.repeat(5_000))), true],
+    ['is empty', (copy) => eachFile(copy, (file) => truncateSync(file, 0)), undefined],
+    ['is cut off', (copy) => eachFile(copy, (file) => truncateSync(file, 500)), undefined],
+    ['is of something else', (copy) => eachFile(copy, (file) => writeFileSync(file, 'x'.repeat(5_000))), undefined],
+    ['has a flipped bit at its beginning', (copy) => eachFile(copy, flipBit(0)), undefined],
+    ['has a flipped bit in its middle', (copy) => eachFile(copy, flipBit(0.5)), undefined],
+    ['has a flipped bit at its end', (copy) => eachFile(copy, flipBit(1)), undefined],
+    ['was made of other files of the same length', editSources, undefined],
   ])('does no harm when it %s', (_, spoil, refusal) => {
     const copy = copyOfTheCommand();
     spoil(copy);
     const { output, refused } = list(copy);
     expect(output).toBe('\n');
     expect(new Set(refused)).toEqual(new Set([refusal]));
+  });
+
+  it('does not run what a file was before it was edited', () => {
+    const copy = copyOfTheCommand();
+    const home = temporaryFolder();
+    mkdirSync(`${home}/vms/vm`, { recursive: true });
+    for (const file of ['config.json', 'disk.img', 'nvram.bin']) writeFileSync(`${home}/vms/vm/${file}`, '{}');
+    const listed = (): string =>
+      spawnSync(process.execPath, [path.join(copy.bin, 'main.js'), 'list'], {
+        encoding: 'utf8',
+        env: { TART_HOME: home },
+      }).stdout;
+    expect(listed()).toMatch(/^Source Name/);
+    editSources(copy);
+    expect(listed()).toMatch(/^SOURCE Name/);
   });
 
   it('tells no trace where the command was built', () => {
