@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises';
+import { access, lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { fileError, permissionsOf, readSecretFile, type SecretFile, unusable } from './secret-file.ts';
@@ -46,7 +46,10 @@ export async function changeSecretFile(file: string, how: SecretFileChange): Pro
   const target = await followOnce(file);
   const before = await readSecretFile(target);
   // What needs no change needs no lock either, which could not be made beside a file in a read-only folder.
-  if (changed(before, how) === undefined) return { kind: 'unchanged' };
+  if (changed(before, how) === undefined) {
+    await removeLeftLock(target, how);
+    return { kind: 'unchanged' };
+  }
   checkOwner(file, before?.owner, how.uid);
   const lock = await lockBeside(target, how);
   try {
@@ -81,13 +84,26 @@ async function changeLocked(file: string, target: string, how: SecretFileChange)
   });
 }
 
+/** A command that was killed leaves its lock file. It is taken before it goes: another command may be at work under it. */
+async function removeLeftLock(target: string, how: SecretFileChange): Promise<void> {
+  try {
+    await access(lockOf(target));
+    await (await lockBeside(target, how)).release();
+  } catch {
+    how.signal?.throwIfAborted(); // Else there is none, or it cannot be removed: it does no harm.
+  }
+}
+
+function lockOf(target: string): string {
+  return path.join(path.dirname(target), `.${path.basename(target)}.lock`);
+}
+
 /** Where files cannot be locked, comparing before replacing must do: that loses a change only when two commands meet within a moment. */
 async function lockBeside(target: string, { lockFile, signal, onWait }: SecretFileChange): Promise<HeldLock> {
-  const folder = path.dirname(target);
-  const file = path.join(folder, `.${path.basename(target)}.lock`);
+  const file = lockOf(target);
   let looks = 0;
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
     // The first time it is asked at once, and most waits are shorter than a word about them.
     const lock = await lockFile(file, { signal, onWait: () => void ((looks += 1) > 1 && onWait?.()) });
     return {

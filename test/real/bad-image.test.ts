@@ -6,6 +6,7 @@ import { type Answer, ScriptedRegistry } from '../support/scripted-registry.ts';
 import {
   configLayer,
   diskLayer,
+  fakeDigest,
   json,
   nvramLayer,
   sha256,
@@ -73,7 +74,14 @@ describe('an image that is not what it should be', () => {
 
     it('an index of several platforms', async () => {
       serveManifest(tinyIndex(), 'bad', 'application/vnd.oci.image.index.v1+json');
-      await refuse({ code: 'MEDIA_UNSUPPORTED', says: [`${registry.authority}/team/base:bad`], next: 'by digest' });
+      for (const digest of ['1', '2', '3'].map(fakeDigest)) {
+        registry.on(`GET /v2/team/base/manifests/${digest}`, { status: 404 });
+      }
+      await refuse({
+        code: 'MEDIA_UNSUPPORTED',
+        says: [`${registry.authority}/team/base:bad`, fakeDigest('1')],
+        next: 'a container image',
+      });
     });
 
     it('no JSON at all', async () => {

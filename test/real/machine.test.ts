@@ -127,7 +127,8 @@ describe('prune', () => {
     expect(readdirSync(parent)).toEqual(['b', digestOf('b')]);
     expect(await place.run('fqn', 'registry.corp:8221/macos/base:a')).toMatchObject({ exitCode: 1, stdout: '' });
     expect(await place.run('prune', '--space-budget=0')).toMatchObject({ exitCode: 0, stdout: '' });
-    expect(readdirSync(parent)).toEqual([]);
+    // Directories with nothing in them go with the last image.
+    expect(readdirSync(`${place.home}/cache/OCIs/registry.corp%3A8221`)).toEqual([]);
   });
 
   it.each([
@@ -149,11 +150,12 @@ describe('prune', () => {
 
   it('takes the old name of the budget, and says so', async () => {
     const place = workplace();
-    const parent = plantImages(place);
+    plantImages(place);
     const { stderr, ...ran } = await place.run('prune', '--cache-budget', '0');
     expect(ran).toEqual({ exitCode: 0, stdout: '' });
     expect(stderr).toMatch(/^note: --cache-budget is the old name of --space-budget\ndeleted registry/);
-    expect(readdirSync(parent)).toEqual([]);
+    // Directories with nothing in them go with the last image.
+    expect(readdirSync(`${place.home}/cache/OCIs/registry.corp%3A8221`)).toEqual([]);
   });
 
   it.runIf(process.platform === 'linux')('says what it skips', async () => {
@@ -183,7 +185,7 @@ ln -s $parent/${digestOf('a')} $parent/1
 while echo > $TART_HOME/filler$((n += 1)); do :; done 2>/dev/null
 head -c 1m /dev/zero > $TART_HOME/filler1 || true
 $TARTLET prune --space-budget 0; echo "exit $?"
-find $parent -mindepth 1
+ls $TART_HOME/cache/OCIs/*
 `,
     );
     expect(stdout).toMatch(
@@ -232,7 +234,7 @@ describe('commands for running VMs, where there is no hypervisor', () => {
     for (const command of ['ip', 'suspend']) expect(await place.run(command, 'vm')).toMatchObject({ exitCode: 1 });
     expect(await place.run('exec', 'vm', 'true')).toMatchObject({ exitCode: 1 });
     expect(await place.run('stop', 'vm', '--timeout', '0')).toEqual(SILENT);
-    expect(await place.run('delete', 'vm')).toEqual(SILENT);
+    expect(await place.run('delete', 'vm')).toMatchObject({ exitCode: 0, stdout: '' });
     expect(await place.run('stop', 'vm')).toMatchObject({ exitCode: 2 });
   });
 
