@@ -62,10 +62,7 @@ interface DiskState {
   readonly prunable: number | undefined;
 }
 
-/**
- * How many bytes should be free; undefined: no deletion would help, or none is needed.
- * @internal exported for its table.
- */
+/** How many bytes should be free; undefined: no deletion would help, or none is needed. */
 export function goalOf(
   needed: SpaceNeeded,
   state: { readonly free: number; readonly prunable: number },

@@ -7,6 +7,7 @@ import { RegistryAddress } from '../../src/names/registry-address.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, digestsOfVm, Workplace } from '../support/real-command.ts';
 import { type RealRegistry, startRealRegistry } from '../support/real-registry.ts';
+import { startSeededRegistry } from '../support/real-seed.ts';
 import { createVm } from '../support/real-vm.ts';
 import { leaveOut } from '../support/left-out.ts';
 
@@ -25,12 +26,7 @@ describe('the command', () => {
   let name: string;
 
   beforeAll(async () => {
-    registry = await startRealRegistry(cleanup, 'embedded');
-    sender = new Workplace(cleanup);
-    await createVm(sender, 'vm');
-    name = `127.0.0.1:${registry.port}/team/base:1`;
-    const { exitCode, stderr } = await sender.run('push', 'vm', name);
-    expect(exitCode, stderr).toBe(0);
+    ({ registry, sender, name } = await startSeededRegistry(cleanup));
   });
   afterAll(async () => cleanup.run());
 

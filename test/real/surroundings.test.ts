@@ -4,7 +4,8 @@ import { needsOwnMounts } from '../support/own-mounts.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { type Ran, Workplace } from '../support/real-command.ts';
 import { partPath } from '../support/real-parts.ts';
-import { type RealRegistry, startRealRegistry } from '../support/real-registry.ts';
+import type { RealRegistry } from '../support/real-registry.ts';
+import { startSeededRegistry } from '../support/real-seed.ts';
 import { createVm } from '../support/real-vm.ts';
 
 /** No user of this number, so that no home folder is known for it either. */
@@ -17,12 +18,7 @@ describe('odd surroundings', () => {
   let name: string;
 
   beforeAll(async () => {
-    registry = await startRealRegistry(cleanup, 'embedded');
-    sender = new Workplace(cleanup);
-    await createVm(sender, 'vm');
-    name = `127.0.0.1:${registry.port}/team/base:1`;
-    const { exitCode, stderr } = await sender.run('push', 'vm', name);
-    expect(exitCode, stderr).toBe(0);
+    ({ registry, sender, name } = await startSeededRegistry(cleanup));
   });
   afterAll(async () => cleanup.run());
 

@@ -5,8 +5,8 @@ import { needsOwnMounts } from '../support/own-mounts.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { type Ran, Workplace } from '../support/real-command.ts';
 import { partPath } from '../support/real-parts.ts';
-import { type RealRegistry, startRealRegistry } from '../support/real-registry.ts';
-import { createVm } from '../support/real-vm.ts';
+import type { RealRegistry } from '../support/real-registry.ts';
+import { startSeededRegistry } from '../support/real-seed.ts';
 
 const A = digestOf('a');
 const B = digestOf('b');
@@ -18,12 +18,7 @@ describe('entries of a home that cannot be looked at (D32)', () => {
   let remote: string;
 
   beforeAll(async () => {
-    registry = await startRealRegistry(cleanup, 'embedded');
-    remote = `127.0.0.1:${registry.port}/team/base:1`;
-    const sender = new Workplace(cleanup);
-    await createVm(sender, 'vm');
-    const { exitCode, stderr } = await sender.run('push', 'vm', remote);
-    expect(exitCode, stderr).toBe(0);
+    ({ registry, name: remote } = await startSeededRegistry(cleanup));
   });
   afterAll(async () => cleanup.run());
 
