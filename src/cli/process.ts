@@ -62,7 +62,7 @@ export async function runProcess(): Promise<void> {
       return userFolder();
     },
     platform: process.platform,
-    // Asked when somebody needs it: one command does.
+    // Asked when a command needs it: one does.
     get machine() {
       return os.machine();
     },
@@ -169,9 +169,9 @@ function userFolder(): string | undefined {
 }
 
 /**
- * Whether SIGHUP ends the command. A terminal that goes away takes with it whoever talks to it; streams remember that they were one. Without one
+ * Whether SIGHUP ends the command. A terminal that goes away takes with it the commands that talk to it; streams remember that they were one. Without one
  * nothing ends: Node forgets that `nohup` wanted the signal ignored (reliability P8).
- * @param reload of a command that reads its settings again when somebody sends the signal.
+ * @param reload of a command that reads its settings again when it gets the signal.
  */
 function endsByHangUp(reload: (() => void) | undefined): boolean {
   const isGone = hasTerminal() && ![0, 1, 2].some((descriptor) => isatty(descriptor));

@@ -66,7 +66,7 @@ async function readAuth(terminal: Terminal, options: ServeAccessOptions): Promis
     });
   }
   if (readOnlyUsers !== undefined && htpasswd === undefined) {
-    throw new TartletError('USAGE', '--read-only-users needs --htpasswd: nobody could push', {
+    throw new TartletError('USAGE', '--read-only-users needs --htpasswd: no user could push', {
       next: 'give --htpasswd with the users who may push',
     });
   }

@@ -43,7 +43,7 @@ export async function withSession<T>(
 ): Promise<T> {
   const progress = report.quiet === true ? noProgress : progressOf(terminal, stdout);
   const write = (line: string): unknown => terminal.stderr.write(printableLine(line));
-  // Quiet is about what nobody asked for.
+  // Quiet is about what the user did not ask for.
   const debug =
     report.debug === true
       ? (await import('./debug.ts')).debugListeners(report.quiet === true ? write : (line) => progress.print(line))

@@ -24,7 +24,7 @@ export class WatchedFiles {
     return new WatchedFiles(files, await stateOf(files));
   }
 
-  /** @param onChange called when a file has changed and is the same at the next look: then whoever writes it is done. */
+  /** @param onChange called when a file has changed and is the same at the next look: then its writer is done. */
   start(onChange: () => void): void {
     if (this.#files.length === 0) return;
     this.#timer = setInterval(() => void this.#look(onChange), LOOK_EVERY_MS).unref();

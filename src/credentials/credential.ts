@@ -40,8 +40,8 @@ export interface CredentialSource {
 }
 
 /**
- * Whether looking for a login failed because a setting cannot be used: a helper that is missing or fails, a file that cannot be read. Whoever only
- * reads may go on without it.
+ * Whether looking for a login failed because a setting cannot be used: a helper that is missing or fails, a file that cannot be read. A command that
+ * only reads may go on without it.
  */
 export function isLoginFault(error: unknown): error is TartletError {
   return (

@@ -8,7 +8,7 @@ import type { CredentialSettings } from './settings.ts';
 /** What may follow `docker-credential-`: nothing that leads to another folder or would be an option (reliability S33). */
 const SUFFIX = /^[A-Za-z0-9._-]{1,100}$/;
 /**
- * How helpers say that they know nobody: the protocol's sentence, with and without more words (Podman's and hand-written ones), and that of macOS.
+ * How helpers say that they have no login: the protocol's sentence, with and without more words (Podman's and hand-written ones), and that of macOS.
  * "not found" alone is not enough: that is what shells say of a missing program.
  */
 const NOT_FOUND =

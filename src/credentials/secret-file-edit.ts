@@ -5,9 +5,9 @@ import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { fileError, permissionsOf, readSecretFile, type SecretFile, unusable } from './secret-file.ts';
 import type { HeldLock, LockFile } from './settings.ts';
 
-/** Temporaries that are older than this, in milliseconds, belong to somebody who was killed. */
+/** Temporaries that are older than this, in milliseconds, belong to a process that was killed. */
 const LEFTOVER_AGE_MS = 10 * 60_000;
-/** How often a file is read again because somebody else wrote it between our reading and our writing. */
+/** How often a file is read again because another process wrote it between our reading and our writing. */
 const ATTEMPTS = 5;
 
 /** What happened to a file that was to be replaced. */
@@ -26,8 +26,8 @@ export interface SecretFileChange {
   /** Called when another command changes the file for a second and more. */
   readonly onWait?: () => void;
   /**
-   * Makes the new text of the old one (undefined: no file); undefined or the same text leaves everything alone. Called again when somebody
-   * else wrote meanwhile.
+   * Makes the new text of the old one (undefined: no file); undefined or the same text leaves everything alone. Called again when
+   * another process wrote meanwhile.
    */
   readonly change: (text: string | undefined) => string | undefined;
 }
@@ -150,7 +150,7 @@ async function removeLeftovers(folder: string, prefix: string, own: string): Pro
   const { mtimeMs } = await stat(own);
   for (const name of await readdir(folder)) {
     if (!name.startsWith(prefix)) continue;
-    const status = await lstat(path.join(folder, name)).catch(() => undefined); // Somebody else's may just be renamed.
+    const status = await lstat(path.join(folder, name)).catch(() => undefined); // That of another process may just be renamed.
     if (status !== undefined && status.mtimeMs < mtimeMs - LEFTOVER_AGE_MS) {
       await rm(path.join(folder, name), { force: true });
     }

@@ -20,7 +20,7 @@ export interface SecretFile {
   /** The permission bits. */
   readonly mode: number;
   readonly owner: number;
-  /** Another one when somebody wrote in between. */
+  /** Another one when another process wrote in between. */
   readonly version: string;
 }
 

@@ -16,7 +16,7 @@ export class ImageReferences {
   readonly #folders = new Set<string>();
   /** Real paths of folders that were asked for: many links lie in one. */
   readonly #places = new Map<string, string>();
-  /** Whether there may be links that nobody could look at: then any image may be wanted. */
+  /** Whether there may be links that could not be looked at: then any image may be wanted. */
   #hasUnseen = false;
   /** Digests in the texts of links that cannot be followed, e.g. into a folder of another user: they may lead to any image. */
   readonly #unclear = new Set<string>();

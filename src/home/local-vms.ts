@@ -119,10 +119,10 @@ export class LocalVms {
   }
 
   /**
-   * Takes the lock of a VM's configuration, as whoever runs it would, so that it counts as running meanwhile. A kernel lock of
+   * Takes the lock of a VM's configuration, as a program that runs it would, so that it counts as running meanwhile. A kernel lock of
    * the open file: unlike Tart's it survives other readers of the same file in this process (tart-formats §1.9).
    *
-   * @throws TartletError `BUSY` when somebody else has it.
+   * @throws TartletError `BUSY` when another process has it.
    */
   async hold(vm: LocalVm): Promise<FileLock> {
     const lock = await FileLock.acquireExisting(`${vm.folder.path}/${VmFile.config}`);
@@ -131,8 +131,8 @@ export class LocalVms {
   }
 
   /**
-   * As {@link hold}, for who only reads. Where it is read-only nothing can be locked (reliability D10); that nobody holds it is asked then,
-   * since the same folder may be writable elsewhere, e.g. outside of a container. Whoever gets no lock must look again in the end.
+   * As {@link hold}, for who only reads. Where it is read-only nothing can be locked (reliability D10); that no process holds it is asked then,
+   * since the same folder may be writable elsewhere, e.g. outside of a container. A caller that gets no lock must look again in the end.
    *
    * @throws TartletError `BUSY`
    */

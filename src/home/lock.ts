@@ -137,7 +137,7 @@ export class FileLock {
 }
 
 /**
- * Locks a file alone and waits for whoever has it: for what is read, changed and replaced as one step outside of a home.
+ * Locks a file alone and waits for the process that has it: for what is read, changed and replaced as one step outside of a home.
  *
  * @returns undefined where files cannot be locked.
  * @throws TartletError `DISK_*`, or the reason of the signal.

@@ -90,7 +90,7 @@ function stray(name: RemoteName, at: string): TartletError {
       subject: name.toString(),
       found: at,
       kept: 'nothing was changed',
-      next: `move ${at} away, or remove it if nobody needs it`,
+      next: `move ${at} away, or remove it if it is not needed`,
     },
   );
 }

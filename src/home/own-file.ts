@@ -8,15 +8,15 @@ const OTHERS_MAY_WRITE = 0o002;
 /** No symlink is followed, and no pipe waited for. */
 const READING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** Whether nobody but this user can have changed the entries of a directory. @throws the system's own error */
+/** Whether no other user can have changed the entries of a directory. @throws the system's own error */
 export async function isOwnDirectory(directory: string): Promise<boolean> {
   const stats = await stat(directory);
   return stats.isDirectory() && (await isOwn(stats));
 }
 
 /**
- * All of a small file that nobody but this user can have written; for what is believed without proof. On a machine without users, and for what
- * somebody else owns or may write to, there is none.
+ * All of a small file that no other user can have written; for what is believed without proof. On a machine without users, and for what
+ * another user owns or may write to, there is none.
  *
  * @param maxBytes a longer one is not read.
  * @returns undefined for what cannot be believed. @throws the system's own error
@@ -40,7 +40,7 @@ async function isOwn({ uid, gid, mode }: Stats): Promise<boolean> {
 }
 
 /**
- * Whether a group has one user and nobody else. Where each user has a group of their own (Debian, Ubuntu, Fedora), new files may be written by it.
+ * Whether a group has one user and no other. Where each user has a group of their own (Debian, Ubuntu, Fedora), new files may be written by it.
  *
  * @param groups the text of group(5). @param users the text of passwd(5). @internal exported for its table.
  */

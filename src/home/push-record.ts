@@ -11,7 +11,7 @@ import { isOwnDirectory, readOwnFile, unlessUnusable } from './own-file.ts';
 
 /*
  * What was pushed of a VM, beside its disk: which blob each content became. Every blob in it was encoded here, or was known to decode to its
- * content before. It is believed without proof, so that it counts only where nobody else can have written it. Tart ignores both files.
+ * content before. It is believed without proof, so that it counts only where no other user can have written it. Tart ignores both files.
  */
 
 /** The manifest as it was pushed, byte for byte. */
@@ -24,7 +24,7 @@ const PUSHED_TO_FILE = '.pushed-to.json';
 const MOST_REPOSITORIES = 4;
 const MAX_REPOSITORIES_BYTES = 16 * 1024;
 
-/** Readable for all as other files, writable for nobody else whatever the umask says. */
+/** Readable for all as other files, writable for no other user whatever the umask says. */
 const RECORD_MODE = 0o644;
 
 const pushedTo = v.object({

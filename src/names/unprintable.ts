@@ -1,5 +1,5 @@
 /*
- * The one table of characters that a text from elsewhere may not show as they are (reliability S35). Whoever refuses, hides or spells such
+ * The one table of characters that a text from elsewhere may not show as they are (reliability S35). Code that refuses, hides or spells such
  * characters asks here: two tables drift apart, and what one of them lets through decides.
  */
 

@@ -73,7 +73,7 @@ export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest
 }
 
 /**
- * For whoever needs one image and has no registry at hand that would tell more of an index: the manifest itself, or an error that lists what
+ * For callers that need one image and have no registry at hand that would tell more of an index: the manifest itself, or an error that lists what
  * the index offers (reliability Q19).
  *
  * @throws TartletError `MEDIA_UNSUPPORTED`

@@ -1,12 +1,12 @@
 import type { Access, ResponseStart } from './request.ts';
 
-/** What somebody said in a refusal. */
+/** What a refusal said. */
 export interface Said {
   /** OCI error codes. */
   readonly codes: readonly string[];
   /** One line for people, cleaned. */
   readonly line: string;
-  /** Whether it is a web page: not the registry speaks, but somebody before it. */
+  /** Whether it is a web page: not the registry speaks, but a server before it. */
   readonly isPage: boolean;
 }
 
@@ -29,7 +29,7 @@ export function adviceFor(
     return `make room on ${url.host}: delete images there, or ask for a larger quota`;
   }
   if (status === 403 && isPage) {
-    return `a firewall or a proxy answers in place of the registry: ask whoever runs it to let ${url.host} through`;
+    return `a firewall or a proxy answers in place of the registry: ask its operator to let ${url.host} through`;
   }
   if (action === 'push' && status === 404 && (codes.includes('NAME_UNKNOWN') || codes.includes('REPOSITORY_UNKNOWN'))) {
     return `create the repository on ${url.host} first, or check its spelling: this registry makes none by itself`;

@@ -12,7 +12,7 @@ export function loginAdvice(registry: string): string {
   return `log in: tartlet login ${registry}, or set ${USERNAME_VARIABLE} and ${PASSWORD_VARIABLE}`;
 }
 
-/** What to do when a login was refused. Whoever only reads may need none: an old one stands in the way of a public image. */
+/** What to do when a login was refused. A command that only reads may need none: an old one stands in the way of a public image. */
 export function loginAgainAdvice(registry: string, { source }: Credential, { action }: Access): string {
   if (source === USERNAME_VARIABLE) {
     const variables = `${USERNAME_VARIABLE} and ${PASSWORD_VARIABLE}`;

@@ -9,7 +9,7 @@ import type { Method, RegistryRequest, ResponseStart } from './request.ts';
 import { withoutBody } from './response-body.ts';
 import type { RepositoryContext } from './repository.ts';
 
-/** A manifest as the registry served it. Parsing is somebody else's business: these are the bytes to keep. */
+/** A manifest as the registry served it. Parsing is done elsewhere: these are the bytes to keep. */
 export interface RawManifest {
   readonly bytes: Uint8Array;
   /** `Content-Type` without parameters, lower case; empty when the registry named none. */

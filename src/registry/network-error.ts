@@ -125,7 +125,7 @@ export function isNobodyThere({ code, facts }: TartletError): boolean {
 
 /**
  * What undici says when the bytes are no HTTP/1.1, or have two lengths (reliability N22). Some of what a server must not send (a 101 that
- * nobody asked for) it meets with an assertion; there are none of our own.
+ * was not asked for) it meets with an assertion; there are none of our own.
  */
 function isProtocolError(code: string, chain: readonly unknown[]): boolean {
   return (

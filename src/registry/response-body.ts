@@ -6,8 +6,8 @@ import type { ResponseBody, ResponseStart, RegistryResponse } from './request.ts
 type Fate = 'untouched' | 'read' | 'discarded' | 'closed';
 
 /**
- * A body that is taken once: read, or discarded, or closed. Whoever reads it after that gets an error at once. A stream that has ended tells
- * nobody of its end any more, so that a second reader waited for ever, and the command ended with nothing left to do, and status 0.
+ * A body that is taken once: read, or discarded, or closed. A second reader gets an error at once. A stream that has ended does not
+ * tell its end again, so that such a reader waited for ever, and the command ended with nothing left to do, and status 0.
  */
 export abstract class SingleUseBody implements ResponseBody {
   readonly #url: URL;
@@ -38,7 +38,7 @@ export abstract class SingleUseBody implements ResponseBody {
         this.#fate = 'discarded';
         return this.drain();
       case 'read':
-        // What the reader left is of no use to anybody.
+        // What the reader left is of no use any more.
         return this.close();
       case 'discarded':
       case 'closed':
@@ -59,7 +59,7 @@ export abstract class SingleUseBody implements ResponseBody {
   protected abstract close(): void;
 }
 
-/** Discards the body of an answer and gives what is left of it, which nobody can take for one with a body. */
+/** Discards the body of an answer and gives what is left of it, which no caller can take for one with a body. */
 export async function withoutBody(response: RegistryResponse): Promise<ResponseStart> {
   await response.body.discard();
   const { status, headers, url, foreign } = response;

@@ -24,7 +24,7 @@ export function isSamePlace(one: URL, other: URL): boolean {
 
 /**
  * `target` by the name under which we speak to `known`, where both are one place: what is ours goes where it went before, and nowhere else.
- * A target with a user in it stays as it is, for whoever refuses that.
+ * A target with a user in it stays as it is, for the check that refuses it.
  */
 export function byKnownName(target: URL, known: URL): URL {
   const hasUser = target.username !== '' || target.password !== '';

@@ -68,7 +68,7 @@ const ANSWER_HEADERS = new Map<string, Showing>([
   ['x-request-id', 'text'],
 ]);
 
-/** Whoever knows the whole id of an upload can go on with it. */
+/** A client that knows the whole id of an upload can go on with it. */
 const UPLOAD_ID = /(\/blobs\/uploads\/[^/?]{8})[^/?]+/;
 
 /** Tells of everything that `next` sends and gets. */

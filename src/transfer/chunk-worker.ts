@@ -59,7 +59,7 @@ function registryClient(): RegistryClient {
 
 /*
  * While there are jobs, only they keep the thread alive. When nothing is left that could finish them, their thread says so: otherwise
- * whoever waits for them would wait for ever.
+ * their callers would wait for ever.
  */
 process.on('beforeExit', () => {
   for (const [id, { kind }] of running) {

@@ -332,7 +332,7 @@ describe('the next step follows from what was said', () => {
       /create the repository on \S+ first/,
       /repository unknown \(\{"name":"a\/b"\}\)/,
     ],
-    [403, errors('DENIED', 'no'), /log in as somebody who may/, /DENIED: no/],
+    [403, errors('DENIED', 'no'), /log in as a user who may/, /DENIED: no/],
     [507, '', /make room on/, /it has no space left/],
     [400, errors('SIZE_INVALID', 'no', 'token=abc\u001b[31m\nsecret'), /^nothing$/, /no \(token=… secret\)/],
   ])('%i %s', async (status, body, next, says) => {

@@ -601,7 +601,7 @@ const work: readonly Case[] = [
     title: 'a pull that was interrupted last week',
     damage: (at) => interruptPull(at, 8),
     path: unfinished,
-    message: 'that nobody continued since',
+    message: 'that was not continued since',
     fix: 'clean',
   },
   {

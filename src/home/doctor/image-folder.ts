@@ -25,7 +25,7 @@ const FILES: ReadonlySet<string> = new Set<string>([
   '.unnamed',
 ]);
 
-/** Those that somebody reads. Of marks it matters only that they are there. */
+/** Those that commands read. Of marks it matters only that they are there. */
 const TO_BE_READ: ReadonlySet<string> = new Set([
   VmFile.config,
   VmFile.nvram,

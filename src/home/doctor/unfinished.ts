@@ -54,7 +54,7 @@ async function judgeStaging({ home, now }: Present, name: string): Promise<Findi
   }
   const { bytes, newest } = measure(at);
   if (now.getTime() - newest >= GIVEN_UP_MS) {
-    const message = `${humanBytes(bytes, 1)} of a pull that nobody continued since ${new Date(newest).toISOString()}`;
+    const message = `${humanBytes(bytes, 1)} of a pull that was not continued since ${new Date(newest).toISOString()}`;
     return [finding('scratch-expired', at, message, { remedy: { kind: 'discard', lock } })];
   }
   return [finding('scratch-resumable', at, `${humanBytes(bytes, 1)} of an interrupted pull of sha256:${name}`)];

@@ -38,7 +38,7 @@ export function listTop(home: Home): Listing {
 }
 
 /**
- * The listing without some folders: those that are gone, which nobody else may use as an excuse to look again, or those that are to be looked at
+ * The listing without some folders: those that are gone, which are no reason for another look, or those that are to be looked at
  * again.
  */
 export function withoutHosts(top: Listing, hosts: readonly string[]): Listing {
