@@ -8,7 +8,10 @@ import { resolvePath, type Terminal } from './terminal.ts';
 
 /** The file of `--digestfile`. */
 export interface DigestFile {
-  /** Writes it, whole or not at all: digests, one a line, without a line break at the end, as skopeo and Podman write them. */
+  /**
+   * Writes it, whole or not at all: digests, one a line, without a line break at the end, as skopeo and Podman write
+   * them.
+   */
   write(digests: readonly string[]): Promise<void>;
 }
 
@@ -26,7 +29,8 @@ export async function digestFile(terminal: Terminal, text: string): Promise<Dige
     const found = await stat(file).catch(ignoreMissing);
     if (found?.isDirectory() === true)
       throw new TartletError('USAGE', `--digestfile ${text} is a folder`, { next: NEXT });
-    // A pipe or a device is written to, and never replaced: as root, a rename would put a file in the place of /dev/null.
+    // A pipe or a device is written to, and never replaced: as root, a rename would put a file in the place of
+    // /dev/null.
     const replaced = found === undefined || found.isFile();
     if (replaced) await access(path.dirname(file), constants.W_OK | constants.X_OK);
     return { write: async (digests) => write(file, digests, replaced ? replace : writeFile) };

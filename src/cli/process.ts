@@ -111,8 +111,8 @@ function hearSignals(interruption: AbortController, isOver: () => boolean): Term
 }
 
 /**
- * Writes the notes that were held back, and ends the process, if everything is written. By itself Node waits until V8 has optimized what will not run again, which takes longer
- * than a short command computes.
+ * Writes the notes that were held back, and ends the process, if everything is written. By itself Node waits until V8
+ * has optimized what will not run again, which takes longer than a short command computes.
  */
 function leave(stderr: MessageStream): void {
   releaseNotes(stderr);
@@ -128,7 +128,8 @@ export function outputFailed(cause: Error, stderr: MessageStream = process.stder
 }
 
 /**
- * Nothing is left that could end the command, and Node would call that a success: a push that had stored nothing once ended with 0.
+ * Nothing is left that could end the command, and Node would call that a success: a push that had stored nothing once
+ * ended with 0.
  * @param asked the last that the command asked a registry for.
  */
 function failAsNeverEnded(stderr: MessageStream, argv: readonly string[], asked: string | undefined): never {
@@ -169,8 +170,9 @@ function userFolder(): string | undefined {
 }
 
 /**
- * Whether SIGHUP ends the command. A terminal that goes away takes with it the commands that talk to it; streams remember that they were one. Without one
- * nothing ends: Node forgets that `nohup` wanted the signal ignored (reliability P8).
+ * Whether SIGHUP ends the command. A terminal that goes away takes with it the commands that talk to it; streams
+ * remember that they were one. Without one nothing ends: Node forgets that `nohup` wanted the signal ignored
+ * (reliability P8).
  * @param reload of a command that reads its settings again when it gets the signal.
  */
 function endsByHangUp(reload: (() => void) | undefined): boolean {

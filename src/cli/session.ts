@@ -26,8 +26,9 @@ export interface SessionNeeds {
   /** `in-order` (the default) migrates an old cache first; `untouched` is for who looks at it as it is, or not at all. */
   readonly cache?: 'in-order' | 'untouched';
   /**
-   * What stdout is for where stderr is no terminal, and holds back everything but errors. `result` (the default): for what programs read,
-   * and no progress is shown. `progress`: for nothing else, and the work goes on when nothing reads it. `both`: for people.
+   * What stdout is for where stderr is no terminal, and holds back everything but errors. `result` (the default): for
+   * what programs read, and no progress is shown. `progress`: for nothing else, and the work goes on when nothing reads
+   * it. `both`: for people.
    */
   readonly stdout?: 'result' | 'progress' | 'both';
 }

@@ -3,7 +3,10 @@ import type { Readable, Writable } from 'node:stream';
 import { type MessageStream, releaseNotes } from './message-stream.ts';
 import type { Printable } from './render/printable.ts';
 
-/** A stream that may be a terminal. It takes text that is printable; for the bytes of an archive it is a stream like any other. */
+/**
+ * A stream that may be a terminal. It takes text that is printable; for the bytes of an archive it is a stream like any
+ * other.
+ */
 export interface Screen extends Omit<Writable, 'write'> {
   write(text: Printable): boolean;
   readonly isTTY?: boolean | undefined;
@@ -15,7 +18,9 @@ export interface Terminal {
   readonly stdin: Readable & { readonly isTTY?: boolean | undefined };
   /** Results; and where stderr is no terminal, the progress of commands that have none (tart-cli §0.3). */
   readonly stdout: Screen;
-  /** Notes and errors, and progress on a terminal. Errors by `writeError`: where this is no terminal, they come first. */
+  /**
+   * Notes and errors, and progress on a terminal. Errors by `writeError`: where this is no terminal, they come first.
+   */
   readonly stderr: MessageStream;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Asked only where something is relative to it: it may be gone. @throws TartletError `NOT_FOUND` */
@@ -31,7 +36,10 @@ export interface Terminal {
   readonly signal: AbortSignal;
   /** Told what is being asked for, to name it should the command never end. */
   readonly asksFor?: (what: string) => void;
-  /** For commands that run until they are stopped: SIGHUP then means that their settings have changed, unless it came because the terminal is gone. */
+  /**
+   * For commands that run until they are stopped: SIGHUP then means that their settings have changed, unless it came
+   * because the terminal is gone.
+   */
   readonly onReload: (listener: () => void) => void;
   /** The words of the command line after the program. */
   readonly argv: readonly string[];
@@ -48,7 +56,10 @@ export function questionStream({ stdout, stderr }: Terminal, hasResult: boolean)
   return stderr;
 }
 
-/** The absolute path that was typed as `text`. Only a relative one needs the working folder. @throws TartletError `NOT_FOUND` */
+/**
+ * The absolute path that was typed as `text`. Only a relative one needs the working folder.
+ * @throws TartletError `NOT_FOUND`
+ */
 export function resolvePath(terminal: Terminal, text: string): string {
   return path.isAbsolute(text) ? path.resolve(text) : path.resolve(terminal.workingFolder, text);
 }

@@ -1,6 +1,8 @@
 import { stat } from 'node:fs/promises';
 
-/** Milliseconds between two looks. Watching by the kernel loses files that are replaced, and links whose targets are. */
+/**
+ * Milliseconds between two looks. Watching by the kernel loses files that are replaced, and links whose targets are.
+ */
 const LOOK_EVERY_MS = 1000;
 
 /** Notices when one of several files became another one, by any way to write it. */

@@ -84,14 +84,17 @@ export class AuthFile {
     return undefined;
   }
 
-  /** The helper that serves a registry, in Docker's order: that of its own key, of the first pattern that fits, the file's default. */
+  /**
+   * The helper that serves a registry, in Docker's order: that of its own key, of the first pattern that fits, the
+   * file's default.
+   */
   async helperFor(registry: RegistryAddress, settings: CredentialSettings): Promise<HelperChoice> {
     return this.ownHelper(registry, settings) ?? this.sharedHelper(registry, settings);
   }
 
   /**
-   * The helper that the file names for this very registry; undefined when it names none. An empty name means "none", the default included: so does
-   * Docker.
+   * The helper that the file names for this very registry; undefined when it names none. An empty name means "none",
+   * the default included: so does Docker.
    * @throws TartletError `CONFIG_INVALID` for a name that cannot be a program's.
    */
   ownHelper(registry: RegistryAddress, settings: CredentialSettings): HelperChoice | undefined {
@@ -100,7 +103,8 @@ export class AuthFile {
   }
 
   /**
-   * The helper that serves this registry among others: by the first key of `credHelpers` that fits as a pattern, else the default.
+   * The helper that serves this registry among others: by the first key of `credHelpers` that fits as a pattern, else
+   * the default.
    * @throws TartletError `CONFIG_INVALID` for a name that cannot be a program's.
    */
   async sharedHelper(registry: RegistryAddress, settings: CredentialSettings): Promise<HelperChoice> {

@@ -33,15 +33,16 @@ export interface CredentialSource {
    */
   find(registry: RegistryAddress, repository?: string, signal?: AbortSignal): Promise<Credential | undefined>;
   /**
-   * Told that something was read without a login, because {@link find} failed with `fault`. What is public needs no login, but its user should
-   * know that the setting is broken. Writing, and reading what is not public, fails with `fault` itself.
+   * Told that something was read without a login, because {@link find} failed with `fault`. What is public needs no
+   * login, but its user should know that the setting is broken. Writing, and reading what is not public, fails with
+   * `fault` itself.
    */
   passedOver?(fault: TartletError): void;
 }
 
 /**
- * Whether looking for a login failed because a setting cannot be used: a helper that is missing or fails, a file that cannot be read. A command that
- * only reads may go on without it.
+ * Whether looking for a login failed because a setting cannot be used: a helper that is missing or fails, a file that
+ * cannot be read. A command that only reads may go on without it.
  */
 export function isLoginFault(error: unknown): error is TartletError {
   return (

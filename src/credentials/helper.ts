@@ -8,8 +8,8 @@ import type { CredentialSettings } from './settings.ts';
 /** What may follow `docker-credential-`: nothing that leads to another folder or would be an option (reliability S33). */
 const SUFFIX = /^[A-Za-z0-9._-]{1,100}$/;
 /**
- * How helpers say that they have no login: the protocol's sentence, with and without more words (Podman's and hand-written ones), and that of macOS.
- * "not found" alone is not enough: that is what shells say of a missing program.
+ * How helpers say that they have no login: the protocol's sentence, with and without more words (Podman's and
+ * hand-written ones), and that of macOS. "not found" alone is not enough: that is what shells say of a missing program.
  */
 const NOT_FOUND =
   /^(?:error:? )?(?:(?:credentials?|login|entry) not found\b.*|no (?:credentials?|login|entry)(?: (?:found|stored|available|for)\b.*)?|the specified item could not be found in the keychain)\.?$/i;

@@ -1,6 +1,9 @@
 import type { RegistryAddress } from '../names/registry-address.ts';
 
-/** A key of `credHelpers` that names no registry but is a regular expression over whole hosts, as Tart takes it (tart-cli §4.12). */
+/**
+ * A key of `credHelpers` that names no registry but is a regular expression over whole hosts, as Tart takes it
+ * (tart-cli §4.12).
+ */
 export interface HostPattern {
   /** Whether the whole of `host` or `host:port` fits. For port 443 both spellings may: they are one registry. */
   readonly fits: (registry: RegistryAddress) => boolean;
@@ -10,9 +13,9 @@ export interface HostPattern {
 const MAX_LENGTH = 1000;
 
 /**
- * Compiles a pattern in RE2's syntax, which is that of Go, and like Swift's but for look-arounds and back-references: matching takes time in
- * proportion to the host, whatever the pattern (the engine of JavaScript may need ages). Case does not count, as in all hosts. The engine is loaded
- * when the first pattern is met, which most users never have.
+ * Compiles a pattern in RE2's syntax, which is that of Go, and like Swift's but for look-arounds and back-references:
+ * matching takes time in proportion to the host, whatever the pattern (the engine of JavaScript may need ages). Case
+ * does not count, as in all hosts. The engine is loaded when the first pattern is met, which most users never have.
  *
  * @returns undefined for a text that is no such pattern.
  */

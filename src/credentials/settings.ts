@@ -21,8 +21,8 @@ export interface HeldLock {
 }
 
 /**
- * Takes the kernel lock of a file alone, and makes that file if it is missing; waits for other processes that have it, and tells so about
- * every second. The floor of the home, which this one does not know, has it.
+ * Takes the kernel lock of a file alone, and makes that file if it is missing; waits for other processes that have it,
+ * and tells so about every second. The floor of the home, which this one does not know, has it.
  *
  * @returns undefined where files cannot be locked.
  */

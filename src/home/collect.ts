@@ -19,7 +19,8 @@ export interface Collected {
 
 /**
  * Images that no link of the cache names, that were not pulled by digest, are not pinned, and were left alone for ten minutes
- * (tart-cli §4.6). Whether another process holds one shows when it is deleted. None while part of the cache cannot be looked at: it may name any.
+ * (tart-cli §4.6). Whether another process holds one shows when it is deleted. None while part of the cache cannot be
+ * looked at: it may name any.
  *
  * @throws TartletError `DISK_*`
  */

@@ -2,7 +2,10 @@ import { readdirSync } from 'node:fs';
 import { systemCode } from '../errors.ts';
 import { diskError } from './disk-error.ts';
 
-/** Names of what is in a folder, in order; none when there is nothing. @throws TartletError `DISK_*`, also for a file in its place. */
+/**
+ * Names of what is in a folder, in order; none when there is nothing.
+ * @throws TartletError `DISK_*`, also for a file in its place.
+ */
 export function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder).sort();

@@ -18,7 +18,10 @@ export class ImageReferences {
   readonly #places = new Map<string, string>();
   /** Whether there may be links that could not be looked at: then any image may be wanted. */
   #hasUnseen = false;
-  /** Digests in the texts of links that cannot be followed, e.g. into a folder of another user: they may lead to any image. */
+  /**
+   * Digests in the texts of links that cannot be followed, e.g. into a folder of another user: they may lead to any
+   * image.
+   */
   readonly #unclear = new Set<string>();
 
   constructor(imagesFolder: string) {
@@ -26,9 +29,9 @@ export class ImageReferences {
   }
 
   /**
-   * Counts a link. It names the folder that it leads to; and, since it leads nowhere or into the old home when its home was moved or copied,
-   * the folder of its digest beside it, and the one that its text names below the images of any home. The same digest in another repository is
-   * another image: it has tags of its own, or none.
+   * Counts a link. It names the folder that it leads to; and, since it leads nowhere or into the old home when its home
+   * was moved or copied, the folder of its digest beside it, and the one that its text names below the images of any
+   * home. The same digest in another repository is another image: it has tags of its own, or none.
    *
    * @param text what the link says.
    */

@@ -162,8 +162,8 @@ export class ImageRemoval {
 }
 
 /**
- * Takes the folder of a repository away when nothing is left in it, and those above it, up to the registry's: else they would be in the way of
- * a tag of that name. Never fails: a folder that stays does no harm.
+ * Takes the folder of a repository away when nothing is left in it, and those above it, up to the registry's: else they
+ * would be in the way of a tag of that name. Never fails: a folder that stays does no harm.
  */
 export async function tidyRepository({ imagesFolder }: Home, repository: string): Promise<void> {
   const registry = path.relative(imagesFolder, repository).split('/', 1)[0] ?? '';

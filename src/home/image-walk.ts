@@ -48,8 +48,9 @@ export function walkImages(home: Home): CacheWalk {
 }
 
 /**
- * Walks the image cache. Links are seen and not entered, hidden files are skipped, nothing is opened, and folders that cannot be read are
- * passed over. Synchronous: with ten thousand images, promises would take longer than the file system; and what the caller does not keep costs nothing.
+ * Walks the image cache. Links are seen and not entered, hidden files are skipped, nothing is opened, and folders that
+ * cannot be read are passed over. Synchronous: with ten thousand images, promises would take longer than the file
+ * system; and what the caller does not keep costs nothing.
  *
  * @throws TartletError `DISK_*` when the cache as a whole cannot be read.
  */

@@ -42,7 +42,8 @@ async function placeAside(link: string, trash: string): Promise<string> {
 }
 
 /**
- * Points a link at a text as one step. Empty folders in its place go: they are what is left of a repository. Removing it first, as others do, would lose the tag to a kill (reliability trap 10).
+ * Points a link at a text as one step. Empty folders in its place go: they are what is left of a repository. Removing
+ * it first, as others do, would lose the tag to a kill (reliability trap 10).
  * @param trash a folder on the same file system.
  */
 export async function replaceLink(link: string, target: string, trash: string): Promise<void> {

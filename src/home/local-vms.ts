@@ -37,7 +37,10 @@ export class LocalVms {
     return `${this.#home.vmsFolder}/${name.text}`;
   }
 
-  /** Every folder that holds a usable VM, by name. Others are ignored, as Tart does, and those that cannot be looked at passed over. */
+  /**
+   * Every folder that holds a usable VM, by name. Others are ignored, as Tart does, and those that cannot be looked at
+   * passed over.
+   */
   list(): LocalVm[] {
     const vms: LocalVm[] = [];
     const { unreadable, vmsFolder } = this.#home;
@@ -119,8 +122,9 @@ export class LocalVms {
   }
 
   /**
-   * Takes the lock of a VM's configuration, as a program that runs it would, so that it counts as running meanwhile. A kernel lock of
-   * the open file: unlike Tart's it survives other readers of the same file in this process (tart-formats §1.9).
+   * Takes the lock of a VM's configuration, as a program that runs it would, so that it counts as running meanwhile. A
+   * kernel lock of the open file: unlike Tart's it survives other readers of the same file in this process
+   * (tart-formats §1.9).
    *
    * @throws TartletError `BUSY` when another process has it.
    */
@@ -131,8 +135,9 @@ export class LocalVms {
   }
 
   /**
-   * As {@link hold}, for who only reads. Where it is read-only nothing can be locked (reliability D10); that no process holds it is asked then,
-   * since the same folder may be writable elsewhere, e.g. outside of a container. A caller that gets no lock must look again in the end.
+   * As {@link hold}, for who only reads. Where it is read-only nothing can be locked (reliability D10); that no process
+   * holds it is asked then, since the same folder may be writable elsewhere, e.g. outside of a container. A caller that
+   * gets no lock must look again in the end.
    *
    * @throws TartletError `BUSY`
    */

@@ -30,7 +30,8 @@ export async function findLockOwner(file: string): Promise<LockOwner> {
     if (pid > 0 && (isSameDevice || (await hasOpen(pid, dev, ino)))) return { kind: 'process', pid };
     if (pid <= 0 && isSameDevice) owner = { kind: 'unnamed' };
   }
-  // A command of ours without the native binding has no other lock, and the list leaves out what a program that has ended took for it.
+  // A command of ours without the native binding has no other lock, and the list leaves out what a program that has
+  // ended took for it.
   if (owner.kind === 'nobody' && (await FileLock.isHeld(file))) return { kind: 'unnamed' };
   return owner;
 }

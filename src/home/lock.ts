@@ -52,7 +52,8 @@ export class FileLock {
 
   /**
    * Locks a folder, so that Tart keeps off where it can run: on macOS the folder itself, which is what Tart asks
-   * for (tart-formats §1.9); elsewhere {@link LOCK_FILE} in it, because network file systems of Linux lock only what is open for writing.
+   * for (tart-formats §1.9); elsewhere {@link LOCK_FILE} in it, because network file systems of Linux lock only what is
+   * open for writing.
    */
   static async acquireFolder(
     folder: string,
@@ -64,8 +65,8 @@ export class FileLock {
   }
 
   /**
-   * Locks a file that is there for other reasons, alone and at once: the configuration of a VM, which programs that run VMs lock by
-   * `fcntl` (tart-cli §4.2). So a record lock is taken as well, where that is possible.
+   * Locks a file that is there for other reasons, alone and at once: the configuration of a VM, which programs that run
+   * VMs lock by `fcntl` (tart-cli §4.2). So a record lock is taken as well, where that is possible.
    *
    * @returns undefined when another process holds it.
    */
@@ -86,8 +87,8 @@ export class FileLock {
   }
 
   /**
-   * Whether another process changes what a file locks, now. Asked without making the file, so that it works where nothing can be
-   * written, by taking the lock to read for a moment.
+   * Whether another process changes what a file locks, now. Asked without making the file, so that it works where
+   * nothing can be written, by taking the lock to read for a moment.
    */
   static async isHeld(file: string): Promise<boolean> {
     let handle: FileHandle;
@@ -137,7 +138,8 @@ export class FileLock {
 }
 
 /**
- * Locks a file alone and waits for the process that has it: for what is read, changed and replaced as one step outside of a home.
+ * Locks a file alone and waits for the process that has it: for what is read, changed and replaced as one step outside
+ * of a home.
  *
  * @returns undefined where files cannot be locked.
  * @throws TartletError `DISK_*`, or the reason of the signal.
@@ -155,8 +157,8 @@ export async function lockFile(
 }
 
 /**
- * Locks a file alone, at once. A process that only asks whether it is locked has it to read for a moment: that is told from a process
- * that keeps it by asking too, and waited for.
+ * Locks a file alone, at once. A process that only asks whether it is locked has it to read for a moment: that is told
+ * from a process that keeps it by asking too, and waited for.
  */
 async function alone(file: string, handle: FileHandle): Promise<boolean> {
   for (let waited = 0; ; waited += ASKED_PAUSE_MS) {

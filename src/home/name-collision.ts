@@ -15,8 +15,8 @@ type Obstacle =
 
 /**
  * Refuses a name whose place is taken by another kind of name: `host/a:b` is a link where `host/a/b` needs a folder, and
- * Tart deletes whichever was first (tart-formats §2.8). Folders in which nothing is, at any depth, take no place: they are left
- * of a repository whose images went, or of a pull that was interrupted.
+ * Tart deletes whichever was first (tart-formats §2.8). Folders in which nothing is, at any depth, take no place: they
+ * are left of a repository whose images went, or of a pull that was interrupted.
  *
  * @throws TartletError `NAME_COLLISION` naming both, or the stray file that is in the way.
  */
@@ -48,7 +48,10 @@ export async function refuseCollision(imagesFolder: string, name: RemoteName): P
   }
 }
 
-/** The first image or tag in a folder, else the first stray thing; undefined when there are only folders. @throws TartletError `DISK_*` */
+/**
+ * The first image or tag in a folder, else the first stray thing; undefined when there are only folders.
+ * @throws TartletError `DISK_*`
+ */
 async function findInside(folder: string): Promise<Obstacle | undefined> {
   let found: Obstacle | undefined;
   for (const entry of await onDisk('read the folder', folder, async () => readdir(folder, { withFileTypes: true }))) {

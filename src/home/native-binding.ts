@@ -39,7 +39,8 @@ let loaded: Binding | 'absent' | undefined;
 /**
  * Calls a function of the C library that takes and returns `int`, texts and memory (written to in place).
  *
- * @returns undefined where there is no binding for this system (`--omit=optional`), or no such function: the caller has another way.
+ * @returns undefined where there is no binding for this system (`--omit=optional`), or no such function: the caller has
+ * another way.
  */
 export function callLibrary(
   name: string,
@@ -88,8 +89,8 @@ function loadBinding(): Binding | undefined {
 }
 
 /**
- * The binding that was installed with us. Node's own search would also take what lies in `NODE_PATH` or in `node_modules` of any
- * directory above, where others may be able to write (issue 14, item 16).
+ * The binding that was installed with us. Node's own search would also take what lies in `NODE_PATH` or in
+ * `node_modules` of any directory above, where others may be able to write (issue 14, item 16).
  *
  * @param from a directory two levels below our package: `dist/bin`, or that of this file.
  * @internal exported for its test.

@@ -6,7 +6,10 @@ import { callLibrary } from './native-binding.ts';
 /** Of `flock(2)`, the same on Linux and macOS. */
 const Flock = { shared: 1, exclusive: 2, atOnce: 4 } as const;
 
-/** Where util-linux, BusyBox and Homebrew put their `flock`. Never what `PATH` says: it may name a directory of others (issue 14, item 16). */
+/**
+ * Where util-linux, BusyBox and Homebrew put their `flock`. Never what `PATH` says: it may name a directory of others
+ * (issue 14, item 16).
+ */
 const FLOCK_PROGRAMS = ['/usr/bin/flock', '/bin/flock', '/usr/local/bin/flock', '/opt/homebrew/bin/flock'];
 
 /** What `flock -n` ends with when another process has the lock. */
@@ -15,8 +18,9 @@ const REFUSED = 1;
 const { EWOULDBLOCK, EINTR, EAGAIN } = constants.errno;
 
 /**
- * Tries once to lock a file for as long as `fd` is open, by `flock(2)`: the one kind that Tart takes, and that can be had with and
- * without the native binding, so that installations of both kinds exclude each other (issue 14, item 1). It ends with the process, however it ends.
+ * Tries once to lock a file for as long as `fd` is open, by `flock(2)`: the one kind that Tart takes, and that can be
+ * had with and without the native binding, so that installations of both kinds exclude each other (issue 14, item 1).
+ * It ends with the process, however it ends.
  *
  * @returns `unsupported` when the machine has neither the binding nor a `flock` program.
  * @throws an error with the `code` of the system.
@@ -50,8 +54,8 @@ function flockByProgram(fd: number, mode: 'shared' | 'exclusive'): boolean | 'un
 const Record = { ask: 36, set: 37, read: 0, write: 1, none: 2, bytes: 32 } as const;
 
 /**
- * Tries once to take a record lock on a whole file, of its open description: what programs see that lock by `fcntl`, as Vetu does
- * (tart-cli §4.2). Linux only: elsewhere the call takes its parameters in another way.
+ * Tries once to take a record lock on a whole file, of its open description: what programs see that lock by `fcntl`, as
+ * Vetu does (tart-cli §4.2). Linux only: elsewhere the call takes its parameters in another way.
  *
  * @param fd open for writing.
  * @returns undefined where it cannot be asked for.

@@ -15,8 +15,8 @@ export async function isOwnDirectory(directory: string): Promise<boolean> {
 }
 
 /**
- * All of a small file that no other user can have written; for what is believed without proof. On a machine without users, and for what
- * another user owns or may write to, there is none.
+ * All of a small file that no other user can have written; for what is believed without proof. On a machine without
+ * users, and for what another user owns or may write to, there is none.
  *
  * @param maxBytes a longer one is not read.
  * @returns undefined for what cannot be believed. @throws the system's own error
@@ -40,7 +40,8 @@ async function isOwn({ uid, gid, mode }: Stats): Promise<boolean> {
 }
 
 /**
- * Whether a group has one user and no other. Where each user has a group of their own (Debian, Ubuntu, Fedora), new files may be written by it.
+ * Whether a group has one user and no other. Where each user has a group of their own (Debian, Ubuntu, Fedora), new
+ * files may be written by it.
  *
  * @param groups the text of group(5). @param users the text of passwd(5). @internal exported for its table.
  */

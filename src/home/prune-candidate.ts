@@ -63,8 +63,8 @@ export interface Spared {
 }
 
 /**
- * Every complete image, and every restore image. Whatever has another name in the cache is not ours to judge, and what cannot be looked at is
- * passed over.
+ * Every complete image, and every restore image. Whatever has another name in the cache is not ours to judge, and what
+ * cannot be looked at is passed over.
  */
 export async function cacheCandidates(store: Store): Promise<Candidate[]> {
   return [...(await imageCandidates(store)), ...restoreImages(store)];

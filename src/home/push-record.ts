@@ -10,8 +10,9 @@ import { flushFolder, writeNewFile } from './folder.ts';
 import { isOwnDirectory, readOwnFile, unlessUnusable } from './own-file.ts';
 
 /*
- * What was pushed of a VM, beside its disk: which blob each content became. Every blob in it was encoded here, or was known to decode to its
- * content before. It is believed without proof, so that it counts only where no other user can have written it. Tart ignores both files.
+ * What was pushed of a VM, beside its disk: which blob each content became. Every blob in it was encoded here, or was
+ * known to decode to its content before. It is believed without proof, so that it counts only where no other user can
+ * have written it. Tart ignores both files.
  */
 
 /** The manifest as it was pushed, byte for byte. */
@@ -42,7 +43,10 @@ export interface PushRecord {
   readonly repositories: readonly RemoteName[];
 }
 
-/** What was pushed of the VM in a directory. @returns undefined for nothing, and for what cannot be believed: then the disk is encoded. */
+/**
+ * What was pushed of the VM in a directory.
+ * @returns undefined for nothing, and for what cannot be believed: then the disk is encoded.
+ */
 export async function readPushRecord(directory: string): Promise<PushRecord | undefined> {
   return unlessUnusable(async () => {
     if (!(await isOwnDirectory(directory))) return undefined;
@@ -63,9 +67,11 @@ async function readRepositories(directory: string, manifest: Digest): Promise<Re
 }
 
 /**
- * Records that a repository now has what a manifest names. Of a disk in the same chunks as before, only the repository is added.
+ * Records that a repository now has what a manifest names. Of a disk in the same chunks as before, only the repository
+ * is added.
  *
- * @returns digest of the manifest that lies beside the disk now; undefined where others may write, and no record would be believed.
+ * @returns digest of the manifest that lies beside the disk now; undefined where others may write, and no record would
+ * be believed.
  * @throws TartletError `DISK_*`
  */
 export async function writePushRecord(
@@ -85,7 +91,10 @@ export async function writePushRecord(
   return digest;
 }
 
-/** Hands the record of a VM to its clone: which blob has which content stays true whatever becomes of the disk. @throws TartletError `DISK_*` */
+/**
+ * Hands the record of a VM to its clone: which blob has which content stays true whatever becomes of the disk.
+ * @throws TartletError `DISK_*`
+ */
 export async function copyPushRecord(from: string, to: string): Promise<void> {
   const record = await readPushRecord(from);
   if (record === undefined) return;

@@ -25,7 +25,10 @@ export interface VmFolder {
   readonly logicalBytes: number;
   /** Bytes that the folder's files occupy on the disk. */
   readonly allocatedBytes: number;
-  /** Where the disk of a local VM really is, when `disk.img` is a link to a file elsewhere, as people have it who lack room. */
+  /**
+   * Where the disk of a local VM really is, when `disk.img` is a link to a file elsewhere, as people have it who lack
+   * room.
+   */
   readonly linkedDisk?: string;
 }
 
@@ -40,8 +43,8 @@ export function lookAtVmFolder(path: string): VmFolder | undefined {
 }
 
 /**
- * {@link lookAtVmFolder} for a VM of the user: its disk may be a link to a file on another disk, as Tart takes it too. In the cache it may
- * not: others may have made it, and it is no image then (reliability C29).
+ * {@link lookAtVmFolder} for a VM of the user: its disk may be a link to a file on another disk, as Tart takes it too.
+ * In the cache it may not: others may have made it, and it is no image then (reliability C29).
  */
 export function lookAtLocalVm(path: string): VmFolder | undefined {
   const file = `${path}/${VmFile.disk}`;

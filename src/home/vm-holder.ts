@@ -2,15 +2,17 @@ import { TartletError } from '../errors.ts';
 import type { LocalName } from '../names/local-name.ts';
 
 /**
- * What holds the lock of a VM's configuration: a program that runs it, or a command at work on it (a push for instance),
- * which is nothing to stop. Where Tart can run, the two look alike, as programs.
+ * What holds the lock of a VM's configuration: a program that runs it, or a command at work on it (a push for
+ * instance), which is nothing to stop. Where Tart can run, the two look alike, as programs.
  */
 export type Holder = 'none' | 'program' | 'command';
 
 /** What to do about a VM that runs, in Tart or in another program. */
 export const STOP_FIRST = 'stop it first, and run the same command again';
 
-/** A VM that another command keeps: with the code of one that runs, since it counts as running to Tart and all others. */
+/**
+ * A VM that another command keeps: with the code of one that runs, since it counts as running to Tart and all others.
+ */
 export function atWork(name: string): TartletError {
   return new TartletError('VM_RUNNING', `another command is at work on the VM "${name}"`, {
     subject: name,

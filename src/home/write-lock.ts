@@ -21,9 +21,9 @@ print $type == F_UNLCK ? 0 : 1;`;
 const NOT_WRITABLE = 3;
 
 /**
- * Whether another process holds a write lock on a file: how Tart, Vetu and we tell that a VM runs (tart-cli §4.2). They lock by `fcntl`;
- * our own commands by `flock` too, which is all that they can do without the native binding. A file that cannot be opened for writing is not
- * locked, by the same rule.
+ * Whether another process holds a write lock on a file: how Tart, Vetu and we tell that a VM runs (tart-cli §4.2). They
+ * lock by `fcntl`; our own commands by `flock` too, which is all that they can do without the native binding. A file
+ * that cannot be opened for writing is not locked, by the same rule.
  *
  * @throws TartletError `DISK_UNSUPPORTED` where nobody can tell: guessing "no" could delete a running VM.
  */

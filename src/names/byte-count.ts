@@ -1,8 +1,8 @@
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'];
 
 /**
- * Bytes for people, in units of 1000 as Tart and every disk label count: `50 GB`. Rounded to the nearest, so that it can differ by one
- * from the truncated numbers in Tart's JSON: what has 1.9 GB should not look like one.
+ * Bytes for people, in units of 1000 as Tart and every disk label count: `50 GB`. Rounded to the nearest, so that it
+ * can differ by one from the truncated numbers in Tart's JSON: what has 1.9 GB should not look like one.
  *
  * @param decimals none for tables, one where a number is watched while it grows.
  */

@@ -2,8 +2,8 @@ import { TartletError } from '../errors.ts';
 import { spelledOut } from './unprintable.ts';
 
 /**
- * The one shape of a complaint about a name: what was typed, why it is refused, and where (1-based, in characters; one more than there are when
- * something is missing at the end).
+ * The one shape of a complaint about a name: what was typed, why it is refused, and where (1-based, in characters; one
+ * more than there are when something is missing at the end).
  *
  * @param at the index of the first code unit that cannot be right.
  */

@@ -1,6 +1,6 @@
 /*
- * The one table of characters that a text from elsewhere may not show as they are (reliability S35). Code that refuses, hides or spells such
- * characters asks here: two tables drift apart, and what one of them lets through decides.
+ * The one table of characters that a text from elsewhere may not show as they are (reliability S35). Code that refuses,
+ * hides or spells such characters asks here: two tables drift apart, and what one of them lets through decides.
  */
 
 /** The characters themselves, as the inside of a class of a regular expression with the flag `u`. */
@@ -8,7 +8,8 @@ const CHARACTERS = [
   String.raw`\u0000-\u001f\u007f-\u009f`, // orders to a terminal: C0, DEL, C1
   String.raw`\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069`, // what reorders the text around it (Unicode bidi, UAX #9)
   String.raw`\u2028\u2029`, // line breaks that not every program takes for some
-  // What has no shape, and makes two texts look alike. U+200C and U+200D have none either, but emoji and some scripts are written with them.
+  // What has no shape, and makes two texts look alike. U+200C and U+200D have none either, but emoji and some scripts
+  // are written with them.
   String.raw`\u00ad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}`,
   String.raw`\ud800-\udfff`, // halves of characters, which are no text
 ].join('');
@@ -20,7 +21,9 @@ export const EACH_UNPRINTABLE = new RegExp(`[${CHARACTERS}]`, 'gu');
 /** The same but for line breaks, for texts of several lines that we made. */
 const EACH_BUT_LINE_BREAKS = new RegExp(`(?!\n)[${CHARACTERS}]`, 'gu');
 
-/** The same text, each such character as `\uXXXX`; beyond the basic plane as two, which is how JSON spells them, too. */
+/**
+ * The same text, each such character as `\uXXXX`; beyond the basic plane as two, which is how JSON spells them, too.
+ */
 export function spelledOut(text: string): string {
   return text.replaceAll(EACH_UNPRINTABLE, spelling);
 }

@@ -2,8 +2,9 @@ import { malformed } from './malformed.ts';
 import type { RemoteName } from './remote-name.ts';
 
 /**
- * For callers that ask a registry for a name: repositories are lower case there (OCI distribution spec § pulling manifests, `<name>`), and
- * registries answer others in words of their own. The cache may hold such names, because Tart's grammar allows them.
+ * For callers that ask a registry for a name: repositories are lower case there (OCI distribution spec § pulling
+ * manifests, `<name>`), and registries answer others in words of their own. The cache may hold such names, because
+ * Tart's grammar allows them.
  * @throws TartletError `NAME_MALFORMED` with the lower-case spelling as the next step.
  */
 export function refuseUpperCase(name: RemoteName): void {

@@ -73,8 +73,8 @@ export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest
 }
 
 /**
- * For callers that need one image and have no registry at hand that would tell more of an index: the manifest itself, or an error that lists what
- * the index offers (reliability Q19).
+ * For callers that need one image and have no registry at hand that would tell more of an index: the manifest itself,
+ * or an error that lists what the index offers (reliability Q19).
  *
  * @throws TartletError `MEDIA_UNSUPPORTED`
  */
@@ -87,7 +87,9 @@ export function requireImage(manifest: Manifest, name: string): ImageManifest {
   );
 }
 
-/** Entries of an index for a message, each with the whole digest by which it can be named; at most {@link MAX_LISTED}. */
+/**
+ * Entries of an index for a message, each with the whole digest by which it can be named; at most {@link MAX_LISTED}.
+ */
 export function listEntries(entries: readonly IndexEntry[]): string {
   const listed = entries
     .slice(0, MAX_LISTED)
@@ -98,7 +100,10 @@ export function listEntries(entries: readonly IndexEntry[]): string {
   return listed.length === 0 ? 'nothing' : listed.join(', ');
 }
 
-/** Whether an entry may be an image. BuildKit puts records of how something was built into an index, of the platform `unknown`. */
+/**
+ * Whether an entry may be an image. BuildKit puts records of how something was built into an index, of the platform
+ * `unknown`.
+ */
 export function isImageEntry({ mediaType, platform }: IndexEntry): boolean {
   return isImageManifestType(mediaType) && platform !== 'unknown/unknown';
 }

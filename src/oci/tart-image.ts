@@ -89,7 +89,10 @@ export function parseTartImage(manifest: ImageManifest, name: string): TartImage
   return image;
 }
 
-/** What kind of VM image a manifest is, by its layers alone; undefined for other images. Whether it can be used, {@link parseTartImage} says. */
+/**
+ * What kind of VM image a manifest is, by its layers alone; undefined for other images. Whether it can be used,
+ * {@link parseTartImage} says.
+ */
 export function vmLayout({ layers }: ImageManifest): TartImage['layout'] | undefined {
   const types = layers.map(({ mediaType }) => mediaType);
   if (!types.some(isTartType)) return undefined;
@@ -148,8 +151,8 @@ function isTartType(mediaType: string): boolean {
 }
 
 /**
- * The images of lume (github.com/trycua/cua, libs/lume): types of its own, LZ4 parts, or parts of a disk that call themselves layers of
- * a container and are numbered in a parameter of their type.
+ * The images of lume (github.com/trycua/cua, libs/lume): types of its own, LZ4 parts, or parts of a disk that call
+ * themselves layers of a container and are numbered in a parameter of their type.
  */
 function isLume({ config, layers, annotations }: ImageManifest): boolean {
   const types = [config, ...layers].map(({ mediaType }) => mediaType);

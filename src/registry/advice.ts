@@ -14,7 +14,8 @@ export interface Said {
 const QUOTA = /\bquotas?\b|\b(?:storage|disk|space|plan|spending) limit|\bbilling\b|out of (?:storage|space|disk)/i;
 
 /**
- * The next step that follows from what was said, where that is something else than what its status alone says; undefined otherwise.
+ * The next step that follows from what was said, where that is something else than what its status alone says;
+ * undefined otherwise.
  * @param action what the request was for.
  */
 export function adviceFor(

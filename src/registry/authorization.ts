@@ -5,8 +5,8 @@ import { readComplaint } from './refusal.ts';
 import type { Access, RegistryRequest, RegistryResponse, Transport } from './request.ts';
 
 /**
- * 401s that one request may meet: without anything, with a token that expired, with a fresh one, with the password, and with what a second token
- * service gives. An authenticator gives up earlier, when nothing is left to try (N34).
+ * 401s that one request may meet: without anything, with a token that expired, with a fresh one, with the password, and
+ * with what a second token service gives. An authenticator gives up earlier, when nothing is left to try (N34).
  */
 const MAX_ROUNDS = 6;
 

@@ -109,8 +109,8 @@ export async function fetchBlob(
 /** How to ask whether a blob is there. */
 export interface BlobQuestion {
   /**
-   * What the answer is for, and so the right to ask with: `push` where a blob that is missing will be sent. One token then lasts for both, and a
-   * login that is missing is missing for a push. Default: `pull`.
+   * What the answer is for, and so the right to ask with: `push` where a blob that is missing will be sent. One token
+   * then lasts for both, and a login that is missing is missing for a push. Default: `pull`.
    */
   readonly action?: 'pull' | 'push';
   readonly signal?: AbortSignal | undefined;

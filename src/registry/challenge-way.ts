@@ -8,8 +8,9 @@ export type Way =
   | { readonly kind: 'basic'; readonly key: 'basic'; readonly value: string };
 
 /**
- * The ways that the lines of `WWW-Authenticate` offer us, the strongest first: a token, for which only the token service sees the password, before
- * the password itself (RFC 9110 §11.6.1). Of two challenges for one token service the first counts: it is the newer one.
+ * The ways that the lines of `WWW-Authenticate` offer us, the strongest first: a token, for which only the token
+ * service sees the password, before the password itself (RFC 9110 §11.6.1). Of two challenges for one token service the
+ * first counts: it is the newer one.
  * @param credential undefined: only tokens for everybody can be asked for.
  */
 export function waysToAnswer(lines: readonly string[], credential: Credential | undefined): Way[] {

@@ -76,7 +76,10 @@ export class RegistryClient {
     return (await this.#connection.endpoint()).origin;
   }
 
-  /** Whether the registry ever answered. Until then a refused connection is a wrong name, and afterwards a network that is down for a while. */
+  /**
+   * Whether the registry ever answered. Until then a refused connection is a wrong name, and afterwards a network that
+   * is down for a while.
+   */
   async isReached(): Promise<boolean> {
     return this.#connection.reached.has(await this.endpoint());
   }
@@ -110,7 +113,8 @@ export class RegistryClient {
   }
 
   /**
-   * Stores a manifest byte for byte. Repeating it is harmless. Where the registry did not answer 201, it is asked whether it has it.
+   * Stores a manifest byte for byte. Repeating it is harmless. Where the registry did not answer 201, it is asked
+   * whether it has it.
    * @throws TartletError `DIGEST_MISMATCH` when the registry stored something else, `REG_REJECTED`, `MANIFEST_TOO_LARGE` (4 MiB).
    */
   putManifest(
@@ -185,7 +189,10 @@ export class RegistryClient {
     return this.#connection.traits.partBytes;
   }
 
-  /** Sends no larger parts from now on, because another client learned that they are too large. @returns whether that is news. */
+  /**
+   * Sends no larger parts from now on, because another client learned that they are too large.
+   * @returns whether that is news.
+   */
   limitParts(bytes: number): boolean {
     const { traits } = this.#connection;
     if (traits.partBytes !== undefined && traits.partBytes <= bytes) return false;

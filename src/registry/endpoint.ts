@@ -33,8 +33,8 @@ export async function resolveEndpoint(registry: RegistryAddress, options: Endpoi
 }
 
 /**
- * Greets the port of a URL in TLS, and tells whether it answered so. The certificate is not looked at: that is for the connection that will be
- * used. Never rejects.
+ * Greets the port of a URL in TLS, and tells whether it answered so. The certificate is not looked at: that is for the
+ * connection that will be used. Never rejects.
  */
 export async function speaksTls(url: URL, timeoutMs: number): Promise<boolean> {
   const { connect, createSecureContext } = await import('node:tls');

@@ -17,8 +17,9 @@ export interface RequestTarget {
 }
 
 /**
- * The proxy that plain HTTP to `url` is handed to. Proxies as they are installed let CONNECT through to port 443 only (squid's
- * `SSL_ports`), so that a tunnel to an `http:` registry is refused; curl, Go and skopeo hand such requests to the proxy, too.
+ * The proxy that plain HTTP to `url` is handed to. Proxies as they are installed let CONNECT through to port 443 only
+ * (squid's `SSL_ports`), so that a tunnel to an `http:` registry is refused; curl, Go and skopeo hand such requests to
+ * the proxy, too.
  * @throws TartletError `NET_PROXY` as {@link proxyFor}.
  */
 export function forwardingProxy(
@@ -46,8 +47,9 @@ export function dialProxy(proxy: Proxy, connect: buildConnector.connector, callb
 }
 
 /**
- * What the proxy itself said in place of the registry; undefined for an answer of the registry, or one that cannot be told from it.
- * 407 is a proxy's always (RFC 9110 §15.5.8); squid marks its own pages by `X-Squid-Error`, others by an error in `Proxy-Status` (RFC 9209 §2.3).
+ * What the proxy itself said in place of the registry; undefined for an answer of the registry, or one that cannot be
+ * told from it. 407 is a proxy's always (RFC 9110 §15.5.8); squid marks its own pages by `X-Squid-Error`, others by an
+ * error in `Proxy-Status` (RFC 9209 §2.3).
  */
 export function answerOfProxy(
   { status, headers }: RegistryResponse,

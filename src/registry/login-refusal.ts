@@ -5,14 +5,19 @@ import { describeAccess } from './authorization.ts';
 import type { Access } from './request.ts';
 import { accessKey } from './scope.ts';
 
-/** The errors for logins that are missing, wrong, without rights, or that cannot be read, with what to do about each. */
+/**
+ * The errors for logins that are missing, wrong, without rights, or that cannot be read, with what to do about each.
+ */
 
 /** What to do when a registry wants to know who we are. */
 export function loginAdvice(registry: string): string {
   return `log in: tartlet login ${registry}, or set ${USERNAME_VARIABLE} and ${PASSWORD_VARIABLE}`;
 }
 
-/** What to do when a login was refused. A command that only reads may need none: an old one stands in the way of a public image. */
+/**
+ * What to do when a login was refused. A command that only reads may need none: an old one stands in the way of a
+ * public image.
+ */
 export function loginAgainAdvice(registry: string, { source }: Credential, { action }: Access): string {
   if (source === USERNAME_VARIABLE) {
     const variables = `${USERNAME_VARIABLE} and ${PASSWORD_VARIABLE}`;
@@ -31,7 +36,10 @@ export function loginRequired(registry: string, access: Access): TartletError {
   );
 }
 
-/** A registry that refused our login: the password itself, or what was good for other requests, or bought a token (`token`). */
+/**
+ * A registry that refused our login: the password itself, or what was good for other requests, or bought a token
+ * (`token`).
+ */
 export function loginRefused(
   registry: string,
   access: Access,
@@ -54,8 +62,8 @@ export function loginRefused(
   return new TartletError('AUTH_DENIED', `${registry} does not let ${from} ${describeAccess(access)}${asked}`, facts);
 }
 /**
- * What an anonymous try ended with, when it was made because of a login setting that cannot be used: names both. The setting is what can be mended, so
- * that its code and its next step count.
+ * What an anonymous try ended with, when it was made because of a login setting that cannot be used: names both. The
+ * setting is what can be mended, so that its code and its next step count.
  */
 export function alsoUnusable(error: TartletError, fault: TartletError): TartletError {
   return new TartletError(fault.code, `${error.message}; the login for it cannot be used: ${fault.message}`, {

@@ -33,7 +33,10 @@ export function notDone(
   });
 }
 
-/** A manifest that the registry did not take; a {@link BlobsUnknownError} when it misses blobs of it. Reads the body of the answer. */
+/**
+ * A manifest that the registry did not take; a {@link BlobsUnknownError} when it misses blobs of it. Reads the body of
+ * the answer.
+ */
 export async function manifestRefused(
   context: RepositoryContext,
   reference: ManifestReference,

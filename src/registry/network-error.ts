@@ -43,7 +43,8 @@ export function isPlainHttpAnswer(error: unknown): boolean {
 
 /**
  * What went wrong on the way to `origin`, as a TartletError: `NET_DNS`, `NET_CONNECT`, `NET_TLS`, `NET_TIMEOUT`, `NET_PROTOCOL` or
- * `NET_BROKEN`; `INTERNAL`, which is never tried again, for what is no failure of the wire but an exception of our own. A TartletError (also one hidden as a cause) is passed on as it is.
+ * `NET_BROKEN`; `INTERNAL`, which is never tried again, for what is no failure of the wire but an exception of our own.
+ * A TartletError (also one hidden as a cause) is passed on as it is.
  * @param proxy whom the request was handed to, as a message may name it: what broke may be the connection to it.
  */
 export function networkError(error: unknown, origin: URL, proxy?: string): TartletError {
@@ -104,7 +105,10 @@ export function networkError(error: unknown, origin: URL, proxy?: string): Tartl
   return new TartletError('NET_BROKEN', `the connection to ${where} broke: ${why}`, { ...all, retryable: true });
 }
 
-/** Where nothing listens: a port that was not written is the likeliest reason (registries seldom live on 443 by themselves). */
+/**
+ * Where nothing listens: a port that was not written is the likeliest reason (registries seldom live on 443 by
+ * themselves).
+ */
 function nextAfterRefusal({ hostname, port, protocol }: URL): string {
   if (port !== '') return 'check that the registry runs there and that the port is right';
   const written = `if the registry has a port of its own, write it: ${hostname}:5000`;
@@ -112,8 +116,9 @@ function nextAfterRefusal({ hostname, port, protocol }: URL): string {
 }
 
 /**
- * Whether an error says that the name does not exist, or that nothing listens there, as far as can be told; through a proxy, of the
- * proxy or of what it says about the place. Other failures (no route, no answer, a busy name server) may pass.
+ * Whether an error says that the name does not exist, or that nothing listens there, as far as can be told; through a
+ * proxy, of the proxy or of what it says about the place. Other failures (no route, no answer, a busy name server) may
+ * pass.
  */
 export function isNobodyThere({ code, facts }: TartletError): boolean {
   if (code === 'NET_DNS') return facts.retryable !== true;
@@ -124,8 +129,8 @@ export function isNobodyThere({ code, facts }: TartletError): boolean {
 }
 
 /**
- * What undici says when the bytes are no HTTP/1.1, or have two lengths (reliability N22). Some of what a server must not send (a 101 that
- * was not asked for) it meets with an assertion; there are none of our own.
+ * What undici says when the bytes are no HTTP/1.1, or have two lengths (reliability N22). Some of what a server must
+ * not send (a 101 that was not asked for) it meets with an assertion; there are none of our own.
  */
 function isProtocolError(code: string, chain: readonly unknown[]): boolean {
   return (

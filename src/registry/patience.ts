@@ -22,8 +22,9 @@ export interface Patience {
  */
 const KINDS = {
   /**
-   * At the first contact: the name does not exist, says the name server (N1), or nothing listens there (N2). That is a name or a port that
-   * was written wrong, and its user is waiting: one more try, within a second. Later it is a network that is down for a while.
+   * At the first contact: the name does not exist, says the name server (N1), or nothing listens there (N2). That is a
+   * name or a port that was written wrong, and its user is waiting: one more try, within a second. Later it is a
+   * network that is down for a while.
    */
   'never-there': { attempts: 2 },
   'resolver-busy': {},

@@ -12,7 +12,8 @@ const WANTS_TLS = /plain http request was sent to https|sent an http request to 
 const WANTS_CLIENT_CERTIFICATE = /no required ssl certificate was sent|the ssl certificate error/;
 
 /**
- * The misunderstanding about TLS that a registry complains of, as an error that says the way out; undefined for every other complaint.
+ * The misunderstanding about TLS that a registry complains of, as an error that says the way out; undefined for every
+ * other complaint.
  * @param line one line of the answer's body, for people.
  */
 export function tlsComplaint({ url }: ResponseStart, what: string, line: string): TartletError | undefined {
@@ -46,8 +47,9 @@ export interface TlsCheckOptions {
 }
 
 /**
- * For a registry that is spoken to in plain HTTP because the user wants that: before its first answer, a broken or garbled connection may
- * mean that its port speaks TLS. Servers answer that in as many ways as there are, so that the port is greeted in TLS to find out.
+ * For a registry that is spoken to in plain HTTP because the user wants that: before its first answer, a broken or
+ * garbled connection may mean that its port speaks TLS. Servers answer that in as many ways as there are, so that the
+ * port is greeted in TLS to find out.
  */
 export function withTlsCheck(next: Transport, { registry, environment, probeMs }: TlsCheckOptions): Transport {
   let hasAnswered = false;

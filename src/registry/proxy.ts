@@ -84,8 +84,9 @@ function inBlock(block: string, host: string): boolean {
 }
 
 /**
- * A tunnel to the TLS port `target` through `proxy`, by one CONNECT. Plain HTTP goes without a tunnel (`forward-proxy.ts`). Made by hand, because undici 7's ProxyAgent asks a proxy that closes the connection
- * again and again for ever (nodejs/undici#3897).
+ * A tunnel to the TLS port `target` through `proxy`, by one CONNECT. Plain HTTP goes without a tunnel
+ * (`forward-proxy.ts`). Made by hand, because undici 7's ProxyAgent asks a proxy that closes the connection again and
+ * again for ever (nodejs/undici#3897).
  * @throws TartletError `NET_PROXY` that names the proxy without its password.
  */
 export async function openTunnel(

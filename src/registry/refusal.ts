@@ -138,7 +138,9 @@ function errorsOf(text: string): { code: string; message: string }[] {
     .filter(({ code, message }) => code !== '' || message !== '');
 }
 
-/** The specification lets `detail` be anything. Often it is where the reason stands, and sometimes the message again. */
+/**
+ * The specification lets `detail` be anything. Often it is where the reason stands, and sometimes the message again.
+ */
 function withDetail(message: string, detail: unknown): string {
   const isSaid = typeof detail === 'string' || (typeof detail === 'object' && detail !== null);
   const text = isSaid ? cleanText(typeof detail === 'string' ? detail : JSON.stringify(detail), 200) : '';

@@ -32,8 +32,9 @@ const REMEMBERED_TOKENS = 100;
 const TOKENS_PER_SERVICE = 2;
 
 /**
- * Answers the challenges of one registry: Basic and Bearer (reliability Q23–Q25, Q29). Tokens live in memory, one per access, and are fetched
- * once however many requests wait for them. What a request was refused with is not sent by it again: the next way that was offered is.
+ * Answers the challenges of one registry: Basic and Bearer (reliability Q23–Q25, Q29). Tokens live in memory, one per
+ * access, and are fetched once however many requests wait for them. What a request was refused with is not sent by it
+ * again: the next way that was offered is.
  */
 export class RegistryAuthenticator implements Authenticator {
   readonly #options: RegistryAuthenticatorOptions;
@@ -94,7 +95,10 @@ export class RegistryAuthenticator implements Authenticator {
     return pending;
   }
 
-  /** Answers the strongest challenge that this request has not tried yet; one whose answer cannot be had makes way for the next. */
+  /**
+   * Answers the strongest challenge that this request has not tried yet; one whose answer cannot be had makes way for
+   * the next.
+   */
   async #answer(refusal: Refusal, key: string): Promise<void> {
     const schemes = parseChallenges(refusal.challenges).map(({ scheme }) => scheme);
     if (!schemes.some((scheme) => scheme === 'basic' || scheme === 'bearer')) {
@@ -127,7 +131,8 @@ export class RegistryAuthenticator implements Authenticator {
   /** What of the offers this request may still try, in the order in which to do so. */
   #untried(offered: readonly Way[], { refused, round }: Refusal): Way[] {
     const tries = (way: Way): number => refused.filter((value) => this.#wayOf(value) === way.key).length;
-    // What was held before this request began may have worked until now: a new token of the same service comes first then.
+    // What was held before this request began may have worked until now: a new token of the same service comes first
+    // then.
     const isStale = (way: Way): boolean => round === 1 && tries(way) > 0;
     const left = offered.filter((way) => tries(way) < (way.kind === 'basic' ? 1 : TOKENS_PER_SERVICE));
     const rank = (way: Way): number => (isStale(way) ? -1 : tries(way));

@@ -22,7 +22,10 @@ export interface RegistryConnectionOptions {
   readonly registry: RegistryAddress;
   /** `Tartlet/<version> (<platform>)` */
   readonly userAgent: string;
-  /** Where proxies and certificates are looked up; default: an empty environment. Plain data, so a worker can be given it. */
+  /**
+   * Where proxies and certificates are looked up; default: an empty environment. Plain data, so a worker can be given
+   * it.
+   */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Default: anonymous. Not used when there is an `authenticator`. */
   readonly credentials?: CredentialSource;
@@ -32,7 +35,10 @@ export interface RegistryConnectionOptions {
   readonly insecure?: boolean;
   /** A base URL found earlier by `RegistryClient.endpoint`: spares a worker the probing. */
   readonly endpoint?: string;
-  /** Whether another client of the same undertaking got an answer from the registry: see `RegistryClient.isReached`. Default: no. */
+  /**
+   * Whether another client of the same undertaking got an answer from the registry: see `RegistryClient.isReached`.
+   * Default: no.
+   */
   readonly isReached?: boolean;
   readonly clock?: Clock;
   /** Told of every pause before something is tried again: why, and how many milliseconds. */
@@ -43,7 +49,10 @@ export interface RegistryConnectionOptions {
   readonly partBytes?: number | undefined;
   /** Told of the size that parts of uploads have from now on, because larger ones were refused. */
   readonly onPartLimit?: ((bytes: number) => void) | undefined;
-  /** Told that a host wants to be spared for so many milliseconds, for other clients of the same undertaking: see `RegistryClient.spare`. */
+  /**
+   * Told that a host wants to be spared for so many milliseconds, for other clients of the same undertaking: see
+   * `RegistryClient.spare`.
+   */
   readonly onHold?: OnHold;
   /** Told of every request and answer, without their secrets. */
   readonly onWire?: OnWire | undefined;
@@ -67,7 +76,9 @@ export interface RegistryConnection {
   endpoint(): Promise<URL>;
 }
 
-/** Stacks the layers: wire, redirects, retries, authorization. Token requests go through retries only (reliability S8). */
+/**
+ * Stacks the layers: wire, redirects, retries, authorization. Token requests go through retries only (reliability S8).
+ */
 export function registryConnection(options: RegistryConnectionOptions): RegistryConnection {
   const { registry, environment = {}, userAgent } = options;
   const limits = options.limits ?? defaultLimits;

@@ -9,7 +9,9 @@ export interface RegistryTraits {
   ranges: boolean;
   /** False once the registry refused PATCH (Q13). */
   patch: boolean;
-  /** Set when a request was too large: blobs go up in parts of at most this many bytes (Q12). Only ever gets smaller. */
+  /**
+   * Set when a request was too large: blobs go up in parts of at most this many bytes (Q12). Only ever gets smaller.
+   */
   partBytes: number | undefined;
 }
 
@@ -27,7 +29,9 @@ export interface RepositoryContext {
   readonly send: Transport;
   readonly timing: Timing;
   readonly traits: RegistryTraits;
-  /** Notes that requests above so many bytes are too large for the registry; others of the same undertaking are told. */
+  /**
+   * Notes that requests above so many bytes are too large for the registry; others of the same undertaking are told.
+   */
   readonly limitParts: (bytes: number) => void;
   /** `<base>/v2/<repository>/<path>`; `path` is made of validated parts and holds its own query. */
   url(path: string): Promise<URL>;

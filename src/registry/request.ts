@@ -54,8 +54,8 @@ export interface ResponseHeaders {
 }
 
 /**
- * A body that must be read to its end or discarded: a forgotten one holds its connection for ever (reliability N52). It can be taken once:
- * reading one that was read, discarded or destroyed throws `INTERNAL` at once.
+ * A body that must be read to its end or discarded: a forgotten one holds its connection for ever (reliability N52). It
+ * can be taken once: reading one that was read, discarded or destroyed throws `INTERNAL` at once.
  */
 export interface ResponseBody extends AsyncIterable<Uint8Array> {
   /**

@@ -6,8 +6,9 @@ import type { ResponseBody, ResponseStart, RegistryResponse } from './request.ts
 type Fate = 'untouched' | 'read' | 'discarded' | 'closed';
 
 /**
- * A body that is taken once: read, or discarded, or closed. A second reader gets an error at once. A stream that has ended does not
- * tell its end again, so that such a reader waited for ever, and the command ended with nothing left to do, and status 0.
+ * A body that is taken once: read, or discarded, or closed. A second reader gets an error at once. A stream that has
+ * ended does not tell its end again, so that such a reader waited for ever, and the command ended with nothing left to
+ * do, and status 0.
  */
 export abstract class SingleUseBody implements ResponseBody {
   readonly #url: URL;
@@ -53,7 +54,9 @@ export abstract class SingleUseBody implements ResponseBody {
 
   /** The bytes, as they arrive. Called once. */
   protected abstract pieces(): AsyncIterator<Uint8Array>;
-  /** Lets go of the connection as {@link ResponseBody.discard} promises. Called once, and never after {@link pieces}. */
+  /**
+   * Lets go of the connection as {@link ResponseBody.discard} promises. Called once, and never after {@link pieces}.
+   */
   protected abstract drain(): Promise<void>;
   /** Closes the connection, if it is still that of this body. May be called at any time. */
   protected abstract close(): void;

@@ -6,7 +6,10 @@ import type { Method, RegistryRequest, RegistryResponse, Transport } from './req
 /** A header as it may be shown. */
 export type ShownHeader = readonly [name: string, value: string];
 
-/** What crosses the wire, as it may be shown: no secret is in it, whatever the other side put into its URLs and headers (reliability S34). */
+/**
+ * What crosses the wire, as it may be shown: no secret is in it, whatever the other side put into its URLs and headers
+ * (reliability S34).
+ */
 export type WireEvent = {
   readonly method: Method;
   /** Without user, query and fragment. */
@@ -19,7 +22,9 @@ export type WireEvent = {
       readonly bodyBytes: number | undefined;
     }
   | {
-      /** The head of an answer is there, so many milliseconds after the request. Redirects and refusals come one by one. */
+      /**
+       * The head of an answer is there, so many milliseconds after the request. Redirects and refusals come one by one.
+       */
       readonly kind: 'answer';
       readonly status: number;
       readonly headers: readonly ShownHeader[];

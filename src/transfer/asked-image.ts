@@ -16,11 +16,12 @@ export interface AskedManifest extends RawManifest {
 }
 
 /**
- * The manifest that a name leads to now: of the image, or of the one VM image in an index. Of an index, what is kept afterwards is the image under
- * the digest of its own manifest, as if it had been tagged itself: the cache of Tart knows nothing else.
+ * The manifest that a name leads to now: of the image, or of the one VM image in an index. Of an index, what is kept
+ * afterwards is the image under the digest of its own manifest, as if it had been tagged itself: the cache of Tart
+ * knows nothing else.
  * @param accept which images of an index will do.
- * @throws TartletError `DIGEST_MISMATCH` when the name has a digest and it is another one, `MEDIA_UNSUPPORTED` for an index of several VM images
- *   or none, and those of the registry client.
+ * @throws TartletError `DIGEST_MISMATCH` when the name has a digest and it is another one, `MEDIA_UNSUPPORTED` for an
+ *   index of several VM images or none, and those of the registry client.
  */
 export async function askForManifest(
   session: Session,

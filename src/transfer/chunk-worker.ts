@@ -58,8 +58,8 @@ function registryClient(): RegistryClient {
 }
 
 /*
- * While there are jobs, only they keep the thread alive. When nothing is left that could finish them, their thread says so: otherwise
- * their callers would wait for ever.
+ * While there are jobs, only they keep the thread alive. When nothing is left that could finish them, their thread says
+ * so: otherwise their callers would wait for ever.
  */
 process.on('beforeExit', () => {
   for (const [id, { kind }] of running) {

@@ -14,7 +14,8 @@ export interface ClonedDonor {
 
 /**
  * Looks at a donor that is about to be cloned.
- * @returns `gone` when nothing can be read or cloned; undefined for a VM: it may be started at any time, so that only its clone tells what was cloned.
+ * @returns `gone` when nothing can be read or cloned; undefined for a VM: it may be started at any time, so that only
+ * its clone tells what was cloned.
  */
 export async function beforeCloning({ path, kind }: Donor): Promise<ClonedDonor | 'gone' | undefined> {
   const state = await touched(path);

@@ -16,7 +16,10 @@ export interface DiskHistory {
   readonly unmodified?: { readonly disk: DiskFile; readonly state: string } | undefined;
 }
 
-/** Whether something may come of knowing the contents; else hashing alone would make a first push slower by what it costs. */
+/**
+ * Whether something may come of knowing the contents; else hashing alone would make a first push slower by what it
+ * costs.
+ */
 export async function isWorthHashing(
   session: Session,
   client: RegistryClient,

@@ -15,9 +15,11 @@ import { announceContent, downloadStacked } from './stacked-download.ts';
 import { Survey } from './survey.ts';
 
 /**
- * Builds an image in a staging folder and publishes it, over whatever lies in its place. Call under the lock of its digest, alone.
+ * Builds an image in a staging folder and publishes it, over whatever lies in its place. Call under the lock of its
+ * digest, alone.
  *
- * @param presence `lacks-content`: the record of a stacked image is right, and only files of the content store are missing.
+ * @param presence `lacks-content`: the record of a stacked image is right, and only files of the content store are
+ * missing.
  * @returns bytes that crossed the network.
  * @throws TartletError with `removed` when images were deleted to make room.
  */
@@ -76,7 +78,8 @@ async function fetchPlanned(
 const QUESTIONS = 4;
 
 /**
- * Asks the registry whether it has all blobs that a plan fetches, with the sizes that the manifest names: only then images may go for them.
+ * Asks the registry whether it has all blobs that a plan fetches, with the sizes that the manifest names: only then
+ * images may go for them.
  *
  * @throws TartletError `NOT_FOUND`, and those of the registry client.
  */

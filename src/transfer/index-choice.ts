@@ -14,11 +14,12 @@ interface Choice {
 }
 
 /**
- * The one VM image of an index, as `oras` and `docker manifest create` make it around an image of Tart. Tart itself neither makes nor
- * understands an index, so that nothing is guessed: where there are two VM images, or none, the whole list is told.
+ * The one VM image of an index, as `oras` and `docker manifest create` make it around an image of Tart. Tart itself
+ * neither makes nor understands an index, so that nothing is guessed: where there are two VM images, or none, the whole
+ * list is told.
  *
- * What the entries say of their platform is not asked: it is whatever a pusher wrote, and any VM image can be kept here. What counts is that
- * a manifest has layers of Tart.
+ * What the entries say of their platform is not asked: it is whatever a pusher wrote, and any VM image can be kept
+ * here. What counts is that a manifest has layers of Tart.
  *
  * @param accept which images will do.
  * @returns the manifest, verified by the digest and the size that the index gives it.
@@ -42,7 +43,9 @@ export async function onlyVmImage(
   throw only === undefined ? noVmImage(index, name) : severalVmImages(found, only, name);
 }
 
-/** The manifest of an entry, when it is of a VM image that will do. A mirror that left some of an index out is no fault. */
+/**
+ * The manifest of an entry, when it is of a VM image that will do. A mirror that left some of an index out is no fault.
+ */
 async function vmManifest(
   client: Pick<RegistryClient, 'manifest'>,
   entry: IndexEntry,

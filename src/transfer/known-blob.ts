@@ -23,8 +23,9 @@ export function blobsOfRecord({ image, repositories }: PushRecord): KnownBlobs {
 }
 
 /**
- * Blobs for contents, from the manifests of cached images, of those that local VMs were cloned from, and of those that they became. Only blobs
- * that were decoded or encoded here: otherwise a manifest that lies about one would be believed, and its lie pushed on.
+ * Blobs for contents, from the manifests of cached images, of those that local VMs were cloned from, and of those that
+ * they became. Only blobs that were decoded or encoded here: otherwise a manifest that lies about one would be
+ * believed, and its lie pushed on.
  *
  * @param wanted digests of contents, as texts.
  * @param near the repository that is pushed to: it most likely has blobs of its own images.

@@ -88,7 +88,8 @@ function isManifest({ mediaType }: Descriptor): boolean {
 /**
  * A manifest that an index names.
  * @param subject what the index is called, for messages.
- * @throws TartletError `NOT_FOUND`, `MANIFEST_INVALID` and `SIZE_MISMATCH` where it is not what its index says, those of the client.
+ * @throws TartletError `NOT_FOUND`, `MANIFEST_INVALID` and `SIZE_MISMATCH` where it is not what its index says, those
+ * of the client.
  */
 export async function readChild(
   client: Pick<RegistryClient, 'manifest'>,

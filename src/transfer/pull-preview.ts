@@ -21,7 +21,9 @@ export interface PullPreview {
   readonly status: PullOutcome['status'];
   readonly plan: PlanSummary;
   readonly space: SpaceNeeded & { readonly free: number };
-  /** What would go to make room if none of the disk turns out to be holes, that first which was not used for longest. */
+  /**
+   * What would go to make room if none of the disk turns out to be holes, that first which was not used for longest.
+   */
   readonly deletions: readonly Candidate[];
 }
 
@@ -55,7 +57,10 @@ export async function previewPull(session: Session, name: RemoteName, options: P
   }
 }
 
-/** As `PullRoom` chooses when the parts come one after the other. What chunks are copied from is held by the pull, and stays. */
+/**
+ * As `PullRoom` chooses when the parts come one after the other. What chunks are copied from is held by the pull, and
+ * stays.
+ */
 async function deletionsFor(session: Session, plan: PullPlan, space: PullPreview['space']): Promise<Candidate[]> {
   if (space.free >= space.atMost + RESERVE_BYTES || session.environment['TART_NO_AUTO_PRUNE'] !== undefined) return [];
   const used = new Set(summarize(plan).reused.map(({ donor }) => path.dirname(donor.path)));

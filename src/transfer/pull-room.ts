@@ -10,9 +10,10 @@ import type { Session } from './session.ts';
 export type PartSize = SpaceNeeded;
 
 /**
- * Room on the disk for what a pull writes, made as late as possible. A manifest only claims how large its parts are, so nothing is deleted
- * on its word (issue 14, item 2): parts are fetched and verified as far as the free space goes. Only when the next one does not fit, the registry must
- * confirm that it has all blobs that are still to come, and images that were not used for longest go until this one part fits, and not one more.
+ * Room on the disk for what a pull writes, made as late as possible. A manifest only claims how large its parts are, so
+ * nothing is deleted on its word (issue 14, item 2): parts are fetched and verified as far as the free space goes. Only
+ * when the next one does not fit, the registry must confirm that it has all blobs that are still to come, and images
+ * that were not used for longest go until this one part fits, and not one more.
  */
 export class PullRoom {
   readonly #session: Session;
@@ -87,7 +88,8 @@ export class PullRoom {
       const free = await freeBytes(this.#session.home.cacheFolder);
       if (free >= this.#reserved + part.atMost + RESERVE_BYTES) return;
       if (this.#underWay === 0) return this.#make(part);
-      // What is under way has written an unknown part of what is reserved for it: when it is done, the numbers are exact.
+      // What is under way has written an unknown part of what is reserved for it: when it is done, the numbers are
+      // exact.
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

@@ -27,7 +27,9 @@ export interface PullOptions {
 
 export interface PullOutcome {
   readonly name: RemoteName;
-  /** Of the image's manifest, under which it lies in the cache; of an index around one VM image, that of the VM image. */
+  /**
+   * Of the image's manifest, under which it lies in the cache; of an index around one VM image, that of the VM image.
+   */
   readonly digest: Digest;
   /** `present`: nothing to do; `linked`: the image was here, the tag was not; `pulled`: it was fetched. */
   readonly status: 'present' | 'linked' | 'pulled';

@@ -11,8 +11,9 @@ import type { Session } from './session.ts';
 export const RESERVE_BYTES = 128 * 1024 * 1024;
 
 /**
- * Makes sure that what is here and will be copied fits, before its first byte (what a pull fetches: {@link PullRoom}): where it may not, images that were not used for longest go until it does, and not one
- * more; what is pinned or in use never goes. With `TART_NO_AUTO_PRUNE` in the environment nothing is deleted.
+ * Makes sure that what is here and will be copied fits, before its first byte (what a pull fetches: {@link PullRoom}):
+ * where it may not, images that were not used for longest go until it does, and not one more; what is pinned or in use
+ * never goes. With `TART_NO_AUTO_PRUNE` in the environment nothing is deleted.
  *
  * Room is made for `atMost` where that can be had at all, else for `atLeast`, which is the least that can do.
  *

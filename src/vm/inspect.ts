@@ -82,7 +82,8 @@ export type Inspection = {
 
 /**
  * @param where `remote` asks the registry although the image may be cached.
- * @throws TartletError `VM_NOT_FOUND`, `NAME_MALFORMED` for the name of a local VM where a registry is to be asked, or of the registry client.
+ * @throws TartletError `VM_NOT_FOUND`, `NAME_MALFORMED` for the name of a local VM where a registry is to be asked, or
+ * of the registry client.
  */
 export async function inspect(
   session: Session,

@@ -23,8 +23,9 @@ export interface Listed {
 
 /**
  * Local VMs first, then names of the cache, each group in byte order of the names (tart-cli §1.6). A pulled tag gives two rows, its
- * own and its digest's. Dangling tags and incomplete folders are no images and are left out; what cannot be looked at is passed over. Of cached images only stacked ones have
- * a file opened, their manifest, so that thousands of the others cost little.
+ * own and its digest's. Dangling tags and incomplete folders are no images and are left out; what cannot be looked at
+ * is passed over. Of cached images only stacked ones have a file opened, their manifest, so that thousands of the
+ * others cost little.
  */
 export async function listVms(session: Session, source?: 'local' | 'oci'): Promise<Listed[]> {
   const local = source === 'oci' ? [] : await listLocal(session);

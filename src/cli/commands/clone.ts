@@ -45,7 +45,10 @@ export async function runClone(
   return withSession(terminal, work, { report: options, stdout: options.format === 'json' ? 'result' : 'progress' });
 }
 
-/** Said where something new took the place of a VM that did not run: Tart does that without a word (tart-cli §1.1, §1.2). */
+/**
+ * Said where something new took the place of a VM that did not run: Tart does that without a word (tart-cli §1.1,
+ * §1.2).
+ */
 export function replacedLine(name: LocalName): string {
   return `note: replaced the VM ${printable(name.text)}, which did not run`;
 }

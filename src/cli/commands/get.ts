@@ -35,8 +35,8 @@ function toJson(vm: VmDescription): Record<string, string | number | boolean> {
 }
 
 /**
- * Sizes with their units are for people. Programs cut the row at its blanks, where `50 GB` is two fields: they get the plain
- * numbers of Tart up to 2.35 (tart-cli §1.5).
+ * Sizes with their units are for people. Programs cut the row at its blanks, where `50 GB` is two fields: they get the
+ * plain numbers of Tart up to 2.35 (tart-cli §1.5).
  */
 function toText(vm: VmDescription, screen: Screen): Printable {
   const [disk, size] =

@@ -9,7 +9,10 @@ const PARTIAL = /^\.[0-9a-f]{64}\.partial$/;
 /** Locks, and what was being copied in: kept for ever by Tart, or gone with their owner. */
 const KNOWN_HIDDEN = /^\.(?:[0-9a-f]{64}\.(?:lock|verified)|[0-9A-Fa-f-]{36}\.tmp)$/;
 
-/** Why the content store does not have a file as a manifest wants it; undefined when it has, or when {@link checkContent} says more. */
+/**
+ * Why the content store does not have a file as a manifest wants it; undefined when it has, or when
+ * {@link checkContent} says more.
+ */
 export function contentProblem(contents: ContentStore, file: StoredFile): string | undefined {
   const look = lookAt(contents.pathOf(file.fileDigest));
   if (look.kind === 'gone') return 'is not in the content store';

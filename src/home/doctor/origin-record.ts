@@ -30,7 +30,10 @@ export function readOriginRecord(folder: string): Look<Origin> {
   }
 }
 
-/** What a record says of another image than the one it lies in; undefined when it agrees, or when no name leads to the image. */
+/**
+ * What a record says of another image than the one it lies in; undefined when it agrees, or when no name leads to the
+ * image.
+ */
 export function disagreement(origin: Origin, { name, digest }: ImagePlace): string | undefined {
   if (name === undefined) return undefined;
   if (origin.via === 'clone' || origin.via === 'create') return `it is the record of a local VM (${origin.via})`;

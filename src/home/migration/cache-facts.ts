@@ -62,11 +62,16 @@ export interface CacheFacts {
   readonly hostLinks: readonly HostLinkFact[];
   readonly images: readonly ImageFact[];
   readonly links: readonly LinkFact[];
-  /** Every folder that is no image, below `imagesFolder`: nothing else may take such a path, unless nothing is in it. */
+  /**
+   * Every folder that is no image, below `imagesFolder`: nothing else may take such a path, unless nothing is in it.
+   */
   readonly folders: ReadonlySet<string>;
   /** Those of {@link folders} in which nothing is, at any depth, but folders. */
   readonly hollow: ReadonlySet<string>;
-  /** Folders directly below `imagesFolder` in which something could not be looked at: they are looked at again the next time. */
+  /**
+   * Folders directly below `imagesFolder` in which something could not be looked at: they are looked at again the next
+   * time.
+   */
   readonly unseenHosts: ReadonlySet<string>;
 }
 

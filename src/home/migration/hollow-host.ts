@@ -4,7 +4,11 @@ import { diskError } from '../disk-error.ts';
 import type { CacheFacts } from './cache-facts.ts';
 import type { StepHook } from './step.ts';
 
-/** Removes a folder in which nothing is. @returns false when something is in it, or it is not ours to remove. @throws TartletError `DISK_*` */
+/**
+ * Removes a folder in which nothing is.
+ * @returns false when something is in it, or it is not ours to remove.
+ * @throws TartletError `DISK_*`
+ */
 export async function removeIfEmpty(folder: string): Promise<boolean> {
   try {
     await rmdir(folder);

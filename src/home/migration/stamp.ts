@@ -38,8 +38,8 @@ export function listTop(home: Home): Listing {
 }
 
 /**
- * The listing without some folders: those that are gone, which are no reason for another look, or those that are to be looked at
- * again.
+ * The listing without some folders: those that are gone, which are no reason for another look, or those that are to be
+ * looked at again.
  */
 export function withoutHosts(top: Listing, hosts: readonly string[]): Listing {
   return top.filter((line) => !hosts.some((host) => line.startsWith(`${host} `)));

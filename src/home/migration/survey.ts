@@ -31,7 +31,8 @@ export interface SurveyOptions {
 
 /**
  * Looks at a whole image cache, of any generation, and changes nothing. Links are read and never entered. Synchronous: with ten
- * thousand images, promises would take longer than the file system. What cannot be looked at is passed over, and its place is taken.
+ * thousand images, promises would take longer than the file system. What cannot be looked at is passed over, and its
+ * place is taken.
  *
  * @throws TartletError `DISK_*` when the cache as a whole cannot be read.
  */

@@ -34,7 +34,8 @@ export interface TarHeader {
  *
  * @param archive for the message.
  * @returns undefined for a block of zeros, the end of the archive.
- * @throws TartletError `ARCHIVE_INVALID` for what is no header, and for every entry that is neither a file, a folder nor a link.
+ * @throws TartletError `ARCHIVE_INVALID` for what is no header, and for every entry that is neither a file, a folder
+ * nor a link.
  */
 export function parseTarHeader(block: Buffer, archive: string): TarHeader | undefined {
   if (block.every((byte) => byte === 0)) return undefined;

@@ -25,7 +25,10 @@ export interface TarIndex {
   readonly others: readonly string[];
   /** Which of {@link TELLTALES} are there. */
   readonly telltales: ReadonlySet<string>;
-  /** That it holds a link, which a layout never does: links and devices are how archives reach outside (reliability S24). None is followed. */
+  /**
+   * That it holds a link, which a layout never does: links and devices are how archives reach outside (reliability
+   * S24). None is followed.
+   */
   readonly link: TartletError | undefined;
 }
 
@@ -33,7 +36,8 @@ export interface TarIndex {
  * Looks through the headers of a tar file. Nothing is ever unpacked under a name from the archive: the names of the layout
  * are known beforehand, files of other names are passed over, and a name that could lead out of a folder condemns the archive.
  *
- * @throws TartletError `ARCHIVE_INVALID` for devices, `..`, absolute names, a file that is there twice, and when it is cut short.
+ * @throws TartletError `ARCHIVE_INVALID` for devices, `..`, absolute names, a file that is there twice, and when it is
+ * cut short.
  */
 export async function readTarIndex(archive: string, signal: AbortSignal): Promise<TarIndex> {
   const handle = await onDisk('open', archive, async () => open(archive, 'r'));
