@@ -1,13 +1,13 @@
 import { type CredentialNote, describeNote } from '../credentials/note.ts';
 import type { CredentialStoreSettings } from '../credentials/settings.ts';
 import { lockFile } from '../home/lock.ts';
-import { printableLine } from './render/printable.ts';
+import { writeLines } from './message-stream.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The world as the credentials floor sees it, with notes on stderr unless somebody else says them. */
 export function credentialSettings(
   terminal: Terminal,
-  say = (line: string): void => void terminal.stderr.write(printableLine(line)),
+  say = (line: string): void => writeLines(terminal.stderr, line),
 ): CredentialStoreSettings {
   return {
     environment: terminal.environment,

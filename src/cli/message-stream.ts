@@ -1,4 +1,5 @@
-import type { Printable } from './render/printable.ts';
+import { foldText } from './render/fold.ts';
+import { joined, type Printable, printableLine } from './render/printable.ts';
 
 /** The part of a stream that messages for people need. */
 export interface MessageStream {
@@ -40,6 +41,11 @@ export class ErrorFirstStream implements MessageStream {
     this.#target.write(text);
     this.release();
   }
+}
+
+/** Writes lines for people, made printable and, where this is a terminal, broken at their spaces. */
+export function writeLines(stream: MessageStream, ...lines: readonly string[]): void {
+  stream.write(joined(lines.map((line) => foldText(printableLine(line), stream))));
 }
 
 /** Writes a text that says why a command fails, before any note of it. */

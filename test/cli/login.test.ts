@@ -375,6 +375,26 @@ describeWithParts('at a terminal', ['script', 'unshare'], () => {
     expect(settings(workplace, 'after')).toBe(settings(workplace, 'before'));
   });
 
+  it('what it says is broken at blanks, not where the terminal ends', async () => {
+    const workplace = new Workplace(cleanup, { isFresh: true });
+    const { screen } = await runOnTerminal(workplace, script(workplace, `stty cols 50; ${command(address)}`), [
+      [`User name for ${address}: `, `${USER}\r`],
+      [`Password of ci for ${address}: `, `${PASSWORD}\r`],
+    ]);
+    const lines = screen.split('\r\n');
+    expect(lines.slice(-4)).toEqual([
+      'note: it is not encrypted there, and readable by',
+      '  you only; a credential helper (credsStore) could',
+      '  encrypt it',
+      '',
+    ]);
+    // A path may be longer than a line.
+    for (const line of lines) expect(!line.trim().includes(' ') || line.length <= 50, line).toBe(true);
+    expect(lines.map((line) => line.trim()).join(' ')).toContain(
+      `the password of ci for ${address} is now in ${dockerFile(workplace)} (as ${address}) note: `,
+    );
+  });
+
   it('both may be in one paste, without echo of the second', async () => {
     const workplace = new Workplace(cleanup, { isFresh: true });
     const { exitCode, screen } = await runOnTerminal(workplace, script(workplace, command(address)), [

@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
+import { FileLock } from '../../src/home/lock.ts';
+import { runOnTerminal } from '../support/command-input.ts';
 import { OldCache, wholeImages } from '../support/old-cache.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { type Ran, type Running, Workplace } from '../support/real-command.ts';
@@ -151,6 +153,23 @@ describe('a command that finds an old cache', () => {
     expect([one?.exitCode, other?.exitCode, other?.stderr]).toEqual([0, 0, expect.stringContaining('waiting')]);
     expect(contents(cache)).toEqual(before);
     expect(tagsOf(await place.names()).filter((name) => name.includes('/'))).toEqual(names(MANY));
+  });
+
+  it.skipIf(process.platform !== 'linux')('is waited for with one line, which a terminal shows at once', async () => {
+    const { place } = oldHome(MANY);
+    const held = `${place.home}/cache/.locks/migration.lock`;
+    mkdirSync(`${place.home}/cache/.locks`, { recursive: true });
+    const other = await FileLock.acquire(held, { mode: 'exclusive', wait: true });
+    // The answer is typed when the line is seen, and frees the lock only after a waiting command tells its waiting again.
+    const script = `stty cols 60 -echo; $TARTLET list --quiet & read answer; sleep 1.2; echo "answer: $answer"; wait $!`;
+    const { screen } = await runOnTerminal(place, script, [
+      ['waiting for another command', 'seen\n'],
+      ['answer: seen', () => void other?.release()],
+    ]);
+    const lines = screen.split('\r\n');
+    expect(lines.slice(0, 2)).toEqual(['waiting for another command that brings the cache in order', 'answer: seen']);
+    expect(lines.filter((line) => line.startsWith('waiting'))).toHaveLength(1);
+    expect(tagsOf(lines.filter((line) => /\/macos\/\d+:v$/.test(line)))).toEqual(names(MANY));
   });
 
   it('does not disturb a pull that is under way, nor the pull it', async () => {

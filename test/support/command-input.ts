@@ -35,8 +35,8 @@ export async function runWithInput(
   });
 }
 
-/** What somebody does at a terminal: waits until a text is shown, then types. */
-export type Step = readonly [shown: string, typed: string];
+/** What somebody does at a terminal: waits until a text is shown, then types, or does something elsewhere. */
+export type Step = readonly [shown: string, typed: string | (() => void)];
 
 /**
  * Runs a shell script on a pseudo terminal of `script` (util-linux), with `$TARTLET` as the command, and types.
@@ -61,7 +61,8 @@ export async function runOnTerminal(
     if (shown === undefined || at < 0) return;
     read = at + shown.length;
     left.shift();
-    child.stdin.write(typed);
+    if (typeof typed === 'string') child.stdin.write(typed);
+    else typed();
   });
   child.stdin.on('error', () => undefined);
   return new Promise((resolve, reject) => {

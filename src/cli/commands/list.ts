@@ -1,9 +1,10 @@
 import { type Listed, listVms } from '../../vm/listing.ts';
 import { renderJson } from '../render/json.ts';
-import { type Printable, printableLine, printableLines } from '../render/printable.ts';
+import { type Printable, printableLines } from '../render/printable.ts';
 import { humanBytes, isoSeconds, relativeTime, wholeGB } from '../render/quantity.ts';
 import { renderTable } from '../render/table.ts';
 import { withSession } from '../session.ts';
+import { writeLines } from '../message-stream.ts';
 import type { Terminal } from '../terminal.ts';
 
 export interface ListCommandOptions {
@@ -16,7 +17,7 @@ export async function runList(terminal: Terminal, options: ListCommandOptions): 
   return withSession(terminal, async (session) => {
     const rows = await listVms(session, options.source);
     if (rows.length === 0 && terminal.stdout.isTTY === true && options.format === 'text' && options.quiet !== true) {
-      terminal.stderr.write(nothingIn(session.home.root, options.source));
+      writeLines(terminal.stderr, nothingIn(session.home.root, options.source));
       return 0;
     }
     terminal.stdout.write(render(rows, options, terminal));
@@ -25,11 +26,11 @@ export async function runList(terminal: Terminal, options: ListCommandOptions): 
 }
 
 /** For people alone: programs get the empty table of Tart. */
-function nothingIn(home: string, source: 'local' | 'oci' | undefined): Printable {
+function nothingIn(home: string, source: 'local' | 'oci' | undefined): string {
   const what = { local: 'no local VM', oci: 'no cached image', both: 'no local VM and no cached image' }[
     source ?? 'both'
   ];
-  return printableLine(`there is ${what} in ${home}`);
+  return `there is ${what} in ${home}`;
 }
 
 function render(rows: readonly Listed[], options: ListCommandOptions, terminal: Terminal): Printable {

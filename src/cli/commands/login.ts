@@ -4,9 +4,8 @@ import { isTartletError, TartletError } from '../../errors.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import { checkLogin } from '../../transfer/login.ts';
 import { credentialSettings } from '../credential-settings.ts';
-import { releaseNotes } from '../message-stream.ts';
+import { releaseNotes, writeLines } from '../message-stream.ts';
 import { askForLogin, type Login, readPassword } from '../login-input.ts';
-import { printableLine, printableLines } from '../render/printable.ts';
 import { humanDuration } from '../render/quantity.ts';
 import { type ReportOptions, userAgent } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -35,7 +34,7 @@ export async function runLogin(terminal: Terminal, host: string, options: LoginC
   if (environmentMayServe(registry, settings)) {
     lines.push('note: TART_REGISTRY_USERNAME and TART_REGISTRY_PASSWORD are set, and are used before it');
   }
-  terminal.stderr.write(printableLines(lines));
+  writeLines(terminal.stderr, ...lines);
   return 0;
 }
 
@@ -75,7 +74,7 @@ async function ask(
   login: Login,
   { insecure, debug }: LoginCommandOptions,
 ): Promise<string> {
-  const write = (line: string): unknown => terminal.stderr.write(printableLine(line));
+  const write = (line: string): void => writeLines(terminal.stderr, line);
   if (debug === true) releaseNotes(terminal.stderr);
   const listeners = debug === true ? (await import('../debug.ts')).debugListeners(write) : undefined;
   try {

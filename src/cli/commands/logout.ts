@@ -1,6 +1,6 @@
 import { describePlace, eraseCredential, type SecretPlace } from '../../credentials/credential-store.ts';
 import { credentialSettings } from '../credential-settings.ts';
-import { printableLines } from '../render/printable.ts';
+import { writeLines } from '../message-stream.ts';
 import type { Terminal } from '../terminal.ts';
 import { parseHost } from './login.ts';
 
@@ -13,7 +13,7 @@ export async function runLogout(terminal: Terminal, host: string): Promise<numbe
     ...erased.map((place) => `removed from ${describePlace(place)}`),
     ...remaining.map((place) => `note: still there: ${describeRemaining(place)}`),
   ];
-  terminal.stderr.write(printableLines(lines));
+  writeLines(terminal.stderr, ...lines);
   return 0;
 }
 

@@ -1,7 +1,7 @@
 import { isTartletError, TartletError } from '../../errors.ts';
 import type { Deletion } from '../../home/prune-measure.ts';
 import { prune, type PruneReport, type PruneRequest } from '../../home/prune.ts';
-import { writeError } from '../message-stream.ts';
+import { writeError, writeLines } from '../message-stream.ts';
 import { type Mood, renderDeletion, renderFreed } from '../render/deletion.ts';
 import { renderError } from '../render/error.ts';
 import { foldText } from '../render/fold.ts';
@@ -74,7 +74,7 @@ function budgetOf(terminal: Terminal, { spaceBudget, cacheBudget }: PruneCommand
   if (spaceBudget !== undefined) {
     throw new TartletError('USAGE', '--cache-budget is the old name of --space-budget: give only one of them');
   }
-  terminal.stderr.write(printed`note: --cache-budget is the old name of --space-budget\n`);
+  writeLines(terminal.stderr, 'note: --cache-budget is the old name of --space-budget');
   return cacheBudget;
 }
 
@@ -83,7 +83,7 @@ function sayWhatWasSpared(terminal: Terminal, report: PruneReport): number {
   let exitCode = 0;
   for (const { error } of report.spared) {
     if (isTartletError(error, 'BUSY', 'VM_RUNNING')) {
-      terminal.stderr.write(printableLine(`note: skipped, because ${error.message}`));
+      writeLines(terminal.stderr, `note: skipped, because ${error.message}`);
     } else {
       exitCode = 1;
       writeError(terminal.stderr, renderError(error, terminal.stderr, terminal.environment));

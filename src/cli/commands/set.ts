@@ -1,8 +1,8 @@
 import { LocalName } from '../../names/local-name.ts';
 import type { Display } from '../../vm/display.ts';
 import { setVm } from '../../vm/set.ts';
-import { printableLine } from '../render/printable.ts';
 import { withSession } from '../session.ts';
+import { writeLines } from '../message-stream.ts';
 import { resolvePath, type Terminal } from '../terminal.ts';
 
 export interface SetCommandOptions {
@@ -32,10 +32,9 @@ export async function runSet(terminal: Terminal, text: string, options: SetComma
       ...(options.diskSize === undefined ? {} : { diskBytes: options.diskSize * 1_000_000_000 }),
     });
     if (savedStateIsStale) {
-      terminal.stderr.write(
-        printableLine(
-          `note: ${name.text} is suspended, and its saved state has the old address or serial number; if it does not resume, ${terminal.programName} stop ${name.text} drops that state`,
-        ),
+      writeLines(
+        terminal.stderr,
+        `note: ${name.text} is suspended, and its saved state has the old address or serial number; if it does not resume, ${terminal.programName} stop ${name.text} drops that state`,
       );
     }
     return 0;

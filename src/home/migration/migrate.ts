@@ -123,11 +123,15 @@ async function settle(
     await writeStamp(store.home, withoutHosts(top, [...facts.unseenHosts]));
     return { ...NOTHING, stays: plan.stays };
   }
+  let isTold = false;
   const lock = await FileLock.acquire(`${store.home.locksFolder}/migration.lock`, {
     mode: 'exclusive',
     wait: true,
     signal: store.signal,
-    onWait: options.onWait,
+    onWait: () => {
+      if (!isTold) options.onWait?.();
+      isTold = true;
+    },
   });
   try {
     return await carryOutAll(store, word, options.onStep ?? (() => undefined));
