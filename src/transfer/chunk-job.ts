@@ -136,6 +136,8 @@ export interface ClearResult {
 export interface DigestResult {
   readonly kind: 'digest';
   readonly contentDigest: string;
+  /** Whether the stretch holds nothing but zeros. */
+  readonly isZero: boolean;
 }
 
 export type PushResult =

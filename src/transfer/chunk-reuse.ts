@@ -93,9 +93,13 @@ export async function digestChunk(
   onRead: (diskBytes: number) => void = () => undefined,
 ): Promise<DigestResult> {
   const hash = createHash('sha256');
+  let isZero = true;
   for await (const piece of readWindow(job.disk, job.offset, job.contentSize, signal, stopwatch)) {
-    stopwatch.onProcessor(() => hash.update(piece));
+    stopwatch.onProcessor(() => {
+      hash.update(piece);
+      isZero &&= isZeroPiece(piece); // Costs nothing once something was found.
+    });
     onRead(piece.length);
   }
-  return { kind: 'digest', contentDigest: `sha256:${hash.digest('hex')}` };
+  return { kind: 'digest', contentDigest: `sha256:${hash.digest('hex')}`, isZero };
 }

@@ -25,9 +25,9 @@ export interface DiskBuild extends Workplace {
   readonly plan: FilePlan;
   /**
    * A chunk is verified in its place: fetched just now, or found on this machine. What is known by its content alone, found or continued,
-   * proves nothing about the blob that the manifest names for it.
+   * or planned as `zero`, proves nothing about the blob that the manifest names for it.
    */
-  readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'fetched-content' | 'found' | 'found-content') => void;
+  readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'fetched-content' | 'found' | 'found-content' | 'zero') => void;
   /** Waited for before a part is written that is not here yet; what it gives is called when that is done. Default: there is room. */
   readonly enter?: ((part: PartSize) => Promise<() => void>) | undefined;
   /** Chunks that were planned to be found here were not what they should be, and will be fetched. */
@@ -73,18 +73,21 @@ async function fill(
   const { path, journal } = build;
   const found = new Set<DiskChunk>();
   const proven = new Set(chunks.flatMap(({ chunk, source }) => ('proven' in source && source.proven ? [chunk] : [])));
-  const find = async (those: readonly DiskChunk[]): Promise<void> => {
+  const record = async (those: readonly DiskChunk[], how: (chunk: DiskChunk) => 'found' | 'found-content' | 'zero') => {
     for (const chunk of those) {
       found.add(chunk);
       await journal.record(chunk.index);
-      build.onChunk(chunk, proven.has(chunk) ? 'found' : 'found-content');
+      build.onChunk(chunk, how(chunk));
     }
   };
+  const find = async (those: readonly DiskChunk[]): Promise<void> =>
+    record(those, (chunk) => (proven.has(chunk) ? 'found' : 'found-content'));
+  const findZero = async (those: readonly DiskChunk[]): Promise<void> => record(those, () => 'zero');
   const findIntact = async (those: readonly DiskChunk[], { intact }: { intact: boolean }): Promise<void> =>
     intact ? find(those) : undefined;
   const zeros = of(chunks, 'zero');
-  if (fresh) await find(zeros.map(({ chunk }) => chunk));
-  else await run(pool, clearWork(path, zeros), find);
+  if (fresh) await findZero(zeros.map(({ chunk }) => chunk));
+  else await run(pool, clearWork(path, zeros), findZero);
   await run(pool, verifyWork(path, of(chunks, 'partial')), findIntact);
   const shared = of(chunks, 'shared');
   if (cloned !== undefined) await verifyDonor(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);

@@ -114,9 +114,10 @@ export class ChunkReport {
     return {
       onChunk: ({ index, size, descriptor }, how) => {
         this.verified += 1;
-        if (how === 'found-content' || how === 'fetched-content') this.unproven.add(descriptor.digest.toString());
+        if (how !== 'fetched' && how !== 'found') this.unproven.add(descriptor.digest.toString());
         const kind = how === 'fetched' || how === 'fetched-content' ? 'chunk-done' : 'chunk-reused';
-        this.#session.emit({ kind, subject, index: first + index, bytes: size });
+        const zero = how === 'zero' ? { isZero: true } : {};
+        this.#session.emit({ kind, subject, index: first + index, bytes: size, ...zero });
       },
       onMissing: (chunks) => {
         this.#bytesTotal += encodedBytes(chunks);

@@ -66,12 +66,16 @@ export type TransferEvent = { readonly subject: string } & (
       readonly kind: 'chunk-done';
       readonly index: number;
       readonly bytes: number;
+      /** Whether it was found to hold nothing but zeros. Default: that is not known. */
+      readonly isZero?: boolean;
     }
   | {
       /** A chunk was there before and needs no transfer. `bytes` of the decoded disk. */
       readonly kind: 'chunk-reused';
       readonly index: number;
       readonly bytes: number;
+      /** As for `chunk-done`. */
+      readonly isZero?: boolean;
     }
   | {
       /** Something failed and will be tried again in `waitMs` milliseconds. */
@@ -113,8 +117,9 @@ const HASHING = 0.25;
 export class TransferTotals {
   #started: Extract<TransferEvent, { kind: 'started' }> | undefined;
   #bytes = 0;
-  #reusedChunks = 0;
   #doneDiskBytes = 0;
+  #zeroDiskBytes = 0;
+  #reusedZeroBytes = 0;
   #reusedDiskBytes = 0;
   #toHash = 0;
   #hashed = 0;
@@ -129,6 +134,7 @@ export class TransferTotals {
       this.#bytes += event.count;
     } else if (event.kind === 'chunk-done') {
       this.#doneDiskBytes += event.bytes;
+      if (event.isZero === true) this.#zeroDiskBytes += event.bytes;
     } else if (event.kind === 'to-hash') {
       this.#toHash = event.diskBytes;
     } else if (event.kind === 'hashed') {
@@ -136,8 +142,10 @@ export class TransferTotals {
     } else if (event.kind === 'worked') {
       this.#worked += event.diskBytes;
     } else if (event.kind === 'chunk-reused') {
-      this.#reusedChunks += 1;
       this.#reusedDiskBytes += event.bytes;
+      if (event.isZero !== true) return;
+      this.#zeroDiskBytes += event.bytes;
+      this.#reusedZeroBytes += event.bytes;
     }
   }
 
@@ -179,8 +187,14 @@ export class TransferTotals {
     return this.#started?.chunks ?? 0;
   }
 
-  get reusedChunks(): number {
-    return this.#reusedChunks;
+  /** Bytes of the disk that are known to be zeros. */
+  get zeroDiskBytes(): number {
+    return this.#zeroDiskBytes;
+  }
+
+  /** Those of them that needed no transfer. */
+  get reusedZeroBytes(): number {
+    return this.#reusedZeroBytes;
   }
 
   /**

@@ -1,17 +1,17 @@
 import { Digest } from '../names/digest.ts';
 import type { EncodedChunk } from '../oci/flat-manifest.ts';
-import type { DigestJob, PushedChunk, PushJob } from './chunk-job.ts';
+import type { DigestJob, DigestResult, PushedChunk, PushJob } from './chunk-job.ts';
 import type { Stretch } from './disk-cut.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /* What threads do with the stretches of a disk that is pushed. */
 
-/** Hashes stretches of a disk. @param onHashed told of each, with the text of its content's digest. */
+/** Hashes stretches of a disk. @param onHashed told of each, what it is. */
 export async function hashStretches(
   pool: WorkerPool,
   disk: string,
   stretches: readonly Stretch[],
-  onHashed: (stretch: Stretch, content: string) => void,
+  onHashed: (stretch: Stretch, content: Pick<DigestResult, 'contentDigest' | 'isZero'>) => void,
 ): Promise<void> {
   const jobs = new Map(
     stretches.map((stretch): [DigestJob, Stretch] => [
@@ -19,10 +19,16 @@ export async function hashStretches(
       stretch,
     ]),
   );
-  await pool.runAll([...jobs.keys()], (job, { contentDigest }) => {
+  await pool.runAll([...jobs.keys()], (job, result) => {
     const stretch = jobs.get(job);
-    if (stretch !== undefined) onHashed(stretch, contentDigest);
+    if (stretch !== undefined) onHashed(stretch, result);
   });
+}
+
+/** How the blob of a stretch came into the repository, and whether the stretch was found to hold nothing but zeros. */
+export interface PushedHow {
+  readonly outcome: PushedChunk['outcome'];
+  readonly isZero: boolean;
 }
 
 /** What becomes of the zeros of one length. */
@@ -40,7 +46,7 @@ type Zeros =
 export async function pushStretches(
   pool: WorkerPool,
   work: ReadonlyMap<PushJob, readonly Stretch[]>,
-  onPushed: (stretch: Stretch, chunk: EncodedChunk, outcome: PushedChunk['outcome']) => void,
+  onPushed: (stretch: Stretch, chunk: EncodedChunk, how: PushedHow) => void,
 ): Promise<void> {
   const zeros = new Map<number, Zeros>();
   await pool.runAll([...work.keys()], (job, result, add) => {
@@ -50,14 +56,15 @@ export async function pushStretches(
       const isForAll = same?.kind === 'under-way' && same.by === job;
       if (isForAll) zeros.set(job.contentSize, { kind: 'sent', as: result });
       const [first, ...others] = isForAll ? same.waiting : stretches;
-      if (first !== undefined) onPushed(first, encodedChunk(result), result.outcome);
-      for (const each of others) onPushed(each, encodedChunk(result), 'present');
+      const { outcome } = result;
+      if (first !== undefined) onPushed(first, encodedChunk(result), { outcome, isZero: isForAll });
+      for (const each of others) onPushed(each, encodedChunk(result), { outcome: 'present', isZero: isForAll });
     } else if (same === undefined) {
       const send: PushJob = { ...job, zeros: 'send' };
       zeros.set(job.contentSize, { kind: 'under-way', by: send, waiting: [...stretches] });
       add(send);
     } else if (same.kind === 'under-way') same.waiting.push(...stretches);
-    else for (const each of stretches) onPushed(each, encodedChunk(same.as), 'present');
+    else for (const each of stretches) onPushed(each, encodedChunk(same.as), { outcome: 'present', isZero: true });
   });
 }
 

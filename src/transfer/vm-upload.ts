@@ -17,7 +17,7 @@ import { bringKnownBlob, type KnownBlobs } from './known-blob.ts';
 import { inLanes } from './lanes.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
 import type { Session } from './session.ts';
-import { hashStretches, pushStretches } from './stretch-push.ts';
+import { hashStretches, type PushedHow, pushStretches } from './stretch-push.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 export interface PushOptions {
@@ -123,9 +123,13 @@ export class VmUpload {
     this.#chunkCount = stretches.length;
     const numbers = new Map(stretches.map((stretch, index) => [stretch.offset, index]));
     const subject = this.#subject;
-    const keep = (kind: 'chunk-done' | 'chunk-reused', { offset, size: bytes }: Stretch, chunk: EncodedChunk): void => {
+    const zeros = new Set<Stretch>();
+    const keep = (stretch: Stretch, chunk: EncodedChunk, { outcome, ...found }: PushedHow): void => {
+      const { offset, size: bytes } = stretch;
       this.#chunks.set(offset, chunk);
-      this.#session.emit({ kind, subject, index: numbers.get(offset) ?? 0, bytes });
+      const isZero = found.isZero || zeros.has(stretch);
+      const kind = outcome === 'uploaded' ? 'chunk-done' : 'chunk-reused';
+      this.#session.emit({ kind, subject, index: numbers.get(offset) ?? 0, bytes, ...(isZero ? { isZero } : {}) });
     };
     const scratch = await Scratch.createSpool(this.#session.home, this.#session.platform);
     const pool = await this.#pool();
@@ -143,12 +147,17 @@ export class VmUpload {
       if (unread.length === 0 || (await isWorthHashing(this.#session, this.#client, size, history))) {
         const diskBytes = unread.reduce((sum, stretch) => sum + stretch.size, 0);
         this.#session.emit({ kind: 'to-hash', subject, diskBytes });
-        await hashStretches(pool, path, unread, (stretch, content) => contents.set(stretch, content));
+        await hashStretches(pool, path, unread, (stretch, { contentDigest, isZero }) => {
+          contents.set(stretch, contentDigest);
+          if (isZero) zeros.add(stretch);
+        });
         for (const find of sourcesOfBlobs(this.#session, this.#name, history)) {
           const wanted = missing();
           if (wanted.length === 0) break;
           const known = await find(new Set(wanted.flatMap((stretch) => contents.get(stretch) ?? [])));
-          await this.#reuse(wanted, contents, known, (stretch, chunk) => keep('chunk-reused', stretch, chunk));
+          await this.#reuse(wanted, contents, known, (stretch, chunk) =>
+            keep(stretch, chunk, { outcome: 'present', isZero: false }),
+          );
         }
       }
       const sameContent = grouped(missing(), (stretch) => contents.get(stretch) ?? `at ${stretch.offset}`);
@@ -156,9 +165,7 @@ export class VmUpload {
         { ...this.#job(path, first, scratch), zeros: contents.has(first) ? 'send' : 'tell' },
         all,
       ]);
-      await pushStretches(pool, new Map(jobs), (stretch, chunk, outcome) =>
-        keep(outcome === 'uploaded' ? 'chunk-done' : 'chunk-reused', stretch, chunk),
-      );
+      await pushStretches(pool, new Map(jobs), keep);
       return stretches.flatMap(({ offset }) => this.#chunks.get(offset) ?? []);
     } finally {
       this.#session.emit({ kind: 'spent', subject: this.#subject, threads: pool.threads, spent: pool.spent });

@@ -169,7 +169,7 @@ describe('on a terminal', () => {
     progress.handle({ kind: 'bytes', subject: BASE, count: 8 * GB });
     time.pass(6000);
     progress.handle({ kind: 'finished', subject: BASE });
-    expect(stream.screen).toEqual([`${BASE}: 10.0 GB pulled in 10s (1.0 GB/s)`]);
+    expect(stream.screen).toEqual([`${BASE}: 10.0 GB fetched in 10s (1.0 GB/s)`]);
     expect(time.timers).toBe(0);
   });
 
@@ -181,7 +181,7 @@ describe('on a terminal', () => {
     time.pass(2000);
     progress.handle({ kind: 'spent', subject: BASE, threads: 2, spent: { processorMs: 100, diskMs: 3000 } });
     progress.handle({ kind: 'finished', subject: BASE });
-    expect(stream.screen).toEqual([`${BASE}: 279 B pulled in 2s`]);
+    expect(stream.screen).toEqual([`${BASE}: 279 B fetched in 2s`]);
   });
 
   test('the summary says what kept it from being faster, when that was counted', () => {
@@ -193,23 +193,32 @@ describe('on a terminal', () => {
     const spent = { processorMs: 4000, diskMs: 1000 };
     progress.handle({ kind: 'spent', subject: BASE, threads: 2, spent });
     progress.handle({ kind: 'finished', subject: BASE });
-    expect(stream.screen).toEqual([`${BASE}: 10.0 GB pulled in 10s (limited by the registry: 1.0 GB/s)`]);
+    expect(stream.screen).toEqual([
+      `${BASE}: 10.0 GB fetched in 10s (1.0 GB/s); limited by the registry or the network`,
+    ]);
   });
 
   test.each([
-    ['disk', { processorMs: 4000, diskMs: 14_000 }, 'limited by the disk: 2.0 GB/s'],
-    ['processors', { processorMs: 14_000, diskMs: 4000 }, 'limited by the processors: 2.0 GB/s of disk'],
-  ])('where that was the %s, it counts what they did, and not what crossed the network', (_, spent, expected) => {
+    ['disk', { processorMs: 4000, diskMs: 14_000 }, 'limited by the disk (2.0 GB/s read or written)'],
+    [
+      'processors',
+      { processorMs: 14_000, diskMs: 4000 },
+      'limited by the processors (2.0 GB/s of disk hashed and coded)',
+    ],
+  ])('where that was the %s, it counts what they did beside what crossed the network', (_, spent, expected) => {
     const stream = new FakeStream(true, 200);
     const progress = open(stream);
     progress.handle(started(BASE));
     progress.handle({ kind: 'bytes', subject: BASE, count: GB / 100 });
     progress.handle({ kind: 'chunk-done', subject: BASE, index: 0, bytes: 5 * GB });
     progress.handle({ kind: 'chunk-reused', subject: BASE, index: 1, bytes: 15 * GB });
+    progress.handle({ kind: 'chunk-reused', subject: BASE, index: 2, bytes: 7 * GB, isZero: true });
     time.pass(10_000);
     progress.handle({ kind: 'spent', subject: BASE, threads: 2, spent });
     progress.handle({ kind: 'finished', subject: BASE });
-    expect(stream.screen).toEqual([`${BASE}: 10.0 MB pulled in 10s (${expected}), 1 of 40 chunks needed no transfer`]);
+    expect(stream.screen).toEqual([
+      `${BASE}: 10.0 MB fetched in 10s (1.0 MB/s), 15.0 GB of the disk reused, 7.0 GB zero; ${expected}`,
+    ]);
   });
 
   test('is painted at most ten times a second, whatever comes in', () => {
@@ -246,7 +255,7 @@ describe('on a terminal', () => {
     ]);
     progress.handle({ kind: 'finished', subject: BASE });
     expect(stream.screen).toEqual([
-      `${BASE}: 0 B pulled in 1s`,
+      `${BASE}: 0 B fetched in 1s`,
       `short/name:1  [==========          ]   50%  1.0 GB of 2.0 GB`,
     ]);
   });
@@ -423,8 +432,8 @@ describe('elsewhere', () => {
     expect(stream.text).toBe(
       `${BASE}: 10.0 GB to pull, for a disk of 50.0 GB in 40 chunks\n` +
         `${BASE}: 10%, 1.0 GB of 10.0 GB, 200.0 MB/s, 45s left\n` +
-        `${BASE}: 50%, 5.0 GB of 10.0 GB, 800.0 MB/s, 6s left\n` +
-        `${BASE}: 10.0 GB pulled in 10s (1.0 GB/s), 1 of 40 chunks needed no transfer\n`,
+        `${BASE}: 50%, 5.0 GB of 10.0 GB, 800.0 MB/s, 10s left\n` +
+        `${BASE}: 10.0 GB fetched in 10s (1.0 GB/s), 1.0 GB of the disk reused\n`,
     );
     expect(time.timers).toBe(0);
   });
@@ -442,14 +451,16 @@ describe('elsewhere', () => {
       chunks: 40,
     });
     progress.handle({ kind: 'chunk-reused', subject: 'a/b:1', index: 0, bytes: 10 * GB });
-    progress.handle({ kind: 'chunk-done', subject: 'a/b:1', index: 1, bytes: 10 * GB });
+    progress.handle({ kind: 'chunk-done', subject: 'a/b:1', index: 1, bytes: 2 * GB, isZero: true });
+    progress.handle({ kind: 'chunk-reused', subject: 'a/b:1', index: 2, bytes: 2 * GB, isZero: true });
+    progress.handle({ kind: 'chunk-done', subject: 'a/b:1', index: 3, bytes: 6 * GB });
     progress.handle({ kind: 'bytes', subject: 'a/b:1', count: 2 * GB });
     time.pass(5000);
     progress.handle({ kind: 'finished', subject: 'a/b:1' });
     expect(stream.text).toBe(
       'a/b:1: pushing a disk of 50.0 GB in 40 chunks\n' +
-        'a/b:1: 40%, 2.0 GB sent, 400.0 MB/s, 15s left\n' +
-        'a/b:1: 2.0 GB pushed in 5s (400.0 MB/s), 1 of 40 chunks needed no transfer\n',
+        'a/b:1: 40%, 2.0 GB sent, 400.0 MB/s, 19s left\n' +
+        'a/b:1: 2.0 GB sent in 5s (400.0 MB/s), 10.0 GB of the disk reused, 4.0 GB zero\n',
     );
   });
 
@@ -501,6 +512,37 @@ describe('elsewhere', () => {
     expect(stream.text).toContain('a/b:1: 50%, 0 B sent');
   });
 
+  test('the time left of a pull follows from all that came, so that a moment of another speed does not make it jump', () => {
+    const stream = new FakeStream(false);
+    const progress = open(stream, {});
+    progress.handle(started('a/b:1'));
+    time.pass(20_000); // What is here is hashed: that says nothing of how fast the rest comes.
+    for (const count of [0, 1, 1, 0, 0, 4]) {
+      progress.handle({ kind: 'bytes', subject: 'a/b:1', count: count * GB });
+      time.pass(5000);
+    }
+    expect(stream.text.split('\n').slice(5, -1)).toEqual([
+      'a/b:1: 0%, 0 B of 10.0 GB, 0 B/s',
+      'a/b:1: 10%, 1.0 GB of 10.0 GB, 200.0 MB/s, 45s left',
+      'a/b:1: 20%, 2.0 GB of 10.0 GB, 200.0 MB/s, 40s left',
+      'a/b:1: 20%, 2.0 GB of 10.0 GB, 0 B/s, 1m 0s left',
+      'a/b:1: 20%, 2.0 GB of 10.0 GB, 0 B/s, 1m 20s left',
+      'a/b:1: 60%, 6.0 GB of 10.0 GB, 800.0 MB/s, 17s left',
+    ]);
+  });
+
+  test('what a copy need not move is what is there already', () => {
+    const stream = new FakeStream(false);
+    const progress = open(stream, {});
+    const subject = 'a/b:1';
+    progress.handle({ kind: 'started', subject, direction: 'copy', bytesTotal: GB, diskBytes: 3 * GB, chunks: 7 });
+    progress.handle({ kind: 'chunk-reused', subject, index: 0, bytes: 2 * GB });
+    progress.handle({ kind: 'bytes', subject, count: GB });
+    time.pass(2000);
+    progress.handle({ kind: 'finished', subject });
+    expect(stream.text).toBe('a/b:1: 1.0 GB copied in 2s (500.0 MB/s), 2.0 GB there already\n');
+  });
+
   test.each([4000, 5000])('the plan of a pull that takes %i ms is told once', (milliseconds) => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
@@ -531,7 +573,7 @@ describe('elsewhere', () => {
     expect(reports.text).toBe(
       'a/b:1: 10.0 GB to pull, for a disk of 50.0 GB in 40 chunks\na/b:1: 0%, 0 B of 10.0 GB, 0 B/s\n',
     );
-    expect(notes.text).toBe('a/b:1: something to know\na/b:1: 0 B pulled in 5s\n');
+    expect(notes.text).toBe('a/b:1: something to know\na/b:1: 0 B fetched in 5s\n');
   });
 
   test('where nothing can take how far it is, only notes and the summary are left', () => {
@@ -541,7 +583,7 @@ describe('elsewhere', () => {
     time.pass(60_000);
     expect(notes.text).toBe('');
     progress.handle({ kind: 'finished', subject: 'a/b:1' });
-    expect(notes.text).toBe('a/b:1: 0 B pulled in 1m 0s\n');
+    expect(notes.text).toBe('a/b:1: 0 B fetched in 1m 0s\n');
   });
 
   test('a terminal for how far it is gets the live display, although notes could go elsewhere', () => {

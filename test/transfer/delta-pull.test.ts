@@ -124,9 +124,13 @@ describe('a pull beside an image that shares chunks with it', () => {
   test('needs no request for zeros, and leaves them holes', async () => {
     const sparse = imageOf(A, ZEROS, B, ZEROS);
     const registry = await startStaticRegistry({ sparse });
-    const session = freshSession();
+    const zeros: number[] = [];
+    const session = freshSession({
+      onEvent: (event) => void (event.kind === 'chunk-reused' && event.isZero === true && zeros.push(event.index)),
+    });
     await pull(session, nameAt(registry, 'sparse'));
     expect(fetched(registry, { A, ZEROS, B })).toEqual(['A', 'B']);
+    expect(zeros).toEqual([1, 3]);
     const { size, blocks } = statSync(diskOf(session, registry, sparse));
     expect(size).toBe(sparse.disk.length);
     expect(blocks * 512).toBeLessThan(2 * MIB);

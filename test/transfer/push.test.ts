@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readFileSync, rmSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
@@ -167,6 +176,38 @@ describe('pushing a VM', () => {
     expect([chunks.length, new Set(chunks.slice(0, 8)).size, new Set(chunks).size]).toEqual([9, 1, 2]);
     // The two lengths of zeros, and the stub, the configuration and the NVRAM.
     expect(requests().filter((line) => line.startsWith('PUT') && line.includes('/blobs/'))).toHaveLength(5);
+  });
+
+  test('zeros are told from what else was sent or reused, also when the disk is hashed again', async () => {
+    const { at } = await startRegistry();
+    const told: string[] = [];
+    const session = freshSession({
+      onEvent: (event) => {
+        if (event.kind !== 'chunk-done' && event.kind !== 'chunk-reused') return;
+        told.push(`${event.index} ${event.kind}${event.isZero === true ? ' zero' : ''}`);
+      },
+    });
+    const disk = `${session.home.vmsFolder}/vm/disk.img`;
+    plantVm(`${session.home.vmsFolder}/vm`, 'a disk');
+    truncateSync(disk, 4 * MIB);
+    const name = RemoteName.parse(`${at}/org/vm:1`);
+    await pushVm(session, 'vm', [name], { diskChunkBytes: MIB });
+    const zeros = told.filter((line) => line.endsWith('zero'));
+    expect(zeros.map((line) => line.slice(1)).toSorted()).toEqual([
+      ' chunk-done zero',
+      ' chunk-reused zero',
+      ' chunk-reused zero',
+    ]);
+    expect(told.filter((line) => line.startsWith('0'))).toEqual(['0 chunk-done']);
+    told.length = 0;
+    writeFileSync(disk, Buffer.alloc(MIB, 'another'), { flag: 'r+' });
+    await pushVm(session, 'vm', [name], { diskChunkBytes: MIB });
+    expect(told.toSorted()).toEqual([
+      '0 chunk-done',
+      '1 chunk-reused zero',
+      '2 chunk-reused zero',
+      '3 chunk-reused zero',
+    ]);
   });
 
   test('several names of one repository share one upload; the manifest goes by digest first, tags last', async () => {

@@ -222,8 +222,8 @@ describe('an exported VM', () => {
     expect(events.filter(({ kind }) => kind !== 'bytes' && kind !== 'worked')).toEqual([
       { kind: 'started', subject: 'vm', direction: 'export', bytesTotal: undefined, diskBytes: 9437189, chunks: 3 },
       { kind: 'chunk-done', subject: 'vm', index: 0, bytes: 4 * MIB },
-      { kind: 'chunk-done', subject: 'vm', index: 1, bytes: 4 * MIB },
-      { kind: 'chunk-done', subject: 'vm', index: 2, bytes: MIB + 5 },
+      { kind: 'chunk-done', subject: 'vm', index: 1, bytes: 4 * MIB, isZero: true },
+      { kind: 'chunk-done', subject: 'vm', index: 2, bytes: MIB + 5, isZero: true },
       { kind: 'finished', subject: 'vm' },
     ]);
     const counted = events.reduce((sum, event) => sum + (event.kind === 'bytes' ? event.count : 0), 0);

@@ -1,5 +1,6 @@
-import { type TransferEvent, TransferTotals } from '../../transfer/progress.ts';
-import { boundOf } from '../../transfer/time-spent.ts';
+import { unreachable } from '../../errors.ts';
+import { type Direction, type TransferEvent, TransferTotals } from '../../transfer/progress.ts';
+import { type Bound, boundOf } from '../../transfer/time-spent.ts';
 import { type Printable, printable } from './printable.ts';
 import { reuseText } from './pull-preview.ts';
 import { counted, humanBytes, humanDuration, humanRate, unusedFor } from './quantity.ts';
@@ -26,6 +27,8 @@ export class TransferView {
   readonly #meter = new RateMeter(RATE_WINDOW_MS);
   #startedAt: number | undefined;
   #startedBytes = 0;
+  /** When the first byte came after that: what was looked at before says nothing of how fast they come. */
+  #firstByteAt: number | undefined;
   #waiting: string | undefined;
   #spent: Extract<TransferEvent, { kind: 'spent' }> | undefined;
   #retrying: { readonly text: string; readonly until: number } | undefined;
@@ -45,6 +48,7 @@ export class TransferView {
       this.#startedBytes = this.totals.bytes;
       this.#meter.measure(this.totals.bytes, now);
     }
+    if (event.kind === 'bytes' && event.count > 0 && this.#startedAt !== undefined) this.#firstByteAt ??= now;
     if (event.kind === 'retrying') {
       const text = `trying again in ${humanDuration(event.waitMs)}: ${printable(event.reason)}`;
       this.#retrying = { text, until: now + Math.max(SHORTEST_NOTICE_MS, event.waitMs) };
@@ -87,7 +91,7 @@ export class TransferView {
   figures(now: number): Figures {
     const { bytes, bytesTotal, direction } = this.totals;
     const rate = this.#meter.measure(bytes, now);
-    const leftMs = this.#leftMs(rate, now);
+    const leftMs = this.#leftMs(now);
     return {
       percent: `${Math.floor(this.fraction * 100)}%`,
       amount:
@@ -99,38 +103,84 @@ export class TransferView {
     };
   }
 
-  /** What was done: `12.3 GB in 1m 52s (limited by the registry: 110.2 MB/s), 3 of 40 chunks were here`. */
+  /**
+   * What was done: `12.3 GB fetched in 1m 52s (110.2 MB/s), 3.0 GB of the disk reused, 1.0 GB zero; limited by the registry or the network`.
+   * What `limited by` means, docs/compatibility.md tells people.
+   */
   summary(now: number): string {
-    const { bytes, reusedChunks, chunks, direction } = this.totals;
+    const { bytes, direction = 'pull' } = this.totals;
     const elapsedMs = now - (this.#startedAt ?? now);
-    const [done, noun] = direction === 'copy' ? ['copied', 'blob'] : [`${direction}ed`, 'chunk'];
-    const reused = reusedChunks === 0 ? '' : `, ${reusedChunks} of ${counted(chunks, noun)} needed no transfer`;
-    return `${humanBytes(bytes, 1)} ${done} in ${humanDuration(elapsedMs)}${this.#rateText(elapsedMs)}${reused}`;
+    const speed = this.#speed(elapsedMs);
+    const [rate, limit] = speed === undefined ? ['', ''] : [` (${speed.network})`, speed.limit];
+    return `${humanBytes(bytes, 1)} ${DONE[direction]} in ${humanDuration(elapsedMs)}${rate}${this.#savedText()}${limit}`;
   }
 
-  /** How fast it was, and what kept it from being faster, where somebody counted; nothing where next to nothing moved. */
-  #rateText(elapsedMs: number): string {
-    const { bytes, plan, doneDiskBytes, reusedDiskBytes } = this.totals;
+  /** What did not have to move. The disk is counted as it is decoded, not as it would have crossed the network. */
+  #savedText(): string {
+    const { direction, reusedDiskBytes, zeroDiskBytes, reusedZeroBytes } = this.totals;
+    const reused = Math.max(0, reusedDiskBytes - reusedZeroBytes);
+    if (direction === 'copy') return reused === 0 ? '' : `, ${humanBytes(reused, 1)} there already`;
+    const parts = [
+      ...(reused === 0 ? [] : [[reused, 'reused'] as const]),
+      ...(zeroDiskBytes === 0 ? [] : [[zeroDiskBytes, 'zero'] as const]),
+    ].map(([count, what], index) => `, ${humanBytes(count, 1)}${index === 0 ? ' of the disk' : ''} ${what}`);
+    return parts.join('');
+  }
+
+  /** How fast it was on average, and what kept it from being faster, where that was counted; undefined where next to nothing moved. */
+  #speed(elapsedMs: number): { readonly network: string; readonly limit: string } | undefined {
+    const { bytes, doneDiskBytes, reusedDiskBytes, reusedZeroBytes } = this.totals;
     const moved = bytes - this.#startedBytes;
-    if (elapsedMs < 1000 || moved < WORTH_A_RATE_BYTES) return '';
+    if (elapsedMs < 1000 || moved < WORTH_A_RATE_BYTES) return undefined;
     const perSecond = (count: number): string => humanRate((count * 1000) / elapsedMs);
-    if (this.#spent === undefined || this.#spent.threads === 0) return ` (${perSecond(moved)})`;
-    const bound = boundOf(this.#spent.spent, elapsedMs, this.#spent.threads);
-    if (bound === 'registry') return ` (limited by the registry: ${perSecond(moved)})`;
+    const network = perSecond(moved);
+    if (this.#spent === undefined || this.#spent.threads === 0) return { network, limit: '' };
     // What disk and processors had to do with has little to do with what crossed the network; zeros cost them nothing.
-    const disk = perSecond(doneDiskBytes + reusedDiskBytes - (plan?.zeroBytes ?? 0));
-    return bound === 'disk' ? ` (limited by the disk: ${disk})` : ` (limited by the processors: ${disk} of disk)`;
+    const disk = perSecond(doneDiskBytes + Math.max(0, reusedDiskBytes - reusedZeroBytes));
+    const bound = boundOf(this.#spent.spent, elapsedMs, this.#spent.threads);
+    return { network, limit: `; limited by ${limitText(bound, disk)}` };
   }
 
-  /** By the rate where the bytes to come are known; else by how long the work on the disk took that is done. */
-  #leftMs(rate: number | undefined, now: number): number | undefined {
+  /** By what was done since it began, so that it does not jump with the speed of the moment. */
+  #leftMs(now: number): number | undefined {
     const { bytes, bytesTotal, diskWork } = this.totals;
-    if (bytesTotal !== undefined) {
-      return rate === undefined || rate < 1 ? undefined : (Math.max(0, bytesTotal - bytes) * 1000) / rate;
-    }
-    if (diskWork.done <= 0 || this.#startedAt === undefined || now - this.#startedAt < 1000) return undefined;
-    return ((now - this.#startedAt) * diskWork.left) / diskWork.done;
+    if (bytesTotal === undefined) return timeLeft(this.#startedAt, now, diskWork);
+    const done = bytes - this.#startedBytes;
+    return timeLeft(this.#firstByteAt, now, { done, left: Math.max(0, bytesTotal - bytes) });
   }
+}
+
+/** What a transfer did with its bytes. */
+const DONE: Readonly<Record<Direction, string>> = {
+  pull: 'fetched',
+  push: 'sent',
+  copy: 'copied',
+  export: 'exported',
+  import: 'imported',
+  check: 'checked',
+};
+
+function limitText(bound: Bound, disk: string): string {
+  switch (bound) {
+    case 'registry':
+      return 'the registry or the network';
+    case 'disk':
+      return `the disk (${disk} read or written)`;
+    case 'processors':
+      return `the processors (${disk} of disk hashed and coded)`;
+    default:
+      return unreachable(bound);
+  }
+}
+
+/** Undefined for less than a second of experience, or none. */
+function timeLeft(
+  since: number | undefined,
+  now: number,
+  { done, left }: { readonly done: number; readonly left: number },
+): number | undefined {
+  if (since === undefined || done <= 0 || now - since < 1000) return undefined;
+  return ((now - since) * left) / done;
 }
 
 function waitingText({ reason, done }: Extract<TransferEvent, { kind: 'waiting' }>): string {

@@ -119,7 +119,8 @@ class DiskPacking {
     await this.#writer.blob(chunk, () => readWindow(spool, 0, chunk.size, this.#session.signal));
     if (!isZero) await rm(spool, { force: true }); // Zeros are short, and others may wait with the same.
     this.#turns.pass();
-    this.#session.emit({ kind: 'chunk-done', subject: this.#plan.subject, index, bytes: contentSize });
+    const zero = isZero ? { isZero } : {};
+    this.#session.emit({ kind: 'chunk-done', subject: this.#plan.subject, index, bytes: contentSize, ...zero });
     return chunk;
   }
 }
