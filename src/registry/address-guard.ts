@@ -18,6 +18,8 @@ export interface AddressGuardOptions {
   /** The base URL of the registry that the user named. */
   readonly registry: () => Promise<URL>;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where another client of the same undertaking reached the registry. Default: nowhere yet. */
+  readonly networks?: readonly AddressClass[] | undefined;
 }
 
 /**
@@ -31,16 +33,22 @@ export class AddressGuard {
   readonly #options: AddressGuardOptions;
   readonly #allowed: ReadonlySet<string>;
   /** Where the registry was reached. Learnt from connections that were established, not from what a name server claims. */
-  readonly #reached = new Set<AddressClass>();
+  readonly #reached: Set<AddressClass>;
 
   constructor(options: AddressGuardOptions) {
     this.#options = options;
+    this.#reached = new Set(options.networks);
     this.#allowed = new Set((options.environment[ALLOWED_VARIABLE] ?? '').toLowerCase().split(/[\s,]+/));
   }
 
   /** Whether `target` is the registry that the user named, on its very port. */
   async isRegistry(target: URL): Promise<boolean> {
     return hostAndPort(target) === hostAndPort(await this.#options.registry());
+  }
+
+  /** The kinds of networks that the registry was reached on. */
+  get networks(): readonly AddressClass[] {
+    return [...this.#reached];
   }
 
   /** Told of the address over which the registry was reached. */
@@ -50,20 +58,23 @@ export class AddressGuard {
 
   /** `next`, without the addresses that `target` must not have. A host that is an address has to be checked with {@link check}. */
   lookup(target: URL, next: LookupFunction): LookupFunction {
-    return (hostname, options, callback) => {
-      next(hostname, { ...options, all: true }, (error, found) => {
-        if (error !== null) {
-          callback(error, []);
-          return;
-        }
-        const addresses = Array.isArray(found) ? found : [{ address: found, family: isIP(found) }];
-        const good = addresses.filter(({ address }) => this.#mayDial(target, address));
-        const [first] = good;
-        if (first === undefined) callback(refused(target, addresses[0]?.address ?? ''), []);
-        else if (options.all === true) callback(null, good);
-        else callback(null, first.address, first.family);
-      });
-    };
+    return filtered(
+      next,
+      (address) => this.#mayDial(target, address),
+      (address) => refused(target, address),
+    );
+  }
+
+  /**
+   * `next` for the registry itself where no certificate says that it is the same one as before: whoever answers for its name could turn our next
+   * request, whose path and body are the registry's text, on what only we can reach (DNS rebinding). So a registry that was reached on one kind of
+   * network is not followed to another, but to public addresses. Not single addresses are kept: names with several that take turns are usual,
+   * and a machine may come back with another one after a while (N56).
+   */
+  registryLookup(target: URL, next: LookupFunction): LookupFunction {
+    const mayFollow = (address: string): boolean =>
+      this.#reached.size === 0 || this.#reached.has(classOfAddress(address)) || this.#mayDial(target, address);
+    return filtered(next, mayFollow, (address) => moved(target, address));
   }
 
   /** @throws TartletError `REDIRECT_REFUSED` when `target` is an address that must not be dialled. */
@@ -87,6 +98,43 @@ export class AddressGuard {
         return false;
     }
   }
+}
+
+/** `next`, without the addresses that are no good; when none is left, an error about the first. */
+function filtered(
+  next: LookupFunction,
+  isGood: (address: string) => boolean,
+  refusal: (address: string) => TartletError,
+): LookupFunction {
+  return (hostname, options, callback) => {
+    next(hostname, { ...options, all: true }, (error, found) => {
+      if (error !== null) {
+        callback(error, []);
+        return;
+      }
+      const addresses = Array.isArray(found) ? found : [{ address: found, family: isIP(found) }];
+      const good = addresses.filter(({ address }) => isGood(address));
+      const [first] = good;
+      if (first === undefined) callback(refusal(addresses[0]?.address ?? ''), []);
+      else if (options.all === true) callback(null, good);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+function moved(target: URL, address: string): TartletError {
+  const where = hostAndPort(target);
+  const kind = classOfAddress(address);
+  const what = kind === 'public' ? 'another network' : WHERE[kind];
+  return new TartletError(
+    'REDIRECT_REFUSED',
+    `the name ${target.hostname} leads elsewhere than before, to ${address}, which is ${what}: not connected`,
+    {
+      subject: where,
+      retryable: false,
+      next: `if the registry has moved there, repeat the command, or allow it: ${ALLOWED_VARIABLE}=${where}`,
+    },
+  );
 }
 
 function refused(target: URL, address: string): TartletError {

@@ -1,5 +1,6 @@
 import type { Digest } from '../names/digest.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
+import type { AddressClass } from './address-class.ts';
 import type { Authenticator } from './authenticator.ts';
 import { blobExists, type BlobQuestion, type BlobReadOptions, fetchBlob, readBlob } from './blob.ts';
 import type { BlobDescriptor } from './blob-opening.ts';
@@ -82,6 +83,11 @@ export class RegistryClient {
    */
   async isReached(): Promise<boolean> {
     return this.#connection.reached.has(await this.endpoint());
+  }
+
+  /** The kinds of networks that the registry was reached on: a plain-HTTP name is not followed to another (S9). */
+  get networks(): readonly AddressClass[] {
+    return this.#connection.guard.networks;
   }
 
   /** Who we are, for threads that have their own client (see `authenticator-port.ts`). */

@@ -45,7 +45,10 @@ export function registryConnector(options: ConnectorOptions, build: typeof build
     }
     const how = await howTo(target);
     if (guard === undefined) return build(how);
-    if (await guard.isRegistry(target)) return observed(build(how), guard);
+    if (await guard.isRegistry(target)) {
+      const isProved = target.protocol === 'https:'; // By its certificate, wherever it is.
+      return observed(build(isProved ? how : { ...how, lookup: guard.registryLookup(target, lookup) }), guard);
+    }
     return checked(build({ ...how, lookup: guard.lookup(target, lookup) }), target, guard);
   }
 

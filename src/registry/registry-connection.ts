@@ -1,5 +1,6 @@
 import { anonymous, type CredentialSource } from '../credentials/credential.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
+import type { AddressClass } from './address-class.ts';
 import { AddressGuard } from './address-guard.ts';
 import type { Authenticator } from './authenticator.ts';
 import { withAuthorization } from './authorization.ts';
@@ -40,6 +41,8 @@ export interface RegistryConnectionOptions {
    * Default: no.
    */
   readonly isReached?: boolean;
+  /** Where another client of the same undertaking reached the registry: see `RegistryClient.networks`. Default: nowhere yet. */
+  readonly networks?: readonly AddressClass[];
   readonly clock?: Clock;
   /** Told of every pause before something is tried again: why, and how many milliseconds. */
   readonly onWait?: OnWait;
@@ -71,6 +74,7 @@ export interface RegistryConnection {
   readonly onPartLimit: ((bytes: number) => void) | undefined;
   /** Origins that ever answered. */
   readonly reached: ReadonlySet<string>;
+  readonly guard: AddressGuard;
   /** Through all layers. */
   readonly send: Transport;
   endpoint(): Promise<URL>;
@@ -95,7 +99,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
         : Promise.resolve(new URL(options.endpoint));
     return base;
   };
-  const guard = new AddressGuard({ registry: endpoint, environment });
+  const guard = new AddressGuard({ registry: endpoint, environment, networks: options.networks });
   const http = httpTransport({ userAgent, environment, limits, guard, clock: timing.clock });
   const send = observed(http.send, options.onWire, timing.clock);
   const check = { registry: endpoint, environment, probeMs: limits.probeMs };
@@ -121,6 +125,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
     traits: unknownTraits(options.partBytes),
     onPartLimit: options.onPartLimit,
     reached,
+    guard,
     endpoint,
     send: async (request, signal) => {
       const { origin } = await endpoint();

@@ -3,6 +3,7 @@ import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ChunkMark } from '../home/chunk-journal.ts';
 import { type ErrorCode, type ErrorFacts, describeError, TartletError } from '../errors.ts';
 import type { FileStretch } from './file-blob.ts';
+import type { AddressClass } from '../registry/address-class.ts';
 import type { Limits } from '../registry/limits.ts';
 import type { WireEvent } from '../registry/wire.ts';
 import type { TimeSpent } from './time-spent.ts';
@@ -202,6 +203,8 @@ export interface RegistrySettings {
   readonly insecure: boolean;
   readonly endpoint: string;
   readonly isReached: boolean;
+  /** See `RegistryClient.networks`. */
+  readonly networks: readonly AddressClass[];
   readonly limits: Limits;
   /** What the registry is known to take in one request; see {@link PartLimit}. */
   readonly partBytes: number | undefined;

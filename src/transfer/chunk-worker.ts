@@ -46,6 +46,7 @@ function registryClient(): RegistryClient {
     insecure: settings.insecure,
     endpoint: settings.endpoint,
     isReached: settings.isReached,
+    networks: settings.networks,
     limits: settings.limits,
     authenticator: remoteAuthenticator(settings.authenticatorPort),
     partBytes: settings.partBytes,

@@ -60,6 +60,7 @@ export async function withWorkers(
       insecure,
       endpoint: await client.endpoint(),
       isReached: await client.isReached(),
+      networks: client.networks,
       limits: session.limits,
     },
     concurrency,

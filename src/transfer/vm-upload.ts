@@ -219,6 +219,7 @@ export class VmUpload {
         insecure: this.#options.insecure ?? false,
         endpoint: await this.#client.endpoint(),
         isReached: await this.#client.isReached(),
+        networks: this.#client.networks,
         limits,
       },
       concurrency: Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY),

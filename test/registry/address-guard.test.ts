@@ -1,7 +1,7 @@
 import type { LookupFunction } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
-import { classOfAddress } from '../../src/registry/address-class.ts';
+import { type AddressClass, classOfAddress } from '../../src/registry/address-class.ts';
 import { AddressGuard } from '../../src/registry/address-guard.ts';
 import { limits } from '../../src/registry/limits.ts';
 import { httpTransport } from '../../src/registry/transport.ts';
@@ -170,5 +170,79 @@ describe('over the wire (S9)', () => {
     await expect(ask()).rejects.toMatchObject({ code: expect.stringMatching(/^NET_/) as string });
     await expect(ask()).rejects.toMatchObject({ code: 'REDIRECT_REFUSED' });
     expect(local.requests).toHaveLength(0);
+  });
+});
+
+describe('a registry without TLS whose name leads elsewhere in mid-command', () => {
+  /** A registry of this machine under a name, and what its name server says from one connection to the next. */
+  async function named(answers: readonly string[], options: { networks?: AddressClass[]; allow?: string } = {}) {
+    const answer = { body: 'x', headers: { connection: 'close' } };
+    const registry = await scripted({ 'GET /x': answer });
+    const other = await scripted({ 'GET /x': answer }, { listen: '127.0.0.2', port: registry.port });
+    const url = new URL(`http://registry.example:${registry.port}/x`);
+    const environment = options.allow === undefined ? {} : { TARTLET_INTERNAL_HOSTS: options.allow };
+    const left = [...answers];
+    const http = httpTransport({
+      userAgent: 'x',
+      environment,
+      limits,
+      guard: new AddressGuard({ registry: () => Promise.resolve(url), environment, networks: options.networks }),
+      lookup: (_name, _options, callback) => callback(null, [{ address: left.shift() ?? '', family: 4 }]),
+    });
+    after(() => http.close());
+    const ask = async (passing?: 'blob') => {
+      const how = passing === undefined ? {} : { passing };
+      const request = {
+        method: 'GET',
+        url,
+        headers: {},
+        access: { action: 'pull' },
+        repeat: 'always',
+        ...how,
+      } as const;
+      const { body } = await http.send(request);
+      return (await collect(body)).toString();
+    };
+    return { ask, log: () => [registry.requests.length, other.requests.length] };
+  }
+
+  it.each([
+    ['by the library', undefined],
+    ['straight from the socket', 'blob' as const],
+  ])('is not followed from the outside to this machine, %s (S9)', async (_way, passing) => {
+    const { ask, log } = await named(['127.0.0.1'], { networks: ['public'] });
+    await expect(ask(passing)).rejects.toMatchObject({
+      code: 'REDIRECT_REFUSED',
+      message:
+        'the name registry.example leads elsewhere than before, to 127.0.0.1, which is on this machine: not connected',
+    });
+    expect(log()).toEqual([0, 0]);
+  });
+
+  it('is not followed from this machine into a private network, or to the service of a cloud (S9)', async () => {
+    const { ask } = await named(['127.0.0.1', '10.0.0.1', '169.254.169.254']);
+    await expect(ask()).resolves.toBe('x');
+    await expect(ask()).rejects.toMatchObject({ code: 'REDIRECT_REFUSED' });
+    await expect(ask()).rejects.toMatchObject({ code: 'REDIRECT_REFUSED' });
+  });
+
+  it('is followed to another address of the same network: names with several take turns (N56)', async () => {
+    const { ask, log } = await named(['127.0.0.1', '127.0.0.2', '127.0.0.1']);
+    expect([await ask(), await ask(), await ask()]).toEqual(['x', 'x', 'x']);
+    expect(log()).toEqual([2, 1]);
+  });
+
+  it('is followed where its user allows it (S9)', async () => {
+    const { ask } = await named(['127.0.0.1'], { networks: ['public'], allow: 'registry.example' });
+    await expect(ask()).resolves.toBe('x');
+  });
+
+  it('is known to other clients of the same command: they are told on which network it was reached (S9)', async () => {
+    const registry = await scripted({ 'GET /v2/': { body: '{}' } }, { name: 'localhost' });
+    const { client } = clientFor(registry);
+    await client.ping();
+    expect(client.networks).toEqual(['loopback']);
+    const other = clientFor(registry, { networks: ['public'] }).client;
+    await expect(other.ping()).rejects.toMatchObject({ code: 'REDIRECT_REFUSED' });
   });
 });
