@@ -13,7 +13,7 @@ import { type Answer, ScriptedRegistry } from '../support/scripted-registry.ts';
 import { json, type JsonObject, sha256, type TinyImage, tinyImage } from '../support/tart-image.ts';
 
 /*
- * S35: whatever text comes from elsewhere, in whichever field, no command shows it as it is. Each command runs in this process, from its command line
+ * S35, S62: whatever text comes from elsewhere, in whichever field, no command shows it as it is. Each command runs in this process, from its command line
  * to its last byte, on a pipe and on a terminal.
  */
 
@@ -51,15 +51,13 @@ function imageWith(manifest: JsonObject): TinyImage {
   return { ...IMAGE, manifest: bytes, digest: sha256(bytes) };
 }
 
-/** Runs a command line on a pipe, and on a terminal with colours. @returns how it ended on the pipe. */
-async function runBoth(workplace: Workplace, argv: readonly string[], what: string) {
-  const ran = await runHere(workplace, argv);
-  expectHarmless(ran, `${argv.join(' ').slice(0, 100)}, ${what}`);
+/** Runs a command line on a pipe, and on a terminal with colours. */
+async function expectBothHarmless(workplace: Workplace, argv: readonly string[], what: string) {
+  expectHarmless(await runHere(workplace, argv), `${argv.join(' ').slice(0, 100)}, ${what}`);
   expectHarmless(await runHere(workplace, argv, 60), `${argv.join(' ').slice(0, 100)} on a terminal, ${what}`);
-  return ran;
 }
 
-describe('a text in the command line', () => {
+describe('a text in the command line (S62)', () => {
   const commands = buildProgram(terminalHere(new Workplace(cleanup), []), () => undefined).commands;
 
   test.each(commands.map((command) => [command.name(), command] as const))('of %s', async (name, command) => {
@@ -71,23 +69,23 @@ describe('a text in the command line', () => {
       `user:secret@a.example:1/${HOSTILE}`,
       `a.example/b:${HOSTILE}`,
     ]) {
-      await runBoth(workplace, [name, text], 'as an argument');
-      await runBoth(workplace, [name, text, text, text], 'as many arguments');
+      await expectBothHarmless(workplace, [name, text], 'as an argument');
+      await expectBothHarmless(workplace, [name, text, text, text], 'as many arguments');
     }
     for (const { long = '', required, optional } of command.options) {
       if (!required && !optional) continue;
-      await runBoth(workplace, [name, ...argument, long, HOSTILE, 'vm'], 'as the value of an option');
+      await expectBothHarmless(workplace, [name, ...argument, long, HOSTILE, 'vm'], 'as the value of an option');
     }
-    await runBoth(workplace, [name, `--${HOSTILE}`], 'as an option');
+    await expectBothHarmless(workplace, [name, `--${HOSTILE}`], 'as an option');
   });
 
   test('of no command', async () => {
-    await runBoth(new Workplace(cleanup), [HOSTILE], 'as a command');
-    await runBoth(new Workplace(cleanup), ['help', HOSTILE], 'as what help is asked for');
+    await expectBothHarmless(new Workplace(cleanup), [HOSTILE], 'as a command');
+    await expectBothHarmless(new Workplace(cleanup), ['help', HOSTILE], 'as what help is asked for');
   });
 });
 
-describe('a text from a registry', () => {
+describe('a text from a registry (S35, S62)', () => {
   const name = (): string => `127.0.0.1:${registry.port}/org/vm:latest`;
   const commands = (): (readonly string[])[] => [
     ['inspect', '--remote', name()],
@@ -174,7 +172,7 @@ describe('a text from a registry', () => {
   );
 });
 
-describe('a text in the files of a home', () => {
+describe('a text in the files of a home (S62)', () => {
   const NAME = 'a.example:8221/org/vm:1';
   const commands = (): readonly (readonly string[])[] => [
     ['inspect', NAME],
@@ -258,7 +256,7 @@ describe('a text in the files of a home', () => {
         fc.constantFrom('behind', 'instead'),
         async ([title, document, place, files], text, how) => {
           const workplace = homeWith(files(spoiled(document, place, text.join(''), how)));
-          for (const argv of commands()) await runBoth(workplace, argv, title);
+          for (const argv of commands()) await expectBothHarmless(workplace, argv, title);
         },
       ),
       { numRuns: 8 },
@@ -275,13 +273,13 @@ describe('a text in the files of a home', () => {
     mkdirSync(path.join(repository, 'vm', name));
     symlinkSync(`/nowhere/${name}`, path.join(repository, 'vm', 'dangling'));
     symlinkSync(path.join(repository, 'vm', name), path.join(repository, 'vm', `to-${name}`));
-    for (const argv of commands()) await runBoth(workplace, argv, 'in the names of files');
+    for (const argv of commands()) await expectBothHarmless(workplace, argv, 'in the names of files');
   });
 
   test('in the name of the home itself', async () => {
     const workplace = new Workplace(cleanup, { home: path.join(cleanup.folder(), HOSTILE.replaceAll(/[\0/]/g, '')) });
     plantVm(workplace.vmFolder('vm'));
-    for (const argv of commands()) await runBoth(workplace, argv, 'in the name of the home');
+    for (const argv of commands()) await expectBothHarmless(workplace, argv, 'in the name of the home');
   });
 });
 

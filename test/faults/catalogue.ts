@@ -301,5 +301,6 @@ export const SECTIONS: readonly Section[] = [
     /* S59 */ 'requests sent ahead of their answers',
     /* S60 */ 'links of others in a shared home',
     /* S61 */ 'a directory exchanged for a link while it is removed',
+    /* S62 */ 'text that moves the cursor or forges lines, in any field that comes from elsewhere',
   ]),
 ];
