@@ -45,14 +45,25 @@ export interface Limits {
   readonly freeBytes: number;
   /** Told to clients as `OCI-Chunk-Min-Length`, in bytes; 0, the default, tells nothing. Advice only: smaller chunks are taken. */
   readonly chunkAdviceBytes: number;
-  /** Connections at a time. Default 1,024. */
+  /** Connections at a time. Default 400: with a file for each, they fit into the 1,024 descriptors that many systems give a process. */
   readonly connections: number;
+  /** Of these, connections of one client: an IPv4 address, or 64 bits of an IPv6 address. Default 200. */
+  readonly connectionsPerClient: number;
+  /**
+   * What a client must send or read, in bytes per second, over each {@link Timeouts.progress}. Default 1 KiB. An answer is counted in pieces of
+   * 256 KiB, so that who reads one needs a piece in that time.
+   */
+  readonly bytesPerSecond: number;
 }
 
 /** All in milliseconds. */
 export interface Timeouts {
   /** For the head of a request. Default 20 s (reliability S46). */
   readonly headers: number;
+  /** From a connection to the end of the head of its first request, TLS included. Default 20 s (issue 14, item 8). */
+  readonly firstRequest: number;
+  /** In which {@link Limits.bytesPerSecond} is looked at. Default 30 s. */
+  readonly progress: number;
   /** Without a byte in either direction. Default 60 s; there is no limit for a whole request, honest uploads take hours. */
   readonly idle: number;
   /** Between requests of one connection. Default 5 s. */
@@ -107,11 +118,15 @@ const DEFAULT_LIMITS: Limits = {
   stagingBytes: 512 * GIB,
   freeBytes: 256 * 1024 ** 2,
   chunkAdviceBytes: 0,
-  connections: 1_024,
+  connections: 400,
+  connectionsPerClient: 200,
+  bytesPerSecond: 1_024,
 };
 
 const DEFAULT_TIMEOUTS: Timeouts = {
   headers: 20_000,
+  firstRequest: 20_000,
+  progress: 30_000,
   idle: 60_000,
   keepAlive: 5_000,
   uploadIdle: 3_600_000,

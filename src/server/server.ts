@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import { describeError, systemCode, TartletError } from '../errors.ts';
 import { CurrentAuthenticator, makeAuthenticator } from './authenticator.ts';
+import { Connections } from './connections.ts';
 import { collectGarbage, type GarbageReport } from './garbage.ts';
 import { RequestHandler } from './handler.ts';
 import { type RegistryOptions, type Settings, settle } from './options.ts';
@@ -98,9 +99,12 @@ class EmbeddedRegistry implements Registry {
   }
 
   #answer(server: Server, handler: RequestHandler): void {
+    const connections = new Connections(this.#settings);
+    connections.watch(server);
     const answer =
       (awaitsContinue: boolean) =>
       (request: IncomingMessage, response: ServerResponse): void => {
+        connections.asked(request, response);
         // While closing, a connection goes with its last answer and not only when its keep-alive time is over.
         response.once('close', () => {
           if (this.#server !== server) server.closeIdleConnections();
@@ -200,7 +204,7 @@ function unusableFolder(folder: string, cause: unknown): TartletError {
 }
 
 /** HTTP/1.1 with Node's strict parser only (reliability S46, S47). */
-function makeServer({ tls, timeouts, limits }: Settings): Server {
+function makeServer({ tls, timeouts }: Settings): Server {
   const options = {
     headersTimeout: timeouts.headers,
     // Node would cut off an honest upload after five minutes (dependencies §3); the idle time below guards instead.
@@ -212,7 +216,6 @@ function makeServer({ tls, timeouts, limits }: Settings): Server {
   };
   const server = tls === undefined ? createServer(options) : makeTlsServer(options, tls);
   server.timeout = timeouts.idle;
-  server.maxConnections = limits.connections;
   return server;
 }
 

@@ -33,19 +33,19 @@ export class UploadHandler {
     }
     // A hint of the coming spec: `?digest-algorithm=sha512` spares reading the blob again.
     const algorithm = exchange.query.get('digest-algorithm') === 'sha512' ? 'sha512' : 'sha256';
-    const upload = await this.#uploads.begin(repository, algorithm);
+    const upload = await this.#uploads.begin({ repository, user: exchange.access.user, algorithm });
     exchange.respond(202, { ...progress(upload), ...this.#chunkAdvice });
   }
 
   /** `GET` of an upload: how far it is. */
   async status(exchange: Exchange, repository: RepositoryName, id: string): Promise<void> {
-    const upload = await this.#uploads.find(id, repository);
+    const upload = await this.#uploads.find(id, { repository, user: exchange.access.user });
     exchange.respond(204, progress(upload));
   }
 
   /** `PATCH`: a chunk with its range, or a stream without one. */
   async append(exchange: Exchange, repository: RepositoryName, id: string): Promise<void> {
-    const upload = await this.#uploads.find(id, repository);
+    const upload = await this.#uploads.find(id, { repository, user: exchange.access.user });
     await this.#using(exchange, upload, async () => {
       await this.#receive(exchange, upload);
     });
@@ -54,7 +54,7 @@ export class UploadHandler {
 
   /** `PUT …?digest=`: the rest of the content, or nothing more, and then the blob is complete. */
   async finish(exchange: Exchange, repository: RepositoryName, id: string): Promise<void> {
-    const upload = await this.#uploads.find(id, repository);
+    const upload = await this.#uploads.find(id, { repository, user: exchange.access.user });
     const digest = parseDigest(exchange.query.get('digest') ?? '');
     await this.#using(exchange, upload, async () => {
       upload.expect(digest.algorithm);
@@ -66,7 +66,7 @@ export class UploadHandler {
 
   /** `DELETE` of an upload. */
   async cancel(exchange: Exchange, repository: RepositoryName, id: string): Promise<void> {
-    const upload = await this.#uploads.find(id, repository);
+    const upload = await this.#uploads.find(id, { repository, user: exchange.access.user });
     this.#uploads.forget(upload);
     await upload.cancel();
     exchange.respond(204, {});
@@ -111,7 +111,7 @@ export class UploadHandler {
   }
 
   async #takeWhole(exchange: Exchange, repository: RepositoryName, digest: Digest): Promise<void> {
-    const upload = await this.#uploads.begin(repository, digest.algorithm);
+    const upload = await this.#uploads.begin({ repository, user: exchange.access.user, algorithm: digest.algorithm });
     try {
       await this.#using(exchange, upload, async () => {
         await this.#receive(exchange, upload);

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
+import { TartletError } from '../errors.ts';
 import { Digest, type DigestAlgorithm } from '../names/digest.ts';
 import { consumeBody, HangUp } from './exchange.ts';
 import { Refusal } from './refusal.ts';
@@ -11,6 +12,8 @@ import type { StagingBudget } from './staging-budget.ts';
 export interface UploadFacts {
   readonly id: string;
   readonly repository: RepositoryName;
+  /** Who began it. */
+  readonly user: string | undefined;
   /** Staged file to be made. */
   readonly file: string;
   readonly algorithm: DigestAlgorithm;
@@ -26,8 +29,10 @@ export interface UploadFacts {
 export class Upload {
   readonly id: string;
   readonly repository: RepositoryName;
+  readonly user: string | undefined;
   readonly file: string;
-  readonly #handle: FileHandle;
+  /** Open while a request works on the upload: those that rest are many, and descriptors are few (issue 14, item 6). */
+  #handle: FileHandle | undefined;
   readonly #budget: StagingBudget;
   readonly #limit: number;
   #hash: Hash;
@@ -37,11 +42,11 @@ export class Upload {
   /** Whoever is working on it; ends without a rejection. */
   #busy: { readonly request: IncomingMessage; readonly done: Promise<unknown> } | undefined;
 
-  private constructor(facts: UploadFacts, handle: FileHandle) {
+  private constructor(facts: UploadFacts) {
     this.id = facts.id;
     this.repository = facts.repository;
+    this.user = facts.user;
     this.file = facts.file;
-    this.#handle = handle;
     this.#budget = facts.budget;
     this.#limit = facts.limit;
     this.#algorithm = facts.algorithm;
@@ -49,7 +54,9 @@ export class Upload {
   }
 
   static async begin(facts: UploadFacts): Promise<Upload> {
-    return new Upload(facts, await open(facts.file, 'wx+', 0o600));
+    const made = await open(facts.file, 'wx', 0o600);
+    await made.close();
+    return new Upload(facts);
   }
 
   /** Bytes that are safely counted: written, and in the hash. */
@@ -78,7 +85,7 @@ export class Upload {
       await this.#busy.done;
     }
     if (!this.#open) throw new Refusal(404, 'BLOB_UPLOAD_UNKNOWN', 'there is no such upload');
-    const result = work();
+    const result = this.#withFile(work);
     const done = result.then(
       () => undefined,
       () => undefined,
@@ -89,6 +96,27 @@ export class Upload {
     } finally {
       this.#busy = undefined;
     }
+  }
+
+  async #withFile<T>(work: () => Promise<T>): Promise<T> {
+    this.#handle = await open(this.file, 'r+');
+    try {
+      return await work();
+    } finally {
+      await this.#close();
+    }
+  }
+
+  /** @throws TartletError when nobody took the upload for itself. */
+  get #opened(): FileHandle {
+    if (this.#handle === undefined) throw new TartletError('INTERNAL', 'an upload is used by no request');
+    return this.#handle;
+  }
+
+  async #close(): Promise<void> {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    await handle?.close();
   }
 
   /** Before the first byte: hash with the algorithm that will be asked for, so that nothing has to be read twice. */
@@ -132,7 +160,7 @@ export class Upload {
           detail: { digest: expected.toString(), uploaded: found.toString(), size: this.#received },
         });
       }
-      await this.#handle.sync();
+      await this.#opened.sync();
     } catch (error) {
       await this.discard();
       throw error;
@@ -157,7 +185,7 @@ export class Upload {
   async #end(): Promise<void> {
     this.#open = false;
     this.#budget.release(this.#received);
-    await this.#handle.close();
+    await this.#close();
   }
 
   async #write(pieces: readonly Buffer[]): Promise<void> {
@@ -166,7 +194,7 @@ export class Upload {
     this.#checkSize(size);
     await this.#budget.take(size);
     // The disk works in another thread while this one hashes.
-    const written = writeFully(this.#handle, pieces, this.#received, size);
+    const written = writeFully(this.#opened, pieces, this.#received, size);
     this.#received += size;
     for (const piece of pieces) this.#hash.update(piece);
     await written;
@@ -181,7 +209,7 @@ export class Upload {
     const hash = createHash(algorithm);
     const buffer = Buffer.allocUnsafe(256 * 1024);
     for (let at = 0; at < this.#received; ) {
-      const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, at);
+      const { bytesRead } = await this.#opened.read(buffer, 0, buffer.length, at);
       if (bytesRead === 0) break;
       hash.update(buffer.subarray(0, bytesRead));
       at += bytesRead;

@@ -7,6 +7,14 @@ import type { RepositoryName } from './repository-name.ts';
 import { StagingBudget } from './staging-budget.ts';
 import { Upload } from './upload.ts';
 
+/** Whose upload, and where to. */
+interface UploadBeginning {
+  readonly repository: RepositoryName;
+  /** Undefined for anybody, where nobody has to log in. */
+  readonly user: string | undefined;
+  readonly algorithm: DigestAlgorithm;
+}
+
 /**
  * Every upload under way, by its id: 128 random bits that are looked up here and never become a path (reliability S42).
  * They live in memory only, so a restarted server answers `BLOB_UPLOAD_UNKNOWN` and clients begin again, as the spec asks.
@@ -25,12 +33,13 @@ export class Uploads {
   }
 
   /** @throws Refusal 429 when all are busy and there is no place for another. */
-  async begin(repository: RepositoryName, algorithm: DigestAlgorithm): Promise<Upload> {
+  async begin({ repository, user, algorithm }: UploadBeginning): Promise<Upload> {
     await this.expire();
     await this.#makePlace();
     const upload = await Upload.begin({
       id: randomBytes(16).toString('hex'),
       repository,
+      user,
       file: this.#folder.stagingFile(),
       algorithm,
       budget: this.#budget,
@@ -40,11 +49,11 @@ export class Uploads {
     return upload;
   }
 
-  /** @throws Refusal `BLOB_UPLOAD_UNKNOWN` also for an upload of another repository: the id alone opens nothing. */
-  async find(id: string, repository: RepositoryName): Promise<Upload> {
+  /** @throws Refusal `BLOB_UPLOAD_UNKNOWN` also for an upload of another repository or user: the id alone opens nothing. */
+  async find(id: string, { repository, user }: Omit<UploadBeginning, 'algorithm'>): Promise<Upload> {
     await this.expire();
     const found = this.#open.get(id);
-    if (found === undefined || found.upload.repository.text !== repository.text) {
+    if (found?.upload.repository.text !== repository.text || found.upload.user !== user) {
       throw new Refusal(404, 'BLOB_UPLOAD_UNKNOWN', 'there is no such upload');
     }
     this.#open.delete(id);

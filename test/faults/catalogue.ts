@@ -302,5 +302,7 @@ export const SECTIONS: readonly Section[] = [
     /* S60 */ 'links of others in a shared home',
     /* S61 */ 'a directory exchanged for a link while it is removed',
     /* S62 */ 'text that moves the cursor or forges lines, in any field that comes from elsewhere',
+    /* S63 */ 'connections that keep a place and do nothing',
+    /* S64 */ 'an upload that another user continues',
   ]),
 ];

@@ -69,6 +69,18 @@ describe('Basic authentication', () => {
   });
 });
 
+test('an upload belongs to the user who began it, and to no other who may push (S64)', async () => {
+  const htpasswd = parseHtpasswd(`ana:${hashSync('a', 4)}\neve:${hashSync('e', 4)}`);
+  const { send } = await startRegistry({ auth: { kind: 'basic', htpasswd } });
+  const [ana, eve] = [basic('ana:a'), basic('eve:e')];
+  const location = (await send('POST', '/v2/team/x/blobs/uploads/', ana)).headers.location ?? '';
+  for (const method of ['GET', 'PATCH', 'PUT', 'DELETE']) {
+    const target = method === 'PUT' ? `${location}?digest=${sha256('')}` : location;
+    expect((await send(method, target, eve)).codes).toEqual(['BLOB_UPLOAD_UNKNOWN']);
+  }
+  expect((await send('GET', location, ana)).status).toBe(204);
+});
+
 describe('users who may only read', () => {
   const auth: AuthOptions = {
     kind: 'basic',

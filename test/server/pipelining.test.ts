@@ -4,7 +4,7 @@ import { hashSync } from 'bcryptjs';
 import { expect, onTestFinished, test } from 'vitest';
 import { parseHtpasswd } from '../../src/server/htpasswd.ts';
 import type { AuthOptions } from '../../src/server/options.ts';
-import { eventually, noise, rawExchange, startRegistry } from './running-registry.ts';
+import { eventually, noise, rawExchange, sha256, startRegistry } from './running-registry.ts';
 
 const REPOSITORY = 'team/macos';
 const auth: AuthOptions = { kind: 'basic', htpasswd: parseHtpasswd(`ana:${hashSync('secret', 4)}`) };
@@ -88,6 +88,18 @@ test.skipIf(process.platform !== 'linux')(
     expect(events.filter(({ kind }) => kind === 'failure')).toEqual([]);
   },
 );
+
+test.skipIf(process.platform !== 'linux')('an upload that rests has no file open (S59)', async () => {
+  const { folder, begin, send } = await startRegistry();
+  const locations = [await begin(REPOSITORY), await begin(REPOSITORY)];
+  for (const location of locations) expect((await send('PATCH', location, { body: 'half' })).status).toBe(202);
+  expect(openBelow(folder)).toBe(0);
+  for (const location of locations) {
+    expect((await send('PUT', `${location}?digest=${sha256('half and half')}`, { body: ' and half' })).status).toBe(
+      201,
+    );
+  }
+});
 
 test('after 32 requests ahead of their answers the connection ends, with those answered (S59)', async () => {
   const { port } = await startRegistry();
