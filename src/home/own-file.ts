@@ -1,5 +1,6 @@
 import { constants, type Stats } from 'node:fs';
-import { open, readFile, stat } from 'node:fs/promises';
+import { lstat, open, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
 
 const GROUP_MAY_WRITE = 0o020;
@@ -30,6 +31,14 @@ export async function readOwnFile(file: string, maxBytes: number): Promise<Buffe
   } finally {
     await handle.close();
   }
+}
+
+/** Whether nobody but this user can have written a file, or put another one into its place. What cannot be looked at is not theirs. */
+export async function isOwnFile(file: string): Promise<boolean> {
+  const found = await unlessUnusable(
+    async () => (await isOwnDirectory(path.dirname(file))) && (await isOwn(await lstat(file))),
+  );
+  return found ?? false;
 }
 
 async function isOwn({ uid, gid, mode }: Stats): Promise<boolean> {

@@ -1,7 +1,9 @@
 import { unreachable } from '../errors.ts';
 import { knownManifests, type ManifestOwner } from '../home/known-manifest.ts';
-import { proofOfBlobs, readOrigin } from '../home/origin.ts';
+import { isOwnFile } from '../home/own-file.ts';
+import { BASE_MANIFEST_FILE, proofOfBlobs, readOrigin } from '../home/origin.ts';
 import { type PushRecord, readPushRecord } from '../home/push-record.ts';
+import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type DiskChunk, allChunks } from '../oci/tart-image.ts';
@@ -53,8 +55,9 @@ export async function findKnownBlobs(
 export async function proofOf(owner: ManifestOwner): Promise<(blob: Digest) => boolean> {
   switch (owner.kind) {
     case 'image':
+      return proofOfOwn(owner.folder, VmFile.manifest);
     case 'vm':
-      return proofOfBlobs(owner.folder);
+      return proofOfOwn(owner.folder, BASE_MANIFEST_FILE);
     case 'pushed': {
       const isBelieved = (await readPushRecord(owner.folder)) !== undefined;
       return () => isBelieved;
@@ -64,6 +67,11 @@ export async function proofOf(owner: ManifestOwner): Promise<(blob: Digest) => b
     default:
       return unreachable(owner);
   }
+}
+
+/** That a blob holds a content is not proved again: whoever may write such a manifest decides what is pushed (issue 14, item 10). */
+async function proofOfOwn(folder: string, manifest: string): Promise<(blob: Digest) => boolean> {
+  return (await isOwnFile(`${folder}/${manifest}`)) ? proofOfBlobs(folder) : () => false;
 }
 
 async function whereFrom(owner: ManifestOwner): Promise<readonly RemoteName[]> {

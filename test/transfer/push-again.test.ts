@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { SEAL_FILE, sealDisk } from '../../src/home/disk-seal.ts';
+import { BASE_MANIFEST_FILE } from '../../src/home/origin.ts';
 import { PUSHED_MANIFEST_FILE } from '../../src/home/push-record.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { LocalName } from '../../src/names/local-name.ts';
@@ -328,6 +329,22 @@ describe('nothing is believed that somebody else could have written', () => {
     happens(pushes.folder);
     const { chunks } = await pushes.push(pushes.name('org/vm'));
     for (const content of [A, B, C]) expect(chunks).not.toContain(blobOf(content));
+    await pushes.expectPulled(pushes.name('org/vm'));
+  });
+
+  test.each<[string, boolean, number, number]>([
+    ['its user alone may write to', true, 0o644, 0o755],
+    ['all may write to', false, 0o646, 0o755],
+    ['lies in a directory that all may write to', false, 0o644, 0o777],
+  ])('what a manifest beside the disk says of blobs, if it %s: %s', async (_, isBelieved, file, directory) => {
+    const pushes = await Pushes.begin();
+    await pushes.pushAsStored();
+    const manifest = `${pushes.folder}/${BASE_MANIFEST_FILE}`;
+    renameSync(`${pushes.folder}/${PUSHED_MANIFEST_FILE}`, manifest);
+    chmodSync(manifest, file);
+    chmodSync(pushes.folder, directory);
+    const { chunks } = await pushes.push(pushes.name('org/vm'));
+    expect([A, B, C].map((content) => chunks.includes(blobOf(content)))).toEqual(Array(3).fill(isBelieved));
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 
