@@ -27,7 +27,7 @@ import { VmFile } from './vm-folder.ts';
 export const SEAL_FILE = '.disk-seal.json';
 
 /** More would be no seal. */
-const MAX_SEAL_BYTES = 4096;
+export const MAX_SEAL_BYTES = 4096;
 
 /** File systems that note every change, by their numbers, with their names below `/sys/fs`. */
 const EXACT_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
@@ -43,7 +43,8 @@ const SECOND_NS = 1_000_000_000n;
 /** Writable for nobody else, whatever the umask says. */
 const SEAL_MODE = 0o644;
 
-const seal = v.object({
+/** What is in the file. */
+export const sealRecord = v.object({
   version: v.literal(1),
   /** Digest of the manifest beside the disk. */
   manifest: v.string(),
@@ -139,7 +140,7 @@ export async function sealedState(
     if (!(await isOwnDirectory(folder))) return undefined;
     const sealed = await fileState(file);
     const bytes = await readOwnFile(file, MAX_SEAL_BYTES);
-    const found = v.safeParse(seal, JSON.parse(bytes?.toString() ?? 'null'));
+    const found = v.safeParse(sealRecord, JSON.parse(bytes?.toString() ?? 'null'));
     if (!found.success || found.output.manifest !== manifest.toString()) return undefined;
     if (found.output.mounting !== (await mountingOf(folder, platform))) return undefined;
     const disk = await stateOfOwnDisk(folder);

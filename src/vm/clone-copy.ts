@@ -8,6 +8,7 @@ import { BASE_MANIFEST_FILE } from '../home/origin.ts';
 import { copyPushRecord } from '../home/push-record.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
+import { tellOfChangedDisk } from '../transfer/changed-disk.ts';
 import { notClonable } from '../transfer/stacked-download.ts';
 import type { Session } from '../transfer/session.ts';
 
@@ -63,6 +64,12 @@ async function copySealed(session: Session, source: CloneSource, to: string): Pr
   const look = async (): Promise<string | undefined> =>
     source.kind === 'image' ? sealedState(source.folder.path, digest, session.platform) : undefined;
   const before = await look();
+  if (source.kind === 'image' && before === undefined)
+    tellOfChangedDisk(
+      session,
+      { text: source.text, folder: source.folder.path, digest },
+      'its clone begins with what it is now',
+    );
   const copied = await copyStandalone(session, source, to);
   if (before !== undefined && (await look()) === before) await sealDisk(to, digest, session.platform);
   return copied;

@@ -71,14 +71,21 @@ export async function examine(session: Session, options: ExamineOptions = {}): P
   }
   const deeper = deep ? await deepCheck(session, intactImages(first)) : undefined;
   const added = news(deeper?.findings ?? [], first);
-  const found = [...first.findings, ...added];
+  const isUnknown = (each: Finding): boolean => !isSettled(each, deeper);
+  const found = [...first.findings.filter(isUnknown), ...added];
   const result = { home: session.home.root, moved, deep: deeper?.totals };
   if (!fix || session.signal.aborted) return { ...result, findings: found, mended, totals: first.totals };
   mended.push(...(await mend(session, found, insecure)));
   const second = await look(session, options);
   const healed = new Set(mended.filter((each) => each.result === 'mended').map((each) => each.finding));
   const remaining = added.filter((each) => !healed.has(each));
-  return { ...result, findings: [...second.findings, ...remaining], mended, totals: second.totals };
+  return { ...result, findings: [...second.findings.filter(isUnknown), ...remaining], mended, totals: second.totals };
+}
+
+/** Whether hashing has told what became of a disk that was touched. */
+function isSettled({ id, path }: Finding, deeper: Awaited<ReturnType<typeof deepCheck>> | undefined): boolean {
+  if (id !== 'disk-touched' || deeper?.totals.isComplete !== true) return false;
+  return !deeper.findings.some((each) => each.id === 'image-busy' && path.startsWith(`${each.path}/`));
 }
 
 /** What a deep check adds. That a file cannot be read was seen by its permissions, mostly. */

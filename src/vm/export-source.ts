@@ -8,6 +8,7 @@ import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
+import { tellOfChangedDisk } from '../transfer/changed-disk.ts';
 import type { Session } from '../transfer/session.ts';
 
 /** What the manifest in the cache says of an image. */
@@ -65,6 +66,11 @@ async function openImage(session: Session, name: RemoteName): Promise<ExportSour
     if ((await session.images.find(name.withDigest(image.digest))) === undefined) throw notCached(name);
     requireStandalone(image.folder, name.toString());
     await session.images.touch(image.folder.path, session.now());
+    tellOfChangedDisk(
+      session,
+      { text: name.toString(), folder: image.folder.path, digest: image.digest },
+      'what it is now is exported',
+    );
     return {
       name: name.toString(),
       folder: image.folder.path,

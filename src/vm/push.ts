@@ -18,6 +18,7 @@ import {
   pushToRepository,
   readSmallFile,
 } from '../transfer/push.ts';
+import { tellOfChangedDisk } from '../transfer/changed-disk.ts';
 import { pushCachedImage } from '../transfer/push-cached.ts';
 import type { Session } from '../transfer/session.ts';
 import { diskChanged } from '../transfer/still-disk.ts';
@@ -143,6 +144,11 @@ async function pushImage(
     session.emit({ kind: 'note', subject: names[0].toString(), text });
   }
   const image = await cached(session, source);
+  tellOfChangedDisk(
+    session,
+    { text: source.toString(), folder: image.folder.path, digest: image.digest },
+    'what is sent is the image as it was pulled, without the changes',
+  );
   return pushToAll(session, names, options.onPushed, async (group) => {
     const outcome = await underLock(session, image, async () => pushCachedImage(session, image, group, options));
     // After the lock is gone: whoever stores wants it alone.

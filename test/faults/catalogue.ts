@@ -304,5 +304,6 @@ export const SECTIONS: readonly Section[] = [
     /* S62 */ 'text that moves the cursor or forges lines, in any field that comes from elsewhere',
     /* S63 */ 'connections that keep a place and do nothing',
     /* S64 */ 'an upload that another user continues',
+    /* S65 */ 'a cached disk edited in place',
   ]),
 ];

@@ -90,6 +90,11 @@ export const FINDINGS = {
     fix: null,
   },
   'image-busy': { severity: 'note', meaning: 'an image is being changed right now and was not looked at', fix: null },
+  'disk-touched': {
+    severity: 'warning',
+    meaning: 'the disk of an image was written to after it was verified, or its times were set',
+    fix: null,
+  },
   'disk-length': { severity: 'damage', meaning: 'a disk is longer or shorter than its manifest says', fix: REPAIR },
   'config-damaged': {
     severity: 'damage',

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { unreachable } from '../../errors.ts';
 import { stackedFiles, type TartImage } from '../../oci/tart-image.ts';
+import { isSealBroken } from '../broken-seal.ts';
 import type { ContentStore } from '../content-store.ts';
 import { SEAL_FILE } from '../disk-seal.ts';
 import type { ImageReferences } from '../image-reference.ts';
@@ -188,6 +189,7 @@ class ImageFolderCheck {
     if (image.layout === 'flat') {
       const disk = differs(VmFile.disk, image.base.size);
       if (disk !== undefined) this.#damage('disk-length', this.#at(VmFile.disk), disk);
+      else this.#checkSeal(image);
       return;
     }
     for (const file of stackedFiles(image)) {
@@ -195,6 +197,12 @@ class ImageFolderCheck {
       if (problem === undefined) continue;
       this.#damage('content-missing', this.#place.path, `${file.fileDigest.toString()} ${problem}`);
     }
+  }
+
+  #checkSeal({ manifest }: TartImage): void {
+    if (!this.#files.has(SEAL_FILE) || !isSealBroken(this.#place.path, manifest.digest)) return;
+    const message = 'it was changed after it was verified: clones begin with what it is now';
+    this.#note('disk-touched', this.#at(VmFile.disk), message, 'run doctor with --deep: it tells what is damaged');
   }
 
   /** Another length is no damage when Tart put the file of a local VM there. */

@@ -1,0 +1,29 @@
+import { lstatSync } from 'node:fs';
+import * as v from 'valibot';
+import { isTartletError, systemCode } from '../errors.ts';
+import type { Digest } from '../names/digest.ts';
+import { MAX_SEAL_BYTES, SEAL_FILE, sealRecord } from './disk-seal.ts';
+import { readPlainFileSync } from './plain-file.ts';
+import { VmFile } from './vm-folder.ts';
+
+/**
+ * Whether the disk of a cached image was changed in place since it was sealed: it is the same file, and its length or one of its times is another one
+ * (issue 14, item 11). In a copy of the directory the disk is another file, of which the seal says nothing. Without a seal nothing is known.
+ *
+ * Synchronous for the sake of thousands of images. Never fails: what cannot be looked at is told of elsewhere.
+ *
+ * @param manifest digest of what lies beside the disk.
+ */
+export function isSealBroken(folder: string, manifest: Digest): boolean {
+  try {
+    const bytes = readPlainFileSync(`${folder}/${SEAL_FILE}`, MAX_SEAL_BYTES);
+    const found = v.safeParse(sealRecord, JSON.parse(bytes?.toString() ?? 'null'));
+    if (!found.success || found.output.manifest !== manifest.toString()) return false;
+    const [, sealedFile, ...sealed] = found.output.state.split(' ');
+    const { ino, size, mtimeNs, ctimeNs } = lstatSync(`${folder}/${VmFile.disk}`, { bigint: true });
+    return sealedFile === String(ino) && sealed.join(' ') !== `${size} ${mtimeNs} ${ctimeNs}`;
+  } catch (error) {
+    if (error instanceof SyntaxError || isTartletError(error) || systemCode(error) !== undefined) return false;
+    throw error;
+  }
+}
