@@ -5,7 +5,7 @@ import { onDisk } from './disk-error.ts';
 import { removeEntry } from './remove.ts';
 import { isInPlace, trustedRealPath } from './trusted-path.ts';
 
-/** Without waiting for somebody to write at the other end of a pipe, and without following a link. */
+/** Without waiting for a writer at the other end of a pipe, and without following a link. */
 const READING = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 /** How often something else may be in the place of a file, for example because the image is being replaced. */
@@ -15,9 +15,9 @@ const OPEN_TRIES = 5;
 const IS_LINK: ReadonlySet<string | undefined> = new Set(['ELOOP', 'EMLINK']);
 
 /**
- * Opens a file in the home for reading. A pipe or a device that somebody put in its place is not waited for: opening one would hold the command,
+ * Opens a file in the home for reading. A pipe or a device in its place is not waited for: opening one would hold the command,
  * and the signal that should end it, for ever (reliability C29, S26). A link in its place, or in that of a directory above, is not followed where
- * somebody else can have made it (S25, S60).
+ * another user can have made it (S25, S60).
  *
  * @throws TartletError `STORE_DAMAGED` for what is no file; the system's own error for one that is not there or cannot be read.
  */

@@ -57,7 +57,7 @@ function readLinkOf(link: string, { ino, ctimeMs }: Stats): string {
 /**
  * Whether what was opened is what lies at a path, by links that count.
  *
- * @returns false when something else was there for a moment, or is now: whoever opens it again may find it in its place.
+ * @returns false when something else was there for a moment, or is now: to open it again may find it in its place.
  * @throws as {@link trustedRealPath}
  */
 export function isInPlace(fd: number, place: string): boolean {

@@ -3,7 +3,7 @@ import type { Digest } from '../names/digest.ts';
 import type { Session } from './session.ts';
 
 /**
- * Says of a cached image that somebody changed its disk in place, if the seal beside it tells (issue 14, item 11).
+ * Says of a cached image that its disk was changed in place, if the seal beside it tells (issue 14, item 11).
  *
  * @param folder of the image. @param consequence what follows from it, as a clause.
  */

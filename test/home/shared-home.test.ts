@@ -76,7 +76,7 @@ describe('a shared home', () => {
     expect(readFileSync(`${home.root}/copy`, 'utf8')).toBe('secret');
   });
 
-  test('reads by links of whoever has the home, and by all of a home that nobody else may write to (S60)', async (context) => {
+  test('reads by links of the owner of the home, and by all of a home that no other user may write to (S60)', async (context) => {
     needsRoot(context);
     // Not below a directory that everybody may write to, as the one for temporary files is.
     const root = mkdtempSync('/run/tartlet-test-');

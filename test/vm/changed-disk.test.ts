@@ -93,7 +93,7 @@ test('the push of a cached image whose disk was edited in place sends the image,
   expect(image.notes).toEqual([expect.stringContaining('without the changes') as string]);
 });
 
-test('a clone of a disk that nobody changed says nothing', async () => {
+test('a clone of a disk that was not changed says nothing', async () => {
   const image = await pulled();
   await cloneVm(image.session, image.name.toString(), COPY);
   expect(image.notes).toEqual([]);
