@@ -16,7 +16,8 @@ export {
 } from './credentials/credential-store.ts';
 export type { CredentialSettings, CredentialStoreSettings, HeldLock, LockFile } from './credentials/settings.ts';
 export { type CredentialNote, describeNote } from './credentials/note.ts';
-export type { Finding, FindingId, Remedy, Severity, Stretch } from './home/doctor/finding.ts';
+export type { Finding, Remedy, Stretch } from './home/doctor/finding.ts';
+export type { FindingId, Severity } from './home/doctor/finding-kind.ts';
 export type { HomeTotals } from './home/doctor/home-check.ts';
 export type { Mended } from './home/doctor/mend.ts';
 export { type Deleted, deleteMeasured } from './home/measured-delete.ts';

@@ -60,9 +60,9 @@ function compile(name: string): Script {
 }
 
 /**
- * What is cached for a file whose text is `text`. V8 checks the length of the source only, and next to nothing of what it is given: it ran the
- * old code of a file that was edited, and a flipped bit crashed it. So nothing gets there that is not what the build
- * made of this very text.
+ * What is cached for a file whose text is `text`. V8 checks the length of the source only, and next to nothing of what
+ * it is given: it ran the old code of a file that was edited, and a flipped bit crashed it. So nothing gets there that
+ * is not what the build made of this very text.
  */
 function cached(name: string, text: Uint8Array): Buffer | undefined {
   if (!hasCache) return undefined;
@@ -78,8 +78,9 @@ function cached(name: string, text: Uint8Array): Buffer | undefined {
 }
 
 /**
- * CRC-32, because the files are checked for accidents: whoever can write the cache can write the source beside it. It finds every flip of
- * up to 32 bits in a row, costs a command less than a millisecond, and SHA-256 three, most of them for loading it.
+ * CRC-32, because the files are checked for accidents: a user who can write the cache can write the source beside it.
+ * It finds every flip of up to 32 bits in a row, costs a command less than a millisecond, and SHA-256 three, most of
+ * them for loading it.
  */
 function sumOf(text: Uint8Array, code: Uint8Array): number {
   const { crc32 } = nodeRequire('node:zlib') as typeof Zlib;

@@ -12,8 +12,9 @@ export interface MessageStream {
 }
 
 /**
- * stderr where it is no terminal. Orchard, GitLab's executor and Cirrus CLI show the first line of a command that failed as its reason
- * (tart-cli §5): notes are held back until the command has ended, or until an error was written before them.
+ * stderr where it is no terminal. Orchard, GitLab's executor and Cirrus CLI show the first line of a command that
+ * failed as its reason (tart-cli §5): notes are held back until the command has ended, or until an error was written
+ * before them.
  */
 export class ErrorFirstStream implements MessageStream {
   readonly #target: MessageStream;

@@ -26,19 +26,19 @@ export interface SecretFileChange {
   /** Called when another command changes the file for a second and more. */
   readonly onWait?: () => void;
   /**
-   * Makes the new text of the old one (undefined: no file); undefined or the same text leaves everything alone. Called again when
-   * another process wrote meanwhile.
+   * Makes the new text of the old one (undefined: no file); undefined or the same text leaves everything alone. Called
+   * again when another process wrote meanwhile.
    */
   readonly change: (text: string | undefined) => string | undefined;
 }
 
 /**
- * Changes a file that holds secrets as one step: readers see the old one or the new one, and the new one has mode 0600 from its
- * first byte, in a folder that is created with 0700 (reliability S30, P6). A link is followed once, so that a linked
- * `config.json` stays linked.
+ * Changes a file that holds secrets as one step: readers see the old one or the new one, and the new one has mode 0600
+ * from its first byte, in a folder that is created with 0700 (reliability S30, P6). A link is followed once, so that a
+ * linked `config.json` stays linked.
  *
- * Reading, changing and replacing is one step for our own commands, by a lock beside the file, which goes again. Docker and Podman know no
- * lock: a file that one of them replaced meanwhile is read anew.
+ * Reading, changing and replacing is one step for our own commands, by a lock beside the file, which goes again. Docker
+ * and Podman know no lock: a file that one of them replaced meanwhile is read anew.
  *
  * @throws TartletError `DISK_*`, `BUSY` when others do not stop writing, and what `change` throws.
  */
@@ -84,7 +84,9 @@ async function changeLocked(file: string, target: string, how: SecretFileChange)
   });
 }
 
-/** A command that was killed leaves its lock file. It is taken before it goes: another command may be at work under it. */
+/**
+ * A command that was killed leaves its lock file. It is taken before it goes: another command may be at work under it.
+ */
 async function removeLeftLock(target: string, how: SecretFileChange): Promise<void> {
   try {
     await access(lockOf(target));
@@ -98,7 +100,10 @@ function lockOf(target: string): string {
   return path.join(path.dirname(target), `.${path.basename(target)}.lock`);
 }
 
-/** Where files cannot be locked, comparing before replacing must do: that loses a change only when two commands meet within a moment. */
+/**
+ * Where files cannot be locked, comparing before replacing must do: that loses a change only when two commands meet
+ * within a moment.
+ */
 async function lockBeside(target: string, { lockFile, signal, onWait }: SecretFileChange): Promise<HeldLock> {
   const file = lockOf(target);
   let looks = 0;
@@ -108,7 +113,8 @@ async function lockBeside(target: string, { lockFile, signal, onWait }: SecretFi
     const lock = await lockFile(file, { signal, onWait: () => void ((looks += 1) > 1 && onWait?.()) });
     return {
       release: async () => {
-        // Removed while it is held: who waits for it sees that it is gone, and makes a new one. What cannot be removed is the next one's.
+        // Removed while it is held: who waits for it sees that it is gone, and makes a new one. What cannot be removed
+        // is the next one's.
         await rm(file, { force: true }).catch(() => undefined);
         await lock?.release();
       },
@@ -145,12 +151,15 @@ async function replace(target: string, text: string, version: string | undefined
   }
 }
 
-/** Copies of secrets that a killed process left (reliability S30). Age is told by the new file's time, not by our clock. */
+/**
+ * Copies of secrets that a killed process left (reliability S30). Age is told by the new file's time, not by our clock.
+ */
 async function removeLeftovers(folder: string, prefix: string, own: string): Promise<void> {
   const { mtimeMs } = await stat(own);
   for (const name of await readdir(folder)) {
     if (!name.startsWith(prefix)) continue;
-    const status = await lstat(path.join(folder, name)).catch(() => undefined); // That of another process may just be renamed.
+    // That of another process may just be renamed.
+    const status = await lstat(path.join(folder, name)).catch(() => undefined);
     if (status !== undefined && status.mtimeMs < mtimeMs - LEFTOVER_AGE_MS) {
       await rm(path.join(folder, name), { force: true });
     }

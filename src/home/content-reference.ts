@@ -59,8 +59,9 @@ export function readStackedManifest(folder: string): StackedManifest | undefined
  * Everything that refers to the content store: stacked VMs and images, pulls that are under way or were interrupted, and work of
  * Tart's in `tmp/` (tart-formats §4.7). Call under the lock of the store, or a folder may move past the look.
  *
- * A cached manifest that cannot be understood refers to nothing, as in Tart: the image can be pulled again. One of a local VM may be
- * all that leads to its base, so it makes the answer unknown (reliability I12). So does whatever cannot be looked at.
+ * A cached manifest that cannot be understood refers to nothing, as in Tart: the image can be pulled again. One of a
+ * local VM may be all that leads to its base, so it makes the answer unknown (reliability I12). So does whatever cannot
+ * be looked at.
  *
  * @param except a folder that does not count: what would be needed without it?
  */

@@ -53,7 +53,8 @@ export class Home {
   }
 
   /**
-   * Refuses a home that is no folder: nothing could be in it, and to list nothing would hide that. A home that is not there yet is one.
+   * Refuses a home that is no folder: nothing could be in it, and to list nothing would hide that. A home that is not
+   * there yet is one.
    *
    * @throws TartletError `CONFIG_INVALID`
    */
@@ -127,7 +128,10 @@ export class Home {
     for (const folder of [this.stagingFolder, this.locksFolder, this.quarantineFolder]) await refuseLink(folder);
   }
 
-  /** {@link prepare} for who makes a VM: the one way into `vms/`, which may be a link to a folder on another disk that is not there yet. */
+  /**
+   * {@link prepare} for who makes a VM: the one way into `vms/`, which may be a link to a folder on another disk that
+   * is not there yet.
+   */
   async prepareForVms(): Promise<void> {
     await this.prepare();
     await makeTrustedFolder(this.vmsFolder);
@@ -135,7 +139,8 @@ export class Home {
 }
 
 /**
- * `cache` and `vms` may be links; what only we have in them may not: nothing could be renamed from there, and somebody else may have made it.
+ * `cache` and `vms` may be links; what only we have in them may not: nothing could be renamed from there, and another
+ * user may have made it.
  *
  * @throws TartletError `STORE_DAMAGED`
  */

@@ -12,7 +12,7 @@ const RECORD = 'record.json';
 /** Something that cannot stay where it is, and why. */
 export interface Misfit {
   readonly path: string;
-  /** The kind of finding (`doctor/finding.ts`), or what migration did. */
+  /** The kind of finding (`doctor/finding-kind.ts`), or what migration did. */
   readonly id: string;
   readonly message: string;
 }

@@ -3,16 +3,17 @@ import type { Timing } from './backoff.ts';
 import { hostAndPort } from './network-error.ts';
 
 /*
- * The one rule of progress, below every answer on both ways to the wire (reliability I9, N25, S20): there is no limit for a whole body, because slow
- * links are honest, but whoever makes us wait must send something worth it. It was a rule for blobs once, and a token, a manifest or an
- * error that came by one byte per second held a command for ever.
+ * The one rule of progress, below every answer on both ways to the wire (reliability I9, N25, S20): there is no limit
+ * for a whole body, because slow links are honest, but a server that makes us wait must send something worth it. It was
+ * a rule for blobs once, and a token, a manifest or an error that came by one byte per second held a command for ever.
  */
 
 /** What the rule needs to know. */
 export type Pace = Pick<Timing, 'clock' | 'limits'>;
 
 /**
- * The pieces of a body for as long as it moves. Only the time that was spent waiting for it counts: a reader that is slow itself blames nobody.
+ * The pieces of a body for as long as it moves. Only the time that was spent waiting for it counts: a reader that is
+ * slow itself does not blame the server.
  * @throws TartletError `NET_TIMEOUT` when the last `trickleMs` of waiting brought fewer than `trickleBytes`.
  */
 export function moving(
@@ -48,8 +49,8 @@ export function moving(
 }
 
 /**
- * The wait for the head of an answer. The library measures it by itself, but begins anew with each interim answer, which may come in any number
- * (RFC 9110 §15.2).
+ * The wait for the head of an answer. The library measures it by itself, but begins anew with each interim answer,
+ * which may come in any number (RFC 9110 §15.2).
  */
 export class HeadWait {
   readonly #url: URL;

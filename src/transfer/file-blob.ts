@@ -25,7 +25,8 @@ export function clientOfFile({ path, offset, size }: FileStretch): Pick<Registry
 
 /**
  * The bytes `[from, to)` of a file, to be sent; none of an empty stretch, for which Node has no stream.
- * @throws TartletError `DISK_*`; `CHUNK_CORRUPT` when the file has become shorter. Both are final: no fault of the network.
+ * @throws TartletError `DISK_*`; `CHUNK_CORRUPT` when the file has become shorter. Both are final: no fault of the
+ * network.
  */
 export async function* fileBytes(path: string, from: number, to: number): AsyncGenerator<Uint8Array, void, undefined> {
   if (to <= from) return;

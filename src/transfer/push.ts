@@ -98,7 +98,8 @@ export async function pushToRepository(
 }
 
 /**
- * Keeps what the next push of the VM can do without. It saves time, and is worth no failure: everything is in the registry.
+ * Keeps what the next push of the VM can do without. It saves time, and is worth no failure: everything is in the
+ * registry.
  *
  * @param state of the disk before it was read; undefined for a disk that is not to be sealed.
  */

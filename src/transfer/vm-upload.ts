@@ -108,8 +108,9 @@ export class VmUpload {
   }
 
   /**
-   * The disk, cut into chunks. Those whose content is known from an image of this machine, or from an earlier push, are hashed first, and neither
-   * encoded nor sent when the registry has their blob. A disk that was not written to since is not even read.
+   * The disk, cut into chunks. Those whose content is known from an image of this machine, or from an earlier push, are
+   * hashed first, and neither encoded nor sent when the registry has their blob. A disk that was not written to since
+   * is not even read.
    *
    * @param state of the disk, before anything of it is read.
    * @throws TartletError `MANIFEST_TOO_LARGE` before anything is sent when there would be more chunks than a manifest can name.

@@ -37,7 +37,8 @@ function render(rows: readonly Listed[], options: ListCommandOptions, terminal: 
   if (options.quiet === true) return printableLines(rows.map((row) => row.name));
   if (options.format === 'json') return renderJson(rows.map(toJson));
   const now = terminal.now();
-  // Programs cut rows at blanks, where `50 GB` is two fields: in a pipe stand the plain numbers of Tart up to 2.35 (tart-cli §1.6).
+  // Programs cut rows at blanks, where `50 GB` is two fields: in a pipe stand the plain numbers of Tart up to 2.35
+  // (tart-cli §1.6).
   const size = terminal.stdout.isTTY === true ? humanBytes : (bytes: number): string => String(wholeGB(bytes));
   return renderTable(
     ['Source', 'Name', 'Disk', 'Size', 'Accessed', 'State'],

@@ -133,7 +133,10 @@ async function presentOf(names: ReadonlySet<string>, find: Find): Promise<Readon
   return present;
 }
 
-/** Links are not followed, neither to a file nor to a folder like `blobs`: what somebody unpacked may hold any (reliability S25, C29). */
+/**
+ * Links are not followed, neither to a file nor to a folder like `blobs`: an archive that was unpacked may hold any
+ * (reliability S25, C29).
+ */
 async function regularFile(path: string, archive: string): Promise<FileStretch | undefined> {
   try {
     const stats = await lstat(path);
