@@ -41,7 +41,10 @@ export interface RegistryConnectionOptions {
    * Default: no.
    */
   readonly isReached?: boolean;
-  /** Where another client of the same undertaking reached the registry: see `RegistryClient.networks`. Default: nowhere yet. */
+  /**
+   * Where another client of the same undertaking reached the registry: see `RegistryClient.networks`. Default: nowhere
+   * yet.
+   */
   readonly networks?: readonly AddressClass[];
   readonly clock?: Clock;
   /** Told of every pause before something is tried again: why, and how many milliseconds. */

@@ -1,6 +1,6 @@
 /**
- * How bad a finding is. `damage`: something cannot be used, or is not what its name says. `warning`: it works now, and somebody should
- * act. `note`: worth knowing, and normal; a home with nothing else is clean.
+ * How bad a finding is. `damage`: something cannot be used, or is not what its name says. `warning`: it works now, and
+ * somebody should act. `note`: worth knowing, and normal; a home with nothing else is clean.
  */
 export type Severity = 'damage' | 'warning' | 'note';
 
