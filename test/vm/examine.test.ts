@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   utimesSync,
@@ -330,6 +331,18 @@ const images: readonly Case[] = [
     },
     path: (at) => at.folder,
     message: 'another command is changing it',
+    fix: 'stays',
+  },
+  {
+    id: 'disk-touched',
+    title: 'a disk whose seal says another time (S65)',
+    damage: (at) => {
+      const { ino, size } = statSync(`${at.folder}/disk.img`);
+      const seal = { version: 1, manifest: at.image.digest, state: `1 ${ino} ${size} 1 1`, mounting: '' };
+      writeFileSync(`${at.folder}/.disk-seal.json`, JSON.stringify(seal));
+    },
+    path: inFolder('disk.img'),
+    message: 'it was changed after it was verified',
     fix: 'stays',
   },
   {
