@@ -1,5 +1,7 @@
 import type { Digest } from '../names/digest.ts';
 import type { Exchange } from './exchange.ts';
+import { refuseNeeded } from './needed-by-tag.ts';
+import type { DeletesAllowed } from './options.ts';
 import { parseRange } from './range.ts';
 import { Refusal } from './refusal.ts';
 import type { RepositoryName } from './repository-name.ts';
@@ -50,13 +52,23 @@ export async function getBlob(
   }
 }
 
-/** Takes the blob from this repository, at once; the content goes with the next garbage collection. */
+/**
+ * Takes the blob from this repository, at once; the content goes with the next garbage collection.
+ * @param addressed `deletes`: whether a blob may go that the image of a tag needs.
+ * @throws Refusal 409 when it may not.
+ */
 export async function deleteBlob(
   exchange: Exchange,
   storage: Storage,
-  { repository, digest }: { readonly repository: RepositoryName; readonly digest: Digest },
+  addressed: { readonly repository: RepositoryName; readonly digest: Digest; readonly deletes: DeletesAllowed },
 ): Promise<void> {
-  if (!(await storage.repository(repository).unlinkBlob(digest))) throw unknownBlob(digest);
+  const { repository, digest, deletes } = addressed;
+  const store = storage.repository(repository);
+  await storage.change(repository, async () => {
+    // Build caches put plain blobs into an index, so that this is asked of manifests and blobs alike.
+    if (deletes === 'unneeded') await refuseNeeded(storage, store, digest);
+    if (!(await store.unlinkBlob(digest))) throw unknownBlob(digest);
+  });
   exchange.respond(202, {});
 }
 

@@ -111,6 +111,7 @@ export class RequestHandler {
 
   async #dispatch(route: Route, exchange: Exchange): Promise<void> {
     const storage = this.#storage;
+    const { deletes } = this.#settings;
     switch (route.kind) {
       case 'base':
         return byMethod(exchange, { GET: async () => exchange.respondJson({}) });
@@ -125,14 +126,14 @@ export class RequestHandler {
         return byMethod(exchange, {
           GET: async () => getManifest(exchange, storage, route),
           PUT: async () => putManifest(exchange, storage, { ...route, limit }),
-          DELETE: async () => deleteManifest(exchange, storage, route),
+          DELETE: async () => deleteManifest(exchange, storage, { ...route, deletes }),
         });
       }
       case 'blob': {
         const now = this.#settings.now();
         return byMethod(exchange, {
           GET: async () => getBlob(exchange, storage, { ...route, now }),
-          DELETE: async () => deleteBlob(exchange, storage, route),
+          DELETE: async () => deleteBlob(exchange, storage, { ...route, deletes }),
         });
       }
       case 'uploads':

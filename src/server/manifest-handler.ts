@@ -1,5 +1,7 @@
 import type { Digest } from '../names/digest.ts';
 import type { Exchange } from './exchange.ts';
+import { refuseNeeded } from './needed-by-tag.ts';
+import type { DeletesAllowed } from './options.ts';
 import { digestOfBytes, parsePushedManifest, type PushedManifest } from './pushed-manifest.ts';
 import { Refusal } from './refusal.ts';
 import type { Repository } from './repository.ts';
@@ -56,18 +58,16 @@ export async function putManifest(
   }
   const manifest = parsePushedManifest(bytes, exchange.request.headers['content-type']);
   const store = storage.repository(repository);
-  await storage.turns.take(repository.text, async () => {
-    await storage.gate.shared(async () => {
-      await requireLinked(store, manifest);
-      await storage.blobs.write(digest, bytes);
-      await store.linkManifest(digest, { mediaType: manifest.mediaType, subject: manifest.subject });
-      if (manifest.subject !== undefined) {
-        const descriptor = { ...manifest.referrer, digest: digest.toString(), size: bytes.length };
-        await store.addReferrer(manifest.subject, digest, descriptor);
-      }
-      // Last, so that a crash before leaves the old image under the tag.
-      for (const tag of tags) await store.setTag(tag, digest);
-    });
+  await storage.change(repository, async () => {
+    await requireLinked(store, manifest);
+    await storage.blobs.write(digest, bytes);
+    await store.linkManifest(digest, { mediaType: manifest.mediaType, subject: manifest.subject });
+    if (manifest.subject !== undefined) {
+      const descriptor = { ...manifest.referrer, digest: digest.toString(), size: bytes.length };
+      await store.addReferrer(manifest.subject, digest, descriptor);
+    }
+    // Last, so that a crash before leaves the old image under the tag.
+    for (const tag of tags) await store.setTag(tag, digest);
   });
   exchange.respond(201, {
     Location: `/v2/${repository.text}/manifests/${digest.toString()}`,
@@ -77,14 +77,19 @@ export async function putManifest(
   });
 }
 
-/** `DELETE`: by tag only the tag goes, by digest the manifest with all tags that name it. */
+/**
+ * `DELETE`: by tag only the tag goes, by digest the manifest with all tags that name it.
+ * @param addressed `deletes`: whether a manifest may go that the index of a tag needs.
+ * @throws Refusal 409 when it may not.
+ */
 export async function deleteManifest(
   exchange: Exchange,
   storage: Storage,
-  { repository, reference }: Addressed,
+  { repository, reference, deletes }: Addressed & { readonly deletes: DeletesAllowed },
 ): Promise<void> {
   const store = storage.repository(repository);
-  await storage.turns.take(repository.text, async () => {
+  await storage.change(repository, async () => {
+    if (reference.kind === 'digest' && deletes === 'unneeded') await refuseNeeded(storage, store, reference.digest);
     const found =
       reference.kind === 'tag' ? await store.removeTag(reference.tag) : await removeManifest(store, reference.digest);
     if (!found) throw unknownManifest(reference);

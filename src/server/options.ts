@@ -32,6 +32,9 @@ export type AuthOptions =
       readonly anonymousRead?: boolean;
     };
 
+/** What clients with the right to delete may delete: anything, or only what no tag leads to. */
+export type DeletesAllowed = 'any' | 'unneeded';
+
 export interface Limits {
   /** Largest manifest taken, in bytes. Default 4 MiB (distribution spec § pushing manifests). */
   readonly manifestBytes: number;
@@ -87,6 +90,8 @@ export interface RegistryOptions {
   readonly allowExposed?: boolean;
   /** Names that clients may use for this server, beside loopback names and the address they connected to (reliability S40). */
   readonly hostNames?: readonly string[];
+  /** Default: unneeded, so that no image under a tag can be broken (issue 14, item 14). */
+  readonly deletes?: DeletesAllowed;
   readonly limits?: Partial<Limits>;
   readonly timeouts?: Partial<Timeouts>;
   readonly log?: (event: RegistryEvent) => void;
@@ -103,6 +108,7 @@ export interface Settings {
   readonly tls: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined;
   /** Canonical, lower case. */
   readonly hostNames: ReadonlySet<string>;
+  readonly deletes: DeletesAllowed;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly log: (event: RegistryEvent) => void;
@@ -156,6 +162,7 @@ export function settle(options: RegistryOptions): Settings {
     auth,
     tls: options.tls,
     hostNames: new Set((options.hostNames ?? []).map(canonicalHost)),
+    deletes: options.deletes ?? 'unneeded',
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
     log: options.log ?? (() => undefined),

@@ -12,8 +12,8 @@ export class Storage {
   readonly blobs: BlobStore;
   /** Whoever makes something reachable passes it shared; garbage collection passes alone. */
   readonly gate = new Gate();
-  /** Whoever changes manifests or tags takes a turn by the name of the repository. */
-  readonly turns = new Turns();
+  /** By the name of the repository: changes to its manifests, tags and links. */
+  readonly #turns = new Turns();
 
   constructor(dataFolder: string) {
     this.folder = new DataFolder(dataFolder);
@@ -22,6 +22,14 @@ export class Storage {
 
   repository(name: RepositoryName): Repository {
     return new Repository(this.folder, name);
+  }
+
+  /**
+   * Changes what a repository consists of: after other changes to it, and never while garbage is looked for, which would take what is half
+   * deleted for damage.
+   */
+  async change(repository: RepositoryName, work: () => Promise<void>): Promise<void> {
+    await this.#turns.take(repository.text, async () => this.gate.shared(work));
   }
 
   /** Every repository with content, walking the folder tree depth first. */

@@ -305,5 +305,6 @@ export const SECTIONS: readonly Section[] = [
     /* S63 */ 'connections that keep a place and do nothing',
     /* S64 */ 'an upload that another user continues',
     /* S65 */ 'a cached disk edited in place',
+    /* S66 */ 'deleting what an image under a tag needs',
   ]),
 ];

@@ -13,6 +13,7 @@ export interface ServeCommandOptions extends ServeAccessOptions {
   readonly data: string;
   readonly hostName?: readonly string[];
   readonly open?: true;
+  readonly allowBreakingDeletes?: true;
 }
 
 /** Milliseconds between two collections of what no image needs any more. */
@@ -30,6 +31,7 @@ export async function runServe(terminal: Terminal, options: ServeCommandOptions)
     ...(await readAccess(terminal, options)),
     ...(options.hostName === undefined ? {} : { hostNames: options.hostName }),
     allowExposed: options.open ?? false,
+    ...(options.allowBreakingDeletes === undefined ? {} : { deletes: 'any' as const }),
     log: (event) => log(describeEvent(event)),
     now: () => terminal.now().getTime(),
   });

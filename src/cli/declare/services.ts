@@ -27,6 +27,7 @@ function declareServe({ program, terminal, setExitCode }: Declaration): void {
       '--host-name <names...>',
       'names by which clients may call this registry, besides the address it listens on',
     )
+    .option('--allow-breaking-deletes', 'let clients delete what the image of a tag still needs')
     .option('--open', 'listen on other addresses than loopback without a password or without TLS')
     .addHelpText(
       'after',
