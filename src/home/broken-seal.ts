@@ -7,8 +7,9 @@ import { readPlainFileSync } from './plain-file.ts';
 import { VmFile } from './vm-folder.ts';
 
 /**
- * Whether the disk of a cached image was changed in place since it was sealed: it is the same file, and its length or one of its times is another one
- * (issue 14, item 11). In a copy of the directory the disk is another file, of which the seal says nothing. Without a seal nothing is known.
+ * Whether the disk of a cached image was changed in place since it was sealed: it is the same file, and its length or
+ * one of its times is another one (issue 14, item 11). In a copy of the directory the disk is another file, of which
+ * the seal says nothing. Without a seal nothing is known.
  *
  * Synchronous for the sake of thousands of images. Never fails: what cannot be looked at is told of elsewhere.
  *

@@ -42,8 +42,8 @@ export interface ManifestSearch {
 /**
  * Every manifest on this machine that names a wanted chunk: cached images, bases of local VMs and what was pushed of
  * them, unfinished pulls. Made for ten thousand images: a manifest is parsed only when its text has one of the digests,
- * and the search ends when nothing is wanted any more. What cannot be read or understood is passed over: it helps
- * nobody, and its owner will hear of it elsewhere.
+ * and the search ends when nothing is wanted any more. What cannot be read or understood is passed over: it is of
+ * no use here, and its owner will hear of it elsewhere.
  */
 export function* knownManifests(home: Home, vms: LocalVms, search: ManifestSearch): Generator<KnownManifest> {
   for (const { owner, file } of manifestFiles(home, vms, search.near)) {

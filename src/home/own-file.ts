@@ -33,7 +33,10 @@ export async function readOwnFile(file: string, maxBytes: number): Promise<Buffe
   }
 }
 
-/** Whether nobody but this user can have written a file, or put another one into its place. What cannot be looked at is not theirs. */
+/**
+ * Whether no other user can have written a file, or put another one into its place. What cannot be looked at is not
+ * theirs.
+ */
 export async function isOwnFile(file: string): Promise<boolean> {
   const found = await unlessUnusable(
     async () => (await isOwnDirectory(path.dirname(file))) && (await isOwn(await lstat(file))),

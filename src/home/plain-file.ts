@@ -15,9 +15,9 @@ const OPEN_TRIES = 5;
 const IS_LINK: ReadonlySet<string | undefined> = new Set(['ELOOP', 'EMLINK']);
 
 /**
- * Opens a file in the home for reading. A pipe or a device in its place is not waited for: opening one would hold the command,
- * and the signal that should end it, for ever (reliability C29, S26). A link in its place, or in that of a directory above, is not followed where
- * another user can have made it (S25, S60).
+ * Opens a file in the home for reading. A pipe or a device in its place is not waited for: opening one would hold the
+ * command, and the signal that should end it, for ever (reliability C29, S26). A link in its place, or in that of a
+ * directory above, is not followed where another user can have made it (S25, S60).
  *
  * @throws TartletError `STORE_DAMAGED` for what is no file; the system's own error for one that is not there or cannot be read.
  */

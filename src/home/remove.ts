@@ -7,12 +7,13 @@ import { isInPlace, throughDescriptor, trustedRealPath } from './trusted-path.ts
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
 
 /**
- * Removes what is at a path, and everything in it; nothing when nothing is there. Links are removed, never followed: each directory is opened and
- * what is in it removed by way of that, so that a link put into its place meanwhile leads nowhere (reliability S25, S61). A
- * link above the place counts as when files are read.
+ * Removes what is at a path, and everything in it; nothing when nothing is there. Links are removed, never followed:
+ * each directory is opened and what is in it removed by way of that, so that a link put into its place meanwhile leads
+ * nowhere (reliability S25, S61). A link above the place counts as when files are read.
  *
  * @param place absolute, in the home or in what this process made.
- * @throws TartletError `STORE_DAMAGED`, `BUSY` when the directory above is not in its place; otherwise the system's own error.
+ * @throws TartletError `STORE_DAMAGED`, `BUSY` when the directory above is not in its place; otherwise the system's own
+ * error.
  */
 export async function removeEntry(place: string): Promise<void> {
   const directory = path.dirname(place);

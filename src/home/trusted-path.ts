@@ -3,9 +3,9 @@ import path from 'node:path';
 import { systemCode, TartletError } from '../errors.ts';
 
 /*
- * Where several users write into one home, any of them can put a link into the place of a file or a directory, also between two looks at it.
- * So what was opened is asked where it is (issue 14, item 4). Links of people who may replace the whole home anyway are followed: it is they who
- * put `cache` or `vms` on another disk.
+ * Where several users write into one home, any of them can put a link into the place of a file or a directory, also
+ * between two looks at it. So what was opened is asked where it is (issue 14, item 4). Links of people who may replace
+ * the whole home anyway are followed: it is they who put `cache` or `vms` on another disk.
  */
 
 const GROUP_OR_OTHERS_MAY_WRITE = 0o022;
@@ -14,8 +14,8 @@ const GROUP_OR_OTHERS_MAY_WRITE = 0o022;
 const MOST_LINKS = 40;
 
 /**
- * Where a path leads. From the first directory on that others may write to, a link counts only if it is of this user, of root, or of the owner
- * of that directory.
+ * Where a path leads. From the first directory on that others may write to, a link counts only if it is of this user,
+ * of root, or of the owner of that directory.
  *
  * @throws TartletError `STORE_DAMAGED` for a link of another user; the system's own error for what is not there.
  */
@@ -62,7 +62,8 @@ function readLinkOf(link: string, { ino, ctimeMs }: Stats): string {
  */
 export function isInPlace(fd: number, place: string): boolean {
   const real = placeOf(fd);
-  // Nothing was followed, and no second look is needed; the kernel marks what was deleted or replaced since it was opened.
+  // Nothing was followed, and no second look is needed; the kernel marks what was deleted or replaced since it was
+  // opened.
   if (real === place || real === `${place} (deleted)`) return true;
   const wanted = trustedRealPath(place);
   if (real !== undefined) return real === wanted || real === `${wanted} (deleted)`;

@@ -66,9 +66,9 @@ export class AddressGuard {
   }
 
   /**
-   * `next` for the registry itself where no certificate says that it is the same one as before: whoever answers for its
-   * name could turn our next request, whose path and body are the registry's text, on what only we can reach (DNS
-   * rebinding). So a registry that was reached on one kind of network is not followed to another, but to public
+   * `next` for the registry itself where no certificate says that it is the same one as before: a server that answers
+   * for its name could turn our next request, whose path and body are the registry's text, on what only we can reach
+   * (DNS rebinding). So a registry that was reached on one kind of network is not followed to another, but to public
    * addresses. Not single addresses are kept: names with several that take turns are usual, and a machine may come back
    * with another one after a while (N56).
    */

@@ -69,7 +69,10 @@ export async function proofOf(owner: ManifestOwner): Promise<(blob: Digest) => b
   }
 }
 
-/** That a blob holds a content is not proved again: who may write such a manifest decides what is pushed (issue 14, item 10). */
+/**
+ * That a blob holds a content is not proved again: who may write such a manifest decides what is pushed (issue 14, item
+ * 10).
+ */
 async function proofOfOwn(folder: string, manifest: string): Promise<(blob: Digest) => boolean> {
   return (await isOwnFile(`${folder}/${manifest}`)) ? proofOfBlobs(folder) : () => false;
 }
