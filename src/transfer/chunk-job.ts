@@ -227,7 +227,7 @@ export type FromWorker =
   /** Bytes that crossed the network since the last such message; negative when an attempt starts over. */
   | { readonly kind: 'bytes'; readonly id: number; readonly count: number }
   /** Work on the disk since the last such message, in bytes of it; negative when it was for nothing. */
-  | { readonly kind: 'work'; readonly job: ChunkJob['kind']; readonly diskBytes: number }
+  | { readonly kind: 'work'; readonly id: number; readonly diskBytes: number }
   /** What a job that has ended spent its time on. */
   | { readonly kind: 'spent'; readonly spent: TimeSpent }
   | { readonly kind: 'wait'; readonly reason: string; readonly milliseconds: number }

@@ -106,7 +106,7 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   let reported = systemClock.monotonic();
   const report = (): void => {
     if (pending !== 0) say({ kind: 'bytes', id, count: pending });
-    if (worked !== 0) say({ kind: 'work', job: job.kind, diskBytes: worked });
+    if (worked !== 0) say({ kind: 'work', id, diskBytes: worked });
     pending = 0;
     worked = 0;
   };

@@ -48,7 +48,7 @@ export async function verifyDonor(
         throw error;
       });
     },
-    () => !isOurs,
+    { survives: () => !isOurs },
   );
 }
 

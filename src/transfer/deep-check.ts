@@ -176,12 +176,14 @@ class DeepCheck {
         emit({ kind: 'bytes', subject, count: job.contentSize });
         if (!result.intact) this.#report(byJob.get(job), `it does not hash to ${job.contentDigest}`);
       },
-      (job, error) => {
-        if (isTartletError(error, 'CHUNK_CORRUPT')) this.#report(byJob.get(job), error.message);
-        else if (isTartletError(error, 'DISK_IO', 'DISK_DENIED', 'DISK_UNSUPPORTED'))
-          this.#passOver(job, error, byJob.get(job));
-        else return false;
-        return true;
+      {
+        survives: (job, error) => {
+          if (isTartletError(error, 'CHUNK_CORRUPT')) this.#report(byJob.get(job), error.message);
+          else if (isTartletError(error, 'DISK_IO', 'DISK_DENIED', 'DISK_UNSUPPORTED'))
+            this.#passOver(job, error, byJob.get(job));
+          else return false;
+          return true;
+        },
       },
     );
     emit({ kind: 'finished', subject });

@@ -30,6 +30,8 @@ export interface DiskBuild extends Workplace {
   readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'fetched-content' | 'found' | 'found-content' | 'zero') => void;
   /** Waited for before a part is written that is not here yet; what it gives is called when that is done. Default: there is room. */
   readonly enter?: ((part: PartSize) => Promise<() => void>) | undefined;
+  /** So many encoded bytes of a chunk are fetched so far. Default: nothing is told. */
+  readonly onUnderWay?: ((chunk: DiskChunk, bytes: number) => void) | undefined;
   /** Chunks that were planned to be found here were not what they should be, and will be fetched. */
   readonly onMissing: (chunks: readonly DiskChunk[]) => void;
 }
@@ -93,7 +95,7 @@ async function fill(
   if (cloned !== undefined) await verifyDonor(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);
   const unproven = shared.filter(({ chunk }) => !found.has(chunk));
   await run(pool, verifyWork(path, unproven), findIntact);
-  await run(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact, build.enter);
+  await run(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact, build);
   const damaged = chunks.flatMap(({ chunk, source }) => (source.kind === 'fetch' || found.has(chunk) ? [] : [chunk]));
   if (damaged.length > 0) build.onMissing(damaged);
   // Where a copy failed, the disk is not fresh any more.
@@ -107,7 +109,7 @@ async function fill(
       build.onChunk(chunk, isProven ? 'fetched' : 'fetched-content');
     }
   };
-  await run(pool, work, onFetched, build.enter);
+  await run(pool, work, onFetched, build);
 }
 
 /** Makes the file, or continues it. */
@@ -149,15 +151,18 @@ async function run<J extends ChunkJob>(
   pool: WorkerPool,
   work: readonly Work<J>[],
   onDone: (chunks: readonly DiskChunk[], result: ResultOf<J>) => Promise<void>,
-  enter?: DiskBuild['enter'],
+  { enter, onUnderWay }: Pick<DiskBuild, 'enter' | 'onUnderWay'> = {},
 ): Promise<void> {
   const chunksOf = new Map(work);
-  await pool.runAll(
-    [...chunksOf.keys()],
-    async (job, result) => onDone(chunksOf.get(job) ?? [], result),
-    undefined,
-    enter === undefined ? undefined : async (job) => enter(sizeOf(chunksOf.get(job) ?? [])),
-  );
+  await pool.runAll([...chunksOf.keys()], async (job, result) => onDone(chunksOf.get(job) ?? [], result), {
+    enter: enter === undefined ? undefined : async (job) => enter(sizeOf(chunksOf.get(job) ?? [])),
+    onMoved: (job, { bytes }) => {
+      const [chunk] = chunksOf.get(job) ?? [];
+      if (job.kind !== 'fetch' || chunk === undefined) return;
+      const before = job.resume?.encoded ?? 0;
+      onUnderWay?.(chunk, Math.min(before + bytes, job.blob.size));
+    },
+  });
 }
 
 /** Zeros become holes, and what does not compress takes at least its blob: so much at least. */

@@ -110,7 +110,7 @@ export class ChunkReport {
   }
 
   /** @param first number of the file's first chunk. */
-  forFile(first: number): Pick<DiskBuild, 'onChunk' | 'onMissing'> {
+  forFile(first: number): Pick<DiskBuild, 'onChunk' | 'onUnderWay' | 'onMissing'> {
     const subject = this.#subject;
     return {
       onChunk: ({ index, size, descriptor }, how) => {
@@ -119,6 +119,9 @@ export class ChunkReport {
         const kind = how === 'fetched' || how === 'fetched-content' ? 'chunk-done' : 'chunk-reused';
         const zero = how === 'zero' ? { isZero: true } : {};
         this.#session.emit({ kind, subject, index: first + index, bytes: size, ...zero });
+      },
+      onUnderWay: ({ index, descriptor }, done) => {
+        this.#session.emit({ kind: 'chunk-under-way', subject, index: first + index, done, of: descriptor.size });
       },
       onMissing: (chunks) => {
         this.#bytesTotal += encodedBytes(chunks);

@@ -2,7 +2,7 @@ import { ChunkEncoder } from './chunk-encode.ts';
 import { unpackChunk } from './chunk-fetch.ts';
 import type { EncodeJob, EncodeResult, UnpackJob, UnpackResult } from './chunk-job.ts';
 import type { Session } from './session.ts';
-import { WorkerPool } from './worker-pool.ts';
+import { type Moved, WorkerPool } from './worker-pool.ts';
 
 type LocalJob = EncodeJob | UnpackJob;
 type LocalResult<J extends LocalJob> = J extends EncodeJob ? EncodeResult : UnpackResult;
@@ -18,6 +18,8 @@ export interface LocalWork<J extends LocalJob> {
   readonly onBytes: (count: number) => void;
   /** Work on the disk as it goes on, in bytes of it. */
   readonly onWork?: (diskBytes: number) => void;
+  /** Told of each job as it begins in a thread, and then of what it did so far. */
+  readonly onMoved?: (job: J, moved: Moved) => void;
   /** Told of each result as it comes; what it does is waited for. */
   readonly onDone: (job: J, result: LocalResult<J>) => Promise<void> | void;
   /** Told of the failure that ends it. */
@@ -48,7 +50,7 @@ async function runHere<J extends LocalJob>({ signal }: Session, work: LocalWork<
 }
 
 async function runInThreads<J extends LocalJob>({ signal }: Session, work: LocalWork<J>): Promise<void> {
-  const { concurrency, onBytes, onWork } = work;
+  const { concurrency, onBytes, onWork, onMoved } = work;
   const pool = new WorkerPool({
     concurrency,
     signal,
@@ -57,14 +59,13 @@ async function runInThreads<J extends LocalJob>({ signal }: Session, work: Local
     onWork: (_, diskBytes) => onWork?.(diskBytes),
   });
   try {
-    await pool.runAll(
-      work.jobs,
-      async (job, result) => work.onDone(job, result as LocalResult<J>),
-      (_, error) => {
+    await pool.runAll(work.jobs, async (job, result) => work.onDone(job, result as LocalResult<J>), {
+      survives: (_, error) => {
         work.onFailure(error);
         return false;
       },
-    );
+      onMoved,
+    });
   } finally {
     await pool.close();
   }

@@ -62,6 +62,16 @@ export type TransferEvent = { readonly subject: string } & (
       readonly diskBytes: number;
     }
   | {
+      /**
+       * A chunk is under way, and so far: in bytes that cross the network or leave an archive, for a push or an export in bytes of the disk.
+       * When `done` reaches `of`, or the chunk is told to be done or reused, that is over.
+       */
+      readonly kind: 'chunk-under-way';
+      readonly index: number;
+      readonly done: number;
+      readonly of: number;
+    }
+  | {
       /** A chunk is verified where it belongs. `bytes` of the decoded disk. */
       readonly kind: 'chunk-done';
       readonly index: number;

@@ -1,10 +1,13 @@
 import { Digest } from '../names/digest.ts';
 import type { EncodedChunk } from '../oci/flat-manifest.ts';
-import type { DigestJob, DigestResult, PushedChunk, PushJob } from './chunk-job.ts';
+import type { DigestJob, DigestResult, PushedChunk, PushJob, PushResult } from './chunk-job.ts';
 import type { Stretch } from './disk-cut.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /* What threads do with the stretches of a disk that is pushed. */
+
+/** Told of a stretch how much of the work on it is done, in bytes of the disk; all, when nothing more is to be told of it now. */
+export type UnderWay = (stretch: Stretch, done: number) => void;
 
 /** Hashes stretches of a disk. @param onHashed told of each, what it is. */
 export async function hashStretches(
@@ -12,6 +15,7 @@ export async function hashStretches(
   disk: string,
   stretches: readonly Stretch[],
   onHashed: (stretch: Stretch, content: Pick<DigestResult, 'contentDigest' | 'isZero'>) => void,
+  onUnderWay: UnderWay,
 ): Promise<void> {
   const jobs = new Map(
     stretches.map((stretch): [DigestJob, Stretch] => [
@@ -19,10 +23,19 @@ export async function hashStretches(
       stretch,
     ]),
   );
-  await pool.runAll([...jobs.keys()], (job, result) => {
-    const stretch = jobs.get(job);
-    if (stretch !== undefined) onHashed(stretch, result);
-  });
+  await pool.runAll(
+    [...jobs.keys()],
+    (job, result) => {
+      const stretch = jobs.get(job);
+      if (stretch !== undefined) onHashed(stretch, result);
+    },
+    {
+      onMoved: (job, { diskBytes }) => {
+        const stretch = jobs.get(job);
+        if (stretch !== undefined) onUnderWay(stretch, diskBytes);
+      },
+    },
+  );
 }
 
 /** How the blob of a stretch came into the repository, and whether the stretch was found to hold nothing but zeros. */
@@ -42,14 +55,16 @@ type Zeros =
  *
  * @param work the jobs, each with the stretches that have the content of its own.
  * @param onPushed told of each stretch when its blob is in the repository.
+ * @param onUnderWay told of one of the stretches of each job.
  */
 export async function pushStretches(
   pool: WorkerPool,
   work: ReadonlyMap<PushJob, readonly Stretch[]>,
   onPushed: (stretch: Stretch, chunk: EncodedChunk, how: PushedHow) => void,
+  onUnderWay: UnderWay,
 ): Promise<void> {
   const zeros = new Map<number, Zeros>();
-  await pool.runAll([...work.keys()], (job, result, add) => {
+  const settle = (job: PushJob, result: PushResult, add: (more: PushJob) => void): void => {
     const stretches = work.get(job) ?? [];
     const same = zeros.get(job.contentSize);
     if (result.outcome !== 'zero') {
@@ -65,7 +80,21 @@ export async function pushStretches(
       add(send);
     } else if (same.kind === 'under-way') same.waiting.push(...stretches);
     else for (const each of stretches) onPushed(each, encodedChunk(same.as), { outcome: 'present', isZero: true });
-  });
+  };
+  const tell = (job: PushJob, diskBytes: number): void => {
+    const same = zeros.get(job.contentSize);
+    const isForAll = same?.kind === 'under-way' && same.by === job;
+    const [first] = isForAll ? same.waiting : (work.get(job) ?? []);
+    if (first !== undefined) onUnderWay(first, diskBytes);
+  };
+  await pool.runAll(
+    [...work.keys()],
+    (job, result, add) => {
+      if (result.outcome === 'zero') tell(job, job.contentSize);
+      settle(job, result, add);
+    },
+    { onMoved: (job, { diskBytes }) => tell(job, diskBytes) },
+  );
 }
 
 function encodedChunk({ blob, contentSize, contentDigest }: PushedChunk): EncodedChunk {

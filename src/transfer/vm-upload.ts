@@ -132,26 +132,27 @@ export class VmUpload {
       const kind = outcome === 'uploaded' ? 'chunk-done' : 'chunk-reused';
       this.#session.emit({ kind, subject, index: numbers.get(offset) ?? 0, bytes, ...(isZero ? { isZero } : {}) });
     };
+    const tell = ({ offset, size: of }: Stretch, done: number): void =>
+      this.#session.emit({ kind: 'chunk-under-way', subject, index: numbers.get(offset) ?? 0, done, of });
     const scratch = await Scratch.createSpool(this.#session.home, this.#session.platform);
     const pool = await this.#pool();
     try {
-      this.#session.emit({
-        kind: 'started',
-        subject,
-        direction: 'push',
-        bytesTotal: undefined,
-        diskBytes: size,
-        chunks: stretches.length,
-      });
+      this.#begin(size, stretches.length);
       const missing = (): Stretch[] => stretches.filter(({ offset }) => !this.#chunks.has(offset));
       const unread = missing().filter((stretch) => !contents.has(stretch));
       if (unread.length === 0 || (await isWorthHashing(this.#session, this.#client, size, history))) {
         const diskBytes = unread.reduce((sum, stretch) => sum + stretch.size, 0);
         this.#session.emit({ kind: 'to-hash', subject, diskBytes });
-        await hashStretches(pool, path, unread, (stretch, { contentDigest, isZero }) => {
-          contents.set(stretch, contentDigest);
-          if (isZero) zeros.add(stretch);
-        });
+        await hashStretches(
+          pool,
+          path,
+          unread,
+          (stretch, { contentDigest, isZero }) => {
+            contents.set(stretch, contentDigest);
+            if (isZero) zeros.add(stretch);
+          },
+          tell,
+        );
         for (const find of sourcesOfBlobs(this.#session, this.#name, history)) {
           const wanted = missing();
           if (wanted.length === 0) break;
@@ -166,7 +167,7 @@ export class VmUpload {
         { ...this.#job(path, first, scratch), zeros: contents.has(first) ? 'send' : 'tell' },
         all,
       ]);
-      await pushStretches(pool, new Map(jobs), keep);
+      await pushStretches(pool, new Map(jobs), keep, tell);
       return stretches.flatMap(({ offset }) => this.#chunks.get(offset) ?? []);
     } finally {
       this.#session.emit({ kind: 'spent', subject: this.#subject, threads: pool.threads, spent: pool.spent });
@@ -195,6 +196,11 @@ export class VmUpload {
       const { digest, size } = blob.chunk.descriptor;
       onReused(stretch, { digest, size, contentSize: stretch.size, contentDigest: blob.chunk.contentDigest });
     });
+  }
+
+  #begin(diskBytes: number, chunks: number): void {
+    const subject = this.#subject;
+    this.#session.emit({ kind: 'started', subject, direction: 'push', bytesTotal: undefined, diskBytes, chunks });
   }
 
   #job(disk: string, { offset, size }: Stretch, scratch: Scratch): Omit<PushJob, 'zeros'> {

@@ -50,7 +50,28 @@ interface Thread {
   readonly pending: Map<number, Pending>;
 }
 
+/** What a job did so far. */
+export interface Moved {
+  /** Bytes that crossed the network, or left a file of blobs; those that have to come again do not count. */
+  readonly bytes: number;
+  /** Work on the disk, in bytes of it. */
+  readonly diskBytes: number;
+}
+
+/** What is told of jobs beside their results. */
+interface JobListeners<J extends ChunkJob> {
+  /** Told of each failure; when it returns true, the others go on. Default: none is survived. */
+  readonly survives?: ((job: J, error: unknown) => boolean) | undefined;
+  /** Waited for before a job begins; what it gives is called when the job has ended. */
+  readonly enter?: ((job: J) => Promise<() => void>) | undefined;
+  /** Told of each job when it begins, and then of what it did so far, at most ten times a second. */
+  readonly onMoved?: ((job: J, moved: Moved) => void) | undefined;
+}
+
 interface Pending {
+  readonly kind: ChunkJob['kind'];
+  /** Adds to what the job did. */
+  readonly move: (more: Partial<Moved>) => void;
   readonly resolve: (result: ChunkResult) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -79,14 +100,11 @@ export class WorkerPool {
   /**
    * Does jobs, at most `concurrency` at once, in order of their list. The first failure stops the others.
    * @param onDone told of each result as it comes; what it does is waited for. It may add jobs.
-   * @param survives told of each failure; when it returns true, the others go on. Default: none is survived.
-   * @param enter waited for before a job begins; what it gives is called when the job has ended.
    */
   async runAll<J extends ChunkJob>(
     jobs: readonly J[],
     onDone: (job: J, result: ResultOf<J>, add: (more: J) => void) => Promise<void> | void,
-    survives: (job: J, error: unknown) => boolean = () => false,
-    enter?: (job: J) => Promise<() => void>,
+    { survives = () => false, enter, onMoved = () => undefined }: JobListeners<J> = {},
   ): Promise<void> {
     const queue = [...jobs];
     const failure = new AbortController();
@@ -103,7 +121,8 @@ export class WorkerPool {
           const end = await enter?.(job);
           try {
             signal.throwIfAborted(); // Another may have failed while this one waited.
-            await onDone(job, await this.#run(this.#thread(), job, signal), (more) => queue.push(more));
+            const result = await this.#run(this.#thread(), job, signal, (moved) => onMoved(job, moved));
+            await onDone(job, result, (more) => queue.push(more));
           } catch (error) {
             if (signal.aborted || !survives(job, error)) throw error;
           } finally {
@@ -136,14 +155,25 @@ export class WorkerPool {
     return this.#threads.length;
   }
 
-  async #run<J extends ChunkJob>(thread: Thread, job: J, signal: AbortSignal): Promise<ResultOf<J>> {
+  async #run<J extends ChunkJob>(
+    thread: Thread,
+    job: J,
+    signal: AbortSignal,
+    onMoved: (moved: Moved) => void,
+  ): Promise<ResultOf<J>> {
     const id = this.#nextId;
     this.#nextId += 1;
     const abort = (): void => thread.worker.postMessage({ kind: 'abort', id } satisfies ToWorker);
     signal.addEventListener('abort', abort, { once: true });
+    let moved: Moved = { bytes: 0, diskBytes: 0 };
+    const move = ({ bytes = 0, diskBytes = 0 }: Partial<Moved>): void => {
+      moved = { bytes: moved.bytes + bytes, diskBytes: moved.diskBytes + diskBytes };
+      onMoved(moved);
+    };
     try {
+      move({});
       return await new Promise<ResultOf<J>>((resolve, reject) => {
-        thread.pending.set(id, { resolve: resolve as (result: ChunkResult) => void, reject });
+        thread.pending.set(id, { kind: job.kind, move, resolve: resolve as (result: ChunkResult) => void, reject });
         thread.worker.postMessage({ kind: 'job', id, job } satisfies ToWorker);
       });
     } finally {
@@ -185,10 +215,11 @@ export class WorkerPool {
     switch (message.kind) {
       case 'bytes':
         this.#options.onBytes(message.count);
+        thread.pending.get(message.id)?.move({ bytes: message.count });
         this.#width.moved(message.count, systemClock.monotonic());
         break;
       case 'work':
-        this.#options.onWork?.(message.job, message.diskBytes);
+        this.#hearWork(thread.pending.get(message.id), message.diskBytes);
         break;
       case 'spent':
         this.#processorMs += message.spent.processorMs;
@@ -215,6 +246,12 @@ export class WorkerPool {
         thread.pending.get(message.id)?.reject(fromPlainError(message.error));
         break;
     }
+  }
+
+  #hearWork(pending: Pending | undefined, diskBytes: number): void {
+    if (pending === undefined) return;
+    this.#options.onWork?.(pending.kind, diskBytes);
+    pending.move({ diskBytes });
   }
 
   async close(): Promise<void> {

@@ -325,9 +325,10 @@ describe('on a terminal', () => {
   test('no line is wider than the terminal, and each image keeps its tag, for any name and number', () => {
     const random = seeded(26);
     const pick = (most: number): number => Math.floor(random() * most);
-    for (let round = 0; round < 400; round += 1) {
+    for (let round = 0; round < 80; round += 1) {
       const columns = 30 + pick(120);
       const stream = new FakeStream(true, columns);
+      stream.rows = 3 + pick(60);
       const progress = open(stream);
       const segments = Array.from({ length: 1 + pick(5) }, () => 'a-name-and-more'.slice(0, 1 + pick(15)));
       const subject = `registry${pick(2) === 0 ? '' : '-of-a-long-name'}.example:8221/${segments.join('/')}:1.${round}`;
@@ -338,9 +339,15 @@ describe('on a terminal', () => {
       for (let step = 0; step < 4; step += 1) {
         progress.handle({ kind: 'bytes', subject, count: Math.floor(random() * (bytesTotal ?? diskBytes)) });
         progress.handle({ kind: 'chunk-done', subject, index: step, bytes: Math.floor(random() * diskBytes) });
+        for (let under = pick(12); under > 0; under -= 1) {
+          const of = Math.floor(10 ** (random() * 12));
+          progress.handle({ kind: 'chunk-under-way', subject, index: pick(1000), done: pick(of), of });
+        }
         time.pass(1000);
-        for (const line of stream.screen) expect(line.length, line).toBeLessThan(columns);
-        expect(stream.screen[0]).toContain(`:1.${round}`);
+        const { screen } = stream;
+        expect(screen.length).toBeLessThanOrEqual(Math.max(2, stream.rows - 10));
+        expect(Math.max(...screen.map((line) => line.length))).toBeLessThan(columns);
+        expect(screen[0]).toContain(`:1.${round}`);
       }
       progress.handle({ kind: 'finished', subject });
       for (const line of stream.screen) expect(line.split(' ').length === 1 || line.length <= columns, line).toBe(true);
@@ -387,6 +394,69 @@ describe('on a terminal', () => {
     for (const subject of ['a/a:1', 'b/b:1', 'c/c:1', 'd/d:1']) progress.handle(started(subject));
     time.pass(200);
     expect(stream.screen.map((line) => line.slice(0, 5))).toEqual(['a/a:1', 'b/b:1', '…']);
+  });
+
+  describe('the chunks that are under way', () => {
+    /** A picture of a pull with so many chunks of 50 MB under way, on so many rows. */
+    function picture(rows: number, chunks: number, columns = 120): string[] {
+      const stream = new FakeStream(true, columns);
+      stream.rows = rows;
+      const progress = open(stream);
+      progress.handle(started('a/b:1'));
+      for (let index = 0; index < chunks; index += 1) {
+        progress.handle({ kind: 'chunk-under-way', subject: 'a/b:1', index, done: index * 1_000_000, of: 50_000_000 });
+      }
+      time.pass(100);
+      return stream.screen;
+    }
+    const IMAGE = 'a/b:1  [                    ]    0%  0 B of 10.0 GB';
+
+    test('have a line each on a tall terminal', () => {
+      expect(picture(60, 3)).toEqual([
+        IMAGE,
+        '    chunk  1 of 40  [                    ]    0%  0 B of 50.0 MB',
+        '    chunk  2 of 40  [                    ]    2%  1.0 MB of 50.0 MB',
+        '    chunk  3 of 40  [                    ]    4%  2.0 MB of 50.0 MB',
+      ]);
+    });
+
+    test('lose their bar first on a narrow one, then their bytes', () => {
+      expect(picture(60, 3, 50).slice(-3)).toEqual([
+        '    chunk  1 of 40    0%  0 B of 50.0 MB',
+        '    chunk  2 of 40    2%  1.0 MB of 50.0 MB',
+        '    chunk  3 of 40    4%  2.0 MB of 50.0 MB',
+      ]);
+      expect(picture(60, 2, 30).at(-1)).toBe('    chunk  2 of 40    2%');
+    });
+
+    test.each([
+      [14, 3, 4, '    chunk  3 of 40  [                    ]    4%  2.0 MB of 50.0 MB'],
+      [13, 3, 3, '    … and 2 more chunks'],
+      [12, 1, 2, '    chunk  1 of 40  [                    ]    0%  0 B of 50.0 MB'],
+      [12, 2, 1, IMAGE],
+      [11, 1, 1, IMAGE],
+      [24, 40, 14, '    … and 28 more chunks'],
+    ])('leave ten of %i rows alone: %i chunks', (rows, chunks, lines, last) => {
+      const shown = picture(rows, chunks);
+      expect([shown.length, shown.at(-1)]).toEqual([lines, last]);
+    });
+
+    test('go when they are done, reused, or have all their bytes', () => {
+      const stream = new FakeStream(true, 120);
+      const progress = open(stream);
+      const subject = 'a/b:1';
+      progress.handle(started(subject));
+      for (const index of [3, 1, 4, 5]) {
+        progress.handle({ kind: 'chunk-under-way', subject, index, done: 10, of: 40 });
+      }
+      progress.handle({ kind: 'chunk-done', subject, index: 3, bytes: 100 });
+      progress.handle({ kind: 'chunk-reused', subject, index: 1, bytes: 100 });
+      progress.handle({ kind: 'chunk-under-way', subject, index: 4, done: 40, of: 40 });
+      time.pass(100);
+      expect(stream.screen.slice(1)).toEqual(['    chunk  6 of 40  [=====               ]   25%  10 B of 40 B']);
+      progress.handle({ kind: 'finished', subject });
+      expect(stream.screen).toEqual([`${subject}: 0 B fetched in 1s, 100 B of the disk reused`]);
+    });
   });
 
   test('a terminal that does not read gets no more pictures', () => {

@@ -32,7 +32,7 @@ function poolAfter(happens: () => void) {
     async runAll<J extends ChunkJob>(
       jobs: readonly J[],
       onDone: (job: J, result: ResultOf<J>, add: (more: J) => void) => Promise<void> | void,
-      survives: (job: J, error: unknown) => boolean = () => false,
+      { survives = () => false }: { survives?: ((job: J, error: unknown) => boolean) | undefined } = {},
     ): Promise<void> {
       happens();
       for (const job of jobs) {

@@ -105,6 +105,10 @@ describe('a pull beside an image that shares chunks with it', () => {
         chunks: { fetch: 1, reuse: 2, zero: 0, partial: 0 },
       },
     });
+    // Only what is fetched is under way: when it begins, and as its bytes come.
+    const underWay = events.filter((event) => event.kind === 'chunk-under-way');
+    expect(underWay[0]).toMatchObject({ index: 1, done: 0, of: storedStream(D).length });
+    expect(underWay.at(-1)).toMatchObject({ index: 1, done: storedStream(D).length, of: storedStream(D).length });
     const reused = events.flatMap((event) => (event.kind === 'chunk-reused' ? [event.index] : []));
     expect(reused.toSorted((a, b) => a - b)).toEqual([0, 2]);
   });

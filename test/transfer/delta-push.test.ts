@@ -83,15 +83,24 @@ describe('pushing a changed clone', () => {
   test('tells of what is hashed, encoded and sent, as it goes on', async () => {
     const registry = await startMeddlingRegistry();
     const told = { 'to-hash': 0, hashed: 0, worked: 0 };
+    const underWay = new Set<string>();
     const session = freshSession({
       onEvent: (event) => {
+        if (event.kind === 'chunk-under-way') {
+          const part = event.done === 0 ? 'none' : event.done < event.of ? 'some' : 'all';
+          underWay.add(`${event.index}: ${part} of ${event.of}`);
+        }
         if (event.kind === 'to-hash' || event.kind === 'hashed' || event.kind === 'worked') {
           told[event.kind] += event.diskBytes;
         }
       },
     });
     await changedClone(session, await seed(registry, base));
+    underWay.clear();
     await push(session, RemoteName.parse(`${registry.at}/org/vm:next`));
+    // When it begins, and when it has been hashed; the second is encoded as well.
+    const parts = [0, 1, 2].flatMap((index) => ['none', 'all'].map((part) => `${index}: ${part} of ${PIECE}`));
+    expect([...underWay].filter((line) => !line.includes('some')).toSorted()).toEqual(parts.toSorted());
     expect(told).toEqual({ 'to-hash': 3 * PIECE, hashed: 3 * PIECE, worked: expect.closeTo(PIECE, 3) as number });
   });
 

@@ -1,5 +1,7 @@
 import type { TransferEvent } from '../../transfer/progress.ts';
 import type { MessageStream } from '../message-stream.ts';
+import { AROUND_BAR, BAR_WIDTH, barText } from './bar.ts';
+import { chunkLines } from './chunk-lines.ts';
 import type { Colours } from './colour.ts';
 import type { Progress, ProgressTime } from './display.ts';
 import { fitName } from './fit-name.ts';
@@ -10,15 +12,17 @@ import { lastingText, TransferView } from './transfer-view.ts';
 import { cutEnd, displayWidth, padToWidth } from './width.ts';
 
 const REPAINT_MS = 100;
-const BAR_WIDTH = 20;
 /** A shorter bar tells less than the percent beside it. */
 const SHORTEST_BAR = 6;
-/** Brackets and the space before them. */
-const AROUND_BAR = 4;
 /** What the numbers take in all but the rarest cases: a bar that comes and goes with their digits tells nothing. */
 const NUMBERS_WIDTH = '  100%  999.9 MB of 100.0 GB  999.9 MB/s  12m 34s left'.length;
+/** Lines of the terminal that rows of chunks leave to what was there before. */
+const SPARE_LINES = 10;
 
-/** For terminals: a line per image with a bar and numbers, or two, painted at most ten times a second, and gone at the end. */
+/**
+ * For terminals: a line per image with a bar and numbers, or two, and on a tall one a line per chunk that is under way. Painted at most
+ * ten times a second, and gone at the end.
+ */
 export class LiveProgress implements Progress {
   readonly #block: LiveBlock;
   readonly #colours: Colours;
@@ -72,8 +76,14 @@ export class LiveProgress implements Progress {
     const views = [...this.#views.values()];
     const nameWidth = Math.max(0, ...views.map((view) => displayWidth(view.subject)));
     const layout = { width, nameWidth, isOneLine: nameWidth + AROUND_BAR + BAR_WIDTH + NUMBERS_WIDTH <= width };
-    const lines = views.flatMap((view) => this.#lines(view, layout));
+    const images = views.map((view) => this.#lines(view, layout));
     const most = this.#block.maxHeight;
+    let room = most + 1 - SPARE_LINES - images.flat().length;
+    const lines = views.flatMap((view, index) => {
+      const rows = chunkLines(view.chunksUnderWay, room, width, this.#colours);
+      room -= rows.length;
+      return [...(images[index] ?? []), ...rows];
+    });
     const shown = lines.length > most ? [...lines.slice(0, most - 1), this.#colours.dim(printed`…`)] : lines;
     this.#block.paint(shown.slice(0, most));
   }
@@ -119,9 +129,4 @@ function transferLines(view: TransferView, now: number, layout: Layout, colours:
 
 function widthOf(columns: readonly string[]): number {
   return columns.reduce((sum, each) => sum + each.length + 2, 0);
-}
-
-function barText(fraction: number, width: number, colours: Colours): Printable {
-  const full = Math.floor(fraction * width);
-  return printed`  [${colours.green(printable('='.repeat(full)))}${printable(' '.repeat(width - full))}]`;
 }

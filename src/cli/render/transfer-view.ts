@@ -20,6 +20,15 @@ export interface Figures {
   readonly left: string | undefined;
 }
 
+/** A chunk that is under way, in words. */
+export interface ChunkFigures {
+  readonly name: Printable;
+  /** From 0 to 1. */
+  readonly fraction: number;
+  readonly percent: string;
+  readonly amount: string;
+}
+
 /** One image as a person sees it travel. Times are monotonic milliseconds. */
 export class TransferView {
   readonly subject: Printable;
@@ -29,6 +38,8 @@ export class TransferView {
   #startedBytes = 0;
   /** When the first byte came after that: what was looked at before says nothing of how fast they come. */
   #firstByteAt: number | undefined;
+  /** The chunks that are under way, by their index, in the order in which they began. */
+  readonly #chunks = new Map<number, { readonly done: number; readonly of: number }>();
   #waiting: string | undefined;
   #spent: Extract<TransferEvent, { kind: 'spent' }> | undefined;
   #retrying: { readonly text: string; readonly until: number } | undefined;
@@ -41,6 +52,7 @@ export class TransferView {
 
   add(event: TransferEvent, now: number): void {
     this.totals.add(event);
+    this.#follow(event);
     if (event.kind === 'spent') this.#spent = event;
     this.#waiting = event.kind === 'waiting' ? waitingText(event) : undefined;
     if (event.kind === 'started') {
@@ -54,6 +66,26 @@ export class TransferView {
       this.#retrying = { text, until: now + Math.max(SHORTEST_NOTICE_MS, event.waitMs) };
       this.#retries += 1;
     }
+  }
+
+  #follow(event: TransferEvent): void {
+    if (event.kind === 'chunk-under-way' && event.done < event.of) {
+      this.#chunks.set(event.index, { done: Math.max(0, event.done), of: event.of });
+    } else if (event.kind === 'chunk-under-way' || event.kind === 'chunk-done' || event.kind === 'chunk-reused') {
+      this.#chunks.delete(event.index);
+    }
+  }
+
+  /** The chunks that are under way, those that began first before. */
+  get chunksUnderWay(): ChunkFigures[] {
+    const noun = this.totals.direction === 'copy' ? 'blob' : 'chunk';
+    const all = String(this.totals.chunks);
+    return [...this.#chunks].map(([index, { done, of }]) => ({
+      name: printable(`${noun} ${String(index + 1).padStart(all.length)} of ${all}`),
+      fraction: of === 0 ? 1 : done / of,
+      percent: `${Math.floor((100 * done) / of)}%`,
+      amount: `${humanBytes(done, 1)} of ${humanBytes(of, 1)}`,
+    }));
   }
 
   get hasStarted(): boolean {

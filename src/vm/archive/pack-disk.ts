@@ -89,6 +89,10 @@ class DiskPacking {
         concurrency: Math.min(availableParallelism() + 1, MOST_WAITING),
         onBytes: () => undefined,
         onWork: (diskBytes) => this.#session.emit({ kind: 'worked', subject: this.#plan.subject, diskBytes }),
+        onMoved: (job, { diskBytes: done }) => {
+          const { index, contentSize: of } = jobs.get(job) ?? { index: 0, contentSize: job.contentSize };
+          this.#session.emit({ kind: 'chunk-under-way', subject: this.#plan.subject, index, done, of });
+        },
         onDone: async (job, result) => {
           const part = jobs.get(job);
           if (part !== undefined) chunks[part.index] = await this.#add(part, result);

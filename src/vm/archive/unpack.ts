@@ -83,6 +83,11 @@ async function unpackChunks(
     jobs: [...jobs.keys()],
     concurrency: Math.min(availableParallelism(), DEFAULT_CONCURRENCY),
     onBytes,
+    onMoved: (job, { bytes: done }) => {
+      const [chunk] = jobs.get(job) ?? [];
+      if (chunk === undefined) return;
+      session.emit({ kind: 'chunk-under-way', subject, index: chunk.index, done, of: job.blob.size });
+    },
     onDone: (job) => {
       check();
       for (const { index, size } of jobs.get(job) ?? []) {
