@@ -4,6 +4,7 @@ import { describeError, systemCode, unreachable } from '../errors.ts';
 import { type Access, anonymousAccess, type Authenticator, type Need, needOf } from './access.ts';
 import { deleteBlob, getBlob } from './blob-handler.ts';
 import { Exchange, type Expectation, HangUp, hasUnreadBody } from './exchange.ts';
+import { refuseAmbiguous } from './framing-check.ts';
 import { refuseForeigners } from './host-check.ts';
 import { listReferrers, listRepositories, listTags } from './listing-handler.ts';
 import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
@@ -49,6 +50,7 @@ export class RequestHandler {
     response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
     response.setHeader('X-Content-Type-Options', 'nosniff');
     try {
+      refuseAmbiguous(request);
       refuseForeigners(request, this.#settings.hostNames);
       const { route, query } = parseRoute(request.url ?? '');
       const access = await this.#admit(request, route, query, (name) => {

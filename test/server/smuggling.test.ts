@@ -25,6 +25,33 @@ test.each([
 });
 
 test.each([
+  ['two hosts', '1.1', `Host: evil.example\r\nContent-Length: 0\r\n\r\n${HIDDEN}`, '400'],
+  ['two hosts in other letters', '1.1', `hOST: localhost\r\nContent-Length: 0\r\n\r\n${HIDDEN}`, '400'],
+  [
+    'chunks in HTTP/1.0',
+    '1.0',
+    `Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${HIDDEN}`,
+    '400',
+  ],
+  ['a coding before chunked', '1.1', `Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n${HIDDEN}`, '501'],
+  [
+    'codings in two lines',
+    '1.1',
+    `Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${HIDDEN}`,
+    '501',
+  ],
+])(
+  'a request with %s, which the parser takes, is the last of its connection (S47)',
+  async (_, version, rest, status) => {
+    const { port, staged } = await startRegistry();
+    const heard = await rawExchange(port, `POST /v2/a/blobs/uploads/ HTTP/${version}\r\nHost: localhost\r\n${rest}`);
+    expect([...heard.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, each]) => each)).toEqual([status]);
+    expect(heard).toMatch(/connection: close/i);
+    expect(staged()).toEqual([]);
+  },
+);
+
+test.each([
   ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ['a greeting of TLS', '\u0016\u0003\u0001\u0002\0\u0001\0'],
 ])('%s is refused (S47)', async (_, text) => {

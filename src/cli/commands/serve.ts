@@ -80,12 +80,18 @@ function collectRegularly(terminal: Terminal, registry: Registry): () => void {
   return () => clearInterval(timer);
 }
 
+/** In quotes where it is more than a word: a token may name anybody, also somebody whose name looks like the rest of the line. */
+function nameOf(user: string | undefined): string {
+  if (user === undefined) return '-';
+  return /^[\p{L}\p{N}_.@:+/=][\p{L}\p{N}_.@:+/=-]*$/u.test(user) ? user : JSON.stringify(user);
+}
+
 function describeEvent(event: RegistryEvent): string {
   switch (event.kind) {
     case 'request': {
       const { method, path: target, status, durationMs, remote, user } = event;
       const outcome = status === 0 ? 'hung up' : String(status);
-      return `${remote} ${user ?? '-'} ${method} ${target} ${outcome} ${Math.round(durationMs)} ms`;
+      return `${remote} ${nameOf(user)} ${method} ${target} ${outcome} ${Math.round(durationMs)} ms`;
     }
     case 'failure':
       return `failure: ${event.method} ${event.path}: ${event.message}`;
