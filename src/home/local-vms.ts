@@ -1,6 +1,7 @@
 import { rename } from 'node:fs/promises';
 import { isTartletError, TartletError } from '../errors.ts';
 import { LocalName } from '../names/local-name.ts';
+import { shownName } from '../names/malformed.ts';
 import { onDisk } from './disk-error.ts';
 import { namesIn } from './entry-names.ts';
 import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from './folder.ts';
@@ -83,8 +84,10 @@ export class LocalVms {
         next: `look into ${this.pathOf(name)}, and remove it if nothing in it is needed`,
       });
     }
-    throw new TartletError('VM_NOT_FOUND', `the VM "${name.text}" does not exist`, {
-      subject: name.text,
+    // What is no VM may be a slip: `user:password@host`.
+    const shown = shownName(name.text);
+    throw new TartletError('VM_NOT_FOUND', `the VM "${shown}" does not exist`, {
+      subject: shown,
       next: 'tartlet list --source local shows the VMs of this machine',
     });
   }

@@ -37,12 +37,17 @@ export function characterAt(text: string, index: number): string {
   return point === undefined ? '' : spelledOut(String.fromCodePoint(point));
 }
 
-/** `user:secret@host/…` is a common slip, and messages end up in logs (reliability S34). */
-function withoutPassword(text: string): string {
-  const scheme = /^[A-Za-z][A-Za-z0-9+.-]{0,20}:\/\//.exec(text)?.[0] ?? '';
-  const slash = text.indexOf('/', scheme.length);
-  const at = text.slice(0, slash < 0 ? text.length : slash).lastIndexOf('@');
-  const userInfo = text.slice(scheme.length, Math.max(at, scheme.length));
-  const digestFollows = text.startsWith('sha256:', at + 1);
-  return userInfo.includes(':') && !digestFollows ? `${scheme}…${text.slice(at)}` : text;
+/**
+ * The text with everything before its host left out where that may hold a password: `user:secret@host/…` is a common slip, also with a slash in the
+ * password, and what was typed ends up in messages, logs and traces (reliability S34).
+ */
+export function withoutPassword(text: string): string {
+  const scheme = /[A-Za-z][A-Za-z0-9+.-]{0,20}:\/\//.exec(text);
+  const start = scheme === null ? 0 : scheme.index + scheme[0].length;
+  const rest = text.slice(start);
+  const userInfo = /^(.*)@(?!sha(?:256|512):)/s.exec(rest)?.[1] ?? '';
+  const beforeSlash = userInfo.split('/', 1)[0] ?? '';
+  // In `host:5000/a@b` and `[::1]:5000/a@b` there is no user.
+  const isAddress = beforeSlash.length < userInfo.length && /^(?:[^:[]*|\[[^\]]*\])(?::\d{1,5})?$/.test(beforeSlash);
+  return beforeSlash.includes(':') && !isAddress ? `${text.slice(0, start)}…${rest.slice(userInfo.length)}` : text;
 }

@@ -1,4 +1,4 @@
-import { TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import type { Authenticator } from './authenticator.ts';
 import { adviceFor } from './advice.ts';
 import { readComplaint } from './refusal.ts';
@@ -39,10 +39,12 @@ export function withAuthorization(next: Transport, authenticator: Authenticator,
       // What was offered once may still be answered, although the last answer does not repeat it.
       challenges = [...response.headers.all('www-authenticate'), ...challenges];
       await response.body.discard();
-      await authenticator.challenged(
-        { access: request.access, origin, refused, challenges, round, ...(sent === undefined ? {} : { sent }) },
-        signal,
-      );
+      const refusal = { access: request.access, origin, refused, challenges, round };
+      await authenticator
+        .challenged({ ...refusal, ...(sent === undefined ? {} : { sent }) }, signal)
+        .catch((error: unknown) => {
+          throw withoutEcho(error, response);
+        });
       if (round >= MAX_ROUNDS) throw endless(request.access, origin);
     }
   };
@@ -70,6 +72,17 @@ async function forbidden(
       retryable: false,
       next: adviceFor(response, complaint, access.action) ?? `log in as a user who may: tartlet login ${host}`,
     },
+  );
+}
+
+/** The address of a token service is the registry's own text, and stands in what is wrong with it. */
+function withoutEcho(error: unknown, { repeatsSecret, url }: RegistryResponse): unknown {
+  if (!isTartletError(error, 'AUTH_REALM') || repeatsSecret?.(error.message) !== true) return error;
+  const { subject: _, ...facts } = error.facts;
+  return new TartletError(
+    'AUTH_REALM',
+    `${url.host} names a token service by an address that repeats our login`,
+    facts,
   );
 }
 

@@ -1,7 +1,6 @@
 import type { buildConnector } from 'undici';
 import { describeError, isTartletError, type TartletError } from '../errors.ts';
-import { type Proxy, proxyAuthorization, proxyError, proxyFor, shownProxy } from './proxy.ts';
-import { cleanText } from './redact.ts';
+import { type Proxy, proxyAuthorization, proxyError, proxyFor, saidByProxy, shownProxy } from './proxy.ts';
 import type { RegistryResponse } from './request.ts';
 
 /** How one request is spelled on its connection. */
@@ -58,7 +57,7 @@ export function answerOfProxy(
   if (proxy === undefined || status < 400) return undefined;
   const error = headers.get('x-squid-error') ?? /\berror=([^;,]{1,80})/.exec(headers.get('proxy-status') ?? '')?.[1];
   if (status !== 407 && error === undefined) return undefined;
-  if (error === undefined) return proxyError(proxy, `it answered ${status} in place of the registry`, { status });
-  const found = cleanText(error, 80);
+  const found = saidByProxy(proxy, error);
+  if (found === undefined) return proxyError(proxy, `it answered ${status} in place of the registry`, { status });
   return proxyError(proxy, `it answered ${status} (${found}) in place of the registry`, { status, found });
 }

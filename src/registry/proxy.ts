@@ -5,6 +5,7 @@ import { describeError, type ErrorFacts, TartletError } from '../errors.ts';
 import { hostAndPort } from './network-error.ts';
 import { isLoopbackHost } from './same-place.ts';
 import { cleanText, redactUrl } from './redact.ts';
+import { SentSecrets } from './sent-secrets.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -112,8 +113,8 @@ export async function openTunnel(
     // For all of it: a time limit of the socket's own begins anew with every byte, and with every interim answer.
     const timer = setTimeout(() => connect.destroy(proxyError(proxy, 'no answer in time')), options.timeoutMs);
     const refuse = ({ statusCode: status, headers }: IncomingMessage) => {
-      const [found] = [headers['x-squid-error']].flat();
-      const said = found === undefined ? '' : ` (${cleanText(found, 80)})`;
+      const found = saidByProxy(proxy, [headers['x-squid-error']].flat()[0]);
+      const said = found === undefined ? '' : ` (${found})`;
       const why = `it answered ${status ?? 'nothing'}${said} to CONNECT ${authority}`;
       reject(
         proxyError(proxy, why, {
@@ -143,6 +144,13 @@ export async function openTunnel(
     });
     connect.end();
   });
+}
+
+/** What a proxy says about its refusal, as it may be shown; undefined also where it repeats the password that it got from us (reliability S34). */
+export function saidByProxy(proxy: Proxy, text: string | undefined): string | undefined {
+  const secrets = new SentSecrets();
+  secrets.noteAuthorization(proxyAuthorization(proxy)['proxy-authorization'] ?? '');
+  return text === undefined || secrets.isIn(text) ? undefined : cleanText(text, 80);
 }
 
 /** The header for the proxy itself: never for a request that goes to a registry directly or through a tunnel. */

@@ -17,6 +17,15 @@ export function redactUrl(url: URL | string): string {
   return `${protocol}//${host}${path}${search === '' ? '' : '?…'}`;
 }
 
+/** The address that an answer names, as it may be shown: not where it repeats a secret that was sent. */
+export function shownAddress(
+  url: URL,
+  { repeatsSecret }: { readonly repeatsSecret?: (text: string) => boolean },
+): string {
+  const shown = redactUrl(url);
+  return repeatsSecret?.(shown) === true ? 'an address that repeats our login' : shown;
+}
+
 /**
  * Text from the other side, made safe to show in one line: no control characters, no terminal escapes, no bidi tricks (S35),
  * nothing that looks like a secret (S34), at most `limit` characters.

@@ -1,6 +1,6 @@
 import { TartletError } from '../errors.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
-import { redactUrl } from './redact.ts';
+import { redactUrl, shownAddress } from './redact.ts';
 import type { RegistryRequest, ResponseStart, Transport } from './request.ts';
 import { withoutBody } from './response-body.ts';
 import { byKnownName, isSamePlace } from './same-place.ts';
@@ -31,8 +31,9 @@ export function withRedirects(next: Transport, limits: Limits = defaultLimits): 
       const known = byKnownName(named, request.url);
       // A server that insists on its own name would send us in a circle between its two.
       const target = seen.has(known.href) ? named : known;
-      checkTarget(request.url, target, seen, limits.redirects);
-      checkMethod(current, response.status, target);
+      const shown = shownAddress(target, response);
+      checkTarget(request.url, target, { seen, most: limits.redirects, shown });
+      checkMethod(current, response.status, shown);
       seen.add(target.href);
       foreign ||= !isSamePlace(target, request.url);
       current = { ...current, url: target, headers: foreign ? harmless(current.headers) : current.headers };
@@ -50,7 +51,14 @@ function locationOf(request: RegistryRequest, response: ResponseStart): URL {
   return target;
 }
 
-function checkTarget(first: URL, target: URL, seen: ReadonlySet<string>, most: number): void {
+interface Seen {
+  readonly seen: ReadonlySet<string>;
+  readonly most: number;
+  /** The target, for messages. */
+  readonly shown: string;
+}
+
+function checkTarget(first: URL, target: URL, { seen, most, shown }: Seen): void {
   if (target.protocol !== 'https:' && target.protocol !== 'http:') {
     throw refused(first, `it redirects to a ${target.protocol} address`);
   }
@@ -58,18 +66,15 @@ function checkTarget(first: URL, target: URL, seen: ReadonlySet<string>, most: n
     throw refused(first, 'it redirects to an address with a user in it');
   // Whoever speaks plain HTTP to a registry asked for it; nobody else may be brought there (N48, S36).
   if (target.protocol === 'http:' && first.protocol === 'https:') {
-    throw refused(first, `it redirects from https to ${redactUrl(target)}`);
+    throw refused(first, `it redirects from https to ${shown}`);
   }
-  if (seen.has(target.href)) throw refused(first, `it redirects in a circle, last to ${redactUrl(target)}`);
-  if (seen.size > most) throw refused(first, `more than ${most} redirects, last to ${redactUrl(target)}`);
+  if (seen.has(target.href)) throw refused(first, `it redirects in a circle, last to ${shown}`);
+  if (seen.size > most) throw refused(first, `more than ${most} redirects, last to ${shown}`);
 }
 
-function checkMethod(request: RegistryRequest, status: number, target: URL): void {
+function checkMethod(request: RegistryRequest, status: number, shown: string): void {
   if (request.method === 'GET' || request.method === 'HEAD' || SAME_METHOD.has(status)) return;
-  throw refused(
-    request.url,
-    `it answers ${request.method} with ${status} to ${redactUrl(target)}, which would lose the body`,
-  );
+  throw refused(request.url, `it answers ${request.method} with ${status} to ${shown}, which would lose the body`);
 }
 
 function harmless(headers: Readonly<Record<string, string>>): Record<string, string> {

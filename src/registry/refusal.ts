@@ -44,6 +44,9 @@ export interface Complaint extends Said {
   readonly digests: readonly Digest[];
 }
 
+/** Instead of what a registry said. */
+const NOT_SHOWN = 'its answer repeats our login, and is not shown';
+
 /** What is said where an answer has no body: to HEAD. */
 export const NOTHING_SAID: Complaint = { codes: [], line: '', isPage: false, digests: [] };
 
@@ -88,13 +91,25 @@ export async function readComplaint(response: RegistryResponse): Promise<Complai
     const body = coding === undefined ? response.body : decodedBody(response, coding);
     const { bytes } = await readAtMost(body, limits.errorBodyBytes);
     const text = new TextDecoder().decode(bytes);
-    return { ...understand(text), digests: digestsIn(text) };
+    return { ...withoutSecrets(understand(text), text, response), digests: digestsIn(text) };
   } catch (error) {
     if (isTartletError(error, 'INTERNAL')) throw error;
     return NOTHING_SAID;
   } finally {
     response.body.destroy();
   }
+}
+
+/** What a registry says while it repeats our login is not shown: there are more ways to spell a secret than to cut it out. */
+function withoutSecrets(
+  said: Omit<Complaint, 'digests'>,
+  text: string,
+  { repeatsSecret = () => false }: ResponseStart,
+): Omit<Complaint, 'digests'> {
+  // Of the body its beginning, too: in the line a secret may be cut off in its middle.
+  const isRepeated = [said.line, text.slice(0, 2000)].some((each) => repeatsSecret(each));
+  if (!isRepeated) return said;
+  return { ...said, codes: said.codes.filter((code) => !repeatsSecret(code)), line: NOT_SHOWN };
 }
 
 function digestsIn(text: string): Digest[] {

@@ -7,6 +7,7 @@ import { withAuthorization } from './authorization.ts';
 import type { OnWait, Timing } from './backoff.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { resolveEndpoint } from './endpoint.ts';
+import { requestTarget } from './forward-proxy.ts';
 import { limits as defaultLimits, type Limits } from './limits.ts';
 import { type OnHold, Pacing } from './pacing.ts';
 import { withTlsCheck } from './plain-http.ts';
@@ -15,6 +16,7 @@ import { RegistryAuthenticator } from './registry-authenticator.ts';
 import { type RepositoryContext, unknownTraits } from './repository.ts';
 import type { Transport } from './request.ts';
 import { withRetry } from './retry.ts';
+import { withSentSecrets } from './sent-secrets.ts';
 import { type HttpTransport, httpTransport } from './transport.ts';
 import { observed, type OnWire, shownUrl } from './wire.ts';
 
@@ -104,7 +106,11 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
   };
   const guard = new AddressGuard({ registry: endpoint, environment, networks: options.networks });
   const http = httpTransport({ userAgent, environment, limits, guard, clock: timing.clock });
-  const send = observed(http.send, options.onWire, timing.clock);
+  const send = observed(
+    withSentSecrets(http.send, (url) => requestTarget(url, environment).headers),
+    options.onWire,
+    timing.clock,
+  );
   const check = { registry: endpoint, environment, probeMs: limits.probeMs };
   const wire = options.insecure === true ? withTlsCheck(send, check) : send;
   const pacing = new Pacing(timing, options.onHold);

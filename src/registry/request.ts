@@ -73,6 +73,11 @@ export interface ResponseStart {
   readonly headers: ResponseHeaders;
   /** Where the answer came from: after a redirect not where the request was sent. */
   readonly url: URL;
+  /**
+   * Whether a text of this answer repeats a secret that was sent, in whatever spelling: then it must not be shown (reliability S34). Absent where
+   * nothing could have been sent.
+   */
+  readonly repeatsSecret?: (text: string) => boolean;
   /** Whether a redirect to another origin was followed: what such a server says is not the registry's word (reliability N36, S11). */
   readonly foreign: boolean;
 }

@@ -65,6 +65,6 @@ export abstract class SingleUseBody implements ResponseBody {
 /** Discards the body of an answer and gives what is left of it, which no caller can take for one with a body. */
 export async function withoutBody(response: RegistryResponse): Promise<ResponseStart> {
   await response.body.discard();
-  const { status, headers, url, foreign } = response;
-  return { status, headers, url, foreign };
+  const { body: _, ...start } = response;
+  return start;
 }

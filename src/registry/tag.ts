@@ -1,9 +1,10 @@
 import { TartletError } from '../errors.ts';
 import { requestDocument } from './document.ts';
 import { hostAndPort } from './network-error.ts';
-import { redactUrl } from './redact.ts';
+import { redactUrl, shownAddress } from './redact.ts';
 import { refused } from './refusal.ts';
 import type { RepositoryContext } from './repository.ts';
+import type { ResponseStart } from './request.ts';
 import { byKnownName } from './same-place.ts';
 
 /**
@@ -36,7 +37,7 @@ export async function* listTags(
     if (response.status !== 200)
       throw await refused(response, { what: `cannot list the tags of ${name}`, subject: name });
     yield* tagsOf(bytes, name);
-    url = nextPage(response.headers.get('link'), url);
+    url = nextPage(response, url);
   }
 }
 
@@ -57,15 +58,17 @@ function tagsOf(bytes: Uint8Array | undefined, name: string): string[] {
 }
 
 /** The target of `Link: <…>; rel="next"` (RFC 8288), undefined on the last page. */
-function nextPage(link: string | undefined, current: URL): URL | undefined {
-  for (const [, target = '', parameters = ''] of (link ?? '').matchAll(/<([^>]{1,8192})>([^<]{0,1024})/g)) {
+function nextPage(response: ResponseStart, current: URL): URL | undefined {
+  for (const [, target = '', parameters = ''] of (response.headers.get('link') ?? '').matchAll(
+    /<([^>]{1,8192})>([^<]{0,1024})/g,
+  )) {
     if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters)) continue;
     if (!URL.canParse(target, current.href)) return undefined;
     const next = byKnownName(new URL(target, current), current);
     if (next.origin === current.origin) return next;
     throw new TartletError(
       'NET_PROTOCOL',
-      `${hostAndPort(current)} continues its list of tags at ${redactUrl(next)}: not followed`,
+      `${hostAndPort(current)} continues its list of tags at ${shownAddress(next, response)}: not followed`,
       {
         subject: hostAndPort(current),
       },

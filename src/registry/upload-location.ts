@@ -1,7 +1,7 @@
 import { TartletError } from '../errors.ts';
 import { hostAndPort } from './network-error.ts';
 import { appendQuery } from './query.ts';
-import { redactUrl } from './redact.ts';
+import { shownAddress } from './redact.ts';
 import type { ResponseStart } from './request.ts';
 import { byKnownName } from './same-place.ts';
 
@@ -27,7 +27,7 @@ export function uploadLocation(response: ResponseStart, asked: URL): URL {
   if (target.origin === asked.origin) return target;
   if (isRegistryItself(target, asked)) return new URL(target.pathname + target.search, asked.origin);
   if (target.protocol === 'https:') return target;
-  throw refusedLocation(host, redactUrl(target));
+  throw refusedLocation(host, shownAddress(target, response));
 }
 
 /** `location` as the address that finishes the upload of a blob. */

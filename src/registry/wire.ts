@@ -100,10 +100,10 @@ function requestHeaders({ headers, url }: RegistryRequest): ShownHeader[] {
   return Object.entries(headers).flatMap(([name, value]) => shownHeader(REQUEST_HEADERS, name, value, url));
 }
 
-function answerHeaders({ headers, url }: RegistryResponse): ShownHeader[] {
-  return [...ANSWER_HEADERS.keys()].flatMap((name) =>
-    headers.all(name).flatMap((value) => shownHeader(ANSWER_HEADERS, name, value, url)),
-  );
+function answerHeaders({ headers, url, repeatsSecret = () => false }: RegistryResponse): ShownHeader[] {
+  return [...ANSWER_HEADERS.keys()]
+    .flatMap((name) => headers.all(name).flatMap((value) => shownHeader(ANSWER_HEADERS, name, value, url)))
+    .map(([name, value]) => [name, repeatsSecret(value) ? '…' : value]);
 }
 
 function shownHeader(known: ReadonlyMap<string, Showing>, name: string, value: string, base: URL): ShownHeader[] {

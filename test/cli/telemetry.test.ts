@@ -133,6 +133,27 @@ describe('a command that is traced', () => {
   });
 
   it.each([
+    ['in a name', ['pull', 'ci:typed-secret@h:1/a:b'], ['pull', '…@h:1/a:b']],
+    ['with a slash in it', ['pull', 'ci:typed/typed-secret@h:1/a:b'], ['pull', '…@h:1/a:b']],
+    ['in a URL', ['inspect', 'https://ci:typed-secret@h:1/a:b'], ['inspect', 'https://…@h:1/a:b']],
+    ['of a VM', ['get', 'ci:typed-secret@h'], ['get', '…@h']],
+    ['in a host', ['logout', 'ci:typed-secret@h:1'], ['logout', '…@h:1']],
+    ['in an option', ['import', '--ref=ci:typed-secret@h:1', 'x', 'vm'], ['import', '…@h:1', 'x', 'vm']],
+  ])('a password that was typed %s goes nowhere (S68)', async (_where, args, exported) => {
+    const mock = await collector();
+    const { stdout, stderr } = await traced(mock, args);
+    expect(spanIn(mock).span.attributes).toEqual({ 'Command-line arguments': ['tartlet', ...exported] });
+    expect(`${stdout}${stderr}${mock.exports[0]?.body.toString('latin1')}`).not.toContain('typed');
+  });
+
+  it('names, digests and addresses stay as they were typed', async () => {
+    const mock = await collector();
+    const names = ['h:1/a:b', `h:1/a@sha256:${'0'.repeat(64)}`, '[::1]:5000/a@b', 'h:5000/a@b', 'a@b', 'https://h:1/a'];
+    await traced(mock, ['delete', ...names]);
+    expect(spanIn(mock).span.attributes).toEqual({ 'Command-line arguments': ['tartlet', 'delete', ...names] });
+  });
+
+  it.each([
     ['help', ['--help'], 0],
     ['the version', ['--version'], 0],
     ['wrong usage', ['list', '--no-such-option'], 64],

@@ -306,5 +306,7 @@ export const SECTIONS: readonly Section[] = [
     /* S64 */ 'an upload that another user continues',
     /* S65 */ 'a cached disk edited in place',
     /* S66 */ 'deleting what an image under a tag needs',
+    /* S67 */ 'a server that repeats our secrets in another spelling',
+    /* S68 */ 'a password that was typed into a name',
   ]),
 ];

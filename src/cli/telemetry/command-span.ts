@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describeError, isTartletError } from '../../errors.ts';
+import { withoutPassword } from '../../names/malformed.ts';
 import { printableLine } from '../render/printable.ts';
 import type { Terminal } from '../terminal.ts';
 import { VERSION } from '../version.ts';
@@ -45,7 +46,7 @@ export class CommandSpan {
         ended: now(),
         attributes: {
           ...readPairs(environment['CIRRUS_SENTRY_TAGS']),
-          'Command-line arguments': [programName, ...this.#argv],
+          'Command-line arguments': [programName, ...this.#argv.map(withoutPassword)],
         },
         exception: failure === undefined ? undefined : describeFailure(failure),
       },

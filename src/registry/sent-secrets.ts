@@ -1,0 +1,115 @@
+import type { RegistryRequest, Transport } from './request.ts';
+
+/** Rounds of decoding that a text is looked at in: what is spelled twice is found, and nothing is decoded for ever. */
+const ROUNDS = 3;
+/** Looked at in each round; a line that may be shown has a hundredth of it. */
+const MOST_SPELLINGS = 10_000;
+/** Shorter secrets are looked for as words of their own: they are a part of too many others. */
+const SHORTEST_ANYWHERE = 5;
+
+/**
+ * The secrets that went out over one connection to a registry, to recognize them where they come back: a registry that puts our own request into its
+ * error would write our password into a log (reliability S34). Patterns of what secrets look like cannot find one that is spelled otherwise;
+ * who knows the secret can.
+ */
+export class SentSecrets {
+  /** Letters and digits alone, lower case. */
+  readonly #secrets = new Set<string>();
+
+  /** Remembers what a request is about to tell the other side. */
+  note({ headers, body }: RegistryRequest): void {
+    this.noteAuthorization(headers['authorization'] ?? '');
+    if (headers['content-type'] !== 'application/x-www-form-urlencoded' || body === undefined) return;
+    const form = body.open();
+    if (form instanceof Uint8Array)
+      this.#add(new URLSearchParams(Buffer.from(form).toString()).get('refresh_token') ?? '');
+  }
+
+  /** @param text the value of an `Authorization` or `Proxy-Authorization` header. */
+  noteAuthorization(text: string): void {
+    const [, scheme = '', value = ''] = /^(\w+) (\S+)$/.exec(text) ?? [];
+    if (scheme === 'Basic') this.#notePair(Buffer.from(value, 'base64').toString());
+    else if (value !== '') this.#add(value);
+  }
+
+  /**
+   * Whether a text repeats one of them, in whatever spelling: split, percent-encoded, in base64 or hex, in the escapes of JSON or HTML,
+   * backwards, in other letter case, or several of these at once.
+   */
+  isIn(text: string): boolean {
+    if (this.#secrets.size === 0) return false;
+    let spellings = new Set([text]);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (const each of spellings) if (this.#isSaidIn(each)) return true;
+      spellings = new Set([...spellings].flatMap(decodings).slice(0, MOST_SPELLINGS));
+    }
+    return false;
+  }
+
+  /** A password that is in the name of its user is no secret: the name may be shown. */
+  #notePair(pair: string): void {
+    const colon = pair.indexOf(':');
+    const password = pair.slice(colon + 1);
+    if (!pair.slice(0, colon).includes(password)) this.#add(password);
+  }
+
+  #add(secret: string): void {
+    const bare = bareOf(secret);
+    if (bare !== '') this.#secrets.add(bare);
+  }
+
+  #isSaidIn(text: string): boolean {
+    const bare = bareOf(text);
+    const words = new Set(text.toLowerCase().split(/[^\p{L}\p{N}]+/u));
+    const backwards = Array.from(bare).reverse().join('');
+    return [...this.#secrets].some((secret) =>
+      secret.length < SHORTEST_ANYWHERE ? words.has(secret) : bare.includes(secret) || backwards.includes(secret),
+    );
+  }
+}
+
+/**
+ * Notes what each request tells, and lets whoever shows something of its answer ask whether it is told again.
+ * @param ofProxy the headers that a proxy on the way to a URL gets from us.
+ */
+export function withSentSecrets(next: Transport, ofProxy: (url: URL) => Readonly<Record<string, string>>): Transport {
+  const secrets = new SentSecrets();
+  return async (request, signal) => {
+    secrets.note(request);
+    secrets.noteAuthorization(ofProxy(request.url)['proxy-authorization'] ?? '');
+    return { ...(await next(request, signal)), repeatsSecret: (text) => secrets.isIn(text) };
+  };
+}
+
+/** What a text could be a spelling of. */
+function decodings(text: string): string[] {
+  const joined = text.replaceAll(/\s+/g, '');
+  return [
+    text.replaceAll(/(?:%[0-9a-f]{2})+/gi, (escaped) => fromHex(escaped.replaceAll('%', ''))),
+    text
+      .replaceAll(/\\[bfnrt]/g, ' ')
+      .replaceAll(/\\u([0-9a-f]{4})/gi, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16))),
+    text
+      .replaceAll(/\\x([0-9a-f]{2})/gi, (_, digits: string) => fromHex(digits))
+      .replaceAll(/&#x([0-9a-f]{1,6});?/gi, (_, digits: string) => fromCode(Number.parseInt(digits, 16)))
+      .replaceAll(/&#(\d{1,7});?/g, (_, digits: string) => fromCode(Number(digits))),
+    ...(joined.match(/(?:[0-9a-f]{2}[:,-]?){4,}/gi) ?? []).map((run) => fromHex(run.replaceAll(/[:,-]/g, ''))),
+    // Whatever stands before it may be of the same letters: one of four beginnings is the right one.
+    ...(joined.match(/[a-z0-9+/_-]{6,}/gi) ?? []).flatMap((run) =>
+      [0, 1, 2, 3].map((from) => Buffer.from(run.slice(from), 'base64').toString('utf8')),
+    ),
+  ].filter((decoded) => decoded !== text);
+}
+
+function fromHex(digits: string): string {
+  return Buffer.from(digits, 'hex').toString('utf8');
+}
+
+function fromCode(code: number): string {
+  return code <= 0x10_ffff ? String.fromCodePoint(code) : '';
+}
+
+/** Without what a text can be split by. */
+function bareOf(text: string): string {
+  return text.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, '');
+}

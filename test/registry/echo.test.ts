@@ -1,0 +1,209 @@
+import { describe, expect, test } from 'vitest';
+import type { CredentialSource } from '../../src/credentials/credential.ts';
+import { isTartletError, type TartletError } from '../../src/errors.ts';
+import { RegistryAddress } from '../../src/names/registry-address.ts';
+import { SentSecrets } from '../../src/registry/sent-secrets.ts';
+import type { WireEvent } from '../../src/registry/wire.ts';
+import type { Answer } from '../support/scripted-registry.ts';
+import { clientFor, password, scripted, tokenService } from './world.ts';
+
+/*
+ * S67: a registry that puts our own request into its answers. Whatever it does to the secret, we do not pass it on.
+ */
+
+const SECRET = 'canary-Kf7&q"2-vX';
+const PAIR = `ci:${SECRET}`;
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+const escaped = (text: string, one: (code: number) => string): string =>
+  Array.from(text, (character) => one(character.codePointAt(0) ?? 0)).join('');
+
+/** The spellings of the secret, and what of it nobody may read afterwards. */
+const SPELLINGS: readonly (readonly [how: string, text: string, never: string])[] = [
+  ['as it is', SECRET, 'Kf7'],
+  ['in capitals', SECRET.toUpperCase(), 'KF7'],
+  ['in base64', base64(SECRET), base64(SECRET).slice(0, 8)],
+  ['as the header that we sent', `Basic ${base64(PAIR)}`, base64(PAIR).slice(0, 8)],
+  ['as the header without its scheme', base64(PAIR), base64(PAIR).slice(0, 8)],
+  ['in base64url without padding', Buffer.from(PAIR).toString('base64url'), base64(PAIR).slice(0, 8)],
+  ['in base64 twice', base64(base64(PAIR)), base64(base64(PAIR)).slice(0, 8)],
+  ['in base64 behind other letters', `abc${base64(SECRET)}`, base64(SECRET).slice(0, 8)],
+  ['percent-encoded', encodeURIComponent(PAIR), 'Kf7'],
+  ['percent-encoded to the last letter', escaped(SECRET, (code) => `%${code.toString(16)}`), '%4b%66%37'],
+  ['in hex', Buffer.from(SECRET).toString('hex'), '4b6637'],
+  [
+    'in hex with colons',
+    Buffer.from(SECRET)
+      .toString('hex')
+      .replaceAll(/(..)(?=.)/g, '$1:'),
+    '4b:66:37',
+  ],
+  ['in the escapes of JSON', escaped(SECRET, (code) => `\\u${code.toString(16).padStart(4, '0')}`), 'u004b'],
+  ['in the escapes of HTML', escaped(SECRET, (code) => `&#${code};`), '#75;'],
+  ['in hexadecimal escapes of HTML', escaped(SECRET, (code) => `&#x${code.toString(16)};`), '#x4b;'],
+  ['with spaces between its letters', Array.from(SECRET).join(' '), 'K f 7'],
+  ['in pieces', SECRET.replace('-Kf7', ' ... Kf7'), 'Kf7'],
+  ['in lines', SECRET.replaceAll(/(.{4})/g, '$1\r\n'), 'Kf7'],
+  ['backwards', Array.from(SECRET).reverse().join(''), '7fK'],
+  ['base64 in pieces', base64(PAIR).replaceAll(/(.{5})/g, '$1 '), base64(PAIR).slice(0, 5)],
+];
+
+const CHALLENGE: Answer = { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } };
+
+const ANSWERS: Readonly<Record<string, (text: string) => Answer>> = {
+  'a plain text': (text) => ({ status: 400, body: `you sent ${text}, which is wrong` }),
+  'the message of an error': (text) => ({
+    status: 400,
+    body: JSON.stringify({ errors: [{ code: 'UNSUPPORTED', message: `you sent ${text}` }] }),
+  }),
+  'the detail of an error': (text) => ({
+    status: 403,
+    body: JSON.stringify({
+      errors: [{ code: 'DENIED', message: 'no', detail: { headers: { authorization: [text] } } }],
+    }),
+  }),
+  'the code of an error': (text) => ({
+    status: 404,
+    body: JSON.stringify({ errors: [{ code: text, message: 'no' }] }),
+  }),
+  'the title of a page': (text) => ({ status: 400, body: `<html><title>${text}</title></html>` }),
+};
+
+/** Everything that a user or a log could see. */
+function told(error: unknown): string {
+  if (!isTartletError(error)) return String(error);
+  const { cause, ...facts } = error.facts;
+  return `${error.message} ${JSON.stringify(facts)} ${cause === undefined ? '' : told(cause)}`;
+}
+
+async function failure(work: Promise<unknown>): Promise<TartletError> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!isTartletError(error)) throw error;
+  return error;
+}
+
+describe('a registry that repeats our password (S67)', () => {
+  const cases = SPELLINGS.flatMap(([how, text, never]) =>
+    Object.entries(ANSWERS).map(([where, answer]) => [`${how}, in ${where}`, answer(text), never] as const),
+  );
+
+  test.each(cases)('%s: is not repeated by us', async (_title, answer, never) => {
+    const registry = await scripted({
+      '*': ({ headers }) => (headers['authorization'] === undefined ? CHALLENGE : answer),
+    });
+    const heard: WireEvent[] = [];
+    const { client } = clientFor(registry, {
+      credentials: password('ci', SECRET),
+      onWire: (event) => heard.push(event),
+    });
+    const said = told(await failure(client.manifest({ tag: 'x' })));
+    expect(said).toContain('repeats our login, and is not shown');
+    expect(`${said} ${JSON.stringify(heard)}`).not.toContain(never);
+    expect(said).toMatch(/answered 40\d|does not let us/);
+  });
+
+  test('keeps what it says as long as it repeats nothing', async () => {
+    const answer = ANSWERS['the message of an error']!('nothing of ours');
+    const registry = await scripted({
+      '*': ({ headers }) => (headers['authorization'] === undefined ? CHALLENGE : answer),
+    });
+    const { client } = clientFor(registry, { credentials: password('ci', SECRET) });
+    expect((await failure(client.manifest({ tag: 'x' }))).message).toContain('(UNSUPPORTED: you sent nothing of ours)');
+  });
+
+  test.each(SPELLINGS.filter(([how]) => !/lines|JSON|HTML/.test(how)))(
+    '%s, in headers and addresses: is not repeated by us',
+    async (_how, text, never) => {
+      const location = `https://elsewhere.invalid:1/${encodeURI(text)}`;
+      const headers = { server: text, warning: `199 - "${text}"`, location: location.replace('https', 'ftp') };
+      const registry = await scripted({
+        '*': ({ headers: sent, method }) => {
+          if (sent['authorization'] === undefined) return CHALLENGE;
+          return method === 'GET' ? { status: 400, headers } : { status: 302, headers: { location } };
+        },
+      });
+      const heard: WireEvent[] = [];
+      const { client } = clientFor(registry, {
+        credentials: password('ci', SECRET),
+        onWire: (event) => heard.push(event),
+      });
+      const errors = [
+        await failure(client.manifest({ tag: 'x' })),
+        await failure(client.putManifest({ tag: 'x' }, Buffer.from('{}'), 'x/y')),
+      ];
+      expect(`${errors.map(told).join(' ')} ${JSON.stringify(heard)}`).not.toContain(never);
+    },
+  );
+});
+
+describe('a token service that repeats what it was asked with (S67)', () => {
+  const byToken: CredentialSource = {
+    find: (registry) =>
+      Promise.resolve({ kind: 'identity-token', registry, token: SECRET, source: 'the test' } as const),
+  };
+
+  test.each([
+    ['a password', password('ci', SECRET)],
+    ['an identity token', byToken],
+  ])('%s: is not repeated by us', async (_what, credentials) => {
+    for (const [, text, never] of SPELLINGS) {
+      const tokens = await tokenService();
+      tokens.answer = () => ({ status: 401, body: JSON.stringify({ errors: [{ code: 'X', message: text }] }) });
+      const registry = await scripted({ '*': tokens.challenge() });
+      const { client } = clientFor(registry, { credentials });
+      expect(told(await failure(client.manifest({ tag: 'x' })))).not.toContain(never);
+    }
+  });
+
+  test('a token that the registry repeats is not repeated by us', async () => {
+    const tokens = await tokenService();
+    const token = base64(JSON.stringify({ sub: SECRET }));
+    tokens.answer = () => ({ body: JSON.stringify({ token }) });
+    const registry = await scripted({
+      '*': ({ headers }) =>
+        headers['authorization'] === undefined ? tokens.challenge() : { status: 400, body: headers['authorization'] },
+    });
+    const { client } = clientFor(registry, { credentials: password('ci', 'other') });
+    expect(told(await failure(client.manifest({ tag: 'x' })))).not.toContain(token.slice(0, 10));
+  });
+});
+
+describe('a proxy that repeats its password (S67)', () => {
+  const asProxy = async (answer: Answer): Promise<string> => {
+    const proxy = await scripted({ '*': answer });
+    const { client } = clientFor(RegistryAddress.parse('registry.invalid:5000'), {
+      insecure: true,
+      environment: {
+        HTTP_PROXY: `http://${encodeURIComponent('ci')}:${encodeURIComponent(SECRET)}@${proxy.authority}`,
+      },
+    });
+    return told(await failure(client.manifest({ tag: 'x' })));
+  };
+
+  test.each(SPELLINGS)('%s: is not repeated by us', async (how, text, never) => {
+    expect(await asProxy({ status: 400, body: `sent: ${text}` })).not.toContain(never);
+    if (/lines/.test(how)) return;
+    expect(await asProxy({ status: 407, headers: { 'x-squid-error': `ERR ${text}` } })).not.toContain(never);
+  });
+});
+
+describe('what is no secret', () => {
+  const knowing = (pair: string): SentSecrets => {
+    const secrets = new SentSecrets();
+    const headers = { authorization: `Basic ${base64(pair)}` };
+    secrets.note({ method: 'GET', url: new URL('http://h/'), headers, access: { action: 'pull' }, repeat: 'always' });
+    return secrets;
+  };
+
+  test.each([
+    ['ci:cat', 'the category is unknown', false],
+    ['ci:cat', 'the cat is unknown', true],
+    ['admin:admin', 'admin may not do this', false],
+    ['ci:hunter2', 'authentication required', false],
+    ['ci:', 'anything', false],
+  ])('with %s, in %j: %s', (pair, text, expected) => {
+    expect(knowing(pair).isIn(text)).toBe(expected);
+  });
+});
