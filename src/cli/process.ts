@@ -68,6 +68,7 @@ export async function runProcess(): Promise<void> {
     },
     uid: process.getuid?.(),
     now: () => new Date(),
+    umask: (mask) => process.umask(mask),
     signal: interruption.signal,
     asksFor: (what) => {
       asked = what;

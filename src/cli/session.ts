@@ -1,5 +1,6 @@
 import type { CredentialSource } from '../credentials/credential.ts';
 import { Home } from '../home/home.ts';
+import { isShared, SHARED_UMASK } from '../home/sharing.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { Session } from '../transfer/session.ts';
 import { withoutErrorListeners } from './broken-output.ts';
@@ -51,8 +52,10 @@ export async function withSession<T>(
       : undefined;
   if (report.debug === true) releaseNotes(terminal.stderr); // It is asked for to see what happens, while it does.
   const say = (line: string): void => progress.print(line);
+  const home = Home.locate(terminal);
   const session = new Session({
-    home: Home.locate(terminal),
+    home,
+    fileMode: shareNewFiles(terminal, home),
     environment: terminal.environment,
     platform: terminal.platform,
     credentials: (name) => credentialsFor(terminal, name, say),
@@ -78,6 +81,18 @@ export async function withSession<T>(
   } finally {
     progress.close();
   }
+}
+
+/**
+ * In a home that a group shares, what is made is for the group, whatever the umask says.
+ *
+ * @returns the mode of files elsewhere, for which the umask still holds; undefined where nothing was changed.
+ */
+function shareNewFiles({ umask }: Terminal, home: Home): number | undefined {
+  if (umask === undefined || !isShared(home.root)) return undefined;
+  const before = umask(SHARED_UMASK);
+  umask(before & ~SHARED_UMASK);
+  return 0o666 & ~before;
 }
 
 function progressOf({ stdout, stderr, environment }: Terminal, use: NonNullable<SessionNeeds['stdout']>): Progress {

@@ -33,6 +33,8 @@ export interface Terminal {
   /** The user's number, where the system has them. */
   readonly uid: number | undefined;
   readonly now: () => Date;
+  /** Sets which permissions new files do not get. @returns what it was before. Absent where it cannot be set, as in a thread. */
+  readonly umask?: (mask: number) => number;
   readonly signal: AbortSignal;
   /** Told what is being asked for, to name it should the command never end. */
   readonly asksFor?: (what: string) => void;

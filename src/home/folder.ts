@@ -6,6 +6,7 @@ import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { swapPaths } from './native.ts';
 import { removeEntry } from './remove.ts';
+import { shareFiles } from './sharing.ts';
 import { trustedRealPath } from './trusted-path.ts';
 import { VmFile } from './vm-folder.ts';
 
@@ -130,6 +131,7 @@ export async function writeNewFile(file: string, bytes: Uint8Array | string, mod
  * @throws TartletError `BUSY` when something is there: `rename` alone would swallow an empty folder (reliability D24).
  */
 export async function publishFolder(from: string, to: string): Promise<void> {
+  await onDisk('share', from, async () => shareFiles(from));
   await flushFolder(from);
   await onDisk('move into place', to, async () => publishIn(PATH_TRIES, from, to));
   await flushFolder(path.dirname(to));
@@ -153,6 +155,7 @@ async function publishIn(tries: number, from: string, to: string): Promise<void>
  * two paths, otherwise by two renames.
  */
 export async function exchangeFolders(from: string, to: string): Promise<void> {
+  await onDisk('share', from, async () => shareFiles(from));
   await flushFolder(from);
   if (!swapPaths(from, to)) {
     // By a name that nobody who cleans up takes for a leftover: until the second rename it is the only one there is.

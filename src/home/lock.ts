@@ -6,6 +6,7 @@ import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { makeFolder } from './folder.ts';
 import { hasRecordLock, tryFlock, tryRecordLock } from './native.ts';
+import { lockModeIn } from './sharing.ts';
 
 export interface LockOptions {
   /** Many may read at once; one writes alone. */
@@ -107,9 +108,10 @@ export class FileLock {
 
   static async #acquire(file: string, flags: 'a+' | 'r+' | 'r', options: LockOptions): Promise<FileLock | undefined> {
     let sinceTold = TELL_EVERY_MS;
+    const mode = await onDisk('look at', file, async () => lockModeIn(path.dirname(file)));
     for (let pause = 5; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
       options.signal?.throwIfAborted();
-      const handle = await onDisk('open the lock', file, async () => open(file, flags, 0o600));
+      const handle = await onDisk('open the lock', file, async () => open(file, flags, mode));
       const granted = await tryLock(file, handle, options.mode);
       if (granted === true && (await isStill(file, handle))) return new FileLock(handle);
       await handle.close();

@@ -26,7 +26,7 @@ export async function fetchBlobFile(source: BlobSource, blob: Descriptor, path: 
 
 async function fetchOnce({ client, signal, onBytes }: BlobSource, blob: Descriptor, path: string): Promise<void> {
   const verifier = new BlobVerifier(blob.digest, blob.size);
-  const handle = await onDisk('create', path, async () => open(path, 'w', 0o600));
+  const handle = await onDisk('create', path, async () => open(path, 'w'));
   try {
     let at = 0;
     for await (const piece of client.blob(blob, { signal, onBytes, passing: true })) {

@@ -1,4 +1,4 @@
-import { chmod, truncate } from 'node:fs/promises';
+import { chmod, stat, truncate } from 'node:fs/promises';
 import type { ChunkJournal } from '../home/chunk-journal.ts';
 import { shareDisk } from '../home/disk-copy.ts';
 import { onDisk } from '../home/disk-error.ts';
@@ -128,7 +128,7 @@ async function shareWhole(donor: string, path: string, size: number): Promise<bo
   await onDisk('remove', path, async () => removeEntry(path));
   if (!(await shareDisk(donor, path))) return false;
   await onDisk('resize', path, async () => {
-    await chmod(path, 0o644); // A donor may be write-protected.
+    await chmod(path, ((await stat(path)).mode & 0o777) | 0o644); // A donor may be write-protected.
     await truncate(path, size);
   });
   return true;

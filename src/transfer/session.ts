@@ -32,6 +32,8 @@ export interface SessionOptions {
   /** Ends whatever is under way; what was verified is kept. */
   readonly signal?: AbortSignal;
   readonly userAgent?: string;
+  /** Mode of files that are written outside of the home. Default: what the umask leaves of 0666. */
+  readonly fileMode?: number | undefined;
   /** How long, how much and how often, where it differs from the numbers of `registry/limits.ts`. */
   readonly limits?: Partial<Limits>;
 }
@@ -48,6 +50,7 @@ export class Session {
   readonly emit: (event: TransferEvent) => void;
   readonly signal: AbortSignal;
   readonly userAgent: string;
+  readonly fileMode: number | undefined;
   readonly limits: Limits;
   readonly #onWire: OnWire | undefined;
   readonly #credentials: (name: RemoteName) => CredentialSource;
@@ -69,6 +72,7 @@ export class Session {
     this.#onWire = options.onWire;
     this.signal = options.signal ?? new AbortController().signal;
     this.userAgent = options.userAgent ?? 'Tartlet';
+    this.fileMode = options.fileMode;
     this.limits = { ...limits, ...options.limits };
     this.#onRequest = options.onRequest ?? (() => undefined);
     this.#credentials = options.credentials ?? (() => ({ find: async () => undefined }));

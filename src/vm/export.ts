@@ -66,7 +66,7 @@ export async function exportVm(
     const write = async (sink: ArchiveSink): Promise<ExportOutcome> => writeArchive(session, source, sink, options);
     const outcome =
       target.kind === 'path'
-        ? await withArchiveFile(target.path, session.signal, write)
+        ? await withArchiveFile(target.path, session, write)
         : await write(streamSink(target.stream, target.name, session.signal));
     session.emit({ kind: 'finished', subject: source.name });
     return outcome;

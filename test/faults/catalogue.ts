@@ -308,5 +308,6 @@ export const SECTIONS: readonly Section[] = [
     /* S66 */ 'deleting what an image under a tag needs',
     /* S67 */ 'a server that repeats our secrets in another spelling',
     /* S68 */ 'a password that was typed into a name',
+    /* S69 */ 'a home that a group shares, half of it closed to the group',
   ]),
 ];

@@ -62,6 +62,13 @@ function byTart(at: ExaminedHome): void {
   rmSync(`${at.folder}/.origin.json`);
 }
 
+/** Gives a home to a group that this machine does not know, as its administrator would. */
+function share(root: string): void {
+  execFileSync('chgrp', ['-R', '4711', root]);
+  execFileSync('chmod', ['-R', 'g+rwX', root]);
+  execFileSync('find', [root, '-type', 'd', '-exec', 'chmod', 'g+s', '{}', '+']);
+}
+
 async function hold(at: ExaminedHome, digest: string): Promise<void> {
   mkdirSync(at.session.home.locksFolder, { recursive: true });
   const { FileLock } = await import('../../src/home/lock.ts');
@@ -721,6 +728,30 @@ const access: readonly Case[] = [
       fix: 'stays',
     }),
   ),
+  {
+    id: 'group-other',
+    title: 'an image of another group in a home that a group shares (S69)',
+    damage: (at) => {
+      share(at.session.home.root);
+      chownSync(at.folder, 0, 4712);
+    },
+    path: (at) => at.folder,
+    message: 'it belongs to group 4712, the home to group 4711',
+    asRoot: true,
+    fix: 'stays',
+  },
+  {
+    id: 'mode-closed',
+    title: 'a configuration that the group which shares the home may not read (S69)',
+    damage: (at) => {
+      share(at.session.home.root);
+      chmodSync(`${at.folder}/config.json`, 0o600);
+    },
+    path: inFolder('config.json'),
+    message: '(mode 600)',
+    asRoot: true,
+    fix: 'stays',
+  },
   {
     id: 'owner-other',
     title: 'an image of another user (C30)',

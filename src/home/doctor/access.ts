@@ -1,12 +1,24 @@
 import type { Stats } from 'node:fs';
+import { basename } from 'node:path';
+import { isGroupOfOne } from '../own-file.ts';
 import { finding, type Finding } from './finding.ts';
-import { lookAt } from './look.ts';
+import { lookAt, readSmallFile } from './look.ts';
 
 const OTHERS_MAY_WRITE = 0o002;
+
+/** More is no list of users. */
+const MAX_LIST_BYTES = 16 * 1024 * 1024;
+
+const GROUP_MAY_WRITE = 0o020;
+
+/** What the group needs of files and of directories; of hidden records, which other users need not believe, only to read them. */
+const GROUP_NEEDS = { file: 0o060, record: 0o040, directory: 0o070 } as const;
 
 /** Who should own what, and who may write it (reliability C30). */
 export class AccessCheck {
   readonly #owner: number | undefined;
+  /** The group that shares the home, if one does. */
+  readonly #group: number | undefined;
   /** Folders are met more than once: as an entry of the one above, and by whoever looks into them. */
   readonly #told = new Set<string>();
 
@@ -14,6 +26,7 @@ export class AccessCheck {
   constructor(root: string) {
     const stats = lookAt(root);
     this.#owner = stats.kind === 'found' ? stats.value.uid : undefined;
+    this.#group = stats.kind === 'found' && isSharedWithOthers(stats.value) ? stats.value.gid : undefined;
   }
 
   /** Links have no permissions of their own, and whoever may write into a folder decides about them there. */
@@ -28,7 +41,8 @@ export class AccessCheck {
         }),
       );
     }
-    if (this.#owner !== undefined && stats.uid !== this.#owner) {
+    if (this.#group !== undefined) findings.push(...lookAsGroup(path, stats, this.#group));
+    else if (this.#owner !== undefined && stats.uid !== this.#owner) {
       findings.push(
         finding('owner-other', path, `it belongs to user ${stats.uid}, the home to user ${this.#owner}`, {
           next: `chown ${this.#owner} ${path}`,
@@ -44,4 +58,29 @@ export class AccessCheck {
     const stats = lookAt(path);
     return stats.kind === 'found' ? this.look(path, stats.value) : [];
   }
+}
+
+/** A group of one user shares nothing. Where groups are not in files, every group is taken for one of others. */
+function isSharedWithOthers({ uid, gid, mode }: Stats): boolean {
+  if ((mode & GROUP_MAY_WRITE) === 0) return false;
+  const [groups, users] = ['/etc/group', '/etc/passwd'].map(textOf);
+  return !isGroupOfOne(groups ?? '', users ?? '', { uid, gid });
+}
+
+function textOf(file: string): string {
+  const read = readSmallFile(file, MAX_LIST_BYTES);
+  return read.kind === 'found' ? read.value.toString() : '';
+}
+
+function lookAsGroup(path: string, stats: Stats, group: number): Finding[] {
+  if (stats.isSymbolicLink()) return [];
+  if (stats.gid !== group) {
+    const message = `it belongs to group ${stats.gid}, the home to group ${group}`;
+    return [finding('group-other', path, message, { next: `chgrp ${group} ${path}` })];
+  }
+  const isRecord = basename(path).startsWith('.') && !stats.isDirectory() && !path.endsWith('.lock');
+  const needs = GROUP_NEEDS[stats.isDirectory() ? 'directory' : isRecord ? 'record' : 'file'];
+  if ((stats.mode & needs) === needs) return [];
+  const message = `the group that shares the home may not use it (mode ${(stats.mode & 0o7777).toString(8)})`;
+  return [finding('mode-closed', path, message, { next: `chmod g+rwX ${path}` })];
 }

@@ -194,6 +194,16 @@ export const FINDINGS = {
     fix: null,
   },
   'mode-open': { severity: 'warning', meaning: 'every user of this machine may write here', fix: null },
+  'group-other': {
+    severity: 'warning',
+    meaning: 'a group shares the home, and something in it has another group',
+    fix: null,
+  },
+  'mode-closed': {
+    severity: 'warning',
+    meaning: 'a group shares the home, and may not read or change something in it',
+    fix: null,
+  },
   'owner-other': { severity: 'warning', meaning: 'something belongs to another user than the home does', fix: null },
   unreadable: {
     severity: 'damage',

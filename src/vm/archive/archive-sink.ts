@@ -5,6 +5,7 @@ import type { Writable } from 'node:stream';
 import { systemCode, TartletError } from '../../errors.ts';
 import { diskError, onDisk } from '../../home/disk-error.ts';
 import { exists, flushFolder } from '../../home/folder.ts';
+import type { Session } from '../../transfer/session.ts';
 import { openPipe } from './named-pipe.ts';
 
 /** Takes the bytes of an archive in order. When a write resolves, its bytes may be overwritten. */
@@ -20,15 +21,15 @@ export interface ArchiveSink {
  */
 export async function withArchiveFile<T>(
   file: string,
-  signal: AbortSignal,
+  { signal, fileMode: mode }: Pick<Session, 'signal' | 'fileMode'>,
   work: (sink: ArchiveSink) => Promise<T>,
 ): Promise<T> {
   const { target, kind } = await lookAt(file);
-  if (kind === 'device') return withHandle(target, 'w', work);
+  if (kind === 'device') return withHandle(target, { flags: 'w' }, work);
   if (kind === 'pipe') return withPipe(target, signal, work);
   const temporary = `${path.dirname(target)}/.${randomUUID()}.tartlet-export`;
   try {
-    const result = await withHandle(temporary, 'wx', async (sink, handle) => {
+    const result = await withHandle(temporary, { flags: 'wx', mode }, async (sink, handle) => {
       const done = await work(sink);
       await onDisk('flush', target, async () => handle.sync());
       return done;
@@ -73,10 +74,10 @@ async function withPipe<T>(pipe: string, signal: AbortSignal, work: (sink: Archi
 
 async function withHandle<T>(
   file: string,
-  flags: 'w' | 'wx',
+  { flags, mode }: { readonly flags: 'w' | 'wx'; readonly mode?: number | undefined },
   work: (sink: ArchiveSink, handle: FileHandle) => Promise<T>,
 ): Promise<T> {
-  const handle = await onDisk('create', file, async () => open(file, flags));
+  const handle = await onDisk('create', file, async () => open(file, flags, mode));
   try {
     return await work({ write: async (bytes) => writeFully(handle, bytes, file) }, handle);
   } finally {

@@ -1,0 +1,45 @@
+import { statSync } from 'node:fs';
+import { chmod, lstat, readdir, stat } from 'node:fs/promises';
+
+/*
+ * Several users share a home when the group of its directory may write to it, as with git's core.sharedRepository: that directory decides, and what
+ * is made in the home may be read and written by the group. The group itself is inherited (on Linux where the directory has the setgid bit).
+ */
+
+const GROUP_MAY_WRITE = 0o020;
+
+/** What a group may do with a file that it shares. */
+const SHARED_FILE = 0o060;
+
+/** What a umask must not take away where a group shares a home. */
+export const SHARED_UMASK = 0o070;
+
+/** Whether a group shares what is in a home; false for one that is not there yet. Synchronous: asked once, before anything else. */
+export function isShared(root: string): boolean {
+  try {
+    return ((statSync(root, { throwIfNoEntry: false })?.mode ?? 0) & GROUP_MAY_WRITE) !== 0;
+  } catch {
+    return false; // What is wrong with it is found by the work there.
+  }
+}
+
+/** The mode of a new file that is for this user alone, unless a group shares the directory. @throws the system's own error */
+export async function lockModeIn(directory: string): Promise<number> {
+  return ((await stat(directory)).mode & GROUP_MAY_WRITE) === 0 ? 0o600 : 0o600 | SHARED_FILE;
+}
+
+/**
+ * Gives a group that shares a finished directory its files: a copy has the mode of what it was made of. Records that count only where no other user
+ * may write to them, which are hidden, stay as they are.
+ *
+ * @throws the system's own error
+ */
+export async function shareFiles(directory: string): Promise<void> {
+  if (((await stat(directory)).mode & GROUP_MAY_WRITE) === 0) return;
+  for (const name of await readdir(directory)) {
+    const file = `${directory}/${name}`;
+    const stats = await lstat(file);
+    if (name.startsWith('.') || !stats.isFile() || (stats.mode & SHARED_FILE) === SHARED_FILE) continue;
+    await chmod(file, (stats.mode & 0o777) | SHARED_FILE);
+  }
+}
