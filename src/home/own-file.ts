@@ -55,7 +55,7 @@ async function isOwn({ uid, gid, mode }: Stats): Promise<boolean> {
  * Whether a group has one user and no other. Where each user has a group of their own (Debian, Ubuntu, Fedora), new
  * files may be written by it.
  *
- * @param groups the text of group(5). @param users the text of passwd(5). @internal exported for its table.
+ * @param groups the text of group(5). @param users the text of passwd(5).
  */
 export function isGroupOfOne(groups: string, users: string, { uid, gid }: { uid: number; gid: number }): boolean {
   const people = fieldsOf(users);
