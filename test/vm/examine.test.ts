@@ -730,11 +730,7 @@ const access: readonly Case[] = [
   ),
   {
     id: 'group-other',
-<<<<<<< HEAD
     title: 'an image of another group in a home that a group shares (S69)',
-=======
-    title: 'an image of another group in a home that a group shares (S69)',
->>>>>>> 0ae7df5 (Renumber the row of shared homes)
     damage: (at) => {
       share(at.session.home.root);
       chownSync(at.folder, 0, 4712);
@@ -746,11 +742,7 @@ const access: readonly Case[] = [
   },
   {
     id: 'mode-closed',
-<<<<<<< HEAD
     title: 'a configuration that the group which shares the home may not read (S69)',
-=======
-    title: 'a configuration that the group which shares the home may not read (S69)',
->>>>>>> 0ae7df5 (Renumber the row of shared homes)
     damage: (at) => {
       share(at.session.home.root);
       chmodSync(`${at.folder}/config.json`, 0o600);

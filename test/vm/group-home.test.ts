@@ -26,11 +26,7 @@ async function runAs(workplace: Workplace, uid: number, ...args: readonly string
   });
 }
 
-<<<<<<< HEAD
 test('in a home that a group shares, what one user made another one can use, change and delete (S69)', async (context) => {
-=======
-test('in a home that a group shares, what one user made another one can use, change and delete (S69)', async (context) => {
->>>>>>> 0ae7df5 (Renumber the row of shared homes)
   leaveOut(context, process.geteuid?.() !== 0 || process.platform !== 'linux', 'only root of Linux can be other users');
   const registry = await startMeddlingRegistry();
   const name = RemoteName.parse(`${registry.at}/org/vm:latest`);
