@@ -273,3 +273,18 @@ test.each(TELLING)(
     }
   },
 );
+
+test.each(['really-used', Buffer.from('ci:really-used').toString('base64'), 'ci%3Areally-used'])(
+  'a command of the tests that tells the password it logs in with, as %s, fails its test (S34, S67)',
+  async (telling) => {
+    const cleanup = new Cleanup();
+    try {
+      const login = { registry: 'h.example:1', user: 'ci', password: 'really-used' };
+      const { environment } = new Workplace(cleanup, { login });
+      const { ended } = new Running('bash', ['-c', `echo "${telling}"`], environment);
+      await expect(ended).rejects.toThrow(' told ');
+    } finally {
+      await cleanup.run();
+    }
+  },
+);

@@ -1,8 +1,8 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 
 /*
- * Secrets that every user of a command in the tests has, for registries that no test speaks to. Nobody may ever tell them: whatever a command says is
- * searched for them when it ends (reliability I7, S34).
+ * Secrets that every user of a command in the tests has, for registries that no test speaks to, and those that tests log in with. None
+ * may be told: whatever a command says is searched for them when it ends (reliability I7, S34).
  */
 
 const IN_ENVIRONMENT = 'canary-k2v8-environment';
@@ -27,12 +27,9 @@ export const CANARY_LOGINS: Readonly<Record<string, object>> = {
 };
 
 const SECRETS = [IN_ENVIRONMENT, IN_FILE, AS_TOKEN, FOR_PROXY];
-const SPELLINGS = SECRETS.flatMap((secret) => [
-  secret,
-  base64(secret),
-  base64(`canary:${secret}`),
-  encodeURIComponent(`canary:${secret}`),
-]);
+const SPELLINGS = SECRETS.flatMap((secret) => spellingsOf('canary', secret));
+/** Shorter passwords are words that tests use for other things, too. */
+const SHORTEST = 6;
 
 /** How much there is to find. */
 export const PLANTED = { secrets: SECRETS.length, spellings: SPELLINGS.length } as const;
@@ -40,11 +37,45 @@ export const PLANTED = { secrets: SECRETS.length, spellings: SPELLINGS.length } 
 /** Names the file to which each search adds a byte, where somebody counts them. */
 export const SEARCHED_LOG = 'TARTLET_SEARCHED_LOG';
 
-/** The secrets that a text tells, in any spelling. */
-export function secretsIn(text: string): readonly string[] {
+/**
+ * The secrets that a command said, in any spelling: those that are planted with everybody, and those that this one
+ * really logs in with.
+ * @param environment of the command.
+ * @param typed what it read as a password.
+ */
+export function secretsIn(
+  text: string,
+  environment: Readonly<Record<string, string | undefined>> = {},
+  typed?: string,
+): readonly string[] {
   const log = process.env[SEARCHED_LOG];
   if (log !== undefined) appendFileSync(log, '.');
-  return SPELLINGS.filter((spelling) => text.includes(spelling));
+  const used = [...loginsOf(environment), ...(typed === undefined ? [] : [['', typed.trim()] as const])];
+  const spellings = used.filter(([, secret]) => secret.length >= SHORTEST).flatMap((pair) => spellingsOf(...pair));
+  return [...SPELLINGS, ...spellings].filter((spelling) => text.includes(spelling));
+}
+
+/** User and secret of each login that a command could find. */
+function loginsOf(environment: Readonly<Record<string, string | undefined>>): (readonly [string, string])[] {
+  const { TART_REGISTRY_USERNAME: user = '', TART_REGISTRY_PASSWORD: password = '', DOCKER_CONFIG } = environment;
+  return [[user, password], ...(DOCKER_CONFIG === undefined ? [] : loginsIn(`${DOCKER_CONFIG}/config.json`))];
+}
+
+function loginsIn(file: string): (readonly [string, string])[] {
+  try {
+    const { auths = {} } = JSON.parse(readFileSync(file, 'utf8')) as { auths?: Record<string, Record<string, string>> };
+    return Object.values(auths).map(({ auth = '', username = '', password, identitytoken }) => {
+      const [, user = username, secret = ''] = /^([^:]*):(.*)$/s.exec(Buffer.from(auth, 'base64').toString()) ?? [];
+      return [user, password ?? identitytoken ?? secret] as const;
+    });
+  } catch {
+    return []; // None, or one that a test spoiled.
+  }
+}
+
+function spellingsOf(user: string, secret: string): string[] {
+  const pair = `${user}:${secret}`;
+  return [secret, base64(secret), base64(pair), encodeURIComponent(pair)];
 }
 
 function base64(text: string): string {

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { secretsIn } from './canary.ts';
 import { COMMAND, type Ran, type Workplace } from './real-command.ts';
 
 /** Nothing here takes a fraction of this, in milliseconds. */
@@ -31,7 +32,12 @@ export async function runWithInput(
   child.stdin.end(input);
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (code) => resolve({ exitCode: code ?? undefined, ...ran }));
+    child.once('close', (code) => {
+      const typed = args.includes('--password-stdin') ? String(input) : undefined;
+      const told = secretsIn(`${ran.stdout}${ran.stderr}`, { ...workplace.environment, ...environment }, typed);
+      if (told.length > 0) reject(new Error(`${args.join(' ')} told ${told.join(', ')}`));
+      else resolve({ exitCode: code ?? undefined, ...ran });
+    });
   });
 }
 

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { run } from '../../src/cli/run.ts';
 import type { Screen, Terminal } from '../../src/cli/terminal.ts';
+import { secretsIn } from './canary.ts';
 import type { Ran, Workplace } from './real-command.ts';
 
 /** A stream that may say that it is a terminal, and keeps what was written. */
@@ -54,5 +55,7 @@ export function terminalHere(
 export async function runHere(workplace: Workplace, argv: readonly string[], columns?: number): Promise<Ran> {
   const terminal = terminalHere(workplace, argv, columns);
   const exitCode = await run(terminal, argv);
+  const told = secretsIn(`${terminal.stdout.text}${terminal.stderr.text}`, workplace.environment);
+  if (told.length > 0) throw new Error(`${argv.join(' ')} told ${told.join(', ')}`);
   return { exitCode, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
 }

@@ -134,7 +134,7 @@ export class Running {
     this.ended = new Promise((resolve, reject) => {
       this.child.once('error', reject);
       this.child.once('close', (code) => {
-        const told = secretsIn(`${this.stdout}${this.stderr}`);
+        const told = secretsIn(`${this.stdout}${this.stderr}`, environment);
         if (told.length > 0)
           reject(new Error(`${args.join(' ')} told ${told.join(', ')}:\n${this.stdout}${this.stderr}`));
         else resolve({ exitCode: code ?? undefined, stdout: this.stdout, stderr: this.stderr });
