@@ -12,9 +12,9 @@ import type { Storage } from './storage.ts';
 export async function getBlob(
   exchange: Exchange,
   storage: Storage,
-  { repository, digest, now }: { readonly repository: RepositoryName; readonly digest: Digest; readonly now: number },
+  { repository, digest }: { readonly repository: RepositoryName; readonly digest: Digest },
 ): Promise<void> {
-  if (!(await storage.repository(repository).touchBlob(digest, now))) throw unknownBlob(digest);
+  if (!(await storage.repository(repository).touchBlob(digest, storage.folder.estimatedNow))) throw unknownBlob(digest);
   const file = await storage.blobs.open(digest);
   if (file === undefined) throw unknownBlob(digest);
   try {

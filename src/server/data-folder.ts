@@ -24,6 +24,8 @@ import type { RepositoryName } from './repository-name.ts';
 export class DataFolder {
   readonly root: string;
   #lock: FileLock | undefined;
+  /** Between the clock of the file system and the time since this process began, in milliseconds. */
+  #ahead = 0;
 
   /** @param root absolute or relative to the working folder; made on {@link prepare}. */
   constructor(root: string) {
@@ -83,10 +85,32 @@ export class DataFolder {
   }
 
   /**
-   * Removes staged files that nobody has written to since `olderThan` (epoch milliseconds): what a crash left behind.
+   * What the file system says the time is, in epoch milliseconds: the ages of files are told by its clock, which need not be ours (a network
+   * file system has that of its server).
+   */
+  async now(): Promise<number> {
+    const file = this.stagingFile();
+    try {
+      await writeFile(file, '');
+      const { mtimeMs } = await stat(file);
+      this.#ahead = mtimeMs - performance.now();
+      return mtimeMs;
+    } finally {
+      await rm(file, { force: true });
+    }
+  }
+
+  /** The same without asking: counted on from the last {@link now}, which {@link sweepStaging} is often enough. */
+  get estimatedNow(): number {
+    return performance.now() + this.#ahead;
+  }
+
+  /**
+   * Removes staged files that nobody has written to for `idleMs` milliseconds: what a crash left behind.
    * By age and not all of them: a file may belong to an upload that began a moment ago.
    */
-  async sweepStaging(olderThan: number, inUse: ReadonlySet<string>): Promise<number> {
+  async sweepStaging(idleMs: number, inUse: ReadonlySet<string>): Promise<number> {
+    const olderThan = (await this.now()) - idleMs;
     let removed = 0;
     for (const name of await readdir(this.staging)) {
       const file = path.join(this.staging, name);

@@ -22,14 +22,11 @@ export interface GarbageReport {
  */
 export async function collectGarbage(
   storage: Storage,
-  {
-    now,
-    graceMs,
-    log,
-  }: { readonly now: number; readonly graceMs: number; readonly log: (event: RegistryEvent) => void },
+  { graceMs, log }: { readonly graceMs: number; readonly log: (event: RegistryEvent) => void },
 ): Promise<GarbageReport> {
-  const young = (time: number): boolean => time > now - graceMs;
   return storage.gate.alone(async () => {
+    const now = await storage.folder.now();
+    const young = (time: number): boolean => time > now - graceMs;
     const live = new Set<string>();
     let unlinked = 0;
     for await (const repository of storage.repositories()) {

@@ -131,13 +131,11 @@ export class RequestHandler {
           DELETE: async () => deleteManifest(exchange, storage, { ...route, deletes }),
         });
       }
-      case 'blob': {
-        const now = this.#settings.now();
+      case 'blob':
         return byMethod(exchange, {
-          GET: async () => getBlob(exchange, storage, { ...route, now }),
+          GET: async () => getBlob(exchange, storage, route),
           DELETE: async () => deleteBlob(exchange, storage, { ...route, deletes }),
         });
-      }
       case 'uploads':
         return byMethod(exchange, { POST: async () => this.#uploads.start(exchange, route.repository) });
       case 'upload': {

@@ -1,4 +1,4 @@
-import { readFile, stat, utimes } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isJsonObject } from '../oci/json-document.ts';
 import { Digest } from '../names/digest.ts';
@@ -49,8 +49,8 @@ export class Repository {
   }
 
   /**
-   * Makes an old link young at `now` (epoch milliseconds): a client that heard "I have this blob" will not upload it, so garbage
-   * collection must give it time for its manifest. Young links are left alone, so that reading hardly ever writes.
+   * Makes a link young that was old at `now` (epoch milliseconds of the file system): a client that heard "I have this blob" will not upload
+   * it, so garbage collection must give it time for its manifest. Young links are left alone, so that reading hardly ever writes.
    *
    * @returns false when this repository does not have the blob.
    */
@@ -58,7 +58,8 @@ export class Repository {
     const link = this.#link('_blobs', digest);
     const found = await stat(link).catch(ignoreMissing);
     if (found === undefined) return false;
-    if (now - found.mtimeMs > TOUCH_AFTER_MS) await utimes(link, new Date(now), new Date(now)).catch(ignoreMissing);
+    // Also when it seems to be from the future: then a clock was changed.
+    if (Math.abs(now - found.mtimeMs) > TOUCH_AFTER_MS) await touch(link);
     return true;
   }
 
@@ -158,6 +159,18 @@ export class Repository {
       }
     }
     return digests;
+  }
+}
+
+/** By writing, so that the file system says when it was; a link that was deleted meanwhile stays so. */
+async function touch(link: string): Promise<void> {
+  const file = await open(link, 'r+').catch(ignoreMissing);
+  if (file === undefined) return;
+  try {
+    await file.write('.');
+    await file.truncate(0);
+  } finally {
+    await file.close();
   }
 }
 

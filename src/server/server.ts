@@ -122,8 +122,7 @@ class EmbeddedRegistry implements Registry {
 
   async collectGarbage(graceMs = GRACE): Promise<GarbageReport> {
     await this.#prepare();
-    const { now, log } = this.#settings;
-    return collectGarbage(this.#storage, { now: now(), graceMs, log });
+    return collectGarbage(this.#storage, { graceMs, log: this.#settings.log });
   }
 
   async reconfigure(changes: Pick<RegistryOptions, 'auth' | 'tls'>): Promise<void> {

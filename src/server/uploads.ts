@@ -88,7 +88,7 @@ export class Uploads {
   async sweep(): Promise<void> {
     await this.expire();
     const inUse = new Set(Array.from(this.#open.values(), ({ upload }) => upload.file));
-    await this.#folder.sweepStaging(this.#settings.now() - this.#settings.timeouts.uploadIdle, inUse);
+    await this.#folder.sweepStaging(this.#settings.timeouts.uploadIdle, inUse);
   }
 
   async cancelAll(): Promise<void> {

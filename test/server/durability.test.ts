@@ -56,6 +56,22 @@ describe('garbage', () => {
     expect((await send('HEAD', `/v2/${REPOSITORY}/blobs/${sha256('layer of keep')}`)).status).toBe(200);
   });
 
+  test.each([
+    ['ahead', 48],
+    ['behind', -48],
+  ])('is told by the clock of the file system, whatever ours says: %s (I1)', async (_, hours) => {
+    const { registry, folder, send, pushBlob } = await startRegistry({ now: () => Date.now() + hours * 3_600_000 });
+    const pushed = await pushBlob(REPOSITORY, 'just pushed');
+    const asked = await pushBlob(REPOSITORY, 'old and asked for');
+    const old = await pushBlob(REPOSITORY, 'old');
+    for (const digest of [asked, old]) age(folder, digest, new Date(Date.now() - 3_700_000));
+    expect((await send('HEAD', `/v2/${REPOSITORY}/blobs/${asked}`)).status).toBe(200);
+    expect(await registry.collectGarbage()).toEqual({ blobs: 1, bytes: 3, unlinked: 1 });
+    for (const digest of [pushed, asked]) {
+      expect((await send('GET', `/v2/${REPOSITORY}/blobs/${digest}`)).status).toBe(200);
+    }
+  });
+
   test('is what was deleted, once no other repository has it', async () => {
     const { registry, folder, send, pushImage } = await startRegistry();
     const empty = diskUsage(path.join(folder, 'blobs'));
