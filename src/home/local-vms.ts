@@ -1,5 +1,5 @@
 import { rename } from 'node:fs/promises';
-import { isTartletError, TartletError } from '../errors.ts';
+import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { LocalName } from '../names/local-name.ts';
 import { shownName } from '../names/malformed.ts';
 import { onDisk } from './disk-error.ts';
@@ -72,6 +72,9 @@ export class LocalVms {
     const vm = this.find(name);
     if (vm !== undefined) return vm;
     if (await exists(`${this.pathOf(name)}/${VmFile.config}`)) {
+      // Deleted before the first look, made anew before the second: two states of it are no damage.
+      const came = this.find(name);
+      if (came !== undefined) return came;
       throw new TartletError('VM_INVALID', `the VM "${name.text}" cannot be used: ${whyNoVm(this.pathOf(name))}`, {
         subject: this.pathOf(name),
         next: `look into ${this.pathOf(name)}: config.json, nvram.bin and disk.img belong there`,
@@ -84,12 +87,7 @@ export class LocalVms {
         next: `look into ${this.pathOf(name)}, and remove it if nothing in it is needed`,
       });
     }
-    // What is no VM may be a slip: `user:password@host`.
-    const shown = shownName(name.text);
-    throw new TartletError('VM_NOT_FOUND', `the VM "${shown}" does not exist`, {
-      subject: shown,
-      next: 'tartlet list --source local shows the VMs of this machine',
-    });
+    throw notThere(name);
   }
 
   /** What a VM does now: running means that somebody, Tart included, holds the lock of its configuration (tart-cli §4.2). */
@@ -129,10 +127,12 @@ export class LocalVms {
    * kernel lock of the open file: unlike Tart's it survives other readers of the same file in this process
    * (tart-formats §1.9).
    *
-   * @throws TartletError `BUSY` when another process has it.
+   * @throws TartletError `BUSY` when another process has it, `VM_NOT_FOUND` when it was deleted since it was looked at.
    */
   async hold(vm: LocalVm): Promise<FileLock> {
-    const lock = await FileLock.acquireExisting(`${vm.folder.path}/${VmFile.config}`);
+    const lock = await FileLock.acquireExisting(`${vm.folder.path}/${VmFile.config}`).catch((error: unknown) => {
+      throw error instanceof Error && systemCode(error.cause) === 'ENOENT' ? notThere(vm.name) : error;
+    });
     if (lock !== undefined) return lock;
     throw inUse(vm.name);
   }
@@ -246,5 +246,14 @@ function refuseReserved(name: LocalName): void {
   throw new TartletError('USAGE', `"${name.text}" is where work on VMs is done, and no name for one`, {
     subject: name.text,
     next: 'choose another name',
+  });
+}
+
+function notThere(name: LocalName): TartletError {
+  // What is no VM may be a slip: `user:password@host`.
+  const shown = shownName(name.text);
+  return new TartletError('VM_NOT_FOUND', `the VM "${shown}" does not exist`, {
+    subject: shown,
+    next: 'tartlet list --source local shows the VMs of this machine',
   });
 }

@@ -16,10 +16,14 @@ const GRANTED = /^[0-9]+: (?:POSIX|OFDLCK) +\S+ +WRITE +(-?[0-9]+) ([0-9a-f]+):(
 /**
  * Finds who holds a write lock on a file, as `F_GETLK` would say: Node cannot ask that, and Linux lists all locks in `/proc/locks`. Only for Linux.
  *
+ * A file that is not there, e.g. because its VM was deleted since it was looked for, is locked by nobody.
+ *
  * @throws TartletError `DISK_*` when the list or the file cannot be read.
  */
 export async function findLockOwner(file: string): Promise<LockOwner> {
-  const { dev, ino } = await onDisk('look at', file, async () => stat(file, { bigint: true }));
+  const found = await onDisk('look at', file, async () => ifThere(stat(file, { bigint: true })));
+  if (found === undefined) return { kind: 'nobody' };
+  const { dev, ino } = found;
   const list = await onDisk('read', '/proc/locks', async () => readFile('/proc/locks', 'utf8'));
   let owner: LockOwner = { kind: 'nobody' };
   for (const line of list.split('\n')) {
@@ -34,6 +38,15 @@ export async function findLockOwner(file: string): Promise<LockOwner> {
   // ended took for it.
   if (owner.kind === 'nobody' && (await FileLock.isHeld(file))) return { kind: 'unnamed' };
   return owner;
+}
+
+async function ifThere<T>(looking: Promise<T>): Promise<T | undefined> {
+  try {
+    return await looking;
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    throw cause;
+  }
 }
 
 /** A device number as `/proc/locks` shows it: two hexadecimal digits or more for each part. */

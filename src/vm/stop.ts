@@ -100,19 +100,10 @@ async function ownerOf(vm: LocalVm): Promise<number | undefined> {
 async function endsWithin(session: Session, vm: LocalVm, pid: number, timeoutMs: number): Promise<boolean> {
   for (let waited = 0; ; waited += LOOK_EVERY_MS) {
     // Asked anew each time: once the lock is gone, the number may belong to somebody else.
-    const owner = await ownerIfThere(vm);
+    const owner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`);
     if (owner.kind !== 'process' || owner.pid !== pid) return true;
     if (waited >= timeoutMs) return false;
     await delay(Math.min(LOOK_EVERY_MS, timeoutMs - waited), undefined, { signal: session.signal });
-  }
-}
-
-async function ownerIfThere(vm: LocalVm): Promise<LockOwner> {
-  try {
-    return await findLockOwner(`${vm.folder.path}/${VmFile.config}`);
-  } catch (error) {
-    if (error instanceof Error && systemCode(error.cause) === 'ENOENT') return { kind: 'nobody' }; // Deleted as it ended.
-    throw error;
   }
 }
 

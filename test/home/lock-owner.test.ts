@@ -1,0 +1,40 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { findLockOwner } from '../../src/home/lock-owner.ts';
+import { LocalName } from '../../src/names/local-name.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { freshSession, plantVm } from '../support/home.ts';
+
+it('a VM that was deleted since it was looked for is locked by nobody, and no fault of the disk (P16)', async () => {
+  const vm = `${temporaryFolder()}/vm`;
+  mkdirSync(vm);
+  writeFileSync(`${vm}/config.json`, '{}');
+  expect(await findLockOwner(`${vm}/config.json`)).toEqual({ kind: 'nobody' });
+  rmSync(`${vm}/config.json`);
+  expect(await findLockOwner(`${vm}/config.json`)).toEqual({ kind: 'nobody' });
+  rmSync(vm, { recursive: true });
+  expect(await findLockOwner(`${vm}/config.json`)).toEqual({ kind: 'nobody' });
+});
+
+it('a VM that is replaced between two looks at it is no damaged one (P16)', async () => {
+  const session = freshSession();
+  const name = LocalName.parse('vm');
+  plantVm(session.vms.pathOf(name));
+  const find = session.vms.find.bind(session.vms);
+  let looks = 0;
+  session.vms.find = (asked) => {
+    looks += 1;
+    // Deleted, and made anew just after.
+    return looks === 1 ? undefined : find(asked);
+  };
+  expect((await session.vms.require(name)).name.text).toBe('vm');
+});
+
+it('a VM that is deleted before it can be held is not there, and no fault of the disk (P16)', async () => {
+  const session = freshSession();
+  const name = LocalName.parse('vm');
+  plantVm(session.vms.pathOf(name));
+  const vm = await session.vms.require(name);
+  rmSync(session.vms.pathOf(name), { recursive: true });
+  await expect(session.vms.hold(vm)).rejects.toMatchObject({ code: 'VM_NOT_FOUND' });
+});
