@@ -7,6 +7,7 @@ import { diskError, onDisk } from '../../home/disk-error.ts';
 import { exists, flushFolder } from '../../home/folder.ts';
 import type { Session } from '../../transfer/session.ts';
 import { openPipe } from './named-pipe.ts';
+import { replaceLeftovers } from './export-leftover.ts';
 
 /** Takes the bytes of an archive in order. When a write resolves, its bytes may be overwritten. */
 export interface ArchiveSink {
@@ -30,6 +31,7 @@ export async function withArchiveFile<T>(
   const temporary = `${path.dirname(target)}/.${randomUUID()}.tartlet-export`;
   try {
     const result = await withHandle(temporary, { flags: 'wx', mode }, async (sink, handle) => {
+      await replaceLeftovers(path.dirname(target), handle);
       const done = await work(sink);
       await onDisk('flush', target, async () => handle.sync());
       return done;
