@@ -76,7 +76,7 @@ function pack() {
 function checkContents(tarball, files) {
   step = 'contents of the tarball';
   const allowed =
-    /^(package\.json|LICENSE|README\.md|bin\/tartlet|(dist\/)?bin\/package\.json|docs\/[\w./-]+\.md|dist\/([\w./-]+\.(js|d\.ts)|kernel\.wasm))$/;
+    /^(package\.json|LICENSE|SECURITY\.md|README\.md|bin\/tartlet|(dist\/)?bin\/package\.json|docs\/[\w./-]+\.md|dist\/([\w./-]+\.(js|d\.ts)|kernel\.wasm))$/;
   expectNone(
     files.filter((file) => !allowed.test(file) || /(^|\/)(tests?|__tests__)\/|\.test\.|\.map$/.test(file)),
     'do not belong into the package',
