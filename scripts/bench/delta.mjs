@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { inTurn, row } from './compare.mjs';
-import { makeVm, MIB } from './disk.mjs';
+import { forgetPushes, makeVm, MIB } from './disk.mjs';
 import { tartlet, timed, withRegistry } from './process.mjs';
 import { withSharingDisk } from './sharing-disk.mjs';
 import { takeMemory } from './warm.mjs';
@@ -58,6 +58,8 @@ async function withChangedImage(work, diskBytes, use) {
     run('clone', before, 'changed');
     changeOnePercent(disk, diskBytes);
     run('push', 'changed', after);
+    // Else the pull would find everything in this VM: it is to be one of another machine.
+    forgetPushes(`${work}/home/vms/changed`);
     return use({
       work,
       diskBytes,

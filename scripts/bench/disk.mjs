@@ -1,6 +1,6 @@
 /** The disks that are moved around, the same each time on one machine. */
 import { createHash } from 'node:crypto';
-import { closeSync, ftruncateSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readdirSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { makeSampleVm } from '../sample-vm.mjs';
 
@@ -100,6 +100,13 @@ export function makeVm(folder, kind, diskBytes) {
   ftruncateSync(fd, diskBytes);
   closeSync(fd);
   return disk;
+}
+
+/** Makes a VM what it was before its first push: what is remembered of pushes lies beside its disk. */
+export function forgetPushes(folder) {
+  for (const name of readdirSync(folder)) {
+    if (name.startsWith('.pushed-') || name === '.disk-seal.json') rmSync(`${folder}/${name}`);
+  }
 }
 
 /** Writes the pieces of a disk that are not zero one after another: what a copy of it has to write at least. */

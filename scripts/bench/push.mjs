@@ -1,7 +1,7 @@
 /** A push of everything, beside programs that encode and upload the same disk, and the same push once more. */
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { inTurn, row } from './compare.mjs';
-import { makeVm } from './disk.mjs';
+import { forgetPushes, makeVm } from './disk.mjs';
 import { tartlet, timed, together, withRegistry } from './process.mjs';
 
 export async function pushRows({ work, runs, diskBytes }) {
@@ -40,8 +40,3 @@ export async function pushRows({ work, runs, diskBytes }) {
 }
 
 const AGAIN = 'tartlet, pushed before';
-
-/** Makes a VM what it was before its first push: what is remembered of pushes lies beside its disk. */
-function forgetPushes(folder) {
-  for (const name of readdirSync(folder)) if (name.startsWith('.')) rmSync(`${folder}/${name}`);
-}
