@@ -90,6 +90,20 @@ export class LocalVms {
     throw notThere(name);
   }
 
+  /**
+   * Does something with the files of a VM that no lock keeps there. When it fails because the VM was deleted meanwhile, that is the error.
+   *
+   * @throws TartletError `VM_NOT_FOUND`, and what `work` throws.
+   */
+  async whileThere<T>(vm: LocalVm, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (isTartletError(error) && systemCode(error.cause) === 'ENOENT') await this.require(vm.name);
+      throw error;
+    }
+  }
+
   /** What a VM does now: running means that somebody, Tart included, holds the lock of its configuration (tart-cli §4.2). */
   async state(vm: LocalVm): Promise<VmState> {
     if (await this.#isRunning(vm.folder.path)) return 'running';

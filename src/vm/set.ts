@@ -58,7 +58,7 @@ interface Change {
  */
 export async function setVm(session: Session, name: LocalName, options: SetOptions): Promise<SetOutcome> {
   const vm = await session.vms.require(name);
-  const change = await planChange(session, vm, options);
+  const change = await session.vms.whileThere(vm, async () => planChange(session, vm, options));
   await session.vms.touch(vm, session.now());
   const replacement =
     change.disk.kind === 'replace'
