@@ -29,5 +29,5 @@ test('the native binding is taken from the packages that we were installed with,
 test('the native binding is not taken from a directory further up, where others may write (issue 14, item 16)', () => {
   const root = temporaryFolder();
   install(`${root}/node_modules`, 'linux-x64-gnu');
-  expect(bindingFile(`${root}/work/tartlet/dist/bin`, 'linux', 'x64')).toBeUndefined();
+  expect(bindingFile(`${root}/deep/tartlet/dist/bin`, 'linux', 'x64')).toBeUndefined();
 });
