@@ -29,7 +29,7 @@ export interface DiskBuild extends Workplace {
    */
   readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'fetched-content' | 'found' | 'found-content' | 'zero') => void;
   /** Waited for before a part is written that is not here yet; what it gives is called when that is done. Default: there is room. */
-  readonly enter?: ((part: PartSize) => Promise<() => void>) | undefined;
+  readonly enter?: ((part: PartSize, signal: AbortSignal) => Promise<() => void>) | undefined;
   /** So many encoded bytes of a chunk are fetched so far. Default: nothing is told. */
   readonly onUnderWay?: ((chunk: DiskChunk, bytes: number) => void) | undefined;
   /** Chunks that were planned to be found here were not what they should be, and will be fetched. */
@@ -155,7 +155,7 @@ async function run<J extends ChunkJob>(
 ): Promise<void> {
   const chunksOf = new Map(work);
   await pool.runAll([...chunksOf.keys()], async (job, result) => onDone(chunksOf.get(job) ?? [], result), {
-    enter: enter === undefined ? undefined : async (job) => enter(sizeOf(chunksOf.get(job) ?? [])),
+    enter: enter === undefined ? undefined : async (job, signal) => enter(sizeOf(chunksOf.get(job) ?? []), signal),
     onMoved: (job, { bytes }) => {
       const [chunk] = chunksOf.get(job) ?? [];
       if (job.kind !== 'fetch' || chunk === undefined) return;

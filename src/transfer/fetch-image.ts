@@ -37,7 +37,7 @@ export async function fetchImage(
     try {
       return await fetchPlanned(
         session,
-        { ...download, enter: async (part) => room.enter(part) },
+        { ...download, enter: async (part, signal) => room.enter(part, signal) },
         survey,
         plan,
         presence,

@@ -58,9 +58,10 @@ export class PullRoom {
   /**
    * Waits for room for a part, and makes it if need be.
    *
+   * @param signal aborted when another part has failed: then nothing is deleted for this one any more.
    * @returns what gives the reservation back; to be called when the part is written, or has failed.
    */
-  async enter(part: PartSize): Promise<() => void> {
+  async enter(part: PartSize, signal: AbortSignal): Promise<() => void> {
     if (this.#isPlenty) return () => undefined;
     const before = this.#turn;
     let leaveTurn: () => void = () => undefined;
@@ -69,7 +70,7 @@ export class PullRoom {
     });
     try {
       await before;
-      await this.#fit(part);
+      await this.#fit(part, signal);
       this.#reserved += part.atMost;
       this.#underWay += 1;
     } finally {
@@ -82,12 +83,12 @@ export class PullRoom {
     };
   }
 
-  async #fit(part: PartSize): Promise<void> {
+  async #fit(part: PartSize, signal: AbortSignal): Promise<void> {
     for (;;) {
-      this.#session.signal.throwIfAborted();
       const free = await freeBytes(this.#session.home.cacheFolder);
+      signal.throwIfAborted();
       if (free >= this.#reserved + part.atMost + RESERVE_BYTES) return;
-      if (this.#underWay === 0) return this.#make(part);
+      if (this.#underWay === 0) return this.#make(part, signal);
       // What is under way has written an unknown part of what is reserved for it: when it is done, the numbers are
       // exact.
       await new Promise<void>((resolve) => {
@@ -96,7 +97,7 @@ export class PullRoom {
     }
   }
 
-  async #make(part: PartSize): Promise<void> {
+  async #make(part: PartSize, signal: AbortSignal): Promise<void> {
     const session = this.#session;
     // The user forbade it: whether it fits, the disk will say.
     if (session.environment['TART_NO_AUTO_PRUNE'] !== undefined) return;
@@ -109,6 +110,7 @@ export class PullRoom {
     if (!this.#isConfirmed) await this.#confirm();
     this.#isConfirmed = true;
     await sweep(session);
+    signal.throwIfAborted();
     for (const { candidate } of (await freeUp(session, goal)).deleted) {
       this.removed.push(candidate.name.toString());
       tellDeleted(session, this.#subject, candidate, 'room');

@@ -62,8 +62,8 @@ export interface Moved {
 interface JobListeners<J extends ChunkJob> {
   /** Told of each failure; when it returns true, the others go on. Default: none is survived. */
   readonly survives?: ((job: J, error: unknown) => boolean) | undefined;
-  /** Waited for before a job begins; what it gives is called when the job has ended. */
-  readonly enter?: ((job: J) => Promise<() => void>) | undefined;
+  /** Waited for before a job begins; what it gives is called when the job has ended. The signal tells that another has failed. */
+  readonly enter?: ((job: J, signal: AbortSignal) => Promise<() => void>) | undefined;
   /** Told of each job when it begins, and then of what it did so far, at most ten times a second. */
   readonly onMoved?: ((job: J, moved: Moved) => void) | undefined;
 }
@@ -118,7 +118,7 @@ export class WorkerPool {
           const job = queue.shift();
           if (job === undefined) return;
           signal.throwIfAborted();
-          const end = await enter?.(job);
+          const end = await enter?.(job, signal);
           try {
             signal.throwIfAborted(); // Another may have failed while this one waited.
             const result = await this.#run(this.#thread(), job, signal, (moved) => onMoved(job, moved));

@@ -118,10 +118,7 @@ $TARTLET pull ${name}; echo "exit $?"; $TARTLET list -q | grep -c :14`,
   function claimingImage(blob: Uint8Array | undefined): TinyImage {
     const bytes = blob ?? Buffer.alloc(200_000);
     const [config, nvram] = [Buffer.from(configJson()), Buffer.from('nvram')];
-    const layer = diskLayer(
-      { digest: sha256(bytes), size: bytes.length },
-      { 'org.cirruslabs.tart.uncompressed-size': '40000000' },
-    );
+    const layer = layerOf(bytes, 40_000_000);
     const layers = [
       configLayer({ digest: sha256(config), size: config.length }),
       layer,
@@ -132,6 +129,31 @@ $TARTLET pull ${name}; echo "exit $?"; $TARTLET list -q | grep -c :14`,
     const blobs = [config, nvram, ...(blob === undefined ? [] : [blob])].map((each) => [sha256(each), each] as const);
     return { manifest, digest: sha256(manifest), blobs: new Map(blobs), config, nvram, disk: Buffer.alloc(0) };
   }
+
+  const layerOf = (bytes: Uint8Array, claimed: number) =>
+    diskLayer(
+      { digest: sha256(bytes), size: bytes.length },
+      { 'org.cirruslabs.tart.uncompressed-size': String(claimed) },
+    );
+
+  it('that has room only without an old image, for a part that is not fetched any more, because another has failed: it stays (P27)', async (context) => {
+    needsOwnMounts(context);
+    const [bad, good] = [Buffer.concat([Buffer.from('bv4$'), Buffer.alloc(60_000)]), Buffer.alloc(200_000, 1)];
+    const one = claimingImage(good);
+    const layers = [...(JSON.parse(Buffer.from(one.manifest).toString()) as { layers: object[] }).layers];
+    layers.splice(1, 1, layerOf(bad, 4_000_000), layerOf(good, 40_000_000));
+    const annotations = { 'org.cirruslabs.tart.uncompressed-disk-size': '44000000' };
+    const manifest = tinyManifest({ layers, annotations });
+    const blobs = new Map([...one.blobs, [sha256(bad), bad] as const]);
+    const liar = await startStaticRegistry({ '1': { ...one, manifest, digest: sha256(manifest), blobs } });
+    const { stdout, stderr } = await runWithOwnMounts(
+      new Workplace(cleanup),
+      `${WITH_AN_OLD_IMAGE.replace('190m', '196m')} $TARTLET pull ${liar.address}/made/up:1; echo "exit $?"; $TARTLET list -q | grep -c :14`,
+    );
+    expect(stdout, stderr).toContain('exit 1\n1\n');
+    expect(stderr).toMatch(/^error\[CHUNK_CORRUPT\]/m);
+    expect(stderr).not.toContain('deleted');
+  });
 
   it('that has room only without an old image, for an image that the registry does not have: the old one stays (P27)', async (context) => {
     needsOwnMounts(context);
