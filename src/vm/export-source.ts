@@ -29,6 +29,8 @@ export interface ExportSource {
   readonly refName: string | undefined;
   /** Absent for local VMs and for images of old Tarts. */
   readonly manifest: SourceManifest | undefined;
+  /** Does something with its files. That it was deleted meanwhile is told as what it is. */
+  whileThere<T>(work: () => Promise<T>): Promise<T>;
   release(): Promise<void>;
 }
 
@@ -53,6 +55,7 @@ async function openVm(session: Session, name: LocalName): Promise<ExportSource> 
     suspended: isSuspended(vm.folder),
     refName: refNameOf(name),
     manifest: undefined,
+    whileThere: async (work) => session.vms.whileThere(vm, work),
     release: async () => lock?.release(),
   };
 }
@@ -77,6 +80,7 @@ async function openImage(session: Session, name: RemoteName): Promise<ExportSour
       suspended: false,
       refName: name.tag,
       manifest: await readManifest(image),
+      whileThere: async (work) => work(), // Its lock keeps it there.
       release: async () => lock?.release(),
     };
   } catch (error) {

@@ -64,10 +64,11 @@ export async function exportVm(
   const source = await openExportSource(session, sourceText);
   try {
     const write = async (sink: ArchiveSink): Promise<ExportOutcome> => writeArchive(session, source, sink, options);
-    const outcome =
+    const outcome = await source.whileThere(async () =>
       target.kind === 'path'
-        ? await withArchiveFile(target.path, session, write)
-        : await write(streamSink(target.stream, target.name, session.signal));
+        ? withArchiveFile(target.path, session, write)
+        : write(streamSink(target.stream, target.name, session.signal)),
+    );
     session.emit({ kind: 'finished', subject: source.name });
     return outcome;
   } finally {
