@@ -8,7 +8,6 @@ import { swapPaths } from './native.ts';
 import { removeEntry } from './remove.ts';
 import { shareFiles } from './sharing.ts';
 import { trustedRealPath } from './trusted-path.ts';
-import { VmFile } from './vm-folder.ts';
 
 /*
  * The one way to change the home: written beside, flushed, renamed into place, the folder flushed. Whoever is killed in between
@@ -172,10 +171,12 @@ export const TRASH: RegExp = /^trash-[0-9a-f-]{36}$/;
 
 /**
  * Removes a folder so that a kill leaves it whole or gone: first renamed out of sight, then deleted. Where it cannot be renamed, because
- * the disk is full or the trash lies on another one, it is deleted in its place, what makes it a VM first (reliability D29).
+ * the disk is full or the trash lies on another one, it is deleted in its place (reliability D29).
  * @param trash a folder on the same file system.
+ * @param first the entry that makes the folder what it is: where it is deleted in its place, that one goes before the others, so that
+ * a kill leaves no half image that looks like a whole one.
  */
-export async function removeFolder(folder: string, trash: string): Promise<void> {
+export async function removeFolder(folder: string, trash: string, first: string): Promise<void> {
   const doomed = `${trash}/trash-${randomUUID()}`;
   try {
     await makeFolder(trash);
@@ -185,7 +186,7 @@ export async function removeFolder(folder: string, trash: string): Promise<void>
       isTartletError(error, 'DISK_FULL') || (error instanceof Error && systemCode(error.cause) === 'EXDEV');
     if (!inPlace) throw error;
     await onDisk('remove', folder, async () => {
-      await removeEntry(`${folder}/${VmFile.config}`);
+      await removeEntry(`${folder}/${first}`);
       await removeEntry(folder);
     });
     await flushFolder(path.dirname(folder));

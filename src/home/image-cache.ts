@@ -17,7 +17,7 @@ import { canRenameBetween } from './mount.ts';
 import { type CacheWalk, walkImages } from './image-walk.ts';
 import { markExplicitly } from './migration/mark.ts';
 import { refuseCollision } from './name-collision.ts';
-import { lookAtVmFolder, type VmFolder } from './vm-folder.ts';
+import { lookAtVmFolder, type VmFolder, VmFile } from './vm-folder.ts';
 
 /** A complete image in the cache. */
 export interface CachedImage {
@@ -134,7 +134,7 @@ export class ImageCache {
     }
     for (const mark of LASTING_MARKS) if (await hasMark(target, mark)) await setMark(staging, mark);
     await exchangeFolders(staging, target);
-    await removeFolder(staging, this.#home.stagingFolder);
+    await removeFolder(staging, this.#home.stagingFolder, VmFile.config);
   }
 
   /** Points a tag at an image, with the absolute text that Tart would write (tart-formats §1.4). */

@@ -14,7 +14,7 @@ import { decodeDigestFolder, digestPath, referencePath } from './layout.ts';
 import { leftoverLinks, removeLink } from './link.ts';
 import type { FileLock } from './lock.ts';
 import { kindOf } from './path-kind.ts';
-import { lookAtVmFolder } from './vm-folder.ts';
+import { lookAtVmFolder, VmFile } from './vm-folder.ts';
 
 /** Locks an image alone and at once; undefined when somebody else has it. */
 export type LockAlone = (digest: Digest) => Promise<FileLock | undefined>;
@@ -92,7 +92,9 @@ export class ImageRemoval {
     if ((await kindOf(folder)) !== 'folder') return { kind: 'tag', keptBy: undefined };
     const keptBy = name.tag === undefined ? undefined : await this.#keptBy(folder);
     if (keptBy !== undefined) return { kind: 'tag', keptBy };
-    await whileMoving(this.#contents, [folder], async () => removeFolder(folder, this.#home.stagingFolder));
+    await whileMoving(this.#contents, [folder], async () =>
+      removeFolder(folder, this.#home.stagingFolder, VmFile.config),
+    );
     return { kind: 'image' };
   }
 

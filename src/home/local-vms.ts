@@ -242,7 +242,7 @@ export class LocalVms {
       const folder = this.pathOf(name);
       await this.#moving([folder], async () => {
         const isStacked = lookAtLocalVm(folder)?.layout === 'stacked-local';
-        await removeFolder(folder, await scratchFolderOf(this.#home));
+        await removeFolder(folder, await scratchFolderOf(this.#home), VmFile.config);
         if (isStacked) await this.#contents.collect();
       });
     });

@@ -6,6 +6,7 @@ import { removeFolder, TRASH } from './folder.ts';
 import type { Home } from './home.ts';
 import { lockToDelete } from './image-lock.ts';
 import type { Store } from './prune-candidate.ts';
+import { VmFile } from './vm-folder.ts';
 import { removeEntry } from './remove.ts';
 
 /** Unfinished downloads that nobody continued for so long are given up, in milliseconds. */
@@ -76,7 +77,7 @@ async function expireStaging(store: Store, name: string): Promise<void> {
   const lock = await lockToDelete(store.images, Digest.sha256(name));
   if (lock === 'busy') return;
   try {
-    await removeFolder(folder, store.home.stagingFolder);
+    await removeFolder(folder, store.home.stagingFolder, VmFile.config);
   } finally {
     if (lock !== 'needless') await lock.release();
   }

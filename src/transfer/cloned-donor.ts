@@ -2,7 +2,7 @@ import { access, constants } from 'node:fs/promises';
 import { fileState } from '../home/file-state.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { VerifyJob } from './chunk-job.ts';
-import type { Donor } from './plan.ts';
+import type { Donor } from './plan-summary.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /** A donor as it was before it was cloned. */

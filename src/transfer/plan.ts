@@ -2,16 +2,7 @@ import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import type { DiskChunk, TartImage } from '../oci/tart-image.ts';
-
-/** A disk of this machine that should hold chunks of others. */
-export interface Donor {
-  readonly path: string;
-  /** Bytes of the file. */
-  readonly size: number;
-  readonly kind: 'image' | 'vm' | 'partial';
-  /** What people call it: an image's name, a VM's, the digest of an unfinished pull. */
-  readonly name: string;
-}
+import type { Donor, PlanSummary } from './plan-summary.ts';
 
 /** Where on this machine a content should be. */
 export interface Place {
@@ -123,22 +114,6 @@ export interface PullPlan {
   readonly storedBytes: number;
   /** Bytes of VM config and NVRAM to fetch. */
   readonly vmFileBytes: number;
-}
-
-/** What a plan comes to, in bytes; disk bytes are decoded. */
-export interface PlanSummary {
-  /** Bytes to cross the network. A blob that occurs several times counts once. */
-  readonly fetchBytes: number;
-  readonly diskBytes: number;
-  /** Disk bytes that are copied or shared, by where they are from, the most first. */
-  readonly reused: readonly { readonly donor: Donor; readonly bytes: number; readonly chunks: number }[];
-  /** Disk bytes that are zero and need nothing. */
-  readonly zeroBytes: number;
-  /** Disk bytes that an earlier pull left in their place. */
-  readonly partialBytes: number;
-  /** Disk bytes that are in the content store as whole files. */
-  readonly storedBytes: number;
-  readonly chunks: Readonly<Record<'fetch' | 'reuse' | 'zero' | 'partial', number>>;
 }
 
 export function summarize(plan: PullPlan): PlanSummary {

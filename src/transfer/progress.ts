@@ -1,5 +1,5 @@
 import type { TimeSpent } from './time-spent.ts';
-import type { PlanSummary } from './plan.ts';
+import type { PlanSummary } from './plan-summary.ts';
 
 /** What a transfer does. A `copy` moves blobs as they are, between registries: it knows of no disk. A `check` only reads what is here. */
 export type Direction = 'pull' | 'push' | 'copy' | 'export' | 'import' | 'check';

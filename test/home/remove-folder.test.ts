@@ -14,7 +14,7 @@ test('a folder that is being removed is whole or gone, at every moment that some
   for (let file = 0; file < FILES; file += 1) writeFileSync(`${folder}/${file}`, '');
 
   const removal = { over: false };
-  const removed = removeFolder(folder, `${root}/trash`).finally(() => {
+  const removed = removeFolder(folder, `${root}/trash`, '0').finally(() => {
     removal.over = true;
   });
   const seen = new Set<number>();

@@ -3,7 +3,6 @@ import type { DiskFile } from '../../src/oci/disk-file.ts';
 import { parseManifest, requireImage } from '../../src/oci/manifest.ts';
 import { parseTartImage } from '../../src/oci/tart-image.ts';
 import {
-  type Donor,
   type Place,
   planFile,
   type PullPlan,
@@ -11,6 +10,7 @@ import {
   summarize,
   type Surroundings,
 } from '../../src/transfer/plan.ts';
+import type { Donor } from '../../src/transfer/plan-summary.ts';
 import { configLayer, diskLayer, fakeDigest, manifestOf, nvramLayer } from '../support/tart-image.ts';
 
 const CHUNK = 1000;

@@ -1,6 +1,7 @@
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { FINDINGS, type FindingId, type Severity } from './finding-kind.ts';
+import { NO_FOLDER } from './look.ts';
 
 export type { Severity };
 
@@ -72,9 +73,6 @@ export function finding(id: FindingId, path: string, message: string, facts: Fin
     next: facts.next,
   };
 }
-
-/** Why something in the place of a folder cannot be looked into. */
-export const NO_FOLDER = 'it is no folder';
 
 /** Something that is there, and that the system keeps us from looking at. Nothing is said about what it holds. */
 export function unreadable(path: string, why: string, name?: string): Finding {

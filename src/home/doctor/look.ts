@@ -13,12 +13,14 @@ import {
   type Stats,
 } from 'node:fs';
 import { describeError, systemCode } from '../../errors.ts';
-import { NO_FOLDER } from './finding.ts';
 
 /*
  * How the doctor looks at things: without following links, without waiting for pipes, without writing, and without giving up at the
  * first thing that cannot be read. Synchronous for the sake of ten thousand images.
  */
+
+/** Why something in the place of a folder cannot be looked into. */
+export const NO_FOLDER = 'it is no folder';
 
 /** What looking at something gave. `gone` is not worth a word: others work in the same home. */
 export type Look<T> =

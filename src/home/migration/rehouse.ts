@@ -13,6 +13,7 @@ import { writeRecord } from './record.ts';
 import type { LinkMove, Rehousing, StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';
 import { setAside } from '../quarantine.ts';
+import { VmFile } from '../vm-folder.ts';
 import { areSameFolder, chooseTwin } from './twin.ts';
 
 /** A folder that was set aside, since nobody may delete it: an image whose place another of its digest has. */
@@ -122,7 +123,7 @@ export class Rehouser {
     }
     await this.#step(`clear ${arriving}`);
     if (choice === 'drop') {
-      await removeFolder(arriving, home.stagingFolder);
+      await removeFolder(arriving, home.stagingFolder, VmFile.config);
       return;
     }
     const message = `it should lie at ${there}, where another folder of its digest is that may not be the same`;
