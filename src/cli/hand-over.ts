@@ -23,12 +23,15 @@ export async function handOver(terminal: Terminal): Promise<number | undefined> 
   return tart === undefined ? undefined : runProgram(tart, terminal);
 }
 
-/** The first `tart` in `PATH` that is not this very program under the name of Tart. */
+/**
+ * The first `tart` in `PATH` that is not this very program under the name of Tart. In absolute entries only: with a
+ * relative or empty one, the directory that we happen to stand in would decide what runs (issue 14, item 16).
+ */
 async function findTart(terminal: Terminal): Promise<string | undefined> {
   const ourselves = await realpath(terminal.programPath).catch(() => terminal.programPath);
   for (const folder of (terminal.environment['PATH'] ?? '').split(path.delimiter)) {
-    const file = path.join(folder === '' ? terminal.workingFolder : folder, 'tart');
-    if ((await isProgram(file)) && (await realpath(file)) !== ourselves) return file;
+    const file = path.join(folder, 'tart');
+    if (path.isAbsolute(folder) && (await isProgram(file)) && (await realpath(file)) !== ourselves) return file;
   }
   return undefined;
 }

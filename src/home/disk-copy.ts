@@ -7,6 +7,7 @@ import { diskError, onDisk } from './disk-error.ts';
 import { writeNewFile } from './folder.ts';
 import { openDisk, readPlainFile } from './plain-file.ts';
 import { removeEntry } from './remove.ts';
+import { SYSTEM_ENVIRONMENT, systemProgram } from './system-program.ts';
 import { throughDescriptor } from './trusted-path.ts';
 
 /** How a disk was copied: sharing its blocks with the source, or by writing what is not zero. */
@@ -93,13 +94,16 @@ export async function copySmallFile(from: string, to: string): Promise<Uint8Arra
   return bytes;
 }
 
-/** @returns false when this `cp` cannot (busybox), or failed: the copy that follows will say why. */
+/** @returns false when there is no `cp`, it cannot (busybox), or failed: the copy that follows will say why. */
 async function copyByCoreutils(from: string, to: string, signal: AbortSignal | undefined): Promise<boolean> {
+  const program = systemProgram('cp');
+  if (program === undefined) return false;
   const source = await onDisk('read', from, async () => openDisk(from));
   try {
     // It inherits the descriptor: what it would find at the path may be another file by then.
-    const child = spawn('cp', ['--sparse=always', '--reflink=never', '--', throughDescriptor(INHERITED), to], {
+    const child = spawn(program, ['--sparse=always', '--reflink=never', '--', throughDescriptor(INHERITED), to], {
       stdio: ['ignore', 'ignore', 'ignore', source.fd],
+      env: SYSTEM_ENVIRONMENT,
       ...(signal === undefined ? {} : { signal }),
     });
     const [status] = (await once(child, 'close')) as [number | null];

@@ -1,16 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { callLibrary } from './native-binding.ts';
+import { SYSTEM_ENVIRONMENT, systemProgram } from './system-program.ts';
 
 /** Of `flock(2)`, the same on Linux and macOS. */
 const Flock = { shared: 1, exclusive: 2, atOnce: 4 } as const;
-
-/**
- * Where util-linux, BusyBox and Homebrew put their `flock`. Never what `PATH` says: it may name a directory of others
- * (issue 14, item 16).
- */
-const FLOCK_PROGRAMS = ['/usr/bin/flock', '/bin/flock', '/usr/local/bin/flock', '/opt/homebrew/bin/flock'];
 
 /** What `flock -n` ends with when another process has the lock. */
 const REFUSED = 1;
@@ -37,11 +31,11 @@ export function tryFlock(fd: number, mode: 'shared' | 'exclusive'): boolean | 'u
 
 /** The program locks our descriptor, which it inherits; the lock stays when the program ends (reliability §4.1). */
 function flockByProgram(fd: number, mode: 'shared' | 'exclusive'): boolean | 'unsupported' {
-  const program = FLOCK_PROGRAMS.find((file) => existsSync(file));
+  const program = systemProgram('flock');
   if (program === undefined) return 'unsupported';
   const { status, error } = spawnSync(program, [mode === 'shared' ? '-s' : '-x', '-n', '3'], {
     stdio: ['ignore', 'ignore', 'ignore', fd],
-    env: {},
+    env: SYSTEM_ENVIRONMENT,
     cwd: '/',
   });
   if (error !== undefined) return 'unsupported';

@@ -2,12 +2,10 @@ import { execFile } from 'node:child_process';
 import { statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { onDisk } from './disk-error.ts';
+import { SYSTEM_ENVIRONMENT, systemProgram } from './system-program.ts';
 
 /** Types of file systems, as Linux numbers them, on which no two files can share blocks: ext2, 3 and 4, tmpfs, ramfs, vfat. */
 const NEVER_SHARING: ReadonlySet<number> = new Set([0xef53, 0x01021994, 0x858458f6, 0x4d44]);
-
-/** Where e2fsprogs has its programs; often not on the PATH of users. */
-const PROGRAMS = ['filefrag', '/usr/sbin/filefrag', '/sbin/filefrag'];
 
 /** One extent as `filefrag -v` lists it: number, logical range, physical range, length, an expected place perhaps, and flags. */
 const EXTENT = /^\s*\d+:\s*\d+\.\.\s*\d+:\s*\d+\.\.\s*\d+:\s*(\d+):(?:\s*\d+:)?\s*([a-z_,]*)\s*$/gm;
@@ -22,11 +20,9 @@ const UNIT_BYTES = 512;
  */
 export async function sharedBlockBytes(file: string): Promise<number | undefined> {
   if (await neverSharesBlocks(file)) return 0;
-  for (const program of PROGRAMS) {
-    const listing = await listExtents(program, file);
-    if (listing !== undefined) return sumShared(listing);
-  }
-  return undefined;
+  const program = systemProgram('filefrag');
+  const listing = program === undefined ? undefined : await listExtents(program, file);
+  return listing === undefined ? undefined : sumShared(listing);
 }
 
 /** Whether a file lies where no two files can share blocks, so that every copy needs room for all of it. @throws TartletError `DISK_*` */
@@ -40,11 +36,11 @@ async function listExtents(program: string, file: string): Promise<string | unde
     const { stdout } = await promisify(execFile)(program, [`-b${UNIT_BYTES}`, '-v', '--', file], {
       timeout: 30_000,
       maxBuffer: 256 * 1024 * 1024,
-      env: { LC_ALL: 'C', PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
+      env: SYSTEM_ENVIRONMENT,
     });
     return stdout;
   } catch {
-    return undefined; // Not installed, or a file system that does not list extents.
+    return undefined; // A file system that does not list extents.
   }
 }
 

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { describeError, TartletError } from '../errors.ts';
 import { findLockOwner } from './lock-owner.ts';
 import { hasRecordLock, tryFlock } from './native.ts';
+import { SYSTEM_ENVIRONMENT, systemProgram } from './system-program.ts';
 
 /**
  * Asks the kernel with `fcntl(F_GETLK)`, as a reader would, who keeps us from reading: Node cannot, and perl is part of macOS. The
@@ -46,13 +47,16 @@ async function hasForeignLock(fd: number, file: string, platform: NodeJS.Platfor
 /** @internal exported for its test on Linux: there is no Mac in our CI. */
 export async function askPerl(file: string): Promise<boolean> {
   try {
-    const { stdout } = await promisify(execFile)('perl', ['-e', QUERY, '--', file], { timeout: 5000 });
+    const { stdout } = await promisify(execFile)(systemProgram('perl') ?? '/usr/bin/perl', ['-e', QUERY, '--', file], {
+      timeout: 5000,
+      env: SYSTEM_ENVIRONMENT,
+    });
     return stdout === '1';
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === NOT_WRITABLE) return false;
     throw new TartletError('DISK_UNSUPPORTED', `cannot find out whether ${file} is locked: ${describeError(cause)}`, {
       subject: file,
-      next: 'put perl, which macOS brings along, into the PATH',
+      next: 'install perl, which macOS brings along as /usr/bin/perl',
       cause,
     });
   }

@@ -87,6 +87,10 @@ describe('handing over to Tart', () => {
     ['when Tart is us', (folder) => ({ environment: { PATH: `${folder}/ours` } })],
     ['when there is no Tart', () => ({ environment: { PATH: '/nowhere' } })],
     [
+      'for a program in the directory that it stands in (S70)',
+      (folder) => ({ environment: { PATH: `:.:theirs:`, NOTES: folder }, workingFolder: `${folder}/theirs` }),
+    ],
+    [
       'when Tart started us',
       (folder) => ({ environment: { PATH: `${folder}/theirs`, NOTES: folder, TARTLET_HANDED_OVER: '1' } }),
     ],

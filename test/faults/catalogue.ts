@@ -309,5 +309,6 @@ export const SECTIONS: readonly Section[] = [
     /* S67 */ 'a server that repeats our secrets in another spelling',
     /* S68 */ 'a password that was typed into a name',
     /* S69 */ 'a home that a group shares, half of it closed to the group',
+    /* S70 */ 'programs and modules in the directory that a command stands in',
   ]),
 ];
