@@ -1,5 +1,5 @@
 /**
- * The ten bugs that matter most (reliability §4.9), for planted-bugs.mjs. `edit` replaces a text, which must be there exactly once, by another;
+ * The ten bugs that matter most (reliability §4.9), and those of removals, for planted-bugs.mjs. `edit` replaces a text, which must be there exactly once, by another;
  * `gate` is the test file that must turn red, `only` the titles in it.
  */
 export const BUGS = [
@@ -70,7 +70,7 @@ export const BUGS = [
     file: 'src/home/folder.ts',
     edit: [
       "    await onDisk('remove', folder, async () => rename(folder, doomed));\n",
-      "    await onDisk('remove', folder, async () => rm(folder, { recursive: true }));\n",
+      "    await onDisk('remove', folder, async () => removeEntry(folder));\n",
     ],
     gate: 'test/home/remove-folder.test.ts',
   },
@@ -79,5 +79,32 @@ export const BUGS = [
     file: 'src/transfer/chunk-fetch.ts',
     edit: ['    verifier?.verdict();\n', ''],
     gate: 'test/transfer/pull.test.ts',
+  },
+  {
+    bug: 'a folder is deleted in its place, as the calls of the system tell',
+    file: 'src/home/folder.ts',
+    edit: [
+      "    await onDisk('remove', folder, async () => rename(folder, doomed));\n",
+      "    await onDisk('remove', folder, async () => removeEntry(folder));\n",
+    ],
+    gate: 'test/crash/removals.test.ts',
+    only: 'delete of a VM',
+  },
+  {
+    bug: 'an image goes before its tags',
+    file: 'src/home/image-removal.ts',
+    edit: [
+      '    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingFolder);\n',
+      '    await removeFolder(folder, this.#home.stagingFolder);\n    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingFolder);\n',
+    ],
+    gate: 'test/crash/removals.test.ts',
+    only: 'delete of a tag',
+  },
+  {
+    bug: 'the removal of a tag is not flushed before its image goes',
+    file: 'src/home/link.ts',
+    edit: ['  await flushFolder(path.dirname(link));\n  return found === text;', '  return found === text;'],
+    gate: 'test/crash/removals.test.ts',
+    only: 'delete of a tag',
   },
 ];

@@ -1,13 +1,17 @@
+import { DESCRIPTOR_CALLS, Descriptors } from './descriptors.ts';
+
 /*
- * What a power cut would take and a kill does not (reliability §4.6): the order of flushes, read from a log of `strace -f -y`. Three rules:
- * a file is flushed after its last write before it is renamed into a published place; a folder is flushed after what was created, renamed or
- * removed in it; nothing is written to what is published.
+ * What a power cut would take and a kill does not (reliability §4.6): the order of flushes, read from a log of `strace -f -y`. Rules:
+ * a file is flushed after its last write before it is renamed into a published place; a directory is flushed after what was created, renamed or
+ * removed in it; nothing is written to what is published; an image or a VM goes out of sight as a whole before its files are removed; a tag goes,
+ * and its directory is flushed, before what it leads to goes.
  */
 
 /** One call that matters, in the order of the log. */
-type Event =
+export type Event =
   | { readonly kind: 'write' | 'flush'; readonly path: string }
   | { readonly kind: 'make' | 'remove'; readonly path: string }
+  | { readonly kind: 'link'; readonly path: string; readonly target: string }
   | { readonly kind: 'rename'; readonly from: string; readonly to: string };
 
 /** Where files are not published yet, so that nothing need be durable. */
@@ -25,34 +29,56 @@ const PATTERNS: readonly [RegExp, (match: RegExpExecArray) => Event][] = [
     ([, from = '', to = '']) => ({ kind: 'rename', from, to }),
   ],
   [new RegExp(`\\b(?:mkdir|mkdirat)\\(${AT}${QUOTED}`), ([, path = '']) => ({ kind: 'make', path })],
-  [new RegExp(`\\b(?:symlink|link)\\(${QUOTED}, ${QUOTED}`), ([, , path = '']) => ({ kind: 'make', path })],
+  [new RegExp(`\\bsymlink\\(${QUOTED}, ${QUOTED}`), ([, target = '', path = '']) => ({ kind: 'link', path, target })],
+  [new RegExp(`\\blink\\(${QUOTED}, ${QUOTED}`), ([, , path = '']) => ({ kind: 'make', path })],
   [new RegExp(`\\bopenat\\(${AT}${QUOTED}, [^)]*O_CREAT`), ([, path = '']) => ({ kind: 'make', path })],
   [new RegExp(`\\b(?:unlink|rmdir)\\(${QUOTED}`), ([, path = '']) => ({ kind: 'remove', path })],
 ];
 
 /** The calls whose order is checked. */
-export const ORDERED_CALLS =
-  'pwrite64,pwritev,write,writev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,symlink,link,openat,unlink,rmdir';
+export const ORDERED_CALLS = `pwrite64,pwritev,write,writev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,symlink,link,unlink,rmdir,${DESCRIPTOR_CALLS}`;
 
-/** The events of a log below a folder. Calls that failed changed nothing, and calls in two lines count where they end. */
+/** The events of a log below a directory. Calls that failed changed nothing, and calls in two lines count where they end. */
 export function readEvents(log: string, below: string): Event[] {
-  const begun = new Map<string, string>();
+  const calls = wholeCalls(log);
+  const descriptors = new Descriptors(calls);
   const events: Event[] = [];
+  for (const { thread, text } of calls) {
+    const event = PATTERNS.map(([pattern, make]) => [pattern.exec(text), make] as const)
+      .flatMap(([match, make]) =>
+        match === null ? [] : resolved(make(match), (path) => descriptors.resolve(thread, path)),
+      )
+      .at(0);
+    if (event !== undefined && pathsOf(event).some((path) => `${path}/`.startsWith(`${below}/`))) events.push(event);
+    descriptors.read(thread, text);
+  }
+  return events;
+}
+
+interface Call {
+  readonly thread: string;
+  readonly text: string;
+}
+
+function wholeCalls(log: string): Call[] {
+  const begun = new Map<string, string>();
+  const calls: Call[] = [];
   for (const line of log.split('\n')) {
     const [, thread = '', rest = ''] = /^(\d+) +(.*)$/.exec(line) ?? [];
-    const call = rest.endsWith('<unfinished ...>') ? undefined : rest;
-    if (call === undefined) {
+    if (rest.endsWith('<unfinished ...>')) {
       begun.set(thread, rest);
       continue;
     }
-    const whole = call.startsWith('<...') ? `${begun.get(thread) ?? ''} ${call}` : call;
-    if (/ = -1 /.test(whole)) continue;
-    const event = PATTERNS.map(([pattern, make]) => [pattern.exec(whole), make] as const)
-      .flatMap(([match, make]) => (match === null ? [] : make(match)))
-      .at(0);
-    if (event !== undefined && pathsOf(event).some((path) => `${path}/`.startsWith(`${below}/`))) events.push(event);
+    const text = rest.startsWith('<...') ? `${begun.get(thread) ?? ''} ${rest}` : rest;
+    if (!/ = -1 /.test(text)) calls.push({ thread, text });
   }
-  return events;
+  return calls;
+}
+
+function resolved(event: Event, resolve: (path: string) => string): Event {
+  return event.kind === 'rename'
+    ? { ...event, from: resolve(event.from), to: resolve(event.to) }
+    : { ...event, path: resolve(event.path) };
 }
 
 function pathsOf(event: Event): string[] {
@@ -77,9 +103,13 @@ export function checkOrder(events: readonly Event[], isUnpublished: Unpublished)
         changedFolders.delete(event.path);
         break;
       case 'make':
+      case 'link':
       case 'remove':
         if (!isUnpublished(event.path)) changedFolders.set(parentOf(event.path), event.path);
-        if (event.kind === 'remove') unflushed.delete(event.path);
+        if (event.kind !== 'remove') break;
+        unflushed.delete(event.path);
+        // What was in a directory that is gone need not be durable.
+        changedFolders.delete(event.path);
         break;
       case 'rename':
         publish(event, { unflushed, changedFolders, findings, isUnpublished });
