@@ -114,6 +114,29 @@ const FAULTS = [
     rule: 'TS1294',
   },
   ...[
+    [
+      'stdout',
+      "import type { Terminal } from './terminal.ts';\n\nexport function greet(terminal: Terminal, name: string): void {\n  terminal.stdout.write(name);\n}\n",
+    ],
+    [
+      'stderr',
+      "import type { Terminal } from './terminal.ts';\n\nexport function warn(terminal: Terminal, reason: string): void {\n  terminal.stderr.write(`note: ${reason}\\n`);\n}\n",
+    ],
+    [
+      'an error',
+      "import { type MessageStream, writeError } from './message-stream.ts';\n\nexport function fail(stream: MessageStream, error: Error): void {\n  writeError(stream, error.message);\n}\n",
+    ],
+    [
+      'a printable text around it',
+      "import { type Printable, printed } from './render/printable.ts';\n\nexport const lineOf = (name: string): Printable => printed`name: ${name}`;\n",
+    ],
+  ].map(([where, text]) => ({
+    gate: 'types',
+    fault: `a text that was not made printable, written to a terminal (${where})`,
+    files: { 'src/cli/planted.ts': text },
+    rule: 'TS2345',
+  })),
+  ...[
     ['an import from a lower floor', "export { below } from '../transfer/planted-below.ts';\n"],
     ['a type from a lower floor', "export type { Below } from '../transfer/planted-below.ts';\n"],
     ['a late import from a lower floor', "export const below = () => import('../transfer/planted-below.ts');\n"],
