@@ -21,7 +21,7 @@ type Answer = { readonly id: number } & ({ readonly value: string | undefined } 
 
 /**
  * Lets a worker use an authenticator of this thread, over one end of a `MessageChannel`. Tokens are then fetched once for all workers, and
- * passwords never leave this thread. The port does not keep the process alive. Returns what ends the service and closes the port.
+ * passwords are sent by this thread alone. The port does not keep the process alive. Returns what ends the service and closes the port.
  */
 export function serveAuthenticator(authenticator: Authenticator, port: MessagePort): () => void {
   port.on('message', (question: Question) => {

@@ -17,6 +17,7 @@ import { mountBlob } from './mount.ts';
 import { ping } from './ping.ts';
 import { type RegistryConnection, registryConnection, type RegistryConnectionOptions } from './registry-connection.ts';
 import type { RepositoryContext } from './repository.ts';
+import type { SentSecrets } from './sent-secrets.ts';
 import { listTags } from './tag.ts';
 import { type BlobSource, type BlobUploadOptions, uploadBlob } from './upload.ts';
 import type { OnWire } from './wire.ts';
@@ -93,6 +94,11 @@ export class RegistryClient {
   /** Who we are, for threads that have their own client (see `authenticator-port.ts`). */
   get authenticator(): Authenticator {
     return this.#connection.authenticator;
+  }
+
+  /** What must not be shown, for threads that have their own client. */
+  get secrets(): SentSecrets {
+    return this.#connection.secrets;
   }
 
   /** Who is told of requests and answers, for threads that have their own client. */

@@ -10,6 +10,7 @@ import { alsoUnusable, loginRefused, loginRequired } from './login-refusal.ts';
 import { judgeRealm, untrustedRealm } from './realm.ts';
 import type { Access, Transport } from './request.ts';
 import { accessKey, scopesToAsk } from './scope.ts';
+import type { SentSecrets } from './sent-secrets.ts';
 import { requestToken } from './token.ts';
 
 export interface RegistryAuthenticatorOptions {
@@ -18,6 +19,8 @@ export interface RegistryAuthenticatorOptions {
   /** For token requests: retries, but follows no redirects. */
   readonly send: Transport;
   readonly timing: Timing;
+  /** Told of each login that is found and each token that comes, before either is sent. */
+  readonly secrets: SentSecrets;
 }
 
 interface HeldToken {
@@ -105,6 +108,7 @@ export class RegistryAuthenticator implements Authenticator {
       throw unanswerable(this.#options.registry.toString(), schemes);
     }
     const identity = await this.#logins.identify(refusal.access);
+    if (identity.kind === 'login') this.#options.secrets.noteCredential(identity.credential);
     if (refusal.round === 1) this.#failures.delete(key);
     const failures = this.#failures.get(key) ?? new Map<string, TartletError>();
     this.#failures.set(key, failures);
@@ -158,6 +162,7 @@ export class RegistryAuthenticator implements Authenticator {
       return;
     }
     const token = await this.#fetchToken(way, refusal, credentialOf(identity), isLast);
+    this.#options.secrets.noteAuthorization(token.value);
     if (refusal.refused.includes(this.#basics.get(repository) ?? '')) this.#basics.delete(repository);
     const { access, origin, challenges } = refusal;
     this.#answered.set(key, { access, origin, challenges, refused: [], round: 1 });

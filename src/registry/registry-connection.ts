@@ -16,7 +16,7 @@ import { RegistryAuthenticator } from './registry-authenticator.ts';
 import { type RepositoryContext, unknownTraits } from './repository.ts';
 import type { Transport } from './request.ts';
 import { withRetry } from './retry.ts';
-import { withSentSecrets } from './sent-secrets.ts';
+import { SentSecrets, withSentSecrets } from './sent-secrets.ts';
 import { type HttpTransport, httpTransport } from './transport.ts';
 import { observed, type OnWire, shownUrl } from './wire.ts';
 
@@ -34,6 +34,8 @@ export interface RegistryConnectionOptions {
   readonly credentials?: CredentialSource;
   /** Shares tokens with others, e.g. with the main thread. Default: one of its own, made from `credentials`. */
   readonly authenticator?: Authenticator;
+  /** What must not be shown, shared with other clients of the same undertaking. Default: what this one learns. */
+  readonly secrets?: SentSecrets;
   /** Speak plain HTTP to this registry. Without it only a loopback address that has no TLS is spoken to so. */
   readonly insecure?: boolean;
   /** A base URL found earlier by `RegistryClient.endpoint`: spares a worker the probing. */
@@ -74,6 +76,7 @@ export interface RegistryConnection {
   readonly timing: Timing;
   readonly pacing: Pacing;
   readonly authenticator: Authenticator;
+  readonly secrets: SentSecrets;
   readonly onWire: OnWire | undefined;
   readonly traits: RepositoryContext['traits'];
   readonly onPartLimit: ((bytes: number) => void) | undefined;
@@ -106,8 +109,9 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
   };
   const guard = new AddressGuard({ registry: endpoint, environment, networks: options.networks });
   const http = httpTransport({ userAgent, environment, limits, guard, clock: timing.clock });
+  const secrets = options.secrets ?? new SentSecrets();
   const send = observed(
-    withSentSecrets(http.send, (url) => requestTarget(url, environment).headers),
+    withSentSecrets(http.send, secrets, (url) => requestTarget(url, environment).headers),
     options.onWire,
     timing.clock,
   );
@@ -123,6 +127,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
       credentials: options.credentials ?? anonymous,
       send: withRetry(send, timing, pacing, reached),
       timing,
+      secrets,
     });
   const resilient = withRetry(withRedirects(wire, limits), timing, pacing, reached);
   return {
@@ -130,6 +135,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
     timing,
     pacing,
     authenticator,
+    secrets,
     onWire: options.onWire,
     traits: unknownTraits(options.partBytes),
     onPartLimit: options.onPartLimit,

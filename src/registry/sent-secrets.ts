@@ -1,3 +1,5 @@
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import type { Credential } from '../credentials/credential.ts';
 import type { RegistryRequest, Transport } from './request.ts';
 
 /** Rounds of decoding that a text is looked at in: what is spelled twice is found, and nothing is decoded for ever. */
@@ -8,13 +10,34 @@ const MOST_SPELLINGS = 10_000;
 const SHORTEST_ANYWHERE = 5;
 
 /**
- * The secrets that went out over one connection to a registry, to recognize them where they come back: a registry that puts our own request into its
- * error would write our password into a log (reliability S34). Patterns of what secrets look like cannot find one that is spelled otherwise;
- * who knows the secret can.
+ * The secrets that we have for registries and proxies, to recognize them where they come back: a registry that puts our own request into its error
+ * would write our password into a log (reliability S34). Patterns of what secrets look like cannot find one that is spelled otherwise; who
+ * knows the secret can. A registry may repeat to one thread what another one has sent, so that threads tell each other ({@link SentSecrets.link}).
  */
 export class SentSecrets {
   /** Letters and digits alone, lower case. */
   readonly #secrets = new Set<string>();
+  /** To the threads that know what this one knows. */
+  readonly #ports = new Set<MessagePort>();
+
+  /**
+   * From now on this thread and the one behind a port, which calls this for the other end, know the same secrets. The port does not keep the process
+   * alive. Returns what ends that and closes the port.
+   */
+  link(port: MessagePort): () => void {
+    this.#ports.add(port);
+    for (const secret of this.#secrets) port.postMessage(secret);
+    port.on('message', (secret: string) => this.#keep(secret));
+    port.on('close', () => this.#ports.delete(port));
+    port.unref();
+    return () => port.close();
+  }
+
+  /** Remembers a login that was found: it is told to the registry, or to its token service. */
+  noteCredential(credential: Credential): void {
+    if (credential.kind === 'password') this.#notePair(`${credential.username}:${credential.password}`);
+    else this.#add(credential.token);
+  }
 
   /** Remembers what a request is about to tell the other side. */
   note({ headers, body }: RegistryRequest): void {
@@ -37,6 +60,7 @@ export class SentSecrets {
    * backwards, in other letter case, or several of these at once.
    */
   isIn(text: string): boolean {
+    this.#hear();
     if (this.#secrets.size === 0) return false;
     let spellings = new Set([text]);
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -55,7 +79,22 @@ export class SentSecrets {
 
   #add(secret: string): void {
     const bare = bareOf(secret);
-    if (bare !== '') this.#secrets.add(bare);
+    if (bare !== '') this.#keep(bare);
+  }
+
+  #keep(bare: string): void {
+    if (this.#secrets.has(bare)) return;
+    this.#secrets.add(bare);
+    for (const port of this.#ports) port.postMessage(bare);
+  }
+
+  /** What other threads have told, but whose event has not come yet: the answer that repeats it may be here before. */
+  #hear(): void {
+    for (const port of this.#ports) {
+      for (let told = receiveMessageOnPort(port); told !== undefined; told = receiveMessageOnPort(port)) {
+        this.#keep(told.message as string);
+      }
+    }
   }
 
   #isSaidIn(text: string): boolean {
@@ -72,8 +111,11 @@ export class SentSecrets {
  * Notes what each request tells, and lets whoever shows something of its answer ask whether it is told again.
  * @param ofProxy the headers that a proxy on the way to a URL gets from us.
  */
-export function withSentSecrets(next: Transport, ofProxy: (url: URL) => Readonly<Record<string, string>>): Transport {
-  const secrets = new SentSecrets();
+export function withSentSecrets(
+  next: Transport,
+  secrets: SentSecrets,
+  ofProxy: (url: URL) => Readonly<Record<string, string>>,
+): Transport {
   return async (request, signal) => {
     secrets.note(request);
     secrets.noteAuthorization(ofProxy(request.url)['proxy-authorization'] ?? '');

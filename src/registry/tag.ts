@@ -1,7 +1,7 @@
 import { TartletError } from '../errors.ts';
 import { requestDocument } from './document.ts';
 import { hostAndPort } from './network-error.ts';
-import { redactUrl, shownAddress } from './redact.ts';
+import { shownAddress } from './redact.ts';
 import { refused } from './refusal.ts';
 import type { RepositoryContext } from './repository.ts';
 import type { ResponseStart } from './request.ts';
@@ -21,7 +21,7 @@ export async function* listTags(
   const after = options.last === undefined ? '' : `?last=${encodeURIComponent(options.last)}`;
   let url: URL | undefined = await context.url(`tags/list${after}`);
   while (url !== undefined) {
-    if (seen.has(url.href) || seen.size >= limits.tagPages) throw endless(name, url);
+    if (seen.has(url.href) || seen.size >= limits.tagPages) throw endless(name);
     seen.add(url.href);
     const { response, bytes } = await requestDocument(
       context.send,
@@ -77,10 +77,11 @@ function nextPage(response: ResponseStart, current: URL): URL | undefined {
   return undefined;
 }
 
-function endless(name: string, url: URL): TartletError {
+/** The address of the page is the registry's own text, and could repeat a secret. */
+function endless(name: string): TartletError {
   return new TartletError(
     'NET_PROTOCOL',
-    `the list of tags of ${name} does not end: ${redactUrl(url)} again, or too many pages`,
+    `the list of tags of ${name} does not end: a page comes again, or there are too many`,
     {
       subject: name,
     },

@@ -211,6 +211,8 @@ export interface RegistrySettings {
   /** Whether to tell of requests and answers. */
   readonly tellsWire: boolean;
   readonly authenticatorPort: MessagePort;
+  /** To the secrets that the main thread knows: see `SentSecrets.link`. */
+  readonly secretsPort: MessagePort;
 }
 
 export type ToWorker =

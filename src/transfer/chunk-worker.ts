@@ -4,6 +4,7 @@ import { RegistryAddress } from '../names/registry-address.ts';
 import { remoteAuthenticator } from '../registry/authenticator-port.ts';
 import { RegistryClient } from '../registry/client.ts';
 import { systemClock } from '../registry/clock.ts';
+import { SentSecrets } from '../registry/sent-secrets.ts';
 import { ChunkEncoder } from './chunk-encode.ts';
 import { type ChunkContext, fetchChunk, unpackChunk, verifyChunk } from './chunk-fetch.ts';
 import {
@@ -38,7 +39,10 @@ let client: RegistryClient | undefined;
 /** Made for the first job that needs one: whoever only looks at disks has no registry. */
 function registryClient(): RegistryClient {
   if (settings === undefined) throw new TartletError('INTERNAL', 'this worker was told of no registry');
-  client ??= RegistryClient.forRepository({
+  if (client !== undefined) return client;
+  const secrets = new SentSecrets();
+  secrets.link(settings.secretsPort);
+  client = RegistryClient.forRepository({
     registry: RegistryAddress.parse(settings.registry),
     repository: settings.repository,
     userAgent: settings.userAgent,
@@ -49,6 +53,7 @@ function registryClient(): RegistryClient {
     networks: settings.networks,
     limits: settings.limits,
     authenticator: remoteAuthenticator(settings.authenticatorPort),
+    secrets,
     partBytes: settings.partBytes,
     onPartLimit: (bytes) => say({ kind: 'part-limit', bytes }),
     onHold: (origin, milliseconds) => say({ kind: 'hold', origin, milliseconds }),

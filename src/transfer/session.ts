@@ -7,6 +7,7 @@ import type { RemoteName } from '../names/remote-name.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { limits, type Limits } from '../registry/limits.ts';
+import type { SentSecrets } from '../registry/sent-secrets.ts';
 import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from './progress.ts';
 
@@ -56,6 +57,8 @@ export class Session {
   readonly #credentials: (name: RemoteName) => CredentialSource;
   /** Sizes of parts that registries take, as far as something was too large for them. */
   readonly #partLimits = new Map<string, number>();
+  /** What no message may show, whichever registry it is for. */
+  #secrets: SentSecrets | undefined;
   readonly #onRequest: (request: string) => void;
 
   constructor(options: SessionOptions) {
@@ -84,13 +87,18 @@ export class Session {
    */
   async client(name: RemoteName, insecure: boolean): Promise<RegistryClient> {
     refuseUpperCase(name);
-    const loaded = await import('../registry/client.ts');
+    const [loaded, forSecrets] = await Promise.all([
+      import('../registry/client.ts'),
+      import('../registry/sent-secrets.ts'),
+    ]);
+    this.#secrets ??= new forSecrets.SentSecrets();
     return loaded.RegistryClient.forRepository({
       registry: name.registry,
       repository: name.repository,
       userAgent: this.userAgent,
       environment: this.environment,
       credentials: this.#credentials(name),
+      secrets: this.#secrets,
       insecure,
       onWire: this.#onWire,
       limits: this.limits,

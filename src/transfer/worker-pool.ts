@@ -24,7 +24,7 @@ type PoolRegistry =
       readonly client: RegistryClient;
       readonly settings: Omit<
         RegistrySettings,
-        'authenticatorPort' | 'partBytes' | 'registry' | 'repository' | 'tellsWire'
+        'authenticatorPort' | 'secretsPort' | 'partBytes' | 'registry' | 'repository' | 'tellsWire'
       >;
     }
   | { readonly client?: undefined; readonly settings?: undefined };
@@ -46,7 +46,7 @@ export type PoolOptions = PoolRegistry & {
 
 interface Thread {
   readonly worker: Worker;
-  readonly stopAuthenticator: () => void;
+  readonly endServices: () => void;
   readonly pending: Map<number, Pending>;
 }
 
@@ -195,7 +195,7 @@ export class WorkerPool {
       return calmest;
     }
     const worker = (this.#options.ready ?? new ReadyThreads()).take();
-    const thread: Thread = { worker, stopAuthenticator: introduce(worker, this.#options), pending: new Map() };
+    const thread: Thread = { worker, endServices: introduce(worker, this.#options), pending: new Map() };
     const fail = (error: TartletError): void => {
       for (const { reject } of thread.pending.values()) reject(error);
     };
@@ -256,15 +256,15 @@ export class WorkerPool {
 
   async close(): Promise<void> {
     const threads = [...this.#threads];
-    for (const thread of threads) thread.stopAuthenticator();
+    for (const thread of threads) thread.endServices();
     await Promise.all(threads.map(async (thread) => thread.worker.terminate()));
   }
 }
 
-/** Tells a thread which registry its jobs are about. @returns ends the service of credentials for it. */
+/** Tells a thread which registry its jobs are about. @returns ends the service of credentials for it, and of what it must not show. */
 function introduce(worker: Worker, { client, settings }: PoolRegistry): () => void {
   if (client === undefined) return () => undefined;
-  const channel = new MessageChannel();
+  const [questions, secrets] = [new MessageChannel(), new MessageChannel()];
   const message: ToWorker = {
     kind: 'registry',
     settings: {
@@ -273,11 +273,15 @@ function introduce(worker: Worker, { client, settings }: PoolRegistry): () => vo
       repository: client.repository,
       tellsWire: client.onWire !== undefined,
       partBytes: client.partBytes,
-      authenticatorPort: channel.port2,
+      authenticatorPort: questions.port2,
+      secretsPort: secrets.port2,
     },
   };
-  worker.postMessage(message, [channel.port2]);
-  return serveAuthenticator(client.authenticator, channel.port1);
+  worker.postMessage(message, [questions.port2, secrets.port2]);
+  const ends = [serveAuthenticator(client.authenticator, questions.port1), client.secrets.link(secrets.port1)];
+  return () => {
+    for (const end of ends) end();
+  };
 }
 
 function workerFailure(cause: unknown): TartletError {
