@@ -108,7 +108,7 @@ async function lockBeside(target: string, { lockFile, signal, onWait }: SecretFi
   const file = lockOf(target);
   let looks = 0;
   try {
-    await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
+    await makeDirectory(path.dirname(target));
     // The first time it is asked at once, and most waits are shorter than a word about them.
     const lock = await lockFile(file, { signal, onWait: () => void ((looks += 1) > 1 && onWait?.()) });
     return {
@@ -176,6 +176,23 @@ async function flushFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * Makes the directory of a file, with those that are missing above it. Each is an entry of the one above, which is fsynced, also for one that is
+ * there: the command that made it may not have come to that.
+ */
+async function makeDirectory(directory: string): Promise<void> {
+  const first = (await mkdir(directory, { recursive: true, mode: 0o700 })) ?? directory;
+  for (let at = directory; ; at = path.dirname(at)) {
+    await flushFolder(path.dirname(at)).catch(unlessNotOurs);
+    if (at === first) return;
+  }
+}
+
+/** A directory above may be another user's, or on a file system that is read-only: nothing new of ours is in it. */
+function unlessNotOurs(cause: unknown): void {
+  if (!['EACCES', 'EROFS'].includes(systemCode(cause) ?? '')) throw cause;
 }
 
 async function followOnce(file: string): Promise<string> {

@@ -5,7 +5,7 @@ import type { StoredDiskFile } from '../oci/disk-file.ts';
 import { ChunkJournal } from './chunk-journal.ts';
 import { contentReferences, HEX } from './content-reference.ts';
 import { diskError, onDisk } from './disk-error.ts';
-import { flushFolder, makeFolder } from './folder.ts';
+import { flushFolder, flushUpTo, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { FileLock, type LockOptions } from './lock.ts';
 import { flushOrRemove } from './lost-file.ts';
@@ -107,7 +107,7 @@ export class ContentStore {
       const path = this.pathOf(file.fileDigest);
       if (there === 'believe' && (await this.holds(file))) await onDisk('remove', staged, async () => rm(staged));
       else await onDisk('move into place', path, async () => rename(staged, path));
-      await flushFolder(this.filesFolder);
+      await flushUpTo(this.filesFolder, this.#home.root);
     } finally {
       await lock?.release();
     }

@@ -129,18 +129,18 @@ export class ImageCache {
 
   async #publish(staging: string, target: string): Promise<void> {
     if (!(await exists(target))) {
-      await publishFolder(staging, target);
+      await publishFolder(staging, target, this.#home.root);
       return;
     }
     for (const mark of LASTING_MARKS) if (await hasMark(target, mark)) await setMark(staging, mark);
-    await exchangeFolders(staging, target);
+    await exchangeFolders(staging, target, this.#home.root);
     await removeFolder(staging, this.#home.stagingFolder, VmFile.config);
   }
 
   /** Points a tag at an image, with the absolute text that Tart would write (tart-formats §1.4). */
   async link(name: RemoteName, digest: Digest): Promise<void> {
     await this.#contents.besideTart(async () =>
-      replaceLink(this.pathOf(name), this.folderOf(name, digest), this.#home.stagingFolder),
+      replaceLink(this.pathOf(name), this.folderOf(name, digest), this.#home),
     );
     await clearMark(this.folderOf(name, digest), 'unnamed');
   }

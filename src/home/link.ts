@@ -4,7 +4,8 @@ import { readlink, rename, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
-import { flushFolder, makeFolder, removeEmptyTree } from './folder.ts';
+import { flushFolder, flushUpTo, makeFolder, removeEmptyTree } from './folder.ts';
+import type { Home } from './home.ts';
 import { swapPaths } from './native.ts';
 
 /*
@@ -44,17 +45,17 @@ async function placeAside(link: string, trash: string): Promise<string> {
 /**
  * Points a link at a text as one step. Empty folders in its place go: they are what is left of a repository. Removing
  * it first, as others do, would lose the tag to a kill (reliability trap 10).
- * @param trash a folder on the same file system.
+ * @param home in whose cache the link lies.
  */
-export async function replaceLink(link: string, target: string, trash: string): Promise<void> {
-  const temporary = await placeAside(link, trash);
+export async function replaceLink(link: string, target: string, home: Home): Promise<void> {
+  const temporary = await placeAside(link, home.stagingFolder);
   await onDisk('create the link', link, async () => symlink(target, temporary));
   try {
     await onDisk('replace the link', link, async () => renameOver(temporary, link));
   } finally {
     await rm(temporary, { force: true });
   }
-  await flushFolder(path.dirname(link));
+  await flushUpTo(path.dirname(link), home.root);
 }
 
 async function renameOver(temporary: string, link: string): Promise<void> {

@@ -4,7 +4,7 @@ import { LocalName } from '../names/local-name.ts';
 import { shownName } from '../names/malformed.ts';
 import { onDisk } from './disk-error.ts';
 import { namesIn } from './entry-names.ts';
-import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from './folder.ts';
+import { exchangeFolders, exists, flushUpTo, makeDurableDirectory, publishFolder, removeFolder } from './folder.ts';
 import type { ContentStore } from './content-store.ts';
 import { type Home, SCRATCH_BESIDE_VMS } from './home.ts';
 import { recordUse } from './last-use.ts';
@@ -170,7 +170,7 @@ export class LocalVms {
 
   /** Serialises what changes `vms/`, in other processes too; on macOS it is the lock that Tart takes (tart-cli §4.3). */
   async underLock<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    await makeFolder(this.#home.root);
+    await makeDurableDirectory(this.#home.root);
     const lock = await FileLock.acquireFolder(this.#home.root, this.#platform, {
       mode: 'exclusive',
       wait: true,
@@ -194,7 +194,7 @@ export class LocalVms {
     const target = this.pathOf(name);
     refuseReserved(name);
     if (!(await exists(target))) {
-      await this.#moving([scratch.folder], async () => publishFolder(scratch.folder, target));
+      await this.#moving([scratch.folder], async () => publishFolder(scratch.folder, target, this.#home.root));
       return false;
     }
     if (!(await exists(`${target}/${VmFile.config}`))) {
@@ -205,7 +205,7 @@ export class LocalVms {
       });
     }
     await this.refuseRunning(name);
-    await this.#moving([scratch.folder, target], async () => exchangeFolders(scratch.folder, target));
+    await this.#moving([scratch.folder, target], async () => exchangeFolders(scratch.folder, target, this.#home.root));
     return true;
   }
 
@@ -230,7 +230,7 @@ export class LocalVms {
       await this.#moving([this.pathOf(from)], async () =>
         onDisk('rename', this.pathOf(from), async () => rename(this.pathOf(from), this.pathOf(to))),
       );
-      await flushFolder(this.#home.vmsFolder);
+      await flushUpTo(this.#home.vmsFolder, this.#home.root);
     });
   }
 

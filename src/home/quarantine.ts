@@ -3,7 +3,7 @@ import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { onDisk } from './disk-error.ts';
 import { lookAt, namesIn } from './doctor/look.ts';
-import { flushFolder, makeFolder, writeNewFile } from './folder.ts';
+import { flushFolder, flushUpTo, makeFolder, writeNewFile } from './folder.ts';
 import type { Home } from './home.ts';
 import { removeEntry } from './remove.ts';
 
@@ -42,7 +42,8 @@ export async function setAside(
   await makeFolder(folder);
   const record = { schema: 'tartlet.quarantine/v1', from, id, why: message, at: at.toISOString(), links };
   await writeNewFile(`${folder}/${RECORD}`, `${JSON.stringify(record, null, 2)}\n`);
-  await flushFolder(folder);
+  // Before anything is moved there: what is set aside may be all there is.
+  await flushUpTo(folder, home.root);
   const to = `${folder}/${path.basename(from)}`;
   try {
     await onDisk('set aside', from, async () => rename(from, to));
@@ -50,7 +51,7 @@ export async function setAside(
     await removeEntry(folder);
     throw error;
   }
-  await flushFolder(folder);
+  await flushUpTo(folder, home.root);
   await flushFolder(path.dirname(from));
   return to;
 }

@@ -1,14 +1,37 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { COMMAND, Running } from '../support/real-command.ts';
 import { describeWithParts } from '../support/real-parts.ts';
+import { eventually } from '../support/real-process.ts';
+import { FIRSTS, firstHome } from './first.ts';
 import { OPERATIONS } from './operation.ts';
 import { checkOrder, ORDERED_CALLS, readEvents } from './order.ts';
 import { Place } from './place.ts';
-import { traceCalls } from './strace.ts';
+import { traceCalls, tracedEnvironment } from './strace.ts';
 
-const inScratch = (path: string): boolean => /\/(tmp|cache\/\.staging|cache\/\.locks)(\/|$)/.test(path);
+/** What only saves time, or is made anew by the next command: locks, times of use, what was seen of a cache, seals and the unfinished. */
+const FORGETTABLE = /\/\.([^/]*lock|[^/]*\.(partial|verified)|last-used|migrated\.json[^/]*|disk-seal\.json)$/;
 
-const log = (...calls: readonly string[]): string => calls.map((call, index) => `12${index}  ${call} = 0`).join('\n');
+/** By the home and not by the name alone: the homes of these tests lie in a `/tmp` themselves. */
+const inScratchOf =
+  (...roots: readonly string[]) =>
+  (file: string): boolean =>
+    FORGETTABLE.test(file) ||
+    roots.some((root) =>
+      ['tmp', 'cache/.staging', 'cache/.locks', 'staging'].some((scratch) =>
+        `${file}/`.startsWith(`${root}/${scratch}/`),
+      ),
+    );
+const inScratch = inScratchOf('/h');
+
+const log = (...calls: readonly string[]): string =>
+  calls.map((call, index) => `12${index}  ${call}${call.includes(' = ') ? '' : ' = 0'}`).join('\n');
+
+/** A directory and those above it, to one of them; where a VM lies, without the VM's own. */
+function ancestorsOf(directory: string, last: string): string[] {
+  return directory === last ? [last] : [...ancestorsOf(path.dirname(directory), last), directory];
+}
 
 describe('the checker of orders', () => {
   it.each([
@@ -38,6 +61,27 @@ describe('the checker of orders', () => {
       'a new folder whose parent is not flushed',
       ['mkdir("/h/new", 0777)'],
       ['the folder /h was not flushed after /h/new'],
+    ],
+    [
+      'a new folder above what was published',
+      [
+        'mkdir("/h/host", 0777)',
+        'mkdir("/h/host/a", 0777)',
+        'rename("/h/tmp/a", "/h/host/a/image")',
+        'fsync(9</h/host/a>)',
+        'fsync(9</h/host>)',
+      ],
+      ['the folder /h was not flushed after /h/host'],
+    ],
+    [
+      'nothing in an empty folder that goes again',
+      ['mkdir("/h/host", 0777)', 'symlink("x", "/h/host/tag")', 'rmdir("/h/host")', 'rmdir("/h/other")'],
+      [],
+    ],
+    [
+      'a removal by way of a descriptor',
+      ['openat(AT_FDCWD, "/h/y", O_RDONLY|O_DIRECTORY) = 7</h/y>', 'unlink("/proc/self/fd/7/tag")'],
+      ['the folder /h/y was not flushed after /h/y/tag'],
     ],
     [
       'a link whose folder is not flushed',
@@ -79,6 +123,58 @@ describeWithParts('a power cut (P28, P29)', ['strace'], () => {
     expect(traced.exitCode, traced.stderr).toBe(0);
     const events = readEvents(readFileSync(place.log(), 'utf8'), place.user.folder);
     expect(events.filter(({ kind }) => kind === 'flush').length).toBeGreaterThanOrEqual(operation.leastFlushes);
-    expect(checkOrder(events, inScratch)).toEqual([]);
+    expect(checkOrder(events, inScratchOf(place.home))).toEqual([]);
+  });
+
+  it.each(FIRSTS)('takes no new directory above what was published: the first $name (P33)', async (first) => {
+    const empty = mkdtempSync(path.join(place.user.folder, 'empty-'));
+    const traced = await traceCalls(await first.prepare(place, empty), ORDERED_CALLS, place.log());
+    expect(traced.exitCode, traced.stderr).toBe(0);
+    for (const each of first.published(place)) expect(existsSync(path.join(empty, each)), each).toBe(true);
+    // Of what is reached by way of a linked cache, the log has both paths.
+    const cache = path.join(firstHome(empty), 'cache');
+    const real = existsSync(cache) ? realpathSync(cache) : cache;
+    const traces = readFileSync(place.log(), 'utf8').replaceAll(`${cache}/`, `${real}/`);
+    const isUnpublished = inScratchOf(firstHome(empty), path.join(empty, 'other/disk'));
+    expect(checkOrder(readEvents(traces, empty), isUnpublished)).toEqual([]);
+  });
+
+  it.each(FIRSTS.filter(({ name }) => ['pull', 'create', 'login'].includes(name)))(
+    'takes no directory that another command has just made above what $name published (P33)',
+    async (first) => {
+      const empty = mkdtempSync(path.join(place.user.folder, 'empty-'));
+      const directories = first.published(place).map((each) => path.dirname(path.join(empty, each)));
+      for (const each of directories)
+        mkdirSync(first.name === 'create' ? path.dirname(each) : each, { recursive: true });
+      const traced = await traceCalls(await first.prepare(place, empty), ORDERED_CALLS, place.log());
+      expect(traced.exitCode, traced.stderr).toBe(0);
+      const events = readEvents(readFileSync(place.log(), 'utf8'), empty);
+      const published = events.findLastIndex((event) => event.kind === 'rename' && !inScratch(event.to));
+      const flushed = events.slice(published).flatMap((event) => (event.kind === 'flush' ? [event.path] : []));
+      // Up to the one in which the home lies, or the directory of the logins.
+      const above = directories.flatMap((each) => ancestorsOf(each, path.join(empty, 'deep')));
+      expect(flushed).toEqual(expect.arrayContaining(above));
+    },
+  );
+
+  it('takes no new directory above what a registry acknowledged (P33)', async () => {
+    place.reset();
+    const data = path.join(mkdtempSync(path.join(place.user.folder, 'empty-')), 'deep/data');
+    const serve = [process.execPath, COMMAND, 'serve', '--listen', '127.0.0.1:0', '--data', data];
+    const strace = ['-f', '-o', place.log(), '-y', '--seccomp-bpf', '-e', `trace=${ORDERED_CALLS}`];
+    const server = new Running('strace', [...strace, ...serve], tracedEnvironment(place.user.environment));
+    await eventually('the registry says where it is', () => server.stdout.endsWith('\n'));
+    const serverProcess = Number(readFileSync(path.join(data, '.lock'), 'utf8'));
+    try {
+      const name = `${new URL(server.stdout.trim()).host}/team/first:1`;
+      const pushed = await place.user.run('push', 'keep', name);
+      expect(pushed.exitCode, pushed.stderr).toBe(0);
+    } finally {
+      process.kill(serverProcess, 'SIGTERM');
+    }
+    await server.ended;
+    expect(existsSync(path.join(data, 'repositories/team/first/_tags/1'))).toBe(true);
+    const events = readEvents(readFileSync(place.log(), 'utf8'), path.dirname(path.dirname(data)));
+    expect(checkOrder(events, inScratchOf(data))).toEqual([]);
   });
 });

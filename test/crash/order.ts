@@ -3,18 +3,19 @@ import { DESCRIPTOR_CALLS, Descriptors } from './descriptors.ts';
 /*
  * What a power cut would take and a kill does not (reliability §4.6): the order of flushes, read from a log of `strace -f -y`. Rules:
  * a file is flushed after its last write before it is renamed into a published place; a directory is flushed after what was created, renamed or
- * removed in it; nothing is written to what is published; an image or a VM goes out of sight as a whole before its files are removed; a tag goes,
+ * removed in it, so that of what is published every new directory above was flushed as well (only the removal of an empty directory needs no
+ * flush: it harms nobody if it comes back); nothing is written to what is published; an image or a VM goes out of sight as a whole before its files are removed; a tag goes,
  * and its directory is flushed, before what it leads to goes.
  */
 
 /** One call that matters, in the order of the log. */
 export type Event =
   | { readonly kind: 'write' | 'flush'; readonly path: string }
-  | { readonly kind: 'make' | 'remove'; readonly path: string }
+  | { readonly kind: 'make' | 'remove' | 'tidy'; readonly path: string }
   | { readonly kind: 'link'; readonly path: string; readonly target: string }
   | { readonly kind: 'rename'; readonly from: string; readonly to: string };
 
-/** Where files are not published yet, so that nothing need be durable. */
+/** Where files are not published yet, or may be lost without harm, so that nothing need be durable. */
 export interface Unpublished {
   (path: string): boolean;
 }
@@ -32,7 +33,8 @@ const PATTERNS: readonly [RegExp, (match: RegExpExecArray) => Event][] = [
   [new RegExp(`\\bsymlink\\(${QUOTED}, ${QUOTED}`), ([, target = '', path = '']) => ({ kind: 'link', path, target })],
   [new RegExp(`\\blink\\(${QUOTED}, ${QUOTED}`), ([, , path = '']) => ({ kind: 'make', path })],
   [new RegExp(`\\bopenat\\(${AT}${QUOTED}, [^)]*O_CREAT`), ([, path = '']) => ({ kind: 'make', path })],
-  [new RegExp(`\\b(?:unlink|rmdir)\\(${QUOTED}`), ([, path = '']) => ({ kind: 'remove', path })],
+  [new RegExp(`\\bunlink\\(${QUOTED}`), ([, path = '']) => ({ kind: 'remove', path })],
+  [new RegExp(`\\brmdir\\(${QUOTED}`), ([, path = '']) => ({ kind: 'tidy', path })],
 ];
 
 /** The calls whose order is checked. */
@@ -106,10 +108,12 @@ export function checkOrder(events: readonly Event[], isUnpublished: Unpublished)
       case 'link':
       case 'remove':
         if (!isUnpublished(event.path)) changedFolders.set(parentOf(event.path), event.path);
-        if (event.kind !== 'remove') break;
-        unflushed.delete(event.path);
+        if (event.kind === 'remove') unflushed.delete(event.path);
+        break;
+      case 'tidy':
         // What was in a directory that is gone need not be durable.
         changedFolders.delete(event.path);
+        if (changedFolders.get(parentOf(event.path)) === event.path) changedFolders.delete(parentOf(event.path));
         break;
       case 'rename':
         publish(event, { unflushed, changedFolders, findings, isUnpublished });

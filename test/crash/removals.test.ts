@@ -24,7 +24,10 @@ describe('the reader of paths through descriptors', () => {
       'unlink("/proc/self/fd/19/disk.img") = 0',
       'rmdir("/proc/self/fd/18/x") = 0',
     );
-    expect(readEvents(calls, '/h')).toEqual(removed('/h/cache/.staging/x/disk.img', '/h/cache/.staging/x'));
+    expect(readEvents(calls, '/h')).toEqual([
+      ...removed('/h/cache/.staging/x/disk.img'),
+      { kind: 'tidy', path: '/h/cache/.staging/x' },
+    ]);
   });
 
   it('takes the last that was opened with a number, by the same process, and by any thread of it', () => {

@@ -54,6 +54,7 @@ export function checkRemovals(events: readonly Event[], { isUnpublished, tags }:
           unflushed.splice(unflushed.indexOf(entry), 1);
         break;
       case 'make':
+      case 'tidy':
       case 'write':
         break;
     }

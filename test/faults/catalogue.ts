@@ -199,6 +199,7 @@ export const SECTIONS: readonly Section[] = [
     /* P30 */ 'many processes are killed at random',
     /* P31 */ 'several logins or logouts change one file at once',
     /* P32 */ 'a program shows only the first line of stderr',
+    /* P33 */ 'power fails after success, in directories that are new',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',

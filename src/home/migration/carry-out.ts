@@ -73,7 +73,7 @@ export async function carryOut(store: MigrationStore, plan: Plan, step: StepHook
 async function redirect({ link, text }: HostLinkMove, { home }: MigrationStore, step: StepHook): Promise<void> {
   if (linkText(link.path) !== link.text) return;
   await step(`redirect ${link.path}`);
-  await replaceLink(link.path, text, home.stagingFolder);
+  await replaceLink(link.path, text, home);
 }
 
 async function recaseHost({ home }: MigrationStore, { image, to }: Rehousing): Promise<void> {

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { onDisk } from '../disk-error.ts';
-import { flushFolder, makeFolder } from '../folder.ts';
+import { flushUpTo, makeFolder } from '../folder.ts';
 import type { Home } from '../home.ts';
 import type { Plan } from './step.ts';
 
@@ -65,5 +65,5 @@ async function append(home: Home, entries: readonly Entry[], at: Date): Promise<
       await handle.close();
     }
   });
-  await flushFolder(home.cacheFolder);
+  await flushUpTo(home.cacheFolder, home.root);
 }

@@ -1,7 +1,7 @@
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { onDisk } from '../disk-error.ts';
-import { exchangeFolders, exists, makeFolder, publishFolder, removeFolder } from '../folder.ts';
+import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from '../folder.ts';
 import { removeLink, replaceLink } from '../link.ts';
 import { removeIfEmpty } from './hollow-host.ts';
 import { kindOf } from '../path-kind.ts';
@@ -85,7 +85,7 @@ export class Rehouser {
     if (isTaken) return false;
     await this.#step(`link ${to}`);
     await makeFolder(path.dirname(to));
-    await replaceLink(to, text, this.#store.home.stagingFolder);
+    await replaceLink(to, text, this.#store.home);
     return true;
   }
 
@@ -102,7 +102,7 @@ export class Rehouser {
       if (there === 'folder') return this.#meetTwin(image.path, to);
       if (there !== 'nothing') return; // Came meanwhile: the next look finds the collision.
       await this.#step(`move ${image.path}`);
-      await publishFolder(image.path, to);
+      await publishFolder(image.path, to, this.#store.home.root);
     };
     // What refers to the content store moves under the store's lock, or a collection looks past it.
     if (image.layout === 'stacked-cached') await this.#store.contents.change(this.#store.signal, move);
@@ -116,7 +116,7 @@ export class Rehouser {
     if (choice === 'replace') {
       await carryMark(there, arriving);
       if (await hasMark(there, 'pinned')) await setMark(arriving, 'pinned');
-      await exchangeFolders(arriving, there);
+      await exchangeFolders(arriving, there, home.root);
     } else {
       await carryMark(arriving, there);
       if (await hasMark(arriving, 'pinned')) await setMark(there, 'pinned');
@@ -146,4 +146,5 @@ export class Rehouser {
 export async function recase(from: string, to: string): Promise<void> {
   if (from === to || !(await areSameFolder(from, to))) return;
   await onDisk('rename', from, async () => rename(from, to));
+  await flushFolder(path.dirname(to));
 }
