@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, statSync } from 'node:fs';
 import * as v from 'valibot';
 import { isTartletError, systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
@@ -7,9 +7,9 @@ import { readPlainFileSync } from './plain-file.ts';
 import { VmFile } from './vm-folder.ts';
 
 /**
- * Whether the disk of a cached image was changed in place since it was sealed: it is the same file, and its length or
- * one of its times is another one (issue 14, item 11). In a copy of the directory the disk is another file, of which
- * the seal says nothing. Without a seal nothing is known.
+ * Whether the disk of a cached image was changed since it was sealed: its length or one of its times is another one, or
+ * another file was put into its place (issue 14, item 11). In a copy of the directory the disk is another file, too, of
+ * which the seal says nothing. Without a seal nothing is known.
  *
  * Synchronous for the sake of thousands of images. Never fails: what cannot be looked at is told of elsewhere.
  *
@@ -22,7 +22,8 @@ export function isSealBroken(folder: string, manifest: Digest): boolean {
     if (!found.success || found.output.manifest !== manifest.toString()) return false;
     const [, sealedFile, ...sealed] = found.output.state.split(' ');
     const { ino, size, mtimeNs, ctimeNs } = lstatSync(`${folder}/${VmFile.disk}`, { bigint: true });
-    return sealedFile === String(ino) && sealed.join(' ') !== `${size} ${mtimeNs} ${ctimeNs}`;
+    if (sealedFile !== String(ino)) return found.output.directory === String(statSync(folder, { bigint: true }).ino);
+    return sealed.join(' ') !== `${size} ${mtimeNs} ${ctimeNs}`;
   } catch (error) {
     if (error instanceof SyntaxError || isTartletError(error) || systemCode(error) !== undefined) return false;
     throw error;

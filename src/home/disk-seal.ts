@@ -50,6 +50,10 @@ export const sealRecord = v.object({
   manifest: v.string(),
   /** The disk as it was sealed, see `FileState.touched`. */
   state: v.string(),
+  /**
+   * Inode of the directory that both lie in: of a copy of it, the seal says nothing. Absent in seals of older versions.
+   */
+  directory: v.optional(v.string()),
   /** The mounting of its file system within which the times of files tell the truth. */
   mounting: v.string(),
 });
@@ -96,7 +100,9 @@ export async function sealDisk(
     const mounting = await mountingOf(folder, platform);
     const disk = mounting === undefined ? undefined : await stateOfOwnDisk(folder);
     if (disk === undefined || (state !== undefined && disk.touched !== state)) return;
-    const text = JSON.stringify({ version: 1, manifest: manifest.toString(), state: disk.touched, mounting });
+    const { ino } = await stat(folder, { bigint: true });
+    const record = { version: 1, manifest: manifest.toString(), state: disk.touched, directory: String(ino), mounting };
+    const text = JSON.stringify(record);
     if (!(await untilYounger(file, disk, async () => writeNewFile(file, `${text}\n`, SEAL_MODE)))) await rm(file);
   } catch (error) {
     if (!isTartletError(error) && systemCode(error) === undefined) throw error;

@@ -82,6 +82,25 @@ function wholeFile(type: number): Buffer {
   return record;
 }
 
+/** Where Linux keeps the access list of a file (acl(5)). */
+const ACCESS_LIST = 'system.posix_acl_access';
+
+/**
+ * Whether a file has an access list beside its mode. Where it has one, the mode shows for the group what any user named
+ * in the list may have (acl(5)). Linux only.
+ *
+ * @param place an absolute path; links are followed.
+ * @returns undefined where it cannot be asked.
+ */
+export function hasAccessList(place: string): boolean | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const result = callLibrary('getxattr', place, ACCESS_LIST, Buffer.alloc(1), 0);
+  if (result === undefined) return undefined;
+  if (result.value >= 0) return true;
+  const { ENODATA, ENOTSUP, EOPNOTSUPP } = constants.errno;
+  return [ENODATA, ENOTSUP, EOPNOTSUPP].includes(result.errno) ? false : undefined;
+}
+
 /** "Relative to the working directory", i.e. for absolute paths: no directory. */
 const AT_FDCWD = -100;
 /** `RENAME_EXCHANGE` of Linux, `RENAME_SWAP` of macOS. */

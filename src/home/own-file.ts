@@ -2,6 +2,8 @@ import { constants, type Stats } from 'node:fs';
 import { lstat, open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
+import { hasAccessList } from './native.ts';
+import { throughDescriptor } from './trusted-path.ts';
 
 const GROUP_MAY_WRITE = 0o020;
 const OTHERS_MAY_WRITE = 0o002;
@@ -12,7 +14,7 @@ const READING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 /** Whether no other user can have changed the entries of a directory. @throws the system's own error */
 export async function isOwnDirectory(directory: string): Promise<boolean> {
   const stats = await stat(directory);
-  return stats.isDirectory() && (await isOwn(stats));
+  return stats.isDirectory() && (await isOwn(stats, directory));
 }
 
 /**
@@ -26,7 +28,9 @@ export async function readOwnFile(file: string, maxBytes: number): Promise<Buffe
   const handle = await open(file, READING);
   try {
     const stats = await handle.stat();
-    if (!stats.isFile() || stats.size > maxBytes || !(await isOwn(stats))) return undefined;
+    if (!stats.isFile() || stats.size > maxBytes || !(await isOwn(stats, throughDescriptor(handle.fd)))) {
+      return undefined;
+    }
     return await handle.readFile();
   } finally {
     await handle.close();
@@ -39,14 +43,20 @@ export async function readOwnFile(file: string, maxBytes: number): Promise<Buffe
  */
 export async function isOwnFile(file: string): Promise<boolean> {
   const found = await unlessUnusable(
-    async () => (await isOwnDirectory(path.dirname(file))) && (await isOwn(await lstat(file))),
+    async () => (await isOwnDirectory(path.dirname(file))) && (await isOwn(await lstat(file), file)),
   );
   return found ?? false;
 }
 
-async function isOwn({ uid, gid, mode }: Stats): Promise<boolean> {
+/**
+ * A mode that lets the group write may mean the group, or a user whom an access list names, and only the list tells.
+ *
+ * @param place where the list is asked for.
+ */
+async function isOwn({ uid, gid, mode }: Stats, place: string): Promise<boolean> {
   if (uid !== process.geteuid?.() || (mode & OTHERS_MAY_WRITE) !== 0) return false;
   if ((mode & GROUP_MAY_WRITE) === 0) return true;
+  if (hasAccessList(place) !== false) return false;
   const [groups, users] = await Promise.all(['/etc/group', '/etc/passwd'].map(async (file) => readFile(file, 'utf8')));
   return isGroupOfOne(groups ?? '', users ?? '', { uid, gid });
 }

@@ -311,5 +311,6 @@ export const SECTIONS: readonly Section[] = [
     /* S68 */ 'a password that was typed into a name',
     /* S69 */ 'a home that a group shares, half of it closed to the group',
     /* S70 */ 'programs and modules in the directory that a command stands in',
+    /* S71 */ 'a record that another user may write by an access list',
   ]),
 ];

@@ -1,5 +1,9 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { isGroupOfOne } from '../../src/home/own-file.ts';
+import { callLibrary } from '../../src/home/native-binding.ts';
+import { isGroupOfOne, isOwnDirectory, isOwnFile, readOwnFile } from '../../src/home/own-file.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { leaveOut } from '../support/left-out.ts';
 
 const USERS = `root:x:0:0:root:/root:/bin/bash
 ann:x:1000:1000:Ann:/home/ann:/bin/bash
@@ -34,4 +38,44 @@ describe('a group whose members may write to what is believed', () => {
   ])('%s', (_, uid, gid, isOfOne) => {
     expect(isGroupOfOne(GROUPS, USERS, { uid, gid })).toBe(isOfOne);
   });
+});
+
+/** An access list as the kernel takes it (linux/posix_acl_xattr.h): the owner, another user, the group, the mask, others. */
+function accessList(user: number): Buffer {
+  const entries = [
+    [0x01, 7, 0xffffffff],
+    [0x02, 7, user],
+    [0x04, 5, 0xffffffff],
+    [0x10, 7, 0xffffffff],
+    [0x20, 5, 0xffffffff],
+  ] as const;
+  const list = Buffer.alloc(4 + 8 * entries.length);
+  list.writeUInt32LE(2);
+  for (const [at, [tag, permissions, id]] of entries.entries()) {
+    list.writeUInt16LE(tag, 4 + 8 * at);
+    list.writeUInt16LE(permissions, 6 + 8 * at);
+    list.writeUInt32LE(id, 8 + 8 * at);
+  }
+  return list;
+}
+
+test('what an access list lets another user write is not believed, although its group has one user (S71)', async (context) => {
+  const folder = `${temporaryFolder()}/own`;
+  const file = `${folder}/record`;
+  mkdirSync(folder);
+  writeFileSync(file, 'text');
+  chmodSync(folder, 0o775);
+  chmodSync(file, 0o664);
+  leaveOut(context, !(await isOwnFile(file)), 'the group of this user has other users, or there are no access lists');
+  expect((await readOwnFile(file, 10))?.toString()).toBe('text');
+
+  const list = accessList(12_345);
+  const set = (place: string): number | undefined =>
+    callLibrary('setxattr', place, 'system.posix_acl_access', list, list.length, 0)?.value;
+  leaveOut(context, set(file) !== 0, 'this file system has no access lists');
+  expect(await readOwnFile(file, 10)).toBeUndefined();
+  expect(await isOwnFile(file)).toBe(false);
+  expect(await isOwnDirectory(folder)).toBe(true);
+  expect(set(folder)).toBe(0);
+  expect(await isOwnDirectory(folder)).toBe(false);
 });

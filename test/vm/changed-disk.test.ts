@@ -1,4 +1,5 @@
-import { chmodSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
@@ -69,6 +70,23 @@ test('of a cached disk of which only the mode was changed hashing tells that it 
   chmodSync(image.disk, 0o600);
   expect(await idsOfDoctor(image)).toEqual(['disk-touched']);
   expect(await idsOfDoctor(image, true)).toEqual([]);
+});
+
+test('a file that was put into the place of a cached disk is found, and a copy of the whole directory is not (S65)', async () => {
+  const image = await pulled();
+  cpSync(image.disk, `${image.disk}.new`, { preserveTimestamps: true });
+  edit(`${image.disk}.new`);
+  renameSync(`${image.disk}.new`, image.disk);
+  expect(await idsOfDoctor(image)).toEqual(['disk-touched']);
+  await cloneVm(image.session, image.name.toString(), COPY);
+  expect(image.notes).toEqual([expect.stringContaining('was changed after it was verified') as string]);
+
+  const copied = await pulled();
+  const folder = path.dirname(copied.disk);
+  cpSync(folder, `${folder}.copy`, { recursive: true, preserveTimestamps: true });
+  rmSync(folder, { recursive: true });
+  renameSync(`${folder}.copy`, folder);
+  expect(await idsOfDoctor(copied)).toEqual([]);
 });
 
 test('the clone of a cached disk that was edited in place says so, and its push has what is there (S65)', async () => {
