@@ -11,9 +11,10 @@ import { recordUse } from './last-use.ts';
 import { findLockOwner } from './lock-owner.ts';
 import { FileLock } from './lock.ts';
 import { type Scratch, scratchFolderOf } from './scratch.ts';
+import { identityOf, replaced } from './still-there.ts';
 import { hasWriteLock } from './write-lock.ts';
 import { isSuspended, lookAtLocalVm, type VmFolder, VmFile, whyNoVm } from './vm-folder.ts';
-import { atWork, type Holder, inUse, STOP_FIRST } from './vm-holder.ts';
+import { atWork, type Holder, inUse, STOP_FIRST, whileHeld } from './vm-holder.ts';
 
 export type VmState = 'running' | 'suspended' | 'stopped';
 
@@ -91,15 +92,23 @@ export class LocalVms {
   }
 
   /**
-   * Does something with the files of a VM that no lock keeps there. When it fails because the VM was deleted meanwhile, that is the error.
+   * Does something with the files of a VM that no lock keeps there, all of one VM. When it was deleted or replaced meanwhile, that is the error.
    *
-   * @throws TartletError `VM_NOT_FOUND`, and what `work` throws.
+   * @param before what {@link identityOf} said of it, where it was looked at earlier. Default: what it says now.
+   * @throws TartletError `VM_NOT_FOUND`, `BUSY`, and what `work` throws.
    */
-  async whileThere<T>(vm: LocalVm, work: () => Promise<T>): Promise<T> {
+  async whileThere<T>({ name, folder }: LocalVm, work: () => Promise<T>, before?: string): Promise<T> {
+    const identity = before ?? (await identityOf(folder.path));
+    const requireSame = async (): Promise<void> => {
+      await this.require(name);
+      if ((await identityOf(folder.path)) !== identity) throw replaced(folder.path);
+    };
     try {
-      return await work();
+      const result = await work();
+      await requireSame();
+      return result;
     } catch (error) {
-      if (isTartletError(error) && systemCode(error.cause) === 'ENOENT') await this.require(vm.name);
+      if (isTartletError(error) && systemCode(error.cause) === 'ENOENT') await requireSame();
       throw error;
     }
   }
@@ -194,7 +203,9 @@ export class LocalVms {
     const target = this.pathOf(name);
     refuseReserved(name);
     if (!(await exists(target))) {
-      await this.#moving([scratch.folder], async () => publishFolder(scratch.folder, target, this.#home.root));
+      await this.#moving([scratch.folder], undefined, async () =>
+        publishFolder(scratch.folder, target, this.#home.root),
+      );
       return false;
     }
     if (!(await exists(`${target}/${VmFile.config}`))) {
@@ -205,14 +216,20 @@ export class LocalVms {
       });
     }
     await this.refuseRunning(name);
-    await this.#moving([scratch.folder, target], async () => exchangeFolders(scratch.folder, target, this.#home.root));
+    await this.#moving([scratch.folder, target], name, async () =>
+      exchangeFolders(scratch.folder, target, this.#home.root),
+    );
     return true;
   }
 
-  /** What is stacked refers to the content store, and moves only while nobody collects there (tart-formats §4.7). */
-  async #moving(folders: readonly string[], work: () => Promise<void>): Promise<void> {
-    if (!folders.some((folder) => lookAtLocalVm(folder)?.layout === 'stacked-local')) return work();
-    return this.#contents.change(undefined, work);
+  /**
+   * What is stacked refers to the content store, and moves only while nobody collects there (tart-formats §4.7).
+   * @param name of the VM that goes from its place, if one does.
+   */
+  async #moving(folders: readonly string[], name: LocalName | undefined, work: () => Promise<void>): Promise<void> {
+    const move = name === undefined ? work : async () => whileHeld(`${this.pathOf(name)}/${VmFile.config}`, name, work);
+    if (!folders.some((folder) => lookAtLocalVm(folder)?.layout === 'stacked-local')) return move();
+    return this.#contents.change(undefined, move);
   }
 
   /** @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_EXISTS` */
@@ -227,7 +244,7 @@ export class LocalVms {
         });
       }
       await this.refuseRunning(from);
-      await this.#moving([this.pathOf(from)], async () =>
+      await this.#moving([this.pathOf(from)], from, async () =>
         onDisk('rename', this.pathOf(from), async () => rename(this.pathOf(from), this.pathOf(to))),
       );
       await flushUpTo(this.#home.vmsFolder, this.#home.root);
@@ -240,7 +257,7 @@ export class LocalVms {
       if (!(await exists(`${this.pathOf(name)}/${VmFile.config}`))) await this.require(name);
       await this.refuseRunning(name);
       const folder = this.pathOf(name);
-      await this.#moving([folder], async () => {
+      await this.#moving([folder], name, async () => {
         const isStacked = lookAtLocalVm(folder)?.layout === 'stacked-local';
         await removeFolder(folder, await scratchFolderOf(this.#home), VmFile.config);
         if (isStacked) await this.#contents.collect();

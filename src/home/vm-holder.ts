@@ -1,5 +1,6 @@
-import { TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import type { LocalName } from '../names/local-name.ts';
+import { FileLock } from './lock.ts';
 
 /**
  * What holds the lock of a VM's configuration: a program that runs it, or a command at work on it (a push for
@@ -29,4 +30,23 @@ export function inUse(name: LocalName): TartletError {
     kept: 'it was left alone',
     next: 'stop it, or wait for the other command, and try again',
   });
+}
+
+/**
+ * Does something to a VM while nobody can start it or begin to work on it: between the question whether it runs and the rename that takes it
+ * away, a program could (P35). Where its configuration cannot be locked, the question that was asked before has to do.
+ *
+ * @throws TartletError `BUSY`, and what `work` throws.
+ */
+export async function whileHeld(config: string, name: LocalName, work: () => Promise<void>): Promise<void> {
+  const lock = await FileLock.acquireExisting(config).catch((error: unknown) => {
+    if (isTartletError(error, 'DISK_READONLY', 'DISK_DENIED', 'DISK_UNSUPPORTED', 'DISK_IO')) return 'none' as const;
+    throw error;
+  });
+  if (lock === undefined) throw inUse(name);
+  try {
+    await work();
+  } finally {
+    if (lock !== 'none') await lock.release();
+  }
 }

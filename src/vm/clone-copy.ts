@@ -26,6 +26,8 @@ export interface CloneSource {
   readonly unproven: readonly string[];
   /** Who may be writing to it now. */
   readonly holder: () => Promise<Holder>;
+  /** Does something with its files, all of one VM. That it was deleted or replaced meanwhile is told as what it is. */
+  readonly whileThere: <T>(work: () => Promise<T>) => Promise<T>;
   readonly release: () => Promise<void>;
 }
 

@@ -11,6 +11,7 @@ import { readPlainFile } from '../home/plain-file.ts';
 import { Scratch } from '../home/scratch.ts';
 import { neverSharesBlocks } from '../home/shared-block.ts';
 import { isOnOneDisk } from '../home/space.ts';
+import { identityOf } from '../home/still-there.ts';
 import { sweep } from '../home/sweep.ts';
 import { isSuspended, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
@@ -68,10 +69,12 @@ export async function cloneVm(
     if (source.folder.layout === 'stacked-cached') throw notClonable(source.text);
     await session.home.prepareForVms();
     await sweep(session);
-    await makeRoomFor(session, source, name, options.pruneLimitBytes ?? DEFAULT_PRUNE_LIMIT_BYTES);
+    await source.whileThere(async () =>
+      makeRoomFor(session, source, name, options.pruneLimitBytes ?? DEFAULT_PRUNE_LIMIT_BYTES),
+    );
     const scratch = await Scratch.createForVm(session.home, session.platform);
     try {
-      const copied = await copyVm(session, source, scratch.folder);
+      const copied = await source.whileThere(async () => copyVm(session, source, scratch.folder));
       await writeOrigin(scratch.folder, {
         version: 1,
         via: 'clone',
@@ -101,6 +104,7 @@ async function openSource(session: Session, text: string, options: PullOptions):
 }
 
 async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
+  const before = await identityOf(session.vms.pathOf(name));
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
   const lock = vm.folder.layout === 'standalone' ? undefined : await holdStopped(session, vm);
@@ -110,6 +114,7 @@ async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
     folder: vm.folder,
     ...(await ancestry(vm.folder.path, BASE_MANIFEST_FILE)),
     holder: async () => (lock === undefined ? session.vms.holder(name) : 'none'),
+    whileThere: async (work) => session.vms.whileThere(vm, work, before),
     release: async () => lock?.release(),
   };
 }
@@ -186,6 +191,7 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
           ...(await ancestry(image.folder.path, VmFile.manifest)),
           digest: image.digest.toString(),
           holder: () => Promise.resolve('none'),
+          whileThere: async (work) => work(), // Its lock keeps it there.
           release: async () => lock?.release(),
         };
       }

@@ -1,6 +1,7 @@
 import { onDisk } from '../home/disk-error.ts';
-import type { VmState } from '../home/local-vms.ts';
+import type { LocalVm, VmState } from '../home/local-vms.ts';
 import { readPlainFile } from '../home/plain-file.ts';
+import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../transfer/session.ts';
@@ -20,11 +21,17 @@ export interface VmDescription {
   readonly state: VmState;
 }
 
-/** @throws TartletError `VM_NOT_FOUND`, `VM_INVALID`, `CONFIG_INVALID` */
+/** @throws TartletError `VM_NOT_FOUND`, `VM_INVALID`, `CONFIG_INVALID`, `BUSY` */
 export async function describeVm(session: Session, name: LocalName): Promise<VmDescription> {
-  const vm = await session.vms.require(name);
+  return readAsOne(
+    async () => session.vms.require(name),
+    async (vm) => describe(session, vm),
+  );
+}
+
+async function describe(session: Session, vm: LocalVm): Promise<VmDescription> {
   const file = `${vm.folder.path}/${VmFile.config}`;
-  const config = parseVmConfig(await onDisk('read', file, async () => readPlainFile(file)), name.text);
+  const config = parseVmConfig(await onDisk('read', file, async () => readPlainFile(file)), vm.name.text);
   const state = await session.vms.state(vm);
   await session.vms.touch(vm, session.now());
   return {

@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import { describeError, systemCode, TartletError } from '../errors.ts';
 import type { ContentStore } from '../home/content-store.ts';
 import { measureFolder } from '../home/footprint.ts';
+import type { CachedImage } from '../home/image-cache.ts';
 import { hasMark } from '../home/image-mark.ts';
 import { lastUse } from '../home/last-use.ts';
 import { type Origin, readOrigin } from '../home/origin.ts';
 import { readPlainFile } from '../home/plain-file.ts';
+import { readAsOne } from '../home/still-there.ts';
 import { VmFile, type VmFolder, type VmLayout } from '../home/vm-folder.ts';
 import type { VmState } from '../home/local-vms.ts';
 import type { Digest } from '../names/digest.ts';
@@ -97,31 +99,38 @@ export async function inspect(
 }
 
 async function inspectLocal(session: Session, name: LocalName): Promise<Inspection> {
-  const vm = await session.vms.require(name);
-  return {
-    ...(await inspectFolder(session, vm.folder, undefined, name.text)),
-    schema: 'tartlet.inspect/v1',
-    name: name.text,
-    kind: 'local',
-    state: await session.vms.state(vm),
-  };
+  return readAsOne(
+    async () => session.vms.require(name),
+    async (vm) => ({
+      ...(await inspectFolder(session, vm.folder, undefined, name.text)),
+      schema: 'tartlet.inspect/v1',
+      name: name.text,
+      kind: 'local',
+      state: await session.vms.state(vm),
+    }),
+  );
 }
 
 async function inspectCached(session: Session, name: RemoteName): Promise<Inspection> {
+  return readAsOne(
+    async () => cachedImage(session, name),
+    async ({ folder, digest }) => ({
+      ...(await inspectFolder(session, folder, digest, name.toString())),
+      schema: 'tartlet.inspect/v1',
+      name: name.toString(),
+      kind: 'cached',
+      state: 'stopped',
+    }),
+  );
+}
+
+async function cachedImage(session: Session, name: RemoteName): Promise<CachedImage> {
   const image = await session.images.find(name);
-  if (image === undefined) {
-    throw new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
-      subject: name.toString(),
-      next: 'pull it, or ask its registry with --remote',
-    });
-  }
-  return {
-    ...(await inspectFolder(session, image.folder, image.digest, name.toString())),
-    schema: 'tartlet.inspect/v1',
-    name: name.toString(),
-    kind: 'cached',
-    state: 'stopped',
-  };
+  if (image !== undefined) return image;
+  throw new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
+    subject: name.toString(),
+    next: 'pull it, or ask its registry with --remote',
+  });
 }
 
 async function inspectFolder(

@@ -6,6 +6,7 @@ import { flushFile } from '../home/folder.ts';
 import type { LocalVm } from '../home/local-vms.ts';
 import { readPlainFile } from '../home/plain-file.ts';
 import { rewriteJson } from '../home/rewrite.ts';
+import { readAsOne } from '../home/still-there.ts';
 import { isSuspended, VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../transfer/session.ts';
@@ -57,8 +58,10 @@ interface Change {
  * @throws TartletError `VM_NOT_FOUND`, `VM_INVALID`, `VM_RUNNING`, `CONFIG_INVALID`, `NEEDS_MACOS`, `NOT_FOUND`, `DISK_*`
  */
 export async function setVm(session: Session, name: LocalName, options: SetOptions): Promise<SetOutcome> {
-  const vm = await session.vms.require(name);
-  const change = await session.vms.whileThere(vm, async () => planChange(session, vm, options));
+  const { vm, change } = await readAsOne(
+    async () => session.vms.require(name),
+    async (there) => ({ vm: there, change: await planChange(session, there, options) }),
+  );
   await session.vms.touch(vm, session.now());
   const replacement =
     change.disk.kind === 'replace'

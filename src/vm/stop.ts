@@ -5,6 +5,7 @@ import { flushFolder } from '../home/folder.ts';
 import type { LocalVm } from '../home/local-vms.ts';
 import { findLockOwner, type LockOwner } from '../home/lock-owner.ts';
 import { removeEntry } from '../home/remove.ts';
+import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../transfer/session.ts';
@@ -31,9 +32,11 @@ export type StopOutcome = 'ended' | 'killed' | 'discarded';
  * @throws TartletError `VM_NOT_FOUND`, `VM_NOT_RUNNING`, and `BUSY` when its lock belongs to no program that could be asked.
  */
 export async function stopVm(session: Session, name: LocalName, options: StopOptions): Promise<StopOutcome> {
-  const vm = await session.vms.require(name);
+  const { vm, state } = await readAsOne(
+    async () => session.vms.require(name),
+    async (there) => ({ vm: there, state: await session.vms.state(there) }),
+  );
   await session.vms.touch(vm, session.now());
-  const state = await session.vms.state(vm);
   switch (state) {
     case 'running':
       return stopRunning(session, vm, options.timeoutMs);
@@ -54,7 +57,8 @@ export function notRunning(vm: LocalVm): TartletError {
 
 async function discardState(session: Session, vm: LocalVm): Promise<void> {
   await session.vms.underLock(session.signal, async () => {
-    // Somebody may have resumed it meanwhile, and be reading the state.
+    // Another command may have deleted it meanwhile, or a program have resumed it and be reading the state.
+    await session.vms.require(vm.name);
     await session.vms.refuseRunning(vm.name);
     const file = `${vm.folder.path}/${VmFile.state}`;
     await onDisk('delete', file, async () => removeEntry(file));

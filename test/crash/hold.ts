@@ -10,7 +10,7 @@ interface HeldEnd {
   readonly stderr: string;
 }
 
-/** A command that stands still before one of its calls, with everything that it has locked. */
+/** A command that stands still when one of its calls has returned, with everything that it has locked. */
 export class Held {
   readonly #strace: ChildProcess;
   readonly #command: number;

@@ -27,18 +27,22 @@ export const MUTATING_CALLS = [
 ] as const;
 export type MutatingCall = (typeof MUTATING_CALLS)[number];
 
-/** What happens instead of a call: the process dies or stops before it, or the call fails. */
+/** Calls that look at what is on a disk by its path. */
+export const LOOKING_CALLS = ['openat', 'statx', 'readlink'] as const;
+type LookingCall = (typeof LOOKING_CALLS)[number];
+
+/** What happens to a call: the process dies before it, the process stops when it has returned, or the call fails. */
 export type Effect = 'SIGKILL' | 'SIGSTOP' | `E${string}`;
 
 /** A fault: before the `nth` call of that name (1-based, of whichever thread gets there first). */
 export interface Fault {
-  readonly call: MutatingCall | 'openat' | 'pread64' | 'flock';
+  readonly call: MutatingCall | LookingCall | 'pread64' | 'flock';
   readonly nth: number;
   readonly effect: Effect;
   /** All further calls fail as well. */
   readonly onwards?: boolean;
-  /** Only calls for this file or folder count. */
-  readonly path?: string;
+  /** Only calls for this file or folder count, or for one of these. */
+  readonly path?: string | readonly string[];
 }
 
 /** A command line with everything that it may see of the world. */
@@ -63,19 +67,41 @@ export const HANGS_AFTER_MS = 60_000;
 
 /** Runs a command and tells how often it makes each call, by the thread that makes it most often. */
 export async function countCalls(invocation: Invocation, log: string): Promise<ReadonlyMap<MutatingCall, number>> {
-  const traced = await trace(['--seccomp-bpf', '-e', `trace=${MUTATING_CALLS.join(',')}`], invocation, log);
+  return count(invocation, log, MUTATING_CALLS, ['--seccomp-bpf']);
+}
+
+/** The same for looks at some files. */
+export async function countLooks(
+  invocation: Invocation,
+  log: string,
+  paths: readonly string[],
+): Promise<ReadonlyMap<LookingCall, number>> {
+  return count(invocation, log, LOOKING_CALLS, onlyFor(paths));
+}
+
+async function count<Call extends string>(
+  invocation: Invocation,
+  log: string,
+  calls: readonly Call[],
+  options: readonly string[],
+): Promise<ReadonlyMap<Call, number>> {
+  const traced = await trace([...options, '-e', `trace=${calls.join(',')}`], invocation, log);
   if (traced.exitCode !== 0) throw new Error(`the undisturbed command failed:\n${traced.stderr}`);
   const perThread = new Map<string, number>();
   for (const [, thread, call] of readFileSync(log, 'utf8').matchAll(/^(\d+) +(\w+)\(/gm)) {
     const key = `${call} ${thread}`;
     perThread.set(key, (perThread.get(key) ?? 0) + 1);
   }
-  const counts = new Map<MutatingCall, number>();
-  for (const call of MUTATING_CALLS) {
-    const most = Math.max(0, ...[...perThread].filter(([key]) => key.startsWith(`${call} `)).map(([, count]) => count));
+  const counts = new Map<Call, number>();
+  for (const call of calls) {
+    const most = Math.max(0, ...[...perThread].filter(([key]) => key.startsWith(`${call} `)).map(([, times]) => times));
     if (most > 0) counts.set(call, most);
   }
   return counts;
+}
+
+function onlyFor(paths: readonly string[]): string[] {
+  return paths.flatMap((each) => ['-P', each]);
 }
 
 /** Runs a command undisturbed and logs its calls, with the paths of their descriptors. */
@@ -95,7 +121,7 @@ export function faultOptions({ call, nth, effect, onwards = false, path }: Fault
   return [
     // A filter knows no paths either.
     ...(isSignal || path !== undefined ? [] : ['--seccomp-bpf']),
-    ...(path === undefined ? [] : ['-P', path]),
+    ...onlyFor([path ?? []].flat()),
     '-e',
     `trace=${call}`,
     '-e',

@@ -10,7 +10,7 @@ export const EFFECTS = ['SIGKILL', 'ENOSPC', 'EIO'] as const satisfies readonly 
 export const isFull = process.env['TARTLET_SWEEP'] === 'full';
 
 /** Tells how much was tried: to whoever watches, and to `npm run sweep`, which keeps it. */
-export function report(what: 'points' | 'schedules', name: string, count: number): void {
+export function report(what: 'points' | 'schedules' | 'removals', name: string, count: number): void {
   const file = process.env['TARTLET_SWEEP_REPORT'];
   if (file !== undefined) appendFileSync(file, `${JSON.stringify({ what, name, count })}\n`);
   process.stdout.write(`${name}: ${count} ${what}\n`);

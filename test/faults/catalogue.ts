@@ -200,6 +200,8 @@ export const SECTIONS: readonly Section[] = [
     /* P31 */ 'several logins or logouts change one file at once',
     /* P32 */ 'a program shows only the first line of stderr',
     /* P33 */ 'power fails after success, in directories that are new',
+    /* P34 */ 'a VM or an image goes, or another one comes in its place, while a command works on it',
+    /* P35 */ 'a VM is started between the question whether it runs and its removal',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',

@@ -36,6 +36,7 @@ describe('the copy of a sealed disk', () => {
           happens(`${from}/disk.img`);
           return Promise.resolve('none');
         },
+        whileThere: async (work) => work(),
         release: () => Promise.resolve(),
       },
       to,
