@@ -45,8 +45,20 @@ export async function measureFolder(place: FootprintPlace, path: string): Promis
   return sum(await Promise.all(files.map(async ({ file, isNeeded }) => measureFile(file, isNeeded))));
 }
 
-/** @param isNeeded somebody else refers to it by its name, so that it stays. */
+/**
+ * What is not there, or goes while it is measured, has no bytes (P34).
+ * @param isNeeded somebody else refers to it by its name, so that it stays.
+ */
 export async function measureFile(file: string, isNeeded = false): Promise<Footprint> {
+  try {
+    return await measure(file, isNeeded);
+  } catch (error) {
+    if (look(file) === undefined) return EMPTY;
+    throw error;
+  }
+}
+
+async function measure(file: string, isNeeded: boolean): Promise<Footprint> {
   const stats = look(file);
   if (stats?.isFile() !== true) return EMPTY;
   const allocatedBytes = stats.blocks * 512;

@@ -28,7 +28,7 @@ export const MUTATING_CALLS = [
 export type MutatingCall = (typeof MUTATING_CALLS)[number];
 
 /** Calls that look at what is on a disk by its path. */
-export const LOOKING_CALLS = ['openat', 'statx', 'readlink'] as const;
+const LOOKING_CALLS = ['openat', 'statx', 'readlink'] as const;
 type LookingCall = (typeof LOOKING_CALLS)[number];
 
 /** What happens to a call: the process dies before it, the process stops when it has returned, or the call fails. */

@@ -1,4 +1,6 @@
-import { linkSync, lstatSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, linkSync, lstatSync, openSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { measureFile, measureFolder } from '../../src/home/footprint.ts';
 import { sumShared } from '../../src/home/shared-block.ts';
@@ -33,6 +35,21 @@ describe('the footprint of a file', () => {
     writeFileSync(`${folder}/one`, Buffer.alloc(MIB, 1));
     linkSync(`${folder}/one`, `${folder}/two`);
     expect(await measureFile(`${folder}/one`)).toMatchObject({ sharedBytes: MIB, reclaimableBytes: 0 });
+  });
+
+  test('that goes while it is measured is nothing (P34)', async () => {
+    const folder = temporaryFolder();
+    const file = `${folder}/disk.img`;
+    writeFileSync(file, Buffer.alloc(MIB, 1));
+    // All threads that look at files wait for a writer of a pipe: the second look comes after the removal.
+    execFileSync('mkfifo', [`${folder}/pipe`]);
+    const waiting = Array.from({ length: 8 }, async () => (await open(`${folder}/pipe`, 'r')).close());
+    const measured = measureFile(file);
+    rmSync(file);
+    const writer = openSync(`${folder}/pipe`, 'r+');
+    await Promise.all(waiting);
+    closeSync(writer);
+    expect(await measured).toMatchObject({ logicalBytes: 0, allocatedBytes: 0 });
   });
 
   test('that is missing is nothing', async () => {
