@@ -14,26 +14,43 @@ export interface Timing {
 
 /**
  * Counts the failures of one undertaking, from opening a connection to the last byte of a blob, as long as there is no progress, and waits longer
- * after each: full jitter over 0.5 s · 2ⁿ, at most 30 s (reliability §0.2). How many of which kind are borne is in {@link PATIENCE}.
+ * after each: full jitter over 0.5 s · 2ⁿ, at most 30 s (reliability §0.2). How many of which kind are borne is in {@link PATIENCE}; and of
+ * those that waited for an answer in vain not more than fit into `limits.inVainMs`, but two (reliability N61, S20).
  */
 export class Backoff {
   readonly #timing: Timing;
+  readonly #inVainMs: number;
   readonly #failures: Trouble[] = [];
+  #waitedMs = 0;
+  /** When the try under way began to wait. */
+  #since: number;
 
-  constructor(timing: Timing) {
+  /** @param inVainMs see above; Infinity where the time of a try is spent on sending. */
+  constructor(timing: Timing, inVainMs: number = timing.limits.inVainMs) {
     this.#timing = timing;
+    this.#inVainMs = inVainMs;
+    this.#since = timing.clock.monotonic();
+  }
+
+  /** A try begins: what was waited for before was our turn. */
+  begins(): void {
+    this.#since = this.#timing.clock.monotonic();
   }
 
   /** There was progress: what failed before does not count any more. */
   reset(): void {
     this.#failures.length = 0;
+    this.#waitedMs = 0;
+    this.begins();
   }
 
-  /** Notes a failure. False when there were too many without progress, of this kind or of all: give up. */
+  /** Notes a failure. False when there were too many without progress, of this kind or of all, or too long ones: give up. */
   allows(trouble: Trouble): boolean {
     this.#failures.push(trouble);
     const { attempts = Infinity } = PATIENCE[trouble];
     const same = this.#failures.filter((each) => each === trouble).length;
+    if (trouble === 'timed-out') this.#waitedMs += this.#timing.clock.monotonic() - this.#since;
+    if (trouble === 'timed-out' && same > 1 && this.#waitedMs >= this.#inVainMs) return false;
     return same < attempts && this.#failures.length < this.#timing.limits.attempts;
   }
 
@@ -48,5 +65,6 @@ export class Backoff {
   async pause(reason: string, signal?: AbortSignal, milliseconds = this.delay()): Promise<void> {
     this.#timing.onWait?.({ reason, milliseconds });
     await this.#timing.clock.sleep(milliseconds, signal);
+    this.begins();
   }
 }

@@ -28,8 +28,16 @@ export const limits = {
   errorBodyBytes: 64 * 1024,
   redirects: 5,
   tagPages: 1_000,
+  /** Some registries leave out of a page what its reader may not see. */
+  tagPagesInVain: 3,
+  tags: 200_000,
+  /** Each `tagsMs` of waiting for pages, a list of tags that has not ended must have brought `tagsInTime`. */
+  tagsMs: 600_000,
+  tagsInTime: 1_000,
   /** Consecutive attempts without progress, whatever went wrong; fewer for some kinds (`patience.ts`). */
   attempts: 6,
+  /** So long all attempts together may wait without progress, at least two of them: a little less than twice the patience with one that trickles. */
+  inVainMs: 230_000,
   /** The first pause is drawn from 0 to this, each further one from twice as much, up to the cap. */
   backoffMs: 500,
   backoffCapMs: 30_000,

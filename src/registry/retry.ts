@@ -20,7 +20,7 @@ export function withRetry(
   reached = new Set<string>(),
 ): Transport {
   return async (request, signal) => {
-    const backoff = request.backoff ?? new Backoff(timing);
+    const backoff = request.backoff ?? new Backoff(timing, hasContent(request) ? Infinity : undefined);
     for (;;) {
       const outcome = await attempt(next, request, { backoff, timing, pacing, reached }, signal);
       if (outcome.kind === 'answer') return outcome.response;
@@ -48,7 +48,8 @@ async function attempt(
   signal: AbortSignal | undefined,
 ): Promise<Outcome> {
   const { origin } = request.url;
-  const answered = await pacing.admit(origin, (request.body?.length ?? 0) > 0, signal);
+  const answered = await pacing.admit(origin, hasContent(request), signal);
+  backoff.begins();
   let isWell = false;
   try {
     const response = await next(request, signal);
@@ -70,6 +71,10 @@ async function attempt(
     // Only after a complaint was passed on: it makes those wait who would go now.
     answered(isWell);
   }
+}
+
+function hasContent({ body }: RegistryRequest): boolean {
+  return (body?.length ?? 0) > 0;
 }
 
 function mayRepeat({ repeat }: RegistryRequest, trouble: Trouble): boolean {

@@ -1,4 +1,5 @@
 import { TartletError } from '../errors.ts';
+import type { Timing } from './backoff.ts';
 import { requestDocument } from './document.ts';
 import { hostAndPort } from './network-error.ts';
 import { shownAddress } from './redact.ts';
@@ -6,39 +7,47 @@ import { refused } from './refusal.ts';
 import type { RepositoryContext } from './repository.ts';
 import type { ResponseStart } from './request.ts';
 import { byKnownName } from './same-place.ts';
+import { TagProgress } from './tag-progress.ts';
 
 /**
  * The tags of a repository, page by page; the promises are those of `RegistryClient.tags`. The next page must be of the same origin
- * and a new one, and there are at most 1000 (reliability Q20, S13).
+ * and a new one (reliability Q20, S13); how long the list may go on, {@link TagProgress} says.
  */
 export async function* listTags(
   context: RepositoryContext,
   options: { readonly last?: string; readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<string, void, undefined> {
-  const { limits } = context.timing;
   const name = `${context.registry}/${context.repository}`;
-  const seen = new Set<string>();
+  const progress = new TagProgress(name, context.timing);
   const after = options.last === undefined ? '' : `?last=${encodeURIComponent(options.last)}`;
   let url: URL | undefined = await context.url(`tags/list${after}`);
   while (url !== undefined) {
-    if (seen.has(url.href) || seen.size >= limits.tagPages) throw endless(name);
-    seen.add(url.href);
-    const { response, bytes } = await requestDocument(
-      context.send,
-      {
-        method: 'GET',
-        url,
-        headers: { accept: 'application/json' },
-        access: { repository: context.repository, action: 'pull' },
-        repeat: 'always',
-      },
-      { limit: limits.tagPageBytes, timing: context.timing, signal: options.signal },
+    const page = url;
+    const { response, bytes } = await progress.fetch(page, async () =>
+      requestPage(context, page, progress.timing, options.signal),
     );
     if (response.status !== 200)
       throw await refused(response, { what: `cannot list the tags of ${name}`, subject: name });
-    yield* tagsOf(bytes, name);
-    url = nextPage(response, url);
+    const tags = tagsOf(bytes, name);
+    progress.brought(tags);
+    yield* tags;
+    url = nextPage(response, page);
+    if (url !== undefined) progress.goesOn();
   }
+}
+
+async function requestPage(context: RepositoryContext, url: URL, timing: Timing, signal: AbortSignal | undefined) {
+  return requestDocument(
+    context.send,
+    {
+      method: 'GET',
+      url,
+      headers: { accept: 'application/json' },
+      access: { repository: context.repository, action: 'pull' },
+      repeat: 'always',
+    },
+    { limit: timing.limits.tagPageBytes, timing, signal },
+  );
 }
 
 function tagsOf(bytes: Uint8Array | undefined, name: string): string[] {
@@ -75,15 +84,4 @@ function nextPage(response: ResponseStart, current: URL): URL | undefined {
     );
   }
   return undefined;
-}
-
-/** The address of the page is the registry's own text, and could repeat a secret. */
-function endless(name: string): TartletError {
-  return new TartletError(
-    'NET_PROTOCOL',
-    `the list of tags of ${name} does not end: a page comes again, or there are too many`,
-    {
-      subject: name,
-    },
-  );
 }

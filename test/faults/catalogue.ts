@@ -95,6 +95,7 @@ export const SECTIONS: readonly Section[] = [
     /* N59 */ 'the answer that ends an upload is lost',
     /* N60 */ 'an upload is cut in its middle',
     /* N61 */ 'an answer of single bytes keeps its connection alive for ever',
+    /* N62 */ 'a list of tags that goes on and on, and brings next to nothing',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',

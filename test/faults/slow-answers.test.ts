@@ -16,8 +16,10 @@ const BLOB_PATH = `/v2/a/b/blobs/${BLOB.digest.toString()}`;
 const MANIFEST_PATH = '/v2/a/b/manifests/x';
 const UPLOADS = '/v2/a/b/blobs/uploads/';
 
+/** Two waits that use up their time are all that is borne, of the six tries that other troubles have. */
 const FAST = {
-  attempts: 2,
+  attempts: 6,
+  inVainMs: 350,
   backoffMs: 1,
   headersMs: 200,
   bodyIdleMs: 200,
@@ -105,6 +107,46 @@ describe('a body of one byte now and then', () => {
   });
 });
 
+describe('a list of tags', () => {
+  /** Each page takes its time, and promises another one. */
+  const pages =
+    (everyMs: number): Answer | ((request: unknown, count: number) => Answer) =>
+    (_request, count) => ({
+      body: ['{"tags":["', `t${count}`, '"]}'],
+      headers: { link: `<?last=${count}>; rel="next"` },
+      everyMs,
+    });
+
+  it('is not waited for when page after page takes its time and brings next to nothing (N62, S20)', async () => {
+    const registry = await scripted({ 'GET /v2/a/b/tags/list': pages(20) });
+    const change = { ...FAST, tagsMs: 300, tagsInTime: 100 };
+    const { client: asked } = clientFor(registry, { change, clock: systemClock });
+    await expect(tagsOf(asked)).rejects.toMatchObject({
+      code: 'NET_TIMEOUT',
+      message: expect.stringMatching(/^the registry sends the tags of .* too slowly: \d+ in \d+ s/) as string,
+    });
+    expect(registry.requests.length).toBeLessThan(12);
+  });
+
+  it('is read to its end when the reader is what is slow, or the registry asks for time (N62)', async () => {
+    const registry = await scripted({
+      'GET /v2/a/b/tags/list': [
+        { status: 429, headers: { 'retry-after': '60' } },
+        { body: '{"tags":["a"]}', headers: { link: '<?last=a>; rel="next"' } },
+        { body: '{"tags":["b"]}', headers: { link: '<?last=b>; rel="next"' } },
+        { body: '{"tags":["c"]}' },
+      ],
+    });
+    const { client: asked, clock } = clientFor(registry, { change: { tagsMs: 1000, tagsInTime: 100 } });
+    const tags: string[] = [];
+    for await (const tag of asked.tags()) {
+      tags.push(tag);
+      clock.elapsed += 10_000;
+    }
+    expect(tags).toEqual(['a', 'b', 'c']);
+  });
+});
+
 describe('interim answers without end', () => {
   const asking: typeof READING = [
     ...READING,
@@ -118,6 +160,7 @@ describe('interim answers without end', () => {
       code: 'NET_TIMEOUT',
       message: expect.stringContaining('interim answers') as string,
     });
+    expect(registry.requests.filter(({ method, path }) => `${method} ${path}` === route)).toHaveLength(2);
   });
 
   it('are not waited through: a token (N12, N25)', async () => {

@@ -56,12 +56,40 @@ describe('listing tags', () => {
     await expect(tags(clientFor(registry).client.tags())).rejects.toMatchObject({ code: 'NET_PROTOCOL' });
   });
 
-  it('stops after many pages (Q20, S13)', async () => {
-    const registry = await scripted({ [LIST]: (_request, count) => page(['a'], `<?last=${count}>; rel="next"`) });
-    await expect(tags(clientFor(registry, { change: { tagPages: 5 } }).client.tags())).rejects.toMatchObject({
-      code: 'NET_PROTOCOL',
+  it.each([
+    ['pages', { tagPages: 5 }, 5, 'it has more than 5 pages'],
+    ['tags', { tags: 5 }, 3, 'it has more than 5 tags'],
+  ])('stops after many %s, and says so (Q20, S13)', async (_what, change, requests, message) => {
+    const registry = await scripted({
+      [LIST]: (_request, count) => page([`a${count}`, `b${count}`], `<?last=${count}>; rel="next"`),
     });
-    expect(registry.requests).toHaveLength(5);
+    await expect(tags(clientFor(registry, { change }).client.tags())).rejects.toMatchObject({
+      code: 'NET_PROTOCOL',
+      message: expect.stringContaining(message) as string,
+    });
+    expect(registry.requests).toHaveLength(requests);
+  });
+
+  it.each([
+    ['the same tags', ['a']],
+    ['no tags', []],
+    ['what cannot be a tag', ['x'.repeat(129)]],
+  ])('stops when page after page has %s (Q20, S13)', async (_what, names) => {
+    const registry = await scripted({
+      [LIST]: (_request, count) => page(count === 1 ? ['a'] : names, `<?last=${count}>; rel="next"`),
+    });
+    await expect(tags(clientFor(registry).client.tags())).rejects.toMatchObject({
+      code: 'NET_PROTOCOL',
+      message: expect.stringContaining('the last 3 pages had no new tag') as string,
+    });
+    expect(registry.requests).toHaveLength(4);
+  });
+
+  it('goes on after a page of which the registry keeps everything to itself (Q20)', async () => {
+    const registry = await scripted({
+      [LIST]: [page(['a'], '<?last=a>; rel="next"'), page(null, '<?last=b>; rel="next"'), page(['c'])],
+    });
+    expect(await tags(clientFor(registry).client.tags())).toEqual(['a', 'c']);
   });
 
   it('says when there is no repository', async () => {
