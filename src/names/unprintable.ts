@@ -8,9 +8,11 @@ const CHARACTERS = [
   String.raw`\u0000-\u001f\u007f-\u009f`, // orders to a terminal: C0, DEL, C1
   String.raw`\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069`, // what reorders the text around it (Unicode bidi, UAX #9)
   String.raw`\u2028\u2029`, // line breaks that not every program takes for some
-  // What has no shape, and makes two texts look alike. U+200C and U+200D have none either, but emoji and some scripts
-  // are written with them.
-  String.raw`\u00ad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}`,
+  // What has no shape, and makes two texts look alike (Default_Ignorable_Code_Point, and U+FFF9 to U+FFFB). U+200C,
+  // U+200D and the selectors U+FE00 to U+FE0F and U+E0100 to U+E01EF have none either, but emoji and some scripts are
+  // written with them.
+  String.raw`\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb`,
+  String.raw`\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}`,
   String.raw`\ud800-\udfff`, // halves of characters, which are no text
 ].join('');
 

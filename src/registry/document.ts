@@ -11,6 +11,11 @@ export function contentCoding({ headers }: RegistryResponse): string | undefined
   return coding === '' || coding === 'identity' ? undefined : coding;
 }
 
+/** What a server calls its coding, unless it is our login. */
+function shownCoding(coding: string, { repeatsSecret }: RegistryResponse): string {
+  return repeatsSecret?.(coding) === true ? 'something that repeats our login' : `"${coding.slice(0, 40)}"`;
+}
+
 /**
  * The content of a coded body, decoded once (reliability N50, S21). The caller bounds how much it takes.
  * @throws TartletError `NET_PROTOCOL` for other codings than gzip, deflate and br, and when the coded bytes are cut short or damaged.
@@ -21,7 +26,7 @@ export async function* decodedBody(response: RegistryResponse, coding: string): 
     response.body.destroy();
     throw new TartletError(
       'NET_PROTOCOL',
-      `${hostAndPort(response.url)} compressed its answer as "${coding.slice(0, 40)}"`,
+      `${hostAndPort(response.url)} compressed its answer as ${shownCoding(coding, response)}`,
       {
         subject: hostAndPort(response.url),
       },

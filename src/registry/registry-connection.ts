@@ -114,6 +114,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
     withSentSecrets(http.send, secrets, (url) => requestTarget(url, environment).headers),
     options.onWire,
     timing.clock,
+    (text) => secrets.isIn(text),
   );
   const check = { registry: endpoint, environment, probeMs: limits.probeMs };
   const wire = options.insecure === true ? withTlsCheck(send, check) : send;

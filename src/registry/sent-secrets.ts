@@ -8,6 +8,9 @@ const ROUNDS = 3;
 const MOST_SPELLINGS = 10_000;
 /** Shorter secrets are looked for as words of their own: they are a part of too many others. */
 const SHORTEST_ANYWHERE = 5;
+/** Most of a secret is one, too: it may have been cut off, by a server or by a limit of ours. In letters and digits. */
+const PART = { share: 0.75, shortest: 8, longest: 20 } as const;
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
 /**
  * The secrets that we have for registries and proxies, to recognize them where they come back: a registry that puts our own request into its error
@@ -56,8 +59,9 @@ export class SentSecrets {
   }
 
   /**
-   * Whether a text repeats one of them, in whatever spelling: split, percent-encoded, in base64 or hex, in the escapes of JSON or HTML,
-   * backwards, in other letter case, or several of these at once.
+   * Whether a text repeats one of them, or most of one, in whatever spelling: split, percent-encoded, in base64, base32
+   * or hex, in the escapes of JSON, HTML, shells or mail, as the numbers of its characters, backwards, in other letter
+   * case, or several of these at once.
    */
   isIn(text: string): boolean {
     this.#hear();
@@ -67,7 +71,7 @@ export class SentSecrets {
       for (const each of spellings) if (this.#isSaidIn(each)) return true;
       spellings = new Set([...spellings].flatMap(decodings).slice(0, MOST_SPELLINGS));
     }
-    return false;
+    return [...spellings].some((each) => this.#isSaidIn(each));
   }
 
   /** A password that is in the name of its user is no secret: the name may be shown. */
@@ -102,7 +106,9 @@ export class SentSecrets {
     const words = new Set(text.toLowerCase().split(/[^\p{L}\p{N}]+/u));
     const backwards = Array.from(bare).reverse().join('');
     return [...this.#secrets].some((secret) =>
-      secret.length < SHORTEST_ANYWHERE ? words.has(secret) : bare.includes(secret) || backwards.includes(secret),
+      secret.length < SHORTEST_ANYWHERE
+        ? words.has(secret)
+        : partsOf(secret).some((part) => bare.includes(part) || backwards.includes(part)),
     );
   }
 }
@@ -135,7 +141,15 @@ function decodings(text: string): string[] {
       .replaceAll(/\\x([0-9a-f]{2})/gi, (_, digits: string) => fromHex(digits))
       .replaceAll(/&#x([0-9a-f]{1,6});?/gi, (_, digits: string) => fromCode(Number.parseInt(digits, 16)))
       .replaceAll(/&#(\d{1,7});?/g, (_, digits: string) => fromCode(Number(digits))),
-    ...(joined.match(/(?:[0-9a-f]{2}[:,-]?){4,}/gi) ?? []).map((run) => fromHex(run.replaceAll(/[:,-]/g, ''))),
+    ...(joined.match(/(?:(?:0x|[=$])?[0-9a-f]{2}[:,;-]?){4,}/gi) ?? []).map((run) =>
+      fromHex(run.replaceAll(/0x|[^0-9a-f]/gi, '')),
+    ),
+    // As a program lists the bytes of a buffer, and as a shell escapes them.
+    ...(text.match(/(?:\b\d{2,3}\b[\s,;]*){4,}/g) ?? []).map((run) => fromNumbers(run.match(/\d+/g) ?? [], 10)),
+    ...(text.match(/(?:\\+[0-7]{2,3}){4,}/g) ?? []).map((run) => fromNumbers(run.match(/[0-7]+/g) ?? [], 8)),
+    ...(joined.match(/(?:[01]{8}){4,}/g) ?? []).map((run) => fromNumbers(run.match(/[01]{8}/g) ?? [], 2)),
+    ...(text.match(/[A-Z2-7]{8,}/g) ?? []).map(fromBase32),
+    Array.from(text).reverse().join(''),
     // Whatever stands before it may be of the same letters: one of four beginnings is the right one.
     ...(joined.match(/[a-z0-9+/_-]{6,}/gi) ?? []).flatMap((run) =>
       [0, 1, 2, 3].map((from) => Buffer.from(run.slice(from), 'base64').toString('utf8')),
@@ -147,11 +161,30 @@ function fromHex(digits: string): string {
   return Buffer.from(digits, 'hex').toString('utf8');
 }
 
+function fromNumbers(numbers: readonly string[], radix: 2 | 8 | 10): string {
+  return Buffer.from(numbers.map((number) => Number.parseInt(number, radix))).toString('utf8');
+}
+
+/** RFC 4648 §6. */
+function fromBase32(text: string): string {
+  const bits = Array.from(text, (letter) => BASE32.indexOf(letter).toString(2).padStart(5, '0')).join('');
+  return fromNumbers(bits.match(/[01]{8}/g) ?? [], 2);
+}
+
 function fromCode(code: number): string {
   return code <= 0x10_ffff ? String.fromCodePoint(code) : '';
 }
 
-/** Without what a text can be split by. */
+/** What is looked for of a secret: its beginning or its end, or all of a short one. */
+function partsOf(secret: string): readonly string[] {
+  const length = Math.min(PART.longest, Math.ceil(secret.length * PART.share));
+  return length < PART.shortest ? [secret] : [secret.slice(0, length), secret.slice(-length)];
+}
+
+/** Without what a text can be split by, and without other shapes of the same letters. */
 function bareOf(text: string): string {
-  return text.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, '');
+  return text
+    .normalize('NFKD')
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}]+/gu, '');
 }

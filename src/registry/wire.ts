@@ -76,11 +76,23 @@ const ANSWER_HEADERS = new Map<string, Showing>([
 /** A client that knows the whole id of an upload can go on with it. */
 const UPLOAD_ID = /(\/blobs\/uploads\/[^/?]{8})[^/?]+/;
 
-/** Tells of everything that `next` sends and gets. */
-export function observed(next: Transport, onWire: OnWire | undefined, clock: Clock): Transport {
+/**
+ * Tells of everything that `next` sends and gets.
+ *
+ * @param repeatsSecret whether a text has a secret of ours: a registry may have put one into the address that it led to.
+ */
+export function observed(
+  next: Transport,
+  onWire: OnWire | undefined,
+  clock: Clock,
+  repeatsSecret: (text: string) => boolean,
+): Transport {
   if (onWire === undefined) return next;
   return async (request, signal) => {
-    const what = { method: request.method, url: shownUrl(request.url) };
+    const what = {
+      method: request.method,
+      url: repeatsSecret(request.url.href) ? `${request.url.origin}/…` : shownUrl(request.url),
+    };
     const began = clock.monotonic();
     const since = (): number => Math.round(clock.monotonic() - began);
     onWire({ kind: 'request', ...what, headers: requestHeaders(request), bodyBytes: request.body?.length });

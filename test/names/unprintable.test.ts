@@ -27,6 +27,10 @@ const CHARACTERS: readonly (readonly [what: string, character: string, spelled: 
   ['a first strong isolate', '\u2068', '\\u2068'],
   ['a byte order mark', '\ufeff', '\\ufeff'],
   ['an interlinear annotation', '\ufff9', '\\ufff9'],
+  ['a Hangul filler', '\u3164', '\\u3164'],
+  ['half of a Hangul filler', '\uffa0', '\\uffa0'],
+  ['a combining grapheme joiner', '\u034f', '\\u034f'],
+  ['an invisible sign of music', '\u{1d173}', '\\ud834\\udd73'],
   ['a tag character', '\u{e0041}', '\\udb40\\udc41'],
   ['half of a character', '\ud800', '\\ud800'],
 ];

@@ -44,6 +44,22 @@ const SPELLINGS: readonly (readonly [how: string, text: string, never: string])[
   ['in pieces', SECRET.replace('-Kf7', ' ... Kf7'), 'Kf7'],
   ['in lines', SECRET.replaceAll(/(.{4})/g, '$1\r\n'), 'Kf7'],
   ['backwards', Array.from(SECRET).reverse().join(''), '7fK'],
+  ['in base64 three times', base64(base64(base64(PAIR))), base64(base64(base64(PAIR))).slice(0, 8)],
+  [
+    'in base64 backwards',
+    Array.from(base64(PAIR)).reverse().join(''),
+    Array.from(base64(PAIR)).reverse().join('').slice(-8),
+  ],
+  ['in base32', 'MNQW4YLSPEWUWZRXEZYSEMRNOZMA====', 'PEWUWZRX'],
+  ['as the bytes of a buffer', JSON.stringify(Buffer.from(SECRET)), '75,102,55'],
+  ['as numbers', escaped(SECRET, (code) => `${code} `), '75 102 55'],
+  ['as hexadecimal numbers', escaped(SECRET, (code) => `0x${code.toString(16)}, `), '0x4b, 0x66'],
+  ['in bits', escaped(SECRET, (code) => code.toString(2).padStart(8, '0')), '0100101101100110'],
+  ['in the escapes of shells', escaped(SECRET, (code) => `\\${code.toString(8)}`), '113\\146\\67'],
+  ['quoted for mail', escaped(SECRET, (code) => `=${code.toString(16).toUpperCase()}`), '=4B=66=37'],
+  ['in wide letters', escaped(SECRET, (code) => String.fromCodePoint(code + 0xfee0)), '\uff2b\uff46\uff17'],
+  ['cut off', SECRET.slice(0, -3), 'Kf7'],
+  ['without its beginning', SECRET.slice(2), 'Kf7'],
   ['base64 in pieces', base64(PAIR).replaceAll(/(.{5})/g, '$1 '), base64(PAIR).slice(0, 5)],
 ];
 
@@ -113,7 +129,7 @@ describe('a registry that repeats our password (S67)', () => {
     expect((await failure(client.manifest({ tag: 'x' }))).message).toContain('(UNSUPPORTED: you sent nothing of ours)');
   });
 
-  test.each(SPELLINGS.filter(([how]) => !/lines|JSON|HTML/.test(how)))(
+  test.each(SPELLINGS.filter(([how]) => !/lines|JSON|HTML|wide/.test(how)))(
     '%s, in headers and addresses: is not repeated by us',
     async (_how, text, never) => {
       const location = `https://elsewhere.invalid:1/${encodeURI(text)}`;
@@ -136,6 +152,25 @@ describe('a registry that repeats our password (S67)', () => {
       expect(`${errors.map(told).join(' ')} ${JSON.stringify(heard)}`).not.toContain(never);
     },
   );
+});
+
+test('neither an address that a registry leads to, nor what it calls its coding, is repeated by us (S67)', async () => {
+  const registry = await scripted({
+    '*': ({ headers, path }) => {
+      if (headers['authorization'] === undefined) return CHALLENGE;
+      const repeated = encodeURIComponent(SECRET);
+      if (path.includes('Kf7')) return { headers: { 'content-encoding': repeated }, body: 'x' };
+      return { status: 307, headers: { location: `/${repeated}` } };
+    },
+  });
+  const heard: WireEvent[] = [];
+  const { client } = clientFor(registry, {
+    credentials: password('ci', SECRET),
+    onWire: (event) => heard.push(event),
+  });
+  const said = told(await failure(client.manifest({ tag: 'x' })));
+  expect(said).toContain('something that repeats our login');
+  expect(`${said} ${JSON.stringify(heard)}`.toLowerCase()).not.toContain('kf7');
 });
 
 describe('a token service that repeats what it was asked with (S67)', () => {
@@ -184,7 +219,7 @@ describe('a proxy that repeats its password (S67)', () => {
 
   test.each(SPELLINGS)('%s: is not repeated by us', async (how, text, never) => {
     expect(await asProxy({ status: 400, body: `sent: ${text}` })).not.toContain(never);
-    if (/lines/.test(how)) return;
+    if (/lines|wide/.test(how)) return;
     expect(await asProxy({ status: 407, headers: { 'x-squid-error': `ERR ${text}` } })).not.toContain(never);
   });
 });

@@ -27,13 +27,14 @@ export const TRICKS: readonly string[] = [
   '\u200e\u200f\u061c',
   '\u200b\u2060\ufeff\u00ad',
   '\u{e0041}\u{e007f}',
+  '\u3164\uffa0\u115f\u034f\u{1d173}',
 ];
 
 /** All of them. */
 export const HOSTILE = `owned${TRICKS.join('')}end`;
 
 /** Unicode's own word for what is no character to be seen: controls, formats, separators of lines, halves. */
-const NOT_TO_BE_SEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
+const NOT_TO_BE_SEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/u;
 /** What we write to terminals ourselves: colours, and the movements of the display of transfers. */
 // oxlint-disable-next-line no-control-regex -- that is how they begin
 const OUR_OWN = /\u001b\[(?:0|1|2|22|31|32|33|39)m|\u001b\[\d+A\r|\u001b\[[JK]/g;
