@@ -27,7 +27,7 @@ interface Connection {
 /**
  * The places of a server, and who loses one (issue 14, item 8). A connection has a time for its first request, TLS included; one that
  * sends or reads too slowly is ended; each client has a share; and when there is no place for a new connection, one that asks nothing
- * gives way, or one that hardly moves.
+ * gives way, or one that hardly moves, or one of the client that has the most, if that is more than the newcomer would have.
  */
 export class Connections {
   /** By both ends of a connection, the oldest first. */
@@ -106,7 +106,16 @@ export class Connections {
     const { connections, connectionsPerClient } = this.#limits;
     if ((this.#perClient.get(client) ?? 0) >= connectionsPerClient)
       return this.#giveWay((each) => each.client === client);
-    return this.#open.size < connections || this.#giveWay(() => true);
+    return this.#open.size < connections || this.#giveWay(() => true) || this.#evenOut(client);
+  }
+
+  /** All are at work: the client that has the most connections loses its newest one to a client that has fewer. @returns whether there is one */
+  #evenOut(client: string): boolean {
+    const [most, count] = [...this.#perClient].reduce((one, other) => (other[1] > one[1] ? other : one), ['', 0]);
+    if (count <= (this.#perClient.get(client) ?? 0) + 1) return false;
+    const newest = [...this.#open].findLast(([, connection]) => connection.client === most);
+    if (newest !== undefined) this.#end(...newest);
+    return newest !== undefined;
   }
 
   /** Ends the connection that is missed least. @returns whether there was one */
@@ -118,10 +127,13 @@ export class Connections {
       all.find(([, { carrier }]) => carrier === undefined) ??
       all.find(([, { waiting }]) => waiting?.slow === true);
     if (found === undefined) return false;
-    const [key, connection] = found;
+    this.#end(...found);
+    return true;
+  }
+
+  #end(key: string, connection: Connection): void {
     this.#leave(key, connection);
     end(connection);
-    return true;
   }
 
   #look(): void {

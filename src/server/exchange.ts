@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Access } from './access.ts';
+import type { HeldDocuments } from './document-memory.ts';
 import { Refusal } from './refusal.ts';
 
 /** Whether a client waits for `100 Continue` before it sends its body. */
@@ -24,17 +25,25 @@ export class Exchange {
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
   readonly access: Access;
+  /** What is kept in memory for this request counts here. */
+  readonly documents: HeldDocuments;
   readonly #expectation: Expectation;
 
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
-    facts: { readonly query: URLSearchParams; readonly access: Access; readonly expectation: Expectation },
+    facts: {
+      readonly query: URLSearchParams;
+      readonly access: Access;
+      readonly expectation: Expectation;
+      readonly documents: HeldDocuments;
+    },
   ) {
     this.request = request;
     this.response = response;
     this.query = facts.query;
     this.access = facts.access;
+    this.documents = facts.documents;
     this.#expectation = facts.expectation;
   }
 
@@ -53,15 +62,17 @@ export class Exchange {
     return this.request;
   }
 
-  /** A whole body of at most `limit` bytes. @throws Refusal 413 before it is read when that is already known. */
+  /** A whole body of at most `limit` bytes. @throws Refusal 413 before it is read when that is already known, 429 without memory for it. */
   async wholeBody(limit: number): Promise<Buffer> {
     const tooLarge = new Refusal(413, 'SIZE_INVALID', `the body is larger than ${limit} bytes`);
     if ((this.contentLength ?? 0) > limit) throw tooLarge;
     const pieces: Buffer[] = [];
     let length = 0;
     await consumeBody(this.body(), async (batch) => {
-      for (const piece of batch) length += piece.length;
+      const more = batch.reduce((sum, piece) => sum + piece.length, 0);
+      length += more;
       if (length > limit) throw tooLarge;
+      this.documents.take(more);
       pieces.push(...batch);
     });
     return Buffer.concat(pieces);

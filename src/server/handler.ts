@@ -3,6 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describeError, systemCode, unreachable } from '../errors.ts';
 import { type Access, anonymousAccess, type Authenticator, type Need, needOf } from './access.ts';
 import { deleteBlob, getBlob } from './blob-handler.ts';
+import { clientOf } from './client-address.ts';
+import { ClientTurns } from './client-turns.ts';
+import { DocumentMemory } from './document-memory.ts';
 import { Exchange, type Expectation, HangUp, hasUnreadBody } from './exchange.ts';
 import { refuseAmbiguous } from './framing-check.ts';
 import { refuseForeigners } from './host-check.ts';
@@ -26,6 +29,8 @@ export class RequestHandler {
   readonly #uploads: UploadHandler;
   readonly #authenticator: Authenticator;
   readonly #queue = new RequestQueue();
+  readonly #turns = new ClientTurns();
+  readonly #documents = new DocumentMemory();
 
   constructor(settings: Settings, storage: Storage, uploads: UploadHandler, authenticator: Authenticator) {
     this.#settings = settings;
@@ -38,13 +43,17 @@ export class RequestHandler {
   async handle(request: IncomingMessage, response: ServerResponse, awaitsContinue = false): Promise<void> {
     // Without a listener, an answer to somebody who has gone would end the process.
     response.on('error', () => undefined);
-    await this.#queue.take(request, response, async () => this.#answer(request, response, awaitsContinue));
+    await this.#queue.take(request, response, async () => {
+      await this.#turns.take(clientOf(request.socket.remoteAddress));
+      await this.#answer(request, response, awaitsContinue);
+    });
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): Promise<void> {
     const began = this.#settings.now();
     const remote = request.socket.remoteAddress ?? ''; // A socket that is closed has forgotten it.
     const expectation = { pending: awaitsContinue };
+    const documents = this.#documents.open(clientOf(remote));
     let user: string | undefined;
     const closed = new Promise((resolve) => response.once('close', resolve));
     response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
@@ -58,12 +67,15 @@ export class RequestHandler {
       });
       const bodiless = request.method === 'GET' || request.method === 'HEAD';
       if (bodiless && hasUnreadBody(request, expectation)) response.setHeader('Connection', 'close');
-      await this.#dispatch(route, new Exchange(request, response, { query, access, expectation }));
+      await this.#dispatch(route, new Exchange(request, response, { query, access, expectation, documents }));
     } catch (error) {
       await this.#refuse(request, response, { error, expectation });
     } finally {
       // Both ends: of a client that hangs up, what it sent is still being written when the answer is closed already.
-      void closed.then(() => this.#logRequest(request, response, { began, remote, user }));
+      void closed.then(() => {
+        documents.release();
+        this.#logRequest(request, response, { began, remote, user });
+      });
     }
   }
 

@@ -51,10 +51,14 @@ export async function listReferrers(
   for (const referrer of await store.referrers(subject)) {
     const name = referrer.toString();
     if (name <= last) continue;
+    const size = await store.referrerSize(subject, referrer);
+    exchange.documents.take(size);
     const text = await store.referrer(subject, referrer);
-    if (text === undefined) continue;
-    const descriptor: unknown = JSON.parse(text);
-    if (artifactType !== null && !isOfType(descriptor, artifactType)) continue;
+    const descriptor: unknown = text === undefined ? undefined : JSON.parse(text);
+    if (text === undefined || (artifactType !== null && !isOfType(descriptor, artifactType))) {
+      exchange.documents.giveBack(size);
+      continue;
+    }
     more = manifests.length >= MAX_PAGE || (manifests.length > 0 && characters + text.length > MAX_PAGE_CHARACTERS);
     if (more) break;
     manifests.push(descriptor);

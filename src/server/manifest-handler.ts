@@ -4,6 +4,7 @@ import { refuseNeeded } from './needed-by-tag.ts';
 import type { DeletesAllowed } from './options.ts';
 import { digestOfBytes, parsePushedManifest, type PushedManifest } from './pushed-manifest.ts';
 import { Refusal } from './refusal.ts';
+import { sendFile } from './send-file.ts';
 import type { Repository } from './repository.ts';
 import type { RepositoryName } from './repository-name.ts';
 import type { Reference } from './router.ts';
@@ -28,15 +29,22 @@ export async function getManifest(
   const digest = reference.kind === 'digest' ? reference.digest : await store.resolve(reference.tag);
   const link = digest === undefined ? undefined : await store.manifest(digest);
   if (digest === undefined || link === undefined) throw unknownManifest(reference);
-  const bytes = await storage.blobs.read(digest);
-  if (bytes === undefined) throw unknownManifest(reference);
-  exchange.response.writeHead(200, {
-    'Content-Type': link.mediaType,
-    'Content-Length': bytes.length,
-    'Docker-Content-Digest': digest.toString(),
-    ETag: `"${digest.toString()}"`,
-  });
-  exchange.response.end(exchange.request.method === 'HEAD' ? undefined : bytes);
+  // From the file, as blobs: in memory, manifests of 4 MiB would wait for every client that does not read.
+  const file = await storage.blobs.open(digest);
+  if (file === undefined) throw unknownManifest(reference);
+  try {
+    const { size } = await file.stat();
+    exchange.response.writeHead(200, {
+      'Content-Type': link.mediaType,
+      'Content-Length': size,
+      'Docker-Content-Digest': digest.toString(),
+      ETag: `"${digest.toString()}"`,
+    });
+    if (exchange.request.method === 'HEAD') exchange.response.end();
+    else await sendFile(exchange.response, file, 0, size);
+  } finally {
+    await file.close();
+  }
 }
 
 /**

@@ -132,6 +132,11 @@ export class Repository {
     return names.flatMap((name) => Digest.tryParse(name.replace('-', ':')) ?? []);
   }
 
+  /** How much {@link referrer} is going to read, in bytes; 0 when there is no such one. */
+  async referrerSize(subject: Digest, referrer: Digest): Promise<number> {
+    return (await stat(this.#referrer(subject, referrer)).catch(ignoreMissing))?.size ?? 0;
+  }
+
   /** The descriptor, as JSON text. */
   async referrer(subject: Digest, referrer: Digest): Promise<string | undefined> {
     return readFile(this.#referrer(subject, referrer), 'utf8').catch(ignoreMissing);

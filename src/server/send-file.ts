@@ -25,7 +25,7 @@ export async function sendFile(
     const buffer = turn % 2 === 0 ? buffers[0] : buffers[1];
     const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, length - at), start + at);
     if (bytesRead === 0) {
-      throw new TartletError('STORE_DAMAGED', 'a stored blob became shorter while it was sent');
+      throw new TartletError('STORE_DAMAGED', 'stored content became shorter while it was sent');
     }
     at += bytesRead;
     // The other buffer must have left before the next read fills it.

@@ -113,6 +113,8 @@ class EmbeddedRegistry implements Registry {
       };
     server.on('request', answer(false));
     server.on('checkContinue', answer(true));
+    // Node would answer it itself, before the answers that are due and without a word in the log.
+    server.on('checkExpectation', answer(false));
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -42,7 +42,9 @@ export class Tag {
   static fromFileName(fileName: string): Tag | undefined {
     const parts = FILE_NAME.exec(fileName);
     if (parts === null) return undefined;
-    const capitals = parts[2] === undefined ? 0n : BigInt(`0x${parts[2]}`);
+    // Most tags, and there may be thousands: nothing was changed.
+    if (parts[2] === undefined) return Tag.tryParse(fileName);
+    const capitals = BigInt(`0x${parts[2]}`);
     const letters = Array.from(parts[1] ?? '', (letter, at) =>
       ((capitals >> BigInt(at)) & 1n) === 1n ? letter.toUpperCase() : letter,
     );

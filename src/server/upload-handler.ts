@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { Digest } from '../names/digest.ts';
+import { clientOf } from './client-address.ts';
 import type { Exchange } from './exchange.ts';
 import { type ChunkRange, parseChunkRange } from './range.ts';
 import { Refusal } from './refusal.ts';
@@ -33,7 +34,7 @@ export class UploadHandler {
     }
     // A hint of the coming spec: `?digest-algorithm=sha512` spares reading the blob again.
     const algorithm = exchange.query.get('digest-algorithm') === 'sha512' ? 'sha512' : 'sha256';
-    const upload = await this.#uploads.begin({ repository, user: exchange.access.user, algorithm });
+    const upload = await this.#uploads.begin({ ...beginning(exchange, repository), algorithm });
     exchange.respond(202, { ...progress(upload), ...this.#chunkAdvice });
   }
 
@@ -111,7 +112,7 @@ export class UploadHandler {
   }
 
   async #takeWhole(exchange: Exchange, repository: RepositoryName, digest: Digest): Promise<void> {
-    const upload = await this.#uploads.begin({ repository, user: exchange.access.user, algorithm: digest.algorithm });
+    const upload = await this.#uploads.begin({ ...beginning(exchange, repository), algorithm: digest.algorithm });
     try {
       await this.#using(exchange, upload, async () => {
         await this.#receive(exchange, upload);
@@ -167,6 +168,13 @@ export class UploadHandler {
       socket.setTimeout(idle);
     }
   }
+}
+
+function beginning(
+  { access, request }: Exchange,
+  repository: RepositoryName,
+): { readonly repository: RepositoryName; readonly user: string | undefined; readonly client: string } {
+  return { repository, user: access.user, client: clientOf(request.socket.remoteAddress) };
 }
 
 /** @throws Refusal 416 with where the upload really is, 400 when range and length disagree. */

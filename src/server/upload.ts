@@ -14,6 +14,8 @@ export interface UploadFacts {
   readonly repository: RepositoryName;
   /** Who began it. */
   readonly user: string | undefined;
+  /** The client that began it, as limits count it. */
+  readonly client: string;
   /** Staged file to be made. */
   readonly file: string;
   readonly algorithm: DigestAlgorithm;
@@ -30,6 +32,7 @@ export class Upload {
   readonly id: string;
   readonly repository: RepositoryName;
   readonly user: string | undefined;
+  readonly client: string;
   readonly file: string;
   /** Open while a request works on the upload: those that rest are many, and descriptors are few (issue 14, item 6). */
   #handle: FileHandle | undefined;
@@ -46,6 +49,7 @@ export class Upload {
     this.id = facts.id;
     this.repository = facts.repository;
     this.user = facts.user;
+    this.client = facts.client;
     this.file = facts.file;
     this.#budget = facts.budget;
     this.#limit = facts.limit;

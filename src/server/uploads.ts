@@ -12,6 +12,8 @@ interface UploadBeginning {
   readonly repository: RepositoryName;
   /** Undefined for anybody, where nobody has to log in. */
   readonly user: string | undefined;
+  /** As limits count it. */
+  readonly client: string;
   readonly algorithm: DigestAlgorithm;
 }
 
@@ -33,13 +35,14 @@ export class Uploads {
   }
 
   /** @throws Refusal 429 when all are busy and there is no place for another. */
-  async begin({ repository, user, algorithm }: UploadBeginning): Promise<Upload> {
+  async begin({ repository, user, client, algorithm }: UploadBeginning): Promise<Upload> {
     await this.expire();
     await this.#makePlace();
     const upload = await Upload.begin({
       id: randomBytes(16).toString('hex'),
       repository,
       user,
+      client,
       file: this.#folder.stagingFile(),
       algorithm,
       budget: this.#budget,
@@ -50,7 +53,7 @@ export class Uploads {
   }
 
   /** @throws Refusal `BLOB_UPLOAD_UNKNOWN` also for an upload of another repository or user: the id alone opens nothing. */
-  async find(id: string, { repository, user }: Omit<UploadBeginning, 'algorithm'>): Promise<Upload> {
+  async find(id: string, { repository, user }: Pick<UploadBeginning, 'repository' | 'user'>): Promise<Upload> {
     await this.expire();
     const found = this.#open.get(id);
     if (found?.upload.repository.text !== repository.text || found.upload.user !== user) {
@@ -97,14 +100,25 @@ export class Uploads {
     for (const { upload } of all) await upload.cancel();
   }
 
+  /** The longest idle one of whoever has the most gives way: who begins many loses their own, and not those of others (reliability S73). */
   async #makePlace(): Promise<void> {
     if (this.#open.size < this.#settings.limits.openUploads) return;
-    for (const { upload } of this.#open.values()) {
-      if (upload.busy) continue;
-      this.forget(upload);
-      await upload.discard();
+    const uploads = Array.from(this.#open.values(), ({ upload }) => upload);
+    const counts = new Map<string, number>();
+    for (const upload of uploads) counts.set(ownerOf(upload), (counts.get(ownerOf(upload)) ?? 0) + 1);
+    const [first, ...others] = uploads.filter(({ busy }) => !busy);
+    if (first !== undefined) {
+      const count = (upload: Upload): number => counts.get(ownerOf(upload)) ?? 0;
+      const least = others.reduce((one, other) => (count(other) > count(one) ? other : one), first);
+      this.forget(least);
+      await least.discard();
       return;
     }
     throw new Refusal(429, 'TOOMANYREQUESTS', 'too many uploads are under way', { headers: { 'Retry-After': '30' } });
   }
+}
+
+/** Where nobody logs in, clients are told apart by their addresses. */
+function ownerOf({ user, client }: Upload): string {
+  return user ?? client;
 }

@@ -48,6 +48,18 @@ describe('the places of the server (S63)', () => {
     expect((await rawExchange(port, PING, /200/)).length).toBeGreaterThan(0);
   });
 
+  test.skipIf(process.platform !== 'linux')(
+    'go to another client when one has most of them, however busy, and not to that one',
+    async () => {
+      const running = await startRegistry({ limits: { connections: 2 }, timeouts: { progress: 600_000 } });
+      const uploads = await twoSlowUploads(running);
+      expect(await rawExchange(running.port, PING, /200/)).toBe('');
+      expect(await rawExchange(running.port, PING, /200/, '127.0.0.2')).toMatch(/^HTTP\/1\.1 200 /);
+      await eventually('one has gone', () => uploads.some(({ closed }) => closed));
+      expect(uploads.filter(({ closed }) => closed)).toHaveLength(1);
+    },
+  );
+
   test('go to a new connection when uploads hardly move', async () => {
     const running = await startRegistry({
       limits: { connections: 2 },

@@ -144,10 +144,18 @@ function codesOf(body: Buffer): string[] {
   return parsed.errors.map((error) => error.code);
 }
 
-/** A connection that says exactly these bytes; resolves with everything heard when the server ends it, or when `until` was heard. */
-export async function rawExchange(port: number, text: string, until?: RegExp): Promise<string> {
+/**
+ * A connection that says exactly these bytes; resolves with everything heard when the server ends it, or when `until` was heard.
+ * @param localAddress where it comes from: another address is another client.
+ */
+export async function rawExchange(
+  port: number,
+  text: string,
+  until?: RegExp,
+  localAddress = '127.0.0.1',
+): Promise<string> {
   return new Promise((resolve) => {
-    const socket = net.connect(port, '127.0.0.1', () => socket.write(text));
+    const socket = net.connect({ port, host: '127.0.0.1', localAddress }, () => socket.write(text));
     let heard = '';
     const done = (): void => {
       socket.destroy();

@@ -40,6 +40,17 @@ test.each([
     `Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${HIDDEN}`,
     '501',
   ],
+  ['chunks before HTTP/1.0', '0.9', 'Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n', '505'],
+  ['the version of another protocol', '2.0', 'Content-Length: 0\r\n\r\n', '505'],
+  ['an unknown expectation', '1.1', `Expect: the-worst\r\nContent-Length: 0\r\n\r\n${HIDDEN}`, '417'],
+  // Node shows 2,000 fields and drops the others.
+  ['a second host behind 2,100 fields', '1.1', `${'a:\r\n'.repeat(2_100)}Host: evil.example\r\n\r\n${HIDDEN}`, '431'],
+  [
+    'codings behind 2,100 fields',
+    '1.1',
+    `${'a:\r\n'.repeat(2_100)}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n${HIDDEN}`,
+    '431',
+  ],
 ])(
   'a request with %s, which the parser takes, is the last of its connection (S47)',
   async (_, version, rest, status) => {
