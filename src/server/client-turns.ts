@@ -1,6 +1,6 @@
 /**
  * Begins one request of each client per turn of the event loop. So a client that asks thousands of times a second, on as many connections
- * as it may have, costs the others one of its requests per step of theirs, and waits for itself (reliability S71).
+ * as it may have, costs the others one of its requests per step of theirs, and waits for itself (reliability S72).
  */
 export class ClientTurns {
   /** Clients of which a request has begun in this turn of the event loop, and their requests that wait for the next ones. */

@@ -72,10 +72,8 @@ export class RequestHandler {
       await this.#refuse(request, response, { error, expectation });
     } finally {
       // Both ends: of a client that hangs up, what it sent is still being written when the answer is closed already.
-      void closed.then(() => {
-        documents.release();
-        this.#logRequest(request, response, { began, remote, user });
-      });
+      void closed.then(() => documents.release());
+      void closed.then(() => this.#logRequest(request, response, { began, remote, user }));
     }
   }
 

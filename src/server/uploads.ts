@@ -100,7 +100,7 @@ export class Uploads {
     for (const { upload } of all) await upload.cancel();
   }
 
-  /** The longest idle one of whoever has the most gives way: who begins many loses their own, and not those of others (reliability S73). */
+  /** The longest idle one of whoever has the most gives way: who begins many loses their own, and not those of others (reliability S74). */
   async #makePlace(): Promise<void> {
     if (this.#open.size < this.#settings.limits.openUploads) return;
     const uploads = Array.from(this.#open.values(), ({ upload }) => upload);

@@ -315,5 +315,8 @@ export const SECTIONS: readonly Section[] = [
     /* S69 */ 'a home that a group shares, half of it closed to the group',
     /* S70 */ 'programs and modules in the directory that a command stands in',
     /* S71 */ 'a record that another user may write by an access list',
+    /* S72 */ 'requests of one client that leave the others no time',
+    /* S73 */ 'documents kept in memory for clients that neither read nor send',
+    /* S74 */ 'uploads begun without end that displace those of others',
   ]),
 ];
