@@ -1,11 +1,14 @@
 import type { Digest } from '../names/digest.ts';
 import { ChunkJournal } from './chunk-journal.ts';
+import { onDisk } from './disk-error.ts';
 import { makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
 import { flushOrRemove } from './lost-file.ts';
 import { removeStrangers } from './plain-file.ts';
+import { removeEntry } from './remove.ts';
 
 const JOURNAL = '.verified';
+const BLOBS = '.blobs';
 
 /**
  * The unfinished folder of one pull, named after the digest that is being pulled, so that a tag which moves meanwhile never
@@ -38,9 +41,22 @@ export class Staging {
     return `${this.folder}/${file}`;
   }
 
+  /**
+   * Where blobs lie as they came, until there is room to decode them. Whoever opens the staging of the same digest later
+   * finds it gone.
+   */
+  get blobsFolder(): string {
+    return this.pathOf(BLOBS);
+  }
+
   /** Flushes everything that will be published, and removes what will not. */
   async flush(files: readonly string[]): Promise<void> {
     for (const file of files) await flushOrRemove(this.pathOf(file));
+    await this.removeBlobs();
     await this.journal.remove();
+  }
+
+  async removeBlobs(): Promise<void> {
+    await onDisk('remove', this.blobsFolder, async () => removeEntry(this.blobsFolder));
   }
 }

@@ -26,21 +26,31 @@ export async function fetchBlobFile(source: BlobSource, blob: Descriptor, path: 
 
 async function fetchOnce({ client, signal, onBytes }: BlobSource, blob: Descriptor, path: string): Promise<void> {
   const verifier = new BlobVerifier(blob.digest, blob.size);
-  const handle = await onDisk('create', path, async () => open(path, 'w'));
-  try {
-    let at = 0;
-    for await (const piece of client.blob(blob, { signal, onBytes, passing: true })) {
-      verifier.update(piece);
-      for (let done = 0; done < piece.length; ) {
-        const { bytesWritten } = await onDisk('write', path, async () =>
-          handle.write(piece, done, piece.length - done, at + done),
-        );
-        done += bytesWritten;
+  const pieces = keepingBlob(client, path).blob(blob, { signal, onBytes, passing: true });
+  for await (const piece of pieces) verifier.update(piece);
+  verifier.verdict();
+}
+
+/** Writes a blob to a file, as it is, while it passes. Who takes the pieces checks them. */
+export function keepingBlob(client: BlobSource['client'], path: string): BlobSource['client'] {
+  return {
+    blob: async function* blob(descriptor, options) {
+      const handle = await onDisk('create', path, async () => open(path, 'w'));
+      try {
+        let at = 0;
+        for await (const piece of client.blob(descriptor, options)) {
+          for (let done = 0; done < piece.length; ) {
+            const { bytesWritten } = await onDisk('write', path, async () =>
+              handle.write(piece, done, piece.length - done, at + done),
+            );
+            done += bytesWritten;
+          }
+          at += piece.length;
+          yield piece;
+        }
+      } finally {
+        await handle.close();
       }
-      at += piece.length;
-    }
-    verifier.verdict();
-  } finally {
-    await handle.close();
-  }
+    },
+  };
 }

@@ -9,6 +9,7 @@ import { Digest } from '../names/digest.ts';
 import { BlobVerifier } from '../registry/blob-verifier.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { FetchJob, FetchResult, UnpackJob, UnpackResult, VerifyJob, VerifyResult } from './chunk-job.ts';
+import { keepingBlob } from './blob-file.ts';
 import { clientOfFile } from './file-blob.ts';
 import { withDecoder } from './kernel.ts';
 import { Stopwatch } from './time-spent.ts';
@@ -41,8 +42,9 @@ export interface ChunkContext extends FetchContext {
  *
  * @throws TartletError `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`, and whatever the registry client throws.
  */
-export async function fetchChunk(job: FetchJob, context: FetchContext): Promise<FetchResult> {
-  const { resume } = job;
+export async function fetchChunk(job: FetchJob, from: FetchContext): Promise<FetchResult> {
+  const { resume, keep } = job;
+  const context = keep === undefined ? from : { ...from, client: keepingBlob(from.client, keep) };
   if (resume !== undefined && isWithin(resume, job)) {
     try {
       await withDecoder(async (workspace) => fetchRest(job, resume, context, workspace));

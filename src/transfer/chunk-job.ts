@@ -20,7 +20,10 @@ export interface BlobText {
   readonly size: number;
 }
 
-/** Fetch one blob, decode it, check both digests, and write it wherever it belongs. */
+/**
+ * Fetch one blob, decode it, check both digests, and write it wherever it belongs. One that belongs nowhere is checked
+ * all the same.
+ */
 export interface FetchJob {
   readonly kind: 'fetch';
   readonly blob: BlobText;
@@ -35,10 +38,12 @@ export interface FetchJob {
   readonly resume?: StreamPosition | undefined;
   /** Where to note how far it is, for a later run; with one offset only. */
   readonly mark?: ChunkMark | undefined;
+  /** A new file for the blob as it came. Default: it is not kept. */
+  readonly keep?: string | undefined;
 }
 
 /** Decode one blob that lies in a file of this machine, check both digests, and write it wherever it belongs. */
-export interface UnpackJob extends Omit<FetchJob, 'kind' | 'resume' | 'mark'> {
+export interface UnpackJob extends Omit<FetchJob, 'kind' | 'resume' | 'mark' | 'keep'> {
   readonly kind: 'unpack';
   readonly source: FileStretch;
 }

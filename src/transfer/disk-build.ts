@@ -7,11 +7,11 @@ import { sizeDisk } from '../home/disk-size.ts';
 import { removeEntry } from '../home/remove.ts';
 import type { Digest } from '../names/digest.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
-import type { ChunkJob, ClearJob, CopyJob, FetchJob, ResultOf, VerifyJob } from './chunk-job.ts';
+import type { ClearJob, CopyJob, FetchJob, VerifyJob } from './chunk-job.ts';
 import { beforeCloning, type ClonedDonor, verifyDonor } from './cloned-donor.ts';
 import { grouped } from './grouped.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
-import type { PartSize } from './pull-room.ts';
+import { copyParts, fetchParts, type PartTools, runWork, type Work } from './part-work.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /** Where a disk file is put together. */
@@ -21,19 +21,13 @@ export interface Workplace {
 }
 
 /** A disk file to put together from what is here and what is in a registry. */
-export interface DiskBuild extends Workplace {
+export interface DiskBuild extends Workplace, PartTools {
   readonly plan: FilePlan;
   /**
    * A chunk is verified in its place: fetched just now, or found on this machine. What is known by its content alone, found or continued,
    * or planned as `zero`, proves nothing about the blob that the manifest names for it.
    */
   readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'fetched-content' | 'found' | 'found-content' | 'zero') => void;
-  /** Waited for before a part is written that is not here yet; what it gives is called when that is done. Default: there is room. */
-  readonly enter?: ((part: PartSize, signal: AbortSignal) => Promise<() => void>) | undefined;
-  /** So many encoded bytes of a chunk are fetched so far. Default: nothing is told. */
-  readonly onUnderWay?: ((chunk: DiskChunk, bytes: number) => void) | undefined;
-  /** Chunks that were planned to be found here were not what they should be, and will be fetched. */
-  readonly onMissing: (chunks: readonly DiskChunk[]) => void;
 }
 
 type Of<K extends ChunkSource['kind']> = PlannedChunk & { readonly source: Extract<ChunkSource, { kind: K }> };
@@ -89,15 +83,18 @@ async function fill(
     intact ? find(those) : undefined;
   const zeros = of(chunks, 'zero');
   if (fresh) await findZero(zeros.map(({ chunk }) => chunk));
-  else await run(pool, clearWork(path, zeros), findZero);
-  await run(pool, verifyWork(path, of(chunks, 'partial')), findIntact);
+  else await runWork(pool, clearWork(path, zeros), findZero);
+  await runWork(pool, verifyWork(path, of(chunks, 'partial')), findIntact);
   const shared = of(chunks, 'shared');
   if (cloned !== undefined) await verifyDonor(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);
   const unproven = shared.filter(({ chunk }) => !found.has(chunk));
-  await run(pool, verifyWork(path, unproven), findIntact);
-  await run(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact, build);
+  await runWork(pool, verifyWork(path, unproven), findIntact);
+  await copyParts(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact, build);
   const damaged = chunks.flatMap(({ chunk, source }) => (source.kind === 'fetch' || found.has(chunk) ? [] : [chunk]));
-  if (damaged.length > 0) build.onMissing(damaged);
+  if (damaged.length > 0) {
+    build.onMissing(damaged);
+    build.room?.expect(damaged);
+  }
   // Where a copy failed, the disk is not fresh any more.
   const spoilt = new Set(damaged);
   const missing = chunks.filter(({ chunk }) => !found.has(chunk));
@@ -109,7 +106,7 @@ async function fill(
       build.onChunk(chunk, isProven ? 'fetched' : 'fetched-content');
     }
   };
-  await run(pool, work, onFetched, build);
+  await fetchParts(pool, work, onFetched, build);
 }
 
 /** Makes the file, or continues it. */
@@ -142,35 +139,6 @@ function withoutSharing({ chunk, source }: PlannedChunk): PlannedChunk {
 
 function of<K extends ChunkSource['kind']>(chunks: readonly PlannedChunk[], kind: K): Of<K>[] {
   return chunks.filter((each): each is Of<K> => each.source.kind === kind);
-}
-
-/** A job, and the chunks that are done when it is. */
-type Work<J extends ChunkJob> = readonly [job: J, chunks: readonly DiskChunk[]];
-
-async function run<J extends ChunkJob>(
-  pool: WorkerPool,
-  work: readonly Work<J>[],
-  onDone: (chunks: readonly DiskChunk[], result: ResultOf<J>) => Promise<void>,
-  { enter, onUnderWay }: Pick<DiskBuild, 'enter' | 'onUnderWay'> = {},
-): Promise<void> {
-  const chunksOf = new Map(work);
-  await pool.runAll([...chunksOf.keys()], async (job, result) => onDone(chunksOf.get(job) ?? [], result), {
-    enter: enter === undefined ? undefined : async (job, signal) => enter(sizeOf(chunksOf.get(job) ?? []), signal),
-    onMoved: (job, { bytes }) => {
-      const [chunk] = chunksOf.get(job) ?? [];
-      if (job.kind !== 'fetch' || chunk === undefined) return;
-      const before = job.resume?.encoded ?? 0;
-      onUnderWay?.(chunk, Math.min(before + bytes, job.blob.size));
-    },
-  });
-}
-
-/** Zeros become holes, and what does not compress takes at least its blob: so much at least. */
-function sizeOf(chunks: readonly DiskChunk[]): PartSize {
-  return {
-    atLeast: chunks.reduce((sum, { size, descriptor }) => sum + Math.min(size, descriptor.size), 0),
-    atMost: chunks.reduce((sum, { size }) => sum + size, 0),
-  };
 }
 
 /** Whether the whole of a file hashes to this. */

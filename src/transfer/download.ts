@@ -18,8 +18,8 @@ export interface Download<I extends TartImage = TartImage> {
   readonly client: RegistryClient;
   readonly insecure: boolean;
   readonly concurrency: number;
-  /** See `DiskBuild.enter`. */
-  readonly enter?: DiskBuild['enter'];
+  /** Default: there is room for everything. */
+  readonly room?: DiskBuild['room'];
   /** Threads that may have been started early. */
   readonly ready?: ReadyThreads | undefined;
 }
@@ -66,7 +66,10 @@ export async function withWorkers(
     concurrency,
     ready,
     signal,
-    onBytes,
+    // What is decoded from where it was kept crossed the network before.
+    onBytes: (count, job) => {
+      if (job !== 'unpack') onBytes(count);
+    },
     onWait: (reason, waitMs) => session.emit({ kind: 'retrying', subject, reason, waitMs }),
   });
   const atOnce: Carrier['atOnce'] = async (...parts) => {
@@ -79,6 +82,24 @@ export async function withWorkers(
     return fetched;
   } finally {
     await pool.close();
+  }
+}
+
+/**
+ * Brings the files of an image, VM config and NVRAM at the same time as disks; before them where images may have to be
+ * deleted for the disks, which is only done when all that comes is known to be right.
+ */
+export async function bringAll(
+  { room }: Download,
+  { atOnce }: Carrier,
+  vmFiles: () => Promise<void>,
+  disks: () => Promise<void>,
+): Promise<void> {
+  if (room?.mayDelete === true) {
+    await vmFiles();
+    await disks();
+  } else {
+    await atOnce(vmFiles, disks);
   }
 }
 

@@ -6,9 +6,10 @@ import { VmFile } from '../home/vm-folder.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { allChunks, type StackedImage } from '../oci/tart-image.ts';
+import { BlobsToCome } from './blobs-to-come.ts';
 import { ChunkReport, type Download } from './download.ts';
 import { downloadFlat } from './flat-download.ts';
-import { blobsToFetch, type PullPlan, spaceNeeded, summarize } from './plan.ts';
+import { chunksToFetch, type PullPlan, spaceNeeded, summarize } from './plan.ts';
 import type { PlanSummary } from './plan-summary.ts';
 import { PullRoom } from './pull-room.ts';
 import type { Session } from './session.ts';
@@ -22,7 +23,7 @@ import { Survey } from './survey.ts';
  * @param presence `lacks-content`: the record of a stacked image is right, and only files of the content store are
  * missing.
  * @returns bytes that crossed the network.
- * @throws TartletError with `removed` when images were deleted to make room.
+ * @throws TartletError with `removed` when images were deleted to make room: see {@link PullRoom} for when that can be.
  */
 export async function fetchImage(
   session: Session,
@@ -33,19 +34,16 @@ export async function fetchImage(
   const survey = await Survey.take(session, { name, image, hasRecord: presence === 'lacks-content' }, 'lease');
   try {
     const plan = await survey.plan();
-    const confirm = async (): Promise<void> => confirmBlobs(session, download, plan);
-    const room = await PullRoom.open(session, name.toString(), spaceNeeded(plan), confirm);
+    const blobs = new BlobsToCome(Staging.at(session.home, image.manifest.digest), chunksToFetch(plan));
+    const confirm = async (wanted: readonly Descriptor[]): Promise<void> => confirmBlobs(session, download, wanted);
+    const room = await PullRoom.open(session, { subject: name.toString(), needed: spaceNeeded(plan), blobs, confirm });
     try {
-      return await fetchPlanned(
-        session,
-        { ...download, enter: async (part, signal) => room.enter(part, signal) },
-        survey,
-        plan,
-        presence,
-      );
+      return await fetchPlanned(session, { ...download, room }, survey, plan, presence);
     } catch (error) {
       if (!(error instanceof TartletError) || room.removed.length === 0) throw error;
       throw error.with({ removed: room.removed });
+    } finally {
+      await blobs.end();
     }
   } finally {
     await survey.release();
@@ -79,13 +77,17 @@ async function fetchPlanned(
 const QUESTIONS = 4;
 
 /**
- * Asks the registry whether it has all blobs that a plan fetches, with the sizes that the manifest names: only then
- * images may go for them.
+ * Asks the registry whether it has blobs, with the sizes that the manifest names, before they are fetched only to be
+ * checked.
  *
  * @throws TartletError `NOT_FOUND`, and those of the registry client.
  */
-async function confirmBlobs(session: Session, { client, name }: Download, plan: PullPlan): Promise<void> {
-  const blobs = blobsToFetch(plan);
+async function confirmBlobs(
+  session: Session,
+  { client, name }: Download,
+  wanted: readonly Descriptor[],
+): Promise<void> {
+  const blobs = [...wanted];
   const askNext = async (): Promise<void> => {
     for (let blob = blobs.pop(); blob !== undefined; blob = blobs.pop()) {
       if (!(await client.blobExists(blob, { signal: session.signal }))) throw missing(name, blob);

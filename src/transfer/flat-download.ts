@@ -3,7 +3,7 @@ import type { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { FlatImage } from '../oci/tart-image.ts';
 import { buildDisk } from './disk-build.ts';
-import { type ChunkReport, type Download, explainKept, fetchVmFiles, withWorkers } from './download.ts';
+import { bringAll, type ChunkReport, type Download, explainKept, fetchVmFiles, withWorkers } from './download.ts';
 import type { Session } from './session.ts';
 import { diskOf, type Survey } from './survey.ts';
 
@@ -26,9 +26,11 @@ export async function downloadFlat(
   const plan = await survey.planFile(base, workplace);
   try {
     return await withWorkers(session, download, async (carrier) => {
-      await carrier.atOnce(
+      await bringAll(
+        download,
+        carrier,
         async () => fetchVmFiles(download, carrier, staging),
-        async () => buildDisk(carrier.pool, { ...workplace, plan, enter: download.enter, ...report.forFile(0) }),
+        async () => buildDisk(carrier.pool, { ...workplace, plan, room: download.room, ...report.forFile(0) }),
       );
     });
   } catch (error) {

@@ -1,5 +1,4 @@
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import type { DiskChunk, TartImage } from '../oci/tart-image.ts';
 import type { Donor, PlanSummary } from './plan-summary.ts';
@@ -154,10 +153,9 @@ export function spaceNeeded(plan: PullPlan): SpaceNeeded {
   return { atLeast: plan.vmFileBytes + encoded, atMost: plan.vmFileBytes + decodedBytes(taking) };
 }
 
-/** What a plan fetches, each blob once. */
-export function blobsToFetch(plan: PullPlan): Descriptor[] {
-  const wanted = plannedChunks(plan).filter(({ source }) => source.kind === 'fetch');
-  return [...new Map(wanted.map(({ chunk: { descriptor } }) => [descriptor.digest.toString(), descriptor])).values()];
+/** What a plan fetches. */
+export function chunksToFetch(plan: PullPlan): DiskChunk[] {
+  return plannedChunks(plan).flatMap(({ chunk, source }) => (source.kind === 'fetch' ? [chunk] : []));
 }
 
 /** Bytes that cross the network for these chunks: a blob that occurs several times counts once. */

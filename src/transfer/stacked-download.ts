@@ -5,7 +5,7 @@ import { Scratch } from '../home/scratch.ts';
 import type { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { allChunks, type StackedImage, stackedFiles } from '../oci/tart-image.ts';
-import { type ChunkReport, type Download, explainKept, fetchVmFiles, withWorkers } from './download.ts';
+import { bringAll, type ChunkReport, type Download, explainKept, fetchVmFiles, withWorkers } from './download.ts';
 import type { Session } from './session.ts';
 import { bringFile } from './stored-file.ts';
 import type { Survey } from './survey.ts';
@@ -63,13 +63,13 @@ export async function downloadStacked(
             file,
             what,
             subject,
-            enter: download.enter,
+            room: download.room,
             ...report.forFile(first),
           });
           first += file.chunks.length;
         }
       };
-      await carrier.atOnce(vmFiles, disks);
+      await bringAll(download, carrier, vmFiles, disks);
     });
   } catch (error) {
     throw explainKept(error, report.verified, allChunks(image).length);

@@ -8,7 +8,7 @@ import { storedWorkplace, type Survey } from './survey.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /** A file of a stacked disk, to be brought into the content store. */
-export interface WantedFile extends Pick<DiskBuild, 'onChunk' | 'onUnderWay' | 'onMissing' | 'enter'> {
+export interface WantedFile extends Pick<DiskBuild, 'onChunk' | 'onUnderWay' | 'onMissing' | 'room'> {
   readonly file: StoredDiskFile;
   /** `base` or `overlay 2`, for messages. */
   readonly what: string;

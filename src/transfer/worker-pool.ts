@@ -38,7 +38,8 @@ export type PoolOptions = PoolRegistry & {
   /** Threads that were started early. Whoever started them stops those that are left. */
   readonly ready?: ReadyThreads | undefined;
   readonly signal: AbortSignal;
-  readonly onBytes: (count: number) => void;
+  /** Told of bytes that crossed the network, or left a file of blobs. */
+  readonly onBytes: (count: number, job: ChunkJob['kind'] | undefined) => void;
   /** Told of work on the disk, in bytes of it: as hashing, encoding and pushing go on. Default: nothing is. */
   readonly onWork?: (job: ChunkJob['kind'], diskBytes: number) => void;
   readonly onWait: (reason: string, milliseconds: number) => void;
@@ -62,8 +63,11 @@ export interface Moved {
 interface JobListeners<J extends ChunkJob> {
   /** Told of each failure; when it returns true, the others go on. Default: none is survived. */
   readonly survives?: ((job: J, error: unknown) => boolean) | undefined;
-  /** Waited for before a job begins; what it gives is called when the job has ended. The signal tells that another has failed. */
-  readonly enter?: ((job: J, signal: AbortSignal) => Promise<() => void>) | undefined;
+  /**
+   * Waited for before a job begins; what it gives is called when the job has ended, and `later` puts it off. The signal
+   * tells that another has failed.
+   */
+  readonly enter?: ((job: J, signal: AbortSignal) => Promise<(() => void) | 'later'>) | undefined;
   /** Told of each job when it begins, and then of what it did so far, at most ten times a second. */
   readonly onMoved?: ((job: J, moved: Moved) => void) | undefined;
 }
@@ -100,13 +104,15 @@ export class WorkerPool {
   /**
    * Does jobs, at most `concurrency` at once, in order of their list. The first failure stops the others.
    * @param onDone told of each result as it comes; what it does is waited for. It may add jobs.
+   * @returns the jobs that were put off.
    */
   async runAll<J extends ChunkJob>(
     jobs: readonly J[],
     onDone: (job: J, result: ResultOf<J>, add: (more: J) => void) => Promise<void> | void,
     { survives = () => false, enter, onMoved = () => undefined }: JobListeners<J> = {},
-  ): Promise<void> {
+  ): Promise<J[]> {
     const queue = [...jobs];
+    const later: J[] = [];
     const failure = new AbortController();
     const signal = AbortSignal.any([this.#options.signal, failure.signal]);
     setMaxListeners(0, signal); // One for each job under way.
@@ -119,6 +125,10 @@ export class WorkerPool {
           if (job === undefined) return;
           signal.throwIfAborted();
           const end = await enter?.(job, signal);
+          if (end === 'later') {
+            later.push(job);
+            continue;
+          }
           try {
             signal.throwIfAborted(); // Another may have failed while this one waited.
             const result = await this.#run(this.#thread(), job, signal, (moved) => onMoved(job, moved));
@@ -143,6 +153,7 @@ export class WorkerPool {
     if (failure.signal.aborted) throw failure.signal.reason as unknown;
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason as unknown;
     if (queue.length > 0) throw new TartletError('INTERNAL', `${queue.length} jobs were left over`);
+    return later;
   }
 
   /** What the jobs that have ended spent their time on. */
@@ -214,9 +225,7 @@ export class WorkerPool {
   #hear(thread: Thread, message: FromWorker): void {
     switch (message.kind) {
       case 'bytes':
-        this.#options.onBytes(message.count);
-        thread.pending.get(message.id)?.move({ bytes: message.count });
-        this.#width.moved(message.count, systemClock.monotonic());
+        this.#hearBytes(thread.pending.get(message.id), message.count);
         break;
       case 'work':
         this.#hearWork(thread.pending.get(message.id), message.diskBytes);
@@ -246,6 +255,12 @@ export class WorkerPool {
         thread.pending.get(message.id)?.reject(fromPlainError(message.error));
         break;
     }
+  }
+
+  #hearBytes(pending: Pending | undefined, count: number): void {
+    this.#options.onBytes(count, pending?.kind);
+    pending?.move({ bytes: count });
+    if (pending?.kind !== 'unpack') this.#width.moved(count, systemClock.monotonic());
   }
 
   #hearWork(pending: Pending | undefined, diskBytes: number): void {

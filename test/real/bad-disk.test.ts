@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { configJson } from '../support/home.ts';
+import { WITH_AN_OLD_IMAGE } from '../support/old-image.ts';
 import { needsOwnMounts, runWithOwnMounts } from '../support/own-mounts.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { Workplace } from '../support/real-command.ts';
@@ -8,8 +9,6 @@ import { partPath } from '../support/real-parts.ts';
 import { type RealRegistry, startRealRegistry } from '../support/real-registry.ts';
 import { diskChunksOf, pushInChunks } from '../support/real-seed.ts';
 import { createVm } from '../support/real-vm.ts';
-import { startStaticRegistry } from '../support/static-registry.ts';
-import { configLayer, diskLayer, nvramLayer, sha256, type TinyImage, tinyManifest } from '../support/tart-image.ts';
 
 describe('a disk that does not take what it should', () => {
   const cleanup = new Cleanup();
@@ -73,17 +72,6 @@ cmp ${disk} $TART_HOME/cache/OCIs/*/team/base/sha256:*/disk.img
     expect(registry.requests).toEqual(['GET /v2/team/base/manifests/1']);
   });
 
-  /** A disk of 190 MiB with an image of 50 MiB that nobody used for a month; 27 MiB and a reserve of 128 MiB are wanted. */
-  const WITH_AN_OLD_IMAGE = `
-mount -t tmpfs -o size=190m tmpfs $TART_HOME
-old=$TART_HOME/cache/OCIs/registry.corp%3A8221/macos/base/sha256:${'a'.repeat(64)}
-mkdir -p $old
-for file in config.json nvram.bin .last-used; do echo '{}' > $old/$file; done
-head -c 50M /dev/zero | tr '\\0' x > $old/disk.img
-ln -s $old $(dirname $old)/14
-touch -d '30 days ago' $old/.last-used
-`;
-
   it('that has room only without an old image: it is deleted first, said, and nothing else', async (context) => {
     needsOwnMounts(context);
     const { stdout, stderr } = await runWithOwnMounts(
@@ -112,79 +100,6 @@ $TARTLET pull ${name}; echo "exit $?"; $TARTLET list -q | grep -c :14`,
     );
     expect(stdout, stderr).toBe('exit 0\n1\n');
     expect(stderr).not.toContain('deleted');
-  });
-
-  /** An image of one layer that claims to decode to 40 MB. @param blob what the registry has of it. */
-  function claimingImage(blob: Uint8Array | undefined): TinyImage {
-    const bytes = blob ?? Buffer.alloc(200_000);
-    const [config, nvram] = [Buffer.from(configJson()), Buffer.from('nvram')];
-    const layer = layerOf(bytes, 40_000_000);
-    const layers = [
-      configLayer({ digest: sha256(config), size: config.length }),
-      layer,
-      nvramLayer({ digest: sha256(nvram), size: nvram.length }),
-    ];
-    const annotations = { 'org.cirruslabs.tart.uncompressed-disk-size': '40000000' };
-    const manifest = tinyManifest({ layers, annotations });
-    const blobs = [config, nvram, ...(blob === undefined ? [] : [blob])].map((each) => [sha256(each), each] as const);
-    return { manifest, digest: sha256(manifest), blobs: new Map(blobs), config, nvram, disk: Buffer.alloc(0) };
-  }
-
-  const layerOf = (bytes: Uint8Array, claimed: number) =>
-    diskLayer(
-      { digest: sha256(bytes), size: bytes.length },
-      { 'org.cirruslabs.tart.uncompressed-size': String(claimed) },
-    );
-
-  it('that has room only without an old image, for a part that is not fetched any more, because another has failed: it stays (P27)', async (context) => {
-    needsOwnMounts(context);
-    const [bad, good] = [Buffer.concat([Buffer.from('bv4$'), Buffer.alloc(60_000)]), Buffer.alloc(200_000, 1)];
-    const one = claimingImage(good);
-    const layers = [...(JSON.parse(Buffer.from(one.manifest).toString()) as { layers: object[] }).layers];
-    layers.splice(1, 1, layerOf(bad, 4_000_000), layerOf(good, 40_000_000));
-    const annotations = { 'org.cirruslabs.tart.uncompressed-disk-size': '44000000' };
-    const manifest = tinyManifest({ layers, annotations });
-    const blobs = new Map([...one.blobs, [sha256(bad), bad] as const]);
-    const liar = await startStaticRegistry({ '1': { ...one, manifest, digest: sha256(manifest), blobs } });
-    const { stdout, stderr } = await runWithOwnMounts(
-      new Workplace(cleanup),
-      `${WITH_AN_OLD_IMAGE.replace('190m', '196m')} $TARTLET pull ${liar.address}/made/up:1; echo "exit $?"; $TARTLET list -q | grep -c :14`,
-    );
-    expect(stdout, stderr).toContain('exit 1\n1\n');
-    expect(stderr).toMatch(/^error\[CHUNK_CORRUPT\]/m);
-    expect(stderr).not.toContain('deleted');
-  });
-
-  it('that has room only without an old image, for an image that the registry does not have: the old one stays (P27)', async (context) => {
-    needsOwnMounts(context);
-    const liar = await startStaticRegistry({ '1': claimingImage(undefined) });
-    const { stdout, stderr } = await runWithOwnMounts(
-      new Workplace(cleanup),
-      `${WITH_AN_OLD_IMAGE} $TARTLET pull --dry-run ${liar.address}/made/up:1
-$TARTLET pull ${liar.address}/made/up:1; echo "exit $?"; $TARTLET list -q | grep -c :14`,
-    );
-    expect(stdout, stderr).toMatch(
-      /^would delete registry\.corp:8221\/macos\/base@sha256:a{64} if need be \(52\.4 MB\)$/m,
-    );
-    expect(stdout).toMatch(/exit 1\n1\n$/);
-    expect(stderr).toMatch(
-      /^error\[NOT_FOUND\]: .*\/made\/up:1 names a blob of 200000 bytes that the registry does not have/m,
-    );
-    expect(stderr).not.toContain('deleted');
-  });
-
-  it('that has room only without an old image, for an image that is not what it says: the error names what was deleted (P27)', async (context) => {
-    needsOwnMounts(context);
-    const liar = await startStaticRegistry({
-      '1': claimingImage(Buffer.concat([Buffer.from('bv4$'), Buffer.alloc(200_000)])),
-    });
-    const { stdout, stderr } = await runWithOwnMounts(
-      new Workplace(cleanup),
-      `${WITH_AN_OLD_IMAGE} $TARTLET pull ${liar.address}/made/up:1; echo "exit $?"`,
-    );
-    expect(stdout, stderr).toContain('exit 1\n');
-    expect(stderr).toMatch(/^error\[CHUNK_CORRUPT\]/m);
-    expect(stderr).toMatch(/^deleted: registry\.corp:8221\/macos\/base@sha256:a{64}$/m);
   });
 
   it('that has room for a clone only without an old image: it is deleted first, said, and the clone is whole', async (context) => {

@@ -33,7 +33,7 @@ function poolAfter(happens: () => void) {
       jobs: readonly J[],
       onDone: (job: J, result: ResultOf<J>, add: (more: J) => void) => Promise<void> | void,
       { survives = () => false }: { survives?: ((job: J, error: unknown) => boolean) | undefined } = {},
-    ): Promise<void> {
+    ): Promise<J[]> {
       happens();
       for (const job of jobs) {
         try {
@@ -43,6 +43,7 @@ function poolAfter(happens: () => void) {
           if (!survives(job, error)) throw error;
         }
       }
+      return [];
     },
   };
 }
