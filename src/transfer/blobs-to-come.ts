@@ -1,4 +1,4 @@
-import { makeFolder } from '../home/folder.ts';
+import { makeFolder, removeEmptyTree } from '../home/folder.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { removeEntry } from '../home/remove.ts';
 import type { Staging } from '../home/staging.ts';
@@ -107,5 +107,7 @@ export class BlobsToCome {
   /** Removes what is kept. */
   async end(): Promise<void> {
     await this.#staging.removeBlobs();
+    // Of an image whose record is here nothing else is put there.
+    await removeEmptyTree(this.#staging.folder);
   }
 }

@@ -89,12 +89,11 @@ async function fill(
   if (cloned !== undefined) await verifyDonor(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);
   const unproven = shared.filter(({ chunk }) => !found.has(chunk));
   await runWork(pool, verifyWork(path, unproven), findIntact);
+  const lost = [...of(chunks, 'partial'), ...shared].flatMap(({ chunk }) => (found.has(chunk) ? [] : [chunk]));
+  build.room?.expect(lost);
   await copyParts(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact, build);
   const damaged = chunks.flatMap(({ chunk, source }) => (source.kind === 'fetch' || found.has(chunk) ? [] : [chunk]));
-  if (damaged.length > 0) {
-    build.onMissing(damaged);
-    build.room?.expect(damaged);
-  }
+  if (damaged.length > 0) build.onMissing(damaged);
   // Where a copy failed, the disk is not fresh any more.
   const spoilt = new Set(damaged);
   const missing = chunks.filter(({ chunk }) => !found.has(chunk));

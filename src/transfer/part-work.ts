@@ -2,22 +2,18 @@ import type { DiskChunk } from '../oci/tart-image.ts';
 import { TartletError } from '../errors.ts';
 import type { ChunkJob, CopyJob, FetchJob, ResultOf, UnpackJob, VerifyJob } from './chunk-job.ts';
 import type { SpaceNeeded } from './plan.ts';
-import type { PullRoom } from './pull-room.ts';
+import type { PullRoom, RoomTools } from './pull-room.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /** A job, and the chunks that are done when it is. */
 export type Work<J extends ChunkJob> = readonly [job: J, chunks: readonly DiskChunk[]];
 
 /** What parts of a disk are brought with. */
-export interface PartTools {
-  /** The disk. */
-  readonly path: string;
+export interface PartTools extends RoomTools {
   /** Default: there is room for everything. */
   readonly room?: PullRoom | undefined;
   /** So many encoded bytes of a chunk are fetched so far. Default: nothing is told. */
   readonly onUnderWay?: ((chunk: DiskChunk, bytes: number) => void) | undefined;
-  /** Chunks have to be fetched that were planned to be found here, or have to be fetched again. */
-  readonly onMissing: (chunks: readonly DiskChunk[]) => void;
 }
 
 type OnDone<J extends ChunkJob> = (chunks: readonly DiskChunk[], result: ResultOf<J>) => Promise<void>;

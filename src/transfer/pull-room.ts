@@ -6,7 +6,6 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { BlobsToCome } from './blobs-to-come.ts';
 import { tellDeleted } from './collect.ts';
-import type { PartTools } from './part-work.ts';
 import type { SpaceNeeded } from './plan.ts';
 import { goalOf, requireRoom, RESERVE_BYTES } from './room.ts';
 import type { Session } from './session.ts';
@@ -14,6 +13,14 @@ import type { WorkerPool } from './worker-pool.ts';
 
 /** What a part of a disk takes while and after it is written, and the blob that it is decoded from, if it is from one. */
 export type Part = SpaceNeeded & { readonly blob: string | undefined };
+
+/** What blobs are checked with before anything is deleted. */
+export interface RoomTools {
+  /** The disk that is put together. */
+  readonly path: string;
+  /** Chunks have to be fetched that were planned to be found here, or have to be fetched again. */
+  readonly onMissing: (chunks: readonly DiskChunk[]) => void;
+}
 
 /** What a pull needs room for. */
 export interface RoomWanted {
@@ -51,6 +58,8 @@ export class PullRoom {
   readonly #isPlenty: boolean;
   /** Names of images that were deleted. */
   readonly removed: string[] = [];
+  /** Whether all that was put off was checked once. */
+  #isCertain = false;
   /** Bytes that the parts under way may still take, or have taken already. */
   #reserved = 0;
   #underWay = 0;
@@ -120,14 +129,15 @@ export class PullRoom {
   }
 
   /**
-   * Fetches and checks every blob that is still to come. Call while no part is under way.
+   * Fetches and checks every blob that is still to come. Call while no part is under way, and when what was put off
+   * without being a blob was checked. After that parts may have things deleted for them.
    *
-   * @param tools the disk that is put together, and who is told of chunks that have to come twice.
    * @throws TartletError `NOT_FOUND`, and those of {@link BlobsToCome.check}; nothing was deleted then.
    */
-  async makeCertain(pool: WorkerPool, { path, onMissing }: Pick<PartTools, 'path' | 'onMissing'>): Promise<void> {
+  async makeCertain(pool: WorkerPool, { path, onMissing }: RoomTools): Promise<void> {
     const { subject, blobs, confirm } = this.#wanted;
     const { unseen } = blobs;
+    this.#isCertain = true;
     if (unseen.length === 0) return;
     const roomBytes = (await freeBytes(this.#session.home.cacheFolder)) - RESERVE_BYTES;
     this.#session.emit({
@@ -159,7 +169,8 @@ export class PullRoom {
     const session = this.#session;
     // Nothing can or may go: whether it fits, the disk will say.
     if (!this.mayDelete) return 'fits';
-    if (this.blobs.unseen.length > 0) return 'later';
+    // What is to be copied may turn out to have to come as well.
+    if (!this.#isCertain || this.blobs.unseen.length > 0) return 'later';
     const candidates = await prunable(session);
     const goal = goalOf(part, {
       free: await freeBytes(session.home.cacheFolder),
