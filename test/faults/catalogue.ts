@@ -194,7 +194,7 @@ export const SECTIONS: readonly Section[] = [
     /* P24 */ ['process numbers are reused', 'no lock is a process number: they are all locks of the kernel'],
     /* P25 */ 'the wall clock jumps',
     /* P26 */ 'two installations on one home, one of them without native code',
-    /* P27 */ 'a pull makes room by deleting images, for what then does not come',
+    /* P27 */ 'a pull makes room by deleting images, for what then does not come, or is something else',
     /* P28 */ 'power fails after success',
     /* P29 */ 'power fails in the middle',
     /* P30 */ 'many processes are killed at random',
