@@ -93,7 +93,7 @@ async function mustSucceed(place, build, command) {
 
 async function go(thread, until) {
   while (Date.now() < until) {
-    const { before, command, check, mayFind } = nextMove(thread);
+    const { before, command, check, mayFind, mayEnd } = nextMove(thread);
     const build = thread.below(2);
     const killAfterMs = thread.below(KILLED_ONE_OF) === 0 ? thread.below(KILLED_WITHIN_MS) : undefined;
     await before?.();
@@ -108,7 +108,12 @@ async function go(thread, until) {
     if (milliseconds > slowest.milliseconds) slowest = { what: shown, milliseconds };
     if (isLate) note(shown, ['I9: it did not end']);
     else if (status === 0) note(shown, check());
-    else if (status !== undefined && mayFind !== true && !IN_THE_WAY.has(code))
+    else if (
+      status !== undefined &&
+      mayFind !== true &&
+      (code === undefined || code !== mayEnd) &&
+      !IN_THE_WAY.has(code)
+    )
       note(shown, [`I10: exit ${status}: ${said}`]);
     else if (code === 'INTERNAL') note(shown, [`I10: ${said}`]);
   }

@@ -29,6 +29,15 @@ const MOVES = [
   { often: 4, make: deleteImage },
   { often: 3, make: prune },
   { often: 2, make: doctor },
+  { often: 2, make: getShared },
+  { often: 2, make: inspectShared },
+  { often: 2, make: inspectImage },
+  { often: 1, make: fqn },
+  { often: 2, make: list },
+  { often: 2, make: renameShared },
+  { often: 2, make: pushOwn },
+  { often: 2, make: pushShared },
+  { often: 2, make: pushImage },
 ];
 const BAG = MOVES.flatMap(({ often, make }) => Array(often).fill(make));
 
@@ -149,6 +158,48 @@ function prune({ pick }) {
 
 function doctor({ pick }) {
   return { command: ['doctor', '--fix', ...pick([[], ['--deep']])], mayFind: true, check: none };
+}
+
+function getShared({ pick }) {
+  return { command: ['get', pick(SHARED)], check: none };
+}
+
+function inspectShared({ pick }) {
+  return { command: ['inspect', pick(SHARED)], check: none };
+}
+
+function inspectImage(thread) {
+  return { command: ['inspect', tagOf(thread, thread.place)], check: none };
+}
+
+function fqn(thread) {
+  return { command: ['fqn', tagOf(thread, thread.place)], check: none };
+}
+
+function list() {
+  return { command: ['list'], check: none };
+}
+
+function renameShared({ pick }) {
+  // A name that is taken is wrong usage, as in Tart.
+  return { command: ['rename', pick(SHARED), pick(SHARED)], check: none, mayEnd: 'USAGE' };
+}
+
+function pushed({ place, own }, name) {
+  return { command: ['push', name, `${place.repository}:from-${own}`], check: none };
+}
+
+function pushOwn(thread) {
+  const before = lookAt(thread.place, thread.own);
+  return before !== undefined && before.length >= GB ? deleteOwn(thread) : pushed(thread, thread.own);
+}
+
+function pushShared(thread) {
+  return pushed(thread, thread.pick(SHARED));
+}
+
+function pushImage(thread) {
+  return pushed(thread, tagOf(thread, thread.place));
 }
 
 /** How a VM of this thread is before a move; undefined when there is none. */

@@ -81,8 +81,8 @@ export function judgeExport(file, versions) {
   const absent = [...layers, config].filter(
     (each) => !entries.has(`blobs/sha256/${each.digest.slice('sha256:'.length)}`),
   );
-  const disk = layers.find(({ annotations }) => annotations?.[CONTENT_DIGEST] !== undefined);
-  const isKnown = versions.some(({ files }) => isBeginning(disk, files['disk.img']));
+  const chunks = layers.filter(({ annotations }) => annotations?.[CONTENT_DIGEST] !== undefined);
+  const isKnown = versions.some(({ files }) => isDisk(chunks, files['disk.img']));
   return [
     ...torn.map(([name]) => `I6: ${path.basename(file)}: ${name} is something else`),
     ...absent.map((each) => `I1: ${path.basename(file)} lacks ${each.digest}`),
@@ -90,12 +90,18 @@ export function judgeExport(file, versions) {
   ];
 }
 
-/** The first chunk of a disk: all of a version, and zeros behind it where the disk was grown. */
-function isBeginning(disk, bytes) {
-  const size = Number(disk?.annotations[CONTENT_SIZE]);
-  if (!(size >= bytes.length)) return false;
-  const content = Buffer.concat([bytes, Buffer.alloc(size - bytes.length)]);
-  return disk.annotations[CONTENT_DIGEST] === `sha256:${sha256(content)}`;
+/** The chunks of a disk: all of a version, and zeros behind it where the disk was grown. */
+function isDisk(chunks, bytes) {
+  let at = 0;
+  for (const { annotations } of chunks) {
+    const size = Number(annotations[CONTENT_SIZE]);
+    if (!(size > 0)) return false;
+    const part = bytes.subarray(at, at + size);
+    const content = Buffer.concat([part, Buffer.alloc(size - part.length)]);
+    if (annotations[CONTENT_DIGEST] !== `sha256:${sha256(content)}`) return false;
+    at += size;
+  }
+  return at >= bytes.length;
 }
 
 function judgeImage(folder, versions) {

@@ -106,7 +106,7 @@ async function pushVersion(place, name) {
   randomBytes(DISK_BYTES / 4).copy(disk);
   disk.fill(0, DISK_BYTES * (3 / 4));
   writeFileSync(makeSampleVm(at), disk);
-  await must(workshop, 'push', name, `${place.repository}:${name}`);
+  await must(workshop, 'push', '--layer-size', '1', name, `${place.repository}:${name}`);
   const [host, ...rest] = place.repository.split('/');
   const answer = await fetch(`http://${host}/v2/${rest.join('/')}/manifests/${name}`, {
     headers: { accept: MANIFEST },
