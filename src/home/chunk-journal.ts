@@ -1,8 +1,9 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
-import { appendFile, readFile } from 'node:fs/promises';
+import { closeSync, writeSync } from 'node:fs';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
-import { systemCode } from '../errors.ts';
+import { isTartletError, systemCode } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
+import { createFile } from './entry.ts';
+import { openPlainFileSync, readPlainFile } from './plain-file.ts';
 import { removeEntry } from './remove.ts';
 
 const VERIFIED = /^\d{1,6}$/;
@@ -23,7 +24,7 @@ export class ChunkJournal {
   /** Makes one unless there is one: from now on, what it does not name was not verified. */
   async begin(): Promise<void> {
     // Ends the line that a crash may have torn.
-    await onDisk('write', this.#file, async () => appendFile(this.#file, '\n'));
+    await this.#append('\n');
   }
 
   /** Where it lies, for threads that write {@link noteBoundaries} into it. */
@@ -51,15 +52,28 @@ export class ChunkJournal {
 
   async #lines(): Promise<string[] | undefined> {
     try {
-      return (await readFile(this.#file, 'utf8')).split('\n');
+      return (await readPlainFile(this.#file)).toString().split('\n');
     } catch (cause) {
-      if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+      // What is no file we did not begin.
+      if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '') || isTartletError(cause, 'STORE_DAMAGED'))
+        return undefined;
       throw diskError(cause, 'read', this.#file);
     }
   }
 
   async record(index: number): Promise<void> {
-    await onDisk('write', this.#file, async () => appendFile(this.#file, `${index}\n`));
+    await this.#append(`${index}\n`);
+  }
+
+  async #append(text: string): Promise<void> {
+    await onDisk('write', this.#file, async () => {
+      const handle = await createFile(this.#file, 'append');
+      try {
+        await handle.appendFile(text);
+      } finally {
+        await handle.close();
+      }
+    });
   }
 
   async remove(): Promise<void> {
@@ -81,7 +95,7 @@ export interface ChunkMark {
 export function noteBoundaries({ journal, index }: ChunkMark): { note(at: StreamPosition): void; close(): void } {
   let fd: number;
   try {
-    fd = openSync(journal, 'a');
+    fd = openPlainFileSync(journal, 'append');
   } catch (cause) {
     throw diskError(cause, 'open', journal);
   }

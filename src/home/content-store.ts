@@ -1,14 +1,17 @@
-import { lstat, readdir, rename, rm, utimes } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import type { StoredDiskFile } from '../oci/disk-file.ts';
 import { ChunkJournal } from './chunk-journal.ts';
 import { contentReferences, HEX } from './content-reference.ts';
 import { diskError, onDisk } from './disk-error.ts';
+import { moveEntry } from './entry.ts';
 import { flushFolder, flushUpTo, makeFolder } from './folder.ts';
 import type { Home } from './home.ts';
+import { setTimes } from './last-use.ts';
 import { FileLock, type LockOptions } from './lock.ts';
 import { flushOrRemove } from './lost-file.ts';
+import { openPlainFile } from './plain-file.ts';
 import { removeEntry } from './remove.ts';
 
 /** A file of the store, as a manifest names it. */
@@ -105,8 +108,9 @@ export class ContentStore {
     });
     try {
       const path = this.pathOf(file.fileDigest);
-      if (there === 'believe' && (await this.holds(file))) await onDisk('remove', staged, async () => rm(staged));
-      else await onDisk('move into place', path, async () => rename(staged, path));
+      if (there === 'believe' && (await this.holds(file)))
+        await onDisk('remove', staged, async () => removeEntry(staged));
+      else await onDisk('move into place', path, async () => moveEntry(staged, path));
       await flushUpTo(this.filesFolder, this.#home.root);
     } finally {
       await lock?.release();
@@ -180,9 +184,8 @@ export class ContentStore {
 
   /** Records a use: the access time of the file itself (tart-formats §1.7). */
   async touch(digest: Digest, at: Date): Promise<void> {
-    const path = this.pathOf(digest);
     try {
-      await utimes(path, at, (await lstat(path)).mtime);
+      await setTimes(await openPlainFile(this.pathOf(digest)), at);
     } catch {
       // A shared or read-only cache: the use goes unrecorded, which harms nobody (reliability D12).
     }

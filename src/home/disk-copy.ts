@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { constants, copyFile, type FileHandle, open, stat } from 'node:fs/promises';
+import { constants, copyFile, type FileHandle, stat } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
+import { throughDirectory } from './directory.ts';
 import { diskError, onDisk } from './disk-error.ts';
+import { createFile } from './entry.ts';
 import { writeNewFile } from './folder.ts';
 import { openDisk, readPlainFile } from './plain-file.ts';
 import { removeEntry } from './remove.ts';
@@ -18,8 +20,8 @@ const PIECE_BYTES = 256 * 1024;
 
 const BLOCK_BYTES = 4096;
 
-/** The number of the first descriptor that a child inherits beside its standard streams. */
-const INHERITED = 3;
+/** The numbers of the descriptors that a child inherits beside its standard streams. */
+const [FROM, TO] = [3, 4];
 
 export interface CopyOptions {
   readonly signal?: AbortSignal | undefined;
@@ -51,7 +53,9 @@ export async function shareDisk(from: string, to: string): Promise<boolean> {
   try {
     const way = throughDescriptor(source.fd);
     const isWay = existsSync(way);
-    await copyFile(isWay ? way : from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+    await throughDirectory(to, async (entry) =>
+      copyFile(isWay ? way : from, entry, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL),
+    );
     if (!isWay) await requireStill(source, from, to);
     return true;
   } catch (cause) {
@@ -77,7 +81,7 @@ async function requireStill(source: FileHandle, from: string, to: string): Promi
 /** Why a copy failed: the system's code does not tell which of the two files it is about. */
 async function copyError(cause: unknown, from: string, to: string): Promise<TartletError> {
   try {
-    await (await open(from, 'r')).close();
+    await (await openDisk(from)).close();
   } catch (reading) {
     return diskError(reading, 'read', from);
   }
@@ -100,28 +104,50 @@ async function copyByCoreutils(from: string, to: string, signal: AbortSignal | u
   if (program === undefined) return false;
   const source = await onDisk('read', from, async () => openDisk(from));
   try {
-    // It inherits the descriptor: what it would find at the path may be another file by then.
-    const child = spawn(program, ['--sparse=always', '--reflink=never', '--', throughDescriptor(INHERITED), to], {
-      stdio: ['ignore', 'ignore', 'ignore', source.fd],
-      env: SYSTEM_ENVIRONMENT,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    const [status] = (await once(child, 'close')) as [number | null];
-    return status === 0;
-  } catch (cause) {
-    signal?.throwIfAborted();
-    if (systemCode(cause) === 'ENOENT') return false;
-    throw diskError(cause, `copy ${from} to`, to);
+    const { mode } = await onDisk('read', from, async () => source.stat());
+    const target = await onDisk('create', to, async () => createFile(to, 'refuse', mode & 0o777));
+    try {
+      return await runCp(program, source, target, signal);
+    } catch (cause) {
+      signal?.throwIfAborted();
+      if (systemCode(cause) === 'ENOENT') return false;
+      throw diskError(cause, `copy ${from} to`, to);
+    } finally {
+      await target.close();
+    }
   } finally {
     await source.close();
   }
+}
+
+/** It inherits both descriptors: what it would find at the paths may be other files by then. */
+async function runCp(
+  program: string,
+  source: FileHandle,
+  target: FileHandle,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const { mode } = await target.stat();
+  await target.chmod((mode & 0o777) | 0o200); // It opens the file anew.
+  const child = spawn(
+    program,
+    ['--sparse=always', '--reflink=never', '--', throughDescriptor(FROM), throughDescriptor(TO)],
+    {
+      stdio: ['ignore', 'ignore', 'ignore', source.fd, target.fd],
+      env: SYSTEM_ENVIRONMENT,
+      ...(signal === undefined ? {} : { signal }),
+    },
+  );
+  const [status] = (await once(child, 'close')) as [number | null];
+  await target.chmod(mode & 0o777);
+  return status === 0;
 }
 
 /** Reads everything and writes what is not zero, at its place. @internal exported for its test: Linux mostly leaves this to `cp`. */
 export async function copySparsely(from: string, to: string, signal?: AbortSignal): Promise<void> {
   const source = await onDisk('read', from, async () => openDisk(from));
   try {
-    const target = await onDisk('create', to, async () => open(to, 'wx'));
+    const target = await onDisk('create', to, async () => createFile(to, 'refuse'));
     try {
       await copyPieces({ file: source, path: from }, { file: target, path: to }, signal);
     } finally {

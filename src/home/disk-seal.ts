@@ -1,12 +1,14 @@
-import { lstat, readFile, readlink, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { lstat, readFile, readlink, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import * as v from 'valibot';
 import { isTartletError, systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
+import { createFile } from './entry.ts';
 import { type FileState, fileState } from './file-state.ts';
 import { flushFile, writeNewFile } from './folder.ts';
 import { isOwnDirectory, readOwnFile, unlessUnusable } from './own-file.ts';
+import { removeEntry } from './remove.ts';
 import { VmFile } from './vm-folder.ts';
 
 /*
@@ -73,10 +75,10 @@ export async function stateToSeal(folder: string, platform: NodeJS.Platform): Pr
     if (disk === undefined) return undefined;
     const clock = `${folder}/${SEAL_FILE}.clock`;
     try {
-      const hasGoneOn = await untilYounger(clock, disk, async () => writeFile(clock, ''));
+      const hasGoneOn = await untilYounger(clock, disk, async () => (await createFile(clock, 'empty')).close());
       return hasGoneOn ? disk.touched : undefined;
     } finally {
-      await rm(clock, { force: true });
+      await removeEntry(clock);
     }
   });
 }
@@ -103,10 +105,11 @@ export async function sealDisk(
     const { ino } = await stat(folder, { bigint: true });
     const record = { version: 1, manifest: manifest.toString(), state: disk.touched, directory: String(ino), mounting };
     const text = JSON.stringify(record);
-    if (!(await untilYounger(file, disk, async () => writeNewFile(file, `${text}\n`, SEAL_MODE)))) await rm(file);
+    if (!(await untilYounger(file, disk, async () => writeNewFile(file, `${text}\n`, SEAL_MODE))))
+      await removeEntry(file);
   } catch (error) {
     if (!isTartletError(error) && systemCode(error) === undefined) throw error;
-    await rm(file, { force: true }).catch(() => undefined); // One that stays is older than the disk, or cut off: nobody believes it.
+    await removeEntry(file).catch(() => undefined); // One that stays is older than the disk, or cut off: nobody believes it.
   }
 }
 

@@ -1,5 +1,5 @@
-import { open, stat, truncate } from 'node:fs/promises';
 import { onDisk } from './disk-error.ts';
+import { createFile } from './entry.ts';
 
 /**
  * Gives a disk its size before anything is written to it, and makes it when it is not there.
@@ -8,10 +8,14 @@ import { onDisk } from './disk-error.ts';
  */
 export async function sizeDisk(path: string, bytes: number): Promise<boolean> {
   return onDisk('create', path, async () => {
-    const before = await stat(path).catch(() => undefined);
-    if (before === undefined) await (await open(path, 'wx')).close();
-    // More than the image has would survive at the end of the disk: cut it off first (reliability C34).
-    await truncate(path, bytes);
-    return before === undefined || before.size === 0;
+    const handle = await createFile(path, 'keep');
+    try {
+      const { size } = await handle.stat();
+      // More than the image has would survive at the end of the disk: cut it off first (reliability C34).
+      await handle.truncate(bytes);
+      return size === 0;
+    } finally {
+      await handle.close();
+    }
   });
 }

@@ -1,7 +1,8 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { TartletError } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
 import { removeLost } from './lost-file.ts';
+import { openPlainFile } from './plain-file.ts';
 
 /** Milliseconds between the end of one flush and the begin of the next. */
 const PAUSE_MS = 200;
@@ -28,7 +29,7 @@ export class EarlyFlush {
 
   /** Begins; {@link end} is the caller's duty. @throws TartletError `DISK_*` */
   static async of(file: string): Promise<EarlyFlush> {
-    return new EarlyFlush(file, await onDisk('open', file, async () => open(file, 'r+')));
+    return new EarlyFlush(file, await onDisk('open', file, async () => openPlainFile(file, 'write')));
   }
 
   #wait(): void {

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { lstat, mkdir, open, readdir, readlink, rename, rmdir, stat, writeFile } from 'node:fs/promises';
+import { lstat, readdir, readlink, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
+import { openDirectory } from './directory.ts';
 import { diskError, onDisk } from './disk-error.ts';
-import { swapPaths } from './native.ts';
+import { createFile, exchangeEntries, makeDirectory, moveEntry, removeEmptyDirectory } from './entry.ts';
+import { openPlainFile } from './plain-file.ts';
 import { removeEntry } from './remove.ts';
 import { shareFiles } from './sharing.ts';
 import { trustedRealPath } from './trusted-path.ts';
@@ -26,6 +27,7 @@ export async function makeFolder(folder: string): Promise<readonly string[]> {
   } catch (cause) {
     const target = await danglingTarget(folder);
     if (target === undefined) throw diskError(cause, 'create the folder', folder);
+    refuseForeignLink(folder);
     return onDisk('create the folder', target, async () => makePath(target));
   }
 }
@@ -61,7 +63,8 @@ const PATH_TRIES = 3;
 
 async function makePathIn(tries: number, folder: string, mode: number | undefined): Promise<readonly string[]> {
   try {
-    await mkdir(folder, { mode });
+    if (await isFolder(folder)) return [];
+    await makeDirectory(folder, mode);
     return [folder];
   } catch (cause) {
     const code = systemCode(cause);
@@ -89,13 +92,22 @@ async function danglingTarget(link: string): Promise<string | undefined> {
   }
 }
 
+/** @throws TartletError `STORE_DAMAGED` when a link to nothing is not one that counts */
+function refuseForeignLink(link: string): void {
+  try {
+    trustedRealPath(link);
+  } catch (cause) {
+    if (systemCode(cause) !== 'ENOENT') throw diskError(cause, 'follow', link);
+  }
+}
+
 /** Removes a folder in which nothing is, at any depth, but folders. @returns false when something is in it, or it is not ours to remove. */
 export async function removeEmptyTree(folder: string): Promise<boolean> {
   try {
     for (const entry of await readdir(folder, { withFileTypes: true })) {
       if (!entry.isDirectory() || !(await removeEmptyTree(`${folder}/${entry.name}`))) return false;
     }
-    await rmdir(folder);
+    await removeEmptyDirectory(folder);
     return true;
   } catch (cause) {
     // Somebody put something in it, removed it, or does not let us.
@@ -110,7 +122,7 @@ export async function flushFolder(folder: string): Promise<void> {
 
 /** {@link flushFolder} that fails as the system says it. */
 export async function fsyncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
+  const handle = await openDirectory(directory);
   try {
     await handle.sync();
   } catch (cause) {
@@ -153,7 +165,7 @@ async function fsyncAbove(directory: string): Promise<void> {
 /** Flushes a finished file. A failure is final for the file: the kernel may already have dropped the pages (reliability D9). */
 export async function flushFile(file: string): Promise<void> {
   await onDisk('flush', file, async () => {
-    const handle = await open(file, 'r+');
+    const handle = await openPlainFile(file, 'write');
     try {
       await handle.sync();
     } finally {
@@ -162,12 +174,17 @@ export async function flushFile(file: string): Promise<void> {
   });
 }
 
-/** Of a link that somebody put there nothing is written through. */
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
-
-/** Writes a new file and flushes it. @param mode of the file. Default: the system's. */
+/** Writes a new file and flushes it; nothing is written through a link. @param mode of the file. Default: the system's. */
 export async function writeNewFile(file: string, bytes: Uint8Array | string, mode?: number): Promise<void> {
-  await onDisk('write', file, async () => writeFile(file, bytes, { flag: NEW_FILE, flush: true, mode }));
+  await onDisk('write', file, async () => {
+    const handle = await createFile(file, 'empty', mode);
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
 }
 
 /**
@@ -188,7 +205,7 @@ async function publishIn(tries: number, from: string, to: string): Promise<void>
   if (await exists(to))
     throw new TartletError('BUSY', `${to} came into being meanwhile`, { subject: to, retryable: true });
   try {
-    await rename(from, to);
+    await moveEntry(from, to);
   } catch (cause) {
     if (systemCode(cause) !== 'ENOENT' || tries === 0 || (await exists(path.dirname(to)))) throw cause;
     await publishIn(tries - 1, from, to);
@@ -203,12 +220,12 @@ async function publishIn(tries: number, from: string, to: string): Promise<void>
 export async function exchangeFolders(from: string, to: string, top: string): Promise<void> {
   await onDisk('share', from, async () => shareFiles(from));
   await flushFolder(from);
-  if (!swapPaths(from, to)) {
+  if (!(await exchangeEntries(from, to))) {
     // By a name that nobody who cleans up takes for a leftover: until the second rename it is the only one there is.
     const aside = `${path.dirname(from)}/replaced-${path.basename(from)}`;
-    await onDisk('move aside', to, async () => rename(to, aside));
-    await onDisk('move into place', to, async () => rename(from, to));
-    await onDisk('move aside', aside, async () => rename(aside, from));
+    await onDisk('move aside', to, async () => moveEntry(to, aside));
+    await onDisk('move into place', to, async () => moveEntry(from, to));
+    await onDisk('move aside', aside, async () => moveEntry(aside, from));
   }
   await flushUpTo(path.dirname(to), top);
 }
@@ -227,7 +244,7 @@ export async function removeFolder(folder: string, trash: string, first: string)
   const doomed = `${trash}/trash-${randomUUID()}`;
   try {
     await makeFolder(trash);
-    await onDisk('remove', folder, async () => rename(folder, doomed));
+    await onDisk('remove', folder, async () => moveEntry(folder, doomed));
   } catch (error) {
     const inPlace =
       isTartletError(error, 'DISK_FULL') || (error instanceof Error && systemCode(error.cause) === 'EXDEV');

@@ -1,4 +1,4 @@
-import { realpath, rm } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
@@ -13,6 +13,7 @@ import { linksIn, walkImages } from './image-walk.ts';
 import { decodeDigestFolder, digestPath, referencePath } from './layout.ts';
 import { leftoverLinks, removeLink } from './link.ts';
 import type { FileLock } from './lock.ts';
+import { removeEntry } from './remove.ts';
 import { kindOf } from './path-kind.ts';
 import { lookAtVmFolder, VmFile } from './vm-folder.ts';
 
@@ -120,8 +121,7 @@ export class ImageRemoval {
   async #removeLeftovers(repository: string, digest: Digest): Promise<void> {
     for (const entry of leftoverLinks(repository)) {
       const text = linkText(entry) ?? '';
-      if (path.basename(text) === digest.toString())
-        await onDisk('remove', entry, async () => rm(entry, { force: true }));
+      if (path.basename(text) === digest.toString()) await onDisk('remove', entry, async () => removeEntry(entry));
     }
   }
 

@@ -1,9 +1,9 @@
-import { constants, lstatSync, type Stats } from 'node:fs';
-import { lstat, open, utimes } from 'node:fs/promises';
+import { lstatSync, type Stats } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { systemCode } from '../errors.ts';
+import { openDirectory } from './directory.ts';
 import { diskError } from './disk-error.ts';
-
-const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
+import { createFile } from './entry.ts';
 
 /** Empty; the date of its last change is when the folder around it was used last. Tart ignores it. */
 const RECORD = '.last-used';
@@ -22,15 +22,23 @@ export interface UseClock {
 export async function recordUse(folder: string, at: Date): Promise<void> {
   try {
     // Neither through a link nor into a pipe that somebody put there (reliability S25, S26).
-    await (await open(`${folder}/${RECORD}`, O_WRONLY | O_CREAT | O_NONBLOCK | O_NOFOLLOW)).close();
-    await utimes(`${folder}/${RECORD}`, at, at);
+    await setTimes(await createFile(`${folder}/${RECORD}`, 'keep'), at, at);
   } catch {
     // The date below is still worth setting.
   }
   try {
-    await utimes(folder, at, (await lstat(folder)).mtime);
+    await setTimes(await openDirectory(folder), at);
   } catch {
     // See above.
+  }
+}
+
+/** Sets the times of what is open, and closes it. @param changed Default: stays as it is. @throws the system's own error */
+export async function setTimes(handle: FileHandle, used: Date, changed?: Date): Promise<void> {
+  try {
+    await handle.utimes(used, changed ?? (await handle.stat()).mtime);
+  } finally {
+    await handle.close();
   }
 }
 

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import { readlink, rename, rm, symlink } from 'node:fs/promises';
+import { readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
 import { diskError, onDisk } from './disk-error.ts';
+import { exchangeEntries, makeLink, moveEntry } from './entry.ts';
 import { flushFolder, flushUpTo, makeFolder, removeEmptyTree } from './folder.ts';
 import type { Home } from './home.ts';
-import { swapPaths } from './native.ts';
+import { removeEntry } from './remove.ts';
 
 /*
  * The one way to change a link of the home, most of which are tags: made beside, put into place by one step, the folder flushed.
@@ -49,21 +50,21 @@ async function placeAside(link: string, trash: string): Promise<string> {
  */
 export async function replaceLink(link: string, target: string, home: Home): Promise<void> {
   const temporary = await placeAside(link, home.stagingFolder);
-  await onDisk('create the link', link, async () => symlink(target, temporary));
+  await onDisk('create the link', link, async () => makeLink(target, temporary));
   try {
     await onDisk('replace the link', link, async () => renameOver(temporary, link));
   } finally {
-    await rm(temporary, { force: true });
+    await removeEntry(temporary);
   }
   await flushUpTo(path.dirname(link), home.root);
 }
 
 async function renameOver(temporary: string, link: string): Promise<void> {
   try {
-    await rename(temporary, link);
+    await moveEntry(temporary, link);
   } catch (cause) {
     if (systemCode(cause) !== 'EISDIR' || !(await removeEmptyTree(link))) throw cause;
-    await rename(temporary, link);
+    await moveEntry(temporary, link);
   }
 }
 
@@ -76,19 +77,19 @@ async function renameOver(temporary: string, link: string): Promise<void> {
  */
 export async function rewriteLink(link: string, text: string, target: string, trash: string): Promise<boolean> {
   const temporary = await placeAside(link, trash);
-  await onDisk('create the link', link, async () => symlink(target, temporary));
+  await onDisk('create the link', link, async () => makeLink(target, temporary));
   try {
-    if (swapPaths(temporary, link)) {
+    if (await exchangeEntries(temporary, link)) {
       if ((await onDisk('read the link', temporary, async () => readlink(temporary))) !== text) {
-        swapPaths(temporary, link);
+        await exchangeEntries(temporary, link);
         return false;
       }
     } else {
       if ((await onDisk('read the link', link, async () => readlink(link))) !== text) return false;
-      await onDisk('replace the link', link, async () => rename(temporary, link));
+      await onDisk('replace the link', link, async () => moveEntry(temporary, link));
     }
   } finally {
-    await rm(temporary, { force: true });
+    await removeEntry(temporary);
   }
   await flushFolder(path.dirname(link));
   return true;
@@ -104,19 +105,19 @@ export async function rewriteLink(link: string, text: string, target: string, tr
 export async function removeLink(link: string, text: string, trash: string): Promise<boolean> {
   const aside = await placeAside(link, trash);
   try {
-    await rename(link, aside);
+    await moveEntry(link, aside);
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return false;
     throw diskError(cause, 'remove the tag', link);
   }
   const found = await onDisk('read the tag', aside, async () => readlink(aside));
   if (found !== text) {
-    await symlink(found, link).catch((cause: unknown) => {
+    await makeLink(found, link).catch((cause: unknown) => {
       // A still newer one is there.
       if (systemCode(cause) !== 'EEXIST') throw diskError(cause, 'restore the tag', link);
     });
   }
-  await onDisk('remove the tag', aside, async () => rm(aside, { force: true }));
+  await onDisk('remove the tag', aside, async () => removeEntry(aside));
   await flushFolder(path.dirname(link));
   return found === text;
 }

@@ -1,8 +1,8 @@
-import { rename } from 'node:fs/promises';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { LocalName } from '../names/local-name.ts';
 import { shownName } from '../names/malformed.ts';
 import { onDisk } from './disk-error.ts';
+import { moveEntry } from './entry.ts';
 import { namesIn } from './entry-names.ts';
 import { exchangeFolders, exists, flushUpTo, makeDurableDirectory, publishFolder, removeFolder } from './folder.ts';
 import type { ContentStore } from './content-store.ts';
@@ -245,7 +245,7 @@ export class LocalVms {
       }
       await this.refuseRunning(from);
       await this.#moving([this.pathOf(from)], from, async () =>
-        onDisk('rename', this.pathOf(from), async () => rename(this.pathOf(from), this.pathOf(to))),
+        onDisk('rename', this.pathOf(from), async () => moveEntry(this.pathOf(from), this.pathOf(to))),
       );
       await flushUpTo(this.#home.vmsFolder, this.#home.root);
     });

@@ -1,11 +1,13 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
+import { openDirectory } from './directory.ts';
 import { diskError, onDisk } from './disk-error.ts';
+import { createFile } from './entry.ts';
 import { makeFolder } from './folder.ts';
 import { hasRecordLock, tryFlock, tryRecordLock } from './native.ts';
+import { openPlainFile } from './plain-file.ts';
 import { lockModeIn } from './sharing.ts';
 
 export interface LockOptions {
@@ -48,7 +50,7 @@ export class FileLock {
    */
   static async acquire(file: string, options: LockOptions): Promise<FileLock | undefined> {
     await makeFolder(path.dirname(file));
-    return FileLock.#acquire(file, 'a+', options);
+    return FileLock.#acquire(file, 'file', options);
   }
 
   /**
@@ -61,8 +63,8 @@ export class FileLock {
     platform: NodeJS.Platform,
     options: LockOptions,
   ): Promise<FileLock | undefined> {
-    if (platform === 'darwin') return FileLock.#acquire(folder, 'r', options);
-    return FileLock.#acquire(`${folder}/${LOCK_FILE}`, 'a+', options);
+    if (platform === 'darwin') return FileLock.#acquire(folder, 'directory', options);
+    return FileLock.#acquire(`${folder}/${LOCK_FILE}`, 'file', options);
   }
 
   /**
@@ -73,7 +75,7 @@ export class FileLock {
    */
   static async acquireExisting(file: string): Promise<FileLock | undefined> {
     for (;;) {
-      const handle = await onDisk('open the lock', file, async () => open(file, 'r+'));
+      const handle = await onDisk('open the lock', file, async () => openPlainFile(file, 'write'));
       const lock = new FileLock(handle);
       try {
         const granted = (await alone(file, handle)) && tryRecordLock(handle.fd) !== false;
@@ -94,7 +96,7 @@ export class FileLock {
   static async isHeld(file: string): Promise<boolean> {
     let handle: FileHandle;
     try {
-      handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+      handle = await openPlainFile(file);
     } catch (cause) {
       if (['ENOENT', 'ENOTDIR', 'ENXIO'].includes(systemCode(cause) ?? '')) return false;
       throw diskError(cause, 'open the lock', file);
@@ -106,12 +108,14 @@ export class FileLock {
     }
   }
 
-  static async #acquire(file: string, flags: 'a+' | 'r+' | 'r', options: LockOptions): Promise<FileLock | undefined> {
+  static async #acquire(file: string, kind: 'file' | 'directory', options: LockOptions): Promise<FileLock | undefined> {
     let sinceTold = TELL_EVERY_MS;
     const mode = await onDisk('look at', file, async () => lockModeIn(path.dirname(file)));
     for (let pause = 5; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
       options.signal?.throwIfAborted();
-      const handle = await onDisk('open the lock', file, async () => open(file, flags, mode));
+      const handle = await onDisk('open the lock', file, async () =>
+        kind === 'file' ? createFile(file, 'append', mode) : openDirectory(file),
+      );
       const granted = await tryLock(file, handle, options.mode);
       if (granted === true && (await isStill(file, handle))) return new FileLock(handle);
       await handle.close();

@@ -1,9 +1,9 @@
-import { rename } from 'node:fs/promises';
 import * as v from 'valibot';
 import { describeError, isTartletError, systemCode, TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { onDisk } from './disk-error.ts';
+import { moveEntry } from './entry.ts';
 import { flushFolder, writeNewFile } from './folder.ts';
 import { readPlainFile, readPlainFileSync } from './plain-file.ts';
 
@@ -116,7 +116,7 @@ export async function writeOrigin(folder: string, record: Origin): Promise<void>
 export async function addOrigin(folder: string, record: Origin): Promise<void> {
   const file = `${folder}/${ORIGIN_FILE}`;
   await writeNewFile(`${file}.new`, serialize(record));
-  await onDisk('move into place', file, async () => rename(`${file}.new`, file));
+  await onDisk('move into place', file, async () => moveEntry(`${file}.new`, file));
   await flushFolder(folder);
 }
 

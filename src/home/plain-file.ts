@@ -5,8 +5,17 @@ import { onDisk } from './disk-error.ts';
 import { removeEntry } from './remove.ts';
 import { isInPlace, trustedRealPath } from './trusted-path.ts';
 
-/** Without waiting for a writer at the other end of a pipe, and without following a link. */
-const READING = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+const { O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
+
+/** What a file is opened for; `append` writes at its end only. */
+export type Access = 'read' | 'write' | 'append';
+
+/** Without waiting for who is at the other end of a pipe, and without following a link. */
+const FLAGS: Readonly<Record<Access, number>> = {
+  read: O_RDONLY | O_NONBLOCK | O_NOFOLLOW,
+  write: O_RDWR | O_NONBLOCK | O_NOFOLLOW,
+  append: O_RDWR | O_APPEND | O_NONBLOCK | O_NOFOLLOW,
+};
 
 /** How often something else may be in the place of a file, for example because the image is being replaced. */
 const OPEN_TRIES = 5;
@@ -15,15 +24,15 @@ const OPEN_TRIES = 5;
 const IS_LINK: ReadonlySet<string | undefined> = new Set(['ELOOP', 'EMLINK']);
 
 /**
- * Opens a file in the home for reading. A pipe or a device in its place is not waited for: opening one would hold the
+ * Opens a file in the home that is there. A pipe or a device in its place is not waited for: opening one would hold the
  * command, and the signal that should end it, for ever (reliability C29, S26). A link in its place, or in that of a
  * directory above, is not followed where another user can have made it (S25, S60).
  *
  * @throws TartletError `STORE_DAMAGED` for what is no file; the system's own error for one that is not there or cannot be read.
  */
-export async function openPlainFile(file: string): Promise<FileHandle> {
+export async function openPlainFile(file: string, access: Access = 'read'): Promise<FileHandle> {
   for (let tries = 1; tries <= OPEN_TRIES; tries += 1) {
-    const handle = await open(file, READING).catch((cause: unknown) => refuse(file, cause));
+    const handle = await open(file, FLAGS[access]).catch((cause: unknown) => refuseLink(file, cause));
     try {
       if (!(await handle.stat()).isFile()) throw noFile(file);
       if (isInPlace(handle.fd, file)) return handle;
@@ -37,9 +46,9 @@ export async function openPlainFile(file: string): Promise<FileHandle> {
 }
 
 /** The same for who looks at thousands, where each promise would cost more than the reading, and for the threads. */
-function openPlainFileSync(file: string): number {
+export function openPlainFileSync(file: string, access: Access = 'read'): number {
   for (let tries = 1; tries <= OPEN_TRIES; tries += 1) {
-    const fd = openNow(file);
+    const fd = openNow(file, access);
     try {
       if (!fstatSync(fd).isFile()) throw noFile(file);
       if (isInPlace(fd, file)) return fd;
@@ -52,11 +61,11 @@ function openPlainFileSync(file: string): number {
   throw neverInPlace(file);
 }
 
-function openNow(file: string): number {
+function openNow(file: string, access: Access): number {
   try {
-    return openSync(file, READING);
+    return openSync(file, FLAGS[access]);
   } catch (cause) {
-    return refuse(file, cause);
+    return refuseLink(file, cause);
   }
 }
 
@@ -64,8 +73,8 @@ function openNow(file: string): number {
  * The same for the disk of a VM, in whose place people who lack room put a link to a file elsewhere.
  * @throws as {@link openPlainFile}
  */
-export async function openDisk(disk: string): Promise<FileHandle> {
-  return openPlainFile(realDisk(disk));
+export async function openDisk(disk: string, access: Access = 'read'): Promise<FileHandle> {
+  return openPlainFile(realDisk(disk), access);
 }
 
 /** The same for the threads. */
@@ -102,12 +111,14 @@ export function readPlainFileSync(file: string, maxBytes = Number.POSITIVE_INFIN
   }
 }
 
-function refuse(file: string, cause: unknown): never {
+/** Says of a link that was not followed what it is. @throws TartletError `STORE_DAMAGED`, or what the system said. */
+export function refuseLink(file: string, cause: unknown): never {
   if (IS_LINK.has(systemCode(cause))) throw noFile(file);
   throw cause;
 }
 
-function noFile(file: string): TartletError {
+/** @internal for who opens files that may have to be made (`entry.ts`). */
+export function noFile(file: string): TartletError {
   return new TartletError('STORE_DAMAGED', `${file} is not a file`, {
     subject: file,
     kept: 'it was left alone',

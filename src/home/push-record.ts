@@ -1,4 +1,3 @@
-import { rename } from 'node:fs/promises';
 import * as v from 'valibot';
 import type { Digest } from '../names/digest.ts';
 import { RemoteName } from '../names/remote-name.ts';
@@ -6,6 +5,7 @@ import { haveSameChunks } from '../oci/disk-file.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
 import { onDisk } from './disk-error.ts';
+import { moveEntry } from './entry.ts';
 import { flushFolder, writeNewFile } from './folder.ts';
 import { isOwnDirectory, readOwnFile, unlessUnusable } from './own-file.ts';
 
@@ -116,5 +116,5 @@ function understand(manifest: Uint8Array, directory: string): TartImage {
 /** One that is there is replaced in one step. */
 async function replace(file: string, bytes: Uint8Array | string): Promise<void> {
   await writeNewFile(`${file}.new`, bytes, RECORD_MODE);
-  await onDisk('move into place', file, async () => rename(`${file}.new`, file));
+  await onDisk('move into place', file, async () => moveEntry(`${file}.new`, file));
 }

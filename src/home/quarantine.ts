@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { onDisk } from './disk-error.ts';
 import { lookAt, namesIn } from './doctor/look.ts';
+import { moveEntry } from './entry.ts';
 import { flushFolder, flushUpTo, makeFolder, writeNewFile } from './folder.ts';
 import type { Home } from './home.ts';
 import { removeEntry } from './remove.ts';
@@ -46,7 +46,7 @@ export async function setAside(
   await flushUpTo(folder, home.root);
   const to = `${folder}/${path.basename(from)}`;
   try {
-    await onDisk('set aside', from, async () => rename(from, to));
+    await onDisk('set aside', from, async () => moveEntry(from, to));
   } catch (error) {
     await removeEntry(folder);
     throw error;

@@ -1,8 +1,8 @@
-import { constants, existsSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, rm, rmdir, unlink } from 'node:fs/promises';
-import path from 'node:path';
-import { systemCode, TartletError } from '../errors.ts';
-import { isInPlace, throughDescriptor, trustedRealPath } from './trusted-path.ts';
+import { systemCode } from '../errors.ts';
+import { throughDirectory } from './directory.ts';
+import { isThroughDescriptor, throughDescriptor } from './trusted-path.ts';
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
 
@@ -16,37 +16,18 @@ const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
  * error.
  */
 export async function removeEntry(place: string): Promise<void> {
-  const directory = path.dirname(place);
-  const above = await openDirectory(directory);
-  if (above === undefined) return;
   try {
-    if (!isInPlace(above.fd, directory)) {
-      throw new TartletError('BUSY', `${directory} is being replaced by another command`, {
-        subject: directory,
-        kept: 'nothing was removed',
-        retryable: true,
-      });
-    }
-    if (existsSync(throughDescriptor(above.fd))) await removeIn(above, path.basename(place));
-    // Elsewhere than on Linux nothing leads through a descriptor: where links led was asked, and not more can be done.
-    else await rm(`${trustedRealPath(directory)}/${path.basename(place)}`, { recursive: true, force: true });
-  } finally {
-    await above.close();
-  }
-}
-
-/** @returns undefined when there is none. */
-async function openDirectory(directory: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(directory, O_RDONLY | O_DIRECTORY);
+    await throughDirectory(place, async (entry) => {
+      if (isThroughDescriptor(entry)) await removeIn(entry);
+      // Elsewhere than on Linux nothing leads through a descriptor, and not more can be done.
+      else await rm(entry, { recursive: true, force: true });
+    });
   } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
-    throw cause;
+    if (!['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) throw cause;
   }
 }
 
-async function removeIn(above: FileHandle, name: string): Promise<void> {
-  const place = `${throughDescriptor(above.fd)}/${name}`;
+async function removeIn(place: string): Promise<void> {
   let directory: FileHandle;
   try {
     directory = await open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
@@ -58,7 +39,8 @@ async function removeIn(above: FileHandle, name: string): Promise<void> {
     return;
   }
   try {
-    for (const entry of await readdir(throughDescriptor(directory.fd))) await removeIn(directory, entry);
+    const inside = throughDescriptor(directory.fd);
+    for (const entry of await readdir(inside)) await removeIn(`${inside}/${entry}`);
   } finally {
     await directory.close();
   }

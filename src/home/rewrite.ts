@@ -1,6 +1,7 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { onDisk } from './disk-error.ts';
+import { openPlainFile } from './plain-file.ts';
 
 const SPACE = 0x20;
 
@@ -11,11 +12,11 @@ const SPACE = 0x20;
  * The bytes go out in one write and are flushed. A shorter text is followed by spaces up to the old length, which JSON allows, before the
  * file is cut: readers and crashes between the two steps find a whole document. When the disk has no room, the old bytes are put back.
  *
- * @throws TartletError `DISK_*`
+ * @throws TartletError `DISK_*`, `STORE_DAMAGED` for a link
  */
 export async function rewriteJson(file: string, bytes: Uint8Array): Promise<void> {
   await onDisk('write', file, async () => {
-    const handle = await open(file, 'r+');
+    const handle = await openPlainFile(file, 'write');
     try {
       const before = await readWhole(handle, file);
       if (before.equals(bytes)) return;

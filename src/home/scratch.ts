@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isTartletError } from '../errors.ts';
 import { onDisk } from './disk-error.ts';
+import { makeDirectory } from './entry.ts';
 import { readableNamesIn } from './entry-names.ts';
 import { exists, makeTrustedFolder } from './folder.ts';
 import type { Home } from './home.ts';
@@ -67,7 +68,7 @@ export class Scratch {
       const locks = [lock];
       try {
         const folder = `${parent}/${name}`;
-        await onDisk('create', folder, async () => mkdir(folder));
+        await onDisk('create', folder, async () => makeDirectory(folder));
         const againstTart = platform === 'darwin' ? await lockAgainstTart(folder) : [];
         if (againstTart !== 'gone') return new Scratch(folder, lockFile, [...locks, ...againstTart]);
       } catch (error) {

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import { chmod, lstat, readdir, stat } from 'node:fs/promises';
+import { lstat, readdir, stat } from 'node:fs/promises';
+import { openPlainFile } from './plain-file.ts';
 
 /*
  * Several users share a home when the group of its directory may write to it, as with git's core.sharedRepository: that directory decides, and what
@@ -40,6 +41,16 @@ export async function shareFiles(directory: string): Promise<void> {
     const file = `${directory}/${name}`;
     const stats = await lstat(file);
     if (name.startsWith('.') || !stats.isFile() || (stats.mode & SHARED_FILE) === SHARED_FILE) continue;
-    await chmod(file, (stats.mode & 0o777) | SHARED_FILE);
+    await setMode(file, (stats.mode & 0o777) | SHARED_FILE);
+  }
+}
+
+/** Sets the mode of a file in the home. @throws TartletError `STORE_DAMAGED` for a link; the system's own error */
+export async function setMode(file: string, mode: number): Promise<void> {
+  const handle = await openPlainFile(file);
+  try {
+    await handle.chmod(mode);
+  } finally {
+    await handle.close();
   }
 }

@@ -10,6 +10,8 @@ import { systemCode, TartletError } from '../errors.ts';
 
 const GROUP_OR_OTHERS_MAY_WRITE = 0o022;
 
+const DESCRIPTORS = '/proc/self/fd/';
+
 /** As in Linux (path_resolution(7)). */
 const MOST_LINKS = 40;
 
@@ -84,7 +86,12 @@ function placeOf(fd: number): string | undefined {
 
 /** A path to what is open, whatever becomes of its name (proc(5)). There are such paths on Linux only. */
 export function throughDescriptor(fd: number): string {
-  return `/proc/self/fd/${fd}`;
+  return `${DESCRIPTORS}${fd}`;
+}
+
+/** Whether a path leads by {@link throughDescriptor}. */
+export function isThroughDescriptor(place: string): boolean {
+  return place.startsWith(DESCRIPTORS);
 }
 
 function foreignLink(link: string): TartletError {

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { describeError, TartletError } from '../errors.ts';
 import { findLockOwner } from './lock-owner.ts';
 import { hasRecordLock, tryFlock } from './native.ts';
+import { openPlainFile } from './plain-file.ts';
 import { SYSTEM_ENVIRONMENT, systemProgram } from './system-program.ts';
 
 /**
@@ -29,7 +29,7 @@ const NOT_WRITABLE = 3;
  * @throws TartletError `DISK_UNSUPPORTED` where nobody can tell: guessing "no" could delete a running VM.
  */
 export async function hasWriteLock(file: string, platform: NodeJS.Platform): Promise<boolean> {
-  const handle = await open(file, 'r+').catch(() => undefined);
+  const handle = await openPlainFile(file, 'write').catch(() => undefined);
   if (handle === undefined) return false;
   try {
     return tryFlock(handle.fd, 'shared') === false || (await hasForeignLock(handle.fd, file, platform));

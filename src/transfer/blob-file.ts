@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises';
 import { isTartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
+import { createFile } from '../home/entry.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { BlobVerifier } from '../registry/blob-verifier.ts';
 import type { RegistryClient } from '../registry/client.ts';
@@ -35,7 +35,7 @@ async function fetchOnce({ client, signal, onBytes }: BlobSource, blob: Descript
 export function keepingBlob(client: BlobSource['client'], path: string): BlobSource['client'] {
   return {
     blob: async function* blob(descriptor, options) {
-      const handle = await onDisk('create', path, async () => open(path, 'w'));
+      const handle = await onDisk('create', path, async () => createFile(path, 'empty'));
       try {
         let at = 0;
         for await (const piece of client.blob(descriptor, options)) {

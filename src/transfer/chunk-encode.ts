@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { AppleLz4Encoder } from '../codec/apple-lz4-encoder.ts';
 import { diskError } from '../home/disk-error.ts';
+import { createFileSync } from '../home/entry.ts';
 import type { EncodeJob, EncodeResult, PushJob } from './chunk-job.ts';
 import { withEncoder } from './kernel.ts';
 import { isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
@@ -97,7 +98,7 @@ class Spool {
     this.#path = path;
     this.#stopwatch = stopwatch;
     try {
-      this.#fd = openSync(path, 'w', 0o600);
+      this.#fd = createFileSync(path, 'empty', 0o600);
     } catch (cause) {
       throw diskError(cause, 'create', path);
     }

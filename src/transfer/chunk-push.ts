@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { removeEntry } from '../home/remove.ts';
 import { Digest } from '../names/digest.ts';
 import { encodeChunk, isAllZero } from './chunk-encode.ts';
 import type { ChunkContext } from './chunk-fetch.ts';
@@ -27,7 +27,7 @@ export async function pushChunk(job: PushJob, context: ChunkContext): Promise<Pu
     if (outcome === 'present') onWork(-job.contentSize / 2);
     return { kind: 'push', ...encoded, contentSize: job.contentSize, outcome };
   } finally {
-    rmSync(job.spool, { force: true });
+    await removeEntry(job.spool);
   }
 }
 

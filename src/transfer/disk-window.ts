@@ -1,8 +1,8 @@
-import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, readSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { TartletError } from '../errors.ts';
 import { diskError } from '../home/disk-error.ts';
-import { openDiskSync } from '../home/plain-file.ts';
+import { openDiskSync, openPlainFileSync } from '../home/plain-file.ts';
 import { Stopwatch } from './time-spent.ts';
 
 /**
@@ -36,7 +36,7 @@ export class DiskWindow {
     this.#size = size;
     this.#fresh = fresh;
     try {
-      this.#fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+      this.#fd = openPlainFileSync(path, 'write');
     } catch (cause) {
       throw diskError(cause, 'open', path);
     }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
+import { createFile } from '../home/entry.ts';
 import { flushFile, writeNewFile } from '../home/folder.ts';
 import { writeOrigin } from '../home/origin.ts';
 import { Scratch } from '../home/scratch.ts';
@@ -61,7 +61,7 @@ async function makeSparseFile(path: string, bytes: number): Promise<void> {
     throw new TartletError('USAGE', `a disk cannot have ${bytes} bytes`, { found: String(bytes) });
   }
   await onDisk('create', path, async () => {
-    const handle = await open(path, 'wx');
+    const handle = await createFile(path, 'refuse');
     try {
       await handle.truncate(bytes);
     } finally {

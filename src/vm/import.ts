@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { flushFile, writeNewFile } from '../home/folder.ts';
 import { writeOrigin } from '../home/origin.ts';
+import { openDisk } from '../home/plain-file.ts';
 import { Scratch } from '../home/scratch.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';
@@ -148,7 +149,7 @@ const OTHER_FORMATS = [
 async function refuseOtherFormat(disk: string, archive: string): Promise<void> {
   const head = Buffer.alloc(32);
   await onDisk('read', disk, async () => {
-    const handle = await open(disk, 'r');
+    const handle = await openDisk(disk);
     try {
       await handle.read(head, 0, head.length, 0);
     } finally {

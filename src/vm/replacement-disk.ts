@@ -1,9 +1,12 @@
-import { chmod, rename, stat, truncate } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
 import { copyDisk } from '../home/disk-copy.ts';
 import { diskError, onDisk } from '../home/disk-error.ts';
+import { sizeDisk } from '../home/disk-size.ts';
+import { moveEntry } from '../home/entry.ts';
 import { flushFile, flushFolder } from '../home/folder.ts';
 import { Scratch } from '../home/scratch.ts';
+import { setMode } from '../home/sharing.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Session } from '../transfer/session.ts';
 
@@ -44,7 +47,7 @@ export class ReplacementDisk {
     const disk = new ReplacementDisk(await Scratch.createForVm(session.home, session.platform));
     try {
       await copyDisk(from, disk.#path, session);
-      await onDisk('grow', disk.#path, async () => truncate(disk.#path, bytes));
+      await sizeDisk(disk.#path, bytes);
       await flushFile(disk.#path);
       return disk;
     } catch (error) {
@@ -61,8 +64,8 @@ export class ReplacementDisk {
   async moveInto(folder: string): Promise<void> {
     const target = `${folder}/${VmFile.disk}`;
     await onDisk('replace', target, async () => {
-      await chmod(this.#path, (await stat(target)).mode & 0o777);
-      await rename(this.#path, target);
+      await setMode(this.#path, (await stat(target)).mode & 0o777);
+      await moveEntry(this.#path, target);
     });
     await flushFolder(folder);
   }

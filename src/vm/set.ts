@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { stat, truncate } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../home/disk-error.ts';
-import { flushFile } from '../home/folder.ts';
 import type { LocalVm } from '../home/local-vms.ts';
-import { readPlainFile } from '../home/plain-file.ts';
+import { openDisk, readPlainFile } from '../home/plain-file.ts';
 import { rewriteJson } from '../home/rewrite.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { isSuspended, VmFile } from '../home/vm-folder.ts';
@@ -176,8 +175,15 @@ async function writeConfig(vm: LocalVm, config: VmConfig | undefined): Promise<v
 
 /** Only the length changes: what is added is a hole. */
 async function growDisk(file: string, bytes: number): Promise<void> {
-  await onDisk('grow', file, async () => truncate(file, bytes));
-  await flushFile(file);
+  await onDisk('grow', file, async () => {
+    const handle = await openDisk(file, 'write');
+    try {
+      await handle.truncate(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
 }
 
 function configOf(vm: LocalVm): string {

@@ -38,7 +38,7 @@ describeWithParts('a file system that refuses', ['strace'], () => {
     const registry = await world.serve(IMAGE);
     const name = `${registry.authority}/${REPOSITORY}:latest`;
     const disk = `${world.home.stagingFolder}/${IMAGE.digest.slice(7)}/disk.img`;
-    const fault = { call: 'openat', nth: 1, effect: 'EDQUOT', onwards: true, path: disk } as const;
+    const fault = { call: 'ftruncate', nth: 1, effect: 'EDQUOT', onwards: true, path: disk } as const;
     const { exitCode, stderr } = await runFaulty(world, ['pull', name], fault);
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/^error\[DISK_FULL\]: cannot create \S+disk\.img: the quota is used up\.$/m);

@@ -1,6 +1,6 @@
-import { rmdir } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
 import { diskError } from '../disk-error.ts';
+import { removeEmptyDirectory } from '../entry.ts';
 import type { CacheFacts } from './cache-facts.ts';
 import type { StepHook } from './step.ts';
 
@@ -11,7 +11,7 @@ import type { StepHook } from './step.ts';
  */
 export async function removeIfEmpty(folder: string): Promise<boolean> {
   try {
-    await rmdir(folder);
+    await removeEmptyDirectory(folder);
     return true;
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return true;

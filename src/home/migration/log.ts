@@ -1,5 +1,5 @@
-import { open } from 'node:fs/promises';
 import { onDisk } from '../disk-error.ts';
+import { createFile } from '../entry.ts';
 import { flushUpTo, makeFolder } from '../folder.ts';
 import type { Home } from '../home.ts';
 import type { Plan } from './step.ts';
@@ -56,7 +56,7 @@ async function append(home: Home, entries: readonly Entry[], at: Date): Promise<
   const file = migrationLog(home);
   await makeFolder(home.cacheFolder);
   await onDisk('write', file, async () => {
-    const handle = await open(file, 'a');
+    const handle = await createFile(file, 'append');
     try {
       const time = at.toISOString();
       await handle.appendFile(entries.map((entry) => `${JSON.stringify({ time, ...entry })}\n`).join(''));

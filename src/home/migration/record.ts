@@ -1,8 +1,8 @@
-import { rename } from 'node:fs/promises';
 import { isTartletError } from '../../errors.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
 import { onDisk } from '../disk-error.ts';
+import { moveEntry } from '../entry.ts';
 import { exists } from '../folder.ts';
 import { addOrigin, type Origin, ORIGIN_FILE, readOrigin } from '../origin.ts';
 import { readPlainFile } from '../plain-file.ts';
@@ -23,7 +23,7 @@ export async function writeRecord(
   if (former !== 'damaged' && former !== undefined && says(former, image, name)) return;
   const file = `${image.path}/${ORIGIN_FILE}`;
   if (former !== undefined && !(await exists(`${image.path}/${FORMER}`))) {
-    await onDisk('move aside', file, async () => rename(file, `${image.path}/${FORMER}`));
+    await onDisk('move aside', file, async () => moveEntry(file, `${image.path}/${FORMER}`));
   }
   await addOrigin(image.path, {
     version: 1,

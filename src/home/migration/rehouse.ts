@@ -1,6 +1,6 @@
-import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { onDisk } from '../disk-error.ts';
+import { moveEntry } from '../entry.ts';
 import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from '../folder.ts';
 import { removeLink, replaceLink } from '../link.ts';
 import { removeIfEmpty } from './hollow-host.ts';
@@ -145,6 +145,6 @@ export class Rehouser {
 /** Renames a registry's folder whose new name differs in case only, where the file system has one folder for both. */
 export async function recase(from: string, to: string): Promise<void> {
   if (from === to || !(await areSameFolder(from, to))) return;
-  await onDisk('rename', from, async () => rename(from, to));
+  await onDisk('rename', from, async () => moveEntry(from, to));
   await flushFolder(path.dirname(to));
 }

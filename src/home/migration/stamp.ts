@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import * as v from 'valibot';
 import { systemCode } from '../../errors.ts';
 import { diskError } from '../disk-error.ts';
+import { createFile, moveEntry } from '../entry.ts';
 import type { Home } from '../home.ts';
+import { readPlainFileSync } from '../plain-file.ts';
+import { removeEntry } from '../remove.ts';
 
 /** Homes that share a cache by a link see it under several paths: so many are remembered. */
 const MAX_ROOTS = 8;
@@ -78,11 +80,16 @@ export async function writeStamp(home: Home, top: Listing): Promise<void> {
   const roots = [home.imagesFolder, ...others].slice(0, MAX_ROOTS);
   const temporary = `${file}.${randomUUID()}`;
   try {
-    await writeFile(temporary, `${JSON.stringify({ version: 1, roots, hosts: [...top] } satisfies Stamp)}\n`);
-    await rename(temporary, file);
+    const handle = await createFile(temporary, 'refuse');
+    try {
+      await handle.writeFile(`${JSON.stringify({ version: 1, roots, hosts: [...top] } satisfies Stamp)}\n`);
+    } finally {
+      await handle.close();
+    }
+    await moveEntry(temporary, file);
   } catch {
     // Read-only, full, or somebody else's: see above.
-    await rm(temporary, { force: true }).catch(() => undefined);
+    await removeEntry(temporary).catch(() => undefined);
   }
 }
 
@@ -98,7 +105,7 @@ function isSameFolder(one: string, other: string): boolean {
 
 function load(home: Home): Stamp | undefined {
   try {
-    const parsed = v.safeParse(stamp, JSON.parse(readFileSync(stampFile(home), 'utf8')));
+    const parsed = v.safeParse(stamp, JSON.parse(readPlainFileSync(stampFile(home)).toString()));
     return parsed.success ? parsed.output : undefined;
   } catch {
     return undefined;

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { removeEntry } from '../../home/remove.ts';
 import { availableParallelism } from 'node:os';
 import { TartletError } from '../../errors.ts';
 import { Digest } from '../../names/digest.ts';
@@ -121,7 +121,7 @@ class DiskPacking {
     await this.#turns.take(index);
     requireContent(this.#plan, index, chunk);
     await this.#writer.blob(chunk, () => readWindow(spool, 0, chunk.size, this.#session.signal));
-    if (!isZero) await rm(spool, { force: true }); // Zeros are short, and others may wait with the same.
+    if (!isZero) await removeEntry(spool); // Zeros are short, and others may wait with the same.
     this.#turns.pass();
     const zero = isZero ? { isZero } : {};
     this.#session.emit({ kind: 'chunk-done', subject: this.#plan.subject, index, bytes: contentSize, ...zero });

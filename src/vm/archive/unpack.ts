@@ -1,8 +1,8 @@
-import { open } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { TartletError } from '../../errors.ts';
 import { onDisk } from '../../home/disk-error.ts';
 import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../../home/early-flush.ts';
+import { createFile } from '../../home/entry.ts';
 import { freeBytes } from '../../home/space.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import { humanBytes } from '../../names/byte-count.ts';
@@ -49,7 +49,7 @@ export async function unpackImage(
   onBytes(image.nvram.size);
   const disk = `${folder}/${VmFile.disk}`;
   await onDisk('create', disk, async () => {
-    const handle = await open(disk, 'wx');
+    const handle = await createFile(disk, 'refuse');
     try {
       await handle.truncate(image.base.size);
     } finally {
@@ -132,7 +132,7 @@ async function findChunks(layout: OciLayout, chunks: readonly DiskChunk[]): Prom
 
 async function copyVerified(from: FileStretch, blob: Descriptor, to: string, signal: AbortSignal): Promise<void> {
   const verifier = new BlobVerifier(blob.digest, blob.size);
-  const handle = await onDisk('create', to, async () => open(to, 'wx'));
+  const handle = await onDisk('create', to, async () => createFile(to, 'refuse'));
   try {
     for await (const piece of readWindow(from.path, from.offset, from.size, signal)) {
       verifier.update(piece);
