@@ -140,14 +140,7 @@ describeWithParts('stopped in the middle of a removal', ['strace'], () => {
     const names = ['outside.txt', 'second.txt'];
     writeFileSync(`${world.folder}/user/second.txt`, '');
     for (const name of names) writeFileSync(`${inner}/${name}`, '');
-    const log = `${world.folder}.strace`;
-    world.after(() => rmSync(log, { force: true }));
-    const held = await Held.start(
-      { argv: [process.execPath, COMMAND, 'clone', 'mine', 'copy'], environment: world.workplace.environment },
-      { call: 'unlink', nth: 1 },
-      log,
-    );
-    if (!(held instanceof Held)) throw new Error(`nothing was removed: ${held.stderr}`);
+    const held = await hold(world, ['clone', 'mine', 'copy'], { call: 'unlink', nth: 1 });
     renameSync(inner, `${world.folder}/run/moved`);
     symlinkSync(`${world.folder}/user`, inner);
     await held.release();
@@ -159,6 +152,41 @@ describeWithParts('stopped in the middle of a removal', ['strace'], () => {
     rmSync(world.workplace.vmFolder('copy'), { recursive: true });
   });
 });
+
+describeWithParts('stopped before something in a directory is changed', ['strace'], () => {
+  row('S71', 'a directory that is exchanged for a link before a rename: nothing outside is renamed', async (world) => {
+    const [vms, user] = [world.home.vmsFolder, `${world.folder}/user`];
+    const theirs = `${user}/mine`;
+    mkdirSync(theirs);
+    const moved = `${world.folder}/run/moved`;
+    // What the first command remembers of the cache comes to its place by a rename, too.
+    for (const names of [
+      ['mine', 'other'],
+      ['other', 'mine'],
+    ])
+      expect(await world.run('rename', ...names)).toMatchObject({ exitCode: 0 });
+    const held = await hold(world, ['rename', 'mine', 'other'], { call: 'rename', nth: 1 });
+    renameSync(vms, moved);
+    symlinkSync(user, vms);
+    await held.release();
+    expect(readdirSync(user).sort()).toEqual(['mine', 'outside.txt']);
+    expect(readdirSync(moved)).toEqual(['other']);
+    rmSync(vms);
+    renameSync(moved, vms);
+    renameSync(world.workplace.vmFolder('other'), world.workplace.vmFolder('mine'));
+    rmSync(theirs, { recursive: true });
+  });
+});
+
+/** Starts a command that stands still before a call. */
+async function hold(world: World, command: readonly string[], fault: Parameters<typeof Held.start>[1]): Promise<Held> {
+  const log = `${world.folder}.strace`;
+  world.after(() => rmSync(log, { force: true }));
+  const argv = [process.execPath, COMMAND, ...command];
+  const held = await Held.start({ argv, environment: world.workplace.environment }, fault, log);
+  if (!(held instanceof Held)) throw new Error(`it did not come that far: ${held.stderr}`);
+  return held;
+}
 
 /** Opening one holds whoever opens it, and the signals that should end it. */
 function plantPipe(file: string): void {

@@ -318,5 +318,6 @@ export const SECTIONS: readonly Section[] = [
     /* S72 */ 'requests of one client that leave the others no time',
     /* S73 */ 'documents kept in memory for clients that neither read nor send',
     /* S74 */ 'uploads begun without end that displace those of others',
+    /* S75 */ 'a directory exchanged for a link before something in it is changed',
   ]),
 ];

@@ -1,0 +1,221 @@
+import {
+  chmodSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { isTartletError, systemCode, TartletError } from '../../src/errors.ts';
+import { ChunkJournal, noteBoundaries } from '../../src/home/chunk-journal.ts';
+import { ContentStore } from '../../src/home/content-store.ts';
+import { copyDisk, copySparsely, shareDisk } from '../../src/home/disk-copy.ts';
+import { sizeDisk } from '../../src/home/disk-size.ts';
+import { EarlyFlush } from '../../src/home/early-flush.ts';
+import {
+  exchangeFolders,
+  flushFile,
+  makeFolder,
+  publishFolder,
+  removeEmptyTree,
+  removeFolder,
+  writeNewFile,
+} from '../../src/home/folder.ts';
+import { Home } from '../../src/home/home.ts';
+import { setMark } from '../../src/home/image-mark.ts';
+import { recordUse } from '../../src/home/last-use.ts';
+import { removeLink, replaceLink, rewriteLink } from '../../src/home/link.ts';
+import { FileLock } from '../../src/home/lock.ts';
+import { removeIfEmpty } from '../../src/home/migration/hollow-host.ts';
+import { logKept } from '../../src/home/migration/log.ts';
+import { writeStamp } from '../../src/home/migration/stamp.ts';
+import { addOrigin } from '../../src/home/origin.ts';
+import { setAside } from '../../src/home/quarantine.ts';
+import { rewriteJson } from '../../src/home/rewrite.ts';
+import { shareFiles } from '../../src/home/sharing.ts';
+import { hasWriteLock } from '../../src/home/write-lock.ts';
+import { Digest } from '../../src/names/digest.ts';
+import { DiskWindow } from '../../src/transfer/disk-window.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { leaveOut } from '../support/left-out.ts';
+
+/*
+ * Each way in which something in a home is made, written, locked, moved or removed, while a link of another user is in
+ * the place of the file, or of the directory around it. Nothing that the link leads to may change (S60, S72).
+ */
+
+const OTHER_USER = 12_345;
+const OPTIONS = { platform: process.platform };
+const ALONE = { mode: 'exclusive', wait: false } as const;
+
+interface Scene {
+  readonly home: Home;
+  /** Where a link of another user leads, or is the file itself one. */
+  readonly at: string;
+}
+
+/** A name, and what a command does; whether it then succeeds is up to it. */
+type Attempt = readonly [what: string, attempt: (scene: Scene) => Promise<unknown>];
+
+/** A directory of the victim's, and one of the home in which everybody may write. */
+function scene(): Scene & { outside: string } {
+  const root = temporaryFolder();
+  const [home, outside] = [new Home(`${root}/home`), `${root}/outside`];
+  for (const folder of [home.root, home.cacheFolder, home.stagingFolder, home.vmsFolder, outside, `${outside}/empty`])
+    mkdirSync(folder);
+  mkdirSync(`${home.root}/finished`);
+  writeFileSync(`${home.root}/finished/disk.img`, 'a disk');
+  for (const file of ['config.json', 'disk.img', '.verified', '.lock']) writeFileSync(`${outside}/${file}`, 'secret');
+  symlinkSync('somewhere', `${outside}/tag`);
+  chmodSync(home.root, 0o2775);
+  return { home, outside, at: `${home.root}/at` };
+}
+
+function linkOfOther(to: string, at: string): void {
+  symlinkSync(to, at);
+  // In the place of a file none is followed, whosever it is.
+  if (process.geteuid?.() === 0) lchownSync(at, OTHER_USER, OTHER_USER);
+}
+
+/** All that a user could miss. */
+function look(place: string): unknown {
+  const { ino, mode, mtimeMs, size } = lstatSync(place);
+  if (lstatSync(place).isSymbolicLink()) return readlinkSync(place);
+  if (!lstatSync(place).isDirectory()) return { ino, mode, mtimeMs, size, text: readFileSync(place, 'utf8') };
+  return { ino, mode, mtimeMs, entries: readdirSync(place).map((name) => [name, look(`${place}/${name}`)]) };
+}
+
+const origin = { version: 1, via: 'create', createdAt: '', nvram: 'edk2' } as const;
+
+const IN_A_DIRECTORY: readonly Attempt[] = [
+  ['rewrite a configuration', async ({ at }) => rewriteJson(`${at}/config.json`, Buffer.from('{}'))],
+  ['lock by a new file', async ({ at }) => release(await FileLock.acquire(`${at}/new.lock`, ALONE))],
+  ['lock a folder', async ({ at }) => release(await FileLock.acquireFolder(at, 'linux', ALONE))],
+  ['begin a journal', async ({ at }) => new ChunkJournal(`${at}/.new`).begin()],
+  ['go on with a journal', async ({ at }) => new ChunkJournal(`${at}/.verified`).record(7)],
+  ['note a boundary', async ({ at }) => note(`${at}/.verified`)],
+  ['write a file', async ({ at }) => writeNewFile(`${at}/config.json`, '')],
+  ['write a new file', async ({ at }) => writeNewFile(`${at}/new`, '')],
+  ['write an origin record', async ({ at }) => addOrigin(at, origin)],
+  ['set a mark', async ({ at }) => setMark(at, 'pinned')],
+  ['record a use', async ({ at }) => recordUse(at, new Date(0))],
+  ['size a disk', async ({ at }) => sizeDisk(`${at}/disk.img`, 4096)],
+  ['size a new disk', async ({ at }) => sizeDisk(`${at}/new`, 4096)],
+  ['write a disk', async ({ at }) => writeDisk(`${at}/disk.img`)],
+  ['copy a disk', async ({ home, at }) => copyDisk(`${home.root}/finished/disk.img`, `${at}/new`, OPTIONS)],
+  ['copy a disk piece by piece', async ({ home, at }) => copySparsely(`${home.root}/finished/disk.img`, `${at}/new`)],
+  ['share a disk', async ({ home, at }) => shareDisk(`${home.root}/finished/disk.img`, `${at}/new`)],
+  ['publish into it', async ({ home, at }) => publishFolder(`${home.root}/finished`, `${at}/new`, home.root)],
+  ['publish out of it', async ({ home, at }) => publishFolder(`${at}/empty`, `${home.root}/new`, home.root)],
+  ['exchange', async ({ home, at }) => exchangeFolders(`${home.root}/finished`, `${at}/empty`, home.root)],
+  ['remove a folder', async ({ home, at }) => removeFolder(`${at}/empty`, home.stagingFolder, home.root)],
+  ['remove a folder by it', async ({ home, at }) => removeFolder(`${home.root}/finished`, at, home.root)],
+  ['remove an empty folder', async ({ at }) => removeIfEmpty(`${at}/empty`)],
+  ['remove empty folders', async ({ at }) => removeEmptyTree(`${at}/empty`)],
+  ['make a folder', async ({ at }) => makeFolder(`${at}/new/deep`)],
+  ['set a tag', async ({ home, at }) => replaceLink(`${at}/tag`, 'elsewhere', home)],
+  ['set a new tag', async ({ home, at }) => replaceLink(`${at}/new`, 'elsewhere', home)],
+  ['rewrite a tag', async ({ home, at }) => rewriteLink(`${at}/tag`, 'somewhere', 'elsewhere', home.stagingFolder)],
+  ['remove a tag', async ({ home, at }) => removeLink(`${at}/tag`, 'somewhere', home.stagingFolder)],
+  ['set aside', async ({ home, at }) => setAside(home, { path: `${at}/empty`, id: 'x', message: '' }, [], new Date(0))],
+];
+
+const IN_PLACE_OF_A_FILE: readonly Attempt[] = [
+  ['rewrite a configuration', async ({ at }) => rewriteJson(at, Buffer.from('{}'))],
+  ['lock a configuration', async ({ at }) => release(await FileLock.acquireExisting(at))],
+  ['lock', async ({ at }) => release(await FileLock.acquire(at, ALONE))],
+  ['ask for a lock', async ({ at }) => FileLock.isHeld(at)],
+  ['ask for the lock of a VM', async ({ at }) => hasWriteLock(at, process.platform)],
+  ['begin a journal', async ({ at }) => new ChunkJournal(at).begin()],
+  ['go on with a journal', async ({ at }) => new ChunkJournal(at).record(7)],
+  ['note a boundary', async ({ at }) => note(at)],
+  ['write a file', async ({ at }) => writeNewFile(at, '')],
+  ['size a disk', async ({ at }) => sizeDisk(at, 4096)],
+  ['write a disk', async ({ at }) => writeDisk(at)],
+  ['flush', async ({ at }) => flushFile(at)],
+  ['flush while it is written', async ({ at }) => (await EarlyFlush.of(at)).end()],
+  ['copy a disk', async ({ home, at }) => copyDisk(`${home.root}/finished/disk.img`, at, OPTIONS)],
+  ['share the files', async ({ home }) => shareFiles(home.root)],
+];
+
+/** Files that have one place only. */
+const FIXED: readonly (readonly [file: string, attempt: (home: Home) => Promise<unknown>])[] = [
+  ['cache/.migrations.log', async (home) => logKept(home, `${home.imagesFolder}/x`, 'y', new Date(0))],
+  ['cache/.migrated.json', async (home) => writeStamp(home, [])],
+  ['cache/content/.gc.lock', async (home) => new ContentStore(home, 'linux').change(undefined, async () => undefined)],
+  [
+    'cache/content/sha256/7777777777777777777777777777777777777777777777777777777777777777',
+    async (home) => new ContentStore(home, 'linux').touch(DIGEST, new Date(0)),
+  ],
+];
+
+const DIGEST = Digest.sha256('7'.repeat(64));
+
+async function release(lock: FileLock | undefined): Promise<void> {
+  await lock?.release();
+}
+
+function note(journal: string): void {
+  const notes = noteBoundaries({ journal, index: 7 });
+  notes.note({ encoded: 1, decoded: 2 });
+  notes.close();
+}
+
+function writeDisk(disk: string): void {
+  const window = new DiskWindow(disk, [0], 4, false);
+  window.write(Buffer.from('evil'), false);
+  window.close();
+}
+
+describe('where a link of another user is', () => {
+  test.for(IN_A_DIRECTORY)(
+    'in the place of a directory: to %s changes nothing behind it (S60)',
+    async ([, attempt], context) => {
+      leaveOut(context, process.geteuid?.() !== 0, 'only root can give a link to another user');
+      const { home, at, outside } = scene();
+      linkOfOther(outside, at);
+      const before = look(outside);
+      await ended(async () => attempt({ home, at }));
+      expect(look(outside)).toEqual(before);
+    },
+  );
+
+  test.each(IN_PLACE_OF_A_FILE)('in the place of a file: to %s changes nothing behind it (S60)', async (_, attempt) => {
+    const { home, at, outside } = scene();
+    linkOfOther(`${outside}/config.json`, at);
+    const before = look(outside);
+    await ended(async () => attempt({ home, at }));
+    expect(look(outside)).toEqual(before);
+  });
+
+  test.each(IN_PLACE_OF_A_FILE)('to a file that is not there: to %s makes none (S60)', async (_, attempt) => {
+    const { home, at, outside } = scene();
+    linkOfOther(`${outside}/new`, at);
+    await ended(async () => attempt({ home, at }));
+    expect(readdirSync(outside)).not.toContain('new');
+  });
+
+  test.each(FIXED)('in the place of %s: what it leads to stays (S60)', async (file, attempt) => {
+    const { home, outside } = scene();
+    mkdirSync(`${home.contentFolder}/sha256`, { recursive: true });
+    linkOfOther(`${outside}/config.json`, `${home.root}/${file}`);
+    const before = look(outside);
+    await ended(async () => attempt(home));
+    expect(look(outside)).toEqual(before);
+  });
+});
+
+/** Whether it is done or refused: what was changed is looked at. */
+async function ended(attempt: () => Promise<unknown>): Promise<void> {
+  try {
+    await attempt();
+  } catch (error) {
+    // What fails for another reason proves nothing.
+    const isThere = error instanceof TartletError && systemCode(error.cause) === 'EEXIST';
+    expect(isThere || isTartletError(error, 'STORE_DAMAGED'), String(error)).toBe(true);
+  }
+}
