@@ -117,7 +117,7 @@ export function refuseLink(file: string, cause: unknown): never {
   throw cause;
 }
 
-/** @internal for who opens files that may have to be made (`entry.ts`). */
+/** The error for what lies where a file belongs. */
 export function noFile(file: string): TartletError {
   return new TartletError('STORE_DAMAGED', `${file} is not a file`, {
     subject: file,

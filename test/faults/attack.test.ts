@@ -154,7 +154,7 @@ describeWithParts('stopped in the middle of a removal', ['strace'], () => {
 });
 
 describeWithParts('stopped before something in a directory is changed', ['strace'], () => {
-  row('S71', 'a directory that is exchanged for a link before a rename: nothing outside is renamed', async (world) => {
+  row('S75', 'a directory that is exchanged for a link before a rename: nothing outside is renamed', async (world) => {
     const [vms, user] = [world.home.vmsFolder, `${world.folder}/user`];
     const theirs = `${user}/mine`;
     mkdirSync(theirs);
