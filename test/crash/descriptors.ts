@@ -7,7 +7,8 @@
 export const DESCRIPTOR_CALLS = 'openat,clone,clone3,fork,vfork';
 
 const BELOW_DESCRIPTOR = /^\/proc\/self\/fd\/(\d+)(\/.*)?$/;
-const OPENED = /\bopenat\(.*\) = (\d+)<([^>]*)>/;
+/** Of a call that ended in a line of its own, spaces fill the place of its parameters. */
+const OPENED = /\bopenat\(.*\) += (\d+)<([^>]*)>/;
 const STARTED = /\b(?:clone3?|v?fork)\(.* = (\d+)$/;
 
 /** The open files of all processes of a log, as far as it has been read. */
