@@ -11,8 +11,10 @@ export interface DigestFile {
   /**
    * Writes it, whole or not at all: digests, one a line, without a line break at the end, as skopeo and Podman write
    * them.
+   *
+   * @param mode of a new file; undefined: what the umask leaves of 0666.
    */
-  write(digests: readonly string[]): Promise<void>;
+  write(digests: readonly string[], mode: number | undefined): Promise<void>;
 }
 
 const NEXT = 'name a file in a folder that is there and can be written to';
@@ -33,19 +35,18 @@ export async function digestFile(terminal: Terminal, text: string): Promise<Dige
     // /dev/null.
     const replaced = found === undefined || found.isFile();
     if (replaced) await access(path.dirname(file), constants.W_OK | constants.X_OK);
-    return { write: async (digests) => write(file, digests, replaced ? replace : writeFile) };
+    return {
+      write: async (digests, mode) =>
+        write(file, digests, async (lines) => (replaced ? replace(file, lines, mode) : writeFile(file, lines))),
+    };
   } catch (cause) {
     throw cannotWrite(cause, typed);
   }
 }
 
-async function write(
-  file: string,
-  digests: readonly string[],
-  how: (file: string, text: string) => Promise<void>,
-): Promise<void> {
+async function write(file: string, digests: readonly string[], how: (text: string) => Promise<void>): Promise<void> {
   try {
-    await how(file, digests.join('\n'));
+    await how(digests.join('\n'));
   } catch (cause) {
     throw cannotWrite(cause, file).with({ kept: `the image is in the registry: ${digests.join(', ')}` });
   }
@@ -56,10 +57,10 @@ function cannotWrite(cause: unknown, file: string): TartletError {
   return new TartletError(code, message, { ...facts, next: NEXT });
 }
 
-async function replace(file: string, text: string): Promise<void> {
+async function replace(file: string, text: string, mode: number | undefined): Promise<void> {
   const beside = path.join(path.dirname(file), `.${path.basename(file)}.${randomUUID()}`);
   try {
-    await writeFile(beside, text, { flag: 'wx', flush: true });
+    await writeFile(beside, text, { flag: 'wx', flush: true, mode });
     await rename(beside, file);
   } finally {
     await rm(beside, { force: true });

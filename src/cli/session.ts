@@ -53,12 +53,13 @@ export async function withSession<T>(
   if (report.debug === true) releaseNotes(terminal.stderr); // It is asked for to see what happens, while it does.
   const say = (line: string): void => progress.print(line);
   const home = Home.locate(terminal);
+  const umask = shareNewFiles(terminal, home);
   const session = new Session({
     home,
-    fileMode: shareNewFiles(terminal, home),
+    fileMode: umask === undefined ? undefined : 0o666 & ~umask,
     environment: terminal.environment,
     platform: terminal.platform,
-    credentials: (name) => credentialsFor(terminal, name, say),
+    credentials: (name) => credentialsFor(terminal, name, say, umask),
     now: terminal.now,
     onEvent: (event) => {
       debug?.onEvent(event);
@@ -86,13 +87,13 @@ export async function withSession<T>(
 /**
  * In a home that a group shares, what is made is for the group, whatever the umask says.
  *
- * @returns the mode of files elsewhere, for which the umask still holds; undefined where nothing was changed.
+ * @returns the umask as it was, which still holds for what is made elsewhere; undefined where nothing was changed.
  */
 function shareNewFiles({ umask }: Terminal, home: Home): number | undefined {
   if (umask === undefined || !isShared(home.root)) return undefined;
   const before = umask(SHARED_UMASK);
   umask(before & ~SHARED_UMASK);
-  return 0o666 & ~before;
+  return before;
 }
 
 function progressOf({ stdout, stderr, environment }: Terminal, use: NonNullable<SessionNeeds['stdout']>): Progress {
@@ -108,7 +109,12 @@ export function userAgent(terminal: Terminal): string {
 }
 
 /** Looked up when a registry asks, and loaded only then: most commands never talk to one. */
-function credentialsFor(terminal: Terminal, name: RemoteName, say: (line: string) => void): CredentialSource {
+function credentialsFor(
+  terminal: Terminal,
+  name: RemoteName,
+  say: (line: string) => void,
+  umask: number | undefined,
+): CredentialSource {
   let source: CredentialSource | undefined;
   return {
     find: async (registry, repository, signal) => {
@@ -116,6 +122,7 @@ function credentialsFor(terminal: Terminal, name: RemoteName, say: (line: string
       source ??= createCredentialSource({
         ...credentialSettings(terminal, say),
         commandRegistry: name.registry,
+        umask,
       });
       return source.find(registry, repository, signal);
     },

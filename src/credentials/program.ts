@@ -36,7 +36,7 @@ export async function findProgram(name: string, settings: CredentialSettings): P
 }
 
 /**
- * Runs a program without a shell, with our environment but for our password. The two outputs are kept apart, because a
+ * Runs a program, no word of which a shell reads, with our environment but for our password. The two outputs are kept apart, because a
  * warning among the JSON has broken others (tart-cli §7 #42).
  *
  * @throws the reason of `signal` when it is aborted; the program is killed then, as it is after its time or its output is used up.
@@ -53,7 +53,8 @@ export async function runProgram(
   const { [PASSWORD_VARIABLE]: _ours, ...environment } = settings.environment;
   let child: ChildProcess;
   try {
-    child = spawn(program, args, { cwd: '/', env: environment, shell: false, stdio: 'pipe', windowsHide: true });
+    const [file, ...words] = commandOf(program, args, settings);
+    child = spawn(file, words, { cwd: '/', env: environment, shell: false, stdio: 'pipe', windowsHide: true });
   } catch (cause) {
     return notStarted(cause);
   }
@@ -86,6 +87,16 @@ export async function runProgram(
     child.stdin?.on('error', () => undefined); // It may end without reading its input; its exit code tells more.
     child.stdin?.end(input);
   });
+}
+
+/** A process cannot start another one with another umask than its own: a shell sets it, and becomes the program. */
+function commandOf(
+  program: string,
+  args: readonly string[],
+  { umask }: CredentialSettings,
+): readonly [string, ...string[]] {
+  if (umask === undefined) return [program, ...args];
+  return ['/bin/sh', '-c', `umask ${umask.toString(8)}; exec "$0" "$@"`, program, ...args];
 }
 
 /** Only the system's code: Node's own texts quote arguments and variables. */

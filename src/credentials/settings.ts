@@ -9,6 +9,8 @@ export interface CredentialSettings {
   readonly platform: NodeJS.Platform;
   /** The user's number: decides whose files may be replaced. Undefined where the system has none. */
   readonly uid?: number | undefined;
+  /** What helpers get as their umask: the user's own, where this process has another one. Default: that of this process. */
+  readonly umask?: number | undefined;
   /** How long one run of a helper may take, in milliseconds. Default: {@link HELPER_TIMEOUT_MS}. */
   readonly helperTimeoutMs?: number;
   /** Told what is odd but no failure. */

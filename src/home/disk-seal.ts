@@ -9,6 +9,7 @@ import { type FileState, fileState } from './file-state.ts';
 import { flushFile, writeNewFile } from './folder.ts';
 import { isOwnDirectory, readOwnFile, unlessUnusable } from './own-file.ts';
 import { removeEntry } from './remove.ts';
+import { modeIn } from './sharing.ts';
 import { VmFile } from './vm-folder.ts';
 
 /*
@@ -42,7 +43,7 @@ const CLOCK_TRIES = 20;
 
 const SECOND_NS = 1_000_000_000n;
 
-/** Writable for nobody else, whatever the umask says. */
+/** Writable for nobody else, whatever the umask says, unless a group shares the directory: no seal is believed there. */
 const SEAL_MODE = 0o644;
 
 /** What is in the file. */
@@ -104,9 +105,9 @@ export async function sealDisk(
     if (disk === undefined || (state !== undefined && disk.touched !== state)) return;
     const { ino } = await stat(folder, { bigint: true });
     const record = { version: 1, manifest: manifest.toString(), state: disk.touched, directory: String(ino), mounting };
+    const mode = await modeIn(folder, SEAL_MODE);
     const text = JSON.stringify(record);
-    if (!(await untilYounger(file, disk, async () => writeNewFile(file, `${text}\n`, SEAL_MODE))))
-      await removeEntry(file);
+    if (!(await untilYounger(file, disk, async () => writeNewFile(file, `${text}\n`, mode)))) await removeEntry(file);
   } catch (error) {
     if (!isTartletError(error) && systemCode(error) === undefined) throw error;
     await removeEntry(file).catch(() => undefined); // One that stays is older than the disk, or cut off: nobody believes it.

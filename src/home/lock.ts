@@ -8,7 +8,7 @@ import { createFile } from './entry.ts';
 import { makeFolder } from './folder.ts';
 import { hasRecordLock, tryFlock, tryRecordLock } from './native.ts';
 import { openPlainFile } from './plain-file.ts';
-import { lockModeIn } from './sharing.ts';
+import { modeIn } from './sharing.ts';
 
 export interface LockOptions {
   /** Many may read at once; one writes alone. */
@@ -19,6 +19,9 @@ export interface LockOptions {
   /** Called when it turns out that we have to wait, and about every second from then on. Does not throw. */
   readonly onWait?: (() => void | Promise<void>) | undefined;
 }
+
+/** For this user alone, unless a group shares the directory: who may open a lock can keep others waiting. */
+const LOCK_MODE = 0o600;
 
 /** What is locked on behalf of a folder where folders cannot be locked. */
 const LOCK_FILE = '.lock';
@@ -110,7 +113,7 @@ export class FileLock {
 
   static async #acquire(file: string, kind: 'file' | 'directory', options: LockOptions): Promise<FileLock | undefined> {
     let sinceTold = TELL_EVERY_MS;
-    const mode = await onDisk('look at', file, async () => lockModeIn(path.dirname(file)));
+    const mode = await onDisk('look at', file, async () => modeIn(path.dirname(file), LOCK_MODE));
     for (let pause = 5; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
       options.signal?.throwIfAborted();
       const handle = await onDisk('open the lock', file, async () =>

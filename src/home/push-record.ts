@@ -1,3 +1,4 @@
+import path from 'node:path';
 import * as v from 'valibot';
 import type { Digest } from '../names/digest.ts';
 import { RemoteName } from '../names/remote-name.ts';
@@ -8,6 +9,7 @@ import { onDisk } from './disk-error.ts';
 import { moveEntry } from './entry.ts';
 import { flushFolder, writeNewFile } from './folder.ts';
 import { isOwnDirectory, readOwnFile, unlessUnusable } from './own-file.ts';
+import { modeIn } from './sharing.ts';
 
 /*
  * What was pushed of a VM, beside its disk: which blob each content became. Every blob in it was encoded here, or was
@@ -25,7 +27,7 @@ const PUSHED_TO_FILE = '.pushed-to.json';
 const MOST_REPOSITORIES = 4;
 const MAX_REPOSITORIES_BYTES = 16 * 1024;
 
-/** Readable for all as other files, writable for no other user whatever the umask says. */
+/** Readable for all as other files, writable for no other user whatever the umask says, unless a group shares the directory. */
 const RECORD_MODE = 0o644;
 
 const pushedTo = v.object({
@@ -99,7 +101,7 @@ export async function copyPushRecord(from: string, to: string): Promise<void> {
   const record = await readPushRecord(from);
   if (record === undefined) return;
   const { bytes, digest } = record.image.manifest;
-  await writeNewFile(`${to}/${PUSHED_MANIFEST_FILE}`, bytes, RECORD_MODE);
+  await replace(`${to}/${PUSHED_MANIFEST_FILE}`, bytes);
   await writeRepositories(to, digest, record.repositories);
 }
 
@@ -115,6 +117,7 @@ function understand(manifest: Uint8Array, directory: string): TartImage {
 
 /** One that is there is replaced in one step. */
 async function replace(file: string, bytes: Uint8Array | string): Promise<void> {
-  await writeNewFile(`${file}.new`, bytes, RECORD_MODE);
+  const mode = await onDisk('look at', file, async () => modeIn(path.dirname(file), RECORD_MODE));
+  await writeNewFile(`${file}.new`, bytes, mode);
   await onDisk('move into place', file, async () => moveEntry(`${file}.new`, file));
 }

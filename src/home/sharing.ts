@@ -24,15 +24,19 @@ export function isShared(root: string): boolean {
   }
 }
 
-/** The mode of a new file that is for this user alone, unless a group shares the directory. @throws the system's own error */
-export async function lockModeIn(directory: string): Promise<number> {
-  return ((await stat(directory)).mode & GROUP_MAY_WRITE) === 0 ? 0o600 : 0o600 | SHARED_FILE;
+/**
+ * The mode of a file in a directory that does not just follow the umask: what it is for its owner and others, and for a group that shares the
+ * directory what that needs. A record that counts only where no other user may write to it is not believed in such a directory, and is shared
+ * as all else is.
+ *
+ * @throws the system's own error
+ */
+export async function modeIn(directory: string, mode: number): Promise<number> {
+  return ((await stat(directory)).mode & GROUP_MAY_WRITE) === 0 ? mode : mode | SHARED_FILE;
 }
 
 /**
- * Gives a group that shares a finished directory its files: a copy has the mode of what it was made of. Records that count only where no other user
- * may write to them, which are hidden, stay as they are.
- *
+ * Gives a group that shares a finished directory its files: a copy has the mode of what it was made of.
  * @throws the system's own error
  */
 export async function shareFiles(directory: string): Promise<void> {
@@ -40,7 +44,7 @@ export async function shareFiles(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     const file = `${directory}/${name}`;
     const stats = await lstat(file);
-    if (name.startsWith('.') || !stats.isFile() || (stats.mode & SHARED_FILE) === SHARED_FILE) continue;
+    if (!stats.isFile() || (stats.mode & SHARED_FILE) === SHARED_FILE) continue;
     await setMode(file, (stats.mode & 0o777) | SHARED_FILE);
   }
 }

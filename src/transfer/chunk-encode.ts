@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { closeSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { AppleLz4Encoder } from '../codec/apple-lz4-encoder.ts';
-import { diskError } from '../home/disk-error.ts';
+import { diskError, onDisk } from '../home/disk-error.ts';
 import { createFileSync } from '../home/entry.ts';
+import { modeIn } from '../home/sharing.ts';
 import type { EncodeJob, EncodeResult, PushJob } from './chunk-job.ts';
 import { withEncoder } from './kernel.ts';
 import { isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
@@ -39,7 +41,8 @@ export async function encodeChunk(
   onRead: (diskBytes: number) => void = () => undefined,
 ): Promise<Pick<EncodeResult, 'blob' | 'contentDigest'>> {
   const content = createHash('sha256');
-  const spool = new Spool(to, stopwatch);
+  const mode = await onDisk('create', to, async () => modeIn(dirname(to), 0o600));
+  const spool = new Spool(to, mode, stopwatch);
   try {
     await withEncoder(async (workspace) => {
       const encoder = new AppleLz4Encoder((bytes) => spool.write(bytes), workspace);
@@ -94,11 +97,11 @@ class Spool {
   #filled = 0;
   #size = 0;
 
-  constructor(path: string, stopwatch: Stopwatch) {
+  constructor(path: string, mode: number, stopwatch: Stopwatch) {
     this.#path = path;
     this.#stopwatch = stopwatch;
     try {
-      this.#fd = createFileSync(path, 'empty', 0o600);
+      this.#fd = createFileSync(path, 'empty', mode);
     } catch (cause) {
       throw diskError(cause, 'create', path);
     }

@@ -1,11 +1,12 @@
 import { lstat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { ChunkJournal } from '../home/chunk-journal.ts';
 import { shareDisk } from '../home/disk-copy.ts';
 import { onDisk } from '../home/disk-error.ts';
 import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../home/early-flush.ts';
 import { sizeDisk } from '../home/disk-size.ts';
 import { removeEntry } from '../home/remove.ts';
-import { setMode } from '../home/sharing.ts';
+import { modeIn, setMode } from '../home/sharing.ts';
 import type { Digest } from '../names/digest.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { ClearJob, CopyJob, FetchJob, VerifyJob } from './chunk-job.ts';
@@ -125,7 +126,8 @@ async function shareWhole(donor: string, path: string, size: number): Promise<bo
   await onDisk('remove', path, async () => removeEntry(path));
   if (!(await shareDisk(donor, path))) return false;
   await onDisk('resize', path, async () => {
-    await setMode(path, ((await lstat(path)).mode & 0o777) | 0o644); // A donor may be write-protected.
+    // A donor may be write-protected.
+    await setMode(path, await modeIn(dirname(path), ((await lstat(path)).mode & 0o777) | 0o644));
   });
   await sizeDisk(path, size);
   return true;

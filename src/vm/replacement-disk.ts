@@ -6,7 +6,7 @@ import { sizeDisk } from '../home/disk-size.ts';
 import { moveEntry } from '../home/entry.ts';
 import { flushFile, flushFolder } from '../home/folder.ts';
 import { Scratch } from '../home/scratch.ts';
-import { setMode } from '../home/sharing.ts';
+import { modeIn, setMode } from '../home/sharing.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Session } from '../transfer/session.ts';
 
@@ -64,7 +64,7 @@ export class ReplacementDisk {
   async moveInto(folder: string): Promise<void> {
     const target = `${folder}/${VmFile.disk}`;
     await onDisk('replace', target, async () => {
-      await setMode(this.#path, (await stat(target)).mode & 0o777);
+      await setMode(this.#path, await modeIn(folder, (await stat(target)).mode & 0o777));
       await moveEntry(this.#path, target);
     });
     await flushFolder(folder);

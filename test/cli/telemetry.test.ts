@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { readPairs, readTraceContext } from '../../src/cli/telemetry/trace-context.ts';
 import { runWithInput } from '../support/command-input.ts';
 import { type Collector, readExport, startCollector } from '../support/otlp-collector.ts';
+import { ScriptedRegistry } from '../support/scripted-registry.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, type Ran, Running, Workplace } from '../support/real-command.ts';
 
@@ -144,6 +145,50 @@ describe('a command that is traced', () => {
     const { stdout, stderr } = await traced(mock, args);
     expect(spanIn(mock).span.attributes).toEqual({ 'Command-line arguments': ['tartlet', ...exported] });
     expect(`${stdout}${stderr}${mock.exports[0]?.body.toString('latin1')}`).not.toContain('typed');
+  });
+
+  it('tells nothing that moves a cursor or reorders a line, wherever it came from (S35)', async () => {
+    const mock = await collector();
+    const hostile = 'a\u001b[31m\u009b2J\u202eb\u0007\nc';
+    await traced(mock, ['get', hostile], {
+      TRACESTATE: `vendor=${hostile}`,
+      CIRRUS_SENTRY_TAGS: `${hostile}=${hostile}`,
+      OTEL_RESOURCE_ATTRIBUTES: `${hostile}=${hostile}`,
+    });
+    const { resource, span } = spanIn(mock);
+    const shown = 'a\\u001b[31m\\u009b2J\\u202eb\\u0007 c';
+    expect(resource[shown]).toBe(shown);
+    expect(span.attributes).toEqual({ [shown]: shown, 'Command-line arguments': ['tartlet', 'get', shown] });
+    expect(span.traceState).toBe(`vendor=${shown}`);
+    const message = span.events[0]?.attributes['exception.message'];
+    expect(span.status).toEqual({ code: 2n, message });
+    expect(message).toContain('a\\u001b[31m');
+    // oxlint-disable-next-line no-control-regex -- control characters are exactly what must not be there
+    expect(message).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
+  });
+
+  it('tells no login that a registry repeats (S67)', async () => {
+    const mock = await collector();
+    const registry = await ScriptedRegistry.start({
+      '*': ({ headers: { authorization } }) =>
+        authorization === undefined
+          ? { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } }
+          : { status: 400, body: `you sent ${authorization}` },
+    });
+    cleanup.add(async () => registry.close());
+    await traced(mock, ['pull', `${registry.authority}/a/b:c`], {
+      TART_REGISTRY_HOSTNAME: registry.authority,
+      TART_REGISTRY_USERNAME: 'ci',
+      TART_REGISTRY_PASSWORD: 'repeated-secret',
+    });
+    expect(spanIn(mock).span.events).toMatchObject([
+      {
+        attributes: { 'exception.message': expect.stringContaining('its answer repeats our login, and is not shown') },
+      },
+    ]);
+    expect(mock.exports[0]?.body.toString('latin1')).not.toContain(
+      Buffer.from('ci:repeated-secret').toString('base64'),
+    );
   });
 
   it('names, digests and addresses stay as they were typed', async () => {

@@ -37,7 +37,7 @@ export async function runCopy(
     });
     const digest = outcome.digest.toString();
     say(`copied ${from.toString()} to ${to.toString()} (${digest})`);
-    await file?.write([digest]);
+    await file?.write([digest], session.fileMode);
     if (options.format === 'json') terminal.stdout.write(renderJson(copyResult(outcome)));
     return 0;
   };

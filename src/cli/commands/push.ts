@@ -45,7 +45,7 @@ export async function runPush(
         for (const name of names) say(`pushed ${name.toString()} (${digest.toString()})`);
       },
     });
-    await file?.write(distinctDigests(outcomes));
+    await file?.write(distinctDigests(outcomes), session.fileMode);
     if (options.format === 'json') terminal.stdout.write(renderJson(pushResult(source, outcomes)));
     return 0;
   };

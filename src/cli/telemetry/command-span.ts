@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { describeError, isTartletError } from '../../errors.ts';
 import { withoutPassword } from '../../names/malformed.ts';
-import { printableLine } from '../render/printable.ts';
+import { type Printable, printable, printableLine, printed } from '../render/printable.ts';
 import type { Terminal } from '../terminal.ts';
 import { VERSION } from '../version.ts';
 import { DEFAULT_ENDPOINT, sendExport } from './export.ts';
-import { encodeExport } from './span.ts';
+import { type Attributes, encodeExport } from './span.ts';
 import { readPairs, readTraceContext, type TraceContext } from './trace-context.ts';
 
 /**
@@ -38,16 +38,18 @@ export class CommandSpan {
     const { environment, programName, stderr, now } = this.#terminal;
     const body = encodeExport(
       this.#resource(),
-      { name: 'tartlet', version: VERSION },
+      { name: printed`tartlet`, version: printable(VERSION) },
       {
         ...context,
         ...running,
+        name: printable(running.name),
+        traceState: context.traceState === undefined ? undefined : printable(context.traceState),
         spanId: randomBytes(8),
         ended: now(),
-        attributes: {
-          ...readPairs(environment['CIRRUS_SENTRY_TAGS']),
-          'Command-line arguments': [programName, ...this.#argv.map(withoutPassword)],
-        },
+        attributes: [
+          ...attributesOf(readPairs(environment['CIRRUS_SENTRY_TAGS'])),
+          [printed`Command-line arguments`, [programName, ...this.#argv.map(withoutPassword)].map(printable)],
+        ],
         exception: failure === undefined ? undefined : describeFailure(failure),
       },
     );
@@ -63,15 +65,20 @@ export class CommandSpan {
    * Who we are: `tart` when we are called by that name, because that is whom the receiver knows. The version is our own;
    * `OTEL_RESOURCE_ATTRIBUTES`, the standard's variable, can say something else.
    */
-  #resource(): Record<string, string> {
+  #resource(): Attributes {
     const name = this.#terminal.programName === 'tart' ? 'tart' : 'tartlet';
     const own = { 'service.name': name, 'service.version': VERSION };
-    return { ...own, ...readPairs(this.#terminal.environment['OTEL_RESOURCE_ATTRIBUTES']) };
+    return attributesOf({ ...own, ...readPairs(this.#terminal.environment['OTEL_RESOURCE_ATTRIBUTES']) });
   }
 }
 
+function attributesOf(pairs: Readonly<Record<string, string>>): Attributes {
+  return Object.entries(pairs).map(([name, value]) => [printable(name), printable(value)]);
+}
+
 /** The same words as on stderr; they hold no secrets (reliability S34). */
-function describeFailure(failure: unknown): { type: string; message: string } {
-  if (isTartletError(failure)) return { type: failure.code, message: failure.message };
-  return { type: failure instanceof Error ? failure.name : typeof failure, message: describeError(failure) };
+function describeFailure(failure: unknown): { type: Printable; message: Printable } {
+  if (isTartletError(failure)) return { type: printable(failure.code), message: printable(failure.message) };
+  const type = failure instanceof Error ? failure.name : typeof failure;
+  return { type: printable(type), message: printable(describeError(failure)) };
 }

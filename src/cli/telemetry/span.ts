@@ -1,7 +1,11 @@
+import { type Printable, printed } from '../render/printable.ts';
 import { bytesField, fixed32Field, fixed64Field, messageField, stringField, uintField } from './protobuf.ts';
 
-/** A text, or a list of texts: all that we tell. */
-export type Attributes = Readonly<Record<string, string | readonly string[]>>;
+/**
+ * Names and values; a value is a text, or a list of texts. A collector shows them to people, so that everything goes
+ * through the same door as to a terminal (reliability S35).
+ */
+export type Attributes = readonly (readonly [name: Printable, value: Printable | readonly Printable[]])[];
 
 /** One finished span. */
 export interface Span {
@@ -12,13 +16,13 @@ export interface Span {
   /** 8 bytes; undefined for the first span of a trace. */
   readonly parentSpanId: Uint8Array | undefined;
   /** Whose word the trace state is: passed on as it came. */
-  readonly traceState: string | undefined;
-  readonly name: string;
+  readonly traceState: Printable | undefined;
+  readonly name: Printable;
   readonly began: Date;
   readonly ended: Date;
   readonly attributes: Attributes;
   /** The failure that ended it, when one did. */
-  readonly exception: { readonly type: string; readonly message: string } | undefined;
+  readonly exception: { readonly type: Printable; readonly message: Printable } | undefined;
 }
 
 const KIND_INTERNAL = 1;
@@ -31,7 +35,11 @@ const FLAGS_REMOTE_PARENT = 0x300;
  * The body of one export: `ExportTraceServiceRequest` with one resource, one scope and one span. Field numbers are those of
  * opentelemetry-proto 1.x, `trace.proto`, `common.proto` and `resource.proto`.
  */
-export function encodeExport(resource: Attributes, scope: { name: string; version: string }, span: Span): Uint8Array {
+export function encodeExport(
+  resource: Attributes,
+  scope: { name: Printable; version: Printable },
+  span: Span,
+): Uint8Array {
   const scopeMessage = messageField(1, [stringField(1, scope.name), stringField(2, scope.version)]);
   const scopeSpans = messageField(2, [scopeMessage, messageField(2, encodeSpan(span))]);
   return messageField(1, [messageField(1, encodeAttributes(1, resource)), scopeSpans]);
@@ -51,7 +59,10 @@ function encodeSpan(span: Span): Uint8Array[] {
   if (span.exception !== undefined) {
     const { type, message } = span.exception;
     // How exceptions are recorded: OpenTelemetry, semantic conventions for exceptions on spans.
-    const about = { 'exception.type': type, 'exception.message': message };
+    const about: Attributes = [
+      [printed`exception.type`, type],
+      [printed`exception.message`, message],
+    ];
     const time = fixed64Field(1, nanoseconds(span.ended));
     parts.push(
       messageField(11, [time, stringField(2, 'exception'), ...encodeAttributes(3, about)]),
@@ -63,13 +74,13 @@ function encodeSpan(span: Span): Uint8Array[] {
 }
 
 function encodeAttributes(field: number, attributes: Attributes): Uint8Array[] {
-  return Object.entries(attributes).map(([key, value]) => {
+  return attributes.map(([key, value]) => {
     const any = typeof value === 'string' ? stringField(1, value) : messageField(5, value.map(arrayElement));
     return messageField(field, [stringField(1, key), bytesField(2, any)]);
   });
 }
 
-function arrayElement(value: string): Uint8Array {
+function arrayElement(value: Printable): Uint8Array {
   return bytesField(1, stringField(1, value));
 }
 

@@ -1,5 +1,4 @@
 import type { Stats } from 'node:fs';
-import { basename } from 'node:path';
 import { isGroupOfOne } from '../own-file.ts';
 import { finding, type Finding } from './finding.ts';
 import { lookAt, readSmallFile } from './look.ts';
@@ -11,8 +10,8 @@ const MAX_LIST_BYTES = 16 * 1024 * 1024;
 
 const GROUP_MAY_WRITE = 0o020;
 
-/** What the group needs of files and of directories; of hidden records, which other users need not believe, only to read them. */
-const GROUP_NEEDS = { file: 0o060, record: 0o040, directory: 0o070 } as const;
+/** What the group needs of files and of directories. */
+const GROUP_NEEDS = { file: 0o060, directory: 0o070 } as const;
 
 /** Who should own what, and who may write it (reliability C30). */
 export class AccessCheck {
@@ -78,8 +77,7 @@ function lookAsGroup(path: string, stats: Stats, group: number): Finding[] {
     const message = `it belongs to group ${stats.gid}, the home to group ${group}`;
     return [finding('group-other', path, message, { next: `chgrp ${group} ${path}` })];
   }
-  const isRecord = basename(path).startsWith('.') && !stats.isDirectory() && !path.endsWith('.lock');
-  const needs = GROUP_NEEDS[stats.isDirectory() ? 'directory' : isRecord ? 'record' : 'file'];
+  const needs = GROUP_NEEDS[stats.isDirectory() ? 'directory' : 'file'];
   if ((stats.mode & needs) === needs) return [];
   const message = `the group that shares the home may not use it (mode ${(stats.mode & 0o7777).toString(8)})`;
   return [finding('mode-closed', path, message, { next: `chmod g+rwX ${path}` })];

@@ -1,6 +1,8 @@
+import { dirname } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { diskError, onDisk } from '../../home/disk-error.ts';
 import { createFile } from '../../home/entry.ts';
+import { modeIn } from '../../home/sharing.ts';
 import { MAGIC_BYTES, refuseOtherKinds } from './archive-kind.ts';
 
 /**
@@ -11,7 +13,9 @@ import { MAGIC_BYTES, refuseOtherKinds } from './archive-kind.ts';
  * @throws TartletError `MEDIA_UNSUPPORTED`, `DISK_*`
  */
 export async function spoolStream(stream: Readable, archive: string, file: string, signal: AbortSignal): Promise<void> {
-  const handle = await onDisk('create', file, async () => createFile(file, 'refuse', 0o600));
+  const handle = await onDisk('create', file, async () =>
+    createFile(file, 'refuse', await modeIn(dirname(file), 0o600)),
+  );
   try {
     let head: Buffer | undefined = Buffer.alloc(0);
     for await (const piece of piecesOf(stream, archive, signal)) {
