@@ -47,7 +47,8 @@ function modesIn(home: string): Record<string, string[]> {
   const found = new Map<string, Set<string>>();
   for (const entry of readdirSync(home, { recursive: true, withFileTypes: true })) {
     const stats = lstatSync(path.join(entry.parentPath, entry.name));
-    if (stats.isSymbolicLink() || `${entry.parentPath}/${entry.name}`.includes(OLD)) continue;
+    const isOld = `${entry.parentPath}/${entry.name}`.includes(OLD) || ['cache', 'OCIs'].includes(entry.name);
+    if (stats.isSymbolicLink() || isOld) continue;
     const kind = stats.isDirectory() ? 'directory' : entry.name.endsWith('.lock') ? '.lock' : entry.name;
     found.set(kind, (found.get(kind) ?? new Set()).add((stats.mode & 0o7777).toString(8)));
   }
