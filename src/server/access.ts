@@ -1,6 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import { unreachable } from '../errors.ts';
-import type { Route } from './router.ts';
 
 /** The three rights of the token specification. Deleting is not part of pushing (reliability S45). */
 export type Action = 'pull' | 'push' | 'delete';
@@ -70,29 +68,3 @@ export const openDoor: Authenticator = {
   authenticate: async () => ({ kind: 'granted', access: fullAccess(undefined) }),
   challenge: () => '',
 };
-
-/** What a request to a route takes. */
-export function needOf(route: Route, method: string): Need {
-  switch (route.kind) {
-    case 'base':
-      return { kind: 'login' };
-    case 'catalog':
-      return { kind: 'catalog' };
-    case 'uploads':
-    case 'upload':
-      // Also to see and to cancel an upload: its id is known to whoever began it.
-      return { kind: 'repository', repository: route.repository.text, actions: ['pull', 'push'] };
-    case 'tags':
-    case 'referrers':
-    case 'blob':
-    case 'manifest':
-      return { kind: 'repository', repository: route.repository.text, actions: actionsOf(method) };
-    default:
-      return unreachable(route);
-  }
-}
-
-function actionsOf(method: string): readonly Action[] {
-  if (method === 'GET' || method === 'HEAD') return ['pull'];
-  return method === 'DELETE' ? ['delete'] : ['pull', 'push'];
-}

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Access } from './access.ts';
 import type { HeldDocuments } from './document-memory.ts';
 import { Refusal } from './refusal.ts';
+import { consumeBody } from './request-body.ts';
 
 /** Whether a client waits for `100 Continue` before it sends its body. */
 export interface Expectation {
@@ -89,68 +90,4 @@ export class Exchange {
   respondJson(value: unknown, headers: Readonly<Record<string, string>> = {}): void {
     this.respond(200, { 'Content-Type': 'application/json', ...headers }, JSON.stringify(value));
   }
-}
-
-/** The client went away before its body was complete; nobody is left to answer. */
-export class HangUp extends Error {
-  constructor() {
-    super('the client closed the connection before the body was complete');
-    this.name = 'HangUp';
-  }
-}
-
-/** Held back while a write is under way, in bytes; also how much is written at once (performance.md, trap 1: not 1 MiB). */
-const BATCH = 256 * 1024;
-
-/**
- * Feeds a body to `write`, one call at a time, in batches that grow while a write is under way. The socket is paused when a
- * batch is full, so memory stays below two batches and a piece whatever the size of the body.
- *
- * @throws HangUp when the connection breaks, after the write under way has ended; whatever `write` throws.
- */
-export async function consumeBody(
-  request: IncomingMessage,
-  write: (pieces: readonly Buffer[]) => Promise<void>,
-): Promise<void> {
-  // An empty body may have been parsed before anybody listened.
-  if (request.readableEnded) return;
-  if (request.destroyed) throw new HangUp();
-  let pieces: Buffer[] = [];
-  let waiting = 0;
-  let over: { readonly failure: unknown } | 'ended' | undefined;
-  await new Promise<void>((resolve, reject) => {
-    let writing = false;
-    const advance = async (): Promise<void> => {
-      if (writing) return;
-      writing = true;
-      while (pieces.length > 0 && (over === undefined || over === 'ended')) {
-        const batch = pieces;
-        pieces = [];
-        waiting = 0;
-        request.resume();
-        try {
-          await write(batch);
-        } catch (failure) {
-          over = { failure };
-        }
-      }
-      writing = false;
-      if (over === 'ended') resolve();
-      else if (over !== undefined) reject(over.failure instanceof Error ? over.failure : new HangUp());
-    };
-    const finish = (how: { readonly failure: unknown } | 'ended'): void => {
-      over ??= how;
-      void advance();
-    };
-    request.on('data', (piece: Buffer) => {
-      if (over !== undefined) return;
-      pieces.push(piece);
-      waiting += piece.length;
-      if (waiting >= BATCH) request.pause();
-      void advance();
-    });
-    request.once('end', () => finish('ended'));
-    request.once('error', () => finish({ failure: new HangUp() }));
-    request.once('close', () => finish({ failure: new HangUp() }));
-  });
 }

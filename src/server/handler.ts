@@ -1,12 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describeError, systemCode, unreachable } from '../errors.ts';
-import { type Access, anonymousAccess, type Authenticator, type Need, needOf } from './access.ts';
+import { type Access, anonymousAccess, type Authenticator, type Need } from './access.ts';
+import { needOf } from './need.ts';
 import { deleteBlob, getBlob } from './blob-handler.ts';
 import { clientOf } from './client-address.ts';
 import { ClientTurns } from './client-turns.ts';
 import { DocumentMemory } from './document-memory.ts';
-import { Exchange, type Expectation, HangUp, hasUnreadBody } from './exchange.ts';
+import { Exchange, type Expectation, hasUnreadBody } from './exchange.ts';
+import { HangUp } from './request-body.ts';
 import { refuseAmbiguous } from './framing-check.ts';
 import { refuseForeigners } from './host-check.ts';
 import { listReferrers, listRepositories, listTags } from './listing-handler.ts';

@@ -3,7 +3,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { TartletError } from '../errors.ts';
 import { Digest, type DigestAlgorithm } from '../names/digest.ts';
-import { consumeBody, HangUp } from './exchange.ts';
+import { consumeBody, HangUp } from './request-body.ts';
 import { Refusal } from './refusal.ts';
 import type { RepositoryName } from './repository-name.ts';
 import type { StagingBudget } from './staging-budget.ts';
