@@ -5,7 +5,7 @@
 export const BUGS = [
   {
     bug: 'a file is published without having been flushed',
-    file: 'src/home/folder.ts',
+    file: 'src/fs/folder.ts',
     edit: ["'r+');\n    try {\n      await handle.sync();", "'r+');\n    try {\n      await handle.stat();"],
     gate: 'test/crash/order.test.ts',
     only: 'pull',
@@ -67,12 +67,12 @@ export const BUGS = [
   },
   {
     bug: 'a folder is deleted in its place, and not renamed away first',
-    file: 'src/home/folder.ts',
+    file: 'src/fs/folder.ts',
     edit: [
       "    await onDisk('remove', folder, async () => rename(folder, doomed));\n",
       "    await onDisk('remove', folder, async () => removeEntry(folder));\n",
     ],
-    gate: 'test/home/remove-folder.test.ts',
+    gate: 'test/fs/remove-folder.test.ts',
   },
   {
     bug: 'the verdict about a blob is not asked for at its end',
@@ -82,7 +82,7 @@ export const BUGS = [
   },
   {
     bug: 'a folder is deleted in its place, as the calls of the system tell',
-    file: 'src/home/folder.ts',
+    file: 'src/fs/folder.ts',
     edit: [
       "    await onDisk('remove', folder, async () => rename(folder, doomed));\n",
       "    await onDisk('remove', folder, async () => removeEntry(folder));\n",

@@ -24,7 +24,7 @@ export { type Deleted, deleteMeasured } from './home/measured-delete.ts';
 export type { KeptBy, Removed } from './home/image-removal.ts';
 export { Home, type HomeSettings } from './home/home.ts';
 export type { CachedImage } from './home/image-cache.ts';
-export { lockFile } from './home/lock.ts';
+export { lockFile } from './fs/lock/lock.ts';
 export type { LocalVm, VmState } from './home/local-vms.ts';
 export type { Origin } from './home/origin.ts';
 export {

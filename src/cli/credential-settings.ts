@@ -1,6 +1,6 @@
 import { type CredentialNote, describeNote } from '../credentials/note.ts';
 import type { CredentialStoreSettings } from '../credentials/settings.ts';
-import { lockFile } from '../home/lock.ts';
+import { lockFile } from '../fs/lock/lock.ts';
 import { writeLines } from './message-stream.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { access, constants, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { systemCode, TartletError } from '../errors.ts';
-import { diskError } from '../home/disk-error.ts';
-import { flushFolder } from '../home/folder.ts';
+import { diskError } from '../fs/disk-error.ts';
+import { flushFolder } from '../fs/folder.ts';
 import { resolvePath, type Terminal } from './terminal.ts';
 
 /** The file of `--digestfile`. */

@@ -2,7 +2,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { isatty } from 'node:tty';
 import { systemCode, TartletError } from '../errors.ts';
-import { diskError } from '../home/disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import { translateBuiltIn } from './built-in.ts';
 import { ErrorFirstStream, type MessageStream, releaseNotes, writeError } from './message-stream.ts';
 import { renderError } from './render/error.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
-import { diskError } from '../home/disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
 import type { AuthOptions, RegistryOptions } from '../server/options.ts';
 import { resolvePath, type Terminal } from './terminal.ts';

@@ -1,6 +1,6 @@
 import type { CredentialSource } from '../credentials/credential.ts';
 import { Home } from '../home/home.ts';
-import { isShared, SHARED_UMASK } from '../home/sharing.ts';
+import { isShared, SHARED_UMASK } from '../fs/sharing.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { Session } from '../transfer/session.ts';
 import { withoutErrorListeners } from './broken-output.ts';

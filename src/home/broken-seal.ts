@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { isTartletError, systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import { MAX_SEAL_BYTES, SEAL_FILE, sealRecord } from './disk-seal.ts';
-import { readPlainFileSync } from './plain-file.ts';
+import { readPlainFileSync } from '../fs/plain-file.ts';
 import { VmFile } from './vm-folder.ts';
 
 /**

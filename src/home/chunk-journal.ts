@@ -1,10 +1,10 @@
 import { closeSync, writeSync } from 'node:fs';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import { isTartletError, systemCode } from '../errors.ts';
-import { diskError, onDisk } from './disk-error.ts';
-import { createFile } from './entry.ts';
-import { openPlainFileSync, readPlainFile } from './plain-file.ts';
-import { removeEntry } from './remove.ts';
+import { diskError, onDisk } from '../fs/disk-error.ts';
+import { createFile } from '../fs/entry.ts';
+import { openPlainFileSync, readPlainFile } from '../fs/plain-file.ts';
+import { removeEntry } from '../fs/remove.ts';
 
 const VERIFIED = /^\d{1,6}$/;
 const UNDER_WAY = /^(\d{1,6})@(\d{1,12}):(\d{1,12})$/;

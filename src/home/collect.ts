@@ -1,6 +1,6 @@
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { diskError } from './disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import { hasMark, setMark } from './image-mark.ts';
 import { imageReferences } from './image-reference.ts';
 import { lastStir } from './last-use.ts';

@@ -4,7 +4,7 @@ import type { Digest } from '../names/digest.ts';
 import { readStackedManifest, type StackedManifest } from './content-reference.ts';
 import type { ContentStore } from './content-store.ts';
 import type { Home } from './home.ts';
-import { diskError } from './disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import { lastUse, type UseClock } from './last-use.ts';
 
 /** What a stacked image counts for beside the files in its own folder. */

@@ -4,15 +4,15 @@ import { Digest } from '../names/digest.ts';
 import type { StoredDiskFile } from '../oci/disk-file.ts';
 import { ChunkJournal } from './chunk-journal.ts';
 import { contentReferences, HEX } from './content-reference.ts';
-import { diskError, onDisk } from './disk-error.ts';
-import { moveEntry } from './entry.ts';
-import { flushFolder, flushUpTo, makeFolder } from './folder.ts';
+import { diskError, onDisk } from '../fs/disk-error.ts';
+import { moveEntry } from '../fs/entry.ts';
+import { flushFolder, flushUpTo, makeFolder } from '../fs/folder.ts';
 import type { Home } from './home.ts';
 import { setTimes } from './last-use.ts';
-import { FileLock, type LockOptions } from './lock.ts';
-import { flushOrRemove } from './lost-file.ts';
-import { openPlainFile } from './plain-file.ts';
-import { removeEntry } from './remove.ts';
+import { FileLock, type LockOptions } from '../fs/lock/lock.ts';
+import { flushOrRemove } from '../fs/lost-file.ts';
+import { openPlainFile } from '../fs/plain-file.ts';
+import { removeEntry } from '../fs/remove.ts';
 
 /** A file of the store, as a manifest names it. */
 export type StoredFile = Pick<StoredDiskFile, 'fileDigest' | 'size'>;

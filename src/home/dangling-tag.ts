@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { exists } from './folder.ts';
+import { exists } from '../fs/folder.ts';
 import { lockToDelete } from './image-lock.ts';
 import { tidyRepository } from './image-removal.ts';
 import { linkText } from './image-reference.ts';

@@ -4,12 +4,12 @@ import { setTimeout } from 'node:timers/promises';
 import * as v from 'valibot';
 import { isTartletError, systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
-import { createFile } from './entry.ts';
-import { type FileState, fileState } from './file-state.ts';
-import { flushFile, writeNewFile } from './folder.ts';
-import { isOwnDirectory, readOwnFile, unlessUnusable } from './own-file.ts';
-import { removeEntry } from './remove.ts';
-import { modeIn } from './sharing.ts';
+import { createFile } from '../fs/entry.ts';
+import { type FileState, fileState } from '../fs/file-state.ts';
+import { flushFile, writeNewFile } from '../fs/folder.ts';
+import { isOwnDirectory, readOwnFile, unlessUnusable } from '../fs/own-file.ts';
+import { removeEntry } from '../fs/remove.ts';
+import { modeIn } from '../fs/sharing.ts';
 import { VmFile } from './vm-folder.ts';
 
 /*

@@ -1,9 +1,9 @@
 import { lstatSync, type Stats } from 'node:fs';
 import { contentReferences, readStackedManifest } from './content-reference.ts';
 import type { ContentStore } from './content-store.ts';
-import { diskError } from './disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import type { Home } from './home.ts';
-import { sharedBlockBytes } from './shared-block.ts';
+import { sharedBlockBytes } from '../fs/shared-block.ts';
 import { lookAtLocalVm, VmFile } from './vm-folder.ts';
 
 /** What an image or a VM occupies, in bytes. */

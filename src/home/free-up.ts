@@ -1,10 +1,10 @@
-import { diskError } from './disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import { measureCandidate } from './prune-measure.ts';
 import { cacheCandidates, type Candidate, type Spared, spare, type Store } from './prune-candidate.ts';
 import { type Chosen, oldestFirst } from './prune-choice.ts';
 import { deleteCandidate, isBusy } from './prune-delete.ts';
 import type { Deletion } from './prune-measure.ts';
-import { freeBytes } from './space.ts';
+import { freeBytes } from '../fs/space.ts';
 
 /** What making room did. */
 export interface FreedUp {

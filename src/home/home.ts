@@ -1,9 +1,9 @@
 import { type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import { TartletError } from '../errors.ts';
-import { makeTrustedFolder } from './folder.ts';
-import { kindOf } from './path-kind.ts';
-import { type OnUnreadable, Unreadable } from './unreadable.ts';
+import { makeTrustedFolder } from '../fs/folder.ts';
+import { kindOf } from '../fs/path-kind.ts';
+import { type OnUnreadable, Unreadable } from '../fs/unreadable.ts';
 
 /** What decides where the home is; handed in by the caller, so that the library never looks at the process itself. */
 export interface HomeSettings {

@@ -1,7 +1,7 @@
 import { isTartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { ImageCache } from './image-cache.ts';
-import type { FileLock } from './lock.ts';
+import type { FileLock } from '../fs/lock/lock.ts';
 
 /**
  * Locks an image in order to delete it: at once, or not at all.

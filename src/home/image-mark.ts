@@ -1,6 +1,6 @@
-import { onDisk } from './disk-error.ts';
-import { exists, flushFolder, writeNewFile } from './folder.ts';
-import { removeEntry } from './remove.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { exists, flushFolder, writeNewFile } from '../fs/folder.ts';
+import { removeEntry } from '../fs/remove.ts';
 import { VmFile } from './vm-folder.ts';
 
 /** Empty files in an image folder that say how it is to be treated. Tart knows the first, and ignores the others. */

@@ -1,7 +1,7 @@
 import { readlinkSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { systemCode } from '../errors.ts';
-import { diskError } from './disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import type { Home } from './home.ts';
 import type { CacheWalk } from './image-walk.ts';
 import { isDigestFolder } from './layout.ts';

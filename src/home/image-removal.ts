@@ -4,17 +4,17 @@ import { TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { ContentStore } from './content-store.ts';
-import { onDisk } from './disk-error.ts';
-import { removeEmptyTree, removeFolder } from './folder.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { removeEmptyTree, removeFolder } from '../fs/folder.ts';
 import type { Home } from './home.ts';
 import { hasMark } from './image-mark.ts';
 import { imageReferences, linkText } from './image-reference.ts';
 import { linksIn, walkImages } from './image-walk.ts';
 import { decodeDigestFolder, digestPath, referencePath } from './layout.ts';
 import { leftoverLinks, removeLink } from './link.ts';
-import type { FileLock } from './lock.ts';
-import { removeEntry } from './remove.ts';
-import { kindOf } from './path-kind.ts';
+import type { FileLock } from '../fs/lock/lock.ts';
+import { removeEntry } from '../fs/remove.ts';
+import { kindOf } from '../fs/path-kind.ts';
 import { lookAtVmFolder, VmFile } from './vm-folder.ts';
 
 /** Locks an image alone and at once; undefined when somebody else has it. */

@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path';
 import { systemCode } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { diskError } from './disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import type { Home } from './home.ts';
 import { decodeLeaf, decodeRegistry, isDigestFolder, type Leaves } from './layout.ts';
 

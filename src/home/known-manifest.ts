@@ -5,13 +5,13 @@ import type { RemoteName } from '../names/remote-name.ts';
 import { Annotation } from '../oci/annotation.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
-import { readableNamesIn } from './entry-names.ts';
+import { readableNamesIn } from '../fs/entry-names.ts';
 import { HEX } from './content-reference.ts';
 import type { Home } from './home.ts';
 import { walkImages } from './image-walk.ts';
 import type { LocalVms } from './local-vms.ts';
 import { BASE_MANIFEST_FILE } from './origin.ts';
-import { readPlainFileSync } from './plain-file.ts';
+import { readPlainFileSync } from '../fs/plain-file.ts';
 import { PUSHED_MANIFEST_FILE } from './push-record.ts';
 import { VmFile } from './vm-folder.ts';
 

@@ -1,9 +1,9 @@
 import { lstatSync, type Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { systemCode } from '../errors.ts';
-import { openDirectory } from './directory.ts';
-import { diskError } from './disk-error.ts';
-import { createFile } from './entry.ts';
+import { openDirectory } from '../fs/directory.ts';
+import { diskError } from '../fs/disk-error.ts';
+import { createFile } from '../fs/entry.ts';
 
 /** Empty; the date of its last change is when the folder around it was used last. Tart ignores it. */
 const RECORD = '.last-used';

@@ -3,11 +3,11 @@ import { readdirSync } from 'node:fs';
 import { readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
-import { diskError, onDisk } from './disk-error.ts';
-import { exchangeEntries, makeLink, moveEntry } from './entry.ts';
-import { flushFolder, flushUpTo, makeFolder, removeEmptyTree } from './folder.ts';
+import { diskError, onDisk } from '../fs/disk-error.ts';
+import { exchangeEntries, makeLink, moveEntry } from '../fs/entry.ts';
+import { flushFolder, flushUpTo, makeFolder, removeEmptyTree } from '../fs/folder.ts';
 import type { Home } from './home.ts';
-import { removeEntry } from './remove.ts';
+import { removeEntry } from '../fs/remove.ts';
 
 /*
  * The one way to change a link of the home, most of which are tags: made beside, put into place by one step, the folder flushed.

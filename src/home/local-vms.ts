@@ -1,18 +1,18 @@
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { LocalName } from '../names/local-name.ts';
 import { shownName } from '../names/malformed.ts';
-import { onDisk } from './disk-error.ts';
-import { moveEntry } from './entry.ts';
-import { namesIn } from './entry-names.ts';
-import { exchangeFolders, exists, flushUpTo, makeDurableDirectory, publishFolder, removeFolder } from './folder.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { moveEntry } from '../fs/entry.ts';
+import { namesIn } from '../fs/entry-names.ts';
+import { exchangeFolders, exists, flushUpTo, makeDurableDirectory, publishFolder, removeFolder } from '../fs/folder.ts';
 import type { ContentStore } from './content-store.ts';
 import { type Home, SCRATCH_BESIDE_VMS } from './home.ts';
 import { recordUse } from './last-use.ts';
-import { findLockOwner } from './lock-owner.ts';
-import { FileLock } from './lock.ts';
+import { findLockOwner } from '../fs/lock/lock-owner.ts';
+import { FileLock } from '../fs/lock/lock.ts';
 import { type Scratch, scratchFolderOf } from './scratch.ts';
 import { identityOf, replaced } from './still-there.ts';
-import { hasWriteLock } from './write-lock.ts';
+import { hasWriteLock } from '../fs/lock/write-lock.ts';
 import { isSuspended, lookAtLocalVm, type VmFolder, VmFile, whyNoVm } from './vm-folder.ts';
 import { atWork, type Holder, inUse, STOP_FIRST, whileHeld } from './vm-holder.ts';
 

@@ -2,9 +2,9 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { TartletError } from '../errors.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { onDisk } from './disk-error.ts';
+import { onDisk } from '../fs/disk-error.ts';
 import { decodePath, isDigestFolder, repositoryPath } from './layout.ts';
-import { kindOf } from './path-kind.ts';
+import { kindOf } from '../fs/path-kind.ts';
 
 /** What keeps a name from having its path. */
 type Obstacle =

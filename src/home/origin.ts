@@ -2,10 +2,10 @@ import * as v from 'valibot';
 import { describeError, isTartletError, systemCode, TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { onDisk } from './disk-error.ts';
-import { moveEntry } from './entry.ts';
-import { flushFolder, writeNewFile } from './folder.ts';
-import { readPlainFile, readPlainFileSync } from './plain-file.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { moveEntry } from '../fs/entry.ts';
+import { flushFolder, writeNewFile } from '../fs/folder.ts';
+import { readPlainFile, readPlainFileSync } from '../fs/plain-file.ts';
 
 /** Beside the files of a VM; Tart ignores it. */
 export const ORIGIN_FILE = '.origin.json';

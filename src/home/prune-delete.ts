@@ -1,15 +1,15 @@
 import path from 'node:path';
 import { TartletError, unreachable } from '../errors.ts';
-import { onDisk } from './disk-error.ts';
-import { flushFolder } from './folder.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { flushFolder } from '../fs/folder.ts';
 import { lockToDelete } from './image-lock.ts';
 import { hasMark } from './image-mark.ts';
 import { lastUse } from './last-use.ts';
 import { decodeDigestFolder } from './layout.ts';
 import type { Candidate, ImageCandidate, Store } from './prune-candidate.ts';
-import { removeEntry } from './remove.ts';
+import { removeEntry } from '../fs/remove.ts';
 import { VmFile } from './vm-folder.ts';
-import { hasWriteLock } from './write-lock.ts';
+import { hasWriteLock } from '../fs/lock/write-lock.ts';
 
 /**
  * Deletes one thing, an image together with its tags. Asks for its lock and does not wait for it; what it decides on is looked at again under

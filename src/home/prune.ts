@@ -1,13 +1,13 @@
 import { TartletError } from '../errors.ts';
 import { isUnreferenced, unreferencedImages } from './collect.ts';
 import { type DanglingTag, danglingTags, removeDanglingTag } from './dangling-tag.ts';
-import { diskError } from './disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import { chooseForRoom, type FreedUp, freeUp } from './free-up.ts';
 import { cacheCandidates, type Candidate, type Spared, spare, type Store, vmCandidates } from './prune-candidate.ts';
 import { chooseEntries, type Chosen, type PruneCriteria } from './prune-choice.ts';
 import { deleteCandidate } from './prune-delete.ts';
 import { type Deletion, measureCandidate } from './prune-measure.ts';
-import { freeBytes } from './space.ts';
+import { freeBytes } from '../fs/space.ts';
 import { sweep } from './sweep.ts';
 
 export interface PruneRequest extends PruneCriteria {

@@ -5,11 +5,11 @@ import { RemoteName } from '../names/remote-name.ts';
 import { haveSameChunks } from '../oci/disk-file.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
-import { onDisk } from './disk-error.ts';
-import { moveEntry } from './entry.ts';
-import { flushFolder, writeNewFile } from './folder.ts';
-import { isOwnDirectory, readOwnFile, unlessUnusable } from './own-file.ts';
-import { modeIn } from './sharing.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { moveEntry } from '../fs/entry.ts';
+import { flushFolder, writeNewFile } from '../fs/folder.ts';
+import { isOwnDirectory, readOwnFile, unlessUnusable } from '../fs/own-file.ts';
+import { modeIn } from '../fs/sharing.ts';
 
 /*
  * What was pushed of a VM, beside its disk: which blob each content became. Every blob in it was encoded here, or was

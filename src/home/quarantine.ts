@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
-import { onDisk } from './disk-error.ts';
-import { lookAt, namesIn } from './doctor/look.ts';
-import { moveEntry } from './entry.ts';
-import { flushFolder, flushUpTo, makeFolder, writeNewFile } from './folder.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { lookAt, namesIn } from '../fs/probe.ts';
+import { moveEntry } from '../fs/entry.ts';
+import { flushFolder, flushUpTo, makeFolder, writeNewFile } from '../fs/folder.ts';
 import type { Home } from './home.ts';
-import { removeEntry } from './remove.ts';
+import { removeEntry } from '../fs/remove.ts';
 
 const RECORD = 'record.json';
 

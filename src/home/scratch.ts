@@ -3,14 +3,14 @@ import { existsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isTartletError } from '../errors.ts';
-import { onDisk } from './disk-error.ts';
-import { makeDirectory } from './entry.ts';
-import { readableNamesIn } from './entry-names.ts';
-import { exists, makeTrustedFolder } from './folder.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { makeDirectory } from '../fs/entry.ts';
+import { readableNamesIn } from '../fs/entry-names.ts';
+import { exists, makeTrustedFolder } from '../fs/folder.ts';
 import type { Home } from './home.ts';
-import { FileLock } from './lock.ts';
-import { canRenameBetween } from './mount.ts';
-import { removeEntry } from './remove.ts';
+import { FileLock } from '../fs/lock/lock.ts';
+import { canRenameBetween } from '../fs/mount.ts';
+import { removeEntry } from '../fs/remove.ts';
 
 /** How the scratch folders begin that are ours to clean. By their names and not by a file in them, which a kill in mid-removal may have taken. */
 const OURS = 'tartlet-';

@@ -1,11 +1,11 @@
 import type { Digest } from '../names/digest.ts';
 import { ChunkJournal } from './chunk-journal.ts';
-import { onDisk } from './disk-error.ts';
-import { makeFolder } from './folder.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { makeFolder } from '../fs/folder.ts';
 import type { Home } from './home.ts';
-import { flushOrRemove } from './lost-file.ts';
-import { removeStrangers } from './plain-file.ts';
-import { removeEntry } from './remove.ts';
+import { flushOrRemove } from '../fs/lost-file.ts';
+import { removeStrangers } from '../fs/plain-file.ts';
+import { removeEntry } from '../fs/remove.ts';
 
 const JOURNAL = '.verified';
 const BLOBS = '.blobs';

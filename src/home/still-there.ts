@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
-import { diskError } from './disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import type { VmFolder } from './vm-folder.ts';
 
 /** How often another one may come in the place of what is being read. */

@@ -1,13 +1,13 @@
 import { lstatSync, type Stats } from 'node:fs';
 import { Digest } from '../names/digest.ts';
-import { readableNamesIn } from './entry-names.ts';
+import { readableNamesIn } from '../fs/entry-names.ts';
 import { HEX } from './content-reference.ts';
-import { removeFolder, TRASH } from './folder.ts';
+import { removeFolder, TRASH } from '../fs/folder.ts';
 import type { Home } from './home.ts';
 import { lockToDelete } from './image-lock.ts';
 import type { Store } from './prune-candidate.ts';
 import { VmFile } from './vm-folder.ts';
-import { removeEntry } from './remove.ts';
+import { removeEntry } from '../fs/remove.ts';
 
 /** Unfinished downloads that nobody continued for so long are given up, in milliseconds. */
 export const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;

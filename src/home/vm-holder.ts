@@ -1,6 +1,6 @@
 import { isTartletError, TartletError } from '../errors.ts';
 import type { LocalName } from '../names/local-name.ts';
-import { FileLock } from './lock.ts';
+import { FileLock } from '../fs/lock/lock.ts';
 
 /**
  * What holds the lock of a VM's configuration: a program that runs it, or a command at work on it (a push for

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { systemCode, TartletError } from '../errors.ts';
-import { flushUpTo, fsyncDirectory, makePath } from '../home/folder.ts';
-import { FileLock } from '../home/lock.ts';
+import { flushUpTo, fsyncDirectory, makePath } from '../fs/folder.ts';
+import { FileLock } from '../fs/lock/lock.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RepositoryName } from './repository-name.ts';
 

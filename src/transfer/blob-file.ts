@@ -1,6 +1,6 @@
 import { isTartletError } from '../errors.ts';
-import { onDisk } from '../home/disk-error.ts';
-import { createFile } from '../home/entry.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { createFile } from '../fs/entry.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { BlobVerifier } from '../registry/blob-verifier.ts';
 import type { RegistryClient } from '../registry/client.ts';

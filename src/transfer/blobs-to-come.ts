@@ -1,6 +1,6 @@
-import { makeFolder, removeEmptyTree } from '../home/folder.ts';
-import { onDisk } from '../home/disk-error.ts';
-import { removeEntry } from '../home/remove.ts';
+import { makeFolder, removeEmptyTree } from '../fs/folder.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { removeEntry } from '../fs/remove.ts';
 import type { Staging } from '../home/staging.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { FetchJob } from './chunk-job.ts';

@@ -1,4 +1,4 @@
-import { removeEntry } from '../home/remove.ts';
+import { removeEntry } from '../fs/remove.ts';
 import { Digest } from '../names/digest.ts';
 import { encodeChunk, isAllZero } from './chunk-encode.ts';
 import type { ChunkContext } from './chunk-fetch.ts';

@@ -1,5 +1,5 @@
 import { access, constants } from 'node:fs/promises';
-import { fileState } from '../home/file-state.ts';
+import { fileState } from '../fs/file-state.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { VerifyJob } from './chunk-job.ts';
 import type { Donor } from './plan-summary.ts';

@@ -6,8 +6,8 @@ import { finding, type Finding, type ImagePlace, repairOf } from '../home/doctor
 import { busyFinding } from '../home/doctor/home-check.ts';
 import { isVerbatimFolder } from '../home/doctor/origin-record.ts';
 import { readImageManifest } from '../home/doctor/image-manifest.ts';
-import { lookAt, namesIn } from '../home/doctor/look.ts';
-import type { FileLock } from '../home/lock.ts';
+import { lookAt, namesIn } from '../fs/probe.ts';
+import type { FileLock } from '../fs/lock/lock.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import type { DiskFile } from '../oci/disk-file.ts';

@@ -1,12 +1,12 @@
 import { lstat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ChunkJournal } from '../home/chunk-journal.ts';
-import { shareDisk } from '../home/disk-copy.ts';
-import { onDisk } from '../home/disk-error.ts';
-import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../home/early-flush.ts';
-import { sizeDisk } from '../home/disk-size.ts';
-import { removeEntry } from '../home/remove.ts';
-import { modeIn, setMode } from '../home/sharing.ts';
+import { shareDisk } from '../fs/disk-copy.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../fs/early-flush.ts';
+import { sizeDisk } from '../fs/disk-size.ts';
+import { removeEntry } from '../fs/remove.ts';
+import { modeIn, setMode } from '../fs/sharing.ts';
 import type { Digest } from '../names/digest.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { ClearJob, CopyJob, FetchJob, VerifyJob } from './chunk-job.ts';

@@ -1,8 +1,8 @@
 import { closeSync, readSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { TartletError } from '../errors.ts';
-import { diskError } from '../home/disk-error.ts';
-import { openDiskSync, openPlainFileSync } from '../home/plain-file.ts';
+import { diskError } from '../fs/disk-error.ts';
+import { openDiskSync, openPlainFileSync } from '../fs/plain-file.ts';
 import { Stopwatch } from './time-spent.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { onDisk } from '../home/disk-error.ts';
-import { openDisk } from '../home/plain-file.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { openDisk } from '../fs/plain-file.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { PIECE_BYTES, readWindow } from './disk-window.ts';
 import { diskChanged } from './still-disk.ts';

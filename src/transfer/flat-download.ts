@@ -1,4 +1,4 @@
-import { writeNewFile } from '../home/folder.ts';
+import { writeNewFile } from '../fs/folder.ts';
 import type { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { FlatImage } from '../oci/tart-image.ts';

@@ -1,8 +1,8 @@
 import { isTartletError, TartletError } from '../errors.ts';
-import { copyDisk } from '../home/disk-copy.ts';
-import { onDisk } from '../home/disk-error.ts';
-import { exists } from '../home/folder.ts';
-import { removeEntry } from '../home/remove.ts';
+import { copyDisk } from '../fs/disk-copy.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { exists } from '../fs/folder.ts';
+import { removeEntry } from '../fs/remove.ts';
 import type { StackedImage, StoredDiskFile } from '../oci/tart-image.ts';
 import { buildDisk, hashesTo } from './disk-build.ts';
 import { type Download, withWorkers } from './download.ts';

@@ -1,4 +1,4 @@
-import { exists } from '../home/folder.ts';
+import { exists } from '../fs/folder.ts';
 import { Staging } from '../home/staging.ts';
 import { type TartImage, stackedFiles } from '../oci/tart-image.ts';
 import type { Session } from './session.ts';

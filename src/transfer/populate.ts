@@ -1,10 +1,10 @@
 import { describeError, TartletError } from '../errors.ts';
-import { copyDisk, copySmallFile } from '../home/disk-copy.ts';
-import { onDisk } from '../home/disk-error.ts';
-import { exists, writeNewFile } from '../home/folder.ts';
+import { copyDisk, copySmallFile } from '../fs/disk-copy.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { exists, writeNewFile } from '../fs/folder.ts';
 import { makeRepository } from '../home/image-cache.ts';
 import { originOfImage, writeOrigin } from '../home/origin.ts';
-import { removeEntry } from '../home/remove.ts';
+import { removeEntry } from '../fs/remove.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { parseManifest } from '../oci/manifest.ts';

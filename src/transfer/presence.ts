@@ -1,7 +1,7 @@
 import { isTartletError, systemCode } from '../errors.ts';
-import { diskError } from '../home/disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import type { CachedImage } from '../home/image-cache.ts';
-import { readPlainFile } from '../home/plain-file.ts';
+import { readPlainFile } from '../fs/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { parseManifest, requireImage } from '../oci/manifest.ts';

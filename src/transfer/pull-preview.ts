@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { chooseForRoom, prunable } from '../home/free-up.ts';
 import type { Candidate } from '../home/prune-candidate.ts';
-import { freeBytes } from '../home/space.ts';
+import { freeBytes } from '../fs/space.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { allChunks, type TartImage } from '../oci/tart-image.ts';

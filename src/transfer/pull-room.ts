@@ -1,5 +1,5 @@
 import { freeUp, prunable } from '../home/free-up.ts';
-import { freeBytes } from '../home/space.ts';
+import { freeBytes } from '../fs/space.ts';
 import { sweep } from '../home/sweep.ts';
 import { humanBytes } from '../names/byte-count.ts';
 import type { Descriptor } from '../oci/descriptor.ts';

@@ -1,4 +1,4 @@
-import type { FileLock } from '../home/lock.ts';
+import type { FileLock } from '../fs/lock/lock.ts';
 import { makeRepository } from '../home/image-cache.ts';
 import { sweep } from '../home/sweep.ts';
 import type { Digest } from '../names/digest.ts';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { isTartletError } from '../errors.ts';
-import { onDisk } from '../home/disk-error.ts';
+import { onDisk } from '../fs/disk-error.ts';
 import { sealDisk, stateToSeal } from '../home/disk-seal.ts';
-import { readPlainFile } from '../home/plain-file.ts';
+import { readPlainFile } from '../fs/plain-file.ts';
 import { writePushRecord } from '../home/push-record.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';

@@ -1,6 +1,6 @@
 import { TartletError } from '../errors.ts';
 import { freeUp, prunable } from '../home/free-up.ts';
-import { freeBytes } from '../home/space.ts';
+import { freeBytes } from '../fs/space.ts';
 import { sweep } from '../home/sweep.ts';
 import { humanBytes } from '../names/byte-count.ts';
 import { tellDeleted } from './collect.ts';

@@ -1,6 +1,6 @@
 import { TartletError } from '../errors.ts';
-import { writeNewFile } from '../home/folder.ts';
-import { removeEntry } from '../home/remove.ts';
+import { writeNewFile } from '../fs/folder.ts';
+import { removeEntry } from '../fs/remove.ts';
 import { Scratch } from '../home/scratch.ts';
 import type { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';

@@ -1,5 +1,5 @@
 import { TartletError } from '../errors.ts';
-import { type FileState, fileState } from '../home/file-state.ts';
+import { type FileState, fileState } from '../fs/file-state.ts';
 
 /** What is done with a disk that must not change meanwhile. */
 type Doing = 'push' | 'export';

@@ -1,6 +1,6 @@
 import { TartletError } from '../errors.ts';
-import { onDisk } from '../home/disk-error.ts';
-import { removeEntry } from '../home/remove.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { removeEntry } from '../fs/remove.ts';
 import type { StoredDiskFile } from '../oci/tart-image.ts';
 import { buildDisk, type DiskBuild, hashesTo } from './disk-build.ts';
 import type { Session } from './session.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { onDisk } from '../home/disk-error.ts';
-import type { FileState } from '../home/file-state.ts';
-import { openPlainFile } from '../home/plain-file.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import type { FileState } from '../fs/file-state.ts';
+import { openPlainFile } from '../fs/plain-file.ts';
 import { Scratch } from '../home/scratch.ts';
 import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { TartletError } from '../errors.ts';
-import { onDisk } from '../home/disk-error.ts';
-import { createFile } from '../home/entry.ts';
-import { flushFile, writeNewFile } from '../home/folder.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { createFile } from '../fs/entry.ts';
+import { flushFile, writeNewFile } from '../fs/folder.ts';
 import { writeOrigin } from '../home/origin.ts';
 import { Scratch } from '../home/scratch.ts';
 import { VmFile } from '../home/vm-folder.ts';

@@ -1,6 +1,6 @@
-import { onDisk } from '../home/disk-error.ts';
+import { onDisk } from '../fs/disk-error.ts';
 import type { LocalVm, VmState } from '../home/local-vms.ts';
-import { readPlainFile } from '../home/plain-file.ts';
+import { readPlainFile } from '../fs/plain-file.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';

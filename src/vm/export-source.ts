@@ -1,8 +1,8 @@
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
-import { diskError } from '../home/disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
 import type { CachedImage } from '../home/image-cache.ts';
 import { lockToRead } from '../home/image-lock.ts';
-import { readPlainFile } from '../home/plain-file.ts';
+import { readPlainFile } from '../fs/plain-file.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';

@@ -6,7 +6,7 @@ import type { CachedImage } from '../home/image-cache.ts';
 import { hasMark } from '../home/image-mark.ts';
 import { lastUse } from '../home/last-use.ts';
 import { type Origin, readOrigin } from '../home/origin.ts';
-import { readPlainFile } from '../home/plain-file.ts';
+import { readPlainFile } from '../fs/plain-file.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile, type VmFolder, type VmLayout } from '../home/vm-folder.ts';
 import type { VmState } from '../home/local-vms.ts';

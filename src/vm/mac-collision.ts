@@ -1,6 +1,6 @@
 import { isTartletError } from '../errors.ts';
-import { onDisk } from '../home/disk-error.ts';
-import { readPlainFile } from '../home/plain-file.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { readPlainFile } from '../fs/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../transfer/session.ts';

@@ -1,7 +1,7 @@
 import { TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/image-cache.ts';
 import { sealedState } from '../home/disk-seal.ts';
-import { fileState } from '../home/file-state.ts';
+import { fileState } from '../fs/file-state.ts';
 import { lockToRead } from '../home/image-lock.ts';
 import { baseManifest } from '../home/known-manifest.ts';
 import { readPushRecord } from '../home/push-record.ts';

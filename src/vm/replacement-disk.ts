@@ -1,12 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
-import { copyDisk } from '../home/disk-copy.ts';
-import { diskError, onDisk } from '../home/disk-error.ts';
-import { sizeDisk } from '../home/disk-size.ts';
-import { moveEntry } from '../home/entry.ts';
-import { flushFile, flushFolder } from '../home/folder.ts';
+import { copyDisk } from '../fs/disk-copy.ts';
+import { diskError, onDisk } from '../fs/disk-error.ts';
+import { sizeDisk } from '../fs/disk-size.ts';
+import { moveEntry } from '../fs/entry.ts';
+import { flushFile, flushFolder } from '../fs/folder.ts';
 import { Scratch } from '../home/scratch.ts';
-import { modeIn, setMode } from '../home/sharing.ts';
+import { modeIn, setMode } from '../fs/sharing.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Session } from '../transfer/session.ts';
 

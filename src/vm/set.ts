@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
-import { onDisk } from '../home/disk-error.ts';
+import { onDisk } from '../fs/disk-error.ts';
 import type { LocalVm } from '../home/local-vms.ts';
-import { openDisk, readPlainFile } from '../home/plain-file.ts';
-import { rewriteJson } from '../home/rewrite.ts';
+import { openDisk, readPlainFile } from '../fs/plain-file.ts';
+import { rewriteJson } from '../fs/rewrite.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { isSuspended, VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';

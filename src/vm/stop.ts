@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemCode, TartletError, unreachable } from '../errors.ts';
-import { onDisk } from '../home/disk-error.ts';
-import { flushFolder } from '../home/folder.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { flushFolder } from '../fs/folder.ts';
 import type { LocalVm } from '../home/local-vms.ts';
-import { findLockOwner, type LockOwner } from '../home/lock-owner.ts';
-import { removeEntry } from '../home/remove.ts';
+import { findLockOwner, type LockOwner } from '../fs/lock/lock-owner.ts';
+import { removeEntry } from '../fs/remove.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';

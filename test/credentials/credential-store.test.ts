@@ -8,7 +8,7 @@ import { describePlace, eraseCredential, storeCredential } from '../../src/crede
 import type { CredentialNote } from '../../src/credentials/note.ts';
 import { changeSecretFile } from '../../src/credentials/secret-file-edit.ts';
 import { TartletError } from '../../src/errors.ts';
-import { lockFile } from '../../src/home/lock.ts';
+import { lockFile } from '../../src/fs/lock/lock.ts';
 import { address, basic, everythingIn, failure, World } from './world.ts';
 
 const secret = { kind: 'password', username: 'u', password: 'p:ä' } as const;

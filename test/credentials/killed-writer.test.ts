@@ -11,7 +11,7 @@ import { World } from './world.ts';
 const WRITER = `
 import { storeCredential } from ${JSON.stringify(path.resolve(import.meta.dirname, '../../src/credentials/credential-store.ts'))};
 import { RegistryAddress } from ${JSON.stringify(path.resolve(import.meta.dirname, '../../src/names/registry-address.ts'))};
-import { lockFile } from ${JSON.stringify(path.resolve(import.meta.dirname, '../../src/home/lock.ts'))};
+import { lockFile } from ${JSON.stringify(path.resolve(import.meta.dirname, '../../src/fs/lock/lock.ts'))};
 const settings = { environment: {}, userFolder: process.argv[2], platform: 'linux', uid: process.getuid(), lockFile };
 for (let count = 1; ; count += 1) {
   const secret = { kind: 'password', username: 'u', password: String(count).repeat(2000) };

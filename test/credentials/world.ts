@@ -4,7 +4,7 @@ import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { isTartletError, TartletError } from '../../src/errors.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
-import { lockFile } from '../../src/home/lock.ts';
+import { lockFile } from '../../src/fs/lock/lock.ts';
 import type { CredentialNote } from '../../src/credentials/note.ts';
 import type { CredentialStoreSettings } from '../../src/credentials/settings.ts';
 

@@ -13,9 +13,9 @@ import { describe, expect, test } from 'vitest';
 import { isTartletError, systemCode, TartletError } from '../../src/errors.ts';
 import { ChunkJournal, noteBoundaries } from '../../src/home/chunk-journal.ts';
 import { ContentStore } from '../../src/home/content-store.ts';
-import { copyDisk, copySparsely, shareDisk } from '../../src/home/disk-copy.ts';
-import { sizeDisk } from '../../src/home/disk-size.ts';
-import { EarlyFlush } from '../../src/home/early-flush.ts';
+import { copyDisk, copySparsely, shareDisk } from '../../src/fs/disk-copy.ts';
+import { sizeDisk } from '../../src/fs/disk-size.ts';
+import { EarlyFlush } from '../../src/fs/early-flush.ts';
 import {
   exchangeFolders,
   flushFile,
@@ -24,20 +24,20 @@ import {
   removeEmptyTree,
   removeFolder,
   writeNewFile,
-} from '../../src/home/folder.ts';
+} from '../../src/fs/folder.ts';
 import { Home } from '../../src/home/home.ts';
 import { setMark } from '../../src/home/image-mark.ts';
 import { recordUse } from '../../src/home/last-use.ts';
 import { removeLink, replaceLink, rewriteLink } from '../../src/home/link.ts';
-import { FileLock } from '../../src/home/lock.ts';
+import { FileLock } from '../../src/fs/lock/lock.ts';
 import { removeIfEmpty } from '../../src/home/migration/hollow-host.ts';
 import { logKept } from '../../src/home/migration/log.ts';
 import { writeStamp } from '../../src/home/migration/stamp.ts';
 import { addOrigin } from '../../src/home/origin.ts';
 import { setAside } from '../../src/home/quarantine.ts';
-import { rewriteJson } from '../../src/home/rewrite.ts';
-import { shareFiles } from '../../src/home/sharing.ts';
-import { hasWriteLock } from '../../src/home/write-lock.ts';
+import { rewriteJson } from '../../src/fs/rewrite.ts';
+import { shareFiles } from '../../src/fs/sharing.ts';
+import { hasWriteLock } from '../../src/fs/lock/write-lock.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { DiskWindow } from '../../src/transfer/disk-window.ts';
 import { temporaryFolder } from '../support/folder.ts';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { askPerl } from '../../src/home/write-lock.ts';
+import { askPerl } from '../../src/fs/lock/write-lock.ts';
 import { Scratch } from '../../src/home/scratch.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import type { Session } from '../../src/transfer/session.ts';

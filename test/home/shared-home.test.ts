@@ -11,10 +11,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, onTestFinished, test, type TestContext } from 'vitest';
-import { copyDisk } from '../../src/home/disk-copy.ts';
+import { copyDisk } from '../../src/fs/disk-copy.ts';
 import { Home } from '../../src/home/home.ts';
-import { openDisk, readPlainFile, readPlainFileSync } from '../../src/home/plain-file.ts';
-import { removeEntry } from '../../src/home/remove.ts';
+import { openDisk, readPlainFile, readPlainFileSync } from '../../src/fs/plain-file.ts';
+import { removeEntry } from '../../src/fs/remove.ts';
 import { Scratch } from '../../src/home/scratch.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { leaveOut } from '../support/left-out.ts';

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { FileLock } from '../../src/home/lock.ts';
+import { FileLock } from '../../src/fs/lock/lock.ts';
 import { runOnTerminal } from '../support/command-input.ts';
 import { OldCache, wholeImages } from '../support/old-cache.ts';
 import { Cleanup } from '../support/real-cleanup.ts';

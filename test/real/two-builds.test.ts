@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { FileLock } from '../../src/home/lock.ts';
+import { FileLock } from '../../src/fs/lock/lock.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, Running, Workplace } from '../support/real-command.ts';
 import { eventually } from '../support/real-process.ts';

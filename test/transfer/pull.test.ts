@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Home } from '../../src/home/home.ts';
-import { FileLock } from '../../src/home/lock.ts';
+import { FileLock } from '../../src/fs/lock/lock.ts';
 import { pinImage } from '../../src/home/pin.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';

@@ -71,7 +71,7 @@ function share(root: string): void {
 
 async function hold(at: ExaminedHome, digest: string): Promise<void> {
   mkdirSync(at.session.home.locksFolder, { recursive: true });
-  const { FileLock } = await import('../../src/home/lock.ts');
+  const { FileLock } = await import('../../src/fs/lock/lock.ts');
   const file = `${at.session.home.locksFolder}/${digest.slice('sha256:'.length)}.lock`;
   const lock = await FileLock.acquire(file, { mode: 'exclusive', wait: false });
   onTestFinished(async () => lock?.release());

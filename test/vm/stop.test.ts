@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { findLockOwner } from '../../src/home/lock-owner.ts';
+import { findLockOwner } from '../../src/fs/lock/lock-owner.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import type { Session } from '../../src/transfer/session.ts';
 import { stopVm } from '../../src/vm/stop.ts';

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import { TartletError } from '../../errors.ts';
-import { exists } from '../../home/folder.ts';
+import { exists } from '../../fs/folder.ts';
 import type { Session } from '../../transfer/session.ts';
 import { exportVm, type ExportTarget } from '../../vm/export.ts';
 import { withoutErrorListeners } from '../broken-output.ts';

@@ -3,7 +3,7 @@ import type { ContentStore, StoredFile } from '../content-store.ts';
 import type { Home } from '../home.ts';
 import type { AccessCheck } from './access.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
-import { kindText, lookAt, lookInto, whyUnreadable } from './look.ts';
+import { kindText, lookAt, lookInto, whyUnreadable } from '../../fs/probe.ts';
 
 const PARTIAL = /^\.[0-9a-f]{64}\.partial$/;
 /** Locks, and what was being copied in: kept for ever by Tart, or gone with their owner. */

@@ -13,7 +13,7 @@ import { contentProblem } from './content.ts';
 import { finding, type Finding, type ImagePlace, repairOf, unreadable } from './finding.ts';
 import type { FindingId } from './finding-kind.ts';
 import { readImageManifest } from './image-manifest.ts';
-import { kindText, lookAt, lookInto, whyUnreadable } from './look.ts';
+import { kindText, lookAt, lookInto, whyUnreadable } from '../../fs/probe.ts';
 import { disagreement, isVerbatim, readOriginRecord } from './origin-record.ts';
 
 /** What may lie in an image folder: Tart's files and ours. */

@@ -5,7 +5,7 @@ import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../../oci/manif
 import { parseTartImage, type TartImage } from '../../oci/tart-image.ts';
 import { VmFile } from '../vm-folder.ts';
 import type { ImagePlace } from './finding.ts';
-import { readSmallFile } from './look.ts';
+import { readSmallFile } from '../../fs/probe.ts';
 
 /** What the `manifest.json` of an image folder is worth (tart-formats §1.6). */
 export type ManifestVerdict =

@@ -8,7 +8,7 @@ import { lookAtLocalVm, VmFile, type VmLayout, whyNoVm } from '../vm-folder.ts';
 import type { AccessCheck } from './access.ts';
 import { contentProblem } from './content.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
-import { kindText, lookAt, lookInto, readSmallFile, whyUnreadable } from './look.ts';
+import { kindText, lookAt, lookInto, readSmallFile, whyUnreadable } from '../../fs/probe.ts';
 
 /** Larger ones are refused by whoever runs the VM (reliability §0.2). */
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;

@@ -1,7 +1,7 @@
 import { isTartletError } from '../../errors.ts';
 import { removeLink, replaceLink } from '../link.ts';
-import { FileLock } from '../lock.ts';
-import { kindOf } from '../path-kind.ts';
+import { FileLock } from '../../fs/lock/lock.ts';
+import { kindOf } from '../../fs/path-kind.ts';
 import { linkText } from '../image-reference.ts';
 import type { ImageFact } from './cache-facts.ts';
 import { logPlan } from './log.ts';

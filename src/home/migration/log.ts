@@ -1,6 +1,6 @@
-import { onDisk } from '../disk-error.ts';
-import { createFile } from '../entry.ts';
-import { flushUpTo, makeFolder } from '../folder.ts';
+import { onDisk } from '../../fs/disk-error.ts';
+import { createFile } from '../../fs/entry.ts';
+import { flushUpTo, makeFolder } from '../../fs/folder.ts';
 import type { Home } from '../home.ts';
 import type { Plan } from './step.ts';
 

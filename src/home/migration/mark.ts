@@ -1,8 +1,8 @@
 import { lstat } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
-import { diskError, onDisk } from '../disk-error.ts';
-import { flushFolder, writeNewFile } from '../folder.ts';
-import { removeEntry } from '../remove.ts';
+import { diskError, onDisk } from '../../fs/disk-error.ts';
+import { flushFolder, writeNewFile } from '../../fs/folder.ts';
+import { removeEntry } from '../../fs/remove.ts';
 import { VmFile } from '../vm-folder.ts';
 
 /**

@@ -3,7 +3,7 @@ import { RegistryAddress } from '../../names/registry-address.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import type { Home } from '../home.ts';
 import { encodeRegistry } from '../layout.ts';
-import { FileLock } from '../lock.ts';
+import { FileLock } from '../../fs/lock/lock.ts';
 import { type CarriedOut, carryOut } from './carry-out.ts';
 import type { CacheFacts } from './cache-facts.ts';
 import type { Witness } from './evidence.ts';

@@ -1,10 +1,10 @@
 import path from 'node:path';
-import { onDisk } from '../disk-error.ts';
-import { moveEntry } from '../entry.ts';
-import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from '../folder.ts';
+import { onDisk } from '../../fs/disk-error.ts';
+import { moveEntry } from '../../fs/entry.ts';
+import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from '../../fs/folder.ts';
 import { removeLink, replaceLink } from '../link.ts';
 import { removeIfEmpty } from './hollow-host.ts';
-import { kindOf } from '../path-kind.ts';
+import { kindOf } from '../../fs/path-kind.ts';
 import { hasMark, setMark } from '../image-mark.ts';
 import { linkText } from '../image-reference.ts';
 import { logKept } from './log.ts';

@@ -2,7 +2,7 @@ import { type Dirent, lstatSync, readdirSync, realpathSync } from 'node:fs';
 import { isTartletError, systemCode } from '../../errors.ts';
 import type { Digest } from '../../names/digest.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
-import { diskError } from '../disk-error.ts';
+import { diskError } from '../../fs/disk-error.ts';
 import type { Home } from '../home.ts';
 import { decodeDigestFolder } from '../layout.ts';
 import { ORIGIN_FILE, readOriginSync } from '../origin.ts';

@@ -1,8 +1,8 @@
 import { lstat } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
 import { readStackedManifest } from '../content-reference.ts';
-import { onDisk } from '../disk-error.ts';
-import { readPlainFile } from '../plain-file.ts';
+import { onDisk } from '../../fs/disk-error.ts';
+import { readPlainFile } from '../../fs/plain-file.ts';
 import { isSuspended, lookAtVmFolder, VmFile, type VmFolder } from '../vm-folder.ts';
 
 /** What to do when an image is at the place that another folder of the same digest should get. */

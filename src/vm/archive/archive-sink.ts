@@ -3,8 +3,8 @@ import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promi
 import path from 'node:path';
 import type { Writable } from 'node:stream';
 import { systemCode, TartletError } from '../../errors.ts';
-import { diskError, onDisk } from '../../home/disk-error.ts';
-import { exists, flushFolder } from '../../home/folder.ts';
+import { diskError, onDisk } from '../../fs/disk-error.ts';
+import { exists, flushFolder } from '../../fs/folder.ts';
 import type { Session } from '../../transfer/session.ts';
 import { openPipe } from './named-pipe.ts';
 import { replaceLeftovers } from './export-leftover.ts';

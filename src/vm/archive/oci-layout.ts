@@ -1,7 +1,7 @@
 import { lstat, realpath, stat } from 'node:fs/promises';
 import { describeError, systemCode, TartletError } from '../../errors.ts';
-import { diskError, onDisk } from '../../home/disk-error.ts';
-import { openPlainFile } from '../../home/plain-file.ts';
+import { diskError, onDisk } from '../../fs/disk-error.ts';
+import { openPlainFile } from '../../fs/plain-file.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import type { FileStretch } from '../../transfer/file-blob.ts';
 import { isJsonObject, parseJsonDocument } from '../../oci/json-document.ts';

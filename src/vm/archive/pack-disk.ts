@@ -1,4 +1,4 @@
-import { removeEntry } from '../../home/remove.ts';
+import { removeEntry } from '../../fs/remove.ts';
 import { availableParallelism } from 'node:os';
 import { TartletError } from '../../errors.ts';
 import { Digest } from '../../names/digest.ts';

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { onDisk } from '../../home/disk-error.ts';
+import { onDisk } from '../../fs/disk-error.ts';
 import { UNPRINTABLE } from '../../names/unprintable.ts';
 import { shown } from '../../oci/shown.ts';
 import type { FileStretch } from '../../transfer/file-blob.ts';

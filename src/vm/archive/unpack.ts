@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { TartletError } from '../../errors.ts';
-import { onDisk } from '../../home/disk-error.ts';
-import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../../home/early-flush.ts';
-import { createFile } from '../../home/entry.ts';
-import { freeBytes } from '../../home/space.ts';
+import { onDisk } from '../../fs/disk-error.ts';
+import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../../fs/early-flush.ts';
+import { createFile } from '../../fs/entry.ts';
+import { freeBytes } from '../../fs/space.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import { humanBytes } from '../../names/byte-count.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';

@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { systemCode } from '../errors.ts';
-import { onDisk } from './disk-error.ts';
+import { systemCode } from '../../errors.ts';
+import { onDisk } from '../disk-error.ts';
 import { FileLock } from './lock.ts';
 
 /** Who holds a write lock on a file. */

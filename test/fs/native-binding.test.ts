@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { bindingFile } from '../../src/home/native-binding.ts';
+import { bindingFile } from '../../src/fs/native-binding.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 /** Puts a binding of that system into a `node_modules`. */

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { FileLock } from '../../src/home/lock.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { FileLock } from '../../../src/fs/lock/lock.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 
 const exclusively = { mode: 'exclusive', wait: false } as const;
 

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { canRenameBetween, parseMountPoints } from '../../src/home/mount.ts';
+import { canRenameBetween, parseMountPoints } from '../../src/fs/mount.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 test('mount points are read from the list of the kernel, odd names included', () => {

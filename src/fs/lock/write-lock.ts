@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { describeError, TartletError } from '../errors.ts';
+import { describeError, TartletError } from '../../errors.ts';
 import { findLockOwner } from './lock-owner.ts';
-import { hasRecordLock, tryFlock } from './native.ts';
-import { openPlainFile } from './plain-file.ts';
-import { SYSTEM_ENVIRONMENT, systemProgram } from './system-program.ts';
+import { hasRecordLock, tryFlock } from '../native.ts';
+import { openPlainFile } from '../plain-file.ts';
+import { SYSTEM_ENVIRONMENT, systemProgram } from '../system-program.ts';
 
 /**
  * Asks the kernel with `fcntl(F_GETLK)`, as a reader would, who keeps us from reading: Node cannot, and perl is part of macOS. The

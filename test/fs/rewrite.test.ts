@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { rewriteJson } from '../../src/home/rewrite.ts';
+import { rewriteJson } from '../../src/fs/rewrite.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const LONG = JSON.stringify({ key: 'x'.repeat(300) });
@@ -31,7 +31,7 @@ test('where there is no room, the old text stays (D4)', () => {
   const file = `${folder}/config.json`;
   writeFileSync(file, SHORT);
   const limited = `
-import { rewriteJson } from ${JSON.stringify(`file://${process.cwd()}/dist/home/rewrite.js`)};
+import { rewriteJson } from ${JSON.stringify(`file://${process.cwd()}/dist/fs/rewrite.js`)};
 await rewriteJson(process.argv[2], Buffer.alloc(4096, 32)).catch((error) => console.log(error.code));`;
   writeFileSync(`${folder}/limited.mjs`, limited);
   // Files of at most 1024 bytes: the first write is cut short, and the next one fails.

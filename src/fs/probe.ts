@@ -12,7 +12,7 @@ import {
   realpathSync,
   type Stats,
 } from 'node:fs';
-import { describeError, systemCode } from '../../errors.ts';
+import { describeError, systemCode } from '../errors.ts';
 
 /*
  * How the doctor looks at things: without following links, without waiting for pipes, without writing, and without giving up at the

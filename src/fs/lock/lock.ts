@@ -1,14 +1,14 @@
 import { type FileHandle, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isTartletError, systemCode, TartletError } from '../errors.ts';
-import { openDirectory } from './directory.ts';
-import { diskError, onDisk } from './disk-error.ts';
-import { createFile } from './entry.ts';
-import { makeFolder } from './folder.ts';
-import { hasRecordLock, tryFlock, tryRecordLock } from './native.ts';
-import { openPlainFile } from './plain-file.ts';
-import { modeIn } from './sharing.ts';
+import { isTartletError, systemCode, TartletError } from '../../errors.ts';
+import { openDirectory } from '../directory.ts';
+import { diskError, onDisk } from '../disk-error.ts';
+import { createFile } from '../entry.ts';
+import { makeFolder } from '../folder.ts';
+import { hasRecordLock, tryFlock, tryRecordLock } from '../native.ts';
+import { openPlainFile } from '../plain-file.ts';
+import { modeIn } from '../sharing.ts';
 
 export interface LockOptions {
   /** Many may read at once; one writes alone. */

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { callLibrary } from '../../src/home/native-binding.ts';
-import { isGroupOfOne, isOwnDirectory, isOwnFile, readOwnFile } from '../../src/home/own-file.ts';
+import { callLibrary } from '../../src/fs/native-binding.ts';
+import { isGroupOfOne, isOwnDirectory, isOwnFile, readOwnFile } from '../../src/fs/own-file.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { leaveOut } from '../support/left-out.ts';
 

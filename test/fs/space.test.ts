@@ -1,6 +1,6 @@
 import type { statfs } from 'node:fs/promises';
 import { expect, test, vi } from 'vitest';
-import { freeBytes } from '../../src/home/space.ts';
+import { freeBytes } from '../../src/fs/space.ts';
 
 vi.mock(import('node:fs/promises'), async (original) => {
   const real = await original();

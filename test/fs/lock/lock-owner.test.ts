@@ -1,9 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { findLockOwner } from '../../src/home/lock-owner.ts';
-import { LocalName } from '../../src/names/local-name.ts';
-import { temporaryFolder } from '../support/folder.ts';
-import { freshSession, plantVm } from '../support/home.ts';
+import { findLockOwner } from '../../../src/fs/lock/lock-owner.ts';
+import { LocalName } from '../../../src/names/local-name.ts';
+import { temporaryFolder } from '../../support/folder.ts';
+import { freshSession, plantVm } from '../../support/home.ts';
 
 it('a VM that was deleted since it was looked for is locked by nobody, and no fault of the disk (P16)', async () => {
   const vm = `${temporaryFolder()}/vm`;
