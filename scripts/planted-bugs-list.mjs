@@ -37,15 +37,15 @@ export const BUGS = [
   },
   {
     bug: 'a 206 is believed whatever its Content-Range says',
-    file: 'src/registry/blob-opening.ts',
+    file: 'src/registry/blobs/blob-opening.ts',
     edit: ['range.start === from &&', '(range.start === from || range.start >= 0) &&'],
-    gate: 'test/registry/blob.test.ts',
+    gate: 'test/registry/blobs/blob.test.ts',
   },
   {
     bug: 'every realm gets the password',
-    file: 'src/registry/realm.ts',
+    file: 'src/registry/auth/realm.ts',
     edit: ['return { url, trusted };', 'return { url, trusted: trusted || url.host !== "" };'],
-    gate: 'test/registry/authentication.test.ts',
+    gate: 'test/registry/auth/authentication.test.ts',
   },
   {
     bug: 'a redirect keeps the Authorization header',

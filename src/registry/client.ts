@@ -1,9 +1,9 @@
 import type { Digest } from '../names/digest.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
-import type { AddressClass } from './address-class.ts';
-import type { Authenticator } from './authenticator.ts';
-import { blobExists, type BlobQuestion, type BlobReadOptions, fetchBlob, readBlob } from './blob.ts';
-import type { BlobDescriptor } from './blob-opening.ts';
+import type { AddressClass } from './transport/connect/address-class.ts';
+import type { Authenticator } from './auth/authenticator.ts';
+import { blobExists, type BlobQuestion, type BlobReadOptions, fetchBlob, readBlob } from './blobs/blob.ts';
+import type { BlobDescriptor } from './blobs/blob-opening.ts';
 import {
   type ManifestStatus,
   type RawManifest,
@@ -13,13 +13,13 @@ import {
   writeManifest,
 } from './manifest.ts';
 import type { ManifestReference } from './manifest-reference.ts';
-import { mountBlob } from './mount.ts';
+import { mountBlob } from './blobs/mount.ts';
 import { ping } from './ping.ts';
 import { type RegistryConnection, registryConnection, type RegistryConnectionOptions } from './registry-connection.ts';
-import type { RepositoryContext } from './repository.ts';
-import type { SentSecrets } from './sent-secrets.ts';
+import type { RepositoryContext } from './request/repository.ts';
+import type { SentSecrets } from './request/sent-secrets.ts';
 import { listTags } from './tag.ts';
-import { type BlobSource, type BlobUploadOptions, uploadBlob } from './upload.ts';
+import { type BlobSource, type BlobUploadOptions, uploadBlob } from './blobs/upload.ts';
 import type { OnWire } from './wire.ts';
 
 export type { BlobDescriptor, BlobReadOptions, BlobSource, BlobUploadOptions };

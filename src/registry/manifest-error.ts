@@ -2,10 +2,10 @@ import { TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import { BlobsUnknownError } from './blobs-unknown.ts';
 import { type ManifestReference, manifestText } from './manifest-reference.ts';
-import { hostAndPort } from './network-error.ts';
-import { readComplaint, refusal, type RefusalContext } from './refusal.ts';
-import type { RegistryResponse } from './request.ts';
-import type { RepositoryContext } from './repository.ts';
+import { hostAndPort } from './request/network-error.ts';
+import { readComplaint, refusal, type RefusalContext } from './response/refusal.ts';
+import type { RegistryResponse } from './request/request.ts';
+import type { RepositoryContext } from './request/repository.ts';
 
 /** What is said when a manifest cannot be read. */
 export function cannotRead(context: RepositoryContext, reference: ManifestReference): RefusalContext {

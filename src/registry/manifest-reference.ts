@@ -1,5 +1,5 @@
 import type { Digest } from '../names/digest.ts';
-import type { RepositoryContext } from './repository.ts';
+import type { RepositoryContext } from './request/repository.ts';
 
 /** A manifest in the registry: by the tag that leads to it, or by what it is. */
 export type ManifestReference = { readonly tag: string } | { readonly digest: Digest };

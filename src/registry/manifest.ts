@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { isTartletError, TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
-import { requestDocument } from './document.ts';
+import { requestDocument } from './response/document.ts';
 import { cannotRead, manifestRefused, mismatch, notDone, webPage } from './manifest-error.ts';
 import { type ManifestReference, manifestText } from './manifest-reference.ts';
-import { refused } from './refusal.ts';
-import type { Method, RegistryRequest, ResponseStart } from './request.ts';
-import { withoutBody } from './response-body.ts';
-import type { RepositoryContext } from './repository.ts';
+import { refused } from './response/refusal.ts';
+import type { Method, RegistryRequest, ResponseStart } from './request/request.ts';
+import { withoutBody } from './request/response-body.ts';
+import type { RepositoryContext } from './request/repository.ts';
 
 /** A manifest as the registry served it. Parsing is done elsewhere: these are the bytes to keep. */
 export interface RawManifest {

@@ -1,9 +1,9 @@
 import { TartletError } from '../errors.ts';
-import { requestDocument } from './document.ts';
-import { hostAndPort } from './network-error.ts';
-import { refused } from './refusal.ts';
-import type { RepositoryContext } from './repository.ts';
-import type { ResponseHeaders } from './request.ts';
+import { requestDocument } from './response/document.ts';
+import { hostAndPort } from './request/network-error.ts';
+import { refused } from './response/refusal.ts';
+import type { RepositoryContext } from './request/repository.ts';
+import type { ResponseHeaders } from './request/request.ts';
 
 /** Real registries answer with a few bytes; in bytes. */
 const MAX_BYTES = 64 * 1024;

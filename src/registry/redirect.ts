@@ -1,9 +1,9 @@
 import { TartletError } from '../errors.ts';
-import { limits as defaultLimits, type Limits } from './limits.ts';
-import { redactUrl, shownAddress } from './redact.ts';
-import type { RegistryRequest, ResponseStart, Transport } from './request.ts';
-import { withoutBody } from './response-body.ts';
-import { byKnownName, isSamePlace } from './same-place.ts';
+import { limits as defaultLimits, type Limits } from './request/limits.ts';
+import { redactUrl, shownAddress } from './request/redact.ts';
+import type { RegistryRequest, ResponseStart, Transport } from './request/request.ts';
+import { withoutBody } from './request/response-body.ts';
+import { byKnownName, isSamePlace } from './request/same-place.ts';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Those that keep method and body. */

@@ -1,5 +1,5 @@
 import { TartletError } from '../errors.ts';
-import type { Timing } from './backoff.ts';
+import type { Timing } from './request/backoff.ts';
 
 /** Longer ones are no tags (distribution spec), and not worth remembering. */
 const LONGEST_TAG = 128;

@@ -1,12 +1,12 @@
 import { TartletError } from '../errors.ts';
-import type { Timing } from './backoff.ts';
-import { requestDocument } from './document.ts';
-import { hostAndPort } from './network-error.ts';
-import { shownAddress } from './redact.ts';
-import { refused } from './refusal.ts';
-import type { RepositoryContext } from './repository.ts';
-import type { ResponseStart } from './request.ts';
-import { byKnownName } from './same-place.ts';
+import type { Timing } from './request/backoff.ts';
+import { requestDocument } from './response/document.ts';
+import { hostAndPort } from './request/network-error.ts';
+import { shownAddress } from './request/redact.ts';
+import { refused } from './response/refusal.ts';
+import type { RepositoryContext } from './request/repository.ts';
+import type { ResponseStart } from './request/request.ts';
+import { byKnownName } from './request/same-place.ts';
 import { TagProgress } from './tag-progress.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { describeError } from '../errors.ts';
-import type { Clock } from './clock.ts';
-import { cleanText, redactUrl } from './redact.ts';
-import type { Method, RegistryRequest, RegistryResponse, Transport } from './request.ts';
+import type { Clock } from './request/clock.ts';
+import { cleanText, redactUrl } from './request/redact.ts';
+import type { Method, RegistryRequest, RegistryResponse, Transport } from './request/request.ts';
 
 /** A header as it may be shown. */
 export type ShownHeader = readonly [name: string, value: string];

@@ -2,7 +2,7 @@ import { isTartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { createFile } from '../fs/entry.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { BlobVerifier } from '../registry/blob-verifier.ts';
+import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
 import type { RegistryClient } from '../registry/client.ts';
 
 /** Where a blob comes from and who is told. */

@@ -6,7 +6,7 @@ import type { DecoderWorkspace } from '../codec/kernel.ts';
 import { isTartletError, TartletError } from '../errors.ts';
 import { noteBoundaries } from '../home/chunk-journal.ts';
 import { Digest } from '../names/digest.ts';
-import { BlobVerifier } from '../registry/blob-verifier.ts';
+import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { FetchJob, FetchResult, UnpackJob, UnpackResult, VerifyJob, VerifyResult } from './chunk-job.ts';
 import { keepingBlob } from './blob-file.ts';

@@ -3,8 +3,8 @@ import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ChunkMark } from '../home/chunk-journal.ts';
 import { type ErrorCode, type ErrorFacts, describeError, TartletError } from '../errors.ts';
 import type { FileStretch } from './file-blob.ts';
-import type { AddressClass } from '../registry/address-class.ts';
-import type { Limits } from '../registry/limits.ts';
+import type { AddressClass } from '../registry/transport/connect/address-class.ts';
+import type { Limits } from '../registry/request/limits.ts';
 import type { WireEvent } from '../registry/wire.ts';
 import type { TimeSpent } from './time-spent.ts';
 

@@ -1,10 +1,10 @@
 import { parentPort } from 'node:worker_threads';
 import { TartletError, unreachable } from '../errors.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
-import { remoteAuthenticator } from '../registry/authenticator-port.ts';
+import { remoteAuthenticator } from '../registry/auth/authenticator-port.ts';
 import { RegistryClient } from '../registry/client.ts';
-import { systemClock } from '../registry/clock.ts';
-import { SentSecrets } from '../registry/sent-secrets.ts';
+import { systemClock } from '../registry/request/clock.ts';
+import { SentSecrets } from '../registry/request/sent-secrets.ts';
 import { ChunkEncoder } from './chunk-encode.ts';
 import { type ChunkContext, fetchChunk, unpackChunk, verifyChunk } from './chunk-fetch.ts';
 import {

@@ -6,8 +6,8 @@ import { LocalVms } from '../home/local-vms.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
 import type { RegistryClient } from '../registry/client.ts';
-import { limits, type Limits } from '../registry/limits.ts';
-import type { SentSecrets } from '../registry/sent-secrets.ts';
+import { limits, type Limits } from '../registry/request/limits.ts';
+import type { SentSecrets } from '../registry/request/sent-secrets.ts';
 import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from './progress.ts';
 
@@ -35,7 +35,7 @@ export interface SessionOptions {
   readonly userAgent?: string;
   /** Mode of files that are written outside of the home. Default: what the umask leaves of 0666. */
   readonly fileMode?: number | undefined;
-  /** How long, how much and how often, where it differs from the numbers of `registry/limits.ts`. */
+  /** How long, how much and how often, where it differs from the numbers of `registry/request/limits.ts`. */
   readonly limits?: Partial<Limits>;
 }
 
@@ -89,7 +89,7 @@ export class Session {
     refuseUpperCase(name);
     const [loaded, forSecrets] = await Promise.all([
       import('../registry/client.ts'),
-      import('../registry/sent-secrets.ts'),
+      import('../registry/request/sent-secrets.ts'),
     ]);
     this.#secrets ??= new forSecrets.SentSecrets();
     return loaded.RegistryClient.forRepository({

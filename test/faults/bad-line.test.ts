@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
-import { systemClock } from '../../src/registry/clock.ts';
+import { systemClock } from '../../src/registry/request/clock.ts';
 import { after, blobOf, clientFor, collect, scripted } from '../registry/world.ts';
 import { Relay } from '../support/relay.ts';
 import { honest } from '../support/scripted-image.ts';

@@ -6,7 +6,7 @@ import { Home } from '../../src/home/home.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { RegistryClient } from '../../src/registry/client.ts';
-import { limits, type Limits } from '../../src/registry/limits.ts';
+import { limits, type Limits } from '../../src/registry/request/limits.ts';
 import { copyImage } from '../../src/transfer/copy.ts';
 import { inLanes } from '../../src/transfer/lanes.ts';
 import { checkLogin } from '../../src/transfer/login.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/registry/clock.ts';
-import { openTunnel, proxyFor } from '../../src/registry/proxy.ts';
+import { systemClock } from '../../src/registry/request/clock.ts';
+import { openTunnel, proxyFor } from '../../src/registry/transport/connect/proxy.ts';
 import type { RegistryClient } from '../../src/registry/client.ts';
 import type { Answer, ScriptedRegistry } from '../support/scripted-registry.ts';
 import { after, blobOf, clientFor, collect, password, scripted, tokenService } from '../registry/world.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { Home } from '../../src/home/home.ts';
 import { referencePath } from '../../src/home/layout.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
-import type { Limits } from '../../src/registry/limits.ts';
+import type { Limits } from '../../src/registry/request/limits.ts';
 import { pull, type PullOptions, type PullOutcome } from '../../src/transfer/pull.ts';
 import { Session, type SessionOptions } from '../../src/transfer/session.ts';
 import { TartletError } from '../../src/errors.ts';

@@ -3,7 +3,7 @@ import { shown } from '../../src/oci/shown.ts';
 import { malformed } from '../../src/names/malformed.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import { spelledOut, spelledOutByLine, UNPRINTABLE } from '../../src/names/unprintable.ts';
-import { cleanText } from '../../src/registry/redact.ts';
+import { cleanText } from '../../src/registry/request/redact.ts';
 import { renderJson } from '../../src/cli/render/json.ts';
 import { printable } from '../../src/cli/render/printable.ts';
 

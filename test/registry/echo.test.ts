@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { CredentialSource } from '../../src/credentials/credential.ts';
 import { isTartletError, type TartletError } from '../../src/errors.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
-import { SentSecrets } from '../../src/registry/sent-secrets.ts';
+import { SentSecrets } from '../../src/registry/request/sent-secrets.ts';
 import type { WireEvent } from '../../src/registry/wire.ts';
 import type { Answer } from '../support/scripted-registry.ts';
 import { clientFor, password, scripted, tokenService } from './world.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { limits } from '../../src/registry/limits.ts';
+import { limits } from '../../src/registry/request/limits.ts';
 import { withRedirects } from '../../src/registry/redirect.ts';
-import type { RegistryRequest, RegistryResponse, Transport } from '../../src/registry/request.ts';
+import type { RegistryRequest, RegistryResponse, Transport } from '../../src/registry/request/request.ts';
 import { basicValue, blobOf, clientFor, collect, password, scripted } from './world.ts';
 
 const BLOB = blobOf(64);

@@ -25,8 +25,8 @@ function attachers(): string[] {
 describe('secrets leave by one door', () => {
   it('no other code than one function sets Authorization, and none sets cookies (S7, S10)', () => {
     expect(attachers()).toEqual([
-      'registry/authorization.ts: return { ...request, headers: { ...request.headers, authorization: value } };',
-      "registry/proxy.ts: return { 'proxy-authorization': `Basic ${Buffer.from(pair).toString('base64')}` };",
+      'registry/auth/authorization.ts: return { ...request, headers: { ...request.headers, authorization: value } };',
+      "registry/transport/connect/proxy.ts: return { 'proxy-authorization': `Basic ${Buffer.from(pair).toString('base64')}` };",
     ]);
   });
 

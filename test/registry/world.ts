@@ -4,8 +4,8 @@ import type { CredentialSource } from '../../src/credentials/credential.ts';
 import { Digest } from '../../src/names/digest.ts';
 import type { RegistryAddress } from '../../src/names/registry-address.ts';
 import { RegistryClient, type RegistryClientOptions } from '../../src/registry/client.ts';
-import type { Clock } from '../../src/registry/clock.ts';
-import { type Limits, limits } from '../../src/registry/limits.ts';
+import type { Clock } from '../../src/registry/request/clock.ts';
+import { type Limits, limits } from '../../src/registry/request/limits.ts';
 import { ScriptedRegistry } from '../support/scripted-registry.ts';
 import { TokenService } from '../support/token-service.ts';
 

@@ -6,7 +6,7 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import type { FileStretch } from '../../transfer/file-blob.ts';
 import { isJsonObject, parseJsonDocument } from '../../oci/json-document.ts';
 import { shown } from '../../oci/shown.ts';
-import { BlobVerifier } from '../../registry/blob-verifier.ts';
+import { BlobVerifier } from '../../registry/blobs/blob-verifier.ts';
 import { brokenArchive, otherArchive } from './archive-error.ts';
 import { otherCollection, readHead, refuseOtherKinds, TELLTALES } from './archive-kind.ts';
 import { blobFile, LayoutFile } from './layout-file.ts';

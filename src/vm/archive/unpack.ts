@@ -9,7 +9,7 @@ import { humanBytes } from '../../names/byte-count.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts';
 import { type DiskChunk, type TartImage, transferBytes } from '../../oci/tart-image.ts';
-import { BlobVerifier } from '../../registry/blob-verifier.ts';
+import { BlobVerifier } from '../../registry/blobs/blob-verifier.ts';
 import type { UnpackJob } from '../../transfer/chunk-job.ts';
 import { readWindow } from '../../transfer/disk-window.ts';
 import { runLocally } from '../../transfer/local-jobs.ts';

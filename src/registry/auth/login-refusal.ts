@@ -1,0 +1,75 @@
+import type { Credential } from '../../credentials/credential.ts';
+import { PASSWORD_VARIABLE, USERNAME_VARIABLE } from '../../credentials/environment.ts';
+import { TartletError } from '../../errors.ts';
+import { describeAccess } from './authorization.ts';
+import type { Access } from '../request/request.ts';
+import { accessKey } from './scope.ts';
+
+/**
+ * The errors for logins that are missing, wrong, without rights, or that cannot be read, with what to do about each.
+ */
+
+/** What to do when a registry wants to know who we are. */
+export function loginAdvice(registry: string): string {
+  return `log in: tartlet login ${registry}, or set ${USERNAME_VARIABLE} and ${PASSWORD_VARIABLE}`;
+}
+
+/**
+ * What to do when a login was refused. A command that only reads may need none: an old one stands in the way of a
+ * public image.
+ */
+export function loginAgainAdvice(registry: string, { source }: Credential, { action }: Access): string {
+  if (source === USERNAME_VARIABLE) {
+    const variables = `${USERNAME_VARIABLE} and ${PASSWORD_VARIABLE}`;
+    return action === 'pull' ? `correct ${variables}, or unset them if the image is public` : `correct ${variables}`;
+  }
+  const again = `check user, password and rights, then: tartlet login ${registry}`;
+  return action === 'pull' ? `${again} (if the image is public: tartlet logout ${registry})` : again;
+}
+
+/** A registry that wants to know who we are, and nothing is known. */
+export function loginRequired(registry: string, access: Access): TartletError {
+  return new TartletError(
+    'AUTH_REQUIRED',
+    `${registry} wants to know who we are before it lets us ${describeAccess(access)}`,
+    { subject: registry, status: 401, retryable: false, next: loginAdvice(registry) },
+  );
+}
+
+/**
+ * A registry that refused our login: the password itself, or what was good for other requests, or bought a token
+ * (`token`).
+ */
+export function loginRefused(
+  registry: string,
+  access: Access,
+  credential: Credential,
+  refused: 'password' | 'token',
+): TartletError {
+  const who = credential.kind === 'password' ? `"${credential.username}"` : 'the identity token';
+  const from = `${who} from ${credential.source}`;
+  const facts = {
+    subject: registry,
+    status: 401,
+    retryable: false,
+    next: loginAgainAdvice(registry, credential, access),
+  };
+  if (refused === 'password') {
+    const what = access.repository === undefined ? `accept ${from}` : `let ${from} ${describeAccess(access)}`;
+    return new TartletError('AUTH_DENIED', `wrong user name or password: ${registry} does not ${what}`, facts);
+  }
+  const asked = access.repository === undefined ? '' : ` (asked for ${accessKey(access)})`;
+  return new TartletError('AUTH_DENIED', `${registry} does not let ${from} ${describeAccess(access)}${asked}`, facts);
+}
+/**
+ * What an anonymous try ended with, when it was made because of a login setting that cannot be used: names both. The
+ * setting is what can be mended, so that its code and its next step count.
+ */
+export function alsoUnusable(error: TartletError, fault: TartletError): TartletError {
+  return new TartletError(fault.code, `${error.message}; the login for it cannot be used: ${fault.message}`, {
+    ...error.facts,
+    ...fault.facts,
+    retryable: false,
+    cause: fault,
+  });
+}

@@ -1,0 +1,156 @@
+import { TartletError } from '../../errors.ts';
+import type { Digest } from '../../names/digest.ts';
+import type { Backoff } from '../request/backoff.ts';
+import { parseContentRange } from './content-range.ts';
+import { contentCoding, decodedBody } from '../response/document.ts';
+import { hostAndPort } from '../request/network-error.ts';
+import { refused } from '../response/refusal.ts';
+import type { RegistryResponse } from '../request/request.ts';
+import type { RepositoryContext } from '../request/repository.ts';
+
+/** A blob: what it must hash to, and its exact length in bytes. */
+export interface BlobDescriptor {
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** A body under way: bytes `[start, end)` of the blob, if all goes well. */
+export interface OpenBlob {
+  readonly start: number;
+  readonly end: number;
+  /** Where it comes from. */
+  readonly url: URL;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** What the targets of redirects answer when a signed URL has expired (ghcr: after five minutes; reliability N36). */
+const EXPIRED = new Set([400, 401, 403, 404, 410]);
+
+/** Opens the body of one blob, as often as it takes; `backoff` counts what goes wrong, here and while the body is read. */
+export class BlobOpening {
+  readonly #context: RepositoryContext;
+  readonly #blob: BlobDescriptor;
+  readonly #passing: boolean;
+  readonly #backoff: Backoff;
+  /** No more ranges for this blob: the whole is fetched and the beginning skipped. */
+  #wholeOnly = false;
+
+  /** @param passing see `BlobReadOptions.passing`. */
+  constructor(context: RepositoryContext, blob: BlobDescriptor, backoff: Backoff, passing: boolean) {
+    this.#passing = passing;
+    this.#context = context;
+    this.#blob = blob;
+    this.#backoff = backoff;
+  }
+
+  /** A body that covers the bytes from `from` on, or more: the caller skips what it has. */
+  async open(from: number, to: number, signal?: AbortSignal): Promise<OpenBlob> {
+    for (;;) {
+      const ranged = (from > 0 || to < this.#blob.size) && !this.#wholeOnly && this.#context.traits.ranges;
+      const response = await this.#request(ranged ? `bytes=${from}-${to - 1}` : undefined, signal);
+      if (response.status === 200) {
+        // A registry that ignores ranges will ignore the next one too (N40).
+        if (ranged) this.#context.traits.ranges = false;
+        const opened = this.#whole(response);
+        if (opened !== undefined) return opened;
+      } else if (response.status === 206 && ranged) {
+        const opened = this.#part(response, from, to);
+        if (opened !== undefined) return opened;
+      } else if (response.status === 416 && ranged) {
+        // N39: the bytes are there by the descriptor, only this way does not lead to them.
+        response.body.destroy();
+        this.#wholeOnly = true;
+      } else {
+        await this.#forgiveOrThrow(response, signal);
+      }
+    }
+  }
+
+  async #request(range: string | undefined, signal: AbortSignal | undefined): Promise<RegistryResponse> {
+    return this.#context.send(
+      {
+        method: 'GET',
+        url: await this.#context.url(`blobs/${this.#blob.digest.toString()}`),
+        headers: range === undefined ? {} : { range },
+        access: { repository: this.#context.repository, action: 'pull' },
+        repeat: 'always',
+        backoff: this.#backoff,
+        ...(this.#passing ? { passing: 'blob' as const } : {}),
+      },
+      signal,
+    );
+  }
+
+  #whole(response: RegistryResponse): OpenBlob | undefined {
+    const { size } = this.#blob;
+    const coding = contentCoding(response);
+    const length = contentLength(response);
+    // A server may label bytes as gzip that are gzip: if the length is right, they are what was asked for (N50).
+    if (coding !== undefined && length !== size) {
+      this.#wholeOnly = true;
+      return { start: 0, end: size, url: response.url, body: decodedBody(response, coding) };
+    }
+    if (!this.#checkLength(response, length, size)) return undefined;
+    return { start: 0, end: size, url: response.url, body: response.body };
+  }
+
+  #part(response: RegistryResponse, from: number, to: number): OpenBlob | undefined {
+    const range = parseContentRange(response.headers.get('content-range') ?? '');
+    const fits =
+      range !== undefined &&
+      range.start === from &&
+      range.end <= to &&
+      (range.total ?? this.#blob.size) === this.#blob.size;
+    if (!fits || contentCoding(response) !== undefined) {
+      response.body.destroy();
+      // Once may be an accident of this blob, twice is the registry (N41).
+      this.#context.traits.ranges &&= !this.#wholeOnly;
+      this.#wholeOnly = true;
+      return undefined;
+    }
+    const length = range.end - range.start;
+    if (!this.#checkLength(response, contentLength(response), length)) return undefined;
+    return { start: range.start, end: range.end, url: response.url, body: response.body };
+  }
+
+  /** False: the length is wrong and the response is gone, ask once more on a fresh connection (N16, N17). */
+  #checkLength(response: RegistryResponse, length: number | undefined, expected: number): boolean {
+    if (length === undefined || length === expected) return true;
+    response.body.destroy();
+    if (this.#backoff.allows('wrong-length')) return false;
+    const { digest } = this.#blob;
+    throw new TartletError(
+      'SIZE_MISMATCH',
+      `${hostAndPort(response.url)} offers ${length} instead of ${expected} bytes of blob ${digest.toString()}`,
+      { subject: digest.toString(), expected: String(expected), found: String(length), retryable: true },
+    );
+  }
+
+  async #forgiveOrThrow(response: RegistryResponse, signal: AbortSignal | undefined): Promise<void> {
+    const trouble = troubleWith(response);
+    const name = `${this.#context.registry}/${this.#context.repository}@${this.#blob.digest.toString()}`;
+    if (trouble !== undefined && this.#backoff.allows(trouble)) {
+      await response.body.discard();
+      await this.#backoff.pause(`${hostAndPort(response.url)} answered ${response.status} for a blob`, signal);
+      return;
+    }
+    throw await refused(response, {
+      what: `cannot read blob ${name}`,
+      subject: name,
+      ...(response.status === 206 || response.status === 416 ? { code: 'RANGE_BROKEN' } : {}),
+      // The storage behind the registry says nothing about our rights, nor about what the registry has.
+      ...(trouble === 'expired-address' ? { code: 'REG_UNAVAILABLE' } : {}),
+      ...(trouble === 'missing-blob' ? { next: 'push the image again: it is incomplete on the registry' } : {}),
+    });
+  }
+}
+
+function troubleWith({ status, foreign }: RegistryResponse): 'expired-address' | 'missing-blob' | undefined {
+  if (foreign && EXPIRED.has(status)) return 'expired-address';
+  return status === 404 ? 'missing-blob' : undefined;
+}
+
+function contentLength(response: RegistryResponse): number | undefined {
+  const value = response.headers.get('content-length');
+  return value !== undefined && /^\d{1,16}$/.test(value) ? Number(value) : undefined;
+}

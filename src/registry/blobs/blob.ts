@@ -1,0 +1,187 @@
+import { isTartletError, TartletError } from '../../errors.ts';
+import { Backoff } from '../request/backoff.ts';
+import { type BlobDescriptor, BlobOpening } from './blob-opening.ts';
+import { BlobVerifier } from './blob-verifier.ts';
+import { troubleOf } from '../request/patience.ts';
+import { NOTHING_SAID, refusal, refused } from '../response/refusal.ts';
+import type { Method } from '../request/request.ts';
+import { withoutBody } from '../request/response-body.ts';
+import type { RepositoryContext } from '../request/repository.ts';
+
+export interface BlobReadOptions {
+  /** First byte wanted, default 0. */
+  readonly from?: number;
+  /** The byte after the last one wanted, default the blob's size. */
+  readonly to?: number;
+  readonly signal?: AbortSignal;
+  /** The reader is done with each piece before it asks for the next: then much memory, and much time, can be saved. Default: false. */
+  readonly passing?: boolean;
+  /** Told the length of every piece that came over the wire for this blob, also of those that are skipped. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/**
+ * The bytes `[from, to)` of a blob; the promises are those of `RegistryClient.blob`. A body that breaks or ends early is
+ * continued at the byte where it stopped (reliability N13–N20); more bytes than there should be are an error, never cut off (N18).
+ */
+export async function* readBlob(
+  context: RepositoryContext,
+  blob: BlobDescriptor,
+  options: BlobReadOptions = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { from = 0, to = blob.size, signal, onBytes, passing = false } = options;
+  if (!(from >= 0 && from <= to && to <= blob.size)) {
+    throw new TartletError('INTERNAL', `bytes ${from} to ${to} are not within a blob of ${blob.size} bytes`);
+  }
+  const { progressBytes } = context.timing.limits;
+  const backoff = new Backoff(context.timing);
+  const opening = new BlobOpening(context, blob, backoff, passing);
+  let offset = from;
+  let forgiven = from;
+  while (offset < to) {
+    const opened = await opening.open(offset, to, signal);
+    let position = opened.start;
+    let failure: TartletError | undefined;
+    try {
+      for await (const piece of opened.body) {
+        onBytes?.(piece.length);
+        const wanted = wantedPart(piece, position, offset, to);
+        position += piece.length;
+        if (position > opened.end) throw surplus(blob, opened.end);
+        if (wanted !== undefined) {
+          offset += wanted.length;
+          yield wanted;
+        }
+        if (offset - forgiven >= progressBytes) {
+          forgiven = offset;
+          backoff.reset();
+        }
+        // Within the blob the rest is left alone; at its end the body must end, too.
+        if (offset >= to && to < opened.end) return;
+      }
+    } catch (error) {
+      if (!isTartletError(error) || troubleOf(error, opened.url) === undefined) throw error;
+      failure = error;
+    }
+    if (offset >= to) return; // If the connection broke after the last byte, the digest decides.
+    if (failure === undefined && offset >= opened.end) continue; // An honest part that was shorter than asked (N42).
+    failure ??= endedEarly(blob, offset, opened.end);
+    if (!backoff.allows(troubleOf(failure, opened.url) ?? 'broken')) throw failure;
+    await backoff.pause(failure.message, signal);
+  }
+}
+
+/** What a piece that begins at `position` has of the bytes `[from, to)`. */
+function wantedPart(piece: Uint8Array, position: number, from: number, to: number): Uint8Array | undefined {
+  const first = Math.max(from - position, 0);
+  const last = Math.min(to - position, piece.length);
+  if (first === 0 && last === piece.length) return piece;
+  return first < last ? piece.subarray(first, last) : undefined;
+}
+
+/** A small blob in memory; the promises are those of `RegistryClient.fetchBlob`. */
+export async function fetchBlob(
+  context: RepositoryContext,
+  blob: BlobDescriptor,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  if (blob.size > limit) {
+    throw new TartletError(
+      'SIZE_MISMATCH',
+      `blob ${blob.digest.toString()} has ${blob.size} bytes, at most ${limit} make sense here`,
+      {
+        subject: blob.digest.toString(),
+        found: String(blob.size),
+      },
+    );
+  }
+  const verifier = new BlobVerifier(blob.digest, blob.size);
+  const pieces: Uint8Array[] = [];
+  for await (const piece of readBlob(context, blob, signal === undefined ? {} : { signal })) {
+    verifier.update(piece);
+    pieces.push(piece);
+  }
+  verifier.verdict();
+  return Buffer.concat(pieces);
+}
+
+/** How to ask whether a blob is there. */
+export interface BlobQuestion {
+  /**
+   * What the answer is for, and so the right to ask with: `push` where a blob that is missing will be sent. One token
+   * then lasts for both, and a login that is missing is missing for a push. Default: `pull`.
+   */
+  readonly action?: 'pull' | 'push';
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Whether the repository has a blob; the promises are those of `RegistryClient.blobExists`. */
+export async function blobExists(
+  context: RepositoryContext,
+  blob: BlobDescriptor,
+  { signal, action = 'pull' }: BlobQuestion = {},
+): Promise<boolean> {
+  const { traits } = context;
+  if (traits.head !== 'broken') {
+    const response = await withoutBody(await askFor('HEAD'));
+    if (response.status === 200) {
+      traits.head = 'works';
+      // Some servers tell no length, or 0, in answer to HEAD (Q5).
+      const length = Number(response.headers.get('content-length') ?? 0);
+      return length === 0 || length === blob.size;
+    }
+    if (response.status === 404 && !response.foreign) return false;
+    // A storage that signed its URL for GET only refuses HEAD (Q4).
+    if (response.status === 405 || response.status === 501) traits.head = 'broken';
+    // 400 is a misunderstanding (TLS, a client certificate): the body that says which comes with GET only.
+    else if (!response.foreign && response.status !== 400)
+      throw refusal(response, NOTHING_SAID, { what: `cannot look for blob ${name()}`, subject: name() });
+  }
+  const response = await askFor('GET');
+  if (response.status === 404) {
+    await response.body.discard();
+    return false;
+  }
+  if (response.status !== 200 && response.status !== 206) {
+    throw await refused(response, { what: `cannot look for blob ${name()}`, subject: name() });
+  }
+  response.body.destroy();
+  return true;
+
+  async function askFor(method: Method) {
+    return context.send(
+      {
+        method,
+        url: await context.url(`blobs/${blob.digest.toString()}`),
+        headers: method === 'GET' && blob.size > 0 ? { range: 'bytes=0-0' } : {},
+        access: { repository: context.repository, action },
+        repeat: 'always',
+      },
+      signal,
+    );
+  }
+
+  function name(): string {
+    return `${context.registry}/${context.repository}@${blob.digest.toString()}`;
+  }
+}
+
+function surplus(blob: BlobDescriptor, end: number): TartletError {
+  const digest = blob.digest.toString();
+  return new TartletError('SIZE_MISMATCH', `the registry sends more than the ${end} bytes of blob ${digest}`, {
+    subject: digest,
+    expected: String(end),
+    retryable: false,
+  });
+}
+
+function endedEarly(blob: BlobDescriptor, offset: number, end: number): TartletError {
+  const digest = blob.digest.toString();
+  return new TartletError('SIZE_MISMATCH', `blob ${digest} ended after ${offset} of ${end} bytes`, {
+    subject: digest,
+    expected: String(end),
+    found: String(offset),
+    retryable: true,
+  });
+}

@@ -1,0 +1,67 @@
+import type { ConnectionOptions } from 'node:tls';
+import { systemCode } from '../../../errors.ts';
+import type { RegistryAddress } from '../../../names/registry-address.ts';
+import { registryLookup } from './lookup.ts';
+import { isPlainHttpAnswer } from '../../request/network-error.ts';
+
+/** Docker Hub's name and where it really is; its own name answers with a web page (openai/tart#1275). */
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ['docker.io', 'registry-1.docker.io'],
+  ['index.docker.io', 'registry-1.docker.io'],
+]);
+
+export interface EndpointOptions {
+  /** Plain HTTP, because the user said so. */
+  readonly insecure?: boolean;
+  /** How long a loopback registry may take to show that it speaks TLS, in milliseconds. */
+  readonly probeMs: number;
+}
+
+/**
+ * The base URL of a registry. Always https, except: plain HTTP when the user asked for it, and for a loopback address with a written port
+ * that does not answer a TLS greeting (reliability §3.2). No other registry ever falls back from TLS. Never rejects.
+ */
+export async function resolveEndpoint(registry: RegistryAddress, options: EndpointOptions): Promise<URL> {
+  const host = ALIASES.get(registry.host) ?? registry.host;
+  const authority = registry.port === undefined ? host : `${host}:${registry.port}`;
+  if (options.insecure === true) return new URL(`http://${authority}`);
+  const secure = new URL(`https://${authority}`);
+  if (registry.isLoopback && registry.port !== undefined && !(await speaksTls(secure, options.probeMs))) {
+    return new URL(`http://${authority}`);
+  }
+  return secure;
+}
+
+/**
+ * Greets the port of a URL in TLS, and tells whether it answered so. The certificate is not looked at: that is for the
+ * connection that will be used. Never rejects.
+ */
+export async function speaksTls(url: URL, timeoutMs: number): Promise<boolean> {
+  const { connect, createSecureContext } = await import('node:tls');
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const port = url.port === '' ? (url.protocol === 'http:' ? 80 : 443) : Number(url.port);
+  return new Promise((resolve) => {
+    // `lookup` is passed on to net.connect, although the types of tls.connect do not say so.
+    const options: ConnectionOptions & { lookup: ReturnType<typeof registryLookup> } = {
+      host,
+      port,
+      rejectUnauthorized: false,
+      // Nobody is trusted, so that no certificates are loaded for that: it would take longer than the rest of the greeting.
+      secureContext: createSecureContext({ ca: [] }),
+      ALPNProtocols: ['http/1.1'],
+      lookup: registryLookup(),
+    };
+    const socket = connect(options);
+    const decide = (tls: boolean) => {
+      resolve(tls);
+      socket.destroy();
+    };
+    socket.setTimeout(timeoutMs, () => decide(false));
+    socket.once('secureConnect', () => decide(true));
+    // A TLS alert (no common version, a client certificate wanted) is an answer in TLS; a reset or a refused connection is none.
+    socket.on('error', (error) =>
+      decide(!isPlainHttpAnswer(error) && /^ERR_(?:SSL|TLS)_/.test(systemCode(error) ?? '')),
+    );
+    socket.once('close', () => decide(false));
+  });
+}
