@@ -92,7 +92,7 @@ export const BUGS = [
   },
   {
     bug: 'an image goes before its tags',
-    file: 'src/home/image-removal.ts',
+    file: 'src/home/images/image-removal.ts',
     edit: [
       '    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingFolder);\n',
       '    await removeFolder(folder, this.#home.stagingFolder);\n    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingFolder);\n',

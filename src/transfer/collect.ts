@@ -1,6 +1,6 @@
 import { describeError } from '../errors.ts';
-import { collectUnnamed, noteLostTag } from '../home/collect.ts';
-import type { Candidate } from '../home/prune-candidate.ts';
+import { collectUnnamed, noteLostTag } from '../home/prune/collect.ts';
+import type { Candidate } from '../home/prune/prune-candidate.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { Session } from './session.ts';

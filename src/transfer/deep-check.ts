@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { isTartletError, type TartletError, unreachable } from '../errors.ts';
-import { contentReferences, HEX } from '../home/content-reference.ts';
+import { contentReferences, HEX } from '../home/content/content-reference.ts';
 import { isInLocalFormat } from '../home/doctor/config-format.ts';
 import { finding, type Finding, type ImagePlace, repairOf } from '../home/doctor/finding.ts';
 import { busyFinding } from '../home/doctor/home-check.ts';

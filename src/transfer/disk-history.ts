@@ -1,4 +1,4 @@
-import { hasImageOfSize } from '../home/known-manifest.ts';
+import { hasImageOfSize } from '../home/images/known-manifest.ts';
 import type { PushRecord } from '../home/push-record.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { DiskFile } from '../oci/disk-file.ts';

@@ -1,7 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { unreachable } from '../errors.ts';
 import { tagLeadingTo } from '../home/image-walk.ts';
-import { type KnownManifest, knownManifests } from '../home/known-manifest.ts';
+import { type KnownManifest, knownManifests } from '../home/images/known-manifest.ts';
 import type { FileLock } from '../fs/lock/lock.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';

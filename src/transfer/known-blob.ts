@@ -1,5 +1,5 @@
 import { unreachable } from '../errors.ts';
-import { knownManifests, type ManifestOwner } from '../home/known-manifest.ts';
+import { knownManifests, type ManifestOwner } from '../home/images/known-manifest.ts';
 import { isOwnFile } from '../fs/own-file.ts';
 import { BASE_MANIFEST_FILE, proofOfBlobs, readOrigin } from '../home/origin.ts';
 import { type PushRecord, readPushRecord } from '../home/push-record.ts';

@@ -2,7 +2,7 @@ import { describeError, TartletError } from '../errors.ts';
 import { copyDisk, copySmallFile } from '../fs/disk-copy.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { exists, writeNewFile } from '../fs/folder.ts';
-import { makeRepository } from '../home/image-cache.ts';
+import { makeRepository } from '../home/images/image-cache.ts';
 import { originOfImage, writeOrigin } from '../home/origin.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { Staging } from '../home/staging.ts';

@@ -1,6 +1,6 @@
 import { isTartletError, systemCode } from '../errors.ts';
 import { diskError } from '../fs/disk-error.ts';
-import type { CachedImage } from '../home/image-cache.ts';
+import type { CachedImage } from '../home/images/image-cache.ts';
 import { readPlainFile } from '../fs/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { RemoteName } from '../names/remote-name.ts';

@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { chooseForRoom, prunable } from '../home/free-up.ts';
-import type { Candidate } from '../home/prune-candidate.ts';
+import { chooseForRoom, prunable } from '../home/prune/free-up.ts';
+import type { Candidate } from '../home/prune/prune-candidate.ts';
 import { freeBytes } from '../fs/space.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';

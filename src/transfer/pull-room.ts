@@ -1,6 +1,6 @@
-import { freeUp, prunable } from '../home/free-up.ts';
+import { freeUp, prunable } from '../home/prune/free-up.ts';
 import { freeBytes } from '../fs/space.ts';
-import { sweep } from '../home/sweep.ts';
+import { sweep } from '../home/prune/sweep.ts';
 import { humanBytes } from '../names/byte-count.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';

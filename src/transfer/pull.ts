@@ -1,6 +1,6 @@
 import type { FileLock } from '../fs/lock/lock.ts';
-import { makeRepository } from '../home/image-cache.ts';
-import { sweep } from '../home/sweep.ts';
+import { makeRepository } from '../home/images/image-cache.ts';
+import { sweep } from '../home/prune/sweep.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { TartImage } from '../oci/tart-image.ts';

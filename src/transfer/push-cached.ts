@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { systemCode, TartletError } from '../errors.ts';
 import { diskError } from '../fs/disk-error.ts';
-import type { CachedImage } from '../home/image-cache.ts';
+import type { CachedImage } from '../home/images/image-cache.ts';
 import { openPlainFile, readPlainFile } from '../fs/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { isTartletError, TartletError } from '../errors.ts';
-import { contentReferences } from '../home/content-reference.ts';
+import { contentReferences } from '../home/content/content-reference.ts';
 import { copyDisk } from '../fs/disk-copy.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
 import type { Finding, ImagePlace } from '../home/doctor/finding.ts';

@@ -1,7 +1,7 @@
 import { TartletError } from '../errors.ts';
-import { freeUp, prunable } from '../home/free-up.ts';
+import { freeUp, prunable } from '../home/prune/free-up.ts';
 import { freeBytes } from '../fs/space.ts';
-import { sweep } from '../home/sweep.ts';
+import { sweep } from '../home/prune/sweep.ts';
 import { humanBytes } from '../names/byte-count.ts';
 import { tellDeleted } from './collect.ts';
 import type { SpaceNeeded } from './plan.ts';

@@ -1,8 +1,8 @@
 import type { CredentialSource } from '../credentials/credential.ts';
-import { ContentStore } from '../home/content-store.ts';
+import { ContentStore } from '../home/content/content-store.ts';
 import type { Home } from '../home/home.ts';
-import { ImageCache } from '../home/image-cache.ts';
-import { LocalVms } from '../home/local-vms.ts';
+import { ImageCache } from '../home/images/image-cache.ts';
+import { LocalVms } from '../home/vms/local-vms.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
 import type { RegistryClient } from '../registry/client.ts';

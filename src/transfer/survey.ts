@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
-import type { ContentStore } from '../home/content-store.ts';
+import type { ContentStore } from '../home/content/content-store.ts';
 import { probablySharesBlocks } from '../fs/space.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';

@@ -1,5 +1,5 @@
 import { onDisk } from '../fs/disk-error.ts';
-import type { LocalVm, VmState } from '../home/local-vms.ts';
+import type { LocalVm, VmState } from '../home/vms/local-vms.ts';
 import { readPlainFile } from '../fs/plain-file.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-folder.ts';

@@ -1,7 +1,7 @@
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError } from '../fs/disk-error.ts';
-import type { CachedImage } from '../home/image-cache.ts';
-import { lockToRead } from '../home/image-lock.ts';
+import type { CachedImage } from '../home/images/image-cache.ts';
+import { lockToRead } from '../home/images/image-lock.ts';
 import { readPlainFile } from '../fs/plain-file.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';

@@ -1,11 +1,11 @@
 import path from 'node:path';
-import type { StackedSize } from '../home/content-charge.ts';
-import { linkText } from '../home/image-reference.ts';
+import type { StackedSize } from '../home/content/content-charge.ts';
+import { linkText } from '../home/images/image-reference.ts';
 import { eachImage } from '../home/image-walk.ts';
 import { lastUse } from '../home/last-use.ts';
 import { isDigestFolder } from '../home/layout.ts';
 import { lookAtVmFolder, type VmFolder } from '../home/vm-folder.ts';
-import type { VmState } from '../home/local-vms.ts';
+import type { VmState } from '../home/vms/local-vms.ts';
 import type { Session } from '../transfer/session.ts';
 
 /** One line of `list`: a local VM, or a name in the image cache. */
@@ -77,7 +77,7 @@ async function listCached(session: Session): Promise<Listed[]> {
 
 /** Stacked images are rare, and what understands them is loaded only then. */
 async function sizesOf(stacked: readonly string[], session: Session): Promise<ReadonlyMap<string, StackedSize>> {
-  const { sizeStackedImages } = await import('../home/content-charge.ts');
+  const { sizeStackedImages } = await import('../home/content/content-charge.ts');
   return sizeStackedImages(session, stacked, session);
 }
 

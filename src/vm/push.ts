@@ -1,9 +1,9 @@
 import { TartletError } from '../errors.ts';
-import type { CachedImage } from '../home/image-cache.ts';
+import type { CachedImage } from '../home/images/image-cache.ts';
 import { sealedState } from '../home/disk-seal.ts';
 import { fileState } from '../fs/file-state.ts';
-import { lockToRead } from '../home/image-lock.ts';
-import { baseManifest } from '../home/known-manifest.ts';
+import { lockToRead } from '../home/images/image-lock.ts';
+import { baseManifest } from '../home/images/known-manifest.ts';
 import { readPushRecord } from '../home/push-record.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import type { LocalVm } from '../home/local-vms.ts';
+import type { LocalVm } from '../home/vms/local-vms.ts';
 import { openDisk, readPlainFile } from '../fs/plain-file.ts';
 import { rewriteJson } from '../fs/rewrite.ts';
 import { readAsOne } from '../home/still-there.ts';

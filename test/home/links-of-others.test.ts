@@ -12,7 +12,7 @@ import {
 import { describe, expect, test } from 'vitest';
 import { isTartletError, systemCode, TartletError } from '../../src/errors.ts';
 import { ChunkJournal, noteBoundaries } from '../../src/home/chunk-journal.ts';
-import { ContentStore } from '../../src/home/content-store.ts';
+import { ContentStore } from '../../src/home/content/content-store.ts';
 import { copyDisk, copySparsely, shareDisk } from '../../src/fs/disk-copy.ts';
 import { sizeDisk } from '../../src/fs/disk-size.ts';
 import { EarlyFlush } from '../../src/fs/early-flush.ts';
@@ -26,7 +26,7 @@ import {
   writeNewFile,
 } from '../../src/fs/folder.ts';
 import { Home } from '../../src/home/home.ts';
-import { setMark } from '../../src/home/image-mark.ts';
+import { setMark } from '../../src/home/images/image-mark.ts';
 import { recordUse } from '../../src/home/last-use.ts';
 import { removeLink, replaceLink, rewriteLink } from '../../src/home/link.ts';
 import { FileLock } from '../../src/fs/lock/lock.ts';

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSyn
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Home } from '../../src/home/home.ts';
 import { FileLock } from '../../src/fs/lock/lock.ts';
-import { pinImage } from '../../src/home/pin.ts';
+import { pinImage } from '../../src/home/images/pin.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { pull } from '../../src/transfer/pull.ts';

@@ -1,5 +1,5 @@
 import { isTartletError, TartletError } from '../../errors.ts';
-import { deleteMeasured } from '../../home/measured-delete.ts';
+import { deleteMeasured } from '../../home/prune/measured-delete.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { writeError } from '../message-stream.ts';

@@ -1,4 +1,4 @@
-import { pinImage } from '../../home/pin.ts';
+import { pinImage } from '../../home/images/pin.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { withSession } from '../session.ts';
 import type { Terminal } from '../terminal.ts';

@@ -1,6 +1,6 @@
 import { isTartletError, TartletError } from '../../errors.ts';
-import type { Deletion } from '../../home/prune-measure.ts';
-import { prune, type PruneReport, type PruneRequest } from '../../home/prune.ts';
+import type { Deletion } from '../../home/prune/prune-measure.ts';
+import { prune, type PruneReport, type PruneRequest } from '../../home/prune/prune.ts';
 import { writeError, writeLines } from '../message-stream.ts';
 import { type Mood, renderDeletion, renderFreed } from '../render/deletion.ts';
 import { renderError } from '../render/error.ts';

@@ -1,9 +1,9 @@
-import type { Footprint } from '../../home/footprint.ts';
-import type { KeptBy } from '../../home/image-removal.ts';
-import type { Deleted } from '../../home/measured-delete.ts';
-import type { Candidate } from '../../home/prune-candidate.ts';
-import type { PruneReason } from '../../home/prune-choice.ts';
-import type { Deletion } from '../../home/prune-measure.ts';
+import type { Footprint } from '../../home/prune/footprint.ts';
+import type { KeptBy } from '../../home/images/image-removal.ts';
+import type { Deleted } from '../../home/prune/measured-delete.ts';
+import type { Candidate } from '../../home/prune/prune-candidate.ts';
+import type { PruneReason } from '../../home/prune/prune-choice.ts';
+import type { Deletion } from '../../home/prune/prune-measure.ts';
 import { unreachable } from '../../errors.ts';
 import { joined, type Printable, printable, printableLine } from './printable.ts';
 import { humanBytes, unusedFor } from './quantity.ts';

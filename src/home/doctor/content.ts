@@ -1,5 +1,5 @@
-import { contentReferences, HEX } from '../content-reference.ts';
-import type { ContentStore, StoredFile } from '../content-store.ts';
+import { contentReferences, HEX } from '../content/content-reference.ts';
+import type { ContentStore, StoredFile } from '../content/content-store.ts';
 import type { Home } from '../home.ts';
 import type { AccessCheck } from './access.ts';
 import { finding, type Finding, unreadable } from './finding.ts';

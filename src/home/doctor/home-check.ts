@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { isTartletError } from '../../errors.ts';
 import { Home } from '../home.ts';
-import { LocalVms } from '../local-vms.ts';
+import { LocalVms } from '../vms/local-vms.ts';
 import { Unreadable } from '../../fs/unreadable.ts';
 import { FileLock } from '../../fs/lock/lock.ts';
 import { lookAtVmFolder } from '../vm-folder.ts';
-import type { Store } from '../prune-candidate.ts';
+import type { Store } from '../prune/prune-candidate.ts';
 import { AccessCheck } from './access.ts';
 import { type AddressReport, checkAddresses } from './address.ts';
 import { checkContent } from './content.ts';

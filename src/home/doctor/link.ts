@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { ImageReferences } from '../image-reference.ts';
+import { ImageReferences } from '../images/image-reference.ts';
 import { decodeDigestFolder, decodePath, digestPath } from '../layout.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
 import { lookAtLink, lookWhereLeads } from '../../fs/probe.ts';

@@ -2,7 +2,7 @@ import { describeError, isTartletError } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../../oci/manifest.ts';
 import { parseTartImage, stackedFiles } from '../../oci/tart-image.ts';
-import type { ContentStore } from '../content-store.ts';
+import type { ContentStore } from '../content/content-store.ts';
 import { type Home, SCRATCH_BESIDE_VMS } from '../home.ts';
 import { lookAtLocalVm, VmFile, type VmLayout, whyNoVm } from '../vm-folder.ts';
 import type { AccessCheck } from './access.ts';

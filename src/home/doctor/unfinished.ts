@@ -1,11 +1,11 @@
 import { isTartletError } from '../../errors.ts';
-import { HEX } from '../content-reference.ts';
+import { HEX } from '../content/content-reference.ts';
 import { TRASH } from '../../fs/folder.ts';
-import { mayBeOnItsWay } from '../sweep.ts';
+import { mayBeOnItsWay } from '../prune/sweep.ts';
 import type { Home } from '../home.ts';
 import { FileLock } from '../../fs/lock/lock.ts';
 import { isOurScratch, lockFileOf } from '../scratch.ts';
-import { GIVEN_UP_MS } from '../sweep.ts';
+import { GIVEN_UP_MS } from '../prune/sweep.ts';
 import { humanBytes } from '../../names/byte-count.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
 import { kindText, lookAt, lookInto, namesIn } from '../../fs/probe.ts';

@@ -3,7 +3,7 @@ import type { RegistryAddress } from '../../names/registry-address.ts';
 import type { VmLayout } from '../vm-folder.ts';
 import type { HostReading } from './host-folder.ts';
 import type { LinkTarget } from './link-text.ts';
-import type { Mark } from './mark.ts';
+import type { Mark } from '../images/explicit-mark.ts';
 
 /** A folder directly below `cache/OCIs`. */
 export interface HostFact {

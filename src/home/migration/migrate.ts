@@ -11,7 +11,7 @@ import type { Word } from './ownership.ts';
 import { planMigration } from './plan.ts';
 import type { Kept } from './rehouse.ts';
 import { removeHollowHosts } from './hollow-host.ts';
-import { finishRemovals } from '../sweep.ts';
+import { finishRemovals } from '../prune/sweep.ts';
 import { isInOrder, listTop, readStamp, withoutHosts, writeStamp } from './stamp.ts';
 import { hasWork, type Plan, type Stay, type StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';

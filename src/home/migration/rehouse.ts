@@ -5,10 +5,10 @@ import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, remove
 import { removeLink, replaceLink } from '../link.ts';
 import { removeIfEmpty } from './hollow-host.ts';
 import { kindOf } from '../../fs/path-kind.ts';
-import { hasMark, setMark } from '../image-mark.ts';
-import { linkText } from '../image-reference.ts';
+import { hasMark, setMark } from '../images/image-mark.ts';
+import { linkText } from '../images/image-reference.ts';
 import { logKept } from './log.ts';
-import { carryMark, unprotect } from './mark.ts';
+import { carryMark, unprotect } from '../images/explicit-mark.ts';
 import { writeRecord } from './record.ts';
 import type { LinkMove, Rehousing, StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';

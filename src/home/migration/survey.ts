@@ -6,8 +6,8 @@ import { diskError } from '../../fs/disk-error.ts';
 import type { Home } from '../home.ts';
 import { decodeDigestFolder } from '../layout.ts';
 import { ORIGIN_FILE, readOriginSync } from '../origin.ts';
-import { MARK_FILES } from '../image-mark.ts';
-import { linkText } from '../image-reference.ts';
+import { MARK_FILES } from '../images/image-mark.ts';
+import { linkText } from '../images/image-reference.ts';
 import { lookAtVmFolder, VmFile, type VmLayout } from '../vm-folder.ts';
 import {
   type CacheFacts,
@@ -19,7 +19,7 @@ import {
 } from './cache-facts.ts';
 import { type HostReading, readHostFolder, registryOf } from './host-folder.ts';
 import { readLinkText } from './link-text.ts';
-import { type Mark, markOfSize } from './mark.ts';
+import { type Mark, markOfSize } from '../images/explicit-mark.ts';
 
 /** Deeper trees than any real repository are not followed. */
 const MAX_DEPTH = 64;

@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
-import { readStackedManifest } from '../content-reference.ts';
+import { readStackedManifest } from '../content/content-reference.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { readPlainFile } from '../../fs/plain-file.ts';
 import { isSuspended, lookAtVmFolder, VmFile, type VmFolder } from '../vm-folder.ts';

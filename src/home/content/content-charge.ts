@@ -1,0 +1,100 @@
+import { lstatSync, realpathSync } from 'node:fs';
+import { systemCode } from '../../errors.ts';
+import type { Digest } from '../../names/digest.ts';
+import { readStackedManifest, type StackedManifest } from './content-reference.ts';
+import type { ContentStore } from './content-store.ts';
+import type { Home } from '../home.ts';
+import { diskError } from '../../fs/disk-error.ts';
+import { lastUse, type UseClock } from '../last-use.ts';
+
+/** What a stacked image counts for beside the files in its own folder. */
+export interface StackedSize {
+  /** Bytes of the disk as the guest sees it, where the manifest says so. */
+  readonly diskBytes: number | undefined;
+  /** Bytes on the disk of the files in the content store that are charged to it. */
+  readonly chargedBytes: number;
+}
+
+interface Debtor {
+  readonly folder: string;
+  readonly accessed: Date;
+}
+
+/** Where {@link sizeStackedImages} looks. */
+export interface ChargePlace {
+  readonly home: Home;
+  readonly contents: ContentStore;
+}
+
+/**
+ * Shares out the bytes that the content store occupies, so that no file is counted twice: each is charged to the image that was used
+ * last of those that name it; of equals, the one with the greater path (tart-formats §4.7). Reads the manifest of each folder; one that
+ * cannot be understood owes nothing, and one that cannot be looked at is passed over.
+ *
+ * @param folders of stacked images in the cache.
+ * @returns by the very texts of `folders`; several that lead to one folder get the same answer. Those whose manifest names no file of the
+ *   store are missing: they are flat images without their disk, or nothing that anybody could use (reliability C25, C29).
+ */
+export function sizeStackedImages(
+  { home, contents }: ChargePlace,
+  folders: readonly string[],
+  clock: UseClock,
+): ReadonlyMap<string, StackedSize> {
+  const real = new Map(folders.flatMap((folder) => home.unreadable.passOver(folder, () => placeOf(folder)) ?? []));
+  const debtors = new Map<string, Debtor & { readonly file: Digest }>();
+  const diskBytes = new Map<string, number | undefined>();
+  for (const folder of new Set(real.values())) {
+    const debtor = home.unreadable.passOver(folder, () => debtorOf(folder, clock));
+    if (debtor === undefined || debtor.manifest.files.length === 0) continue;
+    const { manifest } = debtor;
+    diskBytes.set(folder, manifest.diskBytes);
+    for (const file of manifest.files) {
+      const other = debtors.get(file.hex);
+      if (other === undefined || isLater(debtor, other)) {
+        debtors.set(file.hex, { folder, accessed: debtor.accessed, file });
+      }
+    }
+  }
+  const charges = new Map<string, number>();
+  for (const { folder, file } of debtors.values()) {
+    const at = contents.pathOf(file);
+    const bytes = home.unreadable.passOver(at, () => allocatedBytes(at)) ?? 0;
+    charges.set(folder, (charges.get(folder) ?? 0) + bytes);
+  }
+  return new Map(
+    [...real]
+      .filter(([, at]) => diskBytes.has(at))
+      .map(([folder, at]) => [folder, { diskBytes: diskBytes.get(at), chargedBytes: charges.get(at) ?? 0 }]),
+  );
+}
+
+function debtorOf(folder: string, clock: UseClock): (Debtor & { readonly manifest: StackedManifest }) | undefined {
+  const manifest = readStackedManifest(folder);
+  return manifest === undefined ? undefined : { folder, manifest, accessed: lastUse(folder, clock) ?? new Date(0) };
+}
+
+/** A folder and where it really is; nothing when it went since it was seen. */
+function placeOf(folder: string): [string, string][] {
+  try {
+    return [[folder, realpathSync(folder)]];
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
+    throw diskError(cause, 'look at', folder);
+  }
+}
+
+function isLater(a: Debtor, b: Debtor): boolean {
+  const difference = a.accessed.getTime() - b.accessed.getTime();
+  return difference === 0 ? a.folder > b.folder : difference > 0;
+}
+
+/** A file that is missing occupies nothing. */
+function allocatedBytes(file: string): number {
+  try {
+    const stats = lstatSync(file, { throwIfNoEntry: false });
+    return stats?.isFile() === true ? stats.blocks * 512 : 0;
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOTDIR') return 0;
+    throw diskError(cause, 'look at', file);
+  }
+}

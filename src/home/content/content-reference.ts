@@ -1,0 +1,157 @@
+import { lstatSync } from 'node:fs';
+import { isTartletError, systemCode } from '../../errors.ts';
+import { Digest } from '../../names/digest.ts';
+import { Annotation, parseAnnotationNumber } from '../../oci/annotation.ts';
+import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
+import { diskError } from '../../fs/disk-error.ts';
+import { namesIn } from '../../fs/entry-names.ts';
+import { readPlainFileSync } from '../../fs/plain-file.ts';
+import { quarantinedItems } from '../quarantine.ts';
+import type { Home } from '../home.ts';
+import { walkImages } from '../image-walk.ts';
+import { lookAtLocalVm, lookAtVmFolder, VmFile } from '../vm-folder.ts';
+
+/** Names of staging folders, and of files in the content store. */
+export const HEX: RegExp = /^[0-9a-f]{64}$/;
+
+/** What the manifest beside a stacked disk says. */
+export interface StackedManifest {
+  /** The files of the content store that the disk consists of, base first. */
+  readonly files: readonly Digest[];
+  /** Bytes of the disk as the guest sees it. */
+  readonly diskBytes: number | undefined;
+}
+
+/** Which files of the content store somebody needs. */
+export type ContentReferences =
+  | { readonly kind: 'known'; readonly digests: ReadonlySet<string> }
+  /**
+   * Something that may name files cannot be read or understood, so that any file may be one of them.
+   * @property digests those that are needed in any case.
+   */
+  | { readonly kind: 'unknown'; readonly because: string; readonly digests: ReadonlySet<string> };
+
+/**
+ * Reads the manifest in a folder, as leniently as is possible: a layer of a newer Tart must not hide what the others refer to.
+ *
+ * @returns undefined when there is none that can be read.
+ */
+export function readStackedManifest(folder: string): StackedManifest | undefined {
+  const bytes = readManifestFile(`${folder}/${VmFile.manifest}`);
+  if (bytes === undefined) return undefined;
+  try {
+    const manifest = parseManifest(bytes);
+    if (manifest.kind !== 'image') return undefined;
+    return {
+      files: manifest.layers.flatMap((layer) => {
+        const digest = Digest.tryParse(layer.annotations.get(Annotation.fileDigest) ?? '');
+        return digest?.algorithm === 'sha256' ? digest : [];
+      }),
+      diskBytes: parseAnnotationNumber(manifest.annotations.get(Annotation.diskSize)),
+    };
+  } catch (error) {
+    if (isTartletError(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Everything that refers to the content store: stacked VMs and images, pulls that are under way or were interrupted, and work of
+ * Tart's in `tmp/` (tart-formats §4.7). Call under the lock of the store, or a folder may move past the look.
+ *
+ * A cached manifest that cannot be understood refers to nothing, as in Tart: the image can be pulled again. One of a
+ * local VM may be all that leads to its base, so it makes the answer unknown (reliability I12). So does whatever cannot
+ * be looked at.
+ *
+ * @param except a folder that does not count: what would be needed without it?
+ */
+export function contentReferences(home: Home, except?: string): ContentReferences {
+  return new ReferenceSearch(home, except).run();
+}
+
+class ReferenceSearch {
+  readonly #home: Home;
+  readonly #except: string | undefined;
+  readonly #digests = new Set<string>();
+  /** The first reason why there may be more. */
+  #doubt: string | undefined;
+
+  constructor(home: Home, except: string | undefined) {
+    this.#home = home;
+    this.#except = except;
+  }
+
+  run(): ContentReferences {
+    const { vmsFolder, scratchFolders, stagingFolder } = this.#home;
+    for (const name of this.#namesIn(vmsFolder)) this.#try(() => this.#addVm(`${vmsFolder}/${name}`));
+    for (const folder of scratchFolders) {
+      for (const name of this.#namesIn(folder))
+        if (!name.startsWith('.')) this.#try(() => this.#add(`${folder}/${name}`));
+    }
+    for (const name of this.#namesIn(stagingFolder))
+      if (HEX.test(name)) this.#try(() => this.#add(`${stagingFolder}/${name}`));
+    this.#try(() => this.#addImages());
+    // What was set aside may be wanted back whole.
+    for (const { path } of quarantinedItems(this.#home)) this.#try(() => this.#addUnlessFlat(path));
+    if (this.#doubt === undefined) return { kind: 'known', digests: this.#digests };
+    return { kind: 'unknown', because: this.#doubt, digests: this.#digests };
+  }
+
+  #namesIn(folder: string): string[] {
+    return this.#try(() => namesIn(folder)) ?? [];
+  }
+
+  #try<T>(look: () => T): T | undefined {
+    try {
+      return look();
+    } catch (error) {
+      if (!isTartletError(error)) throw error;
+      this.#doubt ??= error.message;
+      return undefined;
+    }
+  }
+
+  #add(folder: string): 'understood' | 'not-understood' {
+    if (folder === this.#except) return 'understood';
+    const manifest = readStackedManifest(folder);
+    for (const digest of manifest?.files ?? []) this.#digests.add(digest.hex);
+    return manifest === undefined ? 'not-understood' : 'understood';
+  }
+
+  #addVm(folder: string): void {
+    if (lookAtLocalVm(folder)?.layout === 'standalone' || !isThere(`${folder}/${VmFile.manifest}`)) return;
+    if (this.#add(folder) === 'not-understood') this.#doubt ??= `${folder}/${VmFile.manifest} cannot be understood`;
+  }
+
+  #addImages(): void {
+    const { entries, foreign, unreadable } = walkImages(this.#home);
+    const [unseen] = unreadable;
+    if (unseen !== undefined) this.#doubt ??= `${unseen} cannot be looked into`;
+    const images = entries.filter((entry) => entry.kind === 'digest').map((entry) => entry.path);
+    for (const folder of [...images, ...foreign]) this.#try(() => this.#addUnlessFlat(folder));
+  }
+
+  /** A flat image has its own disk, even when its manifest says what the whole of it hashes to. */
+  #addUnlessFlat(folder: string): void {
+    if (lookAtVmFolder(folder)?.layout !== 'standalone') this.#add(folder);
+  }
+}
+
+function readManifestFile(file: string): Uint8Array | undefined {
+  try {
+    return readPlainFileSync(file, MAX_MANIFEST_BYTES);
+  } catch (cause) {
+    if (isTartletError(cause, 'STORE_DAMAGED')) return undefined;
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    throw diskError(cause, 'read', file);
+  }
+}
+
+function isThere(file: string): boolean {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOTDIR') return false;
+    throw diskError(cause, 'look at', file);
+  }
+}

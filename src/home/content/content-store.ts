@@ -1,0 +1,193 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { systemCode, TartletError } from '../../errors.ts';
+import { Digest } from '../../names/digest.ts';
+import type { StoredDiskFile } from '../../oci/disk-file.ts';
+import { ChunkJournal } from '../chunk-journal.ts';
+import { contentReferences, HEX } from './content-reference.ts';
+import { diskError, onDisk } from '../../fs/disk-error.ts';
+import { moveEntry } from '../../fs/entry.ts';
+import { flushFolder, flushUpTo, makeFolder } from '../../fs/folder.ts';
+import type { Home } from '../home.ts';
+import { setTimes } from '../last-use.ts';
+import { FileLock, type LockOptions } from '../../fs/lock/lock.ts';
+import { flushOrRemove } from '../../fs/lost-file.ts';
+import { openPlainFile } from '../../fs/plain-file.ts';
+import { removeEntry } from '../../fs/remove.ts';
+
+/** A file of the store, as a manifest names it. */
+export type StoredFile = Pick<StoredDiskFile, 'fileDigest' | 'size'>;
+
+/** What a collection did. */
+export interface Collection {
+  readonly deleted: readonly Digest[];
+  /** Why nothing was deleted, although something might have been. */
+  readonly refrained: string | undefined;
+}
+
+/**
+ * The immutable disk files that stacked images share, each named after the SHA-256 of its bytes (tart-formats §4.7). Whoever wants one
+ * kept first puts a manifest that names it where references are looked for, inside {@link change}; only then the file is
+ * brought. A file of the right name and length is believed without hashing it again, as in Tart: it was verified when it came in.
+ */
+export class ContentStore {
+  readonly #home: Home;
+  readonly #platform: NodeJS.Platform;
+
+  constructor(home: Home, platform: NodeJS.Platform) {
+    this.#home = home;
+    this.#platform = platform;
+  }
+
+  /** Where the files lie, and hidden beside them what is on its way. */
+  get filesFolder(): string {
+    return `${this.#home.contentFolder}/sha256`;
+  }
+
+  pathOf(digest: Digest): string {
+    if (digest.algorithm !== 'sha256') {
+      throw new TartletError('INTERNAL', `the content store has no place for ${digest.toString()}`);
+    }
+    return `${this.filesFolder}/${digest.hex}`;
+  }
+
+  /** Where a file is rebuilt: the same place each time, so that an interrupted pull continues. Only for who holds {@link lockFile}. */
+  partialOf(digest: Digest): string {
+    return `${this.filesFolder}/.${digest.hex}.partial`;
+  }
+
+  /** Which chunks of {@link partialOf} were verified. A partial file of Tart's has none. */
+  journalOf(digest: Digest): ChunkJournal {
+    return new ChunkJournal(`${this.filesFolder}/.${digest.hex}.verified`);
+  }
+
+  /** Whether a file is there with exactly the length that the manifest says. */
+  async holds(file: StoredFile): Promise<boolean> {
+    const path = this.pathOf(file.fileDigest);
+    try {
+      const stats = await lstat(path);
+      return stats.isFile() && stats.size === file.size;
+    } catch (cause) {
+      if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return false;
+      throw diskError(cause, 'look at', path);
+    }
+  }
+
+  /** Those of the files that {@link holds} denies. */
+  async missing<F extends StoredFile>(files: readonly F[]): Promise<F[]> {
+    const missing: F[] = [];
+    for (const file of files) if (!(await this.holds(file))) missing.push(file);
+    return missing;
+  }
+
+  /** For whoever rebuilds one file; others build others meanwhile. */
+  async lockFile(digest: Digest, options: LockOptions): Promise<FileLock | undefined> {
+    return FileLock.acquire(`${this.filesFolder}/.${digest.hex}.lock`, options);
+  }
+
+  /**
+   * Puts a finished file into the store, flushed. A valid one that came first stays, and the new one is dropped.
+   *
+   * @param staged in the folder of the store; gone when this returns true.
+   * @param isIntact hashes all of it: nothing else decides whether a file may carry its name.
+   * @param there what to do about one that is there and has the right length: `believe` it, or `replace` it because it is known to be
+   *   damaged. Whoever has it open keeps what they have.
+   * @returns false when it is not what its name would say; it is left where it is.
+   */
+  async install(
+    staged: string,
+    file: StoredFile,
+    isIntact: (path: string) => Promise<boolean>,
+    there: 'believe' | 'replace' = 'believe',
+  ): Promise<boolean> {
+    const { size } = await onDisk('look at', staged, async () => lstat(staged));
+    if (size !== file.size || !(await isIntact(staged))) return false;
+    await flushOrRemove(staged);
+    const lock = await FileLock.acquireFolder(this.#home.contentFolder, this.#platform, {
+      mode: 'exclusive',
+      wait: true,
+    });
+    try {
+      const path = this.pathOf(file.fileDigest);
+      if (there === 'believe' && (await this.holds(file)))
+        await onDisk('remove', staged, async () => removeEntry(staged));
+      else await onDisk('move into place', path, async () => moveEntry(staged, path));
+      await flushUpTo(this.filesFolder, this.#home.root);
+    } finally {
+      await lock?.release();
+    }
+    return true;
+  }
+
+  /**
+   * For every change to what refers to the store: while `work` runs, nobody collects. Nothing that waits for another lock may
+   * happen in it.
+   */
+  async change<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    await makeFolder(this.filesFolder);
+    const lock = await FileLock.acquire(`${this.#home.contentFolder}/.gc.lock`, {
+      mode: 'exclusive',
+      wait: true,
+      signal,
+    });
+    try {
+      return await work();
+    } finally {
+      await lock?.release();
+    }
+  }
+
+  /**
+   * For every change to tags and image folders. Where Tart can run, it collects both under the lock of {@link change} (tart-cli §4.3), so that
+   * we take it; elsewhere nobody asks for it.
+   */
+  async besideTart<T>(work: () => Promise<T>): Promise<T> {
+    return this.#platform === 'darwin' ? this.change(undefined, work) : work();
+  }
+
+  /**
+   * Deletes the files that nothing refers to; call within {@link change}. Hidden files are never touched: partial files and locks
+   * belong to somebody who may be at work.
+   *
+   * @throws TartletError `DISK_*`
+   */
+  async collect(): Promise<Collection> {
+    const names = (await this.#names()).filter((name) => HEX.test(name));
+    if (names.length === 0) return { deleted: [], refrained: undefined };
+    const references = contentReferences(this.#home);
+    const unneeded = names.filter((each) => !references.digests.has(each));
+    if (references.kind === 'unknown' && unneeded.length > 0) return { deleted: [], refrained: references.because };
+    const deleted: Digest[] = [];
+    for (const name of unneeded) {
+      const path = `${this.filesFolder}/${name}`;
+      if (!(await onDisk('look at', path, async () => lstat(path))).isFile()) continue;
+      await onDisk('delete', path, async () => removeEntry(path));
+      deleted.push(Digest.sha256(name));
+    }
+    if (deleted.length > 0) await flushFolder(this.filesFolder);
+    return { deleted, refrained: undefined };
+  }
+
+  /** {@link collect} for who holds nothing; a home without a store stays without. */
+  async collectAlone(signal?: AbortSignal): Promise<Collection> {
+    if ((await this.#names()).length === 0) return { deleted: [], refrained: undefined };
+    return this.change(signal, async () => this.collect());
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      return await readdir(this.filesFolder);
+    } catch (cause) {
+      if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
+      throw diskError(cause, 'read the folder', this.filesFolder);
+    }
+  }
+
+  /** Records a use: the access time of the file itself (tart-formats §1.7). */
+  async touch(digest: Digest, at: Date): Promise<void> {
+    try {
+      await setTimes(await openPlainFile(this.pathOf(digest)), at);
+    } catch {
+      // A shared or read-only cache: the use goes unrecorded, which harms nobody (reliability D12).
+    }
+  }
+}

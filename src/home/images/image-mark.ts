@@ -1,0 +1,38 @@
+import { onDisk } from '../../fs/disk-error.ts';
+import { exists, flushFolder, writeNewFile } from '../../fs/folder.ts';
+import { removeEntry } from '../../fs/remove.ts';
+import { VmFile } from '../vm-folder.ts';
+
+/** Empty files in an image folder that say how it is to be treated. Tart knows the first, and ignores the others. */
+export const MARK_FILES = {
+  /** Pulled by digest: kept without a tag (tart-formats §1.5). */
+  'explicitly-pulled': VmFile.explicitlyPulled,
+  /** Never collected and never pruned until it is taken away. */
+  pinned: '.pinned',
+  /** Lost its last tag by a command, not by an accident: the next collection may take it. */
+  unnamed: '.unnamed',
+} as const;
+
+export type ImageMark = keyof typeof MARK_FILES;
+
+/** @throws TartletError `DISK_*` */
+export async function hasMark(folder: string, mark: ImageMark): Promise<boolean> {
+  return exists(`${folder}/${MARK_FILES[mark]}`);
+}
+
+/** Sets a mark durably. @returns false when it was there. @throws TartletError `DISK_*` */
+export async function setMark(folder: string, mark: ImageMark): Promise<boolean> {
+  if (await hasMark(folder, mark)) return false;
+  await writeNewFile(`${folder}/${MARK_FILES[mark]}`, '');
+  await flushFolder(folder);
+  return true;
+}
+
+/** Takes a mark away durably. @returns false when there was none. @throws TartletError `DISK_*` */
+export async function clearMark(folder: string, mark: ImageMark): Promise<boolean> {
+  if (!(await hasMark(folder, mark))) return false;
+  const file = `${folder}/${MARK_FILES[mark]}`;
+  await onDisk('remove', file, async () => removeEntry(file));
+  await flushFolder(folder);
+  return true;
+}

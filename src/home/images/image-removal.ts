@@ -1,0 +1,203 @@
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { TartletError } from '../../errors.ts';
+import type { Digest } from '../../names/digest.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+import type { ContentStore } from '../content/content-store.ts';
+import { onDisk } from '../../fs/disk-error.ts';
+import { removeEmptyTree, removeFolder } from '../../fs/folder.ts';
+import type { Home } from '../home.ts';
+import { hasMark } from './image-mark.ts';
+import { imageReferences, linkText } from './image-reference.ts';
+import { linksIn, walkImages } from '../image-walk.ts';
+import { decodeDigestFolder, digestPath, referencePath } from '../layout.ts';
+import { leftoverLinks, removeLink } from '../link.ts';
+import type { FileLock } from '../../fs/lock/lock.ts';
+import { removeEntry } from '../../fs/remove.ts';
+import { kindOf } from '../../fs/path-kind.ts';
+import { lookAtVmFolder, VmFile } from '../vm-folder.ts';
+
+/** Locks an image alone and at once; undefined when somebody else has it. */
+export type LockAlone = (digest: Digest) => Promise<FileLock | undefined>;
+
+/** Why an image stays although a tag of it went. */
+export type KeptBy = 'tag' | 'explicit-pull' | 'pin';
+
+/** What a removal took: an image with all its tags, or a tag alone. */
+export type Removed =
+  | { readonly kind: 'image' }
+  /** `keptBy` is undefined when the tag led to no image. */
+  | { readonly kind: 'tag'; readonly keptBy: KeptBy | undefined };
+
+interface Link {
+  readonly link: string;
+  readonly text: string;
+}
+
+/** Takes tags and images out of the cache: links first, then the folder as one rename, so that no tag ever leads to nothing. */
+export class ImageRemoval {
+  readonly #home: Home;
+  readonly #contents: ContentStore;
+  readonly #lock: LockAlone;
+
+  constructor(home: Home, contents: ContentStore, lock: LockAlone) {
+    this.#home = home;
+    this.#contents = contents;
+    this.#lock = lock;
+  }
+
+  /**
+   * Deletes a tag, and its image with it when nothing else keeps it; or an image, and all tags that lead to it (tart-cli §1.18).
+   *
+   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image, and for the digest of one that is pinned.
+   */
+  async delete(name: RemoteName): Promise<Removed> {
+    const at = `${this.#home.imagesFolder}/${referencePath(name)}`;
+    const kind = await kindOf(at);
+    if (kind === 'nothing' || (name.tag !== undefined && kind !== 'link')) throw notCached(name);
+    const text = linkText(at);
+    const digest = name.tag === undefined ? name.digest : decodeDigestFolder(path.basename(text ?? ''));
+    if (digest === undefined) {
+      // A link to something that is no image: only the link is ours.
+      if (text !== undefined) await removeLink(at, text, this.#home.stagingFolder);
+      await tidyRepository(this.#home, path.dirname(at));
+      return { kind: 'tag', keptBy: undefined };
+    }
+    const lock = await this.#lock(digest);
+    if (lock === undefined) throw inUse(name);
+    try {
+      if (name.tag === undefined) await this.#refusePinned(name, digest);
+      return await this.deleteLocked(name, digest);
+    } finally {
+      await lock.release();
+    }
+  }
+
+  /**
+   * The same for whoever holds the image's lock already, alone, and asked whether it is pinned.
+   * @param tags that were seen to lead to it before, by who deletes many: only they and those of its own repository are looked at then, and not the
+   *   whole cache for each. Nobody links an image whose lock we hold, and whoever linked it since it was seen has used it.
+   */
+  async deleteLocked(name: RemoteName, digest: Digest, tags?: readonly RemoteName[]): Promise<Removed> {
+    const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
+    const links = await this.#linksToGo(name, digest, tags);
+    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingFolder);
+    await this.#removeLeftovers(path.dirname(folder), digest);
+    const removed = await this.#removeFolder(name, folder);
+    for (const each of new Set([folder, ...links.map(({ link }) => link)].map((place) => path.dirname(place))))
+      await tidyRepository(this.#home, each);
+    return removed;
+  }
+
+  async #removeFolder(name: RemoteName, folder: string): Promise<Removed> {
+    if ((await kindOf(folder)) !== 'folder') return { kind: 'tag', keptBy: undefined };
+    const keptBy = name.tag === undefined ? undefined : await this.#keptBy(folder);
+    if (keptBy !== undefined) return { kind: 'tag', keptBy };
+    await whileMoving(this.#contents, [folder], async () =>
+      removeFolder(folder, this.#home.stagingFolder, VmFile.config),
+    );
+    return { kind: 'image' };
+  }
+
+  /** A tag goes wherever it leads, e.g. into the home that this one was copied from. With an image all go that lead to it. */
+  async #linksToGo(name: RemoteName, digest: Digest, tags: readonly RemoteName[] | undefined): Promise<Link[]> {
+    if (name.tag === undefined) {
+      const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
+      return this.#linksTo(folder, digest, this.#placesOf(folder, tags));
+    }
+    const link = `${this.#home.imagesFolder}/${referencePath(name)}`;
+    const text = linkText(link);
+    // It may lead to another image since we looked: then somebody wants it.
+    return text === undefined || path.basename(text) !== digest.toString() ? [] : [{ link, text }];
+  }
+
+  async #keptBy(folder: string): Promise<KeptBy | undefined> {
+    if (imageReferences(this.#home, walkImages(this.#home)).name(folder)) return 'tag';
+    if (await hasMark(folder, 'explicitly-pulled')) return 'explicit-pull';
+    return (await hasMark(folder, 'pinned')) ? 'pin' : undefined;
+  }
+
+  /** Links that a killed command had moved aside. Nobody works on those that name a digest but who holds its lock. */
+  async #removeLeftovers(repository: string, digest: Digest): Promise<void> {
+    for (const entry of leftoverLinks(repository)) {
+      const text = linkText(entry) ?? '';
+      if (path.basename(text) === digest.toString()) await onDisk('remove', entry, async () => removeEntry(entry));
+    }
+  }
+
+  async #refusePinned(name: RemoteName, digest: Digest): Promise<void> {
+    if (!(await hasMark(`${this.#home.imagesFolder}/${digestPath(name, digest)}`, 'pinned'))) return;
+    throw new TartletError('BUSY', `${name.toString()} is pinned`, {
+      subject: name.toString(),
+      kept: 'it was left alone',
+      next: `tartlet unpin ${name.toString()}, and delete it then`,
+    });
+  }
+
+  /** Where links to an image may be: everywhere, unless somebody has looked. */
+  #placesOf(folder: string, tags: readonly RemoteName[] | undefined): ReadonlySet<string> {
+    const { imagesFolder } = this.#home;
+    if (tags === undefined) {
+      const { entries } = walkImages(this.#home);
+      return new Set(entries.flatMap(({ kind, path: link }) => (kind === 'tag' ? [link] : [])));
+    }
+    const repository = path.dirname(folder);
+    return new Set([
+      ...tags.map((tag) => `${imagesFolder}/${referencePath(tag)}`),
+      ...linksIn(repository).map((link) => `${repository}/${link}`),
+    ]);
+  }
+
+  /** The links among these that lead to the folder, or would if the home had not been moved. */
+  async #linksTo(folder: string, digest: Digest, places: ReadonlySet<string>): Promise<Link[]> {
+    const real = await realpath(folder).catch(() => folder);
+    const links: Link[] = [];
+    for (const link of places) {
+      const text = this.#home.unreadable.passOver(link, () => linkText(link));
+      if (text === undefined || path.basename(text) !== digest.toString()) continue;
+      const target = await realpath(link).catch(() => undefined);
+      const isItsOwn = path.dirname(link) === path.dirname(folder);
+      if (text === folder || target === real || (target === undefined && isItsOwn)) links.push({ link, text });
+    }
+    return links;
+  }
+}
+
+/**
+ * Takes the folder of a repository away when nothing is left in it, and those above it, up to the registry's: else they
+ * would be in the way of a tag of that name. Never fails: a folder that stays does no harm.
+ */
+export async function tidyRepository({ imagesFolder }: Home, repository: string): Promise<void> {
+  const registry = path.relative(imagesFolder, repository).split('/', 1)[0] ?? '';
+  for (let each = repository; each.startsWith(`${imagesFolder}/${registry}/`); each = path.dirname(each)) {
+    if (!(await removeEmptyTree(each))) return;
+  }
+}
+
+/** What is stacked refers to the content store: it moves under the store's lock, and leaves nothing there that it alone needed. */
+export async function whileMoving(
+  contents: ContentStore,
+  folders: readonly string[],
+  work: () => Promise<void>,
+): Promise<void> {
+  if (!folders.some((folder) => lookAtVmFolder(folder)?.layout === 'stacked-cached')) return contents.besideTart(work);
+  return contents.change(undefined, async () => {
+    await work();
+    await contents.collect();
+  });
+}
+
+function notCached(name: RemoteName): TartletError {
+  return new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
+    subject: name.toString(),
+    next: 'tartlet list --source oci shows what is',
+  });
+}
+
+function inUse(name: RemoteName): TartletError {
+  return new TartletError('BUSY', `${name.toString()} is being used by another command`, {
+    subject: name.toString(),
+    next: 'wait for the pull or clone of this image to end and try again',
+    retryable: true,
+  });
+}

@@ -1,0 +1,99 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { TartletError } from '../../errors.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+import { onDisk } from '../../fs/disk-error.ts';
+import { decodePath, isDigestFolder, repositoryPath } from '../layout.ts';
+import { kindOf } from '../../fs/path-kind.ts';
+
+/** What keeps a name from having its path. */
+type Obstacle =
+  /** An image or a tag, by its path. */
+  | { readonly kind: 'named'; readonly at: string }
+  /** Something that neither Tart nor Tartlet made. */
+  | { readonly kind: 'stray'; readonly at: string };
+
+/**
+ * Refuses a name whose place is taken by another kind of name: `host/a:b` is a link where `host/a/b` needs a folder, and
+ * Tart deletes whichever was first (tart-formats §2.8). Folders in which nothing is, at any depth, take no place: they
+ * are left of a repository whose images went, or of a pull that was interrupted.
+ *
+ * @throws TartletError `NAME_COLLISION` naming both, or the stray file that is in the way.
+ */
+export async function refuseCollision(imagesFolder: string, name: RemoteName): Promise<void> {
+  const tagPath = name.tag === undefined ? undefined : `${imagesFolder}/${repositoryPath(name)}/${name.tag}`;
+  if (tagPath !== undefined) {
+    const there = await kindOf(tagPath);
+    if (there === 'file') throw stray(name, tagPath);
+    const inside = there === 'folder' ? await findInside(tagPath) : undefined;
+    if (inside?.kind === 'stray') throw stray(name, inside.at);
+    if (inside?.kind === 'named') {
+      const other = shownName(imagesFolder, inside.at);
+      throw collision(
+        name,
+        `the repository ${name.repositoryName}/${name.tag ?? ''}`,
+        `delete ${other}, and whatever else is in that repository`,
+      );
+    }
+  }
+  const parts = repositoryPath(name).split('/');
+  for (let length = 2; length <= parts.length; length += 1) {
+    const above = `${imagesFolder}/${parts.slice(0, length).join('/')}`;
+    const kind = await kindOf(above);
+    if (kind === 'file') throw stray(name, above);
+    if (kind === 'link') {
+      const other = shownName(imagesFolder, above);
+      throw collision(name, `the image ${other}`, `delete ${other}`);
+    }
+  }
+}
+
+/**
+ * The first image or tag in a folder, else the first stray thing; undefined when there are only folders.
+ * @throws TartletError `DISK_*`
+ */
+async function findInside(folder: string): Promise<Obstacle | undefined> {
+  let found: Obstacle | undefined;
+  for (const entry of await onDisk('read the folder', folder, async () => readdir(folder, { withFileTypes: true }))) {
+    const at = `${folder}/${entry.name}`;
+    const each: Obstacle | undefined = entry.isDirectory()
+      ? await findInside(at)
+      : { kind: entry.isSymbolicLink() ? 'named' : 'stray', at };
+    if (each?.kind === 'named') return each;
+    // Whatever lies in it, it is the folder of an image.
+    if (each !== undefined && isDigestFolder(entry.name)) return { kind: 'named', at };
+    found ??= each;
+  }
+  return found;
+}
+
+function shownName(imagesFolder: string, at: string): string {
+  const relative = path.relative(imagesFolder, at);
+  return decodePath(relative.split('/'))?.toString() ?? relative;
+}
+
+function collision(name: RemoteName, other: string, next: string): TartletError {
+  return new TartletError(
+    'NAME_COLLISION',
+    `${name.toString()} cannot be cached beside ${other}: both need the same path`,
+    {
+      subject: name.toString(),
+      found: other,
+      kept: 'nothing was changed',
+      next: `${next}, or use another TART_HOME for one of the two`,
+    },
+  );
+}
+
+function stray(name: RemoteName, at: string): TartletError {
+  return new TartletError(
+    'NAME_COLLISION',
+    `${name.toString()} cannot be cached: the foreign file ${at} is in its place`,
+    {
+      subject: name.toString(),
+      found: at,
+      kept: 'nothing was changed',
+      next: `move ${at} away, or remove it if it is not needed`,
+    },
+  );
+}

@@ -1,0 +1,45 @@
+import { TartletError } from '../../errors.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+import type { CachedImage, ImageCache } from './image-cache.ts';
+import { lockToRead } from './image-lock.ts';
+import { clearMark, setMark } from './image-mark.ts';
+
+/** An image that was pinned or unpinned. */
+export interface Pinned {
+  readonly image: CachedImage;
+  /** False when it was so before. */
+  readonly changed: boolean;
+}
+
+/** What {@link pinImage} needs; a `Session` is one. */
+export interface PinPlace {
+  readonly images: ImageCache;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Pins the image that a name leads to now: neither collection nor pruning takes it, whatever becomes of its tags. Or takes the pin away.
+ *
+ * @throws TartletError `VM_NOT_FOUND`, `DISK_*`
+ */
+export async function pinImage(place: PinPlace, name: RemoteName, pinned: boolean): Promise<Pinned> {
+  const found = await require(place.images, name);
+  const lock = await lockToRead(place.images, found.digest, place.signal);
+  try {
+    // It may have gone while we waited.
+    const image = await require(place.images, name.withDigest(found.digest));
+    const changed = await (pinned ? setMark : clearMark)(image.folder.path, 'pinned');
+    return { image, changed };
+  } finally {
+    await lock?.release();
+  }
+}
+
+async function require(images: ImageCache, name: RemoteName): Promise<CachedImage> {
+  const image = await images.find(name);
+  if (image !== undefined) return image;
+  throw new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
+    subject: name.toString(),
+    next: `pull it first (tartlet pull ${name.toString()})`,
+  });
+}

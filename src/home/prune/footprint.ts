@@ -1,0 +1,102 @@
+import { lstatSync, type Stats } from 'node:fs';
+import { contentReferences, readStackedManifest } from '../content/content-reference.ts';
+import type { ContentStore } from '../content/content-store.ts';
+import { diskError } from '../../fs/disk-error.ts';
+import type { Home } from '../home.ts';
+import { sharedBlockBytes } from '../../fs/shared-block.ts';
+import { lookAtLocalVm, VmFile } from '../vm-folder.ts';
+
+/** What an image or a VM occupies, in bytes. */
+export interface Footprint {
+  /** Of its files as they look, holes included; of a stacked disk, all files that it consists of. */
+  readonly logicalBytes: number;
+  /** Of the disk blocks that its files have. */
+  readonly allocatedBytes: number;
+  /** Those of {@link allocatedBytes} that others have too: by the content store, by hard links, by reflinks. Undefined where nobody can tell. */
+  readonly sharedBytes: number | undefined;
+  /** What deleting it, and nothing else, would make free. */
+  readonly reclaimableBytes: number | undefined;
+}
+
+/** Where {@link measureFolder} looks for who else needs a file. */
+export interface FootprintPlace {
+  readonly home: Home;
+  readonly contents: ContentStore;
+}
+
+/** @returns nothing but zeros for what is no VM folder. @throws TartletError `DISK_*` when something of it cannot be looked at. */
+export async function measureFolder(place: FootprintPlace, path: string): Promise<Footprint> {
+  const folder = lookAtLocalVm(path);
+  if (folder === undefined) return EMPTY;
+  // Not listed: where access times are the only record of use, a listing would look like one.
+  const own = Object.values(VmFile).map((name) => `${folder.path}/${name}`);
+  const stored = folder.layout === 'standalone' ? [] : (readStackedManifest(folder.path)?.files ?? []);
+  const others = stored.length === 0 ? undefined : contentReferences(place.home, folder.path);
+  const files = [
+    ...own.map((file) => ({ file, isNeeded: false })),
+    // It stays when the VM goes.
+    ...(folder.linkedDisk === undefined ? [] : [{ file: folder.linkedDisk, isNeeded: true }]),
+    // When it cannot be told who needs a file, it will not be deleted either.
+    ...stored.map((digest) => ({
+      file: place.contents.pathOf(digest),
+      isNeeded: others?.kind === 'unknown' || others?.digests.has(digest.hex) === true,
+    })),
+  ];
+  return sum(await Promise.all(files.map(async ({ file, isNeeded }) => measureFile(file, isNeeded))));
+}
+
+/**
+ * What is not there, or goes while it is measured, has no bytes (P34).
+ * @param isNeeded somebody else refers to it by its name, so that it stays.
+ */
+export async function measureFile(file: string, isNeeded = false): Promise<Footprint> {
+  try {
+    return await measure(file, isNeeded);
+  } catch (error) {
+    if (look(file) === undefined) return EMPTY;
+    throw error;
+  }
+}
+
+async function measure(file: string, isNeeded: boolean): Promise<Footprint> {
+  const stats = look(file);
+  if (stats?.isFile() !== true) return EMPTY;
+  const allocatedBytes = stats.blocks * 512;
+  const isWholeShared = isNeeded || stats.nlink > 1;
+  const sharedBytes = isWholeShared ? allocatedBytes : await sharedBlocks(file, allocatedBytes);
+  const reclaimableBytes = sharedBytes === undefined ? undefined : allocatedBytes - sharedBytes;
+  return { logicalBytes: stats.size, allocatedBytes, sharedBytes, reclaimableBytes };
+}
+
+const EMPTY: Footprint = { logicalBytes: 0, allocatedBytes: 0, sharedBytes: 0, reclaimableBytes: 0 };
+
+async function sharedBlocks(file: string, allocatedBytes: number): Promise<number | undefined> {
+  if (allocatedBytes === 0) return 0;
+  const shared = await sharedBlockBytes(file);
+  return shared === undefined ? undefined : Math.min(shared, allocatedBytes);
+}
+
+/** What is unknown of a part is unknown of the whole. */
+function sum(parts: readonly Footprint[]): Footprint {
+  return parts.reduce(
+    (all, part) => ({
+      logicalBytes: all.logicalBytes + part.logicalBytes,
+      allocatedBytes: all.allocatedBytes + part.allocatedBytes,
+      sharedBytes: plus(all.sharedBytes, part.sharedBytes),
+      reclaimableBytes: plus(all.reclaimableBytes, part.reclaimableBytes),
+    }),
+    EMPTY,
+  );
+}
+
+function plus(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? undefined : a + b;
+}
+
+function look(file: string): Stats | undefined {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw diskError(cause, 'look at', file);
+  }
+}

@@ -1,0 +1,105 @@
+import { lstatSync, type Stats } from 'node:fs';
+import { Digest } from '../../names/digest.ts';
+import { readableNamesIn } from '../../fs/entry-names.ts';
+import { HEX } from '../content/content-reference.ts';
+import { removeFolder, TRASH } from '../../fs/folder.ts';
+import type { Home } from '../home.ts';
+import { lockToDelete } from '../images/image-lock.ts';
+import type { Store } from './prune-candidate.ts';
+import { VmFile } from '../vm-folder.ts';
+import { removeEntry } from '../../fs/remove.ts';
+
+/** Unfinished downloads that nobody continued for so long are given up, in milliseconds. */
+export const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** A file of the content store on its way: its data, and what was verified of it. */
+const PARTIAL = /^\.([0-9a-f]{64})\.(?:partial|verified)$/;
+
+/**
+ * Finishes deletions that were killed, and gives up unfinished downloads which nobody holds and nobody continued for a week. Done by
+ * commands that write; never a reason for one to fail: whatever cannot be removed now is there the next time.
+ *
+ * @param wanted an image whose unfinished download will be continued now, however old it is.
+ */
+export async function sweep(store: Store, wanted?: Digest): Promise<void> {
+  const { stagingFolder } = store.home;
+  await finishRemovals(store.home);
+  for (const name of readableNamesIn(stagingFolder)) {
+    if (HEX.test(name) && name !== wanted?.hex) await attempt(async () => expireStaging(store, name));
+  }
+  const files = store.contents.filesFolder;
+  for (const name of readableNamesIn(files))
+    if (PARTIAL.test(name)) await attempt(async () => expirePartial(store, name));
+}
+
+/** The first half of {@link sweep}, for whoever removes links and folders and downloads nothing. */
+export async function finishRemovals({ stagingFolder, scratchFolders }: Home): Promise<void> {
+  for (const folder of [stagingFolder, ...scratchFolders]) {
+    for (const name of readableNamesIn(folder))
+      if (TRASH.test(name)) await attempt(async () => discard(`${folder}/${name}`));
+  }
+}
+
+/** Call for what is in the way of no other step. */
+async function attempt(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch {
+    // See above; `doctor` and `prune` tell about a folder that cannot be changed.
+  }
+}
+
+/** A command that is alive needs no longer to bring a link from one place to another, in milliseconds. */
+const LINK_ARRIVES_MS = 60_000;
+
+/** Whether something of the name of what is being removed is a link that a living command may be moving: it is left alone. */
+export function mayBeOnItsWay(place: string): boolean {
+  const stats = look(place);
+  return stats?.isSymbolicLink() === true && Math.abs(Date.now() - stats.ctimeMs) < LINK_ARRIVES_MS;
+}
+
+/** What cannot be looked at is none of ours. */
+function look(place: string): Stats | undefined {
+  try {
+    return lstatSync(place, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+async function discard(doomed: string): Promise<void> {
+  if (!mayBeOnItsWay(doomed)) await removeEntry(doomed);
+}
+
+async function expireStaging(store: Store, name: string): Promise<void> {
+  const folder = `${store.home.stagingFolder}/${name}`;
+  if (!isGivenUp(store, [folder, ...readableNamesIn(folder).map((file) => `${folder}/${file}`)])) return;
+  const lock = await lockToDelete(store.images, Digest.sha256(name));
+  if (lock === 'busy') return;
+  try {
+    await removeFolder(folder, store.home.stagingFolder, VmFile.config);
+  } finally {
+    if (lock !== 'needless') await lock.release();
+  }
+}
+
+async function expirePartial(store: Store, name: string): Promise<void> {
+  const [, hex] = PARTIAL.exec(name) ?? [];
+  const folder = store.contents.filesFolder;
+  if (hex === undefined) return;
+  const both = [`${folder}/.${hex}.partial`, `${folder}/.${hex}.verified`];
+  if (!isGivenUp(store, both)) return;
+  const lock = await store.contents.lockFile(Digest.sha256(hex), { mode: 'exclusive', wait: false });
+  if (lock === undefined) return;
+  try {
+    for (const file of both) await removeEntry(file);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** By the latest change of any of these; one in the future is a clock that was wrong, and counts as now (reliability P25). */
+function isGivenUp(store: Store, places: readonly string[]): boolean {
+  const changes = places.map((place) => lstatSync(place, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  return store.now().getTime() - Math.max(...changes) >= GIVEN_UP_MS;
+}

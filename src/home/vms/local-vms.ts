@@ -1,0 +1,297 @@
+import { isTartletError, systemCode, TartletError } from '../../errors.ts';
+import { LocalName } from '../../names/local-name.ts';
+import { shownName } from '../../names/malformed.ts';
+import { onDisk } from '../../fs/disk-error.ts';
+import { moveEntry } from '../../fs/entry.ts';
+import { namesIn } from '../../fs/entry-names.ts';
+import {
+  exchangeFolders,
+  exists,
+  flushUpTo,
+  makeDurableDirectory,
+  publishFolder,
+  removeFolder,
+} from '../../fs/folder.ts';
+import type { ContentStore } from '../content/content-store.ts';
+import { type Home, SCRATCH_BESIDE_VMS } from '../home.ts';
+import { recordUse } from '../last-use.ts';
+import { findLockOwner } from '../../fs/lock/lock-owner.ts';
+import { FileLock } from '../../fs/lock/lock.ts';
+import { type Scratch, scratchFolderOf } from '../scratch.ts';
+import { identityOf, replaced } from '../still-there.ts';
+import { hasWriteLock } from '../../fs/lock/write-lock.ts';
+import { isSuspended, lookAtLocalVm, type VmFolder, VmFile, whyNoVm } from '../vm-folder.ts';
+import { atWork, type Holder, inUse, STOP_FIRST, whileHeld } from './vm-holder.ts';
+
+export type VmState = 'running' | 'suspended' | 'stopped';
+
+export interface LocalVm {
+  readonly name: LocalName;
+  readonly folder: VmFolder;
+}
+
+/** The VMs of this machine, each a folder below `vms/`. */
+export class LocalVms {
+  readonly #home: Home;
+  readonly #platform: NodeJS.Platform;
+  readonly #contents: ContentStore;
+
+  constructor(home: Home, platform: NodeJS.Platform, contents: ContentStore) {
+    this.#home = home;
+    this.#platform = platform;
+    this.#contents = contents;
+  }
+
+  pathOf(name: LocalName): string {
+    return `${this.#home.vmsFolder}/${name.text}`;
+  }
+
+  /**
+   * Every folder that holds a usable VM, by name. Others are ignored, as Tart does, and those that cannot be looked at
+   * passed over.
+   */
+  list(): LocalVm[] {
+    const vms: LocalVm[] = [];
+    const { unreadable, vmsFolder } = this.#home;
+    for (const entry of namesIn(vmsFolder)) {
+      const name = LocalName.tryParse(entry);
+      if (name === undefined) continue;
+      const folder = unreadable.passOver(this.pathOf(name), () => this.#look(name));
+      if (folder !== undefined) vms.push({ name, folder });
+    }
+    return vms;
+  }
+
+  #look(name: LocalName): VmFolder | undefined {
+    const folder = lookAtLocalVm(this.pathOf(name));
+    // A folder with only a manifest is how the cache stores a stacked image, not a VM (tart-formats §1.3).
+    return folder?.layout === 'stacked-cached' ? undefined : folder;
+  }
+
+  find(name: LocalName): LocalVm | undefined {
+    const folder = this.#look(name);
+    return folder === undefined ? undefined : { name, folder };
+  }
+
+  /**
+   * @throws TartletError `VM_NOT_FOUND`, or `VM_INVALID` when a file of it is missing, or is none.
+   */
+  async require(name: LocalName): Promise<LocalVm> {
+    const vm = this.find(name);
+    if (vm !== undefined) return vm;
+    if (await exists(`${this.pathOf(name)}/${VmFile.config}`)) {
+      // Deleted before the first look, made anew before the second: two states of it are no damage.
+      const came = this.find(name);
+      if (came !== undefined) return came;
+      throw new TartletError('VM_INVALID', `the VM "${name.text}" cannot be used: ${whyNoVm(this.pathOf(name))}`, {
+        subject: this.pathOf(name),
+        next: `look into ${this.pathOf(name)}: config.json, nvram.bin and disk.img belong there`,
+      });
+    }
+    if (await exists(this.pathOf(name))) {
+      throw new TartletError('VM_NOT_FOUND', `${this.pathOf(name)} is a folder without config.json, and no VM`, {
+        subject: this.pathOf(name),
+        kept: 'it was left alone',
+        next: `look into ${this.pathOf(name)}, and remove it if nothing in it is needed`,
+      });
+    }
+    throw notThere(name);
+  }
+
+  /**
+   * Does something with the files of a VM that no lock keeps there, all of one VM. When it was deleted or replaced meanwhile, that is the error.
+   *
+   * @param before what {@link identityOf} said of it, where it was looked at earlier. Default: what it says now.
+   * @throws TartletError `VM_NOT_FOUND`, `BUSY`, and what `work` throws.
+   */
+  async whileThere<T>({ name, folder }: LocalVm, work: () => Promise<T>, before?: string): Promise<T> {
+    const identity = before ?? (await identityOf(folder.path));
+    const requireSame = async (): Promise<void> => {
+      await this.require(name);
+      if ((await identityOf(folder.path)) !== identity) throw replaced(folder.path);
+    };
+    try {
+      const result = await work();
+      await requireSame();
+      return result;
+    } catch (error) {
+      if (isTartletError(error) && systemCode(error.cause) === 'ENOENT') await requireSame();
+      throw error;
+    }
+  }
+
+  /** What a VM does now: running means that somebody, Tart included, holds the lock of its configuration (tart-cli §4.2). */
+  async state(vm: LocalVm): Promise<VmState> {
+    if (await this.#isRunning(vm.folder.path)) return 'running';
+    return isSuspended(vm.folder) ? 'suspended' : 'stopped';
+  }
+
+  async #isRunning(folder: string): Promise<boolean> {
+    return hasWriteLock(`${folder}/${VmFile.config}`, this.#platform);
+  }
+
+  /** Who keeps a VM from being changed now. @throws TartletError `DISK_*` */
+  async holder(name: LocalName): Promise<Holder> {
+    const folder = this.pathOf(name);
+    if (!(await this.#isRunning(folder))) return 'none';
+    if (this.#platform !== 'linux') return 'program';
+    const owner = await findLockOwner(`${folder}/${VmFile.config}`);
+    if (owner.kind === 'process') return 'program';
+    return owner.kind === 'unnamed' ? 'command' : 'none';
+  }
+
+  /** @throws TartletError `VM_RUNNING`, also while another command is at work on it. */
+  async refuseRunning(name: LocalName): Promise<void> {
+    const holder = await this.holder(name);
+    if (holder === 'none') return;
+    if (holder === 'command') throw atWork(name.text);
+    throw new TartletError('VM_RUNNING', `the VM "${name.text}" is running`, {
+      subject: name.text,
+      kept: 'it was left alone',
+      next: STOP_FIRST,
+    });
+  }
+
+  /**
+   * Takes the lock of a VM's configuration, as a program that runs it would, so that it counts as running meanwhile. A
+   * kernel lock of the open file: unlike Tart's it survives other readers of the same file in this process
+   * (tart-formats §1.9).
+   *
+   * @throws TartletError `BUSY` when another process has it, `VM_NOT_FOUND` when it was deleted since it was looked at.
+   */
+  async hold(vm: LocalVm): Promise<FileLock> {
+    const lock = await FileLock.acquireExisting(`${vm.folder.path}/${VmFile.config}`).catch((error: unknown) => {
+      throw error instanceof Error && systemCode(error.cause) === 'ENOENT' ? notThere(vm.name) : error;
+    });
+    if (lock !== undefined) return lock;
+    throw inUse(vm.name);
+  }
+
+  /**
+   * As {@link hold}, for who only reads. Where it is read-only nothing can be locked (reliability D10); that no process
+   * holds it is asked then, since the same folder may be writable elsewhere, e.g. outside of a container. A caller that
+   * gets no lock must look again in the end.
+   *
+   * @throws TartletError `BUSY`
+   */
+  async holdForReading(vm: LocalVm): Promise<FileLock | undefined> {
+    try {
+      return await this.hold(vm);
+    } catch (error) {
+      if (!isTartletError(error, 'DISK_READONLY')) throw error;
+      if (await FileLock.isHeld(`${vm.folder.path}/${VmFile.config}`)) throw inUse(vm.name);
+      return undefined;
+    }
+  }
+
+  /** Serialises what changes `vms/`, in other processes too; on macOS it is the lock that Tart takes (tart-cli §4.3). */
+  async underLock<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    await makeDurableDirectory(this.#home.root);
+    const lock = await FileLock.acquireFolder(this.#home.root, this.#platform, {
+      mode: 'exclusive',
+      wait: true,
+      signal,
+    });
+    try {
+      return await work();
+    } finally {
+      await lock?.release();
+    }
+  }
+
+  /**
+   * Gives a finished scratch folder its name. A stopped VM of that name is replaced, as Tart does, in one step; a running
+   * one and a folder that is no VM never are. Call under {@link underLock}.
+   *
+   * @returns whether one was replaced.
+   * @throws TartletError `VM_RUNNING`, `VM_EXISTS`
+   */
+  async publish(scratch: Scratch, name: LocalName): Promise<boolean> {
+    const target = this.pathOf(name);
+    refuseReserved(name);
+    if (!(await exists(target))) {
+      await this.#moving([scratch.folder], undefined, async () =>
+        publishFolder(scratch.folder, target, this.#home.root),
+      );
+      return false;
+    }
+    if (!(await exists(`${target}/${VmFile.config}`))) {
+      throw new TartletError('VM_EXISTS', `${target} exists and is not a VM`, {
+        subject: target,
+        kept: 'it was left alone',
+        next: 'move it away or choose another name',
+      });
+    }
+    await this.refuseRunning(name);
+    await this.#moving([scratch.folder, target], name, async () =>
+      exchangeFolders(scratch.folder, target, this.#home.root),
+    );
+    return true;
+  }
+
+  /**
+   * What is stacked refers to the content store, and moves only while nobody collects there (tart-formats §4.7).
+   * @param name of the VM that goes from its place, if one does.
+   */
+  async #moving(folders: readonly string[], name: LocalName | undefined, work: () => Promise<void>): Promise<void> {
+    const move = name === undefined ? work : async () => whileHeld(`${this.pathOf(name)}/${VmFile.config}`, name, work);
+    if (!folders.some((folder) => lookAtLocalVm(folder)?.layout === 'stacked-local')) return move();
+    return this.#contents.change(undefined, move);
+  }
+
+  /** @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_EXISTS` */
+  async rename(from: LocalName, to: LocalName): Promise<void> {
+    refuseReserved(to);
+    await this.underLock(undefined, async () => {
+      await this.require(from);
+      if (await exists(this.pathOf(to))) {
+        throw new TartletError('VM_EXISTS', `the VM "${to.text}" exists already`, {
+          subject: to.text,
+          next: 'choose another name',
+        });
+      }
+      await this.refuseRunning(from);
+      await this.#moving([this.pathOf(from)], from, async () =>
+        onDisk('rename', this.pathOf(from), async () => moveEntry(this.pathOf(from), this.pathOf(to))),
+      );
+      await flushUpTo(this.#home.vmsFolder, this.#home.root);
+    });
+  }
+
+  /** @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING` */
+  async delete(name: LocalName): Promise<void> {
+    await this.underLock(undefined, async () => {
+      if (!(await exists(`${this.pathOf(name)}/${VmFile.config}`))) await this.require(name);
+      await this.refuseRunning(name);
+      const folder = this.pathOf(name);
+      await this.#moving([folder], name, async () => {
+        const isStacked = lookAtLocalVm(folder)?.layout === 'stacked-local';
+        await removeFolder(folder, await scratchFolderOf(this.#home), VmFile.config);
+        if (isStacked) await this.#contents.collect();
+      });
+    });
+  }
+
+  /** Records a use of a VM; never fails. */
+  async touch(vm: LocalVm, at: Date): Promise<void> {
+    await recordUse(vm.folder.path, at);
+  }
+}
+
+/** A VM of this name would be in the way of work on all others. @throws TartletError `USAGE` */
+function refuseReserved(name: LocalName): void {
+  if (name.text !== SCRATCH_BESIDE_VMS) return;
+  throw new TartletError('USAGE', `"${name.text}" is where work on VMs is done, and no name for one`, {
+    subject: name.text,
+    next: 'choose another name',
+  });
+}
+
+function notThere(name: LocalName): TartletError {
+  // What is no VM may be a slip: `user:password@host`.
+  const shown = shownName(name.text);
+  return new TartletError('VM_NOT_FOUND', `the VM "${shown}" does not exist`, {
+    subject: shown,
+    next: 'tartlet list --source local shows the VMs of this machine',
+  });
+}

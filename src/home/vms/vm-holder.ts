@@ -1,0 +1,52 @@
+import { isTartletError, TartletError } from '../../errors.ts';
+import type { LocalName } from '../../names/local-name.ts';
+import { FileLock } from '../../fs/lock/lock.ts';
+
+/**
+ * What holds the lock of a VM's configuration: a program that runs it, or a command at work on it (a push for
+ * instance), which is nothing to stop. Where Tart can run, the two look alike, as programs.
+ */
+export type Holder = 'none' | 'program' | 'command';
+
+/** What to do about a VM that runs, in Tart or in another program. */
+export const STOP_FIRST = 'stop it first, and run the same command again';
+
+/**
+ * A VM that another command keeps: with the code of one that runs, since it counts as running to Tart and all others.
+ */
+export function atWork(name: string): TartletError {
+  return new TartletError('VM_RUNNING', `another command is at work on the VM "${name}"`, {
+    subject: name,
+    kept: 'it was left alone',
+    next: 'wait for the other command to end, and run this one again',
+    retryable: true,
+  });
+}
+
+/** A VM whose lock another process has. */
+export function inUse(name: LocalName): TartletError {
+  return new TartletError('BUSY', `the VM "${name.text}" is running, or another command is using it`, {
+    subject: name.text,
+    kept: 'it was left alone',
+    next: 'stop it, or wait for the other command, and try again',
+  });
+}
+
+/**
+ * Does something to a VM while nobody can start it or begin to work on it: between the question whether it runs and the rename that takes it
+ * away, a program could (P35). Where its configuration cannot be locked, the question that was asked before has to do.
+ *
+ * @throws TartletError `BUSY`, and what `work` throws.
+ */
+export async function whileHeld(config: string, name: LocalName, work: () => Promise<void>): Promise<void> {
+  const lock = await FileLock.acquireExisting(config).catch((error: unknown) => {
+    if (isTartletError(error, 'DISK_READONLY', 'DISK_DENIED', 'DISK_UNSUPPORTED', 'DISK_IO')) return 'none' as const;
+    throw error;
+  });
+  if (lock === undefined) throw inUse(name);
+  try {
+    await work();
+  } finally {
+    if (lock !== 'none') await lock.release();
+  }
+}

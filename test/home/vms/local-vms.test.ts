@@ -1,0 +1,187 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { askPerl } from '../../../src/fs/lock/write-lock.ts';
+import { Scratch } from '../../../src/home/scratch.ts';
+import { LocalName } from '../../../src/names/local-name.ts';
+import type { Session } from '../../../src/transfer/session.ts';
+import { freshSession, plantVm } from '../../support/home.ts';
+
+/** A process that holds the classic POSIX lock on a VM's configuration, as `tart run` does for its whole life. */
+async function runVm(folder: string): Promise<void> {
+  const script = `import fcntl,sys,time
+f=open(${JSON.stringify(`${folder}/config.json`)},'r+')
+fcntl.lockf(f,fcntl.LOCK_EX)
+print('running',flush=True)
+time.sleep(60)`;
+  const child = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+}
+
+function vm(session: Session, name: string, disk = 'disk'): string {
+  const folder = `${session.home.vmsFolder}/${name}`;
+  plantVm(folder, disk);
+  return folder;
+}
+
+async function scratchVm(session: Session, disk: string): Promise<Scratch> {
+  const scratch = await Scratch.create(session.home, process.platform);
+  plantVm(scratch.folder, disk);
+  return scratch;
+}
+
+const name = (text: string): LocalName => LocalName.parse(text);
+
+describe.runIf(process.platform === 'linux')('a VM that somebody runs', () => {
+  test('is running, whoever holds the lock, and is neither deleted, renamed, replaced nor pushed (tart-cli §7 #9)', async () => {
+    const session = freshSession();
+    const folder = vm(session, 'busy');
+    await runVm(folder);
+    const busy = await session.vms.require(name('busy'));
+    expect(await session.vms.state(busy)).toBe('running');
+    await expect(session.vms.delete(name('busy'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
+    await expect(session.vms.rename(name('busy'), name('other'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
+    await expect(session.vms.hold(busy)).rejects.toMatchObject({ code: 'BUSY' });
+    const scratch = await scratchVm(session, 'new');
+    await expect(session.vms.publish(scratch, name('busy'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
+    await scratch.dispose();
+    expect(readFileSync(`${folder}/disk.img`, 'utf8')).toBe('disk');
+  });
+});
+
+describe.runIf(process.platform === 'linux')('a VM that another command is at work on', () => {
+  test('is not to be stopped: what helps is to wait', async () => {
+    const session = freshSession();
+    vm(session, 'pushed');
+    const lock = await session.vms.hold(await session.vms.require(name('pushed')));
+    const error = await session.vms.delete(name('pushed')).catch((cause: unknown) => cause);
+    expect(error).toMatchObject({
+      code: 'VM_RUNNING',
+      message: 'another command is at work on the VM "pushed"',
+      facts: { next: 'wait for the other command to end, and run this one again', retryable: true },
+    });
+    await expect(session.vms.rename(name('pushed'), name('other'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
+    const scratch = await scratchVm(session, 'new');
+    await expect(session.vms.publish(scratch, name('pushed'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
+    await scratch.dispose();
+    await lock.release();
+    await session.vms.delete(name('pushed'));
+  });
+});
+
+describe.runIf(process.platform === 'linux')('asking the kernel by perl, as on macOS', () => {
+  test('finds the classic lock of another process, and none where there is none', async () => {
+    const session = freshSession();
+    const [busy, free] = [vm(session, 'busy'), vm(session, 'free')];
+    await runVm(busy);
+    expect(await askPerl(`${busy}/config.json`)).toBe(true);
+    expect(await askPerl(`${free}/config.json`)).toBe(false);
+    expect(await askPerl(`${free}/none.json`)).toBe(false);
+  });
+});
+
+describe('the state of a VM', () => {
+  test('is stopped, or suspended when there is a saved state', async () => {
+    const session = freshSession();
+    const folder = vm(session, 'a');
+    expect(await session.vms.state(await session.vms.require(name('a')))).toBe('stopped');
+    writeFileSync(`${folder}/state.vzvmsave`, '');
+    expect(await session.vms.state(await session.vms.require(name('a')))).toBe('suspended');
+  });
+
+  test('looking at it twice at once does not make it running', async () => {
+    const session = freshSession();
+    vm(session, 'a');
+    const a = await session.vms.require(name('a'));
+    expect(await Promise.all(Array.from({ length: 8 }, async () => session.vms.state(a)))).toEqual(
+      Array(8).fill('stopped'),
+    );
+  });
+
+  test('while we hold it, others see it running', async () => {
+    const session = freshSession();
+    vm(session, 'a');
+    const a = await session.vms.require(name('a'));
+    const lock = await session.vms.hold(a);
+    expect(await session.vms.state(a)).toBe('running');
+    await lock.release();
+    expect(await session.vms.state(a)).toBe('stopped');
+  });
+});
+
+describe('publishing a VM', () => {
+  test('replaces a stopped one whole, and leaves nothing in tmp', async () => {
+    const session = freshSession();
+    const folder = vm(session, 'a', 'old');
+    writeFileSync(`${folder}/state.vzvmsave`, '');
+    const scratch = await scratchVm(session, 'new');
+    await session.vms.publish(scratch, name('a'));
+    await scratch.dispose();
+    expect(readFileSync(`${folder}/disk.img`, 'utf8')).toBe('new');
+    expect(existsSync(`${folder}/state.vzvmsave`)).toBe(false);
+    expect(existsSync(`${folder}/.lock`)).toBe(false);
+    expect(existsSync(scratch.folder)).toBe(false);
+  });
+
+  test('never takes the name under which work on VMs is done', async () => {
+    const session = freshSession();
+    const scratch = await scratchVm(session, 'new');
+    await expect(session.vms.publish(scratch, name('.scratch'))).rejects.toMatchObject({ code: 'USAGE' });
+    await scratch.dispose();
+    vm(session, 'a');
+    await expect(session.vms.rename(name('a'), name('.scratch'))).rejects.toMatchObject({ code: 'USAGE' });
+    expect(session.vms.list().map((each) => each.name.text)).toEqual(['a']);
+  });
+
+  test('never swallows a folder that is not a VM, not even an empty one (D24)', async () => {
+    const session = freshSession();
+    mkdirSync(`${session.home.vmsFolder}/mine`, { recursive: true });
+    const scratch = await scratchVm(session, 'new');
+    await expect(session.vms.publish(scratch, name('mine'))).rejects.toMatchObject({ code: 'VM_EXISTS' });
+    await scratch.dispose();
+    expect(existsSync(`${session.home.vmsFolder}/mine`)).toBe(true);
+    expect(existsSync(`${session.home.vmsFolder}/mine/disk.img`)).toBe(false);
+  });
+});
+
+describe('a VM that is not there', () => {
+  test('is VM_NOT_FOUND, and one with files missing says so', async () => {
+    const session = freshSession();
+    await expect(session.vms.require(name('none'))).rejects.toMatchObject({ code: 'VM_NOT_FOUND' });
+    mkdirSync(`${session.home.vmsFolder}/half`, { recursive: true });
+    writeFileSync(`${session.home.vmsFolder}/half/config.json`, '{}');
+    await expect(session.vms.require(name('half'))).rejects.toMatchObject({ code: 'VM_INVALID' });
+    expect(session.vms.list()).toEqual([]);
+  });
+
+  test('renaming onto an existing VM is refused', async () => {
+    const session = freshSession();
+    vm(session, 'a');
+    vm(session, 'b', 'b');
+    await expect(session.vms.rename(name('a'), name('b'))).rejects.toMatchObject({ code: 'VM_EXISTS' });
+    expect(readFileSync(`${session.home.vmsFolder}/b/disk.img`, 'utf8')).toBe('b');
+  });
+});
+
+describe('scratch folders', () => {
+  test.each(['tmp', 'vms/.scratch'])(
+    'of killed commands are taken away, those in use and those of others are not: %s (tart-cli §7 #15)',
+    async (place) => {
+      const session = freshSession();
+      const inUse = await Scratch.create(session.home, process.platform);
+      const folder = `${session.home.root}/${place}`;
+      const left = `${folder}/tartlet-left`;
+      mkdirSync(left, { recursive: true });
+      const foreign = `${folder}/f5db2a7da390e837941ccd2717ff89ae`;
+      mkdirSync(foreign);
+      const next = await Scratch.create(session.home, process.platform);
+      expect(existsSync(left)).toBe(false);
+      expect(existsSync(foreign)).toBe(true);
+      expect(existsSync(inUse.folder)).toBe(true);
+      await inUse.dispose();
+      await next.dispose();
+    },
+  );
+});
