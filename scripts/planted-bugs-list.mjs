@@ -31,9 +31,9 @@ export const BUGS = [
   },
   {
     bug: 'a short write is taken for a whole one',
-    file: 'src/transfer/disk-window.ts',
+    file: 'src/chunks/disk-window.ts',
     edit: ['done += this.#guard(', 'done += piece.length + 0 * this.#guard('],
-    gate: 'test/transfer/disk-window.test.ts',
+    gate: 'test/chunks/disk-window.test.ts',
   },
   {
     bug: 'a 206 is believed whatever its Content-Range says',
@@ -76,7 +76,7 @@ export const BUGS = [
   },
   {
     bug: 'the verdict about a blob is not asked for at its end',
-    file: 'src/transfer/chunk-fetch.ts',
+    file: 'src/chunks/chunk-fetch.ts',
     edit: ['    verifier?.verdict();\n', ''],
     gate: 'test/transfer/pull.test.ts',
   },

@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { compressSync, uncompressSync } from 'lz4-napi';
 import { AppleLz4Decoder } from '../../dist/codec/apple-lz4-decoder.js';
 import { AppleLz4Encoder } from '../../dist/codec/apple-lz4-encoder.js';
-import { codecKernel } from '../../dist/transfer/kernel.js';
+import { codecKernel } from '../../dist/chunks/kernel.js';
 import { blocksOf, withSize } from './apple-stream.mjs';
 import { median } from './compare.mjs';
 import { makeVm, MIB } from './disk.mjs';

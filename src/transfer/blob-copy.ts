@@ -1,7 +1,7 @@
 import { isTartletError } from '../errors.ts';
 import type { BlobDescriptor, BlobSource, RegistryClient } from '../registry/client.ts';
 import { keptBlobs } from './kept-blobs.ts';
-import { inLanes } from './lanes.ts';
+import { inLanes } from '../chunks/lanes.ts';
 import type { Session } from './session.ts';
 import { VerifiedBlob } from './verified-blob.ts';
 

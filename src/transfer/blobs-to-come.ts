@@ -3,9 +3,9 @@ import { onDisk } from '../fs/disk-error.ts';
 import { removeEntry } from '../fs/remove.ts';
 import type { Staging } from '../home/staging.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
-import type { FetchJob } from './chunk-job.ts';
-import type { FileStretch } from './file-blob.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { FetchJob } from '../chunks/chunk-job.ts';
+import type { FileStretch } from '../chunks/file-blob.ts';
+import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** What a check of blobs is done with. */
 export interface BlobCheck {

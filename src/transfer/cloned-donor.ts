@@ -1,9 +1,9 @@
 import { access, constants } from 'node:fs/promises';
 import { fileState } from '../fs/file-state.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
-import type { VerifyJob } from './chunk-job.ts';
+import type { VerifyJob } from '../chunks/chunk-job.ts';
 import type { Donor } from './plan-summary.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** A donor as it was before it was cloned. */
 export interface ClonedDonor {

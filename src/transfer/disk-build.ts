@@ -9,12 +9,12 @@ import { removeEntry } from '../fs/remove.ts';
 import { modeIn, setMode } from '../fs/sharing.ts';
 import type { Digest } from '../names/digest.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
-import type { ClearJob, CopyJob, FetchJob, VerifyJob } from './chunk-job.ts';
+import type { ClearJob, CopyJob, FetchJob, VerifyJob } from '../chunks/chunk-job.ts';
 import { beforeCloning, type ClonedDonor, verifyDonor } from './cloned-donor.ts';
-import { grouped } from './grouped.ts';
+import { grouped } from '../chunks/grouped.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
 import { copyParts, fetchParts, type PartTools, runWork, type Work } from './part-work.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** Where a disk file is put together. */
 export interface Workplace {

@@ -4,12 +4,12 @@ import { VmFile } from '../home/vm-folder.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { TartImage } from '../oci/tart-image.ts';
 import type { RegistryClient } from '../registry/client.ts';
-import { fetchBlobFile } from './blob-file.ts';
+import { fetchBlobFile } from '../chunks/blob-file.ts';
 import type { DiskBuild } from './disk-build.ts';
 import { encodedBytes } from './plan.ts';
-import type { ReadyThreads } from './ready-threads.ts';
+import type { ReadyThreads } from '../chunks/ready-threads.ts';
 import type { Session } from './session.ts';
-import { WorkerPool } from './worker-pool.ts';
+import { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** An image on its way from a registry. */
 export interface Download<I extends TartImage = TartImage> {

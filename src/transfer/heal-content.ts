@@ -8,7 +8,7 @@ import { buildDisk, hashesTo } from './disk-build.ts';
 import { type Download, withWorkers } from './download.ts';
 import type { Session } from './session.ts';
 import { storedWorkplace, Survey } from './survey.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /**
  * Heals files of the content store that are damaged although they have their length: in a copy, of which only the damaged chunks are

@@ -1,8 +1,8 @@
-import { ChunkEncoder } from './chunk-encode.ts';
-import { unpackChunk } from './chunk-fetch.ts';
-import type { EncodeJob, EncodeResult, UnpackJob, UnpackResult } from './chunk-job.ts';
+import { ChunkEncoder } from '../chunks/chunk-encode.ts';
+import { unpackChunk } from '../chunks/chunk-fetch.ts';
+import type { EncodeJob, EncodeResult, UnpackJob, UnpackResult } from '../chunks/chunk-job.ts';
 import type { Session } from './session.ts';
-import { type Moved, WorkerPool } from './worker-pool.ts';
+import { type Moved, WorkerPool } from '../chunks/worker-pool.ts';
 
 type LocalJob = EncodeJob | UnpackJob;
 type LocalResult<J extends LocalJob> = J extends EncodeJob ? EncodeResult : UnpackResult;

@@ -1,9 +1,9 @@
 import type { DiskChunk } from '../oci/tart-image.ts';
 import { TartletError } from '../errors.ts';
-import type { ChunkJob, CopyJob, FetchJob, ResultOf, UnpackJob, VerifyJob } from './chunk-job.ts';
+import type { ChunkJob, CopyJob, FetchJob, ResultOf, UnpackJob, VerifyJob } from '../chunks/chunk-job.ts';
 import type { SpaceNeeded } from './plan.ts';
 import type { PullRoom, RoomTools } from './pull-room.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** A job, and the chunks that are done when it is. */
 export type Work<J extends ChunkJob> = readonly [job: J, chunks: readonly DiskChunk[]];

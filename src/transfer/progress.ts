@@ -1,4 +1,4 @@
-import type { TimeSpent } from './time-spent.ts';
+import type { TimeSpent } from '../chunks/time-spent.ts';
 import type { PlanSummary } from './plan-summary.ts';
 
 /** What a transfer does. A `copy` moves blobs as they are, between registries: it knows of no disk. A `check` only reads what is here. */

@@ -10,7 +10,7 @@ import { collectAfterMove, type MovedTag, tagsElsewhere } from './collect.ts';
 import { fetchImage } from './fetch-image.ts';
 import { progressOfOther } from './other-pull.ts';
 import { findPresence } from './presence.ts';
-import { ReadyThreads } from './ready-threads.ts';
+import { ReadyThreads } from '../chunks/ready-threads.ts';
 import type { Session } from './session.ts';
 
 /** Chunks under way at once, as in Tart. */

@@ -10,7 +10,7 @@ import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
 import type { BlobSource, RegistryClient } from '../registry/client.ts';
 import type { CopiedBlob } from './blob-copy.ts';
-import { fileBytes } from './file-blob.ts';
+import { fileBytes } from '../chunks/file-blob.ts';
 import { copyTree } from './image-copy.ts';
 import { requireDigest } from './manifest-store.ts';
 import { type NamedManifest, resolveManifest } from './manifest-tree.ts';

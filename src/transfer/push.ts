@@ -13,10 +13,10 @@ import type { DiskHistory } from './disk-history.ts';
 import { tellingKept } from './kept-blobs.ts';
 import { type ManifestToStore, moveTags, requireDigest, storeManifest } from './manifest-store.ts';
 import type { Session } from './session.ts';
-import { diskChanged, stateOfDisk } from './still-disk.ts';
+import { diskChanged, stateOfDisk } from '../chunks/still-disk.ts';
 import { type PushOptions, VmUpload } from './vm-upload.ts';
 
-export { DISK_CHUNK_BYTES } from './disk-cut.ts';
+export { DISK_CHUNK_BYTES } from '../chunks/disk-cut.ts';
 export type { DiskHistory };
 export type { PushOptions } from './vm-upload.ts';
 

@@ -5,7 +5,7 @@ import type { StoredDiskFile } from '../oci/tart-image.ts';
 import { buildDisk, type DiskBuild, hashesTo } from './disk-build.ts';
 import type { Session } from './session.ts';
 import { storedWorkplace, type Survey } from './survey.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** A file of a stacked disk, to be brought into the content store. */
 export interface WantedFile extends Pick<DiskBuild, 'onChunk' | 'onUnderWay' | 'onMissing' | 'room'> {

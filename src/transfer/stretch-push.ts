@@ -1,8 +1,8 @@
 import { Digest } from '../names/digest.ts';
 import type { EncodedChunk } from '../oci/flat-manifest.ts';
-import type { DigestJob, DigestResult, PushedChunk, PushJob, PushResult } from './chunk-job.ts';
-import type { Stretch } from './disk-cut.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { DigestJob, DigestResult, PushedChunk, PushJob, PushResult } from '../chunks/chunk-job.ts';
+import type { Stretch } from '../chunks/disk-cut.ts';
+import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /* What threads do with the stretches of a disk that is pushed. */
 

@@ -11,7 +11,7 @@ import type { Workplace } from './disk-build.ts';
 import { Donors } from './donors.ts';
 import { type FilePlan, planFile, type PullPlan, type Surroundings } from './plan.ts';
 import type { Session } from './session.ts';
-import { zeroContents } from './zero-content.ts';
+import { zeroContents } from '../chunks/zero-content.ts';
 
 /** What is going to be pulled. */
 export interface SurveyTarget {

@@ -7,18 +7,18 @@ import { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { BlobIdentity, EncodedChunk } from '../oci/flat-manifest.ts';
 import type { BlobSource, RegistryClient } from '../registry/client.ts';
-import type { PushJob } from './chunk-job.ts';
-import { contentsOf, cutDisk, type Stretch } from './disk-cut.ts';
+import type { PushJob } from '../chunks/chunk-job.ts';
+import { contentsOf, cutDisk, type Stretch } from '../chunks/disk-cut.ts';
 import { type DiskHistory, isWorthHashing, sourcesOfBlobs } from './disk-history.ts';
-import { fileBytes } from './file-blob.ts';
-import { grouped } from './grouped.ts';
+import { fileBytes } from '../chunks/file-blob.ts';
+import { grouped } from '../chunks/grouped.ts';
 import { keptBlobs } from './kept-blobs.ts';
 import { bringKnownBlob, type KnownBlobs } from './known-blob.ts';
-import { inLanes } from './lanes.ts';
+import { inLanes } from '../chunks/lanes.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
 import type { Session } from './session.ts';
 import { hashStretches, type PushedHow, pushStretches } from './stretch-push.ts';
-import { WorkerPool } from './worker-pool.ts';
+import { WorkerPool } from '../chunks/worker-pool.ts';
 
 export interface PushOptions {
   readonly insecure?: boolean;

@@ -17,9 +17,9 @@ import {
 } from '../oci/flat-manifest.ts';
 import type { ImageManifest } from '../oci/manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
-import { readWindow } from '../transfer/disk-window.ts';
+import { readWindow } from '../chunks/disk-window.ts';
 import type { Session } from '../transfer/session.ts';
-import { diskChanged, stateOfDisk } from '../transfer/still-disk.ts';
+import { diskChanged, stateOfDisk } from '../chunks/still-disk.ts';
 import { type ArchiveSink, streamSink, withArchiveFile } from './archive/archive-sink.ts';
 import { LayoutWriter } from './archive/layout-writer.ts';
 import { type DiskToPack, packDisk } from './archive/pack-disk.ts';

@@ -21,7 +21,7 @@ import {
 import { tellOfChangedDisk } from '../transfer/changed-disk.ts';
 import { pushCachedImage } from '../transfer/push-cached.ts';
 import type { Session } from '../transfer/session.ts';
-import { diskChanged } from '../transfer/still-disk.ts';
+import { diskChanged } from '../chunks/still-disk.ts';
 import { parseVmConfig } from './config-file.ts';
 import { pushToAll } from './push-all.ts';
 

@@ -3,7 +3,7 @@ import { AppleLz4Decoder } from '../../src/codec/apple-lz4-decoder.ts';
 import { AppleLz4Encoder } from '../../src/codec/apple-lz4-encoder.ts';
 import { type DecoderWorkspace, type EncoderWorkspace, plainKernel } from '../../src/codec/kernel.ts';
 import { TartletError } from '../../src/errors.ts';
-import { codecKernel } from '../../src/transfer/kernel.ts';
+import { codecKernel } from '../../src/chunks/kernel.ts';
 
 /*
  * Apple streams by hand, and a second reading of the format that shares no code with the product: slow, plain, for comparison.

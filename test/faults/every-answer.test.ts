@@ -8,7 +8,7 @@ import { RemoteName } from '../../src/names/remote-name.ts';
 import { RegistryClient } from '../../src/registry/client.ts';
 import { limits, type Limits } from '../../src/registry/request/limits.ts';
 import { copyImage } from '../../src/transfer/copy.ts';
-import { inLanes } from '../../src/transfer/lanes.ts';
+import { inLanes } from '../../src/chunks/lanes.ts';
 import { checkLogin } from '../../src/transfer/login.ts';
 import { pull } from '../../src/transfer/pull.ts';
 import { Session } from '../../src/transfer/session.ts';

@@ -39,7 +39,7 @@ import { rewriteJson } from '../../src/fs/rewrite.ts';
 import { shareFiles } from '../../src/fs/sharing.ts';
 import { hasWriteLock } from '../../src/fs/lock/write-lock.ts';
 import { Digest } from '../../src/names/digest.ts';
-import { DiskWindow } from '../../src/transfer/disk-window.ts';
+import { DiskWindow } from '../../src/chunks/disk-window.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { leaveOut } from '../support/left-out.ts';
 

@@ -4,8 +4,8 @@ import { setImmediate } from 'node:timers/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { DiskChunk } from '../../src/oci/tart-image.ts';
-import { verifyChunk } from '../../src/transfer/chunk-fetch.ts';
-import type { ChunkJob, ResultOf, VerifyJob } from '../../src/transfer/chunk-job.ts';
+import { verifyChunk } from '../../src/chunks/chunk-fetch.ts';
+import type { ChunkJob, ResultOf, VerifyJob } from '../../src/chunks/chunk-job.ts';
 import { beforeCloning, verifyDonor } from '../../src/transfer/cloned-donor.ts';
 import { temporaryFolder } from '../support/folder.ts';
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { fc, test as property } from '@fast-check/vitest';
 import { describe, expect, test } from 'vitest';
-import type { FileStretch } from '../../src/transfer/file-blob.ts';
+import type { FileStretch } from '../../src/chunks/file-blob.ts';
 import { blobFile } from '../../src/vm/archive/layout-file.ts';
 import { tarHeader } from '../../src/vm/archive/tar-header.ts';
 import { readTarIndex } from '../../src/vm/archive/tar-reader.ts';

@@ -1,4 +1,4 @@
-import { codecKernel } from '../../transfer/kernel.ts';
+import { codecKernel } from '../../chunks/kernel.ts';
 import { type Printable, printableLines } from '../render/printable.ts';
 import { VERSION } from '../version.ts';
 

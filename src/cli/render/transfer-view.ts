@@ -1,6 +1,6 @@
 import { unreachable } from '../../errors.ts';
 import { type Direction, type TransferEvent, TransferTotals } from '../../transfer/progress.ts';
-import { type Bound, boundOf } from '../../transfer/time-spent.ts';
+import { type Bound, boundOf } from '../../chunks/time-spent.ts';
 import { type Printable, printable } from './printable.ts';
 import { reuseText } from './pull-preview.ts';
 import { counted, humanBytes, humanDuration, humanRate, unusedFor } from './quantity.ts';

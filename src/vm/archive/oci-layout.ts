@@ -3,7 +3,7 @@ import { describeError, systemCode, TartletError } from '../../errors.ts';
 import { diskError, onDisk } from '../../fs/disk-error.ts';
 import { openPlainFile } from '../../fs/plain-file.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
-import type { FileStretch } from '../../transfer/file-blob.ts';
+import type { FileStretch } from '../../chunks/file-blob.ts';
 import { isJsonObject, parseJsonDocument } from '../../oci/json-document.ts';
 import { shown } from '../../oci/shown.ts';
 import { BlobVerifier } from '../../registry/blobs/blob-verifier.ts';

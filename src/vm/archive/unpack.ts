@@ -10,12 +10,12 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts';
 import { type DiskChunk, type TartImage, transferBytes } from '../../oci/tart-image.ts';
 import { BlobVerifier } from '../../registry/blobs/blob-verifier.ts';
-import type { UnpackJob } from '../../transfer/chunk-job.ts';
-import { readWindow } from '../../transfer/disk-window.ts';
+import type { UnpackJob } from '../../chunks/chunk-job.ts';
+import { readWindow } from '../../chunks/disk-window.ts';
 import { runLocally } from '../../transfer/local-jobs.ts';
 import type { Session } from '../../transfer/session.ts';
 import { DEFAULT_CONCURRENCY } from '../../transfer/pull.ts';
-import type { FileStretch } from '../../transfer/file-blob.ts';
+import type { FileStretch } from '../../chunks/file-blob.ts';
 import type { OciLayout } from './oci-layout.ts';
 
 /**

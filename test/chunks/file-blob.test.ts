@@ -1,6 +1,6 @@
 import { truncateSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { fileBytes } from '../../src/transfer/file-blob.ts';
+import { fileBytes } from '../../src/chunks/file-blob.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 async function read(path: string, from: number, to: number): Promise<string> {

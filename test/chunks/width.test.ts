@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Width } from '../../src/transfer/width.ts';
+import { Width } from '../../src/chunks/width.ts';
 
 /** Lets everything happen that can. */
 const settle = async () => new Promise((resolve) => setImmediate(resolve));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { boundOf, Stopwatch } from '../../src/transfer/time-spent.ts';
+import { boundOf, Stopwatch } from '../../src/chunks/time-spent.ts';
 
 test.each([
   ['threads that mostly wait', { processorMs: 500, diskMs: 100 }, 1000, 2, 'registry'],

@@ -41,5 +41,5 @@ const MOST = 2;
 /** The built worker. From the sources, i.e. in tests, it is the one in `dist`, because Node 20 cannot run TypeScript. */
 function workerFile(): URL {
   const beside = new URL('./chunk-worker.js', import.meta.url);
-  return existsSync(fileURLToPath(beside)) ? beside : new URL('../../dist/transfer/chunk-worker.js', import.meta.url);
+  return existsSync(fileURLToPath(beside)) ? beside : new URL('../../dist/chunks/chunk-worker.js', import.meta.url);
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { DiskFile } from '../../src/oci/disk-file.ts';
 import { parseManifest, requireImage } from '../../src/oci/manifest.ts';
 import { parseTartImage } from '../../src/oci/tart-image.ts';
-import { cutDisk, DISK_CHUNK_BYTES } from '../../src/transfer/disk-cut.ts';
+import { cutDisk, DISK_CHUNK_BYTES } from '../../src/chunks/disk-cut.ts';
 import { configLayer, diskLayer, manifestOf, nvramLayer } from '../support/tart-image.ts';
 
 const MIB = 1024 * 1024;

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../support/folder.ts';
 
-const MODULE = path.resolve(import.meta.dirname, '../../dist/transfer/disk-window.js');
+const MODULE = path.resolve(import.meta.dirname, '../../dist/chunks/disk-window.js');
 const KIB = 1024;
 
 /** Writes into a disk of `total` KiB where files may not grow beyond `limit`: the system takes the write that crosses it in part. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { WorkerPool } from '../../src/transfer/worker-pool.ts';
+import { WorkerPool } from '../../src/chunks/worker-pool.ts';
 
 it.each([0, -1, 1.5, Number.NaN])(
   'a pool of %s refuses to be made, and does not look as if it had done its work',
