@@ -56,13 +56,13 @@ export type { AuthOptions, Limits, RegistryOptions, Timeouts } from './server/op
 export type { RegistryEvent } from './server/event.ts';
 export { checkLogin, type LoginCheckOptions } from './transfer/login.ts';
 export { copyImage, type CopyOptions, type CopyOutcome } from './transfer/copy.ts';
-export { type Direction, type TransferEvent, TransferTotals } from './transfer/progress.ts';
+export { type Direction, type TransferEvent, TransferTotals } from './session/progress.ts';
 export type { SpaceNeeded } from './transfer/plan.ts';
-export type { Donor, PlanSummary } from './transfer/plan-summary.ts';
+export type { Donor, PlanSummary } from './session/plan-summary.ts';
 export { previewPull, type PullPreview } from './transfer/pull-preview.ts';
 export { pull, type PullOptions, type PullOutcome } from './transfer/pull.ts';
 export type { PushOptions, PushOutcome } from './transfer/push.ts';
-export { Session, type SessionOptions } from './transfer/session.ts';
+export { Session, type SessionOptions } from './session/session.ts';
 export { type CloneOptions, cloneVm, type CloneOutcome } from './vm/clone.ts';
 export { createLinuxVm, type CreateOptions, type CreateOutcome } from './vm/create.ts';
 export { describeVm, type VmDescription } from './vm/describe.ts';

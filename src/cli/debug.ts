@@ -1,6 +1,6 @@
 import { unreachable } from '../errors.ts';
-import type { TransferEvent } from '../transfer/progress.ts';
-import type { WireEvent } from '../transfer/session.ts';
+import type { TransferEvent } from '../session/progress.ts';
+import type { WireEvent } from '../session/session.ts';
 import { printable } from './render/printable.ts';
 
 /** What `--debug` listens to. */

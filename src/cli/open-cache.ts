@@ -3,7 +3,7 @@ import type { Home } from '../home/home.ts';
 import { migrationLog } from '../home/migration/log.ts';
 import type { MigrationReport } from '../home/migration/migrate.ts';
 import { isInOrder } from '../home/migration/stamp.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 
 /**
  * Brings the cache to today's names before a command looks at it, and says in one line what it did. What the disk refuses stops no command:

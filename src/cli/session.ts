@@ -2,7 +2,7 @@ import type { CredentialSource } from '../credentials/credential.ts';
 import { Home } from '../home/home.ts';
 import { isShared, SHARED_UMASK } from '../fs/sharing.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import { Session } from '../transfer/session.ts';
+import { Session } from '../session/session.ts';
 import { withoutErrorListeners } from './broken-output.ts';
 import { credentialSettings } from './credential-settings.ts';
 import { releaseNotes } from './message-stream.ts';

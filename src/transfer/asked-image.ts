@@ -6,7 +6,7 @@ import { isImageManifestType } from '../oci/media-type.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
 import type { ManifestReference, RawManifest, RegistryClient } from '../registry/client.ts';
 import { onlyVmImage } from './index-choice.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { notClonable, requireStorable } from './stacked-download.ts';
 
 /** The manifest of the image that a name means. */

@@ -2,7 +2,7 @@ import { isTartletError } from '../errors.ts';
 import type { BlobDescriptor, BlobSource, RegistryClient } from '../registry/client.ts';
 import { keptBlobs } from './kept-blobs.ts';
 import { inLanes } from '../chunks/lanes.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { VerifiedBlob } from './verified-blob.ts';
 
 /** From where to where blobs are copied, and how. */

@@ -1,6 +1,6 @@
 import { isSealBroken } from '../home/broken-seal.ts';
 import type { Digest } from '../names/digest.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /**
  * Says of a cached image that its disk was changed in place, if the seal beside it tells (issue 14, item 11).

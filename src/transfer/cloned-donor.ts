@@ -2,7 +2,7 @@ import { access, constants } from 'node:fs/promises';
 import { fileState } from '../fs/file-state.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { VerifyJob } from '../chunks/chunk-job.ts';
-import type { Donor } from './plan-summary.ts';
+import type { Donor } from '../session/plan-summary.ts';
 import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** A donor as it was before it was cloned. */

@@ -3,7 +3,7 @@ import { collectUnnamed, noteLostTag } from '../home/prune/collect.ts';
 import type { Candidate } from '../home/prune/prune-candidate.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /** A tag that leads, or is about to lead, to another image than before. */
 export interface MovedTag {

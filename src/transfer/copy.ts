@@ -5,7 +5,7 @@ import { copyTree } from './image-copy.ts';
 import { requireDigest } from './manifest-store.ts';
 import { manifestTree, resolveManifest } from './manifest-tree.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 export interface CopyOptions {
   /** Speak plain HTTP to the registry that is read. */

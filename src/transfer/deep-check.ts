@@ -13,7 +13,7 @@ import { Digest } from '../names/digest.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import { stackedFiles, type TartImage } from '../oci/tart-image.ts';
 import type { VerifyJob } from '../chunks/chunk-job.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** How far a deep check came. */

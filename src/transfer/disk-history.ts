@@ -4,7 +4,7 @@ import type { RemoteName } from '../names/remote-name.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { blobsOfRecord, bringKnownBlob, findKnownBlobs, type KnownBlobs } from './known-blob.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /** What is known of a disk before it is read. */
 export interface DiskHistory {

@@ -11,8 +11,8 @@ import type { DiskFile } from '../oci/disk-file.ts';
 import { type DiskChunk, stackedFiles } from '../oci/tart-image.ts';
 import { proofOf } from './known-blob.ts';
 import type { Place } from './plan.ts';
-import type { Donor } from './plan-summary.ts';
-import type { Session } from './session.ts';
+import type { Donor } from '../session/plan-summary.ts';
+import type { Session } from '../session/session.ts';
 
 /** Each donor costs an open file; whoever finds a disk in this many pieces has found enough. */
 const MOST_DONORS = 64;

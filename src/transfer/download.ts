@@ -8,7 +8,7 @@ import { fetchBlobFile } from '../chunks/blob-file.ts';
 import type { DiskBuild } from './disk-build.ts';
 import { encodedBytes } from './plan.ts';
 import type { ReadyThreads } from '../chunks/ready-threads.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** An image on its way from a registry. */

@@ -10,9 +10,9 @@ import { BlobsToCome } from './blobs-to-come.ts';
 import { ChunkReport, type Download } from './download.ts';
 import { downloadFlat } from './flat-download.ts';
 import { chunksToFetch, type PullPlan, spaceNeeded, summarize } from './plan.ts';
-import type { PlanSummary } from './plan-summary.ts';
+import type { PlanSummary } from '../session/plan-summary.ts';
 import { PullRoom } from './pull-room.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { announceContent, downloadStacked } from './stacked-download.ts';
 import { Survey } from './survey.ts';
 

@@ -4,7 +4,7 @@ import { VmFile } from '../home/vm-folder.ts';
 import type { FlatImage } from '../oci/tart-image.ts';
 import { buildDisk } from './disk-build.ts';
 import { bringAll, type ChunkReport, type Download, explainKept, fetchVmFiles, withWorkers } from './download.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { diskOf, type Survey } from './survey.ts';
 
 /**

@@ -6,7 +6,7 @@ import { removeEntry } from '../fs/remove.ts';
 import type { StackedImage, StoredDiskFile } from '../oci/tart-image.ts';
 import { buildDisk, hashesTo } from './disk-build.ts';
 import { type Download, withWorkers } from './download.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { storedWorkplace, Survey } from './survey.ts';
 import type { WorkerPool } from '../chunks/worker-pool.ts';
 

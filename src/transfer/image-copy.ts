@@ -4,7 +4,7 @@ import { BlobCopier, type CopyRoute } from './blob-copy.ts';
 import { tellingKept } from './kept-blobs.ts';
 import { type ManifestToStore, moveTags, storeManifest } from './manifest-store.ts';
 import { blobsOf, type NamedManifest } from './manifest-tree.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /**
  * Copies an image byte for byte: blobs, then manifests by digest, children first, then the tags. A copy that fails leaves every tag where

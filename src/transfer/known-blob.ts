@@ -8,7 +8,7 @@ import type { Digest } from '../names/digest.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type DiskChunk, allChunks } from '../oci/tart-image.ts';
 import type { RegistryClient } from '../registry/client.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /** A blob that was seen to decode to a content, and the names of repositories that should have it. */
 export interface KnownBlob {

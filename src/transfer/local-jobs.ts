@@ -1,7 +1,7 @@
 import { ChunkEncoder } from '../chunks/chunk-encode.ts';
 import { unpackChunk } from '../chunks/chunk-fetch.ts';
 import type { EncodeJob, EncodeResult, UnpackJob, UnpackResult } from '../chunks/chunk-job.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { type Moved, WorkerPool } from '../chunks/worker-pool.ts';
 
 type LocalJob = EncodeJob | UnpackJob;

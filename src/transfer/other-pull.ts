@@ -1,7 +1,7 @@
 import { exists } from '../fs/folder.ts';
 import { Staging } from '../home/staging.ts';
 import { type TartImage, stackedFiles } from '../oci/tart-image.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /** How far a pull is, in bytes of the decoded disk. */
 export interface OtherProgress {

@@ -1,7 +1,7 @@
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import type { DiskChunk, TartImage } from '../oci/tart-image.ts';
-import type { Donor, PlanSummary } from './plan-summary.ts';
+import type { Donor, PlanSummary } from '../session/plan-summary.ts';
 
 /** Where on this machine a content should be. */
 export interface Place {

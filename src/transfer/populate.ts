@@ -10,7 +10,7 @@ import { VmFile } from '../home/vm-folder.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import { collectAfterMove, type MovedTag, tagsElsewhere } from './collect.ts';
 import type { PushOutcome } from './push.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /** The files of what was pushed. They must not change meanwhile. */
 export interface PopulateSource {

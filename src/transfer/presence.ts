@@ -6,7 +6,7 @@ import { VmFile } from '../home/vm-folder.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, stackedFiles } from '../oci/tart-image.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /** How much of an image is on this machine. */
 export type Presence =

@@ -7,11 +7,11 @@ import type { RemoteName } from '../names/remote-name.ts';
 import { allChunks, type TartImage } from '../oci/tart-image.ts';
 import { askForManifest, understandImage } from './asked-image.ts';
 import { type PullPlan, type SpaceNeeded, spaceNeeded, summarize } from './plan.ts';
-import type { PlanSummary } from './plan-summary.ts';
+import type { PlanSummary } from '../session/plan-summary.ts';
 import { findPresence, type Presence } from './presence.ts';
 import type { PullOptions, PullOutcome } from './pull.ts';
 import { goalOf, RESERVE_BYTES } from './room.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { Survey, type SurveyTarget } from './survey.ts';
 
 /** What a pull would do now. */

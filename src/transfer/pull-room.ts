@@ -8,7 +8,7 @@ import type { BlobsToCome } from './blobs-to-come.ts';
 import { tellDeleted } from './collect.ts';
 import type { SpaceNeeded } from './plan.ts';
 import { goalOf, requireRoom, RESERVE_BYTES } from './room.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** What a part of a disk takes while and after it is written, and the blob that it is decoded from, if it is from one. */

@@ -11,7 +11,7 @@ import { fetchImage } from './fetch-image.ts';
 import { progressOfOther } from './other-pull.ts';
 import { findPresence } from './presence.ts';
 import { ReadyThreads } from '../chunks/ready-threads.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /** Chunks under way at once, as in Tart. */
 export const DEFAULT_CONCURRENCY = 4;

@@ -16,7 +16,7 @@ import { requireDigest } from './manifest-store.ts';
 import { type NamedManifest, resolveManifest } from './manifest-tree.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
 import type { PushOptions, PushOutcome } from './push.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /** Blobs that the cache has as they are, each in one file. A disk it has decoded only. */
 const CACHED_FILES = new Map<string, string>([

@@ -12,7 +12,7 @@ import { MediaType } from '../oci/media-type.ts';
 import type { DiskHistory } from './disk-history.ts';
 import { tellingKept } from './kept-blobs.ts';
 import { type ManifestToStore, moveTags, requireDigest, storeManifest } from './manifest-store.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { diskChanged, stateOfDisk } from '../chunks/still-disk.ts';
 import { type PushOptions, VmUpload } from './vm-upload.ts';
 

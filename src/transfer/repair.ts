@@ -26,7 +26,7 @@ import type { RegistryClient } from '../registry/client.ts';
 import { healContent } from './heal-content.ts';
 import { fetchImage } from './fetch-image.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /**
  * Makes a damaged image whole: everything that is still right is kept, everything else fetched again from the registry that the folder's

@@ -5,7 +5,7 @@ import { sweep } from '../home/prune/sweep.ts';
 import { humanBytes } from '../names/byte-count.ts';
 import { tellDeleted } from './collect.ts';
 import type { SpaceNeeded } from './plan.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 
 /** What stays free beside what is needed, in bytes: for whatever else writes meanwhile, as in Tart (tart-cli §4.7). */
 export const RESERVE_BYTES = 128 * 1024 * 1024;

@@ -6,7 +6,7 @@ import type { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { allChunks, type StackedImage, stackedFiles } from '../oci/tart-image.ts';
 import { bringAll, type ChunkReport, type Download, explainKept, fetchVmFiles, withWorkers } from './download.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { bringFile } from './stored-file.ts';
 import type { Survey } from './survey.ts';
 

@@ -3,7 +3,7 @@ import { onDisk } from '../fs/disk-error.ts';
 import { removeEntry } from '../fs/remove.ts';
 import type { StoredDiskFile } from '../oci/tart-image.ts';
 import { buildDisk, type DiskBuild, hashesTo } from './disk-build.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { storedWorkplace, type Survey } from './survey.ts';
 import type { WorkerPool } from '../chunks/worker-pool.ts';
 

@@ -10,7 +10,7 @@ import { allChunks, stackedFiles, type TartImage } from '../oci/tart-image.ts';
 import type { Workplace } from './disk-build.ts';
 import { Donors } from './donors.ts';
 import { type FilePlan, planFile, type PullPlan, type Surroundings } from './plan.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { zeroContents } from '../chunks/zero-content.ts';
 
 /** What is going to be pulled. */

@@ -16,7 +16,7 @@ import { keptBlobs } from './kept-blobs.ts';
 import { bringKnownBlob, type KnownBlobs } from './known-blob.ts';
 import { inLanes } from '../chunks/lanes.ts';
 import { DEFAULT_CONCURRENCY } from './pull.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { hashStretches, type PushedHow, pushStretches } from './stretch-push.ts';
 import { WorkerPool } from '../chunks/worker-pool.ts';
 

@@ -10,7 +10,7 @@ import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import { tellOfChangedDisk } from '../transfer/changed-disk.ts';
 import { notClonable } from '../transfer/stacked-download.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 
 /** What is cloned, locked against whoever would change or remove it. */
 export interface CloneSource {

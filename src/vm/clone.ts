@@ -20,7 +20,7 @@ import { RemoteName } from '../names/remote-name.ts';
 import { pull, type PullOptions } from '../transfer/pull.ts';
 import { makeRoom } from '../transfer/room.ts';
 import { notClonable } from '../transfer/stacked-download.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 import { type CloneSource, copyVm } from './clone-copy.ts';
 import { withMac } from './config.ts';
 import { parseVmConfig, serializeVmConfig } from './config-file.ts';

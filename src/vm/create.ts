@@ -7,7 +7,7 @@ import { writeOrigin } from '../home/origin.ts';
 import { Scratch } from '../home/scratch.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 import { type Arch, newLinuxConfig } from './config.ts';
 import { serializeVmConfig } from './config-file.ts';
 import { emptyEfiStore } from './efi-store.ts';

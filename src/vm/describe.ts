@@ -4,7 +4,7 @@ import { readPlainFile } from '../fs/plain-file.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 import { parseVmConfig } from './config-file.ts';
 import { displayText } from './display.ts';
 

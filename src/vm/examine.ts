@@ -6,7 +6,7 @@ import { assignRegistry, migrateCache } from '../home/migration/migrate.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import { deepCheck, type DeepTotals } from '../transfer/deep-check.ts';
 import { repairImage } from '../transfer/repair.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 import { parseVmConfig } from './config-file.ts';
 
 /** What the user knows about images without evidence. */

@@ -9,7 +9,7 @@ import { RemoteName } from '../names/remote-name.ts';
 import { parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
 import { tellOfChangedDisk } from '../transfer/changed-disk.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 
 /** What the manifest in the cache says of an image. */
 export interface SourceManifest {

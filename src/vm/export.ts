@@ -18,7 +18,7 @@ import {
 import type { ImageManifest } from '../oci/manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
 import { readWindow } from '../chunks/disk-window.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 import { diskChanged, stateOfDisk } from '../chunks/still-disk.ts';
 import { type ArchiveSink, streamSink, withArchiveFile } from './archive/archive-sink.ts';
 import { LayoutWriter } from './archive/layout-writer.ts';

@@ -13,7 +13,7 @@ import type { Digest } from '../names/digest.ts';
 import type { LocalName } from '../names/local-name.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import type { TartImage } from '../oci/tart-image.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 import { chooseImage } from './archive/layout-image.ts';
 import { openPipe } from './archive/named-pipe.ts';
 import { OciLayout } from './archive/oci-layout.ts';

@@ -6,7 +6,7 @@ import { lastUse } from '../home/last-use.ts';
 import { isDigestFolder } from '../home/layout.ts';
 import { lookAtVmFolder, type VmFolder } from '../home/vm-folder.ts';
 import type { VmState } from '../home/vms/local-vms.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 
 /** One line of `list`: a local VM, or a name in the image cache. */
 export interface Listed {

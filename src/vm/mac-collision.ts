@@ -3,7 +3,7 @@ import { onDisk } from '../fs/disk-error.ts';
 import { readPlainFile } from '../fs/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 import { parseVmConfig } from './config-file.ts';
 import type { MacAddress } from './mac-address.ts';
 

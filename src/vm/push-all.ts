@@ -2,7 +2,7 @@ import { isTartletError, TartletError } from '../errors.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { whyItEnded } from '../transfer/kept-blobs.ts';
 import type { PushOutcome } from '../transfer/push.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 
 /** Names of one repository. */
 export type Group = readonly [RemoteName, ...RemoteName[]];

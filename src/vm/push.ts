@@ -20,7 +20,7 @@ import {
 } from '../transfer/push.ts';
 import { tellOfChangedDisk } from '../transfer/changed-disk.ts';
 import { pushCachedImage } from '../transfer/push-cached.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 import { diskChanged } from '../chunks/still-disk.ts';
 import { parseVmConfig } from './config-file.ts';
 import { pushToAll } from './push-all.ts';

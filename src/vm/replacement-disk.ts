@@ -8,7 +8,7 @@ import { flushFile, flushFolder } from '../fs/folder.ts';
 import { Scratch } from '../home/scratch.ts';
 import { modeIn, setMode } from '../fs/sharing.ts';
 import { VmFile } from '../home/vm-folder.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 
 /**
  * The size of a file that shall become a disk, in bytes.

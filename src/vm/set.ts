@@ -8,7 +8,7 @@ import { rewriteJson } from '../fs/rewrite.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { isSuspended, VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 import { type VmConfig, withCpu, withDisplay, withDisplayRefit, withMac, withMemory } from './config.ts';
 import { parseVmConfig, serializeVmConfig } from './config-file.ts';
 import type { Display } from './display.ts';

@@ -8,7 +8,7 @@ import { removeEntry } from '../fs/remove.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
-import type { Session } from '../transfer/session.ts';
+import type { Session } from '../session/session.ts';
 
 /** How often the lock is looked at, in milliseconds, as in Tart. */
 const LOOK_EVERY_MS = 100;

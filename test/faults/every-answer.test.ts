@@ -11,7 +11,7 @@ import { copyImage } from '../../src/transfer/copy.ts';
 import { inLanes } from '../../src/chunks/lanes.ts';
 import { checkLogin } from '../../src/transfer/login.ts';
 import { pull } from '../../src/transfer/pull.ts';
-import { Session } from '../../src/transfer/session.ts';
+import { Session } from '../../src/session/session.ts';
 import { inspect } from '../../src/vm/inspect.ts';
 import { pushVm } from '../../src/vm/push.ts';
 import { plantImage, plantVm } from '../support/home.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { referencePath } from '../../src/home/layout.ts';
 import { migrateCache } from '../../src/home/migration/migrate.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
-import type { Session } from '../../src/transfer/session.ts';
+import type { Session } from '../../src/session/session.ts';
 import { freshSession, plantVm } from './home.ts';
 import { type MeddlingRegistry, startMeddlingRegistry } from './meddling-registry.ts';
 import { plantInRegistry } from './planted-image.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { Home } from '../../src/home/home.ts';
 import { referencePath } from '../../src/home/layout.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
-import { Session, type SessionOptions } from '../../src/transfer/session.ts';
+import { Session, type SessionOptions } from '../../src/session/session.ts';
 import { temporaryFolder } from './folder.ts';
 
 /** A session in an empty home of its own. */

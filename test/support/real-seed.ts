@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { Home } from '../../src/home/home.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
-import { Session } from '../../src/transfer/session.ts';
+import { Session } from '../../src/session/session.ts';
 import { pushVm } from '../../src/vm/push.ts';
 import type { Cleanup } from './real-cleanup.ts';
 import { Workplace } from './real-command.ts';

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { referencePath } from '../../src/home/layout.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
-import type { Session } from '../../src/transfer/session.ts';
+import type { Session } from '../../src/session/session.ts';
 import { plantVm } from './home.ts';
 import {
   sha256,

@@ -5,7 +5,7 @@ import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { pull } from '../../src/transfer/pull.ts';
 import { pushToRepository, type PushSource } from '../../src/transfer/push.ts';
-import type { Session } from '../../src/transfer/session.ts';
+import type { Session } from '../../src/session/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
 import { pushVm, type PushVmOptions } from '../../src/vm/push.ts';
 import { setVm } from '../../src/vm/set.ts';

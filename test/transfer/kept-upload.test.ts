@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { TartletError } from '../../src/errors.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { copyImage } from '../../src/transfer/copy.ts';
-import type { TransferEvent } from '../../src/transfer/progress.ts';
+import type { TransferEvent } from '../../src/session/progress.ts';
 import { pushVm } from '../../src/vm/push.ts';
 import { freshSession, plantVm } from '../support/home.ts';
 import { startMeddlingRegistry } from '../support/meddling-registry.ts';

@@ -10,7 +10,7 @@ import {
   summarize,
   type Surroundings,
 } from '../../src/transfer/plan.ts';
-import type { Donor } from '../../src/transfer/plan-summary.ts';
+import type { Donor } from '../../src/session/plan-summary.ts';
 import { configLayer, diskLayer, fakeDigest, manifestOf, nvramLayer } from '../support/tart-image.ts';
 
 const CHUNK = 1000;

@@ -18,7 +18,7 @@ import { Digest } from '../../src/names/digest.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { pull } from '../../src/transfer/pull.ts';
-import type { Session, SessionOptions } from '../../src/transfer/session.ts';
+import type { Session, SessionOptions } from '../../src/session/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
 import { pushVm, type PushVmOptions } from '../../src/vm/push.ts';
 import { setVm } from '../../src/vm/set.ts';

@@ -4,7 +4,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { pull } from '../../src/transfer/pull.ts';
-import type { Session } from '../../src/transfer/session.ts';
+import type { Session } from '../../src/session/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
 import { examine } from '../../src/vm/examine.ts';
 import { pushVm } from '../../src/vm/push.ts';

@@ -11,9 +11,9 @@ import {
 import { describe, expect, test } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
-import type { TransferEvent } from '../../src/transfer/progress.ts';
+import type { TransferEvent } from '../../src/session/progress.ts';
 import { pull } from '../../src/transfer/pull.ts';
-import type { Session } from '../../src/transfer/session.ts';
+import type { Session } from '../../src/session/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
 import { listVms } from '../../src/vm/listing.ts';
 import { type PushNames, pushVm } from '../../src/vm/push.ts';

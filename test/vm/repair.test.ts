@@ -10,8 +10,8 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { TransferEvent } from '../../src/transfer/progress.ts';
-import { Session } from '../../src/transfer/session.ts';
+import type { TransferEvent } from '../../src/session/progress.ts';
+import { Session } from '../../src/session/session.ts';
 import { examine, type Examination } from '../../src/vm/examine.ts';
 import { examinedHome, type ExaminedHome } from '../support/examined-home.ts';
 import { plantStackedVm } from '../support/stacked-image.ts';

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
-import type { Session } from '../../src/transfer/session.ts';
+import type { Session } from '../../src/session/session.ts';
 import { parseDisplay } from '../../src/vm/display.ts';
 import { setVm, type SetOptions } from '../../src/vm/set.ts';
 import { temporaryFolder } from '../support/folder.ts';

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
-import type { TransferEvent } from '../../src/transfer/progress.ts';
-import type { Session } from '../../src/transfer/session.ts';
+import type { TransferEvent } from '../../src/session/progress.ts';
+import type { Session } from '../../src/session/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
 import { inspect } from '../../src/vm/inspect.ts';
 import { listVms } from '../../src/vm/listing.ts';

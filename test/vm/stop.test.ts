@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { findLockOwner } from '../../src/fs/lock/lock-owner.ts';
 import { LocalName } from '../../src/names/local-name.ts';
-import type { Session } from '../../src/transfer/session.ts';
+import type { Session } from '../../src/session/session.ts';
 import { stopVm } from '../../src/vm/stop.ts';
 import { freshSession, plantVm } from '../support/home.ts';
 import { runVm } from '../support/running-vm.ts';

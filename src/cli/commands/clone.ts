@@ -1,6 +1,6 @@
 import { TartletError } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
-import type { Session } from '../../transfer/session.ts';
+import type { Session } from '../../session/session.ts';
 import { cloneVm } from '../../vm/clone.ts';
 import { renderJson } from '../render/json.ts';
 import { printable } from '../render/printable.ts';

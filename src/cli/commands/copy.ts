@@ -1,6 +1,6 @@
 import { RemoteName } from '../../names/remote-name.ts';
 import { copyImage } from '../../transfer/copy.ts';
-import type { Session } from '../../transfer/session.ts';
+import type { Session } from '../../session/session.ts';
 import { digestFile } from '../digest-file.ts';
 import { renderJson } from '../render/json.ts';
 import { copyResult } from '../render/result.ts';

@@ -8,7 +8,7 @@ import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { createRegistry, type ListeningAddress, type Registry } from '../../server/server.ts';
 import { pull } from '../../transfer/pull.ts';
-import { Session } from '../../transfer/session.ts';
+import { Session } from '../../session/session.ts';
 import { cloneVm } from '../../vm/clone.ts';
 import { createLinuxVm } from '../../vm/create.ts';
 import { listVms } from '../../vm/listing.ts';

@@ -1,6 +1,6 @@
 import { TartletError } from '../../errors.ts';
 import { isRegistryCached } from '../../home/migration/migrate.ts';
-import type { Session } from '../../transfer/session.ts';
+import type { Session } from '../../session/session.ts';
 import { type Assignment, examine, type Examination } from '../../vm/examine.ts';
 import type { RegistryAddress } from '../../names/registry-address.ts';
 import { credentialSettings } from '../credential-settings.ts';

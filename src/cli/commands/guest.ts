@@ -1,6 +1,6 @@
 import { TartletError, unreachable } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
-import type { Session } from '../../transfer/session.ts';
+import type { Session } from '../../session/session.ts';
 import { notRunning } from '../../vm/stop.ts';
 import { handOver } from '../hand-over.ts';
 import { withSession } from '../session.ts';

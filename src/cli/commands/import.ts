@@ -1,4 +1,4 @@
-import type { Session } from '../../transfer/session.ts';
+import type { Session } from '../../session/session.ts';
 import { importVm, type ImportSource } from '../../vm/import.ts';
 import { renderJson } from '../render/json.ts';
 import { importResult } from '../render/result.ts';

@@ -2,7 +2,7 @@ import { TartletError } from '../../errors.ts';
 import { shownName } from '../../names/malformed.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { inspect, type InspectedFile, type InspectedManifest, type Inspection } from '../../vm/inspect.ts';
-import type { Session } from '../../transfer/session.ts';
+import type { Session } from '../../session/session.ts';
 import { foldText } from '../render/fold.ts';
 import { renderJson } from '../render/json.ts';
 import { type Printable, printableLines } from '../render/printable.ts';

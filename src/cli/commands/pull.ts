@@ -2,7 +2,7 @@ import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { pull } from '../../transfer/pull.ts';
 import { previewPull } from '../../transfer/pull-preview.ts';
-import type { Session } from '../../transfer/session.ts';
+import type { Session } from '../../session/session.ts';
 import { renderJson } from '../render/json.ts';
 import { previewJson, previewText } from '../render/pull-preview.ts';
 import { localPullResult, pullResult } from '../render/result.ts';

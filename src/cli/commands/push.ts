@@ -1,6 +1,6 @@
 import { TartletError } from '../../errors.ts';
 import { RemoteName } from '../../names/remote-name.ts';
-import type { Session } from '../../transfer/session.ts';
+import type { Session } from '../../session/session.ts';
 import { pushVm } from '../../vm/push.ts';
 import { digestFile } from '../digest-file.ts';
 import { renderJson } from '../render/json.ts';

@@ -1,4 +1,4 @@
-import type { TransferEvent } from '../../transfer/progress.ts';
+import type { TransferEvent } from '../../session/progress.ts';
 import type { MessageStream } from '../message-stream.ts';
 
 /** Shows what transfers tell. Several images at once are fine. */

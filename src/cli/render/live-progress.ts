@@ -1,4 +1,4 @@
-import type { TransferEvent } from '../../transfer/progress.ts';
+import type { TransferEvent } from '../../session/progress.ts';
 import type { MessageStream } from '../message-stream.ts';
 import { AROUND_BAR, BAR_WIDTH, barText } from './bar.ts';
 import { chunkLines } from './chunk-lines.ts';

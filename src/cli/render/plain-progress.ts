@@ -1,4 +1,4 @@
-import type { TransferEvent } from '../../transfer/progress.ts';
+import type { TransferEvent } from '../../session/progress.ts';
 import type { Progress, ProgressStreams, ProgressTime } from './display.ts';
 import { printableLine } from './printable.ts';
 import { lastingText, TransferView } from './transfer-view.ts';

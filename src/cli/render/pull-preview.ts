@@ -1,5 +1,5 @@
 import { unreachable } from '../../errors.ts';
-import type { PlanSummary } from '../../transfer/plan-summary.ts';
+import type { PlanSummary } from '../../session/plan-summary.ts';
 import type { PullPreview } from '../../transfer/pull-preview.ts';
 import { foldText, type MaybeNarrow } from './fold.ts';
 import { type Printable, printable, printableLines, printed } from './printable.ts';

@@ -1,5 +1,5 @@
 import { unreachable } from '../../errors.ts';
-import { type Direction, type TransferEvent, TransferTotals } from '../../transfer/progress.ts';
+import { type Direction, type TransferEvent, TransferTotals } from '../../session/progress.ts';
 import { type Bound, boundOf } from '../../chunks/time-spent.ts';
 import { type Printable, printable } from './printable.ts';
 import { reuseText } from './pull-preview.ts';

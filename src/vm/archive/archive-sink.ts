@@ -5,7 +5,7 @@ import type { Writable } from 'node:stream';
 import { systemCode, TartletError } from '../../errors.ts';
 import { diskError, onDisk } from '../../fs/disk-error.ts';
 import { exists, flushFolder } from '../../fs/folder.ts';
-import type { Session } from '../../transfer/session.ts';
+import type { Session } from '../../session/session.ts';
 import { openPipe } from './named-pipe.ts';
 import { replaceLeftovers } from './export-leftover.ts';
 

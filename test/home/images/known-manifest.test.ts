@@ -2,7 +2,7 @@ import { utimesSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { knownManifests, namesContent } from '../../../src/home/images/known-manifest.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
-import type { Session } from '../../../src/transfer/session.ts';
+import type { Session } from '../../../src/session/session.ts';
 import { digestOf, freshSession, plantImage, plantVm } from '../../support/home.ts';
 import { configLayer, diskLayer, fakeDigest, manifestOf, nvramLayer } from '../../support/tart-image.ts';
 

@@ -15,7 +15,7 @@ import { assignRegistry, migrateCache, surveyCache } from '../../../src/home/mig
 import { Digest } from '../../../src/names/digest.ts';
 import { RegistryAddress } from '../../../src/names/registry-address.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
-import { Session } from '../../../src/transfer/session.ts';
+import { Session } from '../../../src/session/session.ts';
 import { temporaryFolder } from '../../support/folder.ts';
 import { digestOfContent, OldCache, type Pulled } from '../../support/old-cache.ts';
 import { tartList, tartWouldCollect } from '../../support/tart-rules.ts';

@@ -4,7 +4,7 @@ import { describe, expect } from 'vitest';
 import { Home } from '../../../src/home/home.ts';
 import { migrateCache } from '../../../src/home/migration/migrate.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
-import { Session } from '../../../src/transfer/session.ts';
+import { Session } from '../../../src/session/session.ts';
 import { temporaryFolder } from '../../support/folder.ts';
 import { OldCache, wholeImages } from '../../support/old-cache.ts';
 import { type Expectation, life, LivedCache } from '../../support/old-cache-history.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Home } from '../../../src/home/home.ts';
 import { migrateCache } from '../../../src/home/migration/migrate.ts';
-import { Session } from '../../../src/transfer/session.ts';
+import { Session } from '../../../src/session/session.ts';
 import { temporaryFolder } from '../../support/folder.ts';
 import { digestOfContent, OldCache } from '../../support/old-cache.ts';
 import { tartOpen } from '../../support/tart-rules.ts';

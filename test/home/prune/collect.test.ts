@@ -8,7 +8,7 @@ import { pinImage } from '../../../src/home/images/pin.ts';
 import { prune } from '../../../src/home/prune/prune.ts';
 import { Digest } from '../../../src/names/digest.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
-import type { Session } from '../../../src/transfer/session.ts';
+import type { Session } from '../../../src/session/session.ts';
 import { digestOf, freshSession, plantImage } from '../../support/home.ts';
 
 const NOW = new Date('2026-06-15T12:00:00Z');

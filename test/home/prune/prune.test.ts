@@ -17,7 +17,7 @@ import { chooseEntries, type PruneCriteria } from '../../../src/home/prune/prune
 import { prune, type PruneReport, type PruneRequest } from '../../../src/home/prune/prune.ts';
 import { Digest } from '../../../src/names/digest.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
-import type { Session } from '../../../src/transfer/session.ts';
+import type { Session } from '../../../src/session/session.ts';
 import { digestOf, freshSession, plantImage, plantVm } from '../../support/home.ts';
 import { runVm } from '../../support/running-vm.ts';
 import { leaveOut } from '../../support/left-out.ts';

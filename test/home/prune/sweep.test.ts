@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, utimesSy
 import { describe, expect, test, vi } from 'vitest';
 import { sweep } from '../../../src/home/prune/sweep.ts';
 import { Digest } from '../../../src/names/digest.ts';
-import type { Session } from '../../../src/transfer/session.ts';
+import type { Session } from '../../../src/session/session.ts';
 import { freshSession, plantVm } from '../../support/home.ts';
 
 const NOW = new Date('2026-06-15T12:00:00Z');

@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { askPerl } from '../../../src/fs/lock/write-lock.ts';
 import { Scratch } from '../../../src/home/scratch.ts';
 import { LocalName } from '../../../src/names/local-name.ts';
-import type { Session } from '../../../src/transfer/session.ts';
+import type { Session } from '../../../src/session/session.ts';
 import { freshSession, plantVm } from '../../support/home.ts';
 
 /** A process that holds the classic POSIX lock on a VM's configuration, as `tart run` does for its whole life. */
