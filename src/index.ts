@@ -35,11 +35,11 @@ export {
   type MigrationReport,
   type MovedImage,
   surveyCache,
-} from './home/migration/migrate.ts';
-export type { StayReason } from './home/migration/destination.ts';
-export type { Kept } from './home/migration/rehouse.ts';
-export type { Stay } from './home/migration/step.ts';
-export type { MigrationStore } from './home/migration/store.ts';
+} from './migration/migrate.ts';
+export type { StayReason } from './migration/destination.ts';
+export type { Kept } from './migration/rehouse.ts';
+export type { Stay } from './migration/step.ts';
+export type { MigrationStore } from './migration/store.ts';
 export type { Candidate } from './home/prune/prune-candidate.ts';
 export type { PruneCriteria, PruneReason } from './home/prune/prune-choice.ts';
 export type { Footprint } from './home/prune/footprint.ts';

@@ -1,8 +1,8 @@
 import { isTartletError } from '../errors.ts';
 import type { Home } from '../home/home.ts';
-import { migrationLog } from '../home/migration/log.ts';
-import type { MigrationReport } from '../home/migration/migrate.ts';
-import { isInOrder } from '../home/migration/stamp.ts';
+import { migrationLog } from '../migration/log.ts';
+import type { MigrationReport } from '../migration/migrate.ts';
+import { isInOrder } from '../migration/stamp.ts';
 import type { Session } from '../session/session.ts';
 
 /**
@@ -13,7 +13,7 @@ export async function openCache(session: Session, say: (line: string) => void): 
   try {
     // Before anything else is loaded: nearly every command finds a cache that is in order.
     if (isInOrder(session.home)) return;
-    const { migrateCache } = await import('../home/migration/migrate.ts');
+    const { migrateCache } = await import('../migration/migrate.ts');
     const report = await migrateCache(session, {
       onWait: () => say('waiting for another command that brings the cache in order'),
     });

@@ -2,7 +2,7 @@ import { isTartletError } from '../errors.ts';
 import type { Finding, ImagePlace } from '../home/doctor/finding.ts';
 import { checkHome, type HomeCheck, type HomeTotals } from '../home/doctor/home-check.ts';
 import { leftBecause, type Mended, mendFinding } from '../home/doctor/mend.ts';
-import { assignRegistry, migrateCache } from '../home/migration/migrate.ts';
+import { assignRegistry, migrateCache } from '../migration/migrate.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import { deepCheck, type DeepTotals } from '../transfer/deep-check.ts';
 import { repairImage } from '../transfer/repair.ts';

@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { referencePath } from '../../src/home/layout.ts';
-import { migrateCache } from '../../src/home/migration/migrate.ts';
+import { migrateCache } from '../../src/migration/migrate.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import type { Session } from '../../src/session/session.ts';
 import { freshSession, plantVm } from './home.ts';

@@ -1,5 +1,5 @@
 import { TartletError } from '../../errors.ts';
-import { isRegistryCached } from '../../home/migration/migrate.ts';
+import { isRegistryCached } from '../../migration/migrate.ts';
 import type { Session } from '../../session/session.ts';
 import { type Assignment, examine, type Examination } from '../../vm/examine.ts';
 import type { RegistryAddress } from '../../names/registry-address.ts';

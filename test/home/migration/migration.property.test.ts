@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fc, test } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import { Home } from '../../../src/home/home.ts';
-import { migrateCache } from '../../../src/home/migration/migrate.ts';
+import { migrateCache } from '../../../src/migration/migrate.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import { Session } from '../../../src/session/session.ts';
 import { temporaryFolder } from '../../support/folder.ts';

@@ -1,12 +1,12 @@
-import { isTartletError } from '../../errors.ts';
-import type { RemoteName } from '../../names/remote-name.ts';
-import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
-import { onDisk } from '../../fs/disk-error.ts';
-import { moveEntry } from '../../fs/entry.ts';
-import { exists } from '../../fs/folder.ts';
-import { addOrigin, type Origin, ORIGIN_FILE, readOrigin } from '../origin.ts';
-import { readPlainFile } from '../../fs/plain-file.ts';
-import { VmFile } from '../vm-folder.ts';
+import { isTartletError } from '../errors.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { moveEntry } from '../fs/entry.ts';
+import { exists } from '../fs/folder.ts';
+import { addOrigin, type Origin, ORIGIN_FILE, readOrigin } from '../home/origin.ts';
+import { readPlainFile } from '../fs/plain-file.ts';
+import { VmFile } from '../home/vm-folder.ts';
 import { type ImageFact, placeOf } from './cache-facts.ts';
 import type { MigrationStore } from './store.ts';
 

@@ -1,5 +1,5 @@
-import type { RegistryAddress } from '../../names/registry-address.ts';
-import { decodeDigestFolder } from '../layout.ts';
+import type { RegistryAddress } from '../names/registry-address.ts';
+import { decodeDigestFolder } from '../home/layout.ts';
 import type { CacheFacts, HostLinkFact, ImageFact, LinkFact } from './cache-facts.ts';
 import { type ImageVerdict, judgeImage, judgeLink, type LinkVerdict } from './evidence.ts';
 import { readHostFolder, registryOf } from './host-folder.ts';

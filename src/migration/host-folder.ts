@@ -1,5 +1,5 @@
-import { RegistryAddress } from '../../names/registry-address.ts';
-import { encodeRegistry } from '../layout.ts';
+import { RegistryAddress } from '../names/registry-address.ts';
+import { encodeRegistry } from '../home/layout.ts';
 
 /** What the name of a folder directly below `cache/OCIs` says about its registry. */
 export type HostReading =

@@ -10,15 +10,15 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Home } from '../../../src/home/home.ts';
-import { assignRegistry, migrateCache, surveyCache } from '../../../src/home/migration/migrate.ts';
-import { Digest } from '../../../src/names/digest.ts';
-import { RegistryAddress } from '../../../src/names/registry-address.ts';
-import { RemoteName } from '../../../src/names/remote-name.ts';
-import { Session } from '../../../src/session/session.ts';
-import { temporaryFolder } from '../../support/folder.ts';
-import { digestOfContent, OldCache, type Pulled } from '../../support/old-cache.ts';
-import { tartList, tartWouldCollect } from '../../support/tart-rules.ts';
+import { Home } from '../../src/home/home.ts';
+import { assignRegistry, migrateCache, surveyCache } from '../../src/migration/migrate.ts';
+import { Digest } from '../../src/names/digest.ts';
+import { RegistryAddress } from '../../src/names/registry-address.ts';
+import { RemoteName } from '../../src/names/remote-name.ts';
+import { Session } from '../../src/session/session.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { digestOfContent, OldCache, type Pulled } from '../support/old-cache.ts';
+import { tartList, tartWouldCollect } from '../support/tart-rules.ts';
 
 const AT = new Date('2026-06-15T12:00:00Z');
 const A = digestOfContent('a');

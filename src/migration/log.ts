@@ -1,7 +1,7 @@
-import { onDisk } from '../../fs/disk-error.ts';
-import { createFile } from '../../fs/entry.ts';
-import { flushUpTo, makeFolder } from '../../fs/folder.ts';
-import type { Home } from '../home.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { createFile } from '../fs/entry.ts';
+import { flushUpTo, makeFolder } from '../fs/folder.ts';
+import type { Home } from '../home/home.ts';
 import type { Plan } from './step.ts';
 
 /** Where the cache tells what became of every old name; texts of links included, so that all of it can be undone by hand. */

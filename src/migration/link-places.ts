@@ -1,6 +1,6 @@
-import type { RegistryAddress } from '../../names/registry-address.ts';
-import { unreachable } from '../../errors.ts';
-import { decodeDigestFolder, encodeRegistry, referencePath } from '../layout.ts';
+import type { RegistryAddress } from '../names/registry-address.ts';
+import { unreachable } from '../errors.ts';
+import { decodeDigestFolder, encodeRegistry, referencePath } from '../home/layout.ts';
 import { type CacheFacts, type ImageFact, type LinkFact, placeOf } from './cache-facts.ts';
 import { type Destinations, nameOf } from './destination.ts';
 import type { LinkVerdict } from './evidence.ts';

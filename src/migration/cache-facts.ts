@@ -1,9 +1,9 @@
-import type { Digest } from '../../names/digest.ts';
-import type { RegistryAddress } from '../../names/registry-address.ts';
-import type { VmLayout } from '../vm-folder.ts';
+import type { Digest } from '../names/digest.ts';
+import type { RegistryAddress } from '../names/registry-address.ts';
+import type { VmLayout } from '../home/vm-folder.ts';
 import type { HostReading } from './host-folder.ts';
 import type { LinkTarget } from './link-text.ts';
-import type { Mark } from '../images/explicit-mark.ts';
+import type { Mark } from '../home/images/explicit-mark.ts';
 
 /** A folder directly below `cache/OCIs`. */
 export interface HostFact {

@@ -5,10 +5,10 @@ import {
   judgeImage,
   judgeLink,
   type LinkVerdict,
-} from '../../../src/home/migration/evidence.ts';
-import { readHostFolder } from '../../../src/home/migration/host-folder.ts';
-import { readLinkText } from '../../../src/home/migration/link-text.ts';
-import { RegistryAddress } from '../../../src/names/registry-address.ts';
+} from '../../src/migration/evidence.ts';
+import { readHostFolder } from '../../src/migration/host-folder.ts';
+import { readLinkText } from '../../src/migration/link-text.ts';
+import { RegistryAddress } from '../../src/names/registry-address.ts';
 
 const at = (text: string): RegistryAddress => RegistryAddress.parse(text);
 

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import * as v from 'valibot';
-import { systemCode } from '../../errors.ts';
-import { diskError } from '../../fs/disk-error.ts';
-import { createFile, moveEntry } from '../../fs/entry.ts';
-import type { Home } from '../home.ts';
-import { readPlainFileSync } from '../../fs/plain-file.ts';
-import { removeEntry } from '../../fs/remove.ts';
+import { systemCode } from '../errors.ts';
+import { diskError } from '../fs/disk-error.ts';
+import { createFile, moveEntry } from '../fs/entry.ts';
+import type { Home } from '../home/home.ts';
+import { readPlainFileSync } from '../fs/plain-file.ts';
+import { removeEntry } from '../fs/remove.ts';
 
 /** Homes that share a cache by a link see it under several paths: so many are remembered. */
 const MAX_ROOTS = 8;

@@ -1,19 +1,19 @@
 import path from 'node:path';
-import { onDisk } from '../../fs/disk-error.ts';
-import { moveEntry } from '../../fs/entry.ts';
-import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from '../../fs/folder.ts';
-import { removeLink, replaceLink } from '../link.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { moveEntry } from '../fs/entry.ts';
+import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from '../fs/folder.ts';
+import { removeLink, replaceLink } from '../home/link.ts';
 import { removeIfEmpty } from './hollow-host.ts';
-import { kindOf } from '../../fs/path-kind.ts';
-import { hasMark, setMark } from '../images/image-mark.ts';
-import { linkText } from '../images/image-reference.ts';
+import { kindOf } from '../fs/path-kind.ts';
+import { hasMark, setMark } from '../home/images/image-mark.ts';
+import { linkText } from '../home/images/image-reference.ts';
 import { logKept } from './log.ts';
-import { carryMark, unprotect } from '../images/explicit-mark.ts';
+import { carryMark, unprotect } from '../home/images/explicit-mark.ts';
 import { writeRecord } from './record.ts';
 import type { LinkMove, Rehousing, StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';
-import { setAside } from '../quarantine.ts';
-import { VmFile } from '../vm-folder.ts';
+import { setAside } from '../home/quarantine.ts';
+import { VmFile } from '../home/vm-folder.ts';
 import { areSameFolder, chooseTwin } from './twin.ts';
 
 /** A folder that was set aside, since nobody may delete it: an image whose place another of its digest has. */

@@ -1,11 +1,11 @@
-import { isTartletError } from '../../errors.ts';
-import { removeLink, replaceLink } from '../link.ts';
-import { FileLock } from '../../fs/lock/lock.ts';
-import { kindOf } from '../../fs/path-kind.ts';
-import { linkText } from '../images/image-reference.ts';
+import { isTartletError } from '../errors.ts';
+import { removeLink, replaceLink } from '../home/link.ts';
+import { FileLock } from '../fs/lock/lock.ts';
+import { kindOf } from '../fs/path-kind.ts';
+import { linkText } from '../home/images/image-reference.ts';
 import type { ImageFact } from './cache-facts.ts';
 import { logPlan } from './log.ts';
-import { protect } from '../images/explicit-mark.ts';
+import { protect } from '../home/images/explicit-mark.ts';
 import { type Kept, recase, Rehouser } from './rehouse.ts';
 import type { HostLinkMove, Plan, Rehousing, StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';

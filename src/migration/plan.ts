@@ -1,4 +1,4 @@
-import { encodeRegistry } from '../layout.ts';
+import { encodeRegistry } from '../home/layout.ts';
 import { type CacheFacts, type HostLinkFact, type ImageFact } from './cache-facts.ts';
 import { Destinations } from './destination.ts';
 import { readHostFolder, registryOf } from './host-folder.ts';

@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Home } from '../../../src/home/home.ts';
-import { migrateCache } from '../../../src/home/migration/migrate.ts';
-import { Session } from '../../../src/session/session.ts';
-import { temporaryFolder } from '../../support/folder.ts';
-import { digestOfContent, OldCache } from '../../support/old-cache.ts';
-import { tartOpen } from '../../support/tart-rules.ts';
+import { Home } from '../../src/home/home.ts';
+import { migrateCache } from '../../src/migration/migrate.ts';
+import { Session } from '../../src/session/session.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { digestOfContent, OldCache } from '../support/old-cache.ts';
+import { tartOpen } from '../support/tart-rules.ts';
 
 const NAME = 'registry.corp:8221/a:latest';
 const NOTHING = { moved: [], tags: 0, protected: 0 };

@@ -1,9 +1,9 @@
 import { lstat } from 'node:fs/promises';
-import { systemCode } from '../../errors.ts';
-import { readStackedManifest } from '../content/content-reference.ts';
-import { onDisk } from '../../fs/disk-error.ts';
-import { readPlainFile } from '../../fs/plain-file.ts';
-import { isSuspended, lookAtVmFolder, VmFile, type VmFolder } from '../vm-folder.ts';
+import { systemCode } from '../errors.ts';
+import { readStackedManifest } from '../home/content/content-reference.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { readPlainFile } from '../fs/plain-file.ts';
+import { isSuspended, lookAtVmFolder, VmFile, type VmFolder } from '../home/vm-folder.ts';
 
 /** What to do when an image is at the place that another folder of the same digest should get. */
 export type TwinChoice =

@@ -1,4 +1,4 @@
-import type { RegistryAddress } from '../../names/registry-address.ts';
+import type { RegistryAddress } from '../names/registry-address.ts';
 import { type HostReading, readHostFolder, registryOf } from './host-folder.ts';
 
 /*

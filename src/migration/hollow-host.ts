@@ -1,6 +1,6 @@
-import { systemCode } from '../../errors.ts';
-import { diskError } from '../../fs/disk-error.ts';
-import { removeEmptyDirectory } from '../../fs/entry.ts';
+import { systemCode } from '../errors.ts';
+import { diskError } from '../fs/disk-error.ts';
+import { removeEmptyDirectory } from '../fs/entry.ts';
 import type { CacheFacts } from './cache-facts.ts';
 import type { StepHook } from './step.ts';
 

@@ -1,14 +1,14 @@
 import { type Dirent, lstatSync, readdirSync, realpathSync } from 'node:fs';
-import { isTartletError, systemCode } from '../../errors.ts';
-import type { Digest } from '../../names/digest.ts';
-import { RegistryAddress } from '../../names/registry-address.ts';
-import { diskError } from '../../fs/disk-error.ts';
-import type { Home } from '../home.ts';
-import { decodeDigestFolder } from '../layout.ts';
-import { ORIGIN_FILE, readOriginSync } from '../origin.ts';
-import { MARK_FILES } from '../images/image-mark.ts';
-import { linkText } from '../images/image-reference.ts';
-import { lookAtVmFolder, VmFile, type VmLayout } from '../vm-folder.ts';
+import { isTartletError, systemCode } from '../errors.ts';
+import type { Digest } from '../names/digest.ts';
+import { RegistryAddress } from '../names/registry-address.ts';
+import { diskError } from '../fs/disk-error.ts';
+import type { Home } from '../home/home.ts';
+import { decodeDigestFolder } from '../home/layout.ts';
+import { ORIGIN_FILE, readOriginSync } from '../home/origin.ts';
+import { MARK_FILES } from '../home/images/image-mark.ts';
+import { linkText } from '../home/images/image-reference.ts';
+import { lookAtVmFolder, VmFile, type VmLayout } from '../home/vm-folder.ts';
 import {
   type CacheFacts,
   type HostFact,
@@ -19,7 +19,7 @@ import {
 } from './cache-facts.ts';
 import { type HostReading, readHostFolder, registryOf } from './host-folder.ts';
 import { readLinkText } from './link-text.ts';
-import { type Mark, markOfSize } from '../images/explicit-mark.ts';
+import { type Mark, markOfSize } from '../home/images/explicit-mark.ts';
 
 /** Deeper trees than any real repository are not followed. */
 const MAX_DEPTH = 64;

@@ -1,4 +1,4 @@
-import type { RemoteName } from '../../names/remote-name.ts';
+import type { RemoteName } from '../names/remote-name.ts';
 import type { HostLinkFact, ImageFact, LinkFact } from './cache-facts.ts';
 import type { StayReason } from './destination.ts';
 import type { Witness } from './evidence.ts';

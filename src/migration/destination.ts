@@ -1,7 +1,7 @@
-import type { Digest } from '../../names/digest.ts';
-import type { RegistryAddress } from '../../names/registry-address.ts';
-import { RemoteName } from '../../names/remote-name.ts';
-import { encodeRegistry, referencePath } from '../layout.ts';
+import type { Digest } from '../names/digest.ts';
+import type { RegistryAddress } from '../names/registry-address.ts';
+import { RemoteName } from '../names/remote-name.ts';
+import { encodeRegistry, referencePath } from '../home/layout.ts';
 import { type CacheFacts, type HostLinkFact, type ImageFact, placeOf } from './cache-facts.ts';
 import type { Doubt, Witness } from './evidence.ts';
 import { readHostFolder, registryOf } from './host-folder.ts';
