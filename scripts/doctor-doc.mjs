@@ -8,10 +8,10 @@ import { loadTable } from './load-table.mjs';
 
 const DOCUMENT = path.resolve(import.meta.dirname, '../docs/cache.md');
 /** The table follows this line, up to the next empty one. */
-const MARK = '<!-- Made by `npm run doctor-doc` from src/home/doctor/finding-kind.ts: change it there. -->\n\n';
+const MARK = '<!-- Made by `npm run doctor-doc` from src/doctor/finding-kind.ts: change it there. -->\n\n';
 const HEAD = '| id | severity | what it means | what `--fix` does |\n| --- | --- | --- | --- |\n';
 
-const { FINDINGS } = await loadTable('src/home/doctor/finding-kind.ts');
+const { FINDINGS } = await loadTable('src/doctor/finding-kind.ts');
 const rows = Object.entries(FINDINGS).map(
   ([id, { severity, meaning, fix }]) => `| \`${id}\` | ${severity} | ${meaning} | ${fix ?? ''} |\n`,
 );

@@ -16,10 +16,10 @@ export {
 } from './credentials/credential-store.ts';
 export type { CredentialSettings, CredentialStoreSettings, HeldLock, LockFile } from './credentials/settings.ts';
 export { type CredentialNote, describeNote } from './credentials/note.ts';
-export type { Finding, Remedy, Stretch } from './home/doctor/finding.ts';
-export type { FindingId, Severity } from './home/doctor/finding-kind.ts';
-export type { HomeTotals } from './home/doctor/home-check.ts';
-export type { Mended } from './home/doctor/mend.ts';
+export type { Finding, Remedy, Stretch } from './doctor/finding.ts';
+export type { FindingId, Severity } from './doctor/finding-kind.ts';
+export type { HomeTotals } from './doctor/home-check.ts';
+export type { Mended } from './doctor/mend.ts';
 export { type Deleted, deleteMeasured } from './home/prune/measured-delete.ts';
 export type { KeptBy, Removed } from './home/images/image-removal.ts';
 export { Home, type HomeSettings } from './home/home.ts';
@@ -73,7 +73,7 @@ export {
   type ExamineOptions,
   type Examination,
   type Moved,
-} from './vm/examine.ts';
+} from './doctor/examine.ts';
 export { exportVm, type ExportOptions, type ExportOutcome, type ExportTarget } from './vm/export.ts';
 export { importVm, type ImportOptions, type ImportOutcome, type ImportSource } from './vm/import.ts';
 export { inspect, type InspectedManifest, type Inspection } from './vm/inspect.ts';

@@ -6,7 +6,7 @@ import { RemoteName } from '../../src/names/remote-name.ts';
 import { pull } from '../../src/transfer/pull.ts';
 import type { Session } from '../../src/session/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
-import { examine } from '../../src/vm/examine.ts';
+import { examine } from '../../src/doctor/examine.ts';
 import { pushVm } from '../../src/vm/push.ts';
 import { freshSession, plantVm } from '../support/home.ts';
 import { startMeddlingRegistry } from '../support/meddling-registry.ts';

@@ -12,7 +12,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { TransferEvent } from '../../src/session/progress.ts';
 import { Session } from '../../src/session/session.ts';
-import { examine, type Examination } from '../../src/vm/examine.ts';
+import { examine, type Examination } from '../../src/doctor/examine.ts';
 import { examinedHome, type ExaminedHome } from '../support/examined-home.ts';
 import { plantStackedVm } from '../support/stacked-image.ts';
 import { sha256 } from '../support/tart-image.ts';

@@ -1,7 +1,7 @@
 import { TartletError } from '../../errors.ts';
 import { isRegistryCached } from '../../migration/migrate.ts';
 import type { Session } from '../../session/session.ts';
-import { type Assignment, examine, type Examination } from '../../vm/examine.ts';
+import { type Assignment, examine, type Examination } from '../../doctor/examine.ts';
 import type { RegistryAddress } from '../../names/registry-address.ts';
 import { credentialSettings } from '../credential-settings.ts';
 import { examinationJson, examinationText, isClean } from '../render/examination.ts';

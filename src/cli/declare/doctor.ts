@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { RegistryAddress } from '../../names/registry-address.ts';
-import type { Assignment } from '../../vm/examine.ts';
+import type { Assignment } from '../../doctor/examine.ts';
 import type { DoctorCommandOptions } from '../commands/doctor.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
 import { debugOption, formatOption } from './option-types.ts';

@@ -1,6 +1,6 @@
-import { type Finding, fixText, type Severity } from '../../home/doctor/finding.ts';
-import type { Mended } from '../../home/doctor/mend.ts';
-import type { Examination } from '../../vm/examine.ts';
+import { type Finding, fixText, type Severity } from '../../doctor/finding.ts';
+import type { Mended } from '../../doctor/mend.ts';
+import type { Examination } from '../../doctor/examine.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
 import { joined, type Printable, printable, printed } from './printable.ts';
 import { humanBytes } from './quantity.ts';

@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
-import { isGroupOfOne } from '../../fs/own-file.ts';
+import { isGroupOfOne } from '../fs/own-file.ts';
 import { finding, type Finding } from './finding.ts';
-import { lookAt, readSmallFile } from '../../fs/probe.ts';
+import { lookAt, readSmallFile } from '../fs/probe.ts';
 
 const OTHERS_MAY_WRITE = 0o002;
 

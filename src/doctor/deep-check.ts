@@ -1,11 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { isTartletError, type TartletError, unreachable } from '../errors.ts';
 import { contentReferences, HEX } from '../home/content/content-reference.ts';
-import { isInLocalFormat } from '../home/doctor/config-format.ts';
-import { finding, type Finding, type ImagePlace, repairOf } from '../home/doctor/finding.ts';
-import { busyFinding } from '../home/doctor/home-check.ts';
-import { isVerbatimFolder } from '../home/doctor/origin-record.ts';
-import { readImageManifest } from '../home/doctor/image-manifest.ts';
+import { isInLocalFormat } from './config-format.ts';
+import { finding, type Finding, type ImagePlace, repairOf } from './finding.ts';
+import { busyFinding } from './home-check.ts';
+import { isVerbatimFolder } from './origin-record.ts';
+import { readImageManifest } from './image-manifest.ts';
 import { lookAt, namesIn } from '../fs/probe.ts';
 import type { FileLock } from '../fs/lock/lock.ts';
 import { VmFile } from '../home/vm-folder.ts';

@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
-import { isTartletError } from '../../errors.ts';
-import { Home } from '../home.ts';
-import { LocalVms } from '../vms/local-vms.ts';
-import { Unreadable } from '../../fs/unreadable.ts';
-import { FileLock } from '../../fs/lock/lock.ts';
-import { lookAtVmFolder } from '../vm-folder.ts';
-import type { Store } from '../prune/prune-candidate.ts';
+import { isTartletError } from '../errors.ts';
+import { Home } from '../home/home.ts';
+import { LocalVms } from '../home/vms/local-vms.ts';
+import { Unreadable } from '../fs/unreadable.ts';
+import { FileLock } from '../fs/lock/lock.ts';
+import { lookAtVmFolder } from '../home/vm-folder.ts';
+import type { Store } from '../home/prune/prune-candidate.ts';
 import { AccessCheck } from './access.ts';
 import { type AddressReport, checkAddresses } from './address.ts';
 import { checkContent } from './content.ts';
@@ -13,7 +13,7 @@ import { finding, type Finding, type ImagePlace, unreadable } from './finding.ts
 import { checkImageFolder, type ImageSurroundings } from './image-folder.ts';
 import { checkLinks } from './link.ts';
 import { checkLocalVms, type ConfigReader } from './local-vm.ts';
-import { kindText, lookAt, lookInto } from '../../fs/probe.ts';
+import { kindText, lookAt, lookInto } from '../fs/probe.ts';
 import { checkQuarantine } from './set-aside.ts';
 import { type CacheTree, walkTree } from './tree.ts';
 import { checkUnfinished } from './unfinished.ts';

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { FINDINGS } from '../../src/home/doctor/finding-kind.ts';
+import { FINDINGS } from '../../src/doctor/finding-kind.ts';
 
 const SCRIPT = path.resolve(import.meta.dirname, '../../scripts/doctor-doc.mjs');
 

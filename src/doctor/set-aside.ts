@@ -1,5 +1,5 @@
-import type { Home } from '../home.ts';
-import { quarantinedItems } from '../quarantine.ts';
+import type { Home } from '../home/home.ts';
+import { quarantinedItems } from '../home/quarantine.ts';
 import { finding, type Finding } from './finding.ts';
 
 /** What was set aside earlier, for people to decide about. */

@@ -1,15 +1,15 @@
 import path from 'node:path';
-import { isTartletError, TartletError, unreachable } from '../../errors.ts';
-import { diskError, onDisk } from '../../fs/disk-error.ts';
-import { exists, flushFolder } from '../../fs/folder.ts';
-import { linkText } from '../images/image-reference.ts';
-import { removeLink, rewriteLink } from '../link.ts';
-import { FileLock } from '../../fs/lock/lock.ts';
-import type { Store } from '../prune/prune-candidate.ts';
-import { lookAtVmFolder } from '../vm-folder.ts';
+import { isTartletError, TartletError, unreachable } from '../errors.ts';
+import { diskError, onDisk } from '../fs/disk-error.ts';
+import { exists, flushFolder } from '../fs/folder.ts';
+import { linkText } from '../home/images/image-reference.ts';
+import { removeLink, rewriteLink } from '../home/link.ts';
+import { FileLock } from '../fs/lock/lock.ts';
+import type { Store } from '../home/prune/prune-candidate.ts';
+import { lookAtVmFolder } from '../home/vm-folder.ts';
 import type { Finding, ImagePlace } from './finding.ts';
-import { type FormerLink, setAside } from '../quarantine.ts';
-import { removeEntry } from '../../fs/remove.ts';
+import { type FormerLink, setAside } from '../home/quarantine.ts';
+import { removeEntry } from '../fs/remove.ts';
 import { walkTree } from './tree.ts';
 
 /** What became of a finding that `--fix` was to do something about. */

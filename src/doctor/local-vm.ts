@@ -1,14 +1,14 @@
-import { describeError, isTartletError } from '../../errors.ts';
-import { LocalName } from '../../names/local-name.ts';
-import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../../oci/manifest.ts';
-import { parseTartImage, stackedFiles } from '../../oci/tart-image.ts';
-import type { ContentStore } from '../content/content-store.ts';
-import { type Home, SCRATCH_BESIDE_VMS } from '../home.ts';
-import { lookAtLocalVm, VmFile, type VmLayout, whyNoVm } from '../vm-folder.ts';
+import { describeError, isTartletError } from '../errors.ts';
+import { LocalName } from '../names/local-name.ts';
+import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
+import { parseTartImage, stackedFiles } from '../oci/tart-image.ts';
+import type { ContentStore } from '../home/content/content-store.ts';
+import { type Home, SCRATCH_BESIDE_VMS } from '../home/home.ts';
+import { lookAtLocalVm, VmFile, type VmLayout, whyNoVm } from '../home/vm-folder.ts';
 import type { AccessCheck } from './access.ts';
 import { contentProblem } from './content.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
-import { kindText, lookAt, lookInto, readSmallFile, whyUnreadable } from '../../fs/probe.ts';
+import { kindText, lookAt, lookInto, readSmallFile, whyUnreadable } from '../fs/probe.ts';
 
 /** Larger ones are refused by whoever runs the VM (reliability §0.2). */
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;

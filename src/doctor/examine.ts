@@ -1,13 +1,13 @@
 import { isTartletError } from '../errors.ts';
-import type { Finding, ImagePlace } from '../home/doctor/finding.ts';
-import { checkHome, type HomeCheck, type HomeTotals } from '../home/doctor/home-check.ts';
-import { leftBecause, type Mended, mendFinding } from '../home/doctor/mend.ts';
+import type { Finding, ImagePlace } from './finding.ts';
+import { checkHome, type HomeCheck, type HomeTotals } from './home-check.ts';
+import { leftBecause, type Mended, mendFinding } from './mend.ts';
 import { assignRegistry, migrateCache } from '../migration/migrate.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
-import { deepCheck, type DeepTotals } from '../transfer/deep-check.ts';
-import { repairImage } from '../transfer/repair.ts';
+import { deepCheck, type DeepTotals } from './deep-check.ts';
+import { repairImage } from './repair.ts';
 import type { Session } from '../session/session.ts';
-import { parseVmConfig } from './config-file.ts';
+import { parseVmConfig } from '../vm/config-file.ts';
 
 /** What the user knows about images without evidence. */
 export interface Assignment {

@@ -1,8 +1,8 @@
 import path from 'node:path';
-import { ImageReferences } from '../images/image-reference.ts';
-import { decodeDigestFolder, decodePath, digestPath } from '../layout.ts';
+import { ImageReferences } from '../home/images/image-reference.ts';
+import { decodeDigestFolder, decodePath, digestPath } from '../home/layout.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
-import { lookAtLink, lookWhereLeads } from '../../fs/probe.ts';
+import { lookAtLink, lookWhereLeads } from '../fs/probe.ts';
 import type { CacheTree, LinkPlace } from './tree.ts';
 
 /** What all links of a cache say, and what is wrong with some. */

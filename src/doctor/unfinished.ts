@@ -1,14 +1,14 @@
-import { isTartletError } from '../../errors.ts';
-import { HEX } from '../content/content-reference.ts';
-import { TRASH } from '../../fs/folder.ts';
-import { mayBeOnItsWay } from '../prune/sweep.ts';
-import type { Home } from '../home.ts';
-import { FileLock } from '../../fs/lock/lock.ts';
-import { isOurScratch, lockFileOf } from '../scratch.ts';
-import { GIVEN_UP_MS } from '../prune/sweep.ts';
-import { humanBytes } from '../../names/byte-count.ts';
+import { isTartletError } from '../errors.ts';
+import { HEX } from '../home/content/content-reference.ts';
+import { TRASH } from '../fs/folder.ts';
+import { mayBeOnItsWay } from '../home/prune/sweep.ts';
+import type { Home } from '../home/home.ts';
+import { FileLock } from '../fs/lock/lock.ts';
+import { isOurScratch, lockFileOf } from '../home/scratch.ts';
+import { GIVEN_UP_MS } from '../home/prune/sweep.ts';
+import { humanBytes } from '../names/byte-count.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
-import { kindText, lookAt, lookInto, namesIn } from '../../fs/probe.ts';
+import { kindText, lookAt, lookInto, namesIn } from '../fs/probe.ts';
 
 /** Locks of images, of scratch folders, and of the migration. */
 const LOCK_NAME = /^(?:[0-9a-f]{64}|tartlet-[0-9a-f-]{36}|migration)\.lock$/;

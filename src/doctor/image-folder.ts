@@ -1,19 +1,19 @@
 import type { Stats } from 'node:fs';
-import { unreachable } from '../../errors.ts';
-import { stackedFiles, type TartImage } from '../../oci/tart-image.ts';
-import { isSealBroken } from '../broken-seal.ts';
-import type { ContentStore } from '../content/content-store.ts';
-import { SEAL_FILE } from '../disk-seal.ts';
-import type { ImageReferences } from '../images/image-reference.ts';
-import { type Origin, ORIGIN_FILE } from '../origin.ts';
-import { VmFile } from '../vm-folder.ts';
+import { unreachable } from '../errors.ts';
+import { stackedFiles, type TartImage } from '../oci/tart-image.ts';
+import { isSealBroken } from '../home/broken-seal.ts';
+import type { ContentStore } from '../home/content/content-store.ts';
+import { SEAL_FILE } from '../home/disk-seal.ts';
+import type { ImageReferences } from '../home/images/image-reference.ts';
+import { type Origin, ORIGIN_FILE } from '../home/origin.ts';
+import { VmFile } from '../home/vm-folder.ts';
 import type { AccessCheck } from './access.ts';
 import { isInLocalFormat } from './config-format.ts';
 import { contentProblem } from './content.ts';
 import { finding, type Finding, type ImagePlace, repairOf, unreadable } from './finding.ts';
 import type { FindingId } from './finding-kind.ts';
 import { readImageManifest } from './image-manifest.ts';
-import { kindText, lookAt, lookInto, whyUnreadable } from '../../fs/probe.ts';
+import { kindText, lookAt, lookInto, whyUnreadable } from '../fs/probe.ts';
 import { disagreement, isVerbatim, readOriginRecord } from './origin-record.ts';
 
 /** What may lie in an image folder: Tart's files and ours. */

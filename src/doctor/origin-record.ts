@@ -1,7 +1,7 @@
-import { describeError, isTartletError } from '../../errors.ts';
-import { type Origin, ORIGIN_FILE, parseOrigin } from '../origin.ts';
+import { describeError, isTartletError } from '../errors.ts';
+import { type Origin, ORIGIN_FILE, parseOrigin } from '../home/origin.ts';
 import type { ImagePlace } from './finding.ts';
-import { type Look, readSmallFile } from '../../fs/probe.ts';
+import { type Look, readSmallFile } from '../fs/probe.ts';
 
 /** More than this is no record: real ones have a few hundred bytes. In bytes. */
 const MAX_RECORD_BYTES = 64 * 1024;

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { isTartletError } from '../../errors.ts';
-import { canonicalJson, type JsonValue } from '../../oci/canonical-json.ts';
-import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../../oci/manifest.ts';
-import { parseTartImage, type TartImage } from '../../oci/tart-image.ts';
-import { VmFile } from '../vm-folder.ts';
+import { isTartletError } from '../errors.ts';
+import { canonicalJson, type JsonValue } from '../oci/canonical-json.ts';
+import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
+import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
+import { VmFile } from '../home/vm-folder.ts';
 import type { ImagePlace } from './finding.ts';
-import { readSmallFile } from '../../fs/probe.ts';
+import { readSmallFile } from '../fs/probe.ts';
 
 /** What the `manifest.json` of an image folder is worth (tart-formats §1.6). */
 export type ManifestVerdict =

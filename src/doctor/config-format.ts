@@ -1,4 +1,4 @@
-import { readSmallFile } from '../../fs/probe.ts';
+import { readSmallFile } from '../fs/probe.ts';
 
 /** Real ones have a few hundred bytes. */
 const MAX_CONFIG_BYTES = 64 * 1024;

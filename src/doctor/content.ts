@@ -1,9 +1,9 @@
-import { contentReferences, HEX } from '../content/content-reference.ts';
-import type { ContentStore, StoredFile } from '../content/content-store.ts';
-import type { Home } from '../home.ts';
+import { contentReferences, HEX } from '../home/content/content-reference.ts';
+import type { ContentStore, StoredFile } from '../home/content/content-store.ts';
+import type { Home } from '../home/home.ts';
 import type { AccessCheck } from './access.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
-import { kindText, lookAt, lookInto, whyUnreadable } from '../../fs/probe.ts';
+import { kindText, lookAt, lookInto, whyUnreadable } from '../fs/probe.ts';
 
 const PARTIAL = /^\.[0-9a-f]{64}\.partial$/;
 /** Locks, and what was being copied in: kept for ever by Tart, or gone with their owner. */

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { decodePath } from '../layout.ts';
+import { decodePath } from '../home/layout.ts';
 import { finding, type Finding } from './finding.ts';
 import type { CacheTree } from './tree.ts';
 

@@ -16,9 +16,9 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type FindingId, FINDINGS } from '../../src/home/doctor/finding-kind.ts';
+import { type FindingId, FINDINGS } from '../../src/doctor/finding-kind.ts';
 import { canonicalJson } from '../../src/oci/canonical-json.ts';
-import { examine, type Examination } from '../../src/vm/examine.ts';
+import { examine, type Examination } from '../../src/doctor/examine.ts';
 import { examinedHome, type ExaminedHome, TODAY } from '../support/examined-home.ts';
 import { configJson, digestOf } from '../support/home.ts';
 import { noise, plantContent, plantStackedVm, tinyStackedImage } from '../support/stacked-image.ts';

@@ -1,7 +1,7 @@
-import type { Digest } from '../../names/digest.ts';
-import type { RemoteName } from '../../names/remote-name.ts';
+import type { Digest } from '../names/digest.ts';
+import type { RemoteName } from '../names/remote-name.ts';
 import { FINDINGS, type FindingId, type Severity } from './finding-kind.ts';
-import { NO_FOLDER } from '../../fs/probe.ts';
+import { NO_FOLDER } from '../fs/probe.ts';
 
 export type { Severity };
 

@@ -3,11 +3,11 @@ import { isTartletError, TartletError } from '../errors.ts';
 import { contentReferences } from '../home/content/content-reference.ts';
 import { copyDisk } from '../fs/disk-copy.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
-import type { Finding, ImagePlace } from '../home/doctor/finding.ts';
-import { isVerbatimFolder } from '../home/doctor/origin-record.ts';
-import { readImageManifest } from '../home/doctor/image-manifest.ts';
+import type { Finding, ImagePlace } from './finding.ts';
+import { isVerbatimFolder } from './origin-record.ts';
+import { readImageManifest } from './image-manifest.ts';
 import { lookAt } from '../fs/probe.ts';
-import { leftBecause, type Mended, setImageAside } from '../home/doctor/mend.ts';
+import { leftBecause, type Mended, setImageAside } from './mend.ts';
 import { setAside } from '../home/quarantine.ts';
 import { exists } from '../fs/folder.ts';
 import { removeEntry } from '../fs/remove.ts';
@@ -24,8 +24,8 @@ import {
 } from '../oci/tart-image.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { healContent } from './heal-content.ts';
-import { fetchImage } from './fetch-image.ts';
-import { DEFAULT_CONCURRENCY } from './pull.ts';
+import { fetchImage } from '../transfer/fetch-image.ts';
+import { DEFAULT_CONCURRENCY } from '../transfer/pull.ts';
 import type { Session } from '../session/session.ts';
 
 /**

@@ -1,6 +1,6 @@
 import path from 'node:path';
-import type { Home } from '../home.ts';
-import { surveyCache } from '../../migration/migrate.ts';
+import type { Home } from '../home/home.ts';
+import { surveyCache } from '../migration/migrate.ts';
 import { finding, type Finding } from './finding.ts';
 
 /** What is known of the addresses of a cache, and what is not. */

@@ -1,6 +1,6 @@
-import { decodeDigestFolder, decodePath } from '../layout.ts';
+import { decodeDigestFolder, decodePath } from '../home/layout.ts';
 import { finding, type Finding, type ImagePlace, unreadable } from './finding.ts';
-import { kindText, lookInto } from '../../fs/probe.ts';
+import { kindText, lookInto } from '../fs/probe.ts';
 
 /** Deeper trees than any real repository are not followed, as in a walk of the cache. */
 const MAX_DEPTH = 64;
