@@ -74,8 +74,8 @@ export {
   type Examination,
   type Moved,
 } from './doctor/examine.ts';
-export { exportVm, type ExportOptions, type ExportOutcome, type ExportTarget } from './vm/export.ts';
-export { importVm, type ImportOptions, type ImportOutcome, type ImportSource } from './vm/import.ts';
+export { exportVm, type ExportOptions, type ExportOutcome, type ExportTarget } from './archive/export.ts';
+export { importVm, type ImportOptions, type ImportOutcome, type ImportSource } from './archive/import.ts';
 export { inspect, type InspectedManifest, type Inspection } from './vm/inspect.ts';
 export { type Listed, listVms } from './vm/listing.ts';
 export { type PushNames, pushVm, type PushVmOptions } from './vm/push.ts';

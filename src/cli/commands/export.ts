@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { TartletError } from '../../errors.ts';
 import { exists } from '../../fs/folder.ts';
 import type { Session } from '../../session/session.ts';
-import { exportVm, type ExportTarget } from '../../vm/export.ts';
+import { exportVm, type ExportTarget } from '../../archive/export.ts';
 import { withoutErrorListeners } from '../broken-output.ts';
 import { renderJson } from '../render/json.ts';
 import { printable, printed } from '../render/printable.ts';

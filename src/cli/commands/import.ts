@@ -1,5 +1,5 @@
 import type { Session } from '../../session/session.ts';
-import { importVm, type ImportSource } from '../../vm/import.ts';
+import { importVm, type ImportSource } from '../../archive/import.ts';
 import { renderJson } from '../render/json.ts';
 import { importResult } from '../render/result.ts';
 import { type ReportOptions, withSession } from '../session.ts';

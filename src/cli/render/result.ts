@@ -2,8 +2,8 @@ import type { CopyOutcome } from '../../transfer/copy.ts';
 import type { PullOutcome } from '../../transfer/pull.ts';
 import type { PushOutcome } from '../../transfer/push.ts';
 import type { CloneOutcome } from '../../vm/clone.ts';
-import type { ExportOutcome } from '../../vm/export.ts';
-import type { ImportOutcome } from '../../vm/import.ts';
+import type { ExportOutcome } from '../../archive/export.ts';
+import type { ImportOutcome } from '../../archive/import.ts';
 
 /*
  * What commands did, for programs (`--format json`, docs/output.md). Digests are whole, sizes are bytes, names are as commands take them;

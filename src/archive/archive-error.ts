@@ -1,5 +1,5 @@
-import { type ErrorFacts, TartletError } from '../../errors.ts';
-import { shown } from '../../oci/shown.ts';
+import { type ErrorFacts, TartletError } from '../errors.ts';
+import { shown } from '../oci/shown.ts';
 
 /** The one shape of a complaint about an archive that is damaged, or made to do harm. */
 export function brokenArchive(archive: string, why: string, facts: ErrorFacts = {}): TartletError {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { openSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { tryFlock } from '../../src/fs/native.ts';
-import { withArchiveFile } from '../../src/vm/archive/archive-sink.ts';
+import { withArchiveFile } from '../../src/archive/archive-sink.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 /** An unfinished archive, an hour old unless it is `fresh`. */

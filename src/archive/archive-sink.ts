@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Writable } from 'node:stream';
-import { systemCode, TartletError } from '../../errors.ts';
-import { diskError, onDisk } from '../../fs/disk-error.ts';
-import { exists, flushFolder } from '../../fs/folder.ts';
-import type { Session } from '../../session/session.ts';
+import { systemCode, TartletError } from '../errors.ts';
+import { diskError, onDisk } from '../fs/disk-error.ts';
+import { exists, flushFolder } from '../fs/folder.ts';
+import type { Session } from '../session/session.ts';
 import { openPipe } from './named-pipe.ts';
 import { replaceLeftovers } from './export-leftover.ts';
 

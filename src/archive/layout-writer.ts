@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { Digest } from '../../names/digest.ts';
-import type { BlobIdentity } from '../../oci/flat-manifest.ts';
-import { MediaType } from '../../oci/media-type.ts';
+import { Digest } from '../names/digest.ts';
+import type { BlobIdentity } from '../oci/flat-manifest.ts';
+import { MediaType } from '../oci/media-type.ts';
 import type { ArchiveSink } from './archive-sink.ts';
 import { blobFile, LAYOUT_MARKER, LayoutFile, REF_NAME } from './layout-file.ts';
 import { TarWriter } from './tar-writer.ts';

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
-import type { TartletError } from '../../errors.ts';
-import { onDisk } from '../../fs/disk-error.ts';
+import type { TartletError } from '../errors.ts';
+import { onDisk } from '../fs/disk-error.ts';
 import { otherArchive } from './archive-error.ts';
 
 /** So many bytes tell what a file is: the magic of tar is the last, at 257. */

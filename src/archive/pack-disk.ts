@@ -1,14 +1,14 @@
-import { removeEntry } from '../../fs/remove.ts';
+import { removeEntry } from '../fs/remove.ts';
 import { availableParallelism } from 'node:os';
-import { TartletError } from '../../errors.ts';
-import { Digest } from '../../names/digest.ts';
-import type { EncodedChunk } from '../../oci/flat-manifest.ts';
-import type { DiskChunk } from '../../oci/tart-image.ts';
-import type { EncodeJob, EncodeResult } from '../../chunks/chunk-job.ts';
-import { readWindow } from '../../chunks/disk-window.ts';
-import { runLocally } from '../../transfer/local-jobs.ts';
-import { DISK_CHUNK_BYTES } from '../../transfer/push.ts';
-import type { Session } from '../../session/session.ts';
+import { TartletError } from '../errors.ts';
+import { Digest } from '../names/digest.ts';
+import type { EncodedChunk } from '../oci/flat-manifest.ts';
+import type { DiskChunk } from '../oci/tart-image.ts';
+import type { EncodeJob, EncodeResult } from '../chunks/chunk-job.ts';
+import { readWindow } from '../chunks/disk-window.ts';
+import { runLocally } from '../transfer/local-jobs.ts';
+import { DISK_CHUNK_BYTES } from '../transfer/push.ts';
+import type { Session } from '../session/session.ts';
 import type { LayoutWriter } from './layout-writer.ts';
 
 export interface DiskToPack {

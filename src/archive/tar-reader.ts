@@ -1,9 +1,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { onDisk } from '../../fs/disk-error.ts';
-import { UNPRINTABLE } from '../../names/unprintable.ts';
-import { shown } from '../../oci/shown.ts';
-import type { FileStretch } from '../../chunks/file-blob.ts';
-import type { TartletError } from '../../errors.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { UNPRINTABLE } from '../names/unprintable.ts';
+import { shown } from '../oci/shown.ts';
+import type { FileStretch } from '../chunks/file-blob.ts';
+import type { TartletError } from '../errors.ts';
 import { brokenArchive } from './archive-error.ts';
 import { TELLTALES } from './archive-kind.ts';
 import { isLayoutFile } from './layout-file.ts';

@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import type { TransferEvent } from '../../src/session/progress.ts';
 import type { Session } from '../../src/session/session.ts';
-import { importVm, type ImportOptions, type ImportOutcome } from '../../src/vm/import.ts';
+import { importVm, type ImportOptions, type ImportOutcome } from '../../src/archive/import.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { configJson, freshSession, plantVm } from '../support/home.ts';
 import { layoutEntries, type LayoutFiles, layoutOf, tarFile } from '../support/tar-file.ts';

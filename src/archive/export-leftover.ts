@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, unlink } from 'node:fs/promises';
-import { systemCode } from '../../errors.ts';
-import { tryFlock } from '../../fs/native.ts';
+import { systemCode } from '../errors.ts';
+import { tryFlock } from '../fs/native.ts';
 
 /** How an archive is called while it is written. */
 const LEFTOVER = /^\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tartlet-export$/;

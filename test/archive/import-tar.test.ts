@@ -4,10 +4,10 @@ import { closeSync, openSync, readSync, truncateSync, writeFileSync, writeSync }
 import { fc, test as property } from '@fast-check/vitest';
 import { describe, expect, test } from 'vitest';
 import type { FileStretch } from '../../src/chunks/file-blob.ts';
-import { blobFile } from '../../src/vm/archive/layout-file.ts';
-import { tarHeader } from '../../src/vm/archive/tar-header.ts';
-import { readTarIndex } from '../../src/vm/archive/tar-reader.ts';
-import { TarWriter } from '../../src/vm/archive/tar-writer.ts';
+import { blobFile } from '../../src/archive/layout-file.ts';
+import { tarHeader } from '../../src/archive/tar-header.ts';
+import { readTarIndex } from '../../src/archive/tar-reader.ts';
+import { TarWriter } from '../../src/archive/tar-writer.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { fakeDigest } from '../support/tart-image.ts';

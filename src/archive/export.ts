@@ -20,10 +20,10 @@ import { MediaType } from '../oci/media-type.ts';
 import { readWindow } from '../chunks/disk-window.ts';
 import type { Session } from '../session/session.ts';
 import { diskChanged, stateOfDisk } from '../chunks/still-disk.ts';
-import { type ArchiveSink, streamSink, withArchiveFile } from './archive/archive-sink.ts';
-import { LayoutWriter } from './archive/layout-writer.ts';
-import { type DiskToPack, packDisk } from './archive/pack-disk.ts';
-import { parseVmConfig } from './config-file.ts';
+import { type ArchiveSink, streamSink, withArchiveFile } from './archive-sink.ts';
+import { LayoutWriter } from './layout-writer.ts';
+import { type DiskToPack, packDisk } from './pack-disk.ts';
+import { parseVmConfig } from '../vm/config-file.ts';
 import { type ExportSource, openExportSource } from './export-source.ts';
 
 /** Where an archive goes: a file, or a stream that nobody closes. */

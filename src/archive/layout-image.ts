@@ -1,8 +1,8 @@
-import { isTartletError, TartletError } from '../../errors.ts';
-import { type IndexManifest, MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
-import { isImageManifestType } from '../../oci/media-type.ts';
-import { shown } from '../../oci/shown.ts';
-import { parseTartImage, type TartImage } from '../../oci/tart-image.ts';
+import { isTartletError, TartletError } from '../errors.ts';
+import { type IndexManifest, MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
+import { isImageManifestType } from '../oci/media-type.ts';
+import { shown } from '../oci/shown.ts';
+import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
 import { brokenArchive, otherArchive } from './archive-error.ts';
 import { LayoutFile, REF_NAME } from './layout-file.ts';
 import type { OciLayout } from './oci-layout.ts';

@@ -1,21 +1,21 @@
 import { availableParallelism } from 'node:os';
-import { TartletError } from '../../errors.ts';
-import { onDisk } from '../../fs/disk-error.ts';
-import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../../fs/early-flush.ts';
-import { createFile } from '../../fs/entry.ts';
-import { freeBytes } from '../../fs/space.ts';
-import { VmFile } from '../../home/vm-folder.ts';
-import { humanBytes } from '../../names/byte-count.ts';
-import type { Descriptor } from '../../oci/descriptor.ts';
-import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts';
-import { type DiskChunk, type TartImage, transferBytes } from '../../oci/tart-image.ts';
-import { BlobVerifier } from '../../registry/blobs/blob-verifier.ts';
-import type { UnpackJob } from '../../chunks/chunk-job.ts';
-import { readWindow } from '../../chunks/disk-window.ts';
-import { runLocally } from '../../transfer/local-jobs.ts';
-import type { Session } from '../../session/session.ts';
-import { DEFAULT_CONCURRENCY } from '../../transfer/pull.ts';
-import type { FileStretch } from '../../chunks/file-blob.ts';
+import { TartletError } from '../errors.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../fs/early-flush.ts';
+import { createFile } from '../fs/entry.ts';
+import { freeBytes } from '../fs/space.ts';
+import { VmFile } from '../home/vm-folder.ts';
+import { humanBytes } from '../names/byte-count.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
+import { type DiskChunk, type TartImage, transferBytes } from '../oci/tart-image.ts';
+import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
+import type { UnpackJob } from '../chunks/chunk-job.ts';
+import { readWindow } from '../chunks/disk-window.ts';
+import { runLocally } from '../transfer/local-jobs.ts';
+import type { Session } from '../session/session.ts';
+import { DEFAULT_CONCURRENCY } from '../transfer/pull.ts';
+import type { FileStretch } from '../chunks/file-blob.ts';
 import type { OciLayout } from './oci-layout.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { Digest } from '../../names/digest.ts';
+import type { Digest } from '../names/digest.ts';
 
 /** Names of files in an OCI image layout (image-spec, image-layout.md). */
 export const LayoutFile = {

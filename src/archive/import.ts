@@ -14,15 +14,15 @@ import type { LocalName } from '../names/local-name.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import type { TartImage } from '../oci/tart-image.ts';
 import type { Session } from '../session/session.ts';
-import { chooseImage } from './archive/layout-image.ts';
-import { openPipe } from './archive/named-pipe.ts';
-import { OciLayout } from './archive/oci-layout.ts';
-import { spoolStream } from './archive/spooled-stream.ts';
-import { unpackImage } from './archive/unpack.ts';
-import { withMac } from './config.ts';
-import { parseVmConfig, serializeVmConfig } from './config-file.ts';
-import { isMacTaken } from './mac-collision.ts';
-import { MacAddress } from './mac-address.ts';
+import { chooseImage } from './layout-image.ts';
+import { openPipe } from './named-pipe.ts';
+import { OciLayout } from './oci-layout.ts';
+import { spoolStream } from './spooled-stream.ts';
+import { unpackImage } from './unpack.ts';
+import { withMac } from '../vm/config.ts';
+import { parseVmConfig, serializeVmConfig } from '../vm/config-file.ts';
+import { isMacTaken } from '../vm/mac-collision.ts';
+import { MacAddress } from '../vm/mac-address.ts';
 
 /** What is imported: a file or a folder, or bytes that come only once. */
 export type ImportSource =

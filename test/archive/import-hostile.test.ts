@@ -15,7 +15,7 @@ import { describe, expect, test } from 'vitest';
 import { TartletError } from '../../src/errors.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import type { Session } from '../../src/session/session.ts';
-import { importVm } from '../../src/vm/import.ts';
+import { importVm } from '../../src/archive/import.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { configJson, freshSession } from '../support/home.ts';
 import {

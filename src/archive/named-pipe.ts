@@ -1,7 +1,7 @@
 import { close, constants, open } from 'node:fs';
 import { Socket } from 'node:net';
 import { promisify } from 'node:util';
-import { onDisk } from '../../fs/disk-error.ts';
+import { onDisk } from '../fs/disk-error.ts';
 
 const opened = promisify(open);
 const closed = promisify(close);

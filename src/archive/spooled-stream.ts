@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
-import { diskError, onDisk } from '../../fs/disk-error.ts';
-import { createFile } from '../../fs/entry.ts';
-import { modeIn } from '../../fs/sharing.ts';
+import { diskError, onDisk } from '../fs/disk-error.ts';
+import { createFile } from '../fs/entry.ts';
+import { modeIn } from '../fs/sharing.ts';
 import { MAGIC_BYTES, refuseOtherKinds } from './archive-kind.ts';
 
 /**
