@@ -22,12 +22,12 @@ export const BUGS = [
   },
   {
     bug: 'an image is published before its chunks are there',
-    file: 'src/transfer/fetch-image.ts',
+    file: 'src/transfer/pull/fetch-image.ts',
     edit: [
       'const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);\n    await publish(session, download, staging, report);',
       'await publish(session, download, staging, report);\n    const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);',
     ],
-    gate: 'test/transfer/pull.test.ts',
+    gate: 'test/transfer/pull/pull.test.ts',
   },
   {
     bug: 'a short write is taken for a whole one',
@@ -78,7 +78,7 @@ export const BUGS = [
     bug: 'the verdict about a blob is not asked for at its end',
     file: 'src/chunks/chunk-fetch.ts',
     edit: ['    verifier?.verdict();\n', ''],
-    gate: 'test/transfer/pull.test.ts',
+    gate: 'test/transfer/pull/pull.test.ts',
   },
   {
     bug: 'a folder is deleted in its place, as the calls of the system tell',

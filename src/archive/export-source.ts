@@ -8,7 +8,7 @@ import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
-import { tellOfChangedDisk } from '../transfer/changed-disk.ts';
+import { tellOfChangedDisk } from '../transfer/push/changed-disk.ts';
 import type { Session } from '../session/session.ts';
 
 /** What the manifest in the cache says of an image. */

@@ -7,7 +7,7 @@ import type { DiskChunk } from '../oci/tart-image.ts';
 import type { EncodeJob, EncodeResult } from '../chunks/chunk-job.ts';
 import { readWindow } from '../chunks/disk-window.ts';
 import { runLocally } from '../transfer/local-jobs.ts';
-import { DISK_CHUNK_BYTES } from '../transfer/push.ts';
+import { DISK_CHUNK_BYTES } from '../transfer/push/push.ts';
 import type { Session } from '../session/session.ts';
 import type { LayoutWriter } from './layout-writer.ts';
 

@@ -4,10 +4,10 @@ import { onDisk } from '../fs/disk-error.ts';
 import { exists } from '../fs/folder.ts';
 import { removeEntry } from '../fs/remove.ts';
 import type { StackedImage, StoredDiskFile } from '../oci/tart-image.ts';
-import { buildDisk, hashesTo } from '../transfer/disk-build.ts';
-import { type Download, withWorkers } from '../transfer/download.ts';
+import { buildDisk, hashesTo } from '../transfer/pull/disk-build.ts';
+import { type Download, withWorkers } from '../transfer/pull/download.ts';
 import type { Session } from '../session/session.ts';
-import { storedWorkplace, Survey } from '../transfer/survey.ts';
+import { storedWorkplace, Survey } from '../transfer/pull/survey.ts';
 import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /**

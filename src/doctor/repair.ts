@@ -24,8 +24,8 @@ import {
 } from '../oci/tart-image.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { healContent } from './heal-content.ts';
-import { fetchImage } from '../transfer/fetch-image.ts';
-import { DEFAULT_CONCURRENCY } from '../transfer/pull.ts';
+import { fetchImage } from '../transfer/pull/fetch-image.ts';
+import { DEFAULT_CONCURRENCY } from '../transfer/pull/pull.ts';
 import type { Session } from '../session/session.ts';
 
 /**

@@ -8,8 +8,8 @@ import { BASE_MANIFEST_FILE } from '../home/origin.ts';
 import { copyPushRecord } from '../home/push-record.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
-import { tellOfChangedDisk } from '../transfer/changed-disk.ts';
-import { notClonable } from '../transfer/stacked-download.ts';
+import { tellOfChangedDisk } from '../transfer/push/changed-disk.ts';
+import { notClonable } from '../transfer/pull/stacked-download.ts';
 import type { Session } from '../session/session.ts';
 
 /** What is cloned, locked against whoever would change or remove it. */

@@ -15,7 +15,7 @@ import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type ImageManifest, parseManifest, requireImage } from '../oci/manifest.ts';
 import { allChunks, parseTartImage, type StackedImage, stackedFiles, transferBytes } from '../oci/tart-image.ts';
-import { askForManifest } from '../transfer/asked-image.ts';
+import { askForManifest } from '../transfer/pull/asked-image.ts';
 import type { Session } from '../session/session.ts';
 
 /** One file of a stacked disk. */

@@ -1,7 +1,7 @@
 import { isTartletError, TartletError } from '../errors.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { whyItEnded } from '../transfer/kept-blobs.ts';
-import type { PushOutcome } from '../transfer/push.ts';
+import type { PushOutcome } from '../transfer/push/push.ts';
 import type { Session } from '../session/session.ts';
 
 /** Names of one repository. */

@@ -9,7 +9,7 @@ import { VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
-import { type PopulateSource, populateCache } from '../transfer/populate.ts';
+import { type PopulateSource, populateCache } from '../transfer/push/populate.ts';
 import {
   type DiskHistory,
   type PushOptions,
@@ -17,9 +17,9 @@ import {
   type PushSource,
   pushToRepository,
   readSmallFile,
-} from '../transfer/push.ts';
-import { tellOfChangedDisk } from '../transfer/changed-disk.ts';
-import { pushCachedImage } from '../transfer/push-cached.ts';
+} from '../transfer/push/push.ts';
+import { tellOfChangedDisk } from '../transfer/push/changed-disk.ts';
+import { pushCachedImage } from '../transfer/push/push-cached.ts';
 import type { Session } from '../session/session.ts';
 import { diskChanged } from '../chunks/still-disk.ts';
 import { parseVmConfig } from './config-file.ts';

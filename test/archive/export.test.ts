@@ -22,7 +22,7 @@ import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { createRegistry } from '../../src/server/server.ts';
 import type { TransferEvent } from '../../src/session/progress.ts';
-import { pull } from '../../src/transfer/pull.ts';
+import { pull } from '../../src/transfer/pull/pull.ts';
 import type { Session } from '../../src/session/session.ts';
 import { type ExportOptions, type ExportOutcome, exportVm } from '../../src/archive/export.ts';
 import { importVm } from '../../src/archive/import.ts';

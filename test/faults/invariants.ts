@@ -3,7 +3,7 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { RemoteName } from '../../src/names/remote-name.ts';
-import { pull } from '../../src/transfer/pull.ts';
+import { pull } from '../../src/transfer/pull/pull.ts';
 import { listVms } from '../../src/vm/listing.ts';
 import { sha256 } from '../support/tart-image.ts';
 import type { World } from './world.ts';

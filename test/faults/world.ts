@@ -4,7 +4,7 @@ import { Home } from '../../src/home/home.ts';
 import { referencePath } from '../../src/home/layout.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import type { Limits } from '../../src/registry/request/limits.ts';
-import { pull, type PullOptions, type PullOutcome } from '../../src/transfer/pull.ts';
+import { pull, type PullOptions, type PullOutcome } from '../../src/transfer/pull/pull.ts';
 import { Session, type SessionOptions } from '../../src/session/session.ts';
 import { TartletError } from '../../src/errors.ts';
 import { plantVm } from '../support/home.ts';

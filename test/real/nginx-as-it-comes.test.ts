@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { createRegistry } from '../../src/server/server.ts';
-import { pull } from '../../src/transfer/pull.ts';
+import { pull } from '../../src/transfer/pull/pull.ts';
 import { pushVm } from '../../src/vm/push.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { freshSession, plantVm } from '../support/home.ts';

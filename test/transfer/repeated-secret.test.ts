@@ -4,7 +4,7 @@ import type { Credential, CredentialSource } from '../../src/credentials/credent
 import { isTartletError } from '../../src/errors.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import type { WireEvent } from '../../src/registry/wire.ts';
-import { pull } from '../../src/transfer/pull.ts';
+import { pull } from '../../src/transfer/pull/pull.ts';
 import { freshSession } from '../support/home.ts';
 import { type StaticRegistry, startStaticRegistry } from '../support/static-registry.ts';
 import { tinyImage } from '../support/tart-image.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
-import { pull } from '../../src/transfer/pull.ts';
+import { pull } from '../../src/transfer/pull/pull.ts';
 import type { Session } from '../../src/session/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
 import { examine } from '../../src/doctor/examine.ts';

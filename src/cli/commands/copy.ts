@@ -1,5 +1,5 @@
 import { RemoteName } from '../../names/remote-name.ts';
-import { copyImage } from '../../transfer/copy.ts';
+import { copyImage } from '../../transfer/copy/copy.ts';
 import type { Session } from '../../session/session.ts';
 import { digestFile } from '../digest-file.ts';
 import { renderJson } from '../render/json.ts';

@@ -7,7 +7,7 @@ import { Home } from '../../home/home.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { createRegistry, type ListeningAddress, type Registry } from '../../server/server.ts';
-import { pull } from '../../transfer/pull.ts';
+import { pull } from '../../transfer/pull/pull.ts';
 import { Session } from '../../session/session.ts';
 import { cloneVm } from '../../vm/clone.ts';
 import { createLinuxVm } from '../../vm/create.ts';

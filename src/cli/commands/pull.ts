@@ -1,7 +1,7 @@
 import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
-import { pull } from '../../transfer/pull.ts';
-import { previewPull } from '../../transfer/pull-preview.ts';
+import { pull } from '../../transfer/pull/pull.ts';
+import { previewPull } from '../../transfer/pull/pull-preview.ts';
 import type { Session } from '../../session/session.ts';
 import { renderJson } from '../render/json.ts';
 import { previewJson, previewText } from '../render/pull-preview.ts';

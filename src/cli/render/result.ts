@@ -1,6 +1,6 @@
-import type { CopyOutcome } from '../../transfer/copy.ts';
-import type { PullOutcome } from '../../transfer/pull.ts';
-import type { PushOutcome } from '../../transfer/push.ts';
+import type { CopyOutcome } from '../../transfer/copy/copy.ts';
+import type { PullOutcome } from '../../transfer/pull/pull.ts';
+import type { PushOutcome } from '../../transfer/push/push.ts';
 import type { CloneOutcome } from '../../vm/clone.ts';
 import type { ExportOutcome } from '../../archive/export.ts';
 import type { ImportOutcome } from '../../archive/import.ts';

@@ -1,0 +1,179 @@
+import { lstatSync } from 'node:fs';
+import { unreachable } from '../../errors.ts';
+import { tagLeadingTo } from '../../home/image-walk.ts';
+import { type KnownManifest, knownManifests } from '../../home/images/known-manifest.ts';
+import type { FileLock } from '../../fs/lock/lock.ts';
+import { Staging } from '../../home/staging.ts';
+import { VmFile } from '../../home/vm-folder.ts';
+import { Digest } from '../../names/digest.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+import type { DiskFile } from '../../oci/disk-file.ts';
+import { type DiskChunk, stackedFiles } from '../../oci/tart-image.ts';
+import { proofOf } from '../known-blob.ts';
+import type { Place } from './plan.ts';
+import type { Donor } from '../../session/plan-summary.ts';
+import type { Session } from '../../session/session.ts';
+
+/** Each donor costs an open file; whoever finds a disk in this many pieces has found enough. */
+const MOST_DONORS = 64;
+
+/** What is looked for on this machine. */
+export interface DonorSearch {
+  /** The image that is pulled. */
+  readonly name: RemoteName;
+  readonly digest: Digest;
+  readonly chunks: readonly DiskChunk[];
+  /** `look` changes nothing, takes no lock and promises nothing: for a plan that is only shown. */
+  readonly mode: 'lease' | 'look';
+}
+
+/**
+ * The disks of this machine that should hold chunks of an image: cached images, local VMs cloned from one, unfinished pulls. Nobody deletes
+ * or pulls over them before {@link release}; VMs are not held, because whoever starts one now should not have to wait for a download, and
+ * every byte is hashed as it is copied, or in the clone.
+ */
+export class Donors {
+  /** By the text of the content's digest. */
+  readonly places: ReadonlyMap<string, Place>;
+  readonly #locks: readonly FileLock[];
+
+  private constructor(places: ReadonlyMap<string, Place>, locks: readonly FileLock[]) {
+    this.places = places;
+    this.#locks = locks;
+  }
+
+  static async find(session: Session, search: DonorSearch): Promise<Donors> {
+    const wanted = new Set(search.chunks.map((chunk) => chunk.contentDigest.toString()));
+    const places = new Map<string, Place>();
+    const locks: FileLock[] = [];
+    try {
+      let donors = 0;
+      for (const known of knownManifests(session.home, session.vms, { wanted, near: search.name })) {
+        session.signal.throwIfAborted();
+        // One that cannot be read has nothing to offer.
+        const lease = await session.home.unreadable.passOverLater(known.owner.folder, async () =>
+          openDonor(session, known, search),
+        );
+        if (lease === undefined) continue;
+        if (lease.lock !== undefined) locks.push(lease.lock);
+        for (const [content, place] of lease.offers) {
+          if (wanted.delete(content)) places.set(content, place);
+        }
+        donors += 1;
+        if (donors === MOST_DONORS) break;
+      }
+      return new Donors(places, locks);
+    } catch (error) {
+      for (const lock of locks) await lock.release();
+      throw error;
+    }
+  }
+
+  /** Lets everybody delete them again. */
+  async release(): Promise<void> {
+    for (const lock of this.#locks) await lock.release();
+  }
+}
+
+interface Lease {
+  readonly offers: readonly (readonly [content: string, place: Place])[];
+  readonly lock: FileLock | undefined;
+}
+
+/** @returns undefined for what is no donor now: busy, running, incomplete. */
+async function openDonor(session: Session, known: KnownManifest, search: DonorSearch): Promise<Lease | undefined> {
+  const { owner } = known;
+  switch (owner.kind) {
+    case 'image':
+      return leased(session, owner.name.digest, search, async () =>
+        offersOfImage(session, known, shortName(session, owner.name, owner.folder), await proofOf(owner)),
+      );
+    case 'vm':
+    case 'pushed': {
+      const vm = session.vms.find(owner.name);
+      if (vm === undefined || (await session.vms.state(vm)) === 'running') return undefined;
+      const donor = { path: `${owner.folder}/${VmFile.disk}`, kind: 'vm', name: owner.name.text } as const;
+      return { offers: offersOf(known.image.base, donor, await proofOf(owner)), lock: undefined };
+    }
+    case 'partial': {
+      const digest = Digest.sha256(owner.hex);
+      const donor = { path: `${owner.folder}/${VmFile.disk}`, kind: 'partial', name: digest.toString() } as const;
+      return leased(session, digest, search, async () => {
+        const verified = (await Staging.at(session.home, digest).journal.verified()) ?? new Set();
+        return offersOf(
+          known.image.base,
+          donor,
+          () => false,
+          (chunk) => verified.has(chunk.index),
+        );
+      });
+    }
+    default:
+      return unreachable(owner);
+  }
+}
+
+/** Asks for offers under the lock of a digest, because without it they may vanish at any moment. */
+async function leased(
+  session: Session,
+  digest: Digest | undefined,
+  search: DonorSearch,
+  ask: () => Promise<Lease['offers']>,
+): Promise<Lease | undefined> {
+  if (digest === undefined || digest.equals(search.digest)) return undefined; // We hold it ourselves, to write.
+  if (search.mode === 'look') return { offers: await ask(), lock: undefined };
+  const lock = await session.images.lock(digest, { mode: 'shared', wait: false });
+  if (lock === undefined) return undefined;
+  let offers: Lease['offers'] = [];
+  try {
+    offers = await ask();
+  } finally {
+    if (offers.length === 0) await lock.release();
+  }
+  return offers.length === 0 ? undefined : { offers, lock };
+}
+
+/** Tags say more to people than digests. */
+function shortName({ home }: Session, name: RemoteName, folder: string): string {
+  const tag = tagLeadingTo(home, folder);
+  return tag === undefined ? name.toString() : `${name.repositoryName}:${tag}`;
+}
+
+function offersOfImage(
+  session: Session,
+  { owner, image }: KnownManifest,
+  name: string,
+  isProven: (blob: Digest) => boolean,
+): Lease['offers'] {
+  if (image.layout === 'flat') {
+    return offersOf(image.base, { path: `${owner.folder}/${VmFile.disk}`, kind: 'image', name }, isProven);
+  }
+  return stackedFiles(image)
+    .filter((file) => file.fileDigest.algorithm === 'sha256')
+    .flatMap((file) =>
+      offersOf(file, { path: session.contents.pathOf(file.fileDigest), kind: 'image', name }, isProven),
+    );
+}
+
+/** The chunks that lie within the file as it is now: a disk may have grown or shrunk since. */
+function offersOf(
+  file: DiskFile,
+  owner: Omit<Donor, 'size'>,
+  isProven: (blob: Digest) => boolean,
+  isThere: (chunk: DiskChunk) => boolean = () => true,
+): Lease['offers'] {
+  const stats = lstatSync(owner.path, { throwIfNoEntry: false });
+  if (stats?.isFile() !== true) return [];
+  const donor: Donor = { ...owner, size: stats.size };
+  const places = new Map<string, Place & { readonly offsets: Set<number> }>();
+  for (const chunk of file.chunks) {
+    if (chunk.offset + chunk.size > donor.size || !isThere(chunk)) continue;
+    const content = chunk.contentDigest.toString();
+    const { digest } = chunk.descriptor;
+    const blob = isProven(digest) ? digest.toString() : undefined;
+    const place = places.get(content) ?? { donor, offsets: new Set(), blob };
+    place.offsets.add(chunk.offset);
+    places.set(content, place);
+  }
+  return [...places];
+}

@@ -1,0 +1,161 @@
+import { TartletError } from '../../errors.ts';
+import type { Staging } from '../../home/staging.ts';
+import { VmFile } from '../../home/vm-folder.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+import type { TartImage } from '../../oci/tart-image.ts';
+import type { RegistryClient } from '../../registry/client.ts';
+import { fetchBlobFile } from '../../chunks/blob-file.ts';
+import type { DiskBuild } from './disk-build.ts';
+import { encodedBytes } from './plan.ts';
+import type { ReadyThreads } from '../../chunks/ready-threads.ts';
+import type { Session } from '../../session/session.ts';
+import { WorkerPool } from '../../chunks/worker-pool.ts';
+
+/** An image on its way from a registry. */
+export interface Download<I extends TartImage = TartImage> {
+  readonly name: RemoteName;
+  readonly image: I;
+  readonly client: RegistryClient;
+  readonly insecure: boolean;
+  readonly concurrency: number;
+  /** Default: there is room for everything. */
+  readonly room?: DiskBuild['room'];
+  /** Threads that may have been started early. */
+  readonly ready?: ReadyThreads | undefined;
+}
+
+/** The workers of one download, and what they brought. */
+export interface Carrier {
+  readonly pool: WorkerPool;
+  readonly onBytes: (count: number) => void;
+  /** Aborted when the user interrupts the download, or when a part of it has failed. */
+  readonly signal: AbortSignal;
+  /** Does parts of the download at the same time. The first failure stops the others, and is thrown when all have ended. */
+  readonly atOnce: (...parts: readonly (() => Promise<void>)[]) => Promise<void>;
+}
+
+/**
+ * Runs a download with workers, and stops them when it ends.
+ *
+ * @returns bytes that crossed the network.
+ */
+export async function withWorkers(
+  session: Session,
+  { client, insecure, concurrency, name, ready }: Download,
+  work: (carrier: Carrier) => Promise<void>,
+): Promise<number> {
+  let fetched = 0;
+  const subject = name.toString();
+  const onBytes = (count: number): void => {
+    fetched += count;
+    session.emit({ kind: 'bytes', subject, count });
+  };
+  const failure = new AbortController();
+  const signal = AbortSignal.any([session.signal, failure.signal]);
+  const pool = new WorkerPool({
+    client,
+    settings: {
+      userAgent: session.userAgent,
+      environment: session.environment,
+      insecure,
+      endpoint: await client.endpoint(),
+      isReached: await client.isReached(),
+      networks: client.networks,
+      limits: session.limits,
+    },
+    concurrency,
+    ready,
+    signal,
+    // What is decoded from where it was kept crossed the network before.
+    onBytes: (count, job) => {
+      if (job !== 'unpack') onBytes(count);
+    },
+    onWait: (reason, waitMs) => session.emit({ kind: 'retrying', subject, reason, waitMs }),
+  });
+  const atOnce: Carrier['atOnce'] = async (...parts) => {
+    await Promise.all(parts.map(async (part) => part().catch((error: unknown) => failure.abort(error))));
+    signal.throwIfAborted();
+  };
+  try {
+    await work({ pool, onBytes, signal, atOnce });
+    session.emit({ kind: 'spent', subject, threads: pool.threads, spent: pool.spent });
+    return fetched;
+  } finally {
+    await pool.close();
+  }
+}
+
+/**
+ * Brings the files of an image, VM config and NVRAM at the same time as disks; before them where images may have to be
+ * deleted for the disks, which is only done when all that comes is known to be right.
+ */
+export async function bringAll(
+  { room }: Download,
+  { atOnce }: Carrier,
+  vmFiles: () => Promise<void>,
+  disks: () => Promise<void>,
+): Promise<void> {
+  if (room?.mayDelete === true) {
+    await vmFiles();
+    await disks();
+  } else {
+    await atOnce(vmFiles, disks);
+  }
+}
+
+/** Fetches what is a file by itself: VM config and NVRAM. */
+export async function fetchVmFiles(
+  { client, image }: Download,
+  { onBytes, signal }: Carrier,
+  staging: Staging,
+): Promise<void> {
+  const source = { client, signal, onBytes };
+  await fetchBlobFile(source, image.config, staging.pathOf(VmFile.config));
+  await fetchBlobFile(source, image.nvram, staging.pathOf(VmFile.nvram));
+}
+
+/** The events of chunks as they come, in one numbering for all files of an image. */
+export class ChunkReport {
+  readonly #session: Session;
+  readonly #subject: string;
+  #bytesTotal: number;
+  /** Chunks that need not be fetched when the pull is tried again. */
+  verified = 0;
+  /** Blobs of which only the content was seen, as texts of their digests. */
+  readonly unproven = new Set<string>();
+
+  constructor(session: Session, subject: string, bytesTotal: number) {
+    this.#session = session;
+    this.#subject = subject;
+    this.#bytesTotal = bytesTotal;
+  }
+
+  /** @param first number of the file's first chunk. */
+  forFile(first: number): Pick<DiskBuild, 'onChunk' | 'onUnderWay' | 'onMissing'> {
+    const subject = this.#subject;
+    return {
+      onChunk: ({ index, size, descriptor }, how) => {
+        this.verified += 1;
+        if (how !== 'fetched' && how !== 'found') this.unproven.add(descriptor.digest.toString());
+        const kind = how === 'fetched' || how === 'fetched-content' ? 'chunk-done' : 'chunk-reused';
+        const zero = how === 'zero' ? { isZero: true } : {};
+        this.#session.emit({ kind, subject, index: first + index, bytes: size, ...zero });
+      },
+      onUnderWay: ({ index, descriptor }, done) => {
+        this.#session.emit({ kind: 'chunk-under-way', subject, index: first + index, done, of: descriptor.size });
+      },
+      onMissing: (chunks) => {
+        this.#bytesTotal += encodedBytes(chunks);
+        this.#session.emit({ kind: 'replanned', subject, bytesTotal: this.#bytesTotal });
+      },
+    };
+  }
+}
+
+/** The same error, with how much of the disk the next try need not fetch. */
+export function explainKept(error: unknown, verified: number, total: number): unknown {
+  if (!(error instanceof TartletError) || verified === 0) return error;
+  return error.with({
+    kept: `${verified} of ${total} chunks are verified and kept; the same command continues with the rest`,
+  });
+}

@@ -1,0 +1,138 @@
+import type { DiskChunk } from '../../oci/tart-image.ts';
+import { TartletError } from '../../errors.ts';
+import type { ChunkJob, CopyJob, FetchJob, ResultOf, UnpackJob, VerifyJob } from '../../chunks/chunk-job.ts';
+import type { SpaceNeeded } from './plan.ts';
+import type { PullRoom, RoomTools } from './pull-room.ts';
+import type { WorkerPool } from '../../chunks/worker-pool.ts';
+
+/** A job, and the chunks that are done when it is. */
+export type Work<J extends ChunkJob> = readonly [job: J, chunks: readonly DiskChunk[]];
+
+/** What parts of a disk are brought with. */
+export interface PartTools extends RoomTools {
+  /** Default: there is room for everything. */
+  readonly room?: PullRoom | undefined;
+  /** So many encoded bytes of a chunk are fetched so far. Default: nothing is told. */
+  readonly onUnderWay?: ((chunk: DiskChunk, bytes: number) => void) | undefined;
+}
+
+type OnDone<J extends ChunkJob> = (chunks: readonly DiskChunk[], result: ResultOf<J>) => Promise<void>;
+
+/**
+ * Does work on a disk.
+ *
+ * @returns what was put off, because something has to be deleted for it.
+ */
+export async function runWork<J extends ChunkJob>(
+  pool: WorkerPool,
+  work: readonly Work<J>[],
+  onDone: OnDone<J>,
+  { room, onUnderWay }: Pick<PartTools, 'room' | 'onUnderWay'> = {},
+): Promise<Work<J>[]> {
+  const chunksOf = new Map(work);
+  const later = await pool.runAll(
+    [...chunksOf.keys()],
+    async (job, result) => onDone(chunksOf.get(job) ?? [], result),
+    {
+      enter:
+        room === undefined
+          ? undefined
+          : async (job, signal) => room.enter({ ...sizeOf(chunksOf.get(job) ?? []), blob: blobOf(job) }, signal),
+      onMoved: (job, { bytes }) => {
+        const [chunk] = chunksOf.get(job) ?? [];
+        if (job.kind !== 'fetch' || chunk === undefined) return;
+        const before = job.resume?.encoded ?? 0;
+        onUnderWay?.(chunk, Math.min(before + bytes, job.blob.size));
+      },
+    },
+  );
+  return later.map((job) => [job, chunksOf.get(job) ?? []]);
+}
+
+function blobOf(job: ChunkJob): string | undefined {
+  return job.kind === 'fetch' || job.kind === 'unpack' ? job.blob.digest : undefined;
+}
+
+/** Zeros become holes, and what does not compress takes at least its blob: so much at least. */
+function sizeOf(chunks: readonly DiskChunk[]): SpaceNeeded {
+  return {
+    atLeast: chunks.reduce((sum, { size, descriptor }) => sum + Math.min(size, descriptor.size), 0),
+    atMost: chunks.reduce((sum, { size }) => sum + size, 0),
+  };
+}
+
+/**
+ * Copies what other disks of this machine hold. Before anything is deleted for it, what was put off is hashed where it
+ * is, and what turns out not to be there is checked in the registry with the rest.
+ *
+ * @param onDone told of what was copied, and of what could not be.
+ */
+export async function copyParts(
+  pool: WorkerPool,
+  work: readonly Work<CopyJob>[],
+  onDone: OnDone<CopyJob>,
+  tools: PartTools,
+): Promise<void> {
+  const onCopied: OnDone<CopyJob> = async (chunks, result) => {
+    if (!result.intact) tools.room?.expect(chunks);
+    await onDone(chunks, result);
+  };
+  const later = await runWork(pool, work, onCopied, tools);
+  if (later.length === 0) return;
+  const there: Work<CopyJob>[] = [];
+  const checks = new Map<VerifyJob, Work<CopyJob>>(later.map((each) => [verifyDonorOf(each[0]), each]));
+  await pool.runAll([...checks.keys()], (check, { intact }) => {
+    const each = checks.get(check);
+    if (each === undefined) return;
+    if (intact) there.push(each);
+    else tools.room?.expect(each[1]);
+  });
+  await tools.room?.makeCertain(pool, tools);
+  await runRest(pool, there, onCopied, tools);
+}
+
+/** Does what nothing is in the way of any more. */
+async function runRest<J extends ChunkJob>(
+  pool: WorkerPool,
+  work: readonly Work<J>[],
+  onDone: OnDone<J>,
+  tools: PartTools,
+): Promise<void> {
+  const later = await runWork(pool, work, onDone, tools);
+  if (later.length > 0) throw new TartletError('INTERNAL', `${later.length} parts were put off twice`);
+}
+
+function verifyDonorOf({ donor, from, contentDigest, contentSize }: CopyJob): VerifyJob {
+  return { kind: 'verify', disk: donor, offset: from, contentDigest, contentSize };
+}
+
+/**
+ * Fetches blobs to where they belong. Those for which something has to be deleted come last, after all that is still to
+ * come was checked: from where they were kept, or again.
+ */
+export async function fetchParts(
+  pool: WorkerPool,
+  work: readonly Work<FetchJob>[],
+  onDone: (chunks: readonly DiskChunk[], result: { readonly proven: boolean }) => Promise<void>,
+  tools: PartTools,
+): Promise<void> {
+  const { room } = tools;
+  const later = await runWork(pool, work, onDone, tools);
+  if (room === undefined || later.length === 0) return;
+  await room.makeCertain(pool, tools);
+  const kept: Work<UnpackJob>[] = [];
+  const again: Work<FetchJob>[] = [];
+  for (const each of later) {
+    const [{ resume: _, mark: __, ...job }, chunks] = each;
+    const source = room.blobs.keptAs(job.blob.digest);
+    if (source === undefined) again.push(each);
+    else kept.push([{ ...job, kind: 'unpack', source }, chunks]);
+  }
+  const blobs = new Map(kept.map(([job, chunks]) => [chunks, job.blob.digest]));
+  const onUnpacked = async (chunks: readonly DiskChunk[]): Promise<void> => {
+    await onDone(chunks, { proven: true });
+    await room.blobs.drop(blobs.get(chunks) ?? '');
+  };
+  await runRest(pool, kept, onUnpacked, tools);
+  await runRest(pool, again, onDone, tools);
+}

@@ -1,0 +1,101 @@
+import { TartletError } from '../../errors.ts';
+import { writeNewFile } from '../../fs/folder.ts';
+import { removeEntry } from '../../fs/remove.ts';
+import { Scratch } from '../../home/scratch.ts';
+import type { Staging } from '../../home/staging.ts';
+import { VmFile } from '../../home/vm-folder.ts';
+import { allChunks, type StackedImage, stackedFiles } from '../../oci/tart-image.ts';
+import { bringAll, type ChunkReport, type Download, explainKept, fetchVmFiles, withWorkers } from './download.ts';
+import type { Session } from '../../session/session.ts';
+import { bringFile } from './stored-file.ts';
+import type { Survey } from './survey.ts';
+
+/**
+ * Names the files of an image as needed, before they come and until its record is published: whoever collects the content store sees
+ * the staging folder, and Tart, which does not know our staging, a locked entry in `tmp/` (tart-formats §4.7 step 1).
+ *
+ * @returns what ends the second of the two.
+ */
+export async function announceContent(session: Session, image: StackedImage, staging: Staging): Promise<Scratch> {
+  const scratch = await Scratch.create(session.home, session.platform);
+  try {
+    await session.contents.change(session.signal, async () => {
+      await writeNewFile(`${scratch.folder}/${VmFile.manifest}`, image.manifest.bytes);
+      await writeNewFile(staging.pathOf(VmFile.manifest), image.manifest.bytes);
+    });
+    return scratch;
+  } catch (error) {
+    await scratch.dispose();
+    throw error;
+  }
+}
+
+/**
+ * Brings a stacked image: its base and overlays into the content store, each verified chunk by chunk and as a whole, and the rest
+ * into a staging folder.
+ *
+ * @param staging undefined when the image's record is cached already and only files of the store are missing.
+ * @returns bytes that crossed the network.
+ * @throws TartletError with `kept` saying how much the next try can use.
+ */
+export async function downloadStacked(
+  session: Session,
+  download: Download<StackedImage>,
+  survey: Survey,
+  report: ChunkReport,
+  staging: Staging | undefined,
+): Promise<number> {
+  const { image, name } = download;
+  try {
+    return await withWorkers(session, download, async (carrier) => {
+      const vmFiles = async (): Promise<void> => {
+        if (staging === undefined) return;
+        // A disk in it would make the directory another kind of image (tart-formats §4.7).
+        await removeEntry(staging.pathOf(VmFile.disk));
+        await fetchVmFiles(download, carrier, staging);
+      };
+      const disks = async (): Promise<void> => {
+        let first = 0;
+        for (const [level, file] of stackedFiles(image).entries()) {
+          const what = level === 0 ? 'base' : `overlay ${level}`;
+          const subject = name.toString();
+          await bringFile(session, carrier.pool, survey, {
+            file,
+            what,
+            subject,
+            room: download.room,
+            ...report.forFile(first),
+          });
+          first += file.chunks.length;
+        }
+      };
+      await bringAll(download, carrier, vmFiles, disks);
+    });
+  } catch (error) {
+    throw explainKept(error, report.verified, allChunks(image).length);
+  }
+}
+
+/** The store names its files by SHA-256 and nothing else (tart-formats §4.3). @throws TartletError `MEDIA_UNSUPPORTED` */
+export function requireStorable(image: StackedImage, subject: string): void {
+  const foreign = stackedFiles(image).find((file) => file.fileDigest.algorithm !== 'sha256');
+  if (foreign === undefined) return;
+  throw new TartletError(
+    'MEDIA_UNSUPPORTED',
+    `${subject} names a disk file by ${foreign.fileDigest.algorithm}, stacked images must use sha256`,
+    { subject, kept: 'nothing was changed', next: 'push the image again with Tart' },
+  );
+}
+
+/** Who wants a VM of a stacked image is told what is possible with it here. */
+export function notClonable(subject: string): TartletError {
+  return new TartletError(
+    'MEDIA_UNSUPPORTED',
+    `${subject} is a stacked image: a VM of it needs an overlay of its own, which only macOS 27 can make`,
+    {
+      subject,
+      kept: 'nothing was changed',
+      next: 'clone it with Tart on macOS 27; here it can be pulled, listed, inspected, copied and pushed',
+    },
+  );
+}

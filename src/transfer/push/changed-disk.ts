@@ -1,0 +1,22 @@
+import { isSealBroken } from '../../home/broken-seal.ts';
+import type { Digest } from '../../names/digest.ts';
+import type { Session } from '../../session/session.ts';
+
+/**
+ * Says of a cached image that its disk was changed in place, if the seal beside it tells (issue 14, item 11).
+ *
+ * @param folder of the image. @param consequence what follows from it, as a clause.
+ */
+export function tellOfChangedDisk(
+  session: Session,
+  image: { text: string; folder: string; digest: Digest },
+  consequence: string,
+): void {
+  const { text, folder, digest } = image;
+  if (!isSealBroken(folder, digest)) return;
+  session.emit({
+    kind: 'note',
+    subject: text,
+    text: `warning: the disk of ${text} in the cache was changed after it was verified: ${consequence}; doctor --deep tells whether it is what the image says`,
+  });
+}

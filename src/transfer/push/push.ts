@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto';
+import { isTartletError } from '../../errors.ts';
+import { onDisk } from '../../fs/disk-error.ts';
+import { sealDisk, stateToSeal } from '../../home/disk-seal.ts';
+import { readPlainFile } from '../../fs/plain-file.ts';
+import { writePushRecord } from '../../home/push-record.ts';
+import { VmFile } from '../../home/vm-folder.ts';
+import { Digest } from '../../names/digest.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+import { flatManifest, stubConfig } from '../../oci/flat-manifest.ts';
+import { MediaType } from '../../oci/media-type.ts';
+import type { DiskHistory } from './disk-history.ts';
+import { tellingKept } from '../kept-blobs.ts';
+import { type ManifestToStore, moveTags, requireDigest, storeManifest } from '../manifest-store.ts';
+import type { Session } from '../../session/session.ts';
+import { diskChanged, stateOfDisk } from '../../chunks/still-disk.ts';
+import { type PushOptions, VmUpload } from './vm-upload.ts';
+
+export { DISK_CHUNK_BYTES } from '../../chunks/disk-cut.ts';
+export type { DiskHistory };
+export type { PushOptions } from './vm-upload.ts';
+
+const NO_TAG_MOVED = 'the blobs are in the registry, no tag was moved';
+
+/** A VM folder to push; the caller holds its lock. */
+export interface PushSource {
+  readonly folder: string;
+  /** What the stub config says of the VM. */
+  readonly vm: { readonly os: string; readonly arch: string; readonly diskFormat: string };
+  /** What goes up as the VM's configuration. */
+  readonly config: Uint8Array;
+  readonly history: DiskHistory;
+  /** When it is pushed, for its manifest; absent for a reproducible one. */
+  readonly uploadTime: Date | undefined;
+}
+
+export interface PushOutcome {
+  /** Every name that now leads to the image. */
+  readonly names: readonly RemoteName[];
+  readonly digest: Digest;
+  /** The manifest as stored. */
+  readonly manifest: Uint8Array;
+  readonly uploadedBytes: number;
+}
+
+/**
+ * Uploads a VM to one repository and gives it its names. Blobs that are there are not sent again, the manifest goes last and its
+ * tags after it: a push that fails leaves every tag where it was.
+ *
+ * @param names all of one registry and repository; digest names are checked against what was pushed.
+ * @throws TartletError of the registry client, `DISK_*`, `CHUNK_CORRUPT` when the disk changes meanwhile.
+ */
+export async function pushToRepository(
+  session: Session,
+  source: PushSource,
+  names: readonly [RemoteName, ...RemoteName[]],
+  options: PushOptions = {},
+): Promise<PushOutcome> {
+  const [name] = names;
+  const client = await session.client(name, options.insecure ?? false);
+  try {
+    const upload = new VmUpload(session, client, name, options);
+    const disk = `${source.folder}/${VmFile.disk}`;
+    // A disk that is known is not read, and has its seal.
+    const { unmodified } = source.history;
+    const toSeal = unmodified === undefined ? await stateToSeal(source.folder, session.platform) : undefined;
+    const before = await stateOfDisk(disk, 'push');
+    const send = async (): Promise<ManifestToStore> => {
+      const bytes = flatManifest({
+        stubConfig: await upload.bytes(stubConfig(source.vm, options.labels ?? new Map())),
+        config: await upload.bytes(source.config),
+        nvram: await upload.file(`${source.folder}/${VmFile.nvram}`),
+        chunks: await upload.disk(disk, before, source.history),
+        uploadTime: source.uploadTime,
+      });
+      if ((await stateOfDisk(disk, 'push')).written !== before.written) throw diskChanged(disk, 'push', NO_TAG_MOVED);
+      const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
+      requireDigest(names, digest, NO_TAG_MOVED);
+      return { digest, bytes, mediaType: MediaType.ociManifest };
+    };
+    const manifest = await tellingKept(
+      session.signal,
+      () => upload.kept,
+      async () =>
+        storeManifest(client, await send(), session.signal, async (unknown) => {
+          upload.distrust(unknown);
+          // What the registry turned out not to have is encoded, perhaps to another blob than the one that was known.
+          return send();
+        }),
+    );
+    await moveTags(client, names, manifest, session.signal);
+    await remember(session, source.folder, manifest, name, toSeal === before.touched ? toSeal : undefined);
+    session.emit({ kind: 'finished', subject: name.toString() });
+    return { names, digest: manifest.digest, manifest: manifest.bytes, uploadedBytes: upload.sentBytes };
+  } finally {
+    await client.close();
+  }
+}
+
+/**
+ * Keeps what the next push of the VM can do without. It saves time, and is worth no failure: everything is in the
+ * registry.
+ *
+ * @param state of the disk before it was read; undefined for a disk that is not to be sealed.
+ */
+async function remember(
+  { platform }: Session,
+  folder: string,
+  { bytes }: ManifestToStore,
+  name: RemoteName,
+  state: string | undefined,
+): Promise<void> {
+  try {
+    const recorded = await writePushRecord(folder, bytes, name);
+    if (recorded !== undefined && state !== undefined) await sealDisk(folder, recorded, platform, state);
+  } catch (error) {
+    if (!isTartletError(error)) throw error;
+  }
+}
+
+/** The bytes of a small file of a VM folder. */
+export async function readSmallFile(path: string): Promise<Uint8Array> {
+  return onDisk('read', path, async () => readPlainFile(path));
+}

@@ -1,0 +1,240 @@
+import { createHash } from 'node:crypto';
+import { onDisk } from '../../fs/disk-error.ts';
+import type { FileState } from '../../fs/file-state.ts';
+import { openPlainFile } from '../../fs/plain-file.ts';
+import { Scratch } from '../../home/scratch.ts';
+import { Digest } from '../../names/digest.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+import type { BlobIdentity, EncodedChunk } from '../../oci/flat-manifest.ts';
+import type { BlobSource, RegistryClient } from '../../registry/client.ts';
+import type { PushJob } from '../../chunks/chunk-job.ts';
+import { contentsOf, cutDisk, type Stretch } from '../../chunks/disk-cut.ts';
+import { type DiskHistory, isWorthHashing, sourcesOfBlobs } from './disk-history.ts';
+import { fileBytes } from '../../chunks/file-blob.ts';
+import { grouped } from '../../chunks/grouped.ts';
+import { keptBlobs } from '../kept-blobs.ts';
+import { bringKnownBlob, type KnownBlobs } from '../known-blob.ts';
+import { inLanes } from '../../chunks/lanes.ts';
+import { DEFAULT_CONCURRENCY } from '../pull/pull.ts';
+import type { Session } from '../../session/session.ts';
+import { hashStretches, type PushedHow, pushStretches } from './stretch-push.ts';
+import { WorkerPool } from '../../chunks/worker-pool.ts';
+
+export interface PushOptions {
+  readonly insecure?: boolean;
+  readonly concurrency?: number;
+  /** Upload each blob in PATCH requests of this many bytes; default: one PUT. */
+  readonly uploadChunkBytes?: number;
+  readonly labels?: ReadonlyMap<string, string>;
+  /** Bytes of disk per chunk; default: as the image that the VM was cloned from, else {@link DISK_CHUNK_BYTES}. */
+  readonly diskChunkBytes?: number;
+}
+
+/** The blobs of one VM on their way into one repository. */
+export class VmUpload {
+  readonly #session: Session;
+  readonly #client: RegistryClient;
+  readonly #name: RemoteName;
+  readonly #subject: string;
+  readonly #options: PushOptions;
+  /** Chunks that are in the registry, by their offset. */
+  readonly #chunks = new Map<number, EncodedChunk>();
+  /** Blobs that the registry turned out not to have, although it said so. */
+  #distrusted: readonly Digest[] | 'all' = [];
+  sentBytes = 0;
+  /** Of the whole disk; 0 before it was looked at. */
+  #chunkCount = 0;
+
+  constructor(session: Session, client: RegistryClient, name: RemoteName, options: PushOptions) {
+    this.#session = session;
+    this.#client = client;
+    this.#name = name;
+    this.#subject = name.toString();
+    this.#options = options;
+  }
+
+  #count(bytes: number): void {
+    this.sentBytes += bytes;
+    this.#session.emit({ kind: 'bytes', subject: this.#subject, count: bytes });
+  }
+
+  /** What a repeated push need not send, for an error; undefined when that is nothing. */
+  get kept(): string | undefined {
+    return keptBlobs(this.#chunks.size, this.#chunkCount, 'chunks of the disk');
+  }
+
+  /**
+   * From now on these blobs are sent whatever the registry says of them; all, when it did not name any (reliability Q16).
+   * What is asked for again then goes up again.
+   */
+  distrust(unknown: readonly Digest[]): void {
+    this.#distrusted = unknown.length === 0 ? 'all' : unknown;
+    for (const [offset, { digest }] of this.#chunks) if (this.#isDistrusted(digest)) this.#chunks.delete(offset);
+  }
+
+  #isDistrusted(digest: Digest): boolean {
+    return this.#distrusted === 'all' || this.#distrusted.some((each) => each.equals(digest));
+  }
+
+  async bytes(bytes: Uint8Array): Promise<BlobIdentity> {
+    const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
+    return this.#blob({ digest, size: bytes.length, open: (from, to) => bytes.subarray(from, to) });
+  }
+
+  async file(path: string): Promise<BlobIdentity> {
+    const hash = createHash('sha256');
+    let size = 0;
+    await onDisk('read', path, async () => {
+      for await (const piece of (await openPlainFile(path)).createReadStream() as AsyncIterable<Uint8Array>) {
+        hash.update(piece);
+        size += piece.length;
+      }
+    });
+    const digest = Digest.sha256(hash.digest('hex'));
+    return this.#blob({ digest, size, open: (from, to) => fileBytes(path, from, to) });
+  }
+
+  async #blob(blob: BlobSource): Promise<BlobIdentity> {
+    const { signal } = this.#session;
+    if (this.#isDistrusted(blob.digest) || !(await this.#client.blobExists(blob, { action: 'push', signal }))) {
+      const chunkBytes = this.#options.uploadChunkBytes;
+      await this.#client.uploadBlob(blob, {
+        signal,
+        onBytes: (count) => this.#count(count),
+        ...(chunkBytes === undefined ? {} : { chunkBytes }),
+      });
+    }
+    return { digest: blob.digest, size: blob.size };
+  }
+
+  /**
+   * The disk, cut into chunks. Those whose content is known from an image of this machine, or from an earlier push, are
+   * hashed first, and neither encoded nor sent when the registry has their blob. A disk that was not written to since
+   * is not even read.
+   *
+   * @param state of the disk, before anything of it is read.
+   * @throws TartletError `MANIFEST_TOO_LARGE` before anything is sent when there would be more chunks than a manifest can name.
+   */
+  async disk(path: string, state: FileState, history: DiskHistory): Promise<EncodedChunk[]> {
+    const { sizeBytes: size, touched } = state;
+    const { base, unmodified } = history;
+    const stretches = cutDisk(size, this.#options.diskChunkBytes, base);
+    const contents =
+      unmodified?.state === touched ? contentsOf(unmodified.disk, stretches) : new Map<Stretch, string>();
+    this.#chunkCount = stretches.length;
+    const numbers = new Map(stretches.map((stretch, index) => [stretch.offset, index]));
+    const subject = this.#subject;
+    const zeros = new Set<Stretch>();
+    const keep = (stretch: Stretch, chunk: EncodedChunk, { outcome, ...found }: PushedHow): void => {
+      const { offset, size: bytes } = stretch;
+      this.#chunks.set(offset, chunk);
+      const isZero = found.isZero || zeros.has(stretch);
+      const kind = outcome === 'uploaded' ? 'chunk-done' : 'chunk-reused';
+      this.#session.emit({ kind, subject, index: numbers.get(offset) ?? 0, bytes, ...(isZero ? { isZero } : {}) });
+    };
+    const tell = ({ offset, size: of }: Stretch, done: number): void =>
+      this.#session.emit({ kind: 'chunk-under-way', subject, index: numbers.get(offset) ?? 0, done, of });
+    const scratch = await Scratch.createSpool(this.#session.home, this.#session.platform);
+    const pool = await this.#pool();
+    try {
+      this.#begin(size, stretches.length);
+      const missing = (): Stretch[] => stretches.filter(({ offset }) => !this.#chunks.has(offset));
+      const unread = missing().filter((stretch) => !contents.has(stretch));
+      if (unread.length === 0 || (await isWorthHashing(this.#session, this.#client, size, history))) {
+        const diskBytes = unread.reduce((sum, stretch) => sum + stretch.size, 0);
+        this.#session.emit({ kind: 'to-hash', subject, diskBytes });
+        await hashStretches(
+          pool,
+          path,
+          unread,
+          (stretch, { contentDigest, isZero }) => {
+            contents.set(stretch, contentDigest);
+            if (isZero) zeros.add(stretch);
+          },
+          tell,
+        );
+        for (const find of sourcesOfBlobs(this.#session, this.#name, history)) {
+          const wanted = missing();
+          if (wanted.length === 0) break;
+          const known = await find(new Set(wanted.flatMap((stretch) => contents.get(stretch) ?? [])));
+          await this.#reuse(wanted, contents, known, (stretch, chunk) =>
+            keep(stretch, chunk, { outcome: 'present', isZero: false }),
+          );
+        }
+      }
+      const sameContent = grouped(missing(), (stretch) => contents.get(stretch) ?? `at ${stretch.offset}`);
+      const jobs = sameContent.map(([first, all]): [PushJob, readonly Stretch[]] => [
+        { ...this.#job(path, first, scratch), zeros: contents.has(first) ? 'send' : 'tell' },
+        all,
+      ]);
+      await pushStretches(pool, new Map(jobs), keep, tell);
+      return stretches.flatMap(({ offset }) => this.#chunks.get(offset) ?? []);
+    } finally {
+      this.#session.emit({ kind: 'spent', subject: this.#subject, threads: pool.threads, spent: pool.spent });
+      await pool.close();
+      await scratch.dispose();
+    }
+  }
+
+  /** Settles stretches for which the repository has, or can mount, a blob that we know. */
+  async #reuse(
+    stretches: readonly Stretch[],
+    contents: ReadonlyMap<Stretch, string>,
+    known: KnownBlobs,
+    onReused: (stretch: Stretch, chunk: EncodedChunk) => void,
+  ): Promise<void> {
+    const isThere = new Map<string, Promise<boolean>>();
+    const width = Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY);
+    await inLanes(stretches, width, this.#session.signal, async (stretch, _, signal) => {
+      const content = contents.get(stretch) ?? '';
+      const blob = known.get(content);
+      if (blob === undefined || this.#isDistrusted(blob.chunk.descriptor.digest)) return;
+      // Many stretches may have one content: the registry is asked once.
+      const asked = isThere.get(content) ?? bringKnownBlob(this.#client, blob, signal);
+      isThere.set(content, asked);
+      if (!(await asked)) return;
+      const { digest, size } = blob.chunk.descriptor;
+      onReused(stretch, { digest, size, contentSize: stretch.size, contentDigest: blob.chunk.contentDigest });
+    });
+  }
+
+  #begin(diskBytes: number, chunks: number): void {
+    const subject = this.#subject;
+    this.#session.emit({ kind: 'started', subject, direction: 'push', bytesTotal: undefined, diskBytes, chunks });
+  }
+
+  #job(disk: string, { offset, size }: Stretch, scratch: Scratch): Omit<PushJob, 'zeros'> {
+    return {
+      kind: 'push',
+      disk,
+      offset,
+      contentSize: size,
+      spool: `${scratch.folder}/chunk-${offset}`,
+      uploadChunkBytes: this.#options.uploadChunkBytes,
+      // Only chunks that are to go up again are asked for twice.
+      sendAnyway: this.#distrusted === 'all' || this.#distrusted.length > 0,
+    };
+  }
+
+  async #pool(): Promise<WorkerPool> {
+    const { userAgent, environment, limits, signal } = this.#session;
+    return new WorkerPool({
+      client: this.#client,
+      settings: {
+        userAgent,
+        environment,
+        insecure: this.#options.insecure ?? false,
+        endpoint: await this.#client.endpoint(),
+        isReached: await this.#client.isReached(),
+        networks: this.#client.networks,
+        limits,
+      },
+      concurrency: Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY),
+      signal,
+      onBytes: (count) => this.#count(count),
+      onWork: (job, diskBytes) =>
+        this.#session.emit({ kind: job === 'digest' ? 'hashed' : 'worked', subject: this.#subject, diskBytes }),
+      onWait: (reason, waitMs) => this.#session.emit({ kind: 'retrying', subject: this.#subject, reason, waitMs }),
+    });
+  }
+}
