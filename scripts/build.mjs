@@ -23,7 +23,7 @@ try {
   await compileKernel(path.join(out, 'kernel.wasm'));
   const bin = path.join(out, 'bin');
   await bundle(bin, { process: 'src/cli/process.ts', 'chunk-work': 'src/chunks/chunk-worker.ts' });
-  await bundle(bin, { 'password-worker': 'src/server/password-worker.ts' });
+  await bundle(bin, { 'password-worker': 'src/server/access/password-worker.ts' });
   // What Node loads by itself, and loads all the rest.
   await bundle(bin, {
     main: 'src/cli/main.ts',

@@ -1,15 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import { describeError, systemCode, TartletError } from '../errors.ts';
-import { CurrentAuthenticator, makeAuthenticator } from './authenticator.ts';
-import { Connections } from './connections.ts';
-import { collectGarbage, type GarbageReport } from './garbage.ts';
-import { RequestHandler } from './handler.ts';
-import { type RegistryOptions, type Settings, settle } from './options.ts';
-import { PasswordChecks } from './password-checks.ts';
-import { Storage } from './storage.ts';
-import { UploadHandler } from './upload-handler.ts';
-import { Uploads } from './uploads.ts';
+import { CurrentAuthenticator, makeAuthenticator } from './access/authenticator.ts';
+import { Connections } from './http/connections.ts';
+import { collectGarbage, type GarbageReport } from './store/garbage.ts';
+import { RequestHandler } from './http/handler.ts';
+import { type RegistryOptions, type Settings, settle } from './settings/options.ts';
+import { PasswordChecks } from './access/password-checks.ts';
+import { Storage } from './store/storage.ts';
+import { UploadHandler } from './http/upload-handler.ts';
+import { Uploads } from './store/uploads.ts';
 
 /** Expired uploads and leftovers of crashes are looked for this often, in milliseconds. */
 const SWEEP_EVERY = 5 * 60_000;

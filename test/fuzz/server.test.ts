@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fc } from '@fast-check/vitest';
 import { afterAll, beforeAll, expect } from 'vitest';
-import type { RegistryEvent } from '../../src/server/event.ts';
+import type { RegistryEvent } from '../../src/server/settings/event.ts';
 import { createRegistry, type Registry } from '../../src/server/server.ts';
 import { fuzz, nearly } from './fuzzing.ts';
 

@@ -14,7 +14,7 @@ import { allChunks, parseTartImage } from '../../src/oci/tart-image.ts';
 import { parseChallenges } from '../../src/registry/auth/challenge.ts';
 import { parseContentRange } from '../../src/registry/blobs/content-range.ts';
 import { judgeRealm } from '../../src/registry/auth/realm.ts';
-import { parseRange } from '../../src/server/range.ts';
+import { parseRange } from '../../src/server/http/range.ts';
 import { json, tinyDocument, tinyImage } from '../support/tart-image.ts';
 import { fuzz, nearly, nearlyBytes } from './fuzzing.ts';
 

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { hashSync } from 'bcryptjs';
 import { expect, onTestFinished, test } from 'vitest';
-import { parseHtpasswd } from '../../src/server/htpasswd.ts';
+import { parseHtpasswd } from '../../src/server/settings/htpasswd.ts';
 import { eventually, imageManifest, OCI_MANIFEST, rawExchange, sha256, startRegistry } from './running-registry.ts';
 
 const REPOSITORY = 'team/macos';

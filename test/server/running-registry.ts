@@ -4,8 +4,8 @@ import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import type { RegistryEvent } from '../../src/server/event.ts';
-import type { RegistryOptions } from '../../src/server/options.ts';
+import type { RegistryEvent } from '../../src/server/settings/event.ts';
+import type { RegistryOptions } from '../../src/server/settings/options.ts';
 import { createRegistry, type Registry } from '../../src/server/server.ts';
 import { temporaryFolder } from '../support/folder.ts';
 

@@ -1,7 +1,7 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
-import type { RegistryEvent } from '../../src/server/event.ts';
+import type { RegistryEvent } from '../../src/server/settings/event.ts';
 import { createRegistry } from '../../src/server/server.ts';
 import { temporaryFolder } from './folder.ts';
 

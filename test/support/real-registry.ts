@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { hashSync } from 'bcryptjs';
-import type { RegistryEvent } from '../../src/server/event.ts';
-import type { AuthOptions } from '../../src/server/options.ts';
+import type { RegistryEvent } from '../../src/server/settings/event.ts';
+import type { AuthOptions } from '../../src/server/settings/options.ts';
 import { createRegistry } from '../../src/server/server.ts';
 import type { CertificatePair } from './real-certificates.ts';
 import type { Cleanup } from './real-cleanup.ts';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { describeError } from '../../errors.ts';
-import type { RegistryEvent } from '../../server/event.ts';
+import type { RegistryEvent } from '../../server/settings/event.ts';
 import { createRegistry, type Registry } from '../../server/server.ts';
 import { releaseNotes } from '../message-stream.ts';
 import { humanBytes } from '../render/quantity.ts';

@@ -12,7 +12,7 @@ import {
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LocalName } from '../../../src/names/local-name.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
-import type { RegistryEvent } from '../../../src/server/event.ts';
+import type { RegistryEvent } from '../../../src/server/settings/event.ts';
 import { createRegistry } from '../../../src/server/server.ts';
 import type { TransferEvent } from '../../../src/session/progress.ts';
 import { pull } from '../../../src/transfer/pull/pull.ts';

@@ -1,0 +1,179 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { clientOf } from '../access/client-address.ts';
+import type { Limits, Timeouts } from '../settings/options.ts';
+
+/** Looked at so many times in the time that is given for progress. */
+const LOOKS = 30;
+/** So many looks without enough progress cost the place when another client needs it. */
+const SLOW_LOOKS = 3;
+
+interface Connection {
+  readonly client: string;
+  /** As accepted, below TLS. */
+  readonly accepted: Socket;
+  /** What requests come from, once one came: the end of TLS. */
+  carrier: Socket | undefined;
+  /** Whether it was there at the last look: one that has just come has not had the time to ask. */
+  settled: boolean;
+  /** Requests that are not answered yet. */
+  underWay: number;
+  /** The last one that began. */
+  request: IncomingMessage | undefined;
+  /** How long we have been waiting for this client, in looks, and bytes moved before; undefined when it waits for us, or asks nothing. */
+  waiting: { looks: number; readonly from: number; slow: boolean } | undefined;
+}
+
+/**
+ * The places of a server, and who loses one (issue 14, item 8). A connection has a time for its first request, TLS included; one that
+ * sends or reads too slowly is ended; each client has a share; and when there is no place for a new connection, one that asks nothing
+ * gives way, or one that hardly moves, or one of the client that has the most, if that is more than the newcomer would have.
+ */
+export class Connections {
+  /** By both ends of a connection, the oldest first. */
+  readonly #open = new Map<string, Connection>();
+  readonly #perClient = new Map<string, number>();
+  readonly #limits: Limits;
+  readonly #timeouts: Timeouts;
+  #looking: NodeJS.Timeout | undefined;
+
+  constructor({ limits, timeouts }: { readonly limits: Limits; readonly timeouts: Timeouts }) {
+    this.#limits = limits;
+    this.#timeouts = timeouts;
+  }
+
+  /** Takes in the connections of a server, until it is closed. */
+  watch(server: Server): void {
+    server.on('connection', (socket: Socket) => this.#accept(socket));
+    this.#looking = setInterval(() => this.#look(), Math.ceil(this.#timeouts.progress / LOOKS)).unref();
+    server.once('close', () => clearInterval(this.#looking));
+  }
+
+  /** A request has come by one of the connections. */
+  asked(request: IncomingMessage, response: ServerResponse): void {
+    const key = keyOf(request.socket);
+    const connection = this.#open.get(key);
+    if (connection === undefined) return;
+    connection.carrier = request.socket;
+    connection.request = request;
+    connection.underWay += 1;
+    response.once('close', () => {
+      connection.underWay -= 1;
+      if (this.#open.get(key) !== connection) return;
+      // The longest idle one is the first to go.
+      this.#open.delete(key);
+      this.#open.set(key, connection);
+    });
+  }
+
+  #accept(accepted: Socket): void {
+    const client = clientOf(accepted.remoteAddress);
+    // It has no address any more when it was closed at once.
+    if (client === '' || !this.#makePlace(client)) {
+      accepted.destroy();
+      return;
+    }
+    const key = keyOf(accepted);
+    const connection: Connection = {
+      client,
+      accepted,
+      carrier: undefined,
+      settled: false,
+      underWay: 0,
+      request: undefined,
+      waiting: undefined,
+    };
+    this.#open.set(key, connection);
+    this.#perClient.set(client, (this.#perClient.get(client) ?? 0) + 1);
+    const late = setTimeout(() => {
+      if (connection.carrier === undefined) accepted.destroy();
+    }, this.#timeouts.firstRequest).unref();
+    accepted.once('close', () => {
+      clearTimeout(late);
+      this.#leave(key, connection);
+    });
+  }
+
+  #leave(key: string, connection: Connection): void {
+    if (this.#open.get(key) !== connection) return;
+    this.#open.delete(key);
+    const left = (this.#perClient.get(connection.client) ?? 1) - 1;
+    if (left > 0) this.#perClient.set(connection.client, left);
+    else this.#perClient.delete(connection.client);
+  }
+
+  #makePlace(client: string): boolean {
+    const { connections, connectionsPerClient } = this.#limits;
+    if ((this.#perClient.get(client) ?? 0) >= connectionsPerClient)
+      return this.#giveWay((each) => each.client === client);
+    return this.#open.size < connections || this.#giveWay(() => true) || this.#evenOut(client);
+  }
+
+  /** All are at work: the client that has the most connections loses its newest one to a client that has fewer. @returns whether there is one */
+  #evenOut(client: string): boolean {
+    const [most, count] = [...this.#perClient].reduce((one, other) => (other[1] > one[1] ? other : one), ['', 0]);
+    if (count <= (this.#perClient.get(client) ?? 0) + 1) return false;
+    const newest = [...this.#open].findLast(([, connection]) => connection.client === most);
+    if (newest !== undefined) this.#end(...newest);
+    return newest !== undefined;
+  }
+
+  /** Ends the connection that is missed least. @returns whether there was one */
+  #giveWay(among: (connection: Connection) => boolean): boolean {
+    const all = [...this.#open].filter(([, connection]) => among(connection));
+    const found =
+      all.find(([, { carrier, settled }]) => carrier === undefined && settled) ??
+      all.find(([, { carrier, underWay }]) => carrier !== undefined && underWay === 0) ??
+      all.find(([, { carrier }]) => carrier === undefined) ??
+      all.find(([, { waiting }]) => waiting?.slow === true);
+    if (found === undefined) return false;
+    this.#end(...found);
+    return true;
+  }
+
+  #end(key: string, connection: Connection): void {
+    this.#leave(key, connection);
+    end(connection);
+  }
+
+  #look(): void {
+    const perLook = (this.#limits.bytesPerSecond * this.#timeouts.progress) / 1_000 / LOOKS;
+    for (const connection of this.#open.values()) {
+      connection.settled = true;
+      if (!isAwaited(connection)) {
+        connection.waiting = undefined;
+        continue;
+      }
+      const moved = bytesMoved(connection);
+      const { waiting } = connection;
+      if (waiting === undefined || moved - waiting.from >= perLook * LOOKS) {
+        connection.waiting = { looks: 0, from: moved, slow: false };
+        continue;
+      }
+      waiting.looks += 1;
+      waiting.slow = waiting.looks >= SLOW_LOOKS && moved - waiting.from < perLook * waiting.looks;
+      if (waiting.looks >= LOOKS) end(connection);
+    }
+  }
+}
+
+/** Whether we wait for bytes of a request, or for a client that does not read its answer. */
+function isAwaited({ underWay, request, carrier }: Connection): boolean {
+  if (underWay === 0 || request === undefined) return false;
+  return !request.complete || (carrier?.writableLength ?? 0) > 0;
+}
+
+/** In both directions; of what we send, only what has left this process. */
+function bytesMoved({ carrier }: Connection): number {
+  return carrier === undefined ? 0 : carrier.bytesRead + carrier.bytesWritten - carrier.writableLength;
+}
+
+function end({ accepted, carrier }: Connection): void {
+  carrier?.destroy();
+  accepted.destroy();
+}
+
+/** The same for a connection and for the end of TLS on it. */
+function keyOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`;
+}

@@ -1,0 +1,262 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { describeError, systemCode, unreachable } from '../../errors.ts';
+import { type Access, anonymousAccess, type Authenticator, type Need } from '../access/access.ts';
+import { needOf } from './need.ts';
+import { deleteBlob, getBlob } from './blob-handler.ts';
+import { clientOf } from '../access/client-address.ts';
+import { ClientTurns } from './client-turns.ts';
+import { DocumentMemory } from './document-memory.ts';
+import { Exchange, type Expectation, hasUnreadBody } from './exchange.ts';
+import { HangUp } from '../contract/request-body.ts';
+import { refuseAmbiguous } from './framing-check.ts';
+import { refuseForeigners } from './host-check.ts';
+import { listReferrers, listRepositories, listTags } from './listing-handler.ts';
+import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
+import type { Settings } from '../settings/options.ts';
+import { Refusal } from '../contract/refusal.ts';
+import { RequestQueue } from './request-queue.ts';
+import { parseRoute, type Route } from './router.ts';
+import { full } from '../store/staging-budget.ts';
+import type { Storage } from '../store/storage.ts';
+import type { UploadHandler } from './upload-handler.ts';
+
+/** How long a refused client may go on sending before the connection is closed, so that it can read why. */
+const LINGER_MS = 1_000;
+
+/** Everything between a request and its answer. Takes requests of any `node:http` server. */
+export class RequestHandler {
+  readonly #settings: Settings;
+  readonly #storage: Storage;
+  readonly #uploads: UploadHandler;
+  readonly #authenticator: Authenticator;
+  readonly #queue = new RequestQueue();
+  readonly #turns = new ClientTurns();
+  readonly #documents = new DocumentMemory();
+
+  constructor(settings: Settings, storage: Storage, uploads: UploadHandler, authenticator: Authenticator) {
+    this.#settings = settings;
+    this.#storage = storage;
+    this.#uploads = uploads;
+    this.#authenticator = authenticator;
+  }
+
+  /** Answers one request, after those that its connection sent before; never throws, whatever the request is (reliability S50). */
+  async handle(request: IncomingMessage, response: ServerResponse, awaitsContinue = false): Promise<void> {
+    // Without a listener, an answer to somebody who has gone would end the process.
+    response.on('error', () => undefined);
+    await this.#queue.take(request, response, async () => {
+      await this.#turns.take(clientOf(request.socket.remoteAddress));
+      await this.#answer(request, response, awaitsContinue);
+    });
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): Promise<void> {
+    const began = this.#settings.now();
+    const remote = request.socket.remoteAddress ?? ''; // A socket that is closed has forgotten it.
+    const expectation = { pending: awaitsContinue };
+    const documents = this.#documents.open(clientOf(remote));
+    let user: string | undefined;
+    const closed = new Promise((resolve) => response.once('close', resolve));
+    response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    try {
+      refuseAmbiguous(request);
+      refuseForeigners(request, this.#settings.hostNames);
+      const { route, query } = parseRoute(request.url ?? '');
+      const access = await this.#admit(request, route, query, (name) => {
+        user = name;
+      });
+      const bodiless = request.method === 'GET' || request.method === 'HEAD';
+      if (bodiless && hasUnreadBody(request, expectation)) response.setHeader('Connection', 'close');
+      await this.#dispatch(route, new Exchange(request, response, { query, access, expectation, documents }));
+    } catch (error) {
+      await this.#refuse(request, response, { error, expectation });
+    } finally {
+      // Both ends: of a client that hangs up, what it sent is still being written when the answer is closed already.
+      void closed.then(() => documents.release());
+      void closed.then(() => this.#logRequest(request, response, { began, remote, user }));
+    }
+  }
+
+  /** @param onKnown told who asks, also when the answer is no. */
+  async #admit(
+    request: IncomingMessage,
+    route: Route,
+    query: URLSearchParams,
+    onKnown: (user: string | undefined) => void,
+  ): Promise<Access> {
+    const need = needOf(route, request.method ?? '');
+    const result = await this.#authenticator.authenticate(request);
+    switch (result.kind) {
+      case 'granted':
+        onKnown(result.access.user);
+        if (result.access.allows(need)) return result.access;
+        if (result.access.otherwise === 'forbid') throw readOnly(result.access.user);
+        throw this.#challenge({
+          needs: scopes(need, route, query),
+          // Who brought no token has none that could be insufficient.
+          ...(result.access === anonymousAccess
+            ? { reason: 'authentication is required' }
+            : { error: 'insufficient_scope' }),
+        });
+      case 'refused':
+        throw this.#challenge({ needs: scopes(need, route, query), ...result });
+      case 'throttled':
+        throw new Refusal(429, 'TOOMANYREQUESTS', 'too many wrong passwords, wait a while', {
+          headers: { 'Retry-After': String(Math.ceil(result.retryAfterMs / 1000)) },
+        });
+      default:
+        return unreachable(result);
+    }
+  }
+
+  /** The same for repositories that exist and that do not: nothing was looked up yet (reliability S41). */
+  #challenge(facts: {
+    needs: readonly Need[];
+    reason?: string;
+    error?: 'invalid_token' | 'insufficient_scope';
+  }): Refusal {
+    const why = facts.reason ?? 'the token does not allow this';
+    return new Refusal(401, 'UNAUTHORIZED', why, {
+      headers: { 'WWW-Authenticate': this.#authenticator.challenge(facts.needs, facts.error) },
+    });
+  }
+
+  async #dispatch(route: Route, exchange: Exchange): Promise<void> {
+    const storage = this.#storage;
+    const { deletes } = this.#settings;
+    switch (route.kind) {
+      case 'base':
+        return byMethod(exchange, { GET: async () => exchange.respondJson({}) });
+      case 'catalog':
+        return byMethod(exchange, { GET: async () => listRepositories(exchange, storage) });
+      case 'tags':
+        return byMethod(exchange, { GET: async () => listTags(exchange, storage, route.repository) });
+      case 'referrers':
+        return byMethod(exchange, { GET: async () => listReferrers(exchange, storage, route) });
+      case 'manifest': {
+        const limit = this.#settings.limits.manifestBytes;
+        return byMethod(exchange, {
+          GET: async () => getManifest(exchange, storage, route),
+          PUT: async () => putManifest(exchange, storage, { ...route, limit }),
+          DELETE: async () => deleteManifest(exchange, storage, { ...route, deletes }),
+        });
+      }
+      case 'blob':
+        return byMethod(exchange, {
+          GET: async () => getBlob(exchange, storage, route),
+          DELETE: async () => deleteBlob(exchange, storage, { ...route, deletes }),
+        });
+      case 'uploads':
+        return byMethod(exchange, { POST: async () => this.#uploads.start(exchange, route.repository) });
+      case 'upload': {
+        const { repository, id } = route;
+        return byMethod(exchange, {
+          GET: async () => this.#uploads.status(exchange, repository, id),
+          PATCH: async () => this.#uploads.append(exchange, repository, id),
+          PUT: async () => this.#uploads.finish(exchange, repository, id),
+          DELETE: async () => this.#uploads.cancel(exchange, repository, id),
+        });
+      }
+      default:
+        return unreachable(route);
+    }
+  }
+
+  /** Turns whatever was thrown into the error body of the spec. */
+  async #refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { error, expectation }: { readonly error: unknown; readonly expectation: Expectation },
+  ): Promise<void> {
+    if (error instanceof HangUp || response.destroyed) {
+      response.destroy();
+      return;
+    }
+    const refusal = error instanceof Refusal ? error : this.#fault(request, error);
+    if (response.headersSent) {
+      // The status line promised a whole body: only a broken connection tells the client that this is not one.
+      response.destroy();
+      return;
+    }
+    const { body, status, headers } = refusal;
+    const length = Buffer.byteLength(body);
+    const unread = hasUnreadBody(request, expectation);
+    if (unread) response.setHeader('Connection', 'close');
+    response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': length, ...headers });
+    if (request.method !== 'HEAD') response.write(body);
+    if (unread && !expectation.pending) {
+      request.resume();
+      await Promise.race([delay(LINGER_MS, undefined, { ref: false }), ended(request)]);
+    }
+    response.end();
+  }
+
+  #fault(request: IncomingMessage, error: unknown): Refusal {
+    const { method = '', url = '' } = request;
+    this.#settings.log({ kind: 'failure', method, path: pathOf(url), message: describeError(error) });
+    const code = systemCode(error);
+    if (code === 'ENOSPC' || code === 'EDQUOT') return full('the disk of the registry is full');
+    return new Refusal(500, 'UNKNOWN', 'the registry could not do this, its log says why');
+  }
+
+  #logRequest(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { began, ...who }: { readonly began: number; readonly remote: string; readonly user: string | undefined },
+  ): void {
+    this.#settings.log({
+      kind: 'request',
+      method: request.method ?? '',
+      path: pathOf(request.url ?? ''),
+      status: response.headersSent ? response.statusCode : 0,
+      durationMs: this.#settings.now() - began,
+      ...who,
+    });
+  }
+}
+
+/** Another password would not help: it is known who asks. */
+function readOnly(user: string | undefined): Refusal {
+  return new Refusal(403, 'DENIED', `the user ${user ?? ''} may read here, and change nothing`);
+}
+
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** `HEAD` is answered by the handler of `GET`, which knows not to send a body. */
+async function byMethod(
+  exchange: Exchange,
+  handlers: { readonly [method in Method]?: () => Promise<void> },
+): Promise<void> {
+  const { method } = exchange.request;
+  const handler = Object.entries(handlers).find(([name]) => name === (method === 'HEAD' ? 'GET' : method))?.[1];
+  if (handler === undefined) {
+    const allowed = Object.keys(handlers).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]));
+    throw new Refusal(405, 'UNSUPPORTED', 'this method is not for this address', {
+      headers: { Allow: allowed.join(', ') },
+    });
+  }
+  await handler();
+}
+
+/** A mount needs a second right; asking for both at once spares the client a second trip to the token service. */
+function scopes(need: Need, route: Route, query: URLSearchParams): readonly Need[] {
+  const from = route.kind === 'uploads' && query.has('mount') ? query.get('from') : null;
+  // Quotes or worse from the query must not get into a header.
+  if (from === null || !/^[a-z0-9._/-]{1,255}$/.test(from)) return [need];
+  return [need, { kind: 'repository', repository: from, actions: ['pull'] }];
+}
+
+async function ended(request: IncomingMessage): Promise<void> {
+  await new Promise<void>((resolve) => {
+    request.once('end', resolve);
+    request.once('close', resolve);
+  });
+}
+
+/** For the log: no query, and only the beginning of an upload's id, because the whole of it opens the upload. */
+function pathOf(url: string): string {
+  const path = url.split('?', 1)[0] ?? '';
+  return path.slice(0, 1024).replace(/(\/blobs\/uploads\/[0-9a-f]{8})[0-9a-f]+$/, '$1…');
+}

@@ -1,0 +1,88 @@
+import { Digest } from '../../names/digest.ts';
+import { Refusal } from '../contract/refusal.ts';
+import { RepositoryName } from '../contract/repository-name.ts';
+import { Tag } from '../contract/tag.ts';
+
+/** What a manifest is asked for by. */
+export type Reference =
+  | { readonly kind: 'tag'; readonly tag: Tag }
+  | { readonly kind: 'digest'; readonly digest: Digest };
+
+/** Every address of the API (distribution spec § endpoints), with its parts parsed. */
+export type Route =
+  | { readonly kind: 'base' }
+  | { readonly kind: 'catalog' }
+  | { readonly kind: 'tags'; readonly repository: RepositoryName }
+  | { readonly kind: 'manifest'; readonly repository: RepositoryName; readonly reference: Reference }
+  | { readonly kind: 'blob'; readonly repository: RepositoryName; readonly digest: Digest }
+  | { readonly kind: 'uploads'; readonly repository: RepositoryName }
+  | { readonly kind: 'upload'; readonly repository: RepositoryName; readonly id: string }
+  | { readonly kind: 'referrers'; readonly repository: RepositoryName; readonly subject: Digest };
+
+/** Longer than any legal address: 255 of name, 138 of digest, the words between. */
+const MAX_PATH = 1024;
+const UPLOAD_ID = /^[0-9a-f]{32}$/;
+
+/**
+ * Reads the raw request target by grammar, once. Nothing is decoded or normalised first, so `..`, `//`, `%2f` and an absolute
+ * `http://…` target are just texts that do not fit (reliability S42). The one escape understood is `%3A` for the colon of a
+ * digest, which careful URL builders write.
+ *
+ * @throws Refusal 404 for what is no address of the API, 400 with the fitting code for a malformed part.
+ */
+export function parseRoute(target: string): { readonly route: Route; readonly query: URLSearchParams } {
+  const mark = target.indexOf('?');
+  const path = mark < 0 ? target : target.slice(0, mark);
+  const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
+  return { route: routeOf(path), query };
+}
+
+function routeOf(path: string): Route {
+  if (path.length > MAX_PATH) throw nothingHere();
+  if (path === '/v2' || path === '/v2/') return { kind: 'base' };
+  if (!path.startsWith('/v2/')) throw nothingHere();
+  if (path === '/v2/_catalog') return { kind: 'catalog' };
+  // Read from the end: a repository may itself be called a/tags or b/blobs/uploads.
+  const parts = path.slice('/v2/'.length).split('/');
+  const [third, second, last] = [parts.at(-3), parts.at(-2) ?? '', parts.at(-1) ?? ''];
+  const before = (count: number): RepositoryName => RepositoryName.parse(parts.slice(0, -count).join('/'));
+  if (second === 'tags' && last === 'list') return { kind: 'tags', repository: before(2) };
+  if (second === 'manifests') return { kind: 'manifest', repository: before(2), reference: parseReference(last) };
+  if (second === 'referrers') return { kind: 'referrers', repository: before(2), subject: parseDigest(last) };
+  if (second === 'blobs' && last === 'uploads') return { kind: 'uploads', repository: before(2) };
+  if (third === 'blobs' && second === 'uploads') {
+    return last === '' ? { kind: 'uploads', repository: before(3) } : upload(before(3), last);
+  }
+  if (second === 'blobs') return { kind: 'blob', repository: before(2), digest: parseDigest(last) };
+  throw nothingHere();
+}
+
+function upload(repository: RepositoryName, id: string): Route {
+  // The id is only ever looked up in a map; refusing other shapes early keeps the logs clean.
+  if (!UPLOAD_ID.test(id)) throw new Refusal(404, 'BLOB_UPLOAD_UNKNOWN', 'there is no such upload');
+  return { kind: 'upload', repository, id };
+}
+
+function parseReference(text: string): Reference {
+  const plain = withColon(text);
+  return plain.includes(':') ? { kind: 'digest', digest: parseDigest(text) } : { kind: 'tag', tag: Tag.parse(plain) };
+}
+
+/** @throws Refusal `DIGEST_INVALID` */
+export function parseDigest(text: string): Digest {
+  const digest = Digest.tryParse(withColon(text));
+  if (digest === undefined) {
+    throw new Refusal(400, 'DIGEST_INVALID', 'a digest is sha256: or sha512: and its hex digits in lower case', {
+      detail: { digest: text.slice(0, 160) },
+    });
+  }
+  return digest;
+}
+
+function withColon(text: string): string {
+  return text.replace(/%3a/i, ':');
+}
+
+function nothingHere(): Refusal {
+  return new Refusal(404, 'UNSUPPORTED', 'there is nothing at this address, the API begins at /v2/');
+}

@@ -1,0 +1,64 @@
+import { type FileHandle, open, readFile, stat, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import { Digest } from '../../names/digest.ts';
+import { type DataFolder, ignoreMissing, namesIn } from './data-folder.ts';
+
+/**
+ * Content by digest, stored once however many repositories link to it. It knows nothing of rights: who may see a blob is
+ * decided by the link in a repository alone (reliability S44).
+ */
+export class BlobStore {
+  readonly #folder: DataFolder;
+
+  constructor(folder: DataFolder) {
+    this.#folder = folder;
+  }
+
+  /** Bytes of the content, or undefined when it is not here. */
+  async size(digest: Digest): Promise<number | undefined> {
+    const found = await stat(this.#folder.blob(digest)).catch(ignoreMissing);
+    return found?.isFile() === true ? found.size : undefined;
+  }
+
+  /** An open file: reading goes on from it even when the blob is deleted meanwhile (reliability S52). The caller closes it. */
+  async open(digest: Digest): Promise<FileHandle | undefined> {
+    return open(this.#folder.blob(digest), 'r').catch(ignoreMissing);
+  }
+
+  /** The whole content; for manifests, whose size was limited when they came. */
+  async read(digest: Digest): Promise<Buffer | undefined> {
+    return readFile(this.#folder.blob(digest)).catch(ignoreMissing);
+  }
+
+  /**
+   * Publishes a staged file whose bytes were flushed and **have been verified** to hash to `digest`. It replaces the same content
+   * that may be here already: that heals a file damaged by the disk, and makes the blob young for garbage collection.
+   */
+  async adopt(staged: string, digest: Digest): Promise<void> {
+    await this.#folder.publish(staged, this.#folder.blob(digest));
+  }
+
+  /** Publishes a small document that the caller has hashed. */
+  async write(digest: Digest, bytes: Uint8Array): Promise<void> {
+    await this.#folder.write(this.#folder.blob(digest), bytes);
+  }
+
+  /** Everything stored, in no particular order, with its size in bytes and the time of its last (re-)push in epoch milliseconds. */
+  async *entries(): AsyncGenerator<{ digest: Digest; size: number; pushedAt: number }> {
+    for (const algorithm of await namesIn(this.#folder.blobs)) {
+      for (const prefix of await namesIn(path.join(this.#folder.blobs, algorithm))) {
+        for (const hex of await namesIn(path.join(this.#folder.blobs, algorithm, prefix))) {
+          const digest = Digest.tryParse(`${algorithm}:${hex}`);
+          if (digest === undefined) continue;
+          const found = await stat(this.#folder.blob(digest)).catch(ignoreMissing);
+          if (found?.isFile() === true) yield { digest, size: found.size, pushedAt: found.mtimeMs };
+        }
+      }
+    }
+  }
+
+  /** Forgets content that nothing links to. */
+  async remove(digest: Digest): Promise<void> {
+    await unlink(this.#folder.blob(digest)).catch(ignoreMissing);
+  }
+}

@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto';
+import { isTartletError } from '../../errors.ts';
+import { Digest, type DigestAlgorithm } from '../../names/digest.ts';
+import { isJsonObject, parseJsonDocument } from '../../oci/json-document.ts';
+import { bareMediaType, isImageManifestType, isIndexType } from '../../oci/media-type.ts';
+import { Refusal } from '../contract/refusal.ts';
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/**
+ * What a registry must know of a manifest: what it links to. Less than a client reads, on purpose: fields that we do not
+ * understand are somebody's business, and the bytes are stored as they came.
+ */
+export interface PushedManifest {
+  readonly mediaType: string;
+  /** Blobs that must be in the repository. */
+  readonly blobs: readonly Digest[];
+  /** Manifests (or blobs) that must be in the repository. */
+  readonly children: readonly Digest[];
+  /** The manifest that this one is about; it may be missing (distribution spec § pushing manifests with subject). */
+  readonly subject: Digest | undefined;
+  /** The entry of this manifest in the list of referrers, without digest and size. */
+  readonly referrer: JsonObject;
+}
+
+/**
+ * @param contentType the header that came with it.
+ * @throws Refusal `MANIFEST_INVALID`, also when header, `mediaType` and content contradict each other (CVE-2021-41190, S16).
+ */
+export function parsePushedManifest(bytes: Uint8Array, contentType: string | undefined): PushedManifest {
+  const document = parseObject(bytes);
+  if (document['schemaVersion'] !== 2) throw invalid('schemaVersion is not 2');
+  const isIndex = document['manifests'] !== undefined;
+  if (isIndex && (document['layers'] !== undefined || document['config'] !== undefined)) {
+    throw invalid('it is an image and an index at once');
+  }
+  const mediaType = agreedMediaType(document['mediaType'], contentType, isIndex);
+  const subject = document['subject'];
+  return {
+    mediaType,
+    blobs: isIndex ? [] : [digestOf(document['config'], 'config'), ...layersOf(document)],
+    children: isIndex ? listOf(document, 'manifests').map((entry, at) => digestOf(entry, `manifests[${at}]`)) : [],
+    subject: subject === undefined || subject === null ? undefined : digestOf(subject, 'subject'),
+    referrer: referrerOf(document, mediaType),
+  };
+}
+
+/** The digest of bytes under an algorithm. */
+export function digestOfBytes(bytes: Uint8Array, algorithm: DigestAlgorithm): Digest {
+  return Digest.parse(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`);
+}
+
+function parseObject(bytes: Uint8Array): JsonObject {
+  let value: unknown;
+  try {
+    value = parseJsonDocument(bytes, 'manifest');
+  } catch (error) {
+    if (!isTartletError(error)) throw error;
+    throw invalid(error.message);
+  }
+  if (!isJsonObject(value)) throw invalid('it is not an object');
+  return value;
+}
+
+function agreedMediaType(field: unknown, header: string | undefined, isIndex: boolean): string {
+  if (field !== undefined && typeof field !== 'string') throw invalid('mediaType is not a string');
+  const claimed = header === undefined ? undefined : bareMediaType(header);
+  if (field !== undefined && claimed !== undefined && field !== claimed) {
+    throw invalid(`mediaType is ${field.slice(0, 80)}, Content-Type is ${claimed.slice(0, 80)}`);
+  }
+  const mediaType = field ?? claimed;
+  if (mediaType === undefined) throw invalid('neither mediaType nor Content-Type says what it is');
+  const fits = isIndex ? isIndexType : isImageManifestType;
+  if (!fits(mediaType)) throw invalid(`${mediaType.slice(0, 80)} is not the type of an ${isIndex ? 'index' : 'image'}`);
+  return mediaType;
+}
+
+/** Layers that may live elsewhere need not be here: they have URLs and a type that says so (image spec § non-distributable layers). */
+function layersOf(document: JsonObject): Digest[] {
+  return listOf(document, 'layers').flatMap((layer, at) => {
+    const digest = digestOf(layer, `layers[${at}]`);
+    const type = isJsonObject(layer) ? layer['mediaType'] : undefined;
+    const elsewhere = typeof type === 'string' && /\.(?:nondistributable|foreign)\./.test(type);
+    return elsewhere && isJsonObject(layer) && Array.isArray(layer['urls']) ? [] : [digest];
+  });
+}
+
+function listOf(document: JsonObject, name: string): readonly unknown[] {
+  const list = document[name];
+  if (!Array.isArray(list)) throw invalid(`${name} is not a list`);
+  return list;
+}
+
+function digestOf(value: unknown, where: string): Digest {
+  const text = isJsonObject(value) ? value['digest'] : undefined;
+  const digest = typeof text === 'string' ? Digest.tryParse(text) : undefined;
+  if (digest === undefined) throw invalid(`${where} has no valid digest`);
+  return digest;
+}
+
+/** Distribution spec § listing referrers: the type of an image is that of its config when it names none itself. */
+function referrerOf(document: JsonObject, mediaType: string): JsonObject {
+  const config = document['config'];
+  const fallback = isJsonObject(config) ? config['mediaType'] : undefined;
+  const own = document['artifactType'];
+  const artifactType = typeof own === 'string' && own !== '' ? own : fallback;
+  const annotations = document['annotations'];
+  return {
+    mediaType,
+    ...(typeof artifactType === 'string' ? { artifactType } : {}),
+    ...(isJsonObject(annotations) ? { annotations } : {}),
+  };
+}
+
+function invalid(why: string): Refusal {
+  return new Refusal(400, 'MANIFEST_INVALID', why.startsWith('the manifest') ? why : `the manifest is invalid: ${why}`);
+}

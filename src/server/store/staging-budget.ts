@@ -1,0 +1,45 @@
+import { statfs } from 'node:fs/promises';
+import { Refusal } from '../contract/refusal.ts';
+import type { Limits } from '../settings/options.ts';
+
+/** After so many bytes the free space is looked at again. */
+const CHECK_EVERY = 64 * 1024 * 1024;
+
+/** Bounds what unfinished uploads may take of the disk, whoever makes them (reliability S43). */
+export class StagingBudget {
+  readonly #folder: string;
+  readonly #limits: Limits;
+  #used = 0;
+  #sinceCheck = 0;
+
+  constructor(folder: string, limits: Limits) {
+    this.#folder = folder;
+    this.#limits = limits;
+  }
+
+  /** Before a body is read whose length is known: better to refuse 80 GB now than after 79. @throws Refusal 507 */
+  async announce(bytes: number): Promise<void> {
+    if (this.#used + bytes > this.#limits.stagingBytes) throw full('too many bytes are in unfinished uploads');
+    const { bavail, bsize } = await statfs(this.#folder);
+    this.#sinceCheck = 0;
+    if (bavail * bsize - bytes < this.#limits.freeBytes) throw full('the disk of the registry is full');
+  }
+
+  /** Accounts for bytes that are about to be written. @throws Refusal 507 */
+  async take(bytes: number): Promise<void> {
+    if (this.#used + bytes > this.#limits.stagingBytes) throw full('too many bytes are in unfinished uploads');
+    this.#sinceCheck += bytes;
+    if (this.#sinceCheck >= CHECK_EVERY) await this.announce(bytes);
+    this.#used += bytes;
+  }
+
+  /** Accounts for an upload that was published or dropped. */
+  release(bytes: number): void {
+    this.#used -= bytes;
+  }
+}
+
+/** 507 Insufficient Storage. */
+export function full(why: string): Refusal {
+  return new Refusal(507, 'UNKNOWN', why);
+}

@@ -1,0 +1,234 @@
+import { createHash, type Hash } from 'node:crypto';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { TartletError } from '../../errors.ts';
+import { Digest, type DigestAlgorithm } from '../../names/digest.ts';
+import { consumeBody, HangUp } from '../contract/request-body.ts';
+import { Refusal } from '../contract/refusal.ts';
+import type { RepositoryName } from '../contract/repository-name.ts';
+import type { StagingBudget } from './staging-budget.ts';
+
+/** What an upload needs from its surroundings. */
+export interface UploadFacts {
+  readonly id: string;
+  readonly repository: RepositoryName;
+  /** Who began it. */
+  readonly user: string | undefined;
+  /** The client that began it, as limits count it. */
+  readonly client: string;
+  /** Staged file to be made. */
+  readonly file: string;
+  readonly algorithm: DigestAlgorithm;
+  readonly budget: StagingBudget;
+  /** Largest blob taken, in bytes. */
+  readonly limit: number;
+}
+
+/**
+ * A blob on its way in: a staged file and the hash of what is in it so far, always of the same bytes, so that neither a
+ * continued upload nor the closing request reads anything again. It lives until it is sealed or discarded.
+ */
+export class Upload {
+  readonly id: string;
+  readonly repository: RepositoryName;
+  readonly user: string | undefined;
+  readonly client: string;
+  readonly file: string;
+  /** Open while a request works on the upload: those that rest are many, and descriptors are few (issue 14, item 6). */
+  #handle: FileHandle | undefined;
+  readonly #budget: StagingBudget;
+  readonly #limit: number;
+  #hash: Hash;
+  #algorithm: DigestAlgorithm;
+  #received = 0;
+  #open = true;
+  /** Whoever is working on it; ends without a rejection. */
+  #busy: { readonly request: IncomingMessage; readonly done: Promise<unknown> } | undefined;
+
+  private constructor(facts: UploadFacts) {
+    this.id = facts.id;
+    this.repository = facts.repository;
+    this.user = facts.user;
+    this.client = facts.client;
+    this.file = facts.file;
+    this.#budget = facts.budget;
+    this.#limit = facts.limit;
+    this.#algorithm = facts.algorithm;
+    this.#hash = createHash(facts.algorithm);
+  }
+
+  static async begin(facts: UploadFacts): Promise<Upload> {
+    const made = await open(facts.file, 'wx', 0o600);
+    await made.close();
+    return new Upload(facts);
+  }
+
+  /** Bytes that are safely counted: written, and in the hash. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** False once it was sealed or discarded. */
+  get open(): boolean {
+    return this.#open;
+  }
+
+  get busy(): boolean {
+    return this.#busy !== undefined;
+  }
+
+  /**
+   * Works on the upload alone. A request that is still sending is cut off first: only the same client knows the id, so it has lost
+   * that connection and we have not noticed yet.
+   *
+   * @throws Refusal `BLOB_UPLOAD_UNKNOWN` when the upload ended meanwhile.
+   */
+  async alone<T>(request: IncomingMessage, work: () => Promise<T>): Promise<T> {
+    while (this.#busy !== undefined) {
+      this.#busy.request.destroy();
+      await this.#busy.done;
+    }
+    if (!this.#open) throw new Refusal(404, 'BLOB_UPLOAD_UNKNOWN', 'there is no such upload');
+    const result = this.#withFile(work);
+    const done = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#busy = { request, done };
+    try {
+      return await result;
+    } finally {
+      this.#busy = undefined;
+    }
+  }
+
+  async #withFile<T>(work: () => Promise<T>): Promise<T> {
+    this.#handle = await open(this.file, 'r+');
+    try {
+      return await work();
+    } finally {
+      await this.#close();
+    }
+  }
+
+  /** @throws TartletError when nobody took the upload for itself. */
+  get #opened(): FileHandle {
+    if (this.#handle === undefined) throw new TartletError('INTERNAL', 'an upload is used by no request');
+    return this.#handle;
+  }
+
+  async #close(): Promise<void> {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    await handle?.close();
+  }
+
+  /** Before the first byte: hash with the algorithm that will be asked for, so that nothing has to be read twice. */
+  expect(algorithm: DigestAlgorithm): void {
+    if (this.#received > 0 || algorithm === this.#algorithm) return;
+    this.#algorithm = algorithm;
+    this.#hash = createHash(algorithm);
+  }
+
+  /** Refuses what is known to be too much before a byte of it is read. @throws Refusal 413 or 507 */
+  async announce(bytes: number): Promise<void> {
+    this.#checkSize(bytes);
+    if (bytes > 0) await this.#budget.announce(bytes);
+  }
+
+  /**
+   * Appends a body. When the client hangs up, everything up to then stays and can be continued; after any other failure file and
+   * hash may disagree, so the upload is discarded.
+   *
+   * @throws HangUp, Refusal 413 or 507, or what the file system says.
+   */
+  async append(body: IncomingMessage): Promise<void> {
+    try {
+      await consumeBody(body, async (pieces) => this.#write(pieces));
+    } catch (error) {
+      if (!(error instanceof HangUp)) await this.discard();
+      throw error;
+    }
+  }
+
+  /**
+   * Checks the whole content and flushes it. The staged file is then the caller's to publish.
+   * @throws Refusal `DIGEST_INVALID` when it is something else; then it is gone.
+   */
+  async seal(expected: Digest): Promise<void> {
+    try {
+      const hash = expected.algorithm === this.#algorithm ? this.#hash : await this.#rehash(expected.algorithm);
+      const found = Digest.parse(`${expected.algorithm}:${hash.digest('hex')}`);
+      if (!found.equals(expected)) {
+        throw new Refusal(400, 'DIGEST_INVALID', 'the digest does not match the uploaded content', {
+          detail: { digest: expected.toString(), uploaded: found.toString(), size: this.#received },
+        });
+      }
+      await this.#opened.sync();
+    } catch (error) {
+      await this.discard();
+      throw error;
+    }
+    await this.#end();
+  }
+
+  /** Forgets everything; harmless when it has ended already. */
+  async discard(): Promise<void> {
+    if (!this.#open) return;
+    await this.#end();
+    await rm(this.file, { force: true });
+  }
+
+  /** Cuts off whoever is sending, then discards. */
+  async cancel(): Promise<void> {
+    this.#busy?.request.destroy();
+    await this.#busy?.done;
+    await this.discard();
+  }
+
+  async #end(): Promise<void> {
+    this.#open = false;
+    this.#budget.release(this.#received);
+    await this.#close();
+  }
+
+  async #write(pieces: readonly Buffer[]): Promise<void> {
+    let size = 0;
+    for (const piece of pieces) size += piece.length;
+    this.#checkSize(size);
+    await this.#budget.take(size);
+    // The disk works in another thread while this one hashes.
+    const written = writeFully(this.#opened, pieces, this.#received, size);
+    this.#received += size;
+    for (const piece of pieces) this.#hash.update(piece);
+    await written;
+  }
+
+  #checkSize(more: number): void {
+    if (this.#received + more <= this.#limit) return;
+    throw new Refusal(413, 'SIZE_INVALID', `a blob may have at most ${this.#limit} bytes`);
+  }
+
+  async #rehash(algorithm: DigestAlgorithm): Promise<Hash> {
+    const hash = createHash(algorithm);
+    const buffer = Buffer.allocUnsafe(256 * 1024);
+    for (let at = 0; at < this.#received; ) {
+      const { bytesRead } = await this.#opened.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) break;
+      hash.update(buffer.subarray(0, bytesRead));
+      at += bytesRead;
+    }
+    return hash;
+  }
+}
+
+/** A write may take less than it was given, e.g. just before the disk is full. */
+async function writeFully(file: FileHandle, pieces: readonly Buffer[], position: number, size: number): Promise<void> {
+  const { bytesWritten } = await file.writev(pieces, position);
+  if (bytesWritten === size) return;
+  const rest = Buffer.concat(pieces).subarray(bytesWritten);
+  for (let at = 0; at < rest.length; ) {
+    const more = await file.write(rest, at, rest.length - at, position + bytesWritten + at);
+    at += more.bytesWritten;
+  }
+}
