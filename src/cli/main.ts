@@ -1,5 +1,5 @@
 import type * as CommandProcess from './process.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from './terminal/version.ts';
 
 /*
  * Where the command starts. Loads nothing that the most frequent call of scripts does without.

@@ -3,12 +3,12 @@ import path from 'node:path';
 import { isatty } from 'node:tty';
 import { systemCode, TartletError } from '../errors.ts';
 import { diskError } from '../fs/disk-error.ts';
-import { translateBuiltIn } from './built-in.ts';
-import { ErrorFirstStream, type MessageStream, releaseNotes, writeError } from './message-stream.ts';
+import { translateBuiltIn } from './terminal/built-in.ts';
+import { ErrorFirstStream, type MessageStream, releaseNotes, writeError } from './terminal/message-stream.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
 import { run } from './run.ts';
-import type { Terminal } from './terminal.ts';
+import type { Terminal } from './terminal/terminal.ts';
 
 /*
  * The process around a command: streams, signals, exit code. Besides main.ts, the only file that touches the process itself.

@@ -1,5 +1,5 @@
 import { Command, CommanderError, Help } from 'commander';
-import { answerHelpHidden } from './built-in.ts';
+import { answerHelpHidden } from './terminal/built-in.ts';
 import { ACCOUNTS } from './declare/accounts.ts';
 import { ARCHIVES } from './declare/archives.ts';
 import { DOCTOR } from './declare/doctor.ts';
@@ -9,9 +9,9 @@ import { MACHINE } from './declare/machine.ts';
 import { SERVICES } from './declare/services.ts';
 import { VMS } from './declare/vms.ts';
 import type { CommandGroup } from './declare/declaration.ts';
-import { type Printable, printableByLine } from './render/printable.ts';
-import type { Terminal } from './terminal.ts';
-import { VERSION } from './version.ts';
+import { type Printable, printableByLine } from './terminal/printable.ts';
+import type { Terminal } from './terminal/terminal.ts';
+import { VERSION } from './terminal/version.ts';
 
 /** In the order of the help. */
 const GROUPS: readonly CommandGroup[] = [IMAGES, DOCTOR, VMS, MACHINE, GUEST, ARCHIVES, ACCOUNTS, SERVICES];

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { isTartletError, TartletError } from '../errors.ts';
 import { buildProgram, CommanderError, commandNamed, usageOf } from './program.ts';
-import { writeError } from './message-stream.ts';
+import { writeError } from './terminal/message-stream.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
-import { joined, printableByLine } from './render/printable.ts';
+import { joined, printableByLine } from './terminal/printable.ts';
 import type { CommandSpan } from './telemetry/command-span.ts';
-import type { Terminal } from './terminal.ts';
+import type { Terminal } from './terminal/terminal.ts';
 
 /** Runs one command line and gives its exit code. Never throws: whatever happens is said on stderr. */
 export async function run(terminal: Terminal, argv: readonly string[]): Promise<number> {

@@ -2,8 +2,8 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, 
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readPassword } from '../../src/cli/login-input.ts';
-import type { Terminal } from '../../src/cli/terminal.ts';
+import { readPassword } from '../../src/cli/terminal/login-input.ts';
+import type { Terminal } from '../../src/cli/terminal/terminal.ts';
 import { TartletError } from '../../src/errors.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
 import { runOnTerminal, runWithInput } from '../support/command-input.ts';

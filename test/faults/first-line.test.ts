@@ -1,9 +1,9 @@
 import { chmodSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { withoutErrorListeners } from '../../src/cli/broken-output.ts';
-import { ErrorFirstStream, releaseNotes, writeError } from '../../src/cli/message-stream.ts';
-import { printed } from '../../src/cli/render/printable.ts';
+import { withoutErrorListeners } from '../../src/cli/terminal/broken-output.ts';
+import { ErrorFirstStream, releaseNotes, writeError } from '../../src/cli/terminal/message-stream.ts';
+import { printed } from '../../src/cli/terminal/printable.ts';
 import { eventually } from '../support/real-process.ts';
 import { blobRoute } from '../support/scripted-image.ts';
 import { sha256, storedStream, tinyImage } from '../support/tart-image.ts';

@@ -5,7 +5,7 @@ import { LocalName } from '../../src/names/local-name.ts';
 import { spelledOut, spelledOutByLine, UNPRINTABLE } from '../../src/names/unprintable.ts';
 import { cleanText } from '../../src/registry/request/redact.ts';
 import { renderJson } from '../../src/cli/render/json.ts';
-import { printable } from '../../src/cli/render/printable.ts';
+import { printable } from '../../src/cli/terminal/printable.ts';
 
 /** One of each kind, and what it is called. */
 const CHARACTERS: readonly (readonly [what: string, character: string, spelled: string])[] = [

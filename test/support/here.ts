@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { run } from '../../src/cli/run.ts';
-import type { Screen, Terminal } from '../../src/cli/terminal.ts';
+import type { Screen, Terminal } from '../../src/cli/terminal/terminal.ts';
 import { secretsIn } from './canary.ts';
 import type { Ran, Workplace } from './real-command.ts';
 

@@ -3,10 +3,10 @@ import { LocalName } from '../../names/local-name.ts';
 import type { Session } from '../../session/session.ts';
 import { cloneVm } from '../../vm/clone.ts';
 import { renderJson } from '../render/json.ts';
-import { printable } from '../render/printable.ts';
+import { printable } from '../terminal/printable.ts';
 import { cloneResult } from '../render/result.ts';
-import { type ReportOptions, withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { type ReportOptions, withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface CloneCommandOptions extends ReportOptions {
   readonly insecure?: true;

@@ -1,11 +1,11 @@
 import { RemoteName } from '../../names/remote-name.ts';
 import { copyImage } from '../../transfer/copy/copy.ts';
 import type { Session } from '../../session/session.ts';
-import { digestFile } from '../digest-file.ts';
+import { digestFile } from '../session/digest-file.ts';
 import { renderJson } from '../render/json.ts';
 import { copyResult } from '../render/result.ts';
-import { type ReportOptions, withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { type ReportOptions, withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface CopyCommandOptions extends ReportOptions {
   readonly insecure?: true;

@@ -2,8 +2,8 @@ import { TartletError } from '../../errors.ts';
 import { newLocalName, replacedLine } from './clone.ts';
 import type { Arch } from '../../vm/config.ts';
 import { createLinuxVm } from '../../vm/create.ts';
-import { withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface CreateCommandOptions {
   readonly linux?: true;

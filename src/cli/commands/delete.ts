@@ -2,11 +2,11 @@ import { isTartletError, TartletError } from '../../errors.ts';
 import { deleteMeasured } from '../../home/prune/measured-delete.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { RemoteName } from '../../names/remote-name.ts';
-import { writeError } from '../message-stream.ts';
+import { writeError } from '../terminal/message-stream.ts';
 import { renderDeleted } from '../render/deletion.ts';
 import { renderError } from '../render/error.ts';
-import { withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 /**
  * Every name is parsed before anything is deleted. One that cannot be deleted does not keep the others, where Tart stops at it

@@ -13,10 +13,10 @@ import { cloneVm } from '../../vm/clone.ts';
 import { createLinuxVm } from '../../vm/create.ts';
 import { listVms } from '../../vm/listing.ts';
 import { pushVm } from '../../vm/push.ts';
-import { printableByLine } from '../render/printable.ts';
+import { printableByLine } from '../terminal/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
-import { userAgent } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { userAgent } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 /** The port of the story: a Nexus on 8221 whose images did not show up (openai/tart#827). */
 const PORT = 8221;

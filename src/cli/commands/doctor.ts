@@ -3,14 +3,14 @@ import { isRegistryCached } from '../../migration/migrate.ts';
 import type { Session } from '../../session/session.ts';
 import { type Assignment, examine, type Examination } from '../../doctor/examine.ts';
 import type { RegistryAddress } from '../../names/registry-address.ts';
-import { credentialSettings } from '../credential-settings.ts';
+import { credentialSettings } from '../session/credential-settings.ts';
 import { examinationJson, examinationText, isClean } from '../render/examination.ts';
-import { foldText } from '../render/fold.ts';
+import { foldText } from '../terminal/fold.ts';
 import { renderJson } from '../render/json.ts';
-import { printable } from '../render/printable.ts';
+import { printable } from '../terminal/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
-import { type ReportOptions, withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { type ReportOptions, withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface DoctorCommandOptions extends ReportOptions {
   readonly fix?: true;

@@ -3,13 +3,13 @@ import { TartletError } from '../../errors.ts';
 import { exists } from '../../fs/folder.ts';
 import type { Session } from '../../session/session.ts';
 import { exportVm, type ExportTarget } from '../../archive/export.ts';
-import { withoutErrorListeners } from '../broken-output.ts';
+import { withoutErrorListeners } from '../terminal/broken-output.ts';
 import { renderJson } from '../render/json.ts';
-import { printable, printed } from '../render/printable.ts';
+import { printable, printed } from '../terminal/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
 import { exportResult } from '../render/result.ts';
-import { type ReportOptions, withSession } from '../session.ts';
-import { questionStream, resolvePath, type Terminal } from '../terminal.ts';
+import { type ReportOptions, withSession } from '../session/session.ts';
+import { questionStream, resolvePath, type Terminal } from '../terminal/terminal.ts';
 
 export interface ExportCommandOptions extends Pick<ReportOptions, 'quiet'> {
   readonly format: 'text' | 'json';

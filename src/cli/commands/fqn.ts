@@ -1,8 +1,8 @@
 import { TartletError } from '../../errors.ts';
 import { RemoteName } from '../../names/remote-name.ts';
-import { printableLine } from '../render/printable.ts';
-import { withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { printableLine } from '../terminal/printable.ts';
+import { withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 /** Whatever is no remote name is echoed, as Tart does: Orchard asks for local names too (tart-cli §1.19). */
 export async function runFqn(terminal: Terminal, text: string): Promise<number> {

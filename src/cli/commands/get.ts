@@ -1,11 +1,11 @@
 import { LocalName } from '../../names/local-name.ts';
 import { describeVm, type VmDescription } from '../../vm/describe.ts';
 import { renderJson } from '../render/json.ts';
-import type { Printable } from '../render/printable.ts';
+import type { Printable } from '../terminal/printable.ts';
 import { exactGB, humanBytes, wholeGB } from '../render/quantity.ts';
 import { renderTable } from '../render/table.ts';
-import { withSession } from '../session.ts';
-import type { Screen, Terminal } from '../terminal.ts';
+import { withSession } from '../session/session.ts';
+import type { Screen, Terminal } from '../terminal/terminal.ts';
 
 export interface GetCommandOptions {
   readonly format: 'text' | 'json';

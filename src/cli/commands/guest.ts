@@ -2,9 +2,9 @@ import { TartletError, unreachable } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
 import type { Session } from '../../session/session.ts';
 import { notRunning } from '../../vm/stop.ts';
-import { handOver } from '../hand-over.ts';
-import { withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { handOver } from '../session/hand-over.ts';
+import { withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 /** Commands that need the program which runs the VM, or are that program. */
 export type GuestCommand = 'run' | 'suspend' | 'ip' | 'exec';

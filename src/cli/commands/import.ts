@@ -2,8 +2,8 @@ import type { Session } from '../../session/session.ts';
 import { importVm, type ImportSource } from '../../archive/import.ts';
 import { renderJson } from '../render/json.ts';
 import { importResult } from '../render/result.ts';
-import { type ReportOptions, withSession } from '../session.ts';
-import { resolvePath, type Terminal } from '../terminal.ts';
+import { type ReportOptions, withSession } from '../session/session.ts';
+import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 import { newLocalName, replacedLine } from './clone.ts';
 
 export interface ImportCommandOptions extends Pick<ReportOptions, 'quiet'> {

@@ -3,12 +3,12 @@ import { shownName } from '../../names/malformed.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { inspect, type InspectedFile, type InspectedManifest, type Inspection } from '../../vm/inspect.ts';
 import type { Session } from '../../session/session.ts';
-import { foldText } from '../render/fold.ts';
+import { foldText } from '../terminal/fold.ts';
 import { renderJson } from '../render/json.ts';
-import { type Printable, printableLines } from '../render/printable.ts';
+import { type Printable, printableLines } from '../terminal/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
-import { type ReportOptions, withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { type ReportOptions, withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface InspectCommandOptions extends ReportOptions {
   readonly remote?: true;

@@ -1,11 +1,11 @@
 import { type Listed, listVms } from '../../vm/listing.ts';
 import { renderJson } from '../render/json.ts';
-import { type Printable, printableLines } from '../render/printable.ts';
+import { type Printable, printableLines } from '../terminal/printable.ts';
 import { humanBytes, isoSeconds, relativeTime, wholeGB } from '../render/quantity.ts';
 import { renderTable } from '../render/table.ts';
-import { withSession } from '../session.ts';
-import { writeLines } from '../message-stream.ts';
-import type { Terminal } from '../terminal.ts';
+import { withSession } from '../session/session.ts';
+import { writeLines } from '../terminal/message-stream.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface ListCommandOptions {
   readonly source?: 'local' | 'oci';

@@ -3,12 +3,12 @@ import { environmentMayServe } from '../../credentials/environment.ts';
 import { isTartletError, TartletError } from '../../errors.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import { checkLogin } from '../../transfer/login.ts';
-import { credentialSettings } from '../credential-settings.ts';
-import { releaseNotes, writeLines } from '../message-stream.ts';
-import { askForLogin, type Login, readPassword } from '../login-input.ts';
+import { credentialSettings } from '../session/credential-settings.ts';
+import { releaseNotes, writeLines } from '../terminal/message-stream.ts';
+import { askForLogin, type Login, readPassword } from '../terminal/login-input.ts';
 import { humanDuration } from '../render/quantity.ts';
-import { type ReportOptions, userAgent } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { type ReportOptions, userAgent } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface LoginCommandOptions extends Pick<ReportOptions, 'debug'> {
   readonly username?: string;
@@ -76,7 +76,7 @@ async function ask(
 ): Promise<string> {
   const write = (line: string): void => writeLines(terminal.stderr, line);
   if (debug === true) releaseNotes(terminal.stderr);
-  const listeners = debug === true ? (await import('../debug.ts')).debugListeners(write) : undefined;
+  const listeners = debug === true ? (await import('../session/debug.ts')).debugListeners(write) : undefined;
   try {
     const check = await checkLogin({
       registry,

@@ -1,7 +1,7 @@
 import { describePlace, eraseCredential, type SecretPlace } from '../../credentials/credential-store.ts';
-import { credentialSettings } from '../credential-settings.ts';
-import { writeLines } from '../message-stream.ts';
-import type { Terminal } from '../terminal.ts';
+import { credentialSettings } from '../session/credential-settings.ts';
+import { writeLines } from '../terminal/message-stream.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 import { parseHost } from './login.ts';
 
 /** Having nothing to forget is success, as in Tart (tart-cli §1.8). */

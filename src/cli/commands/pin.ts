@@ -1,7 +1,7 @@
 import { pinImage } from '../../home/images/pin.ts';
 import { RemoteName } from '../../names/remote-name.ts';
-import { withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 /** In order, and the first failure ends it. Every name is parsed before anything is changed. */
 export async function runPin(terminal: Terminal, texts: readonly string[], pinned: boolean): Promise<number> {

@@ -1,15 +1,15 @@
 import { isTartletError, TartletError } from '../../errors.ts';
 import type { Deletion } from '../../home/prune/prune-measure.ts';
 import { prune, type PruneReport, type PruneRequest } from '../../home/prune/prune.ts';
-import { writeError, writeLines } from '../message-stream.ts';
+import { writeError, writeLines } from '../terminal/message-stream.ts';
 import { type Mood, renderDeletion, renderFreed } from '../render/deletion.ts';
 import { renderError } from '../render/error.ts';
-import { foldText } from '../render/fold.ts';
+import { foldText } from '../terminal/fold.ts';
 import { renderJson } from '../render/json.ts';
-import { joined, type Printable, printableLine, printed } from '../render/printable.ts';
+import { joined, type Printable, printableLine, printed } from '../terminal/printable.ts';
 import { humanBytes, isoSeconds } from '../render/quantity.ts';
-import { withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface PruneCommandOptions {
   readonly entries: 'caches' | 'vms';

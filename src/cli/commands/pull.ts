@@ -6,8 +6,8 @@ import type { Session } from '../../session/session.ts';
 import { renderJson } from '../render/json.ts';
 import { previewJson, previewText } from '../render/pull-preview.ts';
 import { localPullResult, pullResult } from '../render/result.ts';
-import { type ReportOptions, withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { type ReportOptions, withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface PullCommandOptions extends ReportOptions {
   readonly insecure?: true;

@@ -2,11 +2,11 @@ import { TartletError } from '../../errors.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import type { Session } from '../../session/session.ts';
 import { pushVm } from '../../vm/push.ts';
-import { digestFile } from '../digest-file.ts';
+import { digestFile } from '../session/digest-file.ts';
 import { renderJson } from '../render/json.ts';
 import { distinctDigests, pushResult } from '../render/result.ts';
-import { type ReportOptions, withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { type ReportOptions, withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export interface PushCommandOptions extends ReportOptions {
   readonly insecure?: true;

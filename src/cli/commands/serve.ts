@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { describeError } from '../../errors.ts';
 import type { RegistryEvent } from '../../server/settings/event.ts';
 import { createRegistry, type Registry } from '../../server/server.ts';
-import { releaseNotes } from '../message-stream.ts';
+import { releaseNotes } from '../terminal/message-stream.ts';
 import { humanBytes } from '../render/quantity.ts';
-import { printableLine } from '../render/printable.ts';
-import { filesOf, parseListen, readAccess, type ServeAccessOptions } from '../serve-settings.ts';
-import { resolvePath, type Terminal } from '../terminal.ts';
-import { WatchedFiles } from '../watched-files.ts';
+import { printableLine } from '../terminal/printable.ts';
+import { filesOf, parseListen, readAccess, type ServeAccessOptions } from '../session/serve-settings.ts';
+import { resolvePath, type Terminal } from '../terminal/terminal.ts';
+import { WatchedFiles } from '../terminal/watched-files.ts';
 
 export interface ServeCommandOptions extends ServeAccessOptions {
   readonly data: string;

@@ -1,9 +1,9 @@
 import { LocalName } from '../../names/local-name.ts';
 import type { Display } from '../../vm/display.ts';
 import { setVm } from '../../vm/set.ts';
-import { withSession } from '../session.ts';
-import { writeLines } from '../message-stream.ts';
-import { resolvePath, type Terminal } from '../terminal.ts';
+import { withSession } from '../session/session.ts';
+import { writeLines } from '../terminal/message-stream.ts';
+import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 
 export interface SetCommandOptions {
   readonly cpu?: number;

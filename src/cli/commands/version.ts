@@ -1,6 +1,6 @@
 import { codecKernel } from '../../chunks/kernel.ts';
-import { type Printable, printableLines } from '../render/printable.ts';
-import { VERSION } from '../version.ts';
+import { type Printable, printableLines } from '../terminal/printable.ts';
+import { VERSION } from '../terminal/version.ts';
 
 const KERNELS = { webassembly: 'WebAssembly', typescript: 'TypeScript (slow: WebAssembly is not to be had here)' };
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Terminal } from '../terminal.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 /** What the declaration of a command needs. Its action imports what it runs, so that declaring it costs nothing. */
 export interface Declaration {

@@ -72,7 +72,7 @@ Examples:
   ${terminal.programName} completion fish > ~/.config/fish/completions/${terminal.programName}.fish`,
     )
     .action(async (shell: Shell) => {
-      const { runCompletion } = await import('../commands/completion.ts');
+      const { runCompletion } = await import('../completion/completion.ts');
       setExitCode(await runCompletion(terminal, program, shell));
     });
 }
@@ -83,7 +83,7 @@ function declareComplete({ program, terminal, setExitCode }: Declaration): void 
     .argument('<what>')
     .argument('[prefix]')
     .action(async (what: string, prefix?: string) => {
-      const { runComplete } = await import('../commands/complete.ts');
+      const { runComplete } = await import('../completion/complete.ts');
       setExitCode(await runComplete(terminal, what, prefix ?? ''));
     });
 }

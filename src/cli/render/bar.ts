@@ -1,5 +1,5 @@
 import type { Colours } from './colour.ts';
-import { type Printable, printable, printed } from './printable.ts';
+import { type Printable, printable, printed } from '../terminal/printable.ts';
 
 /** Columns of a bar where there is room. */
 export const BAR_WIDTH = 20;

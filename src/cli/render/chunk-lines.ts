@@ -1,9 +1,9 @@
 import { AROUND_BAR, BAR_WIDTH, barText } from './bar.ts';
 import type { Colours } from './colour.ts';
-import { type Printable, printable, printed } from './printable.ts';
+import { type Printable, printable, printed } from '../terminal/printable.ts';
 import { counted } from './quantity.ts';
 import type { ChunkFigures } from './transfer-view.ts';
-import { cutEnd, displayWidth } from './width.ts';
+import { cutEnd, displayWidth } from '../terminal/width.ts';
 
 /**
  * A line for each chunk that is under way, below the line of its image.

@@ -1,5 +1,5 @@
 import picocolors from 'picocolors';
-import type { Printable } from './printable.ts';
+import type { Printable } from '../terminal/printable.ts';
 
 /** Colours as far as we use them. They go around what is printable, or the characters that they are made of would be spelled out. */
 export type Colours = Readonly<Record<'bold' | 'dim' | 'green' | 'red' | 'yellow', (text: Printable) => Printable>>;

@@ -5,7 +5,7 @@ import type { Candidate } from '../../home/prune/prune-candidate.ts';
 import type { PruneReason } from '../../home/prune/prune-choice.ts';
 import type { Deletion } from '../../home/prune/prune-measure.ts';
 import { unreachable } from '../../errors.ts';
-import { joined, type Printable, printable, printableLine } from './printable.ts';
+import { joined, type Printable, printable, printableLine } from '../terminal/printable.ts';
 import { humanBytes, unusedFor } from './quantity.ts';
 
 /** Whether it was done or only would be. */

@@ -1,5 +1,5 @@
 import type { TransferEvent } from '../../session/progress.ts';
-import type { MessageStream } from '../message-stream.ts';
+import type { MessageStream } from '../terminal/message-stream.ts';
 
 /** Shows what transfers tell. Several images at once are fine. */
 export interface Progress {

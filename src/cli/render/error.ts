@@ -1,7 +1,7 @@
 import { describeError, isTartletError, TartletError } from '../../errors.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
 import { ERROR_KINDS } from './error-kind.ts';
-import { joined, type Printable, printable, printed } from './printable.ts';
+import { joined, type Printable, printable, printed } from '../terminal/printable.ts';
 
 /**
  * An error for people, on lines of its own: `error[CODE]: what failed and why.`, then what was kept and what to do next (reliability §0.3);

@@ -2,7 +2,7 @@ import { type Finding, fixText, type Severity } from '../../doctor/finding.ts';
 import type { Mended } from '../../doctor/mend.ts';
 import type { Examination } from '../../doctor/examine.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
-import { joined, type Printable, printable, printed } from './printable.ts';
+import { joined, type Printable, printable, printed } from '../terminal/printable.ts';
 import { humanBytes } from './quantity.ts';
 
 const SEVERITIES: readonly Severity[] = ['damage', 'warning', 'note'];

@@ -1,4 +1,4 @@
-import { cutStart, displayWidth } from './width.ts';
+import { cutStart, displayWidth } from '../terminal/width.ts';
 
 /** A digest at the end of a name: what people read it by, and what they do not. */
 const DIGEST = /^(.*@sha256:)([0-9a-f]{64})$/;

@@ -1,4 +1,4 @@
-import { type Printable, printableByLine } from './printable.ts';
+import { type Printable, printableByLine } from '../terminal/printable.ts';
 
 /**
  * A result for programs: indented by two spaces, as Tart does, with a newline at the end. It may be shown on a terminal, and what is not to be

@@ -1,5 +1,5 @@
-import type { MessageStream } from '../message-stream.ts';
-import { ownText, type Printable } from './printable.ts';
+import type { MessageStream } from '../terminal/message-stream.ts';
+import { ownText, type Printable } from '../terminal/printable.ts';
 
 const DEFAULT_COLUMNS = 80;
 const DEFAULT_ROWS = 24;

@@ -1,15 +1,15 @@
 import type { TransferEvent } from '../../session/progress.ts';
-import type { MessageStream } from '../message-stream.ts';
+import type { MessageStream } from '../terminal/message-stream.ts';
 import { AROUND_BAR, BAR_WIDTH, barText } from './bar.ts';
 import { chunkLines } from './chunk-lines.ts';
 import type { Colours } from './colour.ts';
 import type { Progress, ProgressTime } from './display.ts';
 import { fitName } from './fit-name.ts';
-import { foldText } from './fold.ts';
+import { foldText } from '../terminal/fold.ts';
 import { LiveBlock } from './live-block.ts';
-import { joined, type Printable, printable, printed } from './printable.ts';
+import { joined, type Printable, printable, printed } from '../terminal/printable.ts';
 import { lastingText, TransferView } from './transfer-view.ts';
-import { cutEnd, displayWidth, padToWidth } from './width.ts';
+import { cutEnd, displayWidth, padToWidth } from '../terminal/width.ts';
 
 const REPAINT_MS = 100;
 /** A shorter bar tells less than the percent beside it. */

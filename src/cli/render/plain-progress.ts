@@ -1,6 +1,6 @@
 import type { TransferEvent } from '../../session/progress.ts';
 import type { Progress, ProgressStreams, ProgressTime } from './display.ts';
-import { printableLine } from './printable.ts';
+import { printableLine } from '../terminal/printable.ts';
 import { lastingText, TransferView } from './transfer-view.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { unreachable } from '../../errors.ts';
 import type { PlanSummary } from '../../session/plan-summary.ts';
 import type { PullPreview } from '../../transfer/pull/pull-preview.ts';
-import { foldText, type MaybeNarrow } from './fold.ts';
-import { type Printable, printable, printableLines, printed } from './printable.ts';
+import { foldText, type MaybeNarrow } from '../terminal/fold.ts';
+import { type Printable, printable, printableLines, printed } from '../terminal/printable.ts';
 import { counted, humanBytes } from './quantity.ts';
 import { renderTable } from './table.ts';
 

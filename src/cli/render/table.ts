@@ -1,7 +1,7 @@
 import { fitName } from './fit-name.ts';
-import type { MaybeNarrow } from './fold.ts';
-import { ownText, type Printable, printable } from './printable.ts';
-import { cutEnd, displayWidth, padToWidth } from './width.ts';
+import type { MaybeNarrow } from '../terminal/fold.ts';
+import { ownText, type Printable, printable } from '../terminal/printable.ts';
+import { cutEnd, displayWidth, padToWidth } from '../terminal/width.ts';
 
 /** With fewer columns for names, each gets a line of its own. */
 const SHORTEST_NAME = 24;

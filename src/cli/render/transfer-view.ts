@@ -1,7 +1,7 @@
 import { unreachable } from '../../errors.ts';
 import { type Direction, type TransferEvent, TransferTotals } from '../../session/progress.ts';
 import { type Bound, boundOf } from '../../chunks/time-spent.ts';
-import { type Printable, printable } from './printable.ts';
+import { type Printable, printable } from '../terminal/printable.ts';
 import { reuseText } from './pull-preview.ts';
 import { counted, humanBytes, humanDuration, humanRate, unusedFor } from './quantity.ts';
 import { RateMeter } from './rate.ts';

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { describeError, isTartletError } from '../../errors.ts';
 import { withoutPassword } from '../../names/malformed.ts';
-import { type Printable, printable, printableLine, printed } from '../render/printable.ts';
-import type { Terminal } from '../terminal.ts';
-import { VERSION } from '../version.ts';
+import { type Printable, printable, printableLine, printed } from '../terminal/printable.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { VERSION } from '../terminal/version.ts';
 import { DEFAULT_ENDPOINT, sendExport } from './export.ts';
 import { type Attributes, encodeExport } from './span.ts';
 import { readPairs, readTraceContext, type TraceContext } from './trace-context.ts';

@@ -1,4 +1,4 @@
-import { type Printable, printed } from '../render/printable.ts';
+import { type Printable, printed } from '../terminal/printable.ts';
 import { bytesField, fixed32Field, fixed64Field, messageField, stringField, uintField } from './protobuf.ts';
 
 /**

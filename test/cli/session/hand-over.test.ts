@@ -1,9 +1,9 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import { describe, expect, test, vi } from 'vitest';
-import { handOver } from '../../src/cli/hand-over.ts';
-import type { Terminal } from '../../src/cli/terminal.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { handOver } from '../../../src/cli/session/hand-over.ts';
+import type { Terminal } from '../../../src/cli/terminal/terminal.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 
 /** Notes its words, its variables and the signals it gets; ends with 7, at once or on SIGUSR1. */
 const TART = `#!/bin/sh

@@ -1,6 +1,6 @@
 import { addAbortSignal, Writable } from 'node:stream';
-import { TartletError } from '../errors.ts';
-import { ownText, printable, printed } from './render/printable.ts';
+import { TartletError } from '../../errors.ts';
+import { ownText, printable, printed } from './printable.ts';
 import { questionStream, type Terminal } from './terminal.ts';
 
 /** Tart's limit for what is typed (tart-cli §1.7), in characters. */

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { foldText } from '../../src/cli/render/fold.ts';
-import { renderJson } from '../../src/cli/render/json.ts';
-import { ownText } from '../../src/cli/render/printable.ts';
-import { renderTable } from '../../src/cli/render/table.ts';
-import { cutEnd, cutStart, displayWidth } from '../../src/cli/render/width.ts';
+import { foldText } from '../../../src/cli/terminal/fold.ts';
+import { renderJson } from '../../../src/cli/render/json.ts';
+import { ownText } from '../../../src/cli/terminal/printable.ts';
+import { renderTable } from '../../../src/cli/render/table.ts';
+import { cutEnd, cutStart, displayWidth } from '../../../src/cli/terminal/width.ts';
 
 describe('a table (tart-cli §1.6)', () => {
   test('is the one of the reference, with padding at the end of every line but the last', () => {

@@ -1,7 +1,7 @@
 import { listVms } from '../../vm/listing.ts';
-import { printableLines } from '../render/printable.ts';
-import { withSession } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
+import { printableLines } from '../terminal/printable.ts';
+import { withSession } from '../session/session.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 /** What the completion scripts call: names that begin with what was typed, one a line. Never fails: a shell is waiting. */
 export async function runComplete(terminal: Terminal, what: string, prefix: string): Promise<number> {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { previewJson, previewText } from '../../src/cli/render/pull-preview.ts';
-import { Digest } from '../../src/names/digest.ts';
-import { RemoteName } from '../../src/names/remote-name.ts';
-import type { PullPreview } from '../../src/transfer/pull/pull-preview.ts';
+import { previewJson, previewText } from '../../../src/cli/render/pull-preview.ts';
+import { Digest } from '../../../src/names/digest.ts';
+import { RemoteName } from '../../../src/names/remote-name.ts';
+import type { PullPreview } from '../../../src/transfer/pull/pull-preview.ts';
 
 const GB = 1_000_000_000;
 const HEX = '1'.repeat(64);

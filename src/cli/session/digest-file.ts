@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { access, constants, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode, TartletError } from '../errors.ts';
-import { diskError } from '../fs/disk-error.ts';
-import { flushFolder } from '../fs/folder.ts';
-import { resolvePath, type Terminal } from './terminal.ts';
+import { systemCode, TartletError } from '../../errors.ts';
+import { diskError } from '../../fs/disk-error.ts';
+import { flushFolder } from '../../fs/folder.ts';
+import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 
 /** The file of `--digestfile`. */
 export interface DigestFile {

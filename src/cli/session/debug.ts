@@ -1,7 +1,7 @@
-import { unreachable } from '../errors.ts';
-import type { TransferEvent } from '../session/progress.ts';
-import type { WireEvent } from '../session/session.ts';
-import { printable } from './render/printable.ts';
+import { unreachable } from '../../errors.ts';
+import type { TransferEvent } from '../../session/progress.ts';
+import type { WireEvent } from '../../session/session.ts';
+import { printable } from '../terminal/printable.ts';
 
 /** What `--debug` listens to. */
 export interface DebugListeners {

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { MessageStream } from '../../src/cli/message-stream.ts';
-import type { ProgressTime } from '../../src/cli/render/display.ts';
-import { createProgress } from '../../src/cli/render/progress.ts';
-import type { TransferEvent } from '../../src/session/progress.ts';
+import type { MessageStream } from '../../../src/cli/terminal/message-stream.ts';
+import type { ProgressTime } from '../../../src/cli/render/display.ts';
+import { createProgress } from '../../../src/cli/render/progress.ts';
+import type { TransferEvent } from '../../../src/session/progress.ts';
 
 /** A clock that stands still until it is told, and then rings every timer that is due. */
 class FakeTime implements ProgressTime {

@@ -1,8 +1,8 @@
-import { type CredentialNote, describeNote } from '../credentials/note.ts';
-import type { CredentialStoreSettings } from '../credentials/settings.ts';
-import { lockFile } from '../fs/lock/lock.ts';
-import { writeLines } from './message-stream.ts';
-import type { Terminal } from './terminal.ts';
+import { type CredentialNote, describeNote } from '../../credentials/note.ts';
+import type { CredentialStoreSettings } from '../../credentials/settings.ts';
+import { lockFile } from '../../fs/lock/lock.ts';
+import { writeLines } from '../terminal/message-stream.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 /** The world as the credentials floor sees it, with notes on stderr unless somebody else says them. */
 export function credentialSettings(

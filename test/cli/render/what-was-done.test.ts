@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { runHere } from '../support/here.ts';
-import { plantVm } from '../support/home.ts';
-import { Cleanup } from '../support/real-cleanup.ts';
-import { Workplace } from '../support/real-command.ts';
+import { runHere } from '../../support/here.ts';
+import { plantVm } from '../../support/home.ts';
+import { Cleanup } from '../../support/real-cleanup.ts';
+import { Workplace } from '../../support/real-command.ts';
 
 /*
  * Commands that take something away, or find nothing, say so: on stderr, so that programs read what Tart prints.

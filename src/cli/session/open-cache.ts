@@ -1,9 +1,9 @@
-import { isTartletError } from '../errors.ts';
-import type { Home } from '../home/home.ts';
-import { migrationLog } from '../migration/log.ts';
-import type { MigrationReport } from '../migration/migrate.ts';
-import { isInOrder } from '../migration/stamp.ts';
-import type { Session } from '../session/session.ts';
+import { isTartletError } from '../../errors.ts';
+import type { Home } from '../../home/home.ts';
+import { migrationLog } from '../../migration/log.ts';
+import type { MigrationReport } from '../../migration/migrate.ts';
+import { isInOrder } from '../../migration/stamp.ts';
+import type { Session } from '../../session/session.ts';
 
 /**
  * Brings the cache to today's names before a command looks at it, and says in one line what it did. What the disk refuses stops no command:
@@ -13,7 +13,7 @@ export async function openCache(session: Session, say: (line: string) => void): 
   try {
     // Before anything else is loaded: nearly every command finds a cache that is in order.
     if (isInOrder(session.home)) return;
-    const { migrateCache } = await import('../migration/migrate.ts');
+    const { migrateCache } = await import('../../migration/migrate.ts');
     const report = await migrateCache(session, {
       onWait: () => say('waiting for another command that brings the cache in order'),
     });

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { renderDeletion, renderFreed } from '../../src/cli/render/deletion.ts';
-import { unusedFor } from '../../src/cli/render/quantity.ts';
-import { lastingText } from '../../src/cli/render/transfer-view.ts';
-import type { PruneReason } from '../../src/home/prune/prune-choice.ts';
-import type { Deletion } from '../../src/home/prune/prune-measure.ts';
-import { RemoteName } from '../../src/names/remote-name.ts';
+import { renderDeletion, renderFreed } from '../../../src/cli/render/deletion.ts';
+import { unusedFor } from '../../../src/cli/render/quantity.ts';
+import { lastingText } from '../../../src/cli/render/transfer-view.ts';
+import type { PruneReason } from '../../../src/home/prune/prune-choice.ts';
+import type { Deletion } from '../../../src/home/prune/prune-measure.ts';
+import { RemoteName } from '../../../src/names/remote-name.ts';
 
 const NOW = new Date('2026-06-15T12:00:00Z');
 const DAY = 24 * 60 * 60 * 1000;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { completionScript, type Shell } from '../completion/script.ts';
-import { ownText } from '../render/printable.ts';
-import type { Terminal } from '../terminal.ts';
+import { completionScript, type Shell } from './script.ts';
+import { ownText } from '../terminal/printable.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 export function runCompletion(terminal: Terminal, program: Command, shell: Shell): Promise<number> {
   // Words of ours alone, with the tabs that shells want.

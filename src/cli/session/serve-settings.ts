@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { TartletError } from '../errors.ts';
-import { diskError } from '../fs/disk-error.ts';
-import { RegistryAddress } from '../names/registry-address.ts';
-import type { AuthOptions, RegistryOptions } from '../server/settings/options.ts';
-import { resolvePath, type Terminal } from './terminal.ts';
+import { TartletError } from '../../errors.ts';
+import { diskError } from '../../fs/disk-error.ts';
+import { RegistryAddress } from '../../names/registry-address.ts';
+import type { AuthOptions, RegistryOptions } from '../../server/settings/options.ts';
+import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 
 /** What `serve` was told about its address and its users. */
 export interface ServeAccessOptions {

@@ -1,17 +1,17 @@
-import type { CredentialSource } from '../credentials/credential.ts';
-import { Home } from '../home/home.ts';
-import { isShared, SHARED_UMASK } from '../fs/sharing.ts';
-import type { RemoteName } from '../names/remote-name.ts';
-import { Session } from '../session/session.ts';
-import { withoutErrorListeners } from './broken-output.ts';
+import type { CredentialSource } from '../../credentials/credential.ts';
+import { Home } from '../../home/home.ts';
+import { isShared, SHARED_UMASK } from '../../fs/sharing.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+import { Session } from '../../session/session.ts';
+import { withoutErrorListeners } from '../terminal/broken-output.ts';
 import { credentialSettings } from './credential-settings.ts';
-import { releaseNotes } from './message-stream.ts';
+import { releaseNotes } from '../terminal/message-stream.ts';
 import { openCache } from './open-cache.ts';
-import type { Progress } from './render/display.ts';
-import { createProgress } from './render/progress.ts';
-import { printableLine } from './render/printable.ts';
-import type { Terminal } from './terminal.ts';
-import { VERSION } from './version.ts';
+import type { Progress } from '../render/display.ts';
+import { createProgress } from '../render/progress.ts';
+import { printableLine } from '../terminal/printable.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { VERSION } from '../terminal/version.ts';
 
 /** What a command says besides its result. */
 export interface ReportOptions {
@@ -118,7 +118,7 @@ function credentialsFor(
   let source: CredentialSource | undefined;
   return {
     find: async (registry, repository, signal) => {
-      const { createCredentialSource } = await import('../credentials/chain.ts');
+      const { createCredentialSource } = await import('../../credentials/chain.ts');
       source ??= createCredentialSource({
         ...credentialSettings(terminal, say),
         commandRegistry: name.registry,

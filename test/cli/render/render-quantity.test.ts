@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { humanBytes, humanDuration, humanRate, isoSeconds, relativeTime } from '../../src/cli/render/quantity.ts';
+import { humanBytes, humanDuration, humanRate, isoSeconds, relativeTime } from '../../../src/cli/render/quantity.ts';
 
 describe('bytes', () => {
   test.each([

@@ -1,5 +1,5 @@
-import { foldText } from './render/fold.ts';
-import { joined, type Printable, printableLine } from './render/printable.ts';
+import { foldText } from './fold.ts';
+import { joined, type Printable, printableLine } from './printable.ts';
 
 /** The part of a stream that messages for people need. */
 export interface MessageStream {

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { access, constants, realpath, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { describeError, TartletError } from '../errors.ts';
-import type { Terminal } from './terminal.ts';
+import { describeError, TartletError } from '../../errors.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 /** Set for the Tart that we start: should it be a script that starts us again, the second of us ends the circle. */
 const MARK = 'TARTLET_HANDED_OVER';

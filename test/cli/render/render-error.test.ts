@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { coloursFor } from '../../src/cli/render/colour.ts';
-import { renderError } from '../../src/cli/render/error.ts';
-import { exitCodeOf } from '../../src/cli/render/exit-code.ts';
-import { printable } from '../../src/cli/render/printable.ts';
-import { type ErrorCode, TartletError } from '../../src/errors.ts';
+import { coloursFor } from '../../../src/cli/render/colour.ts';
+import { renderError } from '../../../src/cli/render/error.ts';
+import { exitCodeOf } from '../../../src/cli/render/exit-code.ts';
+import { printable } from '../../../src/cli/terminal/printable.ts';
+import { type ErrorCode, TartletError } from '../../../src/errors.ts';
 
 const PIPE = {};
 const TERMINAL = { isTTY: true };

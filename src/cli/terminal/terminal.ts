@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { type MessageStream, releaseNotes } from './message-stream.ts';
-import type { Printable } from './render/printable.ts';
+import type { Printable } from './printable.ts';
 
 /**
  * A stream that may be a terminal. It takes text that is printable; for the bytes of an archive it is a stream like any
