@@ -3,6 +3,7 @@
  * asks two things of it: a non-zero exit, and the name of the file in what it says. First, the copy without a fault must pass.
  * A gate that stays green with a fault in front of it is worth nothing, however often it is run.
  */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { PlantedTree } from './planted-tree.mjs';
 
@@ -15,6 +16,11 @@ const GATES = {
   unused: ['unused'],
   tests: ['test', '--', 'test/planted.test.ts'],
 };
+
+/** The folders of `src` in the order of the gate; `src/index.ts` is a floor, but no folder. */
+const FLOORS = JSON.parse(readFileSync(path.resolve(import.meta.dirname, 'floors.json'), 'utf8')).filter(
+  (floor) => floor !== 'index',
+);
 
 /** The whole suite runs elsewhere: here the gate is asked about one file. */
 const PASSING_TEST = {
@@ -152,6 +158,24 @@ const FAULTS = [
   })),
   {
     gate: 'floors',
+    fault: 'on each floor an import from the floor below it',
+    files: Object.fromEntries([
+      ...FLOORS.map((floor) => [`src/${floor}/planted.ts`, `export const planted = '${floor}';\n`]),
+      ...FLOORS.slice(0, -1).map((floor, height) => [
+        `src/${floor}/planted-above.ts`,
+        `export { planted } from '${path.posix.relative(`src/${floor}`, `src/${FLOORS[height + 1]}/planted.ts`).replace(/^(?!\.)/, './')}';\n`,
+      ]),
+    ]),
+    all: FLOORS.slice(0, -1).map((floor) => [`floor-${floor.replaceAll('/', '-')}`, `src/${floor}/planted-above.ts`]),
+  },
+  {
+    gate: 'floors',
+    fault: 'a folder that is no floor',
+    files: { 'src/attic/planted.ts': 'export const planted = 1;\n' },
+    rule: 'every-folder-is-a-floor',
+  },
+  {
+    gate: 'floors',
     fault: 'a home that knows a registry',
     files: {
       'src/home/planted.ts': "export { client } from '../registry/planted-client.ts';\n",
@@ -273,8 +297,18 @@ function run(gate) {
   return tree.npm(['run', '--silent', ...GATES[gate]], 120_000);
 }
 
-function check({ gate, fault, files, names = Object.keys(files)[0], rule = '' }) {
+function check({ gate, fault, files, names = Object.keys(files)[0], rule = '', all }) {
   const { status, output } = tree.with(files, () => run(gate));
+  if (all !== undefined) {
+    const lines = output.split('\n');
+    const missed = all.filter((wanted) => !lines.some((line) => wanted.every((text) => line.includes(text))));
+    tree.report(
+      status !== 0 && missed.length === 0,
+      `${gate} catches ${fault} (${all.length})`,
+      `missed: ${missed.join('; ')}`,
+    );
+    return;
+  }
   const caught = status !== 0 && output.includes(names) && output.includes(rule);
   tree.report(caught, `${gate} catches ${fault} and names ${names}`, `exit ${status}\n${output}`);
 }
