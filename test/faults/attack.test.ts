@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  cpSync,
   existsSync,
+  lchownSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -15,12 +17,13 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { Held } from '../crash/hold.ts';
 import { configJson } from '../support/home.ts';
+import { leaveOut } from '../support/left-out.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, Running, Workplace } from '../support/real-command.ts';
 import { describeWithParts } from '../support/real-parts.ts';
 import { fakeDigest, json, sha256, tinyImage } from '../support/tart-image.ts';
 import { row } from './row.ts';
-import { REPOSITORY, type World } from './world.ts';
+import { REPOSITORY, World } from './world.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -153,28 +156,36 @@ describeWithParts('stopped in the middle of a removal', ['strace'], () => {
   });
 });
 
-describeWithParts('stopped before something in a directory is changed', ['strace'], () => {
-  row('S75', 'a directory that is exchanged for a link before a rename: nothing outside is renamed', async (world) => {
-    const [vms, user] = [world.home.vmsFolder, `${world.folder}/user`];
-    const theirs = `${user}/mine`;
-    mkdirSync(theirs);
-    const moved = `${world.folder}/run/moved`;
-    // What the first command remembers of the cache comes to its place by a rename, too.
-    for (const names of [
-      ['mine', 'other'],
-      ['other', 'mine'],
-    ])
-      expect(await world.run('rename', ...names)).toMatchObject({ exitCode: 0 });
-    const held = await hold(world, ['rename', 'mine', 'other'], { call: 'rename', nth: 1 });
-    renameSync(vms, moved);
-    symlinkSync(user, vms);
-    await held.release();
-    expect(readdirSync(user).sort()).toEqual(['mine', 'outside.txt']);
-    expect(readdirSync(moved)).toEqual(['other']);
-    rmSync(vms);
-    renameSync(moved, vms);
-    renameSync(world.workplace.vmFolder('other'), world.workplace.vmFolder('mine'));
-    rmSync(theirs, { recursive: true });
+describeWithParts('stopped when a command has its lock', ['strace'], () => {
+  test('a directory that another user exchanges for a link then: nothing outside is changed (S75)', async (context) => {
+    leaveOut(context, process.geteuid?.() !== 0, 'only root can give a link to another user');
+    const cleanup = new Cleanup();
+    try {
+      const world = new World(cleanup);
+      const [vms, user, moved] = [world.home.vmsFolder, `${world.folder}/user`, `${world.folder}/run/moved`];
+      const changes = [
+        ['rename', 'mine', 'other'],
+        ['delete', 'mine'],
+        ['clone', 'mine', 'other'],
+        ['create', '--linux', '--disk-size', '1', 'other'],
+      ];
+      cpSync(`${vms}/mine`, `${user}/mine`, { recursive: true });
+      const before = readdirSync(user, { recursive: true, encoding: 'utf8' }).sort();
+      for (const command of changes) {
+        const held = await hold(world, command, { call: 'flock', nth: 1, path: `${world.home.root}/.lock` });
+        renameSync(vms, moved);
+        symlinkSync(user, vms);
+        lchownSync(vms, 12_345, 12_345);
+        const { stderr } = await held.release();
+        rmSync(vms);
+        renameSync(moved, vms);
+        expect(stderr, command[0]).toContain('vms is a link of another user');
+        expect(readdirSync(user, { recursive: true, encoding: 'utf8' }).sort(), command[0]).toEqual(before);
+        expect(readdirSync(vms), command[0]).toEqual(['mine']);
+      }
+    } finally {
+      await cleanup.run();
+    }
   });
 });
 
