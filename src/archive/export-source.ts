@@ -61,12 +61,11 @@ async function openVm(session: Session, name: LocalName): Promise<ExportSource> 
 }
 
 async function openImage(session: Session, name: RemoteName): Promise<ExportSource> {
-  const image = await session.images.find(name);
-  if (image === undefined) throw notCached(name);
+  const image = await session.images.require(name, 'read');
   const lock = await lockToRead(session.images, image.digest, session.signal);
   try {
     // It may have gone while we waited for the lock.
-    if ((await session.images.find(name.withDigest(image.digest))) === undefined) throw notCached(name);
+    await session.images.require(name.withDigest(image.digest), 'read');
     requireStandalone(image.folder, name.toString());
     await session.images.touch(image.folder.path, session.now());
     tellOfChangedDisk(
@@ -131,12 +130,5 @@ function requireStandalone(folder: VmFolder, name: string): void {
   throw new TartletError('NEEDS_MACOS', `${name} is stacked: only macOS 27 can read its disk`, {
     subject: name,
     next: 'export it with Tart on macOS 27, or copy the image with skopeo from its registry to oci-archive:FILE',
-  });
-}
-
-function notCached(name: RemoteName): TartletError {
-  return new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
-    subject: name.toString(),
-    next: `pull it first (tartlet pull ${name.toString()})`,
   });
 }

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { describeError, systemCode, TartletError } from '../errors.ts';
 import type { ContentStore } from '../home/content/content-store.ts';
 import { measureFolder } from '../home/prune/footprint.ts';
-import type { CachedImage } from '../home/images/image-cache.ts';
 import { hasMark } from '../home/images/image-mark.ts';
 import { lastUse } from '../home/last-use.ts';
 import { type Origin, readOrigin } from '../home/origin.ts';
@@ -113,7 +112,7 @@ async function inspectLocal(session: Session, name: LocalName): Promise<Inspecti
 
 async function inspectCached(session: Session, name: RemoteName): Promise<Inspection> {
   return readAsOne(
-    async () => cachedImage(session, name),
+    async () => session.images.require(name, 'inspect'),
     async ({ folder, digest }) => ({
       ...(await inspectFolder(session, folder, digest, name.toString())),
       schema: 'tartlet.inspect/v1',
@@ -122,15 +121,6 @@ async function inspectCached(session: Session, name: RemoteName): Promise<Inspec
       state: 'stopped',
     }),
   );
-}
-
-async function cachedImage(session: Session, name: RemoteName): Promise<CachedImage> {
-  const image = await session.images.find(name);
-  if (image !== undefined) return image;
-  throw new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
-    subject: name.toString(),
-    next: 'pull it, or ask its registry with --remote',
-  });
 }
 
 async function inspectFolder(

@@ -143,7 +143,7 @@ async function pushImage(
     const text = 'a cached image is sent as it is: labels, layer size and the like do not apply';
     session.emit({ kind: 'note', subject: names[0].toString(), text });
   }
-  const image = await cached(session, source);
+  const image = await session.images.require(source, 'push');
   tellOfChangedDisk(
     session,
     { text: source.toString(), folder: image.folder.path, digest: image.digest },
@@ -162,19 +162,10 @@ async function underLock<T>(session: Session, image: CachedImage, work: () => Pr
   const lock = await lockToRead(session.images, image.digest, session.signal);
   try {
     // It may have gone while we waited.
-    await cached(session, image.name.withDigest(image.digest));
+    await session.images.require(image.name.withDigest(image.digest), 'push');
     await session.images.touch(image.folder.path, session.now());
     return await work();
   } finally {
     await lock?.release();
   }
-}
-
-async function cached(session: Session, name: RemoteName): Promise<CachedImage> {
-  const image = await session.images.find(name);
-  if (image !== undefined) return image;
-  throw new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
-    subject: name.toString(),
-    next: 'pull it first, or copy it from registry to registry with tartlet copy',
-  });
 }

@@ -107,15 +107,15 @@ describe('a command that is traced', () => {
     const { exitCode, stderr } = await traced(mock, ['fqn', 'h:1/a:b']);
     expect({ exitCode, stderr }).toEqual({
       exitCode: 1,
-      stderr: 'error[NOT_FOUND]: h:1/a:b is not in the cache.\nnext: tartlet pull h:1/a:b\n',
+      stderr: 'error[NOT_FOUND]: the image h:1/a:b is not in the cache.\nnext: pull it first (tartlet pull h:1/a:b)\n',
     });
     const { span } = spanIn(mock);
     expect(span.name).toBe('fqn');
-    expect(span.status).toEqual({ code: 2n, message: 'h:1/a:b is not in the cache' });
+    expect(span.status).toEqual({ code: 2n, message: 'the image h:1/a:b is not in the cache' });
     expect(span.events).toEqual([
       {
         name: 'exception',
-        attributes: { 'exception.type': 'NOT_FOUND', 'exception.message': 'h:1/a:b is not in the cache' },
+        attributes: { 'exception.type': 'NOT_FOUND', 'exception.message': 'the image h:1/a:b is not in the cache' },
       },
     ]);
   });

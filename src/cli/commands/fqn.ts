@@ -1,4 +1,3 @@
-import { TartletError } from '../../errors.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { printableLine } from '../terminal/printable.ts';
 import { withSession } from '../session/session.ts';
@@ -12,14 +11,8 @@ export async function runFqn(terminal: Terminal, text: string): Promise<number> 
       return 0;
     }
     const name = RemoteName.parse(text);
-    const cached = await session.images.find(name);
-    if (cached === undefined) {
-      throw new TartletError('NOT_FOUND', `${name.toString()} is not in the cache`, {
-        subject: name.toString(),
-        next: `${terminal.programName} pull ${name.toString()}`,
-      });
-    }
-    terminal.stdout.write(printableLine(name.withDigest(cached.digest).toString()));
+    const { digest } = await session.images.require(name, 'show');
+    terminal.stdout.write(printableLine(name.withDigest(digest).toString()));
     return 0;
   });
 }

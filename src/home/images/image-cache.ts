@@ -17,6 +17,7 @@ import { canRenameBetween } from '../../fs/mount.ts';
 import { type CacheWalk, walkImages } from '../image-walk.ts';
 import { markExplicitly } from './explicit-mark.ts';
 import { refuseCollision } from './name-collision.ts';
+import { type ImagePurpose, notCached } from './not-cached.ts';
 import { lookAtVmFolder, type VmFolder, VmFile } from '../vm-folder.ts';
 
 /** A complete image in the cache. */
@@ -68,6 +69,17 @@ export class ImageCache {
     if (digest === undefined || (name.digest !== undefined && !name.digest.equals(digest))) return undefined;
     const folder = await this.#imageFolder(name, digest);
     return folder === undefined ? undefined : { name, digest, folder };
+  }
+
+  /**
+   * {@link find} for who cannot do without it.
+   * @param purpose what it is wanted for, for the error.
+   * @throws TartletError of {@link notCached}, `DISK_*`
+   */
+  async require(name: RemoteName, purpose: ImagePurpose): Promise<CachedImage> {
+    const image = await this.find(name);
+    if (image === undefined) throw notCached(name, purpose);
+    return image;
   }
 
   /** The digest that a tag's link leads to, whether or not its image is there. */

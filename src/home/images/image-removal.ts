@@ -8,6 +8,7 @@ import { onDisk } from '../../fs/disk-error.ts';
 import { removeEmptyTree, removeFolder } from '../../fs/folder.ts';
 import type { Home } from '../home.ts';
 import { hasMark } from './image-mark.ts';
+import { notCached } from './not-cached.ts';
 import { imageReferences, linkText } from './image-reference.ts';
 import { linksIn, walkImages } from '../image-walk.ts';
 import { decodeDigestFolder, digestPath, referencePath } from '../layout.ts';
@@ -54,7 +55,7 @@ export class ImageRemoval {
   async delete(name: RemoteName): Promise<Removed> {
     const at = `${this.#home.imagesFolder}/${referencePath(name)}`;
     const kind = await kindOf(at);
-    if (kind === 'nothing' || (name.tag !== undefined && kind !== 'link')) throw notCached(name);
+    if (kind === 'nothing' || (name.tag !== undefined && kind !== 'link')) throw notCached(name, 'delete');
     const text = linkText(at);
     const digest = name.tag === undefined ? name.digest : decodeDigestFolder(path.basename(text ?? ''));
     if (digest === undefined) {
@@ -184,13 +185,6 @@ export async function whileMoving(
   return contents.change(undefined, async () => {
     await work();
     await contents.collect();
-  });
-}
-
-function notCached(name: RemoteName): TartletError {
-  return new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
-    subject: name.toString(),
-    next: 'tartlet list --source oci shows what is',
   });
 }
 

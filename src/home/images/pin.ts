@@ -1,4 +1,3 @@
-import { TartletError } from '../../errors.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import type { CachedImage, ImageCache } from './image-cache.ts';
 import { lockToRead } from './image-lock.ts';
@@ -23,23 +22,14 @@ export interface PinPlace {
  * @throws TartletError `VM_NOT_FOUND`, `DISK_*`
  */
 export async function pinImage(place: PinPlace, name: RemoteName, pinned: boolean): Promise<Pinned> {
-  const found = await require(place.images, name);
+  const found = await place.images.require(name, 'read');
   const lock = await lockToRead(place.images, found.digest, place.signal);
   try {
     // It may have gone while we waited.
-    const image = await require(place.images, name.withDigest(found.digest));
+    const image = await place.images.require(name.withDigest(found.digest), 'read');
     const changed = await (pinned ? setMark : clearMark)(image.folder.path, 'pinned');
     return { image, changed };
   } finally {
     await lock?.release();
   }
-}
-
-async function require(images: ImageCache, name: RemoteName): Promise<CachedImage> {
-  const image = await images.find(name);
-  if (image !== undefined) return image;
-  throw new TartletError('VM_NOT_FOUND', `the image ${name.toString()} is not in the cache`, {
-    subject: name.toString(),
-    next: `pull it first (tartlet pull ${name.toString()})`,
-  });
 }

@@ -1,0 +1,28 @@
+import { TartletError } from '../../errors.ts';
+import type { RemoteName } from '../../names/remote-name.ts';
+
+/** What an image is wanted for: it decides what helps where the image is not in the cache. */
+export type ImagePurpose = 'read' | 'delete' | 'push' | 'inspect' | 'show';
+
+/**
+ * The error for an image that is not in the cache, or not complete there.
+ * @returns with the code `VM_NOT_FOUND`; only for who wants to `show` where a tag leads it is `NOT_FOUND`, because there Tart exits with
+ *   1 and not with 2 (tart-cli §1.19).
+ */
+export function notCached(name: RemoteName, purpose: ImagePurpose): TartletError {
+  const text = name.toString();
+  return new TartletError(purpose === 'show' ? 'NOT_FOUND' : 'VM_NOT_FOUND', `the image ${text} is not in the cache`, {
+    subject: text,
+    next: NEXT_STEP[purpose](text),
+  });
+}
+
+const pullIt = (name: string): string => `pull it first (tartlet pull ${name})`;
+
+const NEXT_STEP: Readonly<Record<ImagePurpose, (name: string) => string>> = {
+  read: pullIt,
+  show: pullIt,
+  delete: () => 'tartlet list --source oci shows what is',
+  push: () => 'pull it first, or copy it from registry to registry with tartlet copy',
+  inspect: () => 'pull it, or ask its registry with --remote',
+};

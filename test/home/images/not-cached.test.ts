@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest';
+import type { TartletError } from '../../../src/errors.ts';
+import { openExportSource } from '../../../src/archive/export-source.ts';
+import { pinImage } from '../../../src/home/images/pin.ts';
+import { RemoteName } from '../../../src/names/remote-name.ts';
+import type { Session } from '../../../src/session/session.ts';
+import { inspect } from '../../../src/vm/inspect.ts';
+import { pushVm } from '../../../src/vm/push.ts';
+import { freshSession } from '../../support/home.ts';
+
+const NAME = RemoteName.parse('registry.corp:8221/macos/base:15');
+const TEXT = NAME.toString();
+const PULL_IT = `pull it first (tartlet pull ${TEXT})`;
+
+const WAYS: readonly (readonly [string, (session: Session) => Promise<unknown>, string, string])[] = [
+  ['exporting', (session) => openExportSource(session, TEXT), 'VM_NOT_FOUND', PULL_IT],
+  ['pinning', (session) => pinImage(session, NAME, true), 'VM_NOT_FOUND', PULL_IT],
+  [
+    'pushing',
+    (session) => pushVm(session, TEXT, [RemoteName.parse('registry.corp:8221/macos/copy:15')]),
+    'VM_NOT_FOUND',
+    'pull it first, or copy it from registry to registry with tartlet copy',
+  ],
+  [
+    'inspecting',
+    (session) => inspect(session, TEXT, { where: 'here', insecure: false }),
+    'VM_NOT_FOUND',
+    'pull it, or ask its registry with --remote',
+  ],
+  ['deleting', (session) => session.images.delete(NAME), 'VM_NOT_FOUND', 'tartlet list --source oci shows what is'],
+  // Tart's `fqn` exits with 1 where all others exit with 2 (tart-cli §1.19).
+  ['showing the digest of', (session) => session.images.require(NAME, 'show'), 'NOT_FOUND', PULL_IT],
+];
+
+test.each(WAYS)(
+  '%s an image that is not cached says so in the one sentence, and what helps',
+  async (_, use, code, next) => {
+    const error = await use(freshSession()).catch((thrown: unknown) => thrown as TartletError);
+    expect(error).toMatchObject({
+      code,
+      message: `the image ${TEXT} is not in the cache`,
+      facts: { subject: TEXT, next },
+    });
+  },
+);
