@@ -28,12 +28,16 @@ function keep(lines) {
   const what = {
     points: 'a kill, a full and a broken disk',
     schedules: 'two commands, held at every change of either',
+    removals: 'a command held at its looks, and what it looks at removed',
   };
   const counts = lines
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))
-    .map((each) => [`${what[each.what]}: ${each.name}`, each.count])
+    .map((each) => {
+      if (what[each.what] === undefined) throw new Error(`no label for "${each.what}", which the tests reported`);
+      return [`${what[each.what]}: ${each.name}`, each.count];
+    })
     .sort(([a], [b]) => (a < b ? -1 : 1));
   keepMeasured(
     'sweep',

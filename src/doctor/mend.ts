@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { isTartletError, TartletError, unreachable } from '../errors.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
-import { exists, flushFolder } from '../fs/folder.ts';
+import { exists, flushRemoval } from '../fs/folder.ts';
 import { linkText } from '../home/images/image-reference.ts';
 import { removeLink, rewriteLink } from '../home/link.ts';
 import { FileLock } from '../fs/lock/lock.ts';
@@ -84,7 +84,7 @@ async function discard(each: Finding, lockFile: string | undefined): Promise<Men
   if (lock === 'busy') return leftBecause(each, new TartletError('BUSY', 'another command goes on with it now'));
   try {
     await onDisk('remove', each.path, async () => removeEntry(each.path));
-    await flushFolder(path.dirname(each.path));
+    await flushRemoval(path.dirname(each.path));
   } finally {
     await lock?.release();
   }

@@ -120,6 +120,25 @@ export async function flushFolder(folder: string): Promise<void> {
   await onDisk('flush the folder', folder, async () => fsyncDirectory(folder));
 }
 
+/**
+ * {@link flushFolder} of a directory in which something was removed or replaced, that another command may remove once it
+ * is empty: then what was in it is gone as well, and the fsync of the next directory above makes that lasting.
+ */
+export async function flushRemoval(directory: string): Promise<void> {
+  for (let at = directory; ; at = path.dirname(at)) {
+    try {
+      return await flushFolder(at);
+    } catch (error) {
+      if (!isGone(error) || at === path.dirname(at)) throw error;
+    }
+  }
+}
+
+/** Whether a directory was removed meanwhile, or something else is in its place. */
+function isGone(error: unknown): boolean {
+  return error instanceof Error && ['ENOENT', 'ENOTDIR'].includes(systemCode(error.cause) ?? '');
+}
+
 /** {@link flushFolder} that fails as the system says it. */
 export async function fsyncDirectory(directory: string): Promise<void> {
   const handle = await openDirectory(directory);
@@ -157,8 +176,7 @@ async function fsyncAbove(directory: string): Promise<void> {
   try {
     await flushFolder(directory);
   } catch (error) {
-    const isGone = error instanceof Error && systemCode(error.cause) === 'ENOENT';
-    if (!isGone && !isTartletError(error, ...NOT_FSYNCED)) throw error;
+    if (!isGone(error) && !isTartletError(error, ...NOT_FSYNCED)) throw error;
   }
 }
 
@@ -253,11 +271,11 @@ export async function removeFolder(folder: string, trash: string, first: string)
       await removeEntry(`${folder}/${first}`);
       await removeEntry(folder);
     });
-    await flushFolder(path.dirname(folder));
+    await flushRemoval(path.dirname(folder));
     return;
   }
-  await flushFolder(path.dirname(folder));
-  await flushFolder(trash);
+  await flushRemoval(path.dirname(folder));
+  await flushRemoval(trash);
   await onDisk('remove', doomed, async () => removeEntry(doomed));
 }
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
 import { exchangeEntries, makeLink, moveEntry } from '../fs/entry.ts';
-import { flushFolder, flushUpTo, makeFolder, removeEmptyTree } from '../fs/folder.ts';
+import { flushRemoval, flushUpTo, makeFolder, removeEmptyTree } from '../fs/folder.ts';
 import type { Home } from './home.ts';
 import { removeEntry } from '../fs/remove.ts';
 
@@ -91,7 +91,7 @@ export async function rewriteLink(link: string, text: string, target: string, tr
   } finally {
     await removeEntry(temporary);
   }
-  await flushFolder(path.dirname(link));
+  await flushRemoval(path.dirname(link));
   return true;
 }
 
@@ -111,13 +111,25 @@ export async function removeLink(link: string, text: string, trash: string): Pro
     throw diskError(cause, 'remove the tag', link);
   }
   const found = await onDisk('read the tag', aside, async () => readlink(aside));
-  if (found !== text) {
-    await makeLink(found, link).catch((cause: unknown) => {
-      // A still newer one is there.
-      if (systemCode(cause) !== 'EEXIST') throw diskError(cause, 'restore the tag', link);
-    });
-  }
+  if (found !== text) await giveBack(link, found);
   await onDisk('remove the tag', aside, async () => removeEntry(aside));
-  await flushFolder(path.dirname(link));
+  await flushRemoval(path.dirname(link));
   return found === text;
+}
+
+/** How often another command may take the empty directory of the link away, between two steps of ours. */
+const GIVE_BACK_TRIES = 5;
+
+/** Puts a link back that was moved away, unless a still newer one is there. */
+async function giveBack(link: string, text: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await makeLink(text, link);
+      return;
+    } catch (cause) {
+      if (systemCode(cause) === 'EEXIST') return;
+      if (systemCode(cause) !== 'ENOENT' || tries === GIVE_BACK_TRIES) throw diskError(cause, 'restore the tag', link);
+      await makeFolder(path.dirname(link));
+    }
+  }
 }

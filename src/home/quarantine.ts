@@ -3,7 +3,7 @@ import path from 'node:path';
 import { onDisk } from '../fs/disk-error.ts';
 import { lookAt, namesIn } from '../fs/probe.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushFolder, flushUpTo, makeFolder, writeNewFile } from '../fs/folder.ts';
+import { flushRemoval, flushUpTo, makeFolder, writeNewFile } from '../fs/folder.ts';
 import type { Home } from './home.ts';
 import { removeEntry } from '../fs/remove.ts';
 
@@ -52,7 +52,7 @@ export async function setAside(
     throw error;
   }
   await flushUpTo(folder, home.root);
-  await flushFolder(path.dirname(from));
+  await flushRemoval(path.dirname(from));
   return to;
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemCode, TartletError, unreachable } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { flushFolder } from '../fs/folder.ts';
+import { flushRemoval } from '../fs/folder.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
 import { findLockOwner, type LockOwner } from '../fs/lock/lock-owner.ts';
 import { removeEntry } from '../fs/remove.ts';
@@ -62,7 +62,7 @@ async function discardState(session: Session, vm: LocalVm): Promise<void> {
     await session.vms.refuseRunning(vm.name);
     const file = `${vm.folder.path}/${VmFile.state}`;
     await onDisk('delete', file, async () => removeEntry(file));
-    await flushFolder(vm.folder.path);
+    await flushRemoval(vm.folder.path);
   });
 }
 

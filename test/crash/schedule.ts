@@ -3,7 +3,7 @@ import { Held } from './hold.ts';
 import { type Claims, examineHome } from './operation.ts';
 import type { Place } from './place.ts';
 import { countCalls, type Fault, type Invocation, runPlainly } from './strace.ts';
-import { spread } from './sweep.ts';
+import { earlier, spread } from './sweep.ts';
 
 /** A command that waits for the held one is given so long before the held one goes on, in milliseconds. */
 const PATIENCE_MS = 1_500;
@@ -44,6 +44,8 @@ export async function runSchedule(place: Place, schedule: Schedule, held: 0 | 1,
   const [first, second] = [schedule.commands[held], schedule.commands[held === 0 ? 1 : 0]];
   const deadline = setTimeout(DEADLOCK_MS, 'deadlock' as const, { ref: false });
   const a = await Held.start(first(place), point, place.log());
+  const before = a instanceof Held ? undefined : earlier(point);
+  if (before !== undefined) return runSchedule(place, schedule, held, before);
   if (!(a instanceof Held)) return [`V10 it never came to this point, and ended with ${a.exitCode}: ${a.stderr}`];
   const other = runPlainly(second(place));
   await Promise.race([other, setTimeout(PATIENCE_MS, undefined, { ref: false })]);

@@ -34,4 +34,20 @@ describeWithParts('two commands at once', ['strace'], () => {
       expect(findings).toEqual({});
     },
   );
+
+  it('prune beside prune, each held when something was moved, fail at no directory that the other removed (P18)', {
+    timeout: 600_000,
+  }, async () => {
+    const schedule = SCHEDULES.find(({ name }) => name === 'prune and prune');
+    if (schedule === undefined) throw new Error('the schedule is gone');
+    const points = await holdingPoints(place, schedule, 0, Number.POSITIVE_INFINITY);
+    const moves = points.filter(({ call }) => call === 'rename');
+    expect(moves.length).toBeGreaterThanOrEqual(4);
+    const findings: Record<string, readonly string[]> = {};
+    for (const point of moves) {
+      const found = await runSchedule(place, schedule, 0, point);
+      if (found.length > 0) findings[describeFault(point)] = found;
+    }
+    expect(findings).toEqual({});
+  });
 });

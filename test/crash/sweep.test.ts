@@ -27,4 +27,14 @@ describeWithParts('a fault before any change on the disk (D2, D3, D4, D7, D9, D2
     report('points', operation.name, chosen.length);
     expect(findings).toEqual({});
   });
+
+  it('is planted at the last write where a run makes fewer than were counted', { timeout: 600_000 }, async () => {
+    const pull = OPERATIONS.find(({ name }) => name === 'pull');
+    if (pull === undefined) throw new Error('the operation is gone');
+    const faults = await faultsOf(place, pull, ['SIGKILL']);
+    const writes = faults.filter(({ call }) => call === 'pwrite64').length;
+    const { fault, findings } = await plant(place, pull, { call: 'pwrite64', nth: writes + 2, effect: 'SIGKILL' });
+    expect(fault.nth).toBeLessThanOrEqual(writes + 1);
+    expect(findings).toEqual([]);
+  });
 });

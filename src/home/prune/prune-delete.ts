@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { TartletError, unreachable } from '../../errors.ts';
 import { onDisk } from '../../fs/disk-error.ts';
-import { flushFolder } from '../../fs/folder.ts';
+import { flushRemoval } from '../../fs/folder.ts';
 import { lockToDelete } from '../images/image-lock.ts';
 import { hasMark } from '../images/image-mark.ts';
 import { lastUse } from '../last-use.ts';
@@ -34,7 +34,7 @@ export async function deleteCandidate(
     case 'ipsw':
       if (!isUnused(store, candidate)) return false;
       await onDisk('delete', candidate.path, async () => removeEntry(candidate.path));
-      await flushFolder(path.dirname(candidate.path));
+      await flushRemoval(path.dirname(candidate.path));
       return true;
     default:
       return unreachable(candidate);
