@@ -5,8 +5,8 @@
 export const BUGS = [
   {
     bug: 'a file is published without having been flushed',
-    file: 'src/fs/folder.ts',
-    edit: ["'r+');\n    try {\n      await handle.sync();", "'r+');\n    try {\n      await handle.stat();"],
+    file: 'src/fs/fsync.ts',
+    edit: ["'write');\n    try {\n      await handle.sync();", "'write');\n    try {\n      await handle.stat();"],
     gate: 'test/crash/order.test.ts',
     only: 'pull',
   },
@@ -60,16 +60,16 @@ export const BUGS = [
     bug: 'a scratch folder is made before it is locked',
     file: 'src/home/scratch.ts',
     edit: [
-      "      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue; // Somebody has the same name, against all odds.\n      const locks = [lock];\n      try {\n        const folder = `${parent}/${name}`;\n        await onDisk('create', folder, async () => mkdir(folder));\n",
-      "      const folder = `${parent}/${name}`;\n      await onDisk('create', folder, async () => mkdir(folder));\n      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue;\n      const locks = [lock];\n      try {\n",
+      "      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue; // Somebody has the same name, against all odds.\n      const locks = [lock];\n      try {\n        const folder = `${parent}/${name}`;\n        await onDisk('create', folder, async () => makeDirectory(folder));\n",
+      "      const folder = `${parent}/${name}`;\n      await onDisk('create', folder, async () => makeDirectory(folder));\n      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue;\n      const locks = [lock];\n      try {\n",
     ],
     gate: 'test/crash/locks.test.ts',
   },
   {
     bug: 'a folder is deleted in its place, and not renamed away first',
-    file: 'src/fs/folder.ts',
+    file: 'src/fs/publish.ts',
     edit: [
-      "    await onDisk('remove', folder, async () => rename(folder, doomed));\n",
+      "    await onDisk('remove', folder, async () => moveEntry(folder, doomed));\n",
       "    await onDisk('remove', folder, async () => removeEntry(folder));\n",
     ],
     gate: 'test/fs/remove-folder.test.ts',
@@ -82,9 +82,9 @@ export const BUGS = [
   },
   {
     bug: 'a folder is deleted in its place, as the calls of the system tell',
-    file: 'src/fs/folder.ts',
+    file: 'src/fs/publish.ts',
     edit: [
-      "    await onDisk('remove', folder, async () => rename(folder, doomed));\n",
+      "    await onDisk('remove', folder, async () => moveEntry(folder, doomed));\n",
       "    await onDisk('remove', folder, async () => removeEntry(folder));\n",
     ],
     gate: 'test/crash/removals.test.ts',

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, realpath, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Writable } from 'node:stream';
-import { systemCode, TartletError } from '../errors.ts';
+import { TartletError } from '../errors.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
-import { exists, flushFolder } from '../fs/folder.ts';
+import { flushFolder } from '../fs/fsync.ts';
+import { statIfThere } from '../fs/stats.ts';
 import type { Session } from '../session/session.ts';
 import { openPipe } from './named-pipe.ts';
 import { replaceLeftovers } from './export-leftover.ts';
@@ -98,21 +99,20 @@ async function writeFully(handle: FileHandle, bytes: Uint8Array, file: string): 
 
 /** What is there now. A link stays one: the file that it leads to is replaced. */
 async function lookAt(file: string): Promise<{ target: string; kind: 'file' | 'pipe' | 'device' }> {
-  try {
-    const stats = await stat(file);
-    if (stats.isDirectory()) {
-      throw new TartletError('USAGE', `${file} is a folder`, { subject: file, next: 'name a file in it' });
-    }
-    if (stats.isFIFO()) return { target: file, kind: 'pipe' };
-    return stats.isFile() ? { target: await realpath(file), kind: 'file' } : { target: file, kind: 'device' };
-  } catch (cause) {
-    if (systemCode(cause) !== 'ENOENT') throw diskError(cause, 'look at', file);
+  const stats = await statIfThere(file);
+  if (stats === undefined) {
     await requireFolder(path.dirname(file));
     return { target: file, kind: 'file' };
   }
+  if (stats.isDirectory()) {
+    throw new TartletError('USAGE', `${file} is a folder`, { subject: file, next: 'name a file in it' });
+  }
+  if (stats.isFIFO()) return { target: file, kind: 'pipe' };
+  if (!stats.isFile()) return { target: file, kind: 'device' };
+  return { target: await onDisk('look at', file, async () => realpath(file)), kind: 'file' };
 }
 
 async function requireFolder(folder: string): Promise<void> {
-  if (await exists(folder)) return;
+  if ((await statIfThere(folder))?.isDirectory() === true) return;
   throw new TartletError('NOT_FOUND', `there is no folder ${folder}`, { subject: folder, next: 'make it first' });
 }

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { flushFile, writeNewFile } from '../fs/folder.ts';
+import { flushFile, writeNewFile } from '../fs/fsync.ts';
 import { writeOrigin } from '../home/origin.ts';
 import { openDisk } from '../fs/plain-file.ts';
 import { Scratch } from '../home/scratch.ts';

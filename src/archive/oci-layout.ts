@@ -1,7 +1,8 @@
-import { lstat, realpath, stat } from 'node:fs/promises';
-import { describeError, systemCode, TartletError } from '../errors.ts';
-import { diskError, onDisk } from '../fs/disk-error.ts';
+import { realpath } from 'node:fs/promises';
+import { describeError, TartletError } from '../errors.ts';
+import { onDisk } from '../fs/disk-error.ts';
 import { openPlainFile } from '../fs/plain-file.ts';
+import { lstatIfThere, statIfThere } from '../fs/stats.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { FileStretch } from '../chunks/file-blob.ts';
 import { isJsonObject, parseJsonDocument } from '../oci/json-document.ts';
@@ -98,12 +99,9 @@ export class OciLayout {
 }
 
 async function looksLikeFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch (cause) {
-    if (!['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) throw diskError(cause, 'look at', path);
-    throw new TartletError('NOT_FOUND', `there is no file ${path}`, { subject: path, next: 'check the path', cause });
-  }
+  const stats = await statIfThere(path);
+  if (stats !== undefined) return stats.isDirectory();
+  throw new TartletError('NOT_FOUND', `there is no file ${path}`, { subject: path, next: 'check the path' });
 }
 
 function findInFolder(folder: string, archive: string): Find {
@@ -138,14 +136,11 @@ async function presentOf(names: ReadonlySet<string>, find: Find): Promise<Readon
  * (reliability S25, C29).
  */
 async function regularFile(path: string, archive: string): Promise<FileStretch | undefined> {
-  try {
-    const stats = await lstat(path);
-    if (!stats.isFile() || (await realpath(path)) !== path) throw brokenArchive(archive, `${path} is not a plain file`);
-    return { path, offset: 0, size: stats.size };
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
-    throw diskError(cause, 'look at', path);
-  }
+  const stats = await lstatIfThere(path);
+  if (stats === undefined) return undefined;
+  const isPlain = stats.isFile() && (await onDisk('look at', path, async () => realpath(path))) === path;
+  if (!isPlain) throw brokenArchive(archive, `${path} is not a plain file`);
+  return { path, offset: 0, size: stats.size };
 }
 
 async function readWhole(archive: string, name: string, stretch: FileStretch, limit: number): Promise<Uint8Array> {

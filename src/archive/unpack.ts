@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../fs/early-flush.ts';
+import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../fs/disk/early-flush.ts';
 import { createFile } from '../fs/entry.ts';
 import { freeBytes } from '../fs/space.ts';
 import { VmFile } from '../home/vm-folder.ts';

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { access, lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
+import { lstatIfThere } from '../fs/stats.ts';
 import { fileError, permissionsOf, readSecretFile, type SecretFile, unusable } from './secret-file.ts';
 import type { HeldLock, LockFile } from './settings.ts';
 
@@ -159,7 +160,7 @@ async function removeLeftovers(folder: string, prefix: string, own: string): Pro
   for (const name of await readdir(folder)) {
     if (!name.startsWith(prefix)) continue;
     // That of another process may just be renamed.
-    const status = await lstat(path.join(folder, name)).catch(() => undefined);
+    const status = await lstatIfThere(path.join(folder, name));
     if (status !== undefined && status.mtimeMs < mtimeMs - LEFTOVER_AGE_MS) {
       await rm(path.join(folder, name), { force: true });
     }

@@ -1,7 +1,7 @@
 import { isTartletError, TartletError } from '../errors.ts';
-import { copyDisk } from '../fs/disk-copy.ts';
+import { copyDisk } from '../fs/disk/disk-copy.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { exists } from '../fs/folder.ts';
+import { exists } from '../fs/stats.ts';
 import { removeEntry } from '../fs/remove.ts';
 import type { StackedImage, StoredDiskFile } from '../oci/tart-image.ts';
 import { buildDisk, hashesTo } from '../transfer/pull/disk-build.ts';

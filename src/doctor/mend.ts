@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { isTartletError, TartletError, unreachable } from '../errors.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
-import { exists, flushRemoval } from '../fs/folder.ts';
+import { flushRemoval } from '../fs/fsync.ts';
+import { exists } from '../fs/stats.ts';
 import { linkText } from '../home/images/image-reference.ts';
 import { removeLink, rewriteLink } from '../home/link.ts';
 import { FileLock } from '../fs/lock/lock.ts';

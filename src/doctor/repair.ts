@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { isTartletError, TartletError } from '../errors.ts';
 import { contentReferences } from '../home/content/content-reference.ts';
-import { copyDisk } from '../fs/disk-copy.ts';
+import { copyDisk } from '../fs/disk/disk-copy.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
 import type { Finding, ImagePlace } from './finding.ts';
 import { isVerbatimFolder } from './origin-record.ts';
@@ -9,7 +9,7 @@ import { readImageManifest } from './image-manifest.ts';
 import { lookAt } from '../fs/probe.ts';
 import { leftBecause, type Mended, setImageAside } from './mend.ts';
 import { setAside } from '../home/quarantine.ts';
-import { exists } from '../fs/folder.ts';
+import { exists } from '../fs/stats.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';

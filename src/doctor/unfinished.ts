@@ -1,6 +1,6 @@
 import { isTartletError } from '../errors.ts';
 import { HEX } from '../home/content/content-reference.ts';
-import { TRASH } from '../fs/folder.ts';
+import { TRASH } from '../fs/publish.ts';
 import { mayBeOnItsWay } from '../home/prune/sweep.ts';
 import type { Home } from '../home/home.ts';
 import { FileLock } from '../fs/lock/lock.ts';

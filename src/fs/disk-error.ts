@@ -52,13 +52,18 @@ const UNNAMED: ReadonlyMap<number, string> = new Map(
 export function diskError(cause: unknown, doing: string, path: string): TartletError {
   if (cause instanceof TartletError) return cause;
   const system = systemName(cause);
-  const code = CODES[system ?? ''] ?? 'DISK_IO';
+  const code = diskCode(cause);
   const next = NEXT_BY_SYSTEM[system ?? ''] ?? NEXT[code];
   return new TartletError(code, `cannot ${doing} ${path}: ${reason(cause, system)}`, {
     subject: path,
     ...(next === undefined ? {} : { next }),
     cause,
   });
+}
+
+/** Our code for what the file system said; of an error of ours, its own. */
+export function diskCode(cause: unknown): ErrorCode {
+  return cause instanceof TartletError ? cause.code : (CODES[systemName(cause) ?? ''] ?? 'DISK_IO');
 }
 
 /**
@@ -85,4 +90,19 @@ function reason(cause: unknown, system: string | undefined): string {
   if (known !== undefined) return known;
   // Node's text repeats the call and the path: the part before the comma is the reason.
   return describeError(cause).split(', ')[0] ?? 'unknown';
+}
+
+/**
+ * Whether a look failed because nothing is at a path. A file in the place of a directory above means that as well.
+ * @param cause what the system said, or our error of it.
+ */
+export function isMissing(cause: unknown): boolean {
+  const code = systemCode(cause instanceof TartletError ? cause.cause : cause);
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+/** For `.catch`: nothing there is undefined, every other failure goes on. */
+export function ignoreMissing(cause: unknown): undefined {
+  if (!isMissing(cause)) throw cause;
+  return undefined;
 }

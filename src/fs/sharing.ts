@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs';
 import { lstat, readdir, stat } from 'node:fs/promises';
 import { openPlainFile } from './plain-file.ts';
+import { statIfThereSync } from './stats.ts';
 
 /*
  * Several users share a home when the group of its directory may write to it, as with git's core.sharedRepository: that directory decides, and what
@@ -18,7 +18,7 @@ export const SHARED_UMASK = 0o070;
 /** Whether a group shares what is in a home; false for one that is not there yet. Synchronous: asked once, before anything else. */
 export function isShared(root: string): boolean {
   try {
-    return ((statSync(root, { throwIfNoEntry: false })?.mode ?? 0) & GROUP_MAY_WRITE) !== 0;
+    return ((statIfThereSync(root)?.mode ?? 0) & GROUP_MAY_WRITE) !== 0;
   } catch {
     return false; // What is wrong with it is found by the work there.
   }

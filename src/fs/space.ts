@@ -2,7 +2,7 @@ import type { StatsFs } from 'node:fs';
 import { stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { onDisk } from './disk-error.ts';
-import { exists } from './folder.ts';
+import { exists } from './stats.ts';
 
 /** Whether two folders lie on one file system. */
 export async function isOnOneDisk(one: string, other: string): Promise<boolean> {

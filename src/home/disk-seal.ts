@@ -6,7 +6,7 @@ import { isTartletError, systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import { createFile } from '../fs/entry.ts';
 import { type FileState, fileState } from '../fs/file-state.ts';
-import { flushFile, writeNewFile } from '../fs/folder.ts';
+import { flushFile, writeNewFile } from '../fs/fsync.ts';
 import { isOwnDirectory, readOwnFile, unlessUnusable } from '../fs/own-file.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { modeIn } from '../fs/sharing.ts';

@@ -1,8 +1,8 @@
-import { type Stats, statSync } from 'node:fs';
+import { type Stats } from 'node:fs';
 import path from 'node:path';
 import { TartletError } from '../errors.ts';
-import { makeTrustedFolder } from '../fs/folder.ts';
-import { kindOf } from '../fs/path-kind.ts';
+import { makeTrustedFolder } from '../fs/directory-tree.ts';
+import { kindOf, statIfThereSync } from '../fs/stats.ts';
 import { type OnUnreadable, Unreadable } from '../fs/unreadable.ts';
 
 /** What decides where the home is; handed in by the caller, so that the library never looks at the process itself. */
@@ -156,7 +156,7 @@ async function refuseLink(folder: string): Promise<void> {
 /** Whatever else is wrong with it is found by who works there. */
 function lookAtHome(root: string): Stats | undefined {
   try {
-    return statSync(root, { throwIfNoEntry: false });
+    return statIfThereSync(root);
   } catch {
     return undefined;
   }

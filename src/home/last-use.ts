@@ -1,9 +1,8 @@
-import { lstatSync, type Stats } from 'node:fs';
+import { type Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { systemCode } from '../errors.ts';
 import { openDirectory } from '../fs/directory.ts';
-import { diskError } from '../fs/disk-error.ts';
 import { createFile } from '../fs/entry.ts';
+import { lstatIfThereSync } from '../fs/stats.ts';
 
 /** Empty; the date of its last change is when the folder around it was used last. Tart ignores it. */
 const RECORD = '.last-used';
@@ -52,8 +51,9 @@ export async function setTimes(handle: FileHandle, used: Date, changed?: Date): 
  * @returns undefined when nothing is there. @throws TartletError `DISK_*`
  */
 export function lastUse(path: string, clock: UseClock): Date | undefined {
-  const record = look(`${path}/${RECORD}`)?.mtimeMs;
-  const used = record !== undefined && clock.platform !== 'darwin' ? record : usedMs(look(path), record ?? 0, clock);
+  const record = lstatIfThereSync(`${path}/${RECORD}`)?.mtimeMs;
+  const used =
+    record !== undefined && clock.platform !== 'darwin' ? record : usedMs(lstatIfThereSync(path), record ?? 0, clock);
   return used === undefined ? undefined : new Date(Math.min(Math.floor(used), clock.now().getTime()));
 }
 
@@ -69,16 +69,7 @@ function usedMs(place: Stats | undefined, recordMs: number, { platform }: UseClo
  */
 export function lastStir(path: string, clock: UseClock): Date | undefined {
   const used = lastUse(path, clock);
-  if (used === undefined || look(`${path}/${RECORD}`) !== undefined) return used;
-  const changed = look(path)?.mtimeMs ?? 0;
+  if (used === undefined || lstatIfThereSync(`${path}/${RECORD}`) !== undefined) return used;
+  const changed = lstatIfThereSync(path)?.mtimeMs ?? 0;
   return new Date(Math.min(Math.max(used.getTime(), changed), clock.now().getTime()));
-}
-
-function look(path: string): Stats | undefined {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false });
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOTDIR') return undefined;
-    throw diskError(cause, 'look at', path);
-  }
 }

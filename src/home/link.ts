@@ -5,7 +5,8 @@ import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
 import { exchangeEntries, makeLink, moveEntry } from '../fs/entry.ts';
-import { flushRemoval, flushUpTo, makeFolder, removeEmptyTree } from '../fs/folder.ts';
+import { makeFolder, removeEmptyTree } from '../fs/directory-tree.ts';
+import { flushRemoval, flushUpTo } from '../fs/fsync.ts';
 import type { Home } from './home.ts';
 import { removeEntry } from '../fs/remove.ts';
 

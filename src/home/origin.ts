@@ -4,7 +4,7 @@ import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushFolder, writeNewFile } from '../fs/folder.ts';
+import { flushFolder, writeNewFile } from '../fs/fsync.ts';
 import { readPlainFile, readPlainFileSync } from '../fs/plain-file.ts';
 
 /** Beside the files of a VM; Tart ignores it. */

@@ -7,7 +7,7 @@ import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushFolder, writeNewFile } from '../fs/folder.ts';
+import { flushFolder, writeNewFile } from '../fs/fsync.ts';
 import { isOwnDirectory, readOwnFile, unlessUnusable } from '../fs/own-file.ts';
 import { modeIn } from '../fs/sharing.ts';
 

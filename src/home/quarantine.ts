@@ -3,7 +3,8 @@ import path from 'node:path';
 import { onDisk } from '../fs/disk-error.ts';
 import { lookAt, namesIn } from '../fs/probe.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushRemoval, flushUpTo, makeFolder, writeNewFile } from '../fs/folder.ts';
+import { makeFolder } from '../fs/directory-tree.ts';
+import { flushRemoval, flushUpTo, writeNewFile } from '../fs/fsync.ts';
 import type { Home } from './home.ts';
 import { removeEntry } from '../fs/remove.ts';
 

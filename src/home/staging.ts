@@ -1,9 +1,9 @@
 import type { Digest } from '../names/digest.ts';
 import { ChunkJournal } from './chunk-journal.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { makeFolder } from '../fs/folder.ts';
+import { makeFolder } from '../fs/directory-tree.ts';
 import type { Home } from './home.ts';
-import { flushOrRemove } from '../fs/lost-file.ts';
+import { flushOrRemove } from '../fs/fsync.ts';
 import { removeStrangers } from '../fs/plain-file.ts';
 import { removeEntry } from '../fs/remove.ts';
 

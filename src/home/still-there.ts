@@ -1,6 +1,5 @@
-import { lstat } from 'node:fs/promises';
-import { systemCode, TartletError } from '../errors.ts';
-import { diskError } from '../fs/disk-error.ts';
+import { TartletError } from '../errors.ts';
+import { exactLstatIfThere } from '../fs/stats.ts';
 import type { VmFolder } from './vm-folder.ts';
 
 /** How often another one may come in the place of what is being read. */
@@ -37,13 +36,8 @@ export async function readAsOne<Found extends { readonly folder: VmFolder }, Res
  * @returns undefined when none does. @throws TartletError `DISK_*`
  */
 export async function identityOf(path: string): Promise<string | undefined> {
-  try {
-    const { dev, ino, birthtimeNs } = await lstat(path, { bigint: true });
-    return `${dev}:${ino}:${birthtimeNs}`;
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
-    throw diskError(cause, 'look at', path);
-  }
+  const stats = await exactLstatIfThere(path);
+  return stats === undefined ? undefined : `${stats.dev}:${stats.ino}:${stats.birthtimeNs}`;
 }
 
 /** What there is to say when something else came in the place of a VM or an image while it was being read. */

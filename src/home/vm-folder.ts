@@ -1,6 +1,6 @@
-import { lstatSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
-import { systemCode } from '../errors.ts';
-import { diskError } from '../fs/disk-error.ts';
+import { readlinkSync, realpathSync, type Stats } from 'node:fs';
+import { diskError, isMissing } from '../fs/disk-error.ts';
+import { lstatIfThereSync, statIfThereSync } from '../fs/stats.ts';
 
 /** Names of the files in a VM folder (tart-formats §1.3). */
 export const VmFile = {
@@ -62,7 +62,7 @@ export function lookAtLocalVm(path: string): VmFolder | undefined {
 export function whyNoVm(path: string): string {
   const reasons = [VmFile.config, VmFile.nvram, VmFile.disk].flatMap((name) => {
     const file = `${path}/${name}`;
-    const stats = lstatSync(file, { throwIfNoEntry: false });
+    const stats = lstatIfThereSync(file);
     if (stats === undefined) return `there is no ${name}`;
     if (stats.isFile() || (name === VmFile.disk && behindLink(file) !== undefined)) return [];
     if (!stats.isSymbolicLink()) return `${name} is no file`;
@@ -102,20 +102,15 @@ function decideLayout(path: string, disk: boolean, overlay: boolean): VmLayout |
 /** The file that a link leads to. @throws TartletError `DISK_*` when it cannot be looked at. */
 function behindLink(link: string): { readonly real: string; readonly stats: Stats } | undefined {
   try {
-    const stats = statSync(link, { throwIfNoEntry: false });
+    const stats = statIfThereSync(link);
     return stats?.isFile() === true ? { real: realpathSync(link), stats } : undefined;
   } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    if (isMissing(cause)) return undefined;
     throw diskError(cause, 'look at', link);
   }
 }
 
 function regularFile(file: string): Stats | undefined {
-  try {
-    const stats = lstatSync(file, { throwIfNoEntry: false });
-    return stats?.isFile() === true ? stats : undefined;
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOTDIR') return undefined;
-    throw diskError(cause, 'look at', file);
-  }
+  const stats = lstatIfThereSync(file);
+  return stats?.isFile() === true ? stats : undefined;
 }

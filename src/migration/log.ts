@@ -1,6 +1,7 @@
 import { onDisk } from '../fs/disk-error.ts';
 import { createFile } from '../fs/entry.ts';
-import { flushUpTo, makeFolder } from '../fs/folder.ts';
+import { makeFolder } from '../fs/directory-tree.ts';
+import { flushUpTo } from '../fs/fsync.ts';
 import type { Home } from '../home/home.ts';
 import type { Plan } from './step.ts';
 

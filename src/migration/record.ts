@@ -3,7 +3,7 @@ import type { RemoteName } from '../names/remote-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { exists } from '../fs/folder.ts';
+import { exists } from '../fs/stats.ts';
 import { addOrigin, type Origin, ORIGIN_FILE, readOrigin } from '../home/origin.ts';
 import { readPlainFile } from '../fs/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';

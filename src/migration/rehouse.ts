@@ -1,10 +1,13 @@
 import path from 'node:path';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { exchangeFolders, exists, flushFolder, makeFolder, publishFolder, removeFolder } from '../fs/folder.ts';
+import { makeFolder } from '../fs/directory-tree.ts';
+import { flushFolder } from '../fs/fsync.ts';
+import { exchangeFolders, publishFolder, removeFolder } from '../fs/publish.ts';
+import { exists } from '../fs/stats.ts';
 import { removeLink, replaceLink } from '../home/link.ts';
 import { removeIfEmpty } from './hollow-host.ts';
-import { kindOf } from '../fs/path-kind.ts';
+import { kindOf } from '../fs/stats.ts';
 import { hasMark, setMark } from '../home/images/image-mark.ts';
 import { linkText } from '../home/images/image-reference.ts';
 import { logKept } from './log.ts';

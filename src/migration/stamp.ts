@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import * as v from 'valibot';
 import { systemCode } from '../errors.ts';
 import { diskError } from '../fs/disk-error.ts';
@@ -7,6 +7,7 @@ import { createFile, moveEntry } from '../fs/entry.ts';
 import type { Home } from '../home/home.ts';
 import { readPlainFileSync } from '../fs/plain-file.ts';
 import { removeEntry } from '../fs/remove.ts';
+import { lstatIfThereSync } from '../fs/stats.ts';
 
 /** Homes that share a cache by a link see it under several paths: so many are remembered. */
 const MAX_ROOTS = 8;
@@ -48,7 +49,7 @@ export function withoutHosts(top: Listing, hosts: readonly string[]): Listing {
 }
 
 function factsOf(path: string): string {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
+  const stats = lstatIfThereSync(path);
   return stats === undefined ? '' : ` ${stats.ino} ${stats.mtimeMs}`;
 }
 

@@ -3,6 +3,7 @@ import { isTartletError, systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
 import { diskError } from '../fs/disk-error.ts';
+import { lstatIfThereSync } from '../fs/stats.ts';
 import type { Home } from '../home/home.ts';
 import { decodeDigestFolder } from '../home/layout.ts';
 import { ORIGIN_FILE, readOriginSync } from '../home/origin.ts';
@@ -171,7 +172,7 @@ function lookInto(folder: string, readRecord: boolean, digest: Digest, repositor
 }
 
 function sizeOf(file: string): number | undefined {
-  return lstatSync(file, { throwIfNoEntry: false })?.size;
+  return lstatIfThereSync(file)?.size;
 }
 
 /** A record that is damaged, or of another image, testifies to nothing; `doctor` names it. */

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
-import { describeError, systemCode, TartletError } from '../errors.ts';
+import { describeError, TartletError } from '../errors.ts';
+import { diskCode } from '../fs/disk-error.ts';
 import { CurrentAuthenticator, makeAuthenticator } from './access/authenticator.ts';
 import { Connections } from './http/connections.ts';
 import { collectGarbage, type GarbageReport } from './store/garbage.ts';
@@ -194,10 +195,7 @@ class EmbeddedRegistry implements Registry {
 }
 
 function unusableFolder(folder: string, cause: unknown): TartletError {
-  const codes = { EACCES: 'DISK_DENIED', EPERM: 'DISK_DENIED', EROFS: 'DISK_READONLY', ENOSPC: 'DISK_FULL' } as const;
-  const system = systemCode(cause);
-  const code = Object.entries(codes).find(([name]) => name === system)?.[1] ?? 'DISK_IO';
-  return new TartletError(code, `the registry cannot use the folder ${folder}: ${describeError(cause)}`, {
+  return new TartletError(diskCode(cause), `the registry cannot use the folder ${folder}: ${describeError(cause)}`, {
     subject: folder,
     next: 'choose a folder that can be written to',
     cause,

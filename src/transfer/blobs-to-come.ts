@@ -1,4 +1,4 @@
-import { makeFolder, removeEmptyTree } from '../fs/folder.ts';
+import { makeFolder, removeEmptyTree } from '../fs/directory-tree.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { removeEntry } from '../fs/remove.ts';
 import type { Staging } from '../home/staging.ts';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { TartletError, unreachable } from '../errors.ts';
-import { type CopyMethod, copyDisk, copySmallFile, shareDisk } from '../fs/disk-copy.ts';
+import { type CopyMethod, copyDisk, copySmallFile, shareDisk } from '../fs/disk/disk-copy.ts';
 import { sealDisk, sealedState } from '../home/disk-seal.ts';
-import { flushFile } from '../fs/folder.ts';
+import { flushFile } from '../fs/fsync.ts';
 import { atWork, type Holder, STOP_FIRST } from '../home/vms/vm-holder.ts';
 import { BASE_MANIFEST_FILE } from '../home/origin.ts';
 import { copyPushRecord } from '../home/push-record.ts';

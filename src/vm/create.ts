@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { createFile } from '../fs/entry.ts';
-import { flushFile, writeNewFile } from '../fs/folder.ts';
+import { flushFile, writeNewFile } from '../fs/fsync.ts';
 import { writeOrigin } from '../home/origin.ts';
 import { Scratch } from '../home/scratch.ts';
 import { VmFile } from '../home/vm-folder.ts';

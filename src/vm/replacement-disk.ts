@@ -1,12 +1,13 @@
 import { stat } from 'node:fs/promises';
-import { systemCode, TartletError } from '../errors.ts';
-import { copyDisk } from '../fs/disk-copy.ts';
-import { diskError, onDisk } from '../fs/disk-error.ts';
-import { sizeDisk } from '../fs/disk-size.ts';
+import { TartletError } from '../errors.ts';
+import { copyDisk } from '../fs/disk/disk-copy.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { sizeDisk } from '../fs/disk/disk-size.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushFile, flushFolder } from '../fs/folder.ts';
+import { flushFile, flushFolder } from '../fs/fsync.ts';
 import { Scratch } from '../home/scratch.ts';
 import { modeIn, setMode } from '../fs/sharing.ts';
+import { statIfThere } from '../fs/stats.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Session } from '../session/session.ts';
 
@@ -16,13 +17,9 @@ import type { Session } from '../session/session.ts';
  * @throws TartletError `NOT_FOUND`, or `DISK_UNSUPPORTED` for a folder or a device.
  */
 export async function replacementBytes(file: string): Promise<number> {
-  let stats: Awaited<ReturnType<typeof stat>>;
-  try {
-    stats = await stat(file);
-  } catch (cause) {
-    if (!['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) throw diskError(cause, 'look at', file);
-    throw new TartletError('NOT_FOUND', `the disk image ${file} does not exist`, { subject: file, cause });
-  }
+  const stats = await statIfThere(file);
+  if (stats === undefined)
+    throw new TartletError('NOT_FOUND', `the disk image ${file} does not exist`, { subject: file });
   if (stats.isFile()) return stats.size;
   throw new TartletError('DISK_UNSUPPORTED', `${file} is not a file, so it cannot become a disk`, {
     subject: file,

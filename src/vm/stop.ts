@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemCode, TartletError, unreachable } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { flushRemoval } from '../fs/folder.ts';
+import { flushRemoval } from '../fs/fsync.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
 import { findLockOwner, type LockOwner } from '../fs/lock/lock-owner.ts';
 import { removeEntry } from '../fs/remove.ts';

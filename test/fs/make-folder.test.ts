@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { makeFolder } from '../../src/fs/folder.ts';
+import { makeFolder } from '../../src/fs/directory-tree.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 it('makes what is missing above, also when many want it at once', async () => {

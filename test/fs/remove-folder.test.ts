@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { systemCode } from '../../src/errors.ts';
-import { removeFolder } from '../../src/fs/folder.ts';
+import { removeFolder } from '../../src/fs/publish.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const FILES = 3000;

@@ -13,18 +13,12 @@ import { describe, expect, test } from 'vitest';
 import { isTartletError, systemCode, TartletError } from '../../src/errors.ts';
 import { ChunkJournal, noteBoundaries } from '../../src/home/chunk-journal.ts';
 import { ContentStore } from '../../src/home/content/content-store.ts';
-import { copyDisk, copySparsely, shareDisk } from '../../src/fs/disk-copy.ts';
-import { sizeDisk } from '../../src/fs/disk-size.ts';
-import { EarlyFlush } from '../../src/fs/early-flush.ts';
-import {
-  exchangeFolders,
-  flushFile,
-  makeFolder,
-  publishFolder,
-  removeEmptyTree,
-  removeFolder,
-  writeNewFile,
-} from '../../src/fs/folder.ts';
+import { copyDisk, copySparsely, shareDisk } from '../../src/fs/disk/disk-copy.ts';
+import { sizeDisk } from '../../src/fs/disk/disk-size.ts';
+import { EarlyFlush } from '../../src/fs/disk/early-flush.ts';
+import { makeFolder, removeEmptyTree } from '../../src/fs/directory-tree.ts';
+import { flushFile, writeNewFile } from '../../src/fs/fsync.ts';
+import { exchangeFolders, publishFolder, removeFolder } from '../../src/fs/publish.ts';
 import { Home } from '../../src/home/home.ts';
 import { setMark } from '../../src/home/images/image-mark.ts';
 import { recordUse } from '../../src/home/last-use.ts';

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, onTestFinished, test, type TestContext } from 'vitest';
-import { copyDisk } from '../../src/fs/disk-copy.ts';
+import { copyDisk } from '../../src/fs/disk/disk-copy.ts';
 import { Home } from '../../src/home/home.ts';
 import { openDisk, readPlainFile, readPlainFileSync } from '../../src/fs/plain-file.ts';
 import { removeEntry } from '../../src/fs/remove.ts';

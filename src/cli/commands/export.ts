@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import { TartletError } from '../../errors.ts';
-import { exists } from '../../fs/folder.ts';
+import { exists } from '../../fs/stats.ts';
 import type { Session } from '../../session/session.ts';
 import { exportVm, type ExportTarget } from '../../archive/export.ts';
 import { withoutErrorListeners } from '../terminal/broken-output.ts';

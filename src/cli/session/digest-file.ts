@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { access, constants, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, constants, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode, TartletError } from '../../errors.ts';
-import { diskError } from '../../fs/disk-error.ts';
-import { flushFolder } from '../../fs/folder.ts';
+import { TartletError } from '../../errors.ts';
+import { diskError, ignoreMissing } from '../../fs/disk-error.ts';
+import { flushFolder } from '../../fs/fsync.ts';
+import { statIfThere } from '../../fs/stats.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 
 /** The file of `--digestfile`. */
@@ -28,7 +29,7 @@ export async function digestFile(terminal: Terminal, text: string): Promise<Dige
   try {
     // Where a link leads, so that it stays a link.
     const file = (await realpath(typed).catch(ignoreMissing)) ?? typed;
-    const found = await stat(file).catch(ignoreMissing);
+    const found = await statIfThere(file);
     if (found?.isDirectory() === true)
       throw new TartletError('USAGE', `--digestfile ${text} is a folder`, { next: NEXT });
     // A pipe or a device is written to, and never replaced: as root, a rename would put a file in the place of
@@ -66,9 +67,4 @@ async function replace(file: string, text: string, mode: number | undefined): Pr
     await rm(beside, { force: true });
   }
   await flushFolder(path.dirname(file));
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (systemCode(error) !== 'ENOENT') throw error;
-  return undefined;
 }

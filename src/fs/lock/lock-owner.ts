@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
 import { onDisk } from '../disk-error.ts';
 import { FileLock } from './lock.ts';
+import { exactStatIfThere } from '../stats.ts';
 
 /** Who holds a write lock on a file. */
 export type LockOwner =
@@ -21,7 +22,7 @@ const GRANTED = /^[0-9]+: (?:POSIX|OFDLCK) +\S+ +WRITE +(-?[0-9]+) ([0-9a-f]+):(
  * @throws TartletError `DISK_*` when the list or the file cannot be read.
  */
 export async function findLockOwner(file: string): Promise<LockOwner> {
-  const found = await onDisk('look at', file, async () => ifThere(stat(file, { bigint: true })));
+  const found = await exactStatIfThere(file);
   if (found === undefined) return { kind: 'nobody' };
   const { dev, ino } = found;
   const list = await onDisk('read', '/proc/locks', async () => readFile('/proc/locks', 'utf8'));
@@ -38,15 +39,6 @@ export async function findLockOwner(file: string): Promise<LockOwner> {
   // ended took for it.
   if (owner.kind === 'nobody' && (await FileLock.isHeld(file))) return { kind: 'unnamed' };
   return owner;
-}
-
-async function ifThere<T>(looking: Promise<T>): Promise<T | undefined> {
-  try {
-    return await looking;
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
-    throw cause;
-  }
 }
 
 /** A device number as `/proc/locks` shows it: two hexadecimal digits or more for each part. */

@@ -5,7 +5,7 @@ import { isTartletError, systemCode, TartletError } from '../../errors.ts';
 import { openDirectory } from '../directory.ts';
 import { diskError, onDisk } from '../disk-error.ts';
 import { createFile } from '../entry.ts';
-import { makeFolder } from '../folder.ts';
+import { makeFolder } from '../directory-tree.ts';
 import { hasRecordLock, tryFlock, tryRecordLock } from '../native.ts';
 import { openPlainFile } from '../plain-file.ts';
 import { modeIn } from '../sharing.ts';

@@ -1,10 +1,11 @@
-import { lstatSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { systemCode } from '../../errors.ts';
 import type { Digest } from '../../names/digest.ts';
 import { readStackedManifest, type StackedManifest } from './content-reference.ts';
 import type { ContentStore } from './content-store.ts';
 import type { Home } from '../home.ts';
 import { diskError } from '../../fs/disk-error.ts';
+import { lstatIfThereSync } from '../../fs/stats.ts';
 import { lastUse, type UseClock } from '../last-use.ts';
 
 /** What a stacked image counts for beside the files in its own folder. */
@@ -90,11 +91,6 @@ function isLater(a: Debtor, b: Debtor): boolean {
 
 /** A file that is missing occupies nothing. */
 function allocatedBytes(file: string): number {
-  try {
-    const stats = lstatSync(file, { throwIfNoEntry: false });
-    return stats?.isFile() === true ? stats.blocks * 512 : 0;
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOTDIR') return 0;
-    throw diskError(cause, 'look at', file);
-  }
+  const stats = lstatIfThereSync(file);
+  return stats?.isFile() === true ? stats.blocks * 512 : 0;
 }

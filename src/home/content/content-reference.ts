@@ -1,4 +1,3 @@
-import { lstatSync } from 'node:fs';
 import { isTartletError, systemCode } from '../../errors.ts';
 import { Digest } from '../../names/digest.ts';
 import { Annotation, parseAnnotationNumber } from '../../oci/annotation.ts';
@@ -6,6 +5,7 @@ import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
 import { diskError } from '../../fs/disk-error.ts';
 import { namesIn } from '../../fs/entry-names.ts';
 import { readPlainFileSync } from '../../fs/plain-file.ts';
+import { lstatIfThereSync } from '../../fs/stats.ts';
 import { quarantinedItems } from '../quarantine.ts';
 import type { Home } from '../home.ts';
 import { walkImages } from '../image-walk.ts';
@@ -119,7 +119,11 @@ class ReferenceSearch {
   }
 
   #addVm(folder: string): void {
-    if (lookAtLocalVm(folder)?.layout === 'standalone' || !isThere(`${folder}/${VmFile.manifest}`)) return;
+    if (
+      lookAtLocalVm(folder)?.layout === 'standalone' ||
+      lstatIfThereSync(`${folder}/${VmFile.manifest}`) === undefined
+    )
+      return;
     if (this.#add(folder) === 'not-understood') this.#doubt ??= `${folder}/${VmFile.manifest} cannot be understood`;
   }
 
@@ -144,14 +148,5 @@ function readManifestFile(file: string): Uint8Array | undefined {
     if (isTartletError(cause, 'STORE_DAMAGED')) return undefined;
     if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
     throw diskError(cause, 'read', file);
-  }
-}
-
-function isThere(file: string): boolean {
-  try {
-    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOTDIR') return false;
-    throw diskError(cause, 'look at', file);
   }
 }

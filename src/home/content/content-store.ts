@@ -6,13 +6,15 @@ import { ChunkJournal } from '../chunk-journal.ts';
 import { contentReferences, HEX } from './content-reference.ts';
 import { diskError, onDisk } from '../../fs/disk-error.ts';
 import { moveEntry } from '../../fs/entry.ts';
-import { flushFolder, flushUpTo, makeFolder } from '../../fs/folder.ts';
+import { makeFolder } from '../../fs/directory-tree.ts';
+import { flushFolder, flushUpTo } from '../../fs/fsync.ts';
 import type { Home } from '../home.ts';
 import { setTimes } from '../last-use.ts';
 import { FileLock, type LockOptions } from '../../fs/lock/lock.ts';
-import { flushOrRemove } from '../../fs/lost-file.ts';
+import { flushOrRemove } from '../../fs/fsync.ts';
 import { openPlainFile } from '../../fs/plain-file.ts';
 import { removeEntry } from '../../fs/remove.ts';
+import { lstatIfThere } from '../../fs/stats.ts';
 
 /** A file of the store, as a manifest names it. */
 export type StoredFile = Pick<StoredDiskFile, 'fileDigest' | 'size'>;
@@ -62,14 +64,8 @@ export class ContentStore {
 
   /** Whether a file is there with exactly the length that the manifest says. */
   async holds(file: StoredFile): Promise<boolean> {
-    const path = this.pathOf(file.fileDigest);
-    try {
-      const stats = await lstat(path);
-      return stats.isFile() && stats.size === file.size;
-    } catch (cause) {
-      if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return false;
-      throw diskError(cause, 'look at', path);
-    }
+    const stats = await lstatIfThere(this.pathOf(file.fileDigest));
+    return stats?.isFile() === true && stats.size === file.size;
   }
 
   /** Those of the files that {@link holds} denies. */

@@ -1,8 +1,7 @@
-import { lstat } from 'node:fs/promises';
-import { systemCode } from '../../errors.ts';
-import { diskError, onDisk } from '../../fs/disk-error.ts';
-import { flushFolder, writeNewFile } from '../../fs/folder.ts';
+import { onDisk } from '../../fs/disk-error.ts';
+import { flushFolder, writeNewFile } from '../../fs/fsync.ts';
 import { removeEntry } from '../../fs/remove.ts';
+import { lstatIfThere } from '../../fs/stats.ts';
 import { VmFile } from '../vm-folder.ts';
 
 /**
@@ -21,13 +20,7 @@ export function markOfSize(bytes: number | undefined): Mark {
 
 /** @throws TartletError `DISK_*` */
 async function readMark(folder: string): Promise<Mark> {
-  const file = `${folder}/${VmFile.explicitlyPulled}`;
-  try {
-    return markOfSize((await lstat(file)).size);
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return 'none';
-    throw diskError(cause, 'look at', file);
-  }
+  return markOfSize((await lstatIfThere(`${folder}/${VmFile.explicitlyPulled}`))?.size);
 }
 
 /** Marks an image as ours to keep, durably, unless it has a mark. */

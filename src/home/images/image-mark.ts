@@ -1,5 +1,6 @@
 import { onDisk } from '../../fs/disk-error.ts';
-import { exists, flushFolder, writeNewFile } from '../../fs/folder.ts';
+import { flushFolder, writeNewFile } from '../../fs/fsync.ts';
+import { exists } from '../../fs/stats.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { VmFile } from '../vm-folder.ts';
 

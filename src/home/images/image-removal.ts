@@ -5,7 +5,8 @@ import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import type { ContentStore } from '../content/content-store.ts';
 import { onDisk } from '../../fs/disk-error.ts';
-import { removeEmptyTree, removeFolder } from '../../fs/folder.ts';
+import { removeEmptyTree } from '../../fs/directory-tree.ts';
+import { removeFolder } from '../../fs/publish.ts';
 import type { Home } from '../home.ts';
 import { hasMark } from './image-mark.ts';
 import { notCached } from './not-cached.ts';
@@ -15,7 +16,7 @@ import { decodeDigestFolder, digestPath, referencePath } from '../layout.ts';
 import { leftoverLinks, removeLink } from '../link.ts';
 import type { FileLock } from '../../fs/lock/lock.ts';
 import { removeEntry } from '../../fs/remove.ts';
-import { kindOf } from '../../fs/path-kind.ts';
+import { kindOf } from '../../fs/stats.ts';
 import { lookAtVmFolder, VmFile } from '../vm-folder.ts';
 
 /** Locks an image alone and at once; undefined when somebody else has it. */

@@ -1,4 +1,3 @@
-import { lstatSync } from 'node:fs';
 import { isTartletError, systemCode } from '../../errors.ts';
 import type { LocalName } from '../../names/local-name.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
@@ -12,6 +11,7 @@ import { walkImages } from '../image-walk.ts';
 import type { LocalVms } from '../vms/local-vms.ts';
 import { BASE_MANIFEST_FILE } from '../origin.ts';
 import { readPlainFileSync } from '../../fs/plain-file.ts';
+import { lstatIfThereSync } from '../../fs/stats.ts';
 import { PUSHED_MANIFEST_FILE } from '../push-record.ts';
 import { VmFile } from '../vm-folder.ts';
 
@@ -124,11 +124,11 @@ function readIfSmall(file: string): Uint8Array | undefined {
 
 /** Milliseconds since the epoch; 0 where that cannot be found out. */
 function writtenAt(home: Home, folder: string): number {
-  return home.unreadable.passOver(folder, () => lstatSync(folder, { throwIfNoEntry: false }))?.mtimeMs ?? 0;
+  return home.unreadable.passOver(folder, () => lstatIfThereSync(folder))?.mtimeMs ?? 0;
 }
 
 function sizeOf(file: string): number | undefined {
-  return lstatSync(file, { throwIfNoEntry: false })?.size;
+  return lstatIfThereSync(file)?.size;
 }
 
 /** Whether some cached image has a disk of exactly this length: what Tart cloned from it, Tart left no record of. */

@@ -4,7 +4,7 @@ import { TartletError } from '../../errors.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { decodePath, isDigestFolder, repositoryPath } from '../layout.ts';
-import { kindOf } from '../../fs/path-kind.ts';
+import { kindOf } from '../../fs/stats.ts';
 
 /** What keeps a name from having its path. */
 type Obstacle =

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
-import { exists } from '../../fs/folder.ts';
+import { exists } from '../../fs/stats.ts';
 import { lockToDelete } from '../images/image-lock.ts';
 import { tidyRepository } from '../images/image-removal.ts';
 import { linkText } from '../images/image-reference.ts';

@@ -1,9 +1,8 @@
-import { lstatSync, type Stats } from 'node:fs';
 import { contentReferences, readStackedManifest } from '../content/content-reference.ts';
 import type { ContentStore } from '../content/content-store.ts';
-import { diskError } from '../../fs/disk-error.ts';
 import type { Home } from '../home.ts';
-import { sharedBlockBytes } from '../../fs/shared-block.ts';
+import { sharedBlockBytes } from '../../fs/disk/shared-block.ts';
+import { lstatIfThereSync } from '../../fs/stats.ts';
 import { lookAtLocalVm, VmFile } from '../vm-folder.ts';
 
 /** What an image or a VM occupies, in bytes. */
@@ -53,13 +52,13 @@ export async function measureFile(file: string, isNeeded = false): Promise<Footp
   try {
     return await measure(file, isNeeded);
   } catch (error) {
-    if (look(file) === undefined) return EMPTY;
+    if (lstatIfThereSync(file) === undefined) return EMPTY;
     throw error;
   }
 }
 
 async function measure(file: string, isNeeded: boolean): Promise<Footprint> {
-  const stats = look(file);
+  const stats = lstatIfThereSync(file);
   if (stats?.isFile() !== true) return EMPTY;
   const allocatedBytes = stats.blocks * 512;
   const isWholeShared = isNeeded || stats.nlink > 1;
@@ -91,12 +90,4 @@ function sum(parts: readonly Footprint[]): Footprint {
 
 function plus(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined ? undefined : a + b;
-}
-
-function look(file: string): Stats | undefined {
-  try {
-    return lstatSync(file, { throwIfNoEntry: false });
-  } catch (cause) {
-    throw diskError(cause, 'look at', file);
-  }
 }

@@ -1,12 +1,11 @@
-import { lstatSync, type Stats } from 'node:fs';
 import path from 'node:path';
-import { systemCode, type TartletError } from '../../errors.ts';
+import { type TartletError } from '../../errors.ts';
 import type { LocalName } from '../../names/local-name.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { sizeStackedImages } from '../content/content-charge.ts';
 import type { ContentStore } from '../content/content-store.ts';
-import { diskError } from '../../fs/disk-error.ts';
 import { namesIn } from '../../fs/entry-names.ts';
+import { lstatIfThereSync } from '../../fs/stats.ts';
 import type { Home } from '../home.ts';
 import type { ImageCache } from '../images/image-cache.ts';
 import { hasMark } from '../images/image-mark.ts';
@@ -103,7 +102,7 @@ type ImageLook = Pick<ImageCandidate, 'bytes' | 'accessed' | 'pinned'> & { reado
 
 async function lookAtImage(store: Store, folder: string): Promise<ImageLook | undefined> {
   // A digest can be a link too, to what a registry gave for it (tart-formats §1.4): then the image lies elsewhere.
-  if (lookAt(folder)?.isDirectory() !== true) return undefined;
+  if (lstatIfThereSync(folder)?.isDirectory() !== true) return undefined;
   const look = lookAtVmFolder(folder);
   const accessed = lastUse(folder, store);
   if (look === undefined || look.layout === 'stacked-local' || accessed === undefined) return undefined;
@@ -121,7 +120,7 @@ function restoreImages(store: Store): Candidate[] {
 
 function restoreImage(store: Store, folder: string, name: string): Candidate | undefined {
   const file = `${folder}/${name}`;
-  const stats = lookAt(file);
+  const stats = lstatIfThereSync(file);
   const accessed = lastUse(file, store);
   if (stats?.isFile() !== true || accessed === undefined) return undefined;
   return { kind: 'ipsw', name, path: file, bytes: stats.blocks * 512, accessed, pinned: false };
@@ -147,13 +146,4 @@ export async function vmCandidates(store: Store): Promise<Candidate[]> {
 
 export function spare(entry: Pick<Candidate, 'kind' | 'name' | 'path'>, error: TartletError): Spared {
   return { kind: entry.kind, name: entry.name.toString(), path: entry.path, error };
-}
-
-function lookAt(file: string): Stats | undefined {
-  try {
-    return lstatSync(file, { throwIfNoEntry: false });
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOTDIR') return undefined;
-    throw diskError(cause, 'look at', file);
-  }
 }

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { TartletError, unreachable } from '../../errors.ts';
 import { onDisk } from '../../fs/disk-error.ts';
-import { flushRemoval } from '../../fs/folder.ts';
+import { flushRemoval } from '../../fs/fsync.ts';
 import { lockToDelete } from '../images/image-lock.ts';
 import { hasMark } from '../images/image-mark.ts';
 import { lastUse } from '../last-use.ts';

@@ -1,13 +1,14 @@
-import { lstatSync, type Stats } from 'node:fs';
+import { type Stats } from 'node:fs';
 import { Digest } from '../../names/digest.ts';
 import { readableNamesIn } from '../../fs/entry-names.ts';
 import { HEX } from '../content/content-reference.ts';
-import { removeFolder, TRASH } from '../../fs/folder.ts';
+import { removeFolder, TRASH } from '../../fs/publish.ts';
 import type { Home } from '../home.ts';
 import { lockToDelete } from '../images/image-lock.ts';
 import type { Store } from './prune-candidate.ts';
 import { VmFile } from '../vm-folder.ts';
 import { removeEntry } from '../../fs/remove.ts';
+import { lstatIfThereSync } from '../../fs/stats.ts';
 
 /** Unfinished downloads that nobody continued for so long are given up, in milliseconds. */
 export const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
@@ -61,7 +62,7 @@ export function mayBeOnItsWay(place: string): boolean {
 /** What cannot be looked at is none of ours. */
 function look(place: string): Stats | undefined {
   try {
-    return lstatSync(place, { throwIfNoEntry: false });
+    return lstatIfThereSync(place);
   } catch {
     return undefined;
   }
@@ -100,6 +101,6 @@ async function expirePartial(store: Store, name: string): Promise<void> {
 
 /** By the latest change of any of these; one in the future is a clock that was wrong, and counts as now (reliability P25). */
 function isGivenUp(store: Store, places: readonly string[]): boolean {
-  const changes = places.map((place) => lstatSync(place, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  const changes = places.map((place) => lstatIfThereSync(place)?.mtimeMs ?? 0);
   return store.now().getTime() - Math.max(...changes) >= GIVEN_UP_MS;
 }

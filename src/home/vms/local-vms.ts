@@ -4,14 +4,10 @@ import { shownName } from '../../names/malformed.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { moveEntry } from '../../fs/entry.ts';
 import { namesIn } from '../../fs/entry-names.ts';
-import {
-  exchangeFolders,
-  exists,
-  flushUpTo,
-  makeDurableDirectory,
-  publishFolder,
-  removeFolder,
-} from '../../fs/folder.ts';
+import { makeDurableDirectory } from '../../fs/directory-tree.ts';
+import { flushUpTo } from '../../fs/fsync.ts';
+import { exchangeFolders, publishFolder, removeFolder } from '../../fs/publish.ts';
+import { exists } from '../../fs/stats.ts';
 import type { ContentStore } from '../content/content-store.ts';
 import { type Home, SCRATCH_BESIDE_VMS } from '../home.ts';
 import { recordUse } from '../last-use.ts';

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { describeError, systemCode, unreachable } from '../../errors.ts';
+import { describeError, unreachable } from '../../errors.ts';
+import { diskCode } from '../../fs/disk-error.ts';
 import { type Access, anonymousAccess, type Authenticator, type Need } from '../access/access.ts';
 import { needOf } from './need.ts';
 import { deleteBlob, getBlob } from './blob-handler.ts';
@@ -196,8 +197,7 @@ export class RequestHandler {
   #fault(request: IncomingMessage, error: unknown): Refusal {
     const { method = '', url = '' } = request;
     this.#settings.log({ kind: 'failure', method, path: pathOf(url), message: describeError(error) });
-    const code = systemCode(error);
-    if (code === 'ENOSPC' || code === 'EDQUOT') return full('the disk of the registry is full');
+    if (diskCode(error) === 'DISK_FULL') return full('the disk of the registry is full');
     return new Refusal(500, 'UNKNOWN', 'the registry could not do this, its log says why');
   }
 

@@ -1,7 +1,9 @@
-import { type FileHandle, open, readFile, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readFile, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { Digest } from '../../names/digest.ts';
-import { type DataFolder, ignoreMissing, namesIn } from './data-folder.ts';
+import { statIfThere } from '../../fs/stats.ts';
+import { ignoreMissing } from '../../fs/disk-error.ts';
+import { type DataFolder, namesIn } from './data-folder.ts';
 
 /**
  * Content by digest, stored once however many repositories link to it. It knows nothing of rights: who may see a blob is
@@ -16,7 +18,7 @@ export class BlobStore {
 
   /** Bytes of the content, or undefined when it is not here. */
   async size(digest: Digest): Promise<number | undefined> {
-    const found = await stat(this.#folder.blob(digest)).catch(ignoreMissing);
+    const found = await statIfThere(this.#folder.blob(digest));
     return found?.isFile() === true ? found.size : undefined;
   }
 
@@ -50,7 +52,7 @@ export class BlobStore {
         for (const hex of await namesIn(path.join(this.#folder.blobs, algorithm, prefix))) {
           const digest = Digest.tryParse(`${algorithm}:${hex}`);
           if (digest === undefined) continue;
-          const found = await stat(this.#folder.blob(digest)).catch(ignoreMissing);
+          const found = await statIfThere(this.#folder.blob(digest));
           if (found?.isFile() === true) yield { digest, size: found.size, pushedAt: found.mtimeMs };
         }
       }

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode, TartletError } from '../../errors.ts';
-import { flushUpTo, fsyncDirectory, makePath } from '../../fs/folder.ts';
+import { TartletError } from '../../errors.ts';
+import { makePath } from '../../fs/directory-tree.ts';
+import { flushUpTo, fsyncDirectory } from '../../fs/fsync.ts';
 import { FileLock } from '../../fs/lock/lock.ts';
+import { statIfThere } from '../../fs/stats.ts';
+import { isMissing, ignoreMissing } from '../../fs/disk-error.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { RepositoryName } from '../contract/repository-name.ts';
 
@@ -120,7 +123,7 @@ export class DataFolder {
     for (const name of await readdir(this.staging)) {
       const file = path.join(this.staging, name);
       if (inUse.has(file)) continue;
-      const found = await stat(file).catch(ignoreMissing);
+      const found = await statIfThere(file);
       if (found === undefined || found.mtimeMs >= olderThan) continue;
       await rm(file, { force: true });
       removed += 1;
@@ -194,16 +197,4 @@ async function servedBy(folder: string, lock: string): Promise<TartletError> {
 export async function namesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch(ignoreMissing);
   return (names ?? []).sort();
-}
-
-/** For `.catch`: a missing file is undefined, every other failure goes on. */
-export function ignoreMissing(error: unknown): undefined {
-  if (!isMissing(error)) throw error;
-  return undefined;
-}
-
-function isMissing(error: unknown): boolean {
-  const code = systemCode(error);
-  // ENOTDIR: a repository was asked for below a file, e.g. below a link of another one.
-  return code === 'ENOENT' || code === 'ENOTDIR';
 }

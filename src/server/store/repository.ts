@@ -1,8 +1,10 @@
-import { open, readFile, stat } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isJsonObject } from '../../oci/json-document.ts';
+import { statIfThere } from '../../fs/stats.ts';
+import { ignoreMissing } from '../../fs/disk-error.ts';
 import { Digest } from '../../names/digest.ts';
-import { type DataFolder, ignoreMissing, namesIn } from './data-folder.ts';
+import { type DataFolder, namesIn } from './data-folder.ts';
 import type { RepositoryName } from '../contract/repository-name.ts';
 import { Tag } from '../contract/tag.ts';
 
@@ -34,13 +36,13 @@ export class Repository {
   /** Whether anything was ever stored in it. */
   async exists(): Promise<boolean> {
     for (const part of ['_blobs', '_manifests', '_tags']) {
-      if ((await stat(path.join(this.#path, part)).catch(ignoreMissing)) !== undefined) return true;
+      if ((await statIfThere(path.join(this.#path, part))) !== undefined) return true;
     }
     return false;
   }
 
   async hasBlob(digest: Digest): Promise<boolean> {
-    return (await stat(this.#link('_blobs', digest)).catch(ignoreMissing)) !== undefined;
+    return (await statIfThere(this.#link('_blobs', digest))) !== undefined;
   }
 
   /** Links a blob, or makes an old link young. */
@@ -56,7 +58,7 @@ export class Repository {
    */
   async touchBlob(digest: Digest, now: number): Promise<boolean> {
     const link = this.#link('_blobs', digest);
-    const found = await stat(link).catch(ignoreMissing);
+    const found = await statIfThere(link);
     if (found === undefined) return false;
     // Also when it seems to be from the future: then a clock was changed.
     if (Math.abs(now - found.mtimeMs) > TOUCH_AFTER_MS) await touch(link);
@@ -72,7 +74,7 @@ export class Repository {
   async blobs(): Promise<{ digest: Digest; linkedAt: number }[]> {
     const links = [];
     for (const digest of await this.#digests('_blobs')) {
-      const found = await stat(this.#link('_blobs', digest)).catch(ignoreMissing);
+      const found = await statIfThere(this.#link('_blobs', digest));
       if (found !== undefined) links.push({ digest, linkedAt: found.mtimeMs });
     }
     return links;
@@ -134,7 +136,7 @@ export class Repository {
 
   /** How much {@link referrer} is going to read, in bytes; 0 when there is no such one. */
   async referrerSize(subject: Digest, referrer: Digest): Promise<number> {
-    return (await stat(this.#referrer(subject, referrer)).catch(ignoreMissing))?.size ?? 0;
+    return (await statIfThere(this.#referrer(subject, referrer)))?.size ?? 0;
   }
 
   /** The descriptor, as JSON text. */

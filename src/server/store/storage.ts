@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { BlobStore } from './blob-store.ts';
-import { DataFolder, ignoreMissing } from './data-folder.ts';
+import { ignoreMissing } from '../../fs/disk-error.ts';
+import { DataFolder } from './data-folder.ts';
 import { Gate, Turns } from './gate.ts';
 import { Repository } from './repository.ts';
 import { RepositoryName } from '../contract/repository-name.ts';

@@ -1,10 +1,10 @@
 import { lstat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ChunkJournal } from '../../home/chunk-journal.ts';
-import { shareDisk } from '../../fs/disk-copy.ts';
+import { shareDisk } from '../../fs/disk/disk-copy.ts';
 import { onDisk } from '../../fs/disk-error.ts';
-import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../../fs/early-flush.ts';
-import { sizeDisk } from '../../fs/disk-size.ts';
+import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../../fs/disk/early-flush.ts';
+import { sizeDisk } from '../../fs/disk/disk-size.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { modeIn, setMode } from '../../fs/sharing.ts';
 import type { Digest } from '../../names/digest.ts';

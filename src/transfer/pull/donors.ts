@@ -1,8 +1,8 @@
-import { lstatSync } from 'node:fs';
 import { unreachable } from '../../errors.ts';
 import { tagLeadingTo } from '../../home/image-walk.ts';
 import { type KnownManifest, knownManifests } from '../../home/images/known-manifest.ts';
 import type { FileLock } from '../../fs/lock/lock.ts';
+import { lstatIfThereSync } from '../../fs/stats.ts';
 import { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import { Digest } from '../../names/digest.ts';
@@ -162,7 +162,7 @@ function offersOf(
   isProven: (blob: Digest) => boolean,
   isThere: (chunk: DiskChunk) => boolean = () => true,
 ): Lease['offers'] {
-  const stats = lstatSync(owner.path, { throwIfNoEntry: false });
+  const stats = lstatIfThereSync(owner.path);
   if (stats?.isFile() !== true) return [];
   const donor: Donor = { ...owner, size: stats.size };
   const places = new Map<string, Place & { readonly offsets: Set<number> }>();

@@ -1,4 +1,4 @@
-import { writeNewFile } from '../../fs/folder.ts';
+import { writeNewFile } from '../../fs/fsync.ts';
 import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import type { FlatImage } from '../../oci/tart-image.ts';

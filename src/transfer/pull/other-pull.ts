@@ -1,4 +1,4 @@
-import { exists } from '../../fs/folder.ts';
+import { exists } from '../../fs/stats.ts';
 import { Staging } from '../../home/staging.ts';
 import { type TartImage, stackedFiles } from '../../oci/tart-image.ts';
 import type { Session } from '../../session/session.ts';

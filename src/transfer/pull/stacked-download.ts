@@ -1,5 +1,5 @@
 import { TartletError } from '../../errors.ts';
-import { writeNewFile } from '../../fs/folder.ts';
+import { writeNewFile } from '../../fs/fsync.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { Scratch } from '../../home/scratch.ts';
 import type { Staging } from '../../home/staging.ts';

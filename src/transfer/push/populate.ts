@@ -1,7 +1,8 @@
 import { describeError, TartletError } from '../../errors.ts';
-import { copyDisk, copySmallFile } from '../../fs/disk-copy.ts';
+import { copyDisk, copySmallFile } from '../../fs/disk/disk-copy.ts';
 import { onDisk } from '../../fs/disk-error.ts';
-import { exists, writeNewFile } from '../../fs/folder.ts';
+import { writeNewFile } from '../../fs/fsync.ts';
+import { exists } from '../../fs/stats.ts';
 import { makeRepository } from '../../home/images/image-cache.ts';
 import { originOfImage, writeOrigin } from '../../home/origin.ts';
 import { removeEntry } from '../../fs/remove.ts';

@@ -3,7 +3,7 @@ import { closeSync, linkSync, lstatSync, openSync, rmSync, truncateSync, writeFi
 import { open } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { measureFile, measureFolder } from '../../../src/home/prune/footprint.ts';
-import { sumShared } from '../../../src/fs/shared-block.ts';
+import { sumShared } from '../../../src/fs/disk/shared-block.ts';
 import { lookAtVmFolder } from '../../../src/home/vm-folder.ts';
 import { temporaryFolder } from '../../support/folder.ts';
 import { digestOf, freshSession, plantImage } from '../../support/home.ts';

@@ -1,5 +1,5 @@
-import { onDisk } from './disk-error.ts';
-import { createFile } from './entry.ts';
+import { onDisk } from '../disk-error.ts';
+import { createFile } from '../entry.ts';
 
 /**
  * Gives a disk its size before anything is written to it, and makes it when it is not there.

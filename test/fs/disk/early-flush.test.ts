@@ -2,8 +2,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { EarlyFlush } from '../../src/fs/early-flush.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { EarlyFlush } from '../../../src/fs/disk/early-flush.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 
 it('a file that was flushed while it was written is fine at its end', async () => {
   const file = path.join(temporaryFolder(), 'disk');

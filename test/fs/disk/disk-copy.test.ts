@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, openSync, statSync, truncateSync, writeSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { copyDisk, copySparsely } from '../../src/fs/disk-copy.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { copyDisk, copySparsely } from '../../../src/fs/disk/disk-copy.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 
 const MIB = 1024 * 1024;
 

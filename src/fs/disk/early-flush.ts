@@ -1,8 +1,8 @@
 import type { FileHandle } from 'node:fs/promises';
-import type { TartletError } from '../errors.ts';
-import { diskError, onDisk } from './disk-error.ts';
-import { removeLost } from './lost-file.ts';
-import { openPlainFile } from './plain-file.ts';
+import type { TartletError } from '../../errors.ts';
+import { diskError, onDisk } from '../disk-error.ts';
+import { removeLost } from '../fsync.ts';
+import { openPlainFile } from '../plain-file.ts';
 
 /** Milliseconds between the end of one flush and the begin of the next. */
 const PAUSE_MS = 200;

@@ -2,15 +2,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { constants, copyFile, type FileHandle, stat } from 'node:fs/promises';
-import { systemCode, TartletError } from '../errors.ts';
-import { throughDirectory } from './directory.ts';
-import { diskError, onDisk } from './disk-error.ts';
-import { createFile } from './entry.ts';
-import { writeNewFile } from './folder.ts';
-import { openDisk, readPlainFile } from './plain-file.ts';
-import { removeEntry } from './remove.ts';
-import { SYSTEM_ENVIRONMENT, systemProgram } from './system-program.ts';
-import { throughDescriptor } from './trusted-path.ts';
+import { systemCode, TartletError } from '../../errors.ts';
+import { throughDirectory } from '../directory.ts';
+import { diskError, onDisk } from '../disk-error.ts';
+import { createFile } from '../entry.ts';
+import { writeNewFile } from '../fsync.ts';
+import { openDisk, readPlainFile } from '../plain-file.ts';
+import { removeEntry } from '../remove.ts';
+import { SYSTEM_ENVIRONMENT, systemProgram } from '../system-program.ts';
+import { throughDescriptor } from '../trusted-path.ts';
 
 /** How a disk was copied: sharing its blocks with the source, or by writing what is not zero. */
 export type CopyMethod = 'reflink' | 'sparse';

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { onDisk } from './disk-error.ts';
-import { SYSTEM_ENVIRONMENT, systemProgram } from './system-program.ts';
+import { onDisk } from '../disk-error.ts';
+import { SYSTEM_ENVIRONMENT, systemProgram } from '../system-program.ts';
 
 /** Types of file systems, as Linux numbers them, on which no two files can share blocks: ext2, 3 and 4, tmpfs, ramfs, vfat. */
 const NEVER_SHARING: ReadonlySet<number> = new Set([0xef53, 0x01021994, 0x858458f6, 0x4d44]);

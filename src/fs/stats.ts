@@ -1,0 +1,71 @@
+import { type BigIntStats, lstatSync, type Stats, statSync } from 'node:fs';
+import { lstat, stat } from 'node:fs/promises';
+import { diskError, isMissing } from './disk-error.ts';
+
+/*
+ * The one answer to "what lies at this path": what is not there is a value, and every other failure one of ours. A file in the place of a
+ * directory above means that nothing is there.
+ */
+
+/** What lies at a path; a symlink is not followed. @returns undefined when nothing does. @throws TartletError `DISK_*` */
+export async function lstatIfThere(path: string): Promise<Stats | undefined> {
+  return ifThere(path, lstat(path));
+}
+
+/** The same, exactly: with nanoseconds, and numbers of any length. */
+export async function exactLstatIfThere(path: string): Promise<BigIntStats | undefined> {
+  return ifThere(path, lstat(path, { bigint: true }));
+}
+
+/** What a path leads to. @returns undefined when it leads to nothing. @throws TartletError `DISK_*` */
+export async function statIfThere(path: string): Promise<Stats | undefined> {
+  return ifThere(path, stat(path));
+}
+
+/** The same, exactly. */
+export async function exactStatIfThere(path: string): Promise<BigIntStats | undefined> {
+  return ifThere(path, stat(path, { bigint: true }));
+}
+
+async function ifThere<T>(path: string, looking: Promise<T>): Promise<T | undefined> {
+  try {
+    return await looking;
+  } catch (cause) {
+    if (isMissing(cause)) return undefined;
+    throw diskError(cause, 'look at', path);
+  }
+}
+
+/** {@link lstatIfThere} for those who look at thousands, where each promise would cost more than the look. */
+export function lstatIfThereSync(path: string): Stats | undefined {
+  try {
+    // Without an error for what is not there, which would cost more than the look.
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    if (isMissing(cause)) return undefined;
+    throw diskError(cause, 'look at', path);
+  }
+}
+
+/** {@link statIfThere}, likewise. */
+export function statIfThereSync(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    if (isMissing(cause)) return undefined;
+    throw diskError(cause, 'look at', path);
+  }
+}
+
+/** Whether anything is at a path, a dangling symlink included. @throws TartletError `DISK_*` */
+export async function exists(path: string): Promise<boolean> {
+  return (await lstatIfThere(path)) !== undefined;
+}
+
+/** What lies at a path; symlinks are not followed. @throws TartletError `DISK_*` */
+export async function kindOf(path: string): Promise<'nothing' | 'link' | 'folder' | 'file'> {
+  const stats = await lstatIfThere(path);
+  if (stats === undefined) return 'nothing';
+  if (stats.isSymbolicLink()) return 'link';
+  return stats.isDirectory() ? 'folder' : 'file';
+}
