@@ -103,7 +103,7 @@ export const BUGS = [
   {
     bug: 'the removal of a tag is not flushed before its image goes',
     file: 'src/home/link.ts',
-    edit: ['  await flushFolder(path.dirname(link));\n  return found === text;', '  return found === text;'],
+    edit: ['  await flushRemoval(path.dirname(link));\n  return found === text;', '  return found === text;'],
     gate: 'test/crash/removals.test.ts',
     only: 'delete of a tag',
   },
