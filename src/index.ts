@@ -6,6 +6,8 @@ export { Digest, type DigestAlgorithm } from './names/digest.ts';
 export { LocalName } from './names/local-name.ts';
 export { RegistryAddress } from './names/registry-address.ts';
 export { RemoteName, type Reference } from './names/remote-name.ts';
+export { Repository } from './names/repository.ts';
+export { Tag } from './names/tag.ts';
 export type { Credential, CredentialSource } from './credentials/credential.ts';
 export { createCredentialSource, type CredentialSourceOptions } from './credentials/chain.ts';
 export {

@@ -77,7 +77,7 @@ async function openImage(session: Session, name: RemoteName): Promise<ExportSour
       name: name.toString(),
       folder: image.folder.path,
       suspended: false,
-      refName: name.tag,
+      refName: name.tag?.text,
       manifest: await readManifest(image),
       whileThere: async (work) => work(), // Its lock keeps it there.
       release: async () => lock?.release(),

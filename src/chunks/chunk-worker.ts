@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { TartletError, unreachable } from '../errors.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
+import { Repository } from '../names/repository.ts';
 import { remoteAuthenticator } from '../registry/auth/authenticator-port.ts';
 import { RegistryClient } from '../registry/client.ts';
 import { systemClock } from '../registry/request/clock.ts';
@@ -44,7 +45,7 @@ function registryClient(): RegistryClient {
   secrets.link(settings.secretsPort);
   client = RegistryClient.forRepository({
     registry: RegistryAddress.parse(settings.registry),
-    repository: settings.repository,
+    repository: Repository.parse(settings.repository),
     userAgent: settings.userAgent,
     environment: settings.environment,
     insecure: settings.insecure,

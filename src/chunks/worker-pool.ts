@@ -285,7 +285,7 @@ function introduce(worker: Worker, { client, settings }: PoolRegistry): () => vo
     settings: {
       ...settings,
       registry: client.registry.toString(),
-      repository: client.repository,
+      repository: client.repository.text,
       tellsWire: client.onWire !== undefined,
       partBytes: client.partBytes,
       authenticatorPort: questions.port2,

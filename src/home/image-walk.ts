@@ -3,6 +3,7 @@ import { basename, dirname } from 'node:path';
 import { systemCode } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { RemoteName } from '../names/remote-name.ts';
+import { Repository } from '../names/repository.ts';
 import { diskError } from '../fs/disk-error.ts';
 import type { Home } from './home.ts';
 import { decodeLeaf, decodeRegistry, isDigestFolder, type Leaves } from './layout.ts';
@@ -63,7 +64,7 @@ export function eachImage(home: Home, { onEntry, onForeign, onUnreadable }: Cach
       onUnreadable?.(folder);
       return;
     }
-    let leaves = leavesOf(place);
+    const leaves = leavesOf(place);
     for (const child of inside) {
       const path = `${folder}/${child.name}`;
       const isFolder = child.isDirectory();
@@ -71,7 +72,6 @@ export function eachImage(home: Home, { onEntry, onForeign, onUnreadable }: Cach
         const name = leaves === undefined ? undefined : decodeLeaf(leaves, child.name);
         if (name === undefined) onForeign?.(path);
         else onEntry({ kind: name.tag === undefined ? 'digest' : 'tag', name, path });
-        leaves = name ?? leaves;
       } else if (isFolder && place.depth < MAX_DEPTH) {
         visit(path, below(place, child.name));
       }
@@ -94,7 +94,8 @@ function below({ depth, registry, repository }: Place, folder: string): Place {
 
 /** What the names in a folder have in common, if there can be names. */
 function leavesOf({ registry, repository }: Place): Leaves | undefined {
-  return registry === undefined || repository === undefined ? undefined : { registry, repository };
+  const path = repository === undefined ? undefined : Repository.tryParse(repository);
+  return registry === undefined || path === undefined ? undefined : { registry, repository: path };
 }
 
 /** A tag beside an image folder whose link leads to it, by the text of the link; undefined when there is none. */

@@ -2,6 +2,8 @@ import { isTartletError, unreachable } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
 import { RemoteName } from '../names/remote-name.ts';
+import { Repository } from '../names/repository.ts';
+import { Tag } from '../names/tag.ts';
 
 /*
  * The only place that turns names into paths of the image cache, and paths into names. Both directions are one bijection on
@@ -23,7 +25,7 @@ export function decodeRegistry(folder: string): RegistryAddress | undefined {
 
 /** The folder of a repository, below `cache/OCIs`. */
 export function repositoryPath(name: RemoteName): string {
-  return `${encodeRegistry(name.registry)}/${name.repository}`;
+  return `${encodeRegistry(name.registry)}/${name.repository.text}`;
 }
 
 /** Where a name lies, below `cache/OCIs`: a tag is a link, a digest a folder. A name with both is looked up by its tag. */
@@ -32,7 +34,7 @@ export function referencePath(name: RemoteName): string {
   switch (reference.kind) {
     case 'tag':
     case 'tag-and-digest':
-      return `${repositoryPath(name)}/${reference.tag}`;
+      return `${repositoryPath(name)}/${reference.tag.text}`;
     case 'digest':
       return digestPath(name, reference.digest);
     default:
@@ -62,22 +64,28 @@ export function decodeDigestFolder(folder: string): Digest | undefined {
  * @returns undefined for a foreign path, i.e. one that {@link referencePath} would never make.
  */
 export function decodePath(parts: readonly string[]): RemoteName | undefined {
-  const [host, ...repository] = parts;
-  const leaf = repository.pop();
+  const [host, ...rest] = parts;
+  const leaf = rest.pop();
   const registry = host === undefined ? undefined : decodeRegistry(host);
-  if (registry === undefined || leaf === undefined) return undefined;
-  return decodeLeaf({ registry, repository: repository.join('/') }, leaf);
+  const repository = Repository.tryParse(rest.join('/'));
+  if (registry === undefined || repository === undefined || leaf === undefined) return undefined;
+  return decodeLeaf({ registry, repository }, leaf);
 }
 
-/** What all leaves of a folder have in common. With a name from that folder only the leaf is looked at: `list` asks for thousands. */
-export type Leaves = RemoteName | { readonly registry: RegistryAddress; readonly repository: string };
+/** What all leaves of a folder have in common: parsed once, because `list` asks for thousands of leaves. */
+export interface Leaves {
+  readonly registry: RegistryAddress;
+  readonly repository: Repository;
+}
 
 /** {@link decodePath} for who reads a whole folder. */
 export function decodeLeaf(leaves: Leaves, leaf: string): RemoteName | undefined {
   const digest = decodeDigestFolder(leaf);
+  const tag = digest === undefined ? Tag.tryParse(leaf) : undefined;
+  const reference = digest === undefined ? (tag === undefined ? undefined : { tag }) : { digest };
+  if (reference === undefined) return undefined;
   try {
-    if (leaves instanceof RemoteName) return digest === undefined ? leaves.withTag(leaf) : leaves.withDigest(digest);
-    return RemoteName.of(leaves.registry, leaves.repository, digest === undefined ? { tag: leaf } : { digest });
+    return RemoteName.of(leaves.registry, leaves.repository, reference);
   } catch (error) {
     if (isTartletError(error, 'NAME_MALFORMED')) return undefined;
     throw error;

@@ -98,7 +98,7 @@ export function originOfImage(facts: {
     version: 1,
     via: facts.via,
     registry: facts.name.registry.toString(),
-    repository: facts.name.repository,
+    repository: facts.name.repository.text,
     digest: facts.digest.toString(),
     mediaType: facts.mediaType,
     size: facts.manifestBytes,

@@ -1,6 +1,8 @@
 import type { Digest } from '../names/digest.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import { RemoteName } from '../names/remote-name.ts';
+import { Repository } from '../names/repository.ts';
+import { Tag } from '../names/tag.ts';
 import { encodeRegistry, referencePath } from '../home/layout.ts';
 import { type CacheFacts, type HostLinkFact, type ImageFact, placeOf } from './cache-facts.ts';
 import type { Doubt, Witness } from './evidence.ts';
@@ -31,7 +33,11 @@ export type Destination =
 /** The name of something in a repository, or undefined when today's grammar has none. */
 export function nameOf(registry: RegistryAddress, repository: string, leaf: string | Digest): RemoteName | undefined {
   try {
-    return RemoteName.of(registry, repository, typeof leaf === 'string' ? { tag: leaf } : { digest: leaf });
+    return RemoteName.of(
+      registry,
+      Repository.parse(repository),
+      typeof leaf === 'string' ? { tag: Tag.parse(leaf) } : { digest: leaf },
+    );
   } catch {
     return undefined;
   }

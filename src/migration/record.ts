@@ -29,7 +29,7 @@ export async function writeRecord(
     version: 1,
     via: 'migration',
     registry: name.registry.toString(),
-    repository: name.repository,
+    repository: name.repository.text,
     digest: image.digest.toString(),
     ...(await manifestFacts(image.path)),
     movedFrom: placeOf(image.host, image.repository, image.digest.toString()),
@@ -50,7 +50,7 @@ function says(record: Origin, image: ImageFact, name: RemoteName): boolean {
   if (!('registry' in record)) return false;
   return (
     record.registry === name.registry.toString() &&
-    record.repository === name.repository &&
+    record.repository === name.repository.text &&
     record.digest === image.digest.toString()
   );
 }

@@ -1,6 +1,18 @@
 import { TartletError } from '../errors.ts';
 import { spelledOut } from './unprintable.ts';
 
+/** The longest part of a path that file systems take, in bytes; names are ASCII, so in characters too. */
+export const MAX_PATH_PART = 255;
+
+/** The next step for a name of an image that is none. */
+export const IMAGE_SPELLING = 'write it as host[:port]/repository[:tag], e.g. registry.example:8221/macos/base:15';
+
+/** What is wrong with a text: the index of the first code unit that cannot be right, and why. */
+export interface NameFault {
+  readonly at: number;
+  readonly why: string;
+}
+
 /**
  * The one shape of a complaint about a name: what was typed, why it is refused, and where (1-based, in characters; one
  * more than there are when something is missing at the end).

@@ -1,29 +1,19 @@
 import { TartletError } from '../errors.ts';
 import { Digest } from './digest.ts';
-import { characterAt, malformed } from './malformed.ts';
+import { IMAGE_SPELLING, malformed } from './malformed.ts';
 import { RegistryAddress } from './registry-address.ts';
+import { Repository } from './repository.ts';
 import { refuseScheme } from './scheme.ts';
+import { Tag } from './tag.ts';
 
-/** The longest part of a path that file systems take, in bytes; names are ASCII, so in characters too. */
-const MAX_PART = 255;
 /** The longest name we look at: nothing real comes near it, and no text from outside is worth more time. */
 const MAX_NAME = 4096;
 
-/** OCI distribution spec § pulling manifests, `<reference>` as a tag, with Tart's longer limit. */
-const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
-/**
- * One part of a repository: what Tart accepts (upper case, one separator at the end) together with what the OCI spec
- * allows (`__`, runs of dashes). Two alternatives never begin alike, so it matches in linear time.
- */
-const COMPONENT = /^[A-Za-z0-9]+(?:(?:[.]|_{1,2}|-+)[A-Za-z0-9]+)*[._-]?$/;
-/** As much of a part as {@link COMPONENT} could still accept: what follows it is the fault. */
-const LEGAL_BEGINNING = /^(?:[A-Za-z0-9]+(?:[.]|_{1,2}|-+|$))*/;
-
 /** Which image of a repository is meant. With both a tag and a digest, the tag must lead to that digest. */
 export type Reference =
-  | { readonly kind: 'tag'; readonly tag: string }
+  | { readonly kind: 'tag'; readonly tag: Tag }
   | { readonly kind: 'digest'; readonly digest: Digest }
-  | { readonly kind: 'tag-and-digest'; readonly tag: string; readonly digest: Digest };
+  | { readonly kind: 'tag-and-digest'; readonly tag: Tag; readonly digest: Digest };
 
 /**
  * The name of an image in a registry: `host[:port]/repository[:tag][@sha256:…]`, tag `latest` when none is given.
@@ -31,13 +21,12 @@ export type Reference =
  */
 export class RemoteName {
   readonly registry: RegistryAddress;
-  /** Path of the repository within its registry, case kept: `org/macos-base`. */
-  readonly repository: string;
+  readonly repository: Repository;
   readonly reference: Reference;
   /** Exactly what was typed. */
   readonly text: string;
 
-  private constructor(registry: RegistryAddress, repository: string, reference: Reference, text: string) {
+  private constructor(registry: RegistryAddress, repository: Repository, reference: Reference, text: string) {
     this.registry = registry;
     this.repository = repository;
     this.reference = reference;
@@ -54,20 +43,18 @@ export class RemoteName {
 
   /** @throws TartletError `NAME_MALFORMED` with the position of the first character that cannot be right. */
   static parse(text: string): RemoteName {
-    if (text.length > MAX_NAME) throw malformed(text, MAX_NAME, `a name has at most ${MAX_NAME} characters`);
+    if (text.length > MAX_NAME) throw tooLong(text);
     refuseScheme(text, (bare) => bare);
     const slash = text.indexOf('/');
     if (slash < 0) {
-      throw malformed(text, text.length, 'there is no "/" between a registry and a repository', SPELLING);
+      throw malformed(text, text.length, 'there is no "/" between a registry and a repository', IMAGE_SPELLING);
     }
     const registry = RegistryAddress.parse(text.slice(0, slash), text);
     // From left to right, so that the position is that of the first fault.
     const at = indexOrEnd(text, '@', slash);
     const colon = Math.min(indexOrEnd(text, ':', slash), at);
-    const repository = text.slice(slash + 1, colon);
-    checkRepository(repository, slash + 1, text);
-    const tag = colon < at ? text.slice(colon + 1, at) : undefined;
-    if (tag !== undefined) checkTag(tag, colon + 1, text);
+    const repository = Repository.parse(text.slice(slash + 1, colon), text, slash + 1);
+    const tag = colon < at ? Tag.parse(text.slice(colon + 1, at), text, colon + 1) : undefined;
     const digest = at < text.length ? parseDigest(text, at + 1) : undefined;
     return new RemoteName(registry, repository, makeReference(tag, digest), text);
   }
@@ -81,30 +68,19 @@ export class RemoteName {
   }
 
   /**
-   * Builds a name from parts that came from somewhere else than a user, e.g. from a path of the cache. Nothing is parsed again:
-   * `list` does this for each of ten thousand images.
-   * @throws TartletError `NAME_MALFORMED` when the parts do not make a legal name.
+   * Builds a name from parts that came from somewhere else than a user, e.g. from a path of the cache.
+   * @throws TartletError `NAME_MALFORMED` when it is too long, or a digest is not a SHA-256: no other is part of a name.
    */
   static of(
     registry: RegistryAddress,
-    repository: string,
-    reference: { tag: string } | { digest: Digest },
+    repository: Repository,
+    reference: { tag: Tag } | { digest: Digest },
   ): RemoteName {
-    const suffix = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest.toString()}`;
-    const host = registry.toString();
-    const text = `${host}/${repository}${suffix}`;
-    if (text.length > MAX_NAME) throw malformed(text, MAX_NAME, `a name has at most ${MAX_NAME} characters`);
-    checkRepository(repository, host.length + 1, text);
-    return new RemoteName(
-      registry,
-      repository,
-      checkReference(reference, host.length + repository.length + 2, text),
-      text,
-    );
+    return RemoteName.#make(registry, repository, `${registry.toString()}/${repository.text}`, reference);
   }
 
   /** The tag, when one was given or is implied. */
-  get tag(): string | undefined {
+  get tag(): Tag | undefined {
     return this.reference.kind === 'digest' ? undefined : this.reference.tag;
   }
 
@@ -113,35 +89,39 @@ export class RemoteName {
     return this.reference.kind === 'tag' ? undefined : this.reference.digest;
   }
 
-  /** @throws TartletError `NAME_MALFORMED` */
-  withTag(tag: string): RemoteName {
-    return this.#with({ tag }, `:${tag}`);
+  /** The same repository, by another tag: `list` does this for each of ten thousand images. @throws TartletError as {@link of}. */
+  withTag(tag: Tag): RemoteName {
+    return RemoteName.#make(this.registry, this.repository, this.repositoryName, { tag });
   }
 
-  /** @throws TartletError `NAME_MALFORMED` when it is not a SHA-256: no other is part of a name. */
+  /** @throws TartletError as {@link of}. */
   withDigest(digest: Digest): RemoteName {
-    return this.#with({ digest }, `@${digest.toString()}`);
+    return RemoteName.#make(this.registry, this.repository, this.repositoryName, { digest });
   }
 
-  #with(reference: { tag: string } | { digest: Digest }, suffix: string): RemoteName {
-    const { repositoryName } = this;
+  static #make(
+    registry: RegistryAddress,
+    repository: Repository,
+    repositoryName: string,
+    reference: { tag: Tag } | { digest: Digest },
+  ): RemoteName {
+    const suffix = 'tag' in reference ? `:${reference.tag.text}` : `@${reference.digest.toString()}`;
     const text = `${repositoryName}${suffix}`;
-    return new RemoteName(
-      this.registry,
-      this.repository,
-      checkReference(reference, repositoryName.length + 1, text),
-      text,
-    );
+    if (text.length > MAX_NAME) throw tooLong(text);
+    if ('tag' in reference) return new RemoteName(registry, repository, makeReference(reference.tag, undefined), text);
+    const { digest } = reference;
+    if (digest.algorithm !== 'sha256') throw notSha256(text, repositoryName.length + 1);
+    return new RemoteName(registry, repository, makeReference(undefined, digest), text);
   }
 
   /** `host[:port]/repository`: what a folder of the cache stands for. */
   get repositoryName(): string {
-    return `${this.registry.toString()}/${this.repository}`;
+    return `${this.registry.toString()}/${this.repository.text}`;
   }
 
   /** The canonical form, always with its reference: `ghcr.io/org/img:latest`. */
   toString(): string {
-    const tag = this.tag === undefined ? '' : `:${this.tag}`;
+    const tag = this.tag === undefined ? '' : `:${this.tag.text}`;
     const digest = this.digest === undefined ? '' : `@${this.digest.toString()}`;
     return `${this.repositoryName}${tag}${digest}`;
   }
@@ -151,18 +131,22 @@ export class RemoteName {
   }
 }
 
-const SPELLING = 'write it as host[:port]/repository[:tag], e.g. registry.example:8221/macos/base:15';
-
 function indexOrEnd(text: string, character: string, from: number): number {
   const index = text.indexOf(character, from);
   return index < 0 ? text.length : index;
 }
 
+function tooLong(text: string): TartletError {
+  return malformed(text, MAX_NAME, `a name has at most ${MAX_NAME} characters`);
+}
+
+function notSha256(text: string, at: number): TartletError {
+  return malformed(text, at, 'after "@" must follow sha256: and 64 hex digits', IMAGE_SPELLING);
+}
+
 function parseDigest(text: string, start: number): Digest {
   const digest = text.slice(start);
-  if (!digest.startsWith('sha256:')) {
-    throw malformed(text, start, 'after "@" must follow sha256: and 64 hex digits', SPELLING);
-  }
+  if (!digest.startsWith('sha256:')) throw notSha256(text, start);
   try {
     return Digest.parse(digest);
   } catch (cause) {
@@ -176,47 +160,7 @@ function parseDigest(text: string, start: number): Digest {
   }
 }
 
-function checkReference(reference: { tag: string } | { digest: Digest }, start: number, text: string): Reference {
-  if ('tag' in reference) {
-    checkTag(reference.tag, start, text);
-    return { kind: 'tag', tag: reference.tag };
-  }
-  const { digest } = reference;
-  return { kind: 'digest', digest: digest.algorithm === 'sha256' ? digest : parseDigest(text, start) };
-}
-
-function checkTag(tag: string, start: number, text: string): void {
-  if (tag === '') throw malformed(text, start, 'there is no tag after the colon', SPELLING);
-  if (tag.length > MAX_PART) throw malformed(text, start + MAX_PART, `a tag has at most ${MAX_PART} characters`);
-  if (TAG.test(tag)) return;
-  const bad = tag.search(/[^A-Za-z0-9._-]/);
-  if (bad < 0) throw malformed(text, start, 'a tag begins with a letter, a digit or "_"', SPELLING);
-  throw malformed(text, start + bad, `a tag cannot contain "${characterAt(tag, bad)}"`, SPELLING);
-}
-
-function checkRepository(repository: string, start: number, text: string): void {
-  let at = start;
-  for (const part of repository.split('/')) {
-    if (part === '') throw malformed(text, at, 'a part of the repository is empty', SPELLING);
-    if (part.length > MAX_PART)
-      throw malformed(text, at + MAX_PART, `a part of a repository has at most ${MAX_PART} characters`);
-    if (!COMPONENT.test(part)) {
-      const bad = part.search(/[^A-Za-z0-9._-]/);
-      if (bad >= 0)
-        throw malformed(text, at + bad, `a repository cannot contain "${characterAt(part, bad)}"`, SPELLING);
-      const right = LEGAL_BEGINNING.exec(part)?.[0].length ?? 0;
-      throw malformed(
-        text,
-        at + Math.min(right, part.length - 1),
-        `"${part}" must begin with a letter or a digit and have single separators (or "__", or dashes)`,
-        SPELLING,
-      );
-    }
-    at += part.length + 1;
-  }
-}
-
-function makeReference(tag: string | undefined, digest: Digest | undefined): Reference {
-  if (digest === undefined) return { kind: 'tag', tag: tag ?? 'latest' };
+function makeReference(tag: Tag | undefined, digest: Digest | undefined): Reference {
+  if (digest === undefined) return { kind: 'tag', tag: tag ?? Tag.latest };
   return tag === undefined ? { kind: 'digest', digest } : { kind: 'tag-and-digest', tag, digest };
 }

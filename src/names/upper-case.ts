@@ -8,10 +8,10 @@ import type { RemoteName } from './remote-name.ts';
  * @throws TartletError `NAME_MALFORMED` with the lower-case spelling as the next step.
  */
 export function refuseUpperCase(name: RemoteName): void {
-  const at = name.repository.search(/[A-Z]/);
+  const at = name.repository.text.search(/[A-Z]/);
   if (at < 0) return;
   const { text, repositoryName } = name;
   const reference = name.toString().slice(repositoryName.length);
-  const lower = `${name.registry.toString()}/${name.repository.toLowerCase()}${reference}`;
+  const lower = `${name.registry.toString()}/${name.repository.text.toLowerCase()}${reference}`;
   throw malformed(text, text.indexOf('/') + 1 + at, 'no registry takes upper case in a repository', `write ${lower}`);
 }

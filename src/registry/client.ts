@@ -1,5 +1,6 @@
 import type { Digest } from '../names/digest.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
+import type { Repository } from '../names/repository.ts';
 import type { AddressClass } from './transport/connect/address-class.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import { blobExists, type BlobQuestion, type BlobReadOptions, fetchBlob, readBlob } from './blobs/blob.ts';
@@ -26,7 +27,7 @@ export type { BlobDescriptor, BlobReadOptions, BlobSource, BlobUploadOptions };
 export type { ManifestReference, ManifestStatus, RawManifest };
 
 export interface RegistryClientOptions extends RegistryConnectionOptions {
-  readonly repository: string;
+  readonly repository: Repository;
 }
 
 /** Options for calls that only may be interrupted. */
@@ -41,25 +42,25 @@ export interface CallOptions {
  */
 export class RegistryClient {
   readonly registry: RegistryAddress;
-  readonly repository: string;
+  readonly repository: Repository;
 
   readonly #connection: RegistryConnection;
   readonly #context: RepositoryContext;
 
-  private constructor(registry: RegistryAddress, repository: string, connection: RegistryConnection) {
+  private constructor(registry: RegistryAddress, repository: Repository, connection: RegistryConnection) {
     this.registry = registry;
     this.repository = repository;
     this.#connection = connection;
     this.#context = {
       registry: registry.toString(),
-      repository,
+      repository: repository.text,
       send: connection.send,
       timing: connection.timing,
       traits: connection.traits,
       limitParts: (bytes) => {
         if (this.limitParts(bytes)) connection.onPartLimit?.(bytes);
       },
-      url: async (path) => new URL(`/v2/${repository}/${path}`, await connection.endpoint()),
+      url: async (path) => new URL(`/v2/${repository.text}/${path}`, await connection.endpoint()),
     };
   }
 
@@ -69,7 +70,7 @@ export class RegistryClient {
   }
 
   /** Another repository of the same registry, with the same connections and tokens. Only the first client is closed. */
-  sibling(repository: string): RegistryClient {
+  sibling(repository: Repository): RegistryClient {
     return new RegistryClient(this.registry, repository, this.#connection);
   }
 
@@ -108,7 +109,8 @@ export class RegistryClient {
 
   /** `GET /v2/`: resolves when the registry speaks the protocol and takes our credentials. */
   ping({ signal }: CallOptions = {}): Promise<void> {
-    return ping(this.#context, signal);
+    const { send, timing } = this.#connection;
+    return ping({ registry: this.registry, send, timing, endpoint: () => this.#connection.endpoint() }, signal);
   }
 
   /**
@@ -179,8 +181,8 @@ export class RegistryClient {
   }
 
   /** Asks for a blob of another repository of this registry. False: it was not given, upload it. */
-  mountBlob(blob: BlobDescriptor, from: string, { signal }: CallOptions = {}): Promise<boolean> {
-    return mountBlob(this.#context, blob, from, signal);
+  mountBlob(blob: BlobDescriptor, from: Repository, { signal }: CallOptions = {}): Promise<boolean> {
+    return mountBlob(this.#context, blob, from.text, signal);
   }
 
   /** The tags, page by page as they are asked for. `last`: begin after this tag. @throws TartletError `NOT_FOUND`, `NET_PROTOCOL`. */

@@ -158,7 +158,7 @@ async function manifestRequest(
   method: Method,
   reference: ManifestReference,
 ): Promise<RegistryRequest> {
-  const name = 'tag' in reference ? encodeURIComponent(reference.tag) : reference.digest.toString();
+  const name = 'tag' in reference ? reference.tag.text : reference.digest.toString();
   const action = method === 'PUT' ? 'push' : method === 'DELETE' ? 'delete' : 'pull';
   return {
     method,

@@ -1,25 +1,32 @@
 import { TartletError } from '../errors.ts';
+import type { RegistryAddress } from '../names/registry-address.ts';
+import type { RegistryConnection } from './registry-connection.ts';
 import { requestDocument } from './response/document.ts';
 import { hostAndPort } from './request/network-error.ts';
 import { refused } from './response/refusal.ts';
-import type { RepositoryContext } from './request/repository.ts';
 import type { ResponseHeaders } from './request/request.ts';
 
 /** Real registries answer with a few bytes; in bytes. */
 const MAX_BYTES = 64 * 1024;
 
+/** A registry as a whole, without a repository of it. */
+export type RegistryContext = Pick<RegistryConnection, 'send' | 'timing' | 'endpoint'> & {
+  readonly registry: RegistryAddress;
+};
+
 /** `GET /v2/`; the promises are those of `RegistryClient.ping`. */
-export async function ping(context: RepositoryContext, signal?: AbortSignal): Promise<void> {
-  const url = new URL('/v2/', await context.url(''));
+export async function ping(context: RegistryContext, signal?: AbortSignal): Promise<void> {
+  const url = new URL('/v2/', await context.endpoint());
   const { response, bytes } = await requestDocument(
     context.send,
     { method: 'GET', url, headers: {}, access: { action: 'pull' }, repeat: 'always' },
     { limit: MAX_BYTES, timing: context.timing, signal },
   );
+  const subject = context.registry.toString();
   if (response.status !== 200) {
     throw await refused(response, {
-      what: `${context.registry} does not answer as an OCI registry`,
-      subject: context.registry,
+      what: `${subject} does not answer as an OCI registry`,
+      subject,
       next: 'check the address and the port of the registry',
     });
   }
@@ -27,7 +34,7 @@ export async function ping(context: RepositoryContext, signal?: AbortSignal): Pr
     bytes === undefined ? 'with something long' : impostor(response.headers, new TextDecoder().decode(bytes));
   if (found !== undefined) {
     throw new TartletError('NET_PROTOCOL', `${hostAndPort(url)} answers ${found}, not as an OCI registry`, {
-      subject: context.registry,
+      subject,
       retryable: false,
       next: 'check the address and the port of the registry',
     });

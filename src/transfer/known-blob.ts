@@ -104,9 +104,9 @@ export async function bringKnownBlob(
   const blob = chunk.descriptor;
   if (await client.blobExists(blob, { action: 'push', signal })) return true;
   const repositories = from
-    .filter(({ registry, repository }) => registry.equals(client.registry) && repository !== client.repository)
-    .map(({ repository }) => repository);
-  for (const repository of new Set(repositories)) {
+    .filter(({ registry, repository }) => registry.equals(client.registry) && !repository.equals(client.repository))
+    .map(({ repository }) => [repository.text, repository] as const);
+  for (const repository of new Map(repositories).values()) {
     if (await client.mountBlob(blob, repository, { signal })) return true;
   }
   return false;

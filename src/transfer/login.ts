@@ -1,10 +1,11 @@
 import { isTartletError, TartletError } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
-import { RegistryClient, type RegistryClientOptions } from '../registry/client.ts';
+import { ping } from '../registry/ping.ts';
+import { registryConnection, type RegistryConnectionOptions } from '../registry/registry-connection.ts';
 
 export interface LoginCheckOptions
   extends Pick<
-    RegistryClientOptions,
+    RegistryConnectionOptions,
     'environment' | 'insecure' | 'limits' | 'onRequest' | 'onWait' | 'onWire' | 'userAgent'
   > {
   readonly registry: RegistryAddress;
@@ -26,10 +27,9 @@ export type LoginCheck = 'accepted' | 'not-asked';
 export async function checkLogin(options: LoginCheckOptions): Promise<LoginCheck> {
   const { registry, username, password, signal, ...rest } = options;
   let asked = false;
-  const client = RegistryClient.forRepository({
+  const connection = registryConnection({
     ...rest,
     registry,
-    repository: '', // `/v2/` belongs to none.
     credentials: {
       find: async () => {
         asked = true;
@@ -38,7 +38,7 @@ export async function checkLogin(options: LoginCheckOptions): Promise<LoginCheck
     },
   });
   try {
-    await client.ping(signal === undefined ? {} : { signal });
+    await ping({ ...connection, registry }, signal);
     return asked ? 'accepted' : 'not-asked';
   } catch (cause) {
     if (!isTartletError(cause, 'AUTH_DENIED')) throw cause;
@@ -46,6 +46,6 @@ export async function checkLogin(options: LoginCheckOptions): Promise<LoginCheck
     const next = 'check the user name and the password; some registries want a token in place of the password';
     throw new TartletError(cause.code, cause.message, { ...cause.facts, next, cause });
   } finally {
-    await client.close();
+    await connection.http.close();
   }
 }

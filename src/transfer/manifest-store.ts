@@ -70,7 +70,8 @@ export async function moveTags(
   { bytes, mediaType }: ManifestToStore,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const tag of new Set(names.flatMap((name) => name.tag ?? []))) {
+  const tags = new Map(names.flatMap(({ tag }) => (tag === undefined ? [] : [[tag.text, tag]])));
+  for (const tag of tags.values()) {
     await client.putManifest({ tag }, bytes, mediaType, { signal });
   }
 }

@@ -5,6 +5,7 @@ import { isTartletError } from '../../src/errors.ts';
 import { Home } from '../../src/home/home.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
+import { Repository } from '../../src/names/repository.ts';
 import { RegistryClient } from '../../src/registry/client.ts';
 import { limits, type Limits } from '../../src/registry/request/limits.ts';
 import { copyImage } from '../../src/transfer/copy/copy.ts';
@@ -344,7 +345,7 @@ function haveOlder(repository: string): void {
 function client(registry: HonestRegistry, repository: string): RegistryClient {
   return RegistryClient.forRepository({
     registry: registry.server.address,
-    repository,
+    repository: Repository.parse(repository),
     userAgent: 'a test',
     insecure: true,
     limits: { ...limits, ...QUICK },

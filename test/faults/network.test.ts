@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
+import { Tag } from '../../src/names/tag.ts';
 import { limits } from '../../src/registry/request/limits.ts';
 import { networkError } from '../../src/registry/request/network-error.ts';
 import { httpTransport } from '../../src/registry/transport/transport.ts';
@@ -17,7 +18,7 @@ const GET = `GET ${PATH}`;
 const SIZE = { 'content-length': '3000' };
 const HALF = { headers: SIZE, body: BLOB.bytes.subarray(0, 1500), ending: 'fin' } as const;
 const MANIFEST = 'GET /v2/a/b/manifests/latest';
-const TAG = { tag: 'latest' };
+const TAG = { tag: Tag.parse('latest') };
 
 /** A port of a process that listens and never accepts: when its queue is full, further attempts are not answered. */
 async function blackHole(): Promise<number> {

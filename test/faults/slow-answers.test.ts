@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/registry/request/clock.ts';
 import { openTunnel, proxyFor } from '../../src/registry/transport/connect/proxy.ts';
 import type { RegistryClient } from '../../src/registry/client.ts';
+import { Tag } from '../../src/names/tag.ts';
 import type { Answer, ScriptedRegistry } from '../support/scripted-registry.ts';
 import { after, blobOf, clientFor, collect, password, scripted, tokenService } from '../registry/world.ts';
 import { DrippingPort } from '../support/dripping-port.ts';
@@ -49,7 +50,7 @@ function upload(asked: RegistryClient): Promise<void> {
 }
 
 const READING: readonly (readonly [string, string, (asked: RegistryClient) => Promise<unknown>])[] = [
-  ['a manifest', `GET ${MANIFEST_PATH}`, (asked) => asked.manifest({ tag: 'x' })],
+  ['a manifest', `GET ${MANIFEST_PATH}`, (asked) => asked.manifest({ tag: Tag.parse('x') })],
   ['a blob', `GET ${BLOB_PATH}`, (asked) => collect(asked.blob(BLOB))],
   ['a blob straight from the socket', `GET ${BLOB_PATH}`, (asked) => collect(asked.blob(BLOB, { passing: true }))],
   ['a list of tags', 'GET /v2/a/b/tags/list', tagsOf],
@@ -66,7 +67,7 @@ describe('a body of one byte now and then', () => {
   });
 
   it.each([
-    ['a manifest', `GET ${MANIFEST_PATH}`, (asked: RegistryClient) => asked.manifest({ tag: 'x' })],
+    ['a manifest', `GET ${MANIFEST_PATH}`, (asked: RegistryClient) => asked.manifest({ tag: Tag.parse('x') })],
     ['a blob', `GET ${BLOB_PATH}`, (asked: RegistryClient) => collect(asked.blob(BLOB))],
     ['an upload', `POST ${UPLOADS}`, upload],
     ['a login', 'GET /v2/', (asked: RegistryClient) => asked.ping()],
@@ -79,7 +80,7 @@ describe('a body of one byte now and then', () => {
     const tokens = await tokenService();
     tokens.answer = () => trickle(200);
     const registry = await scripted({ '*': tokens.challenge('repository:a/b:pull') });
-    await expect(client(registry).manifest({ tag: 'x' })).rejects.toMatchObject({ code: 'NET_TIMEOUT' });
+    await expect(client(registry).manifest({ tag: Tag.parse('x') })).rejects.toMatchObject({ code: 'NET_TIMEOUT' });
     expect(tokens.requests).toHaveLength(2);
   });
 
@@ -169,7 +170,7 @@ describe('interim answers without end', () => {
     const tokens = await tokenService();
     tokens.answer = () => INTERIM;
     const registry = await scripted({ '*': tokens.challenge('repository:a/b:pull') });
-    await expect(client(registry).manifest({ tag: 'x' })).rejects.toMatchObject({ code: 'NET_TIMEOUT' });
+    await expect(client(registry).manifest({ tag: Tag.parse('x') })).rejects.toMatchObject({ code: 'NET_TIMEOUT' });
   });
 
   it('are not waited through: the end of an upload (N12, N25)', async () => {

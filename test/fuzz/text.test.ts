@@ -55,8 +55,8 @@ fuzz(
       parts.every((part) => part !== '' && part !== '.' && part !== '..' && !/[\0-\x20\x7f-\uffff]/.test(part)),
     ).toBe(true);
     // What a URL is made of means the same to a URL.
-    expect(new URL(`https://${name.registry.toString()}/v2/${name.repository}/x`).pathname).toBe(
-      `/v2/${name.repository}/x`,
+    expect(new URL(`https://${name.registry.toString()}/v2/${name.repository.text}/x`).pathname).toBe(
+      `/v2/${name.repository.text}/x`,
     );
     if (name.reference.kind !== 'tag-and-digest') expect(decodePath(parts)?.toString()).toBe(name.toString());
   },

@@ -5,6 +5,8 @@ import { Digest } from '../../src/names/digest.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
+import { Repository } from '../../src/names/repository.ts';
+import { Tag } from '../../src/names/tag.ts';
 
 const letters = fc.stringMatching(/^[A-Za-z0-9]{1,8}$/);
 const label = fc.stringMatching(/^[A-Za-z0-9]{1,6}(-[A-Za-z0-9]{1,6}){0,2}$/);
@@ -65,7 +67,7 @@ describe('any legal name', () => {
       const [where, path, reference] = parts;
       const name = RemoteName.parse(`${where}/${path}${reference}`);
       expect(name.registry.equals(RegistryAddress.parse(where))).toBe(true);
-      expect(name.repository).toBe(path);
+      expect(name.repository.text).toBe(path);
       expect(name.toString()).toBe(`${name.registry.toString()}/${path}${reference === '' ? ':latest' : reference}`);
       const again = RemoteName.parse(name.toString());
       expect(again.toString()).toBe(name.toString());
@@ -82,10 +84,10 @@ describe('any legal name', () => {
 
   test.prop([address, repository, tag, digest])('can be rebuilt from its parts', (where, path, word, hex) => {
     const registry = RegistryAddress.parse(where);
-    const tagged = RemoteName.of(registry, path, { tag: word });
-    expect([tagged.repository, tagged.tag, tagged.digest]).toEqual([path, word, undefined]);
+    const tagged = RemoteName.of(registry, Repository.parse(path), { tag: Tag.parse(word) });
+    expect([tagged.repository.text, tagged.tag?.text, tagged.digest]).toEqual([path, word, undefined]);
     const pinned = tagged.withDigest(Digest.sha256(hex));
-    expect([pinned.repository, pinned.tag, pinned.digest?.hex]).toEqual([path, undefined, hex]);
+    expect([pinned.repository.text, pinned.tag?.text, pinned.digest?.hex]).toEqual([path, undefined, hex]);
   });
 });
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { CredentialSource } from '../../src/credentials/credential.ts';
 import { isTartletError, type TartletError } from '../../src/errors.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
+import { Tag } from '../../src/names/tag.ts';
 import { SentSecrets } from '../../src/registry/request/sent-secrets.ts';
 import type { WireEvent } from '../../src/registry/wire.ts';
 import type { Answer } from '../support/scripted-registry.ts';
@@ -114,7 +115,7 @@ describe('a registry that repeats our password (S67)', () => {
       credentials: password('ci', SECRET),
       onWire: (event) => heard.push(event),
     });
-    const said = told(await failure(client.manifest({ tag: 'x' })));
+    const said = told(await failure(client.manifest({ tag: Tag.parse('x') })));
     expect(said).toContain('repeats our login, and is not shown');
     expect(`${said} ${JSON.stringify(heard)}`).not.toContain(never);
     expect(said).toMatch(/answered 40\d|does not let us/);
@@ -126,7 +127,9 @@ describe('a registry that repeats our password (S67)', () => {
       '*': ({ headers }) => (headers['authorization'] === undefined ? CHALLENGE : answer),
     });
     const { client } = clientFor(registry, { credentials: password('ci', SECRET) });
-    expect((await failure(client.manifest({ tag: 'x' }))).message).toContain('(UNSUPPORTED: you sent nothing of ours)');
+    expect((await failure(client.manifest({ tag: Tag.parse('x') }))).message).toContain(
+      '(UNSUPPORTED: you sent nothing of ours)',
+    );
   });
 
   test.each(SPELLINGS.filter(([how]) => !/lines|JSON|HTML|wide/.test(how)))(
@@ -146,8 +149,8 @@ describe('a registry that repeats our password (S67)', () => {
         onWire: (event) => heard.push(event),
       });
       const errors = [
-        await failure(client.manifest({ tag: 'x' })),
-        await failure(client.putManifest({ tag: 'x' }, Buffer.from('{}'), 'x/y')),
+        await failure(client.manifest({ tag: Tag.parse('x') })),
+        await failure(client.putManifest({ tag: Tag.parse('x') }, Buffer.from('{}'), 'x/y')),
       ];
       expect(`${errors.map(told).join(' ')} ${JSON.stringify(heard)}`).not.toContain(never);
     },
@@ -168,7 +171,7 @@ test('neither an address that a registry leads to, nor what it calls its coding,
     credentials: password('ci', SECRET),
     onWire: (event) => heard.push(event),
   });
-  const said = told(await failure(client.manifest({ tag: 'x' })));
+  const said = told(await failure(client.manifest({ tag: Tag.parse('x') })));
   expect(said).toContain('something that repeats our login');
   expect(`${said} ${JSON.stringify(heard)}`.toLowerCase()).not.toContain('kf7');
 });
@@ -188,7 +191,7 @@ describe('a token service that repeats what it was asked with (S67)', () => {
       tokens.answer = () => ({ status: 401, body: JSON.stringify({ errors: [{ code: 'X', message: text }] }) });
       const registry = await scripted({ '*': tokens.challenge() });
       const { client } = clientFor(registry, { credentials });
-      expect(told(await failure(client.manifest({ tag: 'x' })))).not.toContain(never);
+      expect(told(await failure(client.manifest({ tag: Tag.parse('x') })))).not.toContain(never);
     }
   });
 
@@ -201,7 +204,7 @@ describe('a token service that repeats what it was asked with (S67)', () => {
         headers['authorization'] === undefined ? tokens.challenge() : { status: 400, body: headers['authorization'] },
     });
     const { client } = clientFor(registry, { credentials: password('ci', 'other') });
-    expect(told(await failure(client.manifest({ tag: 'x' })))).not.toContain(token.slice(0, 10));
+    expect(told(await failure(client.manifest({ tag: Tag.parse('x') })))).not.toContain(token.slice(0, 10));
   });
 });
 
@@ -214,7 +217,7 @@ describe('a proxy that repeats its password (S67)', () => {
         HTTP_PROXY: `http://${encodeURIComponent('ci')}:${encodeURIComponent(SECRET)}@${proxy.authority}`,
       },
     });
-    return told(await failure(client.manifest({ tag: 'x' })));
+    return told(await failure(client.manifest({ tag: Tag.parse('x') })));
   };
 
   test.each(SPELLINGS)('%s: is not repeated by us', async (how, text, never) => {

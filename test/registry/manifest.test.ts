@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { Digest } from '../../src/names/digest.ts';
+import { Tag } from '../../src/names/tag.ts';
 import { clientFor, digestOf, scripted } from './world.ts';
 
 const MANIFEST = '{"schemaVersion":2,"layers":[]}';
@@ -9,7 +10,7 @@ const OTHER = digestOf('other');
 const OCI = 'application/vnd.oci.image.manifest.v1+json';
 const BY_TAG = '/v2/a/b/manifests/latest';
 const BY_DIGEST = `/v2/a/b/manifests/${DIGEST.toString()}`;
-const TAG = { tag: 'latest' };
+const TAG = { tag: Tag.parse('latest') };
 
 describe('reading a manifest', () => {
   it('gives the bytes, the media type and the digest of the bytes (Q1: no digest header)', async () => {

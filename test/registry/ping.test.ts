@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { basicValue, clientFor, password, scripted } from './world.ts';
+import { Repository } from '../../src/names/repository.ts';
 
 describe('asking a registry whether it is one', () => {
   it('takes 200 for a yes, with the password when it is wanted', async () => {
@@ -45,7 +46,7 @@ describe('another repository of the same registry', () => {
     });
     const { client } = clientFor(registry, { credentials: password() });
     const found: string[] = [];
-    for await (const tag of client.sibling('c/d').tags()) found.push(tag);
+    for await (const tag of client.sibling(Repository.parse('c/d')).tags()) found.push(tag);
     expect(found).toEqual(['t']);
     expect(registry.connections).toBe(1);
   });

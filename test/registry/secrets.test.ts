@@ -3,6 +3,8 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Script } from '../support/scripted-registry.ts';
 import { basicValue, blobOf, clientFor, collect, password, scripted, tokenService } from './world.ts';
+import { Tag } from '../../src/names/tag.ts';
+import { Repository } from '../../src/names/repository.ts';
 
 const SOURCES = path.resolve(import.meta.dirname, '../../src');
 
@@ -35,10 +37,10 @@ describe('secrets leave by one door', () => {
   const source = { ...BLOB, open: () => BLOB.bytes };
   const CALLS = {
     ping: (client) => client.ping(),
-    'reading a manifest by tag': (client) => client.manifest({ tag: 'x' }),
+    'reading a manifest by tag': (client) => client.manifest({ tag: Tag.parse('x') }),
     'reading a manifest by digest': (client) => client.manifest({ digest: BLOB.digest }),
-    'asking for a manifest': (client) => client.headManifest({ tag: 'x' }),
-    'storing a manifest': (client) => client.putManifest({ tag: 'x' }, BLOB.bytes, 'x/y'),
+    'asking for a manifest': (client) => client.headManifest({ tag: Tag.parse('x') }),
+    'storing a manifest': (client) => client.putManifest({ tag: Tag.parse('x') }, BLOB.bytes, 'x/y'),
     'deleting a manifest': (client) => client.deleteManifest(BLOB.digest),
     'asking for a blob': (client) => client.blobExists(BLOB),
     'reading a blob': (client) => collect(client.blob(BLOB)),
@@ -46,7 +48,7 @@ describe('secrets leave by one door', () => {
     'reading a small blob': (client) => client.fetchBlob(other),
     'uploading a blob': (client) => client.uploadBlob(source),
     'uploading a blob in parts': (client) => client.uploadBlob(source, { chunkBytes: 16 }),
-    'mounting a blob': (client) => client.mountBlob(BLOB, 'c/d'),
+    'mounting a blob': (client) => client.mountBlob(BLOB, Repository.parse('c/d')),
     'listing tags': async (client) => {
       for await (const tag of client.tags()) void tag;
     },

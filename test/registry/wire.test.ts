@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { WireEvent } from '../../src/registry/wire.ts';
+import { Tag } from '../../src/names/tag.ts';
 import { blobOf, clientFor, collect, password, scripted, tokenService } from './world.ts';
 
 const BLOB = blobOf(64);
@@ -57,7 +58,7 @@ describe('who listens to the wire', () => {
     });
     const events: WireEvent[] = [];
     const { client } = clientFor(registry, { onWire: (event) => events.push(event), change: { attempts: 1 } });
-    await client.putManifest({ tag: 'x' }, BLOB.bytes, 'application/x');
+    await client.putManifest({ tag: Tag.parse('x') }, BLOB.bytes, 'application/x');
     expect(events[0]).toEqual({
       kind: 'request',
       method: 'PUT',
@@ -112,7 +113,7 @@ describe('who listens to the wire', () => {
     });
     await collect(client.blob(BLOB));
     await client.uploadBlob({ ...BLOB, open: () => BLOB.bytes });
-    await client.headManifest({ tag: 'x' });
+    await client.headManifest({ tag: Tag.parse('x') });
 
     const told = JSON.stringify(events);
     expect(tokens.requests[0]?.headers['authorization']).toContain(Buffer.from(`ci:${SECRET}`).toString('base64'));

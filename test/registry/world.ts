@@ -3,6 +3,7 @@ import { afterEach } from 'vitest';
 import type { CredentialSource } from '../../src/credentials/credential.ts';
 import { Digest } from '../../src/names/digest.ts';
 import type { RegistryAddress } from '../../src/names/registry-address.ts';
+import { Repository } from '../../src/names/repository.ts';
 import { RegistryClient, type RegistryClientOptions } from '../../src/registry/client.ts';
 import type { Clock } from '../../src/registry/request/clock.ts';
 import { type Limits, limits } from '../../src/registry/request/limits.ts';
@@ -74,7 +75,7 @@ export function clientFor(
   const { change, ...others } = options;
   const client = RegistryClient.forRepository({
     registry: registry instanceof ScriptedRegistry ? registry.address : registry,
-    repository: 'a/b',
+    repository: Repository.parse('a/b'),
     userAgent: 'Tartlet/0 (test)',
     clock,
     ...(registry instanceof ScriptedRegistry ? { endpoint: registry.origin } : {}),

@@ -21,7 +21,7 @@ type Obstacle =
  * @throws TartletError `NAME_COLLISION` naming both, or the stray file that is in the way.
  */
 export async function refuseCollision(imagesFolder: string, name: RemoteName): Promise<void> {
-  const tagPath = name.tag === undefined ? undefined : `${imagesFolder}/${repositoryPath(name)}/${name.tag}`;
+  const tagPath = name.tag === undefined ? undefined : `${imagesFolder}/${repositoryPath(name)}/${name.tag.text}`;
   if (tagPath !== undefined) {
     const there = await kindOf(tagPath);
     if (there === 'file') throw stray(name, tagPath);
@@ -31,7 +31,7 @@ export async function refuseCollision(imagesFolder: string, name: RemoteName): P
       const other = shownName(imagesFolder, inside.at);
       throw collision(
         name,
-        `the repository ${name.repositoryName}/${name.tag ?? ''}`,
+        `the repository ${name.repositoryName}/${name.tag?.text ?? ''}`,
         `delete ${other}, and whatever else is in that repository`,
       );
     }

@@ -22,7 +22,7 @@ export async function copyTree(
 ): Promise<number> {
   const copier = new BlobCopier(session, route);
   const { source, target } = route;
-  const isOneRepository = source.registry.equals(target.registry) && source.repository === target.repository;
+  const isOneRepository = source.registry.equals(target.registry) && source.repository.equals(target.repository);
   if (!isOneRepository) {
     const blobs = tree.flatMap(({ manifest }) => blobsOf(manifest));
     await tellingKept(

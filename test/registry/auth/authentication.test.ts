@@ -3,11 +3,12 @@ import { describe, expect, it } from 'vitest';
 import type { CredentialSource } from '../../../src/credentials/credential.ts';
 import { TartletError } from '../../../src/errors.ts';
 import { remoteAuthenticator, serveAuthenticator } from '../../../src/registry/auth/authenticator-port.ts';
+import { Tag } from '../../../src/names/tag.ts';
 import type { Answer, RecordedRequest } from '../../support/scripted-registry.ts';
 import { basicValue, blobOf, clientFor, collect, password, scripted, tokenService } from '../world.ts';
 
 const MANIFEST = '{"schemaVersion":2}';
-const TAG = { tag: 'latest' };
+const TAG = { tag: Tag.parse('latest') };
 const PATH = '/v2/a/b/manifests/latest';
 const GET = `GET ${PATH}`;
 
@@ -404,7 +405,7 @@ describe('an authenticator for other threads', () => {
     const worker = clientFor(registry, { authenticator: remoteAuthenticator(channel.port2) }).client;
     await Promise.all([main.manifest(TAG), worker.manifest(TAG)]);
     expect(tokens.requests).toHaveLength(1);
-    await expect(worker.manifest({ tag: 'secret' })).rejects.toMatchObject({
+    await expect(worker.manifest({ tag: Tag.parse('secret') })).rejects.toMatchObject({
       name: 'TartletError',
       code: 'AUTH_REQUIRED',
       facts: { status: 401 },

@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import type { Answer, RecordedRequest, ScriptedRegistry } from '../../support/scripted-registry.ts';
 import type { TokenService } from '../../support/token-service.ts';
 import { basicValue, clientFor, password, scripted, tokenService } from '../world.ts';
+import { Tag } from '../../../src/names/tag.ts';
 
 const MANIFEST = '{"schemaVersion":2}';
-const TAG = { tag: 'latest' };
+const TAG = { tag: Tag.parse('latest') };
 const PATH = '/v2/a/b/manifests/latest';
 const GET = `GET ${PATH}`;
 const BASIC = 'Basic realm="registry"';

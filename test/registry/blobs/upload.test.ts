@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TartletError } from '../../../src/errors.ts';
 import type { BlobSource } from '../../../src/registry/client.ts';
+import { Repository } from '../../../src/names/repository.ts';
 import type { Answer, Script } from '../../support/scripted-registry.ts';
 import { basicValue, blobOf, clientFor, password, scripted, tokenService } from '../world.ts';
 
@@ -278,7 +279,7 @@ describe('a blob that is too large for one PUT', () => {
     const tried = registry.requests.filter(({ method }) => method !== 'POST').map(({ body }) => body.length / MIB);
     expect(tried).toEqual([5, 4, 1, 1, 1, 1, 1]);
     registry.requests.length = 0;
-    await client.sibling('c/d').uploadBlob(large);
+    await client.sibling(Repository.parse('c/d')).uploadBlob(large);
     expect(registry.requests.map(({ body }) => body.length / MIB)).toEqual([0, 1, 1, 1, 1, 1]);
     expect(Buffer.concat(registry.requests.map(({ body }) => body)).equals(blob.bytes)).toBe(true);
   });
@@ -442,24 +443,24 @@ describe('an upload that breaks', () => {
 describe('mounting a blob (Q8)', () => {
   it('asks with both names, and confirms', async () => {
     const registry = await scripted({ [START]: { status: 201 }, [HEAD]: { headers: { 'content-length': '600' } } });
-    expect(await clientFor(registry).client.mountBlob(BLOB, 'c/d')).toBe(true);
+    expect(await clientFor(registry).client.mountBlob(BLOB, Repository.parse('c/d'))).toBe(true);
     expect(registry.log[0]).toBe(`${START}?mount=${encodeURIComponent(DIGEST)}&from=c%2Fd`);
   });
 
   it('does not believe a 201 for a blob that is not there', async () => {
     const registry = await scripted({ [START]: { status: 201 }, [HEAD]: { status: 404 } });
-    expect(await clientFor(registry).client.mountBlob(BLOB, 'c/d')).toBe(false);
+    expect(await clientFor(registry).client.mountBlob(BLOB, Repository.parse('c/d'))).toBe(false);
   });
 
   it('cancels the upload that 202 has begun', async () => {
     const registry = await scripted({ [START]: session(), 'DELETE /up/1': { status: 204 } });
-    expect(await clientFor(registry).client.mountBlob(BLOB, 'c/d')).toBe(false);
+    expect(await clientFor(registry).client.mountBlob(BLOB, Repository.parse('c/d'))).toBe(false);
     expect(registry.log[1]).toBe('DELETE /up/1');
   });
 
   it.each([401, 403, 404, 405])('takes %i for a no', async (status) => {
     const registry = await scripted({ [START]: { status } });
-    expect(await clientFor(registry).client.mountBlob(BLOB, 'c/d')).toBe(false);
+    expect(await clientFor(registry).client.mountBlob(BLOB, Repository.parse('c/d'))).toBe(false);
   });
 
   it('asks for the right to read the other repository', async () => {
@@ -468,7 +469,7 @@ describe('mounting a blob (Q8)', () => {
       [START]: ({ headers }) =>
         headers['authorization'] === undefined ? tokens.challenge('repository:a/b:pull,push') : { status: 404 },
     });
-    await clientFor(registry).client.mountBlob(BLOB, 'c/d');
+    await clientFor(registry).client.mountBlob(BLOB, Repository.parse('c/d'));
     expect(tokens.queries[0]).toContainEqual(['scope', 'repository:c/d:pull']);
   });
 });

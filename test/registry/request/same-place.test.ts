@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { judgeRealm } from '../../../src/registry/auth/realm.ts';
 import { proxyFor } from '../../../src/registry/transport/connect/proxy.ts';
 import { isSamePlace } from '../../../src/registry/request/same-place.ts';
+import { Tag } from '../../../src/names/tag.ts';
 import type { Answer, RecordedRequest, ScriptedRegistry } from '../../support/scripted-registry.ts';
 import { basicValue, blobOf, clientFor, collect, password, scripted } from '../world.ts';
 
@@ -88,7 +89,7 @@ describe('two names of this machine are one place (Q30)', () => {
         ? { body: '{"schemaVersion":2}' }
         : { status: 401, headers: { 'www-authenticate': `Bearer realm="${otherName(registry)}/token"` } },
     );
-    await clientFor(registry, { credentials: password() }).client.manifest({ tag: '1' });
+    await clientFor(registry, { credentials: password() }).client.manifest({ tag: Tag.parse('1') });
     expect(registry.requests[1]?.headers).toMatchObject({ authorization: basicValue(), host: registry.authority });
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { OnWait } from '../../../src/registry/request/backoff.ts';
 import { RegistryAddress } from '../../../src/names/registry-address.ts';
+import { Tag } from '../../../src/names/tag.ts';
 import { limits } from '../../../src/registry/request/limits.ts';
 import { networkError } from '../../../src/registry/request/network-error.ts';
 import { proxyError } from '../../../src/registry/transport/connect/proxy.ts';
@@ -9,7 +10,7 @@ import { withRetry } from '../../../src/registry/retry/retry.ts';
 import { clientFor, FakeClock, scripted } from '../world.ts';
 
 const MANIFEST = '{"schemaVersion":2}';
-const TAG = { tag: 'latest' };
+const TAG = { tag: Tag.parse('latest') };
 const GET = 'GET /v2/a/b/manifests/latest';
 const OK = { body: MANIFEST };
 
@@ -117,7 +118,7 @@ describe('Retry-After', () => {
     };
     const first = client.manifest(TAG);
     while (clock.slept.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    const second = client.manifest({ tag: 'other' });
+    const second = client.manifest({ tag: Tag.parse('other') });
     await Promise.all([first, second]);
     expect(clock.slept.slice(0, 2)).toEqual([7250, 7500]);
     expect(asked).toEqual(['waiting']);

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { baseManifest } from '../../../src/home/images/known-manifest.ts';
 import { LocalName } from '../../../src/names/local-name.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
+import { Tag } from '../../../src/names/tag.ts';
 import { pull } from '../../../src/transfer/pull/pull.ts';
 import { pushToRepository, type PushSource } from '../../../src/transfer/push/push.ts';
 import type { Session } from '../../../src/session/session.ts';
@@ -326,7 +327,7 @@ describe('a clone that nobody wrote to', () => {
       history: { base: disk, pushed: undefined, unmodified: { disk, state: 'as it was before' } },
       uploadTime: undefined,
     };
-    await pushToRepository(session, source, [name.withTag('next')]);
+    await pushToRepository(session, source, [name.withTag(Tag.parse('next'))]);
     expect(threads()).toBeGreaterThan(0);
   });
 

@@ -17,6 +17,7 @@ import { PUSHED_MANIFEST_FILE } from '../../../src/home/push-record.ts';
 import { Digest } from '../../../src/names/digest.ts';
 import { LocalName } from '../../../src/names/local-name.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
+import { Tag } from '../../../src/names/tag.ts';
 import { pull } from '../../../src/transfer/pull/pull.ts';
 import type { Session, SessionOptions } from '../../../src/session/session.ts';
 import { cloneVm } from '../../../src/vm/clone.ts';
@@ -155,9 +156,9 @@ describe('a disk that nobody wrote to since it was pushed', () => {
     const sent = await pushes.push(elsewhere);
     expect(sent.threads).toBeGreaterThan(0);
     expect(sent.uploadedBytes).toBeGreaterThan(10_000);
-    const again = await pushes.push(elsewhere.withTag('again'));
+    const again = await pushes.push(elsewhere.withTag(Tag.parse('again')));
     expect(again).toEqual({ chunks: sent.chunks, uploadedBytes: 0, threads: 0 });
-    await pushes.expectPulled(elsewhere.withTag('again'));
+    await pushes.expectPulled(elsewhere.withTag(Tag.parse('again')));
   });
 
   test.each<[string, (pushes: Pushes) => Promise<string | void>]>([

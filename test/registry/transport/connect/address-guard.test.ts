@@ -1,6 +1,7 @@
 import type { LookupFunction } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { RegistryAddress } from '../../../../src/names/registry-address.ts';
+import { Tag } from '../../../../src/names/tag.ts';
 import { type AddressClass, classOfAddress } from '../../../../src/registry/transport/connect/address-class.ts';
 import { AddressGuard } from '../../../../src/registry/transport/connect/address-guard.ts';
 import { limits } from '../../../../src/registry/request/limits.ts';
@@ -115,7 +116,7 @@ describe('over the wire (S9)', () => {
         headers: { 'www-authenticate': 'Bearer realm="https://169.254.169.254/token"' },
       },
     });
-    await expect(clientFor(registry).client.manifest({ tag: 'x' })).rejects.toMatchObject({
+    await expect(clientFor(registry).client.manifest({ tag: Tag.parse('x') })).rejects.toMatchObject({
       code: 'AUTH_REALM',
       message: `no token for ${registry.authority}: the registry leads to 169.254.169.254:443, which is a cloud's own service: not connected`,
     });

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TartletError } from '../../../../src/errors.ts';
 import { RegistryAddress } from '../../../../src/names/registry-address.ts';
+import { Tag } from '../../../../src/names/tag.ts';
+import { Repository } from '../../../../src/names/repository.ts';
 import type { RegistryClient } from '../../../../src/registry/client.ts';
 import { limits } from '../../../../src/registry/request/limits.ts';
 import { httpTransport } from '../../../../src/registry/transport/transport.ts';
@@ -15,7 +17,7 @@ import { after, blobOf, clientFor, scripted } from '../../world.ts';
 
 const GET = 'GET /v2/a/b/manifests/latest';
 const OK = { [GET]: { body: '{"schemaVersion":2}' } };
-const TAG = { tag: 'latest' };
+const TAG = { tag: Tag.parse('latest') };
 const NAMES = 'IP:127.0.0.1,IP:::1,DNS:localhost';
 let ca: TestCa;
 
@@ -65,7 +67,7 @@ describe('a certificate that cannot be trusted', () => {
       client.fetchBlob(blob),
       client.blobExists(blob),
       client.uploadBlob({ ...blob, open: () => blob.bytes }),
-      client.mountBlob(blob, 'c/d'),
+      client.mountBlob(blob, Repository.parse('c/d')),
       client.deleteManifest(blob.digest),
     ];
     const outcomes = await Promise.allSettled(calls);

@@ -3,6 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RegistryAddress } from '../../../../src/names/registry-address.ts';
+import { Tag } from '../../../../src/names/tag.ts';
 import { systemClock } from '../../../../src/registry/request/clock.ts';
 import { DirectConnection } from '../../../../src/registry/transport/direct/direct-connection.ts';
 import { DirectTransport } from '../../../../src/registry/transport/direct/direct-transport.ts';
@@ -86,7 +87,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
     const long = blobOf(6_000_003).bytes.toString('base64');
     const manifest = JSON.stringify({ schemaVersion: 2, annotations: { long } });
     const { client } = await serving({ 'GET /v2/a/b/manifests/big': { body: manifest } });
-    const { bytes } = await client.manifest({ tag: 'big' });
+    const { bytes } = await client.manifest({ tag: Tag.parse('big') });
     expect(Buffer.from(bytes).toString() === manifest).toBe(true);
   });
 
@@ -94,7 +95,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
     const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n';
     const { client, registry } = await serving({ '*': { raw: chunked } });
     for (let count = 0; count < 3; count += 1) {
-      expect(Buffer.from((await client.manifest({ tag: 'chunked' })).bytes).toString()).toBe('{}');
+      expect(Buffer.from((await client.manifest({ tag: Tag.parse('chunked') })).bytes).toString()).toBe('{}');
     }
     expect(registry.requests).toHaveLength(4);
   });
@@ -105,7 +106,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
       'GET /v2/a/b/manifests/chunked': { raw: chunked },
       [`GET ${pathOf(SMALL)}`]: { body: SMALL.bytes },
     });
-    await client.manifest({ tag: 'chunked' });
+    await client.manifest({ tag: Tag.parse('chunked') });
     await collect(client.blob(SMALL, { passing }));
     await collect(client.blob(SMALL, { passing }));
     // The first was closed, the second is the library's, and the third served both blobs.
@@ -115,7 +116,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
   it('a manifest that is not there costs no connection', async () => {
     const { client, registry } = await serving({ '*': { status: 404, body: '{"errors":[]}' } });
     for (let count = 0; count < 3; count += 1) {
-      await expect(client.manifest({ tag: 'none' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      await expect(client.manifest({ tag: Tag.parse('none') })).rejects.toMatchObject({ code: 'NOT_FOUND' });
     }
     expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 1, 1]);
   });
