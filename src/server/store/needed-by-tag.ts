@@ -1,5 +1,6 @@
-import type { Digest } from '../../names/digest.ts';
-import { parsePushedManifest } from './pushed-manifest.ts';
+import { Digest } from '../../names/digest.ts';
+import { isIndexType } from '../../oci/media-type.ts';
+import { linksOfStored } from './pushed-manifest.ts';
 import { Refusal } from '../contract/refusal.ts';
 import type { Repository } from './repository.ts';
 import type { Storage } from './storage.ts';
@@ -30,6 +31,7 @@ export async function refuseNeeded(storage: Storage, repository: Repository, dig
 }
 
 async function findNeed(storage: Storage, repository: Repository, wanted: Digest): Promise<Needed | undefined> {
+  const namesWanted = namedIn(wanted);
   const seen = new Set<string>();
   for (const tag of await repository.tags()) {
     const root = await repository.resolve(tag);
@@ -37,27 +39,27 @@ async function findNeed(storage: Storage, repository: Repository, wanted: Digest
     for (let manifest = left.pop(); manifest !== undefined; manifest = left.pop()) {
       if (seen.has(manifest.toString())) continue;
       seen.add(manifest.toString());
-      const { blobs, children } = await linksOf(storage, repository, manifest);
-      if ([...blobs, ...children].some((each) => each.equals(wanted))) return { tag: tag.text, manifest };
-      left.push(...children);
+      const link = await repository.manifest(manifest);
+      const bytes = link === undefined ? undefined : await storage.blobs.read(manifest);
+      if (link === undefined || bytes === undefined) continue;
+      const isIndex = isIndexType(link.mediaType);
+      // Only an index leads further. Of the others most do not even name it, and those need not be parsed.
+      if (!isIndex && !namesWanted(bytes)) continue;
+      const links = linksOfStored(bytes);
+      if (links.has(wanted.toString())) return { tag: tag.text, manifest };
+      if (isIndex) left.push(...Array.from(links).flatMap((text) => Digest.tryParse(text) ?? []));
     }
   }
   return undefined;
 }
 
-/** What cannot be read leads nowhere: whatever is deleted, it is broken already. */
-async function linksOf(
-  storage: Storage,
-  repository: Repository,
-  digest: Digest,
-): Promise<{ readonly blobs: readonly Digest[]; readonly children: readonly Digest[] }> {
-  const link = await repository.manifest(digest);
-  const bytes = link === undefined ? undefined : await storage.blobs.read(digest);
-  if (link === undefined || bytes === undefined) return { blobs: [], children: [] };
-  try {
-    return parsePushedManifest(bytes, link.mediaType);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    return { blobs: [], children: [] };
-  }
+/**
+ * Whether the text of a digest stands anywhere in a JSON document: the bytes are searched and not parsed, which would stop every other answer
+ * for as long as tens of thousands of layers take (reliability S72). Never a wrong no: each letter may also be written as an escape.
+ */
+function namedIn(digest: Digest): (bytes: Buffer) => boolean {
+  const text = digest.toString();
+  const letters = Array.from(text, (letter) => `(?:${letter}|\\\\u00${letter.charCodeAt(0).toString(16)})`);
+  const escaped = new RegExp(letters.join(''), 'i');
+  return (bytes) => bytes.includes(text) || (bytes.includes('\\u00') && escaped.test(bytes.toString('latin1')));
 }

@@ -45,6 +45,24 @@ export function parsePushedManifest(bytes: Uint8Array, contentType: string | und
   };
 }
 
+/**
+ * What a manifest links to that was taken before, so that it need not be judged again: as texts, because there may be tens of thousands, and
+ * most are only compared. None for bytes that are no manifest any more: whatever is deleted, it is broken already.
+ */
+export function linksOfStored(bytes: Uint8Array): ReadonlySet<string> {
+  let document: unknown;
+  try {
+    document = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
+  } catch {
+    return new Set();
+  }
+  if (!isJsonObject(document)) return new Set();
+  const { config, manifests } = document;
+  const layers: readonly unknown[] = Array.isArray(document['layers']) ? document['layers'] : [];
+  const entries: readonly unknown[] = Array.isArray(manifests) ? manifests : [config, ...layers.filter(isHere)];
+  return new Set(entries.flatMap((entry) => digestTextOf(entry) ?? []));
+}
+
 /** The digest of bytes under an algorithm. */
 export function digestOfBytes(bytes: Uint8Array, algorithm: DigestAlgorithm): Digest {
   return Digest.parse(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`);
@@ -75,14 +93,18 @@ function agreedMediaType(field: unknown, header: string | undefined, isIndex: bo
   return mediaType;
 }
 
-/** Layers that may live elsewhere need not be here: they have URLs and a type that says so (image spec § non-distributable layers). */
 function layersOf(document: JsonObject): Digest[] {
   return listOf(document, 'layers').flatMap((layer, at) => {
     const digest = digestOf(layer, `layers[${at}]`);
-    const type = isJsonObject(layer) ? layer['mediaType'] : undefined;
-    const elsewhere = typeof type === 'string' && /\.(?:nondistributable|foreign)\./.test(type);
-    return elsewhere && isJsonObject(layer) && Array.isArray(layer['urls']) ? [] : [digest];
+    return isHere(layer) ? [digest] : [];
   });
+}
+
+/** Layers that may live elsewhere need not be here: they have URLs and a type that says so (image spec § non-distributable layers). */
+function isHere(layer: unknown): boolean {
+  if (!isJsonObject(layer) || !Array.isArray(layer['urls'])) return true;
+  const type = layer['mediaType'];
+  return typeof type !== 'string' || !/\.(?:nondistributable|foreign)\./.test(type);
 }
 
 function listOf(document: JsonObject, name: string): readonly unknown[] {
@@ -92,10 +114,15 @@ function listOf(document: JsonObject, name: string): readonly unknown[] {
 }
 
 function digestOf(value: unknown, where: string): Digest {
-  const text = isJsonObject(value) ? value['digest'] : undefined;
-  const digest = typeof text === 'string' ? Digest.tryParse(text) : undefined;
+  const text = digestTextOf(value);
+  const digest = text === undefined ? undefined : Digest.tryParse(text);
   if (digest === undefined) throw invalid(`${where} has no valid digest`);
   return digest;
+}
+
+function digestTextOf(descriptor: unknown): string | undefined {
+  const text = isJsonObject(descriptor) ? descriptor['digest'] : undefined;
+  return typeof text === 'string' ? text : undefined;
 }
 
 /** Distribution spec § listing referrers: the type of an image is that of its config when it names none itself. */

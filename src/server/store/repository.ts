@@ -6,7 +6,8 @@ import { ignoreMissing } from '../../fs/disk-error.ts';
 import { Digest } from '../../names/digest.ts';
 import { type DataFolder, namesIn } from './data-folder.ts';
 import type { RepositoryName } from '../contract/repository-name.ts';
-import { Tag } from '../contract/tag.ts';
+import type { Tag } from '../contract/tag.ts';
+import { tagFileName, tagOfFileName } from './tag-file.ts';
 
 const TOUCH_AFTER_MS = 10 * 60_000;
 
@@ -115,7 +116,7 @@ export class Repository {
 
   /** In the byte order of their texts, as the spec lists them. */
   async tags(): Promise<Tag[]> {
-    const tags = (await namesIn(path.join(this.#path, '_tags'))).flatMap((name) => Tag.fromFileName(name) ?? []);
+    const tags = (await namesIn(path.join(this.#path, '_tags'))).flatMap((name) => tagOfFileName(name) ?? []);
     return tags.sort((one, other) => (one.text < other.text ? -1 : 1));
   }
 
@@ -149,7 +150,7 @@ export class Repository {
   }
 
   #tag(tag: Tag): string {
-    return path.join(this.#path, '_tags', tag.fileName);
+    return path.join(this.#path, '_tags', tagFileName(tag));
   }
 
   #referrer(subject: Digest, referrer: Digest): string {

@@ -6,7 +6,6 @@ import { parseChunkRange, parseRange } from '../../../src/server/http/range.ts';
 import { Refusal } from '../../../src/server/contract/refusal.ts';
 import { RepositoryName } from '../../../src/server/contract/repository-name.ts';
 import { parseRoute } from '../../../src/server/http/router.ts';
-import { Tag } from '../../../src/server/contract/tag.ts';
 import { diskUsage, rawExchange, sha256, startRegistry } from '../running-registry.ts';
 
 const D = sha256('');
@@ -152,30 +151,6 @@ test.each([
   const { send } = await startRegistry();
   const { status, codes, headers } = await send(method, target);
   expect([status, codes, headers.allow]).toEqual([405, ['UNSUPPORTED'], allow]);
-});
-
-describe('the file of a tag', () => {
-  const tag = fc.stringMatching(/^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/);
-
-  propertyTest.prop([tag])('leads back to the tag and fits into a folder', (text) => {
-    const { fileName } = Tag.parse(text);
-    expect(Tag.fromFileName(fileName)?.text).toBe(text);
-    expect(fileName.length).toBeLessThanOrEqual(255);
-  });
-
-  propertyTest.prop([tag, tag])('differs from that of another tag also where case is ignored', (one, other) => {
-    const same = Tag.parse(one).fileName.toLowerCase() === Tag.parse(other).fileName.toLowerCase();
-    expect(same).toBe(one === other);
-  });
-
-  test.each(['V1', 'a%', 'a%0', 'a%2', '%1', 'a%1%1', '..', ''])('is never called "%s"', (fileName) => {
-    expect(Tag.fromFileName(fileName)).toBeUndefined();
-  });
-
-  test('holds 128 capitals', () => {
-    const text = 'A'.repeat(128);
-    expect(Tag.fromFileName(Tag.parse(text).fileName)?.text).toBe(text);
-  });
 });
 
 test.each(['a', 'a/b', 'a__b', 'a-----b/c.d/e_f', '0'])('%s is the name of a repository', (text) => {

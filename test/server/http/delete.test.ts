@@ -75,6 +75,31 @@ describe('what a tag leads to is not deleted (S66)', () => {
     expect((await running.send('DELETE', `${MANIFESTS}/${index}`)).status).toBe(202);
   });
 
+  test('a layer whose digest is written with escapes', async () => {
+    const running = await startRegistry();
+    for (const content of ['{}', 'layer']) await running.pushBlob('team/macos', content);
+    const plain = imageManifest('{}', ['layer']);
+    const written = plain.replace(
+      sha256('layer'),
+      sha256('layer').replace('sha', '\\u0073h\\u0061').replace(':', '\\u003A'),
+    );
+    await push(running, 'latest', OCI_MANIFEST, written);
+    const { status, body } = await running.send('DELETE', `${BLOBS}/${sha256('layer')}`);
+    expect([status, body.toString()]).toEqual([409, expect.stringContaining('the tag latest needs it')]);
+  });
+
+  test('not a blob that an image only mentions, or whose layer may live elsewhere', async () => {
+    const running = await startRegistry();
+    for (const content of ['{}', 'mentioned', 'elsewhere']) await running.pushBlob('team/macos', content);
+    const foreign = { ...descriptor('application/vnd.oci.image.layer.nondistributable.v1.tar', 'elsewhere'), urls: [] };
+    const extra = { layers: [foreign], annotations: { see: sha256('mentioned'), also: 'caf\u00e9 "\\u0073"' } };
+    await push(running, 'latest', OCI_MANIFEST, imageManifest('{}', [], extra));
+    for (const content of ['mentioned', 'elsewhere']) {
+      expect((await running.send('DELETE', `${BLOBS}/${sha256(content)}`)).status).toBe(202);
+    }
+    expect((await running.send('DELETE', `${BLOBS}/${sha256('{}')}`)).status).toBe(409);
+  });
+
   test('in its own repository only, and nowhere when everything may be deleted', async () => {
     const { send, pushImage, pushBlob } = await startRegistry();
     await pushImage('team/other', 'latest');
