@@ -1,7 +1,10 @@
 import { Tag } from '../contract/tag.ts';
 
 const FILE_NAME = /^([a-z0-9_][a-z0-9._-]{0,127})(?:%([0-9a-f]{1,32}))?$/;
-const HEX = '0123456789abcdef';
+/** ASCII. */
+const SMALL_A = 0x61;
+const SMALL_Z = 0x7a;
+const TO_CAPITAL = 0x20;
 
 /**
  * The name of the file that holds a tag: the tag in lower case, and after a `%` the set of positions that were upper case as a hex
@@ -19,27 +22,30 @@ export function tagOfFileName(fileName: string): Tag | undefined {
   if (lower === undefined) return undefined;
   // Most tags, and there may be thousands: nothing was changed.
   if (capitals === undefined) return Tag.tryParse(lower);
-  let text = '';
-  for (let at = 0; at < lower.length; at += 1) {
-    const digit = HEX.indexOf(capitals.charAt(capitals.length - 1 - Math.floor(at / 4)));
-    // Beyond the digits there is none, and no bit may count.
-    const isCapital = digit >= 0 && ((digit >> (at % 4)) & 1) === 1;
-    text += isCapital ? lower.charAt(at).toUpperCase() : lower.charAt(at);
+  // A leading zero, a bit behind the end or at what is no letter would make a second name for the same tag.
+  if (capitals.startsWith('0') || capitals.length > Math.ceil(lower.length / 4)) return undefined;
+  const letters = Buffer.from(lower, 'latin1');
+  for (let place = 0; place < capitals.length; place += 1) {
+    const digit = Number.parseInt(capitals.charAt(capitals.length - 1 - place), 16);
+    for (let bit = 0; bit < 4; bit += 1) {
+      if (((digit >> bit) & 1) === 0) continue;
+      const letter = letters[4 * place + bit] ?? 0;
+      if (letter < SMALL_A || letter > SMALL_Z) return undefined;
+      letters[4 * place + bit] = letter - TO_CAPITAL;
+    }
   }
-  const tag = Tag.tryParse(text);
-  // Leading zeros, and bits at digits or behind the end, would be a second name for the same tag.
-  return tag !== undefined && tagFileName(tag) === fileName ? tag : undefined;
+  return Tag.tryParse(letters.toString('latin1'));
 }
 
-/** A hex digit for each four positions: a number for all of them would take time with the square of their count. */
+/** A hex digit for each four positions: one number for all of them would take time with the square of their count. */
 function capitalsOf(text: string, lower: string): string {
-  const digits: string[] = [];
+  let digits = '';
   for (let start = 0; start < text.length; start += 4) {
     let digit = 0;
-    for (let bit = 0; bit < 4; bit += 1) {
-      if (text.charAt(start + bit) !== lower.charAt(start + bit)) digit |= 1 << bit;
+    for (let at = start; at < Math.min(start + 4, text.length); at += 1) {
+      if (text.charCodeAt(at) !== lower.charCodeAt(at)) digit |= 1 << (at - start);
     }
-    digits.push(HEX.charAt(digit));
+    digits = digit.toString(16) + digits;
   }
-  return digits.reverse().join('').replace(/^0+/, '');
+  return digits.replace(/^0+/, '');
 }
