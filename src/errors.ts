@@ -126,3 +126,85 @@ export function describeError(error: unknown): string {
   if (error instanceof Error) return error.message === '' ? error.name : error.message;
   return String(error);
 }
+
+/** An error as plain data, for the way between threads, which a class does not survive. {@link fromPlainError} makes one again. */
+export type PlainError = {
+  readonly message: string;
+  /** Where it was thrown, for whoever asks for all that is known. */
+  readonly stack: string | undefined;
+  readonly cause: PlainError | undefined;
+} & (
+  | { readonly kind: 'tartlet'; readonly code: ErrorCode; readonly facts: Omit<ErrorFacts, 'cause'> }
+  /** Of the system or of a library; `code` is its {@link systemCode}, `parts` are those of an `AggregateError`. */
+  | {
+      readonly kind: 'other';
+      readonly name: string;
+      readonly code: string | undefined;
+      readonly parts: readonly PlainError[];
+    }
+);
+
+/** A chain of causes that is longer, or that ends nowhere, is cut off here. */
+const MOST_CAUSES = 16;
+
+/** Any thrown value, with its code, facts and causes. */
+export function toPlainError(error: unknown): PlainError {
+  return plainError(error, MOST_CAUSES);
+}
+
+function plainError(error: unknown, deeper: number): PlainError {
+  const plain = (other: unknown): PlainError => plainError(other, deeper - 1);
+  if (!(error instanceof Error) || deeper === 0) {
+    const message = describeError(error);
+    return {
+      kind: 'other',
+      name: 'Error',
+      message,
+      stack: undefined,
+      code: systemCode(error),
+      parts: [],
+      cause: undefined,
+    };
+  }
+  const cause = error.cause === undefined ? undefined : plain(error.cause);
+  const { stack } = error;
+  if (error instanceof TartletError) {
+    const { cause: _, ...facts } = error.facts;
+    return { kind: 'tartlet', code: error.code, message: error.message, facts, stack, cause };
+  }
+  const parts = error instanceof AggregateError ? error.errors.map(plain) : [];
+  return {
+    kind: 'other',
+    name: error.name,
+    message: describeError(error),
+    code: systemCode(error),
+    parts,
+    stack,
+    cause,
+  };
+}
+
+/** The error that {@link toPlainError} was given, made anew; what was none of ours is `INTERNAL`, and its cause. */
+export function fromPlainError(plain: PlainError): TartletError {
+  const error = restoredError(plain);
+  return error instanceof TartletError ? error : new TartletError('INTERNAL', error.message, { cause: error });
+}
+
+function restoredError(plain: PlainError): Error {
+  const cause = plain.cause === undefined ? undefined : restoredError(plain.cause);
+  const error = madeAnew(plain, cause);
+  if (plain.stack !== undefined) error.stack = plain.stack;
+  return error;
+}
+
+function madeAnew(plain: PlainError, cause: Error | undefined): Error {
+  if (plain.kind === 'tartlet') {
+    return new TartletError(plain.code, plain.message, cause === undefined ? plain.facts : { ...plain.facts, cause });
+  }
+  const options = cause === undefined ? undefined : { cause };
+  const error =
+    plain.parts.length === 0
+      ? new Error(plain.message, options)
+      : new AggregateError(plain.parts.map(restoredError), plain.message, options);
+  return Object.assign(error, { name: plain.name }, plain.code === undefined ? {} : { code: plain.code });
+}

@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ChunkMark } from '../home/chunk-journal.ts';
-import { type ErrorCode, type ErrorFacts, describeError, TartletError } from '../errors.ts';
+import type { PlainError } from '../errors.ts';
 import type { FileStretch } from './file-blob.ts';
 import type { AddressClass } from '../registry/transport/connect/address-class.ts';
 import type { Limits } from '../registry/request/limits.ts';
@@ -241,20 +241,3 @@ export type FromWorker =
   | { readonly kind: 'wire'; readonly event: WireEvent }
   | Hold
   | PartLimit;
-
-/** A TartletError as plain data. Its cause is reduced to a sentence. */
-export interface PlainError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly facts: Omit<ErrorFacts, 'cause'>;
-}
-
-export function toPlainError(error: unknown): PlainError {
-  if (!(error instanceof TartletError)) return { code: 'INTERNAL', message: describeError(error), facts: {} };
-  const { cause: _, ...facts } = error.facts;
-  return { code: error.code, message: error.message, facts };
-}
-
-export function fromPlainError(plain: PlainError): TartletError {
-  return new TartletError(plain.code, plain.message, plain.facts);
-}

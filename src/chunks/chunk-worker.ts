@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import { TartletError, unreachable } from '../errors.ts';
+import { TartletError, toPlainError, unreachable } from '../errors.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
 import { Repository } from '../names/repository.ts';
 import { remoteAuthenticator } from '../registry/auth/authenticator-port.ts';
@@ -8,14 +8,7 @@ import { systemClock } from '../registry/request/clock.ts';
 import { SentSecrets } from '../registry/request/sent-secrets.ts';
 import { ChunkEncoder } from './chunk-encode.ts';
 import { type ChunkContext, fetchChunk, unpackChunk, verifyChunk } from './chunk-fetch.ts';
-import {
-  type ChunkJob,
-  type ChunkResult,
-  type FromWorker,
-  type RegistrySettings,
-  type ToWorker,
-  toPlainError,
-} from './chunk-job.ts';
+import { type ChunkJob, type ChunkResult, type FromWorker, type RegistrySettings, type ToWorker } from './chunk-job.ts';
 import { pushChunk } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
 import { Stopwatch } from './time-spent.ts';
@@ -71,7 +64,7 @@ function registryClient(): RegistryClient {
 process.on('beforeExit', () => {
   for (const [id, { kind }] of running) {
     const message = `a ${kind} job stopped in its middle: nothing is left that could finish it`;
-    say({ kind: 'error', id, error: { code: 'INTERNAL', message, facts: {} } });
+    say({ kind: 'error', id, error: toPlainError(new TartletError('INTERNAL', message)) });
   }
   running.clear();
   port.ref();

@@ -1,14 +1,13 @@
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { MessageChannel, type Worker } from 'node:worker_threads';
-import { describeError, TartletError } from '../errors.ts';
+import { describeError, fromPlainError, TartletError } from '../errors.ts';
 import { serveAuthenticator } from '../registry/auth/authenticator-port.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { systemClock } from '../registry/request/clock.ts';
 import {
   type ChunkJob,
   type ChunkResult,
-  fromPlainError,
   type FromWorker,
   type RegistrySettings,
   type ResultOf,

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import { describeError, type ErrorCode, type ErrorFacts, TartletError, unreachable } from '../../errors.ts';
+import { fromPlainError, type PlainError, TartletError, toPlainError, unreachable } from '../../errors.ts';
 import type { Authenticator, Refusal } from './authenticator.ts';
 import type { Access } from '../request/request.ts';
 
@@ -10,14 +10,7 @@ type Question = { readonly id: number } & (
   | { readonly ask: 'identity'; readonly repository: string | undefined }
 );
 
-/** An error as plain data: a class does not survive the way between threads. */
-interface Failure {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly facts: ErrorFacts;
-}
-
-type Answer = { readonly id: number } & ({ readonly value: string | undefined } | { readonly failure: Failure });
+type Answer = { readonly id: number } & ({ readonly value: string | undefined } | { readonly failure: PlainError });
 
 /**
  * Lets a worker use an authenticator of this thread, over one end of a `MessageChannel`. Tokens are then fetched once for all workers, and
@@ -35,7 +28,7 @@ async function respond(authenticator: Authenticator, question: Question): Promis
   try {
     return { id: question.id, value: await answerOf(authenticator, question) };
   } catch (error) {
-    return { id: question.id, failure: failureOf(error) };
+    return { id: question.id, failure: toPlainError(error) };
   }
 }
 
@@ -53,19 +46,9 @@ async function answerOf(authenticator: Authenticator, question: Question): Promi
   }
 }
 
-function failureOf(error: unknown): Failure {
-  if (!(error instanceof TartletError)) return { code: 'INTERNAL', message: describeError(error), facts: {} };
-  const { cause, ...facts } = error.facts;
-  return {
-    code: error.code,
-    message: error.message,
-    facts: cause === undefined ? facts : { ...facts, cause: describeError(cause) },
-  };
-}
-
 /**
  * The other end: an authenticator that asks the thread behind `port`. It keeps its thread alive only while a question is open.
- * Errors arrive with code, message and facts. When the port closes, open questions fail with `INTERRUPTED`.
+ * Errors arrive with code, message, facts and causes. When the port closes, open questions fail with `INTERRUPTED`.
  */
 export function remoteAuthenticator(port: MessagePort): Authenticator {
   const open = new Map<number, { resolve: (value: string | undefined) => void; reject: (error: unknown) => void }>();
@@ -74,12 +57,8 @@ export function remoteAuthenticator(port: MessagePort): Authenticator {
     const question = open.get(answer.id);
     open.delete(answer.id);
     if (open.size === 0) port.unref();
-    if ('failure' in answer) {
-      const { code, message, facts } = answer.failure;
-      question?.reject(new TartletError(code, message, facts));
-    } else {
-      question?.resolve(answer.value);
-    }
+    if ('failure' in answer) question?.reject(fromPlainError(answer.failure));
+    else question?.resolve(answer.value);
   });
   port.on('close', () => {
     for (const { reject } of open.values()) {
