@@ -285,19 +285,19 @@ describe('a text in the files of a home (S62)', () => {
 
 test('a text is taken for printable as it is in few places, each of which can say why', () => {
   const uses = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts') && !file.endsWith('render/printable.ts'))
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('terminal/printable.ts'))
     .flatMap((file) => {
       const text = readFileSync(path.join(SOURCES, file), 'utf8');
       const count = text.match(/\bownText\(|\bas Printable\b|\bas Text\b/g)?.length ?? 0;
       return count === 0 ? [] : [`${file}: ${count}`];
     });
   expect(uses.toSorted()).toEqual([
-    'cli/commands/completion.ts: 1', // words of ours, with the tabs that shells want
-    'cli/login-input.ts: 1', // what the user types, while they type it
+    'cli/completion/completion.ts: 1', // words of ours, with the tabs that shells want
     'cli/render/fit-name.ts: 2', // a printable name, cut
-    'cli/render/fold.ts: 1', // a printable text, in more lines
     'cli/render/live-block.ts: 2', // movements of the cursor around printable lines
     'cli/render/table.ts: 4', // cells that were made printable, and spaces
-    'cli/render/width.ts: 4', // a printable text, cut or with spaces behind it
+    'cli/terminal/fold.ts: 1', // a printable text, in more lines
+    'cli/terminal/login-input.ts: 1', // what the user types, while they type it
+    'cli/terminal/width.ts: 4', // a printable text, cut or with spaces behind it
   ]);
 });
