@@ -1,13 +1,13 @@
 import { contentReferences, HEX } from '../home/content/content-reference.ts';
 import type { ContentStore, StoredFile } from '../home/content/content-store.ts';
 import type { Home } from '../home/home.ts';
+import { contentAsideOf } from '../home/home-entry.ts';
 import type { AccessCheck } from './access.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
 import { kindText, lookAt, lookInto, whyUnreadable } from '../fs/probe.ts';
 
-const PARTIAL = /^\.[0-9a-f]{64}\.partial$/;
-/** Locks, and what was being copied in: kept for ever by Tart, or gone with their owner. */
-const KNOWN_HIDDEN = /^\.(?:[0-9a-f]{64}\.(?:lock|verified)|[0-9A-Fa-f-]{36}\.tmp)$/;
+/** What Tart was copying in: gone with its owner. Its locks and ours stay for ever. */
+const COPIED_BY_TART = /^\.[0-9A-Fa-f-]{36}\.tmp$/;
 
 /**
  * Why the content store does not have a file as a manifest wants it; undefined when it has, or when
@@ -51,9 +51,9 @@ export function checkContent(home: Home, access: AccessCheck): Finding[] {
           finding('content-unreferenced', at, `no image and no VM needs this file of ${stats.size} bytes`, { next }),
         );
       }
-    } else if (PARTIAL.test(name)) {
+    } else if (contentAsideOf(name)?.kind === 'partial') {
       findings.push(finding('content-partial', at, `${stats.blocks * 512} bytes of a disk file that is being fetched`));
-    } else if (!KNOWN_HIDDEN.test(name)) {
+    } else if (contentAsideOf(name) === undefined && !COPIED_BY_TART.test(name)) {
       findings.push(finding('foreign-entry', at, `${kindText(stats)} that is no disk file`));
     }
   }

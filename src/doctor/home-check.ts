@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import { isTartletError } from '../errors.ts';
 import { Home } from '../home/home.ts';
+import { CacheEntry, RootEntry } from '../home/home-entry.ts';
 import { LocalVms } from '../home/vms/local-vms.ts';
 import { Unreadable } from '../fs/unreadable.ts';
-import { FileLock } from '../fs/lock/lock.ts';
+import { FileLock, FOLDER_LOCK } from '../fs/lock/lock.ts';
 import { lookAtVmFolder } from '../home/vm-folder.ts';
 import type { Store } from '../home/prune/prune-candidate.ts';
 import { AccessCheck } from './access.ts';
@@ -22,17 +23,8 @@ import { checkNames } from './unnamed.ts';
 /** Image folders that are looked at between two looks at the signal. */
 const IMAGES_PER_TURN = 64;
 
-const ROOT_ENTRIES: ReadonlySet<string> = new Set(['cache', 'vms', 'tmp', 'tart.log', '.lock']);
-const CACHE_ENTRIES: ReadonlySet<string> = new Set([
-  'OCIs',
-  'IPSWs',
-  'content',
-  '.staging',
-  '.locks',
-  '.quarantine',
-  '.migrations.log',
-  '.migrated.json',
-]);
+const ROOT_ENTRIES: ReadonlySet<string> = new Set([...Object.values(RootEntry), FOLDER_LOCK]);
+const CACHE_ENTRIES: ReadonlySet<string> = new Set(Object.values(CacheEntry));
 
 /** What there is in a home, in numbers. */
 export interface HomeTotals {
@@ -118,7 +110,7 @@ async function checkImage(store: Store, place: ImagePlace, around: ImageSurround
 
 async function isBusy(store: Store, { digest }: ImagePlace): Promise<boolean> {
   try {
-    return await FileLock.isHeld(`${store.home.locksFolder}/${digest.hex}.lock`);
+    return await FileLock.isHeld(store.home.lockFile(digest.hex));
   } catch {
     return false; // A lock that cannot be asked: a finding of its own.
   }

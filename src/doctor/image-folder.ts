@@ -3,9 +3,10 @@ import { unreachable } from '../errors.ts';
 import { stackedFiles, type TartImage } from '../oci/tart-image.ts';
 import { isSealBroken } from '../home/broken-seal.ts';
 import type { ContentStore } from '../home/content/content-store.ts';
-import { SEAL_FILE } from '../home/disk-seal.ts';
+import { OurFile } from '../home/home-entry.ts';
+import { MARK_FILES } from '../home/images/image-mark.ts';
 import type { ImageReferences } from '../home/images/image-reference.ts';
-import { type Origin, ORIGIN_FILE } from '../home/origin.ts';
+import type { Origin } from '../home/origin.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { AccessCheck } from './access.ts';
 import { isInLocalFormat } from './config-format.ts';
@@ -19,12 +20,11 @@ import { disagreement, isVerbatim, readOriginRecord } from './origin-record.ts';
 /** What may lie in an image folder: Tart's files and ours. */
 const FILES: ReadonlySet<string> = new Set<string>([
   ...Object.values(VmFile),
-  ORIGIN_FILE,
-  `${ORIGIN_FILE}.former`,
-  SEAL_FILE,
-  '.last-used',
-  '.pinned',
-  '.unnamed',
+  OurFile.origin,
+  OurFile.formerOrigin,
+  OurFile.seal,
+  OurFile.lastUse,
+  ...Object.values(MARK_FILES),
 ]);
 
 /** Those that commands read. Of marks it matters only that they are there. */
@@ -33,7 +33,7 @@ const TO_BE_READ: ReadonlySet<string> = new Set([
   VmFile.nvram,
   VmFile.disk,
   VmFile.manifest,
-  ORIGIN_FILE,
+  OurFile.origin,
 ]);
 
 /** What the check of an image folder needs to know of the rest. */
@@ -201,7 +201,7 @@ class ImageFolderCheck {
   }
 
   #checkSeal({ manifest }: TartImage): void {
-    if (!this.#files.has(SEAL_FILE) || !isSealBroken(this.#place.path, manifest.digest)) return;
+    if (!this.#files.has(OurFile.seal) || !isSealBroken(this.#place.path, manifest.digest)) return;
     const message = 'it was changed after it was verified: clones begin with what it is now';
     this.#note('disk-touched', this.#at(VmFile.disk), message, 'run doctor with --deep: it tells what is damaged');
   }
@@ -214,11 +214,11 @@ class ImageFolderCheck {
   }
 
   #readOrigin(): Origin | undefined {
-    if (!this.#files.has(ORIGIN_FILE)) return undefined;
-    const at = this.#at(ORIGIN_FILE);
+    if (!this.#files.has(OurFile.origin)) return undefined;
+    const at = this.#at(OurFile.origin);
     const record = readOriginRecord(this.#place.path);
     if (record.kind === 'found') return record.value;
-    if (record.kind === 'failed' && !this.#unreadable.has(ORIGIN_FILE)) {
+    if (record.kind === 'failed' && !this.#unreadable.has(OurFile.origin)) {
       const message = `it is no origin record: ${record.why}`;
       this.#findings.push(finding('origin-unreadable', at, message, { ...this.#name, remedy: { kind: 'set-aside' } }));
     }
@@ -227,12 +227,16 @@ class ImageFolderCheck {
 
   #checkOrigin(origin: Origin): void {
     const problem = disagreement(origin, this.#place);
-    if (problem !== undefined) this.#note('origin-disagrees', this.#at(ORIGIN_FILE), problem);
+    if (problem !== undefined) this.#note('origin-disagrees', this.#at(OurFile.origin), problem);
   }
 
   #checkReferences(): void {
     const { path } = this.#place;
-    if (this.#around.references.name(path) || this.#files.has(VmFile.explicitlyPulled) || this.#files.has('.pinned'))
+    if (
+      this.#around.references.name(path) ||
+      this.#files.has(VmFile.explicitlyPulled) ||
+      this.#files.has(OurFile.pinned)
+    )
       return;
     this.#note('image-unreferenced', path, 'no tag leads to it', 'pull it by tag or by digest to keep it');
   }

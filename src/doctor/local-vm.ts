@@ -3,7 +3,9 @@ import { LocalName } from '../names/local-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, stackedFiles } from '../oci/tart-image.ts';
 import type { ContentStore } from '../home/content/content-store.ts';
-import { type Home, SCRATCH_BESIDE_VMS } from '../home/home.ts';
+import type { Home } from '../home/home.ts';
+import { FOLDER_LOCK } from '../fs/lock/lock.ts';
+import { SCRATCH_BESIDE_VMS } from '../home/home-entry.ts';
 import { lookAtLocalVm, VmFile, type VmLayout, whyNoVm } from '../home/vm-folder.ts';
 import type { AccessCheck } from './access.ts';
 import { contentProblem } from './content.ts';
@@ -30,7 +32,7 @@ export function checkLocalVms(
   for (const entry of entries.value) {
     const at = `${home.vmsFolder}/${entry.name}`;
     const look = lookAt(at);
-    if (look.kind === 'gone' || entry.name === '.lock') continue;
+    if (look.kind === 'gone' || entry.name === FOLDER_LOCK) continue;
     if (entry.name === SCRATCH_BESIDE_VMS && lookAt(`${at}/${VmFile.config}`).kind === 'gone') continue;
     if (LocalName.tryParse(entry.name) === undefined || !(entry.isDirectory() || entry.isSymbolicLink())) {
       findings.push(finding('foreign-entry', at, `${kindText(entry)} that is no VM`));

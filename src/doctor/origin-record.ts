@@ -1,5 +1,6 @@
 import { describeError, isTartletError } from '../errors.ts';
-import { type Origin, ORIGIN_FILE, parseOrigin } from '../home/origin.ts';
+import { type Origin, parseOrigin } from '../home/origin.ts';
+import { OurFile } from '../home/home-entry.ts';
 import type { ImagePlace } from './finding.ts';
 import { type Look, readSmallFile } from '../fs/probe.ts';
 
@@ -19,7 +20,7 @@ export function isVerbatim(origin: Origin | undefined): boolean {
 
 /** The record of where the image in a folder came from. */
 export function readOriginRecord(folder: string): Look<Origin> {
-  const at = `${folder}/${ORIGIN_FILE}`;
+  const at = `${folder}/${OurFile.origin}`;
   const read = readSmallFile(at, MAX_RECORD_BYTES);
   if (read.kind !== 'found') return read;
   try {

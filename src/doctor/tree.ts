@@ -1,3 +1,5 @@
+import { FOLDER_LOCK } from '../fs/lock/lock.ts';
+import { isLinkAside } from '../home/home-entry.ts';
 import { decodeDigestFolder, decodePath } from '../home/layout.ts';
 import { finding, type Finding, type ImagePlace, unreadable } from './finding.ts';
 import { kindText, lookInto } from '../fs/probe.ts';
@@ -6,7 +8,6 @@ import { kindText, lookInto } from '../fs/probe.ts';
 const MAX_DEPTH = 64;
 
 /** The names that a killed change of a tag leaves behind. */
-const LEFTOVER_LINK = /^\.link\.[0-9a-f-]{36}$/;
 
 /** A link somewhere in the image cache. */
 export interface LinkPlace {
@@ -53,7 +54,7 @@ export function walkTree(imagesFolder: string): CacheTree {
       const digest = entry.isDirectory() ? decodeDigestFolder(entry.name) : undefined;
       if (digest !== undefined) images.push({ path: at, digest, name: decodePath(inside) });
       else if (entry.isSymbolicLink()) {
-        links.push({ path: at, parts: inside, isLeftover: LEFTOVER_LINK.test(entry.name) });
+        links.push({ path: at, parts: inside, isLeftover: isLinkAside(entry.name) });
       } else if (entry.isDirectory() && parts.length < MAX_DEPTH) visit(at, inside);
       else if (!isLockFile(entry.name, parts.length)) {
         findings.push(finding('foreign-entry', at, `${kindText(entry)} that is no image and no tag`));
@@ -66,5 +67,5 @@ export function walkTree(imagesFolder: string): CacheTree {
 
 /** Locks of folders are files in them where the system cannot lock folders themselves. */
 function isLockFile(name: string, depth: number): boolean {
-  return name === '.lock' && depth <= 1;
+  return name === FOLDER_LOCK && depth <= 1;
 }

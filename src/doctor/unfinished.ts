@@ -4,7 +4,7 @@ import { TRASH } from '../fs/publish.ts';
 import { mayBeOnItsWay } from '../home/prune/sweep.ts';
 import type { Home } from '../home/home.ts';
 import { FileLock } from '../fs/lock/lock.ts';
-import { isOurScratch, lockFileOf } from '../home/scratch.ts';
+import { isOurScratch } from '../home/scratch.ts';
 import { GIVEN_UP_MS } from '../home/prune/sweep.ts';
 import { humanBytes } from '../names/byte-count.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
@@ -48,7 +48,7 @@ async function judgeStaging({ home, now }: Present, name: string): Promise<Findi
   const at = `${home.stagingFolder}/${name}`;
   if (TRASH.test(name)) return mayBeOnItsWay(at) ? [] : [trash(at)];
   if (!HEX.test(name)) return [finding('foreign-entry', at, 'something that is no unfinished pull')];
-  const lock = `${home.locksFolder}/${name}.lock`;
+  const lock = home.lockFile(name);
   if (await isHeld(lock)) {
     return [finding('scratch-live', at, 'a command is fetching this image')];
   }
@@ -65,7 +65,7 @@ async function judgeScratch({ home, platform }: Present, folder: string, name: s
   if (TRASH.test(name)) return mayBeOnItsWay(at) ? [] : [trash(at)];
   const look = lookAt(at);
   if (look.kind !== 'found') return [];
-  const lock = lockFileOf(home, name);
+  const lock = home.lockFile(name);
   // Tart locks the entry itself, and runs on macOS alone; what is no file and no folder is not opened.
   const isLockable = platform === 'darwin' && (look.value.isDirectory() || look.value.isFile());
   if (isOurScratch(name) ? await isHeld(lock) : isLockable && (await isHeld(at))) {

@@ -2,7 +2,8 @@ import { lstatSync, statSync } from 'node:fs';
 import * as v from 'valibot';
 import { isTartletError, systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
-import { MAX_SEAL_BYTES, SEAL_FILE, sealRecord } from './disk-seal.ts';
+import { MAX_SEAL_BYTES, sealRecord } from './disk-seal.ts';
+import { OurFile } from './home-entry.ts';
 import { readPlainFileSync } from '../fs/plain-file.ts';
 import { VmFile } from './vm-folder.ts';
 
@@ -17,7 +18,7 @@ import { VmFile } from './vm-folder.ts';
  */
 export function isSealBroken(folder: string, manifest: Digest): boolean {
   try {
-    const bytes = readPlainFileSync(`${folder}/${SEAL_FILE}`, MAX_SEAL_BYTES);
+    const bytes = readPlainFileSync(`${folder}/${OurFile.seal}`, MAX_SEAL_BYTES);
     const found = v.safeParse(sealRecord, JSON.parse(bytes?.toString() ?? 'null'));
     if (!found.success || found.output.manifest !== manifest.toString()) return false;
     const [, sealedFile, ...sealed] = found.output.state.split(' ');

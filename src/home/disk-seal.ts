@@ -10,7 +10,7 @@ import { flushFile, writeNewFile } from '../fs/fsync.ts';
 import { isOwnDirectory, readOwnFile, unlessUnusable } from '../fs/own-file.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { modeIn } from '../fs/sharing.ts';
-import { VmFile } from './vm-folder.ts';
+import { OurFile, VmFile } from './home-entry.ts';
 
 /*
  * A seal tells that nobody has written to a disk since it was what the manifest beside it says. It is broken by whoever writes, because the
@@ -25,9 +25,6 @@ import { VmFile } from './vm-folder.ts';
  *
  * Without a seal the disk is hashed: one that is missing, broken or not understood harms nobody, and is no error.
  */
-
-/** Beside the disk of an image or a VM; Tart ignores it. */
-export const SEAL_FILE = '.disk-seal.json';
 
 /** More would be no seal. */
 export const MAX_SEAL_BYTES = 4096;
@@ -74,7 +71,7 @@ export async function stateToSeal(folder: string, platform: NodeJS.Platform): Pr
     await flushFile(file);
     const disk = await stateOfOwnDisk(folder);
     if (disk === undefined) return undefined;
-    const clock = `${folder}/${SEAL_FILE}.clock`;
+    const clock = `${folder}/${OurFile.seal}.clock`;
     try {
       const hasGoneOn = await untilYounger(clock, disk, async () => (await createFile(clock, 'empty')).close());
       return hasGoneOn ? disk.touched : undefined;
@@ -98,7 +95,7 @@ export async function sealDisk(
   platform: NodeJS.Platform,
   state?: string,
 ): Promise<void> {
-  const file = `${folder}/${SEAL_FILE}`;
+  const file = `${folder}/${OurFile.seal}`;
   try {
     const mounting = await mountingOf(folder, platform);
     const disk = mounting === undefined ? undefined : await stateOfOwnDisk(folder);
@@ -145,7 +142,7 @@ export async function sealedState(
   manifest: Digest,
   platform: NodeJS.Platform,
 ): Promise<string | undefined> {
-  const file = `${folder}/${SEAL_FILE}`;
+  const file = `${folder}/${OurFile.seal}`;
   return unlessUnusable(async () => {
     if (!(await isOwnDirectory(folder))) return undefined;
     const sealed = await fileState(file);

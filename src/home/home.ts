@@ -4,6 +4,7 @@ import { TartletError } from '../errors.ts';
 import { makeTrustedFolder } from '../fs/directory-tree.ts';
 import { kindOf, statIfThereSync } from '../fs/stats.ts';
 import { type OnUnreadable, Unreadable } from '../fs/unreadable.ts';
+import { CacheEntry, RootEntry, SCRATCH_BESIDE_VMS } from './home-entry.ts';
 
 /** What decides where the home is; handed in by the caller, so that the library never looks at the process itself. */
 export interface HomeSettings {
@@ -14,9 +15,6 @@ export interface HomeSettings {
   /** What a relative `TART_HOME` is relative to. Asked only for that. */
   readonly workingFolder: string;
 }
-
-/** An entry of `vms/` that is no VM, and ours. */
-export const SCRATCH_BESIDE_VMS = '.scratch';
 
 /**
  * The folder that Tart and Tartlet share. All paths are texts built by joining, never normalised, because Tart compares the text of
@@ -68,26 +66,26 @@ export class Home {
   }
 
   get cacheFolder(): string {
-    return `${this.root}/cache`;
+    return `${this.root}/${RootEntry.cache}`;
   }
 
   /** Pulled images, by registry, repository and digest. */
   get imagesFolder(): string {
-    return `${this.cacheFolder}/OCIs`;
+    return `${this.cacheFolder}/${CacheEntry.images}`;
   }
 
   /** Disk files that stacked images and VMs share (tart-formats §4.7). Absent as long as there are none. */
   get contentFolder(): string {
-    return `${this.cacheFolder}/content`;
+    return `${this.cacheFolder}/${CacheEntry.content}`;
   }
 
   get vmsFolder(): string {
-    return `${this.root}/vms`;
+    return `${this.root}/${RootEntry.vms}`;
   }
 
   /** Work in progress on VMs. Tart empties it before most commands, sparing only what is locked (tart-formats §1.2). */
   get scratchFolder(): string {
-    return `${this.root}/tmp`;
+    return `${this.root}/${RootEntry.scratch}`;
   }
 
   /**
@@ -108,17 +106,27 @@ export class Home {
    * file system, from which nothing could be renamed into place.
    */
   get stagingFolder(): string {
-    return `${this.cacheFolder}/.staging`;
+    return `${this.cacheFolder}/${CacheEntry.staging}`;
   }
 
   /** Lock files of images. In the cache and not beside it, because several homes may share one cache by a link. */
   get locksFolder(): string {
-    return `${this.cacheFolder}/.locks`;
+    return `${this.cacheFolder}/${CacheEntry.locks}`;
+  }
+
+  /** The lock file of what has this name: an image by the hexadecimal digits of its digest, a scratch folder, the migration. */
+  lockFile(name: string): string {
+    return `${this.locksFolder}/${name}.lock`;
+  }
+
+  /** Apple's restore images, which Tart fetches. */
+  get restoreImagesFolder(): string {
+    return `${this.cacheFolder}/${CacheEntry.restoreImages}`;
   }
 
   /** What was found damaged or in the way, and might be all there is: only people delete it. */
   get quarantineFolder(): string {
-    return `${this.cacheFolder}/.quarantine`;
+    return `${this.cacheFolder}/${CacheEntry.quarantine}`;
   }
 
   /** Creates what every writing command needs. A `cache` that is a dangling link gets its target (tart-cli §6.1). */

@@ -3,9 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { openDirectory } from '../fs/directory.ts';
 import { createFile } from '../fs/entry.ts';
 import { lstatIfThereSync } from '../fs/stats.ts';
-
-/** Empty; the date of its last change is when the folder around it was used last. Tart ignores it. */
-const RECORD = '.last-used';
+import { OurFile } from './home-entry.ts';
 
 /** What tells whether a date can be believed. */
 export interface UseClock {
@@ -21,7 +19,7 @@ export interface UseClock {
 export async function recordUse(folder: string, at: Date): Promise<void> {
   try {
     // Neither through a link nor into a pipe that somebody put there (reliability S25, S26).
-    await setTimes(await createFile(`${folder}/${RECORD}`, 'keep'), at, at);
+    await setTimes(await createFile(`${folder}/${OurFile.lastUse}`, 'keep'), at, at);
   } catch {
     // The date below is still worth setting.
   }
@@ -51,7 +49,7 @@ export async function setTimes(handle: FileHandle, used: Date, changed?: Date): 
  * @returns undefined when nothing is there. @throws TartletError `DISK_*`
  */
 export function lastUse(path: string, clock: UseClock): Date | undefined {
-  const record = lstatIfThereSync(`${path}/${RECORD}`)?.mtimeMs;
+  const record = lstatIfThereSync(`${path}/${OurFile.lastUse}`)?.mtimeMs;
   const used =
     record !== undefined && clock.platform !== 'darwin' ? record : usedMs(lstatIfThereSync(path), record ?? 0, clock);
   return used === undefined ? undefined : new Date(Math.min(Math.floor(used), clock.now().getTime()));
@@ -69,7 +67,7 @@ function usedMs(place: Stats | undefined, recordMs: number, { platform }: UseClo
  */
 export function lastStir(path: string, clock: UseClock): Date | undefined {
   const used = lastUse(path, clock);
-  if (used === undefined || lstatIfThereSync(`${path}/${RECORD}`) !== undefined) return used;
+  if (used === undefined || lstatIfThereSync(`${path}/${OurFile.lastUse}`) !== undefined) return used;
   const changed = lstatIfThereSync(path)?.mtimeMs ?? 0;
   return new Date(Math.min(Math.max(used.getTime(), changed), clock.now().getTime()));
 }

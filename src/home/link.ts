@@ -8,6 +8,7 @@ import { exchangeEntries, makeLink, moveEntry } from '../fs/entry.ts';
 import { makeFolder, removeEmptyTree } from '../fs/directory-tree.ts';
 import { flushRemoval, flushUpTo } from '../fs/fsync.ts';
 import type { Home } from './home.ts';
+import { isLinkAside, linkAsideName } from './home-entry.ts';
 import { removeEntry } from '../fs/remove.ts';
 
 /*
@@ -15,14 +16,11 @@ import { removeEntry } from '../fs/remove.ts';
  * Somebody may point it elsewhere meanwhile: where it matters what it said before, that is read after it was moved away, if the system can.
  */
 
-/** How links are called for as long as they are on their way to or from their place. */
-const LINK_ASIDE = '.link.';
-
 /** Links in a folder that are on their way, or were when a command was killed. */
 export function leftoverLinks(folder: string): string[] {
   try {
     return readdirSync(folder)
-      .filter((name) => name.startsWith(LINK_ASIDE))
+      .filter(isLinkAside)
       .map((name) => `${folder}/${name}`);
   } catch (cause) {
     if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
@@ -40,7 +38,7 @@ async function placeAside(link: string, trash: string): Promise<string> {
     return `${trash}/trash-${randomUUID()}`;
   } catch (error) {
     if (!isTartletError(error, 'DISK_FULL')) throw error;
-    return `${path.dirname(link)}/${LINK_ASIDE}${randomUUID()}`;
+    return `${path.dirname(link)}/${linkAsideName(randomUUID())}`;
   }
 }
 

@@ -6,15 +6,7 @@ import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
 import { flushFolder, writeNewFile } from '../fs/fsync.ts';
 import { readPlainFile, readPlainFileSync } from '../fs/plain-file.ts';
-
-/** Beside the files of a VM; Tart ignores it. */
-export const ORIGIN_FILE = '.origin.json';
-
-/**
- * The manifest of the image that a VM was cloned from, byte for byte, beside the disk: the image itself may be pruned long before the VM is
- * pushed. Hidden, because a `manifest.json` in a local VM means a stacked one to Tart (tart-formats §1.3).
- */
-export const BASE_MANIFEST_FILE = '.base-manifest.json';
+import { OurFile } from './home-entry.ts';
 
 /**
  * Blobs of the image that were never decoded here, because their content was at hand: that they hold it is the manifest's word alone. Absent
@@ -109,12 +101,12 @@ export function originOfImage(facts: {
 
 /** Writes the record into a folder that is not published yet. */
 export async function writeOrigin(folder: string, record: Origin): Promise<void> {
-  await writeNewFile(`${folder}/${ORIGIN_FILE}`, serialize(record));
+  await writeNewFile(`${folder}/${OurFile.origin}`, serialize(record));
 }
 
 /** Puts the record into a folder that others see already, as one durable step. One that is there is replaced. */
 export async function addOrigin(folder: string, record: Origin): Promise<void> {
-  const file = `${folder}/${ORIGIN_FILE}`;
+  const file = `${folder}/${OurFile.origin}`;
   await writeNewFile(`${file}.new`, serialize(record));
   await onDisk('move into place', file, async () => moveEntry(`${file}.new`, file));
   await flushFolder(folder);
@@ -129,7 +121,7 @@ function serialize(record: Origin): string {
  * @throws TartletError `STORE_DAMAGED` when there is one that cannot be read: evidence must not vanish silently.
  */
 export async function readOrigin(folder: string): Promise<Origin | undefined> {
-  const file = `${folder}/${ORIGIN_FILE}`;
+  const file = `${folder}/${OurFile.origin}`;
   try {
     return parseOrigin((await readPlainFile(file)).toString(), file);
   } catch (cause) {
@@ -139,7 +131,7 @@ export async function readOrigin(folder: string): Promise<Origin | undefined> {
 
 /** The same for who looks at thousands, where each promise would cost more than the reading. */
 export function readOriginSync(folder: string): Origin | undefined {
-  const file = `${folder}/${ORIGIN_FILE}`;
+  const file = `${folder}/${OurFile.origin}`;
   try {
     return parseOrigin(readPlainFileSync(file).toString(), file);
   } catch (cause) {

@@ -10,18 +10,13 @@ import { moveEntry } from '../fs/entry.ts';
 import { flushFolder, writeNewFile } from '../fs/fsync.ts';
 import { isOwnDirectory, readOwnFile, unlessUnusable } from '../fs/own-file.ts';
 import { modeIn } from '../fs/sharing.ts';
+import { OurFile } from './home-entry.ts';
 
 /*
  * What was pushed of a VM, beside its disk: which blob each content became. Every blob in it was encoded here, or was
  * known to decode to its content before. It is believed without proof, so that it counts only where no other user can
  * have written it. Tart ignores both files.
  */
-
-/** The manifest as it was pushed, byte for byte. */
-export const PUSHED_MANIFEST_FILE = '.pushed-manifest.json';
-
-/** Where the blobs of that manifest are. */
-const PUSHED_TO_FILE = '.pushed-to.json';
 
 /** A mount that is refused costs two requests. */
 const MOST_REPOSITORIES = 4;
@@ -52,7 +47,7 @@ export interface PushRecord {
 export async function readPushRecord(directory: string): Promise<PushRecord | undefined> {
   return unlessUnusable(async () => {
     if (!(await isOwnDirectory(directory))) return undefined;
-    const bytes = await readOwnFile(`${directory}/${PUSHED_MANIFEST_FILE}`, MAX_MANIFEST_BYTES);
+    const bytes = await readOwnFile(`${directory}/${OurFile.pushedManifest}`, MAX_MANIFEST_BYTES);
     if (bytes === undefined) return undefined;
     const image = understand(bytes, directory);
     return { image, repositories: await readRepositories(directory, image.manifest.digest) };
@@ -61,7 +56,7 @@ export async function readPushRecord(directory: string): Promise<PushRecord | un
 
 async function readRepositories(directory: string, manifest: Digest): Promise<RemoteName[]> {
   const read = await unlessUnusable(async () => {
-    const bytes = await readOwnFile(`${directory}/${PUSHED_TO_FILE}`, MAX_REPOSITORIES_BYTES);
+    const bytes = await readOwnFile(`${directory}/${OurFile.pushedTo}`, MAX_REPOSITORIES_BYTES);
     return bytes === undefined ? undefined : v.safeParse(pushedTo, JSON.parse(bytes.toString()));
   });
   if (read?.success !== true || read.output.manifest !== manifest.toString()) return [];
@@ -87,7 +82,7 @@ export async function writePushRecord(
   const isSame = former !== undefined && haveSameChunks(former.image.base, image.base);
   if (isSame && former.repositories[0]?.repositoryName === name.repositoryName) return former.image.manifest.digest;
   const { digest } = isSame ? former.image.manifest : image.manifest;
-  if (!isSame) await replace(`${directory}/${PUSHED_MANIFEST_FILE}`, manifest);
+  if (!isSame) await replace(`${directory}/${OurFile.pushedManifest}`, manifest);
   await writeRepositories(directory, digest, [name, ...(isSame ? former.repositories : [])]);
   await flushFolder(directory);
   return digest;
@@ -101,14 +96,14 @@ export async function copyPushRecord(from: string, to: string): Promise<void> {
   const record = await readPushRecord(from);
   if (record === undefined) return;
   const { bytes, digest } = record.image.manifest;
-  await replace(`${to}/${PUSHED_MANIFEST_FILE}`, bytes);
+  await replace(`${to}/${OurFile.pushedManifest}`, bytes);
   await writeRepositories(to, digest, record.repositories);
 }
 
 async function writeRepositories(directory: string, manifest: Digest, names: readonly RemoteName[]): Promise<void> {
   const repositories = [...new Set(names.map(({ repositoryName }) => repositoryName))].slice(0, MOST_REPOSITORIES);
   const record = { version: 1, manifest: manifest.toString(), repositories };
-  await replace(`${directory}/${PUSHED_TO_FILE}`, `${JSON.stringify(record, null, 2)}\n`);
+  await replace(`${directory}/${OurFile.pushedTo}`, `${JSON.stringify(record, null, 2)}\n`);
 }
 
 function understand(manifest: Uint8Array, directory: string): TartImage {

@@ -63,7 +63,7 @@ export class Scratch {
     for (const folder of home.scratchFolders) await reap(home, folder);
     for (;;) {
       const name = `${OURS}${randomUUID()}`;
-      const lockFile = lockFileOf(home, name);
+      const lockFile = home.lockFile(name);
       const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });
       if (lock === undefined) continue; // Somebody has the same name, against all odds.
       const locks = [lock];
@@ -103,11 +103,6 @@ export function isOurScratch(name: string): boolean {
   return name.startsWith(OURS);
 }
 
-/** What the owner of a scratch folder holds for as long as it lives. */
-export function lockFileOf(home: Home, name: string): string {
-  return `${home.locksFolder}/${name}.lock`;
-}
-
 /** Tart empties `tmp/` and spares only what is locked itself (tart-formats §1.2). It may have been quicker than we. */
 async function lockAgainstTart(folder: string): Promise<readonly FileLock[] | 'gone'> {
   try {
@@ -139,7 +134,7 @@ async function lockToReap(lockFile: string): Promise<FileLock | undefined> {
 async function reap(home: Home, parent: string): Promise<void> {
   for (const name of readableNamesIn(parent)) {
     if (!isOurScratch(name)) continue;
-    const lockFile = lockFileOf(home, name);
+    const lockFile = home.lockFile(name);
     const lock = await lockToReap(lockFile);
     if (lock === undefined) continue;
     try {

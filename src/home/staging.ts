@@ -3,12 +3,10 @@ import { ChunkJournal } from './chunk-journal.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { makeFolder } from '../fs/directory-tree.ts';
 import type { Home } from './home.ts';
+import { StagingEntry } from './home-entry.ts';
 import { flushOrRemove } from '../fs/fsync.ts';
 import { removeStrangers } from '../fs/plain-file.ts';
 import { removeEntry } from '../fs/remove.ts';
-
-const JOURNAL = '.verified';
-const BLOBS = '.blobs';
 
 /**
  * The unfinished folder of one pull, named after the digest that is being pulled, so that a tag which moves meanwhile never
@@ -22,7 +20,7 @@ export class Staging {
 
   private constructor(folder: string) {
     this.folder = folder;
-    this.journal = new ChunkJournal(this.pathOf(JOURNAL));
+    this.journal = new ChunkJournal(this.pathOf(StagingEntry.journal));
   }
 
   /** Where the folder is or will be; for whoever only looks. */
@@ -46,7 +44,7 @@ export class Staging {
    * finds it gone.
    */
   get blobsFolder(): string {
-    return this.pathOf(BLOBS);
+    return this.pathOf(StagingEntry.blobs);
   }
 
   /** Flushes everything that will be published, and removes what will not. */

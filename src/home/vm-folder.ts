@@ -1,18 +1,9 @@
 import { readlinkSync, realpathSync, type Stats } from 'node:fs';
 import { diskError, isMissing } from '../fs/disk-error.ts';
 import { lstatIfThereSync, statIfThereSync } from '../fs/stats.ts';
+import { VmFile } from './home-entry.ts';
 
-/** Names of the files in a VM folder (tart-formats §1.3). */
-export const VmFile = {
-  config: 'config.json',
-  nvram: 'nvram.bin',
-  disk: 'disk.img',
-  overlay: 'overlay.asif',
-  manifest: 'manifest.json',
-  state: 'state.vzvmsave',
-  controlSocket: 'control.sock',
-  explicitlyPulled: '.explicitly-pulled',
-} as const;
+export { VmFile };
 
 /** How the disk of a VM folder is stored; a folder that fits none of these holds no VM. */
 export type VmLayout = 'standalone' | 'stacked-local' | 'stacked-cached';

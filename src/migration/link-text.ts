@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { IMAGES_INFIX } from '../home/home-entry.ts';
 
 /** What the text of a link names, part by part, whether or not anything is there. */
 export interface LinkTarget {
@@ -8,9 +9,6 @@ export interface LinkTarget {
   /** A digest, or the tag that a digest's link leads to (tart-formats §2.4). */
   readonly leaf: string;
 }
-
-/** Between the root of any home and its images. */
-const INFIX = '/cache/OCIs/';
 
 /**
  * Reads the text of a link without following it: the text is the witness, wherever the home lay when it was written (tart-formats §2.7).
@@ -32,6 +30,6 @@ export function readLinkText(text: string, link: string, imagesFolder: string): 
 /** This home first: a repository may itself be called `cache/OCIs/x`. */
 function belowImages(text: string, imagesFolder: string): string | undefined {
   if (text.startsWith(`${imagesFolder}/`)) return text.slice(imagesFolder.length + 1);
-  const at = text.lastIndexOf(INFIX);
-  return at < 0 ? undefined : text.slice(at + INFIX.length);
+  const at = text.lastIndexOf(IMAGES_INFIX);
+  return at < 0 ? undefined : text.slice(at + IMAGES_INFIX.length);
 }

@@ -3,11 +3,12 @@ import { createFile } from '../fs/entry.ts';
 import { makeFolder } from '../fs/directory-tree.ts';
 import { flushUpTo } from '../fs/fsync.ts';
 import type { Home } from '../home/home.ts';
+import { CacheEntry } from '../home/home-entry.ts';
 import type { Plan } from './step.ts';
 
 /** Where the cache tells what became of every old name; texts of links included, so that all of it can be undone by hand. */
 export function migrationLog(home: Home): string {
-  return `${home.cacheFolder}/.migrations.log`;
+  return `${home.cacheFolder}/${CacheEntry.migrationLog}`;
 }
 
 /** One line of the log. Paths are below `cache/OCIs`, so that they are true wherever the home is moved. */

@@ -124,7 +124,7 @@ async function settle(
     return { ...NOTHING, stays: plan.stays };
   }
   let isTold = false;
-  const lock = await FileLock.acquire(`${store.home.locksFolder}/migration.lock`, {
+  const lock = await FileLock.acquire(store.home.lockFile('migration'), {
     mode: 'exclusive',
     wait: true,
     signal: store.signal,

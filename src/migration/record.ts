@@ -4,14 +4,12 @@ import { MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
 import { exists } from '../fs/stats.ts';
-import { addOrigin, type Origin, ORIGIN_FILE, readOrigin } from '../home/origin.ts';
+import { OurFile } from '../home/home-entry.ts';
+import { addOrigin, type Origin, readOrigin } from '../home/origin.ts';
 import { readPlainFile } from '../fs/plain-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { type ImageFact, placeOf } from './cache-facts.ts';
 import type { MigrationStore } from './store.ts';
-
-/** What an earlier record is called once migration found something better: nothing that testifies is thrown away. */
-const FORMER = `${ORIGIN_FILE}.former`;
 
 /** Writes into an image where it is from, unless its record says so already. */
 export async function writeRecord(
@@ -21,9 +19,9 @@ export async function writeRecord(
 ): Promise<void> {
   const former = await formerRecord(image.path);
   if (former !== 'damaged' && former !== undefined && says(former, image, name)) return;
-  const file = `${image.path}/${ORIGIN_FILE}`;
-  if (former !== undefined && !(await exists(`${image.path}/${FORMER}`))) {
-    await onDisk('move aside', file, async () => moveEntry(file, `${image.path}/${FORMER}`));
+  const file = `${image.path}/${OurFile.origin}`;
+  if (former !== undefined && !(await exists(`${image.path}/${OurFile.formerOrigin}`))) {
+    await onDisk('move aside', file, async () => moveEntry(file, `${image.path}/${OurFile.formerOrigin}`));
   }
   await addOrigin(image.path, {
     version: 1,

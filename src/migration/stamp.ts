@@ -5,6 +5,7 @@ import { systemCode } from '../errors.ts';
 import { diskError } from '../fs/disk-error.ts';
 import { createFile, moveEntry } from '../fs/entry.ts';
 import type { Home } from '../home/home.ts';
+import { CacheEntry } from '../home/home-entry.ts';
 import { readPlainFileSync } from '../fs/plain-file.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { lstatIfThereSync } from '../fs/stats.ts';
@@ -114,5 +115,5 @@ function load(home: Home): Stamp | undefined {
 }
 
 function stampFile(home: Home): string {
-  return `${home.cacheFolder}/.migrated.json`;
+  return `${home.cacheFolder}/${CacheEntry.migrationStamp}`;
 }

@@ -6,7 +6,8 @@ import { diskError } from '../fs/disk-error.ts';
 import { lstatIfThereSync } from '../fs/stats.ts';
 import type { Home } from '../home/home.ts';
 import { decodeDigestFolder } from '../home/layout.ts';
-import { ORIGIN_FILE, readOriginSync } from '../home/origin.ts';
+import { CacheEntry, OurFile } from '../home/home-entry.ts';
+import { readOriginSync } from '../home/origin.ts';
 import { MARK_FILES } from '../home/images/image-mark.ts';
 import { linkText } from '../home/images/image-reference.ts';
 import { lookAtVmFolder, VmFile, type VmLayout } from '../home/vm-folder.ts';
@@ -135,7 +136,7 @@ class Survey {
     const text = linkText(path);
     if (text === undefined) return;
     const bare = text.replace(/\/+$/, '');
-    const named = bare.startsWith('/') ? bare.split('/OCIs/').at(-1) : bare.replace(/^\.\//, '');
+    const named = bare.startsWith('/') ? bare.split(`/${CacheEntry.images}/`).at(-1) : bare.replace(/^\.\//, '');
     const names = named === undefined || named.includes('/') || named.startsWith('..') ? undefined : named;
     this.#hostLinks.push({ folder, reading, path, text, names, leadsSomewhere: leadsSomewhere(path) });
   }
@@ -167,7 +168,7 @@ function lookInto(folder: string, readRecord: boolean, digest: Digest, repositor
     layout: layout === 'stacked-local' ? undefined : layout,
     mark: markOfSize(sizeOf(`${folder}/${VmFile.explicitlyPulled}`)),
     isUnnamed: isThere(MARK_FILES.unnamed),
-    record: readRecord && isThere(ORIGIN_FILE) ? registryInRecord(folder, digest, repository) : undefined,
+    record: readRecord && isThere(OurFile.origin) ? registryInRecord(folder, digest, repository) : undefined,
   };
 }
 

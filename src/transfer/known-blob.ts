@@ -1,7 +1,8 @@
 import { unreachable } from '../errors.ts';
 import { knownManifests, type ManifestOwner } from '../home/images/known-manifest.ts';
 import { isOwnFile } from '../fs/own-file.ts';
-import { BASE_MANIFEST_FILE, proofOfBlobs, readOrigin } from '../home/origin.ts';
+import { OurFile } from '../home/home-entry.ts';
+import { proofOfBlobs, readOrigin } from '../home/origin.ts';
 import { type PushRecord, readPushRecord } from '../home/push-record.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';
@@ -57,7 +58,7 @@ export async function proofOf(owner: ManifestOwner): Promise<(blob: Digest) => b
     case 'image':
       return proofOfOwn(owner.folder, VmFile.manifest);
     case 'vm':
-      return proofOfOwn(owner.folder, BASE_MANIFEST_FILE);
+      return proofOfOwn(owner.folder, OurFile.baseManifest);
     case 'pushed': {
       const isBelieved = (await readPushRecord(owner.folder)) !== undefined;
       return () => isBelieved;

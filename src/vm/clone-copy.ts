@@ -4,7 +4,7 @@ import { type CopyMethod, copyDisk, copySmallFile, shareDisk } from '../fs/disk/
 import { sealDisk, sealedState } from '../home/disk-seal.ts';
 import { flushFile } from '../fs/fsync.ts';
 import { atWork, type Holder, STOP_FIRST } from '../home/vms/vm-holder.ts';
-import { BASE_MANIFEST_FILE } from '../home/origin.ts';
+import { OurFile } from '../home/home-entry.ts';
 import { copyPushRecord } from '../home/push-record.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
@@ -61,7 +61,7 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
 async function copySealed(session: Session, source: CloneSource, to: string): Promise<CopyMethod> {
   const { manifest } = source;
   if (manifest === undefined) return copyStandalone(session, source, to);
-  const bytes = await copySmallFile(manifest, `${to}/${BASE_MANIFEST_FILE}`);
+  const bytes = await copySmallFile(manifest, `${to}/${OurFile.baseManifest}`);
   const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
   const look = async (): Promise<string | undefined> =>
     source.kind === 'image' ? sealedState(source.folder.path, digest, session.platform) : undefined;

@@ -7,7 +7,8 @@ import { exists } from '../fs/stats.ts';
 import { lockToRead } from '../home/images/image-lock.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
 import type { FileLock } from '../fs/lock/lock.ts';
-import { BASE_MANIFEST_FILE, type Origin, readOrigin, unprovenBlobs, writeOrigin } from '../home/origin.ts';
+import { OurFile } from '../home/home-entry.ts';
+import { type Origin, readOrigin, unprovenBlobs, writeOrigin } from '../home/origin.ts';
 import { readPlainFile } from '../fs/plain-file.ts';
 import { Scratch } from '../home/scratch.ts';
 import { neverSharesBlocks } from '../fs/disk/shared-block.ts';
@@ -113,7 +114,7 @@ async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
     kind: 'vm',
     text: name.text,
     folder: vm.folder,
-    ...(await ancestry(vm.folder.path, BASE_MANIFEST_FILE)),
+    ...(await ancestry(vm.folder.path, OurFile.baseManifest)),
     holder: async () => (lock === undefined ? session.vms.holder(name) : 'none'),
     whileThere: async (work) => session.vms.whileThere(vm, work, before),
     release: async () => lock?.release(),

@@ -21,7 +21,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { SEAL_FILE, sealDisk, sealedState, stateToSeal } from '../../src/home/disk-seal.ts';
+import { sealDisk, sealedState, stateToSeal } from '../../src/home/disk-seal.ts';
+import { OurFile } from '../../src/home/home-entry.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { MountedDisk, needsMountedDisk } from '../support/mounted-disk.ts';
@@ -38,7 +39,7 @@ let seal: string;
 beforeEach(() => {
   folder = temporaryFolder();
   disk = `${folder}/disk.img`;
-  seal = `${folder}/${SEAL_FILE}`;
+  seal = `${folder}/${OurFile.seal}`;
   writeFileSync(disk, 'what the manifest says');
 });
 
@@ -153,8 +154,8 @@ describe('a sealed disk', () => {
     const copy = `${temporaryFolder()}/copy`;
     cpSync(folder, copy, { recursive: true, preserveTimestamps: true });
     const { ctimeNs } = statSync(`${copy}/disk.img`, { bigint: true });
-    do utimesSync(`${copy}/${SEAL_FILE}`, 1, 1);
-    while (statSync(`${copy}/${SEAL_FILE}`, { bigint: true }).ctimeNs <= ctimeNs);
+    do utimesSync(`${copy}/${OurFile.seal}`, 1, 1);
+    while (statSync(`${copy}/${OurFile.seal}`, { bigint: true }).ctimeNs <= ctimeNs);
     expect(await isSealed(copy)).toBe(false);
   });
 
@@ -183,7 +184,7 @@ describe('a disk that others know, and that was read', () => {
 
   it('is sealed, and nothing else is left beside it', async () => {
     expect(await isSealedAfter(() => undefined)).toBe(true);
-    expect(readdirSync(folder).sort()).toEqual([SEAL_FILE, 'disk.img']);
+    expect(readdirSync(folder).sort()).toEqual([OurFile.seal, 'disk.img']);
   });
 
   it.each<[string, () => Promise<void> | void]>([
@@ -277,7 +278,7 @@ describe('no disk is sealed', () => {
     onTestFinished(() => rmSync(place, { recursive: true }));
     writeFileSync(`${place}/disk.img`, 'disk');
     await sealDisk(place, MANIFEST, 'linux');
-    expect(existsSync(`${place}/${SEAL_FILE}`)).toBe(false);
+    expect(existsSync(`${place}/${OurFile.seal}`)).toBe(false);
   });
 
   it('that is not there; and that is no error', async () => {
@@ -323,6 +324,6 @@ describe('on ext4 with inodes that know whole seconds only', () => {
     do writeFileSync(`${place}/clock`, '');
     while (statSync(`${place}/clock`, { bigint: true }).ctimeNs <= ctimeNs);
     await sealDisk(place, MANIFEST, 'linux');
-    expect(existsSync(`${place}/${SEAL_FILE}`)).toBe(false);
+    expect(existsSync(`${place}/${OurFile.seal}`)).toBe(false);
   });
 });

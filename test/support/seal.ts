@@ -2,14 +2,15 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'vitest';
-import { SEAL_FILE, sealDisk, sealedState } from '../../src/home/disk-seal.ts';
+import { sealDisk, sealedState } from '../../src/home/disk-seal.ts';
+import { OurFile } from '../../src/home/home-entry.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { leaveOut } from './left-out.ts';
 
 /** Names in the folder of an image, without the seal of its disk: whether there is one, the file system decides. */
 export function namesBesideSeal(folder: string): string[] {
   return readdirSync(folder)
-    .filter((name) => name !== SEAL_FILE)
+    .filter((name) => name !== OurFile.seal)
     .sort();
 }
 

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { SEAL_FILE, sealDisk } from '../../src/home/disk-seal.ts';
+import { sealDisk } from '../../src/home/disk-seal.ts';
+import { OurFile } from '../../src/home/home-entry.ts';
 import { lookAtVmFolder } from '../../src/home/vm-folder.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { copyVm } from '../../src/vm/clone-copy.ts';
@@ -41,7 +42,7 @@ describe('the copy of a sealed disk', () => {
       },
       to,
     );
-    return existsSync(`${to}/${SEAL_FILE}`);
+    return existsSync(`${to}/${OurFile.seal}`);
   }
 
   it('of an image is sealed', async () => {

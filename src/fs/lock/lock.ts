@@ -23,8 +23,8 @@ export interface LockOptions {
 /** For this user alone, unless a group shares the directory: who may open a lock can keep others waiting. */
 const LOCK_MODE = 0o600;
 
-/** What is locked on behalf of a folder where folders cannot be locked. */
-const LOCK_FILE = '.lock';
+/** What is locked on behalf of a folder where folders cannot be locked: a file in it. */
+export const FOLDER_LOCK = '.lock';
 
 /** The longest pause between two looks at a lock, in milliseconds: a waiter takes over this soon after its holder died. */
 const MAX_PAUSE_MS = 200;
@@ -58,7 +58,7 @@ export class FileLock {
 
   /**
    * Locks a folder, so that Tart keeps off where it can run: on macOS the folder itself, which is what Tart asks
-   * for (tart-formats §1.9); elsewhere {@link LOCK_FILE} in it, because network file systems of Linux lock only what is
+   * for (tart-formats §1.9); elsewhere {@link FOLDER_LOCK} in it, because network file systems of Linux lock only what is
    * open for writing.
    */
   static async acquireFolder(
@@ -67,7 +67,7 @@ export class FileLock {
     options: LockOptions,
   ): Promise<FileLock | undefined> {
     if (platform === 'darwin') return FileLock.#acquire(folder, 'directory', options);
-    return FileLock.#acquire(`${folder}/${LOCK_FILE}`, 'file', options);
+    return FileLock.#acquire(`${folder}/${FOLDER_LOCK}`, 'file', options);
   }
 
   /**

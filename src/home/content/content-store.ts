@@ -9,6 +9,7 @@ import { moveEntry } from '../../fs/entry.ts';
 import { makeFolder } from '../../fs/directory-tree.ts';
 import { flushFolder, flushUpTo } from '../../fs/fsync.ts';
 import type { Home } from '../home.ts';
+import { CONTENT_LOCK, type ContentAside, contentAsideName } from '../home-entry.ts';
 import { setTimes } from '../last-use.ts';
 import { FileLock, type LockOptions } from '../../fs/lock/lock.ts';
 import { flushOrRemove } from '../../fs/fsync.ts';
@@ -54,12 +55,16 @@ export class ContentStore {
 
   /** Where a file is rebuilt: the same place each time, so that an interrupted pull continues. Only for who holds {@link lockFile}. */
   partialOf(digest: Digest): string {
-    return `${this.filesFolder}/.${digest.hex}.partial`;
+    return this.#aside(digest, 'partial');
   }
 
   /** Which chunks of {@link partialOf} were verified. A partial file of Tart's has none. */
   journalOf(digest: Digest): ChunkJournal {
-    return new ChunkJournal(`${this.filesFolder}/.${digest.hex}.verified`);
+    return new ChunkJournal(this.#aside(digest, 'verified'));
+  }
+
+  #aside(digest: Digest, kind: ContentAside): string {
+    return `${this.filesFolder}/${contentAsideName(digest.hex, kind)}`;
   }
 
   /** Whether a file is there with exactly the length that the manifest says. */
@@ -77,7 +82,7 @@ export class ContentStore {
 
   /** For whoever rebuilds one file; others build others meanwhile. */
   async lockFile(digest: Digest, options: LockOptions): Promise<FileLock | undefined> {
-    return FileLock.acquire(`${this.filesFolder}/.${digest.hex}.lock`, options);
+    return FileLock.acquire(this.#aside(digest, 'lock'), options);
   }
 
   /**
@@ -120,7 +125,7 @@ export class ContentStore {
    */
   async change<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     await makeFolder(this.filesFolder);
-    const lock = await FileLock.acquire(`${this.#home.contentFolder}/.gc.lock`, {
+    const lock = await FileLock.acquire(`${this.#home.contentFolder}/${CONTENT_LOCK}`, {
       mode: 'exclusive',
       wait: true,
       signal,

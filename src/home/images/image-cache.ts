@@ -129,7 +129,7 @@ export class ImageCache {
 
   /** Locks an image by its digest, for reading (clone, push, serve) or for changing it (pull, delete). */
   async lock(digest: Digest, options: LockOptions): Promise<FileLock | undefined> {
-    return FileLock.acquire(`${this.#home.locksFolder}/${digest.hex}.lock`, options);
+    return FileLock.acquire(this.#home.lockFile(digest.hex), options);
   }
 
   /**

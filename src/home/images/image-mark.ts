@@ -2,16 +2,16 @@ import { onDisk } from '../../fs/disk-error.ts';
 import { flushFolder, writeNewFile } from '../../fs/fsync.ts';
 import { exists } from '../../fs/stats.ts';
 import { removeEntry } from '../../fs/remove.ts';
-import { VmFile } from '../vm-folder.ts';
+import { OurFile, VmFile } from '../home-entry.ts';
 
 /** Empty files in an image folder that say how it is to be treated. Tart knows the first, and ignores the others. */
 export const MARK_FILES = {
   /** Pulled by digest: kept without a tag (tart-formats §1.5). */
   'explicitly-pulled': VmFile.explicitlyPulled,
   /** Never collected and never pruned until it is taken away. */
-  pinned: '.pinned',
+  pinned: OurFile.pinned,
   /** Lost its last tag by a command, not by an accident: the next collection may take it. */
-  unnamed: '.unnamed',
+  unnamed: OurFile.unnamed,
 } as const;
 
 export type ImageMark = keyof typeof MARK_FILES;

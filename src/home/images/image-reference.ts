@@ -3,11 +3,9 @@ import path from 'node:path';
 import { systemCode } from '../../errors.ts';
 import { diskError } from '../../fs/disk-error.ts';
 import type { Home } from '../home.ts';
+import { IMAGES_INFIX } from '../home-entry.ts';
 import type { CacheWalk } from '../image-walk.ts';
 import { isDigestFolder } from '../layout.ts';
-
-/** What every text of a link has before the name of an image, whatever home it was written in (tart-formats §1.4). */
-const IMAGES = '/cache/OCIs/';
 
 /** Which images the links of the cache lead to. */
 export class ImageReferences {
@@ -42,8 +40,8 @@ export class ImageReferences {
     if (!isDigestFolder(digest)) return;
     if (target.kind === 'unclear') this.#unclear.add(digest);
     this.#folders.add(`${this.#place(path.dirname(link))}/${digest}`);
-    const at = text.lastIndexOf(IMAGES);
-    if (at !== -1) this.#folders.add(`${this.#imagesFolder}/${text.slice(at + IMAGES.length)}`);
+    const at = text.lastIndexOf(IMAGES_INFIX);
+    if (at !== -1) this.#folders.add(`${this.#imagesFolder}/${text.slice(at + IMAGES_INFIX.length)}`);
   }
 
   /** Counts what may be a link, or have links in it, and cannot be looked at. */

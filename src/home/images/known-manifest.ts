@@ -9,10 +9,9 @@ import { HEX } from '../content/content-reference.ts';
 import type { Home } from '../home.ts';
 import { walkImages } from '../image-walk.ts';
 import type { LocalVms } from '../vms/local-vms.ts';
-import { BASE_MANIFEST_FILE } from '../origin.ts';
+import { OurFile } from '../home-entry.ts';
 import { readPlainFileSync } from '../../fs/plain-file.ts';
 import { lstatIfThereSync } from '../../fs/stats.ts';
-import { PUSHED_MANIFEST_FILE } from '../push-record.ts';
 import { VmFile } from '../vm-folder.ts';
 
 /** What a manifest on this machine belongs to. */
@@ -57,7 +56,7 @@ export function* knownManifests(home: Home, vms: LocalVms, search: ManifestSearc
 
 /** The manifest of the image that a VM was cloned from, when its folder keeps one that can be understood. */
 export function baseManifest(folder: string): TartImage | undefined {
-  const bytes = readIfSmall(`${folder}/${BASE_MANIFEST_FILE}`);
+  const bytes = readIfSmall(`${folder}/${OurFile.baseManifest}`);
   return bytes === undefined ? undefined : understand(bytes, folder);
 }
 
@@ -76,8 +75,8 @@ function* manifestFiles(home: Home, vms: LocalVms, near: RemoteName | undefined)
     yield { owner: { kind: 'image', name, folder: path }, file: `${path}/${VmFile.manifest}` };
   }
   for (const { name, folder } of vms.list()) {
-    yield { owner: { kind: 'vm', name, folder: folder.path }, file: `${folder.path}/${BASE_MANIFEST_FILE}` };
-    yield { owner: { kind: 'pushed', name, folder: folder.path }, file: `${folder.path}/${PUSHED_MANIFEST_FILE}` };
+    yield { owner: { kind: 'vm', name, folder: folder.path }, file: `${folder.path}/${OurFile.baseManifest}` };
+    yield { owner: { kind: 'pushed', name, folder: folder.path }, file: `${folder.path}/${OurFile.pushedManifest}` };
   }
   for (const hex of readableNamesIn(home.stagingFolder).filter((name) => HEX.test(name))) {
     const folder = `${home.stagingFolder}/${hex}`;

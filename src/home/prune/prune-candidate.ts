@@ -110,8 +110,7 @@ async function lookAtImage(store: Store, folder: string): Promise<ImageLook | un
 }
 
 function restoreImages(store: Store): Candidate[] {
-  const { unreadable, cacheFolder } = store.home;
-  const folder = `${cacheFolder}/IPSWs`;
+  const { unreadable, restoreImagesFolder: folder } = store.home;
   const names = unreadable.passOver(folder, () => namesIn(folder)) ?? [];
   return names
     .filter((name) => name.endsWith('.ipsw'))

@@ -4,6 +4,7 @@ import { readableNamesIn } from '../../fs/entry-names.ts';
 import { HEX } from '../content/content-reference.ts';
 import { removeFolder, TRASH } from '../../fs/publish.ts';
 import type { Home } from '../home.ts';
+import { contentAsideName, contentAsideOf } from '../home-entry.ts';
 import { lockToDelete } from '../images/image-lock.ts';
 import type { Store } from './prune-candidate.ts';
 import { VmFile } from '../vm-folder.ts';
@@ -12,9 +13,6 @@ import { lstatIfThereSync } from '../../fs/stats.ts';
 
 /** Unfinished downloads that nobody continued for so long are given up, in milliseconds. */
 export const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
-
-/** A file of the content store on its way: its data, and what was verified of it. */
-const PARTIAL = /^\.([0-9a-f]{64})\.(?:partial|verified)$/;
 
 /**
  * Finishes deletions that were killed, and gives up unfinished downloads which nobody holds and nobody continued for a week. Done by
@@ -29,8 +27,7 @@ export async function sweep(store: Store, wanted?: Digest): Promise<void> {
     if (HEX.test(name) && name !== wanted?.hex) await attempt(async () => expireStaging(store, name));
   }
   const files = store.contents.filesFolder;
-  for (const name of readableNamesIn(files))
-    if (PARTIAL.test(name)) await attempt(async () => expirePartial(store, name));
+  for (const name of readableNamesIn(files)) await attempt(async () => expirePartial(store, name));
 }
 
 /** The first half of {@link sweep}, for whoever removes links and folders and downloads nothing. */
@@ -84,11 +81,15 @@ async function expireStaging(store: Store, name: string): Promise<void> {
   }
 }
 
+/** Gives up a file of the content store on its way: its data, and what was verified of it. */
 async function expirePartial(store: Store, name: string): Promise<void> {
-  const [, hex] = PARTIAL.exec(name) ?? [];
-  const folder = store.contents.filesFolder;
-  if (hex === undefined) return;
-  const both = [`${folder}/.${hex}.partial`, `${folder}/.${hex}.verified`];
+  const aside = contentAsideOf(name);
+  // Its lock stays: whoever waits for it must not wait for another file.
+  if (aside === undefined || aside.kind === 'lock') return;
+  const { hex } = aside;
+  const both = (['partial', 'verified'] as const).map(
+    (kind) => `${store.contents.filesFolder}/${contentAsideName(hex, kind)}`,
+  );
   if (!isGivenUp(store, both)) return;
   const lock = await store.contents.lockFile(Digest.sha256(hex), { mode: 'exclusive', wait: false });
   if (lock === undefined) return;

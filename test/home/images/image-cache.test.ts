@@ -197,6 +197,16 @@ describe('deleting', () => {
     expect(session.images.walk()).toEqual({ entries: [], foreign: [], unreadable: [] });
   });
 
+  test('takes the links along that a killed command left aside, and no hidden link of the user', async () => {
+    const session = freshSession();
+    const folder = plantImage(session, REPOSITORY, A, 'one');
+    const ours = `${path.dirname(folder)}/.link.123e4567-e89b-12d3-a456-426614174000`;
+    const theirs = `${path.dirname(folder)}/.link.mine`;
+    for (const link of [ours, theirs]) symlinkSync(folder, link);
+    await session.images.delete(RemoteName.parse(`${REPOSITORY}@${A}`));
+    expect(readdirSync(path.dirname(folder))).toEqual(['.link.mine']);
+  });
+
   test('the last tag of an image that was pulled by digest leaves the image', async () => {
     const session = freshSession();
     const folder = plantImage(session, REPOSITORY, A, 'one');

@@ -11,9 +11,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { SEAL_FILE, sealDisk } from '../../../src/home/disk-seal.ts';
-import { BASE_MANIFEST_FILE } from '../../../src/home/origin.ts';
-import { PUSHED_MANIFEST_FILE } from '../../../src/home/push-record.ts';
+import { sealDisk } from '../../../src/home/disk-seal.ts';
+import { OurFile } from '../../../src/home/home-entry.ts';
 import { Digest } from '../../../src/names/digest.ts';
 import { LocalName } from '../../../src/names/local-name.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
@@ -87,7 +86,7 @@ class Pushes {
   /** Pushes, and lets the record say that stored blocks are what the contents became: whoever names them believed it. */
   async pushAsStored(repository = 'org/vm'): Promise<void> {
     await this.push(this.name(repository, 'first'), { reproducible: true });
-    const file = `${this.folder}/${PUSHED_MANIFEST_FILE}`;
+    const file = `${this.folder}/${OurFile.pushedManifest}`;
     const manifest = JSON.parse(readFileSync(file, 'utf8')) as { layers: { digest: string; size: number }[] };
     for (const [index, content] of [A, B, C].entries()) {
       const blob = storedStream(content);
@@ -99,7 +98,7 @@ class Pushes {
     const to = `${this.folder}/.pushed-to.json`;
     writeFileSync(to, readFileSync(to, 'utf8').replace(/sha256:[0-9a-f]{64}/, sha256(Buffer.from(bytes))));
     // Nothing is sealed as what was made up here, until the next push has read it.
-    rmSync(`${this.folder}/${SEAL_FILE}`, { force: true });
+    rmSync(`${this.folder}/${OurFile.seal}`, { force: true });
   }
 
   /** Writes so that only the time that nobody can set tells of it. */
@@ -270,7 +269,7 @@ describe('a disk that was pushed and is hashed', () => {
     await pushes.push(pushes.name('org/vm'));
     plantVm(`${pushes.session.home.vmsFolder}/copy`, D);
     await cloneVm(pushes.session, 'copy', CI);
-    expect(existsSync(`${pushes.folder}/${PUSHED_MANIFEST_FILE}`)).toBe(false);
+    expect(existsSync(`${pushes.folder}/${OurFile.pushedManifest}`)).toBe(false);
   });
 
   test('gives its contents to a pull of what was pushed: nothing is fetched', async () => {
@@ -303,9 +302,9 @@ describe('a disk that was pushed and is hashed', () => {
 
   test('is pushed all the same when nothing can be recorded', async () => {
     const pushes = await Pushes.begin();
-    mkdirSync(`${pushes.folder}/${PUSHED_MANIFEST_FILE}.new`);
+    mkdirSync(`${pushes.folder}/${OurFile.pushedManifest}.new`);
     await pushes.push(pushes.name('org/vm'));
-    expect(existsSync(`${pushes.folder}/${PUSHED_MANIFEST_FILE}`)).toBe(false);
+    expect(existsSync(`${pushes.folder}/${OurFile.pushedManifest}`)).toBe(false);
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 });
@@ -314,16 +313,16 @@ describe('nothing is believed that somebody else could have written', () => {
   const DIRECTORY = '';
 
   test.each<[string, (folder: string) => void]>([
-    ['a record that all may write to', (folder) => chmodSync(`${folder}/${PUSHED_MANIFEST_FILE}`, 0o646)],
+    ['a record that all may write to', (folder) => chmodSync(`${folder}/${OurFile.pushedManifest}`, 0o646)],
     ['a record in a directory that all may write to', (folder) => chmodSync(folder, 0o777)],
     [
       'a symlink to a record',
       (folder) => {
-        renameSync(`${folder}/${PUSHED_MANIFEST_FILE}`, `${folder}/../record`);
-        symlinkSync(`${folder}/../record`, `${folder}/${PUSHED_MANIFEST_FILE}`);
+        renameSync(`${folder}/${OurFile.pushedManifest}`, `${folder}/../record`);
+        symlinkSync(`${folder}/../record`, `${folder}/${OurFile.pushedManifest}`);
       },
     ],
-    ['a record that is none', (folder) => writeFileSync(`${folder}/${PUSHED_MANIFEST_FILE}`, '{')],
+    ['a record that is none', (folder) => writeFileSync(`${folder}/${OurFile.pushedManifest}`, '{')],
   ])('%s: the disk is encoded', async (_, happens) => {
     const pushes = await Pushes.begin();
     await pushes.pushAsStored();
@@ -340,8 +339,8 @@ describe('nothing is believed that somebody else could have written', () => {
   ])('what a manifest beside the disk says of blobs, if it %s: %s', async (_, isBelieved, file, directory) => {
     const pushes = await Pushes.begin();
     await pushes.pushAsStored();
-    const manifest = `${pushes.folder}/${BASE_MANIFEST_FILE}`;
-    renameSync(`${pushes.folder}/${PUSHED_MANIFEST_FILE}`, manifest);
+    const manifest = `${pushes.folder}/${OurFile.baseManifest}`;
+    renameSync(`${pushes.folder}/${OurFile.pushedManifest}`, manifest);
     chmodSync(manifest, file);
     chmodSync(pushes.folder, directory);
     const { chunks } = await pushes.push(pushes.name('org/vm'));
@@ -350,7 +349,7 @@ describe('nothing is believed that somebody else could have written', () => {
   });
 
   test.each<[string, string, number]>([
-    ['that all may write to', SEAL_FILE, 0o646],
+    ['that all may write to', OurFile.seal, 0o646],
     ['in a directory that all may write to', DIRECTORY, 0o777],
   ])(
     'a seal %s, which says that a changed disk is what was pushed: the disk is pushed as it is',
@@ -358,7 +357,7 @@ describe('nothing is believed that somebody else could have written', () => {
       const pushes = await Pushes.begin();
       const { chunks } = await pushes.push(pushes.name('org/vm', 'first'));
       pushes.writeSecretly(Buffer.concat([A, D, C]));
-      const record = readFileSync(`${pushes.folder}/${PUSHED_MANIFEST_FILE}`);
+      const record = readFileSync(`${pushes.folder}/${OurFile.pushedManifest}`);
       await sealDisk(pushes.folder, Digest.parse(sha256(record)), 'linux');
       chmodSync(`${pushes.folder}/${file}`, mode);
       const next = await pushes.push(pushes.name('org/vm'));

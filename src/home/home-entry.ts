@@ -1,0 +1,105 @@
+/*
+ * What the files and folders of a home are called, by the folder they lie in: Tart's names (tart-formats §1.2, §1.3) and the hidden ones that are
+ * ours. No other file of the source spells one of the hidden names (`test/home/home-entry.test.ts`). How names of images become paths is for
+ * `layout.ts`; what lies directly below the root and below `cache` is known to {@link Home} as whole paths.
+ */
+
+/** Directly below the root. */
+export const RootEntry = { cache: 'cache', vms: 'vms', scratch: 'tmp', log: 'tart.log' } as const;
+
+/** Directly below `cache`. */
+export const CacheEntry = {
+  images: 'OCIs',
+  restoreImages: 'IPSWs',
+  content: 'content',
+  /** Unfinished pulls. */
+  staging: '.staging',
+  locks: '.locks',
+  quarantine: '.quarantine',
+  /** What became of old names. */
+  migrationLog: '.migrations.log',
+  /** That there are no old names. */
+  migrationStamp: '.migrated.json',
+} as const;
+
+/** What every text of a link to an image has before the image's name, whatever home it was written in (tart-formats §1.4). */
+export const IMAGES_INFIX = `/${RootEntry.cache}/${CacheEntry.images}/`;
+
+/** An entry of `vms/` that is no VM: work on VMs, where `tmp` lies on another file system. */
+export const SCRATCH_BESIDE_VMS = '.scratch';
+
+/** The name of a link for as long as it is on its way to or from its place. */
+export function linkAsideName(uuid: string): string {
+  return `.link.${uuid}`;
+}
+
+const LINK_ASIDE = /^\.link\.[0-9a-f-]{36}$/;
+
+/** Whether a link is called by {@link linkAsideName}. */
+export function isLinkAside(name: string): boolean {
+  return LINK_ASIDE.test(name);
+}
+
+/** Names of Tart's files in the folder of a VM or an image (tart-formats §1.3). */
+export const VmFile = {
+  config: 'config.json',
+  nvram: 'nvram.bin',
+  disk: 'disk.img',
+  overlay: 'overlay.asif',
+  manifest: 'manifest.json',
+  state: 'state.vzvmsave',
+  controlSocket: 'control.sock',
+  explicitlyPulled: '.explicitly-pulled',
+} as const;
+
+/** Names of our own files in the folder of a VM or an image. Tart ignores them. */
+export const OurFile = {
+  /** Never collected and never pruned until it is taken away. Empty. */
+  pinned: '.pinned',
+  /** Lost its last tag by a command, not by an accident. Empty. */
+  unnamed: '.unnamed',
+  /** Empty; the date of its last change is when the folder around it was used last: `last-use.ts`. */
+  lastUse: '.last-used',
+  /** Where it is from: `origin.ts`. */
+  origin: '.origin.json',
+  /** An earlier record, since migration found something better: nothing that testifies is thrown away. */
+  formerOrigin: '.origin.json.former',
+  /**
+   * The manifest of the image that a VM was cloned from, byte for byte, beside the disk: the image itself may be pruned long before the VM is
+   * pushed. Hidden, because a `manifest.json` in a local VM means a stacked one to Tart (tart-formats §1.3).
+   */
+  baseManifest: '.base-manifest.json',
+  /** That nobody wrote to the disk: `disk-seal.ts`. */
+  seal: '.disk-seal.json',
+  /** The manifest that the disk was pushed as, byte for byte: `push-record.ts`. */
+  pushedManifest: '.pushed-manifest.json',
+  /** Where the blobs of that manifest are. */
+  pushedTo: '.pushed-to.json',
+} as const;
+
+/** Names in the folder of an unfinished pull that are never published. */
+export const StagingEntry = {
+  /** Which chunks of the disk were verified. */
+  journal: '.verified',
+  /** Blobs as they came, until there is room to decode them. */
+  blobs: '.blobs',
+} as const;
+
+/** In `cache/content`: held by who changes what refers to the store (tart-cli §4.3). */
+export const CONTENT_LOCK = '.gc.lock';
+
+/** What lies beside a file of the content store while it is being built: its bytes, which of its chunks were verified, its lock. */
+export type ContentAside = 'partial' | 'verified' | 'lock';
+
+/** @param hex of the digest of the file. */
+export function contentAsideName(hex: string, kind: ContentAside): string {
+  return `.${hex}.${kind}`;
+}
+
+const CONTENT_ASIDE = /^\.([0-9a-f]{64})\.(partial|verified|lock)$/;
+
+/** The reverse of {@link contentAsideName}; undefined for every other name. */
+export function contentAsideOf(name: string): { readonly hex: string; readonly kind: ContentAside } | undefined {
+  const [, hex, kind] = CONTENT_ASIDE.exec(name) ?? [];
+  return hex === undefined ? undefined : { hex, kind: kind as ContentAside };
+}
