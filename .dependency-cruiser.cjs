@@ -68,13 +68,13 @@ module.exports = {
     {
       name: 'no-network-here',
       severity: 'error',
-      from: { path: '^src/(errors\\.ts|fs|names|oci|codec|home|migration)' },
+      from: { path: '^src/(errors\\.ts|json|fs|names|oci|codec|home|migration)' },
       to: { path: network },
     },
     {
       name: 'no-files-here',
       severity: 'error',
-      from: { path: '^src/(errors\\.ts|names|oci|codec)' },
+      from: { path: '^src/(errors\\.ts|json|names|oci|codec)' },
       to: { path: files },
     },
     {

@@ -1,6 +1,6 @@
 import { lstatSync, statSync } from 'node:fs';
-import * as v from 'valibot';
 import { isTartletError, systemCode } from '../errors.ts';
+import { parseRecord } from '../json/record.ts';
 import type { Digest } from '../names/digest.ts';
 import { MAX_SEAL_BYTES, sealRecord } from './disk-seal.ts';
 import { OurFile } from './home-entry.ts';
@@ -19,14 +19,14 @@ import { VmFile } from './vm-folder.ts';
 export function isSealBroken(folder: string, manifest: Digest): boolean {
   try {
     const bytes = readPlainFileSync(`${folder}/${OurFile.seal}`, MAX_SEAL_BYTES);
-    const found = v.safeParse(sealRecord, JSON.parse(bytes?.toString() ?? 'null'));
-    if (!found.success || found.output.manifest !== manifest.toString()) return false;
-    const [, sealedFile, ...sealed] = found.output.state.split(' ');
+    const found = parseRecord(sealRecord, bytes?.toString());
+    if (found?.manifest !== manifest.toString()) return false;
+    const [, sealedFile, ...sealed] = found.state.split(' ');
     const { ino, size, mtimeNs, ctimeNs } = lstatSync(`${folder}/${VmFile.disk}`, { bigint: true });
-    if (sealedFile !== String(ino)) return found.output.directory === String(statSync(folder, { bigint: true }).ino);
+    if (sealedFile !== String(ino)) return found.directory === String(statSync(folder, { bigint: true }).ino);
     return sealed.join(' ') !== `${size} ${mtimeNs} ${ctimeNs}`;
   } catch (error) {
-    if (error instanceof SyntaxError || isTartletError(error) || systemCode(error) !== undefined) return false;
+    if (isTartletError(error) || systemCode(error) !== undefined) return false;
     throw error;
   }
 }

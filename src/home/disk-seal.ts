@@ -3,6 +3,7 @@ import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import * as v from 'valibot';
 import { isTartletError, systemCode } from '../errors.ts';
+import { parseRecord } from '../json/record.ts';
 import type { Digest } from '../names/digest.ts';
 import { createFile } from '../fs/entry.ts';
 import { type FileState, fileState } from '../fs/file-state.ts';
@@ -147,11 +148,11 @@ export async function sealedState(
     if (!(await isOwnDirectory(folder))) return undefined;
     const sealed = await fileState(file);
     const bytes = await readOwnFile(file, MAX_SEAL_BYTES);
-    const found = v.safeParse(sealRecord, JSON.parse(bytes?.toString() ?? 'null'));
-    if (!found.success || found.output.manifest !== manifest.toString()) return undefined;
-    if (found.output.mounting !== (await mountingOf(folder, platform))) return undefined;
+    const found = parseRecord(sealRecord, bytes?.toString());
+    if (found?.manifest !== manifest.toString()) return undefined;
+    if (found.mounting !== (await mountingOf(folder, platform))) return undefined;
     const disk = await stateOfOwnDisk(folder);
-    return disk?.touched === found.output.state && disk.changedNs < sealed.changedNs ? disk.touched : undefined;
+    return disk?.touched === found.state && disk.changedNs < sealed.changedNs ? disk.touched : undefined;
   });
 }
 

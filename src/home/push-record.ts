@@ -1,5 +1,6 @@
 import path from 'node:path';
 import * as v from 'valibot';
+import { parseRecord } from '../json/record.ts';
 import type { Digest } from '../names/digest.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { haveSameChunks } from '../oci/disk-file.ts';
@@ -57,10 +58,10 @@ export async function readPushRecord(directory: string): Promise<PushRecord | un
 async function readRepositories(directory: string, manifest: Digest): Promise<RemoteName[]> {
   const read = await unlessUnusable(async () => {
     const bytes = await readOwnFile(`${directory}/${OurFile.pushedTo}`, MAX_REPOSITORIES_BYTES);
-    return bytes === undefined ? undefined : v.safeParse(pushedTo, JSON.parse(bytes.toString()));
+    return parseRecord(pushedTo, bytes?.toString());
   });
-  if (read?.success !== true || read.output.manifest !== manifest.toString()) return [];
-  return read.output.repositories.flatMap((each) => RemoteName.tryParse(each) ?? []);
+  if (read?.manifest !== manifest.toString()) return [];
+  return read.repositories.flatMap((each) => RemoteName.tryParse(each) ?? []);
 }
 
 /**

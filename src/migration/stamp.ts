@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { systemCode } from '../errors.ts';
 import { diskError } from '../fs/disk-error.ts';
 import { createFile, moveEntry } from '../fs/entry.ts';
+import { parseRecord } from '../json/record.ts';
 import type { Home } from '../home/home.ts';
 import { CacheEntry } from '../home/home-entry.ts';
 import { readPlainFileSync } from '../fs/plain-file.ts';
@@ -107,8 +108,7 @@ function isSameFolder(one: string, other: string): boolean {
 
 function load(home: Home): Stamp | undefined {
   try {
-    const parsed = v.safeParse(stamp, JSON.parse(readPlainFileSync(stampFile(home)).toString()));
-    return parsed.success ? parsed.output : undefined;
+    return parseRecord(stamp, readPlainFileSync(stampFile(home)).toString());
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 import { TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
-import { foldedKey, isJsonObject } from './json-document.ts';
+import { isJsonObject, type JsonObject } from '../json/foreign.ts';
+import { foldedKey } from './json-document.ts';
 import { shown } from './shown.ts';
 
 /** Annotations of one descriptor, UTF-8 bytes of keys and values together (reliability §0.2). */
@@ -100,7 +101,7 @@ export function parseDigest(value: unknown, where: string): Digest {
  *
  * @throws TartletError `MANIFEST_INVALID` that names the key.
  */
-export function refuseOtherSpelling(value: Readonly<Record<string, unknown>>, where: string): void {
+export function refuseOtherSpelling(value: JsonObject, where: string): void {
   for (const key of Object.keys(value)) {
     const expected = SPELLING.get(foldedKey(key));
     if (expected !== undefined && expected !== key) {

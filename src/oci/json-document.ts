@@ -46,11 +46,6 @@ export function foldedKey(key: string): string {
   return key.toUpperCase().toLowerCase();
 }
 
-/** Narrows to a JSON object; arrays and null are none. */
-export function isJsonObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Counts brackets outside strings; the text need not be JSON. */
 function isTooDeep(text: string): boolean {
   let depth = 0;

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import { type Descriptor, invalid, parseAnnotations, parseDescriptor, refuseOtherSpelling } from './descriptor.ts';
-import { isJsonObject, parseJsonDocument } from './json-document.ts';
+import { isJsonObject, type JsonObject } from '../json/foreign.ts';
+import { parseJsonDocument } from './json-document.ts';
 import { bareMediaType, isImageManifestType, isIndexType, MediaType } from './media-type.ts';
 import { shown } from './shown.ts';
 
@@ -108,7 +109,7 @@ export function isImageEntry({ mediaType, platform }: IndexEntry): boolean {
   return isImageManifestType(mediaType) && platform !== 'unknown/unknown';
 }
 
-function kindOf(value: Readonly<Record<string, unknown>>): 'image' | 'index' {
+function kindOf(value: JsonObject): 'image' | 'index' {
   const hasLayers = value['layers'] !== undefined || value['config'] !== undefined;
   const hasManifests = value['manifests'] !== undefined;
   if (hasLayers && hasManifests) throw invalid('the document', 'is an image and an index at once');
@@ -141,9 +142,7 @@ function agreedMediaType(field: unknown, header: string | undefined, kind: 'imag
   return field;
 }
 
-function parseImage(
-  value: Readonly<Record<string, unknown>>,
-): Pick<ImageManifest, 'kind' | 'config' | 'layers' | 'artifactType'> {
+function parseImage(value: JsonObject): Pick<ImageManifest, 'kind' | 'config' | 'layers' | 'artifactType'> {
   const artifactType = value['artifactType'];
   const config = parseDescriptor(value['config'], 'config');
   const layers = parseEntries(value['layers'], 'layers');
@@ -156,7 +155,7 @@ function parseImage(
   };
 }
 
-function parseIndex(value: Readonly<Record<string, unknown>>): Pick<IndexManifest, 'kind' | 'manifests'> {
+function parseIndex(value: JsonObject): Pick<IndexManifest, 'kind' | 'manifests'> {
   const list: unknown = value['manifests'];
   const platforms = Array.isArray(list) ? list.map(platformText) : [];
   return {

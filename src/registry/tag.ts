@@ -1,4 +1,5 @@
 import { TartletError } from '../errors.ts';
+import { fieldOf, parseJson } from '../json/foreign.ts';
 import type { Timing } from './request/backoff.ts';
 import { requestDocument } from './response/document.ts';
 import { hostAndPort } from './request/network-error.ts';
@@ -51,13 +52,7 @@ async function requestPage(context: RepositoryContext, url: URL, timing: Timing,
 }
 
 function tagsOf(bytes: Uint8Array | undefined, name: string): string[] {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    parsed = undefined;
-  }
-  const tags = typeof parsed === 'object' && parsed !== null && 'tags' in parsed ? parsed.tags : undefined;
+  const tags = fieldOf(parseJson(new TextDecoder().decode(bytes)), 'tags');
   // Registries that are written in Go send null for an empty list.
   if (tags === null) return [];
   if (!Array.isArray(tags)) {

@@ -1,13 +1,12 @@
 import { isTartletError, TartletError } from '../errors.ts';
-import { isJsonObject, parseJsonDocument } from '../oci/json-document.ts';
+import { isJsonObject, type JsonObject } from '../json/foreign.ts';
+import { parseJsonDocument } from '../oci/json-document.ts';
 import type { DiskFormat, VmConfig } from './config.ts';
 import { DEFAULT_DISPLAY, type Display } from './display.ts';
 import { MacAddress } from './mac-address.ts';
 
 /** More is refused before it is read; real ones have less than 2 KB (reliability §0.2). @internal */
 export const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
  * Reads a `config.json` by Tart's rules of what must be there and what may be left out (tart-formats §3): `null` counts as

@@ -1,4 +1,5 @@
 import { TartletError } from '../errors.ts';
+import type { JsonObject } from '../json/foreign.ts';
 import { DEFAULT_DISPLAY, type Display } from './display.ts';
 import type { MacAddress } from './mac-address.ts';
 
@@ -24,7 +25,7 @@ interface CommonConfig {
    * The object this was read from, empty for a new VM. Keys that we do not know are written back from here. Tart drops them,
    * and with them what a newer Tart meant. Numbers in them beyond 2^53 lose digits, as everywhere in JavaScript.
    */
-  readonly document: Readonly<Record<string, unknown>>;
+  readonly document: JsonObject;
 }
 
 export interface LinuxConfig extends CommonConfig {

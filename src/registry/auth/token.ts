@@ -1,5 +1,6 @@
 import type { Credential } from '../../credentials/credential.ts';
 import { isTartletError, TartletError } from '../../errors.ts';
+import { fieldOf, parseJson, textOf } from '../../json/foreign.ts';
 import { authorized } from './authorization.ts';
 import type { Timing } from '../request/backoff.ts';
 import { requestDocument } from '../response/document.ts';
@@ -124,18 +125,14 @@ async function explain(response: RegistryResponse, request: TokenRequest): Promi
 }
 
 function parseToken(bytes: Uint8Array, realm: URL, { limits }: Timing): Token {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    throw unreadable(realm, 'is not JSON');
-  }
-  const answer = (typeof parsed === 'object' && parsed !== null ? parsed : {}) as Record<string, unknown>;
+  const answer = parseJson(new TextDecoder().decode(bytes));
+  if (answer === undefined) throw unreadable(realm, 'is not JSON');
   // Azure sends only access_token (tart-formats §6.4); where both are, the spec says they are equal.
-  const value = [answer['token'], answer['access_token']].find((field) => typeof field === 'string' && field !== '');
+  const value = [textOf(answer, 'token'), textOf(answer, 'access_token')].find((text) => (text ?? '') !== '') ?? '';
   // Only what fits into a header: anything else would be an injection or a mistake.
-  if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) throw unreadable(realm, 'contains no usable token');
-  const seconds = typeof answer['expires_in'] === 'number' ? answer['expires_in'] : 60;
+  if (!/^[\x21-\x7e]+$/.test(value)) throw unreadable(realm, 'contains no usable token');
+  const expiry = fieldOf(answer, 'expires_in');
+  const seconds = typeof expiry === 'number' ? expiry : 60;
   const lifetime = Math.min(Math.max(seconds * 1000, limits.tokenMinimumMs), limits.tokenMaximumMs);
   return { value, lifetimeMs: lifetime - limits.tokenEarlyMs };
 }

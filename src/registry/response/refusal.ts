@@ -1,4 +1,5 @@
 import { type ErrorCode, isTartletError, TartletError } from '../../errors.ts';
+import { fieldOf, parseJson, textOf } from '../../json/foreign.ts';
 import { Digest } from '../../names/digest.ts';
 import { adviceFor, type Said } from './advice.ts';
 import { contentCoding, decodedBody, readAtMost } from './document.ts';
@@ -136,19 +137,14 @@ function understand(text: string): Omit<Complaint, 'digests'> {
 
 /** `{"errors":[{"code","message","detail"}]}` of the distribution spec § error codes; anything else gives none. */
 function errorsOf(text: string): { code: string; message: string }[] {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    return [];
-  }
-  const errors = field(parsed, 'errors');
+  const parsed = parseJson(text);
+  const errors = fieldOf(parsed, 'errors');
   const listed: unknown[] = Array.isArray(errors) ? errors : [parsed];
   return listed
     .slice(0, 5)
     .map((error) => ({
       code: textField(error, 'code'),
-      message: withDetail(textField(error, 'message') || textField(error, 'details'), field(error, 'detail')),
+      message: withDetail(textField(error, 'message') || textField(error, 'details'), fieldOf(error, 'detail')),
     }))
     .filter(({ code, message }) => code !== '' || message !== '');
 }
@@ -163,11 +159,6 @@ function withDetail(message: string, detail: unknown): string {
   return message === '' ? text : `${message} (${text})`;
 }
 
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
-}
-
 function textField(value: unknown, name: string): string {
-  const text = field(value, name);
-  return typeof text === 'string' ? cleanText(text, 200) : '';
+  return cleanText(textOf(value, name) ?? '', 200);
 }

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { TartletError } from '../../errors.ts';
-import { isJsonObject } from '../../oci/json-document.ts';
+import { isJsonObject } from '../../json/foreign.ts';
 import {
   type Access,
   type Action,

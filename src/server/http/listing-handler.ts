@@ -1,3 +1,4 @@
+import { parseJson, textOf } from '../../json/foreign.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { Exchange } from './exchange.ts';
 import { Refusal } from '../contract/refusal.ts';
@@ -54,8 +55,8 @@ export async function listReferrers(
     const size = await store.referrerSize(subject, referrer);
     exchange.documents.take(size);
     const text = await store.referrer(subject, referrer);
-    const descriptor: unknown = text === undefined ? undefined : JSON.parse(text);
-    if (text === undefined || (artifactType !== null && !isOfType(descriptor, artifactType))) {
+    const descriptor: unknown = text === undefined ? undefined : parseJson(text);
+    if (text === undefined || (artifactType !== null && textOf(descriptor, 'artifactType') !== artifactType)) {
       exchange.documents.giveBack(size);
       continue;
     }
@@ -74,15 +75,6 @@ export async function listReferrers(
       ...(artifactType === null ? {} : { 'OCI-Filters-Applied': 'artifactType' }),
       ...(more ? { Link: `<${next}>; rel="next"` } : {}),
     },
-  );
-}
-
-function isOfType(descriptor: unknown, artifactType: string): boolean {
-  return (
-    typeof descriptor === 'object' &&
-    descriptor !== null &&
-    'artifactType' in descriptor &&
-    descriptor.artifactType === artifactType
   );
 }
 

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { isTartletError } from '../../errors.ts';
 import { Digest, type DigestAlgorithm } from '../../names/digest.ts';
-import { isJsonObject, parseJsonDocument } from '../../oci/json-document.ts';
+import { isJsonObject, type JsonObject } from '../../json/foreign.ts';
+import { parseJsonDocument } from '../../oci/json-document.ts';
 import { bareMediaType, isImageManifestType, isIndexType } from '../../oci/media-type.ts';
 import { Refusal } from '../contract/refusal.ts';
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
  * What a registry must know of a manifest: what it links to. Less than a client reads, on purpose: fields that we do not

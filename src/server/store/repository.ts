@@ -1,6 +1,7 @@
 import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { isJsonObject } from '../../oci/json-document.ts';
+import * as v from 'valibot';
+import { parseRecord } from '../../json/record.ts';
 import { statIfThere } from '../../fs/stats.ts';
 import { ignoreMissing } from '../../fs/disk-error.ts';
 import { Digest } from '../../names/digest.ts';
@@ -182,12 +183,10 @@ async function touch(link: string): Promise<void> {
   }
 }
 
+const manifestLink = v.object({ mediaType: v.string(), subject: v.optional(v.string()) });
+
 function parseManifestLink(text: string): ManifestLink | undefined {
-  const value: unknown = JSON.parse(text);
-  if (!isJsonObject(value) || typeof value['mediaType'] !== 'string') return undefined;
-  const subject = value['subject'];
-  return {
-    mediaType: value['mediaType'],
-    subject: typeof subject === 'string' ? Digest.tryParse(subject) : undefined,
-  };
+  const link = parseRecord(manifestLink, text);
+  if (link === undefined) return undefined;
+  return { mediaType: link.mediaType, subject: link.subject === undefined ? undefined : Digest.tryParse(link.subject) };
 }
