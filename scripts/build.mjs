@@ -49,6 +49,8 @@ async function bundle(dir, entries) {
     input: entries,
     platform: 'node',
     external: [/^node:/],
+    // The main file of jsonc-parser hands `require` around, where no bundler sees what it asks for.
+    resolve: { alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' } },
     logLevel: 'warn',
     plugins: [lazyBuiltIns, onlyAscii],
   });

@@ -1,4 +1,5 @@
 import { TartletError } from '../errors.ts';
+import { isJsonObject, type JsonObject } from '../json/foreign.ts';
 
 /** A secret without its address; {@link Credential} binds it to one. */
 export type Secret =
@@ -35,16 +36,15 @@ export function pairOf(secret: Secret): { readonly username: string; readonly pa
  */
 export function parseAuthEntry(value: unknown, place: string): AuthEntry {
   if (value === null) return { kind: 'empty' };
-  if (typeof value !== 'object' || Array.isArray(value)) throw invalid(place, 'it is not an object');
-  const entry = value as Readonly<Record<string, unknown>>;
-  const token = textField(entry, 'identitytoken', place);
+  if (!isJsonObject(value)) throw invalid(place, 'it is not an object');
+  const token = textField(value, 'identitytoken', place);
   if (token !== '') return { kind: 'secret', secret: { kind: 'identity-token', token } };
-  const auth = textField(entry, 'auth', place);
+  const auth = textField(value, 'auth', place);
   if (auth !== '') return decodeAuth(auth, place);
-  const username = textField(entry, 'username', place);
-  const password = textField(entry, 'password', place);
+  const username = textField(value, 'username', place);
+  const password = textField(value, 'password', place);
   if (username !== '' && password !== '') return { kind: 'secret', secret: secretOf(username, password) };
-  return textField(entry, 'registrytoken', place) === '' ? { kind: 'empty' } : { kind: 'registry-token' };
+  return textField(value, 'registrytoken', place) === '' ? { kind: 'empty' } : { kind: 'registry-token' };
 }
 
 /** The entry that Docker would write. */
@@ -74,7 +74,7 @@ function decodeAuth(auth: string, place: string): AuthEntry {
   return { kind: 'secret', secret: secretOf(username, password) };
 }
 
-function textField(entry: Readonly<Record<string, unknown>>, field: string, place: string): string {
+function textField(entry: JsonObject, field: string, place: string): string {
   const value = entry[field];
   if (value === undefined || value === null) return '';
   if (typeof value !== 'string') throw invalid(place, `its "${field}" is not a text`);

@@ -1,11 +1,10 @@
+import { applyEdits, format, type Node } from 'jsonc-parser';
 import { TartletError } from '../errors.ts';
+import type { JsonObject } from '../json/foreign.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import { encodeAuthEntry, type Secret } from './auth-entry.ts';
 import { parseAuthKey, sameRegistry, storageKey } from './auth-key.ts';
-import { type JsonMember, type JsonValue, memberOf, readJsonText } from './json-text.ts';
-
-/** What one level of indentation looks like; undefined in a file that is one line. */
-type Indentation = string | undefined;
+import { readJsonTree } from './json-tree.ts';
 
 /**
  * The text of an auth file with one more login. What is already said about the whole registry, in any spelling, is replaced, so
@@ -15,20 +14,24 @@ type Indentation = string | undefined;
  */
 export function withEntry(text: string | undefined, file: string, registry: RegistryAddress, secret: Secret): string {
   const before = text === undefined || text.trim() === '' ? '{}\n' : text;
-  const unit = indentationOf(before, readJsonText(before, file));
   const bare = withoutEntries(before, file, registry).text;
-  const root = readJsonText(bare, file);
-  const auths = memberOf(root, 'auths')?.value;
-  const key = storageKey(registry);
-  const entry = encodeAuthEntry(secret);
-  if (auths === undefined) return insert(bare, root, 'auths', { [key]: entry }, 1, unit);
-  if (auths.members !== undefined) return insert(bare, auths, key, entry, 2, unit);
-  if (bare.slice(auths.start, auths.end) === 'null') return splice(bare, auths, render({ [key]: entry }, 1, unit));
-  throw new TartletError('CONFIG_INVALID', `${file} cannot be used: "auths" is not an object`, { subject: file });
+  const root = readJsonTree(bare, file);
+  const login = { [storageKey(registry)]: encodeAuthEntry(secret) };
+  // Of several with one name the last, which is the one that is read.
+  const auths = membersNamed(root, 'auths').at(-1);
+  if (auths === undefined) return insert(bare, root, root, { auths: login });
+  if (auths.type === 'object') return insert(bare, root, auths, login);
+  if (auths.type !== 'null') {
+    throw new TartletError('CONFIG_INVALID', `${file} cannot be used: "auths" is not an object`, { subject: file });
+  }
+  const { offset, length } = auths;
+  const emptied = applyEdits(bare, [{ offset, length, content: '{}' }]);
+  return insert(emptied, root, { ...auths, length: 2, children: [] }, login);
 }
 
 /**
- * The text without any entry for the whole registry, in any spelling. Entries for some of its repositories stay.
+ * The text without any entry for the whole registry, in any spelling. Entries for some of its repositories stay. Where
+ * `auths` is there more than once, all are searched: Docker adds them up.
  *
  * @returns the keys that were removed, too.
  * @throws TartletError `CONFIG_INVALID`
@@ -41,62 +44,72 @@ export function withoutEntries(
   const removed: string[] = [];
   let left = text;
   while (left.trim() !== '') {
-    const auths = memberOf(readJsonText(left, file), 'auths')?.value;
-    const at = auths?.members?.findIndex((member) => isFor(member, registry)) ?? -1;
-    const member = auths?.members?.[at];
-    if (auths === undefined || member === undefined) break;
-    removed.push(member.key);
-    left = cut(left, auths, at, member);
+    const entries = membersNamed(readJsonTree(left, file), 'auths').flatMap((auths) => auths.children ?? []);
+    const entry = entries.find((each) => isFor(keyOf(each), registry));
+    if (entry === undefined) break;
+    removed.push(keyOf(entry));
+    left = cut(left, entry);
   }
   return { text: left, removed };
 }
 
-function isFor(member: JsonMember, registry: RegistryAddress): boolean {
-  const key = parseAuthKey(member.key);
+function isFor(text: string, registry: RegistryAddress): boolean {
+  const key = parseAuthKey(text);
   return key !== undefined && key.path === '' && sameRegistry(key.registry, registry);
 }
 
+/** The values of an object's members with a name. A member is a node with two children, its key and its value. */
+function membersNamed(object: Node, name: string): Node[] {
+  return (object.children ?? []).flatMap((member) => (keyOf(member) === name ? (member.children?.slice(1) ?? []) : []));
+}
+
+function keyOf(member: Node): string {
+  return String(member.children?.[0]?.value);
+}
+
 /** Removes one member with the comma that belongs to it. */
-function cut(text: string, object: JsonValue, at: number, member: JsonMember): string {
-  const before = object.members?.[at - 1];
-  const after = object.members?.[at + 1];
-  if (before !== undefined) return text.slice(0, before.value.end) + text.slice(member.value.end);
-  if (after !== undefined) return text.slice(0, member.start) + text.slice(after.start);
-  return splice(text, object, '{}');
+function cut(text: string, member: Node): string {
+  const siblings = member.parent?.children ?? [];
+  const at = siblings.indexOf(member);
+  const [before, after] = [siblings[at - 1], siblings[at + 1]];
+  if (before !== undefined) return without(text, endOf(before), endOf(member));
+  if (after !== undefined) return without(text, member.offset, after.offset);
+  const object = member.parent ?? member;
+  return without(text, object.offset + 1, endOf(object) - 1);
 }
 
-/** Adds a member at the end of an object that lies `depth - 1` levels deep. */
-function insert(
-  text: string,
-  object: JsonValue,
-  key: string,
-  value: Readonly<Record<string, unknown>>,
-  depth: number,
-  unit: Indentation,
-): string {
-  const member = `${JSON.stringify(key)}:${unit === undefined ? '' : ' '}${render(value, depth, unit)}`;
-  const last = object.members?.at(-1);
-  if (last === undefined) return splice(text, object, `{${line(depth, unit)}${member}${line(depth - 1, unit)}}`);
-  return `${text.slice(0, last.value.end)},${line(depth, unit)}${member}${text.slice(last.value.end)}`;
+function without(text: string, from: number, to: number): string {
+  return applyEdits(text, [{ offset: from, length: to - from, content: '' }]);
 }
 
-function render(value: Readonly<Record<string, unknown>>, depth: number, unit: Indentation): string {
-  // Line breaks inside texts are escaped: those left are the layout's.
-  return JSON.stringify(value, undefined, unit).replaceAll('\n', line(depth, unit));
+/**
+ * Adds a member at the end of an object, laid out as the rest of the file. `modify` of the library would lay out the
+ * whole line again to which it adds, and knows only the first of several members with one name.
+ */
+function insert(text: string, root: Node, object: Node, member: JsonObject): string {
+  const last = object.children?.at(-1);
+  const added = JSON.stringify(member).slice(1, -1);
+  const edit = { offset: last === undefined ? object.offset + 1 : endOf(last), length: 0 };
+  const content = last === undefined ? added : `,${added}`;
+  const longer = applyEdits(text, [{ ...edit, content }]);
+  const unit = indentationOf(text, root);
+  if (unit === '') return longer;
+  const range =
+    last === undefined
+      ? { offset: object.offset, length: object.length + content.length }
+      : { offset: edit.offset, length: content.length };
+  const layout = { insertSpaces: !unit.startsWith('\t'), tabSize: unit.length };
+  return applyEdits(longer, format(longer, range, layout));
 }
 
-function line(depth: number, unit: Indentation): string {
-  return unit === undefined ? '' : `\n${unit.repeat(depth)}`;
+function endOf(node: Node): number {
+  return node.offset + node.length;
 }
 
-function splice(text: string, { start, end }: JsonValue, replacement: string): string {
-  return text.slice(0, start) + replacement + text.slice(end);
-}
-
-/** What stands before the first member tells it; Docker's own tab where there is none. */
-function indentationOf(text: string, root: JsonValue): Indentation {
-  const first = root.members?.[0];
+/** What stands before the first member tells it, '' for a file of one line; Docker's own tab where there is no member. */
+function indentationOf(text: string, root: Node): string {
+  const [first] = root.children ?? [];
   if (first === undefined) return '\t';
-  const lead = text.slice(root.start + 1, first.start);
-  return lead.includes('\n') ? lead.slice(lead.lastIndexOf('\n') + 1) : undefined;
+  const lead = text.slice(root.offset + 1, first.offset);
+  return /[\r\n]([ \t]*)$/.exec(lead)?.[1] ?? '';
 }

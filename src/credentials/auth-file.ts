@@ -1,11 +1,11 @@
 import { TartletError } from '../errors.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../json/foreign.ts';
 import { shownName } from '../names/malformed.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import { type AuthEntry, parseAuthEntry, type Secret } from './auth-entry.ts';
 import { type AuthKey, parseAuthKey, rankKeys } from './auth-key.ts';
 import { CredentialHelper } from './helper.ts';
 import { compileHostPattern, type HostPattern } from './host-pattern.ts';
-import { parseJsonObject } from './json-text.ts';
 import { readSecretFile, type SecretFile } from './secret-file.ts';
 import type { CredentialSettings } from './settings.ts';
 
@@ -39,10 +39,10 @@ export class AuthFile {
   readonly #compiled = new Map<string, Promise<HostPattern | undefined>>();
   readonly #defaultHelper: string;
 
-  private constructor(file: SecretFile) {
+  private constructor(file: SecretFile, root: JsonObject) {
     this.path = file.path;
     this.mode = file.mode;
-    const contents = new Contents(file);
+    const contents = new Contents(root, file.path);
     this.entries = contents.members('auths').flatMap(({ text, value }) => {
       const key = parseAuthKey(text);
       const read = (): AuthEntry => parseAuthEntry(value, `the entry "${shownName(text)}" in ${file.path}`);
@@ -64,7 +64,7 @@ export class AuthFile {
    */
   static async read(path: string): Promise<AuthFile | undefined> {
     const file = await readSecretFile(path);
-    return file === undefined ? undefined : new AuthFile(file);
+    return file === undefined ? undefined : new AuthFile(file, await parseDocument(file));
   }
 
   /**
@@ -153,15 +153,25 @@ function holdsSecret(entry: AuthFileEntry): boolean {
   }
 }
 
+/** The object that the text of an auth file is. @throws TartletError `CONFIG_INVALID` with line and column. */
+async function parseDocument({ path, text }: SecretFile): Promise<JsonObject> {
+  // Docker takes an empty file for an empty configuration.
+  if (text.trim() === '') return {};
+  const document = parseJson(text);
+  if (isJsonObject(document)) return document;
+  // What finds the place is needed for a broken file only.
+  const { jsonFault } = await import('./json-tree.ts');
+  throw jsonFault(text, path);
+}
+
 /** The document of an auth file, by field. */
 class Contents {
-  readonly root: Readonly<Record<string, unknown>>;
+  readonly root: JsonObject;
   readonly #file: string;
 
-  constructor({ path, text }: SecretFile) {
-    this.#file = path;
-    // Docker takes an empty file for an empty configuration.
-    this.root = text.trim() === '' ? {} : parseJsonObject(text, path);
+  constructor(root: JsonObject, file: string) {
+    this.root = root;
+    this.#file = file;
   }
 
   /** The members of a field, in their order. */
@@ -175,8 +185,8 @@ class Contents {
     throw this.#invalid(`${field} is not a text`);
   }
 
-  #object(value: unknown, what: string): Readonly<Record<string, unknown>> {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  #object(value: unknown, what: string): JsonObject {
+    if (isJsonObject(value)) return value;
     throw this.#invalid(`${what} is not an object`);
   }
 

@@ -2,7 +2,6 @@ import { TartletError } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import { pairOf, type Secret } from './auth-entry.ts';
 import { AuthFile } from './auth-file.ts';
-import { withEntry, withoutEntries } from './auth-file-edit.ts';
 import { authFileLocations, dockerAuthFile } from './auth-file-location.ts';
 import { parseAuthKey, sameRegistry, serverSpellings, storageKey } from './auth-key.ts';
 import { environmentMayServe, USERNAME_VARIABLE } from './environment.ts';
@@ -65,6 +64,7 @@ export async function storeCredential(
   signal?.throwIfAborted();
   const server = await storeOutsideFiles(registry, secret, settings, signal);
   if (server !== undefined) return { kind: 'keychain', server };
+  const { withEntry } = await import('./auth-file-edit.ts');
   await changeFile(path, settings, signal, (text) => withEntry(text, path, registry, secret));
   return { kind: 'file', file: path, key };
 }
@@ -137,6 +137,7 @@ async function eraseFromFile(
   settings: CredentialStoreSettings,
   signal: AbortSignal | undefined,
 ): Promise<SecretPlace[]> {
+  const { withoutEntries } = await import('./auth-file-edit.ts');
   let keys: readonly string[] = [];
   await changeFile(path, settings, signal, (text) => {
     if (text === undefined) return undefined;

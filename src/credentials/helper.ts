@@ -1,4 +1,5 @@
 import { TartletError } from '../errors.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../json/foreign.ts';
 import { shownName } from '../names/malformed.ts';
 import { pairOf, type Secret, secretOf } from './auth-entry.ts';
 import { parseAuthKey, sameRegistry } from './auth-key.ts';
@@ -130,18 +131,13 @@ export class CredentialHelper {
     });
   }
 
-  #readJson(stdout: Buffer, server: string): Readonly<Record<string, unknown>> {
-    let answer: unknown;
-    try {
-      answer = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(stdout));
-    } catch {
-      throw this.#misspoke(server, 'its answer is not JSON'); // No cause: its text quotes the answer.
-    }
-    if (typeof answer === 'object' && answer !== null && !Array.isArray(answer)) return { ...answer };
-    throw this.#misspoke(server, 'its answer is not a JSON object');
+  #readJson(stdout: Buffer, server: string): JsonObject {
+    const answer = parseJson(stdout);
+    if (isJsonObject(answer)) return answer;
+    throw this.#misspoke(server, `its answer is not ${answer === undefined ? 'JSON' : 'a JSON object'}`);
   }
 
-  #textOf(answer: Readonly<Record<string, unknown>>, field: string, server: string): string {
+  #textOf(answer: JsonObject, field: string, server: string): string {
     const value = answer[field];
     if (value === undefined || value === null) return '';
     if (typeof value !== 'string') throw this.#misspoke(server, `"${field}" in its answer is not a text`);

@@ -100,6 +100,19 @@ describe('into a file', () => {
     ['{"auths":{}}', '{"auths":{"h:1":{"auth":"AUTH"}}}'],
     ['{"auths":null,"a":1}', '{"auths":{"h:1":{"auth":"AUTH"}},"a":1}'],
     ['{\n  "auths": {}\n}', '{\n  "auths": {\n    "h:1": {\n      "auth": "AUTH"\n    }\n  }\n}'],
+    // Line ends, odd spaces on the line before, and a name that is there twice stay as they are.
+    [
+      '{\r\n  "a": 1\r\n}\r\n',
+      '{\r\n  "a": 1,\r\n  "auths": {\r\n    "h:1": {\r\n      "auth": "AUTH"\r\n    }\r\n  }\r\n}\r\n',
+    ],
+    [
+      '{\n\t"a"  :   [1,2],  "b" :{ }\n}',
+      '{\n\t"a"  :   [1,2],  "b" :{ },\n\t"auths": {\n\t\t"h:1": {\n\t\t\t"auth": "AUTH"\n\t\t}\n\t}\n}',
+    ],
+    [
+      '{"auths":{"h:1":{"auth":"old"},"h:2":{}},"auths":{"h:1":{"auth":"old"}}}',
+      '{"auths":{"h:2":{}},"auths":{"h:1":{"auth":"AUTH"}}}',
+    ],
   ])('%j becomes %j', (before, after) => {
     const { auth } = basic('u', 'p:ä');
     expect(withEntry(before, 'f', address('h:1'), secret)).toBe(after.replace('AUTH', auth));

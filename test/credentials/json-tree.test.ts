@@ -1,11 +1,11 @@
 import { fc, test } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
 import { isTartletError } from '../../src/errors.ts';
-import { memberOf, readJsonText } from '../../src/credentials/json-text.ts';
+import { readJsonTree } from '../../src/credentials/json-tree.ts';
 
 const accepts = (text: string): boolean => {
   try {
-    readJsonText(text, 'f');
+    readJsonTree(text, 'f');
     return true;
   } catch (error) {
     if (isTartletError(error, 'CONFIG_INVALID')) return false;
@@ -25,20 +25,19 @@ const parses = (text: string): boolean => {
 describe('agrees with JSON.parse', () => {
   test.prop([fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }))])('about objects', (object) => {
     const text = JSON.stringify(object, undefined, 2);
-    const root = readJsonText(text, 'f');
-    for (const [key, value] of Object.entries(object)) {
-      const member = memberOf(root, key)!;
-      expect(JSON.parse(text.slice(member.value.start, member.value.end))).toEqual(
-        JSON.parse(JSON.stringify(value) ?? 'null'),
-      );
-    }
+    const members = (readJsonTree(text, 'f').children ?? []).map((member) => {
+      const [key, value] = member.children ?? [];
+      const parsed: unknown = JSON.parse(text.slice(value!.offset, value!.offset + value!.length));
+      return [key?.value as unknown, parsed];
+    });
+    expect(members).toEqual(Object.entries(JSON.parse(text) as object));
   });
 
   test.prop(
     [
       fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 })),
       fc.nat(),
-      fc.constantFrom(...Array.from('{}[]",:01-.e\\ \nx')),
+      fc.constantFrom(...Array.from('{}[]",:01-.e\\ \nx/*\u00A0\uFEFF')),
     ],
     {
       numRuns: 1000,
@@ -57,22 +56,24 @@ describe('agrees with JSON.parse', () => {
 });
 
 it.each([
-  ['{"auths": {"h": {"auth": "canary"} "x"', 'line 1, column 36'],
-  ['{\n\t"auths": {\n\t\tcanary', 'line 3, column 3'],
-  ['{\n  "auths": {},\n}', 'line 3, column 1'],
-  ['{"a": "canary', 'line 1, column 7'],
-  ['{"a": canary}', 'line 1, column 7'],
-  ['{"a": 01}', 'line 1, column 7'],
-  ['canary', 'line 1, column 1'],
-  ['[]', 'line 1, column 1'],
-  ['{} canary', 'line 1, column 4'],
-  ['{"a": 1', 'line 1, column 8'],
+  ['{"auths": {"h": {"auth": "canary"} "x"', 'line 1, column 36: comma expected'],
+  ['{\n\t"auths": {\n\t\tcanary', 'line 3, column 3: invalid symbol'],
+  ['{\r\n  "auths": {},\r\n}', 'line 3, column 1: property name expected'],
+  ['{"a": "canary', 'line 1, column 7: unexpected end of string'],
+  ['{"a": canary}', 'line 1, column 7: invalid symbol'],
+  ['{"a": 01}', 'line 1, column 8: comma expected'],
+  ['canary', 'line 1, column 1: invalid symbol'],
+  ['\n[]', 'line 2, column 1: an object was expected'],
+  ['{} canary', 'line 1, column 4: invalid symbol'],
+  ['{"a": 1', 'line 1, column 8: close brace expected (the file ends there)'],
+  ['{"a": 1} // canary', 'line 1, column 10: invalid comment token'],
 ])('%j: the fault is in %s', (text, place) => {
-  const read = (): unknown => readJsonText(text, '/home/u/.docker/config.json');
+  const read = (): unknown => readJsonTree(text, '/home/u/.docker/config.json');
   expect(read).toThrow(`/home/u/.docker/config.json is not valid JSON: ${place}`);
   expect(read).not.toThrow(/canary/);
 });
 
-it('a million brackets are refused, not walked', () => {
-  expect(() => readJsonText(`{"a":${'['.repeat(1_000_000)}`, 'f')).toThrow('nested more than 32 levels');
+it.each(['[', '{"a":'])('a million levels of %j are refused, not walked', (opening) => {
+  expect(() => readJsonTree(`{"a":${opening.repeat(1_000_000)}`, 'f')).toThrow('nested too deep');
+  expect(() => readJsonTree(`{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`, 'f')).toThrow('nested too deep');
 });

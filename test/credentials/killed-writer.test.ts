@@ -39,6 +39,7 @@ it('a writer that is killed leaves the old file or the new one, private, with al
   const bundle = await rolldown({
     input: 'writer',
     platform: 'node',
+    resolve: { alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' } },
     plugins: [
       {
         name: 'writer',
