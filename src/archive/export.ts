@@ -119,7 +119,7 @@ async function packChunks(
   source: ExportSource,
   disk: Pick<DiskToPack, 'disk' | 'size' | 'chunkBytes'>,
 ): Promise<EncodedChunk[]> {
-  const scratch = await Scratch.createSpool(session.home, session.platform);
+  const scratch = await Scratch.createSpool(session);
   try {
     return await packDisk(session, writer, {
       ...disk,

@@ -1,5 +1,4 @@
 import { removeEntry } from '../fs/remove.ts';
-import { availableParallelism } from 'node:os';
 import { TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import type { EncodedChunk } from '../oci/flat-manifest.ts';
@@ -86,7 +85,7 @@ class DiskPacking {
       await runLocally(this.#session, {
         jobs: [...jobs.keys()],
         // One more than threads, so that they are busy while a chunk is written.
-        concurrency: Math.min(availableParallelism() + 1, MOST_WAITING),
+        concurrency: Math.min(this.#session.processors + 1, MOST_WAITING),
         onBytes: () => undefined,
         onWork: (diskBytes) => this.#session.emit({ kind: 'worked', subject: this.#plan.subject, diskBytes }),
         onMoved: (job, { diskBytes: done }) => {

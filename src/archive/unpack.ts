@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../fs/disk/early-flush.ts';
@@ -81,7 +80,7 @@ async function unpackChunks(
   const jobs = new Map(blobs.map(([group, source]) => [unpackJob(group, source, disk), group]));
   await runLocally(session, {
     jobs: [...jobs.keys()],
-    concurrency: Math.min(availableParallelism(), DEFAULT_CONCURRENCY),
+    concurrency: Math.min(session.processors, DEFAULT_CONCURRENCY),
     onBytes,
     onMoved: (job, { bytes: done }) => {
       const [chunk] = jobs.get(job) ?? [];

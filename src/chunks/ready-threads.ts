@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 
@@ -8,12 +7,17 @@ import { Worker } from 'node:worker_threads';
  * to do. What nobody took is stopped in the end.
  */
 export class ReadyThreads {
+  readonly #processors: number;
   readonly #waiting: Worker[] = [];
+
+  constructor(processors: number) {
+    this.#processors = processors;
+  }
 
   /** Starts as many as there will be work for, but never more than there are processors. */
   start(count: number): void {
-    while (this.#waiting.length < Math.min(count, MOST, availableParallelism())) {
-      const worker = new Worker(workerFile());
+    while (this.#waiting.length < Math.min(count, MOST, this.#processors)) {
+      const worker = startThread();
       // Whatever befalls one that waits, the next is started when there is work.
       const forget = (): void => {
         const at = this.#waiting.indexOf(worker);
@@ -26,7 +30,7 @@ export class ReadyThreads {
 
   /** One that waits, or a new one. */
   take(): Worker {
-    return this.#waiting.shift() ?? new Worker(workerFile());
+    return this.#waiting.shift() ?? startThread();
   }
 
   /** Stops those that nobody took. */
@@ -37,6 +41,11 @@ export class ReadyThreads {
 
 /** An image of one chunk needs one; more are started when there is work for them. */
 const MOST = 2;
+
+/** Starts a thread for chunks. Whoever starts it stops it. */
+export function startThread(): Worker {
+  return new Worker(workerFile());
+}
 
 /** The built worker. From the sources, i.e. in tests, it is the one in `dist`, because Node 20 cannot run TypeScript. */
 function workerFile(): URL {

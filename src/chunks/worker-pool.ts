@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events';
-import { availableParallelism } from 'node:os';
 import { MessageChannel, type Worker } from 'node:worker_threads';
 import { describeError, fromPlainError, TartletError } from '../errors.ts';
 import { serveAuthenticator } from '../registry/auth/authenticator-port.ts';
@@ -13,7 +12,7 @@ import {
   type ResultOf,
   type ToWorker,
 } from './chunk-job.ts';
-import { ReadyThreads } from './ready-threads.ts';
+import { type ReadyThreads, startThread } from './ready-threads.ts';
 import type { TimeSpent } from './time-spent.ts';
 import { Width } from './width.ts';
 
@@ -29,11 +28,13 @@ type PoolRegistry =
   | { readonly client?: undefined; readonly settings?: undefined };
 
 export type PoolOptions = PoolRegistry & {
-  /**
-   * Most jobs at once. There are never more threads than processors: a thread waits for the network without blocking its other
-   * jobs, and each one costs some 40 MB.
-   */
+  /** Most jobs at once. */
   readonly concurrency: number;
+  /**
+   * There are never more threads than that: a thread waits for the network without blocking its other jobs, and each one
+   * costs some 40 MB.
+   */
+  readonly processors: number;
   /** Threads that were started early. Whoever started them stops those that are left. */
   readonly ready?: ReadyThreads | undefined;
   readonly signal: AbortSignal;
@@ -201,10 +202,10 @@ export class WorkerPool {
   /** The thread with the least to do; a new one while all are busy and there are processors. */
   #thread(): Thread {
     const [calmest] = this.#threads.toSorted((a, b) => a.pending.size - b.pending.size);
-    if (calmest !== undefined && (calmest.pending.size === 0 || this.#threads.length >= availableParallelism())) {
+    if (calmest !== undefined && (calmest.pending.size === 0 || this.#threads.length >= this.#options.processors)) {
       return calmest;
     }
-    const worker = (this.#options.ready ?? new ReadyThreads()).take();
+    const worker = this.#options.ready?.take() ?? startThread();
     const thread: Thread = { worker, endServices: introduce(worker, this.#options), pending: new Map() };
     const fail = (error: TartletError): void => {
       for (const { reject } of thread.pending.values()) reject(error);

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { isTartletError, type TartletError, unreachable } from '../errors.ts';
 import { contentReferences, HEX } from '../home/content/content-reference.ts';
 import { isInLocalFormat } from './config-format.ts';
@@ -79,7 +78,8 @@ class DeepCheck {
   constructor(session: Session) {
     this.#session = session;
     this.#pool = new WorkerPool({
-      concurrency: availableParallelism(),
+      concurrency: session.processors,
+      processors: session.processors,
       signal: session.signal,
       onBytes: () => undefined,
       onWait: () => undefined,

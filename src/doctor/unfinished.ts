@@ -46,7 +46,7 @@ export async function checkUnfinished(present: Present): Promise<Finding[]> {
 
 async function judgeStaging({ home, now }: Present, name: string): Promise<Finding[]> {
   const at = `${home.stagingFolder}/${name}`;
-  if (TRASH.test(name)) return mayBeOnItsWay(at) ? [] : [trash(at)];
+  if (TRASH.test(name)) return mayBeOnItsWay(at, now) ? [] : [trash(at)];
   if (!HEX.test(name)) return [finding('foreign-entry', at, 'something that is no unfinished pull')];
   const lock = home.lockFile(name);
   if (await isHeld(lock)) {
@@ -60,9 +60,9 @@ async function judgeStaging({ home, now }: Present, name: string): Promise<Findi
   return [finding('scratch-resumable', at, `${humanBytes(bytes, 1)} of an interrupted pull of sha256:${name}`)];
 }
 
-async function judgeScratch({ home, platform }: Present, folder: string, name: string): Promise<Finding[]> {
+async function judgeScratch({ home, platform, now }: Present, folder: string, name: string): Promise<Finding[]> {
   const at = `${folder}/${name}`;
-  if (TRASH.test(name)) return mayBeOnItsWay(at) ? [] : [trash(at)];
+  if (TRASH.test(name)) return mayBeOnItsWay(at, now) ? [] : [trash(at)];
   const look = lookAt(at);
   if (look.kind !== 'found') return [];
   const lock = home.lockFile(name);

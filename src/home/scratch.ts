@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { isTartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { makeDirectory } from '../fs/entry.ts';
@@ -15,6 +14,14 @@ import { removeEntry } from '../fs/remove.ts';
 
 /** How the scratch folders begin that are ours to clean. By their names and not by a file in them, which a kill in mid-removal may have taken. */
 const OURS = 'tartlet-';
+
+/** Where a spool may lie; a `Session` is one. */
+interface SpoolPlace {
+  readonly home: Home;
+  readonly platform: NodeJS.Platform;
+  /** Of the system: for a home that cannot be written. */
+  readonly temporaryFolder: string;
+}
 
 /**
  * A folder in `tmp/` or beside the VMs for work on one, locked for as long as its owner lives so that nobody collects it. The lock lies outside: one inside would
@@ -49,12 +56,12 @@ export class Scratch {
    * The same for what is only passed on. Where the home cannot be written (golden images on a read-only mount, reliability D10), it lies in the
    * system's folder for temporary files, and nobody collects it after a kill but the system.
    */
-  static async createSpool(home: Home, platform: NodeJS.Platform): Promise<Scratch> {
+  static async createSpool({ home, platform, temporaryFolder }: SpoolPlace): Promise<Scratch> {
     try {
       return await Scratch.create(home, platform);
     } catch (error) {
       if (!isTartletError(error, 'DISK_READONLY', 'DISK_DENIED')) throw error;
-      const folder = `${tmpdir()}/${OURS}`;
+      const folder = `${temporaryFolder}/${OURS}`;
       return new Scratch(await onDisk('create', folder, async () => mkdtemp(folder)), undefined, []);
     }
   }

@@ -117,7 +117,7 @@ async function settle(
 ): Promise<MigrationReport> {
   const top = listTop(store.home);
   // What an earlier migration was removing when it was killed.
-  await finishRemovals(store.home);
+  await finishRemovals(store);
   const { facts, plan } = look(store, word);
   if (!hasWork(plan)) {
     await writeStamp(store.home, withoutHosts(top, [...facts.unseenHosts]));

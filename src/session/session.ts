@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { CredentialSource } from '../credentials/credential.ts';
 import { ContentStore } from '../home/content/content-store.ts';
 import type { Home } from '../home/home.ts';
@@ -13,16 +14,23 @@ import type { TransferEvent } from './progress.ts';
 
 export type { WireEvent } from '../registry/wire.ts';
 
-/** What an operation needs from the world around it. The library reaches for none of this by itself. */
+/** Sends one signal to one process. */
+export type SendSignal = (pid: number, signal: 'SIGINT' | 'SIGKILL') => void;
+
+/** What an operation needs from the world around it. The library reaches for none of this by itself, but for the defaults. */
 export interface SessionOptions {
   readonly home: Home;
   /** Variables that proxies, certificates and `TART_*` settings are read from. Default: none. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Default: linux. */
+  /** Default: the one that this runs on. */
   readonly platform?: NodeJS.Platform;
+  /** How many threads may compute at once, a whole number from 1 on. Default: as many as this process may use. */
+  readonly processors?: number;
+  /** Sends a signal to a process, for who stops a VM; throws as the system says it. Default: `process.kill`. */
+  readonly sendSignal?: SendSignal;
   /** Who we are, asked with the registry of the name at hand. Default: nobody. */
   readonly credentials?: (name: RemoteName) => CredentialSource;
-  /** Wall clock, for records only. Default: the system's. */
+  /** Wall clock, for records and for ages of files. Default: the system's. */
   readonly now?: () => Date;
   /** Told what happens while it happens. */
   readonly onEvent?: (event: TransferEvent) => void;
@@ -47,12 +55,14 @@ export class Session {
   readonly contents: ContentStore;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly platform: NodeJS.Platform;
+  readonly sendSignal: SendSignal;
   readonly now: () => Date;
   readonly emit: (event: TransferEvent) => void;
   readonly signal: AbortSignal;
   readonly userAgent: string;
   readonly fileMode: number | undefined;
   readonly limits: Limits;
+  readonly #processors: number | undefined;
   readonly #onWire: OnWire | undefined;
   readonly #credentials: (name: RemoteName) => CredentialSource;
   /** Sizes of parts that registries take, as far as something was too large for them. */
@@ -66,7 +76,9 @@ export class Session {
       this.emit({ kind: 'note', subject: entry, text: `passed over: ${error.message}` }),
     );
     this.environment = options.environment ?? {};
-    this.platform = options.platform ?? 'linux';
+    this.platform = options.platform ?? process.platform;
+    this.#processors = options.processors;
+    this.sendSignal = options.sendSignal ?? ((pid, signal) => process.kill(pid, signal));
     this.contents = new ContentStore(this.home, this.platform);
     this.images = new ImageCache(this.home, this.contents);
     this.vms = new LocalVms(this.home, this.platform, this.contents);
@@ -79,6 +91,18 @@ export class Session {
     this.limits = { ...limits, ...options.limits };
     this.#onRequest = options.onRequest ?? (() => undefined);
     this.#credentials = options.credentials ?? (() => ({ find: async () => undefined }));
+  }
+
+  /** How many threads may compute at once. Asked when it is needed: few commands need it. */
+  get processors(): number {
+    return this.#processors ?? availableParallelism();
+  }
+
+  /** Where the system wants temporary files, as Node finds it: by variables of the environment, without the last slash. */
+  get temporaryFolder(): string {
+    const { TMPDIR, TMP, TEMP } = this.environment;
+    const folder = [TMPDIR, TMP, TEMP].find((each) => each !== undefined && each !== '') ?? '/tmp';
+    return folder.length > 1 && folder.endsWith('/') ? folder.slice(0, -1) : folder;
   }
 
   /**

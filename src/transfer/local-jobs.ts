@@ -49,10 +49,11 @@ async function runHere<J extends LocalJob>({ signal }: Session, work: LocalWork<
   }
 }
 
-async function runInThreads<J extends LocalJob>({ signal }: Session, work: LocalWork<J>): Promise<void> {
+async function runInThreads<J extends LocalJob>({ processors, signal }: Session, work: LocalWork<J>): Promise<void> {
   const { concurrency, onBytes, onWork, onMoved } = work;
   const pool = new WorkerPool({
     concurrency,
+    processors,
     signal,
     onBytes,
     onWait: () => undefined,

@@ -67,11 +67,11 @@ async function discardState(session: Session, vm: LocalVm): Promise<void> {
 }
 
 async function stopRunning(session: Session, vm: LocalVm, timeoutMs: number): Promise<StopOutcome> {
-  const pid = await ownerOf(vm);
+  const pid = await ownerOf(session, vm);
   if (pid === undefined) return 'ended';
-  signalOwner(vm, pid, 'SIGINT');
+  signalOwner(session, vm, pid, 'SIGINT');
   if (await endsWithin(session, vm, pid, timeoutMs)) return 'ended';
-  signalOwner(vm, pid, 'SIGKILL');
+  signalOwner(session, vm, pid, 'SIGKILL');
   if (await endsWithin(session, vm, pid, AFTER_KILL_MS)) return 'killed';
   throw new TartletError('BUSY', `process ${pid}, which runs the VM "${vm.name.text}", was killed and does not end`, {
     subject: vm.name.text,
@@ -80,8 +80,8 @@ async function stopRunning(session: Session, vm: LocalVm, timeoutMs: number): Pr
 }
 
 /** Whoever has the lock; nobody, when it was released meanwhile. */
-async function ownerOf(vm: LocalVm): Promise<number | undefined> {
-  const owner: LockOwner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`);
+async function ownerOf({ platform }: Session, vm: LocalVm): Promise<number | undefined> {
+  const owner: LockOwner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`, platform);
   switch (owner.kind) {
     case 'process':
       return owner.pid;
@@ -104,16 +104,16 @@ async function ownerOf(vm: LocalVm): Promise<number | undefined> {
 async function endsWithin(session: Session, vm: LocalVm, pid: number, timeoutMs: number): Promise<boolean> {
   for (let waited = 0; ; waited += LOOK_EVERY_MS) {
     // Asked anew each time: once the lock is gone, the number may belong to somebody else.
-    const owner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`);
+    const owner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`, session.platform);
     if (owner.kind !== 'process' || owner.pid !== pid) return true;
     if (waited >= timeoutMs) return false;
     await delay(Math.min(LOOK_EVERY_MS, timeoutMs - waited), undefined, { signal: session.signal });
   }
 }
 
-function signalOwner(vm: LocalVm, pid: number, signal: 'SIGINT' | 'SIGKILL'): void {
+function signalOwner({ sendSignal }: Session, vm: LocalVm, pid: number, signal: 'SIGINT' | 'SIGKILL'): void {
   try {
-    process.kill(pid, signal);
+    sendSignal(pid, signal);
   } catch (cause) {
     if (systemCode(cause) === 'ESRCH') return; // It ended by itself just now.
     throw new TartletError('BUSY', `not allowed to stop process ${pid}, which runs the VM "${vm.name.text}"`, {

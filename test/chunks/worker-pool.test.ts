@@ -7,6 +7,7 @@ it.each([0, -1, 1.5, Number.NaN])(
     const make = (): WorkerPool =>
       new WorkerPool({
         concurrency,
+        processors: 1,
         signal: new AbortController().signal,
         onBytes: () => undefined,
         onWait: () => undefined,

@@ -34,6 +34,32 @@ describe.runIf(process.platform === 'linux')('a running VM', () => {
     expect(await running.ended).toBe('SIGKILL');
   });
 
+  test('ends also where no list of locks can be read, as on macOS', async () => {
+    const { session, folder } = plant();
+    const mac = freshSession({ home: session.home, platform: 'darwin' });
+    const running = await runVm(folder);
+    expect(await stopVm(mac, vm, { timeoutMs: 20_000 })).toBe('ended');
+    expect(await running.ended).toBe(0);
+  });
+
+  test('of another user is told apart from one that does not end', async () => {
+    const { session, folder } = plant();
+    const { pid } = await runVm(folder);
+    const sent: unknown[] = [];
+    const stranger = freshSession({
+      home: session.home,
+      sendSignal: (...each) => {
+        sent.push(each);
+        throw Object.assign(new Error('kill EPERM'), { code: 'EPERM' });
+      },
+    });
+    await expect(stopVm(stranger, vm, { timeoutMs: 0 })).rejects.toMatchObject({
+      code: 'BUSY',
+      message: `not allowed to stop process ${pid}, which runs the VM "vm"`,
+    });
+    expect(sent).toEqual([[pid, 'SIGINT']]);
+  });
+
   test('is left alone when the signal of the caller fires while waiting', async () => {
     const { folder, session } = plant();
     await runVm(folder, 'ignores');
@@ -73,8 +99,8 @@ describe.runIf(process.platform === 'linux')('the owner of a lock', () => {
     const other = `${session.home.vmsFolder}/other`;
     plantVm(other);
     const { pid } = await runVm(folder);
-    expect(await findLockOwner(`${folder}/config.json`)).toEqual({ kind: 'process', pid });
-    expect(await findLockOwner(`${other}/config.json`)).toEqual({ kind: 'nobody' });
-    expect(await findLockOwner(`${folder}/disk.img`)).toEqual({ kind: 'nobody' });
+    expect(await findLockOwner(`${folder}/config.json`, 'linux')).toEqual({ kind: 'process', pid });
+    expect(await findLockOwner(`${other}/config.json`, 'linux')).toEqual({ kind: 'nobody' });
+    expect(await findLockOwner(`${folder}/disk.img`, 'linux')).toEqual({ kind: 'nobody' });
   });
 });

@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { systemCode } from '../../errors.ts';
+import { promisify } from 'node:util';
+import { describeError, systemCode, TartletError } from '../../errors.ts';
 import { onDisk } from '../disk-error.ts';
+import { SYSTEM_ENVIRONMENT, systemProgram } from '../system-program.ts';
 import { FileLock } from './lock.ts';
 import { exactStatIfThere } from '../stats.ts';
 
@@ -15,16 +18,25 @@ export type LockOwner =
 const GRANTED = /^[0-9]+: (?:POSIX|OFDLCK) +\S+ +WRITE +(-?[0-9]+) ([0-9a-f]+):([0-9a-f]+):([0-9]+) /;
 
 /**
- * Finds who holds a write lock on a file, as `F_GETLK` would say: Node cannot ask that, and Linux lists all locks in `/proc/locks`. Only for Linux.
+ * Finds who holds a write lock on a file, as `F_GETLK` would say. Node cannot ask that: Linux lists all locks in `/proc/locks`,
+ * elsewhere perl asks, which is part of macOS.
  *
  * A file that is not there, e.g. because its VM was deleted since it was looked for, is locked by nobody.
  *
- * @throws TartletError `DISK_*` when the list or the file cannot be read.
+ * @throws TartletError `DISK_*` when the list or the file cannot be read, `DISK_UNSUPPORTED` where nobody can tell:
+ * guessing "nobody" could delete a running VM.
  */
-export async function findLockOwner(file: string): Promise<LockOwner> {
+export async function findLockOwner(file: string, platform: NodeJS.Platform): Promise<LockOwner> {
   const found = await exactStatIfThere(file);
   if (found === undefined) return { kind: 'nobody' };
-  const { dev, ino } = found;
+  const owner = await (platform === 'linux' ? askList(found) : askPerl(file));
+  // A command of ours without the native binding has no other lock, and the list leaves out what a program that has
+  // ended took for it.
+  if (owner.kind === 'nobody' && (await FileLock.isHeld(file))) return { kind: 'unnamed' };
+  return owner;
+}
+
+async function askList({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): Promise<LockOwner> {
   const list = await onDisk('read', '/proc/locks', async () => readFile('/proc/locks', 'utf8'));
   let owner: LockOwner = { kind: 'nobody' };
   for (const line of list.split('\n')) {
@@ -35,9 +47,6 @@ export async function findLockOwner(file: string): Promise<LockOwner> {
     if (pid > 0 && (isSameDevice || (await hasOpen(pid, dev, ino)))) return { kind: 'process', pid };
     if (pid <= 0 && isSameDevice) owner = { kind: 'unnamed' };
   }
-  // A command of ours without the native binding has no other lock, and the list leaves out what a program that has
-  // ended took for it.
-  if (owner.kind === 'nobody' && (await FileLock.isHeld(file))) return { kind: 'unnamed' };
   return owner;
 }
 
@@ -60,5 +69,41 @@ async function hasOpen(pid: number, dev: bigint, ino: bigint): Promise<boolean> 
     // Gone meanwhile, or somebody else's, whom we could not signal anyway.
     if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(systemCode(cause) ?? '')) return false;
     throw cause;
+  }
+}
+
+/**
+ * Asks the kernel with `fcntl(F_GETLK)`, as a reader would, who keeps us from reading: Node cannot, and perl is part of macOS. The
+ * record that `fcntl` takes differs between systems; prints the id of the process that holds a write lock, no positive number for
+ * the lock of an open file.
+ */
+const QUERY = `use Fcntl;
+open(my $file, '+<', $ARGV[0]) or exit 3;
+my $mac = $^O eq 'darwin';
+my $record = $mac ? pack('qqlss', 0, 0, 0, F_RDLCK, 0) : pack('ssx4qqlx4', F_RDLCK, 0, 0, 0, 0);
+fcntl($file, F_GETLK, $record) or exit 4;
+my ($type, $pid) = $mac ? (unpack('qqlss', $record))[3, 2] : (unpack('ssx4qql', $record))[0, 4];
+print $type == F_UNLCK ? 'free' : "held $pid";`;
+
+/** The script could not open the file for writing. */
+const NOT_WRITABLE = 3;
+
+/** Where no list of locks can be read. A file that cannot be opened for writing is not locked. */
+async function askPerl(file: string): Promise<LockOwner> {
+  try {
+    const { stdout } = await promisify(execFile)(systemProgram('perl') ?? '/usr/bin/perl', ['-e', QUERY, '--', file], {
+      timeout: 5000,
+      env: SYSTEM_ENVIRONMENT,
+    });
+    const pid = /^held (-?\d+)$/.exec(stdout)?.[1];
+    if (pid === undefined) return { kind: 'nobody' };
+    return Number(pid) > 0 ? { kind: 'process', pid: Number(pid) } : { kind: 'unnamed' };
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === NOT_WRITABLE) return { kind: 'nobody' };
+    throw new TartletError('DISK_UNSUPPORTED', `cannot find out whether ${file} is locked: ${describeError(cause)}`, {
+      subject: file,
+      next: 'install perl, which macOS brings along as /usr/bin/perl',
+      cause,
+    });
   }
 }

@@ -3,7 +3,6 @@ import { Digest } from '../../names/digest.ts';
 import { readableNamesIn } from '../../fs/entry-names.ts';
 import { HEX } from '../content/content-reference.ts';
 import { removeFolder, TRASH } from '../../fs/publish.ts';
-import type { Home } from '../home.ts';
 import { contentAsideName, contentAsideOf } from '../home-entry.ts';
 import { lockToDelete } from '../images/image-lock.ts';
 import type { Store } from './prune-candidate.ts';
@@ -22,7 +21,7 @@ export const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
  */
 export async function sweep(store: Store, wanted?: Digest): Promise<void> {
   const { stagingFolder } = store.home;
-  await finishRemovals(store.home);
+  await finishRemovals(store);
   for (const name of readableNamesIn(stagingFolder)) {
     if (HEX.test(name) && name !== wanted?.hex) await attempt(async () => expireStaging(store, name));
   }
@@ -31,10 +30,10 @@ export async function sweep(store: Store, wanted?: Digest): Promise<void> {
 }
 
 /** The first half of {@link sweep}, for whoever removes links and folders and downloads nothing. */
-export async function finishRemovals({ stagingFolder, scratchFolders }: Home): Promise<void> {
-  for (const folder of [stagingFolder, ...scratchFolders]) {
+export async function finishRemovals({ home, now }: Pick<Store, 'home' | 'now'>): Promise<void> {
+  for (const folder of [home.stagingFolder, ...home.scratchFolders]) {
     for (const name of readableNamesIn(folder))
-      if (TRASH.test(name)) await attempt(async () => discard(`${folder}/${name}`));
+      if (TRASH.test(name)) await attempt(async () => discard(`${folder}/${name}`, now()));
   }
 }
 
@@ -51,9 +50,9 @@ async function attempt(work: () => Promise<void>): Promise<void> {
 const LINK_ARRIVES_MS = 60_000;
 
 /** Whether something of the name of what is being removed is a link that a living command may be moving: it is left alone. */
-export function mayBeOnItsWay(place: string): boolean {
+export function mayBeOnItsWay(place: string, now: Date): boolean {
   const stats = look(place);
-  return stats?.isSymbolicLink() === true && Math.abs(Date.now() - stats.ctimeMs) < LINK_ARRIVES_MS;
+  return stats?.isSymbolicLink() === true && Math.abs(now.getTime() - stats.ctimeMs) < LINK_ARRIVES_MS;
 }
 
 /** What cannot be looked at is none of ours. */
@@ -65,8 +64,8 @@ function look(place: string): Stats | undefined {
   }
 }
 
-async function discard(doomed: string): Promise<void> {
-  if (!mayBeOnItsWay(doomed)) await removeEntry(doomed);
+async function discard(doomed: string, now: Date): Promise<void> {
+  if (!mayBeOnItsWay(doomed, now)) await removeEntry(doomed);
 }
 
 async function expireStaging(store: Store, name: string): Promise<void> {

@@ -132,7 +132,7 @@ export class LocalVms {
     const folder = this.pathOf(name);
     if (!(await this.#isRunning(folder))) return 'none';
     if (this.#platform !== 'linux') return 'program';
-    const owner = await findLockOwner(`${folder}/${VmFile.config}`);
+    const owner = await findLockOwner(`${folder}/${VmFile.config}`, this.#platform);
     if (owner.kind === 'process') return 'program';
     return owner.kind === 'unnamed' ? 'command' : 'none';
   }

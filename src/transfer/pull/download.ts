@@ -64,6 +64,7 @@ export async function withWorkers(
       limits: session.limits,
     },
     concurrency,
+    processors: session.processors,
     ready,
     signal,
     // What is decoded from where it was kept crossed the network before.

@@ -50,7 +50,7 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
     if (presence.kind === 'complete') return keepExplicitly(session, name, presence.image.digest);
   }
   await session.images.refuseCollision(name);
-  const ready = new ReadyThreads();
+  const ready = new ReadyThreads(session.processors);
   try {
     // Of an image that was never here something will have to be fetched; whether a tag has moved, only the registry knows.
     const isNew = name.tag === undefined || (await session.images.taggedDigest(name)) === undefined;

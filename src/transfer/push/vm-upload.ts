@@ -134,7 +134,7 @@ export class VmUpload {
     };
     const tell = ({ offset, size: of }: Stretch, done: number): void =>
       this.#session.emit({ kind: 'chunk-under-way', subject, index: numbers.get(offset) ?? 0, done, of });
-    const scratch = await Scratch.createSpool(this.#session.home, this.#session.platform);
+    const scratch = await Scratch.createSpool(this.#session);
     const pool = await this.#pool();
     try {
       this.#begin(size, stretches.length);
@@ -217,7 +217,7 @@ export class VmUpload {
   }
 
   async #pool(): Promise<WorkerPool> {
-    const { userAgent, environment, limits, signal } = this.#session;
+    const { userAgent, environment, limits, processors, signal } = this.#session;
     return new WorkerPool({
       client: this.#client,
       settings: {
@@ -230,6 +230,7 @@ export class VmUpload {
         limits,
       },
       concurrency: Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY),
+      processors,
       signal,
       onBytes: (count) => this.#count(count),
       onWork: (job, diskBytes) =>

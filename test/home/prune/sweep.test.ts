@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { sweep } from '../../../src/home/prune/sweep.ts';
 import { Digest } from '../../../src/names/digest.ts';
 import type { Session } from '../../../src/session/session.ts';
@@ -50,15 +50,15 @@ describe('the sweep', () => {
   });
 
   test('leaves a link alone that a living command may be moving, and takes it a minute later', async () => {
-    const at = session();
+    let now = new Date();
+    const at = freshSession({ now: () => now });
     const link = `${at.home.stagingFolder}/trash-${randomUUID()}`;
     mkdirSync(at.home.stagingFolder, { recursive: true });
     symlinkSync('/somewhere', link);
     await sweep(at);
     expect(readlinkSync(link)).toBe('/somewhere');
-    const later = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 61_000);
+    now = new Date(now.getTime() + 61_000);
     await sweep(at);
-    later.mockRestore();
     expect(readdirSync(at.home.stagingFolder)).toEqual([]);
   });
 

@@ -1,24 +1,12 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { askPerl } from '../../../src/fs/lock/write-lock.ts';
+import { describe, expect, test } from 'vitest';
+import { findLockOwner } from '../../../src/fs/lock/lock-owner.ts';
+import { hasWriteLock } from '../../../src/fs/lock/write-lock.ts';
 import { Scratch } from '../../../src/home/scratch.ts';
 import { LocalName } from '../../../src/names/local-name.ts';
 import type { Session } from '../../../src/session/session.ts';
 import { freshSession, plantVm } from '../../support/home.ts';
-
-/** A process that holds the classic POSIX lock on a VM's configuration, as `tart run` does for its whole life. */
-async function runVm(folder: string): Promise<void> {
-  const script = `import fcntl,sys,time
-f=open(${JSON.stringify(`${folder}/config.json`)},'r+')
-fcntl.lockf(f,fcntl.LOCK_EX)
-print('running',flush=True)
-time.sleep(60)`;
-  const child = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  await once(child.stdout, 'data');
-}
+import { runVm } from '../../support/running-vm.ts';
 
 function vm(session: Session, name: string, disk = 'disk'): string {
   const folder = `${session.home.vmsFolder}/${name}`;
@@ -75,10 +63,20 @@ describe.runIf(process.platform === 'linux')('asking the kernel by perl, as on m
   test('finds the classic lock of another process, and none where there is none', async () => {
     const session = freshSession();
     const [busy, free] = [vm(session, 'busy'), vm(session, 'free')];
-    await runVm(busy);
-    expect(await askPerl(`${busy}/config.json`)).toBe(true);
-    expect(await askPerl(`${free}/config.json`)).toBe(false);
-    expect(await askPerl(`${free}/none.json`)).toBe(false);
+    const { pid } = await runVm(busy);
+    expect(await findLockOwner(`${busy}/config.json`, 'darwin')).toEqual({ kind: 'process', pid });
+    expect(await findLockOwner(`${free}/config.json`, 'darwin')).toEqual({ kind: 'nobody' });
+    expect(await findLockOwner(`${free}/none.json`, 'darwin')).toEqual({ kind: 'nobody' });
+    expect(await hasWriteLock(`${busy}/config.json`, 'darwin')).toBe(true);
+    expect(await hasWriteLock(`${free}/config.json`, 'darwin')).toBe(false);
+  });
+
+  test('finds the lock of a command of ours, which has no owner', async () => {
+    const session = freshSession();
+    const pushed = vm(session, 'pushed');
+    const lock = await session.vms.hold(await session.vms.require(name('pushed')));
+    expect(await findLockOwner(`${pushed}/config.json`, 'darwin')).toEqual({ kind: 'unnamed' });
+    await lock.release();
   });
 });
 
