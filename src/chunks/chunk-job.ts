@@ -1,9 +1,9 @@
+import type { AddressClass } from '../names/ip-address.ts';
 import type { MessagePort } from 'node:worker_threads';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ChunkMark } from '../home/chunk-journal.ts';
 import type { PlainError } from '../errors.ts';
 import type { FileStretch } from './file-blob.ts';
-import type { AddressClass } from '../registry/transport/connect/address-class.ts';
 import type { Limits } from '../registry/request/limits.ts';
 import type { WireEvent } from '../registry/wire.ts';
 import type { TimeSpent } from './time-spent.ts';

@@ -65,19 +65,6 @@ export class RegistryAddress {
     return this.port ?? (tls ? 443 : 80);
   }
 
-  /**
-   * Whether this is the machine itself: `localhost`, `*.localhost`, 127.0.0.0/8, `[::1]` in any spelling (reliability §3.2).
-   * Only such a registry may be spoken to in plain HTTP without being asked to.
-   */
-  get isLoopback(): boolean {
-    if (this.host === 'localhost' || this.host.endsWith('.localhost')) return true;
-    // `URL` folds the numeric disguises: 127.1, 0x7f.1, 2130706433, [::ffff:127.0.0.1].
-    const canonical = new URL(`http://${this.host}/`).hostname;
-    return (
-      /^127\.\d+\.\d+\.\d+$/.test(canonical) || canonical === '[::1]' || /^\[::ffff:7f[0-9a-f]{2}:/.test(canonical)
-    );
-  }
-
   /** The host alone. Not the same registry: only for finding what lost its port (tart-formats §2.5). */
   withoutPort(): RegistryAddress {
     return new RegistryAddress(this.host, undefined);

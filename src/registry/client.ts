@@ -1,7 +1,7 @@
 import type { Digest } from '../names/digest.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { Repository } from '../names/repository.ts';
-import type { AddressClass } from './transport/connect/address-class.ts';
+import type { AddressClass } from '../names/ip-address.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import { blobExists, type BlobQuestion, type BlobReadOptions, fetchBlob, readBlob } from './blobs/blob.ts';
 import type { BlobDescriptor } from './blobs/blob-opening.ts';

@@ -1,6 +1,6 @@
 import { anonymous, type CredentialSource } from '../credentials/credential.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
-import type { AddressClass } from './transport/connect/address-class.ts';
+import type { AddressClass } from '../names/ip-address.ts';
 import { AddressGuard } from './transport/connect/address-guard.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import { withAuthorization } from './auth/authorization.ts';

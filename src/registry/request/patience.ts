@@ -1,5 +1,5 @@
 import { type ErrorCode, isTartletError } from '../../errors.ts';
-import { RegistryAddress } from '../../names/registry-address.ts';
+import { isLoopbackHost } from '../../names/ip-address.ts';
 import { isNobodyThere } from './network-error.ts';
 
 /** What we do about one kind of trouble that may pass. */
@@ -92,6 +92,6 @@ export function troubleOf(error: unknown, url: URL, contact: 'first' | 'later' =
   if (contact === 'first' && isNobodyThere(error)) return 'never-there';
   if (error.facts.retryable !== true) return error.code === 'NET_DNS' ? 'resolver-busy' : undefined;
   const trouble = CODES.get(error.code);
-  const isHere = RegistryAddress.tryParse(url.host)?.isLoopback === true;
+  const isHere = isLoopbackHost(url.hostname);
   return trouble === 'unreachable' && isHere ? 'unreachable-here' : trouble;
 }

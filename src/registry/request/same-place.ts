@@ -1,12 +1,8 @@
-/**
- * `localhost`, 127.0.0.0/8 and `[::1]`, also as IPv4 in IPv6, as `URL` spells them: it has folded `127.1`, `0x7f.1` and
- * the like.
- */
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\])$/;
+import { isLocalhost, isLoopbackHost } from '../../names/ip-address.ts';
 
-/** Whether the host of a URL is this machine for certain. `*.localhost` is not: resolvers may send it elsewhere. */
-export function isLoopbackHost(hostname: string): boolean {
-  return LOOPBACK.test(hostname);
+/** Whether a host is this machine for certain. `*.localhost` is not: a proxy or another program's resolver may send it elsewhere. */
+function isHere({ hostname }: URL): boolean {
+  return hostname === 'localhost' || (isLoopbackHost(hostname) && !isLocalhost(hostname));
 }
 
 /**
@@ -17,11 +13,7 @@ export function isLoopbackHost(hostname: string): boolean {
 export function isSamePlace(one: URL, other: URL): boolean {
   if (one.origin === other.origin) return true;
   return (
-    one.protocol === 'http:' &&
-    other.protocol === 'http:' &&
-    one.port === other.port &&
-    isLoopbackHost(one.hostname) &&
-    isLoopbackHost(other.hostname)
+    one.protocol === 'http:' && other.protocol === 'http:' && one.port === other.port && isHere(one) && isHere(other)
   );
 }
 

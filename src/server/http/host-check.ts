@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isLoopbackHost, parseIpAddress } from '../../names/ip-address.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import { Refusal } from '../contract/refusal.ts';
 
@@ -16,13 +17,13 @@ export function refuseForeigners(request: IncomingMessage, hostNames: ReadonlySe
   }
   const address = RegistryAddress.tryParse(request.headers.host ?? '');
   if (address === undefined) throw new Refusal(400, 'UNSUPPORTED', 'the Host header is missing or malformed');
-  if (address.isLoopback || hostNames.has(address.host)) return;
+  if (isLoopbackHost(address.host) || hostNames.has(address.host)) return;
   if (address.host === localAddress(request)) return;
   throw new Refusal(421, 'DENIED', `this registry is not known as ${address.host}; its host names can be configured`);
 }
 
 /** The address of our end of the connection, written as a host: an IPv4 address that came in by IPv6 is IPv4 again. */
 function localAddress(request: IncomingMessage): string | undefined {
-  const local = (request.socket.localAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
-  return RegistryAddress.tryParse(local.includes(':') ? `[${local}]` : local)?.host;
+  const local = parseIpAddress(request.socket.localAddress ?? '');
+  return local?.kind() === 'ipv6' ? `[${local.toString()}]` : local?.toString();
 }

@@ -1,4 +1,5 @@
 import { TartletError } from '../../errors.ts';
+import { isLoopbackHost } from '../../names/ip-address.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import type { Htpasswd } from './htpasswd.ts';
 import type { RegistryEvent } from './event.ts';
@@ -176,10 +177,4 @@ function canonicalHost(name: string): string {
     throw new TartletError('CONFIG_INVALID', `"${name}" cannot be a host name of the registry`, { subject: name });
   }
   return address.host;
-}
-
-/** Takes IPv6 addresses with and without brackets. */
-function isLoopbackHost(host: string): boolean {
-  const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
-  return RegistryAddress.tryParse(bracketed)?.isLoopback ?? false;
 }

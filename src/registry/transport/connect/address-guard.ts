@@ -1,6 +1,6 @@
 import { isIP, type LookupFunction } from 'node:net';
 import { TartletError } from '../../../errors.ts';
-import { type AddressClass, classOfAddress } from './address-class.ts';
+import { type AddressClass, classOfAddress } from '../../../names/ip-address.ts';
 import { hostAndPort } from '../../request/network-error.ts';
 
 /** Names `host` or `host:port`, separated by commas or blanks: places on internal addresses that a registry may lead to. */

@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import { systemCode } from '../../../errors.ts';
+import { isLoopbackHost } from '../../../names/ip-address.ts';
 import type { RegistryAddress } from '../../../names/registry-address.ts';
 import { registryLookup } from './lookup.ts';
 import { isPlainHttpAnswer } from '../../request/network-error.ts';
@@ -26,7 +27,7 @@ export async function resolveEndpoint(registry: RegistryAddress, options: Endpoi
   const authority = registry.port === undefined ? host : `${host}:${registry.port}`;
   if (options.insecure === true) return new URL(`http://${authority}`);
   const secure = new URL(`https://${authority}`);
-  if (registry.isLoopback && registry.port !== undefined && !(await speaksTls(secure, options.probeMs))) {
+  if (isLoopbackHost(registry.host) && registry.port !== undefined && !(await speaksTls(secure, options.probeMs))) {
     return new URL(`http://${authority}`);
   }
   return secure;

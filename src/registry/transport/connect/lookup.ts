@@ -1,5 +1,6 @@
 import { lookup as systemLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
+import { isLocalhost } from '../../../names/ip-address.ts';
 
 /**
  * Turns names into addresses as `next` (default: the system) does, except for `localhost` and its subdomains: they are this machine,
@@ -7,7 +8,7 @@ import type { LookupFunction } from 'node:net';
  */
 export function registryLookup(next: LookupFunction = systemLookup): LookupFunction {
   return (hostname, options, callback) => {
-    if (hostname !== 'localhost' && !hostname.endsWith('.localhost')) {
+    if (!isLocalhost(hostname)) {
       next(hostname, options, callback);
       return;
     }

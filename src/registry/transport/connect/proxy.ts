@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { describeError, type ErrorFacts, TartletError } from '../../../errors.ts';
+import { isInBlock, isLoopbackHost } from '../../../names/ip-address.ts';
 import { hostAndPort } from '../../request/network-error.ts';
-import { isLoopbackHost } from '../../request/same-place.ts';
 import { cleanText, redactUrl } from '../../request/redact.ts';
 import { SentSecrets } from '../../request/sent-secrets.ts';
 
@@ -28,7 +28,7 @@ export function proxyFor(url: URL, environment: Environment): Proxy | undefined 
   );
   if (
     named === undefined ||
-    isLoopback(url) ||
+    isLoopbackHost(url.hostname) ||
     isExcluded(url, environment['no_proxy'] ?? environment['NO_PROXY'] ?? '')
   ) {
     return undefined;
@@ -46,10 +46,6 @@ export function proxyFor(url: URL, environment: Environment): Proxy | undefined 
   return { url: proxy, variable: named };
 }
 
-function isLoopback({ hostname }: URL): boolean {
-  return isLoopbackHost(hostname) || hostname.endsWith('.localhost');
-}
-
 /** Whether `NO_PROXY` names the host: `*`, a host with its subdomains, `.suffix`, `*.suffix`, an address or a CIDR block, each with an optional port. */
 function isExcluded(url: URL, noProxy: string): boolean {
   const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
@@ -61,27 +57,16 @@ function isExcluded(url: URL, noProxy: string): boolean {
 }
 
 function matches(entry: string, host: string, port: string): boolean {
-  if (entry.includes('/')) return inBlock(entry, host);
+  // Go's tools honour CIDR blocks in NO_PROXY, so users have them there (undici ignores them).
+  if (entry.includes('/')) return isInBlock(host, entry);
   const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(entry);
   const named = bracketed ?? (isIP(entry) === 6 ? null : /^([^:]+)(?::(\d+))?$/.exec(entry));
   const name = named?.[1] ?? entry;
   const onlyPort = named?.[2];
   if (onlyPort !== undefined && onlyPort !== port) return false;
-  if (isIP(name) !== 0 || isIP(host) !== 0) return inBlock(`${name}/${isIP(name) === 6 ? 128 : 32}`, host);
+  if (isIP(name) !== 0 || isIP(host) !== 0) return isInBlock(host, `${name}/${isIP(name) === 6 ? 128 : 32}`);
   const suffix = name.replace(/^\*?\./, '');
   return suffix !== '' && (host === suffix || host.endsWith(`.${suffix}`));
-}
-
-/** Go's tools honour CIDR blocks in NO_PROXY, so users have them there (undici ignores them). */
-function inBlock(block: string, host: string): boolean {
-  const [network = '', bits = ''] = block.split('/');
-  const family = isIP(network) === 6 ? 'ipv6' : 'ipv4';
-  const length = Number(bits);
-  if (isIP(network) === 0 || isIP(host) === 0 || !/^\d+$/.test(bits) || length > (family === 'ipv6' ? 128 : 32))
-    return false;
-  const list = new BlockList();
-  list.addSubnet(network, length, family);
-  return list.check(host, isIP(host) === 6 ? 'ipv6' : 'ipv4');
 }
 
 /**

@@ -2,36 +2,11 @@ import type { LookupFunction } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { RegistryAddress } from '../../../../src/names/registry-address.ts';
 import { Tag } from '../../../../src/names/tag.ts';
-import { type AddressClass, classOfAddress } from '../../../../src/registry/transport/connect/address-class.ts';
+import type { AddressClass } from '../../../../src/names/ip-address.ts';
 import { AddressGuard } from '../../../../src/registry/transport/connect/address-guard.ts';
 import { limits } from '../../../../src/registry/request/limits.ts';
 import { httpTransport } from '../../../../src/registry/transport/transport.ts';
 import { after, blobOf, clientFor, collect, password, scripted, tokenService } from '../../world.ts';
-
-describe('the class of an address (S9)', () => {
-  it.each([
-    ['public', ['8.8.8.8', '172.15.255.255', '172.32.0.1', '100.63.255.255', '2606:4700::1111', '64:ff9b::808:808']],
-    ['private', ['10.0.0.1', '172.16.0.1', '172.31.255.255', '192.168.1.1', '100.64.0.1', '198.18.0.7', 'fd12::1']],
-    [
-      'private',
-      [
-        '::ffff:10.0.0.1',
-        '64:ff9b::a00:1',
-        '2002:a00:1::',
-        '::10.0.0.1',
-        'fec0::1',
-        '::ffff:0:10.0.0.1',
-        '64:ff9b:1::8.8.8.8',
-      ],
-    ],
-    ['link-local', ['169.254.1.1', 'fe80::1', 'fe80::1%eth0', '::ffff:169.254.1.1']],
-    ['loopback', ['127.0.0.1', '127.255.255.254', '::1', '[::1]', '::ffff:7f00:1', '64:ff9b::127.0.0.1']],
-    ['service', ['169.254.169.254', '::ffff:169.254.169.254', 'fd00:ec2::254', '100.100.100.200', '168.63.129.16']],
-    ['nobody', ['0.0.0.0', '0.1.2.3', '::', '224.0.0.1', '255.255.255.255', 'ff02::1', 'example.org', '']],
-  ])('%s: %j', (expected, addresses) => {
-    expect(addresses.map((address) => classOfAddress(address))).toEqual(addresses.map(() => expected));
-  });
-});
 
 /** A name server that knows two addresses of everything, and a guard of a registry that was reached at `reached`. */
 function resolving(addresses: readonly string[], reached: readonly string[], environment = {}) {

@@ -112,6 +112,7 @@ describe('which proxy is used (N10)', () => {
     ['https://r.example/', { HTTPS_PROXY: ' ' }, undefined],
     ['https://localhost:5000/', { HTTPS_PROXY: 'http://p:1' }, undefined],
     ['https://x.localhost/', { HTTPS_PROXY: 'http://p:1' }, undefined],
+    ['https://[::ffff:127.0.0.1]:5000/', { HTTPS_PROXY: 'http://p:1' }, undefined],
     ['https://127.9.9.9/', { HTTPS_PROXY: 'http://p:1' }, undefined],
     ['https://[::1]:5000/', { HTTPS_PROXY: 'http://p:1' }, undefined],
   ])('%s with %j: %s', (target, environment, expected) => {
