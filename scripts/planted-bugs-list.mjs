@@ -12,10 +12,10 @@ export const BUGS = [
   },
   {
     bug: 'a record is written in its place',
-    file: 'src/credentials/secret-file-edit.ts',
+    file: 'src/fs/replace-file.ts',
     edit: [
-      "const handle = await open(temporary, 'wx', 0o600);",
-      "const handle = await open(target, 'w', 0o600).then(async (inPlace) => {\n      await inPlace.writeFile(text, 'utf8');\n      await inPlace.close();\n      return open(temporary, 'wx', 0o600);\n    });",
+      "const file = await step(open(temporary, 'wx', mode));",
+      "await open(target, 'w', mode).then(async (inPlace) => {\n    await write(inPlace);\n    await inPlace.close();\n  });\n  const file = await step(open(temporary, 'wx', mode));",
     ],
     gate: 'test/crash/order.test.ts',
     only: 'login',

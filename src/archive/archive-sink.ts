@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, realpath, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { Writable } from 'node:stream';
 import { TartletError } from '../errors.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
-import { flushFolder } from '../fs/fsync.ts';
 import { statIfThere } from '../fs/stats.ts';
+import { replaceFile } from '../fs/replace-file.ts';
 import type { Session } from '../session/session.ts';
 import { openPipe } from './named-pipe.ts';
 import { replaceLeftovers } from './export-leftover.ts';
@@ -27,22 +27,18 @@ export async function withArchiveFile<T>(
   work: (sink: ArchiveSink) => Promise<T>,
 ): Promise<T> {
   const { target, kind } = await lookAt(file);
-  if (kind === 'device') return withHandle(target, { flags: 'w' }, work);
+  if (kind === 'device') return withDevice(target, work);
   if (kind === 'pipe') return withPipe(target, signal, work);
   const temporary = `${path.dirname(target)}/.${randomUUID()}.tartlet-export`;
-  try {
-    const result = await withHandle(temporary, { flags: 'wx', mode }, async (sink, handle) => {
+  const { result } = await replaceFile(target, {
+    temporary,
+    mode,
+    write: async (handle) => {
       await replaceLeftovers(path.dirname(target), handle);
-      const done = await work(sink);
-      await onDisk('flush', target, async () => handle.sync());
-      return done;
-    });
-    await onDisk('write', target, async () => rename(temporary, target));
-    await flushFolder(path.dirname(target));
-    return result;
-  } finally {
-    await rm(temporary, { force: true });
-  }
+      return work(fileSink(handle, target));
+    },
+  });
+  return result;
 }
 
 /**
@@ -75,17 +71,17 @@ async function withPipe<T>(pipe: string, signal: AbortSignal, work: (sink: Archi
   }
 }
 
-async function withHandle<T>(
-  file: string,
-  { flags, mode }: { readonly flags: 'w' | 'wx'; readonly mode?: number | undefined },
-  work: (sink: ArchiveSink, handle: FileHandle) => Promise<T>,
-): Promise<T> {
-  const handle = await onDisk('create', file, async () => open(file, flags, mode));
+async function withDevice<T>(device: string, work: (sink: ArchiveSink) => Promise<T>): Promise<T> {
+  const handle = await onDisk('open', device, async () => open(device, 'w'));
   try {
-    return await work({ write: async (bytes) => writeFully(handle, bytes, file) }, handle);
+    return await work(fileSink(handle, device));
   } finally {
     await handle.close();
   }
+}
+
+function fileSink(handle: FileHandle, file: string): ArchiveSink {
+  return { write: async (bytes) => writeFully(handle, bytes, file) };
 }
 
 /** A short count is no error to the system (reliability D6): the next call tells. */

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { access, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises';
+import { access, readdir, readlink, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { lstatIfThere } from '../fs/stats.ts';
+import { replaceFile } from '../fs/replace-file.ts';
+import { makePath } from '../fs/directory-tree.ts';
+import { fsyncAbove } from '../fs/fsync.ts';
 import { fileError, permissionsOf, readSecretFile, type SecretFile, unusable } from './secret-file.ts';
 import type { HeldLock, LockFile } from './settings.ts';
 
@@ -133,23 +136,24 @@ async function replace(target: string, text: string, version: string | undefined
   const folder = path.dirname(target);
   const prefix = `.${path.basename(target)}.tartlet-`;
   const temporary = path.join(folder, `${prefix}${randomUUID()}`);
-  try {
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      await handle.writeFile(text, 'utf8');
-      await handle.sync();
+  const explain = (cause: unknown): TartletError => fileError(cause, 'write', target);
+  const refused = (cause: unknown): never => {
+    throw explain(cause);
+  };
+  const { isReplaced } = await replaceFile(target, {
+    temporary,
+    mode: 0o600,
+    write: async (handle) => {
+      await handle.writeFile(text, 'utf8').catch(refused);
+    },
+    confirm: async () => {
       if ((await readSecretFile(target))?.version !== version) return false;
-      await removeLeftovers(folder, prefix, temporary);
-      await rename(temporary, target);
-    } finally {
-      await handle.close();
-      await rm(temporary, { force: true });
-    }
-    await flushFolder(folder);
-    return true;
-  } catch (cause) {
-    throw fileError(cause, 'write', target);
-  }
+      await removeLeftovers(folder, prefix, temporary).catch(refused);
+      return true;
+    },
+    explain,
+  });
+  return isReplaced;
 }
 
 /**
@@ -167,33 +171,13 @@ async function removeLeftovers(folder: string, prefix: string, own: string): Pro
   }
 }
 
-async function flushFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } catch (cause) {
-    // Some file systems cannot flush a folder (reliability D20); the file itself is safe.
-    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM'].includes(systemCode(cause) ?? '')) throw cause;
-  } finally {
-    await handle.close();
-  }
-}
-
 /**
  * Makes the directory of a file, with those that are missing above it. Each is an entry of the one above, which is fsynced, also for one that is
  * there: the command that made it may not have come to that.
  */
 async function makeDirectory(directory: string): Promise<void> {
-  const first = (await mkdir(directory, { recursive: true, mode: 0o700 })) ?? directory;
-  for (let at = directory; ; at = path.dirname(at)) {
-    await flushFolder(path.dirname(at)).catch(unlessNotOurs);
-    if (at === first) return;
-  }
-}
-
-/** A directory above may be another user's, or on a file system that is read-only: nothing new of ours is in it. */
-function unlessNotOurs(cause: unknown): void {
-  if (!['EACCES', 'EROFS'].includes(systemCode(cause) ?? '')) throw cause;
+  const made = await makePath(directory, 0o700);
+  for (const each of made.length === 0 ? [directory] : made) await fsyncAbove(path.dirname(each));
 }
 
 async function followOnce(file: string): Promise<string> {

@@ -1,17 +1,10 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { describeError, type ErrorCode, systemCode, TartletError } from '../errors.ts';
+import { TartletError } from '../errors.ts';
+import { diskError, isMissing } from '../fs/disk-error.ts';
 
 /** More than this is no file of logins: real ones have a few kilobytes. In bytes. */
 const MAX_BYTES = 1024 * 1024;
-
-const CODES: Readonly<Record<string, ErrorCode>> = {
-  ENOSPC: 'DISK_FULL',
-  EDQUOT: 'DISK_FULL',
-  EROFS: 'DISK_READONLY',
-  EACCES: 'DISK_DENIED',
-  EPERM: 'DISK_DENIED',
-};
 
 /** A file that holds secrets, as it was read. */
 export interface SecretFile {
@@ -41,7 +34,7 @@ export async function readSecretFile(file: string): Promise<SecretFile | undefin
       await handle.close();
     }
   } catch (cause) {
-    if (systemCode(cause) === 'ENOENT' || systemCode(cause) === 'ENOTDIR') return undefined;
+    if (isMissing(cause)) return undefined;
     throw fileError(cause, 'read', file);
   }
 }
@@ -71,13 +64,10 @@ export function unusable(file: string, why: string): TartletError {
 /** What the system says of a file, as an error; one of ours stays as it is. */
 export function fileError(cause: unknown, doing: string, file: string): TartletError {
   if (cause instanceof TartletError) return cause;
-  const code = CODES[systemCode(cause) ?? ''] ?? 'DISK_IO';
-  // Node's text repeats the call and the path: the part before the comma is the reason.
-  const reason = describeError(cause).split(', ')[0] ?? 'unknown';
-  return new TartletError(code, `cannot ${doing} ${file}: ${reason}`, {
-    ...permissionsOf(file),
-    cause,
-  });
+  const { code, message, facts } = diskError(cause, doing, file);
+  const { next } = permissionsOf(file);
+  // The usual advice about permissions names the home.
+  return new TartletError(code, message, code === 'DISK_DENIED' ? { ...facts, next } : { next, ...facts });
 }
 
 /** The advice for a file that cannot be read or written. */

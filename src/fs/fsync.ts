@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { openDirectory } from './directory.ts';
@@ -33,13 +34,20 @@ export async function flushRemoval(directory: string): Promise<void> {
 
 /** {@link flushFolder} that fails as the system says it. */
 export async function fsyncDirectory(directory: string): Promise<void> {
-  const handle = await openDirectory(directory);
+  await syncDirectory(await openDirectory(directory));
+}
+
+/** What file systems answer that cannot fsync a directory (reliability D20). */
+const CANNOT_FSYNC: ReadonlySet<string | undefined> = new Set(['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM']);
+
+/** Fsyncs a directory that is open, where the file system can, and closes it. @throws the system's own error */
+export async function syncDirectory(directory: FileHandle): Promise<void> {
   try {
-    await handle.sync();
+    await directory.sync();
   } catch (cause) {
-    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM'].includes(systemCode(cause) ?? '')) throw cause;
+    if (!CANNOT_FSYNC.has(systemCode(cause))) throw cause;
   } finally {
-    await handle.close();
+    await directory.close();
   }
 }
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { access, constants, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { access, constants, realpath, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { TartletError } from '../../errors.ts';
 import { diskError, ignoreMissing } from '../../fs/disk-error.ts';
-import { flushFolder } from '../../fs/fsync.ts';
 import { statIfThere } from '../../fs/stats.ts';
+import { replaceFile } from '../../fs/replace-file.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 
 /** The file of `--digestfile`. */
@@ -59,12 +59,11 @@ function cannotWrite(cause: unknown, file: string): TartletError {
 }
 
 async function replace(file: string, text: string, mode: number | undefined): Promise<void> {
-  const beside = path.join(path.dirname(file), `.${path.basename(file)}.${randomUUID()}`);
-  try {
-    await writeFile(beside, text, { flag: 'wx', flush: true, mode });
-    await rename(beside, file);
-  } finally {
-    await rm(beside, { force: true });
-  }
-  await flushFolder(path.dirname(file));
+  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${randomUUID()}`);
+  await replaceFile(file, {
+    temporary,
+    mode,
+    write: async (handle) => handle.writeFile(text),
+    explain: (cause) => diskError(cause, 'write the digest to', file),
+  });
 }

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { TartletError } from '../../errors.ts';
 import { makePath } from '../../fs/directory-tree.ts';
-import { flushUpTo, fsyncDirectory } from '../../fs/fsync.ts';
+import { flushUpTo, fsyncDirectory, writeNewFile } from '../../fs/fsync.ts';
 import { FileLock } from '../../fs/lock/lock.ts';
 import { statIfThere } from '../../fs/stats.ts';
 import { isMissing, ignoreMissing } from '../../fs/disk-error.ts';
@@ -135,13 +135,7 @@ export class DataFolder {
   async write(target: string, content: string | Uint8Array): Promise<void> {
     const staged = this.stagingFile();
     try {
-      const file = await open(staged, 'wx', 0o600);
-      try {
-        await file.writeFile(content);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      await writeNewFile(staged, content, 0o600);
       await this.publish(staged, target);
     } catch (error) {
       await rm(staged, { force: true });
