@@ -66,6 +66,22 @@ module.exports = {
       to: { path: unknown.map(below) },
     })),
     {
+      name: 'one-way-into-direct',
+      severity: 'error',
+      comment: 'reading from the socket is behind one interface, and one file decides which requests go there',
+      from: { path: '^src/', pathNot: ['^src/registry/transport/direct/', '^src/registry/transport/transport\\.ts$'] },
+      to: { path: '^src/registry/transport/direct/' },
+    },
+    {
+      name: 'direct-is-one-file-to-others',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/registry/transport/direct/' },
+      to: {
+        path: '^src/registry/transport/direct/',
+        pathNot: '^src/registry/transport/direct/direct-transport\\.ts$',
+      },
+    },
+    {
       name: 'no-network-here',
       severity: 'error',
       from: { path: '^src/(errors\\.ts|json|fs|names|oci|codec|home|migration)' },

@@ -217,6 +217,22 @@ const FAULTS = [
   },
   {
     gate: 'floors',
+    fault: 'a second file that decides what is read from the socket',
+    files: { 'src/registry/planted.ts': "export { directWay } from './transport/direct/direct-transport.ts';\n" },
+    rule: 'one-way-into-direct',
+  },
+  {
+    gate: 'floors',
+    fault: 'a way round the interface of reading from the socket',
+    files: {
+      'src/registry/transport/transport.ts': (text) =>
+        `${text}\nexport { SocketReader } from './direct/socket-reader.ts';\n`,
+    },
+    names: 'src/registry/transport/transport.ts',
+    rule: 'direct-is-one-file-to-others',
+  },
+  {
+    gate: 'floors',
     fault: 'a command that knows the protocol',
     files: {
       'src/cli/planted.ts': "export { client } from '../registry/planted-client.ts';\n",

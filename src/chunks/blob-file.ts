@@ -3,11 +3,11 @@ import { onDisk } from '../fs/disk-error.ts';
 import { createFile } from '../fs/entry.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
-import type { RegistryClient } from '../registry/client.ts';
+import type { BlobFetcher } from '../registry/contract.ts';
 
 /** Where a blob comes from and who is told. */
 export interface BlobSource {
-  readonly client: Pick<RegistryClient, 'blob'>;
+  readonly client: BlobFetcher;
   readonly signal: AbortSignal;
   /** Bytes that crossed the network just now; negative when they have to again. */
   readonly onBytes: (count: number) => void;
@@ -32,7 +32,7 @@ async function fetchOnce({ client, signal, onBytes }: BlobSource, blob: Descript
 }
 
 /** Writes a blob to a file, as it is, while it passes. Who takes the pieces checks them. */
-export function keepingBlob(client: BlobSource['client'], path: string): BlobSource['client'] {
+export function keepingBlob(client: BlobFetcher, path: string): BlobFetcher {
   return {
     blob: async function* blob(descriptor, options) {
       const handle = await onDisk('create', path, async () => createFile(path, 'empty'));

@@ -7,7 +7,7 @@ import { isTartletError, TartletError } from '../errors.ts';
 import { noteBoundaries } from '../home/chunk-journal.ts';
 import { Digest } from '../names/digest.ts';
 import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
-import type { RegistryClient } from '../registry/client.ts';
+import type { BlobFetcher, BlobPusher } from '../registry/contract.ts';
 import type { FetchJob, FetchResult, UnpackJob, UnpackResult, VerifyJob, VerifyResult } from './chunk-job.ts';
 import { keepingBlob } from './blob-file.ts';
 import { clientOfFile } from './file-blob.ts';
@@ -20,7 +20,7 @@ const NOTE_EVERY_BYTES = 256 * 1024;
 
 /** What a chunk is fetched from: a registry, or anything else that has blobs. */
 export interface FetchContext {
-  readonly client: Pick<RegistryClient, 'blob'>;
+  readonly client: BlobFetcher;
   readonly signal: AbortSignal;
   readonly onBytes: (count: number) => void;
   /** Counts what the work costs, for those who want to know. */
@@ -30,7 +30,7 @@ export interface FetchContext {
 }
 
 export interface ChunkContext extends FetchContext {
-  readonly client: RegistryClient;
+  readonly client: BlobFetcher & BlobPusher;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { onDisk } from '../fs/disk-error.ts';
 import { openDisk } from '../fs/plain-file.ts';
-import type { RegistryClient } from '../registry/client.ts';
+import type { BlobFetcher } from '../registry/contract.ts';
 import { PIECE_BYTES, readWindow } from './disk-window.ts';
 import { diskChanged } from './still-disk.ts';
 
@@ -12,7 +12,7 @@ export interface FileStretch {
 }
 
 /** A stretch of a file in the place of a registry that has one blob. */
-export function clientOfFile({ path, offset, size }: FileStretch): Pick<RegistryClient, 'blob'> {
+export function clientOfFile({ path, offset, size }: FileStretch): BlobFetcher {
   return {
     blob: async function* blob(_descriptor, { signal, onBytes } = {}) {
       for await (const piece of readWindow(path, offset, size, signal ?? new AbortController().signal)) {

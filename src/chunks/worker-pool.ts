@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { MessageChannel, type Worker } from 'node:worker_threads';
 import { describeError, fromPlainError, TartletError } from '../errors.ts';
 import { serveAuthenticator } from '../registry/auth/authenticator-port.ts';
-import type { RegistryClient } from '../registry/client.ts';
+import type { SharedClient } from '../registry/contract.ts';
 import { systemClock } from '../registry/request/clock.ts';
 import {
   type ChunkJob,
@@ -19,7 +19,7 @@ import { Width } from './width.ts';
 /** The registry that the jobs of a pool talk to; both absent for a pool that only looks at disks. */
 type PoolRegistry =
   | {
-      readonly client: RegistryClient;
+      readonly client: SharedClient;
       readonly settings: Omit<
         RegistrySettings,
         'authenticatorPort' | 'secretsPort' | 'partBytes' | 'registry' | 'repository' | 'tellsWire'

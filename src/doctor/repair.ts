@@ -22,7 +22,7 @@ import {
   type StoredDiskFile,
   type TartImage,
 } from '../oci/tart-image.ts';
-import type { RegistryClient } from '../registry/client.ts';
+import type { ManifestSource } from '../registry/contract.ts';
 import { healContent } from './heal-content.ts';
 import { fetchImage } from '../transfer/pull/fetch-image.ts';
 import { DEFAULT_CONCURRENCY } from '../transfer/pull/pull.ts';
@@ -113,7 +113,7 @@ async function imageOf(
   session: Session,
   place: ImagePlace,
   name: RemoteName,
-  client: RegistryClient,
+  client: ManifestSource,
 ): Promise<TartImage> {
   const verdict = readImageManifest(place, isVerbatimFolder(place.path));
   if (verdict.kind === 'image' && verdict.isOriginal) return verdict.image;

@@ -5,6 +5,7 @@ import type { AddressClass } from '../names/ip-address.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import { blobExists, type BlobQuestion, type BlobReadOptions, fetchBlob, readBlob } from './blobs/blob.ts';
 import type { BlobDescriptor } from './blobs/blob-opening.ts';
+import type { BlobFetcher, BlobPusher, CallOptions, ManifestSource, ManifestTarget, SharedClient } from './contract.ts';
 import {
   type ManifestStatus,
   type RawManifest,
@@ -30,17 +31,12 @@ export interface RegistryClientOptions extends RegistryConnectionOptions {
   readonly repository: Repository;
 }
 
-/** Options for calls that only may be interrupted. */
-export interface CallOptions {
-  readonly signal?: AbortSignal;
-}
-
 /**
  * One repository in one registry, spoken to by the OCI distribution protocol 1.1.
- * Every method rejects with a TartletError: `NET_*`, `RATE_LIMITED`, `REG_UNAVAILABLE`, `REG_REJECTED`, `AUTH_*`, `REDIRECT_REFUSED`
- * and those it names itself; an aborted signal rejects with the signal's reason.
+ * Who uses it asks for as much of it as they need: the interfaces of `contract.ts`, which say what its methods promise and with what all
+ * of them reject.
  */
-export class RegistryClient {
+export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, ManifestTarget, SharedClient {
   readonly registry: RegistryAddress;
   readonly repository: Repository;
 
@@ -74,35 +70,32 @@ export class RegistryClient {
     return new RegistryClient(this.registry, repository, this.#connection);
   }
 
-  /** The base URL in use, e.g. `https://ghcr.io`; probes a loopback registry for TLS the first time. */
+  /** See {@link KnownEndpoint}. */
   async endpoint(): Promise<string> {
     return (await this.#connection.endpoint()).origin;
   }
 
-  /**
-   * Whether the registry ever answered. Until then a refused connection is a wrong name, and afterwards a network that
-   * is down for a while.
-   */
+  /** See {@link KnownEndpoint}. */
   async isReached(): Promise<boolean> {
     return this.#connection.reached.has(await this.endpoint());
   }
 
-  /** The kinds of networks that the registry was reached on: a plain-HTTP name is not followed to another (S9). */
+  /** See {@link KnownEndpoint}. */
   get networks(): readonly AddressClass[] {
     return this.#connection.guard.networks;
   }
 
-  /** Who we are, for threads that have their own client (see `authenticator-port.ts`). */
+  /** See {@link SharedClient}. */
   get authenticator(): Authenticator {
     return this.#connection.authenticator;
   }
 
-  /** What must not be shown, for threads that have their own client. */
+  /** See {@link SharedClient}. */
   get secrets(): SentSecrets {
     return this.#connection.secrets;
   }
 
-  /** Who is told of requests and answers, for threads that have their own client. */
+  /** See {@link SharedClient}. */
   get onWire(): OnWire | undefined {
     return this.#connection.onWire;
   }
@@ -113,10 +106,7 @@ export class RegistryClient {
     return ping({ registry: this.registry, send, timing, endpoint: () => this.#connection.endpoint() }, signal);
   }
 
-  /**
-   * The manifest, verified: its digest is computed from its bytes and compared with the digest asked for.
-   * @throws TartletError `NOT_FOUND`, `DIGEST_MISMATCH`, `MANIFEST_TOO_LARGE` (16 MiB), `NET_PROTOCOL` for an HTML page.
-   */
+  /** See {@link ManifestSource}. */
   manifest(reference: ManifestReference, { signal }: CallOptions = {}): Promise<RawManifest> {
     return readManifest(this.#context, reference, signal);
   }
@@ -126,11 +116,7 @@ export class RegistryClient {
     return statManifest(this.#context, reference, signal);
   }
 
-  /**
-   * Stores a manifest byte for byte. Repeating it is harmless. Where the registry did not answer 201, it is asked
-   * whether it has it.
-   * @throws TartletError `DIGEST_MISMATCH` when the registry stored something else, `REG_REJECTED`, `MANIFEST_TOO_LARGE` (4 MiB).
-   */
+  /** See {@link ManifestTarget}. */
   putManifest(
     reference: ManifestReference,
     bytes: Uint8Array,
@@ -145,16 +131,12 @@ export class RegistryClient {
     return removeManifest(this.#context, digest, signal);
   }
 
-  /** Whether the repository has the blob. A length that the registry tells and that is not `size` means no. */
+  /** See {@link BlobLookup}. */
   blobExists(blob: BlobDescriptor, question?: BlobQuestion): Promise<boolean> {
     return blobExists(this.#context, blob, question);
   }
 
-  /**
-   * The bytes `[from, to)` of a blob, as they arrive. Broken connections continue at the byte where they broke; exactly the wanted number
-   * of bytes comes out, or an error. **Not verified**: the consumer hashes (see `BlobVerifier`). Leaving the loop early closes the connection.
-   * @throws TartletError while iterating: `NOT_FOUND`, `SIZE_MISMATCH`.
-   */
+  /** See {@link BlobFetcher}. */
   blob(blob: BlobDescriptor, options?: BlobReadOptions): AsyncIterable<Uint8Array> {
     return readBlob(this.#context, blob, options);
   }
@@ -172,41 +154,32 @@ export class RegistryClient {
     );
   }
 
-  /**
-   * Uploads a blob; the registry verifies its digest. An answer that got lost is looked up rather than sent again.
-   * @throws TartletError `UPLOAD_REJECTED`, `UPLOAD_LOST`.
-   */
+  /** See {@link BlobPusher}. */
   uploadBlob(blob: BlobSource, options?: BlobUploadOptions): Promise<void> {
     return uploadBlob(this.#context, blob, options);
   }
 
-  /** Asks for a blob of another repository of this registry. False: it was not given, upload it. */
+  /** See {@link BlobPusher}. */
   mountBlob(blob: BlobDescriptor, from: Repository, { signal }: CallOptions = {}): Promise<boolean> {
     return mountBlob(this.#context, blob, from.text, signal);
   }
 
   /** The tags, page by page as they are asked for. `last`: begin after this tag. @throws TartletError `NOT_FOUND`, `NET_PROTOCOL`. */
-  tags(options?: CallOptions & { readonly last?: string }): AsyncIterable<string> {
+  tags(options?: CallOptions & { readonly last?: string | undefined }): AsyncIterable<string> {
     return listTags(this.#context, options);
   }
 
-  /**
-   * Holds back all requests to a host, because another client learned that it wants to be spared.
-   * @returns whether that is news: it was not being spared already.
-   */
+  /** See {@link SharedClient}. */
   spare(origin: string, milliseconds: number): boolean {
     return this.#connection.pacing.hold(origin, milliseconds);
   }
 
-  /** The largest part of an upload that the registry is known to take; undefined as long as nothing was too large. */
+  /** See {@link KnownEndpoint}. */
   get partBytes(): number | undefined {
     return this.#connection.traits.partBytes;
   }
 
-  /**
-   * Sends no larger parts from now on, because another client learned that they are too large.
-   * @returns whether that is news.
-   */
+  /** See {@link SharedClient}. */
   limitParts(bytes: number): boolean {
     const { traits } = this.#connection;
     if (traits.partBytes !== undefined && traits.partBytes <= bytes) return false;

@@ -16,7 +16,7 @@ import { TagProgress } from './tag-progress.ts';
  */
 export async function* listTags(
   context: RepositoryContext,
-  options: { readonly last?: string; readonly signal?: AbortSignal } = {},
+  options: { readonly last?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<string, void, undefined> {
   const name = `${context.registry}/${context.repository}`;
   const progress = new TagProgress(name, context.timing);

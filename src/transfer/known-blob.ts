@@ -8,7 +8,7 @@ import { VmFile } from '../home/vm-folder.ts';
 import type { Digest } from '../names/digest.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type DiskChunk, allChunks } from '../oci/tart-image.ts';
-import type { RegistryClient } from '../registry/client.ts';
+import type { BlobPusher, RepositoryPlace } from '../registry/contract.ts';
 import type { Session } from '../session/session.ts';
 
 /** A blob that was seen to decode to a content, and the names of repositories that should have it. */
@@ -98,7 +98,7 @@ async function whereFrom(owner: ManifestOwner): Promise<readonly RemoteName[]> {
 
 /** Whether a repository has a blob, or has it now, mounted from another one of its registry. */
 export async function bringKnownBlob(
-  client: RegistryClient,
+  client: BlobPusher & RepositoryPlace,
   { chunk, from }: KnownBlob,
   signal: AbortSignal,
 ): Promise<boolean> {

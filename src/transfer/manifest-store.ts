@@ -2,7 +2,7 @@ import { TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { BlobsUnknownError } from '../registry/blobs-unknown.ts';
-import type { RegistryClient } from '../registry/client.ts';
+import type { ManifestTarget } from '../registry/contract.ts';
 
 /** A manifest to store, byte for byte. */
 export interface ManifestToStore {
@@ -45,7 +45,7 @@ export function requireDigest(names: readonly RemoteName[], digest: Digest, kept
  * @returns what was stored.
  */
 export async function storeManifest(
-  client: RegistryClient,
+  client: ManifestTarget,
   manifest: ManifestToStore,
   signal: AbortSignal,
   repair: Repair,
@@ -65,7 +65,7 @@ export async function storeManifest(
 
 /** Lets the tags of these names lead to a manifest that is stored. Last of all, because from here on others see it (reliability I11). */
 export async function moveTags(
-  client: RegistryClient,
+  client: ManifestTarget,
   names: readonly RemoteName[],
   { bytes, mediaType }: ManifestToStore,
   signal: AbortSignal,

@@ -4,7 +4,8 @@ import type { RemoteName } from '../names/remote-name.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Manifest, parseManifest } from '../oci/manifest.ts';
 import { isImageManifestType, isIndexType } from '../oci/media-type.ts';
-import type { RawManifest, RegistryClient } from '../registry/client.ts';
+import type { RawManifest } from '../registry/client.ts';
+import type { ManifestSource } from '../registry/contract.ts';
 
 /** A manifest under the digest that others name it by. */
 export interface NamedManifest {
@@ -23,7 +24,7 @@ const MAX_TREE_BYTES = 64 * 1024 * 1024;
  * @throws TartletError `NOT_FOUND`, `MANIFEST_INVALID`, `DIGEST_MISMATCH` when a tag does not lead to the digest named beside it.
  */
 export async function resolveManifest(
-  client: Pick<RegistryClient, 'manifest'>,
+  client: ManifestSource,
   name: RemoteName,
   signal: AbortSignal,
 ): Promise<NamedManifest> {
@@ -50,7 +51,7 @@ export async function resolveManifest(
  * @throws TartletError `NOT_FOUND` for a child that its registry lacks, `MANIFEST_INVALID`, `MANIFEST_TOO_LARGE`.
  */
 export async function manifestTree(
-  client: Pick<RegistryClient, 'manifest'>,
+  client: ManifestSource,
   root: NamedManifest,
   subject: string,
   signal: AbortSignal,
@@ -92,7 +93,7 @@ function isManifest({ mediaType }: Descriptor): boolean {
  * of the client.
  */
 export async function readChild(
-  client: Pick<RegistryClient, 'manifest'>,
+  client: ManifestSource,
   entry: Descriptor,
   subject: string,
   signal: AbortSignal,

@@ -10,14 +10,14 @@ import type { RepositoryContext } from '../request/repository.ts';
 
 export interface BlobReadOptions {
   /** First byte wanted, default 0. */
-  readonly from?: number;
+  readonly from?: number | undefined;
   /** The byte after the last one wanted, default the blob's size. */
-  readonly to?: number;
-  readonly signal?: AbortSignal;
+  readonly to?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** The reader is done with each piece before it asks for the next: then much memory, and much time, can be saved. Default: false. */
-  readonly passing?: boolean;
+  readonly passing?: boolean | undefined;
   /** Told the length of every piece that came over the wire for this blob, also of those that are skipped. */
-  readonly onBytes?: (bytes: number) => void;
+  readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
 /**

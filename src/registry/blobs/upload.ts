@@ -19,10 +19,10 @@ export interface BlobSource extends BlobDescriptor {
 
 export interface BlobUploadOptions {
   /** Send the blob in PATCH requests of this many bytes; absent: one PUT. */
-  readonly chunkBytes?: number;
-  readonly signal?: AbortSignal;
+  readonly chunkBytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Told how many bytes were handed to the connection; negative when an attempt failed and its bytes are sent again. */
-  readonly onBytes?: (bytes: number) => void;
+  readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
 const OCTETS = { 'content-type': 'application/octet-stream' };

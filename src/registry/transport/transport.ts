@@ -6,7 +6,7 @@ import { TartletError } from '../../errors.ts';
 import type { AddressGuard } from './connect/address-guard.ts';
 import { type Clock, systemClock } from '../request/clock.ts';
 import { type ConnectorOptions, registryConnector } from './connect/connector.ts';
-import { DirectTransport } from './direct/direct-transport.ts';
+import { type DirectWay, directWay } from './direct/direct-transport.ts';
 import { answerOfProxy, type RequestTarget, requestTarget } from './connect/forward-proxy.ts';
 import { loadHttpLibrary } from './http-library.ts';
 import { limits as defaultLimits, type Limits } from '../request/limits.ts';
@@ -48,12 +48,12 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   const pace: Pace = { clock: options.clock ?? systemClock, limits };
   const settings = { ...options, limits, trust };
   let agent: Promise<Agent> | undefined;
-  let direct: DirectTransport | undefined;
+  let direct: DirectWay | undefined;
   let closed = false;
   const answered = new Set<string>();
 
   async function sendDirectly(request: RegistryRequest, signal?: AbortSignal): Promise<RegistryResponse | undefined> {
-    direct ??= new DirectTransport(settings, pace);
+    direct ??= directWay(settings, pace);
     try {
       return await direct.send(request, headersOf(request, options.userAgent), signal);
     } catch (error) {

@@ -1,5 +1,6 @@
 import { isTartletError } from '../../errors.ts';
-import type { BlobDescriptor, BlobSource, RegistryClient } from '../../registry/client.ts';
+import type { BlobDescriptor, BlobSource } from '../../registry/client.ts';
+import type { BlobFetcher, BlobLookup, BlobPusher, ManifestTarget, RepositoryPlace } from '../../registry/contract.ts';
 import { keptBlobs } from '../kept-blobs.ts';
 import { inLanes } from '../../chunks/lanes.ts';
 import type { Session } from '../../session/session.ts';
@@ -7,8 +8,8 @@ import { VerifiedBlob } from './verified-blob.ts';
 
 /** From where to where blobs are copied, and how. */
 export interface CopyRoute {
-  readonly source: RegistryClient;
-  readonly target: RegistryClient;
+  readonly source: BlobFetcher & BlobLookup & RepositoryPlace;
+  readonly target: BlobPusher & ManifestTarget & RepositoryPlace;
   /** The name that events bear. */
   readonly subject: string;
   /** Most blobs at once. */

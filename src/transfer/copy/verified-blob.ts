@@ -1,7 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { TartletError } from '../../errors.ts';
 import type { Digest } from '../../names/digest.ts';
-import type { BlobDescriptor, BlobSource, RegistryClient } from '../../registry/client.ts';
+import type { BlobDescriptor, BlobSource } from '../../registry/client.ts';
+import type { BlobFetcher } from '../../registry/contract.ts';
 
 /**
  * A blob on its way from one registry into another, never in memory as a whole. Its last piece is held back until all bytes
@@ -10,13 +11,13 @@ import type { BlobDescriptor, BlobSource, RegistryClient } from '../../registry/
 export class VerifiedBlob implements BlobSource {
   readonly digest: Digest;
   readonly size: number;
-  readonly #source: Pick<RegistryClient, 'blob'>;
+  readonly #source: BlobFetcher;
   readonly #signal: AbortSignal;
   /** The state of the hash at each place where a part ended, so that the next part, or a part that is repeated, goes on from there. */
   readonly #hashes = new Map<number, Hash>();
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(source: Pick<RegistryClient, 'blob'>, blob: BlobDescriptor, signal: AbortSignal) {
+  constructor(source: BlobFetcher, blob: BlobDescriptor, signal: AbortSignal) {
     this.digest = blob.digest;
     this.size = blob.size;
     this.#source = source;

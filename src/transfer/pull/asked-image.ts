@@ -4,7 +4,8 @@ import type { RemoteName } from '../../names/remote-name.ts';
 import { type IndexManifest, parseManifest, requireImage } from '../../oci/manifest.ts';
 import { isImageManifestType } from '../../oci/media-type.ts';
 import { parseTartImage, type TartImage } from '../../oci/tart-image.ts';
-import type { ManifestReference, RawManifest, RegistryClient } from '../../registry/client.ts';
+import type { ManifestReference, RawManifest } from '../../registry/client.ts';
+import type { ManifestSource } from '../../registry/contract.ts';
 import { onlyVmImage } from './index-choice.ts';
 import type { Session } from '../../session/session.ts';
 import { notClonable, requireStorable } from './stacked-download.ts';
@@ -26,7 +27,7 @@ export interface AskedManifest extends RawManifest {
 export async function askForManifest(
   session: Session,
   name: RemoteName,
-  client: RegistryClient,
+  client: ManifestSource,
   accept: 'any' | 'flat' = 'any',
 ): Promise<AskedManifest> {
   const raw = await client.manifest(manifestReference(name), { signal: session.signal });

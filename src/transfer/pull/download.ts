@@ -3,7 +3,7 @@ import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import type { TartImage } from '../../oci/tart-image.ts';
-import type { RegistryClient } from '../../registry/client.ts';
+import type { BlobFetcher, BlobLookup, SharedClient } from '../../registry/contract.ts';
 import { fetchBlobFile } from '../../chunks/blob-file.ts';
 import type { DiskBuild } from './disk-build.ts';
 import { encodedBytes } from './plan.ts';
@@ -11,11 +11,14 @@ import type { ReadyThreads } from '../../chunks/ready-threads.ts';
 import type { Session } from '../../session/session.ts';
 import { WorkerPool } from '../../chunks/worker-pool.ts';
 
+/** Where the blobs of an image come from: read here, and by threads that share what this one knows of it. */
+export type ImageSource = BlobFetcher & BlobLookup & SharedClient;
+
 /** An image on its way from a registry. */
 export interface Download<I extends TartImage = TartImage> {
   readonly name: RemoteName;
   readonly image: I;
-  readonly client: RegistryClient;
+  readonly client: ImageSource;
   readonly insecure: boolean;
   readonly concurrency: number;
   /** Default: there is room for everything. */

@@ -2,7 +2,8 @@ import { isTartletError, TartletError } from '../../errors.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { type IndexEntry, type IndexManifest, isImageEntry, listEntries } from '../../oci/manifest.ts';
 import { vmLayout } from '../../oci/tart-image.ts';
-import type { RawManifest, RegistryClient } from '../../registry/client.ts';
+import type { RawManifest } from '../../registry/client.ts';
+import type { ManifestSource } from '../../registry/contract.ts';
 import { readChild } from '../manifest-tree.ts';
 
 /** More manifests than this are not looked into: indexes of VM images name one or two. */
@@ -26,7 +27,7 @@ interface Choice {
  * @throws TartletError `MEDIA_UNSUPPORTED`, and those of the registry client.
  */
 export async function onlyVmImage(
-  client: Pick<RegistryClient, 'manifest'>,
+  client: ManifestSource,
   index: IndexManifest,
   name: RemoteName,
   accept: 'any' | 'flat',
@@ -47,7 +48,7 @@ export async function onlyVmImage(
  * The manifest of an entry, when it is of a VM image that will do. A mirror that left some of an index out is no fault.
  */
 async function vmManifest(
-  client: Pick<RegistryClient, 'manifest'>,
+  client: ManifestSource,
   entry: IndexEntry,
   name: RemoteName,
   accept: 'any' | 'flat',

@@ -4,9 +4,10 @@ import { sweep } from '../../home/prune/sweep.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import type { TartImage } from '../../oci/tart-image.ts';
-import type { RawManifest, RegistryClient } from '../../registry/client.ts';
+import type { RawManifest } from '../../registry/client.ts';
 import { askForManifest, understandImage } from './asked-image.ts';
 import { collectAfterMove, type MovedTag, tagsElsewhere } from '../collect.ts';
+import type { ImageSource } from './download.ts';
 import { fetchImage } from './fetch-image.ts';
 import { progressOfOther } from './other-pull.ts';
 import { findPresence } from './presence.ts';
@@ -80,7 +81,7 @@ async function pullFromRegistry(
 
 /** How an image is fetched. */
 interface Means {
-  readonly client: RegistryClient;
+  readonly client: ImageSource;
   readonly ready: ReadyThreads;
   readonly options: PullOptions;
 }

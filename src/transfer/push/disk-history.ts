@@ -2,7 +2,7 @@ import { hasImageOfSize } from '../../home/images/known-manifest.ts';
 import type { PushRecord } from '../../home/push-record.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import type { DiskFile } from '../../oci/disk-file.ts';
-import type { RegistryClient } from '../../registry/client.ts';
+import type { BlobPusher, RepositoryPlace } from '../../registry/contract.ts';
 import { blobsOfRecord, bringKnownBlob, findKnownBlobs, type KnownBlobs } from '../known-blob.ts';
 import type { Session } from '../../session/session.ts';
 
@@ -22,7 +22,7 @@ export interface DiskHistory {
  */
 export async function isWorthHashing(
   session: Session,
-  client: RegistryClient,
+  client: BlobPusher & RepositoryPlace,
   size: number,
   { base, pushed }: DiskHistory,
 ): Promise<boolean> {

@@ -8,7 +8,8 @@ import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
 import { MediaType } from '../../oci/media-type.ts';
-import type { BlobSource, RegistryClient } from '../../registry/client.ts';
+import type { BlobSource } from '../../registry/client.ts';
+import type { ManifestSource } from '../../registry/contract.ts';
 import type { CopiedBlob } from '../copy/blob-copy.ts';
 import { fileBytes } from '../../chunks/file-blob.ts';
 import { copyTree } from '../copy/image-copy.ts';
@@ -69,7 +70,7 @@ export async function pushCachedImage(
  * The manifest whose bytes have the image's digest: the cached one, or where an old Tart wrote its own version of it, or none, the
  * one in the registry (tart-formats §1.6).
  */
-async function originalManifest(session: Session, image: CachedImage, source: RegistryClient): Promise<NamedManifest> {
+async function originalManifest(session: Session, image: CachedImage, source: ManifestSource): Promise<NamedManifest> {
   const cached = await smallFile(`${image.folder.path}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);
   if (cached !== undefined && digestOf(cached, image.digest) === image.digest.toString()) {
     return { digest: image.digest, manifest: parseManifest(cached) };

@@ -6,7 +6,8 @@ import { Scratch } from '../../home/scratch.ts';
 import { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import type { BlobIdentity, EncodedChunk } from '../../oci/flat-manifest.ts';
-import type { BlobSource, RegistryClient } from '../../registry/client.ts';
+import type { BlobSource } from '../../registry/client.ts';
+import type { BlobPusher, SharedClient } from '../../registry/contract.ts';
 import type { PushJob } from '../../chunks/chunk-job.ts';
 import { contentsOf, cutDisk, type Stretch } from '../../chunks/disk-cut.ts';
 import { type DiskHistory, isWorthHashing, sourcesOfBlobs } from './disk-history.ts';
@@ -33,7 +34,7 @@ export interface PushOptions {
 /** The blobs of one VM on their way into one repository. */
 export class VmUpload {
   readonly #session: Session;
-  readonly #client: RegistryClient;
+  readonly #client: BlobPusher & SharedClient;
   readonly #name: RemoteName;
   readonly #subject: string;
   readonly #options: PushOptions;
@@ -45,7 +46,7 @@ export class VmUpload {
   /** Of the whole disk; 0 before it was looked at. */
   #chunkCount = 0;
 
-  constructor(session: Session, client: RegistryClient, name: RemoteName, options: PushOptions) {
+  constructor(session: Session, client: BlobPusher & SharedClient, name: RemoteName, options: PushOptions) {
     this.#session = session;
     this.#client = client;
     this.#name = name;

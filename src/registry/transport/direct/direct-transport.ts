@@ -17,13 +17,36 @@ const IDLE_MS = 4_000;
 /** Statuses whose bodies are what was asked for, or a part of it. All others are short texts. */
 const CONTENT = new Set([200, 206]);
 
+/** A second way for requests, beside the HTTP library. Nothing else of this folder is for others. */
+export interface DirectWay {
+  /**
+   * Asks on a connection of its own, when nothing about request and answer is left to interpretation.
+   * @param headers all that go with the request, names in lower case.
+   * @returns undefined when the request is for the library: nothing of an answer was given away then, and it may be sent again. The pieces of
+   *   a blob's body are valid until the next is asked for.
+   * @throws TartletError as the way through the library does.
+   */
+  send(
+    request: RegistryRequest,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal | undefined,
+  ): Promise<RegistryResponse | undefined>;
+  /** Closes its connections; requests under way fail. */
+  close(): void;
+}
+
+/** Costs nothing: the first request makes the first connection. */
+export function directWay(options: ConnectorOptions, pace: Pace): DirectWay {
+  return new DirectTransport(options, pace);
+}
+
 /**
  * GET requests whose bodies are read from the socket straight into memory that is used again: for blobs, where nearly all bytes are, and
  * for manifests, so that a pull need not load the library (V8 alone spent 0.2 s of a processor on optimizing its parser for one manifest).
  * Connections are made by the very rules of the library's (`connector.ts`). It answers only where nothing is left to interpretation; for
  * every other answer, and through tunnels, it gives up, and the same request goes through the library.
  */
-export class DirectTransport {
+class DirectTransport implements DirectWay {
   readonly #options: ConnectorOptions;
   readonly #pace: Pace;
   readonly #connect: ReturnType<typeof registryConnector>;
@@ -39,10 +62,7 @@ export class DirectTransport {
     this.#connect = registryConnector(options, buildReadingConnector);
   }
 
-  /**
-   * @returns undefined when this request is for the library. Pieces of a blob are valid until the next is asked for.
-   * @throws TartletError as the library path does.
-   */
+  /** See {@link DirectWay}. */
   async send(
     request: RegistryRequest,
     headers: Readonly<Record<string, string>>,

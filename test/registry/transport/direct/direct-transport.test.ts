@@ -6,7 +6,7 @@ import { RegistryAddress } from '../../../../src/names/registry-address.ts';
 import { Tag } from '../../../../src/names/tag.ts';
 import { systemClock } from '../../../../src/registry/request/clock.ts';
 import { DirectConnection } from '../../../../src/registry/transport/direct/direct-connection.ts';
-import { DirectTransport } from '../../../../src/registry/transport/direct/direct-transport.ts';
+import { type DirectWay, directWay } from '../../../../src/registry/transport/direct/direct-transport.ts';
 import { limits } from '../../../../src/registry/request/limits.ts';
 import type { RegistryRequest } from '../../../../src/registry/request/request.ts';
 import { parsePlainHead } from '../../../../src/registry/transport/direct/response-head.ts';
@@ -131,7 +131,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
 });
 
 describe('an answer is over once', () => {
-  const ask = (path: string, signal?: AbortSignal) => async (transport: DirectTransport, origin: string) => {
+  const ask = (path: string, signal?: AbortSignal) => async (transport: DirectWay, origin: string) => {
     const request: RegistryRequest = {
       method: 'GET',
       url: new URL(path, origin),
@@ -145,10 +145,10 @@ describe('an answer is over once', () => {
     return response.body;
   };
 
-  function direct(): DirectTransport {
+  function direct(): DirectWay {
     const environment = {};
     const options = { environment, trust: new TrustStore({ environment }), limits, userAgent: 'x' };
-    const transport = new DirectTransport(options, { clock: systemClock, limits });
+    const transport = directWay(options, { clock: systemClock, limits });
     after(async () => transport.close());
     return transport;
   }
