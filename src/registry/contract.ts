@@ -7,7 +7,7 @@ import type { BlobSource, BlobUploadOptions } from './blobs/upload.ts';
 import type { RawManifest } from './manifest.ts';
 import type { ManifestReference } from './manifest-reference.ts';
 import type { SentSecrets } from './request/sent-secrets.ts';
-import type { AddressClass } from './transport/connect/address-class.ts';
+import type { AddressClass } from '../names/ip-address.ts';
 import type { OnWire } from './wire.ts';
 
 /*
