@@ -15,16 +15,20 @@ import { VERSION } from './terminal/version.ts';
 
 /** In the order of the help. */
 const GROUPS: readonly CommandGroup[] = [IMAGES, DOCTOR, VMS, MACHINE, GUEST, ARCHIVES, ACCOUNTS, SERVICES];
-/** What looks at the whole tree. */
-const LOOKS_AT_ALL = new Set(['completion']);
+/** What the completion scripts call: it looks at the command that it completes. */
+const COMPLETE = '__complete';
 
 /**
  * The command tree: names, options and help, and nothing heavy. What a command does is imported when it runs, so that help and completion
  * start at once.
  *
- * @param only declares this command alone: the others cost a tenth of the time of a short one. Default: all of them.
+ * @param only declares these commands alone: the others cost a tenth of the time of a short one. Default: all of them.
  */
-export function buildProgram(terminal: Terminal, setExitCode: (code: number) => void, only?: string): Command {
+export function buildProgram(
+  terminal: Terminal,
+  setExitCode: (code: number) => void,
+  only?: readonly string[],
+): Command {
   const program = new Command(terminal.programName)
     .description(
       'Pull, push, list, clone and serve Tart VM images, from and to any OCI registry on any port.\n' +
@@ -48,7 +52,7 @@ export function buildProgram(terminal: Terminal, setExitCode: (code: number) => 
   for (const { title, commands } of GROUPS) {
     program.commandsGroup(title);
     for (const [name, declare] of Object.entries(commands)) {
-      if (only === undefined || only === name) declare({ program, terminal, setExitCode });
+      if (only === undefined || only.includes(name)) declare({ program, terminal, setExitCode });
     }
   }
   program.addHelpCommand(
@@ -75,11 +79,17 @@ Variables: TART_HOME, TART_REGISTRY_USERNAME, TART_REGISTRY_PASSWORD, TART_REGIS
   return program;
 }
 
-/** The command that a command line means, when it needs no other; undefined when the whole tree must answer. */
-export function commandNamed(argv: readonly string[]): string | undefined {
-  const [first = ''] = argv;
-  if (LOOKS_AT_ALL.has(first)) return undefined;
-  return GROUPS.some(({ commands }) => Object.hasOwn(commands, first)) ? first : undefined;
+/** The commands that a command line needs; undefined when the whole tree must answer. */
+export function commandsNamed(argv: readonly string[]): readonly string[] | undefined {
+  const [first = '', dashes, completed = '', ...more] = argv;
+  if (!isCommand(first)) return undefined;
+  if (first !== COMPLETE) return [first];
+  // While its name is still being typed, all of them are offered.
+  return dashes === '--' && more.length > 0 && isCommand(completed) ? [first, completed] : undefined;
+}
+
+function isCommand(name: string): boolean {
+  return GROUPS.some(({ commands }) => Object.hasOwn(commands, name));
 }
 
 /** Subcommands made before a setting do not have it. */

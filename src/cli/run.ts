@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { isTartletError, TartletError } from '../errors.ts';
-import { buildProgram, CommanderError, commandNamed, usageOf } from './program.ts';
+import { buildProgram, CommanderError, commandsNamed, usageOf } from './program.ts';
 import { writeError } from './terminal/message-stream.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
@@ -14,7 +14,7 @@ export async function run(terminal: Terminal, argv: readonly string[]): Promise<
   const setExitCode = (code: number): void => {
     exitCode = code;
   };
-  const program = buildProgram(terminal, setExitCode, commandNamed(argv));
+  const program = buildProgram(terminal, setExitCode, commandsNamed(argv));
   const span = await startSpan(terminal, argv, program);
   try {
     if (argv.length === 0) {

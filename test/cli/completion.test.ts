@@ -1,11 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Argument, Command, Option } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { completionFacts } from '../../src/cli/completion/facts.ts';
+import { candidatesFor } from '../../src/cli/completion/candidates.ts';
 import { completionScript, type Shell } from '../../src/cli/completion/script.ts';
+import { plantVm } from '../support/home.ts';
+import { Cleanup } from '../support/real-cleanup.ts';
+import { COMMAND, Workplace } from '../support/real-command.ts';
 import { describeWithParts } from '../support/real-parts.ts';
 
 /** A small program with one of everything. */
@@ -55,122 +58,161 @@ let environment: NodeJS.ProcessEnv;
 
 beforeAll(() => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'tartlet-completion-'));
-  // A stand-in that knows some names and notes how it was called.
-  const names = NAMES.map((name) => `'${name.replaceAll("'", String.raw`'\''`)}'`).join(' ');
+  // A stand-in that answers what it is told to, and notes how it was called.
   writeFileSync(
     path.join(folder, 'tartlet'),
-    `#!/bin/sh\nprintf '%s\\n' "$@" >'${folder}/called'\nprintf '%s\\n' ${names}\n`,
+    `#!/bin/sh\nprintf '<%s>' "$@" >'${folder}/called'\ncat '${folder}/answer'\necho noise >&2\n`,
   );
   chmodSync(path.join(folder, 'tartlet'), 0o755);
   for (const shell of ['bash', 'zsh', 'fish'] as const) {
-    writeFileSync(path.join(folder, `completion.${shell}`), completionScript(buildProgram(), shell, 'tartlet'));
+    writeFileSync(path.join(folder, `completion.${shell}`), completionScript(shell, 'tartlet'));
   }
   environment = { PATH: `${folder}:/usr/local/bin:/usr/bin:/bin`, HOME: folder, LC_ALL: 'C.UTF-8', LINE: '' };
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+function answer(kind: 'words' | 'files', lines: readonly string[] = []): void {
+  writeFileSync(path.join(folder, 'answer'), [kind, ...lines, ''].join('\n'));
+}
+
+function called(): string {
+  return readFileSync(path.join(folder, 'called'), 'utf8');
+}
+
 function syntaxErrors(shell: Shell): string {
   return spawnSync(shell, ['-n', path.join(folder, `completion.${shell}`)], { encoding: 'utf8' }).stderr;
 }
 
-function run(shell: Shell, script: string, line: string): string[] {
+function run(shell: Shell, script: string, line: string, variables: NodeJS.ProcessEnv = environment): string[] {
   const flags = { bash: ['--norc', '--noprofile'], zsh: ['-f'], fish: ['--no-config'] }[shell];
   const output = execFileSync(shell, [...flags, '-c', script], {
     cwd: folder,
-    env: { ...environment, LINE: line },
+    env: { ...variables, LINE: line },
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   return output.split('\n').filter((each) => each !== '');
 }
 
+/** Loads the script by asking the command itself for it, or from the file that the tests wrote. */
+const SOURCES: Readonly<Record<'bash' | 'zsh' | 'fish', (program?: string) => string>> = {
+  bash: (program) => (program === undefined ? 'source ./completion.bash' : `source <(${program} completion bash)`),
+  zsh: (program) => (program === undefined ? 'source ./completion.zsh' : `source <(${program} completion zsh)`),
+  fish: (program) => (program === undefined ? 'source ./completion.fish' : `${program} completion fish | source`),
+};
+
 /** What bash would insert for the line, as readline calls the function. */
-function bash(line: string): string[] {
+function bash(line: string, program?: string, variables?: NodeJS.ProcessEnv): string[] {
   return run(
     'bash',
-    'source ./completion.bash; COMP_LINE=$LINE COMP_POINT=${#LINE}; _tartlet; for each in "${COMPREPLY[@]}"; do printf "%s\\n" "$each"; done',
+    `${SOURCES.bash(program)}; COMP_LINE=$LINE COMP_POINT=\${#LINE}; _${program ?? 'tartlet'}; for each in "\${COMPREPLY[@]}"; do printf "%s\\n" "$each"; done`,
     line,
+    variables,
   ).sort();
 }
 
 /** What the function hands to zsh's own completion, whose functions are replaced by ones that print. */
-function zsh(line: string): string[] {
+function zsh(line: string, program?: string, variables?: NodeJS.ProcessEnv): string[] {
   return run(
     'zsh',
-    `compadd() { print -rl -- \${(P)2} }
-_describe() { print -rl -- \${(P)2} }
-_files() { print files }
+    `_describe() { print -rl -- \${(P)2} }
+_files() { print files $PREFIX }
 compset() { PREFIX=\${PREFIX#*=} }
 compdef() { print -u2 "$@" }
-source ./completion.zsh
+${SOURCES.zsh(program)}
 words=(\${(z)LINE}); [[ $LINE == *' ' ]] && words+=('')
 CURRENT=$#words PREFIX=$words[-1]
-_tartlet || true`,
+_${program ?? 'tartlet'} || true`,
     line,
+    variables,
   ).sort();
 }
 
 /** What fish itself would offer. */
-function fish(line: string): string[] {
-  return run('fish', 'source ./completion.fish; complete -C "$LINE"', line).sort();
+function fish(line: string, program?: string, variables?: NodeJS.ProcessEnv): string[] {
+  return run('fish', `${SOURCES.fish(program)}; complete -C "$LINE"`, line, variables).sort();
 }
 
-describe('facts of a command tree', () => {
-  const facts = new Map(completionFacts(buildProgram()).map(({ key, candidates }) => [key, candidates]));
+describe('what is offered', () => {
+  const program = buildProgram();
+  const offered = (...words: string[]): unknown => {
+    const candidates = candidatesFor(program, words);
+    return candidates.kind === 'words' ? candidates.words.map(({ word }) => word) : candidates.kind;
+  };
+  const COMMANDS = ['pull', 'push', 'list', 'clone', 'serve', 'completion', 'help'];
+  const LIST = ['--format', '--quiet', '-q', '--help', '-h'];
 
-  test('name what is visible, with its meaning on one line', () => {
-    expect(facts.get('commands::')).toEqual([
-      { word: 'pull', about: 'bring an image into the cache: "it\'s" verified' },
-      { word: 'push', about: 'upload a VM' },
-      { word: 'list', about: 'show what is here' },
-      { word: 'clone', about: 'copy' },
-      { word: 'serve', about: 'run a registry' },
-      { word: 'completion', about: 'print a script' },
-      { word: 'help', about: 'display help for command' },
-    ]);
-    expect(facts.get('options:list:')).toEqual([
-      { word: '--format', about: 'how to print' },
-      { word: '--quiet', about: 'print only names' },
-      { word: '-q', about: 'print only names' },
-      { word: '--help', about: 'display help for command' },
-      { word: '-h', about: 'display help for command' },
-    ]);
-    expect(JSON.stringify([...facts])).not.toContain('deduplicate');
-    expect(JSON.stringify([...facts])).not.toContain('__complete');
+  test.each([
+    [[''], COMMANDS],
+    [['pu'], COMMANDS],
+    [['-'], ['--version', '--help', '-h']],
+    [['list', '--'], LIST],
+    [['ls', '-'], LIST],
+    [
+      ['list', '--format', ''],
+      ['text', 'json'],
+    ],
+    [
+      ['ls', '--format', 'j'],
+      ['text', 'json'],
+    ],
+    [
+      ['list', '--format=j'],
+      ['--format=text', '--format=json'],
+    ],
+    [['list', '--format', 'text', '-'], LIST],
+    [['list', '--quiet', '--'], LIST],
+    [['list', '--quiet=x'], []],
+    [['list', '--', '--'], []],
+    [['list', ''], []],
+    [
+      ['completion', ''],
+      ['bash', 'zsh', 'fish'],
+    ],
+    [['help', 'pu'], COMMANDS],
+    [['pull', '--concurrency', ''], []],
+    [['pull', '--concurrency=', ''], 'names'],
+    [['pull', '--concurrency', '4', 'deb'], 'names'],
+    [['pull', '--insecure', 'deb'], 'names'],
+    [['clone', 'deb'], 'names'],
+    [['clone', 'debian', ''], []],
+    [['clone', '--', 'deb'], 'names'],
+    [['push', 'x', 'y', 'deb'], 'names'],
+    [['serve', '--data', ''], 'files'],
+    [['serve', '--data=/x'], 'files'],
+    [['nonsense', ''], []],
+    [['__complete', ''], []],
+    [[], COMMANDS],
+  ])('after %j', (words, expected) => {
+    expect(offered(...words)).toEqual(expected);
   });
 
-  test('know what options and arguments take', () => {
-    expect(facts.get('value:list:--format')).toEqual([
-      { word: 'text', about: '' },
-      { word: 'json', about: '' },
-    ]);
-    expect(facts.get('value:serve:--data')).toBe('files');
-    expect(facts.get('value:pull:--concurrency')).toEqual([]);
-    expect(facts.has('value:pull:--insecure')).toBe(false);
-    expect(facts.get('argument:push:0')).toBe('names');
-    expect(facts.get('argument:push:rest')).toBe('names');
-    expect(facts.get('argument:clone:1')).toEqual([]);
-    expect(facts.get('command::ls')).toEqual([{ word: 'list', about: '' }]);
+  test('says what a word means, on one line, and nothing of what is hidden', () => {
+    expect(candidatesFor(program, [''])).toMatchObject({
+      words: expect.arrayContaining([
+        { word: 'pull', about: 'bring an image into the cache: "it\'s" verified' },
+      ]) as unknown,
+    });
+    expect(offered('pull', '-')).not.toContain('--deduplicate');
   });
 });
 
 describe('a program name', () => {
   test.each(['bash', 'zsh', 'fish'] as const)('other than tartlet works in %s', (shell) => {
-    const script = completionScript(buildProgram(), shell, 'tart');
-    expect(script).toContain('command tart __complete names');
+    const script = completionScript(shell, 'tart');
+    expect(script).toContain('command tart __complete -- ');
     expect(script).not.toMatch(/tartlet/);
   });
 
   test.each(['', 'a b', '$(x)', 'a;b', '-x', '../tart'])('%j is refused', (name) => {
-    expect(() => completionScript(buildProgram(), 'bash', name)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+    expect(() => completionScript('bash', name)).toThrow(expect.objectContaining({ code: 'USAGE' }));
   });
 });
 
 test.each(['bash', 'zsh', 'fish'] as const)('the script for %s never evaluates', (shell) => {
   const script = readFileSync(path.join(folder, `completion.${shell}`), 'utf8');
-  expect(script).not.toMatch(/\beval\b|compgen|@(?:PROGRAM|FUNCTION|FACTS)@/);
-  expect(script).toContain("'options:list:'");
+  expect(script).not.toMatch(/\beval\b|compgen|@(?:PROGRAM|FUNCTION)@/);
 });
 
 describeWithParts('completion in bash', ['bash'], () => {
@@ -178,34 +220,23 @@ describeWithParts('completion in bash', ['bash'], () => {
     expect(syntaxErrors('bash')).toBe('');
   });
 
-  test.each([
-    ['tartlet ', ['clone', 'completion', 'help', 'list', 'pull', 'push', 'serve']],
-    ['tartlet pu', ['pull', 'push']],
-    ['tartlet -', ['--help', '--version', '-h']],
-    ['tartlet list --', ['--format', '--help', '--quiet']],
-    ['tartlet list --format ', ['json', 'text']],
-    ['tartlet list --format j', ['json']],
-    ['tartlet list --format=j', ['json']],
-    ['tartlet ls --format ', ['json', 'text']],
-    ['tartlet completion ', ['bash', 'fish', 'zsh']],
-    ['tartlet help pu', ['pull', 'push']],
-    ['tartlet pull --concurrency ', []],
-    ['tartlet clone debian ', []],
-    ['tartlet list -- --', []],
-    ['tartlet nonsense ', []],
-  ])('offers for "%s"', (line, offered) => {
-    expect(bash(line)).toEqual(offered);
+  test('hands over every word, and offers what begins with the last', () => {
+    answer('words', ['pull\tbring it', 'push\tupload', 'list']);
+    expect(bash('tartlet ')).toEqual(['list', 'pull', 'push']);
+    expect(called()).toBe('<__complete><--><>');
+    expect(bash('tartlet pu')).toEqual(['pull', 'push']);
+    expect(called()).toBe('<__complete><--><pu>');
+    expect(bash('tartlet push x --label a=b ')).toEqual(['list', 'pull', 'push']);
+    expect(called()).toBe('<__complete><--><push><x><--label><a=b><>');
   });
 
-  test.each(['tartlet clone deb', 'tartlet push deb', 'tartlet push x y deb', 'tartlet pull --concurrency 4 deb'])(
-    'offers names for "%s"',
-    (line) => {
-      expect(bash(line)).toEqual(['debian']);
-      expect(readFileSync(path.join(folder, 'called'), 'utf8')).toBe('__complete\nnames\ndeb\n');
-    },
-  );
+  test('takes the values after "=", of which readline has the option already', () => {
+    answer('words', ['--format=text', '--format=json']);
+    expect(bash('tartlet list --format=j')).toEqual(['json']);
+  });
 
   test('leaves off what readline does not replace: everything up to the last colon or @', () => {
+    answer('words', NAMES);
     expect(bash('tartlet pull 127')).toEqual(['127.0.0.1:8221/demo/vm:1.0', '127.0.0.1:8221/demo/vm@sha256:abc']);
     expect(bash('tartlet pull 127.0.0.1:82')).toEqual(['8221/demo/vm:1.0', '8221/demo/vm@sha256:abc']);
     expect(bash('tartlet pull 127.0.0.1:8221/demo/vm:')).toEqual(['1.0']);
@@ -214,9 +245,20 @@ describeWithParts('completion in bash', ['bash'], () => {
   });
 
   test('quotes names for the shell', () => {
+    answer('words', NAMES);
     expect(bash('tartlet clone dee')).toEqual(['deep\\ thought']);
     expect(bash('tartlet clone evil')).toEqual(['evil\\$\\(touch\\ pwned\\)']);
     expect(bash('tartlet clone it')).toEqual(["it\\'s"]);
+  });
+
+  test('leaves paths to readline', () => {
+    answer('files');
+    const told = run(
+      'bash',
+      'compopt() { echo "compopt $*"; }; source ./completion.bash; COMP_LINE=$LINE COMP_POINT=${#LINE}; _tartlet; echo "${#COMPREPLY[@]}"',
+      'tartlet serve --data /x',
+    );
+    expect(told).toEqual(['compopt -o default', '0']);
   });
 
   test.each([
@@ -228,11 +270,13 @@ describeWithParts('completion in bash', ['bash'], () => {
     'tartlet -$(touch pwned) x',
     'tartlet clone * ',
   ])('runs nothing of %j', (line) => {
+    answer('words', NAMES);
     bash(line);
     expect(existsSync(path.join(folder, 'pwned'))).toBe(false);
   });
 
   test('works when the shell insists on set variables', () => {
+    answer('words', ['pull', 'push']);
     const offered = run(
       'bash',
       'set -u; source ./completion.bash; COMP_LINE=$LINE COMP_POINT=${#LINE}; _tartlet; echo "${COMPREPLY[@]}"',
@@ -247,26 +291,35 @@ describeWithParts('completion in zsh', ['zsh'], () => {
     expect(syntaxErrors('zsh')).toBe('');
   });
 
-  test.each([
-    ['tartlet list --format ', ['json', 'text']],
-    ['tartlet list --format=j', ['json', 'text']],
-    ['tartlet push ', NAMES.toSorted()],
-    ['tartlet serve --data ', ['files']],
-    ['tartlet completion ', ['bash', 'fish', 'zsh']],
-    ['tartlet pull --concurrency ', []],
-    ['tartlet list -- --', []],
-  ])('hands over for "%s"', (line, offered) => {
-    expect(zsh(line)).toEqual(offered);
+  test('hands over every word, and to zsh each answer with its meaning', () => {
+    answer('words', ['pull\tbring it: "it\'s" here', String.raw`a\b`, '127.0.0.1:1/a:b']);
+    expect(zsh('tartlet list --format=j')).toEqual([
+      String.raw`127.0.0.1\:1/a\:b`,
+      String.raw`a\\b`,
+      'pull:bring it: "it\'s" here',
+    ]);
+    expect(called()).toBe('<__complete><--><list><--format=j>');
+    zsh(`tartlet clone 'a b' `);
+    expect(called()).toBe('<__complete><--><clone><a b><>');
   });
 
-  test('says what commands mean', () => {
-    expect(zsh('tartlet ')).toContain('pull:bring an image into the cache: "it\'s" verified');
-    expect(zsh('tartlet list -')).toContain('--format:how to print');
+  test.each([
+    ['tartlet serve --data /x', 'files /x'],
+    ['tartlet serve --data=/x', 'files /x'],
+  ])('leaves the paths of "%s" to zsh', (line, told) => {
+    answer('files');
+    expect(zsh(line)).toEqual([told]);
+  });
+
+  test('offers nothing where there is nothing', () => {
+    answer('words');
+    expect(zsh('tartlet clone debian ')).toEqual([]);
   });
 
   test.each(['tartlet $(touch pwned) ', 'tartlet clone $(touch pwned)', 'tartlet list --format=$(touch pwned)'])(
     'runs nothing of %j',
     (line) => {
+      answer('words', NAMES);
       zsh(line);
       expect(existsSync(path.join(folder, 'pwned'))).toBe(false);
     },
@@ -278,28 +331,83 @@ describeWithParts('completion in fish', ['fish'], () => {
     expect(syntaxErrors('fish')).toBe('');
   });
 
+  test('hands over every word, and fish offers what fits', () => {
+    answer('words', ['pull\tbring it: "it\'s" here', 'push', 'list']);
+    expect(fish('tartlet pu')).toEqual(['pull\tbring it: "it\'s" here', 'push']);
+    expect(called()).toBe('<__complete><--><pu>');
+    expect(fish('tartlet ')).toEqual(['list', 'pull\tbring it: "it\'s" here', 'push']);
+    expect(called()).toBe('<__complete><--><>');
+    expect(fish('tartlet clone "a b" ')).toHaveLength(3);
+    expect(called()).toBe('<__complete><--><clone><a b><>');
+    answer('words', ['--format=text', '--format=json']);
+    expect(fish('tartlet list --format=j')).toEqual(['--format=json']);
+    answer('words', NAMES);
+    expect(fish('tartlet pull 127.0.0.1:8221/demo/vm@')).toEqual(['127.0.0.1:8221/demo/vm@sha256:abc']);
+    expect(fish('tartlet clone evil')).toEqual(['evil$(touch pwned)']);
+  });
+
   test.each([
-    ['tartlet pu', ['pull\tbring an image into the cache: "it\'s" verified', 'push\tupload a VM']],
-    ['tartlet list --fo', ['--format\thow to print']],
-    ['tartlet list --format ', ['json', 'text']],
-    ['tartlet list --format=j', ['--format=json']],
-    ['tartlet ls --format j', ['json']],
-    ['tartlet completion ', ['bash', 'fish', 'zsh']],
-    ['tartlet help pu', ['pull\tbring an image into the cache: "it\'s" verified', 'push\tupload a VM']],
-    ['tartlet clone debian ', []],
-    ['tartlet push x y deb', ['debian']],
-    ['tartlet pull 127.0.0.1:8221/demo/vm@', ['127.0.0.1:8221/demo/vm@sha256:abc']],
-    ['tartlet clone evil', ['evil$(touch pwned)']],
-    ['tartlet serve --data completion.b', ['completion.bash']],
-  ])('offers for "%s"', (line, offered) => {
-    expect(fish(line)).toEqual(offered);
+    ['tartlet serve --data completion.b', 'completion.bash'],
+    ['tartlet serve --data=completion.b', '--data=completion.bash'],
+  ])('offers the paths of "%s"', (line, offered) => {
+    answer('files');
+    expect(fish(line)).toEqual([offered]);
   });
 
   test.each(['tartlet (touch pwned) ', 'tartlet clone (touch pwned)', 'tartlet list --format=(touch pwned)'])(
     'runs nothing of %j',
     (line) => {
+      answer('words', NAMES);
       fish(line);
       expect(existsSync(path.join(folder, 'pwned'))).toBe(false);
     },
   );
+});
+
+describe('the real command', () => {
+  const cleanup = new Cleanup();
+  afterAll(async () => cleanup.run());
+
+  /** A user who has the command under both of its names, and a VM. */
+  function user(): { readonly workplace: Workplace; readonly variables: NodeJS.ProcessEnv } {
+    const workplace = new Workplace(cleanup);
+    const programs = cleanup.folder();
+    for (const name of ['tart', 'tartlet']) symlinkSync(COMMAND, path.join(programs, name));
+    plantVm(workplace.vmFolder('debian'));
+    const { PATH = '' } = workplace.environment;
+    return { workplace, variables: { ...workplace.environment, LC_ALL: 'C.UTF-8', PATH: `${programs}:${PATH}` } };
+  }
+
+  const shells = { bash, zsh, fish };
+  for (const shell of ['bash', 'zsh', 'fish'] as const) {
+    describeWithParts(`in ${shell}`, [shell], () => {
+      test.each(['tart', 'tartlet'])('completes under the name %s', (program) => {
+        const { variables } = user();
+        const complete = (line: string): string[] =>
+          shells[shell](`${program} ${line}`, program, variables).map((each) => each.split(/[\t]|(?<!\\):/)[0] ?? '');
+        expect(complete('clon')).toContain('clone');
+        expect(complete('clone deb')).toEqual(['debian']);
+        expect(complete('list --format j')).toContain('json');
+      });
+    });
+  }
+
+  test('leaves a home that is missing, or is none, as it is, and says nothing', async () => {
+    const nothing = { exitCode: 0, stdout: 'words\n', stderr: '' };
+    const fresh = new Workplace(cleanup);
+    expect(await fresh.run('__complete', '--', 'clone', '')).toEqual(nothing);
+    expect(existsSync(fresh.home)).toBe(false);
+    writeFileSync(fresh.home, 'a file');
+    expect(await fresh.run('__complete', '--', 'clone', '')).toEqual(nothing);
+    const relative = new Workplace(cleanup, { home: 'relative' });
+    expect(await relative.run('__complete', '--', 'clone', '')).toEqual(nothing);
+  });
+
+  test('takes whatever is typed for words', async () => {
+    const { workplace } = user();
+    for (const word of ['--help', '--help-hidden', '--version', '--nonsense', '-x=']) {
+      const { exitCode, stdout, stderr } = await workplace.run('__complete', '--', 'clone', word, '');
+      expect({ exitCode, stdout, stderr }).toEqual({ exitCode: 0, stdout: 'words\ndebian\n', stderr: '' });
+    }
+  });
 });

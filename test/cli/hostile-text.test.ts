@@ -292,7 +292,8 @@ test('a text is taken for printable as it is in few places, each of which can sa
       return count === 0 ? [] : [`${file}: ${count}`];
     });
   expect(uses.toSorted()).toEqual([
-    'cli/completion/completion.ts: 1', // words of ours, with the tabs that shells want
+    'cli/completion/complete.ts: 1', // words of ours, with the tabs that shells want
+    'cli/completion/completion.ts: 1', // likewise
     'cli/render/fit-name.ts: 2', // a printable name, cut
     'cli/render/live-block.ts: 2', // movements of the cursor around printable lines
     'cli/render/table.ts: 4', // cells that were made printable, and spaces

@@ -1,28 +1,25 @@
-import type { Command } from 'commander';
 import { TartletError } from '../../errors.ts';
-import { bashScript } from './bash.ts';
-import { completionFacts, type Fact } from './facts.ts';
-import { fishScript } from './fish.ts';
-import { zshScript } from './zsh.ts';
+import { BASH_SCRIPT } from './bash.ts';
+import { FISH_SCRIPT } from './fish.ts';
+import { ZSH_SCRIPT } from './zsh.ts';
 
 export type Shell = 'bash' | 'zsh' | 'fish';
 
-const WRITERS: Readonly<Record<Shell, (program: string, facts: readonly Fact[]) => string>> = {
-  bash: bashScript,
-  zsh: zshScript,
-  fish: fishScript,
-};
+const SCRIPTS: Readonly<Record<Shell, string>> = { bash: BASH_SCRIPT, zsh: ZSH_SCRIPT, fish: FISH_SCRIPT };
 
 /**
- * A script that teaches a shell to complete this program. It knows commands and options by itself and asks `PROGRAM __complete names PREFIX`
- * for names, one a line. Whatever was typed stays data in it: nothing is evaluated, so no script of ours runs a `$(…)` on the line (dependencies §1). zsh does by itself: its TAB expands first.
+ * A script that teaches a shell to complete this program. It knows nothing by itself: at each TAB it gives the words typed so
+ * far to `PROGRAM __complete`, which decides (complete.ts), so that a script stays right when Tartlet becomes another
+ * version. Whatever was typed stays data in it: nothing is evaluated, so no script of ours runs a `$(…)` on the line
+ * (dependencies §1). zsh does by itself: its TAB expands first.
  *
  * @param programName what users type; the script completes only that.
  * @throws TartletError `USAGE` for a program name that cannot be one word of a shell.
  */
-export function completionScript(program: Command, shell: Shell, programName: string): string {
+export function completionScript(shell: Shell, programName: string): string {
   if (!/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(programName)) {
     throw new TartletError('USAGE', 'completion needs a program name of letters, digits, ".", "_" and "-"');
   }
-  return WRITERS[shell](programName, completionFacts(program));
+  const functionName = `_${programName.replaceAll(/[^A-Za-z0-9]/g, '_')}`;
+  return SCRIPTS[shell].replaceAll('@PROGRAM@', programName).replaceAll('@FUNCTION@', functionName);
 }

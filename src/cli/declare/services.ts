@@ -73,17 +73,16 @@ Examples:
     )
     .action(async (shell: Shell) => {
       const { runCompletion } = await import('../completion/completion.ts');
-      setExitCode(await runCompletion(terminal, program, shell));
+      setExitCode(await runCompletion(terminal, shell));
     });
 }
 
 function declareComplete({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('__complete', { hidden: true })
-    .argument('<what>')
-    .argument('[prefix]')
-    .action(async (what: string, prefix?: string) => {
+    .argument('[words...]')
+    .action(async (words: readonly string[]) => {
       const { runComplete } = await import('../completion/complete.ts');
-      setExitCode(await runComplete(terminal, what, prefix ?? ''));
+      setExitCode(await runComplete(terminal, program, words));
     });
 }
