@@ -42,12 +42,13 @@ const files = '^(node:)?fs(/promises)?$';
 module.exports = {
   forbidden: [
     { name: 'no-cycles', severity: 'error', from: { path: '^src/' }, to: { circular: true } },
-    { name: 'errors-know-nothing', severity: 'error', from: { path: '^src/errors\\.ts$' }, to: { path: '.' } },
+    { name: 'errors-know-nothing', severity: 'error', from: { path: '^src/errors\\.ts$' }, to: { path: '.', pathNot: '^src/hint\\.ts$' } },
+    { name: 'hints-know-nothing', severity: 'error', from: { path: '^src/hint\\.ts$' }, to: { path: '.' } },
     {
       name: 'every-folder-is-a-floor',
       severity: 'error',
       comment: 'a new folder gets its place in scripts/floors.json, and its line in docs/architecture.md',
-      from: { path: '^src/', pathNot: ['^src/errors\\.ts$', ...floors.map(pathOf)] },
+      from: { path: '^src/', pathNot: ['^src/(errors|hint)\\.ts$', ...floors.map(pathOf)] },
       to: {},
     },
     ...floors

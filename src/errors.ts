@@ -3,6 +3,8 @@
  * The library throws only {@link TartletError}; exit codes and colours are the command line's business.
  */
 
+import type { Hint } from './hint.ts';
+
 /**
  * Why an operation failed. Stable: callers decide on it, `docs/errors.md` explains each.
  * The prefix names the world the cause lives in: `NET` the wire, `AUTH` who we are, `DISK` the local file system, `VM` a local machine.
@@ -64,8 +66,8 @@ export interface ErrorFacts {
   readonly kept?: string;
   /** Names of what was deleted on the way, e.g. to make room. Absent when nothing was. */
   readonly removed?: readonly string[];
-  /** The one thing to do next, as an imperative without a full stop. */
-  readonly next?: string;
+  /** The one thing to do next: an id with parameters, no words. */
+  readonly next?: Hint | string;
   /** HTTP status, when a registry answered. */
   readonly status?: number;
   /** True when the very same call may succeed later without anybody changing anything. */

@@ -1,6 +1,7 @@
-import { describeError, isTartletError, TartletError } from '../../errors.ts';
+import { describeError, type ErrorFacts, isTartletError, TartletError } from '../../errors.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
 import { ERROR_KINDS } from './error-kind.ts';
+import { hintText } from './hint/text.ts';
 import { joined, type Printable, printable, printed } from '../terminal/printable.ts';
 
 /**
@@ -24,10 +25,14 @@ export function renderError(
   if (facts.removed !== undefined) {
     lines.push(printed`${colours.bold(printed`deleted:`)} ${printable(facts.removed.join(', '))}`);
   }
-  const next = facts.next ?? (code === 'USAGE' ? undefined : ERROR_KINDS[code].next);
+  const next = nextText(facts) ?? (code === 'USAGE' ? undefined : ERROR_KINDS[code].next);
   if (next !== undefined) lines.push(printed`${colours.bold(printed`next:`)} ${printable(next)}`);
   if ((environment['TARTLET_DEBUG'] ?? '') !== '') lines.push(...places(error).map((line) => colours.dim(line)));
   return joined(lines.map((line) => printed`${line}\n`));
+}
+
+function nextText({ next }: ErrorFacts): string | undefined {
+  return next === undefined || typeof next === 'string' ? next : hintText(next);
 }
 
 /** Whether this is what an aborted `AbortSignal` makes Node's own functions throw. */

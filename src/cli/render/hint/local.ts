@@ -1,0 +1,157 @@
+import type { ArchiveHints, DoctorHints, FileHints, HomeHints, ImageHints, VmHints } from '../../../hint.ts';
+import type { HintTexts } from './texts.ts';
+
+const FILE_IN_THE_WAY =
+  'move away the file that is in the place of a folder, or name another folder (for images and VMs: TART_HOME)';
+
+/** About files. */
+export const FILE_TEXTS: HintTexts<FileHints> = {
+  'free-space': () => 'free some space on that disk and run the same command again',
+  'make-file-system-writable': () =>
+    'make the file system writable, or name a place that is (for images and VMs: TART_HOME)',
+  'check-owner': () =>
+    'check the owner and the permissions there, or name a place of yours (for images and VMs: TART_HOME)',
+  'check-device': () => 'check the disk: the system reported a failure of the device',
+  'move-file-or-name-directory': () => FILE_IN_THE_WAY,
+  'raise-file-size-limit': () =>
+    'raise the limit of this shell for the size of files (ulimit -f), or use a file system that takes larger ones',
+  'check-path-is-there': () => 'check the path: it, or a folder on the way to it, is not there',
+  'check-path': () => 'check the path',
+  'name-file': () => 'name a file: that is a folder',
+  'name-file-in-directory': () => 'name a file in it',
+  'make-directory': () => 'make it first',
+  'let-reader-finish': () => 'let the program that reads it go on to the end, or write to a file',
+  'raise-open-file-limit': () => 'allow more open files (ulimit -n) and run the same command again',
+  'close-programs': () => 'close other programs and run the same command again: the system has too many open files',
+  'run-again': () => 'run the same command again',
+  'run-again-undisturbed': () => 'stop whatever changes the file, then run the same command again',
+  'install-flock': () => 'install util-linux (the flock command)',
+  'install-perl': () => 'install perl, which macOS brings along as /usr/bin/perl',
+  'move-away': () => 'move it away: it does not belong there',
+  'move-away-if-foreign': ({ path }) => `look at ${path}, and move it away if it does not belong there`,
+  'move-away-for-directory': () => 'move it away: a folder belongs there',
+  'find-maker': () =>
+    'find out who made it; one that belongs there must be of yours, of root or of the owner of the home',
+  'check-permissions': ({ path }) => `check the permissions of ${path} and of its folder`,
+};
+
+/** About the home. */
+export const HOME_TEXTS: HintTexts<HomeHints> = {
+  'set-home': () => 'set TART_HOME to the absolute path of a folder',
+  'move-file-or-set-home': () => 'move the file away, or set TART_HOME to a folder',
+  'remove-home-link': () => 'remove the link; the folder is made anew',
+  'move-whole-cache': () => 'move the whole cache folder there, or set TART_HOME to a folder on that file system',
+  'move-record-away': () => 'move the record away: what it lies beside is used without it',
+  'repair-and-prune': () => 'repair what the message names, or make it readable, and prune again',
+  'list-images': () => 'tartlet list --source oci shows what is',
+  'pull-first': ({ image }) => `pull it first (tartlet pull ${image})`,
+  'unpin-and-delete': ({ image }) => `tartlet unpin ${image}, and delete it then`,
+  'wait-for-image': () => 'wait for the pull or clone of this image to end and try again',
+  'delete-or-use-another-home': ({ image, others }) =>
+    `delete ${image}${others ? ', and whatever else is in that repository' : ''}, or use another TART_HOME for one of the two`,
+  'move-or-remove': ({ path }) => `move ${path} away, or remove it if it is not needed`,
+  'make-room': ({ then }) =>
+    `delete images or VMs you no longer need (tartlet list, tartlet delete) and ${then === 'import' ? 'import' : 'try'} again`,
+  'complete-vm-directory': ({ path }) => `look into ${path}: config.json, nvram.bin and disk.img belong there`,
+  'remove-useless-directory': ({ path }) => `look into ${path}, and remove it if nothing in it is needed`,
+  'stop-first': () => 'stop it first, and run the same command again',
+  'stop-or-wait': () => 'stop it, or wait for the other command, and try again',
+  'wait-for-command': () => 'wait for the other command to end',
+  'wait-and-run-again': () => 'wait for the other command to end, and run this one again',
+  'choose-another-name': () => 'choose another name',
+  'move-away-or-choose-another-name': () => 'move it away or choose another name',
+};
+
+/** About images. */
+export const IMAGE_TEXTS: HintTexts<ImageHints> = {
+  'push-again': () => 'push the image again',
+  'push-again-unbroken': () => 'the image was broken when it was pushed: push it again',
+  'push-again-with-current-tool': () => 'push the image again with a current tool',
+  'push-again-with-tart': () => 'push the image again with Tart',
+  'push-again-with-tart-2': () => 'pull it with Tart 2.31 and push it again',
+  'use-larger-chunks': ({ mebibytes }) => `use chunks of ${mebibytes} MiB or more (--layer-size ${mebibytes})`,
+  'give-chunk-count': () => 'leave it out, or give a number of chunks such as 4',
+  'stop-writer': ({ then }) => `stop whatever writes to the disk and ${then} again`,
+  'name-manifest-by-digest': () => 'name one of its manifests by digest, if one of them is a VM image',
+  'name-vm-image-by-digest': ({ repository }) =>
+    `if one of them is a VM image, name it by its digest: ${repository}@sha256:…`,
+  'choose-by-digest': ({ example }) => `name one of them by its digest, e.g. ${example}`,
+  'choose-tag-or-digest': ({ to }) =>
+    `leave out the tag to ${to} that digest, or the digest to ${to} what the tag leads to now`,
+  'store-under-tag': () => 'store it under a tag',
+  'is-no-vm-image': () => 'check the name: this looks like a container image or another artifact',
+  'use-vetu': () => 'use vetu for it',
+  'use-lume': () => 'use lume for it',
+  'use-that-tart': () => 'use that Tart for it, or a newer Tartlet',
+  'use-newer-version': () => 'a newer Tartlet may know it',
+  'clone-with-tart': () =>
+    'clone it with Tart on macOS 27; here it can be pulled, listed, inspected, copied and pushed',
+  'push-a-clone': ({ registry, image }) =>
+    `if ${registry} is gone for good, clone ${image} and push the clone: its disk is then encoded anew`,
+  'pull-anew': ({ image, meant }) =>
+    `delete ${meant === 'image' ? 'the image' : 'it'} and pull it again (tartlet delete ${image})`,
+};
+
+/** About local VMs. */
+export const VM_TEXTS: HintTexts<VmHints> = {
+  'run-and-shut-down': () => 'run it with Tart, shut it down, and clone it then',
+  'pull-or-ask-registry': () => 'pull it, or ask its registry with --remote',
+  'pull-or-copy': () => 'pull it first, or copy it from registry to registry with tartlet copy',
+  'make-readable-or-examine': () => 'make the file readable; if it is damaged, doctor says what helps',
+  'name-raw-disk': () => 'name a file with a raw disk image',
+  'set-on-mac': () => 'run tart set on a Mac',
+  'drop-saved-state': ({ vm }) => `resume it and shut it down, or drop the saved state (tartlet stop ${vm})`,
+  'look-at-process': ({ pid }) => `look at the process: ps -p ${pid}`,
+  'stop-as-starter': () => 'stop it as the user who started it',
+};
+
+/** About archives. */
+export const ARCHIVE_TEXTS: HintTexts<ArchiveHints> = {
+  'export-elsewhere': () =>
+    'on the Mac that has the VM: tart push it to a registry and pull it here, or run tartlet export there instead of tart export',
+  'unpack-on-the-way': ({ tool }) => `unpack it on the way: ${tool} FILE | tartlet import - NAME`,
+  'export-or-copy': () => 'export the VM with tartlet export, or copy the image with skopeo to oci-archive:FILE',
+  'import-what-was-exported': () =>
+    'import what tartlet export wrote, or what skopeo copy wrote to oci-archive:FILE or oci:FOLDER',
+  'put-into-vms': () =>
+    'put config.json, disk.img and nvram.bin into a folder of their own in TART_HOME/vms; its name is the name of the VM',
+  'copy-from-registry': () => 'if the image is a VM image, copy it from its registry with skopeo to oci-archive:FILE',
+  'copy-to-registry': () => 'copy it to a registry with skopeo, and clone it there with Tart on macOS 27',
+  'copy-again': () => 'copy or export it again',
+  'copy-again-whole': () => 'export or copy the image again, all of it',
+  'export-with-tart': () =>
+    'export it with Tart on macOS 27, or copy the image with skopeo from its registry to oci-archive:FILE',
+  'convert-to-raw': () => 'convert it to a raw disk where it was made (qemu-img convert -O raw)',
+  'check-file': () => 'check that it is the right file',
+  'choose-reference': () => 'choose one with --ref',
+  'choose-reference-or-none': () => 'name one of those with --ref, or leave it out when there is only one',
+};
+
+/** About what the doctor found. */
+export const DOCTOR_TEXTS: HintTexts<DoctorHints> = {
+  'deny-others': ({ path }) => `chmod o-w ${path}`,
+  'change-owner': ({ path, owner }) => `chown ${owner} ${path}`,
+  'change-group': ({ path, group }) => `chgrp ${group} ${path}`,
+  'let-group-write': ({ path }) => `chmod g+rwX ${path}`,
+  'let-user-read': () => 'let its owner give this user the right to read it, or run doctor as that user',
+  'delete-one-of-two': () => 'delete one of the two, or use another TART_HOME for it',
+  'collect-garbage': () => 'tartlet prune --gc removes what nothing needs',
+  'pull-what-needs-it': () => 'pull the image again that needs it',
+  'pull-origin': () => 'pull the image that it was cloned from again',
+  'pull-tag-or-see-others': () =>
+    'its image lies elsewhere in this cache: see the other findings, or pull the tag again',
+  'assign-registry': assignText,
+  'examine-deeply': () => 'run doctor with --deep: it tells what is damaged',
+  'deep-check-tells': () => 'doctor --deep tells whether it is what the image says',
+  'examine-later': () => 'run doctor again when that command has ended',
+  'remove-link-made-by-hand': ({ path }) => `somebody made it by hand: remove it if nobody needs it (rm ${path})`,
+  'restore-missing': () => 'put back what is missing, e.g. from a backup',
+  'delete-when-useless': ({ record }) =>
+    `${record === undefined ? '' : `read ${record}; `}delete it when nobody needs it`,
+};
+
+function assignText({ name, registries }: DoctorHints['assign-registry']): string {
+  if (registries.length === 0) return `if it had a port, say which, e.g. tartlet doctor --assign ${name}=${name}:8221`;
+  const commands = registries.map((registry) => `tartlet doctor --assign ${name}=${registry}`);
+  return `you log in to ${registries.join(', ')}: if it came from there, ${commands.join(' or ')}`;
+}
