@@ -42,7 +42,12 @@ const files = '^(node:)?fs(/promises)?$';
 module.exports = {
   forbidden: [
     { name: 'no-cycles', severity: 'error', from: { path: '^src/' }, to: { circular: true } },
-    { name: 'errors-know-nothing', severity: 'error', from: { path: '^src/errors\\.ts$' }, to: { path: '.', pathNot: '^src/hint\\.ts$' } },
+    {
+      name: 'errors-know-nothing',
+      severity: 'error',
+      from: { path: '^src/errors\\.ts$' },
+      to: { path: '.', pathNot: '^src/hint\\.ts$' },
+    },
     { name: 'hints-know-nothing', severity: 'error', from: { path: '^src/hint\\.ts$' }, to: { path: '.' } },
     {
       name: 'every-folder-is-a-floor',

@@ -67,7 +67,7 @@ export interface ErrorFacts {
   /** Names of what was deleted on the way, e.g. to make room. Absent when nothing was. */
   readonly removed?: readonly string[];
   /** The one thing to do next: an id with parameters, no words. */
-  readonly next?: Hint | string;
+  readonly next?: Hint;
   /** HTTP status, when a registry answered. */
   readonly status?: number;
   /** True when the very same call may succeed later without anybody changing anything. */

@@ -219,14 +219,17 @@ export interface ArchiveHints {
 /** About what the doctor found. */
 export interface DoctorHints {
   'deny-others': { readonly path: string };
-  'change-owner': { readonly path: string; readonly owner: string };
-  'change-group': { readonly path: string; readonly group: string };
+  'change-owner': { readonly path: string; readonly owner: number };
+  'change-group': { readonly path: string; readonly group: number };
   'let-group-write': { readonly path: string };
   'let-user-read': None;
   'delete-one-of-two': None;
   'collect-garbage': None;
   'pull-what-needs-it': None;
   'pull-origin': None;
+  'unshare-blocks': { readonly file: string };
+  'pull-then-delete': None;
+  'pull-to-keep': None;
   'pull-tag-or-see-others': None;
   /** @param registries to which there are logins, each `host:port`, and which it may have come from. */
   'assign-registry': { readonly name: string; readonly registries: readonly string[] };

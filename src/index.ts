@@ -2,6 +2,7 @@
  * The library: everything the command does, as functions that neither print nor exit. See docs/library.md.
  */
 export { TartletError, isTartletError, type ErrorCode, type ErrorFacts } from './errors.ts';
+export type { Hint, HintFacts, HintKind } from './hint.ts';
 export { Digest, type DigestAlgorithm } from './names/digest.ts';
 export { LocalName } from './names/local-name.ts';
 export { RegistryAddress } from './names/registry-address.ts';

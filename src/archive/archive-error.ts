@@ -1,4 +1,5 @@
 import { type ErrorFacts, TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { shown } from '../oci/shown.ts';
 
 /** The one shape of a complaint about an archive that is damaged, or made to do harm. */
@@ -11,7 +12,7 @@ export function brokenArchive(archive: string, why: string, facts: ErrorFacts = 
 }
 
 /** The one shape of a complaint about a file that is something else than an archive we read. */
-export function otherArchive(archive: string, what: string, next: string): TartletError {
+export function otherArchive(archive: string, what: string, next: Hint): TartletError {
   return new TartletError('MEDIA_UNSUPPORTED', `${shown(archive, 200)} is ${what}`, {
     subject: archive,
     kept: 'nothing was changed',

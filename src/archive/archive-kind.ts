@@ -1,32 +1,43 @@
 import { open } from 'node:fs/promises';
 import type { TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { otherArchive } from './archive-error.ts';
 
 /** So many bytes tell what a file is: the magic of tar is the last, at 257. */
 export const MAGIC_BYTES = 512;
 
+interface OtherKind {
+  readonly magic: string;
+  readonly what: string;
+  readonly next: Hint;
+}
+
 /** How files of other kinds begin. */
-const OTHER_KINDS: readonly { readonly magic: string; readonly what: string; readonly next: string }[] = [
-  ...['pbze', 'pbzx', 'pbzz', 'pbz4', 'pbzb', 'pbz-', 'AA01', 'YAA1', 'AEA1'].map((magic) => ({
-    magic,
-    what: `an Apple Archive (it begins with "${magic}"), as tart export makes them; only macOS can read those`,
-    next: 'on the Mac that has the VM: tart push it to a registry and pull it here, or run tartlet export there instead of tart export',
-  })),
+const OTHER_KINDS: readonly OtherKind[] = [
+  ...['pbze', 'pbzx', 'pbzz', 'pbz4', 'pbzb', 'pbz-', 'AA01', 'YAA1', 'AEA1'].map(
+    (magic): OtherKind => ({
+      magic,
+      what: `an Apple Archive (it begins with "${magic}"), as tart export makes them; only macOS can read those`,
+      next: { kind: 'export-elsewhere' },
+    }),
+  ),
   ...[
     { magic: '\x1f\x8b', what: 'compressed with gzip', tool: 'gzip -dc' },
     { magic: '\x28\xb5\x2f\xfd', what: 'compressed with zstd', tool: 'zstd -dc' },
     { magic: '\xfd7zXZ\0', what: 'compressed with xz', tool: 'xz -dc' },
     { magic: 'BZh', what: 'compressed with bzip2', tool: 'bzip2 -dc' },
-  ].map(({ magic, what, tool }) => ({
-    magic,
-    what: `${what}, which is not read here`,
-    next: `unpack it on the way: ${tool} FILE | tartlet import - NAME`,
-  })),
+  ].map(
+    ({ magic, what, tool }): OtherKind => ({
+      magic,
+      what: `${what}, which is not read here`,
+      next: { kind: 'unpack-on-the-way', tool },
+    }),
+  ),
   {
     magic: 'PK\x03\x04',
     what: 'a zip file',
-    next: 'export the VM with tartlet export, or copy the image with skopeo to oci-archive:FILE',
+    next: { kind: 'export-or-copy' },
   },
 ];
 
@@ -42,11 +53,9 @@ export function refuseOtherKinds(archive: string, head: Uint8Array): void {
   const kind = OTHER_KINDS.find(({ magic }) => text.startsWith(magic));
   if (kind !== undefined) throw otherArchive(archive, kind.what, kind.next);
   if (text.slice(257, 262) !== 'ustar') {
-    throw otherArchive(
-      archive,
-      head.length === 0 ? 'empty' : 'not a tar file with an OCI image layout',
-      'import what tartlet export wrote, or what skopeo copy wrote to oci-archive:FILE or oci:FOLDER',
-    );
+    throw otherArchive(archive, head.length === 0 ? 'empty' : 'not a tar file with an OCI image layout', {
+      kind: 'import-what-was-exported',
+    });
   }
 }
 
@@ -56,17 +65,13 @@ export const TELLTALES: ReadonlySet<string> = new Set(['manifest.json', 'disk.im
 /** What files are that are no image layout, where their names tell. */
 export function otherCollection(archive: string, names: ReadonlySet<string>): TartletError | undefined {
   if (names.has('disk.img')) {
-    return otherArchive(
-      archive,
-      'a copy of the folder of a VM, not an image',
-      'put config.json, disk.img and nvram.bin into a folder of their own in TART_HOME/vms; its name is the name of the VM',
-    );
+    return otherArchive(archive, 'a copy of the folder of a VM, not an image', { kind: 'put-into-vms' });
   }
   if (!names.has('manifest.json')) return undefined;
   return otherArchive(
     archive,
     'an archive of docker save (or docker-archive), which holds containers: VM images never come in that format',
-    'if the image is a VM image, copy it from its registry with skopeo to oci-archive:FILE',
+    { kind: 'copy-from-registry' },
   );
 }
 

@@ -101,7 +101,7 @@ async function lookAt(file: string): Promise<{ target: string; kind: 'file' | 'p
     return { target: file, kind: 'file' };
   }
   if (stats.isDirectory()) {
-    throw new TartletError('USAGE', `${file} is a folder`, { subject: file, next: 'name a file in it' });
+    throw new TartletError('USAGE', `${file} is a folder`, { subject: file, next: { kind: 'name-file-in-directory' } });
   }
   if (stats.isFIFO()) return { target: file, kind: 'pipe' };
   if (!stats.isFile()) return { target: file, kind: 'device' };
@@ -110,5 +110,8 @@ async function lookAt(file: string): Promise<{ target: string; kind: 'file' | 'p
 
 async function requireFolder(folder: string): Promise<void> {
   if ((await statIfThere(folder))?.isDirectory() === true) return;
-  throw new TartletError('NOT_FOUND', `there is no folder ${folder}`, { subject: folder, next: 'make it first' });
+  throw new TartletError('NOT_FOUND', `there is no folder ${folder}`, {
+    subject: folder,
+    next: { kind: 'make-directory' },
+  });
 }

@@ -110,7 +110,7 @@ async function readManifest({ folder, digest, name }: CachedImage): Promise<Sour
     if (!isTartletError(cause)) throw cause;
     throw new TartletError('STORE_DAMAGED', `${file} is damaged: ${cause.message}`, {
       subject: file,
-      next: `delete the image and pull it again (tartlet delete ${name.toString()})`,
+      next: { kind: 'pull-anew', image: name.toString(), meant: 'image' },
       cause,
     });
   }
@@ -129,6 +129,6 @@ function requireStandalone(folder: VmFolder, name: string): void {
   if (folder.layout === 'standalone') return;
   throw new TartletError('NEEDS_MACOS', `${name} is stacked: only macOS 27 can read its disk`, {
     subject: name,
-    next: 'export it with Tart on macOS 27, or copy the image with skopeo from its registry to oci-archive:FILE',
+    next: { kind: 'export-with-tart' },
   });
 }

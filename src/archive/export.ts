@@ -157,7 +157,7 @@ function requireSame(source: ExportSource, file: string, expected: Descriptor | 
       kept: 'nothing was exported',
       expected: expected.digest.toString(),
       found: found.digest.toString(),
-      next: `delete it and pull it again (tartlet delete ${source.name})`,
+      next: { kind: 'pull-anew', image: source.name, meant: 'subject' },
     },
   );
 }

@@ -126,7 +126,7 @@ function requireFlat(image: TartImage, archive: string): void {
   throw new TartletError('NEEDS_MACOS', `${archive} holds a stacked image: only macOS 27 can put its disk together`, {
     subject: archive,
     kept: 'nothing was changed',
-    next: 'copy it to a registry with skopeo, and clone it there with Tart on macOS 27',
+    next: { kind: 'copy-to-registry' },
   });
 }
 
@@ -161,6 +161,6 @@ async function refuseOtherFormat(disk: string, archive: string): Promise<void> {
   throw new TartletError('MEDIA_UNSUPPORTED', `the disk in ${archive} is a ${other.format} file, not a disk of Tart`, {
     subject: archive,
     kept: 'nothing was changed',
-    next: 'convert it to a raw disk where it was made (qemu-img convert -O raw)',
+    next: { kind: 'convert-to-raw' },
   });
 }

@@ -52,11 +52,9 @@ export async function chooseImage(
   const [first, ...more] = found;
   if (first === undefined) {
     if (wanted.length === 1) throw failure;
-    throw otherArchive(
-      layout.archive,
-      `an OCI image layout without a VM image in it (${wanted.length} others)`,
-      'check that it is the right file',
-    );
+    throw otherArchive(layout.archive, `an OCI image layout without a VM image in it (${wanted.length} others)`, {
+      kind: 'check-file',
+    });
   }
   const { digest } = first.image.manifest;
   if (more.some(({ image }) => !image.manifest.digest.equals(digest))) {
@@ -97,7 +95,7 @@ function several(layout: OciLayout, entries: readonly Entry[]): TartletError {
   return new TartletError('USAGE', `${layout.archive} holds ${entries.length} VM images: ${listed(entries)}`, {
     subject: layout.archive,
     kept: 'nothing was changed',
-    next: 'choose one with --ref',
+    next: { kind: 'choose-reference' },
   });
 }
 
@@ -106,7 +104,7 @@ function noSuchReference(layout: OciLayout, reference: string, entries: readonly
   return new TartletError('NOT_FOUND', `${layout.archive} has no image "${shown(reference)}"; it has ${offers}`, {
     subject: layout.archive,
     kept: 'nothing was changed',
-    next: 'name one of those with --ref, or leave it out when there is only one',
+    next: { kind: 'choose-reference-or-none' },
   });
 }
 

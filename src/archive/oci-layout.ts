@@ -1,5 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { describeError, TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { openPlainFile } from '../fs/plain-file.ts';
 import { lstatIfThere, statIfThere } from '../fs/stats.ts';
@@ -17,7 +18,7 @@ import { readTarIndex } from './tar-reader.ts';
 /** A marker says one line; more than this is no marker. */
 const MAX_MARKER_BYTES = 4096;
 
-const WHAT_TO_IMPORT = 'import what tartlet export wrote, or what skopeo copy wrote to oci-archive:FILE or oci:FOLDER';
+const WHAT_TO_IMPORT: Hint = { kind: 'import-what-was-exported' };
 
 /** Where a file of the layout lies, when it has one of that name. */
 type Find = (name: string) => Promise<FileStretch | undefined>;
@@ -72,7 +73,7 @@ export class OciLayout {
     const stretch = await this.#find(blobFile(digest));
     if (stretch === undefined) {
       throw brokenArchive(this.archive, `its ${what} is missing (${digest.toString()})`, {
-        next: 'export or copy the image again, all of it',
+        next: { kind: 'copy-again-whole' },
       });
     }
     if (stretch.size === size) return stretch;
@@ -82,7 +83,7 @@ export class OciLayout {
       {
         subject: digest.toString(),
         kept: 'nothing was changed',
-        next: 'export or copy the image again, all of it',
+        next: { kind: 'copy-again-whole' },
         expected: String(size),
         found: String(stretch.size),
       },
@@ -102,7 +103,7 @@ export class OciLayout {
 async function looksLikeFolder(path: string): Promise<boolean> {
   const stats = await statIfThere(path);
   if (stats !== undefined) return stats.isDirectory();
-  throw new TartletError('NOT_FOUND', `there is no file ${path}`, { subject: path, next: 'check the path' });
+  throw new TartletError('NOT_FOUND', `there is no file ${path}`, { subject: path, next: { kind: 'check-path' } });
 }
 
 function findInFolder(folder: string, archive: string): Find {
@@ -170,6 +171,6 @@ function requireVersion(archive: string, marker: Uint8Array): void {
     throw brokenArchive(archive, describeError(cause), { cause });
   }
   if (typeof version !== 'string' || !/^1\.[0-9]+\.[0-9]+$/.test(version)) {
-    throw otherArchive(archive, 'an OCI image layout of another version than 1', 'a newer Tartlet may know it');
+    throw otherArchive(archive, 'an OCI image layout of another version than 1', { kind: 'use-newer-version' });
   }
 }

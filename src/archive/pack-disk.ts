@@ -169,7 +169,7 @@ function damaged({ subject, disk }: DiskToPack, why: string): TartletError {
   return new TartletError('STORE_DAMAGED', `${subject} is damaged in the cache: ${why}`, {
     subject: disk,
     kept: 'nothing was exported',
-    next: `delete it and pull it again (tartlet delete ${subject})`,
+    next: { kind: 'pull-anew', image: subject, meant: 'subject' },
   });
 }
 

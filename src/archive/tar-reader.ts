@@ -4,6 +4,7 @@ import { UNPRINTABLE } from '../names/unprintable.ts';
 import { shown } from '../oci/shown.ts';
 import type { FileStretch } from '../chunks/file-blob.ts';
 import type { TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { brokenArchive } from './archive-error.ts';
 import { TELLTALES } from './archive-kind.ts';
 import { isLayoutFile } from './layout-file.ts';
@@ -166,10 +167,10 @@ class TarReader {
   }
 
   #cut(): TartletError {
-    return this.#broken('it is cut short', { next: 'copy or export it again' });
+    return this.#broken('it is cut short', { next: { kind: 'copy-again' } });
   }
 
-  #broken(why: string, facts: { readonly next?: string } = {}): TartletError {
+  #broken(why: string, facts: { readonly next?: Hint } = {}): TartletError {
     return brokenArchive(this.#archive, why, facts);
   }
 }

@@ -156,6 +156,6 @@ async function requireSpace(archive: string, image: TartImage, folder: string): 
     kept: 'nothing was changed',
     expected: String(needed),
     found: String(free),
-    next: 'delete images or VMs you no longer need (tartlet list, tartlet delete) and import again',
+    next: { kind: 'make-room', then: 'import' },
   });
 }

@@ -163,7 +163,7 @@ async function stream(
       subject: job.blob.digest,
       expected: job.contentDigest,
       found,
-      next: 'the image was broken when it was pushed: push it again',
+      next: { kind: 'push-again-unbroken' },
     },
   );
 }
@@ -185,7 +185,7 @@ function publisherError(job: FetchJob, cause: unknown): TartletError {
     `blob ${job.blob.digest} is what its manifest says, but it cannot be decoded: ${why}`,
     {
       subject: job.blob.digest,
-      next: 'the image was broken when it was pushed: push it again',
+      next: { kind: 'push-again-unbroken' },
       cause,
     },
   );

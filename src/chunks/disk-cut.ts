@@ -64,6 +64,6 @@ function refuse(size: number): never {
   const mebibytes = Math.ceil(size / MAX_CHUNKS / 1024 ** 2);
   throw new TartletError('MANIFEST_TOO_LARGE', `a disk of ${size} bytes would have more than ${MAX_CHUNKS} chunks`, {
     kept: 'nothing was sent',
-    next: `use chunks of ${mebibytes} MiB or more (--layer-size ${mebibytes})`,
+    next: { kind: 'use-larger-chunks', mebibytes },
   });
 }

@@ -122,7 +122,7 @@ export async function* readWindow(
         throw new TartletError(
           'CHUNK_CORRUPT',
           `${path} ends at byte ${offset + done}: it was changed while being read`,
-          { subject: path, next: 'stop whatever changes the file, then run the same command again' },
+          { subject: path, next: { kind: 'run-again-undisturbed' } },
         );
       }
       yield buffer.subarray(0, read);

@@ -94,7 +94,7 @@ export class WorkerPool {
     const { concurrency } = options;
     if (!Number.isInteger(concurrency) || concurrency < 1) {
       throw new TartletError('USAGE', `the concurrency must be a whole number from 1 on, not ${concurrency}`, {
-        next: 'leave it out, or give a number of chunks such as 4',
+        next: { kind: 'give-chunk-count' },
       });
     }
     this.#options = options;

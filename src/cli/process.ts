@@ -2,6 +2,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { isatty } from 'node:tty';
 import { systemCode, TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { diskError } from '../fs/disk-error.ts';
 import { translateBuiltIn } from './terminal/built-in.ts';
 import { ErrorFirstStream, type MessageStream, releaseNotes, writeError } from './terminal/message-stream.ts';
@@ -100,7 +101,7 @@ function hearSignals(interruption: AbortController, isOver: () => boolean): Term
       if (isOver() || interruption.signal.aborted) process.exit(SIGNAL_EXIT[signal]);
       interruption.abort(
         new TartletError('INTERRUPTED', `interrupted by ${signal}`, {
-          next: 'run the same command again to continue',
+          next: { kind: 'in-words', words: 'run the same command again to continue' },
           status: SIGNAL_EXIT[signal],
         }),
       );
@@ -156,7 +157,7 @@ function workingFolder(): string | undefined {
 
 function noWorkingFolder(): TartletError {
   return new TartletError('NOT_FOUND', 'the working folder is not there any more', {
-    next: 'change to a folder that exists, or give absolute paths',
+    next: { kind: 'in-words', words: 'change to a folder that exists, or give absolute paths' },
   });
 }
 
@@ -189,7 +190,10 @@ function hasTerminal(): boolean {
 /** Why stdout takes nothing more: its reader went away, or its disk is full. */
 function outputError(cause: Error): TartletError {
   if (systemCode(cause) !== 'EPIPE') return diskError(cause, 'write to', 'stdout');
-  const next = 'let the program that reads the output go on to the end, or write to a file';
+  const next: Hint = {
+    kind: 'in-words',
+    words: 'let the program that reads the output go on to the end, or write to a file',
+  };
   return new TartletError('INTERRUPTED', 'nothing reads the output any more', {
     status: BROKEN_PIPE_EXIT,
     next,

@@ -45,8 +45,8 @@ function isUnknownCommand(program: Command, [first = '']: readonly string[]): bo
 /** What commander says about a command line, as an error of ours. A suggestion of it is the next step. */
 function usageError({ message }: CommanderError): TartletError {
   const [what = '', suggestion] = message.replace(/^error: /, '').split('\n');
-  const next = suggestion?.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?');
-  return new TartletError('USAGE', what, next === undefined ? {} : { next });
+  const words = suggestion?.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?');
+  return new TartletError('USAGE', what, words === undefined ? {} : { next: { kind: 'in-words', words } });
 }
 
 /** Telemetry is loaded only where somebody traces us (tart-cli §2). */

@@ -84,6 +84,6 @@ function textField(entry: JsonObject, field: string, place: string): string {
 function invalid(place: string, why: string): TartletError {
   return new TartletError('CONFIG_INVALID', `${place} cannot be used: ${why}`, {
     subject: place,
-    next: 'log in to the registry again, which writes the entry anew',
+    next: { kind: 'log-in-anew' },
   });
 }

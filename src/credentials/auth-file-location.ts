@@ -17,7 +17,7 @@ export function dockerAuthFile(settings: CredentialSettings): AuthFileLocation {
   const [file] = dockerAuthFiles(settings);
   if (file !== undefined) return file;
   throw new TartletError('CONFIG_INVALID', 'there is no folder for logins: this user has no home folder', {
-    next: 'set DOCKER_CONFIG or HOME to the absolute path of a folder',
+    next: { kind: 'set-auth-directory' },
   });
 }
 

@@ -193,7 +193,7 @@ class Contents {
   #invalid(why: string): TartletError {
     return new TartletError('CONFIG_INVALID', `${this.#file} cannot be used: ${why}`, {
       subject: this.#file,
-      next: `correct ${this.#file}`,
+      next: { kind: 'correct', what: this.#file },
     });
   }
 }

@@ -205,7 +205,7 @@ export function checkSecret(secret: Secret): void {
   checkUsername(username);
   checkPassword(password);
   const why = problem(username, password);
-  if (why !== undefined) throw new TartletError('USAGE', why, { next: 'check the user name and the password' });
+  if (why !== undefined) throw new TartletError('USAGE', why, { next: { kind: 'check-login' } });
 }
 
 function problem(username: string, password: string): string | undefined {

@@ -80,7 +80,7 @@ function readHostname(text: string): RegistryAddress | undefined {
     {
       subject: HOSTNAME_VARIABLE,
       expected: 'host, host:port or https://host:port',
-      next: `set ${HOSTNAME_VARIABLE} to host[:port] of the registry that the password is for`,
+      next: { kind: 'set-login-host' },
     },
   );
 }

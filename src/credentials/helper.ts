@@ -1,4 +1,5 @@
 import { TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { isJsonObject, type JsonObject, parseJson } from '../json/foreign.ts';
 import { shownName } from '../names/malformed.ts';
 import { pairOf, type Secret, secretOf } from './auth-entry.ts';
@@ -47,7 +48,7 @@ export class CredentialHelper {
       {
         subject: from,
         expected: 'what follows docker-credential- in the name of a program: letters, digits, ".", "_", "-"',
-        next: `correct ${from}`,
+        next: { kind: 'correct', what: from },
       },
     );
   }
@@ -107,7 +108,7 @@ export class CredentialHelper {
         `the credential helper ${this.program} is not in PATH (named by ${this.#from})`,
         {
           subject: this.program,
-          next: `install ${this.program}, or remove it from ${this.#from}`,
+          next: { kind: 'install-helper', program: this.program, namedBy: this.#from },
         },
       );
     }
@@ -115,11 +116,10 @@ export class CredentialHelper {
   }
 
   #failed(action: Action, server: string, end: ProgramEnd): TartletError {
-    const hint =
-      action === 'get' ? `run: echo ${server} | ${this.program} get   (it may print the password)` : undefined;
+    const hint: Hint | undefined = action === 'get' ? { kind: 'run-helper', program: this.program, server } : undefined;
     return new TartletError('AUTH_HELPER', `${this.program} ${action} failed for ${server}: ${howItEnded(end)}`, {
       subject: this.program,
-      next: hint ?? `check ${this.program} (named by ${this.#from})`,
+      next: hint ?? { kind: 'check-helper', program: this.program, namedBy: this.#from },
     });
   }
 
@@ -127,7 +127,7 @@ export class CredentialHelper {
   #misspoke(server: string, why: string): TartletError {
     return new TartletError('AUTH_HELPER', `${this.program} answered for ${server}, but ${why}`, {
       subject: this.program,
-      next: `check ${this.program} (named by ${this.#from})`,
+      next: { kind: 'check-helper', program: this.program, namedBy: this.#from },
     });
   }
 
@@ -158,7 +158,7 @@ export class CredentialHelper {
 export function checkUsername(username: string): void {
   if (!/[\r\n\0]/.test(username)) return;
   throw new TartletError('USAGE', 'the user name contains a line break or a zero byte', {
-    next: 'enter the user name without it',
+    next: { kind: 'leave-out-zero-byte', part: 'user name' },
   });
 }
 
@@ -168,7 +168,9 @@ export function checkUsername(username: string): void {
  */
 export function checkPassword(password: string): void {
   if (!password.includes('\0')) return;
-  throw new TartletError('USAGE', 'the password contains a zero byte', { next: 'enter the password without it' });
+  throw new TartletError('USAGE', 'the password contains a zero byte', {
+    next: { kind: 'leave-out-zero-byte', part: 'password' },
+  });
 }
 
 /** Why a run was no success, in words that quote nothing of its output. */

@@ -34,7 +34,7 @@ export function jsonFault(text: string, file: string): TartletError {
   return new TartletError(
     'CONFIG_INVALID',
     `${file} is not valid JSON: line ${lines.length}, column ${column}: ${why}${end}`,
-    { subject: file, position: position + 1, next: `correct ${file}, or log in again after removing it` },
+    { subject: file, position: position + 1, next: { kind: 'correct-or-remove-auth-file', file } },
   );
 }
 

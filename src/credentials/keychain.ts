@@ -141,7 +141,7 @@ async function security(
 function failed(server: string, why: string): TartletError {
   return new TartletError('AUTH_HELPER', `the Keychain item "${LABEL}" of ${server} cannot be used: ${why}`, {
     subject: server,
-    next: 'run: security unlock-keychain   or set TART_REGISTRY_USERNAME and TART_REGISTRY_PASSWORD',
+    next: { kind: 'unlock-keychain' },
   });
 }
 

@@ -84,7 +84,7 @@ async function changeLocked(file: string, target: string, how: SecretFileChange)
   throw new TartletError('BUSY', `${file} was changed by another program each time we wanted to write it`, {
     subject: file,
     retryable: true,
-    next: 'run the same command again',
+    next: { kind: 'run-again' },
   });
 }
 
@@ -202,6 +202,6 @@ function checkOwner(file: string, owner: number | undefined, uid: number | undef
   if (owner === undefined || uid === undefined || owner === uid) return;
   throw new TartletError('DISK_DENIED', `cannot write ${file}: it belongs to another user (uid ${owner})`, {
     subject: file,
-    next: 'run this as the owner of the file, or set DOCKER_CONFIG to a folder of your own',
+    next: { kind: 'run-as-owner-of-auth-file' },
   });
 }

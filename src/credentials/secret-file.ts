@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { diskError, isMissing } from '../fs/disk-error.ts';
 
 /** More than this is no file of logins: real ones have a few kilobytes. In bytes. */
@@ -57,7 +58,7 @@ async function readOpenFile(handle: FileHandle, file: string): Promise<SecretFil
 export function unusable(file: string, why: string): TartletError {
   return new TartletError('CONFIG_INVALID', `${file} cannot be used: ${why}`, {
     subject: file,
-    next: `look at ${file}, and move it away if it does not belong there`,
+    next: { kind: 'move-away-if-foreign', path: file },
   });
 }
 
@@ -71,6 +72,6 @@ export function fileError(cause: unknown, doing: string, file: string): TartletE
 }
 
 /** The advice for a file that cannot be read or written. */
-export function permissionsOf(file: string): { readonly subject: string; readonly next: string } {
-  return { subject: file, next: `check the permissions of ${file} and of its folder` };
+export function permissionsOf(file: string): { readonly subject: string; readonly next: Hint } {
+  return { subject: file, next: { kind: 'check-permissions', path: file } };
 }

@@ -36,7 +36,7 @@ export class AccessCheck {
       const mode = (stats.mode & 0o7777).toString(8);
       findings.push(
         finding('mode-open', path, `every user of this machine may write to it (mode ${mode})`, {
-          next: `chmod o-w ${path}`,
+          next: { kind: 'deny-others', path },
         }),
       );
     }
@@ -44,7 +44,7 @@ export class AccessCheck {
     else if (this.#owner !== undefined && stats.uid !== this.#owner) {
       findings.push(
         finding('owner-other', path, `it belongs to user ${stats.uid}, the home to user ${this.#owner}`, {
-          next: `chown ${this.#owner} ${path}`,
+          next: { kind: 'change-owner', path, owner: this.#owner },
         }),
       );
     }
@@ -75,10 +75,10 @@ function lookAsGroup(path: string, stats: Stats, group: number): Finding[] {
   if (stats.isSymbolicLink()) return [];
   if (stats.gid !== group) {
     const message = `it belongs to group ${stats.gid}, the home to group ${group}`;
-    return [finding('group-other', path, message, { next: `chgrp ${group} ${path}` })];
+    return [finding('group-other', path, message, { next: { kind: 'change-group', path, group } })];
   }
   const needs = GROUP_NEEDS[stats.isDirectory() ? 'directory' : 'file'];
   if ((stats.mode & needs) === needs) return [];
   const message = `the group that shares the home may not use it (mode ${(stats.mode & 0o7777).toString(8)})`;
-  return [finding('mode-closed', path, message, { next: `chmod g+rwX ${path}` })];
+  return [finding('mode-closed', path, message, { next: { kind: 'let-group-write', path } })];
 }

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { Hint } from '../hint.ts';
 import type { Home } from '../home/home.ts';
 import { surveyCache } from '../migration/migrate.ts';
 import { finding, type Finding } from './finding.ts';
@@ -33,7 +34,7 @@ export function checkAddresses(home: Home): AddressReport {
   const unknown = new Map<string, number>();
   for (const { path: at, because } of survey.stays) {
     if (because === 'collision') {
-      const next = 'delete one of the two, or use another TART_HOME for it';
+      const next: Hint = { kind: 'delete-one-of-two' };
       findings.push(finding('address-taken', at, 'another kind of name has its place', { next }));
       explained.add(at);
     } else if (because === 'port-unknown') {

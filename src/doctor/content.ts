@@ -1,4 +1,5 @@
 import { contentReferences, HEX } from '../home/content/content-reference.ts';
+import type { Hint } from '../hint.ts';
 import type { ContentStore, StoredFile } from '../home/content/content-store.ts';
 import type { Home } from '../home/home.ts';
 import { contentAsideOf } from '../home/home-entry.ts';
@@ -46,7 +47,7 @@ export function checkContent(home: Home, access: AccessCheck): Finding[] {
       const why = whyUnreadable(at);
       if (why !== undefined) findings.push(unreadable(at, why));
       if (needed?.has(name) === false) {
-        const next = 'tartlet prune --gc removes what nothing needs';
+        const next: Hint = { kind: 'collect-garbage' };
         findings.push(
           finding('content-unreferenced', at, `no image and no VM needs this file of ${stats.size} bytes`, { next }),
         );

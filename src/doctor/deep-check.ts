@@ -157,7 +157,7 @@ class DeepCheck {
           job: verifyJob(at, 0, look.value.size, Digest.sha256(name)),
           damaged: (why) =>
             isNeeded
-              ? finding('content-damaged', at, why, { next: 'pull the image again that needs it' })
+              ? finding('content-damaged', at, why, { next: { kind: 'pull-what-needs-it' } })
               : finding('content-damaged', at, why, { remedy: { kind: 'set-aside' } }),
         },
       ]);

@@ -104,12 +104,7 @@ async function advise(each: Finding, knownPorts: ExamineOptions['knownPorts']): 
   const { id, name } = each;
   if (id !== 'address-unknown' || name === undefined) return each;
   const known = (await knownPorts?.(name)) ?? [];
-  const commands = known.map((address) => `tartlet doctor --assign ${name}=${address.toString()}`);
-  const next =
-    commands.length === 0
-      ? `if it had a port, say which, e.g. tartlet doctor --assign ${name}=${name}:8221`
-      : `you log in to ${known.join(', ')}: if it came from there, ${commands.join(' or ')}`;
-  return { ...each, next };
+  return { ...each, next: { kind: 'assign-registry', name, registries: known.map(String) } };
 }
 
 /** Does for the whole cache what every command that changes it does first. */

@@ -1,4 +1,5 @@
 import type { Digest } from '../names/digest.ts';
+import type { Hint } from '../hint.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { FINDINGS, type FindingId, type Severity } from './finding-kind.ts';
 import { NO_FOLDER } from '../fs/probe.ts';
@@ -51,14 +52,14 @@ export interface Finding {
   readonly stretch: Stretch | undefined;
   readonly remedy: Remedy;
   /** What a person can do, where `--fix` does nothing. */
-  readonly next: string | undefined;
+  readonly next: Hint | undefined;
 }
 
 interface FindingFacts {
   readonly name?: string | undefined;
   readonly stretch?: Stretch;
   readonly remedy?: Remedy;
-  readonly next?: string | undefined;
+  readonly next?: Hint | undefined;
 }
 
 export function finding(id: FindingId, path: string, message: string, facts: FindingFacts = {}): Finding {
@@ -78,10 +79,7 @@ export function finding(id: FindingId, path: string, message: string, facts: Fin
 export function unreadable(path: string, why: string, name?: string): Finding {
   return finding('unreadable', path, `it cannot be read: ${why}`, {
     name,
-    next:
-      why === NO_FOLDER
-        ? 'move it away: a folder belongs there'
-        : 'let its owner give this user the right to read it, or run doctor as that user',
+    next: why === NO_FOLDER ? { kind: 'move-away-for-directory' } : { kind: 'let-user-read' },
   });
 }
 

@@ -62,6 +62,6 @@ async function healFile(session: Session, pool: WorkerPool, survey: Survey, file
 function notWhole({ fileDigest }: StoredDiskFile): TartletError {
   return new TartletError('CHUNK_CORRUPT', `its chunks do not make the file ${fileDigest.toString()}`, {
     expected: fileDigest.toString(),
-    next: 'the image was broken when it was pushed: push it again',
+    next: { kind: 'push-again-unbroken' },
   });
 }

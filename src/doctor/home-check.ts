@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { isTartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { Home } from '../home/home.ts';
 import { CacheEntry, RootEntry } from '../home/home-entry.ts';
 import { LocalVms } from '../home/vms/local-vms.ts';
@@ -117,7 +118,7 @@ async function isBusy(store: Store, { digest }: ImagePlace): Promise<boolean> {
 }
 
 export function busyFinding(place: ImagePlace): Finding {
-  const next = 'run doctor again when that command has ended';
+  const next: Hint = { kind: 'examine-later' };
   return finding('image-busy', place.path, 'another command is changing it', { name: place.name?.toString(), next });
 }
 

@@ -1,5 +1,6 @@
 import type { Stats } from 'node:fs';
 import { unreachable } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { stackedFiles, type TartImage } from '../oci/tart-image.ts';
 import { isSealBroken } from '../home/broken-seal.ts';
 import type { ContentStore } from '../home/content/content-store.ts';
@@ -99,15 +100,10 @@ class ImageFolderCheck {
       }
       if (stats.isFile() && stats.nlink > 1) {
         const message = `it has ${stats.nlink} names: what is written under another one changes this image`;
-        this.#note('image-hard-link', at, message, `give it blocks of its own: cp -p ${name} copy && mv copy ${name}`);
+        this.#note('image-hard-link', at, message, { kind: 'unshare-blocks', file: name });
       }
     } else if (stats.isDirectory()) {
-      this.#note(
-        'image-nested',
-        at,
-        'a folder inside the folder of an image',
-        'pull what is in it again, then delete it',
-      );
+      this.#note('image-nested', at, 'a folder inside the folder of an image', { kind: 'pull-then-delete' });
     } else {
       this.#note('foreign-entry', at, `${kindText(stats)} that is no part of an image`);
     }
@@ -203,7 +199,7 @@ class ImageFolderCheck {
   #checkSeal({ manifest }: TartImage): void {
     if (!this.#files.has(OurFile.seal) || !isSealBroken(this.#place.path, manifest.digest)) return;
     const message = 'it was changed after it was verified: clones begin with what it is now';
-    this.#note('disk-touched', this.#at(VmFile.disk), message, 'run doctor with --deep: it tells what is damaged');
+    this.#note('disk-touched', this.#at(VmFile.disk), message, { kind: 'examine-deeply' });
   }
 
   /** Another length is no damage when Tart put the file of a local VM there. */
@@ -238,7 +234,7 @@ class ImageFolderCheck {
       this.#files.has(OurFile.pinned)
     )
       return;
-    this.#note('image-unreferenced', path, 'no tag leads to it', 'pull it by tag or by digest to keep it');
+    this.#note('image-unreferenced', path, 'no tag leads to it', { kind: 'pull-to-keep' });
   }
 
   get #name(): { name: string | undefined } {
@@ -249,7 +245,7 @@ class ImageFolderCheck {
     return `${this.#place.path}/${name}`;
   }
 
-  #note(id: FindingId, at: string, message: string, next?: string): void {
+  #note(id: FindingId, at: string, message: string, next?: Hint): void {
     this.#findings.push(finding(id, at, message, { ...this.#name, ...(next === undefined ? {} : { next }) }));
   }
 

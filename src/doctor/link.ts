@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { Hint } from '../hint.ts';
 import { ImageReferences } from '../home/images/image-reference.ts';
 import { decodeDigestFolder, decodePath, digestPath } from '../home/layout.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
@@ -116,13 +117,13 @@ class LinkCheck {
     const message = `it leads to ${text}, which is not there`;
     if (digest !== undefined && this.#digests.has(digest.toString())) {
       // The only witness of where that image belongs must not be removed (tart-formats §2.5).
-      const next = 'its image lies elsewhere in this cache: see the other findings, or pull the tag again';
+      const next: Hint = { kind: 'pull-tag-or-see-others' };
       return finding('link-dangling', link.path, message, { name, next });
     }
     return finding('link-dangling', link.path, message, { name, remedy: { kind: 'unlink', text } });
   }
 }
 
-function byHand(link: LinkPlace): string {
-  return `somebody made it by hand: remove it if nobody needs it (rm ${link.path})`;
+function byHand(link: LinkPlace): Hint {
+  return { kind: 'remove-link-made-by-hand', path: link.path };
 }

@@ -1,4 +1,5 @@
 import { describeError, isTartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { LocalName } from '../names/local-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, stackedFiles } from '../oci/tart-image.ts';
@@ -66,9 +67,7 @@ function checkVm(at: string, name: string, contents: ContentStore, readConfig: C
   const layout = layoutOf(at);
   if (layout === undefined || layout === 'stacked-cached') {
     const message = `${files.join(', ')} make no VM: ${whyNoVm(at)}`;
-    findings.push(
-      finding('vm-incomplete', at, message, { name, next: 'put back what is missing, e.g. from a backup' }),
-    );
+    findings.push(finding('vm-incomplete', at, message, { name, next: { kind: 'restore-missing' } }));
   }
   if (layout === 'stacked-local') findings.push(...checkStack(at, name, contents));
   return findings;
@@ -78,7 +77,7 @@ function checkVm(at: string, name: string, contents: ContentStore, readConfig: C
 function checkStack(at: string, name: string, contents: ContentStore): Finding[] {
   const read = readSmallFile(`${at}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);
   if (read.kind === 'gone') return [];
-  const next = 'pull the image that it was cloned from again';
+  const next: Hint = { kind: 'pull-origin' };
   if (read.kind === 'failed')
     return [
       read.isKept

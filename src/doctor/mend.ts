@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { isTartletError, TartletError, unreachable } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
 import { flushRemoval } from '../fs/fsync.ts';
 import { exists } from '../fs/stats.ts';
@@ -19,6 +20,8 @@ export interface Mended {
   /** `left`: it is as it was, for the reason that `text` gives. */
   readonly result: 'mended' | 'left';
   readonly text: string;
+  /** What a person can do, for what is `left`. */
+  readonly next?: Hint;
 }
 
 /**
@@ -107,6 +110,6 @@ function changed(each: Finding): Mended {
 }
 
 export function leftBecause(each: Finding, error: TartletError): Mended {
-  const next = error.facts.next === undefined ? '' : `; ${error.facts.next}`;
-  return { finding: each, result: 'left', text: `${error.message}${next}` };
+  const { next } = error.facts;
+  return { finding: each, result: 'left', text: error.message, ...(next === undefined ? {} : { next }) };
 }

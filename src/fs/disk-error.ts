@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { describeError, systemCode, TartletError, type ErrorCode } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'DISK_FULL',
@@ -14,25 +15,24 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   EFBIG: 'DISK_UNSUPPORTED',
 };
 
-const NEXT: Partial<Record<ErrorCode, string>> = {
-  DISK_FULL: 'free some space on that disk and run the same command again',
-  DISK_READONLY: 'make the file system writable, or name a place that is (for images and VMs: TART_HOME)',
-  DISK_DENIED: 'check the owner and the permissions there, or name a place of yours (for images and VMs: TART_HOME)',
+const NEXT: Partial<Record<ErrorCode, Hint>> = {
+  DISK_FULL: { kind: 'free-space' },
+  DISK_READONLY: { kind: 'make-file-system-writable' },
+  DISK_DENIED: { kind: 'check-owner' },
 };
 
 /** Next steps that follow from the system's own code where ours says little. */
-const NEXT_BY_SYSTEM: Readonly<Record<string, string>> = {
-  EIO: 'check the disk: the system reported a failure of the device',
-  ENXIO: 'check the disk: the system reported a failure of the device',
-  ENOTDIR:
-    'move away the file that is in the place of a folder, or name another folder (for images and VMs: TART_HOME)',
-  EEXIST: 'move away the file that is in the place of a folder, or name another folder (for images and VMs: TART_HOME)',
-  EFBIG: 'raise the limit of this shell for the size of files (ulimit -f), or use a file system that takes larger ones',
-  ENOENT: 'check the path: it, or a folder on the way to it, is not there',
-  EISDIR: 'name a file: that is a folder',
-  EPIPE: 'let the program that reads it go on to the end, or write to a file',
-  EMFILE: 'allow more open files (ulimit -n) and run the same command again',
-  ENFILE: 'close other programs and run the same command again: the system has too many open files',
+const NEXT_BY_SYSTEM: Readonly<Record<string, Hint>> = {
+  EIO: { kind: 'check-device' },
+  ENXIO: { kind: 'check-device' },
+  ENOTDIR: { kind: 'move-file-or-name-directory' },
+  EEXIST: { kind: 'move-file-or-name-directory' },
+  EFBIG: { kind: 'raise-file-size-limit' },
+  ENOENT: { kind: 'check-path-is-there' },
+  EISDIR: { kind: 'name-file' },
+  EPIPE: { kind: 'let-reader-finish' },
+  EMFILE: { kind: 'raise-open-file-limit' },
+  ENFILE: { kind: 'close-programs' },
 };
 
 /** Reasons that the system's own words do not make clear, or for which it has none. */

@@ -122,7 +122,7 @@ export function noFile(file: string): TartletError {
   return new TartletError('STORE_DAMAGED', `${file} is not a file`, {
     subject: file,
     kept: 'it was left alone',
-    next: 'move it away: it does not belong there',
+    next: { kind: 'move-away' },
   });
 }
 

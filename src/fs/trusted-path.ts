@@ -98,6 +98,6 @@ function foreignLink(link: string): TartletError {
   return new TartletError('STORE_DAMAGED', `${link} is a link of another user, where others may write`, {
     subject: link,
     kept: 'it was not followed',
-    next: 'find out who made it; one that belongs there must be of yours, of root or of the owner of the home',
+    next: { kind: 'find-maker' },
   });
 }

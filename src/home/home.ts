@@ -44,7 +44,7 @@ export class Home {
       const { userFolder } = settings;
       if (userFolder !== undefined) return new Home(`${userFolder}/.tart`);
       throw new TartletError('CONFIG_INVALID', 'there is no place for images and VMs: this user has no home folder', {
-        next: 'set TART_HOME to the absolute path of a folder',
+        next: { kind: 'set-home' },
       });
     }
     return new Home(spelled.startsWith('/') ? spelled : `${settings.workingFolder}/${spelled}`);
@@ -61,7 +61,7 @@ export class Home {
     if (stats === undefined || stats.isDirectory()) return;
     throw new TartletError('CONFIG_INVALID', `${this.root} is a file, where images and VMs need a folder`, {
       subject: this.root,
-      next: 'move the file away, or set TART_HOME to a folder',
+      next: { kind: 'move-file-or-set-home' },
     });
   }
 
@@ -157,7 +157,7 @@ async function refuseLink(folder: string): Promise<void> {
   throw new TartletError('STORE_DAMAGED', `${folder} is a link, where a folder belongs`, {
     subject: folder,
     kept: 'it was not followed',
-    next: 'remove the link; the folder is made anew',
+    next: { kind: 'remove-home-link' },
   });
 }
 

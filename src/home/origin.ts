@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { describeError, isTartletError, systemCode, TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { onDisk } from '../fs/disk-error.ts';
@@ -140,7 +141,7 @@ export function readOriginSync(folder: string): Origin | undefined {
 }
 
 /** It is evidence, and nothing works less without it. */
-const MOVE_RECORD_AWAY = 'move the record away: what it lies beside is used without it';
+const MOVE_RECORD_AWAY: Hint = { kind: 'move-record-away' };
 
 function refuseUnlessAbsent(file: string, cause: unknown): undefined {
   if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;

@@ -45,7 +45,7 @@ export function replaced(path: string): TartletError {
   return new TartletError('BUSY', `${path} is being replaced by another command`, {
     subject: path,
     kept: 'nothing was changed',
-    next: 'run the same command again',
+    next: { kind: 'run-again' },
     retryable: true,
   });
 }

@@ -71,6 +71,6 @@ function malformed(text: string, why: string): TartletError {
   const shown = text.length > 90 ? `${text.slice(0, 80)}…` : text;
   return new TartletError('DIGEST_MALFORMED', `"${shown}" is not a digest: ${why}`, {
     subject: shown,
-    next: 'write it as sha256: and 64 hex digits, or name the image by its tag',
+    next: { kind: 'write-digest' },
   });
 }

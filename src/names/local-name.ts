@@ -20,7 +20,7 @@ export class LocalName {
       const shown = shownName(text);
       throw new TartletError('NAME_MALFORMED', `"${shown}" cannot be the name of a local VM: ${why}`, {
         subject: shown,
-        next: 'choose a name without "/", e.g. sequoia-ci',
+        next: { kind: 'choose-plain-vm-name' },
       });
     }
     return new LocalName(text);
@@ -36,9 +36,7 @@ export class LocalName {
     const shown = shownName(text);
     throw new TartletError('VM_NOT_FOUND', `there is no local VM "${shown}": ${why}`, {
       subject: shown,
-      next: text.includes('/')
-        ? `for an image: tartlet inspect ${shown} shows it, tartlet clone ${shown} NAME makes a VM of it`
-        : 'tartlet list --source local shows the VMs of this machine',
+      next: text.includes('/') ? { kind: 'use-as-image', name: shown } : { kind: 'list-vms' },
     });
   }
 

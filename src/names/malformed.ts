@@ -1,11 +1,12 @@
 import { TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { spelledOut } from './unprintable.ts';
 
 /** The longest part of a path that file systems take, in bytes; names are ASCII, so in characters too. */
 export const MAX_PATH_PART = 255;
 
 /** The next step for a name of an image that is none. */
-export const IMAGE_SPELLING = 'write it as host[:port]/repository[:tag], e.g. registry.example:8221/macos/base:15';
+export const IMAGE_SPELLING: Hint = { kind: 'write-name' };
 
 /** What is wrong with a text: the index of the first code unit that cannot be right, and why. */
 export interface NameFault {
@@ -19,12 +20,7 @@ export interface NameFault {
  *
  * @param at the index of the first code unit that cannot be right.
  */
-export function malformed(
-  text: string,
-  at: number,
-  why: string,
-  next = 'write it as host, host:port or [IPv6]:port',
-): TartletError {
+export function malformed(text: string, at: number, why: string, next: Hint = { kind: 'write-address' }): TartletError {
   const shown = shownName(text);
   // A character beyond the basic plane has two code units.
   const position = Array.from(text.slice(0, at)).length + 1;

@@ -30,7 +30,7 @@ export class RegistryAddress {
   static parse(text: string, whole = text): RegistryAddress {
     refuseScheme(whole, (bare) => bare.split('/', 1)[0] ?? bare);
     const user = text.indexOf('@');
-    if (user >= 0) throw malformed(whole, user, 'a name holds no user or password', 'leave out what stands before "@"');
+    if (user >= 0) throw malformed(whole, user, 'a name holds no user or password', { kind: 'leave-out-user' });
     if (text.startsWith('[')) return RegistryAddress.#parseBracketed(text, whole);
     const colon = text.indexOf(':');
     const host = colon < 0 ? text : text.slice(0, colon);

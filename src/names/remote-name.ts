@@ -156,7 +156,7 @@ function parseDigest(text: string, start: number): Digest {
     const bad = hex.search(/[^0-9a-f]/);
     const fault = bad < 0 ? Math.min(hex.length, 64) : Math.min(bad, 64);
     const at = start + 'sha256:'.length + fault;
-    throw malformed(text, at, why, 'copy the whole digest, or name the image by its tag');
+    throw malformed(text, at, why, { kind: 'copy-whole-digest' });
   }
 }
 

@@ -12,6 +12,10 @@ export function refuseScheme(text: string, spell: (bare: string) => string): voi
   const slash = rest.indexOf('/');
   const host = slash < 0 ? rest : rest.slice(0, slash);
   const bare = rest.slice(host.lastIndexOf('@') + 1);
-  const insecure = scheme[1]?.toLowerCase() === 'http' ? ' (with --insecure, if the registry really has no TLS)' : '';
-  throw malformed(text, 0, `a name has no "${scheme[0]}"`, `write it as ${shownName(spell(bare))}${insecure}`);
+  const plainHttp = scheme[1]?.toLowerCase() === 'http';
+  throw malformed(text, 0, `a name has no "${scheme[0]}"`, {
+    kind: 'write-name-as',
+    name: shownName(spell(bare)),
+    plainHttp,
+  });
 }

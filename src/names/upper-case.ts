@@ -13,5 +13,8 @@ export function refuseUpperCase(name: RemoteName): void {
   const { text, repositoryName } = name;
   const reference = name.toString().slice(repositoryName.length);
   const lower = `${name.registry.toString()}/${name.repository.text.toLowerCase()}${reference}`;
-  throw malformed(text, text.indexOf('/') + 1 + at, 'no registry takes upper case in a repository', `write ${lower}`);
+  throw malformed(text, text.indexOf('/') + 1 + at, 'no registry takes upper case in a repository', {
+    kind: 'write-lower-case',
+    name: lower,
+  });
 }

@@ -62,7 +62,7 @@ export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest
     throw new TartletError('MEDIA_UNSUPPORTED', 'the manifest is not of schema version 2', {
       // Not `String()`: an object from a document may bring a `toString` that is no function.
       found: shown(JSON.stringify(value['schemaVersion'] ?? null), 20),
-      next: 'push the image again with a current tool',
+      next: { kind: 'push-again-with-current-tool' },
     });
   }
   const kind = kindOf(value);
@@ -84,7 +84,7 @@ export function requireImage(manifest: Manifest, name: string): ImageManifest {
   throw new TartletError(
     'MEDIA_UNSUPPORTED',
     `${name} is an image index, not a VM image; it offers ${listEntries(manifest.manifests)}`,
-    { subject: name, next: 'name one of its manifests by digest, if one of them is a VM image' },
+    { subject: name, next: { kind: 'name-manifest-by-digest' } },
   );
 }
 

@@ -1,4 +1,5 @@
 import { TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import { Annotation, parseAnnotationNumber } from './annotation.ts';
 import { type Descriptor, invalid } from './descriptor.ts';
 import {
@@ -123,26 +124,24 @@ export function transferBytes(image: TartImage): number {
 
 function refuseOtherKinds(manifest: ImageManifest, name: string): void {
   const types = manifest.layers.map((layer) => layer.mediaType);
-  if (types.includes(MediaType.vetuConfig)) throw unsupported(name, 'is a Vetu image', 'use vetu for it');
+  if (types.includes(MediaType.vetuConfig)) throw unsupported(name, 'is a Vetu image', { kind: 'use-vetu' });
   if (types.includes(MediaType.tartLegacyDisk)) {
-    throw unsupported(name, 'has a disk in the format of Tart before 2.0', 'pull it with Tart 2.31 and push it again');
+    throw unsupported(name, 'has a disk in the format of Tart before 2.0', { kind: 'push-again-with-tart-2' });
   }
   const foreign = types.findIndex((type) => !TART_LAYERS.has(type));
   if (types.some((type) => TART_LAYERS.has(type))) {
     if (foreign < 0) return;
     // Skipping it could build a disk that lacks a part (reliability C18).
-    throw unsupported(
-      name,
-      `has a layer of unknown type "${shown(types[foreign] ?? '')}" (layers[${foreign}])`,
-      'a newer Tartlet may know it',
-    );
+    throw unsupported(name, `has a layer of unknown type "${shown(types[foreign] ?? '')}" (layers[${foreign}])`, {
+      kind: 'use-newer-version',
+    });
   }
   const ofTart = types.find(isTartType);
   if (ofTart !== undefined) {
     const why = `is a VM image of a version of Tart that is not known here: its layers are of types like "${shown(ofTart)}"`;
-    throw unsupported(name, why, 'use that Tart for it, or a newer Tartlet');
+    throw unsupported(name, why, { kind: 'use-that-tart' });
   }
-  if (isLume(manifest)) throw unsupported(name, 'is a VM image of lume, in a format of its own', 'use lume for it');
+  if (isLume(manifest)) throw unsupported(name, 'is a VM image of lume, in a format of its own', { kind: 'use-lume' });
   throw noVmImage(manifest, name);
 }
 
@@ -170,14 +169,10 @@ function noVmImage({ config, layers }: ImageManifest, name: string): TartletErro
     first === undefined
       ? `no layers and a config of type "${shown(config.mediaType)}"`
       : `${layers.length} ${layers.length === 1 ? 'layer' : 'layers'}, the first of type "${shown(first.mediaType)}"`;
-  return unsupported(
-    name,
-    `is not a VM image: it has ${found}`,
-    'check the name: this looks like a container image or another artifact',
-  );
+  return unsupported(name, `is not a VM image: it has ${found}`, { kind: 'is-no-vm-image' });
 }
 
-function unsupported(name: string, why: string, next: string): TartletError {
+function unsupported(name: string, why: string, next: Hint): TartletError {
   return new TartletError('MEDIA_UNSUPPORTED', `${name} ${why}`, { subject: name, next });
 }
 

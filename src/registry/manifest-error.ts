@@ -13,7 +13,7 @@ export function cannotRead(context: RepositoryContext, reference: ManifestRefere
   return {
     what: `cannot read the manifest ${name}`,
     subject: name,
-    next: 'check the name, the tag, and whether you may see it',
+    next: { kind: 'check-image-name' },
   };
 }
 
@@ -29,7 +29,7 @@ export function notDone(
     subject: name,
     status,
     retryable: false,
-    next: 'check that this is the address of an OCI registry, and what stands between it and this machine',
+    next: { kind: 'check-is-registry-and-way' },
   });
 }
 
@@ -61,7 +61,7 @@ export function webPage(response: RegistryResponse): TartletError {
     {
       subject: host,
       retryable: false,
-      next: `open https://${host} in a browser, or check the address of the registry`,
+      next: { kind: 'open-in-browser', host },
     },
   );
 }

@@ -103,7 +103,7 @@ export async function writeManifest(
       `a manifest of ${bytes.length} bytes is more than registries take (${limit})`,
       {
         subject: manifestText(context, reference),
-        next: 'push the image with larger chunks, so that it has fewer',
+        next: { kind: 'push-with-larger-chunks' },
       },
     );
   }
@@ -149,7 +149,7 @@ export async function removeManifest(context: RepositoryContext, digest: Digest,
   throw await refused(response, {
     what: `cannot delete the manifest ${manifestText(context, reference)}`,
     subject: manifestText(context, reference),
-    ...(response.status === 405 ? { next: 'allow deletion in the settings of the registry' } : {}),
+    ...(response.status === 405 ? { next: { kind: 'allow-deletion-on-registry' } } : {}),
   });
 }
 

@@ -27,7 +27,7 @@ export async function ping(context: RegistryContext, signal?: AbortSignal): Prom
     throw await refused(response, {
       what: `${subject} does not answer as an OCI registry`,
       subject,
-      next: 'check the address and the port of the registry',
+      next: { kind: 'check-registry-address' },
     });
   }
   const found =
@@ -36,7 +36,7 @@ export async function ping(context: RegistryContext, signal?: AbortSignal): Prom
     throw new TartletError('NET_PROTOCOL', `${hostAndPort(url)} answers ${found}, not as an OCI registry`, {
       subject,
       retryable: false,
-      next: 'check the address and the port of the registry',
+      next: { kind: 'check-registry-address' },
     });
   }
 }

@@ -85,6 +85,6 @@ function refused(from: URL, why: string): TartletError {
   return new TartletError('REDIRECT_REFUSED', `did not follow ${redactUrl(from)}: ${why}`, {
     subject: redactUrl(from),
     retryable: false,
-    next: 'check the address of the registry, and what stands between it and this machine',
+    next: { kind: 'check-registry-address-and-way' },
   });
 }

@@ -197,7 +197,7 @@ class EmbeddedRegistry implements Registry {
 function unusableFolder(folder: string, cause: unknown): TartletError {
   return new TartletError(diskCode(cause), `the registry cannot use the folder ${folder}: ${describeError(cause)}`, {
     subject: folder,
-    next: 'choose a folder that can be written to',
+    next: { kind: 'choose-data-directory' },
     cause,
   });
 }
@@ -227,7 +227,7 @@ function usingCertificate<T>(use: () => T): T {
     return use();
   } catch (cause) {
     throw new TartletError('CONFIG_INVALID', `the certificate or its key cannot be used: ${describeError(cause)}`, {
-      next: 'name a certificate and the key that belongs to it, both in PEM and the key without a password',
+      next: { kind: 'give-certificate-with-key' },
       cause,
     });
   }
@@ -240,7 +240,7 @@ async function bind(server: Server, host: string, port: number): Promise<void> {
       reject(
         new TartletError('NET_CONNECT', `the registry cannot listen on ${host}:${port}: ${why}`, {
           subject: `${host}:${port}`,
-          next: 'choose another port, or 0 for any free one',
+          next: { kind: 'choose-port' },
           cause,
         }),
       );

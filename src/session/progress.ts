@@ -1,4 +1,5 @@
 import type { TimeSpent } from '../chunks/time-spent.ts';
+import type { Hint } from '../hint.ts';
 import type { PlanSummary } from './plan-summary.ts';
 
 /** What a transfer does. A `copy` moves blobs as they are, between registries: it knows of no disk. A `check` only reads what is here. */
@@ -103,6 +104,8 @@ export type TransferEvent = { readonly subject: string } & (
       /** One sentence worth keeping on the screen. */
       readonly kind: 'note';
       readonly text: string;
+      /** What tells more, or helps. */
+      readonly next?: Hint;
     }
   | {
       /** Something of the cache was deleted: to make room for the subject, or because the tag of the subject led to it and moved. */

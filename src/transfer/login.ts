@@ -1,4 +1,5 @@
 import { isTartletError, TartletError } from '../errors.ts';
+import type { Hint } from '../hint.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import { ping } from '../registry/ping.ts';
 import { registryConnection, type RegistryConnectionOptions } from '../registry/registry-connection.ts';
@@ -43,7 +44,7 @@ export async function checkLogin(options: LoginCheckOptions): Promise<LoginCheck
   } catch (cause) {
     if (!isTartletError(cause, 'AUTH_DENIED')) throw cause;
     // The usual advice is to log in.
-    const next = 'check the user name and the password; some registries want a token in place of the password';
+    const next: Hint = { kind: 'check-login-or-use-token' };
     throw new TartletError(cause.code, cause.message, { ...cause.facts, next, cause });
   } finally {
     await connection.http.close();

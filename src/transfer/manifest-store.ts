@@ -32,7 +32,7 @@ export function requireDigest(names: readonly RemoteName[], digest: Digest, kept
         expected: name.digest.toString(),
         found: digest.toString(),
         kept,
-        next: 'store it under a tag',
+        next: { kind: 'store-under-tag' },
       },
     );
   }

@@ -38,7 +38,7 @@ export async function resolveManifest(
       subject: name.toString(),
       expected: name.digest.toString(),
       found: raw.digest.toString(),
-      next: 'leave out the tag to copy that digest, or the digest to copy what the tag leads to now',
+      next: { kind: 'choose-tag-or-digest', to: 'copy' },
     });
   }
   return { digest: raw.digest, manifest: understand(raw, name.toString()) };

@@ -130,7 +130,7 @@ async function holdStopped(session: Session, vm: LocalVm): Promise<FileLock> {
     throw new TartletError('BUSY', `the stacked VM "${vm.name.text}" is suspended`, {
       subject: vm.name.text,
       kept: 'it was left alone',
-      next: 'run it with Tart, shut it down, and clone it then',
+      next: { kind: 'run-and-shut-down' },
     });
   }
   const lock = await session.vms.hold(vm);

@@ -158,7 +158,7 @@ async function readManifest(folder: string): Promise<Uint8Array | undefined> {
     if (systemCode(cause) === 'ENOENT') return undefined;
     throw new TartletError('STORE_DAMAGED', `cannot read ${folder}/${VmFile.manifest}: ${describeError(cause)}`, {
       subject: folder,
-      next: 'make the file readable; if it is damaged, doctor says what helps',
+      next: { kind: 'make-readable-or-examine' },
       cause,
     });
   }

@@ -24,7 +24,7 @@ export async function replacementBytes(file: string): Promise<number> {
   throw new TartletError('DISK_UNSUPPORTED', `${file} is not a file, so it cannot become a disk`, {
     subject: file,
     kept: 'nothing was changed',
-    next: 'name a file with a raw disk image',
+    next: { kind: 'name-raw-disk' },
   });
 }
 

@@ -121,7 +121,7 @@ function requireRawDisk(vm: LocalVm, config: VmConfig): void {
   throw new TartletError('NEEDS_MACOS', `the disk of "${vm.name.text}" is ${format}, which only macOS can change`, {
     subject: vm.name.text,
     kept: 'nothing was changed',
-    next: 'run tart set on a Mac',
+    next: { kind: 'set-on-mac' },
   });
 }
 
@@ -143,7 +143,7 @@ async function refuseInUse(session: Session, vm: LocalVm): Promise<void> {
     {
       subject: vm.name.text,
       kept: 'nothing was changed',
-      next: `resume it and shut it down, or drop the saved state (tartlet stop ${vm.name.text})`,
+      next: { kind: 'drop-saved-state', vm: vm.name.text },
     },
   );
 }

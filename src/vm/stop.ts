@@ -75,7 +75,7 @@ async function stopRunning(session: Session, vm: LocalVm, timeoutMs: number): Pr
   if (await endsWithin(session, vm, pid, AFTER_KILL_MS)) return 'killed';
   throw new TartletError('BUSY', `process ${pid}, which runs the VM "${vm.name.text}", was killed and does not end`, {
     subject: vm.name.text,
-    next: `look at the process: ps -p ${pid}`,
+    next: { kind: 'look-at-process', pid },
   });
 }
 
@@ -92,7 +92,7 @@ async function ownerOf({ platform }: Session, vm: LocalVm): Promise<number | und
       throw new TartletError('BUSY', `the VM "${vm.name.text}" does not run: another command is using it`, {
         subject: vm.name.text,
         kept: 'it was left alone',
-        next: 'wait for the other command to end',
+        next: { kind: 'wait-for-command' },
         retryable: true,
       });
     default:
@@ -118,7 +118,7 @@ function signalOwner({ sendSignal }: Session, vm: LocalVm, pid: number, signal: 
     if (systemCode(cause) === 'ESRCH') return; // It ended by itself just now.
     throw new TartletError('BUSY', `not allowed to stop process ${pid}, which runs the VM "${vm.name.text}"`, {
       subject: vm.name.text,
-      next: 'stop it as the user who started it',
+      next: { kind: 'stop-as-starter' },
       cause,
     });
   }

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import type { Hint } from '../../src/hint.ts';
 import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
@@ -166,7 +167,7 @@ describe('an archive of several images', () => {
     await expect(importPath(session, archive)).rejects.toMatchObject({
       code: 'USAGE',
       message: `${archive} holds 2 VM images: first, second`,
-      facts: { next: 'choose one with --ref' },
+      facts: { next: { kind: 'choose-reference' } },
     });
     await expect(importPath(session, archive, { reference: 'third' })).rejects.toMatchObject({
       code: 'NOT_FOUND',
@@ -334,8 +335,8 @@ describe('an import that ends early', () => {
 });
 
 describe('what is no OCI image layout', () => {
-  const MAC_NEXT = expect.stringContaining('tart push') as string;
-  test.each<[string, string | Uint8Array, string, string]>([
+  const MAC_NEXT: Hint = { kind: 'export-elsewhere' };
+  test.each<[string, string | Uint8Array, string, Hint]>([
     ['Apple Archive, LZFSE', 'pbze\0\0\0\0', 'is an Apple Archive (it begins with "pbze")', MAC_NEXT],
     ['Apple Archive, zlib', 'pbzz\0\0\0\0', 'is an Apple Archive (it begins with "pbzz")', MAC_NEXT],
     ['Apple Archive, LZ4', 'pbz4\0\0\0\0', 'is an Apple Archive (it begins with "pbz4")', MAC_NEXT],
@@ -347,16 +348,16 @@ describe('what is no OCI image layout', () => {
       'gzip',
       Buffer.from('1f8b0800', 'hex'),
       'is compressed with gzip',
-      'unpack it on the way: gzip -dc FILE | tartlet import - NAME',
+      { kind: 'unpack-on-the-way', tool: 'gzip -dc' },
     ],
     [
       'zstd',
       Buffer.from('28b52ffd', 'hex'),
       'is compressed with zstd',
-      'unpack it on the way: zstd -dc FILE | tartlet import - NAME',
+      { kind: 'unpack-on-the-way', tool: 'zstd -dc' },
     ],
-    ['nothing', '', 'is empty', expect.stringContaining('oci-archive:FILE') as string],
-    ['a raw disk', Buffer.alloc(2048), 'is not a tar file', expect.stringContaining('oci-archive:FILE') as string],
+    ['nothing', '', 'is empty', { kind: 'import-what-was-exported' }],
+    ['a raw disk', Buffer.alloc(2048), 'is not a tar file', { kind: 'import-what-was-exported' }],
   ])('is known by its first bytes, from a file and from a stream: %s', async (_, bytes, message, next) => {
     const session = freshSession();
     const file = `${temporaryFolder()}/archive`;

@@ -50,7 +50,7 @@ test('a wish for more chunks than a manifest can name is refused, with one that 
   expect(() => cutDisk(100_000 * MIB, MIB, undefined)).toThrow(
     expect.objectContaining({
       code: 'MANIFEST_TOO_LARGE',
-      facts: { kept: 'nothing was sent', next: 'use chunks of 11 MiB or more (--layer-size 11)' },
+      facts: { kept: 'nothing was sent', next: { kind: 'use-larger-chunks', mebibytes: 11 } },
     }),
   );
 });

@@ -298,7 +298,7 @@ describe('one of several commands at once', () => {
     mkdirSync(path.join(path.dirname(world.dockerFile), '.config.json.lock'));
     const error = await failure(storeCredential(address('h:1'), secret, world.settings()));
     expect(error.message).toMatch(/^cannot write .*config\.json: cannot open the lock /);
-    expect(error.facts.next).toBe(`check the permissions of ${world.dockerFile} and of its folder`);
+    expect(error.facts.next).toEqual({ kind: 'check-permissions', path: world.dockerFile });
     expect(readFileSync(world.dockerFile, 'utf8')).toBe('{}');
     expect(await eraseCredential(address('h:1'), world.settings())).toEqual({ erased: [], remaining: [] });
   });

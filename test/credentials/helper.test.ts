@@ -102,7 +102,11 @@ describe('whatever goes wrong is AUTH_HELPER, names the helper and shows nothing
     expect(error.message).toBe(
       'the credential helper docker-credential-absent is not in PATH (named by credsStore in config.json)',
     );
-    expect(error.facts.next).toContain('install docker-credential-absent');
+    expect(error.facts.next).toEqual({
+      kind: 'install-helper',
+      program: 'docker-credential-absent',
+      namedBy: 'credsStore in config.json',
+    });
   });
 
   it('not able to start', async () => {
@@ -281,7 +285,11 @@ describe('which helper a file names', () => {
   it('the error says which file and field to correct', async () => {
     const world = new World();
     const find = use(world, { credHelpers: { 'h:1': 'absent', 'h:2': '../evil' } });
-    expect((await failure(find('h:1'))).facts.next).toContain(`credHelpers["h:1"] in ${world.dockerFile}`);
+    expect((await failure(find('h:1'))).facts.next).toEqual({
+      kind: 'install-helper',
+      program: 'docker-credential-absent',
+      namedBy: `credHelpers["h:1"] in ${world.dockerFile}`,
+    });
     const error = await failure(find('h:2'));
     expect(error.code).toBe('CONFIG_INVALID');
     expect(error.message).toContain(`credHelpers["h:2"] in ${world.dockerFile}`);

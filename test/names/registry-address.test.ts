@@ -64,7 +64,10 @@ describe('the canonical form', () => {
   test('shows the right spelling of an address that was copied out of a browser', () => {
     expect(() => RegistryAddress.parse('https://registry.example:8221/v2/')).toThrow(
       expect.objectContaining({
-        facts: expect.objectContaining({ next: 'write it as registry.example:8221', position: 1 }),
+        facts: expect.objectContaining({
+          next: { kind: 'write-name-as', name: 'registry.example:8221', plainHttp: false },
+          position: 1,
+        }),
       }),
     );
   });

@@ -12,7 +12,7 @@ test.each([
   expect(() => refuseUpperCase(RemoteName.parse(text))).toThrowError(
     expect.objectContaining({
       code: 'NAME_MALFORMED',
-      facts: expect.objectContaining({ position, next: `write ${lower}` }) as object,
+      facts: expect.objectContaining({ position, next: { kind: 'write-lower-case', name: lower } }) as object,
     }),
   );
 });

@@ -168,20 +168,20 @@ describe('images of another kind are named (C18)', () => {
       'a container image',
       [layer('application/vnd.oci.image.layer.v1.tar+gzip'), layer('application/vnd.oci.image.layer.v1.tar+gzip')],
       'is not a VM image: it has 2 layers, the first of type "application/vnd.oci.image.layer.v1.tar+gzip"',
-      'check the name: this looks like a container image or another artifact',
+      'is-no-vm-image',
     ],
     [
       'an artifact',
       [layer('application/vnd.cncf.helm.chart.content.v1.tar+gzip')],
       'is not a VM image: it has 1 layer, the first of type "application/vnd.cncf.helm.chart.content.v1.tar+gzip"',
-      'check the name: this looks like a container image or another artifact',
+      'is-no-vm-image',
     ],
     [
       'a Tart of the future',
       [layer('application/vnd.cirruslabs.tart.vm.v2'), layer('application/vnd.cirruslabs.tart.storage.v1')],
       'is a VM image of a version of Tart that is not known here: ' +
         'its layers are of types like "application/vnd.cirruslabs.tart.vm.v2"',
-      'use that Tart for it, or a newer Tartlet',
+      'use-that-tart',
     ],
     ...[
       'application/vnd.trycua.lume.disk.v1',
@@ -191,23 +191,23 @@ describe('images of another kind are named (C18)', () => {
       `an image of lume with ${type}`,
       [layer(type), layer('application/octet-stream')],
       'is a VM image of lume, in a format of its own',
-      'use lume for it',
+      'use-lume',
     ]),
     [
       'an image of lume, known by an annotation',
       [{ ...layer('application/octet-stream'), annotations: { 'org.trycua.lume.part.offset': '0' } }],
       'is a VM image of lume, in a format of its own',
-      'use lume for it',
+      'use-lume',
     ],
     [
       'nothing',
       [],
       'is not a VM image: it has no layers and a config of type "application/vnd.oci.image.config.v1+json"',
-      'check the name: this looks like a container image or another artifact',
+      'is-no-vm-image',
     ],
-  ])('%s', (_, layers, rest, next) => {
+  ])('%s', (_, layers, rest, kind) => {
     const act = (): unknown => read(manifestOf(layers));
     expect(refusal(act)).toEqual(['MEDIA_UNSUPPORTED', `ghcr.io/org/img:1 ${rest}`]);
-    expect(act).toThrow(expect.objectContaining({ facts: { subject: 'ghcr.io/org/img:1', next } }));
+    expect(act).toThrow(expect.objectContaining({ facts: { subject: 'ghcr.io/org/img:1', next: { kind } } }));
   });
 });

@@ -250,7 +250,7 @@ describe('deleting a manifest', () => {
     const registry = await scripted({ [`DELETE ${BY_DIGEST}`]: { status: 405 } });
     await expect(clientFor(registry).client.deleteManifest(Digest.parse(DIGEST.toString()))).rejects.toMatchObject({
       code: 'REG_REJECTED',
-      facts: { next: 'allow deletion in the settings of the registry' },
+      facts: { next: { kind: 'allow-deletion-on-registry' } },
     });
   });
 });

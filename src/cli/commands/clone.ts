@@ -29,7 +29,7 @@ export async function runClone(
     const name = newLocalName(text);
     if (options.stacked === true) {
       throw new TartletError('NEEDS_MACOS', '--stacked needs the disk images of macOS 27', {
-        next: 'clone without --stacked, or use Tart on macOS 27',
+        next: { kind: 'in-words', words: 'clone without --stacked, or use Tart on macOS 27' },
       });
     }
     const outcome = await cloneVm(session, source, name, {

@@ -25,7 +25,7 @@ export async function runCreate(terminal: Terminal, text: string, options: Creat
     if (options.diskFormat === 'asif') throw needsMac('--disk-format asif needs Apple’s DiskImageKit');
     if (options.linux === undefined) {
       throw new TartletError('USAGE', 'say what the VM is for', {
-        next: `add --linux (macOS guests are created by Tart on a Mac)`,
+        next: { kind: 'in-words', words: `add --linux (macOS guests are created by Tart on a Mac)` },
       });
     }
     const name = newLocalName(text);
@@ -44,12 +44,12 @@ function archOf({ machine }: Terminal): Arch {
   if (arch !== undefined) return arch;
   throw new TartletError('USAGE', `a VM cannot have the processor of this machine, ${machine}`, {
     found: machine,
-    next: 'choose one: --arch arm64, or --arch amd64',
+    next: { kind: 'in-words', words: 'choose one: --arch arm64, or --arch amd64' },
   });
 }
 
 function needsMac(why: string): TartletError {
   return new TartletError('NEEDS_MACOS', `${why}, which only macOS has`, {
-    next: 'create the VM with Tart on a Mac, push it, and pull it here',
+    next: { kind: 'in-words', words: 'create the VM with Tart on a Mac, push it, and pull it here' },
   });
 }

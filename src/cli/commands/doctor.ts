@@ -54,6 +54,6 @@ function interrupted(signal: AbortSignal, deep: NonNullable<Examination['deep']>
   return new TartletError(signal.reason.code, signal.reason.message, {
     ...signal.reason.facts,
     kept: `${imagesChecked} of ${images} images were checked, ${humanBytes(bytesChecked, 1)}; nothing was changed`,
-    next: 'run the same command again: a deep check starts from the beginning',
+    next: { kind: 'in-words', words: 'run the same command again: a deep check starts from the beginning' },
   });
 }

@@ -29,7 +29,9 @@ export async function runExport(
   const target = targetOf(terminal, to ?? defaultFile(name));
   const isJson = options.format === 'json';
   if (isJson && target.kind === 'stream') {
-    throw new TartletError('USAGE', 'stdout takes the archive or the result, not both', { next: 'name a file' });
+    throw new TartletError('USAGE', 'stdout takes the archive or the result, not both', {
+      next: { kind: 'in-words', words: 'name a file' },
+    });
   }
   const work = async (session: Session, say: (line: string) => void): Promise<number> => {
     if (to === undefined && target.kind === 'path' && (await exists(target.path))) {
@@ -59,7 +61,7 @@ function targetOf(terminal: Terminal, to: string): ExportTarget {
   if (to !== '-') return { kind: 'path', path: resolvePath(terminal, to) };
   if (terminal.stdout.isTTY === true) {
     throw new TartletError('USAGE', 'an archive does not go to a terminal', {
-      next: 'redirect stdout, or name a file',
+      next: { kind: 'in-words', words: 'redirect stdout, or name a file' },
     });
   }
   return { kind: 'stream', stream: terminal.stdout, name: 'stdout' };

@@ -40,6 +40,6 @@ async function demandRunner(session: Session, command: GuestCommand, text: strin
   }
   throw new TartletError('NOT_YET', `${command} is not there yet: Tartlet cannot run VMs so far`, {
     kept: 'nothing was changed',
-    next: 'run the VM with Tart on a Mac; pull, push, clone, set and the rest work here',
+    next: { kind: 'in-words', words: 'run the VM with Tart on a Mac; pull, push, clone, set and the rest work here' },
   });
 }

@@ -19,7 +19,7 @@ export interface InspectCommandOptions extends ReportOptions {
 export async function runInspect(terminal: Terminal, text: string, options: InspectCommandOptions): Promise<number> {
   if (options.remote === true && !RemoteName.looksRemote(text)) {
     throw new TartletError('USAGE', `--remote asks a registry, and "${shownName(text)}" names a local VM`, {
-      next: 'leave out --remote, or write the image as host[:port]/repository[:tag]',
+      next: { kind: 'in-words', words: 'leave out --remote, or write the image as host[:port]/repository[:tag]' },
     });
   }
   const show = async (session: Session): Promise<number> => {

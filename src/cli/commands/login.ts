@@ -56,12 +56,15 @@ async function readLogin(terminal: Terminal, registry: RegistryAddress, options:
   if (username !== undefined && passwordStdin) return { username, password: await readPassword(terminal) };
   if (username !== undefined || passwordStdin) {
     throw new TartletError('USAGE', '--username and --password-stdin need each other', {
-      next: 'give both, or none to be asked',
+      next: { kind: 'in-words', words: 'give both, or none to be asked' },
     });
   }
   if (terminal.stdin.isTTY !== true) {
     throw new TartletError('USAGE', 'there is no terminal to ask for the user and the password', {
-      next: `${terminal.programName} login --username USER --password-stdin ${registry.toString()}`,
+      next: {
+        kind: 'in-words',
+        words: `${terminal.programName} login --username USER --password-stdin ${registry.toString()}`,
+      },
     });
   }
   return askForLogin(terminal, registry.toString());

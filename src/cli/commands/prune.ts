@@ -51,12 +51,12 @@ function requestOf(terminal: Terminal, options: PruneCommandOptions): PruneReque
   const budget = budgetOf(terminal, options);
   if ([olderThan, budget, freeSpace, gc].every((criterion) => criterion === undefined)) {
     throw new TartletError('USAGE', 'say what must go', {
-      next: 'give --older-than, --space-budget or --free-space, or several of them',
+      next: { kind: 'in-words', words: 'give --older-than, --space-budget or --free-space, or several of them' },
     });
   }
   if (freeSpace !== undefined && entries === 'vms') {
     throw new TartletError('USAGE', '--free-space makes room by deleting from the cache, never VMs', {
-      next: 'leave out --entries vms, or choose the VMs by --older-than or --space-budget',
+      next: { kind: 'in-words', words: 'leave out --entries vms, or choose the VMs by --older-than or --space-budget' },
     });
   }
   return {
@@ -101,7 +101,7 @@ function requireRoom({ freeBytes }: PruneReport, request: PruneRequest): void {
     {
       expected: String(request.freeBytes),
       found: String(freeBytes),
-      next: 'unpin images, or delete VMs that you no longer need (tartlet list)',
+      next: { kind: 'in-words', words: 'unpin images, or delete VMs that you no longer need (tartlet list)' },
     },
   );
 }

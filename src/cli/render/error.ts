@@ -32,7 +32,7 @@ export function renderError(
 }
 
 function nextText({ next }: ErrorFacts): string | undefined {
-  return next === undefined || typeof next === 'string' ? next : hintText(next);
+  return next === undefined ? undefined : hintText(next);
 }
 
 /** Whether this is what an aborted `AbortSignal` makes Node's own functions throw. */

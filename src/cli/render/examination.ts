@@ -3,6 +3,7 @@ import type { Mended } from '../../doctor/mend.ts';
 import type { Examination } from '../../doctor/examine.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
 import { joined, type Printable, printable, printed } from '../terminal/printable.ts';
+import { hintText, withHint } from './hint/text.ts';
 import { humanBytes } from './quantity.ts';
 
 const SEVERITIES: readonly Severity[] = ['damage', 'warning', 'note'];
@@ -37,7 +38,7 @@ export function examinationText(examination: Examination, style: ExaminationStyl
       );
       const fix = fixText(each);
       if (fix !== null && !style.fix) lines.push(printed`  --fix: ${printable(fix)}`);
-      if (each.next !== undefined) lines.push(printed`  next: ${printable(each.next)}`);
+      if (each.next !== undefined) lines.push(printed`  next: ${printable(hintText(each.next))}`);
     }
   }
   return joined([...lines, summary(examination)].map((line) => printed`${line}\n`));
@@ -48,12 +49,12 @@ function placeLines({ name, path }: Finding): Printable[] {
 }
 
 function mendedLines(
-  { finding, result, text }: Mended,
+  { finding, result, text, next }: Mended,
   good: (text: Printable) => Printable,
   bad: (text: Printable) => Printable,
 ): Printable[] {
   const mark = result === 'mended' ? good(printed`mended`) : bad(printed`not mended`);
-  return [printed`${mark}: ${printable(finding.id)}: ${printable(text)}`, ...placeLines(finding)];
+  return [printed`${mark}: ${printable(finding.id)}: ${printable(withHint(text, next))}`, ...placeLines(finding)];
 }
 
 function summary({ home, findings, mended, totals, deep }: Examination): Printable {
@@ -87,7 +88,11 @@ export function examinationJson(examination: Examination): object {
     home,
     clean: isClean(examination),
     findings: findings.map(findingJson),
-    mended: mended.map(({ finding, result, text }) => ({ ...findingJson(finding), result, text })),
+    mended: mended.map(({ finding, result, text, next }) => ({
+      ...findingJson(finding),
+      result,
+      text: withHint(text, next),
+    })),
     moved,
     totals,
     deep: deep ?? null,
@@ -104,6 +109,6 @@ function findingJson(each: Finding): object {
     message,
     chunk: stretch ?? null,
     fix: fixText(each),
-    next: next ?? null,
+    next: next === undefined ? null : hintText(next),
   };
 }

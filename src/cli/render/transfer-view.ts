@@ -2,6 +2,7 @@ import { unreachable } from '../../errors.ts';
 import { type Direction, type TransferEvent, TransferTotals } from '../../session/progress.ts';
 import { type Bound, boundOf } from '../../chunks/time-spent.ts';
 import { type Printable, printable } from '../terminal/printable.ts';
+import { withHint } from './hint/text.ts';
 import { reuseText } from './pull-preview.ts';
 import { counted, humanBytes, humanDuration, humanRate, unusedFor } from './quantity.ts';
 import { RateMeter } from './rate.ts';
@@ -223,7 +224,7 @@ function waitingText({ reason, done }: Extract<TransferEvent, { kind: 'waiting' 
 /** What is said once and stays on the screen, whatever moves below it. */
 export function lastingText(event: TransferEvent): string | undefined {
   const subject = printable(event.subject);
-  if (event.kind === 'note') return `${subject}: ${printable(event.text)}`;
+  if (event.kind === 'note') return `${subject}: ${printable(withHint(event.text, event.next))}`;
   if (event.kind !== 'deleted') return undefined;
   const why = event.why === 'room' ? 'room was needed' : 'its last tag moved';
   return `deleted ${printable(event.name)}: last used ${unusedFor(event.unusedMs)}, ${humanBytes(event.bytes, 1)}, ${why}`;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { access, constants, realpath, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { TartletError } from '../../errors.ts';
+import type { Hint } from '../../hint.ts';
 import { diskError, ignoreMissing } from '../../fs/disk-error.ts';
 import { statIfThere } from '../../fs/stats.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
@@ -18,7 +19,7 @@ export interface DigestFile {
   write(digests: readonly string[], mode: number | undefined): Promise<void>;
 }
 
-const NEXT = 'name a file in a folder that is there and can be written to';
+const NEXT: Hint = { kind: 'in-words', words: 'name a file in a folder that is there and can be written to' };
 
 /**
  * Looks at once whether the file can be written: hours later the image would be in the registry, and its digest lost.

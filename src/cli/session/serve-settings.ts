@@ -33,7 +33,10 @@ export function parseListen(text: string): { host: string; port: number } {
   const address = RegistryAddress.tryParse(anyPort ? text.slice(0, -2) : text);
   if (address === undefined) {
     throw new TartletError('USAGE', `--listen ${text} is not an address`, {
-      next: `write it as host:port or as a port, e.g. 0.0.0.0:${DEFAULT_PORT} for all addresses, ${DEFAULT_PORT} for this machine alone`,
+      next: {
+        kind: 'in-words',
+        words: `write it as host:port or as a port, e.g. 0.0.0.0:${DEFAULT_PORT} for all addresses, ${DEFAULT_PORT} for this machine alone`,
+      },
     });
   }
   return { host: address.host.replace(/^\[|\]$/g, ''), port: anyPort ? 0 : (address.port ?? DEFAULT_PORT) };
@@ -62,12 +65,12 @@ async function readAuth(terminal: Terminal, options: ServeAccessOptions): Promis
   const tokenParts = [tokenRealm, tokenService, tokenIssuer, tokenKeys].filter((part) => part !== undefined).length;
   if (htpasswd !== undefined && tokenParts > 0) {
     throw new TartletError('USAGE', 'passwords and tokens exclude each other', {
-      next: 'use --htpasswd or the --token options',
+      next: { kind: 'in-words', words: 'use --htpasswd or the --token options' },
     });
   }
   if (readOnlyUsers !== undefined && htpasswd === undefined) {
     throw new TartletError('USAGE', '--read-only-users needs --htpasswd: no user could push', {
-      next: 'give --htpasswd with the users who may push',
+      next: { kind: 'in-words', words: 'give --htpasswd with the users who may push' },
     });
   }
   if (htpasswd !== undefined) {
@@ -77,7 +80,7 @@ async function readAuth(terminal: Terminal, options: ServeAccessOptions): Promis
   if (tokenParts === 0) {
     if (!anonymousRead) return { kind: 'none' };
     throw new TartletError('USAGE', '--anonymous-read needs --htpasswd or the --token options: everybody could push', {
-      next: 'give --htpasswd with the users who may push',
+      next: { kind: 'in-words', words: 'give --htpasswd with the users who may push' },
     });
   }
   if (tokenRealm === undefined || tokenService === undefined || tokenIssuer === undefined || tokenKeys === undefined) {
@@ -122,7 +125,7 @@ async function read(terminal: Terminal, option: string, file: string): Promise<s
     const { message } = diskError(cause, 'read', resolved);
     throw new TartletError('CONFIG_INVALID', message, {
       subject: resolved,
-      next: `check the path that ${option} names, and that this user may read it`,
+      next: { kind: 'in-words', words: `check the path that ${option} names, and that this user may read it` },
       cause,
     });
   }

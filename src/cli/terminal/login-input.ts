@@ -82,7 +82,9 @@ export async function askForLogin(terminal: Terminal, registry: string): Promise
 }
 
 function unusable(why: string): TartletError {
-  return new TartletError('USAGE', why, { next: 'enter the user name and the password again' });
+  return new TartletError('USAGE', why, {
+    next: { kind: 'in-words', words: 'enter the user name and the password again' },
+  });
 }
 
 /** In raw mode Ctrl-C is a character and no signal. */

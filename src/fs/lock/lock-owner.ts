@@ -102,7 +102,7 @@ async function askPerl(file: string): Promise<LockOwner> {
     if (cause instanceof Error && 'code' in cause && cause.code === NOT_WRITABLE) return { kind: 'nobody' };
     throw new TartletError('DISK_UNSUPPORTED', `cannot find out whether ${file} is locked: ${describeError(cause)}`, {
       subject: file,
-      next: 'install perl, which macOS brings along as /usr/bin/perl',
+      next: { kind: 'install-perl' },
       cause,
     });
   }

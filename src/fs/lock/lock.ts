@@ -190,7 +190,7 @@ async function tryLock(file: string, handle: FileHandle, mode: LockOptions['mode
 function noLocks(file: string): TartletError {
   return new TartletError('DISK_UNSUPPORTED', `there is no way to lock ${file} on this machine`, {
     subject: file,
-    next: 'install util-linux (the flock command)',
+    next: { kind: 'install-flock' },
   });
 }
 

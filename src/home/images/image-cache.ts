@@ -194,6 +194,6 @@ export async function makeRepository(home: Home, name: RemoteName): Promise<void
   throw new TartletError('DISK_UNSUPPORTED', `${folder} lies on another file system than ${home.cacheFolder}`, {
     subject: folder,
     kept: 'nothing was fetched',
-    next: 'move the whole cache folder there, or set TART_HOME to a folder on that file system',
+    next: { kind: 'move-whole-cache' },
   });
 }

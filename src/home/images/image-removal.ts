@@ -132,7 +132,7 @@ export class ImageRemoval {
     throw new TartletError('BUSY', `${name.toString()} is pinned`, {
       subject: name.toString(),
       kept: 'it was left alone',
-      next: `tartlet unpin ${name.toString()}, and delete it then`,
+      next: { kind: 'unpin-and-delete', image: name.toString() },
     });
   }
 
@@ -192,7 +192,7 @@ export async function whileMoving(
 function inUse(name: RemoteName): TartletError {
   return new TartletError('BUSY', `${name.toString()} is being used by another command`, {
     subject: name.toString(),
-    next: 'wait for the pull or clone of this image to end and try again',
+    next: { kind: 'wait-for-image' },
     retryable: true,
   });
 }

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { TartletError } from '../../errors.ts';
+import type { Hint } from '../../hint.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { decodePath, isDigestFolder, repositoryPath } from '../layout.ts';
@@ -29,11 +30,11 @@ export async function refuseCollision(imagesFolder: string, name: RemoteName): P
     if (inside?.kind === 'stray') throw stray(name, inside.at);
     if (inside?.kind === 'named') {
       const other = shownName(imagesFolder, inside.at);
-      throw collision(
-        name,
-        `the repository ${name.repositoryName}/${name.tag?.text ?? ''}`,
-        `delete ${other}, and whatever else is in that repository`,
-      );
+      throw collision(name, `the repository ${name.repositoryName}/${name.tag?.text ?? ''}`, {
+        kind: 'delete-or-use-another-home',
+        image: other,
+        others: true,
+      });
     }
   }
   const parts = repositoryPath(name).split('/');
@@ -43,7 +44,7 @@ export async function refuseCollision(imagesFolder: string, name: RemoteName): P
     if (kind === 'file') throw stray(name, above);
     if (kind === 'link') {
       const other = shownName(imagesFolder, above);
-      throw collision(name, `the image ${other}`, `delete ${other}`);
+      throw collision(name, `the image ${other}`, { kind: 'delete-or-use-another-home', image: other, others: false });
     }
   }
 }
@@ -72,7 +73,7 @@ function shownName(imagesFolder: string, at: string): string {
   return decodePath(relative.split('/'))?.toString() ?? relative;
 }
 
-function collision(name: RemoteName, other: string, next: string): TartletError {
+function collision(name: RemoteName, other: string, next: Hint): TartletError {
   return new TartletError(
     'NAME_COLLISION',
     `${name.toString()} cannot be cached beside ${other}: both need the same path`,
@@ -80,7 +81,7 @@ function collision(name: RemoteName, other: string, next: string): TartletError 
       subject: name.toString(),
       found: other,
       kept: 'nothing was changed',
-      next: `${next}, or use another TART_HOME for one of the two`,
+      next,
     },
   );
 }
@@ -93,7 +94,7 @@ function stray(name: RemoteName, at: string): TartletError {
       subject: name.toString(),
       found: at,
       kept: 'nothing was changed',
-      next: `move ${at} away, or remove it if it is not needed`,
+      next: { kind: 'move-or-remove', path: at },
     },
   );
 }

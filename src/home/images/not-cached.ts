@@ -1,4 +1,5 @@
 import { TartletError } from '../../errors.ts';
+import type { Hint } from '../../hint.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 
 /** What an image is wanted for: it decides what helps where the image is not in the cache. */
@@ -17,12 +18,12 @@ export function notCached(name: RemoteName, purpose: ImagePurpose): TartletError
   });
 }
 
-const pullIt = (name: string): string => `pull it first (tartlet pull ${name})`;
+const pullIt = (name: string): Hint => ({ kind: 'pull-first', image: name });
 
-const NEXT_STEP: Readonly<Record<ImagePurpose, (name: string) => string>> = {
+const NEXT_STEP: Readonly<Record<ImagePurpose, (name: string) => Hint>> = {
   read: pullIt,
   show: pullIt,
-  delete: () => 'tartlet list --source oci shows what is',
-  push: () => 'pull it first, or copy it from registry to registry with tartlet copy',
-  inspect: () => 'pull it, or ask its registry with --remote',
+  delete: () => ({ kind: 'list-images' }),
+  push: () => ({ kind: 'pull-or-copy' }),
+  inspect: () => ({ kind: 'pull-or-ask-registry' }),
 };

@@ -122,7 +122,7 @@ async function collectContent(store: Store): Promise<void> {
   if (refrained === undefined) return;
   throw new TartletError('STORE_DAMAGED', `disk files that nobody uses were not deleted: ${refrained}`, {
     kept: 'everything else was done; any of these files may be needed',
-    next: 'repair what the message names, or make it readable, and prune again',
+    next: { kind: 'repair-and-prune' },
   });
 }
 

@@ -82,14 +82,14 @@ export class LocalVms {
       if (came !== undefined) return came;
       throw new TartletError('VM_INVALID', `the VM "${name.text}" cannot be used: ${whyNoVm(this.pathOf(name))}`, {
         subject: this.pathOf(name),
-        next: `look into ${this.pathOf(name)}: config.json, nvram.bin and disk.img belong there`,
+        next: { kind: 'complete-vm-directory', path: this.pathOf(name) },
       });
     }
     if (await exists(this.pathOf(name))) {
       throw new TartletError('VM_NOT_FOUND', `${this.pathOf(name)} is a folder without config.json, and no VM`, {
         subject: this.pathOf(name),
         kept: 'it was left alone',
-        next: `look into ${this.pathOf(name)}, and remove it if nothing in it is needed`,
+        next: { kind: 'remove-useless-directory', path: this.pathOf(name) },
       });
     }
     throw notThere(name);
@@ -216,7 +216,7 @@ export class LocalVms {
       throw new TartletError('VM_EXISTS', `${target} exists and is not a VM`, {
         subject: target,
         kept: 'it was left alone',
-        next: 'move it away or choose another name',
+        next: { kind: 'move-away-or-choose-another-name' },
       });
     }
     await this.refuseRunning(name);
@@ -244,7 +244,7 @@ export class LocalVms {
       if (await exists(this.pathOf(to))) {
         throw new TartletError('VM_EXISTS', `the VM "${to.text}" exists already`, {
           subject: to.text,
-          next: 'choose another name',
+          next: { kind: 'choose-another-name' },
         });
       }
       await this.refuseRunning(from);
@@ -280,7 +280,7 @@ function refuseReserved(name: LocalName): void {
   if (name.text !== SCRATCH_BESIDE_VMS) return;
   throw new TartletError('USAGE', `"${name.text}" is where work on VMs is done, and no name for one`, {
     subject: name.text,
-    next: 'choose another name',
+    next: { kind: 'choose-another-name' },
   });
 }
 
@@ -289,6 +289,6 @@ function notThere(name: LocalName): TartletError {
   const shown = shownName(name.text);
   return new TartletError('VM_NOT_FOUND', `the VM "${shown}" does not exist`, {
     subject: shown,
-    next: 'tartlet list --source local shows the VMs of this machine',
+    next: { kind: 'list-vms' },
   });
 }

@@ -1,4 +1,5 @@
 import { isTartletError, TartletError } from '../../errors.ts';
+import type { Hint } from '../../hint.ts';
 import type { LocalName } from '../../names/local-name.ts';
 import { FileLock } from '../../fs/lock/lock.ts';
 
@@ -9,7 +10,7 @@ import { FileLock } from '../../fs/lock/lock.ts';
 export type Holder = 'none' | 'program' | 'command';
 
 /** What to do about a VM that runs, in Tart or in another program. */
-export const STOP_FIRST = 'stop it first, and run the same command again';
+export const STOP_FIRST: Hint = { kind: 'stop-first' };
 
 /**
  * A VM that another command keeps: with the code of one that runs, since it counts as running to Tart and all others.
@@ -18,7 +19,7 @@ export function atWork(name: string): TartletError {
   return new TartletError('VM_RUNNING', `another command is at work on the VM "${name}"`, {
     subject: name,
     kept: 'it was left alone',
-    next: 'wait for the other command to end, and run this one again',
+    next: { kind: 'wait-and-run-again' },
     retryable: true,
   });
 }
@@ -28,7 +29,7 @@ export function inUse(name: LocalName): TartletError {
   return new TartletError('BUSY', `the VM "${name.text}" is running, or another command is using it`, {
     subject: name.text,
     kept: 'it was left alone',
-    next: 'stop it, or wait for the other command, and try again',
+    next: { kind: 'stop-or-wait' },
   });
 }
 

@@ -70,7 +70,7 @@ async function forbidden(
       subject: host,
       status: 403,
       retryable: false,
-      next: adviceFor(response, complaint, access.action) ?? `log in as a user who may: tartlet login ${host}`,
+      next: adviceFor(response, complaint, access.action) ?? { kind: 'log-in-as-another', registry: host },
     },
   );
 }

@@ -1,6 +1,7 @@
 import type { Credential } from '../../credentials/credential.ts';
-import { PASSWORD_VARIABLE, USERNAME_VARIABLE } from '../../credentials/environment.ts';
+import { USERNAME_VARIABLE } from '../../credentials/environment.ts';
 import { TartletError } from '../../errors.ts';
+import type { Hint } from '../../hint.ts';
 import { describeAccess } from './authorization.ts';
 import type { Access } from '../request/request.ts';
 import { accessKey } from './scope.ts';
@@ -10,21 +11,18 @@ import { accessKey } from './scope.ts';
  */
 
 /** What to do when a registry wants to know who we are. */
-export function loginAdvice(registry: string): string {
-  return `log in: tartlet login ${registry}, or set ${USERNAME_VARIABLE} and ${PASSWORD_VARIABLE}`;
+export function loginAdvice(registry: string): Hint {
+  return { kind: 'log-in', registry };
 }
 
 /**
  * What to do when a login was refused. A command that only reads may need none: an old one stands in the way of a
  * public image.
  */
-export function loginAgainAdvice(registry: string, { source }: Credential, { action }: Access): string {
-  if (source === USERNAME_VARIABLE) {
-    const variables = `${USERNAME_VARIABLE} and ${PASSWORD_VARIABLE}`;
-    return action === 'pull' ? `correct ${variables}, or unset them if the image is public` : `correct ${variables}`;
-  }
-  const again = `check user, password and rights, then: tartlet login ${registry}`;
-  return action === 'pull' ? `${again} (if the image is public: tartlet logout ${registry})` : again;
+export function loginAgainAdvice(registry: string, { source }: Credential, { action }: Access): Hint {
+  const maybePublic = action === 'pull';
+  if (source === USERNAME_VARIABLE) return { kind: 'correct-login-variables', maybePublic };
+  return { kind: 'log-in-again', registry, maybePublic };
 }
 
 /** A registry that wants to know who we are, and nothing is known. */

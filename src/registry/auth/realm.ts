@@ -57,7 +57,7 @@ export function untrustedRealm(realm: Realm, origin: string): TartletError {
   return new TartletError('AUTH_REALM', `${registry.host} wants your password sent to ${realm.url.host}: not sent`, {
     subject: realm.url.host,
     retryable: false,
-    next: 'if both belong together, ask whoever runs the registry to serve tokens under its own name',
+    next: { kind: 'serve-tokens-under-own-name' },
   });
 }
 
@@ -73,6 +73,6 @@ function refused(registry: URL, shown: string, why: string): TartletError {
   return new TartletError('AUTH_REALM', `${registry.host} sends us to "${shown}" for a token: ${why}`, {
     subject: shown,
     retryable: false,
-    next: 'check the authentication settings of the registry',
+    next: { kind: 'check-registry-authentication' },
   });
 }

@@ -231,7 +231,7 @@ function unanswerable(registry: string, challenged: readonly string[]): TartletE
     subject: registry,
     status: 401,
     retryable: false,
-    next: 'check that this is the address of an OCI registry',
+    next: { kind: 'check-is-registry' },
   });
 }
 

@@ -140,7 +140,7 @@ export class BlobOpening {
       ...(response.status === 206 || response.status === 416 ? { code: 'RANGE_BROKEN' } : {}),
       // The storage behind the registry says nothing about our rights, nor about what the registry has.
       ...(trouble === 'expired-address' ? { code: 'REG_UNAVAILABLE' } : {}),
-      ...(trouble === 'missing-blob' ? { next: 'push the image again: it is incomplete on the registry' } : {}),
+      ...(trouble === 'missing-blob' ? { next: { kind: 'complete-image-on-registry' } } : {}),
     });
   }
 }

@@ -50,6 +50,6 @@ function refusedLocation(host: string, shown: string): TartletError {
   return new TartletError('REDIRECT_REFUSED', `${host} wants the blob sent to ${shown}: not sent`, {
     subject: host,
     retryable: false,
-    next: 'check the external address in the settings of the registry',
+    next: { kind: 'check-external-address' },
   });
 }

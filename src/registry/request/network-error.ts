@@ -1,4 +1,5 @@
 import { describeError, isTartletError, systemCode, TartletError } from '../../errors.ts';
+import type { Hint } from '../../hint.ts';
 import { cleanText } from './redact.ts';
 
 /** Codes that Node's TLS gives for a peer that does not speak TLS at all. */
@@ -63,8 +64,8 @@ export function networkError(error: unknown, origin: URL, proxy?: string): Tartl
         ...all,
         retryable: busy,
         next: origin.hostname.includes('.')
-          ? 'check the spelling of the host and the network of this machine'
-          : 'check the spelling of the host: an image name begins with its registry, as in ghcr.io/team/image',
+          ? { kind: 'check-host-and-network' }
+          : { kind: 'name-begins-with-registry' },
       },
     );
   }
@@ -109,10 +110,9 @@ export function networkError(error: unknown, origin: URL, proxy?: string): Tartl
  * Where nothing listens: a port that was not written is the likeliest reason (registries seldom live on 443 by
  * themselves).
  */
-function nextAfterRefusal({ hostname, port, protocol }: URL): string {
-  if (port !== '') return 'check that the registry runs there and that the port is right';
-  const written = `if the registry has a port of its own, write it: ${hostname}:5000`;
-  return protocol === 'https:' ? `${written}; if it has no TLS, add --insecure` : written;
+function nextAfterRefusal({ hostname, port, protocol }: URL): Hint {
+  if (port !== '') return { kind: 'check-port' };
+  return { kind: 'write-port', host: hostname, tls: protocol === 'https:' };
 }
 
 /**
@@ -151,7 +151,7 @@ function tlsError(code: string, error: unknown, where: string): TartletError {
   if (NOT_TLS.has(code)) {
     return new TartletError('NET_TLS', `${where} answered without TLS`, {
       ...facts,
-      next: 'if this registry really has no TLS, repeat with --insecure',
+      next: { kind: 'allow-plain-http' },
     });
   }
   const certificateWanted =
@@ -166,15 +166,13 @@ function tlsError(code: string, error: unknown, where: string): TartletError {
   const reason = namesInCertificate(error) ?? cleanText(describeError(error));
   return new TartletError('NET_TLS', `no trusted TLS connection to ${where}: ${reason} (${code})`, {
     ...facts,
-    next: UNKNOWN_CA.has(code)
-      ? 'name the CA that signed it in SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, or put it into a certs.d folder'
-      : 'check the certificate of the registry and the clock of this machine',
+    next: UNKNOWN_CA.has(code) ? { kind: 'trust-ca' } : { kind: 'check-certificate' },
   });
 }
 
 /** Where a client certificate for a registry belongs (Docker's rule). */
-export function nextForClientCertificate(where: string): string {
-  return `put client.cert and client.key (PEM) into the folder ~/.docker/certs.d/${where}`;
+export function nextForClientCertificate(where: string): Hint {
+  return { kind: 'give-client-certificate', registry: where };
 }
 
 /** For whom a certificate is that is not for this host; Node does not say so when the host is an address (reliability N7). */

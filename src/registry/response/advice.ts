@@ -1,4 +1,5 @@
 import type { Access, ResponseStart } from '../request/request.ts';
+import type { Hint } from '../../hint.ts';
 
 /** What a refusal said. */
 export interface Said {
@@ -22,18 +23,18 @@ export function adviceFor(
   { status, url }: ResponseStart,
   { codes, line, isPage }: Said,
   action: Access['action'],
-): string | undefined {
+): Hint | undefined {
   if (status === 413) {
-    return `let the proxy in front of ${url.host} take larger requests (nginx: client_max_body_size 0)`;
+    return { kind: 'raise-request-limit', host: url.host };
   }
   if (status === 507 || (status >= 400 && status < 500 && QUOTA.test(line))) {
-    return `make room on ${url.host}: delete images there, or ask for a larger quota`;
+    return { kind: 'make-room-on-registry', host: url.host };
   }
   if (status === 403 && isPage) {
-    return `a firewall or a proxy answers in place of the registry: ask its operator to let ${url.host} through`;
+    return { kind: 'ask-firewall-operator', host: url.host };
   }
   if (action === 'push' && status === 404 && (codes.includes('NAME_UNKNOWN') || codes.includes('REPOSITORY_UNKNOWN'))) {
-    return `create the repository on ${url.host} first, or check its spelling: this registry makes none by itself`;
+    return { kind: 'create-repository', host: url.host };
   }
   return undefined;
 }

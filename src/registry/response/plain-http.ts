@@ -34,7 +34,7 @@ function speaksTlsThere(url: URL): TartletError {
   return new TartletError('NET_TLS', `${where} speaks TLS, and was spoken to without it`, {
     subject: where,
     retryable: false,
-    next: 'leave out --insecure',
+    next: { kind: 'use-tls' },
   });
 }
 

@@ -1,4 +1,5 @@
 import { type ErrorCode, isTartletError, TartletError } from '../../errors.ts';
+import type { Hint } from '../../hint.ts';
 import { fieldOf, parseJson, textOf } from '../../json/foreign.ts';
 import { Digest } from '../../names/digest.ts';
 import { adviceFor, type Said } from './advice.ts';
@@ -32,7 +33,7 @@ export interface RefusalContext {
   /** Replaces the code that the status would give. */
   readonly code?: ErrorCode;
   /** What to do; not told for answers that a later try may change, because then it is not the request that is wrong. */
-  readonly next?: string;
+  readonly next?: Hint;
   /** What the request was for; default: to read. Decides about the next step. */
   readonly action?: Access['action'];
   /** Whether to try again, by our code and the registry's first one; replaces what our code alone says. */

@@ -111,6 +111,6 @@ function tooLong(url: URL, status: number, waitMs: number, now: number): Tartlet
     status,
     retryable: true,
     retryAfterMs: waitMs,
-    next: 'try again then, or log in: registries let known users do more',
+    next: { kind: 'wait-or-log-in' },
   });
 }

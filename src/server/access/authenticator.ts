@@ -52,14 +52,14 @@ async function readUsers(auth: Extract<AuthOptions, { kind: 'basic' }>): Promise
   if (writers.size === 0) {
     const where = typeof auth.htpasswd === 'string' ? `the htpasswd file ${auth.htpasswd}` : 'the htpasswd';
     throw new TartletError('CONFIG_INVALID', `${where} has no users, so that nobody could push`, {
-      next: 'add a user to it: htpasswd -B FILE NAME',
+      next: { kind: 'add-user' },
     });
   }
   const both = [...readers.keys()].find((name) => writers.has(name));
   if (both !== undefined) {
     throw new TartletError('CONFIG_INVALID', `the user "${both}" may write, and is among those who may only read`, {
       subject: both,
-      next: 'have each user in one of the two files',
+      next: { kind: 'separate-users' },
     });
   }
   return { writers, readers, anonymousRead: auth.anonymousRead ?? false };
@@ -73,7 +73,7 @@ async function readHtpasswd(source: string | Htpasswd): Promise<Htpasswd> {
   } catch (cause) {
     throw new TartletError('CONFIG_INVALID', `the htpasswd file ${source} cannot be read: ${describeError(cause)}`, {
       subject: source,
-      next: 'check the path of the file, and that this user may read it',
+      next: { kind: 'check-user-file' },
       cause,
     });
   }

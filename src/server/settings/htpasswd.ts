@@ -25,7 +25,7 @@ export function parseHtpasswd(text: string): Htpasswd {
         `line ${index + 1} of the htpasswd file is not a name and a bcrypt hash`,
         {
           position: index + 1,
-          next: 'make the line with htpasswd -B',
+          next: { kind: 'make-user-line' },
         },
       );
     }

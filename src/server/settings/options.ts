@@ -152,7 +152,7 @@ export function settle(options: RegistryOptions): Settings {
       `the registry would be open to others on ${host} without ${missing.filter((part) => part !== '').join(' and ')}`,
       {
         subject: host,
-        next: 'add TLS and a password (--tls-cert, --tls-key, --htpasswd), listen on 127.0.0.1, or allow it (--open)',
+        next: { kind: 'protect-registry' },
       },
     );
   }

@@ -181,7 +181,7 @@ async function servedBy(folder: string, lock: string): Promise<TartletError> {
     `another registry serves ${folder}${pid === undefined ? '' : `: the process ${pid}`}`,
     {
       subject: folder,
-      next: 'end it first, or choose another data folder',
+      next: { kind: 'end-other-registry' },
       retryable: false,
     },
   );

@@ -62,7 +62,7 @@ function requireAgreement(name: RemoteName, found: Digest): void {
     subject: name.toString(),
     expected: name.digest.toString(),
     found: found.toString(),
-    next: 'leave out the tag to pull that digest, or the digest to pull what the tag leads to now',
+    next: { kind: 'choose-tag-or-digest', to: 'pull' },
   });
 }
 

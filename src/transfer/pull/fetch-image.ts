@@ -102,7 +102,7 @@ function missing(name: RemoteName, { digest, size }: Descriptor): TartletError {
     `${name.toString()} names a blob of ${size} bytes that the registry does not have: ${digest.toString()}`,
     {
       subject: name.toString(),
-      next: 'push the image again',
+      next: { kind: 'push-again' },
     },
   );
 }

@@ -70,9 +70,7 @@ function noVmImage(index: IndexManifest, name: RemoteName): TartletError {
   const what = isLong ? 'is an index of many images' : 'is an image index without a VM image';
   return new TartletError('MEDIA_UNSUPPORTED', `${subject} ${what}; it offers ${listEntries(index.manifests)}`, {
     subject,
-    next: isLong
-      ? `if one of them is a VM image, name it by its digest: ${name.repositoryName}@sha256:…`
-      : 'check the name: this looks like a container image or another artifact',
+    next: isLong ? { kind: 'name-vm-image-by-digest', repository: name.repositoryName } : { kind: 'is-no-vm-image' },
   });
 }
 
@@ -81,6 +79,6 @@ function severalVmImages(found: readonly Choice[], { entry }: Choice, name: Remo
   const list = listEntries(found.map((choice) => choice.entry));
   return new TartletError('MEDIA_UNSUPPORTED', `${subject} is an image index of ${found.length} VM images: ${list}`, {
     subject,
-    next: `name one of them by its digest, e.g. ${name.withDigest(entry.digest).toString()}`,
+    next: { kind: 'choose-by-digest', example: name.withDigest(entry.digest).toString() },
   });
 }

@@ -98,7 +98,7 @@ function requireFree(
       expected: String(needed.atLeast),
       found: String(isFree),
       kept: 'nothing was begun',
-      next: 'delete images or VMs you no longer need (tartlet list, tartlet delete) and try again',
+      next: { kind: 'make-room', then: 'pull' },
     },
   );
 }

@@ -83,7 +83,7 @@ export function requireStorable(image: StackedImage, subject: string): void {
   throw new TartletError(
     'MEDIA_UNSUPPORTED',
     `${subject} names a disk file by ${foreign.fileDigest.algorithm}, stacked images must use sha256`,
-    { subject, kept: 'nothing was changed', next: 'push the image again with Tart' },
+    { subject, kept: 'nothing was changed', next: { kind: 'push-again-with-tart' } },
   );
 }
 
@@ -95,7 +95,7 @@ export function notClonable(subject: string): TartletError {
     {
       subject,
       kept: 'nothing was changed',
-      next: 'clone it with Tart on macOS 27; here it can be pulled, listed, inspected, copied and pushed',
+      next: { kind: 'clone-with-tart' },
     },
   );
 }

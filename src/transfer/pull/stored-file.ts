@@ -68,7 +68,7 @@ async function rebuild(session: Session, pool: WorkerPool, survey: Survey, wante
     {
       subject: wanted.subject,
       expected: file.fileDigest.toString(),
-      next: 'the image was broken when it was pushed: push it again',
+      next: { kind: 'push-again-unbroken' },
     },
   );
 }

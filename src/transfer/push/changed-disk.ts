@@ -17,6 +17,7 @@ export function tellOfChangedDisk(
   session.emit({
     kind: 'note',
     subject: text,
-    text: `warning: the disk of ${text} in the cache was changed after it was verified: ${consequence}; doctor --deep tells whether it is what the image says`,
+    text: `warning: the disk of ${text} in the cache was changed after it was verified: ${consequence}`,
+    next: { kind: 'deep-check-tells' },
   });
 }

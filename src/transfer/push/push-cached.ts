@@ -130,7 +130,7 @@ function explain(image: CachedImage, what: string, error: unknown): unknown {
     {
       ...error.facts,
       kept: 'no tag was moved',
-      next: `if ${image.name.registry.toString()} is gone for good, clone ${name} and push the clone: its disk is then encoded anew`,
+      next: { kind: 'push-a-clone', registry: image.name.registry.toString(), image: name },
       cause: error,
     },
   );

@@ -16,7 +16,7 @@ describe('an error for people', () => {
   test('says what failed, what was kept and what to do', () => {
     const error = new TartletError('NET_TIMEOUT', 'cannot reach registry.example:8221: no answer in 20 s', {
       kept: '3 of 12 chunks',
-      next: 'run the same command again',
+      next: { kind: 'run-again' },
     });
     expect(plain(error)).toBe(
       'error[NET_TIMEOUT]: cannot reach registry.example:8221: no answer in 20 s.\n' +
@@ -36,7 +36,9 @@ describe('an error for people', () => {
       'error[UPLOAD_LOST]: the upload is gone.\n' +
         'next: run the same command again: what is done already is not done twice\n',
     );
-    expect(plain(new TartletError('UPLOAD_LOST', 'the upload is gone', { next: 'wait' }))).toContain('\nnext: wait\n');
+    expect(
+      plain(new TartletError('UPLOAD_LOST', 'the upload is gone', { next: { kind: 'in-words', words: 'wait' } })),
+    ).toContain('\nnext: wait\n');
   });
 
   test('has all that matters in its first line, whatever the text brings along', () => {

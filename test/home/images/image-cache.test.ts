@@ -163,7 +163,7 @@ describe('what is left of a repository does not keep its path from a tag (D33)',
     await expect(session.images.refuseCollision(TAG)).rejects.toMatchObject({
       code: 'NAME_COLLISION',
       message: `host/a:b cannot be cached: the foreign file ${file} is in its place`,
-      facts: { next: `move ${file} away, or remove it if it is not needed` },
+      facts: { next: { kind: 'move-or-remove', path: file } },
     });
   });
 
@@ -173,7 +173,7 @@ describe('what is left of a repository does not keep its path from a tag (D33)',
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, '');
     await expect(session.images.refuseCollision(RemoteName.parse('host/a/b:c'))).rejects.toMatchObject({
-      facts: { next: `move ${file} away, or remove it if it is not needed` },
+      facts: { next: { kind: 'move-or-remove', path: file } },
     });
   });
 
@@ -181,7 +181,13 @@ describe('what is left of a repository does not keep its path from a tag (D33)',
     const session = freshSession();
     plantImage(session, 'host/a/b', A, 'latest');
     await expect(session.images.refuseCollision(TAG)).rejects.toMatchObject({
-      facts: { next: expect.stringMatching(/^delete host\/a\/b(:latest|@sha256:a{64}), and whatever else/) as unknown },
+      facts: {
+        next: {
+          kind: 'delete-or-use-another-home',
+          image: expect.stringMatching(/^host\/a\/b(:latest|@sha256:a{64})$/) as string,
+          others: true,
+        },
+      },
     });
   });
 });

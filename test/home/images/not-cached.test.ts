@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { TartletError } from '../../../src/errors.ts';
+import type { Hint } from '../../../src/hint.ts';
 import { openExportSource } from '../../../src/archive/export-source.ts';
 import { pinImage } from '../../../src/home/images/pin.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
@@ -10,24 +11,24 @@ import { freshSession } from '../../support/home.ts';
 
 const NAME = RemoteName.parse('registry.corp:8221/macos/base:15');
 const TEXT = NAME.toString();
-const PULL_IT = `pull it first (tartlet pull ${TEXT})`;
+const PULL_IT: Hint = { kind: 'pull-first', image: TEXT };
 
-const WAYS: readonly (readonly [string, (session: Session) => Promise<unknown>, string, string])[] = [
+const WAYS: readonly (readonly [string, (session: Session) => Promise<unknown>, string, Hint])[] = [
   ['exporting', (session) => openExportSource(session, TEXT), 'VM_NOT_FOUND', PULL_IT],
   ['pinning', (session) => pinImage(session, NAME, true), 'VM_NOT_FOUND', PULL_IT],
   [
     'pushing',
     (session) => pushVm(session, TEXT, [RemoteName.parse('registry.corp:8221/macos/copy:15')]),
     'VM_NOT_FOUND',
-    'pull it first, or copy it from registry to registry with tartlet copy',
+    { kind: 'pull-or-copy' },
   ],
   [
     'inspecting',
     (session) => inspect(session, TEXT, { where: 'here', insecure: false }),
     'VM_NOT_FOUND',
-    'pull it, or ask its registry with --remote',
+    { kind: 'pull-or-ask-registry' },
   ],
-  ['deleting', (session) => session.images.delete(NAME), 'VM_NOT_FOUND', 'tartlet list --source oci shows what is'],
+  ['deleting', (session) => session.images.delete(NAME), 'VM_NOT_FOUND', { kind: 'list-images' }],
   // Tart's `fqn` exits with 1 where all others exit with 2 (tart-cli §1.19).
   ['showing the digest of', (session) => session.images.require(NAME, 'show'), 'NOT_FOUND', PULL_IT],
 ];

@@ -48,7 +48,7 @@ describe.runIf(process.platform === 'linux')('a VM that another command is at wo
     expect(error).toMatchObject({
       code: 'VM_RUNNING',
       message: 'another command is at work on the VM "pushed"',
-      facts: { next: 'wait for the other command to end, and run this one again', retryable: true },
+      facts: { next: { kind: 'wait-and-run-again' }, retryable: true },
     });
     await expect(session.vms.rename(name('pushed'), name('other'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
     const scratch = await scratchVm(session, 'new');

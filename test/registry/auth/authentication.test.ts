@@ -2,6 +2,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import type { CredentialSource } from '../../../src/credentials/credential.ts';
 import { TartletError } from '../../../src/errors.ts';
+import type { Hint } from '../../../src/hint.ts';
 import { remoteAuthenticator, serveAuthenticator } from '../../../src/registry/auth/authenticator-port.ts';
 import { Tag } from '../../../src/names/tag.ts';
 import type { Answer, RecordedRequest } from '../../support/scripted-registry.ts';
@@ -11,6 +12,7 @@ const MANIFEST = '{"schemaVersion":2}';
 const TAG = { tag: Tag.parse('latest') };
 const PATH = '/v2/a/b/manifests/latest';
 const GET = `GET ${PATH}`;
+const MEND_HELPER: Hint = { kind: 'in-words', words: 'mend the helper' };
 
 /** Serves only whom `accepts` accepts, and sends the others away with `challenge`. */
 function guarded(
@@ -42,9 +44,7 @@ describe('Basic', () => {
       code: 'AUTH_DENIED',
       message: `wrong user name or password: ${registry.authority} does not let "ci" from the test pull a/b`,
       facts: {
-        next:
-          `check user, password and rights, then: tartlet login ${registry.authority} ` +
-          `(if the image is public: tartlet logout ${registry.authority})`,
+        next: { kind: 'log-in-again', registry: registry.authority, maybePublic: true },
       },
     });
     expect(registry.requests).toHaveLength(2);
@@ -55,7 +55,7 @@ describe('Basic', () => {
     await expect(clientFor(registry).client.manifest(TAG)).rejects.toMatchObject({
       code: 'AUTH_REQUIRED',
       facts: {
-        next: `log in: tartlet login ${registry.authority}, or set TART_REGISTRY_USERNAME and TART_REGISTRY_PASSWORD`,
+        next: { kind: 'log-in', registry: registry.authority },
       },
     });
   });
@@ -271,7 +271,7 @@ describe('a login that cannot be looked up (S56)', () => {
     const source: CredentialSource = {
       find: () => {
         asked += 1;
-        return Promise.reject(new TartletError('AUTH_HELPER', 'the helper is broken', { next: 'mend the helper' }));
+        return Promise.reject(new TartletError('AUTH_HELPER', 'the helper is broken', { next: MEND_HELPER }));
       },
       passedOver: ({ message }) => passedOver.push(message),
     };
@@ -300,7 +300,7 @@ describe('a login that cannot be looked up (S56)', () => {
       message:
         `${registry.authority} wants to know who we are before it lets us pull a/b; ` +
         'the login for it cannot be used: the helper is broken',
-      facts: { status: 401, next: 'mend the helper' },
+      facts: { status: 401, next: MEND_HELPER },
     });
     expect(passedOver).toEqual([]);
   });

@@ -122,7 +122,7 @@ describe('an index that is not around one VM image (Q19)', () => {
   test('of two: both are listed by their whole digests, and one of them is the next step', async () => {
     const { nameAt } = await serving([entry(vm.manifest, DARWIN), entry(otherVm.manifest)], [vm, otherVm]);
     const message = `${nameAt(':1').toString()} is an image index of 2 VM images: darwin/arm64 ${vm.digest}, ${otherVm.digest}`;
-    const next = `name one of them by its digest, e.g. ${nameAt(`@${vm.digest}`).toString()}`;
+    const next = { kind: 'choose-by-digest', example: nameAt(`@${vm.digest}`).toString() };
     const expected = { code: 'MEDIA_UNSUPPORTED', message, facts: { next } };
     await expect(pull(freshSession(), nameAt(':1'))).rejects.toMatchObject(expected);
     const options = { where: 'remote', insecure: false } as const;

@@ -150,7 +150,7 @@ describe('pushing a cached image', () => {
       code: 'NET_CONNECT',
       message: expect.stringContaining(`blobs of ${name} must come from ${from.at}: `) as string,
       facts: {
-        next: `if ${from.at} is gone for good, clone ${name} and push the clone: its disk is then encoded anew`,
+        next: { kind: 'push-a-clone', registry: from.at, image: name },
       },
     });
     expect(await to.get('/v2/mirror/vm/manifests/1')).toBeUndefined();

@@ -138,6 +138,9 @@ export const DOCTOR_TEXTS: HintTexts<DoctorHints> = {
   'collect-garbage': () => 'tartlet prune --gc removes what nothing needs',
   'pull-what-needs-it': () => 'pull the image again that needs it',
   'pull-origin': () => 'pull the image that it was cloned from again',
+  'pull-then-delete': () => 'pull what is in it again, then delete it',
+  'pull-to-keep': () => 'pull it by tag or by digest to keep it',
+  'unshare-blocks': ({ file }) => `give it blocks of its own: cp -p ${file} copy && mv copy ${file}`,
   'pull-tag-or-see-others': () =>
     'its image lies elsewhere in this cache: see the other findings, or pull the tag again',
   'assign-registry': assignText,

@@ -23,6 +23,11 @@ export function hintText(hint: Hint): string {
   return textOf(hint);
 }
 
+/** A sentence without a full stop, and what to do about it behind a semicolon. */
+export function withHint(sentence: string, next: Hint | undefined): string {
+  return next === undefined ? sentence : `${sentence}; ${hintText(next)}`;
+}
+
 function textOf<Kind extends HintKind>(hint: HintOf<Kind>): string {
   return TEXTS[hint.kind](hint);
 }

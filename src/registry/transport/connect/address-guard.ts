@@ -133,7 +133,7 @@ function moved(target: URL, address: string): TartletError {
     {
       subject: where,
       retryable: false,
-      next: `if the registry has moved there, repeat the command, or allow it: ${ALLOWED_VARIABLE}=${where}`,
+      next: { kind: 'allow-moved-host', host: where },
     },
   );
 }
@@ -149,7 +149,7 @@ function refused(target: URL, address: string): TartletError {
     {
       subject: where,
       retryable: false,
-      next: `if it belongs to the registry, allow it: ${ALLOWED_VARIABLE}=${where}`,
+      next: { kind: 'allow-host', host: where },
     },
   );
 }

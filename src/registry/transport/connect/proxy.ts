@@ -40,7 +40,7 @@ export function proxyFor(url: URL, environment: Environment): Proxy | undefined 
     throw new TartletError('NET_PROXY', `${named} does not name an HTTP proxy`, {
       subject: named,
       retryable: false,
-      next: `set ${named} to http://host:port, or unset it`,
+      next: { kind: 'set-proxy', variable: named },
     });
   }
   return { url: proxy, variable: named };
@@ -174,8 +174,8 @@ export function proxyError(
     retryable: facts.status === undefined || facts.status >= 500,
     next:
       facts.status === 407
-        ? `put user and password of the proxy into ${proxy.variable}`
-        : `check ${proxy.variable}, or name the registry in NO_PROXY`,
+        ? { kind: 'give-proxy-password', variable: proxy.variable }
+        : { kind: 'check-proxy', variable: proxy.variable },
     ...facts,
   });
 }

@@ -65,7 +65,7 @@ export class TrustStore {
         `the certificates for ${hostPort} cannot be used: ${describeError(cause)}`,
         {
           subject: hostPort,
-          next: 'check SSL_CERT_FILE, NODE_EXTRA_CA_CERTS and the certs.d folders for files that are not PEM',
+          next: { kind: 'check-certificate-files' },
           cause,
         },
       );
@@ -177,9 +177,7 @@ async function readCertificates(path: string, askedBy: string): Promise<string> 
   const what = isDer ? 'is a certificate in DER, not in PEM' : held;
   throw new TartletError('CONFIG_INVALID', `${path}, named by ${askedBy}, ${what}`, {
     subject: path,
-    next: isDer
-      ? `convert it (openssl x509 -inform der -in ${path} -out ca.pem), and use that file in its place`
-      : 'put the certificate there in PEM: it begins with -----BEGIN CERTIFICATE-----',
+    next: isDer ? { kind: 'convert-certificate', path } : { kind: 'put-certificate-in-pem' },
   });
 }
 
@@ -199,7 +197,7 @@ function isAbsent(error: unknown): boolean {
 function unusable(path: string, askedBy: string, cause: unknown): TartletError {
   return new TartletError('CONFIG_INVALID', `cannot read ${path}, named by ${askedBy}: ${describeError(cause)}`, {
     subject: path,
-    next: `correct the path, or make the file readable`,
+    next: { kind: 'make-readable-or-correct-path' },
     cause,
   });
 }

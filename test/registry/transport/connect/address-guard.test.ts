@@ -50,7 +50,7 @@ describe('a name that a registry gave us (S9)', () => {
     await expect(resolving([address], reached)(true)).rejects.toMatchObject({
       code: 'REDIRECT_REFUSED',
       message: `the registry leads to cdn.example:9000 (${address}), ${why}`,
-      facts: { next: 'if it belongs to the registry, allow it: TARTLET_INTERNAL_HOSTS=cdn.example:9000' },
+      facts: { next: { kind: 'allow-host', host: 'cdn.example:9000' } },
     });
   });
 
