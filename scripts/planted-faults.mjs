@@ -116,6 +116,27 @@ const FAULTS = [
   },
   {
     gate: 'lint',
+    fault: 'a library that names a command of ours',
+    files: { 'src/home/planted.ts': 'export const advice = (name: string): string => `tartlet pull ${name}`;\n' },
+    rule: 'words(no-command-line)',
+  },
+  {
+    gate: 'lint',
+    fault: 'a library that names an option of ours',
+    files: { 'src/home/planted.ts': "export const advice = 'repeat it with --insecure';\n" },
+    rule: 'words(no-command-line)',
+  },
+  {
+    gate: 'lint',
+    fault: 'a library that says the next step in words of its own',
+    files: {
+      'src/home/planted.ts':
+        "import type { Hint } from '../hint.ts';\n\nexport const next: Hint = { kind: 'in-words', words: 'wait' };\n",
+    },
+    rule: 'words(no-command-line)',
+  },
+  {
+    gate: 'lint',
     fault: 'a test that keeps the others from running',
     files: {
       'test/planted.test.ts':

@@ -1,11 +1,11 @@
 /**
  * What to do next about a failure, or about what the doctor found: an id with its parameters, and no words. A program decides on `kind`; the
  * command has the words (`cli/render/hint`), because only it knows its own names of commands and options. Hints are plain data: they cross
- * threads as they are. Every parameter is safe to print.
+ * threads as they are. Every parameter is safe to print. More than 250 lines, because it is one list: a kind a line.
  */
 
 /** A hint without parameters. */
-type None = Record<never, never>;
+type None = unknown;
 
 /** About names of images, VMs and digests. */
 export interface NameHints {
@@ -146,7 +146,7 @@ export interface HomeHints {
   /** @param others whether more than this image is in the way. */
   'delete-or-use-another-home': { readonly image: string; readonly others: boolean };
   'move-or-remove': { readonly path: string };
-  'make-room': { readonly then: 'pull' | 'import' };
+  'make-room': { readonly before: 'pull' | 'import' };
   'complete-vm-directory': { readonly path: string };
   'remove-useless-directory': { readonly path: string };
   'stop-first': None;
@@ -166,7 +166,7 @@ export interface ImageHints {
   'push-again-with-tart-2': None;
   'use-larger-chunks': { readonly mebibytes: number };
   'give-chunk-count': None;
-  'stop-writer': { readonly then: 'push' | 'export' };
+  'stop-writer': { readonly before: 'push' | 'export' };
   'name-manifest-by-digest': None;
   /** Without the digest, where there are too many to look at. */
   'name-vm-image-by-digest': { readonly repository: string };

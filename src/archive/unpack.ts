@@ -156,6 +156,6 @@ async function requireSpace(archive: string, image: TartImage, folder: string): 
     kept: 'nothing was changed',
     expected: String(needed),
     found: String(free),
-    next: { kind: 'make-room', then: 'import' },
+    next: { kind: 'make-room', before: 'import' },
   });
 }

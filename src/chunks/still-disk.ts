@@ -16,6 +16,6 @@ export function diskChanged(disk: string, doing: Doing, kept: string): TartletEr
   return new TartletError('CHUNK_CORRUPT', `${disk} was changed while it was being ${doing}ed`, {
     subject: disk,
     kept,
-    next: { kind: 'stop-writer', then: doing },
+    next: { kind: 'stop-writer', before: doing },
   });
 }

@@ -98,7 +98,7 @@ function requireFree(
       expected: String(needed.atLeast),
       found: String(isFree),
       kept: 'nothing was begun',
-      next: { kind: 'make-room', then: 'pull' },
+      next: { kind: 'make-room', before: 'pull' },
     },
   );
 }

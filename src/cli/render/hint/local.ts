@@ -50,8 +50,8 @@ export const HOME_TEXTS: HintTexts<HomeHints> = {
   'delete-or-use-another-home': ({ image, others }) =>
     `delete ${image}${others ? ', and whatever else is in that repository' : ''}, or use another TART_HOME for one of the two`,
   'move-or-remove': ({ path }) => `move ${path} away, or remove it if it is not needed`,
-  'make-room': ({ then }) =>
-    `delete images or VMs you no longer need (tartlet list, tartlet delete) and ${then === 'import' ? 'import' : 'try'} again`,
+  'make-room': ({ before }) =>
+    `delete images or VMs you no longer need (tartlet list, tartlet delete) and ${before === 'import' ? 'import' : 'try'} again`,
   'complete-vm-directory': ({ path }) => `look into ${path}: config.json, nvram.bin and disk.img belong there`,
   'remove-useless-directory': ({ path }) => `look into ${path}, and remove it if nothing in it is needed`,
   'stop-first': () => 'stop it first, and run the same command again',
@@ -71,7 +71,7 @@ export const IMAGE_TEXTS: HintTexts<ImageHints> = {
   'push-again-with-tart-2': () => 'pull it with Tart 2.31 and push it again',
   'use-larger-chunks': ({ mebibytes }) => `use chunks of ${mebibytes} MiB or more (--layer-size ${mebibytes})`,
   'give-chunk-count': () => 'leave it out, or give a number of chunks such as 4',
-  'stop-writer': ({ then }) => `stop whatever writes to the disk and ${then} again`,
+  'stop-writer': ({ before }) => `stop whatever writes to the disk and ${before} again`,
   'name-manifest-by-digest': () => 'name one of its manifests by digest, if one of them is a VM image',
   'name-vm-image-by-digest': ({ repository }) =>
     `if one of them is a VM image, name it by its digest: ${repository}@sha256:…`,
