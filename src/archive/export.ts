@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { TartletError } from '../errors.ts';
@@ -170,9 +169,7 @@ function noteSuspended(session: Session, { name, suspended }: ExportSource): voi
 
 async function packFile(writer: LayoutWriter, path: string, signal: AbortSignal): Promise<BlobIdentity> {
   const { size } = await onDisk('look at', path, async () => stat(path));
-  const hash = createHash('sha256');
-  for await (const piece of readWindow(path, 0, size, signal)) hash.update(piece);
-  const blob = { digest: Digest.sha256(hash.digest('hex')), size };
+  const blob = { ...(await Digest.ofPieces(readWindow(path, 0, size, signal))), size };
   await writer.blob(blob, () => readWindow(path, 0, size, signal));
   return blob;
 }

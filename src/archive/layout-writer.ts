@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Digest } from '../names/digest.ts';
 import type { BlobIdentity } from '../oci/flat-manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
@@ -38,7 +37,7 @@ export class LayoutWriter {
 
   /** Adds a blob from memory. */
   async bytes(bytes: Uint8Array): Promise<BlobIdentity> {
-    const blob = { digest: Digest.sha256(createHash('sha256').update(bytes).digest('hex')), size: bytes.length };
+    const blob = { digest: Digest.of(bytes), size: bytes.length };
     await this.blob(blob, () => [bytes]);
     return blob;
   }

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { isTartletError } from '../errors.ts';
+import { Digest } from '../names/digest.ts';
 import { canonicalJson, type JsonValue } from '../oci/canonical-json.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
@@ -31,10 +31,10 @@ export function readImageManifest(place: ImagePlace, isVerbatim: boolean): Manif
   const read = readSmallFile(`${place.path}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);
   if (read.kind === 'gone') return { kind: 'absent' };
   if (read.kind === 'failed') return { kind: 'unreadable', why: read.why };
-  const hex = createHash('sha256').update(read.value).digest('hex');
-  const isOriginal = hex === place.digest.hex;
+  const found = Digest.of(read.value);
+  const isOriginal = found.equals(place.digest);
   try {
-    if (!isOriginal && (isVerbatim || !isCanonical(read.value))) return { kind: 'mismatch', found: `sha256:${hex}` };
+    if (!isOriginal && (isVerbatim || !isCanonical(read.value))) return { kind: 'mismatch', found: found.toString() };
     const subject = place.name?.toString() ?? place.path;
     const image = parseTartImage(requireImage(parseManifest(read.value), subject), subject);
     return { kind: 'image', image, isOriginal };

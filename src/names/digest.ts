@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { TartletError } from '../errors.ts';
 
 /** Hash algorithms of the OCI image spec that we verify, with the length of their hex text. */
@@ -48,7 +49,26 @@ export class Digest {
     }
   }
 
-  /** From the 64 hex digits that Node's hashes print. */
+  /** The digest of bytes that are all in memory. */
+  static of(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Digest {
+    return new Digest(algorithm, createHash(algorithm).update(bytes).digest('hex'));
+  }
+
+  /** The digest of bytes that come in pieces, and how many they are. @throws what `pieces` throws. */
+  static async ofPieces(
+    pieces: AsyncIterable<Uint8Array>,
+    algorithm: DigestAlgorithm = 'sha256',
+  ): Promise<{ readonly digest: Digest; readonly size: number }> {
+    const hash = createHash(algorithm);
+    let size = 0;
+    for await (const piece of pieces) {
+      hash.update(piece);
+      size += piece.length;
+    }
+    return { digest: new Digest(algorithm, hash.digest('hex')), size };
+  }
+
+  /** From the 64 hex digits that Node's hashes print. @throws TartletError `DIGEST_MALFORMED` */
   static sha256(hex: string): Digest {
     return Digest.parse(`sha256:${hex}`);
   }

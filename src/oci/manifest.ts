@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
 import { type Descriptor, invalid, parseAnnotations, parseDescriptor, refuseOtherSpelling } from './descriptor.ts';
@@ -67,7 +66,7 @@ export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest
   }
   const kind = kindOf(value);
   const mediaType = agreedMediaType(value['mediaType'], contentType, kind);
-  const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
+  const digest = Digest.of(bytes);
   const annotations = parseAnnotations(value['annotations'], 'annotations');
   const document: Document = { bytes, digest, mediaType, annotations };
   return kind === 'image' ? { ...document, ...parseImage(value) } : { ...document, ...parseIndex(value) };

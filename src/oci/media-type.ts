@@ -27,3 +27,16 @@ export function isImageManifestType(mediaType: string): boolean {
 export function isIndexType(mediaType: string): boolean {
   return mediaType === MediaType.ociIndex || mediaType === MediaType.dockerList;
 }
+
+/** What a registry is asked for with a manifest: every kind that is understood. */
+export const MANIFEST_TYPES: readonly string[] = [
+  MediaType.ociManifest,
+  MediaType.ociIndex,
+  MediaType.dockerManifest,
+  MediaType.dockerList,
+];
+
+/** Layers that images name and registries need not have: they are fetched from elsewhere (image spec § non-distributable layers). */
+export function isNonDistributable(mediaType: string): boolean {
+  return /\.(?:nondistributable|foreign)\./.test(mediaType);
+}

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { isTartletError, TartletError } from '../errors.ts';
 import { Digest } from '../names/digest.ts';
+import { bareMediaType, MANIFEST_TYPES } from '../oci/media-type.ts';
 import { requestDocument } from './response/document.ts';
 import { cannotRead, manifestRefused, mismatch, notDone, webPage } from './manifest-error.ts';
 import { type ManifestReference, manifestText } from './manifest-reference.ts';
@@ -24,12 +24,7 @@ export interface ManifestStatus {
   readonly mediaType: string;
 }
 
-const ACCEPT = [
-  'application/vnd.oci.image.manifest.v1+json',
-  'application/vnd.oci.image.index.v1+json',
-  'application/vnd.docker.distribution.manifest.v2+json',
-  'application/vnd.docker.distribution.manifest.list.v2+json',
-].join(', ');
+const ACCEPT = MANIFEST_TYPES.join(', ');
 
 /** Reads a manifest and verifies it; the promises are those of `RegistryClient.manifest`. */
 export async function readManifest(
@@ -53,7 +48,7 @@ export async function readManifest(
   }
   const mediaType = mediaTypeOf(response);
   if (mediaType === 'text/html' || looksLikeHtml(bytes)) throw webPage(response);
-  const digest = digestOf(bytes, 'digest' in reference ? reference.digest : undefined);
+  const digest = Digest.of(bytes, 'digest' in reference ? reference.digest.algorithm : 'sha256');
   if ('digest' in reference && !digest.equals(reference.digest)) throw mismatch(context, reference.digest, digest);
   return { bytes, mediaType, digest };
 }
@@ -107,7 +102,7 @@ export async function writeManifest(
       },
     );
   }
-  const digest = digestOf(bytes, 'digest' in reference ? reference.digest : undefined);
+  const digest = Digest.of(bytes, 'digest' in reference ? reference.digest.algorithm : 'sha256');
   if ('digest' in reference && !digest.equals(reference.digest)) throw mismatch(context, reference.digest, digest);
   const request = await manifestRequest(context, 'PUT', reference);
   const answer = await context.send(
@@ -171,12 +166,7 @@ async function manifestRequest(
 
 /** The media type of a response without its parameters, lower case (Q18). */
 function mediaTypeOf(response: ResponseStart): string {
-  return (response.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
-}
-
-function digestOf(bytes: Uint8Array, asked: Digest | undefined): Digest {
-  const algorithm = asked?.algorithm ?? 'sha256';
-  return Digest.parse(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`);
+  return bareMediaType(response.headers.get('content-type') ?? '');
 }
 
 /** No JSON document begins with `<`. */

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { TartletError, unreachable } from '../errors.ts';
 import { type CopyMethod, copyDisk, copySmallFile, shareDisk } from '../fs/disk/disk-copy.ts';
 import { sealDisk, sealedState } from '../home/disk-seal.ts';
@@ -62,7 +61,7 @@ async function copySealed(session: Session, source: CloneSource, to: string): Pr
   const { manifest } = source;
   if (manifest === undefined) return copyStandalone(session, source, to);
   const bytes = await copySmallFile(manifest, `${to}/${OurFile.baseManifest}`);
-  const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
+  const digest = Digest.of(bytes);
   const look = async (): Promise<string | undefined> =>
     source.kind === 'image' ? sealedState(source.folder.path, digest, session.platform) : undefined;
   const before = await look();

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { describeError, systemCode, TartletError } from '../errors.ts';
 import type { ContentStore } from '../home/content/content-store.ts';
 import { measureFolder } from '../home/prune/footprint.ts';
@@ -9,7 +8,7 @@ import { readPlainFile } from '../fs/plain-file.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile, type VmFolder, type VmLayout } from '../home/vm-folder.ts';
 import type { VmState } from '../home/vms/local-vms.ts';
-import type { Digest } from '../names/digest.ts';
+import { Digest } from '../names/digest.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type ImageManifest, parseManifest, requireImage } from '../oci/manifest.ts';
@@ -131,7 +130,6 @@ async function inspectFolder(
 ): Promise<FolderFacts> {
   const bytes = await readManifest(folder.path);
   const manifest = bytes === undefined ? undefined : requireImage(parseManifest(bytes), name);
-  const hash = bytes === undefined ? undefined : createHash('sha256').update(bytes).digest('hex');
   const footprint = await measureFolder(session, folder.path);
   return {
     path: folder.path,
@@ -145,7 +143,7 @@ async function inspectFolder(
     origin: await readOrigin(folder.path),
     manifest: manifest === undefined ? undefined : await describeManifest(manifest, name, session.contents),
     digest: digest?.toString(),
-    manifestIsOriginal: digest === undefined || hash === undefined ? undefined : digest.hex === hash,
+    manifestIsOriginal: digest === undefined || bytes === undefined ? undefined : digest.equals(Digest.of(bytes)),
   };
 }
 

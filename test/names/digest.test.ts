@@ -59,3 +59,26 @@ test('two digests are equal when algorithm and hex are', () => {
   expect(digest.equals(Digest.sha256('0'.repeat(64)))).toBe(false);
   expect(Digest.parse(`sha512:${HEX128}`).equals(digest)).toBe(false);
 });
+
+describe('the digest of bytes', () => {
+  const BYTES = new TextEncoder().encode('abc');
+  const SHA256 = 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
+  const SHA512 =
+    'sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f';
+
+  test('in memory, by either algorithm (FIPS 180-2, appendices B.1 and C.1)', () => {
+    expect(Digest.of(BYTES).toString()).toBe(SHA256);
+    expect(Digest.of(BYTES, 'sha512').toString()).toBe(SHA512);
+    expect(Digest.of(new Uint8Array()).toString()).toBe(`sha256:${HEX64}`);
+  });
+
+  test('in pieces, with their number', async () => {
+    async function* pieces() {
+      await Promise.resolve();
+      yield* [BYTES.subarray(0, 1), new Uint8Array(), BYTES.subarray(1)];
+    }
+    const { digest, size } = await Digest.ofPieces(pieces());
+    expect([digest.toString(), size]).toEqual([SHA256, 3]);
+    expect((await Digest.ofPieces(pieces(), 'sha512')).digest.toString()).toBe(SHA512);
+  });
+});

@@ -1,5 +1,6 @@
 import { parseJson, textOf } from '../../json/foreign.ts';
 import type { Digest } from '../../names/digest.ts';
+import { MediaType } from '../../oci/media-type.ts';
 import type { Exchange } from './exchange.ts';
 import { Refusal } from '../contract/refusal.ts';
 import type { RepositoryName } from '../contract/repository-name.ts';
@@ -9,7 +10,6 @@ import type { Storage } from '../store/storage.ts';
 const MAX_PAGE = 1_000;
 /** Where an answer with descriptors ends: below the 4 MiB that clients are asked to take (image spec § manifest size). */
 const MAX_PAGE_CHARACTERS = 3 * 1024 * 1024;
-const INDEX = 'application/vnd.oci.image.index.v1+json';
 
 interface Page {
   readonly entries: readonly string[];
@@ -69,9 +69,9 @@ export async function listReferrers(
   const filter = artifactType === null ? '' : `artifactType=${encodeURIComponent(artifactType)}&`;
   const next = `/v2/${repository.text}/referrers/${subject.toString()}?${filter}last=${encodeURIComponent(shown)}`;
   exchange.respondJson(
-    { schemaVersion: 2, mediaType: INDEX, manifests },
+    { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests },
     {
-      'Content-Type': INDEX,
+      'Content-Type': MediaType.ociIndex,
       ...(artifactType === null ? {} : { 'OCI-Filters-Applied': 'artifactType' }),
       ...(more ? { Link: `<${next}>; rel="next"` } : {}),
     },

@@ -1,8 +1,8 @@
-import type { Digest } from '../../names/digest.ts';
+import { Digest } from '../../names/digest.ts';
 import type { Exchange } from './exchange.ts';
 import { refuseNeeded } from '../store/needed-by-tag.ts';
 import type { DeletesAllowed } from '../settings/options.ts';
-import { digestOfBytes, parsePushedManifest, type PushedManifest } from '../store/pushed-manifest.ts';
+import { parsePushedManifest, type PushedManifest } from '../store/pushed-manifest.ts';
 import { Refusal } from '../contract/refusal.ts';
 import { sendFile } from './send-file.ts';
 import type { Repository } from '../store/repository.ts';
@@ -58,7 +58,7 @@ export async function putManifest(
 ): Promise<void> {
   const tags = tagsOf(exchange, reference);
   const bytes = await exchange.wholeBody(limit);
-  const digest = digestOfBytes(bytes, reference.kind === 'digest' ? reference.digest.algorithm : 'sha256');
+  const digest = Digest.of(bytes, reference.kind === 'digest' ? reference.digest.algorithm : 'sha256');
   if (reference.kind === 'digest' && !reference.digest.equals(digest)) {
     throw new Refusal(400, 'DIGEST_INVALID', 'the digest does not match the manifest', {
       detail: { digest: reference.digest.toString(), uploaded: digest.toString() },

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { isTartletError } from '../../errors.ts';
-import { Digest, type DigestAlgorithm } from '../../names/digest.ts';
+import { Digest } from '../../names/digest.ts';
 import { isJsonObject, type JsonObject } from '../../json/foreign.ts';
 import { parseJsonDocument } from '../../oci/json-document.ts';
-import { bareMediaType, isImageManifestType, isIndexType } from '../../oci/media-type.ts';
+import { bareMediaType, isImageManifestType, isIndexType, isNonDistributable } from '../../oci/media-type.ts';
 import { Refusal } from '../contract/refusal.ts';
 
 /**
@@ -62,11 +61,6 @@ export function linksOfStored(bytes: Uint8Array): ReadonlySet<string> {
   return new Set(entries.flatMap((entry) => digestTextOf(entry) ?? []));
 }
 
-/** The digest of bytes under an algorithm. */
-export function digestOfBytes(bytes: Uint8Array, algorithm: DigestAlgorithm): Digest {
-  return Digest.parse(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`);
-}
-
 function parseObject(bytes: Uint8Array): JsonObject {
   let value: unknown;
   try {
@@ -103,7 +97,7 @@ function layersOf(document: JsonObject): Digest[] {
 function isHere(layer: unknown): boolean {
   if (!isJsonObject(layer) || !Array.isArray(layer['urls'])) return true;
   const type = layer['mediaType'];
-  return typeof type !== 'string' || !/\.(?:nondistributable|foreign)\./.test(type);
+  return typeof type !== 'string' || !isNonDistributable(type);
 }
 
 function listOf(document: JsonObject, name: string): readonly unknown[] {

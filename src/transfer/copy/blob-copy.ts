@@ -1,4 +1,5 @@
 import { isTartletError } from '../../errors.ts';
+import { isNonDistributable } from '../../oci/media-type.ts';
 import type { BlobDescriptor, BlobSource } from '../../registry/client.ts';
 import type { BlobFetcher, BlobLookup, BlobPusher, ManifestTarget, RepositoryPlace } from '../../registry/contract.ts';
 import { keptBlobs } from '../kept-blobs.ts';
@@ -29,9 +30,6 @@ export interface CopiedBlob extends BlobDescriptor {
 
 /** So often a registry may refuse to mount before it is not asked any more: some never do. */
 const MOUNT_PATIENCE = 3;
-
-/** Layers that images name and registries need not have: they are fetched from elsewhere (image spec, non-distributable layers). */
-const FOREIGN = /\.(?:foreign|nondistributable)\./;
 
 /** Copies blobs between two repositories, as they are. */
 export class BlobCopier {
@@ -105,7 +103,7 @@ export class BlobCopier {
       if (mounted) return true;
     }
     // Others who copied the image had to leave it out, too.
-    return FOREIGN.test(blob.mediaType) && !(await source.blobExists(blob, { signal }));
+    return isNonDistributable(blob.mediaType) && !(await source.blobExists(blob, { signal }));
   }
 
   async #bring(blob: CopiedBlob, signal: AbortSignal): Promise<void> {

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
 import { systemCode, TartletError } from '../../errors.ts';
 import { diskError } from '../../fs/disk-error.ts';
 import type { CachedImage } from '../../home/images/image-cache.ts';
 import { openPlainFile, readPlainFile } from '../../fs/plain-file.ts';
 import { VmFile } from '../../home/vm-folder.ts';
-import type { Digest } from '../../names/digest.ts';
+import { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
 import { MediaType } from '../../oci/media-type.ts';
@@ -72,7 +71,7 @@ export async function pushCachedImage(
  */
 async function originalManifest(session: Session, image: CachedImage, source: ManifestSource): Promise<NamedManifest> {
   const cached = await smallFile(`${image.folder.path}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);
-  if (cached !== undefined && digestOf(cached, image.digest) === image.digest.toString()) {
+  if (cached !== undefined && Digest.of(cached, image.digest.algorithm).equals(image.digest)) {
     return { digest: image.digest, manifest: parseManifest(cached) };
   }
   try {
@@ -87,27 +86,13 @@ async function fromCache(image: CachedImage, blob: CopiedBlob): Promise<BlobSour
   const file = CACHED_FILES.get(blob.mediaType);
   if (file === undefined) return undefined;
   const path = `${image.folder.path}/${file}`;
-  const found = await hashOfFile(path, blob.digest);
-  if (found.digest !== blob.digest.toString() || found.size !== blob.size) return undefined;
+  const found = await Digest.ofPieces((await openPlainFile(path)).createReadStream(), blob.digest.algorithm);
+  if (!found.digest.equals(blob.digest) || found.size !== blob.size) return undefined;
   return {
     digest: blob.digest,
     size: blob.size,
     open: (from, to) => fileBytes(path, from, to),
   };
-}
-
-async function hashOfFile(path: string, like: Digest): Promise<{ digest: string; size: number }> {
-  const hash = createHash(like.algorithm);
-  let size = 0;
-  for await (const piece of (await openPlainFile(path)).createReadStream() as AsyncIterable<Uint8Array>) {
-    hash.update(piece);
-    size += piece.length;
-  }
-  return { digest: `${like.algorithm}:${hash.digest('hex')}`, size };
-}
-
-function digestOf(bytes: Uint8Array, like: Digest): string {
-  return `${like.algorithm}:${createHash(like.algorithm).update(bytes).digest('hex')}`;
 }
 
 async function smallFile(path: string, limit: number): Promise<Uint8Array | undefined> {

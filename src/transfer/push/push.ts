@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { isTartletError } from '../../errors.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { sealDisk, stateToSeal } from '../../home/disk-seal.ts';
@@ -74,7 +73,7 @@ export async function pushToRepository(
         uploadTime: source.uploadTime,
       });
       if ((await stateOfDisk(disk, 'push')).written !== before.written) throw diskChanged(disk, 'push', NO_TAG_MOVED);
-      const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
+      const digest = Digest.of(bytes);
       requireDigest(names, digest, NO_TAG_MOVED);
       return { digest, bytes, mediaType: MediaType.ociManifest };
     };

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { onDisk } from '../../fs/disk-error.ts';
 import type { FileState } from '../../fs/file-state.ts';
 import { openPlainFile } from '../../fs/plain-file.ts';
@@ -78,20 +77,14 @@ export class VmUpload {
   }
 
   async bytes(bytes: Uint8Array): Promise<BlobIdentity> {
-    const digest = Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
+    const digest = Digest.of(bytes);
     return this.#blob({ digest, size: bytes.length, open: (from, to) => bytes.subarray(from, to) });
   }
 
   async file(path: string): Promise<BlobIdentity> {
-    const hash = createHash('sha256');
-    let size = 0;
-    await onDisk('read', path, async () => {
-      for await (const piece of (await openPlainFile(path)).createReadStream() as AsyncIterable<Uint8Array>) {
-        hash.update(piece);
-        size += piece.length;
-      }
-    });
-    const digest = Digest.sha256(hash.digest('hex'));
+    const { digest, size } = await onDisk('read', path, async () =>
+      Digest.ofPieces((await openPlainFile(path)).createReadStream()),
+    );
     return this.#blob({ digest, size, open: (from, to) => fileBytes(path, from, to) });
   }
 
