@@ -33,6 +33,7 @@ const blind = {
     'archive',
     'doctor',
   ],
+  'server/http': ['server/store'],
   cli: ['oci', 'codec', 'registry'],
 };
 
@@ -66,7 +67,7 @@ module.exports = {
       }))
       .filter((rule) => rule.to.path.length > 0),
     ...Object.entries(blind).map(([part, unknown]) => ({
-      name: `charter-${part}`,
+      name: `charter-${part.replaceAll('/', '-')}`,
       severity: 'error',
       from: { path: below(part) },
       to: { path: unknown.map(below) },
@@ -98,6 +99,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/(errors\\.ts|json|names|oci|codec)' },
       to: { path: files },
+    },
+    {
+      name: 'no-requests-in-the-store',
+      severity: 'error',
+      comment: 'a store serves what server/contract says, and knows nothing of HTTP',
+      from: { path: '^src/server/(contract|store)/' },
+      to: { path: network },
     },
     {
       name: 'library-is-silent',

@@ -261,6 +261,22 @@ const FAULTS = [
     },
     rule: 'charter-cli',
   },
+  {
+    gate: 'floors',
+    fault: 'a protocol of the server that knows the disk',
+    files: {
+      'src/server/http/planted.ts': "export { store } from '../store/planted-store.ts';\n",
+      'src/server/store/planted-store.ts': 'export const store = 1;\n',
+    },
+    names: 'src/server/http/planted.ts',
+    rule: 'charter-server-http',
+  },
+  {
+    gate: 'floors',
+    fault: 'a store of the server that knows requests',
+    files: { 'src/server/store/planted.ts': "export type { IncomingMessage } from 'node:http';\n" },
+    rule: 'no-requests-in-the-store',
+  },
   ...[
     ["import { request } from 'node:https';\n\nexport const get = request;\n", 'node:https'],
     ["export { request } from 'undici';\n", 'undici'],

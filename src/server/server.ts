@@ -4,13 +4,11 @@ import { describeError, TartletError } from '../errors.ts';
 import { diskCode } from '../fs/disk-error.ts';
 import { CurrentAuthenticator, makeAuthenticator } from './access/authenticator.ts';
 import { Connections } from './http/connections.ts';
-import { collectGarbage, type GarbageReport } from './store/garbage.ts';
+import type { GarbageReport } from './store/garbage.ts';
 import { RequestHandler } from './http/handler.ts';
 import { type RegistryOptions, type Settings, settle } from './settings/options.ts';
 import { PasswordChecks } from './access/password-checks.ts';
-import { Storage } from './store/storage.ts';
-import { UploadHandler } from './http/upload-handler.ts';
-import { Uploads } from './store/uploads.ts';
+import { DiskStore } from './store/disk-store.ts';
 
 /** Expired uploads and leftovers of crashes are looked for this often, in milliseconds. */
 const SWEEP_EVERY = 5 * 60_000;
@@ -61,8 +59,7 @@ export function createRegistry(options: RegistryOptions): Registry {
 class EmbeddedRegistry implements Registry {
   readonly #options: RegistryOptions;
   #settings: Settings;
-  readonly #storage: Storage;
-  readonly #uploads: Uploads;
+  readonly #store: DiskStore;
   readonly #passwords = new PasswordChecks();
   #ready: Promise<RequestHandler> | undefined;
   #authenticator: CurrentAuthenticator | undefined;
@@ -73,8 +70,7 @@ class EmbeddedRegistry implements Registry {
     const settings = settle(options);
     this.#options = options;
     this.#settings = settings;
-    this.#storage = new Storage(settings.dataFolder);
-    this.#uploads = new Uploads(this.#storage.folder, settings);
+    this.#store = new DiskStore(settings);
   }
 
   async listen(): Promise<ListeningAddress> {
@@ -125,7 +121,7 @@ class EmbeddedRegistry implements Registry {
 
   async collectGarbage(graceMs = GRACE): Promise<GarbageReport> {
     await this.#prepare();
-    return collectGarbage(this.#storage, { graceMs, log: this.#settings.log });
+    return this.#store.collectGarbage(graceMs);
   }
 
   async reconfigure(changes: Pick<RegistryOptions, 'auth' | 'tls'>): Promise<void> {
@@ -156,9 +152,8 @@ class EmbeddedRegistry implements Registry {
       clearTimeout(force);
     }
     await this.#passwords.close();
-    await this.#uploads.cancelAll();
+    await this.#store.close();
     this.#ready = undefined;
-    await this.#storage.folder.release();
   }
 
   async #prepare(): Promise<RequestHandler> {
@@ -173,24 +168,18 @@ class EmbeddedRegistry implements Registry {
 
   async #open(): Promise<RequestHandler> {
     const authenticator = new CurrentAuthenticator(await makeAuthenticator(this.#settings, this.#passwords));
-    const { folder } = this.#storage;
     try {
-      await folder.make();
-      await folder.lock();
-      await folder.prepare();
-      await this.#uploads.sweep();
+      await this.#store.open();
     } catch (cause) {
-      await folder.release();
-      throw cause instanceof TartletError ? cause : unusableFolder(folder.root, cause);
+      throw cause instanceof TartletError ? cause : unusableFolder(this.#store.root, cause);
     }
     this.#authenticator = authenticator;
     this.#sweeper = setInterval(() => {
-      this.#uploads.sweep().catch((error: unknown) => {
+      this.#store.sweep().catch((error: unknown) => {
         this.#settings.log({ kind: 'failure', method: '', path: '', message: describeError(error) });
       });
     }, SWEEP_EVERY).unref();
-    const uploads = new UploadHandler(this.#storage, this.#uploads, this.#settings.limits.chunkAdviceBytes);
-    return new RequestHandler(this.#settings, this.#storage, uploads, authenticator);
+    return new RequestHandler(this.#settings, this.#store, authenticator);
   }
 }
 

@@ -30,7 +30,7 @@ test.each([
     server.kill('SIGKILL');
     await server.ended;
   });
-  await eventually('it listens', () => server.stdout.endsWith('\n'));
+  await eventually('it listens, and has said so', () => server.stdout.endsWith('\n') && server.stderr.endsWith('\n'));
   const token = await new SignJWT({ access: [] })
     .setProtectedHeader({ alg: 'ES256' })
     .setSubject(sub)

@@ -25,18 +25,22 @@ interface Sent {
   readonly body?: string | Uint8Array;
 }
 
-/** A registry on a free loopback port, gone with the test, and a client that sends what it is told byte for byte. */
-export interface RunningRegistry {
-  readonly registry: Registry;
-  readonly folder: string;
+/** A client of a registry that sends what it is told byte for byte. */
+export interface ProtocolClient {
   readonly port: number;
-  readonly events: RegistryEvent[];
   send(method: string, target: string, sent?: Sent): Promise<Answer>;
   /** Opens an upload and returns its location. */
   begin(repository: string): Promise<string>;
   pushBlob(repository: string, content: string | Uint8Array): Promise<string>;
   /** Pushes config, layers and manifest; returns the manifest's digest. */
   pushImage(repository: string, reference: string | undefined, extra?: object): Promise<string>;
+}
+
+/** A registry on a free loopback port, gone with the test, and a client of it. */
+export interface RunningRegistry extends ProtocolClient {
+  readonly registry: Registry;
+  readonly folder: string;
+  readonly events: RegistryEvent[];
   /** Files that unfinished uploads take. */
   staged(): string[];
 }
@@ -62,20 +66,21 @@ export async function startRegistry(options: Partial<RegistryOptions> = {}): Pro
   const registry = createRegistry({ log: (event) => events.push(event), ...options, dataFolder: folder });
   const { port } = await registry.listen();
   onTestFinished(async () => registry.close());
-  const agent = new http.Agent({ keepAlive: true });
-  onTestFinished(() => agent.destroy());
-  return running({ registry, folder, port, events, agent });
+  return {
+    ...protocolClient(port),
+    registry,
+    folder,
+    events,
+    staged: () => readdirSync(path.join(folder, 'staging')),
+  };
 }
 
-function running(facts: {
-  registry: Registry;
-  folder: string;
-  port: number;
-  events: RegistryEvent[];
-  agent: http.Agent;
-}): RunningRegistry {
+/** A client of whatever registry listens on a port of this machine, gone with the test. */
+export function protocolClient(port: number): ProtocolClient {
+  const agent = new http.Agent({ keepAlive: true });
+  onTestFinished(() => agent.destroy());
   const send = async (method: string, target: string, sent: Sent = {}): Promise<Answer> =>
-    exchange({ method, path: target, port: facts.port, agent: facts.agent, headers: sent.headers ?? {} }, sent.body);
+    exchange({ method, path: target, port, agent, headers: sent.headers ?? {} }, sent.body);
   const begin = async (repository: string): Promise<string> => {
     const { status, headers } = await send('POST', `/v2/${repository}/blobs/uploads/`);
     expect(status).toBe(202);
@@ -88,7 +93,7 @@ function running(facts: {
     return digest;
   };
   return {
-    ...facts,
+    port,
     send,
     begin,
     pushBlob,
@@ -103,7 +108,6 @@ function running(facts: {
       expect(status).toBe(201);
       return sha256(manifest);
     },
-    staged: () => readdirSync(path.join(facts.folder, 'staging')),
   };
 }
 

@@ -47,3 +47,8 @@ export class Refusal extends Error {
     return JSON.stringify({ errors: [{ code: this.code, message: this.message, ...detail }] });
   }
 }
+
+/** 507 Insufficient Storage. */
+export function storageFull(why: string): Refusal {
+  return new Refusal(507, 'UNKNOWN', why);
+}

@@ -1,6 +1,4 @@
-import type { IncomingMessage } from 'node:http';
-
-/** The client went away before its body was complete; nobody is left to answer. */
+/** The client went away before its body was complete: an answer would reach no one. */
 export class HangUp extends Error {
   constructor() {
     super('the client closed the connection before the body was complete');
@@ -8,58 +6,14 @@ export class HangUp extends Error {
   }
 }
 
-/** Held back while a write is under way, in bytes; also how much is written at once (performance.md, trap 1: not 1 MiB). */
-const BATCH = 256 * 1024;
-
-/**
- * Feeds a body to `write`, one call at a time, in batches that grow while a write is under way. The socket is paused when a
- * batch is full, so memory stays below two batches and a piece whatever the size of the body.
- *
- * @throws HangUp when the connection breaks, after the write under way has ended; whatever `write` throws.
- */
-export async function consumeBody(
-  request: IncomingMessage,
-  write: (pieces: readonly Buffer[]) => Promise<void>,
-): Promise<void> {
-  // An empty body may have been parsed before anybody listened.
-  if (request.readableEnded) return;
-  if (request.destroyed) throw new HangUp();
-  let pieces: Buffer[] = [];
-  let waiting = 0;
-  let over: { readonly failure: unknown } | 'ended' | undefined;
-  await new Promise<void>((resolve, reject) => {
-    let writing = false;
-    const advance = async (): Promise<void> => {
-      if (writing) return;
-      writing = true;
-      while (pieces.length > 0 && (over === undefined || over === 'ended')) {
-        const batch = pieces;
-        pieces = [];
-        waiting = 0;
-        request.resume();
-        try {
-          await write(batch);
-        } catch (failure) {
-          over = { failure };
-        }
-      }
-      writing = false;
-      if (over === 'ended') resolve();
-      else if (over !== undefined) reject(over.failure instanceof Error ? over.failure : new HangUp());
-    };
-    const finish = (how: { readonly failure: unknown } | 'ended'): void => {
-      over ??= how;
-      void advance();
-    };
-    request.on('data', (piece: Buffer) => {
-      if (over !== undefined) return;
-      pieces.push(piece);
-      waiting += piece.length;
-      if (waiting >= BATCH) request.pause();
-      void advance();
-    });
-    request.once('end', () => finish('ended'));
-    request.once('error', () => finish({ failure: new HangUp() }));
-    request.once('close', () => finish({ failure: new HangUp() }));
-  });
+/** What a client sends with one request. */
+export interface RequestBody {
+  /**
+   * Asks for the body, where the client waits to be asked, and feeds it to `write`: one call at a time, in their order. While `write` is at
+   * work the client is held back, so that memory does not depend on how much it sends.
+   * @throws HangUp when the connection breaks, after the call under way has ended; whatever `write` throws.
+   */
+  consume(write: (pieces: readonly Buffer[]) => Promise<void>): Promise<void>;
+  /** Ends the connection: {@link consume} throws `HangUp` then. */
+  abort(): void;
 }

@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Access } from '../access/access.ts';
 import type { HeldDocuments } from './document-memory.ts';
 import { Refusal } from '../contract/refusal.ts';
-import { consumeBody } from '../contract/request-body.ts';
+import type { RequestBody } from '../contract/request-body.ts';
+import { IncomingBody } from './incoming-body.ts';
 
 /** Whether a client waits for `100 Continue` before it sends its body. */
 export interface Expectation {
@@ -56,11 +57,12 @@ export class Exchange {
     return this.request.headers['transfer-encoding'] === undefined ? 0 : undefined;
   }
 
-  /** The request, to read its body from. A client that waits for `100 Continue` hears it now, so refuse before this. */
-  body(): IncomingMessage {
-    if (this.#expectation.pending) this.response.writeContinue();
-    this.#expectation.pending = false;
-    return this.request;
+  /** The body. A client that waits for `100 Continue` hears it when this is read, so refuse before. */
+  body(): RequestBody {
+    return new IncomingBody(this.request, () => {
+      if (this.#expectation.pending) this.response.writeContinue();
+      this.#expectation.pending = false;
+    });
   }
 
   /** A whole body of at most `limit` bytes. @throws Refusal 413 before it is read when that is already known, 429 without memory for it. */
@@ -69,7 +71,7 @@ export class Exchange {
     if ((this.contentLength ?? 0) > limit) throw tooLarge;
     const pieces: Buffer[] = [];
     let length = 0;
-    await consumeBody(this.body(), async (batch) => {
+    await this.body().consume(async (batch) => {
       const more = batch.reduce((sum, piece) => sum + piece.length, 0);
       length += more;
       if (length > limit) throw tooLarge;

@@ -10,17 +10,16 @@ import { ClientTurns } from './client-turns.ts';
 import { DocumentMemory } from './document-memory.ts';
 import { Exchange, type Expectation, hasUnreadBody } from './exchange.ts';
 import { HangUp } from '../contract/request-body.ts';
+import type { Stores } from '../contract/stores.ts';
 import { refuseAmbiguous } from './framing-check.ts';
 import { refuseForeigners } from './host-check.ts';
 import { listReferrers, listRepositories, listTags } from './listing-handler.ts';
 import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
 import type { Settings } from '../settings/options.ts';
-import { Refusal } from '../contract/refusal.ts';
+import { Refusal, storageFull } from '../contract/refusal.ts';
 import { RequestQueue } from './request-queue.ts';
 import { parseRoute, type Route } from './router.ts';
-import { full } from '../store/staging-budget.ts';
-import type { Storage } from '../store/storage.ts';
-import type { UploadHandler } from './upload-handler.ts';
+import { UploadHandler } from './upload-handler.ts';
 
 /** How long a refused client may go on sending before the connection is closed, so that it can read why. */
 const LINGER_MS = 1_000;
@@ -28,17 +27,17 @@ const LINGER_MS = 1_000;
 /** Everything between a request and its answer. Takes requests of any `node:http` server. */
 export class RequestHandler {
   readonly #settings: Settings;
-  readonly #storage: Storage;
+  readonly #stores: Stores;
   readonly #uploads: UploadHandler;
   readonly #authenticator: Authenticator;
   readonly #queue = new RequestQueue();
   readonly #turns = new ClientTurns();
   readonly #documents = new DocumentMemory();
 
-  constructor(settings: Settings, storage: Storage, uploads: UploadHandler, authenticator: Authenticator) {
+  constructor(settings: Settings, stores: Stores, authenticator: Authenticator) {
     this.#settings = settings;
-    this.#storage = storage;
-    this.#uploads = uploads;
+    this.#stores = stores;
+    this.#uploads = new UploadHandler(stores.uploads, settings.limits.chunkAdviceBytes);
     this.#authenticator = authenticator;
   }
 
@@ -125,29 +124,28 @@ export class RequestHandler {
   }
 
   async #dispatch(route: Route, exchange: Exchange): Promise<void> {
-    const storage = this.#storage;
-    const { deletes } = this.#settings;
+    const stores = this.#stores;
     switch (route.kind) {
       case 'base':
         return byMethod(exchange, { GET: async () => exchange.respondJson({}) });
       case 'catalog':
-        return byMethod(exchange, { GET: async () => listRepositories(exchange, storage) });
+        return byMethod(exchange, { GET: async () => listRepositories(exchange, stores.catalog) });
       case 'tags':
-        return byMethod(exchange, { GET: async () => listTags(exchange, storage, route.repository) });
+        return byMethod(exchange, { GET: async () => listTags(exchange, stores.tags, route.repository) });
       case 'referrers':
-        return byMethod(exchange, { GET: async () => listReferrers(exchange, storage, route) });
+        return byMethod(exchange, { GET: async () => listReferrers(exchange, stores.manifests, route) });
       case 'manifest': {
         const limit = this.#settings.limits.manifestBytes;
         return byMethod(exchange, {
-          GET: async () => getManifest(exchange, storage, route),
-          PUT: async () => putManifest(exchange, storage, { ...route, limit }),
-          DELETE: async () => deleteManifest(exchange, storage, { ...route, deletes }),
+          GET: async () => getManifest(exchange, stores, route),
+          PUT: async () => putManifest(exchange, stores, { ...route, limit }),
+          DELETE: async () => deleteManifest(exchange, stores, route),
         });
       }
       case 'blob':
         return byMethod(exchange, {
-          GET: async () => getBlob(exchange, storage, route),
-          DELETE: async () => deleteBlob(exchange, storage, { ...route, deletes }),
+          GET: async () => getBlob(exchange, stores.blobs, route),
+          DELETE: async () => deleteBlob(exchange, stores.blobs, route),
         });
       case 'uploads':
         return byMethod(exchange, { POST: async () => this.#uploads.start(exchange, route.repository) });
@@ -197,7 +195,7 @@ export class RequestHandler {
   #fault(request: IncomingMessage, error: unknown): Refusal {
     const { method = '', url = '' } = request;
     this.#settings.log({ kind: 'failure', method, path: pathOf(url), message: describeError(error) });
-    if (diskCode(error) === 'DISK_FULL') return full('the disk of the registry is full');
+    if (diskCode(error) === 'DISK_FULL') return storageFull('the disk of the registry is full');
     return new Refusal(500, 'UNKNOWN', 'the registry could not do this, its log says why');
   }
 

@@ -1,7 +1,8 @@
-import { Digest } from '../../names/digest.ts';
+import type { Digest } from '../../names/digest.ts';
+import type { Repository } from '../../names/repository.ts';
+import type { Tag } from '../../names/tag.ts';
 import { Refusal } from '../contract/refusal.ts';
-import { RepositoryName } from '../contract/repository-name.ts';
-import { Tag } from '../contract/tag.ts';
+import { parseDigest, parseRepository, parseTag, withColon } from './parse-name.ts';
 
 /** What a manifest is asked for by. */
 export type Reference =
@@ -12,12 +13,12 @@ export type Reference =
 export type Route =
   | { readonly kind: 'base' }
   | { readonly kind: 'catalog' }
-  | { readonly kind: 'tags'; readonly repository: RepositoryName }
-  | { readonly kind: 'manifest'; readonly repository: RepositoryName; readonly reference: Reference }
-  | { readonly kind: 'blob'; readonly repository: RepositoryName; readonly digest: Digest }
-  | { readonly kind: 'uploads'; readonly repository: RepositoryName }
-  | { readonly kind: 'upload'; readonly repository: RepositoryName; readonly id: string }
-  | { readonly kind: 'referrers'; readonly repository: RepositoryName; readonly subject: Digest };
+  | { readonly kind: 'tags'; readonly repository: Repository }
+  | { readonly kind: 'manifest'; readonly repository: Repository; readonly reference: Reference }
+  | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }
+  | { readonly kind: 'uploads'; readonly repository: Repository }
+  | { readonly kind: 'upload'; readonly repository: Repository; readonly id: string }
+  | { readonly kind: 'referrers'; readonly repository: Repository; readonly subject: Digest };
 
 /** Longer than any legal address: 255 of name, 138 of digest, the words between. */
 const MAX_PATH = 1024;
@@ -45,7 +46,7 @@ function routeOf(path: string): Route {
   // Read from the end: a repository may itself be called a/tags or b/blobs/uploads.
   const parts = path.slice('/v2/'.length).split('/');
   const [third, second, last] = [parts.at(-3), parts.at(-2) ?? '', parts.at(-1) ?? ''];
-  const before = (count: number): RepositoryName => RepositoryName.parse(parts.slice(0, -count).join('/'));
+  const before = (count: number): Repository => parseRepository(parts.slice(0, -count).join('/'));
   if (second === 'tags' && last === 'list') return { kind: 'tags', repository: before(2) };
   if (second === 'manifests') return { kind: 'manifest', repository: before(2), reference: parseReference(last) };
   if (second === 'referrers') return { kind: 'referrers', repository: before(2), subject: parseDigest(last) };
@@ -57,7 +58,7 @@ function routeOf(path: string): Route {
   throw nothingHere();
 }
 
-function upload(repository: RepositoryName, id: string): Route {
+function upload(repository: Repository, id: string): Route {
   // The id is only ever looked up in a map; refusing other shapes early keeps the logs clean.
   if (!UPLOAD_ID.test(id)) throw new Refusal(404, 'BLOB_UPLOAD_UNKNOWN', 'there is no such upload');
   return { kind: 'upload', repository, id };
@@ -65,22 +66,7 @@ function upload(repository: RepositoryName, id: string): Route {
 
 function parseReference(text: string): Reference {
   const plain = withColon(text);
-  return plain.includes(':') ? { kind: 'digest', digest: parseDigest(text) } : { kind: 'tag', tag: Tag.parse(plain) };
-}
-
-/** @throws Refusal `DIGEST_INVALID` */
-export function parseDigest(text: string): Digest {
-  const digest = Digest.tryParse(withColon(text));
-  if (digest === undefined) {
-    throw new Refusal(400, 'DIGEST_INVALID', 'a digest is sha256: or sha512: and its hex digits in lower case', {
-      detail: { digest: text.slice(0, 160) },
-    });
-  }
-  return digest;
-}
-
-function withColon(text: string): string {
-  return text.replace(/%3a/i, ':');
+  return plain.includes(':') ? { kind: 'digest', digest: parseDigest(text) } : { kind: 'tag', tag: parseTag(plain) };
 }
 
 function nothingHere(): Refusal {

@@ -1,30 +1,24 @@
-import { rm } from 'node:fs/promises';
-import { Digest } from '../../names/digest.ts';
+import { Digest, type DigestAlgorithm } from '../../names/digest.ts';
+import { Repository } from '../../names/repository.ts';
 import { clientOf } from '../access/client-address.ts';
-import type { Exchange } from './exchange.ts';
-import { type ChunkRange, parseChunkRange } from './range.ts';
 import { Refusal } from '../contract/refusal.ts';
-import { RepositoryName } from '../contract/repository-name.ts';
-import { parseDigest } from './router.ts';
-import type { Repository } from '../store/repository.ts';
-import type { Storage } from '../store/storage.ts';
-import type { Upload } from '../store/upload.ts';
-import type { Uploads } from '../store/uploads.ts';
+import type { TakenUpload, Upload, UploadBeginning, UploadStore } from '../contract/upload-store.ts';
+import type { Exchange } from './exchange.ts';
+import { parseDigest } from './parse-name.ts';
+import { type ChunkRange, parseChunkRange } from './range.ts';
 
 /** The pushing of blobs (distribution spec § pushing blobs), in all its ways. */
 export class UploadHandler {
-  readonly #storage: Storage;
-  readonly #uploads: Uploads;
+  readonly #uploads: UploadStore;
   readonly #chunkAdvice: Readonly<Record<string, string>>;
 
-  constructor(storage: Storage, uploads: Uploads, chunkAdviceBytes: number) {
-    this.#storage = storage;
+  constructor(uploads: UploadStore, chunkAdviceBytes: number) {
     this.#uploads = uploads;
     this.#chunkAdvice = chunkAdviceBytes > 0 ? { 'OCI-Chunk-Min-Length': String(chunkAdviceBytes) } : {};
   }
 
   /** `POST …/blobs/uploads/`: mounts, takes a whole blob, or opens an upload. */
-  async start(exchange: Exchange, repository: RepositoryName): Promise<void> {
+  async start(exchange: Exchange, repository: Repository): Promise<void> {
     const mount = exchange.query.get('mount');
     if (mount !== null && (await this.#mount(exchange, repository, mount))) return;
     const digest = exchange.query.get('digest');
@@ -34,151 +28,114 @@ export class UploadHandler {
     }
     // A hint of the coming spec: `?digest-algorithm=sha512` spares reading the blob again.
     const algorithm = exchange.query.get('digest-algorithm') === 'sha512' ? 'sha512' : 'sha256';
-    const upload = await this.#uploads.begin({ ...beginning(exchange, repository), algorithm });
+    const upload = await this.#uploads.begin(beginning(exchange, repository, algorithm));
     exchange.respond(202, { ...progress(upload), ...this.#chunkAdvice });
   }
 
   /** `GET` of an upload: how far it is. */
-  async status(exchange: Exchange, repository: RepositoryName, id: string): Promise<void> {
-    const upload = await this.#uploads.find(id, { repository, user: exchange.access.user });
-    exchange.respond(204, progress(upload));
+  async status(exchange: Exchange, repository: Repository, id: string): Promise<void> {
+    exchange.respond(204, progress(await this.#find(exchange, repository, id)));
   }
 
   /** `PATCH`: a chunk with its range, or a stream without one. */
-  async append(exchange: Exchange, repository: RepositoryName, id: string): Promise<void> {
-    const upload = await this.#uploads.find(id, { repository, user: exchange.access.user });
-    await this.#using(exchange, upload, async () => {
-      await this.#receive(exchange, upload);
-    });
+  async append(exchange: Exchange, repository: Repository, id: string): Promise<void> {
+    const upload = await this.#find(exchange, repository, id);
+    await upload.alone(exchange.body(), async (taken) => receive(exchange, upload, taken));
     exchange.respond(202, progress(upload));
   }
 
   /** `PUT …?digest=`: the rest of the content, or nothing more, and then the blob is complete. */
-  async finish(exchange: Exchange, repository: RepositoryName, id: string): Promise<void> {
-    const upload = await this.#uploads.find(id, { repository, user: exchange.access.user });
+  async finish(exchange: Exchange, repository: Repository, id: string): Promise<void> {
+    const upload = await this.#find(exchange, repository, id);
     const digest = parseDigest(exchange.query.get('digest') ?? '');
-    await this.#using(exchange, upload, async () => {
-      upload.expect(digest.algorithm);
-      await this.#receive(exchange, upload);
-      await this.#complete(exchange, upload, digest);
+    await upload.alone(exchange.body(), async (taken) => {
+      taken.expect(digest.algorithm);
+      await receive(exchange, upload, taken);
+      await complete(exchange, taken, digest);
     });
     created(exchange, repository, digest);
   }
 
   /** `DELETE` of an upload. */
-  async cancel(exchange: Exchange, repository: RepositoryName, id: string): Promise<void> {
-    const upload = await this.#uploads.find(id, { repository, user: exchange.access.user });
-    this.#uploads.forget(upload);
+  async cancel(exchange: Exchange, repository: Repository, id: string): Promise<void> {
+    const upload = await this.#find(exchange, repository, id);
     await upload.cancel();
     exchange.respond(204, {});
+  }
+
+  async #find(exchange: Exchange, repository: Repository, id: string): Promise<Upload> {
+    return this.#uploads.find(id, { repository, user: exchange.access.user });
   }
 
   /**
    * Links a blob of another repository. Without `from`, of any repository that the client may read. A blob that cannot be mounted,
    * for whatever reason, is an ordinary upload: the answer must not tell what unreadable repositories hold (reliability S44).
    */
-  async #mount(exchange: Exchange, repository: RepositoryName, text: string): Promise<boolean> {
+  async #mount(exchange: Exchange, repository: Repository, text: string): Promise<boolean> {
     const digest = Digest.tryParse(text);
-    if (digest === undefined) return false;
-    return this.#storage.gate.shared(async () => {
-      const source = await this.#sourceOf(exchange, digest);
-      if (source === undefined || (await this.#storage.blobs.size(digest)) === undefined) return false;
-      await this.#storage.repository(repository).linkBlob(digest);
-      created(exchange, repository, digest);
-      return true;
-    });
+    if (digest === undefined || !(await this.#uploads.mount(digest, repository, sourcesOf(exchange)))) return false;
+    created(exchange, repository, digest);
+    return true;
   }
 
-  async #sourceOf(exchange: Exchange, digest: Digest): Promise<Repository | undefined> {
-    const { access, query } = exchange;
-    const from = query.get('from');
-    // Without content there is no need to look at repositories, of which there may be many.
-    if ((await this.#storage.blobs.size(digest)) === undefined) return undefined;
-    const named = from !== null ? [from] : access.readable;
-    if (named === 'all') {
-      for await (const repository of this.#storage.repositories()) {
-        if (await repository.hasBlob(digest)) return repository;
-      }
-      return undefined;
-    }
-    for (const text of named) {
-      const name = RepositoryName.tryParse(text);
-      if (name === undefined) continue;
-      if (!access.allows({ kind: 'repository', repository: name.text, actions: ['pull'] })) continue;
-      const repository = this.#storage.repository(name);
-      if (await repository.hasBlob(digest)) return repository;
-    }
-    return undefined;
-  }
-
-  async #takeWhole(exchange: Exchange, repository: RepositoryName, digest: Digest): Promise<void> {
-    const upload = await this.#uploads.begin({ ...beginning(exchange, repository), algorithm: digest.algorithm });
+  async #takeWhole(exchange: Exchange, repository: Repository, digest: Digest): Promise<void> {
+    const upload = await this.#uploads.begin(beginning(exchange, repository, digest.algorithm));
     try {
-      await this.#using(exchange, upload, async () => {
-        await this.#receive(exchange, upload);
-        await this.#complete(exchange, upload, digest);
+      await upload.alone(exchange.body(), async (taken) => {
+        await receive(exchange, upload, taken);
+        await complete(exchange, taken, digest);
       });
     } finally {
-      // Nobody knows its id: whatever went wrong, nobody can continue it.
-      this.#uploads.forget(upload);
-      await upload.discard();
+      // No client knows its id: whatever went wrong, it cannot be continued.
+      await upload.cancel();
     }
     created(exchange, repository, digest);
   }
+}
 
-  async #using(exchange: Exchange, upload: Upload, work: () => Promise<void>): Promise<void> {
-    try {
-      await upload.alone(exchange.request, work);
-    } finally {
-      if (upload.open) this.#uploads.touch(upload);
-      else this.#uploads.forget(upload);
-    }
-  }
+/** The repositories that a blob may be mounted from. */
+function sourcesOf({ access, query }: Exchange): readonly Repository[] | 'any' {
+  const from = query.get('from');
+  const named = from === null ? access.readable : [from];
+  if (named === 'all') return 'any';
+  return named.flatMap((text) => {
+    const source = Repository.tryParseBySpec(text);
+    const readable = source !== undefined && access.allows({ kind: 'repository', repository: text, actions: ['pull'] });
+    return readable ? [source] : [];
+  });
+}
 
-  /** Everything that can be refused is refused before the body is asked for. */
-  async #receive(exchange: Exchange, upload: Upload): Promise<void> {
-    const length = exchange.contentLength;
-    const range = parseChunkRange(exchange.request.headers['content-range']);
-    if (range !== undefined) checkChunk(range, length, upload);
-    await upload.announce(length ?? 0);
-    const before = upload.received;
-    await upload.append(exchange.body());
-    if (range === undefined || range === 'malformed') return;
-    if (upload.received - before !== range.last - range.start + 1) {
-      await upload.discard();
-      throw new Refusal(400, 'SIZE_INVALID', 'the chunk has not the length that its Content-Range says');
-    }
-  }
+/** Everything that can be refused is refused before the body is asked for. */
+async function receive(exchange: Exchange, upload: Upload, taken: TakenUpload): Promise<void> {
+  const length = exchange.contentLength;
+  const range = parseChunkRange(exchange.request.headers['content-range']);
+  if (range !== undefined) checkChunk(range, length, upload);
+  await taken.announce(length ?? 0);
+  await taken.append(exchange.body(), range === undefined ? undefined : range.last - range.start + 1);
+}
 
-  async #complete(exchange: Exchange, upload: Upload, digest: Digest): Promise<void> {
-    // Flushing a large blob may take longer than a connection may be silent.
-    const { socket } = exchange.request;
-    const idle = socket.timeout ?? 0;
-    socket.setTimeout(0);
-    try {
-      await upload.seal(digest);
-      await this.#storage.gate.shared(async () => {
-        await this.#storage.blobs.adopt(upload.file, digest);
-        await this.#storage.repository(upload.repository).linkBlob(digest);
-      });
-    } catch (error) {
-      await rm(upload.file, { force: true });
-      throw error;
-    } finally {
-      socket.setTimeout(idle);
-    }
+async function complete(exchange: Exchange, taken: TakenUpload, digest: Digest): Promise<void> {
+  // Flushing a large blob may take longer than a connection may be silent.
+  const { socket } = exchange.request;
+  const idle = socket.timeout ?? 0;
+  socket.setTimeout(0);
+  try {
+    await taken.complete(digest);
+  } finally {
+    socket.setTimeout(idle);
   }
 }
 
-function beginning(
-  { access, request }: Exchange,
-  repository: RepositoryName,
-): { readonly repository: RepositoryName; readonly user: string | undefined; readonly client: string } {
-  return { repository, user: access.user, client: clientOf(request.socket.remoteAddress) };
+function beginning({ access, request }: Exchange, repository: Repository, algorithm: DigestAlgorithm): UploadBeginning {
+  return { repository, user: access.user, client: clientOf(request.socket.remoteAddress), algorithm };
 }
 
 /** @throws Refusal 416 with where the upload really is, 400 when range and length disagree. */
-function checkChunk(range: ChunkRange | 'malformed', length: number | undefined, upload: Upload): void {
+function checkChunk(
+  range: ChunkRange | 'malformed',
+  length: number | undefined,
+  upload: Upload,
+): asserts range is ChunkRange {
   if (range === 'malformed' || range.start !== upload.received) {
     const headers = progress(upload);
     throw new Refusal(416, 'BLOB_UPLOAD_INVALID', `the next chunk begins at byte ${upload.received}`, { headers });
@@ -200,7 +157,7 @@ function progress(upload: Upload): Record<string, string> {
   };
 }
 
-function created(exchange: Exchange, repository: RepositoryName, digest: Digest): void {
+function created(exchange: Exchange, repository: Repository, digest: Digest): void {
   exchange.respond(201, {
     Location: `/v2/${repository.text}/blobs/${digest.toString()}`,
     'Docker-Content-Digest': digest.toString(),

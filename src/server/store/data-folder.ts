@@ -8,7 +8,7 @@ import { FileLock } from '../../fs/lock/lock.ts';
 import { statIfThere } from '../../fs/stats.ts';
 import { isMissing, ignoreMissing } from '../../fs/disk-error.ts';
 import type { Digest } from '../../names/digest.ts';
-import type { RepositoryName } from '../contract/repository-name.ts';
+import type { Repository } from '../../names/repository.ts';
 
 /**
  * Where everything lies below one folder, and the only way to write there: to `staging/`, flushed, then renamed into place.
@@ -53,7 +53,7 @@ export class DataFolder {
     return path.join(this.blobs, digest.algorithm, digest.hex.slice(0, 2), digest.hex);
   }
 
-  repository(name: RepositoryName): string {
+  repository(name: Repository): string {
     return path.join(this.repositories, ...name.text.split('/'));
   }
 

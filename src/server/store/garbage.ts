@@ -1,7 +1,7 @@
 import { describeError } from '../../errors.ts';
 import type { RegistryEvent } from '../settings/event.ts';
 import { parsePushedManifest } from './pushed-manifest.ts';
-import type { Repository } from './repository.ts';
+import type { RepositoryFolder } from './repository-folder.ts';
 import type { Storage } from './storage.ts';
 
 export interface GarbageReport {
@@ -53,7 +53,7 @@ export async function collectGarbage(
 
 async function blobsNeeded(
   storage: Storage,
-  repository: Repository,
+  repository: RepositoryFolder,
   log: (event: RegistryEvent) => void,
 ): Promise<ReadonlySet<string> | 'unknown'> {
   const needed = new Set<string>();

@@ -2,7 +2,7 @@ import { Digest } from '../../names/digest.ts';
 import { isIndexType } from '../../oci/media-type.ts';
 import { linksOfStored } from './pushed-manifest.ts';
 import { Refusal } from '../contract/refusal.ts';
-import type { Repository } from './repository.ts';
+import type { RepositoryFolder } from './repository-folder.ts';
 import type { Storage } from './storage.ts';
 
 interface Needed {
@@ -16,7 +16,7 @@ interface Needed {
  * name a broken image (issue 14, item 14). The manifest that a tag names itself is another matter: it is deleted with its tags.
  * @throws Refusal 409 with the tag and the manifest that need it.
  */
-export async function refuseNeeded(storage: Storage, repository: Repository, digest: Digest): Promise<void> {
+export async function refuseNeeded(storage: Storage, repository: RepositoryFolder, digest: Digest): Promise<void> {
   const needed = await findNeed(storage, repository, digest);
   if (needed === undefined) return;
   const { tag, manifest } = needed;
@@ -30,7 +30,7 @@ export async function refuseNeeded(storage: Storage, repository: Repository, dig
   );
 }
 
-async function findNeed(storage: Storage, repository: Repository, wanted: Digest): Promise<Needed | undefined> {
+async function findNeed(storage: Storage, repository: RepositoryFolder, wanted: Digest): Promise<Needed | undefined> {
   const namesWanted = namedIn(wanted);
   const seen = new Set<string>();
   for (const tag of await repository.tags()) {

@@ -1,5 +1,5 @@
 import { statfs } from 'node:fs/promises';
-import { Refusal } from '../contract/refusal.ts';
+import { storageFull } from '../contract/refusal.ts';
 import type { Limits } from '../settings/options.ts';
 
 /** After so many bytes the free space is looked at again. */
@@ -19,15 +19,15 @@ export class StagingBudget {
 
   /** Before a body is read whose length is known: better to refuse 80 GB now than after 79. @throws Refusal 507 */
   async announce(bytes: number): Promise<void> {
-    if (this.#used + bytes > this.#limits.stagingBytes) throw full('too many bytes are in unfinished uploads');
+    if (this.#used + bytes > this.#limits.stagingBytes) throw storageFull('too many bytes are in unfinished uploads');
     const { bavail, bsize } = await statfs(this.#folder);
     this.#sinceCheck = 0;
-    if (bavail * bsize - bytes < this.#limits.freeBytes) throw full('the disk of the registry is full');
+    if (bavail * bsize - bytes < this.#limits.freeBytes) throw storageFull('the disk of the registry is full');
   }
 
   /** Accounts for bytes that are about to be written. @throws Refusal 507 */
   async take(bytes: number): Promise<void> {
-    if (this.#used + bytes > this.#limits.stagingBytes) throw full('too many bytes are in unfinished uploads');
+    if (this.#used + bytes > this.#limits.stagingBytes) throw storageFull('too many bytes are in unfinished uploads');
     this.#sinceCheck += bytes;
     if (this.#sinceCheck >= CHECK_EVERY) await this.announce(bytes);
     this.#used += bytes;
@@ -37,9 +37,4 @@ export class StagingBudget {
   release(bytes: number): void {
     this.#used -= bytes;
   }
-}
-
-/** 507 Insufficient Storage. */
-export function full(why: string): Refusal {
-  return new Refusal(507, 'UNKNOWN', why);
 }

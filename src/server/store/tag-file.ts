@@ -1,4 +1,4 @@
-import { Tag } from '../contract/tag.ts';
+import { Tag } from '../../names/tag.ts';
 
 const FILE_NAME = /^([a-z0-9_][a-z0-9._-]{0,127})(?:%([0-9a-f]{1,32}))?$/;
 /** ASCII. */
@@ -21,7 +21,7 @@ export function tagOfFileName(fileName: string): Tag | undefined {
   const [, lower, capitals] = FILE_NAME.exec(fileName) ?? [];
   if (lower === undefined) return undefined;
   // Most tags, and there may be thousands: nothing was changed.
-  if (capitals === undefined) return Tag.tryParse(lower);
+  if (capitals === undefined) return Tag.tryParseBySpec(lower);
   // A leading zero, a bit behind the end or at what is no letter would make a second name for the same tag.
   if (capitals.startsWith('0') || capitals.length > Math.ceil(lower.length / 4)) return undefined;
   const letters = Buffer.from(lower, 'latin1');
@@ -34,7 +34,7 @@ export function tagOfFileName(fileName: string): Tag | undefined {
       letters[4 * place + bit] = letter - TO_CAPITAL;
     }
   }
-  return Tag.tryParse(letters.toString('latin1'));
+  return Tag.tryParseBySpec(letters.toString('latin1'));
 }
 
 /** A hex digit for each four positions: one number for all of them would take time with the square of their count. */

@@ -1,24 +1,22 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
 import { TartletError } from '../../errors.ts';
 import { Digest, type DigestAlgorithm } from '../../names/digest.ts';
-import { consumeBody, HangUp } from '../contract/request-body.ts';
+import { HangUp, type RequestBody } from '../contract/request-body.ts';
 import { Refusal } from '../contract/refusal.ts';
-import type { RepositoryName } from '../contract/repository-name.ts';
+import type { Repository } from '../../names/repository.ts';
+import type { TakenUpload, Upload, UploadBeginning } from '../contract/upload-store.ts';
 import type { StagingBudget } from './staging-budget.ts';
 
 /** What an upload needs from its surroundings. */
-export interface UploadFacts {
+export interface UploadFacts extends UploadBeginning {
   readonly id: string;
-  readonly repository: RepositoryName;
-  /** Who began it. */
-  readonly user: string | undefined;
-  /** The client that began it, as limits count it. */
-  readonly client: string;
   /** Staged file to be made. */
   readonly file: string;
-  readonly algorithm: DigestAlgorithm;
+  /** Makes a blob of the repository of a staged file that was flushed and verified, or throws and leaves the file. */
+  readonly publish: (upload: DiskUpload, digest: Digest) => Promise<void>;
+  /** Told when a request is done with it, and when it has ended. */
+  readonly rested: (upload: DiskUpload) => void;
   readonly budget: StagingBudget;
   /** Largest blob taken, in bytes. */
   readonly limit: number;
@@ -28,9 +26,9 @@ export interface UploadFacts {
  * A blob on its way in: a staged file and the hash of what is in it so far, always of the same bytes, so that neither a
  * continued upload nor the closing request reads anything again. It lives until it is sealed or discarded.
  */
-export class Upload {
+export class DiskUpload implements Upload, TakenUpload {
   readonly id: string;
-  readonly repository: RepositoryName;
+  readonly repository: Repository;
   readonly user: string | undefined;
   readonly client: string;
   readonly file: string;
@@ -38,12 +36,14 @@ export class Upload {
   #handle: FileHandle | undefined;
   readonly #budget: StagingBudget;
   readonly #limit: number;
+  readonly #publish: UploadFacts['publish'];
+  readonly #rested: UploadFacts['rested'];
   #hash: Hash;
   #algorithm: DigestAlgorithm;
   #received = 0;
   #open = true;
-  /** Whoever is working on it; ends without a rejection. */
-  #busy: { readonly request: IncomingMessage; readonly done: Promise<unknown> } | undefined;
+  /** The request that works on it; ends without a rejection. */
+  #busy: { readonly body: RequestBody; readonly done: Promise<unknown> } | undefined;
 
   private constructor(facts: UploadFacts) {
     this.id = facts.id;
@@ -53,14 +53,16 @@ export class Upload {
     this.file = facts.file;
     this.#budget = facts.budget;
     this.#limit = facts.limit;
+    this.#publish = facts.publish;
+    this.#rested = facts.rested;
     this.#algorithm = facts.algorithm;
     this.#hash = createHash(facts.algorithm);
   }
 
-  static async begin(facts: UploadFacts): Promise<Upload> {
+  static async begin(facts: UploadFacts): Promise<DiskUpload> {
     const made = await open(facts.file, 'wx', 0o600);
     await made.close();
-    return new Upload(facts);
+    return new DiskUpload(facts);
   }
 
   /** Bytes that are safely counted: written, and in the hash. */
@@ -77,15 +79,9 @@ export class Upload {
     return this.#busy !== undefined;
   }
 
-  /**
-   * Works on the upload alone. A request that is still sending is cut off first: only the same client knows the id, so it has lost
-   * that connection and we have not noticed yet.
-   *
-   * @throws Refusal `BLOB_UPLOAD_UNKNOWN` when the upload ended meanwhile.
-   */
-  async alone<T>(request: IncomingMessage, work: () => Promise<T>): Promise<T> {
+  async alone(body: RequestBody, work: (taken: TakenUpload) => Promise<void>): Promise<void> {
     while (this.#busy !== undefined) {
-      this.#busy.request.destroy();
+      this.#busy.body.abort();
       await this.#busy.done;
     }
     if (!this.#open) throw new Refusal(404, 'BLOB_UPLOAD_UNKNOWN', 'there is no such upload');
@@ -94,24 +90,25 @@ export class Upload {
       () => undefined,
       () => undefined,
     );
-    this.#busy = { request, done };
+    this.#busy = { body, done };
     try {
-      return await result;
+      await result;
     } finally {
       this.#busy = undefined;
+      this.#rested(this);
     }
   }
 
-  async #withFile<T>(work: () => Promise<T>): Promise<T> {
+  async #withFile(work: (taken: TakenUpload) => Promise<void>): Promise<void> {
     this.#handle = await open(this.file, 'r+');
     try {
-      return await work();
+      await work(this);
     } finally {
       await this.#close();
     }
   }
 
-  /** @throws TartletError when nobody took the upload for itself. */
+  /** @throws TartletError when no request has taken the upload for itself. */
   get #opened(): FileHandle {
     if (this.#handle === undefined) throw new TartletError('INTERNAL', 'an upload is used by no request');
     return this.#handle;
@@ -123,39 +120,43 @@ export class Upload {
     await handle?.close();
   }
 
-  /** Before the first byte: hash with the algorithm that will be asked for, so that nothing has to be read twice. */
   expect(algorithm: DigestAlgorithm): void {
     if (this.#received > 0 || algorithm === this.#algorithm) return;
     this.#algorithm = algorithm;
     this.#hash = createHash(algorithm);
   }
 
-  /** Refuses what is known to be too much before a byte of it is read. @throws Refusal 413 or 507 */
   async announce(bytes: number): Promise<void> {
     this.#checkSize(bytes);
     if (bytes > 0) await this.#budget.announce(bytes);
   }
 
-  /**
-   * Appends a body. When the client hangs up, everything up to then stays and can be continued; after any other failure file and
-   * hash may disagree, so the upload is discarded.
-   *
-   * @throws HangUp, Refusal 413 or 507, or what the file system says.
-   */
-  async append(body: IncomingMessage): Promise<void> {
+  async append(body: RequestBody, exact?: number): Promise<void> {
+    const before = this.#received;
     try {
-      await consumeBody(body, async (pieces) => this.#write(pieces));
+      await body.consume(async (pieces) => this.#write(pieces));
+      if (exact !== undefined && this.#received - before !== exact) {
+        throw new Refusal(400, 'SIZE_INVALID', 'the chunk has not the length that its Content-Range says');
+      }
     } catch (error) {
+      // After any other failure, file and hash may disagree.
       if (!(error instanceof HangUp)) await this.discard();
       throw error;
     }
   }
 
-  /**
-   * Checks the whole content and flushes it. The staged file is then the caller's to publish.
-   * @throws Refusal `DIGEST_INVALID` when it is something else; then it is gone.
-   */
-  async seal(expected: Digest): Promise<void> {
+  async complete(digest: Digest): Promise<void> {
+    await this.#seal(digest);
+    try {
+      await this.#publish(this, digest);
+    } catch (error) {
+      await rm(this.file, { force: true });
+      throw error;
+    }
+  }
+
+  /** Checks the whole content and flushes it: the upload has ended then, and the staged file is to be published. */
+  async #seal(expected: Digest): Promise<void> {
     try {
       const hash = expected.algorithm === this.#algorithm ? this.#hash : await this.#rehash(expected.algorithm);
       const found = Digest.parse(`${expected.algorithm}:${hash.digest('hex')}`);
@@ -179,11 +180,11 @@ export class Upload {
     await rm(this.file, { force: true });
   }
 
-  /** Cuts off whoever is sending, then discards. */
   async cancel(): Promise<void> {
-    this.#busy?.request.destroy();
+    this.#busy?.body.abort();
     await this.#busy?.done;
     await this.discard();
+    this.#rested(this);
   }
 
   async #end(): Promise<void> {

@@ -1,50 +1,62 @@
 import { randomBytes } from 'node:crypto';
-import type { DigestAlgorithm } from '../../names/digest.ts';
-import type { DataFolder } from './data-folder.ts';
+import type { Digest } from '../../names/digest.ts';
 import type { Settings } from '../settings/options.ts';
 import { Refusal } from '../contract/refusal.ts';
-import type { RepositoryName } from '../contract/repository-name.ts';
+import type { UploadBeginning, UploadOwner, UploadStore } from '../contract/upload-store.ts';
+import type { Repository } from '../../names/repository.ts';
 import { StagingBudget } from './staging-budget.ts';
-import { Upload } from './upload.ts';
-
-/** Whose upload, and where to. */
-interface UploadBeginning {
-  readonly repository: RepositoryName;
-  /** Undefined for anybody, where nobody has to log in. */
-  readonly user: string | undefined;
-  /** As limits count it. */
-  readonly client: string;
-  readonly algorithm: DigestAlgorithm;
-}
+import type { Storage } from './storage.ts';
+import { DiskUpload } from './upload.ts';
 
 /**
  * Every upload under way, by its id: 128 random bits that are looked up here and never become a path (reliability S42).
  * They live in memory only, so a restarted server answers `BLOB_UPLOAD_UNKNOWN` and clients begin again, as the spec asks.
  */
-export class Uploads {
+export class DiskUploads implements UploadStore {
   readonly #budget: StagingBudget;
-  readonly #folder: DataFolder;
+  readonly #storage: Storage;
   readonly #settings: Settings;
   /** Ordered by last use, the longest idle first. */
-  readonly #open = new Map<string, { readonly upload: Upload; lastUsed: number }>();
+  readonly #open = new Map<string, { readonly upload: DiskUpload; lastUsed: number }>();
 
-  constructor(folder: DataFolder, settings: Settings) {
-    this.#folder = folder;
+  constructor(storage: Storage, settings: Settings) {
+    this.#storage = storage;
     this.#settings = settings;
-    this.#budget = new StagingBudget(folder.staging, settings.limits);
+    this.#budget = new StagingBudget(storage.folder.staging, settings.limits);
   }
 
-  /** @throws Refusal 429 when all are busy and there is no place for another. */
-  async begin({ repository, user, client, algorithm }: UploadBeginning): Promise<Upload> {
+  async mount(digest: Digest, to: Repository, from: readonly Repository[] | 'any'): Promise<boolean> {
+    return this.#storage.gate.shared(async () => {
+      // Without content there is no need to look at repositories, of which there may be many.
+      if ((await this.#storage.blobs.size(digest)) === undefined) return false;
+      if (!(await this.#isIn(digest, from))) return false;
+      await this.#storage.repository(to).linkBlob(digest);
+      return true;
+    });
+  }
+
+  async #isIn(digest: Digest, repositories: readonly Repository[] | 'any'): Promise<boolean> {
+    if (repositories === 'any') {
+      for await (const repository of this.#storage.repositories()) {
+        if (await repository.hasBlob(digest)) return true;
+      }
+      return false;
+    }
+    for (const repository of repositories) {
+      if (await this.#storage.repository(repository).hasBlob(digest)) return true;
+    }
+    return false;
+  }
+
+  async begin(beginning: UploadBeginning): Promise<DiskUpload> {
     await this.expire();
     await this.#makePlace();
-    const upload = await Upload.begin({
+    const upload = await DiskUpload.begin({
+      ...beginning,
       id: randomBytes(16).toString('hex'),
-      repository,
-      user,
-      client,
-      file: this.#folder.stagingFile(),
-      algorithm,
+      file: this.#storage.folder.stagingFile(),
+      publish: async ({ file, repository }, digest) => this.#publish(file, repository, digest),
+      rested: (rested) => this.#rest(rested),
       budget: this.#budget,
       limit: this.#settings.limits.blobBytes,
     });
@@ -52,8 +64,7 @@ export class Uploads {
     return upload;
   }
 
-  /** @throws Refusal `BLOB_UPLOAD_UNKNOWN` also for an upload of another repository or user: the id alone opens nothing. */
-  async find(id: string, { repository, user }: Pick<UploadBeginning, 'repository' | 'user'>): Promise<Upload> {
+  async find(id: string, { repository, user }: UploadOwner): Promise<DiskUpload> {
     await this.expire();
     const found = this.#open.get(id);
     if (found?.upload.repository.text !== repository.text || found.upload.user !== user) {
@@ -64,15 +75,18 @@ export class Uploads {
     return found.upload;
   }
 
-  /** After an upload ended in whatever way. */
-  forget(upload: Upload): void {
-    this.#open.delete(upload.id);
+  /** The end of a request that used an upload counts as use too, or a long body would be idle time. */
+  #rest(upload: DiskUpload): void {
+    const found = this.#open.get(upload.id);
+    if (!upload.open) this.#open.delete(upload.id);
+    else if (found !== undefined) found.lastUsed = this.#settings.now();
   }
 
-  /** The end of a request that used an upload counts as use too, or a long body would be idle time. */
-  touch(upload: Upload): void {
-    const found = this.#open.get(upload.id);
-    if (found !== undefined) found.lastUsed = this.#settings.now();
+  async #publish(file: string, repository: Repository, digest: Digest): Promise<void> {
+    await this.#storage.gate.shared(async () => {
+      await this.#storage.blobs.adopt(file, digest);
+      await this.#storage.repository(repository).linkBlob(digest);
+    });
   }
 
   /** Drops uploads that rested too long, and what a crash left in the staging folder. */
@@ -81,7 +95,7 @@ export class Uploads {
     let count = 0;
     for (const { upload, lastUsed } of this.#open.values()) {
       if (lastUsed > before || upload.busy) continue;
-      this.forget(upload);
+      this.#open.delete(upload.id);
       await upload.discard();
       count += 1;
     }
@@ -91,7 +105,7 @@ export class Uploads {
   async sweep(): Promise<void> {
     await this.expire();
     const inUse = new Set(Array.from(this.#open.values(), ({ upload }) => upload.file));
-    await this.#folder.sweepStaging(this.#settings.timeouts.uploadIdle, inUse);
+    await this.#storage.folder.sweepStaging(this.#settings.timeouts.uploadIdle, inUse);
   }
 
   async cancelAll(): Promise<void> {
@@ -108,9 +122,9 @@ export class Uploads {
     for (const upload of uploads) counts.set(ownerOf(upload), (counts.get(ownerOf(upload)) ?? 0) + 1);
     const [first, ...others] = uploads.filter(({ busy }) => !busy);
     if (first !== undefined) {
-      const count = (upload: Upload): number => counts.get(ownerOf(upload)) ?? 0;
+      const count = (upload: DiskUpload): number => counts.get(ownerOf(upload)) ?? 0;
       const least = others.reduce((one, other) => (count(other) > count(one) ? other : one), first);
-      this.forget(least);
+      this.#open.delete(least.id);
       await least.discard();
       return;
     }
@@ -119,6 +133,6 @@ export class Uploads {
 }
 
 /** Where nobody logs in, clients are told apart by their addresses. */
-function ownerOf({ user, client }: Upload): string {
+function ownerOf({ user, client }: DiskUpload): string {
   return user ?? client;
 }

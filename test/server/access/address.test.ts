@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseChunkRange, parseRange } from '../../../src/server/http/range.ts';
 import { Refusal } from '../../../src/server/contract/refusal.ts';
-import { RepositoryName } from '../../../src/server/contract/repository-name.ts';
+import { parseRepository } from '../../../src/server/http/parse-name.ts';
 import { parseRoute } from '../../../src/server/http/router.ts';
 import { diskUsage, rawExchange, sha256, startRegistry } from '../running-registry.ts';
 
@@ -154,13 +154,13 @@ test.each([
 });
 
 test.each(['a', 'a/b', 'a__b', 'a-----b/c.d/e_f', '0'])('%s is the name of a repository', (text) => {
-  expect(RepositoryName.tryParse(text)?.text).toBe(text);
+  expect(parseRepository(text).text).toBe(text);
 });
 
 test.each(['', '/', 'a/', '/a', 'A', 'a..b', 'a___b', '-a', 'a-', '_a', 'a b', 'ä', 'a\n'])(
   '%j is no name of a repository',
   (text) => {
-    expect(RepositoryName.tryParse(text)).toBeUndefined();
+    expect(() => parseRepository(text)).toThrow(Refusal);
   },
 );
 

@@ -1,6 +1,6 @@
 import { fc, test as propertyTest } from '@fast-check/vitest';
 import { describe, expect, test } from 'vitest';
-import { Tag } from '../../../src/server/contract/tag.ts';
+import { Tag } from '../../../src/names/tag.ts';
 import { tagFileName, tagOfFileName } from '../../../src/server/store/tag-file.ts';
 
 describe('the file of a tag', () => {

@@ -3,13 +3,14 @@ import path from 'node:path';
 import { Digest } from '../../names/digest.ts';
 import { statIfThere } from '../../fs/stats.ts';
 import { ignoreMissing } from '../../fs/disk-error.ts';
+import type { Content } from '../contract/content.ts';
 import { type DataFolder, namesIn } from './data-folder.ts';
 
 /**
  * Content by digest, stored once however many repositories link to it. It knows nothing of rights: who may see a blob is
  * decided by the link in a repository alone (reliability S44).
  */
-export class BlobStore {
+export class ContentStore {
   readonly #folder: DataFolder;
 
   constructor(folder: DataFolder) {
@@ -22,9 +23,10 @@ export class BlobStore {
     return found?.isFile() === true ? found.size : undefined;
   }
 
-  /** An open file: reading goes on from it even when the blob is deleted meanwhile (reliability S52). The caller closes it. */
-  async open(digest: Digest): Promise<FileHandle | undefined> {
-    return open(this.#folder.blob(digest), 'r').catch(ignoreMissing);
+  /** An open file: reading goes on from it even when the content is deleted meanwhile (reliability S52). The caller closes it. */
+  async open(digest: Digest): Promise<Content | undefined> {
+    const file = await open(this.#folder.blob(digest), 'r').catch(ignoreMissing);
+    return file === undefined ? undefined : contentOf(file);
   }
 
   /** The whole content; for manifests, whose size was limited when they came. */
@@ -62,5 +64,20 @@ export class BlobStore {
   /** Forgets content that nothing links to. */
   async remove(digest: Digest): Promise<void> {
     await unlink(this.#folder.blob(digest)).catch(ignoreMissing);
+  }
+}
+
+/** Its length is that of the open file, whatever happens to the name (reliability S51, S52). */
+async function contentOf(file: FileHandle): Promise<Content> {
+  try {
+    const { size } = await file.stat();
+    return {
+      size,
+      read: async (buffer, position) => (await file.read(buffer, 0, buffer.length, position)).bytesRead,
+      close: async () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
   }
 }

@@ -6,8 +6,8 @@ import { statIfThere } from '../../fs/stats.ts';
 import { ignoreMissing } from '../../fs/disk-error.ts';
 import { Digest } from '../../names/digest.ts';
 import { type DataFolder, namesIn } from './data-folder.ts';
-import type { RepositoryName } from '../contract/repository-name.ts';
-import type { Tag } from '../contract/tag.ts';
+import type { Repository } from '../../names/repository.ts';
+import type { Tag } from '../../names/tag.ts';
 import { tagFileName, tagOfFileName } from './tag-file.ts';
 
 const TOUCH_AFTER_MS = 10 * 60_000;
@@ -24,12 +24,12 @@ export interface ManifestLink {
  * One repository: links to content that other repositories may share, tags, and who refers to whom. Membership here is the
  * only thing that lets a client see a blob (reliability S44), and unlinking takes it away at once.
  */
-export class Repository {
-  readonly name: RepositoryName;
+export class RepositoryFolder {
+  readonly name: Repository;
   readonly #folder: DataFolder;
   readonly #path: string;
 
-  constructor(folder: DataFolder, name: RepositoryName) {
+  constructor(folder: DataFolder, name: Repository) {
     this.name = name;
     this.#folder = folder;
     this.#path = folder.repository(name);

@@ -1,0 +1,73 @@
+import type { Page, PageRequest } from '../contract/page.ts';
+import { cutPage } from '../contract/page.ts';
+import type { Catalog, Stores } from '../contract/stores.ts';
+import type { Settings } from '../settings/options.ts';
+import { DiskBlobs } from './disk-blobs.ts';
+import { DiskManifests } from './disk-manifests.ts';
+import { DiskTags } from './disk-tags.ts';
+import { collectGarbage, type GarbageReport } from './garbage.ts';
+import { Storage } from './storage.ts';
+import { DiskUploads } from './uploads.ts';
+
+/** A registry's content below one folder, between {@link open} and {@link close}. */
+export class DiskStore implements Stores {
+  readonly blobs: DiskBlobs;
+  readonly manifests: DiskManifests;
+  readonly tags: DiskTags;
+  readonly uploads: DiskUploads;
+  readonly catalog: Catalog;
+  readonly #storage: Storage;
+  readonly #settings: Settings;
+
+  constructor(settings: Settings) {
+    const storage = new Storage(settings.dataFolder);
+    this.#storage = storage;
+    this.#settings = settings;
+    this.blobs = new DiskBlobs(storage, settings.deletes);
+    this.manifests = new DiskManifests(storage, settings.deletes);
+    this.tags = new DiskTags(storage);
+    this.uploads = new DiskUploads(storage, settings);
+    this.catalog = { list: async (page) => listRepositories(storage, page) };
+  }
+
+  /** Absolute path of the folder. */
+  get root(): string {
+    return this.#storage.folder.root;
+  }
+
+  /** Makes the folder and keeps other registries off it; again after {@link close}. @throws TartletError `BUSY`, `DISK_*`. */
+  async open(): Promise<void> {
+    const { folder } = this.#storage;
+    try {
+      await folder.make();
+      await folder.lock();
+      await folder.prepare();
+      await this.sweep();
+    } catch (error) {
+      await folder.release();
+      throw error;
+    }
+  }
+
+  /** Drops uploads that rested too long, and what a crash left behind. */
+  async sweep(): Promise<void> {
+    await this.uploads.sweep();
+  }
+
+  /** Removes what no manifest needs and is older than `graceMs` milliseconds. */
+  async collectGarbage(graceMs: number): Promise<GarbageReport> {
+    return collectGarbage(this.#storage, { graceMs, log: this.#settings.log });
+  }
+
+  /** Drops unfinished uploads, and lets other registries in. Idempotent. */
+  async close(): Promise<void> {
+    await this.uploads.cancelAll();
+    await this.#storage.folder.release();
+  }
+}
+
+async function listRepositories(storage: Storage, page: PageRequest): Promise<Page> {
+  const names: string[] = [];
+  for await (const { name } of storage.repositories()) names.push(name.text);
+  return cutPage(names.sort(), page);
+}

@@ -1,0 +1,29 @@
+import type { Repository } from '../../names/repository.ts';
+import type { Tag } from '../../names/tag.ts';
+import { cutPage, type Page, type PageRequest } from '../contract/page.ts';
+import type { ResolvedTag, TagStore } from '../contract/tag-store.ts';
+import type { Storage } from './storage.ts';
+
+/** The tags of the data folder. */
+export class DiskTags implements TagStore {
+  readonly #storage: Storage;
+
+  constructor(storage: Storage) {
+    this.#storage = storage;
+  }
+
+  async resolve(repository: Repository, tag: Tag): Promise<ResolvedTag | undefined> {
+    const digest = await this.#storage.repository(repository).resolve(tag);
+    return digest === undefined ? undefined : { digest };
+  }
+
+  async list(repository: Repository, page: PageRequest): Promise<Page | undefined> {
+    const folder = this.#storage.repository(repository);
+    if (!(await folder.exists())) return undefined;
+    return cutPage((await folder.tags()).map(String), page);
+  }
+
+  async delete(repository: Repository, tag: Tag): Promise<boolean> {
+    return this.#storage.change(repository, async () => this.#storage.repository(repository).removeTag(tag));
+  }
+}
