@@ -23,7 +23,7 @@ interface Held {
   readonly tags: Map<string, Digest>;
 }
 
-export function contentOf(bytes: Buffer): Content {
+function contentOf(bytes: Buffer): Content {
   return {
     size: bytes.length,
     read: async (buffer, position) => bytes.copy(buffer, 0, position),
@@ -59,17 +59,17 @@ export class ArrivingBlob {
   }
 
   open(): Content {
-    let isOpen = true;
+    const reader = { isOpen: true };
     return {
       size: this.#size,
       read: async (buffer, position) => {
-        while (isOpen && this.#state === 'arriving' && this.#bytes.length <= position) await this.#more();
-        if (!isOpen) throw new Error('it was closed');
+        while (reader.isOpen && this.#state === 'arriving' && this.#bytes.length <= position) await this.#more();
+        if (!reader.isOpen) throw new Error('it was closed');
         if (this.#state === 'broken' && this.#bytes.length <= position) throw new Error('the rest will never come');
         return this.#bytes.copy(buffer, 0, position);
       },
       close: async () => {
-        isOpen = false;
+        reader.isOpen = false;
         this.#wake();
       },
     };
@@ -208,10 +208,12 @@ class MemoryUpload implements Upload, TakenUpload {
   }
 
   async alone(_: RequestBody, work: (taken: TakenUpload) => Promise<void>): Promise<void> {
-    const mine = this.#turn.then(async () => {
+    const before = this.#turn;
+    const mine = (async () => {
+      await before;
       if (this.ended) throw unknownUpload();
       await work(this);
-    });
+    })();
     this.#turn = mine.catch(() => undefined);
     await mine;
   }

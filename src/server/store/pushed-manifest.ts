@@ -1,6 +1,6 @@
 import { isTartletError } from '../../errors.ts';
 import { Digest } from '../../names/digest.ts';
-import { isJsonObject, type JsonObject } from '../../json/foreign.ts';
+import { isJsonObject, type JsonObject, parseJson, textOf } from '../../json/foreign.ts';
 import { parseJsonDocument } from '../../oci/json-document.ts';
 import { bareMediaType, isImageManifestType, isIndexType, isNonDistributable } from '../../oci/media-type.ts';
 import { Refusal } from '../contract/refusal.ts';
@@ -48,17 +48,12 @@ export function parsePushedManifest(bytes: Uint8Array, contentType: string | und
  * most are only compared. None for bytes that are no manifest any more: whatever is deleted, it is broken already.
  */
 export function linksOfStored(bytes: Uint8Array): ReadonlySet<string> {
-  let document: unknown;
-  try {
-    document = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
-  } catch {
-    return new Set();
-  }
+  const document = parseJson(bytes);
   if (!isJsonObject(document)) return new Set();
   const { config, manifests } = document;
   const layers: readonly unknown[] = Array.isArray(document['layers']) ? document['layers'] : [];
   const entries: readonly unknown[] = Array.isArray(manifests) ? manifests : [config, ...layers.filter(isHere)];
-  return new Set(entries.flatMap((entry) => digestTextOf(entry) ?? []));
+  return new Set(entries.flatMap((entry) => textOf(entry, 'digest') ?? []));
 }
 
 function parseObject(bytes: Uint8Array): JsonObject {
@@ -107,15 +102,10 @@ function listOf(document: JsonObject, name: string): readonly unknown[] {
 }
 
 function digestOf(value: unknown, where: string): Digest {
-  const text = digestTextOf(value);
+  const text = textOf(value, 'digest');
   const digest = text === undefined ? undefined : Digest.tryParse(text);
   if (digest === undefined) throw invalid(`${where} has no valid digest`);
   return digest;
-}
-
-function digestTextOf(descriptor: unknown): string | undefined {
-  const text = isJsonObject(descriptor) ? descriptor['digest'] : undefined;
-  return typeof text === 'string' ? text : undefined;
 }
 
 /** Distribution spec § listing referrers: the type of an image is that of its config when it names none itself. */
