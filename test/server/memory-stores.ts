@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Digest } from '../../src/names/digest.ts';
 import type { Repository } from '../../src/names/repository.ts';
 import type { BlobStore } from '../../src/server/contract/blob-store.ts';
@@ -117,7 +116,7 @@ export class MemoryStores implements Stores {
       return found === undefined ? undefined : { mediaType: found.mediaType, content: contentOf(found.bytes) };
     },
     put: async (repository, { bytes, contentType = '', expected, tags }) => {
-      const digest = digestOf(bytes);
+      const digest = Digest.of(bytes);
       if (expected?.equals(digest) === false) throw new Refusal(400, 'DIGEST_INVALID', 'it is something else');
       const held = this.#make(repository);
       const { config, layers, subject } = JSON.parse(bytes.toString()) as Document;
@@ -155,7 +154,7 @@ export class MemoryStores implements Stores {
     begin: async (beginning) => {
       const id = this.#uploads.size.toString(16).padStart(32, '0');
       const upload = new MemoryUpload(id, beginning, (bytes) =>
-        this.hold(beginning.repository, () => contentOf(bytes), digestOf(bytes)),
+        this.hold(beginning.repository, () => contentOf(bytes), Digest.of(bytes)),
       );
       this.#uploads.set(id, upload);
       return upload;
@@ -230,18 +229,13 @@ class MemoryUpload implements Upload, TakenUpload {
 
   async complete(digest: Digest): Promise<void> {
     this.ended = true;
-    if (!digestOf(this.#bytes).equals(digest)) throw new Refusal(400, 'DIGEST_INVALID', 'it is something else');
+    if (!Digest.of(this.#bytes).equals(digest)) throw new Refusal(400, 'DIGEST_INVALID', 'it is something else');
     this.#keep(this.#bytes);
   }
 
   async cancel(): Promise<void> {
     this.ended = true;
   }
-}
-
-/** SHA-256. */
-export function digestOf(bytes: Buffer): Digest {
-  return Digest.sha256(createHash('sha256').update(bytes).digest('hex'));
 }
 
 function unknownUpload(): Refusal {

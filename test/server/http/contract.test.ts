@@ -1,5 +1,6 @@
 import http from 'node:http';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { Digest } from '../../../src/names/digest.ts';
 import { Repository } from '../../../src/names/repository.ts';
 import { openDoor } from '../../../src/server/access/access.ts';
 import { Refusal } from '../../../src/server/contract/refusal.ts';
@@ -7,7 +8,7 @@ import type { Stores } from '../../../src/server/contract/stores.ts';
 import { RequestHandler } from '../../../src/server/http/handler.ts';
 import type { RegistryEvent } from '../../../src/server/settings/event.ts';
 import { settle } from '../../../src/server/settings/options.ts';
-import { ArrivingBlob, digestOf, MemoryStores } from '../memory-stores.ts';
+import { ArrivingBlob, MemoryStores } from '../memory-stores.ts';
 import {
   eventually,
   imageManifest,
@@ -130,7 +131,7 @@ describe('a store that has its content from elsewhere', () => {
   }> {
     const stores = new MemoryStores();
     const blob = new ArrivingBlob(size);
-    stores.hold(REPOSITORY, () => blob.open(), digestOf(CONTENT));
+    stores.hold(REPOSITORY, () => blob.open(), Digest.of(CONTENT));
     return { client: await serve(stores), blob, target: `/v2/${NAME}/blobs/${sha256(CONTENT)}` };
   }
 
