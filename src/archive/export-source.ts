@@ -1,7 +1,7 @@
 import { isTartletError, systemCode, TartletError } from '../errors.ts';
 import { diskError } from '../fs/disk-error.ts';
 import type { CachedImage } from '../home/images/image-cache.ts';
-import { lockToRead } from '../home/images/image-lock.ts';
+import { holdImage, TO_READ } from '../home/images/image-lock.ts';
 import { readPlainFile } from '../fs/plain-file.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
@@ -62,30 +62,26 @@ async function openVm(session: Session, name: LocalName): Promise<ExportSource> 
 
 async function openImage(session: Session, name: RemoteName): Promise<ExportSource> {
   const image = await session.images.require(name, 'read');
-  const lock = await lockToRead(session.images, image.digest, session.signal);
-  try {
-    // It may have gone while we waited for the lock.
+  const held = await holdImage(session.images, image.digest, { ...TO_READ, signal: session.signal }, async () => {
     await session.images.require(name.withDigest(image.digest), 'read');
     requireStandalone(image.folder, name.toString());
-    await session.images.touch(image.folder.path, session.now());
-    tellOfChangedDisk(
-      session,
-      { text: name.toString(), folder: image.folder.path, digest: image.digest },
-      'what it is now is exported',
-    );
-    return {
-      name: name.toString(),
-      folder: image.folder.path,
-      suspended: false,
-      refName: name.tag?.text,
-      manifest: await readManifest(image),
-      whileThere: async (work) => work(), // Its lock keeps it there.
-      release: async () => lock?.release(),
-    };
-  } catch (error) {
-    await lock?.release();
-    throw error;
-  }
+    return readManifest(image);
+  });
+  await session.images.touch(image.folder.path, session.now());
+  tellOfChangedDisk(
+    session,
+    { text: name.toString(), folder: image.folder.path, digest: image.digest },
+    'what it is now is exported',
+  );
+  return {
+    name: name.toString(),
+    folder: image.folder.path,
+    suspended: false,
+    refName: name.tag?.text,
+    manifest: held.seen,
+    whileThere: async (work) => work(), // Its lock keeps it there.
+    release: held.release,
+  };
 }
 
 /** Old Tarts kept no manifest, and some a re-encoded one, which says the same of the chunks (tart-formats §1.6). */

@@ -13,7 +13,7 @@ import type { UnpackJob } from '../chunks/chunk-job.ts';
 import { readWindow } from '../chunks/disk-window.ts';
 import { runLocally } from '../transfer/local-jobs.ts';
 import type { Session } from '../session/session.ts';
-import { DEFAULT_CONCURRENCY } from '../transfer/pull/pull.ts';
+import { DEFAULT_CONCURRENCY } from '../session/concurrency.ts';
 import type { FileStretch } from '../chunks/file-blob.ts';
 import type { OciLayout } from './oci-layout.ts';
 

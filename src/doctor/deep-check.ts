@@ -6,7 +6,7 @@ import { busyFinding } from './home-check.ts';
 import { isVerbatimFolder } from './origin-record.ts';
 import { readImageManifest } from './image-manifest.ts';
 import { lookAt, namesIn } from '../fs/probe.ts';
-import type { FileLock } from '../fs/lock/lock.ts';
+import { whileHeld } from '../home/images/image-lock.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
@@ -87,28 +87,17 @@ class DeepCheck {
   }
 
   async image(place: ImagePlace): Promise<void> {
-    const lock = await this.#lock(place);
-    if (lock === 'busy') {
-      this.findings.push(busyFinding(place));
-      return;
-    }
-    try {
-      const verdict = readImageManifest(place, isVerbatimFolder(place.path));
-      if (verdict.kind === 'image')
-        await this.#run(place.name?.toString() ?? place.path, this.#checksOf(place, verdict.image));
-    } finally {
-      await lock?.release();
-    }
-  }
-
-  /** Where no lock can be made, on a full or read-only disk, nobody can have one either. */
-  async #lock({ digest }: ImagePlace): Promise<FileLock | 'busy' | undefined> {
-    try {
-      return (await this.#session.images.lock(digest, { mode: 'shared', wait: false })) ?? 'busy';
-    } catch (error) {
-      if (isTartletError(error, 'DISK_READONLY', 'DISK_DENIED', 'DISK_FULL')) return undefined;
-      throw error;
-    }
+    const checked = await whileHeld(
+      this.#session.images,
+      place.digest,
+      { mode: 'shared', wait: false, needless: ['DISK_READONLY', 'DISK_DENIED', 'DISK_FULL'] },
+      () => readImageManifest(place, isVerbatimFolder(place.path)),
+      async (verdict) => {
+        if (verdict.kind === 'image')
+          await this.#run(place.name?.toString() ?? place.path, this.#checksOf(place, verdict.image));
+      },
+    );
+    if (checked === 'busy') this.findings.push(busyFinding(place));
   }
 
   #checksOf(place: ImagePlace, image: TartImage): Check[] {

@@ -5,7 +5,8 @@ import { exists } from '../fs/stats.ts';
 import { removeEntry } from '../fs/remove.ts';
 import type { StackedImage, StoredDiskFile } from '../oci/tart-image.ts';
 import { buildDisk, hashesTo } from '../transfer/pull/disk-build.ts';
-import { type Download, withWorkers } from '../transfer/pull/download.ts';
+import { bringParts, type TransferContext } from '../transfer/pull/download.ts';
+import type { PullTarget } from '../transfer/pull/pull-target.ts';
 import type { Session } from '../session/session.ts';
 import { storedWorkplace, Survey } from '../transfer/pull/survey.ts';
 import type { WorkerPool } from '../chunks/worker-pool.ts';
@@ -20,16 +21,16 @@ import type { WorkerPool } from '../chunks/worker-pool.ts';
  */
 export async function healContent(
   session: Session,
-  download: Download<StackedImage>,
+  target: PullTarget<StackedImage>,
   files: readonly StoredDiskFile[],
+  context: TransferContext,
 ): Promise<number> {
   if (files.length === 0) return 0;
-  const { name, image } = download;
-  const survey = await Survey.take(session, { name, image, hasRecord: true }, 'lease');
+  const survey = await Survey.take(session, target, 'lease');
   try {
-    return await withWorkers(session, download, async ({ pool }) => {
-      for (const file of files) await healFile(session, pool, survey, file);
-    });
+    return await bringParts(session, target, context, 'in-turn', (pool) =>
+      files.map((file) => async () => healFile(session, pool, survey, file)),
+    );
   } finally {
     await survey.release();
   }

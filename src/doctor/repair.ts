@@ -10,6 +10,7 @@ import { lookAt } from '../fs/probe.ts';
 import { leftBecause, type Mended, setImageAside } from './mend.ts';
 import { setAside } from '../home/quarantine.ts';
 import { exists } from '../fs/stats.ts';
+import { whileHeld } from '../home/images/image-lock.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { Staging } from '../home/staging.ts';
 import { VmFile } from '../home/vm-folder.ts';
@@ -25,7 +26,8 @@ import {
 import type { ManifestSource } from '../registry/contract.ts';
 import { healContent } from './heal-content.ts';
 import { fetchImage } from '../transfer/pull/fetch-image.ts';
-import { DEFAULT_CONCURRENCY } from '../transfer/pull/pull.ts';
+import { pullTarget } from '../transfer/pull/pull-target.ts';
+import { DEFAULT_CONCURRENCY } from '../session/concurrency.ts';
 import type { Session } from '../session/session.ts';
 
 /**
@@ -44,26 +46,29 @@ export async function repairImage(
 ): Promise<Mended[]> {
   const outcome = (result: Mended['result'], text: string): Mended[] =>
     findings.map((each) => ({ finding: each, result, text }));
-  const lock = await session.images.lock(place.digest, { mode: 'exclusive', wait: false }).catch(ownError);
-  if (lock === undefined) return outcome('left', 'another command is using the image');
-  if (lock instanceof TartletError) return findings.map((each) => leftBecause(each, lock));
   try {
-    return outcome('mended', await repairLocked(session, place, findings, options.insecure));
+    const mended = await whileHeld(
+      session.images,
+      place.digest,
+      { mode: 'exclusive', wait: false },
+      async () => exists(place.path),
+      async (isThere) =>
+        outcome(
+          'mended',
+          isThere
+            ? await repairHeld(session, place, findings, options.insecure)
+            : 'it is gone: somebody deleted it meanwhile',
+        ),
+    );
+    return mended === 'busy' ? outcome('left', 'another command is using the image') : mended;
   } catch (error) {
     session.signal.throwIfAborted();
     const known = diskError(error, 'repair', place.path);
     return findings.map((each) => leftBecause(each, known));
-  } finally {
-    await lock.release();
   }
 }
 
-function ownError(error: unknown): TartletError {
-  if (isTartletError(error)) return error;
-  throw error;
-}
-
-async function repairLocked(
+async function repairHeld(
   session: Session,
   place: ImagePlace,
   findings: readonly Finding[],
@@ -72,15 +77,18 @@ async function repairLocked(
   const { name } = place;
   const [first] = findings;
   if (name === undefined || first === undefined) throw new TartletError('INTERNAL', `${place.path} has no name`);
-  if (!(await exists(place.path))) return 'it is gone: somebody deleted it meanwhile';
   const client = await session.client(name, insecure);
   try {
     const image = await imageOf(session, place, name, client);
-    const download = { name, client, insecure, concurrency: DEFAULT_CONCURRENCY };
+    const context = { client, insecure, concurrency: DEFAULT_CONCURRENCY };
     let fetched = 0;
     if (image.layout === 'flat') await seedStaging(session, place);
-    else fetched = await healContent(session, { ...download, image }, damagedFiles(session, image, findings));
-    fetched += await fetchImage(session, { ...download, image }, 'absent');
+    else {
+      const target = pullTarget(name, image, 'lacks-content');
+      fetched = await healContent(session, target, damagedFiles(session, image, findings), context);
+    }
+    // What lies in its place is damaged, so that it counts as nothing.
+    fetched += await fetchImage(session, pullTarget(name, image, 'absent'), context);
     return `repaired from ${name.registry.toString()}: ${fetched} bytes were fetched, the rest was verified and kept`;
   } catch (error) {
     if (!isTartletError(error, 'NOT_FOUND')) throw error;

@@ -8,6 +8,7 @@ import { exists } from '../fs/stats.ts';
 import { removeLink, replaceLink } from '../home/link.ts';
 import { removeIfEmpty } from './hollow-host.ts';
 import { kindOf } from '../fs/stats.ts';
+import { whileHeld } from '../home/images/image-lock.ts';
 import { hasMark, setMark } from '../home/images/image-mark.ts';
 import { linkText } from '../home/images/image-reference.ts';
 import { logKept } from './log.ts';
@@ -49,31 +50,39 @@ export class Rehouser {
    * @returns false when somebody uses the image.
    */
   async rehouse(rehousing: Rehousing): Promise<boolean> {
-    const { image, to, links, superseded, isLinked } = rehousing;
+    const { image, to, links, superseded } = rehousing;
     const { images, signal } = this.#store;
-    const lock = await images.lock(image.digest, { mode: 'exclusive', wait: false, signal });
-    if (lock === undefined) return false;
-    try {
-      if ((await kindOf(image.path)) !== 'folder') return true; // Gone meanwhile, by somebody's hand.
-      const written: LinkMove[] = [];
-      for (const move of links) if (await this.#writeLink(move)) written.push(move);
-      if (to !== undefined && !(await areSameFolder(image.path, to.path))) await this.#moveFolder(rehousing, to.path);
-      for (const { link, to: place } of written)
-        if (place !== link.path) await this.#dropLink(link, path.dirname(place));
-      for (const link of superseded) await this.#dropLink(link);
-      if (isLinked && written.length === links.length) {
-        await this.#step(`unprotect ${image.path}`);
-        await unprotect(to?.path ?? image.path);
-      }
-    } finally {
-      await lock.release();
-    }
+    const moved = await whileHeld(
+      images,
+      image.digest,
+      { mode: 'exclusive', wait: false, signal },
+      async () => kindOf(image.path),
+      async (kind) => {
+        if (kind !== 'folder') return 'gone'; // Meanwhile, by somebody's hand.
+        await this.#rehouseHeld(rehousing);
+        return 'moved';
+      },
+    );
+    if (moved !== 'moved') return moved === 'gone';
     const left = [
       ...(to === undefined ? [] : [image.path]),
       ...[...links, ...superseded.map((link) => ({ link }))].map(({ link }) => link.path),
     ];
     for (const each of left) await this.#tidy(path.dirname(each));
     return true;
+  }
+
+  async #rehouseHeld(rehousing: Rehousing): Promise<void> {
+    const { image, to, links, superseded, isLinked } = rehousing;
+    const written: LinkMove[] = [];
+    for (const move of links) if (await this.#writeLink(move)) written.push(move);
+    if (to !== undefined && !(await areSameFolder(image.path, to.path))) await this.#moveFolder(rehousing, to.path);
+    for (const { link, to: place } of written) if (place !== link.path) await this.#dropLink(link, path.dirname(place));
+    for (const link of superseded) await this.#dropLink(link);
+    if (isLinked && written.length === links.length) {
+      await this.#step(`unprotect ${image.path}`);
+      await unprotect(to?.path ?? image.path);
+    }
   }
 
   /**

@@ -44,16 +44,17 @@ export function tellDeleted(session: Session, subject: string, candidate: Candid
   });
 }
 
-/** What the tags among these names lead to now, where that is something else than `digest`. */
-export async function tagsElsewhere(
-  session: Session,
-  names: readonly RemoteName[],
-  digest: Digest,
-): Promise<MovedTag[]> {
-  const elsewhere: MovedTag[] = [];
+/**
+ * Makes names lead to an image that is here, and records that it was used. Call while it is held, alone.
+ *
+ * @param names of one repository.
+ * @returns the tags among them that led to another image before, for {@link collectAfterMove}.
+ */
+export async function nameImage(session: Session, names: readonly RemoteName[], digest: Digest): Promise<MovedTag[]> {
+  const moved: MovedTag[] = [];
   for (const name of names) {
-    const from = name.tag === undefined ? undefined : await session.images.taggedDigest(name);
-    if (from !== undefined && !from.equals(digest)) elsewhere.push({ name, from });
+    const from = await session.images.nameImage(name, digest, session.now());
+    if (from !== undefined) moved.push({ name, from });
   }
-  return elsewhere;
+  return moved;
 }

@@ -4,7 +4,7 @@ import { onDisk } from '../fs/disk-error.ts';
 import type { CopyMethod } from '../fs/disk/disk-copy.ts';
 import { writeNewFile } from '../fs/fsync.ts';
 import { exists } from '../fs/stats.ts';
-import { lockToRead } from '../home/images/image-lock.ts';
+import { holdImage, TO_READ } from '../home/images/image-lock.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
 import type { FileLock } from '../fs/lock/lock.ts';
 import { OurFile } from '../home/home-entry.ts';
@@ -182,22 +182,24 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
   for (let attempt = 0; ; attempt += 1) {
     const image = await session.images.find(wanted);
     if (image !== undefined) {
-      const lock = await lockToRead(session.images, image.digest, session.signal);
-      // It may have gone while we waited for the lock.
-      if ((await session.images.find(name.withDigest(image.digest))) !== undefined) {
+      const held = await holdImage(session.images, image.digest, { ...TO_READ, signal: session.signal }, async () => {
+        const isThere = (await session.images.find(name.withDigest(image.digest))) !== undefined;
+        return isThere ? ancestry(image.folder.path, VmFile.manifest) : undefined;
+      });
+      if (held.seen !== undefined) {
         await session.images.touch(image.folder.path, session.now());
         return {
           kind: 'image',
           text: name.toString(),
           folder: image.folder,
-          ...(await ancestry(image.folder.path, VmFile.manifest)),
+          ...held.seen,
           digest: image.digest.toString(),
           holder: () => Promise.resolve('none'),
           whileThere: async (work) => work(), // Its lock keeps it there.
-          release: async () => lock?.release(),
+          release: held.release,
         };
       }
-      await lock?.release();
+      await held.release();
     }
     if (attempt === 2)
       throw new TartletError('BUSY', `${name.toString()} keeps being deleted by another command`, { retryable: true });

@@ -2,7 +2,7 @@ import { TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/images/image-cache.ts';
 import { sealedState } from '../home/disk-seal.ts';
 import { fileState } from '../fs/file-state.ts';
-import { lockToRead } from '../home/images/image-lock.ts';
+import { TO_READ, whileHeld } from '../home/images/image-lock.ts';
 import { baseManifest } from '../home/images/known-manifest.ts';
 import { readPushRecord } from '../home/push-record.ts';
 import { VmFile } from '../home/vm-folder.ts';
@@ -159,13 +159,14 @@ async function pushImage(
 
 /** Holds the image's lock for reading: what is being sent cannot be pulled over, deleted or collected. */
 async function underLock<T>(session: Session, image: CachedImage, work: () => Promise<T>): Promise<T> {
-  const lock = await lockToRead(session.images, image.digest, session.signal);
-  try {
-    // It may have gone while we waited.
-    await session.images.require(image.name.withDigest(image.digest), 'push');
-    await session.images.touch(image.folder.path, session.now());
-    return await work();
-  } finally {
-    await lock?.release();
-  }
+  return whileHeld(
+    session.images,
+    image.digest,
+    { ...TO_READ, signal: session.signal },
+    async () => session.images.require(image.name.withDigest(image.digest), 'push'),
+    async () => {
+      await session.images.touch(image.folder.path, session.now());
+      return work();
+    },
+  );
 }

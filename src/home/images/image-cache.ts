@@ -42,9 +42,7 @@ export class ImageCache {
   constructor(home: Home, contents: ContentStore) {
     this.#home = home;
     this.#contents = contents;
-    this.#removal = new ImageRemoval(home, contents, async (digest) =>
-      this.lock(digest, { mode: 'exclusive', wait: false }),
-    );
+    this.#removal = new ImageRemoval(home, contents, this);
   }
 
   /** Where a name lies: the link of a tag or the folder of a digest. */
@@ -159,6 +157,20 @@ export class ImageCache {
     await clearMark(this.folderOf(name, digest), 'unnamed');
   }
 
+  /**
+   * Makes a name lead to an image that is here, a tag by its link and a digest by the mark of an explicit pull, and records that it was used. Call
+   * while the image is held.
+   *
+   * @returns the other digest that the tag led to before.
+   */
+  async nameImage(name: RemoteName, digest: Digest, at: Date): Promise<Digest | undefined> {
+    const before = name.tag === undefined ? undefined : await this.taggedDigest(name);
+    if (name.tag === undefined) await this.markExplicitlyPulled(name, digest);
+    else await this.link(name, digest);
+    await this.touch(this.folderOf(name, digest), at);
+    return before?.equals(digest) === true ? undefined : before;
+  }
+
   /** Marks an image as pulled by digest, so that no collection takes it without a tag (tart-formats §1.5). */
   async markExplicitlyPulled(name: RemoteName, digest: Digest): Promise<void> {
     await markExplicitly(this.folderOf(name, digest));
@@ -189,11 +201,22 @@ export class ImageCache {
  */
 export async function makeRepository(home: Home, name: RemoteName): Promise<void> {
   const folder = `${home.imagesFolder}/${repositoryPath(name)}`;
-  await makeFolder(folder);
-  if (await canRenameBetween(folder, home.cacheFolder)) return;
+  if (await isMadeOnOneDisk(folder, home.cacheFolder)) return;
   throw new TartletError('DISK_UNSUPPORTED', `${folder} lies on another file system than ${home.cacheFolder}`, {
     subject: folder,
     kept: 'nothing was fetched',
     next: { kind: 'move-whole-cache' },
   });
+}
+
+/** Another command that deletes the last image of a repository may take the empty directory away between two steps of ours. */
+async function isMadeOnOneDisk(folder: string, cache: string, tries = 3): Promise<boolean> {
+  await makeFolder(folder);
+  try {
+    return await canRenameBetween(folder, cache);
+  } catch (error) {
+    const isGone = error instanceof Error && systemCode(error.cause) === 'ENOENT';
+    if (!isGone || tries === 0) throw error;
+    return isMadeOnOneDisk(folder, cache, tries - 1);
+  }
 }

@@ -8,19 +8,16 @@ import { onDisk } from '../../fs/disk-error.ts';
 import { removeEmptyTree } from '../../fs/directory-tree.ts';
 import { removeFolder } from '../../fs/publish.ts';
 import type { Home } from '../home.ts';
+import { type ImageLocks, whileHeld } from './image-lock.ts';
 import { hasMark } from './image-mark.ts';
 import { notCached } from './not-cached.ts';
 import { imageReferences, linkText } from './image-reference.ts';
 import { linksIn, walkImages } from '../image-walk.ts';
 import { decodeDigestFolder, digestPath, referencePath } from '../layout.ts';
 import { leftoverLinks, removeLink } from '../link.ts';
-import type { FileLock } from '../../fs/lock/lock.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { kindOf } from '../../fs/stats.ts';
 import { lookAtVmFolder, VmFile } from '../vm-folder.ts';
-
-/** Locks an image alone and at once; undefined when somebody else has it. */
-export type LockAlone = (digest: Digest) => Promise<FileLock | undefined>;
 
 /** Why an image stays although a tag of it went. */
 export type KeptBy = 'tag' | 'explicit-pull' | 'pin';
@@ -40,12 +37,12 @@ interface Link {
 export class ImageRemoval {
   readonly #home: Home;
   readonly #contents: ContentStore;
-  readonly #lock: LockAlone;
+  readonly #locks: ImageLocks;
 
-  constructor(home: Home, contents: ContentStore, lock: LockAlone) {
+  constructor(home: Home, contents: ContentStore, locks: ImageLocks) {
     this.#home = home;
     this.#contents = contents;
-    this.#lock = lock;
+    this.#locks = locks;
   }
 
   /**
@@ -65,14 +62,15 @@ export class ImageRemoval {
       await tidyRepository(this.#home, path.dirname(at));
       return { kind: 'tag', keptBy: undefined };
     }
-    const lock = await this.#lock(digest);
-    if (lock === undefined) throw inUse(name);
-    try {
-      if (name.tag === undefined) await this.#refusePinned(name, digest);
-      return await this.deleteLocked(name, digest);
-    } finally {
-      await lock.release();
-    }
+    const removed = await whileHeld(
+      this.#locks,
+      digest,
+      { mode: 'exclusive', wait: false },
+      async () => (name.tag === undefined ? this.#refusePinned(name, digest) : undefined),
+      async () => this.deleteLocked(name, digest),
+    );
+    if (removed === 'busy') throw inUse(name);
+    return removed;
   }
 
   /**

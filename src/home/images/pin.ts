@@ -1,6 +1,6 @@
 import type { RemoteName } from '../../names/remote-name.ts';
 import type { CachedImage, ImageCache } from './image-cache.ts';
-import { lockToRead } from './image-lock.ts';
+import { TO_READ, whileHeld } from './image-lock.ts';
 import { clearMark, setMark } from './image-mark.ts';
 
 /** An image that was pinned or unpinned. */
@@ -23,13 +23,11 @@ export interface PinPlace {
  */
 export async function pinImage(place: PinPlace, name: RemoteName, pinned: boolean): Promise<Pinned> {
   const found = await place.images.require(name, 'read');
-  const lock = await lockToRead(place.images, found.digest, place.signal);
-  try {
-    // It may have gone while we waited.
-    const image = await place.images.require(name.withDigest(found.digest), 'read');
-    const changed = await (pinned ? setMark : clearMark)(image.folder.path, 'pinned');
-    return { image, changed };
-  } finally {
-    await lock?.release();
-  }
+  return whileHeld(
+    place.images,
+    found.digest,
+    { ...TO_READ, signal: place.signal },
+    async () => place.images.require(name.withDigest(found.digest), 'read'),
+    async (image) => ({ image, changed: await (pinned ? setMark : clearMark)(image.folder.path, 'pinned') }),
+  );
 }

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { exists } from '../../fs/stats.ts';
-import { lockToDelete } from '../images/image-lock.ts';
+import { TO_DELETE, whileHeld } from '../images/image-lock.ts';
 import { tidyRepository } from '../images/image-removal.ts';
 import { linkText } from '../images/image-reference.ts';
 import { decodeDigestFolder } from '../layout.ts';
@@ -50,14 +50,16 @@ async function isDangling(store: Store, tag: DanglingTag): Promise<boolean> {
  * @throws TartletError `DISK_*`
  */
 export async function removeDanglingTag(store: Store, tag: DanglingTag): Promise<boolean> {
-  const lock = await lockToDelete(store.images, tag.digest);
-  if (lock === 'busy') return false;
-  try {
-    if (!(await isDangling(store, tag)) || !(await removeLink(tag.path, tag.text, store.home.stagingFolder)))
-      return false;
-    await tidyRepository(store.home, path.dirname(tag.path));
-    return true;
-  } finally {
-    if (lock !== 'needless') await lock.release();
-  }
+  const removed = await whileHeld(
+    store.images,
+    tag.digest,
+    TO_DELETE,
+    async () => isDangling(store, tag),
+    async (stillDangling) => {
+      if (!stillDangling || !(await removeLink(tag.path, tag.text, store.home.stagingFolder))) return false;
+      await tidyRepository(store.home, path.dirname(tag.path));
+      return true;
+    },
+  );
+  return removed === true;
 }

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { TartletError, unreachable } from '../../errors.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { flushRemoval } from '../../fs/fsync.ts';
-import { lockToDelete } from '../images/image-lock.ts';
+import { TO_DELETE, whileHeld } from '../images/image-lock.ts';
 import { hasMark } from '../images/image-mark.ts';
 import { lastUse } from '../last-use.ts';
 import { decodeDigestFolder } from '../layout.ts';
@@ -48,17 +48,21 @@ async function deleteImage(
 ): Promise<boolean> {
   const digest = decodeDigestFolder(path.basename(image.path));
   if (digest === undefined) throw new TartletError('INTERNAL', `${image.path} is no image`);
-  const lock = await lockToDelete(store.images, digest);
-  if (lock === 'busy') throw busy(image);
-  try {
-    if (!isUnused(store, image) || (await hasMark(image.path, 'pinned')) || !(await mayGo(image))) return false;
-    // Tart locks the configuration of what it pushes (tart-cli §4.3).
-    if (await hasWriteLock(`${image.path}/${VmFile.config}`, store.platform)) throw busy(image);
-    await store.images.deleteLocked(image.name, digest, image.tags);
-    return true;
-  } finally {
-    if (lock !== 'needless') await lock.release();
-  }
+  const deleted = await whileHeld(
+    store.images,
+    digest,
+    TO_DELETE,
+    async () => isUnused(store, image) && !(await hasMark(image.path, 'pinned')) && mayGo(image),
+    async (isToGo) => {
+      if (!isToGo) return false;
+      // Tart locks the configuration of what it pushes (tart-cli §4.3).
+      if (await hasWriteLock(`${image.path}/${VmFile.config}`, store.platform)) throw busy(image);
+      await store.images.deleteLocked(image.name, digest, image.tags);
+      return true;
+    },
+  );
+  if (deleted === 'busy') throw busy(image);
+  return deleted;
 }
 
 /** Whoever uses an entry sets its date, under the lock that we hold now. */
@@ -78,8 +82,6 @@ function busy(candidate: Candidate): TartletError {
 export async function isBusy(store: Store, candidate: Candidate): Promise<boolean> {
   const digest = candidate.kind === 'image' ? decodeDigestFolder(path.basename(candidate.path)) : undefined;
   if (digest === undefined) return false;
-  const lock = await lockToDelete(store.images, digest);
-  if (lock === 'busy') return true;
-  if (lock !== 'needless') await lock.release();
-  return false;
+  const free = async (): Promise<'free'> => Promise.resolve('free');
+  return (await whileHeld(store.images, digest, TO_DELETE, free, free)) === 'busy';
 }

@@ -4,7 +4,7 @@ import { readableNamesIn } from '../../fs/entry-names.ts';
 import { HEX } from '../content/content-reference.ts';
 import { removeFolder, TRASH } from '../../fs/publish.ts';
 import { contentAsideName, contentAsideOf } from '../home-entry.ts';
-import { lockToDelete } from '../images/image-lock.ts';
+import { TO_DELETE, whileHeld } from '../images/image-lock.ts';
 import type { Store } from './prune-candidate.ts';
 import { VmFile } from '../vm-folder.ts';
 import { removeEntry } from '../../fs/remove.ts';
@@ -70,14 +70,12 @@ async function discard(doomed: string, now: Date): Promise<void> {
 
 async function expireStaging(store: Store, name: string): Promise<void> {
   const folder = `${store.home.stagingFolder}/${name}`;
-  if (!isGivenUp(store, [folder, ...readableNamesIn(folder).map((file) => `${folder}/${file}`)])) return;
-  const lock = await lockToDelete(store.images, Digest.sha256(name));
-  if (lock === 'busy') return;
-  try {
-    await removeFolder(folder, store.home.stagingFolder, VmFile.config);
-  } finally {
-    if (lock !== 'needless') await lock.release();
-  }
+  const isOld = (): boolean =>
+    isGivenUp(store, [folder, ...readableNamesIn(folder).map((file) => `${folder}/${file}`)]);
+  if (!isOld()) return;
+  await whileHeld(store.images, Digest.sha256(name), TO_DELETE, isOld, async (isStillOld) => {
+    if (isStillOld) await removeFolder(folder, store.home.stagingFolder, VmFile.config);
+  });
 }
 
 /** Gives up a file of the content store on its way: its data, and what was verified of it. */

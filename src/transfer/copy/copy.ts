@@ -4,7 +4,7 @@ import { refuseUpperCase } from '../../names/upper-case.ts';
 import { copyTree } from './image-copy.ts';
 import { requireDigest } from '../manifest-store.ts';
 import { manifestTree, resolveManifest } from '../manifest-tree.ts';
-import { DEFAULT_CONCURRENCY } from '../pull/pull.ts';
+import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
 import type { Session } from '../../session/session.ts';
 
 export interface CopyOptions {

@@ -1,8 +1,8 @@
 import { unreachable } from '../../errors.ts';
 import { tagLeadingTo } from '../../home/image-walk.ts';
 import { type KnownManifest, knownManifests } from '../../home/images/known-manifest.ts';
-import type { FileLock } from '../../fs/lock/lock.ts';
 import { lstatIfThereSync } from '../../fs/stats.ts';
+import { holdImage } from '../../home/images/image-lock.ts';
 import { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import { Digest } from '../../names/digest.ts';
@@ -35,19 +35,18 @@ export interface DonorSearch {
 export class Donors {
   /** By the text of the content's digest. */
   readonly places: ReadonlyMap<string, Place>;
-  readonly #locks: readonly FileLock[];
+  readonly #leases: readonly Lease[];
 
-  private constructor(places: ReadonlyMap<string, Place>, locks: readonly FileLock[]) {
+  private constructor(places: ReadonlyMap<string, Place>, leases: readonly Lease[]) {
     this.places = places;
-    this.#locks = locks;
+    this.#leases = leases;
   }
 
   static async find(session: Session, search: DonorSearch): Promise<Donors> {
     const wanted = new Set(search.chunks.map((chunk) => chunk.contentDigest.toString()));
     const places = new Map<string, Place>();
-    const locks: FileLock[] = [];
+    const leases: Lease[] = [];
     try {
-      let donors = 0;
       for (const known of knownManifests(session.home, session.vms, { wanted, near: search.name })) {
         session.signal.throwIfAborted();
         // One that cannot be read has nothing to offer.
@@ -55,29 +54,29 @@ export class Donors {
           openDonor(session, known, search),
         );
         if (lease === undefined) continue;
-        if (lease.lock !== undefined) locks.push(lease.lock);
+        leases.push(lease);
         for (const [content, place] of lease.offers) {
           if (wanted.delete(content)) places.set(content, place);
         }
-        donors += 1;
-        if (donors === MOST_DONORS) break;
+        if (leases.length === MOST_DONORS) break;
       }
-      return new Donors(places, locks);
+      return new Donors(places, leases);
     } catch (error) {
-      for (const lock of locks) await lock.release();
+      for (const lease of leases) await lease.release?.();
       throw error;
     }
   }
 
   /** Lets everybody delete them again. */
   async release(): Promise<void> {
-    for (const lock of this.#locks) await lock.release();
+    for (const lease of this.#leases) await lease.release?.();
   }
 }
 
 interface Lease {
   readonly offers: readonly (readonly [content: string, place: Place])[];
-  readonly lock: FileLock | undefined;
+  /** Absent for what is not held. */
+  readonly release?: () => Promise<void>;
 }
 
 /** @returns undefined for what is no donor now: busy, running, incomplete. */
@@ -93,7 +92,7 @@ async function openDonor(session: Session, known: KnownManifest, search: DonorSe
       const vm = session.vms.find(owner.name);
       if (vm === undefined || (await session.vms.state(vm)) === 'running') return undefined;
       const donor = { path: `${owner.folder}/${VmFile.disk}`, kind: 'vm', name: owner.name.text } as const;
-      return { offers: offersOf(known.image.base, donor, await proofOf(owner)), lock: undefined };
+      return { offers: offersOf(known.image.base, donor, await proofOf(owner)) };
     }
     case 'partial': {
       const digest = Digest.sha256(owner.hex);
@@ -121,16 +120,12 @@ async function leased(
   ask: () => Promise<Lease['offers']>,
 ): Promise<Lease | undefined> {
   if (digest === undefined || digest.equals(search.digest)) return undefined; // We hold it ourselves, to write.
-  if (search.mode === 'look') return { offers: await ask(), lock: undefined };
-  const lock = await session.images.lock(digest, { mode: 'shared', wait: false });
-  if (lock === undefined) return undefined;
-  let offers: Lease['offers'] = [];
-  try {
-    offers = await ask();
-  } finally {
-    if (offers.length === 0) await lock.release();
-  }
-  return offers.length === 0 ? undefined : { offers, lock };
+  if (search.mode === 'look') return { offers: await ask() };
+  const held = await holdImage(session.images, digest, { mode: 'shared', wait: false }, ask);
+  if (held === 'busy') return undefined;
+  if (held.seen.length > 0) return { offers: held.seen, release: held.release };
+  await held.release();
+  return undefined;
 }
 
 /** Tags say more to people than digests. */

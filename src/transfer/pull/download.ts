@@ -1,51 +1,59 @@
 import { TartletError } from '../../errors.ts';
 import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
-import type { RemoteName } from '../../names/remote-name.ts';
 import type { TartImage } from '../../oci/tart-image.ts';
 import type { BlobFetcher, BlobLookup, SharedClient } from '../../registry/contract.ts';
-import { fetchBlobFile } from '../../chunks/blob-file.ts';
+import { type BlobSource, fetchBlobFile } from '../../chunks/blob-file.ts';
 import type { DiskBuild } from './disk-build.ts';
 import { encodedBytes } from './plan.ts';
+import type { PullRoom } from './pull-room.ts';
+import type { PullTarget } from './pull-target.ts';
 import type { ReadyThreads } from '../../chunks/ready-threads.ts';
 import type { Session } from '../../session/session.ts';
+import type { Survey } from './survey.ts';
 import { WorkerPool } from '../../chunks/worker-pool.ts';
 
 /** Where the blobs of an image come from: read here, and by threads that share what this one knows of it. */
 export type ImageSource = BlobFetcher & BlobLookup & SharedClient;
 
-/** An image on its way from a registry. */
-export interface Download<I extends TartImage = TartImage> {
-  readonly name: RemoteName;
-  readonly image: I;
+/** How an image comes from its registry, the same for all of it. */
+export interface TransferContext {
   readonly client: ImageSource;
   readonly insecure: boolean;
+  /** Most chunks at once. */
   readonly concurrency: number;
-  /** Default: there is room for everything. */
-  readonly room?: DiskBuild['room'];
   /** Threads that may have been started early. */
   readonly ready?: ReadyThreads | undefined;
 }
 
-/** The workers of one download, and what they brought. */
-export interface Carrier {
-  readonly pool: WorkerPool;
-  readonly onBytes: (count: number) => void;
-  /** Aborted when the user interrupts the download, or when a part of it has failed. */
-  readonly signal: AbortSignal;
-  /** Does parts of the download at the same time. The first failure stops the others, and is thrown when all have ended. */
-  readonly atOnce: (...parts: readonly (() => Promise<void>)[]) => Promise<void>;
+/** A pull that is planned and has its room. */
+export interface PreparedPull {
+  readonly context: TransferContext;
+  readonly survey: Survey;
+  readonly room: PullRoom;
+  readonly report: ChunkReport;
+}
+
+/** `at-once`: the first failure stops the others, and is thrown when all have ended. */
+export type PartOrder = 'at-once' | 'in-turn';
+
+/** Disks at the same time as VM config and NVRAM; after them where images may have to be deleted for the disks ({@link PullRoom}). */
+export function orderOfParts({ mayDelete }: PullRoom): PartOrder {
+  return mayDelete ? 'in-turn' : 'at-once';
 }
 
 /**
- * Runs a download with workers, and stops them when it ends.
+ * Brings the parts of an image with workers, and stops them when it ends.
  *
+ * @param parts made of the workers, and of what fetches a file by itself. Both stop when the user interrupts the transfer, or when a part has failed.
  * @returns bytes that crossed the network.
  */
-export async function withWorkers(
+export async function bringParts(
   session: Session,
-  { client, insecure, concurrency, name, ready }: Download,
-  work: (carrier: Carrier) => Promise<void>,
+  { name }: Pick<PullTarget, 'name'>,
+  { client, insecure, concurrency, ready }: TransferContext,
+  order: PartOrder,
+  parts: (pool: WorkerPool, source: BlobSource) => readonly (() => Promise<void>)[],
 ): Promise<number> {
   let fetched = 0;
   const subject = name.toString();
@@ -76,12 +84,11 @@ export async function withWorkers(
     },
     onWait: (reason, waitMs) => session.emit({ kind: 'retrying', subject, reason, waitMs }),
   });
-  const atOnce: Carrier['atOnce'] = async (...parts) => {
-    await Promise.all(parts.map(async (part) => part().catch((error: unknown) => failure.abort(error))));
-    signal.throwIfAborted();
-  };
   try {
-    await work({ pool, onBytes, signal, atOnce });
+    const all = parts(pool, { client, signal, onBytes });
+    if (order === 'in-turn') for (const part of all) await part();
+    else await Promise.all(all.map(async (part) => part().catch((error: unknown) => failure.abort(error))));
+    signal.throwIfAborted();
     session.emit({ kind: 'spent', subject, threads: pool.threads, spent: pool.spent });
     return fetched;
   } finally {
@@ -89,31 +96,8 @@ export async function withWorkers(
   }
 }
 
-/**
- * Brings the files of an image, VM config and NVRAM at the same time as disks; before them where images may have to be
- * deleted for the disks, which is only done when all that comes is known to be right.
- */
-export async function bringAll(
-  { room }: Download,
-  { atOnce }: Carrier,
-  vmFiles: () => Promise<void>,
-  disks: () => Promise<void>,
-): Promise<void> {
-  if (room?.mayDelete === true) {
-    await vmFiles();
-    await disks();
-  } else {
-    await atOnce(vmFiles, disks);
-  }
-}
-
 /** Fetches what is a file by itself: VM config and NVRAM. */
-export async function fetchVmFiles(
-  { client, image }: Download,
-  { onBytes, signal }: Carrier,
-  staging: Staging,
-): Promise<void> {
-  const source = { client, signal, onBytes };
+export async function fetchVmFiles(source: BlobSource, image: TartImage, staging: Staging): Promise<void> {
   await fetchBlobFile(source, image.config, staging.pathOf(VmFile.config));
   await fetchBlobFile(source, image.nvram, staging.pathOf(VmFile.nvram));
 }

@@ -3,15 +3,16 @@ import { sealDisk } from '../../home/disk-seal.ts';
 import { originOfImage, writeOrigin } from '../../home/origin.ts';
 import { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
-import type { RemoteName } from '../../names/remote-name.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
-import { allChunks, type StackedImage } from '../../oci/tart-image.ts';
+import { allChunks } from '../../oci/tart-image.ts';
 import { BlobsToCome } from '../blobs-to-come.ts';
-import { ChunkReport, type Download } from './download.ts';
+import type { RegistryClient } from '../../registry/client.ts';
+import { ChunkReport, type PreparedPull, type TransferContext } from './download.ts';
 import { downloadFlat } from './flat-download.ts';
 import { chunksToFetch, type PullPlan, spaceNeeded, summarize } from './plan.ts';
 import type { PlanSummary } from '../../session/plan-summary.ts';
 import { PullRoom } from './pull-room.ts';
+import type { PullTarget } from './pull-target.ts';
 import type { Session } from '../../session/session.ts';
 import { announceContent, downloadStacked } from './stacked-download.ts';
 import { Survey } from './survey.ts';
@@ -20,25 +21,23 @@ import { Survey } from './survey.ts';
  * Builds an image in a staging folder and publishes it, over whatever lies in its place. Call under the lock of its
  * digest, alone.
  *
- * @param presence `lacks-content`: the record of a stacked image is right, and only files of the content store are
- * missing.
  * @returns bytes that crossed the network.
  * @throws TartletError with `removed` when images were deleted to make room: see {@link PullRoom} for when that can be.
  */
-export async function fetchImage(
-  session: Session,
-  download: Download,
-  presence: 'absent' | 'lacks-content',
-): Promise<number> {
-  const { image, name } = download;
-  const survey = await Survey.take(session, { name, image, hasRecord: presence === 'lacks-content' }, 'lease');
+export async function fetchImage(session: Session, target: PullTarget, context: TransferContext): Promise<number> {
+  const subject = target.name.toString();
+  const survey = await Survey.take(session, target, 'lease');
   try {
     const plan = await survey.plan();
-    const blobs = new BlobsToCome(Staging.at(session.home, image.manifest.digest), chunksToFetch(plan));
-    const confirm = async (wanted: readonly Descriptor[]): Promise<void> => confirmBlobs(session, download, wanted);
-    const room = await PullRoom.open(session, { subject: name.toString(), needed: spaceNeeded(plan), blobs, confirm });
+    const summary = summarize(plan);
+    const blobs = new BlobsToCome(Staging.at(session.home, target.digest), chunksToFetch(plan));
+    const confirm = async (wanted: readonly Descriptor[]): Promise<void> =>
+      confirmBlobs(session, context.client, subject, wanted);
+    const room = await PullRoom.open(session, { subject, needed: spaceNeeded(plan), blobs, confirm });
     try {
-      return await fetchPlanned(session, { ...download, room }, survey, plan, presence);
+      const report = new ChunkReport(session, subject, summary.fetchBytes);
+      announce(session, subject, plan, summary);
+      return await bringImage(session, target, { context, survey, room, report });
     } catch (error) {
       if (!(error instanceof TartletError) || room.removed.length === 0) throw error;
       throw error.with({ removed: room.removed });
@@ -50,27 +49,26 @@ export async function fetchImage(
   }
 }
 
-async function fetchPlanned(
-  session: Session,
-  download: Download,
-  survey: Survey,
-  plan: PullPlan,
-  presence: 'absent' | 'lacks-content',
-): Promise<number> {
-  const { image, name } = download;
-  const summary = summarize(plan);
-  const report = new ChunkReport(session, name.toString(), summary.fetchBytes);
-  announce(session, name, plan, summary);
+async function bringImage(session: Session, target: PullTarget, prepared: PreparedPull): Promise<number> {
+  const { image, presence } = target;
+  const { report } = prepared;
+  // The record names its files already, so that they are not collected as they come.
+  if (image.layout === 'stacked' && presence === 'lacks-content')
+    return downloadStacked(session, { ...target, image }, prepared, undefined);
+  const staging = await Staging.open(session.home, target.digest);
   if (image.layout === 'flat') {
-    const staging = await Staging.open(session.home, image.manifest.digest);
-    const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);
-    await publish(session, download, staging, report);
+    const fetchedBytes = await downloadFlat(session, { ...target, image }, prepared, staging);
+    await publish(session, target, staging, report);
     return fetchedBytes;
   }
-  const stacked = { ...download, image };
-  // The record names its files already, so that they are not collected as they come.
-  if (presence === 'lacks-content') return downloadStacked(session, stacked, survey, report, undefined);
-  return fetchStacked(session, stacked, survey, report);
+  const reference = await announceContent(session, image, staging);
+  try {
+    const fetchedBytes = await downloadStacked(session, { ...target, image }, prepared, staging);
+    await publish(session, target, staging, report);
+    return fetchedBytes;
+  } finally {
+    await reference.dispose();
+  }
 }
 
 /** Questions under way at once. */
@@ -84,33 +82,31 @@ const QUESTIONS = 4;
  */
 async function confirmBlobs(
   session: Session,
-  { client, name }: Download,
+  client: RegistryClient,
+  subject: string,
   wanted: readonly Descriptor[],
 ): Promise<void> {
   const blobs = [...wanted];
   const askNext = async (): Promise<void> => {
     for (let blob = blobs.pop(); blob !== undefined; blob = blobs.pop()) {
-      if (!(await client.blobExists(blob, { signal: session.signal }))) throw missing(name, blob);
+      if (!(await client.blobExists(blob, { signal: session.signal }))) throw missing(subject, blob);
     }
   };
   await Promise.all(Array.from({ length: QUESTIONS }, askNext));
 }
 
-function missing(name: RemoteName, { digest, size }: Descriptor): TartletError {
+function missing(subject: string, { digest, size }: Descriptor): TartletError {
   return new TartletError(
     'NOT_FOUND',
-    `${name.toString()} names a blob of ${size} bytes that the registry does not have: ${digest.toString()}`,
-    {
-      subject: name.toString(),
-      next: { kind: 'push-again' },
-    },
+    `${subject} names a blob of ${size} bytes that the registry does not have: ${digest.toString()}`,
+    { subject, next: { kind: 'push-again' } },
   );
 }
 
-function announce(session: Session, name: RemoteName, plan: PullPlan, summary: PlanSummary): void {
+function announce(session: Session, subject: string, plan: PullPlan, summary: PlanSummary): void {
   session.emit({
     kind: 'started',
-    subject: name.toString(),
+    subject,
     direction: 'pull',
     bytesTotal: summary.fetchBytes,
     diskBytes: summary.diskBytes,
@@ -119,26 +115,9 @@ function announce(session: Session, name: RemoteName, plan: PullPlan, summary: P
   });
 }
 
-async function fetchStacked(
-  session: Session,
-  download: Download<StackedImage>,
-  survey: Survey,
-  report: ChunkReport,
-): Promise<number> {
-  const staging = await Staging.open(session.home, download.image.manifest.digest);
-  const reference = await announceContent(session, download.image, staging);
-  try {
-    const fetchedBytes = await downloadStacked(session, download, survey, report, staging);
-    await publish(session, download, staging, report);
-    return fetchedBytes;
-  } finally {
-    await reference.dispose();
-  }
-}
-
 async function publish(
   session: Session,
-  { name, image }: Download,
+  { name, digest, image }: PullTarget,
   staging: Staging,
   report: ChunkReport,
 ): Promise<void> {
@@ -147,7 +126,7 @@ async function publish(
     staging.folder,
     originOfImage({
       name,
-      digest: manifest.digest,
+      digest,
       mediaType: manifest.mediaType,
       manifestBytes: manifest.bytes.length,
       at: session.now(),
@@ -157,7 +136,7 @@ async function publish(
   );
   const files = [VmFile.manifest, VmFile.config, VmFile.nvram];
   await staging.flush(layout === 'flat' ? [...files, VmFile.disk] : files);
-  if (layout === 'flat') await sealDisk(staging.folder, manifest.digest, session.platform);
+  if (layout === 'flat') await sealDisk(staging.folder, digest, session.platform);
   session.signal.throwIfAborted();
-  await session.images.publish(staging.folder, name, manifest.digest);
+  await session.images.publish(staging.folder, name, digest);
 }

@@ -3,9 +3,10 @@ import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import type { FlatImage } from '../../oci/tart-image.ts';
 import { buildDisk } from './disk-build.ts';
-import { bringAll, type ChunkReport, type Download, explainKept, fetchVmFiles, withWorkers } from './download.ts';
+import { bringParts, explainKept, fetchVmFiles, orderOfParts, type PreparedPull } from './download.ts';
+import type { PullTarget } from './pull-target.ts';
 import type { Session } from '../../session/session.ts';
-import { diskOf, type Survey } from './survey.ts';
+import { diskOf } from './survey.ts';
 
 /**
  * Fills a staging folder with a verified flat image.
@@ -15,24 +16,20 @@ import { diskOf, type Survey } from './survey.ts';
  */
 export async function downloadFlat(
   session: Session,
-  download: Download<FlatImage>,
-  survey: Survey,
-  report: ChunkReport,
+  target: PullTarget<FlatImage>,
+  { survey, room, report, context }: PreparedPull,
   staging: Staging,
 ): Promise<number> {
-  const { manifest, base } = download.image;
+  const { image } = target;
+  const { manifest, base } = image;
   await writeNewFile(staging.pathOf(VmFile.manifest), manifest.bytes);
   const workplace = diskOf(staging);
   const plan = await survey.planFile(base, workplace);
   try {
-    return await withWorkers(session, download, async (carrier) => {
-      await bringAll(
-        download,
-        carrier,
-        async () => fetchVmFiles(download, carrier, staging),
-        async () => buildDisk(carrier.pool, { ...workplace, plan, room: download.room, ...report.forFile(0) }),
-      );
-    });
+    return await bringParts(session, target, context, orderOfParts(room), (pool, source) => [
+      async () => fetchVmFiles(source, image, staging),
+      async () => buildDisk(pool, { ...workplace, plan, room, ...report.forFile(0) }),
+    ]);
   } catch (error) {
     throw explainKept(error, report.verified, base.chunks.length);
   }

@@ -8,11 +8,11 @@ import { allChunks, type TartImage } from '../../oci/tart-image.ts';
 import { askForManifest, understandImage } from './asked-image.ts';
 import { type PullPlan, type SpaceNeeded, spaceNeeded, summarize } from './plan.ts';
 import type { PlanSummary } from '../../session/plan-summary.ts';
-import { findPresence, type Presence } from './presence.ts';
 import type { PullOptions, PullOutcome } from './pull.ts';
+import { findPresence, pullTarget, type PullTarget } from './pull-target.ts';
 import { goalOf, RESERVE_BYTES } from './room.ts';
 import type { Session } from '../../session/session.ts';
-import { Survey, type SurveyTarget } from './survey.ts';
+import { Survey } from './survey.ts';
 
 /** What a pull would do now. */
 export interface PullPreview {
@@ -41,14 +41,14 @@ export async function previewPull(session: Session, name: RemoteName, options: P
     const raw = await askForManifest(session, name, client, options.accept);
     const { digest } = raw;
     const image = understandImage(raw, name, options.accept ?? 'any');
-    const presence = await findPresence(session, name.withDigest(digest));
+    const target = pullTarget(name, image, await findPresence(session, name.withDigest(digest)));
     const isNamed = name.tag === undefined || (await session.images.isLinked(name, digest));
-    const plan = await planOf(session, { name, image, hasRecord: presence.kind === 'lacks-content' }, presence.kind);
+    const plan = await planOf(session, target);
     const space = { ...spaceNeeded(plan), free: await freeBytes(session.home.cacheFolder) };
     return {
       name,
       digest,
-      status: presence.kind !== 'complete' ? 'pulled' : isNamed ? 'present' : 'linked',
+      status: target.presence !== 'complete' ? 'pulled' : isNamed ? 'present' : 'linked',
       plan: summarize(plan),
       space,
       deletions: await deletionsFor(session, plan, space),
@@ -71,8 +71,8 @@ async function deletionsFor(session: Session, plan: PullPlan, space: PullPreview
   return goal === undefined ? [] : chooseForRoom(candidates, goal - space.free).map(({ candidate }) => candidate);
 }
 
-async function planOf(session: Session, target: SurveyTarget, presence: Presence['kind']): Promise<PullPlan> {
-  const { image } = target;
+async function planOf(session: Session, target: PullTarget): Promise<PullPlan> {
+  const { image, presence } = target;
   if (presence === 'complete') return { image, files: [], storedBytes: decodedBytes(image), vmFileBytes: 0 };
   const survey = await Survey.take(session, target, 'look');
   try {

@@ -1,21 +1,17 @@
-import type { FileLock } from '../../fs/lock/lock.ts';
+import { ReadyThreads } from '../../chunks/ready-threads.ts';
 import { makeRepository } from '../../home/images/image-cache.ts';
+import { TO_READ, whileHeld } from '../../home/images/image-lock.ts';
 import { sweep } from '../../home/prune/sweep.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
-import type { TartImage } from '../../oci/tart-image.ts';
-import type { RawManifest } from '../../registry/client.ts';
+import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
+import type { Session } from '../../session/session.ts';
+import { collectAfterMove, type MovedTag, nameImage } from '../collect.ts';
 import { askForManifest, understandImage } from './asked-image.ts';
-import { collectAfterMove, type MovedTag, tagsElsewhere } from '../collect.ts';
-import type { ImageSource } from './download.ts';
+import type { TransferContext } from './download.ts';
 import { fetchImage } from './fetch-image.ts';
 import { progressOfOther } from './other-pull.ts';
-import { findPresence } from './presence.ts';
-import { ReadyThreads } from '../../chunks/ready-threads.ts';
-import type { Session } from '../../session/session.ts';
-
-/** Chunks under way at once, as in Tart. */
-export const DEFAULT_CONCURRENCY = 4;
+import { findPresence, lookAgain, type PullTarget } from './pull-target.ts';
 
 export interface PullOptions {
   /** Speak plain HTTP to the registry. */
@@ -45,18 +41,26 @@ export interface PullOutcome {
  * @throws TartletError of the registry client, `MANIFEST_INVALID`, `MEDIA_UNSUPPORTED`, `NAME_COLLISION`, `DISK_*`, `CHUNK_CORRUPT`.
  */
 export async function pull(session: Session, name: RemoteName, options: PullOptions = {}): Promise<PullOutcome> {
-  if (name.reference.kind === 'digest') {
-    const presence = await findPresence(session, name);
-    // What a digest names cannot change: no need to ask anybody.
-    if (presence.kind === 'complete') return keepExplicitly(session, name, presence.image.digest);
+  const { reference } = name;
+  const presence = reference.kind === 'digest' ? await findPresence(session, name) : undefined;
+  // What a digest names cannot change: no need to ask any registry.
+  if (reference.kind === 'digest' && presence === 'complete') {
+    const kept = await keep(session, name, reference.digest);
+    if (kept !== undefined) return kept;
   }
   await session.images.refuseCollision(name);
   const ready = new ReadyThreads(session.processors);
   try {
+    const { insecure = false, concurrency = DEFAULT_CONCURRENCY, accept = 'any' } = options;
     // Of an image that was never here something will have to be fetched; whether a tag has moved, only the registry knows.
     const isNew = name.tag === undefined || (await session.images.taggedDigest(name)) === undefined;
-    if (isNew) ready.start(settings(options).concurrency);
-    return await pullFromRegistry(session, name, options, ready);
+    if (isNew) ready.start(concurrency);
+    const client = await session.client(name, insecure);
+    try {
+      return await pullFromRegistry(session, name, accept, { client, insecure, concurrency, ready });
+    } finally {
+      await client.close();
+    }
   } finally {
     await ready.close();
   }
@@ -65,98 +69,81 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
 async function pullFromRegistry(
   session: Session,
   name: RemoteName,
-  options: PullOptions,
-  ready: ReadyThreads,
+  accept: NonNullable<PullOptions['accept']>,
+  context: TransferContext,
 ): Promise<PullOutcome> {
-  const client = await session.client(name, options.insecure ?? false);
-  try {
-    const raw = await askForManifest(session, name, client, options.accept);
-    session.emit({ kind: 'resolved', subject: name.toString(), digest: raw.digest.toString() });
-    if (await isCachedAndLinked(session, name, raw.digest)) return await present(session, name, raw.digest);
-    return await pullResolved(session, name, raw, { client, ready, options });
-  } finally {
-    await client.close();
+  const manifest = await askForManifest(session, name, context.client, accept);
+  const { digest } = manifest;
+  session.emit({ kind: 'resolved', subject: name.toString(), digest: digest.toString() });
+  const presence = await findPresence(session, name.withDigest(digest));
+  if (presence === 'complete' && (await session.images.isLinked(name, digest))) {
+    const kept = await keep(session, name, digest);
+    if (kept !== undefined) return kept;
   }
-}
-
-/** How an image is fetched. */
-interface Means {
-  readonly client: ImageSource;
-  readonly ready: ReadyThreads;
-  readonly options: PullOptions;
-}
-
-async function isCachedAndLinked(session: Session, name: RemoteName, digest: Digest): Promise<boolean> {
-  if (name.tag === undefined || !(await session.images.isLinked(name, digest))) return false;
-  return (await findPresence(session, name)).kind === 'complete';
-}
-
-async function pullResolved(session: Session, name: RemoteName, raw: RawManifest, means: Means): Promise<PullOutcome> {
   // Understood before anything is locked or written: an image of another kind leaves no trace.
-  const image = understandImage(raw, name, means.options.accept ?? 'any');
+  const target = { name, digest, manifest, image: understandImage(manifest, name, accept), presence };
   await session.home.prepare();
-  await sweep(session, raw.digest);
+  await sweep(session, digest);
   await makeRepository(session.home, name);
-  const { outcome: done, moved } = await pullLocked(session, name, raw, image, means);
+  const { moved, ...outcome } = await pullHeld(session, target, context);
   await collectAfterMove(session, moved);
-  return done;
-}
-
-async function pullLocked(
-  session: Session,
-  name: RemoteName,
-  raw: RawManifest,
-  image: TartImage,
-  { client, ready, options }: Means,
-): Promise<{ outcome: PullOutcome; moved: readonly MovedTag[] }> {
-  const byDigest = name.withDigest(raw.digest);
-  const lock = await lockDigest(session, name, image);
-  try {
-    const presence = await findPresence(session, byDigest);
-    const isHere = presence.kind === 'complete';
-    const download = { name, image, client, ready, ...settings(options) };
-    const fetchedBytes = isHere ? 0 : await fetchImage(session, download, presence.kind);
-    const moved = await tagsElsewhere(session, [name], raw.digest);
-    if (name.tag === undefined) await session.images.markExplicitlyPulled(name, raw.digest);
-    else await session.images.link(name, raw.digest);
-    await session.images.touch(session.images.folderOf(name, raw.digest), session.now());
-    if (!isHere) session.emit({ kind: 'finished', subject: name.toString() });
-    return { outcome: outcome(name, raw.digest, isHere ? 'linked' : 'pulled', fetchedBytes), moved };
-  } finally {
-    await lock?.release();
-  }
+  return outcome;
 }
 
 /** Two pulls of one digest never fetch it twice: the second waits, shows how far the first is, and finds it there. */
-async function lockDigest(session: Session, name: RemoteName, image: TartImage): Promise<FileLock | undefined> {
-  return session.images.lock(image.manifest.digest, {
-    mode: 'exclusive',
-    wait: true,
-    signal: session.signal,
-    onWait: async () => {
-      const done = await progressOfOther(session, image);
-      const reason = `another command is ${done === undefined ? 'using' : 'pulling'} this image`;
-      session.emit({ kind: 'waiting', subject: name.toString(), reason, ...(done === undefined ? {} : { done }) });
+async function pullHeld(
+  session: Session,
+  target: PullTarget,
+  context: TransferContext,
+): Promise<PullOutcome & { moved: readonly MovedTag[] }> {
+  const { name, digest } = target;
+  const onWait = async (): Promise<void> => {
+    const done = await progressOfOther(session, target.image);
+    const reason = `another command is ${done === undefined ? 'using' : 'pulling'} this image`;
+    session.emit({ kind: 'waiting', subject: name.toString(), reason, ...(done === undefined ? {} : { done }) });
+  };
+  return whileHeld(
+    session.images,
+    digest,
+    { mode: 'exclusive', wait: true, signal: session.signal, onWait },
+    async () => lookAgain(session, target),
+    async (now) => {
+      const isHere = now.presence === 'complete';
+      const fetchedBytes = isHere ? 0 : await fetchImage(session, now, context);
+      const moved = await nameImage(session, [name], digest);
+      if (!isHere) session.emit({ kind: 'finished', subject: name.toString() });
+      return { name, digest, status: isHere ? 'linked' : 'pulled', fetchedBytes, moved };
     },
-  });
+  );
 }
 
-function settings(options: PullOptions): { insecure: boolean; concurrency: number } {
-  return { insecure: options.insecure ?? false, concurrency: options.concurrency ?? DEFAULT_CONCURRENCY };
-}
+/** Nothing is written for a tag that is there; where the lock cannot be made, no other command can delete the image either. */
+const TO_KEEP = { ...TO_READ, needless: [...TO_READ.needless, 'DISK_FULL'] } as const;
 
-async function keepExplicitly(session: Session, name: RemoteName, digest: Digest): Promise<PullOutcome> {
-  await session.images.markExplicitlyPulled(name, digest);
-  return present(session, name, digest);
-}
-
-/** That somebody wants it is a use of it, although nothing had to be done (unlike in Tart, tart-cli §7 #23). */
-async function present(session: Session, name: RemoteName, digest: Digest): Promise<PullOutcome> {
-  await session.images.touch(session.images.folderOf(name, digest), session.now());
+/**
+ * Keeps an image that is here under its name. That somebody wants it is a use of it, although nothing has to be done
+ * (unlike in Tart, tart-cli §7 #23). Under its lock, so that whoever deletes it does so before or sees that it was used.
+ *
+ * @returns undefined when it has gone, or its tag has.
+ */
+async function keep(session: Session, name: RemoteName, digest: Digest): Promise<PullOutcome | undefined> {
+  const { images, signal } = session;
+  const onWait = (): void =>
+    session.emit({ kind: 'waiting', subject: name.toString(), reason: 'another command is using this image' });
+  const isKept = await whileHeld(
+    images,
+    digest,
+    { ...TO_KEEP, signal, onWait },
+    async () => findPresence(session, name.withDigest(digest)),
+    async (presence) => {
+      if (presence !== 'complete') return false;
+      if (name.tag === undefined) await images.markExplicitlyPulled(name, digest);
+      else if (!(await images.isLinked(name, digest))) return false;
+      await images.touch(images.folderOf(name, digest), session.now());
+      return true;
+    },
+  );
+  if (!isKept) return undefined;
   await sweep(session, digest);
-  return outcome(name, digest, 'present', 0);
-}
-
-function outcome(name: RemoteName, digest: Digest, status: PullOutcome['status'], fetchedBytes: number): PullOutcome {
-  return { name, digest, status, fetchedBytes };
+  return { name, digest, status: 'present', fetchedBytes: 0 };
 }

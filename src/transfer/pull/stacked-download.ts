@@ -5,10 +5,12 @@ import { Scratch } from '../../home/scratch.ts';
 import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import { allChunks, type StackedImage, stackedFiles } from '../../oci/tart-image.ts';
-import { bringAll, type ChunkReport, type Download, explainKept, fetchVmFiles, withWorkers } from './download.ts';
+import type { BlobSource } from '../../chunks/blob-file.ts';
+import type { WorkerPool } from '../../chunks/worker-pool.ts';
+import { bringParts, explainKept, fetchVmFiles, orderOfParts, type PreparedPull } from './download.ts';
+import type { PullTarget } from './pull-target.ts';
 import type { Session } from '../../session/session.ts';
 import { bringFile } from './stored-file.ts';
-import type { Survey } from './survey.ts';
 
 /**
  * Names the files of an image as needed, before they come and until its record is published: whoever collects the content store sees
@@ -40,37 +42,31 @@ export async function announceContent(session: Session, image: StackedImage, sta
  */
 export async function downloadStacked(
   session: Session,
-  download: Download<StackedImage>,
-  survey: Survey,
-  report: ChunkReport,
+  target: PullTarget<StackedImage>,
+  { survey, room, report, context }: PreparedPull,
   staging: Staging | undefined,
 ): Promise<number> {
-  const { image, name } = download;
+  const { image, name } = target;
+  const vmFiles = async (source: BlobSource): Promise<void> => {
+    if (staging === undefined) return;
+    // A disk in it would make the directory another kind of image (tart-formats §4.7).
+    await removeEntry(staging.pathOf(VmFile.disk));
+    await fetchVmFiles(source, image, staging);
+  };
+  const disks = async (pool: WorkerPool): Promise<void> => {
+    const subject = name.toString();
+    let first = 0;
+    for (const [level, file] of stackedFiles(image).entries()) {
+      const what = level === 0 ? 'base' : `overlay ${level}`;
+      await bringFile(session, pool, survey, { file, what, subject, room, ...report.forFile(first) });
+      first += file.chunks.length;
+    }
+  };
   try {
-    return await withWorkers(session, download, async (carrier) => {
-      const vmFiles = async (): Promise<void> => {
-        if (staging === undefined) return;
-        // A disk in it would make the directory another kind of image (tart-formats §4.7).
-        await removeEntry(staging.pathOf(VmFile.disk));
-        await fetchVmFiles(download, carrier, staging);
-      };
-      const disks = async (): Promise<void> => {
-        let first = 0;
-        for (const [level, file] of stackedFiles(image).entries()) {
-          const what = level === 0 ? 'base' : `overlay ${level}`;
-          const subject = name.toString();
-          await bringFile(session, carrier.pool, survey, {
-            file,
-            what,
-            subject,
-            room: download.room,
-            ...report.forFile(first),
-          });
-          first += file.chunks.length;
-        }
-      };
-      await bringAll(download, carrier, vmFiles, disks);
-    });
+    return await bringParts(session, target, context, orderOfParts(room), (pool, source) => [
+      async () => vmFiles(source),
+      async () => disks(pool),
+    ]);
   } catch (error) {
     throw explainKept(error, report.verified, allChunks(image).length);
   }

@@ -4,22 +4,14 @@ import type { ContentStore } from '../../home/content/content-store.ts';
 import { probablySharesBlocks } from '../../fs/space.ts';
 import { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
-import type { RemoteName } from '../../names/remote-name.ts';
 import type { DiskFile, StoredDiskFile } from '../../oci/disk-file.ts';
-import { allChunks, stackedFiles, type TartImage } from '../../oci/tart-image.ts';
+import { allChunks, stackedFiles } from '../../oci/tart-image.ts';
 import type { Workplace } from './disk-build.ts';
 import { Donors } from './donors.ts';
 import { type FilePlan, planFile, type PullPlan, type Surroundings } from './plan.ts';
+import type { PullTarget } from './pull-target.ts';
 import type { Session } from '../../session/session.ts';
 import { zeroContents } from '../../chunks/zero-content.ts';
-
-/** What is going to be pulled. */
-export interface SurveyTarget {
-  readonly name: RemoteName;
-  readonly image: TartImage;
-  /** Whether the image's folder is cached, and only files of the content store are missing. */
-  readonly hasRecord: boolean;
-}
 
 /** What is the same for all files of an image. */
 type Constant = Pick<Surroundings, 'zeros' | 'places' | 'canShare'>;
@@ -27,11 +19,11 @@ type Constant = Pick<Surroundings, 'zeros' | 'places' | 'canShare'>;
 /** What this machine can contribute to an image. Donors stay where they are until {@link release}. */
 export class Survey {
   readonly #session: Session;
-  readonly #target: SurveyTarget;
+  readonly #target: PullTarget;
   readonly #donors: Donors;
   readonly #constant: Constant;
 
-  private constructor(session: Session, target: SurveyTarget, donors: Donors, constant: Constant) {
+  private constructor(session: Session, target: PullTarget, donors: Donors, constant: Constant) {
     this.#session = session;
     this.#target = target;
     this.#donors = donors;
@@ -42,14 +34,14 @@ export class Survey {
    * Looks around, changing nothing.
    * @param mode `look` takes no locks: for a plan that is only shown.
    */
-  static async take(session: Session, target: SurveyTarget, mode: 'lease' | 'look'): Promise<Survey> {
-    const { image, name } = target;
+  static async take(session: Session, target: PullTarget, mode: 'lease' | 'look'): Promise<Survey> {
+    const { image, name, digest } = target;
     const chunks = allChunks(image);
     const zeros = await zeroContents(chunks, session.signal);
     const canShare = await probablySharesBlocks(session.home.cacheFolder, session.platform);
     const donors = await Donors.find(session, {
       name,
-      digest: image.manifest.digest,
+      digest,
       chunks: chunks.filter((chunk) => !zeros.has(chunk.contentDigest.toString())),
       mode,
     });
@@ -58,8 +50,8 @@ export class Survey {
 
   /** How everything that is missing comes about. */
   async plan(): Promise<PullPlan> {
-    const { image, hasRecord } = this.#target;
-    const vmFileBytes = hasRecord ? 0 : image.config.size + image.nvram.size;
+    const { image, presence } = this.#target;
+    const vmFileBytes = presence === 'lacks-content' ? 0 : image.config.size + image.nvram.size;
     if (image.layout === 'flat') {
       const workplace = diskOf(Staging.at(this.#session.home, image.manifest.digest));
       return { image, vmFileBytes, storedBytes: 0, files: [await this.planFile(image.base, workplace)] };

@@ -4,12 +4,13 @@ import { onDisk } from '../../fs/disk-error.ts';
 import { writeNewFile } from '../../fs/fsync.ts';
 import { exists } from '../../fs/stats.ts';
 import { makeRepository } from '../../home/images/image-cache.ts';
+import { whileHeld } from '../../home/images/image-lock.ts';
 import { originOfImage, writeOrigin } from '../../home/origin.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import { parseManifest } from '../../oci/manifest.ts';
-import { collectAfterMove, type MovedTag, tagsElsewhere } from '../collect.ts';
+import { collectAfterMove, nameImage } from '../collect.ts';
 import type { PushOutcome } from './push.ts';
 import type { Session } from '../../session/session.ts';
 
@@ -49,25 +50,18 @@ async function populate(session: Session, source: PopulateSource, outcome: PushO
   if (name === undefined) return;
   await session.home.prepare();
   await makeRepository(session.home, name);
-  const lock = await session.images.lock(digest, {
-    mode: 'exclusive',
-    wait: true,
-    signal: session.signal,
-    onWait: () =>
-      session.emit({ kind: 'waiting', subject: name.toString(), reason: 'another command is using this image' }),
-  });
-  let moved: readonly MovedTag[] = [];
-  try {
-    moved = await tagsElsewhere(session, outcome.names, digest);
-    if ((await session.images.find(name.withDigest(digest))) === undefined) await store(session, source, outcome);
-    for (const each of outcome.names) {
-      if (each.tag === undefined) await session.images.markExplicitlyPulled(each, digest);
-      else await session.images.link(each, digest);
-    }
-    await session.images.touch(session.images.folderOf(name, digest), session.now());
-  } finally {
-    await lock?.release();
-  }
+  const onWait = (): void =>
+    session.emit({ kind: 'waiting', subject: name.toString(), reason: 'another command is using this image' });
+  const moved = await whileHeld(
+    session.images,
+    digest,
+    { mode: 'exclusive', wait: true, signal: session.signal, onWait },
+    async () => session.images.find(name.withDigest(digest)),
+    async (image) => {
+      if (image === undefined) await store(session, source, outcome);
+      return nameImage(session, outcome.names, digest);
+    },
+  );
   await collectAfterMove(session, moved);
 }
 

@@ -14,7 +14,7 @@ import { fileBytes } from '../../chunks/file-blob.ts';
 import { copyTree } from '../copy/image-copy.ts';
 import { requireDigest } from '../manifest-store.ts';
 import { type NamedManifest, resolveManifest } from '../manifest-tree.ts';
-import { DEFAULT_CONCURRENCY } from '../pull/pull.ts';
+import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
 import type { PushOptions, PushOutcome } from './push.ts';
 import type { Session } from '../../session/session.ts';
 

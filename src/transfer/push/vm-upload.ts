@@ -15,7 +15,7 @@ import { grouped } from '../../chunks/grouped.ts';
 import { keptBlobs } from '../kept-blobs.ts';
 import { bringKnownBlob, type KnownBlobs } from '../known-blob.ts';
 import { inLanes } from '../../chunks/lanes.ts';
-import { DEFAULT_CONCURRENCY } from '../pull/pull.ts';
+import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
 import type { Session } from '../../session/session.ts';
 import { hashStretches, type PushedHow, pushStretches } from './stretch-push.ts';
 import { WorkerPool } from '../../chunks/worker-pool.ts';
