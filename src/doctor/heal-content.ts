@@ -28,7 +28,7 @@ export async function healContent(
   if (files.length === 0) return 0;
   const survey = await Survey.take(session, target, 'lease');
   try {
-    return await bringParts(session, target, context, 'in-turn', (pool) =>
+    return await bringParts(session, target.name.toString(), context, 'in-turn', (pool) =>
       files.map((file) => async () => healFile(session, pool, survey, file)),
     );
   } finally {

@@ -67,7 +67,7 @@ export class ImageCache {
   async find(name: RemoteName): Promise<CachedImage | undefined> {
     const digest = name.reference.kind === 'digest' ? name.reference.digest : await this.taggedDigest(name);
     if (digest === undefined || (name.digest !== undefined && !name.digest.equals(digest))) return undefined;
-    const folder = await this.#imageFolder(name, digest);
+    const folder = await lookAtImage(`${this.#home.imagesFolder}/${referencePath(name)}`, digest);
     return folder === undefined ? undefined : { name, digest, folder };
   }
 
@@ -84,27 +84,7 @@ export class ImageCache {
 
   /** The digest that a tag's link leads to, whether or not its image is there. */
   async taggedDigest(name: RemoteName): Promise<Digest | undefined> {
-    try {
-      return decodeDigestFolder(path.basename(await readlink(this.pathOf(name))));
-    } catch (cause) {
-      if (['ENOENT', 'EINVAL', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
-      throw diskError(cause, 'read the tag', this.pathOf(name));
-    }
-  }
-
-  /** Through the link when there is one: a hand-made link may lead to a folder of another repository, and still be right. */
-  async #imageFolder(name: RemoteName, digest: Digest): Promise<VmFolder | undefined> {
-    let folder: string;
-    try {
-      folder = await realpath(this.pathOf(name));
-    } catch (cause) {
-      if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '')) return undefined;
-      throw diskError(cause, 'look at', this.pathOf(name));
-    }
-    // Tart links the digest that was asked for to the folder of what came (tart-formats §1.4): such a name proves nothing.
-    if (path.basename(folder) !== digest.toString()) return undefined;
-    const look = lookAtVmFolder(folder);
-    return look?.layout === 'stacked-local' ? undefined : look;
+    return digestOfLink(this.pathOf(name));
   }
 
   /** Whether the tag's link already has the very text that Tart would write: then a pull has nothing to link. */
@@ -119,10 +99,11 @@ export class ImageCache {
   /**
    * Refuses a name whose place is taken by another kind of name. Nothing has been touched when this throws.
    *
+   * @returns whether the place of a tag is taken by a link already, whatever it leads to.
    * @throws TartletError `NAME_COLLISION` naming both.
    */
-  async refuseCollision(name: RemoteName): Promise<void> {
-    await refuseCollision(this.#home.imagesFolder, name);
+  async refuseCollision(name: RemoteName): Promise<'linked' | 'free'> {
+    return refuseCollision(this.#home.imagesFolder, name);
   }
 
   /** Locks an image by its digest, for reading (clone, push, serve) or for changing it (pull, delete). */
@@ -135,7 +116,7 @@ export class ImageCache {
    * set aside first; its marks of an explicit pull and of a pin are kept (tart-formats §1.4).
    */
   async publish(staging: string, name: RemoteName, digest: Digest): Promise<void> {
-    const target = this.folderOf(name, digest);
+    const target = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
     await whileMoving(this.#contents, [staging, target], async () => this.#publish(staging, target));
   }
 
@@ -151,10 +132,12 @@ export class ImageCache {
 
   /** Points a tag at an image, with the absolute text that Tart would write (tart-formats §1.4). */
   async link(name: RemoteName, digest: Digest): Promise<void> {
-    await this.#contents.besideTart(async () =>
-      replaceLink(this.pathOf(name), this.folderOf(name, digest), this.#home),
-    );
-    await clearMark(this.folderOf(name, digest), 'unnamed');
+    await this.#link(this.pathOf(name), this.folderOf(name, digest));
+  }
+
+  async #link(link: string, folder: string): Promise<void> {
+    await this.#contents.besideTart(async () => replaceLink(link, folder, this.#home));
+    await clearMark(folder, 'unnamed');
   }
 
   /**
@@ -164,10 +147,16 @@ export class ImageCache {
    * @returns the other digest that the tag led to before.
    */
   async nameImage(name: RemoteName, digest: Digest, at: Date): Promise<Digest | undefined> {
-    const before = name.tag === undefined ? undefined : await this.taggedDigest(name);
-    if (name.tag === undefined) await this.markExplicitlyPulled(name, digest);
-    else await this.link(name, digest);
-    await this.touch(this.folderOf(name, digest), at);
+    const { imagesFolder } = this.#home;
+    const folder = `${imagesFolder}/${digestPath(name, digest)}`;
+    let before: Digest | undefined;
+    if (name.tag === undefined) await markExplicitly(folder);
+    else {
+      const link = `${imagesFolder}/${referencePath(name)}`;
+      before = await digestOfLink(link);
+      await this.#link(link, folder);
+    }
+    await recordUse(folder, at);
     return before?.equals(digest) === true ? undefined : before;
   }
 
@@ -219,4 +208,32 @@ async function isMadeOnOneDisk(folder: string, cache: string, tries = 3): Promis
     if (!isGone || tries === 0) throw error;
     return isMadeOnOneDisk(folder, cache, tries - 1);
   }
+}
+
+/** The digest that a link leads to by its text; undefined for what is no such link. */
+async function digestOfLink(link: string): Promise<Digest | undefined> {
+  try {
+    return decodeDigestFolder(path.basename(await readlink(link)));
+  } catch (cause) {
+    if (['ENOENT', 'EINVAL', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    throw diskError(cause, 'read the tag', link);
+  }
+}
+
+/**
+ * What a name leads to, when that is the image of this digest. Through the link when there is one: a hand-made link may lead to a folder of another
+ * repository, and still be right.
+ */
+async function lookAtImage(at: string, digest: Digest): Promise<VmFolder | undefined> {
+  let folder: string;
+  try {
+    folder = await realpath(at);
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '')) return undefined;
+    throw diskError(cause, 'look at', at);
+  }
+  // Tart links the digest that was asked for to the folder of what came (tart-formats §1.4): such a name proves nothing.
+  if (path.basename(folder) !== digest.toString()) return undefined;
+  const look = lookAtVmFolder(folder);
+  return look?.layout === 'stacked-local' ? undefined : look;
 }

@@ -19,12 +19,14 @@ type Obstacle =
  * Tart deletes whichever was first (tart-formats §2.8). Folders in which nothing is, at any depth, take no place: they
  * are left of a repository whose images went, or of a pull that was interrupted.
  *
+ * @returns whether the place of a tag is taken by a link already, whatever it leads to.
  * @throws TartletError `NAME_COLLISION` naming both, or the stray file that is in the way.
  */
-export async function refuseCollision(imagesFolder: string, name: RemoteName): Promise<void> {
-  const tagPath = name.tag === undefined ? undefined : `${imagesFolder}/${repositoryPath(name)}/${name.tag.text}`;
+export async function refuseCollision(imagesFolder: string, name: RemoteName): Promise<'linked' | 'free'> {
+  const repository = repositoryPath(name);
+  const tagPath = name.tag === undefined ? undefined : `${imagesFolder}/${repository}/${name.tag.text}`;
+  const there = tagPath === undefined ? 'nothing' : await kindOf(tagPath);
   if (tagPath !== undefined) {
-    const there = await kindOf(tagPath);
     if (there === 'file') throw stray(name, tagPath);
     const inside = there === 'folder' ? await findInside(tagPath) : undefined;
     if (inside?.kind === 'stray') throw stray(name, inside.at);
@@ -37,7 +39,7 @@ export async function refuseCollision(imagesFolder: string, name: RemoteName): P
       });
     }
   }
-  const parts = repositoryPath(name).split('/');
+  const parts = repository.split('/');
   for (let length = 2; length <= parts.length; length += 1) {
     const above = `${imagesFolder}/${parts.slice(0, length).join('/')}`;
     const kind = await kindOf(above);
@@ -47,6 +49,7 @@ export async function refuseCollision(imagesFolder: string, name: RemoteName): P
       throw collision(name, `the image ${other}`, { kind: 'delete-or-use-another-home', image: other, others: false });
     }
   }
+  return there === 'link' ? 'linked' : 'free';
 }
 
 /**

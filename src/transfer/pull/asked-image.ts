@@ -68,22 +68,18 @@ function requireAgreement(name: RemoteName, found: Digest): void {
 
 /**
  * What a manifest means.
+ * @param subject the image, for messages.
  * @param accept which images will do.
  * @throws TartletError `MANIFEST_INVALID`, `MEDIA_UNSUPPORTED`
  */
-export function understandImage(raw: RawManifest, name: RemoteName, accept: 'any' | 'flat'): TartImage {
-  const image = parse(raw, name);
-  if (image.layout === 'flat') return image;
-  if (accept === 'flat') throw notClonable(name.toString());
-  requireStorable(image, name.toString());
-  return image;
-}
-
-function parse(raw: RawManifest, name: RemoteName): TartImage {
-  const subject = name.toString();
-  return explained(subject, () =>
+export function understandImage(raw: RawManifest, subject: string, accept: 'any' | 'flat'): TartImage {
+  const image = explained(subject, () =>
     parseTartImage(requireImage(parseManifest(raw.bytes, raw.mediaType), subject), subject),
   );
+  if (image.layout === 'flat') return image;
+  if (accept === 'flat') throw notClonable(subject);
+  requireStorable(image, subject);
+  return image;
 }
 
 function explained<Result>(subject: string, parsing: () => Result): Result {

@@ -7,7 +7,6 @@ import { type BlobSource, fetchBlobFile } from '../../chunks/blob-file.ts';
 import type { DiskBuild } from './disk-build.ts';
 import { encodedBytes } from './plan.ts';
 import type { PullRoom } from './pull-room.ts';
-import type { PullTarget } from './pull-target.ts';
 import type { ReadyThreads } from '../../chunks/ready-threads.ts';
 import type { Session } from '../../session/session.ts';
 import type { Survey } from './survey.ts';
@@ -28,6 +27,8 @@ export interface TransferContext {
 
 /** A pull that is planned and has its room. */
 export interface PreparedPull {
+  /** The image, for messages. */
+  readonly subject: string;
   readonly context: TransferContext;
   readonly survey: Survey;
   readonly room: PullRoom;
@@ -45,18 +46,18 @@ export function orderOfParts({ mayDelete }: PullRoom): PartOrder {
 /**
  * Brings the parts of an image with workers, and stops them when it ends.
  *
+ * @param subject the image, for messages.
  * @param parts made of the workers, and of what fetches a file by itself. Both stop when the user interrupts the transfer, or when a part has failed.
  * @returns bytes that crossed the network.
  */
 export async function bringParts(
   session: Session,
-  { name }: Pick<PullTarget, 'name'>,
+  subject: string,
   { client, insecure, concurrency, ready }: TransferContext,
   order: PartOrder,
   parts: (pool: WorkerPool, source: BlobSource) => readonly (() => Promise<void>)[],
 ): Promise<number> {
   let fetched = 0;
-  const subject = name.toString();
   const onBytes = (count: number): void => {
     fetched += count;
     session.emit({ kind: 'bytes', subject, count });

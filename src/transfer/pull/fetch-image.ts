@@ -37,7 +37,7 @@ export async function fetchImage(session: Session, target: PullTarget, context: 
     try {
       const report = new ChunkReport(session, subject, summary.fetchBytes);
       announce(session, subject, plan, summary);
-      return await bringImage(session, target, { context, survey, room, report });
+      return await bringImage(session, target, { subject, context, survey, room, report });
     } catch (error) {
       if (!(error instanceof TartletError) || room.removed.length === 0) throw error;
       throw error.with({ removed: room.removed });
@@ -54,16 +54,16 @@ async function bringImage(session: Session, target: PullTarget, prepared: Prepar
   const { report } = prepared;
   // The record names its files already, so that they are not collected as they come.
   if (image.layout === 'stacked' && presence === 'lacks-content')
-    return downloadStacked(session, { ...target, image }, prepared, undefined);
+    return downloadStacked(session, image, prepared, undefined);
   const staging = await Staging.open(session.home, target.digest);
   if (image.layout === 'flat') {
-    const fetchedBytes = await downloadFlat(session, { ...target, image }, prepared, staging);
+    const fetchedBytes = await downloadFlat(session, image, prepared, staging);
     await publish(session, target, staging, report);
     return fetchedBytes;
   }
   const reference = await announceContent(session, image, staging);
   try {
-    const fetchedBytes = await downloadStacked(session, { ...target, image }, prepared, staging);
+    const fetchedBytes = await downloadStacked(session, image, prepared, staging);
     await publish(session, target, staging, report);
     return fetchedBytes;
   } finally {

@@ -4,7 +4,6 @@ import { VmFile } from '../../home/vm-folder.ts';
 import type { FlatImage } from '../../oci/tart-image.ts';
 import { buildDisk } from './disk-build.ts';
 import { bringParts, explainKept, fetchVmFiles, orderOfParts, type PreparedPull } from './download.ts';
-import type { PullTarget } from './pull-target.ts';
 import type { Session } from '../../session/session.ts';
 import { diskOf } from './survey.ts';
 
@@ -16,17 +15,16 @@ import { diskOf } from './survey.ts';
  */
 export async function downloadFlat(
   session: Session,
-  target: PullTarget<FlatImage>,
-  { survey, room, report, context }: PreparedPull,
+  image: FlatImage,
+  { subject, survey, room, report, context }: PreparedPull,
   staging: Staging,
 ): Promise<number> {
-  const { image } = target;
   const { manifest, base } = image;
   await writeNewFile(staging.pathOf(VmFile.manifest), manifest.bytes);
   const workplace = diskOf(staging);
   const plan = await survey.planFile(base, workplace);
   try {
-    return await bringParts(session, target, context, orderOfParts(room), (pool, source) => [
+    return await bringParts(session, subject, context, orderOfParts(room), (pool, source) => [
       async () => fetchVmFiles(source, image, staging),
       async () => buildDisk(pool, { ...workplace, plan, room, ...report.forFile(0) }),
     ]);

@@ -40,7 +40,7 @@ export async function previewPull(session: Session, name: RemoteName, options: P
   try {
     const raw = await askForManifest(session, name, client, options.accept);
     const { digest } = raw;
-    const image = understandImage(raw, name, options.accept ?? 'any');
+    const image = understandImage(raw, name.toString(), options.accept ?? 'any');
     const target = pullTarget(name, image, await findPresence(session, name.withDigest(digest)));
     const isNamed = name.tag === undefined || (await session.images.isLinked(name, digest));
     const plan = await planOf(session, target);

@@ -48,13 +48,12 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
     const kept = await keep(session, name, reference.digest);
     if (kept !== undefined) return kept;
   }
-  await session.images.refuseCollision(name);
+  const place = await session.images.refuseCollision(name);
   const ready = new ReadyThreads(session.processors);
   try {
     const { insecure = false, concurrency = DEFAULT_CONCURRENCY, accept = 'any' } = options;
     // Of an image that was never here something will have to be fetched; whether a tag has moved, only the registry knows.
-    const isNew = name.tag === undefined || (await session.images.taggedDigest(name)) === undefined;
-    if (isNew) ready.start(concurrency);
+    if (place === 'free') ready.start(concurrency);
     const client = await session.client(name, insecure);
     try {
       return await pullFromRegistry(session, name, accept, { client, insecure, concurrency, ready });
@@ -81,7 +80,7 @@ async function pullFromRegistry(
     if (kept !== undefined) return kept;
   }
   // Understood before anything is locked or written: an image of another kind leaves no trace.
-  const target = { name, digest, manifest, image: understandImage(manifest, name, accept), presence };
+  const target = { name, digest, manifest, image: understandImage(manifest, name.toString(), accept), presence };
   await session.home.prepare();
   await sweep(session, digest);
   await makeRepository(session.home, name);

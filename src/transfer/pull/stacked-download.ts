@@ -8,7 +8,6 @@ import { allChunks, type StackedImage, stackedFiles } from '../../oci/tart-image
 import type { BlobSource } from '../../chunks/blob-file.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
 import { bringParts, explainKept, fetchVmFiles, orderOfParts, type PreparedPull } from './download.ts';
-import type { PullTarget } from './pull-target.ts';
 import type { Session } from '../../session/session.ts';
 import { bringFile } from './stored-file.ts';
 
@@ -42,11 +41,10 @@ export async function announceContent(session: Session, image: StackedImage, sta
  */
 export async function downloadStacked(
   session: Session,
-  target: PullTarget<StackedImage>,
-  { survey, room, report, context }: PreparedPull,
+  image: StackedImage,
+  { subject, survey, room, report, context }: PreparedPull,
   staging: Staging | undefined,
 ): Promise<number> {
-  const { image, name } = target;
   const vmFiles = async (source: BlobSource): Promise<void> => {
     if (staging === undefined) return;
     // A disk in it would make the directory another kind of image (tart-formats §4.7).
@@ -54,7 +52,6 @@ export async function downloadStacked(
     await fetchVmFiles(source, image, staging);
   };
   const disks = async (pool: WorkerPool): Promise<void> => {
-    const subject = name.toString();
     let first = 0;
     for (const [level, file] of stackedFiles(image).entries()) {
       const what = level === 0 ? 'base' : `overlay ${level}`;
@@ -63,7 +60,7 @@ export async function downloadStacked(
     }
   };
   try {
-    return await bringParts(session, target, context, orderOfParts(room), (pool, source) => [
+    return await bringParts(session, subject, context, orderOfParts(room), (pool, source) => [
       async () => vmFiles(source),
       async () => disks(pool),
     ]);

@@ -10,6 +10,8 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { makeRepository } from '../../../src/home/images/image-cache.ts';
+import { tidyRepository } from '../../../src/home/images/image-removal.ts';
 import { Digest } from '../../../src/names/digest.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import { listVms } from '../../../src/vm/listing.ts';
@@ -322,4 +324,23 @@ test('a cache that is a dangling link gets its target, as Tart’s own tests exp
   await session.home.prepare();
   expect(lstatSync(`${session.home.root}-elsewhere/cache`).isDirectory()).toBe(true);
   expect(lstatSync(session.home.cacheFolder).isSymbolicLink()).toBe(true);
+});
+
+describe('the directory of a repository', () => {
+  test('is made although other commands take it away as often as it is empty (P15)', async () => {
+    const session = freshSession();
+    await session.home.prepare();
+    const name = RemoteName.parse(REPOSITORY);
+    const directory = path.dirname(session.images.folderOf(name, Digest.parse(A)));
+    let isOver = false;
+    const takeAway = (async () => {
+      while (!isOver) await tidyRepository(session.home, directory);
+    })();
+    try {
+      for (let round = 0; round < 200; round += 1) await makeRepository(session.home, name);
+    } finally {
+      isOver = true;
+      await takeAway;
+    }
+  });
 });

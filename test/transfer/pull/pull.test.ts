@@ -382,6 +382,36 @@ describe('two pulls at once', () => {
   });
 });
 
+describe('a pull beside a removal', () => {
+  test.each([
+    ['a digest', `@${image.digest}`],
+    ['a tag', ':latest'],
+  ])('of the cached image that %s names waits for it, and fetches what has gone (P15)', async (_, suffix) => {
+    const registry = await startStaticRegistry({ latest: image });
+    const remover = freshSession();
+    await pull(remover, nameAt(registry, suffix));
+    const held = await remover.images.lock(Digest.parse(image.digest), { mode: 'exclusive', wait: false });
+    let onWaiting: () => void = () => undefined;
+    const waiting = new Promise<void>((resolve) => {
+      onWaiting = resolve;
+    });
+    const session = new Session({
+      home: new Home(remover.home.root),
+      platform: process.platform,
+      onEvent: ({ kind }) => {
+        if (kind === 'waiting') onWaiting();
+      },
+    });
+    const pulled = pull(session, nameAt(registry, suffix));
+    await Promise.race([waiting, pulled]);
+    await remover.images.deleteLocked(nameAt(registry, `@${image.digest}`), Digest.parse(image.digest));
+    await held?.release();
+    expect(await pulled).toMatchObject({ status: 'pulled' });
+    expect(readFileSync(`${imageFolder(session, registry)}/disk.img`).equals(image.disk)).toBe(true);
+    expect(await session.images.find(nameAt(registry, suffix))).toBeDefined();
+  });
+});
+
 describe('a name that cannot be cached', () => {
   test('is refused before anything is asked or written', async () => {
     const registry = await startStaticRegistry({ latest: image });
