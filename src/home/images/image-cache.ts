@@ -200,8 +200,8 @@ export async function makeRepository(home: Home, name: RemoteName): Promise<void
 
 /** Another command that deletes the last image of a repository may take the empty directory away between two steps of ours. */
 async function isMadeOnOneDisk(folder: string, cache: string, tries = 3): Promise<boolean> {
-  await makeFolder(folder);
   try {
+    await makeFolder(folder);
     return await canRenameBetween(folder, cache);
   } catch (error) {
     const isGone = error instanceof Error && systemCode(error.cause) === 'ENOENT';
