@@ -128,9 +128,9 @@ describe('two names that need one path', () => {
   test('neighbours are no collision', async () => {
     const session = freshSession();
     plantImage(session, 'host/a', A, 'b');
-    await expect(session.images.refuseCollision(RemoteName.parse('host/a:c'))).resolves.toBeUndefined();
-    await expect(session.images.refuseCollision(RemoteName.parse('host/a:b'))).resolves.toBeUndefined();
-    await expect(session.images.refuseCollision(RemoteName.parse('host/c/b'))).resolves.toBeUndefined();
+    await expect(session.images.refuseCollision(RemoteName.parse('host/a:c'))).resolves.toBe('free');
+    await expect(session.images.refuseCollision(RemoteName.parse('host/a:b'))).resolves.toBe('linked');
+    await expect(session.images.refuseCollision(RemoteName.parse('host/c/b'))).resolves.toBe('free');
   });
 });
 
