@@ -6,7 +6,7 @@ import { VmFile } from '../../home/vm-folder.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { allChunks } from '../../oci/tart-image.ts';
 import { BlobsToCome } from '../blobs-to-come.ts';
-import type { RegistryClient } from '../../registry/client.ts';
+import type { BlobLookup } from '../../registry/contract.ts';
 import { ChunkReport, type PreparedPull, type TransferContext } from './download.ts';
 import { downloadFlat } from './flat-download.ts';
 import { chunksToFetch, type PullPlan, spaceNeeded, summarize } from './plan.ts';
@@ -82,7 +82,7 @@ const QUESTIONS = 4;
  */
 async function confirmBlobs(
   session: Session,
-  client: RegistryClient,
+  client: BlobLookup,
   subject: string,
   wanted: readonly Descriptor[],
 ): Promise<void> {

@@ -4,6 +4,7 @@ import { TO_READ, whileHeld } from '../../home/images/image-lock.ts';
 import { sweep } from '../../home/prune/sweep.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
+import type { ManifestSource } from '../../registry/contract.ts';
 import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
 import type { Session } from '../../session/session.ts';
 import { collectAfterMove, type MovedTag, nameImage } from '../collect.ts';
@@ -69,7 +70,7 @@ async function pullFromRegistry(
   session: Session,
   name: RemoteName,
   accept: NonNullable<PullOptions['accept']>,
-  context: TransferContext,
+  context: TransferContext & { readonly client: ManifestSource },
 ): Promise<PullOutcome> {
   const manifest = await askForManifest(session, name, context.client, accept);
   const { digest } = manifest;
