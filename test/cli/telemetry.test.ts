@@ -102,6 +102,77 @@ describe('a command that is traced', () => {
     expect(span.traceState).toBe('vendor=1');
   });
 
+  it.each([
+    ['OTEL_EXPORTER_OTLP_PROTOCOL', {}],
+    ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' }],
+  ])('is exported as JSON where %s says so', async (variable, others) => {
+    const mock = await collector();
+    await traced(mock, ['fqn', 'h:1/a:b'], {
+      ...others,
+      [variable]: 'http/json',
+      TRACESTATE: 'vendor=1',
+      CIRRUS_SENTRY_TAGS: 'A=ß',
+    });
+    expect(mock.exports).toHaveLength(1);
+    expect(mock.exports[0]?.headers['content-type']).toBe('application/json');
+    const text = (pair: string): { key: string; value: unknown } => {
+      const [key = '', stringValue] = pair.split('=');
+      return { key, value: { stringValue } };
+    };
+    const message = 'the image h:1/a:b is not in the cache';
+    expect(JSON.parse(String(mock.exports[0]?.body))).toEqual({
+      resourceSpans: [
+        {
+          resource: { attributes: [text('service.name=tartlet'), text(`service.version=${VERSION}`)] },
+          scopeSpans: [
+            {
+              scope: { name: 'tartlet', version: VERSION },
+              spans: [
+                {
+                  traceId: TRACE_ID,
+                  spanId: expect.stringMatching(/^[0-9a-f]{16}$/) as unknown,
+                  parentSpanId: PARENT_ID,
+                  traceState: 'vendor=1',
+                  flags: 0x301,
+                  name: 'fqn',
+                  kind: 1,
+                  startTimeUnixNano: expect.stringMatching(/^\d{13}000000$/) as unknown,
+                  endTimeUnixNano: expect.stringMatching(/^\d{13}000000$/) as unknown,
+                  attributes: [
+                    text('A=ß'),
+                    {
+                      key: 'Command-line arguments',
+                      value: {
+                        arrayValue: {
+                          values: [{ stringValue: 'tartlet' }, { stringValue: 'fqn' }, { stringValue: 'h:1/a:b' }],
+                        },
+                      },
+                    },
+                  ],
+                  events: [
+                    {
+                      timeUnixNano: expect.stringMatching(/^\d{13}000000$/) as unknown,
+                      name: 'exception',
+                      attributes: [text('exception.type=NOT_FOUND'), text(`exception.message=${message}`)],
+                    },
+                  ],
+                  status: { code: 2, message },
+                },
+              ],
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  it.each(['http/protobuf', 'grpc', ''])('is exported as protobuf for the protocol "%s"', async (protocol) => {
+    const mock = await collector();
+    await traced(mock, ['list'], { OTEL_EXPORTER_OTLP_PROTOCOL: protocol });
+    expect(mock.exports[0]?.headers['content-type']).toBe('application/x-protobuf');
+    expect(spanIn(mock).span.name).toBe('list');
+  });
+
   it('tells its failure as an exception, and ends as it would have', async () => {
     const mock = await collector();
     const { exitCode, stderr } = await traced(mock, ['fqn', 'h:1/a:b']);

@@ -4,8 +4,9 @@ import { withoutPassword } from '../../names/malformed.ts';
 import { type Printable, printable, printableLine, printed } from '../terminal/printable.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { VERSION } from '../terminal/version.ts';
-import { DEFAULT_ENDPOINT, sendExport } from './export.ts';
+import { DEFAULT_ENDPOINT, encodingOf, sendExport } from './export.ts';
 import { type Attributes, encodeExport } from './span.ts';
+import { encodeExportAsJson } from './span-json.ts';
 import { readPairs, readTraceContext, type TraceContext } from './trace-context.ts';
 
 /**
@@ -36,7 +37,8 @@ export class CommandSpan {
     if (running === undefined || context === undefined) return;
     this.#running = undefined;
     const { environment, programName, stderr, now } = this.#terminal;
-    const body = encodeExport(
+    const encoding = encodingOf(environment);
+    const body = (encoding === 'http/json' ? encodeExportAsJson : encodeExport)(
       this.#resource(),
       { name: printed`tartlet`, version: printable(VERSION) },
       {
@@ -54,7 +56,7 @@ export class CommandSpan {
       },
     );
     const endpoint = environment['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? '';
-    const problem = await sendExport(endpoint === '' ? DEFAULT_ENDPOINT : endpoint, body);
+    const problem = await sendExport(endpoint === '' ? DEFAULT_ENDPOINT : endpoint, body, encoding);
     // Programs read our stderr: a collector that is down is no news for them.
     if (problem !== undefined && (environment['TARTLET_DEBUG'] ?? '') !== '') {
       stderr.write(printableLine(`note: the trace was not exported: ${problem}`));

@@ -25,11 +25,14 @@ export interface Span {
   readonly exception: { readonly type: Printable; readonly message: Printable } | undefined;
 }
 
-const KIND_INTERNAL = 1;
-const STATUS_ERROR = 2;
+/** `SPAN_KIND_INTERNAL` (trace.proto). */
+export const KIND_INTERNAL = 1;
+/** `STATUS_CODE_ERROR` (trace.proto). */
+export const STATUS_ERROR = 2;
 /** Sampled, and for a parent: known to be in another process (trace.proto, SpanFlags). */
-const FLAG_SAMPLED = 0x01;
-const FLAGS_REMOTE_PARENT = 0x300;
+export const FLAG_SAMPLED = 0x01;
+/** @see FLAG_SAMPLED */
+export const FLAGS_REMOTE_PARENT = 0x300;
 
 /**
  * The body of one export: `ExportTraceServiceRequest` with one resource, one scope and one span. Field numbers are those of
