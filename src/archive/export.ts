@@ -6,14 +6,8 @@ import { readPlainFile } from '../fs/plain-file.ts';
 import { Scratch } from '../home/scratch.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import {
-  type BlobIdentity,
-  type EncodedChunk,
-  flatManifest,
-  type FlatManifestParts,
-  stubConfig,
-} from '../oci/flat-manifest.ts';
+import type { BlobIdentity, Descriptor } from '../oci/descriptor.ts';
+import { type EncodedChunk, flatManifest, type FlatManifestParts, stubConfig } from '../oci/flat-manifest.ts';
 import type { ImageManifest } from '../oci/manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
 import { readWindow } from '../chunks/disk-window.ts';

@@ -1,5 +1,5 @@
 import { Digest } from '../names/digest.ts';
-import type { BlobIdentity } from '../oci/flat-manifest.ts';
+import type { BlobIdentity } from '../oci/descriptor.ts';
 import { MediaType } from '../oci/media-type.ts';
 import type { ArchiveSink } from './archive-sink.ts';
 import { blobFile, LAYOUT_MARKER, LayoutFile, REF_NAME } from './layout-file.ts';

@@ -24,12 +24,16 @@ const SPELLING = new Map(
   ),
 );
 
-/** A reference from one OCI document to a blob: what it is, how long, and the digest that proves it (image spec, descriptor). */
-export interface Descriptor {
-  readonly mediaType: string;
+/** Which bytes are meant: the part of a {@link Descriptor} that proves a blob, for code that does not ask what is in it. */
+export interface BlobIdentity {
   readonly digest: Digest;
   /** Bytes of the blob as stored; 0 only with the digest of nothing. */
   readonly size: number;
+}
+
+/** A reference from one OCI document to a blob: what it is, how long, and the digest that proves it (image spec, descriptor). */
+export interface Descriptor extends BlobIdentity {
+  readonly mediaType: string;
   readonly annotations: ReadonlyMap<string, string>;
 }
 

@@ -1,14 +1,8 @@
 import type { Digest } from '../names/digest.ts';
 import { Annotation, DISK_FORMAT_LABEL } from './annotation.ts';
 import { canonicalJson } from './canonical-json.ts';
+import type { BlobIdentity } from './descriptor.ts';
 import { MediaType } from './media-type.ts';
-
-/** A blob that was or will be uploaded. */
-export interface BlobIdentity {
-  readonly digest: Digest;
-  /** Bytes as stored. */
-  readonly size: number;
-}
 
 /** A disk chunk that is ready to be named in a manifest. */
 export interface EncodedChunk extends BlobIdentity {

@@ -4,7 +4,7 @@ import type { Repository } from '../names/repository.ts';
 import type { AddressClass } from '../names/ip-address.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import { blobExists, type BlobQuestion, type BlobReadOptions, fetchBlob, readBlob } from './blobs/blob.ts';
-import type { BlobDescriptor } from './blobs/blob-opening.ts';
+import type { BlobIdentity } from '../oci/descriptor.ts';
 import type { BlobFetcher, BlobPusher, CallOptions, ManifestSource, ManifestTarget, SharedClient } from './contract.ts';
 import {
   type ManifestStatus,
@@ -24,7 +24,7 @@ import { listTags } from './tag.ts';
 import { type BlobSource, type BlobUploadOptions, uploadBlob } from './blobs/upload.ts';
 import type { OnWire } from './wire.ts';
 
-export type { BlobDescriptor, BlobReadOptions, BlobSource, BlobUploadOptions };
+export type { BlobReadOptions, BlobSource, BlobUploadOptions };
 export type { ManifestReference, ManifestStatus, RawManifest };
 
 export interface RegistryClientOptions extends RegistryConnectionOptions {
@@ -132,12 +132,12 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
   }
 
   /** See {@link BlobLookup}. */
-  blobExists(blob: BlobDescriptor, question?: BlobQuestion): Promise<boolean> {
+  blobExists(blob: BlobIdentity, question?: BlobQuestion): Promise<boolean> {
     return blobExists(this.#context, blob, question);
   }
 
   /** See {@link BlobFetcher}. */
-  blob(blob: BlobDescriptor, options?: BlobReadOptions): AsyncIterable<Uint8Array> {
+  blob(blob: BlobIdentity, options?: BlobReadOptions): AsyncIterable<Uint8Array> {
     return readBlob(this.#context, blob, options);
   }
 
@@ -145,7 +145,7 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
    * A small blob, verified, in memory. `limit` in bytes, default 16 MiB.
    * @throws TartletError `NOT_FOUND`, `SIZE_MISMATCH` (also when `size` is above the limit), `DIGEST_MISMATCH`.
    */
-  fetchBlob(blob: BlobDescriptor, options: CallOptions & { readonly limit?: number } = {}): Promise<Uint8Array> {
+  fetchBlob(blob: BlobIdentity, options: CallOptions & { readonly limit?: number } = {}): Promise<Uint8Array> {
     return fetchBlob(
       this.#context,
       blob,
@@ -160,7 +160,7 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
   }
 
   /** See {@link BlobPusher}. */
-  mountBlob(blob: BlobDescriptor, from: Repository, { signal }: CallOptions = {}): Promise<boolean> {
+  mountBlob(blob: BlobIdentity, from: Repository, { signal }: CallOptions = {}): Promise<boolean> {
     return mountBlob(this.#context, blob, from.text, signal);
   }
 

@@ -2,7 +2,7 @@ import type { RegistryAddress } from '../names/registry-address.ts';
 import type { Repository } from '../names/repository.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import type { BlobQuestion, BlobReadOptions } from './blobs/blob.ts';
-import type { BlobDescriptor } from './blobs/blob-opening.ts';
+import type { BlobIdentity } from '../oci/descriptor.ts';
 import type { BlobSource, BlobUploadOptions } from './blobs/upload.ts';
 import type { RawManifest } from './manifest.ts';
 import type { ManifestReference } from './manifest-reference.ts';
@@ -32,13 +32,13 @@ export interface BlobFetcher {
    * of bytes comes out, or an error. **Not verified**: the consumer hashes (see `BlobVerifier`). Leaving the loop early closes the connection.
    * @throws TartletError while iterating: `NOT_FOUND`, `SIZE_MISMATCH`.
    */
-  blob(blob: BlobDescriptor, options?: BlobReadOptions): AsyncIterable<Uint8Array>;
+  blob(blob: BlobIdentity, options?: BlobReadOptions): AsyncIterable<Uint8Array>;
 }
 
 /** Where it can be asked which blobs there are. */
 export interface BlobLookup {
   /** Whether the repository has the blob. A length that the registry tells and that is not `size` bytes means no. */
-  blobExists(blob: BlobDescriptor, question?: BlobQuestion): Promise<boolean>;
+  blobExists(blob: BlobIdentity, question?: BlobQuestion): Promise<boolean>;
 }
 
 /** Where blobs are sent. */
@@ -49,7 +49,7 @@ export interface BlobPusher extends BlobLookup {
    */
   uploadBlob(blob: BlobSource, options?: BlobUploadOptions): Promise<void>;
   /** Asks for a blob of another repository of this registry. False: it was not given, upload it. */
-  mountBlob(blob: BlobDescriptor, from: Repository, options?: CallOptions): Promise<boolean>;
+  mountBlob(blob: BlobIdentity, from: Repository, options?: CallOptions): Promise<boolean>;
 }
 
 /** Where manifests are read. */

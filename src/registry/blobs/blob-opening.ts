@@ -1,5 +1,5 @@
 import { TartletError } from '../../errors.ts';
-import type { Digest } from '../../names/digest.ts';
+import type { BlobIdentity } from '../../oci/descriptor.ts';
 import type { Backoff } from '../request/backoff.ts';
 import { parseContentRange } from './content-range.ts';
 import { contentCoding, decodedBody } from '../response/document.ts';
@@ -7,12 +7,6 @@ import { hostAndPort } from '../request/network-error.ts';
 import { refused } from '../response/refusal.ts';
 import type { RegistryResponse } from '../request/request.ts';
 import type { RepositoryContext } from '../request/repository.ts';
-
-/** A blob: what it must hash to, and its exact length in bytes. */
-export interface BlobDescriptor {
-  readonly digest: Digest;
-  readonly size: number;
-}
 
 /** A body under way: bytes `[start, end)` of the blob, if all goes well. */
 export interface OpenBlob {
@@ -29,14 +23,14 @@ const EXPIRED = new Set([400, 401, 403, 404, 410]);
 /** Opens the body of one blob, as often as it takes; `backoff` counts what goes wrong, here and while the body is read. */
 export class BlobOpening {
   readonly #context: RepositoryContext;
-  readonly #blob: BlobDescriptor;
+  readonly #blob: BlobIdentity;
   readonly #passing: boolean;
   readonly #backoff: Backoff;
   /** No more ranges for this blob: the whole is fetched and the beginning skipped. */
   #wholeOnly = false;
 
   /** @param passing see `BlobReadOptions.passing`. */
-  constructor(context: RepositoryContext, blob: BlobDescriptor, backoff: Backoff, passing: boolean) {
+  constructor(context: RepositoryContext, blob: BlobIdentity, backoff: Backoff, passing: boolean) {
     this.#passing = passing;
     this.#context = context;
     this.#blob = blob;

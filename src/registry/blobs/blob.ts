@@ -1,6 +1,7 @@
 import { isTartletError, TartletError } from '../../errors.ts';
 import { Backoff } from '../request/backoff.ts';
-import { type BlobDescriptor, BlobOpening } from './blob-opening.ts';
+import type { BlobIdentity } from '../../oci/descriptor.ts';
+import { BlobOpening } from './blob-opening.ts';
 import { BlobVerifier } from './blob-verifier.ts';
 import { troubleOf } from '../request/patience.ts';
 import { NOTHING_SAID, refusal, refused } from '../response/refusal.ts';
@@ -26,7 +27,7 @@ export interface BlobReadOptions {
  */
 export async function* readBlob(
   context: RepositoryContext,
-  blob: BlobDescriptor,
+  blob: BlobIdentity,
   options: BlobReadOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { from = 0, to = blob.size, signal, onBytes, passing = false } = options;
@@ -82,7 +83,7 @@ function wantedPart(piece: Uint8Array, position: number, from: number, to: numbe
 /** A small blob in memory; the promises are those of `RegistryClient.fetchBlob`. */
 export async function fetchBlob(
   context: RepositoryContext,
-  blob: BlobDescriptor,
+  blob: BlobIdentity,
   limit: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
@@ -119,7 +120,7 @@ export interface BlobQuestion {
 /** Whether the repository has a blob; the promises are those of `RegistryClient.blobExists`. */
 export async function blobExists(
   context: RepositoryContext,
-  blob: BlobDescriptor,
+  blob: BlobIdentity,
   { signal, action = 'pull' }: BlobQuestion = {},
 ): Promise<boolean> {
   const { traits } = context;
@@ -167,7 +168,7 @@ export async function blobExists(
   }
 }
 
-function surplus(blob: BlobDescriptor, end: number): TartletError {
+function surplus(blob: BlobIdentity, end: number): TartletError {
   const digest = blob.digest.toString();
   return new TartletError('SIZE_MISMATCH', `the registry sends more than the ${end} bytes of blob ${digest}`, {
     subject: digest,
@@ -176,7 +177,7 @@ function surplus(blob: BlobDescriptor, end: number): TartletError {
   });
 }
 
-function endedEarly(blob: BlobDescriptor, offset: number, end: number): TartletError {
+function endedEarly(blob: BlobIdentity, offset: number, end: number): TartletError {
   const digest = blob.digest.toString();
   return new TartletError('SIZE_MISMATCH', `blob ${digest} ended after ${offset} of ${end} bytes`, {
     subject: digest,

@@ -1,6 +1,6 @@
 import { isTartletError } from '../../errors.ts';
 import { blobExists } from './blob.ts';
-import type { BlobDescriptor } from './blob-opening.ts';
+import type { BlobIdentity } from '../../oci/descriptor.ts';
 import { appendQuery } from '../request/query.ts';
 import type { RegistryResponse, ResponseStart } from '../request/request.ts';
 import { withoutBody } from '../request/response-body.ts';
@@ -15,7 +15,7 @@ import { uploadLocation } from './upload-location.ts';
  */
 export async function mountBlob(
   context: RepositoryContext,
-  blob: BlobDescriptor,
+  blob: BlobIdentity,
   from: string,
   signal?: AbortSignal,
 ): Promise<boolean> {

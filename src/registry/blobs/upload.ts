@@ -1,7 +1,7 @@
 import { isTartletError, TartletError } from '../../errors.ts';
 import { Backoff } from '../request/backoff.ts';
 import { blobExists } from './blob.ts';
-import type { BlobDescriptor } from './blob-opening.ts';
+import type { BlobIdentity } from '../../oci/descriptor.ts';
 import { smallerPart } from './part-size.ts';
 import type { RegistryResponse } from '../request/request.ts';
 import { withoutBody } from '../request/response-body.ts';
@@ -12,7 +12,7 @@ import { closingLocation, uploadLocation } from './upload-location.ts';
 import { DAMAGED, startSession, uploadRefused, type UploadSession } from './upload-session.ts';
 
 /** A blob to upload. */
-export interface BlobSource extends BlobDescriptor {
+export interface BlobSource extends BlobIdentity {
   /** Bytes `[from, to)` of the blob; called once per attempt. What it throws should be a TartletError: that is passed on and not retried. */
   open(from: number, to: number): Uint8Array | AsyncIterable<Uint8Array>;
 }
@@ -224,7 +224,7 @@ function isAccepted({ status }: RegistryResponse): boolean {
 
 function unconfirmed(
   { registry, repository }: RepositoryContext,
-  { digest }: BlobDescriptor,
+  { digest }: BlobIdentity,
   status: number,
 ): TartletError {
   return new TartletError(

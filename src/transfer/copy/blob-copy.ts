@@ -1,6 +1,7 @@
 import { isTartletError } from '../../errors.ts';
+import type { BlobIdentity, Descriptor } from '../../oci/descriptor.ts';
 import { isNonDistributable } from '../../oci/media-type.ts';
-import type { BlobDescriptor, BlobSource } from '../../registry/client.ts';
+import type { BlobSource } from '../../registry/client.ts';
 import type { BlobFetcher, BlobLookup, BlobPusher, ManifestTarget, RepositoryPlace } from '../../registry/contract.ts';
 import { keptBlobs } from '../kept-blobs.ts';
 import { inLanes } from '../../chunks/lanes.ts';
@@ -18,14 +19,9 @@ export interface CopyRoute {
   /** Upload each blob in PATCH requests of this many bytes; undefined: one PUT. */
   readonly uploadChunkBytes: number | undefined;
   /** A blob that need not come from the source, because a verified copy of it is at hand. */
-  readonly atHand?: (blob: CopiedBlob) => Promise<BlobSource | undefined>;
+  readonly atHand?: (blob: Descriptor) => Promise<BlobSource | undefined>;
   /** What to tell when the source fails. */
   readonly explainSource?: (error: unknown) => unknown;
-}
-
-/** A blob to copy. */
-export interface CopiedBlob extends BlobDescriptor {
-  readonly mediaType: string;
 }
 
 /** So often a registry may refuse to mount before it is not asked any more: some never do. */
@@ -58,11 +54,11 @@ export class BlobCopier {
    *
    * @throws TartletError of both registries; `DIGEST_MISMATCH` when the source sends other bytes twice. Nothing damaged is stored.
    */
-  async copy(blobs: readonly CopiedBlob[]): Promise<void> {
+  async copy(blobs: readonly Descriptor[]): Promise<void> {
     const { signal } = this.#session;
     const { concurrency, subject } = this.#route;
     const unique = [...new Map(blobs.map((blob) => [blob.digest.toString(), blob])).values()];
-    const missing = new Set<CopiedBlob>();
+    const missing = new Set<Descriptor>();
     this.#all = unique.length;
     await inLanes(unique, concurrency, signal, async (blob, _, either) => {
       if (await this.#isThere(blob, either)) this.#there += 1;
@@ -88,12 +84,12 @@ export class BlobCopier {
   }
 
   /** Uploads blobs whatever the target says of them: it claimed to have them, and does not (reliability Q16). */
-  async copyAgain(blobs: readonly CopiedBlob[]): Promise<void> {
+  async copyAgain(blobs: readonly Descriptor[]): Promise<void> {
     const { signal } = this.#session;
     await inLanes(blobs, this.#route.concurrency, signal, async (blob, _, either) => this.#bring(blob, either));
   }
 
-  async #isThere(blob: CopiedBlob, signal: AbortSignal): Promise<boolean> {
+  async #isThere(blob: Descriptor, signal: AbortSignal): Promise<boolean> {
     const { source, target } = this.#route;
     if (await target.blobExists(blob, { action: 'push', signal })) return true;
     const isOneRegistry = source.registry.equals(target.registry);
@@ -106,7 +102,7 @@ export class BlobCopier {
     return isNonDistributable(blob.mediaType) && !(await source.blobExists(blob, { signal }));
   }
 
-  async #bring(blob: CopiedBlob, signal: AbortSignal): Promise<void> {
+  async #bring(blob: Descriptor, signal: AbortSignal): Promise<void> {
     const atHand = await this.#route.atHand?.(blob);
     if (atHand !== undefined) return this.#upload(atHand, signal);
     const stream = new VerifiedBlob(this.#route.source, blob, signal);
@@ -157,6 +153,6 @@ export class BlobCopier {
   }
 }
 
-function bytesOf(blobs: readonly BlobDescriptor[]): number {
+function bytesOf(blobs: readonly BlobIdentity[]): number {
   return blobs.reduce((sum, { size }) => sum + size, 0);
 }

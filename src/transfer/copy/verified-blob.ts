@@ -1,7 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { TartletError } from '../../errors.ts';
 import type { Digest } from '../../names/digest.ts';
-import type { BlobDescriptor, BlobSource } from '../../registry/client.ts';
+import type { BlobIdentity } from '../../oci/descriptor.ts';
+import type { BlobSource } from '../../registry/client.ts';
 import type { BlobFetcher } from '../../registry/contract.ts';
 
 /**
@@ -17,7 +18,7 @@ export class VerifiedBlob implements BlobSource {
   readonly #hashes = new Map<number, Hash>();
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(source: BlobFetcher, blob: BlobDescriptor, signal: AbortSignal) {
+  constructor(source: BlobFetcher, blob: BlobIdentity, signal: AbortSignal) {
     this.digest = blob.digest;
     this.size = blob.size;
     this.#source = source;

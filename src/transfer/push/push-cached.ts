@@ -9,7 +9,7 @@ import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
 import { MediaType } from '../../oci/media-type.ts';
 import type { BlobSource } from '../../registry/client.ts';
 import type { ManifestSource } from '../../registry/contract.ts';
-import type { CopiedBlob } from '../copy/blob-copy.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
 import { fileBytes } from '../../chunks/file-blob.ts';
 import { copyTree } from '../copy/image-copy.ts';
 import { requireDigest } from '../manifest-store.ts';
@@ -53,7 +53,7 @@ export async function pushCachedImage(
       subject: name.toString(),
       concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
       uploadChunkBytes: options.uploadChunkBytes,
-      atHand: async (blob: CopiedBlob) => fromCache(image, blob),
+      atHand: async (blob: Descriptor) => fromCache(image, blob),
       explainSource: (error: unknown) => explain(image, 'blobs', error),
     };
     const uploadedBytes = await copyTree(session, route, [node], names);
@@ -82,7 +82,7 @@ async function originalManifest(session: Session, image: CachedImage, source: Ma
 }
 
 /** A blob as the cache has it: believed only after it was hashed, because Tart changes files of its cache in place. */
-async function fromCache(image: CachedImage, blob: CopiedBlob): Promise<BlobSource | undefined> {
+async function fromCache(image: CachedImage, blob: Descriptor): Promise<BlobSource | undefined> {
   const file = CACHED_FILES.get(blob.mediaType);
   if (file === undefined) return undefined;
   const path = `${image.folder.path}/${file}`;
