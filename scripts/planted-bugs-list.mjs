@@ -24,8 +24,8 @@ export const BUGS = [
     bug: 'an image is published before its chunks are there',
     file: 'src/transfer/pull/fetch-image.ts',
     edit: [
-      'const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);\n    await publish(session, download, staging, report);',
-      'await publish(session, download, staging, report);\n    const fetchedBytes = await downloadFlat(session, { ...download, image }, survey, report, staging);',
+      'const fetchedBytes = await downloadFlat(session, image, prepared, staging);\n    await publish(session, target, staging, report);',
+      'await publish(session, target, staging, report);\n    const fetchedBytes = await downloadFlat(session, image, prepared, staging);',
     ],
     gate: 'test/transfer/pull/pull.test.ts',
   },
