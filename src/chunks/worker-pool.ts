@@ -1,75 +1,18 @@
 import { setMaxListeners } from 'node:events';
-import { MessageChannel, type Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { describeError, fromPlainError, TartletError } from '../errors.ts';
-import { serveAuthenticator } from '../registry/auth/authenticator-port.ts';
-import type { SharedClient } from '../registry/contract.ts';
 import { systemClock } from '../registry/request/clock.ts';
-import {
-  type ChunkJob,
-  type ChunkResult,
-  type FromWorker,
-  type RegistrySettings,
-  type ResultOf,
-  type ToWorker,
-} from './chunk-job.ts';
-import { type ReadyThreads, startThread } from './ready-threads.ts';
+import type { ChunkJob, ChunkResult, FromWorker, ResultOf, ToWorker } from './chunk-job.ts';
+import type { JobListeners, Moved, PoolOptions } from './pool-options.ts';
+import { startThread } from './ready-threads.ts';
+import { introduce } from './thread-registry.ts';
 import type { TimeSpent } from './time-spent.ts';
 import { Width } from './width.ts';
-
-/** The registry that the jobs of a pool talk to; both absent for a pool that only looks at disks. */
-type PoolRegistry =
-  | {
-      readonly client: SharedClient;
-      readonly settings: Omit<
-        RegistrySettings,
-        'authenticatorPort' | 'secretsPort' | 'partBytes' | 'registry' | 'repository' | 'tellsWire'
-      >;
-    }
-  | { readonly client?: undefined; readonly settings?: undefined };
-
-export type PoolOptions = PoolRegistry & {
-  /** Most jobs at once. */
-  readonly concurrency: number;
-  /**
-   * There are never more threads than that: a thread waits for the network without blocking its other jobs, and each one
-   * costs some 40 MB.
-   */
-  readonly processors: number;
-  /** Threads that were started early. Whoever started them stops those that are left. */
-  readonly ready?: ReadyThreads | undefined;
-  readonly signal: AbortSignal;
-  /** Told of bytes that crossed the network, or left a file of blobs. */
-  readonly onBytes: (count: number, job: ChunkJob['kind'] | undefined) => void;
-  /** Told of work on the disk, in bytes of it: as hashing, encoding and pushing go on. Default: nothing is. */
-  readonly onWork?: (job: ChunkJob['kind'], diskBytes: number) => void;
-  readonly onWait: (reason: string, milliseconds: number) => void;
-};
 
 interface Thread {
   readonly worker: Worker;
   readonly endServices: () => void;
   readonly pending: Map<number, Pending>;
-}
-
-/** What a job did so far. */
-export interface Moved {
-  /** Bytes that crossed the network, or left a file of blobs; those that have to come again do not count. */
-  readonly bytes: number;
-  /** Work on the disk, in bytes of it. */
-  readonly diskBytes: number;
-}
-
-/** What is told of jobs beside their results. */
-interface JobListeners<J extends ChunkJob> {
-  /** Told of each failure; when it returns true, the others go on. Default: none is survived. */
-  readonly survives?: ((job: J, error: unknown) => boolean) | undefined;
-  /**
-   * Waited for before a job begins; what it gives is called when the job has ended, and `later` puts it off. The signal
-   * tells that another has failed.
-   */
-  readonly enter?: ((job: J, signal: AbortSignal) => Promise<(() => void) | 'later'>) | undefined;
-  /** Told of each job when it begins, and then of what it did so far, at most ten times a second. */
-  readonly onMoved?: ((job: J, moved: Moved) => void) | undefined;
 }
 
 interface Pending {
@@ -274,29 +217,6 @@ export class WorkerPool {
     for (const thread of threads) thread.endServices();
     await Promise.all(threads.map(async (thread) => thread.worker.terminate()));
   }
-}
-
-/** Tells a thread which registry its jobs are about. @returns ends the service of credentials for it, and of what it must not show. */
-function introduce(worker: Worker, { client, settings }: PoolRegistry): () => void {
-  if (client === undefined) return () => undefined;
-  const [questions, secrets] = [new MessageChannel(), new MessageChannel()];
-  const message: ToWorker = {
-    kind: 'registry',
-    settings: {
-      ...settings,
-      registry: client.registry.toString(),
-      repository: client.repository.text,
-      tellsWire: client.onWire !== undefined,
-      partBytes: client.partBytes,
-      authenticatorPort: questions.port2,
-      secretsPort: secrets.port2,
-    },
-  };
-  worker.postMessage(message, [questions.port2, secrets.port2]);
-  const ends = [serveAuthenticator(client.authenticator, questions.port1), client.secrets.link(secrets.port1)];
-  return () => {
-    for (const end of ends) end();
-  };
 }
 
 function workerFailure(cause: unknown): TartletError {

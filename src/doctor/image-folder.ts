@@ -5,7 +5,6 @@ import { stackedFiles, type TartImage } from '../oci/tart-image.ts';
 import { isSealBroken } from '../home/broken-seal.ts';
 import type { ContentStore } from '../home/content/content-store.ts';
 import { OurFile } from '../home/home-entry.ts';
-import { MARK_FILES } from '../home/images/image-mark.ts';
 import type { ImageReferences } from '../home/images/image-reference.ts';
 import type { Origin } from '../home/origin.ts';
 import { VmFile } from '../home/vm-folder.ts';
@@ -14,28 +13,10 @@ import { isInLocalFormat } from './config-format.ts';
 import { contentProblem } from './content.ts';
 import { finding, type Finding, type ImagePlace, repairOf, unreadable } from './finding.ts';
 import type { FindingId } from './finding-kind.ts';
+import { IMAGE_FILES, TO_BE_READ } from './image-files.ts';
 import { readImageManifest } from './image-manifest.ts';
 import { kindText, lookAt, lookInto, whyUnreadable } from '../fs/probe.ts';
 import { disagreement, isVerbatim, readOriginRecord } from './origin-record.ts';
-
-/** What may lie in an image folder: Tart's files and ours. */
-const FILES: ReadonlySet<string> = new Set<string>([
-  ...Object.values(VmFile),
-  OurFile.origin,
-  OurFile.formerOrigin,
-  OurFile.seal,
-  OurFile.lastUse,
-  ...Object.values(MARK_FILES),
-]);
-
-/** Those that commands read. Of marks it matters only that they are there. */
-const TO_BE_READ: ReadonlySet<string> = new Set([
-  VmFile.config,
-  VmFile.nvram,
-  VmFile.disk,
-  VmFile.manifest,
-  OurFile.origin,
-]);
 
 /** What the check of an image folder needs to know of the rest. */
 export interface ImageSurroundings {
@@ -91,7 +72,7 @@ class ImageFolderCheck {
     if (look.kind === 'failed') this.#unread(name, look.why);
     if (look.kind !== 'found') return;
     const stats = look.value;
-    if (FILES.has(name)) {
+    if (IMAGE_FILES.has(name)) {
       this.#findings.push(...this.#around.access.look(at, stats));
       if (stats.isFile()) this.#lookAtFile(name, stats);
       else if (name !== VmFile.controlSocket) {

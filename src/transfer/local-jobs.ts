@@ -2,7 +2,8 @@ import { ChunkEncoder } from '../chunks/chunk-encode.ts';
 import { unpackChunk } from '../chunks/chunk-fetch.ts';
 import type { EncodeJob, EncodeResult, UnpackJob, UnpackResult } from '../chunks/chunk-job.ts';
 import type { Session } from '../session/session.ts';
-import { type Moved, WorkerPool } from '../chunks/worker-pool.ts';
+import type { Moved } from '../chunks/pool-options.ts';
+import { WorkerPool } from '../chunks/worker-pool.ts';
 
 type LocalJob = EncodeJob | UnpackJob;
 type LocalResult<J extends LocalJob> = J extends EncodeJob ? EncodeResult : UnpackResult;

@@ -1,6 +1,5 @@
-import { isTartletError, systemCode, TartletError } from '../../errors.ts';
+import { isTartletError, systemCode } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
-import { shownName } from '../../names/malformed.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { moveEntry } from '../../fs/entry.ts';
 import { namesIn } from '../../fs/entry-names.ts';
@@ -10,15 +9,14 @@ import { exchangeFolders, publishFolder, removeFolder } from '../../fs/publish.t
 import { exists } from '../../fs/stats.ts';
 import type { ContentStore } from '../content/content-store.ts';
 import type { Home } from '../home.ts';
-import { SCRATCH_BESIDE_VMS } from '../home-entry.ts';
 import { recordUse } from '../last-use.ts';
-import { findLockOwner } from '../../fs/lock/lock-owner.ts';
 import { FileLock } from '../../fs/lock/lock.ts';
 import { type Scratch, scratchFolderOf } from '../scratch.ts';
 import { identityOf, replaced } from '../still-there.ts';
 import { hasWriteLock } from '../../fs/lock/write-lock.ts';
-import { isSuspended, lookAtLocalVm, type VmFolder, VmFile, whyNoVm } from '../vm-folder.ts';
-import { atWork, type Holder, inUse, STOP_FIRST, whileHeld } from './vm-holder.ts';
+import { isSuspended, lookAtLocalVm, type VmFolder, VmFile } from '../vm-folder.ts';
+import { inTheWay, nameTaken, notThere, refuseReserved, unusable, withoutConfig } from './no-vm.ts';
+import { heldBy, type Holder, holderOf, inUse, whileHeld } from './vm-holder.ts';
 
 export type VmState = 'running' | 'suspended' | 'stopped';
 
@@ -80,18 +78,9 @@ export class LocalVms {
       // Deleted before the first look, made anew before the second: two states of it are no damage.
       const came = this.find(name);
       if (came !== undefined) return came;
-      throw new TartletError('VM_INVALID', `the VM "${name.text}" cannot be used: ${whyNoVm(this.pathOf(name))}`, {
-        subject: this.pathOf(name),
-        next: { kind: 'complete-vm-directory', path: this.pathOf(name) },
-      });
+      throw unusable(name, this.pathOf(name));
     }
-    if (await exists(this.pathOf(name))) {
-      throw new TartletError('VM_NOT_FOUND', `${this.pathOf(name)} is a folder without config.json, and no VM`, {
-        subject: this.pathOf(name),
-        kept: 'it was left alone',
-        next: { kind: 'remove-useless-directory', path: this.pathOf(name) },
-      });
-    }
+    if (await exists(this.pathOf(name))) throw withoutConfig(this.pathOf(name));
     throw notThere(name);
   }
 
@@ -130,23 +119,13 @@ export class LocalVms {
   /** Who keeps a VM from being changed now. @throws TartletError `DISK_*` */
   async holder(name: LocalName): Promise<Holder> {
     const folder = this.pathOf(name);
-    if (!(await this.#isRunning(folder))) return 'none';
-    if (this.#platform !== 'linux') return 'program';
-    const owner = await findLockOwner(`${folder}/${VmFile.config}`, this.#platform);
-    if (owner.kind === 'process') return 'program';
-    return owner.kind === 'unnamed' ? 'command' : 'none';
+    return (await this.#isRunning(folder)) ? holderOf(`${folder}/${VmFile.config}`, this.#platform) : 'none';
   }
 
   /** @throws TartletError `VM_RUNNING`, also while another command is at work on it. */
   async refuseRunning(name: LocalName): Promise<void> {
     const holder = await this.holder(name);
-    if (holder === 'none') return;
-    if (holder === 'command') throw atWork(name.text);
-    throw new TartletError('VM_RUNNING', `the VM "${name.text}" is running`, {
-      subject: name.text,
-      kept: 'it was left alone',
-      next: STOP_FIRST,
-    });
+    if (holder !== 'none') throw heldBy(holder, name.text);
   }
 
   /**
@@ -212,13 +191,7 @@ export class LocalVms {
       );
       return false;
     }
-    if (!(await exists(`${target}/${VmFile.config}`))) {
-      throw new TartletError('VM_EXISTS', `${target} exists and is not a VM`, {
-        subject: target,
-        kept: 'it was left alone',
-        next: { kind: 'move-away-or-choose-another-name' },
-      });
-    }
+    if (!(await exists(`${target}/${VmFile.config}`))) throw inTheWay(target);
     await this.refuseRunning(name);
     await this.#moving([scratch.folder, target], name, async () =>
       exchangeFolders(scratch.folder, target, this.#home.root),
@@ -241,12 +214,7 @@ export class LocalVms {
     refuseReserved(to);
     await this.underLock(undefined, async () => {
       await this.require(from);
-      if (await exists(this.pathOf(to))) {
-        throw new TartletError('VM_EXISTS', `the VM "${to.text}" exists already`, {
-          subject: to.text,
-          next: { kind: 'choose-another-name' },
-        });
-      }
+      if (await exists(this.pathOf(to))) throw nameTaken(to);
       await this.refuseRunning(from);
       await this.#moving([this.pathOf(from)], from, async () =>
         onDisk('rename', this.pathOf(from), async () => moveEntry(this.pathOf(from), this.pathOf(to))),
@@ -273,22 +241,4 @@ export class LocalVms {
   async touch(vm: LocalVm, at: Date): Promise<void> {
     await recordUse(vm.folder.path, at);
   }
-}
-
-/** A VM of this name would be in the way of work on all others. @throws TartletError `USAGE` */
-function refuseReserved(name: LocalName): void {
-  if (name.text !== SCRATCH_BESIDE_VMS) return;
-  throw new TartletError('USAGE', `"${name.text}" is where work on VMs is done, and no name for one`, {
-    subject: name.text,
-    next: { kind: 'choose-another-name' },
-  });
-}
-
-function notThere(name: LocalName): TartletError {
-  // What is no VM may be a slip: `user:password@host`.
-  const shown = shownName(name.text);
-  return new TartletError('VM_NOT_FOUND', `the VM "${shown}" does not exist`, {
-    subject: shown,
-    next: { kind: 'list-vms' },
-  });
 }

@@ -1,6 +1,7 @@
 import { isTartletError, TartletError } from '../../errors.ts';
 import type { Hint } from '../../hint.ts';
 import type { LocalName } from '../../names/local-name.ts';
+import { findLockOwner } from '../../fs/lock/lock-owner.ts';
 import { FileLock } from '../../fs/lock/lock.ts';
 
 /**
@@ -21,6 +22,24 @@ export function atWork(name: string): TartletError {
     kept: 'it was left alone',
     next: { kind: 'wait-and-run-again' },
     retryable: true,
+  });
+}
+
+/** Who has the lock of a VM's configuration, which somebody has. @throws TartletError `DISK_*` */
+export async function holderOf(config: string, platform: NodeJS.Platform): Promise<Holder> {
+  if (platform !== 'linux') return 'program';
+  const owner = await findLockOwner(config, platform);
+  if (owner.kind === 'process') return 'program';
+  return owner.kind === 'unnamed' ? 'command' : 'none';
+}
+
+/** A VM that cannot be changed now, because somebody has its lock. */
+export function heldBy(holder: Exclude<Holder, 'none'>, name: string): TartletError {
+  if (holder === 'command') return atWork(name);
+  return new TartletError('VM_RUNNING', `the VM "${name}" is running`, {
+    subject: name,
+    kept: 'it was left alone',
+    next: STOP_FIRST,
   });
 }
 

@@ -12,6 +12,7 @@ import type { Access, Transport } from '../request/request.ts';
 import { accessKey, scopesToAsk } from './scope.ts';
 import type { SentSecrets } from '../request/sent-secrets.ts';
 import { requestToken } from './token.ts';
+import { untilAborted } from './until-aborted.ts';
 
 export interface RegistryAuthenticatorOptions {
   readonly registry: RegistryAddress;
@@ -233,20 +234,4 @@ function unanswerable(registry: string, challenged: readonly string[]): TartletE
     retryable: false,
     next: { kind: 'check-is-registry' },
   });
-}
-
-/** Stops waiting, not the work, when the signal is aborted. */
-async function untilAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return work;
-  signal.throwIfAborted();
-  let stop = () => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }

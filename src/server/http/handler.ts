@@ -6,6 +6,7 @@ import { type Access, anonymousAccess, type Authenticator, type Need } from '../
 import { needOf } from './need.ts';
 import { deleteBlob, getBlob } from './blob-handler.ts';
 import { clientOf } from '../access/client-address.ts';
+import { byMethod } from './by-method.ts';
 import { ClientTurns } from './client-turns.ts';
 import { DocumentMemory } from './document-memory.ts';
 import { Exchange, type Expectation, hasUnreadBody } from './exchange.ts';
@@ -218,24 +219,6 @@ export class RequestHandler {
 /** Another password would not help: it is known who asks. */
 function readOnly(user: string | undefined): Refusal {
   return new Refusal(403, 'DENIED', `the user ${user ?? ''} may read here, and change nothing`);
-}
-
-type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-
-/** `HEAD` is answered by the handler of `GET`, which knows not to send a body. */
-async function byMethod(
-  exchange: Exchange,
-  handlers: { readonly [method in Method]?: () => Promise<void> },
-): Promise<void> {
-  const { method } = exchange.request;
-  const handler = Object.entries(handlers).find(([name]) => name === (method === 'HEAD' ? 'GET' : method))?.[1];
-  if (handler === undefined) {
-    const allowed = Object.keys(handlers).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]));
-    throw new Refusal(405, 'UNSUPPORTED', 'this method is not for this address', {
-      headers: { Allow: allowed.join(', ') },
-    });
-  }
-  await handler();
 }
 
 /** A mount needs a second right; asking for both at once spares the client a second trip to the token service. */

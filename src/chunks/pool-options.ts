@@ -1,0 +1,53 @@
+import type { SharedClient } from '../registry/contract.ts';
+import type { ChunkJob, RegistrySettings } from './chunk-job.ts';
+import type { ReadyThreads } from './ready-threads.ts';
+
+/** The registry that the jobs of a pool talk to; both absent for a pool that only looks at disks. */
+export type PoolRegistry =
+  | {
+      readonly client: SharedClient;
+      readonly settings: Omit<
+        RegistrySettings,
+        'authenticatorPort' | 'secretsPort' | 'partBytes' | 'registry' | 'repository' | 'tellsWire'
+      >;
+    }
+  | { readonly client?: undefined; readonly settings?: undefined };
+
+export type PoolOptions = PoolRegistry & {
+  /** Most jobs at once. */
+  readonly concurrency: number;
+  /**
+   * There are never more threads than that: a thread waits for the network without blocking its other jobs, and each one
+   * costs some 40 MB.
+   */
+  readonly processors: number;
+  /** Threads that were started early. Whoever started them stops those that are left. */
+  readonly ready?: ReadyThreads | undefined;
+  readonly signal: AbortSignal;
+  /** Told of bytes that crossed the network, or left a file of blobs. */
+  readonly onBytes: (count: number, job: ChunkJob['kind'] | undefined) => void;
+  /** Told of work on the disk, in bytes of it: as hashing, encoding and pushing go on. Default: nothing is. */
+  readonly onWork?: (job: ChunkJob['kind'], diskBytes: number) => void;
+  readonly onWait: (reason: string, milliseconds: number) => void;
+};
+
+/** What a job did so far. */
+export interface Moved {
+  /** Bytes that crossed the network, or left a file of blobs; those that have to come again do not count. */
+  readonly bytes: number;
+  /** Work on the disk, in bytes of it. */
+  readonly diskBytes: number;
+}
+
+/** What is told of jobs beside their results. */
+export interface JobListeners<J extends ChunkJob> {
+  /** Told of each failure; when it returns true, the others go on. Default: none is survived. */
+  readonly survives?: ((job: J, error: unknown) => boolean) | undefined;
+  /**
+   * Waited for before a job begins; what it gives is called when the job has ended, and `later` puts it off. The signal
+   * tells that another has failed.
+   */
+  readonly enter?: ((job: J, signal: AbortSignal) => Promise<(() => void) | 'later'>) | undefined;
+  /** Told of each job when it begins, and then of what it did so far, at most ten times a second. */
+  readonly onMoved?: ((job: J, moved: Moved) => void) | undefined;
+}
