@@ -13,6 +13,7 @@ const GATES = {
   format: ['format:check'],
   types: ['types'],
   floors: ['floors'],
+  sizes: ['sizes'],
   unused: ['unused'],
   tests: ['test', '--', 'test/planted.test.ts'],
 };
@@ -26,6 +27,9 @@ const FLOORS = JSON.parse(readFileSync(path.resolve(import.meta.dirname, 'floors
 const PASSING_TEST = {
   'test/planted.test.ts': "import { expect, test } from 'vitest';\n\ntest('one', () => {\n  expect(1).toBe(1);\n});\n",
 };
+
+/** A line of a file whose length matters, and nothing else. */
+const LINES = '// one more\n';
 
 /** A file that is needed, with one export that is not. */
 const PARTLY_USED = {
@@ -313,6 +317,25 @@ const FAULTS = [
     },
     names: 'src/oci/planted.ts',
     rule: 'no-cycles',
+  },
+  {
+    gate: 'sizes',
+    fault: 'a file of 251 lines that does not say why',
+    files: { 'src/oci/planted.ts': LINES.repeat(251) },
+    rule: '251 lines',
+  },
+  {
+    gate: 'sizes',
+    fault: 'a reason for a length that the file does not have',
+    files: { 'src/oci/planted.ts': `// More than 250 lines, because it was once.\n${LINES.repeat(249)}` },
+    rule: 'not needed any more',
+  },
+  {
+    gate: 'sizes',
+    fault: 'a folder of more than 25 files',
+    files: Object.fromEntries(Array.from({ length: 26 }, (_, index) => [`src/attic/planted-${index}.ts`, LINES])),
+    names: 'src/attic',
+    rule: '26 files directly in it',
   },
   {
     gate: 'unused',

@@ -1,4 +1,4 @@
-// Over 250 lines: one state machine over one stream, whose states share all fields; a cut would show them to another file.
+// More than 250 lines, because it is one state machine over one stream, whose states share all fields; a cut would show them to another file.
 import { TartletError } from '../errors.ts';
 import { corrupt, HEADER_BYTES, HISTORY_BYTES, MAGIC } from './apple-lz4-format.ts';
 import type { ChunkDecoder, ChunkDecoderOptions, DecodedSink, ResumePoint, StreamPosition } from './chunk-decoder.ts';

@@ -1,4 +1,4 @@
-// Over 250 lines: one table, a row for each code of an error.
+// More than 250 lines, because it is one table, a row for each code of an error.
 import type { ErrorCode } from '../../errors.ts';
 
 /** What is true of every error with the same code. `docs/errors.md` is made of this table (`npm run errors-doc`). */

@@ -1,0 +1,39 @@
+/**
+ * Refuses a folder of `src` with more files than one sees at a glance, and a file that is longer than one reads at a sitting
+ * without saying why in its first lines: "More than 250 lines, because ...". A reason that is not needed any more is refused as well.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+/** Files that lie directly in a folder. */
+const MOST_FILES = 25;
+/** With comments and empty lines: they are read as well. */
+const MOST_LINES = 250;
+
+const REASON = /\bmore than 250 lines, because\s\S/i;
+/** Where the reason stands. */
+const TOP_LINES = 8;
+
+const root = path.resolve(import.meta.dirname, '..');
+const entries = readdirSync(path.join(root, 'src'), { recursive: true, withFileTypes: true });
+const files = entries
+  .filter((entry) => entry.isFile())
+  .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)));
+
+const inFolder = new Map();
+for (const file of files) inFolder.set(path.dirname(file), (inFolder.get(path.dirname(file)) ?? 0) + 1);
+const findings = [...inFolder]
+  .filter(([, count]) => count > MOST_FILES)
+  .map(([folder, count]) => `${folder}: ${count} files directly in it, and ${MOST_FILES} are the most`);
+
+for (const file of files) {
+  const lines = readFileSync(path.join(root, file), 'utf8').trimEnd().split('\n');
+  const hasReason = REASON.test(lines.slice(0, TOP_LINES).join('\n'));
+  if (lines.length > MOST_LINES && !hasReason)
+    findings.push(`${file}: ${lines.length} lines, and ${MOST_LINES} are the most without a reason at its top`);
+  if (lines.length <= MOST_LINES && hasReason)
+    findings.push(`${file}: the reason for its length is not needed any more`);
+}
+
+for (const finding of findings.sort()) console.error(finding);
+process.exitCode = findings.length === 0 ? 0 : 1;
