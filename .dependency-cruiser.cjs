@@ -57,6 +57,13 @@ module.exports = {
       from: { path: '^src/', pathNot: ['^src/(errors|hint)\\.ts$', ...floors.map(pathOf)] },
       to: {},
     },
+    {
+      name: 'imports-from-floors-only',
+      severity: 'error',
+      comment: 'the same for a folder whose files import nothing, and so are seen only where they are imported',
+      from: { path: '^src/' },
+      to: { path: '^src/', pathNot: ['^src/errors\\.ts$', ...floors.map(pathOf)] },
+    },
     ...floors
       .map((floor, height) => ({
         name: `floor-${floor.replaceAll('/', '-')}`,

@@ -227,8 +227,17 @@ const FAULTS = [
   {
     gate: 'floors',
     fault: 'a folder that is no floor',
-    files: { 'src/attic/planted.ts': 'export const planted = 1;\n' },
+    files: { 'src/attic/planted.ts': "export { TartletError } from '../errors.ts';\n" },
     rule: 'every-folder-is-a-floor',
+  },
+  {
+    gate: 'floors',
+    fault: 'an import from a folder that is no floor',
+    files: {
+      'src/oci/planted.ts': "export { planted } from '../attic/planted.ts';\n",
+      'src/attic/planted.ts': 'export const planted = 1;\n',
+    },
+    rule: 'imports-from-floors-only',
   },
   {
     gate: 'floors',
