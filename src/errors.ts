@@ -61,25 +61,25 @@ export type ErrorCode =
 /** What is known about a failure beside its sentence. Every field is safe to print: no secrets, no query strings. */
 export interface ErrorFacts {
   /** The thing that failed: a name, a host, a path, a digest. */
-  readonly subject?: string;
+  readonly subject?: string | undefined;
   /** What survived, e.g. `3 of 12 chunks in …`. Absent when nothing was begun. */
-  readonly kept?: string;
+  readonly kept?: string | undefined;
   /** Names of what was deleted on the way, e.g. to make room. Absent when nothing was. */
-  readonly removed?: readonly string[];
+  readonly removed?: readonly string[] | undefined;
   /** The one thing to do next: an id with parameters, no words. */
-  readonly next?: Hint;
+  readonly next?: Hint | undefined;
   /** HTTP status, when a registry answered. */
-  readonly status?: number;
+  readonly status?: number | undefined;
   /** True when the very same call may succeed later without anybody changing anything. */
-  readonly retryable?: boolean;
+  readonly retryable?: boolean | undefined;
   /** How long the other side asked us to wait, in milliseconds. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
   /** The position (1-based, in characters) in a text that could not be parsed. */
-  readonly position?: number;
+  readonly position?: number | undefined;
   /** What should have been there, e.g. the digest asked for. */
-  readonly expected?: string;
+  readonly expected?: string | undefined;
   /** What was there instead. */
-  readonly found?: string;
+  readonly found?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -92,7 +92,8 @@ export class TartletError extends Error {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
     this.name = 'TartletError';
     this.code = code;
-    this.facts = facts;
+    // What is undefined is not known: it must not stand in the place of what is, where facts are added to facts.
+    this.facts = Object.fromEntries(Object.entries(facts).filter(([, fact]) => fact !== undefined));
   }
 
   /** The same failure with more known about it: `facts` are added, those already there are kept. */

@@ -48,7 +48,7 @@ async function upload(
     {
       signal,
       onBytes,
-      ...(job.uploadChunkBytes === undefined ? {} : { chunkBytes: job.uploadChunkBytes }),
+      chunkBytes: job.uploadChunkBytes,
     },
   );
   return 'uploaded';

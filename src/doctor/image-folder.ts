@@ -227,7 +227,7 @@ class ImageFolderCheck {
   }
 
   #note(id: FindingId, at: string, message: string, next?: Hint): void {
-    this.#findings.push(finding(id, at, message, { ...this.#name, ...(next === undefined ? {} : { next }) }));
+    this.#findings.push(finding(id, at, message, { ...this.#name, next }));
   }
 
   #damage(id: FindingId, at: string, message: string): void {

@@ -56,7 +56,7 @@ export function diskError(cause: unknown, doing: string, path: string): TartletE
   const next = NEXT_BY_SYSTEM[system ?? ''] ?? NEXT[code];
   return new TartletError(code, `cannot ${doing} ${path}: ${reason(cause, system)}`, {
     subject: path,
-    ...(next === undefined ? {} : { next }),
+    next,
     cause,
   });
 }

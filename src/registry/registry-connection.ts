@@ -97,7 +97,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
   const timing: Timing = {
     clock: options.clock ?? systemClock,
     limits,
-    ...(options.onWait === undefined ? {} : { onWait: options.onWait }),
+    onWait: options.onWait,
   };
   let base: Promise<URL> | undefined;
   const endpoint = () => {

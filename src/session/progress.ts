@@ -20,7 +20,7 @@ export type TransferEvent = { readonly subject: string } & (
       readonly kind: 'waiting';
       readonly reason: string;
       /** How far the other one is, in bytes of the decoded disk, where that can be seen. */
-      readonly done?: { readonly diskBytes: number; readonly ofDiskBytes: number };
+      readonly done?: { readonly diskBytes: number; readonly ofDiskBytes: number } | undefined;
     }
   | {
       readonly kind: 'started';

@@ -81,7 +81,7 @@ export async function cloneVm(
         version: 1,
         via: 'clone',
         source: source.text,
-        ...(source.digest === undefined ? {} : { digest: source.digest }),
+        digest: source.digest,
         clonedAt: session.now().toISOString(),
         ...(source.unproven.length === 0 ? {} : { unproven: [...source.unproven] }),
       });

@@ -18,18 +18,18 @@ import { ReplacementDisk, replacementBytes } from './replacement-disk.ts';
 
 /** What to change about a VM. Whatever is absent stays as it is. */
 export interface SetOptions {
-  readonly cpuCount?: number;
+  readonly cpuCount?: number | undefined;
   /** Bytes. */
-  readonly memoryBytes?: number;
-  readonly display?: Display;
-  readonly displayRefit?: boolean;
-  readonly randomMac?: boolean;
+  readonly memoryBytes?: number | undefined;
+  readonly display?: Display | undefined;
+  readonly displayRefit?: boolean | undefined;
+  readonly randomMac?: boolean | undefined;
   /** Only macOS guests have a serial number; for others this does nothing, as in Tart. */
-  readonly randomSerial?: boolean;
+  readonly randomSerial?: boolean | undefined;
   /** A disk image whose content replaces the disk; absolute. It is copied, never moved or changed. */
-  readonly disk?: string;
+  readonly disk?: string | undefined;
   /** The size that the disk shall have at the end, in bytes. Disks only grow. */
-  readonly diskBytes?: number;
+  readonly diskBytes?: number | undefined;
 }
 
 export interface SetOutcome {

@@ -61,9 +61,9 @@ function requestOf(terminal: Terminal, options: PruneCommandOptions): PruneReque
   }
   return {
     entries,
-    ...(olderThan === undefined ? {} : { olderThanMs: olderThan * DAY_MS }),
-    ...(budget === undefined ? {} : { budgetBytes: budget * GIB }),
-    ...(freeSpace === undefined ? {} : { freeBytes: freeSpace * GIB }),
+    olderThanMs: olderThan === undefined ? undefined : olderThan * DAY_MS,
+    budgetBytes: budget === undefined ? undefined : budget * GIB,
+    freeBytes: freeSpace === undefined ? undefined : freeSpace * GIB,
     collect: gc ?? false,
     dryRun: dryRun ?? false,
   };

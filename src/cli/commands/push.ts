@@ -40,7 +40,7 @@ export async function runPush(
       populateCache: options.populateCache ?? false,
       reproducible: options.reproducible ?? false,
       ...(options.chunkSize === 0 ? {} : { uploadChunkBytes: options.chunkSize * 1_000_000 }),
-      ...(options.layerSize === undefined ? {} : { diskChunkBytes: options.layerSize * 1024 ** 2 }),
+      diskChunkBytes: options.layerSize === undefined ? undefined : options.layerSize * 1024 ** 2,
       onPushed: ({ names, digest }) => {
         for (const name of names) say(`pushed ${name.toString()} (${digest.toString()})`);
       },

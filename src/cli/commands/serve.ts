@@ -29,9 +29,9 @@ export async function runServe(terminal: Terminal, options: ServeCommandOptions)
     dataFolder: resolvePath(terminal, options.data),
     listen,
     ...(await readAccess(terminal, options)),
-    ...(options.hostName === undefined ? {} : { hostNames: options.hostName }),
+    hostNames: options.hostName,
     allowExposed: options.open ?? false,
-    ...(options.allowBreakingDeletes === undefined ? {} : { deletes: 'any' as const }),
+    deletes: options.allowBreakingDeletes === undefined ? undefined : ('any' as const),
     log: (event) => log(describeEvent(event)),
     now: () => terminal.now().getTime(),
   });

@@ -22,14 +22,14 @@ export async function runSet(terminal: Terminal, text: string, options: SetComma
   return withSession(terminal, async (session) => {
     const name = LocalName.ofExisting(text);
     const { savedStateIsStale } = await setVm(session, name, {
-      ...(options.cpu === undefined ? {} : { cpuCount: options.cpu }),
-      ...(options.memory === undefined ? {} : { memoryBytes: options.memory * 1024 * 1024 }),
-      ...(options.display === undefined ? {} : { display: options.display }),
-      ...(options.displayRefit === undefined ? {} : { displayRefit: options.displayRefit }),
+      cpuCount: options.cpu,
+      memoryBytes: options.memory === undefined ? undefined : options.memory * 1024 * 1024,
+      display: options.display,
+      displayRefit: options.displayRefit,
       randomMac: options.randomMac ?? false,
       randomSerial: options.randomSerial ?? false,
-      ...(options.disk === undefined ? {} : { disk: resolvePath(terminal, options.disk) }),
-      ...(options.diskSize === undefined ? {} : { diskBytes: options.diskSize * 1_000_000_000 }),
+      disk: options.disk === undefined ? undefined : resolvePath(terminal, options.disk),
+      diskBytes: options.diskSize === undefined ? undefined : options.diskSize * 1_000_000_000,
     });
     if (savedStateIsStale) {
       writeLines(

@@ -135,7 +135,7 @@ async function runCp(
     {
       stdio: ['ignore', 'ignore', 'ignore', source.fd, target.fd],
       env: SYSTEM_ENVIRONMENT,
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     },
   );
   const [status] = (await once(child, 'close')) as [number | null];

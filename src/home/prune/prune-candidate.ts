@@ -24,7 +24,7 @@ export interface Store {
   readonly platform: NodeJS.Platform;
   /** The wall clock: dates of use are measured by it. */
   readonly now: () => Date;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Entry {

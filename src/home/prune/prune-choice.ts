@@ -3,9 +3,9 @@ import type { Candidate } from './prune-candidate.ts';
 /** What must go. Without any criterion, nothing. */
 export interface PruneCriteria {
   /** What was used last so many milliseconds ago, or longer. */
-  readonly olderThanMs?: number;
+  readonly olderThanMs?: number | undefined;
   /** What does not fit into so many bytes. */
-  readonly budgetBytes?: number;
+  readonly budgetBytes?: number | undefined;
 }
 
 /**

@@ -16,7 +16,7 @@ export interface PruneRequest extends PruneCriteria {
   /** Also remove tags that lead to nothing, and images that nothing leads to. Default: no. */
   readonly collect?: boolean;
   /** When everything else is done, delete the oldest of the cache until so many bytes are free on its disk. */
-  readonly freeBytes?: number;
+  readonly freeBytes?: number | undefined;
   /** Only say what would be deleted. Default: no. */
   readonly dryRun?: boolean;
 }
@@ -74,7 +74,7 @@ export async function prune(home: Store, request: PruneRequest): Promise<PruneRe
 function atOneMoment(store: Store): Store {
   const now = store.now();
   const { home, images, vms, contents, platform, signal } = store;
-  return { home, images, vms, contents, platform, now: () => now, ...(signal === undefined ? {} : { signal }) };
+  return { home, images, vms, contents, platform, now: () => now, signal };
 }
 
 async function choose(store: Store, request: PruneRequest): Promise<Chosen[]> {

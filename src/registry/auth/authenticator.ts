@@ -6,7 +6,7 @@ export interface Refusal {
   /** Where the registry is, as `scheme://host:port`. */
   readonly origin: string;
   /** The `Authorization` value that was refused; undefined when none was sent. */
-  readonly sent?: string;
+  readonly sent?: string | undefined;
   /** The `Authorization` values that this request was refused with, oldest first; `sent` is the last of them. */
   readonly refused: readonly string[];
   /** Each `WWW-Authenticate` line that this request was answered with, those of the last answer first. */

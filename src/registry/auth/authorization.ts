@@ -40,11 +40,9 @@ export function withAuthorization(next: Transport, authenticator: Authenticator,
       challenges = [...response.headers.all('www-authenticate'), ...challenges];
       await response.body.discard();
       const refusal = { access: request.access, origin, refused, challenges, round };
-      await authenticator
-        .challenged({ ...refusal, ...(sent === undefined ? {} : { sent }) }, signal)
-        .catch((error: unknown) => {
-          throw withoutEcho(error, response);
-        });
+      await authenticator.challenged({ ...refusal, sent }, signal).catch((error: unknown) => {
+        throw withoutEcho(error, response);
+      });
       if (round >= MAX_ROUNDS) throw endless(request.access, origin);
     }
   };

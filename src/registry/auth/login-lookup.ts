@@ -48,7 +48,7 @@ export class LoginLookup {
 
   /** As whom we speak, in words for a message. Never a secret, and never a failure: it goes into one. */
   async words(repository: string | undefined): Promise<string> {
-    const identity = await this.identify({ action: 'pull', ...(repository === undefined ? {} : { repository }) });
+    const identity = await this.identify({ action: 'pull', repository });
     switch (identity.kind) {
       case 'anonymous':
         return 'anonymously';

@@ -39,7 +39,7 @@ export function startRequest({ repository }: RepositoryContext, url: URL, mountF
     url,
     headers: {},
     body: { length: 0, open: () => new Uint8Array(0) },
-    access: { repository, action: 'push', ...(mountFrom === undefined ? {} : { mountFrom }) },
+    access: { repository, action: 'push', mountFrom },
     repeat: 'always',
   };
 }

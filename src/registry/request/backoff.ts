@@ -9,7 +9,7 @@ export type OnWait = (event: { readonly reason: string; readonly milliseconds: n
 export interface Timing {
   readonly clock: Clock;
   readonly limits: Limits;
-  readonly onWait?: OnWait;
+  readonly onWait?: OnWait | undefined;
 }
 
 /**

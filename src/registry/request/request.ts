@@ -15,10 +15,10 @@ export interface RequestBody {
 /** What a request needs the right to do: the scope of the token that goes with it. Plain data, so it may cross threads. */
 export interface Access {
   /** Absent for `/v2/` itself. */
-  readonly repository?: string;
+  readonly repository?: string | undefined;
   readonly action: 'pull' | 'push' | 'delete';
   /** For a cross-repository mount: the repository that must be readable as well. */
-  readonly mountFrom?: string;
+  readonly mountFrom?: string | undefined;
 }
 
 /**

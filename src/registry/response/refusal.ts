@@ -73,8 +73,8 @@ export function refusal(response: ResponseStart, complaint: Complaint, context: 
     status,
     retryable: context.retryable?.(code, complaint.codes[0]) ?? isTransient(code),
     // The OCI error code, for callers that know what to do about it (`MANIFEST_BLOB_UNKNOWN`).
-    ...(complaint.codes[0] === undefined ? {} : { found: complaint.codes[0] }),
-    ...(next === undefined ? {} : { next }),
+    found: complaint.codes[0],
+    next,
   });
 }
 

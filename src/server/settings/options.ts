@@ -90,9 +90,9 @@ export interface RegistryOptions {
   /** Listen on other than loopback addresses although TLS or auth is missing (reliability S39). */
   readonly allowExposed?: boolean;
   /** Names that clients may use for this server, beside loopback names and the address they connected to (reliability S40). */
-  readonly hostNames?: readonly string[];
+  readonly hostNames?: readonly string[] | undefined;
   /** Default: unneeded, so that no image under a tag can be broken (issue 14, item 14). */
-  readonly deletes?: DeletesAllowed;
+  readonly deletes?: DeletesAllowed | undefined;
   readonly limits?: Partial<Limits>;
   readonly timeouts?: Partial<Timeouts>;
   readonly log?: (event: RegistryEvent) => void;

@@ -138,7 +138,7 @@ export class BlobCopier {
           sent += count;
           this.#count(count);
         },
-        ...(uploadChunkBytes === undefined ? {} : { chunkBytes: uploadChunkBytes }),
+        chunkBytes: uploadChunkBytes,
       });
     } catch (error) {
       this.#count(-sent);

@@ -100,7 +100,7 @@ async function pullHeld(
   const onWait = async (): Promise<void> => {
     const done = await progressOfOther(session, target.image);
     const reason = `another command is ${done === undefined ? 'using' : 'pulling'} this image`;
-    session.emit({ kind: 'waiting', subject: name.toString(), reason, ...(done === undefined ? {} : { done }) });
+    session.emit({ kind: 'waiting', subject: name.toString(), reason, done });
   };
   return whileHeld(
     session.images,

@@ -22,13 +22,13 @@ import { hashStretches, type PushedHow, pushStretches } from './stretch-push.ts'
 import { WorkerPool } from '../../chunks/worker-pool.ts';
 
 export interface PushOptions {
-  readonly insecure?: boolean;
-  readonly concurrency?: number;
+  readonly insecure?: boolean | undefined;
+  readonly concurrency?: number | undefined;
   /** Upload each blob in PATCH requests of this many bytes; default: one PUT. */
-  readonly uploadChunkBytes?: number;
-  readonly labels?: ReadonlyMap<string, string>;
+  readonly uploadChunkBytes?: number | undefined;
+  readonly labels?: ReadonlyMap<string, string> | undefined;
   /** Bytes of disk per chunk; default: as the image that the VM was cloned from, else {@link DISK_CHUNK_BYTES}. */
-  readonly diskChunkBytes?: number;
+  readonly diskChunkBytes?: number | undefined;
 }
 
 /** The blobs of one VM on their way into one repository. */
@@ -96,7 +96,7 @@ export class VmUpload {
       await this.#client.uploadBlob(blob, {
         signal,
         onBytes: (count) => this.#count(count),
-        ...(chunkBytes === undefined ? {} : { chunkBytes }),
+        chunkBytes,
       });
     }
     return { digest: blob.digest, size: blob.size };

@@ -103,8 +103,8 @@ export async function openTunnel(
       const why = `it answered ${status ?? 'nothing'}${said} to CONNECT ${authority}`;
       reject(
         proxyError(proxy, why, {
-          ...(status === undefined ? {} : { status }),
-          ...(found === undefined ? {} : { found }),
+          status,
+          found,
         }),
       );
     };
