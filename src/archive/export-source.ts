@@ -1,8 +1,7 @@
-import { isTartletError, systemCode, TartletError } from '../errors.ts';
-import { diskError } from '../fs/disk-error.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/images/image-cache.ts';
 import { holdImage, TO_READ } from '../home/images/image-lock.ts';
-import { readPlainFile } from '../fs/plain-file.ts';
+import { readSmallFileIfThere } from '../fs/small-file.ts';
 import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
@@ -87,13 +86,8 @@ async function openImage(session: Session, name: RemoteName): Promise<ExportSour
 /** Old Tarts kept no manifest, and some a re-encoded one, which says the same of the chunks (tart-formats §1.6). */
 async function readManifest({ folder, digest, name }: CachedImage): Promise<SourceManifest | undefined> {
   const file = `${folder.path}/${VmFile.manifest}`;
-  let bytes: Uint8Array;
-  try {
-    bytes = await readPlainFile(file);
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOENT') return undefined;
-    throw diskError(cause, 'read', file);
-  }
+  const bytes = await readSmallFileIfThere(file);
+  if (bytes === undefined) return undefined;
   try {
     const image = parseTartImage(requireImage(parseManifest(bytes), name.toString()), name.toString());
     const uploadTime = new Date(image.uploadTime ?? Number.NaN);

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { readPlainFile } from '../fs/plain-file.ts';
+import { readSmallFile } from '../fs/small-file.ts';
 import { Scratch } from '../home/scratch.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
@@ -79,7 +79,7 @@ async function writeArchive(
   const disk = `${folder}/${VmFile.disk}`;
   const before = await stateOfDisk(disk, 'export');
   // The very bytes of the file, unknown keys included: what is imported is then the same to the last byte.
-  const config = await onDisk('read', folder, async () => readPlainFile(`${folder}/${VmFile.config}`));
+  const config = await readSmallFile(`${folder}/${VmFile.config}`);
   const stub = stubConfig(parseVmConfig(config, name), new Map());
   noteSuspended(session, source);
   const writer = new LayoutWriter(countingSink(session, name, sink));

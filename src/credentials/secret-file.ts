@@ -1,8 +1,7 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { TartletError } from '../errors.ts';
+import { TartletError, unreachable } from '../errors.ts';
 import type { Hint } from '../hint.ts';
-import { diskError, isMissing } from '../fs/disk-error.ts';
+import { diskError } from '../fs/disk-error.ts';
+import { readNamedFile, type SmallFile } from '../fs/small-file.ts';
 
 /** More than this is no file of logins: real ones have a few kilobytes. In bytes. */
 const MAX_BYTES = 1024 * 1024;
@@ -26,29 +25,28 @@ export interface SecretFile {
  * hide why the registry refuses us.
  */
 export async function readSecretFile(file: string): Promise<SecretFile | undefined> {
-  try {
-    // Without O_NONBLOCK a pipe in this place would hold us for ever.
-    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      return await readOpenFile(handle, file);
-    } finally {
-      await handle.close();
-    }
-  } catch (cause) {
-    if (isMissing(cause)) return undefined;
+  const read = await readNamedFile(file, MAX_BYTES).catch((cause: unknown) => {
     throw fileError(cause, 'read', file);
+  });
+  switch (read?.kind) {
+    case undefined:
+      return undefined;
+    case 'not-a-file':
+      throw unusable(file, 'it is not a regular file');
+    case 'too-large':
+      throw unusable(file, `it is larger than ${MAX_BYTES} bytes`);
+    case 'read':
+      return secretFile(file, read);
+    default:
+      return unreachable(read);
   }
 }
 
-async function readOpenFile(handle: FileHandle, file: string): Promise<SecretFile> {
-  const status = await handle.stat();
-  if (!status.isFile()) throw unusable(file, 'it is not a regular file');
-  if (status.size > MAX_BYTES) throw unusable(file, `it is larger than ${MAX_BYTES} bytes`);
-  const bytes = await handle.readFile();
+function secretFile(file: string, { bytes, stats }: Extract<SmallFile, { kind: 'read' }>): SecretFile {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    const version = `${status.ino}:${status.size}:${status.mtimeMs}`;
-    return { path: file, text, mode: status.mode & 0o777, owner: status.uid, version };
+    const version = `${stats.ino}:${stats.size}:${stats.mtimeMs}`;
+    return { path: file, text, mode: stats.mode & 0o777, owner: stats.uid, version };
   } catch {
     throw unusable(file, 'it is not UTF-8 text');
   }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
 import { hasAccessList } from './native.ts';
 import { throughDescriptor } from './trusted-path.ts';
+import { readOpenFile } from './small-file.ts';
 
 const GROUP_MAY_WRITE = 0o020;
 const OTHERS_MAY_WRITE = 0o002;
@@ -27,11 +28,8 @@ export async function isOwnDirectory(directory: string): Promise<boolean> {
 export async function readOwnFile(file: string, maxBytes: number): Promise<Buffer | undefined> {
   const handle = await open(file, READING);
   try {
-    const stats = await handle.stat();
-    if (!stats.isFile() || stats.size > maxBytes || !(await isOwn(stats, throughDescriptor(handle.fd)))) {
-      return undefined;
-    }
-    return await handle.readFile();
+    const read = await readOpenFile(handle, maxBytes);
+    return read.kind === 'read' && (await isOwn(read.stats, throughDescriptor(handle.fd))) ? read.bytes : undefined;
   } finally {
     await handle.close();
   }

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
 import { type FileHandle, lstat, open, readdir } from 'node:fs/promises';
 import { systemCode, TartletError } from '../errors.ts';
 import { onDisk } from './disk-error.ts';
@@ -84,31 +84,6 @@ export function openDiskSync(disk: string): number {
 
 function realDisk(disk: string): string {
   return lstatSync(disk).isSymbolicLink() ? trustedRealPath(disk) : disk;
-}
-
-/** All of a small file in the home. @throws as {@link openPlainFile} */
-export async function readPlainFile(file: string): Promise<Buffer> {
-  const handle = await openPlainFile(file);
-  try {
-    return await handle.readFile();
-  } finally {
-    await handle.close();
-  }
-}
-
-/**
- * The same for who looks at thousands.
- * @param maxBytes of a longer one nothing is read. Default: whatever it has.
- */
-export function readPlainFileSync(file: string): Buffer;
-export function readPlainFileSync(file: string, maxBytes: number): Buffer | undefined;
-export function readPlainFileSync(file: string, maxBytes = Number.POSITIVE_INFINITY): Buffer | undefined {
-  const fd = openPlainFileSync(file);
-  try {
-    return fstatSync(fd).size > maxBytes ? undefined : readFileSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Says of a link that was not followed what it is. @throws TartletError `STORE_DAMAGED`, or what the system said. */

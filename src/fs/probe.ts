@@ -3,16 +3,15 @@ import {
   closeSync,
   constants,
   type Dirent,
-  fstatSync,
   lstatSync,
   openSync,
   readdirSync,
   readlinkSync,
-  readSync,
   realpathSync,
   type Stats,
 } from 'node:fs';
 import { describeError, systemCode } from '../errors.ts';
+import { readOpenFileSync } from './small-file.ts';
 
 /*
  * How the doctor looks at things: without following links, without waiting for pipes, without writing, and without giving up at the
@@ -87,15 +86,10 @@ export function readSmallFile(path: string, limit: number): Look<Buffer> {
     () => {
       const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
       try {
-        const stats = fstatSync(fd);
-        if (!stats.isFile()) throw new Error('it is no regular file');
-        if (stats.size > limit) throw new Error(`it has ${stats.size} bytes and may have ${limit}`);
-        const buffer = Buffer.alloc(stats.size);
-        let done = 0;
-        for (let read = -1; read !== 0 && done < buffer.length; done += read) {
-          read = readSync(fd, buffer, done, buffer.length - done, done);
-        }
-        return buffer.subarray(0, done);
+        const read = readOpenFileSync(fd, limit);
+        if (read.kind === 'not-a-file') throw new Error('it is no regular file');
+        if (read.kind === 'too-large') throw new Error(`it has ${read.size} bytes and may have ${limit}`);
+        return read.bytes;
       } finally {
         closeSync(fd);
       }

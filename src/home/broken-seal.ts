@@ -4,7 +4,7 @@ import { parseRecord } from '../json/record.ts';
 import type { Digest } from '../names/digest.ts';
 import { MAX_SEAL_BYTES, sealRecord } from './disk-seal.ts';
 import { OurFile } from './home-entry.ts';
-import { readPlainFileSync } from '../fs/plain-file.ts';
+import { readSmallFileIfThereSync } from '../fs/small-file.ts';
 import { VmFile } from './vm-folder.ts';
 
 /**
@@ -18,7 +18,7 @@ import { VmFile } from './vm-folder.ts';
  */
 export function isSealBroken(folder: string, manifest: Digest): boolean {
   try {
-    const bytes = readPlainFileSync(`${folder}/${OurFile.seal}`, MAX_SEAL_BYTES);
+    const bytes = readSmallFileIfThereSync(`${folder}/${OurFile.seal}`, MAX_SEAL_BYTES);
     const found = parseRecord(sealRecord, bytes?.toString());
     if (found?.manifest !== manifest.toString()) return false;
     const [, sealedFile, ...sealed] = found.state.split(' ');

@@ -1,10 +1,11 @@
 import { closeSync, writeSync } from 'node:fs';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
-import { isTartletError, systemCode } from '../errors.ts';
+import { isTartletError } from '../errors.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
 import { createFile } from '../fs/entry.ts';
-import { openPlainFileSync, readPlainFile } from '../fs/plain-file.ts';
+import { openPlainFileSync } from '../fs/plain-file.ts';
 import { removeEntry } from '../fs/remove.ts';
+import { readSmallFileIfThere } from '../fs/small-file.ts';
 
 const VERIFIED = /^\d{1,6}$/;
 const UNDER_WAY = /^(\d{1,6})@(\d{1,12}):(\d{1,12})$/;
@@ -52,12 +53,11 @@ export class ChunkJournal {
 
   async #lines(): Promise<string[] | undefined> {
     try {
-      return (await readPlainFile(this.#file)).toString().split('\n');
-    } catch (cause) {
+      return (await readSmallFileIfThere(this.#file))?.toString().split('\n');
+    } catch (error) {
       // What is no file we did not begin.
-      if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '') || isTartletError(cause, 'STORE_DAMAGED'))
-        return undefined;
-      throw diskError(cause, 'read', this.#file);
+      if (isTartletError(error, 'STORE_DAMAGED')) return undefined;
+      throw error;
     }
   }
 

@@ -1,10 +1,9 @@
-import { type Dirent, readdirSync, readlinkSync } from 'node:fs';
+import { type Dirent, readlinkSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { systemCode } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { Repository } from '../names/repository.ts';
-import { diskError } from '../fs/disk-error.ts';
+import { entriesIn, type FileInPlace } from '../fs/entry-names.ts';
 import type { Home } from './home.ts';
 import { decodeLeaf, decodeRegistry, isDigestFolder, type Leaves } from './layout.ts';
 
@@ -59,7 +58,7 @@ export function eachImage(home: Home, { onEntry, onForeign, onUnreadable }: Cach
   const visit = (folder: string, place: Place): void => {
     // A file in the place of the whole cache must not look like an empty one.
     const inside =
-      place.depth === 0 ? children(folder, ['ENOENT']) : home.unreadable.passOver(folder, () => children(folder));
+      place.depth === 0 ? children(folder, 'failure') : home.unreadable.passOver(folder, () => children(folder));
     if (inside === undefined) {
       onUnreadable?.(folder);
       return;
@@ -116,12 +115,6 @@ export function linksIn(folder: string): string[] {
   return children(folder).flatMap((child) => (child.isSymbolicLink() ? [child.name] : []));
 }
 
-/** @param absence what says that there is no such folder (any more). */
-function children(folder: string, absence: readonly string[] = ['ENOENT', 'ENOTDIR']): Dirent[] {
-  try {
-    return readdirSync(folder, { withFileTypes: true }).filter((child) => !child.name.startsWith('.'));
-  } catch (cause) {
-    if (absence.includes(systemCode(cause) ?? '')) return [];
-    throw diskError(cause, 'read the folder', folder);
-  }
+function children(folder: string, fileInPlace: FileInPlace = 'nothing'): Dirent[] {
+  return entriesIn(folder, fileInPlace).filter((child) => !child.name.startsWith('.'));
 }

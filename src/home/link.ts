@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import { readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
@@ -10,6 +9,7 @@ import { flushRemoval, flushUpTo } from '../fs/fsync.ts';
 import type { Home } from './home.ts';
 import { isLinkAside, linkAsideName } from './home-entry.ts';
 import { removeEntry } from '../fs/remove.ts';
+import { namesIn } from '../fs/entry-names.ts';
 
 /*
  * The one way to change a link of the home, most of which are tags: made beside, put into place by one step, the folder flushed.
@@ -18,14 +18,9 @@ import { removeEntry } from '../fs/remove.ts';
 
 /** Links in a folder that are on their way, or were when a command was killed. */
 export function leftoverLinks(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-      .filter(isLinkAside)
-      .map((name) => `${folder}/${name}`);
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
-    throw diskError(cause, 'read the folder', folder);
-  }
+  return namesIn(folder, 'nothing')
+    .filter(isLinkAside)
+    .map((name) => `${folder}/${name}`);
 }
 
 /**

@@ -1,12 +1,12 @@
 import * as v from 'valibot';
-import { describeError, isTartletError, systemCode, TartletError } from '../errors.ts';
+import { describeError, isTartletError, TartletError } from '../errors.ts';
 import type { Hint } from '../hint.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
 import { flushFolder, writeNewFile } from '../fs/fsync.ts';
-import { readPlainFile, readPlainFileSync } from '../fs/plain-file.ts';
+import { readSmallFileIfThere, readSmallFileIfThereSync } from '../fs/small-file.ts';
 import { OurFile } from './home-entry.ts';
 
 /**
@@ -123,34 +123,30 @@ function serialize(record: Origin): string {
  */
 export async function readOrigin(folder: string): Promise<Origin | undefined> {
   const file = `${folder}/${OurFile.origin}`;
-  try {
-    return parseOrigin((await readPlainFile(file)).toString(), file);
-  } catch (cause) {
-    return refuseUnlessAbsent(file, cause);
-  }
+  return parseIfThere(await readSmallFileIfThere(file).catch(refuseUnread), file);
 }
 
 /** The same for who looks at thousands, where each promise would cost more than the reading. */
 export function readOriginSync(folder: string): Origin | undefined {
   const file = `${folder}/${OurFile.origin}`;
   try {
-    return parseOrigin(readPlainFileSync(file).toString(), file);
-  } catch (cause) {
-    return refuseUnlessAbsent(file, cause);
+    return parseIfThere(readSmallFileIfThereSync(file), file);
+  } catch (error) {
+    return refuseUnread(error);
   }
 }
 
 /** It is evidence, and nothing works less without it. */
 const MOVE_RECORD_AWAY: Hint = { kind: 'move-record-away' };
 
-function refuseUnlessAbsent(file: string, cause: unknown): undefined {
-  if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
-  if (isTartletError(cause)) throw cause;
-  throw new TartletError('STORE_DAMAGED', `cannot read ${file}: ${describeError(cause)}`, {
-    subject: file,
-    next: MOVE_RECORD_AWAY,
-    cause,
-  });
+function parseIfThere(bytes: Buffer | undefined, file: string): Origin | undefined {
+  return bytes === undefined ? undefined : parseOrigin(bytes.toString(), file);
+}
+
+/** A record that the system keeps us from reading is as good as damaged. */
+function refuseUnread(error: unknown): never {
+  if (!isTartletError(error, 'DISK_DENIED', 'DISK_IO', 'DISK_UNSUPPORTED')) throw error;
+  throw new TartletError('STORE_DAMAGED', error.message, { ...error.facts, next: MOVE_RECORD_AWAY });
 }
 
 /**

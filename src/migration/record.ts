@@ -6,7 +6,7 @@ import { moveEntry } from '../fs/entry.ts';
 import { exists } from '../fs/stats.ts';
 import { OurFile } from '../home/home-entry.ts';
 import { addOrigin, type Origin, readOrigin } from '../home/origin.ts';
-import { readPlainFile } from '../fs/plain-file.ts';
+import { readSmallFile } from '../fs/small-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import { type ImageFact, placeOf } from './cache-facts.ts';
 import type { MigrationStore } from './store.ts';
@@ -56,8 +56,8 @@ function says(record: Origin, image: ImageFact, name: RemoteName): boolean {
 /** Of the manifest beside it, if it has one: Tarts before 2.14 kept none, and some wrote it anew (tart-formats §1.6). */
 async function manifestFacts(folder: string): Promise<{ mediaType?: string; size?: number }> {
   try {
-    const bytes = await readPlainFile(`${folder}/${VmFile.manifest}`);
-    return bytes.length > MAX_MANIFEST_BYTES ? {} : { mediaType: parseManifest(bytes).mediaType, size: bytes.length };
+    const bytes = await readSmallFile(`${folder}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);
+    return { mediaType: parseManifest(bytes).mediaType, size: bytes.length };
   } catch {
     return {};
   }

@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import * as v from 'valibot';
-import { systemCode } from '../errors.ts';
-import { diskError } from '../fs/disk-error.ts';
 import { createFile, moveEntry } from '../fs/entry.ts';
 import { parseRecord } from '../json/record.ts';
 import type { Home } from '../home/home.ts';
 import { CacheEntry } from '../home/home-entry.ts';
-import { readPlainFileSync } from '../fs/plain-file.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { lstatIfThereSync } from '../fs/stats.ts';
+import { readSmallFileIfThereSync } from '../fs/small-file.ts';
+import { namesIn } from '../fs/entry-names.ts';
 
 /** Homes that share a cache by a link see it under several paths: so many are remembered. */
 const MAX_ROOTS = 8;
@@ -32,14 +31,8 @@ export type Listing = readonly string[];
  * @returns an empty list when there is no cache.
  */
 export function listTop(home: Home): Listing {
-  try {
-    return readdirSync(home.imagesFolder)
-      .sort()
-      .map((name) => `${name}${factsOf(`${home.imagesFolder}/${name}`)}`);
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
-    throw diskError(cause, 'read the folder', home.imagesFolder);
-  }
+  const top = home.imagesFolder;
+  return namesIn(top, 'nothing').map((name) => `${name}${factsOf(`${top}/${name}`)}`);
 }
 
 /**
@@ -108,7 +101,7 @@ function isSameFolder(one: string, other: string): boolean {
 
 function load(home: Home): Stamp | undefined {
   try {
-    return parseRecord(stamp, readPlainFileSync(stampFile(home)).toString());
+    return parseRecord(stamp, readSmallFileIfThereSync(stampFile(home))?.toString());
   } catch {
     return undefined;
   }

@@ -1,9 +1,9 @@
-import { type Dirent, lstatSync, readdirSync, realpathSync } from 'node:fs';
+import { type Dirent, lstatSync, realpathSync } from 'node:fs';
 import { isTartletError, systemCode } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
-import { diskError } from '../fs/disk-error.ts';
 import { lstatIfThereSync } from '../fs/stats.ts';
+import { entriesIn } from '../fs/entry-names.ts';
 import type { Home } from '../home/home.ts';
 import { decodeDigestFolder } from '../home/layout.ts';
 import { CacheEntry, OurFile } from '../home/home-entry.ts';
@@ -99,7 +99,7 @@ class Survey {
   #visit(host: string, repository: string, readRecords: boolean): boolean {
     const below = repository === '' ? host : `${host}/${repository}`;
     const folder = `${this.#root}/${below}`;
-    const inside = this.#look(host, folder, () => readFolder(folder));
+    const inside = this.#look(host, folder, () => entriesIn(folder, 'nothing'));
     let isUsed = inside === undefined;
     for (const child of inside ?? []) {
       if (!child.isDirectory() || child.name.startsWith('.')) isUsed = true;
@@ -190,16 +190,7 @@ function registryInRecord(folder: string, digest: Digest, repository: string): R
 }
 
 function childrenOf(folder: string): Dirent[] {
-  return readFolder(folder).filter((child) => !child.name.startsWith('.'));
-}
-
-function readFolder(folder: string): Dirent[] {
-  try {
-    return readdirSync(folder, { withFileTypes: true });
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
-    throw diskError(cause, 'read the folder', folder);
-  }
+  return entriesIn(folder, 'nothing').filter((child) => !child.name.startsWith('.'));
 }
 
 /** Where a path leads in the end. `unclear`: where we may not look, so that it counts neither as there nor as gone. */

@@ -1,8 +1,6 @@
 import { lstat } from 'node:fs/promises';
-import { systemCode } from '../errors.ts';
 import { readStackedManifest } from '../home/content/content-reference.ts';
-import { onDisk } from '../fs/disk-error.ts';
-import { readPlainFile } from '../fs/plain-file.ts';
+import { readSmallFileIfThere } from '../fs/small-file.ts';
 import { isSuspended, lookAtVmFolder, VmFile, type VmFolder } from '../home/vm-folder.ts';
 
 /** What to do when an image is at the place that another folder of the same digest should get. */
@@ -36,21 +34,13 @@ function wholeImage(folder: string): VmFolder | undefined {
 async function areEqual(one: VmFolder, other: VmFolder): Promise<boolean> {
   if (one.layout !== other.layout || isSuspended(one) || isSuspended(other)) return false;
   for (const file of [VmFile.manifest, VmFile.config, VmFile.nvram]) {
-    const [first, second] = [await bytesOf(`${one.path}/${file}`), await bytesOf(`${other.path}/${file}`)];
+    const [first, second] = [
+      await readSmallFileIfThere(`${one.path}/${file}`),
+      await readSmallFileIfThere(`${other.path}/${file}`),
+    ];
     if (first === undefined || second === undefined || !first.equals(second)) return false;
   }
   return one.logicalBytes === other.logicalBytes;
-}
-
-async function bytesOf(file: string): Promise<Buffer | undefined> {
-  try {
-    return await readPlainFile(file);
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOENT') return undefined;
-    return onDisk('read', file, async () => {
-      throw cause;
-    });
-  }
 }
 
 /** Whether two paths are one folder: file systems that ignore case have `Example.com` and `example.com` in one. */

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { isTartletError, TartletError } from '../errors.ts';
-import { onDisk } from '../fs/disk-error.ts';
 import type { CopyMethod } from '../fs/disk/disk-copy.ts';
 import { writeNewFile } from '../fs/fsync.ts';
 import { exists } from '../fs/stats.ts';
@@ -9,10 +8,10 @@ import type { LocalVm } from '../home/vms/local-vms.ts';
 import type { FileLock } from '../fs/lock/lock.ts';
 import { OurFile } from '../home/home-entry.ts';
 import { type Origin, readOrigin, unprovenBlobs, writeOrigin } from '../home/origin.ts';
-import { readPlainFile } from '../fs/plain-file.ts';
 import { Scratch } from '../home/scratch.ts';
 import { neverSharesBlocks } from '../fs/disk/shared-block.ts';
 import { isOnOneDisk } from '../fs/space.ts';
+import { readSmallFile } from '../fs/small-file.ts';
 import { identityOf } from '../home/still-there.ts';
 import { sweep } from '../home/prune/sweep.ts';
 import { isSuspended, VmFile } from '../home/vm-folder.ts';
@@ -213,7 +212,7 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
 async function avoidSameMac(session: Session, source: CloneSource, folder: string, name: LocalName): Promise<void> {
   if (isSuspended(source.folder)) return;
   const file = `${folder}/${VmFile.config}`;
-  const config = parseVmConfig(await onDisk('read', file, async () => readPlainFile(file)), source.text);
+  const config = parseVmConfig(await readSmallFile(file), source.text);
   if (!(await isMacTaken(session, config.mac, name))) return;
   const changed = withMac(config, MacAddress.random(randomBytes));
   await writeNewFile(file, serializeVmConfig(changed, 'file'));

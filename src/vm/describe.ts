@@ -1,6 +1,5 @@
-import { onDisk } from '../fs/disk-error.ts';
 import type { LocalVm, VmState } from '../home/vms/local-vms.ts';
-import { readPlainFile } from '../fs/plain-file.ts';
+import { readSmallFile } from '../fs/small-file.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
@@ -31,7 +30,7 @@ export async function describeVm(session: Session, name: LocalName): Promise<VmD
 
 async function describe(session: Session, vm: LocalVm): Promise<VmDescription> {
   const file = `${vm.folder.path}/${VmFile.config}`;
-  const config = parseVmConfig(await onDisk('read', file, async () => readPlainFile(file)), vm.name.text);
+  const config = parseVmConfig(await readSmallFile(file), vm.name.text);
   const state = await session.vms.state(vm);
   await session.vms.touch(vm, session.now());
   return {

@@ -1,10 +1,10 @@
-import { describeError, systemCode, TartletError } from '../errors.ts';
+import { describeError, TartletError } from '../errors.ts';
 import type { ContentStore } from '../home/content/content-store.ts';
 import { measureFolder } from '../home/prune/footprint.ts';
 import { hasMark } from '../home/images/image-mark.ts';
 import { lastUse } from '../home/last-use.ts';
 import { type Origin, readOrigin } from '../home/origin.ts';
-import { readPlainFile } from '../fs/plain-file.ts';
+import { readSmallFileIfThere } from '../fs/small-file.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile, type VmFolder, type VmLayout } from '../home/vm-folder.ts';
 import type { VmState } from '../home/vms/local-vms.ts';
@@ -151,10 +151,9 @@ type FolderFacts = Omit<Extract<Inspection, { kind: 'local' | 'cached' }>, 'sche
 
 async function readManifest(folder: string): Promise<Uint8Array | undefined> {
   try {
-    return await readPlainFile(`${folder}/${VmFile.manifest}`);
+    return await readSmallFileIfThere(`${folder}/${VmFile.manifest}`);
   } catch (cause) {
-    if (systemCode(cause) === 'ENOENT') return undefined;
-    throw new TartletError('STORE_DAMAGED', `cannot read ${folder}/${VmFile.manifest}: ${describeError(cause)}`, {
+    throw new TartletError('STORE_DAMAGED', describeError(cause), {
       subject: folder,
       next: { kind: 'make-readable-or-examine' },
       cause,

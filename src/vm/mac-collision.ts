@@ -1,6 +1,5 @@
 import { isTartletError } from '../errors.ts';
-import { onDisk } from '../fs/disk-error.ts';
-import { readPlainFile } from '../fs/plain-file.ts';
+import { readSmallFile } from '../fs/small-file.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
@@ -18,7 +17,7 @@ export async function isMacTaken(session: Session, mac: MacAddress, except: Loca
     if (vm.name.equals(except)) continue;
     const file = `${vm.folder.path}/${VmFile.config}`;
     try {
-      const config = parseVmConfig(await onDisk('read', file, async () => readPlainFile(file)), vm.name.text);
+      const config = parseVmConfig(await readSmallFile(file), vm.name.text);
       if (config.mac.equals(mac)) return true;
     } catch (error) {
       if (!isTartletError(error) || isTartletError(error, 'INTERNAL')) throw error;

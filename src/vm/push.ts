@@ -2,6 +2,7 @@ import { TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/images/image-cache.ts';
 import { sealedState } from '../home/disk-seal.ts';
 import { fileState } from '../fs/file-state.ts';
+import { readSmallFile } from '../fs/small-file.ts';
 import { TO_READ, whileHeld } from '../home/images/image-lock.ts';
 import { baseManifest } from '../home/images/known-manifest.ts';
 import { readPushRecord } from '../home/push-record.ts';
@@ -16,7 +17,6 @@ import {
   type PushOutcome,
   type PushSource,
   pushToRepository,
-  readSmallFile,
 } from '../transfer/push/push.ts';
 import { tellOfChangedDisk } from '../transfer/push/changed-disk.ts';
 import { pushCachedImage } from '../transfer/push/push-cached.ts';

@@ -3,8 +3,9 @@ import { stat } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
-import { openDisk, readPlainFile } from '../fs/plain-file.ts';
+import { openDisk } from '../fs/plain-file.ts';
 import { rewriteJson } from '../fs/rewrite.ts';
+import { readSmallFile } from '../fs/small-file.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { isSuspended, VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
@@ -81,7 +82,7 @@ export async function setVm(session: Session, name: LocalName, options: SetOptio
 
 async function planChange(session: Session, vm: LocalVm, options: SetOptions): Promise<Change> {
   const file = configOf(vm);
-  const config = parseVmConfig(await onDisk('read', file, async () => readPlainFile(file)), vm.name.text);
+  const config = parseVmConfig(await readSmallFile(file), vm.name.text);
   const disk = await planDisk(vm, config, options);
   if (disk.kind !== 'none') await refuseInUse(session, vm);
   const changed = changedConfig(config, options);

@@ -13,7 +13,8 @@ import {
 import { describe, expect, onTestFinished, test, type TestContext } from 'vitest';
 import { copyDisk } from '../../src/fs/disk/disk-copy.ts';
 import { Home } from '../../src/home/home.ts';
-import { openDisk, readPlainFile, readPlainFileSync } from '../../src/fs/plain-file.ts';
+import { openDisk } from '../../src/fs/plain-file.ts';
+import { readSmallFile, readSmallFileIfThereSync } from '../../src/fs/small-file.ts';
 import { removeEntry } from '../../src/fs/remove.ts';
 import { Scratch } from '../../src/home/scratch.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -48,8 +49,8 @@ describe('a shared home', () => {
     const file = `${home.root}/manifest.json`;
     symlinkSync(`${outside}/config.json`, file);
     if (process.geteuid?.() === 0) lchownSync(file, uid, uid);
-    await expect(readPlainFile(file)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
-    expect(() => readPlainFileSync(file)).toThrow('is not a file');
+    await expect(readSmallFile(file)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+    expect(() => readSmallFileIfThereSync(file)).toThrow('is not a file');
   });
 
   test('reads nothing in a directory that is a link of another user (S60)', async (context) => {
@@ -57,8 +58,8 @@ describe('a shared home', () => {
     const { home, outside } = sharedHome();
     linkOfOther(outside, `${home.root}/image`);
     const file = `${home.root}/image/config.json`;
-    await expect(readPlainFile(file)).rejects.toThrow('image is a link of another user');
-    expect(() => readPlainFileSync(file)).toThrow('image is a link of another user');
+    await expect(readSmallFile(file)).rejects.toThrow('image is a link of another user');
+    expect(() => readSmallFileIfThereSync(file)).toThrow('image is a link of another user');
     const options = { platform: process.platform };
     await expect(copyDisk(file, `${home.root}/copy`, options)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
     expect(existsSync(`${home.root}/copy`)).toBe(false);
@@ -85,11 +86,11 @@ describe('a shared home', () => {
     const file = `${home.root}/cache/config.json`;
     linkOfOther(outside, `${home.root}/cache`);
     lchownSync(home.root, OTHER_USER, OTHER_USER);
-    expect((await readPlainFile(file)).toString()).toBe('secret');
+    expect((await readSmallFile(file)).toString()).toBe('secret');
     lchownSync(home.root, 0, 0);
-    await expect(readPlainFile(file)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+    await expect(readSmallFile(file)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
     chmodSync(home.root, 0o755);
-    expect(readPlainFileSync(file).toString()).toBe('secret');
+    expect(readSmallFileIfThereSync(file)?.toString()).toBe('secret');
   });
 
   test('removes no scratch where `tmp` is a link of another user (S61)', async (context) => {

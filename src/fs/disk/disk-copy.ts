@@ -7,8 +7,9 @@ import { throughDirectory } from '../directory.ts';
 import { diskError, onDisk } from '../disk-error.ts';
 import { createFile } from '../entry.ts';
 import { writeNewFile } from '../fsync.ts';
-import { openDisk, readPlainFile } from '../plain-file.ts';
+import { openDisk } from '../plain-file.ts';
 import { removeEntry } from '../remove.ts';
+import { readSmallFile } from '../small-file.ts';
 import { SYSTEM_ENVIRONMENT, systemProgram } from '../system-program.ts';
 import { throughDescriptor } from '../trusted-path.ts';
 
@@ -93,7 +94,7 @@ async function copyError(cause: unknown, from: string, to: string): Promise<Tart
  * @returns its bytes. @throws TartletError `DISK_*`, of the file that it is about.
  */
 export async function copySmallFile(from: string, to: string): Promise<Uint8Array> {
-  const bytes = await onDisk('read', from, async () => readPlainFile(from));
+  const bytes = await readSmallFile(from);
   await writeNewFile(to, bytes);
   return bytes;
 }

@@ -1,11 +1,10 @@
-import { isTartletError, systemCode } from '../../errors.ts';
+import { isTartletError } from '../../errors.ts';
 import { Digest } from '../../names/digest.ts';
 import { Annotation, parseAnnotationNumber } from '../../oci/annotation.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
-import { diskError } from '../../fs/disk-error.ts';
 import { namesIn } from '../../fs/entry-names.ts';
-import { readPlainFileSync } from '../../fs/plain-file.ts';
 import { lstatIfThereSync } from '../../fs/stats.ts';
+import { readSmallFileIfThereSync } from '../../fs/small-file.ts';
 import { quarantinedItems } from '../quarantine.ts';
 import type { Home } from '../home.ts';
 import { walkImages } from '../image-walk.ts';
@@ -143,10 +142,9 @@ class ReferenceSearch {
 
 function readManifestFile(file: string): Uint8Array | undefined {
   try {
-    return readPlainFileSync(file, MAX_MANIFEST_BYTES);
-  } catch (cause) {
-    if (isTartletError(cause, 'STORE_DAMAGED')) return undefined;
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
-    throw diskError(cause, 'read', file);
+    return readSmallFileIfThereSync(file, MAX_MANIFEST_BYTES);
+  } catch (error) {
+    if (isTartletError(error, 'STORE_DAMAGED')) return undefined;
+    throw error;
   }
 }

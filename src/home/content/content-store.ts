@@ -1,10 +1,10 @@
-import { lstat, readdir } from 'node:fs/promises';
-import { systemCode, TartletError } from '../../errors.ts';
+import { lstat } from 'node:fs/promises';
+import { TartletError } from '../../errors.ts';
 import { Digest } from '../../names/digest.ts';
 import type { StoredDiskFile } from '../../oci/disk-file.ts';
 import { ChunkJournal } from '../chunk-journal.ts';
 import { contentReferences, HEX } from './content-reference.ts';
-import { diskError, onDisk } from '../../fs/disk-error.ts';
+import { onDisk } from '../../fs/disk-error.ts';
 import { moveEntry } from '../../fs/entry.ts';
 import { makeFolder } from '../../fs/directory-tree.ts';
 import { flushFolder, flushUpTo } from '../../fs/fsync.ts';
@@ -16,6 +16,7 @@ import { flushOrRemove } from '../../fs/fsync.ts';
 import { openPlainFile } from '../../fs/plain-file.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { lstatIfThere } from '../../fs/stats.ts';
+import { listNames } from '../../fs/entry-names.ts';
 
 /** A file of the store, as a manifest names it. */
 export type StoredFile = Pick<StoredDiskFile, 'fileDigest' | 'size'>;
@@ -175,12 +176,7 @@ export class ContentStore {
   }
 
   async #names(): Promise<string[]> {
-    try {
-      return await readdir(this.filesFolder);
-    } catch (cause) {
-      if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
-      throw diskError(cause, 'read the folder', this.filesFolder);
-    }
+    return listNames(this.filesFolder);
   }
 
   /** Records a use: the access time of the file itself (tart-formats §1.7). */

@@ -10,8 +10,8 @@ import type { Home } from '../home.ts';
 import { walkImages } from '../image-walk.ts';
 import type { LocalVms } from '../vms/local-vms.ts';
 import { OurFile } from '../home-entry.ts';
-import { readPlainFileSync } from '../../fs/plain-file.ts';
 import { lstatIfThereSync } from '../../fs/stats.ts';
+import { readSmallFileIfThereSync } from '../../fs/small-file.ts';
 import { VmFile } from '../vm-folder.ts';
 
 /** What a manifest on this machine belongs to. */
@@ -114,7 +114,7 @@ function understand(bytes: Uint8Array, subject: string): TartImage | undefined {
 
 function readIfSmall(file: string): Uint8Array | undefined {
   try {
-    return readPlainFileSync(file, MAX_MANIFEST_BYTES);
+    return readSmallFileIfThereSync(file, MAX_MANIFEST_BYTES);
   } catch (cause) {
     if (systemCode(cause) !== undefined || isTartletError(cause)) return undefined;
     throw cause;

@@ -3,8 +3,9 @@ import path from 'node:path';
 import { Digest } from '../../names/digest.ts';
 import { statIfThere } from '../../fs/stats.ts';
 import { ignoreMissing } from '../../fs/disk-error.ts';
+import { listNames } from '../../fs/entry-names.ts';
 import type { Content } from '../contract/content.ts';
-import { type DataFolder, namesIn } from './data-folder.ts';
+import type { DataFolder } from './data-folder.ts';
 
 /**
  * Content by digest, stored once however many repositories link to it. It knows nothing of rights: who may see a blob is
@@ -49,9 +50,9 @@ export class ContentStore {
 
   /** Everything stored, in no particular order, with its size in bytes and the time of its last (re-)push in epoch milliseconds. */
   async *entries(): AsyncGenerator<{ digest: Digest; size: number; pushedAt: number }> {
-    for (const algorithm of await namesIn(this.#folder.blobs)) {
-      for (const prefix of await namesIn(path.join(this.#folder.blobs, algorithm))) {
-        for (const hex of await namesIn(path.join(this.#folder.blobs, algorithm, prefix))) {
+    for (const algorithm of await listNames(this.#folder.blobs)) {
+      for (const prefix of await listNames(path.join(this.#folder.blobs, algorithm))) {
+        for (const hex of await listNames(path.join(this.#folder.blobs, algorithm, prefix))) {
           const digest = Digest.tryParse(`${algorithm}:${hex}`);
           if (digest === undefined) continue;
           const found = await statIfThere(this.#folder.blob(digest));

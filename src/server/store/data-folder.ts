@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { TartletError } from '../../errors.ts';
 import { makePath } from '../../fs/directory-tree.ts';
 import { flushUpTo, fsyncDirectory, writeNewFile } from '../../fs/fsync.ts';
 import { FileLock } from '../../fs/lock/lock.ts';
 import { statIfThere } from '../../fs/stats.ts';
-import { isMissing, ignoreMissing } from '../../fs/disk-error.ts';
+import { isMissing } from '../../fs/disk-error.ts';
+import { listNames } from '../../fs/entry-names.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { Repository } from '../../names/repository.ts';
 
@@ -120,7 +121,7 @@ export class DataFolder {
   async sweepStaging(idleMs: number, inUse: ReadonlySet<string>): Promise<number> {
     const olderThan = (await this.now()) - idleMs;
     let removed = 0;
-    for (const name of await readdir(this.staging)) {
+    for (const name of await listNames(this.staging)) {
       const file = path.join(this.staging, name);
       if (inUse.has(file)) continue;
       const found = await statIfThere(file);
@@ -185,10 +186,4 @@ async function servedBy(folder: string, lock: string): Promise<TartletError> {
       retryable: false,
     },
   );
-}
-
-/** The names in a folder in byte order; none when the folder is missing. */
-export async function namesIn(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch(ignoreMissing);
-  return (names ?? []).sort();
 }

@@ -4,8 +4,9 @@ import * as v from 'valibot';
 import { parseRecord } from '../../json/record.ts';
 import { statIfThere } from '../../fs/stats.ts';
 import { ignoreMissing } from '../../fs/disk-error.ts';
+import { listNames } from '../../fs/entry-names.ts';
 import { Digest } from '../../names/digest.ts';
-import { type DataFolder, namesIn } from './data-folder.ts';
+import type { DataFolder } from './data-folder.ts';
 import type { Repository } from '../../names/repository.ts';
 import type { Tag } from '../../names/tag.ts';
 import { tagFileName, tagOfFileName } from './tag-file.ts';
@@ -117,7 +118,7 @@ export class RepositoryFolder {
 
   /** In the byte order of their texts, as the spec lists them. */
   async tags(): Promise<Tag[]> {
-    const tags = (await namesIn(path.join(this.#path, '_tags'))).flatMap((name) => tagOfFileName(name) ?? []);
+    const tags = (await listNames(path.join(this.#path, '_tags'))).flatMap((name) => tagOfFileName(name) ?? []);
     return tags.sort((one, other) => (one.text < other.text ? -1 : 1));
   }
 
@@ -132,7 +133,7 @@ export class RepositoryFolder {
 
   /** Names of the referrers of a subject in a stable order, to be read one by one with {@link referrer}. */
   async referrers(subject: Digest): Promise<Digest[]> {
-    const names = await namesIn(path.dirname(this.#referrer(subject, subject)));
+    const names = await listNames(path.dirname(this.#referrer(subject, subject)));
     return names.flatMap((name) => Digest.tryParse(name.replace('-', ':')) ?? []);
   }
 
@@ -161,8 +162,8 @@ export class RepositoryFolder {
 
   async #digests(kind: '_blobs' | '_manifests'): Promise<Digest[]> {
     const digests = [];
-    for (const algorithm of await namesIn(path.join(this.#path, kind))) {
-      for (const hex of await namesIn(path.join(this.#path, kind, algorithm))) {
+    for (const algorithm of await listNames(path.join(this.#path, kind))) {
+      for (const hex of await listNames(path.join(this.#path, kind, algorithm))) {
         const digest = Digest.tryParse(`${algorithm}:${hex}`);
         if (digest !== undefined) digests.push(digest);
       }

@@ -1,7 +1,6 @@
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ContentStore } from './content-store.ts';
-import { ignoreMissing } from '../../fs/disk-error.ts';
+import { listEntries } from '../../fs/entry-names.ts';
 import { DataFolder } from './data-folder.ts';
 import { Gate, Turns } from './gate.ts';
 import { RepositoryFolder } from './repository-folder.ts';
@@ -40,7 +39,7 @@ export class Storage {
 
   async *#below(prefix: string): AsyncGenerator<RepositoryFolder> {
     const folder = path.join(this.folder.repositories, prefix);
-    const entries = (await readdir(folder, { withFileTypes: true }).catch(ignoreMissing)) ?? [];
+    const entries = await listEntries(folder);
     const folders = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
     const name = prefix === '' ? undefined : Repository.tryParseBySpec(prefix);
     if (name !== undefined && folders.some((part) => part === '_manifests' || part === '_blobs')) {

@@ -1,6 +1,5 @@
-import { isTartletError, systemCode } from '../../errors.ts';
-import { diskError } from '../../fs/disk-error.ts';
-import { readPlainFile } from '../../fs/plain-file.ts';
+import { isTartletError } from '../../errors.ts';
+import { readSmallFileIfThere } from '../../fs/small-file.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
@@ -65,10 +64,5 @@ export async function findPresence(session: Session, name: RemoteName): Promise<
 }
 
 async function readManifest(file: string): Promise<Uint8Array> {
-  try {
-    return await readPlainFile(file);
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOENT') return new Uint8Array();
-    throw diskError(cause, 'read', file);
-  }
+  return (await readSmallFileIfThere(file)) ?? new Uint8Array();
 }

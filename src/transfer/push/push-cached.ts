@@ -1,7 +1,7 @@
-import { systemCode, TartletError } from '../../errors.ts';
-import { diskError } from '../../fs/disk-error.ts';
+import { TartletError } from '../../errors.ts';
 import type { CachedImage } from '../../home/images/image-cache.ts';
-import { openPlainFile, readPlainFile } from '../../fs/plain-file.ts';
+import { openPlainFile } from '../../fs/plain-file.ts';
+import { readSmallFileIfThere } from '../../fs/small-file.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
@@ -96,13 +96,8 @@ async function fromCache(image: CachedImage, blob: Descriptor): Promise<BlobSour
 }
 
 async function smallFile(path: string, limit: number): Promise<Uint8Array | undefined> {
-  try {
-    const bytes = await readPlainFile(path);
-    return bytes.length > limit ? undefined : bytes;
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOENT') return undefined;
-    throw diskError(cause, 'read', path);
-  }
+  const bytes = await readSmallFileIfThere(path);
+  return bytes === undefined || bytes.length > limit ? undefined : bytes;
 }
 
 /** The same error, with what it keeps us from and with the way that needs no source. */

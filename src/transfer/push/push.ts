@@ -1,7 +1,5 @@
 import { isTartletError } from '../../errors.ts';
-import { onDisk } from '../../fs/disk-error.ts';
 import { sealDisk, stateToSeal } from '../../home/disk-seal.ts';
-import { readPlainFile } from '../../fs/plain-file.ts';
 import { writePushRecord } from '../../home/push-record.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import { Digest } from '../../names/digest.ts';
@@ -115,9 +113,4 @@ async function remember(
   } catch (error) {
     if (!isTartletError(error)) throw error;
   }
-}
-
-/** The bytes of a small file of a VM folder. */
-export async function readSmallFile(path: string): Promise<Uint8Array> {
-  return onDisk('read', path, async () => readPlainFile(path));
 }
