@@ -29,7 +29,7 @@ export function entriesIn(directory: string, fileInPlace: FileInPlace = 'failure
 
 /** {@link namesIn} where other work goes on meanwhile; a file in the place of the directory has nothing in it. */
 export async function listNames(directory: string): Promise<string[]> {
-  const names = await readdir(directory).catch((cause: unknown) => noneUnless(cause, directory, 'nothing'));
+  const names: string[] = await readdir(directory).catch((cause: unknown) => noneUnless(cause, directory, 'nothing'));
   return names.sort();
 }
 
