@@ -27,11 +27,12 @@ describe('one table says what a code of the system means', () => {
   test('a full disk is told as such where logins are written, with what helps', () => {
     expect(fileError(systemError(QUOTA), 'write', '/a')).toMatchObject({
       message: 'cannot write /a: the quota is used up',
-      facts: { subject: '/a', next: 'free some space on that disk and run the same command again' },
+      facts: { subject: '/a', next: { kind: 'free-space' } },
     });
-    expect(fileError(systemError('EACCES'), 'read', '/a').facts.next).toBe(
-      'check the permissions of /a and of its folder',
-    );
+    expect(fileError(systemError('EACCES'), 'read', '/a').facts.next).toEqual({
+      kind: 'check-permissions',
+      path: '/a',
+    });
   });
 
   test('what is not there is told by the system and by our error of it', () => {
