@@ -178,19 +178,19 @@ const FAULTS = [
   ...[
     [
       'stdout',
-      "import type { Terminal } from './terminal.ts';\n\nexport function greet(terminal: Terminal, name: string): void {\n  terminal.stdout.write(name);\n}\n",
+      "import type { Terminal } from './terminal/terminal.ts';\n\nexport function greet(terminal: Terminal, name: string): void {\n  terminal.stdout.write(name);\n}\n",
     ],
     [
       'stderr',
-      "import type { Terminal } from './terminal.ts';\n\nexport function warn(terminal: Terminal, reason: string): void {\n  terminal.stderr.write(`note: ${reason}\\n`);\n}\n",
+      "import type { Terminal } from './terminal/terminal.ts';\n\nexport function warn(terminal: Terminal, reason: string): void {\n  terminal.stderr.write(`note: ${reason}\\n`);\n}\n",
     ],
     [
       'an error',
-      "import { type MessageStream, writeError } from './message-stream.ts';\n\nexport function fail(stream: MessageStream, error: Error): void {\n  writeError(stream, error.message);\n}\n",
+      "import { type MessageStream, writeError } from './terminal/message-stream.ts';\n\nexport function fail(stream: MessageStream, error: Error): void {\n  writeError(stream, error.message);\n}\n",
     ],
     [
       'a printable text around it',
-      "import { type Printable, printed } from './render/printable.ts';\n\nexport const lineOf = (name: string): Printable => printed`name: ${name}`;\n",
+      "import { type Printable, printed } from './terminal/printable.ts';\n\nexport const lineOf = (name: string): Printable => printed`name: ${name}`;\n",
     ],
   ].map(([where, text]) => ({
     gate: 'types',
