@@ -58,7 +58,17 @@ async function expectBothHarmless(workplace: Workplace, argv: readonly string[],
 }
 
 describe('a text in the command line (S62)', () => {
-  const commands = buildProgram(terminalHere(new Workplace(cleanup), []), () => undefined).commands;
+  const commands = buildProgram(terminalHere(new Workplace(cleanup), []), () => undefined).commands.filter(
+    (command) => command.name() !== '__complete',
+  );
+
+  test('of what completes for shells, which gives them tabs of its own', async () => {
+    for (const words of [[HOSTILE], ['pull', HOSTILE], ['inspect', `a.example/${HOSTILE}`], ['set', HOSTILE, '--']]) {
+      const ran = await runHere(new Workplace(cleanup), ['__complete', '--', ...words]);
+      const stdout = ran.stdout.replaceAll(/^([a-z-]+)\t/gm, '$1 ');
+      expectHarmless({ ...ran, stdout }, `__complete ${words.length}`);
+    }
+  });
 
   test.each(commands.map((command) => [command.name(), command] as const))('of %s', async (name, command) => {
     const workplace = new Workplace(cleanup);
