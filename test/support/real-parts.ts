@@ -18,6 +18,9 @@ export type Part =
   | 'zsh'
   | 'fish'
   | 'ovmf'
+  | 'qemu-system-x86_64'
+  | 'mformat'
+  | 'depmod'
   | 'qemu-efi-aarch64';
 
 /** Parts that are no programs but files. */
