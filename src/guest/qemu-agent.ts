@@ -1,0 +1,203 @@
+import { randomInt } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { TartletError } from '../errors.ts';
+import { isJsonObject } from '../json/foreign.ts';
+
+/*
+ * QEMU's guest agent (`qemu-ga` in the guest): one JSON object a line over a port of the machine (docs/interop/qemu-ga.rst of QEMU).
+ * It runs commands, but has no terminal for them, and tells what they wrote only when they have ended.
+ */
+
+/** Ends whatever the agent was in the middle of. */
+const DELIMITER = 0xff;
+/** Between two looks at a command that runs, in milliseconds: they grow from the first to the second. */
+const FIRST_LOOK_MS = 20;
+const LAST_LOOK_MS = 250;
+
+/** How a command in the guest ended. */
+export interface GuestExit {
+  /** 128 and the signal's number, as a shell says it, for a command that was ended by a signal. */
+  readonly exitCode: number;
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+  /** The agent keeps 16 MiB of each. */
+  readonly isCutOff: boolean;
+}
+
+/** A message of the agent. */
+type Message =
+  | { readonly kind: 'return'; readonly value: unknown }
+  | { readonly kind: 'error'; readonly reason: string };
+
+/** A conversation with the agent in a guest. */
+export class QemuAgent {
+  readonly #socket: Socket;
+  readonly #withinMs: number;
+  #bytes: Buffer = Buffer.alloc(0);
+  readonly #messages: Message[] = [];
+  #closed = false;
+  #wake: () => void = () => undefined;
+
+  private constructor(socket: Socket, withinMs: number) {
+    this.#socket = socket;
+    this.#withinMs = withinMs;
+    socket.on('data', (piece: Buffer) => this.#take(piece));
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.#closed = true;
+      this.#wake();
+    });
+  }
+
+  /**
+   * @param path of the socket.
+   * @param withinMs how long an answer may take, in milliseconds.
+   * @throws TartletError `GUEST_UNREACHABLE` when no agent answers.
+   */
+  static async connect(path: string, withinMs: number): Promise<QemuAgent> {
+    const socket = connect({ path });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', () => reject(silent()));
+    });
+    const agent = new QemuAgent(socket, withinMs);
+    try {
+      await agent.#synchronise();
+      return agent;
+    } catch (error) {
+      agent.close();
+      throw error;
+    }
+  }
+
+  /**
+   * An earlier conversation may have ended in the middle: what it left unread comes first, and then a complaint about the delimiter. All of it is
+   * passed over, until our own number comes back (docs/interop/qemu-ga.rst, guest-sync-delimited).
+   */
+  async #synchronise(): Promise<void> {
+    const id = randomInt(2 ** 31);
+    this.#socket.write(Buffer.from([DELIMITER]));
+    this.#send({ execute: 'guest-sync-delimited', arguments: { id } });
+    for (;;) {
+      const message = await this.#next();
+      if (message.kind === 'return' && message.value === id) return;
+    }
+  }
+
+  /** Runs a program, and waits for its end. `path` is looked for in the guest's PATH. */
+  async exec(path: string, args: readonly string[], input: Uint8Array | undefined): Promise<GuestExit> {
+    const started = await this.execute('guest-exec', {
+      path,
+      arg: args,
+      'capture-output': true,
+      ...(input === undefined ? {} : { 'input-data': Buffer.from(input).toString('base64') }),
+    });
+    const pid = isJsonObject(started) ? started['pid'] : undefined;
+    for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LAST_LOOK_MS)) {
+      const status = await this.execute('guest-exec-status', { pid });
+      if (isJsonObject(status) && status['exited'] === true) return exitOf(status);
+      await delay(pause);
+    }
+  }
+
+  /** IPv4 addresses of the guest's cards, without loopback. */
+  async addresses(): Promise<string[]> {
+    const answer = await this.execute('guest-network-get-interfaces');
+    const cards: readonly unknown[] = Array.isArray(answer) ? answer : [];
+    return cards.flatMap((card) => {
+      const list: unknown = isJsonObject(card) ? card['ip-addresses'] : undefined;
+      const addresses: readonly unknown[] = Array.isArray(list) ? list : [];
+      return addresses.flatMap((one) =>
+        isJsonObject(one) && one['ip-address-type'] === 'ipv4' && !String(one['ip-address']).startsWith('127.')
+          ? [String(one['ip-address'])]
+          : [],
+      );
+    });
+  }
+
+  /** Sets the guest's clock to the host's, e.g. after it stood still. */
+  async setTime(now: number): Promise<void> {
+    await this.execute('guest-set-time', { time: now * 1_000_000 });
+  }
+
+  /** @throws TartletError `GUEST_UNREACHABLE` when it refuses, or does not answer. */
+  async execute(command: string, parameters?: Readonly<Record<string, unknown>>): Promise<unknown> {
+    this.#send({ execute: command, arguments: parameters });
+    const message = await this.#next();
+    if (message.kind === 'error') throw refused(message.reason);
+    return message.value;
+  }
+
+  #send(request: object): void {
+    this.#socket.write(`${JSON.stringify(request)}\n`);
+  }
+
+  async #next(): Promise<Message> {
+    const deadline = setTimeout(() => this.#socket.destroy(), this.#withinMs);
+    try {
+      for (;;) {
+        const message = this.#messages.shift();
+        if (message !== undefined) return message;
+        if (this.#closed) throw silent();
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+
+  #take(piece: Buffer): void {
+    const cut = piece.lastIndexOf(DELIMITER);
+    this.#bytes = cut < 0 ? Buffer.concat([this.#bytes, piece]) : piece.subarray(cut + 1);
+    for (let end = this.#bytes.indexOf('\n'); end >= 0; end = this.#bytes.indexOf('\n')) {
+      const message = parse(this.#bytes.toString('utf8', 0, end));
+      this.#bytes = this.#bytes.subarray(end + 1);
+      if (message !== undefined) this.#messages.push(message);
+    }
+    this.#wake();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+/** @returns undefined for the rest of an answer that an earlier conversation asked for. */
+function parse(line: string): Message | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (!isJsonObject(value)) return undefined;
+  const { error } = value;
+  return isJsonObject(error)
+    ? { kind: 'error', reason: String(error['desc']) }
+    : { kind: 'return', value: value['return'] };
+}
+
+function silent(): TartletError {
+  return new TartletError('GUEST_UNREACHABLE', 'no agent answers in the guest');
+}
+
+function refused(reason: string): TartletError {
+  return new TartletError('GUEST_UNREACHABLE', `the guest's agent refuses: ${reason}`);
+}
+
+function exitOf(status: Readonly<Record<string, unknown>>): GuestExit {
+  const { exitcode, signal, 'out-data': out, 'err-data': err } = status;
+  return {
+    exitCode: typeof exitcode === 'number' ? exitcode : 128 + Number(signal ?? 0),
+    stdout: bytesOf(out),
+    stderr: bytesOf(err),
+    isCutOff: status['out-truncated'] === true || status['err-truncated'] === true,
+  };
+}
+
+function bytesOf(value: unknown): Buffer {
+  return typeof value === 'string' ? Buffer.from(value, 'base64') : Buffer.alloc(0);
+}

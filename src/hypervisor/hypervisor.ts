@@ -1,0 +1,38 @@
+import type { Accelerator } from './machine.ts';
+
+/** Why a machine does not run any more. */
+export type Ending =
+  /** The guest turned itself off, or did so when it was asked to. */
+  | { readonly kind: 'guest' }
+  /** It was told to end at once. */
+  | { readonly kind: 'ended' }
+  /** Its memory was written to a file, from which it can go on. */
+  | { readonly kind: 'suspended' }
+  /** The guest crashed, or the program that runs it did. */
+  | { readonly kind: 'crashed'; readonly reason: string };
+
+/** What a running machine tells. */
+export interface MachineEvents {
+  /** The disk cannot be read or written: the guest stands still and goes on by itself when the cause has gone. */
+  readonly onDiskError?: (reason: string) => void;
+}
+
+/** A machine that runs. Everything of it is safe to call after it has ended, and does nothing then. */
+export interface RunningMachine {
+  /** Of the program that runs it. */
+  readonly pid: number;
+  /** What runs its instructions: a guest that was suspended goes on only in the same. */
+  readonly accelerator: Accelerator;
+  /** Resolves once; never rejects. */
+  readonly ended: Promise<Ending>;
+  /** The terminal of its console, if one was asked for. */
+  readonly consolePath: string | undefined;
+  /** Port of its VNC server on 127.0.0.1. */
+  readonly vncPort: number | undefined;
+  /** Presses the power button; what the guest makes of it is its own matter. */
+  pressPowerButton(): Promise<void>;
+  /** Closes the disks and ends, without a word to the guest. */
+  end(): Promise<void>;
+  /** Writes the memory of the guest to a file and ends. @throws TartletError when that is not possible; the guest goes on then. */
+  suspend(file: string): Promise<void>;
+}

@@ -1,0 +1,82 @@
+import type { Arch } from '../vm/config.ts';
+
+/** What runs the guest's instructions: the processor, or a program, which is many times slower. */
+export type Accelerator = 'kvm' | 'tcg';
+
+/** How writes of the guest reach the disk: `none` drops its flushes, which is for disks that are thrown away. */
+export type DiskSync = 'none' | 'fsync' | 'full';
+
+/** Whether the host's page cache stands between guest and disk. */
+export type DiskCaching = 'automatic' | 'cached' | 'uncached';
+
+/** What stands behind the path of a disk in `--disk` and `--root-disk-opts` (tart-cli §1.3). */
+export interface DiskOptions {
+  readonly readOnly: boolean;
+  readonly sync: DiskSync;
+  readonly caching: DiskCaching;
+}
+
+export const DEFAULT_DISK_OPTIONS: DiskOptions = { readOnly: false, sync: 'full', caching: 'automatic' };
+
+/** A disk of the guest. */
+export type Disk = DiskOptions &
+  (
+    | { readonly kind: 'file'; readonly path: string }
+    | { readonly kind: 'block-device'; readonly path: string }
+    | { readonly kind: 'nbd'; readonly url: URL }
+  );
+
+/** One port of the guest that a port of the host leads to. */
+export interface Forward {
+  readonly protocol: 'tcp' | 'udp';
+  /** An IPv4 address of this host. */
+  readonly hostAddress: string;
+  readonly hostPort: number;
+  readonly guestPort: number;
+}
+
+/** How the guest is connected. */
+export type Network =
+  /** NAT by the hypervisor: the guest reaches what the host reaches, and is reached by what is forwarded. `isolated`: it reaches the host only. */
+  | { readonly kind: 'user'; readonly forwards: readonly Forward[]; readonly isolated: boolean }
+  /** One interface for each bridge, all with the same MAC, as Tart does (run-fleet-demand §1). */
+  | { readonly kind: 'bridged'; readonly bridges: readonly string[] };
+
+/** The guest's console, besides the one that goes to `serial.log`. */
+export type Console =
+  | { readonly kind: 'none' }
+  /** A terminal is made, and its path told. */
+  | { readonly kind: 'pty' }
+  | { readonly kind: 'device'; readonly path: string };
+
+/** What shows the guest's screen. */
+export type Screen =
+  | { readonly kind: 'none' }
+  /** On the first free port from 5900 of 127.0.0.1. */
+  | { readonly kind: 'vnc'; readonly password: string };
+
+/**
+ * A machine to be run: what the guest sees, in bytes and numbers. Whose it is and how it is stored are the caller's matter, except for the
+ * directory, in which sockets and logs get their relative names (absolute ones may be longer than the 108 bytes of an address).
+ */
+export interface Machine {
+  readonly name: string;
+  readonly directory: string;
+  readonly arch: Arch;
+  readonly cpuCount: number;
+  /** Bytes. */
+  readonly memoryBytes: number;
+  readonly mac: string;
+  readonly display: { readonly width: number; readonly height: number };
+  /** The first is what the guest starts from. */
+  readonly disks: readonly [Disk, ...Disk[]];
+  readonly network: Network;
+  readonly console: Console;
+  readonly screen: Screen;
+  readonly keyboard: boolean;
+  readonly pointer: boolean;
+  /** The guest runs machines itself. */
+  readonly nested: boolean;
+  /** A number of its own for each copy of a suspended guest, so that it makes new secrets (vmgenid). */
+  readonly generation: string;
+}

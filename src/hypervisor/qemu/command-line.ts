@@ -1,0 +1,211 @@
+import { TartletError, unreachable } from '../../errors.ts';
+import type { Arch } from '../../vm/config.ts';
+import type { Accelerator, Console, Disk, Machine, Network, Screen } from '../machine.ts';
+import type { Firmware } from './firmware.ts';
+
+/** What the host brings, looked up before anything is decided. */
+export interface QemuHost {
+  /** The program for the guest's architecture, an absolute path. */
+  readonly program: string;
+  /** What it says of itself: a saved guest goes on only in the same. */
+  readonly version: string;
+  readonly firmware: Firmware;
+  /** QEMU's helper that connects to a bridge without root; undefined where it is not installed. */
+  readonly bridgeHelper: string | undefined;
+  /** Starts another program so that it dies with us (util-linux). */
+  readonly dieWithUs: string | undefined;
+}
+
+/** What of the plan is decided while the machine is started. */
+export interface StartFacts {
+  readonly accelerator: Accelerator;
+  /** The firmware's variables, a file that may be written. */
+  readonly store: string;
+  /** Names of the sockets, below the machine's directory. */
+  readonly sockets: { readonly monitor: string; readonly agent: string };
+  /** The guest's messages, appended to. */
+  readonly log: string;
+  /** It waits for the memory that the guest goes on from. */
+  readonly isResumed: boolean;
+}
+
+/** Versioned, so that a guest that was suspended finds the same machine after an update of QEMU. */
+const MACHINE = { amd64: 'pc-q35-7.2', arm64: 'virt-7.2' } as const satisfies Record<Arch, string>;
+
+/** Of models without hardware behind them these are the fastest that today's guests start on (vm-run.md §1). */
+const EMULATED_CPU = { amd64: 'Nehalem', arm64: 'cortex-a72' } as const satisfies Record<Arch, string>;
+
+const MIB = 1024 * 1024;
+
+/** An option and its value, if it has one. */
+type Option = readonly [string] | readonly [string, string];
+
+/**
+ * The arguments for QEMU: a pure function of the machine and of what was found on the host (run-fleet-demand §b.2). All devices are named by
+ * us: what QEMU adds by itself differs between versions.
+ *
+ * @throws TartletError `CONFIG_INVALID` for values that would be read as something else.
+ */
+export function qemuArguments(machine: Machine, host: QemuHost, start: StartFacts): string[] {
+  const options: Option[] = [
+    ['-nodefaults'],
+    ['-no-user-config'],
+    ['-name', `guest=${escaped(machine.name)}`],
+    ...machineOptions(machine, start),
+    ['-smp', `${machine.cpuCount},sockets=1,cores=${machine.cpuCount}`],
+    ['-m', `${Math.ceil(machine.memoryBytes / MIB)}M`],
+    ['-rtc', `base=utc,clock=host${machine.arch === 'amd64' ? ',driftfix=slew' : ''}`],
+    ['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${escaped(host.firmware.code)}`],
+    ['-drive', `if=pflash,unit=1,format=raw,file=${escaped(start.store)}`],
+    ['-device', 'virtio-rng-pci'],
+    ['-device', 'virtio-balloon-pci,free-page-reporting=on'],
+    ...machine.disks.flatMap(diskOptions),
+    ...networkOptions(machine, host),
+    ...portOptions(start),
+    ...consoleOptions(machine.console, start.log),
+    ...screenOptions(machine),
+    ['-qmp', `unix:${start.sockets.monitor},server=on,wait=off`],
+    ['-sandbox', sandbox(machine)],
+    ...(start.isResumed ? [['-incoming', 'defer'] as const] : []),
+  ];
+  return options.flat();
+}
+
+function machineOptions({ arch, nested, generation }: Machine, { accelerator }: StartFacts): Option[] {
+  const gic = arch === 'arm64' ? ',gic-version=max' : '';
+  const nestedArm = arch === 'arm64' && nested && accelerator === 'tcg' ? ',virtualization=on' : '';
+  return [
+    ['-machine', `${MACHINE[arch]},accel=${accelerator}${gic}${nestedArm}`],
+    ['-cpu', accelerator === 'kvm' ? 'host' : EMULATED_CPU[arch]],
+    ...(arch === 'amd64' ? [['-device', `vmgenid,guid=${generation}`] as const] : []),
+  ];
+}
+
+/**
+ * One disk: the file, what makes a disk of it, and the device. A full or broken disk of the host stops the guest instead of breaking its file
+ * system; it goes on when the cause has gone.
+ */
+function diskOptions(disk: Disk, index: number): Option[] {
+  const node = `disk${index}`;
+  const first = index === 0 ? ',bootindex=0' : '';
+  return [
+    ['-blockdev', JSON.stringify(blockNode(disk, node))],
+    ['-device', `virtio-blk-pci,drive=${node},id=${node}-device,rerror=stop,werror=stop${first}`],
+  ];
+}
+
+function blockNode(disk: Disk, node: string): object {
+  const shared = {
+    'read-only': disk.readOnly,
+    cache: { direct: disk.caching === 'uncached', 'no-flush': disk.sync === 'none' },
+    discard: 'unmap',
+  };
+  const raw = { driver: 'raw', 'node-name': node, 'detect-zeroes': disk.readOnly ? 'off' : 'unmap', ...shared };
+  switch (disk.kind) {
+    case 'file':
+      return { ...raw, file: { driver: 'file', filename: disk.path, locking: 'on', ...shared } };
+    case 'block-device':
+      return { ...raw, file: { driver: 'host_device', filename: disk.path, ...shared } };
+    case 'nbd':
+      return { ...raw, file: { driver: 'nbd', 'reconnect-delay': 30, ...nbdAddress(disk.url), ...shared } };
+    default:
+      return unreachable(disk);
+  }
+}
+
+function nbdAddress(url: URL): object {
+  const name = decodeURIComponent(url.pathname.replace(/^\//, ''));
+  const exported = name === '' ? {} : { export: name };
+  if (url.protocol.includes('unix')) {
+    return { server: { type: 'unix', path: url.searchParams.get('socket') ?? '' }, ...exported };
+  }
+  return { server: { type: 'inet', host: url.hostname, port: url.port === '' ? '10809' : url.port }, ...exported };
+}
+
+function networkOptions({ network, mac }: Machine, host: QemuHost): Option[] {
+  const card = (id: string): Option => ['-device', `virtio-net-pci,netdev=${id},id=${id}-card,mac=${mac}`];
+  switch (network.kind) {
+    case 'user':
+      return [['-netdev', userNetwork(network)], card('net0')];
+    case 'bridged':
+      return network.bridges.flatMap((bridge, index) => {
+        const helper = host.bridgeHelper === undefined ? '' : `,helper=${escaped(host.bridgeHelper)}`;
+        return [['-netdev', `bridge,id=net${index},br=${escaped(bridge)}${helper}`], card(`net${index}`)] as const;
+      });
+    default:
+      return unreachable(network);
+  }
+}
+
+function userNetwork({ forwards, isolated }: Extract<Network, { kind: 'user' }>): string {
+  const rules = forwards.map(
+    ({ protocol, hostAddress, hostPort, guestPort }) => `,hostfwd=${protocol}:${hostAddress}:${hostPort}-:${guestPort}`,
+  );
+  return `user,id=net0${isolated ? ',restrict=on' : ''}${rules.join('')}`;
+}
+
+/** The port of QEMU's guest agent, and the one by which Tart's agent in the guest tells which Tart it runs in (run-fleet-demand §1). */
+function portOptions({ sockets }: StartFacts): Option[] {
+  return [
+    ['-device', 'virtio-serial-pci,id=ports'],
+    ['-chardev', `socket,id=agent,path=${sockets.agent},server=on,wait=off`],
+    ['-device', 'virtserialport,bus=ports.0,chardev=agent,name=org.qemu.guest_agent.0'],
+    ['-chardev', 'null,id=tart-version'],
+    ['-device', 'virtserialport,bus=ports.0,chardev=tart-version,name=tart-version-2.35.0'],
+  ];
+}
+
+/** Images of VMs log to hvc0 as a rule, and those made for servers to the UART: the log has the latter always. */
+function consoleOptions(console: Console, log: string): Option[] {
+  const options: Option[] = [
+    ['-chardev', `file,id=log,path=${log},append=on`],
+    ['-serial', 'chardev:log'],
+  ];
+  switch (console.kind) {
+    case 'none':
+      return options;
+    case 'pty':
+      return [...options, ['-chardev', 'pty,id=console'], CONSOLE_DEVICE];
+    case 'device':
+      return [...options, ['-chardev', `serial,id=console,path=${escaped(console.path)}`], CONSOLE_DEVICE];
+    default:
+      return unreachable(console);
+  }
+}
+
+const CONSOLE_DEVICE: Option = ['-device', 'virtconsole,bus=ports.0,chardev=console'];
+
+function screenOptions({ arch, screen, display, keyboard, pointer }: Machine): Option[] {
+  const card = arch === 'amd64' ? 'virtio-vga' : 'virtio-gpu-pci';
+  const options: Option[] = [['-device', `${card},xres=${display.width},yres=${display.height}`]];
+  if (keyboard || pointer) options.push(['-device', 'qemu-xhci,id=usb']);
+  if (keyboard) options.push(['-device', 'usb-kbd,bus=usb.0']);
+  if (pointer) options.push(['-device', 'usb-tablet,bus=usb.0']);
+  return [...options, ...displayOf(screen)];
+}
+
+function displayOf(screen: Screen): Option[] {
+  switch (screen.kind) {
+    case 'none':
+      return [['-display', 'none']];
+    case 'vnc':
+      return [
+        ['-display', 'none'],
+        ['-vnc', '127.0.0.1:0,to=99,password=on'],
+      ];
+    default:
+      return unreachable(screen);
+  }
+}
+
+/** QEMU may start no program but the helper for bridges, which is one that runs as root. */
+function sandbox({ network }: Machine): string {
+  const spawns = network.kind === 'bridged';
+  return `on,obsolete=deny,elevateprivileges=${spawns ? 'allow' : 'deny'},spawn=${spawns ? 'allow' : 'deny'},resourcecontrol=deny`;
+}
+
+/** A comma is doubled inside of an option's value. */
+function escaped(value: string): string {
+  if (value.includes('\0')) throw new TartletError('CONFIG_INVALID', 'a path cannot contain a NUL character');
+  return value.replaceAll(',', ',,');
+}

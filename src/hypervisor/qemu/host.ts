@@ -1,0 +1,77 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { TartletError } from '../../errors.ts';
+import type { Arch } from '../../vm/config.ts';
+import type { QemuHost } from './command-line.ts';
+import { chooseFirmware, DESCRIPTOR_DIRECTORIES } from './firmware.ts';
+
+const PROGRAM = { amd64: 'qemu-system-x86_64', arm64: 'qemu-system-aarch64' } as const satisfies Record<Arch, string>;
+
+/** Where QEMU's helper for bridges is, by distribution. */
+const BRIDGE_HELPERS = ['/usr/lib/qemu/qemu-bridge-helper', '/usr/libexec/qemu-bridge-helper'];
+
+/**
+ * Finds what runs guests of an architecture.
+ *
+ * @param searchPath the environment's `PATH`. Only absolute directories of it are looked into.
+ * @throws TartletError `HOST_LACKS`.
+ */
+export async function findQemu(arch: Arch, searchPath: string): Promise<QemuHost> {
+  const program = programIn(searchPath, PROGRAM[arch]);
+  if (program === undefined) throw lacking(arch, `${PROGRAM[arch]} is not installed`);
+  const firmware = chooseFirmware(await readDescriptors(), arch);
+  if (firmware === undefined || !existsSync(firmware.code) || !existsSync(firmware.storeTemplate)) {
+    throw lacking(arch, `there is no UEFI firmware for ${arch} guests`);
+  }
+  return {
+    program,
+    version: await versionOf(program),
+    firmware,
+    bridgeHelper: BRIDGE_HELPERS.find((helper) => existsSync(helper)),
+    dieWithUs: programIn(searchPath, 'setpriv'),
+  };
+}
+
+async function versionOf(program: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: 30_000 });
+  return stdout.split('\n', 1)[0] ?? '';
+}
+
+function lacking(arch: Arch, what: string): TartletError {
+  return new TartletError('HOST_LACKS', `this machine cannot run ${arch} guests: ${what}`, {
+    next: { kind: 'install-qemu', arch },
+  });
+}
+
+/** @returns an absolute path; undefined when no directory of `searchPath` has such a program. */
+function programIn(searchPath: string, name: string): string | undefined {
+  return searchPath
+    .split(path.delimiter)
+    .filter((directory) => path.isAbsolute(directory))
+    .map((directory) => path.join(directory, name))
+    .find((file) => existsSync(file));
+}
+
+async function readDescriptors(): Promise<unknown[]> {
+  const byName = new Map<string, string>();
+  for (const directory of DESCRIPTOR_DIRECTORIES.toReversed()) {
+    for (const name of await readdir(directory).catch(() => [])) {
+      if (name.endsWith('.json')) byName.set(name, `${directory}/${name}`);
+    }
+  }
+  const files = [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, file]) => file);
+  return Promise.all(files.map(readDescriptor));
+}
+
+/** One that cannot be read, or is no JSON, describes nothing. */
+async function readDescriptor(file: string): Promise<unknown> {
+  try {
+    const value: unknown = JSON.parse(await readFile(file, 'utf8'));
+    return value;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,85 @@
+import { connect, createServer } from 'node:net';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describeError, TartletError } from '../../errors.ts';
+import { createFile } from '../../fs/entry.ts';
+import { openPlainFile } from '../../fs/plain-file.ts';
+import { isJsonObject } from '../../json/foreign.ts';
+import type { Qmp } from './qmp.ts';
+
+/*
+ * A guest's memory goes through a socket of ours to its file and back, and not through a program that QEMU starts: so QEMU may be kept from
+ * starting any.
+ */
+
+const LOOK_EVERY_MS = 50;
+
+/**
+ * Writes the memory of a guest that stands still.
+ *
+ * @param socket a name that is free.
+ * @throws TartletError `GUEST_FAILED` when QEMU cannot, e.g. because of a device that cannot be saved.
+ */
+export async function saveMemory(
+  qmp: Qmp,
+  file: string,
+  socket: { readonly ours: string; readonly qemus: string },
+): Promise<void> {
+  const written = receive(socket.ours, file);
+  // Rejections are seen below; until then nothing waits for it.
+  written.catch(() => undefined);
+  await qmp.execute('migrate', { uri: `unix:${socket.qemus}` });
+  await untilMoved(qmp);
+  await written;
+}
+
+async function receive(socket: string, file: string): Promise<void> {
+  const server = createServer();
+  const connection = new Promise<NodeJS.ReadableStream>((resolve, reject) => {
+    server.once('connection', resolve);
+    server.once('error', reject);
+  });
+  server.listen(socket);
+  try {
+    const handle = await createFile(file, 'empty', 0o600);
+    await pipeline(await connection, handle.createWriteStream());
+  } finally {
+    server.close();
+  }
+}
+
+/** Gives a waiting QEMU the memory that the guest goes on from. The guest stands still then. @throws TartletError `GUEST_FAILED` */
+export async function restoreMemory(
+  qmp: Qmp,
+  file: string,
+  socket: { readonly ours: string; readonly qemus: string },
+): Promise<void> {
+  await qmp.execute('migrate-incoming', { uri: `unix:${socket.qemus}` });
+  try {
+    const handle = await openPlainFile(file);
+    await pipeline(handle.createReadStream(), connect({ path: socket.ours }));
+  } catch (cause) {
+    throw new TartletError('GUEST_FAILED', `the saved memory cannot be read: ${describeError(cause)}`, { cause });
+  }
+  for (;;) {
+    const status = await qmp.execute('query-status');
+    const state = isJsonObject(status) ? status['status'] : undefined;
+    if (state !== 'inmigrate') return;
+    await delay(LOOK_EVERY_MS);
+  }
+}
+
+async function untilMoved(qmp: Qmp): Promise<void> {
+  for (;;) {
+    const answer = await qmp.execute('query-migrate');
+    const { status, 'error-desc': reason } = isJsonObject(answer) ? answer : {};
+    if (status === 'completed') return;
+    if (status === 'failed' || status === 'cancelled') {
+      throw new TartletError(
+        'GUEST_FAILED',
+        `the memory cannot be saved: ${typeof reason === 'string' ? reason : status}`,
+      );
+    }
+    await delay(LOOK_EVERY_MS);
+  }
+}

@@ -1,0 +1,23 @@
+import { connect } from 'node:net';
+
+/** An SSH server says its version at once (RFC 4253 §4.2). */
+const GREETING = /^SSH-/;
+
+/**
+ * Whether the guest's SSH server answers. A connection alone proves nothing: what forwards ports takes it before the guest has started.
+ *
+ * @param withinMs how long to wait for its first word, in milliseconds.
+ */
+export async function answersBySsh(address: string, port: number, withinMs: number): Promise<boolean> {
+  const socket = connect({ host: address, port });
+  try {
+    return await new Promise<boolean>((resolve) => {
+      socket.setTimeout(withinMs, () => resolve(false));
+      socket.once('data', (piece: Buffer) => resolve(GREETING.test(piece.toString('latin1'))));
+      socket.once('error', () => resolve(false));
+      socket.once('close', () => resolve(false));
+    });
+  } finally {
+    socket.destroy();
+  }
+}

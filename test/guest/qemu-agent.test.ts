@@ -1,0 +1,103 @@
+import { createServer, type Socket } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import { QemuAgent } from '../../src/guest/qemu-agent.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+interface Request {
+  readonly execute: string;
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
+/** An agent that is asked in a socket, as QEMU offers it. @param greet what an earlier conversation left behind. */
+async function agentThat(answer: (request: Request) => unknown, greet = ''): Promise<string> {
+  const path = `${temporaryFolder()}/qga.sock`;
+  const server = createServer((socket: Socket) => {
+    let text = '';
+    socket.on('data', (piece: Buffer) => {
+      text += piece.toString('latin1').replaceAll('\u00ff', '');
+      for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+        const request = JSON.parse(text.slice(0, end)) as Request;
+        text = text.slice(end + 1);
+        if (request.execute === 'guest-sync-delimited') {
+          socket.write(`{"error":{"class":"GenericError","desc":"JSON parse error"}}\n${greet}`);
+          socket.write(Buffer.from([0xff]));
+          socket.write(`${JSON.stringify({ return: request.arguments?.['id'] })}\n`);
+        } else {
+          const reply = answer(request);
+          if (reply !== undefined) socket.write(`${JSON.stringify(reply)}\n`);
+        }
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  onTestFinished(() => void server.close());
+  return path;
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+it('runs a command, gives it its input, and brings back what it wrote byte by byte', async () => {
+  let looks = 0;
+  let started: Request | undefined;
+  const path = await agentThat((request) => {
+    if (request.execute === 'guest-exec') {
+      started = request;
+      return { return: { pid: 7 } };
+    }
+    looks += 1;
+    if (looks < 3) return { return: { exited: false } };
+    return { return: { exited: true, exitcode: 42, 'out-data': base64('\u0000\u00e9'), 'err-data': base64('no') } };
+  }, '{"return":{"pid":99}}\n{"ret');
+  const agent = await QemuAgent.connect(path, 5000);
+  expect(await agent.exec('cat', ['-'], Buffer.from('in'))).toEqual({
+    exitCode: 42,
+    stdout: Buffer.from('\u0000\u00e9'),
+    stderr: Buffer.from('no'),
+    isCutOff: false,
+  });
+  expect(started?.arguments).toEqual({ path: 'cat', arg: ['-'], 'capture-output': true, 'input-data': base64('in') });
+  agent.close();
+});
+
+it('a command that a signal ended ends as a shell says it', async () => {
+  const path = await agentThat(({ execute }) =>
+    execute === 'guest-exec' ? { return: { pid: 7 } } : { return: { exited: true, signal: 9, 'out-truncated': true } },
+  );
+  const agent = await QemuAgent.connect(path, 5000);
+  expect(await agent.exec('sleep', [], undefined)).toMatchObject({ exitCode: 137, isCutOff: true });
+  agent.close();
+});
+
+it('tells the addresses of the guest, without its loopback', async () => {
+  const path = await agentThat(() => ({
+    return: [
+      { name: 'lo', 'ip-addresses': [{ 'ip-address-type': 'ipv4', 'ip-address': '127.0.0.1' }] },
+      {
+        name: 'enp0s2',
+        'ip-addresses': [
+          { 'ip-address-type': 'ipv6', 'ip-address': 'fe80::1' },
+          { 'ip-address-type': 'ipv4', 'ip-address': '192.168.7.2' },
+        ],
+      },
+      { name: 'down' },
+    ],
+  }));
+  const agent = await QemuAgent.connect(path, 5000);
+  expect(await agent.addresses()).toEqual(['192.168.7.2']);
+  agent.close();
+});
+
+it('says what the agent refuses, and that none answers', async () => {
+  const refusing = await agentThat(() => ({ error: { class: 'CommandNotFound', desc: 'exec has been disabled' } }));
+  const agent = await QemuAgent.connect(refusing, 5000);
+  await expect(agent.exec('ls', [], undefined)).rejects.toMatchObject({
+    code: 'GUEST_UNREACHABLE',
+    message: "the guest's agent refuses: exec has been disabled",
+  });
+  agent.close();
+  const path = `${temporaryFolder()}/silent.sock`;
+  const silent = createServer(() => undefined);
+  await new Promise<void>((resolve) => silent.listen(path, resolve));
+  onTestFinished(() => void silent.close());
+  await expect(QemuAgent.connect(path, 100)).rejects.toMatchObject({ code: 'GUEST_UNREACHABLE' });
+});
