@@ -196,6 +196,15 @@ export interface VmHints {
   'drop-saved-state': { readonly vm: string };
   'look-at-process': { readonly pid: number };
   'stop-as-starter': None;
+  'run-on-mac': None;
+  /** @param arch of the guest: QEMU has a program, and distributions a firmware, for each. */
+  'install-qemu': { readonly arch: 'amd64' | 'arm64' };
+  'run-on-own-kind': None;
+  'drop-memory': { readonly vm: string };
+  'resume-on-mac': { readonly vm: string };
+  'install-agent': None;
+  'log-in-by-ssh': None;
+  'suspend-as-starter': None;
 }
 
 /** About archives, and files that are none. */

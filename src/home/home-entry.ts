@@ -52,6 +52,12 @@ export const VmFile = {
   explicitlyPulled: '.explicitly-pulled',
 } as const;
 
+/** Names of the files in which a guest of QEMU waits that was suspended. Tart's own is `VmFile.state`. */
+export const SavedState = { memory: 'state.qemu', facts: 'state.json' } as const;
+
+/** Names of what a `run` says of itself, and hears, in the folder of its VM. */
+export const RunFile = { record: 'run.json', stopBefore: 'stop-before.json' } as const;
+
 /** Names of our own files in the folder of a VM or an image. Tart ignores them. */
 export const OurFile = {
   /** Never collected and never pruned until it is taken away. Empty. */

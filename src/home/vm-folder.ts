@@ -1,7 +1,7 @@
 import { readlinkSync, realpathSync, type Stats } from 'node:fs';
 import { diskError, isMissing } from '../fs/disk-error.ts';
 import { lstatIfThereSync, statIfThereSync } from '../fs/stats.ts';
-import { VmFile } from './home-entry.ts';
+import { SavedState, VmFile } from './home-entry.ts';
 
 export { VmFile };
 
@@ -78,8 +78,13 @@ function look(path: string, findDisk: () => Stats | undefined): VmFolder | undef
   };
 }
 
-/** Whether a saved state lies beside the disk of a VM. */
-export function isSuspended({ path }: VmFolder): boolean {
+/** Whether a saved state lies beside the disk of a VM, Tart's or one of QEMU. */
+export function isSuspended(vm: VmFolder): boolean {
+  return isSuspendedByTart(vm) || regularFile(`${vm.path}/${SavedState.memory}`) !== undefined;
+}
+
+/** Whether the saved state is one that only a Mac goes on from. */
+export function isSuspendedByTart({ path }: VmFolder): boolean {
   return regularFile(`${path}/${VmFile.state}`) !== undefined;
 }
 

@@ -15,7 +15,7 @@ import type { TransferEvent } from './progress.ts';
 export type { WireEvent } from '../registry/wire.ts';
 
 /** Sends one signal to one process. */
-export type SendSignal = (pid: number, signal: 'SIGINT' | 'SIGKILL') => void;
+export type SendSignal = (pid: number, signal: 'SIGINT' | 'SIGKILL' | 'SIGUSR1') => void;
 
 /** What an operation needs from the world around it. The library reaches for none of this by itself, but for the defaults. */
 export interface SessionOptions {
@@ -26,7 +26,7 @@ export interface SessionOptions {
   readonly platform?: NodeJS.Platform;
   /** How many threads may compute at once, a whole number from 1 on. Default: as many as this process may use. */
   readonly processors?: number;
-  /** Sends a signal to a process, for who stops a VM; throws as the system says it. Default: `process.kill`. */
+  /** Sends a signal to a process, for who stops or suspends a VM; throws as the system says it. Default: `process.kill`. */
   readonly sendSignal?: SendSignal;
   /** Who we are, asked with the registry of the name at hand. Default: nobody. */
   readonly credentials?: (name: RemoteName) => CredentialSource;

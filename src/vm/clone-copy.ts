@@ -5,7 +5,7 @@ import { flushFile } from '../fs/fsync.ts';
 import { atWork, type Holder, STOP_FIRST } from '../home/vms/vm-holder.ts';
 import { OurFile } from '../home/home-entry.ts';
 import { copyPushRecord } from '../home/push-record.ts';
-import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
+import { isSuspendedByTart, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import { tellOfChangedDisk } from '../transfer/push/changed-disk.ts';
 import { notClonable } from '../transfer/pull/stacked-download.ts';
@@ -40,7 +40,8 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
   for (const file of [VmFile.config, VmFile.nvram]) await copySmallFile(`${from}/${file}`, `${to}/${file}`);
   switch (source.folder.layout) {
     case 'standalone':
-      if (isSuspended(source.folder)) await copyLarge(session, `${from}/${VmFile.state}`, `${to}/${VmFile.state}`);
+      if (isSuspendedByTart(source.folder))
+        await copyLarge(session, `${from}/${VmFile.state}`, `${to}/${VmFile.state}`);
       await copyPushRecord(from, to);
       return copySealed(session, source, to);
     case 'stacked-local':

@@ -5,6 +5,8 @@ import { flushRemoval } from '../fs/fsync.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
 import { findLockOwner, type LockOwner } from '../fs/lock/lock-owner.ts';
 import { removeEntry } from '../fs/remove.ts';
+import { SavedState } from '../home/home-entry.ts';
+import { readRunRecord, writeStopDeadline } from '../home/vms/run-record.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
@@ -60,8 +62,10 @@ async function discardState(session: Session, vm: LocalVm): Promise<void> {
     // Another command may have deleted it meanwhile, or a program have resumed it and be reading the state.
     await session.vms.require(vm.name);
     await session.vms.refuseRunning(vm.name);
-    const file = `${vm.folder.path}/${VmFile.state}`;
-    await onDisk('delete', file, async () => removeEntry(file));
+    for (const name of [VmFile.state, SavedState.memory, SavedState.facts]) {
+      const file = `${vm.folder.path}/${name}`;
+      await onDisk('delete', file, async () => removeEntry(file));
+    }
     await flushRemoval(vm.folder.path);
   });
 }
@@ -69,6 +73,8 @@ async function discardState(session: Session, vm: LocalVm): Promise<void> {
 async function stopRunning(session: Session, vm: LocalVm, timeoutMs: number): Promise<StopOutcome> {
   const pid = await ownerOf(session, vm);
   if (pid === undefined) return 'ended';
+  // A `run` of ours ends the machine in time before it would be killed itself (run-fleet-demand §b.3, 1).
+  await writeStopDeadline(vm.folder.path, session.now().getTime() + timeoutMs);
   signalOwner(session, vm, pid, 'SIGINT');
   if (await endsWithin(session, vm, pid, timeoutMs)) return 'ended';
   signalOwner(session, vm, pid, 'SIGKILL');
@@ -87,7 +93,9 @@ async function ownerOf({ platform }: Session, vm: LocalVm): Promise<number | und
       return owner.pid;
     case 'nobody':
       return undefined;
-    case 'unnamed':
+    case 'unnamed': {
+      const record = await readRunRecord(vm.folder.path);
+      if (record !== undefined) return record.pid;
       // A push, for instance, which nobody means to end by stopping a VM (tart-cli §7 #25).
       throw new TartletError('BUSY', `the VM "${vm.name.text}" does not run: another command is using it`, {
         subject: vm.name.text,
@@ -95,6 +103,7 @@ async function ownerOf({ platform }: Session, vm: LocalVm): Promise<number | und
         next: { kind: 'wait-for-command' },
         retryable: true,
       });
+    }
     default:
       return unreachable(owner);
   }
@@ -105,7 +114,8 @@ async function endsWithin(session: Session, vm: LocalVm, pid: number, timeoutMs:
   for (let waited = 0; ; waited += LOOK_EVERY_MS) {
     // Asked anew each time: once the lock is gone, the number may belong to somebody else.
     const owner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`, session.platform);
-    if (owner.kind !== 'process' || owner.pid !== pid) return true;
+    // QEMU holds the lock of a `run` that was killed until it has ended too.
+    if (owner.kind === 'nobody' || (owner.kind === 'process' && owner.pid !== pid)) return true;
     if (waited >= timeoutMs) return false;
     await delay(Math.min(LOOK_EVERY_MS, timeoutMs - waited), undefined, { signal: session.signal });
   }

@@ -78,12 +78,12 @@ describe('the GitLab executor', () => {
           ID,
         ]),
     ],
-    [['ip', '--wait', '60', '--resolver', 'dhcp', ID]],
-    [['ip', '--wait', '60', '--resolver', 'arp', ID]],
-  ])('%j is understood, and told that it comes later', async (words) => {
+    [['ip', '--wait', '1', '--resolver', 'dhcp', ID]],
+    [['ip', '--wait', '1', '--resolver', 'arp', ID]],
+  ])('%j is understood, and says what is missing', async (words) => {
     const { exitCode, stdout, stderr } = await host.tart(...words);
-    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
-    expect(stderr).toMatch(/^error\[NOT_YET\]: /);
+    expect({ exitCode, stdout }).toEqual({ exitCode: words[0] === 'run' ? 64 : 1, stdout: '' });
+    expect(stderr).toMatch(/^error\[(?:USAGE|GUEST_UNREACHABLE)\]: /);
   });
 
   it.runIf(process.platform === 'linux')('stops the VM of a job, then deletes it', async () => {

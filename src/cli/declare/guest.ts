@@ -1,15 +1,17 @@
 import { type Command, Option } from 'commander';
-import type { GuestCommand } from '../commands/guest.ts';
-import type { StopCommandOptions } from '../commands/stop.ts';
+import type { ExecCommandOptions } from '../commands/running/exec.ts';
+import type { IpCommandOptions } from '../commands/running/ip.ts';
+import type { StopCommandOptions } from '../commands/running/stop.ts';
+import type { RunFlags } from '../session/run-settings.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
 import { repeated, UINT16_MAX, wholeNumber } from './option-types.ts';
 
 /** A week in seconds: as long as anybody waits for a VM to stop. */
 const MAX_TIMEOUT = 7 * 24 * 60 * 60;
 
-/** Commands for VMs that run. On a Mac they hand over to Tart with all their words, also those that only a newer Tart knows. */
+/** Commands for VMs that run: by QEMU on Linux. On a Mac they hand over to Tart with all their words, also those that only a newer Tart knows. */
 export const GUEST: CommandGroup = {
-  title: 'Running VMs (Tart does this, on a Mac):',
+  title: 'Running VMs (on a Mac, Tart does this):',
   commands: { run: declareRun, stop: declareStop, suspend: declareSuspend, ip: declareIp, exec: declareExec },
 };
 
@@ -17,13 +19,8 @@ function lenientOnMac(command: Command, { terminal }: Declaration): Command {
   return terminal.platform === 'darwin' ? command.allowUnknownOption().allowExcessArguments() : command;
 }
 
-async function runGuest(declaration: Declaration, command: GuestCommand, name: string): Promise<void> {
-  const { runGuestCommand } = await import('../commands/guest.ts');
-  declaration.setExitCode(await runGuestCommand(declaration.terminal, command, name));
-}
-
 function declareRun(declaration: Declaration): void {
-  const { program, terminal } = declaration;
+  const { program, terminal, setExitCode } = declaration;
   const command = program
     .command('run')
     .description('run a VM')
@@ -32,13 +29,17 @@ function declareRun(declaration: Declaration): void {
   addDeviceOptions(command);
   addSharingOptions(command);
   addNetworkOptions(command);
-  lenientOnMac(command, declaration).action(async (name: string) => runGuest(declaration, 'run', name));
+  lenientOnMac(command, declaration).action(async (name: string, flags: RunFlags) => {
+    const { runRun } = await import('../commands/running/run.ts');
+    setExitCode(await runRun(terminal, name, flags));
+  });
 }
 
 function addDeviceOptions(command: Command): void {
   command
-    .option('--no-graphics', 'without a window')
+    // Before its opposite: asked for is another thing than not refused.
     .addOption(new Option('--graphics', 'with a window, also together with VNC').hideHelp())
+    .option('--no-graphics', 'without a window')
     .option('--serial', 'make a serial console and print its path')
     .option('--serial-path <path>', 'attach this terminal device as the serial console')
     .option('--no-audio', 'without sound')
@@ -71,7 +72,13 @@ function addNetworkOptions(command: Command): void {
     .option('--net-softnet-block <cidrs>', 'networks that Softnet blocks')
     .option('--net-softnet-expose <ports>', 'ports of the guest that Softnet exposes, like 2222:22')
     .option('--net-softnet-control-fd <fd>', 'descriptor of the control socket of Softnet')
-    .option('--net-host', 'a network between host and guests only');
+    .option('--net-host', 'a network between host and guests only')
+    .option(
+      '--publish <[address:]host:guest[/udp]>',
+      'lead a port of this host to one of the guest (not on a Mac)',
+      repeated,
+    )
+    .option('--allow-emulation', 'run guests of another architecture, many times slower (not on a Mac)');
 }
 
 function declareStop(declaration: Declaration): void {
@@ -83,23 +90,26 @@ function declareStop(declaration: Declaration): void {
     .option('-t, --timeout <seconds>', 'how long to wait before the VM is killed', wholeNumber(0, MAX_TIMEOUT), 30)
     .addHelpText('after', `\nExample:\n  ${terminal.programName} stop --timeout 60 ci`);
   lenientOnMac(command, declaration).action(async (name: string, options: StopCommandOptions) => {
-    const { runStop } = await import('../commands/stop.ts');
+    const { runStop } = await import('../commands/running/stop.ts');
     setExitCode(await runStop(terminal, name, options));
   });
 }
 
 function declareSuspend(declaration: Declaration): void {
-  const { program, terminal } = declaration;
+  const { program, terminal, setExitCode } = declaration;
   const command = program
     .command('suspend')
     .description('suspend a running VM to disk')
     .argument('<name>')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} suspend ci`);
-  lenientOnMac(command, declaration).action(async (name: string) => runGuest(declaration, 'suspend', name));
+  lenientOnMac(command, declaration).action(async (name: string) => {
+    const { runSuspend } = await import('../commands/running/suspend.ts');
+    setExitCode(await runSuspend(terminal, name));
+  });
 }
 
 function declareIp(declaration: Declaration): void {
-  const { program, terminal } = declaration;
+  const { program, terminal, setExitCode } = declaration;
   const command = program
     .command('ip')
     .description("print a VM's IP address")
@@ -109,12 +119,15 @@ function declareIp(declaration: Declaration): void {
       new Option('--resolver <resolver>', 'where to look for it').choices(['dhcp', 'arp', 'agent']).default('dhcp'),
     )
     .addHelpText('after', `\nExample:\n  ${terminal.programName} ip --wait 60 ci`);
-  lenientOnMac(command, declaration).action(async (name: string) => runGuest(declaration, 'ip', name));
+  lenientOnMac(command, declaration).action(async (name: string, options: IpCommandOptions) => {
+    const { runIp } = await import('../commands/running/ip.ts');
+    setExitCode(await runIp(terminal, name, options));
+  });
 }
 
 /** Its options stand before the name: everything behind it belongs to the guest, `--help` and `--` too (tart-cli §1.10). */
 function declareExec(declaration: Declaration): void {
-  const { program, terminal } = declaration;
+  const { program, terminal, setExitCode } = declaration;
   program
     .command('exec')
     .description('run a command in a running VM')
@@ -124,5 +137,8 @@ function declareExec(declaration: Declaration): void {
     .argument('<command...>')
     .passThroughOptions()
     .addHelpText('after', `\nExample:\n  ${terminal.programName} exec -it ci bash -l`)
-    .action(async (name: string) => runGuest(declaration, 'exec', name));
+    .action(async (name: string, words: readonly string[], options: ExecCommandOptions) => {
+      const { runExec } = await import('../commands/running/exec.ts');
+      setExitCode(await runExec(terminal, name, words, options));
+    });
 }

@@ -247,6 +247,21 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
     meaning: 'Only macOS can do this.',
     next: 'use Tart on a Mac for it',
   },
+  HOST_LACKS: {
+    exitCode: FAILURE,
+    meaning: 'This machine lacks a program or a right that running the VM takes.',
+    next: 'install or allow what is named',
+  },
+  GUEST_FAILED: {
+    exitCode: FAILURE,
+    meaning: 'The VM did not start, or ended by an accident.',
+    next: 'look into serial.log in the directory of the VM',
+  },
+  GUEST_UNREACHABLE: {
+    exitCode: FAILURE,
+    meaning: 'The VM runs, and what was asked of its guest was not answered.',
+    next: 'wait until the guest has started, and look whether it has the agent that is named',
+  },
   NOT_YET: {
     exitCode: FAILURE,
     meaning: 'Tart can do this, Tartlet not yet.',

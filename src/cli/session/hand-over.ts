@@ -4,12 +4,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { describeError, TartletError } from '../../errors.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { takeSignals } from './signals.ts';
 
 /** Set for the Tart that we start: should it be a script that starts us again, the second of us ends the circle. */
 const MARK = 'TARTLET_HANDED_OVER';
-
-/** What others send to `tart run`, and what a terminal sends. SIGUSR1 suspends, SIGUSR2 asks the guest to shut down (tart-cli §0.4). */
-const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
 
 /**
  * Lets Tart do what needs Apple's hypervisor: on a Mac, with another `tart` in `PATH` than ourselves. It gets the very same arguments and our
@@ -72,20 +70,7 @@ async function runProgram(file: string, terminal: Terminal): Promise<number> {
  * @returns what ends it.
  */
 function forwardSignals(send: (signal: NodeJS.Signals) => void, onTerminal: boolean): () => void {
-  const undo = FORWARDED.map((signal) => {
-    // Our own answer to a signal is to end, and that is Tart's to decide now.
-    const before = process.listeners(signal);
-    process.removeAllListeners(signal);
-    const listener = (): void => {
-      if (!(onTerminal && (signal === 'SIGINT' || signal === 'SIGQUIT'))) send(signal);
-    };
-    process.on(signal, listener);
-    return () => {
-      process.off(signal, listener);
-      for (const each of before) process.on(signal, each);
-    };
+  return takeSignals((signal) => {
+    if (!(onTerminal && (signal === 'SIGINT' || signal === 'SIGQUIT'))) send(signal);
   });
-  return () => {
-    for (const each of undo) each();
-  };
 }

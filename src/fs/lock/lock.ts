@@ -140,6 +140,11 @@ export class FileLock {
     }
   }
 
+  /** Of the open file. A process that inherits it holds the lock as well, for as long as it lives. */
+  get descriptor(): number {
+    return this.#handle.fd;
+  }
+
   /** Also happens by itself when the process ends. */
   async release(): Promise<void> {
     await this.#handle.close();

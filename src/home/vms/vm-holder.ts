@@ -1,8 +1,10 @@
+import path from 'node:path';
 import { isTartletError, TartletError } from '../../errors.ts';
 import type { Hint } from '../../hint.ts';
 import type { LocalName } from '../../names/local-name.ts';
 import { findLockOwner } from '../../fs/lock/lock-owner.ts';
 import { FileLock } from '../../fs/lock/lock.ts';
+import { readRunRecord } from './run-record.ts';
 
 /**
  * What holds the lock of a VM's configuration: a program that runs it, or a command at work on it (a push for
@@ -30,7 +32,9 @@ export async function holderOf(config: string, platform: NodeJS.Platform): Promi
   if (platform !== 'linux') return 'program';
   const owner = await findLockOwner(config, platform);
   if (owner.kind === 'process') return 'program';
-  return owner.kind === 'unnamed' ? 'command' : 'none';
+  if (owner.kind !== 'unnamed') return 'none';
+  // Our own `run` takes such a lock as well, and says so beside it.
+  return (await readRunRecord(path.dirname(config))) === undefined ? 'command' : 'program';
 }
 
 /** A VM that cannot be changed now, because somebody has its lock. */

@@ -92,6 +92,14 @@ export const IMAGE_TEXTS: HintTexts<ImageHints> = {
     `delete ${meant === 'image' ? 'the image' : 'it'} and pull it again (tartlet delete ${image})`,
 };
 
+/** Packages with QEMU and a firmware for its guests. */
+const QEMU_PACKAGES = {
+  amd64:
+    'qemu-system-x86 and ovmf (Debian, Ubuntu), qemu-system-x86-core and edk2-ovmf (Fedora), qemu-base and edk2-ovmf (Arch) or qemu-system-x86_64 and ovmf (Alpine)',
+  arm64:
+    'qemu-system-arm and qemu-efi-aarch64 (Debian, Ubuntu), qemu-system-aarch64-core and edk2-aarch64 (Fedora), qemu-system-aarch64 and edk2-aarch64 (Arch) or qemu-system-aarch64 and aavmf (Alpine)',
+} as const;
+
 /** About local VMs. */
 export const VM_TEXTS: HintTexts<VmHints> = {
   'run-and-shut-down': () => 'run it with Tart, shut it down, and clone it then',
@@ -103,6 +111,15 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'drop-saved-state': ({ vm }) => `resume it and shut it down, or drop the saved state (tartlet stop ${vm})`,
   'look-at-process': ({ pid }) => `look at the process: ps -p ${pid}`,
   'stop-as-starter': () => 'stop it as the user who started it',
+  'run-on-mac': () => 'run it with Tart on a Mac; all other commands work here',
+  'install-qemu': ({ arch }) => `install ${QEMU_PACKAGES[arch]}`,
+  'run-on-own-kind': () => 'run it on a machine of its kind, or give --allow-emulation, which is many times slower',
+  'drop-memory': ({ vm }) =>
+    `drop the saved memory (tartlet stop ${vm}): the guest begins anew then, as after a power cut`,
+  'resume-on-mac': ({ vm }) => `go on with it there, or drop what was in its memory (tartlet stop ${vm})`,
+  'install-agent': () => 'wait until it has started, or install qemu-guest-agent in the guest',
+  'log-in-by-ssh': () => 'leave -t out, or log in by SSH for a terminal',
+  'suspend-as-starter': () => 'suspend it as the user who started it',
 };
 
 /** About archives. */

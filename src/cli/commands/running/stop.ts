@@ -1,8 +1,8 @@
-import { LocalName } from '../../names/local-name.ts';
-import { stopVm } from '../../vm/stop.ts';
-import { handOver } from '../session/hand-over.ts';
-import { withSession } from '../session/session.ts';
-import type { Terminal } from '../terminal/terminal.ts';
+import { LocalName } from '../../../names/local-name.ts';
+import { stopVm } from '../../../vm/stop.ts';
+import { handOver } from '../../session/hand-over.ts';
+import { withSession } from '../../session/session.ts';
+import type { Terminal } from '../../terminal/terminal.ts';
 
 export interface StopCommandOptions {
   /** Seconds. */

@@ -1,0 +1,131 @@
+import { describeError, unreachable } from '../../../errors.ts';
+import type { Ending } from '../../../hypervisor/hypervisor.ts';
+import { LocalName } from '../../../names/local-name.ts';
+import { type RunEvent, runVm } from '../../../run/run.ts';
+import { RunRequests } from '../../../run/run-request.ts';
+import type { Arch } from '../../../vm/config.ts';
+import { handOver } from '../../session/hand-over.ts';
+import { parseRunFlags, type RunFlags } from '../../session/run-settings.ts';
+import { withSession } from '../../session/session.ts';
+import { type TakenSignal, takeSignals } from '../../session/signals.ts';
+import { releaseNotes } from '../../terminal/message-stream.ts';
+import { printableLine } from '../../terminal/printable.ts';
+import type { Terminal } from '../../terminal/terminal.ts';
+
+/**
+ * Runs a VM in the foreground, until it ends. What it prints on stdout is parsed by the programs that drive it, word by word (tart-cli §1.3), and
+ * little else is printed: some keep all of it in memory, others show it to their users (run-fleet-demand §8, 12).
+ */
+export async function runRun(terminal: Terminal, text: string, flags: RunFlags): Promise<number> {
+  const exitCode = await handOver(terminal);
+  if (exitCode !== undefined) return exitCode;
+  const settings = parseRunFlags(terminal, flags);
+  const requests = new RunRequests();
+  // Before the VM counts as running: whoever sees that it does may send a signal at once (run-fleet-demand §8, 7).
+  const giveBack = takeSignals((signal) => ask(requests, signal, terminal.stdin.isTTY === true));
+  // A driver that has died reads no more; the next one stops the VM (run-fleet-demand §8, 10).
+  terminal.stdout.on('error', () => undefined);
+  try {
+    return await withSession(
+      terminal,
+      async (session) => {
+        releaseNotes(terminal.stderr);
+        // Packer asks for a window always: that there is none is no reason to fail (run-fleet-demand §5.1).
+        if (flags.graphics === true)
+          tell(terminal, { kind: 'note', text: 'there is no window here: the VM runs without' });
+        const ending = await runVm(session, LocalName.ofExisting(text), {
+          settings,
+          requests,
+          hostArch: archOf(terminal.machine),
+          pid: process.pid,
+          onEvent: (event) => tell(terminal, event),
+        });
+        return tellEnding(terminal, ending);
+      },
+      { cache: 'untouched' },
+    );
+  } finally {
+    giveBack();
+  }
+}
+
+function ask(requests: RunRequests, signal: TakenSignal, onTerminal: boolean): void {
+  switch (signal) {
+    case 'SIGINT':
+    case 'SIGTERM':
+    case 'SIGQUIT':
+      requests.ask('stop');
+      return;
+    case 'SIGHUP':
+      // Node takes away what `nohup` said, and drivers start us by it (run-fleet-demand §8, 9).
+      if (onTerminal) requests.ask('stop');
+      return;
+    case 'SIGUSR1':
+      requests.ask('suspend');
+      return;
+    case 'SIGUSR2':
+      requests.ask('power-button');
+      return;
+    default:
+      unreachable(signal);
+  }
+}
+
+/** As kernels call processors. */
+function archOf(machine: string): Arch | undefined {
+  if (machine === 'x86_64') return 'amd64';
+  return machine === 'aarch64' || machine === 'arm64' ? 'arm64' : undefined;
+}
+
+function tell({ stdout, stderr }: Terminal, event: RunEvent): void {
+  switch (event.kind) {
+    case 'stopping':
+      stdout.write(printableLine('Stopping VM...'));
+      return;
+    case 'suspending':
+      stdout.write(printableLine('Suspending VM...'));
+      return;
+    case 'vnc':
+      stdout.write(printableLine(`VNC server is running at vnc://:${event.password}@127.0.0.1:${event.port}`));
+      return;
+    case 'console':
+      stdout.write(printableLine(`Successfully open pty ${event.path}`));
+      return;
+    case 'emulated':
+      stderr.write(printableLine(`warning: the guest is emulated, which is many times slower: ${event.reason}`));
+      return;
+    case 'ssh-port':
+      stderr.write(
+        printableLine(
+          `note: SSH of the guest is at ${event.address}, port ${event.port}: port 22 is taken or not allowed here`,
+        ),
+      );
+      return;
+    case 'disk-error':
+      stderr.write(printableLine(`warning: the guest stands still until its disk works again: ${event.reason}`));
+      return;
+    case 'note':
+      stderr.write(printableLine(`note: ${event.text}`));
+      return;
+    default:
+      unreachable(event);
+  }
+}
+
+/** Tart says the same of a guest that turned itself off and of one that was turned off from outside (tart-cli §1.3). */
+function tellEnding({ stdout, stderr }: Terminal, ending: Ending): number {
+  switch (ending.kind) {
+    case 'guest':
+    case 'ended':
+      stdout.write(printableLine('guest has stopped the virtual machine'));
+      return 0;
+    case 'suspended':
+      return 0;
+    case 'crashed':
+      stderr.write(printableLine(`error: the VM ended by an accident: ${describeError(ending.reason)}`));
+      stdout.write(printableLine(`guest has stopped the virtual machine due to error: ${ending.reason}`));
+      return 1;
+    default:
+      return unreachable(ending);
+  }
+}

@@ -1,0 +1,160 @@
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import { TartletError } from '../../errors.ts';
+import { parseDiskOptions, parseDiskText } from '../../hypervisor/disk-options.ts';
+import { DEFAULT_DISK_OPTIONS, type Console, type Disk, type Forward } from '../../hypervisor/machine.ts';
+import type { RunSettings } from '../../run/run-settings.ts';
+import { resolvePath, type Terminal } from '../terminal/terminal.ts';
+
+/** The options of `run`, as they were typed (tart-cli §1.3). */
+export interface RunFlags {
+  readonly graphics?: boolean;
+  readonly serial?: true;
+  readonly serialPath?: string;
+  readonly vnc?: true;
+  readonly vncExperimental?: true;
+  readonly recovery?: true;
+  readonly nested?: true;
+  readonly rootDiskOpts?: string;
+  readonly captureSystemKeys?: true;
+  readonly trackpad: boolean;
+  readonly pointer: boolean;
+  readonly keyboard: boolean;
+  readonly provisioningOpts?: string;
+  readonly disk?: readonly string[];
+  readonly rosetta?: string;
+  readonly dir?: readonly string[];
+  readonly netBridged?: readonly string[];
+  readonly netSoftnet?: true;
+  readonly netSoftnetAllow?: string;
+  readonly netSoftnetBlock?: string;
+  readonly netSoftnetExpose?: string;
+  readonly netSoftnetControlFd?: string;
+  readonly netHost?: true;
+  readonly publish?: readonly string[];
+  readonly allowEmulation?: true;
+}
+
+/** @throws TartletError `USAGE` for what cannot be asked together, or here, each with its reason: nothing is passed over in silence. */
+export function parseRunFlags(terminal: Terminal, flags: RunFlags): RunSettings {
+  refuseMacOnly(flags);
+  refuseSoftnet(flags);
+  refuseMissing(flags);
+  return {
+    disks: (flags.disk ?? []).map((text) => parseDisk(terminal, text)),
+    rootDisk: parseRootDisk(flags.rootDiskOpts),
+    network: parseNetwork(flags),
+    console: parseConsole(terminal, flags),
+    screen: parseScreen(flags),
+    keyboard: flags.keyboard,
+    pointer: flags.pointer,
+    nested: flags.nested ?? false,
+    allowEmulation: flags.allowEmulation ?? false,
+  };
+}
+
+function refuseMacOnly(flags: RunFlags): void {
+  const macOnly = {
+    '--recovery': flags.recovery,
+    '--rosetta': flags.rosetta,
+    '--provisioning-opts': flags.provisioningOpts,
+    '--no-trackpad': flags.trackpad ? undefined : true,
+    '--capture-system-keys': flags.captureSystemKeys,
+  };
+  for (const [flag, value] of Object.entries(macOnly)) {
+    if (value === undefined) continue;
+    throw new TartletError('USAGE', `${flag} is for guests or windows of macOS`, {
+      next: { kind: 'in-words', words: `leave ${flag} out` },
+    });
+  }
+}
+
+/** What Tart can do and this cannot yet: a guest without the directories that were asked for would fail later, and elsewhere. */
+function refuseMissing({ dir }: RunFlags): void {
+  if (dir === undefined) return;
+  throw new TartletError('NOT_YET', 'directories of the host cannot be shared with guests here yet', {
+    next: { kind: 'in-words', words: 'leave --dir out, and copy what the guest needs by SSH' },
+  });
+}
+
+/** Isolation that was asked for and is not there would be worse than none: it is never passed over (run-fleet-demand §b.2). */
+function refuseSoftnet(flags: RunFlags): void {
+  const { netSoftnet, netSoftnetAllow, netSoftnetBlock, netSoftnetExpose, netSoftnetControlFd } = flags;
+  const asked = [netSoftnet, netSoftnetAllow, netSoftnetBlock, netSoftnetExpose, netSoftnetControlFd];
+  if (asked.every((value) => value === undefined)) return;
+  throw new TartletError('USAGE', 'Softnet isolates guests on macOS only', {
+    next: {
+      kind: 'in-words',
+      words: 'use --net-host for a guest that reaches this host only, and --publish for ports of the guest',
+    },
+  });
+}
+
+function parseNetwork({ netBridged = [], netHost, publish = [] }: RunFlags): RunSettings['network'] {
+  if (netBridged.length > 0 && netHost === true) {
+    throw new TartletError('USAGE', '--net-bridged and --net-host exclude each other', {
+      next: { kind: 'in-words', words: 'choose one of them' },
+    });
+  }
+  if (netBridged.length > 0) {
+    if (publish.length > 0) {
+      throw new TartletError('USAGE', 'on a bridge every port of the guest is reached: there is nothing to publish', {
+        next: { kind: 'in-words', words: 'leave --publish out' },
+      });
+    }
+    return { kind: 'bridged', bridges: netBridged };
+  }
+  return { kind: 'user', isolated: netHost ?? false, published: publish.map(parseForward) };
+}
+
+/** `[ADDRESS:]HOST:GUEST[/udp]`, as Docker writes it; without an address, this machine only. */
+function parseForward(text: string): Forward {
+  const [, hostAddress = '127.0.0.1', host = '', guest = '', protocol = 'tcp'] =
+    /^(?:([0-9.]+):)?([0-9]{1,5}):([0-9]{1,5})(?:\/(tcp|udp))?$/.exec(text) ?? [];
+  const [hostPort, guestPort] = [Number(host), Number(guest)];
+  if (host === '' || hostPort > 65535 || guestPort > 65535 || guestPort === 0) {
+    throw new TartletError('USAGE', `"${text}" does not say which ports to connect`, {
+      next: { kind: 'in-words', words: 'write it like 8080:80, or 127.0.0.1:5353:53/udp' },
+    });
+  }
+  return { protocol: protocol === 'udp' ? 'udp' : 'tcp', hostAddress, hostPort, guestPort };
+}
+
+function parseRootDisk(text: string | undefined): RunSettings['rootDisk'] {
+  if (text === undefined) return DEFAULT_DISK_OPTIONS;
+  const options = parseDiskOptions(text);
+  if (options !== undefined) return options;
+  throw new TartletError('USAGE', `"${text}" is no option of a disk`, {
+    next: { kind: 'in-words', words: 'give ro, sync=none|fsync|full and caching=automatic|cached|uncached, by commas' },
+  });
+}
+
+function parseDisk(terminal: Terminal, text: string): Disk {
+  const { path: file, options } = parseDiskText(text);
+  if (/^nbds?(?:\+unix)?:/.test(file) && URL.canParse(file)) return { kind: 'nbd', url: new URL(file), ...options };
+  const absolute = resolvePath(terminal, file);
+  const stats = statSync(absolute, { throwIfNoEntry: false });
+  if (stats === undefined) {
+    throw new TartletError('NOT_FOUND', `there is no disk at ${absolute}`, {
+      subject: absolute,
+      next: { kind: 'in-words', words: 'give the path of a file, a block device or an nbd: address' },
+    });
+  }
+  const isReadOnly = options.readOnly || path.extname(absolute) === '.iso';
+  return {
+    kind: stats.isBlockDevice() ? 'block-device' : 'file',
+    path: absolute,
+    ...options,
+    readOnly: isReadOnly,
+  };
+}
+
+function parseConsole(terminal: Terminal, { serial, serialPath }: RunFlags): Console {
+  if (serialPath !== undefined) return { kind: 'device', path: resolvePath(terminal, serialPath) };
+  return { kind: serial === true ? 'pty' : 'none' };
+}
+
+/** A window is asked for by {@link RunFlags.graphics}, and there is none: the command says so. */
+function parseScreen({ vnc, vncExperimental }: RunFlags): RunSettings['screen'] {
+  return vnc === true || vncExperimental === true ? 'vnc' : 'none';
+}

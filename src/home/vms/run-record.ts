@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs';
+import { moveEntry } from '../../fs/entry.ts';
+import { writeNewFile } from '../../fs/fsync.ts';
+import { readSmallFile } from '../../fs/small-file.ts';
+import { removeEntry } from '../../fs/remove.ts';
+import { fieldOf, isJsonObject, parseJson } from '../../json/foreign.ts';
+import { RunFile } from '../home-entry.ts';
+
+/*
+ * What a `run` tells other commands about itself: `run.json` beside the VM's configuration. That the VM runs is said by the kernel lock of the
+ * configuration alone; the record says who to ask, and is believed only while its process is that process.
+ */
+
+/** The record of a running VM. */
+export interface RunRecord {
+  readonly version: 1;
+  readonly pid: number;
+  /** When the process began, in ticks since the start of the system: a number that is used again names another process. */
+  readonly began: string;
+  readonly network: RunNetwork;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+}
+
+/** Where the guest is reached. */
+export type RunNetwork =
+  | { readonly kind: 'user'; readonly address: string; readonly sshPort: number }
+  | { readonly kind: 'bridged'; readonly mac: string };
+
+/** Writes the record in one step: readers see all of it or none. @throws TartletError `DISK_*` */
+export async function writeRunRecord(directory: string, record: RunRecord): Promise<void> {
+  const file = `${directory}/${RunFile.record}`;
+  await writeNewFile(`${file}.new`, JSON.stringify(record), OURS);
+  await moveEntry(`${file}.new`, file);
+}
+
+/** For this user alone: a process that is named there is sent signals. */
+const OURS = 0o600;
+
+/** @returns undefined when there is none, or its process has ended. */
+export async function readRunRecord(directory: string): Promise<RunRecord | undefined> {
+  const record = parseRecord(await readJson(`${directory}/${RunFile.record}`));
+  return record !== undefined && beginningOf(record.pid) === record.began ? record : undefined;
+}
+
+/** What cannot be read says nothing. */
+async function readJson(file: string): Promise<unknown> {
+  try {
+    return parseJson(await readSmallFile(file));
+  } catch {
+    return undefined;
+  }
+}
+
+/** By hand: `list` asks for it, and must not load a library for that. */
+function parseRecord(value: unknown): RunRecord | undefined {
+  if (!isJsonObject(value) || value['version'] !== 1) return undefined;
+  const { pid, began, startedAt } = value;
+  const network = parseNetwork(fieldOf(value, 'network'));
+  if (typeof pid !== 'number' || typeof began !== 'string' || typeof startedAt !== 'number') return undefined;
+  return network === undefined ? undefined : { version: 1, pid, began, network, startedAt };
+}
+
+function parseNetwork(value: unknown): RunNetwork | undefined {
+  if (!isJsonObject(value)) return undefined;
+  const { kind, address, sshPort, mac } = value;
+  if (kind === 'user' && typeof address === 'string' && typeof sshPort === 'number') return { kind, address, sshPort };
+  return kind === 'bridged' && typeof mac === 'string' ? { kind, mac } : undefined;
+}
+
+export async function removeRunRecord(directory: string): Promise<void> {
+  for (const name of Object.values(RunFile)) await removeEntry(`${directory}/${name}`);
+}
+
+/** When a process began, from `/proc` (proc(5), `stat`, field 22). @returns undefined when it is not there. */
+export function beginningOf(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // Its name stands in brackets, and may contain anything.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param before milliseconds since 1970. @throws TartletError `DISK_*` */
+export async function writeStopDeadline(directory: string, before: number): Promise<void> {
+  await writeNewFile(`${directory}/${RunFile.stopBefore}`, JSON.stringify(before), OURS);
+}
+
+/** @returns milliseconds since 1970; undefined when nothing was said. */
+export async function readStopDeadline(directory: string): Promise<number | undefined> {
+  const value = await readJson(`${directory}/${RunFile.stopBefore}`);
+  return typeof value === 'number' ? value : undefined;
+}

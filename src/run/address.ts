@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isTartletError, TartletError } from '../errors.ts';
+import { QemuAgent } from '../guest/qemu-agent.ts';
+import { agentSocket } from '../hypervisor/qemu/sockets.ts';
+import type { LocalName } from '../names/local-name.ts';
+import { answersBySsh } from '../network/guest-answer.ts';
+import type { Session } from '../session/session.ts';
+import { readRunRecord, type RunRecord } from '../home/vms/run-record.ts';
+
+/** Where an address is looked for: `dhcp` everywhere, as everybody means it; `arp` and `agent` there alone. */
+export type Resolver = 'dhcp' | 'arp' | 'agent';
+
+export interface AddressOptions {
+  readonly resolver: Resolver;
+  /** How long to look, in milliseconds. The VM may start within. */
+  readonly waitMs: number;
+}
+
+/** Pause between two looks, in milliseconds, as in Tart. */
+const LOOK_EVERY_MS = 1000;
+/** How long a guest may take for its first word, in milliseconds. */
+const ANSWER_WITHIN_MS = 1000;
+
+/**
+ * Finds the IPv4 address at which a guest answers. It answers only when the guest does: where ports are forwarded, a connection says nothing.
+ *
+ * @throws TartletError `VM_NOT_FOUND`, or `GUEST_UNREACHABLE` when there is none in time.
+ */
+export async function addressOf(session: Session, name: LocalName, options: AddressOptions): Promise<string> {
+  const vm = await session.vms.require(name);
+  await session.vms.touch(vm, session.now());
+  for (let waited = 0; ; waited += LOOK_EVERY_MS) {
+    const record = await readRunRecord(vm.folder.path);
+    const address = record === undefined ? undefined : await look(vm.folder.path, record, options.resolver);
+    if (address !== undefined) return address;
+    // One look at least, and a second before it fails, as in Tart (tart-cli §1.9).
+    await delay(LOOK_EVERY_MS, undefined, { signal: session.signal });
+    if (waited + LOOK_EVERY_MS >= options.waitMs) throw noAddress(name.text, record !== undefined);
+  }
+}
+
+function noAddress(name: string, runs: boolean): TartletError {
+  return runs
+    ? new TartletError('GUEST_UNREACHABLE', `the guest of the VM "${name}" does not answer yet`, {
+        subject: name,
+        retryable: true,
+      })
+    : new TartletError('GUEST_UNREACHABLE', `the VM "${name}" has no address: it does not run`, { subject: name });
+}
+
+async function look(directory: string, { network }: RunRecord, resolver: Resolver): Promise<string | undefined> {
+  if (network.kind === 'bridged') {
+    const byCard = resolver === 'agent' ? undefined : await neighbour(network.mac);
+    return byCard ?? (resolver === 'arp' ? undefined : (await agentAddresses(directory))[0]);
+  }
+  // The guest knows only an address that is the same for all guests: it says that the guest is up, and no more.
+  const isUp =
+    (resolver !== 'agent' && (await answersBySsh(network.address, network.sshPort, ANSWER_WITHIN_MS))) ||
+    (await agentAddresses(directory)).length > 0;
+  return isUp ? network.address : undefined;
+}
+
+async function agentAddresses(directory: string): Promise<readonly string[]> {
+  const socket = await agentSocket(directory);
+  try {
+    const agent = await QemuAgent.connect(socket.path, ANSWER_WITHIN_MS);
+    try {
+      return await agent.addresses();
+    } finally {
+      agent.close();
+    }
+  } catch (error) {
+    if (isTartletError(error, 'GUEST_UNREACHABLE')) return [];
+    throw error;
+  } finally {
+    await socket.close();
+  }
+}
+
+/** The address that the kernel has seen behind a network card (proc(5), `/proc/net/arp`): flags 0x0 are entries that failed. */
+async function neighbour(mac: string): Promise<string | undefined> {
+  const table = await readFile('/proc/net/arp', 'utf8').catch(() => '');
+  for (const line of table.split('\n').slice(1)) {
+    const [address, , flags, card] = line.split(/ +/);
+    if (card === mac && flags !== '0x0') return address;
+  }
+  return undefined;
+}

@@ -1,0 +1,18 @@
+import type { Console, Disk, DiskOptions, Forward } from '../hypervisor/machine.ts';
+
+/** How a VM is to be run: what `run` was asked for, parsed. */
+export interface RunSettings {
+  /** Behind the VM's own disk. */
+  readonly disks: readonly Disk[];
+  readonly rootDisk: DiskOptions;
+  readonly network:
+    | { readonly kind: 'user'; readonly isolated: boolean; readonly published: readonly Forward[] }
+    | { readonly kind: 'bridged'; readonly bridges: readonly string[] };
+  readonly console: Console;
+  readonly screen: 'none' | 'vnc';
+  readonly keyboard: boolean;
+  readonly pointer: boolean;
+  readonly nested: boolean;
+  /** Also guests of another architecture, by emulation. */
+  readonly allowEmulation: boolean;
+}

@@ -1,0 +1,77 @@
+import { copyDisk, type CopyOptions } from '../fs/disk/disk-copy.ts';
+import { flushFile } from '../fs/fsync.ts';
+import { sizeDisk } from '../fs/disk/disk-size.ts';
+import { moveEntry } from '../fs/entry.ts';
+import { openPlainFile } from '../fs/plain-file.ts';
+import { removeEntry } from '../fs/remove.ts';
+import { exists, statIfThere } from '../fs/stats.ts';
+import type { Firmware } from '../hypervisor/qemu/firmware.ts';
+import { keptBytes, useOfStore } from '../hypervisor/qemu/firmware-store.ts';
+import { VmFile } from '../home/vm-folder.ts';
+import type { Arch } from '../vm/config.ts';
+
+/** The store of a VM whose `nvram.bin` is another program's: made from the firmware's own when the VM first runs here. */
+const FOREIGN_STORE = 'nvram.qemu.fd';
+
+/** A store that is padded while the VM runs. */
+const PADDED_STORE = 'nvram.run.fd';
+
+/** Bytes that tell a store. */
+const HEAD_BYTES = 64;
+
+/** The firmware's variables of a VM that is about to run. */
+export interface PreparedStore {
+  /** A name in the VM's directory. */
+  readonly name: string;
+  /** Brings what the guest wrote back to where it is kept. */
+  keep(): Promise<void>;
+}
+
+/**
+ * Finds or makes the store (vm-run.md §5).
+ * @throws TartletError `DISK_*`
+ */
+export async function prepareStore(
+  directory: string,
+  { arch, firmware }: { readonly arch: Arch; readonly firmware: Firmware },
+  options: CopyOptions,
+): Promise<PreparedStore> {
+  const nvram = `${directory}/${VmFile.nvram}`;
+  const { head, size } = await readHead(nvram);
+  const templateSize = (await statIfThere(firmware.storeTemplate))?.size ?? 0;
+  const use = useOfStore(head, size, { arch, templateSize });
+  if (use.kind === 'foreign') return besides(directory, firmware, options);
+  if (use.padTo === undefined) return { name: VmFile.nvram, keep: async () => undefined };
+  const padded = `${directory}/${PADDED_STORE}`;
+  await removeEntry(padded);
+  await copyDisk(nvram, padded, options);
+  await sizeDisk(padded, use.padTo);
+  return {
+    name: PADDED_STORE,
+    keep: async () => {
+      await sizeDisk(padded, keptBytes(arch, use.padTo ?? size));
+      await flushFile(padded);
+      await moveEntry(padded, nvram);
+    },
+  };
+}
+
+async function besides(directory: string, { storeTemplate }: Firmware, options: CopyOptions): Promise<PreparedStore> {
+  const store = `${directory}/${FOREIGN_STORE}`;
+  if (!(await exists(store))) {
+    await removeEntry(`${store}.new`);
+    await copyDisk(storeTemplate, `${store}.new`, options);
+    await moveEntry(`${store}.new`, store);
+  }
+  return { name: FOREIGN_STORE, keep: async () => undefined };
+}
+
+async function readHead(file: string): Promise<{ readonly head: Uint8Array; readonly size: number }> {
+  const handle = await openPlainFile(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    return { head: buffer.subarray(0, bytesRead), size: (await handle.stat()).size };
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,57 @@
+import { isTartletError, TartletError } from '../errors.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import type { FileLock } from '../fs/lock/lock.ts';
+import { readSmallFile } from '../fs/small-file.ts';
+import { isSuspendedByTart, VmFile } from '../home/vm-folder.ts';
+import type { LocalName } from '../names/local-name.ts';
+import type { Session } from '../session/session.ts';
+import type { VmConfig } from '../vm/config.ts';
+import { parseVmConfig } from '../vm/config-file.ts';
+
+/** A VM that nothing else can run, change or delete now. */
+export interface TakenVm {
+  readonly name: string;
+  readonly directory: string;
+  readonly config: VmConfig;
+  /** While it is held, the VM counts as running. */
+  readonly lock: FileLock;
+}
+
+/**
+ * Takes a VM to run it.
+ *
+ * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_INVALID`, `NEEDS_MACOS`
+ */
+export async function takeVm(session: Session, name: LocalName): Promise<TakenVm> {
+  const vm = await session.vms.require(name);
+  await session.vms.touch(vm, session.now());
+  const lock = await session.vms.hold(vm).catch(async (error: unknown) => {
+    // Another `run` has it, as a rule; a push would say of itself that it is at work.
+    if (isTartletError(error, 'BUSY')) await session.vms.refuseRunning(name);
+    throw error;
+  });
+  try {
+    const file = `${vm.folder.path}/${VmFile.config}`;
+    const config = parseVmConfig(await onDisk('read', file, async () => readSmallFile(file)), name.text);
+    refuseForeign(name.text, vm.folder.layout !== 'standalone', isSuspendedByTart(vm.folder));
+    return { name: name.text, directory: vm.folder.path, config, lock };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** What only macOS can go on with. */
+function refuseForeign(name: string, isStacked: boolean, hasAppleState: boolean): void {
+  if (isStacked) {
+    throw new TartletError('NEEDS_MACOS', `the disk of the VM "${name}" is stacked, in Apple's format ASIF`, {
+      subject: name,
+    });
+  }
+  if (!hasAppleState) return;
+  throw new TartletError('VM_INVALID', `the VM "${name}" was suspended by Tart on a Mac`, {
+    subject: name,
+    kept: 'it was left alone',
+    next: { kind: 'resume-on-mac', vm: name },
+  });
+}

@@ -1,0 +1,170 @@
+import { readdirSync, readFileSync, readlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { plantGuest } from '../support/guest.ts';
+import { Cleanup } from '../support/real-cleanup.ts';
+import { type Running, Workplace } from '../support/real-command.ts';
+import { describeWithParts } from '../support/real-parts.ts';
+
+/** Emulated, and on a busy machine. */
+const BOOTED_WITHIN_S = '300';
+const LONG_MS = 400_000;
+
+describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mformat', 'depmod'], () => {
+  const cleanup = new Cleanup();
+  let workplace: Workplace;
+  let run: Running;
+
+  beforeAll(() => {
+    workplace = new Workplace(cleanup);
+    plantGuest(workplace.vmFolder('ci'));
+    cleanup.add(async () => {
+      run.kill('SIGKILL');
+      await run.ended.catch(() => undefined);
+    });
+  }, LONG_MS);
+  afterAll(async () => cleanup.run());
+
+  async function untilRunning(): Promise<void> {
+    while (!(await workplace.run('list')).stdout.includes('running')) {
+      if (run.child.exitCode !== null) throw new Error(`run ended: ${run.stdout}${run.stderr}`);
+      await delay(50);
+    }
+  }
+
+  async function boot(): Promise<string> {
+    run = workplace.start('run', 'ci', '--no-graphics');
+    const { exitCode, stdout, stderr } = await workplace.run('ip', 'ci', '--wait', BOOTED_WITHIN_S);
+    expect({ exitCode, stderr }, run.stderr).toEqual({ exitCode: 0, stderr: '' });
+    return stdout;
+  }
+
+  it(
+    'has an address of its own that answers, runs commands, and stops when it is told to',
+    async () => {
+      expect(await boot()).toMatch(/^127\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.\d+\.\d+\n$/);
+      expect(await workplace.run('exec', 'ci', 'sh', '-c', 'echo out; echo err >&2; exit 7')).toEqual({
+        exitCode: 7,
+        stdout: 'out\n',
+        stderr: 'err\n',
+      });
+      expect(await workplace.run('run', 'ci')).toMatchObject({ exitCode: 2, stdout: '' });
+      expect(await workplace.run('delete', 'ci')).toMatchObject({ exitCode: 2 });
+      expect(await workplace.run('exec', 'ci', 'sh', '-c', 'echo kept >/data/file && sync')).toMatchObject({
+        exitCode: 0,
+      });
+      expect(await workplace.run('stop', 'ci', '--timeout', '60')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
+      expect(await run.ended).toMatchObject({
+        exitCode: 0,
+        stdout: 'Stopping VM...\nguest has stopped the virtual machine\n',
+      });
+      expect((await workplace.run('get', 'ci', '--format', 'json')).stdout).toContain('"State": "stopped"');
+      expect(readdirSync(workplace.vmFolder('ci')).toSorted()).toEqual([
+        '.last-used',
+        'config.json',
+        'disk.img',
+        'nvram.bin',
+        'serial.log',
+      ]);
+      expect(readFileSync(`${workplace.vmFolder('ci')}/serial.log`, 'utf8')).toContain('guest: ready');
+    },
+    LONG_MS,
+  );
+
+  it(
+    'goes on from where it was suspended, and the guest says when it is over',
+    async () => {
+      await boot();
+      expect(await workplace.run('exec', 'ci', 'cat', '/data/file')).toMatchObject({ stdout: 'kept\n' });
+      await workplace.run('exec', 'ci', 'sh', '-c', 'echo in-memory >/tmp/file');
+      expect(await workplace.run('suspend', 'ci')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
+      expect(await run.ended).toMatchObject({ exitCode: 0, stdout: 'Suspending VM...\n' });
+      expect((await workplace.run('list')).stdout).toContain('suspended');
+
+      await boot();
+      expect(await workplace.run('exec', 'ci', 'cat', '/tmp/file')).toMatchObject({ stdout: 'in-memory\n' });
+      await workplace.run('exec', 'ci', 'sh', '-c', 'sync; umount /data; poweroff -f &');
+      expect(await run.ended).toMatchObject({ exitCode: 0, stdout: 'guest has stopped the virtual machine\n' });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'does not go on when its disk was written since, and begins anew once the memory is dropped',
+    async () => {
+      await boot();
+      await workplace.run('suspend', 'ci');
+      await run.ended;
+      utimesSync(`${workplace.vmFolder('ci')}/disk.img`, 1, 1);
+      expect(await workplace.run('run', 'ci')).toMatchObject({
+        exitCode: 1,
+        stderr: expect.stringContaining('its disk was written since'),
+      });
+      expect(await workplace.run('stop', 'ci')).toMatchObject({ exitCode: 0 });
+      expect((await workplace.run('list')).stdout).toContain('stopped');
+    },
+    LONG_MS,
+  );
+
+  it(
+    'leaves no QEMU behind when it is killed, and can be started at once',
+    async () => {
+      for (let round = 0; round < 2; round += 1) {
+        run = workplace.start('run', 'ci');
+        await untilRunning();
+        run.kill('SIGKILL');
+        await run.ended;
+        // The lock is QEMU's, too: the VM counts as running until the last of it has gone.
+        while (!(await workplace.run('list')).stdout.includes('stopped')) await delay(20);
+        expect(programsIn(workplace.vmFolder('ci'))).toEqual([]);
+      }
+    },
+    LONG_MS,
+  );
+
+  it(
+    'ends at once when it is told twice, and with 0 when that comes before it has started',
+    async () => {
+      run = workplace.start('run', 'ci');
+      await untilRunning();
+      run.kill('SIGINT');
+      run.kill('SIGTERM');
+      expect(await run.ended).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^Stopping VM\.\.\.\n/) });
+    },
+    LONG_MS,
+  );
+
+  it.each([
+    ['with isolation that is not there', ['--net-softnet'], 64, /Softnet isolates guests on macOS only/],
+    ['of a Mac', ['--recovery'], 64, /--recovery is for guests or windows of macOS/],
+    ['on two networks', ['--net-host', '--net-bridged', 'br0'], 64, /exclude each other/],
+    ['with a disk that is not there', ['--disk', '/nowhere.img'], 1, /there is no disk at \/nowhere\.img/],
+  ])('is refused %s', async (_, flags, exitCode, reason) => {
+    const ran = await workplace.run('run', 'ci', ...flags);
+    expect(ran).toMatchObject({ exitCode, stdout: '', stderr: expect.stringMatching(reason) });
+  });
+
+  it('names the packages where there is no QEMU, and the other machine for guests of another kind', async () => {
+    const bare = new Workplace(cleanup);
+    plantGuest(bare.vmFolder('ci'));
+    const noQemu = await bare.shell('PATH=/nowhere $TARTLET run ci; echo "exit $?"');
+    expect(noQemu.stdout + noQemu.stderr).toMatch(/^exit 1\n[\s\S]*qemu-system-x86 and ovmf \(Debian, Ubuntu\)/);
+    const config = `${bare.vmFolder('ci')}/config.json`;
+    writeFileSync(config, readFileSync(config, 'utf8').replace('"amd64"', '"arm64"'));
+    expect(await bare.run('run', 'ci')).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('made for arm64'),
+    });
+  });
+});
+
+/** Programs that work in a directory. */
+function programsIn(directory: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readlinkSync(`/proc/${pid}/cwd`) === directory;
+    } catch {
+      return false; // Gone, or dead and not yet buried.
+    }
+  });
+}
