@@ -203,6 +203,7 @@ export interface VmHints {
   'drop-memory': { readonly vm: string };
   'resume-on-mac': { readonly vm: string };
   'install-agent': None;
+  'publish-elsewhere': None;
   'log-in-by-ssh': None;
   'suspend-as-starter': None;
 }

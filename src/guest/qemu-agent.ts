@@ -38,6 +38,7 @@ export class QemuAgent {
   readonly #messages: Message[] = [];
   #closed = false;
   #wake: () => void = () => undefined;
+  #deadline: NodeJS.Timeout | undefined;
 
   private constructor(socket: Socket, withinMs: number) {
     this.#socket = socket;
@@ -134,7 +135,9 @@ export class QemuAgent {
   }
 
   async #next(): Promise<Message> {
+    // Of silence: a long answer takes as long as it takes.
     const deadline = setTimeout(() => this.#socket.destroy(), this.#withinMs);
+    this.#deadline = deadline;
     try {
       for (;;) {
         const message = this.#messages.shift();
@@ -157,6 +160,7 @@ export class QemuAgent {
       this.#bytes = this.#bytes.subarray(end + 1);
       if (message !== undefined) this.#messages.push(message);
     }
+    this.#deadline?.refresh();
     this.#wake();
   }
 

@@ -55,6 +55,9 @@ export const VmFile = {
 /** Names of the files in which a guest of QEMU waits that was suspended. Tart's own is `VmFile.state`. */
 export const SavedState = { memory: 'state.qemu', facts: 'state.json' } as const;
 
+/** The firmware's variables for QEMU, beside an `nvram.bin` of Apple, which is left as it is. */
+export const QEMU_STORE = 'nvram.qemu.fd';
+
 /** Names of what a `run` says of itself, and hears, in the folder of its VM. */
 export const RunFile = { record: 'run.json', stopBefore: 'stop-before.json' } as const;
 

@@ -30,13 +30,14 @@ const ANSWER_WITHIN_MS = 1000;
 export async function addressOf(session: Session, name: LocalName, options: AddressOptions): Promise<string> {
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
-  for (let waited = 0; ; waited += LOOK_EVERY_MS) {
+  const deadline = session.now().getTime() + options.waitMs;
+  for (;;) {
     const record = await readRunRecord(vm.folder.path);
     const address = record === undefined ? undefined : await look(vm.folder.path, record, options.resolver);
     if (address !== undefined) return address;
     // One look at least, and a second before it fails, as in Tart (tart-cli §1.9).
     await delay(LOOK_EVERY_MS, undefined, { signal: session.signal });
-    if (waited + LOOK_EVERY_MS >= options.waitMs) throw noAddress(name.text, record !== undefined);
+    if (session.now().getTime() >= deadline) throw noAddress(name.text, record !== undefined);
   }
 }
 

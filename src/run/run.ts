@@ -1,8 +1,14 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { describeError } from '../errors.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { createFile, moveEntry } from '../fs/entry.ts';
+import type { FileLock } from '../fs/lock/lock.ts';
 import { removeEntry } from '../fs/remove.ts';
+import { modeIn } from '../fs/sharing.ts';
+import { lstatIfThere } from '../fs/stats.ts';
 import type { Ending, RunningMachine } from '../hypervisor/hypervisor.ts';
 import type { Machine } from '../hypervisor/machine.ts';
+import type { QemuHost } from '../hypervisor/qemu/command-line.ts';
 import { findQemu } from '../hypervisor/qemu/host.ts';
 import { QemuFile, startQemu } from '../hypervisor/qemu/qemu.ts';
 import type { LocalName } from '../names/local-name.ts';
@@ -26,6 +32,7 @@ import { takeVm, type TakenVm } from './take-vm.ts';
 
 /** What a run tells while it lasts. */
 export type RunEvent =
+  | { readonly kind: 'started' }
   | { readonly kind: 'emulated'; readonly reason: string }
   /** Port 22 of the guest is another port here. */
   | { readonly kind: 'ssh-port'; readonly address: string; readonly port: number }
@@ -47,6 +54,9 @@ export interface RunOptions {
 
 /** What passwords of VNC have room for (RFC 6143 §7.2.2). */
 const VNC_PASSWORD_BYTES = 6;
+
+/** What a guest says is for its user. */
+const LOG_MODE = 0o600;
 
 /**
  * Runs a VM, as long as it runs: holds the lock that says so, starts QEMU, and does what is asked of it.
@@ -72,39 +82,75 @@ async function runTaken(
   vm: TakenVm & { readonly config: LinuxConfig },
   options: RunOptions,
 ): Promise<Ending> {
-  const { settings, onEvent } = options;
-  const host = await findQemu(vm.config.arch, session.environment['PATH'] ?? '');
+  const { settings } = options;
   const ssh = settings.network.kind === 'user' ? await findSshDoor(vm.name) : undefined;
-  if (ssh !== undefined && ssh.port !== 22) onEvent({ kind: 'ssh-port', ...ssh });
   const vncPassword = randomBytes(VNC_PASSWORD_BYTES).toString('base64url');
   const machine = machineOf(vm, settings, { ssh, vncPassword, generation: randomUUID() });
-  const identity = identityOf(machine, host);
-  const saved = await requireFitting(vm.directory, vm.name, identity);
-  const store = await prepareStore(vm.directory, { arch: vm.config.arch, firmware: host.firmware }, session);
+  // First of all, since the VM counts as running already: who stops it now must find us (run-fleet-demand §8, 7).
+  await writeRunRecord(vm.directory, recordOf(machine, ssh, { pid: options.pid, now: session.now() }));
   try {
+    const host = await findQemu(vm.config.arch, session.environment['PATH'] ?? '');
+    return await runMachine(session, { machine, host, lock: vm.lock, ssh, vncPassword }, options);
+  } finally {
+    await removeRunRecord(vm.directory);
+  }
+}
+
+/** A machine, and what it takes to start it. */
+interface Plan {
+  readonly machine: Machine;
+  readonly host: QemuHost;
+  readonly lock: FileLock;
+  readonly ssh: SshDoor | undefined;
+  readonly vncPassword: string;
+}
+
+async function runMachine(
+  session: Session,
+  { machine, host, lock, ssh, vncPassword }: Plan,
+  options: RunOptions,
+): Promise<Ending> {
+  const { directory, arch } = machine;
+  const { onEvent } = options;
+  const identity = identityOf(machine, host);
+  const saved = await requireFitting(directory, machine.name, identity);
+  const store = await prepareStore(directory, { arch, firmware: host.firmware }, session);
+  try {
+    await beginLog(directory);
+    // Of one that was killed while it saved.
+    await removeEntry(newMemory(directory));
     const running = await startQemu(machine, {
       host,
-      accelerator: saved?.accelerator ?? (vm.config.arch === options.hostArch ? 'auto' : 'tcg'),
+      accelerator: saved?.accelerator ?? (arch === options.hostArch ? 'auto' : 'tcg'),
       store: store.name,
-      resumeFrom: saved?.file,
-      inherited: [vm.lock.descriptor],
+      resumeFrom: saved && { file: saved.file, beforeGoingOn: async () => dropSavedState(directory) },
+      inherited: [lock.descriptor],
+      ourPid: options.pid,
       events: { onDiskError: (reason) => onEvent({ kind: 'disk-error', reason }) },
       onEmulated: (reason) => onEvent({ kind: 'emulated', reason }),
     });
-    if (saved !== undefined) await dropSavedState(vm.directory);
-    await writeRunRecord(vm.directory, recordOf(machine, ssh, { pid: options.pid, now: session.now() }));
+    onEvent({ kind: 'started' });
+    if (ssh !== undefined && ssh.port !== 22) onEvent({ kind: 'ssh-port', ...ssh });
     tellDoors(running, vncPassword, onEvent);
-    handleRequests(session, vm.directory, running, options);
+    handleRequests(session, directory, running, options);
     const ending = await running.ended;
-    if (ending.kind === 'suspended') await publishSavedState(vm.directory, identity, running.accelerator);
+    if (ending.kind === 'suspended') await publishSavedState(directory, identity, running.accelerator);
     return ending;
   } finally {
+    const sockets = [QemuFile.monitor, QemuFile.agent, QemuFile.memory].map((name) => `${directory}/${name}`);
+    for (const left of [...sockets, newMemory(directory)]) await removeEntry(left);
     await store.keep();
-    await removeRunRecord(vm.directory);
-    for (const socket of [QemuFile.monitor, QemuFile.agent, QemuFile.memory]) {
-      await removeEntry(`${vm.directory}/${socket}`);
-    }
   }
+}
+
+/** The log of one run, and the one before it: a guest says what it wants, for as long as it runs. */
+async function beginLog(directory: string): Promise<void> {
+  const log = `${directory}/${QemuFile.log}`;
+  await onDisk('write', log, async () => {
+    // Moved and not emptied: a link in its place is not followed, and another user's file is not ours to write.
+    if ((await lstatIfThere(log)) !== undefined) await moveEntry(log, `${log}.1`);
+    await (await createFile(log, 'refuse', await modeIn(directory, LOG_MODE))).close();
+  });
 }
 
 function recordOf(
@@ -133,8 +179,9 @@ function handleRequests(
   session: Session,
   directory: string,
   running: RunningMachine,
-  { requests, onEvent }: RunOptions,
+  { requests, onEvent, pid }: RunOptions,
 ): void {
+  let isSaving = false;
   let endNow: (() => void) | undefined;
   const stop = async (): Promise<void> => {
     if (endNow !== undefined) {
@@ -143,17 +190,22 @@ function handleRequests(
     }
     endNow = () => void running.end();
     onEvent({ kind: 'stopping' });
-    const before = await readStopDeadline(directory);
+    const before = await readStopDeadline(directory, pid);
     const now = session.now().getTime();
     const withinMs = before === undefined || before < now ? STOP_WITHIN_MS : before - now - BEFORE_KILL_MS;
     endNow = stopMachine(running, withinMs);
   };
   const suspend = async (): Promise<void> => {
+    // Both at once would write to one file, and a guest that shuts down has nothing to go on with.
+    if (isSaving || endNow !== undefined) return;
+    isSaving = true;
     onEvent({ kind: 'suspending' });
     try {
       await running.suspend(newMemory(directory));
     } catch (error) {
       onEvent({ kind: 'note', text: `not suspended, the guest goes on: ${describeError(error)}` });
+      await removeEntry(newMemory(directory));
+      isSaving = false;
     }
   };
   requests.handle((request: RunRequest) => {

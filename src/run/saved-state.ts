@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { TartletError } from '../errors.ts';
+import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushFile, writeNewFile } from '../fs/fsync.ts';
+import { flushFile, flushRemoval, writeNewFile } from '../fs/fsync.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { exactStatIfThere, exists } from '../fs/stats.ts';
@@ -63,6 +64,7 @@ export async function publishSavedState(directory: string, machine: string, acce
   await writeNewFile(`${directory}/${SavedState.facts}`, JSON.stringify(facts), OURS);
   await flushFile(newMemory(directory));
   await moveEntry(newMemory(directory), memory);
+  await flushRemoval(directory);
 }
 
 /**
@@ -95,9 +97,12 @@ function unfit(name: string, why: string): TartletError {
   });
 }
 
-/** Once the guest goes on, its memory must never be used again. */
+/** Before the guest goes on: its memory must never be used again, not even after a power cut. @throws TartletError `DISK_*` */
 export async function dropSavedState(directory: string): Promise<void> {
-  for (const name of Object.values(SavedState)) await removeEntry(`${directory}/${name}`);
+  for (const file of Object.values(SavedState).map((name) => `${directory}/${name}`)) {
+    await onDisk('delete', file, async () => removeEntry(file));
+  }
+  await flushRemoval(directory);
 }
 
 async function diskFacts(directory: string): Promise<SavedStateFacts['disk']> {

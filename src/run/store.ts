@@ -7,11 +7,8 @@ import { removeEntry } from '../fs/remove.ts';
 import { exists, statIfThere } from '../fs/stats.ts';
 import type { Firmware } from '../hypervisor/qemu/firmware.ts';
 import { keptBytes, useOfStore } from '../hypervisor/qemu/firmware-store.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { QEMU_STORE, VmFile } from '../home/home-entry.ts';
 import type { Arch } from '../vm/config.ts';
-
-/** The store of a VM whose `nvram.bin` is another program's: made from the firmware's own when the VM first runs here. */
-const FOREIGN_STORE = 'nvram.qemu.fd';
 
 /** A store that is padded while the VM runs. */
 const PADDED_STORE = 'nvram.run.fd';
@@ -56,14 +53,15 @@ export async function prepareStore(
   };
 }
 
+/** For a VM whose `nvram.bin` is another program's: made from the firmware's own when the VM first runs here. */
 async function besides(directory: string, { storeTemplate }: Firmware, options: CopyOptions): Promise<PreparedStore> {
-  const store = `${directory}/${FOREIGN_STORE}`;
+  const store = `${directory}/${QEMU_STORE}`;
   if (!(await exists(store))) {
     await removeEntry(`${store}.new`);
     await copyDisk(storeTemplate, `${store}.new`, options);
     await moveEntry(`${store}.new`, store);
   }
-  return { name: FOREIGN_STORE, keep: async () => undefined };
+  return { name: QEMU_STORE, keep: async () => undefined };
 }
 
 async function readHead(file: string): Promise<{ readonly head: Uint8Array; readonly size: number }> {

@@ -1,8 +1,7 @@
 import { systemCode, TartletError } from '../errors.ts';
-import { readRunRecord } from '../home/vms/run-record.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
-import { notRunning } from '../vm/stop.ts';
+import { notRunning, recordOfRunning } from '../vm/stop.ts';
 
 /**
  * Asks the `run` of a VM to write its memory to disk and to end.
@@ -12,7 +11,8 @@ export async function suspendVm(session: Session, name: LocalName): Promise<void
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
   if ((await session.vms.state(vm)) !== 'running') throw notRunning(vm);
-  const record = await readRunRecord(vm.folder.path);
+  const record = await recordOfRunning(session, vm);
+  if (record === 'ended') throw notRunning(vm);
   if (record === undefined) {
     throw new TartletError('BUSY', `the VM "${name.text}" is run by another program, which cannot be asked`, {
       subject: name.text,

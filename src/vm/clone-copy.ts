@@ -3,7 +3,8 @@ import { type CopyMethod, copyDisk, copySmallFile, shareDisk } from '../fs/disk/
 import { sealDisk, sealedState } from '../home/disk-seal.ts';
 import { flushFile } from '../fs/fsync.ts';
 import { atWork, type Holder, STOP_FIRST } from '../home/vms/vm-holder.ts';
-import { OurFile } from '../home/home-entry.ts';
+import { exists } from '../fs/stats.ts';
+import { OurFile, QEMU_STORE } from '../home/home-entry.ts';
 import { copyPushRecord } from '../home/push-record.ts';
 import { isSuspendedByTart, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
@@ -42,6 +43,7 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
     case 'standalone':
       if (isSuspendedByTart(source.folder))
         await copyLarge(session, `${from}/${VmFile.state}`, `${to}/${VmFile.state}`);
+      await copyStore(session, source, to);
       await copyPushRecord(from, to);
       return copySealed(session, source, to);
     case 'stacked-local':
@@ -55,6 +57,13 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
     default:
       return unreachable(source.folder.layout);
   }
+}
+
+/** Where the guest's boot entries are, when it runs by QEMU and came from a Mac. Of one that is written to now, a copy may be of two states. */
+async function copyStore(session: Session, source: CloneSource, to: string): Promise<void> {
+  const store = `${source.folder.path}/${QEMU_STORE}`;
+  if (source.kind === 'image' || !(await exists(store)) || (await source.holder()) !== 'none') return;
+  await copyLarge(session, store, `${to}/${QEMU_STORE}`);
 }
 
 /** Copies the disk, with the manifest of what it was; sealed when it is the untouched disk of an image. */

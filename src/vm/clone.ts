@@ -14,7 +14,7 @@ import { isOnOneDisk } from '../fs/space.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { identityOf } from '../home/still-there.ts';
 import { sweep } from '../home/prune/sweep.ts';
-import { isSuspended, VmFile } from '../home/vm-folder.ts';
+import { isSuspended, isSuspendedByTart, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
@@ -210,7 +210,7 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
 
 /** Two VMs with one MAC address would get one IP address. A suspended VM cannot change its own (tart-cli §4.10). */
 async function avoidSameMac(session: Session, source: CloneSource, folder: string, name: LocalName): Promise<void> {
-  if (isSuspended(source.folder)) return;
+  if (isSuspendedByTart(source.folder)) return;
   const file = `${folder}/${VmFile.config}`;
   const config = parseVmConfig(await readSmallFile(file), source.text);
   if (!(await isMacTaken(session, config.mac, name))) return;

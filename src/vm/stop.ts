@@ -6,7 +6,7 @@ import type { LocalVm } from '../home/vms/local-vms.ts';
 import { findLockOwner, type LockOwner } from '../fs/lock/lock-owner.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { SavedState } from '../home/home-entry.ts';
-import { readRunRecord, writeStopDeadline } from '../home/vms/run-record.ts';
+import { readRunRecord, type RunRecord, writeStopDeadline } from '../home/vms/run-record.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
@@ -17,6 +17,9 @@ const LOOK_EVERY_MS = 100;
 
 /** A killed process drops its locks at once, except when it hangs in the kernel: then waiting any longer does not help. */
 const AFTER_KILL_MS = 10_000;
+
+/** How long after it has the lock of a VM a `run` may take to say that it is one, in milliseconds. */
+const SAYS_WITHIN_MS = 1000;
 
 export interface StopOptions {
   /** How long the program that runs the VM may take to end before it is killed, in milliseconds. */
@@ -74,7 +77,9 @@ async function stopRunning(session: Session, vm: LocalVm, timeoutMs: number): Pr
   const pid = await ownerOf(session, vm);
   if (pid === undefined) return 'ended';
   // A `run` of ours ends the machine in time before it would be killed itself (run-fleet-demand §b.3, 1).
-  await writeStopDeadline(vm.folder.path, session.now().getTime() + timeoutMs);
+  if ((await readRunRecord(vm.folder.path))?.pid === pid) {
+    await writeStopDeadline(vm.folder.path, pid, session.now().getTime() + timeoutMs);
+  }
   signalOwner(session, vm, pid, 'SIGINT');
   if (await endsWithin(session, vm, pid, timeoutMs)) return 'ended';
   signalOwner(session, vm, pid, 'SIGKILL');
@@ -86,15 +91,16 @@ async function stopRunning(session: Session, vm: LocalVm, timeoutMs: number): Pr
 }
 
 /** Whoever has the lock; nobody, when it was released meanwhile. */
-async function ownerOf({ platform }: Session, vm: LocalVm): Promise<number | undefined> {
-  const owner: LockOwner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`, platform);
+async function ownerOf(session: Session, vm: LocalVm): Promise<number | undefined> {
+  const owner: LockOwner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`, session.platform);
   switch (owner.kind) {
     case 'process':
       return owner.pid;
     case 'nobody':
       return undefined;
     case 'unnamed': {
-      const record = await readRunRecord(vm.folder.path);
+      const record = await recordOfRunning(session, vm);
+      if (record === 'ended') return undefined;
       if (record !== undefined) return record.pid;
       // A push, for instance, which nobody means to end by stopping a VM (tart-cli §7 #25).
       throw new TartletError('BUSY', `the VM "${vm.name.text}" does not run: another command is using it`, {
@@ -109,6 +115,22 @@ async function ownerOf({ platform }: Session, vm: LocalVm): Promise<number | und
   }
 }
 
+/**
+ * Who runs a VM of which it is known that something has its lock. A `run` takes the lock before it can say that it is one, so that is waited for; and
+ * what is left of one that was killed has it for a moment longer.
+ *
+ * @returns undefined for another command; `ended` when nothing has the lock any more.
+ */
+export async function recordOfRunning(session: Session, vm: LocalVm): Promise<RunRecord | 'ended' | undefined> {
+  for (let waited = 0; ; waited += LOOK_EVERY_MS) {
+    const record = await readRunRecord(vm.folder.path);
+    if (record !== undefined) return record;
+    if ((await session.vms.state(vm)) !== 'running') return 'ended';
+    if (waited >= SAYS_WITHIN_MS) return undefined;
+    await delay(LOOK_EVERY_MS, undefined, { signal: session.signal });
+  }
+}
+
 /** @returns whether `pid` let go of the VM in time. That another process runs it since then is no failure. */
 async function endsWithin(session: Session, vm: LocalVm, pid: number, timeoutMs: number): Promise<boolean> {
   for (let waited = 0; ; waited += LOOK_EVERY_MS) {
@@ -116,6 +138,8 @@ async function endsWithin(session: Session, vm: LocalVm, pid: number, timeoutMs:
     const owner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`, session.platform);
     // QEMU holds the lock of a `run` that was killed until it has ended too.
     if (owner.kind === 'nobody' || (owner.kind === 'process' && owner.pid !== pid)) return true;
+    const runs = owner.kind === 'unnamed' ? (await readRunRecord(vm.folder.path))?.pid : undefined;
+    if (runs !== undefined && runs !== pid) return true;
     if (waited >= timeoutMs) return false;
     await delay(Math.min(LOOK_EVERY_MS, timeoutMs - waited), undefined, { signal: session.signal });
   }

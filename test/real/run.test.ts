@@ -1,9 +1,19 @@
-import { readdirSync, readFileSync, readlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { plantGuest } from '../support/guest.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
-import { type Running, Workplace } from '../support/real-command.ts';
+import { COMMAND, Running, Workplace } from '../support/real-command.ts';
 import { describeWithParts } from '../support/real-parts.ts';
 
 /** Emulated, and on a busy machine. */
@@ -83,6 +93,10 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
 
       await boot();
       expect(await workplace.run('exec', 'ci', 'cat', '/tmp/file')).toMatchObject({ stdout: 'in-memory\n' });
+      // Never again from there, whatever becomes of this run.
+      expect(readdirSync(workplace.vmFolder('ci')).filter((name) => name.startsWith('state.'))).toEqual([]);
+      expect(readFileSync(`${workplace.vmFolder('ci')}/serial.log.1`, 'utf8')).toContain('guest: ready');
+      expect(statSync(`${workplace.vmFolder('ci')}/qmp.sock`).mode & 0o077).toBe(0);
       await workplace.run('exec', 'ci', 'sh', '-c', 'sync; umount /data; poweroff -f &');
       expect(await run.ended).toMatchObject({ exitCode: 0, stdout: 'guest has stopped the virtual machine\n' });
     },
@@ -109,8 +123,12 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
   it(
     'leaves no QEMU behind when it is killed, and can be started at once',
     async () => {
-      for (let round = 0; round < 2; round += 1) {
-        run = workplace.start('run', 'ci');
+      // The second time where nothing lets a program die with another.
+      const bare = `${workplace.folder}/bare`;
+      mkdirSync(bare);
+      symlinkSync('/usr/bin/qemu-system-x86_64', `${bare}/qemu-system-x86_64`);
+      for (const PATH of [workplace.environment['PATH'] ?? '', bare]) {
+        run = new Running(process.execPath, [COMMAND, 'run', 'ci'], { ...workplace.environment, PATH });
         await untilRunning();
         run.kill('SIGKILL');
         await run.ended;
@@ -138,10 +156,29 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
     ['with isolation that is not there', ['--net-softnet'], 64, /Softnet isolates guests on macOS only/],
     ['of a Mac', ['--recovery'], 64, /--recovery is for guests or windows of macOS/],
     ['on two networks', ['--net-host', '--net-bridged', 'br0'], 64, /exclude each other/],
+    ['with a port that no one is told', ['--publish', '0:80'], 64, /does not say which ports/],
+    ['with an address that is none', ['--publish', '999.0.0.1:80:80'], 64, /does not say which ports/],
     ['with a disk that is not there', ['--disk', '/nowhere.img'], 1, /there is no disk at \/nowhere\.img/],
   ])('is refused %s', async (_, flags, exitCode, reason) => {
     const ran = await workplace.run('run', 'ci', ...flags);
     expect(ran).toMatchObject({ exitCode, stdout: '', stderr: expect.stringMatching(reason) });
+  });
+
+  it('says first that a published port is taken, and blames nothing else', async () => {
+    const server = createServer();
+    const port = await new Promise<number>((resolve) => {
+      server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+    });
+    const { exitCode, stderr } = await workplace.run('run', 'ci', '--publish', `${port}:80`);
+    server.close();
+    expect({ exitCode, stderr }).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(
+        new RegExp(`^error\\[GUEST_FAILED\\]: port ${port} of 127\\.0\\.0\\.1 is taken, or not allowed`),
+      ),
+    });
+    expect(stderr).not.toContain('KVM');
+    expect((await workplace.run('list')).stdout).toContain('stopped');
   });
 
   it('names the packages where there is no QEMU, and the other machine for guests of another kind', async () => {

@@ -1,10 +1,13 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { sealDisk } from '../../src/home/disk-seal.ts';
 import { OurFile } from '../../src/home/home-entry.ts';
 import { lookAtVmFolder } from '../../src/home/vm-folder.ts';
 import { Digest } from '../../src/names/digest.ts';
+import { LocalName } from '../../src/names/local-name.ts';
+import { cloneVm } from '../../src/vm/clone.ts';
 import { copyVm } from '../../src/vm/clone-copy.ts';
+import { parseVmConfig } from '../../src/vm/config-file.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { freshSession, plantVm } from '../support/home.ts';
 import { needsSeals } from '../support/seal.ts';
@@ -55,5 +58,23 @@ describe('the copy of a sealed disk', () => {
 
   it('of an image that somebody writes to meanwhile is not', async () => {
     expect(await isSealed('image', (disk) => writeFileSync(disk, 'else'))).toBe(false);
+  });
+});
+
+describe('a clone of a VM that QEMU suspended', () => {
+  it('begins anew with an address of its own, and has the boot entries that QEMU keeps', async () => {
+    const session = freshSession();
+    const source = `${session.home.vmsFolder}/source`;
+    plantVm(source);
+    writeFileSync(`${source}/state.qemu`, 'memory');
+    writeFileSync(`${source}/run.json`, '{}');
+    writeFileSync(`${source}/nvram.qemu.fd`, 'boot entries');
+    await cloneVm(session, 'source', LocalName.parse('copy'));
+    const copy = `${session.home.vmsFolder}/copy`;
+    const macOf = (folder: string): unknown =>
+      parseVmConfig(readFileSync(`${folder}/config.json`), 'vm').mac.toString();
+    expect(macOf(copy)).not.toBe(macOf(source));
+    expect(readFileSync(`${copy}/nvram.qemu.fd`, 'utf8')).toBe('boot entries');
+    expect([existsSync(`${copy}/state.qemu`), existsSync(`${copy}/run.json`)]).toEqual([false, false]);
   });
 });

@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { findLockOwner } from '../../src/fs/lock/lock-owner.ts';
+import { beginningOf, writeRunRecord } from '../../src/home/vms/run-record.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import type { Session } from '../../src/session/session.ts';
 import { stopVm } from '../../src/vm/stop.ts';
@@ -73,6 +74,29 @@ describe.runIf(process.platform === 'linux')('a running VM', () => {
     const lock = await session.vms.hold(await session.vms.require(vm));
     await expect(stopVm(session, vm, { timeoutMs: 0 })).rejects.toMatchObject({ code: 'BUSY' });
     await lock.release();
+  });
+
+  test('that has not said yet that it is one is waited for: its lock is seen before (run-fleet-demand §8, 7)', async () => {
+    const { session, folder } = plant();
+    const lock = await session.vms.hold(await session.vms.require(vm));
+    const sent: unknown[] = [];
+    const asking = freshSession({
+      home: session.home,
+      sendSignal: (...each) => {
+        sent.push(each);
+        void lock.release();
+      },
+    });
+    const stopping = stopVm(asking, vm, { timeoutMs: 20_000 });
+    await writeRunRecord(folder, {
+      version: 1,
+      pid: process.pid,
+      began: beginningOf(process.pid) ?? '',
+      network: { kind: 'bridged', mac: '52:55:0a:00:02:01' },
+      startedAt: 0,
+    });
+    expect(await stopping).toBe('ended');
+    expect(sent).toEqual([[process.pid, 'SIGINT']]);
   });
 });
 

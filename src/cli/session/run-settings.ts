@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import path from 'node:path';
 import { TartletError } from '../../errors.ts';
 import { parseDiskOptions, parseDiskText } from '../../hypervisor/disk-options.ts';
@@ -112,7 +113,9 @@ function parseForward(text: string): Forward {
   const [, hostAddress = '127.0.0.1', host = '', guest = '', protocol = 'tcp'] =
     /^(?:([0-9.]+):)?([0-9]{1,5}):([0-9]{1,5})(?:\/(tcp|udp))?$/.exec(text) ?? [];
   const [hostPort, guestPort] = [Number(host), Number(guest)];
-  if (host === '' || hostPort > 65535 || guestPort > 65535 || guestPort === 0) {
+  // Any free port (0) would be one that no one is told.
+  const arePorts = [hostPort, guestPort].every((port) => port > 0 && port <= 65535);
+  if (host === '' || !arePorts || !isIPv4(hostAddress)) {
     throw new TartletError('USAGE', `"${text}" does not say which ports to connect`, {
       next: { kind: 'in-words', words: 'write it like 8080:80, or 127.0.0.1:5353:53/udp' },
     });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { moveEntry } from '../../fs/entry.ts';
 import { writeNewFile } from '../../fs/fsync.ts';
+import { modeIn } from '../../fs/sharing.ts';
 import { readSmallFile } from '../../fs/small-file.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { fieldOf, isJsonObject, parseJson } from '../../json/foreign.ts';
@@ -29,13 +30,19 @@ export type RunNetwork =
 
 /** Writes the record in one step: readers see all of it or none. @throws TartletError `DISK_*` */
 export async function writeRunRecord(directory: string, record: RunRecord): Promise<void> {
-  const file = `${directory}/${RunFile.record}`;
-  await writeNewFile(`${file}.new`, JSON.stringify(record), OURS);
+  await replaceRecord(directory, RunFile.record, record);
+}
+
+async function replaceRecord(directory: string, name: string, value: unknown): Promise<void> {
+  const file = `${directory}/${name}`;
+  // One of another user cannot be written to, and can be replaced.
+  await removeEntry(`${file}.new`);
+  await writeNewFile(`${file}.new`, JSON.stringify(value), await modeIn(directory, READABLE));
   await moveEntry(`${file}.new`, file);
 }
 
-/** For this user alone: a process that is named there is sent signals. */
-const OURS = 0o600;
+/** There is no secret in them, and root may stop what others run. */
+const READABLE = 0o644;
 
 /** @returns undefined when there is none, or its process has ended. */
 export async function readRunRecord(directory: string): Promise<RunRecord | undefined> {
@@ -83,13 +90,19 @@ export function beginningOf(pid: number): string | undefined {
   }
 }
 
-/** @param before milliseconds since 1970. @throws TartletError `DISK_*` */
-export async function writeStopDeadline(directory: string, before: number): Promise<void> {
-  await writeNewFile(`${directory}/${RunFile.stopBefore}`, JSON.stringify(before), OURS);
+/**
+ * Tells a `run` by when it is to have ended, before it is told to. Where that cannot be written, on a full disk for instance, it ends all the same:
+ * after its own time, or by being killed.
+ *
+ * @param pid of the `run`. @param before milliseconds since 1970.
+ */
+export async function writeStopDeadline(directory: string, pid: number, before: number): Promise<void> {
+  await replaceRecord(directory, RunFile.stopBefore, { pid, before }).catch(() => undefined);
 }
 
-/** @returns milliseconds since 1970; undefined when nothing was said. */
-export async function readStopDeadline(directory: string): Promise<number | undefined> {
+/** @returns milliseconds since 1970; undefined when nothing was said to this process: what was said to another is out of date. */
+export async function readStopDeadline(directory: string, pid: number): Promise<number | undefined> {
   const value = await readJson(`${directory}/${RunFile.stopBefore}`);
-  return typeof value === 'number' ? value : undefined;
+  const before = fieldOf(value, 'pid') === pid ? fieldOf(value, 'before') : undefined;
+  return typeof before === 'number' ? before : undefined;
 }

@@ -12,7 +12,7 @@ export interface QemuHost {
   readonly firmware: Firmware;
   /** QEMU's helper that connects to a bridge without root; undefined where it is not installed. */
   readonly bridgeHelper: string | undefined;
-  /** Starts another program so that it dies with us (util-linux). */
+  /** Starts another program so that it dies with us (util-linux); undefined where nothing can. */
   readonly dieWithUs: string | undefined;
 }
 

@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { TartletError } from '../../errors.ts';
+import { describeError, TartletError } from '../../errors.ts';
 import type { Arch } from '../../vm/config.ts';
 import type { QemuHost } from './command-line.ts';
 import { chooseFirmware, DESCRIPTOR_DIRECTORIES } from './firmware.ts';
+import { DIE_WITH_US } from './qemu-process.ts';
 
 const PROGRAM = { amd64: 'qemu-system-x86_64', arm64: 'qemu-system-aarch64' } as const satisfies Record<Arch, string>;
 
@@ -28,16 +29,31 @@ export async function findQemu(arch: Arch, searchPath: string): Promise<QemuHost
   }
   return {
     program,
-    version: await versionOf(program),
+    version: await versionOf(program, arch),
     firmware,
     bridgeHelper: BRIDGE_HELPERS.find((helper) => existsSync(helper)),
-    dieWithUs: programIn(searchPath, 'setpriv'),
+    dieWithUs: await dieWithUs(programIn(searchPath, 'setpriv')),
   };
 }
 
-async function versionOf(program: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: 30_000 });
-  return stdout.split('\n', 1)[0] ?? '';
+async function versionOf(program: string, arch: Arch): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: 30_000 });
+    return stdout.split('\n', 1)[0] ?? '';
+  } catch (cause) {
+    throw lacking(arch, `${program} does not start: ${describeError(cause)}`);
+  }
+}
+
+/** Busybox has a program of the same name that cannot do this. */
+async function dieWithUs(setpriv: string | undefined): Promise<string | undefined> {
+  if (setpriv === undefined) return undefined;
+  try {
+    await promisify(execFile)(setpriv, [...DIE_WITH_US, '/bin/sh', '-c', ':'], { timeout: 30_000 });
+    return setpriv;
+  } catch {
+    return undefined;
+  }
 }
 
 function lacking(arch: Arch, what: string): TartletError {

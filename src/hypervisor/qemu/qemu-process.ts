@@ -10,6 +10,30 @@ const MAX_WORDS = 4096;
 const LISTENS_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 20;
 
+/** So many lines of it are told: a helper of QEMU says the reason before QEMU says what came of it. */
+const MAX_LINES = 3;
+
+/** What lets a program die with its parent, by util-linux. */
+export const DIE_WITH_US = ['--pdeathsig', 'KILL', '--'] as const;
+
+/**
+ * Becomes QEMU, unless the parent was killed before it was agreed to die with it. Sockets that QEMU makes are for this user alone, also in a home
+ * that a group shares: over its monitor it can be told to read and write any file of this user.
+ */
+const BEGIN = 'umask 077; [ "$PPID" = "$0" ] || exit 1; exec "$@"';
+
+/** Ends a process when nothing holds the other end of its input any more. */
+const WATCH = 'read -r line; kill -KILL "$0"';
+
+interface ProcessOptions {
+  /** Descriptors that the process keeps open as long as it lives: locks, above all. */
+  readonly inherited: readonly number[];
+  /** The program that takes {@link DIE_WITH_US}; where there is none, a shell watches whether we live. */
+  readonly dieWithUs: string | undefined;
+  /** The number of this process. */
+  readonly ourPid: number;
+}
+
 /** How the process ended. */
 export interface ProcessEnd {
   readonly code: number | null;
@@ -31,29 +55,46 @@ export class QemuProcess {
     });
     this.ended = new Promise((resolve) => {
       child.once('close', (code, signal) => resolve({ code, signal }));
-      child.once('error', () => resolve({ code: null, signal: null }));
+      child.once('error', (error) => {
+        this.#words += describeError(error);
+        resolve({ code: null, signal: null });
+      });
     });
   }
 
   /**
    * @param argv the program and its arguments.
-   * @param inherited descriptors that the process keeps open as long as it lives: locks, above all.
+   * @param directory in which it works.
    */
-  static start(argv: readonly [string, ...string[]], directory: string, inherited: readonly number[]): QemuProcess {
-    const [program, ...rest] = argv;
+  static start(
+    argv: readonly string[],
+    directory: string,
+    { inherited, dieWithUs, ourPid }: ProcessOptions,
+  ): QemuProcess {
+    const script = ['/bin/sh', '-c', BEGIN, String(ourPid)];
+    const [program = '', ...rest] = [
+      ...(dieWithUs === undefined ? [] : [dieWithUs, ...DIE_WITH_US]),
+      ...script,
+      ...argv,
+    ];
     const child = spawn(program, rest, {
       cwd: directory,
       // Nothing of it may keep our own streams open: a driver that reads them would wait for QEMU (run-fleet-demand §8, 5).
       stdio: ['ignore', 'ignore', 'pipe', ...inherited],
       detached: true,
     });
+    if (dieWithUs === undefined && child.pid !== undefined) endWithUs(child, child.pid);
     return new QemuProcess(child);
   }
 
-  /** What it said in the end, in one line; empty when it said nothing. */
+  /** What it said in the end, in one line; empty when it said nothing. What it only warned of is left out. */
   get lastWords(): string {
-    const lines = this.#words.trim().split('\n');
-    return (lines.at(-1) ?? '').replace(/^\S*qemu-system-\S+: /, '');
+    return this.#words
+      .split('\n')
+      .filter((line) => line.trim() !== '' && !line.includes('warning: '))
+      .slice(-MAX_LINES)
+      .map((line) => line.replace(/^\S*qemu-system-\S+: /, '').replace(/^-\w+ .*?: /, ''))
+      .join('; ');
   }
 
   /** @throws TartletError `GUEST_FAILED` when it ends before it listens, or does not listen in time. */
@@ -69,21 +110,41 @@ export class QemuProcess {
       }
       await delay(LOOK_EVERY_MS);
     }
-    this.kill();
+    this.kill('SIGKILL');
     throw new TartletError('GUEST_FAILED', 'QEMU was started, and does not listen', { cause: this.lastWords });
   }
 
   /** Why it does not run. */
   failure(): TartletError {
     const words = this.lastWords;
+    const [, address, port] = /Could not set up host forwarding rule '\w+:([0-9.]+):([0-9]+)-/.exec(words) ?? [];
+    if (port !== undefined) {
+      return new TartletError('GUEST_FAILED', `port ${port} of ${address} is taken, or not allowed to this user`, {
+        next: { kind: 'publish-elsewhere' },
+      });
+    }
     return new TartletError('GUEST_FAILED', `QEMU ended${words === '' ? ' without a word' : `: ${words}`}`);
   }
 
-  kill(): void {
+  /** @param signal by SIGTERM it closes its disks first. */
+  kill(signal: 'SIGKILL' | 'SIGTERM'): void {
     try {
-      this.child.kill('SIGKILL');
+      this.child.kill(signal);
     } catch (error) {
       throw new TartletError('INTERNAL', `cannot end QEMU: ${describeError(error)}`, { cause: error });
     }
   }
+}
+
+/** However we end, the shell's input does, and it ends the process. */
+function endWithUs(child: ChildProcess, pid: number): void {
+  const watcher = spawn('/bin/sh', ['-c', WATCH, String(pid)], {
+    cwd: '/',
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  watcher.on('error', () => undefined);
+  watcher.stdin.on('error', () => undefined);
+  // Before its number can name another process.
+  child.once('exit', () => watcher.kill('SIGKILL'));
 }

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { describeError, TartletError } from '../../errors.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { isJsonObject } from '../../json/foreign.ts';
@@ -9,6 +8,7 @@ import { qemuArguments, type QemuHost } from './command-line.ts';
 import { type ProcessEnd, QemuProcess } from './qemu-process.ts';
 import type { Qmp, QmpEvent } from './qmp.ts';
 import { restoreMemory, saveMemory } from './saved-memory.ts';
+import { ptyOf, requireProgress } from './start-state.ts';
 
 /** Names of QEMU's files in the directory of a machine. Sockets have short relative names: an address has room for 108 bytes. */
 export const QemuFile = {
@@ -18,24 +18,33 @@ export const QemuFile = {
   log: 'serial.log',
 } as const;
 
+/** A memory that a guest goes on from once, and never again. */
+export interface SavedMemory {
+  readonly file: string;
+  /** Called when QEMU has taken in all of it, before the guest goes on: from then on its disk and this memory do not belong together. */
+  readonly beforeGoingOn: () => Promise<void>;
+}
+
 /** What one start of a machine takes besides the machine. */
 export interface StartOptions {
   readonly host: QemuHost;
   /** `auto`: the processor if that works, found out by starting (vm-run.md §0), else emulation. */
   readonly accelerator: Accelerator | 'auto';
   readonly store: string;
-  /** The file of saved memory to go on from; with the accelerator that it was saved in. */
-  readonly resumeFrom?: string | undefined;
+  /** The saved memory to go on from; with the accelerator that it was saved in. */
+  readonly resumeFrom?: SavedMemory | undefined;
   /** Descriptors that QEMU holds open while it lives. */
   readonly inherited: readonly number[];
+  /** The number of this process, with which QEMU dies. */
+  readonly ourPid: number;
   readonly events: MachineEvents;
   /** Told once, when emulation has to do. */
   readonly onEmulated: (reason: string) => void;
 }
 
-/** A KVM that does not work ends QEMU, or its guest, within this time in milliseconds (51 and 135 were seen, vm-run.md §0). */
-const KVM_FAILS_WITHIN_MS = 2000;
-const LOOK_EVERY_MS = 50;
+/** When a guest whose disk failed tries it again, and when it has worked for so long that a failure would be a new one, in milliseconds. */
+const TRY_AGAIN_AFTER_MS = 1000;
+const DISK_WORKS_AFTER_MS = 5000;
 
 /** @throws TartletError `GUEST_FAILED` with QEMU's last words when it does not start. */
 export async function startQemu(machine: Machine, options: StartOptions): Promise<RunningMachine> {
@@ -68,21 +77,30 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
     log: QemuFile.log,
     isResumed: options.resumeFrom !== undefined,
   });
-  const wrapped = host.dieWithUs === undefined ? [] : [host.dieWithUs, '--pdeathsig', 'KILL', '--'];
-  const [first = host.program, ...rest] = [...wrapped, host.program, ...argv];
-  const qemu = QemuProcess.start([first, ...rest], machine.directory, options.inherited);
+  const qemu = QemuProcess.start([host.program, ...argv], machine.directory, {
+    inherited: options.inherited,
+    dieWithUs: host.dieWithUs,
+    ourPid: options.ourPid,
+  });
   const running = new QemuMachine(machine, { qemu, accelerator, events: options.events });
   try {
     await running.begin(options.resumeFrom);
     return running;
   } catch (error) {
-    qemu.kill();
-    await qemu.ended;
-    if (accelerator === 'kvm' && options.accelerator === 'auto' && options.resumeFrom === undefined) {
-      throw new KvmFailure('GUEST_FAILED', `KVM does not work here: ${describeError(error)}`);
+    qemu.kill('SIGKILL');
+    const end = await qemu.ended;
+    // Where it ended by itself its own words are the reason, and not that it does not answer any more.
+    const reason = end.signal === 'SIGKILL' ? error : qemu.failure();
+    if (accelerator === 'kvm' && options.accelerator === 'auto' && isOfKvm(end, qemu.lastWords)) {
+      throw new KvmFailure('GUEST_FAILED', `KVM does not work here: ${describeError(reason)}`);
     }
-    throw error;
+    throw reason;
   }
+}
+
+/** A KVM that fails makes QEMU abort, hang or name it; all else would fail by emulation as well (vm-run.md §0). */
+function isOfKvm({ signal }: ProcessEnd, words: string): boolean {
+  return signal !== null || /kvm/i.test(words);
 }
 
 class QemuMachine implements RunningMachine {
@@ -98,6 +116,10 @@ class QemuMachine implements RunningMachine {
   /** What we did to it, or it told of itself, last. */
   #why: 'guest' | 'ended' | 'suspended' | undefined;
   #panic: string | undefined;
+  /** Told of a disk that does not work, and not yet that it does. */
+  #diskIsBroken = false;
+  #isSaving = false;
+  #nextTry: NodeJS.Timeout | undefined;
 
   constructor(
     machine: Machine,
@@ -111,7 +133,7 @@ class QemuMachine implements RunningMachine {
     this.ended = qemu.ended.then((end) => this.#endingOf(end));
   }
 
-  async begin(resumeFrom: string | undefined): Promise<void> {
+  async begin(resumeFrom: SavedMemory | undefined): Promise<void> {
     const { screen, console } = this.#machine;
     const monitor = this.#machineSocket(QemuFile.monitor);
     const qmp = await this.#qemu.converse(monitor, (event) => this.#take(event));
@@ -123,10 +145,11 @@ class QemuMachine implements RunningMachine {
     }
     if (console.kind === 'pty') this.consolePath = await ptyOf(qmp);
     if (resumeFrom !== undefined) {
-      await restoreMemory(qmp, resumeFrom, this.#memorySocket);
+      await restoreMemory(qmp, resumeFrom.file, this.#memorySocket);
+      await resumeFrom.beforeGoingOn();
       await qmp.execute('cont');
       // The guest's card notices, and asks for an address again (run-fleet-demand §b.3, 9).
-      for (const up of [false, true]) await qmp.execute('set_link', { name: 'net0-card', up });
+      for (const up of [false, true]) await qmp.execute('set_link', { name: 'net0-card', up }).catch(() => undefined);
     } else if (this.accelerator === 'kvm') await requireProgress(qmp);
   }
 
@@ -148,21 +171,31 @@ class QemuMachine implements RunningMachine {
         this.#panic = 'the guest panicked';
         return;
       case 'BLOCK_IO_ERROR':
-        this.#events.onDiskError?.(textOf(data['reason']) ?? 'a disk cannot be read or written');
-        void this.#goOnLater();
+        this.#diskFailed(textOf(data['reason']) ?? 'a disk cannot be read or written');
         return;
       default:
     }
   }
 
-  /** A guest that stands still because of its disk goes on by itself once the disk works again. */
-  async #goOnLater(): Promise<void> {
-    await delay(1000);
-    await this.#qmp?.execute('cont').catch(() => undefined);
+  /** A guest that stands still because of its disk goes on by itself once the disk works again. That it does not is told once, not at each try. */
+  #diskFailed(reason: string): void {
+    if (!this.#diskIsBroken) this.#events.onDiskError?.(reason);
+    this.#diskIsBroken = true;
+    clearTimeout(this.#nextTry);
+    this.#nextTry = setTimeout(() => {
+      void this.#goOn();
+      this.#nextTry = setTimeout(() => (this.#diskIsBroken = false), DISK_WORKS_AFTER_MS);
+    }, TRY_AGAIN_AFTER_MS);
+  }
+
+  /** Not while its memory is saved: the guest must not write to its disk any more. */
+  async #goOn(): Promise<void> {
+    if (!this.#isSaving) await this.#qmp?.execute('cont').catch(() => undefined);
   }
 
   #endingOf({ code, signal }: ProcessEnd): Ending {
     this.#qmp?.close();
+    clearTimeout(this.#nextTry);
     if (this.#panic !== undefined) return { kind: 'crashed', reason: this.#panic };
     if (this.#why !== undefined && code === 0) return { kind: this.#why };
     const how = signal === null ? `QEMU ended with ${code ?? 'nothing'}` : `QEMU was ended by ${signal}`;
@@ -176,43 +209,25 @@ class QemuMachine implements RunningMachine {
 
   async end(): Promise<void> {
     this.#why ??= 'ended';
-    await this.#qmp?.execute('quit').catch(() => undefined);
+    // Where nothing is heard of it any more, it hears this.
+    await this.#qmp?.execute('quit').catch(() => this.#qemu.kill('SIGTERM'));
   }
 
   async suspend(file: string): Promise<void> {
     const qmp = this.#qmp;
     if (qmp === undefined) throw new TartletError('GUEST_UNREACHABLE', 'the machine has not begun');
-    await qmp.execute('stop');
+    this.#isSaving = true;
     try {
+      await qmp.execute('stop');
       await saveMemory(qmp, file, this.#memorySocket);
     } catch (error) {
-      await qmp.execute('cont').catch(() => undefined);
+      this.#isSaving = false;
+      await this.#goOn();
       throw error;
     }
     this.#why = 'suspended';
     await qmp.execute('quit').catch(() => undefined);
   }
-}
-
-/** A KVM that cannot run this guest leaves it in a state of its own, without an end (vm-run.md §0). */
-async function requireProgress(qmp: Qmp): Promise<void> {
-  for (let waited = 0; waited < KVM_FAILS_WITHIN_MS; waited += LOOK_EVERY_MS) {
-    const status = await qmp.execute('query-status');
-    if (isJsonObject(status) && status['status'] === 'internal-error') {
-      throw new TartletError('GUEST_FAILED', 'KVM reports an internal error');
-    }
-    await delay(LOOK_EVERY_MS);
-  }
-}
-
-async function ptyOf(qmp: Qmp): Promise<string | undefined> {
-  const answer = await qmp.execute('query-chardev');
-  const devices: readonly unknown[] = Array.isArray(answer) ? answer : [];
-  for (const device of devices) {
-    if (!isJsonObject(device) || device['label'] !== 'console') continue;
-    return /^pty:(.+)$/.exec(String(device['filename']))?.[1];
-  }
-  return undefined;
 }
 
 function textOf(value: unknown): string | undefined {

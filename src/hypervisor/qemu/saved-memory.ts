@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describeError, TartletError } from '../../errors.ts';
+import { onDisk } from '../../fs/disk-error.ts';
 import { createFile } from '../../fs/entry.ts';
 import { openPlainFile } from '../../fs/plain-file.ts';
 import { isJsonObject } from '../../json/foreign.ts';
@@ -18,33 +20,36 @@ const LOOK_EVERY_MS = 50;
  * Writes the memory of a guest that stands still.
  *
  * @param socket a name that is free.
- * @throws TartletError `GUEST_FAILED` when QEMU cannot, e.g. because of a device that cannot be saved.
+ * @throws TartletError `DISK_*` when there is no room for it, `GUEST_FAILED` when QEMU cannot, e.g. because of a device that cannot be saved. What
+ *   was written is of no use then.
  */
 export async function saveMemory(
   qmp: Qmp,
   file: string,
   socket: { readonly ours: string; readonly qemus: string },
 ): Promise<void> {
-  const written = receive(socket.ours, file);
-  // Rejections are seen below; until then nothing waits for it.
-  written.catch(() => undefined);
-  await qmp.execute('migrate', { uri: `unix:${socket.qemus}` });
-  await untilMoved(qmp);
-  await written;
-}
-
-async function receive(socket: string, file: string): Promise<void> {
+  const handle = await onDisk('write', file, async () => createFile(file, 'empty', 0o600));
   const server = createServer();
-  const connection = new Promise<NodeJS.ReadableStream>((resolve, reject) => {
-    server.once('connection', resolve);
-    server.once('error', reject);
+  /** Nothing is written when QEMU refuses, and nothing is waited for then. */
+  let written = Promise.resolve();
+  server.on('connection', (connection) => {
+    const target = handle.createWriteStream();
+    written = onDisk('write', file, async () => pipeline(connection, target));
+    written.catch(() => undefined); // Seen below.
   });
-  server.listen(socket);
   try {
-    const handle = await createFile(file, 'empty', 0o600);
-    await pipeline(await connection, handle.createWriteStream());
+    server.listen(socket.ours);
+    await once(server, 'listening');
+    await qmp.execute('migrate', { uri: `unix:${socket.qemus}` });
+    try {
+      await untilMoved(qmp);
+    } finally {
+      // Where the file could not be written QEMU knows only that nothing took its words: the reason is this one.
+      await written;
+    }
   } finally {
     server.close();
+    await handle.close(); // As the stream did, if there was one.
   }
 }
 

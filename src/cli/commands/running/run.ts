@@ -8,6 +8,7 @@ import { handOver } from '../../session/hand-over.ts';
 import { parseRunFlags, type RunFlags } from '../../session/run-settings.ts';
 import { withSession } from '../../session/session.ts';
 import { type TakenSignal, takeSignals } from '../../session/signals.ts';
+import { withoutErrorListeners } from '../../terminal/broken-output.ts';
 import { releaseNotes } from '../../terminal/message-stream.ts';
 import { printableLine } from '../../terminal/printable.ts';
 import type { Terminal } from '../../terminal/terminal.ts';
@@ -23,24 +24,23 @@ export async function runRun(terminal: Terminal, text: string, flags: RunFlags):
   const requests = new RunRequests();
   // Before the VM counts as running: whoever sees that it does may send a signal at once (run-fleet-demand §8, 7).
   const giveBack = takeSignals((signal) => ask(requests, signal, terminal.stdin.isTTY === true));
-  // A driver that has died reads no more; the next one stops the VM (run-fleet-demand §8, 10).
-  terminal.stdout.on('error', () => undefined);
   try {
     return await withSession(
       terminal,
       async (session) => {
-        releaseNotes(terminal.stderr);
         // Packer asks for a window always: that there is none is no reason to fail (run-fleet-demand §5.1).
         if (flags.graphics === true)
           tell(terminal, { kind: 'note', text: 'there is no window here: the VM runs without' });
-        const ending = await runVm(session, LocalName.ofExisting(text), {
-          settings,
-          requests,
-          hostArch: archOf(terminal.machine),
-          pid: process.pid,
-          onEvent: (event) => tell(terminal, event),
-        });
-        return tellEnding(terminal, ending);
+        const run = async (): Promise<Ending> =>
+          runVm(session, LocalName.ofExisting(text), {
+            settings,
+            requests,
+            hostArch: archOf(terminal.machine),
+            pid: process.pid,
+            onEvent: (event) => tell(terminal, event),
+          });
+        // A driver that has died reads no more; the next one stops the VM (run-fleet-demand §8, 10).
+        return withoutErrorListeners(terminal.stdout, async () => tellEnding(terminal, await run()));
       },
       { cache: 'untouched' },
     );
@@ -79,6 +79,10 @@ function archOf(machine: string): Arch | undefined {
 
 function tell({ stdout, stderr }: Terminal, event: RunEvent): void {
   switch (event.kind) {
+    case 'started':
+      // From here on they are a log; of a VM that does not start, the reason comes first.
+      releaseNotes(stderr);
+      return;
     case 'stopping':
       stdout.write(printableLine('Stopping VM...'));
       return;

@@ -118,6 +118,7 @@ export const VM_TEXTS: HintTexts<VmHints> = {
     `drop the saved memory (tartlet stop ${vm}): the guest begins anew then, as after a power cut`,
   'resume-on-mac': ({ vm }) => `go on with it there, or drop what was in its memory (tartlet stop ${vm})`,
   'install-agent': () => 'wait until it has started, or install qemu-guest-agent in the guest',
+  'publish-elsewhere': () => 'publish another port, or end what listens on that one',
   'log-in-by-ssh': () => 'leave -t out, or log in by SSH for a terminal',
   'suspend-as-starter': () => 'suspend it as the user who started it',
 };

@@ -1,0 +1,28 @@
+import { mkdirSync, statSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { readStopDeadline, removeRunRecord, writeStopDeadline } from '../../src/home/vms/run-record.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+it('a deadline is for the process it was said to: what was said to an earlier one is out of date', async () => {
+  const directory = temporaryFolder();
+  await writeStopDeadline(directory, 17, 1_700_000_000_000);
+  expect(await readStopDeadline(directory, 17)).toBe(1_700_000_000_000);
+  expect(await readStopDeadline(directory, 18)).toBeUndefined();
+  await removeRunRecord(directory);
+  expect(await readStopDeadline(directory, 17)).toBeUndefined();
+});
+
+it('a deadline that cannot be written keeps nothing from being stopped', async () => {
+  const directory = temporaryFolder();
+  mkdirSync(`${directory}/stop-before.json`);
+  await writeStopDeadline(directory, 17, 1);
+  await writeStopDeadline('/nowhere', 17, 1);
+  expect(await readStopDeadline(directory, 17)).toBeUndefined();
+});
+
+it('others may read it in a home that a group shares', async () => {
+  const directory = `${temporaryFolder()}/shared`;
+  mkdirSync(directory);
+  await writeStopDeadline(directory, 17, 1);
+  expect(statSync(`${directory}/stop-before.json`).mode & 0o444).toBe(0o444);
+});
