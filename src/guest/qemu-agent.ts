@@ -15,6 +15,9 @@ const DELIMITER = 0xff;
 const FIRST_LOOK_MS = 20;
 const LAST_LOOK_MS = 250;
 
+/** How often it is tried to go on with a conversation that others may be having meanwhile. */
+const OPEN_TRIES = 5;
+
 /** How a command in the guest ended. */
 export interface GuestExit {
   /** 128 and the signal's number, as a shell says it, for a command that was ended by a signal. */
@@ -32,23 +35,17 @@ type Message =
 
 /** A conversation with the agent in a guest. */
 export class QemuAgent {
-  readonly #socket: Socket;
+  readonly #path: string;
   readonly #withinMs: number;
+  #socket: Socket | undefined;
   #bytes: Buffer = Buffer.alloc(0);
   readonly #messages: Message[] = [];
-  #closed = false;
   #wake: () => void = () => undefined;
   #deadline: NodeJS.Timeout | undefined;
 
-  private constructor(socket: Socket, withinMs: number) {
-    this.#socket = socket;
+  private constructor(path: string, withinMs: number) {
+    this.#path = path;
     this.#withinMs = withinMs;
-    socket.on('data', (piece: Buffer) => this.#take(piece));
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      this.#closed = true;
-      this.#wake();
-    });
   }
 
   /**
@@ -57,18 +54,47 @@ export class QemuAgent {
    * @throws TartletError `GUEST_UNREACHABLE` when no agent answers.
    */
   static async connect(path: string, withinMs: number): Promise<QemuAgent> {
-    const socket = connect({ path });
+    const agent = new QemuAgent(path, withinMs);
+    await agent.#open();
+    return agent;
+  }
+
+  async #open(): Promise<void> {
+    const socket = connect({ path: this.#path });
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', () => reject(silent()));
     });
-    const agent = new QemuAgent(socket, withinMs);
+    this.#socket = socket;
+    this.#bytes = Buffer.alloc(0);
+    this.#messages.length = 0;
+    socket.on('data', (piece: Buffer) => {
+      if (this.#socket === socket) this.#take(piece);
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      if (this.#socket !== socket) return;
+      this.#socket = undefined;
+      this.#wake();
+    });
     try {
-      await agent.#synchronise();
-      return agent;
+      await this.#synchronise();
     } catch (error) {
-      agent.close();
+      this.close();
       throw error;
+    }
+  }
+
+  /** QEMU lets one talk to the agent at a time: while a command runs for long, others get their turn. */
+  async #leaveToOthers(forMs: number): Promise<void> {
+    this.close();
+    await delay(forMs);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#open();
+      } catch (error) {
+        if (tries === OPEN_TRIES) throw error;
+      }
     }
   }
 
@@ -78,7 +104,7 @@ export class QemuAgent {
    */
   async #synchronise(): Promise<void> {
     const id = randomInt(2 ** 31);
-    this.#socket.write(Buffer.from([DELIMITER]));
+    this.#socket?.write(Buffer.from([DELIMITER]));
     this.#send({ execute: 'guest-sync-delimited', arguments: { id } });
     for (;;) {
       const message = await this.#next();
@@ -98,7 +124,7 @@ export class QemuAgent {
     for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LAST_LOOK_MS)) {
       const status = await this.execute('guest-exec-status', { pid });
       if (isJsonObject(status) && status['exited'] === true) return exitOf(status);
-      await delay(pause);
+      await (pause < LAST_LOOK_MS ? delay(pause) : this.#leaveToOthers(pause));
     }
   }
 
@@ -131,18 +157,18 @@ export class QemuAgent {
   }
 
   #send(request: object): void {
-    this.#socket.write(`${JSON.stringify(request)}\n`);
+    this.#socket?.write(`${JSON.stringify(request)}\n`);
   }
 
   async #next(): Promise<Message> {
     // Of silence: a long answer takes as long as it takes.
-    const deadline = setTimeout(() => this.#socket.destroy(), this.#withinMs);
+    const deadline = setTimeout(() => this.#socket?.destroy(), this.#withinMs);
     this.#deadline = deadline;
     try {
       for (;;) {
         const message = this.#messages.shift();
         if (message !== undefined) return message;
-        if (this.#closed) throw silent();
+        if (this.#socket === undefined) throw silent();
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
@@ -165,7 +191,8 @@ export class QemuAgent {
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.#socket?.destroy();
+    this.#socket = undefined;
   }
 }
 

@@ -113,7 +113,7 @@ async function runMachine(
   const { directory, arch } = machine;
   const { onEvent } = options;
   const identity = identityOf(machine, host);
-  const saved = await requireFitting(directory, machine.name, identity);
+  const saved = await requireFitting(machine, identity);
   const store = await prepareStore(directory, { arch, firmware: host.firmware }, session);
   try {
     await beginLog(directory);
@@ -134,7 +134,7 @@ async function runMachine(
     tellDoors(running, vncPassword, onEvent);
     handleRequests(session, directory, running, options);
     const ending = await running.ended;
-    if (ending.kind === 'suspended') await publishSavedState(directory, identity, running.accelerator);
+    if (ending.kind === 'suspended') await publishSavedState(machine, identity, running.accelerator);
     return ending;
   } finally {
     const sockets = [QemuFile.monitor, QemuFile.agent, QemuFile.memory].map((name) => `${directory}/${name}`);

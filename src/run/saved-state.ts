@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import path from 'node:path';
 import * as v from 'valibot';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
@@ -8,7 +9,7 @@ import { readSmallFile } from '../fs/small-file.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { exactStatIfThere, exists } from '../fs/stats.ts';
 import { parseRecord } from '../json/record.ts';
-import { SavedState, VmFile } from '../home/home-entry.ts';
+import { SavedState } from '../home/home-entry.ts';
 import type { Accelerator, Machine } from '../hypervisor/machine.ts';
 import { qemuArguments, type QemuHost } from '../hypervisor/qemu/command-line.ts';
 
@@ -18,8 +19,8 @@ const schema = v.object({
   machine: v.string(),
   /** A guest has seen what the processor can do: it goes on only where that is the same. */
   accelerator: v.picklist(['kvm', 'tcg']),
-  /** Size in bytes, and time in nanoseconds, of the disk when the guest stood still. */
-  disk: v.object({ size: v.string(), mtime: v.string() }),
+  /** Size in bytes, and time in nanoseconds, of each disk that is a file when the guest stood still. */
+  disks: v.array(v.object({ size: v.string(), mtime: v.string() })),
 });
 
 /** What a saved memory belongs to. */
@@ -58,8 +59,9 @@ export function newMemory(directory: string): string {
 }
 
 /** Publishes what was written to {@link newMemory}. @throws TartletError `DISK_*` */
-export async function publishSavedState(directory: string, machine: string, accelerator: Accelerator): Promise<void> {
-  const facts: SavedStateFacts = { version: 1, machine, accelerator, disk: await diskFacts(directory) };
+export async function publishSavedState(machine: Machine, identity: string, accelerator: Accelerator): Promise<void> {
+  const { directory } = machine;
+  const facts: SavedStateFacts = { version: 1, machine: identity, accelerator, disks: await diskFacts(machine) };
   const memory = `${directory}/${SavedState.memory}`;
   await writeNewFile(`${directory}/${SavedState.facts}`, JSON.stringify(facts), OURS);
   await flushFile(newMemory(directory));
@@ -73,19 +75,20 @@ export async function publishSavedState(directory: string, machine: string, acce
  * @throws TartletError `VM_INVALID` when it does not fit: to go on would destroy the guest's file system.
  */
 export async function requireFitting(
-  directory: string,
-  name: string,
-  machine: string,
+  machine: Machine,
+  identity: string,
 ): Promise<{ readonly file: string; readonly accelerator: Accelerator } | undefined> {
+  const { directory, name } = machine;
   const memory = `${directory}/${SavedState.memory}`;
   if (!(await exists(memory))) return undefined;
   const facts = parseRecord(schema, await readText(`${directory}/${SavedState.facts}`));
   if (facts === undefined) throw unfit(name, 'what it belongs to is not known');
-  if (facts.machine !== machine) throw unfit(name, 'QEMU or the settings of the VM have changed since');
-  const disk = await diskFacts(directory);
-  if (disk.size !== facts.disk.size || disk.mtime !== facts.disk.mtime) {
-    throw unfit(name, 'its disk was written since');
-  }
+  if (facts.machine !== identity) throw unfit(name, 'QEMU or the settings of the VM have changed since');
+  const written = (await diskFacts(machine)).findIndex(
+    ({ size, mtime }, index) => size !== facts.disks[index]?.size || mtime !== facts.disks[index]?.mtime,
+  );
+  if (written === 0) throw unfit(name, 'its disk was written since');
+  if (written > 0) throw unfit(name, `disk ${written + 1} of it was written since`);
   return { file: memory, accelerator: facts.accelerator };
 }
 
@@ -105,9 +108,11 @@ export async function dropSavedState(directory: string): Promise<void> {
   await flushRemoval(directory);
 }
 
-async function diskFacts(directory: string): Promise<SavedStateFacts['disk']> {
-  const stats = await exactStatIfThere(`${directory}/${VmFile.disk}`);
-  return { size: String(stats?.size), mtime: String(stats?.mtimeNs) };
+/** Of all that are files, in their order: of another kind it cannot be told who writes to it. */
+async function diskFacts({ directory, disks }: Machine): Promise<SavedStateFacts['disks']> {
+  const files = disks.flatMap((disk) => (disk.kind === 'file' ? path.resolve(directory, disk.path) : []));
+  const found = await Promise.all(files.map(exactStatIfThere));
+  return found.map((stats) => ({ size: String(stats?.size), mtime: String(stats?.mtimeNs) }));
 }
 
 async function readText(file: string): Promise<string | undefined> {

@@ -8,10 +8,26 @@ interface Request {
   readonly arguments?: Readonly<Record<string, unknown>>;
 }
 
-/** An agent that is asked in a socket, as QEMU offers it. @param greet what an earlier conversation left behind. */
-async function agentThat(answer: (request: Request) => unknown, greet = ''): Promise<string> {
+/** An agent that is asked in a socket, as QEMU offers it. @param greet what an earlier conversation left behind. @param atATime whom it talks to: others wait. */
+async function agentThat(answer: (request: Request) => unknown, greet = '', atATime = Infinity): Promise<string> {
   const path = `${temporaryFolder()}/qga.sock`;
+  const waiting: Socket[] = [];
+  let talking = 0;
   const server = createServer((socket: Socket) => {
+    waiting.push(socket);
+    next();
+  });
+  const next = (): void => {
+    const socket = talking < atATime ? waiting.shift() : undefined;
+    if (socket === undefined) return;
+    talking += 1;
+    socket.on('close', () => {
+      talking -= 1;
+      next();
+    });
+    talk(socket);
+  };
+  const talk = (socket: Socket): void => {
     let text = '';
     socket.on('data', (piece: Buffer) => {
       text += piece.toString('latin1').replaceAll('\u00ff', '');
@@ -28,7 +44,7 @@ async function agentThat(answer: (request: Request) => unknown, greet = ''): Pro
         }
       }
     });
-  });
+  };
   await new Promise<void>((resolve) => server.listen(path, resolve));
   onTestFinished(() => void server.close());
   return path;
@@ -100,4 +116,26 @@ it('says what the agent refuses, and that none answers', async () => {
   await new Promise<void>((resolve) => silent.listen(path, resolve));
   onTestFinished(() => void silent.close());
   await expect(QemuAgent.connect(path, 100)).rejects.toMatchObject({ code: 'GUEST_UNREACHABLE' });
+});
+
+it('lets others talk to the agent while a command runs for long: QEMU takes one at a time', async () => {
+  let isOver = false;
+  const path = await agentThat(
+    ({ execute }) => {
+      if (execute === 'guest-exec') return { return: { pid: 7 } };
+      if (execute === 'guest-exec-status')
+        return { return: isOver ? { exited: true, exitcode: 0 } : { exited: false } };
+      return { return: [] };
+    },
+    '',
+    1,
+  );
+  const agent = await QemuAgent.connect(path, 5000);
+  const long = agent.exec('sleep', ['9'], undefined);
+  const other = await QemuAgent.connect(path, 5000);
+  expect(await other.addresses()).toEqual([]);
+  other.close();
+  isOver = true;
+  expect(await long).toMatchObject({ exitCode: 0 });
+  agent.close();
 });

@@ -58,6 +58,9 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
         stdout: 'out\n',
         stderr: 'err\n',
       });
+      const long = workplace.run('exec', 'ci', 'sh', '-c', 'sleep 5; echo over');
+      expect(await workplace.run('exec', 'ci', 'echo', 'meanwhile')).toMatchObject({ stdout: 'meanwhile\n' });
+      expect(await long).toEqual({ exitCode: 0, stdout: 'over\n', stderr: '' });
       expect(await workplace.run('run', 'ci')).toMatchObject({ exitCode: 2, stdout: '' });
       expect(await workplace.run('delete', 'ci')).toMatchObject({ exitCode: 2 });
       expect(await workplace.run('exec', 'ci', 'sh', '-c', 'echo kept >/data/file && sync')).toMatchObject({

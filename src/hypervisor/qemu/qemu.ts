@@ -226,7 +226,7 @@ class QemuMachine implements RunningMachine {
       throw error;
     }
     this.#why = 'suspended';
-    await qmp.execute('quit').catch(() => undefined);
+    await qmp.execute('quit').catch(() => this.#qemu.kill('SIGTERM'));
   }
 }
 
