@@ -1,4 +1,5 @@
 import {
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -133,6 +134,9 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
       for (const PATH of [workplace.environment['PATH'] ?? '', bare]) {
         run = new Running(process.execPath, [COMMAND, 'run', 'ci'], { ...workplace.environment, PATH });
         await untilRunning();
+        // From here on there is a QEMU that could be left.
+        while (!existsSync(`${workplace.vmFolder('ci')}/qmp.sock`)) await delay(20);
+        expect(programsIn(workplace.vmFolder('ci'))).toHaveLength(1);
         run.kill('SIGKILL');
         await run.ended;
         // The lock is QEMU's, too: the VM counts as running until the last of it has gone.
@@ -151,6 +155,20 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
       run.kill('SIGINT');
       run.kill('SIGTERM');
       expect(await run.ended).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^Stopping VM\.\.\.\n/) });
+    },
+    LONG_MS,
+  );
+
+  it(
+    'is stopped as soon as it counts as running, closes its disks before it would be killed, and needs no reader',
+    async () => {
+      run = workplace.start('run', 'ci');
+      run.child.stdout?.destroy();
+      await untilRunning();
+      expect(await workplace.run('stop', 'ci', '--timeout', '4')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
+      // Killed, it would have no exit code.
+      expect(await run.ended).toMatchObject({ exitCode: 0 });
+      expect(programsIn(workplace.vmFolder('ci'))).toEqual([]);
     },
     LONG_MS,
   );

@@ -46,7 +46,7 @@ it('a guest goes on from its memory where nothing has changed, and never again o
 it.each([
   ['its disk', 'its disk was written since', (machine: Machine) => `${machine.directory}/disk.img`],
   ['another disk of it', 'disk 2 of it was written since', (_: Machine, second: string) => second],
-])('it does not go on when %s was written meanwhile', async (_, reason, which) => {
+])('a guest stays where it is when %s was written meanwhile', async (_, reason, which) => {
   const { machine, second } = plant();
   await publishSavedState(machine, 'identity', 'tcg');
   utimesSync(which(machine, second), 1, 1);
