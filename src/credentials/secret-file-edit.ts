@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { access, readdir, readlink, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { isTartletError, systemCode, TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
+import { isNoLink } from '../fs/disk-error.ts';
 import { lstatIfThere } from '../fs/stats.ts';
 import { replaceFile } from '../fs/replace-file.ts';
 import { makePath } from '../fs/directory-tree.ts';
@@ -192,7 +193,7 @@ async function linkText(file: string): Promise<string | undefined> {
   try {
     return await readlink(file);
   } catch (cause) {
-    if (['EINVAL', 'ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
+    if (isNoLink(cause)) return undefined;
     throw fileError(cause, 'read', file);
   }
 }

@@ -3,8 +3,7 @@ import { isTartletError, TartletError, unreachable } from '../errors.ts';
 import type { Hint } from '../hint.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
 import { flushRemoval } from '../fs/fsync.ts';
-import { exists } from '../fs/stats.ts';
-import { linkText } from '../home/images/image-reference.ts';
+import { exists, linkText } from '../fs/stats.ts';
 import { removeLink, rewriteLink } from '../home/link.ts';
 import { FileLock } from '../fs/lock/lock.ts';
 import type { Store } from '../home/prune/prune-candidate.ts';
@@ -21,7 +20,7 @@ export interface Mended {
   readonly result: 'mended' | 'left';
   readonly text: string;
   /** What a person can do, for what is `left`. */
-  readonly next?: Hint;
+  readonly next?: Hint | undefined;
 }
 
 /**
@@ -110,6 +109,5 @@ function changed(each: Finding): Mended {
 }
 
 export function leftBecause(each: Finding, error: TartletError): Mended {
-  const { next } = error.facts;
-  return { finding: each, result: 'left', text: error.message, ...(next === undefined ? {} : { next }) };
+  return { finding: each, result: 'left', text: error.message, next: error.facts.next };
 }

@@ -101,6 +101,11 @@ export function isMissing(cause: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
+/** Whether a link could not be read because none is at its path: nothing is, or something else. */
+export function isNoLink(cause: unknown): boolean {
+  return isMissing(cause) || systemCode(cause) === 'EINVAL';
+}
+
 /** For `.catch`: nothing there is undefined, every other failure goes on. */
 export function ignoreMissing(cause: unknown): undefined {
   if (!isMissing(cause)) throw cause;

@@ -11,6 +11,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { describeError, systemCode } from '../errors.ts';
+import { isMissing } from './disk-error.ts';
 import { readOpenFileSync } from './small-file.ts';
 
 /*
@@ -110,7 +111,7 @@ function look<T>(work: () => T, { gone = [], ofAnotherKind = [] }: Meaning = {})
     return { kind: 'found', value: work() };
   } catch (cause) {
     const code = systemCode(cause);
-    if (code !== undefined && ['ENOENT', 'ENOTDIR', ...gone].includes(code)) return { kind: 'gone' };
+    if (isMissing(cause) || (code !== undefined && gone.includes(code))) return { kind: 'gone' };
     // Node's text repeats the call and the path: the part before the comma is the reason.
     const why = describeError(cause).split(', ')[0] ?? 'unknown';
     return { kind: 'failed', why, isKept: code !== undefined && !ofAnotherKind.includes(code) };

@@ -1,6 +1,7 @@
-import { type BigIntStats, lstatSync, type Stats, statSync } from 'node:fs';
+import { type BigIntStats, lstatSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { lstat, stat } from 'node:fs/promises';
-import { diskError, isMissing } from './disk-error.ts';
+import { systemCode } from '../errors.ts';
+import { diskError, isMissing, isNoLink } from './disk-error.ts';
 
 /*
  * The one answer to "what lies at this path": what is not there is a value, and every other failure one of ours. A file in the place of a
@@ -68,4 +69,37 @@ export async function kindOf(path: string): Promise<'nothing' | 'link' | 'folder
   if (stats === undefined) return 'nothing';
   if (stats.isSymbolicLink()) return 'link';
   return stats.isDirectory() ? 'folder' : 'file';
+}
+
+/** What a symlink says, or undefined when none is at the path. Synchronous, because of those who look at thousands. @throws TartletError `DISK_*` */
+export function linkText(link: string): string | undefined {
+  try {
+    return readlinkSync(link);
+  } catch (cause) {
+    if (isNoLink(cause)) return undefined;
+    throw diskError(cause, 'read the link', link);
+  }
+}
+
+/** Where a path leads in the end, or undefined when it leads to nothing, or in circles. Synchronous likewise. @throws TartletError `DISK_*` */
+export function realPathIfThere(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch (cause) {
+    if (isMissing(cause) || systemCode(cause) === 'ELOOP') return undefined;
+    throw diskError(cause, 'look at', path);
+  }
+}
+
+/** Where a path leads in the end. `unclear`: where we may not look, so that it counts neither as there nor as gone. */
+export type RealPath = { readonly kind: 'there'; readonly path: string } | { readonly kind: 'nothing' | 'unclear' };
+
+/** {@link realPathIfThere} for those who go on where they may not look. */
+export function realPathOf(path: string): RealPath {
+  try {
+    const real = realPathIfThere(path);
+    return real === undefined ? { kind: 'nothing' } : { kind: 'there', path: real };
+  } catch {
+    return { kind: 'unclear' };
+  }
 }

@@ -1,8 +1,7 @@
 import { isTartletError } from '../errors.ts';
 import { removeLink, replaceLink } from '../home/link.ts';
 import { FileLock } from '../fs/lock/lock.ts';
-import { kindOf } from '../fs/stats.ts';
-import { linkText } from '../home/images/image-reference.ts';
+import { kindOf, linkText } from '../fs/stats.ts';
 import type { ImageFact } from './cache-facts.ts';
 import { logPlan } from './log.ts';
 import { protect } from '../home/images/explicit-mark.ts';

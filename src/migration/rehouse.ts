@@ -4,13 +4,12 @@ import { moveEntry } from '../fs/entry.ts';
 import { makeFolder } from '../fs/directory-tree.ts';
 import { flushFolder } from '../fs/fsync.ts';
 import { exchangeFolders, publishFolder, removeFolder } from '../fs/publish.ts';
-import { exists } from '../fs/stats.ts';
+import { exists, linkText } from '../fs/stats.ts';
 import { removeLink, replaceLink } from '../home/link.ts';
 import { removeIfEmpty } from './hollow-host.ts';
 import { kindOf } from '../fs/stats.ts';
 import { whileHeld } from '../home/images/image-lock.ts';
 import { hasMark, setMark } from '../home/images/image-mark.ts';
-import { linkText } from '../home/images/image-reference.ts';
 import { logKept } from './log.ts';
 import { carryMark, unprotect } from '../home/images/explicit-mark.ts';
 import { writeRecord } from './record.ts';
@@ -58,7 +57,7 @@ export class Rehouser {
       { mode: 'exclusive', wait: false, signal },
       async () => kindOf(image.path),
       async (kind) => {
-        if (kind !== 'folder') return 'gone'; // Meanwhile, by somebody's hand.
+        if (kind !== 'folder') return 'gone'; // By another command, or by hand.
         await this.#rehouseHeld(rehousing);
         return 'moved';
       },

@@ -1,15 +1,14 @@
-import { type Dirent, lstatSync, realpathSync } from 'node:fs';
-import { isTartletError, systemCode } from '../errors.ts';
+import { type Dirent, lstatSync } from 'node:fs';
+import { isTartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
-import { lstatIfThereSync } from '../fs/stats.ts';
+import { linkText, lstatIfThereSync, realPathOf } from '../fs/stats.ts';
 import { entriesIn } from '../fs/entry-names.ts';
 import type { Home } from '../home/home.ts';
 import { decodeDigestFolder } from '../home/layout.ts';
 import { CacheEntry, OurFile } from '../home/home-entry.ts';
 import { readOriginSync } from '../home/origin.ts';
 import { MARK_FILES } from '../home/images/image-mark.ts';
-import { linkText } from '../home/images/image-reference.ts';
 import { lookAtVmFolder, VmFile, type VmLayout } from '../home/vm-folder.ts';
 import {
   type CacheFacts,
@@ -72,7 +71,7 @@ class Survey {
       const isCertain = registryOf(reading)?.port !== undefined && child.name !== this.#options.doubted;
       this.#visit(child.name, '', !isCertain);
     }
-    const root = realOf(this.#root);
+    const root = realPathOf(this.#root);
     const real = root.kind === 'there' ? root.path : this.#root;
     return {
       imagesFolder: this.#root,
@@ -146,7 +145,7 @@ class Survey {
     const named = target === undefined ? '' : placeOf(target.host, target.repository, target.leaf);
     const usual = text === `${this.#root}/${named}` ? this.#images.get(named) : undefined;
     if (usual !== undefined) return { leadsTo: usual, isDead: false };
-    const behind = realOf(path);
+    const behind = realPathOf(path);
     const isInside = behind.kind === 'there' && behind.path.startsWith(`${real}/`);
     const leadsTo = isInside ? this.#images.get(behind.path.slice(real.length + 1)) : undefined;
     return { leadsTo, isDead: behind.kind === 'nothing' };
@@ -193,17 +192,6 @@ function childrenOf(folder: string): Dirent[] {
   return entriesIn(folder, 'nothing').filter((child) => !child.name.startsWith('.'));
 }
 
-/** Where a path leads in the end. `unclear`: where we may not look, so that it counts neither as there nor as gone. */
-type RealPath = { readonly kind: 'there'; readonly path: string } | { readonly kind: 'nothing' | 'unclear' };
-
-function realOf(path: string): RealPath {
-  try {
-    return { kind: 'there', path: realpathSync(path) };
-  } catch (cause) {
-    return { kind: ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '') ? 'nothing' : 'unclear' };
-  }
-}
-
 function leadsSomewhere(path: string): boolean {
-  return realOf(path).kind !== 'nothing';
+  return realPathOf(path).kind !== 'nothing';
 }

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { StackedSize } from '../home/content/content-charge.ts';
-import { linkText } from '../home/images/image-reference.ts';
+import { linkText } from '../fs/stats.ts';
 import { eachImage } from '../home/image-walk.ts';
 import { lastUse } from '../home/last-use.ts';
 import { isDigestFolder } from '../home/layout.ts';

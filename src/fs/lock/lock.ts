@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isTartletError, systemCode, TartletError } from '../../errors.ts';
 import { openDirectory } from '../directory.ts';
-import { diskError, onDisk } from '../disk-error.ts';
+import { diskError, isMissing, onDisk } from '../disk-error.ts';
 import { createFile } from '../entry.ts';
 import { makeFolder } from '../directory-tree.ts';
 import { hasRecordLock, tryFlock, tryRecordLock } from '../native.ts';
@@ -101,7 +101,7 @@ export class FileLock {
     try {
       handle = await openPlainFile(file);
     } catch (cause) {
-      if (['ENOENT', 'ENOTDIR', 'ENXIO'].includes(systemCode(cause) ?? '')) return false;
+      if (isMissing(cause) || systemCode(cause) === 'ENXIO') return false;
       throw diskError(cause, 'open the lock', file);
     }
     try {
@@ -133,9 +133,7 @@ export class FileLock {
         }
         sinceTold += pause;
         // An abort ends the pause early; the next round throws its reason.
-        await delay(pause, undefined, options.signal === undefined ? {} : { signal: options.signal }).catch(
-          () => undefined,
-        );
+        await delay(pause, undefined, { signal: options.signal }).catch(() => undefined);
       }
     }
   }

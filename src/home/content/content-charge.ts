@@ -1,11 +1,8 @@
-import { realpathSync } from 'node:fs';
-import { systemCode } from '../../errors.ts';
 import type { Digest } from '../../names/digest.ts';
 import { readStackedManifest, type StackedManifest } from './content-reference.ts';
 import type { ContentStore } from './content-store.ts';
 import type { Home } from '../home.ts';
-import { diskError } from '../../fs/disk-error.ts';
-import { lstatIfThereSync } from '../../fs/stats.ts';
+import { lstatIfThereSync, realPathIfThere } from '../../fs/stats.ts';
 import { lastUse, type UseClock } from '../last-use.ts';
 
 /** What a stacked image counts for beside the files in its own folder. */
@@ -76,12 +73,8 @@ function debtorOf(folder: string, clock: UseClock): (Debtor & { readonly manifes
 
 /** A folder and where it really is; nothing when it went since it was seen. */
 function placeOf(folder: string): [string, string][] {
-  try {
-    return [[folder, realpathSync(folder)]];
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return [];
-    throw diskError(cause, 'look at', folder);
-  }
+  const real = realPathIfThere(folder);
+  return real === undefined ? [] : [[folder, real]];
 }
 
 function isLater(a: Debtor, b: Debtor): boolean {

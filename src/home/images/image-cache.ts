@@ -1,12 +1,12 @@
-import { readlink, realpath } from 'node:fs/promises';
+import { readlink } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode, TartletError } from '../../errors.ts';
+import { TartletError } from '../../errors.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
-import { diskError } from '../../fs/disk-error.ts';
+import { isMissing } from '../../fs/disk-error.ts';
 import { makeFolder } from '../../fs/directory-tree.ts';
 import { exchangeFolders, publishFolder, removeFolder } from '../../fs/publish.ts';
-import { exists } from '../../fs/stats.ts';
+import { exists, linkText, realPathIfThere } from '../../fs/stats.ts';
 import type { ContentStore } from '../content/content-store.ts';
 import type { Home } from '../home.ts';
 import { clearMark, hasMark, setMark } from './image-mark.ts';
@@ -67,7 +67,7 @@ export class ImageCache {
   async find(name: RemoteName): Promise<CachedImage | undefined> {
     const digest = name.reference.kind === 'digest' ? name.reference.digest : await this.taggedDigest(name);
     if (digest === undefined || (name.digest !== undefined && !name.digest.equals(digest))) return undefined;
-    const folder = await lookAtImage(`${this.#home.imagesFolder}/${referencePath(name)}`, digest);
+    const folder = lookAtImage(`${this.#home.imagesFolder}/${referencePath(name)}`, digest);
     return folder === undefined ? undefined : { name, digest, folder };
   }
 
@@ -153,7 +153,7 @@ export class ImageCache {
     if (name.tag === undefined) await markExplicitly(folder);
     else {
       const link = `${imagesFolder}/${referencePath(name)}`;
-      before = await digestOfLink(link);
+      before = digestOfLink(link);
       await this.#link(link, folder);
     }
     await recordUse(folder, at);
@@ -204,36 +204,25 @@ async function isMadeOnOneDisk(folder: string, cache: string, tries = 3): Promis
     await makeFolder(folder);
     return await canRenameBetween(folder, cache);
   } catch (error) {
-    const isGone = error instanceof Error && systemCode(error.cause) === 'ENOENT';
-    if (!isGone || tries === 0) throw error;
+    if (!isMissing(error) || tries === 0) throw error;
     return isMadeOnOneDisk(folder, cache, tries - 1);
   }
 }
 
 /** The digest that a link leads to by its text; undefined for what is no such link. */
-async function digestOfLink(link: string): Promise<Digest | undefined> {
-  try {
-    return decodeDigestFolder(path.basename(await readlink(link)));
-  } catch (cause) {
-    if (['ENOENT', 'EINVAL', 'ENOTDIR'].includes(systemCode(cause) ?? '')) return undefined;
-    throw diskError(cause, 'read the tag', link);
-  }
+function digestOfLink(link: string): Digest | undefined {
+  const text = linkText(link);
+  return text === undefined ? undefined : decodeDigestFolder(path.basename(text));
 }
 
 /**
  * What a name leads to, when that is the image of this digest. Through the link when there is one: a hand-made link may lead to a folder of another
  * repository, and still be right.
  */
-async function lookAtImage(at: string, digest: Digest): Promise<VmFolder | undefined> {
-  let folder: string;
-  try {
-    folder = await realpath(at);
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '')) return undefined;
-    throw diskError(cause, 'look at', at);
-  }
+function lookAtImage(at: string, digest: Digest): VmFolder | undefined {
+  const folder = realPathIfThere(at);
   // Tart links the digest that was asked for to the folder of what came (tart-formats §1.4): such a name proves nothing.
-  if (path.basename(folder) !== digest.toString()) return undefined;
+  if (folder === undefined || path.basename(folder) !== digest.toString()) return undefined;
   const look = lookAtVmFolder(folder);
   return look?.layout === 'stacked-local' ? undefined : look;
 }

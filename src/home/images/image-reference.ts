@@ -1,7 +1,5 @@
-import { readlinkSync, realpathSync } from 'node:fs';
 import path from 'node:path';
-import { systemCode } from '../../errors.ts';
-import { diskError } from '../../fs/disk-error.ts';
+import { linkText, realPathOf } from '../../fs/stats.ts';
 import type { Home } from '../home.ts';
 import { IMAGES_INFIX } from '../home-entry.ts';
 import type { CacheWalk } from '../image-walk.ts';
@@ -34,7 +32,7 @@ export class ImageReferences {
    * @param text what the link says.
    */
   add(link: string, text: string): void {
-    const target = realFolder(link);
+    const target = realPathOf(link);
     if (target.kind === 'there') this.#folders.add(target.path);
     const digest = path.basename(text);
     if (!isDigestFolder(digest)) return;
@@ -58,7 +56,7 @@ export class ImageReferences {
   #place(folder: string): string {
     const known = this.#places.get(folder);
     if (known !== undefined) return known;
-    const found = realFolder(folder);
+    const found = realPathOf(folder);
     const real = found.kind === 'there' ? found.path : folder;
     this.#places.set(folder, real);
     return real;
@@ -79,24 +77,4 @@ export function imageReferences(home: Home, { entries, foreign, unreadable }: Ca
     else if (read.text !== undefined) references.add(link, read.text);
   }
   return references;
-}
-
-/** What a link says, or undefined when it is none any more. */
-export function linkText(link: string): string | undefined {
-  try {
-    return readlinkSync(link);
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR', 'EINVAL'].includes(systemCode(cause) ?? '')) return undefined;
-    throw diskError(cause, 'read the link', link);
-  }
-}
-
-type RealFolder = { readonly kind: 'there'; readonly path: string } | { readonly kind: 'nothing' | 'unclear' };
-
-function realFolder(place: string): RealFolder {
-  try {
-    return { kind: 'there', path: realpathSync(place) };
-  } catch (cause) {
-    return { kind: ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(cause) ?? '') ? 'nothing' : 'unclear' };
-  }
 }

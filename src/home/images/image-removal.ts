@@ -11,12 +11,12 @@ import type { Home } from '../home.ts';
 import { type ImageLocks, whileHeld } from './image-lock.ts';
 import { hasMark } from './image-mark.ts';
 import { notCached } from './not-cached.ts';
-import { imageReferences, linkText } from './image-reference.ts';
+import { imageReferences } from './image-reference.ts';
 import { linksIn, walkImages } from '../image-walk.ts';
 import { decodeDigestFolder, digestPath, referencePath } from '../layout.ts';
 import { leftoverLinks, removeLink } from '../link.ts';
 import { removeEntry } from '../../fs/remove.ts';
-import { kindOf } from '../../fs/stats.ts';
+import { kindOf, linkText } from '../../fs/stats.ts';
 import { lookAtVmFolder, VmFile } from '../vm-folder.ts';
 
 /** Why an image stays although a tag of it went. */

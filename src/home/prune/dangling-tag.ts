@@ -1,10 +1,9 @@
 import path from 'node:path';
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
-import { exists } from '../../fs/stats.ts';
+import { exists, linkText } from '../../fs/stats.ts';
 import { TO_DELETE, whileHeld } from '../images/image-lock.ts';
 import { tidyRepository } from '../images/image-removal.ts';
-import { linkText } from '../images/image-reference.ts';
 import { decodeDigestFolder } from '../layout.ts';
 import { removeLink } from '../link.ts';
 import type { Store } from './prune-candidate.ts';

@@ -1,6 +1,6 @@
-import { isTartletError, systemCode } from '../../errors.ts';
+import { isTartletError } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
-import { onDisk } from '../../fs/disk-error.ts';
+import { isMissing, onDisk } from '../../fs/disk-error.ts';
 import { moveEntry } from '../../fs/entry.ts';
 import { namesIn } from '../../fs/entry-names.ts';
 import { makeDurableDirectory } from '../../fs/directory-tree.ts';
@@ -101,7 +101,7 @@ export class LocalVms {
       await requireSame();
       return result;
     } catch (error) {
-      if (isTartletError(error) && systemCode(error.cause) === 'ENOENT') await requireSame();
+      if (isMissing(error)) await requireSame();
       throw error;
     }
   }
@@ -137,7 +137,7 @@ export class LocalVms {
    */
   async hold(vm: LocalVm): Promise<FileLock> {
     const lock = await FileLock.acquireExisting(`${vm.folder.path}/${VmFile.config}`).catch((error: unknown) => {
-      throw error instanceof Error && systemCode(error.cause) === 'ENOENT' ? notThere(vm.name) : error;
+      throw isMissing(error) ? notThere(vm.name) : error;
     });
     if (lock !== undefined) return lock;
     throw inUse(vm.name);
@@ -200,7 +200,7 @@ export class LocalVms {
   }
 
   /**
-   * What is stacked refers to the content store, and moves only while nobody collects there (tart-formats §4.7).
+   * What is stacked refers to the content store, and moves only while no command collects there (tart-formats §4.7).
    * @param name of the VM that goes from its place, if one does.
    */
   async #moving(folders: readonly string[], name: LocalName | undefined, work: () => Promise<void>): Promise<void> {
