@@ -52,7 +52,12 @@ export async function exchangeFolders(from: string, to: string, top: string): Pr
   await flushUpTo(path.dirname(to), top);
 }
 
-/** Names of what is being removed, and of links on their way: whoever finds a folder of this name may go on with its removal. */
+/** A new name for what is being removed, and for links on their way. */
+export function trashName(): string {
+  return `trash-${randomUUID()}`;
+}
+
+/** Names by {@link trashName}: a command that finds one may go on with the removal. */
 export const TRASH: RegExp = /^trash-[0-9a-f-]{36}$/;
 
 /**
@@ -63,7 +68,7 @@ export const TRASH: RegExp = /^trash-[0-9a-f-]{36}$/;
  * a kill leaves no half image that looks like a whole one.
  */
 export async function removeFolder(folder: string, trash: string, first: string): Promise<void> {
-  const doomed = `${trash}/trash-${randomUUID()}`;
+  const doomed = `${trash}/${trashName()}`;
   try {
     await makeFolder(trash);
     await onDisk('remove', folder, async () => moveEntry(folder, doomed));

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
-import { diskError, onDisk } from '../fs/disk-error.ts';
+import { diskError, isMissing, onDisk } from '../fs/disk-error.ts';
 import { exchangeEntries, makeLink, moveEntry } from '../fs/entry.ts';
 import { makeFolder, removeEmptyTree } from '../fs/directory-tree.ts';
 import { flushRemoval, flushUpTo } from '../fs/fsync.ts';
+import { trashName } from '../fs/publish.ts';
 import type { Home } from './home.ts';
 import { isLinkAside, linkAsideName } from './home-entry.ts';
 import { removeEntry } from '../fs/remove.ts';
@@ -30,7 +31,7 @@ export function leftoverLinks(folder: string): string[] {
 async function placeAside(link: string, trash: string): Promise<string> {
   try {
     await makeFolder(trash);
-    return `${trash}/trash-${randomUUID()}`;
+    return `${trash}/${trashName()}`;
   } catch (error) {
     if (!isTartletError(error, 'DISK_FULL')) throw error;
     return `${path.dirname(link)}/${linkAsideName(randomUUID())}`;
@@ -101,7 +102,7 @@ export async function removeLink(link: string, text: string, trash: string): Pro
   try {
     await moveEntry(link, aside);
   } catch (cause) {
-    if (systemCode(cause) === 'ENOENT') return false;
+    if (isMissing(cause)) return false;
     throw diskError(cause, 'remove the tag', link);
   }
   const found = await onDisk('read the tag', aside, async () => readlink(aside));
