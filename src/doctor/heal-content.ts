@@ -28,17 +28,21 @@ export async function healContent(
   if (files.length === 0) return 0;
   const survey = await Survey.take(session, target, 'lease');
   try {
+    const how = { mode: 'exclusive', wait: true, signal: session.signal } as const;
     return await bringParts(session, target.name.toString(), context, 'in-turn', (pool) =>
-      files.map((file) => async () => healFile(session, pool, survey, file)),
+      files.map(
+        (file) => async () =>
+          session.contents.whileBuilding(file.fileDigest, how, async () => healFile(session, pool, survey, file)),
+      ),
     );
   } finally {
     await survey.release();
   }
 }
 
+/** Call while the file is being built by no other command. */
 async function healFile(session: Session, pool: WorkerPool, survey: Survey, file: StoredDiskFile): Promise<void> {
   const { contents, signal } = session;
-  const lock = await contents.lockFile(file.fileDigest, { mode: 'exclusive', wait: true, signal });
   const workplace = storedWorkplace(contents, file);
   const copy = workplace.path;
   try {
@@ -55,8 +59,6 @@ async function healFile(session: Session, pool: WorkerPool, survey: Survey, file
       await workplace.journal.remove();
     }
     throw error;
-  } finally {
-    await lock?.release();
   }
 }
 

@@ -54,7 +54,7 @@ export class ContentStore {
     return `${this.filesFolder}/${digest.hex}`;
   }
 
-  /** Where a file is rebuilt: the same place each time, so that an interrupted pull continues. Only for who holds {@link lockFile}. */
+  /** Where a file is rebuilt: the same place each time, so that an interrupted pull continues. Only within {@link whileBuilding}. */
   partialOf(digest: Digest): string {
     return this.#aside(digest, 'partial');
   }
@@ -81,9 +81,21 @@ export class ContentStore {
     return missing;
   }
 
-  /** For whoever rebuilds one file; others build others meanwhile. */
-  async lockFile(digest: Digest, options: LockOptions): Promise<FileLock | undefined> {
-    return FileLock.acquire(this.#aside(digest, 'lock'), options);
+  /**
+   * For every change to one file on its way: locks it, works, and lets it go, however the work ends. Other files are built meanwhile.
+   *
+   * @returns what the work gives; `busy`, without any of it, when another command has the file and `how` does not wait.
+   */
+  async whileBuilding<T>(digest: Digest, how: LockOptions & { wait: true }, work: () => Promise<T>): Promise<T>;
+  async whileBuilding<T>(digest: Digest, how: LockOptions, work: () => Promise<T>): Promise<T | 'busy'>;
+  async whileBuilding<T>(digest: Digest, how: LockOptions, work: () => Promise<T>): Promise<T | 'busy'> {
+    const lock = await FileLock.acquire(this.#aside(digest, 'lock'), how);
+    if (lock === undefined) return 'busy';
+    try {
+      return await work();
+    } finally {
+      await lock.release();
+    }
   }
 
   /**

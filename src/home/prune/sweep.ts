@@ -81,20 +81,17 @@ async function expireStaging(store: Store, name: string): Promise<void> {
 /** Gives up a file of the content store on its way: its data, and what was verified of it. */
 async function expirePartial(store: Store, name: string): Promise<void> {
   const aside = contentAsideOf(name);
-  // Its lock stays: whoever waits for it must not wait for another file.
+  // Its lock stays: a command that waits for it must not wait for another file.
   if (aside === undefined || aside.kind === 'lock') return;
   const { hex } = aside;
   const both = (['partial', 'verified'] as const).map(
     (kind) => `${store.contents.filesFolder}/${contentAsideName(hex, kind)}`,
   );
   if (!isGivenUp(store, both)) return;
-  const lock = await store.contents.lockFile(Digest.sha256(hex), { mode: 'exclusive', wait: false });
-  if (lock === undefined) return;
-  try {
-    for (const file of both) await removeEntry(file);
-  } finally {
-    await lock.release();
-  }
+  await store.contents.whileBuilding(Digest.sha256(hex), { mode: 'exclusive', wait: false }, async () => {
+    // Another command may have gone on with it, and ended, since it was looked at.
+    if (isGivenUp(store, both)) for (const file of both) await removeEntry(file);
+  });
 }
 
 /** By the latest change of any of these; one in the future is a clock that was wrong, and counts as now (reliability P25). */

@@ -25,27 +25,17 @@ export interface WantedFile extends Pick<DiskBuild, 'onChunk' | 'onUnderWay' | '
 export async function bringFile(session: Session, pool: WorkerPool, survey: Survey, wanted: WantedFile): Promise<void> {
   const { contents } = session;
   const { file } = wanted;
-  const lock = await contents.lockFile(file.fileDigest, {
-    mode: 'exclusive',
-    wait: true,
-    signal: session.signal,
-    onWait: () =>
-      session.emit({
-        kind: 'waiting',
-        subject: wanted.subject,
-        reason: `another command is fetching the ${wanted.what}`,
-      }),
-  });
-  try {
+  const reason = `another command is fetching the ${wanted.what}`;
+  const onWait = (): void => session.emit({ kind: 'waiting', subject: wanted.subject, reason });
+  const how = { mode: 'exclusive', wait: true, signal: session.signal, onWait } as const;
+  await contents.whileBuilding(file.fileDigest, how, async () => {
     if (await contents.holds(file)) {
       for (const chunk of file.chunks) wanted.onChunk(chunk, 'found-content');
     } else {
       await rebuild(session, pool, survey, wanted);
     }
     await contents.touch(file.fileDigest, session.now());
-  } finally {
-    await lock?.release();
-  }
+  });
 }
 
 async function rebuild(session: Session, pool: WorkerPool, survey: Survey, wanted: WantedFile): Promise<void> {

@@ -103,15 +103,26 @@ describe('the sweep', () => {
   test('gives up unfinished files of the content store after a week, with their journals, unless somebody holds them', async () => {
     const at = session();
     const folder = partial(at, 8);
-    const lock = await at.contents.lockFile(Digest.sha256(HEX), { mode: 'exclusive', wait: false });
-    await sweep(at);
+    await at.contents.whileBuilding(Digest.sha256(HEX), { mode: 'exclusive', wait: true }, async () => sweep(at));
     expect(existsSync(`${folder}/.${HEX}.partial`)).toBe(true);
-    await lock?.release();
     await sweep(at);
     expect(readdirSync(folder)).toEqual([`.${HEX}.lock`]);
     partial(at, 6);
     await sweep(at);
     expect(existsSync(`${folder}/.${HEX}.verified`)).toBe(true);
+  });
+
+  test('looks at an unfinished file again when it has its lock: another command may have gone on with it just now', async () => {
+    const at = freshSession({
+      now: () => {
+        // Asked for after the first look, and before the lock.
+        age(`${at.home.contentFolder}/sha256/.${HEX}.partial`, 0);
+        return NOW;
+      },
+    });
+    const folder = partial(at, 8);
+    await sweep(at);
+    expect(readdirSync(folder).sort()).toEqual([`.${HEX}.lock`, `.${HEX}.partial`, `.${HEX}.verified`]);
   });
 
   test('of a home that is not there makes none', async () => {
