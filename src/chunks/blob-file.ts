@@ -5,8 +5,8 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
 import type { BlobFetcher } from '../registry/contract.ts';
 
-/** Where a blob comes from and who is told. */
-export interface BlobSource {
+/** Where blobs come from, a registry or anything else that has some, and who is told. */
+export interface FetchRoute {
   readonly client: BlobFetcher;
   readonly signal: AbortSignal;
   /** Bytes that crossed the network just now; negative when they have to again. */
@@ -14,17 +14,17 @@ export interface BlobSource {
 }
 
 /** Fetches a blob that is a file by itself. One that arrives damaged is fetched once more. */
-export async function fetchBlobFile(source: BlobSource, blob: Descriptor, path: string): Promise<void> {
+export async function fetchBlobFile(route: FetchRoute, blob: Descriptor, path: string): Promise<void> {
   try {
-    await fetchOnce(source, blob, path);
+    await fetchOnce(route, blob, path);
   } catch (error) {
     if (!isTartletError(error, 'DIGEST_MISMATCH', 'SIZE_MISMATCH')) throw error;
-    source.onBytes(-blob.size);
-    await fetchOnce(source, blob, path);
+    route.onBytes(-blob.size);
+    await fetchOnce(route, blob, path);
   }
 }
 
-async function fetchOnce({ client, signal, onBytes }: BlobSource, blob: Descriptor, path: string): Promise<void> {
+async function fetchOnce({ client, signal, onBytes }: FetchRoute, blob: Descriptor, path: string): Promise<void> {
   const verifier = new BlobVerifier(blob.digest, blob.size);
   const pieces = keepingBlob(client, path).blob(blob, { signal, onBytes, passing: true });
   for await (const piece of pieces) verifier.update(piece);

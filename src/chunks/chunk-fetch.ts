@@ -9,7 +9,7 @@ import { Digest } from '../names/digest.ts';
 import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
 import type { BlobFetcher, BlobPusher } from '../registry/contract.ts';
 import type { FetchJob, FetchResult, UnpackJob, UnpackResult, VerifyJob, VerifyResult } from './chunk-job.ts';
-import { keepingBlob } from './blob-file.ts';
+import { type FetchRoute, keepingBlob } from './blob-file.ts';
 import { clientOfFile } from './file-blob.ts';
 import { withDecoder } from './kernel.ts';
 import { Stopwatch } from './time-spent.ts';
@@ -18,11 +18,8 @@ import { DiskWindow, readWindow } from './disk-window.ts';
 /** How far a chunk is, is noted after so many decoded bytes: what a kill costs at most, beside the block it hits. */
 const NOTE_EVERY_BYTES = 256 * 1024;
 
-/** What a chunk is fetched from: a registry, or anything else that has blobs. */
-export interface FetchContext {
-  readonly client: BlobFetcher;
-  readonly signal: AbortSignal;
-  readonly onBytes: (count: number) => void;
+/** What the work on a chunk needs beside its job. */
+export interface FetchContext extends FetchRoute {
   /** Counts what the work costs, for those who want to know. */
   readonly stopwatch?: Stopwatch;
   /** Told of the work on the disk as it is done, in bytes of it; negative when it was for nothing. */

@@ -46,7 +46,7 @@ function isUnknownCommand(program: Command, [first = '']: readonly string[]): bo
 function usageError({ message }: CommanderError): TartletError {
   const [what = '', suggestion] = message.replace(/^error: /, '').split('\n');
   const words = suggestion?.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?');
-  return new TartletError('USAGE', what, words === undefined ? {} : { next: { kind: 'in-words', words } });
+  return new TartletError('USAGE', what, { next: words === undefined ? undefined : { kind: 'in-words', words } });
 }
 
 /** Telemetry is loaded only where somebody traces us (tart-cli §2). */

@@ -47,7 +47,7 @@ export async function manifestRefused(
     what: `cannot store the manifest ${manifestText(context, reference)}`,
     subject: manifestText(context, reference),
     action: 'push',
-    ...(response.status === 404 ? { code: 'REG_REJECTED' } : {}),
+    code: response.status === 404 ? 'REG_REJECTED' : undefined,
   });
   return complaint.codes.includes('MANIFEST_BLOB_UNKNOWN') ? new BlobsUnknownError(error, complaint.digests) : error;
 }

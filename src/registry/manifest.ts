@@ -9,10 +9,10 @@ import type { Method, RegistryRequest, ResponseStart } from './request/request.t
 import { withoutBody } from './request/response-body.ts';
 import type { RepositoryContext } from './request/repository.ts';
 
-/** A manifest as the registry served it. Parsing is done elsewhere: these are the bytes to keep. */
+/** A manifest byte for byte, as a registry served it or is going to store it. Parsing is done elsewhere: these are the bytes to keep. */
 export interface RawManifest {
   readonly bytes: Uint8Array;
-  /** `Content-Type` without parameters, lower case; empty when the registry named none. */
+  /** `Content-Type` without parameters, lower case; empty when the registry that served it named none. */
   readonly mediaType: string;
   /** Computed from `bytes`, never taken from a header. */
   readonly digest: Digest;
@@ -144,7 +144,7 @@ export async function removeManifest(context: RepositoryContext, digest: Digest,
   throw await refused(response, {
     what: `cannot delete the manifest ${manifestText(context, reference)}`,
     subject: manifestText(context, reference),
-    ...(response.status === 405 ? { next: { kind: 'allow-deletion-on-registry' } } : {}),
+    next: response.status === 405 ? { kind: 'allow-deletion-on-registry' } : undefined,
   });
 }
 

@@ -2,20 +2,14 @@ import { TartletError } from '../errors.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { BlobsUnknownError } from '../registry/blobs-unknown.ts';
+import type { RawManifest } from '../registry/client.ts';
 import type { ManifestTarget } from '../registry/contract.ts';
-
-/** A manifest to store, byte for byte. */
-export interface ManifestToStore {
-  readonly digest: Digest;
-  readonly bytes: Uint8Array;
-  readonly mediaType: string;
-}
 
 /**
  * Brings blobs that a registry turned out not to have; `unknown` are those that it named, which may be none.
  * @returns the manifest to store after that.
  */
-export type Repair = (unknown: readonly Digest[]) => Promise<ManifestToStore>;
+export type Repair = (unknown: readonly Digest[]) => Promise<RawManifest>;
 
 /**
  * Refuses digest names that what is going to be stored will not have.
@@ -46,11 +40,11 @@ export function requireDigest(names: readonly RemoteName[], digest: Digest, kept
  */
 export async function storeManifest(
   client: ManifestTarget,
-  manifest: ManifestToStore,
+  manifest: RawManifest,
   signal: AbortSignal,
   repair: Repair,
-): Promise<ManifestToStore> {
-  const put = async ({ digest, bytes, mediaType }: ManifestToStore): Promise<void> =>
+): Promise<RawManifest> {
+  const put = async ({ digest, bytes, mediaType }: RawManifest): Promise<void> =>
     client.putManifest({ digest }, bytes, mediaType, { signal });
   try {
     await put(manifest);
@@ -67,7 +61,7 @@ export async function storeManifest(
 export async function moveTags(
   client: ManifestTarget,
   names: readonly RemoteName[],
-  { bytes, mediaType }: ManifestToStore,
+  { bytes, mediaType }: RawManifest,
   signal: AbortSignal,
 ): Promise<void> {
   const tags = new Map(names.flatMap(({ tag }) => (tag === undefined ? [] : [[tag.text, tag]])));

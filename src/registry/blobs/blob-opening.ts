@@ -1,4 +1,4 @@
-import { TartletError } from '../../errors.ts';
+import { type ErrorCode, TartletError } from '../../errors.ts';
 import type { BlobIdentity } from '../../oci/descriptor.ts';
 import type { Backoff } from '../request/backoff.ts';
 import { parseContentRange } from './content-range.ts';
@@ -131,12 +131,16 @@ export class BlobOpening {
     throw await refused(response, {
       what: `cannot read blob ${name}`,
       subject: name,
-      ...(response.status === 206 || response.status === 416 ? { code: 'RANGE_BROKEN' } : {}),
-      // The storage behind the registry says nothing about our rights, nor about what the registry has.
-      ...(trouble === 'expired-address' ? { code: 'REG_UNAVAILABLE' } : {}),
-      ...(trouble === 'missing-blob' ? { next: { kind: 'complete-image-on-registry' } } : {}),
+      code: codeOf(response.status, trouble),
+      next: trouble === 'missing-blob' ? { kind: 'complete-image-on-registry' } : undefined,
     });
   }
+}
+
+function codeOf(status: number, trouble: ReturnType<typeof troubleWith>): ErrorCode | undefined {
+  // The storage behind the registry says nothing about our rights, nor about what the registry has.
+  if (trouble === 'expired-address') return 'REG_UNAVAILABLE';
+  return status === 206 || status === 416 ? 'RANGE_BROKEN' : undefined;
 }
 
 function troubleWith({ status, foreign }: RegistryResponse): 'expired-address' | 'missing-blob' | undefined {

@@ -99,7 +99,7 @@ export async function fetchBlob(
   }
   const verifier = new BlobVerifier(blob.digest, blob.size);
   const pieces: Uint8Array[] = [];
-  for await (const piece of readBlob(context, blob, signal === undefined ? {} : { signal })) {
+  for await (const piece of readBlob(context, blob, { signal })) {
     verifier.update(piece);
     pieces.push(piece);
   }

@@ -57,7 +57,7 @@ export async function uploadRefused(
     what: `cannot ${what} to ${name}`,
     subject: name,
     action: 'push',
-    ...(status < 500 && status !== 429 ? { code: gone ? 'UPLOAD_LOST' : 'UPLOAD_REJECTED' } : {}),
+    code: status >= 500 || status === 429 ? undefined : gone ? 'UPLOAD_LOST' : 'UPLOAD_REJECTED',
     // A session that vanished (Q14) and bytes that were damaged on the way (Q15) deserve another try.
     retryable: (code, complaint) => gone || code !== 'UPLOAD_REJECTED' || complaint === DAMAGED,
   });

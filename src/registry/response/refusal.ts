@@ -31,9 +31,9 @@ export interface RefusalContext {
   readonly what: string;
   readonly subject: string;
   /** Replaces the code that the status would give. */
-  readonly code?: ErrorCode;
+  readonly code?: ErrorCode | undefined;
   /** What to do; not told for answers that a later try may change, because then it is not the request that is wrong. */
-  readonly next?: Hint;
+  readonly next?: Hint | undefined;
   /** What the request was for; default: to read. Decides about the next step. */
   readonly action?: Access['action'];
   /** Whether to try again, by our code and the registry's first one; replaces what our code alone says. */

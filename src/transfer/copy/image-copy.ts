@@ -1,8 +1,9 @@
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
+import type { RawManifest } from '../../registry/client.ts';
 import { BlobCopier, type CopyRoute } from './blob-copy.ts';
 import { tellingKept } from '../kept-blobs.ts';
-import { type ManifestToStore, moveTags, storeManifest } from '../manifest-store.ts';
+import { moveTags, storeManifest } from '../manifest-store.ts';
 import { blobsOf, type NamedManifest } from '../manifest-tree.ts';
 import type { Session } from '../../session/session.ts';
 
@@ -42,7 +43,7 @@ export async function copyTree(
   return copier.sentBytes;
 }
 
-function toStore({ digest, manifest }: NamedManifest): ManifestToStore {
+function toStore({ digest, manifest }: NamedManifest): RawManifest {
   return { digest, bytes: manifest.bytes, mediaType: manifest.mediaType };
 }
 

@@ -3,7 +3,7 @@ import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import type { TartImage } from '../../oci/tart-image.ts';
 import type { BlobFetcher, BlobLookup, SharedClient } from '../../registry/contract.ts';
-import { type BlobSource, fetchBlobFile } from '../../chunks/blob-file.ts';
+import { fetchBlobFile, type FetchRoute } from '../../chunks/blob-file.ts';
 import type { DiskBuild } from './disk-build.ts';
 import { encodedBytes } from './plan.ts';
 import type { PullRoom } from './pull-room.ts';
@@ -55,7 +55,7 @@ export async function bringParts(
   subject: string,
   { client, insecure, concurrency, ready }: TransferContext,
   order: PartOrder,
-  parts: (pool: WorkerPool, source: BlobSource) => readonly (() => Promise<void>)[],
+  parts: (pool: WorkerPool, route: FetchRoute) => readonly (() => Promise<void>)[],
 ): Promise<number> {
   let fetched = 0;
   const onBytes = (count: number): void => {
@@ -98,9 +98,9 @@ export async function bringParts(
 }
 
 /** Fetches what is a file by itself: VM config and NVRAM. */
-export async function fetchVmFiles(source: BlobSource, image: TartImage, staging: Staging): Promise<void> {
-  await fetchBlobFile(source, image.config, staging.pathOf(VmFile.config));
-  await fetchBlobFile(source, image.nvram, staging.pathOf(VmFile.nvram));
+export async function fetchVmFiles(route: FetchRoute, image: TartImage, staging: Staging): Promise<void> {
+  await fetchBlobFile(route, image.config, staging.pathOf(VmFile.config));
+  await fetchBlobFile(route, image.nvram, staging.pathOf(VmFile.nvram));
 }
 
 /** The events of chunks as they come, in one numbering for all files of an image. */

@@ -24,8 +24,8 @@ export async function downloadFlat(
   const workplace = diskOf(staging);
   const plan = await survey.planFile(base, workplace);
   try {
-    return await bringParts(session, subject, context, orderOfParts(room), (pool, source) => [
-      async () => fetchVmFiles(source, image, staging),
+    return await bringParts(session, subject, context, orderOfParts(room), (pool, route) => [
+      async () => fetchVmFiles(route, image, staging),
       async () => buildDisk(pool, { ...workplace, plan, room, ...report.forFile(0) }),
     ]);
   } catch (error) {

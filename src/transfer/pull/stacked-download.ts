@@ -5,7 +5,7 @@ import { Scratch } from '../../home/scratch.ts';
 import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-folder.ts';
 import { allChunks, type StackedImage, stackedFiles } from '../../oci/tart-image.ts';
-import type { BlobSource } from '../../chunks/blob-file.ts';
+import type { FetchRoute } from '../../chunks/blob-file.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
 import { bringParts, explainKept, fetchVmFiles, orderOfParts, type PreparedPull } from './download.ts';
 import type { Session } from '../../session/session.ts';
@@ -45,11 +45,11 @@ export async function downloadStacked(
   { subject, survey, room, report, context }: PreparedPull,
   staging: Staging | undefined,
 ): Promise<number> {
-  const vmFiles = async (source: BlobSource): Promise<void> => {
+  const vmFiles = async (route: FetchRoute): Promise<void> => {
     if (staging === undefined) return;
     // A disk in it would make the directory another kind of image (tart-formats §4.7).
     await removeEntry(staging.pathOf(VmFile.disk));
-    await fetchVmFiles(source, image, staging);
+    await fetchVmFiles(route, image, staging);
   };
   const disks = async (pool: WorkerPool): Promise<void> => {
     let first = 0;
@@ -60,8 +60,8 @@ export async function downloadStacked(
     }
   };
   try {
-    return await bringParts(session, subject, context, orderOfParts(room), (pool, source) => [
-      async () => vmFiles(source),
+    return await bringParts(session, subject, context, orderOfParts(room), (pool, route) => [
+      async () => vmFiles(route),
       async () => disks(pool),
     ]);
   } catch (error) {

@@ -6,9 +6,10 @@ import { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { flatManifest, stubConfig } from '../../oci/flat-manifest.ts';
 import { MediaType } from '../../oci/media-type.ts';
+import type { RawManifest } from '../../registry/client.ts';
 import type { DiskHistory } from './disk-history.ts';
 import { tellingKept } from '../kept-blobs.ts';
-import { type ManifestToStore, moveTags, requireDigest, storeManifest } from '../manifest-store.ts';
+import { moveTags, requireDigest, storeManifest } from '../manifest-store.ts';
 import type { Session } from '../../session/session.ts';
 import { diskChanged, stateOfDisk } from '../../chunks/still-disk.ts';
 import { type PushOptions, VmUpload } from './vm-upload.ts';
@@ -62,7 +63,7 @@ export async function pushToRepository(
     const { unmodified } = source.history;
     const toSeal = unmodified === undefined ? await stateToSeal(source.folder, session.platform) : undefined;
     const before = await stateOfDisk(disk, 'push');
-    const send = async (): Promise<ManifestToStore> => {
+    const send = async (): Promise<RawManifest> => {
       const bytes = flatManifest({
         stubConfig: await upload.bytes(stubConfig(source.vm, options.labels ?? new Map())),
         config: await upload.bytes(source.config),
@@ -103,7 +104,7 @@ export async function pushToRepository(
 async function remember(
   { platform }: Session,
   folder: string,
-  { bytes }: ManifestToStore,
+  { bytes }: RawManifest,
   name: RemoteName,
   state: string | undefined,
 ): Promise<void> {
