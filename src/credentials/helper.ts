@@ -4,7 +4,7 @@ import { isJsonObject, type JsonObject, parseJson } from '../json/foreign.ts';
 import { shownName } from '../names/malformed.ts';
 import { pairOf, type Secret, secretOf } from './auth-entry.ts';
 import { parseAuthKey, sameRegistry } from './auth-key.ts';
-import { findProgram, type ProgramEnd, runProgram } from './program.ts';
+import { findHelper, type ProgramEnd, runProgram } from './program.ts';
 import type { CredentialSettings } from './settings.ts';
 
 /** What may follow `docker-credential-`: nothing that leads to another folder or would be an option (reliability S33). */
@@ -101,7 +101,7 @@ export class CredentialHelper {
   }
 
   async #run(action: Action, input: string, signal: AbortSignal | undefined): Promise<ProgramEnd> {
-    const program = await findProgram(this.program, this.#settings);
+    const program = await findHelper(this.program, this.#settings);
     if (program === undefined) {
       throw new TartletError(
         'AUTH_HELPER',

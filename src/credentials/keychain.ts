@@ -2,7 +2,7 @@ import { TartletError } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { CredentialSource } from './credential.ts';
 import { howItEnded } from './helper.ts';
-import { findProgram, type ProgramEnd, runProgram } from './program.ts';
+import { findHelper, type ProgramEnd, runProgram } from './program.ts';
 import type { CredentialSettings } from './settings.ts';
 
 /** The label that Tart gives its items (tart-formats §6.2). */
@@ -70,7 +70,7 @@ export async function storeInKeychain(
   settings: CredentialSettings,
   signal?: AbortSignal,
 ): Promise<Kept> {
-  const program = settings.platform === 'darwin' ? await findProgram('security', settings) : undefined;
+  const program = settings.platform === 'darwin' ? await findHelper('security', settings) : undefined;
   if (program === undefined) return { kind: 'absent' };
   const server = registry.toString();
   const words = ['add-internet-password', '-U', '-r', 'htps', '-s', server, '-a', item.username, '-l', LABEL];
@@ -128,7 +128,7 @@ async function security(
   signal: AbortSignal | undefined,
 ): Promise<Extract<ProgramEnd, { kind: 'exited' }> | undefined> {
   if (settings.platform !== 'darwin') return undefined;
-  const program = await findProgram('security', settings);
+  const program = await findHelper('security', settings);
   if (program === undefined) return undefined; // Nobody configured it, so nothing is kept back.
   const args = [`${action}-internet-password`, '-s', server, '-l', LABEL, ...options];
   const end = await runProgram(program, args, '', settings, signal);

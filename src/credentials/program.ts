@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
-import path from 'node:path';
 import { systemCode } from '../errors.ts';
+import { findProgram } from '../fs/system-program.ts';
 import { PASSWORD_VARIABLE } from './environment.ts';
 import { type CredentialSettings, HELPER_TIMEOUT_MS } from './settings.ts';
 
@@ -17,22 +15,9 @@ export type ProgramEnd =
   | { readonly kind: 'too-chatty'; readonly bytes: number }
   | { readonly kind: 'not-started'; readonly reason: string };
 
-/**
- * Looks a program up in `PATH`, in absolute entries only: with a relative or empty one the folder we happen to stand in would
- * decide who gets our passwords (reliability S33).
- */
-export async function findProgram(name: string, settings: CredentialSettings): Promise<string | undefined> {
-  for (const folder of (settings.environment['PATH'] ?? '').split(path.delimiter)) {
-    if (!path.isAbsolute(folder)) continue;
-    const candidate = path.join(folder, name);
-    try {
-      await access(candidate, constants.X_OK);
-      if ((await stat(candidate)).isFile()) return candidate;
-    } catch {
-      continue; // Not in this one.
-    }
-  }
-  return undefined;
+/** Looks a helper up in `PATH`. */
+export async function findHelper(name: string, { environment }: CredentialSettings): Promise<string | undefined> {
+  return findProgram(environment['PATH'] ?? '', name);
 }
 
 /**

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import path from 'node:path';
 import * as v from 'valibot';
 import { TartletError } from '../errors.ts';
@@ -10,6 +9,7 @@ import { removeEntry } from '../fs/remove.ts';
 import { exactStatIfThere, exists } from '../fs/stats.ts';
 import { parseRecord } from '../json/record.ts';
 import { SavedState } from '../home/home-entry.ts';
+import { Digest } from '../names/digest.ts';
 import type { Accelerator, Machine } from '../hypervisor/machine.ts';
 import { qemuArguments, type QemuHost } from '../hypervisor/qemu/command-line.ts';
 
@@ -45,9 +45,7 @@ export function identityOf(machine: Machine, host: QemuHost): string {
     log: '',
     isResumed: false,
   });
-  return createHash('sha256')
-    .update(JSON.stringify([host.program, host.version, parts]))
-    .digest('hex');
+  return Digest.of(Buffer.from(JSON.stringify([host.program, host.version, parts]))).hex;
 }
 
 /** For this user alone: whatever the guest knew is in its memory. */

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { access, constants, realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import os from 'node:os';
-import path from 'node:path';
 import { describeError, TartletError } from '../../errors.ts';
+import { programsIn } from '../../fs/system-program.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { takeSignals } from './signals.ts';
 
@@ -21,26 +21,13 @@ export async function handOver(terminal: Terminal): Promise<number | undefined> 
   return tart === undefined ? undefined : runProgram(tart, terminal);
 }
 
-/**
- * The first `tart` in `PATH` that is not this very program under the name of Tart. In absolute entries only: with a
- * relative or empty one, the directory that we happen to stand in would decide what runs (issue 14, item 16).
- */
+/** The first `tart` in `PATH` that is not this very program under the name of Tart. */
 async function findTart(terminal: Terminal): Promise<string | undefined> {
   const ourselves = await realpath(terminal.programPath).catch(() => terminal.programPath);
-  for (const folder of (terminal.environment['PATH'] ?? '').split(path.delimiter)) {
-    const file = path.join(folder, 'tart');
-    if (path.isAbsolute(folder) && (await isProgram(file)) && (await realpath(file)) !== ourselves) return file;
+  for await (const file of programsIn(terminal.environment['PATH'] ?? '', 'tart')) {
+    if ((await realpath(file)) !== ourselves) return file;
   }
   return undefined;
-}
-
-async function isProgram(file: string): Promise<boolean> {
-  try {
-    await access(file, constants.X_OK);
-    return (await stat(file)).isFile();
-  } catch {
-    return false; // Not there, or not for us: the next folder may have it.
-  }
 }
 
 async function runProgram(file: string, terminal: Terminal): Promise<number> {

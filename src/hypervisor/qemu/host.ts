@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { promisify } from 'node:util';
 import { describeError, TartletError } from '../../errors.ts';
+import { findProgram } from '../../fs/system-program.ts';
+import { parseJson } from '../../json/foreign.ts';
 import type { Arch } from '../../vm/config.ts';
 import type { QemuHost } from './command-line.ts';
 import { chooseFirmware, DESCRIPTOR_DIRECTORIES } from './firmware.ts';
@@ -21,7 +22,7 @@ const BRIDGE_HELPERS = ['/usr/lib/qemu/qemu-bridge-helper', '/usr/libexec/qemu-b
  * @throws TartletError `HOST_LACKS`.
  */
 export async function findQemu(arch: Arch, searchPath: string): Promise<QemuHost> {
-  const program = programIn(searchPath, PROGRAM[arch]);
+  const program = await findProgram(searchPath, PROGRAM[arch]);
   if (program === undefined) throw lacking(arch, `${PROGRAM[arch]} is not installed`);
   const firmware = chooseFirmware(await readDescriptors(), arch);
   if (firmware === undefined || !existsSync(firmware.code) || !existsSync(firmware.storeTemplate)) {
@@ -32,7 +33,7 @@ export async function findQemu(arch: Arch, searchPath: string): Promise<QemuHost
     version: await versionOf(program, arch),
     firmware,
     bridgeHelper: BRIDGE_HELPERS.find((helper) => existsSync(helper)),
-    dieWithUs: await dieWithUs(programIn(searchPath, 'setpriv')),
+    dieWithUs: await dieWithUs(await findProgram(searchPath, 'setpriv')),
   };
 }
 
@@ -62,15 +63,6 @@ function lacking(arch: Arch, what: string): TartletError {
   });
 }
 
-/** @returns an absolute path; undefined when no directory of `searchPath` has such a program. */
-function programIn(searchPath: string, name: string): string | undefined {
-  return searchPath
-    .split(path.delimiter)
-    .filter((directory) => path.isAbsolute(directory))
-    .map((directory) => path.join(directory, name))
-    .find((file) => existsSync(file));
-}
-
 async function readDescriptors(): Promise<unknown[]> {
   const byName = new Map<string, string>();
   for (const directory of DESCRIPTOR_DIRECTORIES.toReversed()) {
@@ -84,10 +76,6 @@ async function readDescriptors(): Promise<unknown[]> {
 
 /** One that cannot be read, or is no JSON, describes nothing. */
 async function readDescriptor(file: string): Promise<unknown> {
-  try {
-    const value: unknown = JSON.parse(await readFile(file, 'utf8'));
-    return value;
-  } catch {
-    return undefined;
-  }
+  const bytes = await readFile(file).catch(() => undefined);
+  return bytes === undefined ? undefined : parseJson(bytes);
 }
