@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { openDirectory } from '../../fs/directory.ts';
+import { throughDescriptor } from '../../fs/trusted-path.ts';
 import { QemuFile } from './qemu.ts';
 
 /** A socket of a machine, by a path that is short enough, however long that of its directory is (108 bytes are the limit, unix(7)). */
@@ -7,8 +8,8 @@ export interface ShortPath {
   close(): Promise<void>;
 }
 
-/** Where QEMU's guest agent answers. @throws an error of the system when the directory is not there. */
+/** Where QEMU's guest agent answers. @throws as `openDirectory`: an error of the system when the directory is not there. */
 export async function agentSocket(directory: string): Promise<ShortPath> {
-  const handle = await open(directory);
-  return { path: `/proc/self/fd/${handle.fd}/${QemuFile.agent}`, close: async () => handle.close() };
+  const handle = await openDirectory(directory);
+  return { path: `${throughDescriptor(handle.fd)}/${QemuFile.agent}`, close: async () => handle.close() };
 }
