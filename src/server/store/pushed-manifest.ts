@@ -5,10 +5,14 @@ import { parseJsonDocument } from '../../oci/json-document.ts';
 import { bareMediaType, isImageManifestType, isIndexType, isNonDistributable } from '../../oci/media-type.ts';
 import { Refusal } from '../contract/refusal.ts';
 
-/**
- * What a registry must know of a manifest: what it links to. Less than a client reads, on purpose: fields that we do not
- * understand are somebody's business, and the bytes are stored as they came.
+/*
+ * A check of its own beside `oci/manifest.ts`, on purpose: the two ask different questions. A client must understand an image, and refuses whatever
+ * it could misread (sizes, annotations, another spelling of a key, digests of algorithms it does not verify). A registry
+ * keeps artifacts of every kind as they came, and needs only what they link to; to refuse more would turn away what other registries take.
+ * What both must agree on is shared: which JSON is one document (`oci/json-document.ts`), and what a media type means (`oci/media-type.ts`).
  */
+
+/** What a registry must know of a manifest: what it links to. Fields that it does not understand are kept as they came. */
 export interface PushedManifest {
   readonly mediaType: string;
   /** Blobs that must be in the repository. */
