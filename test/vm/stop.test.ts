@@ -124,7 +124,7 @@ describe.runIf(process.platform === 'linux')('the owner of a lock', () => {
     plantVm(other);
     const { pid } = await runVm(folder);
     expect(await findLockOwner(`${folder}/config.json`, 'linux')).toEqual({ kind: 'process', pid });
-    expect(await findLockOwner(`${other}/config.json`, 'linux')).toEqual({ kind: 'nobody' });
-    expect(await findLockOwner(`${folder}/disk.img`, 'linux')).toEqual({ kind: 'nobody' });
+    expect(await findLockOwner(`${other}/config.json`, 'linux')).toEqual({ kind: 'none' });
+    expect(await findLockOwner(`${folder}/disk.img`, 'linux')).toEqual({ kind: 'none' });
   });
 });

@@ -65,8 +65,8 @@ describe.runIf(process.platform === 'linux')('asking the kernel by perl, as on m
     const [busy, free] = [vm(session, 'busy'), vm(session, 'free')];
     const { pid } = await runVm(busy);
     expect(await findLockOwner(`${busy}/config.json`, 'darwin')).toEqual({ kind: 'process', pid });
-    expect(await findLockOwner(`${free}/config.json`, 'darwin')).toEqual({ kind: 'nobody' });
-    expect(await findLockOwner(`${free}/none.json`, 'darwin')).toEqual({ kind: 'nobody' });
+    expect(await findLockOwner(`${free}/config.json`, 'darwin')).toEqual({ kind: 'none' });
+    expect(await findLockOwner(`${free}/none.json`, 'darwin')).toEqual({ kind: 'none' });
     expect(await hasWriteLock(`${busy}/config.json`, 'darwin')).toBe(true);
     expect(await hasWriteLock(`${free}/config.json`, 'darwin')).toBe(false);
   });

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { fc, test } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
-import { Home } from '../../../src/home/home.ts';
-import { migrateCache } from '../../../src/migration/migrate.ts';
-import { RemoteName } from '../../../src/names/remote-name.ts';
-import { Session } from '../../../src/session/session.ts';
-import { temporaryFolder } from '../../support/folder.ts';
-import { OldCache, wholeImages } from '../../support/old-cache.ts';
-import { type Expectation, life, LivedCache } from '../../support/old-cache-history.ts';
-import { tartList, tartOpen, tartWouldCollect } from '../../support/tart-rules.ts';
+import { Home } from '../../src/home/home.ts';
+import { migrateCache } from '../../src/migration/migrate.ts';
+import { RemoteName } from '../../src/names/remote-name.ts';
+import { Session } from '../../src/session/session.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { OldCache, wholeImages } from '../support/old-cache.ts';
+import { type Expectation, life, LivedCache } from '../support/old-cache-history.ts';
+import { tartList, tartOpen, tartWouldCollect } from '../support/tart-rules.ts';
 
 /** What ends a migration in the middle, as a kill would. */
 const KILLED = new Error('killed');
