@@ -136,7 +136,7 @@ export function describeError(error: unknown): string {
 /** An error as plain data, for the way between threads, which a class does not survive. {@link fromPlainError} makes one again. */
 export type PlainError = {
   readonly message: string;
-  /** Where it was thrown, for whoever asks for all that is known. */
+  /** Where it was thrown, for output with all that is known. */
   readonly stack: string | undefined;
   readonly cause: PlainError | undefined;
 } & (

@@ -42,7 +42,7 @@ export class ReadyThreads {
 /** An image of one chunk needs one; more are started when there is work for them. */
 const MOST = 2;
 
-/** Starts a thread for chunks. Whoever starts it stops it. */
+/** Starts a thread for chunks. The caller stops it. */
 export function startThread(): Worker {
   return new Worker(workerFile());
 }

@@ -57,7 +57,7 @@ export async function repairImage(
           'mended',
           isThere
             ? await repairHeld(session, place, findings, options.insecure)
-            : 'it is gone: somebody deleted it meanwhile',
+            : 'it is gone: it was deleted meanwhile',
         ),
     );
     return mended === 'busy' ? outcome('left', 'another command is using the image') : mended;

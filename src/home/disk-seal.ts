@@ -41,7 +41,7 @@ const CLOCK_TRIES = 20;
 
 const SECOND_NS = 1_000_000_000n;
 
-/** Writable for nobody else, whatever the umask says, unless a group shares the directory: no seal is believed there. */
+/** Writable for no other user, whatever the umask says, unless a group shares the directory: no seal is believed there. */
 const SEAL_MODE = 0o644;
 
 /** What is in the file. */
@@ -108,7 +108,7 @@ export async function sealDisk(
     if (!(await untilYounger(file, disk, async () => writeNewFile(file, `${text}\n`, mode)))) await removeEntry(file);
   } catch (error) {
     if (!isTartletError(error) && systemCode(error) === undefined) throw error;
-    await removeEntry(file).catch(() => undefined); // One that stays is older than the disk, or cut off: nobody believes it.
+    await removeEntry(file).catch(() => undefined); // One that stays is older than the disk, or cut off: it is not believed.
   }
 }
 

@@ -78,7 +78,7 @@ export const OurFile = {
    * pushed. Hidden, because a `manifest.json` in a local VM means a stacked one to Tart (tart-formats §1.3).
    */
   baseManifest: '.base-manifest.json',
-  /** That nobody wrote to the disk: `disk-seal.ts`. */
+  /** That the disk was not written to: `disk-seal.ts`. */
   seal: '.disk-seal.json',
   /** The manifest that the disk was pushed as, byte for byte: `push-record.ts`. */
   pushedManifest: '.pushed-manifest.json',

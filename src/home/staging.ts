@@ -40,7 +40,7 @@ export class Staging {
   }
 
   /**
-   * Where blobs lie as they came, until there is room to decode them. Whoever opens the staging of the same digest later
+   * Where blobs lie as they came, until there is room to decode them. The command that opens the staging of the same digest later
    * finds it gone.
    */
   get blobsFolder(): string {

@@ -6,10 +6,10 @@ import ipaddr from 'ipaddr.js';
  */
 
 /**
- * Whose network an address is on. `service` is what a cloud answers on by itself (metadata, with credentials in it); `nobody` is no single
+ * Whose network an address is on. `service` is what a cloud answers on by itself (metadata, with credentials in it); `no-host` is no single
  * machine: unspecified, multicast, broadcast, reserved.
  */
-export type AddressClass = 'public' | 'private' | 'link-local' | 'loopback' | 'service' | 'nobody';
+export type AddressClass = 'public' | 'private' | 'link-local' | 'loopback' | 'service' | 'no-host';
 
 /** An address as it is compared: an IPv4 address in IPv6 (`::ffff:127.0.0.1`) is IPv4. */
 export type IpAddress = ipaddr.IPv4 | ipaddr.IPv6;
@@ -42,7 +42,7 @@ const BLOCKS: Readonly<Record<Exclude<AddressClass, 'public'>, readonly string[]
     'fec0::/10',
     '64:ff9b:1::/48',
   ],
-  nobody: ['0.0.0.0/8', '224.0.0.0/3', '::/128', 'ff00::/8'],
+  'no-host': ['0.0.0.0/8', '224.0.0.0/3', '::/128', 'ff00::/8'],
 };
 
 /** IPv6 blocks whose addresses carry an IPv4 address, and the 16-bit group it begins at: NAT64, 6to4, compatible, translated. */
@@ -84,7 +84,7 @@ function plainIpv6(text: string): string {
 /** The class of an address, however it is spelled. Whatever is no address at all is nobody's. */
 export function classOfAddress(address: string): AddressClass {
   const parsed = parseIpAddress(address);
-  return parsed === undefined ? 'nobody' : classOf(parsed);
+  return parsed === undefined ? 'no-host' : classOf(parsed);
 }
 
 function classOf(address: IpAddress): AddressClass {

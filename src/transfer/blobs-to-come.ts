@@ -22,7 +22,7 @@ export class BlobsToCome {
   readonly #unseen = new Map<string, DiskChunk>();
   readonly #kept = new Map<string, FileStretch>();
 
-  /** @param staging where blobs may be kept; whoever pulls holds its lock. */
+  /** @param staging where blobs may be kept; the pull holds its lock. */
   constructor(staging: Staging, chunks: readonly DiskChunk[]) {
     this.#staging = staging;
     this.expect(chunks);

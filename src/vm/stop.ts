@@ -96,7 +96,7 @@ async function ownerOf(session: Session, vm: LocalVm): Promise<number | undefine
   switch (owner.kind) {
     case 'process':
       return owner.pid;
-    case 'nobody':
+    case 'none':
       return undefined;
     case 'unnamed': {
       const record = await recordOfRunning(session, vm);
@@ -137,7 +137,7 @@ async function endsWithin(session: Session, vm: LocalVm, pid: number, timeoutMs:
     // Asked anew each time: once the lock is gone, the number may belong to somebody else.
     const owner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`, session.platform);
     // QEMU holds the lock of a `run` that was killed until it has ended too.
-    if (owner.kind === 'nobody' || (owner.kind === 'process' && owner.pid !== pid)) return true;
+    if (owner.kind === 'none' || (owner.kind === 'process' && owner.pid !== pid)) return true;
     const runs = owner.kind === 'unnamed' ? (await readRunRecord(vm.folder.path))?.pid : undefined;
     if (runs !== undefined && runs !== pid) return true;
     if (waited >= timeoutMs) return false;

@@ -38,7 +38,7 @@ describe('the class of an address (S9)', () => {
       ],
     ],
     [
-      'nobody',
+      'no-host',
       [
         '0.0.0.0',
         '0.1.2.3',

@@ -9,7 +9,7 @@ import { exactStatIfThere } from '../stats.ts';
 
 /** Who holds a write lock on a file. */
 export type LockOwner =
-  | { readonly kind: 'nobody' }
+  | { readonly kind: 'none' }
   | { readonly kind: 'process'; readonly pid: number }
   /** A lock of an open file and not of a process, such as our own commands take: the kernel names no owner. */
   | { readonly kind: 'unnamed' };
@@ -21,24 +21,24 @@ const GRANTED = /^[0-9]+: (?:POSIX|OFDLCK) +\S+ +WRITE +(-?[0-9]+) ([0-9a-f]+):(
  * Finds who holds a write lock on a file, as `F_GETLK` would say. Node cannot ask that: Linux lists all locks in `/proc/locks`,
  * elsewhere perl asks, which is part of macOS.
  *
- * A file that is not there, e.g. because its VM was deleted since it was looked for, is locked by nobody.
+ * A file that is not there, e.g. because its VM was deleted since it was looked for, is not locked.
  *
- * @throws TartletError `DISK_*` when the list or the file cannot be read, `DISK_UNSUPPORTED` where nobody can tell:
- * guessing "nobody" could delete a running VM.
+ * @throws TartletError `DISK_*` when the list or the file cannot be read, `DISK_UNSUPPORTED` where there is no way to tell:
+ * guessing that it is free could delete a running VM.
  */
 export async function findLockOwner(file: string, platform: NodeJS.Platform): Promise<LockOwner> {
   const found = await exactStatIfThere(file);
-  if (found === undefined) return { kind: 'nobody' };
+  if (found === undefined) return { kind: 'none' };
   const owner = await (platform === 'linux' ? askList(found) : askPerl(file));
   // A command of ours without the native binding has no other lock, and the list leaves out what a program that has
   // ended took for it.
-  if (owner.kind === 'nobody' && (await FileLock.isHeld(file))) return { kind: 'unnamed' };
+  if (owner.kind === 'none' && (await FileLock.isHeld(file))) return { kind: 'unnamed' };
   return owner;
 }
 
 async function askList({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): Promise<LockOwner> {
   const list = await onDisk('read', '/proc/locks', async () => readFile('/proc/locks', 'utf8'));
-  let owner: LockOwner = { kind: 'nobody' };
+  let owner: LockOwner = { kind: 'none' };
   for (const line of list.split('\n')) {
     const [, pidText, major, minor, inode] = GRANTED.exec(line) ?? [];
     if (inode === undefined || BigInt(inode) !== ino) continue;
@@ -96,10 +96,10 @@ async function askPerl(file: string): Promise<LockOwner> {
       env: SYSTEM_ENVIRONMENT,
     });
     const pid = /^held (-?\d+)$/.exec(stdout)?.[1];
-    if (pid === undefined) return { kind: 'nobody' };
+    if (pid === undefined) return { kind: 'none' };
     return Number(pid) > 0 ? { kind: 'process', pid: Number(pid) } : { kind: 'unnamed' };
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === NOT_WRITABLE) return { kind: 'nobody' };
+    if (cause instanceof Error && 'code' in cause && cause.code === NOT_WRITABLE) return { kind: 'none' };
     throw new TartletError('DISK_UNSUPPORTED', `cannot find out whether ${file} is locked: ${describeError(cause)}`, {
       subject: file,
       next: { kind: 'install-perl' },

@@ -7,7 +7,7 @@ import { openPlainFile } from '../plain-file.ts';
  * lock by `fcntl`; our own commands by `flock` too, which is all that they can do without the native binding. A file
  * that cannot be opened for writing is not locked, by the same rule.
  *
- * @throws TartletError `DISK_UNSUPPORTED` where nobody can tell: guessing "no" could delete a running VM.
+ * @throws TartletError `DISK_UNSUPPORTED` where there is no way to tell: guessing "no" could delete a running VM.
  */
 export async function hasWriteLock(file: string, platform: NodeJS.Platform): Promise<boolean> {
   const handle = await openPlainFile(file, 'write').catch(() => undefined);
@@ -22,5 +22,5 @@ export async function hasWriteLock(file: string, platform: NodeJS.Platform): Pro
 async function hasForeignLock(fd: number, file: string, platform: NodeJS.Platform): Promise<boolean> {
   // Without the binding the list of all locks tells; its devices may mislead on layered file systems.
   const isLocked = platform === 'linux' ? hasRecordLock(fd) : undefined;
-  return isLocked ?? (await findLockOwner(file, platform)).kind !== 'nobody';
+  return isLocked ?? (await findLockOwner(file, platform)).kind !== 'none';
 }

@@ -46,7 +46,7 @@ export async function measureFolder(place: FootprintPlace, path: string): Promis
 
 /**
  * What is not there, or goes while it is measured, has no bytes (P34).
- * @param isNeeded somebody else refers to it by its name, so that it stays.
+ * @param isNeeded something else refers to it by its name, so that it stays.
  */
 export async function measureFile(file: string, isNeeded = false): Promise<Footprint> {
   try {

@@ -27,7 +27,7 @@ export function atWork(name: string): TartletError {
   });
 }
 
-/** Who has the lock of a VM's configuration, which somebody has. @throws TartletError `DISK_*` */
+/** Who has the lock of a VM's configuration, which is locked. @throws TartletError `DISK_*` */
 export async function holderOf(config: string, platform: NodeJS.Platform): Promise<Holder> {
   if (platform !== 'linux') return 'program';
   const owner = await findLockOwner(config, platform);
@@ -37,7 +37,7 @@ export async function holderOf(config: string, platform: NodeJS.Platform): Promi
   return (await readRunRecord(path.dirname(config))) === undefined ? 'command' : 'program';
 }
 
-/** A VM that cannot be changed now, because somebody has its lock. */
+/** A VM that cannot be changed now, because its lock is taken. */
 export function heldBy(holder: Exclude<Holder, 'none'>, name: string): TartletError {
   if (holder === 'command') return atWork(name);
   return new TartletError('VM_RUNNING', `the VM "${name}" is running`, {
@@ -57,8 +57,8 @@ export function inUse(name: LocalName): TartletError {
 }
 
 /**
- * Does something to a VM while nobody can start it or begin to work on it: between the question whether it runs and the rename that takes it
- * away, a program could (P35). Where its configuration cannot be locked, the question that was asked before has to do.
+ * Does something to a VM while no other program can start it or begin to work on it: between the question whether it runs and the rename
+ * that takes it away, one could (P35). Where its configuration cannot be locked, the question that was asked before has to do.
  *
  * @throws TartletError `BUSY`, and what `work` throws.
  */

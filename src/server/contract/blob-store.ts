@@ -3,7 +3,7 @@ import type { Repository } from '../../names/repository.ts';
 import type { Content } from './content.ts';
 
 /**
- * The blobs of repositories. A blob is there only for the repositories that have it, whoever else does (reliability S44). Who may ask is
+ * The blobs of repositories. A blob is there only for the repositories that have it, whichever others do (reliability S44). Who may ask is
  * decided before a store is asked.
  */
 export interface BlobStore {

@@ -30,7 +30,7 @@ export interface Upload {
    * @throws Refusal `BLOB_UPLOAD_UNKNOWN` when the upload has ended meanwhile; whatever `work` throws.
    */
   alone(body: RequestBody, work: (taken: TakenUpload) => Promise<void>): Promise<void>;
-  /** Cuts off whoever is sending, and forgets everything. Harmless when the upload has ended. */
+  /** Cuts off the client that is sending, and forgets everything. Harmless when the upload has ended. */
   cancel(): Promise<void>;
 }
 

@@ -114,7 +114,7 @@ export class DiskUploads implements UploadStore {
     for (const { upload } of all) await upload.cancel();
   }
 
-  /** The longest idle one of whoever has the most gives way: who begins many loses their own, and not those of others (reliability S74). */
+  /** The longest idle one of the client with the most gives way: who begins many loses their own, and not those of others (reliability S74). */
   async #makePlace(): Promise<void> {
     if (this.#open.size < this.#settings.limits.openUploads) return;
     const uploads = Array.from(this.#open.values(), ({ upload }) => upload);
@@ -132,7 +132,7 @@ export class DiskUploads implements UploadStore {
   }
 }
 
-/** Where nobody logs in, clients are told apart by their addresses. */
+/** Where there is no login, clients are told apart by their addresses. */
 function ownerOf({ user, client }: DiskUpload): string {
   return user ?? client;
 }

@@ -121,8 +121,8 @@ async function pullHeld(
 const TO_KEEP = { ...TO_READ, needless: [...TO_READ.needless, 'DISK_FULL'] } as const;
 
 /**
- * Keeps an image that is here under its name. That somebody wants it is a use of it, although nothing has to be done
- * (unlike in Tart, tart-cli §7 #23). Under its lock, so that whoever deletes it does so before or sees that it was used.
+ * Keeps an image that is here under its name. That it is asked for is a use of it, although nothing has to be done
+ * (unlike in Tart, tart-cli §7 #23). Under its lock, so that a command that deletes it does so before or sees that it was used.
  *
  * @returns undefined when it has gone, or its tag has.
  */

@@ -156,9 +156,9 @@ const WORDS: readonly (readonly [Hint, string])[] = [
   ],
   [{ kind: 'unshare-blocks', file: 'disk.img' }, 'give it blocks of its own: cp -p disk.img copy && mv copy disk.img'],
   [{ kind: 'examine-deeply' }, 'run doctor with --deep: it tells what is damaged'],
-  [{ kind: 'remove-link-made-by-hand', path: '/x' }, 'somebody made it by hand: remove it if nobody needs it (rm /x)'],
-  [{ kind: 'delete-when-useless', record: undefined }, 'delete it when nobody needs it'],
-  [{ kind: 'delete-when-useless', record: '/x' }, 'read /x; delete it when nobody needs it'],
+  [{ kind: 'remove-link-made-by-hand', path: '/x' }, 'it was made by hand: remove it if it is not needed (rm /x)'],
+  [{ kind: 'delete-when-useless', record: undefined }, 'delete it when it is not needed any more'],
+  [{ kind: 'delete-when-useless', record: '/x' }, 'read /x; delete it when it is not needed any more'],
   [{ kind: 'in-words', words: 'ask Anna' }, 'ask Anna'],
 ];
 

@@ -9,11 +9,11 @@ it('a VM that was deleted since it was looked for is locked by nobody, and no fa
   const vm = `${temporaryFolder()}/vm`;
   mkdirSync(vm);
   writeFileSync(`${vm}/config.json`, '{}');
-  expect(await findLockOwner(`${vm}/config.json`, 'linux')).toEqual({ kind: 'nobody' });
+  expect(await findLockOwner(`${vm}/config.json`, 'linux')).toEqual({ kind: 'none' });
   rmSync(`${vm}/config.json`);
-  expect(await findLockOwner(`${vm}/config.json`, 'linux')).toEqual({ kind: 'nobody' });
+  expect(await findLockOwner(`${vm}/config.json`, 'linux')).toEqual({ kind: 'none' });
   rmSync(vm, { recursive: true });
-  expect(await findLockOwner(`${vm}/config.json`, 'linux')).toEqual({ kind: 'nobody' });
+  expect(await findLockOwner(`${vm}/config.json`, 'linux')).toEqual({ kind: 'none' });
 });
 
 it('a VM that is replaced between two looks at it is no damaged one (P16)', async () => {

@@ -22,7 +22,7 @@ export async function runRun(terminal: Terminal, text: string, flags: RunFlags):
   if (exitCode !== undefined) return exitCode;
   const settings = parseRunFlags(terminal, flags);
   const requests = new RunRequests();
-  // Before the VM counts as running: whoever sees that it does may send a signal at once (run-fleet-demand §8, 7).
+  // Before the VM counts as running: a command that sees it run may send a signal at once (run-fleet-demand §8, 7).
   const giveBack = takeSignals((signal) => ask(requests, signal, terminal.stdin.isTTY === true));
   try {
     return await withSession(

@@ -165,10 +165,10 @@ export const DOCTOR_TEXTS: HintTexts<DoctorHints> = {
   'examine-deeply': () => 'run doctor with --deep: it tells what is damaged',
   'deep-check-tells': () => 'doctor --deep tells whether it is what the image says',
   'examine-later': () => 'run doctor again when that command has ended',
-  'remove-link-made-by-hand': ({ path }) => `somebody made it by hand: remove it if nobody needs it (rm ${path})`,
+  'remove-link-made-by-hand': ({ path }) => `it was made by hand: remove it if it is not needed (rm ${path})`,
   'restore-missing': () => 'put back what is missing, e.g. from a backup',
   'delete-when-useless': ({ record }) =>
-    `${record === undefined ? '' : `read ${record}; `}delete it when nobody needs it`,
+    `${record === undefined ? '' : `read ${record}; `}delete it when it is not needed any more`,
 };
 
 function assignText({ name, registries }: DoctorHints['assign-registry']): string {

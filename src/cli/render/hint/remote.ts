@@ -32,7 +32,7 @@ export const LOGIN_TEXTS: HintTexts<LoginHints> = {
   'check-login-or-use-token': () =>
     'check the user name and the password; some registries want a token in place of the password',
   'serve-tokens-under-own-name': () =>
-    'if both belong together, ask whoever runs the registry to serve tokens under its own name',
+    'if both belong together, ask the operator of the registry to serve tokens under its own name',
   'check-registry-authentication': () => 'check the authentication settings of the registry',
   'set-auth-directory': () => 'set DOCKER_CONFIG or HOME to the absolute path of a folder',
   'set-login-host': () => 'set TART_REGISTRY_HOSTNAME to host[:port] of the registry that the password is for',

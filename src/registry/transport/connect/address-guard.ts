@@ -11,7 +11,7 @@ const WHERE: Readonly<Record<Exclude<AddressClass, 'public'>, string>> = {
   'link-local': 'on the local link',
   loopback: 'on this machine',
   service: "a cloud's own service",
-  nobody: 'no machine',
+  'no-host': 'no machine',
 };
 
 export interface AddressGuardOptions {
@@ -95,7 +95,7 @@ export class AddressGuard {
       case 'loopback':
         return this.#reached.has(kind);
       case 'service':
-      case 'nobody':
+      case 'no-host':
         return false;
     }
   }
