@@ -15,6 +15,7 @@ import type { LocalName } from '../names/local-name.ts';
 import { findSshDoor, type SshDoor } from '../network/own-address.ts';
 import type { Session } from '../session/session.ts';
 import type { Arch, LinuxConfig } from '../vm/config.ts';
+import { setGuestClock } from './guest-clock.ts';
 import { machineOf, requireRunnable } from './machine-of.ts';
 import {
   beginningOf,
@@ -130,6 +131,7 @@ async function runMachine(
       onEmulated: (reason) => onEvent({ kind: 'emulated', reason }),
     });
     onEvent({ kind: 'started' });
+    if (saved !== undefined) void setGuestClock(directory, () => session.now());
     if (ssh !== undefined && ssh.port !== 22) onEvent({ kind: 'ssh-port', ...ssh });
     tellDoors(running, vncPassword, onEvent);
     handleRequests(session, directory, running, options);
