@@ -29,12 +29,17 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
   beforeAll(() => {
     workplace = new Workplace(cleanup);
     plantGuest(workplace.vmFolder('ci'));
-    cleanup.add(async () => {
-      run.kill('SIGKILL');
-      await run.ended.catch(() => undefined);
-    });
   }, LONG_MS);
   afterAll(async () => cleanup.run());
+
+  /** What fails leaves nothing running. */
+  function begin(running: Running): void {
+    run = running;
+    cleanup.add(async () => {
+      running.kill('SIGKILL');
+      await running.ended.catch(() => undefined);
+    });
+  }
 
   async function untilRunning(): Promise<void> {
     while (!(await workplace.run('list')).stdout.includes('running')) {
@@ -44,7 +49,7 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
   }
 
   async function boot(): Promise<string> {
-    run = workplace.start('run', 'ci', '--no-graphics');
+    begin(workplace.start('run', 'ci', '--no-graphics'));
     const { exitCode, stdout, stderr } = await workplace.run('ip', 'ci', '--wait', BOOTED_WITHIN_S);
     expect({ exitCode, stderr }, run.stderr).toEqual({ exitCode: 0, stderr: '' });
     return stdout;
@@ -132,7 +137,7 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
       mkdirSync(bare);
       symlinkSync('/usr/bin/qemu-system-x86_64', `${bare}/qemu-system-x86_64`);
       for (const PATH of [workplace.environment['PATH'] ?? '', bare]) {
-        run = new Running(process.execPath, [COMMAND, 'run', 'ci'], { ...workplace.environment, PATH });
+        begin(new Running(process.execPath, [COMMAND, 'run', 'ci'], { ...workplace.environment, PATH }));
         await untilRunning();
         // From here on there is a QEMU that could be left.
         while (!existsSync(`${workplace.vmFolder('ci')}/qmp.sock`)) await delay(20);
@@ -150,7 +155,7 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
   it(
     'ends at once when it is told twice, and with 0 when that comes before it has started',
     async () => {
-      run = workplace.start('run', 'ci');
+      begin(workplace.start('run', 'ci'));
       await untilRunning();
       run.kill('SIGINT');
       run.kill('SIGTERM');
@@ -162,7 +167,7 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
   it(
     'is stopped as soon as it counts as running, closes its disks before it would be killed, and needs no reader',
     async () => {
-      run = workplace.start('run', 'ci');
+      begin(workplace.start('run', 'ci'));
       run.child.stdout?.destroy();
       await untilRunning();
       expect(await workplace.run('stop', 'ci', '--timeout', '4')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
