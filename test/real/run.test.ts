@@ -1,5 +1,4 @@
 import {
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -139,9 +138,8 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
       for (const PATH of [workplace.environment['PATH'] ?? '', bare]) {
         begin(new Running(process.execPath, [COMMAND, 'run', 'ci'], { ...workplace.environment, PATH }));
         await untilRunning();
-        // From here on there is a QEMU that could be left.
-        while (!existsSync(`${workplace.vmFolder('ci')}/qmp.sock`)) await delay(20);
-        expect(programsIn(workplace.vmFolder('ci'))).toHaveLength(1);
+        // From here on there is a QEMU that could be left: the first, or the one after it where KVM does not work.
+        while (programsIn(workplace.vmFolder('ci')).length === 0) await delay(20);
         run.kill('SIGKILL');
         await run.ended;
         // The lock is QEMU's, too: the VM counts as running until the last of it has gone.
