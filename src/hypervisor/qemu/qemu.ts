@@ -115,7 +115,6 @@ class QemuMachine implements RunningMachine {
   #qmp: Qmp | undefined;
   /** What we did to it, or it told of itself, last. */
   #why: 'guest' | 'ended' | 'suspended' | undefined;
-  #panic: string | undefined;
   /** Told of a disk that does not work, and not yet that it does. */
   #diskIsBroken = false;
   #isSaving = false;
@@ -167,9 +166,6 @@ class QemuMachine implements RunningMachine {
       case 'SHUTDOWN':
         this.#why ??= data['guest'] === true ? 'guest' : 'ended';
         return;
-      case 'GUEST_PANICKED':
-        this.#panic = 'the guest panicked';
-        return;
       case 'BLOCK_IO_ERROR':
         this.#diskFailed(textOf(data['reason']) ?? 'a disk cannot be read or written');
         return;
@@ -196,7 +192,6 @@ class QemuMachine implements RunningMachine {
   #endingOf({ code, signal }: ProcessEnd): Ending {
     this.#qmp?.close();
     clearTimeout(this.#nextTry);
-    if (this.#panic !== undefined) return { kind: 'crashed', reason: this.#panic };
     if (this.#why !== undefined && code === 0) return { kind: this.#why };
     const how = signal === null ? `QEMU ended with ${code ?? 'nothing'}` : `QEMU was ended by ${signal}`;
     const words = this.#qemu.lastWords;
