@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isTartletError, TartletError } from '../errors.ts';
+import { isTartletError, TartletError, unreachable } from '../errors.ts';
 import { QemuAgent } from '../guest/qemu-agent.ts';
 import { agentSocket } from '../hypervisor/qemu/sockets.ts';
 import type { LocalName } from '../names/local-name.ts';
 import { answersBySsh } from '../network/guest-answer.ts';
 import type { Session } from '../session/session.ts';
+import type { VmState } from '../home/vms/local-vms.ts';
 import { readRunRecord, type RunRecord } from '../home/vms/run-record.ts';
 
 /** Where an address is looked for: `dhcp` everywhere, as everybody means it; `arp` and `agent` there alone. */
@@ -25,7 +26,7 @@ const ANSWER_WITHIN_MS = 1000;
 /**
  * Finds the IPv4 address at which a guest answers. It answers only when the guest does: where ports are forwarded, a connection says nothing.
  *
- * @throws TartletError `VM_NOT_FOUND`, or `GUEST_UNREACHABLE` when there is none in time.
+ * @throws TartletError `VM_NOT_FOUND`, `GUEST_UNREACHABLE` when there is none in time, `BUSY` when another program runs the VM.
  */
 export async function addressOf(session: Session, name: LocalName, options: AddressOptions): Promise<string> {
   const vm = await session.vms.require(name);
@@ -37,17 +38,33 @@ export async function addressOf(session: Session, name: LocalName, options: Addr
     if (address !== undefined) return address;
     // One look at least, and a second before it fails, as in Tart (tart-cli §1.9).
     await delay(LOOK_EVERY_MS, undefined, { signal: session.signal });
-    if (session.now().getTime() >= deadline) throw noAddress(name.text, record !== undefined);
+    if (session.now().getTime() >= deadline)
+      throw noAddress(name.text, record === undefined ? await session.vms.state(vm) : 'here');
   }
 }
 
-function noAddress(name: string, runs: boolean): TartletError {
-  return runs
-    ? new TartletError('GUEST_UNREACHABLE', `the guest of the VM "${name}" does not answer yet`, {
+/** @param state what the VM does; `here`: a `run` of ours has it. */
+function noAddress(name: string, state: VmState | 'here'): TartletError {
+  switch (state) {
+    case 'here':
+      return new TartletError('GUEST_UNREACHABLE', `the guest of the VM "${name}" does not answer yet`, {
         subject: name,
         retryable: true,
-      })
-    : new TartletError('GUEST_UNREACHABLE', `the VM "${name}" has no address: it does not run`, { subject: name });
+      });
+    case 'running':
+      return new TartletError('BUSY', `the VM "${name}" is run by another program, which tells no address`, {
+        subject: name,
+        next: { kind: 'ask-other-program' },
+      });
+    case 'suspended':
+    case 'stopped':
+      return new TartletError('GUEST_UNREACHABLE', `the VM "${name}" has no address: it does not run`, {
+        subject: name,
+        next: { kind: 'start-vm', vm: name },
+      });
+    default:
+      return unreachable(state);
+  }
 }
 
 async function look(directory: string, { network }: RunRecord, resolver: Resolver): Promise<string | undefined> {

@@ -16,6 +16,7 @@ export async function suspendVm(session: Session, name: LocalName): Promise<void
   if (record === undefined) {
     throw new TartletError('BUSY', `the VM "${name.text}" is run by another program, which cannot be asked`, {
       subject: name.text,
+      next: { kind: 'ask-other-program' },
     });
   }
   try {

@@ -85,7 +85,9 @@ describe("Orchard's worker", () => {
   ])('%j of a VM that does not run says so', async (words) => {
     const { exitCode, stdout, stderr } = await worker.tart(...words);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
-    expect(stderr.split('\n')[0]).toBe(`error[GUEST_UNREACHABLE]: the VM "${ID}" has no address: it does not run.`);
+    expect(stderr).toBe(
+      `error[GUEST_UNREACHABLE]: the VM "${ID}" has no address: it does not run.\nnext: start it: tartlet run ${ID}\n`,
+    );
   });
 
   it('sees a suspended VM as such', async () => {

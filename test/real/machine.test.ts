@@ -231,7 +231,12 @@ describe('commands for running VMs', () => {
     const place = workplace('vm');
     await runVm(place.vmFolder('vm'), 'ignores');
     expect(await place.run('run', 'vm')).toMatchObject({ exitCode: 2 });
-    for (const command of ['ip', 'suspend']) expect(await place.run(command, 'vm')).toMatchObject({ exitCode: 1 });
+    for (const command of ['ip', 'suspend']) {
+      expect(await place.run(command, 'vm')).toMatchObject({
+        exitCode: 1,
+        stderr: expect.stringMatching(/is run by another program.*\nnext: ask the program that runs it/),
+      });
+    }
     expect(await place.run('exec', 'vm', 'true')).toMatchObject({ exitCode: 1 });
     expect(await place.run('stop', 'vm', '--timeout', '0')).toEqual(SILENT);
     expect(await place.run('delete', 'vm')).toMatchObject({ exitCode: 0, stdout: '' });

@@ -119,6 +119,8 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'resume-on-mac': ({ vm }) => `go on with it there, or drop what was in its memory (tartlet stop ${vm})`,
   'install-agent': () => 'wait until it has started, or install qemu-guest-agent in the guest',
   'publish-elsewhere': () => 'publish another port, or end what listens on that one',
+  'ask-other-program': () => 'ask the program that runs it, or stop it and run it here',
+  'start-vm': ({ vm }) => `start it: tartlet run ${vm}`,
   'log-in-by-ssh': () => 'leave -t out, or log in by SSH for a terminal',
   'suspend-as-starter': () => 'suspend it as the user who started it',
 };
