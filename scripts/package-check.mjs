@@ -11,6 +11,7 @@ import {
   realpathSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
@@ -171,6 +172,13 @@ function useCommand(user) {
     ['pull', 'push', 'list', 'clone', 'serve', 'demo'].filter((name) => !help.includes(name)),
     'are not in --help',
   );
+  step = 'the names tart and vetu';
+  for (const name of ['tart', 'vetu']) symlinkSync(command, path.join(user, name));
+  const linked = (name, ...args) => run(path.join(user, name), args, user, environment);
+  if (linked('vetu', 'list', '--format', 'json').trim() !== '[]') throw new Error('vetu does not list');
+  for (const name of ['tart', 'vetu']) {
+    if (!linked(name, 'run', '--help').startsWith(`Usage: ${name} run `)) throw new Error(`${name} is not called so`);
+  }
   step = 'tartlet demo';
   const started = performance.now();
   run(command, ['demo'], user, environment);

@@ -7,14 +7,36 @@ import { IMAGES } from './declare/images.ts';
 import { GUEST } from './declare/guest.ts';
 import { MACHINE } from './declare/machine.ts';
 import { SERVICES } from './declare/services.ts';
+import { VETU } from './declare/vetu.ts';
 import { VMS } from './declare/vms.ts';
 import type { CommandGroup } from './declare/declaration.ts';
+import { type Dialect, dialectOf } from './terminal/dialect.ts';
 import { type Printable, printableByLine } from './terminal/printable.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { VERSION } from './terminal/version.ts';
 
 /** In the order of the help. */
-const GROUPS: readonly CommandGroup[] = [IMAGES, DOCTOR, VMS, MACHINE, GUEST, ARCHIVES, ACCOUNTS, SERVICES];
+const GROUPS: Readonly<Record<Dialect, readonly CommandGroup[]>> = {
+  tart: [IMAGES, DOCTOR, VMS, MACHINE, GUEST, ARCHIVES, ACCOUNTS, SERVICES],
+  vetu: VETU,
+};
+const EXAMPLES: Readonly<Record<Dialect, readonly string[]>> = {
+  tart: [
+    'demo       see everything work, in 20 seconds',
+    'pull registry.example:8221/macos/base:15',
+    'clone registry.example:8221/macos/base:15 ci',
+    'list       the names you typed are the names you see',
+  ],
+  vetu: ['clone registry.example:8221/linux/debian:12 ci', 'run ci', 'ip --wait 60 ci', 'list --format json'],
+};
+const ABOUT: Readonly<Record<Dialect, string>> = {
+  tart:
+    'Pull, push, list, clone, run and serve Tart VM images, from and to any OCI registry on any port.\n' +
+    'Shares its home (~/.tart, or TART_HOME) with Tart.',
+  vetu:
+    'Tartlet with the commands of Vetu: pulls, clones and runs Tart VM images of Linux.\n' +
+    'Its home is ~/.tart, or TART_HOME; VETU_HOME is not read. Called as tartlet, it has more commands.',
+};
 /** What the completion scripts call: it looks at the command that it completes. */
 const COMPLETE = '__complete';
 
@@ -29,11 +51,9 @@ export function buildProgram(
   setExitCode: (code: number) => void,
   only?: readonly string[],
 ): Command {
+  const dialect = dialectOf(terminal);
   const program = new Command(terminal.programName)
-    .description(
-      'Pull, push, list, clone and serve Tart VM images, from and to any OCI registry on any port.\n' +
-        'Shares its home (~/.tart, or TART_HOME) with Tart.',
-    )
+    .description(ABOUT[dialect])
     .version(VERSION, '--version', 'show the version; with --verbose also what it runs on')
     .helpOption('-h, --help', 'show help')
     .showSuggestionAfterError(true)
@@ -49,7 +69,7 @@ export function buildProgram(
       // Usage errors are rendered in one place, with the usage of the command they belong to.
       outputError: () => undefined,
     });
-  for (const { title, commands } of GROUPS) {
+  for (const { title, commands } of GROUPS[dialect]) {
     program.commandsGroup(title);
     for (const [name, declare] of Object.entries(commands)) {
       if (only === undefined || only.includes(name)) declare({ program, terminal, setExitCode });
@@ -67,10 +87,7 @@ export function buildProgram(
     'after',
     `
 Examples:
-  ${terminal.programName} demo       see everything work, in 20 seconds
-  ${terminal.programName} pull registry.example:8221/macos/base:15
-  ${terminal.programName} clone registry.example:8221/macos/base:15 ci
-  ${terminal.programName} list       the names you typed are the names you see
+${EXAMPLES[dialect].map((words) => `  ${terminal.programName} ${words}`).join('\n')}
 
 Variables: TART_HOME, TART_REGISTRY_USERNAME, TART_REGISTRY_PASSWORD, TART_REGISTRY_HOSTNAME, DOCKER_CONFIG, NO_COLOR`,
   );
@@ -80,16 +97,16 @@ Variables: TART_HOME, TART_REGISTRY_USERNAME, TART_REGISTRY_PASSWORD, TART_REGIS
 }
 
 /** The commands that a command line needs; undefined when the whole tree must answer. */
-export function commandsNamed(argv: readonly string[]): readonly string[] | undefined {
+export function commandsNamed(argv: readonly string[], dialect: Dialect): readonly string[] | undefined {
   const [first = '', dashes, completed = '', ...more] = argv;
-  if (!isCommand(first)) return undefined;
+  if (!isCommand(first, dialect)) return undefined;
   if (first !== COMPLETE) return [first];
   // While its name is still being typed, all of them are offered.
-  return dashes === '--' && more.length > 0 && isCommand(completed) ? [first, completed] : undefined;
+  return dashes === '--' && more.length > 0 && isCommand(completed, dialect) ? [first, completed] : undefined;
 }
 
-function isCommand(name: string): boolean {
-  return GROUPS.some(({ commands }) => Object.hasOwn(commands, name));
+function isCommand(name: string, dialect: Dialect): boolean {
+  return GROUPS[dialect].some(({ commands }) => Object.hasOwn(commands, name));
 }
 
 /** Subcommands made before a setting do not have it. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { isTartletError, TartletError } from '../errors.ts';
 import { buildProgram, CommanderError, commandsNamed, usageOf } from './program.ts';
+import { type Dialect, dialectOf, exitCodeIn } from './terminal/dialect.ts';
 import { writeError } from './terminal/message-stream.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
@@ -10,11 +11,16 @@ import type { Terminal } from './terminal/terminal.ts';
 
 /** Runs one command line and gives its exit code. Never throws: whatever happens is said on stderr. */
 export async function run(terminal: Terminal, argv: readonly string[]): Promise<number> {
+  const dialect = dialectOf(terminal);
+  return exitCodeIn(dialect, await runCommand(terminal, argv, dialect));
+}
+
+async function runCommand(terminal: Terminal, argv: readonly string[], dialect: Dialect): Promise<number> {
   let exitCode = 0;
   const setExitCode = (code: number): void => {
     exitCode = code;
   };
-  const program = buildProgram(terminal, setExitCode, commandsNamed(argv));
+  const program = buildProgram(terminal, setExitCode, commandsNamed(argv, dialect));
   const span = await startSpan(terminal, argv, program);
   try {
     if (argv.length === 0) {

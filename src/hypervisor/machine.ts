@@ -71,6 +71,10 @@ export interface Machine {
   /** The first is what the guest starts from. */
   readonly disks: readonly [Disk, ...Disk[]];
   readonly network: Network;
+  /** The largest packet that the guest is told to send, in bytes; undefined: as the hypervisor says. */
+  readonly mtu?: number | undefined;
+  /** PCI devices of the host that the guest has for itself, each by its directory below /sys. */
+  readonly hostDevices?: readonly string[];
   readonly console: Console;
   readonly screen: Screen;
   readonly keyboard: boolean;

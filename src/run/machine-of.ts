@@ -37,6 +37,8 @@ export function machineOf(
     // By its name in the directory: there QEMU works, whatever the length of the path.
     disks: [{ kind: 'file', path: VmFile.disk, ...settings.rootDisk }, ...settings.disks],
     network: networkOf(settings, decided.ssh),
+    mtu: settings.mtu,
+    hostDevices: settings.hostDevices,
     console: settings.console,
     screen: screenOf(settings, decided.vncPassword),
     keyboard: settings.keyboard,

@@ -8,6 +8,10 @@ export interface RunSettings {
   readonly network:
     | { readonly kind: 'user'; readonly isolated: boolean; readonly published: readonly Forward[] }
     | { readonly kind: 'bridged'; readonly bridges: readonly string[] };
+  /** The largest packet that the guest is told to send, in bytes; undefined: as QEMU says. */
+  readonly mtu: number | undefined;
+  /** Directories below /sys of PCI devices that the guest gets. */
+  readonly hostDevices: readonly string[];
   readonly console: Console;
   readonly screen: 'none' | 'vnc';
   readonly keyboard: boolean;

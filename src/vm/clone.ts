@@ -23,7 +23,7 @@ import { makeRoom } from '../transfer/pull/room.ts';
 import { notClonable } from '../transfer/pull/stacked-download.ts';
 import type { Session } from '../session/session.ts';
 import { type CloneSource, copyVm } from './clone-copy.ts';
-import { withMac } from './config.ts';
+import { type VmConfig, withMac } from './config.ts';
 import { parseVmConfig, serializeVmConfig } from './config-file.ts';
 import { MacAddress } from './mac-address.ts';
 import { isMacTaken } from './mac-collision.ts';
@@ -34,6 +34,8 @@ const DEFAULT_PRUNE_LIMIT_BYTES = 100 * 1024 ** 3;
 export interface CloneOptions extends PullOptions {
   /** Most bytes of room to make for what the new VM will write into the holes of its disk; default 100 GiB. */
   readonly pruneLimitBytes?: number;
+  /** Gives the new VM a MAC address of its own also where no VM of this home has the source's: Vetu does (run-fleet-demand §4.1). */
+  readonly newMac?: boolean;
 }
 
 export interface CloneOutcome {
@@ -85,7 +87,8 @@ export async function cloneVm(
         ...(source.unproven.length === 0 ? {} : { unproven: [...source.unproven] }),
       });
       const replaced = await session.vms.underLock(session.signal, async () => {
-        await avoidSameMac(session, source, scratch.folder, name);
+        if (options.newMac === true || (await isSameMac(session, source, scratch.folder, name)))
+          await changeMac(source, scratch.folder);
         return session.vms.publish(scratch, name);
       });
       const digest = source.kind === 'image' && source.digest !== undefined ? Digest.parse(source.digest) : undefined;
@@ -208,12 +211,16 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
   }
 }
 
-/** Two VMs with one MAC address would get one IP address. A suspended VM cannot change its own (tart-cli §4.10). */
-async function avoidSameMac(session: Session, source: CloneSource, folder: string, name: LocalName): Promise<void> {
-  if (isSuspendedByTart(source.folder)) return;
-  const file = `${folder}/${VmFile.config}`;
-  const config = parseVmConfig(await readSmallFile(file), source.text);
-  if (!(await isMacTaken(session, config.mac, name))) return;
-  const changed = withMac(config, MacAddress.random(randomBytes));
-  await writeNewFile(file, serializeVmConfig(changed, 'file'));
+/** Two VMs with one MAC address would get one IP address. A VM that Tart suspended cannot change its own (tart-cli §4.10). */
+async function isSameMac(session: Session, source: CloneSource, folder: string, name: LocalName): Promise<boolean> {
+  return !isSuspendedByTart(source.folder) && isMacTaken(session, (await configIn(source, folder)).mac, name);
+}
+
+async function changeMac(source: CloneSource, folder: string): Promise<void> {
+  const changed = withMac(await configIn(source, folder), MacAddress.random(randomBytes));
+  await writeNewFile(`${folder}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
+}
+
+async function configIn(source: CloneSource, folder: string): Promise<VmConfig> {
+  return parseVmConfig(await readSmallFile(`${folder}/${VmFile.config}`), source.text);
 }

@@ -9,7 +9,7 @@ import { COMMAND, type Ran, Running, Workplace, type WorkplaceOptions } from './
 const TOO_LONG_MS = 120_000;
 
 /**
- * A user whose `PATH` has us under the name `tart`, in the home of Tart's integration tests (tart-cli §6.1): its `cache` is a link
+ * A user whose `PATH` has us under the names `tart` and `vetu`, in the home of Tart's integration tests (tart-cli §6.1): its `cache` is a link
  * to `~/.tart/cache`, which nobody has made yet.
  */
 export class TartInPath extends Workplace {
@@ -21,6 +21,8 @@ export class TartInPath extends Workplace {
     super(cleanup, { ...options, home });
     const bin = cleanup.folder();
     symlinkSync(COMMAND, path.join(bin, 'tart'));
+    // A link to a link, as where a package is linked first.
+    symlinkSync('tart', path.join(bin, 'vetu'));
     symlinkSync(process.execPath, path.join(bin, 'node'));
     symlinkSync(path.join(this.environment['HOME'] ?? '', '.tart/cache'), path.join(home, 'cache'));
     this.variables = { ...this.environment, PATH: `${bin}:${this.environment['PATH']}`, ...more };
@@ -28,7 +30,12 @@ export class TartInPath extends Workplace {
 
   /** Runs `tart`, looked up as drivers do; both streams must be UTF-8. */
   async tart(...args: readonly string[]): Promise<Ran> {
-    const child = spawn('tart', args, {
+    return this.call('tart', ...args);
+  }
+
+  /** Runs us by one of our names, looked up as drivers do; both streams must be UTF-8. */
+  async call(name: 'tart' | 'vetu', ...args: readonly string[]): Promise<Ran> {
+    const child = spawn(name, args, {
       env: this.variables,
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: TOO_LONG_MS,

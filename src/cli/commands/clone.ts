@@ -3,6 +3,7 @@ import { LocalName } from '../../names/local-name.ts';
 import type { Session } from '../../session/session.ts';
 import { cloneVm } from '../../vm/clone.ts';
 import { renderJson } from '../render/json.ts';
+import { dialectOf } from '../terminal/dialect.ts';
 import { printable } from '../terminal/printable.ts';
 import { cloneResult } from '../render/result.ts';
 import { type ReportOptions, withSession } from '../session/session.ts';
@@ -36,6 +37,7 @@ export async function runClone(
       insecure: options.insecure ?? false,
       concurrency: options.concurrency,
       pruneLimitBytes: options.pruneLimit * GIB,
+      newMac: dialectOf(terminal) === 'vetu',
     });
     if (outcome.replaced) say(replacedLine(name));
     if (outcome.copied === 'sparse') say('note: full copy, because this file system has no clones (reflinks)');

@@ -44,34 +44,37 @@ function addDeviceOptions(command: Command): void {
     .option('--serial-path <path>', 'attach this terminal device as the serial console')
     .option('--no-audio', 'without sound')
     .option('--no-clipboard', 'do not share the clipboard')
-    .option('--recovery', 'start the recovery system of macOS')
+    .option('--recovery', 'start the recovery system of macOS (on a Mac only)')
     .option('--vnc', 'screen sharing of the guest instead of a window')
     .option('--vnc-experimental', 'a VNC server of the hypervisor instead of a window')
     .option('--nested', 'let the guest run VMs itself')
     .option('--root-disk-opts <options>', 'sync=none|fsync|full and caching=automatic|cached|uncached, by commas')
     .option('--suspendable', 'only with devices that can be suspended')
-    .option('--capture-system-keys', 'give system shortcuts to the guest')
-    .option('--no-trackpad', 'a mouse instead of a trackpad')
+    .option('--capture-system-keys', 'give system shortcuts to the guest (on a Mac only)')
+    .option('--no-trackpad', 'a mouse instead of a trackpad (on a Mac only)')
     .option('--no-pointer', 'without a pointing device')
     .option('--no-keyboard', 'without a keyboard')
-    .option('--provisioning-opts <options>', 'first user of a macOS guest: fullName, username, password and so on');
+    .option(
+      '--provisioning-opts <options>',
+      'first user of a macOS guest: fullName, username, password and so on (on a Mac only)',
+    );
 }
 
 function addSharingOptions(command: Command): void {
   command
     .option('--disk <path[:options]>', 'attach another disk; may be given several times', repeated)
-    .option('--rosetta <tag>', 'share Rosetta with a Linux guest')
+    .option('--rosetta <tag>', 'share Rosetta with a Linux guest (on a Mac only)')
     .option('--dir <[name:]path[:options]>', 'share a folder; may be given several times', repeated);
 }
 
 function addNetworkOptions(command: Command): void {
   command
     .option('--net-bridged <interface>', 'bridge to this interface; may be given several times', repeated)
-    .option('--net-softnet', 'isolate the network by Softnet')
-    .option('--net-softnet-allow <cidrs>', 'networks that Softnet lets through')
-    .option('--net-softnet-block <cidrs>', 'networks that Softnet blocks')
-    .option('--net-softnet-expose <ports>', 'ports of the guest that Softnet exposes, like 2222:22')
-    .option('--net-softnet-control-fd <fd>', 'descriptor of the control socket of Softnet')
+    .option('--net-softnet', 'isolate the network by Softnet (on a Mac only)')
+    .option('--net-softnet-allow <cidrs>', 'networks that Softnet lets through (on a Mac only)')
+    .option('--net-softnet-block <cidrs>', 'networks that Softnet blocks (on a Mac only)')
+    .option('--net-softnet-expose <ports>', 'ports of the guest that Softnet exposes, like 2222:22 (on a Mac only)')
+    .option('--net-softnet-control-fd <fd>', 'descriptor of the control socket of Softnet (on a Mac only)')
     .option('--net-host', 'a network between host and guests only')
     .option(
       '--publish <[address:]host:guest[/udp]>',

@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises';
 import os from 'node:os';
 import { describeError, TartletError } from '../../errors.ts';
 import { programsIn } from '../../fs/system-program.ts';
+import { dialectOf } from '../terminal/dialect.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { takeSignals } from './signals.ts';
 
@@ -17,6 +18,8 @@ const MARK = 'TARTLET_HANDED_OVER';
  */
 export async function handOver(terminal: Terminal): Promise<number | undefined> {
   if (terminal.platform !== 'darwin' || terminal.environment[MARK] !== undefined) return undefined;
+  // The same words mean other things in Vetu's dialect.
+  if (dialectOf(terminal) !== 'tart') return undefined;
   const tart = await findTart(terminal);
   return tart === undefined ? undefined : runProgram(tart, terminal);
 }

@@ -5,7 +5,9 @@ import { TartletError } from '../../errors.ts';
 import { parseDiskOptions, parseDiskText } from '../../hypervisor/disk-options.ts';
 import { DEFAULT_DISK_OPTIONS, type Console, type Disk, type Forward } from '../../hypervisor/machine.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
+import { dialectOf } from '../terminal/dialect.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
+import { parseHostDevice } from './host-device.ts';
 
 /** The options of `run`, as they were typed (tart-cli §1.3). */
 export interface RunFlags {
@@ -32,6 +34,10 @@ export interface RunFlags {
   readonly netSoftnetExpose?: string;
   readonly netSoftnetControlFd?: string;
   readonly netHost?: true;
+  /** Bytes; in Vetu's dialect. */
+  readonly netHostMtu?: number;
+  /** PCI devices of this machine; in Vetu's dialect. */
+  readonly device?: readonly string[];
   readonly publish?: readonly string[];
   readonly allowEmulation?: true;
 }
@@ -44,7 +50,9 @@ export function parseRunFlags(terminal: Terminal, flags: RunFlags): RunSettings 
   return {
     disks: (flags.disk ?? []).map((text) => parseDisk(terminal, text)),
     rootDisk: parseRootDisk(flags.rootDiskOpts),
-    network: parseNetwork(flags),
+    network: parseNetwork(terminal, flags),
+    mtu: flags.netHostMtu,
+    hostDevices: (flags.device ?? []).map(parseHostDevice),
     console: parseConsole(terminal, flags),
     screen: parseScreen(flags),
     keyboard: flags.keyboard,
@@ -91,7 +99,11 @@ function refuseSoftnet(flags: RunFlags): void {
   });
 }
 
-function parseNetwork({ netBridged = [], netHost, publish = [] }: RunFlags): RunSettings['network'] {
+/** `--net-host` isolates a guest in Tart's dialect; in Vetu's it is the way to the rest of the world (run-fleet-demand §0, 6). */
+function parseNetwork(
+  terminal: Terminal,
+  { netBridged = [], netHost, publish = [] }: RunFlags,
+): RunSettings['network'] {
   if (netBridged.length > 0 && netHost === true) {
     throw new TartletError('USAGE', '--net-bridged and --net-host exclude each other', {
       next: { kind: 'in-words', words: 'choose one of them' },
@@ -105,7 +117,11 @@ function parseNetwork({ netBridged = [], netHost, publish = [] }: RunFlags): Run
     }
     return { kind: 'bridged', bridges: netBridged };
   }
-  return { kind: 'user', isolated: netHost ?? false, published: publish.map(parseForward) };
+  return {
+    kind: 'user',
+    isolated: netHost === true && dialectOf(terminal) === 'tart',
+    published: publish.map(parseForward),
+  };
 }
 
 /** `[ADDRESS:]HOST:GUEST[/udp]`, as Docker writes it; without an address, this machine only. */

@@ -64,11 +64,12 @@ export class CommandSpan {
   }
 
   /**
-   * Who we are: `tart` when we are called by that name, because that is whom the receiver knows. The version is our own;
+   * Who we are: `tart` or `vetu` when we are called by that name, because that is whom the receiver knows. The version is our own;
    * `OTEL_RESOURCE_ATTRIBUTES`, the standard's variable, can say something else.
    */
   #resource(): Attributes {
-    const name = this.#terminal.programName === 'tart' ? 'tart' : 'tartlet';
+    const { programName } = this.#terminal;
+    const name = programName === 'tart' || programName === 'vetu' ? programName : 'tartlet';
     const own = { 'service.name': name, 'service.version': VERSION };
     return attributesOf({ ...own, ...readPairs(this.#terminal.environment['OTEL_RESOURCE_ATTRIBUTES']) });
   }

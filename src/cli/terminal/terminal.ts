@@ -47,7 +47,7 @@ export interface Terminal {
   readonly argv: readonly string[];
   /** Where the program lies, as it was called: a link, perhaps. */
   readonly programPath: string;
-  /** What the program was called: `tartlet`, or `tart` through a link. */
+  /** What the program was called: `tartlet`, or `tart` or `vetu` through a link. */
   readonly programName: string;
 }
 

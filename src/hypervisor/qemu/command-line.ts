@@ -61,6 +61,7 @@ export function qemuArguments(machine: Machine, host: QemuHost, start: StartFact
     ['-device', 'virtio-balloon-pci,free-page-reporting=on'],
     ...machine.disks.flatMap(diskOptions),
     ...networkOptions(machine, host),
+    ...(machine.hostDevices ?? []).map((path) => ['-device', `vfio-pci,sysfsdev=${escaped(path)}`] as const),
     ...portOptions(start),
     ...consoleOptions(machine.console, start.log),
     ...screenOptions(machine),
@@ -122,8 +123,9 @@ function nbdAddress(url: URL): object {
   return { server: { type: 'inet', host: url.hostname, port: url.port === '' ? '10809' : url.port }, ...exported };
 }
 
-function networkOptions({ network, mac }: Machine, host: QemuHost): Option[] {
-  const card = (id: string): Option => ['-device', `virtio-net-pci,netdev=${id},id=${id}-card,mac=${mac}`];
+function networkOptions({ network, mac, mtu }: Machine, host: QemuHost): Option[] {
+  const largest = mtu === undefined ? '' : `,host_mtu=${mtu}`;
+  const card = (id: string): Option => ['-device', `virtio-net-pci,netdev=${id},id=${id}-card,mac=${mac}${largest}`];
   switch (network.kind) {
     case 'user':
       return [['-netdev', userNetwork(network)], card('net0')];

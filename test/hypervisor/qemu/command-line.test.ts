@@ -175,6 +175,18 @@ describe('arguments for QEMU', () => {
     expect(argv.join(' ')).not.toContain('secret');
   });
 
+  it("a device of this machine and a packet size, as Vetu's command line asks for them", () => {
+    const argv = qemuArguments(
+      { ...MACHINE, mtu: 1450, hostDevices: ['/sys/bus/pci/devices/0000:01:00.0'] },
+      HOST,
+      START,
+    );
+    expect(valuesOf(argv, '-device')).toContain(
+      'virtio-net-pci,netdev=net0,id=net0-card,mac=52:55:0a:00:02:01,host_mtu=1450',
+    );
+    expect(valuesOf(argv, '-device')).toContain('vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:01:00.0');
+  });
+
   it('commas of names and paths are no separators', () => {
     const argv = qemuArguments({ ...MACHINE, name: 'a,b' }, HOST, { ...START, store: 'x,y', isResumed: true });
     expect(valuesOf(argv, '-name')).toEqual(['guest=a,,b']);

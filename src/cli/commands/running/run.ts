@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { describeError, unreachable } from '../../../errors.ts';
 import type { Ending } from '../../../hypervisor/hypervisor.ts';
 import { LocalName } from '../../../names/local-name.ts';
@@ -21,6 +22,7 @@ export async function runRun(terminal: Terminal, text: string, flags: RunFlags):
   const exitCode = await handOver(terminal);
   if (exitCode !== undefined) return exitCode;
   const settings = parseRunFlags(terminal, flags);
+  nameProcess(terminal);
   const requests = new RunRequests();
   // Before the VM counts as running: a command that sees it run may send a signal at once (run-fleet-demand §8, 7).
   const giveBack = takeSignals((signal) => ask(requests, signal, terminal.stdin.isTTY === true));
@@ -68,6 +70,19 @@ function ask(requests: RunRequests, signal: TakenSignal, onTerminal: boolean): v
       return;
     default:
       unreachable(signal);
+  }
+}
+
+/**
+ * Lets `ps` and `pgrep` show what runs the VM by the name that it was called by, as they show Tart: else all are called `node`. The command line
+ * stays as it is, `…/tart run … ID`, which drivers look for (run-fleet-demand §8, 21).
+ */
+function nameProcess({ platform, programName }: Terminal): void {
+  if (platform !== 'linux') return;
+  try {
+    writeFileSync('/proc/self/comm', programName);
+  } catch {
+    // A name is not worth a VM.
   }
 }
 
