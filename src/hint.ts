@@ -203,6 +203,8 @@ export interface VmHints {
   'drop-memory': { readonly vm: string };
   'resume-on-mac': { readonly vm: string };
   'install-agent': None;
+  'install-openssh': None;
+  'read-serial-console': None;
   'start-vm': { readonly vm: string };
   'ask-other-program': None;
   'publish-elsewhere': None;

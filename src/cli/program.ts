@@ -1,5 +1,6 @@
 import { Command, CommanderError, Help } from 'commander';
 import { answerHelpHidden } from './terminal/built-in.ts';
+import { ACCESS } from './declare/access.ts';
 import { ACCOUNTS } from './declare/accounts.ts';
 import { ARCHIVES } from './declare/archives.ts';
 import { DOCTOR } from './declare/doctor.ts';
@@ -17,7 +18,7 @@ import { VERSION } from './terminal/version.ts';
 
 /** In the order of the help. */
 const GROUPS: Readonly<Record<Dialect, readonly CommandGroup[]>> = {
-  tart: [IMAGES, DOCTOR, VMS, MACHINE, GUEST, ARCHIVES, ACCOUNTS, SERVICES],
+  tart: [IMAGES, DOCTOR, VMS, MACHINE, GUEST, ACCESS, ARCHIVES, ACCOUNTS, SERVICES],
   vetu: VETU,
 };
 const EXAMPLES: Readonly<Record<Dialect, readonly string[]>> = {

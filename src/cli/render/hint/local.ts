@@ -118,6 +118,9 @@ export const VM_TEXTS: HintTexts<VmHints> = {
     `drop the saved memory (tartlet stop ${vm}): the guest begins anew then, as after a power cut`,
   'resume-on-mac': ({ vm }) => `go on with it there, or drop what was in its memory (tartlet stop ${vm})`,
   'install-agent': () => 'wait until it has started, or install qemu-guest-agent in the guest',
+  'install-openssh': () =>
+    'install openssh-client (Debian, Ubuntu, Alpine), openssh-clients (Fedora) or openssh (Arch)',
+  'read-serial-console': () => 'run it with --serial, and read the terminal device whose path it prints',
   'publish-elsewhere': () => 'publish another port, or end what listens on that one',
   'ask-other-program': () => 'ask the program that runs it, or stop it and run it here',
   'start-vm': ({ vm }) => `start it: tartlet run ${vm}`,

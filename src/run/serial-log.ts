@@ -1,0 +1,120 @@
+import type { FileHandle } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { TartletError } from '../errors.ts';
+import { isMissing, onDisk } from '../fs/disk-error.ts';
+import { openPlainFile } from '../fs/plain-file.ts';
+import { exactStatIfThere } from '../fs/stats.ts';
+import { QemuFile } from '../hypervisor/qemu/qemu.ts';
+import type { LocalName } from '../names/local-name.ts';
+import type { Session } from '../session/session.ts';
+
+/** So much is read at once, in bytes. */
+const PIECE_BYTES = 64 * 1024;
+
+/** Between two looks at a log that has ended for now, in milliseconds. */
+const LOOK_EVERY_MS = 200;
+
+export interface LogOptions {
+  /** Of the run before the last one. */
+  readonly former: boolean;
+  /** Goes on with what comes, also of later runs, until the VM is deleted or the session is told to end. */
+  readonly follow: boolean;
+}
+
+/**
+ * What the guest of a VM wrote to its serial console, byte for byte; of a VM that runs and of one that does not.
+ *
+ * @throws TartletError `VM_NOT_FOUND`, `NOT_FOUND` when there is none, `DISK_*`
+ */
+export async function* readSerialLog(
+  session: Session,
+  name: LocalName,
+  { former, follow }: LogOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const vm = await session.vms.require(name);
+  const file = `${vm.folder.path}/${former ? `${QemuFile.log}.1` : QemuFile.log}`;
+  if (former || !follow) yield* readOnce(file, name, session.platform);
+  else yield* followLog(session, name, file);
+}
+
+async function* readOnce(
+  file: string,
+  name: LocalName,
+  platform: NodeJS.Platform,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const handle = await openIfThere(file);
+  if (handle === undefined) throw noLog(name, platform);
+  try {
+    yield* readOn(handle, 0);
+  } finally {
+    await handle.close();
+  }
+}
+
+function noLog(name: LocalName, platform: NodeJS.Platform): TartletError {
+  if (platform === 'darwin') {
+    return new TartletError('NOT_FOUND', `the VM "${name.text}" has no serial log: Tart keeps none`, {
+      subject: name.text,
+      next: { kind: 'read-serial-console' },
+    });
+  }
+  return new TartletError('NOT_FOUND', `the VM "${name.text}" has no serial log: it has not run here yet`, {
+    subject: name.text,
+    next: { kind: 'start-vm', vm: name.text },
+  });
+}
+
+/** A new run has a new file under the same name: the old one is read to its end before. */
+async function* followLog(
+  session: Session,
+  name: LocalName,
+  file: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let handle = await openIfThere(file);
+  if (handle === undefined && session.platform === 'darwin') throw noLog(name, session.platform);
+  let position = 0;
+  try {
+    for (;;) {
+      const isReplaced = handle === undefined || !(await isStill(file, handle));
+      if (handle !== undefined) {
+        // One that was emptied begins anew.
+        if ((await handle.stat()).size < position) position = 0;
+        for await (const piece of readOn(handle, position)) {
+          position += piece.length;
+          yield piece;
+        }
+      }
+      if (isReplaced) {
+        await handle?.close();
+        handle = await openIfThere(file);
+        position = 0;
+        if (handle !== undefined) continue;
+        if (session.vms.find(name) === undefined) return;
+      }
+      await delay(LOOK_EVERY_MS, undefined, { signal: session.signal });
+    }
+  } finally {
+    await handle?.close();
+  }
+}
+
+async function* readOn(handle: FileHandle, from: number): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let position = from; ; ) {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(PIECE_BYTES), 0, PIECE_BYTES, position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+async function isStill(file: string, handle: FileHandle): Promise<boolean> {
+  const [there, ours] = await Promise.all([exactStatIfThere(file), handle.stat({ bigint: true })]);
+  return there?.ino === ours.ino && there.dev === ours.dev;
+}
+
+async function openIfThere(file: string): Promise<FileHandle | undefined> {
+  return onDisk('read', file, async () => openPlainFile(file)).catch((error: unknown) => {
+    if (isMissing(error)) return undefined;
+    throw error;
+  });
+}

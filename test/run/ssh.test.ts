@@ -1,0 +1,131 @@
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { plantVm } from '../support/home.ts';
+import { pretendRun } from '../support/pretend-run.ts';
+import { Cleanup } from '../support/real-cleanup.ts';
+import { COMMAND, type Ran, Running, Workplace } from '../support/real-command.ts';
+
+/** Notes its words, asks for a password and for other things, reads its input, and ends with 7. */
+const SSH = `#!/bin/sh
+printf '%s\\n' "$@" >"$NOTES/words"
+pwd >"$NOTES/directory"
+{ "$SSH_ASKPASS" "admin@vm's password: "; "$SSH_ASKPASS" "Enter passphrase for key 'k': " || echo "no answer"; } >"$NOTES/answers"
+tr '\\0' '\\n' <"/proc/$$/cmdline" >>"$NOTES/words-seen"
+cat
+exit 7
+`;
+
+describe('logging in to a guest', () => {
+  const cleanup = new Cleanup();
+  let workplace: Workplace;
+  let bin: string;
+
+  beforeEach(() => {
+    workplace = new Workplace(cleanup);
+    bin = `${workplace.folder}/bin`;
+    mkdirSync(bin);
+    for (const program of ['sh', 'cat', 'tr']) symlinkSync(`/bin/${program}`, `${bin}/${program}`);
+    plantVm(workplace.vmFolder('ci'));
+  });
+  afterAll(async () => cleanup.run());
+
+  function plantSsh(): void {
+    writeFileSync(`${bin}/ssh`, SSH);
+    chmodSync(`${bin}/ssh`, 0o755);
+  }
+
+  async function tartlet(args: readonly string[], variables: Readonly<Record<string, string>> = {}): Promise<Ran> {
+    const environment = { ...workplace.environment, PATH: bin, NOTES: workplace.folder, ...variables };
+    return new Running(process.execPath, [COMMAND, ...args], environment).ended;
+  }
+
+  const noted = (file: string): string => readFileSync(`${workplace.folder}/${file}`, 'utf8');
+
+  it('gives OpenSSH address, port, user, host keys of the VM and the command, and ends with its exit code', async () => {
+    plantSsh();
+    const { sshPort } = await pretendRun(workplace.vmFolder('ci'), 'SSH-2.0-guest\r\n');
+    expect(await tartlet(['ssh', 'ci', '--', 'ls', '-l', '--', '/a b'])).toEqual({
+      exitCode: 7,
+      stdout: '',
+      stderr: '',
+    });
+    expect(noted('words').split('\n')).toEqual([
+      ...['-F', 'none', '-o', 'HostKeyAlias=vm', '-o', 'UserKnownHostsFile=known_hosts'],
+      ...['-o', 'GlobalKnownHostsFile=/dev/null', '-o', 'StrictHostKeyChecking=accept-new', '-o', 'CheckHostIP=no'],
+      ...['-o', 'LogLevel=ERROR', '-o', 'PreferredAuthentications=password,keyboard-interactive,publickey'],
+      ...['-o', 'NumberOfPasswordPrompts=1', '-o', 'ConnectTimeout=30', '-p', String(sshPort), '-l', 'admin'],
+      ...['--', '127.0.0.1', 'ls', '-l', '--', '/a b', ''],
+    ]);
+    expect(noted('directory')).toBe(`${workplace.vmFolder('ci')}\n`);
+  });
+
+  it('answers for the password alone, which no argument shows', async () => {
+    plantSsh();
+    await pretendRun(workplace.vmFolder('ci'), 'SSH-2.0-guest\r\n');
+    expect(await tartlet(['ssh', 'ci'])).toMatchObject({ exitCode: 7 });
+    expect(noted('answers')).toBe('admin\nno answer\n');
+    const variables = { TARTLET_SSH_PASSWORD: `it's "hidden" $HOME` };
+    expect(await tartlet(['ssh', '--user', 'root', '-t', 'ci', 'ls'], variables)).toMatchObject({ exitCode: 7 });
+    expect(noted('answers')).toBe(`it's "hidden" $HOME\nno answer\n`);
+    expect(noted('words')).toContain('\n-l\nroot\n-t\n--\n127.0.0.1\nls\n');
+    expect(noted('words-seen')).not.toContain('hidden');
+    expect(statSync(`${workplace.vmFolder('ci')}/ssh-askpass`).mode & 0o777).toBe(0o700);
+  });
+
+  it('names the packages where OpenSSH is missing', async () => {
+    await pretendRun(workplace.vmFolder('ci'), 'SSH-2.0-guest\r\n');
+    expect(await tartlet(['ssh', 'ci'])).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr:
+        'error[HOST_LACKS]: the OpenSSH client is not installed on this machine.\n' +
+        'next: install openssh-client (Debian, Ubuntu, Alpine), openssh-clients (Fedora) or openssh (Arch)\n',
+    });
+  });
+
+  it.each([
+    ['of a VM that there is not', ['ssh', 'none'], 2, /^error\[VM_NOT_FOUND\]/],
+    ['of a VM that does not run', ['ssh', 'ci'], 2, /^error\[VM_NOT_RUNNING\]/],
+    [
+      'with a user that OpenSSH would read as an option',
+      ['ssh', '--user=-oProxyCommand=x', 'ci'],
+      64,
+      /^error\[USAGE\]/,
+    ],
+    ['of the configuration for a VM that does not run', ['ssh-config', 'ci'], 2, /^error\[VM_NOT_RUNNING\]/],
+  ])('is refused %s', async (_, args, exitCode, reason) => {
+    plantSsh();
+    expect(await tartlet(args)).toMatchObject({ exitCode, stdout: '', stderr: expect.stringMatching(reason) });
+  });
+
+  it('says after its time that a guest does not answer, whose port takes connections', async () => {
+    plantSsh();
+    await pretendRun(workplace.vmFolder('ci'));
+    expect(await tartlet(['ssh', '--wait', '1', 'ci'])).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/^error\[GUEST_UNREACHABLE\]: the guest of the VM "ci" does not answer yet/),
+    });
+  });
+
+  it('prints a block that OpenSSH reads as it is meant', async () => {
+    const { sshPort } = await pretendRun(workplace.vmFolder('ci'), 'SSH-2.0-guest\r\n');
+    const { exitCode, stdout, stderr } = await tartlet(['ssh-config', 'ci']);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(stdout).toBe(
+      `Host ci\n  HostName 127.0.0.1\n  Port ${sshPort}\n  User admin\n  HostKeyAlias vm\n` +
+        `  UserKnownHostsFile "${workplace.vmFolder('ci')}/known_hosts"\n  GlobalKnownHostsFile /dev/null\n` +
+        '  StrictHostKeyChecking accept-new\n  CheckHostIP no\n  LogLevel ERROR\n',
+    );
+    writeFileSync(`${workplace.folder}/ci.conf`, stdout);
+    const read = execFileSync('ssh', ['-G', '-F', `${workplace.folder}/ci.conf`, 'ci'], { encoding: 'utf8' });
+    expect(read).toContain(`userknownhostsfile ${workplace.vmFolder('ci')}/known_hosts\n`);
+    expect(read).toContain(`port ${sshPort}\n`);
+  });
+
+  it('prints no block that would mean another host', async () => {
+    plantVm(workplace.vmFolder('a *'));
+    await pretendRun(workplace.vmFolder('a *'), 'SSH-2.0-guest\r\n');
+    expect(await tartlet(['ssh-config', 'a *'])).toMatchObject({ exitCode: 64, stdout: '' });
+  });
+});
