@@ -113,7 +113,7 @@ export async function prepareSsh(
 }
 
 /** @param searchPath the environment's `PATH`. @throws TartletError `HOST_LACKS` */
-export async function findSsh(searchPath: string): Promise<string> {
+async function findSsh(searchPath: string): Promise<string> {
   const file = await findProgram(searchPath, 'ssh');
   if (file !== undefined) return file;
   throw new TartletError('HOST_LACKS', 'the OpenSSH client is not installed on this machine', {

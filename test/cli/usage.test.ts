@@ -128,6 +128,9 @@ describe('a VM that does not exist', () => {
     ['suspend', 'NAME'],
     ['ip', 'NAME'],
     ['exec', 'NAME', 'true'],
+    ['ssh', 'NAME'],
+    ['ssh-config', 'NAME'],
+    ['logs', 'NAME'],
   ];
 
   it('is looked for by all these commands', () => {

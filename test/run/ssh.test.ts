@@ -50,13 +50,14 @@ describe('logging in to a guest', () => {
       stdout: '',
       stderr: '',
     });
-    expect(noted('words').split('\n')).toEqual([
-      ...['-F', 'none', '-o', 'HostKeyAlias=vm', '-o', 'UserKnownHostsFile=known_hosts'],
-      ...['-o', 'GlobalKnownHostsFile=/dev/null', '-o', 'StrictHostKeyChecking=accept-new', '-o', 'CheckHostIP=no'],
-      ...['-o', 'LogLevel=ERROR', '-o', 'PreferredAuthentications=password,keyboard-interactive,publickey'],
-      ...['-o', 'NumberOfPasswordPrompts=1', '-o', 'ConnectTimeout=30', '-p', String(sshPort), '-l', 'admin'],
-      ...['--', '127.0.0.1', 'ls', '-l', '--', '/a b', ''],
-    ]);
+    expect(noted('words')).toBe(
+      '-F|none|-o|HostKeyAlias=vm|-o|UserKnownHostsFile=known_hosts|-o|GlobalKnownHostsFile=/dev/null|-o|StrictHostKeyChecking=accept-new|'
+        .concat(
+          '-o|CheckHostIP=no|-o|LogLevel=ERROR|-o|PreferredAuthentications=password,keyboard-interactive,publickey|',
+        )
+        .concat(`-o|NumberOfPasswordPrompts=1|-o|ConnectTimeout=30|-p|${sshPort}|-l|admin|--|127.0.0.1|ls|-l|--|/a b|`)
+        .replaceAll('|', '\n'),
+    );
     expect(noted('directory')).toBe(`${workplace.vmFolder('ci')}\n`);
   });
 
