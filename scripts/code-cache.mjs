@@ -37,7 +37,7 @@ export async function makeCodeCache(bin) {
 
 /** In this process is the registry, so that nothing can be left running. */
 async function record(bin, work) {
-  const { createRegistry } = await import(pathToFileURL(path.join(bin, '../index.js')).href);
+  const { createRegistry } = await import(pathToFileURL(path.join(bin, '../entry/server.js')).href);
   const registry = createRegistry({ dataFolder: `${work}/registry` });
   const { port } = await registry.listen();
   const name = `127.0.0.1:${port}/sample/vm:1`;

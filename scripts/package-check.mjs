@@ -82,7 +82,12 @@ function checkContents(tarball, files) {
     files.filter((file) => !allowed.test(file) || /(^|\/)(tests?|__tests__)\/|\.test\.|\.map$/.test(file)),
     'do not belong into the package',
   );
-  const needed = [own.bin.tartlet, own.exports['.'].types, own.exports['.'].default, 'dist/bin/main.js', 'LICENSE'];
+  const needed = [
+    own.bin.tartlet,
+    ...Object.values(own.exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types, entry.default])),
+    'dist/bin/main.js',
+    'LICENSE',
+  ];
   expectNone(
     needed.map((file) => path.normalize(file)).filter((file) => !files.includes(file)),
     'are missing',
@@ -189,7 +194,10 @@ function useCommand(user) {
 function useLibrary(user) {
   step = 'import of the library';
   const script = `
-    import { RemoteName, TartletError } from 'tartlet';
+    import { openTartlet, TartletError } from 'tartlet';
+    import { RepositoryClient } from 'tartlet/client';
+    import { RemoteName } from 'tartlet/names';
+    import { createRegistry } from 'tartlet/server';
     const name = RemoteName.parse('registry.example:8221/macos/base');
     if (name.toString() !== 'registry.example:8221/macos/base:latest') throw new Error(name.toString());
     try {
@@ -198,12 +206,22 @@ function useLibrary(user) {
     } catch (error) {
       if (!(error instanceof TartletError) || error.code !== 'NAME_MALFORMED') throw error;
     }
-    const exported = Object.keys(await import('tartlet'));
-    process.stdout.write(String(exported.length));
+    const registry = createRegistry({ dataFolder: 'registry' });
+    const { address, port } = await registry.listen();
+    const repository = \`\${address}:\${port}/linux/empty\`;
+    const tartlet = openTartlet({ home: process.cwd() + '/home', credentials: 'none' });
+    await tartlet.create('empty', { diskBytes: 64_000_000, arch: 'amd64' });
+    await tartlet.push('empty', repository + ':1');
+    const { status } = await tartlet.pull(repository + ':1');
+    const client = new RepositoryClient({ registry: address + ':' + port, repository: 'linux/empty' });
+    await client.ping();
+    for (const one of [client, tartlet, registry]) await one.close();
+    process.stdout.write(status);
   `;
   writeFileSync(path.join(user, 'use.mjs'), script);
-  const count = node([path.join(user, 'use.mjs')], user);
-  console.log(`ok   the library imports, ${count} names`);
+  const status = node([path.join(user, 'use.mjs')], user);
+  if (status !== 'pulled') throw new Error(`it says ${status}`);
+  console.log('ok   the library makes, pushes and pulls a VM, by all its entries');
 }
 
 /** Strict and without `skipLibCheck`: every declaration we ship must compile in somebody else's project. */
@@ -211,11 +229,16 @@ function useTypes(user) {
   step = 'types for a user';
   writeFileSync(
     path.join(user, 'use.ts'),
-    `import { RemoteName, TartletError, type ErrorCode } from 'tartlet';
+    `import { openTartlet, TartletError, type ErrorCode, type PullOutcome } from 'tartlet';
+import { RemoteName } from 'tartlet/names';
 
 export const port: number | undefined = RemoteName.parse('registry.example:8221/macos/base').registry.port;
 export function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof TartletError ? error.code : undefined;
+}
+export async function pull(image: string): Promise<PullOutcome> {
+  const tartlet = openTartlet();
+  return tartlet.pull(image, { onProgress: ({ fraction }) => console.log(fraction) });
 }
 // @ts-expect-error -- names are made by parsing only
 export const forged = new RemoteName();

@@ -12,6 +12,14 @@ const EXCEPTIONS = {
     asks: ['process.platform', 'process.kill', 'new Date()', 'node:os availableParallelism'],
     because: 'the defaults of the options are made here',
   },
+  'src/library/open.ts': {
+    asks: ['process.env', 'process.platform', 'process.getuid', 'process.cwd', 'node:os default'],
+    because: 'the one door of the library, which fills everything from the process',
+  },
+  'src/library/operations.ts': {
+    asks: ['performance.now'],
+    because: 'how fast a transfer is, is measured where its listener is made',
+  },
   'src/server/settings/options.ts': {
     asks: ['Date.now'],
     because: 'the defaults of the options of the registry are made here',

@@ -85,7 +85,7 @@ async function must(place, ...command) {
 }
 
 async function startRegistry(folder) {
-  const { createRegistry } = await import(pathToFileURL(path.join(ROOT, 'dist/index.js')).href);
+  const { createRegistry } = await import(pathToFileURL(path.join(ROOT, 'dist/entry/server.js')).href);
   const registry = createRegistry({ dataFolder: path.join(folder, 'registry') });
   const { port } = await registry.listen();
   return { port, close: () => registry.close() };

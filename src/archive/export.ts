@@ -24,6 +24,7 @@ export type ExportTarget =
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'stream'; readonly stream: Writable; readonly name: string };
 
+/** How an archive is written. */
 export interface ExportOptions {
   /** Leave the upload time out, so that the same VM always gives the same archive. */
   readonly reproducible?: boolean;
@@ -31,6 +32,7 @@ export interface ExportOptions {
   readonly diskChunkBytes?: number;
 }
 
+/** What was written. */
 export interface ExportOutcome {
   /** Digest of the manifest in the archive. */
   readonly digest: Digest;

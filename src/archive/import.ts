@@ -29,11 +29,13 @@ export type ImportSource =
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'stream'; readonly stream: Readable; readonly name: string };
 
+/** Which image of an archive becomes the VM. */
 export interface ImportOptions {
   /** Which image of the archive, by its name in the index or by digest. Needed only when there are several. */
   readonly reference?: string | undefined;
 }
 
+/** The VM that an archive became. */
 export interface ImportOutcome {
   readonly name: LocalName;
   /** Digest of the image's manifest. */

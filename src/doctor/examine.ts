@@ -16,6 +16,7 @@ export interface Assignment {
   readonly to: RegistryAddress;
 }
 
+/** How thoroughly a home is checked, and whether it is repaired. */
 export interface ExamineOptions {
   /** Mend what can be mended. Nothing is deleted that cannot be fetched again; local VMs are never touched. Default: only look. */
   readonly fix?: boolean;

@@ -4,6 +4,7 @@ import { TartletError } from '../errors.ts';
 /** Hash algorithms of the OCI image spec that we verify, with the length of their hex text. */
 const HEX_LENGTH = { sha256: 64, sha512: 128 } as const;
 
+/** The algorithms of digests that OCI registers. */
 export type DigestAlgorithm = keyof typeof HEX_LENGTH;
 
 const LOWER_HEX = /^[0-9a-f]+$/;
@@ -73,6 +74,7 @@ export class Digest {
     return Digest.parse(`sha256:${hex}`);
   }
 
+  /** Whether both are of one algorithm and one value. */
   equals(other: Digest): boolean {
     return this.algorithm === other.algorithm && this.hex === other.hex;
   }
@@ -82,6 +84,7 @@ export class Digest {
     return `${this.algorithm}:${this.hex}`;
   }
 
+  /** The text, so that JSON shows a digest as programs know it. */
   toJSON(): string {
     return this.toString();
   }

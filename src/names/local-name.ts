@@ -40,18 +40,22 @@ export class LocalName {
     });
   }
 
+  /** As {@link parse}; undefined for what is malformed. */
   static tryParse(text: string): LocalName | undefined {
     return problem(text) === undefined ? new LocalName(text) : undefined;
   }
 
+  /** Whether both are the same in their canonical form. */
   equals(other: LocalName): boolean {
     return this.text === other.text;
   }
 
+  /** The canonical text. */
   toString(): string {
     return this.text;
   }
 
+  /** The text, so that JSON shows a name as it is typed. */
   toJSON(): string {
     return this.text;
   }

@@ -52,6 +52,7 @@ export class RegistryAddress {
     return new RegistryAddress(host, parsePort(text, close + 2, whole));
   }
 
+  /** As {@link parse}; undefined for what is malformed. */
   static tryParse(text: string): RegistryAddress | undefined {
     try {
       return RegistryAddress.parse(text);
@@ -70,6 +71,7 @@ export class RegistryAddress {
     return new RegistryAddress(this.host, undefined);
   }
 
+  /** Whether both are the same in their canonical form. */
   equals(other: RegistryAddress): boolean {
     return this.host === other.host && this.port === other.port;
   }
@@ -79,6 +81,7 @@ export class RegistryAddress {
     return this.port === undefined ? this.host : `${this.host}:${this.port}`;
   }
 
+  /** The text, so that JSON shows a name as it is typed. */
   toJSON(): string {
     return this.toString();
   }

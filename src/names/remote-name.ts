@@ -59,6 +59,7 @@ export class RemoteName {
     return new RemoteName(registry, repository, makeReference(tag, digest), text);
   }
 
+  /** As {@link parse}; undefined for what is malformed. */
   static tryParse(text: string): RemoteName | undefined {
     try {
       return RemoteName.parse(text);
@@ -126,6 +127,7 @@ export class RemoteName {
     return `${this.repositoryName}${tag}${digest}`;
   }
 
+  /** The text, so that JSON shows a name as it is typed. */
   toJSON(): string {
     return this.toString();
   }

@@ -35,6 +35,7 @@ export class Repository {
     return new Repository(text);
   }
 
+  /** As {@link parse}; undefined for what is malformed. */
   static tryParse(text: string): Repository | undefined {
     return faultIn(text) === undefined ? new Repository(text) : undefined;
   }
@@ -45,14 +46,17 @@ export class Repository {
     return text.split('/').every((part) => SPEC_PART.test(part)) ? new Repository(text) : undefined;
   }
 
+  /** Whether both are the same in their canonical form. */
   equals(other: Repository): boolean {
     return this.text === other.text;
   }
 
+  /** The canonical text. */
   toString(): string {
     return this.text;
   }
 
+  /** The text, so that JSON shows a name as it is typed. */
   toJSON(): string {
     return this.text;
   }

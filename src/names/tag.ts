@@ -30,6 +30,7 @@ export class Tag {
     return new Tag(text);
   }
 
+  /** As {@link parse}; undefined for what is malformed. */
   static tryParse(text: string): Tag | undefined {
     return faultIn(text) === undefined ? new Tag(text) : undefined;
   }
@@ -39,14 +40,17 @@ export class Tag {
     return text.length > SPEC_LENGTH ? undefined : Tag.tryParse(text);
   }
 
+  /** Whether both are the same in their canonical form. */
   equals(other: Tag): boolean {
     return this.text === other.text;
   }
 
+  /** The canonical text. */
   toString(): string {
     return this.text;
   }
 
+  /** The text, so that JSON shows a name as it is typed. */
   toJSON(): string {
     return this.text;
   }

@@ -24,7 +24,7 @@ const SPELLING = new Map(
   ),
 );
 
-/** Which bytes are meant: the part of a {@link Descriptor} that proves a blob, for code that does not ask what is in it. */
+/** Which bytes are meant: the part of a descriptor that proves a blob, for code that does not ask what is in it. */
 export interface BlobIdentity {
   readonly digest: Digest;
   /** Bytes of the blob as stored; 0 only with the digest of nothing. */

@@ -15,6 +15,7 @@ const SWEEP_EVERY = 5 * 60_000;
 /** What is younger than this is never garbage, in milliseconds: its manifest may be on the way. */
 const GRACE = 3_600_000;
 
+/** Where a registry listens. */
 export interface ListeningAddress {
   /** As the operating system writes it: `127.0.0.1`, `::1`. */
   readonly address: string;
@@ -24,7 +25,7 @@ export interface ListeningAddress {
 }
 
 /** An OCI registry in this process. */
-export interface Registry {
+export interface Registry extends AsyncDisposable {
   /**
    * Opens the data folder and the port.
    * @throws TartletError `NET_CONNECT` when the port is taken or the address is not ours, `CONFIG_INVALID` for a bad htpasswd or key,
@@ -136,6 +137,10 @@ class EmbeddedRegistry implements Registry {
       usingCertificate(() => server.setSecureContext(settings.tls ?? {}));
     this.#settings = settings;
     this.#authenticator?.replace(authenticator);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   async close(): Promise<void> {

@@ -45,7 +45,7 @@ export type TransferEvent = { readonly subject: string } & (
       readonly count: number;
     }
   | {
-      /** So much of the disk will be hashed, before it shows what is to be sent. Comes before any {@link hashed}. */
+      /** So much of the disk will be hashed, before it shows what is to be sent. Comes before any `hashed`. */
       readonly kind: 'to-hash';
       readonly diskBytes: number;
     }

@@ -31,6 +31,7 @@ import { isMacTaken } from './mac-collision.ts';
 /** As in Tart (tart-cli §1.2). */
 const DEFAULT_PRUNE_LIMIT_BYTES = 100 * 1024 ** 3;
 
+/** How an image that is not cached is pulled, and how much room may be made for the VM. */
 export interface CloneOptions extends PullOptions {
   /** Most bytes of room to make for what the new VM will write into the holes of its disk; default 100 GiB. */
   readonly pruneLimitBytes?: number;
@@ -38,6 +39,7 @@ export interface CloneOptions extends PullOptions {
   readonly newMac?: boolean;
 }
 
+/** The VM that was made. */
 export interface CloneOutcome {
   readonly name: LocalName;
   /** Whether the disk shares its blocks with the source or was copied. */

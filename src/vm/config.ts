@@ -3,6 +3,7 @@ import type { JsonObject } from '../json/foreign.ts';
 import { DEFAULT_DISPLAY, type Display } from './display.ts';
 import type { MacAddress } from './mac-address.ts';
 
+/** The processor of a guest, as OCI platforms call it. */
 export type Arch = 'arm64' | 'amd64';
 export type DiskFormat = 'raw' | 'asif';
 

@@ -13,13 +13,14 @@ import { serializeVmConfig } from './config-file.ts';
 import { emptyEfiStore } from './efi-store.ts';
 import { MacAddress } from './mac-address.ts';
 
+/** What a new VM has. */
 export interface CreateOptions {
   /** Size of the disk; it occupies nothing until somebody writes to it. */
   readonly diskBytes: number;
   readonly arch: Arch;
 }
 
-/** What became of a {@link createLinuxVm}. */
+/** What came of making a VM. */
 export interface CreateOutcome {
   /** Whether a stopped VM of that name went for it. */
   readonly replaced: boolean;

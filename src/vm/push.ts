@@ -28,6 +28,7 @@ import { pushToAll } from './push-all.ts';
 /** Names to push to, at least one. */
 export type PushNames = readonly [RemoteName, ...RemoteName[]];
 
+/** How a VM or a cached image is pushed. */
 export interface PushVmOptions extends PushOptions {
   /** Leave the upload time out, so that the same VM always gives the same digest. */
   readonly reproducible?: boolean;

@@ -33,6 +33,7 @@ export interface SetOptions {
   readonly diskBytes?: number | undefined;
 }
 
+/** What a change left to know. */
 export interface SetOutcome {
   /** Whether a saved state is left that was made with another MAC address or serial number, and so may not start any more. */
   readonly savedStateIsStale: boolean;

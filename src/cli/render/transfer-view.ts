@@ -5,7 +5,7 @@ import { type Printable, printable } from '../terminal/printable.ts';
 import { withHint } from './hint/text.ts';
 import { reuseText } from './pull-preview.ts';
 import { counted, humanBytes, humanDuration, humanRate, unusedFor } from './quantity.ts';
-import { RateMeter } from './rate.ts';
+import { RateMeter } from '../../session/rate.ts';
 
 const RATE_WINDOW_MS = 5000;
 /** Where less has moved, how fast it did says nothing: the time went elsewhere. */

@@ -26,7 +26,8 @@ export interface Store {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Entry {
+/** What all of them have. */
+export interface PrunableEntry {
   readonly path: string;
   /** Bytes that it occupies on the disk, with what is charged to it in the content store. */
   readonly bytes: number;
@@ -36,7 +37,8 @@ interface Entry {
   readonly pinned: boolean;
 }
 
-export type ImageCandidate = Entry & {
+/** A cached image that pruning may delete. */
+export type ImageCandidate = PrunableEntry & {
   readonly kind: 'image';
   /** By digest. */
   readonly name: RemoteName;
@@ -48,8 +50,8 @@ export type ImageCandidate = Entry & {
 export type Candidate =
   | ImageCandidate
   /** A restore image of macOS that Tart downloaded. */
-  | (Entry & { readonly kind: 'ipsw'; readonly name: string })
-  | (Entry & { readonly kind: 'vm'; readonly name: LocalName });
+  | (PrunableEntry & { readonly kind: 'ipsw'; readonly name: string })
+  | (PrunableEntry & { readonly kind: 'vm'; readonly name: LocalName });
 
 /** Something that was to go and was not deleted. */
 export interface Spared {

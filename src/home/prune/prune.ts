@@ -21,6 +21,7 @@ export interface PruneRequest extends PruneCriteria {
   readonly dryRun?: boolean;
 }
 
+/** What pruning did, or would do. */
 export interface PruneReport {
   /** What was deleted, or with `dryRun` would be, in that order. */
   readonly deleted: readonly Deletion[];

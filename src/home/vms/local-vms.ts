@@ -18,6 +18,7 @@ import { isSuspended, lookAtLocalVm, type VmFolder, VmFile } from '../vm-folder.
 import { inTheWay, nameTaken, notThere, refuseReserved, unusable, withoutConfig } from './no-vm.ts';
 import { heldBy, type Holder, holderOf, inUse, whileHeld } from './vm-holder.ts';
 
+/** Whether a VM runs, lies still with its memory saved, or is switched off. */
 export type VmState = 'running' | 'suspended' | 'stopped';
 
 export interface LocalVm {

@@ -9,6 +9,7 @@ import type { Method } from '../request/request.ts';
 import { withoutBody } from '../request/response-body.ts';
 import type { RepositoryContext } from '../request/repository.ts';
 
+/** Which part of a blob is read, and how. */
 export interface BlobReadOptions {
   /** First byte wanted, default 0. */
   readonly from?: number | undefined;

@@ -17,6 +17,7 @@ export interface BlobSource extends BlobIdentity {
   open(from: number, to: number): Uint8Array | AsyncIterable<Uint8Array>;
 }
 
+/** How a blob is sent. */
 export interface BlobUploadOptions {
   /** Send the blob in PATCH requests of this many bytes; absent: one PUT. */
   readonly chunkBytes?: number | undefined;

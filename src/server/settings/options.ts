@@ -36,6 +36,7 @@ export type AuthOptions =
 /** What clients with the right to delete may delete: anything, or only what no tag leads to. */
 export type DeletesAllowed = 'any' | 'unneeded';
 
+/** How much a registry takes; bytes, counts. */
 export interface Limits {
   /** Largest manifest taken, in bytes. Default 4 MiB (distribution spec § pushing manifests). */
   readonly manifestBytes: number;
@@ -78,6 +79,7 @@ export interface Timeouts {
   readonly close: number;
 }
 
+/** What a registry is made from. */
 export interface RegistryOptions {
   /** Where everything is kept; made when missing. */
   readonly dataFolder: string;
@@ -95,6 +97,7 @@ export interface RegistryOptions {
   readonly deletes?: DeletesAllowed | undefined;
   readonly limits?: Partial<Limits>;
   readonly timeouts?: Partial<Timeouts>;
+  /** Told what happens: requests, deletions, failures. Default: nothing is told. */
   readonly log?: (event: RegistryEvent) => void;
   /** Epoch milliseconds; default `Date.now`. */
   readonly now?: () => number;

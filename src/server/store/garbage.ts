@@ -4,6 +4,7 @@ import { parsePushedManifest } from './pushed-manifest.ts';
 import type { RepositoryFolder } from './repository-folder.ts';
 import type { Storage } from './storage.ts';
 
+/** What a garbage collection removed. */
 export interface GarbageReport {
   /** Blobs and manifests whose content was removed. */
   readonly blobs: number;

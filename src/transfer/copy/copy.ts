@@ -7,6 +7,7 @@ import { manifestTree, resolveManifest } from '../manifest-tree.ts';
 import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
 import type { Session } from '../../session/session.ts';
 
+/** How an image is copied between registries. */
 export interface CopyOptions {
   /** Speak plain HTTP to the registry that is read. */
   readonly insecureSource?: boolean;
@@ -18,6 +19,7 @@ export interface CopyOptions {
   readonly uploadChunkBytes?: number;
 }
 
+/** What a copy did. */
 export interface CopyOutcome {
   readonly source: RemoteName;
   readonly target: RemoteName;

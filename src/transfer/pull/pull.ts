@@ -14,15 +14,17 @@ import { fetchImage } from './fetch-image.ts';
 import { progressOfOther } from './other-pull.ts';
 import { findPresence, lookAgain, type PullTarget } from './pull-target.ts';
 
+/** How an image is pulled. */
 export interface PullOptions {
   /** Speak plain HTTP to the registry. */
   readonly insecure?: boolean;
-  /** Most chunks at once; default {@link DEFAULT_CONCURRENCY}. */
+  /** Most chunks at once; default 4. */
   readonly concurrency?: number;
   /** Which images will do; others are refused before anything of them is fetched. Default: `any`. */
   readonly accept?: 'any' | 'flat';
 }
 
+/** What a pull did. */
 export interface PullOutcome {
   readonly name: RemoteName;
   /**

@@ -32,6 +32,7 @@ export interface PushSource {
   readonly uploadTime: Date | undefined;
 }
 
+/** What a push did in one repository. */
 export interface PushOutcome {
   /** Every name that now leads to the image. */
   readonly names: readonly RemoteName[];

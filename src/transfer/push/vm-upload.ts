@@ -21,13 +21,14 @@ import type { Session } from '../../session/session.ts';
 import { hashStretches, type PushedHow, pushStretches } from './stretch-push.ts';
 import { WorkerPool } from '../../chunks/worker-pool.ts';
 
+/** How a disk is cut and sent. */
 export interface PushOptions {
   readonly insecure?: boolean | undefined;
   readonly concurrency?: number | undefined;
   /** Upload each blob in PATCH requests of this many bytes; default: one PUT. */
   readonly uploadChunkBytes?: number | undefined;
   readonly labels?: ReadonlyMap<string, string> | undefined;
-  /** Bytes of disk per chunk; default: as the image that the VM was cloned from, else {@link DISK_CHUNK_BYTES}. */
+  /** Bytes of disk per chunk; default: as the image that the VM was cloned from, else Tart's 512 MiB. */
   readonly diskChunkBytes?: number | undefined;
 }
 
