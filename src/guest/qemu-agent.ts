@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TartletError } from '../errors.ts';
-import { isJsonObject } from '../json/foreign.ts';
+import { fieldOf, isJsonObject, textOf } from '../json/foreign.ts';
 
 /*
  * QEMU's guest agent (`qemu-ga` in the guest): one JSON object a line over a port of the machine (docs/interop/qemu-ga.rst of QEMU).
@@ -128,12 +128,13 @@ export class QemuAgent {
     }
   }
 
-  /** IPv4 addresses of the guest's cards, without loopback. */
-  async addresses(): Promise<string[]> {
+  /** IPv4 addresses of the guest's cards, without loopback. @param mac of the one card that is meant, in lower case. */
+  async addresses(mac?: string): Promise<string[]> {
     const answer = await this.execute('guest-network-get-interfaces');
     const cards: readonly unknown[] = Array.isArray(answer) ? answer : [];
     return cards.flatMap((card) => {
-      const list: unknown = isJsonObject(card) ? card['ip-addresses'] : undefined;
+      if (mac !== undefined && textOf(card, 'hardware-address')?.toLowerCase() !== mac) return [];
+      const list = fieldOf(card, 'ip-addresses');
       const addresses: readonly unknown[] = Array.isArray(list) ? list : [];
       return addresses.flatMap((one) =>
         isJsonObject(one) && one['ip-address-type'] === 'ipv4' && !String(one['ip-address']).startsWith('127.')

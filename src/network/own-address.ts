@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createServer } from 'node:net';
+import { listenOnce } from './listen-once.ts';
 
 /*
  * In user-mode networking all guests share the host's addresses. So that each VM has an address of its own, on which its port 22 is port 22,
@@ -37,28 +37,11 @@ const ATTEMPTS = 4;
 export async function findSshDoor(name: string): Promise<SshDoor> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const address = ownAddress(name, attempt);
-    if ((await listenOnce(address, 22)) !== undefined) return { address, port: 22 };
+    if ('port' in (await listenOnce('tcp', address, 22))) return { address, port: 22 };
   }
-  const address = ownAddress(name, 0);
-  const port = await listenOnce(address, 0);
-  return port === undefined
-    ? { address: '127.0.0.1', port: (await listenOnce('127.0.0.1', 0)) ?? 0 }
-    : { address, port };
-}
-
-/** Listens for a moment. @returns the port; undefined where it cannot be had. */
-async function listenOnce(address: string, port: number): Promise<number | undefined> {
-  const server = createServer();
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host: address, port, exclusive: true }, resolve);
-    });
-    const bound = server.address();
-    return typeof bound === 'object' && bound !== null ? bound.port : undefined;
-  } catch {
-    return undefined;
-  } finally {
-    await new Promise((resolve) => server.close(resolve));
+  for (const address of [ownAddress(name, 0), '127.0.0.1']) {
+    const tried = await listenOnce('tcp', address, 0);
+    if ('port' in tried) return { address, port: tried.port };
   }
+  return { address: '127.0.0.1', port: 0 };
 }

@@ -1,10 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isTartletError, TartletError, unreachable } from '../errors.ts';
 import { QemuAgent } from '../guest/qemu-agent.ts';
 import { agentSocket } from '../hypervisor/qemu/sockets.ts';
 import type { LocalName } from '../names/local-name.ts';
+import { bridgedAddress } from '../network/bridged-address.ts';
 import { answersBySsh } from '../network/guest-answer.ts';
+import { hostView } from '../network/host-bridges.ts';
 import type { Session } from '../session/session.ts';
 import type { VmState } from '../home/vms/local-vms.ts';
 import { readRunRecord, type RunRecord } from '../home/vms/run-record.ts';
@@ -34,7 +35,7 @@ export async function addressOf(session: Session, name: LocalName, options: Addr
   const deadline = session.now().getTime() + options.waitMs;
   for (;;) {
     const record = await readRunRecord(vm.folder.path);
-    const address = record === undefined ? undefined : await look(vm.folder.path, record, options.resolver);
+    const address = record === undefined ? undefined : await look(session, vm.folder.path, record, options.resolver);
     if (address !== undefined) return address;
     // One look at least, and a second before it fails, as in Tart (tart-cli §1.9).
     await delay(LOOK_EVERY_MS, undefined, { signal: session.signal });
@@ -67,10 +68,21 @@ function noAddress(name: string, state: VmState | 'here'): TartletError {
   }
 }
 
-async function look(directory: string, { network }: RunRecord, resolver: Resolver): Promise<string | undefined> {
+async function look(
+  session: Session,
+  directory: string,
+  record: RunRecord,
+  resolver: Resolver,
+): Promise<string | undefined> {
+  const { network, startedAt } = record;
   if (network.kind === 'bridged') {
-    const byCard = resolver === 'agent' ? undefined : await neighbour(network.mac);
-    return byCard ?? (resolver === 'arp' ? undefined : (await agentAddresses(directory))[0]);
+    if (resolver !== 'agent') {
+      const view = hostView(() => session.now().getTime());
+      const guest = { mac: network.mac, startedAt };
+      const found = await bridgedAddress(view, guest, resolver === 'arp' ? 'neighbours' : 'leases');
+      if (found !== undefined || resolver === 'arp') return found;
+    }
+    return (await agentAddresses(directory, network.mac))[0];
   }
   // The guest knows only an address that is the same for all guests: it says that the guest is up, and no more.
   const isUp =
@@ -79,12 +91,13 @@ async function look(directory: string, { network }: RunRecord, resolver: Resolve
   return isUp ? network.address : undefined;
 }
 
-async function agentAddresses(directory: string): Promise<readonly string[]> {
+/** @param mac of the card that is meant: a guest may have networks of its own inside. */
+async function agentAddresses(directory: string, mac?: string): Promise<readonly string[]> {
   const socket = await agentSocket(directory);
   try {
     const agent = await QemuAgent.connect(socket.path, ANSWER_WITHIN_MS);
     try {
-      return await agent.addresses();
+      return await agent.addresses(mac);
     } finally {
       agent.close();
     }
@@ -94,14 +107,4 @@ async function agentAddresses(directory: string): Promise<readonly string[]> {
   } finally {
     await socket.close();
   }
-}
-
-/** The address that the kernel has seen behind a network card (proc(5), `/proc/net/arp`): flags 0x0 are entries that failed. */
-async function neighbour(mac: string): Promise<string | undefined> {
-  const table = await readFile('/proc/net/arp', 'utf8').catch(() => '');
-  for (const line of table.split('\n').slice(1)) {
-    const [address, , flags, card] = line.split(/ +/);
-    if (card === mac && flags !== '0x0') return address;
-  }
-  return undefined;
 }

@@ -90,16 +90,20 @@ it('tells the addresses of the guest, without its loopback', async () => {
       { name: 'lo', 'ip-addresses': [{ 'ip-address-type': 'ipv4', 'ip-address': '127.0.0.1' }] },
       {
         name: 'enp0s2',
+        'hardware-address': '52:54:00:AB:cd:01',
         'ip-addresses': [
           { 'ip-address-type': 'ipv6', 'ip-address': 'fe80::1' },
           { 'ip-address-type': 'ipv4', 'ip-address': '192.168.7.2' },
         ],
       },
+      { name: 'docker0', 'ip-addresses': [{ 'ip-address-type': 'ipv4', 'ip-address': '172.17.0.1' }] },
       { name: 'down' },
     ],
   }));
   const agent = await QemuAgent.connect(path, 5000);
-  expect(await agent.addresses()).toEqual(['192.168.7.2']);
+  expect(await agent.addresses()).toEqual(['192.168.7.2', '172.17.0.1']);
+  // On a bridge only the card that hangs on it has an address that others reach.
+  expect(await agent.addresses('52:54:00:ab:cd:01')).toEqual(['192.168.7.2']);
   agent.close();
 });
 

@@ -66,7 +66,7 @@ export function qemuArguments(machine: Machine, host: QemuHost, start: StartFact
     ...consoleOptions(machine.console, start.log),
     ...screenOptions(machine),
     ['-qmp', `unix:${start.sockets.monitor},server=on,wait=off`],
-    ['-sandbox', sandbox(machine)],
+    ...sandboxOptions(machine),
     ...(start.isResumed ? [['-incoming', 'defer'] as const] : []),
   ];
   return options.flat();
@@ -200,10 +200,13 @@ function displayOf(screen: Screen): Option[] {
   }
 }
 
-/** QEMU may start no program but the helper for bridges, which is one that runs as root. */
-function sandbox({ network }: Machine): string {
-  const spawns = network.kind === 'bridged';
-  return `on,obsolete=deny,elevateprivileges=${spawns ? 'allow' : 'deny'},spawn=${spawns ? 'allow' : 'deny'},resourcecontrol=deny`;
+/**
+ * QEMU may start no program. The helper for bridges is one, and has its rights by the setuid bit, which no process below a seccomp filter gets
+ * (prctl(2), `PR_SET_NO_NEW_PRIVS`): with bridges there is no filter.
+ */
+function sandboxOptions({ network }: Machine): Option[] {
+  if (network.kind === 'bridged') return [];
+  return [['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny']];
 }
 
 /** A comma is doubled inside of an option's value. */
