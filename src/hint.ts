@@ -208,6 +208,10 @@ export interface VmHints {
   'start-vm': { readonly vm: string };
   'ask-other-program': None;
   'publish-elsewhere': None;
+  'publish-on-own-address': None;
+  'install-bridge-helper': None;
+  /** @param helper the program that needs the setuid bit; undefined where it has it. */
+  'allow-bridge': { readonly bridge: string; readonly helper: string | undefined };
   'log-in-by-ssh': None;
   'suspend-as-starter': None;
 }

@@ -1,13 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { TartletError } from '../errors.ts';
-import { systemCode } from '../errors.ts';
+import { systemCode, TartletError } from '../errors.ts';
 
 /** The list of bridges that QEMU's helper may connect to. */
-export const BRIDGE_CONF = '/etc/qemu/bridge.conf';
+const BRIDGE_CONF = '/etc/qemu/bridge.conf';
 
 /** What the list says. */
-export interface BridgeRules {
+interface BridgeRules {
   readonly allowed: readonly string[];
   readonly denied: readonly string[];
   /** Other files with rules. */

@@ -7,12 +7,14 @@ import { removeEntry } from '../fs/remove.ts';
 import { modeIn } from '../fs/sharing.ts';
 import { lstatIfThere } from '../fs/stats.ts';
 import type { Ending, RunningMachine } from '../hypervisor/hypervisor.ts';
-import type { Machine } from '../hypervisor/machine.ts';
+import type { Forward, Machine } from '../hypervisor/machine.ts';
 import type { QemuHost } from '../hypervisor/qemu/command-line.ts';
 import { findQemu } from '../hypervisor/qemu/host.ts';
 import { QemuFile, startQemu } from '../hypervisor/qemu/qemu.ts';
 import type { LocalName } from '../names/local-name.ts';
+import { requireBridgeAccess } from '../network/bridge-access.ts';
 import { findSshDoor, type SshDoor } from '../network/own-address.ts';
+import { settlePorts } from '../network/published-ports.ts';
 import type { Session } from '../session/session.ts';
 import type { Arch, LinuxConfig } from '../vm/config.ts';
 import { setGuestClock } from './guest-clock.ts';
@@ -37,6 +39,8 @@ export type RunEvent =
   | { readonly kind: 'emulated'; readonly reason: string }
   /** Port 22 of the guest is another port here. */
   | { readonly kind: 'ssh-port'; readonly address: string; readonly port: number }
+  /** A port of the guest is reached at a port of this host that was free. */
+  | { readonly kind: 'published'; readonly forward: Forward }
   | { readonly kind: 'console'; readonly path: string }
   | { readonly kind: 'vnc'; readonly port: number; readonly password: string }
   | { readonly kind: 'stopping' }
@@ -50,6 +54,8 @@ export interface RunOptions {
   readonly hostArch: Arch | undefined;
   /** Of this process: what others send signals to. */
   readonly pid: number;
+  /** Whether this process may do everything. */
+  readonly isRoot: boolean;
   readonly onEvent: (event: RunEvent) => void;
 }
 
@@ -83,7 +89,7 @@ async function runTaken(
   vm: TakenVm & { readonly config: LinuxConfig },
   options: RunOptions,
 ): Promise<Ending> {
-  const { settings } = options;
+  const settings = await withPorts(options);
   const ssh = settings.network.kind === 'user' ? await findSshDoor(vm.name) : undefined;
   const vncPassword = randomBytes(VNC_PASSWORD_BYTES).toString('base64url');
   const machine = machineOf(vm, settings, { ssh, vncPassword, generation: randomUUID() });
@@ -91,10 +97,24 @@ async function runTaken(
   await writeRunRecord(vm.directory, recordOf(machine, ssh, { pid: options.pid, now: session.now() }));
   try {
     const host = await findQemu(vm.config.arch, session.environment['PATH'] ?? '');
+    if (machine.network.kind === 'bridged') {
+      await requireBridgeAccess(machine.network.bridges, { helper: host.bridgeHelper, isRoot: options.isRoot });
+    }
     return await runMachine(session, { machine, host, lock: vm.lock, ssh, vncPassword }, options);
   } finally {
     await removeRunRecord(vm.directory);
   }
+}
+
+/** The settings with the ports that free ones stand for; those are told. */
+async function withPorts({ settings, onEvent }: RunOptions): Promise<RunSettings> {
+  const { network } = settings;
+  if (network.kind !== 'user') return settings;
+  const published = await settlePorts(network.published);
+  for (const [at, forward] of published.entries()) {
+    if (network.published[at]?.hostPort === 0) onEvent({ kind: 'published', forward });
+  }
+  return { ...settings, network: { ...network, published } };
 }
 
 /** A machine, and what it takes to start it. */

@@ -180,7 +180,14 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
     ['with isolation that is not there', ['--net-softnet'], 64, /Softnet isolates guests on macOS only/],
     ['of a Mac', ['--recovery'], 64, /--recovery is for guests or windows of macOS/],
     ['on two networks', ['--net-host', '--net-bridged', 'br0'], 64, /exclude each other/],
-    ['with a port that no one is told', ['--publish', '0:80'], 64, /does not say which ports/],
+    ['with port 0 of the guest', ['--publish', '80:0'], 64, /does not say which ports/],
+    ['on a bridge that is not there', ['--net-bridged=list'], 64, /there is no bridge "list": /],
+    [
+      'with an address of another machine',
+      ['--publish', '192.0.2.1:0:80'],
+      1,
+      /this machine has no address 192\.0\.2\.1/,
+    ],
     ['with an address that is none', ['--publish', '999.0.0.1:80:80'], 64, /does not say which ports/],
     ['with a disk that is not there', ['--disk', '/nowhere.img'], 1, /there is no disk at \/nowhere\.img/],
   ])('is refused %s', async (_, flags, exitCode, reason) => {
@@ -198,7 +205,7 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
     expect({ exitCode, stderr }).toMatchObject({
       exitCode: 1,
       stderr: expect.stringMatching(
-        new RegExp(`^error\\[GUEST_FAILED\\]: port ${port} of 127\\.0\\.0\\.1 is taken, or not allowed`),
+        new RegExp(`^error\\[GUEST_FAILED\\]: tcp port ${port} of 127\\.0\\.0\\.1 is taken`),
       ),
     });
     expect(stderr).not.toContain('KVM');

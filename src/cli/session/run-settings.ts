@@ -1,16 +1,15 @@
 import { statSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
 import path from 'node:path';
 import { TartletError } from '../../errors.ts';
 import { parseDiskOptions, parseDiskText } from '../../hypervisor/disk-options.ts';
-import { DEFAULT_DISK_OPTIONS, type Console, type Disk, type Forward } from '../../hypervisor/machine.ts';
+import { DEFAULT_DISK_OPTIONS, type Console, type Disk } from '../../hypervisor/machine.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
-import { dialectOf } from '../terminal/dialect.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 import { parseHostDevice } from './host-device.ts';
+import { type NetworkFlags, parseNetwork } from './network-settings.ts';
 
 /** The options of `run`, as they were typed (tart-cli §1.3). */
-export interface RunFlags {
+export interface RunFlags extends NetworkFlags {
   readonly graphics?: boolean;
   readonly serial?: true;
   readonly serialPath?: string;
@@ -27,25 +26,16 @@ export interface RunFlags {
   readonly disk?: readonly string[];
   readonly rosetta?: string;
   readonly dir?: readonly string[];
-  readonly netBridged?: readonly string[];
-  readonly netSoftnet?: true;
-  readonly netSoftnetAllow?: string;
-  readonly netSoftnetBlock?: string;
-  readonly netSoftnetExpose?: string;
-  readonly netSoftnetControlFd?: string;
-  readonly netHost?: true;
   /** Bytes; in Vetu's dialect. */
   readonly netHostMtu?: number;
   /** PCI devices of this machine; in Vetu's dialect. */
   readonly device?: readonly string[];
-  readonly publish?: readonly string[];
   readonly allowEmulation?: true;
 }
 
 /** @throws TartletError `USAGE` for what cannot be asked together, or here, each with its reason: nothing is passed over in silence. */
 export function parseRunFlags(terminal: Terminal, flags: RunFlags): RunSettings {
   refuseMacOnly(flags);
-  refuseSoftnet(flags);
   refuseMissing(flags);
   return {
     disks: (flags.disk ?? []).map((text) => parseDisk(terminal, text)),
@@ -84,59 +74,6 @@ function refuseMissing({ dir }: RunFlags): void {
   throw new TartletError('NOT_YET', 'directories of the host cannot be shared with guests here yet', {
     next: { kind: 'in-words', words: 'leave --dir out, and copy what the guest needs by SSH' },
   });
-}
-
-/** Isolation that was asked for and is not there would be worse than none: it is never passed over (run-fleet-demand §b.2). */
-function refuseSoftnet(flags: RunFlags): void {
-  const { netSoftnet, netSoftnetAllow, netSoftnetBlock, netSoftnetExpose, netSoftnetControlFd } = flags;
-  const asked = [netSoftnet, netSoftnetAllow, netSoftnetBlock, netSoftnetExpose, netSoftnetControlFd];
-  if (asked.every((value) => value === undefined)) return;
-  throw new TartletError('USAGE', 'Softnet isolates guests on macOS only', {
-    next: {
-      kind: 'in-words',
-      words: 'use --net-host for a guest that reaches this host only, and --publish for ports of the guest',
-    },
-  });
-}
-
-/** `--net-host` isolates a guest in Tart's dialect; in Vetu's it is the way to the rest of the world (run-fleet-demand §0, 6). */
-function parseNetwork(
-  terminal: Terminal,
-  { netBridged = [], netHost, publish = [] }: RunFlags,
-): RunSettings['network'] {
-  if (netBridged.length > 0 && netHost === true) {
-    throw new TartletError('USAGE', '--net-bridged and --net-host exclude each other', {
-      next: { kind: 'in-words', words: 'choose one of them' },
-    });
-  }
-  if (netBridged.length > 0) {
-    if (publish.length > 0) {
-      throw new TartletError('USAGE', 'on a bridge every port of the guest is reached: there is nothing to publish', {
-        next: { kind: 'in-words', words: 'leave --publish out' },
-      });
-    }
-    return { kind: 'bridged', bridges: netBridged };
-  }
-  return {
-    kind: 'user',
-    isolated: netHost === true && dialectOf(terminal) === 'tart',
-    published: publish.map(parseForward),
-  };
-}
-
-/** `[ADDRESS:]HOST:GUEST[/udp]`, as Docker writes it; without an address, this machine only. */
-function parseForward(text: string): Forward {
-  const [, hostAddress = '127.0.0.1', host = '', guest = '', protocol = 'tcp'] =
-    /^(?:([0-9.]+):)?([0-9]{1,5}):([0-9]{1,5})(?:\/(tcp|udp))?$/.exec(text) ?? [];
-  const [hostPort, guestPort] = [Number(host), Number(guest)];
-  // Any free port (0) would be one that no one is told.
-  const arePorts = [hostPort, guestPort].every((port) => port > 0 && port <= 65535);
-  if (host === '' || !arePorts || !isIPv4(hostAddress)) {
-    throw new TartletError('USAGE', `"${text}" does not say which ports to connect`, {
-      next: { kind: 'in-words', words: 'write it like 8080:80, or 127.0.0.1:5353:53/udp' },
-    });
-  }
-  return { protocol: protocol === 'udp' ? 'udp' : 'tcp', hostAddress, hostPort, guestPort };
 }
 
 function parseRootDisk(text: string | undefined): RunSettings['rootDisk'] {

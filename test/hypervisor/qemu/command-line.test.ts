@@ -145,15 +145,14 @@ describe('arguments for QEMU', () => {
     expect(nodes[3]).toContain('"server":{"type":"unix","path":"/run/nbd"},"export":"export"');
   });
 
-  it('two bridges are two cards with one address, and the only program that may be started is the helper', () => {
+  it('two bridges are two cards with one address, and the helper is given its rights', () => {
     const argv = qemuArguments({ ...MACHINE, network: { kind: 'bridged', bridges: ['br0', 'br1'] } }, HOST, START);
     expect(valuesOf(argv, '-netdev')).toEqual([
       'bridge,id=net0,br=br0,helper=/usr/lib/qemu/qemu-bridge-helper',
       'bridge,id=net1,br=br1,helper=/usr/lib/qemu/qemu-bridge-helper',
     ]);
-    expect(valuesOf(argv, '-sandbox')).toEqual([
-      'on,obsolete=deny,elevateprivileges=allow,spawn=allow,resourcecontrol=deny',
-    ]);
+    // A seccomp filter takes away what its setuid bit gives the helper.
+    expect(argv).not.toContain('-sandbox');
   });
 
   it('a guest that reaches this host only', () => {

@@ -39,6 +39,7 @@ export async function runRun(terminal: Terminal, text: string, flags: RunFlags):
             requests,
             hostArch: archOf(terminal.machine),
             pid: process.pid,
+            isRoot: terminal.uid === 0,
             onEvent: (event) => tell(terminal, event),
           });
         // A driver that has died reads no more; the next one stops the VM (run-fleet-demand §8, 10).
@@ -110,6 +111,11 @@ function tell({ stdout, stderr }: Terminal, event: RunEvent): void {
     case 'console':
       stdout.write(printableLine(`Successfully open pty ${event.path}`));
       return;
+    case 'published': {
+      const { hostAddress, hostPort, guestPort, protocol } = event.forward;
+      stdout.write(printableLine(`Published ${hostAddress}:${hostPort} -> ${guestPort}/${protocol}`));
+      return;
+    }
     case 'emulated':
       stderr.write(printableLine(`warning: the guest is emulated, which is many times slower: ${event.reason}`));
       return;

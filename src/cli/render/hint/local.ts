@@ -122,6 +122,11 @@ export const VM_TEXTS: HintTexts<VmHints> = {
     'install openssh-client (Debian, Ubuntu, Alpine), openssh-clients (Fedora) or openssh (Arch)',
   'read-serial-console': () => 'run it with --serial, and read the terminal device whose path it prints',
   'publish-elsewhere': () => 'publish another port, or end what listens on that one',
+  'publish-on-own-address': () => 'publish on an address of this machine, or 0.0.0.0 for all of them',
+  'install-bridge-helper': () =>
+    'install qemu-system-common (Debian, Ubuntu), qemu-common (Fedora), qemu-base (Arch) or qemu-bridge-helper (Alpine)',
+  'allow-bridge': ({ bridge, helper }) =>
+    `as root: mkdir -p /etc/qemu && echo 'allow ${bridge}' >>/etc/qemu/bridge.conf${helper === undefined ? '' : ` && chmod u+s ${helper}`}`,
   'ask-other-program': () => 'ask the program that runs it, or stop it and run it here',
   'start-vm': ({ vm }) => `start it: tartlet run ${vm}`,
   'log-in-by-ssh': () => 'leave -t out, or log in by SSH for a terminal',
