@@ -36,11 +36,13 @@ export interface RunFlags extends NetworkFlags {
 /** @throws TartletError `USAGE` for what cannot be asked together, or here, each with its reason: nothing is passed over in silence. */
 export function parseRunFlags(terminal: Terminal, flags: RunFlags): RunSettings {
   refuseMacOnly(flags);
+  // Isolation that cannot be had is said before what is wrong elsewhere.
+  const network = parseNetwork(terminal, flags);
   refuseMissing(flags);
   return {
+    network,
     disks: (flags.disk ?? []).map((text) => parseDisk(terminal, text)),
     rootDisk: parseRootDisk(flags.rootDiskOpts),
-    network: parseNetwork(terminal, flags),
     mtu: flags.netHostMtu,
     hostDevices: (flags.device ?? []).map(parseHostDevice),
     console: parseConsole(terminal, flags),
