@@ -178,8 +178,9 @@ function useCommand(user) {
     'are not in --help',
   );
   step = 'the names tart and vetu';
-  for (const name of ['tart', 'vetu']) symlinkSync(command, path.join(user, name));
-  const linked = (name, ...args) => run(path.join(user, name), args, user, environment);
+  mkdirSync(path.join(user, 'links'));
+  for (const name of ['tart', 'vetu']) symlinkSync(command, path.join(user, 'links', name));
+  const linked = (name, ...args) => run(path.join(user, 'links', name), args, user, environment);
   if (linked('vetu', 'list', '--format', 'json').trim() !== '[]') throw new Error('vetu does not list');
   for (const name of ['tart', 'vetu']) {
     if (!linked(name, 'run', '--help').startsWith(`Usage: ${name} run `)) throw new Error(`${name} is not called so`);
