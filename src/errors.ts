@@ -56,6 +56,7 @@ export type ErrorCode =
   | 'HOST_LACKS'
   | 'GUEST_FAILED'
   | 'GUEST_UNREACHABLE'
+  | 'GUEST_LATE'
   | 'NOT_YET'
   | 'BUSY'
   | 'INTERRUPTED'

@@ -92,7 +92,7 @@ ${EXAMPLES[dialect].map((words) => `  ${terminal.programName} ${words}`).join('\
 
 Variables: TART_HOME, TART_REGISTRY_USERNAME, TART_REGISTRY_PASSWORD, TART_REGISTRY_HOSTNAME, DOCKER_CONFIG, NO_COLOR`,
   );
-  for (const command of program.commands) inheritSettings(program, command);
+  for (const command of program.commands) command.helpOption('-h, --help', 'show help');
   answerHelpHidden(program);
   return program;
 }
@@ -108,12 +108,6 @@ export function commandsNamed(argv: readonly string[], dialect: Dialect): readon
 
 function isCommand(name: string, dialect: Dialect): boolean {
   return GROUPS[dialect].some(({ commands }) => Object.hasOwn(commands, name));
-}
-
-/** Subcommands made before a setting do not have it. */
-function inheritSettings(program: Command, command: Command): void {
-  command.copyInheritedSettings(program);
-  command.helpOption('-h, --help', 'show help');
 }
 
 function helpWidth(terminal: Terminal): number {

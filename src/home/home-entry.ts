@@ -61,6 +61,9 @@ export const QEMU_STORE = 'nvram.qemu.fd';
 /** Names of what a `run` says of itself, and hears, in the folder of its VM. */
 export const RunFile = { record: 'run.json', stopBefore: 'stop-before.json' } as const;
 
+/** What a `run` in the background says, in the folder of its VM. */
+export const RUN_LOG = 'run.log';
+
 /** Names of what OpenSSH needs for the guest of a VM, in its folder. */
 export const SshFile = { knownHosts: 'known_hosts', askpass: 'ssh-askpass' } as const;
 

@@ -21,3 +21,25 @@ export async function answersBySsh(address: string, port: number, withinMs: numb
     socket.destroy();
   }
 }
+
+/**
+ * Whether something takes connections at a port of a guest that is up. What forwards the port takes them itself, and ends them as soon as the guest
+ * refuses: one that stays open was taken by the guest.
+ *
+ * @param withinMs how long it has to stay open, in milliseconds.
+ */
+export async function takesConnections(address: string, port: number, withinMs: number): Promise<boolean> {
+  const socket = connect({ host: address, port });
+  try {
+    return await new Promise<boolean>((resolve) => {
+      let isOpen = false;
+      socket.once('connect', () => (isOpen = true));
+      socket.setTimeout(withinMs, () => resolve(isOpen));
+      socket.once('data', () => resolve(true));
+      socket.once('error', () => resolve(false));
+      socket.once('close', () => resolve(false));
+    });
+  } finally {
+    socket.destroy();
+  }
+}

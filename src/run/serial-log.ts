@@ -118,3 +118,20 @@ async function openIfThere(file: string): Promise<FileHandle | undefined> {
     throw error;
   });
 }
+
+/** So much of a log's end is looked at, in bytes: the first word of a kernel is further back in none that stopped early. */
+const TAIL_BYTES = 256 * 1024;
+
+/** The end of the serial log of a VM; nothing where there is none. @param directory of the VM. */
+export async function readTail(directory: string): Promise<Uint8Array> {
+  const handle = await openIfThere(`${directory}/${QemuFile.log}`);
+  if (handle === undefined) return new Uint8Array();
+  try {
+    const { size } = await handle.stat();
+    const start = Math.max(0, size - TAIL_BYTES);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - start), 0, size - start, start);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}

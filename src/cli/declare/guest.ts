@@ -3,6 +3,7 @@ import type { ExecCommandOptions } from '../commands/running/exec.ts';
 import type { IpCommandOptions } from '../commands/running/ip.ts';
 import type { StopCommandOptions } from '../commands/running/stop.ts';
 import type { RunFlags } from '../session/run-settings.ts';
+import type { LifeFlags } from '../session/run-words.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
 import { repeated, UINT16_MAX, wholeNumber } from './option-types.ts';
 
@@ -25,11 +26,20 @@ function declareRun(declaration: Declaration): void {
     .command('run')
     .description('run a VM')
     .argument('<name>')
-    .addHelpText('after', `\nExample:\n  ${terminal.programName} run --no-graphics ci`);
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ${terminal.programName} run --no-graphics ci
+  ${terminal.programName} run --detach --wait-for ssh --timeout 120 ci
+
+--wait-for ends with 4 when the guest does not come in time, and says how far it came.`,
+    );
   addDeviceOptions(command);
   addSharingOptions(command);
   addNetworkOptions(command);
-  lenientOnMac(command, declaration).action(async (name: string, flags: RunFlags) => {
+  addLifeOptions(command);
+  lenientOnMac(command, declaration).action(async (name: string, flags: RunFlags & LifeFlags) => {
     const { runRun } = await import('../commands/running/run.ts');
     setExitCode(await runRun(terminal, name, flags));
   });
@@ -82,6 +92,13 @@ function addNetworkOptions(command: Command): void {
       repeated,
     )
     .option('--allow-emulation', 'run guests of another architecture, many times slower (not on a Mac)');
+}
+
+function addLifeOptions(command: Command): void {
+  command
+    .option('--detach', 'run it in the background: prints the name when it runs; output goes to run.log of the VM')
+    .option('--wait-for <condition>', 'wait until the guest has an ip, answers by ssh or agent, or at tcp:PORT')
+    .option('--timeout <seconds>', 'how long --wait-for waits (default: 300)', wholeNumber(1, MAX_TIMEOUT));
 }
 
 function declareStop(declaration: Declaration): void {

@@ -14,6 +14,7 @@ interface ErrorKind {
 /** Tart's exit codes (tart-cli §0.2), and the shell's for an interrupt (reliability P7). */
 const FAILURE = 1;
 const NO_SUCH_STATE = 2;
+const NOT_IN_TIME = 4;
 const USAGE = 64;
 const INTERRUPTED = 130;
 
@@ -261,6 +262,12 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
     exitCode: FAILURE,
     meaning: 'The VM runs, and what was asked of its guest was not answered.',
     next: 'wait until the guest has started, and look whether it has the agent that is named',
+  },
+  GUEST_LATE: {
+    // Told from a VM that failed: it runs, and may only be slow (run-fleet-demand §b.5).
+    exitCode: NOT_IN_TIME,
+    meaning: 'The VM runs, and its guest did not do in time what `run --wait-for` waits for.',
+    next: 'wait for longer with --timeout, or look into serial.log in the directory of the VM',
   },
   NOT_YET: {
     exitCode: FAILURE,

@@ -47,7 +47,7 @@ export async function runAttached(terminal: Terminal, program: AttachedProgram):
 }
 
 /** As shells count. */
-function exitCodeOfSignal(signal: NodeJS.Signals | null): number {
+export function exitCodeOfSignal(signal: NodeJS.Signals | null): number {
   return 128 + os.constants.signals[signal ?? 'SIGKILL'];
 }
 

@@ -5,8 +5,10 @@ import { LocalName } from '../../../names/local-name.ts';
 import { type RunEvent, runVm } from '../../../run/run.ts';
 import { RunRequests } from '../../../run/run-request.ts';
 import type { Arch } from '../../../vm/config.ts';
+import { STARTED } from '../../session/detached-program.ts';
 import { handOver } from '../../session/hand-over.ts';
 import { parseRunFlags, type RunFlags } from '../../session/run-settings.ts';
+import type { LifeFlags } from '../../session/run-words.ts';
 import { withSession } from '../../session/session.ts';
 import { type TakenSignal, takeSignals } from '../../session/signals.ts';
 import { withoutErrorListeners } from '../../terminal/broken-output.ts';
@@ -18,7 +20,8 @@ import type { Terminal } from '../../terminal/terminal.ts';
  * Runs a VM in the foreground, until it ends. What it prints on stdout is parsed by the programs that drive it, word by word (tart-cli §1.3), and
  * little else is printed: some keep all of it in memory, others show it to their users (run-fleet-demand §8, 12).
  */
-export async function runRun(terminal: Terminal, text: string, flags: RunFlags): Promise<number> {
+export async function runRun(terminal: Terminal, text: string, flags: RunFlags & LifeFlags): Promise<number> {
+  if (flags.detach === true) return (await import('./run-detached.ts')).runDetached(terminal, text, flags);
   const exitCode = await handOver(terminal);
   if (exitCode !== undefined) return exitCode;
   const settings = parseRunFlags(terminal, flags);
@@ -98,6 +101,8 @@ function tell({ stdout, stderr }: Terminal, event: RunEvent): void {
     case 'started':
       // From here on they are a log; of a VM that does not start, the reason comes first.
       releaseNotes(stderr);
+      // Where another command has started us, and is there still.
+      process.send?.(STARTED, undefined, undefined, () => undefined);
       return;
     case 'stopping':
       stdout.write(printableLine('Stopping VM...'));

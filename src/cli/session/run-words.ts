@@ -1,0 +1,57 @@
+import { TartletError } from '../../errors.ts';
+import type { Forward } from '../../hypervisor/machine.ts';
+import type { WaitCondition } from '../../run/wait-for.ts';
+
+/** The options of `run` that Tart does not have, and that say how long a run lives and who waits for it. */
+export interface LifeFlags {
+  readonly detach?: true;
+  readonly rm?: true;
+  readonly waitFor?: string;
+  /** Seconds. */
+  readonly timeout?: number;
+}
+
+/** How long a guest is waited for where nothing else is said, in seconds: an emulated one takes minutes. */
+export const DEFAULT_TIMEOUT = 300;
+
+/** The words of `run` that are ours, and whether a value follows. */
+const OURS: Readonly<Record<string, boolean>> = {
+  '--detach': false,
+  '--rm': false,
+  '--wait-for': true,
+  '--timeout': true,
+};
+
+/** A command line of `run` without {@link LifeFlags} and what stands behind `--`: what runs the VM is given. */
+export function withoutLifeFlags(argv: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at < argv.length && argv[at] !== '--'; at += 1) {
+    const word = argv[at] ?? '';
+    const [name = ''] = word.split('=', 1);
+    const hasValue = Object.hasOwn(OURS, name) ? OURS[name] : undefined;
+    if (hasValue === undefined) kept.push(word);
+    else if (hasValue && word === name) at += 1;
+  }
+  return kept;
+}
+
+/** @throws TartletError `USAGE` */
+export function parseCondition(text: string): WaitCondition {
+  if (text === 'ip' || text === 'ssh' || text === 'agent') return { kind: text };
+  const [, digits = ''] = /^tcp:([0-9]{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (port > 0 && port <= 65_535) return { kind: 'tcp', port };
+  throw new TartletError('USAGE', `"${text}" is nothing to wait for`, {
+    next: { kind: 'in-words', words: 'give ip, ssh, agent, or tcp: and a port of the guest, like tcp:80' },
+  });
+}
+
+/** @throws TartletError `USAGE` when nothing would lead to the port that is waited for. */
+export function requireWay(condition: WaitCondition, published: readonly Forward[] | undefined): void {
+  if (condition.kind !== 'tcp' || condition.port === 22 || published === undefined) return;
+  const { port } = condition;
+  if (published.some((each) => each.protocol === 'tcp' && each.guestPort === port)) return;
+  throw new TartletError('USAGE', `nothing leads to port ${port} of the guest`, {
+    next: { kind: 'in-words', words: `publish it, like --publish ${port < 1024 ? 8000 + port : port}:${port}` },
+  });
+}
