@@ -8,7 +8,6 @@ import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync }
 import path from 'node:path';
 import { main as compileAssemblyScript } from 'assemblyscript/asc';
 import { rolldown } from 'rolldown';
-import { makeCodeCache } from './code-cache.mjs';
 import { lazyBuiltIns } from './lazy-built-ins.mjs';
 import { onlyAscii } from './only-ascii.mjs';
 
@@ -31,7 +30,6 @@ try {
     'code-cache': 'src/cli/code-cache.ts',
   });
   writeFileSync(path.join(bin, 'package.json'), '{ "type": "commonjs" }\n');
-  await makeCodeCache(bin);
   chmodSync(out, 0o755);
   const dist = path.join(root, 'dist');
   const old = `${out}-old`;

@@ -6,7 +6,10 @@ import { VERSION } from './terminal/version.ts';
  */
 
 async function start(): Promise<typeof CommandProcess> {
-  const { load } = await import('./code-cache.ts');
+  const { load, keepCompiled } = await import('./code-cache.ts');
+  process.once('exit', (code) => {
+    if (code === 0) keepCompiled();
+  });
   return load('process.js') as typeof CommandProcess;
 }
 

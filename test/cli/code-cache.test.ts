@@ -1,10 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import {
+  chmodSync,
+  chownSync,
   cpSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -21,21 +24,32 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 
 interface Copy {
   readonly bin: string;
-  /** The folder of this Node. */
-  readonly cache: string;
+  /** The user's home directory. */
+  readonly user: string;
 }
 
-/** The built command, of which a test may spoil what it likes. */
+/** The built command, of which a test may spoil what it likes, and a user whose first command has been run. */
 function copyOfTheCommand(): Copy {
   const root = temporaryFolder();
   for (const part of ['bin', 'dist/bin']) cpSync(path.join(ROOT, part), path.join(root, part), { recursive: true });
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(root, 'node_modules'));
-  const bin = path.join(root, 'dist/bin');
-  return { bin, cache: path.join(bin, `code-cache/${process.version}-${process.platform}-${process.arch}`) };
+  const copy = { bin: path.join(root, 'dist/bin'), user: temporaryFolder() };
+  expect(new Set(list(copy).refused)).toEqual(new Set([undefined]));
+  return copy;
+}
+
+/** Where what `list` compiled is kept. */
+function cacheOf({ user }: Copy): string {
+  const node = readdirSync(`${user}/.cache/tartlet/code`);
+  expect(node).toEqual([expect.stringMatching(`^${process.version}-${process.platform}-${process.arch}-[0-9a-f]+$`)]);
+  return `${user}/.cache/tartlet/code/${node[0]}/list`;
 }
 
 /** Lists an empty home, and tells of each file whether V8 refused what the cache has for it; undefined when it has nothing. */
-function list({ bin }: Copy): { readonly output: string; readonly refused: readonly (boolean | undefined)[] } {
+function list(
+  { bin, user }: Copy,
+  environment: Record<string, string> = {},
+): { readonly output: string; readonly refused: readonly (boolean | undefined)[] } {
   const program = `
     const vm = require('node:vm');
     const refused = [];
@@ -51,13 +65,14 @@ function list({ bin }: Copy): { readonly output: string; readonly refused: reado
   `;
   const ended = spawnSync(process.execPath, ['-e', program], {
     encoding: 'utf8',
-    env: { TART_HOME: temporaryFolder() },
+    env: { TART_HOME: temporaryFolder(), HOME: user, ...environment },
   });
   const refused = JSON.parse(ended.stderr) as (boolean | null)[];
   return { output: ended.stdout, refused: refused.map((each) => each ?? undefined) };
 }
 
-function eachFile({ cache }: Copy, spoil: (file: string) => void): void {
+function eachFile(copy: Copy, spoil: (file: string) => void): void {
+  const cache = cacheOf(copy);
   for (const name of readdirSync(cache)) spoil(path.join(cache, name));
 }
 
@@ -81,16 +96,33 @@ function editSources({ bin }: Copy): void {
 }
 
 describe('the cache of compiled code', () => {
-  it('has something for each file that the command loads, and V8 takes it', () => {
+  it('is made by the first run of a command, for each file that it loads, and V8 takes it in the next', () => {
     const copy = copyOfTheCommand();
-    const loaded = readdirSync(copy.bin).filter((name) =>
-      /^(?!(?:main|chunk-worker|code-cache)\.js).*\.js$/.test(name),
-    );
-    expect(readdirSync(copy.cache)).toEqual(loaded.map((name) => `${name}.cache`));
     const { output, refused } = list(copy);
     expect(output).toBe('\n');
     expect(refused.length).toBeGreaterThan(5);
     expect(new Set(refused)).toEqual(new Set([false]));
+    expect(readdirSync(cacheOf(copy))).toHaveLength(refused.length);
+  });
+
+  it('can be read and written by its user only, and holds nothing of an older version after an upgrade', () => {
+    const copy = copyOfTheCommand();
+    const cache = cacheOf(copy);
+    expect(statSync(cache).mode & 0o777).toBe(0o700);
+    const [name = ''] = readdirSync(cache);
+    expect(statSync(`${cache}/${name}`).mode & 0o777).toBe(0o600);
+    writeFileSync(`${cache}/list-0LD.js.cache`, '');
+    rmSync(`${cache}/${name}`);
+    list(copy);
+    expect(readdirSync(cache)).not.toContain('list-0LD.js.cache');
+    expect(readdirSync(cache)).toContain(name);
+  });
+
+  it('is left out where Node is told so, and where there is no home directory', () => {
+    const copy = copyOfTheCommand();
+    expect(new Set(list(copy, { NODE_DISABLE_COMPILE_CACHE: '1' }).refused)).toEqual(new Set([undefined]));
+    expect(new Set(list(copy, { HOME: '' }).refused)).toEqual(new Set([undefined]));
+    expect(new Set(list(copy, { HOME: '/nonexistent' }).refused)).toEqual(new Set([undefined]));
   });
 
   it('belongs to files that can be read without decoding them', () => {
@@ -101,7 +133,16 @@ describe('the cache of compiled code', () => {
   });
 
   test.each<[string, (copy: Copy) => void, boolean | undefined]>([
-    ['is not there', ({ cache }) => rmSync(cache, { recursive: true }), undefined],
+    ['is not there', (copy) => rmSync(cacheOf(copy), { recursive: true }), undefined],
+    // Only root can give files away; CI is root.
+    ...(process.geteuid?.() === 0
+      ? ([['belongs to another user', (copy) => eachFile(copy, (file) => chownSync(file, 12_345, 0)), undefined]] as [
+          string,
+          (copy: Copy) => void,
+          undefined,
+        ][])
+      : []),
+    ['may be written by others', (copy) => eachFile(copy, (file) => chmodSync(file, 0o666)), undefined],
     ['has lost its files', (copy) => eachFile(copy, (file) => rmSync(file)), undefined],
     ['is empty', (copy) => eachFile(copy, (file) => truncateSync(file, 0)), undefined],
     ['is cut off', (copy) => eachFile(copy, (file) => truncateSync(file, 500)), undefined],
@@ -126,7 +167,7 @@ describe('the cache of compiled code', () => {
     const listed = (): string =>
       spawnSync(process.execPath, [path.join(copy.bin, 'main.js'), 'list'], {
         encoding: 'utf8',
-        env: { TART_HOME: home },
+        env: { TART_HOME: home, HOME: copy.user },
       }).stdout;
     expect(listed()).toMatch(/^Source Name/);
     editSources(copy);

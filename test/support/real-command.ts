@@ -56,6 +56,8 @@ export class Workplace {
       XDG_RUNTIME_DIR: at('run'),
       XDG_CONFIG_HOME: at('config'),
       NO_COLOR: '1',
+      // Each is in a home of its own, where nothing could be reused.
+      NODE_DISABLE_COMPILE_CACHE: '1',
       ...(options.isFresh === true ? {} : CANARY_ENVIRONMENT),
       ...(options.authority === undefined ? {} : { SSL_CERT_FILE: options.authority }),
     };
