@@ -20,6 +20,7 @@ export type Part =
   | 'ovmf'
   | 'qemu-system-x86_64'
   | 'mformat'
+  | 'ssh'
   | 'depmod'
   | 'qemu-efi-aarch64';
 

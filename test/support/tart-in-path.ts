@@ -61,7 +61,12 @@ export class TartInPath extends Workplace {
 
   /** Runs `tart` and leaves it running. */
   startTart(...args: readonly string[]): Running {
-    return new Running('tart', args, this.variables);
+    return this.startCalled('tart', ...args);
+  }
+
+  /** Runs us by one of our names and leaves us running. */
+  startCalled(name: 'tart' | 'vetu', ...args: readonly string[]): Running {
+    return new Running(name, args, this.variables);
   }
 
   /** The rows of `list --format json`, keys in lower case: drivers match them in any case. */
