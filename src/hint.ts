@@ -214,6 +214,15 @@ export interface VmHints {
   'allow-bridge': { readonly bridge: string; readonly helper: string | undefined };
   'log-in-by-ssh': None;
   'suspend-as-starter': None;
+  'choose-cloud-image': None;
+  'fetch-image-anew': None;
+  'give-larger-disk': None;
+  'install-unpacker': { readonly program: 'xz' | 'zstd' };
+  'install-qemu-img': None;
+  'check-image-address': None;
+  'check-image-digest': None;
+  'give-digest-or-https': None;
+  'choose-arch': None;
 }
 
 /** About archives, and files that are none. */

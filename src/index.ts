@@ -16,6 +16,7 @@ export type { FindingId, Severity } from './doctor/finding-kind.ts';
 export type { HomeTotals } from './doctor/home-check.ts';
 export type { Mended } from './doctor/mend.ts';
 export { type ErrorCode, type ErrorFacts, isTartletError, TartletError } from './errors.ts';
+export type { SeedContent } from './cloud-image/seed.ts';
 export type { CopyMethod } from './fs/disk/disk-copy.ts';
 export type { ByteRange } from './fs/disk/read-range.ts';
 export type { Hint, HintFacts, HintKind, HintOf } from './hint.ts';

@@ -58,6 +58,9 @@ export const SavedState = { memory: 'state.qemu', facts: 'state.json' } as const
 /** The firmware's variables for QEMU, beside an `nvram.bin` of Apple, which is left as it is. */
 export const QEMU_STORE = 'nvram.qemu.fd';
 
+/** What cloud-init in the guest is told: an image of a CD, for this user alone, since there are passwords in it. */
+export const SEED = 'cloud-init.iso';
+
 /** Names of what a `run` says of itself, and hears, in the folder of its VM. */
 export const RunFile = { record: 'run.json', stopBefore: 'stop-before.json' } as const;
 

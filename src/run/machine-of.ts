@@ -1,6 +1,7 @@
 import { TartletError } from '../errors.ts';
+import { SEED } from '../home/home-entry.ts';
 import { VmFile } from '../home/vm-folder.ts';
-import type { Forward, Machine, Network, Screen } from '../hypervisor/machine.ts';
+import { DEFAULT_DISK_OPTIONS, type Forward, type Machine, type Network, type Screen } from '../hypervisor/machine.ts';
 import type { SshDoor } from '../network/own-address.ts';
 import type { Arch, LinuxConfig, VmConfig } from '../vm/config.ts';
 import type { RunSettings } from './run-settings.ts';
@@ -11,6 +12,8 @@ export interface StartDecisions {
   readonly ssh: SshDoor | undefined;
   readonly vncPassword: string;
   readonly generation: string;
+  /** Whether something for cloud-init lies beside the disk. */
+  readonly hasSeed: boolean;
 }
 
 const SSH_PORT = 22;
@@ -35,7 +38,12 @@ export function machineOf(
     mac: config.mac.toString(),
     display: config.display,
     // By its name in the directory: there QEMU works, whatever the length of the path.
-    disks: [{ kind: 'file', path: VmFile.disk, ...settings.rootDisk }, ...settings.disks],
+    // What cloud-init looks for by its label comes last: the names of the disks in between do not depend on it.
+    disks: [
+      { kind: 'file', path: VmFile.disk, ...settings.rootDisk },
+      ...settings.disks,
+      ...(decided.hasSeed ? [{ kind: 'file', path: SEED, ...DEFAULT_DISK_OPTIONS, readOnly: true } as const] : []),
+    ],
     network: networkOf(settings, decided.ssh),
     mtu: settings.mtu,
     hostDevices: settings.hostDevices,

@@ -1,11 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { describeError } from '../errors.ts';
-import { onDisk } from '../fs/disk-error.ts';
-import { createFile, moveEntry } from '../fs/entry.ts';
 import type { FileLock } from '../fs/lock/lock.ts';
 import { removeEntry } from '../fs/remove.ts';
-import { modeIn } from '../fs/sharing.ts';
-import { lstatIfThere } from '../fs/stats.ts';
 import type { Ending, RunningMachine } from '../hypervisor/hypervisor.ts';
 import type { Forward, Machine } from '../hypervisor/machine.ts';
 import type { QemuHost } from '../hypervisor/qemu/command-line.ts';
@@ -31,6 +27,8 @@ import type { RunSettings } from './run-settings.ts';
 import { dropSavedState, identityOf, newMemory, publishSavedState, requireFitting } from './saved-state.ts';
 import { BEFORE_KILL_MS, STOP_WITHIN_MS, stopMachine } from './stopping.ts';
 import { prepareStore } from './store.ts';
+import { hasSeed } from './seed.ts';
+import { beginLog } from './serial-log.ts';
 import { takeVm, type TakenVm } from './take-vm.ts';
 
 /** What a run tells while it lasts. */
@@ -62,9 +60,6 @@ export interface RunOptions {
 /** What passwords of VNC have room for (RFC 6143 §7.2.2). */
 const VNC_PASSWORD_BYTES = 6;
 
-/** What a guest says is for its user. */
-const LOG_MODE = 0o600;
-
 /**
  * Runs a VM, as long as it runs: holds the lock that says so, starts QEMU, and does what is asked of it.
  *
@@ -92,7 +87,12 @@ async function runTaken(
   const settings = await withPorts(options);
   const ssh = settings.network.kind === 'user' ? await findSshDoor(vm.name) : undefined;
   const vncPassword = randomBytes(VNC_PASSWORD_BYTES).toString('base64url');
-  const machine = machineOf(vm, settings, { ssh, vncPassword, generation: randomUUID() });
+  const machine = machineOf(vm, settings, {
+    ssh,
+    vncPassword,
+    generation: randomUUID(),
+    hasSeed: await hasSeed(vm.directory),
+  });
   // First of all, since the VM counts as running already: who stops it now must find us (run-fleet-demand §8, 7).
   await writeRunRecord(vm.directory, recordOf(machine, ssh, { pid: options.pid, now: session.now() }));
   try {
@@ -163,16 +163,6 @@ async function runMachine(
     for (const left of [...sockets, newMemory(directory)]) await removeEntry(left);
     await store.keep();
   }
-}
-
-/** The log of one run, and the one before it: a guest says what it wants, for as long as it runs. */
-async function beginLog(directory: string): Promise<void> {
-  const log = `${directory}/${QemuFile.log}`;
-  await onDisk('write', log, async () => {
-    // Moved and not emptied: a link in its place is not followed, and another user's file is not ours to write.
-    if ((await lstatIfThere(log)) !== undefined) await moveEntry(log, `${log}.1`);
-    await (await createFile(log, 'refuse', await modeIn(directory, LOG_MODE))).close();
-  });
 }
 
 function recordOf(

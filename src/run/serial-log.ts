@@ -2,8 +2,10 @@ import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TartletError } from '../errors.ts';
 import { isMissing, onDisk } from '../fs/disk-error.ts';
+import { createFile, moveEntry } from '../fs/entry.ts';
 import { openPlainFile } from '../fs/plain-file.ts';
-import { exactStatIfThere } from '../fs/stats.ts';
+import { modeIn } from '../fs/sharing.ts';
+import { exactStatIfThere, lstatIfThere } from '../fs/stats.ts';
 import { QemuFile } from '../hypervisor/qemu/qemu.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
@@ -134,4 +136,17 @@ export async function readTail(directory: string): Promise<Uint8Array> {
   } finally {
     await handle.close();
   }
+}
+
+/** What a guest says is for its user. */
+const LOG_MODE = 0o600;
+
+/** The log of one run, and the one before it: a guest says what it wants, for as long as it runs. */
+export async function beginLog(directory: string): Promise<void> {
+  const log = `${directory}/${QemuFile.log}`;
+  await onDisk('write', log, async () => {
+    // Moved and not emptied: a link in its place is not followed, and another user's file is not ours to write.
+    if ((await lstatIfThere(log)) !== undefined) await moveEntry(log, `${log}.1`);
+    await (await createFile(log, 'refuse', await modeIn(directory, LOG_MODE))).close();
+  });
 }

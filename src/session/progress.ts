@@ -2,8 +2,11 @@ import type { TimeSpent } from '../chunks/time-spent.ts';
 import type { Hint } from '../hint.ts';
 import type { PlanSummary } from './plan-summary.ts';
 
-/** What a transfer does. A `copy` moves blobs as they are, between registries: it knows of no disk. A `check` only reads what is here. */
-export type Direction = 'pull' | 'push' | 'copy' | 'export' | 'import' | 'check';
+/**
+ * What a transfer does. A `copy` moves blobs as they are, between registries, and a `download` one file: they know of no disk. A `check` only reads
+ * what is here.
+ */
+export type Direction = 'pull' | 'push' | 'copy' | 'export' | 'import' | 'check' | 'download';
 
 /**
  * What a pull, a push, an export or an import tells while it runs. Every event names its image by `subject` (the name as the user will see it), so that several

@@ -7,6 +7,7 @@ import { LocalVms } from '../home/vms/local-vms.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
 import type { RegistryClient } from '../registry/client.ts';
+import type { WebConnection } from '../registry/web-connection.ts';
 import { limits, type Limits } from '../registry/request/limits.ts';
 import type { SentSecrets } from '../registry/request/sent-secrets.ts';
 import type { OnWire } from '../registry/wire.ts';
@@ -131,6 +132,19 @@ export class Session {
       onPartLimit: (bytes) => this.#partLimits.set(name.registry.toString(), bytes),
       onWait: ({ reason, milliseconds }) =>
         this.emit({ kind: 'retrying', subject: name.toString(), reason, waitMs: milliseconds }),
+    });
+  }
+
+  /** A connection to the web server of an address. The caller closes it. Loaded only here, as that of {@link client}. */
+  async web(origin: URL, subject: string): Promise<WebConnection> {
+    const { webConnection } = await import('../registry/web-connection.ts');
+    return webConnection({
+      origin,
+      userAgent: this.userAgent,
+      environment: this.environment,
+      limits: this.limits,
+      onWire: this.#onWire,
+      onWait: ({ reason, milliseconds }) => this.emit({ kind: 'retrying', subject, reason, waitMs: milliseconds }),
     });
   }
 }

@@ -27,6 +27,7 @@ import { type VmConfig, withMac } from './config.ts';
 import { parseVmConfig, serializeVmConfig } from './config-file.ts';
 import { MacAddress } from './mac-address.ts';
 import { isMacTaken } from './mac-collision.ts';
+import { copySeedFile } from './seed-file.ts';
 
 /** As in Tart (tart-cli §1.2). */
 const DEFAULT_PRUNE_LIMIT_BYTES = 100 * 1024 ** 3;
@@ -79,7 +80,11 @@ export async function cloneVm(
     );
     const scratch = await Scratch.createForVm(session.home, session.platform);
     try {
-      const copied = await source.whileThere(async () => copyVm(session, source, scratch.folder));
+      const copied = await source.whileThere(async () => {
+        const method = await copyVm(session, source, scratch.folder);
+        await takeSeed(source, scratch.folder, name);
+        return method;
+      });
       await writeOrigin(scratch.folder, {
         version: 1,
         via: 'clone',
@@ -211,6 +216,12 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
     const { digest } = await pull(session, name, { ...options, accept: 'flat' });
     if (name.digest !== undefined) wanted = name.withDigest(digest);
   }
+}
+
+/** Images have none: what a VM is told at its first start never leaves this machine. */
+async function takeSeed(source: CloneSource, directory: string, name: LocalName): Promise<void> {
+  if (source.kind === 'image') return;
+  await copySeedFile(source.folder.path, { directory, vmName: name.text, goesOn: isSuspended(source.folder) });
 }
 
 /** Two VMs with one MAC address would get one IP address. A VM that Tart suspended cannot change its own (tart-cli §4.10). */

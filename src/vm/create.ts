@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { SeedContent } from '../cloud-image/seed.ts';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { createFile } from '../fs/entry.ts';
@@ -10,17 +11,27 @@ import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
 import { type Arch, newLinuxConfig } from './config.ts';
 import { serializeVmConfig } from './config-file.ts';
+import { diskFromImage, type FromImageOptions } from './disk-from-image.ts';
 import { emptyEfiStore } from './efi-store.ts';
 import { MacAddress } from './mac-address.ts';
+import { writeSeedFile } from './seed-file.ts';
 
 /** What a new VM has. */
 export interface CreateOptions {
   /** Size of the disk; it occupies nothing until somebody writes to it. */
   readonly diskBytes: number;
   readonly arch: Arch;
+  /** What cloud-init is told in the guest. Default: the VM has no seed. */
+  readonly seed?: SeedContent | undefined;
 }
 
-/** What came of making a VM. */
+/** How {@link createVmFromImage} makes a VM. */
+export interface CreateFromImageOptions extends FromImageOptions {
+  /** What cloud-init is told in the guest. Default: the VM has no seed. */
+  readonly seed?: SeedContent | undefined;
+}
+
+/** What became of a {@link createLinuxVm} or {@link createVmFromImage}. */
 export interface CreateOutcome {
   /** Whether a stopped VM of that name went for it. */
   readonly replaced: boolean;
@@ -35,21 +46,49 @@ export interface CreateOutcome {
  * @throws TartletError `VM_RUNNING`, `VM_EXISTS`, `DISK_*`
  */
 export async function createLinuxVm(session: Session, name: LocalName, options: CreateOptions): Promise<CreateOutcome> {
+  return createVm(session, name, options.seed, async (disk) => {
+    await makeSparseFile(disk, options.diskBytes);
+    return options.arch;
+  });
+}
+
+/**
+ * The same with the disk of a cloud image, which is not trusted: what it says of itself decides about nothing but its own disk.
+ *
+ * @throws TartletError `VM_RUNNING`, `VM_EXISTS`, `MEDIA_UNSUPPORTED` for what is no such image, `SIZE_MISMATCH` for one that is larger than the
+ *   disk shall be, `DIGEST_MISMATCH`, `HOST_LACKS` where a program is missing, `USAGE` where the architecture is not clear, `NET_*`, `DISK_*`
+ */
+export async function createVmFromImage(
+  session: Session,
+  name: LocalName,
+  options: CreateFromImageOptions,
+): Promise<CreateOutcome> {
+  return createVm(session, name, options.seed, async (disk, folder) => diskFromImage(session, options, disk, folder));
+}
+
+/**
+ * Makes a VM in a scratch folder and publishes it whole.
+ *
+ * @param makeDisk makes the disk at a path, may use the folder for what it removes again, and says for which processors the disk is.
+ */
+async function createVm(
+  session: Session,
+  name: LocalName,
+  seed: SeedContent | undefined,
+  makeDisk: (disk: string, folder: string) => Promise<Arch>,
+): Promise<CreateOutcome> {
   await session.home.prepare();
   // Before anything is made: a running VM will not be replaced anyway.
   await session.vms.refuseRunning(name);
   const scratch = await Scratch.createForVm(session.home, session.platform);
   try {
-    const config = newLinuxConfig({ arch: options.arch, mac: MacAddress.random(randomBytes) });
-    await writeNewFile(`${scratch.folder}/${VmFile.config}`, serializeVmConfig(config, 'file'));
-    await writeNewFile(`${scratch.folder}/${VmFile.nvram}`, emptyEfiStore(options.arch));
-    await writeOrigin(scratch.folder, {
-      version: 1,
-      via: 'create',
-      createdAt: session.now().toISOString(),
-      nvram: 'edk2',
-    });
-    await makeSparseFile(`${scratch.folder}/${VmFile.disk}`, options.diskBytes);
+    const { folder } = scratch;
+    const arch = await makeDisk(`${folder}/${VmFile.disk}`, folder);
+    const config = newLinuxConfig({ arch, mac: MacAddress.random(randomBytes) });
+    await writeNewFile(`${folder}/${VmFile.config}`, serializeVmConfig(config, 'file'));
+    await writeNewFile(`${folder}/${VmFile.nvram}`, emptyEfiStore(arch));
+    await writeOrigin(folder, { version: 1, via: 'create', createdAt: session.now().toISOString(), nvram: 'edk2' });
+    if (seed !== undefined) await writeSeedFile(folder, seed, name.text);
     const replaced = await session.vms.underLock(session.signal, async () => session.vms.publish(scratch, name));
     return { replaced };
   } finally {

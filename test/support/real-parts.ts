@@ -22,6 +22,11 @@ export type Part =
   | 'mformat'
   | 'ssh'
   | 'depmod'
+  | 'sfdisk'
+  | 'qemu-img'
+  | 'qemu-system-aarch64'
+  | 'xz'
+  | 'zstd'
   | 'qemu-efi-aarch64';
 
 /** Parts that are no programs but files. */

@@ -1,13 +1,19 @@
 import { TartletError } from '../../errors.ts';
 import { newLocalName, replacedLine } from './clone.ts';
 import type { Arch } from '../../vm/config.ts';
-import { createLinuxVm } from '../../vm/create.ts';
-import { withSession } from '../session/session.ts';
+import { createLinuxVm, createVmFromImage } from '../../vm/create.ts';
+import { isUrl, parseImageFlags, readSeed } from '../session/image-settings.ts';
+import { type ReportOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface CreateCommandOptions {
+export interface CreateCommandOptions extends ReportOptions {
   readonly linux?: true;
   readonly fromIpsw?: string;
+  /** A path, or an address of the web. */
+  readonly fromImage?: string;
+  readonly digest?: string;
+  readonly cloudInit?: string;
+  readonly networkConfig?: string;
   /** GB of 10^9 bytes. */
   readonly diskSize: number;
   readonly diskFormat: 'raw' | 'asif';
@@ -19,22 +25,32 @@ export interface CreateCommandOptions {
 const ARCHS: Readonly<Record<string, Arch>> = { arm64: 'arm64', aarch64: 'arm64', x86_64: 'amd64', amd64: 'amd64' };
 
 export async function runCreate(terminal: Terminal, text: string, options: CreateCommandOptions): Promise<number> {
-  return withSession(terminal, async (session, say) => {
-    if (options.fromIpsw !== undefined)
-      throw needsMac('--from-ipsw installs macOS with Apple’s Virtualization framework');
-    if (options.diskFormat === 'asif') throw needsMac('--disk-format asif needs Apple’s DiskImageKit');
-    if (options.linux === undefined) {
-      throw new TartletError('USAGE', 'say what the VM is for', {
-        next: { kind: 'in-words', words: `add --linux (macOS guests are created by Tart on a Mac)` },
-      });
-    }
-    const name = newLocalName(text);
-    const { replaced } = await createLinuxVm(session, name, {
-      diskBytes: options.diskSize * 1_000_000_000,
-      arch: options.arch ?? archOf(terminal),
-    });
-    if (replaced) say(replacedLine(name));
-    return 0;
+  return withSession(
+    terminal,
+    async (session, say) => {
+      refuseMacOnly(options);
+      const name = newLocalName(text);
+      const diskBytes = options.diskSize * 1_000_000_000;
+      const seed = await readSeed(terminal, options, say);
+      const image = parseImageFlags(terminal, options);
+      const hostArch = ARCHS[terminal.machine];
+      const { replaced } =
+        image === undefined
+          ? await createLinuxVm(session, name, { diskBytes, arch: options.arch ?? archOf(terminal), seed })
+          : await createVmFromImage(session, name, { ...image, diskBytes, arch: options.arch, hostArch, seed });
+      if (replaced) say(replacedLine(name));
+      return 0;
+    },
+    { report: options, stdout: isUrl(options.fromImage) ? 'progress' : 'result' },
+  );
+}
+
+function refuseMacOnly({ fromIpsw, diskFormat, linux, fromImage }: CreateCommandOptions): void {
+  if (fromIpsw !== undefined) throw needsMac('--from-ipsw installs macOS with Apple’s Virtualization framework');
+  if (diskFormat === 'asif') throw needsMac('--disk-format asif needs Apple’s DiskImageKit');
+  if (linux !== undefined || fromImage !== undefined) return;
+  throw new TartletError('USAGE', 'say what the VM is for', {
+    next: { kind: 'in-words', words: `add --linux (macOS guests are created by Tart on a Mac)` },
   });
 }
 

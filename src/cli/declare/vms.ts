@@ -28,20 +28,32 @@ export const VMS: CommandGroup = {
 function declareCreate({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('create')
-    .description('create a VM with an empty disk')
+    .description('create a VM with an empty disk, or from a cloud image')
     .argument('<new-name>')
     .option('--linux', 'for a Linux guest')
+    .option('--from-image <file|url>', 'begin with a cloud image: qcow2, or raw; also packed by gzip, xz or zstd')
+    .option('--digest <digest>', 'what the image must be: sha256 or sha512, as its publisher tells it')
+    .option('--cloud-init <file>', 'user data for cloud-init in the guest, #cloud-config or a script')
+    .option('--network-config <file>', 'settings of the network for cloud-init')
     .addOption(new Option('--from-ipsw <path>', 'for a macOS guest (only Tart on a Mac can)'))
     .option('--disk-size <gb>', 'size of the disk in GB (10^9 bytes)', wholeNumber(1, UINT16_MAX), 50)
     .addOption(wordOption('--disk-format <format>', 'asif needs Tart on macOS 26', ['raw', 'asif']).default('raw'))
-    .addOption(wordOption('--arch <arch>', "processor of the guest (default: this machine's)", ['arm64', 'amd64']))
+    .addOption(
+      wordOption('--arch <arch>', "processor of the guest (default: the image's, or this machine's)", [
+        'arm64',
+        'amd64',
+      ]),
+    )
+    .addOption(quietOption())
+    .addOption(debugOption())
     .addHelpText(
       'after',
       `
 A VM of that name that does not run is replaced, disk and all.
 
-Example:
-  ${terminal.programName} create --linux --disk-size 20 debian`,
+Examples:
+  ${terminal.programName} create --linux --disk-size 20 debian
+  ${terminal.programName} create --from-image debian-12.qcow2 --cloud-init user-data debian`,
     )
     .action(async (name: string, options: CreateCommandOptions) => {
       const { runCreate } = await import('../commands/create.ts');

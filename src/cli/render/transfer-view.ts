@@ -115,6 +115,8 @@ export class TransferView {
   announcement(): string {
     const { bytesTotal, diskBytes, chunks, direction, plan } = this.totals;
     if (direction === 'copy') return `${humanBytes(bytesTotal ?? 0, 1)} to copy, of ${humanBytes(diskBytes, 1)} in all`;
+    if (direction === 'download')
+      return `${bytesTotal === undefined ? 'an image' : humanBytes(bytesTotal, 1)} to download`;
     const disk = `a disk of ${humanBytes(diskBytes, 1)} in ${counted(chunks, 'chunk')}`;
     if (bytesTotal === undefined) return `${direction}ing ${disk}`;
     const reused = plan === undefined ? undefined : reuseText(plan);
@@ -129,7 +131,7 @@ export class TransferView {
       percent: `${Math.floor(this.fraction * 100)}%`,
       amount:
         bytesTotal === undefined
-          ? `${humanBytes(bytes, 1)} ${direction === 'export' ? 'written' : 'sent'}`
+          ? `${humanBytes(bytes, 1)} ${UNDER_WAY[direction ?? 'push']}`
           : `${humanBytes(Math.min(bytes, bytesTotal), 1)} of ${humanBytes(bytesTotal, 1)}`,
       rate: rate === undefined ? undefined : humanRate(rate),
       left: leftMs === undefined ? undefined : `${humanDuration(leftMs)} left`,
@@ -191,7 +193,11 @@ const DONE: Readonly<Record<Direction, string>> = {
   export: 'exported',
   import: 'imported',
   check: 'checked',
+  download: 'downloaded',
 };
+
+/** The same while it shows only underway how many there are. */
+const UNDER_WAY: Readonly<Record<Direction, string>> = { ...DONE, export: 'written' };
 
 function limitText(bound: Bound, disk: string): string {
   switch (bound) {

@@ -131,6 +131,17 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'start-vm': ({ vm }) => `start it: tartlet run ${vm}`,
   'log-in-by-ssh': () => 'leave -t out, or log in by SSH for a terminal',
   'suspend-as-starter': () => 'suspend it as the user who started it',
+  'choose-cloud-image': () =>
+    'choose a cloud image of the distribution: qcow2 or a raw disk, which may be packed by gzip, xz or zstd; qemu-img converts most others (qemu-img convert -O qcow2)',
+  'fetch-image-anew': () => 'fetch the image anew, and compare it with the digest that its publisher tells',
+  'give-larger-disk': () => 'give the VM a larger disk: --disk-size GB',
+  'install-unpacker': ({ program }) => `install ${program === 'xz' ? 'xz-utils (Debian, Ubuntu) or xz' : 'zstd'}`,
+  'install-qemu-img': () => 'install qemu-utils (Debian, Ubuntu) or qemu-img (Fedora, Arch, Alpine)',
+  'check-image-address': () => 'check the address, or download the file by other means and give its path',
+  'check-image-digest': () =>
+    'compare the digest with the one that the publisher tells now: images are replaced by newer ones',
+  'give-digest-or-https': () => 'write https://, or give the digest of the image: --digest sha256:…',
+  'choose-arch': () => 'choose one: --arch amd64, or --arch arm64',
 };
 
 /** About archives. */
