@@ -212,6 +212,10 @@ export interface VmHints {
   'install-bridge-helper': None;
   /** @param helper the program that needs the setuid bit; undefined where it has it. */
   'allow-bridge': { readonly bridge: string; readonly helper: string | undefined };
+  'end-user-of-disk': None;
+  'give-less-memory': None;
+  'update-qemu': None;
+  'leave-sound-out': None;
   'log-in-by-ssh': None;
   'suspend-as-starter': None;
   'choose-cloud-image': None;

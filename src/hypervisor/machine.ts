@@ -51,9 +51,13 @@ export type Console =
 
 /** What shows the guest's screen. */
 export type Screen =
-  | { readonly kind: 'none' }
   /** On the first free port from 5900 of 127.0.0.1. */
-  | { readonly kind: 'vnc'; readonly password: string };
+  | { readonly kind: 'vnc'; readonly password: string }
+  /** On the desktop of this user. `grabsKeys`: it gets the desktop's shortcuts as well while the pointer is on it. */
+  | { readonly kind: 'window'; readonly grabsKeys: boolean };
+
+/** Where the sound of a guest goes: to a sound server, to the sound card, or nowhere. */
+export type SoundDriver = 'pa' | 'alsa' | 'none';
 
 /**
  * A machine to be run: what the guest sees, in bytes and numbers. Whose it is and how it is stored are the caller's matter, except for the
@@ -76,7 +80,12 @@ export interface Machine {
   /** PCI devices of the host that the guest has for itself, each by its directory below /sys. */
   readonly hostDevices?: readonly string[];
   readonly console: Console;
-  readonly screen: Screen;
+  /** None: nobody looks, and pictures can be taken all the same. */
+  readonly screens: readonly Screen[];
+  /** Whether the guest has the clipboard of who looks. The machine is the same without: only its other end is not connected. */
+  readonly clipboard: boolean;
+  /** Of its sound card; undefined where it has none. */
+  readonly sound: SoundDriver | undefined;
   readonly keyboard: boolean;
   readonly pointer: boolean;
   /** The guest runs machines itself. */

@@ -1,7 +1,7 @@
 import { TartletError } from '../errors.ts';
 import { SEED } from '../home/home-entry.ts';
 import { VmFile } from '../home/vm-folder.ts';
-import { DEFAULT_DISK_OPTIONS, type Forward, type Machine, type Network, type Screen } from '../hypervisor/machine.ts';
+import { DEFAULT_DISK_OPTIONS, type Forward, type Machine, type Network } from '../hypervisor/machine.ts';
 import type { SshDoor } from '../network/own-address.ts';
 import type { Arch, LinuxConfig, VmConfig } from '../vm/config.ts';
 import type { RunSettings } from './run-settings.ts';
@@ -48,7 +48,11 @@ export function machineOf(
     mtu: settings.mtu,
     hostDevices: settings.hostDevices,
     console: settings.console,
-    screen: screenOf(settings, decided.vncPassword),
+    screens: settings.screens.map((screen) =>
+      screen.kind === 'vnc' ? { ...screen, password: decided.vncPassword } : screen,
+    ),
+    clipboard: settings.clipboard,
+    sound: settings.sound,
     keyboard: settings.keyboard,
     pointer: settings.pointer,
     nested: settings.nested,
@@ -61,10 +65,6 @@ function networkOf({ network }: RunSettings, ssh: SshDoor | undefined): Network 
   const door: Forward[] =
     ssh === undefined ? [] : [{ protocol: 'tcp', hostAddress: ssh.address, hostPort: ssh.port, guestPort: SSH_PORT }];
   return { kind: 'user', isolated: network.isolated, forwards: [...door, ...network.published] };
-}
-
-function screenOf({ screen }: RunSettings, password: string): Screen {
-  return screen === 'vnc' ? { kind: 'vnc', password } : { kind: screen };
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Console, Disk, DiskOptions, Forward } from '../hypervisor/machine.ts';
+import type { Console, Disk, DiskOptions, Forward, SoundDriver } from '../hypervisor/machine.ts';
 
 /** How a VM is to be run: what `run` was asked for, parsed. */
 export interface RunSettings {
@@ -13,7 +13,10 @@ export interface RunSettings {
   /** Directories below /sys of PCI devices that the guest gets. */
   readonly hostDevices: readonly string[];
   readonly console: Console;
-  readonly screen: 'none' | 'vnc';
+  /** The password of VNC is made when it runs. */
+  readonly screens: readonly ({ readonly kind: 'vnc' } | { readonly kind: 'window'; readonly grabsKeys: boolean })[];
+  readonly clipboard: boolean;
+  readonly sound: SoundDriver | undefined;
   readonly keyboard: boolean;
   readonly pointer: boolean;
   readonly nested: boolean;

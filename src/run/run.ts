@@ -6,7 +6,7 @@ import type { Ending, RunningMachine } from '../hypervisor/hypervisor.ts';
 import type { Forward, Machine } from '../hypervisor/machine.ts';
 import type { QemuHost } from '../hypervisor/qemu/command-line.ts';
 import { findQemu } from '../hypervisor/qemu/host.ts';
-import { QemuFile, startQemu } from '../hypervisor/qemu/qemu.ts';
+import { QEMU_SOCKETS, startQemu } from '../hypervisor/qemu/qemu.ts';
 import type { LocalName } from '../names/local-name.ts';
 import { requireBridgeAccess } from '../network/bridge-access.ts';
 import { findSshDoor, type SshDoor } from '../network/own-address.ts';
@@ -35,6 +35,8 @@ import { takeVm, type TakenVm } from './take-vm.ts';
 export type RunEvent =
   | { readonly kind: 'started' }
   | { readonly kind: 'emulated'; readonly reason: string }
+  /** A window was asked for, and cannot be had. */
+  | { readonly kind: 'no-window'; readonly reason: string }
   /** Port 22 of the guest is another port here. */
   | { readonly kind: 'ssh-port'; readonly address: string; readonly port: number }
   /** A port of the guest is reached at a port of this host that was free. */
@@ -149,6 +151,7 @@ async function runMachine(
       ourPid: options.pid,
       events: { onDiskError: (reason) => onEvent({ kind: 'disk-error', reason }) },
       onEmulated: (reason) => onEvent({ kind: 'emulated', reason }),
+      onNoWindow: (reason) => onEvent({ kind: 'no-window', reason }),
     });
     onEvent({ kind: 'started' });
     if (saved !== undefined) void setGuestClock(directory, () => session.now());
@@ -159,7 +162,7 @@ async function runMachine(
     if (ending.kind === 'suspended') await publishSavedState(machine, identity, running.accelerator);
     return ending;
   } finally {
-    const sockets = [QemuFile.monitor, QemuFile.agent, QemuFile.memory].map((name) => `${directory}/${name}`);
+    const sockets = QEMU_SOCKETS.map((name) => `${directory}/${name}`);
     for (const left of [...sockets, newMemory(directory)]) await removeEntry(left);
     await store.keep();
   }

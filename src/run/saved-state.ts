@@ -36,12 +36,14 @@ export function identityOf(machine: Machine, host: QemuHost): string {
     directory: '',
     generation: '',
     network: machine.network.kind === 'user' ? { ...machine.network, forwards: [] } : machine.network,
-    screen: machine.screen.kind === 'vnc' ? { kind: 'none' } : machine.screen,
+    screens: [],
+    clipboard: false,
+    sound: machine.sound && 'none',
   };
   const parts = qemuArguments(seen, host, {
     accelerator: 'tcg',
     store: '',
-    sockets: { monitor: '', agent: '' },
+    sockets: { monitor: '', requests: '', agent: '' },
     log: '',
     isResumed: false,
   });

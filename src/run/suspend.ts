@@ -1,7 +1,8 @@
 import { systemCode, TartletError } from '../errors.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
-import { notRunning, recordOfRunning } from '../vm/stop.ts';
+import { notRunning } from '../vm/stop.ts';
+import { requireOurRun } from './our-run.ts';
 
 /**
  * Asks the `run` of a VM to write its memory to disk and to end.
@@ -10,15 +11,7 @@ import { notRunning, recordOfRunning } from '../vm/stop.ts';
 export async function suspendVm(session: Session, name: LocalName): Promise<void> {
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
-  if ((await session.vms.state(vm)) !== 'running') throw notRunning(vm);
-  const record = await recordOfRunning(session, vm);
-  if (record === 'ended') throw notRunning(vm);
-  if (record === undefined) {
-    throw new TartletError('BUSY', `the VM "${name.text}" is run by another program, which cannot be asked`, {
-      subject: name.text,
-      next: { kind: 'ask-other-program' },
-    });
-  }
+  const record = await requireOurRun(session, vm);
   try {
     session.sendSignal(record.pid, 'SIGUSR1');
   } catch (cause) {

@@ -131,6 +131,7 @@ describe('a VM that does not exist', () => {
     ['ssh', 'NAME'],
     ['ssh-config', 'NAME'],
     ['logs', 'NAME'],
+    ['screenshot', 'NAME', 'screen.png'],
   ];
 
   it('is looked for by all these commands', () => {

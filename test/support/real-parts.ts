@@ -27,7 +27,9 @@ export type Part =
   | 'qemu-system-aarch64'
   | 'xz'
   | 'zstd'
-  | 'qemu-efi-aarch64';
+  | 'qemu-efi-aarch64'
+  | 'Xvfb'
+  | 'xwininfo';
 
 /** Parts that are no programs but files. */
 const FILES: Partial<Record<Part, string>> = {

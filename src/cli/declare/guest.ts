@@ -13,7 +13,14 @@ const MAX_TIMEOUT = 7 * 24 * 60 * 60;
 /** Commands for VMs that run: by QEMU on Linux. On a Mac they hand over to Tart with all their words, also those that only a newer Tart knows. */
 export const GUEST: CommandGroup = {
   title: 'Running VMs (on a Mac, Tart does this):',
-  commands: { run: declareRun, stop: declareStop, suspend: declareSuspend, ip: declareIp, exec: declareExec },
+  commands: {
+    run: declareRun,
+    stop: declareStop,
+    suspend: declareSuspend,
+    ip: declareIp,
+    exec: declareExec,
+    screenshot: declareScreenshot,
+  },
 };
 
 function lenientOnMac(command: Command, { terminal }: Declaration): Command {
@@ -48,10 +55,11 @@ Examples:
 function addDeviceOptions(command: Command): void {
   command
     // Before its opposite: asked for is another thing than not refused.
-    .addOption(new Option('--graphics', 'with a window, also together with VNC').hideHelp())
+    .option('--graphics', 'with a window, also together with VNC')
     .option('--no-graphics', 'without a window')
     .option('--serial', 'make a serial console and print its path')
     .option('--serial-path <path>', 'attach this terminal device as the serial console')
+    .option('--audio', 'with sound (not on a Mac, which has it by itself)')
     .option('--no-audio', 'without sound')
     .option('--no-clipboard', 'do not share the clipboard')
     .option('--recovery', 'start the recovery system of macOS (on a Mac only)')
@@ -143,6 +151,27 @@ function declareIp(declaration: Declaration): void {
     const { runIp } = await import('../commands/running/ip.ts');
     setExitCode(await runIp(terminal, name, options));
   });
+}
+
+function declareScreenshot({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('screenshot')
+    .description("take a picture of a running VM's screen (not on a Mac)")
+    .argument('<name>')
+    .argument('<file>', 'where to write it, a PNG; - for stdout')
+    .addHelpText(
+      'after',
+      `
+Works whether or not the VM has a window or VNC. A file that is there is replaced, in one step.
+
+Examples:
+  ${terminal.programName} screenshot ci screen.png
+  ${terminal.programName} screenshot ci - | magick - -resize 50% small.jpg`,
+    )
+    .action(async (name: string, file: string) => {
+      const { runScreenshot } = await import('../commands/running/screenshot.ts');
+      setExitCode(await runScreenshot(terminal, name, file));
+    });
 }
 
 /** Its options stand before the name: everything behind it belongs to the guest, `--help` and `--` too (tart-cli §1.10). */

@@ -1,8 +1,8 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { TartletError } from '../../errors.ts';
 import { parseDiskOptions, parseDiskText } from '../../hypervisor/disk-options.ts';
-import { DEFAULT_DISK_OPTIONS, type Console, type Disk } from '../../hypervisor/machine.ts';
+import { DEFAULT_DISK_OPTIONS, type Console, type Disk, type SoundDriver } from '../../hypervisor/machine.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 import { parseHostDevice } from './host-device.ts';
@@ -15,6 +15,9 @@ export interface RunFlags extends NetworkFlags {
   readonly serialPath?: string;
   readonly vnc?: true;
   readonly vncExperimental?: true;
+  readonly clipboard: boolean;
+  /** Undefined: no sound, as where it is refused. */
+  readonly audio?: boolean;
   readonly recovery?: true;
   readonly nested?: true;
   readonly rootDiskOpts?: string;
@@ -46,7 +49,9 @@ export function parseRunFlags(terminal: Terminal, flags: RunFlags): RunSettings 
     mtu: flags.netHostMtu,
     hostDevices: (flags.device ?? []).map(parseHostDevice),
     console: parseConsole(terminal, flags),
-    screen: parseScreen(flags),
+    screens: parseScreens(terminal, flags),
+    clipboard: flags.clipboard,
+    sound: flags.audio === true ? soundDriver(terminal.environment) : undefined,
     keyboard: flags.keyboard,
     pointer: flags.pointer,
     nested: flags.nested ?? false,
@@ -60,7 +65,6 @@ function refuseMacOnly(flags: RunFlags): void {
     '--rosetta': flags.rosetta,
     '--provisioning-opts': flags.provisioningOpts,
     '--no-trackpad': flags.trackpad ? undefined : true,
-    '--capture-system-keys': flags.captureSystemKeys,
   };
   for (const [flag, value] of Object.entries(macOnly)) {
     if (value === undefined) continue;
@@ -112,7 +116,35 @@ function parseConsole(terminal: Terminal, { serial, serialPath }: RunFlags): Con
   return { kind: serial === true ? 'pty' : 'none' };
 }
 
-/** A window is asked for by {@link RunFlags.graphics}, and there is none: the command says so. */
-function parseScreen({ vnc, vncExperimental }: RunFlags): RunSettings['screen'] {
-  return vnc === true || vncExperimental === true ? 'vnc' : 'none';
+/** A window where there is a desktop. Where there is none the VM runs all the same: Packer asks for one always (run-fleet-demand §5.1). */
+function parseScreens(terminal: Terminal, flags: RunFlags): RunSettings['screens'] {
+  const { graphics, vnc, vncExperimental, captureSystemKeys } = flags;
+  if (vnc === true && vncExperimental === true) {
+    throw new TartletError('USAGE', '--vnc and --vnc-experimental exclude each other', {
+      next: { kind: 'in-words', words: 'choose one of them: here both are the VNC server of QEMU' },
+    });
+  }
+  if (captureSystemKeys === true && graphics !== true) {
+    throw new TartletError('USAGE', '--capture-system-keys is for a window, and there is none', {
+      next: { kind: 'in-words', words: 'give --graphics as well' },
+    });
+  }
+  const isVnc = vnc === true || vncExperimental === true;
+  const isWindow = graphics === true && hasDesktop(terminal);
+  return [
+    ...(isWindow ? [{ kind: 'window', grabsKeys: captureSystemKeys === true } as const] : []),
+    ...(isVnc ? [{ kind: 'vnc' } as const] : []),
+  ];
+}
+
+/** Whether there is something to open a window on. That it lets us is found out by opening one. */
+export function hasDesktop({ environment }: Terminal): boolean {
+  return [environment['DISPLAY'], environment['WAYLAND_DISPLAY']].some((each) => each !== undefined && each !== '');
+}
+
+/** Of the sound servers of desktops, all speak as PulseAudio does. */
+function soundDriver({ PULSE_SERVER, XDG_RUNTIME_DIR }: Terminal['environment']): SoundDriver {
+  if (PULSE_SERVER !== undefined) return 'pa';
+  if (XDG_RUNTIME_DIR !== undefined && existsSync(`${XDG_RUNTIME_DIR}/pulse/native`)) return 'pa';
+  return existsSync('/dev/snd') ? 'alsa' : 'none';
 }

@@ -1,6 +1,7 @@
 import { TartletError, unreachable } from '../../errors.ts';
 import type { Arch } from '../../vm/config.ts';
-import type { Accelerator, Console, Disk, Machine, Network, Screen } from '../machine.ts';
+import type { Accelerator, Console, Disk, Machine, Network } from '../machine.ts';
+import { CLIPBOARD } from './clipboard.ts';
 import type { Firmware } from './firmware.ts';
 
 /** What the host brings, looked up before anything is decided. */
@@ -22,7 +23,7 @@ export interface StartFacts {
   /** The firmware's variables, a file that may be written. */
   readonly store: string;
   /** Names of the sockets, below the machine's directory. */
-  readonly sockets: { readonly monitor: string; readonly agent: string };
+  readonly sockets: { readonly monitor: string; readonly requests: string; readonly agent: string };
   /** The guest's messages, appended to. */
   readonly log: string;
   /** It waits for the memory that the guest goes on from. */
@@ -65,7 +66,10 @@ export function qemuArguments(machine: Machine, host: QemuHost, start: StartFact
     ...portOptions(start),
     ...consoleOptions(machine.console, start.log),
     ...screenOptions(machine),
+    ...soundOptions(machine),
     ['-qmp', `unix:${start.sockets.monitor},server=on,wait=off`],
+    // It takes one conversation at a time, and the first is `run`'s as long as the machine runs.
+    ['-qmp', `unix:${start.sockets.requests},server=on,wait=off`],
     ...sandboxOptions(machine),
     ...(start.isResumed ? [['-incoming', 'defer'] as const] : []),
   ];
@@ -146,7 +150,10 @@ function userNetwork({ forwards, isolated }: Extract<Network, { kind: 'user' }>)
   return `user,id=net0${isolated ? ',restrict=on' : ''}${rules.join('')}`;
 }
 
-/** The port of QEMU's guest agent, and the one by which Tart's agent in the guest tells which Tart it runs in (run-fleet-demand §1). */
+/**
+ * The port of QEMU's guest agent; the one by which Tart's agent in the guest tells which Tart it runs in (run-fleet-demand §1); and the one of the
+ * clipboard, which leads nowhere until somebody can look (`clipboard.ts`).
+ */
 function portOptions({ sockets }: StartFacts): Option[] {
   return [
     ['-device', 'virtio-serial-pci,id=ports'],
@@ -154,6 +161,8 @@ function portOptions({ sockets }: StartFacts): Option[] {
     ['-device', 'virtserialport,bus=ports.0,chardev=agent,name=org.qemu.guest_agent.0'],
     ['-chardev', 'null,id=tart-version'],
     ['-device', 'virtserialport,bus=ports.0,chardev=tart-version,name=tart-version-2.35.0'],
+    ['-chardev', `null,id=${CLIPBOARD}`],
+    ['-device', `virtserialport,bus=ports.0,chardev=${CLIPBOARD},name=com.redhat.spice.0`],
   ];
 }
 
@@ -177,36 +186,38 @@ function consoleOptions(console: Console, log: string): Option[] {
 
 const CONSOLE_DEVICE: Option = ['-device', 'virtconsole,bus=ports.0,chardev=console'];
 
-function screenOptions({ arch, screen, display, keyboard, pointer }: Machine): Option[] {
+function screenOptions({ arch, screens, display, keyboard, pointer }: Machine): Option[] {
   const card = arch === 'amd64' ? 'virtio-vga' : 'virtio-gpu-pci';
   const options: Option[] = [['-device', `${card},xres=${display.width},yres=${display.height}`]];
   if (keyboard || pointer) options.push(['-device', 'qemu-xhci,id=usb']);
   if (keyboard) options.push(['-device', 'usb-kbd,bus=usb.0']);
   if (pointer) options.push(['-device', 'usb-tablet,bus=usb.0']);
-  return [...options, ...displayOf(screen)];
+  const window = screens.find((screen) => screen.kind === 'window');
+  // Without a window nothing else may be opened by default either.
+  options.push(['-display', window === undefined ? 'none' : `gtk${window.grabsKeys ? ',grab-on-hover=on' : ''}`]);
+  if (screens.some(({ kind }) => kind === 'vnc')) options.push(['-vnc', '127.0.0.1:0,to=99,password=on']);
+  return options;
 }
 
-function displayOf(screen: Screen): Option[] {
-  switch (screen.kind) {
-    case 'none':
-      return [['-display', 'none']];
-    case 'vnc':
-      return [
-        ['-display', 'none'],
-        ['-vnc', '127.0.0.1:0,to=99,password=on'],
-      ];
-    default:
-      return unreachable(screen);
-  }
+/** Of what Linux has drivers for, this is what QEMU 7.2 has as well (run-fleet-demand §b.2). */
+function soundOptions({ sound }: Machine): Option[] {
+  if (sound === undefined) return [];
+  return [
+    ['-audiodev', `${sound},id=sound`],
+    ['-device', 'ich9-intel-hda'],
+    ['-device', 'hda-output,audiodev=sound'],
+  ];
 }
 
 /**
  * QEMU may start no program. The helper for bridges is one, and has its rights by the setuid bit, which no process below a seccomp filter gets
- * (prctl(2), `PR_SET_NO_NEW_PRIVS`): with bridges there is no filter.
+ * (prctl(2), `PR_SET_NO_NEW_PRIVS`): with bridges there is no filter. The library that draws windows starts helpers of its own, and the kernel would
+ * kill QEMU for it.
  */
-function sandboxOptions({ network }: Machine): Option[] {
+function sandboxOptions({ network, screens }: Machine): Option[] {
   if (network.kind === 'bridged') return [];
-  return [['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny']];
+  const spawns = screens.some(({ kind }) => kind === 'window') ? 'allow' : 'deny';
+  return [['-sandbox', `on,obsolete=deny,elevateprivileges=deny,spawn=${spawns},resourcecontrol=deny`]];
 }
 
 /** A comma is doubled inside of an option's value. */

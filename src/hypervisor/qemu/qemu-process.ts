@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describeError, TartletError } from '../../errors.ts';
+import { failureOf, type ProcessEnd } from './failure.ts';
 import { Qmp, type QmpEvent } from './qmp.ts';
 
 /** So much of what QEMU says on stderr is kept, in characters: its last words. */
@@ -32,12 +33,6 @@ interface ProcessOptions {
   readonly dieWithUs: string | undefined;
   /** The number of this process. */
   readonly ourPid: number;
-}
-
-/** How the process ended. */
-export interface ProcessEnd {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
 }
 
 /** A QEMU that was started, and the conversation with it. */
@@ -116,14 +111,7 @@ export class QemuProcess {
 
   /** Why it does not run. */
   failure(): TartletError {
-    const words = this.lastWords;
-    const [, address, port] = /Could not set up host forwarding rule '\w+:([0-9.]+):([0-9]+)-/.exec(words) ?? [];
-    if (port !== undefined) {
-      return new TartletError('GUEST_FAILED', `port ${port} of ${address} is taken, or not allowed to this user`, {
-        next: { kind: 'publish-elsewhere' },
-      });
-    }
-    return new TartletError('GUEST_FAILED', `QEMU ended${words === '' ? ' without a word' : `: ${words}`}`);
+    return failureOf(this.lastWords);
   }
 
   /** @param signal by SIGTERM it closes its disks first. */

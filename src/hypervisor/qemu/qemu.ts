@@ -1,22 +1,28 @@
 import { existsSync } from 'node:fs';
 import { describeError, TartletError } from '../../errors.ts';
 import { removeEntry } from '../../fs/remove.ts';
-import { isJsonObject } from '../../json/foreign.ts';
 import type { Ending, MachineEvents, RunningMachine } from '../hypervisor.ts';
 import type { Accelerator, Machine } from '../machine.ts';
+import { connectClipboard, disconnectClipboard } from './clipboard.ts';
 import { qemuArguments, type QemuHost } from './command-line.ts';
-import { type ProcessEnd, QemuProcess } from './qemu-process.ts';
+import { isOfKvm, isOfWindow, KvmFailure, type ProcessEnd, WindowFailure } from './failure.ts';
+import { QemuProcess } from './qemu-process.ts';
 import type { Qmp, QmpEvent } from './qmp.ts';
 import { restoreMemory, saveMemory } from './saved-memory.ts';
-import { ptyOf, requireProgress } from './start-state.ts';
+import { openVnc, ptyOf, requireProgress } from './start-state.ts';
 
 /** Names of QEMU's files in the directory of a machine. Sockets have short relative names: an address has room for 108 bytes. */
 export const QemuFile = {
   monitor: 'qmp.sock',
+  /** The monitor for other commands than the one that runs the machine, one at a time. */
+  requests: 'requests.sock',
   agent: 'qga.sock',
   memory: 'memory.sock',
   log: 'serial.log',
 } as const;
+
+/** Those that are sockets. They are of no use when the machine has ended. */
+export const QEMU_SOCKETS = [QemuFile.monitor, QemuFile.requests, QemuFile.agent, QemuFile.memory] as const;
 
 /** A memory that a guest goes on from once, and never again. */
 export interface SavedMemory {
@@ -40,6 +46,8 @@ export interface StartOptions {
   readonly events: MachineEvents;
   /** Told once, when emulation has to do. */
   readonly onEmulated: (reason: string) => void;
+  /** Told once, when a window was asked for and cannot be had: the machine runs without. */
+  readonly onNoWindow: (reason: string) => void;
 }
 
 /** When a guest whose disk failed tries it again, and when it has worked for so long that a failure would be a new one, in milliseconds. */
@@ -48,32 +56,38 @@ const DISK_WORKS_AFTER_MS = 5000;
 
 /** @throws TartletError `GUEST_FAILED` with QEMU's last words when it does not start. */
 export async function startQemu(machine: Machine, options: StartOptions): Promise<RunningMachine> {
-  if (options.accelerator !== 'auto') return launch(machine, options, options.accelerator);
+  let shown = machine;
+  const start = async (accelerator: Accelerator): Promise<RunningMachine> => {
+    try {
+      return await launch(shown, options, accelerator);
+    } catch (error) {
+      if (!(error instanceof WindowFailure)) throw error;
+      options.onNoWindow(error.message);
+      shown = { ...machine, screens: machine.screens.filter(({ kind }) => kind !== 'window') };
+      return launch(shown, options, accelerator);
+    }
+  };
+  if (options.accelerator !== 'auto') return start(options.accelerator);
   if (!existsSync('/dev/kvm')) {
     options.onEmulated('/dev/kvm is not there');
-    return launch(machine, options, 'tcg');
+    return start('tcg');
   }
   try {
-    return await launch(machine, options, 'kvm');
+    return await start('kvm');
   } catch (error) {
     if (!(error instanceof KvmFailure)) throw error;
     options.onEmulated(error.message);
-    return launch(machine, options, 'tcg');
+    return start('tcg');
   }
 }
 
-/** KVM is there and does not work. */
-class KvmFailure extends TartletError {}
-
 async function launch(machine: Machine, options: StartOptions, accelerator: Accelerator): Promise<RunningMachine> {
-  for (const name of [QemuFile.monitor, QemuFile.agent, QemuFile.memory]) {
-    await removeEntry(`${machine.directory}/${name}`);
-  }
+  for (const name of QEMU_SOCKETS) await removeEntry(`${machine.directory}/${name}`);
   const { host } = options;
   const argv = qemuArguments(machine, host, {
     accelerator,
     store: options.store,
-    sockets: { monitor: QemuFile.monitor, agent: QemuFile.agent },
+    sockets: { monitor: QemuFile.monitor, requests: QemuFile.requests, agent: QemuFile.agent },
     log: QemuFile.log,
     isResumed: options.resumeFrom !== undefined,
   });
@@ -91,16 +105,12 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
     const end = await qemu.ended;
     // Where it ended by itself its own words are the reason, and not that it does not answer any more.
     const reason = end.signal === 'SIGKILL' ? error : qemu.failure();
+    if (isOfWindow(machine, qemu.lastWords)) throw new WindowFailure('GUEST_FAILED', qemu.lastWords);
     if (accelerator === 'kvm' && options.accelerator === 'auto' && isOfKvm(end, qemu.lastWords)) {
       throw new KvmFailure('GUEST_FAILED', `KVM does not work here: ${describeError(reason)}`);
     }
     throw reason;
   }
-}
-
-/** A KVM that fails makes QEMU abort, hang or name it; all else would fail by emulation as well (vm-run.md §0). */
-function isOfKvm({ signal }: ProcessEnd, words: string): boolean {
-  return signal !== null || /kvm/i.test(words);
 }
 
 class QemuMachine implements RunningMachine {
@@ -133,15 +143,12 @@ class QemuMachine implements RunningMachine {
   }
 
   async begin(resumeFrom: SavedMemory | undefined): Promise<void> {
-    const { screen, console } = this.#machine;
+    const { screens, console } = this.#machine;
     const monitor = this.#machineSocket(QemuFile.monitor);
     const qmp = await this.#qemu.converse(monitor, (event) => this.#take(event));
     this.#qmp = qmp;
-    if (screen.kind === 'vnc') {
-      await qmp.execute('set_password', { protocol: 'vnc', password: screen.password });
-      const vnc = await qmp.execute('query-vnc');
-      this.vncPort = isJsonObject(vnc) ? Number(vnc['service']) : undefined;
-    }
+    const vnc = screens.find((screen) => screen.kind === 'vnc');
+    if (vnc !== undefined) this.vncPort = await openVnc(qmp, vnc.password);
     if (console.kind === 'pty') this.consolePath = await ptyOf(qmp);
     if (resumeFrom !== undefined) {
       await restoreMemory(qmp, resumeFrom.file, this.#memorySocket);
@@ -150,6 +157,11 @@ class QemuMachine implements RunningMachine {
       // The guest's card notices, and asks for an address again (run-fleet-demand §b.3, 9).
       for (const up of [false, true]) await qmp.execute('set_link', { name: 'net0-card', up }).catch(() => undefined);
     } else if (this.accelerator === 'kvm') await requireProgress(qmp);
+    if (this.#hasClipboard) await connectClipboard(qmp);
+  }
+
+  get #hasClipboard(): boolean {
+    return this.#machine.clipboard && this.#machine.screens.length > 0;
   }
 
   get #memorySocket(): { readonly ours: string; readonly qemus: string } {
@@ -213,11 +225,13 @@ class QemuMachine implements RunningMachine {
     if (qmp === undefined) throw new TartletError('GUEST_UNREACHABLE', 'the machine has not begun');
     this.#isSaving = true;
     try {
+      if (this.#hasClipboard) await disconnectClipboard(qmp);
       await qmp.execute('stop');
       await saveMemory(qmp, file, this.#memorySocket);
     } catch (error) {
       this.#isSaving = false;
       await this.#goOn();
+      if (this.#hasClipboard) await connectClipboard(qmp);
       throw error;
     }
     this.#why = 'suspended';

@@ -33,14 +33,20 @@ export class Qmp {
     socket.on('data', (piece: Buffer) => this.#take(decoder.write(piece)));
     socket.on('error', () => undefined); // `close` follows.
     socket.on('close', () => this.#close());
+    socket.on('timeout', () => {
+      this.#closed = new TartletError('GUEST_UNREACHABLE', 'QEMU does not answer', { retryable: true });
+      socket.destroy();
+    });
   }
 
   /**
    * @param path of the socket.
+   * @param silentMs how long QEMU may say nothing, in milliseconds. Default: for ever.
    * @throws TartletError `GUEST_UNREACHABLE` when nothing answers there.
    */
-  static async connect(path: string, onEvent: (event: QmpEvent) => void): Promise<Qmp> {
+  static async connect(path: string, onEvent: (event: QmpEvent) => void, silentMs = 0): Promise<Qmp> {
     const socket = connect({ path });
+    socket.setTimeout(silentMs);
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', (cause) => {

@@ -28,3 +28,10 @@ export async function ptyOf(qmp: Qmp): Promise<string | undefined> {
   }
   return undefined;
 }
+
+/** Lets who knows the password in: until it is set, no one is. @returns the port. */
+export async function openVnc(qmp: Qmp, password: string): Promise<number | undefined> {
+  await qmp.execute('set_password', { protocol: 'vnc', password });
+  const vnc = await qmp.execute('query-vnc');
+  return isJsonObject(vnc) ? Number(vnc['service']) : undefined;
+}

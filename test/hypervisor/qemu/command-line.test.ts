@@ -17,7 +17,9 @@ const MACHINE: Machine = {
     forwards: [{ protocol: 'tcp', hostAddress: '127.64.1.2', hostPort: 22, guestPort: 22 }],
   },
   console: { kind: 'none' },
-  screen: { kind: 'none' },
+  screens: [],
+  clipboard: true,
+  sound: undefined,
   keyboard: true,
   pointer: true,
   nested: false,
@@ -33,7 +35,7 @@ const HOST: QemuHost = {
 const START: StartFacts = {
   accelerator: 'tcg',
   store: 'nvram.bin',
-  sockets: { monitor: 'qmp.sock', agent: 'qga.sock' },
+  sockets: { monitor: 'qmp.sock', requests: 'requests.sock', agent: 'qga.sock' },
   log: 'serial.log',
   isResumed: false,
 };
@@ -91,6 +93,10 @@ describe('arguments for QEMU', () => {
       '-device',
       'virtserialport,bus=ports.0,chardev=tart-version,name=tart-version-2.35.0',
       '-chardev',
+      'null,id=clipboard',
+      '-device',
+      'virtserialport,bus=ports.0,chardev=clipboard,name=com.redhat.spice.0',
+      '-chardev',
       'file,id=log,path=serial.log,append=on',
       '-serial',
       'chardev:log',
@@ -106,6 +112,8 @@ describe('arguments for QEMU', () => {
       'none',
       '-qmp',
       'unix:qmp.sock,server=on,wait=off',
+      '-qmp',
+      'unix:requests.sock,server=on,wait=off',
       '-sandbox',
       'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
     ]);
@@ -164,7 +172,7 @@ describe('arguments for QEMU', () => {
 
   it('a terminal as console, VNC, and no keyboard', () => {
     const argv = qemuArguments(
-      { ...MACHINE, console: { kind: 'pty' }, screen: { kind: 'vnc', password: 'secret' }, keyboard: false },
+      { ...MACHINE, console: { kind: 'pty' }, screens: [{ kind: 'vnc', password: 'secret' }], keyboard: false },
       HOST,
       START,
     );
@@ -184,6 +192,26 @@ describe('arguments for QEMU', () => {
       'virtio-net-pci,netdev=net0,id=net0-card,mac=52:55:0a:00:02:01,host_mtu=1450',
     );
     expect(valuesOf(argv, '-device')).toContain('vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:01:00.0');
+  });
+
+  it.each([
+    [false, 'gtk'],
+    [true, 'gtk,grab-on-hover=on'],
+  ])('a window, which starts helpers of its own, beside VNC (it grabs keys: %s)', (grabsKeys, display) => {
+    const screens = [{ kind: 'window', grabsKeys } as const, { kind: 'vnc', password: 'secret' } as const];
+    const argv = qemuArguments({ ...MACHINE, screens }, HOST, START);
+    expect(valuesOf(argv, '-display')).toEqual([display]);
+    expect(valuesOf(argv, '-vnc')).toEqual(['127.0.0.1:0,to=99,password=on']);
+    expect(valuesOf(argv, '-sandbox')).toEqual([
+      'on,obsolete=deny,elevateprivileges=deny,spawn=allow,resourcecontrol=deny',
+    ]);
+  });
+
+  it('neither pointer nor keyboard, and sound', () => {
+    const argv = qemuArguments({ ...MACHINE, keyboard: false, pointer: false, sound: 'pa' }, HOST, START);
+    expect(argv.join(' ')).not.toContain('usb');
+    expect(valuesOf(argv, '-audiodev')).toEqual(['pa,id=sound']);
+    expect(valuesOf(argv, '-device').slice(-2)).toEqual(['ich9-intel-hda', 'hda-output,audiodev=sound']);
   });
 
   it('commas of names and paths are no separators', () => {

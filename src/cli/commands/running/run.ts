@@ -7,7 +7,7 @@ import { RunRequests } from '../../../run/run-request.ts';
 import type { Arch } from '../../../vm/config.ts';
 import { STARTED } from '../../session/detached-program.ts';
 import { handOver } from '../../session/hand-over.ts';
-import { parseRunFlags, type RunFlags } from '../../session/run-settings.ts';
+import { hasDesktop, parseRunFlags, type RunFlags } from '../../session/run-settings.ts';
 import type { LifeFlags } from '../../session/run-words.ts';
 import { withSession } from '../../session/session.ts';
 import { type TakenSignal, takeSignals } from '../../session/signals.ts';
@@ -15,6 +15,8 @@ import { withoutErrorListeners } from '../../terminal/broken-output.ts';
 import { releaseNotes } from '../../terminal/message-stream.ts';
 import { printableLine } from '../../terminal/printable.ts';
 import type { Terminal } from '../../terminal/terminal.ts';
+
+const WINDOW_PACKAGES = 'qemu-system-gui on Debian and Ubuntu, qemu-ui-gtk on Fedora, Arch and Alpine';
 
 /**
  * Runs a VM in the foreground, until it ends. What it prints on stdout is parsed by the programs that drive it, word by word (tart-cli §1.3), and
@@ -33,9 +35,7 @@ export async function runRun(terminal: Terminal, text: string, flags: RunFlags &
     return await withSession(
       terminal,
       async (session) => {
-        // Packer asks for a window always: that there is none is no reason to fail (run-fleet-demand §5.1).
-        if (flags.graphics === true)
-          tell(terminal, { kind: 'note', text: 'there is no window here: the VM runs without' });
+        for (const event of remarks(terminal, flags)) tell(terminal, event);
         const run = async (): Promise<Ending> =>
           runVm(session, LocalName.ofExisting(text), {
             settings,
@@ -53,6 +53,19 @@ export async function runRun(terminal: Terminal, text: string, flags: RunFlags &
   } finally {
     giveBack();
   }
+}
+
+/** What is asked for and not done to the letter. None of it is a reason to fail (run-fleet-demand §5.1). */
+function remarks(terminal: Terminal, { graphics, vnc }: RunFlags): RunEvent[] {
+  const remarked: RunEvent[] = [];
+  if (graphics === true && !hasDesktop(terminal))
+    remarked.push({ kind: 'no-window', reason: 'there is no desktop here' });
+  if (vnc === true)
+    remarked.push({
+      kind: 'note',
+      text: 'guests of Linux share no screen of their own: this is the VNC server of QEMU',
+    });
+  return remarked;
 }
 
 function ask(requests: RunRequests, signal: TakenSignal, onTerminal: boolean): void {
@@ -124,6 +137,9 @@ function tell({ stdout, stderr }: Terminal, event: RunEvent): void {
     case 'emulated':
       stderr.write(printableLine(`warning: the guest is emulated, which is many times slower: ${event.reason}`));
       return;
+    case 'no-window':
+      stderr.write(printableLine(`note: the VM runs without a window: ${withPackages(event.reason)}`));
+      return;
     case 'ssh-port':
       stderr.write(
         printableLine(
@@ -140,6 +156,11 @@ function tell({ stdout, stderr }: Terminal, event: RunEvent): void {
     default:
       unreachable(event);
   }
+}
+
+/** Where QEMU was asked for a window and has no module for that, it says so. */
+function withPackages(reason: string): string {
+  return reason.includes('not available') ? `${reason} (install ${WINDOW_PACKAGES})` : reason;
 }
 
 /** Tart says the same of a guest that turned itself off and of one that was turned off from outside (tart-cli §1.3). */

@@ -127,6 +127,10 @@ export const VM_TEXTS: HintTexts<VmHints> = {
     'install qemu-system-common (Debian, Ubuntu), qemu-common (Fedora), qemu-base (Arch) or qemu-bridge-helper (Alpine)',
   'allow-bridge': ({ bridge, helper }) =>
     `as root: mkdir -p /etc/qemu && echo 'allow ${bridge}' >>/etc/qemu/bridge.conf${helper === undefined ? '' : ` && chmod u+s ${helper}`}`,
+  'end-user-of-disk': () => 'end what uses it, or give both the disk with ro',
+  'give-less-memory': () => 'end other VMs, or give it less (tartlet set NAME --memory MIB)',
+  'update-qemu': () => 'install QEMU 7.2 or newer, as Debian 12, Ubuntu 23.04 and Fedora 38 have it',
+  'leave-sound-out': () => 'leave --audio out, or start a sound server in this session',
   'ask-other-program': () => 'ask the program that runs it, or stop it and run it here',
   'start-vm': ({ vm }) => `start it: tartlet run ${vm}`,
   'log-in-by-ssh': () => 'leave -t out, or log in by SSH for a terminal',

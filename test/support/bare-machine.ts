@@ -1,0 +1,28 @@
+import { copyFileSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+
+/** The size of its screen: by VNC the width is a multiple of 16. */
+export const SCREEN = { width: 960, height: 720 };
+
+/** A VM with nothing on its disk: its firmware starts within seconds, shows itself on the screen, and waits. */
+export function plantBareMachine(vmFolder: string, arch: 'amd64' | 'arm64' = 'amd64', more: object = {}): void {
+  mkdirSync(vmFolder, { recursive: true });
+  const memory = 256 * 1024 * 1024;
+  const config = {
+    version: 1,
+    os: 'linux',
+    arch,
+    cpuCountMin: 1,
+    cpuCount: 1,
+    memorySizeMin: memory,
+    memorySize: memory,
+    macAddress: '52:55:0a:00:02:01',
+    diskFormat: 'raw',
+    display: SCREEN,
+    ...more,
+  };
+  writeFileSync(`${vmFolder}/config.json`, JSON.stringify(config));
+  writeFileSync(`${vmFolder}/disk.img`, '');
+  truncateSync(`${vmFolder}/disk.img`, 1024 * 1024);
+  if (arch === 'amd64') copyFileSync('/usr/share/OVMF/OVMF_VARS_4M.fd', `${vmFolder}/nvram.bin`);
+  else writeFileSync(`${vmFolder}/nvram.bin`, Buffer.alloc(768 * 1024));
+}
