@@ -1,5 +1,6 @@
+import { bytesField, messageField, stringField, uintField } from '../../protobuf/write.ts';
 import { type Printable, printed } from '../terminal/printable.ts';
-import { bytesField, fixed32Field, fixed64Field, messageField, stringField, uintField } from './protobuf.ts';
+import { fixed32Field, fixed64Field } from './protobuf.ts';
 
 /**
  * Names and values; a value is a text, or a list of texts. A collector shows them to people, so that everything goes
