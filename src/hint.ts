@@ -227,6 +227,8 @@ export interface VmHints {
   'check-image-digest': None;
   'give-digest-or-https': None;
   'choose-arch': None;
+  'exec-as-starter': None;
+  'look-at-command': None;
 }
 
 /** About archives, and files that are none. */

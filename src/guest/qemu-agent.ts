@@ -3,17 +3,22 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TartletError } from '../errors.ts';
 import { fieldOf, isJsonObject, textOf } from '../json/foreign.ts';
+import { DELIMITER, type QemuAnswer, QemuAnswers } from './qemu-answers.ts';
 
 /*
  * QEMU's guest agent (`qemu-ga` in the guest): one JSON object a line over a port of the machine (docs/interop/qemu-ga.rst of QEMU).
  * It runs commands, but has no terminal for them, and tells what they wrote only when they have ended.
  */
 
-/** Ends whatever the agent was in the middle of. */
-const DELIMITER = 0xff;
 /** Between two looks at a command that runs, in milliseconds: they grow from the first to the second. */
 const FIRST_LOOK_MS = 20;
 const LAST_LOOK_MS = 250;
+
+/**
+ * How long an agent that is there may be silent over input and output of a command, in milliseconds: it takes in, and puts together, up to 44 MB as
+ * one answer, in guests that are emulated as well.
+ */
+const WORKS_WITHIN_MS = 60_000;
 
 /** How often it is tried to go on with a conversation that others may be having meanwhile. */
 const OPEN_TRIES = 5;
@@ -28,18 +33,12 @@ export interface GuestExit {
   readonly isCutOff: boolean;
 }
 
-/** A message of the agent. */
-type Message =
-  | { readonly kind: 'return'; readonly value: unknown }
-  | { readonly kind: 'error'; readonly reason: string };
-
 /** A conversation with the agent in a guest. */
 export class QemuAgent {
   readonly #path: string;
   readonly #withinMs: number;
   #socket: Socket | undefined;
-  #bytes: Buffer = Buffer.alloc(0);
-  readonly #messages: Message[] = [];
+  readonly #answers = new QemuAnswers();
   #wake: () => void = () => undefined;
   #deadline: NodeJS.Timeout | undefined;
 
@@ -63,11 +62,10 @@ export class QemuAgent {
     const socket = connect({ path: this.#path });
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
-      socket.once('error', () => reject(silent()));
+      socket.once('error', (cause) => reject(silent(cause)));
     });
     this.#socket = socket;
-    this.#bytes = Buffer.alloc(0);
-    this.#messages.length = 0;
+    this.#answers.clear();
     socket.on('data', (piece: Buffer) => {
       if (this.#socket === socket) this.#take(piece);
     });
@@ -112,17 +110,33 @@ export class QemuAgent {
     }
   }
 
-  /** Runs a program, and waits for its end. `path` is looked for in the guest's PATH. */
-  async exec(path: string, args: readonly string[], input: Uint8Array | undefined): Promise<GuestExit> {
-    const started = await this.execute('guest-exec', {
-      path,
-      arg: args,
-      'capture-output': true,
-      ...(input === undefined ? {} : { 'input-data': Buffer.from(input).toString('base64') }),
-    });
+  /**
+   * Runs a program, and waits for its end. `path` is looked for in the guest's PATH.
+   * @param signal ends the program, as far as that can be done, and throws its reason.
+   */
+  async exec(
+    path: string,
+    args: readonly string[],
+    input: Uint8Array | undefined,
+    signal?: AbortSignal,
+  ): Promise<GuestExit> {
+    const started = await this.execute(
+      'guest-exec',
+      {
+        path,
+        arg: args,
+        'capture-output': true,
+        ...(input === undefined ? {} : { 'input-data': Buffer.from(input).toString('base64') }),
+      },
+      WORKS_WITHIN_MS,
+    );
     const pid = isJsonObject(started) ? started['pid'] : undefined;
     for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LAST_LOOK_MS)) {
-      const status = await this.execute('guest-exec-status', { pid });
+      if (signal?.aborted === true) {
+        await this.execute('guest-exec', { path: 'kill', arg: ['-TERM', String(pid)] });
+        signal.throwIfAborted();
+      }
+      const status = await this.execute('guest-exec-status', { pid }, WORKS_WITHIN_MS);
       if (isJsonObject(status) && status['exited'] === true) return exitOf(status);
       await (pause < LAST_LOOK_MS ? delay(pause) : this.#leaveToOthers(pause));
     }
@@ -150,9 +164,13 @@ export class QemuAgent {
   }
 
   /** @throws TartletError `GUEST_UNREACHABLE` when it refuses, or does not answer. */
-  async execute(command: string, parameters?: Readonly<Record<string, unknown>>): Promise<unknown> {
+  async execute(
+    command: string,
+    parameters?: Readonly<Record<string, unknown>>,
+    withinMs = this.#withinMs,
+  ): Promise<unknown> {
     this.#send({ execute: command, arguments: parameters });
-    const message = await this.#next();
+    const message = await this.#next(withinMs);
     if (message.kind === 'error') throw refused(message.reason);
     return message.value;
   }
@@ -161,13 +179,13 @@ export class QemuAgent {
     this.#socket?.write(`${JSON.stringify(request)}\n`);
   }
 
-  async #next(): Promise<Message> {
+  async #next(withinMs = this.#withinMs): Promise<QemuAnswer> {
     // Of silence: a long answer takes as long as it takes.
-    const deadline = setTimeout(() => this.#socket?.destroy(), this.#withinMs);
+    const deadline = setTimeout(() => this.#socket?.destroy(), withinMs);
     this.#deadline = deadline;
     try {
       for (;;) {
-        const message = this.#messages.shift();
+        const message = this.#answers.next();
         if (message !== undefined) return message;
         if (this.#socket === undefined) throw silent();
         await new Promise<void>((resolve) => {
@@ -180,13 +198,7 @@ export class QemuAgent {
   }
 
   #take(piece: Buffer): void {
-    const cut = piece.lastIndexOf(DELIMITER);
-    this.#bytes = cut < 0 ? Buffer.concat([this.#bytes, piece]) : piece.subarray(cut + 1);
-    for (let end = this.#bytes.indexOf('\n'); end >= 0; end = this.#bytes.indexOf('\n')) {
-      const message = parse(this.#bytes.toString('utf8', 0, end));
-      this.#bytes = this.#bytes.subarray(end + 1);
-      if (message !== undefined) this.#messages.push(message);
-    }
+    if (!this.#answers.take(piece)) this.close();
     this.#deadline?.refresh();
     this.#wake();
   }
@@ -197,23 +209,16 @@ export class QemuAgent {
   }
 }
 
-/** @returns undefined for the rest of an answer that an earlier conversation asked for. */
-function parse(line: string): Message | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return undefined;
-  }
-  if (!isJsonObject(value)) return undefined;
-  const { error } = value;
-  return isJsonObject(error)
-    ? { kind: 'error', reason: String(error['desc']) }
-    : { kind: 'return', value: value['return'] };
+/** No agent answers. */
+class Silence extends TartletError {}
+
+/** Whether this says that no agent answers, and not that one refused. */
+export function isSilence(error: unknown): error is TartletError {
+  return error instanceof Silence;
 }
 
-function silent(): TartletError {
-  return new TartletError('GUEST_UNREACHABLE', 'no agent answers in the guest');
+function silent(cause?: unknown): Silence {
+  return new Silence('GUEST_UNREACHABLE', 'no agent answers in the guest', { cause });
 }
 
 function refused(reason: string): TartletError {

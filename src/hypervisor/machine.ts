@@ -90,6 +90,8 @@ export interface Machine {
   readonly pointer: boolean;
   /** The guest runs machines itself. */
   readonly nested: boolean;
+  /** The number of its vsock, over which Tart's agent in the guest is spoken to; undefined where this host has none. */
+  readonly vsock: number | undefined;
   /** A number of its own for each copy of a suspended guest, so that it makes new secrets (vmgenid). */
   readonly generation: string;
 }

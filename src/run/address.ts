@@ -1,7 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isTartletError, TartletError, unreachable } from '../errors.ts';
-import { QemuAgent } from '../guest/qemu-agent.ts';
-import { agentSocket } from '../hypervisor/qemu/sockets.ts';
 import type { LocalName } from '../names/local-name.ts';
 import { bridgedAddress } from '../network/bridged-address.ts';
 import { answersBySsh } from '../network/guest-answer.ts';
@@ -9,6 +7,7 @@ import { hostView } from '../network/host-bridges.ts';
 import type { Session } from '../session/session.ts';
 import type { VmState } from '../home/vms/local-vms.ts';
 import { readRunRecord, type RunRecord } from '../home/vms/run-record.ts';
+import { talkToQemuAgent } from './guest-agent.ts';
 
 /** Where an address is looked for: `dhcp` everywhere, as everybody means it; `arp` and `agent` there alone. */
 export type Resolver = 'dhcp' | 'arp' | 'agent';
@@ -75,36 +74,28 @@ async function look(
   resolver: Resolver,
 ): Promise<string | undefined> {
   const { network, startedAt } = record;
+  // Loaded only when it is asked for.
+  if (resolver === 'agent') return (await import('./agent-address.ts')).addressByAgent(directory, network);
   if (network.kind === 'bridged') {
-    if (resolver !== 'agent') {
-      const view = hostView(() => session.now().getTime());
-      const guest = { mac: network.mac, startedAt };
-      const found = await bridgedAddress(view, guest, resolver === 'arp' ? 'neighbours' : 'leases');
-      if (found !== undefined || resolver === 'arp') return found;
-    }
+    const view = hostView(() => session.now().getTime());
+    const guest = { mac: network.mac, startedAt };
+    const found = await bridgedAddress(view, guest, resolver === 'arp' ? 'neighbours' : 'leases');
+    if (found !== undefined || resolver === 'arp') return found;
     return (await agentAddresses(directory, network.mac))[0];
   }
   // The guest knows only an address that is the same for all guests: it says that the guest is up, and no more.
   const isUp =
-    (resolver !== 'agent' && (await answersBySsh(network.address, network.sshPort, ANSWER_WITHIN_MS))) ||
+    (await answersBySsh(network.address, network.sshPort, ANSWER_WITHIN_MS)) ||
     (await agentAddresses(directory)).length > 0;
   return isUp ? network.address : undefined;
 }
 
 /** @param mac of the card that is meant: a guest may have networks of its own inside. */
 async function agentAddresses(directory: string, mac?: string): Promise<readonly string[]> {
-  const socket = await agentSocket(directory);
   try {
-    const agent = await QemuAgent.connect(socket.path, ANSWER_WITHIN_MS);
-    try {
-      return await agent.addresses(mac);
-    } finally {
-      agent.close();
-    }
+    return await talkToQemuAgent(directory, ANSWER_WITHIN_MS, async (agent) => agent.addresses(mac));
   } catch (error) {
     if (isTartletError(error, 'GUEST_UNREACHABLE')) return [];
     throw error;
-  } finally {
-    await socket.close();
   }
 }

@@ -1,61 +1,97 @@
-import { isTartletError, TartletError } from '../errors.ts';
-import { type GuestExit, QemuAgent } from '../guest/qemu-agent.ts';
-import { agentSocket } from '../hypervisor/qemu/sockets.ts';
+import { describeError, isTartletError, systemCode, TartletError } from '../errors.ts';
+import { CUT_OFF, gatherInput, type GuestCommand, type GuestOutput, noTerminal } from '../guest/guest-command.ts';
+import { RpcFailure, RpcStatus } from '../grpc/status.ts';
+import { isSilence } from '../guest/qemu-agent.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
 import { notRunning } from '../vm/stop.ts';
-
-/** How a command is run in a guest. */
-export interface ExecOptions {
-  /** All that it reads. Default: nothing. */
-  readonly input?: Uint8Array | undefined;
-  /** Whether it is to have a terminal, which this agent gives to none. */
-  readonly terminal: boolean;
-}
-
-/** How long an agent may take to answer, in milliseconds: a guest that has none is told of as soon. */
-const ANSWER_WITHIN_MS = 2000;
+import { talkToQemuAgent, talkToTartAgent } from './guest-agent.ts';
 
 /**
- * Runs a command in a running guest, by QEMU's guest agent: what it writes comes when it has ended, and it has no terminal.
+ * How long the agent at `control.sock` may take to greet, and both may take together, in milliseconds: a guest that has none is told of as soon. A
+ * `run` that has to find out who answers takes up to half a second for its greeting.
+ */
+const GREETS_WITHIN_MS = 1000;
+const ANSWERS_WITHIN_MS = 1900;
+
+/**
+ * Runs a command in a running guest, by the agent that answers at `control.sock`; where no `run` serves that, by QEMU's, which tells what a command
+ * writes when it has ended, wants its input before it begins, and has no terminals.
  *
+ * @returns the command's exit code, 0 to 255.
  * @throws TartletError `VM_NOT_FOUND`, `VM_NOT_RUNNING`, `GUEST_UNREACHABLE`
  */
 export async function execInVm(
   session: Session,
   name: LocalName,
-  command: readonly [string, ...string[]],
-  { input, terminal }: ExecOptions,
-): Promise<GuestExit> {
+  command: GuestCommand,
+  output: GuestOutput,
+): Promise<number> {
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
   if ((await session.vms.state(vm)) !== 'running') throw notRunning(vm);
-  if (terminal) {
-    throw new TartletError('GUEST_UNREACHABLE', "QEMU's guest agent gives commands no terminal", {
-      subject: name.text,
-      next: { kind: 'log-in-by-ssh' },
-    });
-  }
-  const socket = await agentSocket(vm.folder.path);
+  const directory = vm.folder.path;
   try {
-    const agent = await QemuAgent.connect(socket.path, ANSWER_WITHIN_MS).catch((error: unknown) => {
-      throw isTartletError(error, 'GUEST_UNREACHABLE') ? noAgent(name.text, error) : error;
-    });
-    try {
-      const [program, ...args] = command;
-      return await agent.exec(program, args, input);
-    } finally {
-      agent.close();
-    }
-  } finally {
-    await socket.close();
+    const began = session.now().getTime();
+    const exitCode = await talkToTartAgent(directory, GREETS_WITHIN_MS, async (agent) =>
+      agent.exec(command, output, session.signal),
+    );
+    if (exitCode !== 'silent') return exitCode;
+    const withinMs = ANSWERS_WITHIN_MS - (session.now().getTime() - began);
+    return await execByQemuAgent({ directory, withinMs }, command, output, session.signal);
+  } catch (error) {
+    throw explained(error, name.text);
   }
 }
 
-function noAgent(name: string, cause: TartletError): TartletError {
+async function execByQemuAgent(
+  { directory, withinMs }: { readonly directory: string; readonly withinMs: number },
+  { words: [program, ...args], input, terminal }: GuestCommand,
+  output: GuestOutput,
+  signal: AbortSignal,
+): Promise<number> {
+  if (terminal !== undefined) throw noTerminal();
+  const gathered = input === undefined ? undefined : await gatherInput(input);
+  const exit = await talkToQemuAgent(directory, withinMs, async (agent) => agent.exec(program, args, gathered, signal));
+  await output.stdout(exit.stdout);
+  await output.stderr(exit.stderr);
+  if (exit.isCutOff) await output.stderr(CUT_OFF);
+  return exit.exitCode;
+}
+
+/** What an agent, or the lack of one, means to who wanted to run a command. */
+function explained(error: unknown, name: string): unknown {
+  if (systemCode(error) === 'EACCES') return ofAnother(name, error);
+  if (isSilence(error))
+    return systemCode(error.facts.cause) === 'EACCES' ? ofAnother(name, error) : noAgent(name, error);
+  if (!isTartletError(error, 'NET_PROTOCOL', 'GUEST_UNREACHABLE')) return error;
+  const status = error instanceof RpcFailure ? error.rpcStatus : undefined;
+  if (status === RpcStatus.unavailable) return noAgent(name, error);
+  const why = status === RpcStatus.aborted ? "the guest's agent ended before the command did" : describeError(error);
+  return new TartletError('GUEST_UNREACHABLE', `cannot run the command in the VM "${name}": ${why}`, {
+    subject: name,
+    next: { kind: status === RpcStatus.failedPrecondition ? 'log-in-by-ssh' : 'look-at-command' },
+    cause: error,
+  });
+}
+
+function noAgent(name: string, cause: unknown): TartletError {
   return new TartletError('GUEST_UNREACHABLE', `no agent answers in the guest of the VM "${name}"`, {
     subject: name,
     next: { kind: 'install-agent' },
     cause,
   });
+}
+
+/** In a home that no group shares, whoever may look into a VM's directory need not be one who may command its guest. */
+function ofAnother(name: string, cause: unknown): TartletError {
+  return new TartletError(
+    'GUEST_UNREACHABLE',
+    `not allowed to run commands in the VM "${name}": another user runs it`,
+    {
+      subject: name,
+      next: { kind: 'exec-as-starter' },
+      cause,
+    },
+  );
 }

@@ -1,5 +1,4 @@
-import { QemuAgent } from '../guest/qemu-agent.ts';
-import { agentSocket } from '../hypervisor/qemu/sockets.ts';
+import { talkToQemuAgent } from './guest-agent.ts';
 
 /** How long the agent of a guest that goes on may take to answer, in milliseconds. */
 const ANSWER_WITHIN_MS = 2000;
@@ -12,13 +11,7 @@ const ANSWER_WITHIN_MS = 2000;
  */
 export async function setGuestClock(directory: string, now: () => Date): Promise<void> {
   try {
-    const socket = await agentSocket(directory);
-    try {
-      const agent = await QemuAgent.connect(socket.path, ANSWER_WITHIN_MS);
-      await agent.setTime(now().getTime()).finally(() => agent.close());
-    } finally {
-      await socket.close();
-    }
+    await talkToQemuAgent(directory, ANSWER_WITHIN_MS, async (agent) => agent.setTime(now().getTime()));
   } catch {
     // As said above.
   }

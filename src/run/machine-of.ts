@@ -14,6 +14,8 @@ export interface StartDecisions {
   readonly generation: string;
   /** Whether something for cloud-init lies beside the disk. */
   readonly hasSeed: boolean;
+  /** The number of the guest's vsock, if it gets one. */
+  readonly vsock: number | undefined;
 }
 
 const SSH_PORT = 22;
@@ -56,6 +58,7 @@ export function machineOf(
     keyboard: settings.keyboard,
     pointer: settings.pointer,
     nested: settings.nested,
+    vsock: decided.vsock,
     generation: decided.generation,
   };
 }

@@ -7,21 +7,18 @@ import type { Forward, Machine } from '../hypervisor/machine.ts';
 import type { QemuHost } from '../hypervisor/qemu/command-line.ts';
 import { findQemu } from '../hypervisor/qemu/host.ts';
 import { QEMU_SOCKETS, startQemu } from '../hypervisor/qemu/qemu.ts';
+import { findVsock, type Vsock } from '../hypervisor/qemu/vsock.ts';
 import type { LocalName } from '../names/local-name.ts';
 import { requireBridgeAccess } from '../network/bridge-access.ts';
 import { findSshDoor, type SshDoor } from '../network/own-address.ts';
 import { settlePorts } from '../network/published-ports.ts';
 import type { Session } from '../session/session.ts';
 import type { Arch, LinuxConfig } from '../vm/config.ts';
+import { whileServed } from './control-socket.ts';
 import { setGuestClock } from './guest-clock.ts';
 import { machineOf, requireRunnable } from './machine-of.ts';
-import {
-  beginningOf,
-  readStopDeadline,
-  removeRunRecord,
-  type RunRecord,
-  writeRunRecord,
-} from '../home/vms/run-record.ts';
+import { readStopDeadline, removeRunRecord, writeRunRecord } from '../home/vms/run-record.ts';
+import { recordOf } from './record-of.ts';
 import type { RunRequest, RunRequests } from './run-request.ts';
 import type { RunSettings } from './run-settings.ts';
 import { dropSavedState, identityOf, newMemory, publishSavedState, requireFitting } from './saved-state.ts';
@@ -89,10 +86,12 @@ async function runTaken(
   const settings = await withPorts(options);
   const ssh = settings.network.kind === 'user' ? await findSshDoor(vm.name) : undefined;
   const vncPassword = randomBytes(VNC_PASSWORD_BYTES).toString('base64url');
+  const vsock = await findVsock(session.environment['PATH'] ?? '');
   const machine = machineOf(vm, settings, {
     ssh,
     vncPassword,
     generation: randomUUID(),
+    vsock: vsock?.cid,
     hasSeed: await hasSeed(vm.directory),
   });
   // First of all, since the VM counts as running already: who stops it now must find us (run-fleet-demand §8, 7).
@@ -102,7 +101,7 @@ async function runTaken(
     if (machine.network.kind === 'bridged') {
       await requireBridgeAccess(machine.network.bridges, { helper: host.bridgeHelper, isRoot: options.isRoot });
     }
-    return await runMachine(session, { machine, host, lock: vm.lock, ssh, vncPassword }, options);
+    return await runMachine(session, { machine, host, lock: vm.lock, ssh, vsock, vncPassword }, options);
   } finally {
     await removeRunRecord(vm.directory);
   }
@@ -125,12 +124,13 @@ interface Plan {
   readonly host: QemuHost;
   readonly lock: FileLock;
   readonly ssh: SshDoor | undefined;
+  readonly vsock: Vsock | undefined;
   readonly vncPassword: string;
 }
 
 async function runMachine(
   session: Session,
-  { machine, host, lock, ssh, vncPassword }: Plan,
+  { machine, host, lock, ssh, vsock, vncPassword }: Plan,
   options: RunOptions,
 ): Promise<Ending> {
   const { directory, arch } = machine;
@@ -158,7 +158,13 @@ async function runMachine(
     if (ssh !== undefined && ssh.port !== 22) onEvent({ kind: 'ssh-port', ...ssh });
     tellDoors(running, vncPassword, onEvent);
     handleRequests(session, directory, running, options);
-    const ending = await running.ended;
+    const control = {
+      vsock,
+      address: ssh?.address,
+      mac: machine.mac,
+      tell: (text: string) => onEvent({ kind: 'note', text }),
+    };
+    const ending = await whileServed(directory, control, running.ended);
     if (ending.kind === 'suspended') await publishSavedState(machine, identity, running.accelerator);
     return ending;
   } finally {
@@ -166,23 +172,6 @@ async function runMachine(
     for (const left of [...sockets, newMemory(directory)]) await removeEntry(left);
     await store.keep();
   }
-}
-
-function recordOf(
-  { mac, network }: Machine,
-  ssh: SshDoor | undefined,
-  { pid, now }: { readonly pid: number; readonly now: Date },
-): RunRecord {
-  return {
-    version: 1,
-    pid,
-    began: beginningOf(pid) ?? '',
-    network:
-      network.kind === 'user' && ssh !== undefined
-        ? { kind: 'user', address: ssh.address, sshPort: ssh.port }
-        : { kind: 'bridged', mac },
-    startedAt: now.getTime(),
-  };
 }
 
 function tellDoors(running: RunningMachine, password: string, onEvent: RunOptions['onEvent']): void {

@@ -35,6 +35,7 @@ export function identityOf(machine: Machine, host: QemuHost): string {
     ...machine,
     directory: '',
     generation: '',
+    vsock: machine.vsock === undefined ? undefined : 0,
     network: machine.network.kind === 'user' ? { ...machine.network, forwards: [] } : machine.network,
     screens: [],
     clipboard: false,

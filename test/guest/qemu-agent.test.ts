@@ -1,60 +1,24 @@
-import { createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { QemuAgent } from '../../src/guest/qemu-agent.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { playQemuAgent, type QemuRequest } from '../support/played-qemu-agent.ts';
 
-interface Request {
-  readonly execute: string;
-  readonly arguments?: Readonly<Record<string, unknown>>;
-}
-
-/** An agent that is asked in a socket, as QEMU offers it. @param greet what an earlier conversation left behind. @param atATime whom it talks to: others wait. */
-async function agentThat(answer: (request: Request) => unknown, greet = '', atATime = Infinity): Promise<string> {
+const agentThat = async (
+  answer: (request: QemuRequest) => unknown,
+  greet = '',
+  atATime = Infinity,
+): Promise<string> => {
   const path = `${temporaryFolder()}/qga.sock`;
-  const waiting: Socket[] = [];
-  let talking = 0;
-  const server = createServer((socket: Socket) => {
-    waiting.push(socket);
-    next();
-  });
-  const next = (): void => {
-    const socket = talking < atATime ? waiting.shift() : undefined;
-    if (socket === undefined) return;
-    talking += 1;
-    socket.on('close', () => {
-      talking -= 1;
-      next();
-    });
-    talk(socket);
-  };
-  const talk = (socket: Socket): void => {
-    let text = '';
-    socket.on('data', (piece: Buffer) => {
-      text += piece.toString('latin1').replaceAll('\u00ff', '');
-      for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
-        const request = JSON.parse(text.slice(0, end)) as Request;
-        text = text.slice(end + 1);
-        if (request.execute === 'guest-sync-delimited') {
-          socket.write(`{"error":{"class":"GenericError","desc":"JSON parse error"}}\n${greet}`);
-          socket.write(Buffer.from([0xff]));
-          socket.write(`${JSON.stringify({ return: request.arguments?.['id'] })}\n`);
-        } else {
-          const reply = answer(request);
-          if (reply !== undefined) socket.write(`${JSON.stringify(reply)}\n`);
-        }
-      }
-    });
-  };
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  onTestFinished(() => void server.close());
+  await playQemuAgent(path, answer, { greet, atATime });
   return path;
-}
+};
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 it('runs a command, gives it its input, and brings back what it wrote byte by byte', async () => {
   let looks = 0;
-  let started: Request | undefined;
+  let started: QemuRequest | undefined;
   const path = await agentThat((request) => {
     if (request.execute === 'guest-exec') {
       started = request;

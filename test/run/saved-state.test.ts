@@ -29,6 +29,7 @@ function plant(): { readonly machine: Machine; readonly second: string } {
     keyboard: false,
     pointer: false,
     nested: false,
+    vsock: undefined,
     generation: '',
   };
   return { machine, second };

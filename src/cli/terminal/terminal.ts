@@ -11,11 +11,16 @@ export interface Screen extends Omit<Writable, 'write'> {
   write(text: Printable): boolean;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
 }
 
 /** Everything a command knows of the process it runs in. Tests hand in their own. */
 export interface Terminal {
-  readonly stdin: Readable & { readonly isTTY?: boolean | undefined };
+  readonly stdin: Readable & {
+    readonly isTTY?: boolean | undefined;
+    /** Of a terminal: hands over each key as it is pressed, also those that mean something to the terminal. */
+    setRawMode?(isRaw: boolean): unknown;
+  };
   /** Results; and where stderr is no terminal, the progress of commands that have none (tart-cli §0.3). */
   readonly stdout: Screen;
   /**

@@ -63,7 +63,7 @@ export function qemuArguments(machine: Machine, host: QemuHost, start: StartFact
     ...machine.disks.flatMap(diskOptions),
     ...networkOptions(machine, host),
     ...(machine.hostDevices ?? []).map((path) => ['-device', `vfio-pci,sysfsdev=${escaped(path)}`] as const),
-    ...portOptions(start),
+    ...portOptions(machine, start),
     ...consoleOptions(machine.console, start.log),
     ...screenOptions(machine),
     ...soundOptions(machine),
@@ -154,8 +154,9 @@ function userNetwork({ forwards, isolated }: Extract<Network, { kind: 'user' }>)
  * The port of QEMU's guest agent; the one by which Tart's agent in the guest tells which Tart it runs in (run-fleet-demand §1); and the one of the
  * clipboard, which leads nowhere until somebody can look (`clipboard.ts`).
  */
-function portOptions({ sockets }: StartFacts): Option[] {
+function portOptions({ vsock }: Machine, { sockets }: StartFacts): Option[] {
   return [
+    ...(vsock === undefined ? [] : [['-device', `vhost-vsock-pci,guest-cid=${vsock}`] as const]),
     ['-device', 'virtio-serial-pci,id=ports'],
     ['-chardev', `socket,id=agent,path=${sockets.agent},server=on,wait=off`],
     ['-device', 'virtserialport,bus=ports.0,chardev=agent,name=org.qemu.guest_agent.0'],

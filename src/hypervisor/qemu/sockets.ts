@@ -10,15 +10,16 @@ export interface ShortPath {
 
 /** Where QEMU's guest agent answers. @throws as `openDirectory`: an error of the system when the directory is not there. */
 export async function agentSocket(directory: string): Promise<ShortPath> {
-  return shortPath(directory, QemuFile.agent);
+  return socketIn(directory, QemuFile.agent);
 }
 
 /** Where QEMU itself takes requests, one conversation at a time. @throws as {@link agentSocket} */
 export async function requestSocket(directory: string): Promise<ShortPath> {
-  return shortPath(directory, QemuFile.requests);
+  return socketIn(directory, QemuFile.requests);
 }
 
-async function shortPath(directory: string, name: string): Promise<ShortPath> {
+/** A socket of another name. @throws as {@link agentSocket} */
+export async function socketIn(directory: string, name: string): Promise<ShortPath> {
   const handle = await openDirectory(directory);
   return { path: `${throughDescriptor(handle.fd)}/${name}`, close: async () => handle.close() };
 }

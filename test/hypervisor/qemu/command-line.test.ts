@@ -23,6 +23,7 @@ const MACHINE: Machine = {
   keyboard: true,
   pointer: true,
   nested: false,
+  vsock: undefined,
   generation: '00000000-0000-4000-8000-000000000001',
 };
 const HOST: QemuHost = {

@@ -117,7 +117,7 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'drop-memory': ({ vm }) =>
     `drop the saved memory (tartlet stop ${vm}): the guest begins anew then, as after a power cut`,
   'resume-on-mac': ({ vm }) => `go on with it there, or drop what was in its memory (tartlet stop ${vm})`,
-  'install-agent': () => 'wait until it has started, or install qemu-guest-agent in the guest',
+  'install-agent': () => 'wait until it has started, or install tart-guest-agent or qemu-guest-agent in the guest',
   'install-openssh': () =>
     'install openssh-client (Debian, Ubuntu, Alpine), openssh-clients (Fedora) or openssh (Arch)',
   'read-serial-console': () => 'run it with --serial, and read the terminal device whose path it prints',
@@ -146,6 +146,8 @@ export const VM_TEXTS: HintTexts<VmHints> = {
     'compare the digest with the one that the publisher tells now: images are replaced by newer ones',
   'give-digest-or-https': () => 'write https://, or give the digest of the image: --digest sha256:…',
   'choose-arch': () => 'choose one: --arch amd64, or --arch arm64',
+  'look-at-command': () => 'look whether the guest still runs, and whether it has the program',
+  'exec-as-starter': () => 'run the command as the user who started the VM',
 };
 
 /** About archives. */
