@@ -1,3 +1,4 @@
+import { describeError, systemCode, TartletError } from '../errors.ts';
 import { RpcFailure, RpcStatus } from '../grpc/status.ts';
 import { isSilence } from '../guest/qemu-agent.ts';
 import type { RunNetwork } from '../home/vms/run-record.ts';
@@ -15,7 +16,7 @@ const ANSWER_WITHIN_MS = 1000;
  *
  * @param directory of the VM.
  * @returns undefined when no agent answers yet.
- * @throws TartletError `NET_PROTOCOL`, `GUEST_UNREACHABLE` when one refuses, or answers what is no address
+ * @throws TartletError `GUEST_UNREACHABLE` when one refuses, or answers what is no address
  */
 export async function addressByAgent(directory: string, network: RunNetwork): Promise<string | undefined> {
   const mac = network.kind === 'bridged' ? network.mac : undefined;
@@ -28,6 +29,9 @@ export async function addressByAgent(directory: string, network: RunNetwork): Pr
     return address === undefined || network.kind === 'bridged' ? address : network.address;
   } catch (error) {
     if (isSilence(error) || (error instanceof RpcFailure && NOT_YET.has(error.rpcStatus))) return undefined;
-    throw error;
+    if (!(error instanceof RpcFailure) && systemCode(error) !== 'EACCES') throw error;
+    throw new TartletError('GUEST_UNREACHABLE', `the guest's agent tells no address: ${describeError(error)}`, {
+      cause: error,
+    });
   }
 }
