@@ -41,7 +41,7 @@ const FACTS = {
 }[architecture];
 
 const MODULES =
-  'virtio_pci virtio_blk virtio_net virtio_console virtio_rng virtio_balloon evdev button ext4 virtiofs vmw_vsock_virtio_transport af_packet vmgenid'.split(
+  'virtio_pci virtio_blk virtio_net virtio_console virtio_rng virtio_balloon evdev button ext4 virtiofs vmw_vsock_virtio_transport af_packet vmgenid isofs'.split(
     ' ',
   );
 

@@ -22,7 +22,7 @@ describe('create --linux', () => {
     ['x86_64', 'amd64'],
     ['aarch64', 'arm64'],
     ['arm64', 'arm64'],
-  ])('on a host that calls itself %s makes a VM for %s', async (machine, arch) => {
+  ])('M20: on a host that calls itself %s makes a VM for %s', async (machine, arch) => {
     const workplace = new Workplace(cleanup);
     expect(await runOn(machine, workplace, 'create', '--linux', 'vm')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
     expect(archOf(workplace, 'vm')).toBe(arch);
