@@ -46,7 +46,7 @@ describe('what an image from elsewhere says of itself', () => {
   });
 });
 
-describeWithParts('a disk whose tables were forged', ['sfdisk', 'mformat'], () => {
+describeWithParts('a disk whose tables were forged (S76)', ['sfdisk', 'mformat'], () => {
   const loaded: Buffer[] = [];
   const disk = (): Buffer => {
     if (loaded[0] !== undefined) return loaded[0];

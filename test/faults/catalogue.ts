@@ -96,6 +96,7 @@ export const SECTIONS: readonly Section[] = [
     /* N60 */ 'an upload is cut in its middle',
     /* N61 */ 'an answer of single bytes keeps its connection alive for ever',
     /* N62 */ 'a list of tags that goes on and on, and brings next to nothing',
+    /* N63 */ 'a file of a web server that is cut off, and another one when it is to go on',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',
@@ -319,5 +320,6 @@ export const SECTIONS: readonly Section[] = [
     /* S73 */ 'documents kept in memory for clients that neither read nor send',
     /* S74 */ 'uploads begun without end that displace those of others',
     /* S75 */ 'a directory exchanged for a link before something in it is changed',
+    /* S76 */ 'an image of a disk that names files of this machine, or claims sizes and tables without end',
   ]),
 ];

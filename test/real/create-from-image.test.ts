@@ -136,7 +136,7 @@ describeWithParts('create --from-image', ['qemu-img', 'sfdisk', 'mformat', 'xz',
     return pack('zstd', 'bomb.zst', `${images}/bomb`);
   };
 
-  describe('is refused, and nothing is made', () => {
+  describe('is refused (S76), and nothing is made', () => {
     it.each([
       ['a backing file, which could be any of this machine', backed, 'a difference to another file, its backing file'],
       ['a data file, which could be any of this machine', withDataFile, 'its data is in another file'],

@@ -129,15 +129,13 @@ describeWithParts(
         });
         await workplace.run('set', 'arm', '--memory', '256', '--cpu', '1');
         // M20: in one line, and what helps in another.
-        if (process.arch === 'x64') {
-          expect(await workplace.run('run', 'arm')).toMatchObject({
-            exitCode: 1,
-            stdout: '',
-            stderr: expect.stringMatching(
-              /^error\[HOST_LACKS\]: the VM "arm" is made for arm64, .*\nnext: .*--allow-emulation.*\n$/,
-            ),
-          });
-        }
+        expect(await workplace.run('run', 'arm')).toMatchObject({
+          exitCode: 1,
+          stdout: '',
+          stderr: expect.stringMatching(
+            /^error\[HOST_LACKS\]: the VM "arm" is made for arm64, .*\nnext: .*--allow-emulation.*\n$/,
+          ),
+        });
         const first = await boot(workplace, cleanup, 'arm', '--allow-emulation');
         const left = await workplace.run('exec', 'arm', 'sh', '-c', 'uname -m; echo kept >/tmp/in-memory; exit 7');
         expect(left).toEqual({ exitCode: 7, stdout: 'aarch64\n', stderr: '' });

@@ -70,7 +70,7 @@ describeWithParts('create --from-image of an address', ['sfdisk', 'mformat'], ()
     await expectMade(workplace);
   });
 
-  it('goes on where it was cut', async () => {
+  it('goes on where it was cut (N63)', async () => {
     const workplace = new Workplace(cleanup);
     const { url, ranges } = await serve((request, response, count) =>
       count === 1 ? cut(response) : rest(request, response),
@@ -92,7 +92,7 @@ describeWithParts('create --from-image of an address', ['sfdisk', 'mformat'], ()
       (request: IncomingMessage, response: ServerResponse) =>
         request.headers.range === undefined ? whole(response) : response.writeHead(416).end(),
     ],
-  ])('begins anew where %s', async (_, then) => {
+  ])('begins anew where %s (N63)', async (_, then) => {
     const workplace = new Workplace(cleanup);
     const { url } = await serve((request, response, count) => (count === 1 ? cut(response) : then(request, response)));
     expect(await create(workplace, url, '--digest', digest)).toMatchObject({ exitCode: 0 });
