@@ -6,7 +6,7 @@ import { runVm } from '../support/running-vm.ts';
 import { lowerCaseKeys, TartInPath } from '../support/tart-in-path.ts';
 
 /*
- * What the GitLab executor calls (tart-cli §5.3) and what Tart's own benchmark does (§5.4), word for word.
+ * What the GitLab executor calls (tart-cli §5.3) and what Tart's own benchmark does (tart-cli §5.4), word for word.
  */
 
 const cleanup = new Cleanup();

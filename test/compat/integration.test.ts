@@ -8,7 +8,7 @@ import { TartInPath } from '../support/tart-in-path.ts';
 
 /*
  * Tart's own integration tests that need no macOS guest (tart-cli §6.1), with the binary that is called `tart` here.
- * The Go test of §6.2 is test/cli/telemetry.test.ts, "Tart's own test of its tracing".
+ * The Go test of tart-cli §6.2 is test/cli/telemetry.test.ts, "Tart's own test of its tracing".
  */
 
 const cleanup = new Cleanup();

@@ -80,7 +80,7 @@ export class OldCache {
     return folder;
   }
 
-  /** `push --populate-cache` of 0.19 – 1.8.1: the image without the port, its tag with it, when there is a folder for it (§2.4). */
+  /** `push --populate-cache` of 0.19 – 1.8.1: the image without the port, its tag with it, when there is a folder for it (tart-formats §2.4). */
   populate(pulled: Omit<Pulled, 'generation'> & { readonly tag: string }): string {
     const repository = `${this.images}/${pulled.registry}/${pulled.repository}`;
     const folder = `${this.images}/${pulled.registry.replace(/:\d+$/, '')}/${pulled.repository}/${digestOfContent(pulled.content)}`;
@@ -89,7 +89,7 @@ export class OldCache {
     return folder;
   }
 
-  /** Renames or merges a host folder, links as they are: "last one wins" (§2.5, §2.8). */
+  /** Renames or merges a host folder, links as they are: "last one wins" (tart-formats §2.5, §2.8). */
   rename(from: string, to: string): void {
     merge(`${this.images}/${from}`, `${this.images}/${to}`);
   }

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, realpathSync, type Dirent } from 'n
 import path from 'node:path';
 
 /*
- * What today's Tart makes of a cache, written down from tart-formats §1.3, §1.5, §2.1 and §2.6 and from nothing of ours: the judge of whether
+ * What today's Tart makes of a cache, written down from tart-formats §1.3, §1.5, §2.1, §2.6 and from nothing of ours: the judge of whether
  * a cache is in order.
  */
 

@@ -34,7 +34,7 @@ export interface PruneReport {
 
 /**
  * Deletes what the criteria choose, tags together with their image (tart-cli §7 #18). One entry that is in use or cannot be deleted does not
- * stop it, unlike in Tart (§7 #21): it is spared and reported; one that cannot be looked at is passed over. What was
+ * stop it, unlike in Tart (tart-cli §7 #21): it is spared and reported; one that cannot be looked at is passed over. What was
  * used since the choice was made stays (reliability P15). It works on a full disk, because that is when it is needed
  * (reliability D29).
  *

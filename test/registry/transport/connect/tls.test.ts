@@ -295,7 +295,7 @@ describe('plain HTTP', () => {
     });
   });
 
-  it.each(['127.0.0.1', '[::1]', 'localhost'])('is found out on %s (N5, §3.2)', async (host) => {
+  it.each(['127.0.0.1', '[::1]', 'localhost'])('is found out on %s (N5, reliability §3.2)', async (host) => {
     const registry = await scripted(OK, { listen: host === '[::1]' ? '::1' : '127.0.0.1' });
     const { client } = clientFor(RegistryAddress.parse(`${host}:${registry.port}`));
     await client.manifest(TAG);
@@ -303,7 +303,7 @@ describe('plain HTTP', () => {
     expect(registry.requests[0]?.headers['host']).toBe(`${host}:${registry.port}`);
   });
 
-  it.each(['127.0.0.1', '[::1]', 'localhost'])('is not used where %s has TLS (§3.2)', async (host) => {
+  it.each(['127.0.0.1', '[::1]', 'localhost'])('is not used where %s has TLS (reliability §3.2)', async (host) => {
     const registry = await scripted(OK, { tls: ca.issue(NAMES), listen: host === '[::1]' ? '::1' : '127.0.0.1' });
     const { client } = clientFor(RegistryAddress.parse(`${host}:${registry.port}`), trusting());
     await client.manifest(TAG);
@@ -372,7 +372,7 @@ describe('addresses of a host', () => {
     });
   });
 
-  it('are not asked from a name server for *.localhost (§3.2)', async () => {
+  it('are not asked from a name server for *.localhost (reliability §3.2)', async () => {
     const registry = await scripted(OK);
     const { client } = clientFor(RegistryAddress.parse(`registry.localhost:${registry.port}`));
     await expect(client.manifest(TAG)).resolves.toBeDefined();
