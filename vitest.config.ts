@@ -1,14 +1,35 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+
+/** Pure code, files of this machine and sockets in this process: nothing of `dist`, no other program. */
+const UNIT = ['names', 'oci', 'credentials', 'errors', 'hypervisor', 'guest', 'migration', 'session', 'home'];
+
+const common = {
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+  // Commands of tests leave nothing in the cache directory of the user who runs them.
+  env: { NODE_DISABLE_COMPILE_CACHE: '1' },
+};
+/** What runs the built command, or its worker threads. */
+const built = { ...common, globalSetup: ['test/support/build.ts'] };
+/** It kills a process at random times, and so takes its time. */
+const SLOW = ['test/credentials/killed-writer.test.ts'];
+const within = (...directories: readonly string[]): string[] => directories.map((each) => `test/${each}/**/*.test.ts`);
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/build.ts'],
-    // Commands of tests leave nothing in the cache directory of the user who runs them.
-    env: { NODE_DISABLE_COMPILE_CACHE: '1' },
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    // Two cores: more forks only fight each other for them.
-    maxWorkers: 2,
+    maxWorkers: availableParallelism(),
+    projects: [
+      { test: { ...common, name: 'unit', include: within(...UNIT), exclude: SLOW } },
+      {
+        test: {
+          ...built,
+          name: 'integration',
+          include: [`test/!(${[...UNIT, 'crash', 'fuzz'].join('|')})/**/*.test.ts`, 'test/*.test.ts', ...SLOW],
+        },
+      },
+      { test: { ...built, name: 'crash', include: within('crash') } },
+      { test: { ...built, name: 'fuzz', include: within('fuzz') } },
+    ],
   },
 });
