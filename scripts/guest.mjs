@@ -60,7 +60,7 @@ function build() {
   const packages = new Packages(`${work}/apt`, architecture);
   packages.update();
   const kernel = packages.meaning(`linux-image-cloud-${architecture}`, /^linux-image-[0-9]/);
-  const programs = ['busybox-static', 'dropbear-bin', 'qemu-guest-agent'];
+  const programs = ['busybox-static', 'dropbear-bin', 'openssh-sftp-server', 'qemu-guest-agent'];
   packages.unpack(
     [kernel, ...programs, 'systemd-boot-efi', ...packages.libraries(['dropbear-bin', 'qemu-guest-agent'])],
     `${work}/all`,
@@ -102,7 +102,9 @@ function initrd() {
     'root',
     'home/admin',
     'data',
+    'usr/lib',
     'usr/share/udhcpc',
+    'opt',
     'mnt',
     'var/run',
     'var/log',
@@ -115,6 +117,10 @@ function initrd() {
   cpSync(`${work}/all/usr/sbin/dropbear`, `${root}/bin/dropbear`);
   cpSync(`${work}/all/usr/bin/dropbearkey`, `${root}/bin/dropbearkey`);
   cpSync(`${work}/all/usr/sbin/qemu-ga`, `${root}/bin/qemu-ga`);
+  // Where dropbear looks for it.
+  cpSync(`${work}/all/usr/lib/openssh/sftp-server`, `${root}/usr/lib/sftp-server`);
+  // admin is root here; drivers say sudo all the same.
+  script(`${root}/bin/sudo`, '#!/bin/sh\nexec "$@"\n');
   copyLibraries(root);
   const loading = copyModules(root);
   script(`${root}/init`, INIT.replace('@MODULES@', loading.join(' ')).replaceAll('@CONSOLE@', FACTS.console));
