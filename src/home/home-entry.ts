@@ -72,6 +72,8 @@ export const SshFile = { knownHosts: 'known_hosts', askpass: 'ssh-askpass' } as 
 
 /** Names of our own files in the folder of a VM or an image. Tart ignores them. */
 export const OurFile = {
+  /** Goes when the command ends that made it: `vms/disposable.ts`. */
+  disposable: '.disposable',
   /** Never collected and never pruned until it is taken away. Empty. */
   pinned: '.pinned',
   /** Lost its last tag by a command, not by an accident. Empty. */

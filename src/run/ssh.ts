@@ -135,3 +135,8 @@ async function placeAskpass(directory: string): Promise<string> {
   });
   return file;
 }
+
+/** A word as the shell of a guest reads it again. */
+export function quoteForShell(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -13,6 +13,8 @@ export type WaitCondition =
   | { readonly kind: 'ssh' }
   /** An agent in it answers. */
   | { readonly kind: 'agent' }
+  /** Either of the two: a command can be run in it. */
+  | { readonly kind: 'command' }
   /** It takes connections at this port of its own. */
   | { readonly kind: 'tcp'; readonly port: number };
 
@@ -68,6 +70,8 @@ async function holds(probe: GuestProbe, condition: WaitCondition): Promise<boole
       return (await probe.address('agent')) !== undefined;
     case 'ssh':
       return answersAt(probe, SSH_PORT, answersBySsh);
+    case 'command':
+      return (await answersAt(probe, SSH_PORT, answersBySsh)) || (await probe.address('agent')) !== undefined;
     case 'tcp':
       return answersAt(probe, condition.port, takesConnections);
     default:

@@ -38,6 +38,8 @@ export interface CloneOptions extends PullOptions {
   readonly pruneLimitBytes?: number;
   /** Gives the new VM a MAC address of its own also where no VM of this home has the source's: Vetu does (run-fleet-demand §4.1). */
   readonly newMac?: boolean;
+  /** Does something with the files of the new VM, before it has its name. */
+  readonly beforeNamed?: (folder: string) => Promise<void>;
 }
 
 /** The VM that was made. */
@@ -93,6 +95,7 @@ export async function cloneVm(
         clonedAt: session.now().toISOString(),
         ...(source.unproven.length === 0 ? {} : { unproven: [...source.unproven] }),
       });
+      await options.beforeNamed?.(scratch.folder);
       const replaced = await session.vms.underLock(session.signal, async () => {
         if (options.newMac === true || (await isSameMac(session, source, scratch.folder, name)))
           await changeMac(source, scratch.folder);

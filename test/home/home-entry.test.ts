@@ -21,6 +21,7 @@ test('the names that Tartlet hides in a home are these', () => {
     '.base-manifest.json',
     '.blobs',
     '.disk-seal.json',
+    '.disposable',
     '.explicitly-pulled',
     '.gc.lock',
     '.last-used',

@@ -1,10 +1,9 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { parseCondition, requireWay, withoutLifeFlags } from '../../src/cli/session/run-words.ts';
-import { run } from '../../src/cli/run.ts';
-import { terminalHere } from '../support/here.ts';
 import { plantVm } from '../support/home.ts';
 import { pretendRun } from '../support/pretend-run.ts';
+import { PretendedMac } from '../support/pretend-tart.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { Workplace } from '../support/real-command.ts';
 
@@ -48,57 +47,19 @@ describe('a run in the background that fails at once', () => {
   });
 });
 
-/** Notes its words; as `run` it takes the lock of the VM and ends by SIGTERM; as `ip` it has an address at the third look. */
-const TART = `#!/bin/sh
-echo "$*" >>"$NOTES/calls"
-case "$1" in
-run) exec python3 -c 'import fcntl,os,signal,sys
-f=open(sys.argv[1]+"/config.json","r+"); fcntl.lockf(f,fcntl.LOCK_EX)
-print("from tart",os.getsid(0)==os.getpid(),flush=True)
-signal.pause()' "$TART_HOME/vms/ci" ;;
-ip) [ "$(grep -c ^ip "$NOTES/calls")" -ge 3 ] && echo "$ADDRESS" || { echo no address >&2; exit 1; } ;;
-*) exit 9 ;;
-esac
-`;
-
 describe('a run in the background on a Mac', () => {
-  async function onMac(
-    argv: readonly string[],
-    tart = TART,
-  ): Promise<{ exitCode: number; stdout: string; stderr: string }> {
-    mkdirSync(`${workplace.folder}/bin`, { recursive: true });
-    writeFileSync(`${workplace.folder}/bin/tart`, tart);
-    chmodSync(`${workplace.folder}/bin/tart`, 0o755);
-    const terminal = terminalHere(workplace, argv);
-    const environment = {
-      ...workplace.environment,
-      PATH: `${workplace.folder}/bin:${workplace.environment['PATH']}`,
-      NOTES: workplace.folder,
-      ADDRESS: '127.0.0.1',
-    };
-    const exitCode = await run({ ...terminal, environment, platform: 'darwin' }, argv);
-    return { exitCode, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
-  }
-
   it("is Tart's, with its own words alone, and is waited for by its address", async () => {
-    const argv = [
-      'run',
-      '--detach',
-      'ci',
-      '--wait-for=ip',
-      '--no-graphics',
-      '--timeout',
-      '60',
-      '--dir=a:/b',
-      '--unknown-to-us',
-    ];
-    const ended = onMac(argv);
+    const mac = new PretendedMac(workplace);
+    mac.setAddress('127.0.0.1');
     onTestFinished(() => {
       for (const pid of holdersOf(workplace.vmFolder('ci'))) process.kill(pid, 'SIGKILL');
     });
-    expect(await ended).toEqual({ exitCode: 0, stdout: 'ci\n', stderr: '' });
-    const calls = readFileSync(`${workplace.folder}/calls`, 'utf8').split('\n');
-    expect(calls).toEqual(['run ci --no-graphics --dir=a:/b --unknown-to-us', 'ip ci', 'ip ci', 'ip ci', '']);
+    const words = ['ci', '--wait-for=ip', '--no-graphics', '--timeout', '60', '--dir=a:/b', '--unknown-to-us'];
+    expect(await mac.run('run', '--detach', ...words)).toEqual({ exitCode: 0, stdout: 'ci\n', stderr: '' });
+    expect(mac.calls()).toEqual([
+      ['run', 'ci', '--no-graphics', '--dir=a:/b', '--unknown-to-us'],
+      ['ip', 'ci'],
+    ]);
     // In a session of its own.
     await vi.waitUntil(() => readFileSync(`${workplace.vmFolder('ci')}/run.log`, 'utf8') === 'from tart True\n', {
       timeout: 20_000,
@@ -106,8 +67,9 @@ describe('a run in the background on a Mac', () => {
   });
 
   it("says Tart's reason, and ends with its exit code", async () => {
-    const tart = '#!/bin/sh\necho "The number of VMs exceeds the system limit" >&2\nexit 3\n';
-    expect(await onMac(['run', '--detach', 'ci'], tart)).toEqual({
+    const mac = new PretendedMac(workplace);
+    mac.plant('tart', '#!/bin/sh\necho "The number of VMs exceeds the system limit" >&2\nexit 3\n');
+    expect(await mac.run('run', '--detach', 'ci')).toEqual({
       exitCode: 3,
       stdout: '',
       stderr: 'The number of VMs exceeds the system limit\n',

@@ -33,23 +33,28 @@ function declareRun(declaration: Declaration): void {
     .command('run')
     .description('run a VM')
     .argument('<name>')
+    .argument('[command...]')
     .addHelpText(
       'after',
       `
 Examples:
   ${terminal.programName} run --no-graphics ci
   ${terminal.programName} run --detach --wait-for ssh --timeout 120 ci
+  ${terminal.programName} run --rm registry.example:8221/linux/debian:12 -- make test
 
---wait-for ends with 4 when the guest does not come in time, and says how far it came.`,
+With --rm a command runs in the guest as soon as SSH or an agent answers: its streams and exit code are ours. SSH is
+used as by the command ssh; with --wait-for agent the agent is. --wait-for ends with 4 when the guest does not come in time, and says how far it came.`,
     );
   addDeviceOptions(command);
   addSharingOptions(command);
   addNetworkOptions(command);
   addLifeOptions(command);
-  lenientOnMac(command, declaration).action(async (name: string, flags: RunFlags & LifeFlags) => {
-    const { runRun } = await import('../commands/running/run.ts');
-    setExitCode(await runRun(terminal, name, flags));
-  });
+  lenientOnMac(command, declaration).action(
+    async (name: string, words: readonly string[], flags: RunFlags & LifeFlags) => {
+      const { runRun } = await import('../commands/running/run.ts');
+      setExitCode(await runRun(terminal, name, words, flags));
+    },
+  );
 }
 
 function addDeviceOptions(command: Command): void {
@@ -104,6 +109,7 @@ function addNetworkOptions(command: Command): void {
 
 function addLifeOptions(command: Command): void {
   command
+    .option('--rm', 'run a clone of an image, or of a VM, and delete it when it has ended')
     .option('--detach', 'run it in the background: prints the name when it runs; output goes to run.log of the VM')
     .option('--wait-for <condition>', 'wait until the guest has an ip, answers by ssh or agent, or at tcp:PORT')
     .option('--timeout <seconds>', 'how long --wait-for waits (default: 300)', wholeNumber(1, MAX_TIMEOUT));

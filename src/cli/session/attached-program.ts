@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
+import { spawn, type StdioOptions } from 'node:child_process';
 import os from 'node:os';
 import { describeError, TartletError } from '../../errors.ts';
 import type { Terminal } from '../terminal/terminal.ts';
-import { takeSignals } from './signals.ts';
+import { type TakenSignal, takeSignals } from './signals.ts';
 
 /** A program that takes our place. */
 export interface AttachedProgram {
@@ -13,6 +13,12 @@ export interface AttachedProgram {
   readonly name?: string;
   /** Where it works. Default: where we do. */
   readonly directory?: string;
+  /** What of ours it has; default: all. */
+  readonly stdio?: StdioOptions;
+  /** Told of each signal, which the program gets as well. */
+  readonly onSignal?: (signal: TakenSignal) => void;
+  /** Ends it. */
+  readonly over?: AbortSignal;
 }
 
 /**
@@ -24,11 +30,18 @@ export interface AttachedProgram {
 export async function runAttached(terminal: Terminal, program: AttachedProgram): Promise<number> {
   const child = spawn(program.file, program.argv, {
     argv0: program.name ?? program.file,
-    stdio: 'inherit',
+    stdio: program.stdio ?? 'inherit',
     env: program.environment,
     cwd: program.directory,
   });
-  const giveBack = forwardSignals((signal) => void child.kill(signal), terminal.stdin.isTTY === true);
+  const onTerminal = terminal.stdin.isTTY === true;
+  const giveBack = takeSignals((signal) => {
+    program.onSignal?.(signal);
+    // A Ctrl-C on a terminal reaches the program by itself, together with us; sent on, it would arrive twice.
+    if (!(onTerminal && (signal === 'SIGINT' || signal === 'SIGQUIT'))) child.kill(signal);
+  });
+  const end = (): void => void child.kill();
+  program.over?.addEventListener('abort', end);
   try {
     return await new Promise<number>((resolve, reject) => {
       child.once('error', (cause) =>
@@ -42,6 +55,7 @@ export async function runAttached(terminal: Terminal, program: AttachedProgram):
       child.once('exit', (code, signal) => resolve(code ?? exitCodeOfSignal(signal)));
     });
   } finally {
+    program.over?.removeEventListener('abort', end);
     giveBack();
   }
 }
@@ -49,14 +63,4 @@ export async function runAttached(terminal: Terminal, program: AttachedProgram):
 /** As shells count. */
 export function exitCodeOfSignal(signal: NodeJS.Signals | null): number {
   return 128 + os.constants.signals[signal ?? 'SIGKILL'];
-}
-
-/**
- * @param onTerminal a Ctrl-C then reaches the program by itself, together with us; sent on, it would arrive twice.
- * @returns what ends it.
- */
-function forwardSignals(send: (signal: NodeJS.Signals) => void, onTerminal: boolean): () => void {
-  return takeSignals((signal) => {
-    if (!(onTerminal && (signal === 'SIGINT' || signal === 'SIGQUIT'))) send(signal);
-  });
 }

@@ -35,6 +35,22 @@ export function withoutLifeFlags(argv: readonly string[]): string[] {
   return kept;
 }
 
+/** Options of `tart run` behind which a value stands (tart-cli §1.3). */
+const WITH_VALUE = new Set(
+  ['serial-path', 'root-disk-opts', 'provisioning-opts', 'disk', 'rosetta', 'dir', 'net-bridged']
+    .concat(['net-softnet-allow', 'net-softnet-block', 'net-softnet-expose', 'net-softnet-control-fd'])
+    .map((name) => `--${name}`),
+);
+
+/** A command line for `tart run` of a VM with another name. */
+export function tartWords(argv: readonly string[], name: string): string[] {
+  const words = withoutLifeFlags(argv);
+  const at = words.findIndex(
+    (word, index) => index > 0 && !word.startsWith('-') && !WITH_VALUE.has(words[index - 1] ?? ''),
+  );
+  return words.map((word, index) => (index === at ? name : word));
+}
+
 /** @throws TartletError `USAGE` */
 export function parseCondition(text: string): WaitCondition {
   if (text === 'ip' || text === 'ssh' || text === 'agent') return { kind: text };
@@ -50,7 +66,7 @@ export function parseCondition(text: string): WaitCondition {
 export function requireWay(condition: WaitCondition, published: readonly Forward[] | undefined): void {
   if (condition.kind !== 'tcp' || condition.port === 22 || published === undefined) return;
   const { port } = condition;
-  if (published.some((each) => each.protocol === 'tcp' && each.guestPort === port)) return;
+  if (published.some((each) => each.protocol === 'tcp' && each.guestPort === port && each.hostPort > 0)) return;
   throw new TartletError('USAGE', `nothing leads to port ${port} of the guest`, {
     next: { kind: 'in-words', words: `publish it, like --publish ${port < 1024 ? 8000 + port : port}:${port}` },
   });

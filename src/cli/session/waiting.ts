@@ -24,7 +24,7 @@ export function lateError(
   terminal: Terminal,
   name: LocalName,
   { condition, seconds, late }: { condition: WaitCondition; seconds: number; late: WaitOutcome & { kind: 'late' } },
-  kept: string,
+  kept: string | undefined,
 ): TartletError {
   const text = new TerminalText();
   const lines = `${text.next(late.logEnd)}${text.rest()}`.split('\n').filter((line) => line.trim() !== '');
@@ -38,4 +38,9 @@ export function lateError(
   );
 }
 
-const WAITED_FOR = { ip: 'address', ssh: 'SSH server that answers', agent: 'agent that answers' } as const;
+const WAITED_FOR = {
+  ip: 'address',
+  ssh: 'SSH server that answers',
+  agent: 'agent that answers',
+  command: 'SSH server and no agent that answers',
+} as const;

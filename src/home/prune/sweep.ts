@@ -7,6 +7,7 @@ import { contentAsideName, contentAsideOf } from '../home-entry.ts';
 import { TO_DELETE, whileHeld } from '../images/image-lock.ts';
 import type { Store } from './prune-candidate.ts';
 import { VmFile } from '../vm-folder.ts';
+import { sweepDisposables } from '../vms/disposable.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { lstatIfThereSync } from '../../fs/stats.ts';
 
@@ -14,7 +15,7 @@ import { lstatIfThereSync } from '../../fs/stats.ts';
 export const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
 
 /**
- * Finishes deletions that were killed, and gives up unfinished downloads which nobody holds and nobody continued for a week. Done by
+ * Finishes deletions that were killed, deletes VMs whose command was killed that they lived for, and gives up unfinished downloads which nobody holds and nobody continued for a week. Done by
  * commands that write; never a reason for one to fail: whatever cannot be removed now is there the next time.
  *
  * @param wanted an image whose unfinished download will be continued now, however old it is.
@@ -22,6 +23,7 @@ export const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
 export async function sweep(store: Store, wanted?: Digest): Promise<void> {
   const { stagingFolder } = store.home;
   await finishRemovals(store);
+  await sweepDisposables(store);
   for (const name of readableNamesIn(stagingFolder)) {
     if (HEX.test(name) && name !== wanted?.hex) await attempt(async () => expireStaging(store, name));
   }

@@ -1,6 +1,8 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
+import * as fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
+import { run } from '../../../src/cli/run.ts';
 import { handOver } from '../../../src/cli/session/hand-over.ts';
 import type { Terminal } from '../../../src/cli/terminal/terminal.ts';
 import { temporaryFolder } from '../../support/folder.ts';
@@ -100,3 +102,80 @@ describe('handing over to Tart', () => {
     expect(existsSync(`${folder}/words`)).toBe(false);
   });
 });
+
+describe('all that is typed on a Mac', () => {
+  const word = fc.oneof(
+    fc.string({ unit: 'grapheme', maxLength: 12 }).filter((text) => !text.includes('\0')),
+    fc.constantFrom(
+      '--',
+      '-it',
+      '--help',
+      '--version',
+      '--wait',
+      '-',
+      "'",
+      '$HOME',
+      '*',
+      '--unknown',
+      '--unknown=x',
+      '--rm',
+    ),
+  );
+
+  /** The words of the last call. */
+  const recorded = (folder: string): string[] =>
+    JSON.parse(readFileSync(`${folder}/words`, 'utf8').trimEnd()) as string[];
+
+  function recordingMac(): Mac {
+    const made = mac();
+    const script = `#!/bin/sh\nexec ${process.execPath} -e 'require("fs").writeFileSync(process.env.NOTES + "/words", JSON.stringify(process.argv.slice(1)))' -- "$@"\n`;
+    writeFileSync(`${made.folder}/theirs/tart`, script);
+    return made;
+  }
+
+  test('arrives at Tart as it is', async () => {
+    const { folder, terminal } = recordingMac();
+    await fc.assert(
+      fc.asyncProperty(fc.array(word, { minLength: 1, maxLength: 6 }), async (argv) => {
+        expect(await handOver(terminal({ argv }))).toBe(0);
+        expect(recorded(folder)).toEqual(argv);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  test.each([
+    ['exec', fc.array(word, { minLength: 1, maxLength: 4 }).map((words) => ['exec', '-i', 'ci', ...words])],
+    ['run', unknownOptions('run')],
+    ['stop', unknownOptions('stop')],
+    ['suspend', unknownOptions('suspend')],
+    ['ip', unknownOptions('ip')],
+  ])(
+    'of %s arrives there through our command line as well, with options that only a newer Tart knows',
+    async (_, argvs) => {
+      const { folder, terminal } = recordingMac();
+      await fc.assert(
+        fc.asyncProperty(argvs, async (argv) => {
+          expect(await run(terminal({ argv }), argv)).toBe(0);
+          expect(recorded(folder)).toEqual(argv);
+        }),
+        { numRuns: 10 },
+      );
+    },
+  );
+});
+
+/** Options with and without values behind the name of a VM. */
+function unknownOptions(command: string): fc.Arbitrary<string[]> {
+  const option = fc.stringMatching(/^--x-[a-z]{1,8}(=[a-z0-9:,]{0,8})?$/);
+  const value = fc.stringMatching(/^[a-z0-9/:.]{1,8}$/);
+  return fc
+    .array(
+      fc.oneof(
+        option.map((each) => [each]),
+        fc.tuple(option, value),
+      ),
+      { maxLength: 4 },
+    )
+    .map((words) => [command, 'ci', ...words.flat()]);
+}

@@ -1,20 +1,13 @@
 import { isTartletError, TartletError } from '../../../errors.ts';
-import { findTart, TART_NAME, type TartProgram } from '../../../hypervisor/tart/tart-program.ts';
-import type { Forward } from '../../../hypervisor/machine.ts';
+import { TART_NAME } from '../../../hypervisor/tart/tart-program.ts';
 import type { LocalVm } from '../../../home/vms/local-vms.ts';
 import { LocalName } from '../../../names/local-name.ts';
-import { ownProbe, tartProbe } from '../../../run/guest-probe.ts';
 import { waitForGuest } from '../../../run/wait-for.ts';
 import type { Session } from '../../../session/session.ts';
 import { DetachedProgram, untilTrue } from '../../session/detached-program.ts';
-import { parseRunFlags, type RunFlags } from '../../session/run-settings.ts';
-import {
-  DEFAULT_TIMEOUT,
-  type LifeFlags,
-  parseCondition,
-  requireWay,
-  withoutLifeFlags,
-} from '../../session/run-words.ts';
+import { planRun, probeOf, type RunPlan } from '../../session/run-plan.ts';
+import type { RunFlags } from '../../session/run-settings.ts';
+import { type LifeFlags, withoutLifeFlags } from '../../session/run-words.ts';
 import { withSession } from '../../session/session.ts';
 import { lateError } from '../../session/waiting.ts';
 import { writeError } from '../../terminal/message-stream.ts';
@@ -25,29 +18,25 @@ import type { Terminal } from '../../terminal/terminal.ts';
  * Starts a `run` that lives on in the background, and ends when its machine runs, or its guest does what is waited for. Prints the name.
  */
 export async function runDetached(terminal: Terminal, text: string, flags: RunFlags & LifeFlags): Promise<number> {
-  const tart = await findTart(terminal);
   // What cannot be understood is said here, and not in a log.
-  const published = tart === undefined ? publishedBy(terminal, flags) : undefined;
-  const condition = flags.waitFor === undefined ? undefined : parseCondition(flags.waitFor);
-  if (condition !== undefined) requireWay(condition, published);
+  const plan = await planRun(terminal, flags);
+  const { condition, seconds } = plan;
   return withSession(
     terminal,
     async (session) => {
       const name = LocalName.ofExisting(text);
       const vm = await session.vms.require(name);
       await session.vms.refuseRunning(name);
-      const program = await DetachedProgram.start(commandOf(terminal, tart, vm.folder.path));
+      const program = await DetachedProgram.start(commandOf(terminal, plan, vm.folder.path));
       const over = new AbortController();
       const ended = program.ended.finally(() => over.abort());
       try {
-        const started = tart === undefined ? program.started : isRunning(session, vm, over.signal);
+        const started = plan.by.kind === 'us' ? program.started : isRunning(session, vm, over.signal);
         const early = await Promise.race([ended, started]);
         if (early !== undefined) return await failed(terminal, name, early, await program.takeLog());
         await program.keepLog(vm.folder.path);
         if (condition !== undefined) {
-          const probe = tart === undefined ? ownProbe(session, name, published ?? []) : tartProbe(session, tart, name);
-          const seconds = flags.timeout ?? DEFAULT_TIMEOUT;
-          const outcome = await waitForGuest(session, probe, condition, {
+          const outcome = await waitForGuest(session, probeOf(session, plan, name), condition, {
             directory: vm.folder.path,
             withinMs: seconds * 1000,
             over: over.signal,
@@ -68,20 +57,14 @@ export async function runDetached(terminal: Terminal, text: string, flags: RunFl
   );
 }
 
-/** Undefined where every port of the guest is reached. */
-function publishedBy(terminal: Terminal, flags: RunFlags): readonly Forward[] | undefined {
-  const { network } = parseRunFlags(terminal, flags);
-  return network.kind === 'user' ? network.published : undefined;
-}
-
 function commandOf(
   terminal: Terminal,
-  tart: TartProgram | undefined,
+  { by }: RunPlan,
   directory: string,
 ): Parameters<typeof DetachedProgram.start>[0] {
   const argv = withoutLifeFlags(terminal.argv);
-  if (tart !== undefined) {
-    return { file: tart.file, argv, name: TART_NAME, environment: tart.environment, directory };
+  if (by.kind === 'tart') {
+    return { file: by.tart.file, argv, name: TART_NAME, environment: by.tart.environment, directory };
   }
   return {
     file: process.execPath,

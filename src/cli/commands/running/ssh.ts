@@ -17,7 +17,7 @@ export interface SshCommandOptions {
 }
 
 /** The password of the user in the guest, where it is not that of the makers' images. A variable, since arguments are seen by all users. */
-const PASSWORD_VARIABLE = 'TARTLET_SSH_PASSWORD';
+export const PASSWORD_VARIABLE = 'TARTLET_SSH_PASSWORD';
 
 /** OpenSSH with our streams and our terminal; its exit code is ours. */
 export async function runSsh(
