@@ -12,10 +12,10 @@ const path = require('node:path');
 const manifest = JSON.parse(getAsset('manifest.json', 'utf8'));
 const main = path.join(unpacked(), 'dist/bin/main.js');
 
-// The command starts itself in the background as `execPath main.js run …`.
-if (process.argv[2] === main) process.argv.splice(2, 1);
 // By which name it was called: through a link it is `tart` or `vetu`.
 process.argv[1] = path.join(path.dirname(process.execPath), path.basename(process.argv0));
+// The command starts itself as Node would start it, with its own path as the first word (src/cli/session/ourselves.ts).
+if (process.argv[2] === process.argv[1]) process.argv.splice(2, 1);
 createRequire(main)(main);
 
 /** @returns the directory with the files, unpacked by this command or an earlier one. */

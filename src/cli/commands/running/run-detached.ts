@@ -5,6 +5,7 @@ import { LocalName } from '../../../names/local-name.ts';
 import { waitForGuest } from '../../../run/wait-for.ts';
 import type { Session } from '../../../session/session.ts';
 import { DetachedProgram, untilTrue } from '../../session/detached-program.ts';
+import { ourselves } from '../../session/ourselves.ts';
 import { planRun, probeOf, type RunPlan } from '../../session/run-plan.ts';
 import type { RunFlags } from '../../session/run-settings.ts';
 import { type LifeFlags, withoutLifeFlags } from '../../session/run-words.ts';
@@ -66,13 +67,7 @@ function commandOf(
   if (by.kind === 'tart') {
     return { file: by.tart.file, argv, name: TART_NAME, environment: by.tart.environment, directory };
   }
-  return {
-    file: process.execPath,
-    argv: [...process.execArgv, terminal.programPath, ...argv],
-    name: process.argv0,
-    environment: terminal.environment,
-    directory,
-  };
+  return { ...ourselves(terminal, argv), directory };
 }
 
 /** Tart does not say that it has started a VM: it has its lock then. */

@@ -7,6 +7,7 @@ import { type WaitCondition, waitForGuest } from '../../../run/wait-for.ts';
 import type { Session } from '../../../session/session.ts';
 import { type AttachedProgram, exitCodeOfSignal, runAttached } from '../../session/attached-program.ts';
 import type { LiveRun } from '../../session/live-run.ts';
+import { ourselves } from '../../session/ourselves.ts';
 import type { RunFlags } from '../../session/run-settings.ts';
 import { planRun, probeOf, type RunPlan } from '../../session/run-plan.ts';
 import type { LifeFlags } from '../../session/run-words.ts';
@@ -131,9 +132,5 @@ async function bySsh(
 function byAgent(terminal: Terminal, { name }: DisposableVm, { by, command }: CommandPlan): AttachedProgram {
   const argv = ['exec', name.text, ...command];
   if (by.kind === 'tart') return { file: by.tart.file, argv, environment: by.tart.environment };
-  return {
-    file: process.execPath,
-    argv: [...process.execArgv, terminal.programPath, ...argv],
-    environment: terminal.environment,
-  };
+  return ourselves(terminal, argv);
 }
