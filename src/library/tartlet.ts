@@ -14,7 +14,7 @@ import type { PullPreview } from '../transfer/pull/pull-preview.ts';
 import type { PullOptions, PullOutcome } from '../transfer/pull/pull.ts';
 import type { PushOutcome } from '../transfer/push/push.ts';
 import type { CloneOptions, CloneOutcome } from '../vm/clone.ts';
-import type { CreateOptions, CreateOutcome } from '../vm/create.ts';
+import type { CreateFromImageOptions, CreateOptions, CreateOutcome } from '../vm/create.ts';
 import type { VmDescription } from '../vm/describe.ts';
 import type { Inspection } from '../vm/inspect.ts';
 import type { Listed } from '../vm/listing.ts';
@@ -199,6 +199,18 @@ export class Tartlet implements AsyncDisposable {
     return this.#operations.run(options, async (session) => {
       const { createLinuxVm } = await import('../vm/create.ts');
       return createLinuxVm(session, newVmName(name), options);
+    });
+  }
+
+  /**
+   * Makes a VM from a cloud image, a file or one of the web. A stopped VM of the name is replaced.
+   * @throws TartletError `MEDIA_UNSUPPORTED` for what is no such image, `SIZE_MISMATCH` for one that is larger than the disk shall be,
+   *   `DIGEST_MISMATCH`, `HOST_LACKS` where a program is missing, `USAGE` where the architecture is not clear
+   */
+  async createFromImage(name: VmName, options: CreateFromImageOptions & OperationOptions): Promise<CreateOutcome> {
+    return this.#operations.run(options, async (session) => {
+      const { createVmFromImage } = await import('../vm/create.ts');
+      return createVmFromImage(session, newVmName(name), options);
     });
   }
 

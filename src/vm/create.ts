@@ -25,13 +25,13 @@ export interface CreateOptions {
   readonly seed?: SeedContent | undefined;
 }
 
-/** How {@link createVmFromImage} makes a VM. */
+/** What a new VM has that begins with a cloud image. */
 export interface CreateFromImageOptions extends FromImageOptions {
   /** What cloud-init is told in the guest. Default: the VM has no seed. */
   readonly seed?: SeedContent | undefined;
 }
 
-/** What became of a {@link createLinuxVm} or {@link createVmFromImage}. */
+/** What came of making a VM. */
 export interface CreateOutcome {
   /** Whether a stopped VM of that name went for it. */
   readonly replaced: boolean;
@@ -56,7 +56,7 @@ export async function createLinuxVm(session: Session, name: LocalName, options: 
  * The same with the disk of a cloud image, which is not trusted: what it says of itself decides about nothing but its own disk.
  *
  * @throws TartletError `VM_RUNNING`, `VM_EXISTS`, `MEDIA_UNSUPPORTED` for what is no such image, `SIZE_MISMATCH` for one that is larger than the
- *   disk shall be, `DIGEST_MISMATCH`, `HOST_LACKS` where a program is missing, `USAGE` where the architecture is not clear, `NET_*`, `DISK_*`
+ *   disk shall be, `DIGEST_MALFORMED`, `DIGEST_MISMATCH`, `HOST_LACKS` where a program is missing, `USAGE` where the architecture is not clear, `NET_*`, `DISK_*`
  */
 export async function createVmFromImage(
   session: Session,

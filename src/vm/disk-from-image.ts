@@ -28,10 +28,11 @@ export type ImageSource =
   /** `http` only with a digest, or from this machine. */
   | { readonly kind: 'web'; readonly url: URL };
 
+/** Which cloud image a VM begins with, and what becomes of it. */
 export interface FromImageOptions {
   readonly source: ImageSource;
-  /** What the publisher says of the file, packed as it is. Default: it is not checked. */
-  readonly digest?: Digest | undefined;
+  /** What the publisher says of the file, packed as it is: `sha256:…` or `sha512:…`. Default: it is not checked. */
+  readonly digest?: string | undefined;
   /** Bytes that the disk shall have; those of the image at least. */
   readonly diskBytes: number;
   /** For a disk that does not say, or has something to start for both. */
@@ -76,7 +77,9 @@ export async function diskFromImage(
   return arch;
 }
 
-async function fetchImage(session: Session, { source, digest }: FromImageOptions, to: string): Promise<ImageFile> {
+async function fetchImage(session: Session, options: FromImageOptions, to: string): Promise<ImageFile> {
+  const { source } = options;
+  const digest = options.digest === undefined ? undefined : Digest.parse(options.digest);
   if (source.kind === 'file') {
     const name = path.basename(source.path);
     await statOf(source.path, name);

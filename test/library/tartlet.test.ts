@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync, readdirSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRegistry, type Registry } from '../../src/entry/server.ts';
@@ -55,6 +55,22 @@ it('does what the command does: create, push, pull, clone, list, inspect, delete
   expect((await other.fqn(`${repository}:1`)).toString()).toBe(`${repository}@${pulled.digest.toString()}`);
   expect((await other.delete('job')).kind).toBe('vm');
   expect(await other.list({ source: 'local' })).toEqual([]);
+});
+
+it('makes a VM of a disk that is there, and refuses one that is not what was asked for', async () => {
+  const image = `${temporaryFolder()}/cloud.raw`;
+  const bytes = Buffer.alloc(MIB);
+  // All that a disk has to have: the end of its first sector.
+  bytes.writeUInt16LE(0xaa55, 510);
+  writeFileSync(image, bytes);
+  const source = { kind: 'file', path: image } as const;
+  const seed = { userData: Buffer.from('#cloud-config') };
+  await tartlet.createFromImage('cloud', { source, seed, diskBytes: 8 * MIB, arch: 'arm64' });
+  expect(readFileSync(`${home}/vms/cloud/disk.img`).subarray(0, MIB).equals(bytes)).toBe(true);
+  expect(readFileSync(`${home}/vms/cloud/config.json`, 'utf8')).toContain('"arch" : "arm64"');
+  expect(readdirSync(`${home}/vms/cloud`)).toContain('cloud-init.iso');
+  const wrong = { source, diskBytes: 8 * MIB, digest: `sha256:${'0'.repeat(64)}` };
+  await expect(tartlet.createFromImage('cloud', wrong)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
 });
 
 it('tells how far a transfer is, from 0 to exactly 1', async () => {

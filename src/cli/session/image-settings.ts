@@ -2,7 +2,6 @@ import { isHeeded, type SeedContent } from '../../cloud-image/seed.ts';
 import { TartletError } from '../../errors.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { readNamedFile } from '../../fs/small-file.ts';
-import { Digest } from '../../names/digest.ts';
 import type { FromImageOptions } from '../../vm/disk-from-image.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 
@@ -22,7 +21,7 @@ export function isUrl(text: string | undefined): boolean {
   return text !== undefined && /^https?:\/\//i.test(text);
 }
 
-/** @returns undefined for a VM with an empty disk. @throws TartletError `USAGE`, `DIGEST_MALFORMED` */
+/** @returns undefined for a VM with an empty disk. @throws TartletError `USAGE` */
 export function parseImageFlags(
   terminal: Terminal,
   { fromImage, digest }: ImageFlags,
@@ -33,7 +32,7 @@ export function parseImageFlags(
       next: { kind: 'in-words', words: 'name the image by --from-image, or leave --digest out' },
     });
   }
-  const parsed = digest === undefined ? undefined : Digest.parse(withAlgorithm(digest));
+  const parsed = digest === undefined ? undefined : withAlgorithm(digest);
   if (!isUrl(fromImage)) return { source: { kind: 'file', path: resolvePath(terminal, fromImage) }, digest: parsed };
   if (URL.canParse(fromImage)) return { source: { kind: 'web', url: new URL(fromImage) }, digest: parsed };
   throw new TartletError('USAGE', 'the address of the image is no URL', {
