@@ -1,27 +1,43 @@
 /**
- * Writes the table of findings into docs/cache.md from the one in the code. With `--check`, writes nothing and fails when the document says
- * something else.
+ * Writes the tables of what the doctor finds into docs/cache.md and docs/running.md from those in the code. With `--check`, writes nothing and fails
+ * when a document says something else.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { loadTable } from './load-table.mjs';
 
-const DOCUMENT = path.resolve(import.meta.dirname, '../docs/cache.md');
-/** The table follows this line, up to the next empty one. */
-const MARK = '<!-- Made by `npm run doctor-doc` from src/doctor/finding-kind.ts: change it there. -->\n\n';
-const HEAD = '| id | severity | what it means | what `--fix` does |\n| --- | --- | --- | --- |\n';
-
 const { FINDINGS } = await loadTable('src/doctor/finding-kind.ts');
-const rows = Object.entries(FINDINGS).map(
+const findings = Object.entries(FINDINGS).map(
   ([id, { severity, meaning, fix }]) => `| \`${id}\` | ${severity} | ${meaning} | ${fix ?? ''} |\n`,
 );
-const text = readFileSync(DOCUMENT, 'utf8');
-const start = text.indexOf(MARK) + MARK.length;
-if (start < MARK.length) throw new Error(`docs/cache.md has no line ${MARK}`);
-const rest = /^(?:\|.*\n)*/.exec(text.slice(start))?.[0].length ?? 0;
-const made = `${text.slice(0, start)}${HEAD}${rows.join('')}${text.slice(start + rest)}`;
-if (!process.argv.includes('--check')) writeFileSync(DOCUMENT, made);
-else if (made !== text) {
-  console.error('docs/cache.md is stale: npm run doctor-doc');
-  process.exitCode = 1;
+writeTable(
+  'docs/cache.md',
+  'src/doctor/finding-kind.ts',
+  `| id | severity | what it means | what \`--fix\` does |\n| --- | --- | --- | --- |\n${findings.join('')}`,
+);
+
+const { HOST_FINDINGS } = await loadTable('src/host/host-finding-kind.ts');
+const checks = Object.entries(HOST_FINDINGS).map(
+  ([id, { severity, meaning }]) => `| \`${id}\` | ${meaning} | ${severity} |\n`,
+);
+writeTable(
+  'docs/running.md',
+  'src/host/host-finding-kind.ts',
+  `| id | what is looked at | where it is not so |\n| --- | --- | --- |\n${checks.join('')}`,
+);
+
+/** A table follows its mark, up to the next empty line. */
+function writeTable(document, source, table) {
+  const mark = `<!-- Made by \`npm run doctor-doc\` from ${source}: change it there. -->\n\n`;
+  const file = path.resolve(import.meta.dirname, '..', document);
+  const text = readFileSync(file, 'utf8');
+  const start = text.indexOf(mark) + mark.length;
+  if (start < mark.length) throw new Error(`${document} has no line ${mark}`);
+  const rest = /^(?:\|.*\n)*/.exec(text.slice(start))?.[0].length ?? 0;
+  const made = `${text.slice(0, start)}${table}${text.slice(start + rest)}`;
+  if (!process.argv.includes('--check')) writeFileSync(file, made);
+  else if (made !== text) {
+    console.error(`${document} is stale: npm run doctor-doc`);
+    process.exitCode = 1;
+  }
 }

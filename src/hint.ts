@@ -249,6 +249,24 @@ export interface ArchiveHints {
   'choose-reference-or-none': None;
 }
 
+/** About what a machine lacks that is to run VMs. */
+export interface HostHints {
+  /** @param distribution of this machine; undefined where it is none that we know. */
+  'install-part': {
+    readonly part: 'qemu-amd64' | 'qemu-arm64' | 'dies-with-run' | 'bridge' | 'dnsmasq' | 'virtiofsd' | 'openssh';
+    readonly distribution: 'debian' | 'fedora' | 'arch' | 'alpine' | undefined;
+  };
+  'install-tart': None;
+  'load-kvm': None;
+  'let-use-kvm': { readonly user: string };
+  'enable-virtualization': None;
+  'load-vsock': None;
+  'let-use-vsock': None;
+  'allow-low-ports': None;
+  'set-up-network': None;
+  'make-free-space': None;
+}
+
 /** About what the doctor found. */
 export interface DoctorHints {
   'deny-others': { readonly path: string };
@@ -292,6 +310,7 @@ export interface HintFacts
     ImageHints,
     VmHints,
     ArchiveHints,
+    HostHints,
     DoctorHints,
     OwnHints {}
 

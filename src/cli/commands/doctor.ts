@@ -15,6 +15,8 @@ import type { Terminal } from '../terminal/terminal.ts';
 export interface DoctorCommandOptions extends ReportOptions {
   readonly fix?: true;
   readonly deep?: true;
+  /** Another command: about this machine and not the home. */
+  readonly host?: true;
   readonly insecure?: true;
   readonly assign?: readonly Assignment[];
   readonly format: 'text' | 'json';

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { TartletError } from '../../errors.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import type { Assignment } from '../../doctor/examine.ts';
 import type { DoctorCommandOptions } from '../commands/doctor.ts';
@@ -19,6 +20,7 @@ function declareDoctor({ program, terminal, setExitCode }: Declaration): void {
       'say which registry the images of a host without evidence came from; may be given several times',
       assignment,
     )
+    .option('--host', 'look at what this machine has for running VMs, and not at the home')
     .option('--insecure', 'speak plain HTTP to the registries that damaged images are fetched from')
     .addOption(formatOption())
     .addOption(debugOption())
@@ -28,19 +30,36 @@ function declareDoctor({ program, terminal, setExitCode }: Declaration): void {
 Without --fix nothing is changed. Damaged chunks are fetched again one by one; an image that its registry no longer
 has goes to cache/.quarantine. Local VMs are never touched.
 
+With --host, an empty VM is started for a moment: whether KVM works is known by nothing else. Each line that is no
+ok has the command that mends it.
+
 Exit codes: 0 when there are at most notes, 1 when there is damage or a warning (left).
 
 Examples:
   ${terminal.programName} doctor
   ${terminal.programName} doctor --fix --deep
+  ${terminal.programName} doctor --host
   ${terminal.programName} doctor --assign registry.example=registry.example:8221
   ${terminal.programName} doctor --format json |
     jq '.findings[] | select(.severity == "damage")'`,
     )
     .action(async (options: DoctorCommandOptions) => {
+      if (options.host === true) {
+        refuseBesideHost(options);
+        const { runDoctorHost } = await import('../commands/running/doctor-host.ts');
+        setExitCode(await runDoctorHost(terminal, options));
+        return;
+      }
       const { runDoctor } = await import('../commands/doctor.ts');
       setExitCode(await runDoctor(terminal, options));
     });
+}
+
+function refuseBesideHost({ fix, deep, assign, insecure }: DoctorCommandOptions): void {
+  if ([fix, deep, assign, insecure].every((each) => each === undefined)) return;
+  throw new TartletError('USAGE', '--host looks at this machine, and the other options are about the home', {
+    next: { kind: 'in-words', words: 'leave the other options out, or --host' },
+  });
 }
 
 /** `host=host:port`, gathered. */

@@ -120,7 +120,7 @@ export function nameProcess({ platform, programName }: Terminal): void {
 }
 
 /** As kernels call processors. */
-function archOf(machine: string): Arch | undefined {
+export function archOf(machine: string): Arch | undefined {
   if (machine === 'x86_64') return 'amd64';
   return machine === 'aarch64' || machine === 'arm64' ? 'arm64' : undefined;
 }

@@ -1,4 +1,5 @@
 import type { Hint, HintFacts, HintKind, HintOf } from '../../../hint.ts';
+import { HOST_TEXTS } from './host.ts';
 import { ARCHIVE_TEXTS, DOCTOR_TEXTS, FILE_TEXTS, HOME_TEXTS, IMAGE_TEXTS, VM_TEXTS } from './local.ts';
 import { LOGIN_TEXTS, NAME_TEXTS, NETWORK_TEXTS, REGISTRY_TEXTS, SERVE_TEXTS } from './remote.ts';
 
@@ -14,6 +15,7 @@ const TEXTS: { readonly [Kind in HintKind]: (hint: HintFacts[Kind]) => string } 
   ...IMAGE_TEXTS,
   ...VM_TEXTS,
   ...ARCHIVE_TEXTS,
+  ...HOST_TEXTS,
   ...DOCTOR_TEXTS,
   'in-words': ({ words }) => words,
 };

@@ -1,0 +1,32 @@
+import { examineHost } from '../../../host/examine-host.ts';
+import { findTart } from '../../../hypervisor/tart/tart-program.ts';
+import { hostJson, hostText, isHostClean } from '../../render/host-examination.ts';
+import { renderJson } from '../../render/json.ts';
+import { archOf } from '../../session/own-run.ts';
+import { type ReportOptions, withSession } from '../../session/session.ts';
+import { foldText } from '../../terminal/fold.ts';
+import type { Terminal } from '../../terminal/terminal.ts';
+
+/** Ends as the doctor does: with 0 when there are at most notes. */
+export async function runDoctorHost(
+  terminal: Terminal,
+  options: ReportOptions & { readonly format: 'text' | 'json' },
+): Promise<number> {
+  const { stdout, environment } = terminal;
+  return withSession(
+    terminal,
+    async (session) => {
+      const checks = await examineHost(session, {
+        arch: archOf(terminal.machine),
+        pid: process.pid,
+        isRoot: terminal.uid === 0,
+        user: environment['USER'] ?? environment['LOGNAME'] ?? 'USER',
+        tart: terminal.platform === 'darwin' ? (await findTart(terminal))?.file : undefined,
+      });
+      if (options.format === 'json') stdout.write(renderJson(hostJson(checks)));
+      else stdout.write(foldText(hostText(checks, { stream: stdout, environment }), stdout));
+      return isHostClean(checks) ? 0 : 1;
+    },
+    { cache: 'untouched', report: options },
+  );
+}
