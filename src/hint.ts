@@ -253,7 +253,15 @@ export interface ArchiveHints {
 export interface HostHints {
   /** @param distribution of this machine; undefined where it is none that we know. */
   'install-part': {
-    readonly part: 'qemu-amd64' | 'qemu-arm64' | 'dies-with-run' | 'bridge' | 'dnsmasq' | 'virtiofsd' | 'openssh';
+    readonly part:
+      | 'qemu-amd64'
+      | 'qemu-arm64'
+      | 'dies-with-run'
+      | 'bridge'
+      | 'dnsmasq'
+      | 'virtiofsd'
+      | 'vsock'
+      | 'openssh';
     readonly distribution: 'debian' | 'fedora' | 'arch' | 'alpine' | undefined;
   };
   'install-tart': None;

@@ -61,6 +61,7 @@ function emptyMachine(directory: string, arch: Arch): Machine {
     disks: [{ kind: 'file', path: 'disk.img', ...DEFAULT_DISK_OPTIONS }],
     network: { kind: 'user', isolated: true, forwards: [] },
     console: { kind: 'none' },
+    vsock: undefined,
     screens: [],
     clipboard: false,
     sound: undefined,

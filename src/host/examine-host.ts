@@ -195,11 +195,17 @@ async function bridgeCheck({ root, distribution, isRoot }: Context): Promise<Hos
   return good('bridge', helper);
 }
 
-async function vsockCheck({ root }: Context): Promise<HostCheck> {
+async function vsockCheck({ root, searchPath, distribution }: Context): Promise<HostCheck> {
   const device = `${root}/dev/vhost-vsock`;
   try {
     await (await open(device, constants.O_RDWR)).close();
-    return good('vsock', device);
+    const socat = await findProgram(searchPath, 'socat');
+    if (socat !== undefined) return good('vsock', `${device}, reached by ${socat}`);
+    return bad('vsock', 'socat, which reaches guests over vsock, is not installed', {
+      kind: 'install-part',
+      part: 'vsock',
+      distribution,
+    });
   } catch (error) {
     const there = await stat(device).then(
       () => true,

@@ -24,7 +24,7 @@ export const HOST_FINDINGS = {
   bridge: { severity: 'note', meaning: "QEMU's helper for bridges, and a bridge that it may connect guests to" },
   dnsmasq: { severity: 'note', meaning: 'dnsmasq, which gives guests on a bridge of ours their addresses' },
   virtiofsd: { severity: 'note', meaning: 'virtiofsd, which shares directories with guests' },
-  vsock: { severity: 'note', meaning: "`/dev/vhost-vsock`, over which Tart's guest agent speaks" },
+  vsock: { severity: 'note', meaning: "`/dev/vhost-vsock` and `socat`, over which Tart's guest agent is spoken to" },
   openssh: { severity: 'note', meaning: 'OpenSSH, for `ssh`' },
   space: { severity: 'warning', meaning: 'at least 10 GB are free where the VMs are' },
   tart: { severity: 'damage', meaning: 'on a Mac: Tart, which runs the VMs there' },

@@ -29,6 +29,7 @@ const PACKAGES: Readonly<Record<Part, Readonly<Record<Distribution, string>>>> =
   bridge: { debian: 'qemu-system-common', fedora: 'qemu-common', arch: 'qemu-base', alpine: 'qemu-bridge-helper' },
   dnsmasq: { debian: 'dnsmasq-base', fedora: 'dnsmasq', arch: 'dnsmasq', alpine: 'dnsmasq' },
   virtiofsd: { debian: 'virtiofsd', fedora: 'virtiofsd', arch: 'virtiofsd', alpine: 'virtiofsd' },
+  vsock: { debian: 'socat', fedora: 'socat', arch: 'socat', alpine: 'socat' },
   openssh: { debian: 'openssh-client', fedora: 'openssh-clients', arch: 'openssh', alpine: 'openssh-client' },
 };
 
