@@ -21,7 +21,7 @@ import {
 } from 'node:fs';
 import { arch as hostArch, tmpdir } from 'node:os';
 import path from 'node:path';
-import { INIT, UDHCPC } from './guest/init.mjs';
+import { INIT, ON_UEVENT, UDHCPC } from './guest/init.mjs';
 import { modulesInOrder, Packages } from './guest/packages.mjs';
 
 const [target, architecture = hostArch() === 'arm64' ? 'arm64' : 'amd64'] = process.argv.slice(2);
@@ -41,7 +41,7 @@ const FACTS = {
 }[architecture];
 
 const MODULES =
-  'virtio_pci virtio_blk virtio_net virtio_console virtio_rng virtio_balloon evdev button ext4 virtiofs vmw_vsock_virtio_transport af_packet vmgenid isofs'.split(
+  'virtio_pci virtio_blk virtio_net virtio_console virtio_rng virtio_balloon evdev button ext4 virtiofs vmw_vsock_virtio_transport af_packet pvpanic-pci isofs'.split(
     ' ',
   );
 
@@ -129,6 +129,7 @@ function initrd() {
     '#!/bin/sh\necho "guest: power button" >/dev/console\nsync\numount /data\npoweroff -f\n',
   );
   script(`${root}/usr/share/udhcpc/default.script`, UDHCPC);
+  script(`${root}/bin/on-uevent`, ON_UEVENT);
   // admin, by crypt(3) with a fixed salt.
   const hash = '$1$tartlet$'.concat(
     execFileSync('openssl', ['passwd', '-1', '-salt', 'tartlet', 'admin'], { encoding: 'utf8' }).trim().split('$')[3],

@@ -12,6 +12,7 @@ for port in /sys/class/virtio-ports/*; do
   [ -e "$port/name" ] && ln -sf "/dev/\${port##*/}" "/dev/virtio-ports/$(cat $port/name)"
 done
 ln -sf sh /bin/bash
+ln -sf bin /sbin
 mount -t ext4 /dev/vda2 /data 2>/dev/null
 hostname guest
 ifconfig lo 127.0.0.1 up
@@ -23,9 +24,17 @@ mkdir -p /etc/dropbear
 dropbearkey -t rsa -s 2048 -f /etc/dropbear/rsa >/dev/null 2>&1
 dropbearkey -t ecdsa -f /etc/dropbear/ecdsa >/dev/null 2>&1
 udhcpc -i eth0 -s /usr/share/udhcpc/default.script -b -q -t 20 -T 1 >/dev/null 2>&1
+uevent /bin/on-uevent >/dev/null 2>&1 &
 dropbear -r /etc/dropbear/rsa -r /etc/dropbear/ecdsa
 echo "guest: ready" >/dev/console
 while :; do setsid sh -c 'exec sh </dev/@CONSOLE@ >/dev/@CONSOLE@ 2>&1'; sleep 1; done
+`;
+
+/** Connects a network card that comes while the guest runs, as every distribution does. */
+export const ON_UEVENT = `#!/bin/sh
+[ "$ACTION $SUBSYSTEM $INTERFACE" = "add net eth0" ] || exit 0
+ifconfig eth0 up
+udhcpc -i eth0 -s /usr/share/udhcpc/default.script -b -q -t 20 -T 1
 `;
 
 /** Takes the address that DHCP gave. */

@@ -11,6 +11,7 @@ import { type EncodedChunk, flatManifest, type FlatManifestParts, stubConfig } f
 import type { ImageManifest } from '../oci/manifest.ts';
 import { MediaType } from '../oci/media-type.ts';
 import { readWindow } from '../chunks/disk-window.ts';
+import { tellMemoryStays } from '../vm/memory-stays.ts';
 import type { Session } from '../session/session.ts';
 import { diskChanged, stateOfDisk } from '../chunks/still-disk.ts';
 import { type ArchiveSink, streamSink, withArchiveFile } from './archive-sink.ts';
@@ -83,7 +84,7 @@ async function writeArchive(
   // The very bytes of the file, unknown keys included: what is imported is then the same to the last byte.
   const config = await readSmallFile(`${folder}/${VmFile.config}`);
   const stub = stubConfig(parseVmConfig(config, name), new Map());
-  noteSuspended(session, source);
+  if (source.suspended) tellMemoryStays(session, source.name, 'exported');
   const writer = new LayoutWriter(countingSink(session, name, sink));
   await writer.begin();
   const parts = {
@@ -155,12 +156,6 @@ function requireSame(source: ExportSource, file: string, expected: Descriptor | 
       next: { kind: 'pull-anew', image: source.name, meant: 'subject' },
     },
   );
-}
-
-function noteSuspended(session: Session, { name, suspended }: ExportSource): void {
-  if (!suspended) return;
-  const text = `${name} is suspended: its memory is not exported, the copy will start from its disk`;
-  session.emit({ kind: 'note', subject: name, text });
 }
 
 async function packFile(writer: LayoutWriter, path: string, signal: AbortSignal): Promise<BlobIdentity> {

@@ -15,6 +15,11 @@ export type Ending =
 export interface MachineEvents {
   /** The disk cannot be read or written: the guest stands still and goes on by itself when the cause has gone. */
   readonly onDiskError?: (reason: string) => void;
+  /**
+   * A copy of a suspended guest did not get a network card of its own. `connected`: it goes on with the card that it had, in a network where that is
+   * in no way of others; else it has no network.
+   */
+  readonly onCardKept?: (reason: string, connected: boolean) => void;
 }
 
 /** A machine that runs. Everything of it is safe to call after it has ended, and does nothing then. */
@@ -25,6 +30,8 @@ export interface RunningMachine {
   readonly accelerator: Accelerator;
   /** Resolves once; never rejects. */
   readonly ended: Promise<Ending>;
+  /** The address that the guest knows its network cards by: not always the one that it was given, see {@link MachineEvents.onCardKept}. */
+  readonly cardMac: string;
   /** The terminal of its console, if one was asked for. */
   readonly consolePath: string | undefined;
   /** Port of its VNC server on 127.0.0.1. */

@@ -6,11 +6,19 @@ export type RunRequest = 'stop' | 'suspend' | 'power-button';
  */
 export class RunRequests {
   readonly #early: RunRequest[] = [];
+  readonly #stopAsked = new AbortController();
   #take: ((request: RunRequest) => void) | undefined;
 
+  /** Aborted when a `stop` comes before {@link handle}: what has not begun need not begin. */
+  get stopAsked(): AbortSignal {
+    return this.#stopAsked.signal;
+  }
+
   ask(request: RunRequest): void {
-    if (this.#take === undefined) this.#early.push(request);
-    else this.#take(request);
+    if (this.#take === undefined) {
+      this.#early.push(request);
+      if (request === 'stop') this.#stopAsked.abort();
+    } else this.#take(request);
   }
 
   /** Hands over all requests, those that came before included. */

@@ -1,12 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { describeError } from '../errors.ts';
 import type { FileLock } from '../fs/lock/lock.ts';
 import { removeEntry } from '../fs/remove.ts';
 import type { Ending, RunningMachine } from '../hypervisor/hypervisor.ts';
-import type { Forward, Machine } from '../hypervisor/machine.ts';
+import type { Machine } from '../hypervisor/machine.ts';
 import type { QemuHost } from '../hypervisor/qemu/command-line.ts';
 import { findQemu } from '../hypervisor/qemu/host.ts';
-import { QEMU_SOCKETS, startQemu } from '../hypervisor/qemu/qemu.ts';
+import { startQemu } from '../hypervisor/qemu/qemu.ts';
+import { QEMU_SOCKETS, QemuFile } from '../hypervisor/qemu/qemu-file.ts';
 import { findVsock, type Vsock } from '../hypervisor/qemu/vsock.ts';
 import type { LocalName } from '../names/local-name.ts';
 import { requireBridgeAccess } from '../network/bridge-access.ts';
@@ -14,36 +14,22 @@ import { findSshDoor, type SshDoor } from '../network/own-address.ts';
 import { settlePorts } from '../network/published-ports.ts';
 import type { Session } from '../session/session.ts';
 import type { Arch, LinuxConfig } from '../vm/config.ts';
+import { answerRequests } from './answer-requests.ts';
 import { whileServed } from './control-socket.ts';
 import { setGuestClock } from './guest-clock.ts';
+import { lastLines } from './last-lines.ts';
+import { limitLog } from './log-limit.ts';
 import { machineOf, requireRunnable } from './machine-of.ts';
-import { readStopDeadline, removeRunRecord, writeRunRecord } from '../home/vms/run-record.ts';
+import { removeRunRecord, writeRunRecord } from '../home/vms/run-record.ts';
 import { recordOf } from './record-of.ts';
-import type { RunRequest, RunRequests } from './run-request.ts';
+import type { RunEvent } from './run-event.ts';
+import type { RunRequests } from './run-request.ts';
 import type { RunSettings } from './run-settings.ts';
-import { dropSavedState, identityOf, newMemory, publishSavedState, requireFitting } from './saved-state.ts';
-import { BEFORE_KILL_MS, STOP_WITHIN_MS, stopMachine } from './stopping.ts';
+import { dropSavedState, identityOf, newMemory, publishSavedState, requireFitting, type Saved } from './saved-state.ts';
 import { prepareStore } from './store.ts';
 import { hasSeed } from './seed.ts';
 import { beginLog } from './serial-log.ts';
 import { takeVm, type TakenVm } from './take-vm.ts';
-
-/** What a run tells while it lasts. */
-export type RunEvent =
-  | { readonly kind: 'started' }
-  | { readonly kind: 'emulated'; readonly reason: string }
-  /** A window was asked for, and cannot be had. */
-  | { readonly kind: 'no-window'; readonly reason: string }
-  /** Port 22 of the guest is another port here. */
-  | { readonly kind: 'ssh-port'; readonly address: string; readonly port: number }
-  /** A port of the guest is reached at a port of this host that was free. */
-  | { readonly kind: 'published'; readonly forward: Forward }
-  | { readonly kind: 'console'; readonly path: string }
-  | { readonly kind: 'vnc'; readonly port: number; readonly password: string }
-  | { readonly kind: 'stopping' }
-  | { readonly kind: 'suspending' }
-  | { readonly kind: 'disk-error'; readonly reason: string }
-  | { readonly kind: 'note'; readonly text: string };
 
 export interface RunOptions {
   readonly settings: RunSettings;
@@ -59,13 +45,21 @@ export interface RunOptions {
 /** What passwords of VNC have room for (RFC 6143 §7.2.2). */
 const VNC_PASSWORD_BYTES = 6;
 
+/** So many of its last lines on the console are told of a guest that crashed. */
+const LAST_LINES = 15;
+
+/** How a run ended. Of a crash with the last lines that the guest wrote to its console. */
+export type RunEnding =
+  | Exclude<Ending, { readonly kind: 'crashed' }>
+  | (Extract<Ending, { readonly kind: 'crashed' }> & { readonly console: readonly string[] });
+
 /**
  * Runs a VM, as long as it runs: holds the lock that says so, starts QEMU, and does what is asked of it.
  *
  * @returns how it ended.
  * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `NEEDS_MACOS`, `HOST_LACKS`, `GUEST_FAILED` when it does not start
  */
-export async function runVm(session: Session, name: LocalName, options: RunOptions): Promise<Ending> {
+export async function runVm(session: Session, name: LocalName, options: RunOptions): Promise<RunEnding> {
   const taken = await takeVm(session, name);
   try {
     requireRunnable(taken.config, name.text, {
@@ -82,7 +76,7 @@ async function runTaken(
   session: Session,
   vm: TakenVm & { readonly config: LinuxConfig },
   options: RunOptions,
-): Promise<Ending> {
+): Promise<RunEnding> {
   const settings = await withPorts(options);
   const ssh = settings.network.kind === 'user' ? await findSshDoor(vm.name) : undefined;
   const vncPassword = randomBytes(VNC_PASSWORD_BYTES).toString('base64url');
@@ -128,45 +122,37 @@ interface Plan {
   readonly vncPassword: string;
 }
 
-async function runMachine(
-  session: Session,
-  { machine, host, lock, ssh, vsock, vncPassword }: Plan,
-  options: RunOptions,
-): Promise<Ending> {
-  const { directory, arch } = machine;
+async function runMachine(session: Session, plan: Plan, options: RunOptions): Promise<RunEnding> {
+  const { machine, host, ssh, vsock } = plan;
   const { onEvent } = options;
+  const { directory, arch } = machine;
   const identity = identityOf(machine, host);
   const saved = await requireFitting(machine, identity);
   const store = await prepareStore(directory, { arch, firmware: host.firmware }, session);
+  const log = `${directory}/${QemuFile.log}`;
   try {
     await beginLog(directory);
     // Of one that was killed while it saved.
     await removeEntry(newMemory(directory));
-    const running = await startQemu(machine, {
-      host,
-      accelerator: saved?.accelerator ?? (arch === options.hostArch ? 'auto' : 'tcg'),
-      store: store.name,
-      resumeFrom: saved && { file: saved.file, beforeGoingOn: async () => dropSavedState(directory) },
-      inherited: [lock.descriptor],
-      ourPid: options.pid,
-      events: { onDiskError: (reason) => onEvent({ kind: 'disk-error', reason }) },
-      onEmulated: (reason) => onEvent({ kind: 'emulated', reason }),
-      onNoWindow: (reason) => onEvent({ kind: 'no-window', reason }),
-    });
-    onEvent({ kind: 'started' });
+    const running = await start(machine, { ...plan, store: store.name, saved }, options);
+    if (running === 'not-begun') {
+      onEvent({ kind: 'stopping' });
+      return { kind: 'ended' };
+    }
+    const stopLimiting = limitLog(log);
     if (saved !== undefined) void setGuestClock(directory, () => session.now());
-    if (ssh !== undefined && ssh.port !== 22) onEvent({ kind: 'ssh-port', ...ssh });
-    tellDoors(running, vncPassword, onEvent);
-    handleRequests(session, directory, running, options);
+    tellDoors(running, plan, onEvent);
+    answerRequests(running, { ...options, directory, now: () => session.now() });
     const control = {
       vsock,
       address: ssh?.address,
       mac: machine.mac,
       tell: (text: string) => onEvent({ kind: 'note', text }),
     };
-    const ending = await whileServed(directory, control, running.ended);
-    if (ending.kind === 'suspended') await publishSavedState(machine, identity, running.accelerator);
-    return ending;
+    const ending = await whileServed(directory, control, running.ended).finally(stopLimiting);
+    if (ending.kind === 'suspended')
+      await publishSavedState(machine, { identity, accelerator: running.accelerator, mac: running.cardMac });
+    return await told(ending, directory);
   } finally {
     const sockets = QEMU_SOCKETS.map((name) => `${directory}/${name}`);
     for (const left of [...sockets, newMemory(directory)]) await removeEntry(left);
@@ -174,55 +160,49 @@ async function runMachine(
   }
 }
 
-function tellDoors(running: RunningMachine, password: string, onEvent: RunOptions['onEvent']): void {
-  if (running.consolePath !== undefined) onEvent({ kind: 'console', path: running.consolePath });
-  if (running.vncPort !== undefined) onEvent({ kind: 'vnc', port: running.vncPort, password });
+/** @returns `not-begun` when it was told to stop before the guest had begun; a memory that it would have gone on from is still there then. */
+async function start(
+  machine: Machine,
+  { host, lock, store, saved }: Plan & { readonly store: string; readonly saved: Saved | undefined },
+  { hostArch, pid, requests, onEvent }: RunOptions,
+): Promise<RunningMachine | 'not-begun'> {
+  const { stopAsked } = requests;
+  if (stopAsked.aborted) return 'not-begun';
+  try {
+    const running = await startQemu(machine, {
+      host,
+      accelerator: saved?.accelerator ?? (machine.arch === hostArch ? 'auto' : 'tcg'),
+      store,
+      resumeFrom: saved && { ...saved, beforeGoingOn: async () => dropSavedState(machine.directory) },
+      inherited: [lock.descriptor],
+      ourPid: pid,
+      abandoned: stopAsked,
+      events: {
+        onDiskError: (reason) => onEvent({ kind: 'disk-error', reason }),
+        onCardKept: (reason, connected) => onEvent({ kind: 'card-kept', reason, connected }),
+      },
+      onEmulated: (reason) => onEvent({ kind: 'emulated', reason }),
+      onNoWindow: (reason) => onEvent({ kind: 'no-window', reason }),
+    });
+    onEvent({ kind: 'started' });
+    return running;
+  } catch (error) {
+    if (stopAsked.aborted) return 'not-begun';
+    throw error;
+  }
 }
 
-function handleRequests(
-  session: Session,
-  directory: string,
-  running: RunningMachine,
-  { requests, onEvent, pid }: RunOptions,
-): void {
-  let isSaving = false;
-  let endNow: (() => void) | undefined;
-  const stop = async (): Promise<void> => {
-    if (endNow !== undefined) {
-      endNow();
-      return;
-    }
-    endNow = () => void running.end();
-    onEvent({ kind: 'stopping' });
-    const before = await readStopDeadline(directory, pid);
-    const now = session.now().getTime();
-    const withinMs = before === undefined || before < now ? STOP_WITHIN_MS : before - now - BEFORE_KILL_MS;
-    endNow = stopMachine(running, withinMs);
-  };
-  const suspend = async (): Promise<void> => {
-    // Both at once would write to one file, and a guest that shuts down has nothing to go on with.
-    if (isSaving || endNow !== undefined) return;
-    isSaving = true;
-    onEvent({ kind: 'suspending' });
-    try {
-      await running.suspend(newMemory(directory));
-    } catch (error) {
-      onEvent({ kind: 'note', text: `not suspended, the guest goes on: ${describeError(error)}` });
-      await removeEntry(newMemory(directory));
-      isSaving = false;
-    }
-  };
-  requests.handle((request: RunRequest) => {
-    switch (request) {
-      case 'stop':
-        void stop();
-        return;
-      case 'suspend':
-        void suspend();
-        return;
-      case 'power-button':
-        void running.pressPowerButton();
-        return;
-    }
-  });
+async function told(ending: Ending, directory: string): Promise<RunEnding> {
+  if (ending.kind !== 'crashed') return ending;
+  const lines = await lastLines(directory);
+  // It says why first, and a trace of many lines follows.
+  const panic = lines.map((line) => /Kernel panic - not syncing: (.+)/.exec(line)?.[1]).findLast(Boolean);
+  const reason = panic === undefined ? ending.reason : `${ending.reason}: ${panic}`;
+  return { ...ending, reason, console: lines.slice(-LAST_LINES) };
+}
+
+function tellDoors(running: RunningMachine, { ssh, vncPassword }: Plan, onEvent: RunOptions['onEvent']): void {
+  if (ssh !== undefined && ssh.port !== 22) onEvent({ kind: 'ssh-port', ...ssh });
+  if (running.consolePath !== undefined) onEvent({ kind: 'console', path: running.consolePath });
+  if (running.vncPort !== undefined) onEvent({ kind: 'vnc', port: running.vncPort, password: vncPassword });
 }

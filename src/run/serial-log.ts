@@ -6,7 +6,7 @@ import { createFile, moveEntry } from '../fs/entry.ts';
 import { openPlainFile } from '../fs/plain-file.ts';
 import { modeIn } from '../fs/sharing.ts';
 import { exactStatIfThere, lstatIfThere } from '../fs/stats.ts';
-import { QemuFile } from '../hypervisor/qemu/qemu.ts';
+import { QemuFile } from '../hypervisor/qemu/qemu-file.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
 

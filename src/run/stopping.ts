@@ -13,21 +13,30 @@ export const BEFORE_KILL_MS = 500;
  * Turns a machine off: its power button is pressed until the guest hears it, and what is up at the deadline is ended.
  *
  * @param withinMs milliseconds from now.
+ * @param after when the button is pressed first. Default: at once. A guest whose memory is being saved ends with that.
  * @returns what ends it at once.
  */
-export function stopMachine(machine: RunningMachine, withinMs: number): () => void {
+export function stopMachine(machine: RunningMachine, withinMs: number, after?: Promise<void>): () => void {
+  let pressing: NodeJS.Timeout | undefined;
+  let isOver = false;
   const press = (): void => void machine.pressPowerButton();
-  const end = (): void => {
+  const settle = (): void => {
+    isOver = true;
     clearInterval(pressing);
     clearTimeout(deadline);
+  };
+  const end = (): void => {
+    settle();
     void machine.end();
   };
-  const pressing = setInterval(press, PRESS_EVERY_MS);
   const deadline = setTimeout(end, Math.max(0, withinMs));
-  press();
-  void machine.ended.finally(() => {
-    clearInterval(pressing);
-    clearTimeout(deadline);
-  });
+  const begin = (): void => {
+    if (isOver) return;
+    pressing = setInterval(press, PRESS_EVERY_MS);
+    press();
+  };
+  if (after === undefined) begin();
+  else void after.then(begin);
+  void machine.ended.finally(settle);
   return end;
 }

@@ -11,6 +11,7 @@ import { Digest } from '../names/digest.ts';
 import { tellOfChangedDisk } from '../transfer/push/changed-disk.ts';
 import { notClonable } from '../transfer/pull/stacked-download.ts';
 import type { Session } from '../session/session.ts';
+import { copyMemory } from './clone-memory.ts';
 
 /** What is cloned, locked against whoever would change or remove it. */
 export interface CloneSource {
@@ -22,6 +23,8 @@ export interface CloneSource {
   readonly digest: string | undefined;
   /** The file with the manifest of that image; absent for what old Tarts pulled, and for VMs that came from no image. */
   readonly manifest: string | undefined;
+  /** Whether it is a VM that was suspended here, and that is locked: its clone is suspended as well. */
+  readonly hasMemory: boolean;
   /** Blobs of that image which nobody decoded here. */
   readonly unproven: readonly string[];
   /** Who may be writing to it now. */
@@ -45,7 +48,7 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
         await copyLarge(session, `${from}/${VmFile.state}`, `${to}/${VmFile.state}`);
       await copyStore(session, source, to);
       await copyPushRecord(from, to);
-      return copySealed(session, source, to);
+      return copyWithMemory(session, source, to);
     case 'stacked-local':
       // First the manifest: from then on, nobody collects the files that it names (tart-formats §4.7).
       await session.contents.change(session.signal, async () =>
@@ -57,6 +60,13 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
     default:
       return unreachable(source.folder.layout);
   }
+}
+
+/** The disk first: the record of the memory says which disk it belongs to. */
+async function copyWithMemory(session: Session, source: CloneSource, to: string): Promise<CopyMethod> {
+  const copied = await copySealed(session, source, to);
+  if (source.hasMemory) await copyMemory(session, source.text, { from: source.folder.path, to });
+  return copied;
 }
 
 /** Where the guest's boot entries are, when it runs by QEMU and came from a Mac. Of one that is written to now, a copy may be of two states. */

@@ -4,9 +4,7 @@ import type { CopyMethod } from '../fs/disk/disk-copy.ts';
 import { writeNewFile } from '../fs/fsync.ts';
 import { exists } from '../fs/stats.ts';
 import { holdImage, TO_READ } from '../home/images/image-lock.ts';
-import type { LocalVm } from '../home/vms/local-vms.ts';
-import type { FileLock } from '../fs/lock/lock.ts';
-import { OurFile } from '../home/home-entry.ts';
+import { OurFile, SavedState } from '../home/home-entry.ts';
 import { type Origin, readOrigin, unprovenBlobs, writeOrigin } from '../home/origin.ts';
 import { Scratch } from '../home/scratch.ts';
 import { neverSharesBlocks } from '../fs/disk/shared-block.ts';
@@ -14,7 +12,7 @@ import { isOnOneDisk } from '../fs/space.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { identityOf } from '../home/still-there.ts';
 import { sweep } from '../home/prune/sweep.ts';
-import { isSuspended, isSuspendedByTart, VmFile } from '../home/vm-folder.ts';
+import { isSuspendedByTart, VmFile } from '../home/vm-folder.ts';
 import { Digest } from '../names/digest.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
@@ -23,6 +21,7 @@ import { makeRoom } from '../transfer/pull/room.ts';
 import { notClonable } from '../transfer/pull/stacked-download.ts';
 import type { Session } from '../session/session.ts';
 import { type CloneSource, copyVm } from './clone-copy.ts';
+import { holdStopped, holdSuspended } from './clone-hold.ts';
 import { type VmConfig, withMac } from './config.ts';
 import { parseVmConfig, serializeVmConfig } from './config-file.ts';
 import { MacAddress } from './mac-address.ts';
@@ -56,6 +55,8 @@ export interface CloneOutcome {
 /**
  * Makes a local VM from an image or another VM. A cached image needs no network, whatever its tag leads to in the registry now;
  * one that is not cached is pulled. A stopped VM of the new name is replaced, as Tart does; a running one never.
+ *
+ * The clone of a VM that was suspended here is suspended as well: it goes on from a copy of the memory, with a network card of its own.
  *
  * A running VM is cloned only where the file system does that in one moment, as if the power had been cut; a copy that takes its time would be
  * a disk that never was (tart-cli §7 #11).
@@ -121,37 +122,17 @@ async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
   const before = await identityOf(session.vms.pathOf(name));
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
-  const lock = vm.folder.layout === 'standalone' ? undefined : await holdStopped(session, vm);
+  const lock = vm.folder.layout === 'standalone' ? await holdSuspended(session, vm) : await holdStopped(session, vm);
   return {
     kind: 'vm',
     text: name.text,
     folder: vm.folder,
+    hasMemory: lock !== undefined && vm.folder.layout === 'standalone',
     ...(await ancestry(vm.folder.path, OurFile.baseManifest)),
     holder: async () => (lock === undefined ? session.vms.holder(name) : 'none'),
     whileThere: async (work) => session.vms.whileThere(vm, work, before),
     release: async () => lock?.release(),
   };
-}
-
-/**
- * The overlay of a stacked VM makes sense only as a whole, and without the memory that belongs to it: Tart too clones none but
- * stopped ones (tart-cli §1.2).
- */
-async function holdStopped(session: Session, vm: LocalVm): Promise<FileLock> {
-  if (isSuspended(vm.folder)) {
-    throw new TartletError('BUSY', `the stacked VM "${vm.name.text}" is suspended`, {
-      subject: vm.name.text,
-      kept: 'it was left alone',
-      next: { kind: 'run-and-shut-down' },
-    });
-  }
-  const lock = await session.vms.hold(vm);
-  session.emit({
-    kind: 'note',
-    subject: vm.name.text,
-    text: `${vm.name.text} is a stacked VM: its clone is one too, and runs with Tart on macOS 27 only`,
-  });
-  return lock;
 }
 
 /**
@@ -204,6 +185,7 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
           kind: 'image',
           text: name.toString(),
           folder: image.folder,
+          hasMemory: false,
           ...held.seen,
           digest: image.digest.toString(),
           holder: () => Promise.resolve('none'),
@@ -224,7 +206,11 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
 /** Images have none: what a VM is told at its first start never leaves this machine. */
 async function takeSeed(source: CloneSource, directory: string, name: LocalName): Promise<void> {
   if (source.kind === 'image') return;
-  await copySeedFile(source.folder.path, { directory, vmName: name.text, goesOn: isSuspended(source.folder) });
+  // Asked of the copy: not every suspended guest goes on in it.
+  const memories = await Promise.all(
+    [VmFile.state, SavedState.memory].map(async (file) => exists(`${directory}/${file}`)),
+  );
+  await copySeedFile(source.folder.path, { directory, vmName: name.text, goesOn: memories.includes(true) });
 }
 
 /** Two VMs with one MAC address would get one IP address. A VM that Tart suspended cannot change its own (tart-cli §4.10). */

@@ -6,7 +6,7 @@ import { readSmallFile } from '../fs/small-file.ts';
 import { TO_READ, whileHeld } from '../home/images/image-lock.ts';
 import { baseManifest } from '../home/images/known-manifest.ts';
 import { readPushRecord } from '../home/push-record.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { isSuspended, VmFile } from '../home/vm-folder.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
@@ -23,6 +23,7 @@ import { pushCachedImage } from '../transfer/push/push-cached.ts';
 import type { Session } from '../session/session.ts';
 import { diskChanged } from '../chunks/still-disk.ts';
 import { parseVmConfig } from './config-file.ts';
+import { tellMemoryStays } from './memory-stays.ts';
 import { pushToAll } from './push-all.ts';
 
 /** Names to push to, at least one. */
@@ -71,6 +72,7 @@ async function pushLocal(
   const lock = await session.vms.holdForReading(vm);
   try {
     await session.vms.touch(vm, session.now());
+    if (isSuspended(vm.folder)) tellMemoryStays(session, name.text, 'pushed');
     const source = await openSource(session, vm.folder.path, vm.folder.layout, name, options);
     const files = options.populateCache === true ? await unchanging(source) : undefined;
     // What is stored without being read would be published on the word of a seal.

@@ -7,7 +7,7 @@ import { openDisk } from '../fs/plain-file.ts';
 import { rewriteJson } from '../fs/rewrite.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { readAsOne } from '../home/still-there.ts';
-import { isSuspended, VmFile } from '../home/vm-folder.ts';
+import { isSuspended, isSuspendedByTart, type VmFolder, VmFile } from '../home/vm-folder.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
 import { type VmConfig, withCpu, withDisplay, withDisplayRefit, withMac, withMemory } from './config.ts';
@@ -35,8 +35,11 @@ export interface SetOptions {
 
 /** What a change left to know. */
 export interface SetOutcome {
-  /** Whether a saved state is left that was made with another MAC address or serial number, and so may not start any more. */
-  readonly savedStateIsStale: boolean;
+  /**
+   * Whether a saved state is left that does not fit any more: `identity` is one of Tart, of another MAC address or serial number, which may not start;
+   * `machine` one of QEMU, of another machine, which does not.
+   */
+  readonly staleState: 'none' | 'identity' | 'machine';
 }
 
 /** What will happen to a disk. */
@@ -72,13 +75,22 @@ export async function setVm(session: Session, name: LocalName, options: SetOptio
     return await session.vms.underLock(session.signal, async () => {
       // What was true before the lock, and before a long copy, may not be true now.
       const current = await session.vms.require(name);
-      await apply(session, current, await planChange(session, current, options), replacement);
-      const changesIdentity = options.randomMac === true || options.randomSerial === true;
-      return { savedStateIsStale: changesIdentity && isSuspended(current.folder) };
+      const planned = await planChange(session, current, options);
+      await apply(session, current, planned, replacement);
+      return { staleState: planned.config === undefined ? 'none' : staleState(current.folder, options) };
     });
   } finally {
     await replacement?.dispose();
   }
+}
+
+/** What of a saved state does not fit any more. */
+function staleState(vm: VmFolder, options: SetOptions): SetOutcome['staleState'] {
+  if (!isSuspended(vm)) return 'none';
+  const { cpuCount, memoryBytes, display, randomMac, randomSerial } = options;
+  // A guest that goes on in QEMU gets a card of the new address then.
+  if (isSuspendedByTart(vm)) return randomMac === true || randomSerial === true ? 'identity' : 'none';
+  return [cpuCount, memoryBytes, display].every((value) => value === undefined) ? 'none' : 'machine';
 }
 
 async function planChange(session: Session, vm: LocalVm, options: SetOptions): Promise<Change> {

@@ -4,6 +4,8 @@ import { DEFAULT_DISK_OPTIONS, type Machine } from '../../src/hypervisor/machine
 import { dropSavedState, newMemory, publishSavedState, requireFitting } from '../../src/run/saved-state.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
+const SAVED = { identity: 'identity', accelerator: 'tcg', mac: '52:55:0a:00:02:07' } as const;
+
 /** A machine with a disk in its directory, and one elsewhere. */
 function plant(): { readonly machine: Machine; readonly second: string } {
   const directory = temporaryFolder();
@@ -37,9 +39,10 @@ function plant(): { readonly machine: Machine; readonly second: string } {
 
 it('a guest goes on from its memory where nothing has changed, and never again once that is dropped', async () => {
   const { machine } = plant();
-  await publishSavedState(machine, 'identity', 'tcg');
+  await publishSavedState(machine, SAVED);
   expect(await requireFitting(machine, 'identity')).toEqual({
     file: `${machine.directory}/state.qemu`,
+    mac: '52:55:0a:00:02:07',
     accelerator: 'tcg',
   });
   await dropSavedState(machine.directory);
@@ -51,7 +54,7 @@ it.each([
   ['another disk of it', 'disk 2 of it was written since', (_: Machine, second: string) => second],
 ])('a guest stays where it is when %s was written meanwhile', async (_, reason, which) => {
   const { machine, second } = plant();
-  await publishSavedState(machine, 'identity', 'tcg');
+  await publishSavedState(machine, SAVED);
   utimesSync(which(machine, second), 1, 1);
   await expect(requireFitting(machine, 'identity')).rejects.toMatchObject({
     code: 'VM_INVALID',

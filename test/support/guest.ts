@@ -13,7 +13,7 @@ const SOURCES = ['guest.mjs', 'guest/packages.mjs', 'guest/init.mjs'];
  *
  * @returns a directory with config.json, disk.img and nvram.bin. Nothing may change it.
  */
-function builtGuest(architecture: 'amd64' | 'arm64'): string {
+export function builtGuest(architecture: 'amd64' | 'arm64'): string {
   const hash = createHash('sha256').update(architecture);
   for (const file of SOURCES) hash.update(readFileSync(path.join(SCRIPTS, file)));
   const folder = path.join(os.tmpdir(), `tartlet-guest-${hash.digest('hex').slice(0, 16)}`);

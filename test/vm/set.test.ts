@@ -109,7 +109,7 @@ describe('the configuration', () => {
 
   test('gets a new local MAC address', async () => {
     const { session, folder } = plant();
-    expect(await setVm(session, vm, { randomMac: true })).toEqual({ savedStateIsStale: false });
+    expect(await setVm(session, vm, { randomMac: true })).toEqual({ staleState: 'none' });
     expect(config(folder)['macAddress']).toMatch(/^[0-9a-f][26ae](:[0-9a-f]{2}){5}$/);
     expect(config(folder)['macAddress']).not.toBe('7e:12:34:56:78:9a');
   });
@@ -117,8 +117,16 @@ describe('the configuration', () => {
   test('of a suspended VM may change, and its saved state stays', async () => {
     const { session, folder } = plant();
     writeFileSync(`${folder}/state.vzvmsave`, 'memory');
-    expect(await setVm(session, vm, { randomMac: true })).toEqual({ savedStateIsStale: true });
+    expect(await setVm(session, vm, { randomMac: true })).toEqual({ staleState: 'identity' });
     expect(readFileSync(`${folder}/state.vzvmsave`, 'utf8')).toBe('memory');
+  });
+
+  test('of a VM that QEMU suspended may change in what a guest gets when it goes on, and else the memory does not fit', async () => {
+    const { session, folder } = plant();
+    writeFileSync(`${folder}/state.qemu`, 'memory');
+    expect(await setVm(session, vm, { randomMac: true })).toEqual({ staleState: 'none' });
+    expect(await setVm(session, vm, { cpuCount: 2 })).toEqual({ staleState: 'machine' });
+    await expect(setVm(session, vm, { diskBytes: 1_000_000_000 })).rejects.toMatchObject({ code: 'VM_RUNNING' });
   });
 
   test('of a macOS guest gets a new serial number, of a Linux guest none', async () => {

@@ -18,10 +18,16 @@ export interface SetCommandOptions {
   readonly diskSize?: number;
 }
 
+/** What a change means to a saved state, by what does not fit any more. */
+const STALE = {
+  identity: 'its saved state has the old address or serial number: if it does not resume',
+  machine: 'its saved state is of the machine that it was: it does not resume before that is set again',
+} as const;
+
 export async function runSet(terminal: Terminal, text: string, options: SetCommandOptions): Promise<number> {
   return withSession(terminal, async (session) => {
     const name = LocalName.ofExisting(text);
-    const { savedStateIsStale } = await setVm(session, name, {
+    const { staleState } = await setVm(session, name, {
       cpuCount: options.cpu,
       memoryBytes: options.memory === undefined ? undefined : options.memory * 1024 * 1024,
       display: options.display,
@@ -31,10 +37,10 @@ export async function runSet(terminal: Terminal, text: string, options: SetComma
       disk: options.disk === undefined ? undefined : resolvePath(terminal, options.disk),
       diskBytes: options.diskSize === undefined ? undefined : options.diskSize * 1_000_000_000,
     });
-    if (savedStateIsStale) {
+    if (staleState !== 'none') {
       writeLines(
         terminal.stderr,
-        `note: ${name.text} is suspended, and its saved state has the old address or serial number; if it does not resume, ${terminal.programName} stop ${name.text} drops that state`,
+        `note: ${name.text} is suspended, and ${STALE[staleState]}; ${terminal.programName} stop ${name.text} drops that state`,
       );
     }
     return 0;

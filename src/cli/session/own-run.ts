@@ -1,14 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { describeError, unreachable } from '../../errors.ts';
-import type { Ending } from '../../hypervisor/hypervisor.ts';
 import type { LocalName } from '../../names/local-name.ts';
-import { type RunEvent, runVm } from '../../run/run.ts';
+import { type RunEnding, runVm } from '../../run/run.ts';
+import type { RunEvent } from '../../run/run-event.ts';
 import { RunRequests } from '../../run/run-request.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import type { Session } from '../../session/session.ts';
 import type { Arch } from '../../vm/config.ts';
 import { type MessageStream, releaseNotes } from '../terminal/message-stream.ts';
-import { type Printable, printableLine } from '../terminal/printable.ts';
+import { type Printable, printableLine, printableLines } from '../terminal/printable.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { STARTED } from './detached-program.ts';
 import { type LiveRun, watched } from './live-run.ts';
@@ -27,7 +27,7 @@ export interface OwnRun {
 }
 
 /** Runs a VM in this process. */
-export async function runHere(terminal: Terminal, { session, name, ...options }: OwnRun): Promise<Ending> {
+export async function runHere(terminal: Terminal, { session, name, ...options }: OwnRun): Promise<RunEnding> {
   return runVm(session, name, {
     ...options,
     hostArch: archOf(terminal.machine),
@@ -167,6 +167,15 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
     case 'disk-error':
       stderr.write(printableLine(`warning: the guest stands still until its disk works again: ${event.reason}`));
       return;
+    case 'card-kept':
+      stderr.write(
+        printableLine(
+          event.connected
+            ? `note: the guest keeps the MAC address of the VM that it was cloned from: ${event.reason}`
+            : `warning: the guest has no network, since its MAC address would be that of the VM that it was cloned from: ${event.reason}`,
+        ),
+      );
+      return;
     case 'note':
       stderr.write(printableLine(`note: ${event.text}`));
       return;
@@ -181,7 +190,7 @@ function withPackages(reason: string): string {
 }
 
 /** Tart says the same of a guest that turned itself off and of one that was turned off from outside (tart-cli §1.3). */
-export function tellEnding({ stdout, stderr }: Outlets, ending: Ending): number {
+export function tellEnding({ stdout, stderr }: Outlets, ending: RunEnding): number {
   switch (ending.kind) {
     case 'guest':
     case 'ended':
@@ -191,6 +200,7 @@ export function tellEnding({ stdout, stderr }: Outlets, ending: Ending): number 
       return 0;
     case 'crashed':
       stderr.write(printableLine(`error: the VM ended by an accident: ${describeError(ending.reason)}`));
+      if (ending.console.length > 0) stderr.write(printableLines(['the guest said last:', ...ending.console]));
       stdout.write(printableLine(`guest has stopped the virtual machine due to error: ${ending.reason}`));
       return 1;
     default:

@@ -1,8 +1,9 @@
 import { TartletError, unreachable } from '../../errors.ts';
 import type { Arch } from '../../vm/config.ts';
-import type { Accelerator, Console, Disk, Machine, Network } from '../machine.ts';
+import type { Accelerator, Console, Disk, Machine } from '../machine.ts';
 import { CLIPBOARD } from './clipboard.ts';
 import type { Firmware } from './firmware.ts';
+import { networkCards } from './network-card.ts';
 
 /** What the host brings, looked up before anything is decided. */
 export interface QemuHost {
@@ -60,6 +61,8 @@ export function qemuArguments(machine: Machine, host: QemuHost, start: StartFact
     ['-drive', `if=pflash,unit=1,format=raw,file=${escaped(start.store)}`],
     ['-device', 'virtio-rng-pci'],
     ['-device', 'virtio-balloon-pci,free-page-reporting=on'],
+    // A kernel that panics says so by it, and the machine ends (run-fleet-demand §b.3, 8).
+    ['-device', 'pvpanic-pci'],
     ...machine.disks.flatMap(diskOptions),
     ...networkOptions(machine, host),
     ...(machine.hostDevices ?? []).map((path) => ['-device', `vfio-pci,sysfsdev=${escaped(path)}`] as const),
@@ -127,27 +130,12 @@ function nbdAddress(url: URL): object {
   return { server: { type: 'inet', host: url.hostname, port: url.port === '' ? '10809' : url.port }, ...exported };
 }
 
-function networkOptions({ network, mac, mtu }: Machine, host: QemuHost): Option[] {
-  const largest = mtu === undefined ? '' : `,host_mtu=${mtu}`;
-  const card = (id: string): Option => ['-device', `virtio-net-pci,netdev=${id},id=${id}-card,mac=${mac}${largest}`];
-  switch (network.kind) {
-    case 'user':
-      return [['-netdev', userNetwork(network)], card('net0')];
-    case 'bridged':
-      return network.bridges.flatMap((bridge, index) => {
-        const helper = host.bridgeHelper === undefined ? '' : `,helper=${escaped(host.bridgeHelper)}`;
-        return [['-netdev', `bridge,id=net${index},br=${escaped(bridge)}${helper}`], card(`net${index}`)] as const;
-      });
-    default:
-      return unreachable(network);
-  }
-}
-
-function userNetwork({ forwards, isolated }: Extract<Network, { kind: 'user' }>): string {
-  const rules = forwards.map(
-    ({ protocol, hostAddress, hostPort, guestPort }) => `,hostfwd=${protocol}:${hostAddress}:${hostPort}-:${guestPort}`,
-  );
-  return `user,id=net0${isolated ? ',restrict=on' : ''}${rules.join('')}`;
+function networkOptions(machine: Machine, host: QemuHost): Option[] {
+  return networkCards(machine, host.bridgeHelper).flatMap(({ port, network, device }) => [
+    ['-netdev', JSON.stringify(network)],
+    ['-device', JSON.stringify(port)],
+    ['-device', JSON.stringify(device)],
+  ]);
 }
 
 /**

@@ -14,6 +14,15 @@ import type { Qmp } from './qmp.ts';
  * starting any.
  */
 
+/** A memory that a guest goes on from once, and never again. */
+export interface SavedMemory {
+  readonly file: string;
+  /** The address of the network card in it: another one than the machine's, where the VM is a copy of the one that was suspended. */
+  readonly mac: string;
+  /** Called when QEMU has taken in all of it, before the guest goes on: from then on its disk and this memory do not belong together. */
+  readonly beforeGoingOn: () => Promise<void>;
+}
+
 const LOOK_EVERY_MS = 50;
 
 /**

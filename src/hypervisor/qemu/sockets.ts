@@ -1,6 +1,6 @@
 import { openDirectory } from '../../fs/directory.ts';
 import { throughDescriptor } from '../../fs/trusted-path.ts';
-import { QemuFile } from './qemu.ts';
+import { QemuFile } from './qemu-file.ts';
 
 /** A socket of a machine, by a path that is short enough, however long that of its directory is (108 bytes are the limit, unix(7)). */
 export interface ShortPath {

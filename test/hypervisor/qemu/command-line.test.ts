@@ -73,6 +73,8 @@ describe('arguments for QEMU', () => {
       'virtio-rng-pci',
       '-device',
       'virtio-balloon-pci,free-page-reporting=on',
+      '-device',
+      'pvpanic-pci',
       '-blockdev',
       '{"driver":"raw","node-name":"disk0","detect-zeroes":"unmap","read-only":false,"cache":{"direct":false,"no-flush":false},' +
         '"discard":"unmap","file":{"driver":"file","filename":"disk.img","locking":"on","read-only":false,' +
@@ -80,9 +82,11 @@ describe('arguments for QEMU', () => {
       '-device',
       'virtio-blk-pci,drive=disk0,id=disk0-device,rerror=stop,werror=stop,bootindex=0',
       '-netdev',
-      'user,id=net0,hostfwd=tcp:127.64.1.2:22-:22',
+      '{"type":"user","hostfwd":[{"str":"tcp:127.64.1.2:22-:22"}],"id":"net0"}',
       '-device',
-      'virtio-net-pci,netdev=net0,id=net0-card,mac=52:55:0a:00:02:01',
+      '{"driver":"pcie-root-port","id":"net0-port","chassis":1}',
+      '-device',
+      '{"driver":"virtio-net-pci","netdev":"net0","id":"net0-card","bus":"net0-port","mac":"52:55:0a:00:02:01"}',
       '-device',
       'virtio-serial-pci,id=ports',
       '-chardev',
@@ -157,8 +161,8 @@ describe('arguments for QEMU', () => {
   it('two bridges are two cards with one address, and the helper is given its rights', () => {
     const argv = qemuArguments({ ...MACHINE, network: { kind: 'bridged', bridges: ['br0', 'br1'] } }, HOST, START);
     expect(valuesOf(argv, '-netdev')).toEqual([
-      'bridge,id=net0,br=br0,helper=/usr/lib/qemu/qemu-bridge-helper',
-      'bridge,id=net1,br=br1,helper=/usr/lib/qemu/qemu-bridge-helper',
+      '{"type":"bridge","br":"br0","helper":"/usr/lib/qemu/qemu-bridge-helper","id":"net0"}',
+      '{"type":"bridge","br":"br1","helper":"/usr/lib/qemu/qemu-bridge-helper","id":"net1"}',
     ]);
     // A seccomp filter takes away what its setuid bit gives the helper.
     expect(argv).not.toContain('-sandbox');
@@ -167,7 +171,7 @@ describe('arguments for QEMU', () => {
   it('a guest that reaches this host only', () => {
     const network = { kind: 'user', isolated: true, forwards: [] } as const;
     expect(valuesOf(qemuArguments({ ...MACHINE, network }, HOST, START), '-netdev')).toEqual([
-      'user,id=net0,restrict=on',
+      '{"type":"user","restrict":true,"hostfwd":[],"id":"net0"}',
     ]);
   });
 
@@ -190,7 +194,7 @@ describe('arguments for QEMU', () => {
       START,
     );
     expect(valuesOf(argv, '-device')).toContain(
-      'virtio-net-pci,netdev=net0,id=net0-card,mac=52:55:0a:00:02:01,host_mtu=1450',
+      '{"driver":"virtio-net-pci","netdev":"net0","id":"net0-card","bus":"net0-port","mac":"52:55:0a:00:02:01","host_mtu":1450}',
     );
     expect(valuesOf(argv, '-device')).toContain('vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:01:00.0');
   });

@@ -1,6 +1,6 @@
 import { TartletError } from '../../../errors.ts';
-import type { Ending } from '../../../hypervisor/hypervisor.ts';
 import { LocalName } from '../../../names/local-name.ts';
+import type { RunEnding } from '../../../run/run.ts';
 import { RunRequests } from '../../../run/run-request.ts';
 import { handOver } from '../../session/hand-over.ts';
 import { ask, nameProcess, remarks, runHere, tell, tellEnding } from '../../session/own-run.ts';
@@ -44,7 +44,7 @@ export async function runRun(
       terminal,
       async (session) => {
         for (const event of remarks(terminal, flags)) tell(terminal, event);
-        const run = async (): Promise<Ending> =>
+        const run = async (): Promise<RunEnding> =>
           runHere(terminal, {
             session,
             name: LocalName.ofExisting(text),
