@@ -5,6 +5,7 @@ import type { Ending, RunningMachine } from '../hypervisor/hypervisor.ts';
 import type { Machine } from '../hypervisor/machine.ts';
 import type { QemuHost } from '../hypervisor/qemu/command-line.ts';
 import { findQemu } from '../hypervisor/qemu/host.ts';
+import { limitLog } from '../hypervisor/qemu/log-limit.ts';
 import { startQemu } from '../hypervisor/qemu/qemu.ts';
 import { QEMU_SOCKETS, QemuFile } from '../hypervisor/qemu/qemu-file.ts';
 import { findVsock, type Vsock } from '../hypervisor/qemu/vsock.ts';
@@ -17,8 +18,6 @@ import type { Arch, LinuxConfig } from '../vm/config.ts';
 import { answerRequests } from './answer-requests.ts';
 import { whileServed } from './control-socket.ts';
 import { setGuestClock } from './guest-clock.ts';
-import { lastLines } from './last-lines.ts';
-import { limitLog } from './log-limit.ts';
 import { machineOf, requireRunnable } from './machine-of.ts';
 import { removeRunRecord, writeRunRecord } from '../home/vms/run-record.ts';
 import { recordOf } from './record-of.ts';
@@ -28,7 +27,7 @@ import type { RunSettings } from './run-settings.ts';
 import { dropSavedState, identityOf, newMemory, publishSavedState, requireFitting, type Saved } from './saved-state.ts';
 import { prepareStore } from './store.ts';
 import { hasSeed } from './seed.ts';
-import { beginLog } from './serial-log.ts';
+import { beginLog, lastLines } from './serial-log.ts';
 import { takeVm, type TakenVm } from './take-vm.ts';
 
 export interface RunOptions {

@@ -1,10 +1,9 @@
 import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
-import { limitLog } from '../../src/run/log-limit.ts';
-import { lastLines } from '../../src/run/last-lines.ts';
-import { beginLog } from '../../src/run/serial-log.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { limitLog } from '../../../src/hypervisor/qemu/log-limit.ts';
+import { beginLog, lastLines } from '../../../src/run/serial-log.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 
 it('the log of a run begins empty, beside that of the run before, and is for its user alone', async () => {
   const directory = temporaryFolder();

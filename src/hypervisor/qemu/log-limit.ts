@@ -1,11 +1,11 @@
 import { watch } from 'node:fs';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { createFile, moveEntry } from '../fs/entry.ts';
-import { openPlainFile } from '../fs/plain-file.ts';
-import { removeEntry } from '../fs/remove.ts';
-import { modeIn } from '../fs/sharing.ts';
-import { statIfThere } from '../fs/stats.ts';
+import { createFile, moveEntry } from '../../fs/entry.ts';
+import { openPlainFile } from '../../fs/plain-file.ts';
+import { removeEntry } from '../../fs/remove.ts';
+import { modeIn } from '../../fs/sharing.ts';
+import { statIfThere } from '../../fs/stats.ts';
 
 /** What a guest says is for its user. */
 const LOG_MODE = 0o600;
