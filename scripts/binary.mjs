@@ -102,6 +102,8 @@ function check() {
     symlinkSync(target, path.join(work, name));
     expect(run(path.join(work, name), 'run', '--help').startsWith(`Usage: ${name} run `), true);
   }
+  // As the command starts itself in the background.
+  expect(run(target, target, '--version'), `${version}\n`);
   // From the second start on nothing is unpacked.
   expect(run(target, 'list', '--format', 'json'), '[]\n');
   console.log(
