@@ -37,6 +37,7 @@ export async function startEmptyMachine(
       store: 'store.fd',
       inherited: [],
       ourPid: pid,
+      abandoned: new AbortController().signal,
       events: {},
       onEmulated: (why) => (reason = why),
       onNoWindow: () => undefined,
