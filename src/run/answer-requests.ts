@@ -2,8 +2,7 @@ import { describeError } from '../errors.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { readStopDeadline } from '../home/vms/run-record.ts';
 import type { RunningMachine } from '../hypervisor/hypervisor.ts';
-import type { RunEvent } from './run-event.ts';
-import type { RunRequest, RunRequests } from './run-request.ts';
+import type { RunEvent, RunRequest, RunRequests } from './run-request.ts';
 import { newMemory } from './saved-state.ts';
 
 /** A guest may not listen yet when its button is pressed, and never hears of it then (vm-run.md §3): it is pressed again, in milliseconds. */

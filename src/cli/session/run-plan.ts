@@ -1,7 +1,7 @@
 import { findTart, type TartProgram } from '../../hypervisor/tart/tart-program.ts';
 import type { LocalName } from '../../names/local-name.ts';
 import { type GuestProbe, ownProbe, tartProbe } from '../../run/guest-probe.ts';
-import type { RunEvent } from '../../run/run-event.ts';
+import type { RunEvent } from '../../run/run-request.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import type { WaitCondition } from '../../run/wait-for.ts';
 import type { Session } from '../../session/session.ts';

@@ -24,7 +24,7 @@ export interface StartOptions {
   /** The number of this process, with which QEMU dies. */
   readonly ourPid: number;
   /** Aborted when the machine is not wanted any more. From the moment when the guest goes on from a memory, it is not heard. */
-  readonly abandoned: AbortSignal;
+  readonly abandoned?: AbortSignal;
   readonly events: MachineEvents;
   /** Told once, when emulation has to do. */
   readonly onEmulated: (reason: string) => void;
@@ -88,15 +88,15 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
     qemu.kill('SIGTERM');
     setTimeout(() => qemu.kill('SIGKILL'), ENDS_WITHIN_MS).unref();
   };
-  abandoned.addEventListener('abort', giveUp);
+  abandoned?.addEventListener('abort', giveUp);
   try {
-    abandoned.throwIfAborted();
+    abandoned?.throwIfAborted();
     await running.begin(
       resumeFrom && {
         ...resumeFrom,
         beforeGoingOn: async () => {
-          abandoned.throwIfAborted();
-          abandoned.removeEventListener('abort', giveUp);
+          abandoned?.throwIfAborted();
+          abandoned?.removeEventListener('abort', giveUp);
           await resumeFrom.beforeGoingOn();
         },
       },
@@ -108,11 +108,16 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
     // Where it ended by itself its own words are the reason, and not that it does not answer any more.
     const reason = end.signal === 'SIGKILL' ? error : qemu.failure();
     if (isOfWindow(machine, qemu.lastWords)) throw new WindowFailure('GUEST_FAILED', qemu.lastWords);
-    if (accelerator === 'kvm' && options.accelerator === 'auto' && !abandoned.aborted && isOfKvm(end, qemu.lastWords)) {
+    if (
+      accelerator === 'kvm' &&
+      options.accelerator === 'auto' &&
+      abandoned?.aborted !== true &&
+      isOfKvm(end, qemu.lastWords)
+    ) {
       throw new KvmFailure('GUEST_FAILED', `KVM does not work here: ${describeError(reason)}`);
     }
     throw reason;
   } finally {
-    abandoned.removeEventListener('abort', giveUp);
+    abandoned?.removeEventListener('abort', giveUp);
   }
 }
