@@ -209,6 +209,15 @@ export interface VmHints {
   'ask-other-program': None;
   'publish-elsewhere': None;
   'publish-on-own-address': None;
+  'install-network-programs': None;
+  'name-bridge': None;
+  'name-subnet': None;
+  'remove-network-first': None;
+  'look-at-network-log': None;
+  'stop-guests-first': None;
+  'run-as-root': None;
+  /** @param by what starts it. @param script the program that is the network. */
+  'start-network': { readonly by: 'systemd' | 'administrator'; readonly script: string };
   'install-bridge-helper': None;
   /** @param helper the program that needs the setuid bit; undefined where it has it. */
   'allow-bridge': { readonly bridge: string; readonly helper: string | undefined };

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { systemCode, TartletError } from '../errors.ts';
 
 /** The list of bridges that QEMU's helper may connect to. */
-const BRIDGE_CONF = '/etc/qemu/bridge.conf';
+export const BRIDGE_CONF = '/etc/qemu/bridge.conf';
 
 /** What the list says. */
 interface BridgeRules {

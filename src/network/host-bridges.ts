@@ -5,8 +5,8 @@ import { parseDnsmasqLeases, parseLibvirtLeases } from './leases.ts';
 import { type Neighbour, parseNeighbours } from './neighbours.ts';
 
 /** The leases of the network that we set up, and how long each lasts, in milliseconds. */
-const OWN_LEASES = '/var/lib/tartlet/network.leases';
-const LEASE_MS = 600_000;
+export const OWN_LEASES = '/var/lib/tartlet/network.leases';
+export const LEASE_MS = 600_000;
 
 /** Where distributions let dnsmasq keep its leases, and libvirt those of its bridges. */
 const DNSMASQ_LEASES = ['/var/lib/misc/dnsmasq.leases', '/var/lib/dnsmasq/dnsmasq.leases'];

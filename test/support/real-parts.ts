@@ -29,7 +29,10 @@ export type Part =
   | 'zstd'
   | 'qemu-efi-aarch64'
   | 'Xvfb'
-  | 'xwininfo';
+  | 'xwininfo'
+  | 'dnsmasq'
+  | 'ip'
+  | 'iptables';
 
 /** Parts that are no programs but files. */
 const FILES: Partial<Record<Part, string>> = {

@@ -99,6 +99,7 @@ function addNetworkOptions(command: Command): void {
     .option('--net-softnet-expose <ports>', 'ports of the guest that Softnet exposes, like 2222:22 (on a Mac only)')
     .option('--net-softnet-control-fd <fd>', 'descriptor of the control socket of Softnet (on a Mac only)')
     .option('--net-host', 'a network between host and guests only')
+    .option('--net-user', 'no bridge, also where one is set up (not on a Mac)')
     .option(
       '--publish <[address:]host:guest[/udp]>',
       'lead a port of this host to one of the guest (not on a Mac)',

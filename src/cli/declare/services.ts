@@ -1,11 +1,18 @@
 import type { ServeCommandOptions } from '../commands/serve.ts';
 import type { Shell } from '../completion/script.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
+import { declareNetwork } from './network.ts';
 
 /** Tartlet's own commands. */
 export const SERVICES: CommandGroup = {
   title: 'Tartlet:',
-  commands: { serve: declareServe, demo: declareDemo, completion: declareCompletion, __complete: declareComplete },
+  commands: {
+    network: declareNetwork,
+    serve: declareServe,
+    demo: declareDemo,
+    completion: declareCompletion,
+    __complete: declareComplete,
+  },
 };
 
 function declareServe({ program, terminal, setExitCode }: Declaration): void {

@@ -1,6 +1,8 @@
 import { isIPv4 } from 'node:net';
 import { TartletError } from '../../errors.ts';
 import type { Forward } from '../../hypervisor/machine.ts';
+import { readNetworkRecord } from '../../network/bridge/network-record.ts';
+import { SCRIPT_FILE } from '../../network/bridge/service.ts';
 import { bridgesHere } from '../../network/host-bridges.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import { dialectOf } from '../terminal/dialect.ts';
@@ -15,32 +17,74 @@ export interface NetworkFlags {
   readonly netSoftnetExpose?: string;
   readonly netSoftnetControlFd?: string;
   readonly netHost?: true;
+  /** Ours: no bridge, whatever is set up. */
+  readonly netUser?: true;
   readonly publish?: readonly string[];
 }
 
+/** A network, before it is known which one is the default here. */
+type Choice =
+  | { readonly kind: 'user'; readonly isolated: boolean }
+  | { readonly kind: 'bridged'; readonly bridges: readonly string[] };
+
 /**
- * How the guest is connected. `--net-host` isolates it in Tart's dialect; in Vetu's it is the way to the rest of the world (run-fleet-demand §0, 6).
+ * How the guest is connected, by the first that says it: the options, `TARTLET_NETWORK`, the network that was set up; else by user mode.
  *
- * @throws TartletError `USAGE`
+ * @throws TartletError `USAGE`, or `HOST_LACKS` when the network that was set up does not run.
  */
 export function parseNetwork(terminal: Terminal, flags: NetworkFlags): RunSettings['network'] {
   refuseSoftnet(flags);
-  const { netBridged = [], netHost, publish = [] } = flags;
-  if (netBridged.length > 0 && netHost === true) {
-    throw new TartletError('USAGE', '--net-bridged and --net-host exclude each other', {
+  const { publish = [] } = flags;
+  const published = publish.map(parseForward);
+  const choice =
+    byFlags(terminal, flags) ??
+    byVariable(terminal.environment['TARTLET_NETWORK']) ??
+    // Ports are published in user mode alone: on a bridge there is nothing to publish.
+    (published.length > 0 ? undefined : bySetUp()) ??
+    USER_MODE;
+  if (choice.kind === 'user') return { ...choice, published };
+  refusePublished(publish);
+  choice.bridges.forEach(requireBridge);
+  return choice;
+}
+
+const USER_MODE: Choice = { kind: 'user', isolated: false };
+
+/** `--net-host` isolates the guest in Tart's dialect; in Vetu's it is the way to the rest of the world (run-fleet-demand §0, 6). */
+function byFlags(terminal: Terminal, { netBridged = [], netHost, netUser }: NetworkFlags): Choice | undefined {
+  const asked = [netBridged.length > 0 && '--net-bridged', netHost && '--net-host', netUser && '--net-user'];
+  const [one, other] = asked.filter((flag) => typeof flag === 'string');
+  if (one !== undefined && other !== undefined) {
+    throw new TartletError('USAGE', `${one} and ${other} exclude each other`, {
       next: { kind: 'in-words', words: 'choose one of them' },
     });
   }
-  if (netBridged.length > 0) {
-    refusePublished(publish);
-    netBridged.forEach(requireBridge);
-    return { kind: 'bridged', bridges: netBridged };
-  }
-  return {
-    kind: 'user',
-    isolated: netHost === true && dialectOf(terminal) === 'tart',
-    published: publish.map(parseForward),
-  };
+  if (netBridged.length > 0) return { kind: 'bridged', bridges: netBridged };
+  if (netHost === true && dialectOf(terminal) === 'tart') return { kind: 'user', isolated: true };
+  return netUser === true ? USER_MODE : undefined;
+}
+
+/** For drivers that pass no options, as Orchard on Linux (run-fleet-demand §8, 1). Empty means that it says nothing. */
+function byVariable(value: string | undefined): Choice | undefined {
+  if (value === undefined || value === '') return undefined;
+  const [, bridge] = /^bridge:(.+)$/.exec(value) ?? [];
+  if (bridge !== undefined) return { kind: 'bridged', bridges: [bridge] };
+  if (value === 'user') return USER_MODE;
+  if (value === 'host') return { kind: 'user', isolated: true };
+  throw new TartletError('USAGE', `TARTLET_NETWORK is "${value}", which is no network`, {
+    next: { kind: 'in-words', words: 'set it to user, host or bridge:NAME, or to nothing' },
+  });
+}
+
+/** One that is set up and does not run is no reason for another: its ports would not be reached, and the driver would look for the reason elsewhere. */
+function bySetUp(): Choice | undefined {
+  const record = readNetworkRecord();
+  if (record === undefined) return undefined;
+  if (bridgesHere().includes(record.bridge)) return { kind: 'bridged', bridges: [record.bridge] };
+  throw new TartletError('HOST_LACKS', `the network that was set up, ${record.bridge}, does not run`, {
+    subject: record.bridge,
+    next: { kind: 'start-network', by: record.startedBy, script: SCRIPT_FILE },
+  });
 }
 
 /** Isolation that was asked for and is not there would be worse than none: it is never passed over (run-fleet-demand §b.2). */

@@ -32,9 +32,14 @@ export async function findQemu(arch: Arch, searchPath: string): Promise<QemuHost
     program,
     version: await versionOf(program, arch),
     firmware,
-    bridgeHelper: BRIDGE_HELPERS.find((helper) => existsSync(helper)),
+    bridgeHelper: findBridgeHelper(),
     dieWithUs: await dieWithUs(await findProgram(searchPath, 'setpriv')),
   };
+}
+
+/** QEMU's helper that connects guests to bridges. @returns undefined where it is not installed. */
+export function findBridgeHelper(): string | undefined {
+  return BRIDGE_HELPERS.find((helper) => existsSync(helper));
 }
 
 async function versionOf(program: string, arch: Arch): Promise<string> {

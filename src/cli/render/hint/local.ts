@@ -123,6 +123,16 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'read-serial-console': () => 'run it with --serial, and read the terminal device whose path it prints',
   'publish-elsewhere': () => 'publish another port, or end what listens on that one',
   'publish-on-own-address': () => 'publish on an address of this machine, or 0.0.0.0 for all of them',
+  'install-network-programs': () =>
+    'install dnsmasq-base, iproute2 and iptables (Debian, Ubuntu), dnsmasq, iproute and iptables-nft (Fedora), or dnsmasq, iproute2 and iptables (Arch, Alpine)',
+  'name-bridge': () => 'give another name: tartlet network setup --bridge NAME',
+  'name-subnet': () => 'give one that is free: tartlet network setup --subnet 192.168.64.0/24',
+  'remove-network-first': () => 'take that one away first: tartlet network remove',
+  'look-at-network-log': () => 'look why: journalctl -u tartlet-network, or take it away again: tartlet network remove',
+  'stop-guests-first': () => 'stop them first',
+  'run-as-root': () => 'run the same command as root, with sudo for instance',
+  'start-network': ({ by, script }) =>
+    `start it, as root: ${by === 'systemd' ? 'systemctl start tartlet-network' : `${script} run &`}; or choose another one (TARTLET_NETWORK=user)`,
   'install-bridge-helper': () =>
     'install qemu-system-common (Debian, Ubuntu), qemu-common (Fedora), qemu-base (Arch) or qemu-bridge-helper (Alpine)',
   'allow-bridge': ({ bridge, helper }) =>
