@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TartletError } from '../errors.ts';
 import { fieldOf, isJsonObject, textOf } from '../json/foreign.ts';
+import { Turns } from './turns.ts';
 import { DELIMITER, type QemuAnswer, QemuAnswers } from './qemu-answers.ts';
 
 /*
@@ -37,29 +38,34 @@ export interface GuestExit {
 export class QemuAgent {
   readonly #path: string;
   readonly #withinMs: number;
+  readonly #turns: Turns;
   #socket: Socket | undefined;
   readonly #answers = new QemuAnswers();
   #wake: () => void = () => undefined;
   #deadline: NodeJS.Timeout | undefined;
 
-  private constructor(path: string, withinMs: number) {
+  private constructor(path: string, withinMs: number, turns: Turns) {
     this.#path = path;
+    this.#turns = turns;
     this.#withinMs = withinMs;
   }
 
   /**
    * @param path of the socket.
    * @param withinMs how long an answer may take, in milliseconds.
+   * @param turns of all that this process talks about to this agent: QEMU lets one talk at a time.
    * @throws TartletError `GUEST_UNREACHABLE` when no agent answers.
    */
-  static async connect(path: string, withinMs: number): Promise<QemuAgent> {
-    const agent = new QemuAgent(path, withinMs);
+  static async connect(path: string, withinMs: number, turns = new Turns()): Promise<QemuAgent> {
+    const agent = new QemuAgent(path, withinMs, turns);
     await agent.#open();
     return agent;
   }
 
   async #open(): Promise<void> {
+    const endTurn = await this.#turns.take();
     const socket = connect({ path: this.#path });
+    socket.once('close', endTurn);
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', (cause) => reject(silent(cause)));

@@ -5,6 +5,7 @@ import { removeEntry } from '../fs/remove.ts';
 import { modeIn } from '../fs/sharing.ts';
 import { placeSocket } from '../fs/socket.ts';
 import type { RpcServer } from '../grpc/server.ts';
+import { Turns } from '../guest/turns.ts';
 import { reachAgent, type VsockGuest } from '../guest/vsock-bridge.ts';
 import { VmFile } from '../home/home-entry.ts';
 import { talkToQemuAgent } from './guest-agent.ts';
@@ -57,6 +58,7 @@ class ControlSocket {
   readonly #options: ControlSocketOptions;
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
+  readonly #turns = new Turns();
   /** Loaded with the first that connects: most runs have none. */
   #service: Promise<RpcServer> | undefined;
 
@@ -96,7 +98,7 @@ class ControlSocket {
     const { createAgentService } = await import('../guest/agent-service.ts');
     const { address, mac } = this.#options;
     return createAgentService({
-      talk: async (work) => talkToQemuAgent(this.#directory, ANSWERS_WITHIN_MS, work),
+      talk: async (work) => talkToQemuAgent(this.#directory, ANSWERS_WITHIN_MS, work, this.#turns),
       address,
       mac,
     });

@@ -1,5 +1,6 @@
 import { systemCode } from '../errors.ts';
 import { QemuAgent } from '../guest/qemu-agent.ts';
+import type { Turns } from '../guest/turns.ts';
 import type { TartAgent } from '../guest/tart-agent.ts';
 import { VmFile } from '../home/home-entry.ts';
 import { agentSocket, socketIn } from '../hypervisor/qemu/sockets.ts';
@@ -7,17 +8,18 @@ import { agentSocket, socketIn } from '../hypervisor/qemu/sockets.ts';
 /**
  * Has a conversation with QEMU's agent in the guest of a VM.
  *
- * @param directory of the VM. @param withinMs how long each answer may take, in milliseconds.
+ * @param directory of the VM. @param withinMs how long each answer may take, in milliseconds. @param turns of all that this process talks about to it.
  * @throws TartletError `GUEST_UNREACHABLE` when no agent answers
  */
 export async function talkToQemuAgent<T>(
   directory: string,
   withinMs: number,
   work: (agent: QemuAgent) => Promise<T>,
+  turns?: Turns,
 ): Promise<T> {
   const socket = await agentSocket(directory);
   try {
-    const agent = await QemuAgent.connect(socket.path, withinMs);
+    const agent = await QemuAgent.connect(socket.path, withinMs, turns);
     try {
       return await work(agent);
     } finally {

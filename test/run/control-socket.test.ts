@@ -12,7 +12,6 @@ import { playAgent } from '../support/played-agent.ts';
 import { playQemuAgent, type QemuRequest } from '../support/played-qemu-agent.ts';
 
 const MAC = '52:54:00:12:34:56';
-const NEVER = new AbortController().signal;
 const nextTurn = async (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 interface Served {
@@ -79,7 +78,7 @@ async function exec(
   directory: string,
   words: GuestCommand['words'],
   { input, terminal }: { readonly input?: Uint8Array; readonly terminal?: GuestCommand['terminal'] } = {},
-  signal = NEVER,
+  signal = new AbortController().signal,
 ): Promise<Result | 'silent'> {
   const output = { stdout: [] as Uint8Array[], stderr: [] as Uint8Array[] };
   const pieces = input === undefined ? undefined : [input];
@@ -133,6 +132,24 @@ describe("control.sock of a guest that has QEMU's agent only", () => {
       if (result !== 'silent') ended.push(result.exitCode);
     }
     expect(ended).toEqual(codes);
+  });
+
+  it('lets many talk to an agent that talks to one at a time', async () => {
+    const { directory } = await serve(temporaryFolder());
+    const looks = new Map<unknown, number>();
+    await playQemuAgent(
+      `${directory}/qga.sock`,
+      ({ execute, arguments: given }) => {
+        if (execute === 'guest-exec') return { return: { pid: Number(String(given?.['arg'])) } };
+        const looked = (looks.get(given?.['pid']) ?? 0) + 1;
+        looks.set(given?.['pid'], looked);
+        return { return: looked < 6 ? { exited: false } : { exited: true, exitcode: given?.['pid'] } };
+      },
+      { atATime: 1 },
+    );
+    const codes = Array.from({ length: 16 }, (_, code) => code);
+    const results = await Promise.all(codes.map(async (code) => exec(directory, ['exit', String(code)])));
+    expect(results.map((result) => (result === 'silent' ? result : result.exitCode))).toEqual(codes);
   });
 
   it('refuses a terminal, and input that is too much, in words; and says that no agent is there', async () => {
