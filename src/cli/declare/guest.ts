@@ -186,13 +186,16 @@ function declareExec(declaration: Declaration): void {
   const { program, terminal, setExitCode } = declaration;
   program
     .command('exec')
-    .description('run a command in a running VM')
+    .description('run a command in a running VM, by the agent in its guest')
     .option('-i', 'send our standard input to the command')
     .option('-t', 'give the command a terminal')
     .argument('<name>')
     .argument('<command...>')
     .passThroughOptions()
-    .addHelpText('after', `\nExample:\n  ${terminal.programName} exec -it ci bash -l`)
+    .addHelpText(
+      'after',
+      `\nExamples:\n  ${terminal.programName} exec ci uname -a\n  ${terminal.programName} exec -i ci tar -x <files.tar\n  ${terminal.programName} exec -it ci bash -l`,
+    )
     .action(async (name: string, words: readonly string[], options: ExecCommandOptions) => {
       const { runExec } = await import('../commands/running/exec.ts');
       setExitCode(await runExec(terminal, name, words, options));
