@@ -7,7 +7,7 @@ import { hostView } from '../network/host-bridges.ts';
 import type { Session } from '../session/session.ts';
 import type { VmState } from '../home/vms/local-vms.ts';
 import { readRunRecord, type RunRecord } from '../home/vms/run-record.ts';
-import { talkToQemuAgent } from './guest-agent.ts';
+import { talkToQemuAgent } from './agent/guest-agent.ts';
 
 /** Where an address is looked for: `dhcp` everywhere, as everybody means it; `arp` and `agent` there alone. */
 export type Resolver = 'dhcp' | 'arp' | 'agent';
@@ -75,7 +75,7 @@ async function look(
 ): Promise<string | undefined> {
   const { network, startedAt } = record;
   // Loaded only when it is asked for.
-  if (resolver === 'agent') return (await import('./agent-address.ts')).addressByAgent(directory, network);
+  if (resolver === 'agent') return (await import('./agent/agent-address.ts')).addressByAgent(directory, network);
   if (network.kind === 'bridged') {
     const view = hostView(() => session.now().getTime());
     const guest = { mac: network.mac, startedAt };

@@ -5,7 +5,7 @@ import { isSilence } from '../guest/qemu-agent.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
 import { notRunning } from '../vm/stop.ts';
-import { talkToQemuAgent, talkToTartAgent } from './guest-agent.ts';
+import { talkToQemuAgent, talkToTartAgent } from './agent/guest-agent.ts';
 
 /**
  * How long the agent at `control.sock` may take to greet, and both may take together, in milliseconds: a guest that has none is told of as soon. A

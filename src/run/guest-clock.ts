@@ -1,4 +1,4 @@
-import { talkToQemuAgent } from './guest-agent.ts';
+import { talkToQemuAgent } from './agent/guest-agent.ts';
 
 /** How long the agent of a guest that goes on may take to answer, in milliseconds. */
 const ANSWER_WITHIN_MS = 2000;

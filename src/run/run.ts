@@ -16,7 +16,7 @@ import { settlePorts } from '../network/published-ports.ts';
 import type { Session } from '../session/session.ts';
 import type { Arch, LinuxConfig } from '../vm/config.ts';
 import { answerRequests } from './answer-requests.ts';
-import { whileServed } from './control-socket.ts';
+import { whileServed } from './agent/control-socket.ts';
 import { setGuestClock } from './guest-clock.ts';
 import { machineOf, requireRunnable } from './machine-of.ts';
 import { removeRunRecord, writeRunRecord } from '../home/vms/run-record.ts';

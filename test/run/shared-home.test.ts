@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
-import { whileServed } from '../../src/run/control-socket.ts';
+import { whileServed } from '../../src/run/agent/control-socket.ts';
 import { plantVm } from '../support/home.ts';
 import { leaveOut } from '../support/left-out.ts';
 import { playQemuAgent } from '../support/played-qemu-agent.ts';

@@ -1,9 +1,9 @@
-import { systemCode } from '../errors.ts';
-import { QemuAgent } from '../guest/qemu-agent.ts';
-import type { Turns } from '../guest/turns.ts';
-import type { TartAgent } from '../guest/tart-agent.ts';
-import { VmFile } from '../home/home-entry.ts';
-import { agentSocket, socketIn } from '../hypervisor/qemu/sockets.ts';
+import { systemCode } from '../../errors.ts';
+import { QemuAgent } from '../../guest/qemu-agent.ts';
+import type { Turns } from '../../guest/turns.ts';
+import type { TartAgent } from '../../guest/tart-agent.ts';
+import { VmFile } from '../../home/home-entry.ts';
+import { agentSocket, socketIn } from '../../hypervisor/qemu/sockets.ts';
 
 /**
  * Has a conversation with QEMU's agent in the guest of a VM.
@@ -42,7 +42,7 @@ export async function talkToTartAgent<T>(
   withinMs: number,
   work: (agent: TartAgent) => Promise<T>,
 ): Promise<T | 'silent'> {
-  const { TartAgent: Agent } = await import('../guest/tart-agent.ts');
+  const { TartAgent: Agent } = await import('../../guest/tart-agent.ts');
   const socket = await socketIn(directory, VmFile.controlSocket);
   try {
     const agent = await Agent.connect(socket.path, withinMs).catch((error: unknown) => {

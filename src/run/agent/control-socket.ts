@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { describeError } from '../errors.ts';
-import { removeEntry } from '../fs/remove.ts';
-import { modeIn } from '../fs/sharing.ts';
-import { placeSocket } from '../fs/socket.ts';
-import type { RpcServer } from '../grpc/server.ts';
-import { Turns } from '../guest/turns.ts';
-import { reachAgent, type VsockGuest } from '../guest/vsock-bridge.ts';
-import { VmFile } from '../home/home-entry.ts';
+import { describeError } from '../../errors.ts';
+import { removeEntry } from '../../fs/remove.ts';
+import { modeIn } from '../../fs/sharing.ts';
+import { placeSocket } from '../../fs/socket.ts';
+import type { RpcServer } from '../../grpc/server.ts';
+import { Turns } from '../../guest/turns.ts';
+import { reachAgent, type VsockGuest } from '../../guest/vsock-bridge.ts';
+import { VmFile } from '../../home/home-entry.ts';
 import { talkToQemuAgent } from './guest-agent.ts';
 
 /*
@@ -95,7 +95,7 @@ class ControlSocket {
   }
 
   async #loadService(): Promise<RpcServer> {
-    const { createAgentService } = await import('../guest/agent-service.ts');
+    const { createAgentService } = await import('../../guest/agent-service.ts');
     const { address, mac } = this.#options;
     return createAgentService({
       talk: async (work) => talkToQemuAgent(this.#directory, ANSWERS_WITHIN_MS, work, this.#turns),

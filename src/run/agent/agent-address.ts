@@ -1,7 +1,7 @@
-import { describeError, systemCode, TartletError } from '../errors.ts';
-import { RpcFailure, RpcStatus } from '../grpc/status.ts';
-import { isSilence } from '../guest/qemu-agent.ts';
-import type { RunNetwork } from '../home/vms/run-record.ts';
+import { describeError, systemCode, TartletError } from '../../errors.ts';
+import { RpcFailure, RpcStatus } from '../../grpc/status.ts';
+import { isSilence } from '../../guest/qemu-agent.ts';
+import type { RunNetwork } from '../../home/vms/run-record.ts';
 import { talkToQemuAgent, talkToTartAgent } from './guest-agent.ts';
 
 /** How a call ends where no agent answers yet, or not any more. */
