@@ -238,6 +238,13 @@ export interface VmHints {
   'choose-arch': None;
   'exec-as-starter': None;
   'look-at-command': None;
+  'install-virtiofsd': None;
+  'allow-namespaces': None;
+  'write-share': None;
+  'share-directory': None;
+  'attach-read-only': None;
+  'attach-own-kind': None;
+  'run-without-attachments': None;
 }
 
 /** About archives, and files that are none. */

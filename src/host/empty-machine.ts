@@ -60,6 +60,7 @@ function emptyMachine(directory: string, arch: Arch): Machine {
     mac: '52:54:00:00:00:01',
     display: { width: 800, height: 600 },
     disks: [{ kind: 'file', path: 'disk.img', ...DEFAULT_DISK_OPTIONS }],
+    shares: [],
     network: { kind: 'user', isolated: true, forwards: [] },
     console: { kind: 'none' },
     vsock: undefined,

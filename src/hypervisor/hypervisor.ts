@@ -20,6 +20,8 @@ export interface MachineEvents {
    * in no way of others; else it has no network.
    */
   readonly onCardKept?: (reason: string, connected: boolean) => void;
+  /** What served the directories of this tag has gone: they do not answer the guest any more. All else of it works. */
+  readonly onShareEnded?: (tag: string) => void;
 }
 
 /** A machine that runs. Everything of it is safe to call after it has ended, and does nothing then. */

@@ -35,6 +35,22 @@ export interface Forward {
   readonly guestPort: number;
 }
 
+/** A directory of the host in what a guest mounts. */
+export interface SharedDirectory {
+  /** Its name there; undefined: it is what is mounted. */
+  readonly name: string | undefined;
+  /** Absolute. */
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+/** What a guest mounts under one tag: one directory without a name, or any number of directories with one each. */
+export interface Share {
+  /** At most 36 bytes. */
+  readonly tag: string;
+  readonly directories: readonly SharedDirectory[];
+}
+
 /** How the guest is connected. */
 export type Network =
   /** NAT by the hypervisor: the guest reaches what the host reaches, and is reached by what is forwarded. `isolated`: it reaches the host only. */
@@ -74,6 +90,8 @@ export interface Machine {
   readonly display: { readonly width: number; readonly height: number };
   /** The first is what the guest starts from. */
   readonly disks: readonly [Disk, ...Disk[]];
+  /** Each with a tag of its own. A guest that has any cannot be suspended: what it has open there cannot be saved. */
+  readonly shares: readonly Share[];
   readonly network: Network;
   /** The largest packet that the guest is told to send, in bytes; undefined: as the hypervisor says. */
   readonly mtu?: number | undefined;

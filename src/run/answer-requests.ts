@@ -3,6 +3,8 @@ import { removeEntry } from '../fs/remove.ts';
 import { readStopDeadline } from '../home/vms/run-record.ts';
 import type { RunningMachine } from '../hypervisor/hypervisor.ts';
 import type { RunEvent, RunRequest, RunRequests } from './run-request.ts';
+import { requireSuspendable } from './attachments.ts';
+import type { RunSettings } from './run-settings.ts';
 import { newMemory } from './saved-state.ts';
 
 /** A guest may not listen yet when its button is pressed, and never hears of it then (vm-run.md §3): it is pressed again, in milliseconds. */
@@ -22,6 +24,7 @@ export interface Answering {
   /** Of this process. */
   readonly pid: number;
   readonly now: () => Date;
+  readonly settings: RunSettings;
   readonly onEvent: (event: RunEvent) => void;
 }
 
@@ -75,9 +78,10 @@ class Answers {
   }
 
   async #suspend(): Promise<void> {
-    const { directory, onEvent } = this.#answering;
-    onEvent({ kind: 'suspending' });
+    const { directory, onEvent, settings } = this.#answering;
     try {
+      requireSuspendable(settings);
+      onEvent({ kind: 'suspending' });
       await this.#machine.suspend(newMemory(directory));
     } catch (error) {
       await removeEntry(newMemory(directory));

@@ -4,6 +4,7 @@ import { VmFile } from '../home/vm-folder.ts';
 import { DEFAULT_DISK_OPTIONS, type Forward, type Machine, type Network } from '../hypervisor/machine.ts';
 import type { SshDoor } from '../network/own-address.ts';
 import type { Arch, LinuxConfig, VmConfig } from '../vm/config.ts';
+import type { Attachments } from './attachments.ts';
 import type { RunSettings } from './run-settings.ts';
 
 /** What is decided for this start of a VM. */
@@ -21,7 +22,7 @@ export interface StartDecisions {
 const SSH_PORT = 22;
 
 /**
- * The machine that a VM's configuration and the settings of this run come to.
+ * The machine, without the {@link Attachments} of this run, that a VM's configuration and the settings of this run come to.
  *
  * @param directory of the VM.
  */
@@ -43,9 +44,9 @@ export function machineOf(
     // What cloud-init looks for by its label comes last: the names of the disks in between do not depend on it.
     disks: [
       { kind: 'file', path: VmFile.disk, ...settings.rootDisk },
-      ...settings.disks,
       ...(decided.hasSeed ? [{ kind: 'file', path: SEED, ...DEFAULT_DISK_OPTIONS, readOnly: true } as const] : []),
     ],
+    shares: [],
     network: networkOf(settings, decided.ssh),
     mtu: settings.mtu,
     hostDevices: settings.hostDevices,
@@ -61,6 +62,12 @@ export function machineOf(
     vsock: decided.vsock,
     generation: decided.generation,
   };
+}
+
+/** The machine with the disks and directories of this run. */
+export function withAttachments(machine: Machine, { disks, shares }: Attachments): Machine {
+  const [own, ...others] = machine.disks;
+  return { ...machine, disks: [own, ...disks, ...others], shares };
 }
 
 function networkOf({ network }: RunSettings, ssh: SshDoor | undefined): Network {

@@ -1,12 +1,14 @@
 import { beginningOf, type RunRecord } from '../home/vms/run-record.ts';
 import type { Machine } from '../hypervisor/machine.ts';
 import type { SshDoor } from '../network/own-address.ts';
+import type { RunSettings } from './run-settings.ts';
+import { keepsFromSuspending } from './attachments.ts';
 
 /** What a `run` says of itself to other commands. @param pid of this process */
 export function recordOf(
   { mac, network }: Machine,
   ssh: SshDoor | undefined,
-  { pid, now }: { readonly pid: number; readonly now: Date },
+  { pid, now, settings }: { readonly pid: number; readonly now: Date; readonly settings: RunSettings },
 ): RunRecord {
   return {
     version: 1,
@@ -17,5 +19,6 @@ export function recordOf(
         ? { kind: 'user', address: ssh.address, sshPort: ssh.port }
         : { kind: 'bridged', mac },
     startedAt: now.getTime(),
+    notSuspendable: keepsFromSuspending(settings),
   };
 }

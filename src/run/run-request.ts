@@ -47,4 +47,8 @@ export type RunEvent =
   | { readonly kind: 'disk-error'; readonly reason: string }
   /** A copy of a suspended guest has no network card of its own; see `MachineEvents.onCardKept`. */
   | { readonly kind: 'card-kept'; readonly reason: string; readonly connected: boolean }
+  /** The guest may mount this tag. */
+  | { readonly kind: 'shared'; readonly tag: string }
+  /** The directories of this tag do not answer the guest any more. */
+  | { readonly kind: 'share-ended'; readonly tag: string }
   | { readonly kind: 'note'; readonly text: string };

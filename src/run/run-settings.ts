@@ -1,9 +1,20 @@
 import type { Console, Disk, DiskOptions, Forward, SoundDriver } from '../hypervisor/machine.ts';
+import type { WantedShare } from '../hypervisor/share-options.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+
+/** A copy of the disk of a cached image, which is thrown away with the run. */
+export interface DiskOfImage {
+  readonly kind: 'image';
+  readonly name: RemoteName;
+  readonly readOnly: boolean;
+}
 
 /** How a VM is to be run: what `run` was asked for, parsed. */
 export interface RunSettings {
   /** Behind the VM's own disk. */
-  readonly disks: readonly Disk[];
+  readonly disks: readonly (Disk | DiskOfImage)[];
+  /** Paths are absolute. */
+  readonly shares: readonly WantedShare[];
   readonly rootDisk: DiskOptions;
   readonly network:
     | { readonly kind: 'user'; readonly isolated: boolean; readonly published: readonly Forward[] }

@@ -18,14 +18,14 @@ import type { Arch, LinuxConfig } from '../vm/config.ts';
 import { answerRequests } from './answer-requests.ts';
 import { whileServed } from './agent/control-socket.ts';
 import { setGuestClock } from './guest-clock.ts';
-import { machineOf, requireRunnable } from './machine-of.ts';
+import { type Attachments, attach, hasSeed } from './attachments.ts';
+import { machineOf, requireRunnable, withAttachments } from './machine-of.ts';
 import { removeRunRecord, writeRunRecord } from '../home/vms/run-record.ts';
 import { recordOf } from './record-of.ts';
 import type { RunEvent, RunRequests } from './run-request.ts';
 import type { RunSettings } from './run-settings.ts';
 import { dropSavedState, identityOf, newMemory, publishSavedState, requireFitting, type Saved } from './saved-state.ts';
 import { prepareStore } from './store.ts';
-import { hasSeed } from './seed.ts';
 import { beginLog, lastLines } from './serial-log.ts';
 import { takeVm, type TakenVm } from './take-vm.ts';
 
@@ -79,7 +79,7 @@ async function runTaken(
   const ssh = settings.network.kind === 'user' ? await findSshDoor(vm.name) : undefined;
   const vncPassword = randomBytes(VNC_PASSWORD_BYTES).toString('base64url');
   const vsock = await findVsock(session.environment['PATH'] ?? '');
-  const machine = machineOf(vm, settings, {
+  const bare = machineOf(vm, settings, {
     ssh,
     vncPassword,
     generation: randomUUID(),
@@ -87,14 +87,18 @@ async function runTaken(
     hasSeed: await hasSeed(vm.directory),
   });
   // First of all, since the VM counts as running already: who stops it now must find us (run-fleet-demand §8, 7).
-  await writeRunRecord(vm.directory, recordOf(machine, ssh, { pid: options.pid, now: session.now() }));
+  await writeRunRecord(vm.directory, recordOf(bare, ssh, { pid: options.pid, now: session.now(), settings }));
+  let attachments: Attachments | undefined;
   try {
     const host = await findQemu(vm.config.arch, session.environment['PATH'] ?? '');
-    if (machine.network.kind === 'bridged') {
-      await requireBridgeAccess(machine.network.bridges, { helper: host.bridgeHelper, isRoot: options.isRoot });
+    if (bare.network.kind === 'bridged') {
+      await requireBridgeAccess(bare.network.bridges, { helper: host.bridgeHelper, isRoot: options.isRoot });
     }
-    return await runMachine(session, { machine, host, lock: vm.lock, ssh, vsock, vncPassword }, options);
+    attachments = await attach(session, vm, options);
+    const machine = withAttachments(bare, attachments);
+    return await runMachine(session, { machine, host, attachments, lock: vm.lock, ssh, vsock, vncPassword }, options);
   } finally {
+    await attachments?.release();
     await removeRunRecord(vm.directory);
   }
 }
@@ -114,6 +118,7 @@ async function withPorts({ settings, onEvent }: RunOptions): Promise<RunSettings
 interface Plan {
   readonly machine: Machine;
   readonly host: QemuHost;
+  readonly attachments: Attachments;
   readonly lock: FileLock;
   readonly ssh: SshDoor | undefined;
   readonly vsock: Vsock | undefined;
@@ -161,7 +166,7 @@ async function runMachine(session: Session, plan: Plan, options: RunOptions): Pr
 /** @returns `not-begun` when it was told to stop before the guest had begun; a memory that it would have gone on from is still there then. */
 async function start(
   machine: Machine,
-  { host, lock, store, saved }: Plan & { readonly store: string; readonly saved: Saved | undefined },
+  { host, attachments, lock, store, saved }: Plan & { readonly store: string; readonly saved: Saved | undefined },
   { hostArch, pid, requests, onEvent }: RunOptions,
 ): Promise<RunningMachine | 'not-begun'> {
   const { stopAsked } = requests;
@@ -169,6 +174,7 @@ async function start(
   try {
     const running = await startQemu(machine, {
       host,
+      shareHost: attachments.shareHost,
       accelerator: saved?.accelerator ?? (machine.arch === hostArch ? 'auto' : 'tcg'),
       store,
       resumeFrom: saved && { ...saved, beforeGoingOn: async () => dropSavedState(machine.directory) },
@@ -177,12 +183,14 @@ async function start(
       abandoned: stopAsked,
       events: {
         onDiskError: (reason) => onEvent({ kind: 'disk-error', reason }),
+        onShareEnded: (tag) => onEvent({ kind: 'share-ended', tag }),
         onCardKept: (reason, connected) => onEvent({ kind: 'card-kept', reason, connected }),
       },
       onEmulated: (reason) => onEvent({ kind: 'emulated', reason }),
       onNoWindow: (reason) => onEvent({ kind: 'no-window', reason }),
     });
     onEvent({ kind: 'started' });
+    for (const { tag } of machine.shares) onEvent({ kind: 'shared', tag });
     return running;
   } catch (error) {
     if (stopAsked.aborted) return 'not-begun';

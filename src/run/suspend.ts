@@ -3,6 +3,7 @@ import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
 import { notRunning } from '../vm/stop.ts';
 import { requireOurRun } from './our-run.ts';
+import { notSuspendable } from './attachments.ts';
 
 /**
  * Asks the `run` of a VM to write its memory to disk and to end.
@@ -12,6 +13,7 @@ export async function suspendVm(session: Session, name: LocalName): Promise<void
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
   const record = await requireOurRun(session, vm);
+  if (record.notSuspendable !== undefined) throw notSuspendable(name.text, record.notSuspendable);
   try {
     session.sendSignal(record.pid, 'SIGUSR1');
   } catch (cause) {

@@ -23,6 +23,7 @@ function plant(): { readonly machine: Machine; readonly second: string } {
       { kind: 'file', path: 'disk.img', ...DEFAULT_DISK_OPTIONS },
       { kind: 'file', path: second, ...DEFAULT_DISK_OPTIONS },
     ],
+    shares: [],
     network: { kind: 'user', forwards: [], isolated: false },
     console: { kind: 'none' },
     screens: [],

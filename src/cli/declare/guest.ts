@@ -85,9 +85,13 @@ function addDeviceOptions(command: Command): void {
 
 function addSharingOptions(command: Command): void {
   command
-    .option('--disk <path[:options]>', 'attach another disk; may be given several times', repeated)
+    .option(
+      '--disk <path[:options]>',
+      'attach another disk, or a copy of a cached image; may be given several times',
+      repeated,
+    )
     .option('--rosetta <tag>', 'share Rosetta with a Linux guest (on a Mac only)')
-    .option('--dir <[name:]path[:options]>', 'share a folder; may be given several times', repeated);
+    .option('--dir <[name:]path[:options]>', 'share a directory; may be given several times', repeated);
 }
 
 function addNetworkOptions(command: Command): void {

@@ -175,6 +175,16 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
         ),
       );
       return;
+    case 'shared':
+      stderr.write(printableLine(`note: in the guest: mount -t virtiofs ${event.tag} DIRECTORY`));
+      return;
+    case 'share-ended':
+      stderr.write(
+        printableLine(
+          `warning: the directories of the tag ${event.tag} do not answer the guest any more: virtiofsd has ended`,
+        ),
+      );
+      return;
     case 'note':
       stderr.write(printableLine(`note: ${event.text}`));
       return;

@@ -1,10 +1,10 @@
-import { existsSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync } from 'node:fs';
 import { TartletError } from '../../errors.ts';
-import { parseDiskOptions, parseDiskText } from '../../hypervisor/disk-options.ts';
-import { DEFAULT_DISK_OPTIONS, type Console, type Disk, type SoundDriver } from '../../hypervisor/machine.ts';
+import { parseDiskOptions } from '../../hypervisor/disk-options.ts';
+import { DEFAULT_DISK_OPTIONS, type Console, type SoundDriver } from '../../hypervisor/machine.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
+import { parseDisk, parseShares, refuseSuspendableShares } from './attachment-settings.ts';
 import { parseHostDevice } from './host-device.ts';
 import { type NetworkFlags, parseNetwork } from './network-settings.ts';
 
@@ -21,6 +21,7 @@ export interface RunFlags extends NetworkFlags {
   readonly recovery?: true;
   readonly nested?: true;
   readonly rootDiskOpts?: string;
+  readonly suspendable?: true;
   readonly captureSystemKeys?: true;
   readonly trackpad: boolean;
   readonly pointer: boolean;
@@ -41,10 +42,11 @@ export function parseRunFlags(terminal: Terminal, flags: RunFlags): RunSettings 
   refuseMacOnly(flags);
   // Isolation that cannot be had is said before what is wrong elsewhere.
   const network = parseNetwork(terminal, flags);
-  refuseMissing(flags);
+  refuseSuspendableShares(flags);
   return {
     network,
     disks: (flags.disk ?? []).map((text) => parseDisk(terminal, text)),
+    shares: parseShares(terminal, flags.dir ?? []),
     rootDisk: parseRootDisk(flags.rootDiskOpts),
     mtu: flags.netHostMtu,
     hostDevices: (flags.device ?? []).map(parseHostDevice),
@@ -74,14 +76,6 @@ function refuseMacOnly(flags: RunFlags): void {
   }
 }
 
-/** What Tart can do and this cannot yet: a guest without the directories that were asked for would fail later, and elsewhere. */
-function refuseMissing({ dir }: RunFlags): void {
-  if (dir === undefined) return;
-  throw new TartletError('NOT_YET', 'directories of the host cannot be shared with guests here yet', {
-    next: { kind: 'in-words', words: 'leave --dir out, and copy what the guest needs by SSH' },
-  });
-}
-
 function parseRootDisk(text: string | undefined): RunSettings['rootDisk'] {
   if (text === undefined) return DEFAULT_DISK_OPTIONS;
   const options = parseDiskOptions(text);
@@ -89,26 +83,6 @@ function parseRootDisk(text: string | undefined): RunSettings['rootDisk'] {
   throw new TartletError('USAGE', `"${text}" is no option of a disk`, {
     next: { kind: 'in-words', words: 'give ro, sync=none|fsync|full and caching=automatic|cached|uncached, by commas' },
   });
-}
-
-function parseDisk(terminal: Terminal, text: string): Disk {
-  const { path: file, options } = parseDiskText(text);
-  if (/^nbds?(?:\+unix)?:/.test(file) && URL.canParse(file)) return { kind: 'nbd', url: new URL(file), ...options };
-  const absolute = resolvePath(terminal, file);
-  const stats = statSync(absolute, { throwIfNoEntry: false });
-  if (stats === undefined) {
-    throw new TartletError('NOT_FOUND', `there is no disk at ${absolute}`, {
-      subject: absolute,
-      next: { kind: 'in-words', words: 'give the path of a file, a block device or an nbd: address' },
-    });
-  }
-  const isReadOnly = options.readOnly || path.extname(absolute) === '.iso';
-  return {
-    kind: stats.isBlockDevice() ? 'block-device' : 'file',
-    path: absolute,
-    ...options,
-    readOnly: isReadOnly,
-  };
 }
 
 function parseConsole(terminal: Terminal, { serial, serialPath }: RunFlags): Console {

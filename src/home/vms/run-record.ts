@@ -21,7 +21,11 @@ export interface RunRecord {
   readonly network: RunNetwork;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
+  readonly notSuspendable?: NotSuspendable | undefined;
 }
+
+/** What a guest has that cannot be saved with its memory. */
+export type NotSuspendable = 'shared-directories' | 'copied-disk';
 
 /** Where the guest is reached. */
 export type RunNetwork =
@@ -65,7 +69,12 @@ function parseRecord(value: unknown): RunRecord | undefined {
   const { pid, began, startedAt } = value;
   const network = parseNetwork(fieldOf(value, 'network'));
   if (typeof pid !== 'number' || typeof began !== 'string' || typeof startedAt !== 'number') return undefined;
-  return network === undefined ? undefined : { version: 1, pid, began, network, startedAt };
+  if (network === undefined) return undefined;
+  return { version: 1, pid, began, network, startedAt, notSuspendable: parseNotSuspendable(value['notSuspendable']) };
+}
+
+function parseNotSuspendable(value: unknown): NotSuspendable | undefined {
+  return value === 'shared-directories' || value === 'copied-disk' ? value : undefined;
 }
 
 function parseNetwork(value: unknown): RunNetwork | undefined {

@@ -4,6 +4,7 @@ import type { Accelerator, Console, Disk, Machine } from '../machine.ts';
 import { CLIPBOARD } from './clipboard.ts';
 import type { Firmware } from './firmware.ts';
 import { networkCards } from './network-card.ts';
+import { shareSocket } from './share-server.ts';
 
 /** What the host brings, looked up before anything is decided. */
 export interface QemuHost {
@@ -55,7 +56,7 @@ export function qemuArguments(machine: Machine, host: QemuHost, start: StartFact
     ['-name', `guest=${escaped(machine.name)}`],
     ...machineOptions(machine, start),
     ['-smp', `${machine.cpuCount},sockets=1,cores=${machine.cpuCount}`],
-    ['-m', `${Math.ceil(machine.memoryBytes / MIB)}M`],
+    ['-m', megabytesOf(machine)],
     ['-rtc', `base=utc,clock=host${machine.arch === 'amd64' ? ',driftfix=slew' : ''}`],
     ['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${escaped(host.firmware.code)}`],
     ['-drive', `if=pflash,unit=1,format=raw,file=${escaped(start.store)}`],
@@ -64,6 +65,7 @@ export function qemuArguments(machine: Machine, host: QemuHost, start: StartFact
     // A kernel that panics says so by it, and the machine ends (run-fleet-demand §b.3, 8).
     ['-device', 'pvpanic-pci'],
     ...machine.disks.flatMap(diskOptions),
+    ...shareOptions(machine),
     ...networkOptions(machine, host),
     ...(machine.hostDevices ?? []).map((path) => ['-device', `vfio-pci,sysfsdev=${escaped(path)}`] as const),
     ...portOptions(machine, start),
@@ -79,13 +81,33 @@ export function qemuArguments(machine: Machine, host: QemuHost, start: StartFact
   return options.flat();
 }
 
-function machineOptions({ arch, nested, generation }: Machine, { accelerator }: StartFacts): Option[] {
+function machineOptions({ arch, nested, generation, shares }: Machine, { accelerator }: StartFacts): Option[] {
   const gic = arch === 'arm64' ? ',gic-version=max' : '';
   const nestedArm = arch === 'arm64' && nested && accelerator === 'tcg' ? ',virtualization=on' : '';
   return [
-    ['-machine', `${MACHINE[arch]},accel=${accelerator}${gic}${nestedArm}`],
+    [
+      '-machine',
+      `${MACHINE[arch]},accel=${accelerator}${gic}${nestedArm}${shares.length > 0 ? ',memory-backend=memory' : ''}`,
+    ],
     ['-cpu', accelerator === 'kvm' ? 'host' : EMULATED_CPU[arch]],
     ...(arch === 'amd64' ? [['-device', `vmgenid,guid=${generation}`] as const] : []),
+  ];
+}
+
+function megabytesOf({ memoryBytes }: Machine): string {
+  return `${Math.ceil(memoryBytes / MIB)}M`;
+}
+
+/** What serves a guest's directories reads and writes its memory: that lies in a file without a name, which both map. */
+function shareOptions(machine: Machine): Option[] {
+  const { shares } = machine;
+  if (shares.length === 0) return [];
+  return [
+    ['-object', `memory-backend-memfd,id=memory,size=${megabytesOf(machine)},share=on`],
+    ...shares.flatMap(({ tag }, index): Option[] => [
+      ['-chardev', `socket,id=share${index},path=${shareSocket(index)}`],
+      ['-device', `vhost-user-fs-pci,chardev=share${index},tag=${escaped(tag)}`],
+    ]),
   ];
 }
 

@@ -6,9 +6,9 @@ import { describeError, TartletError } from '../../errors.ts';
 import { findProgram } from '../../fs/system-program.ts';
 import { parseJson } from '../../json/foreign.ts';
 import type { Arch } from '../../vm/config.ts';
+import { DIE_WITH_US } from './bound-process.ts';
 import type { QemuHost } from './command-line.ts';
 import { chooseFirmware, DESCRIPTOR_DIRECTORIES } from './firmware.ts';
-import { DIE_WITH_US } from './qemu-process.ts';
 
 const PROGRAM = { amd64: 'qemu-system-x86_64', arm64: 'qemu-system-aarch64' } as const satisfies Record<Arch, string>;
 

@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describeError, TartletError } from '../../errors.ts';
 import { failureOf, type ProcessEnd } from './failure.ts';
+import { type BoundProcessOptions, startBoundProcess } from './bound-process.ts';
 import { Qmp, type QmpEvent } from './qmp.ts';
 
 /** So much of what QEMU says on stderr is kept, in characters: its last words. */
@@ -14,25 +15,9 @@ const LOOK_EVERY_MS = 20;
 /** So many lines of it are told: a helper of QEMU says the reason before QEMU says what came of it. */
 const MAX_LINES = 3;
 
-/** What lets a program die with its parent, by util-linux. */
-export const DIE_WITH_US = ['--pdeathsig', 'KILL', '--'] as const;
-
-/**
- * Becomes QEMU, unless the parent was killed before it was agreed to die with it. Sockets that QEMU makes are for this user alone, also in a home
- * that a group shares: over its monitor it can be told to read and write any file of this user.
- */
-const BEGIN = 'umask 077; [ "$PPID" = "$0" ] || exit 1; exec "$@"';
-
-/** Ends a process when nothing holds the other end of its input any more. */
-const WATCH = 'read -r line; kill -KILL "$0"';
-
-interface ProcessOptions {
-  /** Descriptors that the process keeps open as long as it lives: locks, above all. */
-  readonly inherited: readonly number[];
-  /** The program that takes {@link DIE_WITH_US}; where there is none, a shell watches whether we live. */
-  readonly dieWithUs: string | undefined;
-  /** The number of this process. */
-  readonly ourPid: number;
+interface QemuProcessOptions extends BoundProcessOptions {
+  /** Done before it counts as ended. Never fails. */
+  readonly afterEnd?: () => Promise<void>;
 }
 
 /** A QEMU that was started, and the conversation with it. */
@@ -42,44 +27,34 @@ export class QemuProcess {
   readonly ended: Promise<ProcessEnd>;
   #words = '';
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, afterEnd: () => Promise<void> = async () => undefined) {
     this.child = child;
     child.stderr?.setEncoding('utf8');
     child.stderr?.on('data', (text: string) => {
       this.#words = (this.#words + text).slice(-MAX_WORDS);
     });
-    this.ended = new Promise((resolve) => {
+    const ended = new Promise<ProcessEnd>((resolve) => {
       child.once('close', (code, signal) => resolve({ code, signal }));
       child.once('error', (error) => {
         this.#words += describeError(error);
         resolve({ code: null, signal: null });
       });
     });
+    this.ended = this.#over(ended, afterEnd);
   }
 
   /**
    * @param argv the program and its arguments.
    * @param directory in which it works.
    */
-  static start(
-    argv: readonly string[],
-    directory: string,
-    { inherited, dieWithUs, ourPid }: ProcessOptions,
-  ): QemuProcess {
-    const script = ['/bin/sh', '-c', BEGIN, String(ourPid)];
-    const [program = '', ...rest] = [
-      ...(dieWithUs === undefined ? [] : [dieWithUs, ...DIE_WITH_US]),
-      ...script,
-      ...argv,
-    ];
-    const child = spawn(program, rest, {
-      cwd: directory,
-      // Nothing of it may keep our own streams open: a driver that reads them would wait for QEMU (run-fleet-demand §8, 5).
-      stdio: ['ignore', 'ignore', 'pipe', ...inherited],
-      detached: true,
-    });
-    if (dieWithUs === undefined && child.pid !== undefined) endWithUs(child, child.pid);
-    return new QemuProcess(child);
+  static start(argv: readonly string[], directory: string, options: QemuProcessOptions): QemuProcess {
+    return new QemuProcess(startBoundProcess(argv, directory, options), options.afterEnd);
+  }
+
+  async #over(ended: Promise<ProcessEnd>, afterEnd: () => Promise<void>): Promise<ProcessEnd> {
+    const end = await ended;
+    await afterEnd();
+    return end;
   }
 
   /** What it said in the end, in one line; empty when it said nothing. What it only warned of is left out. */
@@ -122,17 +97,4 @@ export class QemuProcess {
       throw new TartletError('INTERNAL', `cannot end QEMU: ${describeError(error)}`, { cause: error });
     }
   }
-}
-
-/** However we end, the shell's input does, and it ends the process. */
-function endWithUs(child: ChildProcess, pid: number): void {
-  const watcher = spawn('/bin/sh', ['-c', WATCH, String(pid)], {
-    cwd: '/',
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
-  watcher.on('error', () => undefined);
-  watcher.stdin.on('error', () => undefined);
-  // Before its number can name another process.
-  child.once('exit', () => watcher.kill('SIGKILL'));
 }

@@ -10,6 +10,8 @@ import { QEMU_SOCKETS, QemuFile } from './qemu-file.ts';
 import { QemuMachine } from './qemu-machine.ts';
 import { QemuProcess } from './qemu-process.ts';
 import type { SavedMemory } from './saved-memory.ts';
+import type { ShareHost } from './share-host.ts';
+import { ShareServers } from './share-server.ts';
 
 /** What one start of a machine takes besides the machine. */
 export interface StartOptions {
@@ -26,6 +28,8 @@ export interface StartOptions {
   /** Aborted when the machine is not wanted any more. From the moment when the guest goes on from a memory, it is not heard. */
   readonly abandoned?: AbortSignal;
   readonly events: MachineEvents;
+  /** For machines with shares. */
+  readonly shareHost?: ShareHost | undefined;
   /** Told once, when emulation has to do. */
   readonly onEmulated: (reason: string) => void;
   /** Told once, when a window was asked for and cannot be had: the machine runs without. */
@@ -72,10 +76,12 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
     log: QemuFile.log,
     isResumed: options.resumeFrom !== undefined,
   });
+  const servers = await ShareServers.start(machine, { ...options, dieWithUs: host.dieWithUs });
   const qemu = QemuProcess.start([host.program, ...argv], machine.directory, {
     inherited: options.inherited,
     dieWithUs: host.dieWithUs,
     ourPid: options.ourPid,
+    afterEnd: async () => servers.end(),
   });
   const running = new QemuMachine(machine, {
     qemu,

@@ -11,6 +11,7 @@ const MACHINE: Machine = {
   mac: '52:55:0a:00:02:01',
   display: { width: 1024, height: 768 },
   disks: [{ kind: 'file', path: 'disk.img', ...DEFAULT_DISK_OPTIONS }],
+  shares: [],
   network: {
     kind: 'user',
     isolated: false,
@@ -224,5 +225,28 @@ describe('arguments for QEMU', () => {
     expect(valuesOf(argv, '-name')).toEqual(['guest=a,,b']);
     expect(valuesOf(argv, '-drive')[1]).toBe('if=pflash,unit=1,format=raw,file=x,,y');
     expect(valuesOf(argv, '-incoming')).toEqual(['defer']);
+  });
+
+  it('directories that are shared, in memory that their servers see', () => {
+    const directories = [{ name: undefined, path: '/src', readOnly: false }];
+    const argv = qemuArguments(
+      {
+        ...MACHINE,
+        shares: [
+          { tag: 'one', directories },
+          { tag: 'a,b', directories },
+        ],
+      },
+      HOST,
+      START,
+    );
+    expect(valuesOf(argv, '-machine')).toEqual(['pc-q35-7.2,accel=tcg,memory-backend=memory']);
+    expect(valuesOf(argv, '-object')).toEqual(['memory-backend-memfd,id=memory,size=4096M,share=on']);
+    expect(valuesOf(argv, '-chardev')).toEqual(
+      expect.arrayContaining(['socket,id=share0,path=share0.sock', 'socket,id=share1,path=share1.sock']),
+    );
+    expect(valuesOf(argv, '-device')).toEqual(
+      expect.arrayContaining(['vhost-user-fs-pci,chardev=share0,tag=one', 'vhost-user-fs-pci,chardev=share1,tag=a,,b']),
+    );
   });
 });

@@ -158,6 +158,15 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'choose-arch': () => 'choose one: --arch amd64, or --arch arm64',
   'look-at-command': () => 'look whether the guest still runs, and whether it has the program',
   'exec-as-starter': () => 'run the command as the user who started the VM',
+  'install-virtiofsd': () =>
+    'install virtiofsd (Debian 13, Ubuntu 24.04, Fedora, Arch, Alpine) or qemu-system-common (Debian 12, Ubuntu 22.04), perl and util-linux',
+  'allow-namespaces': () =>
+    'let this user make user namespaces (in containers --privileged; on Ubuntu 24.04 sysctl kernel.apparmor_restrict_unprivileged_userns=0)',
+  'write-share': () => 'write it like --dir PATH, --dir NAME:PATH:ro or --dir NAME:PATH:tag=TAG',
+  'share-directory': () => 'name a directory, or the http or https address of a .tar.gz',
+  'attach-own-kind': () => 'attach the disc for the architecture of the VM',
+  'attach-read-only': () => 'end that program, or attach the disk read-only (:ro)',
+  'run-without-attachments': () => 'shut it down, and run it without --dir and without --disk of an image',
 };
 
 /** About archives. */
