@@ -124,6 +124,11 @@ export function archOf(machine: string): Arch | undefined {
   return machine === 'aarch64' || machine === 'arm64' ? 'arm64' : undefined;
 }
 
+function wordsOfShare({ kind, tag }: Extract<RunEvent, { kind: 'shared' | 'share-ended' }>): string {
+  if (kind === 'shared') return `note: in the guest: mount -t virtiofs ${tag} DIRECTORY`;
+  return `warning: the directories of the tag ${tag} do not answer the guest any more: virtiofsd has ended`;
+}
+
 /** What drivers and people are told of a run. */
 export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
   switch (event.kind) {
@@ -176,14 +181,8 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
       );
       return;
     case 'shared':
-      stderr.write(printableLine(`note: in the guest: mount -t virtiofs ${event.tag} DIRECTORY`));
-      return;
     case 'share-ended':
-      stderr.write(
-        printableLine(
-          `warning: the directories of the tag ${event.tag} do not answer the guest any more: virtiofsd has ended`,
-        ),
-      );
+      stderr.write(printableLine(wordsOfShare(event)));
       return;
     case 'note':
       stderr.write(printableLine(`note: ${event.text}`));
