@@ -132,7 +132,7 @@ describe("exec, by Tart's guest agent", () => {
     expect(await place.run('exec', 'vm', 'odd')).toEqual({ exitCode: ours, stdout: '', stderr: '' });
   });
 
-  it('finds the socket of a VM with a name of 96 characters', async () => {
+  it('M13: finds the socket of a VM with a name of 96 characters', async () => {
     const name = 'n'.repeat(96);
     const place = await vmWith({ exec: async ({ exit }) => exit(3) }, name);
     expect(await place.run('exec', name, 'true')).toMatchObject({ exitCode: 3 });
