@@ -10,6 +10,7 @@ import { troubleOf } from '../registry/request/patience.ts';
 import { redactUrl } from '../registry/request/redact.ts';
 import type { RegistryResponse } from '../registry/request/request.ts';
 import { parseContentRange } from '../registry/blobs/content-range.ts';
+import { refuseTooLarge } from './sparse-file.ts';
 import type { Session } from '../session/session.ts';
 
 /** A file of a web server. */
@@ -17,6 +18,8 @@ export interface WebFile {
   readonly url: URL;
   /** What its publisher says of it; undefined: it is taken as it comes. */
   readonly digest: Digest | undefined;
+  /** Most that the disk in it may have: a server can send without end. */
+  readonly diskBytes: number;
 }
 
 /** What the server says of the file that it began to send: a file that was replaced meanwhile is not continued. */
@@ -31,12 +34,12 @@ interface Version {
  *
  * @throws TartletError `NET_*`, `NOT_FOUND`, `AUTH_*`, `REG_*`, `DIGEST_MISMATCH`, `DISK_*`
  */
-export async function download(session: Session, { url, digest }: WebFile, file: string): Promise<void> {
+export async function download(session: Session, { url, digest, diskBytes }: WebFile, file: string): Promise<void> {
   const subject = redactUrl(url);
   const connection = await session.web(url, subject);
   const handle = await onDisk('create', file, async () => createFile(file, 'refuse'));
   try {
-    const task = new Download(session, subject, handle, file, digest?.algorithm ?? 'sha256');
+    const task = new Download(session, { subject, file: handle, path: file, diskBytes }, digest?.algorithm ?? 'sha256');
     const backoff = new Backoff(connection.timing);
     while (!(await task.attempt(url, backoff, connection.send))) {
       // The next one continues.
@@ -49,11 +52,21 @@ export async function download(session: Session, { url, digest }: WebFile, file:
   }
 }
 
+/** Where a download goes, and what it may be at most. */
+interface Target {
+  /** What messages call it. */
+  readonly subject: string;
+  readonly file: FileHandle;
+  readonly path: string;
+  readonly diskBytes: number;
+}
+
 class Download {
   readonly #session: Session;
   readonly #subject: string;
   readonly #file: FileHandle;
   readonly #path: string;
+  readonly #diskBytes: number;
   readonly #algorithm: string;
   #hash: Hash;
   #offset = 0;
@@ -61,11 +74,12 @@ class Download {
   #forgiven = 0;
   #version: Version | undefined;
 
-  constructor(session: Session, subject: string, file: FileHandle, path: string, algorithm: string) {
+  constructor(session: Session, { subject, file, path, diskBytes }: Target, algorithm: string) {
     this.#session = session;
     this.#subject = subject;
     this.#file = file;
     this.#path = path;
+    this.#diskBytes = diskBytes;
     this.#algorithm = algorithm;
     this.#hash = createHash(algorithm);
   }
@@ -150,6 +164,7 @@ class Download {
 
   async #take({ body }: RegistryResponse, backoff: Backoff): Promise<void> {
     for await (const piece of body) {
+      refuseTooLarge(this.#offset + piece.length, this.#diskBytes, this.#subject);
       for (let done = 0; done < piece.length; ) {
         const at = done;
         const write = async (): Promise<number> =>

@@ -26,7 +26,7 @@ export async function writeSparsely(
   try {
     let size = 0;
     for await (const piece of pieces) {
-      if (size + piece.length > diskBytes + TABLES_BYTES) throw tooLarge(name, diskBytes);
+      refuseTooLarge(size + piece.length, diskBytes, name);
       const from = size;
       await onDisk('write', file, async () => {
         for (let at = 0; at < piece.length; at += BLOCK_BYTES) {
@@ -44,6 +44,14 @@ export async function writeSparsely(
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * For bytes of an image as they come.
+ * @throws TartletError `SIZE_MISMATCH` when there are more of them than a disk and all about it can have.
+ */
+export function refuseTooLarge(bytes: number, diskBytes: number, name: string): void {
+  if (bytes > diskBytes + TABLES_BYTES) throw tooLarge(name, diskBytes);
 }
 
 /** An image whose disk does not fit into the one that was asked for. @param limit in bytes. */

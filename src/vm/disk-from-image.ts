@@ -88,7 +88,7 @@ async function fetchImage(session: Session, options: FromImageOptions, to: strin
   }
   const { url } = source;
   refuseUnsafe(url, digest);
-  await download(session, { url, digest }, to);
+  await download(session, { url, digest, diskBytes: options.diskBytes }, to);
   return { path: to, isOurs: true, name: redactUrl(url) };
 }
 

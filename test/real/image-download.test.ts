@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CLOUD_DISK_BYTES, digestOfBeginning, makeCloudDisk } from '../support/cloud-disk.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
@@ -123,6 +124,33 @@ describeWithParts('create --from-image of an address', ['sfdisk', 'mformat'], ()
     });
     expect(await workplace.names()).toEqual([]);
     expect(workplace.visibleFiles().filter((file) => file.startsWith('tmp/'))).toEqual([]);
+  });
+
+  it('leaves nothing when it is interrupted, and takes no more than a disk can have', async () => {
+    const workplace = new Workplace(cleanup);
+    const { url } = await serve((request, response) => {
+      if (request.url?.startsWith('/endless') !== true) {
+        response.writeHead(200, { 'content-length': image.length }).write(image.subarray(0, HALF));
+        return;
+      }
+      response.on('error', () => undefined);
+      const more = (): void => {
+        while (response.write(image)) if (response.destroyed) return;
+        response.once('drain', more);
+      };
+      more();
+    });
+    const half = workplace.start('create', '--linux', '--from-image', url, 'vm');
+    const inScratch = (): string[] => workplace.visibleFiles().filter((file) => file.startsWith('tmp/'));
+    while (!inScratch().some((file) => file.endsWith('image.fetched'))) await delay(20);
+    half.kill('SIGINT');
+    expect(await half.ended).toMatchObject({ exitCode: 130 });
+    expect(await create(workplace, url.replace('/debian', '/endless'))).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/the disk of .*\/endless\.raw\?… is larger than 1\.0 GB/),
+    });
+    expect(inScratch()).toEqual([]);
+    expect(await workplace.names()).toEqual([]);
   });
 
   it('connects to nothing for an image that anyone on the way could change, or for an address with a password', async () => {
