@@ -84,7 +84,7 @@ async function runByHand(argv, address, directory) {
 /** The address that the guest's port 22 is at, as soon as QEMU has it. */
 async function forwardOf(directory, run) {
   for (;;) {
-    const found = /hostfwd=tcp:([0-9.]+):22-:22/.exec((argvIn(directory) ?? []).join(' '))?.[1];
+    const found = /"str":"tcp:([0-9.]+):22-:22"/.exec((argvIn(directory) ?? []).join(' '))?.[1];
     if (found !== undefined) return found;
     if (run.child.exitCode !== null) throw new Error(`run ended: ${run.stderr}`);
     await delay(LOOK_EVERY_MS);

@@ -4,7 +4,7 @@ import { sizeDisk } from '../fs/disk/disk-size.ts';
 import { moveEntry } from '../fs/entry.ts';
 import { openPlainFile } from '../fs/plain-file.ts';
 import { removeEntry } from '../fs/remove.ts';
-import { exists, statIfThere } from '../fs/stats.ts';
+import { exactStatIfThere, exists, statIfThere } from '../fs/stats.ts';
 import type { Firmware } from '../hypervisor/qemu/firmware.ts';
 import { keptBytes, useOfStore } from '../hypervisor/qemu/firmware-store.ts';
 import { QEMU_STORE, VmFile } from '../home/home-entry.ts';
@@ -34,6 +34,7 @@ export async function prepareStore(
   options: CopyOptions,
 ): Promise<PreparedStore> {
   const nvram = `${directory}/${VmFile.nvram}`;
+  await recover(directory, arch);
   const { head, size } = await readHead(nvram);
   const templateSize = (await statIfThere(firmware.storeTemplate))?.size ?? 0;
   const use = useOfStore(head, size, { arch, templateSize });
@@ -51,6 +52,21 @@ export async function prepareStore(
       await moveEntry(padded, nvram);
     },
   };
+}
+
+/** What the guest of a run that was killed wrote to a padded store, unless `nvram.bin` was written since. */
+async function recover(directory: string, arch: Arch): Promise<void> {
+  const [padded, nvram] = [`${directory}/${PADDED_STORE}`, `${directory}/${VmFile.nvram}`];
+  const [left, kept] = await Promise.all([exactStatIfThere(padded), exactStatIfThere(nvram)]);
+  if (left === undefined) return;
+  const { head, size } = await readHead(padded);
+  const use = useOfStore(head, size, { arch, templateSize: size });
+  // One that has not its whole size was not copied to its end.
+  const isWhole = use.kind === 'own' && use.padTo === undefined;
+  if (!isWhole || left.mtimeNs < (kept?.mtimeNs ?? 0n)) return;
+  await sizeDisk(padded, keptBytes(arch, size));
+  await flushFile(padded);
+  await moveEntry(padded, nvram);
 }
 
 /** For a VM whose `nvram.bin` is another program's: made from the firmware's own when the VM first runs here. */

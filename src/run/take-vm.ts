@@ -1,12 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import { isTartletError, TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import type { FileLock } from '../fs/lock/lock.ts';
+import { rewriteJson } from '../fs/rewrite.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { isSuspendedByTart, VmFile } from '../home/vm-folder.ts';
+import type { LocalVm } from '../home/vms/local-vms.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
-import type { VmConfig } from '../vm/config.ts';
-import { parseVmConfig } from '../vm/config-file.ts';
+import { type VmConfig, withMac } from '../vm/config.ts';
+import { parseVmConfig, serializeVmConfig } from '../vm/config-file.ts';
+import { MacAddress } from '../vm/mac-address.ts';
+import { isMacTaken } from '../vm/mac-collision.ts';
 
 /** A VM that nothing else can run, change or delete now. */
 export interface TakenVm {
@@ -25,6 +30,12 @@ export interface TakenVm {
 export async function takeVm(session: Session, name: LocalName): Promise<TakenVm> {
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
+  // Two that begin at once see each other: each counts as running before the next one looks.
+  return session.vms.underLock(session.signal, async () => takeUnderLock(session, vm));
+}
+
+async function takeUnderLock(session: Session, vm: LocalVm): Promise<TakenVm> {
+  const { name } = vm;
   const lock = await session.vms.hold(vm).catch(async (error: unknown) => {
     // Another `run` has it, as a rule; a push would say of itself that it is at work.
     if (isTartletError(error, 'BUSY')) await session.vms.refuseRunning(name);
@@ -32,13 +43,24 @@ export async function takeVm(session: Session, name: LocalName): Promise<TakenVm
   });
   try {
     const file = `${vm.folder.path}/${VmFile.config}`;
-    const config = parseVmConfig(await onDisk('read', file, async () => readSmallFile(file)), name.text);
+    const stored = parseVmConfig(await onDisk('read', file, async () => readSmallFile(file)), name.text);
     refuseForeign(name.text, vm.folder.layout !== 'standalone', isSuspendedByTart(vm.folder));
+    const config = await withOwnMac(session, vm, stored);
     return { name: name.text, directory: vm.folder.path, config, lock };
   } catch (error) {
     await lock.release();
     throw error;
   }
+}
+
+/** One VM, one address: of two that run with one, both would get one IP address. As in Tart the later one gets another (tart-cli §1.3). */
+async function withOwnMac(session: Session, { name, folder }: LocalVm, config: VmConfig): Promise<VmConfig> {
+  if (!(await isMacTaken(session, config.mac, name, 'running'))) return config;
+  const changed = withMac(config, MacAddress.random(randomBytes));
+  await rewriteJson(`${folder.path}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
+  const text = `${name.text} gets another MAC address, ${changed.mac.toString()}: a VM that runs has the one that it had`;
+  session.emit({ kind: 'note', subject: name.text, text });
+  return changed;
 }
 
 /** What only macOS can go on with. */

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { expect, it, onTestFinished } from 'vitest';
+import { LocalName } from '../../src/names/local-name.ts';
+import { takeVm } from '../../src/run/take-vm.ts';
+import { freshSession, plantVm } from '../support/home.ts';
+import { runVm } from '../support/running-vm.ts';
+
+it('a VM that would run with the address of one that runs gets another, and keeps its own beside one that does not', async () => {
+  const notes: string[] = [];
+  const session = freshSession({
+    onEvent: (event) => {
+      if (event.kind === 'note') notes.push(event.text);
+    },
+  });
+  for (const name of ['one', 'two']) plantVm(`${session.home.vmsFolder}/${name}`);
+  const take = async (): Promise<string> => {
+    const { config, lock } = await takeVm(session, LocalName.parse('two'));
+    onTestFinished(async () => lock.release());
+    await lock.release();
+    return config.mac.toString();
+  };
+  expect(await take()).toBe('7e:12:34:56:78:9a');
+  await runVm(`${session.home.vmsFolder}/one`);
+  const mac = await take();
+  expect(mac).not.toBe('7e:12:34:56:78:9a');
+  expect(readFileSync(`${session.home.vmsFolder}/two/config.json`, 'utf8')).toContain(mac);
+  expect(notes).toEqual([`two gets another MAC address, ${mac}: a VM that runs has the one that it had`]);
+  // It has its own from then on.
+  expect(await take()).toBe(mac);
+});
