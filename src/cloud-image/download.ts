@@ -46,6 +46,8 @@ export async function download(session: Session, { url, digest, diskBytes }: Web
     }
     session.emit({ kind: 'finished', subject });
     if (digest !== undefined && task.hex() !== digest.hex) throw otherDigest(subject, digest, task.hex());
+  } catch (error) {
+    throw isTartletError(error, 'NET_CONNECT', 'NET_DNS') ? ofNoRegistry(error) : error;
   } finally {
     await handle.close();
     await connection.close();
@@ -179,6 +181,11 @@ class Download {
       backoff.reset();
     }
   }
+}
+
+/** What helps against these with a registry does not with a file. */
+function ofNoRegistry({ code, message, facts }: TartletError): TartletError {
+  return new TartletError(code, message, { ...facts, kept: 'nothing was made', next: { kind: 'check-image-address' } });
 }
 
 function versionOf({ headers }: RegistryResponse, total: number | undefined): Version {

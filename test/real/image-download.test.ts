@@ -122,6 +122,12 @@ describeWithParts('create --from-image of an address', ['sfdisk', 'mformat'], ()
       exitCode: 1,
       stderr: expect.stringContaining('it is neither qcow2 nor a raw disk'),
     });
+    expect(await create(workplace, 'http://127.0.0.1:1/debian.raw')).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(
+        /^error\[NET_CONNECT\]: cannot connect to 127\.0\.0\.1:1[\s\S]*next: check the address/m,
+      ),
+    });
     expect(await workplace.names()).toEqual([]);
     expect(workplace.visibleFiles().filter((file) => file.startsWith('tmp/'))).toEqual([]);
   });
