@@ -21,10 +21,10 @@ const socket = path.join(vm, 'control.sock');
 const env = { ...process.env, TART_HOME: path.join(work, 'home'), TARTLET: `${process.execPath} ${command}` };
 const ours = [];
 
-/** @returns the exit code. */
-export async function main() {
+/** @param every which of the exit codes are tried: 1 for all, 2 for each second. @returns the exit code. */
+export async function main([every = '1']) {
   try {
-    await prove();
+    await prove(Number(every));
     return 0;
   } finally {
     for (const child of ours) child.kill('SIGKILL');
@@ -32,7 +32,7 @@ export async function main() {
   }
 }
 
-async function prove() {
+async function prove(every) {
   mkdirSync(path.dirname(vm), { recursive: true });
   execFileSync(process.execPath, [path.join(scripts, 'guest.mjs'), vm, 'amd64'], { stdio: 'ignore' });
   const agent = path.join(work, 'agent');
@@ -45,14 +45,14 @@ async function prove() {
     called.replace(/ [0-9a-f]{8}$/m, ''),
     `address ${address}\ncodes 256\nbytes true\nterminal FailedPrecondition\nunheard Unimplemented\n`,
   );
-  const served = provePlain('control.sock');
+  const served = provePlain('control.sock', every);
   equal(tartlet(['ip', '--resolver', 'agent', 'ci']).stdout.toString(), `${address}\n`);
   renameSync(socket, path.join(work, 'away'));
-  const direct = provePlain("QEMU's agent");
+  const direct = provePlain("QEMU's agent", every);
 
   const go = start(agent, ['serve', socket, '10.0.2.15'], ['ignore', 'pipe', 'inherit']);
   await once(go.stdout, 'data');
-  const played = provePlain("Go's agent");
+  const played = provePlain("Go's agent", every);
   equal(tartlet(['ip', '--resolver', 'agent', 'ci']).stdout.toString(), `${address}\n`);
   proveTerminal();
   await proveStreams(go);
@@ -64,15 +64,15 @@ async function prove() {
   await once(run, 'exit');
   const slowest = (Math.max(...waits) / 1000).toFixed(1);
   console.log(
-    `| R10 | ${served + direct + played} exit codes of 768, and 256 by Go's client; bytes exact both ways by all four ways; ` +
+    `| R10 | ${served + direct + played} exit codes of ${3 * Math.ceil(256 / every)}, and 256 by Go's client; bytes exact both ways by all four ways; ` +
       `terminal, sizes, streams and death of the agent with Go's gRPC server; no agent: told after ${slowest} s at most, 10/10 |`,
   );
 }
 
 /** What every agent can. @returns how many exit codes came as they were. */
-function provePlain(way) {
+function provePlain(way, every) {
   let right = 0;
-  for (let code = 0; code < 256; code += 1) {
+  for (let code = 0; code < 256; code += every) {
     const ran = tartlet(['exec', 'ci', 'sh', '-c', `exit ${code}`]);
     if (ran.status === code && ran.stderr.length === 0) right += 1;
     else console.error(`${way}: ${code} became ${ran.status}: ${ran.stderr}`);
@@ -102,7 +102,9 @@ function proveTerminal() {
     timeout: 60_000,
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  matches(ran.stdout, /31 117\r\n\/dev\/pts\/\d+\r\n31 90\r\ncode 42\r\n icanon\r\n/);
+  // `script` types an end of file of its own, since its input is empty.
+  const shown = ran.stdout.replaceAll(/[\0\r]/g, '');
+  matches(shown, /31 117\n\/dev\/pts\/\d+\n31 90\ncode 42\n icanon\n/);
 }
 
 /** Output that comes while the command runs, a long one, and one that breaks off. */

@@ -1,8 +1,10 @@
+import { createHash, randomBytes } from 'node:crypto';
 import {
   mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -11,6 +13,7 @@ import {
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runWithInput } from '../support/command-input.ts';
 import { plantGuest } from '../support/guest.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, Running, Workplace } from '../support/real-command.ts';
@@ -54,6 +57,29 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
     return stdout;
   }
 
+  /** By `control.sock`, which `run` serves, and by QEMU's socket where that is not there. */
+  async function provesBothWaysToQemusAgent(): Promise<void> {
+    const control = `${workplace.vmFolder('ci')}/control.sock`;
+    const bytes = randomBytes(100_003);
+    for (const way of ['by control.sock', 'directly']) {
+      if (way === 'directly') renameSync(control, `${workplace.folder}/away`);
+      const read = await runWithInput(workplace, bytes, ['exec', '-i', 'ci', 'md5sum']);
+      expect([way, read]).toEqual([
+        way,
+        { exitCode: 0, stdout: `${createHash('md5').update(bytes).digest('hex')}  -\n`, stderr: '' },
+      ]);
+      expect(await workplace.run('exec', '-t', 'ci', 'sh')).toEqual({
+        exitCode: 1,
+        stdout: '',
+        stderr: expect.stringContaining("QEMU's guest agent gives commands no terminal"),
+      });
+      // M15: never the one that all guests have.
+      const { stdout } = await workplace.run('ip', '--resolver', 'agent', 'ci');
+      expect(stdout).toBe((await workplace.run('ip', 'ci')).stdout);
+    }
+    renameSync(`${workplace.folder}/away`, control);
+  }
+
   it(
     'has an address of its own that answers, runs commands, and stops when it is told to',
     async () => {
@@ -63,6 +89,7 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
         stdout: 'out\n',
         stderr: 'err\n',
       });
+      await provesBothWaysToQemusAgent();
       const long = workplace.run('exec', 'ci', 'sh', '-c', 'sleep 5; echo over');
       expect(await workplace.run('exec', 'ci', 'echo', 'meanwhile')).toMatchObject({ stdout: 'meanwhile\n' });
       expect(await long).toEqual({ exitCode: 0, stdout: 'over\n', stderr: '' });

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -124,13 +125,18 @@ func run(stream grpc.ServerStream) error {
 		args = append(args, string(arg.bytes))
 	}
 	command := exec.CommandContext(stream.Context(), string(first(said[1]).bytes), args...)
+	// A stream takes one sender at a time.
+	var sending sync.Mutex
 	pump := func(number protowire.Number, from io.Reader, done chan<- struct{}) {
 		buffer := make([]byte, 32*1024)
 		for {
 			length, err := from.Read(buffer)
 			if length > 0 {
 				response := bytesField(number, bytesField(1, append([]byte(nil), buffer[:length]...)))
-				if stream.SendMsg(&response) != nil {
+				sending.Lock()
+				err := stream.SendMsg(&response)
+				sending.Unlock()
+				if err != nil {
 					break
 				}
 			}
@@ -140,7 +146,8 @@ func run(stream grpc.ServerStream) error {
 		}
 		done <- struct{}{}
 	}
-	done := make(chan struct{}, 1)
+	done := make(chan struct{}, 2)
+	pumps := 1
 	var input io.WriteCloser
 	var terminal *os.File
 	if first(said[4]).number != 0 {
@@ -157,7 +164,6 @@ func run(stream grpc.ServerStream) error {
 		input = terminal
 		go pump(2, terminal, done)
 	} else {
-		// One after the other: gRPC's streams take one sender at a time.
 		out, err := command.StdoutPipe()
 		check(err)
 		complaints, err := command.StderrPipe()
@@ -169,15 +175,14 @@ func run(stream grpc.ServerStream) error {
 		if err := command.Start(); err != nil {
 			return status.Error(codes.NotFound, err.Error())
 		}
-		go func() {
-			each := make(chan struct{}, 2)
-			pump(2, out, each)
-			pump(3, complaints, each)
-			done <- struct{}{}
-		}()
+		pumps = 2
+		go pump(2, out, done)
+		go pump(3, complaints, done)
 	}
 	go listen(stream, input, terminal)
-	<-done
+	for range pumps {
+		<-done
+	}
 	code := 0
 	if err := command.Wait(); err != nil {
 		code = -1
