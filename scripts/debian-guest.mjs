@@ -151,9 +151,10 @@ function disk(root, file) {
   execFileSync('mmd', [...at, '::/EFI', '::/EFI/BOOT', '::/loader', '::/loader/entries']);
   const inBoot = (prefix) => `${root}/boot/${readdirSync(`${root}/boot`).find((name) => name.startsWith(prefix))}`;
   writeFileSync(`${work}/loader.conf`, 'timeout 0\ndefault debian\n');
+  // no_timer_check: emulated on a busy machine, the kernel finds its timer too slow, and panics.
   writeFileSync(
     `${work}/debian.conf`,
-    `title Debian\nlinux /vmlinuz\ninitrd /initrd.img\noptions root=UUID=${ROOT_UUID} ro console=tty0 console=hvc0 console=ttyS0\n`,
+    `title Debian\nlinux /vmlinuz\ninitrd /initrd.img\noptions root=UUID=${ROOT_UUID} ro console=tty0 console=hvc0 console=ttyS0 no_timer_check\n`,
   );
   const copies = [
     [loader(), '::/EFI/BOOT/BOOTX64.EFI'],

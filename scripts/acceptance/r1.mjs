@@ -105,9 +105,13 @@ function argvIn(directory) {
   return undefined;
 }
 
-/** Resolves when SSH answers. */
+/** Resolves when SSH answers. @throws when it does not in time */
 async function banner(address) {
-  while (!(await answers(address))) await delay(LOOK_EVERY_MS);
+  const until = performance.now() + Number(UP_WITHIN_S) * 1000;
+  while (!(await answers(address))) {
+    if (performance.now() > until) throw new Error(`nothing answers at ${address}`);
+    await delay(LOOK_EVERY_MS);
+  }
 }
 
 async function answers(address) {
