@@ -74,8 +74,17 @@ describeWithParts(
         expect(read.stdout).toMatch(
           /^#cloud-config\npassword: .*\ninstance-id: "[0-9a-f-]{36}"\nlocal-hostname: "web"\nversion: 2\n1953125\n1\n$/,
         );
-        expect(await workplace.run('stop', 'web')).toMatchObject({ exitCode: 0 });
-        expect(await run.ended).toMatchObject({ exitCode: 0 });
+        // A clone that goes on from the memory is the guest that it was: cloud-init has done its work.
+        await workplace.run('suspend', 'web');
+        expect(await run.ended).toMatchObject({ exitCode: 0, stdout: 'Suspending VM...\n' });
+        expect(await workplace.run('clone', 'web', 'warm')).toMatchObject({ exitCode: 0 });
+        expect(seedOf('warm')).toEqual(seedOf('web'));
+        const warm = await boot(workplace, cleanup, 'warm');
+        expect((await workplace.run('exec', 'warm', 'cat', '/mnt/meta-data')).stdout).toBe(seedOf('web')['meta-data']);
+        for (const name of ['warm', 'web']) {
+          expect(await workplace.run('stop', name)).toMatchObject({ exitCode: 0, stdout: '' });
+        }
+        expect(await warm.ended).toMatchObject({ exitCode: 0 });
       },
       LONG_MS,
     );
