@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { fetchDirectory } from '../cloud-image/fetched-directory.ts';
 import { TartletError } from '../errors.ts';
 import { copyDisk } from '../fs/disk/disk-copy.ts';
 import { onDisk } from '../fs/disk-error.ts';
@@ -47,7 +48,7 @@ export async function attach(
     for (const copy of copies) await copy.dispose();
   };
   try {
-    const shares = await resolveShares(settings.shares);
+    const shares = await resolveShares(session, settings.shares, copies);
     const disks: Disk[] = [];
     for (const disk of settings.disks) {
       if (disk.kind === 'image') disks.push(await copyOfImage(session, disk, copies));
@@ -109,18 +110,25 @@ async function plainDisk(session: Session, name: RemoteName): Promise<string> {
   });
 }
 
-async function resolveShares(wanted: readonly WantedShare[]): Promise<Share[]> {
+async function resolveShares(session: Session, wanted: readonly WantedShare[], copies: Scratch[]): Promise<Share[]> {
   return Promise.all(
     [...sharesByTag(wanted)].map(async ([tag, those]) => ({
       tag,
-      directories: await Promise.all(those.map(resolveShare)),
+      directories: await Promise.all(those.map(async (share) => resolveShare(session, share, copies))),
     })),
   );
 }
 
-async function resolveShare({ name, source, readOnly }: WantedShare): Promise<SharedDirectory> {
+async function resolveShare(
+  session: Session,
+  { name, source, readOnly }: WantedShare,
+  copies: Scratch[],
+): Promise<SharedDirectory> {
   if (source.kind === 'archive') {
-    throw new TartletError('NOT_YET', 'archives of the web cannot be shared with guests here yet');
+    await session.home.prepareForVms();
+    const scratch = await Scratch.createForVm(session.home, session.platform);
+    copies.push(scratch);
+    return { name, path: await fetchDirectory(session, source.url, scratch.folder), readOnly };
   }
   const { path } = source;
   const stats = await onDisk('share', path, async () => stat(path));
