@@ -222,6 +222,7 @@ export interface VmHints {
   /** @param helper the program that needs the setuid bit; undefined where it has it. */
   'allow-bridge': { readonly bridge: string; readonly helper: string | undefined };
   'end-user-of-disk': None;
+  'move-store-away': { readonly path: string };
   'give-less-memory': None;
   'update-qemu': None;
   'leave-sound-out': None;

@@ -54,6 +54,7 @@ export type { FromImageOptions, ImageSource } from './vm/disk-from-image.ts';
 export type { Display } from './vm/display.ts';
 export { identifyEfiStore } from './vm/efi-store.ts';
 export type { InspectedFile, InspectedManifest, Inspection } from './vm/inspect.ts';
+export type { InspectedRun } from './vm/inspect-run.ts';
 export type { Listed } from './vm/listing.ts';
 export type { PushVmOptions } from './vm/push.ts';
 export type { SetOptions, SetOutcome } from './vm/set.ts';

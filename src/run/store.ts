@@ -8,6 +8,7 @@ import { exactStatIfThere, exists, statIfThere } from '../fs/stats.ts';
 import type { Firmware } from '../hypervisor/qemu/firmware.ts';
 import { keptBytes, useOfStore } from '../hypervisor/qemu/firmware-store.ts';
 import { QEMU_STORE, VmFile } from '../home/home-entry.ts';
+import { TartletError } from '../errors.ts';
 import type { Arch } from '../vm/config.ts';
 
 /** A store that is padded while the VM runs. */
@@ -26,7 +27,7 @@ export interface PreparedStore {
 
 /**
  * Finds or makes the store (vm-run.md §5).
- * @throws TartletError `DISK_*`
+ * @throws TartletError `DISK_*`, `VM_INVALID` for a store beside it that does not fit
  */
 export async function prepareStore(
   directory: string,
@@ -38,7 +39,7 @@ export async function prepareStore(
   const { head, size } = await readHead(nvram);
   const templateSize = (await statIfThere(firmware.storeTemplate))?.size ?? 0;
   const use = useOfStore(head, size, { arch, templateSize });
-  if (use.kind === 'foreign') return besides(directory, firmware, options);
+  if (use.kind === 'foreign') return besides(directory, { ...firmware, arch, templateSize }, options);
   if (use.padTo === undefined) return { name: VmFile.nvram, keep: async () => undefined };
   const padded = `${directory}/${PADDED_STORE}`;
   await removeEntry(padded);
@@ -69,13 +70,30 @@ async function recover(directory: string, arch: Arch): Promise<void> {
   await moveEntry(padded, nvram);
 }
 
-/** For a VM whose `nvram.bin` is another program's: made from the firmware's own when the VM first runs here. */
-async function besides(directory: string, { storeTemplate }: Firmware, options: CopyOptions): Promise<PreparedStore> {
+/**
+ * For a VM whose `nvram.bin` is another program's: made from the firmware's own when the VM first runs here. One that does not fit makes QEMU end,
+ * or the firmware hang without a word (vm-run.md §5).
+ */
+async function besides(
+  directory: string,
+  { storeTemplate, arch, templateSize }: Firmware & { readonly arch: Arch; readonly templateSize: number },
+  options: CopyOptions,
+): Promise<PreparedStore> {
   const store = `${directory}/${QEMU_STORE}`;
   if (!(await exists(store))) {
     await removeEntry(`${store}.new`);
     await copyDisk(storeTemplate, `${store}.new`, options);
     await moveEntry(`${store}.new`, store);
+  }
+  const { head, size } = await readHead(store);
+  // A firmware of arm64 begins with zeros, and makes its store at the first start.
+  const fits = head.every((byte) => byte === 0) || useOfStore(head, size, { arch, templateSize }).kind === 'own';
+  if (!fits || size !== templateSize) {
+    throw new TartletError('VM_INVALID', `${store} is no store of variables of this machine's firmware`, {
+      subject: store,
+      kept: 'it was left alone',
+      next: { kind: 'move-store-away', path: store },
+    });
   }
   return { name: QEMU_STORE, keep: async () => undefined };
 }

@@ -6,6 +6,8 @@ import { lastUse } from '../home/last-use.ts';
 import { type Origin, readOrigin } from '../home/origin.ts';
 import { readSmallFileIfThere } from '../fs/small-file.ts';
 import { readAsOne } from '../home/still-there.ts';
+import { SavedState } from '../home/home-entry.ts';
+import { statIfThere } from '../fs/stats.ts';
 import { VmFile, type VmFolder, type VmLayout } from '../home/vm-folder.ts';
 import type { VmState } from '../home/vms/local-vms.ts';
 import { Digest } from '../names/digest.ts';
@@ -15,6 +17,7 @@ import { type ImageManifest, parseManifest, requireImage } from '../oci/manifest
 import { allChunks, parseTartImage, type StackedImage, stackedFiles, transferBytes } from '../oci/tart-image.ts';
 import { askForManifest } from '../transfer/pull/asked-image.ts';
 import type { Session } from '../session/session.ts';
+import { type InspectedRun, inspectRun } from './inspect-run.ts';
 
 /** One file of a stacked disk. */
 export interface InspectedFile {
@@ -59,6 +62,10 @@ export type Inspection = {
       readonly path: string;
       readonly layout: VmLayout;
       readonly state: VmState;
+      /** Absent where it does not run, or another program runs it. */
+      readonly run: InspectedRun | undefined;
+      /** Of the memory that it goes on from, in bytes; absent where it is not suspended, or was by Tart. */
+      readonly savedMemoryBytes: number | undefined;
       /** Bytes of its files, those of a stacked disk in the content store included. */
       readonly logicalBytes: number;
       /** Of the disk blocks that they have. */
@@ -105,6 +112,8 @@ async function inspectLocal(session: Session, name: LocalName): Promise<Inspecti
       name: name.text,
       kind: 'local',
       state: await session.vms.state(vm),
+      run: await inspectRun(vm.folder.path),
+      savedMemoryBytes: (await statIfThere(`${vm.folder.path}/${SavedState.memory}`))?.size,
     }),
   );
 }
@@ -118,6 +127,8 @@ async function inspectCached(session: Session, name: RemoteName): Promise<Inspec
       name: name.toString(),
       kind: 'cached',
       state: 'stopped',
+      run: undefined,
+      savedMemoryBytes: undefined,
     }),
   );
 }
@@ -147,7 +158,10 @@ async function inspectFolder(
   };
 }
 
-type FolderFacts = Omit<Extract<Inspection, { kind: 'local' | 'cached' }>, 'schema' | 'name' | 'kind' | 'state'>;
+type FolderFacts = Omit<
+  Extract<Inspection, { kind: 'local' | 'cached' }>,
+  'schema' | 'name' | 'kind' | 'state' | 'run' | 'savedMemoryBytes'
+>;
 
 async function readManifest(folder: string): Promise<Uint8Array | undefined> {
   try {

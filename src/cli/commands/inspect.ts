@@ -2,6 +2,7 @@ import { TartletError } from '../../errors.ts';
 import { shownName } from '../../names/malformed.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { inspect, type InspectedFile, type InspectedManifest, type Inspection } from '../../vm/inspect.ts';
+import type { InspectedRun } from '../../vm/inspect-run.ts';
 import type { Session } from '../../session/session.ts';
 import { foldText } from '../terminal/fold.ts';
 import { renderJson } from '../render/json.ts';
@@ -44,6 +45,12 @@ function toText(inspection: Inspection): Printable {
     lines.push(
       ['Digest', inspection.digest],
       ['State', inspection.state],
+      [
+        'Memory',
+        inspection.savedMemoryBytes === undefined ? undefined : `${bytes(inspection.savedMemoryBytes)}, saved`,
+      ],
+      ['Run', inspection.run === undefined ? undefined : describeRun(inspection.run)],
+      ['Address', inspection.run === undefined ? undefined : describeAddress(inspection.run)],
       ['Layout', inspection.layout],
       ['Path', inspection.path],
       ['Size', bytes(inspection.logicalBytes)],
@@ -63,6 +70,15 @@ function toText(inspection: Inspection): Printable {
   return printableLines(
     [...lines, ...manifest].flatMap(([key, value]) => (value === undefined ? [] : `${`${key}:`.padEnd(11)}${value}`)),
   );
+}
+
+function describeRun({ pid, startedAt }: InspectedRun): string {
+  return `process ${pid}, since ${startedAt}`;
+}
+
+function describeAddress({ address, sshPort }: InspectedRun): string {
+  if (address === null) return 'on a bridge; ip asks for it';
+  return sshPort === 22 || sshPort === null ? address : `${address}, SSH at port ${sshPort}`;
 }
 
 function manifestLines(manifest: InspectedManifest): [string, string | undefined][] {

@@ -156,7 +156,11 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
       return;
     }
     case 'emulated':
-      stderr.write(printableLine(`warning: the guest is emulated, which is many times slower: ${event.reason}`));
+      stderr.write(
+        printableLine(
+          `warning: the guest is emulated, which is many times slower: ${event.reason}; doctor --host says what helps`,
+        ),
+      );
       return;
     case 'no-window':
       stderr.write(printableLine(`note: the VM runs without a window: ${withPackages(event.reason)}`));

@@ -137,6 +137,8 @@ export const VM_TEXTS: HintTexts<VmHints> = {
     'install qemu-system-common (Debian, Ubuntu), qemu-common (Fedora), qemu-base (Arch) or qemu-bridge-helper (Alpine)',
   'allow-bridge': ({ bridge, helper }) =>
     `as root: mkdir -p /etc/qemu && echo 'allow ${bridge}' >>/etc/qemu/bridge.conf${helper === undefined ? '' : ` && chmod u+s ${helper}`}`,
+  'move-store-away': ({ path }) =>
+    `move ${path} away: a new one is made, and the guest is started by its removable path (EFI/BOOT)`,
   'end-user-of-disk': () => 'end what uses it, or give both the disk with ro',
   'give-less-memory': () => 'end other VMs, or give it less (tartlet set NAME --memory MIB)',
   'update-qemu': () => 'install QEMU 7.2 or newer, as Debian 12, Ubuntu 23.04 and Fedora 38 have it',
