@@ -9,7 +9,8 @@ const root = path.resolve(import.meta.dirname, '..');
 const reference = path.join(root, 'docs/reference');
 
 /** What is published elsewhere and has sections of its own. */
-const STANDARD = /(?:RFC \d+|[Ss]pec(?:ification)?|Trace Context|UEFI|ECMA-\d+|OCI|JSON Schema|POSIX)\b[^§]{0,60}$/;
+const STANDARD =
+  /(?:RFC \d+|[Ss]pec(?:ification)?|Trace Context|UEFI|ECMA-\d+|OCI|VIRTIO [\d.]+|JSON Schema|POSIX)\b[^§]{0,60}$/;
 const SECTION = /(?:`?(?<named>[a-z][a-z-]+)(?:\.md)?`? )?§ ?(?<section>(?:[a-z]\.)?\d+(?:\.\d+)*|[a-z]\.\d+|[a-z]+)?/g;
 const ROW = /\breliability (?<row>[A-Z]\d+)\b/g;
 
@@ -65,7 +66,11 @@ function findingsIn(file, text) {
       last = { document, end: match.index + match[0].length };
       if (section !== undefined && !sections.get(document).has(section))
         found.push(`${at(match.index)}: docs/reference/${document}.md has no section ${section}`);
-    } else if (!STANDARD.test(`${before}${named ?? ''} `) && !isOwnSection(file, section)) {
+    } else if (STANDARD.test(`${before}${named ?? ''} `)) {
+      last = { document: undefined, end: match.index + match[0].length };
+    } else if (continues(flat, last, match) || isOwnSection(file, section)) {
+      last = { document: undefined, end: match.index + match[0].length };
+    } else {
       found.push(`${at(match.index)}: "${(before.slice(-30) + match[0]).trim()}" does not say of which document`);
     }
   }
