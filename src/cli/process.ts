@@ -5,7 +5,7 @@ import { systemCode, TartletError } from '../errors.ts';
 import type { Hint } from '../hint.ts';
 import { diskError } from '../fs/disk-error.ts';
 import { translateBuiltIn } from './terminal/built-in.ts';
-import { ErrorFirstStream, type MessageStream, releaseNotes, writeError } from './terminal/message-stream.ts';
+import { ErrorFirstStream, finishNotes, type MessageStream, writeError } from './terminal/message-stream.ts';
 import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
 import { run } from './run.ts';
@@ -117,7 +117,7 @@ function hearSignals(interruption: AbortController, isOver: () => boolean): Term
  * has optimized what will not run again, which takes longer than a short command computes.
  */
 function leave(stderr: MessageStream): void {
-  releaseNotes(stderr);
+  finishNotes(stderr);
   if (process.stdout.writableLength === 0 && process.stderr.writableLength === 0) process.exit();
 }
 

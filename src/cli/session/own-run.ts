@@ -6,7 +6,7 @@ import { type RunEvent, RunRequests } from '../../run/run-request.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import type { Session } from '../../session/session.ts';
 import type { Arch } from '../../vm/config.ts';
-import { type MessageStream, releaseNotes } from '../terminal/message-stream.ts';
+import { type MessageStream, releaseNotes, writeError, writeLast } from '../terminal/message-stream.ts';
 import { type Printable, printableLine, printableLines } from '../terminal/printable.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { STARTED } from './detached-program.ts';
@@ -156,11 +156,7 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
       return;
     }
     case 'emulated':
-      stderr.write(
-        printableLine(
-          `warning: the guest is emulated, which is many times slower: ${event.reason}; doctor --host says what helps`,
-        ),
-      );
+      tellEmulated(stderr, event.reason);
       return;
     case 'no-window':
       stderr.write(printableLine(`note: the VM runs without a window: ${withPackages(event.reason)}`));
@@ -196,6 +192,12 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
   }
 }
 
+/** In a file or a pipe it comes last: drivers would give it as the reason of whatever fails (run-fleet-demand §8, 11). */
+function tellEmulated(stderr: MessageStream, reason: string): void {
+  const line = `warning: the guest is emulated, which is many times slower: ${reason}; doctor --host says what helps`;
+  writeLast(stderr, printableLine(line));
+}
+
 /** Where QEMU was asked for a window and has no module for that, it says so. */
 function withPackages(reason: string): string {
   return reason.includes('not available') ? `${reason} (install ${WINDOW_PACKAGES})` : reason;
@@ -211,7 +213,7 @@ export function tellEnding({ stdout, stderr }: Outlets, ending: RunEnding): numb
     case 'suspended':
       return 0;
     case 'crashed':
-      stderr.write(printableLine(`error: the VM ended by an accident: ${describeError(ending.reason)}`));
+      writeError(stderr, printableLine(`error: the VM ended by an accident: ${describeError(ending.reason)}`));
       if (ending.console.length > 0) stderr.write(printableLines(['the guest said last:', ...ending.console]));
       stdout.write(printableLine(`guest has stopped the virtual machine due to error: ${ending.reason}`));
       return 1;

@@ -20,6 +20,8 @@ export class ErrorFirstStream implements MessageStream {
   readonly #target: MessageStream;
   /** Undefined once nothing is held back any more. */
   #held: Printable[] | undefined = [];
+  /** What is written when all is over. */
+  readonly #last: Printable[] = [];
 
   constructor(target: MessageStream) {
     this.#target = target;
@@ -35,6 +37,17 @@ export class ErrorFirstStream implements MessageStream {
     const held = this.#held ?? [];
     this.#held = undefined;
     for (const text of held) this.#target.write(text);
+  }
+
+  /** Keeps a note for the very end, whatever is released before. */
+  writeLast(text: Printable): void {
+    this.#last.push(text);
+  }
+
+  /** Writes all that is still held back: nothing comes any more. */
+  finish(): void {
+    this.release();
+    for (const text of this.#last.splice(0)) this.#target.write(text);
   }
 
   /** Writes an error, and behind it what was held back. */
@@ -53,6 +66,17 @@ export function writeLines(stream: MessageStream, ...lines: readonly string[]): 
 export function writeError(stream: MessageStream, text: Printable): void {
   if (stream instanceof ErrorFirstStream) stream.writeError(text);
   else stream.write(text);
+}
+
+/** Writes what explains how a long command ran, and must not be taken for the reason of its end: there, where this is no terminal. */
+export function writeLast(stream: MessageStream, text: Printable): void {
+  if (stream instanceof ErrorFirstStream) stream.writeLast(text);
+  else stream.write(text);
+}
+
+/** For a command that has ended: nothing is held back any more. */
+export function finishNotes(stream: MessageStream): void {
+  if (stream instanceof ErrorFirstStream) stream.finish();
 }
 
 /** For a command that runs until it is stopped: from now on its messages are a log, and come at once. */
