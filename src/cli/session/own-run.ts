@@ -172,13 +172,7 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
       stderr.write(printableLine(`warning: the guest stands still until its disk works again: ${event.reason}`));
       return;
     case 'card-kept':
-      stderr.write(
-        printableLine(
-          event.connected
-            ? `note: the guest keeps the MAC address of the VM that it was cloned from: ${event.reason}`
-            : `warning: the guest has no network, since its MAC address would be that of the VM that it was cloned from: ${event.reason}`,
-        ),
-      );
+      stderr.write(printableLine(wordsOfCard(event)));
       return;
     case 'shared':
     case 'share-ended':
@@ -196,6 +190,12 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
 function tellEmulated(stderr: MessageStream, reason: string): void {
   const line = `warning: the guest is emulated, which is many times slower: ${reason}; doctor --host says what helps`;
   writeLast(stderr, printableLine(line));
+}
+
+function wordsOfCard({ connected, reason }: Extract<RunEvent, { readonly kind: 'card-kept' }>): string {
+  return connected
+    ? `note: the guest keeps the MAC address of the VM that it was cloned from: ${reason}`
+    : `warning: the guest has no network, since its MAC address would be that of the VM that it was cloned from: ${reason}`;
 }
 
 /** Where QEMU was asked for a window and has no module for that, it says so. */
