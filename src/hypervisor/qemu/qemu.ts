@@ -107,6 +107,8 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
         },
       },
     );
+    // Told to end while it answered its first questions.
+    if (resumeFrom === undefined) abandoned?.throwIfAborted();
     return running;
   } catch (error) {
     qemu.kill('SIGKILL');
