@@ -51,7 +51,7 @@ const ROWS: readonly Row[] = [
       runWithOwnMounts(workplace, 'mount -t tmpfs tmpfs /usr/share/qemu/firmware || exit\n$TARTLET run ci'),
   },
   {
-    title: 'a KVM that does not work, which a warning says before the guest is emulated',
+    title: 'a KVM that does not work, which a warning says',
     exitCode: 0,
     cause: /^warning: the guest is emulated, which is many times slower: .*kvm/i,
     next: /^warning: .*doctor --host says what helps$/,
