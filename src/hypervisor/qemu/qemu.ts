@@ -90,10 +90,7 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
     events: options.events,
   });
   const { abandoned, resumeFrom } = options;
-  const giveUp = (): void => {
-    qemu.kill('SIGTERM');
-    setTimeout(() => qemu.kill('SIGKILL'), ENDS_WITHIN_MS).unref();
-  };
+  const giveUp = (): void => endSoon(qemu);
   abandoned?.addEventListener('abort', giveUp);
   try {
     abandoned?.throwIfAborted();
@@ -128,4 +125,9 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
   } finally {
     abandoned?.removeEventListener('abort', giveUp);
   }
+}
+
+function endSoon(qemu: QemuProcess): void {
+  qemu.kill('SIGTERM');
+  setTimeout(() => qemu.kill('SIGKILL'), ENDS_WITHIN_MS).unref();
 }
