@@ -150,6 +150,7 @@ describeWithParts(
         expect(await first.ended).toMatchObject({ exitCode: 0, stderr: expect.not.stringContaining('not suspended') });
         expect((await workplace.run('list')).stdout).toContain('suspended');
         const second = start({}, LONG_NAME, '--no-clipboard');
+        await until(second, () => existsSync(`${workplace.vmFolder(LONG_NAME)}/requests.sock`));
         await untilShown(LONG_NAME, FIRMWARE_SCREEN);
         await end(second);
         expect(second.stderr).not.toContain('cannot go on');
