@@ -71,7 +71,8 @@ export async function restoreMemory(
   await qmp.execute('migrate-incoming', { uri: `unix:${socket.qemus}` });
   try {
     const handle = await openPlainFile(file);
-    await pipeline(handle.createReadStream(), connect({ path: socket.ours }));
+    // QEMU closes its end once it has seen the last byte, which may be before we close ours.
+    await pipeline(handle.createReadStream(), connect({ path: socket.ours, allowHalfOpen: true }));
   } catch (cause) {
     throw new TartletError('GUEST_FAILED', `the saved memory cannot be read: ${describeError(cause)}`, { cause });
   }
