@@ -57,7 +57,6 @@ export type ErrorCode =
   | 'GUEST_FAILED'
   | 'GUEST_UNREACHABLE'
   | 'GUEST_LATE'
-  | 'NOT_YET'
   | 'BUSY'
   | 'INTERRUPTED'
   | 'INTERNAL';

@@ -269,11 +269,6 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
     meaning: 'The VM runs, and its guest did not do in time what `run --wait-for` waits for.',
     next: 'wait for longer with --timeout, or look into serial.log in the directory of the VM',
   },
-  NOT_YET: {
-    exitCode: FAILURE,
-    meaning: 'Tart can do this, Tartlet not yet.',
-    next: 'use Tart on a Mac for it',
-  },
   BUSY: {
     exitCode: FAILURE,
     meaning: 'Another command or a VM is using this. It was left alone.',
