@@ -1,15 +1,15 @@
 /**
- * The floors of the house (docs/architecture.md), in `scripts/floors.json`: a file imports from its own folder and from folders above it in
- * that list, never from below. The order of the list is the rule; there is no list of exceptions. Because every folder is a floor of its own, neither files nor
- * folders can form a circle.
+ * The floors of the house (docs/architecture.md), in `scripts/floors.json`: a file imports from its own directory and from directories above it in
+ * that list, never from below. The order of the list is the rule; there is no list of exceptions. Because every directory is a floor of its own, neither files nor
+ * directories can form a import cycle.
  */
 const floors = require('./scripts/floors.json');
 
-/** Files directly in the folder: a folder within it is a floor of its own. */
+/** Files directly in the directory: a directory within it is a floor of its own. */
 const pathOf = (floor) => (floor === 'index' ? '^src/index\\.ts$' : `^src/${floor}/[^/]+$`);
 
 /** A floor and everything within it. */
-const below = (folder) => `^src/${folder}/`;
+const below = (directory) => `^src/${directory}/`;
 
 /** What a part of the house must not know, although it stands above it: the charter column of docs/architecture.md. */
 const blind = {
@@ -59,16 +59,16 @@ module.exports = {
     },
     { name: 'hints-know-nothing', severity: 'error', from: { path: '^src/hint\\.ts$' }, to: { path: '.' } },
     {
-      name: 'every-folder-is-a-floor',
+      name: 'every-directory-is-a-floor',
       severity: 'error',
-      comment: 'a new folder gets its place in scripts/floors.json, and its line in docs/architecture.md',
+      comment: 'a new directory gets its place in scripts/floors.json, and its line in docs/architecture.md',
       from: { path: '^src/', pathNot: ['^src/(errors|hint)\\.ts$', ...floors.map(pathOf)] },
       to: {},
     },
     {
       name: 'imports-from-floors-only',
       severity: 'error',
-      comment: 'the same for a folder whose files import nothing, and so are seen only where they are imported',
+      comment: 'the same for a directory whose files import nothing, and so are seen only where they are imported',
       from: { path: '^src/' },
       to: { path: '^src/', pathNot: ['^src/(errors|hint)\\.ts$', ...floors.map(pathOf)] },
     },

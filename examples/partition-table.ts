@@ -1,5 +1,6 @@
 /**
- * Prints the partitions of a disk that lies in a registry, without pulling the image: only the chunk with the table is fetched, and verified.
+ * Prints the partitions of a disk that lies in a registry, without pulling the image: only the chunk with the table is
+ * fetched, and verified.
  *
  *     node partition-table.js registry.example:8221/linux/debian:12
  */

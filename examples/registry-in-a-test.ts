@@ -12,7 +12,7 @@ import { createRegistry } from 'tartlet/server';
 
 const directory = await mkdtemp(path.join(os.tmpdir(), 'example-'));
 try {
-  await using registry = createRegistry({ dataFolder: path.join(directory, 'registry') });
+  await using registry = createRegistry({ dataDirectory: path.join(directory, 'registry') });
   const { address, port } = await registry.listen();
   const repository = `${address}:${port}/linux/empty`;
 

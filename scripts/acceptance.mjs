@@ -1,5 +1,6 @@
 /**
- * What the issue about running VMs asks for in bulk: too long for `npm test`. Each script prints one row for the table of docs/running.md.
+ * What the issue about running VMs asks for in bulk: too long for `npm test`. Each script prints one row for the table
+ * of docs/running.md.
  *
  *     npm run acceptance r1 [ROUNDS]
  */

@@ -1,10 +1,13 @@
 /**
- * How fast we are beside programs that everybody knows, and beside what the machine could do at most: `npm run bench`. Everybody runs in turn, in one
- * run, and ratios count: absolute numbers say more about the machine. See docs/performance.md, whose table `-- --write` replaces.
+ * How fast we are beside programs that everybody knows, and beside what the machine could do at most: `npm run bench`.
+ * Everybody runs in turn, in one run, and ratios count: absolute numbers say more about the machine. See
+ * docs/performance.md, whose table `-- --write` replaces.
  *
- *   npm run bench -- [--quick] [--size GiB] [--runs N] [--only pull,push,delta,kernel,memory,start] [--folder F] [--json] [--write]
+ * npm run bench -- [--quick] [--size GiB] [--runs N] [--only pull,push,delta,kernel,memory,start] [--directory F]
+ * [--json] [--write]
  *
- * `--quick` takes less than five minutes: a disk of 1 GiB, three rounds, on the disk only, and what its measures need little time for.
+ * `--quick` takes less than five minutes: a disk of 1 GiB, three rounds, on the disk only, and what its measures need
+ * little time for.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
@@ -39,7 +42,7 @@ const { values } = parseArgs({
     size: { type: 'string' },
     runs: { type: 'string' },
     only: { type: 'string', default: Object.keys(MEASURES).join(',') },
-    folder: { type: 'string' },
+    directory: { type: 'string' },
     json: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
   },
@@ -61,7 +64,7 @@ const wanted = Object.entries(MEASURES).filter(([name]) => values.only.split(','
 
 /** On a disk, and in memory where the machine has a file system for that. */
 const everywhere = quick ? [tmpdir()] : [tmpdir(), '/dev/shm'].filter((each) => existsSync(each));
-const places = values.folder === undefined ? everywhere : [values.folder];
+const places = values.directory === undefined ? everywhere : [values.directory];
 const results = [];
 for (const place of places) {
   const rows = [];

@@ -1,10 +1,11 @@
 /**
- * Builds `build/tartlet`, one executable file for this platform that needs neither Node nor npm: Node's single executable application, with the
- * command's files as its assets (scripts/binary/main.cjs unpacks them). Needs `npm run build` first. With `--check` it is also tried, in an
- * empty home: version, help, the demo with its registry and worker threads, and its names `tart` and `vetu`.
+ * Builds `build/tartlet`, one executable file for this platform that needs neither Node nor npm: Node's single
+ * executable application, with the command's files as its assets (scripts/binary/main.cjs unpacks them). Needs
+ * `npm run build` first. With `--check` it is also tried, in an empty home: version, help, the demo with its registry
+ * and worker threads, and its names `tart` and `vetu`.
  *
- * The executable is the Node that runs this script. On macOS it must be signed again after this (`codesign --sign -`); on another
- * platform than Linux x64 it was not tried.
+ * The executable is the Node that runs this script. On macOS it must be signed again after this (`codesign --sign -`);
+ * on another platform than Linux x64 it was not tried.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

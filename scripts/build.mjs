@@ -1,7 +1,7 @@
 /**
- * Builds `dist/`: the library file by file with declarations (tsc), the command as one bundle with its worker (rolldown), and the
- * kernel of the codec as a WebAssembly module that both load (AssemblyScript).
- * Both are written beside the old build and swapped in, so that a running command or a parallel test never sees half of one.
+ * Builds `dist/`: the library file by file with declarations (tsc), the command as one bundle with its worker
+ * (rolldown), and the backend of the codec as a WebAssembly module that both load (AssemblyScript). Both are written
+ * beside the old build and swapped in, so that a running command or a parallel test never sees half of one.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ try {
     [path.join(root, 'node_modules/typescript7/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', out],
     { cwd: root, stdio: 'inherit' },
   );
-  await compileKernel(path.join(out, 'kernel.wasm'));
+  await compileBackend(path.join(out, 'lz4.wasm'));
   const bin = path.join(out, 'bin');
   await bundle(bin, { process: 'src/cli/process.ts', 'chunk-work': 'src/chunks/chunk-worker.ts' });
   await bundle(bin, { 'password-worker': 'src/server/access/password-worker.ts' });
@@ -54,7 +54,8 @@ async function bundle(dir, entries) {
   });
   await built.write({
     dir,
-    // Node finds, reads and links a module of its own kind (ESM) so slowly that this alone was a third of a short command.
+    // Node finds, reads and links a module of its own kind (ESM) so slowly that this alone was a third of a short
+    // command.
     format: 'cjs',
     entryFileNames: '[name].js',
     chunkFileNames: '[name]-[hash].js',
@@ -65,9 +66,9 @@ async function bundle(dir, entries) {
 }
 
 /** The memory is ours, and nothing is ever freed in it: no allocator, no garbage collector. */
-async function compileKernel(to) {
+async function compileBackend(to) {
   const options = ['--runtime', 'stub', '--importMemory', '--enable', 'simd', '-O3', '--noAssert'];
-  const source = path.join(root, 'kernel/index.ts');
+  const source = path.join(root, 'wasm/index.ts');
   const streams = { stdout: process.stderr, stderr: process.stderr };
   const { error } = await compileAssemblyScript([source, '--outFile', to, '--baseDir', root, ...options], streams);
   if (error !== null) throw error;

@@ -1,6 +1,7 @@
 /**
- * Refuses a citation that leads nowhere. A `§` in sources, tests, scripts and documents names a section of a document in `docs/reference/`
- * that is there, or a standard; a row of the fault catalogue ("reliability N61") is one of `docs/faults.md`.
+ * Refuses a citation that leads nowhere. A `§` in sources, tests, scripts and documents names a section of a document
+ * in `docs/reference/` that is there, or a standard; a row of the fault catalogue ("reliability N61") is one of
+ * `docs/faults.md`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,7 +12,8 @@ const reference = path.join(root, 'docs/reference');
 /** What is published elsewhere and has sections of its own. */
 const STANDARD =
   /(?:RFC \d+|[Ss]pec(?:ification)?|Trace Context|UEFI|ECMA-\d+|OCI|VIRTIO [\d.]+|JSON Schema|POSIX)\b[^§]{0,60}$/;
-const SECTION = /(?:`?(?<named>[a-z][a-z-]+)(?:\.md)?`? )?§ ?(?<section>(?:[a-z]\.)?\d+(?:\.\d+)*|[a-z]\.\d+|[a-z]+)?/g;
+const SECTION =
+  /(?:`?(?<named>[a-z][a-z-]+)(?:\.md)?`? +)?§ ?(?<section>(?:[a-z]\.)?\d+(?:\.\d+)*|[a-z]\.\d+|[a-z]+)?/g;
 const ROW = /\breliability (?<row>[A-Z]\d+)\b/g;
 
 const sections = new Map(
@@ -27,11 +29,9 @@ const rows = new Set(
 );
 
 let checked = 0;
-const findings = [
-  ...filesIn('src', 'test', 'scripts', 'examples', 'docs', 'kernel'),
-  'README.md',
-  'SECURITY.md',
-].flatMap((file) => findingsIn(file, readFileSync(path.join(root, file), 'utf8')));
+const findings = [...filesIn('src', 'test', 'scripts', 'examples', 'docs', 'wasm'), 'README.md', 'SECURITY.md'].flatMap(
+  (file) => findingsIn(file, readFileSync(path.join(root, file), 'utf8')),
+);
 for (const finding of findings) console.error(finding);
 if (findings.length === 0) console.log(`${checked} citations lead to what they name.`);
 process.exitCode = findings.length === 0 ? 0 : 1;
@@ -42,9 +42,9 @@ function sectionsOf(text) {
   return new Set(headings.flatMap((heading) => heading.match(/(?<=[ (])(?:[a-z]\.)?\d+(?:\.\d+)*(?=[. )])/g) ?? []));
 }
 
-function filesIn(...folders) {
-  return folders.flatMap((folder) =>
-    readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true })
+function filesIn(...directories) {
+  return directories.flatMap((directory) =>
+    readdirSync(path.join(root, directory), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && /\.(?:ts|mjs|cjs|md|c)$/.test(entry.name))
       .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name))),
   );

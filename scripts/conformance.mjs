@@ -1,11 +1,12 @@
 /**
- * Runs the OCI distribution-spec conformance suite against the embedded registry: all four workflows, every API and every kind
- * of content that the suite knows, except `sparse` (manifests whose blobs are missing, which this registry refuses on purpose).
+ * Runs the OCI distribution-spec conformance suite against the embedded registry: all four workflows, every API and
+ * every kind of content that the suite knows, except `sparse` (manifests whose blobs are missing, which this registry
+ * refuses on purpose).
  *
- * usage: node scripts/conformance.mjs [folder of the build, default dist]
+ * usage: node scripts/conformance.mjs [directory of the build, default dist]
  *
- * The suite is a Go program; its module is fetched as Go is configured to. Without Go nothing is run: a failure when `CI` is
- * set, a clear last line otherwise. Exit code 0 only when nothing failed and nothing was skipped.
+ * The suite is a Go program; its module is fetched as Go is configured to. Without Go nothing is run: a failure when
+ * `CI` is set, a clear last line otherwise. Exit code 0 only when nothing failed and nothing was skipped.
  */
 import { execFile, execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -47,7 +48,7 @@ try {
 async function run() {
   const suite = buildSuite();
   const { createRegistry } = await import(pathToFileURL(entry).href);
-  const registry = createRegistry({ dataFolder: path.join(work, 'data') });
+  const registry = createRegistry({ dataDirectory: path.join(work, 'data') });
   const { address, port } = await registry.listen();
   try {
     const { stdout, stderr } = await promisify(execFile)(suite, [], {

@@ -1,7 +1,8 @@
 /**
- * Builds a whole Debian as a Tart VM, for what the little guest (guest.mjs) cannot show: Debian's cloud kernel, systemd-networkd with DHCP on `en*`,
- * an SSH server (admin, admin), QEMU's guest agent, python3 and git. From Debian's packages by mmdebstrap, as root, in about two minutes; the
- * partitions are written as files are, without a loop device.
+ * Builds a whole Debian as a Tart VM, for what the little guest (guest.mjs) cannot show: Debian's cloud kernel,
+ * systemd-networkd with DHCP on `en*`, an SSH server (admin, admin), QEMU's guest agent, python3 and git. From Debian's
+ * packages by mmdebstrap, as root, in about two minutes; the partitions are written as files are, without a loop
+ * device.
  *
  *     node scripts/debian-guest.mjs DIRECTORY [PACKAGE...]
  *

@@ -1,6 +1,6 @@
 /**
- * Writes the tables of what the doctor finds into docs/cache.md and docs/running.md from those in the code. With `--check`, writes nothing and fails
- * when a document says something else.
+ * Writes the tables of what the doctor finds into docs/cache.md and docs/running.md from those in the code. With
+ * `--check`, writes nothing and fails when a document says something else.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Writes docs/errors.md from the table of error codes in the command's code. With `--check`, writes nothing and fails when the document is
- * not what it would write, or when the code throws no error of some kind: an error that cannot happen must not be explained.
+ * Writes docs/errors.md from the table of error codes in the command's code. With `--check`, writes nothing and fails
+ * when the document is not what it would write, or when the code throws no error of some kind: an error that cannot
+ * happen must not be explained.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -22,8 +23,8 @@ error[NAME_MALFORMED]: "https://registry.example:8221/macos/base:15" is not a va
 next: write it as registry.example:8221/macos/base:15
 \`\`\`
 
-The first line says it all, for programs that show no more. The code in brackets is stable; the library throws the same codes as
-\`TartletError.code\`, with \`facts\` to decide on. With \`TARTLET_DEBUG=1\` the places in the code follow.
+The first line says it all, for programs that show no more. The code in brackets is stable; the library throws the same
+codes as \`TartletError.code\`, with \`facts\` to decide on. With \`TARTLET_DEBUG=1\` the places in the code follow.
 What to do is said more precisely by the error itself where it knows more than its code.
 
 | code | exit code | what happened | what to do |

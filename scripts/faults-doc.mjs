@@ -1,9 +1,11 @@
 /**
- * Writes docs/faults.md: each row of the catalogue with the tests that prove it, or why it cannot happen here. With `--check`, writes
- * nothing and fails when the document is not what it would write, or a test names a row that does not exist.
+ * Writes docs/faults.md: each row of the catalogue with the tests that cover it, or why it cannot happen here. With
+ * `--check`, writes nothing and fails when the document is not what it would write, or a test names a row that does not
+ * exist.
  *
- * A test proves a row by naming its id in parentheses in its title, in the title of a `describe` around it, or in the table it is made
- * from: `(N14)`, `(N14, S22)`. Tests that are skipped prove nothing. Numbers that a longer run measured come from test/faults/measured/*.json:
+ * A test covers a row by naming its id in parentheses in its title, in the title of a `describe` around it, or in the
+ * table it is made from: `(N14)`, `(N14, S22)`. Tests that are skipped cover nothing. Numbers that a longer run
+ * measured come from test/faults/measured/*.json:
  * `{ "title": "…", "measured": "…", "counts": [["kill points", 120], …] }`.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -21,7 +23,7 @@ const MAKERS = new Set(['test', 'it', 'row', 'fuzz', 'describe', 'describeWithPa
 const SKIPPING = new Set(['skip', 'todo', 'fails']);
 
 /** By id: the files whose tests name it. */
-function proofs() {
+function coverage() {
   const found = new Map();
   const files = readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))
@@ -129,56 +131,61 @@ function textsOf(node) {
 }
 
 function measurements() {
-  const folder = path.join(root, 'test/faults/measured');
+  const directory = path.join(root, 'test/faults/measured');
   let names = [];
   try {
-    names = readdirSync(folder).filter((name) => name.endsWith('.json'));
+    names = readdirSync(directory).filter((name) => name.endsWith('.json'));
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
   }
-  return names.sort().map((name) => JSON.parse(readFileSync(path.join(folder, name), 'utf8')));
+  return names.sort().map((name) => JSON.parse(readFileSync(path.join(directory, name), 'utf8')));
 }
 
-function render(sections, proved, measured) {
+function render(sections, covered, measured) {
   const rows = sections.flatMap(({ faults }) => faults);
   const applicable = rows.filter(({ applies }) => applies);
-  const open = applicable.filter(({ id }) => !proved.has(id));
-  const files = new Set([...proved.values()].flatMap((places) => [...places]));
+  const open = applicable.filter(({ id }) => !covered.has(id));
+  const files = new Set([...covered.values()].flatMap((places) => [...places]));
   const lines = [
     '# Faults and attacks',
     '',
     '<!-- Written by `npm run faults-doc` from test/faults/catalogue.ts and the titles of the tests. Do not edit. -->',
     '',
-    'What can go wrong around Tartlet, what somebody may do on purpose, and where a test proves what happens then. Rows that cannot',
-    'happen here say why. Each test names its row, so `npx vitest run -t "(N14)"` runs the proofs of one.',
+    'What can go wrong around Tartlet, what may be done to it on purpose, and which test covers what happens then. Rows',
+    'that cannot happen here say why. Each test names its row, so `npx vitest run -t "(N14)"` runs the tests of one.',
     '',
-    `${rows.length} rows: ${applicable.length - open.length} proved by tests in ${files.size} files, ${rows.length - applicable.length} that cannot happen here${open.length === 0 ? '' : `, **${open.length} without a proof**`}.`,
+    `${rows.length} rows: ${applicable.length - open.length} covered by tests in ${files.size} files, ${rows.length - applicable.length} that cannot happen here${open.length === 0 ? '' : `, **${open.length} without a test**`}.`,
   ];
   for (const { title, measured: when, counts } of measured) {
-    lines.push('', `## Measured: ${title}`, '', when, '', '| what | count |', '| --- | ---: |');
+    lines.push('', `## Measured: ${title}`, '', ...wrapped(when), '', '| what | count |', '| --- | ---: |');
     for (const [what, count] of counts) lines.push(`| ${what} | ${count} |`);
   }
   for (const { title, faults } of sections) {
-    lines.push('', `## ${title}`, '', '| row | what goes wrong | proved by |', '| --- | --- | --- |');
-    for (const fault of faults) lines.push(`| ${fault.id} | ${fault.title} | ${proofOf(fault, proved)} |`);
+    lines.push('', `## ${title}`, '', '| row | what goes wrong | covered by |', '| --- | --- | --- |');
+    for (const fault of faults) lines.push(`| ${fault.id} | ${fault.title} | ${coverageOf(fault, covered)} |`);
   }
   return { text: `${lines.join('\n')}\n`, open };
 }
 
-function proofOf(fault, proved) {
-  const places = proved.get(fault.id);
+/** In lines of at most 120 columns. */
+function wrapped(text) {
+  return text.match(/.{1,120}(?: |$)/g).map((line) => line.trimEnd());
+}
+
+function coverageOf(fault, covered) {
+  const places = covered.get(fault.id);
   if (!fault.applies) return `not here: ${fault.because}`;
   if (places === undefined) return '**nothing yet**';
-  return [...places].map((file) => `\`${file.replace(/^test\//, '')}\``).join(', ');
+  return [...places].map((file) => `[${file.replace(/^test\//, '')}](../${file})`).join(', ');
 }
 
 const sections = (await loadTable('test/faults/catalogue.ts')).SECTIONS;
-const proved = proofs();
-const { text, open } = render(sections, proved, measurements());
+const covered = coverage();
+const { text, open } = render(sections, covered, measurements());
 const known = new Map(sections.flatMap(({ faults }) => faults.map((fault) => [fault.id, fault])));
 const complaints = [
-  ...[...proved.keys()].filter((id) => !known.has(id)).map((id) => `a test names ${id}, which is no row`),
-  ...[...proved.keys()]
+  ...[...covered.keys()].filter((id) => !known.has(id)).map((id) => `a test names ${id}, which is no row`),
+  ...[...covered.keys()]
     .filter((id) => known.get(id)?.applies === false)
     .map((id) => `${id} has a test and a reason why it needs none`),
 ];
@@ -189,6 +196,6 @@ if (process.argv.includes('--check')) {
   writeFileSync(path.join(root, DOCUMENT), text);
 }
 for (const complaint of complaints) console.error(complaint);
-console.log(`${known.size} rows, ${known.size - open.length} of them proved or out of reach`);
+console.log(`${known.size} rows, ${known.size - open.length} of them covered or out of reach`);
 if (open.length > 0) console.log(`open: ${open.map(({ id }) => id).join(' ')}`);
 process.exitCode = process.argv.includes('--check') && complaints.length > 0 ? 1 : 0;

@@ -1,7 +1,8 @@
 /**
- * Runs the fuzzers of test/fuzz for longer than the test suite does: `npm run fuzz -- [--seconds N] [--runs N] [--seed N] [pattern]`.
- * `--seconds` is per fuzzer (default 30); `--runs` bounds by count instead; `--seed` repeats what a failure printed. A run of all fuzzers
- * writes its counts to test/faults/measured/fuzz.json, from where they come into docs/faults.md.
+ * Runs the fuzzers of test/fuzz for longer than the test suite does:
+ * `npm run fuzz -- [--seconds N] [--runs N] [--seed N] [pattern]`. `--seconds` is per fuzzer (default 30); `--runs`
+ * bounds by count instead; `--seed` repeats what a failure printed. A run of all fuzzers writes its counts to
+ * test/faults/measured/fuzz.json, from where they come into docs/faults.md.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,9 +17,9 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const seconds = values.runs === undefined ? (values.seconds ?? '30') : undefined;
-const folder = mkdtempSync(path.join(os.tmpdir(), 'tartlet-fuzz-'));
+const directory = mkdtempSync(path.join(os.tmpdir(), 'tartlet-fuzz-'));
 try {
-  const report = path.join(folder, 'report.jsonl');
+  const report = path.join(directory, 'report.jsonl');
   writeFileSync(report, '');
   const { status } = spawnSync('npx', ['vitest', 'run', 'test/fuzz', ...positionals.flatMap((each) => ['-t', each])], {
     cwd: root,
@@ -34,7 +35,7 @@ try {
   process.exitCode = status ?? 1;
   if (status === 0 && positionals.length === 0 && seconds !== undefined) keep(readFileSync(report, 'utf8'));
 } finally {
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 }
 
 function keep(lines) {

@@ -1,7 +1,7 @@
 /**
- * Builds the little guest of the tests: a Tart VM of a few megabytes with Debian's kernel, busybox, an SSH server (admin, admin), QEMU's
- * guest agent and nothing else, which is up within seconds even where it is emulated. From Debian's packages, without root and without
- * mounting anything.
+ * Builds the little guest of the tests: a Tart VM of a few megabytes with Debian's kernel, busybox, an SSH server
+ * (admin, admin), QEMU's guest agent and nothing else, which is up within seconds even where it is emulated. From
+ * Debian's packages, without root and without mounting anything.
  *
  *     node scripts/guest.mjs DIRECTORY [amd64|arm64]
  *
@@ -152,12 +152,12 @@ function initrd() {
 function copyLibraries(root) {
   const triplet = architecture === 'amd64' ? 'x86_64-linux-gnu' : 'aarch64-linux-gnu';
   for (const from of [`lib/${triplet}`, `usr/lib/${triplet}`]) {
-    const folder = `${work}/all/${from}`;
-    if (!existsSync(folder)) continue;
+    const directory = `${work}/all/${from}`;
+    if (!existsSync(directory)) continue;
     mkdirSync(`${root}/lib/${triplet}`, { recursive: true });
-    for (const name of readdirSync(folder)) {
+    for (const name of readdirSync(directory)) {
       if (/\.so(?:\.|$)/.test(name))
-        cpSync(`${folder}/${name}`, `${root}/lib/${triplet}/${name}`, { verbatimSymlinks: true });
+        cpSync(`${directory}/${name}`, `${root}/lib/${triplet}/${name}`, { verbatimSymlinks: true });
     }
   }
   const loader = architecture === 'amd64' ? 'lib64/ld-linux-x86-64.so.2' : 'lib/ld-linux-aarch64.so.1';

@@ -1,6 +1,6 @@
 /**
- * Parts of Node that are not there at its start, take milliseconds each to load, and are used by few commands. A bundle would load
- * them all for every command that shares a file with one of those few.
+ * Parts of Node that are not there at its start, take milliseconds each to load, and are used by few commands. A bundle
+ * would load them all for every command that shares a file with one of those few.
  */
 const LATE = [
   'child_process',
@@ -25,7 +25,10 @@ const REQUIRE_LAZILY = `function requireLazily(id) {
   return new Proxy({}, { get: (_, name) => (loaded ??= require(id))[name], has: (_, name) => name in (loaded ??= require(id)) });
 }`;
 
-/** Has the bundler load them at their first use: their names are only read where they are used (`(0, node_crypto.createHash)(…)`). */
+/**
+ * Has the bundler load them at their first use: their names are only read where they are used
+ * (`(0, node_crypto.createHash)(…)`).
+ */
 export const lazyBuiltIns = {
   name: 'lazy-built-ins',
   renderChunk(code) {

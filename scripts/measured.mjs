@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-const FOLDER = path.resolve(import.meta.dirname, '../test/faults/measured');
+const DIRECTORY = path.resolve(import.meta.dirname, '../test/faults/measured');
 
 /**
  * Keeps what a run counted, in the place of what the last one did.
@@ -11,6 +11,6 @@ const FOLDER = path.resolve(import.meta.dirname, '../test/faults/measured');
  */
 export function keepMeasured(name, title, how, counts) {
   const measured = `${new Date().toISOString().slice(0, 10)}, ${how}`;
-  mkdirSync(FOLDER, { recursive: true });
-  writeFileSync(path.join(FOLDER, `${name}.json`), `${JSON.stringify({ title, measured, counts }, null, 2)}\n`);
+  mkdirSync(DIRECTORY, { recursive: true });
+  writeFileSync(path.join(DIRECTORY, `${name}.json`), `${JSON.stringify({ title, measured, counts }, null, 2)}\n`);
 }

@@ -1,7 +1,7 @@
 /**
- * Runs the built command under the other Node versions that we promise (package.json `engines`, docs/architecture.md): this one
- * is what the tests run on. The binaries come from the packages that carry them, one pinned version each, without running anything
- * of theirs at install; they are kept in node_modules/.cache for the next time.
+ * Runs the built command under the other Node versions that we promise (package.json `engines`, docs/architecture.md):
+ * this one is what the tests run on. The binaries come from the packages that carry them, one pinned version each,
+ * without running anything of theirs at install; they are kept in node_modules/.cache for the next time.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
@@ -46,17 +46,20 @@ function check(version, home) {
 
 /** Path of the binary of this version. */
 function install(version) {
-  const folder = path.join(root, 'node_modules/.cache/node-versions', version);
-  const binary = path.join(folder, 'node_modules', `node-${platform}`, 'bin/node');
+  const directory = path.join(root, 'node_modules/.cache/node-versions', version);
+  const binary = path.join(directory, 'node_modules', `node-${platform}`, 'bin/node');
   if (!existsSync(binary)) {
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(directory, { recursive: true });
     const quiet = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
-    run('npm', ['install', ...quiet, '--prefix', folder, `node-${platform}@${version}`], folder, process.env);
+    run('npm', ['install', ...quiet, '--prefix', directory, `node-${platform}@${version}`], directory, process.env);
   }
   return binary;
 }
 
-/** Standard output of a program that must end with 0. Its home is empty: no login data and no images of whoever runs this. */
+/**
+ * Standard output of a program that must end with 0. Its home is empty: no login data and no images of whoever runs
+ * this.
+ */
 function run(program, parameters, cwd, environment = { ...process.env, HOME: cwd, TART_HOME: path.join(cwd, 'tart') }) {
   const result = spawnSync(program, parameters, {
     cwd,

@@ -1,6 +1,6 @@
 /**
- * Writes what is not ASCII as escapes: one such character doubles the memory of a whole file and the time to scan it, and none lets
- * src/cli/code-cache.ts read files without decoding them.
+ * Writes what is not ASCII as escapes: one such character doubles the memory of a whole file and the time to scan it,
+ * and none lets src/cli/code-cache.ts read files without decoding them.
  */
 export const onlyAscii = {
   name: 'only-ascii',

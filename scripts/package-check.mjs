@@ -1,6 +1,7 @@
 /**
- * Checks the package as a user gets it: packs it, looks at what is inside, installs the tarball alone in an empty folder and uses
- * the command, the library and the types from there. Needs `npm run build` first; the registry only for the production dependencies.
+ * Checks the package as a user gets it: packs it, looks at what is inside, installs the tarball alone in an empty
+ * directory and uses the command, the library and the types from there. Needs `npm run build` first; the registry only
+ * for the production dependencies.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -50,8 +51,8 @@ function checkLockFile() {
   const naming = (key) => packages.filter(([, one]) => one[key] !== undefined).map(([place]) => place);
   expectNone(naming('resolved'), 'name the registry they came from');
   expectNone(naming('hasInstallScript'), 'run a script when they are installed');
-  // Our developers' tools name binaries for many platforms; the registry that this lock file was made from has only some of
-  // them, so the others are locked by version alone. Nothing that a user installs may be without a hash.
+  // Our developers' tools name binaries for many platforms; the registry that this lock file was made from has only
+  // some of them, so the others are locked by version alone. Nothing that a user installs may be without a hash.
   const unhashed = packages.filter(([, one]) => one.integrity === undefined);
   expectNone(
     unhashed.filter(([, one]) => !(one.dev && one.optional && one.os)).map(([place]) => place),
@@ -77,7 +78,7 @@ function pack() {
 function checkContents(tarball, files) {
   step = 'contents of the tarball';
   const allowed =
-    /^(package\.json|LICENSE|SECURITY\.md|README\.md|bin\/tartlet|(dist\/)?bin\/package\.json|docs\/[\w./-]+\.md|dist\/([\w./-]+\.(js|d\.ts)|kernel\.wasm))$/;
+    /^(package\.json|LICENSE|SECURITY\.md|README\.md|bin\/tartlet|(dist\/)?bin\/package\.json|docs\/[\w./-]+\.md|dist\/([\w./-]+\.(js|d\.ts)|lz4\.wasm))$/;
   expectNone(
     files.filter((file) => !allowed.test(file) || /(^|\/)(tests?|__tests__)\/|\.test\.|\.map$/.test(file)),
     'do not belong into the package',
@@ -95,7 +96,8 @@ function checkContents(tarball, files) {
   const inside = path.join(work, 'inside');
   mkdirSync(inside);
   execFileSync('tar', ['-xzf', tarball, '-C', inside]);
-  // npm warns of each of these at every install from a file or an address. What builds a fresh clone is called otherwise: checkFreshClone.
+  // npm warns of each of these at every install from a file or an address. What builds a fresh clone is called
+  // otherwise: checkFreshClone.
   const { scripts = {} } = JSON.parse(readFileSync(path.join(inside, 'package/package.json'), 'utf8'));
   const atInstall = ['preinstall', 'install', 'postinstall', 'prepublish', 'prepare'];
   expectNone(
@@ -160,7 +162,7 @@ function install(tarball) {
     places.filter((place) => lock.packages[place].hasInstallScript === true),
     'run a script when they are installed',
   );
-  console.log(`ok   installs in an empty folder: ${places.length} packages`);
+  console.log(`ok   installs in an empty directory: ${places.length} packages`);
   return user;
 }
 
@@ -207,7 +209,7 @@ function useLibrary(user) {
     } catch (error) {
       if (!(error instanceof TartletError) || error.code !== 'NAME_MALFORMED') throw error;
     }
-    const registry = createRegistry({ dataFolder: 'registry' });
+    const registry = createRegistry({ dataDirectory: 'registry' });
     const { address, port } = await registry.listen();
     const repository = \`\${address}:\${port}/linux/empty\`;
     const tartlet = openTartlet({ home: process.cwd() + '/home', credentials: 'none' });
@@ -280,7 +282,9 @@ function npm(parameters, cwd) {
   return run('npm', parameters, cwd, process.env);
 }
 
-/** Standard output of a program that must end with 0 within five minutes; everything it said is in the error otherwise. */
+/**
+ * Standard output of a program that must end with 0 within five minutes; everything it said is in the error otherwise.
+ */
 function run(program, parameters, cwd, environment) {
   const env = { ...environment, NO_COLOR: '1' };
   delete env.FORCE_COLOR;

@@ -1,6 +1,7 @@
 /**
- * The ten bugs that matter most (reliability §4.9), and those of removals, for planted-bugs.mjs. `edit` replaces a text, which must be there exactly once, by another;
- * `gate` is the test file that must turn red, `only` the titles in it.
+ * The ten bugs that matter most (reliability §4.9), and those of removals, for planted-bugs.mjs. `edit` replaces a
+ * text, which must be there exactly once, by another; `gate` is the test file that must turn red, `only` the titles in
+ * it.
  */
 export const BUGS = [
   {
@@ -57,22 +58,22 @@ export const BUGS = [
     gate: 'test/registry/secrets.test.ts',
   },
   {
-    bug: 'a scratch folder is made before it is locked',
+    bug: 'a scratch directory is made before it is locked',
     file: 'src/home/scratch.ts',
     edit: [
-      "      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue; // Somebody has the same name, against all odds.\n      const locks = [lock];\n      try {\n        const folder = `${parent}/${name}`;\n        await onDisk('create', folder, async () => makeDirectory(folder));\n",
-      "      const folder = `${parent}/${name}`;\n      await onDisk('create', folder, async () => makeDirectory(folder));\n      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue;\n      const locks = [lock];\n      try {\n",
+      "      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue; // Somebody has the same name, against all odds.\n      const locks = [lock];\n      try {\n        const directory = `${parent}/${name}`;\n        await onDisk('create', directory, async () => makeDirectory(directory));\n",
+      "      const directory = `${parent}/${name}`;\n      await onDisk('create', directory, async () => makeDirectory(directory));\n      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue;\n      const locks = [lock];\n      try {\n",
     ],
     gate: 'test/crash/locks.test.ts',
   },
   {
-    bug: 'a folder is deleted in its place, and not renamed away first',
+    bug: 'a directory is deleted in its place, and not renamed away first',
     file: 'src/fs/publish.ts',
     edit: [
-      "    await onDisk('remove', folder, async () => moveEntry(folder, doomed));\n",
-      "    await onDisk('remove', folder, async () => removeEntry(folder));\n",
+      "    await onDisk('remove', directory, async () => moveEntry(directory, doomed));\n",
+      "    await onDisk('remove', directory, async () => removeEntry(directory));\n",
     ],
-    gate: 'test/fs/remove-folder.test.ts',
+    gate: 'test/fs/remove-directory.test.ts',
   },
   {
     bug: 'the verdict about a blob is not asked for at its end',
@@ -81,11 +82,11 @@ export const BUGS = [
     gate: 'test/transfer/pull/pull.test.ts',
   },
   {
-    bug: 'a folder is deleted in its place, as the calls of the system tell',
+    bug: 'a directory is deleted in its place, as the calls of the system tell',
     file: 'src/fs/publish.ts',
     edit: [
-      "    await onDisk('remove', folder, async () => moveEntry(folder, doomed));\n",
-      "    await onDisk('remove', folder, async () => removeEntry(folder));\n",
+      "    await onDisk('remove', directory, async () => moveEntry(directory, doomed));\n",
+      "    await onDisk('remove', directory, async () => removeEntry(directory));\n",
     ],
     gate: 'test/crash/removals.test.ts',
     only: 'delete of a VM',
@@ -94,8 +95,8 @@ export const BUGS = [
     bug: 'an image goes before its tags',
     file: 'src/home/images/image-removal.ts',
     edit: [
-      '    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingFolder);\n',
-      '    await removeFolder(folder, this.#home.stagingFolder);\n    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingFolder);\n',
+      '    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingDirectory);\n',
+      '    await removeDirectory(directory, this.#home.stagingDirectory);\n    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingDirectory);\n',
     ],
     gate: 'test/crash/removals.test.ts',
     only: 'delete of a tag',
@@ -103,7 +104,7 @@ export const BUGS = [
   {
     bug: 'the removal of a tag is not flushed before its image goes',
     file: 'src/home/link.ts',
-    edit: ['  await flushRemoval(path.dirname(link));\n  return found === text;', '  return found === text;'],
+    edit: ['  await fsyncRemoval(path.dirname(link));\n  return found === text;', '  return found === text;'],
     gate: 'test/crash/removals.test.ts',
     only: 'delete of a tag',
   },

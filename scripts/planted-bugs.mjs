@@ -1,6 +1,7 @@
 /**
- * Proves that the tests would notice the ten bugs that matter most (reliability §4.9): plants one at a time in a copy of the tree, builds it, and
- * runs the tests that must turn red. First each of those tests must be green without a bug. `npm run planted-bugs [number …]` plants only some.
+ * Proves that the tests would notice the ten bugs that matter most (reliability §4.9): plants one at a time in a copy
+ * of the tree, builds it, and runs the tests that must turn red. First each of those tests must be green without a bug.
+ * `npm run planted-bugs [number …]` plants only some.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

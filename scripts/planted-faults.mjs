@@ -1,7 +1,7 @@
 /**
  * Proves that every gate works: plants one fault at a time in a copy of the tree, runs the gate that must catch it, and
- * asks two things of it: a non-zero exit, and the name of the file in what it says. First, the copy without a fault must pass.
- * A gate that stays green with a fault in front of it is worth nothing, however often it is run.
+ * asks two things of it: a non-zero exit, and the name of the file in what it says. First, the copy without a fault
+ * must pass. A gate that stays green with a fault in front of it is worth nothing, however often it is run.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -18,7 +18,7 @@ const GATES = {
   tests: ['test', '--', 'test/planted.test.ts'],
 };
 
-/** The folders of `src` in the order of the gate; `src/index.ts` is a floor, but no folder. */
+/** The directories of `src` in the order of the gate; `src/index.ts` is a floor, but no directory. */
 const FLOORS = JSON.parse(readFileSync(path.resolve(import.meta.dirname, 'floors.json'), 'utf8')).filter(
   (floor) => floor !== 'index',
 );
@@ -38,8 +38,9 @@ const PARTLY_USED = {
 };
 
 /**
- * What to plant and who must catch it. `files` are added to the tree (a function changes the file that is there), `names` is the
- * file that must appear in the report, and `rule` what must appear beside it, so that a fault is not caught by accident.
+ * What to plant and who must catch it. `files` are added to the tree (a function changes the file that is there),
+ * `names` is the file that must appear in the report, and `rule` what must appear beside it, so that a fault is not
+ * caught by accident.
  */
 const FAULTS = [
   {
@@ -89,8 +90,8 @@ const FAULTS = [
     ['the platform, taken apart', 'export const { platform } = process;\n', 'process'],
     ['its processors', "export { availableParallelism } from 'node:os';\n", 'node:os availableParallelism'],
     [
-      'the folder for temporary files',
-      "import os from 'node:os';\n\nexport const folder = os.tmpdir();\n",
+      'the directory for temporary files',
+      "import os from 'node:os';\n\nexport const directory = os.tmpdir();\n",
       'node:os default',
     ],
     ['the process, by its module', "export { env } from 'node:process';\n", 'node:process'],
@@ -226,13 +227,13 @@ const FAULTS = [
   },
   {
     gate: 'floors',
-    fault: 'a folder that is no floor',
+    fault: 'a directory that is no floor',
     files: { 'src/attic/planted.ts': "export { TartletError } from '../errors.ts';\n" },
-    rule: 'every-folder-is-a-floor',
+    rule: 'every-directory-is-a-floor',
   },
   {
     gate: 'floors',
-    fault: 'an import from a folder that is no floor',
+    fault: 'an import from a directory that is no floor',
     files: {
       'src/oci/planted.ts': "export { planted } from '../attic/planted.ts';\n",
       'src/attic/planted.ts': 'export const planted = 1;\n',
@@ -319,7 +320,7 @@ const FAULTS = [
   },
   {
     gate: 'floors',
-    fault: 'a circle of imports',
+    fault: 'a import cycle of imports',
     files: {
       'src/oci/planted.ts': "export { b } from './planted-b.ts';\nexport const a = 1;\n",
       'src/oci/planted-b.ts': "import { a } from './planted.ts';\n\nexport const b = a;\n",
@@ -341,7 +342,7 @@ const FAULTS = [
   },
   {
     gate: 'sizes',
-    fault: 'a folder of more than 25 files',
+    fault: 'a directory of more than 25 files',
     files: Object.fromEntries(Array.from({ length: 26 }, (_, index) => [`src/attic/planted-${index}.ts`, LINES])),
     names: 'src/attic',
     rule: '26 files directly in it',

@@ -1,4 +1,6 @@
-/** A copy of the tree in which faults are planted to see who notices; shared by planted-faults.mjs and planted-bugs.mjs. */
+/**
+ * A copy of the tree in which faults are planted to see who notices; shared by planted-faults.mjs and planted-bugs.mjs.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -17,7 +19,7 @@ import path from 'node:path';
 const root = path.resolve(import.meta.dirname, '..');
 
 export class PlantedTree {
-  // Resolved: where the temporary folder is a link (macOS), tools would report paths that do not begin with it.
+  // Resolved: where the temporary directory is a link (macOS), tools would report paths that do not begin with it.
   #copy = mkdtempSync(path.join(realpathSync(tmpdir()), 'tartlet-planted-'));
   /** Proofs that failed so far. */
   wrong = 0;
@@ -52,7 +54,9 @@ export class PlantedTree {
     return { status: result.status, output: `${result.stdout}${result.stderr}` };
   }
 
-  /** Writes files (a function makes the new text of the old one) while `work` runs, and puts back what was there before. */
+  /**
+   * Writes files (a function makes the new text of the old one) while `work` runs, and puts back what was there before.
+   */
   with(files, work) {
     const before = Object.entries(files).map(([file, content]) => this.#plant(file, content));
     try {

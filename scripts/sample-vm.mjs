@@ -14,10 +14,10 @@ export const SAMPLE_CONFIG = JSON.stringify({
   diskFormat: 'raw',
 });
 
-/** Makes it in `folder`, stopped and still without a disk. Returns where that belongs. */
-export function makeSampleVm(folder) {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/config.json`, SAMPLE_CONFIG);
-  writeFileSync(`${folder}/nvram.bin`, Buffer.alloc(128 * 1024));
-  return `${folder}/disk.img`;
+/** Makes it in `directory`, stopped and still without a disk. Returns where that belongs. */
+export function makeSampleVm(directory) {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(`${directory}/config.json`, SAMPLE_CONFIG);
+  writeFileSync(`${directory}/nvram.bin`, Buffer.alloc(128 * 1024));
+  return `${directory}/disk.img`;
 }

@@ -1,16 +1,17 @@
 /**
- * Refuses a folder of `src` with more files than one sees at a glance, and a file that is longer than one reads at a sitting
- * without saying why in its first lines: "More than 250 lines, because ...". A reason that is not needed any more is refused as well.
+ * Refuses a directory of `src` with more files than one sees at a glance, and a file that is longer than one reads at a
+ * sitting without saying why in its first lines: "More than 250 lines, because ...". A reason that is not needed any
+ * more is refused as well.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** Files that lie directly in a folder. */
+/** Files that lie directly in a directory. */
 const MOST_FILES = 25;
 /** With comments and empty lines: they are read as well. */
 const MOST_LINES = 250;
 
-const REASON = /\bmore than 250 lines, because\s\S/i;
+const REASON = /\bmore than 250 lines,[\s*]+because[\s*]+\S/i;
 /** Where the reason stands. */
 const TOP_LINES = 8;
 
@@ -20,11 +21,11 @@ const files = entries
   .filter((entry) => entry.isFile())
   .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)));
 
-const inFolder = new Map();
-for (const file of files) inFolder.set(path.dirname(file), (inFolder.get(path.dirname(file)) ?? 0) + 1);
-const findings = [...inFolder]
+const inDirectory = new Map();
+for (const file of files) inDirectory.set(path.dirname(file), (inDirectory.get(path.dirname(file)) ?? 0) + 1);
+const findings = [...inDirectory]
   .filter(([, count]) => count > MOST_FILES)
-  .map(([folder, count]) => `${folder}: ${count} files directly in it, and ${MOST_FILES} are the most`);
+  .map(([directory, count]) => `${directory}: ${count} files directly in it, and ${MOST_FILES} are the most`);
 
 for (const file of files) {
   const lines = readFileSync(path.join(root, file), 'utf8').trimEnd().split('\n');
@@ -33,6 +34,23 @@ for (const file of files) {
     findings.push(`${file}: ${lines.length} lines, and ${MOST_LINES} are the most without a reason at its top`);
   if (lines.length <= MOST_LINES && hasReason)
     findings.push(`${file}: the reason for its length is not needed any more`);
+}
+
+/** Columns of sources and documents. Tables, output of commands and lines that end with an address cannot be wrapped. */
+const MOST_COLUMNS = 120;
+const documents = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].concat(
+  readdirSync(path.join(root, 'docs'), { recursive: true })
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => `docs/${file}`),
+);
+for (const file of [...files, ...documents]) {
+  let isOutput = false;
+  for (const [index, line] of readFileSync(path.join(root, file), 'utf8').split('\n').entries()) {
+    if (file.endsWith('.md') && line.trimStart().startsWith('```')) isOutput = !isOutput;
+    const isTable = file.endsWith('.md') && (isOutput || line.trimStart().startsWith('|'));
+    if (line.length > MOST_COLUMNS && !isTable && !/https?:\S+$/.test(line))
+      findings.push(`${file}:${index + 1}: ${line.length} columns, and ${MOST_COLUMNS} are the most`);
+  }
 }
 
 for (const finding of findings.sort()) console.error(finding);

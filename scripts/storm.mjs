@@ -1,8 +1,9 @@
 /**
- * `npm run storm -- [--seconds N] [--seed N] [--threads N]`: real commands at random on one home, several at a time, half of them by an installation without
- * the native binding, some of them killed. What each exit status promised is looked at after it, and the whole home whenever all is quiet,
- * by `storm/oracle.mjs`, which shares no code with the product. Needs a build. Ends with 1 when something was found, and keeps the home then. The seed
- * repeats the commands, not their timing.
+ * `npm run storm -- [--seconds N] [--seed N] [--threads N]`: real commands at random on one home, several at a time,
+ * half of them by an installation without the native binding, some of them killed. What each exit status promised is
+ * looked at after it, and the whole home whenever all is quiet, by `storm/oracle.mjs`, which shares no code with the
+ * product. Needs a build. Ends with 1 when something was found, and keeps the home then. The seed repeats the commands,
+ * not their timing.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -37,9 +38,9 @@ let slowest = { what: '', milliseconds: 0 };
 await main();
 
 async function main() {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'tartlet-storm-'));
-  console.log(`storm: ${values.seconds} s, seed ${values.seed}, ${values.threads} at a time, in ${folder}`);
-  const place = await makePlace(folder);
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'tartlet-storm-'));
+  console.log(`storm: ${values.seconds} s, seed ${values.seed}, ${values.threads} at a time, in ${directory}`);
+  const place = await makePlace(directory);
   try {
     await storm(place);
     await calm(place);
@@ -55,7 +56,7 @@ async function main() {
     process.exitCode = 1;
     return;
   }
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
   if (Number(values.seconds) < WORTH_KEEPING_S) return;
   const total = all.reduce((sum, [, count]) => sum + count, 0);
   keepMeasured(
@@ -76,7 +77,10 @@ async function storm(place) {
   }
 }
 
-/** When all is over every command succeeds again (I4), nothing is damaged (I5), and nothing of a killed one is left (I3). */
+/**
+ * When all is over every command succeeds again (I4), nothing is damaged (I5), and nothing of a killed one is left
+ * (I3).
+ */
 async function calm(place) {
   for (const { name } of place.versions) {
     for (const build of [0, 1]) await mustSucceed(place, build, ['pull', `${place.repository}:${name}`]);

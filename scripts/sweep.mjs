@@ -1,6 +1,7 @@
 /**
- * The full crash sweep: a kill, a full disk and a broken one before every change that each operation makes, and two commands at once held at
- * every change of either (`npm run sweep`; half an hour or more). Its counts go into docs/faults.md.
+ * The full crash sweep: a kill, a full disk and a broken one before every change that each operation makes, and two
+ * commands at once held at every change of either (`npm run sweep`; half an hour or more). Its counts go into
+ * docs/faults.md.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,8 +10,8 @@ import path from 'node:path';
 import { keepMeasured } from './measured.mjs';
 
 const root = path.resolve(import.meta.dirname, '..');
-const folder = mkdtempSync(path.join(tmpdir(), 'tartlet-sweep-'));
-const report = path.join(folder, 'report');
+const directory = mkdtempSync(path.join(tmpdir(), 'tartlet-sweep-'));
+const report = path.join(directory, 'report');
 try {
   writeFileSync(report, '');
   const { status } = spawnSync('npx', ['vitest', 'run', 'test/crash', ...process.argv.slice(2)], {
@@ -21,7 +22,7 @@ try {
   process.exitCode = status ?? 1;
   if (status === 0 && process.argv.length === 2) keep(readFileSync(report, 'utf8'));
 } finally {
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 }
 
 function keep(lines) {

@@ -1,7 +1,8 @@
 /**
- * Counts what vitest wrote with `--reporter=json` and prints `N passed, N failed` as the last line.
- * Every test that was left out says why, in its title or by `leaveOut` of test/support/left-out.ts; one that does not is counted as a failure.
- * A file that could not even be loaded has no tests to count, and is counted as one failure; so is a report that is not there.
+ * Counts what vitest wrote with `--reporter=json` and prints `N passed, N failed` as the last line. Every test that was
+ * left out says why, in its title or by `leaveOut` of test/support/left-out.ts; one that does not is counted as a
+ * failure. A file that could not even be loaded has no tests to count, and is counted as one failure; so is a report
+ * that is not there.
  */
 import { readFileSync } from 'node:fs';
 

@@ -6,8 +6,8 @@
 import type { Hint } from './hint.ts';
 
 /**
- * Why an operation failed. Stable: callers decide on it, `docs/errors.md` explains each.
- * The prefix names the world the cause lives in: `NET` the wire, `AUTH` who we are, `DISK` the local file system, `VM` a local machine.
+ * Why an operation failed. Stable: callers decide on it, `docs/errors.md` explains each. The prefix names the world the
+ * cause lives in: `NET` the wire, `AUTH` who we are, `DISK` the local file system, `VM` a local machine.
  */
 export type ErrorCode =
   | 'USAGE'
@@ -86,7 +86,10 @@ export interface ErrorFacts {
   readonly cause?: unknown;
 }
 
-/** The only error this library throws on purpose. `message` says what failed and why, in one line, without the next step. */
+/**
+ * The only error this library throws on purpose. `message` says what failed and why, in one line, without the next
+ * step.
+ */
 export class TartletError extends Error {
   readonly code: ErrorCode;
   readonly facts: ErrorFacts;
@@ -133,7 +136,10 @@ export function describeError(error: unknown): string {
   return String(error);
 }
 
-/** An error as plain data, for the way between threads, which a class does not survive. {@link fromPlainError} makes one again. */
+/**
+ * An error as plain data, for the way between threads, which a class does not survive. {@link fromPlainError} makes one
+ * again.
+ */
 export type PlainError = {
   readonly message: string;
   /** Where it was thrown, for output with all that is known. */

@@ -1,7 +1,8 @@
 /**
- * What to do next about a failure, or about what the doctor found: an id with its parameters, and no words. A program decides on `kind`; the
- * command has the words (`cli/render/hint`), because only it knows its own names of commands and options. Hints are plain data: they cross
- * threads as they are. Every parameter is safe to print. More than 250 lines, because it is one list: a kind a line.
+ * What to do next about a failure, or about what the doctor found: an id with its parameters, and no words. A program
+ * decides on `kind`; the command has the words (`cli/render/hint`), because only it knows its own names of commands and
+ * options. Hints are plain data: they cross threads as they are. Every parameter is safe to print. More than 250 lines,
+ * because it is one list: a kind a line.
  */
 
 /** A hint without parameters. */

@@ -10,11 +10,11 @@ export type { ImportOptions, ImportOutcome, ImportSource } from './archive/impor
 export type { TimeSpent } from './chunks/time-spent.ts';
 export type { Credential, CredentialSource } from './credentials/credential.ts';
 export type { DeepTotals } from './doctor/deep-check.ts';
-export type { Assignment, Examination, ExamineOptions, Moved } from './doctor/examine.ts';
-export type { Finding, ImagePlace, Remedy, Stretch } from './doctor/finding.ts';
+export type { Assignment, DoctorReport, DoctorOptions, Moved } from './doctor/run-doctor.ts';
+export type { Finding, ImagePlace, Remedy, Extent } from './doctor/finding.ts';
 export type { FindingId, Severity } from './doctor/finding-kind.ts';
 export type { HomeTotals } from './doctor/home-check.ts';
-export type { Mended } from './doctor/mend.ts';
+export type { RepairResult } from './doctor/repair-finding.ts';
 export { type ErrorCode, type ErrorFacts, isTartletError, TartletError } from './errors.ts';
 export type { SeedContent } from './cloud-image/seed.ts';
 export type { CopyMethod } from './fs/disk/disk-copy.ts';
@@ -29,7 +29,7 @@ export type { Candidate, ImageCandidate, PrunableEntry, Spared } from './home/pr
 export type { PruneCriteria, PruneReason } from './home/prune/prune-choice.ts';
 export type { Deletion } from './home/prune/prune-measure.ts';
 export type { PruneReport, PruneRequest } from './home/prune/prune.ts';
-export type { VmLayout } from './home/vm-folder.ts';
+export type { VmLayout } from './home/vm-directory.ts';
 export type { VmState } from './home/vms/local-vms.ts';
 export type { Image, ImageDisk } from './library/image.ts';
 export type { ImageName, RegistryName, VmName } from './library/name.ts';
@@ -38,7 +38,7 @@ export type { OperationOptions, TransferProgress } from './library/operation.ts'
 export type { Login, Tartlet } from './library/tartlet.ts';
 export type { Method } from './registry/request/request.ts';
 export type { OnWire, ShownHeader, WireEvent } from './registry/wire.ts';
-export type { Donor, PlanSummary } from './session/plan-summary.ts';
+export type { Seed, PlanSummary } from './session/plan-summary.ts';
 export type { Direction, TransferEvent } from './session/progress.ts';
 export type { CopyOptions, CopyOutcome } from './transfer/copy/copy.ts';
 export type { LoginCheck } from './transfer/login.ts';

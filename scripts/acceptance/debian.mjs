@@ -12,12 +12,12 @@ const SCRIPT = path.join(ROOT, 'scripts/debian-guest.mjs');
 /** Built once for each version of the script. @returns a directory that is not to be changed. */
 export function builtDebian() {
   const hash = createHash('sha256').update(readFileSync(SCRIPT)).digest('hex').slice(0, 16);
-  const folder = path.join(tmpdir(), `tartlet-debian-${hash}`);
-  if (existsSync(folder)) return folder;
-  const making = `${folder}.${process.pid}`;
+  const directory = path.join(tmpdir(), `tartlet-debian-${hash}`);
+  if (existsSync(directory)) return directory;
+  const making = `${directory}.${process.pid}`;
   execFileSync(process.execPath, [SCRIPT, making], { stdio: ['ignore', 'inherit', 'inherit'] });
-  renameSync(making, folder);
-  return folder;
+  renameSync(making, directory);
+  return directory;
 }
 
 /** A copy of it as a VM of a home. */

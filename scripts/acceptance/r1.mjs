@@ -1,6 +1,6 @@
 /**
- * R1: run, `ip --wait`, a login by SSH with a password, stop, with a whole Debian, time and again; and how long the same QEMU takes that is started by
- * hand, each time after it.
+ * R1: run, `ip --wait`, a login by SSH with a password, stop, with a whole Debian, time and again; and how long the
+ * same QEMU takes that is started by hand, each time after it.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';

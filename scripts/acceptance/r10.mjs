@@ -1,8 +1,10 @@
 /**
  * R10: commands in guests, by each way that there is to an agent:
  *
- * 1. programs that drive Tart, as a client of Go's gRPC library, at `control.sock` of a real guest that has QEMU's agent;
- * 2. `exec` there; 3. `exec` by QEMU's agent directly; 4. `exec` by Tart's agent, which a server of Go's gRPC library plays.
+ * 1. programs that drive Tart, as a client of Go's gRPC library, at `control.sock` of a real guest that has QEMU's
+ *   agent;
+ * 2. `exec` there; 3. `exec` by QEMU's agent directly; 4. `exec` by Tart's agent, which a server of Go's gRPC library
+ *   plays.
  *
  * Needs QEMU, OVMF, Go, and `script` of util-linux. Go fetches its modules as it is configured to.
  */
@@ -92,7 +94,9 @@ function provePlain(way, every) {
   return right;
 }
 
-/** On a terminal of util-linux: its size, a new one, Ctrl-C for the guest, the exit code, and the terminal as it was. */
+/**
+ * On a terminal of util-linux: its size, a new one, Ctrl-C for the guest, the exit code, and the terminal as it was.
+ */
 function proveTerminal() {
   const inGuest = 'stty size; trap "stty size; exit 42" WINCH; tty; while :; do sleep 0.1; done';
   const script = `stty rows 31 cols 117; (sleep 2; stty -F /dev/tty cols 90) & exec 3<&0; $TARTLET exec -it ci sh -c '${inGuest}'; echo "code $?"; stty -a | grep -o ' icanon'`;

@@ -1,6 +1,6 @@
 /**
- * R4: what Orchard, Packer, the GitLab executor and Cirrus CLI call, by a Go program (r4/main.go) as those are: with Go's own processes,
- * JSON and SSH. Fetches golang.org/x/crypto as Go is configured to.
+ * R4: what Orchard, Packer, the GitLab executor and Cirrus CLI call, by a Go program (r4/main.go) as those are: with
+ * Go's own processes, JSON and SSH. Fetches golang.org/x/crypto as Go is configured to.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -30,7 +30,7 @@ async function runIn(work, times) {
   for (const name of ['tart', 'vetu']) symlinkSync(command, path.join(bin, name));
   const home = (name) => ({ ...process.env, PATH: `${bin}:${process.env.PATH}`, TART_HOME: path.join(work, name) });
   execFileSync(process.execPath, [path.join(root, 'scripts/guest.mjs'), path.join(work, 'publisher/vms/guest')]);
-  const registry = createRegistry({ dataFolder: path.join(work, 'data') });
+  const registry = createRegistry({ dataDirectory: path.join(work, 'data') });
   const { address, port } = await registry.listen();
   try {
     const image = `${address}:${port}/team/guest:latest`;

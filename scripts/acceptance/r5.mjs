@@ -1,7 +1,7 @@
 /**
- * R5: VMs that are deleted and cloned again under the same name, on a bridge with dnsmasq: `ip` never tells the address of the one before. Every
- * other one has the network card of the one before, whose address another card has meanwhile; the rest have a card of their own. For root, in a
- * network namespace: nothing of this machine is changed.
+ * R5: VMs that are deleted and cloned again under the same name, on a bridge with dnsmasq: `ip` never tells the address
+ * of the one before. Every other one has the network card of the one before, whose address another card has meanwhile;
+ * the rest have a card of their own. For root, in a network namespace: nothing of this machine is changed.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * R7: a guest clones a repository of many files from one shared directory to another, by git, and git finds every object whole, while this machine
- * changes files in the same directories. Then the owner of all that was written, and that read-only is so.
+ * R7: a guest clones a repository of many files from one shared directory to another, by git, and git finds every
+ * object whole, while this machine changes files in the same directories. Then the owner of all that was written, and
+ * that read-only is so.
  *
  *     npm run acceptance r7 [ROUNDS] [FILES]
  */

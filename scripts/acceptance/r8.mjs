@@ -1,6 +1,6 @@
 /**
- * R8: records that the guest was told are on the disk survive `kill -9` of QEMU, and a guest whose disk is full here goes on when there is room.
- * With the little guest. Mounts a small file system, which takes root.
+ * R8: records that the guest was told are on the disk survive `kill -9` of QEMU, and a guest whose disk is full here
+ * goes on when there is room. With the little guest. Mounts a small file system, which takes root.
  *
  *     npm run acceptance r8 [KILLS] [FULL]
  */
@@ -56,7 +56,10 @@ function plant(home) {
   execFileSync(process.execPath, [script, `${home}/vms/ci`], { stdio: 'ignore' });
 }
 
-/** The guest writes numbered records, each flushed before the next, and says the number after; QEMU is killed in the midst of it. */
+/**
+ * The guest writes numbered records, each flushed before the next, and says the number after; QEMU is killed in the
+ * midst of it.
+ */
 async function killOnce(home, round) {
   const disk = path.join(home, `records-${round}`);
   const told = path.join(home, `told-${round}`);

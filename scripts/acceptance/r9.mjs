@@ -1,4 +1,7 @@
-/** R9: suspend and resume, time and again, and a clone of the suspended VM each time; what is in the guest's memory is there. And R14: what an idle `run` costs. */
+/**
+ * R9: suspend and resume, time and again, and a clone of the suspended VM each time; what is in the guest's memory is
+ * there. And R14: what an idle `run` costs.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -82,7 +85,10 @@ async function macIn(home, name) {
   return tartlet(home, 'exec', name, 'cat', '/sys/class/net/eth0/address');
 }
 
-/** Memory of the process alone, not what it shares with others of the same program (proc(5), smaps_rollup), and its time on processors. */
+/**
+ * Memory of the process alone, not what it shares with others of the same program (proc(5), smaps_rollup), and its time
+ * on processors.
+ */
 async function costOf(pid) {
   const ticks = () => {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');

@@ -108,7 +108,7 @@ async function pushesInTurn(runs, { work, diskBytes, disk, run, before, after })
   });
 }
 
-/** Overwrites 1 % of a disk, in one stretch that begins in the middle of a layer, with bytes that were never there. */
+/** Overwrites 1 % of a disk, in one extent that begins in the middle of a layer, with bytes that were never there. */
 function changeOnePercent(disk, diskBytes) {
   const fd = openSync(disk, 'r+');
   const bytes = randomBytes(Math.floor(diskBytes / 100));

@@ -15,9 +15,9 @@ const FILES = '/usr';
 const LARGEST_FILE = 64 * MIB;
 
 /**
- * Each gives the pieces of a disk, one after another; undefined is a piece of zeros.
- * `files`: the files of this machine below `/usr`, in an order that mixes them, each at a block of its own. Where they are too few for the disk, its end is zeros.
- * `random`: what no encoder makes smaller. `sparse`: one piece of sixteen as in `files`, the rest zeros.
+ * Each gives the pieces of a disk, one after another; undefined is a piece of zeros. `files`: the files of this machine
+ * below `/usr`, in an order that mixes them, each at a block of its own. Where they are too few for the disk, its end
+ * is zeros. `random`: what no encoder makes smaller. `sparse`: one piece of sixteen as in `files`, the rest zeros.
  */
 const KINDS = {
   files: piecesOfFiles,
@@ -88,9 +88,9 @@ function noiseOf(size) {
   return noise;
 }
 
-/** Makes a stopped VM in `folder`. Returns its disk. */
-export function makeVm(folder, kind, diskBytes) {
-  const disk = makeSampleVm(folder);
+/** Makes a stopped VM in `directory`. Returns its disk. */
+export function makeVm(directory, kind, diskBytes) {
+  const disk = makeSampleVm(directory);
   const fd = openSync(disk, 'w');
   const pieces = KINDS[kind]();
   for (let at = 0; at < diskBytes; at += PIECE) {
@@ -103,9 +103,9 @@ export function makeVm(folder, kind, diskBytes) {
 }
 
 /** Makes a VM what it was before its first push: what is remembered of pushes lies beside its disk. */
-export function forgetPushes(folder) {
-  for (const name of readdirSync(folder)) {
-    if (name.startsWith('.pushed-') || name === '.disk-seal.json') rmSync(`${folder}/${name}`);
+export function forgetPushes(directory) {
+  for (const name of readdirSync(directory)) {
+    if (name.startsWith('.pushed-') || name === '.disk-seal.json') rmSync(`${directory}/${name}`);
   }
 }
 

@@ -7,7 +7,10 @@ import { MIB } from './disk.mjs';
 /** Bytes of disk of each of {@link makeManyImages}: holes. */
 const SMALL_DISK = MIB;
 
-/** Many pulled images, each as a pull leaves it, in a repository of its own and with one tag: what `list` and `doctor` have to look at. */
+/**
+ * Many pulled images, each as a pull leaves it, in a repository of its own and with one tag: what `list` and `doctor`
+ * have to look at.
+ */
 export function makeManyImages(home, count) {
   const config = Buffer.from(SAMPLE_CONFIG);
   const nvram = Buffer.alloc(4096);
@@ -16,18 +19,18 @@ export function makeManyImages(home, count) {
     const digest = sha256(manifest);
     const [registry, name] = ['registry.example:8221', `org/image${index}`];
     const repository = `${home}/cache/OCIs/registry.example%3A8221/${name}`;
-    const folder = `${repository}/${digest}`;
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(`${folder}/config.json`, config);
-    writeFileSync(`${folder}/nvram.bin`, nvram);
-    writeFileSync(`${folder}/disk.img`, '');
-    truncateSync(`${folder}/disk.img`, SMALL_DISK);
-    writeFileSync(`${folder}/manifest.json`, manifest);
+    const directory = `${repository}/${digest}`;
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(`${directory}/config.json`, config);
+    writeFileSync(`${directory}/nvram.bin`, nvram);
+    writeFileSync(`${directory}/disk.img`, '');
+    truncateSync(`${directory}/disk.img`, SMALL_DISK);
+    writeFileSync(`${directory}/manifest.json`, manifest);
     const origin = { registry, repository: name, digest, mediaType: MANIFEST, size: manifest.length };
     const record = { version: 1, via: 'pull', ...origin, pulledAt: new Date(0).toISOString() };
-    writeFileSync(`${folder}/.origin.json`, JSON.stringify(record));
-    writeFileSync(`${folder}/.last-used`, '');
-    symlinkSync(folder, `${repository}/latest`);
+    writeFileSync(`${directory}/.origin.json`, JSON.stringify(record));
+    writeFileSync(`${directory}/.last-used`, '');
+    symlinkSync(directory, `${repository}/latest`);
   }
 }
 

@@ -6,20 +6,20 @@ import { setImmediate } from 'node:timers/promises';
 import { compressSync, uncompressSync } from 'lz4-napi';
 import { AppleLz4Decoder } from '../../dist/codec/apple-lz4-decoder.js';
 import { AppleLz4Encoder } from '../../dist/codec/apple-lz4-encoder.js';
-import { codecKernel } from '../../dist/chunks/kernel.js';
+import { lz4Backend } from '../../dist/chunks/lz4-backend.js';
 import { blocksOf, withSize } from './apple-stream.mjs';
 import { median } from './compare.mjs';
 import { makeVm, MIB } from './disk.mjs';
 
 const BLOCK = 64 * 1024;
 const PIECE = 256 * 1024;
-const folder = mkdtempSync(path.join(tmpdir(), 'tartlet-bench-'));
-const disk = readFileSync(makeVm(folder, 'files', 64 * MIB));
-rmSync(folder, { recursive: true });
+const directory = mkdtempSync(path.join(tmpdir(), 'tartlet-bench-'));
+const disk = readFileSync(makeVm(directory, 'files', 64 * MIB));
+rmSync(directory, { recursive: true });
 
-const kernel = codecKernel();
-const encoder = kernel.encoderWorkspace();
-const decoder = kernel.decoderWorkspace();
+const backend = lz4Backend();
+const encoder = backend.encoderWorkspace();
+const decoder = backend.decoderWorkspace();
 
 function encode(sink) {
   const stream = new AppleLz4Encoder(sink, encoder);
@@ -67,4 +67,6 @@ for (let round = 0; round <= rounds; round += 1) {
   }
 }
 const medians = Object.fromEntries(Object.entries(seconds).map(([name, all]) => [name, median(all)]));
-console.log(JSON.stringify({ kernel: kernel.kind, megabytes: Math.round(disk.length / 1e6), sizes, rounds: medians }));
+console.log(
+  JSON.stringify({ backend: backend.kind, megabytes: Math.round(disk.length / 1e6), sizes, rounds: medians }),
+);

@@ -7,7 +7,7 @@ export function kernelRows({ runs }) {
   const side = (name) => ({ name, seconds: results.rounds[name], cpuSeconds: results.rounds[name], peakBytes: 0 });
   const rowOf = (name, what, reach, aim) => ({
     what,
-    ours: { ...side(`${name} tartlet`), name: `tartlet (${results.kernel})` },
+    ours: { ...side(`${name} tartlet`), name: `tartlet (${results.backend})` },
     peer: { ...side(`${name} lz4-napi`), name: 'lz4-napi with dictionary' },
     ratio: 1 / faster(name),
     // Goals are "so many times as fast".

@@ -1,6 +1,7 @@
 /**
- * How large layers should be: what an update of a system costs in layers of 16 to 512 MiB, one line of JSON each. The table of docs/deltas.md:
- * `node scripts/bench/layer-sizes.mjs [--size GiB] [--folder F]`. Needs mke2fs and debugfs (Debian: apt-get install e2fsprogs).
+ * How large layers should be: what an update of a system costs in layers of 16 to 512 MiB, one line of JSON each. The
+ * table of docs/deltas.md: `node scripts/bench/layer-sizes.mjs [--size GiB] [--directory F]`. Needs mke2fs and debugfs
+ * (Debian: apt-get install e2fsprogs).
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -12,10 +13,10 @@ import { makeVm, MIB } from './disk.mjs';
 import { tartlet, timed, withRegistry } from './process.mjs';
 
 const { values } = parseArgs({
-  options: { size: { type: 'string', default: '2' }, folder: { type: 'string', default: tmpdir() } },
+  options: { size: { type: 'string', default: '2' }, directory: { type: 'string', default: tmpdir() } },
 });
 const diskBytes = Math.round(Number(values.size) * 1024) * MIB;
-const work = mkdtempSync(path.join(values.folder, 'tartlet-layers-'));
+const work = mkdtempSync(path.join(values.directory, 'tartlet-layers-'));
 const home = { TART_HOME: `${work}/home` };
 try {
   await withRegistry(work, layers);
@@ -37,8 +38,8 @@ function ask(...command) {
 }
 
 /**
- * How much an update of a system costs in layers of 16 to 512 MiB: a file system with the programs of this machine, updated as a package
- * manager does it, by replacing files all over it.
+ * How much an update of a system costs in layers of 16 to 512 MiB: a file system with the programs of this machine,
+ * updated as a package manager does it, by replacing files all over it.
  */
 async function layers(at) {
   const disk = `${work}/home/vms/os/disk.img`;
@@ -71,7 +72,10 @@ async function layers(at) {
   }
 }
 
-/** Replaces 3 % of the files, as an update would: new content of about the same length, written elsewhere, the old one removed. */
+/**
+ * Replaces 3 % of the files, as an update would: new content of about the same length, written elsewhere, the old one
+ * removed.
+ */
 function update(disk, tree) {
   const files = readdirSync(tree, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -1,4 +1,6 @@
-/** What a native program needs for the work of a pull: `native-pull.c`, compiled on the spot where there is a compiler. */
+/**
+ * What a native program needs for the work of a pull: `native-pull.c`, compiled on the spot where there is a compiler.
+ */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -11,8 +11,9 @@ export const tartlet = [process.execPath, path.join(root, 'bin/tartlet')];
 const { NODE_EXTRA_CA_CERTS: _, ...environmentOfOurs } = process.env;
 
 /**
- * Runs a command to its end: wall and processor seconds and the peak memory of it and its children, by the system's own account.
- * @param {string} work a folder for the account, and the home of the user.
+ * Runs a command to its end: wall and processor seconds and the peak memory of it and its children, by the system's own
+ * account.
+ * @param {string} work a directory for the account, and the home of the user.
  */
 export function timed(work, command, environment = {}) {
   const account = path.join(work, 'time');
@@ -39,7 +40,7 @@ export function together(...results) {
   };
 }
 
-/** What a script of this folder prints, as JSON. */
+/** What a script of this directory prints, as JSON. */
 export function report(script, ...parameters) {
   const command = [path.join(import.meta.dirname, script), ...parameters.map(String)];
   const done = spawnSync(process.execPath, command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
@@ -57,8 +58,8 @@ export function versionOf(program) {
 
 /** Runs `use` with the address of an empty registry of ours, whose data lies in `work`. */
 export async function withRegistry(work, use) {
-  const folder = mkdtempSync(path.join(work, 'registry-'));
-  const child = spawn(tartlet[0], [tartlet[1], 'serve', '--listen', '127.0.0.1:0', '--data', folder], {
+  const directory = mkdtempSync(path.join(work, 'registry-'));
+  const child = spawn(tartlet[0], [tartlet[1], 'serve', '--listen', '127.0.0.1:0', '--data', directory], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   try {
@@ -67,6 +68,6 @@ export async function withRegistry(work, use) {
   } finally {
     child.kill();
     await once(child, 'exit');
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }

@@ -114,9 +114,9 @@ function sizeOf(bytes) {
   return bytes < 1024 * MIB ? `${Math.round(bytes / MIB)} MiB` : `${(bytes / MIB / 1024).toFixed(0)} GiB`;
 }
 
-/** What the files of a folder occupy, by blocks: holes do not count, nor do links. */
-function blocksBelow(folder) {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
+/** What the files of a directory occupy, by blocks: holes do not count, nor do links. */
+function blocksBelow(directory) {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .reduce((sum, entry) => sum + statSync(path.join(entry.parentPath, entry.name)).blocks * 512, 0);
 }

@@ -3,24 +3,24 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 
 /**
- * Runs `use` with a folder on such a file system, and unmounts it.
+ * Runs `use` with a directory on such a file system, and unmounts it.
  * @returns undefined where nobody may mount, or where nothing makes XFS (Debian: xfsprogs).
  */
 export async function withSharingDisk(work, bytes, use) {
-  const [image, folder] = [`${work}/xfs`, `${work}/mounted`];
+  const [image, directory] = [`${work}/xfs`, `${work}/mounted`];
   writeFileSync(image, '');
   truncateSync(image, bytes);
-  mkdirSync(folder);
+  mkdirSync(directory);
   try {
-    if (!succeeds('mkfs.xfs', '-q', image) || !succeeds('mount', '-o', 'loop', image, folder)) return undefined;
+    if (!succeeds('mkfs.xfs', '-q', image) || !succeeds('mount', '-o', 'loop', image, directory)) return undefined;
     try {
-      return await use(folder);
+      return await use(directory);
     } finally {
-      succeeds('umount', '--lazy', folder);
+      succeeds('umount', '--lazy', directory);
     }
   } finally {
     rmSync(image);
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -2,8 +2,9 @@ import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { MIB } from './disk.mjs';
 
 /**
- * Lets the system have as much memory as a disk takes, before the clock starts: where it is a guest itself, its host takes back within seconds what
- * was freed by removing the last disk, and giving it again took longer than copying the disk.
+ * Lets the system have as much memory as a disk takes, before the clock starts: where it is a guest itself, its host
+ * takes back within seconds what was freed by removing the last disk, and giving it again took longer than copying the
+ * disk.
  */
 export function takeMemory(work, bytes) {
   const file = `${work}/memory`;

@@ -1,27 +1,33 @@
-/** Fetches Debian packages for one architecture, whatever the machine is, and unpacks them side by side; nothing is installed. */
+/**
+ * Fetches Debian packages for one architecture, whatever the machine is, and unpacks them side by side; nothing is
+ * installed.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const QUIET = { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 };
 
-/** An apt of its own: own state and cache in `folder`, the machine's sources and keys, another architecture if need be. */
+/**
+ * An apt of its own: own state and cache in `directory`, the machine's sources and keys, another architecture if need
+ * be.
+ */
 export class Packages {
-  #folder;
+  #directory;
   #options;
 
-  constructor(folder, architecture) {
-    this.#folder = folder;
+  constructor(directory, architecture) {
+    this.#directory = directory;
     for (const name of ['lists/partial', 'archives/partial', 'debs'])
-      mkdirSync(`${folder}/${name}`, { recursive: true });
-    if (!existsSync(`${folder}/status`)) writeFileSync(`${folder}/status`, '');
+      mkdirSync(`${directory}/${name}`, { recursive: true });
+    if (!existsSync(`${directory}/status`)) writeFileSync(`${directory}/status`, '');
     this.#options = [
       `APT::Architecture=${architecture}`,
       `APT::Architectures=${architecture}`,
-      `Dir::State=${folder}`,
-      `Dir::State::Lists=${folder}/lists`,
-      `Dir::State::status=${folder}/status`,
-      `Dir::Cache=${folder}`,
+      `Dir::State=${directory}`,
+      `Dir::State::Lists=${directory}/lists`,
+      `Dir::State::status=${directory}/status`,
+      `Dir::Cache=${directory}`,
       'APT::Sandbox::User=root',
       'Acquire::Retries=3',
       'Acquire::Languages=none',
@@ -69,12 +75,12 @@ export class Packages {
 
   /** Fetches packages and unpacks them below `to`. */
   unpack(names, to) {
-    const folder = `${this.#folder}/debs`;
-    execFileSync('apt-get', [...this.#options, '-qq', 'download', ...names], { ...QUIET, cwd: folder });
+    const directory = `${this.#directory}/debs`;
+    execFileSync('apt-get', [...this.#options, '-qq', 'download', ...names], { ...QUIET, cwd: directory });
     mkdirSync(to, { recursive: true });
     const wanted = new Set(names);
-    for (const file of readdirSync(folder)) {
-      if (wanted.has(file.split('_')[0])) execFileSync('dpkg-deb', ['-x', path.join(folder, file), to], QUIET);
+    for (const file of readdirSync(directory)) {
+      if (wanted.has(file.split('_')[0])) execFileSync('dpkg-deb', ['-x', path.join(directory, file), to], QUIET);
     }
   }
 }

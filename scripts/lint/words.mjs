@@ -1,9 +1,12 @@
 /**
- * An oxlint plugin with one rule, for everything in `src` that is not the command: no string speaks command line. What to do next is a hint
- * (src/hint.ts), and its words are in src/cli/render/hint. Comments may say what they like.
+ * An oxlint plugin with one rule, for everything in `src` that is not the command: no string speaks command line. What
+ * to do next is a hint (src/hint.ts), and its words are in src/cli/render/hint. Comments may say what they like.
  */
 
-/** The name of the command before one of its own, or an option in a sentence. An option alone is an argument for a foreign program. */
+/**
+ * The name of the command before one of its own, or an option in a sentence. An option alone is an argument for a
+ * foreign program.
+ */
 const COMMAND_WORDS = /\btartlet |[\s(`'"]--[a-z]|^--[a-z][a-z-]*\s/;
 
 const rule = {

@@ -1,7 +1,8 @@
 /**
- * A rule of the linter: the library takes the world around it (environment, clock, chance, processors, places, signals) from its
- * options, so that a test can bring its own and two calls in one process do not disturb each other. What must ask the
- * machine itself is named here, with what it asks and why; an exception that is not used any more is refused as well.
+ * A rule of the linter: the library takes the world around it (environment, clock, chance, processors, places, signals)
+ * from its options, so that a test can bring its own and two calls in one process do not disturb each other. What must
+ * ask the machine itself is named here, with what it asks and why; an exception that is not used any more is refused as
+ * well.
  */
 
 import { existsSync } from 'node:fs';
@@ -38,7 +39,7 @@ const EXCEPTIONS = {
   },
   'src/fs/own-file.ts': { asks: ['process.geteuid'], because: 'the kernel judges by who this process is' },
   'src/fs/trusted-path.ts': { asks: ['process.geteuid'], because: 'the kernel judges by who this process is' },
-  'src/server/store/data-folder.ts': {
+  'src/server/store/data-directory.ts': {
     asks: ['process.pid', 'performance.now'],
     because: 'the lock names its process; time is counted on between two looks at the clock of the file system',
   },

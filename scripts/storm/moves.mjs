@@ -1,6 +1,7 @@
 /**
- * What a storm (`storm.mjs`) does. Each move is a command, and says what its exit status 0 promises (reliability I10). VMs named `own-…` belong to one
- * thread of the storm, which therefore knows how they must be; those named `shared-…` belong to all.
+ * What a storm (`storm.mjs`) does. Each move is a command, and says what its exit status 0 promises (reliability I10).
+ * VMs named `own-…` belong to one thread of the storm, which therefore knows how they must be; those named `shared-…`
+ * belong to all.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Judges a home in a storm (`storm.mjs`) by the descriptions of Tart's and OCI's formats alone: no code of the product is in here, and every
- * file is hashed anew. Each finding names the invariant of reliability §0.1 that it breaks.
+ * Judges a home in a storm (`storm.mjs`) by the descriptions of Tart's and OCI's formats alone: no code of the product
+ * is in here, and every file is hashed anew. Each finding names the invariant of reliability §0.1 that it breaks.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, realpathSync, statSync } from 'node:fs';
@@ -16,12 +16,13 @@ export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex'
 /**
  * What must be true of a quiet home.
  * @param versions the images that exist: digest of the manifest, and bytes of the three files.
- * @param kept what no command of the storm may touch: `vm` (a version), `tag` (path of the link, and its version), `files` with their text.
+ * @param kept what no command of the storm may touch: `vm` (a version), `tag` (path of the link, and its version),
+ * `files` with their text.
  * @returns findings, one line each.
  */
 export function judgeHome(home, versions, kept) {
-  const images = imageFolders(path.join(home, 'cache/OCIs'));
-  const broken = images.flatMap((folder) => judgeImage(folder, versions));
+  const images = imageDirectories(path.join(home, 'cache/OCIs'));
+  const broken = images.flatMap((directory) => judgeImage(directory, versions));
   const tags = linksBelow(path.join(home, 'cache/OCIs')).flatMap((link) => judgeTag(link));
   const vms = namesIn(path.join(home, 'vms'))
     .filter((name) => !name.startsWith('.'))
@@ -41,32 +42,36 @@ export function judgeHome(home, versions, kept) {
   ];
 }
 
-/** After commands that may clean: what is left of those that were killed. Unfinished downloads are named after digests, and kept for a week. */
+/**
+ * After commands that may clean: what is left of those that were killed. Unfinished downloads are named after digests,
+ * and kept for a week.
+ */
 export function judgeScratch(home) {
   return ['tmp', 'cache/.staging', 'cache/.trash', 'vms/.scratch']
-    .flatMap((folder) => namesIn(path.join(home, folder)).map((name) => ({ folder, name })))
+    .flatMap((directory) => namesIn(path.join(home, directory)).map((name) => ({ directory, name })))
     .filter(({ name }) => !name.startsWith('.') && !/^[0-9a-f]{64,128}$/.test(name))
-    .map(({ folder, name }) => `I3: left behind: ${folder}/${name}`);
+    .map(({ directory, name }) => `I3: left behind: ${directory}/${name}`);
 }
 
 /** A VM is whole and has the disk of a version, followed by zeros where it was grown. */
-export function judgeVm(folder, versions) {
-  const wrong = (what) => ({ findings: [`I1, I6: the VM ${path.basename(folder)} ${what}`], version: undefined });
-  const missing = VM_FILES.filter((file) => !existsSync(path.join(folder, file)));
+export function judgeVm(directory, versions) {
+  const wrong = (what) => ({ findings: [`I1, I6: the VM ${path.basename(directory)} ${what}`], version: undefined });
+  const missing = VM_FILES.filter((file) => !existsSync(path.join(directory, file)));
   if (missing.length > 0) return wrong(`has no ${missing.join(', ')}`);
-  const { length, head, isSparse } = diskOf(path.join(folder, 'disk.img'), versions[0].files['disk.img'].length);
+  const { length, head, isSparse } = diskOf(path.join(directory, 'disk.img'), versions[0].files['disk.img'].length);
   const version = versions.find(({ files }) => files['disk.img'].equals(head));
   if (version === undefined) return wrong('has a disk that was never made');
   if (length > head.length && !isSparse) return wrong('was grown by something else than zeros');
-  if (!readFileSync(path.join(folder, 'nvram.bin')).equals(version.files['nvram.bin']))
+  if (!readFileSync(path.join(directory, 'nvram.bin')).equals(version.files['nvram.bin']))
     return wrong('has another NVRAM');
-  const config = readJson(path.join(folder, 'config.json'));
+  const config = readJson(path.join(directory, 'config.json'));
   if (config?.os !== 'linux') return wrong('has no configuration that can be read');
   return { findings: [], version, length, config };
 }
 
 /**
- * An exported file: a tar of an OCI layout whose blobs are what they are named after, and whose disk is one that ever was.
+ * An exported file: a tar of an OCI layout whose blobs are what they are named after, and whose disk is one that ever
+ * was.
  */
 export function judgeExport(file, versions) {
   const entries = tarEntries(readFileSync(file));
@@ -104,23 +109,23 @@ function isDisk(chunks, bytes) {
   return at >= bytes.length;
 }
 
-function judgeImage(folder, versions) {
-  const digest = path.basename(folder).slice('sha256:'.length);
+function judgeImage(directory, versions) {
+  const digest = path.basename(directory).slice('sha256:'.length);
   const version = versions.find((each) => each.digest === digest);
-  if (version === undefined) return [`I1: an image that was never pushed is visible: ${folder}`];
-  const wrong = VM_FILES.filter((file) => !readOrNothing(path.join(folder, file))?.equals(version.files[file]));
-  const manifest = readOrNothing(path.join(folder, 'manifest.json'));
+  if (version === undefined) return [`I1: an image that was never pushed is visible: ${directory}`];
+  const wrong = VM_FILES.filter((file) => !readOrNothing(path.join(directory, file))?.equals(version.files[file]));
+  const manifest = readOrNothing(path.join(directory, 'manifest.json'));
   const isManifest = manifest !== undefined && sha256(manifest) === digest;
-  return [...wrong, ...(isManifest ? [] : ['manifest.json'])].map((file) => `I1, I6: ${file} of ${folder} is wrong`);
+  return [...wrong, ...(isManifest ? [] : ['manifest.json'])].map((file) => `I1, I6: ${file} of ${directory} is wrong`);
 }
 
 function judgeTag(link) {
   return existsSync(link) ? [] : [`I1, I5: the tag ${link} leads to nothing`];
 }
 
-/** Every folder that Tart would take for an image of the cache. */
-function imageFolders(below) {
-  return directoriesBelow(below).filter((folder) => VM_FILES.some((file) => existsSync(path.join(folder, file))));
+/** Every directory that Tart would take for an image of the cache. */
+function imageDirectories(below) {
+  return directoriesBelow(below).filter((directory) => VM_FILES.some((file) => existsSync(path.join(directory, file))));
 }
 
 function directoriesBelow(below) {
@@ -130,10 +135,10 @@ function directoriesBelow(below) {
 }
 
 function linksBelow(below) {
-  return [below, ...directoriesBelow(below)].flatMap((folder) =>
-    entriesOf(folder)
+  return [below, ...directoriesBelow(below)].flatMap((directory) =>
+    entriesOf(directory)
       .filter((entry) => entry.isSymbolicLink())
-      .map(({ name }) => path.join(folder, name)),
+      .map(({ name }) => path.join(directory, name)),
   );
 }
 
@@ -165,12 +170,12 @@ function readJson(file) {
   }
 }
 
-function entriesOf(folder) {
-  return existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : [];
+function entriesOf(directory) {
+  return existsSync(directory) ? readdirSync(directory, { withFileTypes: true }) : [];
 }
 
-function namesIn(folder) {
-  return entriesOf(folder).map(({ name }) => name);
+function namesIn(directory) {
+  return entriesOf(directory).map(({ name }) => name);
 }
 
 /** By name; long names as pax headers have them (POSIX.1-2001). */

@@ -14,15 +14,15 @@ const DISK_BYTES = 2 * 1024 * 1024;
 const TOO_LONG_MS = 120_000;
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 
-/** Makes all of it below `folder`; `close` ends the registry. */
-export async function makePlace(folder) {
-  const registry = await startRegistry(folder);
+/** Makes all of it below `directory`; `close` ends the registry. */
+export async function makePlace(directory) {
+  const registry = await startRegistry(directory);
   const place = {
-    folder,
-    home: path.join(folder, 'home'),
-    out: path.join(folder, 'out'),
+    directory,
+    home: path.join(directory, 'home'),
+    out: path.join(directory, 'out'),
     repository: `127.0.0.1:${registry.port}/storm/vm`,
-    builds: [path.join(ROOT, 'bin/tartlet'), withoutBinding(path.join(folder, 'unbound'))],
+    builds: [path.join(ROOT, 'bin/tartlet'), withoutBinding(path.join(directory, 'unbound'))],
     versions: [],
     close: registry.close,
   };
@@ -32,7 +32,10 @@ export async function makePlace(folder) {
   await must(place, 'pull', `${place.repository}:v1`);
   await must(place, 'pin', `${place.repository}:v1`);
   await must(place, 'clone', `${place.repository}:v2`, 'kept');
-  const files = { [path.join(place.home, 'notes.txt')]: 'of the user', [path.join(folder, 'beside.txt')]: 'outside' };
+  const files = {
+    [path.join(place.home, 'notes.txt')]: 'of the user',
+    [path.join(directory, 'beside.txt')]: 'outside',
+  };
   for (const [file, text] of Object.entries(files)) writeFileSync(file, text);
   const link = `cache/OCIs/${encodeURIComponent(`127.0.0.1:${registry.port}`)}/storm/vm/v1`;
   place.kept = { vm: { name: 'kept', version: place.versions[1] }, tag: { link, version: place.versions[0] }, files };
@@ -55,10 +58,10 @@ export async function point({ repository }, tag, version) {
  * @param build 0: all of the installation; 1: the one without the native binding.
  * @param killAfterMs kills it, if it has not ended by then.
  */
-export function run({ home, folder, builds }, build, command, killAfterMs) {
+export function run({ home, directory, builds }, build, command, killAfterMs) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [builds[build], ...command], {
-      env: { PATH: process.env.PATH, HOME: folder, TART_HOME: home, NO_COLOR: '1' },
+      env: { PATH: process.env.PATH, HOME: directory, TART_HOME: home, NO_COLOR: '1' },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let said = '';
@@ -84,22 +87,22 @@ async function must(place, ...command) {
   if (status !== 0) throw new Error(`${command.join(' ')} ended with ${status}: ${said}`);
 }
 
-async function startRegistry(folder) {
+async function startRegistry(directory) {
   const { createRegistry } = await import(pathToFileURL(path.join(ROOT, 'dist/entry/server.js')).href);
-  const registry = createRegistry({ dataFolder: path.join(folder, 'registry') });
+  const registry = createRegistry({ dataDirectory: path.join(directory, 'registry') });
   const { port } = await registry.listen();
   return { port, close: () => registry.close() };
 }
 
 /** The same files with no packages beside them, as where optional dependencies were left out. */
-function withoutBinding(folder) {
+function withoutBinding(directory) {
   for (const part of ['bin', 'dist', 'package.json'])
-    cpSync(path.join(ROOT, part), path.join(folder, part), { recursive: true });
-  return path.join(folder, 'bin/tartlet');
+    cpSync(path.join(ROOT, part), path.join(directory, part), { recursive: true });
+  return path.join(directory, 'bin/tartlet');
 }
 
 async function pushVersion(place, name) {
-  const workshop = { ...place, home: path.join(place.folder, 'workshop') };
+  const workshop = { ...place, home: path.join(place.directory, 'workshop') };
   const at = path.join(workshop.home, 'vms', name);
   // Half of it is the same in all versions, a quarter zeros.
   const disk = Buffer.alloc(DISK_BYTES, 'the same in every version\n');

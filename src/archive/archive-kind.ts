@@ -65,7 +65,7 @@ export const TELLTALES: ReadonlySet<string> = new Set(['manifest.json', 'disk.im
 /** What files are that are no image layout, where their names tell. */
 export function otherCollection(archive: string, names: ReadonlySet<string>): TartletError | undefined {
   if (names.has('disk.img')) {
-    return otherArchive(archive, 'a copy of the folder of a VM, not an image', { kind: 'put-into-vms' });
+    return otherArchive(archive, 'a copy of the directory of a VM, not an image', { kind: 'put-into-vms' });
   }
   if (!names.has('manifest.json')) return undefined;
   return otherArchive(

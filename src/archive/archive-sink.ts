@@ -16,8 +16,9 @@ export interface ArchiveSink {
 }
 
 /**
- * Runs `work` with a sink that becomes a file. Readers see the old file or the whole new one: it is written beside, flushed and
- * renamed; when `work` fails, nothing is left. A pipe or a device of that name is written to as it is, not replaced.
+ * Runs `work` with a sink that becomes a file. Readers see the old file or the whole new one: it is written beside,
+ * flushed and renamed; when `work` fails, nothing is left. A pipe or a device of that name is written to as it is, not
+ * replaced.
  *
  * @throws TartletError `DISK_*`
  */
@@ -42,8 +43,8 @@ export async function withArchiveFile<T>(
 }
 
 /**
- * A stream as a sink. Each write waits until its bytes have left, so that memory stays small and no failure is missed; an abort
- * ends the waiting.
+ * A stream as a sink. Each write waits until its bytes have left, so that memory stays small and no failure is missed;
+ * an abort ends the waiting.
  */
 export function streamSink(stream: Writable, name: string, signal: AbortSignal): ArchiveSink {
   return {
@@ -93,25 +94,28 @@ async function writeFully(handle: FileHandle, bytes: Uint8Array, file: string): 
   });
 }
 
-/** What is there now. A link stays one: the file that it leads to is replaced. */
+/** What is there now. A symlink stays one: the file that it leads to is replaced. */
 async function lookAt(file: string): Promise<{ target: string; kind: 'file' | 'pipe' | 'device' }> {
   const stats = await statIfThere(file);
   if (stats === undefined) {
-    await requireFolder(path.dirname(file));
+    await requireDirectory(path.dirname(file));
     return { target: file, kind: 'file' };
   }
   if (stats.isDirectory()) {
-    throw new TartletError('USAGE', `${file} is a folder`, { subject: file, next: { kind: 'name-file-in-directory' } });
+    throw new TartletError('USAGE', `${file} is a directory`, {
+      subject: file,
+      next: { kind: 'name-file-in-directory' },
+    });
   }
   if (stats.isFIFO()) return { target: file, kind: 'pipe' };
   if (!stats.isFile()) return { target: file, kind: 'device' };
   return { target: await onDisk('look at', file, async () => realpath(file)), kind: 'file' };
 }
 
-async function requireFolder(folder: string): Promise<void> {
-  if ((await statIfThere(folder))?.isDirectory() === true) return;
-  throw new TartletError('NOT_FOUND', `there is no folder ${folder}`, {
-    subject: folder,
+async function requireDirectory(directory: string): Promise<void> {
+  if ((await statIfThere(directory))?.isDirectory() === true) return;
+  throw new TartletError('NOT_FOUND', `there is no directory ${directory}`, {
+    subject: directory,
     next: { kind: 'make-directory' },
   });
 }

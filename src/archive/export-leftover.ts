@@ -10,8 +10,9 @@ const LEFTOVER = /^\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tartlet-export
 const LOCKED_AFTER_MS = 60_000;
 
 /**
- * Locks the unfinished file of an export for as long as it is open, and removes those of killed exports beside it, which nothing else would ever do
- * (issue 14, item 15). Never a reason for an export to fail: what cannot be locked or removed stays.
+ * Locks the unfinished file of an export for as long as it is open, and removes those of killed exports beside it,
+ * which nothing else would ever do (issue 14, item 15). Never a reason for an export to fail: what cannot be locked or
+ * removed stays.
  */
 export async function replaceLeftovers(directory: string, own: FileHandle): Promise<void> {
   try {

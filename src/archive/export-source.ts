@@ -2,7 +2,7 @@ import { isTartletError, TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/images/image-cache.ts';
 import { holdImage, TO_READ } from '../home/images/image-lock.ts';
 import { readSmallFileIfThere } from '../fs/small-file.ts';
-import { isSuspended, type VmFolder, VmFile } from '../home/vm-folder.ts';
+import { isSuspended, type VmDirectory, VmFile } from '../home/vm-directory.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { parseManifest, requireImage } from '../oci/manifest.ts';
@@ -22,7 +22,7 @@ export interface SourceManifest {
 export interface ExportSource {
   /** Canonical text, for messages and events. */
   readonly name: string;
-  readonly folder: string;
+  readonly directory: string;
   readonly suspended: boolean;
   /** What tools will know the image by; undefined: only by its digest. */
   readonly refName: string | undefined;
@@ -34,8 +34,8 @@ export interface ExportSource {
 }
 
 /**
- * @throws TartletError `VM_NOT_FOUND` also for an image that is not cached, `BUSY` for a running VM, `NEEDS_MACOS` for stacked ones,
- *   `STORE_DAMAGED`
+ * @throws TartletError `VM_NOT_FOUND` also for an image that is not cached, `BUSY` for a running VM, `NEEDS_MACOS` for
+ * stacked ones, `STORE_DAMAGED`
  */
 export async function openExportSource(session: Session, text: string): Promise<ExportSource> {
   return RemoteName.looksRemote(text)
@@ -45,13 +45,13 @@ export async function openExportSource(session: Session, text: string): Promise<
 
 async function openVm(session: Session, name: LocalName): Promise<ExportSource> {
   const vm = await session.vms.require(name);
-  requireStandalone(vm.folder, name.text);
+  requireStandalone(vm.directory, name.text);
   const lock = await session.vms.holdForReading(vm);
   await session.vms.touch(vm, session.now());
   return {
     name: name.text,
-    folder: vm.folder.path,
-    suspended: isSuspended(vm.folder),
+    directory: vm.directory.path,
+    suspended: isSuspended(vm.directory),
     refName: refNameOf(name),
     manifest: undefined,
     whileThere: async (work) => session.vms.whileThere(vm, work),
@@ -63,18 +63,18 @@ async function openImage(session: Session, name: RemoteName): Promise<ExportSour
   const image = await session.images.require(name, 'read');
   const held = await holdImage(session.images, image.digest, { ...TO_READ, signal: session.signal }, async () => {
     await session.images.require(name.withDigest(image.digest), 'read');
-    requireStandalone(image.folder, name.toString());
+    requireStandalone(image.directory, name.toString());
     return readManifest(image);
   });
-  await session.images.touch(image.folder.path, session.now());
+  await session.images.touch(image.directory.path, session.now());
   tellOfChangedDisk(
     session,
-    { text: name.toString(), folder: image.folder.path, digest: image.digest },
+    { text: name.toString(), directory: image.directory.path, digest: image.digest },
     'what it is now is exported',
   );
   return {
     name: name.toString(),
-    folder: image.folder.path,
+    directory: image.directory.path,
     suspended: false,
     refName: name.tag?.text,
     manifest: held.seen,
@@ -84,8 +84,8 @@ async function openImage(session: Session, name: RemoteName): Promise<ExportSour
 }
 
 /** Old Tarts kept no manifest, and some a re-encoded one, which says the same of the chunks (tart-formats §1.6). */
-async function readManifest({ folder, digest, name }: CachedImage): Promise<SourceManifest | undefined> {
-  const file = `${folder.path}/${VmFile.manifest}`;
+async function readManifest({ directory, digest, name }: CachedImage): Promise<SourceManifest | undefined> {
+  const file = `${directory.path}/${VmFile.manifest}`;
   const bytes = await readSmallFileIfThere(file);
   if (bytes === undefined) return undefined;
   try {
@@ -115,8 +115,8 @@ function refNameOf(name: LocalName): string | undefined {
     .replace(/[-._]+$/, '');
 }
 
-function requireStandalone(folder: VmFolder, name: string): void {
-  if (folder.layout === 'standalone') return;
+function requireStandalone(directory: VmDirectory, name: string): void {
+  if (directory.layout === 'standalone') return;
   throw new TartletError('NEEDS_MACOS', `${name} is stacked: only macOS 27 can read its disk`, {
     subject: name,
     next: { kind: 'export-with-tart' },

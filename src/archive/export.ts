@@ -4,7 +4,7 @@ import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { Scratch } from '../home/scratch.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import { Digest } from '../names/digest.ts';
 import type { BlobIdentity, Descriptor } from '../oci/descriptor.ts';
 import { type EncodedChunk, flatManifest, type FlatManifestParts, stubConfig } from '../oci/flat-manifest.ts';
@@ -42,14 +42,15 @@ export interface ExportOutcome {
 }
 
 /**
- * Writes a local VM or a cached image into one tar file with an OCI image layout, which skopeo, oras and others read as an image. A VM
- * counts as running meanwhile, so that nobody starts it; a running one is refused. A file appears complete or not at all.
+ * Writes a local VM or a cached image into one tar file with an OCI image layout, which skopeo, oras and others read as
+ * an image. A VM counts as running meanwhile, so that nobody starts it; a running one is refused. A file appears
+ * complete or not at all.
  *
- * A cached image keeps its chunks, and thus their content digests; they are compressed anew, because the cache holds only
- * what they decode to. Where that gives the blobs that the image had, it keeps its manifest and its digest too.
+ * A cached image keeps its chunks, and thus their content digests; they are compressed anew, because the cache holds
+ * only what they decode to. Where that gives the blobs that the image had, it keeps its manifest and its digest too.
  *
- * @throws TartletError `VM_NOT_FOUND`, `BUSY`, `NEEDS_MACOS` for stacked disks, `STORE_DAMAGED` when a cached disk is not what its
- *   manifest says, `CHUNK_CORRUPT` when the disk changes meanwhile, `DISK_*`.
+ * @throws TartletError `VM_NOT_FOUND`, `BUSY`, `NEEDS_MACOS` for stacked disks, `STORE_DAMAGED` when a cached disk is
+ * not what its manifest says, `CHUNK_CORRUPT` when the disk changes meanwhile, `DISK_*`.
  */
 export async function exportVm(
   session: Session,
@@ -78,11 +79,11 @@ async function writeArchive(
   sink: ArchiveSink,
   options: ExportOptions,
 ): Promise<ExportOutcome> {
-  const { folder, name } = source;
-  const disk = `${folder}/${VmFile.disk}`;
+  const { directory, name } = source;
+  const disk = `${directory}/${VmFile.disk}`;
   const before = await stateOfDisk(disk, 'export');
   // The very bytes of the file, unknown keys included: what is imported is then the same to the last byte.
-  const config = await readSmallFile(`${folder}/${VmFile.config}`);
+  const config = await readSmallFile(`${directory}/${VmFile.config}`);
   const stub = stubConfig(parseVmConfig(config, name), new Map());
   if (source.suspended) tellMemoryStays(session, source.name, 'exported');
   const writer = new LayoutWriter(countingSink(session, name, sink));
@@ -95,7 +96,7 @@ async function writeArchive(
       size: before.sizeBytes,
       chunkBytes: options.diskChunkBytes,
     }),
-    nvram: await packFile(writer, `${folder}/${VmFile.nvram}`, session.signal),
+    nvram: await packFile(writer, `${directory}/${VmFile.nvram}`, session.signal),
   };
   if ((await stateOfDisk(disk, 'export')).written !== before.written)
     throw diskChanged(disk, 'export', 'nothing was written');
@@ -121,7 +122,7 @@ async function packChunks(
       ...disk,
       subject: source.name,
       original: source.manifest?.image.base.chunks,
-      spool: scratch.folder,
+      spool: scratch.directory,
     });
   } finally {
     await scratch.dispose();
@@ -149,7 +150,7 @@ function requireSame(source: ExportSource, file: string, expected: Descriptor | 
     'STORE_DAMAGED',
     `${source.name} is damaged in the cache: its ${file} is not what was pulled`,
     {
-      subject: `${source.folder}/${file}`,
+      subject: `${source.directory}/${file}`,
       kept: 'nothing was exported',
       expected: expected.digest.toString(),
       found: found.digest.toString(),

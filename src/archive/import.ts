@@ -4,11 +4,11 @@ import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { flushFile, writeNewFile } from '../fs/fsync.ts';
+import { fsyncFile, writeNewFile } from '../fs/fsync.ts';
 import { writeOrigin } from '../home/origin.ts';
 import { openDisk } from '../fs/plain-file.ts';
 import { Scratch } from '../home/scratch.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import type { Digest } from '../names/digest.ts';
 import type { LocalName } from '../names/local-name.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
@@ -24,7 +24,7 @@ import { parseVmConfig, serializeVmConfig } from '../vm/config-file.ts';
 import { isMacTaken } from '../vm/mac-collision.ts';
 import { MacAddress } from '../vm/mac-address.ts';
 
-/** What is imported: a file or a folder, or bytes that come only once. */
+/** What is imported: a file or a directory, or bytes that come only once. */
 export type ImportSource =
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'stream'; readonly stream: Readable; readonly name: string };
@@ -47,12 +47,13 @@ export interface ImportOutcome {
 }
 
 /**
- * Makes a local VM from an OCI image layout: a tar file that `exportVm` or skopeo wrote, or a folder. Every digest and every size on
- * the way from the index to the bytes of the disk is checked before anything is visible; when anything is wrong, nothing is
- * left. A stopped VM of the name is replaced, as Tart does; a running one never.
+ * Makes a local VM from an OCI image layout: a tar file that `exportVm` or skopeo wrote, or a directory. Every digest
+ * and every size on the way from the index to the bytes of the disk is checked before anything is visible; when
+ * anything is wrong, nothing is left. A stopped VM of the name is replaced, as Tart does; a running one never.
  *
- * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for what is no such archive, `ARCHIVE_INVALID` for a damaged or hostile one,
- *   `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `CONFIG_INVALID`, `VM_RUNNING`, `VM_EXISTS`, `DISK_*`.
+ * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for what is no such archive, `ARCHIVE_INVALID` for a damaged or
+ * hostile one, `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `CONFIG_INVALID`, `VM_RUNNING`, `VM_EXISTS`,
+ * `DISK_*`.
  */
 export async function importVm(
   session: Session,
@@ -66,7 +67,7 @@ export async function importVm(
   await session.home.prepare();
   const spool = await Scratch.create(session.home, session.platform);
   try {
-    const path = `${spool.folder}/archive.tar`;
+    const path = `${spool.directory}/archive.tar`;
     await spoolStream(file.stream, file.name, path, session.signal);
     return await importLayout(session, path, file.name, name, options);
   } finally {
@@ -101,19 +102,19 @@ async function importLayout(
   await session.home.prepare();
   const scratch = await Scratch.createForVm(session.home, session.platform);
   try {
-    await writeNewFile(`${scratch.folder}/${VmFile.config}`, bytes);
-    await unpackImage(session, layout, image, scratch.folder);
-    await refuseOtherFormat(`${scratch.folder}/${VmFile.disk}`, archive);
-    await writeOrigin(scratch.folder, {
+    await writeNewFile(`${scratch.directory}/${VmFile.config}`, bytes);
+    await unpackImage(session, layout, image, scratch.directory);
+    await refuseOtherFormat(`${scratch.directory}/${VmFile.disk}`, archive);
+    await writeOrigin(scratch.directory, {
       version: 1,
       via: 'import',
       digest: manifest.digest.toString(),
       importedAt: session.now().toISOString(),
     });
-    for (const file of [VmFile.nvram, VmFile.disk]) await flushFile(`${scratch.folder}/${file}`);
+    for (const file of [VmFile.nvram, VmFile.disk]) await fsyncFile(`${scratch.directory}/${file}`);
     session.signal.throwIfAborted();
     const done = await session.vms.underLock(session.signal, async () => {
-      const macChanged = await avoidSameMac(session, bytes, scratch.folder, name);
+      const macChanged = await avoidSameMac(session, bytes, scratch.directory, name);
       return { macChanged, replaced: await session.vms.publish(scratch, name) };
     });
     session.emit({ kind: 'finished', subject: archive });
@@ -133,15 +134,17 @@ function requireFlat(image: TartImage, archive: string): void {
 }
 
 /** The configuration stays as it is, byte for byte, unless another VM has its MAC address. */
-async function avoidSameMac(session: Session, bytes: Uint8Array, folder: string, name: LocalName): Promise<boolean> {
+async function avoidSameMac(session: Session, bytes: Uint8Array, directory: string, name: LocalName): Promise<boolean> {
   const config = parseVmConfig(bytes, name.text);
   if (!(await isMacTaken(session, config.mac, name))) return false;
   const changed = withMac(config, MacAddress.random(randomBytes));
-  await writeNewFile(`${folder}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
+  await writeNewFile(`${directory}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
   return true;
 }
 
-/** How disks begin that hypervisors would open as something else, with a file of the host's behind it (reliability S29). */
+/**
+ * How disks begin that hypervisors would open as something else, with a file of the host's behind it (reliability S29).
+ */
 const OTHER_FORMATS = [
   { magic: Buffer.from('QFI\xfb', 'latin1'), format: 'qcow2' },
   { magic: Buffer.from('KDMV', 'latin1'), format: 'VMDK' },

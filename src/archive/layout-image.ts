@@ -21,12 +21,12 @@ interface Candidate {
 }
 
 /**
- * The VM image of a layout: the one with the given reference, or the only one. Its manifest is verified and understood; its blobs are
- * not looked at.
+ * The VM image of a layout: the one with the given reference, or the only one. Its manifest is verified and understood;
+ * its blobs are not looked at.
  *
  * @param reference a name in the index (`org.opencontainers.image.ref.name`), or a digest of it.
- * @throws TartletError `MEDIA_UNSUPPORTED` when there is none, `USAGE` when there are several, `NOT_FOUND` when none has the
- *   reference, and whatever is wrong with the documents.
+ * @throws TartletError `MEDIA_UNSUPPORTED` when there is none, `USAGE` when there are several, `NOT_FOUND` when none
+ * has the reference, and whatever is wrong with the documents.
  */
 export async function chooseImage(
   layout: OciLayout,
@@ -44,7 +44,8 @@ export async function chooseImage(
     try {
       found.push({ entry, image: await readImage(layout, entry) });
     } catch (error) {
-      // An image of another kind beside ours is none of our business; a broken one is, since it may be the one that was meant.
+      // An image of another kind beside ours is none of our business; a broken one is, since it may be the one that was
+      // meant.
       if (!isTartletError(error, 'MEDIA_UNSUPPORTED')) throw error;
       failure ??= error;
     }

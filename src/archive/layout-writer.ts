@@ -25,9 +25,9 @@ export class LayoutWriter {
 
   async begin(): Promise<void> {
     await this.#file(LayoutFile.marker, LAYOUT_MARKER);
-    // Some tools unpack an archive first, and not all of them make the folders by themselves.
-    await this.#tar.folder('blobs');
-    await this.#tar.folder('blobs/sha256');
+    // Some tools unpack an archive first, and not all of them make the directories by themselves.
+    await this.#tar.directory('blobs');
+    await this.#tar.directory('blobs/sha256');
   }
 
   async #file(name: string, text: string): Promise<void> {

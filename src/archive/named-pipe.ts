@@ -7,8 +7,9 @@ const opened = promisify(open);
 const closed = promisify(close);
 
 /**
- * Opens one end of a named pipe, waiting for the other end. Node's file functions would read and write it on threads that nothing can
- * interrupt, not even the end of the process: a pipe is a socket here, and whoever waits for the other end is woken by an abort.
+ * Opens one end of a named pipe, waiting for the other end. Node's file functions would read and write it on threads
+ * that nothing can interrupt, not even the end of the process: a pipe is a socket here, and whoever waits for the other
+ * end is woken by an abort.
  */
 export async function openPipe(path: string, end: 'read' | 'write', signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();

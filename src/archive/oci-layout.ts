@@ -5,7 +5,7 @@ import { onDisk } from '../fs/disk-error.ts';
 import { openPlainFile } from '../fs/plain-file.ts';
 import { lstatIfThere, statIfThere } from '../fs/stats.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import type { FileStretch } from '../chunks/file-blob.ts';
+import type { FileExtent } from '../chunks/file-blob.ts';
 import { isJsonObject } from '../json/foreign.ts';
 import { parseJsonDocument } from '../oci/json-document.ts';
 import { shown } from '../oci/shown.ts';
@@ -21,9 +21,12 @@ const MAX_MARKER_BYTES = 4096;
 const WHAT_TO_IMPORT: Hint = { kind: 'import-what-was-exported' };
 
 /** Where a file of the layout lies, when it has one of that name. */
-type Find = (name: string) => Promise<FileStretch | undefined>;
+type Find = (name: string) => Promise<FileExtent | undefined>;
 
-/** An OCI image layout that can be read: a folder, or a tar file of one (image-spec, image-layout.md). Nothing in it is trusted. */
+/**
+ * An OCI image layout that can be read: a directory, or a tar file of one (image-spec, image-layout.md). Nothing in it
+ * is trusted.
+ */
 export class OciLayout {
   /** What the user calls it. */
   readonly archive: string;
@@ -35,15 +38,15 @@ export class OciLayout {
   }
 
   /**
-   * @param path a folder or a file; nothing else can be read twice.
+   * @param path a directory or a file; nothing else can be read twice.
    * @param archive what messages call it.
    * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for files of other kinds, `ARCHIVE_INVALID` for damaged ones.
    */
   static async open(path: string, archive: string, signal: AbortSignal): Promise<OciLayout> {
-    const isFolder = await looksLikeFolder(path);
-    // From here on no link is followed: what the user named may be one, what is in it may not.
+    const isDirectory = await looksLikeDirectory(path);
+    // From here on no symlink is followed: what the user named may be one, what is in it may not.
     const real = await realpath(path);
-    const find = isFolder ? findInFolder(real, archive) : await findInTar(real, archive, signal);
+    const find = isDirectory ? findInDirectory(real, archive) : await findInTar(real, archive, signal);
     const marker = await find(LayoutFile.marker);
     if (marker === undefined) {
       const others = await presentOf(TELLTALES, find);
@@ -58,9 +61,9 @@ export class OciLayout {
 
   /** All of a small file. @throws TartletError `ARCHIVE_INVALID` when it is missing or larger than `limit` bytes. */
   async file(name: string, limit: number): Promise<Uint8Array> {
-    const stretch = await this.#find(name);
-    if (stretch === undefined) throw brokenArchive(this.archive, `it has no ${name}`);
-    return readWhole(this.archive, name, stretch, limit);
+    const extent = await this.#find(name);
+    if (extent === undefined) throw brokenArchive(this.archive, `it has no ${name}`);
+    return readWhole(this.archive, name, extent, limit);
   }
 
   /**
@@ -69,23 +72,23 @@ export class OciLayout {
    * @param what the blob's role, for the message.
    * @throws TartletError `ARCHIVE_INVALID`, `SIZE_MISMATCH`
    */
-  async blob({ digest, size }: Pick<Descriptor, 'digest' | 'size'>, what: string): Promise<FileStretch> {
-    const stretch = await this.#find(blobFile(digest));
-    if (stretch === undefined) {
+  async blob({ digest, size }: Pick<Descriptor, 'digest' | 'size'>, what: string): Promise<FileExtent> {
+    const extent = await this.#find(blobFile(digest));
+    if (extent === undefined) {
       throw brokenArchive(this.archive, `its ${what} is missing (${digest.toString()})`, {
         next: { kind: 'copy-again-whole' },
       });
     }
-    if (stretch.size === size) return stretch;
+    if (extent.size === size) return extent;
     throw new TartletError(
       'SIZE_MISMATCH',
-      `${this.archive} cannot be imported: its ${what} has ${stretch.size} bytes instead of ${size}`,
+      `${this.archive} cannot be imported: its ${what} has ${extent.size} bytes instead of ${size}`,
       {
         subject: digest.toString(),
         kept: 'nothing was changed',
         next: { kind: 'copy-again-whole' },
         expected: String(size),
-        found: String(stretch.size),
+        found: String(extent.size),
       },
     );
   }
@@ -100,14 +103,14 @@ export class OciLayout {
   }
 }
 
-async function looksLikeFolder(path: string): Promise<boolean> {
+async function looksLikeDirectory(path: string): Promise<boolean> {
   const stats = await statIfThere(path);
   if (stats !== undefined) return stats.isDirectory();
   throw new TartletError('NOT_FOUND', `there is no file ${path}`, { subject: path, next: { kind: 'check-path' } });
 }
 
-function findInFolder(folder: string, archive: string): Find {
-  return async (name) => regularFile(`${folder}/${name}`, archive);
+function findInDirectory(directory: string, archive: string): Find {
+  return async (name) => regularFile(`${directory}/${name}`, archive);
 }
 
 async function findInTar(file: string, archive: string, signal: AbortSignal): Promise<Find> {
@@ -134,10 +137,10 @@ async function presentOf(names: ReadonlySet<string>, find: Find): Promise<Readon
 }
 
 /**
- * Links are not followed, neither to a file nor to a folder like `blobs`: an archive that was unpacked may hold any
- * (reliability S25, C29).
+ * Symlinks are not followed, neither to a file nor to a directory like `blobs`: an archive that was unpacked may hold
+ * any (reliability S25, C29).
  */
-async function regularFile(path: string, archive: string): Promise<FileStretch | undefined> {
+async function regularFile(path: string, archive: string): Promise<FileExtent | undefined> {
   const stats = await lstatIfThere(path);
   if (stats === undefined) return undefined;
   const isPlain = stats.isFile() && (await onDisk('look at', path, async () => realpath(path))) === path;
@@ -145,16 +148,16 @@ async function regularFile(path: string, archive: string): Promise<FileStretch |
   return { path, offset: 0, size: stats.size };
 }
 
-async function readWhole(archive: string, name: string, stretch: FileStretch, limit: number): Promise<Uint8Array> {
-  if (stretch.size > limit) {
-    throw brokenArchive(archive, `${name} has ${stretch.size} bytes, the limit is ${limit}`);
+async function readWhole(archive: string, name: string, extent: FileExtent, limit: number): Promise<Uint8Array> {
+  if (extent.size > limit) {
+    throw brokenArchive(archive, `${name} has ${extent.size} bytes, the limit is ${limit}`);
   }
-  return onDisk('read', stretch.path, async () => {
-    const handle = await openPlainFile(stretch.path);
+  return onDisk('read', extent.path, async () => {
+    const handle = await openPlainFile(extent.path);
     try {
-      const bytes = Buffer.alloc(stretch.size);
-      const { bytesRead } = await handle.read(bytes, 0, stretch.size, stretch.offset);
-      if (bytesRead !== stretch.size) throw brokenArchive(archive, 'it became shorter while it was read');
+      const bytes = Buffer.alloc(extent.size);
+      const { bytesRead } = await handle.read(bytes, 0, extent.size, extent.offset);
+      if (bytesRead !== extent.size) throw brokenArchive(archive, 'it became shorter while it was read');
       return bytes;
     } finally {
       await handle.close();

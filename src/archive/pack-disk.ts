@@ -20,7 +20,7 @@ export interface DiskToPack {
   readonly original: readonly DiskChunk[] | undefined;
   /** Bytes per chunk where there is no original; default {@link DISK_CHUNK_BYTES}. */
   readonly chunkBytes: number | undefined;
-  /** A folder for encoded chunks: a tar file says how long an entry is before its first byte. */
+  /** A directory for encoded chunks: a tar file says how long an entry is before its first byte. */
   readonly spool: string;
 }
 
@@ -41,21 +41,21 @@ export async function packDisk(session: Session, writer: LayoutWriter, plan: Dis
     diskBytes: size,
     chunks: sizes.length,
   });
-  return new DiskPacking(session, writer, plan).pack(stretches(sizes));
+  return new DiskPacking(session, writer, plan).pack(extents(sizes));
 }
 
-interface Stretch {
+interface Extent {
   readonly index: number;
   readonly offset: number;
   readonly contentSize: number;
 }
 
-function stretches(sizes: readonly number[]): Stretch[] {
+function extents(sizes: readonly number[]): Extent[] {
   let offset = 0;
   return sizes.map((contentSize, index) => {
-    const stretch = { index, offset, contentSize };
+    const extent = { index, offset, contentSize };
     offset += contentSize;
-    return stretch;
+    return extent;
   });
 }
 
@@ -75,7 +75,7 @@ class DiskPacking {
     this.#plan = plan;
   }
 
-  async pack(parts: readonly Stretch[]): Promise<EncodedChunk[]> {
+  async pack(parts: readonly Extent[]): Promise<EncodedChunk[]> {
     const { signal } = this.#session;
     const jobs = new Map(parts.map((part) => [this.#jobFor(part), part]));
     const chunks: EncodedChunk[] = [];
@@ -104,12 +104,12 @@ class DiskPacking {
     }
   }
 
-  #jobFor({ index, offset, contentSize }: Stretch): EncodeJob {
+  #jobFor({ index, offset, contentSize }: Extent): EncodeJob {
     const { disk, spool } = this.#plan;
     return { kind: 'encode', disk, offset, contentSize, spool: `${spool}/${index}` };
   }
 
-  async #add({ index, contentSize }: Stretch, encoded: EncodeResult): Promise<EncodedChunk> {
+  async #add({ index, contentSize }: Extent, encoded: EncodeResult): Promise<EncodedChunk> {
     const { blob, contentDigest, spool, isZero } = encoded;
     const chunk: EncodedChunk = {
       digest: Digest.parse(blob.digest),

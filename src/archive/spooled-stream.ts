@@ -6,8 +6,8 @@ import { modeIn } from '../fs/sharing.ts';
 import { MAGIC_BYTES, refuseOtherKinds } from './archive-kind.ts';
 
 /**
- * Writes a stream to a file, because an archive must be read twice: its index may come last. A stream of another kind is refused after
- * its first bytes, not after all of it has been written.
+ * Writes a stream to a file, because an archive must be read twice: its index may come last. A stream of another kind
+ * is refused after its first bytes, not after all of it has been written.
  *
  * @param archive what messages call it.
  * @throws TartletError `MEDIA_UNSUPPORTED`, `DISK_*`

@@ -19,7 +19,7 @@ const FIELD = {
 type Field = (typeof FIELD)[keyof typeof FIELD];
 
 /** What a header announces. Only the first two are things; the others say more about the entry that follows. */
-export type TarEntryKind = 'file' | 'folder' | 'link' | 'pax' | 'global-pax' | 'long-name';
+export type TarEntryKind = 'file' | 'directory' | 'link' | 'pax' | 'global-pax' | 'long-name';
 
 export interface TarHeader {
   readonly kind: TarEntryKind;
@@ -34,8 +34,8 @@ export interface TarHeader {
  *
  * @param archive for the message.
  * @returns undefined for a block of zeros, the end of the archive.
- * @throws TartletError `ARCHIVE_INVALID` for what is no header, and for every entry that is neither a file, a folder
- * nor a link.
+ * @throws TartletError `ARCHIVE_INVALID` for what is no header, and for every entry that is neither a file, a directory
+ * nor a symlink.
  */
 export function parseTarHeader(block: Buffer, archive: string): TarHeader | undefined {
   if (block.every((byte) => byte === 0)) return undefined;
@@ -58,7 +58,7 @@ function parseKind(block: Buffer, archive: string): TarEntryKind {
     case '\0':
       return 'file';
     case '5':
-      return 'folder';
+      return 'directory';
     case 'x':
       return 'pax';
     case 'g':
@@ -69,7 +69,7 @@ function parseKind(block: Buffer, archive: string): TarEntryKind {
     case '2':
       return 'link';
     default:
-      throw brokenArchive(archive, 'it holds something that is neither a file nor a folder');
+      throw brokenArchive(archive, 'it holds something that is neither a file nor a directory');
   }
 }
 
@@ -99,12 +99,12 @@ function checksum(block: Buffer): number {
 }
 
 /**
- * The header of an entry, in the fewest words: no owner, and the time is the beginning of time, so that the same content always makes
- * the same archive. A size beyond 8 GiB is said in a pax header before it.
+ * The header of an entry, in the fewest words: no owner, and the time is the beginning of time, so that the same
+ * content always makes the same archive. A size beyond 8 GiB is said in a pax header before it.
  *
  * @param name at most 100 bytes.
  */
-export function tarHeader(kind: 'file' | 'folder', name: string, size: number): Buffer {
+export function tarHeader(kind: 'file' | 'directory', name: string, size: number): Buffer {
   if (size <= MAX_OCTAL_SIZE) return headerBlock(kind === 'file' ? '0' : '5', name, size);
   const record = paxRecord('size', String(size));
   // A reader that knows no pax headers fails on a size of 0; one that does never looks at it.

@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { onDisk } from '../fs/disk-error.ts';
 import { UNPRINTABLE } from '../names/unprintable.ts';
 import { shown } from '../oci/shown.ts';
-import type { FileStretch } from '../chunks/file-blob.ts';
+import type { FileExtent } from '../chunks/file-blob.ts';
 import type { TartletError } from '../errors.ts';
 import type { Hint } from '../hint.ts';
 import { brokenArchive } from './archive-error.ts';
@@ -21,21 +21,22 @@ const LISTED_NAMES = 4;
 
 /** What a tar file holds of an image layout, without a byte of it read. */
 export interface TarIndex {
-  readonly files: ReadonlyMap<string, FileStretch>;
+  readonly files: ReadonlyMap<string, FileExtent>;
   /** The first few names of other files, for messages. */
   readonly others: readonly string[];
   /** Which of {@link TELLTALES} are there. */
   readonly telltales: ReadonlySet<string>;
   /**
-   * That it holds a link, which a layout never does: links and devices are how archives reach outside (reliability
-   * S24). None is followed.
+   * That it holds a symlink, which a layout never does: symlinks and devices are how archives reach outside
+   * (reliability S24). None is followed.
    */
   readonly link: TartletError | undefined;
 }
 
 /**
- * Looks through the headers of a tar file. Nothing is ever unpacked under a name from the archive: the names of the layout
- * are known beforehand, files of other names are passed over, and a name that could lead out of a folder condemns the archive.
+ * Looks through the headers of a tar file. Nothing is ever unpacked under a name from the archive: the names of the
+ * layout are known beforehand, files of other names are passed over, and a name that could lead out of a directory
+ * condemns the archive.
  *
  * @throws TartletError `ARCHIVE_INVALID` for devices, `..`, absolute names, a file that is there twice, and when it is
  * cut short.
@@ -54,7 +55,7 @@ class TarReader {
   readonly #archive: string;
   readonly #handle: FileHandle;
   readonly #end: number;
-  readonly #files = new Map<string, FileStretch>();
+  readonly #files = new Map<string, FileExtent>();
   readonly #others: string[] = [];
   readonly #telltales = new Set<string>();
   #link: TartletError | undefined;
@@ -94,12 +95,12 @@ class TarReader {
         this.#next.name = (await this.#extension(header, at)).toString('utf8').replace(/\0+$/, '');
         return header.size;
       case 'link':
-        this.#link ??= this.#broken('it holds a link, which an image layout never does');
+        this.#link ??= this.#broken('it holds a symlink, which an image layout never does');
         this.#next = {};
         return 0;
       case 'file':
-      case 'folder': {
-        const size = header.kind === 'folder' ? 0 : (this.#next.size ?? header.size);
+      case 'directory': {
+        const size = header.kind === 'directory' ? 0 : (this.#next.size ?? header.size);
         this.#add(header.kind, this.#next.name ?? header.name, { path: this.#archive, offset: at, size });
         this.#next = {};
         return size;
@@ -111,17 +112,17 @@ class TarReader {
     return { files: this.#files, others: this.#others, telltales: this.#telltales, link: this.#link };
   }
 
-  #add(kind: 'file' | 'folder', written: string, stretch: FileStretch): void {
+  #add(kind: 'file' | 'directory', written: string, extent: FileExtent): void {
     const name = this.#cleanName(written);
     if (!isLayoutFile(name)) {
       if (kind === 'file' && this.#others.length < LISTED_NAMES) this.#others.push(name);
       if (TELLTALES.has(name)) this.#telltales.add(name);
       return;
     }
-    if (kind === 'folder') throw this.#broken(`${name} in it is a folder`);
+    if (kind === 'directory') throw this.#broken(`${name} in it is a directory`);
     // Tools disagree about which of two counts.
     if (this.#files.has(name)) throw this.#broken(`${name} is in it twice`);
-    this.#files.set(name, stretch);
+    this.#files.set(name, extent);
   }
 
   /** `./` at the front is how `tar -c .` writes names. */

@@ -9,8 +9,8 @@ export class TarWriter {
     this.#sink = sink;
   }
 
-  async folder(name: string): Promise<void> {
-    await this.#sink.write(tarHeader('folder', `${name}/`, 0));
+  async directory(name: string): Promise<void> {
+    await this.#sink.write(tarHeader('directory', `${name}/`, 0));
   }
 
   /** @param content exactly `size` bytes. */

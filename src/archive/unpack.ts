@@ -1,9 +1,9 @@
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../fs/disk/early-flush.ts';
+import { EarlyFsync, WORTH_FLUSHING_BYTES } from '../fs/disk/early-fsync.ts';
 import { createFile } from '../fs/entry.ts';
 import { freeBytes } from '../fs/space.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import { humanBytes } from '../names/byte-count.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
@@ -14,12 +14,13 @@ import { readWindow } from '../chunks/disk-window.ts';
 import { runLocally } from '../transfer/local-jobs.ts';
 import type { Session } from '../session/session.ts';
 import { DEFAULT_CONCURRENCY } from '../session/concurrency.ts';
-import type { FileStretch } from '../chunks/file-blob.ts';
+import type { FileExtent } from '../chunks/file-blob.ts';
 import type { OciLayout } from './oci-layout.ts';
 
 /**
- * Writes the disk and the NVRAM of a flat image into a folder, verified: each blob against its descriptor, each chunk of the disk
- * against its content digest. Zeros become holes. Whether all blobs are there is known before the first is read.
+ * Writes the disk and the NVRAM of a flat image into a directory, verified: each blob against its descriptor, each
+ * chunk of the disk against its content digest. Zeros become holes. Whether all blobs are there is known before the
+ * first is read.
  *
  * @throws TartletError `ARCHIVE_INVALID`, `SIZE_MISMATCH`, `DIGEST_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`
  */
@@ -27,13 +28,13 @@ export async function unpackImage(
   session: Session,
   layout: OciLayout,
   image: TartImage,
-  folder: string,
+  directory: string,
 ): Promise<void> {
   const nvram = await layout.blob(image.nvram, 'NVRAM');
   const blobs = await findChunks(layout, image.base.chunks);
   // Tart never reads it, but a digest that nobody checked is a hole in the chain.
   await layout.smallBlob(image.manifest.config, 'OCI config', MAX_MANIFEST_BYTES);
-  await requireSpace(layout.archive, image, folder);
+  await requireSpace(layout.archive, image, directory);
   const subject = layout.archive;
   const onBytes = (count: number): void => session.emit({ kind: 'bytes', subject, count });
   session.emit({
@@ -44,9 +45,9 @@ export async function unpackImage(
     diskBytes: image.base.size,
     chunks: image.base.chunks.length,
   });
-  await copyVerified(nvram, image.nvram, `${folder}/${VmFile.nvram}`, session.signal);
+  await copyVerified(nvram, image.nvram, `${directory}/${VmFile.nvram}`, session.signal);
   onBytes(image.nvram.size);
-  const disk = `${folder}/${VmFile.disk}`;
+  const disk = `${directory}/${VmFile.disk}`;
   await onDisk('create', disk, async () => {
     const handle = await createFile(disk, 'refuse');
     try {
@@ -55,7 +56,7 @@ export async function unpackImage(
       await handle.close();
     }
   });
-  const flush = image.base.size < WORTH_FLUSHING_BYTES ? undefined : await EarlyFlush.of(disk);
+  const flush = image.base.size < WORTH_FLUSHING_BYTES ? undefined : await EarlyFsync.of(disk);
   try {
     await unpackChunks(session, blobs, { subject, disk, onBytes, check: () => flush?.check() });
   } finally {
@@ -74,7 +75,7 @@ interface DiskToFill {
 /** Threads decode, each a blob of its own. */
 async function unpackChunks(
   session: Session,
-  blobs: readonly (readonly [ChunkGroup, FileStretch])[],
+  blobs: readonly (readonly [ChunkGroup, FileExtent])[],
   { subject, disk, onBytes, check }: DiskToFill,
 ): Promise<void> {
   const jobs = new Map(blobs.map(([group, source]) => [unpackJob(group, source, disk), group]));
@@ -97,7 +98,7 @@ async function unpackChunks(
   });
 }
 
-function unpackJob(group: ChunkGroup, source: FileStretch, disk: string): UnpackJob {
+function unpackJob(group: ChunkGroup, source: FileExtent, disk: string): UnpackJob {
   const [{ descriptor, contentDigest, size }] = group;
   return {
     kind: 'unpack',
@@ -114,7 +115,7 @@ function unpackJob(group: ChunkGroup, source: FileStretch, disk: string): Unpack
 type ChunkGroup = readonly [DiskChunk, ...DiskChunk[]];
 
 /** The chunks by the blob that they come from: one that occurs several times is decoded once (reliability C21). */
-async function findChunks(layout: OciLayout, chunks: readonly DiskChunk[]): Promise<[ChunkGroup, FileStretch][]> {
+async function findChunks(layout: OciLayout, chunks: readonly DiskChunk[]): Promise<[ChunkGroup, FileExtent][]> {
   const groups = new Map<string, [DiskChunk, ...DiskChunk[]]>();
   for (const chunk of chunks) {
     const digest = chunk.descriptor.digest.toString();
@@ -122,14 +123,14 @@ async function findChunks(layout: OciLayout, chunks: readonly DiskChunk[]): Prom
     if (group === undefined) groups.set(digest, [chunk]);
     else group.push(chunk);
   }
-  const found: [ChunkGroup, FileStretch][] = [];
+  const found: [ChunkGroup, FileExtent][] = [];
   for (const group of groups.values()) {
     found.push([group, await layout.blob(group[0].descriptor, `disk chunk ${group[0].index}`)]);
   }
   return found;
 }
 
-async function copyVerified(from: FileStretch, blob: Descriptor, to: string, signal: AbortSignal): Promise<void> {
+async function copyVerified(from: FileExtent, blob: Descriptor, to: string, signal: AbortSignal): Promise<void> {
   const verifier = new BlobVerifier(blob.digest, blob.size);
   const handle = await onDisk('create', to, async () => createFile(to, 'refuse'));
   try {
@@ -146,13 +147,13 @@ async function copyVerified(from: FileStretch, blob: Descriptor, to: string, sig
 }
 
 /** What is encoded needs about as much again where it is decoded; more cannot be known before (zeros take nothing). */
-async function requireSpace(archive: string, image: TartImage, folder: string): Promise<void> {
+async function requireSpace(archive: string, image: TartImage, directory: string): Promise<void> {
   const needed = transferBytes(image);
-  const free = await freeBytes(folder);
+  const free = await freeBytes(directory);
   if (free >= needed) return;
   const [wanted, there] = [humanBytes(needed, 1), humanBytes(free, 1)];
-  throw new TartletError('DISK_FULL', `${archive} needs at least ${wanted}, ${there} are free in ${folder}`, {
-    subject: folder,
+  throw new TartletError('DISK_FULL', `${archive} needs at least ${wanted}, ${there} are free in ${directory}`, {
+    subject: directory,
     kept: 'nothing was changed',
     expected: String(needed),
     found: String(free),

@@ -26,7 +26,7 @@ export async function fetchBlobFile(route: FetchRoute, blob: Descriptor, path: s
 
 async function fetchOnce({ client, signal, onBytes }: FetchRoute, blob: Descriptor, path: string): Promise<void> {
   const verifier = new BlobVerifier(blob.digest, blob.size);
-  const pieces = keepingBlob(client, path).blob(blob, { signal, onBytes, passing: true });
+  const pieces = keepingBlob(client, path).blob(blob, { signal, onBytes, transientChunks: true });
   for await (const piece of pieces) verifier.update(piece);
   verifier.verdict();
 }

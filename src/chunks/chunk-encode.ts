@@ -6,16 +6,18 @@ import { diskError, onDisk } from '../fs/disk-error.ts';
 import { createFileSync } from '../fs/entry.ts';
 import { modeIn } from '../fs/sharing.ts';
 import type { EncodeJob, EncodeResult, PushJob } from './chunk-job.ts';
-import { withEncoder } from './kernel.ts';
+import { withEncoder } from './lz4-backend.ts';
 import { isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
 import { Stopwatch } from './time-spent.ts';
 
 /** Which bytes of which disk become a chunk. */
-export type DiskStretch = Pick<PushJob, 'disk' | 'offset' | 'contentSize'>;
+export type DiskExtent = Pick<PushJob, 'disk' | 'offset' | 'contentSize'>;
 
-/** Whether a stretch holds nothing. Stops at the first byte that is not zero, so it costs nothing where there is data. */
+/**
+ * Whether an extent holds nothing. Stops at the first byte that is not zero, so it costs nothing where there is data.
+ */
 export async function isAllZero(
-  { disk, offset, contentSize }: DiskStretch,
+  { disk, offset, contentSize }: DiskExtent,
   signal: AbortSignal,
   stopwatch = new Stopwatch(),
 ): Promise<boolean> {
@@ -26,7 +28,7 @@ export async function isAllZero(
 }
 
 /**
- * Encodes a stretch of a disk into a file. The same bytes always give the same file.
+ * Encodes an extent of a disk into a file. The same bytes always give the same file.
  *
  * @param to the file; replaced when it is there.
  * @param stopwatch counts what the work costs.
@@ -34,7 +36,7 @@ export async function isAllZero(
  * @throws TartletError `DISK_*`, `CHUNK_CORRUPT` when the disk shrinks meanwhile.
  */
 export async function encodeChunk(
-  { disk, offset, contentSize }: DiskStretch,
+  { disk, offset, contentSize }: DiskExtent,
   to: string,
   signal: AbortSignal,
   stopwatch = new Stopwatch(),
@@ -62,9 +64,9 @@ export async function encodeChunk(
   }
 }
 
-/** Encodes stretches for one who will gather them. */
+/** Encodes extents for one who will gather them. */
 export class ChunkEncoder {
-  /** Stretches of zeros, by length: a sparse disk has hundreds, and all become the same blob. */
+  /** Extents of zeros, by length: a sparse disk has hundreds, and all become the same blob. */
   readonly #zeroChunks = new Map<number, Promise<EncodeResult>>();
 
   async encode(

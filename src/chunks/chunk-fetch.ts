@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { AppleLz4Decoder } from '../codec/apple-lz4-decoder.ts';
 import { HISTORY_BYTES } from '../codec/apple-lz4-format.ts';
 import type { ResumePoint, StreamPosition } from '../codec/chunk-decoder.ts';
-import type { DecoderWorkspace } from '../codec/kernel.ts';
+import type { DecoderWorkspace } from '../codec/lz4-backend.ts';
 import { isTartletError, TartletError } from '../errors.ts';
 import { noteBoundaries } from '../home/chunk-journal.ts';
 import { Digest } from '../names/digest.ts';
@@ -11,7 +11,7 @@ import type { BlobFetcher, BlobPusher } from '../registry/contract.ts';
 import type { FetchJob, FetchResult, UnpackJob, UnpackResult, VerifyJob, VerifyResult } from './chunk-job.ts';
 import { type FetchRoute, keepingBlob } from './blob-file.ts';
 import { clientOfFile } from './file-blob.ts';
-import { withDecoder } from './kernel.ts';
+import { withDecoder } from './lz4-backend.ts';
 import { Stopwatch } from './time-spent.ts';
 import { DiskWindow, readWindow } from './disk-window.ts';
 
@@ -31,13 +31,16 @@ export interface ChunkContext extends FetchContext {
 }
 
 /**
- * Brings one chunk from where its blob is to its places on the disk: hashed as received, decoded, hashed as decoded, written, all while
- * it streams. A blob that arrived damaged is fetched once more; one that the publisher made wrong is not (reliability C1, C9).
+ * Brings one chunk from where its blob is to its places on the disk: hashed as received, decoded, hashed as decoded,
+ * written, all while it streams. A blob that arrived damaged is fetched once more; one that the publisher made wrong is
+ * not (reliability C1, C9).
  *
- * A chunk that an earlier run had begun is continued between two blocks, with what lies on the disk hashed again. The blob cannot be hashed
- * as a whole then: the digest of the content decides, and if that is wrong, the chunk begins anew.
+ * A chunk that an earlier run had begun is continued between two blocks, with what lies on the disk hashed again. The
+ * blob cannot be hashed as a whole then: the digest of the content decides, and if that is wrong, the chunk begins
+ * anew.
  *
- * @throws TartletError `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`, and whatever the registry client throws.
+ * @throws TartletError `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`, and whatever the registry client
+ * throws.
  */
 export async function fetchChunk(job: FetchJob, from: FetchContext): Promise<FetchResult> {
   const { resume, keep } = job;
@@ -45,7 +48,7 @@ export async function fetchChunk(job: FetchJob, from: FetchContext): Promise<Fet
   if (resume !== undefined && isWithin(resume, job)) {
     try {
       await withDecoder(async (workspace) => fetchRest(job, resume, context, workspace));
-      return { kind: 'fetch', proven: false };
+      return { kind: 'fetch', verified: false };
     } catch (error) {
       if (!isTartletError(error, 'CHUNK_CORRUPT', 'SIZE_MISMATCH')) throw error;
       context.onBytes(resume.encoded - job.blob.size);
@@ -58,7 +61,7 @@ export async function fetchChunk(job: FetchJob, from: FetchContext): Promise<Fet
     context.onBytes(-job.blob.size);
     await withDecoder(async (workspace) => fetchOnce(job, false, context, workspace));
   }
-  return { kind: 'fetch', proven: true };
+  return { kind: 'fetch', verified: true };
 }
 
 /** As {@link fetchChunk}, from a file on this machine. */
@@ -132,7 +135,12 @@ async function stream(
         stopwatch.onDisk(() => window.write(bytes, zero));
       },
     });
-    for await (const piece of context.client.blob(blob, { from: resume.encoded, signal, onBytes, passing: true })) {
+    for await (const piece of context.client.blob(blob, {
+      from: resume.encoded,
+      signal,
+      onBytes,
+      transientChunks: true,
+    })) {
       stopwatch.onProcessor(() => {
         verifier?.update(piece);
         if (broken === undefined) broken = caught(() => decoder.push(piece));
@@ -188,7 +196,7 @@ function publisherError(job: FetchJob, cause: unknown): TartletError {
   );
 }
 
-/** Whether a stretch of the disk still is what an earlier run verified. */
+/** Whether an extent of the disk still is what an earlier run verified. */
 export async function verifyChunk(
   job: VerifyJob,
   signal: AbortSignal,

@@ -1,9 +1,12 @@
+/*
+ * More than 250 lines, because it is one protocol.
+ */
 import type { AddressClass } from '../names/ip-address.ts';
 import type { MessagePort } from 'node:worker_threads';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ChunkMark } from '../home/chunk-journal.ts';
 import type { PlainError } from '../errors.ts';
-import type { FileStretch } from './file-blob.ts';
+import type { FileExtent } from './file-blob.ts';
 import type { Limits } from '../registry/request/limits.ts';
 import type { WireEvent } from '../registry/wire.ts';
 import type { TimeSpent } from './time-spent.ts';
@@ -45,7 +48,7 @@ export interface FetchJob {
 /** Decode one blob that lies in a file of this machine, check both digests, and write it wherever it belongs. */
 export interface UnpackJob extends Omit<FetchJob, 'kind' | 'resume' | 'mark' | 'keep'> {
   readonly kind: 'unpack';
-  readonly source: FileStretch;
+  readonly source: FileExtent;
 }
 
 /** Hash what is on the disk: an earlier run said that it had verified this. */
@@ -57,11 +60,13 @@ export interface VerifyJob {
   readonly offset: number;
 }
 
-/** Copy what another disk of this machine should hold to wherever it belongs, hashing the very bytes that are written. */
+/**
+ * Copy what another disk of this machine should hold to wherever it belongs, hashing the very bytes that are written.
+ */
 export interface CopyJob {
   readonly kind: 'copy';
-  readonly donor: string;
-  /** Where it should be on the donor. */
+  readonly seed: string;
+  /** Where it should be on the seed. */
   readonly from: number;
   readonly contentDigest: string;
   readonly contentSize: number;
@@ -71,7 +76,7 @@ export interface CopyJob {
   readonly fresh: boolean;
 }
 
-/** Make a stretch of a disk zero that may hold something else. */
+/** Make an extent of a disk zero that may hold something else. */
 export interface ClearJob {
   readonly kind: 'clear';
   readonly contentSize: number;
@@ -79,7 +84,7 @@ export interface ClearJob {
   readonly offset: number;
 }
 
-/** Hash a stretch of a disk, to find out what it is. */
+/** Hash an extent of a disk, to find out what it is. */
 export interface DigestJob {
   readonly kind: 'digest';
   readonly contentSize: number;
@@ -87,7 +92,9 @@ export interface DigestJob {
   readonly offset: number;
 }
 
-/** Encode one stretch of a disk into a spool file and upload it unless the repository has it, or tell that it is zero. */
+/**
+ * Encode one extent of a disk into a spool file and upload it unless the repository has it, or tell that it is zero.
+ */
 export interface PushJob {
   readonly kind: 'push';
   readonly disk: string;
@@ -100,13 +107,13 @@ export interface PushJob {
   /** Upload it even if the registry says that it has it: it said so before, and had it not (reliability Q16). */
   readonly sendAnyway: boolean;
   /**
-   * What to do with a stretch of zeros. A sparse disk has hundreds, and all become the same blob, but threads do not know of each other's
-   * uploads: whoever gives them their jobs has one sent.
+   * What to do with an extent of zeros. A sparse disk has hundreds, and all become the same blob, but threads do not
+   * know of each other's uploads: whoever gives them their jobs has one sent.
    */
   readonly zeros: 'tell' | 'send';
 }
 
-/** Encode one stretch of a disk into a spool file, for whoever asked. */
+/** Encode one extent of a disk into a spool file, for whoever asked. */
 export interface EncodeJob {
   readonly kind: 'encode';
   readonly disk: string;
@@ -120,8 +127,10 @@ export type ChunkJob = FetchJob | VerifyJob | CopyJob | ClearJob | DigestJob | P
 
 export interface FetchResult {
   readonly kind: 'fetch';
-  /** Whether all of the blob came in one run, and so was hashed: of one that was continued only the content is known. */
-  readonly proven: boolean;
+  /**
+   * Whether all of the blob came in one run, and so was hashed: of one that was continued only the content is known.
+   */
+  readonly verified: boolean;
 }
 
 export interface VerifyResult {
@@ -131,7 +140,9 @@ export interface VerifyResult {
 
 export interface CopyResult {
   readonly kind: 'copy';
-  /** False when the donor did not hold what it should have, or could not be read: whatever was written is worth nothing. */
+  /**
+   * False when the seed did not hold what it should have, or could not be read: whatever was written is worth nothing.
+   */
   readonly intact: boolean;
 }
 
@@ -142,7 +153,7 @@ export interface ClearResult {
 export interface DigestResult {
   readonly kind: 'digest';
   readonly contentDigest: string;
-  /** Whether the stretch holds nothing but zeros. */
+  /** Whether the extent holds nothing but zeros. */
   readonly isZero: boolean;
 }
 
@@ -151,7 +162,7 @@ export type PushResult =
   /** All zeros, and neither encoded nor sent. */
   | { readonly kind: 'push'; readonly outcome: 'zero' };
 
-/** A stretch whose blob is in the repository. */
+/** An extent whose blob is in the repository. */
 export interface PushedChunk {
   readonly kind: 'push';
   readonly outcome: 'uploaded' | 'present';
@@ -164,7 +175,9 @@ export interface EncodeResult {
   readonly kind: 'encode';
   readonly blob: BlobText;
   readonly contentDigest: string;
-  /** Where the encoded bytes are; of zeros the file of the first such job of the thread, which others may name as well. */
+  /**
+   * Where the encoded bytes are; of zeros the file of the first such job of the thread, which others may name as well.
+   */
   readonly spool: string;
   readonly isZero: boolean;
 }
@@ -193,7 +206,10 @@ export interface Hold {
   readonly milliseconds: number;
 }
 
-/** Requests above so many bytes are too large for the registry: who hears of it sends smaller parts, and tells the others. */
+/**
+ * Requests above so many bytes are too large for the registry: who hears of it sends smaller parts, and tells the
+ * others.
+ */
 export interface PartLimit {
   readonly kind: 'part-limit';
   readonly bytes: number;

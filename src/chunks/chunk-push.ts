@@ -6,9 +6,9 @@ import type { PushedChunk, PushJob, PushResult } from './chunk-job.ts';
 import { fileBytes } from './file-blob.ts';
 
 /**
- * Encodes one stretch of a disk and uploads it unless the repository has it. The encoded bytes go to a spool file: a registry is
- * told the digest before the first byte, an upload that breaks is repeated without encoding again, and memory stays small
- * (Tart keeps whole encoded chunks in memory, tart-cli §7 #27).
+ * Encodes one extent of a disk and uploads it unless the repository has it. The encoded bytes go to a spool file: a
+ * registry is told the digest before the first byte, an upload that breaks is repeated without encoding again, and
+ * memory stays small (Tart keeps whole encoded chunks in memory, tart-cli §7 #27).
  */
 export async function pushChunk(job: PushJob, context: ChunkContext): Promise<PushResult> {
   if (job.zeros === 'tell' && (await isAllZero(job, context.signal, context.stopwatch))) {

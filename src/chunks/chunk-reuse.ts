@@ -5,14 +5,17 @@ import type { ClearJob, ClearResult, CopyJob, CopyResult, DigestJob, DigestResul
 import { DiskWindow, isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
 import { Stopwatch } from './time-spent.ts';
 
-/** Zeros are looked for in stretches of this length, as long as a block of the codec: a copied disk is as sparse as a fetched one. */
+/**
+ * Zeros are looked for in extents of this length, as long as a block of the codec: a copied disk is as sparse as a
+ * fetched one.
+ */
 const ZERO_BYTES = 64 * 1024;
 
 const ZEROS = new Uint8Array(PIECE_BYTES);
 
 /**
- * Copies a chunk from a disk of this machine. The bytes that are written are the ones that were hashed, whoever changes the donor
- * meanwhile. A donor that is damaged, shorter, or gone is no error: the chunk can still be fetched.
+ * Copies a chunk from a disk of this machine. The bytes that are written are the ones that were hashed, whoever changes
+ * the seed meanwhile. A seed that is damaged, shorter, or gone is no error: the chunk can still be fetched.
  *
  * @throws TartletError `DISK_*` for the disk that is written.
  */
@@ -20,7 +23,7 @@ export async function copyChunk(job: CopyJob, signal: AbortSignal, stopwatch = n
   const digest = Digest.parse(job.contentDigest);
   const hash = createHash(digest.algorithm);
   const window = new DiskWindow(job.disk, job.offsets, job.contentSize, job.fresh);
-  const pieces = readWindow(job.donor, job.from, job.contentSize, signal, stopwatch);
+  const pieces = readWindow(job.seed, job.from, job.contentSize, signal, stopwatch);
   try {
     for (;;) {
       const next = await nextPiece(pieces, signal);
@@ -38,7 +41,7 @@ export async function copyChunk(job: CopyJob, signal: AbortSignal, stopwatch = n
   return { kind: 'copy', intact: hash.digest('hex') === digest.hex };
 }
 
-/** The next piece of the donor. Whatever keeps us from reading it, other than an abort, makes it no donor. */
+/** The next piece of the seed. Whatever keeps us from reading it, other than an abort, makes it no seed. */
 async function nextPiece(
   pieces: AsyncGenerator<Uint8Array, void, undefined>,
   signal: AbortSignal,
@@ -65,7 +68,7 @@ function* runs(piece: Uint8Array): Generator<[from: number, to: number, zero: bo
   if (from < piece.length) yield [from, piece.length, zero];
 }
 
-/** Makes a stretch zero. What is zero already, holes included, is only read. */
+/** Makes an extent zero. What is zero already, holes included, is only read. */
 export async function clearChunk(
   job: ClearJob,
   signal: AbortSignal,
@@ -85,7 +88,7 @@ export async function clearChunk(
   return { kind: 'clear' };
 }
 
-/** What a stretch of a disk is. */
+/** What an extent of a disk is. */
 export async function digestChunk(
   job: DigestJob,
   signal: AbortSignal,

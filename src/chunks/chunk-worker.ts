@@ -18,7 +18,10 @@ import { Stopwatch } from './time-spent.ts';
  * credentials stay on the main thread, which answers the registry's challenges for all workers.
  */
 
-/** Progress is told so often, in milliseconds: each message wakes the main thread, and costs as much as hashing a third of a megabyte. */
+/**
+ * Progress is told so often, in milliseconds: each message wakes the main thread, and costs as much as hashing a third
+ * of a megabyte.
+ */
 const REPORT_MS = 100;
 
 const port = parentPort;

@@ -6,8 +6,8 @@ import { openDiskSync, openPlainFileSync } from '../fs/plain-file.ts';
 import { Stopwatch } from './time-spent.ts';
 
 /**
- * At most this many bytes go to or from the disk at once. Measured: single writes of 1 MiB and more on fresh files are several
- * times slower, and promises cost twice the CPU (performance.md §4), so workers use the synchronous calls.
+ * At most this many bytes go to or from the disk at once. Measured: single writes of 1 MiB and more on fresh files are
+ * several times slower, and promises cost twice the CPU (performance.md §4), so workers use the synchronous calls.
  */
 export const PIECE_BYTES = 256 * 1024;
 
@@ -60,7 +60,7 @@ export class DiskWindow {
     this.#written += bytes.length;
   }
 
-  /** Makes a stretch of a disk with a history zero; what is zero already, holes included, is only read. */
+  /** Makes an extent of a disk with a history zero; what is zero already, holes included, is only read. */
   #clear(length: number, at: number): void {
     const there = this.#scratch.subarray(0, length);
     const found = this.#guard('read', () => readSync(this.#fd, there, 0, length, at));
@@ -91,8 +91,8 @@ export class DiskWindow {
 const PIECES_PER_TURN = 32;
 
 /**
- * Reads a stretch of a disk image piece by piece. Each piece is valid until the next one is asked for. Reading is synchronous,
- * but now and then the thread hears its messages, or an abort would come only after the whole stretch.
+ * Reads an extent of a disk image piece by piece. Each piece is valid until the next one is asked for. Reading is
+ * synchronous, but now and then the thread hears its messages, or an abort would come only after the whole extent.
  *
  * @param stopwatch counts the time of reading.
  * @throws TartletError `CHUNK_CORRUPT` when the file ends early: somebody is changing it.

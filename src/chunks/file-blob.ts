@@ -4,15 +4,15 @@ import type { BlobFetcher } from '../registry/contract.ts';
 import { PIECE_BYTES, readWindow } from './disk-window.ts';
 import { diskChanged } from './still-disk.ts';
 
-/** A stretch of a file on this machine, in bytes: a whole file, or an entry of a tar file. */
-export interface FileStretch {
+/** An extent of a file on this machine, in bytes: a whole file, or an entry of a tar file. */
+export interface FileExtent {
   readonly path: string;
   readonly offset: number;
   readonly size: number;
 }
 
-/** A stretch of a file in the place of a registry that has one blob. */
-export function clientOfFile({ path, offset, size }: FileStretch): BlobFetcher {
+/** An extent of a file in the place of a registry that has one blob. */
+export function clientOfFile({ path, offset, size }: FileExtent): BlobFetcher {
   return {
     blob: async function* blob(_descriptor, { signal, onBytes } = {}) {
       for await (const piece of readWindow(path, offset, size, signal ?? new AbortController().signal)) {
@@ -24,7 +24,7 @@ export function clientOfFile({ path, offset, size }: FileStretch): BlobFetcher {
 }
 
 /**
- * The bytes `[from, to)` of a file, to be sent; none of an empty stretch, for which Node has no stream.
+ * The bytes `[from, to)` of a file, to be sent; none of an empty extent, for which Node has no stream.
  * @throws TartletError `DISK_*`; `CHUNK_CORRUPT` when the file has become shorter. Both are final: no fault of the
  * network.
  */

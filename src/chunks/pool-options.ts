@@ -17,8 +17,8 @@ export type PoolOptions = PoolRegistry & {
   /** Most jobs at once. */
   readonly concurrency: number;
   /**
-   * There are never more threads than that: a thread waits for the network without blocking its other jobs, and each one
-   * costs some 40 MB.
+   * There are never more threads than that: a thread waits for the network without blocking its other jobs, and each
+   * one costs some 40 MB.
    */
   readonly processors: number;
   /** Threads that were started early. Whoever started them stops those that are left. */

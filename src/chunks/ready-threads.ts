@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 
 /**
- * Threads that are started before there is work for them: that takes a tenth of a second, in which the registry is asked what there is
- * to do. What nobody took is stopped in the end.
+ * Threads that are started before there is work for them: that takes a tenth of a second, in which the registry is
+ * asked what there is to do. What nobody took is stopped in the end.
  */
 export class ReadyThreads {
   readonly #processors: number;
@@ -47,7 +47,9 @@ export function startThread(): Worker {
   return new Worker(workerFile());
 }
 
-/** The built worker. From the sources, i.e. in tests, it is the one in `dist`, because Node 20 cannot run TypeScript. */
+/**
+ * The built worker. From the sources, i.e. in tests, it is the one in `dist`, because Node 20 cannot run TypeScript.
+ */
 function workerFile(): URL {
   const beside = new URL('./chunk-worker.js', import.meta.url);
   return existsSync(fileURLToPath(beside)) ? beside : new URL('../../dist/chunks/chunk-worker.js', import.meta.url);

@@ -4,7 +4,10 @@ import { type FileState, fileState } from '../fs/file-state.ts';
 /** What is done with a disk that must not change meanwhile. */
 type Doing = 'push' | 'export';
 
-/** How a disk, or another file of a VM, is before and after. @throws TartletError `VM_INVALID` for an empty one, `DISK_*` */
+/**
+ * How a disk, or another file of a VM, is before and after. @throws TartletError `VM_INVALID` for an empty one,
+ * `DISK_*`
+ */
 export async function stateOfDisk(disk: string, doing: Doing): Promise<FileState> {
   const state = await fileState(disk);
   if (state.sizeBytes > 0) return state;

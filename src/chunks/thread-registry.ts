@@ -3,7 +3,10 @@ import { serveAuthenticator } from '../registry/auth/authenticator-port.ts';
 import type { ToWorker } from './chunk-job.ts';
 import type { PoolRegistry } from './pool-options.ts';
 
-/** Tells a thread which registry its jobs are about. @returns ends the service of credentials for it, and of what it must not show. */
+/**
+ * Tells a thread which registry its jobs are about. @returns ends the service of credentials for it, and of what it
+ * must not show.
+ */
 export function introduce(worker: Worker, { client, settings }: PoolRegistry): () => void {
   if (client === undefined) return () => undefined;
   const [questions, secrets] = [new MessageChannel(), new MessageChannel()];

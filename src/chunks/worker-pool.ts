@@ -7,7 +7,7 @@ import type { JobListeners, Moved, PoolOptions } from './pool-options.ts';
 import { startThread } from './ready-threads.ts';
 import { introduce } from './thread-registry.ts';
 import type { TimeSpent } from './time-spent.ts';
-import { Width } from './width.ts';
+import { AdaptiveConcurrency } from './adaptive-concurrency.ts';
 
 interface Thread {
   readonly worker: Worker;
@@ -27,12 +27,15 @@ interface Pending {
 export class WorkerPool {
   readonly #options: PoolOptions;
   readonly #threads: Thread[] = [];
-  readonly #width: Width;
+  readonly #width: AdaptiveConcurrency;
   #nextId = 1;
   #processorMs = 0;
   #diskMs = 0;
 
-  /** @throws TartletError `USAGE` for a concurrency that is no whole number from 1 on: nothing would be done, and look finished. */
+  /**
+   * @throws TartletError `USAGE` for a concurrency that is no whole number from 1 on: nothing would be done, and look
+   * finished.
+   */
   constructor(options: PoolOptions) {
     const { concurrency } = options;
     if (!Number.isInteger(concurrency) || concurrency < 1) {
@@ -41,7 +44,7 @@ export class WorkerPool {
       });
     }
     this.#options = options;
-    this.#width = new Width(concurrency);
+    this.#width = new AdaptiveConcurrency(concurrency);
   }
 
   /**
@@ -62,7 +65,7 @@ export class WorkerPool {
     const width = this.#widthFor(jobs);
     const drain = async (): Promise<void> => {
       for (;;) {
-        const leave = await width.enter();
+        const leave = await width.acquire();
         try {
           const job = queue.shift();
           if (job === undefined) return;
@@ -137,9 +140,9 @@ export class WorkerPool {
   }
 
   /** How many work at once is found out only where a network is between. */
-  #widthFor(jobs: readonly ChunkJob[]): Width {
+  #widthFor(jobs: readonly ChunkJob[]): AdaptiveConcurrency {
     const isLocal = jobs.every(({ kind }) => kind !== 'fetch' && kind !== 'push');
-    return isLocal ? new Width(this.#options.concurrency, this.#options.concurrency) : this.#width;
+    return isLocal ? new AdaptiveConcurrency(this.#options.concurrency, this.#options.concurrency) : this.#width;
   }
 
   /** The thread with the least to do; a new one while all are busy and there are processors. */
@@ -184,7 +187,7 @@ export class WorkerPool {
         this.#options.client?.onWire?.(message.event);
         break;
       case 'hold':
-        if (this.#options.client?.spare(message.origin, message.milliseconds) === true) this.#width.halve();
+        if (this.#options.client?.spare(message.origin, message.milliseconds) === true) this.#width.decrease();
         for (const { worker } of this.#threads) if (worker !== thread.worker) worker.postMessage(message);
         break;
       case 'part-limit':

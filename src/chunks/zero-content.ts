@@ -12,8 +12,8 @@ const LONGEST_ZEROS = 1024 ** 3;
 const ZEROS = new Uint8Array(PIECE_BYTES);
 
 /**
- * Which contents are nothing but zeros, as texts of their digests. Found by hashing zeros, once for all lengths that occur, and only for
- * chunks so small in the registry that they may be zeros.
+ * Which contents are nothing but zeros, as texts of their digests. Found by hashing zeros, once for all lengths that
+ * occur, and only for chunks so small in the registry that they may be zeros.
  */
 export async function zeroContents(chunks: readonly DiskChunk[], signal: AbortSignal): Promise<ReadonlySet<string>> {
   const suspects = chunks.filter(

@@ -2,7 +2,8 @@ import { parentPort } from 'node:worker_threads';
 import { keepCompiled, load } from './code-cache.ts';
 
 /*
- * Where a worker thread of the command starts. Threads are stopped without a word: what they compiled is kept after their first result.
+ * Where a worker thread of the command starts. Threads are stopped without a word: what they compiled is kept after
+ * their first result.
  */
 
 if (parentPort !== null) {

@@ -18,13 +18,15 @@ import { threadId } from 'node:worker_threads';
 import type * as Zlib from 'node:zlib';
 
 /*
- * Loads the files of the bundle with what V8 made of them before: compiling them takes a quarter of a short command. The first run of each command
- * keeps what it compiled in the user's cache directory; each command has a directory of its own there, because V8 compiles a function when it
- * runs first, and another command runs others. Node's own `enableCompileCache` (from 22.1 on) does the same, but keeps one file for all
- * commands, whichever ran first, and Node 20 has none.
+ * Loads the files of the bundle with what V8 made of them before: compiling them takes a quarter of a short command.
+ * The first run of each command keeps what it compiled in the user's cache directory; each command has a directory of
+ * its own there, because V8 compiles a function when it runs first, and another command runs others. Node's own
+ * `enableCompileCache` (from 22.1 on) does the same, but keeps one file for all commands, whichever ran first, and Node
+ * 20 has none.
  *
- * What is loaded runs with our rights. So a file counts only if this user owns it and nobody else may write to it, whatever the directories
- * above it allow; and only for the very text it was made of, by a sum, because V8 checks next to nothing.
+ * What is loaded runs with our rights. So a file counts only if this user owns it and nobody else may write to it,
+ * whatever the directories above it allow; and only for the very text it was made of, by a sum, because V8 checks next
+ * to nothing.
  */
 
 type Require = (id: string) => unknown;
@@ -62,8 +64,8 @@ export function load(name: string): unknown {
 }
 
 /**
- * Keeps what was compiled and is not in the cache yet, for the next run of this command. It never fails: a cache is of no consequence.
- * Called at the end, when the functions that the command needs have been compiled.
+ * Keeps what was compiled and is not in the cache yet, for the next run of this command. It never fails: a cache is of
+ * no consequence. Called at the end, when the functions that the command needs have been compiled.
  */
 export function keepCompiled(): void {
   if (cacheDirectory === undefined || fresh.size === 0) return;
@@ -99,8 +101,9 @@ function keep(file: string, name: string, text: Uint8Array): void {
 }
 
 /**
- * Where the compiled code of this command lies: for each Node its own directory, because V8 checks its version and its flags by itself but
- * not the processor, and for each place of the program. Undefined where there is no place for it, or the user wants none by Node's own variable.
+ * Where the compiled code of this command lies: for each Node its own directory, because V8 checks its version and its
+ * flags by itself but not the processor, and for each place of the program. Undefined where there is no place for it,
+ * or the user wants none by Node's own variable.
  */
 function locate(): string | undefined {
   const { NODE_DISABLE_COMPILE_CACHE, XDG_CACHE_HOME, HOME } = process.env;

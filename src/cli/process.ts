@@ -12,7 +12,8 @@ import { run } from './run.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 /*
- * The process around a command: streams, signals, exit code. Besides main.ts, the only file that touches the process itself.
+ * The process around a command: streams, signals, exit code. Besides main.ts, the only file that touches the process
+ * itself.
  */
 
 /** Exit codes of a process that a signal ended, as shells count them. */
@@ -25,7 +26,7 @@ const NEVER_ENDED_EXIT = 70;
 /** Runs the command line of this process to its end, and ends it when its output has arrived. */
 export async function runProcess(): Promise<void> {
   const argv = process.argv.slice(2);
-  const here = workingFolder();
+  const here = workingDirectory();
   const stderr: MessageStream = process.stderr.isTTY ? process.stderr : new ErrorFirstStream(process.stderr);
   const interruption = new AbortController();
   /** Whether the command has ended, and only what it said is still under way. */
@@ -38,7 +39,8 @@ export async function runProcess(): Promise<void> {
   });
   // Without stderr there is nobody to tell, and the work goes on (reliability P9).
   process.stderr.on('error', () => {});
-  // Rejections that nobody handles come here as well. Locks and scratch are freed by the end of the process (reliability P11).
+  // Rejections that nobody handles come here as well. Locks and scratch are freed by the end of the process
+  // (reliability P11).
   process.on('uncaughtException', (error) => {
     writeError(stderr, renderError(error, stderr, process.env));
     process.exit(exitCodeOf(error));
@@ -55,12 +57,12 @@ export async function runProcess(): Promise<void> {
     stdout: process.stdout,
     stderr,
     environment: process.env,
-    get workingFolder() {
-      if (here === undefined) throw noWorkingFolder();
+    get workingDirectory() {
+      if (here === undefined) throw noWorkingDirectory();
       return here;
     },
-    get userFolder() {
-      return userFolder();
+    get userDirectory() {
+      return userDirectory();
     },
     platform: process.platform,
     // Asked when a command needs it: one does.
@@ -96,7 +98,7 @@ function hearSignals(interruption: AbortController, isOver: () => boolean): Term
   let reload: (() => void) | undefined;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (signal === 'SIGHUP' && !endsByHangUp(reload)) return;
+      if (signal === 'SIGHUP' && !endsByHangup(reload)) return;
       // The first asks for a clean end, in which everything verified is kept; the second ends at once.
       if (isOver() || interruption.signal.aborted) process.exit(SIGNAL_EXIT[signal]);
       interruption.abort(
@@ -146,7 +148,7 @@ function failAsNeverEnded(stderr: MessageStream, argv: readonly string[], asked:
 }
 
 /** Undefined when it was deleted. Threads and programs that we start need one that is there, and get the root. */
-function workingFolder(): string | undefined {
+function workingDirectory(): string | undefined {
   try {
     return process.cwd();
   } catch {
@@ -155,17 +157,17 @@ function workingFolder(): string | undefined {
   }
 }
 
-function noWorkingFolder(): TartletError {
-  return new TartletError('NOT_FOUND', 'the working folder is not there any more', {
-    next: { kind: 'in-words', words: 'change to a folder that exists, or give absolute paths' },
+function noWorkingDirectory(): TartletError {
+  return new TartletError('NOT_FOUND', 'the working directory is not there any more', {
+    next: { kind: 'in-words', words: 'change to a directory that exists, or give absolute paths' },
   });
 }
 
 /** By `HOME`, else as the system knows its users; undefined when neither tells. */
-function userFolder(): string | undefined {
+function userDirectory(): string | undefined {
   try {
-    const folder = os.homedir();
-    return path.isAbsolute(folder) ? folder : undefined;
+    const directory = os.homedir();
+    return path.isAbsolute(directory) ? directory : undefined;
   } catch {
     return undefined;
   }
@@ -177,7 +179,7 @@ function userFolder(): string | undefined {
  * (reliability P8).
  * @param reload of a command that reads its settings again when it gets the signal.
  */
-function endsByHangUp(reload: (() => void) | undefined): boolean {
+function endsByHangup(reload: (() => void) | undefined): boolean {
   const isGone = hasTerminal() && ![0, 1, 2].some((descriptor) => isatty(descriptor));
   if (!isGone) reload?.();
   return isGone || (reload === undefined && hasTerminal());

@@ -42,8 +42,8 @@ const ABOUT: Readonly<Record<Dialect, string>> = {
 const COMPLETE = '__complete';
 
 /**
- * The command tree: names, options and help, and nothing heavy. What a command does is imported when it runs, so that help and completion
- * start at once.
+ * The command tree: names, options and help, and nothing heavy. What a command does is imported when it runs, so that
+ * help and completion start at once.
  *
  * @param only declares these commands alone: the others cost a tenth of the time of a short one. Default: all of them.
  */
@@ -55,8 +55,8 @@ export function buildProgram(
   const dialect = dialectOf(terminal);
   const program = new Command(terminal.programName)
     .description(ABOUT[dialect])
-    .version(VERSION, '--version', 'show the version; with --verbose also what it runs on')
-    .helpOption('-h, --help', 'show help')
+    .version(VERSION, '--version', 'Show the version; with --verbose also what it runs on')
+    .helpOption('-h, --help', 'Show help')
     .showSuggestionAfterError(true)
     .enablePositionalOptions()
     .exitOverride()
@@ -80,7 +80,7 @@ export function buildProgram(
     program
       .createCommand('help')
       .argument('[command]')
-      .description('show help for a command')
+      .description('Show help for a command')
       .helpOption(false)
       .helpGroup(SERVICES.title),
   );
@@ -92,7 +92,7 @@ ${EXAMPLES[dialect].map((words) => `  ${terminal.programName} ${words}`).join('\
 
 Variables: TART_HOME, TART_REGISTRY_USERNAME, TART_REGISTRY_PASSWORD, TART_REGISTRY_HOSTNAME, DOCKER_CONFIG, NO_COLOR`,
   );
-  for (const command of program.commands) command.helpOption('-h, --help', 'show help');
+  for (const command of program.commands) command.helpOption('-h, --help', 'Show help');
   answerHelpHidden(program);
   return program;
 }
@@ -116,7 +116,8 @@ function helpWidth(terminal: Terminal): number {
 }
 
 /**
- * Breaks what commander does not: prose behind the options, by its paragraphs. Examples and lists are indented, and stay as they are, for copying.
+ * Breaks what commander does not: prose behind the options, by its paragraphs. Examples and lists are indented, and
+ * stay as they are, for copying.
  */
 function wrapProse(text: string, width: number): string {
   const help = new Help();
@@ -127,7 +128,9 @@ function wrapProse(text: string, width: number): string {
   return paragraphs.split('\n').map(wrapped).join('\n');
 }
 
-/** How the command is used that a usage error belongs to, and where more is said; two lines, as in Tart (tart-cli §0.3). */
+/**
+ * How the command is used that a usage error belongs to, and where more is said; two lines, as in Tart (tart-cli §0.3).
+ */
 export function usageOf(program: Command, argv: readonly string[]): Printable {
   const name = argv.find((word) => !word.startsWith('-'));
   const command = program.commands.find((each) => each.name() === name);

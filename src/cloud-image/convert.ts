@@ -14,14 +14,18 @@ export interface ConvertOptions {
   readonly signal: AbortSignal;
 }
 
-/** For util-linux' `prlimit`: bytes of memory, with which every image that is one can be read. A forged table can ask for any number. */
+/**
+ * For util-linux' `prlimit`: bytes of memory, with which every image that is one can be read. A forged table can ask
+ * for any number.
+ */
 const LIMITS = ['--as=1073741824', '--core=0', '--'];
 const MAX_WORDS = 2048;
 
 /**
- * Writes the disk that is in a qcow2 image to a new file, zeros as holes, by `qemu-img`: the format, with its two kinds of compression, is QEMU's
- * own, and QEMU is what runs the VM. The program is not let guess at the format, opens no other file than this one whatever the image says, and
- * gets no more memory than it needs. The header must have been looked at before.
+ * Writes the disk that is in a qcow2 image to a new file, zeros as holes, by `qemu-img`: the format, with its two kinds
+ * of compression, is QEMU's own, and QEMU is what runs the VM. The program is not let guess at the format, opens no
+ * other file than this one whatever the image says, and gets no more memory than it needs. The header must have been
+ * looked at before.
  *
  * @throws TartletError `HOST_LACKS`, `MEDIA_UNSUPPORTED`, `DISK_*`
  */

@@ -6,7 +6,7 @@ import { createFile } from '../fs/entry.ts';
 import type { Digest } from '../names/digest.ts';
 import { Backoff } from '../registry/request/backoff.ts';
 import { hostAndPort } from '../registry/request/network-error.ts';
-import { troubleOf } from '../registry/request/patience.ts';
+import { classifyFailure } from '../registry/request/retry-policy.ts';
 import { redactUrl } from '../registry/request/redact.ts';
 import type { RegistryResponse } from '../registry/request/request.ts';
 import { parseContentRange } from '../registry/blobs/content-range.ts';
@@ -29,8 +29,8 @@ interface Version {
 }
 
 /**
- * Fetches a file of a web server into a new file. What is cut off is continued where it stopped, and begun anew where the server cannot do that,
- * or has another file by then.
+ * Fetches a file of a web server into a new file. What is cut off is continued where it stopped, and begun anew where
+ * the server cannot do that, or has another file by then.
  *
  * @throws TartletError `NET_*`, `NOT_FOUND`, `AUTH_*`, `REG_*`, `DIGEST_MISMATCH`, `DISK_*`
  */
@@ -119,13 +119,15 @@ class Download {
       if (!isTartletError(error)) throw error;
       failure = error;
     }
-    const trouble = troubleOf(failure, response.url);
-    if (trouble === undefined || !backoff.allows(trouble)) throw failure;
+    const trouble = classifyFailure(failure, response.url);
+    if (trouble === undefined || !backoff.shouldRetry(trouble)) throw failure;
     await backoff.pause(failure.message, signal);
     return false;
   }
 
-  /** Makes of an answer where it goes on. @returns false: it is of no use, and the next is asked for from the beginning. */
+  /**
+   * Makes of an answer where it goes on. @returns false: it is of no use, and the next is asked for from the beginning.
+   */
   async #begin(response: RegistryResponse, backoff: Backoff): Promise<boolean> {
     if (response.status === 200) {
       await this.#restart(versionOf(response, contentLength(response)));
@@ -140,7 +142,7 @@ class Download {
       throw refusedBy(response, this.#subject);
     }
     response.body.destroy();
-    if (!backoff.allows('broken')) throw neverTheSame(this.#subject);
+    if (!backoff.shouldRetry('broken')) throw neverTheSame(this.#subject);
     await this.#restart(undefined);
     return false;
   }

@@ -7,7 +7,10 @@ const VOLUME_LABEL = 0x08;
 /** So many clusters of a directory are followed at most: a chain may be a circle. */
 const MOST_CLUSTERS = 256;
 
-/** A FAT file system, as far as its directories need it (Microsoft FAT32 File System Specification §3). All places in bytes of the disk. */
+/**
+ * A FAT file system, as far as its directories need it (Microsoft FAT32 File System Specification §3). All places in
+ * bytes of the disk.
+ */
 interface FatVolume {
   readonly bits: 12 | 16 | 32;
   readonly tableAt: number;
@@ -16,7 +19,9 @@ interface FatVolume {
   readonly root: Place;
 }
 
-/** Where the content of a directory is: a place of its own, as the root of FAT12 and FAT16 has, or a chain of clusters. */
+/**
+ * Where the content of a directory is: a place of its own, as the root of FAT12 and FAT16 has, or a chain of clusters.
+ */
 type Place =
   | { readonly kind: 'fixed'; readonly at: number; readonly bytes: number }
   | { readonly kind: 'chain'; readonly cluster: number };

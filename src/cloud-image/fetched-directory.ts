@@ -15,10 +15,12 @@ const MAX_ARCHIVE_BYTES = 16 * 1024 ** 3;
 /**
  * Fetches a `.tar.gz` of a web server and unpacks it into a new directory.
  *
- * By the system's tar, which leaves out what leads elsewhere: absolute names, `..`, and files behind links of the archive.
+ * By the system's tar, which leaves out what leads elsewhere: absolute names, `..`, and files behind links of the
+ * archive.
  *
  * @param place an empty directory for it and for the archive.
- * @returns the new directory, in `place`. @throws TartletError those of `download`, `ARCHIVE_INVALID`, `HOST_LACKS`, `DISK_*`
+ * @returns the new directory, in `place`. @throws TartletError those of `download`, `ARCHIVE_INVALID`, `HOST_LACKS`,
+ * `DISK_*`
  */
 export async function fetchDirectory(session: Session, url: URL, place: string): Promise<string> {
   const tar = systemProgram('tar');

@@ -32,7 +32,10 @@ const PACKED: readonly (readonly [Mark, Packing])[] = [
 
 const QCOW2 = mark('QFI\xfb');
 
-/** Formats and files that people have instead, and what they are called. A CD for installing begins with a partition table as well. */
+/**
+ * Formats and files that people have instead, and what they are called. A CD for installing begins with a partition
+ * table as well.
+ */
 const OTHERS: readonly (readonly [Mark, string])[] = [
   [mark('CD001', 0x8001), 'a CD image, from which a system is installed'],
   [mark('KDMV'), 'in the format VMDK of VMware'],
@@ -46,7 +49,10 @@ const OTHERS: readonly (readonly [Mark, string])[] = [
   [mark('BZh'), 'packed by bzip2'],
 ];
 
-/** What ends the first sector of every disk that can be started, with a table of partitions of either kind (UEFI Specification §5.2). */
+/**
+ * What ends the first sector of every disk that can be started, with a table of partitions of either kind (UEFI
+ * Specification §5.2).
+ */
 const BOOT_SECTOR = mark('\x55\xaa', 510);
 
 /**

@@ -1,8 +1,9 @@
 import { isZero } from '../codec/zero.ts';
 
 /*
- * CD images with a few small files, as ECMA-119 (ISO 9660) has them, without extensions: Linux shows their names in small letters (isofs,
- * `map=normal`), and that is all that a seed of cloud-init needs. Numbers are there twice, in both orders of bytes.
+ * CD images with a few small files, as ECMA-119 (ISO 9660) has them, without extensions: Linux shows their names in
+ * small letters (isofs, `map=normal`), and that is all that a seed of cloud-init needs. Numbers are there twice, in
+ * both orders of bytes.
  */
 
 const SECTOR_BYTES = 2048;
@@ -23,7 +24,10 @@ export interface IsoFile {
   readonly content: Uint8Array;
 }
 
-/** A CD image. @param label of 32 characters at most. @param files all in one directory, few enough for one sector of names. */
+/**
+ * A CD image. @param label of 32 characters at most. @param files all in one directory, few enough for one sector of
+ * names.
+ */
 export function writeIso(label: string, files: readonly IsoFile[]): Buffer {
   let sector = FILES_AT;
   const placed = files
@@ -46,7 +50,9 @@ export function writeIso(label: string, files: readonly IsoFile[]): Buffer {
   return image;
 }
 
-/** The files of an image that {@link writeIso} made, or another tool made alike. @returns undefined for what is none. */
+/**
+ * The files of an image that {@link writeIso} made, or another tool made alike. @returns undefined for what is none.
+ */
 export function readIso(image: Uint8Array): IsoFile[] | undefined {
   const bytes = Buffer.from(image.buffer, image.byteOffset, image.byteLength);
   const descriptor = sectorAt(bytes, DESCRIPTOR_AT, SECTOR_BYTES);

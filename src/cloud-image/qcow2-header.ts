@@ -12,8 +12,9 @@ const EXTENDED_L2 = 16n;
 const KNOWN = DIRTY | CORRUPT | DATA_FILE | OTHER_COMPRESSION | EXTENDED_L2;
 
 /**
- * Reads what matters of the header of a qcow2 image (docs/interop/qcow2.txt of QEMU) and refuses what would lead a reader to other files: an image
- * from elsewhere that names a backing file or a data file would bring the content of any file of this machine into the disk of the guest.
+ * Reads what matters of the header of a qcow2 image (docs/interop/qcow2.txt of QEMU) and refuses what would lead a
+ * reader to other files: an image from elsewhere that names a backing file or a data file would bring the content of
+ * any file of this machine into the disk of the guest.
  *
  * @param head the first bytes of the file, 112 or more.
  * @returns the size of the disk, in bytes.

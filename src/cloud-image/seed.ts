@@ -1,7 +1,8 @@
 import { type IsoFile, readIso, writeIso } from './iso.ts';
 
 /*
- * What cloud-init in a guest is told at its first start: a CD image by whose label it finds it (cloud-init's data source NoCloud).
+ * What cloud-init in a guest is told at its first start: a CD image by whose label it finds it (cloud-init's data
+ * source NoCloud).
  */
 
 /** What a guest is to be made into. */

@@ -21,7 +21,8 @@ export interface UnpackOptions {
 /**
  * Unpacks an image to a new file: gzip by Node, the others by the programs of their names.
  *
- * @throws TartletError `MEDIA_UNSUPPORTED` for one that is damaged, `HOST_LACKS` without the program, `SIZE_MISMATCH`, `DISK_*`
+ * @throws TartletError `MEDIA_UNSUPPORTED` for one that is damaged, `HOST_LACKS` without the program, `SIZE_MISMATCH`,
+ * `DISK_*`
  */
 export async function unpackFile(from: string, by: Packing, to: string, options: UnpackOptions): Promise<void> {
   const source = await onDisk('read', from, async () => openDisk(from));

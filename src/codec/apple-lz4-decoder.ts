@@ -1,17 +1,23 @@
-// More than 250 lines, because it is one state machine over one stream, whose states share all fields; a cut would show them to another file.
+// More than 250 lines, because it is one state machine over one stream, whose states share all fields; a cut would show
+// them to another file.
 import { TartletError } from '../errors.ts';
 import { corrupt, HEADER_BYTES, HISTORY_BYTES, MAGIC } from './apple-lz4-format.ts';
 import type { ChunkDecoder, ChunkDecoderOptions, DecodedSink, ResumePoint, StreamPosition } from './chunk-decoder.ts';
-import { type DecoderWorkspace, plainKernel } from './kernel.ts';
+import { type DecoderWorkspace, plainBackend } from './lz4-backend.ts';
 import { enlarge, type Memory } from './memory.ts';
 
 /** A block that declares more is refused before memory is found for it; Apple's have 64 KiB (tart-formats §5.5). */
 const MAX_BLOCK_BYTES = 16 * 1024 * 1024;
 
-/** Output is tested for zeros in granules of this many bytes, counted from the start of the chunk, whatever its blocks are. */
+/**
+ * Output is tested for zeros in granules of this many bytes, counted from the start of the chunk, whatever its blocks
+ * are.
+ */
 const GRANULE_BYTES = 64 * 1024;
 
-/** Granules of one kind are handed out together up to this many bytes: the size that suits disks (performance.md §4). */
+/**
+ * Granules of one kind are handed out together up to this many bytes: the size that suits disks (performance.md §4).
+ */
 const PIECE_BYTES = 256 * 1024;
 
 /** Decodes Apple's LZ4 stream, the encoding of Tart's disk chunks (tart-formats §5). One stream, then it is spent. */
@@ -51,7 +57,7 @@ export class AppleLz4Decoder implements ChunkDecoder {
     }
     this.#expected = options.expectedBytes;
     this.#deliver = options.onOutput;
-    this.#space = options.workspace ?? plainKernel.decoderWorkspace();
+    this.#space = options.workspace ?? plainBackend.decoderWorkspace();
     this.#input = this.#space.input;
     this.#output = this.#space.output;
     if (options.resume !== undefined) this.#resume(options.resume);
@@ -143,8 +149,8 @@ export class AppleLz4Decoder implements ChunkDecoder {
   }
 
   /**
-   * Bytes of the block at `from`, header included, as far as the bytes that are here tell: more than are here, or exact.
-   * All that a header claims is checked here, by 53-bit arithmetic (reliability C1, C4).
+   * Bytes of the block at `from`, header included, as far as the bytes that are here tell: more than are here, or
+   * exact. All that a header claims is checked here, by 53-bit arithmetic (reliability C1, C4).
    */
   #blockLength(from: number): number {
     const here = this.#held - from;
@@ -183,7 +189,8 @@ export class AppleLz4Decoder implements ChunkDecoder {
     if (size > this.#expected - this.#decoded) {
       throw new TartletError(
         'SIZE_MISMATCH',
-        `the LZ4 stream decodes to more than ${this.#expected} bytes: at byte ${position} begins a block of ${size} after ${this.#decoded}`,
+        `the LZ4 stream decodes to more than ${this.#expected} bytes: at byte ${position} begins a block ` +
+          `of ${size} after ${this.#decoded}`,
         { expected: String(this.#expected) },
       );
     }

@@ -1,15 +1,16 @@
 import { TartletError } from '../errors.ts';
 import { BLOCK_BYTES, HEADER_BYTES, MAGIC } from './apple-lz4-format.ts';
-import { type EncoderWorkspace, plainKernel } from './kernel.ts';
+import { type EncoderWorkspace, plainBackend } from './lz4-backend.ts';
 import type { Memory } from './memory.ts';
 
 /** Takes encoded bytes in order. The view is valid only during the call. */
 export type EncodedSink = (bytes: Uint8Array) => void;
 
 /**
- * Encodes bytes as Apple's LZ4 stream, in blocks of 64 KiB (tart-formats §5). The same input gives the same bytes, however it is
- * split: resuming a push depends on it. Blocks refer to the block before them, which is both smaller and faster than not to
- * (performance.md §1), but only to one that is compressed: nobody has seen Apple's own streams refer to a stored one (tart-formats §5.2).
+ * Encodes bytes as Apple's LZ4 stream, in blocks of 64 KiB (tart-formats §5). The same input gives the same bytes,
+ * however it is split: resuming a push depends on it. Blocks refer to the block before them, which is both smaller and
+ * faster than not to (performance.md §1), but only to one that is compressed: nobody has seen Apple's own streams refer
+ * to a stored one (tart-formats §5.2).
  */
 export class AppleLz4Encoder {
   readonly #sink: EncodedSink;
@@ -21,14 +22,16 @@ export class AppleLz4Encoder {
   /** Set at the end, and when the sink throws: what followed would be a stream with a gap. */
   #spent = false;
 
-  /** @param space belongs to this encoder until it is finished. Which kernel it is changes nothing but the speed. */
-  constructor(sink: EncodedSink, space: EncoderWorkspace = plainKernel.encoderWorkspace()) {
+  /** @param space belongs to this encoder until it is finished. Which backend it is changes nothing but the speed. */
+  constructor(sink: EncodedSink, space: EncoderWorkspace = plainBackend.encoderWorkspace()) {
     this.#sink = sink;
     this.#space = space;
     space.reset();
   }
 
-  /** Takes the next bytes, split anywhere; hands out each block as soon as it is full. Throws whatever the sink throws. */
+  /**
+   * Takes the next bytes, split anywhere; hands out each block as soon as it is full. Throws whatever the sink throws.
+   */
   push(raw: Uint8Array): void {
     this.#refuseWhenSpent();
     const { source } = this.#space;
@@ -104,10 +107,12 @@ function writeHeader({ view }: Memory, size: number, payload: number): void {
 
 let encodedZeroBlock: Uint8Array | undefined;
 
-/** A full block of zeros, made once: disks are full of them. It begins with a zero of its own, so it needs no history. */
+/**
+ * A full block of zeros, made once: disks are full of them. It begins with a zero of its own, so it needs no history.
+ */
 function zeroBlock(): Uint8Array {
   if (encodedZeroBlock === undefined) {
-    const workspace = plainKernel.encoderWorkspace();
+    const workspace = plainBackend.encoderWorkspace();
     const { target } = workspace;
     const payload = HEADER_BYTES.compressed;
     const end = workspace.encodeBlock(0, 0, BLOCK_BYTES, payload, target.bytes.length);

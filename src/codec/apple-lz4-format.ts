@@ -1,8 +1,8 @@
 import { TartletError } from '../errors.ts';
 
 /*
- * The framing of Apple's LZ4 stream (tart-formats §5.1): blocks, each with a magic and its sizes as little-endian 32-bit numbers.
- * No stream header, no checksum, no total size.
+ * The framing of Apple's LZ4 stream (tart-formats §5.1): blocks, each with a magic and its sizes as little-endian
+ * 32-bit numbers. No stream header, no checksum, no total size.
  */
 
 /** First four bytes of a block, as the number they are in little-endian order. */

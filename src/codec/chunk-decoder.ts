@@ -1,4 +1,4 @@
-import type { DecoderWorkspace } from './kernel.ts';
+import type { DecoderWorkspace } from './lz4-backend.ts';
 
 /**
  * Takes decoded bytes in order. `bytes` is a view of memory that is reused: it is valid only during the call.
@@ -6,7 +6,9 @@ import type { DecoderWorkspace } from './kernel.ts';
  */
 export type DecodedSink = (bytes: Uint8Array, zero: boolean) => void;
 
-/** A place between two blocks of a stream, by what is before it: bytes of the stream, and the bytes that they decode to. */
+/**
+ * A place between two blocks of a stream, by what is before it: bytes of the stream, and the bytes that they decode to.
+ */
 export interface StreamPosition {
   readonly encoded: number;
   readonly decoded: number;
@@ -22,7 +24,7 @@ export interface ChunkDecoderOptions {
   /** Bytes that the chunk decodes to, from its descriptor; not one more is ever handed out. */
   readonly expectedBytes: number;
   readonly onOutput: DecodedSink;
-  /** Belongs to this decoder until it has ended or failed. Which kernel it is changes nothing but the speed. */
+  /** Belongs to this decoder until it has ended or failed. Which backend it is changes nothing but the speed. */
   readonly workspace?: DecoderWorkspace;
   /** Go on there instead of at the beginning. What came before is not handed out again. */
   readonly resume?: ResumePoint;
@@ -33,8 +35,8 @@ export interface ChunkDecoderOptions {
  */
 export interface ChunkDecoder {
   /**
-   * The last end of a block up to which everything was handed out: whoever kept that can go on here with another decoder
-   * ({@link ChunkDecoderOptions.resume}). Moves every few blocks.
+   * The last end of a block up to which everything was handed out: whoever kept that can go on here with another
+   * decoder ({@link ChunkDecoderOptions.resume}). Moves every few blocks.
    */
   readonly boundary: StreamPosition;
   /** Bytes decoded so far; the last of them may not have been handed out yet. */

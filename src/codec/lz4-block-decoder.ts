@@ -1,15 +1,18 @@
 import { corrupt } from './apple-lz4-format.ts';
 import type { Memory } from './memory.ts';
 
-/** Longer runs are worth a call into the engine's memmove; shorter ones are copied here, eight bytes at a time (measured). */
+/**
+ * Longer runs are worth a call into the engine's memmove; shorter ones are copied here, eight bytes at a time
+ * (measured).
+ */
 const LONG_RUN = 64;
 
 /** A match is at least this long; its length is stored less by it (LZ4 block format). */
 const MIN_MATCH = 4;
 
 /**
- * Decodes one raw LZ4 block, `input[from, to)`, into exactly `output[at, end)`. Matches may reach back to the beginning of
- * `output`: what stands before `at` is the history. Writes nothing outside `[at, end)`, whatever the input.
+ * Decodes one raw LZ4 block, `input[from, to)`, into exactly `output[at, end)`. Matches may reach back to the beginning
+ * of `output`: what stands before `at` is the history. Writes nothing outside `[at, end)`, whatever the input.
  *
  * @param origin position of `input[0]` in the stream, for the message.
  * @throws TartletError `CHUNK_CORRUPT` when the block is not valid, does not fill `[at, end)` or does not end at `to`
@@ -74,8 +77,8 @@ export function decodeBlock(
 }
 
 /**
- * Copies `input[from …]` to `output[at, stop)`. May write up to 7 bytes more, which later sequences write again, but neither
- * reads past `to` nor writes past `end`.
+ * Copies `input[from …]` to `output[at, stop)`. May write up to 7 bytes more, which later sequences write again, but
+ * neither reads past `to` nor writes past `end`.
  */
 function copyLiterals(
   input: Memory,
@@ -105,7 +108,9 @@ function copyLiterals(
   }
 }
 
-/** Fills `output[at, stop)` with what stands `offset` bytes before; may write up to 7 bytes more, but not past `end`. */
+/**
+ * Fills `output[at, stop)` with what stands `offset` bytes before; may write up to 7 bytes more, but not past `end`.
+ */
 function copyMatch(output: Memory, at: number, stop: number, offset: number, end: number): void {
   if (stop - at > LONG_RUN) {
     repeatLong(output.bytes, at, stop, offset);
@@ -123,7 +128,9 @@ function copyMatch(output: Memory, at: number, stop: number, offset: number, end
   }
 }
 
-/** Fills `bytes[at, stop)` with what stands `offset` bytes before, over and over: the piece to copy doubles each time. */
+/**
+ * Fills `bytes[at, stop)` with what stands `offset` bytes before, over and over: the piece to copy doubles each time.
+ */
 function repeatLong(bytes: Uint8Array, at: number, stop: number, offset: number): void {
   if (offset === 1) {
     bytes.fill(bytes[at - 1] ?? 0, at, stop);

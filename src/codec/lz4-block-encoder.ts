@@ -16,8 +16,8 @@ const MAX_OFFSET = 65_535;
 const HASH_BITS = 14;
 
 /**
- * Five bytes are hashed, although four make a match: fewer places are looked at in vain, and longer matches are found, which is both
- * smaller and faster (measured). Knuth's multiplier: 2^32 divided by the golden ratio.
+ * Five bytes are hashed, although four make a match: fewer places are looked at in vain, and longer matches are found,
+ * which is both smaller and faster (measured). Knuth's multiplier: 2^32 divided by the golden ratio.
  */
 const HASH_MULTIPLIER = 2_654_435_761;
 
@@ -28,8 +28,8 @@ const SKIP_BITS = 4;
 const LONG_RUN = 64;
 
 /**
- * Where an encoder saw which five bytes, so that blocks can refer to what came before them. Places are kept modulo 64 KiB, which is as
- * far as a match can reach: moving the source by a block of 64 KiB changes none of them.
+ * Where an encoder saw which five bytes, so that blocks can refer to what came before them. Places are kept modulo 64
+ * KiB, which is as far as a match can reach: moving the source by a block of 64 KiB changes none of them.
  */
 export class Lz4BlockTable {
   static readonly BYTES = 2 * 2 ** HASH_BITS;
@@ -48,11 +48,11 @@ export class Lz4BlockTable {
 }
 
 /**
- * Encodes `source[from, to)` into `target[at, limit)`; matches reach back to `historyStart` at most. `kernel/encode.ts` does the same, to
- * the byte.
+ * Encodes `source[from, to)` into `target[at, limit)`; matches reach back to `historyStart` at most.
+ * `backend/encode.ts` does the same, to the byte.
  *
- * @returns the end of the encoded block in `target`, or -1 when it does not fit. Up to 8 bytes after that end may have been
- *   written, none at `limit` or after it.
+ * @returns the end of the encoded block in `target`, or -1 when it does not fit. Up to 8 bytes after that end may have
+ * been written, none at `limit` or after it.
  */
 export function encodeBlock(
   table: Lz4BlockTable,
@@ -101,8 +101,8 @@ export function encodeBlock(
 }
 
 /**
- * Of the five bytes at `at`: the highest bits of their product with the multiplier, modulo 2^40. One instruction where there are numbers of 64
- * bits; here the product is made of three parts that are exact in a double.
+ * Of the five bytes at `at`: the highest bits of their product with the multiplier, modulo 2^40. One instruction where
+ * there are numbers of 64 bits; here the product is made of three parts that are exact in a double.
  */
 function hashOf(view: DataView, at: number): number {
   const low = view.getUint16(at, true) * HASH_MULTIPLIER;
@@ -144,7 +144,8 @@ function writeSequence(
   let write = literals < 15 ? at + 1 : writeLength(view, at + 1, literals - 15);
   if (literals > LONG_RUN) target.bytes.set(source.bytes.subarray(from, to), write);
   else {
-    // Words may reach up to 7 bytes beyond the literals: those are read from the match, and written again below or later.
+    // Words may reach up to 7 bytes beyond the literals: those are read from the match, and written again below or
+    // later.
     for (let done = 0; done < literals; done += 8) {
       view.setInt32(write + done, source.view.getInt32(from + done, true), true);
       view.setInt32(write + done + 4, source.view.getInt32(from + done + 4, true), true);

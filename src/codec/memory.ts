@@ -1,7 +1,7 @@
 /**
- * One stretch of memory with two faces: `bytes` for long runs and for handing out, `view` for single bytes and words at any
- * address. Measured on Node 20: 32-bit words through a DataView copy short runs twice as fast as a loop over bytes, while
- * BigInt words are four times slower.
+ * One extent of memory with two faces: `bytes` for long runs and for handing out, `view` for single bytes and words at
+ * any address. Measured on Node 20: 32-bit words through a DataView copy short runs twice as fast as a loop over bytes,
+ * while BigInt words are four times slower.
  */
 export interface Memory {
   readonly bytes: Uint8Array<ArrayBuffer>;

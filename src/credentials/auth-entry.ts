@@ -53,7 +53,10 @@ export function encodeAuthEntry(secret: Secret): Readonly<Record<string, string>
   return { auth: Buffer.from(`${secret.username}:${secret.password}`, 'utf8').toString('base64') };
 }
 
-/** Base64 of `user:password`, with or without padding. Only the first colon divides: the others are the password's (openai/tart#1251). */
+/**
+ * Base64 of `user:password`, with or without padding. Only the first colon divides: the others are the password's
+ * (openai/tart#1251).
+ */
 function decodeAuth(auth: string, place: string): AuthEntry {
   const base64 = auth.replaceAll(/[\r\n\t ]/g, '').replace(/={1,2}$/, '');
   // Node skips what is no base64, and would make another password of it.

@@ -7,8 +7,9 @@ import { parseAuthKey, sameRegistry, storageKey } from './auth-key.ts';
 import { readJsonTree } from './json-tree.ts';
 
 /**
- * The text of an auth file with one more login. What is already said about the whole registry, in any spelling, is replaced, so
- * that the next lookup finds what was just stored. Every other byte is kept: order, spelling of numbers, indentation.
+ * The text of an auth file with one more login. What is already said about the whole registry, in any spelling, is
+ * replaced, so that the next lookup finds what was just stored. Every other byte is kept: order, spelling of numbers,
+ * indentation.
  *
  * @throws TartletError `CONFIG_INVALID`
  */
@@ -106,7 +107,9 @@ function endOf(node: Node): number {
   return node.offset + node.length;
 }
 
-/** What stands before the first member tells it, '' for a file of one line; Docker's own tab where there is no member. */
+/**
+ * What stands before the first member tells it, '' for a file of one line; Docker's own tab where there is no member.
+ */
 function indentationOf(text: string, root: Node): string {
   const [first] = root.children ?? [];
   if (first === undefined) return '\t';

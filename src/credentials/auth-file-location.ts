@@ -16,27 +16,27 @@ export interface AuthFileLocation {
 export function dockerAuthFile(settings: CredentialSettings): AuthFileLocation {
   const [file] = dockerAuthFiles(settings);
   if (file !== undefined) return file;
-  throw new TartletError('CONFIG_INVALID', 'there is no folder for logins: this user has no home folder', {
+  throw new TartletError('CONFIG_INVALID', 'there is no directory for logins: this user has no home directory', {
     next: { kind: 'set-auth-directory' },
   });
 }
 
 /** None where nothing tells where it would be, as in a container whose user is just a number. */
-function dockerAuthFiles({ environment, userFolder }: CredentialSettings): AuthFileLocation[] {
+function dockerAuthFiles({ environment, userDirectory }: CredentialSettings): AuthFileLocation[] {
   const named = environment['DOCKER_CONFIG'] ?? '';
-  const folder = named === '' ? inUserFolder(userFolder, '.docker') : named;
-  return folder === undefined ? [] : [{ path: path.join(folder, 'config.json') }];
+  const directory = named === '' ? inUserDirectory(userDirectory, '.docker') : named;
+  return directory === undefined ? [] : [{ path: path.join(directory, 'config.json') }];
 }
 
-function inUserFolder(userFolder: string | undefined, below: string): string | undefined {
-  return userFolder === undefined ? undefined : path.join(userFolder, below);
+function inUserDirectory(userDirectory: string | undefined, below: string): string | undefined {
+  return userDirectory === undefined ? undefined : path.join(userDirectory, below);
 }
 
 /**
- * The files of Podman and skopeo, first the most important (containers-auth.json(5)). `REGISTRY_AUTH_FILE` replaces all the others.
- * Without `XDG_RUNTIME_DIR` Linux has them below `/run/containers`; macOS has no runtime folder.
+ * The files of Podman and skopeo, first the most important (containers-auth.json(5)). `REGISTRY_AUTH_FILE` replaces all
+ * the others. Without `XDG_RUNTIME_DIR` Linux has them below `/run/containers`; macOS has no runtime directory.
  */
-function podmanAuthFiles({ environment, userFolder, platform, uid }: CredentialSettings): AuthFileLocation[] {
+function podmanAuthFiles({ environment, userDirectory, platform, uid }: CredentialSettings): AuthFileLocation[] {
   const named = environment['REGISTRY_AUTH_FILE'] ?? '';
   if (named !== '') return [{ path: named, variable: 'REGISTRY_AUTH_FILE' }];
   const runtime = environment['XDG_RUNTIME_DIR'] ?? '';
@@ -44,7 +44,8 @@ function podmanAuthFiles({ environment, userFolder, platform, uid }: CredentialS
   const paths: (string | undefined)[] = [];
   if (platform === 'linux' && runtime !== '') paths.push(path.join(runtime, 'containers/auth.json'));
   else if (platform === 'linux' && uid !== undefined) paths.push(`/run/containers/${uid}/auth.json`);
-  if (platform === 'darwin' || config === '') paths.push(inUserFolder(userFolder, '.config/containers/auth.json'));
+  if (platform === 'darwin' || config === '')
+    paths.push(inUserDirectory(userDirectory, '.config/containers/auth.json'));
   if (config !== '') paths.push(path.join(config, 'containers/auth.json'));
   return [...new Set(paths)].flatMap((each) => (each === undefined ? [] : { path: each }));
 }

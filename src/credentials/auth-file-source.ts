@@ -8,10 +8,10 @@ import type { CredentialHelper } from './helper.ts';
 import type { CredentialSettings } from './settings.ts';
 
 /**
- * What one auth file knows. First the helper that the file names for this very registry, as containers-auth.json(5) has it; then
- * `auths`; then the helper for many registries: one whose pattern fits, or the default. Docker asks its default helper
- * before `auths`, but when it puts a secret there it empties the entry, so that an entry with a secret is the newer
- * word.
+ * What one auth file knows. First the helper that the file names for this very registry, as containers-auth.json(5) has
+ * it; then `auths`; then the helper for many registries: one whose pattern fits, or the default. Docker asks its
+ * default helper before `auths`, but when it puts a secret there it empties the entry, so that an entry with a secret
+ * is the newer word.
  */
 export function authFileSource(location: AuthFileLocation, settings: CredentialSettings): CredentialSource {
   let reading: Promise<AuthFile | undefined> | undefined;

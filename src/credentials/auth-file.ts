@@ -9,7 +9,10 @@ import { compileHostPattern, type HostPattern } from './host-pattern.ts';
 import { readSecretFile, type SecretFile } from './secret-file.ts';
 import type { CredentialSettings } from './settings.ts';
 
-/** An entry of `auths` whose key names a registry; read only when it is asked for, so that a broken one harms nobody else. */
+/**
+ * An entry of `auths` whose key names a registry; read only when it is asked for, so that a broken one harms nobody
+ * else.
+ */
 export interface AuthFileEntry extends AuthKey {
   /** @throws TartletError `CONFIG_INVALID` */
   readonly read: () => AuthEntry;
@@ -25,8 +28,8 @@ interface PatternKey {
 }
 
 /**
- * Docker's `config.json` and Podman's `auth.json`, which are one format: `auths`, `credHelpers`, `credsStore`. All else in it is
- * somebody else's business.
+ * Docker's `config.json` and Podman's `auth.json`, which are one format: `auths`, `credHelpers`, `credsStore`. All else
+ * in it is somebody else's business.
  */
 export class AuthFile {
   readonly path: string;
@@ -68,7 +71,8 @@ export class AuthFile {
   }
 
   /**
-   * The best entry with a secret. Entries without one are passed over: Docker leaves them as a mark when a helper has the secret.
+   * The best entry with a secret. Entries without one are passed over: Docker leaves them as a mark when a helper has
+   * the secret.
    * @param onToken told the key of an entry that holds only a registry token.
    */
   secretFor(
@@ -139,7 +143,9 @@ export class AuthFile {
     return [...this.entries, ...this.#helpers].map(({ registry }) => registry);
   }
 
-  /** Whether others of this machine can read a secret here. A file that only names helpers may be as open as it likes. */
+  /**
+   * Whether others of this machine can read a secret here. A file that only names helpers may be as open as it likes.
+   */
   get isExposed(): boolean {
     return (this.mode & 0o077) !== 0 && this.entries.some((entry) => holdsSecret(entry));
   }

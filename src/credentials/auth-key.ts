@@ -5,7 +5,10 @@ export interface AuthKey {
   /** As the file spells it. */
   readonly text: string;
   readonly registry: RegistryAddress;
-  /** The repository or the folder of repositories it is limited to; empty for the whole registry (containers-auth.json(5)). */
+  /**
+   * The repository or the directory of repositories it is limited to; empty for the whole registry
+   * (containers-auth.json(5)).
+   */
   readonly path: string;
 }
 
@@ -15,11 +18,12 @@ const HUB_KEY = 'https://index.docker.io/v1/';
 const HUB_HOSTS: ReadonlySet<string> = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 
 /**
- * Reads `host`, `host:port`, `https://host:port`, `https://host:port/v1/` and `host:port/org/repo`. With a scheme, `/v1` and
- * `/v2` are the protocol's own paths; without one they are only when a slash follows, because `host/v1` is a legal repository.
- * `http://host` is port 80.
+ * Reads `host`, `host:port`, `https://host:port`, `https://host:port/v1/` and `host:port/org/repo`. With a scheme,
+ * `/v1` and `/v2` are the protocol's own paths; without one they are only when a slash follows, because `host/v1` is a
+ * legal repository. `http://host` is port 80.
  *
- * @returns undefined for whatever names no registry: files hold keys of all times and tools, and others' keys are no errors.
+ * @returns undefined for whatever names no registry: files hold keys of all times and tools, and others' keys are no
+ * errors.
  */
 export function parseAuthKey(text: string): AuthKey | undefined {
   const scheme = /^(https?):\/\//i.exec(text);
@@ -39,29 +43,35 @@ export function parseAuthKey(text: string): AuthKey | undefined {
 }
 
 /**
- * Whether a credential for one address may be sent to the other: same host, same effective port (443 when none is written), or
- * both Docker Hub. Nothing else is ever equal: no suffixes, no patterns (reliability S4, trap 15).
+ * Whether a credential for one address may be sent to the other: same host, same effective port (443 when none is
+ * written), or both Docker Hub. Nothing else is ever equal: no suffixes, no patterns (reliability S4, trap 15).
  */
 export function sameRegistry(one: RegistryAddress, other: RegistryAddress): boolean {
   if (isHub(one) && isHub(other)) return true;
   return one.host === other.host && one.effectivePort() === other.effectivePort();
 }
 
-/** The keys that may be used for a repository, best first: the longest path, then the host as asked for, then the plainest spelling. */
+/**
+ * The keys that may be used for a repository, best first: the longest path, then the host as asked for, then the
+ * plainest spelling.
+ */
 export function rankKeys<K extends AuthKey>(keys: readonly K[], registry: RegistryAddress, repository?: string): K[] {
   return keys
     .filter((key) => sameRegistry(key.registry, registry) && covers(key.path, repository))
     .toSorted((one, other) => other.path.length - one.path.length || detour(one, registry) - detour(other, registry));
 }
 
-/** The key under which a credential for the whole registry is stored: as it was named, because other tools compare the text. */
+/**
+ * The key under which a credential for the whole registry is stored: as it was named, because other tools compare the
+ * text.
+ */
 export function storageKey(registry: RegistryAddress): string {
   return isHub(registry) ? HUB_KEY : registry.toString();
 }
 
 /**
- * The texts under which a helper may know the registry. Helpers compare texts, so that for port 443 both spellings must be
- * asked for, and for Docker Hub the host itself, which Podman uses; {@link storageKey} is the first.
+ * The texts under which a helper may know the registry. Helpers compare texts, so that for port 443 both spellings must
+ * be asked for, and for Docker Hub the host itself, which Podman uses; {@link storageKey} is the first.
  */
 export function serverSpellings(registry: RegistryAddress): string[] {
   const key = storageKey(registry);

@@ -8,14 +8,18 @@ import { keychainSource } from './keychain.ts';
 import type { CredentialSettings } from './settings.ts';
 
 export interface CredentialSourceOptions extends CredentialSettings {
-  /** The single registry that the user named in this command: the environment's credential is for it alone (reliability S4). */
+  /**
+   * The single registry that the user named in this command: the environment's credential is for it alone (reliability
+   * S4).
+   */
   readonly commandRegistry?: RegistryAddress | undefined;
 }
 
 /**
- * Everybody who may know who we are, asked in this order: `TART_REGISTRY_*`, Docker's file, Podman's files, on macOS Tart's Keychain
- * items. The first that knows decides; one that fails ends the search, because the next one's answer, or none, would hide it
- * (reliability S32). Every question is asked once: parallel and later ones share the answer, failures are forgotten.
+ * Everybody who may know who we are, asked in this order: `TART_REGISTRY_*`, Docker's file, Podman's files, on macOS
+ * Tart's Keychain items. The first that knows decides; one that fails ends the search, because the next one's answer,
+ * or none, would hide it (reliability S32). Every question is asked once: parallel and later ones share the answer,
+ * failures are forgotten.
  */
 export function createCredentialSource(options: CredentialSourceOptions): CredentialSource {
   const sources = [

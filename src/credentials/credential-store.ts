@@ -32,13 +32,13 @@ export function describePlace(place: SecretPlace): string {
 }
 
 /**
- * Keeps the secret of a registry where Docker would, in the helper that its file names; without one in the Keychain, where Tart finds it
- * too; else in Docker's file. A registry that an auth file speaks of stays in a file, because those are asked first. Older secrets
- * for the whole registry go from there, so that what was stored is what is found.
+ * Keeps the secret of a registry where Docker would, in the helper that its file names; without one in the Keychain,
+ * where Tart finds it too; else in Docker's file. A registry that an auth file speaks of stays in a file, because those
+ * are asked first. Older secrets for the whole registry go from there, so that what was stored is what is found.
  *
  * @returns where it is now.
- * @throws TartletError `AUTH_HELPER` when a configured helper fails (it is never replaced by the file), `CONFIG_INVALID`,
- * `DISK_*`, `USAGE` for a name or a password that cannot be stored.
+ * @throws TartletError `AUTH_HELPER` when a configured helper fails (it is never replaced by the file),
+ * `CONFIG_INVALID`, `DISK_*`, `USAGE` for a name or a password that cannot be stored.
  */
 export async function storeCredential(
   registry: RegistryAddress,
@@ -97,7 +97,8 @@ export interface Erasure {
 }
 
 /**
- * Forgets the secrets of a registry wherever a lookup would find them: in all auth files, in their helpers, in the Keychain.
+ * Forgets the secrets of a registry wherever a lookup would find them: in all auth files, in their helpers, in the
+ * Keychain.
  *
  * @throws TartletError `AUTH_HELPER`, `CONFIG_INVALID`, `DISK_*`; its `kept` tells what was erased before.
  */
@@ -160,7 +161,9 @@ async function changeFile(
   if (done.kind === 'tightened') settings.onNote?.({ kind: 'mode-tightened', file: path, mode: done.mode });
 }
 
-/** Asks for the list first: it finds every spelling, and most helpers do not tell whether there was anything to erase. */
+/**
+ * Asks for the list first: it finds every spelling, and most helpers do not tell whether there was anything to erase.
+ */
 async function eraseFromHelper(
   helper: CredentialHelper,
   registry: RegistryAddress,
@@ -173,8 +176,8 @@ async function eraseFromHelper(
 }
 
 /**
- * A helper takes `h` and `h:443` for two servers, and we do not. Only names with another host or port are erased: what differs in
- * spelling alone, as `https://h` does, may be the helper's own way to show what was just stored.
+ * A helper takes `h` and `h:443` for two servers, and we do not. Only names with another host or port are erased: what
+ * differs in spelling alone, as `https://h` does, may be the helper's own way to show what was just stored.
  */
 async function eraseOtherNames(helper: CredentialHelper, key: string, signal: AbortSignal | undefined): Promise<void> {
   const stored = parseAuthKey(key)?.registry;

@@ -12,7 +12,10 @@ export type Credential =
       readonly registry: RegistryAddress;
       readonly username: string;
       readonly password: string;
-      /** Where it came from, in words: `TART_REGISTRY_USERNAME`, `/home/u/.docker/config.json`, `docker-credential-pass`. */
+      /**
+       * Where it came from, in words: `TART_REGISTRY_USERNAME`, `/home/u/.docker/config.json`,
+       * `docker-credential-pass`.
+       */
       readonly source: string;
     }
   | {
@@ -27,9 +30,10 @@ export type Credential =
 export interface CredentialSource {
   /**
    * The credential for a registry, or undefined when this source has none for it. `repository` narrows path-scoped keys
-   * (containers-auth.json(5)). Lookups compare the effective port, so `h` and `h:443` are one registry here, `h:8221` another.
-   * @throws TartletError `AUTH_HELPER` when a helper or the Keychain failed, `CONFIG_INVALID` and `DISK_*` when an auth file cannot be
-   * used: only the asker knows whether that matters. The reason of `signal` when it is aborted.
+   * (containers-auth.json(5)). Lookups compare the effective port, so `h` and `h:443` are one registry here, `h:8221`
+   * another.
+   * @throws TartletError `AUTH_HELPER` when a helper or the Keychain failed, `CONFIG_INVALID` and `DISK_*` when an auth
+   * file cannot be used: only the asker knows whether that matters. The reason of `signal` when it is aborted.
    */
   find(registry: RegistryAddress, repository?: string, signal?: AbortSignal): Promise<Credential | undefined>;
   /**

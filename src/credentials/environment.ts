@@ -20,8 +20,9 @@ interface EnvironmentCredential {
 }
 
 /**
- * `TART_REGISTRY_USERNAME` and `TART_REGISTRY_PASSWORD`, for one registry only: the one that `TART_REGISTRY_HOSTNAME` names, else the
- * one that the user named in the command. Tart offers them to every registry that asks (tart-cli §7 #6; reliability S4).
+ * `TART_REGISTRY_USERNAME` and `TART_REGISTRY_PASSWORD`, for one registry only: the one that `TART_REGISTRY_HOSTNAME`
+ * names, else the one that the user named in the command. Tart offers them to every registry that asks (tart-cli §7 #6;
+ * reliability S4).
  *
  * @param commandRegistry the single registry of the command; undefined when it names several or none.
  */

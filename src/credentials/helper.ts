@@ -7,20 +7,30 @@ import { parseAuthKey, sameRegistry } from './auth-key.ts';
 import { findHelper, type ProgramEnd, runProgram } from './program.ts';
 import type { CredentialSettings } from './settings.ts';
 
-/** What may follow `docker-credential-`: nothing that leads to another folder or would be an option (reliability S33). */
+/**
+ * What may follow `docker-credential-`: nothing that leads to another directory or would be an option (reliability
+ * S33).
+ */
 const SUFFIX = /^[A-Za-z0-9._-]{1,100}$/;
 /**
  * How helpers say that they have no login: the protocol's sentence, with and without more words (Podman's and
  * hand-written ones), and that of macOS. "not found" alone is not enough: that is what shells say of a missing program.
  */
-const NOT_FOUND =
-  /^(?:error:? )?(?:(?:credentials?|login|entry) not found\b.*|no (?:credentials?|login|entry)(?: (?:found|stored|available|for)\b.*)?|the specified item could not be found in the keychain)\.?$/i;
+const NOT_FOUND = new RegExp(
+  [
+    String.raw`^(?:error:? )?(?:(?:credentials?|login|entry) not found\b.*`,
+    String.raw`no (?:credentials?|login|entry)(?: (?:found|stored|available|for)\b.*)?`,
+    String.raw`the specified item could not be found in the keychain)\.?$`,
+  ].join('|'),
+  'i',
+);
 
 type Action = 'get' | 'store' | 'erase' | 'list';
 
 /**
- * A program that keeps secrets for Docker and its relatives (docker-credential-helpers protocol): the action is its argument,
- * one text its input, JSON its answer. Whatever goes wrong is an error and never "no credential" (reliability S32).
+ * A program that keeps secrets for Docker and its relatives (docker-credential-helpers protocol): the action is its
+ * argument, one text its input, JSON its answer. Whatever goes wrong is an error and never "no credential" (reliability
+ * S32).
  */
 export class CredentialHelper {
   /** `docker-credential-pass` */
@@ -163,7 +173,8 @@ export function checkUsername(username: string): void {
 }
 
 /**
- * Line breaks are allowed: Google's registries take a whole JSON key file as the password of `_json_key`, and both JSON and base64 carry it.
+ * Line breaks are allowed: Google's registries take a whole JSON key file as the password of `_json_key`, and both JSON
+ * and base64 carry it.
  * @throws TartletError `USAGE` for a zero byte, at which programs in C would end the text.
  */
 export function checkPassword(password: string): void {

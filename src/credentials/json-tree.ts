@@ -16,7 +16,8 @@ export function readJsonTree(text: string, file: string): Node {
     const root = parseTree(text);
     if (root?.type === 'object') return root;
   } catch {
-    // Its message quotes the text, and here that is a password. It can also be nested too deep for the parser's recursion.
+    // Its message quotes the text, and here that is a password. It can also be nested too deep for the parser's
+    // recursion.
   }
   throw jsonFault(text, file);
 }

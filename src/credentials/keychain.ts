@@ -11,7 +11,10 @@ const LABEL = 'Tart Credentials';
 const NOT_FOUND = 44;
 const LOCKED = 36;
 const SAID_LOCKED = 'it is locked, as in SSH sessions';
-/** `security -i` reads 4096 bytes at a time, and would take the rest of a longer line for another command. In characters, of 4 bytes at most. */
+/**
+ * `security -i` reads 4096 bytes at a time, and would take the rest of a longer line for another command. In
+ * characters, of 4 bytes at most.
+ */
 const MAX_LINE = 1000;
 // oxlint-disable-next-line no-control-regex -- a line break would begin another command
 const CONTROL = /[\u0000-\u001f\u007f]/;
@@ -43,7 +46,8 @@ async function readItem(
   settings: CredentialSettings,
   signal: AbortSignal | undefined,
 ): Promise<Item | undefined> {
-  // `-g` tells account and password in one go. `-w` prints a non-ASCII password as bare hex, which a password may be, too.
+  // `-g` tells account and password in one go. `-w` prints a non-ASCII password as bare hex, which a password may be,
+  // too.
   const end = await security('find', server, ['-g'], settings, signal);
   if (end === undefined) return undefined;
   const username = readValue(end.stdout, /^\s*"acct"<blob>=/m);
@@ -59,10 +63,11 @@ type Kept =
   | { readonly kind: 'absent' };
 
 /**
- * Keeps a password as Tart does, in one item named after the text that was typed, and reads it back to be sure. The password goes to
- * `security` through its input: arguments can be read by everybody (reliability S31).
+ * Keeps a password as Tart does, in one item named after the text that was typed, and reads it back to be sure. The
+ * password goes to `security` through its input: arguments can be read by everybody (reliability S31).
  *
- * @throws the reason of `signal`; a Keychain that is locked or fails is `refused`, because a file can still take the secret.
+ * @throws the reason of `signal`; a Keychain that is locked or fails is `refused`, because a file can still take the
+ * secret.
  */
 export async function storeInKeychain(
   registry: RegistryAddress,
@@ -145,7 +150,10 @@ function failed(server: string, why: string): TartletError {
   });
 }
 
-/** `security` prints a value as `"text"`, quotes inside unescaped, or as `0xHEX  "…"` when it is not plain ASCII; nothing when empty. */
+/**
+ * `security` prints a value as `"text"`, quotes inside unescaped, or as `0xHEX  "…"` when it is not plain ASCII;
+ * nothing when empty.
+ */
 function readValue(output: Buffer, label: RegExp): string | undefined {
   const text = output.toString('utf8');
   const found = label.exec(text);

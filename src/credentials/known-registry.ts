@@ -5,8 +5,8 @@ import { authFileLocations } from './auth-file-location.ts';
 import type { CredentialSettings } from './settings.ts';
 
 /**
- * The addresses with a port under which this user logged in to a host, by the keys of Docker's and Podman's files: a hint where an image
- * may have come from, and no more (tart-formats §2.7). Files that cannot be read give none.
+ * The addresses with a port under which this user logged in to a host, by the keys of Docker's and Podman's files: a
+ * hint where an image may have come from, and no more (tart-formats §2.7). Files that cannot be read give none.
  *
  * @param host without a port.
  */

@@ -37,7 +37,9 @@ export type CredentialNote =
       readonly missing: string;
     }
   | {
-      /** The Keychain did not take the secret, as in SSH sessions, where it is locked: a file has it (tart-cli §7 #53). */
+      /**
+       * The Keychain did not take the secret, as in SSH sessions, where it is locked: a file has it (tart-cli §7 #53).
+       */
       readonly kind: 'keychain-refused';
       readonly why: string;
     }
@@ -54,7 +56,10 @@ export type CredentialNote =
       readonly why: string;
     }
   | {
-      /** The variables hold a credential, but neither they nor the command say for which single registry (reliability S4). */
+      /**
+       * The variables hold a credential, but neither they nor the command say for which single registry (reliability
+       * S4).
+       */
       readonly kind: 'unbound-environment';
     };
 
@@ -62,7 +67,9 @@ export type CredentialNote =
 export function describeNote(note: CredentialNote): string {
   switch (note.kind) {
     case 'readable-by-others':
-      return `${note.file} holds passwords and can be read by others (mode ${octal(note.mode)}): run chmod 600 ${note.file}`;
+      return (
+        `${note.file} holds passwords and can be read by others (mode ${octal(note.mode)}): run chmod 600 ` + note.file
+      );
     case 'mode-tightened':
       return `${note.file} could be read by others (mode ${octal(note.mode)}); it is now readable by you only`;
     case 'waiting-for-lock':
@@ -70,13 +77,19 @@ export function describeNote(note: CredentialNote): string {
     case 'file-missing':
       return `${note.variable} names ${note.file}, which does not exist`;
     case 'registry-token':
-      return `the entry "${note.key}" in ${note.file} holds only a registrytoken, which is not supported: it was not used`;
+      return (
+        `the entry "${note.key}" in ${note.file} holds only a registrytoken, which is not supported: it ` +
+        'was not used'
+      );
     case 'half-environment':
       return `${note.present} is set but ${note.missing} is not: neither was used`;
     case 'keychain-refused':
       return `the Keychain could not keep the password (${note.why}), so that it is in a file`;
     case 'helper-key':
-      return `credHelpers["${note.key}"] in ${note.file} is neither a registry nor a pattern (RE2 syntax): it was not used`;
+      return (
+        `credHelpers["${note.key}"] in ${note.file} is neither a registry nor a pattern (RE2 syntax): it ` +
+        'was not used'
+      );
     case 'login-passed-over':
       return `${note.why}: going on without a login`;
     case 'unbound-environment':

@@ -21,10 +21,11 @@ export async function findHelper(name: string, { environment }: CredentialSettin
 }
 
 /**
- * Runs a program, no word of which a shell reads, with our environment but for our password. The two outputs are kept apart, because a
- * warning among the JSON has broken others (tart-cli §7 #42).
+ * Runs a program, no word of which a shell reads, with our environment but for our password. The two outputs are kept
+ * apart, because a warning among the JSON has broken others (tart-cli §7 #42).
  *
- * @throws the reason of `signal` when it is aborted; the program is killed then, as it is after its time or its output is used up.
+ * @throws the reason of `signal` when it is aborted; the program is killed then, as it is after its time or its output
+ * is used up.
  */
 export async function runProgram(
   program: string,

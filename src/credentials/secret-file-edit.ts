@@ -39,8 +39,8 @@ export interface SecretFileChange {
 
 /**
  * Changes a file that holds secrets as one step: readers see the old one or the new one, and the new one has mode 0600
- * from its first byte, in a folder that is created with 0700 (reliability S30, P6). A link is followed once, so that a
- * linked `config.json` stays linked.
+ * from its first byte, in a directory that is created with 0700 (reliability S30, P6). A link is followed once, so that
+ * a linked `config.json` stays linked.
  *
  * Reading, changing and replacing is one step for our own commands, by a lock beside the file, which goes again. Docker
  * and Podman know no lock: a file that one of them replaced meanwhile is read anew.
@@ -50,7 +50,7 @@ export interface SecretFileChange {
 export async function changeSecretFile(file: string, how: SecretFileChange): Promise<Replacement> {
   const target = await followOnce(file);
   const before = await readSecretFile(target);
-  // What needs no change needs no lock either, which could not be made beside a file in a read-only folder.
+  // What needs no change needs no lock either, which could not be made beside a file in a read-only directory.
   if (changed(before, how) === undefined) {
     await removeLeftLock(target, how);
     return { kind: 'unchanged' };
@@ -127,16 +127,16 @@ async function lockBeside(target: string, { lockFile, signal, onWait }: SecretFi
   } catch (cause) {
     if (signal?.aborted === true) throw cause;
     if (!isTartletError(cause)) throw fileError(cause, 'write', target);
-    // The advice of the floor that locks is about the folder of the home.
+    // The advice of the floor that locks is about the directory of the home.
     throw new TartletError(cause.code, `cannot write ${target}: ${cause.message}`, { ...permissionsOf(target), cause });
   }
 }
 
 /** @returns false when the file is no longer the one whose version is given. */
 async function replace(target: string, text: string, version: string | undefined): Promise<boolean> {
-  const folder = path.dirname(target);
+  const directory = path.dirname(target);
   const prefix = `.${path.basename(target)}.tartlet-`;
-  const temporary = path.join(folder, `${prefix}${randomUUID()}`);
+  const temporary = path.join(directory, `${prefix}${randomUUID()}`);
   const explain = (cause: unknown): TartletError => fileError(cause, 'write', target);
   const refused = (cause: unknown): never => {
     throw explain(cause);
@@ -149,7 +149,7 @@ async function replace(target: string, text: string, version: string | undefined
     },
     confirm: async () => {
       if ((await readSecretFile(target))?.version !== version) return false;
-      await removeLeftovers(folder, prefix, temporary).catch(refused);
+      await removeLeftovers(directory, prefix, temporary).catch(refused);
       return true;
     },
     explain,
@@ -160,21 +160,21 @@ async function replace(target: string, text: string, version: string | undefined
 /**
  * Copies of secrets that a killed process left (reliability S30). Age is told by the new file's time, not by our clock.
  */
-async function removeLeftovers(folder: string, prefix: string, own: string): Promise<void> {
+async function removeLeftovers(directory: string, prefix: string, own: string): Promise<void> {
   const { mtimeMs } = await stat(own);
-  for (const name of await readdir(folder)) {
+  for (const name of await readdir(directory)) {
     if (!name.startsWith(prefix)) continue;
     // That of another process may just be renamed.
-    const status = await lstatIfThere(path.join(folder, name));
+    const status = await lstatIfThere(path.join(directory, name));
     if (status !== undefined && status.mtimeMs < mtimeMs - LEFTOVER_AGE_MS) {
-      await rm(path.join(folder, name), { force: true });
+      await rm(path.join(directory, name), { force: true });
     }
   }
 }
 
 /**
- * Makes the directory of a file, with those that are missing above it. Each is an entry of the one above, which is fsynced, also for one that is
- * there: the command that made it may not have come to that.
+ * Makes the directory of a file, with those that are missing above it. Each is an entry of the one above, which is
+ * fsynced, also for one that is there: the command that made it may not have come to that.
  */
 async function makeDirectory(directory: string): Promise<void> {
   const made = await makePath(directory, 0o700);

@@ -21,8 +21,8 @@ export interface SecretFile {
  * Reads a file of at most 1 MiB.
  *
  * @returns undefined when there is none.
- * @throws TartletError `CONFIG_INVALID` for what is no such file, `DISK_*` when it cannot be read: going on without it would
- * hide why the registry refuses us.
+ * @throws TartletError `CONFIG_INVALID` for what is no such file, `DISK_*` when it cannot be read: going on without it
+ * would hide why the registry refuses us.
  */
 export async function readSecretFile(file: string): Promise<SecretFile | undefined> {
   const read = await readNamedFile(file, MAX_BYTES).catch((cause: unknown) => {

@@ -4,12 +4,14 @@ import type { CredentialNote } from './note.ts';
 export interface CredentialSettings {
   /** Variables as the process got them. Helpers are found by its `PATH` and are given all of it but our password. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** The user's home folder, absolute; undefined when there is none: files of logins in it are then none. */
-  readonly userFolder: string | undefined;
+  /** The user's home directory, absolute; undefined when there is none: files of logins in it are then none. */
+  readonly userDirectory: string | undefined;
   readonly platform: NodeJS.Platform;
   /** The user's number: decides whose files may be replaced. Undefined where the system has none. */
   readonly uid?: number | undefined;
-  /** What helpers get as their umask: the user's own, where this process has another one. Default: that of this process. */
+  /**
+   * What helpers get as their umask: the user's own, where this process has another one. Default: that of this process.
+   */
   readonly umask?: number | undefined;
   /** How long one run of a helper may take, in milliseconds. Default: {@link HELPER_TIMEOUT_MS}. */
   readonly helperTimeoutMs?: number;

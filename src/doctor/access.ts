@@ -18,7 +18,7 @@ export class AccessCheck {
   readonly #owner: number | undefined;
   /** The group that shares the home, if one does. */
   readonly #group: number | undefined;
-  /** Folders are met more than once: as an entry of the one above, and by whoever looks into them. */
+  /** Directories are met more than once: as an entry of the one above, and by whoever looks into them. */
   readonly #told = new Set<string>();
 
   /** @param root the home: whoever owns it should own everything in it. */
@@ -28,7 +28,7 @@ export class AccessCheck {
     this.#group = stats.kind === 'found' && isSharedWithOthers(stats.value) ? stats.value.gid : undefined;
   }
 
-  /** Links have no permissions of their own, and whoever may write into a folder decides about them there. */
+  /** Symlinks have no permissions of their own, and whoever may write into a directory decides about them there. */
   look(path: string, stats: Stats): Finding[] {
     if (this.#told.has(path)) return [];
     const findings: Finding[] = [];

@@ -7,14 +7,15 @@ import { finding, type Finding } from './finding.ts';
 /** What is known of the addresses of a cache, and what is not. */
 export interface AddressReport {
   readonly findings: readonly Finding[];
-  /** Paths about which this has the last word: others need not complain about their names and links. */
+  /** Paths about which this has the last word: others need not complain about their names and symlinks. */
   readonly explained: ReadonlySet<string>;
   /** Whether migration would do anything, protecting images from Tart's collection included. */
   readonly needsMigration: boolean;
 }
 
 /**
- * What migration would do, and what it leaves for want of evidence (tart-formats §2.7). A registry without any is one finding.
+ * What migration would do, and what it leaves for want of evidence (tart-formats §2.7). A registry without any is one
+ * finding.
  * @throws TartletError `DISK_*` when the cache cannot be read.
  */
 export function checkAddresses(home: Home): AddressReport {
@@ -38,13 +39,14 @@ export function checkAddresses(home: Home): AddressReport {
       findings.push(finding('address-taken', at, 'another kind of name has its place', { next }));
       explained.add(at);
     } else if (because === 'port-unknown') {
-      const registry = path.relative(home.imagesFolder, at).split('/')[0] ?? '';
+      const registry = path.relative(home.imagesDirectory, at).split('/')[0] ?? '';
       unknown.set(registry, (unknown.get(registry) ?? 0) + 1);
     }
   }
   for (const [registry, count] of unknown) {
-    const message = `nothing tells whether ${count === 1 ? 'its image was' : `${count} of its images were`} pulled from a port`;
-    findings.push(finding('address-unknown', `${home.imagesFolder}/${registry}`, message, { name: registry }));
+    const which = count === 1 ? 'its image was' : `${count} of its images were`;
+    const message = `nothing tells whether ${which} pulled from a port`;
+    findings.push(finding('address-unknown', `${home.imagesDirectory}/${registry}`, message, { name: registry }));
   }
   return { findings, explained, needsMigration: survey.needed };
 }

@@ -25,14 +25,14 @@ export function contentProblem(contents: ContentStore, file: StoredFile): string
 
 /** Everything in `cache/content` that no image complains about by itself (tart-formats §4.7). */
 export function checkContent(home: Home, access: AccessCheck): Finding[] {
-  const folder = `${home.contentFolder}/sha256`;
-  const entries = lookInto(folder);
-  if (entries.kind === 'failed') return [unreadable(folder, entries.why)];
+  const directory = `${home.contentDirectory}/sha256`;
+  const entries = lookInto(directory);
+  if (entries.kind === 'failed') return [unreadable(directory, entries.why)];
   if (entries.kind === 'gone') return [];
   const needed = neededDigests(home);
-  const findings: Finding[] = [...access.lookIfThere(folder)];
+  const findings: Finding[] = [...access.lookIfThere(directory)];
   for (const { name } of entries.value) {
-    const at = `${folder}/${name}`;
+    const at = `${directory}/${name}`;
     const look = lookAt(at);
     if (look.kind === 'failed') findings.push(unreadable(at, look.why));
     if (look.kind !== 'found') continue;
@@ -41,7 +41,7 @@ export function checkContent(home: Home, access: AccessCheck): Finding[] {
     if (HEX.test(name)) {
       if (!stats.isFile()) {
         const message = `${kindText(stats)} where a disk file belongs`;
-        findings.push(finding('content-odd', at, message, { remedy: { kind: 'set-aside' } }));
+        findings.push(finding('content-odd', at, message, { remedy: { kind: 'quarantine' } }));
         continue;
       }
       const why = whyUnreadable(at);
@@ -61,7 +61,9 @@ export function checkContent(home: Home, access: AccessCheck): Finding[] {
   return findings;
 }
 
-/** Undefined when that cannot be told: then nothing counts as unneeded. The reason is a finding of its own elsewhere. */
+/**
+ * Undefined when that cannot be told: then nothing counts as unneeded. The reason is a finding of its own elsewhere.
+ */
 function neededDigests(home: Home): ReadonlySet<string> | undefined {
   const references = contentReferences(home);
   return references.kind === 'known' ? references.digests : undefined;

@@ -3,11 +3,11 @@ import { contentReferences, HEX } from '../home/content/content-reference.ts';
 import { isInLocalFormat } from './config-format.ts';
 import { finding, type Finding, type ImagePlace, repairOf } from './finding.ts';
 import { busyFinding } from './home-check.ts';
-import { isVerbatimFolder } from './origin-record.ts';
+import { isVerbatimDirectory } from './origin-record.ts';
 import { readImageManifest } from './image-manifest.ts';
 import { lookAt, namesIn } from '../fs/probe.ts';
 import { whileHeld } from '../home/images/image-lock.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import { Digest } from '../names/digest.ts';
 import type { DiskFile } from '../oci/disk-file.ts';
 import { stackedFiles, type TartImage } from '../oci/tart-image.ts';
@@ -19,14 +19,14 @@ import { WorkerPool } from '../chunks/worker-pool.ts';
 export interface DeepTotals {
   /** False when it was interrupted: the numbers then say what was checked until then. */
   readonly isComplete: boolean;
-  /** Image folders that were to be checked, and those that were, damaged ones included. */
+  /** Image directories that were to be checked, and those that were, damaged ones included. */
   readonly images: number;
   readonly imagesChecked: number;
   /** Bytes that were hashed. */
   readonly bytesChecked: number;
 }
 
-/** One stretch of a file, with what it must hash to. */
+/** One extent of a file, with what it must hash to. */
 interface Check {
   readonly job: VerifyJob;
   /** The image's name, if it belongs to one. */
@@ -36,9 +36,9 @@ interface Check {
 }
 
 /**
- * Hashes everything that a manifest speaks of: config, NVRAM, and disks chunk by chunk; then the files of the content store that no
- * image vouches for. Each image is locked for reading meanwhile; one that somebody changes is skipped, and that is said. When the
- * session's signal fires, what was found until then is returned.
+ * Hashes everything that a manifest speaks of: config, NVRAM, and disks chunk by chunk; then the files of the content
+ * store that no image vouches for. Each image is locked for reading meanwhile; one that somebody changes is skipped,
+ * and that is said. When the session's signal fires, what was found until then is returned.
  *
  * @param images those that look complete: what is known to be damaged is checked by its repair.
  */
@@ -91,7 +91,7 @@ class DeepCheck {
       this.#session.images,
       place.digest,
       { mode: 'shared', wait: false, needless: ['DISK_READONLY', 'DISK_DENIED', 'DISK_FULL'] },
-      () => readImageManifest(place, isVerbatimFolder(place.path)),
+      () => readImageManifest(place, isVerbatimDirectory(place.path)),
       async (verdict) => {
         if (verdict.kind === 'image')
           await this.#run(place.name?.toString() ?? place.path, this.#checksOf(place, verdict.image));
@@ -112,7 +112,7 @@ class DeepCheck {
     };
     const checks = [whole('nvram-damaged', VmFile.nvram, image.nvram)];
     const config = `${place.path}/${VmFile.config}`;
-    if (isVerbatimFolder(place.path) || !isInLocalFormat(config)) {
+    if (isVerbatimDirectory(place.path) || !isInLocalFormat(config)) {
       checks.push(whole('config-damaged', VmFile.config, image.config));
     }
     switch (image.layout) {
@@ -133,11 +133,11 @@ class DeepCheck {
   /** Files that only local VMs need, or nobody: all that is known of them is their name. */
   async restOfContent(): Promise<void> {
     const { home } = this.#session;
-    const folder = `${home.contentFolder}/sha256`;
+    const directory = `${home.contentDirectory}/sha256`;
     const references = contentReferences(home);
-    for (const name of namesIn(folder)) {
+    for (const name of namesIn(directory)) {
       if (!HEX.test(name) || this.#hashed.has(name)) continue;
-      const at = `${folder}/${name}`;
+      const at = `${directory}/${name}`;
       const look = lookAt(at);
       if (look.kind !== 'found' || !look.value.isFile()) continue;
       const isNeeded = references.kind === 'unknown' || references.digests.has(name);
@@ -147,7 +147,7 @@ class DeepCheck {
           damaged: (why) =>
             isNeeded
               ? finding('content-damaged', at, why, { next: { kind: 'pull-what-needs-it' } })
-              : finding('content-damaged', at, why, { remedy: { kind: 'set-aside' } }),
+              : finding('content-damaged', at, why, { remedy: { kind: 'quarantine' } }),
         },
       ]);
     }
@@ -201,7 +201,7 @@ function chunkChecks(at: string, file: DiskFile, facts: Pick<Finding, 'name' | '
       const where = `chunk ${index} (bytes ${offset} to ${offset + size - 1})`;
       return finding('chunk-damaged', at, `${where}: ${why}`, {
         ...facts,
-        stretch: { chunk: index, offset, bytes: size },
+        extent: { chunk: index, offset, bytes: size },
       });
     },
   }));

@@ -34,8 +34,8 @@ export const FINDINGS = {
   },
   'name-undecodable': {
     severity: 'damage',
-    meaning: 'the folder of a registry has a percent escape that means nothing, on which Tart crashes',
-    fix: 'the folder goes to quarantine',
+    meaning: 'the directory of a registry has a percent escape that means nothing, on which Tart crashes',
+    fix: 'the directory goes to quarantine',
   },
   'name-foreign': {
     severity: 'warning',
@@ -54,21 +54,21 @@ export const FINDINGS = {
     fix: null,
   },
   'link-outside': { severity: 'warning', meaning: 'a tag leads out of the cache', fix: null },
-  'link-odd': { severity: 'warning', meaning: 'a link in the cache leads to something that is no image', fix: null },
+  'link-odd': { severity: 'warning', meaning: 'a symlink in the cache leads to something that is no image', fix: null },
   'link-digest': {
     severity: 'warning',
-    meaning: 'the name of a digest is a link to an image with another digest',
-    fix: 'the link is removed; the image stays',
+    meaning: 'the name of a digest is a symlink to an image with another digest',
+    fix: 'the symlink is removed; the image stays',
   },
   'link-leftover': {
     severity: 'warning',
-    meaning: 'a command was killed while it replaced a tag, and left its temporary link',
-    fix: 'the temporary link is removed',
+    meaning: 'a command was killed while it replaced a tag, and left its temporary symlink',
+    fix: 'the temporary symlink is removed',
   },
   'image-incomplete': { severity: 'damage', meaning: 'an image lacks files', fix: REPAIR },
   'image-file-kind': {
     severity: 'damage',
-    meaning: 'a link, a pipe, a folder or a device lies where an image has a file',
+    meaning: 'a symlink, a pipe, a directory or a device lies where an image has a file',
     fix: REPAIR,
   },
   'image-hard-link': {
@@ -78,7 +78,7 @@ export const FINDINGS = {
   },
   'image-nested': {
     severity: 'warning',
-    meaning: 'an image lies inside the folder of another one, and would go with it',
+    meaning: 'an image lies inside the directory of another one, and would go with it',
     fix: null,
   },
   'image-unreferenced': {
@@ -105,7 +105,7 @@ export const FINDINGS = {
     fix: null,
   },
   'nvram-damaged': { severity: 'damage', meaning: "an image's nvram.bin is not the one of its manifest", fix: REPAIR },
-  'chunk-damaged': { severity: 'damage', meaning: 'a stretch of a disk is not what the manifest says', fix: REPAIR },
+  'chunk-damaged': { severity: 'damage', meaning: 'an extent of a disk is not what the manifest says', fix: REPAIR },
   'manifest-missing': {
     severity: 'note',
     meaning: 'an image has no manifest, as before Tart 2.14: its files cannot be verified',
@@ -114,13 +114,14 @@ export const FINDINGS = {
   'manifest-unreadable': { severity: 'damage', meaning: 'a manifest.json is no image manifest', fix: REPAIR },
   'manifest-mismatch': {
     severity: 'damage',
-    meaning: 'a manifest.json does not hash to the digest that its folder is named after',
+    meaning: 'a manifest.json does not hash to the digest that its directory is named after',
     fix: REPAIR,
   },
   'manifest-reencoded': {
     severity: 'note',
     meaning:
-      'a manifest.json was written anew by the Tart that pulled the image (2.14 to 2.35), so that its hash proves nothing',
+      'a manifest.json was written anew by the Tart that pulled the image (2.14 to 2.35), so that its ' +
+      'hash proves nothing',
     fix: null,
   },
   'manifest-foreign': {
@@ -172,7 +173,7 @@ export const FINDINGS = {
   'scratch-expired': {
     severity: 'warning',
     meaning: 'a pull was interrupted more than a week ago and never continued',
-    fix: 'its unfinished folder is removed',
+    fix: 'its unfinished directory is removed',
   },
   'scratch-abandoned': {
     severity: 'warning',
@@ -208,7 +209,8 @@ export const FINDINGS = {
   unreadable: {
     severity: 'damage',
     meaning:
-      'something cannot be read, e.g. because it belongs to another user: commands pass it over, and nothing is known about it',
+      'something cannot be read, e.g. because it belongs to another user: commands pass it over, and ' +
+      'nothing is known about it',
     fix: null,
   },
   'foreign-entry': {
@@ -216,7 +218,7 @@ export const FINDINGS = {
     meaning: 'something that neither Tart nor Tartlet made; it is left alone',
     fix: null,
   },
-  quarantined: { severity: 'note', meaning: 'something damaged was set aside here', fix: null },
+  quarantined: { severity: 'note', meaning: 'something damaged was quarantined here', fix: null },
 } as const satisfies Readonly<Record<string, Kind>>;
 
 /** Stable: programs may decide on it. */

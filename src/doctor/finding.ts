@@ -2,14 +2,14 @@ import type { Digest } from '../names/digest.ts';
 import type { Hint } from '../hint.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { FINDINGS, type FindingId, type Severity } from './finding-kind.ts';
-import { NO_FOLDER } from '../fs/probe.ts';
+import { NO_DIRECTORY } from '../fs/probe.ts';
 
 export type { Severity };
 
-/** An image folder, wherever it lies. */
+/** An image directory, wherever it lies. */
 export interface ImagePlace {
   readonly path: string;
-  /** The digest that the folder is named after. */
+  /** The digest that the directory is named after. */
   readonly digest: Digest;
   /** By digest; undefined where no name leads. */
   readonly name: RemoteName | undefined;
@@ -20,18 +20,20 @@ export type Remedy =
   | { readonly kind: 'none' }
   /** What migration does, for the whole cache at once. */
   | { readonly kind: 'migrate' }
-  /** Let the link at `path`, which says `text`, say `target`. */
+  /** Let the symlink at `path`, which says `text`, say `target`. */
   | { readonly kind: 'relink'; readonly text: string; readonly target: string }
-  /** Remove the link at `path` if it still says `text`. */
+  /** Remove the symlink at `path` if it still says `text`. */
   | { readonly kind: 'unlink'; readonly text: string }
-  | { readonly kind: 'set-aside' }
-  /** Remove scratch of ours; `lock` is the file that its owner would hold, undefined where nobody can own it any more. */
+  | { readonly kind: 'quarantine' }
+  /**
+   * Remove scratch of ours; `lock` is the file that its owner would hold, undefined where nobody can own it any more.
+   */
   | { readonly kind: 'discard'; readonly lock: string | undefined }
   /** Fetch what is damaged, else set the image aside. */
   | { readonly kind: 'repair'; readonly image: ImagePlace };
 
-/** A stretch of a file. */
-export interface Stretch {
+/** An extent of a file. */
+export interface Extent {
   /** Position among the chunks of its file, from 0. */
   readonly chunk: number;
   /** Bytes from the start of the file. */
@@ -49,7 +51,7 @@ export interface Finding {
   readonly message: string;
   /** The image or VM it belongs to, when it has a name. */
   readonly name: string | undefined;
-  readonly stretch: Stretch | undefined;
+  readonly extent: Extent | undefined;
   readonly remedy: Remedy;
   /** What a person can do, where `--fix` does nothing. */
   readonly next: Hint | undefined;
@@ -57,7 +59,7 @@ export interface Finding {
 
 interface FindingFacts {
   readonly name?: string | undefined;
-  readonly stretch?: Stretch;
+  readonly extent?: Extent;
   readonly remedy?: Remedy;
   readonly next?: Hint | undefined;
 }
@@ -69,7 +71,7 @@ export function finding(id: FindingId, path: string, message: string, facts: Fin
     path,
     message,
     name: facts.name,
-    stretch: facts.stretch,
+    extent: facts.extent,
     remedy: facts.remedy ?? { kind: 'none' },
     next: facts.next,
   };
@@ -79,17 +81,17 @@ export function finding(id: FindingId, path: string, message: string, facts: Fin
 export function unreadable(path: string, why: string, name?: string): Finding {
   return finding('unreadable', path, `it cannot be read: ${why}`, {
     name,
-    next: why === NO_FOLDER ? { kind: 'move-away-for-directory' } : { kind: 'let-user-read' },
+    next: why === NO_DIRECTORY ? { kind: 'move-away-for-directory' } : { kind: 'let-user-read' },
   });
 }
 
 /** What `--fix` would do, in words, or null where it does nothing. */
 export function fixText({ id, remedy }: Pick<Finding, 'id' | 'remedy'>): string | null {
   if (remedy.kind === 'none') return null;
-  return remedy.kind === 'set-aside' ? 'it goes to quarantine' : FINDINGS[id].fix;
+  return remedy.kind === 'quarantine' ? 'it goes to quarantine' : FINDINGS[id].fix;
 }
 
-/** Without its name no registry can be asked for it: a damaged image is then only set aside. */
+/** Without its name no registry can be asked for it: a damaged image is then only quarantined. */
 export function repairOf(image: ImagePlace): Remedy {
-  return image.name === undefined ? { kind: 'set-aside' } : { kind: 'repair', image };
+  return image.name === undefined ? { kind: 'quarantine' } : { kind: 'repair', image };
 }

@@ -5,26 +5,26 @@ import { Home } from '../home/home.ts';
 import { CacheEntry, RootEntry } from '../home/home-entry.ts';
 import { LocalVms } from '../home/vms/local-vms.ts';
 import { Unreadable } from '../fs/unreadable.ts';
-import { FileLock, FOLDER_LOCK } from '../fs/lock/lock.ts';
-import { lookAtVmFolder } from '../home/vm-folder.ts';
+import { FileLock, DIRECTORY_LOCK } from '../fs/lock/lock.ts';
+import { lookAtVmDirectory } from '../home/vm-directory.ts';
 import type { Store } from '../home/prune/prune-candidate.ts';
 import { AccessCheck } from './access.ts';
 import { type AddressReport, checkAddresses } from './address.ts';
 import { checkContent } from './content.ts';
 import { finding, type Finding, type ImagePlace, unreadable } from './finding.ts';
-import { checkImageFolder, type ImageSurroundings } from './image-folder.ts';
+import { checkImageDirectory, type ImageSurroundings } from './image-directory.ts';
 import { checkLinks } from './link.ts';
 import { checkLocalVms, type ConfigReader } from './local-vm.ts';
 import { kindText, lookAt, lookInto } from '../fs/probe.ts';
-import { checkQuarantine } from './set-aside.ts';
+import { checkQuarantine } from './quarantine.ts';
 import { type CacheTree, walkTree } from './tree.ts';
 import { checkUnfinished } from './unfinished.ts';
 import { checkNames } from './unnamed.ts';
 
-/** Image folders that are looked at between two looks at the signal. */
+/** Image directories that are looked at between two looks at the signal. */
 const IMAGES_PER_TURN = 64;
 
-const ROOT_ENTRIES: ReadonlySet<string> = new Set([...Object.values(RootEntry), FOLDER_LOCK]);
+const ROOT_ENTRIES: ReadonlySet<string> = new Set([...Object.values(RootEntry), DIRECTORY_LOCK]);
 const CACHE_ENTRIES: ReadonlySet<string> = new Set(Object.values(CacheEntry));
 
 /** What there is in a home, in numbers. */
@@ -41,15 +41,16 @@ export interface HomeTotals {
 export interface HomeCheck {
   readonly findings: readonly Finding[];
   readonly totals: HomeTotals;
-  /** Every image folder, for whoever looks deeper. */
+  /** Every image directory, for whoever looks deeper. */
   readonly images: readonly ImagePlace[];
   readonly needsMigration: boolean;
 }
 
 /**
- * Checks a whole home: names, links, image folders, records, the content store, local VMs, unfinished work, locks and permissions. Changes
- * nothing, not even a lock file, so that it works on read-only homes and full disks (reliability D10, D29); commands at work are not
- * disturbed, and what they are changing is not taken for damage (reliability P18).
+ * Checks a whole home: names, symlinks, image directories, records, the content store, local VMs, unfinished work,
+ * locks and permissions. Changes nothing, not even a lock file, so that it works on read-only homes and full disks
+ * (reliability D10, D29); commands at work are not disturbed, and what they are changing is not taken for damage
+ * (reliability P18).
  *
  * @throws the reason of the signal.
  */
@@ -58,16 +59,18 @@ export async function checkHome(store: Store, readConfig: ConfigReader): Promise
   // Nothing is passed over here without a word: what cannot be looked at is a finding.
   const home = new Home(store.home.root);
   const access = new AccessCheck(home.root);
-  const tree = walkTree(home.imagesFolder);
-  const links = checkLinks(home.imagesFolder, tree);
+  const tree = walkTree(home.imagesDirectory);
+  const links = checkLinks(home.imagesDirectory, tree);
   const addresses = lookAtAddresses(home);
   const findings: Finding[] = [
     ...checkEntries(home.root, ROOT_ENTRIES, access),
-    ...checkEntries(home.cacheFolder, CACHE_ENTRIES, access),
-    ...tree.folders.flatMap((folder) => access.lookIfThere(folder)),
+    ...checkEntries(home.cacheDirectory, CACHE_ENTRIES, access),
+    ...tree.directories.flatMap((directory) => access.lookIfThere(directory)),
     ...tree.findings,
     ...addresses.findings,
-    ...[...checkNames(home.imagesFolder, tree), ...links.findings].filter(({ path }) => !addresses.explained.has(path)),
+    ...[...checkNames(home.imagesDirectory, tree), ...links.findings].filter(
+      ({ path }) => !addresses.explained.has(path),
+    ),
   ];
   const around: ImageSurroundings = { contents, access, references: links.references };
   for (const [index, place] of tree.images.entries()) {
@@ -103,10 +106,10 @@ function lookAtAddresses(home: Home): AddressReport {
 
 /** Damage is looked at twice: somebody may have been in the middle of replacing or deleting the image. */
 async function checkImage(store: Store, place: ImagePlace, around: ImageSurroundings): Promise<Finding[]> {
-  const first = checkImageFolder(place, around);
+  const first = checkImageDirectory(place, around);
   if (!first.some((each) => each.severity === 'damage')) return first;
   if (await isBusy(store, place)) return [busyFinding(place)];
-  return checkImageFolder(place, around);
+  return checkImageDirectory(place, around);
 }
 
 async function isBusy(store: Store, { digest }: ImagePlace): Promise<boolean> {
@@ -122,13 +125,13 @@ export function busyFinding(place: ImagePlace): Finding {
   return finding('image-busy', place.path, 'another command is changing it', { name: place.name?.toString(), next });
 }
 
-function checkEntries(folder: string, known: ReadonlySet<string>, access: AccessCheck): Finding[] {
-  const entries = lookInto(folder);
-  if (entries.kind === 'failed') return [unreadable(folder, entries.why)];
+function checkEntries(directory: string, known: ReadonlySet<string>, access: AccessCheck): Finding[] {
+  const entries = lookInto(directory);
+  if (entries.kind === 'failed') return [unreadable(directory, entries.why)];
   if (entries.kind === 'gone') return [];
-  const findings = access.lookIfThere(folder);
+  const findings = access.lookIfThere(directory);
   for (const entry of entries.value) {
-    const at = `${folder}/${entry.name}`;
+    const at = `${directory}/${entry.name}`;
     const look = known.has(entry.name) ? lookAt(at) : undefined;
     if (look === undefined) findings.push(finding('foreign-entry', at, `${kindText(entry)} that is not of Tart's`));
     else if (look.kind === 'found') findings.push(...access.look(at, look.value));
@@ -136,7 +139,7 @@ function checkEntries(folder: string, known: ReadonlySet<string>, access: Access
   return findings;
 }
 
-/** None where the whole folder cannot be read, which is a finding. */
+/** None where the whole directory cannot be read, which is a finding. */
 function countVms(vms: LocalVms): number {
   try {
     return vms.list().length;
@@ -151,9 +154,9 @@ function totalsOf(tree: CacheTree, vms: LocalVms): HomeTotals {
   let imageBytes = 0;
   let imageBytesOnDisk = 0;
   for (const place of tree.images) {
-    const folder = unread.passOver(place.path, () => lookAtVmFolder(place.path));
-    imageBytes += folder?.logicalBytes ?? 0;
-    imageBytesOnDisk += folder?.allocatedBytes ?? 0;
+    const directory = unread.passOver(place.path, () => lookAtVmDirectory(place.path));
+    imageBytes += directory?.logicalBytes ?? 0;
+    imageBytesOnDisk += directory?.allocatedBytes ?? 0;
   }
   return {
     images: tree.images.length,

@@ -1,13 +1,13 @@
 import { OurFile } from '../home/home-entry.ts';
 import { MARK_FILES } from '../home/images/image-mark.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 
-/** What may lie in an image folder: Tart's files and ours. */
+/** What may lie in an image directory: Tart's files and ours. */
 export const IMAGE_FILES: ReadonlySet<string> = new Set<string>([
   ...Object.values(VmFile),
   OurFile.origin,
   OurFile.formerOrigin,
-  OurFile.seal,
+  OurFile.marker,
   OurFile.lastUse,
   ...Object.values(MARK_FILES),
 ]);

@@ -3,17 +3,17 @@ import { Digest } from '../names/digest.ts';
 import { canonicalJson, type JsonValue } from '../oci/canonical-json.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import type { ImagePlace } from './finding.ts';
 import { readSmallFile } from '../fs/probe.ts';
 
-/** What the `manifest.json` of an image folder is worth (tart-formats §1.6). */
+/** What the `manifest.json` of an image directory is worth (tart-formats §1.6). */
 export type ManifestVerdict =
   /** None, as in images of Tart before 2.14. */
   | { readonly kind: 'absent' }
   /**
-   * `isOriginal`: these are the bytes that the folder's digest names. Otherwise Tart 2.14 to 2.35 wrote them anew, and they say the
-   * same as long as nobody edited them.
+   * `isOriginal`: these are the bytes that the directory's digest names. Otherwise Tart 2.14 to 2.35 wrote them anew,
+   * and they say the same as long as nobody edited them.
    */
   | { readonly kind: 'image'; readonly image: TartImage; readonly isOriginal: boolean }
   /** The right bytes, or bytes that may be right, of an image that we do not understand. */
@@ -23,9 +23,9 @@ export type ManifestVerdict =
   | { readonly kind: 'mismatch'; readonly found: string };
 
 /**
- * Reads the manifest of an image folder, as far as it can be trusted.
+ * Reads the manifest of an image directory, as far as it can be trusted.
  *
- * @param isVerbatim whether whoever made the folder keeps the registry's bytes as they are: Tartlet does.
+ * @param isVerbatim whether whoever made the directory keeps the registry's bytes as they are: Tartlet does.
  */
 export function readImageManifest(place: ImagePlace, isVerbatim: boolean): ManifestVerdict {
   const read = readSmallFile(`${place.path}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);

@@ -1,23 +1,23 @@
 import path from 'node:path';
 import type { Hint } from '../hint.ts';
 import { ImageReferences } from '../home/images/image-reference.ts';
-import { decodeDigestFolder, decodePath, digestPath } from '../home/layout.ts';
+import { decodeDigestDirectory, decodePath, digestPath } from '../home/layout.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
 import { lookAtLink, lookWhereLeads } from '../fs/probe.ts';
 import type { CacheTree, LinkPlace } from './tree.ts';
 
-/** What all links of a cache say, and what is wrong with some. */
+/** What all symlinks of a cache say, and what is wrong with some. */
 export interface LinkReport {
   readonly findings: readonly Finding[];
-  /** Which images links name, as a collection judges it. */
+  /** Which images symlinks name, as a collection judges it. */
   readonly references: ImageReferences;
 }
 
-/** Judges every link against the image folders that are there (tart-formats §1.4). */
-export function checkLinks(imagesFolder: string, tree: CacheTree): LinkReport {
-  const check = new LinkCheck(imagesFolder, tree);
+/** Judges every symlink against the image directories that are there (tart-formats §1.4). */
+export function checkLinks(imagesDirectory: string, tree: CacheTree): LinkReport {
+  const check = new LinkCheck(imagesDirectory, tree);
   const findings: Finding[] = [];
-  const references = new ImageReferences(imagesFolder);
+  const references = new ImageReferences(imagesDirectory);
   if (tree.unseen.length > 0) references.addUnseen();
   for (const link of tree.links) {
     const text = lookAtLink(link.path);
@@ -34,27 +34,27 @@ export function checkLinks(imagesFolder: string, tree: CacheTree): LinkReport {
 }
 
 class LinkCheck {
-  readonly #imagesFolder: string;
+  readonly #imagesDirectory: string;
   readonly #images: ReadonlySet<string>;
   readonly #digests: ReadonlySet<string>;
   readonly #realRoot: string;
 
-  constructor(imagesFolder: string, tree: CacheTree) {
-    this.#imagesFolder = imagesFolder;
+  constructor(imagesDirectory: string, tree: CacheTree) {
+    this.#imagesDirectory = imagesDirectory;
     this.#images = new Set(tree.images.map((image) => image.path));
     this.#digests = new Set(tree.images.map((image) => image.digest.toString()));
-    const root = lookWhereLeads(imagesFolder);
-    this.#realRoot = root.kind === 'found' ? root.value : imagesFolder;
+    const root = lookWhereLeads(imagesDirectory);
+    this.#realRoot = root.kind === 'found' ? root.value : imagesDirectory;
   }
 
   judge(link: LinkPlace, text: string): Finding[] {
     if (link.isLeftover) {
-      const message = `a temporary link to ${text} that a killed command left`;
+      const message = `a temporary symlink to ${text} that a killed command left`;
       return [finding('link-leftover', link.path, message, { remedy: { kind: 'unlink', text } })];
     }
     const name = decodePath(link.parts);
     const shownName = name?.toString();
-    const digest = decodeDigestFolder(path.basename(text));
+    const digest = decodeDigestDirectory(path.basename(text));
     // What Tart would write, and leads to an image: nearly all of them, without another look at the disk.
     if (
       name?.tag !== undefined &&
@@ -76,7 +76,7 @@ class LinkCheck {
         }),
       ];
     }
-    const target = decodeDigestFolder(path.basename(real));
+    const target = decodeDigestDirectory(path.basename(real));
     if (target === undefined) {
       return [
         finding('link-odd', link.path, `it leads to ${real}, which is no image`, {
@@ -91,7 +91,7 @@ class LinkCheck {
       const message = `it leads to the image ${target.toString()}`;
       return [finding('link-digest', link.path, message, { name: shownName, remedy: { kind: 'unlink', text } })];
     }
-    const own = `${this.#imagesFolder}/${digestPath(name, target)}`;
+    const own = `${this.#imagesDirectory}/${digestPath(name, target)}`;
     if (!this.#images.has(own)) {
       return [finding('link-cross', link.path, `it leads to ${real}, in another repository`, { name: shownName })];
     }
@@ -107,10 +107,10 @@ class LinkCheck {
   }
 
   #dangling(link: LinkPlace, text: string, name: string | undefined): Finding {
-    const digest = decodeDigestFolder(path.basename(text));
+    const digest = decodeDigestDirectory(path.basename(text));
     const own = digest === undefined ? undefined : `${path.dirname(link.path)}/${digest.toString()}`;
     if (own !== undefined && this.#images.has(own)) {
-      // The home was moved: links are absolute (tart-cli §7 #19).
+      // The home was moved: symlinks are absolute (tart-cli §7 #19).
       const message = `it says ${text}, which is not there; its image is beside it`;
       return finding('link-text', link.path, message, { name, remedy: { kind: 'relink', text, target: own } });
     }

@@ -5,9 +5,9 @@ import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest
 import { parseTartImage, stackedFiles } from '../oci/tart-image.ts';
 import type { ContentStore } from '../home/content/content-store.ts';
 import type { Home } from '../home/home.ts';
-import { FOLDER_LOCK } from '../fs/lock/lock.ts';
+import { DIRECTORY_LOCK } from '../fs/lock/lock.ts';
 import { SCRATCH_BESIDE_VMS } from '../home/home-entry.ts';
-import { lookAtLocalVm, VmFile, type VmLayout, whyNoVm } from '../home/vm-folder.ts';
+import { lookAtLocalVm, VmFile, type VmLayout, whyNoVm } from '../home/vm-directory.ts';
 import type { AccessCheck } from './access.ts';
 import { contentProblem } from './content.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
@@ -16,7 +16,10 @@ import { kindText, lookAt, lookInto, readSmallFile, whyUnreadable } from '../fs/
 /** Larger ones are refused by whoever runs the VM (reliability §0.2). */
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 
-/** Understands a VM's `config.json`; throws a `TartletError` that says what is wrong with it. The floor of VMs knows how. */
+/**
+ * Understands a VM's `config.json`; throws a `TartletError` that says what is wrong with it. The floor of VMs knows
+ * how.
+ */
 export type ConfigReader = (bytes: Uint8Array, whose: string) => unknown;
 
 /** Looks at the VMs of this machine. Nothing is ever done about them: they exist only here (reliability L4). */
@@ -26,14 +29,14 @@ export function checkLocalVms(
   access: AccessCheck,
   readConfig: ConfigReader,
 ): Finding[] {
-  const entries = lookInto(home.vmsFolder);
-  if (entries.kind === 'failed') return [unreadable(home.vmsFolder, entries.why)];
+  const entries = lookInto(home.vmsDirectory);
+  if (entries.kind === 'failed') return [unreadable(home.vmsDirectory, entries.why)];
   if (entries.kind === 'gone') return [];
-  const findings: Finding[] = [...access.lookIfThere(home.vmsFolder)];
+  const findings: Finding[] = [...access.lookIfThere(home.vmsDirectory)];
   for (const entry of entries.value) {
-    const at = `${home.vmsFolder}/${entry.name}`;
+    const at = `${home.vmsDirectory}/${entry.name}`;
     const look = lookAt(at);
-    if (look.kind === 'gone' || entry.name === FOLDER_LOCK) continue;
+    if (look.kind === 'gone' || entry.name === DIRECTORY_LOCK) continue;
     if (entry.name === SCRATCH_BESIDE_VMS && lookAt(`${at}/${VmFile.config}`).kind === 'gone') continue;
     if (LocalName.tryParse(entry.name) === undefined || !(entry.isDirectory() || entry.isSymbolicLink())) {
       findings.push(finding('foreign-entry', at, `${kindText(entry)} that is no VM`));
@@ -46,10 +49,10 @@ export function checkLocalVms(
 }
 
 function checkVm(at: string, name: string, contents: ContentStore, readConfig: ConfigReader): Finding[] {
-  const folder = lookAt(`${at}/${VmFile.config}`);
-  if (folder.kind === 'failed') return [unreadable(at, folder.why, name)];
+  const directory = lookAt(`${at}/${VmFile.config}`);
+  if (directory.kind === 'failed') return [unreadable(at, directory.why, name)];
   const files = Object.values(VmFile).filter((file) => lookAt(`${at}/${file}`).kind !== 'gone');
-  if (files.length === 0) return [finding('foreign-entry', at, 'a folder that is no VM')];
+  if (files.length === 0) return [finding('foreign-entry', at, 'a directory that is no VM')];
   const config = readSmallFile(`${at}/${VmFile.config}`, MAX_CONFIG_BYTES);
   const findings: Finding[] = [];
   for (const file of [VmFile.nvram, VmFile.disk, VmFile.overlay]) {

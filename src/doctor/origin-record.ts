@@ -7,9 +7,9 @@ import { type Look, readSmallFile } from '../fs/probe.ts';
 /** More than this is no record: real ones have a few hundred bytes. In bytes. */
 const MAX_RECORD_BYTES = 64 * 1024;
 
-/** Whether Tartlet itself made an image folder: then each of its files is what the registry has, byte for byte. */
-export function isVerbatimFolder(folder: string): boolean {
-  const record = readOriginRecord(folder);
+/** Whether Tartlet itself made an image directory: then each of its files is what the registry has, byte for byte. */
+export function isVerbatimDirectory(directory: string): boolean {
+  const record = readOriginRecord(directory);
   return isVerbatim(record.kind === 'found' ? record.value : undefined);
 }
 
@@ -18,9 +18,9 @@ export function isVerbatim(origin: Origin | undefined): boolean {
   return origin !== undefined && ['pull', 'push', 'import'].includes(origin.via);
 }
 
-/** The record of where the image in a folder came from. */
-export function readOriginRecord(folder: string): Look<Origin> {
-  const at = `${folder}/${OurFile.origin}`;
+/** The record of where the image in a directory came from. */
+export function readOriginRecord(directory: string): Look<Origin> {
+  const at = `${directory}/${OurFile.origin}`;
   const read = readSmallFile(at, MAX_RECORD_BYTES);
   if (read.kind !== 'found') return read;
   try {

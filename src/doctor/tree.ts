@@ -1,6 +1,6 @@
-import { FOLDER_LOCK } from '../fs/lock/lock.ts';
+import { DIRECTORY_LOCK } from '../fs/lock/lock.ts';
 import { isLinkAside } from '../home/home-entry.ts';
-import { decodeDigestFolder, decodePath } from '../home/layout.ts';
+import { decodeDigestDirectory, decodePath } from '../home/layout.ts';
 import { finding, type Finding, type ImagePlace, unreadable } from './finding.ts';
 import { kindText, lookInto } from '../fs/probe.ts';
 
@@ -9,10 +9,10 @@ const MAX_DEPTH = 64;
 
 /** The names that a killed change of a tag leaves behind. */
 
-/** A link somewhere in the image cache. */
+/** A symlink somewhere in the image cache. */
 export interface LinkPlace {
   readonly path: string;
-  /** Folders from the registry on, and the name of the link itself. */
+  /** Directories from the registry on, and the name of the symlink itself. */
   readonly parts: readonly string[];
   /** A temporary of ours, from a command that was killed. */
   readonly isLeftover: boolean;
@@ -22,36 +22,36 @@ export interface LinkPlace {
 export interface CacheTree {
   readonly images: readonly ImagePlace[];
   readonly links: readonly LinkPlace[];
-  /** Folders of registries and repositories. */
-  readonly folders: readonly string[];
-  /** Folders that cannot be read. */
+  /** Directories of registries and repositories. */
+  readonly directories: readonly string[];
+  /** Directories that cannot be read. */
   readonly unseen: readonly string[];
   /** Foreign entries, and what cannot be read. */
   readonly findings: readonly Finding[];
 }
 
 /**
- * Walks `cache/OCIs` and leaves nothing out, unlike the walk that commands use: hidden entries and files are seen too. Links are not
- * followed, image folders not entered.
+ * Walks `cache/OCIs` and leaves nothing out, unlike the walk that commands use: hidden entries and files are seen too.
+ * Links are not followed, image directories not entered.
  */
-export function walkTree(imagesFolder: string): CacheTree {
+export function walkTree(imagesDirectory: string): CacheTree {
   const images: ImagePlace[] = [];
   const links: LinkPlace[] = [];
-  const folders: string[] = [];
+  const directories: string[] = [];
   const findings: Finding[] = [];
   const unseen: string[] = [];
-  const visit = (folder: string, parts: readonly string[]): void => {
-    const entries = lookInto(folder);
+  const visit = (directory: string, parts: readonly string[]): void => {
+    const entries = lookInto(directory);
     if (entries.kind === 'failed') {
-      findings.push(unreadable(folder, entries.why));
-      unseen.push(folder);
+      findings.push(unreadable(directory, entries.why));
+      unseen.push(directory);
     }
     if (entries.kind !== 'found') return;
-    folders.push(folder);
+    directories.push(directory);
     for (const entry of entries.value) {
-      const at = `${folder}/${entry.name}`;
+      const at = `${directory}/${entry.name}`;
       const inside = [...parts, entry.name];
-      const digest = entry.isDirectory() ? decodeDigestFolder(entry.name) : undefined;
+      const digest = entry.isDirectory() ? decodeDigestDirectory(entry.name) : undefined;
       if (digest !== undefined) images.push({ path: at, digest, name: decodePath(inside) });
       else if (entry.isSymbolicLink()) {
         links.push({ path: at, parts: inside, isLeftover: isLinkAside(entry.name) });
@@ -61,11 +61,11 @@ export function walkTree(imagesFolder: string): CacheTree {
       }
     }
   };
-  visit(imagesFolder, []);
-  return { images, links, folders, unseen, findings };
+  visit(imagesDirectory, []);
+  return { images, links, directories, unseen, findings };
 }
 
-/** Locks of folders are files in them where the system cannot lock folders themselves. */
+/** Locks of directories are files in them where the system cannot lock directories themselves. */
 function isLockFile(name: string, depth: number): boolean {
-  return name === FOLDER_LOCK && depth <= 1;
+  return name === DIRECTORY_LOCK && depth <= 1;
 }

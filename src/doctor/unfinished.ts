@@ -10,7 +10,7 @@ import { humanBytes } from '../names/byte-count.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
 import { kindText, lookAt, lookInto, namesIn } from '../fs/probe.ts';
 
-/** Locks of images, of scratch folders, and of the migration. */
+/** Locks of images, of scratch directories, and of the migration. */
 const LOCK_NAME = /^(?:[0-9a-f]{64}|tartlet-[0-9a-f-]{36}|migration)\.lock$/;
 
 /** What the check of unfinished work needs to know. */
@@ -24,28 +24,28 @@ export interface Present {
 export async function checkUnfinished(present: Present): Promise<Finding[]> {
   const { home } = present;
   const findings: Finding[] = [];
-  for (const name of namesIn(home.stagingFolder)) findings.push(...(await judgeStaging(present, name)));
-  for (const folder of home.scratchFolders) {
-    for (const name of namesIn(folder)) findings.push(...(await judgeScratch(present, folder, name)));
+  for (const name of namesIn(home.stagingDirectory)) findings.push(...(await judgeStaging(present, name)));
+  for (const directory of home.scratchDirectories) {
+    for (const name of namesIn(directory)) findings.push(...(await judgeScratch(present, directory, name)));
   }
-  for (const folder of [home.stagingFolder, home.scratchFolder, home.locksFolder]) {
-    const inside = lookInto(folder);
-    if (inside.kind === 'failed' && inside.isKept) findings.push(unreadable(folder, inside.why));
+  for (const directory of [home.stagingDirectory, home.scratchDirectory, home.locksDirectory]) {
+    const inside = lookInto(directory);
+    if (inside.kind === 'failed' && inside.isKept) findings.push(unreadable(directory, inside.why));
   }
-  const locks = lookInto(home.locksFolder);
+  const locks = lookInto(home.locksDirectory);
   for (const entry of locks.kind === 'found' ? locks.value : []) {
-    const at = `${home.locksFolder}/${entry.name}`;
+    const at = `${home.locksDirectory}/${entry.name}`;
     if (!LOCK_NAME.test(entry.name)) findings.push(finding('foreign-entry', at, `${kindText(entry)} that is no lock`));
     else if (!entry.isFile()) {
       const message = `${kindText(entry)} where a lock belongs`;
-      findings.push(finding('lock-odd', at, message, { remedy: { kind: 'set-aside' } }));
+      findings.push(finding('lock-odd', at, message, { remedy: { kind: 'quarantine' } }));
     }
   }
   return findings;
 }
 
 async function judgeStaging({ home, now }: Present, name: string): Promise<Finding[]> {
-  const at = `${home.stagingFolder}/${name}`;
+  const at = `${home.stagingDirectory}/${name}`;
   if (TRASH.test(name)) return mayBeOnItsWay(at, now) ? [] : [trash(at)];
   if (!HEX.test(name)) return [finding('foreign-entry', at, 'something that is no unfinished pull')];
   const lock = home.lockFile(name);
@@ -60,13 +60,13 @@ async function judgeStaging({ home, now }: Present, name: string): Promise<Findi
   return [finding('scratch-resumable', at, `${humanBytes(bytes, 1)} of an interrupted pull of sha256:${name}`)];
 }
 
-async function judgeScratch({ home, platform, now }: Present, folder: string, name: string): Promise<Finding[]> {
-  const at = `${folder}/${name}`;
+async function judgeScratch({ home, platform, now }: Present, directory: string, name: string): Promise<Finding[]> {
+  const at = `${directory}/${name}`;
   if (TRASH.test(name)) return mayBeOnItsWay(at, now) ? [] : [trash(at)];
   const look = lookAt(at);
   if (look.kind !== 'found') return [];
   const lock = home.lockFile(name);
-  // Tart locks the entry itself, and runs on macOS alone; what is no file and no folder is not opened.
+  // Tart locks the entry itself, and runs on macOS alone; what is no file and no directory is not opened.
   const isLockable = platform === 'darwin' && (look.value.isDirectory() || look.value.isFile());
   if (isOurScratch(name) ? await isHeld(lock) : isLockable && (await isHeld(at))) {
     return [finding('scratch-live', at, 'a command is at work here')];
@@ -91,11 +91,11 @@ async function isHeld(lock: string): Promise<boolean> {
   }
 }
 
-/** What a folder of files occupies on the disk, and when it was written to last, in milliseconds. */
-function measure(folder: string): { bytes: number; newest: number } {
+/** What a directory of files occupies on the disk, and when it was written to last, in milliseconds. */
+function measure(directory: string): { bytes: number; newest: number } {
   let bytes = 0;
   let newest = 0;
-  for (const at of [folder, ...namesIn(folder).map((name) => `${folder}/${name}`)]) {
+  for (const at of [directory, ...namesIn(directory).map((name) => `${directory}/${name}`)]) {
     const look = lookAt(at);
     if (look.kind !== 'found') continue;
     bytes += look.value.isFile() ? look.value.blocks * 512 : 0;

@@ -1,6 +1,6 @@
 /**
- * Names as values: what `host:port/repository:tag` means, without files and without a network. Parsing throws a `TartletError`
- * (`NAME_MALFORMED`) that says where the mistake is.
+ * Names as values: what `host:port/repository:tag` means, without files and without a network. Parsing throws a
+ * `TartletError` (`NAME_MALFORMED`) that says where the mistake is.
  *
  * @packageDocumentation
  */

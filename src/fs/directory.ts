@@ -6,7 +6,7 @@ import { isInPlace, throughDescriptor, trustedRealPath } from './trusted-path.ts
 
 /*
  * The one way to change what is in a directory of a home: the directory is opened, asked where it is, and its entry
- * reached through the descriptor. A link that another user puts into its place, or into that of one above it, leads
+ * reached through the descriptor. A symlink that another user puts into its place, or into that of one above it, leads
  * nowhere then, at whatever moment it comes (issue 14, item 4; reliability S60, S61).
  */
 
@@ -16,9 +16,9 @@ const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
 const OPEN_TRIES = 5;
 
 /**
- * Opens a directory that lies where the path says, by links that count.
+ * Opens a directory that lies where the path says, by symlinks that count.
  *
- * @throws TartletError `STORE_DAMAGED` for a link of another user, `BUSY` for one that is replaced time and again;
+ * @throws TartletError `STORE_DAMAGED` for a symlink of another user, `BUSY` for one that is replaced time and again;
  * otherwise the system's own error.
  */
 export async function openDirectory(directory: string): Promise<FileHandle> {
@@ -54,7 +54,7 @@ function openDirectorySync(directory: string): number {
  * Does something with an entry of a directory by way of the directory, once that is open.
  *
  * @param place absolute; nothing need be there.
- * @param work gets the path to use for the entry. A link in the place of the entry itself is up to `work`.
+ * @param work gets the path to use for the entry. A symlink in the place of the entry itself is up to `work`.
  * @throws as {@link openDirectory}, and what `work` throws.
  */
 export async function throughDirectory<T>(place: string, work: (entry: string) => Promise<T>): Promise<T> {

@@ -67,8 +67,8 @@ export function diskCode(cause: unknown): ErrorCode {
 }
 
 /**
- * The name of a system error. Of some that file systems give libuv knows no name, and Node calls them `Unknown system error -122`
- * (reliability D5, D25).
+ * The name of a system error. Of some that file systems give libuv knows no name, and Node calls them
+ * `Unknown system error -122` (reliability D5, D25).
  */
 function systemName(cause: unknown): string | undefined {
   const code = systemCode(cause);
@@ -101,7 +101,7 @@ export function isMissing(cause: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
-/** Whether a link could not be read because none is at its path: nothing is, or something else. */
+/** Whether a symlink could not be read because none is at its path: nothing is, or something else. */
 export function isNoLink(cause: unknown): boolean {
   return isMissing(cause) || systemCode(cause) === 'EINVAL';
 }

@@ -40,7 +40,7 @@ export async function listEntries(directory: string): Promise<Dirent[]> {
 
 function noneUnless(cause: unknown, directory: string, fileInPlace: FileInPlace): never[] {
   if (systemCode(cause) === 'ENOENT' || (fileInPlace === 'nothing' && isMissing(cause))) return [];
-  throw diskError(cause, 'read the folder', directory);
+  throw diskError(cause, 'read the directory', directory);
 }
 
 /** The same for who can do without: none when it is absent, or not ours to read. */

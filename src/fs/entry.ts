@@ -5,10 +5,10 @@ import { swapPaths } from './native.ts';
 import { noFile, refuseLink } from './plain-file.ts';
 
 /*
- * What makes, moves and removes entries of the home, each by way of its directory (`directory.ts`), so that no link of
- * another user leads it elsewhere. What is below the home is changed by these, by `plain-file.ts` and `remove.ts` only;
- * the rules of oxlint refuse the system's own calls by a path. All throw the system's own errors, `STORE_DAMAGED` for a
- * link of another user, and `BUSY` for a directory that is replaced time and again.
+ * What makes, moves and removes entries of the home, each by way of its directory (`directory.ts`), so that no symlink
+ * of another user leads it elsewhere. What is below the home is changed by these, by `plain-file.ts` and `remove.ts`
+ * only; the rules of oxlint refuse the system's own calls by a path. All throw the system's own errors, `STORE_DAMAGED`
+ * for a symlink of another user, and `BUSY` for a directory that is replaced time and again.
  */
 
 const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR, O_TRUNC } = constants;
@@ -23,8 +23,8 @@ function flagsFor(ifThere: IfThere): number {
 }
 
 /**
- * Opens a file for writing, and makes it unless it is there. Neither is a link in its place followed, nor a pipe waited
- * for (S25, S26).
+ * Opens a file for writing, and makes it unless it is there. Neither is a symlink in its place followed, nor a pipe
+ * waited for (S25, S26).
  *
  * @param mode of a file that is made. Default: the system's.
  * @throws TartletError `STORE_DAMAGED` for what is no file.
@@ -56,12 +56,14 @@ export async function makeDirectory(directory: string, mode?: number): Promise<v
   await throughDirectory(directory, async (entry) => mkdir(entry, { mode }));
 }
 
-/** Makes a link that says a text, unless something is there. */
+/** Makes a symlink that says a text, unless something is there. */
 export async function makeLink(text: string, link: string): Promise<void> {
   await throughDirectory(link, async (entry) => symlink(text, entry));
 }
 
-/** Renames what is at a path, whatever it is: a link is not followed. What the system replaces at the new path goes. */
+/**
+ * Renames what is at a path, whatever it is: a symlink is not followed. What the system replaces at the new path goes.
+ */
 export async function moveEntry(from: string, to: string): Promise<void> {
   await throughDirectory(from, async (source) => throughDirectory(to, async (target) => rename(source, target)));
 }

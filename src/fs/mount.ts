@@ -2,8 +2,9 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { onDisk } from './disk-error.ts';
 
 /**
- * Whether something can be renamed from one folder into another: they lie on one file system, and on Linux also below one mount. Two
- * mounts of one file system, as volumes of containers are, look like one disk and still refuse it (rename(2), EXDEV).
+ * Whether something can be renamed from one directory into another: they lie on one file system, and on Linux also
+ * below one mount. Two mounts of one file system, as volumes of containers are, look like one disk and still refuse it
+ * (rename(2), EXDEV).
  *
  * @throws TartletError `DISK_*`
  */
@@ -14,8 +15,11 @@ export async function canRenameBetween(one: string, other: string): Promise<bool
   return mountOf(a?.real ?? '', mounts) === mountOf(b?.real ?? '', mounts);
 }
 
-async function placeOf(folder: string): Promise<{ readonly device: number; readonly real: string }> {
-  return onDisk('look at', folder, async () => ({ device: (await stat(folder)).dev, real: await realpath(folder) }));
+async function placeOf(directory: string): Promise<{ readonly device: number; readonly real: string }> {
+  return onDisk('look at', directory, async () => ({
+    device: (await stat(directory)).dev,
+    real: await realpath(directory),
+  }));
 }
 
 /** Where file systems are mounted; none where the system has no such list. */
@@ -24,7 +28,10 @@ async function mountPoints(): Promise<readonly string[]> {
   return parseMountPoints(text);
 }
 
-/** @internal exported for its table. The fifth field of each line, in which spaces and the like are written in octal (proc(5)). */
+/**
+ * @internal exported for its table. The fifth field of each line, in which spaces and the like are written in octal
+ * (proc(5)).
+ */
 export function parseMountPoints(text: string): string[] {
   return text.split('\n').flatMap((line) => {
     const point = line.split(' ')[4];

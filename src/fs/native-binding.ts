@@ -98,14 +98,14 @@ function loadBinding(): Binding | undefined {
 export function bindingFile(from: string, platform: string, arch: string): string | undefined {
   const root = path.resolve(from, '../..');
   const above = path.dirname(root);
-  const folders = [`${root}/node_modules`, ...(path.basename(above) === 'node_modules' ? [above] : [])];
+  const directories = [`${root}/node_modules`, ...(path.basename(above) === 'node_modules' ? [above] : [])];
   // Of the two kinds of Linux, only what fits is installed.
   const kinds = platform === 'linux' ? ['-gnu', '-musl'] : [''];
-  return folders
-    .flatMap((folder) =>
+  return directories
+    .flatMap((directory) =>
       kinds.map((kind) => {
         const system = `${platform}-${arch}${kind}`;
-        return `${folder}/@yuuang/ffi-rs-${system}/ffi-rs.${system}.node`;
+        return `${directory}/@yuuang/ffi-rs-${system}/ffi-rs.${system}.node`;
       }),
     )
     .find((file) => existsSync(file));

@@ -89,7 +89,7 @@ const ACCESS_LIST = 'system.posix_acl_access';
  * Whether a file has an access list beside its mode. Where it has one, the mode shows for the group what any user named
  * in the list may have (acl(5)). Linux only.
  *
- * @param place an absolute path; links are followed.
+ * @param place an absolute path; symlinks are followed.
  * @returns undefined where it cannot be asked.
  */
 export function hasAccessList(place: string): boolean | undefined {

@@ -10,7 +10,7 @@ const { O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
 /** What a file is opened for; `append` writes at its end only. */
 export type Access = 'read' | 'write' | 'append';
 
-/** Without waiting for who is at the other end of a pipe, and without following a link. */
+/** Without waiting for who is at the other end of a pipe, and without following a symlink. */
 const FLAGS: Readonly<Record<Access, number>> = {
   read: O_RDONLY | O_NONBLOCK | O_NOFOLLOW,
   write: O_RDWR | O_NONBLOCK | O_NOFOLLOW,
@@ -20,15 +20,16 @@ const FLAGS: Readonly<Record<Access, number>> = {
 /** How often something else may be in the place of a file, for example because the image is being replaced. */
 const OPEN_TRIES = 5;
 
-/** What the systems say of a link that is not to be followed. */
+/** What the systems say of a symlink that is not to be followed. */
 const IS_LINK: ReadonlySet<string | undefined> = new Set(['ELOOP', 'EMLINK']);
 
 /**
  * Opens a file in the home that is there. A pipe or a device in its place is not waited for: opening one would hold the
- * command, and the signal that should end it, for ever (reliability C29, S26). A link in its place, or in that of a
+ * command, and the signal that should end it, for ever (reliability C29, S26). A symlink in its place, or in that of a
  * directory above, is not followed where another user can have made it (S25, S60).
  *
- * @throws TartletError `STORE_DAMAGED` for what is no file; the system's own error for one that is not there or cannot be read.
+ * @throws TartletError `STORE_DAMAGED` for what is no file; the system's own error for one that is not there or cannot
+ * be read.
  */
 export async function openPlainFile(file: string, access: Access = 'read'): Promise<FileHandle> {
   for (let tries = 1; tries <= OPEN_TRIES; tries += 1) {
@@ -86,7 +87,9 @@ function realDisk(disk: string): string {
   return lstatSync(disk).isSymbolicLink() ? trustedRealPath(disk) : disk;
 }
 
-/** Says of a link that was not followed what it is. @throws TartletError `STORE_DAMAGED`, or what the system said. */
+/**
+ * Says of a symlink that was not followed what it is. @throws TartletError `STORE_DAMAGED`, or what the system said.
+ */
 export function refuseLink(file: string, cause: unknown): never {
   if (IS_LINK.has(systemCode(cause))) throw noFile(file);
   throw cause;
@@ -106,15 +109,16 @@ function neverInPlace(file: string): TartletError {
 }
 
 /**
- * Removes from a scratch folder what we never put there: links, which would lead our writing elsewhere, pipes and devices, which would hold it,
- * and folders (reliability S25, S26). A link in the place of the folder itself goes, too; what it leads to stays.
+ * Removes from a scratch directory what we never put there: symlinks, which would lead our writing elsewhere, pipes and
+ * devices, which would hold it, and directories (reliability S25, S26). A symlink in the place of the directory itself
+ * goes, too; what it leads to stays.
  */
-export async function removeStrangers(folder: string): Promise<void> {
-  await onDisk('clean', folder, async () => {
+export async function removeStrangers(directory: string): Promise<void> {
+  await onDisk('clean', directory, async () => {
     try {
-      if (!(await lstat(folder)).isDirectory()) await removeEntry(folder);
-      for (const entry of await readdir(folder, { withFileTypes: true }))
-        if (!entry.isFile()) await removeEntry(`${folder}/${entry.name}`);
+      if (!(await lstat(directory)).isDirectory()) await removeEntry(directory);
+      for (const entry of await readdir(directory, { withFileTypes: true }))
+        if (!entry.isFile()) await removeEntry(`${directory}/${entry.name}`);
     } catch (cause) {
       if (systemCode(cause) !== 'ENOENT') throw cause;
     }

@@ -15,12 +15,12 @@ import { isMissing } from './disk-error.ts';
 import { readOpenFileSync } from './small-file.ts';
 
 /*
- * How the doctor looks at things: without following links, without waiting for pipes, without writing, and without giving up at the
- * first thing that cannot be read. Synchronous for the sake of ten thousand images.
+ * How the doctor looks at things: without following symlinks, without waiting for pipes, without writing, and without
+ * giving up at the first thing that cannot be read. Synchronous for the sake of ten thousand images.
  */
 
-/** Why something in the place of a folder cannot be looked into. */
-export const NO_FOLDER = 'it is no folder';
+/** Why something in the place of a directory cannot be looked into. */
+export const NO_DIRECTORY = 'it is no directory';
 
 /** What looking at something gave. `gone` is not worth a word: others work in the same home. */
 export type Look<T> =
@@ -33,7 +33,7 @@ export function lookAt(path: string): Look<Stats> {
   return look(() => lstatSync(path));
 }
 
-/** What a link says; something else in its place has gone. */
+/** What a symlink says; something else in its place has gone. */
 export function lookAtLink(path: string): Look<string> {
   return look(() => readlinkSync(path), { gone: ['EINVAL'] });
 }
@@ -53,20 +53,20 @@ const OF_THE_SYSTEM = new Set([
   '.fseventsd',
 ]);
 
-/** Entries of a folder, sorted by name, without the system's own. Something else in its place is a failure. */
-export function lookInto(folder: string): Look<Dirent[]> {
+/** Entries of a directory, sorted by name, without the system's own. Something else in its place is a failure. */
+export function lookInto(directory: string): Look<Dirent[]> {
   const entries = look(() =>
-    readdirSync(folder, { withFileTypes: true })
+    readdirSync(directory, { withFileTypes: true })
       .filter(({ name }) => !OF_THE_SYSTEM.has(name))
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
   );
-  if (entries.kind !== 'gone' || lookAt(folder).kind !== 'found') return entries;
-  return { kind: 'failed', why: NO_FOLDER, isKept: false };
+  if (entries.kind !== 'gone' || lookAt(directory).kind !== 'found') return entries;
+  return { kind: 'failed', why: NO_DIRECTORY, isKept: false };
 }
 
-/** {@link lookInto} for folders whose absence is normal and that others complain about. */
-export function namesIn(folder: string): string[] {
-  const entries = lookInto(folder);
+/** {@link lookInto} for directories whose absence is normal and that others complain about. */
+export function namesIn(directory: string): string[] {
+  const entries = lookInto(directory);
   return entries.kind === 'found' ? entries.value.map((entry) => entry.name) : [];
 }
 
@@ -79,8 +79,8 @@ export function whyUnreadable(file: string): string | undefined {
 }
 
 /**
- * Reads a small regular file. A pipe, a link or a file of more than `limit` bytes counts as failed: nothing is read of it, and nobody
- * waits for a writer.
+ * Reads a small regular file. A pipe, a symlink or a file of more than `limit` bytes counts as failed: nothing is read
+ * of it, and nobody waits for a writer.
  */
 export function readSmallFile(path: string, limit: number): Look<Buffer> {
   return look(
@@ -120,8 +120,8 @@ function look<T>(work: () => T, { gone = [], ofAnotherKind = [] }: Meaning = {})
 
 /** What kind of thing somebody put where a regular file belongs. */
 export function kindText(stats: Stats | Dirent): string {
-  if (stats.isSymbolicLink()) return 'a link';
-  if (stats.isDirectory()) return 'a folder';
+  if (stats.isSymbolicLink()) return 'a symlink';
+  if (stats.isDirectory()) return 'a directory';
   if (stats.isFIFO()) return 'a pipe';
   if (stats.isSocket()) return 'a socket';
   return stats.isFile() ? 'a file' : 'a device';

@@ -8,8 +8,8 @@ const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
 
 /**
  * Removes what is at a path, and everything in it; nothing when nothing is there. Links are removed, never followed:
- * each directory is opened and what is in it removed by way of that, so that a link put into its place meanwhile leads
- * nowhere (reliability S25, S61). A link above the place counts as when files are read.
+ * each directory is opened and what is in it removed by way of that, so that a symlink put into its place meanwhile
+ * leads nowhere (reliability S25, S61). A symlink above the place counts as when files are read.
  *
  * @param place absolute, in the home or in what this process made.
  * @throws TartletError `STORE_DAMAGED`, `BUSY` when the directory above is not in its place; otherwise the system's own

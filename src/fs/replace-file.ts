@@ -24,9 +24,10 @@ export interface Replaced<T> {
 }
 
 /**
- * Replaces a file that the user named, as one step: it is written beside, fsynced, renamed into place, and the directory fsynced. Readers, and a
- * new process after a power cut, find the old file or the whole new one; what fails leaves nothing but the old one. What is in a home is
- * replaced by `publish.ts` and `home/link.ts`, which go by way of directories whose place was checked.
+ * Replaces a file that the user named, as one step: it is written beside, fsynced, renamed into place, and the
+ * directory fsynced. Readers, and a new process after a power cut, find the old file or the whole new one; what fails
+ * leaves nothing but the old one. What is in a home is replaced by `publish.ts` and `home/link.ts`, which go by way of
+ * directories whose place was checked.
  *
  * @throws TartletError `DISK_*`, and what `write` and `confirm` throw.
  */

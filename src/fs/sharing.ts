@@ -3,8 +3,9 @@ import { openPlainFile } from './plain-file.ts';
 import { statIfThereSync } from './stats.ts';
 
 /*
- * Several users share a home when the group of its directory may write to it, as with git's core.sharedRepository: that directory decides, and what
- * is made in the home may be read and written by the group. The group itself is inherited (on Linux where the directory has the setgid bit).
+ * Several users share a home when the group of its directory may write to it, as with git's core.sharedRepository: that
+ * directory decides, and what is made in the home may be read and written by the group. The group itself is inherited
+ * (on Linux where the directory has the setgid bit).
  */
 
 const GROUP_MAY_WRITE = 0o020;
@@ -15,7 +16,10 @@ const SHARED_FILE = 0o060;
 /** What a umask must not take away where a group shares a home. */
 export const SHARED_UMASK = 0o070;
 
-/** Whether a group shares what is in a home; false for one that is not there yet. Synchronous: asked once, before anything else. */
+/**
+ * Whether a group shares what is in a home; false for one that is not there yet. Synchronous: asked once, before
+ * anything else.
+ */
 export function isShared(root: string): boolean {
   try {
     return ((statIfThereSync(root)?.mode ?? 0) & GROUP_MAY_WRITE) !== 0;
@@ -25,9 +29,9 @@ export function isShared(root: string): boolean {
 }
 
 /**
- * The mode of a file in a directory that does not just follow the umask: what it is for its owner and others, and for a group that shares the
- * directory what that needs. A record that counts only where no other user may write to it is not believed in such a directory, and is shared
- * as all else is.
+ * The mode of a file in a directory that does not just follow the umask: what it is for its owner and others, and for a
+ * group that shares the directory what that needs. A record that counts only where no other user may write to it is not
+ * believed in such a directory, and is shared as all else is.
  *
  * @throws the system's own error
  */
@@ -49,7 +53,7 @@ export async function shareFiles(directory: string): Promise<void> {
   }
 }
 
-/** Sets the mode of a file in the home. @throws TartletError `STORE_DAMAGED` for a link; the system's own error */
+/** Sets the mode of a file in the home. @throws TartletError `STORE_DAMAGED` for a symlink; the system's own error */
 export async function setMode(file: string, mode: number): Promise<void> {
   const handle = await openPlainFile(file);
   try {

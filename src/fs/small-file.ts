@@ -5,11 +5,15 @@ import { diskError, isMissing } from './disk-error.ts';
 import { openPlainFile, openPlainFileSync } from './plain-file.ts';
 
 /*
- * The one way to read a small file: not more of it than what belongs there may have, no pipe or device is waited for, and one that is not there is
- * a value. In a home no symlink is followed; a file that the user named outside of it may be one.
+ * The one way to read a small file: not more of it than what belongs there may have, no pipe or device is waited for,
+ * and one that is not there is a value. In a home no symlink is followed; a file that the user named outside of it may
+ * be one.
  */
 
-/** What a small file in a home may have where nothing smaller is said, in bytes: NVRAMs have some hundred KiB, manifests a few MiB. */
+/**
+ * What a small file in a home may have where nothing smaller is said, in bytes: NVRAMs have some hundred KiB, manifests
+ * a few MiB.
+ */
 const SMALL_FILE_BYTES = 64 * 1024 * 1024;
 
 /** What reading something that is open gave. */
@@ -47,8 +51,8 @@ export function readOpenFileSync(fd: number, maxBytes: number): SmallFile {
 /**
  * All of a small file of a home.
  *
- * @throws TartletError `DISK_*`, also for one that is not there; `STORE_DAMAGED` for what is no file or has more than `maxBytes`; `BUSY` as for
- * `openPlainFile`.
+ * @throws TartletError `DISK_*`, also for one that is not there; `STORE_DAMAGED` for what is no file or has more than
+ * `maxBytes`; `BUSY` as for `openPlainFile`.
  */
 export async function readSmallFile(file: string, maxBytes = SMALL_FILE_BYTES): Promise<Buffer> {
   try {

@@ -9,8 +9,9 @@ const OURS = 0o700;
 const NAME = 'socket';
 
 /**
- * Puts a socket of ours where others find it. It is made where no other user can reach it, so that from the first moment only those can connect
- * that may: its permissions are the system's at first, and a link in its place would be followed when they are set.
+ * Puts a socket of ours where others find it. It is made where no other user can reach it, so that from the first
+ * moment only those can connect that may: its permissions are the system's at first, and a symlink in its place would
+ * be followed when they are set.
  *
  * @param place absolute. What is there, a socket of a process that was killed for instance, is replaced.
  * @param mode who may connect: those who may write.

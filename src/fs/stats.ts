@@ -4,11 +4,13 @@ import { systemCode } from '../errors.ts';
 import { diskError, isMissing, isNoLink } from './disk-error.ts';
 
 /*
- * The one answer to "what lies at this path": what is not there is a value, and every other failure one of ours. A file in the place of a
- * directory above means that nothing is there.
+ * The one answer to "what lies at this path": what is not there is a value, and every other failure one of ours. A file
+ * in the place of a directory above means that nothing is there.
  */
 
-/** What lies at a path; a symlink is not followed. @returns undefined when nothing does. @throws TartletError `DISK_*` */
+/**
+ * What lies at a path; a symlink is not followed. @returns undefined when nothing does. @throws TartletError `DISK_*`
+ */
 export async function lstatIfThere(path: string): Promise<Stats | undefined> {
   return ifThere(path, lstat(path));
 }
@@ -64,24 +66,30 @@ export async function exists(path: string): Promise<boolean> {
 }
 
 /** What lies at a path; symlinks are not followed. @throws TartletError `DISK_*` */
-export async function kindOf(path: string): Promise<'nothing' | 'link' | 'folder' | 'file'> {
+export async function kindOf(path: string): Promise<'nothing' | 'link' | 'directory' | 'file'> {
   const stats = await lstatIfThere(path);
   if (stats === undefined) return 'nothing';
   if (stats.isSymbolicLink()) return 'link';
-  return stats.isDirectory() ? 'folder' : 'file';
+  return stats.isDirectory() ? 'directory' : 'file';
 }
 
-/** What a symlink says, or undefined when none is at the path. Synchronous, because of those who look at thousands. @throws TartletError `DISK_*` */
+/**
+ * What a symlink says, or undefined when none is at the path. Synchronous, because of those who look at thousands.
+ * @throws TartletError `DISK_*`
+ */
 export function linkText(link: string): string | undefined {
   try {
     return readlinkSync(link);
   } catch (cause) {
     if (isNoLink(cause)) return undefined;
-    throw diskError(cause, 'read the link', link);
+    throw diskError(cause, 'read the symlink', link);
   }
 }
 
-/** Where a path leads in the end, or undefined when it leads to nothing, or in circles. Synchronous likewise. @throws TartletError `DISK_*` */
+/**
+ * Where a path leads in the end, or undefined when it leads to nothing, or in circles. Synchronous likewise. @throws
+ * TartletError `DISK_*`
+ */
 export function realPathIfThere(path: string): string | undefined {
   try {
     return realpathSync(path);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { systemCode, TartletError } from '../errors.ts';
 
 /*
- * Where several users write into one home, any of them can put a link into the place of a file or a directory, also
+ * Where several users write into one home, any of them can put a symlink into the place of a file or a directory, also
  * between two looks at it. So what was opened is asked where it is (issue 14, item 4). Links of people who may replace
  * the whole home anyway are followed: it is they who put `cache` or `vms` on another disk.
  */
@@ -16,10 +16,10 @@ const DESCRIPTORS = '/proc/self/fd/';
 const MOST_LINKS = 40;
 
 /**
- * Where a path leads. From the first directory on that others may write to, a link counts only if it is of this user,
- * of root, or of the owner of that directory.
+ * Where a path leads. From the first directory on that others may write to, a symlink counts only if it is of this
+ * user, of root, or of the owner of that directory.
  *
- * @throws TartletError `STORE_DAMAGED` for a link of another user; the system's own error for what is not there.
+ * @throws TartletError `STORE_DAMAGED` for a symlink of another user; the system's own error for what is not there.
  */
 export function trustedRealPath(place: string): string {
   const believed = new Set([0, process.geteuid?.() ?? 0]);
@@ -48,7 +48,7 @@ export function trustedRealPath(place: string): string {
   return at;
 }
 
-/** What the link says that was looked at: another one may have come in its place since. */
+/** What the symlink says that was looked at: another one may have come in its place since. */
 function readLinkOf(link: string, { ino, ctimeMs }: Stats): string {
   const text = readlinkSync(link);
   const now = lstatSync(link);
@@ -57,7 +57,7 @@ function readLinkOf(link: string, { ino, ctimeMs }: Stats): string {
 }
 
 /**
- * Whether what was opened is what lies at a path, by links that count.
+ * Whether what was opened is what lies at a path, by symlinks that count.
  *
  * @returns false when something else was there for a moment, or is now: to open it again may find it in its place.
  * @throws as {@link trustedRealPath}
@@ -95,7 +95,7 @@ export function isThroughDescriptor(place: string): boolean {
 }
 
 function foreignLink(link: string): TartletError {
-  return new TartletError('STORE_DAMAGED', `${link} is a link of another user, where others may write`, {
+  return new TartletError('STORE_DAMAGED', `${link} is a symlink of another user, where others may write`, {
     subject: link,
     kept: 'it was not followed',
     next: { kind: 'find-maker' },

@@ -23,7 +23,7 @@ export class Unreadable {
   }
 
   /**
-   * @param entry what is passed over when `look` fails: an image's or VM's folder, a tag, a folder of many.
+   * @param entry what is passed over when `look` fails: an image's or VM's directory, a tag, a directory of many.
    * @returns undefined when it cannot be looked at. @throws whatever is no failure of the file system.
    */
   passOver<T>(entry: string, look: () => T): T | undefined {

@@ -12,8 +12,9 @@ import { frame, messagesOf } from './message.ts';
 import { RpcFailure, RpcStatus } from './status.ts';
 
 /*
- * Calls by gRPC over a socket of this machine (github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md). Written out, because the library for it brings 32
- * others, one of which runs a script when it is installed: calls are streams of HTTP/2, which Node has.
+ * Calls by gRPC over a socket of this machine (github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md). Written out, because the
+ * library for it brings 32 others, one of which runs a script when it is installed: calls are streams of HTTP/2, which
+ * Node has.
  */
 
 /** What the other side says last, in characters. */
@@ -29,7 +30,8 @@ export class RpcConnection {
 
   /**
    * @param path of the socket. @param withinMs how long the other side may take to answer, in milliseconds.
-   * @throws the system's own error when nothing listens or it is not allowed; RpcFailure `unavailable` for silence, or another protocol.
+   * @throws the system's own error when nothing listens or it is not allowed; RpcFailure `unavailable` for silence, or
+   * another protocol.
    */
   static async connect(path: string, withinMs: number): Promise<RpcConnection> {
     const socket = connect({ path });
@@ -87,7 +89,9 @@ export class RpcCall {
     });
   }
 
-  /** Sends a message, and waits until it is on its way: who sends waits for who reads. What comes too late is dropped. */
+  /**
+   * Sends a message, and waits until it is on its way: who sends waits for who reads. What comes too late is dropped.
+   */
   async write(message: Uint8Array): Promise<void> {
     if (this.#stream.writable)
       await new Promise<void>((resolve) => this.#stream.write(frame(message), () => resolve()));

@@ -1,8 +1,8 @@
 import { RpcFailure, RpcStatus } from './status.ts';
 
 /*
- * How messages follow each other in a call: a byte that says whether it is compressed, four bytes of length, the message
- * (github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md, Length-Prefixed-Message).
+ * How messages follow each other in a call: a byte that says whether it is compressed, four bytes of length, the
+ * message (github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md, Length-Prefixed-Message).
  */
 
 const PREFIX_BYTES = 5;
@@ -21,7 +21,8 @@ export function frame(message: Uint8Array): Buffer {
 /**
  * The messages of a stream, one at a time: no more is read than one message and a piece.
  *
- * @throws RpcFailure for one that is too long, compressed (which was never agreed on), or not whole; and the stream's own error.
+ * @throws RpcFailure for one that is too long, compressed (which was never agreed on), or not whole; and the stream's
+ * own error.
  */
 export async function* messagesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, undefined> {
   let pieces: Uint8Array[] = [];

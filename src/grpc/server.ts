@@ -14,7 +14,10 @@ export interface ServedCall {
   readonly signal: AbortSignal;
 }
 
-/** Serves one method: the call ends when it does. What it throws is told to the other side: RpcFailure with its status, all else as `internal`. */
+/**
+ * Serves one method: the call ends when it does. What it throws is told to the other side: RpcFailure with its status,
+ * all else as `internal`.
+ */
 export type RpcMethod = (call: ServedCall) => Promise<void>;
 
 /** So many calls at once on one connection. */

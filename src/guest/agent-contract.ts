@@ -2,8 +2,8 @@ import { bytesField, messageField, stringField, uintField } from '../protobuf/wr
 import { fieldsOf } from '../protobuf/read.ts';
 
 /*
- * What Tart's guest agent understands: gRPC, a service without a package, and the numbers of its fields (tart-cli §1.10). An empty piece of input
- * ends it. Fields that are not named here are left out, and passed over.
+ * What Tart's guest agent understands: gRPC, a service without a package, and the numbers of its fields (tart-cli
+ * §1.10). An empty piece of input ends it. Fields that are not named here are left out, and passed over.
  */
 
 /** The paths of the agent's methods. */

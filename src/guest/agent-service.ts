@@ -11,8 +11,9 @@ import { CUT_OFF, gatherInput, noTerminal } from './guest-command.ts';
 import { isSilence, type QemuAgent } from './qemu-agent.ts';
 
 /*
- * What speaks like Tart's guest agent and lets QEMU's do the work, for guests that have only that: the programs that drive Tart connect to
- * `control.sock` and know no other agent (vm-run.md §3). What a command writes comes when it has ended, and it has no terminal.
+ * What speaks like Tart's guest agent and lets QEMU's do the work, for guests that have only that: the programs that
+ * drive Tart connect to `control.sock` and know no other agent (vm-run.md §3). What a command writes comes when it has
+ * ended, and it has no terminal.
  */
 
 /** Output goes in pieces of so many bytes. */

@@ -26,7 +26,9 @@ export interface GuestOutput {
 /** So much input is taken by an agent that must have all of it before the command begins, in bytes. */
 const MAX_GATHERED_INPUT = 16 * 1024 * 1024;
 
-/** All of the input, for QEMU's agent, which knows no other. @throws RpcFailure `resourceExhausted` when it is too much */
+/**
+ * All of the input, for QEMU's agent, which knows no other. @throws RpcFailure `resourceExhausted` when it is too much
+ */
 export async function gatherInput(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const gathered: Uint8Array[] = [];
   let length = 0;

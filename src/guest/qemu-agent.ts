@@ -7,8 +7,9 @@ import { Turns } from './turns.ts';
 import { DELIMITER, type QemuAnswer, QemuAnswers } from './qemu-answers.ts';
 
 /*
- * QEMU's guest agent (`qemu-ga` in the guest): one JSON object a line over a port of the machine (docs/interop/qemu-ga.rst of QEMU).
- * It runs commands, but has no terminal for them, and tells what they wrote only when they have ended.
+ * QEMU's guest agent (`qemu-ga` in the guest): one JSON object a line over a port of the machine
+ * (docs/interop/qemu-ga.rst of QEMU). It runs commands, but has no terminal for them, and tells what they wrote only
+ * when they have ended.
  */
 
 /** Between two looks at a command that runs, in milliseconds: they grow from the first to the second. */
@@ -16,8 +17,8 @@ const FIRST_LOOK_MS = 20;
 const LAST_LOOK_MS = 250;
 
 /**
- * How long an agent that is there may be silent over input and output of a command, in milliseconds: it takes in, and puts together, up to 44 MB as
- * one answer, in guests that are emulated as well.
+ * How long an agent that is there may be silent over input and output of a command, in milliseconds: it takes in, and
+ * puts together, up to 44 MB as one answer, in guests that are emulated as well.
  */
 const WORKS_WITHIN_MS = 60_000;
 
@@ -103,8 +104,9 @@ export class QemuAgent {
   }
 
   /**
-   * An earlier conversation may have ended in the middle: what it left unread comes first, and then a complaint about the delimiter. All of it is
-   * passed over, until our own number comes back (docs/interop/qemu-ga.rst, guest-sync-delimited).
+   * An earlier conversation may have ended in the middle: what it left unread comes first, and then a complaint about
+   * the delimiter. All of it is passed over, until our own number comes back (docs/interop/qemu-ga.rst,
+   * guest-sync-delimited).
    */
   async #synchronise(): Promise<void> {
     const id = randomInt(2 ** 31);

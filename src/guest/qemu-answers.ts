@@ -1,8 +1,8 @@
 import { isJsonObject } from '../json/foreign.ts';
 
 /*
- * What comes from QEMU's guest agent, cut into answers: one JSON object a line. A guest says what it wants, for as long as it runs: no more is held
- * than the agent itself could say.
+ * What comes from QEMU's guest agent, cut into answers: one JSON object a line. A guest says what it wants, for as long
+ * as it runs: no more is held than the agent itself could say.
  */
 
 /** Ends whatever the agent was in the middle of. */

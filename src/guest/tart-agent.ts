@@ -12,14 +12,16 @@ import {
 import type { GuestCommand, GuestOutput } from './guest-command.ts';
 
 /*
- * Tart's guest agent, or what speaks like it. It is a program of the guest, and not trusted: of what it says no more than one message is held, and
- * what it says of errors is text for people.
+ * Tart's guest agent, or what speaks like it. It is a program of the guest, and not trusted: of what it says no more
+ * than one message is held, and what it says of errors is text for people.
  */
 
 /** Input goes in pieces of so many bytes. */
 const PIECE_BYTES = 64 * 1024;
 
-/** What an exit code becomes that is none: a guest must not make a success of it by a number that the system cuts off. */
+/**
+ * What an exit code becomes that is none: a guest must not make a success of it by a number that the system cuts off.
+ */
 const NO_EXIT_CODE = 255;
 
 /** A conversation with the agent behind a socket. */
@@ -38,7 +40,8 @@ export class TartAgent {
   /**
    * Runs a command to its end.
    * @returns its exit code, 0 to 255.
-   * @throws TartletError `GUEST_UNREACHABLE` when the agent ends before the command; RpcFailure when it refuses; the signal's reason
+   * @throws TartletError `GUEST_UNREACHABLE` when the agent ends before the command; RpcFailure when it refuses; the
+   * signal's reason
    */
   async exec(command: GuestCommand, output: GuestOutput, signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
@@ -66,7 +69,8 @@ export class TartAgent {
 
   /**
    * The address that the guest has by its own account.
-   * @throws RpcFailure when the agent refuses, or does not answer in `withinMs` milliseconds; TartletError `GUEST_UNREACHABLE` for what is no IPv4 address
+   * @throws RpcFailure when the agent refuses, or does not answer in `withinMs` milliseconds; TartletError
+   * `GUEST_UNREACHABLE` for what is no IPv4 address
    */
   async address(withinMs: number): Promise<string> {
     const call = this.#connection.call(AgentMethod.resolveIp);

@@ -5,8 +5,8 @@ import { SYSTEM_ENVIRONMENT } from '../fs/system-program.ts';
 import { AGENT_PORT } from './agent-contract.ts';
 
 /*
- * The way to the guest's vsock, which Node cannot take itself: `socat` does (vm-run.md §3). One of it for each connection; it ends when either side
- * has closed, hence with us, however we end.
+ * The way to the guest's vsock, which Node cannot take itself: `socat` does (vm-run.md §3). One of it for each
+ * connection; it ends when either side has closed, hence with us, however we end.
  */
 
 /** A guest, by the number that its vsock has on this host. */

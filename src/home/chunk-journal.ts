@@ -11,9 +11,9 @@ const VERIFIED = /^\d{1,6}$/;
 const UNDER_WAY = /^(\d{1,6})@(\d{1,12}):(\d{1,12})$/;
 
 /**
- * How far an unfinished disk is: a line `7` for a chunk that was verified, a line `8@40960:98304` for one under way, whose first 40960 encoded
- * bytes were decoded to 98304 that are written. Nobody flushes it, and a crash may tear its last line: it is only a hint, and whoever
- * uses one hashes what lies on the disk (reliability §4.1).
+ * How far an unfinished disk is: a line `7` for a chunk that was verified, a line `8@40960:98304` for one under way,
+ * whose first 40960 encoded bytes were decoded to 98304 that are written. Nobody fsyncs it, and a crash may tear its
+ * last line: it is only a hint, and whoever uses one hashes what lies on the disk (reliability §4.1).
  */
 export class ChunkJournal {
   readonly #file: string;
@@ -89,8 +89,8 @@ export interface ChunkMark {
 }
 
 /**
- * Notes how far a chunk is, each time all bytes before a boundary were handed to the disk; synchronous, as the writing of the disk itself.
- * Lines of several threads do not mix: they are appended whole.
+ * Notes how far a chunk is, each time all bytes before a boundary were handed to the disk; synchronous, as the writing
+ * of the disk itself. Lines of several threads do not mix: they are appended whole.
  */
 export function noteBoundaries({ journal, index }: ChunkMark): { note(at: StreamPosition): void; close(): void } {
   let fd: number;

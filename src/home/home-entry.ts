@@ -1,7 +1,8 @@
 /*
- * What the files and folders of a home are called, by the folder they lie in: Tart's names (tart-formats §1.2, §1.3) and the hidden ones that are
- * ours. No other file of the source spells one of the hidden names (`test/home/home-entry.test.ts`). How names of images become paths is for
- * `layout.ts`; what lies directly below the root and below `cache` is known to {@link Home} as whole paths.
+ * What the files and directories of a home are called, by the directory they lie in: Tart's names (tart-formats §1.2,
+ * §1.3) and the hidden ones that are ours. No other file of the source spells one of the hidden names
+ * (`test/home/home-entry.test.ts`). How names of images become paths is for `layout.ts`; what lies directly below the
+ * root and below `cache` is known to {@link Home} as whole paths.
  */
 
 /** Directly below the root. */
@@ -19,28 +20,31 @@ export const CacheEntry = {
   /** What became of old names. */
   migrationLog: '.migrations.log',
   /** That there are no old names. */
-  migrationStamp: '.migrated.json',
+  migrationMarker: '.migrated.json',
 } as const;
 
-/** What every text of a link to an image has before the image's name, whatever home it was written in (tart-formats §1.4). */
+/**
+ * What every text of a symlink to an image has before the image's name, whatever home it was written in (tart-formats
+ * §1.4).
+ */
 export const IMAGES_INFIX = `/${RootEntry.cache}/${CacheEntry.images}/`;
 
 /** An entry of `vms/` that is no VM: work on VMs, where `tmp` lies on another file system. */
 export const SCRATCH_BESIDE_VMS = '.scratch';
 
-/** The name of a link for as long as it is on its way to or from its place. */
+/** The name of a symlink for as long as it is on its way to or from its place. */
 export function linkAsideName(uuid: string): string {
   return `.link.${uuid}`;
 }
 
 const LINK_ASIDE = /^\.link\.[0-9a-f-]{36}$/;
 
-/** Whether a link is called by {@link linkAsideName}. */
+/** Whether a symlink is called by {@link linkAsideName}. */
 export function isLinkAside(name: string): boolean {
   return LINK_ASIDE.test(name);
 }
 
-/** Names of Tart's files in the folder of a VM or an image (tart-formats §1.3). */
+/** Names of Tart's files in the directory of a VM or an image (tart-formats §1.3). */
 export const VmFile = {
   config: 'config.json',
   nvram: 'nvram.bin',
@@ -61,16 +65,16 @@ export const QEMU_STORE = 'nvram.qemu.fd';
 /** What cloud-init in the guest is told: an image of a CD, for this user alone, since there are passwords in it. */
 export const SEED = 'cloud-init.iso';
 
-/** Names of what a `run` says of itself, and hears, in the folder of its VM. */
+/** Names of what a `run` says of itself, and hears, in the directory of its VM. */
 export const RunFile = { record: 'run.json', stopBefore: 'stop-before.json' } as const;
 
-/** What a `run` in the background says, in the folder of its VM. */
+/** What a `run` in the background says, in the directory of its VM. */
 export const RUN_LOG = 'run.log';
 
-/** Names of what OpenSSH needs for the guest of a VM, in its folder. */
+/** Names of what OpenSSH needs for the guest of a VM, in its directory. */
 export const SshFile = { knownHosts: 'known_hosts', askpass: 'ssh-askpass' } as const;
 
-/** Names of our own files in the folder of a VM or an image. Tart ignores them. */
+/** Names of our own files in the directory of a VM or an image. Tart ignores them. */
 export const OurFile = {
   /** Goes when the command ends that made it: `vms/disposable.ts`. */
   disposable: '.disposable',
@@ -78,26 +82,27 @@ export const OurFile = {
   pinned: '.pinned',
   /** Lost its last tag by a command, not by an accident. Empty. */
   unnamed: '.unnamed',
-  /** Empty; the date of its last change is when the folder around it was used last: `last-use.ts`. */
+  /** Empty; the date of its last change is when the directory around it was used last: `last-use.ts`. */
   lastUse: '.last-used',
   /** Where it is from: `origin.ts`. */
   origin: '.origin.json',
   /** An earlier record, since migration found something better: nothing that testifies is thrown away. */
   formerOrigin: '.origin.json.former',
   /**
-   * The manifest of the image that a VM was cloned from, byte for byte, beside the disk: the image itself may be pruned long before the VM is
-   * pushed. Hidden, because a `manifest.json` in a local VM means a stacked one to Tart (tart-formats §1.3).
+   * The manifest of the image that a VM was cloned from, byte for byte, beside the disk: the image itself may be pruned
+   * long before the VM is pushed. Hidden, because a `manifest.json` in a local VM means a stacked one to Tart
+   * (tart-formats §1.3).
    */
   baseManifest: '.base-manifest.json',
-  /** That the disk was not written to: `disk-seal.ts`. */
-  seal: '.disk-seal.json',
+  /** That the disk was not written to: `unmodified-marker.ts`. */
+  marker: '.disk-seal.json',
   /** The manifest that the disk was pushed as, byte for byte: `push-record.ts`. */
   pushedManifest: '.pushed-manifest.json',
   /** Where the blobs of that manifest are. */
   pushedTo: '.pushed-to.json',
 } as const;
 
-/** Names in the folder of an unfinished pull that are never published. */
+/** Names in the directory of an unfinished pull that are never published. */
 export const StagingEntry = {
   /** Which chunks of the disk were verified. */
   journal: '.verified',
@@ -108,7 +113,10 @@ export const StagingEntry = {
 /** In `cache/content`: held by who changes what refers to the store (tart-cli §4.3). */
 export const CONTENT_LOCK = '.gc.lock';
 
-/** What lies beside a file of the content store while it is being built: its bytes, which of its chunks were verified, its lock. */
+/**
+ * What lies beside a file of the content store while it is being built: its bytes, which of its chunks were verified,
+ * its lock.
+ */
 export type ContentAside = 'partial' | 'verified' | 'lock';
 
 /** @param hex of the digest of the file. */

@@ -13,24 +13,27 @@ export interface UseClock {
 }
 
 /**
- * Records that an image or a VM was used. The access time of the folder is set too, for Tart (tart-formats §1.7).
- * Never fails: in a shared or read-only cache, or on a full disk, the use goes unrecorded, which harms nobody (reliability D12, D29).
+ * Records that an image or a VM was used. The access time of the directory is set too, for Tart (tart-formats §1.7).
+ * Never fails: in a shared or read-only cache, or on a full disk, the use goes unrecorded, which harms nobody
+ * (reliability D12, D29).
  */
-export async function recordUse(folder: string, at: Date): Promise<void> {
+export async function recordUse(directory: string, at: Date): Promise<void> {
   try {
-    // Neither through a link nor into a pipe that somebody put there (reliability S25, S26).
-    await setTimes(await createFile(`${folder}/${OurFile.lastUse}`, 'keep'), at, at);
+    // Neither through a symlink nor into a pipe that somebody put there (reliability S25, S26).
+    await setTimes(await createFile(`${directory}/${OurFile.lastUse}`, 'keep'), at, at);
   } catch {
     // The date below is still worth setting.
   }
   try {
-    await setTimes(await openDirectory(folder), at);
+    await setTimes(await openDirectory(directory), at);
   } catch {
     // See above.
   }
 }
 
-/** Sets the times of what is open, and closes it. @param changed Default: stays as it is. @throws the system's own error */
+/**
+ * Sets the times of what is open, and closes it. @param changed Default: stays as it is. @throws the system's own error
+ */
 export async function setTimes(handle: FileHandle, used: Date, changed?: Date): Promise<void> {
   try {
     await handle.utimes(used, changed ?? (await handle.stat()).mtime);
@@ -40,12 +43,13 @@ export async function setTimes(handle: FileHandle, used: Date, changed?: Date): 
 }
 
 /**
- * When something was used last: by our own record, and where Tart can run also by the access time, whichever is later. Elsewhere a
- * mere listing of the folder sets the access time (relatime, tart-cli §4.4), so that a record counts alone; without one, as in a cache that came
- * from a Mac, the earlier of access and change does: each of the two moves for other reasons than a use.
- * A date in the future is a clock that was wrong once, and counts as now (reliability P25).
+ * When something was used last: by our own record, and where Tart can run also by the access time, whichever is later.
+ * Elsewhere a mere listing of the directory sets the access time (relatime, tart-cli §4.4), so that a record counts
+ * alone; without one, as in a cache that came from a Mac, the earlier of access and change does: each of the two moves
+ * for other reasons than a use. A date in the future is a clock that was wrong once, and counts as now (reliability
+ * P25).
  *
- * @param path of an image or VM folder, or of a file of Tart's.
+ * @param path of an image or VM directory, or of a file of Tart's.
  * @returns undefined when nothing is there. @throws TartletError `DISK_*`
  */
 export function lastUse(path: string, clock: UseClock): Date | undefined {
@@ -62,8 +66,8 @@ function usedMs(place: Stats | undefined, recordMs: number, { platform }: UseClo
 }
 
 /**
- * When a folder came into being or was used, whichever is later and known: what was moved to its place a moment ago has no record yet
- * when Tart or a killed command put it there.
+ * When a directory came into being or was used, whichever is later and known: what was moved to its place a moment ago
+ * has no record yet when Tart or a killed command put it there.
  */
 export function lastStir(path: string, clock: UseClock): Date | undefined {
   const used = lastUse(path, clock);

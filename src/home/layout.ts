@@ -6,9 +6,10 @@ import { Repository } from '../names/repository.ts';
 import { Tag } from '../names/tag.ts';
 
 /*
- * The only place that turns names into paths of the image cache, and paths into names. Both directions are one bijection on
- * canonical names: `host:port` is stored with `%3A` for each colon, everything else verbatim, exactly as Tart has written
- * since 2.11.0 (tart-formats §2.1). Whatever decodes to no canonical name is *foreign*: left alone, never a crash.
+ * The only place that turns names into paths of the image cache, and paths into names. Both directions are one
+ * bijection on canonical names: `host:port` is stored with `%3A` for each colon, everything else verbatim, exactly as
+ * Tart has written since 2.11.0 (tart-formats §2.1). Whatever decodes to no canonical name is *foreign*: left alone,
+ * never a crash.
  */
 
 /** `registry.corp:8221` → `registry.corp%3A8221`, `[::1]:5000` → `[%3A%3A1]%3A5000`. */
@@ -16,19 +17,22 @@ export function encodeRegistry(registry: RegistryAddress): string {
   return registry.toString().replaceAll(':', '%3A');
 }
 
-/** The registry whose folder has this name, or undefined when no canonical registry does. */
-export function decodeRegistry(folder: string): RegistryAddress | undefined {
-  if (folder.includes(':')) return undefined;
-  const registry = RegistryAddress.tryParse(folder.replaceAll('%3A', ':'));
-  return registry !== undefined && encodeRegistry(registry) === folder ? registry : undefined;
+/** The registry whose directory has this name, or undefined when no canonical registry does. */
+export function decodeRegistry(directory: string): RegistryAddress | undefined {
+  if (directory.includes(':')) return undefined;
+  const registry = RegistryAddress.tryParse(directory.replaceAll('%3A', ':'));
+  return registry !== undefined && encodeRegistry(registry) === directory ? registry : undefined;
 }
 
-/** The folder of a repository, below `cache/OCIs`. */
+/** The directory of a repository, below `cache/OCIs`. */
 export function repositoryPath(name: RemoteName): string {
   return `${encodeRegistry(name.registry)}/${name.repository.text}`;
 }
 
-/** Where a name lies, below `cache/OCIs`: a tag is a link, a digest a folder. A name with both is looked up by its tag. */
+/**
+ * Where a name lies, below `cache/OCIs`: a tag is a symlink, a digest a directory. A name with both is looked up by its
+ * tag.
+ */
 export function referencePath(name: RemoteName): string {
   const { reference } = name;
   switch (reference.kind) {
@@ -47,16 +51,16 @@ export function digestPath(name: RemoteName, digest: Digest): string {
   return `${repositoryPath(name)}/${digest.toString()}`;
 }
 
-const DIGEST_FOLDER = /^sha256:[0-9a-f]{64}$/;
+const DIGEST_DIRECTORY = /^sha256:[0-9a-f]{64}$/;
 
-/** Whether a folder is named like that of an image. */
-export function isDigestFolder(folder: string): boolean {
-  return DIGEST_FOLDER.test(folder);
+/** Whether a directory is named like that of an image. */
+export function isDigestDirectory(directory: string): boolean {
+  return DIGEST_DIRECTORY.test(directory);
 }
 
-/** The digest that a folder is named after, or undefined. */
-export function decodeDigestFolder(folder: string): Digest | undefined {
-  return isDigestFolder(folder) ? Digest.parse(folder) : undefined;
+/** The digest that a directory is named after, or undefined. */
+export function decodeDigestDirectory(directory: string): Digest | undefined {
+  return isDigestDirectory(directory) ? Digest.parse(directory) : undefined;
 }
 
 /**
@@ -72,15 +76,15 @@ export function decodePath(parts: readonly string[]): RemoteName | undefined {
   return decodeLeaf({ registry, repository }, leaf);
 }
 
-/** What all leaves of a folder have in common: parsed once, because `list` asks for thousands of leaves. */
+/** What all leaves of a directory have in common: parsed once, because `list` asks for thousands of leaves. */
 export interface Leaves {
   readonly registry: RegistryAddress;
   readonly repository: Repository;
 }
 
-/** {@link decodePath} for who reads a whole folder. */
+/** {@link decodePath} for who reads a whole directory. */
 export function decodeLeaf(leaves: Leaves, leaf: string): RemoteName | undefined {
-  const digest = decodeDigestFolder(leaf);
+  const digest = decodeDigestDirectory(leaf);
   const tag = digest === undefined ? Tag.tryParse(leaf) : undefined;
   const reference = digest === undefined ? (tag === undefined ? undefined : { tag }) : { digest };
   if (reference === undefined) return undefined;

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
 import { diskError, isMissing, onDisk } from '../fs/disk-error.ts';
 import { exchangeEntries, makeLink, moveEntry } from '../fs/entry.ts';
-import { makeFolder, removeEmptyTree } from '../fs/directory-tree.ts';
-import { flushRemoval, flushUpTo } from '../fs/fsync.ts';
+import { makeDirectoryTree, removeEmptyTree } from '../fs/directory-tree.ts';
+import { fsyncRemoval, fsyncUpTo } from '../fs/fsync.ts';
 import { trashName } from '../fs/publish.ts';
 import type { Home } from './home.ts';
 import { isLinkAside, linkAsideName } from './home-entry.ts';
@@ -13,24 +13,25 @@ import { removeEntry } from '../fs/remove.ts';
 import { namesIn } from '../fs/entry-names.ts';
 
 /*
- * The one way to change a link of the home, most of which are tags: made beside, put into place by one step, the folder flushed.
- * Somebody may point it elsewhere meanwhile: where it matters what it said before, that is read after it was moved away, if the system can.
+ * The one way to change a symlink of the home, most of which are tags: made beside, put into place by one step, the
+ * directory fsynced. Somebody may point it elsewhere meanwhile: where it matters what it said before, that is read
+ * after it was moved away, if the system can.
  */
 
-/** Links in a folder that are on their way, or were when a command was killed. */
-export function leftoverLinks(folder: string): string[] {
-  return namesIn(folder, 'nothing')
+/** Symlinks in a directory that are on their way, or were when a command was killed. */
+export function leftoverLinks(directory: string): string[] {
+  return namesIn(directory, 'nothing')
     .filter(isLinkAside)
-    .map((name) => `${folder}/${name}`);
+    .map((name) => `${directory}/${name}`);
 }
 
 /**
- * Finds a place for a link on its way: in the trash, where a kill leaves it to the next sweep and nobody takes it for a tag; on a disk so full
- * that there is no trash, beside the link (reliability D29).
+ * Finds a place for a symlink on its way: in the trash, where a kill leaves it to the next sweep and nobody takes it
+ * for a tag; on a disk so full that there is no trash, beside the symlink (reliability D29).
  */
 async function placeAside(link: string, trash: string): Promise<string> {
   try {
-    await makeFolder(trash);
+    await makeDirectoryTree(trash);
     return `${trash}/${trashName()}`;
   } catch (error) {
     if (!isTartletError(error, 'DISK_FULL')) throw error;
@@ -39,19 +40,19 @@ async function placeAside(link: string, trash: string): Promise<string> {
 }
 
 /**
- * Points a link at a text as one step. Empty folders in its place go: they are what is left of a repository. Removing
- * it first, as others do, would lose the tag to a kill (reliability trap 10).
- * @param home in whose cache the link lies.
+ * Points a symlink at a text as one step. Empty directories in its place go: they are what is left of a repository.
+ * Removing it first, as others do, would lose the tag to a kill (reliability trap 10).
+ * @param home in whose cache the symlink lies.
  */
 export async function replaceLink(link: string, target: string, home: Home): Promise<void> {
-  const temporary = await placeAside(link, home.stagingFolder);
-  await onDisk('create the link', link, async () => makeLink(target, temporary));
+  const temporary = await placeAside(link, home.stagingDirectory);
+  await onDisk('create the symlink', link, async () => makeLink(target, temporary));
   try {
-    await onDisk('replace the link', link, async () => renameOver(temporary, link));
+    await onDisk('replace the symlink', link, async () => renameOver(temporary, link));
   } finally {
     await removeEntry(temporary);
   }
-  await flushUpTo(path.dirname(link), home.root);
+  await fsyncUpTo(path.dirname(link), home.root);
 }
 
 async function renameOver(temporary: string, link: string): Promise<void> {
@@ -64,37 +65,37 @@ async function renameOver(temporary: string, link: string): Promise<void> {
 }
 
 /**
- * Lets a link say something else if it still has this text. The new link is exchanged for the old one and that is read afterwards, so that
- * nobody who pointed it elsewhere meanwhile loses that.
+ * Lets a symlink say something else if it still has this text. The new symlink is exchanged for the old one and that is
+ * read afterwards, so that nobody who pointed it elsewhere meanwhile loses that.
  *
- * @param trash a folder on the same file system.
+ * @param trash a directory on the same file system.
  * @returns whether it was rewritten.
  */
 export async function rewriteLink(link: string, text: string, target: string, trash: string): Promise<boolean> {
   const temporary = await placeAside(link, trash);
-  await onDisk('create the link', link, async () => makeLink(target, temporary));
+  await onDisk('create the symlink', link, async () => makeLink(target, temporary));
   try {
     if (await exchangeEntries(temporary, link)) {
-      if ((await onDisk('read the link', temporary, async () => readlink(temporary))) !== text) {
+      if ((await onDisk('read the symlink', temporary, async () => readlink(temporary))) !== text) {
         await exchangeEntries(temporary, link);
         return false;
       }
     } else {
-      if ((await onDisk('read the link', link, async () => readlink(link))) !== text) return false;
-      await onDisk('replace the link', link, async () => moveEntry(temporary, link));
+      if ((await onDisk('read the symlink', link, async () => readlink(link))) !== text) return false;
+      await onDisk('replace the symlink', link, async () => moveEntry(temporary, link));
     }
   } finally {
     await removeEntry(temporary);
   }
-  await flushRemoval(path.dirname(link));
+  await fsyncRemoval(path.dirname(link));
   return true;
 }
 
 /**
- * Removes a link if it still has this text. Between reading and removing it somebody may have pointed it elsewhere, so it is moved away
- * first, read there, and given back if it is another one.
+ * Removes a symlink if it still has this text. Between reading and removing it somebody may have pointed it elsewhere,
+ * so it is moved away first, read there, and given back if it is another one.
  *
- * @param trash a folder on the same file system.
+ * @param trash a directory on the same file system.
  * @returns whether it was removed.
  */
 export async function removeLink(link: string, text: string, trash: string): Promise<boolean> {
@@ -108,14 +109,14 @@ export async function removeLink(link: string, text: string, trash: string): Pro
   const found = await onDisk('read the tag', aside, async () => readlink(aside));
   if (found !== text) await giveBack(link, found);
   await onDisk('remove the tag', aside, async () => removeEntry(aside));
-  await flushRemoval(path.dirname(link));
+  await fsyncRemoval(path.dirname(link));
   return found === text;
 }
 
-/** How often another command may take the empty directory of the link away, between two steps of ours. */
+/** How often another command may take the empty directory of the symlink away, between two steps of ours. */
 const GIVE_BACK_TRIES = 5;
 
-/** Puts a link back that was moved away, unless a still newer one is there. */
+/** Puts a symlink back that was moved away, unless a still newer one is there. */
 async function giveBack(link: string, text: string): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -124,7 +125,7 @@ async function giveBack(link: string, text: string): Promise<void> {
     } catch (cause) {
       if (systemCode(cause) === 'EEXIST') return;
       if (systemCode(cause) !== 'ENOENT' || tries === GIVE_BACK_TRIES) throw diskError(cause, 'restore the tag', link);
-      await makeFolder(path.dirname(link));
+      await makeDirectoryTree(path.dirname(link));
     }
   }
 }

@@ -5,20 +5,20 @@ import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushFolder, writeNewFile } from '../fs/fsync.ts';
+import { fsyncDirectory, writeNewFile } from '../fs/fsync.ts';
 import { readSmallFileIfThere, readSmallFileIfThereSync } from '../fs/small-file.ts';
 import { OurFile } from './home-entry.ts';
 
 /**
- * Blobs of the image that were never decoded here, because their content was at hand: that they hold it is the manifest's word alone. Absent
- * when there are none.
+ * Blobs of the image that were never decoded here, because their content was at hand: that they hold it is the
+ * manifest's word alone. Absent when there are none.
  */
 const unproven = v.optional(v.array(v.string()));
 
 const imageOrigin = v.object({
   version: v.literal(1),
   via: v.picklist(['pull', 'push']),
-  /** The address as used, port and all: it survives a renamed parent folder (openai/tart#827). */
+  /** The address as used, port and all: it survives a renamed parent directory (openai/tart#827). */
   registry: v.string(),
   repository: v.string(),
   digest: v.string(),
@@ -67,14 +67,20 @@ const createOrigin = v.object({
 const importOrigin = v.object({
   version: v.literal(1),
   via: v.literal('import'),
-  /** Digest of the image's manifest in the archive. The archive's own name for it proves nothing, and is not kept (reliability S28). */
+  /**
+   * Digest of the image's manifest in the archive. The archive's own name for it proves nothing, and is not kept
+   * (reliability S28).
+   */
   digest: v.string(),
   importedAt: v.string(),
 });
 
 const origin = v.variant('via', [imageOrigin, migrationOrigin, cloneOrigin, createOrigin, importOrigin]);
 
-/** Where a VM folder came from: evidence for people, migration and `inspect`; its absence is normal for what Tart made. */
+/**
+ * Where a VM directory came from: evidence for people, migration and `inspect`; its absence is normal for what Tart
+ * made.
+ */
 export type Origin = v.InferOutput<typeof origin>;
 
 /** The record of an image that came from or went to a registry. */
@@ -100,17 +106,17 @@ export function originOfImage(facts: {
   };
 }
 
-/** Writes the record into a folder that is not published yet. */
-export async function writeOrigin(folder: string, record: Origin): Promise<void> {
-  await writeNewFile(`${folder}/${OurFile.origin}`, serialize(record));
+/** Writes the record into a directory that is not published yet. */
+export async function writeOrigin(directory: string, record: Origin): Promise<void> {
+  await writeNewFile(`${directory}/${OurFile.origin}`, serialize(record));
 }
 
-/** Puts the record into a folder that others see already, as one durable step. One that is there is replaced. */
-export async function addOrigin(folder: string, record: Origin): Promise<void> {
-  const file = `${folder}/${OurFile.origin}`;
+/** Puts the record into a directory that others see already, as one durable step. One that is there is replaced. */
+export async function addOrigin(directory: string, record: Origin): Promise<void> {
+  const file = `${directory}/${OurFile.origin}`;
   await writeNewFile(`${file}.new`, serialize(record));
   await onDisk('move into place', file, async () => moveEntry(`${file}.new`, file));
-  await flushFolder(folder);
+  await fsyncDirectory(directory);
 }
 
 function serialize(record: Origin): string {
@@ -118,17 +124,17 @@ function serialize(record: Origin): string {
 }
 
 /**
- * The record of a folder, or undefined when it has none.
+ * The record of a directory, or undefined when it has none.
  * @throws TartletError `STORE_DAMAGED` when there is one that cannot be read: evidence must not vanish silently.
  */
-export async function readOrigin(folder: string): Promise<Origin | undefined> {
-  const file = `${folder}/${OurFile.origin}`;
+export async function readOrigin(directory: string): Promise<Origin | undefined> {
+  const file = `${directory}/${OurFile.origin}`;
   return parseIfThere(await readSmallFileIfThere(file).catch(refuseUnread), file);
 }
 
 /** The same for who looks at thousands, where each promise would cost more than the reading. */
-export function readOriginSync(folder: string): Origin | undefined {
-  const file = `${folder}/${OurFile.origin}`;
+export function readOriginSync(directory: string): Origin | undefined {
+  const file = `${directory}/${OurFile.origin}`;
   try {
     return parseIfThere(readSmallFileIfThereSync(file), file);
   } catch (error) {
@@ -167,17 +173,17 @@ export function parseOrigin(text: string, file: string): Origin {
 }
 
 /** The blobs that a record calls unproven. */
-export function unprovenBlobs(record: Origin | undefined): readonly string[] {
+export function unverifiedBlobs(record: Origin | undefined): readonly string[] {
   return record?.via === 'clone' || record?.via === 'pull' ? (record.unproven ?? []) : [];
 }
 
 /**
- * Tells of a folder's manifest whether a blob was seen to hold the content that the manifest says. Where the record cannot be read, none was;
- * Tart keeps no record, and decodes every blob that it has.
+ * Tells of a directory's manifest whether a blob was seen to hold the content that the manifest says. Where the record
+ * cannot be read, none was; Tart keeps no record, and decodes every blob that it has.
  */
-export async function proofOfBlobs(folder: string): Promise<(blob: Digest) => boolean> {
+export async function proofOfBlobs(directory: string): Promise<(blob: Digest) => boolean> {
   try {
-    const doubtful = new Set(unprovenBlobs(await readOrigin(folder)));
+    const doubtful = new Set(unverifiedBlobs(await readOrigin(directory)));
     return (blob) => !doubtful.has(blob.toString());
   } catch (error) {
     if (isTartletError(error, 'STORE_DAMAGED')) return () => false;

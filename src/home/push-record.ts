@@ -8,7 +8,7 @@ import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushFolder, writeNewFile } from '../fs/fsync.ts';
+import { fsyncDirectory, writeNewFile } from '../fs/fsync.ts';
 import { isOwnDirectory, readOwnFile, unlessUnusable } from '../fs/own-file.ts';
 import { modeIn } from '../fs/sharing.ts';
 import { OurFile } from './home-entry.ts';
@@ -23,7 +23,10 @@ import { OurFile } from './home-entry.ts';
 const MOST_REPOSITORIES = 4;
 const MAX_REPOSITORIES_BYTES = 16 * 1024;
 
-/** Readable for all as other files, writable for no other user whatever the umask says, unless a group shares the directory. */
+/**
+ * Readable for all as other files, writable for no other user whatever the umask says, unless a group shares the
+ * directory.
+ */
 const RECORD_MODE = 0o644;
 
 const pushedTo = v.object({
@@ -85,7 +88,7 @@ export async function writePushRecord(
   const { digest } = isSame ? former.image.manifest : image.manifest;
   if (!isSame) await replace(`${directory}/${OurFile.pushedManifest}`, manifest);
   await writeRepositories(directory, digest, [name, ...(isSame ? former.repositories : [])]);
-  await flushFolder(directory);
+  await fsyncDirectory(directory);
   return digest;
 }
 

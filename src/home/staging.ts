@@ -1,60 +1,60 @@
 import type { Digest } from '../names/digest.ts';
 import { ChunkJournal } from './chunk-journal.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { makeFolder } from '../fs/directory-tree.ts';
+import { makeDirectoryTree } from '../fs/directory-tree.ts';
 import type { Home } from './home.ts';
 import { StagingEntry } from './home-entry.ts';
-import { flushOrRemove } from '../fs/fsync.ts';
+import { fsyncOrRemove } from '../fs/fsync.ts';
 import { removeStrangers } from '../fs/plain-file.ts';
 import { removeEntry } from '../fs/remove.ts';
 
 /**
- * The unfinished folder of one pull, named after the digest that is being pulled, so that a tag which moves meanwhile never
- * mixes two images (tart-cli §7 #3). Its owner holds the lock of the digest. It outlives its process, and the next
- * pull of the digest continues in it.
+ * The unfinished directory of one pull, named after the digest that is being pulled, so that a tag which moves
+ * meanwhile never mixes two images (tart-cli §7 #3). Its owner holds the lock of the digest. It outlives its process,
+ * and the next pull of the digest continues in it.
  */
 export class Staging {
-  readonly folder: string;
+  readonly directory: string;
   /** Of its disk. */
   readonly journal: ChunkJournal;
 
-  private constructor(folder: string) {
-    this.folder = folder;
+  private constructor(directory: string) {
+    this.directory = directory;
     this.journal = new ChunkJournal(this.pathOf(StagingEntry.journal));
   }
 
-  /** Where the folder is or will be; for whoever only looks. */
+  /** Where the directory is or will be; for whoever only looks. */
   static at(home: Home, digest: Digest): Staging {
-    return new Staging(`${home.stagingFolder}/${digest.hex}`);
+    return new Staging(`${home.stagingDirectory}/${digest.hex}`);
   }
 
   static async open(home: Home, digest: Digest): Promise<Staging> {
     const staging = Staging.at(home, digest);
-    await removeStrangers(staging.folder);
-    await makeFolder(staging.folder);
+    await removeStrangers(staging.directory);
+    await makeDirectoryTree(staging.directory);
     return staging;
   }
 
   pathOf(file: string): string {
-    return `${this.folder}/${file}`;
+    return `${this.directory}/${file}`;
   }
 
   /**
-   * Where blobs lie as they came, until there is room to decode them. The command that opens the staging of the same digest later
-   * finds it gone.
+   * Where blobs lie as they came, until there is room to decode them. The command that opens the staging of the same
+   * digest later finds it gone.
    */
-  get blobsFolder(): string {
+  get blobsDirectory(): string {
     return this.pathOf(StagingEntry.blobs);
   }
 
   /** Flushes everything that will be published, and removes what will not. */
   async flush(files: readonly string[]): Promise<void> {
-    for (const file of files) await flushOrRemove(this.pathOf(file));
+    for (const file of files) await fsyncOrRemove(this.pathOf(file));
     await this.removeBlobs();
     await this.journal.remove();
   }
 
   async removeBlobs(): Promise<void> {
-    await onDisk('remove', this.blobsFolder, async () => removeEntry(this.blobsFolder));
+    await onDisk('remove', this.blobsDirectory, async () => removeEntry(this.blobsDirectory));
   }
 }

@@ -1,37 +1,38 @@
 import { TartletError } from '../errors.ts';
 import { exactLstatIfThere } from '../fs/stats.ts';
-import type { VmFolder } from './vm-folder.ts';
+import type { VmDirectory } from './vm-directory.ts';
 
 /** How often another one may come in the place of what is being read. */
 const READ_TRIES = 5;
 
 /**
- * Reads several files of a VM or an image that no lock keeps in its place, so that all are of one: again when another one came in its place
- * meanwhile (P34).
+ * Reads several files of a VM or an image that no lock keeps in its place, so that all are of one: again when another
+ * one came in its place meanwhile (P34).
  *
  * @param find looks for it, and throws when it is not there.
  * @throws TartletError `BUSY` when it is replaced again and again, and what `find` and `read` throw.
  */
-export async function readAsOne<Found extends { readonly folder: VmFolder }, Result>(
+export async function readAsOne<Found extends { readonly directory: VmDirectory }, Result>(
   find: () => Promise<Found>,
   read: (found: Found) => Promise<Result>,
 ): Promise<Result> {
   for (let tries = 1; ; tries += 1) {
-    const { path } = (await find()).folder;
+    const { path } = (await find()).directory;
     const before = await identityOf(path);
     const found = await find();
     try {
       const result = await read(found);
-      if (found.folder.path === path && (await identityOf(path)) === before) return result;
+      if (found.directory.path === path && (await identityOf(path)) === before) return result;
     } catch (error) {
-      if (found.folder.path === path && (await identityOf(path)) === before) throw error;
+      if (found.directory.path === path && (await identityOf(path)) === before) throw error;
     }
     if (tries === READ_TRIES) throw replaced(path);
   }
 }
 
 /**
- * Which directory lies at a path. The number of one that is gone may be given to the next one, which came into being later.
+ * Which directory lies at a path. The number of one that is gone may be given to the next one, which came into being
+ * later.
  *
  * @returns undefined when none does. @throws TartletError `DISK_*`
  */

@@ -13,7 +13,10 @@ const FAMILIES: Readonly<Record<string, Distribution>> = {
   alpine: 'alpine',
 };
 
-/** What an `os-release` file says (os-release(5)): its own id, or else one that it is like. @internal exported for its test. */
+/**
+ * What an `os-release` file says (os-release(5)): its own id, or else one that it is like. @internal exported for its
+ * test.
+ */
 export function parseDistribution(text: string): Distribution | undefined {
   const values = (key: string): string[] =>
     (new RegExp(`^${key}=["']?([^"'\n]*)`, 'm').exec(text)?.[1] ?? '').split(' ');

@@ -22,7 +22,7 @@ export interface HostCheck {
   readonly severity: Severity | 'ok';
   /** What is there, or is not, in one sentence without a full stop. */
   readonly message: string;
-  /** The one command that mends it, or what has to be done by hand. */
+  /** The one command that repairs it, or what has to be done by hand. */
   readonly next: Hint | undefined;
 }
 
@@ -115,7 +115,7 @@ function qemuCheck(id: HostFindingId, arch: Arch, found: QemuHost | TartletError
 async function startChecks(session: Session, host: QemuHost, context: Context): Promise<HostCheck[]> {
   const { arch = 'amd64', pid } = context;
   try {
-    const started = await startEmptyMachine(host, { arch, pid, temporary: session.temporaryFolder });
+    const started = await startEmptyMachine(host, { arch, pid, temporary: session.temporaryDirectory });
     const start = good('start', 'an empty VM starts');
     return [
       start,

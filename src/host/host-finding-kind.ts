@@ -7,7 +7,10 @@ interface Kind {
   readonly meaning: string;
 }
 
-/** What a machine is looked at for that is to run VMs. The table in docs/running.md is this one; an id never changes its meaning. */
+/**
+ * What a machine is looked at for that is to run VMs. The table in docs/running.md is this one; an id never changes its
+ * meaning.
+ */
 export const HOST_FINDINGS = {
   qemu: {
     severity: 'damage',

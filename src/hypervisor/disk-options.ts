@@ -4,8 +4,8 @@ const SYNC = new Set<string>(['none', 'fsync', 'full'] satisfies DiskSync[]);
 const CACHING = new Set<string>(['automatic', 'cached', 'uncached'] satisfies DiskCaching[]);
 
 /**
- * Reads `PATH[:OPTIONS]`: the last field behind a colon is a list of options when one of them is known, and else a part of the path
- * (tart-cli §1.3). Unknown options beside a known one are passed over, as Tart does.
+ * Reads `PATH[:OPTIONS]`: the last field behind a colon is a list of options when one of them is known, and else a part
+ * of the path (tart-cli §1.3). Unknown options beside a known one are passed over, as Tart does.
  */
 export function parseDiskText(text: string): { readonly path: string; readonly options: DiskOptions } {
   const colon = text.lastIndexOf(':');

@@ -16,8 +16,8 @@ export interface MachineEvents {
   /** The disk cannot be read or written: the guest stands still and goes on by itself when the cause has gone. */
   readonly onDiskError?: (reason: string) => void;
   /**
-   * A copy of a suspended guest did not get a network card of its own. `connected`: it goes on with the card that it had, in a network where that is
-   * in no way of others; else it has no network.
+   * A copy of a suspended guest did not get a network card of its own. `connected`: it goes on with the card that it
+   * had, in a network where that is in no way of others; else it has no network.
    */
   readonly onCardKept?: (reason: string, connected: boolean) => void;
   /** What served the directories of this tag has gone: they do not answer the guest any more. All else of it works. */
@@ -32,7 +32,10 @@ export interface RunningMachine {
   readonly accelerator: Accelerator;
   /** Resolves once; never rejects. */
   readonly ended: Promise<Ending>;
-  /** The address that the guest knows its network cards by: not always the one that it was given, see {@link MachineEvents.onCardKept}. */
+  /**
+   * The address that the guest knows its network cards by: not always the one that it was given, see
+   * {@link MachineEvents.onCardKept}.
+   */
   readonly cardMac: string;
   /** The terminal of its console, if one was asked for. */
   readonly consolePath: string | undefined;
@@ -42,6 +45,9 @@ export interface RunningMachine {
   pressPowerButton(): Promise<void>;
   /** Closes the disks and ends, without a word to the guest. */
   end(): Promise<void>;
-  /** Writes the memory of the guest to a file and ends. @throws TartletError when that is not possible; the guest goes on then. */
+  /**
+   * Writes the memory of the guest to a file and ends. @throws TartletError when that is not possible; the guest goes
+   * on then.
+   */
   suspend(file: string): Promise<void>;
 }

@@ -53,7 +53,10 @@ export interface Share {
 
 /** How the guest is connected. */
 export type Network =
-  /** NAT by the hypervisor: the guest reaches what the host reaches, and is reached by what is forwarded. `isolated`: it reaches the host only. */
+  /**
+   * NAT by the hypervisor: the guest reaches what the host reaches, and is reached by what is forwarded. `isolated`: it
+   * reaches the host only.
+   */
   | { readonly kind: 'user'; readonly forwards: readonly Forward[]; readonly isolated: boolean }
   /** One interface for each bridge, all with the same MAC, as Tart does (run-fleet-demand §1). */
   | { readonly kind: 'bridged'; readonly bridges: readonly string[] };
@@ -76,8 +79,9 @@ export type Screen =
 export type SoundDriver = 'pa' | 'alsa' | 'none';
 
 /**
- * A machine to be run: what the guest sees, in bytes and numbers. Whose it is and how it is stored are the caller's matter, except for the
- * directory, in which sockets and logs get their relative names (absolute ones may be longer than the 108 bytes of an address).
+ * A machine to be run: what the guest sees, in bytes and numbers. Whose it is and how it is stored are the caller's
+ * matter, except for the directory, in which sockets and logs get their relative names (absolute ones may be longer
+ * than the 108 bytes of an address).
  */
 export interface Machine {
   readonly name: string;
@@ -100,7 +104,10 @@ export interface Machine {
   readonly console: Console;
   /** None: nobody looks, and pictures can be taken all the same. */
   readonly screens: readonly Screen[];
-  /** Whether the guest has the clipboard of who looks. The machine is the same without: only its other end is not connected. */
+  /**
+   * Whether the guest has the clipboard of who looks. The machine is the same without: only its other end is not
+   * connected.
+   */
   readonly clipboard: boolean;
   /** Of its sound card; undefined where it has none. */
   readonly sound: SoundDriver | undefined;

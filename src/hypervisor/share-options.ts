@@ -1,6 +1,9 @@
 import { TartletError } from '../errors.ts';
 
-/** Where macOS guests mount by themselves what has no tag of its own, and Linux guests by this name (run-fleet-demand §b.2). */
+/**
+ * Where macOS guests mount by themselves what has no tag of its own, and Linux guests by this name (run-fleet-demand
+ * §b.2).
+ */
 const DEFAULT_TAG = 'com.apple.virtio-fs.automount';
 
 /** The room for a tag in the device's configuration (VIRTIO 1.2 §5.11.4), in bytes. */
@@ -20,8 +23,9 @@ export interface WantedShare {
 }
 
 /**
- * Reads `[NAME:]PATH[:OPTIONS]` (tart-cli §1.3): the last field is a list of options when one of `ro` and `tag=T` is in it, whose unknown others
- * are passed over, and else a part of the path. An address may have a name before it as well (tart-cli §7 #52).
+ * Reads `[NAME:]PATH[:OPTIONS]` (tart-cli §1.3): the last field is a list of options when one of `ro` and `tag=T` is in
+ * it, whose unknown others are passed over, and else a part of the path. An address may have a name before it as well
+ * (tart-cli §7 #52).
  *
  * @throws TartletError `USAGE` for an empty path, a tag that is empty or too long, and a name that is none for a file.
  */

@@ -1,15 +1,16 @@
 /*
- * The one reader for JSON that others wrote: manifests, configurations, answers of registries and token services, Docker's
- * configuration. Each has fields of which we need a few, in kinds that differ from program to program, and all else in it is
- * of other programs: so that it is asked field by field, and not held against a schema. Records of our own have one
- * (valibot; docs/architecture.md).
+ * The one reader for JSON that others wrote: manifests, configurations, answers of registries and token services,
+ * Docker's configuration. Each has fields of which we need a few, in kinds that differ from program to program, and all
+ * else in it is of other programs: so that it is asked field by field, and not held against a schema. Records of our
+ * own have one (valibot; docs/architecture.md).
  */
 
 /** A JSON object; what its members are is still to be asked. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
- * The value that a text is in JSON. The parser's own message is not passed on: it quotes the text, which may be a secret.
+ * The value that a text is in JSON. The parser's own message is not passed on: it quotes the text, which may be a
+ * secret.
  *
  * @param text bytes that are not UTF-8 are no JSON (RFC 8259 §8.1).
  * @returns undefined for what is no JSON; JSON itself knows no such value.

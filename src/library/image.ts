@@ -1,6 +1,6 @@
 import { TartletError } from '../errors.ts';
 import { type ByteRange, openForReading, readRange, requireWithin } from '../fs/disk/read-range.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import type { Digest } from '../names/digest.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { Session } from '../session/session.ts';
@@ -12,11 +12,12 @@ export interface ImageDisk {
   /** Bytes. */
   readonly size: number;
   /**
-   * Reads a part of the disk. From a registry, chunks are fetched as wholes and verified before a byte of them is handed out; of a cached image,
-   * the bytes were verified when it was pulled.
+   * Reads a part of the disk. From a registry, chunks are fetched as wholes and verified before a byte of them is
+   * handed out; of a cached image, the bytes were verified when it was pulled.
    *
    * @returns exactly the bytes of the range.
-   * @throws TartletError `USAGE` for a range that is not on the disk, `DIGEST_MISMATCH`, `CHUNK_CORRUPT`, `NET_*`, `DISK_*`.
+   * @throws TartletError `USAGE` for a range that is not on the disk, `DIGEST_MISMATCH`, `CHUNK_CORRUPT`, `NET_*`,
+   * `DISK_*`.
    */
   read(range: ByteRange): Promise<Uint8Array>;
 }
@@ -33,11 +34,14 @@ export interface Image extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for a disk that only macOS can read, and what the registry client throws. */
+/**
+ * @throws TartletError `NOT_FOUND`, `MEDIA_UNSUPPORTED` for a disk that only macOS can read, and what the registry
+ * client throws.
+ */
 export async function openImage(session: Session, name: RemoteName, insecure: boolean): Promise<Image> {
   const cached = await session.images.find(name);
-  if (cached?.folder.layout === 'standalone') {
-    const disk = await cachedDisk(`${cached.folder.path}/${VmFile.disk}`);
+  if (cached?.directory.layout === 'standalone') {
+    const disk = await cachedDisk(`${cached.directory.path}/${VmFile.disk}`);
     const close = async (): Promise<void> => disk.close();
     return { name, digest: cached.digest, isCached: true, disk, close, [Symbol.asyncDispose]: close };
   }

@@ -16,7 +16,9 @@ export function imageName(name: ImageName): RemoteName {
   return typeof name === 'string' ? RemoteName.parse(name) : name;
 }
 
-/** Of a VM that is there: names that Tart would refuse for a new one are taken. @throws TartletError `NAME_MALFORMED` */
+/**
+ * Of a VM that is there: names that Tart would refuse for a new one are taken. @throws TartletError `NAME_MALFORMED`
+ */
 export function vmName(name: VmName): LocalName {
   return typeof name === 'string' ? LocalName.ofExisting(name) : name;
 }

@@ -13,7 +13,9 @@ import { Tartlet } from './tartlet.ts';
 export interface OpenOptions {
   /** The directory that Tart and Tartlet share. Default: `TART_HOME` of the environment, else `~/.tart`. */
   readonly home?: string | undefined;
-  /** Variables that proxies, certificates, logins and `TART_*` settings are read from. Default: those of the process. */
+  /**
+   * Variables that proxies, certificates, logins and `TART_*` settings are read from. Default: those of the process.
+   */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   /**
    * Who we are to a registry. Default: what `docker login`, `podman login` and `tartlet login` stored, and
@@ -21,15 +23,17 @@ export interface OpenOptions {
    */
   readonly credentials?: 'none' | ((name: RemoteName) => CredentialSource) | undefined;
   /**
-   * Whether the first operation that reads the cache brings one of an older Tart to today's names, as the command does. Default: yes.
-   * See docs/cache.md.
+   * Whether the first operation that reads the cache brings one of an older Tart to today's names, as the command does.
+   * Default: yes. See docs/cache.md.
    */
   readonly migrate?: boolean | undefined;
   /** Ends every operation. */
   readonly signal?: AbortSignal | undefined;
   /** Told what happens, in every operation that has no listener of its own. */
   readonly onEvent?: ((event: TransferEvent) => void) | undefined;
-  /** Told of every request and every answer, without their secrets, in every operation that has no listener of its own. */
+  /**
+   * Told of every request and every answer, without their secrets, in every operation that has no listener of its own.
+   */
   readonly onWire?: OnWire | undefined;
   /** What registries see in their logs. Default: `Tartlet`. */
   readonly userAgent?: string | undefined;
@@ -40,14 +44,15 @@ export interface OpenOptions {
  *
  * Nothing is read or written before the first operation.
  *
- * @throws TartletError `CONFIG_INVALID` where there is no place for a home: no `TART_HOME`, and a user without a home directory.
+ * @throws TartletError `CONFIG_INVALID` where there is no place for a home: no `TART_HOME`, and a user without a home
+ * directory.
  */
 export function openTartlet(options: OpenOptions = {}): Tartlet {
   const { home, environment = process.env, credentials, onEvent } = options;
   const note = (text: string): void => onEvent?.({ kind: 'note', subject: 'logins', text });
   const settings: CredentialStoreSettings = {
     environment,
-    userFolder: userDirectory(environment),
+    userDirectory: userDirectory(environment),
     platform: process.platform,
     uid: process.getuid?.(),
     lockFile,
@@ -70,9 +75,9 @@ export function openTartlet(options: OpenOptions = {}): Tartlet {
 function homeOf(home: string | undefined, environment: NonNullable<OpenOptions['environment']>): Home {
   return Home.locate({
     environment: home === undefined ? environment : { TART_HOME: home },
-    userFolder: userDirectory(environment),
+    userDirectory: userDirectory(environment),
     // Asked only where it is needed: it may be gone.
-    get workingFolder() {
+    get workingDirectory() {
       return process.cwd();
     },
   });

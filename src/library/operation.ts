@@ -6,11 +6,15 @@ import { RateMeter } from '../session/rate.ts';
 export interface OperationOptions {
   /** Ends the operation; what was verified is kept, and the next call continues. */
   readonly signal?: AbortSignal | undefined;
-  /** Told how far a transfer is, whenever that changes. Several transfers of one operation are told apart by `subject`. */
+  /**
+   * Told how far a transfer is, whenever that changes. Several transfers of one operation are told apart by `subject`.
+   */
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined;
   /** Told everything that happens, fact by fact. Default: what `openTartlet` was given. */
   readonly onEvent?: ((event: TransferEvent) => void) | undefined;
-  /** Told of every request to a registry and every answer, without their secrets. Default: what `openTartlet` was given. */
+  /**
+   * Told of every request to a registry and every answer, without their secrets. Default: what `openTartlet` was given.
+   */
   readonly onWire?: OnWire | undefined;
 }
 

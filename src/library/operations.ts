@@ -3,7 +3,7 @@ import type { CredentialSource } from '../credentials/credential.ts';
 import type { CredentialStoreSettings } from '../credentials/settings.ts';
 import { isTartletError } from '../errors.ts';
 import type { Home } from '../home/home.ts';
-import { isInOrder } from '../migration/stamp.ts';
+import { isInOrder } from '../migration/marker.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from '../session/progress.ts';
@@ -33,7 +33,9 @@ export class Operations {
     this.#settings = settings;
   }
 
-  /** @param cache `in-order`: an old cache is migrated first; `untouched`: for what looks at it as it is, or not at all. */
+  /**
+   * @param cache `in-order`: an old cache is migrated first; `untouched`: for what looks at it as it is, or not at all.
+   */
   async run<T>(
     options: OperationOptions,
     work: (session: Session) => Promise<T>,
@@ -78,7 +80,7 @@ export class Operations {
   async #run<T>(session: Session, work: (session: Session) => Promise<T>, cache: 'in-order' | 'untouched'): Promise<T> {
     session.signal.throwIfAborted();
     if (cache === 'in-order') {
-      session.home.requireFolder();
+      session.home.requireDirectory();
       if (this.#settings.migrate && !isInOrder(session.home)) await migrate(session);
     }
     return work(session);

@@ -31,11 +31,12 @@ export interface RepositoryOptions {
 }
 
 /**
- * One repository of one registry, by the OCI distribution protocol 1.1: manifests and blobs, with retries, resumed downloads, token
- * logins and back-pressure. What it returns is verified against its digest, but for {@link unverifiedBlob}.
+ * One repository of one registry, by the OCI distribution protocol 1.1: manifests and blobs, with retries, resumed
+ * downloads, token logins and back-pressure. What it returns is verified against its digest, but for
+ * {@link unverifiedBlob}.
  *
- * Every method rejects with a `TartletError` (`NET_*`, `AUTH_*`, `RATE_LIMITED`, `REG_*`, `REDIRECT_REFUSED`, and those it names), and with the
- * signal's reason when it is aborted.
+ * Every method rejects with a `TartletError` (`NET_*`, `AUTH_*`, `RATE_LIMITED`, `REG_*`, `REDIRECT_REFUSED`, and those
+ * it names), and with the signal's reason when it is aborted.
  */
 export class RepositoryClient implements AsyncDisposable {
   readonly registry: RegistryAddress;
@@ -62,7 +63,10 @@ export class RepositoryClient implements AsyncDisposable {
     return this.#client.ping(options);
   }
 
-  /** A manifest, its bytes compared with the digest that was asked for. @throws TartletError `NOT_FOUND`, `DIGEST_MISMATCH` */
+  /**
+   * A manifest, its bytes compared with the digest that was asked for. @throws TartletError `NOT_FOUND`,
+   * `DIGEST_MISMATCH`
+   */
   async manifest(reference: ManifestReference, options?: CallOptions): Promise<RawManifest> {
     return this.#client.manifest(reference, options);
   }
@@ -88,8 +92,8 @@ export class RepositoryClient implements AsyncDisposable {
   }
 
   /**
-   * A whole blob, as it arrives. Its last bytes come only when all were compared with the digest: a consumer that read to the end has the
-   * right bytes, and one that writes them elsewhere deletes them on an error.
+   * A whole blob, as it arrives. Its last bytes come only when all were compared with the digest: a consumer that read
+   * to the end has the right bytes, and one that writes them elsewhere deletes them on an error.
    *
    * @throws TartletError while iterating: `NOT_FOUND`, `DIGEST_MISMATCH`, `SIZE_MISMATCH`.
    */
@@ -106,7 +110,8 @@ export class RepositoryClient implements AsyncDisposable {
   }
 
   /**
-   * A part of a blob, or all of it, exactly as long as asked for and **not compared with its digest**: for a caller that compares it itself.
+   * A part of a blob, or all of it, exactly as long as asked for and **not compared with its digest**: for a caller
+   * that compares it itself.
    *
    * @throws TartletError while iterating: `NOT_FOUND`, `SIZE_MISMATCH`.
    */
@@ -114,7 +119,10 @@ export class RepositoryClient implements AsyncDisposable {
     return this.#client.blob(blob, options);
   }
 
-  /** A small blob in memory, verified; `limit` in bytes, default 16 MiB. @throws TartletError `NOT_FOUND`, `DIGEST_MISMATCH`, `SIZE_MISMATCH` */
+  /**
+   * A small blob in memory, verified; `limit` in bytes, default 16 MiB. @throws TartletError `NOT_FOUND`,
+   * `DIGEST_MISMATCH`, `SIZE_MISMATCH`
+   */
   async fetchBlob(blob: BlobIdentity, options?: CallOptions & { readonly limit?: number }): Promise<Uint8Array> {
     return this.#client.fetchBlob(blob, options);
   }

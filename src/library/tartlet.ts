@@ -1,9 +1,10 @@
 /*
- * More than 250 lines, because it is the list of what a program can ask for: each method is a few lines and their documentation.
+ * More than 250 lines, because it is the list of what a program can ask for: each method is a few lines and their
+ * documentation.
  */
 import type { ExportOptions, ExportOutcome, ExportTarget } from '../archive/export.ts';
 import type { ImportOptions, ImportOutcome, ImportSource } from '../archive/import.ts';
-import type { Examination, ExamineOptions } from '../doctor/examine.ts';
+import type { DoctorReport, DoctorOptions } from '../doctor/run-doctor.ts';
 import type { Deleted } from '../home/prune/measured-delete.ts';
 import type { PruneReport, PruneRequest } from '../home/prune/prune.ts';
 import type { RemoteName } from '../names/remote-name.ts';
@@ -49,8 +50,9 @@ export interface Login {
 /**
  * One home: what the command does, as methods. Made by `openTartlet`.
  *
- * Names are texts or parsed values. Every method rejects with a `TartletError` (a `code`, `facts`, a next step) and with the signal's reason when
- * it is aborted; methods may run at the same time, as several commands may. Nothing here prints or exits.
+ * Names are texts or parsed values. Every method rejects with a `TartletError` (a `code`, `facts`, a next step) and
+ * with the signal's reason when it is aborted; methods may run at the same time, as several commands may. Nothing here
+ * prints or exits.
  */
 export class Tartlet implements AsyncDisposable {
   /** The directory that Tart and Tartlet share, as it was spelled. */
@@ -66,8 +68,8 @@ export class Tartlet implements AsyncDisposable {
   }
 
   /**
-   * Pulls an image into the cache. Nothing is visible before all of it is verified; a tag that is cached and has not moved costs
-   * one request.
+   * Pulls an image into the cache. Nothing is visible before all of it is verified; a tag that is cached and has not
+   * moved costs one request.
    */
   async pull(image: ImageName, options: PullOptions & OperationOptions = {}): Promise<PullOutcome> {
     return this.#operations.run(options, async (session) => {
@@ -110,8 +112,8 @@ export class Tartlet implements AsyncDisposable {
   }
 
   /**
-   * Opens an image to look into its disk: a cached one on this machine, else in its registry, of which only what is read is
-   * fetched. Close it, or take it by `await using`.
+   * Opens an image to look into its disk: a cached one on this machine, else in its registry, of which only what is
+   * read is fetched. Close it, or take it by `await using`.
    */
   async image(image: ImageName, options: { readonly insecure?: boolean } & OperationOptions = {}): Promise<Image> {
     return this.#operations.run(options, async () =>
@@ -120,8 +122,8 @@ export class Tartlet implements AsyncDisposable {
   }
 
   /**
-   * A client for the repository of an image, with the stored logins: manifests, blobs and tags by the distribution protocol. Close it, or take
-   * it by `await using`.
+   * A client for the repository of an image, with the stored logins: manifests, blobs and tags by the distribution
+   * protocol. Close it, or take it by `await using`.
    */
   repository(image: ImageName, options: { readonly insecure?: boolean } = {}): RepositoryClient {
     const name = imageName(image);
@@ -138,7 +140,10 @@ export class Tartlet implements AsyncDisposable {
     });
   }
 
-  /** Makes a VM from an image or another VM. An image that is not cached is pulled; a stopped VM of the name is replaced. */
+  /**
+   * Makes a VM from an image or another VM. An image that is not cached is pulled; a stopped VM of the name is
+   * replaced.
+   */
   async clone(
     source: VmName | ImageName,
     name: VmName,
@@ -204,8 +209,9 @@ export class Tartlet implements AsyncDisposable {
 
   /**
    * Makes a VM from a cloud image, a file or one of the web. A stopped VM of the name is replaced.
-   * @throws TartletError `MEDIA_UNSUPPORTED` for what is no such image, `SIZE_MISMATCH` for one that is larger than the disk shall be,
-   *   `DIGEST_MISMATCH`, `HOST_LACKS` where a program is missing, `USAGE` where the architecture is not clear
+   * @throws TartletError `MEDIA_UNSUPPORTED` for what is no such image, `SIZE_MISMATCH` for one that is larger than the
+   * disk shall be, `DIGEST_MISMATCH`, `HOST_LACKS` where a program is missing, `USAGE` where the architecture is not
+   * clear
    */
   async createFromImage(name: VmName, options: CreateFromImageOptions & OperationOptions): Promise<CreateOutcome> {
     return this.#operations.run(options, async (session) => {
@@ -246,14 +252,14 @@ export class Tartlet implements AsyncDisposable {
   }
 
   /** Checks the home, and repairs it with `fix`. Nothing is deleted that cannot be fetched again. */
-  async doctor(options: ExamineOptions & OperationOptions = {}): Promise<Examination> {
-    const work = async (session: Session): Promise<Examination> => {
-      const [{ examine }, { knownPorts }] = await Promise.all([
-        import('../doctor/examine.ts'),
+  async doctor(options: DoctorOptions & OperationOptions = {}): Promise<DoctorReport> {
+    const work = async (session: Session): Promise<DoctorReport> => {
+      const [{ runDoctor }, { knownPorts }] = await Promise.all([
+        import('../doctor/run-doctor.ts'),
         import('../credentials/known-registry.ts'),
       ]);
       const ports = async (host: string) => knownPorts(host, this.#settings.credentialSettings);
-      return examine(session, { knownPorts: ports, ...options });
+      return runDoctor(session, { knownPorts: ports, ...options });
     };
     return this.#operations.run(options, work, 'untouched');
   }
@@ -270,7 +276,10 @@ export class Tartlet implements AsyncDisposable {
     });
   }
 
-  /** Makes a VM from an archive that {@link export}, `skopeo` or another tool wrote. A stopped VM of the name is replaced. */
+  /**
+   * Makes a VM from an archive that {@link export}, `skopeo` or another tool wrote. A stopped VM of the name is
+   * replaced.
+   */
   async import(
     from: string | ImportSource,
     name: VmName,

@@ -1,29 +1,32 @@
 import type { Digest } from '../names/digest.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
-import type { VmLayout } from '../home/vm-folder.ts';
-import type { HostReading } from './host-folder.ts';
+import type { VmLayout } from '../home/vm-directory.ts';
+import type { HostReading } from './host-directory.ts';
 import type { LinkTarget } from './link-text.ts';
 import type { Mark } from '../home/images/explicit-mark.ts';
 
-/** A folder directly below `cache/OCIs`. */
+/** A directory directly below `cache/OCIs`. */
 export interface HostFact {
-  readonly folder: string;
+  readonly directory: string;
   readonly reading: HostReading;
 }
 
-/** A link directly below `cache/OCIs`: opened by name it works, but no list and no collection enters it (tart-formats §2.5). */
+/**
+ * A symlink directly below `cache/OCIs`: opened by name it works, but no list and no collection enters it (tart-formats
+ * §2.5).
+ */
 export interface HostLinkFact extends HostFact {
   readonly path: string;
   readonly text: string;
-  /** The host folder that its text names, when that is one of this cache. */
+  /** The host directory that its text names, when that is one of this cache. */
   readonly names: string | undefined;
   /** Whether anything is there. */
   readonly leadsSomewhere: boolean;
 }
 
-/** The folder of an image, whole or not, under whatever name. */
+/** The directory of an image, whole or not, under whatever name. */
 export interface ImageFact {
-  /** The host folder it lies in. */
+  /** The host directory it lies in. */
   readonly host: string;
   readonly repository: string;
   readonly digest: Digest;
@@ -33,11 +36,14 @@ export interface ImageFact {
   readonly mark: Mark;
   /** Whether it lost its last tag by a command of ours: nobody misses the tag then. */
   readonly isUnnamed: boolean;
-  /** The registry in its origin record, when the record is of this image; read only where the folder leaves a doubt. */
+  /**
+   * The registry in its origin record, when the record is of this image; read only where the directory leaves a
+   * ambiguity.
+   */
   readonly record: RegistryAddress | undefined;
 }
 
-/** A tag, or a digest that is a link (tart-formats §1.4). */
+/** A tag, or a digest that is a symlink (tart-formats §1.4). */
 export interface LinkFact {
   readonly host: string;
   readonly repository: string;
@@ -51,31 +57,32 @@ export interface LinkFact {
   readonly leadsTo: ImageFact | undefined;
   /** Whether there is nothing where it leads. */
   readonly isDead: boolean;
-  /** When the link was made, in milliseconds since 1970: of two links that want one place, the newer wins. */
+  /** When the symlink was made, in milliseconds since 1970: of two symlinks that want one place, the newer wins. */
   readonly madeMs: number;
 }
 
 /** All that is known about a cache before anything is decided. */
 export interface CacheFacts {
-  readonly imagesFolder: string;
+  readonly imagesDirectory: string;
   readonly hosts: readonly HostFact[];
   readonly hostLinks: readonly HostLinkFact[];
   readonly images: readonly ImageFact[];
   readonly links: readonly LinkFact[];
   /**
-   * Every folder that is no image, below `imagesFolder`: nothing else may take such a path, unless nothing is in it.
+   * Every directory that is no image, below `imagesDirectory`: nothing else may take such a path, unless nothing is in
+   * it.
    */
-  readonly folders: ReadonlySet<string>;
-  /** Those of {@link folders} in which nothing is, at any depth, but folders. */
-  readonly hollow: ReadonlySet<string>;
+  readonly directories: ReadonlySet<string>;
+  /** Those of {@link directories} in which nothing is, at any depth, but directories. */
+  readonly empty: ReadonlySet<string>;
   /**
-   * Folders directly below `imagesFolder` in which something could not be looked at: they are looked at again the next
-   * time.
+   * Directories directly below `imagesDirectory` in which something could not be looked at: they are looked at again
+   * the next time.
    */
   readonly unseenHosts: ReadonlySet<string>;
 }
 
-/** Where something lies or would lie, below `imagesFolder`. */
+/** Where something lies or would lie, below `imagesDirectory`. */
 export function placeOf(host: string, repository: string, leaf: string): string {
   return `${host}/${repository}/${leaf}`;
 }

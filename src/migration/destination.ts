@@ -5,18 +5,18 @@ import { Repository } from '../names/repository.ts';
 import { Tag } from '../names/tag.ts';
 import { encodeRegistry, referencePath } from '../home/layout.ts';
 import { type CacheFacts, type HostLinkFact, type ImageFact, placeOf } from './cache-facts.ts';
-import type { Doubt, Witness } from './evidence.ts';
-import { readHostFolder, registryOf } from './host-folder.ts';
+import type { Ambiguity, EvidenceSource } from './evidence.ts';
+import { readHostDirectory, registryOf } from './host-directory.ts';
 import type { Ownership } from './ownership.ts';
 
 /** Why something is left where it is. */
-export type StayReason =
-  | Doubt
-  /** A link that names another registry than the folder it lies in, and leads nowhere. */
+export type SkipReason =
+  | Ambiguity
+  /** A symlink that names another registry than the directory it lies in, and leads nowhere. */
   | 'unrelated-link'
   /** Its true place is taken by another kind of name (tart-formats §2.8). */
   | 'collision'
-  /** The folder of its registry is a link that the user made to somewhere else. */
+  /** The directory of its registry is a symlink that the user made to somewhere else. */
   | 'host-link';
 
 /** Where an image will lie. */
@@ -24,11 +24,11 @@ export type Destination =
   | {
       readonly kind: 'here';
       readonly place: string;
-      readonly because: StayReason | undefined;
+      readonly because: SkipReason | undefined;
       /** Its true name, which it cannot have. */
       readonly name?: RemoteName;
     }
-  | { readonly kind: 'there'; readonly place: string; readonly name: RemoteName; readonly by: Witness };
+  | { readonly kind: 'there'; readonly place: string; readonly name: RemoteName; readonly by: EvidenceSource };
 
 /** The name of something in a repository, or undefined when today's grammar has none. */
 export function nameOf(registry: RegistryAddress, repository: string, leaf: string | Digest): RemoteName | undefined {
@@ -47,17 +47,17 @@ export function nameOf(registry: RegistryAddress, repository: string, leaf: stri
 export class Destinations {
   readonly #facts: CacheFacts;
   readonly #hostLinks: ReadonlyMap<string, HostLinkFact>;
-  /** Where links lie or will lie, below `imagesFolder`. */
+  /** Where symlinks lie or will lie, below `imagesDirectory`. */
   readonly #links: Set<string>;
-  readonly #folders: Set<string>;
+  readonly #directories: Set<string>;
   readonly #images: Set<string>;
   readonly #places = new Map<ImageFact, Destination>();
 
   constructor(facts: CacheFacts, ownership: Ownership) {
     this.#facts = facts;
-    this.#hostLinks = new Map(facts.hostLinks.map((link) => [link.folder, link]));
+    this.#hostLinks = new Map(facts.hostLinks.map((link) => [link.directory, link]));
     this.#links = new Set(facts.links.map((link) => placeOf(link.host, link.repository, link.leaf)));
-    this.#folders = new Set([...facts.folders].filter((folder) => !facts.hollow.has(folder)));
+    this.#directories = new Set([...facts.directories].filter((directory) => !facts.empty.has(directory)));
     this.#images = new Set(facts.images.map((image) => placeOf(image.host, image.repository, image.digest.toString())));
     for (const image of facts.images) this.#places.set(image, this.#decide(image, ownership));
   }
@@ -67,21 +67,21 @@ export class Destinations {
     return this.#places.get(image) ?? { kind: 'here', place, because: undefined };
   }
 
-  /** Links to host folders that stand where images must go, and lead to where these lie now. */
+  /** Symlinks to host directories that stand where images must go, and lead to where these lie now. */
   hostLinksInTheWay(): HostLinkFact[] {
     const hosts = new Set(
       [...this.#places.values()].flatMap((each) => (each.kind === 'there' ? hostOf(each.place) : [])),
     );
-    return this.#facts.hostLinks.filter((link) => hosts.has(link.folder));
+    return this.#facts.hostLinks.filter((link) => hosts.has(link.directory));
   }
 
-  /** Takes a path for a link. @returns why it cannot have it. */
-  takeForLink(place: string): StayReason | undefined {
+  /** Takes a path for a symlink. @returns why it cannot have it. */
+  takeForLink(place: string): SkipReason | undefined {
     const because =
-      this.#obstacle(place) ?? (this.#folders.has(place) || this.#images.has(place) ? 'collision' : undefined);
+      this.#obstacle(place) ?? (this.#directories.has(place) || this.#images.has(place) ? 'collision' : undefined);
     if (because === undefined) {
       this.#links.add(place);
-      this.#addFolders(place);
+      this.#addDirectories(place);
     }
     return because;
   }
@@ -95,34 +95,38 @@ export class Destinations {
     if (name === undefined) return { kind: 'here', place, because: 'unnameable' };
     const there = referencePath(name);
     const because =
-      this.#obstacle(there) ?? (this.#links.has(there) || this.#folders.has(there) ? 'collision' : undefined);
+      this.#obstacle(there) ?? (this.#links.has(there) || this.#directories.has(there) ? 'collision' : undefined);
     if (because !== undefined) return { kind: 'here', place, because, name };
     this.#images.add(there);
-    this.#addFolders(there);
+    this.#addDirectories(there);
     return { kind: 'there', place: there, name, by: verdict.by };
   }
 
   /** What keeps anything from lying at a path. */
-  #obstacle(place: string): StayReason | undefined {
+  #obstacle(place: string): SkipReason | undefined {
     const host = this.#hostLinks.get(hostOf(place));
     if (host !== undefined && !this.#mayBeReplaced(host)) return 'host-link';
     return parents(place).some((each) => this.#links.has(each) || this.#images.has(each)) ? 'collision' : undefined;
   }
 
-  /** A link to a folder of the same host in this cache, made so that something finds it: the folder will be there itself. */
+  /**
+   * A link to a directory of the same host in this cache, made so that something finds it: the directory will be there
+   * itself.
+   */
   #mayBeReplaced({ names, reading }: HostLinkFact): boolean {
     const ours = registryOf(reading);
-    const theirs = names === undefined || !this.#folders.has(names) ? undefined : registryOf(readHostFolder(names));
+    const theirs =
+      names === undefined || !this.#directories.has(names) ? undefined : registryOf(readHostDirectory(names));
     if (ours === undefined || theirs === undefined || ours.host !== theirs.host) return false;
     return theirs.port === undefined || theirs.port === ours.port;
   }
 
-  #addFolders(place: string): void {
-    for (const parent of parents(place)) this.#folders.add(parent);
+  #addDirectories(place: string): void {
+    for (const parent of parents(place)) this.#directories.add(parent);
   }
 }
 
-/** The folders above a path, from the repository's first part on. */
+/** The directories above a path, from the repository's first part on. */
 function parents(place: string): string[] {
   const parts = place.split('/');
   return parts.slice(2).map((_, index) => parts.slice(0, index + 2).join('/'));

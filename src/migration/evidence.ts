@@ -1,31 +1,35 @@
 import type { RegistryAddress } from '../names/registry-address.ts';
-import { type HostReading, readHostFolder, registryOf } from './host-folder.ts';
+import { type HostReading, readHostDirectory, registryOf } from './host-directory.ts';
 
 /*
- * Where an image comes from, judged by witnesses and never guessed: the decision table of tart-formats §2.7 as pure functions.
+ * Where an image comes from, judged by witnesses and never guessed: the decision table of tart-formats §2.7 as pure
+ * functions.
  */
 
-/** What a link tells: the folder it lies in (L) beside the one that its text names (T). */
+/** What a symlink tells: the directory it lies in (L) beside the one that its text names (T). */
 export type LinkVerdict =
   /** T = L, and L is an address. */
   | { readonly kind: 'same'; readonly registry: RegistryAddress }
-  /** T and L are one address in two spellings: somebody renamed the folder by hand, or Tart began to encode. */
+  /** T and L are one address in two spellings: somebody renamed the directory by hand, or Tart began to encode. */
   | { readonly kind: 'respelled'; readonly registry: RegistryAddress }
-  /** T = L and a port: the folder was renamed without it (tart-formats §2.5). */
+  /** T = L and a port: the directory was renamed without it (tart-formats §2.5). */
   | { readonly kind: 'port-dropped'; readonly registry: RegistryAddress }
-  /** L = T and a port: an old `push --populate-cache` put the image beside its port; it belongs to L (tart-formats §2.4). */
+  /**
+   * L = T and a port: an old `push --populate-cache` put the image beside its port; it belongs to L (tart-formats
+   * §2.4).
+   */
   | { readonly kind: 'populated'; readonly registry: RegistryAddress }
   /** Made by hand, or no address at all: it says nothing about where the image is from. */
   | { readonly kind: 'unrelated' };
 
 /**
- * Judges a link by the two folders.
- * @param lies name of the host folder that the link lies in.
- * @param names name of the host folder in its text.
+ * Judges a symlink by the two directories.
+ * @param lies name of the host directory that the symlink lies in.
+ * @param names name of the host directory in its text.
  */
 export function judgeLink(lies: string, names: string): LinkVerdict {
-  const here = registryOf(readHostFolder(lies));
-  const there = registryOf(readHostFolder(names));
+  const here = registryOf(readHostDirectory(lies));
+  const there = registryOf(readHostDirectory(names));
   if (here === undefined || there === undefined || here.host !== there.host) return { kind: 'unrelated' };
   if (here.port === there.port) return { kind: lies === names ? 'same' : 'respelled', registry: here };
   if (here.port === undefined) return { kind: 'port-dropped', registry: there };
@@ -35,50 +39,55 @@ export function judgeLink(lies: string, names: string): LinkVerdict {
 
 /** Everything that testifies where an image is from. */
 export interface ImageEvidence {
-  /** The host folder that it lies in. */
-  readonly folder: HostReading;
+  /** The host directory that it lies in. */
+  readonly directory: HostReading;
   /** The registry that its origin record names, when the record is of this image and can be read. */
   readonly record: RegistryAddress | undefined;
-  /** The user's word for everything in this folder that no record contradicts. */
+  /** The user's word for everything in this directory that no record contradicts. */
   readonly word: RegistryAddress | undefined;
-  /** A registry on a port that the user made a link to this folder. */
+  /** A registry on a port that the user made a symlink to this directory. */
   readonly alias: RegistryAddress | undefined;
-  /** What the links say that name it. */
+  /** What the symlinks say that name it. */
   readonly claims: readonly RegistryAddress[];
 }
 
 /** What convinced us. */
-export type Witness = 'folder' | 'record' | 'word' | 'alias' | 'link';
+export type EvidenceSource = 'directory' | 'record' | 'word' | 'alias' | 'link';
 
 /** Why nobody knows where an image is from. */
-export type Doubt = 'port-unknown' | 'unnameable' | 'undecodable' | 'record-disagrees';
+export type Ambiguity = 'port-unknown' | 'unnameable' | 'undecodable' | 'record-disagrees';
 
 export type ImageVerdict =
-  | { readonly kind: 'known'; readonly registry: RegistryAddress; readonly by: Witness }
-  | { readonly kind: 'unknown'; readonly because: Doubt };
+  | { readonly kind: 'known'; readonly registry: RegistryAddress; readonly by: EvidenceSource }
+  | { readonly kind: 'unknown'; readonly because: Ambiguity };
 
 /**
- * Judges an image: the best witness decides, and what contradicts the very host in the name of a folder decides nothing.
- * A port in the folder's name is certain; a record of our own comes next, then links, then the user's word.
+ * Judges an image: the best witness decides, and what contradicts the very host in the name of a directory decides
+ * nothing. A port in the directory's name is certain; a record of our own comes next, then symlinks, then the user's
+ * word.
  */
 export function judgeImage(evidence: ImageEvidence): ImageVerdict {
-  const { folder, record, word, claims } = evidence;
-  const here = registryOf(folder);
+  const { directory, record, word, claims } = evidence;
+  const here = registryOf(directory);
   const isOurs = record !== undefined && (here === undefined || record.host === here.host);
   if (word !== undefined && !isOurs && !claims.some((claim) => isOtherPort(claim, here))) return known(word, 'word');
-  if (here?.port !== undefined) return known(here, 'folder');
+  if (here?.port !== undefined) return known(here, 'directory');
   if (isOurs) return known(record, 'record');
   if (record !== undefined) return { kind: 'unknown', because: 'record-disagrees' };
-  if (folder.kind === 'unnameable' || folder.kind === 'undecodable') return { kind: 'unknown', because: folder.kind };
-  return judgePortless(folder.registry, evidence);
+  if (directory.kind === 'unnameable' || directory.kind === 'undecodable')
+    return { kind: 'unknown', because: directory.kind };
+  return judgePortless(directory.registry, evidence);
 }
 
-/** Whoever made `host:port` a link to the folder of `host` said what it is, except where a link names another port. */
+/**
+ * Whoever made `host:port` a symlink to the directory of `host` said what it is, except where a symlink names another
+ * port.
+ */
 function judgePortless(here: RegistryAddress, { alias, claims }: ImageEvidence): ImageVerdict {
   const ported = claims.filter((claim) => claim.port !== undefined).sort(byText);
   if (alias !== undefined && (ported.length === 0 || ported.some((claim) => claim.equals(alias))))
     return known(alias, 'alias');
-  // Two registries may share the folder of a digest once their ports are gone: it stays where one of them wants it.
+  // Two registries may share the directory of a digest once their ports are gone: it stays where one of them wants it.
   if (claims.some((claim) => claim.equals(here))) return known(here, 'link');
   const [claim] = ported;
   return claim === undefined ? { kind: 'unknown', because: 'port-unknown' } : known(claim, 'link');
@@ -88,7 +97,7 @@ function isOtherPort(claim: RegistryAddress, here: RegistryAddress | undefined):
   return claim.port !== undefined && !(here !== undefined && claim.equals(here));
 }
 
-function known(registry: RegistryAddress, by: Witness): ImageVerdict {
+function known(registry: RegistryAddress, by: EvidenceSource): ImageVerdict {
   return { kind: 'known', registry, by };
 }
 

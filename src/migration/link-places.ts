@@ -1,24 +1,24 @@
 import type { RegistryAddress } from '../names/registry-address.ts';
 import { unreachable } from '../errors.ts';
-import { decodeDigestFolder, encodeRegistry, referencePath } from '../home/layout.ts';
+import { decodeDigestDirectory, encodeRegistry, referencePath } from '../home/layout.ts';
 import { type CacheFacts, type ImageFact, type LinkFact, placeOf } from './cache-facts.ts';
 import { type Destinations, nameOf } from './destination.ts';
 import type { LinkVerdict } from './evidence.ts';
 import { type Ownership, push } from './ownership.ts';
-import type { LinkMove, Stay } from './step.ts';
+import type { LinkMove, Skipped } from './step.ts';
 
-/** What becomes of the links of one image. */
+/** What becomes of the symlinks of one image. */
 export interface LinksOfImage {
   readonly moves: LinkMove[];
   readonly superseded: LinkFact[];
-  /** Links that are right as they are. */
+  /** Symlinks that are right as they are. */
   settled: number;
 }
 
 /** Finds every link the image that it means, and the place where its name puts it. */
 export class LinkPlaces {
-  readonly stays: Stay[] = [];
-  /** Images that a link names which stays broken: Tart's next collection would take the link, and then them. */
+  readonly stays: Skipped[] = [];
+  /** Images that a symlink names which stays broken: Tart's next collection would take the symlink, and then them. */
   readonly forsaken = new Set<ImageFact>();
   readonly #facts: CacheFacts;
   readonly #ownership: Ownership;
@@ -48,11 +48,11 @@ export class LinkPlaces {
     return this.#ofImage.get(image);
   }
 
-  /** The image that a link means: the one it leads to, or else the one that its text and the evidence lead to. */
+  /** The image that a symlink means: the one it leads to, or else the one that its text and the evidence lead to. */
   #imageOf(link: LinkFact): ImageFact | undefined {
     const { leadsTo, target, host } = link;
     if (leadsTo !== undefined) return leadsTo;
-    if (target === undefined || decodeDigestFolder(target.leaf) === undefined) return undefined;
+    if (target === undefined || decodeDigestDirectory(target.leaf) === undefined) return undefined;
     const { repository, leaf } = target;
     const verdict = this.#ownership.judgeLink(host, target.host);
     const beside = this.#images.get(placeOf(host, repository, leaf));
@@ -69,7 +69,7 @@ export class LinkPlaces {
     return candidate;
   }
 
-  /** Where an image went that a record or the user moved away from under the link. */
+  /** Where an image went that a record or the user moved away from under the symlink. */
   #followed(
     { kind, registry }: Exclude<LinkVerdict, { kind: 'unrelated' }>,
     repository: string,
@@ -80,7 +80,7 @@ export class LinkPlaces {
     return gone.length === 1 ? gone.filter((image) => this.#isTold(image)) : [];
   }
 
-  /** Whether a record or the user says where an image is from, so that the links beside it mean the same. */
+  /** Whether a record or the user says where an image is from, so that the symlinks beside it mean the same. */
   #isTold(image: ImageFact): boolean {
     const verdict = this.#ownership.verdict(image);
     return image.record !== undefined || (verdict.kind === 'known' && verdict.by === 'word');
@@ -108,17 +108,17 @@ export class LinkPlaces {
     }
   }
 
-  /** Below `imagesFolder`. A link whose name we cannot tell stays where it is, and still leads to its image. */
+  /** Below `imagesDirectory`. A symlink whose name we cannot tell stays where it is, and still leads to its image. */
   #placeFor(link: LinkFact, image: ImageFact): string {
     const here = placeOf(link.host, link.repository, link.leaf);
     const registry = this.#registryOf(link, image);
     if (registry === undefined || encodeRegistry(registry) === link.host) return here;
-    const name = nameOf(registry, link.repository, decodeDigestFolder(link.leaf) ?? link.leaf);
+    const name = nameOf(registry, link.repository, decodeDigestDirectory(link.leaf) ?? link.leaf);
     return name === undefined ? here : referencePath(name);
   }
 
   #award(place: string, rivals: readonly { link: LinkFact; image: ImageFact }[]): void {
-    const path = `${this.#facts.imagesFolder}/${place}`;
+    const path = `${this.#facts.imagesDirectory}/${place}`;
     const holder = rivals.find(({ link }) => link.path === path);
     const [winner, ...others] = [...rivals].sort(
       (a, b) => precedence(b, holder) - precedence(a, holder) || byPath(a, b),
@@ -136,8 +136,8 @@ export class LinkPlaces {
     for (const { link, image } of others) this.#entry(image).superseded.push(link);
   }
 
-  /** Why a link cannot move to a place where none of its rivals is. One that is dead there may be replaced. */
-  #refusal(place: string): Stay['because'] | undefined {
+  /** Why a symlink cannot move to a place where none of its rivals is. One that is dead there may be replaced. */
+  #refusal(place: string): Skipped['because'] | undefined {
     const there = this.#linkAt.get(place);
     if (there !== undefined && !there.isDead) return 'collision';
     return this.#destinations.takeForLink(place);
@@ -148,7 +148,7 @@ export class LinkPlaces {
     const destination = this.#destinations.of(image);
     const isRight = to === link.path && destination.kind === 'here' && link.leadsTo === image;
     if (isRight) entry.settled += 1;
-    else entry.moves.push({ link, to, text: `${this.#facts.imagesFolder}/${destination.place}` });
+    else entry.moves.push({ link, to, text: `${this.#facts.imagesDirectory}/${destination.place}` });
   }
 
   #entry(image: ImageFact): LinksOfImage {

@@ -6,18 +6,21 @@ import { encodeRegistry } from '../home/layout.ts';
 import { FileLock } from '../fs/lock/lock.ts';
 import { type CarriedOut, carryOut } from './carry-out.ts';
 import type { CacheFacts } from './cache-facts.ts';
-import type { Witness } from './evidence.ts';
-import type { Word } from './ownership.ts';
+import type { EvidenceSource } from './evidence.ts';
+import type { UserOverride } from './ownership.ts';
 import { planMigration } from './plan.ts';
-import type { Kept } from './rehouse.ts';
-import { removeHollowHosts } from './hollow-host.ts';
+import type { Kept } from './relocate.ts';
+import { removeEmptyHosts } from './empty-host.ts';
 import { finishRemovals } from '../home/prune/sweep.ts';
-import { isInOrder, listTop, readStamp, withoutHosts, writeStamp } from './stamp.ts';
-import { hasWork, type Plan, type Stay, type StepHook } from './step.ts';
+import { isInOrder, listTop, readMarker, withoutHosts, writeMarker } from './marker.ts';
+import { hasWork, type Plan, type Skipped, type StepHook } from './step.ts';
 import type { MigrationStore } from './store.ts';
 import { surveyImages } from './survey.ts';
 
-/** What comes of one round may make room for the next, e.g. when two tags change places. More rounds than this mean that somebody works against us. */
+/**
+ * What comes of one round may make room for the next, e.g. when two tags change places. More rounds than this mean that
+ * somebody works against us.
+ */
 const MAX_ROUNDS = 8;
 
 /** An image that got, or would get, its true name. */
@@ -25,21 +28,21 @@ export interface MovedImage {
   /** Path where it lay. */
   readonly from: string;
   readonly to: RemoteName;
-  readonly because: Witness;
+  readonly because: EvidenceSource;
 }
 
 /** What migration did. */
 export interface MigrationReport {
   readonly moved: readonly MovedImage[];
-  /** How many links were written anew. */
+  /** How many symlinks were written anew. */
   readonly tags: number;
   /** How many images nothing leads to were marked, so that Tart's collection keeps them. */
   readonly protected: number;
   /** Paths of images that somebody used; the next command tries again. */
   readonly busy: readonly string[];
-  /** Images that were set aside: another one of their digest has their place, and might not be the same. */
+  /** Images that were quarantined: another one of their digest has their place, and might not be the same. */
   readonly kept: readonly Kept[];
-  readonly stays: readonly Stay[];
+  readonly stays: readonly Skipped[];
 }
 
 /** What migration would do. */
@@ -49,7 +52,7 @@ export interface CacheSurvey {
   readonly links: readonly { readonly from: string; readonly to: string; readonly text: string }[];
   /** Paths of images that would be marked. */
   readonly protects: readonly string[];
-  readonly stays: readonly Stay[];
+  readonly stays: readonly Skipped[];
 }
 
 export interface MigrationOptions {
@@ -62,9 +65,10 @@ export interface MigrationOptions {
 }
 
 /**
- * Brings a cache of any Tart, or one that was renamed, merged or moved by hand, to the names and links that Tart writes today. Nothing that is
- * whole is ever lost, nothing is guessed, and whoever is killed in the middle leaves a cache in which the next call goes on. A
- * cache that is in order costs one look at its top. Call it before anything that could collect.
+ * Brings a cache of any Tart, or one that was renamed, merged or moved by hand, to the names and symlinks that Tart
+ * writes today. Nothing that is whole is ever lost, nothing is guessed, and whoever is killed in the middle leaves a
+ * cache in which the next call goes on. A cache that is in order costs one look at its top. Call it before anything
+ * that could collect.
  *
  * @throws TartletError `DISK_*`; a cache that cannot be written to stays usable as it is.
  */
@@ -79,16 +83,18 @@ export function surveyCache(store: Pick<MigrationStore, 'home'>): CacheSurvey {
   return {
     needed: hasWork(plan),
     moves: movedImages(plan),
-    links: plan.rehousings.flatMap(({ links }) => links.map(({ link, to, text }) => ({ from: link.path, to, text }))),
+    links: plan.relocations.flatMap(({ links }) => links.map(({ link, to, text }) => ({ from: link.path, to, text }))),
     protects: plan.protect.map(({ path }) => path),
     stays: plan.stays,
   };
 }
 
 /**
- * Moves what lies in a registry's folder to another registry, on the user's word: what no record and no link proves to be from elsewhere.
+ * Moves what lies in a registry's directory to another registry, on the user's word: what no record and no symlink
+ * proves to be from elsewhere.
  *
- * @param from an address, `host` or `host:port`, or the very name of a folder below `cache/OCIs` that no address has.
+ * @param from an address, `host` or `host:port`, or the very name of a directory below `cache/OCIs` that no address
+ * has.
  * @throws TartletError `DISK_*`
  */
 export async function assignRegistry(
@@ -97,22 +103,22 @@ export async function assignRegistry(
   to: RegistryAddress,
   options: MigrationOptions = {},
 ): Promise<MigrationReport> {
-  return settle(store, { folder: folderNamed(from), registry: to }, options);
+  return settle(store, { directory: directoryNamed(from), registry: to }, options);
 }
 
 /** Whether there is anything to {@link assignRegistry}. */
 export function isRegistryCached(home: Home, from: string): boolean {
-  return existsSync(`${home.imagesFolder}/${folderNamed(from)}`);
+  return existsSync(`${home.imagesDirectory}/${directoryNamed(from)}`);
 }
 
-function folderNamed(from: string): string {
+function directoryNamed(from: string): string {
   const address = RegistryAddress.tryParse(from);
   return address === undefined ? from : encodeRegistry(address);
 }
 
 async function settle(
   store: MigrationStore,
-  word: Word | undefined,
+  word: UserOverride | undefined,
   options: MigrationOptions,
 ): Promise<MigrationReport> {
   const top = listTop(store.home);
@@ -120,7 +126,7 @@ async function settle(
   await finishRemovals(store);
   const { facts, plan } = look(store, word);
   if (!hasWork(plan)) {
-    await writeStamp(store.home, withoutHosts(top, [...facts.unseenHosts]));
+    await writeMarker(store.home, withoutHosts(top, [...facts.unseenHosts]));
     return { ...NOTHING, stays: plan.stays };
   }
   let isTold = false;
@@ -140,16 +146,20 @@ async function settle(
   }
 }
 
-async function carryOutAll(store: MigrationStore, word: Word | undefined, step: StepHook): Promise<MigrationReport> {
+async function carryOutAll(
+  store: MigrationStore,
+  word: UserOverride | undefined,
+  step: StepHook,
+): Promise<MigrationReport> {
   let report = NOTHING;
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const top = listTop(store.home);
     const { facts, plan } = look(store, word);
     report = { ...report, stays: plan.stays };
     if (!hasWork(plan)) {
-      const gone = await removeHollowHosts(facts, step);
-      await step('stamp');
-      await writeStamp(store.home, withoutHosts(top, [...gone, ...facts.unseenHosts]));
+      const gone = await removeEmptyHosts(facts, step);
+      await step('marker');
+      await writeMarker(store.home, withoutHosts(top, [...gone, ...facts.unseenHosts]));
       return report;
     }
     const outcome = await carryOut(store, plan, step);
@@ -159,9 +169,12 @@ async function carryOutAll(store: MigrationStore, word: Word | undefined, step: 
   return report;
 }
 
-function look({ home }: Pick<MigrationStore, 'home'>, word: Word | undefined): { facts: CacheFacts; plan: Plan } {
-  const firstLook = readStamp(home, listTop(home)) === 'never';
-  const facts = surveyImages(home, { doubted: word?.folder });
+function look(
+  { home }: Pick<MigrationStore, 'home'>,
+  word: UserOverride | undefined,
+): { facts: CacheFacts; plan: Plan } {
+  const firstLook = readMarker(home, listTop(home)) === 'never';
+  const facts = surveyImages(home, { doubted: word?.directory });
   return { facts, plan: planMigration(facts, { word, firstLook }) };
 }
 
@@ -169,10 +182,10 @@ const NOTHING: MigrationReport = { moved: [], tags: 0, protected: 0, busy: [], k
 
 function add(report: MigrationReport, plan: Plan, { done, busy, kept }: CarriedOut): MigrationReport {
   const lasting = plan.protect.filter((image) =>
-    plan.rehousings.every((each) => each.image !== image || !each.isLinked),
+    plan.relocations.every((each) => each.image !== image || !each.isLinked),
   );
   return {
-    moved: [...report.moved, ...movedImages({ rehousings: done })],
+    moved: [...report.moved, ...movedImages({ relocations: done })],
     tags: report.tags + done.reduce((sum, { links }) => sum + links.length, 0),
     protected: report.protected + lasting.length,
     busy: busy.map(({ image }) => image.path),
@@ -181,8 +194,8 @@ function add(report: MigrationReport, plan: Plan, { done, busy, kept }: CarriedO
   };
 }
 
-function movedImages({ rehousings }: Pick<Plan, 'rehousings'>): MovedImage[] {
-  return rehousings.flatMap(({ image, to }) =>
+function movedImages({ relocations }: Pick<Plan, 'relocations'>): MovedImage[] {
+  return relocations.flatMap(({ image, to }) =>
     to === undefined ? [] : [{ from: image.path, to: to.name, because: to.by }],
   );
 }

@@ -1,12 +1,12 @@
 import type { RegistryAddress } from '../names/registry-address.ts';
-import { decodeDigestFolder } from '../home/layout.ts';
+import { decodeDigestDirectory } from '../home/layout.ts';
 import type { CacheFacts, HostLinkFact, ImageFact, LinkFact } from './cache-facts.ts';
 import { type ImageVerdict, judgeImage, judgeLink, type LinkVerdict } from './evidence.ts';
-import { readHostFolder, registryOf } from './host-folder.ts';
+import { readHostDirectory, registryOf } from './host-directory.ts';
 
-/** The user's word: what lies in this host folder is from that registry. */
-export interface Word {
-  readonly folder: string;
+/** The user's word: what lies in this host directory is from that registry. */
+export interface UserOverride {
+  readonly directory: string;
   readonly registry: RegistryAddress;
 }
 
@@ -14,13 +14,13 @@ export interface Word {
 export class Ownership {
   readonly #byAddress = new Map<string, ImageFact[]>();
   readonly #verdicts = new Map<ImageFact, ImageVerdict>();
-  /** Thousands of links have few pairs of folders. */
+  /** Thousands of symlinks have few pairs of directories. */
   readonly #linkVerdicts = new Map<string, LinkVerdict>();
 
-  constructor(facts: CacheFacts, word?: Word) {
-    const readings = new Map(facts.hosts.map(({ folder, reading }) => [folder, reading]));
+  constructor(facts: CacheFacts, word?: UserOverride) {
+    const readings = new Map(facts.hosts.map(({ directory, reading }) => [directory, reading]));
     for (const image of facts.images) {
-      const registry = registryOf(readings.get(image.host) ?? readHostFolder(image.host));
+      const registry = registryOf(readings.get(image.host) ?? readHostDirectory(image.host));
       if (registry !== undefined)
         push(this.#byAddress, key(registry, image.repository, image.digest.toString()), image);
     }
@@ -29,9 +29,9 @@ export class Ownership {
     const aliases = aliasesOf(facts.hostLinks);
     for (const image of facts.images) {
       const verdict = judgeImage({
-        folder: readings.get(image.host) ?? readHostFolder(image.host),
+        directory: readings.get(image.host) ?? readHostDirectory(image.host),
         record: image.record,
-        word: word?.folder === image.host ? word.registry : undefined,
+        word: word?.directory === image.host ? word.registry : undefined,
         alias: aliases.get(image.host),
         claims: claims.get(image) ?? [],
       });
@@ -43,7 +43,7 @@ export class Ownership {
     return this.#verdicts.get(image) ?? { kind: 'unknown', because: 'port-unknown' };
   }
 
-  /** {@link judgeLink}, for the folder that a link lies in and the one that it names. */
+  /** {@link judgeLink}, for the directory that a symlink lies in and the one that it names. */
   judgeLink(lies: string, names: string): LinkVerdict {
     const pair = `${lies}/${names}`;
     const verdict = this.#linkVerdicts.get(pair) ?? judgeLink(lies, names);
@@ -64,32 +64,34 @@ export class Ownership {
     return [...new Set(registries.flatMap((each) => this.imagesAt(each, repository, digest)))];
   }
 
-  /** Which registry a link claims for which image (tart-formats §2.7). */
+  /** Which registry a symlink claims for which image (tart-formats §2.7). */
   #hear({ host, target }: LinkFact, claims: Map<ImageFact, RegistryAddress[]>): void {
-    if (target === undefined || decodeDigestFolder(target.leaf) === undefined) return;
+    if (target === undefined || decodeDigestDirectory(target.leaf) === undefined) return;
     const verdict = this.judgeLink(host, target.host);
     if (verdict.kind === 'unrelated') return;
     const { registry } = verdict;
     const at = (each: RegistryAddress): readonly ImageFact[] => this.imagesAt(each, target.repository, target.leaf);
     const named = verdict.kind === 'same' || verdict.kind === 'respelled' ? at(registry) : [];
-    // Where the port is in the text or in the folder, but the image lies beside it.
+    // Where the port is in the text or in the directory, but the image lies beside it.
     const beside = named.length === 0 ? at(registry.withoutPort()) : [];
     for (const image of [...named, ...beside]) push(claims, image, registry);
   }
 }
 
-/** `host:port` as a link to the folder `host`, made by hand. Two of them contradict each other. */
+/** `host:port` as a symlink to the directory `host`, made by hand. Two of them contradict each other. */
 function aliasesOf(links: readonly HostLinkFact[]): ReadonlyMap<string, RegistryAddress> {
   const aliases = new Map<string, RegistryAddress | undefined>();
   for (const { names, reading } of links) {
     const registry = registryOf(reading);
-    const target = names === undefined ? undefined : registryOf(readHostFolder(names));
+    const target = names === undefined ? undefined : registryOf(readHostDirectory(names));
     if (names === undefined || registry?.port === undefined || target === undefined) continue;
     if (target.port !== undefined || target.host !== registry.host) continue;
     const known = aliases.get(names);
     aliases.set(names, !aliases.has(names) || known?.equals(registry) === true ? registry : undefined);
   }
-  return new Map([...aliases].flatMap(([folder, registry]) => (registry === undefined ? [] : [[folder, registry]])));
+  return new Map(
+    [...aliases].flatMap(([directory, registry]) => (registry === undefined ? [] : [[directory, registry]])),
+  );
 }
 
 function key(registry: RegistryAddress, repository: string, digest: string): string {

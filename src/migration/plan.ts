@@ -1,13 +1,13 @@
 import { encodeRegistry } from '../home/layout.ts';
 import { type CacheFacts, type HostLinkFact, type ImageFact } from './cache-facts.ts';
 import { Destinations } from './destination.ts';
-import { readHostFolder, registryOf } from './host-folder.ts';
+import { readHostDirectory, registryOf } from './host-directory.ts';
 import { LinkPlaces } from './link-places.ts';
-import { Ownership, type Word } from './ownership.ts';
-import type { HostLinkMove, Plan, Rehousing, Stay } from './step.ts';
+import { Ownership, type UserOverride } from './ownership.ts';
+import type { HostLinkMove, Plan, Relocation, Skipped } from './step.ts';
 
 export interface PlanOptions {
-  readonly word?: Word | undefined;
+  readonly word?: UserOverride | undefined;
   /** Nobody has looked at this cache before: what nothing leads to was not left behind by us. */
   readonly firstLook: boolean;
 }
@@ -17,9 +17,9 @@ export function planMigration(facts: CacheFacts, options: PlanOptions): Plan {
   const ownership = new Ownership(facts, options.word);
   const destinations = new Destinations(facts, ownership);
   const links = new LinkPlaces(facts, ownership, destinations);
-  const rehousings = facts.images.map((image) => rehouse(image, facts, destinations, links));
+  const relocations = facts.images.map((image) => relocate(image, facts, destinations, links));
   const linkedNow = new Set(facts.links.map((link) => link.leadsTo));
-  const isAtRisk = (each: Rehousing): boolean => {
+  const isAtRisk = (each: Relocation): boolean => {
     const { image } = each;
     if (image.layout === undefined || image.mark !== 'none') return false;
     if (each.to !== undefined) return true;
@@ -27,24 +27,25 @@ export function planMigration(facts: CacheFacts, options: PlanOptions): Plan {
     return links.forsaken.has(image) || each.superseded.length > 0 || (options.firstLook && !image.isUnnamed);
   };
   return {
-    protect: rehousings.filter(isAtRisk).map(({ image }) => image),
+    protect: relocations.filter(isAtRisk).map(({ image }) => image),
     inTheWay: destinations.hostLinksInTheWay(),
-    rehousings: rehousings.filter(isWork),
+    relocations: relocations.filter(isWork),
     hostLinks: facts.hostLinks.flatMap((link) => redirect(link, facts) ?? []),
     stays: [...facts.images.flatMap((image) => stayOf(image, destinations)), ...links.stays],
   };
 }
 
-function rehouse(image: ImageFact, facts: CacheFacts, destinations: Destinations, links: LinkPlaces): Rehousing {
+function relocate(image: ImageFact, facts: CacheFacts, destinations: Destinations, links: LinkPlaces): Relocation {
   const destination = destinations.of(image);
   const { moves = [], superseded = [], settled = 0 } = links.of(image) ?? {};
   const isThere = destination.kind === 'there';
   return {
     image,
-    // The text of a link may be the only witness (tart-formats §2.5): an image that cannot go where it belongs remembers it itself.
+    // The text of a symlink may be the only witness (tart-formats §2.5): an image that cannot go where it belongs
+    // remembers it itself.
     record: isThere || moves.length + superseded.length > 0 ? destination.name : undefined,
     to: isThere
-      ? { name: destination.name, path: `${facts.imagesFolder}/${destination.place}`, by: destination.by }
+      ? { name: destination.name, path: `${facts.imagesDirectory}/${destination.place}`, by: destination.by }
       : undefined,
     links: moves,
     superseded,
@@ -52,26 +53,26 @@ function rehouse(image: ImageFact, facts: CacheFacts, destinations: Destinations
   };
 }
 
-function isWork({ image, to, links, superseded, isLinked }: Rehousing): boolean {
+function isWork({ image, to, links, superseded, isLinked }: Relocation): boolean {
   return to !== undefined || links.length + superseded.length > 0 || (image.mark === 'ours' && isLinked);
 }
 
-function stayOf(image: ImageFact, destinations: Destinations): Stay[] {
+function stayOf(image: ImageFact, destinations: Destinations): Skipped[] {
   const destination = destinations.of(image);
   if (destination.kind === 'there' || destination.because === undefined) return [];
   return [{ path: image.path, what: 'image', because: destination.because }];
 }
 
 /**
- * Follows a host folder that went elsewhere: by the name in the link's text, or else by the link's own name (tart-formats §2.5). Only when
- * nothing is left where it leads, and only to a folder that is there.
+ * Follows a host directory that went elsewhere: by the name in the symlink's text, or else by the symlink's own name
+ * (tart-formats §2.5). Only when nothing is left where it leads, and only to a directory that is there.
  */
 function redirect(link: HostLinkFact, facts: CacheFacts): HostLinkMove | undefined {
   if (link.leadsSomewhere) return undefined;
-  const named = link.names === undefined ? undefined : registryOf(readHostFolder(link.names));
-  const folder = [named, registryOf(link.reading)]
+  const named = link.names === undefined ? undefined : registryOf(readHostDirectory(link.names));
+  const directory = [named, registryOf(link.reading)]
     .flatMap((registry) => (registry === undefined ? [] : encodeRegistry(registry)))
-    .find((each) => each !== link.folder && facts.hosts.some((host) => host.folder === each));
-  if (folder === undefined) return undefined;
-  return { link, text: link.text.startsWith('/') ? `${facts.imagesFolder}/${folder}` : folder };
+    .find((each) => each !== link.directory && facts.hosts.some((host) => host.directory === each));
+  if (directory === undefined) return undefined;
+  return { link, text: link.text.startsWith('/') ? `${facts.imagesDirectory}/${directory}` : directory };
 }

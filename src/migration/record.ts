@@ -7,7 +7,7 @@ import { exists } from '../fs/stats.ts';
 import { OurFile } from '../home/home-entry.ts';
 import { addOrigin, type Origin, readOrigin } from '../home/origin.ts';
 import { readSmallFile } from '../fs/small-file.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import { type ImageFact, placeOf } from './cache-facts.ts';
 import type { MigrationStore } from './store.ts';
 
@@ -35,9 +35,9 @@ export async function writeRecord(
   });
 }
 
-async function formerRecord(folder: string): Promise<Origin | 'damaged' | undefined> {
+async function formerRecord(directory: string): Promise<Origin | 'damaged' | undefined> {
   try {
-    return await readOrigin(folder);
+    return await readOrigin(directory);
   } catch (error) {
     if (isTartletError(error, 'STORE_DAMAGED')) return 'damaged';
     throw error;
@@ -53,10 +53,12 @@ function says(record: Origin, image: ImageFact, name: RemoteName): boolean {
   );
 }
 
-/** Of the manifest beside it, if it has one: Tarts before 2.14 kept none, and some wrote it anew (tart-formats §1.6). */
-async function manifestFacts(folder: string): Promise<{ mediaType?: string; size?: number }> {
+/**
+ * Of the manifest beside it, if it has one: Tarts before 2.14 kept none, and some wrote it anew (tart-formats §1.6).
+ */
+async function manifestFacts(directory: string): Promise<{ mediaType?: string; size?: number }> {
   try {
-    const bytes = await readSmallFile(`${folder}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);
+    const bytes = await readSmallFile(`${directory}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);
     return { mediaType: parseManifest(bytes).mediaType, size: bytes.length };
   } catch {
     return {};

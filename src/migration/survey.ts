@@ -5,11 +5,11 @@ import { RegistryAddress } from '../names/registry-address.ts';
 import { linkText, lstatIfThereSync, realPathOf } from '../fs/stats.ts';
 import { entriesIn } from '../fs/entry-names.ts';
 import type { Home } from '../home/home.ts';
-import { decodeDigestFolder } from '../home/layout.ts';
+import { decodeDigestDirectory } from '../home/layout.ts';
 import { CacheEntry, OurFile } from '../home/home-entry.ts';
 import { readOriginSync } from '../home/origin.ts';
 import { MARK_FILES } from '../home/images/image-mark.ts';
-import { lookAtVmFolder, VmFile, type VmLayout } from '../home/vm-folder.ts';
+import { lookAtVmDirectory, VmFile, type VmLayout } from '../home/vm-directory.ts';
 import {
   type CacheFacts,
   type HostFact,
@@ -18,7 +18,7 @@ import {
   type LinkFact,
   placeOf,
 } from './cache-facts.ts';
-import { type HostReading, readHostFolder, registryOf } from './host-folder.ts';
+import { type HostReading, readHostDirectory, registryOf } from './host-directory.ts';
 import { readLinkText } from './link-text.ts';
 import { type Mark, markOfSize } from '../home/images/explicit-mark.ts';
 
@@ -26,14 +26,14 @@ import { type Mark, markOfSize } from '../home/images/explicit-mark.ts';
 const MAX_DEPTH = 64;
 
 export interface SurveyOptions {
-  /** A host folder whose records are read although its name has a port. */
+  /** A host directory whose records are read although its name has a port. */
   readonly doubted?: string | undefined;
 }
 
 /**
- * Looks at a whole image cache, of any generation, and changes nothing. Links are read and never entered. Synchronous: with ten
- * thousand images, promises would take longer than the file system. What cannot be looked at is passed over, and its
- * place is taken.
+ * Looks at a whole image cache, of any generation, and changes nothing. Links are read and never entered. Synchronous:
+ * with ten thousand images, promises would take longer than the file system. What cannot be looked at is passed over,
+ * and its place is taken.
  *
  * @throws TartletError `DISK_*` when the cache as a whole cannot be read.
  */
@@ -51,41 +51,41 @@ class Survey {
   readonly #hostLinks: HostLinkFact[] = [];
   readonly #images = new Map<string, ImageFact>();
   readonly #links: FoundLink[] = [];
-  readonly #folders = new Set<string>();
-  readonly #hollow = new Set<string>();
+  readonly #directories = new Set<string>();
+  readonly #empty = new Set<string>();
   readonly #unseenHosts = new Set<string>();
 
   constructor(home: Home, options: SurveyOptions) {
     this.#home = home;
-    this.#root = home.imagesFolder;
+    this.#root = home.imagesDirectory;
     this.#options = options;
   }
 
   facts(): CacheFacts {
     for (const child of childrenOf(this.#root)) {
-      const reading = readHostFolder(child.name);
+      const reading = readHostDirectory(child.name);
       if (child.isSymbolicLink()) this.#hostLink(child.name, reading);
       if (!child.isDirectory()) continue;
-      this.#hosts.push({ folder: child.name, reading });
-      this.#folders.add(child.name);
+      this.#hosts.push({ directory: child.name, reading });
+      this.#directories.add(child.name);
       const isCertain = registryOf(reading)?.port !== undefined && child.name !== this.#options.doubted;
       this.#visit(child.name, '', !isCertain);
     }
     const root = realPathOf(this.#root);
     const real = root.kind === 'there' ? root.path : this.#root;
     return {
-      imagesFolder: this.#root,
+      imagesDirectory: this.#root,
       hosts: this.#hosts,
       hostLinks: this.#hostLinks,
       images: [...this.#images.values()],
       links: this.#links.map((link) => ({ ...link, ...this.#follow(link, real) })),
-      folders: this.#folders,
-      hollow: this.#hollow,
+      directories: this.#directories,
+      empty: this.#empty,
       unseenHosts: this.#unseenHosts,
     };
   }
 
-  /** A look at something below a host folder. */
+  /** A look at something below a host directory. */
   #look<T>(host: string, entry: string, look: () => T): T | undefined {
     return this.#home.unreadable.passOver(entry, look) ?? this.#unseen(host);
   }
@@ -94,32 +94,32 @@ class Survey {
     this.#unseenHosts.add(host);
   }
 
-  /** @returns whether anything but folders is in it. */
+  /** @returns whether anything but directories is in it. */
   #visit(host: string, repository: string, readRecords: boolean): boolean {
     const below = repository === '' ? host : `${host}/${repository}`;
-    const folder = `${this.#root}/${below}`;
-    const inside = this.#look(host, folder, () => entriesIn(folder, 'nothing'));
+    const directory = `${this.#root}/${below}`;
+    const inside = this.#look(host, directory, () => entriesIn(directory, 'nothing'));
     let isUsed = inside === undefined;
     for (const child of inside ?? []) {
       if (!child.isDirectory() || child.name.startsWith('.')) isUsed = true;
       if (child.name.startsWith('.')) continue;
       const path = `${this.#root}/${below}/${child.name}`;
-      const digest = child.isDirectory() ? decodeDigestFolder(child.name) : undefined;
+      const digest = child.isDirectory() ? decodeDigestDirectory(child.name) : undefined;
       if (repository !== '' && digest !== undefined) {
         isUsed = true;
         const place = placeOf(host, repository, child.name);
         const contents = this.#look(host, path, () => lookInto(path, readRecords, digest, repository));
-        if (contents === undefined) this.#folders.add(place);
+        if (contents === undefined) this.#directories.add(place);
         else this.#images.set(place, { host, repository, digest, path, ...contents });
       } else if (repository !== '' && child.isSymbolicLink()) {
         this.#look(host, path, () => this.#link(host, repository, child.name, path) ?? 'seen');
       } else if (child.isDirectory() && below.split('/').length < MAX_DEPTH) {
-        this.#folders.add(`${below}/${child.name}`);
+        this.#directories.add(`${below}/${child.name}`);
         if (this.#visit(host, repository === '' ? child.name : `${repository}/${child.name}`, readRecords))
           isUsed = true;
       } else isUsed = true;
     }
-    if (!isUsed) this.#hollow.add(below);
+    if (!isUsed) this.#empty.add(below);
     return isUsed;
   }
 
@@ -130,14 +130,14 @@ class Survey {
     this.#links.push({ host, repository, leaf, path, text, target, madeMs: lstatSync(path).mtimeMs });
   }
 
-  #hostLink(folder: string, reading: HostReading): void {
-    const path = `${this.#root}/${folder}`;
+  #hostLink(directory: string, reading: HostReading): void {
+    const path = `${this.#root}/${directory}`;
     const text = linkText(path);
     if (text === undefined) return;
     const bare = text.replace(/\/+$/, '');
     const named = bare.startsWith('/') ? bare.split(`/${CacheEntry.images}/`).at(-1) : bare.replace(/^\.\//, '');
     const names = named === undefined || named.includes('/') || named.startsWith('..') ? undefined : named;
-    this.#hostLinks.push({ folder, reading, path, text, names, leadsSomewhere: leadsSomewhere(path) });
+    this.#hostLinks.push({ directory, reading, path, text, names, leadsSomewhere: leadsSomewhere(path) });
   }
 
   /** By the text where it is the usual one; only the others cost a look at the disk. */
@@ -159,15 +159,18 @@ interface Contents {
   readonly record: RegistryAddress | undefined;
 }
 
-/** File by file: to list the folder would set its access time, which for images of Tart's is the only record of their use (tart-cli §4.4). */
-function lookInto(folder: string, readRecord: boolean, digest: Digest, repository: string): Contents {
-  const layout = lookAtVmFolder(folder)?.layout;
-  const isThere = (file: string): boolean => sizeOf(`${folder}/${file}`) !== undefined;
+/**
+ * File by file: to list the directory would set its access time, which for images of Tart's is the only record of their
+ * use (tart-cli §4.4).
+ */
+function lookInto(directory: string, readRecord: boolean, digest: Digest, repository: string): Contents {
+  const layout = lookAtVmDirectory(directory)?.layout;
+  const isThere = (file: string): boolean => sizeOf(`${directory}/${file}`) !== undefined;
   return {
     layout: layout === 'stacked-local' ? undefined : layout,
-    mark: markOfSize(sizeOf(`${folder}/${VmFile.explicitlyPulled}`)),
+    mark: markOfSize(sizeOf(`${directory}/${VmFile.explicitlyPulled}`)),
     isUnnamed: isThere(MARK_FILES.unnamed),
-    record: readRecord && isThere(OurFile.origin) ? registryInRecord(folder, digest, repository) : undefined,
+    record: readRecord && isThere(OurFile.origin) ? registryInRecord(directory, digest, repository) : undefined,
   };
 }
 
@@ -176,9 +179,9 @@ function sizeOf(file: string): number | undefined {
 }
 
 /** A record that is damaged, or of another image, testifies to nothing; `doctor` names it. */
-function registryInRecord(folder: string, digest: Digest, repository: string): RegistryAddress | undefined {
+function registryInRecord(directory: string, digest: Digest, repository: string): RegistryAddress | undefined {
   try {
-    const record = readOriginSync(folder);
+    const record = readOriginSync(directory);
     if (record === undefined || !('registry' in record)) return undefined;
     if (record.digest !== digest.toString() || record.repository !== repository) return undefined;
     return RegistryAddress.tryParse(record.registry);
@@ -188,8 +191,8 @@ function registryInRecord(folder: string, digest: Digest, repository: string): R
   }
 }
 
-function childrenOf(folder: string): Dirent[] {
-  return entriesIn(folder, 'nothing').filter((child) => !child.name.startsWith('.'));
+function childrenOf(directory: string): Dirent[] {
+  return entriesIn(directory, 'nothing').filter((child) => !child.name.startsWith('.'));
 }
 
 function leadsSomewhere(path: string): boolean {

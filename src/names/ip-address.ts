@@ -1,13 +1,13 @@
 import ipaddr from 'ipaddr.js';
 
 /*
- * What an address of a machine means, in whichever way it is spelled. Only code that talks to a network imports this: the
- * library behind it is not loaded by commands that stay on this machine.
+ * What an address of a machine means, in whichever way it is spelled. Only code that talks to a network imports this:
+ * the library behind it is not loaded by commands that stay on this machine.
  */
 
 /**
- * Whose network an address is on. `service` is what a cloud answers on by itself (metadata, with credentials in it); `no-host` is no single
- * machine: unspecified, multicast, broadcast, reserved.
+ * Whose network an address is on. `service` is what a cloud answers on by itself (metadata, with credentials in it);
+ * `no-host` is no single machine: unspecified, multicast, broadcast, reserved.
  */
 export type AddressClass = 'public' | 'private' | 'link-local' | 'loopback' | 'service' | 'no-host';
 
@@ -16,7 +16,10 @@ export type IpAddress = ipaddr.IPv4 | ipaddr.IPv6;
 
 type Block = [IpAddress, number];
 
-/** The first class with a block that holds an address decides (reliability S9; IANA's special-purpose registries, RFC 6890). */
+/**
+ * The first class with a block that holds an address decides (reliability S9; IANA's special-purpose registries, RFC
+ * 6890).
+ */
 const BLOCKS: Readonly<Record<Exclude<AddressClass, 'public'>, readonly string[]>> = {
   service: [
     // Amazon (twice, and ECS), Alibaba, Azure's wire server, Oracle.
@@ -34,7 +37,8 @@ const BLOCKS: Readonly<Record<Exclude<AddressClass, 'public'>, readonly string[]
     '172.16.0.0/12',
     '192.168.0.0/16',
     'fc00::/7',
-    // Carriers' and VPNs' shared space, protocol assignments, and the benchmark block that DNS-hijacking proxies answer with.
+    // Carriers' and VPNs' shared space, protocol assignments, and the benchmark block that DNS-hijacking proxies answer
+    // with.
     '100.64.0.0/10',
     '192.0.0.0/24',
     '198.18.0.0/15',
@@ -45,7 +49,10 @@ const BLOCKS: Readonly<Record<Exclude<AddressClass, 'public'>, readonly string[]
   'no-host': ['0.0.0.0/8', '224.0.0.0/3', '::/128', 'ff00::/8'],
 };
 
-/** IPv6 blocks whose addresses carry an IPv4 address, and the 16-bit group it begins at: NAT64, 6to4, compatible, translated. */
+/**
+ * IPv6 blocks whose addresses carry an IPv4 address, and the 16-bit group it begins at: NAT64, 6to4, compatible,
+ * translated.
+ */
 const CARRIERS: readonly (readonly [block: string, group: number])[] = [
   ['64:ff9b::/96', 6],
   ['2002::/16', 1],
@@ -62,8 +69,8 @@ function parsedBlocks(): Record<string, Block[]> {
 }
 
 /**
- * Reads an address in any spelling that systems take: `127.1`, `0x7f.1`, `[::1]`, `fe80::1%eth0`. The zone is left out: it says by which
- * cable, not where.
+ * Reads an address in any spelling that systems take: `127.1`, `0x7f.1`, `[::1]`, `fe80::1%eth0`. The zone is left out:
+ * it says by which cable, not where.
  * @returns undefined for what is no address, e.g. a name.
  */
 export function parseIpAddress(text: string): IpAddress | undefined {
@@ -72,8 +79,8 @@ export function parseIpAddress(text: string): IpAddress | undefined {
 }
 
 /**
- * Without brackets, zone and dots, or empty. The library takes no zones with a dot, which VLANs have (`eth0.100`), and takes `::127.0.0.1`,
- * which is no machine, for `::ffff:127.0.0.1`.
+ * Without brackets, zone and dots, or empty. The library takes no zones with a dot, which VLANs have (`eth0.100`), and
+ * takes `::127.0.0.1`, which is no machine, for `::ffff:127.0.0.1`.
  */
 function plainIpv6(text: string): string {
   const bare = text.replace(/^\[(.*)\]$/s, '$1').replace(/%.*$/s, '');
@@ -118,8 +125,8 @@ export function isLocalhost(host: string): boolean {
 }
 
 /**
- * Whether a host is this machine: `localhost`, `*.localhost`, 127.0.0.0/8, `::1`, in any spelling, with and without brackets. An address
- * that only carries one of these to somewhere else (NAT64, 6to4) is not.
+ * Whether a host is this machine: `localhost`, `*.localhost`, 127.0.0.0/8, `::1`, in any spelling, with and without
+ * brackets. An address that only carries one of these to somewhere else (NAT64, 6to4) is not.
  */
 export function isLoopbackHost(host: string): boolean {
   return isLocalhost(host) || parseIpAddress(host)?.range() === 'loopback';

@@ -3,8 +3,9 @@ import { shownName } from './malformed.ts';
 import { UNPRINTABLE } from './unprintable.ts';
 
 /**
- * The name of a VM on this machine: one folder name below `vms/`. Tart checks nothing here, so that `..` reaches outside
- * the home (tart-cli §7 #10); we refuse what cannot be one plain folder and take the rest, colons and spaces included.
+ * The name of a VM on this machine: one directory name below `vms/`. Tart checks nothing here, so that `..` reaches
+ * outside the home (tart-cli §7 #10); we refuse what cannot be one plain directory and take the rest, colons and spaces
+ * included.
  */
 export class LocalName {
   readonly text: string;
@@ -27,7 +28,8 @@ export class LocalName {
   }
 
   /**
-   * The name of a VM that should be there. What cannot be a name is none that exists: looking it up fails as for any VM that is missing.
+   * The name of a VM that should be there. What cannot be a name is none that exists: looking it up fails as for any VM
+   * that is missing.
    * @throws TartletError `VM_NOT_FOUND`
    */
   static ofExisting(text: string): LocalName {
@@ -63,7 +65,7 @@ export class LocalName {
 
 function problem(text: string): string | undefined {
   if (text === '') return 'it is empty';
-  if (text === '.' || text === '..') return 'it means a folder of the file system';
+  if (text === '.' || text === '..') return 'it means a directory of the file system';
   if (text.includes('/')) return 'it contains "/", which only names of registries do';
   if (UNPRINTABLE.test(text)) return 'it contains control characters';
   if (new TextEncoder().encode(text).length > 255) return 'it is longer than 255 bytes';

@@ -32,7 +32,10 @@ export function malformed(text: string, at: number, why: string, next: Hint = { 
   });
 }
 
-/** What a message may show of a text that is no name: no password, nothing that moves the cursor, and not all of a novel. */
+/**
+ * What a message may show of a text that is no name: no password, nothing that moves the cursor, and not all of a
+ * novel.
+ */
 export function shownName(text: string): string {
   const whole = withoutPassword(text);
   const short = whole.length > 120 ? `${whole.slice(0, 117)}…` : whole;
@@ -46,8 +49,8 @@ export function characterAt(text: string, index: number): string {
 }
 
 /**
- * The text with everything before its host left out where that may hold a password: `user:secret@host/…` is a common slip, also with a slash in the
- * password, and what was typed ends up in messages, logs and traces (reliability S34).
+ * The text with everything before its host left out where that may hold a password: `user:secret@host/…` is a common
+ * slip, also with a slash in the password, and what was typed ends up in messages, logs and traces (reliability S34).
  */
 export function withoutPassword(text: string): string {
   const scheme = /[A-Za-z][A-Za-z0-9+.-]{0,20}:\/\//.exec(text);

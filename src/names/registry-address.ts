@@ -8,8 +8,9 @@ const PUNYCODE_LABEL = /^xn--[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*$/i;
 
 /**
  * Where a registry is: a host and, when it was written, a port. The canonical form has a lower-case host, a compressed
- * `[IPv6]` and a decimal port without leading zeros; **a written port is always kept and a missing one never guessed**, because
- * `h` and `h:443` are two different folders to Tart's cache (tart-formats §2.8) and this is the mistake Tartlet exists to prevent.
+ * `[IPv6]` and a decimal port without leading zeros; **a written port is always kept and a missing one never guessed**,
+ * because `h` and `h:443` are two different directories to Tart's cache (tart-formats §2.8) and this is the mistake
+ * Tartlet exists to prevent.
  */
 export class RegistryAddress {
   /** Lower-case domain or IPv4, or an IPv6 literal in brackets. */
@@ -61,7 +62,10 @@ export class RegistryAddress {
     }
   }
 
-  /** The port that a connection would use: the written one, else 443 (or 80 without TLS). Credentials are compared by this. */
+  /**
+   * The port that a connection would use: the written one, else 443 (or 80 without TLS). Credentials are compared by
+   * this.
+   */
   effectivePort(tls = true): number {
     return this.port ?? (tls ? 443 : 80);
   }

@@ -34,8 +34,8 @@ export class RemoteName {
   }
 
   /**
-   * Whether a text means a remote name at all: Tart decides by the slash, which no local name may contain (tart-formats §2.2).
-   * A text with a slash that does not parse is a *malformed* remote name, never a local one.
+   * Whether a text means a remote name at all: Tart decides by the slash, which no local name may contain (tart-formats
+   * §2.2). A text with a slash that does not parse is a *malformed* remote name, never a local one.
    */
   static looksRemote(text: string): boolean {
     return text.includes('/');
@@ -70,7 +70,8 @@ export class RemoteName {
 
   /**
    * Builds a name from parts that came from somewhere else than a user, e.g. from a path of the cache.
-   * @throws TartletError `NAME_MALFORMED` when it is too long, or a digest is not a SHA-256: no other is part of a name.
+   * @throws TartletError `NAME_MALFORMED` when it is too long, or a digest is not a SHA-256: no other is part of a
+   * name.
    */
   static of(
     registry: RegistryAddress,
@@ -90,7 +91,10 @@ export class RemoteName {
     return this.reference.kind === 'tag' ? undefined : this.reference.digest;
   }
 
-  /** The same repository, by another tag: `list` does this for each of ten thousand images. @throws TartletError as {@link of}. */
+  /**
+   * The same repository, by another tag: `list` does this for each of ten thousand images. @throws TartletError as
+   * {@link of}.
+   */
   withTag(tag: Tag): RemoteName {
     return RemoteName.#make(this.registry, this.repository, this.repositoryName, { tag });
   }
@@ -115,7 +119,7 @@ export class RemoteName {
     return new RemoteName(registry, repository, makeReference(undefined, digest), text);
   }
 
-  /** `host[:port]/repository`: what a folder of the cache stands for. */
+  /** `host[:port]/repository`: what a directory of the cache stands for. */
   get repositoryName(): string {
     return `${this.registry.toString()}/${this.repository.text}`;
   }

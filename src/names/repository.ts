@@ -8,9 +8,15 @@ const PART = /^[A-Za-z0-9]+(?:(?:[.]|_{1,2}|-+)[A-Za-z0-9]+)*[._-]?$/;
 /** As much of a part as {@link PART} could still accept: what follows it is the fault. */
 const LEGAL_BEGINNING = /^(?:[A-Za-z0-9]+(?:[.]|_{1,2}|-+|$))*/;
 
-/** Distribution spec § pulling manifests, `<name>`: a part of it. Linear: each alternative begins with another character. */
+/**
+ * Distribution spec § pulling manifests, `<name>`: a part of it. Linear: each alternative begins with another
+ * character.
+ */
 const SPEC_PART = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
-/** The spec asks clients to keep host and name below 255 characters; also the longest folder name of usual file systems. */
+/**
+ * The spec asks clients to keep host and name below 255 characters; also the longest directory name of usual file
+ * systems.
+ */
 const SPEC_LENGTH = 255;
 
 /**
@@ -40,7 +46,9 @@ export class Repository {
     return faultIn(text) === undefined ? new Repository(text) : undefined;
   }
 
-  /** By the stricter grammar of the distribution spec, for a registry: lower case, at most 255 characters altogether. */
+  /**
+   * By the stricter grammar of the distribution spec, for a registry: lower case, at most 255 characters altogether.
+   */
   static tryParseBySpec(text: string): Repository | undefined {
     if (text.length > SPEC_LENGTH) return undefined;
     return text.split('/').every((part) => SPEC_PART.test(part)) ? new Repository(text) : undefined;

@@ -6,8 +6,8 @@ const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 const SPEC_LENGTH = 128;
 
 /**
- * A tag: letters, digits, `_`, `.` and `-`. It becomes part of URLs and of paths, so nothing but this class may make one
- * (reliability S19): it cannot be `..`.
+ * A tag: letters, digits, `_`, `.` and `-`. It becomes part of URLs and of paths, so nothing but this class may make
+ * one (reliability S19): it cannot be `..`.
  */
 export class Tag {
   /** What is meant where no tag is written. */

@@ -11,7 +11,8 @@ const CHARACTERS = [
   // What has no shape, and makes two texts look alike (Default_Ignorable_Code_Point, and U+FFF9 to U+FFFB). U+200C,
   // U+200D and the selectors U+FE00 to U+FE0F and U+E0100 to U+E01EF have none either, but emoji and some scripts are
   // written with them.
-  String.raw`\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb`,
+  String.raw`\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f`,
+  String.raw`\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb`,
   String.raw`\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}`,
   String.raw`\ud800-\udfff`, // halves of characters, which are no text
 ].join('');

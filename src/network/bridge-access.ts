@@ -13,14 +13,19 @@ interface BridgeRules {
   readonly included: readonly string[];
 }
 
-/** Reads rules as the helper does: `allow NAME`, `deny NAME`, `include FILE`, with `all` for every name, and `#` before comments. @internal exported for its test. */
+/**
+ * Reads rules as the helper does: `allow NAME`, `deny NAME`, `include FILE`, with `all` for every name, and `#` before
+ * comments. @internal exported for its test.
+ */
 export function parseBridgeRules(text: string): BridgeRules {
   const words = text.split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/));
   const of = (kind: string): string[] => words.filter(([first]) => first === kind).map(([, name = '']) => name);
   return { allowed: of('allow'), denied: of('deny'), included: of('include') };
 }
 
-/** Whether a bridge may be connected to: it is allowed somewhere, and denied nowhere. @internal exported for its test. */
+/**
+ * Whether a bridge may be connected to: it is allowed somewhere, and denied nowhere. @internal exported for its test.
+ */
 export function allowsBridge(rules: readonly BridgeRules[], bridge: string): boolean {
   const names = (list: readonly string[]): boolean => list.includes('all') || list.includes(bridge);
   return rules.some(({ allowed }) => names(allowed)) && !rules.some(({ denied }) => names(denied));
@@ -29,7 +34,8 @@ export function allowsBridge(rules: readonly BridgeRules[], bridge: string): boo
 /**
  * Makes sure that QEMU can connect guests to bridges, before it is started: it says little of what is wrong.
  *
- * @param helper QEMU's, if it is installed. @param isRoot whether this process is root, for whom the helper needs no rights of its own.
+ * @param helper QEMU's, if it is installed. @param isRoot whether this process is root, for whom the helper needs no
+ * rights of its own.
  * @throws TartletError `HOST_LACKS`
  */
 export async function requireBridgeAccess(

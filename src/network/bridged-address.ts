@@ -26,12 +26,16 @@ export interface BridgedGuest {
   readonly startedAt: number;
 }
 
-/** So long after it has got an address a guest that says nothing at port 22 is believed to drop what comes there, in milliseconds. */
+/**
+ * So long after it has got an address a guest that says nothing at port 22 is believed to drop what comes there, in
+ * milliseconds.
+ */
 const SETTLED_MS = 10_000;
 
 /**
- * The address at which a guest on a bridge answers now. Leases and neighbours outlive the guest that had them, and another guest may have its
- * address since: an address is believed only when a machine answers there and is the one with this MAC.
+ * The address at which a guest on a bridge answers now. Leases and neighbours outlive the guest that had them, and
+ * another guest may have its address since: an address is believed only when a machine answers there and is the one
+ * with this MAC.
  *
  * @param from `leases`: the DHCP servers' word, then the neighbours'; `neighbours`: theirs alone.
  * @returns undefined while it answers nowhere.
@@ -56,7 +60,10 @@ export async function bridgedAddress(
   return undefined;
 }
 
-/** A guest that asked for this address in this very run, and has had time to use it: a firewall in it may drop what it is asked. */
+/**
+ * A guest that asked for this address in this very run, and has had time to use it: a firewall in it may drop what it
+ * is asked.
+ */
 function isSettled(leases: readonly GivenLease[], address: string, { startedAt }: BridgedGuest, now: number): boolean {
   return leases.some(
     (lease) =>

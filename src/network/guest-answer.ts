@@ -4,7 +4,8 @@ import { connect } from 'node:net';
 const GREETING = /^SSH-/;
 
 /**
- * Whether the guest's SSH server answers. A connection alone proves nothing: what forwards ports takes it before the guest has started.
+ * Whether the guest's SSH server answers. A connection alone proves nothing: what forwards ports takes it before the
+ * guest has started.
  *
  * @param withinMs how long to wait for its first word, in milliseconds.
  */
@@ -23,8 +24,8 @@ export async function answersBySsh(address: string, port: number, withinMs: numb
 }
 
 /**
- * Whether something takes connections at a port of a guest that is up. What forwards the port takes them itself, and ends them as soon as the guest
- * refuses: one that stays open was taken by the guest.
+ * Whether something takes connections at a port of a guest that is up. What forwards the port takes them itself, and
+ * ends them as soon as the guest refuses: one that stays open was taken by the guest.
  *
  * @param withinMs how long it has to stay open, in milliseconds.
  */

@@ -10,12 +10,16 @@ export interface Lease {
   readonly expiresAt: number | undefined;
 }
 
-/** A MAC address, with the number of its kind of network before it where that is not Ethernet (dnsmasq(8), `--dhcp-leasefile`). */
+/**
+ * A MAC address, with the number of its kind of network before it where that is not Ethernet (dnsmasq(8),
+ * `--dhcp-leasefile`).
+ */
 const MAC = /^(?:[0-9a-f]{2}-)?((?:[0-9a-f]{2}:){5}[0-9a-f]{2})$/i;
 
 /**
- * Reads the file in which dnsmasq keeps its leases: `EXPIRY MAC ADDRESS HOSTNAME CLIENT-ID` a line, the expiry in seconds since 1970 and 0 for
- * never. Lines of IPv6 have a number where the MAC is, and are passed over, as everything else that is no lease: a line may be half written.
+ * Reads the file in which dnsmasq keeps its leases: `EXPIRY MAC ADDRESS HOSTNAME CLIENT-ID` a line, the expiry in
+ * seconds since 1970 and 0 for never. Lines of IPv6 have a number where the MAC is, and are passed over, as everything
+ * else that is no lease: a line may be half written.
  */
 export function parseDnsmasqLeases(text: string): Lease[] {
   return text.split('\n').flatMap((line) => {
@@ -24,7 +28,10 @@ export function parseDnsmasqLeases(text: string): Lease[] {
   });
 }
 
-/** Reads what libvirt writes about the leases of one of its bridges, `/var/lib/libvirt/dnsmasq/BRIDGE.status`: a list in JSON. */
+/**
+ * Reads what libvirt writes about the leases of one of its bridges, `/var/lib/libvirt/dnsmasq/BRIDGE.status`: a list in
+ * JSON.
+ */
 export function parseLibvirtLeases(text: string): Lease[] {
   const list = parseJson(text);
   return (Array.isArray(list) ? (list as readonly unknown[]) : []).flatMap((one) => {

@@ -11,8 +11,8 @@ export interface Neighbour {
 const COMPLETE = 0x2;
 
 /**
- * Reads the kernel's table of IPv4 neighbours (proc(5), `/proc/net/arp`): `ADDRESS TYPE FLAGS MAC MASK DEVICE` behind a heading. Entries that
- * wait for an answer are passed over; one may be minutes old and its machine gone.
+ * Reads the kernel's table of IPv4 neighbours (proc(5), `/proc/net/arp`): `ADDRESS TYPE FLAGS MAC MASK DEVICE` behind a
+ * heading. Entries that wait for an answer are passed over; one may be minutes old and its machine gone.
  */
 export function parseNeighbours(table: string): Neighbour[] {
   return table

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { listenOnce } from './listen-once.ts';
 
 /*
- * In user-mode networking all guests share the host's addresses. So that each VM has an address of its own, on which its port 22 is port 22,
- * it gets one of 127.64.0.0/10, of which all belong to this host (run-fleet-demand §b.2, vm-run.md §2).
+ * In user-mode networking all guests share the host's addresses. So that each VM has an address of its own, on which
+ * its port 22 is port 22, it gets one of 127.64.0.0/10, of which all belong to this host (run-fleet-demand §b.2,
+ * vm-run.md §2).
  */
 
 /** Addresses of 127.64.0.0/10, without the first and the last of each 256. */
@@ -30,9 +31,9 @@ export interface SshDoor {
 const ATTEMPTS = 4;
 
 /**
- * Finds where port 22 of a VM can be reached: port 22 of an address of its own, where this process may listen there, else a free port of
- * 127.0.0.1. A server of the host that listens on all addresses, as SSH does, has all of them (EADDRINUSE), and ports below 1024 may be for
- * root only (EACCES).
+ * Finds where port 22 of a VM can be reached: port 22 of an address of its own, where this process may listen there,
+ * else a free port of 127.0.0.1. A server of the host that listens on all addresses, as SSH does, has all of them
+ * (EADDRINUSE), and ports below 1024 may be for root only (EACCES).
  */
 export async function findSshDoor(name: string): Promise<SshDoor> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {

@@ -14,7 +14,8 @@ export interface HostPort {
  *
  * @param ports `hostPort` 0 stands for any free port.
  * @returns the same with the ports that they have now.
- * @throws TartletError `GUEST_FAILED` for a port that is taken or not allowed, and an address that this host does not have.
+ * @throws TartletError `GUEST_FAILED` for a port that is taken or not allowed, and an address that this host does not
+ * have.
  */
 export async function settlePorts<Port extends HostPort>(ports: readonly Port[]): Promise<Port[]> {
   const settled: Port[] = [];

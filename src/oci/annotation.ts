@@ -20,8 +20,9 @@ export const Annotation = {
 export const DISK_FORMAT_LABEL = 'org.cirruslabs.tart.disk.format';
 
 /**
- * A number as Tart reads it from an annotation: decimal digits, a leading `+` and leading zeros allowed (tart-formats §4.2);
- * undefined for everything else, so that `1e3`, `0x10`, ` 12 ` and numbers beyond 2^53 are no numbers (reliability C10).
+ * A number as Tart reads it from an annotation: decimal digits, a leading `+` and leading zeros allowed (tart-formats
+ * §4.2); undefined for everything else, so that `1e3`, `0x10`, ` 12 ` and numbers beyond 2^53 are no numbers
+ * (reliability C10).
  */
 export function parseAnnotationNumber(text: string | undefined): number | undefined {
   if (text === undefined || !/^\+?[0-9]{1,32}$/.test(text)) return undefined;

@@ -17,8 +17,9 @@ export function canonicalJson(value: JsonValue): Uint8Array {
 }
 
 /**
- * Objects are put together by hand: a JavaScript object moves keys like `10` and `9` to its front, in numeric order,
- * so `JSON.stringify` cannot keep the order of user labels. A label named `__proto__` is a key like any other (reliability C16).
+ * Objects are put together by hand: a JavaScript object moves keys like `10` and `9` to its front, in numeric order, so
+ * `JSON.stringify` cannot keep the order of user labels. A label named `__proto__` is a key like any other (reliability
+ * C16).
  */
 function written(value: JsonValue): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);

@@ -14,7 +14,8 @@ const ANY_DIGEST = /^([a-z0-9]+(?:[+._-][a-z0-9]+)*):[a-zA-Z0-9=_-]+$/;
 const EMPTY_HEX = {
   sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
   sha512:
-    'cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e',
+    'cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce' +
+    '47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e',
 } as const;
 
 /** The keys that decide what a manifest or a descriptor means, by how Go compares them. */
@@ -31,7 +32,10 @@ export interface BlobIdentity {
   readonly size: number;
 }
 
-/** A reference from one OCI document to a blob: what it is, how long, and the digest that proves it (image spec, descriptor). */
+/**
+ * A reference from one OCI document to a blob: what it is, how long, and the digest that proves it (image spec,
+ * descriptor).
+ */
 export interface Descriptor extends BlobIdentity {
   readonly mediaType: string;
   readonly annotations: ReadonlyMap<string, string>;
@@ -39,8 +43,8 @@ export interface Descriptor extends BlobIdentity {
 
 /**
  * @param where for the message, e.g. `layers[3]`.
- * @throws TartletError that names the field: `MANIFEST_INVALID`; `MANIFEST_TOO_LARGE` for more than 64 KiB of annotations;
- *   `MEDIA_UNSUPPORTED` for a digest of an algorithm we do not verify.
+ * @throws TartletError that names the field: `MANIFEST_INVALID`; `MANIFEST_TOO_LARGE` for more than 64 KiB of
+ * annotations; `MEDIA_UNSUPPORTED` for a digest of an algorithm we do not verify.
  */
 export function parseDescriptor(value: unknown, where: string): Descriptor {
   if (value === undefined) throw invalid(where, 'is missing');

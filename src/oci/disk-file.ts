@@ -7,9 +7,9 @@ import { shown } from './shown.ts';
 /** The largest disk we believe in: 16 TiB. */
 const MAX_DISK_BYTES = 16 * 1024 ** 4;
 /**
- * LZ4 cannot expand by more than 255:1, plus a block header. An annotation beyond it is a lie, found before a byte is fetched.
- * Tighter than a fixed cap per chunk and never wrong: Tart 2.0–2.10 cut chunks by their *encoded* size, so an honest chunk of
- * zeros can decode to many gigabytes (tart-formats §4.6).
+ * LZ4 cannot expand by more than 255:1, plus a block header. An annotation beyond it is a lie, found before a byte is
+ * fetched. Tighter than a fixed cap per chunk and never wrong: Tart 2.0–2.10 cut chunks by their *encoded* size, so an
+ * honest chunk of zeros can decode to many gigabytes (tart-formats §4.6).
  */
 const MAX_EXPANSION = 256;
 
@@ -65,7 +65,8 @@ export function parseBaseDisk(layers: readonly Descriptor[]): DiskFile {
 }
 
 /**
- * Overlay groups follow each other, bottom to top; the first chunk of each says how many belong to it (tart-formats §4.3).
+ * Overlay groups follow each other, bottom to top; the first chunk of each says how many belong to it (tart-formats
+ * §4.3).
  * @throws TartletError `MANIFEST_INVALID` that names the overlay.
  */
 export function parseOverlays(layers: readonly Descriptor[]): StoredDiskFile[] {

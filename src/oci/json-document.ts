@@ -11,9 +11,9 @@ const FREE_KEYED = new Set(['annotations', 'labels', 'Labels']);
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
- * Parses a JSON document from somebody else so that every tool would read the same thing in it: valid UTF-8 without a byte
- * order mark, bounded depth, no half of a surrogate pair, and no key twice, not even in another letter case, because Go
- * matches keys ignoring case and JavaScript takes the last one (reliability C14–C17).
+ * Parses a JSON document from somebody else so that every tool would read the same thing in it: valid UTF-8 without a
+ * byte order mark, bounded depth, no half of a surrogate pair, and no key twice, not even in another letter case,
+ * because Go matches keys ignoring case and JavaScript takes the last one (reliability C14–C17).
  *
  * @param what the thing, for the message: `manifest of ghcr.io/org/img:1`.
  * @throws TartletError `MANIFEST_INVALID`
@@ -103,7 +103,8 @@ function findInString(literal: string, frame: Frame | undefined): string | undef
     return 'a string in it has half of a surrogate pair';
   }
   if (frame?.keys === undefined || !frame.expectKey) return undefined;
-  // Without an escape it stands for itself: manifests have thousands of keys, and each parse would cost more than the walk.
+  // Without an escape it stands for itself: manifests have thousands of keys, and each parse would cost more than the
+  // walk.
   const key = literal.includes('\\') ? String(JSON.parse(literal)) : literal.slice(1, -1);
   const compared = frame.foldCase ? foldedKey(key) : key;
   const earlier = frame.keys.get(compared);
@@ -122,7 +123,10 @@ function endOfString(text: string, quote: number): number {
   return at < 0 ? text.length : at;
 }
 
-/** Whether an odd number of backslashes stands before a character inside a string. Each backslash is looked at once: quotes part them. */
+/**
+ * Whether an odd number of backslashes stands before a character inside a string. Each backslash is looked at once:
+ * quotes part them.
+ */
 function isEscaped(text: string, at: number): boolean {
   let before = at - 1;
   while (text[before] === '\\') before -= 1;

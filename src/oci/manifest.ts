@@ -41,8 +41,9 @@ export interface IndexManifest extends Document {
 export type Manifest = ImageManifest | IndexManifest;
 
 /**
- * Reads a manifest from the very bytes a registry sent or a file holds. What it means is derived from its content; a header
- * that says otherwise is refused, so that nobody can make two tools see two images in one digest (CVE-2021-41190, reliability C19).
+ * Reads a manifest from the very bytes a registry sent or a file holds. What it means is derived from its content; a
+ * header that says otherwise is refused, so that nobody can make two tools see two images in one digest
+ * (CVE-2021-41190, reliability C19).
  *
  * @param contentType the header that came with it, when one did.
  * @throws TartletError `MANIFEST_TOO_LARGE`, `MANIFEST_INVALID`, `MEDIA_UNSUPPORTED`
@@ -116,7 +117,10 @@ function kindOf(value: JsonObject): 'image' | 'index' {
   return hasLayers ? 'image' : 'index';
 }
 
-/** Both witnesses must fit the content; a type that is no manifest type at all says nothing in a header (reliability C19, Q18). */
+/**
+ * Both witnesses must fit the content; a type that is no manifest type at all says nothing in a header (reliability
+ * C19, Q18).
+ */
 function agreedMediaType(field: unknown, header: string | undefined, kind: 'image' | 'index'): string {
   const fits = kind === 'image' ? isImageManifestType : isIndexType;
   const bare = header === undefined ? '' : bareMediaType(header);
@@ -175,7 +179,10 @@ function parseEntries(value: unknown, where: 'layers' | 'manifests'): Descriptor
   return value.map((entry: unknown, index) => parseDescriptor(entry, `${where}[${index}]`));
 }
 
-/** One digest names one blob, and that has one length: who says otherwise lies in one of the two places (reliability C12, C21). */
+/**
+ * One digest names one blob, and that has one length: who says otherwise lies in one of the two places (reliability
+ * C12, C21).
+ */
 function refuseTwoSizes(descriptors: readonly Descriptor[]): void {
   const sizes = new Map<string, number>();
   for (const { digest, size } of descriptors) {

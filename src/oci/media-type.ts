@@ -36,7 +36,10 @@ export const MANIFEST_TYPES: readonly string[] = [
   MediaType.dockerList,
 ];
 
-/** Layers that images name and registries need not have: they are fetched from elsewhere (image spec § non-distributable layers). */
+/**
+ * Layers that images name and registries need not have: they are fetched from elsewhere (image spec § non-distributable
+ * layers).
+ */
 export function isNonDistributable(mediaType: string): boolean {
   return /\.(?:nondistributable|foreign)\./.test(mediaType);
 }

@@ -111,8 +111,8 @@ export function allChunks(image: TartImage): readonly DiskChunk[] {
 }
 
 /**
- * Bytes that cross the network for a whole image: VM config, NVRAM and chunks, each blob counted once although its digest may
- * repeat. The stub config is not part of a pull.
+ * Bytes that cross the network for a whole image: VM config, NVRAM and chunks, each blob counted once although its
+ * digest may repeat. The stub config is not part of a pull.
  */
 export function transferBytes(image: TartImage): number {
   const blobs = new Map<string, number>();
@@ -138,7 +138,8 @@ function refuseOtherKinds(manifest: ImageManifest, name: string): void {
   }
   const ofTart = types.find(isTartType);
   if (ofTart !== undefined) {
-    const why = `is a VM image of a version of Tart that is not known here: its layers are of types like "${shown(ofTart)}"`;
+    const types = shown(ofTart);
+    const why = `is a VM image of a version of Tart that is not known here: its layers are of types like "${types}"`;
     throw unsupported(name, why, { kind: 'use-that-tart' });
   }
   if (isLume(manifest)) throw unsupported(name, 'is a VM image of lume, in a format of its own', { kind: 'use-lume' });
@@ -184,9 +185,10 @@ function onlyLayer(manifest: ImageManifest, mediaType: string, what: string): De
 }
 
 /**
- * Checks the manifest's own numbers (reliability C10, C11) and returns the block size. Without one, the disk size of a flat image
- * is the size of its file. With one, the manifest is of a stacked image, or of the base that a stacked clone was made from: the
- * disk size is then what the guest sees, in whole blocks, and says nothing about files (tart-formats §4.2, §4.8).
+ * Checks the manifest's own numbers (reliability C10, C11) and returns the block size. Without one, the disk size of a
+ * flat image is the size of its file. With one, the manifest is of a stacked image, or of the base that a stacked clone
+ * was made from: the disk size is then what the guest sees, in whole blocks, and says nothing about files (tart-formats
+ * §4.2, §4.8).
  *
  * @param flatSize bytes of the chunks together, for a flat image.
  */
@@ -214,7 +216,10 @@ function annotationNumber(manifest: ImageManifest, key: string): number | undefi
   return value;
 }
 
-/** Blobs are fetched once and used wherever they occur (reliability C21): nobody may claim that one decodes to two things. */
+/**
+ * Blobs are fetched once and used wherever they occur (reliability C21): nobody may claim that one decodes to two
+ * things.
+ */
 function refuseTwoContents(image: TartImage): void {
   const seen = new Map<string, DiskChunk>();
   for (const chunk of allChunks(image)) {

@@ -2,8 +2,8 @@ import { TartletError } from '../errors.ts';
 import { WireType } from './write.ts';
 
 /*
- * Reads the wire format of Protocol Buffers, from programs that are not trusted: whatever the bytes say, no more is looked at than there is, and
- * nothing is copied.
+ * Reads the wire format of Protocol Buffers, from programs that are not trusted: whatever the bytes say, no more is
+ * looked at than there is, and nothing is copied.
  */
 
 /** A field of a message: a number, or bytes, which may be a text or a message themselves. */

@@ -1,6 +1,6 @@
 /**
- * Writes the wire format of Protocol Buffers: a field is its number and wire type, then a varint, eight bytes, or a length and so many bytes
- * (protobuf.dev/programming-guides/encoding).
+ * Writes the wire format of Protocol Buffers: a field is its number and wire type, then a varint, eight bytes, or a
+ * length and so many bytes (protobuf.dev/programming-guides/encoding).
  */
 
 /** How the value of a field is written, and where it ends. */

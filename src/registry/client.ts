@@ -32,9 +32,8 @@ export interface RegistryClientOptions extends RegistryConnectionOptions {
 }
 
 /**
- * One repository in one registry, spoken to by the OCI distribution protocol 1.1.
- * Who uses it asks for as much of it as they need: the interfaces of `contract.ts`, which say what its methods promise and with what all
- * of them reject.
+ * One repository in one registry, spoken to by the OCI distribution protocol 1.1. Who uses it asks for as much of it as
+ * they need: the interfaces of `contract.ts`, which say what its methods promise and with what all of them reject.
  */
 export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, ManifestTarget, SharedClient {
   readonly registry: RegistryAddress;
@@ -111,7 +110,10 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
     return readManifest(this.#context, reference, signal);
   }
 
-  /** The digest that a reference leads to now, by HEAD, or by GET where HEAD does not tell; undefined when there is none. */
+  /**
+   * The digest that a reference leads to now, by HEAD, or by GET where HEAD does not tell; undefined when there is
+   * none.
+   */
   headManifest(reference: ManifestReference, { signal }: CallOptions = {}): Promise<ManifestStatus | undefined> {
     return statManifest(this.#context, reference, signal);
   }
@@ -164,14 +166,17 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
     return mountBlob(this.#context, blob, from.text, signal);
   }
 
-  /** The tags, page by page as they are asked for. `last`: begin after this tag. @throws TartletError `NOT_FOUND`, `NET_PROTOCOL`. */
+  /**
+   * The tags, page by page as they are asked for. `last`: begin after this tag. @throws TartletError `NOT_FOUND`,
+   * `NET_PROTOCOL`.
+   */
   tags(options?: CallOptions & { readonly last?: string | undefined }): AsyncIterable<string> {
     return listTags(this.#context, options);
   }
 
   /** See {@link SharedClient}. */
   spare(origin: string, milliseconds: number): boolean {
-    return this.#connection.pacing.hold(origin, milliseconds);
+    return this.#connection.throttle.pauseUntil(origin, milliseconds);
   }
 
   /** See {@link KnownEndpoint}. */

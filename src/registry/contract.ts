@@ -11,10 +11,11 @@ import type { AddressClass } from '../names/ip-address.ts';
 import type { OnWire } from './wire.ts';
 
 /*
- * What operations ask of a repository, in small interfaces. `RegistryClient` is all of them for one repository at one address; who
- * reads takes `BlobFetcher` and `ManifestSource`, which something else can be as well: a file of this machine, or several addresses
- * that are asked in turn. So nothing in these two tells where an answer comes from, every answer is bound to what was asked for
- * (a digest, or the bytes themselves hashed), and a blob can be gone on with from any byte at another place.
+ * What operations ask of a repository, in small interfaces. `RegistryClient` is all of them for one repository at one
+ * address; who reads takes `BlobFetcher` and `ManifestSource`, which something else can be as well: a file of this
+ * machine, or several addresses that are asked in turn. So nothing in these two tells where an answer comes from, every
+ * answer is bound to what was asked for (a digest, or the bytes themselves hashed), and a blob can be gone on with from
+ * any byte at another place.
  *
  * Every method rejects with a TartletError: `NET_*`, `RATE_LIMITED`, `REG_UNAVAILABLE`, `REG_REJECTED`, `AUTH_*`,
  * `REDIRECT_REFUSED` and those it names itself; an aborted signal rejects with the signal's reason.
@@ -28,8 +29,9 @@ export interface CallOptions {
 /** Where blobs are read. */
 export interface BlobFetcher {
   /**
-   * The bytes `[from, to)` of a blob, as they arrive. Broken connections continue at the byte where they broke; exactly the wanted number
-   * of bytes comes out, or an error. **Not verified**: the consumer hashes (see `BlobVerifier`). Leaving the loop early closes the connection.
+   * The bytes `[from, to)` of a blob, as they arrive. Broken connections continue at the byte where they broke; exactly
+   * the wanted number of bytes comes out, or an error. **Not verified**: the consumer hashes (see `BlobVerifier`).
+   * Leaving the loop early closes the connection.
    * @throws TartletError while iterating: `NOT_FOUND`, `SIZE_MISMATCH`.
    */
   blob(blob: BlobIdentity, options?: BlobReadOptions): AsyncIterable<Uint8Array>;
@@ -56,7 +58,8 @@ export interface BlobPusher extends BlobLookup {
 export interface ManifestSource {
   /**
    * The manifest, verified: its digest is computed from its bytes and compared with the digest asked for.
-   * @throws TartletError `NOT_FOUND`, `DIGEST_MISMATCH`, `MANIFEST_TOO_LARGE` (16 MiB), `NET_PROTOCOL` for an HTML page.
+   * @throws TartletError `NOT_FOUND`, `DIGEST_MISMATCH`, `MANIFEST_TOO_LARGE` (16 MiB), `NET_PROTOCOL` for an HTML
+   * page.
    */
   manifest(reference: ManifestReference, options?: CallOptions): Promise<RawManifest>;
 }
@@ -66,7 +69,8 @@ export interface ManifestTarget {
   /**
    * Stores a manifest byte for byte. Repeating it is harmless. Where the registry did not answer 201, it is asked
    * whether it has it.
-   * @throws TartletError `DIGEST_MISMATCH` when the registry stored something else, `REG_REJECTED`, `MANIFEST_TOO_LARGE` (4 MiB).
+   * @throws TartletError `DIGEST_MISMATCH` when the registry stored something else, `REG_REJECTED`,
+   * `MANIFEST_TOO_LARGE` (4 MiB).
    */
   putManifest(reference: ManifestReference, bytes: Uint8Array, mediaType: string, options?: CallOptions): Promise<void>;
 }
@@ -81,7 +85,10 @@ export interface RepositoryPlace {
 export interface KnownEndpoint extends RepositoryPlace {
   /** The kinds of networks that the registry was reached on: a plain-HTTP name is not followed to another (S9). */
   readonly networks: readonly AddressClass[];
-  /** The largest part of an upload that the registry is known to take, in bytes; undefined as long as nothing was too large. */
+  /**
+   * The largest part of an upload that the registry is known to take, in bytes; undefined as long as nothing was too
+   * large.
+   */
   readonly partBytes: number | undefined;
   /** The base URL in use, e.g. `https://ghcr.io`; probes a loopback registry for TLS the first time. */
   endpoint(): Promise<string>;
@@ -101,7 +108,8 @@ export interface SharedClient extends KnownEndpoint {
   /** Who is told of requests and answers. */
   readonly onWire: OnWire | undefined;
   /**
-   * Holds back all requests to a host for so many milliseconds, because another client learned that it wants to be spared.
+   * Holds back all requests to a host for so many milliseconds, because another client learned that it wants to be
+   * spared.
    * @returns whether that is news: it was not being spared already.
    */
   spare(origin: string, milliseconds: number): boolean;

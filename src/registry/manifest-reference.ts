@@ -7,5 +7,6 @@ export type ManifestReference = { readonly tag: Tag } | { readonly digest: Diges
 
 /** What a reference is called in errors: `ghcr.io/a/b:1`. */
 export function manifestText({ registry, repository }: RepositoryContext, reference: ManifestReference): string {
-  return `${registry}/${repository}${'tag' in reference ? `:${reference.tag.text}` : `@${reference.digest.toString()}`}`;
+  const which = 'tag' in reference ? `:${reference.tag.text}` : `@${reference.digest.toString()}`;
+  return `${registry}/${repository}${which}`;
 }

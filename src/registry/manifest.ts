@@ -9,7 +9,10 @@ import type { Method, RegistryRequest, ResponseStart } from './request/request.t
 import { withoutBody } from './request/response-body.ts';
 import type { RepositoryContext } from './request/repository.ts';
 
-/** A manifest byte for byte, as a registry served it or is going to store it. Parsing is done elsewhere: these are the bytes to keep. */
+/**
+ * A manifest byte for byte, as a registry served it or is going to store it. Parsing is done elsewhere: these are the
+ * bytes to keep.
+ */
 export interface RawManifest {
   readonly bytes: Uint8Array;
   /** `Content-Type` without parameters, lower case; empty when the registry that served it named none. */
@@ -34,7 +37,7 @@ export async function readManifest(
 ): Promise<RawManifest> {
   const { timing } = context;
   const limit = timing.limits.manifestBytes;
-  const request = { ...(await manifestRequest(context, 'GET', reference)), passing: 'manifest' as const };
+  const request = { ...(await manifestRequest(context, 'GET', reference)), transientChunks: 'manifest' as const };
   const { response, bytes } = await requestDocument(context.send, request, { limit, timing, signal });
   if (response.status !== 200) throw await refused(response, cannotRead(context, reference));
   if (bytes === undefined) {

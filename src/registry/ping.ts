@@ -42,8 +42,9 @@ export async function ping(context: RegistryContext, signal?: AbortSignal): Prom
 }
 
 /**
- * What answered 200 in place of a registry, in words; undefined for a registry. The OCI specification asks for the status alone, but web
- * servers, portals and start pages say 200 to everything. Registries send Docker's header, or nothing but `{}` or an empty body.
+ * What answered 200 in place of a registry, in words; undefined for a registry. The OCI specification asks for the
+ * status alone, but web servers, portals and start pages say 200 to everything. Registries send Docker's header, or
+ * nothing but `{}` or an empty body.
  */
 function impostor(headers: ResponseHeaders, body: string): string | undefined {
   if (/^text\/html/i.test(headers.get('content-type') ?? '') || /^\s*</.test(body)) return 'with a web page';

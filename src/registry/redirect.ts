@@ -13,10 +13,11 @@ const SAME_METHOD = new Set([307, 308]);
 const HARMLESS_HEADERS = new Set(['accept', 'range', 'content-type', 'content-range']);
 
 /**
- * Follows redirects by hand, so that credentials stay with their origin. GET and HEAD follow all kinds, requests with a body only 307 and
- * 308, by sending the body again. `Range` is kept; the answer is marked `foreign` once another origin took part. Two
- * names of this machine are one origin where {@link isSamePlace} says so.
- * @throws TartletError `REDIRECT_REFUSED` for more than five, a loop, https to http, or a Location that is no http(s) URL (N46–N49).
+ * Follows redirects by hand, so that credentials stay with their origin. GET and HEAD follow all kinds, requests with a
+ * body only 307 and 308, by sending the body again. `Range` is kept; the answer is marked `foreign` once another origin
+ * took part. Two names of this machine are one origin where {@link isSamePlace} says so.
+ * @throws TartletError `REDIRECT_REFUSED` for more than five, a loop, https to http, or a Location that is no http(s)
+ * URL (N46–N49).
  */
 export function withRedirects(next: Transport, limits: Limits = defaultLimits): Transport {
   return async (request, signal) => {

@@ -9,7 +9,7 @@ import { type Clock, systemClock } from './request/clock.ts';
 import { resolveEndpoint } from './transport/connect/endpoint.ts';
 import { requestTarget } from './transport/connect/forward-proxy.ts';
 import { limits as defaultLimits, type Limits } from './request/limits.ts';
-import { type OnHold, Pacing } from './retry/pacing.ts';
+import { type OnHold, HostThrottle } from './retry/host-throttle.ts';
 import { withTlsCheck } from './response/plain-http.ts';
 import { withRedirects } from './redirect.ts';
 import { RegistryAuthenticator } from './auth/registry-authenticator.ts';
@@ -74,7 +74,7 @@ export interface RegistryConnectionOptions {
 export interface RegistryConnection {
   readonly http: HttpTransport;
   readonly timing: Timing;
-  readonly pacing: Pacing;
+  readonly throttle: HostThrottle;
   readonly authenticator: Authenticator;
   readonly secrets: SentSecrets;
   readonly onWire: OnWire | undefined;
@@ -118,7 +118,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
   );
   const check = { registry: endpoint, environment, probeMs: limits.probeMs };
   const wire = options.insecure === true ? withTlsCheck(send, check) : send;
-  const pacing = new Pacing(timing, options.onHold);
+  const throttle = new HostThrottle(timing, options.onHold);
   const isReached = options.isReached === true && options.endpoint !== undefined;
   const reached = new Set(isReached ? [new URL(options.endpoint).origin] : []);
   const authenticator =
@@ -126,15 +126,15 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
     new RegistryAuthenticator({
       registry,
       credentials: options.credentials ?? anonymous,
-      send: withRetry(send, timing, pacing, reached),
+      send: withRetry(send, timing, throttle, reached),
       timing,
       secrets,
     });
-  const resilient = withRetry(withRedirects(wire, limits), timing, pacing, reached);
+  const resilient = withRetry(withRedirects(wire, limits), timing, throttle, reached);
   return {
     http,
     timing,
-    pacing,
+    throttle,
     authenticator,
     secrets,
     onWire: options.onWire,

@@ -5,8 +5,9 @@ import type { Timing } from './request/backoff.ts';
 const LONGEST_TAG = 128;
 
 /**
- * How a list of tags gets on, of which any server can promise one more page (reliability Q20, S13, S20). It ends where pages bring nothing new,
- * where there are too many, and where the time that was spent waiting for them was not worth it. Each page alone has the limits of a document.
+ * How a list of tags gets on, of which any server can promise one more page (reliability Q20, S13, S20). It ends where
+ * pages bring nothing new, where there are too many, and where the time that was spent waiting for them was not worth
+ * it. Each page alone has the limits of a document.
  */
 export class TagProgress {
   readonly #name: string;
@@ -24,7 +25,10 @@ export class TagProgress {
     this.#timing = timing;
   }
 
-  /** For the requests of the list: a pause before a repeat, which the registry may have asked for, is no waiting for a page. */
+  /**
+   * For the requests of the list: a pause before a repeat, which the registry may have asked for, is no waiting for a
+   * page.
+   */
   get timing(): Timing {
     const { onWait } = this.#timing;
     return {

@@ -11,8 +11,8 @@ import { byKnownName } from './request/same-place.ts';
 import { TagProgress } from './tag-progress.ts';
 
 /**
- * The tags of a repository, page by page; the promises are those of `RegistryClient.tags`. The next page must be of the same origin
- * and a new one (reliability Q20, S13); how long the list may go on, {@link TagProgress} says.
+ * The tags of a repository, page by page; the promises are those of `RegistryClient.tags`. The next page must be of the
+ * same origin and a new one (reliability Q20, S13); how long the list may go on, {@link TagProgress} says.
  */
 export async function* listTags(
   context: RepositoryContext,

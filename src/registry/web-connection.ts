@@ -10,7 +10,10 @@ import { observed, type OnWire } from './wire.ts';
 
 /** How a file of a web server is fetched. */
 export interface WebConnectionOptions {
-  /** Where the user wants something from: a server there may lead elsewhere, but not into networks that only we can reach. */
+  /**
+   * Where the user wants something from: a server there may lead elsewhere, but not into networks that only we can
+   * reach.
+   */
   readonly origin: URL;
   readonly userAgent: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -19,7 +22,10 @@ export interface WebConnectionOptions {
   readonly onWire?: OnWire | undefined;
 }
 
-/** A connection to a web server, with the patience, proxies and certificates of those to registries, and without any login. */
+/**
+ * A connection to a web server, with the patience, proxies and certificates of those to registries, and without any
+ * login.
+ */
 export interface WebConnection {
   readonly send: Transport;
   readonly timing: Timing;

@@ -79,7 +79,8 @@ const UPLOAD_ID = /(\/blobs\/uploads\/[^/?]{8})[^/?]+/;
 /**
  * Tells of everything that `next` sends and gets.
  *
- * @param repeatsSecret whether a text has a secret of ours: a registry may have put one into the address that it led to.
+ * @param repeatsSecret whether a text has a secret of ours: a registry may have put one into the address that it led
+ * to.
  */
 export function observed(
   next: Transport,

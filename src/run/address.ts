@@ -24,17 +24,19 @@ const LOOK_EVERY_MS = 1000;
 const ANSWER_WITHIN_MS = 1000;
 
 /**
- * Finds the IPv4 address at which a guest answers. It answers only when the guest does: where ports are forwarded, a connection says nothing.
+ * Finds the IPv4 address at which a guest answers. It answers only when the guest does: where ports are forwarded, a
+ * connection says nothing.
  *
- * @throws TartletError `VM_NOT_FOUND`, `GUEST_UNREACHABLE` when there is none in time, `BUSY` when another program runs the VM.
+ * @throws TartletError `VM_NOT_FOUND`, `GUEST_UNREACHABLE` when there is none in time, `BUSY` when another program runs
+ * the VM.
  */
 export async function addressOf(session: Session, name: LocalName, options: AddressOptions): Promise<string> {
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
   const deadline = session.now().getTime() + options.waitMs;
   for (;;) {
-    const record = await readRunRecord(vm.folder.path);
-    const address = record === undefined ? undefined : await look(session, vm.folder.path, record, options.resolver);
+    const record = await readRunRecord(vm.directory.path);
+    const address = record === undefined ? undefined : await look(session, vm.directory.path, record, options.resolver);
     if (address !== undefined) return address;
     // One look at least, and a second before it fails, as in Tart (tart-cli §1.9).
     await delay(LOOK_EVERY_MS, undefined, { signal: session.signal });

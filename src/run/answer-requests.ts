@@ -7,13 +7,19 @@ import { requireSuspendable } from './attachments.ts';
 import type { RunSettings } from './run-settings.ts';
 import { newMemory } from './saved-state.ts';
 
-/** A guest may not listen yet when its button is pressed, and never hears of it then (vm-run.md §3): it is pressed again, in milliseconds. */
+/**
+ * A guest may not listen yet when its button is pressed, and never hears of it then (vm-run.md §3): it is pressed
+ * again, in milliseconds.
+ */
 const PRESS_EVERY_MS = 2500;
 
 /** How long a guest may take to turn itself off where nothing else was said, in milliseconds. */
 const STOP_WITHIN_MS = 30_000;
 
-/** The machine ends so long before the process that runs it would be killed, in milliseconds, so that its disks are closed. */
+/**
+ * The machine ends so long before the process that runs it would be killed, in milliseconds, so that its disks are
+ * closed.
+ */
 const BEFORE_KILL_MS = 500;
 
 /** What answering takes besides the machine. */

@@ -8,7 +8,7 @@ import { FileLock } from '../fs/lock/lock.ts';
 import { holdImage, TO_READ } from '../home/images/image-lock.ts';
 import { Scratch } from '../home/scratch.ts';
 import { SavedState, SEED } from '../home/home-entry.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import type { NotSuspendable } from '../home/vms/run-record.ts';
 import type { Disk, Share, SharedDirectory } from '../hypervisor/machine.ts';
 import { findShareHost, type ShareHost } from '../hypervisor/qemu/share-host.ts';
@@ -32,7 +32,8 @@ export interface Attachments {
 /**
  * Looks at the disks and directories of a run, and makes copies of those that are images.
  *
- * @param vm whose run it is. @throws TartletError `HOST_LACKS`, `VM_INVALID` for a VM that is suspended, `BUSY` for a disk that another program has locked, `NOT_FOUND` also for an image that is not in the cache, `DISK_*`
+ * @param vm whose run it is. @throws TartletError `HOST_LACKS`, `VM_INVALID` for a VM that is suspended, `BUSY` for a
+ * disk that another program has locked, `NOT_FOUND` also for an image that is not in the cache, `DISK_*`
  */
 export async function attach(
   session: Session,
@@ -62,7 +63,10 @@ export async function attach(
   }
 }
 
-/** As Tart does, by the name alone: from such a disc the guest would not start (tart-cli §1.3). @throws TartletError `USAGE` */
+/**
+ * As Tart does, by the name alone: from such a disc the guest would not start (tart-cli §1.3). @throws TartletError
+ * `USAGE`
+ */
 function refuseForeignIso(disk: RunSettings['disks'][number], arch: Arch): void {
   if (disk.kind !== 'file') return;
   const [, made] = /(amd64|arm64)\.iso$/.exec(disk.path) ?? [];
@@ -85,7 +89,9 @@ async function refuseLocked(file: string): Promise<void> {
   await lock.release();
 }
 
-/** The guest may write to the copy, which is thrown away with the run: so it is never waited until that is on the disk. */
+/**
+ * The guest may write to the copy, which is thrown away with the run: so it is never waited until that is on the disk.
+ */
 async function copyOfImage(session: Session, { name, readOnly }: DiskOfImage, copies: Scratch[]): Promise<Disk> {
   const image = await session.images.require(name, 'attach');
   const held = await holdImage(session.images, image.digest, TO_READ, async () => plainDisk(session, name));
@@ -93,7 +99,7 @@ async function copyOfImage(session: Session, { name, readOnly }: DiskOfImage, co
     await session.home.prepareForVms();
     const scratch = await Scratch.createForVm(session.home, session.platform);
     copies.push(scratch);
-    const path = `${scratch.folder}/${VmFile.disk}`;
+    const path = `${scratch.directory}/${VmFile.disk}`;
     await copyDisk(held.seen, path, session);
     return { kind: 'file', path, readOnly, sync: 'none', caching: 'automatic' };
   } finally {
@@ -103,8 +109,8 @@ async function copyOfImage(session: Session, { name, readOnly }: DiskOfImage, co
 
 /** @returns the path of the disk of an image that is there still. */
 async function plainDisk(session: Session, name: RemoteName): Promise<string> {
-  const { folder } = await session.images.require(name, 'attach');
-  if (folder.layout === 'standalone') return `${folder.path}/${VmFile.disk}`;
+  const { directory } = await session.images.require(name, 'attach');
+  if (directory.layout === 'standalone') return `${directory.path}/${VmFile.disk}`;
   throw new TartletError('NEEDS_MACOS', `the disk of the image ${name.toString()} is stacked, in Apple's format ASIF`, {
     subject: name.toString(),
   });
@@ -128,7 +134,7 @@ async function resolveShare(
     await session.home.prepareForVms();
     const scratch = await Scratch.createForVm(session.home, session.platform);
     copies.push(scratch);
-    return { name, path: await fetchDirectory(session, source.url, scratch.folder), readOnly };
+    return { name, path: await fetchDirectory(session, source.url, scratch.directory), readOnly };
   }
   const { path } = source;
   const stats = await onDisk('share', path, async () => stat(path));
@@ -180,7 +186,10 @@ async function refuseMemory(
   });
 }
 
-/** Whether there is something for cloud-init: the guest gets it as long as it is there. What is no file is none, since a link could lead to any. */
+/**
+ * Whether there is something for cloud-init: the guest gets it as long as it is there. What is no file is none, since a
+ * link could lead to any.
+ */
 export async function hasSeed(directory: string): Promise<boolean> {
   return (await lstatIfThere(`${directory}/${SEED}`))?.isFile() === true;
 }

@@ -32,8 +32,8 @@ export class DisposableVm {
     let lock: FileLock | undefined;
     try {
       await cloneVm(session, source, name, {
-        beforeNamed: async (folder) => {
-          lock = await markDisposable(folder, name);
+        beforeNamed: async (directory) => {
+          lock = await markDisposable(directory, name);
         },
       });
       if (lock !== undefined) return new DisposableVm(session, name, lock);

@@ -8,15 +8,15 @@ import { notRunning } from '../vm/stop.ts';
 import { talkToQemuAgent, talkToTartAgent } from './agent/guest-agent.ts';
 
 /**
- * How long the agent at `control.sock` may take to greet, and both may take together, in milliseconds: a guest that has none is told of as soon. A
- * `run` that has to find out who answers takes up to half a second for its greeting.
+ * How long the agent at `control.sock` may take to greet, and both may take together, in milliseconds: a guest that has
+ * none is told of as soon. A `run` that has to find out who answers takes up to half a second for its greeting.
  */
 const GREETS_WITHIN_MS = 1000;
 const ANSWERS_WITHIN_MS = 1900;
 
 /**
- * Runs a command in a running guest, by the agent that answers at `control.sock`; where no `run` serves that, by QEMU's, which tells what a command
- * writes when it has ended, wants its input before it begins, and has no terminals.
+ * Runs a command in a running guest, by the agent that answers at `control.sock`; where no `run` serves that, by
+ * QEMU's, which tells what a command writes when it has ended, wants its input before it begins, and has no terminals.
  *
  * @returns the command's exit code, 0 to 255.
  * @throws TartletError `VM_NOT_FOUND`, `VM_NOT_RUNNING`, `GUEST_UNREACHABLE`
@@ -30,7 +30,7 @@ export async function execInVm(
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
   if ((await session.vms.state(vm)) !== 'running') throw notRunning(vm);
-  const directory = vm.folder.path;
+  const directory = vm.directory.path;
   try {
     const began = session.now().getTime();
     const exitCode = await talkToTartAgent(directory, GREETS_WITHIN_MS, async (agent) =>

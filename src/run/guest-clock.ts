@@ -4,8 +4,8 @@ import { talkToQemuAgent } from './agent/guest-agent.ts';
 const ANSWER_WITHIN_MS = 2000;
 
 /**
- * Sets the clock of a guest that stood still, where its agent can (run-fleet-demand §b.3, 9): it is behind by that time. Never fails: a guest without
- * an agent asks a time server, or stays behind.
+ * Sets the clock of a guest that stood still, where its agent can (run-fleet-demand §b.3, 9): it is behind by that
+ * time. Never fails: a guest without an agent asks a time server, or stays behind.
  *
  * @param directory of the VM. @param now asked when the agent listens.
  */

@@ -1,6 +1,6 @@
 import { TartletError } from '../errors.ts';
 import { SEED } from '../home/home-entry.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import { DEFAULT_DISK_OPTIONS, type Forward, type Machine, type Network } from '../hypervisor/machine.ts';
 import type { SshDoor } from '../network/own-address.ts';
 import type { Arch, LinuxConfig, VmConfig } from '../vm/config.ts';
@@ -22,7 +22,8 @@ export interface StartDecisions {
 const SSH_PORT = 22;
 
 /**
- * The machine, without the {@link Attachments} of this run, that a VM's configuration and the settings of this run come to.
+ * The machine, without the {@link Attachments} of this run, that a VM's configuration and the settings of this run come
+ * to.
  *
  * @param directory of the VM.
  */

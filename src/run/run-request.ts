@@ -4,7 +4,8 @@ import type { Forward } from '../hypervisor/machine.ts';
 export type RunRequest = 'stop' | 'suspend' | 'power-button';
 
 /**
- * Requests to a `run`, which may come before the machine has started: none is lost. A second `stop` says that the first took too long.
+ * Requests to a `run`, which may come before the machine has started: none is lost. A second `stop` says that the first
+ * took too long.
  */
 export class RunRequests {
   readonly #early: RunRequest[] = [];

@@ -163,7 +163,10 @@ async function runMachine(session: Session, plan: Plan, options: RunOptions): Pr
   }
 }
 
-/** @returns `not-begun` when it was told to stop before the guest had begun; a memory that it would have gone on from is still there then. */
+/**
+ * @returns `not-begun` when it was told to stop before the guest had begun; a memory that it would have gone on from is
+ * still there then.
+ */
 async function start(
   machine: Machine,
   { host, attachments, lock, store, saved }: Plan & { readonly store: string; readonly saved: Saved | undefined },

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushFile, flushRemoval } from '../fs/fsync.ts';
+import { fsyncFile, fsyncRemoval } from '../fs/fsync.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { exists } from '../fs/stats.ts';
 import { SavedState, SEED } from '../home/home-entry.ts';
@@ -12,9 +12,9 @@ import type { Accelerator, Machine } from '../hypervisor/machine.ts';
 import { qemuArguments, type QemuHost } from '../hypervisor/qemu/command-line.ts';
 
 /**
- * A digest of what makes a machine the same to a guest: all that it consists of, and the program. What the guest does not see (ports of the
- * host, passwords, the number of its copy) may differ, and so may what a copy of the VM has of its own: its name, and the address of its network
- * card, which it gets when it goes on.
+ * A digest of what makes a machine the same to a guest: all that it consists of, and the program. What the guest does
+ * not see (ports of the host, passwords, the number of its copy) may differ, and so may what a copy of the VM has of
+ * its own: its name, and the address of its network card, which it gets when it goes on.
  */
 export function identityOf(machine: Machine, host: QemuHost): string {
   const seen: Machine = {
@@ -47,7 +47,8 @@ export function newMemory(directory: string): string {
 /**
  * Publishes what was written to {@link newMemory}.
  *
- * @param of what the memory belongs to: {@link identityOf}, what ran its instructions, and the address that the guest knows its cards by.
+ * @param of what the memory belongs to: {@link identityOf}, what ran its instructions, and the address that the guest
+ * knows its cards by.
  * @throws TartletError `DISK_*`
  */
 export async function publishSavedState(
@@ -58,9 +59,9 @@ export async function publishSavedState(
   const { identity, accelerator, mac } = of;
   const disks = await diskFacts(machine);
   await writeSavedFacts(directory, { version: 1, machine: identity, accelerator, mac, disks });
-  await flushFile(newMemory(directory));
+  await fsyncFile(newMemory(directory));
   await moveEntry(newMemory(directory), `${directory}/${SavedState.memory}`);
-  await flushRemoval(directory);
+  await fsyncRemoval(directory);
 }
 
 /** What a guest goes on from. */
@@ -97,17 +98,20 @@ function unfit(name: string, why: string): TartletError {
   });
 }
 
-/** Before the guest goes on: its memory must never be used again, not even after a power cut. @throws TartletError `DISK_*` */
+/**
+ * Before the guest goes on: its memory must never be used again, not even after a power cut. @throws TartletError
+ * `DISK_*`
+ */
 export async function dropSavedState(directory: string): Promise<void> {
   for (const file of Object.values(SavedState).map((name) => `${directory}/${name}`)) {
     await onDisk('delete', file, async () => removeEntry(file));
   }
-  await flushRemoval(directory);
+  await fsyncRemoval(directory);
 }
 
 /**
- * Of all that are files, in their order: of another kind it cannot be told who writes to it. What cloud-init is told is read once, and written anew for
- * each clone.
+ * Of all that are files, in their order: of another kind it cannot be told who writes to it. What cloud-init is told is
+ * read once, and written anew for each clone.
  */
 async function diskFacts({ directory, disks }: Machine): Promise<SavedDisk[]> {
   const files = disks.flatMap((disk) => (disk.kind === 'file' && disk.path !== SEED ? disk.path : []));

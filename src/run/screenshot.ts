@@ -27,14 +27,14 @@ const PNG_END = Buffer.from('49454e44ae426082', 'hex');
  * Takes a picture of a running guest's screen, whether somebody looks at it or not.
  *
  * @returns a PNG.
- * @throws TartletError `VM_NOT_FOUND`, `VM_NOT_RUNNING`, `BUSY` when another program runs the VM, `GUEST_UNREACHABLE` when QEMU does not answer,
- * `DISK_*` where it finds no room for the picture.
+ * @throws TartletError `VM_NOT_FOUND`, `VM_NOT_RUNNING`, `BUSY` when another program runs the VM, `GUEST_UNREACHABLE`
+ * when QEMU does not answer, `DISK_*` where it finds no room for the picture.
  */
 export async function takeScreenshot(session: Session, name: LocalName): Promise<Uint8Array> {
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
   await requireOurRun(session, vm);
-  const directory = vm.folder.path;
+  const directory = vm.directory.path;
   const qmp = await converse(directory, session.signal);
   if (qmp === undefined) throw notRunning(vm);
   try {

@@ -34,7 +34,7 @@ export async function* readSerialLog(
   { former, follow }: LogOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const vm = await session.vms.require(name);
-  const file = `${vm.folder.path}/${former ? `${QemuFile.log}.1` : QemuFile.log}`;
+  const file = `${vm.directory.path}/${former ? `${QemuFile.log}.1` : QemuFile.log}`;
   if (former || !follow) yield* readOnce(file, name, session.platform);
   else yield* followLog(session, name, file);
 }
@@ -121,7 +121,9 @@ async function openIfThere(file: string): Promise<FileHandle | undefined> {
   });
 }
 
-/** So much of a log's end is looked at, in bytes: the first word of a kernel is further back in none that stopped early. */
+/**
+ * So much of a log's end is looked at, in bytes: the first word of a kernel is further back in none that stopped early.
+ */
 const TAIL_BYTES = 256 * 1024;
 
 /** The end of the serial log of a VM; nothing where there is none. @param directory of the VM. */
@@ -142,7 +144,10 @@ export async function readTail(directory: string): Promise<Uint8Array> {
 // oxlint-disable-next-line no-control-regex -- it begins with one
 const COMMAND = /\u001B\[[0-9;?]*[A-Za-z]/g;
 
-/** The lines at the end of a VM's serial log, those that are not empty, without what commands terminals. @returns none where none can be read. */
+/**
+ * The lines at the end of a VM's serial log, those that are not empty, without what commands terminals. @returns none
+ * where none can be read.
+ */
 export async function lastLines(directory: string): Promise<readonly string[]> {
   const bytes = await readTail(directory).catch(() => new Uint8Array());
   return Buffer.from(bytes)

@@ -24,7 +24,7 @@ export async function sshDoorOf(
   if (waitMs === 0 && (await session.vms.state(vm)) !== 'running') throw notRunning(vm);
   if (tart !== undefined) return { address: await askTartForAddress(session, tart, name, waitMs), port: SSH_PORT };
   const address = await addressOf(session, name, { resolver: 'dhcp', waitMs });
-  const network = (await readRunRecord(vm.folder.path))?.network;
+  const network = (await readRunRecord(vm.directory.path))?.network;
   return { address, port: network?.kind === 'user' ? network.sshPort : SSH_PORT };
 }
 

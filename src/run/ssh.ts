@@ -9,8 +9,9 @@ import { SshFile } from '../home/home-entry.ts';
 import type { SshDoor } from '../network/own-address.ts';
 
 /*
- * Logging in to guests by the OpenSSH client of this machine. Each VM has a file of known hosts of its own, in its directory: a VM that is deleted and
- * cloned again begins without one, and no other VM that once had its address is confused with it.
+ * Logging in to guests by the OpenSSH client of this machine. Each VM has a file of known hosts of its own, in its
+ * directory: a VM that is deleted and cloned again begins without one, and no other VM that once had its address is
+ * confused with it.
  */
 
 /** The name of the guest in the file of known hosts, whatever its address is now. */
@@ -66,8 +67,8 @@ export interface SshCall {
 }
 
 /**
- * Prepares a call of OpenSSH that asks the user nothing: the password is tried first, since servers take few tries, and then the user's keys. Of the
- * user's configuration it reads nothing, so that it is the same everywhere.
+ * Prepares a call of OpenSSH that asks the user nothing: the password is tried first, since servers take few tries, and
+ * then the user's keys. Of the user's configuration it reads nothing, so that it is the same everywhere.
  *
  * @param directory of the VM.
  * @throws TartletError `HOST_LACKS` without OpenSSH, `DISK_*`

@@ -1,5 +1,5 @@
 import { copyDisk, type CopyOptions } from '../fs/disk/disk-copy.ts';
-import { flushFile } from '../fs/fsync.ts';
+import { fsyncFile } from '../fs/fsync.ts';
 import { sizeDisk } from '../fs/disk/disk-size.ts';
 import { moveEntry } from '../fs/entry.ts';
 import { openPlainFile } from '../fs/plain-file.ts';
@@ -49,7 +49,7 @@ export async function prepareStore(
     name: PADDED_STORE,
     keep: async () => {
       await sizeDisk(padded, keptBytes(arch, use.padTo ?? size));
-      await flushFile(padded);
+      await fsyncFile(padded);
       await moveEntry(padded, nvram);
     },
   };
@@ -66,13 +66,13 @@ async function recover(directory: string, arch: Arch): Promise<void> {
   const isWhole = use.kind === 'own' && use.padTo === undefined;
   if (!isWhole || left.mtimeNs < (kept?.mtimeNs ?? 0n)) return;
   await sizeDisk(padded, keptBytes(arch, size));
-  await flushFile(padded);
+  await fsyncFile(padded);
   await moveEntry(padded, nvram);
 }
 
 /**
- * For a VM whose `nvram.bin` is another program's: made from the firmware's own when the VM first runs here. One that does not fit makes QEMU end,
- * or the firmware hang without a word (vm-run.md §5).
+ * For a VM whose `nvram.bin` is another program's: made from the firmware's own when the VM first runs here. One that
+ * does not fit makes QEMU end, or the firmware hang without a word (vm-run.md §5).
  */
 async function besides(
   directory: string,

@@ -4,7 +4,7 @@ import { onDisk } from '../fs/disk-error.ts';
 import type { FileLock } from '../fs/lock/lock.ts';
 import { rewriteJson } from '../fs/rewrite.ts';
 import { readSmallFile } from '../fs/small-file.ts';
-import { isSuspendedByTart, VmFile } from '../home/vm-folder.ts';
+import { isSuspendedByTart, VmFile } from '../home/vm-directory.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
@@ -42,23 +42,28 @@ async function takeUnderLock(session: Session, vm: LocalVm): Promise<TakenVm> {
     throw error;
   });
   try {
-    const file = `${vm.folder.path}/${VmFile.config}`;
+    const file = `${vm.directory.path}/${VmFile.config}`;
     const stored = parseVmConfig(await onDisk('read', file, async () => readSmallFile(file)), name.text);
-    refuseForeign(name.text, vm.folder.layout !== 'standalone', isSuspendedByTart(vm.folder));
+    refuseForeign(name.text, vm.directory.layout !== 'standalone', isSuspendedByTart(vm.directory));
     const config = await withOwnMac(session, vm, stored);
-    return { name: name.text, directory: vm.folder.path, config, lock };
+    return { name: name.text, directory: vm.directory.path, config, lock };
   } catch (error) {
     await lock.release();
     throw error;
   }
 }
 
-/** One VM, one address: of two that run with one, both would get one IP address. As in Tart the later one gets another (tart-cli §1.3). */
-async function withOwnMac(session: Session, { name, folder }: LocalVm, config: VmConfig): Promise<VmConfig> {
+/**
+ * One VM, one address: of two that run with one, both would get one IP address. As in Tart the later one gets another
+ * (tart-cli §1.3).
+ */
+async function withOwnMac(session: Session, { name, directory }: LocalVm, config: VmConfig): Promise<VmConfig> {
   if (!(await isMacTaken(session, config.mac, name, 'running'))) return config;
   const changed = withMac(config, MacAddress.random(randomBytes));
-  await rewriteJson(`${folder.path}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
-  const text = `${name.text} gets another MAC address, ${changed.mac.toString()}: a VM that runs has the one that it had`;
+  await rewriteJson(`${directory.path}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
+  const text =
+    `${name.text} gets another MAC address, ${changed.mac.toString()}: ` +
+    'a VM that runs has the one that it had until now';
   session.emit({ kind: 'note', subject: name.text, text });
   return changed;
 }

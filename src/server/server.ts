@@ -1,3 +1,6 @@
+/*
+ * More than 250 lines, because opening, reconfiguring and closing a registry depend on each other.
+ */
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import { describeError, TartletError } from '../errors.ts';
@@ -6,7 +9,7 @@ import { CurrentAuthenticator, makeAuthenticator } from './access/authenticator.
 import { Connections } from './http/connections.ts';
 import type { GarbageReport } from './store/garbage.ts';
 import { RequestHandler } from './http/handler.ts';
-import { type RegistryOptions, type Settings, settle } from './settings/options.ts';
+import { type RegistryOptions, type Settings, resolveOptions } from './settings/options.ts';
 import { PasswordChecks } from './access/password-checks.ts';
 import { DiskStore } from './store/disk-store.ts';
 
@@ -27,12 +30,15 @@ export interface ListeningAddress {
 /** An OCI registry in this process. */
 export interface Registry extends AsyncDisposable {
   /**
-   * Opens the data folder and the port.
-   * @throws TartletError `NET_CONNECT` when the port is taken or the address is not ours, `CONFIG_INVALID` for a bad htpasswd or key,
-   * `DISK_…` when the folder cannot be used, `BUSY` when another registry serves it.
+   * Opens the data directory and the port.
+   * @throws TartletError `NET_CONNECT` when the port is taken or the address is not ours, `CONFIG_INVALID` for a bad
+   * htpasswd or key, `DISK_…` when the directory cannot be used, `BUSY` when another registry serves it.
    */
   listen(): Promise<ListeningAddress>;
-  /** Answers a request of any `node:http` server. The data folder is opened with the first one, which may throw like {@link listen}. */
+  /**
+   * Answers a request of any `node:http` server. The data directory is opened with the first one, which may throw like
+   * {@link listen}.
+   */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /**
    * Removes content that nothing needs. Safe while clients push and pull.
@@ -40,18 +46,23 @@ export interface Registry extends AsyncDisposable {
    */
   collectGarbage(graceMs?: number): Promise<GarbageReport>;
   /**
-   * Takes the place of who may do what, and of the certificate, from the next request and the next connection on: files are read again.
-   * When that fails, everything stays as it was.
+   * Takes the place of who may do what, and of the certificate, from the next request and the next connection on: files
+   * are read again. When that fails, everything stays as it was.
    * @throws TartletError `CONFIG_INVALID`
    */
   reconfigure(changes: Pick<RegistryOptions, 'auth' | 'tls'>): Promise<void>;
-  /** Takes no more requests, gives those under way `timeouts.close`, ends every connection and drops unfinished uploads. Idempotent. */
+  /**
+   * Takes no more requests, gives those under way `timeouts.close`, ends every connection and drops unfinished uploads.
+   * Idempotent.
+   */
   close(): Promise<void>;
 }
 
 /**
- * Makes a registry of the OCI distribution spec 1.1 that keeps everything below one folder and streams everything it keeps.
- * @throws TartletError `CONFIG_INVALID` for options that contradict themselves, above all an exposed address without protection.
+ * Makes a registry of the OCI distribution spec 1.1 that keeps everything below one directory and streams everything it
+ * keeps.
+ * @throws TartletError `CONFIG_INVALID` for options that contradict themselves, above all an exposed address without
+ * protection.
  */
 export function createRegistry(options: RegistryOptions): Registry {
   return new EmbeddedRegistry(options);
@@ -68,7 +79,7 @@ class EmbeddedRegistry implements Registry {
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(options: RegistryOptions) {
-    const settings = settle(options);
+    const settings = resolveOptions(options);
     this.#options = options;
     this.#settings = settings;
     this.#store = new DiskStore(settings);
@@ -84,7 +95,7 @@ class EmbeddedRegistry implements Registry {
       this.#answer(server, handler);
       await bind(server, this.#settings.host.replace(/^\[(.*)\]$/, '$1'), this.#settings.port);
     } catch (error) {
-      await this.close(); // Who takes the other port needs the folder.
+      await this.close(); // Who takes the other port needs the directory.
       throw error;
     }
     const address = server.address();
@@ -126,7 +137,7 @@ class EmbeddedRegistry implements Registry {
   }
 
   async reconfigure(changes: Pick<RegistryOptions, 'auth' | 'tls'>): Promise<void> {
-    const settings = settle({ ...this.#options, ...changes });
+    const settings = resolveOptions({ ...this.#options, ...changes });
     if ((settings.tls === undefined) !== (this.#settings.tls === undefined)) {
       throw new TartletError('CONFIG_INVALID', 'a registry cannot begin or cease to speak TLS while it runs');
     }
@@ -176,7 +187,7 @@ class EmbeddedRegistry implements Registry {
     try {
       await this.#store.open();
     } catch (cause) {
-      throw cause instanceof TartletError ? cause : unusableFolder(this.#store.root, cause);
+      throw cause instanceof TartletError ? cause : unusableDirectory(this.#store.root, cause);
     }
     this.#authenticator = authenticator;
     this.#sweeper = setInterval(() => {
@@ -188,12 +199,16 @@ class EmbeddedRegistry implements Registry {
   }
 }
 
-function unusableFolder(folder: string, cause: unknown): TartletError {
-  return new TartletError(diskCode(cause), `the registry cannot use the folder ${folder}: ${describeError(cause)}`, {
-    subject: folder,
-    next: { kind: 'choose-data-directory' },
-    cause,
-  });
+function unusableDirectory(directory: string, cause: unknown): TartletError {
+  return new TartletError(
+    diskCode(cause),
+    `the registry cannot use the directory ${directory}: ${describeError(cause)}`,
+    {
+      subject: directory,
+      next: { kind: 'choose-data-directory' },
+      cause,
+    },
+  );
 }
 
 /** HTTP/1.1 with Node's strict parser only (reliability S46, S47). */

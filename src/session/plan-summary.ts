@@ -1,5 +1,5 @@
 /** A disk of this machine that should hold chunks of others. */
-export interface Donor {
+export interface Seed {
   readonly path: string;
   /** Bytes of the file. */
   readonly size: number;
@@ -14,7 +14,7 @@ export interface PlanSummary {
   readonly fetchBytes: number;
   readonly diskBytes: number;
   /** Disk bytes that are copied or shared, by where they are from, the most first. */
-  readonly reused: readonly { readonly donor: Donor; readonly bytes: number; readonly chunks: number }[];
+  readonly reused: readonly { readonly seed: Seed; readonly bytes: number; readonly chunks: number }[];
   /** Disk bytes that are zero and need nothing. */
   readonly zeroBytes: number;
   /** Disk bytes that an earlier pull left in their place. */

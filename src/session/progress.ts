@@ -3,14 +3,15 @@ import type { Hint } from '../hint.ts';
 import type { PlanSummary } from './plan-summary.ts';
 
 /**
- * What a transfer does. A `copy` moves blobs as they are, between registries, and a `download` one file: they know of no disk. A `check` only reads
- * what is here.
+ * What a transfer does. A `copy` moves blobs as they are, between registries, and a `download` one file: they know of
+ * no disk. A `check` only reads what is here.
  */
 export type Direction = 'pull' | 'push' | 'copy' | 'export' | 'import' | 'check' | 'download';
 
 /**
- * What a pull, a push, an export or an import tells while it runs. Every event names its image by `subject` (the name as the user will see it), so that several
- * transfers can share one listener. Events are facts, in order per subject; how they look is decided elsewhere.
+ * What a pull, a push, an export or an import tells while it runs. Every event names its image by `subject` (the name
+ * as the user will see it), so that several transfers can share one listener. Events are facts, in order per subject;
+ * how they look is decided elsewhere.
  */
 export type TransferEvent = { readonly subject: string } & (
   | {
@@ -28,7 +29,10 @@ export type TransferEvent = { readonly subject: string } & (
   | {
       readonly kind: 'started';
       readonly direction: Direction;
-      /** Bytes to cross the network or to leave an archive, without what is reused; undefined where it shows only underway (a push compresses as it goes). */
+      /**
+       * Bytes to cross the network or to leave an archive, without what is reused; undefined where it shows only
+       * underway (a push compresses as it goes).
+       */
       readonly bytesTotal: number | undefined;
       /** Bytes of the disk, decoded; for a copy, of all blobs. */
       readonly diskBytes: number;
@@ -59,16 +63,16 @@ export type TransferEvent = { readonly subject: string } & (
     }
   | {
       /**
-       * So much of the work on the disk was done just now, in bytes of it; for a push, encoding and sending are half of it each. Negative: it was
-       * for nothing. Chunks that are done are part of it.
+       * So much of the work on the disk was done just now, in bytes of it; for a push, encoding and sending are half of
+       * it each. Negative: it was for nothing. Chunks that are done are part of it.
        */
       readonly kind: 'worked';
       readonly diskBytes: number;
     }
   | {
       /**
-       * A chunk is under way, and so far: in bytes that cross the network or leave an archive, for a push or an export in bytes of the disk.
-       * When `done` reaches `of`, or the chunk is told to be done or reused, that is over.
+       * A chunk is under way, and so far: in bytes that cross the network or leave an archive, for a push or an export
+       * in bytes of the disk. When `done` reaches `of`, or the chunk is told to be done or reused, that is over.
        */
       readonly kind: 'chunk-under-way';
       readonly index: number;
@@ -111,7 +115,10 @@ export type TransferEvent = { readonly subject: string } & (
       readonly next?: Hint;
     }
   | {
-      /** Something of the cache was deleted: to make room for the subject, or because the tag of the subject led to it and moved. */
+      /**
+       * Something of the cache was deleted: to make room for the subject, or because the tag of the subject led to it
+       * and moved.
+       */
       readonly kind: 'deleted';
       readonly name: string;
       /** That it occupied. */
@@ -214,8 +221,8 @@ export class TransferTotals {
   }
 
   /**
-   * The work on the disk that is done, and that is left, in bytes of the disk; what needed no transfer is neither. Hashing counts for
-   * less than encoding and sending.
+   * The work on the disk that is done, and that is left, in bytes of the disk; what needed no transfer is neither.
+   * Hashing counts for less than encoding and sending.
    */
   get diskWork(): { readonly done: number; readonly left: number } {
     const toMove = Math.max(0, this.diskBytes - this.#reusedDiskBytes);
@@ -225,8 +232,8 @@ export class TransferTotals {
   }
 
   /**
-   * How much of the work is done, from 0 to 1: by bytes on the wire where their sum is known, else by bytes of the disk.
-   * Never beyond 1, although bytes that were sent twice can make more than all.
+   * How much of the work is done, from 0 to 1: by bytes on the wire where their sum is known, else by bytes of the
+   * disk. Never beyond 1, although bytes that were sent twice can make more than all.
    */
   get fraction(): number {
     const total = this.bytesTotal;

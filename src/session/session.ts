@@ -18,7 +18,10 @@ export type { WireEvent } from '../registry/wire.ts';
 /** Sends one signal to one process. */
 export type SendSignal = (pid: number, signal: 'SIGINT' | 'SIGKILL' | 'SIGUSR1') => void;
 
-/** What an operation needs from the world around it. The library reaches for none of this by itself, but for the defaults. */
+/**
+ * What an operation needs from the world around it. The library reaches for none of this by itself, but for the
+ * defaults.
+ */
 export interface SessionOptions {
   readonly home: Home;
   /** Variables that proxies, certificates and `TART_*` settings are read from. Default: none. */
@@ -27,7 +30,9 @@ export interface SessionOptions {
   readonly platform?: NodeJS.Platform;
   /** How many threads may compute at once, a whole number from 1 on. Default: as many as this process may use. */
   readonly processors?: number;
-  /** Sends a signal to a process, for who stops or suspends a VM; throws as the system says it. Default: `process.kill`. */
+  /**
+   * Sends a signal to a process, for who stops or suspends a VM; throws as the system says it. Default: `process.kill`.
+   */
   readonly sendSignal?: SendSignal;
   /** Who we are, asked with the registry of the name at hand. Default: nobody. */
   readonly credentials?: (name: RemoteName) => CredentialSource;
@@ -99,11 +104,13 @@ export class Session {
     return this.#processors ?? availableParallelism();
   }
 
-  /** Where the system wants temporary files, as Node finds it: by variables of the environment, without the last slash. */
-  get temporaryFolder(): string {
+  /**
+   * Where the system wants temporary files, as Node finds it: by variables of the environment, without the last slash.
+   */
+  get temporaryDirectory(): string {
     const { TMPDIR, TMP, TEMP } = this.environment;
-    const folder = [TMPDIR, TMP, TEMP].find((each) => each !== undefined && each !== '') ?? '/tmp';
-    return folder.length > 1 && folder.endsWith('/') ? folder.slice(0, -1) : folder;
+    const directory = [TMPDIR, TMP, TEMP].find((each) => each !== undefined && each !== '') ?? '/tmp';
+    return directory.length > 1 && directory.endsWith('/') ? directory.slice(0, -1) : directory;
   }
 
   /**
@@ -135,7 +142,9 @@ export class Session {
     });
   }
 
-  /** A connection to the web server of an address. The caller closes it. Loaded only here, as that of {@link client}. */
+  /**
+   * A connection to the web server of an address. The caller closes it. Loaded only here, as that of {@link client}.
+   */
   async web(origin: URL, subject: string): Promise<WebConnection> {
     const { webConnection } = await import('../registry/web-connection.ts');
     return webConnection({

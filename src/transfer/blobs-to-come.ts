@@ -1,10 +1,10 @@
-import { makeFolder, removeEmptyTree } from '../fs/directory-tree.ts';
+import { makeDirectoryTree, removeEmptyTree } from '../fs/directory-tree.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { removeEntry } from '../fs/remove.ts';
 import type { Staging } from '../home/staging.ts';
 import type { DiskChunk } from '../oci/tart-image.ts';
 import type { FetchJob } from '../chunks/chunk-job.ts';
-import type { FileStretch } from '../chunks/file-blob.ts';
+import type { FileExtent } from '../chunks/file-blob.ts';
 import type { WorkerPool } from '../chunks/worker-pool.ts';
 
 /** What a check of blobs is done with. */
@@ -20,7 +20,7 @@ export interface BlobCheck {
 export class BlobsToCome {
   readonly #staging: Staging;
   readonly #unseen = new Map<string, DiskChunk>();
-  readonly #kept = new Map<string, FileStretch>();
+  readonly #kept = new Map<string, FileExtent>();
 
   /** @param staging where blobs may be kept; the pull holds its lock. */
   constructor(staging: Staging, chunks: readonly DiskChunk[]) {
@@ -55,7 +55,8 @@ export class BlobsToCome {
    * there is room for stay as they came; the others are thrown away.
    *
    * @returns those that were thrown away, and so have to come again.
-   * @throws TartletError `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`, and those of the registry client.
+   * @throws TartletError `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`, and those of the registry
+   * client.
    */
   async check({ pool, disk, roomBytes }: BlobCheck): Promise<DiskChunk[]> {
     const again: DiskChunk[] = [];
@@ -65,9 +66,9 @@ export class BlobsToCome {
       const { digest, size } = chunk.descriptor;
       const isKept = size <= room;
       if (isKept) room -= size;
-      jobs.set(this.#checkOf(chunk, disk, isKept ? `${this.#staging.blobsFolder}/${digest.hex}` : undefined), chunk);
+      jobs.set(this.#checkOf(chunk, disk, isKept ? `${this.#staging.blobsDirectory}/${digest.hex}` : undefined), chunk);
     }
-    await makeFolder(this.#staging.blobsFolder);
+    await makeDirectoryTree(this.#staging.blobsDirectory);
     await pool.runAll([...jobs.keys()], (job) => {
       const { blob, keep: path } = job;
       const chunk = jobs.get(job);
@@ -92,7 +93,7 @@ export class BlobsToCome {
   }
 
   /** Where a blob is kept. */
-  keptAs(blob: string): FileStretch | undefined {
+  keptAs(blob: string): FileExtent | undefined {
     return this.#kept.get(blob);
   }
 
@@ -108,6 +109,6 @@ export class BlobsToCome {
   async end(): Promise<void> {
     await this.#staging.removeBlobs();
     // Of an image whose record is here nothing else is put there.
-    await removeEmptyTree(this.#staging.folder);
+    await removeEmptyTree(this.#staging.directory);
   }
 }

@@ -12,8 +12,9 @@ export interface MovedTag {
 }
 
 /**
- * After tags moved: collects the images that lost their last one by that, as Tart does (tart-cli §4.6), and those that an earlier command had to
- * leave. Call without any image's lock. Never fails: what was pulled or pushed is there, whatever became of the old image.
+ * After tags moved: collects the images that lost their last one by that, as Tart does (tart-cli §4.6), and those that
+ * an earlier command had to leave. Call without any image's lock. Never fails: what was pulled or pushed is there,
+ * whatever became of the old image.
  *
  * @param moved the tags, and what each led to before.
  */

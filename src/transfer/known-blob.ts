@@ -4,7 +4,7 @@ import { isOwnFile } from '../fs/own-file.ts';
 import { OurFile } from '../home/home-entry.ts';
 import { proofOfBlobs, readOrigin } from '../home/origin.ts';
 import { type PushRecord, readPushRecord } from '../home/push-record.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import type { Digest } from '../names/digest.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { type DiskChunk, allChunks } from '../oci/tart-image.ts';
@@ -56,11 +56,11 @@ export async function findKnownBlobs(
 export async function proofOf(owner: ManifestOwner): Promise<(blob: Digest) => boolean> {
   switch (owner.kind) {
     case 'image':
-      return proofOfOwn(owner.folder, VmFile.manifest);
+      return proofOfOwn(owner.directory, VmFile.manifest);
     case 'vm':
-      return proofOfOwn(owner.folder, OurFile.baseManifest);
+      return proofOfOwn(owner.directory, OurFile.baseManifest);
     case 'pushed': {
-      const isBelieved = (await readPushRecord(owner.folder)) !== undefined;
+      const isBelieved = (await readPushRecord(owner.directory)) !== undefined;
       return () => isBelieved;
     }
     case 'partial':
@@ -74,8 +74,8 @@ export async function proofOf(owner: ManifestOwner): Promise<(blob: Digest) => b
  * That a blob holds a content is not proved again: who may write such a manifest decides what is pushed (issue 14, item
  * 10).
  */
-async function proofOfOwn(folder: string, manifest: string): Promise<(blob: Digest) => boolean> {
-  return (await isOwnFile(`${folder}/${manifest}`)) ? proofOfBlobs(folder) : () => false;
+async function proofOfOwn(directory: string, manifest: string): Promise<(blob: Digest) => boolean> {
+  return (await isOwnFile(`${directory}/${manifest}`)) ? proofOfBlobs(directory) : () => false;
 }
 
 async function whereFrom(owner: ManifestOwner): Promise<readonly RemoteName[]> {
@@ -83,12 +83,12 @@ async function whereFrom(owner: ManifestOwner): Promise<readonly RemoteName[]> {
     case 'image':
       return [owner.name];
     case 'vm': {
-      const origin = await readOrigin(owner.folder).catch(() => undefined);
+      const origin = await readOrigin(owner.directory).catch(() => undefined);
       const source = origin?.via === 'clone' ? RemoteName.tryParse(origin.source) : undefined;
       return source === undefined ? [] : [source];
     }
     case 'pushed':
-      return (await readPushRecord(owner.folder))?.repositories ?? [];
+      return (await readPushRecord(owner.directory))?.repositories ?? [];
     case 'partial':
       return [];
     default:

@@ -19,11 +19,12 @@ export interface LoginCheckOptions
 export type LoginCheck = 'accepted' | 'not-asked';
 
 /**
- * Asks a registry whether it takes a user and a password: `GET /v2/` with exactly these, and with a token of its token service when it
- * wants one. A web page or another service that says 200 to everything is not a registry, so that nothing is "logged in" there.
+ * Asks a registry whether it takes a user and a password: `GET /v2/` with exactly these, and with a token of its token
+ * service when it wants one. A web page or another service that says 200 to everything is not a registry, so that
+ * nothing is "logged in" there.
  *
- * @throws TartletError `AUTH_DENIED` for a wrong password, `AUTH_REALM` when the registry wants it sent to somebody else,
- * `NET_PROTOCOL` or `NOT_FOUND` when this is no registry, and `NET_*`, `REG_UNAVAILABLE`, `RATE_LIMITED`.
+ * @throws TartletError `AUTH_DENIED` for a wrong password, `AUTH_REALM` when the registry wants it sent to somebody
+ * else, `NET_PROTOCOL` or `NOT_FOUND` when this is no registry, and `NET_*`, `REG_UNAVAILABLE`, `RATE_LIMITED`.
  */
 export async function checkLogin(options: LoginCheckOptions): Promise<LoginCheck> {
   const { registry, username, password, signal, ...rest } = options;

@@ -33,8 +33,8 @@ export function requireDigest(names: readonly RemoteName[], digest: Digest, kept
 }
 
 /**
- * Stores a manifest by its digest. When the registry then says that it lacks blobs which it said it had, they are repaired, and the
- * manifest is sent once more (reliability Q16).
+ * Stores a manifest by its digest. When the registry then says that it lacks blobs which it said it had, they are
+ * repaired, and the manifest is sent once more (reliability Q16).
  *
  * @returns what was stored.
  */
@@ -57,7 +57,10 @@ export async function storeManifest(
   }
 }
 
-/** Lets the tags of these names lead to a manifest that is stored. Last of all, because from here on others see it (reliability I11). */
+/**
+ * Lets the tags of these names lead to a manifest that is stored. Last of all, because from here on others see it
+ * (reliability I11).
+ */
 export async function moveTags(
   client: ManifestTarget,
   names: readonly RemoteName[],

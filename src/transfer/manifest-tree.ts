@@ -21,7 +21,8 @@ const MAX_TREE_BYTES = 64 * 1024 * 1024;
 
 /**
  * What a name leads to now.
- * @throws TartletError `NOT_FOUND`, `MANIFEST_INVALID`, `DIGEST_MISMATCH` when a tag does not lead to the digest named beside it.
+ * @throws TartletError `NOT_FOUND`, `MANIFEST_INVALID`, `DIGEST_MISMATCH` when a tag does not lead to the digest named
+ * beside it.
  */
 export async function resolveManifest(
   client: ManifestSource,
@@ -136,7 +137,8 @@ function understand(raw: RawManifest, subject: string): Manifest {
 function tooLarge(subject: string): TartletError {
   return new TartletError(
     'MANIFEST_TOO_LARGE',
-    `${subject} has more than ${MAX_MANIFESTS} manifests, more than 64 MiB of them, or indexes more than ${MAX_DEPTH} deep`,
+    `${subject} has more than ${MAX_MANIFESTS} manifests, more than 64 MiB of them, or indexes more than ` +
+      `${MAX_DEPTH} deep`,
     { subject, kept: 'nothing was changed' },
   );
 }

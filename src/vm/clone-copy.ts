@@ -1,12 +1,12 @@
 import { TartletError, unreachable } from '../errors.ts';
 import { type CopyMethod, copyDisk, copySmallFile, shareDisk } from '../fs/disk/disk-copy.ts';
-import { sealDisk, sealedState } from '../home/disk-seal.ts';
-import { flushFile } from '../fs/fsync.ts';
+import { markUnmodified, markedState } from '../home/unmodified-marker.ts';
+import { fsyncFile } from '../fs/fsync.ts';
 import { atWork, type Holder, STOP_FIRST } from '../home/vms/vm-holder.ts';
 import { exists } from '../fs/stats.ts';
 import { OurFile, QEMU_STORE } from '../home/home-entry.ts';
 import { copyPushRecord } from '../home/push-record.ts';
-import { isSuspendedByTart, type VmFolder, VmFile } from '../home/vm-folder.ts';
+import { isSuspendedByTart, type VmDirectory, VmFile } from '../home/vm-directory.ts';
 import { Digest } from '../names/digest.ts';
 import { tellOfChangedDisk } from '../transfer/push/changed-disk.ts';
 import { notClonable } from '../transfer/pull/stacked-download.ts';
@@ -18,15 +18,17 @@ export interface CloneSource {
   /** Only an image is held: a VM may be started, or another one get its name, at any time. */
   readonly kind: 'image' | 'vm';
   readonly text: string;
-  readonly folder: VmFolder;
+  readonly directory: VmDirectory;
   /** Digest of the image it is or came from. */
   readonly digest: string | undefined;
-  /** The file with the manifest of that image; absent for what old Tarts pulled, and for VMs that came from no image. */
+  /**
+   * The file with the manifest of that image; absent for what old Tarts pulled, and for VMs that came from no image.
+   */
   readonly manifest: string | undefined;
   /** Whether it is a VM that was suspended here, and that is locked: its clone is suspended as well. */
   readonly hasMemory: boolean;
   /** Blobs of that image which nobody decoded here. */
-  readonly unproven: readonly string[];
+  readonly unverified: readonly string[];
   /** Who may be writing to it now. */
   readonly holder: () => Promise<Holder>;
   /** Does something with its files, all of one VM. That it was deleted or replaced meanwhile is told as what it is. */
@@ -35,16 +37,16 @@ export interface CloneSource {
 }
 
 /**
- * Copies the files of a VM or an image into an empty folder, and the disk without inflating it.
- * @throws TartletError `VM_RUNNING` when a guest writes to the disk and it cannot be cloned in one moment, `MEDIA_UNSUPPORTED` for a stacked image,
- *   `DISK_*`
+ * Copies the files of a VM or an image into an empty directory, and the disk without inflating it.
+ * @throws TartletError `VM_RUNNING` when a guest writes to the disk and it cannot be cloned in one moment,
+ * `MEDIA_UNSUPPORTED` for a stacked image, `DISK_*`
  */
 export async function copyVm(session: Session, source: CloneSource, to: string): Promise<CopyMethod> {
-  const from = source.folder.path;
+  const from = source.directory.path;
   for (const file of [VmFile.config, VmFile.nvram]) await copySmallFile(`${from}/${file}`, `${to}/${file}`);
-  switch (source.folder.layout) {
+  switch (source.directory.layout) {
     case 'standalone':
-      if (isSuspendedByTart(source.folder))
+      if (isSuspendedByTart(source.directory))
         await copyLarge(session, `${from}/${VmFile.state}`, `${to}/${VmFile.state}`);
       await copyStore(session, source, to);
       await copyPushRecord(from, to);
@@ -58,55 +60,62 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
     case 'stacked-cached':
       throw notClonable(source.text);
     default:
-      return unreachable(source.folder.layout);
+      return unreachable(source.directory.layout);
   }
 }
 
 /** The disk first: the record of the memory says which disk it belongs to. */
 async function copyWithMemory(session: Session, source: CloneSource, to: string): Promise<CopyMethod> {
-  const copied = await copySealed(session, source, to);
-  if (source.hasMemory) await copyMemory(session, source.text, { from: source.folder.path, to });
+  const copied = await copyMarked(session, source, to);
+  if (source.hasMemory) await copyMemory(session, source.text, { from: source.directory.path, to });
   return copied;
 }
 
-/** Where the guest's boot entries are, when it runs by QEMU and came from a Mac. Of one that is written to now, a copy may be of two states. */
+/**
+ * Where the guest's boot entries are, when it runs by QEMU and came from a Mac. Of one that is written to now, a copy
+ * may be of two states.
+ */
 async function copyStore(session: Session, source: CloneSource, to: string): Promise<void> {
-  const store = `${source.folder.path}/${QEMU_STORE}`;
+  const store = `${source.directory.path}/${QEMU_STORE}`;
   if (source.kind === 'image' || !(await exists(store)) || (await source.holder()) !== 'none') return;
   await copyLarge(session, store, `${to}/${QEMU_STORE}`);
 }
 
-/** Copies the disk, with the manifest of what it was; sealed when it is the untouched disk of an image. */
-async function copySealed(session: Session, source: CloneSource, to: string): Promise<CopyMethod> {
+/**
+ * Copies the disk, with the manifest of what it was; marked as unmodified when it is the untouched disk of an image.
+ */
+async function copyMarked(session: Session, source: CloneSource, to: string): Promise<CopyMethod> {
   const { manifest } = source;
   if (manifest === undefined) return copyStandalone(session, source, to);
   const bytes = await copySmallFile(manifest, `${to}/${OurFile.baseManifest}`);
   const digest = Digest.of(bytes);
   const look = async (): Promise<string | undefined> =>
-    source.kind === 'image' ? sealedState(source.folder.path, digest, session.platform) : undefined;
+    source.kind === 'image' ? markedState(source.directory.path, digest, session.platform) : undefined;
   const before = await look();
   if (source.kind === 'image' && before === undefined)
     tellOfChangedDisk(
       session,
-      { text: source.text, folder: source.folder.path, digest },
+      { text: source.text, directory: source.directory.path, digest },
       'its clone begins with what it is now',
     );
   const copied = await copyStandalone(session, source, to);
-  if (before !== undefined && (await look()) === before) await sealDisk(to, digest, session.platform);
+  if (before !== undefined && (await look()) === before) await markUnmodified(to, digest, session.platform);
   return copied;
 }
 
 /** Asks before and after: a VM may be started while its disk is being copied. */
-async function copyStandalone(session: Session, source: CloneSource, folder: string): Promise<CopyMethod> {
-  const [from, to] = [`${source.folder.path}/${VmFile.disk}`, `${folder}/${VmFile.disk}`];
+async function copyStandalone(session: Session, source: CloneSource, directory: string): Promise<CopyMethod> {
+  const [from, to] = [`${source.directory.path}/${VmFile.disk}`, `${directory}/${VmFile.disk}`];
   const before = await source.holder();
   if (before !== 'none') {
     if (!(await shareDisk(from, to))) throw copiedWhileUsed(source, before);
-    await flushFile(to);
+    await fsyncFile(to);
     session.emit({
       kind: 'note',
       subject: source.text,
-      text: `${source.text} ${before === 'program' ? 'is running' : 'is in use'}: its clone begins as if the power had been cut`,
+      text:
+        `${source.text} ${before === 'program' ? 'is running' : 'is in use'}: its clone begins as if the ` +
+        'power had been cut',
     });
     return 'reflink';
   }
@@ -131,6 +140,6 @@ function copiedWhileUsed({ text }: CloneSource, holder: Exclude<Holder, 'none'>)
 
 async function copyLarge(session: Session, from: string, to: string): Promise<CopyMethod> {
   const copied = await copyDisk(from, to, session);
-  await flushFile(to);
+  await fsyncFile(to);
   return copied;
 }

@@ -5,14 +5,14 @@ import { writeNewFile } from '../fs/fsync.ts';
 import { exists } from '../fs/stats.ts';
 import { holdImage, TO_READ } from '../home/images/image-lock.ts';
 import { OurFile, SavedState } from '../home/home-entry.ts';
-import { type Origin, readOrigin, unprovenBlobs, writeOrigin } from '../home/origin.ts';
+import { type Origin, readOrigin, unverifiedBlobs, writeOrigin } from '../home/origin.ts';
 import { Scratch } from '../home/scratch.ts';
 import { neverSharesBlocks } from '../fs/disk/shared-block.ts';
 import { isOnOneDisk } from '../fs/space.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { identityOf } from '../home/still-there.ts';
 import { sweep } from '../home/prune/sweep.ts';
-import { isSuspendedByTart, VmFile } from '../home/vm-folder.ts';
+import { isSuspendedByTart, VmFile } from '../home/vm-directory.ts';
 import { Digest } from '../names/digest.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
@@ -35,10 +35,13 @@ const DEFAULT_PRUNE_LIMIT_BYTES = 100 * 1024 ** 3;
 export interface CloneOptions extends PullOptions {
   /** Most bytes of room to make for what the new VM will write into the holes of its disk; default 100 GiB. */
   readonly pruneLimitBytes?: number;
-  /** Gives the new VM a MAC address of its own also where no VM of this home has the source's: Vetu does (run-fleet-demand §4.1). */
+  /**
+   * Gives the new VM a MAC address of its own also where no VM of this home has the source's: Vetu does
+   * (run-fleet-demand §4.1).
+   */
   readonly newMac?: boolean;
   /** Does something with the files of the new VM, before it has its name. */
-  readonly beforeNamed?: (folder: string) => Promise<void>;
+  readonly beforeNamed?: (directory: string) => Promise<void>;
 }
 
 /** The VM that was made. */
@@ -53,18 +56,21 @@ export interface CloneOutcome {
 }
 
 /**
- * Makes a local VM from an image or another VM. A cached image needs no network, whatever its tag leads to in the registry now;
- * one that is not cached is pulled. A stopped VM of the new name is replaced, as Tart does; a running one never.
+ * Makes a local VM from an image or another VM. A cached image needs no network, whatever its tag leads to in the
+ * registry now; one that is not cached is pulled. A stopped VM of the new name is replaced, as Tart does; a running one
+ * never.
  *
- * The clone of a VM that was suspended here is suspended as well: it goes on from a copy of the memory, with a network card of its own.
+ * The clone of a VM that was suspended here is suspended as well: it goes on from a copy of the memory, with a network
+ * card of its own.
  *
- * A running VM is cloned only where the file system does that in one moment, as if the power had been cut; a copy that takes its time would be
- * a disk that never was (tart-cli §7 #11).
+ * A running VM is cloned only where the file system does that in one moment, as if the power had been cut; a copy that
+ * takes its time would be a disk that never was (tart-cli §7 #11).
  *
- * A stacked VM is copied with its overlay; a stacked image cannot become a VM here, because only macOS can make an overlay.
+ * A stacked VM is copied with its overlay; a stacked image cannot become a VM here, because only macOS can make an
+ * overlay.
  *
- * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING` for either of the two, `VM_EXISTS`, `BUSY` for a stacked VM that is not stopped,
- *   `MEDIA_UNSUPPORTED` for a stacked image, `DISK_*`, and those of {@link pull}.
+ * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING` for either of the two, `VM_EXISTS`, `BUSY` for a stacked VM that is
+ * not stopped, `MEDIA_UNSUPPORTED` for a stacked image, `DISK_*`, and those of {@link pull}.
  */
 export async function cloneVm(
   session: Session,
@@ -75,7 +81,7 @@ export async function cloneVm(
   await session.vms.refuseRunning(name);
   const source = await openSource(session, sourceText, options);
   try {
-    if (source.folder.layout === 'stacked-cached') throw notClonable(source.text);
+    if (source.directory.layout === 'stacked-cached') throw notClonable(source.text);
     await session.home.prepareForVms();
     await sweep(session);
     await source.whileThere(async () =>
@@ -84,22 +90,22 @@ export async function cloneVm(
     const scratch = await Scratch.createForVm(session.home, session.platform);
     try {
       const copied = await source.whileThere(async () => {
-        const method = await copyVm(session, source, scratch.folder);
-        await takeSeed(source, scratch.folder, name);
+        const method = await copyVm(session, source, scratch.directory);
+        await takeSeed(source, scratch.directory, name);
         return method;
       });
-      await writeOrigin(scratch.folder, {
+      await writeOrigin(scratch.directory, {
         version: 1,
         via: 'clone',
         source: source.text,
         digest: source.digest,
         clonedAt: session.now().toISOString(),
-        ...(source.unproven.length === 0 ? {} : { unproven: [...source.unproven] }),
+        ...(source.unverified.length === 0 ? {} : { unproven: [...source.unverified] }),
       });
-      await options.beforeNamed?.(scratch.folder);
+      await options.beforeNamed?.(scratch.directory);
       const replaced = await session.vms.underLock(session.signal, async () => {
-        if (options.newMac === true || (await isSameMac(session, source, scratch.folder, name)))
-          await changeMac(source, scratch.folder);
+        if (options.newMac === true || (await isSameMac(session, source, scratch.directory, name)))
+          await changeMac(source, scratch.directory);
         return session.vms.publish(scratch, name);
       });
       const digest = source.kind === 'image' && source.digest !== undefined ? Digest.parse(source.digest) : undefined;
@@ -122,13 +128,13 @@ async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
   const before = await identityOf(session.vms.pathOf(name));
   const vm = await session.vms.require(name);
   await session.vms.touch(vm, session.now());
-  const lock = vm.folder.layout === 'standalone' ? await holdSuspended(session, vm) : await holdStopped(session, vm);
+  const lock = vm.directory.layout === 'standalone' ? await holdSuspended(session, vm) : await holdStopped(session, vm);
   return {
     kind: 'vm',
     text: name.text,
-    folder: vm.folder,
-    hasMemory: lock !== undefined && vm.folder.layout === 'standalone',
-    ...(await ancestry(vm.folder.path, OurFile.baseManifest)),
+    directory: vm.directory,
+    hasMemory: lock !== undefined && vm.directory.layout === 'standalone',
+    ...(await ancestry(vm.directory.path, OurFile.baseManifest)),
     holder: async () => (lock === undefined ? session.vms.holder(name) : 'none'),
     whileThere: async (work) => session.vms.whileThere(vm, work, before),
     release: async () => lock?.release(),
@@ -136,39 +142,44 @@ async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
 }
 
 /**
- * Room for the copy, where blocks cannot be shared, and for what the VM will write into the holes of its disk. Only where the cache lies on the
- * same disk as the VMs: else nothing that could be deleted would help.
+ * Room for the copy, where blocks cannot be shared, and for what the VM will write into the holes of its disk. Only
+ * where the cache lies on the same disk as the VMs: else nothing that could be deleted would help.
  */
 async function makeRoomFor(session: Session, source: CloneSource, name: LocalName, limitBytes: number): Promise<void> {
-  const { allocatedBytes, logicalBytes } = source.folder;
-  const { vmsFolder, cacheFolder } = session.home;
-  if (!(await isOnOneDisk(vmsFolder, cacheFolder))) return;
-  const copied = (await neverSharesBlocks(source.folder.linkedDisk ?? source.folder.path)) ? allocatedBytes : 0;
+  const { allocatedBytes, logicalBytes } = source.directory;
+  const { vmsDirectory, cacheDirectory } = session.home;
+  if (!(await isOnOneDisk(vmsDirectory, cacheDirectory))) return;
+  const copied = (await neverSharesBlocks(source.directory.linkedDisk ?? source.directory.path)) ? allocatedBytes : 0;
   const holes = Math.max(0, Math.min(logicalBytes - allocatedBytes, limitBytes));
   await makeRoom(session, name.text, { atLeast: copied, atMost: copied + holes });
 }
 
-/** What a folder tells about the image that it is or began as. Of a record that cannot be read, nothing is handed on. */
+/**
+ * What a directory tells about the image that it is or began as. Of a record that cannot be read, nothing is handed on.
+ */
 async function ancestry(
-  folder: string,
+  directory: string,
   manifest: string,
-): Promise<Pick<CloneSource, 'digest' | 'manifest' | 'unproven'>> {
+): Promise<Pick<CloneSource, 'digest' | 'manifest' | 'unverified'>> {
   let origin: Origin | undefined;
   try {
-    origin = await readOrigin(folder);
+    origin = await readOrigin(directory);
   } catch (error) {
     if (!isTartletError(error, 'STORE_DAMAGED')) throw error;
-    return { digest: undefined, manifest: undefined, unproven: [] };
+    return { digest: undefined, manifest: undefined, unverified: [] };
   }
-  const file = `${folder}/${manifest}`;
+  const file = `${directory}/${manifest}`;
   return {
     digest: origin?.via === 'clone' || origin?.via === 'import' ? origin.digest : undefined,
     manifest: (await exists(file)) ? file : undefined,
-    unproven: unprovenBlobs(origin),
+    unverified: unverifiedBlobs(origin),
   };
 }
 
-/** Holds the image's lock for reading: what is being copied cannot be pulled over, deleted or collected (tart-cli §7 #13). */
+/**
+ * Holds the image's lock for reading: what is being copied cannot be pulled over, deleted or collected (tart-cli §7
+ * #13).
+ */
 async function openImage(session: Session, name: RemoteName, options: PullOptions): Promise<CloneSource> {
   // The digest of an index is a name for the registry only: in the cache the image lies under its own.
   let wanted = name;
@@ -177,14 +188,14 @@ async function openImage(session: Session, name: RemoteName, options: PullOption
     if (image !== undefined) {
       const held = await holdImage(session.images, image.digest, { ...TO_READ, signal: session.signal }, async () => {
         const isThere = (await session.images.find(name.withDigest(image.digest))) !== undefined;
-        return isThere ? ancestry(image.folder.path, VmFile.manifest) : undefined;
+        return isThere ? ancestry(image.directory.path, VmFile.manifest) : undefined;
       });
       if (held.seen !== undefined) {
-        await session.images.touch(image.folder.path, session.now());
+        await session.images.touch(image.directory.path, session.now());
         return {
           kind: 'image',
           text: name.toString(),
-          folder: image.folder,
+          directory: image.directory,
           hasMemory: false,
           ...held.seen,
           digest: image.digest.toString(),
@@ -210,19 +221,22 @@ async function takeSeed(source: CloneSource, directory: string, name: LocalName)
   const memories = await Promise.all(
     [VmFile.state, SavedState.memory].map(async (file) => exists(`${directory}/${file}`)),
   );
-  await copySeedFile(source.folder.path, { directory, vmName: name.text, goesOn: memories.includes(true) });
+  await copySeedFile(source.directory.path, { directory, vmName: name.text, goesOn: memories.includes(true) });
 }
 
-/** Two VMs with one MAC address would get one IP address. A VM that Tart suspended cannot change its own (tart-cli §4.10). */
-async function isSameMac(session: Session, source: CloneSource, folder: string, name: LocalName): Promise<boolean> {
-  return !isSuspendedByTart(source.folder) && isMacTaken(session, (await configIn(source, folder)).mac, name);
+/**
+ * Two VMs with one MAC address would get one IP address. A VM that Tart suspended cannot change its own (tart-cli
+ * §4.10).
+ */
+async function isSameMac(session: Session, source: CloneSource, directory: string, name: LocalName): Promise<boolean> {
+  return !isSuspendedByTart(source.directory) && isMacTaken(session, (await configIn(source, directory)).mac, name);
 }
 
-async function changeMac(source: CloneSource, folder: string): Promise<void> {
-  const changed = withMac(await configIn(source, folder), MacAddress.random(randomBytes));
-  await writeNewFile(`${folder}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
+async function changeMac(source: CloneSource, directory: string): Promise<void> {
+  const changed = withMac(await configIn(source, directory), MacAddress.random(randomBytes));
+  await writeNewFile(`${directory}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
 }
 
-async function configIn(source: CloneSource, folder: string): Promise<VmConfig> {
-  return parseVmConfig(await readSmallFile(`${folder}/${VmFile.config}`), source.text);
+async function configIn(source: CloneSource, directory: string): Promise<VmConfig> {
+  return parseVmConfig(await readSmallFile(`${directory}/${VmFile.config}`), source.text);
 }

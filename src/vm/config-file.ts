@@ -9,8 +9,8 @@ import { MacAddress } from './mac-address.ts';
 export const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 
 /**
- * Reads a `config.json` by Tart's rules of what must be there and what may be left out (tart-formats §3): `null` counts as
- * absent, and a disk format that nobody knows is `raw`.
+ * Reads a `config.json` by Tart's rules of what must be there and what may be left out (tart-formats §3): `null` counts
+ * as absent, and a disk format that nobody knows is `raw`.
  *
  * @param whose the VM or image, for the message.
  * @throws TartletError `CONFIG_INVALID`, which names the key and what is wrong with it.
@@ -153,8 +153,8 @@ function parseDiskFormat(keys: Keys): DiskFormat {
 
 /**
  * The bytes of a `config.json`. `file`: as Tart writes it on disk, with white space and without a newline at the end.
- * `blob`: compact, as it is pushed. Tart's order of keys differs from run to run; ours never does, so that the same VM gives the same digest:
- * the keys of the format first, in a fixed order, then unknown ones in the order they were read.
+ * `blob`: compact, as it is pushed. Tart's order of keys differs from run to run; ours never does, so that the same VM
+ * gives the same digest: the keys of the format first, in a fixed order, then unknown ones in the order they were read.
  */
 export function serializeVmConfig(config: VmConfig, form: 'file' | 'blob'): Uint8Array {
   const { document, display } = config;
@@ -176,7 +176,10 @@ export function serializeVmConfig(config: VmConfig, form: 'file' | 'blob'): Uint
   return new TextEncoder().encode(text.replaceAll('/', '\\/'));
 }
 
-/** `known` first; of `document` what `known` does not mention. Entries, because an object would move keys like `10` to its front. */
+/**
+ * `known` first; of `document` what `known` does not mention. Entries, because an object would move keys like `10` to
+ * its front.
+ */
 function over(document: unknown, known: JsonObject): Members {
   const others = isJsonObject(document) ? Object.entries(document) : [];
   return new Members([

@@ -23,8 +23,8 @@ interface CommonConfig {
   readonly displayRefit: boolean | undefined;
   readonly diskFormat: DiskFormat;
   /**
-   * The object this was read from, empty for a new VM. Keys that we do not know are written back from here. Tart drops them,
-   * and with them what a newer Tart meant. Numbers in them beyond 2^53 lose digits, as everywhere in JavaScript.
+   * The object this was read from, empty for a new VM. Keys that we do not know are written back from here. Tart drops
+   * them, and with them what a newer Tart meant. Numbers in them beyond 2^53 lose digits, as everywhere in JavaScript.
    */
   readonly document: JsonObject;
 }

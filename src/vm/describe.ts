@@ -1,7 +1,7 @@
 import type { LocalVm, VmState } from '../home/vms/local-vms.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { readAsOne } from '../home/still-there.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
 import { parseVmConfig } from './config-file.ts';
@@ -29,7 +29,7 @@ export async function describeVm(session: Session, name: LocalName): Promise<VmD
 }
 
 async function describe(session: Session, vm: LocalVm): Promise<VmDescription> {
-  const file = `${vm.folder.path}/${VmFile.config}`;
+  const file = `${vm.directory.path}/${VmFile.config}`;
   const config = parseVmConfig(await readSmallFile(file), vm.name.text);
   const state = await session.vms.state(vm);
   await session.vms.touch(vm, session.now());
@@ -37,8 +37,8 @@ async function describe(session: Session, vm: LocalVm): Promise<VmDescription> {
     os: config.os,
     cpuCount: config.cpuCount,
     memoryMiB: Math.floor(config.memorySize / (1024 * 1024)),
-    logicalBytes: vm.folder.logicalBytes,
-    allocatedBytes: vm.folder.allocatedBytes,
+    logicalBytes: vm.directory.logicalBytes,
+    allocatedBytes: vm.directory.allocatedBytes,
     diskFormat: config.diskFormat,
     display: displayText(config.display),
     state,

@@ -12,7 +12,7 @@ import { copyDisk } from '../fs/disk/disk-copy.ts';
 import { sizeDisk } from '../fs/disk/disk-size.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushFile } from '../fs/fsync.ts';
+import { fsyncFile } from '../fs/fsync.ts';
 import { openDisk } from '../fs/plain-file.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { statIfThere } from '../fs/stats.ts';
@@ -56,24 +56,24 @@ interface ImageFile {
 /**
  * Makes the disk of a VM from a cloud image.
  *
- * @param folder for what is there only meanwhile.
+ * @param directory for what is there only meanwhile.
  * @returns for which processors it is.
  */
 export async function diskFromImage(
   session: Session,
   options: FromImageOptions,
   disk: string,
-  folder: string,
+  directory: string,
 ): Promise<Arch> {
-  const fetched = await fetchImage(session, options, `${folder}/${FETCHED}`);
-  const [image, kind] = await unpacked(session, fetched, options.diskBytes, `${folder}/${UNPACKED}`);
+  const fetched = await fetchImage(session, options, `${directory}/${FETCHED}`);
+  const [image, kind] = await unpacked(session, fetched, options.diskBytes, `${directory}/${UNPACKED}`);
   await writeDisk(session, image, kind, options.diskBytes, disk);
-  for (const left of [FETCHED, UNPACKED]) await removeEntry(`${folder}/${left}`);
+  for (const left of [FETCHED, UNPACKED]) await removeEntry(`${directory}/${left}`);
   const { size } = await statOf(disk, image.name);
   if (size > options.diskBytes) throw tooLarge(image.name, options.diskBytes);
   const arch = chooseArch(await archsOnDisk(disk), options, image.name);
   await sizeDisk(disk, options.diskBytes);
-  await flushFile(disk);
+  await fsyncFile(disk);
   return arch;
 }
 

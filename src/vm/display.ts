@@ -15,7 +15,8 @@ export function displayText(display: Display): string {
 }
 
 /**
- * Reads `1920x1080`, with `pt` or `px` behind it if wanted. Tart takes anything and ignores what it does not understand (tart-cli §7 #34).
+ * Reads `1920x1080`, with `pt` or `px` behind it if wanted. Tart takes anything and ignores what it does not understand
+ * (tart-cli §7 #34).
  *
  * @returns undefined for everything else, and for sides of 0.
  */

@@ -2,10 +2,11 @@ import { crc32 } from 'node:zlib';
 import type { Arch } from './config.ts';
 
 /*
- * The flash in which edk2's UEFI firmware keeps its variables. One firmware volume (UEFI Platform Initialization Specification,
- * volume 3, EFI_FIRMWARE_VOLUME_HEADER) holds three regions: the variables (edk2 MdeModulePkg, Guid/VariableFormat.h), a log of the
- * writes under way (FTW, "fault tolerant write": Guid/SystemNvDataGuid.h) and a spare block for them. All numbers are little-endian;
- * erased flash is 0xff. What edk2's own builds write as empty: OvmfPkg/VarStore.fdf.inc and ArmVirtPkg/VarStore.fdf.inc.
+ * The flash in which edk2's UEFI firmware keeps its variables. One firmware volume (UEFI Platform Initialization
+ * Specification, volume 3, EFI_FIRMWARE_VOLUME_HEADER) holds three regions: the variables (edk2 MdeModulePkg,
+ * Guid/VariableFormat.h), a log of the writes under way (FTW, "fault tolerant write": Guid/SystemNvDataGuid.h) and a
+ * spare block for them. All numbers are little-endian; erased flash is 0xff. What edk2's own builds write as empty:
+ * OvmfPkg/VarStore.fdf.inc and ArmVirtPkg/VarStore.fdf.inc.
  */
 
 /** gEfiSystemNvDataFvGuid fff12b8d-7696-4c8b-a985-2747075b4f50. */
@@ -96,8 +97,8 @@ function writeWorkingHeader(block: Buffer, blockBytes: number): void {
 }
 
 /**
- * What kind of NVRAM this is. `edk2`: a variable store for QEMU's firmware, of whatever size, full or empty. `unknown`: anything else, most
- * likely the store of Apple's Virtualization framework, which has a format of its own.
+ * What kind of NVRAM this is. `edk2`: a variable store for QEMU's firmware, of whatever size, full or empty. `unknown`:
+ * anything else, most likely the store of Apple's Virtualization framework, which has a format of its own.
  */
 export function identifyEfiStore(bytes: Uint8Array): 'edk2' | 'unknown' {
   const store = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);

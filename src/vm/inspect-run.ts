@@ -7,7 +7,10 @@ export interface InspectedRun {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly network: 'user' | 'bridged';
-  /** Where the guest's ports are reached, whether or not it answers yet; null on a bridge, where its address is asked for. */
+  /**
+   * Where the guest's ports are reached, whether or not it answers yet; null on a bridge, where its address is asked
+   * for.
+   */
   readonly address: string | null;
   /** The port of that address that leads to port 22 of the guest. */
   readonly sshPort: number | null;

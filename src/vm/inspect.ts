@@ -1,6 +1,6 @@
 import { describeError, TartletError } from '../errors.ts';
 import type { ContentStore } from '../home/content/content-store.ts';
-import { measureFolder } from '../home/prune/footprint.ts';
+import { measureDirectory } from '../home/prune/footprint.ts';
 import { hasMark } from '../home/images/image-mark.ts';
 import { lastUse } from '../home/last-use.ts';
 import { type Origin, readOrigin } from '../home/origin.ts';
@@ -8,7 +8,7 @@ import { readSmallFileIfThere } from '../fs/small-file.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { SavedState } from '../home/home-entry.ts';
 import { statIfThere } from '../fs/stats.ts';
-import { VmFile, type VmFolder, type VmLayout } from '../home/vm-folder.ts';
+import { VmFile, type VmDirectory, type VmLayout } from '../home/vm-directory.ts';
 import type { VmState } from '../home/vms/local-vms.ts';
 import { Digest } from '../names/digest.ts';
 import { LocalName } from '../names/local-name.ts';
@@ -82,7 +82,10 @@ export type Inspection = {
       /** Absent for local VMs and for images of old Tarts, which kept none. */
       readonly manifest: InspectedManifest | undefined;
       readonly digest: string | undefined;
-      /** Whether `manifest.json` hashes to the digest; false is normal for images that Tart 2.14–2.35 re-encoded (tart-formats §1.6). */
+      /**
+       * Whether `manifest.json` hashes to the digest; false is normal for images that Tart 2.14–2.35 re-encoded
+       * (tart-formats §1.6).
+       */
       readonly manifestIsOriginal: boolean | undefined;
     }
 );
@@ -107,13 +110,13 @@ async function inspectLocal(session: Session, name: LocalName): Promise<Inspecti
   return readAsOne(
     async () => session.vms.require(name),
     async (vm) => ({
-      ...(await inspectFolder(session, vm.folder, undefined, name.text)),
+      ...(await inspectDirectory(session, vm.directory, undefined, name.text)),
       schema: 'tartlet.inspect/v1',
       name: name.text,
       kind: 'local',
       state: await session.vms.state(vm),
-      run: await inspectRun(vm.folder.path),
-      savedMemoryBytes: (await statIfThere(`${vm.folder.path}/${SavedState.memory}`))?.size,
+      run: await inspectRun(vm.directory.path),
+      savedMemoryBytes: (await statIfThere(`${vm.directory.path}/${SavedState.memory}`))?.size,
     }),
   );
 }
@@ -121,8 +124,8 @@ async function inspectLocal(session: Session, name: LocalName): Promise<Inspecti
 async function inspectCached(session: Session, name: RemoteName): Promise<Inspection> {
   return readAsOne(
     async () => session.images.require(name, 'inspect'),
-    async ({ folder, digest }) => ({
-      ...(await inspectFolder(session, folder, digest, name.toString())),
+    async ({ directory, digest }) => ({
+      ...(await inspectDirectory(session, directory, digest, name.toString())),
       schema: 'tartlet.inspect/v1',
       name: name.toString(),
       kind: 'cached',
@@ -133,42 +136,42 @@ async function inspectCached(session: Session, name: RemoteName): Promise<Inspec
   );
 }
 
-async function inspectFolder(
+async function inspectDirectory(
   session: Session,
-  folder: VmFolder,
+  directory: VmDirectory,
   digest: Digest | undefined,
   name: string,
-): Promise<FolderFacts> {
-  const bytes = await readManifest(folder.path);
+): Promise<DirectoryFacts> {
+  const bytes = await readManifest(directory.path);
   const manifest = bytes === undefined ? undefined : requireImage(parseManifest(bytes), name);
-  const footprint = await measureFolder(session, folder.path);
+  const footprint = await measureDirectory(session, directory.path);
   return {
-    path: folder.path,
-    layout: folder.layout,
+    path: directory.path,
+    layout: directory.layout,
     logicalBytes: footprint.logicalBytes,
     allocatedBytes: footprint.allocatedBytes,
     sharedBytes: footprint.sharedBytes ?? null,
     reclaimableBytes: footprint.reclaimableBytes ?? null,
-    lastUsed: lastUse(folder.path, session)?.toISOString(),
-    pinned: digest === undefined ? undefined : await hasMark(folder.path, 'pinned'),
-    origin: await readOrigin(folder.path),
+    lastUsed: lastUse(directory.path, session)?.toISOString(),
+    pinned: digest === undefined ? undefined : await hasMark(directory.path, 'pinned'),
+    origin: await readOrigin(directory.path),
     manifest: manifest === undefined ? undefined : await describeManifest(manifest, name, session.contents),
     digest: digest?.toString(),
     manifestIsOriginal: digest === undefined || bytes === undefined ? undefined : digest.equals(Digest.of(bytes)),
   };
 }
 
-type FolderFacts = Omit<
+type DirectoryFacts = Omit<
   Extract<Inspection, { kind: 'local' | 'cached' }>,
   'schema' | 'name' | 'kind' | 'state' | 'run' | 'savedMemoryBytes'
 >;
 
-async function readManifest(folder: string): Promise<Uint8Array | undefined> {
+async function readManifest(directory: string): Promise<Uint8Array | undefined> {
   try {
-    return await readSmallFileIfThere(`${folder}/${VmFile.manifest}`);
+    return await readSmallFileIfThere(`${directory}/${VmFile.manifest}`);
   } catch (cause) {
     throw new TartletError('STORE_DAMAGED', describeError(cause), {
-      subject: folder,
+      subject: directory,
       next: { kind: 'make-readable-or-examine' },
       cause,
     });

@@ -3,8 +3,8 @@ import type { StackedSize } from '../home/content/content-charge.ts';
 import { linkText } from '../fs/stats.ts';
 import { eachImage } from '../home/image-walk.ts';
 import { lastUse } from '../home/last-use.ts';
-import { isDigestFolder } from '../home/layout.ts';
-import { lookAtVmFolder, type VmFolder } from '../home/vm-folder.ts';
+import { isDigestDirectory } from '../home/layout.ts';
+import { lookAtVmDirectory, type VmDirectory } from '../home/vm-directory.ts';
 import type { VmState } from '../home/vms/local-vms.ts';
 import type { Session } from '../session/session.ts';
 
@@ -22,10 +22,10 @@ export interface Listed {
 }
 
 /**
- * Local VMs first, then names of the cache, each group in byte order of the names (tart-cli §1.6). A pulled tag gives two rows, its
- * own and its digest's. Dangling tags and incomplete folders are no images and are left out; what cannot be looked at
- * is passed over. Of cached images only stacked ones have a file opened, their manifest, so that thousands of the
- * others cost little.
+ * Local VMs first, then names of the cache, each group in byte order of the names (tart-cli §1.6). A pulled tag gives
+ * two rows, its own and its digest's. Dangling tags and incomplete directories are no images and are left out; what
+ * cannot be looked at is passed over. Of cached images only stacked ones have a file opened, their manifest, so that
+ * thousands of the others cost little.
  */
 export async function listVms(session: Session, source?: 'local' | 'oci'): Promise<Listed[]> {
   const local = source === 'oci' ? [] : await listLocal(session);
@@ -35,10 +35,10 @@ export async function listVms(session: Session, source?: 'local' | 'oci'): Promi
 
 async function listLocal(session: Session): Promise<Listed[]> {
   const rows = await Promise.all(
-    session.vms.list().map(async ({ name, folder }) =>
-      session.home.unreadable.passOverLater(folder.path, async () => {
-        const state = await session.vms.state({ name, folder });
-        return row('local', name.text, folder, state, lastUse(folder.path, session) ?? session.now());
+    session.vms.list().map(async ({ name, directory }) =>
+      session.home.unreadable.passOverLater(directory.path, async () => {
+        const state = await session.vms.state({ name, directory });
+        return row('local', name.text, directory, state, lastUse(directory.path, session) ?? session.now());
       }),
     ),
   );
@@ -47,31 +47,33 @@ async function listLocal(session: Session): Promise<Listed[]> {
 
 async function listCached(session: Session): Promise<Listed[]> {
   const { home } = session;
-  // A tag and its digest are one folder.
-  const images = new Map<string, CachedFolder | undefined>();
-  const imageIn = (folder: string): CachedFolder | undefined => {
-    if (!images.has(folder))
+  // A tag and its digest are one directory.
+  const images = new Map<string, CachedDirectory | undefined>();
+  const imageIn = (directory: string): CachedDirectory | undefined => {
+    if (!images.has(directory))
       images.set(
-        folder,
-        home.unreadable.passOver(folder, () => lookAtCached(folder, session)),
+        directory,
+        home.unreadable.passOver(directory, () => lookAtCached(directory, session)),
       );
-    return images.get(folder);
+    return images.get(directory);
   };
-  const found: { readonly name: string; readonly image: CachedFolder }[] = [];
+  const found: { readonly name: string; readonly image: CachedDirectory }[] = [];
   // Only what is shown is kept of each entry: with thousands, moving the rest about in memory took a tenth of the time.
   eachImage(home, {
     onEntry: ({ kind, name, path: place }) => {
-      const folder = kind === 'digest' ? place : home.unreadable.passOver(place, () => targetOf(place));
-      const image = folder === undefined ? undefined : imageIn(folder);
+      const directory = kind === 'digest' ? place : home.unreadable.passOver(place, () => targetOf(place));
+      const image = directory === undefined ? undefined : imageIn(directory);
       if (image !== undefined) found.push({ name: name.toString(), image });
     },
   });
-  const stacked = found.flatMap(({ image: { folder } }) => (folder.layout === 'stacked-cached' ? [folder.path] : []));
+  const stacked = found.flatMap(({ image: { directory } }) =>
+    directory.layout === 'stacked-cached' ? [directory.path] : [],
+  );
   const sizes = stacked.length === 0 ? undefined : await sizesOf(stacked, session);
-  return found.flatMap(({ name, image: { folder, accessed } }) => {
-    if (folder.layout === 'standalone') return [row('OCI', name, folder, 'stopped', accessed)];
-    const size = sizes?.get(folder.path);
-    return size === undefined ? [] : [row('OCI', name, withContent(folder, size), 'stopped', accessed)];
+  return found.flatMap(({ name, image: { directory, accessed } }) => {
+    if (directory.layout === 'standalone') return [row('OCI', name, directory, 'stopped', accessed)];
+    const size = sizes?.get(directory.path);
+    return size === undefined ? [] : [row('OCI', name, withContent(directory, size), 'stopped', accessed)];
   });
 }
 
@@ -81,42 +83,45 @@ async function sizesOf(stacked: readonly string[], session: Session): Promise<Re
   return sizeStackedImages(session, stacked, session);
 }
 
-/** An image folder, and when it was used. */
-interface CachedFolder {
-  readonly folder: VmFolder;
+/** An image directory, and when it was used. */
+interface CachedDirectory {
+  readonly directory: VmDirectory;
   readonly accessed: Date;
 }
 
-function lookAtCached(place: string, session: Session): CachedFolder | undefined {
-  const folder = lookAtVmFolder(place);
-  if (folder === undefined || folder.layout === 'stacked-local') return undefined;
-  return { folder, accessed: lastUse(place, session) ?? session.now() };
+function lookAtCached(place: string, session: Session): CachedDirectory | undefined {
+  const directory = lookAtVmDirectory(place);
+  if (directory === undefined || directory.layout === 'stacked-local') return undefined;
+  return { directory, accessed: lastUse(place, session) ?? session.now() };
 }
 
-/** The disk of a stacked image lies in the content store: shown is what a guest would see, and what is charged to the image there. */
-function withContent(folder: VmFolder, size: StackedSize): VmFolder {
+/**
+ * The disk of a stacked image lies in the content store: shown is what a guest would see, and what is charged to the
+ * image there.
+ */
+function withContent(directory: VmDirectory, size: StackedSize): VmDirectory {
   return {
-    ...folder,
-    logicalBytes: size.diskBytes ?? folder.logicalBytes,
-    allocatedBytes: folder.allocatedBytes + size.chargedBytes,
+    ...directory,
+    logicalBytes: size.diskBytes ?? directory.logicalBytes,
+    allocatedBytes: directory.allocatedBytes + size.chargedBytes,
   };
 }
 
-/** The folder that a tag leads to; nothing good when it leads elsewhere. */
+/** The directory that a tag leads to; nothing good when it leads elsewhere. */
 function targetOf(link: string): string {
   const text = linkText(link);
   if (text === undefined) return ''; // Removed since it was seen.
-  if (!isDigestFolder(text.slice(text.lastIndexOf('/') + 1))) return '';
+  if (!isDigestDirectory(text.slice(text.lastIndexOf('/') + 1))) return '';
   return text.startsWith('/') ? text : path.resolve(path.dirname(link), text);
 }
 
-/** A tag shows when its image was used. Tart shows the date of the link, which no use moves (tart-cli §4.4). */
-function row(source: Listed['source'], name: string, folder: VmFolder, state: VmState, accessed: Date): Listed {
+/** A tag shows when its image was used. Tart shows the date of the symlink, which no use moves (tart-cli §4.4). */
+function row(source: Listed['source'], name: string, directory: VmDirectory, state: VmState, accessed: Date): Listed {
   return {
     source,
     name,
-    logicalBytes: folder.logicalBytes,
-    allocatedBytes: folder.allocatedBytes,
+    logicalBytes: directory.logicalBytes,
+    allocatedBytes: directory.allocatedBytes,
     accessed,
     state,
   };

@@ -24,7 +24,8 @@ export class MacAddress {
   }
 
   /**
-   * A new address for one machine, not for a group, that no vendor was given (IEEE 802: the two low bits of the first byte).
+   * A new address for one machine, not for a group, that no vendor was given (IEEE 802: the two low bits of the first
+   * byte).
    *
    * @param randomBytes makes so many unpredictable bytes: `randomBytes` of `node:crypto`.
    */

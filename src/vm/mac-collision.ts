@@ -1,6 +1,6 @@
 import { isTartletError } from '../errors.ts';
 import { readSmallFile } from '../fs/small-file.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
 import { parseVmConfig } from './config-file.ts';
@@ -20,7 +20,7 @@ export async function isMacTaken(
 ): Promise<boolean> {
   for (const vm of session.vms.list()) {
     if (vm.name.equals(except)) continue;
-    const file = `${vm.folder.path}/${VmFile.config}`;
+    const file = `${vm.directory.path}/${VmFile.config}`;
     try {
       const config = parseVmConfig(await readSmallFile(file), vm.name.text);
       if (!config.mac.equals(mac)) continue;

@@ -11,9 +11,10 @@ const KEY = Buffer.concat([Buffer.from([0x54]), Buffer.from('ECID', 'latin1')]);
 const INTEGER = 0x13;
 
 /**
- * A new machine identifier for a macOS guest, from which its serial number comes: what Tart keeps under `ecid`, the base64 of a binary
- * property list `{ECID: number}` (tart-formats §3). Its 57 bytes are laid out here by hand: objects, their offsets, and a trailer of
- * 32 bytes that says how wide offsets and references are, how many objects there are, which is the top one, and where the offsets begin.
+ * A new machine identifier for a macOS guest, from which its serial number comes: what Tart keeps under `ecid`, the
+ * base64 of a binary property list `{ECID: number}` (tart-formats §3). Its 57 bytes are laid out here by hand: objects,
+ * their offsets, and a trailer of 32 bytes that says how wide offsets and references are, how many objects there are,
+ * which is the top one, and where the offsets begin.
  *
  * @param randomBytes makes so many unpredictable bytes: `randomBytes` of `node:crypto`.
  */

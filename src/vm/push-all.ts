@@ -15,7 +15,8 @@ interface Failure {
 /**
  * Pushes to one repository after the other. One that fails does not keep the others from being served.
  *
- * @throws TartletError of the first failure, with which repositories failed in its sentence and which are done in `kept`.
+ * @throws TartletError of the first failure, with which repositories failed in its sentence and which are done in
+ * `kept`.
  */
 export async function pushToAll(
   session: Session,

@@ -1,12 +1,12 @@
 import { TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/images/image-cache.ts';
-import { sealedState } from '../home/disk-seal.ts';
+import { markedState } from '../home/unmodified-marker.ts';
 import { fileState } from '../fs/file-state.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { TO_READ, whileHeld } from '../home/images/image-lock.ts';
 import { baseManifest } from '../home/images/known-manifest.ts';
 import { readPushRecord } from '../home/push-record.ts';
-import { isSuspended, VmFile } from '../home/vm-folder.ts';
+import { isSuspended, VmFile } from '../home/vm-directory.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
@@ -40,13 +40,14 @@ export interface PushVmOptions extends PushOptions {
 }
 
 /**
- * Uploads a local VM, or sends a cached image on as it is, under one or more names; names of one repository share one upload.
- * While it lasts a VM counts as running, so that nobody starts or deletes it (tart-cli §4.3), and an image cannot be pulled over
- * or deleted.
+ * Uploads a local VM, or sends a cached image on as it is, under one or more names; names of one repository share one
+ * upload. While it lasts a VM counts as running, so that nobody starts or deletes it (tart-cli §4.3), and an image
+ * cannot be pulled over or deleted.
  *
  * @returns one outcome per repository, in the order of the names.
- * @throws TartletError `VM_NOT_FOUND`, `BUSY` when the VM runs or is being pushed, and those of {@link pushToRepository} and
- *   {@link pushCachedImage}. A repository that fails does not keep the others from being served; `kept` then names those that were.
+ * @throws TartletError `VM_NOT_FOUND`, `BUSY` when the VM runs or is being pushed, and those of
+ * {@link pushToRepository} and {@link pushCachedImage}. A repository that fails does not keep the others from being
+ * served; `kept` then names those that were.
  */
 export async function pushVm(
   session: Session,
@@ -72,14 +73,14 @@ async function pushLocal(
   const lock = await session.vms.holdForReading(vm);
   try {
     await session.vms.touch(vm, session.now());
-    if (isSuspended(vm.folder)) tellMemoryStays(session, name.text, 'pushed');
-    const source = await openSource(session, vm.folder.path, vm.folder.layout, name, options);
+    if (isSuspended(vm.directory)) tellMemoryStays(session, name.text, 'pushed');
+    const source = await openSource(session, vm.directory.path, vm.directory.layout, name, options);
     const files = options.populateCache === true ? await unchanging(source) : undefined;
-    // What is stored without being read would be published on the word of a seal.
-    const how = options.populateCache === true ? 'read' : 'believe-seal';
+    // What is stored without being read would be published on the word of an unmodified marker.
+    const how = options.populateCache === true ? 'read' : 'believe-marker';
     return await pushToAll(session, names, options.onPushed, async (group) => {
       // Anew for each: one repository may mount what the one before it has.
-      const history = await historyOf(session, vm.folder.path, how);
+      const history = await historyOf(session, vm.directory.path, how);
       const outcome = await pushToRepository(session, { ...source, history }, group, options);
       if (files !== undefined) await populateCache(session, files, outcome);
       return outcome;
@@ -91,7 +92,7 @@ async function pushLocal(
 
 async function openSource(
   session: Session,
-  folder: string,
+  directory: string,
   layout: string,
   name: LocalName,
   options: PushVmOptions,
@@ -102,29 +103,33 @@ async function openSource(
     });
   }
   // The very bytes of the file: a clone of the pulled image is then the same to the last byte, unknown keys included.
-  const bytes = await readSmallFile(`${folder}/${VmFile.config}`);
+  const bytes = await readSmallFile(`${directory}/${VmFile.config}`);
   const { os, arch, diskFormat } = parseVmConfig(bytes, name.text);
   // One time for all repositories: they then get one digest.
   const uploadTime = options.reproducible === true ? undefined : session.now();
-  return { folder, vm: { os, arch, diskFormat }, config: bytes, uploadTime };
+  return { directory, vm: { os, arch, diskFormat }, config: bytes, uploadTime };
 }
 
 /** What the disk of a VM was before, and whether it is known to be just that. */
-async function historyOf({ platform }: Session, folder: string, how: 'read' | 'believe-seal'): Promise<DiskHistory> {
-  const base = baseManifest(folder);
-  const pushed = await readPushRecord(folder);
+async function historyOf(
+  { platform }: Session,
+  directory: string,
+  how: 'read' | 'believe-marker',
+): Promise<DiskHistory> {
+  const base = baseManifest(directory);
+  const pushed = await readPushRecord(directory);
   const history = { base: base?.base, pushed };
   if (how === 'read') return history;
   for (const image of [base, pushed?.image]) {
-    const state = image === undefined ? undefined : await sealedState(folder, image.manifest.digest, platform);
+    const state = image === undefined ? undefined : await markedState(directory, image.manifest.digest, platform);
     if (image !== undefined && state !== undefined) return { ...history, unmodified: { disk: image.base, state } };
   }
   return history;
 }
 
 /** The files of a VM as they are now, and a way to find out later that somebody wrote to them in spite of the lock. */
-async function unchanging({ folder, config }: Omit<PushSource, 'history'>): Promise<PopulateSource> {
-  const files = [VmFile.disk, VmFile.nvram].map((file) => `${folder}/${file}`);
+async function unchanging({ directory, config }: Omit<PushSource, 'history'>): Promise<PopulateSource> {
+  const files = [VmFile.disk, VmFile.nvram].map((file) => `${directory}/${file}`);
   const look = async (): Promise<string[]> => Promise.all(files.map(async (file) => (await fileState(file)).written));
   const before = await look();
   const confirm = async (): Promise<void> => {
@@ -132,7 +137,7 @@ async function unchanging({ folder, config }: Omit<PushSource, 'history'>): Prom
     const at = files.find((_, index) => now[index] !== before[index]);
     if (at !== undefined) throw diskChanged(at, 'push', 'the image is in the registry');
   };
-  return { folder, config, confirm };
+  return { directory, config, confirm };
 }
 
 async function pushImage(
@@ -149,13 +154,13 @@ async function pushImage(
   const image = await session.images.require(source, 'push');
   tellOfChangedDisk(
     session,
-    { text: source.toString(), folder: image.folder.path, digest: image.digest },
+    { text: source.toString(), directory: image.directory.path, digest: image.digest },
     'what is sent is the image as it was pulled, without the changes',
   );
   return pushToAll(session, names, options.onPushed, async (group) => {
     const outcome = await underLock(session, image, async () => pushCachedImage(session, image, group, options));
     // After the lock is gone: whoever stores wants it alone.
-    if (options.populateCache === true) await populateCache(session, { folder: image.folder.path }, outcome);
+    if (options.populateCache === true) await populateCache(session, { directory: image.directory.path }, outcome);
     return outcome;
   });
 }
@@ -168,7 +173,7 @@ async function underLock<T>(session: Session, image: CachedImage, work: () => Pr
     { ...TO_READ, signal: session.signal },
     async () => session.images.require(image.name.withDigest(image.digest), 'push'),
     async () => {
-      await session.images.touch(image.folder.path, session.now());
+      await session.images.touch(image.directory.path, session.now());
       return work();
     },
   );

@@ -4,17 +4,17 @@ import { copyDisk } from '../fs/disk/disk-copy.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { sizeDisk } from '../fs/disk/disk-size.ts';
 import { moveEntry } from '../fs/entry.ts';
-import { flushFile, flushFolder } from '../fs/fsync.ts';
+import { fsyncFile, fsyncDirectory } from '../fs/fsync.ts';
 import { Scratch } from '../home/scratch.ts';
 import { modeIn, setMode } from '../fs/sharing.ts';
 import { statIfThere } from '../fs/stats.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import type { Session } from '../session/session.ts';
 
 /**
  * The size of a file that shall become a disk, in bytes.
  *
- * @throws TartletError `NOT_FOUND`, or `DISK_UNSUPPORTED` for a folder or a device.
+ * @throws TartletError `NOT_FOUND`, or `DISK_UNSUPPORTED` for a directory or a device.
  */
 export async function replacementBytes(file: string): Promise<number> {
   const stats = await statIfThere(file);
@@ -28,7 +28,10 @@ export async function replacementBytes(file: string): Promise<number> {
   });
 }
 
-/** A full copy of a disk image, ready to take the place of a VM's disk by one rename. Gone with {@link dispose} otherwise. */
+/**
+ * A full copy of a disk image, ready to take the place of a VM's disk by one rename. Gone with {@link dispose}
+ * otherwise.
+ */
 export class ReplacementDisk {
   readonly #scratch: Scratch;
 
@@ -45,7 +48,7 @@ export class ReplacementDisk {
     try {
       await copyDisk(from, disk.#path, session);
       await sizeDisk(disk.#path, bytes);
-      await flushFile(disk.#path);
+      await fsyncFile(disk.#path);
       return disk;
     } catch (error) {
       await disk.dispose();
@@ -54,17 +57,19 @@ export class ReplacementDisk {
   }
 
   get #path(): string {
-    return `${this.#scratch.folder}/${VmFile.disk}`;
+    return `${this.#scratch.directory}/${VmFile.disk}`;
   }
 
-  /** Puts the copy where the disk of a VM is, with the permissions of the old one: the source may have been read-only. */
-  async moveInto(folder: string): Promise<void> {
-    const target = `${folder}/${VmFile.disk}`;
+  /**
+   * Puts the copy where the disk of a VM is, with the permissions of the old one: the source may have been read-only.
+   */
+  async moveInto(directory: string): Promise<void> {
+    const target = `${directory}/${VmFile.disk}`;
     await onDisk('replace', target, async () => {
-      await setMode(this.#path, await modeIn(folder, (await stat(target)).mode & 0o777));
+      await setMode(this.#path, await modeIn(directory, (await stat(target)).mode & 0o777));
       await moveEntry(this.#path, target);
     });
-    await flushFolder(folder);
+    await fsyncDirectory(directory);
   }
 
   async dispose(): Promise<void> {

@@ -14,8 +14,8 @@ export async function writeSeedFile(directory: string, content: SeedContent, vmN
 }
 
 /**
- * Takes it along to a clone: with an id of its own, so that the clone gets its own name and keys, unless the guest goes on from its memory and is
- * the one it was.
+ * Takes it along to a clone: with an id of its own, so that the clone gets its own name and keys, unless the guest goes
+ * on from its memory and is the one it was.
  *
  * @throws TartletError `DISK_*`
  */

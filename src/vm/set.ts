@@ -7,7 +7,7 @@ import { openDisk } from '../fs/plain-file.ts';
 import { rewriteJson } from '../fs/rewrite.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { readAsOne } from '../home/still-there.ts';
-import { isSuspended, isSuspendedByTart, type VmFolder, VmFile } from '../home/vm-folder.ts';
+import { isSuspended, isSuspendedByTart, type VmDirectory, VmFile } from '../home/vm-directory.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
 import { type VmConfig, withCpu, withDisplay, withDisplayRefit, withMac, withMemory } from './config.ts';
@@ -36,8 +36,8 @@ export interface SetOptions {
 /** What a change left to know. */
 export interface SetOutcome {
   /**
-   * Whether a saved state is left that does not fit any more: `identity` is one of Tart, of another MAC address or serial number, which may not start;
-   * `machine` one of QEMU, of another machine, which does not.
+   * Whether a saved state is left that does not fit any more: `identity` is one of Tart, of another MAC address or
+   * serial number, which may not start; `machine` one of QEMU, of another machine, which does not.
    */
   readonly staleState: 'none' | 'identity' | 'machine';
 }
@@ -55,11 +55,13 @@ interface Change {
 }
 
 /**
- * Changes the configuration and the disk of a local VM. Everything is checked before anything is written, and commands that change a
- * configuration wait for each other: Tart's lose updates (tart-cli §4.3). The configuration of a running VM can be changed, as in Tart,
- * and counts from its next start; its disk cannot (tart-cli §7 #11), and neither can one that a saved state belongs to.
+ * Changes the configuration and the disk of a local VM. Everything is checked before anything is written, and commands
+ * that change a configuration wait for each other: Tart's lose updates (tart-cli §4.3). The configuration of a running
+ * VM can be changed, as in Tart, and counts from its next start; its disk cannot (tart-cli §7 #11), and neither can one
+ * that a saved state belongs to.
  *
- * @throws TartletError `VM_NOT_FOUND`, `VM_INVALID`, `VM_RUNNING`, `CONFIG_INVALID`, `NEEDS_MACOS`, `NOT_FOUND`, `DISK_*`
+ * @throws TartletError `VM_NOT_FOUND`, `VM_INVALID`, `VM_RUNNING`, `CONFIG_INVALID`, `NEEDS_MACOS`, `NOT_FOUND`,
+ * `DISK_*`
  */
 export async function setVm(session: Session, name: LocalName, options: SetOptions): Promise<SetOutcome> {
   const { vm, change } = await readAsOne(
@@ -77,7 +79,7 @@ export async function setVm(session: Session, name: LocalName, options: SetOptio
       const current = await session.vms.require(name);
       const planned = await planChange(session, current, options);
       await apply(session, current, planned, replacement);
-      return { staleState: planned.config === undefined ? 'none' : staleState(current.folder, options) };
+      return { staleState: planned.config === undefined ? 'none' : staleState(current.directory, options) };
     });
   } finally {
     await replacement?.dispose();
@@ -85,7 +87,7 @@ export async function setVm(session: Session, name: LocalName, options: SetOptio
 }
 
 /** What of a saved state does not fit any more. */
-function staleState(vm: VmFolder, options: SetOptions): SetOutcome['staleState'] {
+function staleState(vm: VmDirectory, options: SetOptions): SetOutcome['staleState'] {
   if (!isSuspended(vm)) return 'none';
   const { cpuCount, memoryBytes, display, randomMac, randomSerial } = options;
   // A guest that goes on in QEMU gets a card of the new address then.
@@ -130,7 +132,7 @@ async function planDisk(vm: LocalVm, config: VmConfig, options: SetOptions): Pro
 }
 
 function requireRawDisk(vm: LocalVm, config: VmConfig): void {
-  const format = vm.folder.layout === 'standalone' ? config.diskFormat : 'stacked';
+  const format = vm.directory.layout === 'standalone' ? config.diskFormat : 'stacked';
   if (format === 'raw') return;
   throw new TartletError('NEEDS_MACOS', `the disk of "${vm.name.text}" is ${format}, which only macOS can change`, {
     subject: vm.name.text,
@@ -150,7 +152,7 @@ function requireNoLess(vm: LocalVm, has: number, wanted: number): number {
 
 async function refuseInUse(session: Session, vm: LocalVm): Promise<void> {
   await session.vms.refuseRunning(vm.name);
-  if (!isSuspended(vm.folder)) return;
+  if (!isSuspended(vm.directory)) return;
   throw new TartletError(
     'VM_RUNNING',
     `the VM "${vm.name.text}" is suspended: its saved state needs the disk as it is`,
@@ -175,7 +177,7 @@ async function apply(
   }
   const lock = await session.vms.hold(vm);
   try {
-    if (replacement !== undefined) await replacement.moveInto(vm.folder.path);
+    if (replacement !== undefined) await replacement.moveInto(vm.directory.path);
     else await growDisk(diskOf(vm), change.disk.bytes);
     await writeConfig(vm, change.config);
   } finally {
@@ -201,9 +203,9 @@ async function growDisk(file: string, bytes: number): Promise<void> {
 }
 
 function configOf(vm: LocalVm): string {
-  return `${vm.folder.path}/${VmFile.config}`;
+  return `${vm.directory.path}/${VmFile.config}`;
 }
 
 function diskOf(vm: LocalVm): string {
-  return `${vm.folder.path}/${VmFile.disk}`;
+  return `${vm.directory.path}/${VmFile.disk}`;
 }

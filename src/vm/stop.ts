@@ -1,21 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemCode, TartletError, unreachable } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { flushRemoval } from '../fs/fsync.ts';
+import { fsyncRemoval } from '../fs/fsync.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
 import { findLockOwner, type LockOwner } from '../fs/lock/lock-owner.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { SavedState } from '../home/home-entry.ts';
 import { readRunRecord, type RunRecord, writeStopDeadline } from '../home/vms/run-record.ts';
 import { readAsOne } from '../home/still-there.ts';
-import { VmFile } from '../home/vm-folder.ts';
+import { VmFile } from '../home/vm-directory.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
 
 /** How often the lock is looked at, in milliseconds, as in Tart. */
 const LOOK_EVERY_MS = 100;
 
-/** A killed process drops its locks at once, except when it hangs in the kernel: then waiting any longer does not help. */
+/**
+ * A killed process drops its locks at once, except when it hangs in the kernel: then waiting any longer does not help.
+ */
 const AFTER_KILL_MS = 10_000;
 
 /** How long after it has the lock of a VM a `run` may take to say that it is one, in milliseconds. */
@@ -26,15 +28,19 @@ export interface StopOptions {
   readonly timeoutMs: number;
 }
 
-/** `ended`: the program ended when asked; `killed`: it had to be; `discarded`: the VM was suspended, and its saved state is deleted. */
+/**
+ * `ended`: the program ended when asked; `killed`: it had to be; `discarded`: the VM was suspended, and its saved state
+ * is deleted.
+ */
 export type StopOutcome = 'ended' | 'killed' | 'discarded';
 
 /**
- * Stops a VM (tart-cli §1.17): asks the program that runs it to switch it off, and kills that program when it does not end in time. Returns only when
- * the VM does not run any more, so that deleting it works at once; Tart does not wait after the kill (tart-cli §7 #24).
- * Of a suspended VM the saved state is deleted, as if it were switched off.
+ * Stops a VM (tart-cli §1.17): asks the program that runs it to switch it off, and kills that program when it does not
+ * end in time. Returns only when the VM does not run any more, so that deleting it works at once; Tart does not wait
+ * after the kill (tart-cli §7 #24). Of a suspended VM the saved state is deleted, as if it were switched off.
  *
- * @throws TartletError `VM_NOT_FOUND`, `VM_NOT_RUNNING`, and `BUSY` when its lock belongs to no program that could be asked.
+ * @throws TartletError `VM_NOT_FOUND`, `VM_NOT_RUNNING`, and `BUSY` when its lock belongs to no program that could be
+ * asked.
  */
 export async function stopVm(session: Session, name: LocalName, options: StopOptions): Promise<StopOutcome> {
   const { vm, state } = await readAsOne(
@@ -66,10 +72,10 @@ async function discardState(session: Session, vm: LocalVm): Promise<void> {
     await session.vms.require(vm.name);
     await session.vms.refuseRunning(vm.name);
     for (const name of [VmFile.state, SavedState.memory, SavedState.facts]) {
-      const file = `${vm.folder.path}/${name}`;
+      const file = `${vm.directory.path}/${name}`;
       await onDisk('delete', file, async () => removeEntry(file));
     }
-    await flushRemoval(vm.folder.path);
+    await fsyncRemoval(vm.directory.path);
   });
 }
 
@@ -77,8 +83,8 @@ async function stopRunning(session: Session, vm: LocalVm, timeoutMs: number): Pr
   const pid = await ownerOf(session, vm);
   if (pid === undefined) return 'ended';
   // A `run` of ours ends the machine in time before it would be killed itself (run-fleet-demand §b.3, 1).
-  if ((await readRunRecord(vm.folder.path))?.pid === pid) {
-    await writeStopDeadline(vm.folder.path, pid, session.now().getTime() + timeoutMs);
+  if ((await readRunRecord(vm.directory.path))?.pid === pid) {
+    await writeStopDeadline(vm.directory.path, pid, session.now().getTime() + timeoutMs);
   }
   signalOwner(session, vm, pid, 'SIGINT');
   if (await endsWithin(session, vm, pid, timeoutMs)) return 'ended';
@@ -92,7 +98,7 @@ async function stopRunning(session: Session, vm: LocalVm, timeoutMs: number): Pr
 
 /** Whoever has the lock; nobody, when it was released meanwhile. */
 async function ownerOf(session: Session, vm: LocalVm): Promise<number | undefined> {
-  const owner: LockOwner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`, session.platform);
+  const owner: LockOwner = await findLockOwner(`${vm.directory.path}/${VmFile.config}`, session.platform);
   switch (owner.kind) {
     case 'process':
       return owner.pid;
@@ -116,14 +122,14 @@ async function ownerOf(session: Session, vm: LocalVm): Promise<number | undefine
 }
 
 /**
- * Who runs a VM of which it is known that something has its lock. A `run` takes the lock before it can say that it is one, so that is waited for; and
- * what is left of one that was killed has it for a moment longer.
+ * Who runs a VM of which it is known that something has its lock. A `run` takes the lock before it can say that it is
+ * one, so that is waited for; and what is left of one that was killed has it for a moment longer.
  *
  * @returns undefined for another command; `ended` when nothing has the lock any more.
  */
 export async function recordOfRunning(session: Session, vm: LocalVm): Promise<RunRecord | 'ended' | undefined> {
   for (let waited = 0; ; waited += LOOK_EVERY_MS) {
-    const record = await readRunRecord(vm.folder.path);
+    const record = await readRunRecord(vm.directory.path);
     if (record !== undefined) return record;
     if ((await session.vms.state(vm)) !== 'running') return 'ended';
     if (waited >= SAYS_WITHIN_MS) return undefined;
@@ -135,10 +141,10 @@ export async function recordOfRunning(session: Session, vm: LocalVm): Promise<Ru
 async function endsWithin(session: Session, vm: LocalVm, pid: number, timeoutMs: number): Promise<boolean> {
   for (let waited = 0; ; waited += LOOK_EVERY_MS) {
     // Asked anew each time: once the lock is gone, the number may belong to somebody else.
-    const owner = await findLockOwner(`${vm.folder.path}/${VmFile.config}`, session.platform);
+    const owner = await findLockOwner(`${vm.directory.path}/${VmFile.config}`, session.platform);
     // QEMU holds the lock of a `run` that was killed until it has ended too.
     if (owner.kind === 'none' || (owner.kind === 'process' && owner.pid !== pid)) return true;
-    const runs = owner.kind === 'unnamed' ? (await readRunRecord(vm.folder.path))?.pid : undefined;
+    const runs = owner.kind === 'unnamed' ? (await readRunRecord(vm.directory.path))?.pid : undefined;
     if (runs !== undefined && runs !== pid) return true;
     if (waited >= timeoutMs) return false;
     await delay(Math.min(LOOK_EVERY_MS, timeoutMs - waited), undefined, { signal: session.signal });

@@ -22,31 +22,31 @@ import { createVm } from '../support/real-vm.ts';
 describe('the commands export and import', () => {
   const cleanup = new Cleanup();
   let here: Workplace;
-  let folder: string;
+  let directory: string;
   let original: Record<string, string>;
 
   beforeAll(async () => {
     here = new Workplace(cleanup);
-    folder = cleanup.folder();
+    directory = cleanup.directory();
     await createVm(here, 'vm');
-    original = await digestsOfVm(here.vmFolder('vm'));
+    original = await digestsOfVm(here.vmDirectory('vm'));
   });
   afterAll(async () => cleanup.run());
 
   it('carry a VM through a pipe from one machine to another', async () => {
     const there = new Workplace(cleanup);
     const { exitCode, stderr } = await here.shell(
-      `set -o pipefail; cd ${folder}; $TARTLET export vm - | TART_HOME=${there.home} $TARTLET import - copy`,
+      `set -o pipefail; cd ${directory}; $TARTLET export vm - | TART_HOME=${there.home} $TARTLET import - copy`,
     );
     expect(exitCode, stderr).toBe(0);
     expect(stderr).toMatch(/exported vm to stdout, .* \(sha256:[0-9a-f]{64}\)\n/);
     expect(stderr).toMatch(/imported copy \(sha256:[0-9a-f]{64}\)\n/);
-    expect(await digestsOfVm(there.vmFolder('copy'))).toEqual(original);
+    expect(await digestsOfVm(there.vmDirectory('copy'))).toEqual(original);
   });
 
   it('write a file named after the VM, and ask before replacing it (tart-cli §7 #38)', async () => {
-    const file = `${folder}/vm.oci.tar`;
-    const first = await here.shell(`cd ${folder}; $TARTLET export vm`);
+    const file = `${directory}/vm.oci.tar`;
+    const first = await here.shell(`cd ${directory}; $TARTLET export vm`);
     expect([first.exitCode, first.stdout]).toEqual([0, '']);
     expect(first.stderr).toContain('exported vm to vm.oci.tar, ');
     for (const [answer, replaced] of [
@@ -58,32 +58,32 @@ describe('the commands export and import', () => {
     ] as const) {
       writeFileSync(file, 'before');
       const { exitCode, stdout, stderr } = await here.shell(
-        `cd ${folder}; printf '${answer}' | $TARTLET export --reproducible vm`,
+        `cd ${directory}; printf '${answer}' | $TARTLET export --reproducible vm`,
       );
       expect([exitCode, stdout]).toEqual([0, 'vm.oci.tar exists. Replace it? Only "yes" replaces it: ']);
       expect(stderr.includes('nothing was exported, vm.oci.tar was left alone')).toBe(!replaced);
       expect(readFileSync(file, 'utf8') === 'before').toBe(!replaced);
     }
     expect(statSync(file).size).toBeGreaterThan(1_000_000);
-    expect(readdirSync(folder)).toEqual(['vm.oci.tar']);
+    expect(readdirSync(directory)).toEqual(['vm.oci.tar']);
   });
 
   it('end after the answer, even while stdin stays open', async () => {
-    writeFileSync(`${folder}/vm.oci.tar`, 'before');
+    writeFileSync(`${directory}/vm.oci.tar`, 'before');
     const { exitCode } = await here.shell(
-      `cd ${folder}; mkfifo questions; exec 3<>questions; echo no >&3; $TARTLET export vm < questions`,
+      `cd ${directory}; mkfifo questions; exec 3<>questions; echo no >&3; $TARTLET export vm < questions`,
     );
-    rmSync(`${folder}/questions`);
+    rmSync(`${directory}/questions`);
     expect(exitCode).toBe(0);
-    expect(readFileSync(`${folder}/vm.oci.tar`, 'utf8')).toBe('before');
+    expect(readFileSync(`${directory}/vm.oci.tar`, 'utf8')).toBe('before');
   });
 
   it('replace a file that was named without asking', async () => {
-    writeFileSync(`${folder}/named.tar`, 'before');
-    const { exitCode, stderr } = await here.run('export', '--reproducible', 'vm', `${folder}/named.tar`);
+    writeFileSync(`${directory}/named.tar`, 'before');
+    const { exitCode, stderr } = await here.run('export', '--reproducible', 'vm', `${directory}/named.tar`);
     expect(exitCode, stderr).toBe(0);
-    expect(execFileSync('tar', ['-tf', `${folder}/named.tar`], { encoding: 'utf8' })).toContain('index.json\n');
-    rmSync(`${folder}/named.tar`);
+    expect(execFileSync('tar', ['-tf', `${directory}/named.tar`], { encoding: 'utf8' })).toContain('index.json\n');
+    rmSync(`${directory}/named.tar`);
   });
 
   it('fail when the reader goes away: half an archive is none', async () => {
@@ -101,7 +101,7 @@ describe('the commands export and import', () => {
   ] as const)('leave nothing of an import that waits for its pipe: %s', async (signal, code) => {
     const there = new Workplace(cleanup);
     await there.run('create', '--linux', '--disk-size', '1', 'other');
-    const [pipe, file] = [`${cleanup.folder()}/pipe`, `${cleanup.folder()}/vm.tar`];
+    const [pipe, file] = [`${cleanup.directory()}/pipe`, `${cleanup.directory()}/vm.tar`];
     await here.run('export', 'vm', file);
     execFileSync('mkfifo', [pipe]);
     // A pipe that is open for both has a writer, here one that says no more than this.
@@ -136,8 +136,8 @@ describe('the commands export and import', () => {
 
 /** Bytes that an import has written of a stream. */
 function spooled(workplace: Workplace): number {
-  const [folder = ''] = readdirSync(`${workplace.home}/tmp`);
-  const file = `${workplace.home}/tmp/${folder}/archive.tar`;
+  const [directory = ''] = readdirSync(`${workplace.home}/tmp`);
+  const file = `${workplace.home}/tmp/${directory}/archive.tar`;
   return existsSync(file) ? statSync(file).size : 0;
 }
 
@@ -145,7 +145,7 @@ describeWithParts('archives that skopeo carries', ['skopeo'], () => {
   const cleanup = new Cleanup();
   let registry: RealRegistry;
   let here: Workplace;
-  let folder: string;
+  let directory: string;
   let original: Record<string, string>;
 
   const at = (name: string): string => `127.0.0.1:${registry.port}/${name}`;
@@ -153,9 +153,9 @@ describeWithParts('archives that skopeo carries', ['skopeo'], () => {
   beforeAll(async () => {
     registry = await startRealRegistry(cleanup, 'embedded');
     here = new Workplace(cleanup);
-    folder = cleanup.folder();
+    directory = cleanup.directory();
     await createVm(here, 'vm');
-    original = await digestsOfVm(here.vmFolder('vm'));
+    original = await digestsOfVm(here.vmDirectory('vm'));
   });
   afterAll(async () => cleanup.run());
 
@@ -166,24 +166,24 @@ describeWithParts('archives that skopeo carries', ['skopeo'], () => {
 
   it('go from export into a registry, and come out of a pull the same', async () => {
     const there = new Workplace(cleanup);
-    await run(here, 'export', 'vm', `${folder}/vm.tar`);
-    await skopeoCopy(`oci-archive:${folder}/vm.tar`, `docker://${at('org/x:1')}`);
+    await run(here, 'export', 'vm', `${directory}/vm.tar`);
+    await skopeoCopy(`oci-archive:${directory}/vm.tar`, `docker://${at('org/x:1')}`);
     await run(there, 'pull', at('org/x:1'));
     await run(there, 'clone', at('org/x:1'), 'copy');
-    expect(await digestsOfVm(there.vmFolder('copy'))).toEqual(original);
+    expect(await digestsOfVm(there.vmDirectory('copy'))).toEqual(original);
   });
 
   it('come from a registry, and an import of them is the same', async () => {
     await run(here, 'push', 'vm', at('org/pushed:1'));
     for (const [to, file] of [
-      [`oci-archive:${folder}/pushed.tar`, `${folder}/pushed.tar`],
-      [`oci-archive:${folder}/named.tar:base`, `${folder}/named.tar`],
-      [`oci:${folder}/layout:base`, `${folder}/layout`],
+      [`oci-archive:${directory}/pushed.tar`, `${directory}/pushed.tar`],
+      [`oci-archive:${directory}/named.tar:base`, `${directory}/named.tar`],
+      [`oci:${directory}/layout:base`, `${directory}/layout`],
     ] as const) {
       await skopeoCopy(`docker://${at('org/pushed:1')}`, to);
       const there = new Workplace(cleanup);
       await run(there, 'import', file, 'copy');
-      expect(await digestsOfVm(there.vmFolder('copy'))).toEqual(original);
+      expect(await digestsOfVm(there.vmDirectory('copy'))).toEqual(original);
     }
   });
 
@@ -191,8 +191,8 @@ describeWithParts('archives that skopeo carries', ['skopeo'], () => {
     const there = new Workplace(cleanup);
     await run(here, 'push', 'vm', at('org/tagged:15.2'));
     await run(there, 'pull', at('org/tagged:15.2'));
-    await run(there, 'export', at('org/tagged:15.2'), `${folder}/tagged.tar`);
-    await skopeoCopy(`oci-archive:${folder}/tagged.tar:15.2`, `docker://${at('org/again:1')}`);
+    await run(there, 'export', at('org/tagged:15.2'), `${directory}/tagged.tar`);
+    await skopeoCopy(`oci-archive:${directory}/tagged.tar:15.2`, `docker://${at('org/again:1')}`);
     await run(there, 'pull', at('org/again:1'));
     const digests = await Promise.all(
       ['org/tagged:15.2', 'org/again:1'].map(async (name) => (await there.run('fqn', at(name))).stdout.split('@')[1]),

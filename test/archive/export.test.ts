@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Writable } from 'node:stream';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { createRegistry } from '../../src/server/server.ts';
@@ -27,7 +27,7 @@ import type { Session } from '../../src/session/session.ts';
 import { type ExportOptions, type ExportOutcome, exportVm } from '../../src/archive/export.ts';
 import { importVm } from '../../src/archive/import.ts';
 import { pushVm } from '../../src/vm/push.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { configJson, freshSession, plantImage, plantVm } from '../support/home.ts';
 import { sha256, tinyImage } from '../support/tart-image.ts';
 
@@ -35,22 +35,22 @@ const MIB = 1024 * 1024;
 const VM_FILES = ['config.json', 'disk.img', 'nvram.bin'];
 
 /** A disk of 9 MiB and 5 bytes: text, noise, the same noise again, and holes. */
-function plantDisk(folder: string): string {
-  plantVm(folder, '');
+function plantDisk(directory: string): string {
+  plantVm(directory, '');
   const noise = Buffer.concat(
     Array.from({ length: MIB / 64 }, (_, at) => createHash('sha512').update(String(at)).digest()),
   );
-  const fd = openSync(`${folder}/disk.img`, 'w');
+  const fd = openSync(`${directory}/disk.img`, 'w');
   writeSync(fd, Buffer.alloc(MIB, 'the name you typed '), 0, MIB, 0);
   writeSync(fd, noise, 0, MIB, 2 * MIB);
   writeSync(fd, noise, 0, MIB, 3 * MIB);
   closeSync(fd);
-  truncateSync(`${folder}/disk.img`, 9 * MIB + 5);
-  return folder;
+  truncateSync(`${directory}/disk.img`, 9 * MIB + 5);
+  return directory;
 }
 
 function plantLocal(session: Session, name: string): string {
-  return plantDisk(`${session.home.vmsFolder}/${name}`);
+  return plantDisk(`${session.home.vmsDirectory}/${name}`);
 }
 
 async function exportTo(
@@ -63,7 +63,7 @@ async function exportTo(
 }
 
 interface Unpacked {
-  readonly folder: string;
+  readonly directory: string;
   readonly names: readonly string[];
   readonly index: { manifests: { digest: string; size: number; annotations?: Record<string, string> }[] };
   readonly manifest: Manifest;
@@ -77,13 +77,13 @@ interface Manifest {
 
 /** What tar itself makes of an archive. */
 function unpack(archive: string): Unpacked {
-  const folder = temporaryFolder();
-  execFileSync('tar', ['-xf', archive, '-C', folder]);
+  const directory = temporaryDirectory();
+  execFileSync('tar', ['-xf', archive, '-C', directory]);
   const names = execFileSync('tar', ['-tf', archive], { encoding: 'utf8' }).trim().split('\n');
-  const index = JSON.parse(readFileSync(`${folder}/index.json`, 'utf8')) as Unpacked['index'];
+  const index = JSON.parse(readFileSync(`${directory}/index.json`, 'utf8')) as Unpacked['index'];
   const digest = index.manifests[0]?.digest.replace(':', '/');
-  const manifest = JSON.parse(readFileSync(`${folder}/blobs/${digest ?? ''}`, 'utf8')) as Manifest;
-  return { folder, names, index, manifest };
+  const manifest = JSON.parse(readFileSync(`${directory}/blobs/${digest ?? ''}`, 'utf8')) as Manifest;
+  return { directory, names, index, manifest };
 }
 
 function contentDigests({ manifest }: Unpacked): (string | undefined)[] {
@@ -91,20 +91,20 @@ function contentDigests({ manifest }: Unpacked): (string | undefined)[] {
 }
 
 async function startRegistry(): Promise<string> {
-  const registry = createRegistry({ dataFolder: temporaryFolder() });
+  const registry = createRegistry({ dataDirectory: temporaryDirectory() });
   const { port } = await registry.listen();
   onTestFinished(async () => registry.close());
   return `127.0.0.1:${port}`;
 }
 
 describe('an exported VM', () => {
-  test('is a tar file with an OCI image layout, every blob under its own digest', async () => {
+  it('is a tar file with an OCI image layout, every blob under its own digest', async () => {
     const session = freshSession({ now: () => new Date('2024-05-21T15:21:28.123Z') });
     plantLocal(session, 'my vm');
-    const file = `${temporaryFolder()}/vm.tar`;
+    const file = `${temporaryDirectory()}/vm.tar`;
     const outcome = await exportTo(session, 'my vm', file, { diskChunkBytes: 4 * MIB });
     const unpacked = unpack(file);
-    expect(readFileSync(`${unpacked.folder}/oci-layout`, 'utf8')).toBe('{"imageLayoutVersion":"1.0.0"}');
+    expect(readFileSync(`${unpacked.directory}/oci-layout`, 'utf8')).toBe('{"imageLayoutVersion":"1.0.0"}');
     expect(unpacked.index).toEqual({
       schemaVersion: 2,
       mediaType: 'application/vnd.oci.image.index.v1+json',
@@ -121,18 +121,18 @@ describe('an exported VM', () => {
       'org.cirruslabs.tart.uncompressed-disk-size': '9437189',
       'org.cirruslabs.tart.upload-time': '2024-05-21T15:21:28Z',
     });
-    const blobs = readdirSync(`${unpacked.folder}/blobs/sha256`);
+    const blobs = readdirSync(`${unpacked.directory}/blobs/sha256`);
     expect(blobs).toHaveLength(7);
     for (const blob of blobs) {
-      expect(sha256(readFileSync(`${unpacked.folder}/blobs/sha256/${blob}`))).toBe(`sha256:${blob}`);
+      expect(sha256(readFileSync(`${unpacked.directory}/blobs/sha256/${blob}`))).toBe(`sha256:${blob}`);
     }
     expect(unpacked.names.slice(0, 3)).toEqual(['oci-layout', 'blobs/', 'blobs/sha256/']);
     expect(unpacked.names.at(-1)).toBe('index.json');
     expect(statSync(file).size).toBe(outcome.archiveBytes);
-    expect(readdirSync(session.home.scratchFolder)).toEqual([]);
+    expect(readdirSync(session.home.scratchDirectory)).toEqual([]);
   });
 
-  test.each([
+  it.each([
     ['one chunk', 512 * MIB, 0],
     ['chunks of 1 MiB', MIB, 0],
     ['chunks of an odd size', 777_777, 0],
@@ -141,26 +141,27 @@ describe('an exported VM', () => {
     ['chunks of 1 MiB, in threads', MIB, 80 * MIB],
   ])('comes back elsewhere with every byte and every hole: %s', async (_, diskChunkBytes, largeBytes) => {
     const [here, there] = [freshSession(), freshSession()];
-    const folder = plantLocal(here, 'vm');
-    if (largeBytes > 0) truncateSync(`${folder}/disk.img`, largeBytes);
-    const file = `${temporaryFolder()}/vm.tar`;
+    const directory = plantLocal(here, 'vm');
+    if (largeBytes > 0) truncateSync(`${directory}/disk.img`, largeBytes);
+    const file = `${temporaryDirectory()}/vm.tar`;
     const exported = await exportTo(here, 'vm', file, { diskChunkBytes });
     const imported = await importVm(there, { kind: 'path', path: file }, LocalName.parse('copy'));
     expect(imported).toMatchObject({ digest: exported.digest, macChanged: false });
-    const copy = `${there.home.vmsFolder}/copy`;
+    const copy = `${there.home.vmsDirectory}/copy`;
     for (const name of VM_FILES)
-      expect(readFileSync(`${copy}/${name}`).equals(readFileSync(`${folder}/${name}`))).toBe(true);
-    // Holes are found in steps of 64 KiB from the start of a chunk: where it starts in the middle of a block, data runs grow at both ends.
+      expect(readFileSync(`${copy}/${name}`).equals(readFileSync(`${directory}/${name}`))).toBe(true);
+    // Holes are found in steps of 64 KiB from the start of a chunk: where it starts in the middle of a block, data runs
+    // grow at both ends.
     const slack = diskChunkBytes % 4096 === 0 ? 0 : 6 * 128;
-    const { blocks } = statSync(`${folder}/disk.img`);
+    const { blocks } = statSync(`${directory}/disk.img`);
     expect(statSync(`${copy}/disk.img`).blocks).toBeLessThanOrEqual(blocks * 1.01 + slack);
-    expect(readdirSync(there.home.scratchFolder)).toEqual([]);
+    expect(readdirSync(there.home.scratchDirectory)).toEqual([]);
   });
 
-  test('holds the same chunk once', async () => {
+  it('holds the same chunk once', async () => {
     const session = freshSession();
     plantLocal(session, 'vm');
-    const file = `${temporaryFolder()}/vm.tar`;
+    const file = `${temporaryDirectory()}/vm.tar`;
     await exportTo(session, 'vm', file, { diskChunkBytes: MIB });
     const { manifest, names } = unpack(file);
     const disk = manifest.layers.slice(1, -1).map((layer) => layer.digest);
@@ -170,27 +171,27 @@ describe('an exported VM', () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
-  test('is the same to the last byte when it is reproducible, whenever it is made', async () => {
+  it('is the same to the last byte when it is reproducible, whenever it is made', async () => {
     let year = 2024;
     const session = freshSession({ now: () => new Date(`${year}-01-01T00:00:00Z`) });
     plantLocal(session, 'vm');
-    const folder = temporaryFolder();
-    const first = await exportTo(session, 'vm', `${folder}/1`, { reproducible: true });
+    const directory = temporaryDirectory();
+    const first = await exportTo(session, 'vm', `${directory}/1`, { reproducible: true });
     year = 2026;
-    const second = await exportTo(session, 'vm', `${folder}/2`, { reproducible: true });
+    const second = await exportTo(session, 'vm', `${directory}/2`, { reproducible: true });
     expect(second.digest.toString()).toBe(first.digest.toString());
-    expect(readFileSync(`${folder}/1`).equals(readFileSync(`${folder}/2`))).toBe(true);
-    const [dated, later] = [await exportTo(session, 'vm', `${folder}/3`), year];
+    expect(readFileSync(`${directory}/1`).equals(readFileSync(`${directory}/2`))).toBe(true);
+    const [dated, later] = [await exportTo(session, 'vm', `${directory}/3`), year];
     expect(dated.digest.toString()).not.toBe(first.digest.toString());
-    expect(unpack(`${folder}/3`).manifest.annotations['org.cirruslabs.tart.upload-time']).toBe(
+    expect(unpack(`${directory}/3`).manifest.annotations['org.cirruslabs.tart.upload-time']).toBe(
       `${later}-01-01T00:00:00Z`,
     );
   });
 
-  test('goes to a stream as it goes to a file', async () => {
+  it('goes to a stream as it goes to a file', async () => {
     const session = freshSession();
     plantLocal(session, 'vm');
-    const file = `${temporaryFolder()}/vm.tar`;
+    const file = `${temporaryDirectory()}/vm.tar`;
     await exportTo(session, 'vm', file, { reproducible: true });
     const pieces: Buffer[] = [];
     const stream = new Writable({
@@ -204,15 +205,15 @@ describe('an exported VM', () => {
     expect(stream.writableEnded).toBe(false);
   });
 
-  test('keeps unknown keys of its configuration and tells its progress', async () => {
+  it('keeps unknown keys of its configuration and tells its progress', async () => {
     const events: TransferEvent[] = [];
     const session = freshSession({ onEvent: (event) => void events.push(event) });
-    const folder = plantLocal(session, 'vm');
+    const directory = plantLocal(session, 'vm');
     const config = `{"futureKey":[1,{"a":"/"}],${configJson().slice(1)}`;
-    writeFileSync(`${folder}/config.json`, config);
-    const file = `${temporaryFolder()}/vm.tar`;
+    writeFileSync(`${directory}/config.json`, config);
+    const file = `${temporaryDirectory()}/vm.tar`;
     const { archiveBytes } = await exportTo(session, 'vm', file, { diskChunkBytes: 4 * MIB });
-    const { manifest, folder: unpacked } = unpack(file);
+    const { manifest, directory: unpacked } = unpack(file);
     const blob = manifest.layers[0]?.digest.replace(':', '/') ?? '';
     expect(readFileSync(`${unpacked}/blobs/${blob}`, 'utf8')).toBe(config);
     expect(events[0]).toMatchObject({ kind: 'bytes', subject: 'vm' });
@@ -230,7 +231,7 @@ describe('an exported VM', () => {
     expect(counted).toBe(archiveBytes);
   });
 
-  test('counts as running while it is being written, and says that the memory of a suspended one stays behind (tart-cli §7 #11)', async () => {
+  it('counts as running while it is being written, and says that the memory of a suspended one stays behind (tart-cli §7 #11)', async () => {
     const states: Promise<string>[] = [];
     const notes: string[] = [];
     const session: Session = freshSession({
@@ -241,7 +242,7 @@ describe('an exported VM', () => {
     });
     const name = LocalName.parse('vm');
     writeFileSync(`${plantLocal(session, 'vm')}/state.vzvmsave`, 'memory');
-    const file = `${temporaryFolder()}/vm.tar`;
+    const file = `${temporaryDirectory()}/vm.tar`;
     await exportTo(session, 'vm', file);
     expect(await Promise.all(states)).toEqual(['running']);
     expect(await session.vms.state(await session.vms.require(name))).toBe('suspended');
@@ -251,7 +252,7 @@ describe('an exported VM', () => {
 });
 
 describe('an exported image of the cache', () => {
-  test.each([
+  it.each([
     ['with a date', false],
     ['without one', true],
   ])('is the very image that was pushed, when we pushed it: %s', async (_, reproducible) => {
@@ -261,20 +262,20 @@ describe('an exported image of the cache', () => {
     const name = RemoteName.parse(`${at}/org/vm:1.0`);
     const [pushed] = await pushVm(here, 'vm', [name], { diskChunkBytes: MIB, reproducible });
     await pull(there, name);
-    const file = `${temporaryFolder()}/vm.tar`;
+    const file = `${temporaryDirectory()}/vm.tar`;
     const { digest } = await exportTo(there, name.toString(), file);
     expect(digest.toString()).toBe(pushed?.digest.toString());
     expect(unpack(file).index.manifests[0]?.annotations).toEqual({ 'org.opencontainers.image.ref.name': '1.0' });
   });
 
-  test('has a new manifest and the same content where the blobs differ: other labels, another encoder', async () => {
+  it('has a new manifest and the same content where the blobs differ: other labels, another encoder', async () => {
     const at = await startRegistry();
     const [here, there] = [freshSession(), freshSession()];
     plantLocal(here, 'vm');
     const name = RemoteName.parse(`${at}/org/vm:1.0`);
     const [pushed] = await pushVm(here, 'vm', [name], { diskChunkBytes: 3 * MIB, labels: new Map([['team', 'ci']]) });
     await pull(there, name);
-    const file = `${temporaryFolder()}/vm.tar`;
+    const file = `${temporaryDirectory()}/vm.tar`;
     const { digest } = await exportTo(there, name.toString(), file);
     expect(digest.toString()).not.toBe(pushed?.digest.toString());
     const original = JSON.parse(Buffer.from(pushed?.manifest ?? '').toString()) as Manifest;
@@ -282,14 +283,14 @@ describe('an exported image of the cache', () => {
     expect(unpack(file).manifest.annotations).toEqual(original.annotations);
   });
 
-  test('keeps the chunks of its manifest, whoever encoded them, and has no name when it was pulled by digest', async () => {
+  it('keeps the chunks of its manifest, whoever encoded them, and has no name when it was pulled by digest', async () => {
     const session = freshSession({ now: () => new Date('2026-01-01T00:00:00Z') });
     const image = tinyImage({ config: Buffer.from(configJson()) });
-    const folder = plantImage(session, 'ghcr.io/org/vm', image.digest);
-    writeFileSync(`${folder}/manifest.json`, image.manifest);
-    writeFileSync(`${folder}/disk.img`, image.disk);
-    writeFileSync(`${folder}/nvram.bin`, image.nvram);
-    const file = `${temporaryFolder()}/vm.tar`;
+    const directory = plantImage(session, 'ghcr.io/org/vm', image.digest);
+    writeFileSync(`${directory}/manifest.json`, image.manifest);
+    writeFileSync(`${directory}/disk.img`, image.disk);
+    writeFileSync(`${directory}/nvram.bin`, image.nvram);
+    const file = `${temporaryDirectory()}/vm.tar`;
     await exportTo(session, `ghcr.io/org/vm@${image.digest}`, file);
     const unpacked = unpack(file);
     const original = JSON.parse(Buffer.from(image.manifest).toString()) as Manifest;
@@ -298,28 +299,28 @@ describe('an exported image of the cache', () => {
     expect(unpacked.index.manifests[0]).not.toHaveProperty('annotations');
   });
 
-  test.each([
+  it.each([
     ['disk.img', 'chunk 1 of its disk hashes to sha256:'],
     ['nvram.bin', 'its nvram.bin is not what was pulled'],
     ['config.json', 'its config.json is not what was pulled'],
   ])('is refused when its %s is damaged', async (damagedFile, message) => {
     const session = freshSession();
     const image = tinyImage({ config: Buffer.from(configJson()) });
-    const folder = plantImage(session, 'ghcr.io/org/vm', image.digest, 'latest');
+    const directory = plantImage(session, 'ghcr.io/org/vm', image.digest, 'latest');
     for (const [name, bytes] of Object.entries({
       'manifest.json': image.manifest,
       'disk.img': image.disk,
       'nvram.bin': image.nvram,
     }))
-      writeFileSync(`${folder}/${name}`, bytes);
-    const bytes = readFileSync(`${folder}/${damagedFile}`);
-    if (damagedFile === 'config.json') writeFileSync(`${folder}/${damagedFile}`, `${bytes.toString()} `);
+      writeFileSync(`${directory}/${name}`, bytes);
+    const bytes = readFileSync(`${directory}/${damagedFile}`);
+    if (damagedFile === 'config.json') writeFileSync(`${directory}/${damagedFile}`, `${bytes.toString()} `);
     else
       writeFileSync(
-        `${folder}/${damagedFile}`,
+        `${directory}/${damagedFile}`,
         Buffer.from(bytes.map((byte, at) => (at === bytes.length - 1 ? byte ^ 1 : byte))),
       );
-    const target = temporaryFolder();
+    const target = temporaryDirectory();
     await expect(exportTo(session, 'ghcr.io/org/vm:latest', `${target}/vm.tar`)).rejects.toMatchObject({
       code: 'STORE_DAMAGED',
       message: expect.stringContaining(message) as string,
@@ -329,7 +330,7 @@ describe('an exported image of the cache', () => {
 });
 
 describe('an export that cannot be', () => {
-  test.each([
+  it.each([
     ['none', 'VM_NOT_FOUND'],
     ['ghcr.io/org/none:1', 'VM_NOT_FOUND'],
     ['empty', 'VM_INVALID'],
@@ -338,23 +339,23 @@ describe('an export that cannot be', () => {
     ['unreadable', 'CONFIG_INVALID'],
   ])('says so and writes nothing: %s', async (name, code) => {
     const session = freshSession();
-    plantVm(`${session.home.vmsFolder}/empty`, '');
+    plantVm(`${session.home.vmsDirectory}/empty`, '');
     plantLocal(session, 'busy');
-    plantVm(`${session.home.vmsFolder}/unreadable`);
-    writeFileSync(`${session.home.vmsFolder}/unreadable/config.json`, '{"version":1}');
-    plantVm(`${session.home.vmsFolder}/stacked`);
-    renameSync(`${session.home.vmsFolder}/stacked/disk.img`, `${session.home.vmsFolder}/stacked/overlay.asif`);
-    writeFileSync(`${session.home.vmsFolder}/stacked/manifest.json`, '{}');
+    plantVm(`${session.home.vmsDirectory}/unreadable`);
+    writeFileSync(`${session.home.vmsDirectory}/unreadable/config.json`, '{"version":1}');
+    plantVm(`${session.home.vmsDirectory}/stacked`);
+    renameSync(`${session.home.vmsDirectory}/stacked/disk.img`, `${session.home.vmsDirectory}/stacked/overlay.asif`);
+    writeFileSync(`${session.home.vmsDirectory}/stacked/manifest.json`, '{}');
     const lock = await session.vms.hold(await session.vms.require(LocalName.parse('busy')));
     onTestFinished(async () => lock.release());
-    const target = temporaryFolder();
+    const target = temporaryDirectory();
     writeFileSync(`${target}/vm.tar`, 'before');
     await expect(exportTo(session, name, `${target}/vm.tar`)).rejects.toMatchObject({ code });
     expect(readdirSync(target)).toEqual(['vm.tar']);
     expect(readFileSync(`${target}/vm.tar`, 'utf8')).toBe('before');
   });
 
-  test.each([
+  it.each([
     ['here', 0],
     ['in threads', 80 * MIB],
   ])('interrupted, leaves the old file, no scratch, and the VM free: %s', async (_, largeBytes) => {
@@ -363,24 +364,24 @@ describe('an export that cannot be', () => {
       signal: interruption.signal,
       onEvent: ({ kind }) => void (kind === 'chunk-done' && interruption.abort(new Error('enough'))),
     });
-    const folder = plantLocal(session, 'vm');
-    if (largeBytes > 0) truncateSync(`${folder}/disk.img`, largeBytes);
-    const target = temporaryFolder();
+    const directory = plantLocal(session, 'vm');
+    if (largeBytes > 0) truncateSync(`${directory}/disk.img`, largeBytes);
+    const target = temporaryDirectory();
     writeFileSync(`${target}/vm.tar`, 'before');
     await expect(exportTo(session, 'vm', `${target}/vm.tar`, { diskChunkBytes: MIB })).rejects.toThrow('enough');
     expect(readdirSync(target)).toEqual(['vm.tar']);
     expect(readFileSync(`${target}/vm.tar`, 'utf8')).toBe('before');
-    expect(readdirSync(session.home.scratchFolder)).toEqual([]);
+    expect(readdirSync(session.home.scratchDirectory)).toEqual([]);
     expect(await session.vms.state(await session.vms.require(LocalName.parse('vm')))).toBe('stopped');
   });
 
-  test('because the disk changes meanwhile, leaves nothing', async () => {
-    let folder = '';
+  it('because the disk changes meanwhile, leaves nothing', async () => {
+    let directory = '';
     const session = freshSession({
-      onEvent: (event) => void (event.kind === 'chunk-done' && appendFileSync(`${folder}/disk.img`, 'x')),
+      onEvent: (event) => void (event.kind === 'chunk-done' && appendFileSync(`${directory}/disk.img`, 'x')),
     });
-    folder = plantLocal(session, 'vm');
-    const target = temporaryFolder();
+    directory = plantLocal(session, 'vm');
+    const target = temporaryDirectory();
     await expect(exportTo(session, 'vm', `${target}/vm.tar`)).rejects.toMatchObject({
       code: 'CHUNK_CORRUPT',
       facts: { kept: 'nothing was written' },
@@ -388,7 +389,7 @@ describe('an export that cannot be', () => {
     expect(readdirSync(target)).toEqual([]);
   });
 
-  test('because the reader of the stream went away, fails', async () => {
+  it('because the reader of the stream went away, fails', async () => {
     const session = freshSession();
     plantLocal(session, 'vm');
     const stream = new Writable({ write: (_piece, _encoding, done) => done(new Error('write EPIPE')) });
@@ -401,10 +402,10 @@ describe('an export that cannot be', () => {
 });
 
 describe('the file of an export', () => {
-  test('replaces what a link leads to, and a folder is no file', async () => {
+  it('replaces what a symlink leads to, and a directory is no file', async () => {
     const session = freshSession();
     plantLocal(session, 'vm');
-    const target = temporaryFolder();
+    const target = temporaryDirectory();
     mkdirSync(`${target}/disk2`);
     writeFileSync(`${target}/disk2/real.tar`, 'before');
     symlinkSync(`${target}/disk2/real.tar`, `${target}/link.tar`);
@@ -415,10 +416,10 @@ describe('the file of an export', () => {
     await expect(exportTo(session, 'vm', `${target}/none/vm.tar`)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  test('may be a pipe, which stays one', async () => {
+  it('may be a pipe, which stays one', async () => {
     const session = freshSession();
     plantLocal(session, 'vm');
-    const target = temporaryFolder();
+    const target = temporaryDirectory();
     execFileSync('mkfifo', [`${target}/pipe`]);
     const [bytes, { archiveBytes }] = await Promise.all([
       readFile(`${target}/pipe`),

@@ -11,12 +11,12 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { fc, test as property } from '@fast-check/vitest';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { TartletError } from '../../src/errors.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import type { Session } from '../../src/session/session.ts';
 import { importVm } from '../../src/archive/import.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { configJson, freshSession } from '../support/home.ts';
 import {
   blobName,
@@ -60,7 +60,7 @@ const [stub, config, firstChunk, secondChunk, nvram] = (() => {
 })();
 
 function written(bytes: Uint8Array): string {
-  const file = `${temporaryFolder()}/archive.tar`;
+  const file = `${temporaryDirectory()}/archive.tar`;
   writeFileSync(file, bytes);
   return file;
 }
@@ -69,8 +69,8 @@ async function importPath(session: Session, file: string): Promise<unknown> {
   return importVm(session, { kind: 'path', path: file }, NAME);
 }
 
-function namesIn(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder) : [];
+function namesIn(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory) : [];
 }
 
 async function expectRefused(file: string, code: string, message: string): Promise<void> {
@@ -79,7 +79,7 @@ async function expectRefused(file: string, code: string, message: string): Promi
     code,
     message: expect.stringContaining(message) as string,
   });
-  expect([...namesIn(session.home.vmsFolder), ...namesIn(session.home.scratchFolder)]).toEqual([]);
+  expect([...namesIn(session.home.vmsDirectory), ...namesIn(session.home.scratchDirectory)]).toEqual([]);
 }
 
 /** Without one file, or with another content of it. */
@@ -99,7 +99,7 @@ describe('a tar file of containers is called so, and nothing of it is followed',
   const layer = { name: `${id}/layer.tar`, content: Buffer.alloc(1024) };
   const link = { name: `${'c'.repeat(64)}/layer.tar`, type: '2', linkName: `../${id}/layer.tar` };
 
-  test.each<[string, readonly TarEntry[]]>([
+  it.each<[string, readonly TarEntry[]]>([
     ['docker save, where two images have a layer in common', [layer, link, manifest, { name: 'repositories' }]],
     ['docker save of one image', [layer, manifest]],
     ['podman save', [{ name: `${id}.tar` }, { ...link, linkName: `../${id}.tar` }, manifest]],
@@ -107,32 +107,32 @@ describe('a tar file of containers is called so, and nothing of it is followed',
     await expectRefused(written(tarFile(saved)), 'MEDIA_UNSUPPORTED', 'is an archive of docker save');
   });
 
-  test('but a link in an image layout condemns it, whatever lies beside', async () => {
-    await expectRefused(written(tarFile([...entries, manifest, link])), 'ARCHIVE_INVALID', 'it holds a link');
+  it('but a symlink in an image layout condemns it, whatever lies beside', async () => {
+    await expectRefused(written(tarFile([...entries, manifest, link])), 'ARCHIVE_INVALID', 'it holds a symlink');
   });
 });
 
 describe('a tar file that reaches outside is refused as a whole (S24)', () => {
-  test.each<[string, TarEntry, string]>([
+  it.each<[string, TarEntry, string]>([
     ['a name with ..', { name: '../../etc/passwd' }, 'under the name "../../etc/passwd", which leads elsewhere'],
     ['.. in the middle', { name: 'blobs/sha256/../../x' }, 'which leads elsewhere'],
     ['.. at the end', { name: 'blobs/..' }, 'which leads elsewhere'],
     ['an absolute name', { name: '/etc/passwd' }, 'under the name "/etc/passwd", which leads elsewhere'],
     ['an absolute name in two fields', { name: 'passwd', prefix: '/etc' }, 'under the name "/etc/passwd"'],
     ['a name that moves the cursor', { name: 'a\u001b[2Jb' }, 'under the name "a\\u001b[2Jb"'],
-    ['a symbolic link', { name: 'blobs/sha256', type: '2', linkName: '/etc' }, 'it holds a link'],
-    ['a hard link', { name: 'index.json', type: '1', linkName: '/etc/passwd' }, 'it holds a link'],
-    ['a character device', { name: 'tty', type: '3' }, 'neither a file nor a folder'],
-    ['a block device', { name: 'disk.img', type: '4' }, 'neither a file nor a folder'],
-    ['a pipe', { name: 'index.json', type: '6' }, 'neither a file nor a folder'],
-    ['a sparse file of GNU tar', { name: 'disk.img', type: 'S' }, 'neither a file nor a folder'],
-    ['a folder in the place of a blob', { name: `${blobName(fakeDigest('a'))}/`, type: '5' }, 'is a folder'],
+    ['a symbolic link', { name: 'blobs/sha256', type: '2', linkName: '/etc' }, 'it holds a symlink'],
+    ['a hard link', { name: 'index.json', type: '1', linkName: '/etc/passwd' }, 'it holds a symlink'],
+    ['a character device', { name: 'tty', type: '3' }, 'neither a file nor a directory'],
+    ['a block device', { name: 'disk.img', type: '4' }, 'neither a file nor a directory'],
+    ['a pipe', { name: 'index.json', type: '6' }, 'neither a file nor a directory'],
+    ['a sparse file of GNU tar', { name: 'disk.img', type: 'S' }, 'neither a file nor a directory'],
+    ['a directory in the place of a blob', { name: `${blobName(fakeDigest('a'))}/`, type: '5' }, 'is a directory'],
   ])('%s', async (_, entry, message) => {
     await expectRefused(written(tarFile([...entries, entry])), 'ARCHIVE_INVALID', message);
     await expectRefused(written(tarFile([entry, ...entries])), 'ARCHIVE_INVALID', message);
   });
 
-  test.each<[string, readonly TarEntry[], string]>([
+  it.each<[string, readonly TarEntry[], string]>([
     ['a pax header that renames', [paxEntry('x', 'path=../../x'), { name: 'x' }], 'under the name "../../x"'],
     [
       'a long name of GNU tar',
@@ -178,7 +178,7 @@ describe('a tar file that reaches outside is refused as a whole (S24)', () => {
     await expectRefused(written(tarFile([...entries, ...more])), 'ARCHIVE_INVALID', message);
   });
 
-  test('more entries than anybody needs', async () => {
+  it('more entries than anybody needs', async () => {
     const empty = tarEntry({ name: 'x' });
     const archive = Buffer.concat([...Array.from({ length: 50_001 }, () => empty), Buffer.alloc(1024)]);
     await expectRefused(written(archive), 'ARCHIVE_INVALID', 'it has more than 50000 entries');
@@ -188,13 +188,13 @@ describe('a tar file that reaches outside is refused as a whole (S24)', () => {
 describe('a damaged tar file is refused', () => {
   const archive = tarFile(entries);
 
-  test('with a header that does not add up', async () => {
+  it('with a header that does not add up', async () => {
     const broken = Buffer.from(archive);
     broken.write('X', 1);
     await expectRefused(written(broken), 'ARCHIVE_INVALID', 'a header in it is damaged');
   });
 
-  test('with something else where a header should be', async () => {
+  it('with something else where a header should be', async () => {
     await expectRefused(
       written(Buffer.concat([...entries.map(tarEntry), Buffer.alloc(512, 'x')])),
       'ARCHIVE_INVALID',
@@ -202,7 +202,7 @@ describe('a damaged tar file is refused', () => {
     );
   });
 
-  test('with an entry that is larger than the file', async () => {
+  it('with an entry that is larger than the file', async () => {
     const header = tarHeaderOf({ name: 'x', size: 8_000_000_000 });
     await expectRefused(
       written(Buffer.concat([...entries.map(tarEntry), header])),
@@ -226,21 +226,21 @@ describe('a damaged tar file is refused', () => {
       const session = freshSession();
       try {
         await importPath(session, written(broken));
-        expect(readFileSync(`${session.home.vmsFolder}/vm/disk.img`).equals(image.disk)).toBe(true);
-        expect(readFileSync(`${session.home.vmsFolder}/vm/config.json`).equals(image.config)).toBe(true);
-        expect(readFileSync(`${session.home.vmsFolder}/vm/nvram.bin`).equals(image.nvram)).toBe(true);
+        expect(readFileSync(`${session.home.vmsDirectory}/vm/disk.img`).equals(image.disk)).toBe(true);
+        expect(readFileSync(`${session.home.vmsDirectory}/vm/config.json`).equals(image.config)).toBe(true);
+        expect(readFileSync(`${session.home.vmsDirectory}/vm/nvram.bin`).equals(image.nvram)).toBe(true);
       } catch (error) {
         if (!(error instanceof TartletError)) throw error;
         expect(error.code).not.toBe('INTERNAL');
-        expect(namesIn(session.home.vmsFolder)).toEqual([]);
+        expect(namesIn(session.home.vmsDirectory)).toEqual([]);
       }
-      expect(namesIn(session.home.scratchFolder)).toEqual([]);
+      expect(namesIn(session.home.scratchDirectory)).toEqual([]);
     },
   );
 });
 
 describe('a layout that lies is refused', () => {
-  test.each<[string, () => LayoutFiles, string, string]>([
+  it.each<[string, () => LayoutFiles, string, string]>([
     ['without its index', () => without('index.json'), 'ARCHIVE_INVALID', 'it has no index.json'],
     [
       'without its manifest',
@@ -275,7 +275,7 @@ describe('a layout that lies is refused', () => {
     await expectRefused(written(tarFile(layoutEntries(layout()))), code, message);
   });
 
-  test.each<[string, () => TinyImage, string, string]>([
+  it.each<[string, () => TinyImage, string, string]>([
     [
       'a chunk that decodes to other bytes',
       () =>
@@ -344,7 +344,7 @@ describe('a layout that lies is refused', () => {
     await expectRefused(written(tarFile(layoutEntries(layoutOf({ image: hostile() })))), code, message);
   });
 
-  test.each<[string, Uint8Array, string, string]>([
+  it.each<[string, Uint8Array, string, string]>([
     ['that is no JSON', Buffer.from('hello'), 'MANIFEST_INVALID', 'it is not JSON'],
     ['that is an image', image.manifest, 'ARCHIVE_INVALID', 'its index.json is an image, not a list of images'],
     [
@@ -369,7 +369,7 @@ describe('a layout that lies is refused', () => {
     await expectRefused(written(tarFile(layoutEntries({ ...files, 'index.json': index }))), code, message);
   });
 
-  test('with an index of 8 GB, of which not a byte is read', async () => {
+  it('with an index of 8 GB, of which not a byte is read', async () => {
     const file = written(
       Buffer.concat([
         ...layoutEntries(without('index.json')).map(tarEntry),
@@ -381,7 +381,7 @@ describe('a layout that lies is refused', () => {
   });
 });
 
-test('a configuration that makes no VM is refused before the disk is unpacked', async () => {
+it('a configuration that makes no VM is refused before the disk is unpacked', async () => {
   const kinds: string[] = [];
   const session = freshSession({ onEvent: ({ kind }) => void kinds.push(kind) });
   const layout = layoutOf({ image: vmImage({ config: json({ version: 1 }) }) });
@@ -391,9 +391,9 @@ test('a configuration that makes no VM is refused before the disk is unpacked', 
   expect(kinds).toEqual([]);
 });
 
-describe('a folder that somebody prepared is refused (S25, S26)', () => {
-  function folder(): string {
-    const root = temporaryFolder();
+describe('a directory that somebody prepared is refused (S25, S26)', () => {
+  function directory(): string {
+    const root = temporaryDirectory();
     for (const [name, bytes] of Object.entries(files)) {
       mkdirSync(path.dirname(`${root}/${name}`), { recursive: true });
       writeFileSync(`${root}/${name}`, bytes);
@@ -401,21 +401,21 @@ describe('a folder that somebody prepared is refused (S25, S26)', () => {
     return root;
   }
 
-  test.each<[string, (file: string) => void]>([
-    ['a link', (file) => symlinkSync('/etc/passwd', file)],
+  it.each<[string, (file: string) => void]>([
+    ['a symlink', (file) => symlinkSync('/etc/passwd', file)],
     ['a pipe, which is not waited for', (file) => void execFileSync('mkfifo', [file])],
-    ['a folder', (file) => mkdirSync(file)],
+    ['a directory', (file) => mkdirSync(file)],
   ])('with %s where a file should be', async (_, plant) => {
     for (const name of ['oci-layout', 'index.json', blobName(image.digest), blobName(nvram), blobName(firstChunk)]) {
-      const root = folder();
+      const root = directory();
       rmSync(`${root}/${name}`);
       plant(`${root}/${name}`);
       await expectRefused(root, 'ARCHIVE_INVALID', `${name} is not a plain file`);
     }
   });
 
-  test.each(['blobs', 'blobs/sha256'])('with a link in the place of its folder %s (S60)', async (name) => {
-    const [root, elsewhere] = [folder(), folder()];
+  it.each(['blobs', 'blobs/sha256'])('with a symlink in the place of its directory %s (S60)', async (name) => {
+    const [root, elsewhere] = [directory(), directory()];
     rmSync(`${root}/${name}`, { recursive: true });
     symlinkSync(`${elsewhere}/${name}`, `${root}/${name}`);
     await expectRefused(root, 'ARCHIVE_INVALID', 'is not a plain file');

@@ -4,12 +4,12 @@ import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, sta
 import path from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import type { TransferEvent } from '../../src/session/progress.ts';
 import type { Session } from '../../src/session/session.ts';
 import { importVm, type ImportOptions, type ImportOutcome } from '../../src/archive/import.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { configJson, freshSession, plantVm } from '../support/home.ts';
 import { layoutEntries, type LayoutFiles, layoutOf, tarFile } from '../support/tar-file.ts';
 import {
@@ -29,44 +29,44 @@ function vmImage(options: TinyImageOptions = {}): TinyImage {
   return tinyImage({ config: Buffer.from(configJson()), ...options });
 }
 
-/** A tar file with these files, in a folder of its own. */
+/** A tar file with these files, in a directory of its own. */
 function tarOf(files: LayoutFiles): string {
-  const file = `${temporaryFolder()}/archive.tar`;
+  const file = `${temporaryDirectory()}/archive.tar`;
   writeFileSync(file, tarFile(layoutEntries(files)));
   return file;
 }
 
-function folderOf(files: LayoutFiles): string {
-  const folder = temporaryFolder();
+function directoryOf(files: LayoutFiles): string {
+  const directory = temporaryDirectory();
   for (const [name, bytes] of Object.entries(files)) {
-    mkdirSync(path.dirname(`${folder}/${name}`), { recursive: true });
-    writeFileSync(`${folder}/${name}`, bytes);
+    mkdirSync(path.dirname(`${directory}/${name}`), { recursive: true });
+    writeFileSync(`${directory}/${name}`, bytes);
   }
-  return folder;
+  return directory;
 }
 
 async function importPath(session: Session, file: string, options: ImportOptions = {}): Promise<ImportOutcome> {
   return importVm(session, { kind: 'path', path: file }, NAME, options);
 }
 
-function vmFolder(session: Session, name = 'vm'): string {
-  return `${session.home.vmsFolder}/${name}`;
+function vmDirectory(session: Session, name = 'vm'): string {
+  return `${session.home.vmsDirectory}/${name}`;
 }
 
 /** The VM is there, equal to the image, and nothing else is. */
 function expectVm(session: Session, image: TinyImage): void {
-  const folder = vmFolder(session);
-  expect(readFileSync(`${folder}/config.json`)).toEqual(Buffer.from(image.config));
-  expect(readFileSync(`${folder}/nvram.bin`)).toEqual(Buffer.from(image.nvram));
-  expect(sha256(readFileSync(`${folder}/disk.img`))).toBe(sha256(image.disk));
-  expect(readdirSync(folder).sort()).toEqual(['.origin.json', 'config.json', 'disk.img', 'nvram.bin']);
-  expect(readdirSync(session.home.scratchFolder)).toEqual([]);
+  const directory = vmDirectory(session);
+  expect(readFileSync(`${directory}/config.json`)).toEqual(Buffer.from(image.config));
+  expect(readFileSync(`${directory}/nvram.bin`)).toEqual(Buffer.from(image.nvram));
+  expect(sha256(readFileSync(`${directory}/disk.img`))).toBe(sha256(image.disk));
+  expect(readdirSync(directory).sort()).toEqual(['.origin.json', 'config.json', 'disk.img', 'nvram.bin']);
+  expect(readdirSync(session.home.scratchDirectory)).toEqual([]);
 }
 
 /** Neither a VM nor scratch. */
 function expectNothing(session: Session): void {
-  expect(existsSync(session.home.vmsFolder) ? readdirSync(session.home.vmsFolder) : []).toEqual([]);
-  expect(existsSync(session.home.scratchFolder) ? readdirSync(session.home.scratchFolder) : []).toEqual([]);
+  expect(existsSync(session.home.vmsDirectory) ? readdirSync(session.home.vmsDirectory) : []).toEqual([]);
+  expect(existsSync(session.home.scratchDirectory) ? readdirSync(session.home.scratchDirectory) : []).toEqual([]);
 }
 
 describe('an OCI image layout becomes a VM', () => {
@@ -74,33 +74,33 @@ describe('an OCI image layout becomes a VM', () => {
   const files = layoutOf({ image, ref: 'base' });
   const backwards = Object.fromEntries(Object.entries(files).reverse());
 
-  test.each<[string, () => string]>([
+  it.each<[string, () => string]>([
     ['a tar file', () => tarOf(files)],
     ['with its files in another order', () => tarOf(backwards)],
-    ['a folder', () => folderOf(files)],
+    ['a directory', () => directoryOf(files)],
     [
-      'with ./ before its names, its folders, and files of nobody',
+      'with ./ before its names, its directories, and files of nobody',
       () => {
-        const file = `${temporaryFolder()}/archive.tar`;
-        const folder = folderOf({ ...files, repositories: Buffer.from('{}'), '._index.json': Buffer.from('x') });
-        execFileSync('tar', ['-cf', file, '-C', folder, '.']);
+        const file = `${temporaryDirectory()}/archive.tar`;
+        const directory = directoryOf({ ...files, repositories: Buffer.from('{}'), '._index.json': Buffer.from('x') });
+        execFileSync('tar', ['-cf', file, '-C', directory, '.']);
         return file;
       },
     ],
     [
       'in the format of old GNU tar',
       () => {
-        const file = `${temporaryFolder()}/archive.tar`;
-        execFileSync('tar', ['--format=gnu', '-cf', file, '-C', folderOf(files), ...Object.keys(files)]);
+        const file = `${temporaryDirectory()}/archive.tar`;
+        execFileSync('tar', ['--format=gnu', '-cf', file, '-C', directoryOf(files), ...Object.keys(files)]);
         return file;
       },
     ],
     [
       'with pax headers for everything',
       () => {
-        const file = `${temporaryFolder()}/archive.tar`;
+        const file = `${temporaryDirectory()}/archive.tar`;
         const options = ['--format=pax', '--pax-option=globexthdr.name=x,comment=hello'];
-        execFileSync('tar', [...options, '-cf', file, '-C', folderOf(files), ...Object.keys(files)]);
+        execFileSync('tar', [...options, '-cf', file, '-C', directoryOf(files), ...Object.keys(files)]);
         return file;
       },
     ],
@@ -112,7 +112,7 @@ describe('an OCI image layout becomes a VM', () => {
     expect(outcome).toMatchObject({ name: NAME, macChanged: false });
     expect(outcome.digest.toString()).toBe(image.digest);
     expectVm(session, image);
-    expect(JSON.parse(readFileSync(`${vmFolder(session)}/.origin.json`, 'utf8'))).toEqual({
+    expect(JSON.parse(readFileSync(`${vmDirectory(session)}/.origin.json`, 'utf8'))).toEqual({
       version: 1,
       via: 'import',
       digest: image.digest,
@@ -120,7 +120,7 @@ describe('an OCI image layout becomes a VM', () => {
     });
   });
 
-  test('from a stream, and from a pipe with a name', async () => {
+  it('from a stream, and from a pipe with a name', async () => {
     const archive = tarOf(files);
     const [one, two] = [freshSession(), freshSession()];
     await importVm(
@@ -129,7 +129,7 @@ describe('an OCI image layout becomes a VM', () => {
       NAME,
     );
     expectVm(one, image);
-    const pipe = `${temporaryFolder()}/pipe`;
+    const pipe = `${temporaryDirectory()}/pipe`;
     execFileSync('mkfifo', [pipe]);
     const feeding = import('node:fs/promises').then(async ({ writeFile }) => writeFile(pipe, readFileSync(archive)));
     await importPath(two, pipe);
@@ -137,7 +137,7 @@ describe('an OCI image layout becomes a VM', () => {
     expectVm(two, image);
   });
 
-  test('with a chunk that occurs many times, and zeros as holes', async () => {
+  it('with a chunk that occurs many times, and zeros as holes', async () => {
     const zeros = Buffer.alloc(1024 * 1024);
     const text = Buffer.alloc(4096, 'x');
     const sparse = vmImage({ chunks: [zeros, text, zeros, text, zeros] });
@@ -146,7 +146,7 @@ describe('an OCI image layout becomes a VM', () => {
     const archive = tarOf(layoutOf({ image: sparse, ref: 'sparse' }));
     await importPath(session, archive);
     expectVm(session, sparse);
-    expect(statSync(`${vmFolder(session)}/disk.img`).blocks * 512).toBeLessThanOrEqual(4 * 4096);
+    expect(statSync(`${vmDirectory(session)}/disk.img`).blocks * 512).toBeLessThanOrEqual(4 * 4096);
     expect(events.filter(({ kind }) => kind === 'chunk-done')).toHaveLength(5);
     expect(events.find(({ kind }) => kind === 'started')).toMatchObject({ direction: 'import', chunks: 5 });
     const started = events.find((event) => event.kind === 'started');
@@ -161,7 +161,7 @@ describe('an archive of several images', () => {
   const two = vmImage({ nvram: Buffer.from('two') });
   const foreign = vmImage({ manifest: { layers: [] } });
 
-  test('asks which one, and takes it by name or by digest', async () => {
+  it('asks which one, and takes it by name or by digest', async () => {
     const archive = tarOf(layoutOf({ image: one, ref: 'first' }, { image: two, ref: 'second' }, { image: foreign }));
     const session = freshSession();
     await expect(importPath(session, archive)).rejects.toMatchObject({
@@ -180,13 +180,13 @@ describe('an archive of several images', () => {
     expectVm(session, one);
   });
 
-  test('of which one is a VM image needs no telling', async () => {
+  it('of which one is a VM image needs no telling', async () => {
     const session = freshSession();
     await importPath(session, tarOf(layoutOf({ image: foreign, ref: 'other' }, { image: two, ref: 'vm' })));
     expectVm(session, two);
   });
 
-  test.each<[string, () => LayoutFiles, string]>([
+  it.each<[string, () => LayoutFiles, string]>([
     ['no image', () => layoutOf(), 'is an OCI image layout without a VM image in it (0 others)'],
     [
       'a container image',
@@ -228,28 +228,28 @@ describe('the MAC address of an imported VM', () => {
   const config = Buffer.from(`{"futureKey":"kept",${configJson(MAC).slice(1)}`);
   const archive = (): string => tarOf(layoutOf({ image: vmImage({ config }) }));
 
-  test('stays where nobody has it, and the file with it, byte for byte', async () => {
+  it('stays where nobody has it, and the file with it, byte for byte', async () => {
     const session = freshSession();
-    plantVm(vmFolder(session, 'other'), 'disk', '7e:00:00:00:00:01');
+    plantVm(vmDirectory(session, 'other'), 'disk', '7e:00:00:00:00:01');
     expect(await importPath(session, archive())).toMatchObject({ macChanged: false });
-    expect(readFileSync(`${vmFolder(session)}/config.json`).equals(config)).toBe(true);
+    expect(readFileSync(`${vmDirectory(session)}/config.json`).equals(config)).toBe(true);
   });
 
-  test('changes where another VM has it, and nothing else does', async () => {
+  it('changes where another VM has it, and nothing else does', async () => {
     const session = freshSession();
-    plantVm(vmFolder(session, 'other'), 'disk', MAC.toUpperCase());
-    plantVm(vmFolder(session, 'broken'));
-    writeFileSync(`${vmFolder(session, 'broken')}/config.json`, 'not json');
+    plantVm(vmDirectory(session, 'other'), 'disk', MAC.toUpperCase());
+    plantVm(vmDirectory(session, 'broken'));
+    writeFileSync(`${vmDirectory(session, 'broken')}/config.json`, 'not json');
     expect(await importPath(session, archive())).toMatchObject({ macChanged: true });
-    const changed = JSON.parse(readFileSync(`${vmFolder(session)}/config.json`, 'utf8')) as Record<string, unknown>;
+    const changed = JSON.parse(readFileSync(`${vmDirectory(session)}/config.json`, 'utf8')) as Record<string, unknown>;
     expect(changed['macAddress']).toMatch(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
     expect(changed['macAddress']).not.toBe(MAC);
     expect({ ...changed, macAddress: MAC }).toEqual(JSON.parse(config.toString()));
   });
 
-  test('stays when the one that has it is the one that is replaced', async () => {
+  it('stays when the one that has it is the one that is replaced', async () => {
     const session = freshSession();
-    plantVm(vmFolder(session), 'disk', MAC);
+    plantVm(vmDirectory(session), 'disk', MAC);
     expect(await importPath(session, archive())).toMatchObject({ macChanged: false });
   });
 });
@@ -257,44 +257,44 @@ describe('the MAC address of an imported VM', () => {
 describe('the name of an imported VM', () => {
   const image = vmImage();
 
-  test('may be that of a stopped VM, which is replaced', async () => {
+  it('may be that of a stopped VM, which is replaced', async () => {
     const session = freshSession();
-    plantVm(vmFolder(session), 'old disk');
-    writeFileSync(`${vmFolder(session)}/state.vzvmsave`, 'old memory');
+    plantVm(vmDirectory(session), 'old disk');
+    writeFileSync(`${vmDirectory(session)}/state.vzvmsave`, 'old memory');
     await importPath(session, tarOf(layoutOf({ image })));
     expectVm(session, image);
   });
 
-  test('may not be that of a running VM, nor of a folder that is none', async () => {
+  it('may not be that of a running VM, nor of a directory that is none', async () => {
     const session = freshSession();
-    plantVm(vmFolder(session), 'old disk');
+    plantVm(vmDirectory(session), 'old disk');
     const lock = await session.vms.hold(await session.vms.require(NAME));
     onTestFinished(async () => lock.release());
     await expect(importPath(session, tarOf(layoutOf({ image })))).rejects.toMatchObject({ code: 'VM_RUNNING' });
-    expect(readFileSync(`${vmFolder(session)}/disk.img`, 'utf8')).toBe('old disk');
-    mkdirSync(vmFolder(session, 'folder'));
+    expect(readFileSync(`${vmDirectory(session)}/disk.img`, 'utf8')).toBe('old disk');
+    mkdirSync(vmDirectory(session, 'directory'));
     await expect(
-      importVm(session, { kind: 'path', path: tarOf(layoutOf({ image })) }, LocalName.parse('folder')),
+      importVm(session, { kind: 'path', path: tarOf(layoutOf({ image })) }, LocalName.parse('directory')),
     ).rejects.toMatchObject({ code: 'VM_EXISTS' });
-    expect(readdirSync(session.home.vmsFolder).sort()).toEqual(['folder', 'vm']);
+    expect(readdirSync(session.home.vmsDirectory).sort()).toEqual(['directory', 'vm']);
   });
 });
 
 describe('an import that ends early', () => {
-  test('leaves the old VM and no scratch', async () => {
+  it('leaves the old VM and no scratch', async () => {
     const interruption = new AbortController();
     const session = freshSession({
       signal: interruption.signal,
       onEvent: ({ kind }) => void (kind === 'chunk-done' && interruption.abort(new Error('enough'))),
     });
-    plantVm(vmFolder(session), 'old disk');
+    plantVm(vmDirectory(session), 'old disk');
     await expect(importPath(session, tarOf(layoutOf({ image: vmImage() })))).rejects.toThrow('enough');
-    expect(readFileSync(`${vmFolder(session)}/disk.img`, 'utf8')).toBe('old disk');
-    expect(readdirSync(session.home.vmsFolder)).toEqual(['vm']);
-    expect(readdirSync(session.home.scratchFolder)).toEqual([]);
+    expect(readFileSync(`${vmDirectory(session)}/disk.img`, 'utf8')).toBe('old disk');
+    expect(readdirSync(session.home.vmsDirectory)).toEqual(['vm']);
+    expect(readdirSync(session.home.scratchDirectory)).toEqual([]);
   });
 
-  test('while it waits for a stream that says nothing', async () => {
+  it('while it waits for a stream that says nothing', async () => {
     const interruption = new AbortController();
     const session = freshSession({ signal: interruption.signal });
     const stream = new PassThrough();
@@ -305,10 +305,10 @@ describe('an import that ends early', () => {
     expectNothing(session);
   });
 
-  test('while it waits for somebody to write to its pipe', async () => {
+  it('while it waits for somebody to write to its pipe', async () => {
     const interruption = new AbortController();
     const session = freshSession({ signal: interruption.signal });
-    const pipe = `${temporaryFolder()}/pipe`;
+    const pipe = `${temporaryDirectory()}/pipe`;
     execFileSync('mkfifo', [pipe]);
     const importing = importPath(session, pipe);
     // Whether it waits already or is about to: it must end.
@@ -318,7 +318,7 @@ describe('an import that ends early', () => {
     expectNothing(session);
   });
 
-  test('because the stream broke', async () => {
+  it('because the stream broke', async () => {
     const session = freshSession();
     const stream = Readable.from(
       (function* broken() {
@@ -336,7 +336,7 @@ describe('an import that ends early', () => {
 
 describe('what is no OCI image layout', () => {
   const MAC_NEXT: Hint = { kind: 'export-elsewhere' };
-  test.each<[string, string | Uint8Array, string, Hint]>([
+  it.each<[string, string | Uint8Array, string, Hint]>([
     ['Apple Archive, LZFSE', 'pbze\0\0\0\0', 'is an Apple Archive (it begins with "pbze")', MAC_NEXT],
     ['Apple Archive, zlib', 'pbzz\0\0\0\0', 'is an Apple Archive (it begins with "pbzz")', MAC_NEXT],
     ['Apple Archive, LZ4', 'pbz4\0\0\0\0', 'is an Apple Archive (it begins with "pbz4")', MAC_NEXT],
@@ -360,7 +360,7 @@ describe('what is no OCI image layout', () => {
     ['a raw disk', Buffer.alloc(2048), 'is not a tar file', { kind: 'import-what-was-exported' }],
   ])('is known by its first bytes, from a file and from a stream: %s', async (_, bytes, message, next) => {
     const session = freshSession();
-    const file = `${temporaryFolder()}/archive`;
+    const file = `${temporaryDirectory()}/archive`;
     writeFileSync(file, bytes);
     const refusal = { code: 'MEDIA_UNSUPPORTED', message: expect.stringContaining(message) as string, facts: { next } };
     await expect(importPath(session, file)).rejects.toMatchObject(refusal);
@@ -370,29 +370,29 @@ describe('what is no OCI image layout', () => {
     expectNothing(session);
   });
 
-  test.each<[string, () => string, string, string]>([
-    ['a missing file', () => `${temporaryFolder()}/none`, 'NOT_FOUND', 'there is no file'],
+  it.each<[string, () => string, string, string]>([
+    ['a missing file', () => `${temporaryDirectory()}/none`, 'NOT_FOUND', 'there is no file'],
     [
-      'an empty folder',
-      () => temporaryFolder(),
+      'an empty directory',
+      () => temporaryDirectory(),
       'MEDIA_UNSUPPORTED',
       'is no OCI image layout: it has no file oci-layout',
     ],
     [
-      'a tar file of a VM folder',
+      'a tar file of a VM directory',
       () => tarOf({ 'config.json': Buffer.from('{}'), 'disk.img': Buffer.from('x') }),
       'MEDIA_UNSUPPORTED',
-      'is a copy of the folder of a VM, not an image',
+      'is a copy of the directory of a VM, not an image',
     ],
     [
-      'the folder of a VM',
+      'the directory of a VM',
       () => {
-        const folder = temporaryFolder();
-        writeFileSync(`${folder}/disk.img`, 'x');
-        return folder;
+        const directory = temporaryDirectory();
+        writeFileSync(`${directory}/disk.img`, 'x');
+        return directory;
       },
       'MEDIA_UNSUPPORTED',
-      'is a copy of the folder of a VM, not an image',
+      'is a copy of the directory of a VM, not an image',
     ],
     [
       'a tar file of other things',

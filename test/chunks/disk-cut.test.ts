@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import type { DiskFile } from '../../src/oci/disk-file.ts';
 import { parseManifest, requireImage } from '../../src/oci/manifest.ts';
 import { parseTartImage } from '../../src/oci/tart-image.ts';
@@ -19,7 +19,7 @@ function baseOf(...sizes: number[]): DiskFile {
   return parseTartImage(requireImage(parseManifest(manifest), 'base'), 'base').base;
 }
 
-test.each<[string, number, number | undefined, DiskFile | undefined, number[]]>([
+it.each<[string, number, number | undefined, DiskFile | undefined, number[]]>([
   ['as Tart does', 1200 * MIB, undefined, undefined, [512 * MIB, 512 * MIB, 176 * MIB]],
   ['as wished', 10, 4, undefined, [4, 4, 2]],
   ['as wished, whatever the base', 10, 4, baseOf(5, 5), [4, 4, 2]],
@@ -29,24 +29,24 @@ test.each<[string, number, number | undefined, DiskFile | undefined, number[]]>(
   ['where it shrank, to its own end', 9, undefined, baseOf(4, 4, 2), [4, 4, 1]],
   ['beyond the only chunk of a base, as Tart does', 600 * MIB, undefined, baseOf(10), [10, 512 * MIB, 88 * MIB - 10]],
 ])('a disk is cut %s', (_, size, step, base, sizes) => {
-  const stretches = cutDisk(size, step, base);
-  expect(stretches.map((stretch) => stretch.size)).toEqual(sizes);
+  const extents = cutDisk(size, step, base);
+  expect(extents.map((extent) => extent.size)).toEqual(sizes);
   let end = 0;
-  for (const { offset, size: bytes } of stretches) {
+  for (const { offset, size: bytes } of extents) {
     expect(offset).toBe(end);
     end += bytes;
   }
   expect(end).toBe(size);
 });
 
-test('a base of absurdly small chunks is not followed to where no manifest could name them', () => {
+it('a base of absurdly small chunks is not followed to where no manifest could name them', () => {
   expect(cutDisk(1024 * MIB, undefined, baseOf(8, 8))).toEqual([
     { offset: 0, size: DISK_CHUNK_BYTES },
     { offset: DISK_CHUNK_BYTES, size: DISK_CHUNK_BYTES },
   ]);
 });
 
-test('a wish for more chunks than a manifest can name is refused, with one that could be', () => {
+it('a wish for more chunks than a manifest can name is refused, with one that could be', () => {
   expect(() => cutDisk(100_000 * MIB, MIB, undefined)).toThrow(
     expect.objectContaining({
       code: 'MANIFEST_TOO_LARGE',

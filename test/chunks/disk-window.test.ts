@@ -2,15 +2,18 @@ import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { expect, test } from 'vitest';
-import { temporaryFolder } from '../support/folder.ts';
+import { expect, it } from 'vitest';
+import { temporaryDirectory } from '../support/directory.ts';
 
 const MODULE = path.resolve(import.meta.dirname, '../../dist/chunks/disk-window.js');
 const KIB = 1024;
 
-/** Writes into a disk of `total` KiB where files may not grow beyond `limit`: the system takes the write that crosses it in part. */
+/**
+ * Writes into a disk of `total` KiB where files may not grow beyond `limit`: the system takes the write that crosses it
+ * in part.
+ */
 async function writeWithin(limit: number, total: number): Promise<string> {
-  const disk = `${temporaryFolder()}/disk.img`;
+  const disk = `${temporaryDirectory()}/disk.img`;
   writeFileSync(disk, Buffer.alloc(total * KIB));
   const script = `
     import { DiskWindow } from ${JSON.stringify(MODULE)};
@@ -26,7 +29,7 @@ async function writeWithin(limit: number, total: number): Promise<string> {
   return stdout.trim();
 }
 
-test('a write that the disk takes in part is not taken for a whole one (D6)', async () => {
+it('a write that the disk takes in part is not taken for a whole one (D6)', async () => {
   // The very last write crosses the limit, so that no later one could tell.
   expect(await writeWithin(300, 512)).toBe('DISK_UNSUPPORTED');
   expect(await writeWithin(512, 512)).toBe('written');

@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { boundOf, Stopwatch } from '../../src/chunks/time-spent.ts';
 
-test.each([
+it.each([
   ['threads that mostly wait', { processorMs: 500, diskMs: 100 }, 1000, 2, 'registry'],
   ['threads that hash and decode all the time', { processorMs: 1500, diskMs: 200 }, 1000, 2, 'processors'],
   ['threads that write all the time', { processorMs: 800, diskMs: 1000 }, 1000, 2, 'disk'],
@@ -11,7 +11,7 @@ test.each([
   expect(boundOf(spent, elapsedMs, threads)).toBe(bound);
 });
 
-test('writing is a part of decoding, and counted once', () => {
+it('writing is a part of decoding, and counted once', () => {
   let now = 0;
   const pass = (milliseconds: number): void => void (now += milliseconds);
   const stopwatch = new Stopwatch(() => now);

@@ -31,57 +31,57 @@ beforeAll(async () => {
   });
 });
 
-type Breakage = readonly [title: string, breakIt: (folder: string) => void, why: (folder: string) => string];
+type Breakage = readonly [title: string, breakIt: (directory: string) => void, why: (directory: string) => string];
 
-const config = (content: unknown) => (folder: string) =>
-  writeFileSync(path.join(folder, 'config.json'), typeof content === 'string' ? content : JSON.stringify(content), {
+const config = (content: unknown) => (directory: string) =>
+  writeFileSync(path.join(directory, 'config.json'), typeof content === 'string' ? content : JSON.stringify(content), {
     mode: 0o600,
   });
 
-function helper(folder: string, script: string): void {
-  const file = path.join(folder, '../bin/docker-credential-broken');
+function helper(directory: string, script: string): void {
+  const file = path.join(directory, '../bin/docker-credential-broken');
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, `#!/bin/sh\n${script}\n`);
   chmodSync(file, 0o755);
-  config({ credsStore: 'broken' })(folder);
+  config({ credsStore: 'broken' })(directory);
 }
 
 const BREAKAGES: readonly Breakage[] = [
   [
     'names a helper that is not installed',
     config({ credsStore: 'missing' }),
-    (folder) =>
-      `the credential helper docker-credential-missing is not in PATH (named by credsStore in ${folder}/config.json)`,
+    (directory) =>
+      `the credential helper docker-credential-missing is not in PATH (named by credsStore in ${directory}/config.json)`,
   ],
   [
     'names a helper that fails',
-    (folder) => helper(folder, 'echo canary >&2; exit 1'),
+    (directory) => helper(directory, 'echo canary >&2; exit 1'),
     () => `docker-credential-broken get failed for ${registry.authority}: exit code 1`,
   ],
   [
     'names a helper that answers nonsense',
-    (folder) => helper(folder, 'echo canary'),
+    (directory) => helper(directory, 'echo canary'),
     () => `docker-credential-broken answered for ${registry.authority}, but its answer is not JSON`,
   ],
   [
-    'is a folder',
-    (folder) => {
-      rmSync(path.join(folder, 'config.json'), { force: true });
-      mkdirSync(path.join(folder, 'config.json'));
+    'is a directory',
+    (directory) => {
+      rmSync(path.join(directory, 'config.json'), { force: true });
+      mkdirSync(path.join(directory, 'config.json'));
     },
-    (folder) => `${folder}/config.json cannot be used: it is not a regular file`,
+    (directory) => `${directory}/config.json cannot be used: it is not a regular file`,
   ],
-  ['is no JSON', config('{"auths":'), (folder) => `${folder}/config.json`],
+  ['is no JSON', config('{"auths":'), (directory) => `${directory}/config.json`],
 ];
 
 describe.each(BREAKAGES)('a login setting that %s', (_title, breakIt, why) => {
   function brokenWorkplace(): { workplace: Workplace; reason: string } {
     const workplace = new Workplace(cleanup, { isFresh: true });
-    const folder = workplace.environment['DOCKER_CONFIG'] ?? '';
-    breakIt(folder);
-    const PATH = `${path.join(folder, '../bin')}:${workplace.environment['PATH'] ?? ''}`;
+    const directory = workplace.environment['DOCKER_CONFIG'] ?? '';
+    breakIt(directory);
+    const PATH = `${path.join(directory, '../bin')}:${workplace.environment['PATH'] ?? ''}`;
     Object.assign(workplace.environment, { PATH });
-    return { workplace, reason: why(folder) };
+    return { workplace, reason: why(directory) };
   }
 
   it('does not keep a public image from being read, and is told once (S56)', async () => {

@@ -13,8 +13,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, it, test } from 'vitest';
-import { temporaryFolder } from '../support/folder.ts';
+import { describe, expect, it } from 'vitest';
+import { temporaryDirectory } from '../support/directory.ts';
 
 /*
  * The cache of compiled code (src/cli/code-cache.ts): it is taken when it fits, and does no harm when it does not.
@@ -30,10 +30,10 @@ interface Copy {
 
 /** The built command, of which a test may spoil what it likes, and a user whose first command has been run. */
 function copyOfTheCommand(): Copy {
-  const root = temporaryFolder();
+  const root = temporaryDirectory();
   for (const part of ['bin', 'dist/bin']) cpSync(path.join(ROOT, part), path.join(root, part), { recursive: true });
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(root, 'node_modules'));
-  const copy = { bin: path.join(root, 'dist/bin'), user: temporaryFolder() };
+  const copy = { bin: path.join(root, 'dist/bin'), user: temporaryDirectory() };
   expect(new Set(list(copy).refused)).toEqual(new Set([undefined]));
   return copy;
 }
@@ -45,7 +45,10 @@ function cacheOf({ user }: Copy): string {
   return `${user}/.cache/tartlet/code/${node[0]}/list`;
 }
 
-/** Lists an empty home, and tells of each file whether V8 refused what the cache has for it; undefined when it has nothing. */
+/**
+ * Lists an empty home, and tells of each file whether V8 refused what the cache has for it; undefined when it has
+ * nothing.
+ */
 function list(
   { bin, user }: Copy,
   environment: Record<string, string> = {},
@@ -65,7 +68,7 @@ function list(
   `;
   const ended = spawnSync(process.execPath, ['-e', program], {
     encoding: 'utf8',
-    env: { TART_HOME: temporaryFolder(), HOME: user, ...environment },
+    env: { TART_HOME: temporaryDirectory(), HOME: user, ...environment },
   });
   const refused = JSON.parse(ended.stderr) as (boolean | null)[];
   return { output: ended.stdout, refused: refused.map((each) => each ?? undefined) };
@@ -132,7 +135,7 @@ describe('the cache of compiled code', () => {
     }
   });
 
-  test.each<[string, (copy: Copy) => void, boolean | undefined]>([
+  it.each<[string, (copy: Copy) => void, boolean | undefined]>([
     ['is not there', (copy) => rmSync(cacheOf(copy), { recursive: true }), undefined],
     // Only root can give files away; CI is root.
     ...(process.geteuid?.() === 0
@@ -161,7 +164,7 @@ describe('the cache of compiled code', () => {
 
   it('does not run what a file was before it was edited', () => {
     const copy = copyOfTheCommand();
-    const home = temporaryFolder();
+    const home = temporaryDirectory();
     mkdirSync(`${home}/vms/vm`, { recursive: true });
     for (const file of ['config.json', 'disk.img', 'nvram.bin']) writeFileSync(`${home}/vms/vm/${file}`, '{}');
     const listed = (): string =>

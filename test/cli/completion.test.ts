@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, 
 import os from 'node:os';
 import path from 'node:path';
 import { Argument, Command, Option } from 'commander';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { candidatesFor } from '../../src/cli/completion/candidates.ts';
 import { completionScript, type Shell } from '../../src/cli/completion/script.ts';
 import { plantVm } from '../support/home.ts';
@@ -31,10 +31,10 @@ function buildProgram(): Command {
     .command('list')
     .alias('ls')
     .description('show what is here')
-    .addOption(new Option('--format <format>', 'how to print').choices(['text', 'json']))
-    .option('-q, --quiet', 'print only names');
+    .addOption(new Option('--format <format>', 'Output format').choices(['text', 'json']))
+    .option('-q, --quiet', 'Print only names');
   program.command('clone').description('copy').argument('<source>').argument('<new-name>');
-  program.command('serve').description('run a registry').option('--data <folder>', 'where');
+  program.command('serve').description('run a registry').option('--data <directory>', 'where');
   program
     .command('completion')
     .description('print a script')
@@ -53,41 +53,41 @@ const NAMES = [
   "it's",
 ];
 
-let folder: string;
+let directory: string;
 let environment: NodeJS.ProcessEnv;
 
 beforeAll(() => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'tartlet-completion-'));
+  directory = mkdtempSync(path.join(os.tmpdir(), 'tartlet-completion-'));
   // A stand-in that answers what it is told to, and notes how it was called.
   writeFileSync(
-    path.join(folder, 'tartlet'),
-    `#!/bin/sh\nprintf '<%s>' "$@" >'${folder}/called'\ncat '${folder}/answer'\necho noise >&2\n`,
+    path.join(directory, 'tartlet'),
+    `#!/bin/sh\nprintf '<%s>' "$@" >'${directory}/called'\ncat '${directory}/answer'\necho noise >&2\n`,
   );
-  chmodSync(path.join(folder, 'tartlet'), 0o755);
+  chmodSync(path.join(directory, 'tartlet'), 0o755);
   for (const shell of ['bash', 'zsh', 'fish'] as const) {
-    writeFileSync(path.join(folder, `completion.${shell}`), completionScript(shell, 'tartlet'));
+    writeFileSync(path.join(directory, `completion.${shell}`), completionScript(shell, 'tartlet'));
   }
-  environment = { PATH: `${folder}:/usr/local/bin:/usr/bin:/bin`, HOME: folder, LC_ALL: 'C.UTF-8', LINE: '' };
+  environment = { PATH: `${directory}:/usr/local/bin:/usr/bin:/bin`, HOME: directory, LC_ALL: 'C.UTF-8', LINE: '' };
 });
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 function answer(kind: 'words' | 'files', lines: readonly string[] = []): void {
-  writeFileSync(path.join(folder, 'answer'), [kind, ...lines, ''].join('\n'));
+  writeFileSync(path.join(directory, 'answer'), [kind, ...lines, ''].join('\n'));
 }
 
 function called(): string {
-  return readFileSync(path.join(folder, 'called'), 'utf8');
+  return readFileSync(path.join(directory, 'called'), 'utf8');
 }
 
 function syntaxErrors(shell: Shell): string {
-  return spawnSync(shell, ['-n', path.join(folder, `completion.${shell}`)], { encoding: 'utf8' }).stderr;
+  return spawnSync(shell, ['-n', path.join(directory, `completion.${shell}`)], { encoding: 'utf8' }).stderr;
 }
 
 function run(shell: Shell, script: string, line: string, variables: NodeJS.ProcessEnv = environment): string[] {
   const flags = { bash: ['--norc', '--noprofile'], zsh: ['-f'], fish: ['--no-config'] }[shell];
   const output = execFileSync(shell, [...flags, '-c', script], {
-    cwd: folder,
+    cwd: directory,
     env: { ...variables, LINE: line },
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -143,7 +143,7 @@ describe('what is offered', () => {
   const COMMANDS = ['pull', 'push', 'list', 'clone', 'serve', 'completion', 'help'];
   const LIST = ['--format', '--quiet', '-q', '--help', '-h'];
 
-  test.each([
+  it.each([
     [[''], COMMANDS],
     [['pu'], COMMANDS],
     [['-'], ['--version', '--help', '-h']],
@@ -188,7 +188,7 @@ describe('what is offered', () => {
     expect(offered(...words)).toEqual(expected);
   });
 
-  test('says what a word means, on one line, and nothing of what is hidden', () => {
+  it('says what a word means, on one line, and nothing of what is hidden', () => {
     expect(candidatesFor(program, [''])).toMatchObject({
       words: expect.arrayContaining([
         { word: 'pull', about: 'bring an image into the cache: "it\'s" verified' },
@@ -199,28 +199,28 @@ describe('what is offered', () => {
 });
 
 describe('a program name', () => {
-  test.each(['bash', 'zsh', 'fish'] as const)('other than tartlet works in %s', (shell) => {
+  it.each(['bash', 'zsh', 'fish'] as const)('other than tartlet works in %s', (shell) => {
     const script = completionScript(shell, 'tart');
     expect(script).toContain('command tart __complete -- ');
     expect(script).not.toMatch(/tartlet/);
   });
 
-  test.each(['', 'a b', '$(x)', 'a;b', '-x', '../tart'])('%j is refused', (name) => {
+  it.each(['', 'a b', '$(x)', 'a;b', '-x', '../tart'])('%j is refused', (name) => {
     expect(() => completionScript('bash', name)).toThrow(expect.objectContaining({ code: 'USAGE' }));
   });
 });
 
-test.each(['bash', 'zsh', 'fish'] as const)('the script for %s never evaluates', (shell) => {
-  const script = readFileSync(path.join(folder, `completion.${shell}`), 'utf8');
+it.each(['bash', 'zsh', 'fish'] as const)('the script for %s never evaluates', (shell) => {
+  const script = readFileSync(path.join(directory, `completion.${shell}`), 'utf8');
   expect(script).not.toMatch(/\beval\b|compgen|@(?:PROGRAM|FUNCTION)@/);
 });
 
 describeWithParts('completion in bash', ['bash'], () => {
-  test('accepts the script', () => {
+  it('accepts the script', () => {
     expect(syntaxErrors('bash')).toBe('');
   });
 
-  test('hands over every word, and offers what begins with the last', () => {
+  it('hands over every word, and offers what begins with the last', () => {
     answer('words', ['pull\tbring it', 'push\tupload', 'list']);
     expect(bash('tartlet ')).toEqual(['list', 'pull', 'push']);
     expect(called()).toBe('<__complete><--><>');
@@ -230,12 +230,12 @@ describeWithParts('completion in bash', ['bash'], () => {
     expect(called()).toBe('<__complete><--><push><x><--label><a=b><>');
   });
 
-  test('takes the values after "=", of which readline has the option already', () => {
+  it('takes the values after "=", of which readline has the option already', () => {
     answer('words', ['--format=text', '--format=json']);
     expect(bash('tartlet list --format=j')).toEqual(['json']);
   });
 
-  test('leaves off what readline does not replace: everything up to the last colon or @', () => {
+  it('leaves off what readline does not replace: everything up to the last colon or @', () => {
     answer('words', NAMES);
     expect(bash('tartlet pull 127')).toEqual(['127.0.0.1:8221/demo/vm:1.0', '127.0.0.1:8221/demo/vm@sha256:abc']);
     expect(bash('tartlet pull 127.0.0.1:82')).toEqual(['8221/demo/vm:1.0', '8221/demo/vm@sha256:abc']);
@@ -244,14 +244,14 @@ describeWithParts('completion in bash', ['bash'], () => {
     expect(bash('tartlet pull [::1]:')).toEqual(['5000/base:15']);
   });
 
-  test('quotes names for the shell', () => {
+  it('quotes names for the shell', () => {
     answer('words', NAMES);
     expect(bash('tartlet clone dee')).toEqual(['deep\\ thought']);
     expect(bash('tartlet clone evil')).toEqual(['evil\\$\\(touch\\ pwned\\)']);
     expect(bash('tartlet clone it')).toEqual(["it\\'s"]);
   });
 
-  test('leaves paths to readline', () => {
+  it('leaves paths to readline', () => {
     answer('files');
     const told = run(
       'bash',
@@ -261,7 +261,7 @@ describeWithParts('completion in bash', ['bash'], () => {
     expect(told).toEqual(['compopt -o default', '0']);
   });
 
-  test.each([
+  it.each([
     'tartlet $(touch pwned) ',
     'tartlet clone $(touch pwned)',
     'tartlet clone `touch pwned` ',
@@ -272,10 +272,10 @@ describeWithParts('completion in bash', ['bash'], () => {
   ])('runs nothing of %j', (line) => {
     answer('words', NAMES);
     bash(line);
-    expect(existsSync(path.join(folder, 'pwned'))).toBe(false);
+    expect(existsSync(path.join(directory, 'pwned'))).toBe(false);
   });
 
-  test('works when the shell insists on set variables', () => {
+  it('works when the shell insists on set variables', () => {
     answer('words', ['pull', 'push']);
     const offered = run(
       'bash',
@@ -287,11 +287,11 @@ describeWithParts('completion in bash', ['bash'], () => {
 });
 
 describeWithParts('completion in zsh', ['zsh'], () => {
-  test('accepts the script', () => {
+  it('accepts the script', () => {
     expect(syntaxErrors('zsh')).toBe('');
   });
 
-  test('hands over every word, and to zsh each answer with its meaning', () => {
+  it('hands over every word, and to zsh each answer with its meaning', () => {
     answer('words', ['pull\tbring it: "it\'s" here', String.raw`a\b`, '127.0.0.1:1/a:b']);
     expect(zsh('tartlet list --format=j')).toEqual([
       String.raw`127.0.0.1\:1/a\:b`,
@@ -303,7 +303,7 @@ describeWithParts('completion in zsh', ['zsh'], () => {
     expect(called()).toBe('<__complete><--><clone><a b><>');
   });
 
-  test.each([
+  it.each([
     ['tartlet serve --data /x', 'files /x'],
     ['tartlet serve --data=/x', 'files /x'],
   ])('leaves the paths of "%s" to zsh', (line, told) => {
@@ -311,27 +311,27 @@ describeWithParts('completion in zsh', ['zsh'], () => {
     expect(zsh(line)).toEqual([told]);
   });
 
-  test('offers nothing where there is nothing', () => {
+  it('offers nothing where there is nothing', () => {
     answer('words');
     expect(zsh('tartlet clone debian ')).toEqual([]);
   });
 
-  test.each(['tartlet $(touch pwned) ', 'tartlet clone $(touch pwned)', 'tartlet list --format=$(touch pwned)'])(
+  it.each(['tartlet $(touch pwned) ', 'tartlet clone $(touch pwned)', 'tartlet list --format=$(touch pwned)'])(
     'runs nothing of %j',
     (line) => {
       answer('words', NAMES);
       zsh(line);
-      expect(existsSync(path.join(folder, 'pwned'))).toBe(false);
+      expect(existsSync(path.join(directory, 'pwned'))).toBe(false);
     },
   );
 });
 
 describeWithParts('completion in fish', ['fish'], () => {
-  test('accepts the script', () => {
+  it('accepts the script', () => {
     expect(syntaxErrors('fish')).toBe('');
   });
 
-  test('hands over every word, and fish offers what fits', () => {
+  it('hands over every word, and fish offers what fits', () => {
     answer('words', ['pull\tbring it: "it\'s" here', 'push', 'list']);
     expect(fish('tartlet pu')).toEqual(['pull\tbring it: "it\'s" here', 'push']);
     expect(called()).toBe('<__complete><--><pu>');
@@ -346,7 +346,7 @@ describeWithParts('completion in fish', ['fish'], () => {
     expect(fish('tartlet clone evil')).toEqual(['evil$(touch pwned)']);
   });
 
-  test.each([
+  it.each([
     ['tartlet serve --data completion.b', 'completion.bash'],
     ['tartlet serve --data=completion.b', '--data=completion.bash'],
   ])('offers the paths of "%s"', (line, offered) => {
@@ -354,12 +354,12 @@ describeWithParts('completion in fish', ['fish'], () => {
     expect(fish(line)).toEqual([offered]);
   });
 
-  test.each(['tartlet (touch pwned) ', 'tartlet clone (touch pwned)', 'tartlet list --format=(touch pwned)'])(
+  it.each(['tartlet (touch pwned) ', 'tartlet clone (touch pwned)', 'tartlet list --format=(touch pwned)'])(
     'runs nothing of %j',
     (line) => {
       answer('words', NAMES);
       fish(line);
-      expect(existsSync(path.join(folder, 'pwned'))).toBe(false);
+      expect(existsSync(path.join(directory, 'pwned'))).toBe(false);
     },
   );
 });
@@ -371,9 +371,9 @@ describe('the real command', () => {
   /** A user who has the command under both of its names, and a VM. */
   function user(): { readonly workplace: Workplace; readonly variables: NodeJS.ProcessEnv } {
     const workplace = new Workplace(cleanup);
-    const programs = cleanup.folder();
+    const programs = cleanup.directory();
     for (const name of ['tart', 'tartlet']) symlinkSync(COMMAND, path.join(programs, name));
-    plantVm(workplace.vmFolder('debian'));
+    plantVm(workplace.vmDirectory('debian'));
     const { PATH = '' } = workplace.environment;
     return { workplace, variables: { ...workplace.environment, LC_ALL: 'C.UTF-8', PATH: `${programs}:${PATH}` } };
   }
@@ -381,7 +381,7 @@ describe('the real command', () => {
   const shells = { bash, zsh, fish };
   for (const shell of ['bash', 'zsh', 'fish'] as const) {
     describeWithParts(`in ${shell}`, [shell], () => {
-      test.each(['tart', 'tartlet'])('completes under the name %s', (program) => {
+      it.each(['tart', 'tartlet'])('completes under the name %s', (program) => {
         const { variables } = user();
         const complete = (line: string): string[] =>
           shells[shell](`${program} ${line}`, program, variables).map((each) => each.split(/[\t]|(?<!\\):/)[0] ?? '');
@@ -392,7 +392,7 @@ describe('the real command', () => {
     });
   }
 
-  test('leaves a home that is missing, or is none, as it is, and says nothing', async () => {
+  it('leaves a home that is missing, or is none, as it is, and says nothing', async () => {
     const nothing = { exitCode: 0, stdout: 'words\n', stderr: '' };
     const fresh = new Workplace(cleanup);
     expect(await fresh.run('__complete', '--', 'clone', '')).toEqual(nothing);
@@ -403,7 +403,7 @@ describe('the real command', () => {
     expect(await relative.run('__complete', '--', 'clone', '')).toEqual(nothing);
   });
 
-  test('takes whatever is typed for words', async () => {
+  it('takes whatever is typed for words', async () => {
     const { workplace } = user();
     for (const word of ['--help', '--help-hidden', '--version', '--nonsense', '-x=']) {
       const { exitCode, stdout, stderr } = await workplace.run('__complete', '--', 'clone', word, '');

@@ -1,13 +1,13 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { plantVm } from '../support/home.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, Workplace } from '../support/real-command.ts';
 import { buildWithoutBinding } from '../support/unbound-build.ts';
 
 /*
- * S70: a directory of others, in which a user happens to stand, holds programs and modules of the names that we use, and
- * `PATH` has entries that mean it (issue 14, item 16).
+ * S70: a directory of others, in which a user happens to stand, holds programs and modules of the names that we use,
+ * and `PATH` has entries that mean it (issue 14, item 16).
  */
 
 const PROGRAMS = ['cp', 'flock', 'perl', 'filefrag', 'sh', 'tart', 'security', 'docker-credential-mine', 'node'];
@@ -18,29 +18,29 @@ const cleanup = new Cleanup();
 afterAll(async () => cleanup.run());
 
 /** Fills a directory with programs and modules that note that they ran. */
-function plantPrograms(folder: string, notes: string): void {
+function plantPrograms(directory: string, notes: string): void {
   for (const program of PROGRAMS) {
-    writeFileSync(`${folder}/${program}`, `#!/bin/sh\necho ${program} >> '${notes}'\nexit 1\n`);
-    chmodSync(`${folder}/${program}`, 0o755);
+    writeFileSync(`${directory}/${program}`, `#!/bin/sh\necho ${program} >> '${notes}'\nexit 1\n`);
+    chmodSync(`${directory}/${program}`, 0o755);
   }
   for (const name of MODULES) {
-    mkdirSync(`${folder}/node_modules/${name}`, { recursive: true });
+    mkdirSync(`${directory}/node_modules/${name}`, { recursive: true });
     const code = `require('node:fs').appendFileSync(${JSON.stringify(notes)}, '${name}\\n')`;
-    writeFileSync(`${folder}/node_modules/${name}/index.js`, code);
+    writeFileSync(`${directory}/node_modules/${name}/index.js`, code);
   }
 }
 
-test.each([
+it.each([
   ['with the native binding', () => COMMAND],
-  ['without it', () => buildWithoutBinding(cleanup.folder())],
+  ['without it', () => buildWithoutBinding(cleanup.directory())],
 ])('nothing of the directory that a command stands in runs, %s (S70)', async (_, installed) => {
   const workplace = new Workplace(cleanup);
-  plantVm(workplace.vmFolder('vm'), 'a disk that is not all zeros');
+  plantVm(workplace.vmDirectory('vm'), 'a disk that is not all zeros');
   writeFileSync(`${workplace.environment['DOCKER_CONFIG'] ?? ''}/config.json`, '{"credsStore":"mine"}', {
     mode: 0o600,
   });
-  const here = cleanup.folder();
-  const notes = `${workplace.folder}/ran`;
+  const here = cleanup.directory();
+  const notes = `${workplace.directory}/ran`;
   plantPrograms(here, notes);
   const commands = [
     'list',

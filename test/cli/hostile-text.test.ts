@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildProgram } from '../../src/cli/program.ts';
 import { runHere, terminalHere } from '../support/here.ts';
 import { configJson, plantVm } from '../support/home.ts';
@@ -13,8 +13,8 @@ import { type Answer, ScriptedRegistry } from '../support/scripted-registry.ts';
 import { json, type JsonObject, sha256, type TinyImage, tinyImage } from '../support/tart-image.ts';
 
 /*
- * S35, S62: whatever text comes from elsewhere, in whichever field, no command shows it as it is. Each command runs in this process, from its command line
- * to its last byte, on a pipe and on a terminal.
+ * S35, S62: whatever text comes from elsewhere, in whichever field, no command shows it as it is. Each command runs in
+ * this process, from its command line to its last byte, on a pipe and on a terminal.
  */
 
 const SOURCES = path.resolve(import.meta.dirname, '../../src');
@@ -62,7 +62,7 @@ describe('a text in the command line (S62)', () => {
     (command) => command.name() !== '__complete',
   );
 
-  test('of what completes for shells, which gives them tabs of its own', async () => {
+  it('of what completes for shells, which gives them tabs of its own', async () => {
     for (const words of [[HOSTILE], ['pull', HOSTILE], ['inspect', `a.example/${HOSTILE}`], ['set', HOSTILE, '--']]) {
       const ran = await runHere(new Workplace(cleanup), ['__complete', '--', ...words]);
       const stdout = ran.stdout.replaceAll(/^([a-z-]+)\t/gm, '$1 ');
@@ -70,7 +70,7 @@ describe('a text in the command line (S62)', () => {
     }
   });
 
-  test.each(commands.map((command) => [command.name(), command] as const))('of %s', async (name, command) => {
+  it.each(commands.map((command) => [command.name(), command] as const))('of %s', async (name, command) => {
     const workplace = new Workplace(cleanup);
     const argument = ['serve', 'demo'].includes(name) ? [HOSTILE, HOSTILE] : [HOSTILE];
     for (const text of [
@@ -89,7 +89,7 @@ describe('a text in the command line (S62)', () => {
     await expectBothHarmless(workplace, [name, `--${HOSTILE}`], 'as an option');
   });
 
-  test('of no command', async () => {
+  it('of no command', async () => {
     await expectBothHarmless(new Workplace(cleanup), [HOSTILE], 'as a command');
     await expectBothHarmless(new Workplace(cleanup), ['help', HOSTILE], 'as what help is asked for');
   });
@@ -106,7 +106,7 @@ describe('a text from a registry (S35, S62)', () => {
     ['copy', name(), `127.0.0.1:${registry.port}/org/copy:1`],
   ];
 
-  test.each(placesIn(MANIFEST).map((place) => [place.join(' / '), place] as const))(
+  it.each(placesIn(MANIFEST).map((place) => [place.join(' / '), place] as const))(
     'at %s of a manifest',
     async (title, place) => {
       for (const how of ['behind', 'instead'] as const) {
@@ -120,7 +120,7 @@ describe('a text from a registry (S35, S62)', () => {
     60_000,
   );
 
-  test('that is shown is there, line for line and spelled out', async () => {
+  it('that is shown is there, line for line and spelled out', async () => {
     const image = imageWith(
       spoiled(MANIFEST, ['annotations', UPLOAD_TIME], '\u001b]0;x\u0007\nDigest: y\u202e', 'behind'),
     );
@@ -159,7 +159,7 @@ describe('a text from a registry (S35, S62)', () => {
     'no HTTP': { raw: TEXT },
   };
 
-  test.each(Object.entries(ANSWERS))(
+  it.each(Object.entries(ANSWERS))(
     'in %s',
     async (what, answer) => {
       for (const route of ['GET', 'HEAD', 'PUT']) {
@@ -167,7 +167,7 @@ describe('a text from a registry (S35, S62)', () => {
       }
       registry.on('*', answer);
       const workplace = new Workplace(cleanup);
-      plantVm(workplace.vmFolder('vm'));
+      plantVm(workplace.vmDirectory('vm'));
       const more = [
         ['push', 'vm', name()],
         ['pull', '--debug', '--quiet', name()],
@@ -201,7 +201,7 @@ describe('a text in the files of a home (S62)', () => {
     ['prune', '--older-than', '0', '--dry-run', '--format', 'json'],
     ['set', '--cpu', '5', 'vm'],
     ['clone', NAME, 'copy'],
-    ['clone', 'vm', 'twin'],
+    ['clone', 'vm', 'duplicate'],
     ['export', 'vm', 'vm.tar'],
     ['push', 'vm', `127.0.0.1:${registry.port}/a/b:c`],
     ['pin', NAME],
@@ -218,15 +218,15 @@ describe('a text in the files of a home (S62)', () => {
 
   function homeWith({ manifest = MANIFEST, config = CONFIG, origin }: Files): Workplace {
     const workplace = new Workplace(cleanup);
-    const folder = path.join(workplace.home, 'cache/OCIs/a.example%3A8221/org/vm', sha256(json(manifest)));
-    for (const at of [folder, workplace.vmFolder('vm')]) {
+    const directory = path.join(workplace.home, 'cache/OCIs/a.example%3A8221/org/vm', sha256(json(manifest)));
+    for (const at of [directory, workplace.vmDirectory('vm')]) {
       plantVm(at);
       writeFileSync(`${at}/config.json`, json(config));
       if (origin !== undefined) writeFileSync(`${at}/.origin.json`, json(origin));
     }
-    writeFileSync(`${folder}/manifest.json`, json(manifest));
-    writeFileSync(`${workplace.vmFolder('vm')}/.base-manifest.json`, json(manifest));
-    symlinkSync(folder, path.join(path.dirname(folder), '1'));
+    writeFileSync(`${directory}/manifest.json`, json(manifest));
+    writeFileSync(`${workplace.vmDirectory('vm')}/.base-manifest.json`, json(manifest));
+    symlinkSync(directory, path.join(path.dirname(directory), '1'));
     return workplace;
   }
 
@@ -243,7 +243,7 @@ describe('a text in the files of a home (S62)', () => {
     placesIn(document).map((place) => [`${place.join(' / ')} of ${what}`, document, place, files] as const),
   );
 
-  test.each(PLACES)(
+  it.each(PLACES)(
     'at %s',
     async (title, document, place, files) => {
       for (const how of ['behind', 'instead'] as const) {
@@ -257,7 +257,7 @@ describe('a text in the files of a home (S62)', () => {
 
   beforeAll(() => void registry.on('*', { status: 400, body: HOSTILE }));
 
-  test('anywhere, whatever tricks, and whichever command', async () => {
+  it('anywhere, whatever tricks, and whichever command', async () => {
     const tricks = fc.array(fc.constantFrom(...TRICKS, 'plain', ' '), { minLength: 1, maxLength: 5 });
     await fc.assert(
       fc.asyncProperty(
@@ -273,10 +273,10 @@ describe('a text in the files of a home (S62)', () => {
     );
   }, 120_000);
 
-  test('in the names of files and folders, and where links lead', async () => {
+  it('in the names of files and directories, and where links lead', async () => {
     const workplace = homeWith({});
     const name = HOSTILE.replaceAll('\0', '').replaceAll('/', '').slice(0, 60);
-    plantVm(workplace.vmFolder(name));
+    plantVm(workplace.vmDirectory(name));
     plantVm(path.join(workplace.home, 'cache/OCIs', name, 'a/b', DIGEST));
     const repository = path.join(workplace.home, 'cache/OCIs/a.example%3A8221/org');
     plantVm(path.join(repository, name, DIGEST));
@@ -286,14 +286,16 @@ describe('a text in the files of a home (S62)', () => {
     for (const argv of commands()) await expectBothHarmless(workplace, argv, 'in the names of files');
   });
 
-  test('in the name of the home itself', async () => {
-    const workplace = new Workplace(cleanup, { home: path.join(cleanup.folder(), HOSTILE.replaceAll(/[\0/]/g, '')) });
-    plantVm(workplace.vmFolder('vm'));
+  it('in the name of the home itself', async () => {
+    const workplace = new Workplace(cleanup, {
+      home: path.join(cleanup.directory(), HOSTILE.replaceAll(/[\0/]/g, '')),
+    });
+    plantVm(workplace.vmDirectory('vm'));
     for (const argv of commands()) await expectBothHarmless(workplace, argv, 'in the name of the home');
   });
 });
 
-test('a text is taken for printable as it is in few places, each of which can say why', () => {
+it('a text is taken for printable as it is in few places, each of which can say why', () => {
   const uses = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts') && !file.endsWith('terminal/printable.ts'))
     .flatMap((file) => {

@@ -104,10 +104,10 @@ describe('a login', () => {
     mkdirSync(path.join(workplace.environment['DOCKER_CONFIG'] ?? '', 'more'));
     const environment = { DOCKER_CONFIG: path.join(workplace.environment['DOCKER_CONFIG'] ?? '', 'more/docker') };
     expect((await login(workplace, address, { environment })).exitCode).toBe(0);
-    const folder = environment.DOCKER_CONFIG;
-    expect(statSync(folder).mode & 0o777).toBe(0o700);
-    expect(statSync(path.join(folder, 'config.json')).mode & 0o777).toBe(0o600);
-    expect(JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8'))).toEqual({
+    const directory = environment.DOCKER_CONFIG;
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+    expect(statSync(path.join(directory, 'config.json')).mode & 0o777).toBe(0o600);
+    expect(JSON.parse(readFileSync(path.join(directory, 'config.json'), 'utf8'))).toEqual({
       auths: { [address]: entry() },
     });
   });
@@ -224,13 +224,13 @@ describe('a login', () => {
     ['a pattern (S57)', { credHelpers: { '127[.]0[.]0[.]1(:[0-9]+)?': 'fake' } }],
   ])('goes to the helper that is configured, and comes from there, by %s', async (_by, settings) => {
     const workplace = new Workplace(cleanup, { isFresh: true });
-    const folder = helperIn(workplace, settings);
-    const environment = { PATH: `${folder}:${process.env['PATH'] ?? ''}` };
+    const directory = helperIn(workplace, settings);
+    const environment = { PATH: `${directory}:${process.env['PATH'] ?? ''}` };
     const { exitCode, stderr } = await login(workplace, address, { environment });
     expect(exitCode, stderr).toBe(0);
     expect(stderr).toContain(`is now in docker-credential-fake (as ${address})\n`);
     expect(storedIn(workplace)).toEqual(settings);
-    expect(JSON.parse(readFileSync(path.join(folder, 'secrets.json'), 'utf8'))).toEqual({
+    expect(JSON.parse(readFileSync(path.join(directory, 'secrets.json'), 'utf8'))).toEqual({
       [address]: [USER, PASSWORD],
     });
 
@@ -238,7 +238,7 @@ describe('a login', () => {
     expect(pulled.stderr).toContain('error[NOT_FOUND]');
     const out = await runWithInput(workplace, '', ['logout', address], { environment });
     expect(out).toEqual({ exitCode: 0, stdout: '', stderr: `removed from docker-credential-fake (as ${address})\n` });
-    expect(JSON.parse(readFileSync(path.join(folder, 'secrets.json'), 'utf8'))).toEqual({});
+    expect(JSON.parse(readFileSync(path.join(directory, 'secrets.json'), 'utf8'))).toEqual({});
   });
 
   it('is never in a file when the configured helper fails', async () => {
@@ -355,7 +355,7 @@ describe('a logout', () => {
 describeWithParts('at a terminal', ['script', 'unshare'], () => {
   const command = (host: string) => `stty -a > before; $TARTLET login ${host}; code=$?; stty -a > after; exit $code`;
 
-  /** Everything in a folder of its own, where the settings of the terminal are written down. */
+  /** Everything in a directory of its own, where the settings of the terminal are written down. */
   function script(workplace: Workplace, text: string): string {
     mkdirSync(workplace.home, { recursive: true });
     return `cd '${workplace.home}'; ${text}`;
@@ -421,16 +421,16 @@ describeWithParts('at a terminal', ['script', 'unshare'], () => {
   });
 });
 
-/** A credential helper that keeps its secrets beside itself. @returns its folder. */
+/** A credential helper that keeps its secrets beside itself. @returns its directory. */
 function helperIn(workplace: Workplace, settings: object = { credsStore: 'fake' }): string {
-  const folder = cleanup.folder();
+  const directory = cleanup.directory();
   writeFileSync(dockerFile(workplace), JSON.stringify(settings), { mode: 0o600 });
-  writeFileSync(path.join(folder, 'secrets.json'), '{}');
+  writeFileSync(path.join(directory, 'secrets.json'), '{}');
   writeFileSync(
-    path.join(folder, 'docker-credential-fake'),
+    path.join(directory, 'docker-credential-fake'),
     `#!${process.execPath}
 const fs = require('node:fs');
-const file = ${JSON.stringify(path.join(folder, 'secrets.json'))};
+const file = ${JSON.stringify(path.join(directory, 'secrets.json'))};
 const input = fs.readFileSync(0, 'utf8').trim();
 const secrets = JSON.parse(fs.readFileSync(file, 'utf8'));
 const known = secrets[input];
@@ -450,6 +450,6 @@ if (process.argv[2] === 'store') {
 fs.writeFileSync(file, JSON.stringify(secrets));
 `,
   );
-  chmodSync(path.join(folder, 'docker-credential-fake'), 0o755);
-  return folder;
+  chmodSync(path.join(directory, 'docker-credential-fake'), 0o755);
+  return directory;
 }

@@ -1,13 +1,13 @@
 import { writeFileSync } from 'node:fs';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { plantVm } from '../support/home.ts';
 import { HonestRegistry } from '../support/honest-registry.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, type Ran, Running, Workplace } from '../support/real-command.ts';
 
 /*
- * The real command, with one promise that is never settled planted into it: when nothing is left to do, Node ends the process, and
- * would call that a success.
+ * The real command, with one promise that is never settled planted into it: when nothing is left to do, Node ends the
+ * process, and would call that a success.
  */
 
 function workplace(): Workplace {
@@ -18,7 +18,7 @@ function workplace(): Workplace {
 
 /** Runs a command in which `plant` was executed before it began, in its worker threads too. */
 async function runWith(place: Workplace, plant: string, ...args: readonly string[]): Promise<Ran> {
-  const file = `${place.folder}/plant.cjs`;
+  const file = `${place.directory}/plant.cjs`;
   writeFileSync(file, plant);
   return new Running(process.execPath, ['--require', file, COMMAND, ...args], place.environment).ended;
 }
@@ -28,9 +28,9 @@ const NEVER = 'new Promise(() => undefined)';
 const KEPT = 'kept: whatever was stored before is there; whether all of it is there is not known';
 const NEXT = 'next: this is a defect of Tartlet: report it with the output that TARTLET_DEBUG=1 gives';
 
-test('a command with nothing left to do that has not ended exits with 70, and says what it was', async () => {
+it('a command with nothing left to do that has not ended exits with 70, and says what it was', async () => {
   const place = workplace();
-  plantVm(place.vmFolder('mine'));
+  plantVm(place.vmDirectory('mine'));
   const plant = `
     const files = require('node:fs/promises');
     for (const name of ['rename', 'rm', 'open', 'stat', 'lstat', 'readdir']) files[name] = () => ${NEVER};`;
@@ -41,9 +41,9 @@ test('a command with nothing left to do that has not ended exits with 70, and sa
 /** Every body that is discarded is discarded for ever. */
 const DISCARDED_FOR_EVER = `require('node:timers/promises').setImmediate = () => ${NEVER};`;
 
-test('a push that waits for ever does not end as one that has stored everything, and names what it asked for', async () => {
+it('a push that waits for ever does not end as one that has stored everything, and names what it asked for', async () => {
   const place = workplace();
-  plantVm(place.vmFolder('mine'));
+  plantVm(place.vmDirectory('mine'));
   const registry = await HonestRegistry.start();
   onTestFinished(async () => registry.server.close());
   const { authority } = registry.server;
@@ -55,9 +55,9 @@ test('a push that waits for ever does not end as one that has stored everything,
   expect(registry.manifests.size).toBe(0);
 });
 
-test('nor does one that waits for a thread that waits for ever', async () => {
+it('nor does one that waits for a thread that waits for ever', async () => {
   const place = workplace();
-  plantVm(place.vmFolder('mine'));
+  plantVm(place.vmDirectory('mine'));
   const registry = await HonestRegistry.start();
   onTestFinished(async () => registry.server.close());
   const plant = `if (!require('node:worker_threads').isMainThread) ${DISCARDED_FOR_EVER}`;

@@ -46,13 +46,13 @@ function spanIn({ exports }: Collector) {
 describe("Tart's own test of its tracing (tart-cli §6.2), under the name tart", () => {
   it('sees one export of one span, that belongs to the given trace', async () => {
     const mock = await collector();
-    const folder = cleanup.folder();
-    symlinkSync(COMMAND, path.join(folder, 'tart'));
+    const directory = cleanup.directory();
+    symlinkSync(COMMAND, path.join(directory, 'tart'));
     const { environment } = new Workplace(cleanup);
     const before = BigInt(Date.now()) * 1_000_000n;
     const { exitCode, stderr } = await new Running('tart', ['list'], {
       ...environment,
-      PATH: `${folder}:${path.dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
+      PATH: `${directory}:${path.dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
       TRACEPARENT,
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: mock.endpoint,
       // What Tart says of an unstamped build; ours tells its release (docs/telemetry.md).

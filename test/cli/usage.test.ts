@@ -8,13 +8,14 @@ import { Cleanup } from '../support/real-cleanup.ts';
 import { Workplace } from '../support/real-command.ts';
 
 /*
- * What every command answers to input that cannot be right. The rows come from the commands themselves, so that a new one cannot be
- * forgotten: wrong usage ends with 64 and the command's usage, a VM that does not exist with 2, and nothing is changed.
+ * What every command answers to input that cannot be right. The rows come from the commands themselves, so that a new
+ * one cannot be forgotten: wrong usage ends with 64 and the command's usage, a VM that does not exist with 2, and
+ * nothing is changed.
  */
 
 const cleanup = new Cleanup();
 const workplace = new Workplace(cleanup);
-beforeAll(() => plantVm(workplace.vmFolder('mine')));
+beforeAll(() => plantVm(workplace.vmDirectory('mine')));
 afterAll(async () => cleanup.run());
 
 const COMMANDS = buildProgram(terminalHere(workplace, []), () => undefined).commands.filter(
@@ -138,7 +139,8 @@ describe('a VM that does not exist', () => {
     const wanted = COMMANDS.filter(
       ({ registeredArguments: [first] }) => first && ['name', 'names', 'source'].includes(first.name()),
     );
-    // `fqn` echoes what is no remote name (tart-cli §1.19), and `copy` never looks at this machine. Only images are pinned.
+    // `fqn` echoes what is no remote name (tart-cli §1.19), and `copy` never looks at this machine. Only images are
+    // pinned.
     const others = new Set(['fqn', 'copy', 'pin', 'unpin']);
     expect(
       wanted
@@ -149,7 +151,7 @@ describe('a VM that does not exist', () => {
   });
 
   it.each(MISSING)('%s ends with 2 and changes nothing (tart-cli §7 #10, #32)', async (...row) => {
-    // The empty name and those of folders reach outside with Tart (tart-cli §7 #10).
+    // The empty name and those of directories reach outside with Tart (tart-cli §7 #10).
     for (const name of ['nobody', '', '.', '..', 'a\u0007b', 'x'.repeat(256)]) await expectMissing(row, name);
   });
 

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { fc, test } from '@fast-check/vitest';
-import { describe, expect, it } from 'vitest';
+import { fc, it } from '@fast-check/vitest';
+import { describe, expect } from 'vitest';
 import { readIso, writeIso } from '../../src/cloud-image/iso.ts';
 import { isHeeded, seedFor, writeSeed } from '../../src/cloud-image/seed.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
 const CONFIG = Buffer.from('#cloud-config\nusers: []\n');
 
@@ -14,7 +14,7 @@ function texts(image: Uint8Array): Record<string, string> {
 
 describe('a seed for cloud-init', () => {
   it('has the label that cloud-init looks for, by the word of the system, and one name for each guest', () => {
-    const file = `${temporaryFolder()}/seed.iso`;
+    const file = `${temporaryDirectory()}/seed.iso`;
     const seed = writeSeed(
       { userData: CONFIG, networkConfig: Buffer.from('version: 2\n') },
       { instanceId: 'i-1', vmName: 'ci' },
@@ -70,7 +70,7 @@ describe('a seed for cloud-init', () => {
     expect(isHeeded(Buffer.from(text))).toBe(expected);
   });
 
-  test.prop([fc.uint8Array({ maxLength: 9000 }), fc.uint8Array({ maxLength: 3000 })])(
+  it.prop([fc.uint8Array({ maxLength: 9000 }), fc.uint8Array({ maxLength: 3000 })])(
     'gives back every byte that went in',
     (userData, networkConfig) => {
       const files = readIso(writeSeed({ userData, networkConfig }, { instanceId: 'i', vmName: 'vm' })) ?? [];

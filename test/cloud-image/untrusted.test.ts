@@ -1,4 +1,4 @@
-import { fc, test } from '@fast-check/vitest';
+import { fc, it } from '@fast-check/vitest';
 import { readFileSync } from 'node:fs';
 import { describe, expect } from 'vitest';
 import { efiPartitions } from '../../src/cloud-image/efi-partition.ts';
@@ -8,7 +8,7 @@ import { readIso, writeIso } from '../../src/cloud-image/iso.ts';
 import { qcow2DiskBytes } from '../../src/cloud-image/qcow2-header.ts';
 import { isTartletError } from '../../src/errors.ts';
 import { makeCloudDisk } from '../support/cloud-disk.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { describeWithParts } from '../support/real-parts.ts';
 
 /** Bytes to change, by their places. */
@@ -22,7 +22,7 @@ function changed(bytes: Buffer, by: readonly (readonly [number, number])[]): Buf
 }
 
 describe('what an image from elsewhere says of itself', () => {
-  test.prop([fc.uint8Array({ minLength: 112, maxLength: 200 })])('is a size, or a refusal', (rest) => {
+  it.prop([fc.uint8Array({ minLength: 112, maxLength: 200 })])('is a size, or a refusal', (rest) => {
     try {
       expect(qcow2DiskBytes(rest, 'image')).toBeGreaterThan(0);
     } catch (error) {
@@ -30,7 +30,7 @@ describe('what an image from elsewhere says of itself', () => {
     }
   });
 
-  test.prop([fc.uint8Array({ maxLength: 600 })])('is a kind, or a refusal', (head) => {
+  it.prop([fc.uint8Array({ maxLength: 600 })])('is a kind, or a refusal', (head) => {
     try {
       expect(['raw', 'qcow2', 'packed']).toContain(kindOfImage(head, 'image').kind);
     } catch (error) {
@@ -39,7 +39,7 @@ describe('what an image from elsewhere says of itself', () => {
   });
 
   const iso = writeIso('cidata', [{ name: 'user-data', content: Buffer.from('#cloud-config') }]);
-  test.prop([changes(600)])('is files of a CD, or none', (by) => {
+  it.prop([changes(600)])('is files of a CD, or none', (by) => {
     const moved = by.map(([at, value]) => [32_768 + at * 20, value] as const).filter(([at]) => at < iso.length);
     const files = readIso(changed(iso, moved));
     for (const { content } of files ?? []) expect(content.length).toBeLessThanOrEqual(iso.length);
@@ -50,13 +50,13 @@ describeWithParts('a disk whose tables were forged (S76)', ['sfdisk', 'mformat']
   const loaded: Buffer[] = [];
   const disk = (): Buffer => {
     if (loaded[0] !== undefined) return loaded[0];
-    const file = `${temporaryFolder()}/disk`;
+    const file = `${temporaryDirectory()}/disk`;
     makeCloudDisk(file, { loaders: ['BOOTX64.EFI'] });
     loaded[0] = readFileSync(file).subarray(0, 4 * 1024 * 1024);
     return loaded[0];
   };
 
-  test.prop([changes(1024), changes(1024), changes(0x1_0000)], { numRuns: 300 })(
+  it.prop([changes(1024), changes(1024), changes(0x1_0000)], { numRuns: 300 })(
     'is read to an end, within bounds',
     async (table, volume, rest) => {
       const bytes = changed(disk(), [

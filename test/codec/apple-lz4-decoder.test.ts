@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AppleLz4Decoder } from '../../src/codec/apple-lz4-decoder.ts';
 import { TartletError } from '../../src/errors.ts';
 import { compressed, cut, decode, encode, END, refusal, stored, tryDecode, u32 } from './apple-stream.ts';
@@ -38,17 +38,17 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 describe('known streams', () => {
-  test.each(VECTORS)('$name decodes to its text', ({ stream, output }) => {
+  it.each(VECTORS)('$name decodes to its text', ({ stream, output }) => {
     expect(decode(stream, output.length).toString()).toBe(output);
   });
 
-  test.each(VECTORS)('$name decodes the same when split at any byte, or at all', ({ stream, output }) => {
+  it.each(VECTORS)('$name decodes the same when split at any byte, or at all', ({ stream, output }) => {
     for (let at = 0; at <= stream.length; at += 1) expect(decode(stream, output.length, [at]).toString()).toBe(output);
     const everywhere = Array.from(stream.keys());
     expect(decode(stream, output.length, everywhere).toString()).toBe(output);
   });
 
-  test.each(VECTORS)('$name is refused when cut short anywhere (C3)', ({ stream, output }) => {
+  it.each(VECTORS)('$name is refused when cut short anywhere (C3)', ({ stream, output }) => {
     for (let length = 0; length < stream.length; length += 1) {
       expect(refusal(stream.subarray(0, length), output.length)).toEqual({
         code: 'CHUNK_CORRUPT',
@@ -57,7 +57,7 @@ describe('known streams', () => {
     }
   });
 
-  test.each(VECTORS)('$name is refused when its descriptor promises one byte more or less', ({ stream, output }) => {
+  it.each(VECTORS)('$name is refused when its descriptor promises one byte more or less', ({ stream, output }) => {
     const size = output.length;
     expect(refusal(stream, size + 1)).toEqual({
       code: 'SIZE_MISMATCH',
@@ -68,13 +68,13 @@ describe('known streams', () => {
     expect(less.output.length).toBeLessThan(size);
   });
 
-  test('nothing at all is an end marker', () => {
+  it('nothing at all is an end marker', () => {
     expect(decode(END, 0)).toHaveLength(0);
   });
 });
 
 describe('refuses', () => {
-  test.each([
+  it.each([
     ['nothing, not even an end marker', Buffer.alloc(0), 'byte 0: it is cut short, its end marker is missing'],
     [
       'a block after the end (C3)',
@@ -144,7 +144,7 @@ describe('refuses', () => {
     });
   });
 
-  test('a block that declares one byte more or less than it has', () => {
+  it('a block that declares one byte more or less than it has', () => {
     const payload = Buffer.from('48616263640400503132333435', 'hex');
     const block = (size: number): Buffer => Buffer.concat([compressed(size, payload), END]);
     expect(decode(block(21), 21).toString()).toBe('abcdabcdabcdabcd12345');
@@ -156,7 +156,7 @@ describe('refuses', () => {
     );
   });
 
-  test('a stored block that declares one byte more or less than it has', () => {
+  it('a stored block that declares one byte more or less than it has', () => {
     const bytes = Buffer.from('Hello');
     const block = (size: number): Buffer => Buffer.concat([Buffer.from('bv4-'), u32(size), bytes, END, END]);
     expect(refusal(block(4), 4)).toMatchObject({
@@ -169,7 +169,7 @@ describe('refuses', () => {
     });
   });
 
-  test('a size that is no size', () => {
+  it('a size that is no size', () => {
     for (const expectedBytes of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53]) {
       expect(() => new AppleLz4Decoder({ expectedBytes, onOutput: () => {} })).toThrow(TartletError);
     }
@@ -177,7 +177,7 @@ describe('refuses', () => {
 });
 
 describe('the limit', () => {
-  test('a block that would pass it is refused by its header, and nothing of it is handed out (C7)', () => {
+  it('a block that would pass it is refused by its header, and nothing of it is handed out (C7)', () => {
     const first = noise(300 * KIB);
     const header = Buffer.concat([Buffer.from('bv4-'), u32(2)]);
     const { error, output } = tryDecode(Buffer.concat([stored(first), header]), first.length + 1);
@@ -188,7 +188,7 @@ describe('the limit', () => {
     expect(first.subarray(0, output.length).equals(output)).toBe(true);
   });
 
-  test('a bomb of zeros is as large as promised, and not one byte larger (C6, S21)', () => {
+  it('a bomb of zeros is as large as promised, and not one byte larger (C6, S21)', () => {
     const zeros = encode(Buffer.alloc(64 * MIB));
     expect(zeros.length).toBeLessThan(300 * KIB);
     let decoded = 0;
@@ -206,7 +206,7 @@ describe('the limit', () => {
     expect(decoded).toBeLessThanOrEqual(1 * MIB);
   });
 
-  test('claims cost no memory before their bytes arrive (C4, S20)', () => {
+  it('claims cost no memory before their bytes arrive (C4, S20)', () => {
     const arrived = noise(300 * KIB);
     const before = process.memoryUsage().arrayBuffers;
     const decoders = Array.from({ length: 20 }, () => {
@@ -220,13 +220,13 @@ describe('the limit', () => {
 });
 
 describe('blocks of other sizes', () => {
-  test.each([1, 13, 1000, 65_535, 65_537, 1 * MIB + 1, 16 * MIB])('stored blocks of %i bytes', (size) => {
+  it.each([1, 13, 1000, 65_535, 65_537, 1 * MIB + 1, 16 * MIB])('stored blocks of %i bytes', (size) => {
     const bytes = Buffer.alloc(size, noise(99_991));
     const stream = Buffer.concat([stored(bytes), stored(bytes), stored(bytes), END]);
     expect(decode(stream, 3 * size, [1, 9, 70_000]).equals(Buffer.concat([bytes, bytes, bytes]))).toBe(true);
   });
 
-  test('a compressed block of 16 MiB, after others, in pieces as they come from a network', () => {
+  it('a compressed block of 16 MiB, after others, in pieces as they come from a network', () => {
     const head = prose(100_000);
     // One literal, a match of the rest at offset 1, five literals.
     const length = 16 * MIB - 6;
@@ -244,7 +244,7 @@ describe('blocks of other sizes', () => {
     expect(output.equals(expected)).toBe(true);
   });
 
-  test('the furthest match is good in every block, wherever the decoder puts it in memory', () => {
+  it('the furthest match is good in every block, wherever the decoder puts it in memory', () => {
     let before = noise(64 * KIB);
     const blocks = [stored(before)];
     const outputs = [before];
@@ -261,7 +261,7 @@ describe('blocks of other sizes', () => {
     expect(decode(Buffer.concat([...blocks, END]), expected.length).equals(expected)).toBe(true);
   });
 
-  test('a window of 64 KiB is kept over many short blocks of both kinds', () => {
+  it('a window of 64 KiB is kept over many short blocks of both kinds', () => {
     const seen: Buffer[] = [noise(65_535)];
     const blocks = [stored(seen[0] ?? Buffer.alloc(0))];
     for (let index = 0; index < 500; index += 1) {
@@ -294,7 +294,7 @@ describe('what is handed out', () => {
   ]);
   const stream = encode(disk);
 
-  test('comes in pieces of at most 256 KiB, zeros apart', () => {
+  it('comes in pieces of at most 256 KiB, zeros apart', () => {
     const { pieces, output } = tryDecode(stream, disk.length);
     expect(pieces.map(({ bytes, zero: isZero }) => [bytes.length / KIB, isZero])).toEqual([
       [128, true],
@@ -309,7 +309,7 @@ describe('what is handed out', () => {
     expect(output.equals(disk)).toBe(true);
   });
 
-  test('is cut alike however the stream is split and whatever its blocks are', () => {
+  it('is cut alike however the stream is split and whatever its blocks are', () => {
     const lengths = (encoded: Buffer, cuts: readonly number[]): number[] =>
       tryDecode(encoded, disk.length, cuts).pieces.map(({ bytes }) => bytes.length);
     const expected = lengths(stream, []);
@@ -325,7 +325,7 @@ describe('what is handed out', () => {
     expect(lengths(Buffer.concat([...otherBlocks, END]), [])).toEqual(expected);
   });
 
-  test('counts what it took and what it decoded', () => {
+  it('counts what it took and what it decoded', () => {
     const decoder = new AppleLz4Decoder({ expectedBytes: 39, onOutput: () => {} });
     expect([decoder.consumedBytes, decoder.decodedBytes]).toEqual([0, 0]);
     decoder.push(streamA.subarray(0, 30));
@@ -334,7 +334,7 @@ describe('what is handed out', () => {
     expect([decoder.consumedBytes, decoder.decodedBytes]).toEqual([51, 39]);
   });
 
-  test('was all handed out when the end marker arrived', () => {
+  it('was all handed out when the end marker arrived', () => {
     const decoder = new AppleLz4Decoder({
       expectedBytes: 39,
       onOutput: (bytes) => (text += Buffer.from(bytes).toString()),
@@ -346,7 +346,7 @@ describe('what is handed out', () => {
 });
 
 describe('after a failure', () => {
-  test('every call says the same, and nothing more is handed out', () => {
+  it('every call says the same, and nothing more is handed out', () => {
     const outputs: number[] = [];
     const decoder = new AppleLz4Decoder({ expectedBytes: 100, onOutput: (bytes) => outputs.push(bytes.length) });
     expect(() => decoder.push(Buffer.from('rubbish'))).toThrow('byte 0: a block cannot begin with');
@@ -355,7 +355,7 @@ describe('after a failure', () => {
     expect(outputs).toEqual([]);
   });
 
-  test('an error of the sink is thrown as it is, and ends the decoder', () => {
+  it('an error of the sink is thrown as it is, and ends the decoder', () => {
     const full = new TartletError('DISK_FULL', 'the disk is full');
     const decoder = new AppleLz4Decoder({
       expectedBytes: 39,
@@ -368,7 +368,7 @@ describe('after a failure', () => {
   });
 });
 
-test('what earlier blocks left in memory never shows (C5)', () => {
+it('what earlier blocks left in memory never shows (C5)', () => {
   const secret = Buffer.alloc(3 * MIB, 'SECRET');
   const tail = diskData(300_000);
   const shorts = cut(

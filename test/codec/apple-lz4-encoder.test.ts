@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AppleLz4Encoder } from '../../src/codec/apple-lz4-encoder.ts';
 import { blocksOf, decode, END, encode, matchesOf } from './apple-stream.ts';
 import { diskData, noise, prose } from './disk-data.ts';
@@ -6,32 +6,32 @@ import { diskData, noise, prose } from './disk-data.ts';
 const BLOCK = 65_536;
 
 describe('the stream', () => {
-  test('of nothing is the end marker', () => {
+  it('of nothing is the end marker', () => {
     expect(encode(Buffer.alloc(0)).toString('latin1')).toBe('bv4$');
     expect(encode(Buffer.alloc(0), [0, 0]).toString('latin1')).toBe('bv4$');
   });
 
-  test('of what cannot be compressed is what it was', () => {
+  it('of what cannot be compressed is what it was', () => {
     expect(encode(Buffer.from('Hello, World!\n')).toString('hex')).toBe(
       '6276342d0e00000048656c6c6f2c20576f726c64210a62763424',
     );
   });
 
-  test('of a short repetition is one compressed block', () => {
+  it('of a short repetition is one compressed block', () => {
     // 1 literal, 58 more by a match at offset 1, 5 literals.
     expect(encode(Buffer.alloc(64, 'a')).toString('hex')).toBe(
       '62763431400000000b0000001f6101002750616161616162763424',
     );
   });
 
-  test('of a megabyte of zeros is 16 blocks of 275 bytes', () => {
+  it('of a megabyte of zeros is 16 blocks of 275 bytes', () => {
     const stream = encode(Buffer.alloc(16 * BLOCK));
     expect(blocksOf(stream).map(({ kind, size, payload }) => [kind, size, payload.length])).toEqual(
       Array.from({ length: 16 }, () => ['bv41', BLOCK, 267]),
     );
   });
 
-  test.each([1, 12, 13, 65_535, 65_536, 65_537, 131_072, 3 * 65_536 + 7])(
+  it.each([1, 12, 13, 65_535, 65_536, 65_537, 131_072, 3 * 65_536 + 7])(
     'of %i bytes has blocks of 64 KiB, a shorter last one, and never an empty one (tart-formats §5.4)',
     (size) => {
       for (const input of [noise(size), prose(size), Buffer.alloc(size), diskData(size)]) {
@@ -45,21 +45,21 @@ describe('the stream', () => {
     },
   );
 
-  test('stores a block that would not become smaller: noise costs 8 bytes per block', () => {
+  it('stores a block that would not become smaller: noise costs 8 bytes per block', () => {
     const input = noise(3 * BLOCK + 100);
     const stream = encode(input);
     expect(blocksOf(stream).map(({ kind }) => kind)).toEqual(['bv4-', 'bv4-', 'bv4-', 'bv4-']);
     expect(stream.length).toBe(input.length + 4 * 8 + 4);
   });
 
-  test('never makes a compressed block that a stored one would beat, header included', () => {
+  it('never makes a compressed block that a stored one would beat, header included', () => {
     for (let compressible = 0; compressible < 40; compressible += 1) {
       const input = Buffer.concat([noise(1000), Buffer.alloc(compressible, 'x')]);
       expect(encode(input).length).toBeLessThanOrEqual(input.length + 8 + 4);
     }
   });
 
-  test('is smaller when blocks have something in common', () => {
+  it('is smaller when blocks have something in common', () => {
     const half = noise(BLOCK / 2);
     const sizes = blocksOf(encode(Buffer.concat([half, half, half, half]))).map(({ payload }) => payload.length);
     expect(sizes[0]).toBeGreaterThan(BLOCK / 2);
@@ -80,12 +80,12 @@ describe('the blocks', () => {
   ]);
   const blocks = blocksOf(encode(input));
 
-  test('of this input are of both kinds, after each other in either order', () => {
+  it('of this input are of both kinds, after each other in either order', () => {
     const orders = new Set(blocks.slice(1).map(({ kind }, index) => `${blocks[index]?.kind} ${kind}`));
     expect([...orders].sort()).toEqual(['bv4- bv4-', 'bv4- bv41', 'bv41 bv4-', 'bv41 bv41']);
   });
 
-  test('end as the format demands: 5 literals, and no match begins in the last 12 bytes', () => {
+  it('end as the format demands: 5 literals, and no match begins in the last 12 bytes', () => {
     for (const { kind, size, payload } of blocks) {
       if (kind === 'bv4-') continue;
       const { matches, lastLiterals } = matchesOf(payload);
@@ -94,7 +94,7 @@ describe('the blocks', () => {
     }
   });
 
-  test('refer to the block before, when that is a full compressed one, and to nothing else', () => {
+  it('refer to the block before, when that is a full compressed one, and to nothing else', () => {
     let reaching = 0;
     for (const [index, { kind, payload }] of blocks.entries()) {
       if (kind === 'bv4-') continue;
@@ -108,7 +108,7 @@ describe('the blocks', () => {
   });
 });
 
-test('what repeats exactly 64 KiB later is one byte too far away for a match', () => {
+it('what repeats exactly 64 KiB later is one byte too far away for a match', () => {
   const block = Buffer.concat([noise(8000), Buffer.alloc(BLOCK - 8000)]);
   const input = Buffer.concat([block, block, block]);
   expect(decode(encode(input), input.length).equals(input)).toBe(true);
@@ -118,7 +118,7 @@ describe('however the input is split', () => {
   const input = diskData(5 * BLOCK + 321);
   const whole = encode(input);
 
-  test.each([
+  it.each([
     ['at block borders', [BLOCK, 2 * BLOCK, 3 * BLOCK]],
     ['beside block borders', [BLOCK - 1, BLOCK + 1, 2 * BLOCK - 1, 2 * BLOCK + 1]],
     ['into crumbs', Array.from({ length: 2000 }, (_, index) => index * 167)],
@@ -127,7 +127,7 @@ describe('however the input is split', () => {
     expect(encode(input, cuts).equals(whole)).toBe(true);
   });
 
-  test('blocks are handed out as soon as they are full', () => {
+  it('blocks are handed out as soon as they are full', () => {
     const counts: number[] = [];
     const encoder = new AppleLz4Encoder((bytes) => counts.push(bytes.length));
     encoder.push(noise(BLOCK - 1));
@@ -139,7 +139,7 @@ describe('however the input is split', () => {
   });
 });
 
-test('a stream of more than a gigabyte goes on referring to the right bytes', () => {
+it('a stream of more than a gigabyte goes on referring to the right bytes', () => {
   const text = prose(3 * BLOCK);
   const zeros = Buffer.alloc(BLOCK);
   const gigabyte = 2 ** 30 / BLOCK;
@@ -162,14 +162,14 @@ test('a stream of more than a gigabyte goes on referring to the right bytes', ()
 });
 
 describe('an encoder is spent', () => {
-  test('after its end: there is one end marker', () => {
+  it('after its end: there is one end marker', () => {
     const encoder = new AppleLz4Encoder(() => {});
     encoder.finish();
     expect(() => encoder.finish()).toThrow('an LZ4 stream was written to after its end');
     expect(() => encoder.push(Buffer.of(1))).toThrow('an LZ4 stream was written to after its end');
   });
 
-  test('after its sink failed: what followed would have a gap', () => {
+  it('after its sink failed: what followed would have a gap', () => {
     const encoder = new AppleLz4Encoder(() => {
       throw new Error('the disk is full');
     });

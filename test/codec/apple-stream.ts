@@ -1,22 +1,23 @@
 import { isDeepStrictEqual } from 'node:util';
 import { AppleLz4Decoder } from '../../src/codec/apple-lz4-decoder.ts';
 import { AppleLz4Encoder } from '../../src/codec/apple-lz4-encoder.ts';
-import { type DecoderWorkspace, type EncoderWorkspace, plainKernel } from '../../src/codec/kernel.ts';
+import { type DecoderWorkspace, type EncoderWorkspace, plainBackend } from '../../src/codec/lz4-backend.ts';
 import { TartletError } from '../../src/errors.ts';
-import { codecKernel } from '../../src/chunks/kernel.ts';
+import { lz4Backend } from '../../src/chunks/lz4-backend.ts';
 
 /*
- * Apple streams by hand, and a second reading of the format that shares no code with the product: slow, plain, for comparison.
- * Whatever is encoded or decoded here goes through both kernels, and must give the same: every test of a stream is a test of both.
+ * Apple streams by hand, and a second reading of the format that shares no code with the product: slow, plain, for
+ * comparison. Whatever is encoded or decoded here goes through both backends, and must give the same: every test of a
+ * stream is a test of both.
  */
 
-const fast = codecKernel();
-if (fast.kind !== 'webassembly') throw new Error('dist/kernel.wasm is missing: build first');
+const fast = lz4Backend();
+if (fast.kind !== 'webassembly') throw new Error('dist/lz4.wasm is missing: build first');
 
 /** One after the other in the same memory, as workers do it. */
 const workspaces = {
-  decoders: [plainKernel.decoderWorkspace(), fast.decoderWorkspace()],
-  encoders: [plainKernel.encoderWorkspace(), fast.encoderWorkspace()],
+  decoders: [plainBackend.decoderWorkspace(), fast.decoderWorkspace()],
+  encoders: [plainBackend.encoderWorkspace(), fast.encoderWorkspace()],
 } as const;
 
 export const END = Buffer.from('bv4$');
@@ -93,7 +94,7 @@ export function matchesOf(payload: Buffer): { readonly matches: Match[]; readonl
 
 export function encode(raw: Uint8Array, cuts: readonly number[] = []): Buffer {
   const [plain, other] = workspaces.encoders.map((workspace) => encodeIn(workspace, raw, cuts));
-  if (plain === undefined || other?.equals(plain) !== true) throw new Error('the kernels encode differently');
+  if (plain === undefined || other?.equals(plain) !== true) throw new Error('the backends encode differently');
   return plain;
 }
 
@@ -119,7 +120,7 @@ export interface Decoding {
 /** Decodes as far as it goes; fails at once when a piece says that it is zero and is not, or the other way round. */
 export function tryDecode(stream: Uint8Array, expectedBytes: number, cuts: readonly number[] = []): Decoding {
   const [plain, other] = workspaces.decoders.map((workspace) => tryDecodeIn(workspace, stream, expectedBytes, cuts));
-  if (plain === undefined || !isDeepStrictEqual(plain, other)) throw new Error('the kernels decode differently');
+  if (plain === undefined || !isDeepStrictEqual(plain, other)) throw new Error('the backends decode differently');
   return plain;
 }
 

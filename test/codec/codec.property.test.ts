@@ -1,4 +1,4 @@
-import { fc, test } from '@fast-check/vitest';
+import { fc, it } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import { TartletError } from '../../src/errors.ts';
 import { blocksOf, compressed, decode, encode, END, stored, tryDecode } from './apple-stream.ts';
@@ -23,7 +23,7 @@ const content = fc.oneof(
 const cuts = fc.array(fc.nat(300_000), { maxLength: 40 });
 
 describe('any bytes', () => {
-  test.prop([content, cuts, cuts], { numRuns: 200 })(
+  it.prop([content, cuts, cuts], { numRuns: 200 })(
     'come back from the stream that they become, both split anywhere',
     (raw, rawCuts, streamCuts) => {
       const stream = encode(raw, rawCuts);
@@ -32,7 +32,7 @@ describe('any bytes', () => {
     },
   );
 
-  test.prop([content], { numRuns: 200 })('cost at most 8 bytes per block and 4 at the end', (raw) => {
+  it.prop([content], { numRuns: 200 })('cost at most 8 bytes per block and 4 at the end', (raw) => {
     const stream = encode(raw);
     expect(stream.length).toBeLessThanOrEqual(raw.length + 8 * Math.ceil(raw.length / 65_536) + 4);
     expect(blocksOf(stream).every((block) => block.size > 0)).toBe(true);
@@ -92,14 +92,14 @@ function expectOrder(stream: Buffer, promised: number, streamCuts: readonly numb
 }
 
 describe('a damaged stream decodes to the promised size or is refused, and never crashes', () => {
-  test.prop([shortStream, fc.array(mutation, { minLength: 1, maxLength: 3 }), cuts], { numRuns: 2000 })(
+  it.prop([shortStream, fc.array(mutation, { minLength: 1, maxLength: 3 }), cuts], { numRuns: 2000 })(
     'when bytes were changed, inserted, removed or repeated',
     ({ stream, size: promised }, mutations, streamCuts) => {
       expectOrder(mutations.reduce(mutate, stream), promised, streamCuts);
     },
   );
 
-  test.prop([fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 1, max: 3000 })], { numRuns: 2000 })(
+  it.prop([fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 1, max: 3000 })], { numRuns: 2000 })(
     'when the payload of a block is made up',
     (payload, declared) => {
       const history = prose(300);
@@ -108,7 +108,7 @@ describe('a damaged stream decodes to the promised size or is refused, and never
     },
   );
 
-  test.prop(
+  it.prop(
     [
       fc.array(fc.constantFrom('bv41', 'bv4-', 'bv4$', '\0\0\0\0', '\x05\0\0\0', '\xff\xff\xff\xff', 'bvx'), {
         maxLength: 12,
@@ -121,7 +121,7 @@ describe('a damaged stream decodes to the promised size or is refused, and never
     expectOrder(Buffer.from(words.join(''), 'latin1'), 100);
   });
 
-  test.prop([shortStream, fc.nat()], { numRuns: 300 })('when it is cut short', ({ stream, size: promised }, where) => {
+  it.prop([shortStream, fc.nat()], { numRuns: 300 })('when it is cut short', ({ stream, size: promised }, where) => {
     const { error } = tryDecode(stream.subarray(0, where % stream.length), promised);
     expect(error).toMatchObject({ code: 'CHUNK_CORRUPT' });
   });

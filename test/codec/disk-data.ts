@@ -37,7 +37,7 @@ function records(size: number, seed: number): Buffer {
   return bytes;
 }
 
-/** What a disk looks like: stretches of prose, records, noise and zeros of any length, and things that occur again. */
+/** What a disk looks like: extents of prose, records, noise and zeros of any length, and things that occur again. */
 export function diskData(size: number, seed = 1): Buffer {
   const random = randomFrom(seed);
   const disk = Buffer.alloc(size);

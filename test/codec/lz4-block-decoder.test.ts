@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { decodeBlock } from '../../src/codec/lz4-block-decoder.ts';
 import { allocate, type Memory } from '../../src/codec/memory.ts';
 
@@ -46,7 +46,7 @@ function lastLiterals(literals: Uint8Array): Buffer {
 const counting = Buffer.from(Uint8Array.from({ length: 700 }, (_, index) => index % 251));
 
 describe('every run is copied as the format says', () => {
-  test('matches of any length at any offset, those that overlap themselves included', () => {
+  it('matches of any length at any offset, those that overlap themselves included', () => {
     const lengths = [...Array.from({ length: 90 }, (_, index) => index + 4), 127, 128, 129, 273, 274, 275, 529, 1000];
     for (const offset of [...Array.from({ length: 80 }, (_, index) => index + 1), 255, 256, 300, 700]) {
       const longest = Buffer.from(
@@ -66,7 +66,7 @@ describe('every run is copied as the format says', () => {
     }
   });
 
-  test('literal runs of any length, in the middle and at the end', () => {
+  it('literal runs of any length, in the middle and at the end', () => {
     for (let size = 0; size <= 600; size += 1) {
       const literals = counting.subarray(0, size);
       const payload = Buffer.concat([sequence(literals, 7, 9), lastLiterals(literals)]);
@@ -84,7 +84,7 @@ describe('a broken block is refused, with the byte (C2, S23)', () => {
   const bytes = (...parts: (string | readonly number[])[]): Buffer =>
     Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : Buffer.from(part))));
 
-  test.each([
+  it.each([
     ['nothing', bytes(), 5, '1000: a block ends where its last literals should begin'],
     ['literals without end', bytes([0x50], 'abcd'), 5, '1001: a run of 5 literals goes on past its block'],
     [
@@ -138,7 +138,7 @@ describe('a broken block is refused, with the byte (C2, S23)', () => {
     });
   });
 
-  test('a length of 16 million length bytes is added up without wrapping', () => {
+  it('a length of 16 million length bytes is added up without wrapping', () => {
     const payload = Buffer.alloc(17_000_000, 255);
     payload[0] = 0xf0;
     payload[16_900_000] = 7;

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { encodeBlock, Lz4BlockTable } from '../../src/codec/lz4-block-encoder.ts';
 import { allocate } from '../../src/codec/memory.ts';
 import { compressed, decode, END } from './apple-stream.ts';
@@ -30,11 +30,11 @@ describe.each([
 ])('a block of %s', (_, input) => {
   const roomy = encodeInto(2 * input.length, input);
 
-  test('decodes to what it was', () => {
+  it('decodes to what it was', () => {
     expect(decode(Buffer.concat([compressed(input.length, roomy.block), END]), input.length).equals(input)).toBe(true);
   });
 
-  test('is the same in any room that it fits into, says so when there is less, and never writes beyond', () => {
+  it('is the same in any room that it fits into, says so when there is less, and never writes beyond', () => {
     for (let room = 0; room < roomy.end + 40; room += 1) {
       const { end, block } = encodeInto(room, input);
       if (end === -1) continue;

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { compressSync, uncompressSync } from 'lz4-napi';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { describeWithParts } from '../support/real-parts.ts';
 import { blocksOf, compressed, decode, encode, END, stored, tryDecode, u32 } from './apple-stream.ts';
 import { diskData, noise, prose } from './disk-data.ts';
@@ -26,7 +26,9 @@ const disk = Buffer.concat([
   prose(2 * BLOCK + 77, 2),
 ]);
 
-/** An Apple stream whose blocks lz4-napi made, each with the block before as its dictionary, as Apple's encoder does. */
+/**
+ * An Apple stream whose blocks lz4-napi made, each with the block before as its dictionary, as Apple's encoder does.
+ */
 function linkedStream(raw: Buffer): Buffer {
   const parts: Buffer[] = [];
   for (let at = 0; at < raw.length; at += BLOCK) {
@@ -43,7 +45,7 @@ describe('lz4-napi', () => {
   const stream = linkedStream(disk);
   const blocks = blocksOf(stream);
 
-  test('made blocks of both kinds that need the block before them, whatever its kind', () => {
+  it('made blocks of both kinds that need the block before them, whatever its kind', () => {
     const needs = new Set<string>();
     for (const [index, { kind, size, payload }] of blocks.entries()) {
       if (kind === 'bv4-') continue;
@@ -53,14 +55,14 @@ describe('lz4-napi', () => {
     expect([...needs].sort()).toEqual(['bv4- before bv41', 'bv41 before bv41']);
   });
 
-  test.each([[[]], [[1, 30, 100_000]], [Array.from({ length: 400 }, (_, index) => index * 4099)]])(
+  it.each([[[]], [[1, 30, 100_000]], [Array.from({ length: 400 }, (_, index) => index * 4099)]])(
     'encodes, we decode (split %#)',
     (cuts) => {
       expect(decode(stream, disk.length, cuts).equals(disk)).toBe(true);
     },
   );
 
-  test('decodes what we encode, with no more history than the block before', () => {
+  it('decodes what we encode, with no more history than the block before', () => {
     const decoded: Buffer[] = [];
     for (const { kind, size, payload } of blocksOf(encode(disk))) {
       const before = decoded.at(-1);
@@ -70,7 +72,7 @@ describe('lz4-napi', () => {
   });
 
   // Without the first two blocks: there the library gains by referring to a stored block, which we never do on purpose.
-  test('does not make a disk smaller than we do', () => {
+  it('does not make a disk smaller than we do', () => {
     const ordinary = disk.subarray(2 * BLOCK);
     expect(encode(ordinary).length).toBeLessThan(linkedStream(ordinary).length);
   });
@@ -97,7 +99,7 @@ function fromFrame(frame: Buffer, raw: Buffer): Buffer {
 }
 
 describeWithParts('the lz4 command', ['lz4'], () => {
-  test.each(['-1', '-9'])('encodes linked blocks with %s, we decode', (level) => {
+  it.each(['-1', '-9'])('encodes linked blocks with %s, we decode', (level) => {
     const frame = execFileSync('lz4', [level, '-BD', '-B4', '--no-frame-crc', '-c'], {
       input: disk,
       maxBuffer: 2 * disk.length,
@@ -107,7 +109,7 @@ describeWithParts('the lz4 command', ['lz4'], () => {
     expect(decode(stream, disk.length, [5, 70_000]).equals(disk)).toBe(true);
   });
 
-  test('decodes what we encode, put into a frame', () => {
+  it('decodes what we encode, put into a frame', () => {
     const parts = blocksOf(encode(disk)).flatMap(({ kind, payload }) => [
       u32(kind === 'bv4-' ? payload.length + 2 ** 31 : payload.length),
       payload,

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { AppleLz4Decoder } from '../../src/codec/apple-lz4-decoder.ts';
 import type { StreamPosition } from '../../src/codec/chunk-decoder.ts';
 import { encode } from './apple-stream.ts';
@@ -8,7 +8,7 @@ const KIB = 1024;
 const disk = diskData(3000 * KIB + 77);
 const stream = encode(disk);
 
-test('a decoder goes on wherever another one had come to, with the last 64 KiB and the two positions', () => {
+it('a decoder goes on wherever another one had come to, with the last 64 KiB and the two positions', () => {
   const boundaries: StreamPosition[] = [];
   let handedOut = 0;
   const first = new AppleLz4Decoder({
@@ -39,7 +39,7 @@ test('a decoder goes on wherever another one had come to, with the last 64 KiB a
   }
 });
 
-test('what a decoder goes on from must fit together', () => {
+it('what a decoder goes on from must fit together', () => {
   const resume = { encoded: 10, decoded: 70_000, history: new Uint8Array(65_535) };
   const options = { expectedBytes: disk.length, onOutput: () => {} };
   expect(() => new AppleLz4Decoder({ ...options, resume })).toThrow('cannot go on at byte 70000 with 65535 bytes');

@@ -8,8 +8,8 @@ import { Cleanup } from '../support/real-cleanup.ts';
 import { Workplace } from '../support/real-command.ts';
 
 /*
- * docs/compatibility.md says what is the same as in Tart, what is better, and what is not there. It is read here as data, and must agree
- * with the commands as they are declared.
+ * docs/compatibility.md says what is the same as in Tart, what is better, and what is not there. It is read here as
+ * data, and must agree with the commands as they are declared.
  */
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
@@ -112,7 +112,10 @@ describe('docs/compatibility.md', () => {
   });
 });
 
-/** Every file with the numbers of the defects that stand in it as `(tart-cli §7 #1, #2)`, beside rows of our own catalogue. */
+/**
+ * Every file with the numbers of the defects that stand in it as `(tart-cli §7 #1, #2)`, beside rows of our own
+ * catalogue.
+ */
 function titlesOfTests(): { file: string; numbers: number[] }[] {
   return readdirSync(path.join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))

@@ -28,8 +28,9 @@ import { runVm } from '../support/running-vm.ts';
 import { TartInPath } from '../support/tart-in-path.ts';
 
 /*
- * Known defects of Tart (tart-cli §7) that we must not have, each by its number, with the command under the name `tart`. Those that other tests
- * prove on their way have their number in the titles there; docs/compatibility.md lists all, and compatibility.test.ts holds it to that.
+ * Known defects of Tart (tart-cli §7) that we must not have, each by its number, with the command under the name
+ * `tart`. Those that other tests prove on their way have their number in the titles there; docs/compatibility.md lists
+ * all, and compatibility.test.ts holds it to that.
  */
 
 const cleanup = new Cleanup();
@@ -78,7 +79,7 @@ describe('pulling', () => {
 
     await user.succeed('pull', tag);
     await user.succeed('clone', tag, 'vm');
-    expect(await digestsOfVm(user.vmFolder('vm'))).toEqual(await digestsOfVm(sender.vmFolder('new')));
+    expect(await digestsOfVm(user.vmDirectory('vm'))).toEqual(await digestsOfVm(sender.vmDirectory('new')));
   });
 
   it('other commands leave what an interrupted pull has kept (tart-cli §7 #14)', async () => {
@@ -123,9 +124,9 @@ describe('pulling', () => {
     const user = new TartInPath(cleanup);
     const image = `127.0.0.1:${registry.port}/team/old:1`;
     await user.succeed('pull', image);
-    const folder = cleanup.folder();
-    expect(await user.shell(`cd ${folder} && $TARTLET export ${image}`)).toMatchObject({ exitCode: 0, stdout: '' });
-    expect(readdirSync(folder)).toEqual([`127.0.0.1_${registry.port}_team_old_1.oci.tar`]);
+    const directory = cleanup.directory();
+    expect(await user.shell(`cd ${directory} && $TARTLET export ${image}`)).toMatchObject({ exitCode: 0, stdout: '' });
+    expect(readdirSync(directory)).toEqual([`127.0.0.1_${registry.port}_team_old_1.oci.tar`]);
   });
 
   it('neither a push nor a pull keeps whole chunks in memory (tart-cli §7 #27)', async () => {
@@ -133,7 +134,7 @@ describe('pulling', () => {
     await user.succeed('create', '--linux', '--disk-size', '1', 'large');
     const noise = randomBytes(64 * MIB); // Does not compress, and 512 MiB of it are one chunk.
     for (let at = 0; at < 9; at += 1)
-      writeFileSync(`${user.vmFolder('large')}/disk.img`, noise, { flag: at === 0 ? 'w' : 'a' });
+      writeFileSync(`${user.vmDirectory('large')}/disk.img`, noise, { flag: at === 0 ? 'w' : 'a' });
     const image = `127.0.0.1:${registry.port}/team/large:1`;
     // Each thread tells when it ends what the whole process took at most, in KiB.
     const watch = `process.on('exit', () => console.error('peak', process.resourceUsage().maxRSS))`;
@@ -158,7 +159,7 @@ describe('pulling', () => {
 describe.runIf(process.platform === 'linux')('local VMs', () => {
   it('a VM is held while it is pushed: nobody starts, changes or deletes it meanwhile (tart-cli §7 #7)', async () => {
     const user = new TartInPath(cleanup);
-    plantVm(user.vmFolder('vm'));
+    plantVm(user.vmDirectory('vm'));
     const silent = createServer((socket) => cleanup.add(() => Promise.resolve(void socket.destroy())));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     cleanup.add(() => new Promise<void>((resolve) => silent.close(() => resolve())));
@@ -175,22 +176,22 @@ describe.runIf(process.platform === 'linux')('local VMs', () => {
 
   it('a running VM is not cloned while its disk changes (tart-cli §7 #11)', async () => {
     const user = new TartInPath(cleanup);
-    plantVm(user.vmFolder('vm'), Buffer.alloc(MIB, 1));
-    await runVm(user.vmFolder('vm'));
+    plantVm(user.vmDirectory('vm'), Buffer.alloc(MIB, 1));
+    await runVm(user.vmDirectory('vm'));
     const { exitCode, stderr } = await user.tart('clone', 'vm', 'copy');
     // Where the file system can do it in one moment, it is a clone.
     const [outcome, says] =
       exitCode === 0
         ? [[0, true], /^note: vm is running: its clone begins as if the power had been cut$/m]
         : [[2, false], /^error\[VM_RUNNING\]: /];
-    expect([exitCode, existsSync(user.vmFolder('copy'))]).toEqual(outcome);
+    expect([exitCode, existsSync(user.vmDirectory('copy'))]).toEqual(outcome);
     expect(stderr).toMatch(says);
   });
 
   it('of two that are renamed to one name at once, one gets it and none is lost (tart-cli §7 #26)', async () => {
     const user = new TartInPath(cleanup);
-    plantVm(user.vmFolder('a'));
-    plantVm(user.vmFolder('b'));
+    plantVm(user.vmDirectory('a'));
+    plantVm(user.vmDirectory('b'));
     const codes = await Promise.all(['a', 'b'].map(async (name) => (await user.tart('rename', name, 'c')).exitCode));
     expect(new Set(codes)).toEqual(new Set([0, 64]));
     expect(readdirSync(`${user.home}/vms`)).toHaveLength(2);
@@ -198,14 +199,14 @@ describe.runIf(process.platform === 'linux')('local VMs', () => {
 
   it('one that cannot be deleted does not keep the others (tart-cli §7 #48)', async () => {
     const user = new TartInPath(cleanup);
-    for (const name of ['a', 'b', 'busy']) plantVm(user.vmFolder(name));
-    mkdirSync(user.vmFolder('no-vm'));
-    await runVm(user.vmFolder('busy'));
+    for (const name of ['a', 'b', 'busy']) plantVm(user.vmDirectory(name));
+    mkdirSync(user.vmDirectory('no-vm'));
+    await runVm(user.vmDirectory('busy'));
     const { exitCode, stdout, stderr } = await user.tart('delete', 'a', 'missing', 'busy', 'no-vm', 'b');
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
     expect(stderr).toContain('the VM "missing" does not exist');
     expect(stderr).toContain('the VM "busy" is running');
-    expect(stderr).toContain(`${user.vmFolder('no-vm')} is a folder without config.json`);
+    expect(stderr).toContain(`${user.vmDirectory('no-vm')} is a directory without config.json`);
     expect(stderr).toContain('the rest was done: a, b deleted');
     expect(readdirSync(`${user.home}/vms`).sort()).toEqual(['busy', 'no-vm']);
   });
@@ -214,8 +215,8 @@ describe.runIf(process.platform === 'linux')('local VMs', () => {
 describe('what lies about in a home', () => {
   it('a configuration that cannot be read breaks neither list nor clone (tart-cli §7 #30)', async () => {
     const user = new TartInPath(cleanup);
-    for (const name of ['bad', 'good']) plantVm(user.vmFolder(name));
-    writeFileSync(`${user.vmFolder('bad')}/config.json`, '{');
+    for (const name of ['bad', 'good']) plantVm(user.vmDirectory(name));
+    writeFileSync(`${user.vmDirectory('bad')}/config.json`, '{');
     expect(await user.succeed('list', '-q')).toBe('bad\ngood\n');
     await user.succeed('clone', 'good', 'copy');
     await user.succeed('delete', 'bad');
@@ -235,9 +236,9 @@ describe('what lies about in a home', () => {
       expect((await user.tart(...words)).stderr).toMatch(/^(note: full copy.*\n|deleted vm: .*\n)?$/);
   });
 
-  it('dangling tags are found behind a linked cache folder, and the others stay (tart-cli §7 #20)', async () => {
+  it('dangling tags are found behind a linked cache directory, and the others stay (tart-cli §7 #20)', async () => {
     const user = new TartInPath(cleanup);
-    await user.succeed('create', '--linux', 'vm'); // Which makes the folder that the link leads to.
+    await user.succeed('create', '--linux', 'vm'); // Which makes the directory that the symlink leads to.
     const parent = `${user.home}/cache/OCIs/registry.example/base`;
     plantVm(`${parent}/${digestOf('a')}`);
     symlinkSync(`${parent}/${digestOf('a')}`, `${parent}/good`);
@@ -252,7 +253,7 @@ describe('output', () => {
     const registry = await startRealRegistry(cleanup, 'embedded');
     const user = new TartInPath(cleanup, {}, { NO_COLOR: '', TERM: 'xterm-256color' });
     const image = `127.0.0.1:${registry.port}/team/vm:1`;
-    plantVm(user.vmFolder('vm'));
+    plantVm(user.vmDirectory('vm'));
     for (const words of [
       ['push', 'vm', image],
       ['pull', image],
@@ -270,9 +271,9 @@ describe('output', () => {
 
   it('in JSON keeps the order of its keys (tart-cli §7 #40)', async () => {
     const user = new TartInPath(cleanup);
-    plantVm(user.vmFolder('vm'));
-    utimesSync(user.vmFolder('vm'), 1_767_323_045, 1_767_323_045);
-    const size = statSync(`${user.vmFolder('vm')}/config.json`).blocks * 512 * 3;
+    plantVm(user.vmDirectory('vm'));
+    utimesSync(user.vmDirectory('vm'), 1_767_323_045, 1_767_323_045);
+    const size = statSync(`${user.vmDirectory('vm')}/config.json`).blocks * 512 * 3;
     expect(await user.succeed('list', '--format', 'json')).toBe(
       `[
   {
@@ -305,7 +306,7 @@ describe('output', () => {
 
   it('on a terminal shows what small VMs have, and not 0 (tart-cli §7 #40)', async () => {
     const user = new TartInPath(cleanup);
-    plantVm(user.vmFolder('vm'));
+    plantVm(user.vmDirectory('vm'));
     const { screen } = await runOnTerminal(user, '$TARTLET get vm; $TARTLET list', []);
     expect(screen).toMatch(/^linux +4 +4096 +\d+ B +raw +\d+ KB +1024x768 +stopped/m);
     expect(screen).toMatch(/^local +vm +\d+ B +\d+ KB /m);
@@ -313,16 +314,16 @@ describe('output', () => {
 
   it('in a pipe has plain numbers, as many fields as headings', async () => {
     const user = new TartInPath(cleanup);
-    plantVm(user.vmFolder('vm'));
-    truncateSync(`${user.vmFolder('vm')}/disk.img`, 50_000_000_000);
+    plantVm(user.vmDirectory('vm'));
+    truncateSync(`${user.vmDirectory('vm')}/disk.img`, 50_000_000_000);
     const size = ['config.json', 'disk.img', 'nvram.bin'].reduce(
-      (sum, file) => sum + statSync(`${user.vmFolder('vm')}/${file}`).blocks * 512,
+      (sum, file) => sum + statSync(`${user.vmDirectory('vm')}/${file}`).blocks * 512,
       0,
     );
     expect(await user.succeed('get', 'vm')).toBe(
       `OS    CPU Memory Disk DiskFormat Size  Display  State  \nlinux 4   4096   50   raw        ${(size / 1e9).toFixed(3)} 1024x768 stopped\n`,
     );
-    utimesSync(user.vmFolder('vm'), new Date(), new Date(Date.now() - 7_500_000));
+    utimesSync(user.vmDirectory('vm'), new Date(), new Date(Date.now() - 7_500_000));
     expect(await user.succeed('list')).toMatch(
       /^Source Name Disk Size Accessed +State +\nlocal +vm +50 +0 +\S.* stopped\n$/,
     );
@@ -349,11 +350,11 @@ describe('numbers', () => {
     [['prune', '--space-budget', '18446744073709551616']],
   ])('%j is too much, and says so (tart-cli §7 #54)', async (words) => {
     const user = new TartInPath(cleanup);
-    plantVm(user.vmFolder('vm'));
-    const before = readFileSync(`${user.vmFolder('vm')}/config.json`, 'utf8');
+    plantVm(user.vmDirectory('vm'));
+    const before = readFileSync(`${user.vmDirectory('vm')}/config.json`, 'utf8');
     const { exitCode, stdout, stderr } = await user.tart(...words);
     expect({ exitCode, stdout }, stderr).toEqual({ exitCode: 64, stdout: '' });
     expect(stderr).toContain('It must be a whole number from ');
-    expect(readFileSync(`${user.vmFolder('vm')}/config.json`, 'utf8')).toBe(before);
+    expect(readFileSync(`${user.vmDirectory('vm')}/config.json`, 'utf8')).toBe(before);
   });
 });

@@ -87,7 +87,7 @@ describe('the GitLab executor', () => {
   });
 
   it.runIf(process.platform === 'linux')('stops the VM of a job, then deletes it', async () => {
-    await runVm(host.vmFolder(ID));
+    await runVm(host.vmDirectory(ID));
     expect(await host.succeed('stop', ID)).toBe('');
     expect(await host.succeed('delete', ID)).toBe('');
   });

@@ -61,7 +61,7 @@ describeWithParts("Tart's test of push and pull", ['docker-registry'], () => {
     registry = await startRealRegistry(cleanup, 'docker-registry');
     remote = `127.0.0.1:${registry.port}/tart/${name}:latest`;
     await user.succeed('create', '--linux', name);
-    writeFileSync(`${user.vmFolder(name)}/disk.img`, disk);
+    writeFileSync(`${user.vmDirectory(name)}/disk.img`, disk);
   });
 
   it('test_push_speed, test_pull_speed: a disk of random bytes comes back the same', async () => {
@@ -73,7 +73,7 @@ describeWithParts("Tart's test of push and pull", ['docker-registry'], () => {
     expect(realpathSync(target)).toBe(`${realpathSync(user.environment['HOME'] ?? '')}/.tart/cache`);
     const image = `${target}/OCIs/127.0.0.1%3A${registry.port}/tart/${name}/latest`;
     expect(await isEqual(`${image}/disk.img`, disk)).toBe(true);
-    const vm = user.vmFolder(name);
+    const vm = user.vmDirectory(name);
     expect(readFileSync(`${image}/nvram.bin`).equals(readFileSync(`${vm}/nvram.bin`))).toBe(true);
     expect(JSON.parse(readFileSync(`${image}/config.json`, 'utf8'))).toEqual(
       JSON.parse(readFileSync(`${vm}/config.json`, 'utf8')),

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 /*
- * The 21 must-haves of `run` that real drivers taught (run-fleet-demand §8): each is a test whose title begins with its number, so that none is
- * lost when tests are moved or rewritten.
+ * The 21 must-haves of `run` that real drivers taught (run-fleet-demand §8): each is a test whose title begins with its
+ * number, so that none is lost when tests are moved or rewritten.
  */
 
 const TESTS = path.resolve(import.meta.dirname, '..');

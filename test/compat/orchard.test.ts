@@ -7,7 +7,8 @@ import { runVm } from '../support/running-vm.ts';
 import { TartInPath } from '../support/tart-in-path.ts';
 
 /*
- * What Orchard's worker calls (tart-cli §5.1), word for word. Its cancellation is a SIGKILL: test/real/interruption.test.ts.
+ * What Orchard's worker calls (tart-cli §5.1), word for word. Its cancellation is a SIGKILL:
+ * test/real/interruption.test.ts.
  */
 
 const cleanup = new Cleanup();
@@ -91,14 +92,14 @@ describe("Orchard's worker", () => {
   });
 
   it('sees a suspended VM as such', async () => {
-    writeFileSync(`${worker.vmFolder(ID)}/state.vzvmsave`, 'memory');
+    writeFileSync(`${worker.vmDirectory(ID)}/state.vzvmsave`, 'memory');
     expect(await rowOf(ID)).toEqual({ name: ID, source: 'local', state: 'suspended', running: false });
     expect(await worker.succeed('stop', '--timeout', '5', ID)).toBe('');
     expect(await rowOf(ID)).toMatchObject({ state: 'stopped' });
   });
 
   it.runIf(process.platform === 'linux')('stops an orphan that runs, and deletes it at once', async () => {
-    const vm = await runVm(worker.vmFolder(ID));
+    const vm = await runVm(worker.vmDirectory(ID));
     expect(await rowOf(ID)).toEqual({ name: ID, source: 'local', state: 'running', running: true });
     expect(await worker.succeed('stop', ID)).toBe('');
     expect(await vm.ended).toBe(0);

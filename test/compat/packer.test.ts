@@ -6,7 +6,7 @@ import { createVm } from '../support/real-vm.ts';
 import { lowerCaseKeys, TartInPath } from '../support/tart-in-path.ts';
 
 /*
- * What the Packer plugin calls (tart-cli §5.2), word for word, and what it does to a VM folder by itself.
+ * What the Packer plugin calls (tart-cli §5.2), word for word, and what it does to a VM directory by itself.
  */
 
 const cleanup = new Cleanup();
@@ -42,7 +42,7 @@ describe('the Packer plugin', () => {
   });
 
   it('edits the partition table of a clone, which reaches neither the image nor later calls', async () => {
-    const file = `${user.vmFolder('cloned')}/disk.img`;
+    const file = `${user.vmDirectory('cloned')}/disk.img`;
     const disk = openSync(file, 'r+');
     writeSync(disk, 'EFI PART', 512);
     closeSync(disk);
@@ -50,7 +50,7 @@ describe('the Packer plugin', () => {
     expect(readText(file, 512, 8)).toBe('EFI PART');
 
     await user.succeed('clone', base, 'another');
-    expect(readText(`${user.vmFolder('another')}/disk.img`, 512, 8)).not.toBe('EFI PART');
+    expect(readText(`${user.vmDirectory('another')}/disk.img`, 512, 8)).not.toBe('EFI PART');
   });
 
   it.each([
@@ -76,13 +76,13 @@ describe('the Packer plugin', () => {
     const { exitCode, stdout, stderr } = await user.tart(...words);
     expect({ exitCode, stdout }).toEqual({ exitCode: 64, stdout: '' });
     expect(stderr).toMatch(/^error\[NEEDS_MACOS\]: /);
-    expect(existsSync(user.vmFolder('mac'))).toBe(false);
+    expect(existsSync(user.vmDirectory('mac'))).toBe(false);
   });
 
-  it('deletes on cancellation, or removes the folder of an artifact', async () => {
+  it('deletes on cancellation, or removes the directory of an artifact', async () => {
     expect(await user.succeed('delete', 'made')).toBe('');
     expect(await user.succeed('delete', 'another')).toBe('');
-    rmSync(user.vmFolder('cloned'), { recursive: true });
+    rmSync(user.vmDirectory('cloned'), { recursive: true });
     expect(await user.succeed('list', '--source', 'local', '-q')).toBe('');
   });
 });

@@ -24,7 +24,7 @@ describe('called as vetu', () => {
   });
 
   function macOf(name: string): string {
-    return (JSON.parse(readFileSync(`${user.vmFolder(name)}/config.json`, 'utf8')) as { macAddress: string })
+    return (JSON.parse(readFileSync(`${user.vmDirectory(name)}/config.json`, 'utf8')) as { macAddress: string })
       .macAddress;
   }
 
@@ -125,8 +125,8 @@ describe('the name that we are called by', () => {
     ['tartlet', 'tartlet'],
     // What is no name of ours is another way to write Tartlet's.
     ['tartlet-next', 'tartlet-next'],
-  ])('is %s through three links in different directories', async (name, shown) => {
-    const [a, b, c] = [cleanup.folder(), cleanup.folder(), cleanup.folder()];
+  ])('is %s through three symlinks in different directories', async (name, shown) => {
+    const [a, b, c] = [cleanup.directory(), cleanup.directory(), cleanup.directory()];
     symlinkSync(COMMAND, path.join(a, 'anything'));
     symlinkSync(path.relative(b, path.join(a, 'anything')), path.join(b, 'vetu'));
     symlinkSync(path.join(b, 'vetu'), path.join(c, name));

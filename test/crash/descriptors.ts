@@ -1,6 +1,7 @@
 /*
- * Where paths through descriptors lead: `/proc/self/fd/19/disk.img` in a log of `strace -f -y`. What is removed is removed by way of the opened
- * directory above it (reliability S61), so that a checker that does not follow these paths sees no removal at all.
+ * Where paths through descriptors lead: `/proc/self/fd/19/disk.img` in a log of `strace -f -y`. What is removed is
+ * removed by way of the opened directory above it (reliability S61), so that a checker that does not follow these paths
+ * sees no removal at all.
  */
 
 /** Calls that the checker needs besides those that it checks. */
@@ -18,7 +19,10 @@ export class Descriptors {
   /** `process descriptor`, and the path that was opened. */
   readonly #opened = new Map<string, string>();
 
-  /** Threads of the log are told apart from processes first: the first calls of either may come before the end of the call that started it. */
+  /**
+   * Threads of the log are told apart from processes first: the first calls of either may come before the end of the
+   * call that started it.
+   */
   constructor(calls: Iterable<{ readonly thread: string; readonly text: string }>) {
     for (const { thread, text } of calls) {
       const started = STARTED.exec(text)?.[1];

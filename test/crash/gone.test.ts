@@ -24,8 +24,8 @@ const QUICK_PAIRS = new Set([
 const QUICK = 3;
 
 const image = (place: Place): string => place.name('team/base:moving');
-const vmFolder = (place: Place): string => `${place.home}/vms/keep`;
-const imageFolder = (place: Place): string => realpathSync(path.join(place.home, movingTag(place)));
+const vmDirectory = (place: Place): string => `${place.home}/vms/keep`;
+const imageDirectory = (place: Place): string => realpathSync(path.join(place.home, movingTag(place)));
 
 type Words = (place: Place) => readonly string[];
 
@@ -46,7 +46,7 @@ const VM_COMMANDS: readonly (readonly [string, Words, true?])[] = [
   ['list', () => ['list']],
   ['set', () => ['set', 'keep', '--cpu', '6']],
   ['set of the disk', () => ['set', 'keep', '--disk-size', '2']],
-  ['export', (place) => ['export', 'keep', `${place.user.folder}/keep.tar`]],
+  ['export', (place) => ['export', 'keep', `${place.user.directory}/keep.tar`]],
   ['clone of it', () => ['clone', 'keep', 'copy']],
   ['clone over it', (place) => ['clone', place.name('team/other:1'), 'keep']],
   ['create over it', () => ['create', '--linux', '--disk-size', '1', 'keep']],
@@ -70,7 +70,7 @@ const IMAGE_COMMANDS: readonly (readonly [string, Words, true?])[] = [
   ['list', () => ['list']],
   ['pin', (place) => ['pin', image(place)]],
   ['unpin', (place) => ['unpin', image(place)]],
-  ['export', (place) => ['export', image(place), `${place.user.folder}/image.tar`]],
+  ['export', (place) => ['export', image(place), `${place.user.directory}/image.tar`]],
   ['clone', (place) => ['clone', image(place), 'copy']],
   ['push', (place) => ['push', '--concurrency', '1', image(place), place.name('team/pushed:2')]],
   ['pull', (place) => ['pull', '--concurrency', '1', image(place)]],
@@ -82,14 +82,14 @@ const IMAGE_COMMANDS: readonly (readonly [string, Words, true?])[] = [
 
 function pairs(
   what: 'a VM' | 'an image',
-  folder: Removal['folder'],
+  directory: Removal['directory'],
   commands: readonly (readonly [string, Words, true?])[],
   removals: readonly (readonly [string, Words])[],
 ): Removal[] {
   return commands.flatMap(([command, words, mayFind]) =>
     removals.map(([removal, remove]) => ({
       name: `${command}, and ${removal} of ${what}`,
-      folder,
+      directory,
       command: run(words),
       removal: run(remove),
       ...(mayFind === undefined ? {} : { mayFind }),
@@ -100,16 +100,16 @@ function pairs(
 /** A suspended VM can be stopped without a program that runs it. */
 const STOP: Removal = {
   name: 'stop, and delete of a VM',
-  folder: vmFolder,
-  before: (place) => writeFileSync(`${vmFolder(place)}/state.vzvmsave`, 'memory'),
+  directory: vmDirectory,
+  before: (place) => writeFileSync(`${vmDirectory(place)}/state.vzvmsave`, 'memory'),
   command: run(() => ['stop', 'keep']),
   removal: run(() => ['delete', 'keep']),
 };
 
 const ALL: readonly Removal[] = [
-  ...pairs('a VM', vmFolder, VM_COMMANDS, VM_REMOVALS),
+  ...pairs('a VM', vmDirectory, VM_COMMANDS, VM_REMOVALS),
   STOP,
-  ...pairs('an image', imageFolder, IMAGE_COMMANDS, IMAGE_REMOVALS),
+  ...pairs('an image', imageDirectory, IMAGE_COMMANDS, IMAGE_REMOVALS),
 ];
 
 /** Says whether the lock that a program takes to run a VM can be had now (tart-cli §4.2). */
@@ -145,7 +145,7 @@ describeWithParts('what goes while a command works on it (P34)', ['strace'], () 
 
   it('cannot be started when it was asked whether it runs, and is about to be deleted (P35)', async () => {
     place.reset();
-    const config = `${vmFolder(place)}/config.json`;
+    const config = `${vmDirectory(place)}/config.json`;
     const looks = await countLooks(place.command('delete', 'keep'), place.log(), [config]);
     place.reset();
     // The last look before the rename: whether it is stacked.
@@ -153,7 +153,7 @@ describeWithParts('what goes while a command works on it (P34)', ['strace'], () 
     const held = await Held.start(place.command('delete', 'keep'), point, place.log());
     if (!(held instanceof Held)) throw new Error(`it ended: ${held.stderr}`);
     try {
-      expect(execFileSync('python3', ['-c', TRY_TO_RUN, vmFolder(place)], { encoding: 'utf8' })).toBe('locked\n');
+      expect(execFileSync('python3', ['-c', TRY_TO_RUN, vmDirectory(place)], { encoding: 'utf8' })).toBe('locked\n');
     } finally {
       await held.release();
     }

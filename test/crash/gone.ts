@@ -33,7 +33,7 @@ const NEW_VMS = {
 export interface Removal {
   readonly name: string;
   /** What is taken away, below the home. */
-  readonly folder: (place: Place) => string;
+  readonly directory: (place: Place) => string;
   readonly command: (place: Place) => Invocation;
   readonly removal: (place: Place) => Invocation;
   /** Ends with another status than 0 when it finds something, without an error. */
@@ -42,16 +42,16 @@ export interface Removal {
   readonly before?: (place: Place) => void;
 }
 
-function watched(folder: string): string[] {
-  const names = new Set([...readdirSync(folder), ...POSSIBLE_FILES]);
-  return [folder, ...[...names].map((name) => `${folder}/${name}`)];
+function watched(directory: string): string[] {
+  const names = new Set([...readdirSync(directory), ...POSSIBLE_FILES]);
+  return [directory, ...[...names].map((name) => `${directory}/${name}`)];
 }
 
 /** Every point at which a command looks at what will be taken away. */
-export async function lookingPoints(place: Place, { folder, command, before }: Removal): Promise<Fault[]> {
+export async function lookingPoints(place: Place, { directory, command, before }: Removal): Promise<Fault[]> {
   place.reset();
   before?.(place);
-  const path = watched(folder(place));
+  const path = watched(directory(place));
   const counts = await countLooks(command(place), place.log(), path);
   return [...counts].flatMap(([call, most]) =>
     Array.from({ length: most }, (_, index): Fault => ({ call, nth: index + 1, effect: 'SIGSTOP', path })),
@@ -60,7 +60,8 @@ export async function lookingPoints(place: Place, { folder, command, before }: R
 
 /**
  * Holds a command when it has looked, lets the removal run, and the command go on.
- * @returns findings, one line each; undefined when it ended without coming to this point: looks are of several threads, and not always as many.
+ * @returns findings, one line each; undefined when it ended without coming to this point: looks are of several threads,
+ * and not always as many.
  */
 export async function runRemoval(place: Place, of: Removal, point: Fault): Promise<string[] | undefined> {
   place.reset();

@@ -76,7 +76,10 @@ export class Held {
   }
 }
 
-/** A thread of the command that stands still: strace says so when the signal has taken effect. Signals to a thread reach the process. */
+/**
+ * A thread of the command that stands still: strace says so when the signal has taken effect. Signals to a thread reach
+ * the process.
+ */
 function stoppedThread(log: string): number | undefined {
   const said = existsSync(log) ? /^(\d+) +--- stopped by SIGSTOP ---/m.exec(readFileSync(log, 'utf8')) : null;
   return said === null ? undefined : Number(said[1]);

@@ -1,7 +1,7 @@
 import { mkdirSync, readlinkSync, rmdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { describeWithParts } from '../support/real-parts.ts';
 import { Held } from './hold.ts';
 
@@ -9,7 +9,7 @@ const LINK_MODULE = path.resolve(import.meta.dirname, '../../dist/home/link.js')
 
 describeWithParts('a tag that is to be removed and leads to a newer image meanwhile', ['strace'], () => {
   it('is given back, although another command takes its empty directory away (P18)', async () => {
-    const home = temporaryFolder();
+    const home = temporaryDirectory();
     const [repository, trash] = [path.join(home, 'team/base'), path.join(home, 'trash')];
     mkdirSync(repository, { recursive: true });
     mkdirSync(trash);
@@ -23,7 +23,7 @@ describeWithParts('a tag that is to be removed and leads to a newer image meanwh
       { call: 'rename', nth: 1 },
       path.join(home, 'log'),
     );
-    if (!(held instanceof Held)) throw new Error(`it ended before it moved the link: ${held.stderr}`);
+    if (!(held instanceof Held)) throw new Error(`it ended before it moved the symlink: ${held.stderr}`);
     rmdirSync(repository);
     expect(await held.release()).toMatchObject({ exitCode: 0 });
     expect(readlinkSync(link)).toBe('sha256:newer');

@@ -18,7 +18,7 @@ describe('the reader of locks', () => {
     expect(taken).toBe(3);
   });
 
-  it('finds a scratch folder that is there before its lock', () => {
+  it('finds a scratch directory that is there before its lock', () => {
     const make = '7 mkdir("/h/tmp/tartlet-1", 0777) = 0';
     expect(readLocks([make, lock(scratch)].join('\n'), home).unlockedScratch).toEqual(['tartlet-1']);
     expect(readLocks([lock(scratch), make].join('\n'), home).unlockedScratch).toEqual([]);
@@ -36,7 +36,7 @@ describeWithParts('locks (P20)', ['strace'], () => {
   });
   afterAll(async () => place.cleanup.run());
 
-  it('are taken in one order by all commands, and a scratch folder is never there without its own', async () => {
+  it('are taken in one order by all commands, and a scratch directory is never there without its own', async () => {
     const nested = new Set<string>();
     const unlocked: string[] = [];
     for (const operation of OPERATIONS) {

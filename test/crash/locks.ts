@@ -1,6 +1,6 @@
 /*
- * Which locks a command takes while it holds which others, read from a log of `strace -f -y`. Commands that take the same locks in one order
- * never wait for each other in a circle (reliability §4.8).
+ * Which locks a command takes while it holds which others, read from a log of `strace -f -y`. Commands that take the
+ * same locks in one order never wait for each other in a circle (reliability §4.8).
  */
 
 /** The calls that tell. */
@@ -20,7 +20,7 @@ function kindOf(file: string, home: string): string | undefined {
 export interface LockLog {
   /** `a, then b`: a lock of the second kind was taken under one of the first. */
   readonly nested: ReadonlySet<string>;
-  /** Scratch folders that were made without their lock. */
+  /** Scratch directories that were made without their lock. */
   readonly unlockedScratch: readonly string[];
   readonly taken: number;
 }

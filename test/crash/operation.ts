@@ -23,7 +23,7 @@ export interface Operation {
   readonly name: string;
   /** So many points at least, or the counting is broken and the sweep proves nothing (reliability §4.4). */
   readonly leastPoints: number;
-  /** The same for the flushes of files and folders (reliability §4.6). */
+  /** The same for the flushes of files and directories (reliability §4.6). */
   readonly leastFlushes: number;
   /** Makes everything as it is before the command. */
   prepare(place: Place): Promise<Invocation>;
@@ -36,9 +36,9 @@ export interface Operation {
 /** What no command here touches. */
 export const KEEP = { vms: { keep: 'keep' }, newVms: {} };
 
-/** The link of the tag that moves. */
+/** The symlink of the tag that moves. */
 export const movingTag = (place: Place): string => `${place.repositoryPath('team/base')}/moving`;
-/** The link of the tag of the other image. */
+/** The symlink of the tag of the other image. */
 export const otherTag = (place: Place): string => `${place.repositoryPath('team/other')}/1`;
 
 /** Asks the oracle. */
@@ -141,19 +141,19 @@ const migrate: Operation = {
 
 /** Puts the file of the logins back to one login, which must survive whatever happens. */
 export function writeLogins(place: Place): void {
-  const folder = dockerFolder(place);
-  for (const entry of readdirSync(folder)) rmSync(path.join(folder, entry), { recursive: true });
+  const directory = dockerDirectory(place);
+  for (const entry of readdirSync(directory)) rmSync(path.join(directory, entry), { recursive: true });
   const before = { auths: { 'registry.example:8221': { auth: 'dTpw' } } };
-  writeFileSync(path.join(folder, 'config.json'), JSON.stringify(before), { mode: 0o600 });
+  writeFileSync(path.join(directory, 'config.json'), JSON.stringify(before), { mode: 0o600 });
 }
 
 /** The logins of the file, by registry. */
 export function readLogins(place: Place): Readonly<Record<string, { readonly auth: string }>> {
-  const text = readFileSync(path.join(dockerFolder(place), 'config.json'), 'utf8');
+  const text = readFileSync(path.join(dockerDirectory(place), 'config.json'), 'utf8');
   return (JSON.parse(text) as { auths: Record<string, { auth: string }> }).auths;
 }
 
-function dockerFolder(place: Place): string {
+function dockerDirectory(place: Place): string {
   return place.user.environment['DOCKER_CONFIG'] ?? '';
 }
 
@@ -169,21 +169,26 @@ const login: Operation = {
   },
   claims: () => ({ ...KEEP, finished: ['other', 'old'], tags: {} }),
   async examine(place, isRecovered) {
-    const folder = dockerFolder(place);
+    const directory = dockerDirectory(place);
     const logins = readLogins(place);
-    const others = readdirSync(folder).filter((entry) => entry !== 'config.json');
+    const others = readdirSync(directory).filter((entry) => entry !== 'config.json');
     // What a kill left is taken away once it is old enough to be nobody's any more (reliability S30): it is now.
-    for (const entry of others) utimesSync(path.join(folder, entry), 0, 0);
+    for (const entry of others) utimesSync(path.join(directory, entry), 0, 0);
     return [
       ...(logins['registry.example:8221']?.auth === 'dTpw' ? [] : ['P6 another login was lost']),
-      ...((statSync(path.join(folder, 'config.json')).mode & 0o777) === 0o600 ? [] : ['P6 others may read the logins']),
+      ...((statSync(path.join(directory, 'config.json')).mode & 0o777) === 0o600
+        ? []
+        : ['P6 others may read the logins']),
       ...(isRecovered && logins[place.address] === undefined ? ['P6 the login is not there'] : []),
       ...(isRecovered ? others.map((entry) => `V4 left behind: ${entry}`) : []),
     ];
   },
 };
 
-/** Deletes an image with its tag; any image is whole or gone at any moment, and no tag leads to nothing (reliability P4). */
+/**
+ * Deletes an image with its tag; any image is whole or gone at any moment, and no tag leads to nothing (reliability
+ * P4).
+ */
 const prune: Operation = {
   name: 'prune',
   leastFlushes: 4,
@@ -219,7 +224,7 @@ function danglingTags(place: Place): string[] {
   return readdirSync(cache, { recursive: true, encoding: 'utf8' })
     .map((entry) => path.join(cache, entry))
     .filter((entry) => lstatSync(entry).isSymbolicLink() && !existsSync(entry))
-    .map((link) => `the link ${link} leads to nothing`);
+    .map((link) => `the symlink ${link} leads to nothing`);
 }
 
 /** What is swept, in the order of the catalogue (reliability §4.2). */

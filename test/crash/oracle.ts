@@ -3,8 +3,8 @@ import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync } from '
 import path from 'node:path';
 
 /*
- * Judges a home after a fault (reliability §4.7). It shares no code with the product, on purpose: it knows the layout from the
- * description of the format alone, and hashes every file itself.
+ * Judges a home after a fault (reliability §4.7). It shares no code with the product, on purpose: it knows the layout
+ * from the description of the format alone, and hashes every file itself.
  */
 
 const VM_FILES = ['config.json', 'nvram.bin', 'disk.img'] as const;
@@ -19,11 +19,13 @@ export interface Expectation {
   readonly known: Readonly<Record<string, Contents>>;
   /** Contents that must still be there as images. */
   readonly finished: readonly string[];
-  /** Links of tags, and the contents that each may lead to. */
+  /** Symlinks of tags, and the contents that each may lead to. */
   readonly tags: Readonly<Record<string, readonly string[]>>;
   /** VMs that must be there unchanged, and their contents. */
   readonly vms: Readonly<Record<string, string>>;
-  /** VMs that may be there, and then whole: with one of these contents, or for `any` with whatever it was created with. */
+  /**
+   * VMs that may be there, and then whole: with one of these contents, or for `any` with whatever it was created with.
+   */
   readonly newVms: Readonly<Record<string, string | readonly string[]>>;
   /** Files of nobody, and their digests. */
   readonly foreign: Readonly<Record<string, string>>;
@@ -44,11 +46,14 @@ export function judge(expectation: Expectation): string[] {
 
 /** V1 and V2: whatever is visible is whole, and what was finished is still there. */
 function judgeImages({ home, known, finished }: Expectation): string[] {
-  const visible = visibleFolders(path.join(home, 'cache/OCIs')).map((folder) => ({ folder, hashes: hashesOf(folder) }));
+  const visible = visibleDirectories(path.join(home, 'cache/OCIs')).map((directory) => ({
+    directory,
+    hashes: hashesOf(directory),
+  }));
   const half = visible.filter(({ hashes }) => !Object.values(known).some((content) => isSame(content, hashes)));
   const lost = finished.filter((name) => !visible.some(({ hashes }) => isSame(known[name], hashes)));
   return [
-    ...half.map(({ folder }) => `V1 half an image is visible: ${path.relative(home, folder)}`),
+    ...half.map(({ directory }) => `V1 half an image is visible: ${path.relative(home, directory)}`),
     ...lost.map((name) => `V2 lost: the image ${name}`),
   ];
 }
@@ -62,9 +67,11 @@ function judgeTags({ home, known, tags }: Expectation): string[] {
 }
 
 function judgeVms({ home, known, vms, newVms }: Expectation): string[] {
-  const folder = path.join(home, 'vms');
-  const changed = Object.entries(vms).filter(([vm, name]) => !isSame(known[name], hashesOf(path.join(folder, vm))));
-  const half = entriesOf(folder).filter((vm) => !(vm in vms) && !isWholeVm(path.join(folder, vm), known, newVms[vm]));
+  const directory = path.join(home, 'vms');
+  const changed = Object.entries(vms).filter(([vm, name]) => !isSame(known[name], hashesOf(path.join(directory, vm))));
+  const half = entriesOf(directory).filter(
+    (vm) => !(vm in vms) && !isWholeVm(path.join(directory, vm), known, newVms[vm]),
+  );
   return [
     ...changed.map(([vm]) => `V3 the VM ${vm} was changed or lost`),
     ...half.map((vm) => `V1 half a VM is visible: ${vm}`),
@@ -72,9 +79,9 @@ function judgeVms({ home, known, vms, newVms }: Expectation): string[] {
 }
 
 /** A clone may have a MAC address of its own: its configuration only has to be there. */
-function isWholeVm(folder: string, known: Expectation['known'], allowed: string | readonly string[] = []): boolean {
-  if (allowed === 'any') return VM_FILES.every((file) => existsSync(path.join(folder, file)));
-  const hashes = hashesOf(folder);
+function isWholeVm(directory: string, known: Expectation['known'], allowed: string | readonly string[] = []): boolean {
+  if (allowed === 'any') return VM_FILES.every((file) => existsSync(path.join(directory, file)));
+  const hashes = hashesOf(directory);
   if (hashes['config.json'] === undefined) return false;
   return [allowed]
     .flat()
@@ -88,11 +95,11 @@ function judgeForeign({ home, foreign }: Expectation): string[] {
 }
 
 function judgeScratch(home: string): string[] {
-  return ['tmp', 'cache/.staging', 'cache/.trash'].flatMap((folder) =>
-    entriesOf(path.join(home, folder))
-      // A link that a killed command had moved aside goes after a minute: until then it might be a live command's.
-      .filter((entry) => !lstatSync(path.join(home, folder, entry)).isSymbolicLink())
-      .map((entry) => `V4 left behind: ${folder}/${entry}`),
+  return ['tmp', 'cache/.staging', 'cache/.trash'].flatMap((directory) =>
+    entriesOf(path.join(home, directory))
+      // A symlink that a killed command had moved aside goes after a minute: until then it might be a live command's.
+      .filter((entry) => !lstatSync(path.join(home, directory, entry)).isSymbolicLink())
+      .map((entry) => `V4 left behind: ${directory}/${entry}`),
   );
 }
 
@@ -101,9 +108,9 @@ export function hashOf(file: string): string | undefined {
   return existsSync(file) ? createHash('sha256').update(readFileSync(file)).digest('hex') : undefined;
 }
 
-/** The digests of a VM folder's files. */
-export function hashesOf(folder: string): Contents {
-  const [config, nvram, disk] = VM_FILES.map((file) => hashOf(path.join(folder, file)));
+/** The digests of a VM directory's files. */
+export function hashesOf(directory: string): Contents {
+  const [config, nvram, disk] = VM_FILES.map((file) => hashOf(path.join(directory, file)));
   return { 'config.json': config, 'nvram.bin': nvram, 'disk.img': disk };
 }
 
@@ -111,13 +118,13 @@ function isSame(a: Contents | undefined, b: Contents): boolean {
   return a !== undefined && VM_FILES.every((file) => a[file] === b[file]);
 }
 
-/** Every folder that Tart would show: one with the three files. Links are not followed. */
-function visibleFolders(below: string): string[] {
+/** Every directory that Tart would show: one with the three files. Links are not followed. */
+function visibleDirectories(below: string): string[] {
   if (!existsSync(below)) return [];
   return readdirSync(below, { withFileTypes: true }).flatMap((entry) => {
     const at = path.join(below, entry.name);
     if (!entry.isDirectory()) return [];
-    return VM_FILES.every((file) => existsSync(path.join(at, file))) ? [at] : visibleFolders(at);
+    return VM_FILES.every((file) => existsSync(path.join(at, file))) ? [at] : visibleDirectories(at);
   });
 }
 
@@ -126,6 +133,6 @@ function contentsBehind(link: string): Contents | undefined {
   return hashesOf(realpathSync(link));
 }
 
-function entriesOf(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder) : [];
+function entriesOf(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory) : [];
 }

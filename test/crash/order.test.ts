@@ -10,7 +10,10 @@ import { checkOrder, ORDERED_CALLS, readEvents } from './order.ts';
 import { Place } from './place.ts';
 import { traceCalls, tracedEnvironment } from './strace.ts';
 
-/** What only saves time, or is made anew by the next command: locks, times of use, what was seen of a cache, seals and the unfinished. */
+/**
+ * What only saves time, or is made anew by the next command: locks, times of use, what was seen of a cache, unmodified
+ * markers and the unfinished.
+ */
 const FORGETTABLE = /\/\.([^/]*lock|[^/]*\.(partial|verified)|last-used|migrated\.json[^/]*|disk-seal\.json)$/;
 
 /** By the home and not by the name alone: the homes of these tests lie in a `/tmp` themselves. */
@@ -51,18 +54,22 @@ describe('the checker of orders', () => {
       ['renamed to /h/a before it was flushed: /h/tmp/a'],
     ],
     [
-      'a file of a folder that is not flushed',
+      'a file of a directory that is not flushed',
       ['fsync(9</h/tmp/f/a>)', 'ftruncate(9</h/tmp/f/a>, 5)', 'rename("/h/tmp/f", "/h/f")', 'fsync(9</h>)'],
       ['renamed to /h/f before it was flushed: /h/tmp/f/a'],
     ],
-    ['a folder that is not flushed', ['rename("/h/tmp/a", "/h/a")'], ['the folder /h was not flushed after /h/a']],
     [
-      'a new folder whose parent is not flushed',
-      ['mkdir("/h/new", 0777)'],
-      ['the folder /h was not flushed after /h/new'],
+      'a directory that is not flushed',
+      ['rename("/h/tmp/a", "/h/a")'],
+      ['the directory /h was not flushed after /h/a'],
     ],
     [
-      'a new folder above what was published',
+      'a new directory whose parent is not flushed',
+      ['mkdir("/h/new", 0777)'],
+      ['the directory /h was not flushed after /h/new'],
+    ],
+    [
+      'a new directory above what was published',
       [
         'mkdir("/h/host", 0777)',
         'mkdir("/h/host/a", 0777)',
@@ -70,19 +77,19 @@ describe('the checker of orders', () => {
         'fsync(9</h/host/a>)',
         'fsync(9</h/host>)',
       ],
-      ['the folder /h was not flushed after /h/host'],
+      ['the directory /h was not flushed after /h/host'],
     ],
     [
-      'nothing in an empty folder that goes again',
+      'nothing in an empty directory that goes again',
       ['mkdir("/h/host", 0777)', 'symlink("x", "/h/host/tag")', 'rmdir("/h/host")', 'rmdir("/h/other")'],
       [],
     ],
     [
-      'a link whose folder is not flushed',
+      'a symlink whose directory is not flushed',
       ['symlink("/h/x", "/h/y/tag")'],
-      ['the folder /h/y was not flushed after /h/y/tag'],
+      ['the directory /h/y was not flushed after /h/y/tag'],
     ],
-    ['a removal that is not flushed', ['unlink("/h/y/tag")'], ['the folder /h/y was not flushed after /h/y/tag']],
+    ['a removal that is not flushed', ['unlink("/h/y/tag")'], ['the directory /h/y was not flushed after /h/y/tag']],
     [
       'a write to what is published',
       ['pwrite64(9</h/a>, "x", 1, 0)', 'fsync(9</h/a>)'],
@@ -115,13 +122,13 @@ describeWithParts('a power cut (P28, P29)', ['strace'], () => {
     const invocation = await operation.prepare(place);
     const traced = await traceCalls(invocation, ORDERED_CALLS, place.log());
     expect(traced.exitCode, traced.stderr).toBe(0);
-    const events = readEvents(readFileSync(place.log(), 'utf8'), place.user.folder);
+    const events = readEvents(readFileSync(place.log(), 'utf8'), place.user.directory);
     expect(events.filter(({ kind }) => kind === 'flush').length).toBeGreaterThanOrEqual(operation.leastFlushes);
     expect(checkOrder(events, inScratchOf(place.home))).toEqual([]);
   });
 
   it.each(FIRSTS)('takes no new directory above what was published: the first $name (P33)', async (first) => {
-    const empty = mkdtempSync(path.join(place.user.folder, 'empty-'));
+    const empty = mkdtempSync(path.join(place.user.directory, 'empty-'));
     const traced = await traceCalls(await first.prepare(place, empty), ORDERED_CALLS, place.log());
     expect(traced.exitCode, traced.stderr).toBe(0);
     for (const each of first.published(place)) expect(existsSync(path.join(empty, each)), each).toBe(true);
@@ -136,7 +143,7 @@ describeWithParts('a power cut (P28, P29)', ['strace'], () => {
   it.each(FIRSTS.filter(({ name }) => ['pull', 'create', 'login'].includes(name)))(
     'takes no directory that another command has just made above what $name published (P33)',
     async (first) => {
-      const empty = mkdtempSync(path.join(place.user.folder, 'empty-'));
+      const empty = mkdtempSync(path.join(place.user.directory, 'empty-'));
       // Not the VM itself, which is in the way of none.
       const directories = first
         .published(place)
@@ -155,7 +162,7 @@ describeWithParts('a power cut (P28, P29)', ['strace'], () => {
 
   it('takes no new directory above what a registry acknowledged (P33)', async () => {
     place.reset();
-    const data = path.join(mkdtempSync(path.join(place.user.folder, 'empty-')), 'deep/data');
+    const data = path.join(mkdtempSync(path.join(place.user.directory, 'empty-')), 'deep/data');
     const serve = [process.execPath, COMMAND, 'serve', '--listen', '127.0.0.1:0', '--data', data];
     const strace = ['-f', '-o', place.log(), '-y', '--seccomp-bpf', '-e', `trace=${ORDERED_CALLS}`];
     const server = new Running('strace', [...strace, ...serve], tracedEnvironment(place.user.environment));

@@ -1,11 +1,12 @@
 import { DESCRIPTOR_CALLS, Descriptors } from './descriptors.ts';
 
 /*
- * What a power cut would take and a kill does not (reliability §4.6): the order of flushes, read from a log of `strace -f -y`. Rules:
- * a file is flushed after its last write before it is renamed into a published place; a directory is flushed after what was created, renamed or
- * removed in it, so that of what is published every new directory above was flushed as well (only the removal of an empty directory needs no
- * flush: it harms nobody if it comes back); nothing is written to what is published; an image or a VM goes out of sight as a whole before its files are removed; a tag goes,
- * and its directory is flushed, before what it leads to goes.
+ * What a power cut would take and a kill does not (reliability §4.6): the order of flushes, read from a log of
+ * `strace -f -y`. Rules: a file is flushed after its last write before it is renamed into a published place; a
+ * directory is flushed after what was created, renamed or removed in it, so that of what is published every new
+ * directory above was flushed as well (only the removal of an empty directory needs no flush: it harms nobody if it
+ * comes back); nothing is written to what is published; an image or a VM goes out of sight as a whole before its files
+ * are removed; a tag goes, and its directory is flushed, before what it leads to goes.
  */
 
 /** One call that matters, in the order of the log. */
@@ -40,7 +41,10 @@ const PATTERNS: readonly [RegExp, (match: RegExpExecArray) => Event][] = [
 /** The calls whose order is checked. */
 export const ORDERED_CALLS = `pwrite64,pwritev,write,writev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,symlink,link,unlink,rmdir,${DESCRIPTOR_CALLS}`;
 
-/** The events of a log below a directory. Calls that failed changed nothing, and calls in two lines count where they end. */
+/**
+ * The events of a log below a directory. Calls that failed changed nothing, and calls in two lines count where they
+ * end.
+ */
 export function readEvents(log: string, below: string): Event[] {
   const calls = wholeCalls(log);
   const descriptors = new Descriptors(calls);
@@ -91,43 +95,45 @@ function pathsOf(event: Event): string[] {
 export function checkOrder(events: readonly Event[], isUnpublished: Unpublished): string[] {
   const findings = new Set<string>();
   const unflushed = new Set<string>();
-  const changedFolders = new Map<string, string>();
+  const changedDirectories = new Map<string, string>();
   for (const event of events) {
     switch (event.kind) {
       case 'write':
-        if (!isUnpublished(event.path) && !changedFolders.has(parentOf(event.path))) {
+        if (!isUnpublished(event.path) && !changedDirectories.has(parentOf(event.path))) {
           findings.add(`written in its published place: ${event.path}`);
         }
         unflushed.add(event.path);
         break;
       case 'flush':
         unflushed.delete(event.path);
-        changedFolders.delete(event.path);
+        changedDirectories.delete(event.path);
         break;
       case 'make':
       case 'link':
       case 'remove':
-        if (!isUnpublished(event.path)) changedFolders.set(parentOf(event.path), event.path);
+        if (!isUnpublished(event.path)) changedDirectories.set(parentOf(event.path), event.path);
         if (event.kind === 'remove') unflushed.delete(event.path);
         break;
       case 'tidy':
         // What was in a directory that is gone need not be durable.
-        changedFolders.delete(event.path);
-        if (changedFolders.get(parentOf(event.path)) === event.path) changedFolders.delete(parentOf(event.path));
+        changedDirectories.delete(event.path);
+        if (changedDirectories.get(parentOf(event.path)) === event.path)
+          changedDirectories.delete(parentOf(event.path));
         break;
       case 'rename':
-        publish(event, { unflushed, changedFolders, findings, isUnpublished });
+        publish(event, { unflushed, changedDirectories, findings, isUnpublished });
         break;
     }
   }
-  for (const [folder, change] of changedFolders) findings.add(`the folder ${folder} was not flushed after ${change}`);
+  for (const [directory, change] of changedDirectories)
+    findings.add(`the directory ${directory} was not flushed after ${change}`);
   for (const file of unflushed) if (!isUnpublished(file)) findings.add(`published and not flushed: ${file}`);
   return [...findings];
 }
 
 interface State {
   readonly unflushed: Set<string>;
-  readonly changedFolders: Map<string, string>;
+  readonly changedDirectories: Map<string, string>;
   readonly findings: Set<string>;
   readonly isUnpublished: Unpublished;
 }
@@ -138,8 +144,8 @@ function publish({ from, to }: { from: string; to: string }, state: State): void
     if (state.isUnpublished(to)) state.unflushed.add(to + file.slice(from.length));
     else state.findings.add(`renamed to ${to} before it was flushed: ${file}`);
   }
-  if (!state.isUnpublished(to)) state.changedFolders.set(parentOf(to), to);
-  if (!state.isUnpublished(from)) state.changedFolders.set(parentOf(from), from);
+  if (!state.isUnpublished(to)) state.changedDirectories.set(parentOf(to), to);
+  if (!state.isUnpublished(from)) state.changedDirectories.set(parentOf(from), from);
 }
 
 function parentOf(path: string): string {

@@ -14,13 +14,14 @@ const CHUNK_BYTES = 256 * 1024;
 const FOREIGN_FILE = 'cache/OCIs/notes.txt';
 
 /**
- * A registry and a home that every run starts from anew. In the registry: `team/base` with the tags `old`, `new` and `moving`
- * (which leads to `old` or `new`, see {@link moveTag}), and `team/other:1`. In the home: `other:1` and `moving` as it was, cached;
- * the VM `keep`; and a foreign file. The home always lies at the same path, because links in it are absolute.
+ * A registry and a home that every run starts from anew. In the registry: `team/base` with the tags `old`, `new` and
+ * `moving` (which leads to `old` or `new`, see {@link moveTag}), and `team/other:1`. In the home: `other:1` and
+ * `moving` as it was, cached; the VM `keep`; and a foreign file. The home always lies at the same path, because
+ * symlinks in it are absolute.
  */
 export class Place {
   readonly cleanup: Cleanup;
-  readonly folder: string;
+  readonly directory: string;
   readonly registry: RealRegistry;
   readonly user: Workplace;
   /** What images and VMs hold, by the names of their VMs. */
@@ -29,7 +30,7 @@ export class Place {
   private constructor(registry: RealRegistry, cleanup: Cleanup) {
     this.cleanup = cleanup;
     this.registry = registry;
-    this.folder = cleanup.folder();
+    this.directory = cleanup.directory();
     this.user = new Workplace(cleanup);
   }
 
@@ -52,7 +53,7 @@ export class Place {
     return `${this.address}/${rest}`;
   }
 
-  /** A repository's folder below the home. */
+  /** A repository's directory below the home. */
   repositoryPath(repository: string): string {
     return `cache/OCIs/${this.address.replace(':', '%3A')}/${repository}`;
   }
@@ -67,21 +68,21 @@ export class Place {
     for (const [index, vm] of ['old', 'new', 'other'].entries()) {
       await createVm(publisher, vm);
       fillDisk(publisher, vm, 1, index + 1);
-      this.known[vm] = hashesOf(publisher.vmFolder(vm));
+      this.known[vm] = hashesOf(publisher.vmDirectory(vm));
       const repository = vm === 'other' ? 'team/other:1' : `team/base:${vm}`;
       await pushInChunks(publisher, vm, this.name(repository), CHUNK_BYTES);
     }
     await this.moveTag('old');
     await this.user.run('create', '--linux', '--disk-size', '1', 'keep');
     fillDisk(this.user, 'keep', 1, 9);
-    this.known['keep'] = hashesOf(this.user.vmFolder('keep'));
+    this.known['keep'] = hashesOf(this.user.vmDirectory('keep'));
     for (const name of ['team/other:1', 'team/base:moving']) await this.user.run('pull', this.name(name));
     writeFileSync(path.join(this.home, FOREIGN_FILE), 'do not touch\n');
     execFileSync('cp', ['-a', this.home, this.#template]);
   }
 
   get #template(): string {
-    return `${this.folder}/template`;
+    return `${this.directory}/template`;
   }
 
   /** Points `team/base:moving` of the registry at what `old` or `new` leads to. */
@@ -103,7 +104,10 @@ export class Place {
     this.registry.requests.length = 0;
   }
 
-  /** Makes the cache one that a Tart before 2.11.0 wrote: a raw colon in the host's folder and in the links (tart-formats §2.3). */
+  /**
+   * Makes the cache one that a Tart before 2.11.0 wrote: a raw colon in the host's directory and in the symlinks
+   * (tart-formats §2.3).
+   */
   makeOld(): void {
     const images = path.join(this.home, 'cache/OCIs');
     const [now, then] = [this.address.replace(':', '%3A'), this.address];
@@ -123,6 +127,6 @@ export class Place {
 
   /** A path for the log of a traced run. */
   log(): string {
-    return path.join(this.folder, 'strace.log');
+    return path.join(this.directory, 'strace.log');
   }
 }

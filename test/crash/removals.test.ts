@@ -115,7 +115,7 @@ describeWithParts('a power cut while something is removed (P4)', ['strace'], () 
     const tags = tagsIn(place.home);
     const traced = await traceCalls(invocation, ORDERED_CALLS, place.log());
     expect(traced.exitCode, traced.stderr).toBe(0);
-    const events = readEvents(readFileSync(place.log(), 'utf8'), place.user.folder);
+    const events = readEvents(readFileSync(place.log(), 'utf8'), place.user.directory);
     const isSeen = events.some(
       ({ kind, ...event }) => kind === 'remove' && 'path' in event && event.path.endsWith('/disk.img'),
     );

@@ -12,8 +12,8 @@ export interface Before {
 }
 
 /**
- * The order of removals (reliability P4): an image or a VM goes out of sight as a whole, and only after the removal of each tag that led to it
- * is durable.
+ * The order of removals (reliability P4): an image or a VM goes out of sight as a whole, and only after the removal of
+ * each tag that led to it is durable.
  *
  * @returns findings, one line each.
  */

@@ -35,7 +35,8 @@ export async function holdingPoints(place: Place, schedule: Schedule, held: 0 | 
 }
 
 /**
- * Holds one command at a point, lets the other run to its end (or wait for the held one), lets the held one go on, and judges the home.
+ * Holds one command at a point, lets the other run to its end (or wait for the held one), lets the held one go on, and
+ * judges the home.
  *
  * @returns findings, one line each.
  */

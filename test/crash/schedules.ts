@@ -154,7 +154,7 @@ export const SCHEDULES: readonly Schedule[] = [
     examine: async (_place, codes) => bothSucceed(codes),
   },
   {
-    name: 'doctor that mends an image and a pull that moves a tag',
+    name: 'doctor that repairs an image and a pull that moves a tag',
     rows: 'P15',
     prepare: async (place) => {
       await withNewImage(place);

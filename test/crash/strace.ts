@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /*
- * Faults before system calls, by Debian's strace (reliability §4.4). Rules that were measured there: counters are per thread and per call, so
- * libuv gets one thread; `signal=` with `--seccomp-bpf` fires only for the first call, so signals go without the filter; and every
- * run must prove that its fault fired, or a sweep is green because nothing happened.
+ * Faults before system calls, by Debian's strace (reliability §4.4). Rules that were measured there: counters are per
+ * thread and per call, so libuv gets one thread; `signal=` with `--seccomp-bpf` fires only for the first call, so
+ * signals go without the filter; and every run must prove that its fault fired, or a sweep is green because nothing
+ * happened.
  */
 
 /** Calls that change what is on a disk. Not `write`: libuv wakes its threads with it, so that it cannot be counted. */
@@ -41,7 +42,7 @@ export interface Fault {
   readonly effect: Effect;
   /** All further calls fail as well. */
   readonly onwards?: boolean;
-  /** Only calls for this file or folder count, or for one of these. */
+  /** Only calls for this file or directory count, or for one of these. */
   readonly path?: string | readonly string[];
 }
 

@@ -33,8 +33,8 @@ export async function faultsOf(place: Place, operation: Operation, effects: read
 }
 
 /**
- * Plants one fault: the command with it, the oracle; the command again without it, the oracle again. An error may be survived, then the command
- * must have succeeded; a kill may not.
+ * Plants one fault: the command with it, the oracle; the command again without it, the oracle again. An error may be
+ * survived, then the command must have succeeded; a kill may not.
  */
 export async function plant(place: Place, operation: Operation, fault: Fault): Promise<Swept> {
   const invocation = await operation.prepare(place);
@@ -54,7 +54,10 @@ export async function plant(place: Place, operation: Operation, fault: Fault): P
 /** Calls that come more or less often with the pieces in which bytes arrive from the network. */
 const VARYING: ReadonlySet<Fault['call']> = new Set(['pwrite64', 'pwritev']);
 
-/** The point before one that a run did not come to, for calls whose number differs from run to run: the first is always there. */
+/**
+ * The point before one that a run did not come to, for calls whose number differs from run to run: the first is always
+ * there.
+ */
 export function earlier(fault: Fault): Fault | undefined {
   return VARYING.has(fault.call) && fault.nth > 1 ? { ...fault, nth: fault.nth - 1 } : undefined;
 }

@@ -132,7 +132,7 @@ describe('a file that cannot be used is an error', () => {
   });
 
   it.each([
-    ['a folder', (file: string) => mkdirSync(file)],
+    ['a directory', (file: string) => mkdirSync(file)],
     ['a pipe', (file: string) => execFileSync('mkfifo', [file])],
   ])('%s', async (_what, make) => {
     const world = new World();

@@ -6,7 +6,7 @@ import { createCredentialSource } from '../../src/credentials/chain.ts';
 import { address, basic, failure, World } from './world.ts';
 
 describe('where auth files are looked for', () => {
-  const base = { userFolder: '/home/u', platform: 'linux', uid: 1000 } as const;
+  const base = { userDirectory: '/home/u', platform: 'linux', uid: 1000 } as const;
   it.each([
     [
       'by default',
@@ -14,7 +14,7 @@ describe('where auth files are looked for', () => {
       ['/home/u/.docker/config.json', '/run/containers/1000/auth.json', '/home/u/.config/containers/auth.json'],
     ],
     [
-      'with XDG folders',
+      'with XDG directories',
       { XDG_RUNTIME_DIR: '/run/user/1000', XDG_CONFIG_HOME: '/home/u/etc' },
       ['/home/u/.docker/config.json', '/run/user/1000/containers/auth.json', '/home/u/etc/containers/auth.json'],
     ],
@@ -39,7 +39,7 @@ describe('where auth files are looked for', () => {
 
   it('on macOS', () => {
     const environment = { XDG_RUNTIME_DIR: '/run/user/1000', XDG_CONFIG_HOME: '/Users/u/etc' };
-    const locations = authFileLocations({ environment, userFolder: '/Users/u', platform: 'darwin', uid: 501 });
+    const locations = authFileLocations({ environment, userDirectory: '/Users/u', platform: 'darwin', uid: 501 });
     expect(locations.map((location) => location.path)).toEqual([
       '/Users/u/.docker/config.json',
       '/Users/u/.config/containers/auth.json',
@@ -70,7 +70,7 @@ describe('the order', () => {
       });
       return (await source.find(address('h:1')))?.source;
     };
-    const primary = path.join(world.userFolder, '.config/containers/auth.json');
+    const primary = path.join(world.userDirectory, '.config/containers/auth.json');
     expect(await find()).toBeUndefined();
     keychain(world);
     expect(await find()).toBe('the Keychain item "Tart Credentials" of h:1');
@@ -125,8 +125,8 @@ describe('every question is asked once', () => {
 
   it("and one caller's signal does not end another's question", async () => {
     const world = new World();
-    const started = path.join(world.folder, 'started');
-    const go = path.join(world.folder, 'go');
+    const started = path.join(world.directory, 'started');
+    const go = path.join(world.directory, 'go');
     world.helper(
       'x',
       `touch "${started}"; until [ -e "${go}" ]; do sleep 0.02; done; echo '{"Username":"u","Secret":"s"}'`,
@@ -145,7 +145,7 @@ describe('every question is asked once', () => {
 
   it('when nobody waits any more, the helper is ended and the next caller asks anew', async () => {
     const world = new World();
-    const pidFile = path.join(world.folder, 'pid');
+    const pidFile = path.join(world.directory, 'pid');
     world.helper('x', `echo $$ > "${pidFile}.new"; mv "${pidFile}.new" "${pidFile}"; exec sleep 60`);
     world.write(world.dockerFile, { credsStore: 'x' });
     const source = createCredentialSource(world.settings());

@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync } from 'node:fs';
 import path from 'node:path';
-import { fc, test } from '@fast-check/vitest';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fc, it } from '@fast-check/vitest';
+import { afterEach, beforeEach, describe, expect } from 'vitest';
 import { withEntry, withoutEntries } from '../../src/credentials/auth-file-edit.ts';
 import { createCredentialSource } from '../../src/credentials/chain.ts';
 import { describePlace, eraseCredential, storeCredential } from '../../src/credentials/credential-store.ts';
@@ -18,7 +18,7 @@ const found = async (world: World, registry: string, repository?: string) =>
   createCredentialSource(world.settings()).find(address(registry), repository);
 
 describe('into a file', () => {
-  it('that is created for its owner only, in a folder likewise', async () => {
+  it('that is created for its owner only, in a directory likewise', async () => {
     const world = new World();
     const place = await storeCredential(address('Registry.Example:8221'), secret, world.settings());
     expect(place).toEqual({ kind: 'file', file: world.dockerFile, key: 'registry.example:8221' });
@@ -128,10 +128,10 @@ describe('into a file', () => {
 
   it('DOCKER_CONFIG decides where', async () => {
     const world = new World();
-    world.environment['DOCKER_CONFIG'] = path.join(world.folder, 'elsewhere/docker');
+    world.environment['DOCKER_CONFIG'] = path.join(world.directory, 'elsewhere/docker');
     const place = await storeCredential(address('h:1'), secret, world.settings());
-    expect(place).toMatchObject({ file: path.join(world.folder, 'elsewhere/docker/config.json') });
-    expect(modeOf(path.join(world.folder, 'elsewhere'))).toBe(0o700);
+    expect(place).toMatchObject({ file: path.join(world.directory, 'elsewhere/docker/config.json') });
+    expect(modeOf(path.join(world.directory, 'elsewhere'))).toBe(0o700);
   });
 });
 
@@ -144,7 +144,7 @@ const documents = fc.record({
   rest: fc.jsonValue({ maxDepth: 2 }),
 });
 
-test.prop([documents, fc.constantFrom('h:1', 'h', 'docker.io'), fc.constantFrom(undefined, 1, 4, '\t')])(
+it.prop([documents, fc.constantFrom('h:1', 'h', 'docker.io'), fc.constantFrom(undefined, 1, 4, '\t')])(
   'storing and erasing leave all else alone, whatever the file looks like',
   (document, host, space) => {
     const text = JSON.stringify(document, undefined, space);
@@ -163,7 +163,7 @@ test.prop([documents, fc.constantFrom('h:1', 'h', 'docker.io'), fc.constantFrom(
 describe('a linked file', () => {
   it('stays linked, and its target is replaced', async () => {
     const world = new World();
-    const target = world.write(path.join(world.folder, 'dotfiles/docker.json'), { psFormat: 'x' });
+    const target = world.write(path.join(world.directory, 'dotfiles/docker.json'), { psFormat: 'x' });
     mkdirSync(path.dirname(world.dockerFile));
     symlinkSync('../../dotfiles/docker.json', world.dockerFile);
     await storeCredential(address('h:1'), secret, world.settings());
@@ -175,17 +175,17 @@ describe('a linked file', () => {
   it('may point to a file that is still to be made', async () => {
     const world = new World();
     mkdirSync(path.dirname(world.dockerFile));
-    symlinkSync(path.join(world.folder, 'later/docker.json'), world.dockerFile);
+    symlinkSync(path.join(world.directory, 'later/docker.json'), world.dockerFile);
     await storeCredential(address('h:1'), secret, world.settings());
-    expect(modeOf(path.join(world.folder, 'later/docker.json'))).toBe(0o600);
+    expect(modeOf(path.join(world.directory, 'later/docker.json'))).toBe(0o600);
   });
 
   it('is not followed twice', async () => {
     const world = new World();
-    const target = world.write(path.join(world.folder, 'target.json'), '{}');
-    symlinkSync(target, path.join(world.folder, 'middle'));
+    const target = world.write(path.join(world.directory, 'target.json'), '{}');
+    symlinkSync(target, path.join(world.directory, 'middle'));
     mkdirSync(path.dirname(world.dockerFile));
-    symlinkSync(path.join(world.folder, 'middle'), world.dockerFile);
+    symlinkSync(path.join(world.directory, 'middle'), world.dockerFile);
     const error = await failure(storeCredential(address('h:1'), secret, world.settings()));
     expect(error.code).toBe('CONFIG_INVALID');
     expect(readFileSync(target, 'utf8')).toBe('{}');
@@ -223,12 +223,12 @@ describe('what cannot be written is left as it was', () => {
     const error = await failure(storeCredential(address('h:1'), bad, world.settings()));
     expect(error.code).toBe('USAGE');
     expect(everythingIn(error)).not.toContain('canary');
-    expect(readdirSync(world.userFolder)).toEqual([]);
+    expect(readdirSync(world.userDirectory)).toEqual([]);
   });
 
-  it('a folder that is a file', async () => {
+  it('a directory that is a file', async () => {
     const world = new World();
-    world.write(path.join(world.userFolder, '.docker'), 'a file');
+    world.write(path.join(world.userDirectory, '.docker'), 'a file');
     const error = await failure(storeCredential(address('h:1'), secret, world.settings()));
     expect(error.code).toMatch(/^DISK_/);
     expect(everythingIn(error)).not.toContain('p:ä');
@@ -256,11 +256,11 @@ it('nobody who writes meanwhile is overwritten', async () => {
 describe('one of several commands at once', () => {
   it('waits for the one that changes the file, says so, and loses nothing of what that wrote', async () => {
     const world = new World();
-    const target = world.write(path.join(world.folder, 'elsewhere/config.json'), '{"auths":{}}');
+    const target = world.write(path.join(world.directory, 'elsewhere/config.json'), '{"auths":{}}');
     mkdirSync(path.dirname(world.dockerFile));
     symlinkSync(target, world.dockerFile);
     // Beside the file itself, so that who comes by the link and who comes by its own path meet.
-    const theirs = await lockFile(path.join(world.folder, 'elsewhere/.config.json.lock'), {});
+    const theirs = await lockFile(path.join(world.directory, 'elsewhere/.config.json.lock'), {});
     let told = (_note: CredentialNote): void => undefined;
     const waiting = new Promise<CredentialNote>((resolve) => {
       told = resolve;
@@ -307,13 +307,13 @@ describe('one of several commands at once', () => {
 it('what a killed writer left is removed, what may be in use is not', async () => {
   const world = new World();
   world.write(world.dockerFile, '{}');
-  const folder = path.dirname(world.dockerFile);
-  const old = world.write(path.join(folder, '.config.json.tartlet-old'), 'secret');
+  const directory = path.dirname(world.dockerFile);
+  const old = world.write(path.join(directory, '.config.json.tartlet-old'), 'secret');
   utimesSync(old, new Date(0), new Date(0));
-  world.write(path.join(folder, '.config.json.tartlet-new'), 'secret');
-  world.write(path.join(folder, 'config.json.bak'), 'foreign');
+  world.write(path.join(directory, '.config.json.tartlet-new'), 'secret');
+  world.write(path.join(directory, 'config.json.bak'), 'foreign');
   await storeCredential(address('h:1'), secret, world.settings());
-  expect(readdirSync(folder).sort()).toEqual(['.config.json.tartlet-new', 'config.json', 'config.json.bak']);
+  expect(readdirSync(directory).sort()).toEqual(['.config.json.tartlet-new', 'config.json', 'config.json.bak']);
 });
 
 describe('into a helper', () => {
@@ -381,7 +381,7 @@ describe('modes do not depend on the umask', () => {
     process.umask(before);
   });
 
-  it('new folders and files are private from their first byte (S30)', async () => {
+  it('new directories and files are private from their first byte (S30)', async () => {
     const world = new World();
     await storeCredential(address('h:1'), secret, world.settings());
     // Nothing changes a mode after creation: what the end shows was there from the beginning.
@@ -428,10 +428,10 @@ describe('erasing', () => {
 
   it('with a helper that cannot list asks it by every spelling', async () => {
     const world = new World();
-    world.helper('all', `[ "$1" = list ] && exit 1; echo "$1 $server" >> "${world.folder}/log"`);
+    world.helper('all', `[ "$1" = list ] && exit 1; echo "$1 $server" >> "${world.directory}/log"`);
     world.write(world.dockerFile, { credsStore: 'all' });
     await eraseCredential(address('h'), world.settings());
-    expect(readFileSync(path.join(world.folder, 'log'), 'utf8')).toBe('erase h\nerase h:443\n');
+    expect(readFileSync(path.join(world.directory, 'log'), 'utf8')).toBe('erase h\nerase h:443\n');
   });
 
   it('tells what is already gone when a helper fails', async () => {

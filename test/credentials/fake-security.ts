@@ -17,8 +17,8 @@ export class FakeKeychain {
 
   /** @param locked fails as in an SSH session. */
   constructor(world: World, options: { readonly locked?: boolean; readonly items?: readonly FakeItem[] } = {}) {
-    this.#items = world.write(path.join(world.folder, 'keychain.json'), options.items ?? []);
-    this.#log = path.join(world.folder, 'security.log');
+    this.#items = world.write(path.join(world.directory, 'keychain.json'), options.items ?? []);
+    this.#log = path.join(world.directory, 'security.log');
     const facts = { items: this.#items, log: this.#log, locked: options.locked ?? false };
     world.program('security', `#!${process.execPath}\nconst facts = ${JSON.stringify(facts)};\n${PROGRAM}`);
   }

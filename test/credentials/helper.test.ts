@@ -15,9 +15,9 @@ function helperOf(world: World, suffix: string, more?: Partial<CredentialSetting
 describe('get', () => {
   it('gives the server on a line, and takes the answer', async () => {
     const world = new World();
-    world.helper('x', `printf '%s|%s' "$1" "$server" > "${world.folder}/asked"; ${answer}`);
+    world.helper('x', `printf '%s|%s' "$1" "$server" > "${world.directory}/asked"; ${answer}`);
     expect(await helperOf(world, 'x').get('h:8221')).toEqual({ kind: 'password', username: 'u', password: 'canary:1' });
-    expect(readFileSync(path.join(world.folder, 'asked'), 'utf8')).toBe('get|h:8221');
+    expect(readFileSync(path.join(world.directory, 'asked'), 'utf8')).toBe('get|h:8221');
   });
 
   it('keeps warnings out of the JSON (tart-cli §7 #42)', async () => {
@@ -128,14 +128,14 @@ it('an aborted signal ends it at once, with the reason', async () => {
   const world = new World();
   world.helper(
     'x',
-    `echo $$ > "${world.folder}/pid.new"; mv "${world.folder}/pid.new" "${world.folder}/pid"; exec sleep 60`,
+    `echo $$ > "${world.directory}/pid.new"; mv "${world.directory}/pid.new" "${world.directory}/pid"; exec sleep 60`,
   );
   const controller = new AbortController();
   const asking = helperOf(world, 'x').get('h:1', controller.signal);
-  await expect.poll(() => existsSync(path.join(world.folder, 'pid')), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => existsSync(path.join(world.directory, 'pid')), { timeout: 10_000 }).toBe(true);
   controller.abort(new Error('stopped by the user'));
   await expect(asking).rejects.toThrow('stopped by the user');
-  const pid = Number(readFileSync(path.join(world.folder, 'pid'), 'utf8'));
+  const pid = Number(readFileSync(path.join(world.directory, 'pid'), 'utf8'));
   await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
 });
 
@@ -159,7 +159,7 @@ describe('names that could lead elsewhere (S33)', () => {
 
   it('no shell reads what stands in the server', async () => {
     const world = new World();
-    const marker = path.join(world.folder, 'marker');
+    const marker = path.join(world.directory, 'marker');
     world.helper('x', `echo 'credentials not found in native keychain'; exit 1`);
     await helperOf(world, 'x').get(`$(touch ${marker})`);
     expect(existsSync(marker)).toBe(false);
@@ -178,12 +178,14 @@ describe('names that could lead elsewhere (S33)', () => {
     ).toMatchObject({ username: 'u' });
   });
 
-  it('folders and files that cannot run are passed over', async () => {
+  it('directories and files that cannot run are passed over', async () => {
     const world = new World();
-    world.write(path.join(world.folder, 'first/docker-credential-x'), 'no', 0o644);
-    world.write(path.join(world.folder, 'second/docker-credential-x/file'), 'no');
+    world.write(path.join(world.directory, 'first/docker-credential-x'), 'no', 0o644);
+    world.write(path.join(world.directory, 'second/docker-credential-x/file'), 'no');
     world.helper('x', answer);
-    const PATH = [path.join(world.folder, 'first'), path.join(world.folder, 'second'), world.bin, '/bin'].join(':');
+    const PATH = [path.join(world.directory, 'first'), path.join(world.directory, 'second'), world.bin, '/bin'].join(
+      ':',
+    );
     expect(await helperOf(world, 'x', { environment: { PATH } }).get('h:1')).toMatchObject({ username: 'u' });
   });
 });
@@ -219,11 +221,11 @@ describe('store, list, erase', () => {
     ['a password', { username: 'u', password: 'canary\0x' }],
   ])('%s that the protocol cannot carry is refused before the helper is run', async (_what, pair) => {
     const world = new World();
-    world.helper('x', `touch "${world.folder}/ran"`);
+    world.helper('x', `touch "${world.directory}/ran"`);
     const error = await failure(helperOf(world, 'x').store('h:1', { kind: 'password', ...pair }));
     expect(error.code).toBe('USAGE');
     expect(everythingIn(error)).not.toContain('canary');
-    expect(existsSync(path.join(world.folder, 'ran'))).toBe(false);
+    expect(existsSync(path.join(world.directory, 'ran'))).toBe(false);
   });
 
   it.each(['store', 'erase'] as const)('a failing %s is an error without the secret', async (action) => {

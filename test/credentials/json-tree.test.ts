@@ -1,5 +1,5 @@
-import { fc, test } from '@fast-check/vitest';
-import { describe, expect, it } from 'vitest';
+import { fc, it } from '@fast-check/vitest';
+import { describe, expect } from 'vitest';
 import { isTartletError } from '../../src/errors.ts';
 import { readJsonTree } from '../../src/credentials/json-tree.ts';
 
@@ -23,7 +23,7 @@ const parses = (text: string): boolean => {
 };
 
 describe('agrees with JSON.parse', () => {
-  test.prop([fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }))])('about objects', (object) => {
+  it.prop([fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }))])('about objects', (object) => {
     const text = JSON.stringify(object, undefined, 2);
     const members = (readJsonTree(text, 'f').children ?? []).map((member) => {
       const [key, value] = member.children ?? [];
@@ -33,7 +33,7 @@ describe('agrees with JSON.parse', () => {
     expect(members).toEqual(Object.entries(JSON.parse(text) as object));
   });
 
-  test.prop(
+  it.prop(
     [
       fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 })),
       fc.nat(),

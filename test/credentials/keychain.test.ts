@@ -10,7 +10,7 @@ import { address, basic, everythingIn, failure, World } from './world.ts';
 
 function keychainWith(body: string) {
   const world = new World();
-  const log = path.join(world.folder, 'log');
+  const log = path.join(world.directory, 'log');
   world.program('security', `#!/bin/sh\nprintf '%s\\n' "$*" >> "${log}"\n${body}\n`);
   const settings = world.settings({ platform: 'darwin' });
   return {
@@ -139,7 +139,7 @@ describe('a login on macOS', () => {
     const shared = new World();
     expect(new FakeKeychain(shared, { items: [foreign, ...others] }).items).toHaveLength(4);
     await eraseCredential(address('h'), mac(shared));
-    expect(JSON.parse(readFileSync(path.join(shared.folder, 'keychain.json'), 'utf8'))).toEqual([foreign]);
+    expect(JSON.parse(readFileSync(path.join(shared.directory, 'keychain.json'), 'utf8'))).toEqual([foreign]);
   });
 
   it('goes to a file when the Keychain is locked, and says so (tart-cli §7 #53)', async () => {
@@ -174,7 +174,7 @@ describe('a login on macOS', () => {
 
   it.each([
     ["Docker's file", (world: World) => world.dockerFile],
-    ["Podman's file", (world: World) => path.join(world.userFolder, '.config/containers/auth.json')],
+    ["Podman's file", (world: World) => path.join(world.userDirectory, '.config/containers/auth.json')],
   ])('goes to a file when %s speaks of the registry, which is asked first', async (_what, file) => {
     const world = new World();
     const keychain = new FakeKeychain(world);

@@ -8,25 +8,25 @@ import { lockFile } from '../../src/fs/lock/lock.ts';
 import type { CredentialNote } from '../../src/credentials/note.ts';
 import type { CredentialStoreSettings } from '../../src/credentials/settings.ts';
 
-/** A user of their own, in a temporary folder that goes when the test ends. */
+/** A user of their own, in a temporary directory that goes when the test ends. */
 export class World {
-  readonly folder = mkdtempSync(path.join(tmpdir(), 'tartlet-credentials-'));
-  readonly userFolder = path.join(this.folder, 'user');
-  readonly bin = path.join(this.folder, 'bin');
+  readonly directory = mkdtempSync(path.join(tmpdir(), 'tartlet-credentials-'));
+  readonly userDirectory = path.join(this.directory, 'user');
+  readonly bin = path.join(this.directory, 'bin');
   readonly notes: CredentialNote[] = [];
   readonly environment: Record<string, string>;
 
   constructor() {
-    mkdirSync(this.userFolder);
+    mkdirSync(this.userDirectory);
     mkdirSync(this.bin);
-    this.environment = { PATH: `${this.bin}:/usr/bin:/bin`, XDG_RUNTIME_DIR: path.join(this.folder, 'run') };
-    onTestFinished(() => rmSync(this.folder, { recursive: true, force: true }));
+    this.environment = { PATH: `${this.bin}:/usr/bin:/bin`, XDG_RUNTIME_DIR: path.join(this.directory, 'run') };
+    onTestFinished(() => rmSync(this.directory, { recursive: true, force: true }));
   }
 
   settings(more: Partial<CredentialStoreSettings> = {}): CredentialStoreSettings {
     return {
       environment: this.environment,
-      userFolder: this.userFolder,
+      userDirectory: this.userDirectory,
       platform: 'linux',
       uid: process.getuid?.(),
       lockFile,
@@ -36,11 +36,11 @@ export class World {
   }
 
   get dockerFile(): string {
-    return path.join(this.userFolder, '.docker/config.json');
+    return path.join(this.userDirectory, '.docker/config.json');
   }
 
   get podmanFile(): string {
-    return path.join(this.folder, 'run/containers/auth.json');
+    return path.join(this.directory, 'run/containers/auth.json');
   }
 
   write(file: string, content: unknown, mode = 0o600): string {

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { Held } from '../crash/hold.ts';
 import { configJson } from '../support/home.ts';
 import { leaveOut } from '../support/left-out.ts';
@@ -29,8 +29,8 @@ const root = path.resolve(import.meta.dirname, '../..');
 
 row('S2', 'a text is a VM or an image by its slash alone, never by what happens to be there', async (world) => {
   const registry = await world.serve();
-  // A folder of the name of the image, where the command runs, and a VM with the name of a registry.
-  mkdirSync(`${world.folder}/127.0.0.1:${registry.port}/${REPOSITORY}`, { recursive: true });
+  // A directory of the name of the image, where the command runs, and a VM with the name of a registry.
+  mkdirSync(`${world.directory}/127.0.0.1:${registry.port}/${REPOSITORY}`, { recursive: true });
   for (const name of ['./mine', '../vms/mine', '/mine', 'mine/', '..', '.']) {
     const { exitCode, stderr } = await world.run('clone', name, 'copy');
     expect({ name, exitCode }).toEqual({ name, exitCode: expect.toSatisfy((code: number) => code !== 0) as number });
@@ -40,7 +40,7 @@ row('S2', 'a text is a VM or an image by its slash alone, never by what happens 
   expect(await world.run('clone', 'mine', `127.0.0.1:${registry.port}`)).toMatchObject({ exitCode: 0 });
   expect(await world.workplace.names()).toContain(`127.0.0.1:${registry.port}`);
   // What is in this home beyond the row's own is compared afterwards.
-  rmSync(world.workplace.vmFolder(`127.0.0.1:${registry.port}`), { recursive: true });
+  rmSync(world.workplace.vmDirectory(`127.0.0.1:${registry.port}`), { recursive: true });
 });
 
 row('S14', 'an address in a descriptor is not asked', async (world) => {
@@ -76,15 +76,15 @@ row('S18', 'two registries with one repository and tag do not get at each other'
 
 /** Where an interrupted pull of an image left its parts. */
 function stagingOf(world: World, digest: string): string {
-  return `${world.home.stagingFolder}/${digest.replace('sha256:', '')}`;
+  return `${world.home.stagingDirectory}/${digest.replace('sha256:', '')}`;
 }
 
-row('S25', 'links in scratch that somebody prepared lead no writing elsewhere', async (world) => {
+row('S25', 'symlinks in scratch that somebody prepared lead no writing elsewhere', async (world) => {
   const image = tinyImage();
   const registry = await world.serve(image);
   const staging = stagingOf(world, image.digest);
   mkdirSync(staging, { recursive: true });
-  const victim = `${world.folder}/user/outside.txt`;
+  const victim = `${world.directory}/user/outside.txt`;
   for (const file of ['disk.img', 'config.json', 'nvram.bin', 'manifest.json', '.verified', '.origin.json'])
     symlinkSync(victim, `${staging}/${file}`);
   const { status } = await world.pull(registry, { image });
@@ -92,19 +92,19 @@ row('S25', 'links in scratch that somebody prepared lead no writing elsewhere', 
   expect(readFileSync(victim, 'utf8')).toBe('a file that is nobody’s business');
 });
 
-row('S25', 'a link in the place of a scratch folder is not written through', async (world) => {
+row('S25', 'a symlink in the place of a scratch directory is not written through', async (world) => {
   const image = tinyImage();
   const registry = await world.serve(image);
-  mkdirSync(world.home.stagingFolder, { recursive: true });
-  symlinkSync(`${world.folder}/user`, stagingOf(world, image.digest));
+  mkdirSync(world.home.stagingDirectory, { recursive: true });
+  symlinkSync(`${world.directory}/user`, stagingOf(world, image.digest));
   await world.pull(registry, { image });
-  expect(readdirSync(`${world.folder}/user`)).toEqual(['outside.txt']);
+  expect(readdirSync(`${world.directory}/user`)).toEqual(['outside.txt']);
 });
 
-row('S25', 'a link among the images is no image, and deleting it leaves what it leads to', async (world) => {
-  const outside = `${world.folder}/user/images`;
+row('S25', 'a symlink among the images is no image, and deleting it leaves what it leads to', async (world) => {
+  const outside = `${world.directory}/user/images`;
   mkdirSync(outside);
-  symlinkSync(outside, `${path.dirname(world.kept.folder)}/${fakeDigest('7')}`);
+  symlinkSync(outside, `${path.dirname(world.kept.directory)}/${fakeDigest('7')}`);
   expect((await world.run('list')).exitCode).toBe(0);
   await world.run('delete', `kept.example:5000/org/kept@${fakeDigest('7')}`);
   expect((await world.run('prune', '--older-than', '0', '--dry-run')).exitCode).toBe(0);
@@ -112,16 +112,16 @@ row('S25', 'a link among the images is no image, and deleting it leaves what it 
 });
 
 row('S60', 'a manifest that is a link to a secret of the user is copied nowhere', async (world) => {
-  const secret = `${world.folder}/user/id_ed25519`;
+  const secret = `${world.directory}/user/id_ed25519`;
   writeFileSync(secret, 'a private key', { mode: 0o600 });
-  const manifest = `${world.kept.folder}/manifest.json`;
+  const manifest = `${world.kept.directory}/manifest.json`;
   const before = readFileSync(manifest);
   rmSync(manifest);
   symlinkSync(secret, manifest);
   const name = 'kept.example:5000/org/kept:1';
   for (const command of [
     ['clone', name, 'copy'],
-    ['export', name, `${world.folder}/run/x.tar`],
+    ['export', name, `${world.directory}/run/x.tar`],
   ]) {
     const { exitCode, stderr } = await world.run(...command);
     expect({ exitCode, stderr }).toEqual({
@@ -129,40 +129,44 @@ row('S60', 'a manifest that is a link to a secret of the user is copied nowhere'
       stderr: expect.stringContaining(`${manifest} is not a file`) as string,
     });
   }
-  expect(existsSync(world.workplace.vmFolder('copy'))).toBe(false);
+  expect(existsSync(world.workplace.vmDirectory('copy'))).toBe(false);
   rmSync(manifest);
   writeFileSync(manifest, before);
   rmSync(secret);
 });
 
 describeWithParts('stopped in the middle of a removal', ['strace'], () => {
-  row('S61', 'a directory that is exchanged for a link while it is removed leads to nothing outside', async (world) => {
-    const inner = `${world.home.scratchFolder}/tartlet-of-a-killed-command/inner`;
-    mkdirSync(inner, { recursive: true });
-    // It stops when it has removed one of them.
-    const names = ['outside.txt', 'second.txt'];
-    writeFileSync(`${world.folder}/user/second.txt`, '');
-    for (const name of names) writeFileSync(`${inner}/${name}`, '');
-    const held = await hold(world, ['clone', 'mine', 'copy'], { call: 'unlink', nth: 1 });
-    renameSync(inner, `${world.folder}/run/moved`);
-    symlinkSync(`${world.folder}/user`, inner);
-    await held.release();
-    expect(readdirSync(`${world.folder}/user`)).toEqual(names);
-    rmSync(`${world.folder}/user/second.txt`);
-    expect(readdirSync(`${world.folder}/run/moved`)).toEqual([]);
-    // The next command removes the link that was in its way.
-    expect(await world.run('clone', 'mine', 'copy')).toMatchObject({ exitCode: 0 });
-    rmSync(world.workplace.vmFolder('copy'), { recursive: true });
-  });
+  row(
+    'S61',
+    'a directory that is exchanged for a symlink while it is removed leads to nothing outside',
+    async (world) => {
+      const inner = `${world.home.scratchDirectory}/tartlet-of-a-killed-command/inner`;
+      mkdirSync(inner, { recursive: true });
+      // It stops when it has removed one of them.
+      const names = ['outside.txt', 'second.txt'];
+      writeFileSync(`${world.directory}/user/second.txt`, '');
+      for (const name of names) writeFileSync(`${inner}/${name}`, '');
+      const held = await hold(world, ['clone', 'mine', 'copy'], { call: 'unlink', nth: 1 });
+      renameSync(inner, `${world.directory}/run/moved`);
+      symlinkSync(`${world.directory}/user`, inner);
+      await held.release();
+      expect(readdirSync(`${world.directory}/user`)).toEqual(names);
+      rmSync(`${world.directory}/user/second.txt`);
+      expect(readdirSync(`${world.directory}/run/moved`)).toEqual([]);
+      // The next command removes the symlink that was in its way.
+      expect(await world.run('clone', 'mine', 'copy')).toMatchObject({ exitCode: 0 });
+      rmSync(world.workplace.vmDirectory('copy'), { recursive: true });
+    },
+  );
 });
 
 describeWithParts('stopped when a command has its lock', ['strace'], () => {
-  test('a directory that another user exchanges for a link then: nothing outside is changed (S75)', async (context) => {
-    leaveOut(context, process.geteuid?.() !== 0, 'only root can give a link to another user');
+  it('a directory that another user exchanges for a symlink then: nothing outside is changed (S75)', async (context) => {
+    leaveOut(context, process.geteuid?.() !== 0, 'only root can give a symlink to another user');
     const cleanup = new Cleanup();
     try {
       const world = new World(cleanup);
-      const [vms, user, moved] = [world.home.vmsFolder, `${world.folder}/user`, `${world.folder}/run/moved`];
+      const [vms, user, moved] = [world.home.vmsDirectory, `${world.directory}/user`, `${world.directory}/run/moved`];
       const changes = [
         ['rename', 'mine', 'other'],
         ['delete', 'mine'],
@@ -179,7 +183,7 @@ describeWithParts('stopped when a command has its lock', ['strace'], () => {
         const { stderr } = await held.release();
         rmSync(vms);
         renameSync(moved, vms);
-        expect(stderr, command[0]).toContain('vms is a link of another user');
+        expect(stderr, command[0]).toContain('vms is a symlink of another user');
         expect(readdirSync(user, { recursive: true, encoding: 'utf8' }).sort(), command[0]).toEqual(before);
         expect(readdirSync(vms), command[0]).toEqual(['mine']);
       }
@@ -191,7 +195,7 @@ describeWithParts('stopped when a command has its lock', ['strace'], () => {
 
 /** Starts a command that stands still before a call. */
 async function hold(world: World, command: readonly string[], fault: Parameters<typeof Held.start>[1]): Promise<Held> {
-  const log = `${world.folder}.strace`;
+  const log = `${world.directory}.strace`;
   world.after(() => rmSync(log, { force: true }));
   const argv = [process.execPath, COMMAND, ...command];
   const held = await Held.start({ argv, environment: world.workplace.environment }, fault, log);
@@ -206,10 +210,10 @@ function plantPipe(file: string): void {
 
 row('S26', 'a pipe in the place of a file of an image or a VM holds no command', async (world) => {
   const kept = 'kept.example:5000/org/kept:1';
-  const vm = world.workplace.vmFolder('mine');
+  const vm = world.workplace.vmDirectory('mine');
   const cases = [
     ...['manifest.json', '.origin.json', '.last-used', 'disk.img'].map(
-      (file) => [`${world.kept.folder}/${file}`, kept] as const,
+      (file) => [`${world.kept.directory}/${file}`, kept] as const,
     ),
     ...['config.json', '.last-used'].map((file) => [`${vm}/${file}`, 'mine'] as const),
   ];
@@ -217,18 +221,18 @@ row('S26', 'a pipe in the place of a file of an image or a VM holds no command',
     const before = existsSync(file) ? readFileSync(file) : undefined;
     rmSync(file, { force: true });
     plantPipe(file);
-    const archive = `${world.folder}/run/x.tar`;
+    const archive = `${world.directory}/run/x.tar`;
     const commands = [['list'], ['inspect', name], ['clone', name, 'copy'], ['export', name, archive]];
     // Each ends by itself, however; a hanging one would be killed, and have no exit code.
     const codes = await Promise.all(commands.map(async (command) => (await world.run(...command)).exitCode));
     expect(codes, file).toEqual(commands.map(() => expect.any(Number) as number));
     rmSync(file);
     if (before !== undefined) writeFileSync(file, before);
-    for (const made of [world.workplace.vmFolder('copy'), archive]) rmSync(made, { recursive: true, force: true });
+    for (const made of [world.workplace.vmDirectory('copy'), archive]) rmSync(made, { recursive: true, force: true });
   }
 });
 
-row('S26', 'pipes, devices and folders in the scratch of a pull hold nobody', async (world) => {
+row('S26', 'pipes, devices and directories in the scratch of a pull hold nobody', async (world) => {
   const image = tinyImage();
   const registry = await world.serve(image);
   const staging = stagingOf(world, image.digest);
@@ -239,13 +243,13 @@ row('S26', 'pipes, devices and folders in the scratch of a pull hold nobody', as
 });
 
 row('S27', 'what a VM configuration says is never run, nor believed about the host', async (world) => {
-  const canary = `${world.folder}/run/canary`;
+  const canary = `${world.directory}/run/canary`;
   const hostile = {
     ...(JSON.parse(configJson()) as object),
     display: { width: 1, height: 1, unit: `$(touch ${canary})` },
     hooks: { start: `touch ${canary}` },
     kernelCommandLine: `\`touch ${canary}\``,
-    sharedFolders: ['/etc'],
+    sharedDirectories: ['/etc'],
     diskPath: '/etc/passwd',
     '; touch': `; touch ${canary}`,
   };
@@ -267,8 +271,8 @@ row('S27', 'what a VM configuration says is never run, nor believed about the ho
 
 row('S53', 'what is secret on a shared machine is for its owner only', async (world) => {
   const registry = await world.registry({ 'GET /v2/': { body: '{}' } });
-  chmodSync(`${world.folder}/docker`, 0o755);
-  const file = `${world.folder}/docker/config.json`;
+  chmodSync(`${world.directory}/docker`, 0o755);
+  const file = `${world.directory}/docker/config.json`;
   const before = readFileSync(file);
   chmodSync(file, 0o644);
   const login = await world.workplace.shell(
@@ -279,7 +283,7 @@ row('S53', 'what is secret on a shared machine is for its owner only', async (wo
   writeFileSync(file, before);
 });
 
-test('nothing that is installed with us runs a script, and native code is the one optional helper (S55)', () => {
+it('nothing that is installed with us runs a script, and native code is the one optional helper (S55)', () => {
   interface Lock {
     readonly packages: Readonly<Record<string, { dev?: boolean; optional?: boolean; hasInstallScript?: boolean }>>;
   }
@@ -299,21 +303,18 @@ test('nothing that is installed with us runs a script, and native code is the on
 
 const TELLING = ['$TART_REGISTRY_PASSWORD', '$HTTPS_PROXY', '$(cat $DOCKER_CONFIG/config.json)'];
 
-test.each(TELLING)(
-  'a command of the tests that tells %s fails its test, whatever it is about (S34)',
-  async (telling) => {
-    const cleanup = new Cleanup();
-    try {
-      const { environment } = new Workplace(cleanup);
-      const { ended } = new Running('bash', ['-c', `echo "${telling}" >&2`], environment);
-      await expect(ended).rejects.toThrow(' told ');
-    } finally {
-      await cleanup.run();
-    }
-  },
-);
+it.each(TELLING)('a command of the tests that tells %s fails its test, whatever it is about (S34)', async (telling) => {
+  const cleanup = new Cleanup();
+  try {
+    const { environment } = new Workplace(cleanup);
+    const { ended } = new Running('bash', ['-c', `echo "${telling}" >&2`], environment);
+    await expect(ended).rejects.toThrow(' told ');
+  } finally {
+    await cleanup.run();
+  }
+});
 
-test.each(['really-used', Buffer.from('ci:really-used').toString('base64'), 'ci%3Areally-used'])(
+it.each(['really-used', Buffer.from('ci:really-used').toString('base64'), 'ci%3Areally-used'])(
   'a command of the tests that tells the password it logs in with, as %s, fails its test (S34, S67)',
   async (telling) => {
     const cleanup = new Cleanup();

@@ -1,6 +1,7 @@
 /*
- * Every fault and attack of the catalogue (reliability §2, §3.3), in our words. A test proves a row by naming its id in its title:
- * `continues after a reset (N15)`. `docs/faults.md` is written from this file and from the titles (`npm run faults-doc`).
+ * Every fault and attack of the catalogue (reliability §2, §3.3), in our words. A test proves a row by naming its id in
+ * its title: `continues after a reset (N15)`. `docs/faults.md` is written from this file and from the titles
+ * (`npm run faults-doc`).
  */
 
 export type FaultId = `${'N' | 'Q' | 'D' | 'P' | 'C' | 'S'}${number}`;
@@ -150,23 +151,23 @@ export const SECTIONS: readonly Section[] = [
     /* D14 */ 'files cannot be cloned',
     /* D15 */ 'a copy must not fill the holes',
     /* D16 */ 'files cannot be that large',
-    /* D17 */ ['names cannot contain a colon', `${TARTS_LAYOUT}: digest folders are named sha256:…`],
+    /* D17 */ ['names cannot contain a colon', `${TARTS_LAYOUT}: digest directories are named sha256:…`],
     /* D18 */ ['names that differ in case only are one', `${TARTS_LAYOUT}, on macOS on such file systems`],
-    /* D19 */ ['there are no links', `${TARTS_LAYOUT}: tags are links`],
-    /* D20 */ 'folders cannot be flushed',
+    /* D19 */ ['there are no symlinks', `${TARTS_LAYOUT}: tags are links`],
+    /* D20 */ 'directories cannot be flushed',
     /* D21 */ 'scratch and cache are on different devices',
     /* D22 */ 'a name is too long for the file system',
     /* D23 */ 'a rename is refused, or meets something',
-    /* D24 */ 'a rename would swallow an empty folder',
+    /* D24 */ 'a rename would swallow an empty directory',
     /* D25 */ 'files cannot be locked',
     /* D26 */ 'the home is exchanged under a running command',
     /* D27 */ 'free space that only root may use',
     /* D28 */ 'access times are not kept',
     /* D29 */ 'the disk is full while deleting',
     /* D30 */ 'a pipe or a device lies where a file should',
-    /* D31 */ 'the user has no home folder, or the working folder is gone',
+    /* D31 */ 'the user has no home directory, or the working directory is gone',
     /* D32 */ 'one entry of the home cannot be looked at: it is of another user, or leads in circles',
-    /* D33 */ 'empty folders, or a stray file, lie where a tag belongs',
+    /* D33 */ 'empty directories, or a stray file, lie where a tag belongs',
   ]),
   section('P', 'Processes, signals, time', [
     /* P1 */ 'pull is killed at any step',
@@ -269,7 +270,7 @@ export const SECTIONS: readonly Section[] = [
     /* S22 */ 'a stream that fails and hangs',
     /* S23 */ 'the memory of the decoder',
     /* S24 */ 'archives that write elsewhere',
-    /* S25 */ 'a cache prepared with links',
+    /* S25 */ 'a cache prepared with symlinks',
     /* S26 */ 'a pipe or a device in the cache',
     /* S27 */ 'a VM configuration that reaches for the host',
     /* S28 */ 'an archive with names of its own',
@@ -304,8 +305,8 @@ export const SECTIONS: readonly Section[] = [
     /* S57 */ 'a helper is named by a pattern',
     /* S58 */ 'passwords of the embedded registry guessed all at once',
     /* S59 */ 'requests sent ahead of their answers',
-    /* S60 */ 'links of others in a shared home',
-    /* S61 */ 'a directory exchanged for a link while it is removed',
+    /* S60 */ 'symlinks of others in a shared home',
+    /* S61 */ 'a directory exchanged for a symlink while it is removed',
     /* S62 */ 'text that moves the cursor or forges lines, in any field that comes from elsewhere',
     /* S63 */ 'connections that keep a place and do nothing',
     /* S64 */ 'an upload that another user continues',
@@ -319,7 +320,7 @@ export const SECTIONS: readonly Section[] = [
     /* S72 */ 'requests of one client that leave the others no time',
     /* S73 */ 'documents kept in memory for clients that neither read nor send',
     /* S74 */ 'uploads begun without end that displace those of others',
-    /* S75 */ 'a directory exchanged for a link before something in it is changed',
+    /* S75 */ 'a directory exchanged for a symlink before something in it is changed',
     /* S76 */ 'an image of a disk that names files of this machine, or claims sizes and tables without end',
   ]),
 ];

@@ -25,7 +25,7 @@ const LAST = storedStream(CHUNKS[1] ?? Buffer.alloc(0));
 
 /** Runs the command in the home of the world, with a fault that must happen. */
 async function runFaulty(world: World, args: readonly string[], fault: Fault) {
-  const log = path.join(world.folder, '..', `${path.basename(world.folder)}.strace`);
+  const log = path.join(world.directory, '..', `${path.basename(world.directory)}.strace`);
   world.after(() => rmSync(log, { force: true }));
   const invocation = { argv: [process.execPath, COMMAND, ...args], environment: world.workplace.environment };
   const traced = await runWithFault(invocation, fault, log);
@@ -37,7 +37,7 @@ describeWithParts('a file system that refuses', ['strace'], () => {
   row('D5', 'says that the quota is used up, and goes on when there is room', async (world) => {
     const registry = await world.serve(IMAGE);
     const name = `${registry.authority}/${REPOSITORY}:latest`;
-    const disk = `${world.home.stagingFolder}/${IMAGE.digest.slice(7)}/disk.img`;
+    const disk = `${world.home.stagingDirectory}/${IMAGE.digest.slice(7)}/disk.img`;
     const fault = { call: 'ftruncate', nth: 1, effect: 'EDQUOT', onwards: true, path: disk } as const;
     const { exitCode, stderr } = await runFaulty(world, ['pull', name], fault);
     expect(exitCode).toBe(1);
@@ -54,11 +54,11 @@ describeWithParts('a file system that refuses', ['strace'], () => {
     await world.pull(registry, { image: IMAGE });
   });
 
-  row('D20', 'to flush a folder is as good as it gets', async (world) => {
+  row('D20', 'to flush a directory is as good as it gets', async (world) => {
     const registry = await world.serve(IMAGE);
     const name = `${registry.authority}/${REPOSITORY}:latest`;
-    const folder = path.dirname(world.session().images.pathOf(RemoteName.parse(name)));
-    const fault = { call: 'fsync', nth: 1, effect: 'EINVAL', onwards: true, path: folder } as const;
+    const directory = path.dirname(world.session().images.pathOf(RemoteName.parse(name)));
+    const fault = { call: 'fsync', nth: 1, effect: 'EINVAL', onwards: true, path: directory } as const;
     const { exitCode, stderr } = await runFaulty(world, ['pull', name], fault);
     expect(exitCode, stderr).toBe(0);
     await world.pull(registry, { image: IMAGE });
@@ -67,7 +67,7 @@ describeWithParts('a file system that refuses', ['strace'], () => {
   row('D25', 'to lock is not written to', async (world) => {
     const registry = await world.serve(IMAGE);
     const name = `${registry.authority}/${REPOSITORY}:latest`;
-    const lock = `${world.home.locksFolder}/${IMAGE.digest.slice(7)}.lock`;
+    const lock = `${world.home.locksDirectory}/${IMAGE.digest.slice(7)}.lock`;
     const fault = { call: 'flock', nth: 1, effect: 'ENOLCK', onwards: true, path: lock } as const;
     const { exitCode, stderr } = await runFaulty(world, ['pull', name], fault);
     expect(exitCode).toBe(1);
@@ -83,7 +83,7 @@ describeWithParts('a file system that refuses', ['strace'], () => {
       nth: 1,
       effect: 'EIO',
       onwards: true,
-      path: `${world.home.vmsFolder}/mine/disk.img`,
+      path: `${world.home.vmsDirectory}/mine/disk.img`,
     } as const;
     const { exitCode, stderr } = await runFaulty(world, ['push', 'mine', `${registry.at}/org/mine:1`], fault);
     expect(exitCode).toBe(1);
@@ -121,14 +121,14 @@ row('D26', 'a home that is exchanged in mid-pull gets nothing half finished', as
 });
 
 row('D30', 'a pipe in the place of a disk stops nobody (C29, S26)', async (world) => {
-  const { folder } = plantCachedImage(world.home, 'pipe.example/org/vm:1', IMAGE);
-  rmSync(`${folder}/disk.img`);
-  execFileSync('mkfifo', [`${folder}/disk.img`]);
+  const { directory } = plantCachedImage(world.home, 'pipe.example/org/vm:1', IMAGE);
+  rmSync(`${directory}/disk.img`);
+  execFileSync('mkfifo', [`${directory}/disk.img`]);
   expect((await world.run('list', '-q')).stdout).not.toContain('pipe.example');
   const registry = await world.serve(IMAGE);
   const name = `${registry.authority}/${REPOSITORY}:latest`;
   renameSync(
-    `${world.home.imagesFolder}/pipe.example`,
+    `${world.home.imagesDirectory}/pipe.example`,
     path.dirname(path.dirname(path.dirname(world.session().images.pathOf(RemoteName.parse(name))))),
   );
   // What lies there is no image: it is brought anew.
@@ -140,13 +140,13 @@ row('C27', 'a hole more or less is no difference', async (world) => {
   const zeros = tinyImage({ chunks: [Buffer.alloc(1024 * 1024), Buffer.alloc(4096, 'x')], config: CONFIG });
   const registry = await world.serve(zeros);
   const name = `${registry.authority}/${REPOSITORY}:latest`;
-  const { folder } = plantCachedImage(world.home, name, zeros);
-  expect(statSync(`${folder}/disk.img`).blocks * 512).toBeGreaterThan(1024 * 1024);
+  const { directory } = plantCachedImage(world.home, name, zeros);
+  expect(statSync(`${directory}/disk.img`).blocks * 512).toBeGreaterThan(1024 * 1024);
   expect(await world.pull(registry, { image: zeros })).toMatchObject({ status: 'present', fetchedBytes: 0 });
   expect((await world.run('clone', name, 'copy')).exitCode).toBe(0);
-  expect(readFileSync(`${world.home.vmsFolder}/copy/disk.img`).equals(zeros.disk)).toBe(true);
+  expect(readFileSync(`${world.home.vmsDirectory}/copy/disk.img`).equals(zeros.disk)).toBe(true);
   // The clone is the command's own; the invariants know only what was there before.
-  rmSync(`${world.home.vmsFolder}/copy`, { recursive: true });
+  rmSync(`${world.home.vmsDirectory}/copy`, { recursive: true });
 });
 
 it('a cache on another device is staged there, not in the home (D21)', async (context) => {
@@ -169,7 +169,7 @@ it('a cache on another device is staged there, not in the home (D21)', async (co
     const { exitCode, stderr } = await workplace.run(...args);
     expect(exitCode, stderr).toBe(0);
   }
-  expect(readFileSync(`${workplace.vmFolder('copy')}/disk.img`).equals(image.disk)).toBe(true);
+  expect(readFileSync(`${workplace.vmDirectory('copy')}/disk.img`).equals(image.disk)).toBe(true);
 });
 
 it('a file system without room for another file says so (D5)', async (context) => {

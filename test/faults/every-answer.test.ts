@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { exitCodeOf } from '../../src/cli/render/exit-code.ts';
 import { isTartletError } from '../../src/errors.ts';
 import { Home } from '../../src/home/home.ts';
@@ -23,14 +23,17 @@ import type { Answer } from '../support/scripted-registry.ts';
 import { fakeDigest, sha256, type TinyImage, tinyImage } from '../support/tart-image.ts';
 
 /*
- * Every step of every command that talks to a registry, answered with every status there can be. Whatever the answer: the command
- * ends, a failure says so in a code of its own, and after a success everything is there when it is asked for again. A push whose
- * first question was answered 400 once stored nothing and ended with 0 (its promise was never settled).
+ * Every step of every command that talks to a registry, answered with every status there can be. Whatever the answer:
+ * the command ends, a failure says so in a code of its own, and after a success everything is there when it is asked
+ * for again. A push whose first question was answered 400 once stored nothing and ended with 0 (its promise was never
+ * settled).
  */
 
 const STATUSES = Array.from({ length: 500 }, (_, index) => index + 100);
 
-/** For what starts threads; that the others are no different is shown by what sends and reads the same without threads. */
+/**
+ * For what starts threads; that the others are no different is shown by what sends and reads the same without threads.
+ */
 const SOME = [100, 200, 201, 202, 204, 302, 304, 400, 401, 403, 404, 405, 410, 413, 416, 429, 500, 501, 503];
 
 /** Whatever is no mount leads to an upload. */
@@ -66,7 +69,7 @@ beforeAll(async () => {
   cleanup.add(() => source.server.close());
   cleanup.add(() => target.server.close());
   session = newSession();
-  for (const vm of idle) plantVm(`${session.home.vmsFolder}/${vm}`, 'a disk', '7e:12:34:56:78:9a');
+  for (const vm of idle) plantVm(`${session.home.vmsDirectory}/${vm}`, 'a disk', '7e:12:34:56:78:9a');
   source.plant('cached/image', '1', IMAGE);
   source.plant('small/image', '1', WITHOUT_DISK);
   await pull(session, nameAt(source, 'cached/image'), { insecure: true });
@@ -76,7 +79,7 @@ afterAll(async () => cleanup.run());
 
 function newSession(): Session {
   return new Session({
-    home: new Home(`${cleanup.folder()}/home`),
+    home: new Home(`${cleanup.directory()}/home`),
     limits: QUICK,
     credentials: (name) => ({
       find: async () => ({
@@ -140,7 +143,7 @@ function nameAt(registry: HonestRegistry, repository: string): RemoteName {
 async function pushSomeVm(repository: string): Promise<void> {
   const vm = idle.pop() ?? '';
   // Content that no push has sent before: it would be mounted.
-  writeFileSync(`${session.home.vmsFolder}/${vm}/disk.img`, repository);
+  writeFileSync(`${session.home.vmsDirectory}/${vm}/disk.img`, repository);
   try {
     await pushVm(session, vm, [nameAt(target, repository)], { insecure: true, reproducible: true });
   } finally {
@@ -164,7 +167,9 @@ function isDisk(blob: Buffer): boolean {
   return blob.toString('latin1', 0, 3) === 'bv4';
 }
 
-/** The registry says what it does only in the status that the specification has for it; in all others it does nothing. */
+/**
+ * The registry says what it does only in the status that the specification has for it; in all others it does nothing.
+ */
 const TRUE_WORD: Partial<Record<Step, number>> = {
   'ask for the registry': 200,
   'get a token': 200,
@@ -187,7 +192,8 @@ const COMMANDS: readonly Command[] = [
     run: pushSomeVm,
     missing: missingAt(() => target),
     steps: [
-      // 404 is true. 200 is a lie that comes out when the manifest is refused; 400, 405 and 501 let the blob be read instead.
+      // 404 is true. 200 is a lie that comes out when the manifest is refused; 400, 405 and 501 let the blob be read
+      // instead.
       ['look for a blob', [200, 400, 404, 405, 501]],
       ['start an upload', [202]],
       ['send the rest', [201]],
@@ -371,13 +377,13 @@ async function missingHere(repository: string, image: TinyImage): Promise<string
   if (cached === undefined) return ['the image'];
   const files = { 'disk.img': image.disk, 'nvram.bin': image.nvram, 'config.json': image.config };
   return Object.entries(files).flatMap(([file, bytes]) =>
-    readFileSync(`${cached.folder.path}/${file}`).equals(bytes) ? [] : [file],
+    readFileSync(`${cached.directory.path}/${file}`).equals(bytes) ? [] : [file],
   );
 }
 
 describe.each(COMMANDS)('$name', (command) => {
   const { name, at, run, missing, prepare, statuses = STATUSES, lanes = LANES } = command;
-  test.each(command.steps)(
+  it.each(command.steps)(
     'whatever is answered to "%s": it ends, and a success is one (N30, N31)',
     { timeout: TABLE_MS },
     async (step, successes) => {
@@ -413,11 +419,11 @@ describe.each(COMMANDS)('$name', (command) => {
 });
 
 describe('the command itself', () => {
-  test.each([204, 400, 402, 413, 507])(
+  it.each([204, 400, 402, 413, 507])(
     'ends with an error where a registry answers %i to the question for a blob, and nothing is stored (N31)',
     async (status) => {
       const place = new Workplace(cleanup);
-      plantVm(place.vmFolder('mine'));
+      plantVm(place.vmDirectory('mine'));
       target.instead = ({ step }) => (step === 'look for a blob' || step === 'read a blob' ? { status } : undefined);
       const from = `${source.server.authority}/small/image:1`;
       for (const [command, what] of [

@@ -1,6 +1,6 @@
 import { chmodSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { withoutErrorListeners } from '../../src/cli/terminal/broken-output.ts';
 import { ErrorFirstStream, releaseNotes, writeError } from '../../src/cli/terminal/message-stream.ts';
 import { printed } from '../../src/cli/terminal/printable.ts';
@@ -67,7 +67,7 @@ row('P32', 'a note about an option comes after the error', async (world) => {
   expect(stderr).toMatch(/\nnote: --cache-budget is the old name of --space-budget\n$/);
 });
 
-test('notes are held back until an error was written before them, and come at once from then on', () => {
+it('notes are held back until an error was written before them, and come at once from then on', () => {
   const written: string[] = [];
   const stream = new ErrorFirstStream({ write: (text) => written.push(String(text)) });
   stream.write(printed`note: one\n`);
@@ -79,7 +79,7 @@ test('notes are held back until an error was written before them, and come at on
   expect(written).toEqual(['error: three\n', 'note: one\n', 'note: two\n', 'note: four\n']);
 });
 
-test('where nothing fails, all notes come in their order', () => {
+it('where nothing fails, all notes come in their order', () => {
   const written: string[] = [];
   const stream = new ErrorFirstStream({ write: (text) => written.push(String(text)) });
   stream.write(printed`one`);
@@ -89,7 +89,7 @@ test('where nothing fails, all notes come in their order', () => {
   expect(written).toEqual(['one', 'two']);
 });
 
-test('work goes on when its output breaks, and the stream is then as it was', async () => {
+it('work goes on when its output breaks, and the stream is then as it was', async () => {
   const stream = new PassThrough();
   const heard: string[] = [];
   stream.on('error', ({ message }) => heard.push(message));

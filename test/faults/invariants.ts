@@ -21,8 +21,8 @@ export function lookBefore(world: World): Before {
 }
 
 /**
- * The invariants of reliability §0.1 that can be seen from outside, after a fault and again after the same command has succeeded.
- * Those about pushes (I11) and bounds (I9) are stated by the rows they concern.
+ * The invariants of reliability §0.1 that can be seen from outside, after a fault and again after the same command has
+ * succeeded. Those about pushes (I11) and bounds (I9) are stated by the rows they concern.
  */
 export async function expectInvariants(world: World, before: Before): Promise<void> {
   await checkHome(world, before);
@@ -37,7 +37,7 @@ export async function expectInvariants(world: World, before: Before): Promise<vo
   for (const { name, image } of world.attempts) {
     expect(found.get(name.toString()), 'I4: the second run brought the image').toBe(image.digest);
   }
-  if (world.attempts.length > 0) expect(namesIn(world.home.stagingFolder), 'I3: no scratch is left').toEqual([]);
+  if (world.attempts.length > 0) expect(namesIn(world.home.stagingDirectory), 'I3: no scratch is left').toEqual([]);
   checkWords(world);
 }
 
@@ -45,23 +45,25 @@ async function checkHome(world: World, before: Before): Promise<void> {
   expect(treasures(world), 'I2, I12: nothing finished and nothing of the user is lost').toEqual(before.home);
   expect(outside(world), 'I8: nothing is written outside the home').toEqual(before.outside);
   await imagesOf(world);
-  const digests = namesIn(world.home.stagingFolder);
+  const digests = namesIn(world.home.stagingDirectory);
   expect(
     digests.filter((name) => !/^[0-9a-f]{64}(?:[0-9a-f]{64})?$/.test(name)),
     'I3: all scratch has an owner',
   ).toEqual([]);
-  expect(namesIn(world.home.scratchFolder), 'I3: no scratch of commands that have ended').toEqual([]);
+  expect(namesIn(world.home.scratchDirectory), 'I3: no scratch of commands that have ended').toEqual([]);
 }
 
-/** Every image that `list` shows, by name, with the digest of its manifest; each is hashed through and through (I1, I6). */
+/**
+ * Every image that `list` shows, by name, with the digest of its manifest; each is hashed through and through (I1, I6).
+ */
 async function imagesOf(world: World): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   for (const { name } of await listVms(world.session(), 'oci')) {
     const at = world.session().images.pathOf(RemoteName.parse(name));
-    const folder = lstatSync(at).isSymbolicLink() ? readlinkSync(at) : at;
-    const read = (file: string): Buffer => readFileSync(`${folder}/${file}`);
+    const directory = lstatSync(at).isSymbolicLink() ? readlinkSync(at) : at;
+    const read = (file: string): Buffer => readFileSync(`${directory}/${file}`);
     const manifest = read('manifest.json');
-    expect(sha256(manifest), `I1: the manifest of ${name}`).toBe(path.basename(folder));
+    expect(sha256(manifest), `I1: the manifest of ${name}`).toBe(path.basename(directory));
     const { layers } = JSON.parse(manifest.toString()) as { layers: Layer[] };
     let offset = 0;
     for (const { mediaType, digest, annotations } of layers) {
@@ -76,7 +78,7 @@ async function imagesOf(world: World): Promise<Map<string, string>> {
         offset += size;
       }
     }
-    expect(lstatSync(`${folder}/disk.img`).size, `I6: the length of the disk of ${name}`).toBe(offset);
+    expect(lstatSync(`${directory}/disk.img`).size, `I6: the length of the disk of ${name}`).toBe(offset);
     found.set(name, sha256(manifest));
   }
   return found;
@@ -102,10 +104,10 @@ function checkWords(world: World): void {
 }
 
 function treasures(world: World): string[] {
-  const { folder, tag } = world.kept;
+  const { directory, tag } = world.kept;
   return [
     `${tag} -> ${readlinkSync(tag)}`,
-    ...[...filesBelow(folder), ...filesBelow(world.home.vmsFolder), `${world.home.root}/notes.txt`]
+    ...[...filesBelow(directory), ...filesBelow(world.home.vmsDirectory), `${world.home.root}/notes.txt`]
       // A record of the last use is ours to make.
       .filter((file) => path.basename(file) !== '.last-used')
       .map(fingerprint),
@@ -113,7 +115,7 @@ function treasures(world: World): string[] {
 }
 
 function outside(world: World): string[] {
-  return filesBelow(world.folder)
+  return filesBelow(world.directory)
     .filter((file) => !file.startsWith(`${world.home.root}/`))
     .map(fingerprint);
 }
@@ -122,17 +124,19 @@ function fingerprint(file: string): string {
   return `${file} ${createHash('sha256').update(readFileSync(file)).digest('hex')}`;
 }
 
-/** Regular files only: what else a row has planted, it looks at itself. When something was used last, is no treasure. */
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map((entry) => path.join(folder, entry))
+/**
+ * Regular files only: what else a row has planted, it looks at itself. When something was used last, is no treasure.
+ */
+function filesBelow(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .map((entry) => path.join(directory, entry))
     .filter((file) => lstatSync(file).isFile() && path.basename(file) !== '.last-used')
     .sort();
 }
 
-function namesIn(folder: string): string[] {
+function namesIn(directory: string): string[] {
   try {
-    return readdirSync(folder);
+    return readdirSync(directory);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;

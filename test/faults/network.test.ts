@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
 import { Tag } from '../../src/names/tag.ts';
 import { limits } from '../../src/registry/request/limits.ts';
@@ -39,7 +39,7 @@ async function blackHole(): Promise<number> {
   return port;
 }
 
-test('an attempt that nobody answers ends in time, and says so (N3)', async () => {
+it('an attempt that nobody answers ends in time, and says so (N3)', async () => {
   const port = await blackHole();
   const { client, clock } = clientFor(RegistryAddress.parse(`127.0.0.1:${port}`), {
     endpoint: `http://127.0.0.1:${port}`,
@@ -98,7 +98,7 @@ describe('a network that is down for a while', () => {
   });
 });
 
-test('a TLS connection that is cut without a farewell is a short body (N9)', async () => {
+it('a TLS connection that is cut without a farewell is a short body (N9)', async () => {
   const ca = new TestCa();
   onTestFinished(() => ca.remove());
   const registry = await scripted(
@@ -131,7 +131,7 @@ describe('interim answers', () => {
   });
 });
 
-test('a kept connection that is closed at the moment of its reuse costs nothing (N24, N54)', async () => {
+it('a kept connection that is closed at the moment of its reuse costs nothing (N24, N54)', async () => {
   const OK = { body: '{"schemaVersion":2}' };
   const registry = await scripted({ [MANIFEST]: [OK, { drop: true }, OK] });
   const { client, clock } = clientFor(registry);
@@ -142,7 +142,7 @@ test('a kept connection that is closed at the moment of its reuse costs nothing 
   expect(clock.slept).toEqual([]);
 });
 
-test('a machine that slept for two hours gets a new token and goes on where it was (N55, P25)', async () => {
+it('a machine that slept for two hours gets a new token and goes on where it was (N55, P25)', async () => {
   const tokens = await tokenService();
   const registry = await scripted();
   registry.on(GET, (request) => {
@@ -164,7 +164,7 @@ test('a machine that slept for two hours gets a new token and goes on where it w
   expect(registry.requests.at(-1)?.headers['range']).toBe('bytes=1500-2999');
 });
 
-test('a host that moved is found at its new address by the next connection (N56)', async () => {
+it('a host that moved is found at its new address by the next connection (N56)', async () => {
   const before = await scripted({ [MANIFEST]: { body: 'old', headers: { connection: 'close' } } });
   const now = await scripted({ [MANIFEST]: { body: 'new' } }, { listen: '127.0.0.2', port: before.port });
   const addresses = ['127.0.0.1', '127.0.0.2'];

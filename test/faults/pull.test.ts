@@ -16,7 +16,10 @@ const ROUTE = blobRoute(REPOSITORY, sha256(BLOB));
 const SIZE = { 'content-length': String(BLOB.length) };
 const HALF = BLOB.subarray(0, 100_000);
 
-/** What the registry does with the first requests for the large chunk; afterwards it is honest, and the pull must succeed by itself. */
+/**
+ * What the registry does with the first requests for the large chunk; afterwards it is honest, and the pull must
+ * succeed by itself.
+ */
 const PASSING: readonly [FaultId, string, ...(Answer | Handler)[]][] = [
   ['N13', 'stalls', { headers: SIZE, body: HALF, ending: 'stall' }],
   ['N14', 'is closed before its first byte', { headers: SIZE, ending: 'fin' }],
@@ -57,7 +60,7 @@ function flipped(bytes: Uint8Array): Buffer {
 }
 
 for (const [id, what, ...answers] of PASSING) {
-  row(id, `a pull heals by itself when a chunk ${what}`, async (world) => {
+  row(id, `a pull repairs by itself when a chunk ${what}`, async (world) => {
     const registry = await world.serve(IMAGE);
     registry.on(ROUTE, atFirst(BLOB, ...answers));
     expect(await world.pull(registry, { image: IMAGE })).toMatchObject({ status: 'pulled' });

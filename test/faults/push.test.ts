@@ -5,7 +5,7 @@ import { row } from './row.ts';
 
 row('C33', 'a disk that changes while it is pushed is not given a name', async (world) => {
   const registry = await startMeddlingRegistry();
-  const disk = `${world.home.vmsFolder}/mine/disk.img`;
+  const disk = `${world.home.vmsDirectory}/mine/disk.img`;
   registry.meddle = (request) => {
     if (request.method === 'PUT') appendFileSync(disk, 'one more block');
     return false;

@@ -36,7 +36,7 @@ const routeOf = (blob: Uint8Array): string => blobRoute(REPOSITORY, sha256(blob)
 
 /** The last boundary that is noted of a chunk. */
 function noted(world: World, index: number): { encoded: number; decoded: number } {
-  const journal = `${world.home.stagingFolder}/${IMAGE.digest.slice(7)}/.verified`;
+  const journal = `${world.home.stagingDirectory}/${IMAGE.digest.slice(7)}/.verified`;
   const text = existsSync(journal) ? readFileSync(journal, 'utf8') : '';
   const [, encoded = '0', decoded = '0'] =
     [...text.matchAll(/^(\d+)@(\d+):(\d+)$/gm)].findLast(([line]) => line.startsWith(`${index}@`))?.slice(1) ?? [];
@@ -115,7 +115,7 @@ row(
       registry,
       SIZES.map((size) => Math.floor(size / 2)),
     );
-    const disk = `${world.home.stagingFolder}/${IMAGE.digest.slice(7)}/disk.img`;
+    const disk = `${world.home.stagingDirectory}/${IMAGE.digest.slice(7)}/disk.img`;
     const bytes = readFileSync(disk);
     bytes[1000] = (bytes[1000] ?? 0) ^ 1;
     writeFileSync(disk, bytes);
@@ -148,7 +148,7 @@ row('P29', 'a journal that lies costs time and nothing else', async (world) => {
     registry,
     SIZES.map((size) => Math.floor(size / 2)),
   );
-  const journal = `${world.home.stagingFolder}/${IMAGE.digest.slice(7)}/.verified`;
+  const journal = `${world.home.stagingDirectory}/${IMAGE.digest.slice(7)}/.verified`;
   for (const lie of LIES) {
     appendFileSync(journal, `${lie}\n1@70000:131072`);
     registry.on(routeOf(BLOBS[1] ?? Buffer.alloc(0)), { status: 403 });

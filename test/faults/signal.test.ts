@@ -4,7 +4,7 @@ import { closeSync, constants, openSync, readdirSync, readFileSync, writeSync } 
 import { expect } from 'vitest';
 import { COMMAND, type Ran, Running } from '../support/real-command.ts';
 import { eventually } from '../support/real-process.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { atFirst, blobRoute } from '../support/scripted-image.ts';
 import type { Handler, Script, ScriptedRegistry } from '../support/scripted-registry.ts';
 import { sha256, storedStream, tinyImage } from '../support/tart-image.ts';
@@ -148,7 +148,7 @@ row('P9', 'an output that its disk does not take is a failure', async (world) =>
 });
 
 row('P9', 'a full pipe holds nobody: one SIGINT ends a command that only waits for its reader', async (world) => {
-  const path = `${world.folder}/run/pipe`;
+  const path = `${world.directory}/run/pipe`;
   execFileSync('mkfifo', [path]);
   // Nobody reads, and there is room for nothing.
   const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
@@ -168,13 +168,13 @@ row('P9', 'a full pipe holds nobody: one SIGINT ends a command that only waits f
 
 /** Whether a process sleeps until a descriptor is ready, as the kernel sees it. */
 function waitsFor(pid: number | undefined, descriptor: number): boolean {
-  const folder = `/proc/${pid}/fdinfo`;
+  const directory = `/proc/${pid}/fdinfo`;
   const entry = new RegExp(`^tfd: +${descriptor} `, 'm');
-  return readdirSync(folder).some((file) => {
+  return readdirSync(directory).some((file) => {
     try {
-      return entry.test(readFileSync(`${folder}/${file}`, 'utf8'));
+      return entry.test(readFileSync(`${directory}/${file}`, 'utf8'));
     } catch {
-      return false; // Closed since the folder was listed.
+      return false; // Closed since the directory was listed.
     }
   });
 }
@@ -188,7 +188,7 @@ row('P11', 'an exception that nobody expected is one line, and no success', asyn
   };
   for (const [where, fault] of Object.entries(faults)) {
     // The command that nothing else ends, so that the fault is met by it and by nobody before.
-    const serve = [COMMAND, 'serve', '--listen', '127.0.0.1:0', '--data', temporaryFolder()];
+    const serve = [COMMAND, 'serve', '--listen', '127.0.0.1:0', '--data', temporaryDirectory()];
     const planted = `data:text/javascript,const once = setInterval(() => {
       if (process.listenerCount('uncaughtException') === 0) return;
       clearInterval(once); ${fault} }, 1)`;

@@ -8,8 +8,8 @@ import { after, blobOf, clientFor, collect, password, scripted, tokenService } f
 import { DrippingPort } from '../support/dripping-port.ts';
 
 /*
- * Servers that send just enough to keep a connection alive, and nothing that is of use. Each of them held a command for ever once.
- * Seconds are milliseconds here; the clock is the real one.
+ * Servers that send just enough to keep a connection alive, and nothing that is of use. Each of them held a command for
+ * ever once. Seconds are milliseconds here; the clock is the real one.
  */
 
 const BLOB = blobOf(2000);
@@ -52,7 +52,11 @@ function upload(asked: RegistryClient): Promise<void> {
 const READING: readonly (readonly [string, string, (asked: RegistryClient) => Promise<unknown>])[] = [
   ['a manifest', `GET ${MANIFEST_PATH}`, (asked) => asked.manifest({ tag: Tag.parse('x') })],
   ['a blob', `GET ${BLOB_PATH}`, (asked) => collect(asked.blob(BLOB))],
-  ['a blob straight from the socket', `GET ${BLOB_PATH}`, (asked) => collect(asked.blob(BLOB, { passing: true }))],
+  [
+    'a blob straight from the socket',
+    `GET ${BLOB_PATH}`,
+    (asked) => collect(asked.blob(BLOB, { transientChunks: true })),
+  ],
   ['a list of tags', 'GET /v2/a/b/tags/list', tagsOf],
 ];
 

@@ -12,9 +12,12 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
-/* The storm itself is run by hand (`npm run storm`), for minutes. Here: that it runs, and that what judges it can find something. */
+/*
+ * The storm itself is run by hand (`npm run storm`), for minutes. Here: that it runs, and that what judges it can find
+ * something.
+ */
 
 const SCRIPTS = path.resolve(import.meta.dirname, '../../scripts');
 
@@ -35,20 +38,20 @@ const IMAGE = `cache/OCIs/a/b/sha256:${DIGEST}`;
 
 /** A home with one image, its tag, a VM, and a file beside the home. */
 function quietHome() {
-  const folder = temporaryFolder();
-  const home = `${folder}/home`;
+  const directory = temporaryDirectory();
+  const home = `${directory}/home`;
   for (const at of [IMAGE, 'vms/kept']) {
     mkdirSync(`${home}/${at}`, { recursive: true });
     for (const [file, bytes] of Object.entries(FILES)) writeFileSync(`${home}/${at}/${file}`, bytes);
   }
   writeFileSync(`${home}/${IMAGE}/manifest.json`, MANIFEST);
   symlinkSync(`${home}/${IMAGE}`, `${home}/cache/OCIs/a/b/v1`);
-  writeFileSync(`${folder}/beside.txt`, 'outside');
+  writeFileSync(`${directory}/beside.txt`, 'outside');
   const version = { name: 'v1', digest: DIGEST, files: FILES };
   const kept = {
     vm: { name: 'kept', version },
     tag: { link: 'cache/OCIs/a/b/v1', version },
-    files: { [`${folder}/beside.txt`]: 'outside' },
+    files: { [`${directory}/beside.txt`]: 'outside' },
   };
   return { home, judge: () => [...oracle.judgeHome(home, [version], kept), ...oracle.judgeScratch(home)] };
 }

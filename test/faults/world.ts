@@ -29,8 +29,8 @@ export interface Attempt {
 }
 
 /**
- * What a row happens in: a user with a home that holds an image, a VM and a file of their own, and secrets. The row spoils something,
- * and {@link expectInvariants} looks at the rest.
+ * What a row happens in: a user with a home that holds an image, a VM and a file of their own, and secrets. The row
+ * spoils something, and {@link expectInvariants} looks at the rest.
  */
 export class World {
   readonly workplace: Workplace;
@@ -43,7 +43,7 @@ export class World {
   /** What must be in nothing that was said or written. */
   readonly secrets = new Set<string>();
   /** Is in the cache before the row begins, and must be there afterwards. */
-  readonly kept: { readonly image: TinyImage; readonly folder: string; readonly tag: string };
+  readonly kept: { readonly image: TinyImage; readonly directory: string; readonly tag: string };
   readonly #cleanup: Cleanup;
   readonly #served: { registry: ScriptedRegistry; tag: string; image: TinyImage }[] = [];
 
@@ -52,13 +52,13 @@ export class World {
     this.workplace = new Workplace(cleanup);
     this.home = new Home(this.workplace.home);
     this.kept = plantCachedImage(this.home, 'kept.example:5000/org/kept:1', KEPT);
-    plantVm(`${this.home.vmsFolder}/mine`, 'my disk');
+    plantVm(`${this.home.vmsDirectory}/mine`, 'my disk');
     writeFileSync(`${this.home.root}/notes.txt`, 'a file of the user');
-    writeFileSync(`${this.folder}/user/outside.txt`, 'a file that is nobody’s business');
+    writeFileSync(`${this.directory}/user/outside.txt`, 'a file that is nobody’s business');
   }
 
-  /** The user's folder, with the home in it. */
-  get folder(): string {
+  /** The user's directory, with the home in it. */
+  get directory(): string {
     return path.dirname(this.workplace.home);
   }
 
@@ -69,7 +69,7 @@ export class World {
     return text;
   }
 
-  /** Runs after the row, before the folder goes. */
+  /** Runs after the row, before the directory goes. */
   after(work: () => Promise<void> | void): void {
     this.#cleanup.add(work);
   }
@@ -164,13 +164,13 @@ const KEPT = tinyImage({ nvram: Buffer.alloc(4096, 'kept') });
 /** Puts a complete image into the cache, as a pull would leave it. */
 export function plantCachedImage(home: Home, text: string, image: TinyImage) {
   const name = RemoteName.parse(text);
-  const tag = `${home.imagesFolder}/${referencePath(name)}`;
-  const folder = `${path.dirname(tag)}/${image.digest}`;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/manifest.json`, image.manifest);
-  writeFileSync(`${folder}/config.json`, image.config);
-  writeFileSync(`${folder}/nvram.bin`, image.nvram);
-  writeFileSync(`${folder}/disk.img`, image.disk);
-  symlinkSync(folder, tag);
-  return { image, folder, tag };
+  const tag = `${home.imagesDirectory}/${referencePath(name)}`;
+  const directory = `${path.dirname(tag)}/${image.digest}`;
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(`${directory}/manifest.json`, image.manifest);
+  writeFileSync(`${directory}/config.json`, image.config);
+  writeFileSync(`${directory}/nvram.bin`, image.nvram);
+  writeFileSync(`${directory}/disk.img`, image.disk);
+  symlinkSync(directory, tag);
+  return { image, directory, tag };
 }

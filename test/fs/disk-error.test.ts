@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { fileError } from '../../src/credentials/secret-file.ts';
 import { diskCode, diskError, isMissing } from '../../src/fs/disk-error.ts';
 import { failFsync, systemError } from '../support/fsync-fault.ts';
@@ -8,7 +8,7 @@ import { sha256, startRegistry } from '../server/running-registry.ts';
 const QUOTA = `Unknown system error -${process.platform === 'darwin' ? 69 : 122}`;
 
 describe('one table says what a code of the system means', () => {
-  test.each([
+  it.each([
     ['ENOSPC', 'DISK_FULL'],
     ['EDQUOT', 'DISK_FULL'],
     [QUOTA, 'DISK_FULL'],
@@ -24,7 +24,7 @@ describe('one table says what a code of the system means', () => {
     expect(fileError(systemError(system), 'write', '/a').code).toBe(code);
   });
 
-  test('a full disk is told as such where logins are written, with what helps', () => {
+  it('a full disk is told as such where logins are written, with what helps', () => {
     expect(fileError(systemError(QUOTA), 'write', '/a')).toMatchObject({
       message: 'cannot write /a: the quota is used up',
       facts: { subject: '/a', next: { kind: 'free-space' } },
@@ -35,7 +35,7 @@ describe('one table says what a code of the system means', () => {
     });
   });
 
-  test('what is not there is told by the system and by our error of it', () => {
+  it('what is not there is told by the system and by our error of it', () => {
     expect(isMissing(systemError('ENOENT'))).toBe(true);
     expect(isMissing(diskError(systemError('ENOTDIR'), 'read', '/a'))).toBe(true);
     expect(isMissing(systemError('EACCES'))).toBe(false);
@@ -43,7 +43,7 @@ describe('one table says what a code of the system means', () => {
   });
 });
 
-test('a registry whose quota is used up says that it is full (D5)', async () => {
+it('a registry whose quota is used up says that it is full (D5)', async () => {
   const { begin, send } = await startRegistry();
   const target = `${await begin('org/image')}?digest=${sha256('content')}`;
   await failFsync('files', QUOTA);

@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { canRenameBetween, parseMountPoints } from '../../src/fs/mount.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
-test('mount points are read from the list of the kernel, odd names included', () => {
+it('mount points are read from the list of the kernel, odd names included', () => {
   const list = [
     '22 28 0:20 / /proc rw,nosuid shared:5 - proc proc rw',
     '31 28 7:0 / /mnt/a\\040disk\\134 rw,relatime - ext4 /dev/loop0 rw',
@@ -13,14 +13,14 @@ test('mount points are read from the list of the kernel, odd names included', ()
   expect(parseMountPoints(list)).toEqual(['/proc', '/mnt/a disk\\', '/root/.tart/vms']);
 });
 
-test('between folders of one place one can rename, between places not', async () => {
-  const folder = temporaryFolder();
-  mkdirSync(`${folder}/one`);
-  mkdirSync(`${folder}/other`);
-  expect(await canRenameBetween(`${folder}/one`, `${folder}/other`)).toBe(true);
-  expect(await canRenameBetween(folder, '/proc')).toBe(false);
+it('between directories of one place one can rename, between places not', async () => {
+  const directory = temporaryDirectory();
+  mkdirSync(`${directory}/one`);
+  mkdirSync(`${directory}/other`);
+  expect(await canRenameBetween(`${directory}/one`, `${directory}/other`)).toBe(true);
+  expect(await canRenameBetween(directory, '/proc')).toBe(false);
 });
 
-test('a folder that is not there is an error', async () => {
-  await expect(canRenameBetween(temporaryFolder(), '/nowhere/at/all')).rejects.toMatchObject({ code: 'DISK_IO' });
+it('a directory that is not there is an error', async () => {
+  await expect(canRenameBetween(temporaryDirectory(), '/nowhere/at/all')).rejects.toMatchObject({ code: 'DISK_IO' });
 });

@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { callLibrary } from '../../src/fs/native-binding.ts';
 import { isGroupOfOne, isOwnDirectory, isOwnFile, readOwnFile } from '../../src/fs/own-file.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { leaveOut } from '../support/left-out.ts';
 
 const USERS = `root:x:0:0:root:/root:/bin/bash
@@ -22,7 +22,7 @@ again:x:1008:ben
 `;
 
 describe('a group whose members may write to what is believed', () => {
-  test.each<[string, number, number, boolean]>([
+  it.each<[string, number, number, boolean]>([
     ['of its user alone', 1000, 1000, true],
     ['that names another user', 1001, 1005, false],
     ['that names its user alone', 1000, 1005, true],
@@ -40,7 +40,10 @@ describe('a group whose members may write to what is believed', () => {
   });
 });
 
-/** An access list as the kernel takes it (linux/posix_acl_xattr.h): the owner, another user, the group, the mask, others. */
+/**
+ * An access list as the kernel takes it (linux/posix_acl_xattr.h): the owner, another user, the group, the mask,
+ * others.
+ */
 function accessList(user: number): Buffer {
   const entries = [
     [0x01, 7, 0xffffffff],
@@ -59,12 +62,12 @@ function accessList(user: number): Buffer {
   return list;
 }
 
-test('what an access list lets another user write is not believed, although its group has one user (S71)', async (context) => {
-  const folder = `${temporaryFolder()}/own`;
-  const file = `${folder}/record`;
-  mkdirSync(folder);
+it('what an access list lets another user write is not believed, although its group has one user (S71)', async (context) => {
+  const directory = `${temporaryDirectory()}/own`;
+  const file = `${directory}/record`;
+  mkdirSync(directory);
   writeFileSync(file, 'text');
-  chmodSync(folder, 0o775);
+  chmodSync(directory, 0o775);
   chmodSync(file, 0o664);
   leaveOut(context, !(await isOwnFile(file)), 'the group of this user has other users, or there are no access lists');
   expect((await readOwnFile(file, 10))?.toString()).toBe('text');
@@ -75,7 +78,7 @@ test('what an access list lets another user write is not believed, although its 
   leaveOut(context, set(file) !== 0, 'this file system has no access lists');
   expect(await readOwnFile(file, 10)).toBeUndefined();
   expect(await isOwnFile(file)).toBe(false);
-  expect(await isOwnDirectory(folder)).toBe(true);
-  expect(set(folder)).toBe(0);
-  expect(await isOwnDirectory(folder)).toBe(false);
+  expect(await isOwnDirectory(directory)).toBe(true);
+  expect(set(directory)).toBe(0);
+  expect(await isOwnDirectory(directory)).toBe(false);
 });

@@ -1,5 +1,5 @@
 import type { statfs } from 'node:fs/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { freeBytes } from '../../src/fs/space.ts';
 
 vi.mock(import('node:fs/promises'), async (original) => {
@@ -9,6 +9,6 @@ vi.mock(import('node:fs/promises'), async (original) => {
   return { ...real, statfs: full as typeof statfs };
 });
 
-test('space that only root may use is not free (D27)', async () => {
+it('space that only root may use is not free (D27)', async () => {
   expect(await freeBytes('/')).toBe(3 * 4096);
 });

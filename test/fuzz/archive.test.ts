@@ -5,7 +5,7 @@ import { TartletError } from '../../src/errors.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import { readTarIndex } from '../../src/archive/tar-reader.ts';
 import { importVm } from '../../src/archive/import.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { configJson, freshSession } from '../support/home.ts';
 import { layoutEntries, layoutOf, paxEntry, type TarEntry, tarFile } from '../support/tar-file.ts';
 import { tinyImage } from '../support/tart-image.ts';
@@ -50,28 +50,28 @@ fuzz(
   'a tar file is refused, or makes the VM of its image and nothing anywhere else (S24, S28)',
   [nearlyBytes(archive)],
   async (bytes) => {
-    const folder = temporaryFolder();
-    const file = `${folder}/in/archive.tar`;
-    mkdirSync(`${folder}/in`);
+    const directory = temporaryDirectory();
+    const file = `${directory}/in/archive.tar`;
+    mkdirSync(`${directory}/in`);
     writeFileSync(file, bytes);
     const session = freshSession();
     try {
       await importVm(session, { kind: 'path', path: file }, LocalName.parse('vm'));
-      expect(readFileSync(`${session.home.vmsFolder}/vm/disk.img`).equals(image.disk)).toBe(true);
+      expect(readFileSync(`${session.home.vmsDirectory}/vm/disk.img`).equals(image.disk)).toBe(true);
     } catch (error) {
       if (!(error instanceof TartletError) || error.code === 'INTERNAL') throw error;
-      expect(existsSync(session.home.vmsFolder) ? readdirSync(session.home.vmsFolder) : []).toEqual([]);
+      expect(existsSync(session.home.vmsDirectory) ? readdirSync(session.home.vmsDirectory) : []).toEqual([]);
     }
-    expect(readdirSync(folder, { recursive: true, encoding: 'utf8' })).toEqual(['in', 'in/archive.tar']);
+    expect(readdirSync(directory, { recursive: true, encoding: 'utf8' })).toEqual(['in', 'in/archive.tar']);
   },
   150,
 );
 
 fuzz(
-  'the stretches of a tar index lie within the file or are refused when they are read (S24)',
+  'the extents of a tar index lie within the file or are refused when they are read (S24)',
   [nearlyBytes(archive)],
   async (bytes) => {
-    const file = `${temporaryFolder()}/archive.tar`;
+    const file = `${temporaryDirectory()}/archive.tar`;
     writeFileSync(file, bytes);
     try {
       const { files } = await readTarIndex(file, new AbortController().signal);

@@ -1,14 +1,15 @@
 import { appendFileSync } from 'node:fs';
 import { fc } from '@fast-check/vitest';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 
 /** How long `npm run fuzz` wants it, by way of the environment; in the test suite nothing of it is set. */
 const { FUZZ_SEED, FUZZ_RUNS, FUZZ_SECONDS, FUZZ_REPORT } = process.env;
 const SECONDS = FUZZ_SECONDS === undefined ? undefined : Number(FUZZ_SECONDS);
 
 /**
- * A test with inputs that nobody thought of: `runs` of them, or as `npm run fuzz` says. Every run has another seed unless one is given; a failure
- * prints it, with the smallest input that fails, and `npm run fuzz -- --seed N` finds it again.
+ * A test with inputs that nobody thought of: `runs` of them, or as `npm run fuzz` says. Every run has another seed
+ * unless one is given; a failure prints it, with the smallest input that fails, and `npm run fuzz -- --seed N` finds it
+ * again.
  */
 export function fuzz<T extends [unknown, ...unknown[]]>(
   title: string,
@@ -25,7 +26,7 @@ export function fuzz<T extends [unknown, ...unknown[]]>(
     SECONDS === undefined
       ? { numRuns: FUZZ_RUNS === undefined ? runs : Number(FUZZ_RUNS) }
       : { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: SECONDS * 1000 };
-  test(
+  it(
     `fuzzed: ${title}`,
     async () => {
       const seed = FUZZ_SEED === undefined ? {} : { seed: Number(FUZZ_SEED) };
@@ -36,7 +37,10 @@ export function fuzz<T extends [unknown, ...unknown[]]>(
   );
 }
 
-/** Any text, and texts that are nearly right: a good one with pieces of it lost, repeated, exchanged or replaced by others. */
+/**
+ * Any text, and texts that are nearly right: a good one with pieces of it lost, repeated, exchanged or replaced by
+ * others.
+ */
 export function nearly(good: fc.Arbitrary<string>): fc.Arbitrary<string> {
   const piece = fc.oneof(
     fc.constantFrom(

@@ -2,8 +2,9 @@
 export type Plain = { readonly bytes: number[] } | 'refused';
 
 /**
- * An Apple LZ4 stream decoded in the plainest way, byte by byte into one long list, by the description alone (tart-formats §5.1, LZ4 block format):
- * something to hold the real decoder against. It shares no code and no idea with it. Out of bounds means refused.
+ * An Apple LZ4 stream decoded in the plainest way, byte by byte into one long list, by the description alone
+ * (tart-formats §5.1, LZ4 block format): something to hold the real decoder against. It shares no code and no idea with
+ * it. Out of bounds means refused.
  */
 export function plainDecode(stream: Uint8Array, expected: number): Plain {
   const out: number[] = [];

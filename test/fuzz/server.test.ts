@@ -8,18 +8,18 @@ import type { RegistryEvent } from '../../src/server/settings/event.ts';
 import { createRegistry, type Registry } from '../../src/server/server.ts';
 import { fuzz, nearly } from './fuzzing.ts';
 
-const folder = mkdtempSync(path.join(tmpdir(), 'tartlet-fuzz-'));
+const directory = mkdtempSync(path.join(tmpdir(), 'tartlet-fuzz-'));
 const events: RegistryEvent[] = [];
 let registry: Registry;
 let port = 0;
 
 beforeAll(async () => {
-  registry = createRegistry({ dataFolder: path.join(folder, 'data'), log: (event) => events.push(event) });
+  registry = createRegistry({ dataDirectory: path.join(directory, 'data'), log: (event) => events.push(event) });
   ({ port } = await registry.listen());
 });
 afterAll(async () => {
   await registry.close();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 /** Says these bytes, ends, and gives all that comes back. */
@@ -77,7 +77,7 @@ const request = fc
   );
 
 fuzz(
-  'whatever is said to the server, it answers without a fault of its own, stays in its folder and goes on (S42, S43, S47, S50)',
+  'whatever is said to the server, it answers without a fault of its own, stays in its directory and goes on (S42, S43, S47, S50)',
   [fc.array(nearly(request), { minLength: 1, maxLength: 2 })],
   async (requests) => {
     const heard = await say(Buffer.from(requests.join(''), 'latin1'));
@@ -86,7 +86,7 @@ fuzz(
     if (heard !== '') expect(heard).toMatch(/^HTTP\/1\.1 \d{3} /);
     expect(events.filter(({ kind }) => kind === 'failure')).toEqual([]);
     events.length = 0;
-    expect(readdirSync(folder)).toEqual(['data']);
+    expect(readdirSync(directory)).toEqual(['data']);
     expect(await say(Buffer.from('GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'))).toMatch(
       /^HTTP\/1\.1 200 /,
     );

@@ -18,8 +18,8 @@ import { parseRange } from '../../src/server/http/range.ts';
 import { json, tinyDocument, tinyImage } from '../support/tart-image.ts';
 import { fuzz, nearly, nearlyBytes } from './fuzzing.ts';
 
-const folder = mkdtempSync(path.join(tmpdir(), 'tartlet-fuzz-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const directory = mkdtempSync(path.join(tmpdir(), 'tartlet-fuzz-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 /** What `work` gives; undefined when it refuses, which it may only do with an error of ours. */
 function orRefused<T>(work: () => T): T | undefined {
@@ -177,7 +177,7 @@ fuzz(
   'a file with logins is used or refused, and no refusal tells a secret (S33, S34)',
   [nearly(authFile)],
   async (text) => {
-    const file = `${folder}/config.json`;
+    const file = `${directory}/config.json`;
     writeFileSync(file, text, { mode: 0o600 });
     try {
       const auth = await AuthFile.read(file);
@@ -187,7 +187,7 @@ fuzz(
         await auth?.helperFor(address, {
           environment: {},
           platform: 'linux',
-          userFolder: folder,
+          userDirectory: directory,
           now: () => 0,
         } as never);
       }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { QemuAgent } from '../../src/guest/qemu-agent.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { playQemuAgent, type QemuRequest } from '../support/played-qemu-agent.ts';
 
 const agentThat = async (
@@ -9,7 +9,7 @@ const agentThat = async (
   greet = '',
   atATime = Infinity,
 ): Promise<string> => {
-  const path = `${temporaryFolder()}/qga.sock`;
+  const path = `${temporaryDirectory()}/qga.sock`;
   await playQemuAgent(path, answer, { greet, atATime });
   return path;
 };
@@ -79,7 +79,7 @@ it('says what the agent refuses, and that none answers', async () => {
     message: "the guest's agent refuses: exec has been disabled",
   });
   agent.close();
-  const path = `${temporaryFolder()}/silent.sock`;
+  const path = `${temporaryDirectory()}/silent.sock`;
   const silent = createServer(() => undefined);
   await new Promise<void>((resolve) => silent.listen(path, resolve));
   onTestFinished(() => void silent.close());

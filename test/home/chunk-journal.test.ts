@@ -1,20 +1,20 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { ChunkJournal, noteBoundaries } from '../../src/home/chunk-journal.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
 function fresh() {
-  const file = `${temporaryFolder()}/.verified`;
+  const file = `${temporaryDirectory()}/.verified`;
   return { file, journal: new ChunkJournal(file) };
 }
 
-test('one that is not there says nothing about any chunk', async () => {
+it('one that is not there says nothing about any chunk', async () => {
   const { journal } = fresh();
   expect(await journal.verified()).toBeUndefined();
   expect(await journal.underWay()).toEqual(new Map());
 });
 
-test('the last word about a chunk counts, and none about one that was verified', async () => {
+it('the last word about a chunk counts, and none about one that was verified', async () => {
   const { journal } = fresh();
   await journal.begin();
   const marks = [0, 3, 12].map((index) => noteBoundaries({ journal: journal.path, index }));
@@ -31,7 +31,7 @@ test('the last word about a chunk counts, and none about one that was verified',
   );
 });
 
-test('a line that a crash tore spoils none after it', async () => {
+it('a line that a crash tore spoils none after it', async () => {
   const { file, journal } = fresh();
   writeFileSync(file, '0\n3@70000:131072\n4@700');
   await journal.begin();
@@ -40,7 +40,7 @@ test('a line that a crash tore spoils none after it', async () => {
   expect(await journal.underWay()).toEqual(new Map([[3, { encoded: 70_000, decoded: 131_072 }]]));
 });
 
-test('what is no entry is passed over', async () => {
+it('what is no entry is passed over', async () => {
   const { file, journal } = fresh();
   appendFileSync(file, ['', '-1', '1.5', '1234567', '2@', '@3:4', '5@-1:2', '6@1:1e3', '7@ 1:2', '8'].join('\n'));
   expect(await journal.verified()).toEqual(new Set([8]));

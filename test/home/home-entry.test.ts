@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import * as entries from '../../src/home/home-entry.ts';
 import { contentAsideName, contentAsideOf, isLinkAside, linkAsideName } from '../../src/home/home-entry.ts';
 
@@ -16,7 +16,7 @@ const hidden = Object.values<unknown>(entries)
   .flatMap((each) => (typeof each === 'object' ? Object.values(each as object) : [each]) as unknown[])
   .filter((each): each is string => typeof each === 'string' && each.startsWith('.'));
 
-test('the names that Tartlet hides in a home are these', () => {
+it('the names that Tartlet hides in a home are these', () => {
   expect([...hidden, '.link.', '.partial'].sort()).toEqual([
     '.base-manifest.json',
     '.blobs',
@@ -43,13 +43,13 @@ test('the names that Tartlet hides in a home are these', () => {
   ]);
 });
 
-test.each([...hidden, '.link.', '.partial'])('%s is spelled in one file of the source', (name) => {
+it.each([...hidden, '.link.', '.partial'])('%s is spelled in one file of the source', (name) => {
   const spelling = new RegExp(`(?<=['"\`/}])${name.replaceAll('.', String.raw`\.`)}(?![\\w-])`);
   const spelled = sources.filter(({ text }) => spelling.test(text)).map(({ file }) => file);
   expect(spelled.filter((file) => file !== OWNER && !file.startsWith(PROSE))).toEqual([]);
 });
 
-test('what lies beside a file of the content store is told by its name, and nothing else is', () => {
+it('what lies beside a file of the content store is told by its name, and nothing else is', () => {
   expect(contentAsideName(HEX, 'partial')).toBe(`.${HEX}.partial`);
   expect(contentAsideName(HEX, 'verified')).toBe(`.${HEX}.verified`);
   expect(contentAsideOf(`.${HEX}.lock`)).toEqual({ hex: HEX, kind: 'lock' });
@@ -58,7 +58,7 @@ test('what lies beside a file of the content store is told by its name, and noth
   }
 });
 
-test('a link on its way is told by its name; a hidden link of the user is none', () => {
+it('a symlink on its way is told by its name; a hidden symlink of the user is none', () => {
   const uuid = '123e4567-e89b-12d3-a456-426614174000';
   expect(linkAsideName(uuid)).toBe(`.link.${uuid}`);
   expect(isLinkAside(`.link.${uuid}`)).toBe(true);

@@ -1,5 +1,5 @@
 import { fc, test as property } from '@fast-check/vitest';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { decodePath, decodeRegistry, encodeRegistry, referencePath } from '../../src/home/layout.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
@@ -7,7 +7,7 @@ import { RemoteName } from '../../src/names/remote-name.ts';
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 
 describe('where a name lies', () => {
-  test.each([
+  it.each([
     // The vectors of tart-formats §10.4.
     ['ghcr.io/org/img', 'ghcr.io/org/img/latest'],
     ['example.com:8080/a/b:1.0', 'example.com%3A8080/a/b/1.0'],
@@ -25,7 +25,7 @@ describe('where a name lies', () => {
 });
 
 describe('what a path stands for', () => {
-  test.each([
+  it.each([
     ['registry.fq.d.n%3A8221/macos/base/15', 'registry.fq.d.n:8221/macos/base:15'],
     [`ghcr.io/org/img/${DIGEST}`, `ghcr.io/org/img@${DIGEST}`],
     ['[%3A%3A1]%3A5000/a/latest', '[::1]:5000/a:latest'],
@@ -33,7 +33,7 @@ describe('what a path stands for', () => {
     expect(decodePath(path.split('/'))?.toString()).toBe(name);
   });
 
-  test.each([
+  it.each([
     ['a raw colon, as before Tart 2.11', 'registry.fq.d.n:8221/macos/base/15'],
     ['a lower-case escape', 'registry.fq.d.n%3a8221/macos/base/15'],
     ['an upper-case host', 'GHCR.io/org/img/latest'],
@@ -96,7 +96,7 @@ describe('names and paths are one bijection', () => {
     expect(referencePath(x) === referencePath(y)).toBe(x.toString() === y.toString());
   });
 
-  property.prop([host, port], { numRuns: 500 })('a registry comes back from its folder, port and all', (h, p) => {
+  property.prop([host, port], { numRuns: 500 })('a registry comes back from its directory, port and all', (h, p) => {
     const registry = RegistryAddress.parse(p === undefined ? h : `${h}:${p}`);
     expect(decodeRegistry(encodeRegistry(registry))?.toString()).toBe(registry.toString());
     expect(decodeRegistry(encodeRegistry(registry))?.port).toBe(p);

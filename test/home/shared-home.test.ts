@@ -10,26 +10,26 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { describe, expect, onTestFinished, test, type TestContext } from 'vitest';
+import { describe, expect, it, onTestFinished, type TestContext } from 'vitest';
 import { copyDisk } from '../../src/fs/disk/disk-copy.ts';
 import { Home } from '../../src/home/home.ts';
 import { openDisk } from '../../src/fs/plain-file.ts';
 import { readSmallFile, readSmallFileIfThereSync } from '../../src/fs/small-file.ts';
 import { removeEntry } from '../../src/fs/remove.ts';
 import { Scratch } from '../../src/home/scratch.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { leaveOut } from '../support/left-out.ts';
 
 const OTHER_USER = 12_345;
 
 function needsRoot(context: TestContext): void {
-  leaveOut(context, process.geteuid?.() !== 0, 'only root can give a link to another user');
+  leaveOut(context, process.geteuid?.() !== 0, 'only root can give a symlink to another user');
 }
 
 /** A home that others may write to, and a directory of the user outside of it. */
-function sharedHome(root = temporaryFolder()): { home: Home; outside: string } {
+function sharedHome(root = temporaryDirectory()): { home: Home; outside: string } {
   const [home, outside] = [new Home(`${root}/home`), `${root}/outside`];
-  for (const folder of [home.root, outside]) mkdirSync(folder);
+  for (const directory of [home.root, outside]) mkdirSync(directory);
   chmodSync(home.root, 0o2775);
   writeFileSync(`${outside}/config.json`, 'secret');
   return { home, outside };
@@ -41,9 +41,9 @@ function linkOfOther(to: string, at: string): void {
 }
 
 describe('a shared home', () => {
-  test.each([
-    ['a link of this user', process.geteuid?.() ?? 0],
-    ['a link of another user', OTHER_USER],
+  it.each([
+    ['a symlink of this user', process.geteuid?.() ?? 0],
+    ['a symlink of another user', OTHER_USER],
   ])('reads no file that is %s (S60)', async (_, uid) => {
     const { home, outside } = sharedHome();
     const file = `${home.root}/manifest.json`;
@@ -53,19 +53,19 @@ describe('a shared home', () => {
     expect(() => readSmallFileIfThereSync(file)).toThrow('is not a file');
   });
 
-  test('reads nothing in a directory that is a link of another user (S60)', async (context) => {
+  it('reads nothing in a directory that is a symlink of another user (S60)', async (context) => {
     needsRoot(context);
     const { home, outside } = sharedHome();
     linkOfOther(outside, `${home.root}/image`);
     const file = `${home.root}/image/config.json`;
-    await expect(readSmallFile(file)).rejects.toThrow('image is a link of another user');
-    expect(() => readSmallFileIfThereSync(file)).toThrow('image is a link of another user');
+    await expect(readSmallFile(file)).rejects.toThrow('image is a symlink of another user');
+    expect(() => readSmallFileIfThereSync(file)).toThrow('image is a symlink of another user');
     const options = { platform: process.platform };
     await expect(copyDisk(file, `${home.root}/copy`, options)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
     expect(existsSync(`${home.root}/copy`)).toBe(false);
   });
 
-  test('takes no disk by a link of another user, and one by a link of this user (S60)', async (context) => {
+  it('takes no disk by a symlink of another user, and one by a symlink of this user (S60)', async (context) => {
     needsRoot(context);
     const { home, outside } = sharedHome();
     linkOfOther(`${outside}/config.json`, `${home.root}/foreign.img`);
@@ -77,7 +77,7 @@ describe('a shared home', () => {
     expect(readFileSync(`${home.root}/copy`, 'utf8')).toBe('secret');
   });
 
-  test('reads by links of the owner of the home, and by all of a home that no other user may write to (S60)', async (context) => {
+  it('reads by symlinks of the owner of the home, and by all of a home that no other user may write to (S60)', async (context) => {
     needsRoot(context);
     // Not below a directory that everybody may write to, as the one for temporary files is.
     const root = mkdtempSync('/run/tartlet-test-');
@@ -93,17 +93,17 @@ describe('a shared home', () => {
     expect(readSmallFileIfThereSync(file)?.toString()).toBe('secret');
   });
 
-  test('removes no scratch where `tmp` is a link of another user (S61)', async (context) => {
+  it('removes no scratch where `tmp` is a symlink of another user (S61)', async (context) => {
     needsRoot(context);
     const { home, outside } = sharedHome();
     mkdirSync(`${outside}/tartlet-sources`);
     writeFileSync(`${outside}/tartlet-sources/file`, '');
-    linkOfOther(outside, home.scratchFolder);
-    await expect(Scratch.create(home, process.platform)).rejects.toThrow('tmp is a link of another user');
+    linkOfOther(outside, home.scratchDirectory);
+    await expect(Scratch.create(home, process.platform)).rejects.toThrow('tmp is a symlink of another user');
     expect(readdirSync(`${outside}/tartlet-sources`)).toEqual(['file']);
   });
 
-  test('removes what a link is, and not what it leads to (S61)', async () => {
+  it('removes what a symlink is, and not what it leads to (S61)', async () => {
     const { home, outside } = sharedHome();
     mkdirSync(`${home.root}/tree/deep`, { recursive: true });
     symlinkSync(outside, `${home.root}/tree/deep/link`);
@@ -115,13 +115,13 @@ describe('a shared home', () => {
     expect(readdirSync(outside)).toEqual(['config.json']);
   });
 
-  test.each(['.staging', '.locks', '.quarantine'])('refuses a link in the place of cache/%s (S60)', async (name) => {
+  it.each(['.staging', '.locks', '.quarantine'])('refuses a symlink in the place of cache/%s (S60)', async (name) => {
     const { home, outside } = sharedHome();
-    mkdirSync(home.cacheFolder);
-    symlinkSync(outside, `${home.cacheFolder}/${name}`);
+    mkdirSync(home.cacheDirectory);
+    symlinkSync(outside, `${home.cacheDirectory}/${name}`);
     await expect(home.prepare()).rejects.toMatchObject({
       code: 'STORE_DAMAGED',
-      message: `${home.cacheFolder}/${name} is a link, where a folder belongs`,
+      message: `${home.cacheDirectory}/${name} is a symlink, where a directory belongs`,
     });
   });
 });

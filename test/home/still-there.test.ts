@@ -1,23 +1,23 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { readAsOne } from '../../src/home/still-there.ts';
-import { lookAtLocalVm } from '../../src/home/vm-folder.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { lookAtLocalVm } from '../../src/home/vm-directory.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
 /** A VM whose files say which one it is. */
-function plant(folder: string, text: string): void {
-  mkdirSync(folder);
-  for (const file of ['config.json', 'nvram.bin', 'disk.img']) writeFileSync(`${folder}/${file}`, text);
+function plant(directory: string, text: string): void {
+  mkdirSync(directory);
+  for (const file of ['config.json', 'nvram.bin', 'disk.img']) writeFileSync(`${directory}/${file}`, text);
 }
 
 function home() {
-  const at = `${temporaryFolder()}/vm`;
+  const at = `${temporaryDirectory()}/vm`;
   plant(at, 'old');
   plant(`${at}-new`, 'new');
   const find = async () => {
-    const folder = lookAtLocalVm(at);
-    if (folder === undefined) throw new Error('not there');
-    return Promise.resolve({ folder });
+    const directory = lookAtLocalVm(at);
+    if (directory === undefined) throw new Error('not there');
+    return Promise.resolve({ directory });
   };
   const replace = (): void => {
     rmSync(at, { recursive: true });

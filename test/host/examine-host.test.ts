@@ -1,12 +1,12 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { afterAll, expect, it, test } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { HOST_FINDINGS } from '../../src/host/host-finding-kind.ts';
 import { examineHost, type HostCheck } from '../../src/host/examine-host.ts';
 import { parseDistribution } from '../../src/host/distribution.ts';
 import { Home } from '../../src/home/home.ts';
 import { Session } from '../../src/session/session.ts';
 import { hintText } from '../../src/cli/render/hint/text.ts';
-import { type hostJson, isHostClean } from '../../src/cli/render/host-examination.ts';
+import { type hostJson, isHostClean } from '../../src/cli/render/host-report.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { Workplace } from '../support/real-command.ts';
 import { describeWithParts } from '../support/real-parts.ts';
@@ -22,7 +22,7 @@ async function examineFake(
     platform = 'linux',
   }: { programs?: Readonly<Record<string, string>>; platform?: NodeJS.Platform } = {},
 ): Promise<readonly HostCheck[]> {
-  const root = cleanup.folder();
+  const root = cleanup.directory();
   for (const name of ['etc', 'bin', 'home']) mkdirSync(`${root}/${name}`);
   writeFileSync(`${root}/etc/os-release`, release);
   for (const [name, script] of Object.entries(programs)) {
@@ -30,7 +30,7 @@ async function examineFake(
     chmodSync(`${root}/bin/${name}`, 0o755);
   }
   const environment = { PATH: `${root}/bin`, TART_HOME: `${root}/home` };
-  const home = Home.locate({ environment, userFolder: root, workingFolder: root });
+  const home = Home.locate({ environment, userDirectory: root, workingDirectory: root });
   const session = new Session({ home, environment, platform });
   return examineHost(session, { arch: 'amd64', pid: process.pid, isRoot: true, user: 'me', tart: undefined, root });
 }
@@ -98,7 +98,7 @@ it.each([
   expect(parseDistribution(text)).toBe(distribution);
 });
 
-test.each(Object.entries(HOST_FINDINGS))('%s: a clause that fits into the table', (_id, { meaning }) => {
+it.each(Object.entries(HOST_FINDINGS))('%s: a clause that fits into the table', (_id, { meaning }) => {
   expect(meaning).toMatch(/^[^|\n]+[^.|\n]$/);
 });
 

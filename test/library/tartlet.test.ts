@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRegistry, type Registry } from '../../src/entry/server.ts';
 import { openTartlet, type Tartlet, type TransferEvent, type TransferProgress } from '../../src/index.ts';
 import { RemoteName } from '../../src/entry/names.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
 const MIB = 1024 ** 2;
 
@@ -14,10 +14,10 @@ let tartlet: Tartlet;
 let home: string;
 
 beforeEach(async () => {
-  registry = createRegistry({ dataFolder: `${temporaryFolder()}/data` });
+  registry = createRegistry({ dataDirectory: `${temporaryDirectory()}/data` });
   const { address, port } = await registry.listen();
   repository = `${address}:${port}/linux/tiny`;
-  home = `${temporaryFolder()}/home`;
+  home = `${temporaryDirectory()}/home`;
   tartlet = openTartlet({ home, environment: {} });
 });
 
@@ -41,7 +41,7 @@ it('does what the command does: create, push, pull, clone, list, inspect, delete
   const [pushed] = await tartlet.push('made', [`${repository}:1`, RemoteName.parse(`${repository}:2`)]);
   expect(pushed?.names.map(String)).toEqual([`${repository}:1`, `${repository}:2`]);
 
-  await using other = openTartlet({ home: `${temporaryFolder()}/other`, environment: {} });
+  await using other = openTartlet({ home: `${temporaryDirectory()}/other`, environment: {} });
   const pulled = await other.pull(`${repository}:1`);
   expect(pulled).toMatchObject({ status: 'pulled' });
   await other.clone(`${repository}:1`, 'job');
@@ -58,7 +58,7 @@ it('does what the command does: create, push, pull, clone, list, inspect, delete
 });
 
 it('makes a VM of a disk that is there, and refuses one that is not what was asked for', async () => {
-  const image = `${temporaryFolder()}/cloud.raw`;
+  const image = `${temporaryDirectory()}/cloud.raw`;
   const bytes = Buffer.alloc(MIB);
   // All that a disk has to have: the end of its first sector.
   bytes.writeUInt16LE(0xaa55, 510);
@@ -77,7 +77,7 @@ it('tells how far a transfer is, from 0 to exactly 1', async () => {
   await makeVm('made');
   await tartlet.push('made', `${repository}:1`);
   const told: TransferProgress[] = [];
-  await using other = openTartlet({ home: `${temporaryFolder()}/other`, environment: {} });
+  await using other = openTartlet({ home: `${temporaryDirectory()}/other`, environment: {} });
   await other.pull(`${repository}:1`, { onProgress: (progress) => told.push(progress) });
 
   const fractions = told.map(({ fraction }) => fraction);
@@ -188,7 +188,7 @@ it('names what is wrong by a code', async () => {
 it('ends what is under way when it is closed, and refuses what comes later', async () => {
   await makeVm('made');
   await tartlet.push('made', `${repository}:1`);
-  const other = openTartlet({ home: `${temporaryFolder()}/other`, environment: {} });
+  const other = openTartlet({ home: `${temporaryDirectory()}/other`, environment: {} });
   let tell = (): void => undefined;
   const resolved = new Promise<void>((resolve) => {
     tell = resolve;
@@ -205,7 +205,7 @@ it('ends what is under way when it is closed, and refuses what comes later', asy
 });
 
 it('finds its home where the command finds it', async () => {
-  const directory = temporaryFolder();
+  const directory = temporaryDirectory();
   expect(openTartlet({ environment: { TART_HOME: `${directory}/elsewhere` } }).home).toBe(`${directory}/elsewhere`);
   expect(openTartlet({ environment: { HOME: directory } }).home).toBe(`${directory}/.tart`);
   expect(existsSync(`${directory}/.tart`)).toBe(false);

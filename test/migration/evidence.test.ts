@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type ImageEvidence,
   type ImageVerdict,
@@ -6,14 +6,14 @@ import {
   judgeLink,
   type LinkVerdict,
 } from '../../src/migration/evidence.ts';
-import { readHostFolder } from '../../src/migration/host-folder.ts';
+import { readHostDirectory } from '../../src/migration/host-directory.ts';
 import { readLinkText } from '../../src/migration/link-text.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
 
 const at = (text: string): RegistryAddress => RegistryAddress.parse(text);
 
-describe('the name of a host folder', () => {
-  test.each<[folder: string, kind: string, registry: string | undefined]>([
+describe('the name of a host directory', () => {
+  it.each<[directory: string, kind: string, registry: string | undefined]>([
     ['ghcr.io', 'canonical', 'ghcr.io'],
     ['registry.corp%3A8221', 'canonical', 'registry.corp:8221'],
     ['[%3A%3A1]%3A5000', 'canonical', '[::1]:5000'],
@@ -30,15 +30,15 @@ describe('the name of a host folder', () => {
     ['50%%3A1', 'undecodable', undefined],
     ['registry.corp%3G8221', 'undecodable', undefined],
     ['%ff', 'undecodable', undefined],
-  ])('%s is %s', (folder, kind, registry) => {
-    const reading = readHostFolder(folder);
+  ])('%s is %s', (directory, kind, registry) => {
+    const reading = readHostDirectory(directory);
     expect([reading.kind, 'registry' in reading ? reading.registry.toString() : undefined]).toEqual([kind, registry]);
   });
 });
 
-describe('the text of a link', () => {
+describe('the text of a symlink', () => {
   const images = '/home/me/.tart/cache/OCIs';
-  test.each<[text: string, target: string | undefined]>([
+  it.each<[text: string, target: string | undefined]>([
     [`${images}/h:1/org/b/sha256:aa`, 'h:1 org/b sha256:aa'],
     ['/Users/old/.tart/cache/OCIs/h%3A1/a/sha256:aa', 'h%3A1 a sha256:aa'],
     ['/backup/cache/OCIs/x/cache/OCIs/h/a/sha256:aa', 'h a sha256:aa'],
@@ -60,8 +60,8 @@ describe('the text of a link', () => {
   });
 });
 
-describe('a link that lies in L and names T (tart-formats §2.7)', () => {
-  test.each<[lies: string, names: string, kind: LinkVerdict['kind'], registry?: string]>([
+describe('a symlink that lies in L and names T (tart-formats §2.7)', () => {
+  it.each<[lies: string, names: string, kind: LinkVerdict['kind'], registry?: string]>([
     ['ghcr.io', 'ghcr.io', 'same', 'ghcr.io'],
     ['h%3A5000', 'h%3A5000', 'same', 'h:5000'],
     ['registry.corp', 'registry.corp:8221', 'port-dropped', 'registry.corp:8221'],
@@ -89,10 +89,10 @@ describe('a link that lies in L and names T (tart-formats §2.7)', () => {
 
 describe('where an image is from', () => {
   type Witnesses = Partial<Record<'record' | 'word' | 'alias', string>> & { claims?: string[] };
-  const judge = (folder: string, witnesses: Witnesses): string => {
+  const judge = (directory: string, witnesses: Witnesses): string => {
     const { record, word, alias, claims = [] } = witnesses;
     const evidence: ImageEvidence = {
-      folder: readHostFolder(folder),
+      directory: readHostDirectory(directory),
       record: record === undefined ? undefined : at(record),
       word: word === undefined ? undefined : at(word),
       alias: alias === undefined ? undefined : at(alias),
@@ -102,11 +102,11 @@ describe('where an image is from', () => {
     return verdict.kind === 'known' ? `${verdict.registry.toString()} by ${verdict.by}` : verdict.because;
   };
 
-  test.each<[folder: string, witnesses: Witnesses, verdict: string]>([
-    // The folder.
-    ['h%3A5000', {}, 'h:5000 by folder'],
-    ['h:5000', {}, 'h:5000 by folder'],
-    ['h%3A5000', { record: 'h:5001', claims: ['h:5001'] }, 'h:5000 by folder'],
+  it.each<[directory: string, witnesses: Witnesses, verdict: string]>([
+    // The directory.
+    ['h%3A5000', {}, 'h:5000 by directory'],
+    ['h:5000', {}, 'h:5000 by directory'],
+    ['h%3A5000', { record: 'h:5001', claims: ['h:5001'] }, 'h:5000 by directory'],
     // The record.
     ['h', { record: 'h:5000' }, 'h:5000 by record'],
     ['h', { record: 'h:5000', claims: ['h', 'h:5001'], word: 'h:5002', alias: 'h:5003' }, 'h:5000 by record'],
@@ -115,28 +115,28 @@ describe('where an image is from', () => {
     ['my_host', { record: 'h:5000' }, 'h:5000 by record'],
     ['h%3G5000', { record: 'h:5000' }, 'h:5000 by record'],
     // Links.
-    ['h', { claims: ['h:5000'] }, 'h:5000 by link'],
-    ['h', { claims: ['h'] }, 'h by link'],
-    ['h', { claims: ['h:5001', 'h:5000'] }, 'h:5000 by link'],
-    ['h', { claims: ['h:5001', 'h'] }, 'h by link'],
-    // A link of the user's to the whole folder.
+    ['h', { claims: ['h:5000'] }, 'h:5000 by symlink'],
+    ['h', { claims: ['h'] }, 'h by symlink'],
+    ['h', { claims: ['h:5001', 'h:5000'] }, 'h:5000 by symlink'],
+    ['h', { claims: ['h:5001', 'h'] }, 'h by symlink'],
+    // A symlink of the user's to the whole directory.
     ['h', { alias: 'h:5000' }, 'h:5000 by alias'],
     ['h', { alias: 'h:5000', claims: ['h'] }, 'h:5000 by alias'],
-    ['h', { alias: 'h:5000', claims: ['h:5001'] }, 'h:5001 by link'],
+    ['h', { alias: 'h:5000', claims: ['h:5001'] }, 'h:5001 by symlink'],
     ['h', { alias: 'h:5001', claims: ['h:5000', 'h:5001'] }, 'h:5001 by alias'],
     // The user's word.
     ['h', { word: 'h:5000' }, 'h:5000 by word'],
     ['h', { word: 'h:5000', claims: ['h'] }, 'h:5000 by word'],
-    ['h', { word: 'h:5000', claims: ['h:5001'] }, 'h:5001 by link'],
+    ['h', { word: 'h:5000', claims: ['h:5001'] }, 'h:5001 by symlink'],
     ['h', { word: 'h:5000', record: 'other:1' }, 'h:5000 by word'],
     ['h%3A5000', { word: 'h:5001' }, 'h:5001 by word'],
-    ['h%3A5000', { word: 'h:5001', record: 'h:5000' }, 'h:5000 by folder'],
+    ['h%3A5000', { word: 'h:5001', record: 'h:5000' }, 'h:5000 by directory'],
     ['my_host', { word: 'my-host:5000' }, 'my-host:5000 by word'],
     // Nobody.
     ['h', {}, 'port-unknown'],
     ['my_host', {}, 'unnameable'],
     ['h%3G5000', {}, 'undecodable'],
-  ])('%s with %j: %s', (folder, witnesses, verdict) => {
-    expect(judge(folder, witnesses)).toBe(verdict);
+  ])('%s with %j: %s', (directory, witnesses, verdict) => {
+    expect(judge(directory, witnesses)).toBe(verdict);
   });
 });

@@ -9,14 +9,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Home } from '../../src/home/home.ts';
 import { assignRegistry, migrateCache, surveyCache } from '../../src/migration/migrate.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { Session } from '../../src/session/session.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { digestOfContent, OldCache, type Pulled } from '../support/old-cache.ts';
 import { tartList, tartWouldCollect } from '../support/tart-rules.ts';
 
@@ -28,7 +28,7 @@ const REGISTRY = 'registry.corp:8221';
 const PLACE = 'registry.corp%3A8221/macos/base';
 
 function oldCache(): OldCache {
-  return new OldCache(`${temporaryFolder()}/home`);
+  return new OldCache(`${temporaryDirectory()}/home`);
 }
 
 function sessionOf(cache: OldCache): Session {
@@ -39,7 +39,7 @@ function pulled(overrides: Partial<Pulled> = {}): Pulled {
   return { registry: REGISTRY, repository: 'macos/base', tag: 'latest', content: 'a', generation: 'raw', ...overrides };
 }
 
-/** The tree of a cache with the texts of links cut down to what follows `cache/OCIs`. */
+/** The tree of a cache with the texts of symlinks cut down to what follows `cache/OCIs`. */
 function treeOf(cache: OldCache): string[] {
   return cache
     .tree()
@@ -58,7 +58,7 @@ async function expectInOrder(cache: OldCache, tree: readonly string[] = IN_ORDER
 }
 
 describe('migration brings home', () => {
-  test.each(['raw', 'lower-escape'] as const)('a cache with %s hosts (C32)', async (generation) => {
+  it.each(['raw', 'lower-escape'] as const)('a cache with %s hosts (C32)', async (generation) => {
     const cache = oldCache();
     cache.pull(pulled({ generation }));
     await migrateCache(sessionOf(cache));
@@ -66,7 +66,7 @@ describe('migration brings home', () => {
     expect(tartList(cache.images)).toEqual([`${REGISTRY}/macos/base:latest`, `${REGISTRY}/macos/base@${A}`]);
   });
 
-  test('a folder that was renamed without its port, as its tags tell (openai/tart#827)', async () => {
+  it('a directory that was renamed without its port, as its tags tell (openai/tart#827)', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     cache.rename(REGISTRY, 'registry.corp');
@@ -77,7 +77,7 @@ describe('migration brings home', () => {
     await expectInOrder(cache);
   });
 
-  test('a folder with a genuine registry without a port beside one that lost it', async () => {
+  it('a directory with a genuine registry without a port beside one that lost it', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     cache.rename(REGISTRY, 'registry.corp');
@@ -87,7 +87,7 @@ describe('migration brings home', () => {
     await expectInOrder(cache, [...IN_ORDER, `${genuine}/v2 -> …${genuine}/${B}`, `${genuine}/${B}/`]);
   });
 
-  test('what the old --populate-cache put beside the port, with the tags that lead there', async () => {
+  it('what the old --populate-cache put beside the port, with the tags that lead there', async () => {
     const cache = oldCache();
     mkdirSync(`${cache.images}/${REGISTRY}/macos/base`, { recursive: true });
     cache.populate(pulled() as Pulled & { tag: string });
@@ -95,7 +95,7 @@ describe('migration brings home', () => {
     await expectInOrder(cache);
   });
 
-  test('a home that was moved, whose tags all name the old place', async () => {
+  it('a home that was moved, whose tags all name the old place', async () => {
     const cache = oldCache();
     cache.pull(pulled({ generation: 'encoded' }));
     cache.moveTo(`${path.dirname(cache.root)}/elsewhere/.tart`);
@@ -105,7 +105,7 @@ describe('migration brings home', () => {
     await expectInOrder(cache);
   });
 
-  test('a home that was moved, renamed without its port, and moved back', async () => {
+  it('a home that was moved, renamed without its port, and moved back', async () => {
     const cache = oldCache();
     const first = cache.root;
     cache.pull(pulled());
@@ -118,14 +118,14 @@ describe('migration brings home', () => {
     await expectInOrder(cache);
   });
 
-  test('mixed case and zeros before the port, which Tart takes for other registries', async () => {
+  it('mixed case and zeros before the port, which Tart takes for other registries', async () => {
     const cache = oldCache();
     cache.pull(pulled({ registry: 'Registry.Corp:08221', generation: 'encoded' }));
     await migrateCache(sessionOf(cache));
     await expectInOrder(cache);
   });
 
-  test('both encodings side by side: one image, and the tag of the newer Tart', async () => {
+  it('both encodings side by side: one image, and the tag of the newer Tart', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     cache.pull(pulled({ tag: 'old', content: 'b' }));
@@ -141,7 +141,7 @@ describe('migration brings home', () => {
     expect(readFileSync(`${cache.images}/${PLACE}/${A}/.explicitly-pulled`, 'utf8')).toBe('migration\n');
   });
 
-  test('two ports that were merged into one folder, and share an image', async () => {
+  it('two ports that were merged into one directory, and share an image', async () => {
     const cache = oldCache();
     cache.pull(pulled({ registry: 'h:5000', tag: 'five' }));
     cache.pull(pulled({ registry: 'h:5001', tag: 'six' }));
@@ -161,12 +161,12 @@ describe('migration brings home', () => {
     expect(found?.digest.toString()).toBe(A);
   });
 
-  test('a pull of our own whose folder was renamed and whose tag was repaired by hand, as its record tells', async () => {
+  it('a pull of our own whose directory was renamed and whose tag was repaired by hand, as its record tells', async () => {
     const cache = oldCache();
-    const folder = cache.pull(pulled({ generation: 'encoded' }));
+    const directory = cache.pull(pulled({ generation: 'encoded' }));
     const facts = { mediaType: 'x', size: 1, pulledAt: AT.toISOString() };
     const record = { version: 1, via: 'pull', registry: REGISTRY, repository: 'macos/base', digest: A, ...facts };
-    writeFileSync(`${folder}/.origin.json`, JSON.stringify(record));
+    writeFileSync(`${directory}/.origin.json`, JSON.stringify(record));
     cache.rename('registry.corp%3A8221', 'registry.corp');
     cache.repair('registry.corp/macos/base/latest', 'absolute');
     await migrateCache(sessionOf(cache));
@@ -175,8 +175,8 @@ describe('migration brings home', () => {
   });
 });
 
-describe('links that users made', () => {
-  test('to a host folder follow it', async () => {
+describe('symlinks that users made', () => {
+  it('to a host directory follow it', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     cache.alias('registry.corp', REGISTRY);
@@ -186,7 +186,7 @@ describe('links that users made', () => {
     expect(found?.digest.toString()).toBe(A);
   });
 
-  test('that stand where the folder must be give way to it', async () => {
+  it('that stand where the directory must be give way to it', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     cache.alias('registry.corp%3A8221', `${cache.images}/${REGISTRY}`);
@@ -194,7 +194,7 @@ describe('links that users made', () => {
     await expectInOrder(cache);
   });
 
-  test('with the port, to the folder without, say what is in it', async () => {
+  it('with the port, to the directory without, say what is in it', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     cache.rename(REGISTRY, 'registry.corp');
@@ -204,10 +204,10 @@ describe('links that users made', () => {
     await expectInOrder(cache);
   });
 
-  test('to another disk are left alone, and so is what belongs there', async () => {
+  it('to another disk are left alone, and so is what belongs there', async () => {
     const cache = oldCache();
     cache.pull(pulled());
-    const elsewhere = temporaryFolder();
+    const elsewhere = temporaryDirectory();
     cache.alias('registry.corp%3A8221', elsewhere);
     const report = await migrateCache(sessionOf(cache));
     expect(report.stays.map(({ because }) => because)).toEqual(['host-link', 'host-link']);
@@ -215,18 +215,18 @@ describe('links that users made', () => {
     expect(tartWouldCollect(cache.images)).toEqual([]);
   });
 
-  test('to images elsewhere in the cache keep leading to them', async () => {
+  it('to images elsewhere in the cache keep leading to them', async () => {
     const cache = oldCache();
-    const folder = cache.pull(pulled());
+    const directory = cache.pull(pulled());
     mkdirSync(`${cache.images}/mine/own`, { recursive: true });
-    symlinkSync(folder, `${cache.images}/mine/own/favourite`);
+    symlinkSync(directory, `${cache.images}/mine/own/favourite`);
     await migrateCache(sessionOf(cache));
     await expectInOrder(cache, [...IN_ORDER, `mine/own/favourite -> …${PLACE}/${A}`]);
   });
 });
 
 describe('without evidence', () => {
-  test('an image stays, is listed, and is kept from Tart, which would collect it', async () => {
+  it('an image stays, is listed, and is kept from Tart, which would collect it', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     cache.rename(REGISTRY, 'registry.corp');
@@ -239,29 +239,29 @@ describe('without evidence', () => {
     await expectInOrder(cache, [`registry.corp/macos/base/${A}/`]);
   });
 
-  test.each([
+  it.each([
     ['my_host', 'unnameable'],
     ['registry.corp%3G8221', 'undecodable'],
     ['new.corp', 'port-unknown'],
-  ])('a folder renamed to %s stays, and its images are kept from Tart', async (folder, because) => {
+  ])('a directory renamed to %s stays, and its images are kept from Tart', async (directory, because) => {
     const cache = oldCache();
     cache.pull(pulled());
-    cache.rename(REGISTRY, folder);
+    cache.rename(REGISTRY, directory);
     const before = treeOf(cache);
     const report = await migrateCache(sessionOf(cache));
     expect(report.stays.map((stay) => stay.because).sort()).toEqual([because, 'unrelated-link'].sort());
     await expectInOrder(cache, before);
   });
 
-  test('what a command of ours left without a tag is no accident, and is not protected', async () => {
+  it('what a command of ours left without a tag is no accident, and is not protected', async () => {
     const cache = oldCache();
     cache.pull(pulled({ generation: 'encoded' }));
-    const folder = cache.pull(pulled({ generation: 'encoded', content: 'b' }));
-    writeFileSync(`${path.dirname(folder)}/${A}/.unnamed`, '');
+    const directory = cache.pull(pulled({ generation: 'encoded', content: 'b' }));
+    writeFileSync(`${path.dirname(directory)}/${A}/.unnamed`, '');
     expect(await migrateCache(sessionOf(cache))).toMatchObject({ protected: 0 });
   });
 
-  test('an image that loses its tag by hand later is left to prune, since nobody knows why', async () => {
+  it('an image that loses its tag by hand later is left to prune, since nobody knows why', async () => {
     const cache = oldCache();
     cache.pull(pulled({ generation: 'encoded' }));
     await migrateCache(sessionOf(cache));
@@ -273,7 +273,7 @@ describe('without evidence', () => {
 describe('the user’s word', () => {
   const to = RegistryAddress.parse(REGISTRY);
 
-  test('moves what nothing else speaks for, with tags that were repaired by hand', async () => {
+  it('moves what nothing else speaks for, with tags that were repaired by hand', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     cache.rename(REGISTRY, 'registry.corp');
@@ -286,22 +286,22 @@ describe('the user’s word', () => {
     await expectInOrder(cache);
   });
 
-  test.each(['my_host', 'registry.corp%3G8221'])(
-    'takes the name of a folder that no address has: %s',
-    async (folder) => {
+  it.each(['my_host', 'registry.corp%3G8221'])(
+    'takes the name of a directory that no address has: %s',
+    async (directory) => {
       const cache = oldCache();
       cache.pull(pulled());
-      cache.rename(REGISTRY, folder);
+      cache.rename(REGISTRY, directory);
       const session = sessionOf(cache);
       await migrateCache(session);
-      await assignRegistry(session, folder, to);
+      await assignRegistry(session, directory, to);
       await expectInOrder(cache);
     },
   );
 
-  test('spares what a record proves to be where it belongs', async () => {
+  it('spares what a record proves to be where it belongs', async () => {
     const cache = oldCache();
-    const folder = cache.pull(pulled({ registry: 'registry.corp', generation: 'encoded' }));
+    const directory = cache.pull(pulled({ registry: 'registry.corp', generation: 'encoded' }));
     const facts = { mediaType: 'x', size: 1, pulledAt: AT.toISOString() };
     const record = {
       version: 1,
@@ -311,14 +311,14 @@ describe('the user’s word', () => {
       digest: A,
       ...facts,
     };
-    writeFileSync(`${folder}/.origin.json`, JSON.stringify(record));
+    writeFileSync(`${directory}/.origin.json`, JSON.stringify(record));
     const before = treeOf(cache);
     expect(await assignRegistry(sessionOf(cache), 'registry.corp', to)).toMatchObject({ moved: [], tags: 0 });
     expect(treeOf(cache)).toEqual(before);
   });
 });
 
-describe('two folders of one digest', () => {
+describe('two directories of one digest', () => {
   const aside = (cache: OldCache): string[] => {
     try {
       return readdirSync(`${cache.root}/cache/.quarantine`);
@@ -327,7 +327,7 @@ describe('two folders of one digest', () => {
     }
   };
 
-  test('become one when they are surely the same', async () => {
+  it('become one when they are surely the same', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     cache.pull(pulled({ generation: 'encoded' }));
@@ -341,11 +341,11 @@ describe('two folders of one digest', () => {
     expect(readdirSync(`${cache.images}/${PLACE}/${A}`)).toContain('.pinned');
   });
 
-  test.each([
-    ['has no manifest that would tell', (folder: string) => rmSync(`${folder}/manifest.json`)],
-    ['has another NVRAM', (folder: string) => writeFileSync(`${folder}/nvram.bin`, 'other')],
-    ['has a disk of another size', (folder: string) => writeFileSync(`${folder}/disk.img`, 'short')],
-    ['holds a suspended machine', (folder: string) => writeFileSync(`${folder}/state.vzvmsave`, 'state')],
+  it.each([
+    ['has no manifest that would tell', (directory: string) => rmSync(`${directory}/manifest.json`)],
+    ['has another NVRAM', (directory: string) => writeFileSync(`${directory}/nvram.bin`, 'other')],
+    ['has a disk of another size', (directory: string) => writeFileSync(`${directory}/disk.img`, 'short')],
+    ['holds a suspended machine', (directory: string) => writeFileSync(`${directory}/state.vzvmsave`, 'state')],
   ])('are both kept when one %s', async (_, change) => {
     const cache = oldCache();
     cache.pull(pulled());
@@ -356,7 +356,7 @@ describe('two folders of one digest', () => {
     await expectInOrder(cache);
   });
 
-  test('are the whole one, where the other lacks a file', async () => {
+  it('are the whole one, where the other lacks a file', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     rmSync(`${cache.pull(pulled({ generation: 'encoded' }))}/disk.img`);
@@ -368,7 +368,7 @@ describe('two folders of one digest', () => {
 });
 
 describe('names that want one path', () => {
-  test('do not destroy each other: a tag stays where a repository has its place', async () => {
+  it('do not destroy each other: a tag stays where a repository has its place', async () => {
     const cache = oldCache();
     cache.pull(pulled({ repository: 'macos', tag: 'base' }));
     cache.pull(pulled({ generation: 'encoded', content: 'b' }));
@@ -381,7 +381,7 @@ describe('names that want one path', () => {
     expect(lstatSync(`${cache.images}/${PLACE}`).isDirectory()).toBe(true);
   });
 
-  test('nor a repository where a tag has its place', async () => {
+  it('nor a repository where a tag has its place', async () => {
     const cache = oldCache();
     cache.pull(pulled({ repository: 'macos', tag: 'base', content: 'b', generation: 'encoded' }));
     cache.pull(pulled());
@@ -390,7 +390,7 @@ describe('names that want one path', () => {
     expect(tartWouldCollect(cache.images)).toEqual([]);
   });
 
-  test('but the port that only the text of a tag told is not forgotten when that tag is mended', async () => {
+  it('but the port that only the text of a tag told is not forgotten when that tag is repaired', async () => {
     const cache = oldCache();
     cache.pull(pulled({ repository: 'macos', tag: 'base', content: 'b', generation: 'encoded' }));
     cache.pull(pulled());
@@ -416,7 +416,7 @@ describe('names that want one path', () => {
 });
 
 describe('what is in use', () => {
-  test('stays until the next command, and all others are moved', async () => {
+  it('stays until the next command, and all others are moved', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     cache.pull(pulled({ tag: 'busy', content: 'b' }));
@@ -433,7 +433,7 @@ describe('what is in use', () => {
 });
 
 describe('a tag that somebody moves meanwhile', () => {
-  test('stays moved, and the image that it led to stays marked until the next command has looked', async () => {
+  it('stays moved, and the image that it led to stays marked until the next command has looked', async () => {
     const cache = oldCache();
     cache.pull(pulled());
     const session = sessionOf(cache);
@@ -452,14 +452,14 @@ describe('a tag that somebody moves meanwhile', () => {
 });
 
 describe('on paper', () => {
-  test('the survey says what would be done, and does nothing', () => {
+  it('the survey says what would be done, and does nothing', () => {
     const cache = oldCache();
     cache.pull(pulled());
     const before = treeOf(cache);
     const survey = surveyCache(sessionOf(cache));
     expect(survey).toMatchObject({ needed: true, stays: [] });
     expect(survey.moves.map(({ to, because }) => `${to.toString()} ${because}`)).toEqual([
-      `${REGISTRY}/macos/base@${A} folder`,
+      `${REGISTRY}/macos/base@${A} directory`,
     ]);
     expect(survey.links).toEqual([
       {
@@ -472,7 +472,7 @@ describe('on paper', () => {
     expect(readdirSync(`${cache.root}/cache`)).toEqual(['OCIs']);
   });
 
-  test('the log tells old and new of everything, below the images, and the record where the image lay', async () => {
+  it('the log tells old and new of everything, below the images, and the record where the image lay', async () => {
     const cache = oldCache();
     const text = cache.pull(pulled());
     await migrateCache(sessionOf(cache));
@@ -487,7 +487,7 @@ describe('on paper', () => {
         to: `${PLACE}/latest`,
         newText: `${cache.images}/${PLACE}/${A}`,
       },
-      { time, image: `${REGISTRY}/macos/base/${A}`, to: `${PLACE}/${A}`, because: 'folder' },
+      { time, image: `${REGISTRY}/macos/base/${A}`, to: `${PLACE}/${A}`, because: 'directory' },
     ]);
     expect(JSON.parse(readFileSync(`${cache.images}/${PLACE}/${A}/.origin.json`, 'utf8'))).toEqual({
       version: 1,

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { fc, test } from '@fast-check/vitest';
+import { fc, it } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import { Home } from '../../src/home/home.ts';
 import { migrateCache } from '../../src/migration/migrate.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { Session } from '../../src/session/session.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { OldCache, wholeImages } from '../support/old-cache.ts';
 import { type Expectation, life, LivedCache } from '../support/old-cache-history.ts';
 import { tartList, tartOpen, tartWouldCollect } from '../support/tart-rules.ts';
@@ -68,13 +68,13 @@ function expectTartIsContent(cache: OldCache): void {
 }
 
 /** A hundred lives take seconds, and many more on a machine that is busy with other things. In milliseconds. */
-const PATIENCE = 180_000;
+const RETRY_POLICY = 180_000;
 
-describe('a cache after any life', { timeout: PATIENCE }, () => {
-  test.prop([life, fc.nat(40)], { numRuns: 100 })(
+describe('a cache after any life', { timeout: RETRY_POLICY }, () => {
+  it.prop([life, fc.nat(40)], { numRuns: 100 })(
     'loses nothing, finds every name that evidence supports, and is in order for Tart, wherever the first migration was killed',
     async (events, last) => {
-      const lived = new LivedCache(new OldCache(`${temporaryFolder()}/home`));
+      const lived = new LivedCache(new OldCache(`${temporaryDirectory()}/home`));
       lived.live(events);
       const { cache } = lived;
       const session = sessionOf(cache);
@@ -82,7 +82,7 @@ describe('a cache after any life', { timeout: PATIENCE }, () => {
       const expected = lived.expectations();
       const killed = await migrateUntil(session, last);
       expect(contents(cache)).toEqual(before);
-      const isProtected = killed.steps.some((step) => !/^(log|protect|stamp)/.test(step));
+      const isProtected = killed.steps.some((step) => !/^(log|protect|marker)/.test(step));
       if (killed.wasKilled && isProtected) expect(tartWouldCollect(cache.images)).toEqual([]);
       await migrateCache(session);
       expect(contents(cache)).toEqual(before);

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Digest } from '../../src/names/digest.ts';
 
 const HEX64 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 const HEX128 = HEX64 + HEX64;
 
 describe('digests that are accepted (C20)', () => {
-  test.each([
+  it.each([
     [`sha256:${HEX64}`, 'sha256', HEX64],
     [`sha512:${HEX128}`, 'sha512', HEX128],
   ])('%s', (text, algorithm, hex) => {
@@ -17,13 +17,13 @@ describe('digests that are accepted (C20)', () => {
     expect(JSON.stringify({ digest })).toBe(JSON.stringify({ digest: text }));
   });
 
-  test('from what a hash of Node prints', () => {
+  it('from what a hash of Node prints', () => {
     expect(Digest.sha256(createHash('sha256').digest('hex')).toString()).toBe(`sha256:${HEX64}`);
   });
 });
 
 describe('digests that are refused (C20, S19)', () => {
-  test.each([
+  it.each([
     ['', 'no algorithm'],
     [HEX64, 'no algorithm'],
     [`:${HEX64}`, 'only sha256 and sha512'],
@@ -48,12 +48,12 @@ describe('digests that are refused (C20, S19)', () => {
     expect(Digest.tryParse(text)).toBeUndefined();
   });
 
-  test('a very long one is not quoted in full', () => {
+  it('a very long one is not quoted in full', () => {
     expect(() => Digest.parse(`sha256:${'a'.repeat(10_000)}`)).toThrow(/^.{1,200}$/);
   });
 });
 
-test('two digests are equal when algorithm and hex are', () => {
+it('two digests are equal when algorithm and hex are', () => {
   const digest = Digest.sha256(HEX64);
   expect(digest.equals(Digest.parse(`sha256:${HEX64}`))).toBe(true);
   expect(digest.equals(Digest.sha256('0'.repeat(64)))).toBe(false);
@@ -66,13 +66,13 @@ describe('the digest of bytes', () => {
   const SHA512 =
     'sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f';
 
-  test('in memory, by either algorithm (FIPS 180-2, appendices B.1 and C.1)', () => {
+  it('in memory, by either algorithm (FIPS 180-2, appendices B.1 and C.1)', () => {
     expect(Digest.of(BYTES).toString()).toBe(SHA256);
     expect(Digest.of(BYTES, 'sha512').toString()).toBe(SHA512);
     expect(Digest.of(new Uint8Array()).toString()).toBe(`sha256:${HEX64}`);
   });
 
-  test('in pieces, with their number', async () => {
+  it('in pieces, with their number', async () => {
     async function* pieces() {
       await Promise.resolve();
       yield* [BYTES.subarray(0, 1), new Uint8Array(), BYTES.subarray(1)];

@@ -1,9 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { classOfAddress, isInBlock, isLoopbackHost, parseIpAddress } from '../../src/names/ip-address.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
 
 describe('the class of an address (S9)', () => {
-  test.each([
+  it.each([
     ['public', ['8.8.8.8', '172.15.255.255', '172.32.0.1', '100.63.255.255', '2606:4700::1111', '64:ff9b::808:808']],
     ['private', ['10.0.0.1', '172.16.0.1', '172.31.255.255', '192.168.1.1', '100.64.0.1', '198.18.0.7', 'fd12::1']],
     [
@@ -60,7 +60,7 @@ describe('the class of an address (S9)', () => {
 });
 
 describe('loopback (reliability §3.2)', () => {
-  test.each([
+  it.each([
     'localhost',
     'LocalHost:5000',
     'foo.localhost',
@@ -81,7 +81,7 @@ describe('loopback (reliability §3.2)', () => {
     expect(isLoopbackHost(RegistryAddress.parse(text).host)).toBe(true);
   });
 
-  test.each([
+  it.each([
     '0.0.0.0',
     '10.0.0.1',
     '192.168.0.1:5000',
@@ -107,14 +107,14 @@ describe('loopback (reliability §3.2)', () => {
 });
 
 describe('a host that is no registry address', () => {
-  test.each(['::1', '::ffff:127.0.0.1', '::FFFF:127.9.9.9', '::1%lo', '[::1%lo.1]', '0:0:0:0:0:0:0:1', 'LOCALHOST'])(
+  it.each(['::1', '::ffff:127.0.0.1', '::FFFF:127.9.9.9', '::1%lo', '[::1%lo.1]', '0:0:0:0:0:0:0:1', 'LOCALHOST'])(
     '%s is this machine',
     (host) => {
       expect(isLoopbackHost(host)).toBe(true);
     },
   );
 
-  test.each([
+  it.each([
     '',
     '::',
     '0.0.0.0',
@@ -130,14 +130,14 @@ describe('a host that is no registry address', () => {
   });
 });
 
-test('an IPv4 address in IPv6 is IPv4, and a zone is no part of an address', () => {
+it('an IPv4 address in IPv6 is IPv4, and a zone is no part of an address', () => {
   expect(parseIpAddress('::ffff:192.0.2.1')?.toString()).toBe('192.0.2.1');
   expect(parseIpAddress('[FE80:0:0::1%eth0.100]')?.toString()).toBe('fe80::1');
   expect(parseIpAddress('registry.example')).toBeUndefined();
 });
 
 describe('a block of addresses', () => {
-  test.each([
+  it.each([
     ['10.1.2.3', '10.0.0.0/8', true],
     ['11.1.2.3', '10.0.0.0/8', false],
     ['::ffff:10.1.2.3', '10.0.0.0/8', true],

@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 
 describe('names of local VMs (tart-cli §3.1)', () => {
-  test.each([
+  it.each([
     'sequoia',
     'debian:latest',
     'with spaces',
@@ -20,10 +20,10 @@ describe('names of local VMs (tart-cli §3.1)', () => {
     expect(JSON.stringify([LocalName.parse(text)])).toBe(JSON.stringify([text]));
   });
 
-  test.each([
+  it.each([
     ['', 'it is empty'],
-    ['.', 'a folder of the file system'],
-    ['..', 'a folder of the file system'],
+    ['.', 'a directory of the file system'],
+    ['..', 'a directory of the file system'],
     ['a/b', 'it contains "/"'],
     ['/etc', 'it contains "/"'],
     ['a\u0000b', 'control characters'],
@@ -38,12 +38,12 @@ describe('names of local VMs (tart-cli §3.1)', () => {
     expect(LocalName.tryParse(text)).toBeUndefined();
   });
 
-  test('a refused name is shown without its control characters (S35)', () => {
+  it('a refused name is shown without its control characters (S35)', () => {
     expect(() => LocalName.parse('a\u001b[2Jb')).toThrow('"a\\u001b[2Jb"');
   });
 });
 
-test('two names are equal when their text is', () => {
+it('two names are equal when their text is', () => {
   expect(LocalName.parse('a').equals(LocalName.parse('a'))).toBe(true);
   expect(LocalName.parse('a').equals(LocalName.parse('A'))).toBe(false);
 });

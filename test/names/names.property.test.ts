@@ -1,4 +1,4 @@
-import { fc, test } from '@fast-check/vitest';
+import { fc, it } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import { TartletError } from '../../src/errors.ts';
 import { Digest } from '../../src/names/digest.ts';
@@ -61,7 +61,7 @@ const nearlyName = fc
   .map((pieces) => pieces.join(''));
 
 describe('any legal name', () => {
-  test.prop([address, repository, suffix])(
+  it.prop([address, repository, suffix])(
     'keeps every part, and its canonical form reads back as itself',
     (...parts) => {
       const [where, path, reference] = parts;
@@ -75,14 +75,14 @@ describe('any legal name', () => {
     },
   );
 
-  test.prop([address])('has an address whose canonical form is a fixed point and keeps the port', (text) => {
+  it.prop([address])('has an address whose canonical form is a fixed point and keeps the port', (text) => {
     const parsed = RegistryAddress.parse(text);
     expect(RegistryAddress.parse(parsed.toString()).equals(parsed)).toBe(true);
     expect(parsed.toString()).toBe(parsed.toString().toLowerCase());
     expect(parsed.port).toBe(/:\d+$/.test(text.replace(/^\[.*\]/, '')) ? Number(/\d+$/.exec(text)?.[0]) : undefined);
   });
 
-  test.prop([address, repository, tag, digest])('can be rebuilt from its parts', (where, path, word, hex) => {
+  it.prop([address, repository, tag, digest])('can be rebuilt from its parts', (where, path, word, hex) => {
     const registry = RegistryAddress.parse(where);
     const tagged = RemoteName.of(registry, Repository.parse(path), { tag: Tag.parse(word) });
     expect([tagged.repository.text, tagged.tag?.text, tagged.digest]).toEqual([path, word, undefined]);
@@ -91,7 +91,7 @@ describe('any legal name', () => {
   });
 });
 
-test('every port from 1 to 65535 survives, and no other number does', () => {
+it('every port from 1 to 65535 survives, and no other number does', () => {
   for (let number = 1; number <= 65_535; number += 1) {
     if (RegistryAddress.parse(`h:${number}`).toString() !== `h:${number}`) throw new Error(`port ${number} was lost`);
   }
@@ -100,7 +100,7 @@ test('every port from 1 to 65535 survives, and no other number does', () => {
 });
 
 describe('any text at all', () => {
-  test.prop([fc.oneof(fc.string({ unit: 'binary' }), nearlyName)], { numRuns: 1000 })(
+  it.prop([fc.oneof(fc.string({ unit: 'binary' }), nearlyName)], { numRuns: 1000 })(
     'is a name, or is refused with a position inside it',
     (text) => {
       let name: RemoteName;
@@ -121,7 +121,7 @@ describe('any text at all', () => {
     },
   );
 
-  test.prop([fc.oneof(fc.string({ unit: 'binary' }), nearlyName)])('is an address, or refused as one', (text) => {
+  it.prop([fc.oneof(fc.string({ unit: 'binary' }), nearlyName)])('is an address, or refused as one', (text) => {
     try {
       const parsed = RegistryAddress.parse(text);
       expect(RegistryAddress.parse(parsed.toString()).equals(parsed)).toBe(true);
@@ -130,7 +130,7 @@ describe('any text at all', () => {
     }
   });
 
-  test.prop([fc.oneof(fc.string({ unit: 'binary' }), nearlyName)])('is a local name, or refused as one', (text) => {
+  it.prop([fc.oneof(fc.string({ unit: 'binary' }), nearlyName)])('is a local name, or refused as one', (text) => {
     const name = LocalName.tryParse(text);
     if (name === undefined) {
       expect(() => LocalName.parse(text)).toThrow(expect.objectContaining({ code: 'NAME_MALFORMED' }));
@@ -159,7 +159,7 @@ describe('hostile texts take linear time', () => {
     ['at signs', (length) => `h/${'@'.repeat(length)}`],
   ];
 
-  test.each(HOSTILE)(
+  it.each(HOSTILE)(
     '%s',
     (_, make) => {
       // 4,000 characters a thousand times: milliseconds when linear, hours when quadratic in the wrong place.

@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
 
 describe('the canonical form', () => {
-  test.each([
+  it.each([
     ['ghcr.io', 'ghcr.io', 'ghcr.io', undefined],
     ['EXAMPLE.com:8080', 'example.com:8080', 'example.com', 8080],
     ['registry.fq.d.n:8221', 'registry.fq.d.n:8221', 'registry.fq.d.n', 8221],
@@ -23,7 +23,7 @@ describe('the canonical form', () => {
     expect(JSON.stringify([address])).toBe(JSON.stringify([canonical]));
   });
 
-  test.each([
+  it.each([
     '',
     ':5000',
     'h:',
@@ -61,7 +61,7 @@ describe('the canonical form', () => {
     expect(RegistryAddress.tryParse(text)).toBeUndefined();
   });
 
-  test('shows the right spelling of an address that was copied out of a browser', () => {
+  it('shows the right spelling of an address that was copied out of a browser', () => {
     expect(() => RegistryAddress.parse('https://registry.example:8221/v2/')).toThrow(
       expect.objectContaining({
         facts: expect.objectContaining({
@@ -74,14 +74,14 @@ describe('the canonical form', () => {
 });
 
 describe('comparing', () => {
-  test('by text: a written port is not the same folder as a missing one (tart-formats §2.8)', () => {
+  it('by text: a written port is not the same directory as a missing one (tart-formats §2.8)', () => {
     const plain = RegistryAddress.parse('h');
     expect(plain.equals(RegistryAddress.parse('H'))).toBe(true);
     expect(plain.equals(RegistryAddress.parse('h:443'))).toBe(false);
     expect(RegistryAddress.parse('h:5000').equals(RegistryAddress.parse('h:5001'))).toBe(false);
   });
 
-  test('by effective port: what a connection would use', () => {
+  it('by effective port: what a connection would use', () => {
     expect(RegistryAddress.parse('h').effectivePort()).toBe(443);
     expect(RegistryAddress.parse('h').effectivePort(false)).toBe(80);
     expect(RegistryAddress.parse('h:8221').effectivePort()).toBe(8221);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { TartletError } from '../../src/errors.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
@@ -20,7 +20,7 @@ function refusal(text: string): TartletError {
 }
 
 describe('names that Tart accepts (tart-cli §3.2, tart-formats §2.2)', () => {
-  test.each([
+  it.each([
     ['ghcr.io/a/b:latest', 'ghcr.io', 'a/b', 'latest'],
     ['ghcr.io/a/b:1.2.3-RC-1', 'ghcr.io', 'a/b', '1.2.3-RC-1'],
     ['127.0.0.1:8080/a/b', '127.0.0.1:8080', 'a/b', 'latest'],
@@ -44,20 +44,20 @@ describe('names that Tart accepts (tart-cli §3.2, tart-formats §2.2)', () => {
     expect(name.text).toBe(text);
   });
 
-  test('a digest keeps its algorithm and implies no tag', () => {
+  it('a digest keeps its algorithm and implies no tag', () => {
     const name = RemoteName.parse(`ghcr.io/a/b@sha256:${HEX}`);
     expect(name.digest?.toString()).toBe(`sha256:${HEX}`);
     expect(name.tag).toBeUndefined();
     expect(name.toString()).toBe(`ghcr.io/a/b@sha256:${HEX}`);
   });
 
-  test('a repository keeps its case, a host does not, and the typed text survives', () => {
+  it('a repository keeps its case, a host does not, and the typed text survives', () => {
     const name = RemoteName.parse('GHCR.IO/Org/Image');
     expect(name.toString()).toBe('ghcr.io/Org/Image:latest');
     expect(name.text).toBe('GHCR.IO/Org/Image');
   });
 
-  test('the port stays exactly when it was written, the default one too', () => {
+  it('the port stays exactly when it was written, the default one too', () => {
     expect(RemoteName.parse('h/a').toString()).toBe('h/a:latest');
     expect(RemoteName.parse('h:443/a').toString()).toBe('h:443/a:latest');
     expect(RemoteName.parse('h:80/a').toString()).toBe('h:80/a:latest');
@@ -66,7 +66,7 @@ describe('names that Tart accepts (tart-cli §3.2, tart-formats §2.2)', () => {
 });
 
 describe('names that the OCI spec allows and Tart refuses (tart-cli §7 #51)', () => {
-  test.each([
+  it.each([
     ['ghcr.io/a__b/c', 'ghcr.io/a__b/c:latest'],
     ['ghcr.io/a--b/c', 'ghcr.io/a--b/c:latest'],
     ['ghcr.io/a-----b/c', 'ghcr.io/a-----b/c:latest'],
@@ -82,7 +82,7 @@ describe('names that the OCI spec allows and Tart refuses (tart-cli §7 #51)', (
     expect(RemoteName.parse(text).toString()).toBe(canonical);
   });
 
-  test('a tag and a digest together keep both', () => {
+  it('a tag and a digest together keep both', () => {
     const name = RemoteName.parse(`ghcr.io/a/b:v1@sha256:${HEX}`);
     expect(name.reference.kind).toBe('tag-and-digest');
     expect(name.tag?.text).toBe('v1');
@@ -92,13 +92,13 @@ describe('names that the OCI spec allows and Tart refuses (tart-cli §7 #51)', (
 });
 
 describe('names that are refused, with the position of the first fault', () => {
-  test('one that ends with combining marks, which Tart drops (tart-cli §7 #50)', () => {
+  it('one that ends with combining marks, which Tart drops (tart-cli §7 #50)', () => {
     expect(() => RemoteName.parse('ghcr.io/a/b:touche\u0301')).toThrow(
       expect.objectContaining({ code: 'NAME_MALFORMED', message: expect.stringContaining('at character 19') }),
     );
   });
 
-  test.each([
+  it.each([
     // Tart's own unit tests.
     ['127.0.0.1:/a/b', 11, 'there is no port after the colon'],
     ['debian:latest', 14, 'there is no "/"'],
@@ -184,14 +184,14 @@ describe('names that are refused, with the position of the first fault', () => {
 describe('limits', () => {
   const part255 = 'a'.repeat(255);
 
-  test('255-byte parts and tags are names, 256-byte ones are not', () => {
+  it('255-byte parts and tags are names, 256-byte ones are not', () => {
     const name = `ghcr.io/${part255}/${part255}:${part255}`;
     expect(RemoteName.parse(name).toString()).toBe(name);
     expect(refusal(`ghcr.io/${part255}a`).facts.position).toBe(264);
     expect(refusal(`ghcr.io/a:${part255}a`).facts.position).toBe(266);
   });
 
-  test('a host has parts of 63 characters and 253 in all', () => {
+  it('a host has parts of 63 characters and 253 in all', () => {
     const label = 'a'.repeat(63);
     expect(RemoteName.tryParse(`${label}.example/a`)).toBeDefined();
     expect(refusal(`${label}a.example/a`).facts.position).toBe(64);
@@ -200,7 +200,7 @@ describe('limits', () => {
     expect(refusal(`${host253}b/a`).facts.position).toBe(254);
   });
 
-  test('a text of more than 4096 characters is refused without being quoted in full', () => {
+  it('a text of more than 4096 characters is refused without being quoted in full', () => {
     const error = refusal(`ghcr.io/${'a/'.repeat(3000)}a`);
     expect(error.facts.position).toBe(4097);
     expect(error.message.length).toBeLessThan(250);
@@ -208,7 +208,7 @@ describe('limits', () => {
 });
 
 describe('what an error shows', () => {
-  test.each([
+  it.each([
     ['https://ghcr.io/org/img:v1', 'ghcr.io/org/img:v1'],
     ['HTTPS://registry.example:8221/a', 'registry.example:8221/a'],
     ['http://localhost:5000/a', 'localhost:5000/a'],
@@ -224,7 +224,7 @@ describe('what an error shows', () => {
     expect(RemoteName.tryParse(name)).toBeDefined();
   });
 
-  test.each(['me:hunter2@ghcr.io/a', 'https://me:hunter2@ghcr.io/a', 'me:hunter2@ghcr.io', 'a:b@hunter2@ghcr.io/a'])(
+  it.each(['me:hunter2@ghcr.io/a', 'https://me:hunter2@ghcr.io/a', 'me:hunter2@ghcr.io', 'a:b@hunter2@ghcr.io/a'])(
     'no password that slipped into %s',
     (text) => {
       const error = refusal(text);
@@ -232,13 +232,13 @@ describe('what an error shows', () => {
     },
   );
 
-  test('no character that would move the cursor or turn the text around', () => {
+  it('no character that would move the cursor or turn the text around', () => {
     const error = refusal('ghcr.io/a\u001b[2Jb\u202e');
     expect(error.message).toContain('"ghcr.io/a\\u001b[2Jb\\u202e"');
   });
 });
 
-test('the slash alone decides whether a text means a remote name (tart-formats §2.2)', () => {
+it('the slash alone decides whether a text means a remote name (tart-formats §2.2)', () => {
   expect(RemoteName.looksRemote('a/b')).toBe(true);
   expect(RemoteName.looksRemote('ghcr.io//a')).toBe(true);
   expect(RemoteName.looksRemote('debian:latest')).toBe(false);
@@ -250,7 +250,7 @@ describe('names made of parts', () => {
   const digest = Digest.parse(`sha256:${HEX}`);
   const repository = Repository.parse('a/b');
 
-  test('with a tag, with a digest, and one for the other', () => {
+  it('with a tag, with a digest, and one for the other', () => {
     expect(RemoteName.of(registry, repository, { tag: Tag.parse('v1') }).toString()).toBe(
       'registry.example:8221/a/b:v1',
     );
@@ -262,14 +262,14 @@ describe('names made of parts', () => {
     expect(JSON.stringify({ both })).toBe(`{"both":"registry.example:8221/a/b:v1@sha256:${HEX}"}`);
   });
 
-  test('no other digest than a SHA-256 can be part of a name, which would read as another one', () => {
+  it('no other digest than a SHA-256 can be part of a name, which would read as another one', () => {
     const sha512 = Digest.parse(`sha512:${'0'.repeat(128)}`);
     expect(() => RemoteName.of(registry, repository, { digest: sha512 })).toThrow(
       expect.objectContaining({ code: 'NAME_MALFORMED' }),
     );
   });
 
-  test('of legal parts whose whole is too long are refused', () => {
+  it('of legal parts whose whole is too long are refused', () => {
     const long = Repository.parse(Array.from({ length: 20 }, () => 'a'.repeat(250)).join('/'));
     expect(() => RemoteName.of(registry, long, { digest })).toThrow(
       expect.objectContaining({ code: 'NAME_MALFORMED' }),

@@ -1,10 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Repository } from '../../src/names/repository.ts';
 
 const LONG = `${'a'.repeat(200)}/${'b'.repeat(200)}`;
 
 describe('a repository, as Tart takes it', () => {
-  test.each(['a', 'org/macos-base', 'UPPER/Case', 'a__b', 'a--b', 'a.', '9/8/7', LONG])('takes %s', (text) => {
+  it.each(['a', 'org/macos-base', 'UPPER/Case', 'a__b', 'a--b', 'a.', '9/8/7', LONG])('takes %s', (text) => {
     const repository = Repository.parse(text);
     expect(repository.text).toBe(text);
     expect(JSON.stringify({ repository })).toBe(`{"repository":"${text}"}`);
@@ -12,7 +12,7 @@ describe('a repository, as Tart takes it', () => {
     expect(repository.equals(Repository.parse('another'))).toBe(false);
   });
 
-  test.each([
+  it.each([
     ['', 1],
     ['/a', 1],
     ['a/', 3],
@@ -40,17 +40,17 @@ describe('a repository, as Tart takes it', () => {
     expect(Repository.tryParseBySpec(text)).toBeUndefined();
   });
 
-  test('shows the whole of what was typed, and counts the position in it', () => {
+  it('shows the whole of what was typed, and counts the position in it', () => {
     expect(() => Repository.parse('a b', 'host/a b:1', 5)).toThrow(/^"host\/a b:1" is not .* \(at character 7\)$/);
   });
 });
 
 describe('a repository by the distribution specification', () => {
-  test.each(['a', 'org/macos-base', 'a__b', 'a--b', 'a.b_c', '9/8/7'])('takes %s', (text) => {
+  it.each(['a', 'org/macos-base', 'a__b', 'a--b', 'a.b_c', '9/8/7'])('takes %s', (text) => {
     expect(Repository.tryParseBySpec(text)?.text).toBe(text);
   });
 
-  test.each(['Upper', 'a.', 'a-', 'a/b_', LONG])('refuses %s, which Tart takes', (text) => {
+  it.each(['Upper', 'a.', 'a-', 'a/b_', LONG])('refuses %s, which Tart takes', (text) => {
     expect(Repository.tryParse(text)?.text).toBe(text);
     expect(Repository.tryParseBySpec(text)).toBeUndefined();
   });

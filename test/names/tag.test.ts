@@ -1,14 +1,14 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { Tag } from '../../src/names/tag.ts';
 
-test.each(['latest', '15.1', 'V1', '_', 'a-', '1', 't'.repeat(128)])('%s is a tag', (text) => {
+it.each(['latest', '15.1', 'V1', '_', 'a-', '1', 't'.repeat(128)])('%s is a tag', (text) => {
   const tag = Tag.parse(text);
   expect(tag.text).toBe(text);
   expect(JSON.stringify({ tag })).toBe(`{"tag":"${text}"}`);
   expect(Tag.tryParseBySpec(text)?.equals(tag)).toBe(true);
 });
 
-test.each([
+it.each([
   ['', 1],
   ['.', 1],
   ['..', 1],
@@ -28,11 +28,11 @@ test.each([
   expect(Tag.tryParseBySpec(text)).toBeUndefined();
 });
 
-test('a tag of more than 128 characters is one of a cache, but none of a registry', () => {
+it('a tag of more than 128 characters is one of a cache, but none of a registry', () => {
   expect(Tag.tryParse('t'.repeat(129))?.text).toBe('t'.repeat(129));
   expect(Tag.tryParseBySpec('t'.repeat(129))).toBeUndefined();
 });
 
-test('two spellings that differ in case are two tags', () => {
+it('two spellings that differ in case are two tags', () => {
   expect(Tag.parse('V1').equals(Tag.parse('v1'))).toBe(false);
 });

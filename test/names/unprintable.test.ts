@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { shown } from '../../src/oci/shown.ts';
 import { malformed } from '../../src/names/malformed.ts';
 import { LocalName } from '../../src/names/local-name.ts';
@@ -36,7 +36,7 @@ const CHARACTERS: readonly (readonly [what: string, character: string, spelled: 
 ];
 
 describe.each(CHARACTERS)('%s (S35)', (_what, character, spelled) => {
-  test('is spelled out wherever a text of others is shown', () => {
+  it('is spelled out wherever a text of others is shown', () => {
     expect(spelledOut(`a${character}b`)).toBe(`a${spelled}b`);
     expect(spelledOutByLine(`a${character}\n${character}b`)).toBe(`a${spelled}\n${spelled}b`);
     expect(printable(`a${character}b`)).toBe(`a${spelled}b`);
@@ -44,19 +44,19 @@ describe.each(CHARACTERS)('%s (S35)', (_what, character, spelled) => {
     expect(malformed(`a${character}b`, 1, 'no').message).toContain(`"a${spelled}b"`);
   });
 
-  test('is in no name of a VM, and in nothing that a registry says', () => {
+  it('is in no name of a VM, and in nothing that a registry says', () => {
     expect(LocalName.tryParse(`a${character}b`)).toBeUndefined();
     expect(cleanText(`a${character}${character}b`)).toMatch(/^a b$|^a$/);
   });
 
-  test('is in JSON only as an escape, which means the same', () => {
+  it('is in JSON only as an escape, which means the same', () => {
     const json = renderJson({ [`key${character}`]: `value${character}` });
     expect(json.replaceAll('\n', '')).not.toMatch(UNPRINTABLE);
     expect(JSON.parse(json)).toEqual({ [`key${character}`]: `value${character}` });
   });
 });
 
-test.each(['', 'macOS 15', 'naïve', '日本語', '👩‍💻', '☁️', 'می‌خواهم'])(
+it.each(['', 'macOS 15', 'naïve', '日本語', '👩‍💻', '☁️', 'می‌خواهم'])(
   '%j is shown as it is, joiners and variants included',
   (text) => {
     expect(UNPRINTABLE.test(text)).toBe(false);
@@ -66,6 +66,6 @@ test.each(['', 'macOS 15', 'naïve', '日本語', '👩‍💻', '☁️', 'می
   },
 );
 
-test('line breaks and tabs of others become a space', () => {
+it('line breaks and tabs of others become a space', () => {
   expect(printable('one\r\n\ttwo')).toBe('one two');
 });

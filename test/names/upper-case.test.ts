@@ -1,10 +1,10 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { refuseUpperCase } from '../../src/names/upper-case.ts';
 
 const DIGEST = `sha256:${'0'.repeat(64)}`;
 
-test.each([
+it.each([
   ['ghcr.io/Org/vm', 9, 'ghcr.io/org/vm:latest'],
   ['127.0.0.1:5000/org/VM:V1', 20, '127.0.0.1:5000/org/vm:V1'],
   [`ghcr.io/org/Vm@${DIGEST}`, 13, `ghcr.io/org/vm@${DIGEST}`],
@@ -17,6 +17,6 @@ test.each([
   );
 });
 
-test('upper case in a host or a tag is allowed', () => {
+it('upper case in a host or a tag is allowed', () => {
   refuseUpperCase(RemoteName.parse('Registry.Example/org/vm:Latest'));
 });

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseAnnotationNumber } from '../../src/oci/annotation.ts';
 
 describe('a number in an annotation', () => {
-  test.each<[string, number]>([
+  it.each<[string, number]>([
     ['0', 0],
     ['4096', 4096],
     ['+4096', 4096],
@@ -15,7 +15,7 @@ describe('a number in an annotation', () => {
     expect(parseAnnotationNumber(text)).toBe(value);
   });
 
-  test.each([
+  it.each([
     [undefined],
     [''],
     ['+'],
@@ -42,7 +42,7 @@ describe('a number in an annotation', () => {
     expect(parseAnnotationNumber(text)).toBeUndefined();
   });
 
-  test('every whole number up to 2^53 - 1 is read back as written', () => {
+  it('every whole number up to 2^53 - 1 is read back as written', () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), fc.constantFrom('', '+', '0', '+00'), (value, prefix) => {
         expect(parseAnnotationNumber(`${prefix}${value}`)).toBe(value);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseDescriptor } from '../../src/oci/descriptor.ts';
 import { fakeDigest } from '../support/tart-image.ts';
 import { invalid, type Refusal, refusal } from './refusal.ts';
@@ -12,7 +12,7 @@ const parse = (overrides: Record<string, unknown>): ReturnType<typeof parseDescr
 const why = (overrides: Record<string, unknown>): Refusal => refusal(() => parse(overrides));
 
 describe('a descriptor', () => {
-  test('is a type, a digest, a size and annotations; other keys are ignored (C22, S14)', () => {
+  it('is a type, a digest, a size and annotations; other keys are ignored (C22, S14)', () => {
     const descriptor = parse({ annotations: { a: 'b', __proto: 'c' }, urls: ['https://x.example'], data: 'aGVsbG8=' });
     expect(descriptor.mediaType).toBe('text/plain');
     expect(descriptor.digest.toString()).toBe(fakeDigest('1'));
@@ -24,11 +24,11 @@ describe('a descriptor', () => {
     expect(Object.keys(descriptor).toSorted()).toEqual(['annotations', 'digest', 'mediaType', 'size']);
   });
 
-  test.each([[undefined], [null], [{}]])('with the annotations %j has none', (annotations) => {
+  it.each([[undefined], [null], [{}]])('with the annotations %j has none', (annotations) => {
     expect(parse({ annotations }).annotations.size).toBe(0);
   });
 
-  test('takes an annotation named __proto__ like any other', () => {
+  it('takes an annotation named __proto__ like any other', () => {
     const { annotations } = parseDescriptor(
       JSON.parse(`{"mediaType":"x","digest":"${fakeDigest('1')}","size":1,"annotations":{"__proto__":"y"}}`),
       'config',
@@ -37,7 +37,7 @@ describe('a descriptor', () => {
     expect(annotations.get('toString')).toBeUndefined();
   });
 
-  test.each<[unknown, string]>([
+  it.each<[unknown, string]>([
     [undefined, 'layers[3] is missing'],
     [null, 'layers[3] is not an object'],
     ['x', 'layers[3] is not an object'],
@@ -46,7 +46,7 @@ describe('a descriptor', () => {
     expect(refusal(() => parseDescriptor(value, 'layers[3]'))).toEqual(invalid(rest));
   });
 
-  test.each<[Record<string, unknown>, string]>([
+  it.each<[Record<string, unknown>, string]>([
     [{ mediaType: undefined }, 'layers[3].mediaType is missing'],
     [{ mediaType: '' }, 'layers[3].mediaType is missing'],
     [{ mediaType: 7 }, 'layers[3].mediaType is not a string'],
@@ -63,22 +63,19 @@ describe('a descriptor', () => {
 });
 
 describe('the size of a descriptor (C12)', () => {
-  test.each([[1], [5], [2 ** 53 - 1]])('may be %d', (size) => {
+  it.each([[1], [5], [2 ** 53 - 1]])('may be %d', (size) => {
     expect(parse({ size }).size).toBe(size);
   });
 
-  test.each<[unknown]>([[-1], [1.5], ['5'], [2 ** 53], [1e300], [null], [true], [[5]], [{}]])(
-    'cannot be %j',
-    (size) => {
-      expect(why({ size })).toEqual(invalid('layers[3].size is not a whole number of bytes'));
-    },
-  );
+  it.each<[unknown]>([[-1], [1.5], ['5'], [2 ** 53], [1e300], [null], [true], [[5]], [{}]])('cannot be %j', (size) => {
+    expect(why({ size })).toEqual(invalid('layers[3].size is not a whole number of bytes'));
+  });
 
-  test('cannot be absent', () => {
+  it('cannot be absent', () => {
     expect(why({ size: undefined })).toEqual(invalid('layers[3].size is missing'));
   });
 
-  test('is 0 with the digest of nothing, and only with it', () => {
+  it('is 0 with the digest of nothing, and only with it', () => {
     expect(parse({ size: 0, digest: EMPTY_SHA256 }).size).toBe(0);
     expect(parse({ size: 0, digest: EMPTY_SHA512 }).size).toBe(0);
     expect(why({ size: 0 })).toEqual(invalid('layers[3].size is 0, which cannot be with the digest beside it'));
@@ -89,11 +86,11 @@ describe('the size of a descriptor (C12)', () => {
 });
 
 describe('the digest of a descriptor (C20)', () => {
-  test.each([[`sha256:${'0a'.repeat(32)}`], [`sha512:${'0a'.repeat(64)}`]])('may be %s', (digest) => {
+  it.each([[`sha256:${'0a'.repeat(32)}`], [`sha512:${'0a'.repeat(64)}`]])('may be %s', (digest) => {
     expect(parse({ digest }).digest.toString()).toBe(digest);
   });
 
-  test.each<[string]>([
+  it.each<[string]>([
     [''],
     ['sha256'],
     ['sha256:'],
@@ -112,18 +109,18 @@ describe('the digest of a descriptor (C20)', () => {
     expect(why({ digest })).toEqual(invalid(`layers[3].digest is not a digest: "${shown}"`));
   });
 
-  test('is shown without what would break the line', () => {
+  it('is shown without what would break the line', () => {
     expect(why({ digest: 'sha256:\n\u001b[0m' })).toEqual(
       invalid(String.raw`layers[3].digest is not a digest: "sha256:\u000a\u001b[0m"`),
     );
   });
 
-  test('cannot be absent or a number', () => {
+  it('cannot be absent or a number', () => {
     expect(why({ digest: undefined })).toEqual(invalid('layers[3].digest is missing'));
     expect(why({ digest: 1 })).toEqual(invalid('layers[3].digest is not a string'));
   });
 
-  test.each([
+  it.each([
     ['md5', 'md5:d41d8cd98f00b204e9800998ecf8427e'],
     ['blake3', `blake3:${'a'.repeat(64)}`],
     ['sha256+b64', 'sha256+b64:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU='],
@@ -136,7 +133,7 @@ describe('the digest of a descriptor (C20)', () => {
 });
 
 describe('the annotations of a descriptor (C13)', () => {
-  test('may have 64 KiB together, keys included, and not a byte more', () => {
+  it('may have 64 KiB together, keys included, and not a byte more', () => {
     expect(parse({ annotations: { ab: 'x'.repeat(65534) } }).annotations.get('ab')).toHaveLength(65534);
     expect(why({ annotations: { ab: 'x'.repeat(65535) } })).toEqual([
       'MANIFEST_TOO_LARGE',
@@ -144,11 +141,11 @@ describe('the annotations of a descriptor (C13)', () => {
     ]);
   });
 
-  test('are counted in bytes, not in characters', () => {
+  it('are counted in bytes, not in characters', () => {
     expect(why({ annotations: { ab: '中'.repeat(30000) } })[0]).toBe('MANIFEST_TOO_LARGE');
   });
 
-  test('of a mebibyte are too large', () => {
+  it('of a mebibyte are too large', () => {
     expect(why({ annotations: { ab: 'x'.repeat(2 ** 20) } })[0]).toBe('MANIFEST_TOO_LARGE');
   });
 });

@@ -1,27 +1,20 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { configLayer, diskLayer, fakeDigest, manifestOf, nvramLayer, tinyManifest } from '../support/tart-image.ts';
 import { chunk, CONTENT, COUNT, DISK_SIZE, FILE, read, SIZE, why } from './reading.ts';
 import { invalid } from './refusal.ts';
 
 describe('numbers that decide what is written (C10, C11)', () => {
-  test.each([
-    [''],
-    ['0'],
-    ['-1'],
-    ['1e3'],
-    ['0x10'],
-    [' 12 '],
-    ['1.5'],
-    ['9007199254740993'],
-    ['18446744073709551616'],
-  ])('a chunk cannot have %j bytes', (size) => {
-    const layers = [configLayer(), chunk('4', 10), diskLayer({}, { [SIZE]: size }), nvramLayer()];
-    expect(why(manifestOf(layers))).toEqual(
-      invalid(`disk chunk 1 has the annotation ${SIZE} "${size}", not a usable number`),
-    );
-  });
+  it.each([[''], ['0'], ['-1'], ['1e3'], ['0x10'], [' 12 '], ['1.5'], ['9007199254740993'], ['18446744073709551616']])(
+    'a chunk cannot have %j bytes',
+    (size) => {
+      const layers = [configLayer(), chunk('4', 10), diskLayer({}, { [SIZE]: size }), nvramLayer()];
+      expect(why(manifestOf(layers))).toEqual(
+        invalid(`disk chunk 1 has the annotation ${SIZE} "${size}", not a usable number`),
+      );
+    },
+  );
 
-  test.each<[string, Record<string, unknown>, string]>([
+  it.each<[string, Record<string, unknown>, string]>([
     ['no size', { [SIZE]: undefined }, `disk chunk 0 has no annotation ${SIZE}`],
     ['no content digest', { [CONTENT]: undefined }, `disk chunk 0 has no annotation ${CONTENT}`],
     ['half a content digest', { [CONTENT]: 'sha256:12' }, `disk chunk 0: ${CONTENT} is not a digest: "sha256:12"`],
@@ -31,7 +24,7 @@ describe('numbers that decide what is written (C10, C11)', () => {
     expect(why(manifestOf([configLayer(), diskLayer({}, annotations), nvramLayer()]))).toEqual(invalid(rest));
   });
 
-  test('an algorithm we cannot check is unsupported', () => {
+  it('an algorithm we cannot check is unsupported', () => {
     const layer = diskLayer({}, { [CONTENT]: 'md5:d41d8cd98f00b204e9800998ecf8427e' });
     expect(why(manifestOf([configLayer(), layer, nvramLayer()]))).toEqual([
       'MEDIA_UNSUPPORTED',
@@ -39,14 +32,14 @@ describe('numbers that decide what is written (C10, C11)', () => {
     ]);
   });
 
-  test.each([[FILE], [COUNT]])('only the first chunk may say where a file starts, in %s', (key) => {
+  it.each([[FILE], [COUNT]])('only the first chunk may say where a file starts, in %s', (key) => {
     const layers = [configLayer(), chunk('4', 10), diskLayer({}, { [key]: fakeDigest('9') }), nvramLayer()];
     expect(why(manifestOf(layers))).toEqual(
       invalid(`disk chunk 1 has the annotation ${key}, which belongs to the first chunk of a file`),
     );
   });
 
-  test('a chunk cannot decode to more than LZ4 can make of it', () => {
+  it('a chunk cannot decode to more than LZ4 can make of it', () => {
     const layers = (size: number): Uint8Array =>
       manifestOf([configLayer(), diskLayer({}, { [SIZE]: String(size) }), nvramLayer()]);
     expect(read(layers(1024 * 256)).base.size).toBe(262144);
@@ -55,7 +48,7 @@ describe('numbers that decide what is written (C10, C11)', () => {
     );
   });
 
-  test('a disk cannot be larger than 16 TiB, however the chunks share it', () => {
+  it('a disk cannot be larger than 16 TiB, however the chunks share it', () => {
     const half = (digit: string, more = 0): Record<string, unknown> => chunk(digit, 8 * 1024 ** 4 + more);
     expect(read(manifestOf([configLayer(), half('4'), half('5'), nvramLayer()])).base.size).toBe(17592186044416);
     expect(why(manifestOf([configLayer(), half('4'), half('5', 1), nvramLayer()]))).toEqual(
@@ -63,7 +56,7 @@ describe('numbers that decide what is written (C10, C11)', () => {
     );
   });
 
-  test.each<[string, string]>([
+  it.each<[string, string]>([
     ['4095', 'says 4095 bytes, the chunks add up to 4096'],
     ['8192', 'says 8192 bytes, the chunks add up to 4096'],
     ['0', 'is "0", not a usable number'],
@@ -76,7 +69,7 @@ describe('numbers that decide what is written (C10, C11)', () => {
     );
   });
 
-  test('one blob cannot decode to two things', () => {
+  it('one blob cannot decode to two things', () => {
     const rest = `chunks of the blob ${fakeDigest('2')} claim that it decodes to different contents`;
     const again = (annotations: Record<string, string>): Uint8Array =>
       manifestOf([configLayer(), diskLayer(), diskLayer({}, annotations), nvramLayer()]);

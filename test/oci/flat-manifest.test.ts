@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Digest } from '../../src/names/digest.ts';
 import { type EncodedChunk, type FlatManifestParts, flatManifest, stubConfig } from '../../src/oci/flat-manifest.ts';
 import { parseManifest, requireImage } from '../../src/oci/manifest.ts';
@@ -39,21 +39,21 @@ const VECTOR_TEXT = [
   .replaceAll(/(\d)×64/g, (_, hexDigit: string) => hexDigit.repeat(64));
 
 describe('the manifest of a flat image', () => {
-  test('is byte-equal to what Tart writes for the same image', () => {
+  it('is byte-equal to what Tart writes for the same image', () => {
     const bytes = flatManifest(VECTOR);
     expect(text(bytes)).toBe(VECTOR_TEXT);
     expect(bytes).toHaveLength(1405);
     expect(hash(bytes)).toBe('204b042368486ca7d57f3a0cf5584e842caab3c1c79e58a3d89c65dff9c4f0b8');
   });
 
-  test('has no upload time when none is given, and is then the same every time', () => {
+  it('has no upload time when none is given, and is then the same every time', () => {
     const { annotations } = JSON.parse(text(flatManifest({ ...VECTOR, uploadTime: undefined }))) as {
       annotations: unknown;
     };
     expect(annotations).toEqual({ 'org.cirruslabs.tart.uncompressed-disk-size': '536870926' });
   });
 
-  test('is what we read back: the vector as a Tart image', () => {
+  it('is what we read back: the vector as a Tart image', () => {
     const manifest = requireImage(parseManifest(new TextEncoder().encode(VECTOR_TEXT)), 'x');
     const image = parseTartImage(manifest, 'x');
     expect(manifest.digest.hex).toBe('204b042368486ca7d57f3a0cf5584e842caab3c1c79e58a3d89c65dff9c4f0b8');
@@ -71,7 +71,7 @@ describe('the manifest of a flat image', () => {
     ]);
   });
 
-  test('keeps order, offsets, digests and sizes of any list of chunks on the way there and back', () => {
+  it('keeps order, offsets, digests and sizes of any list of chunks on the way there and back', () => {
     fc.assert(
       fc.property(chunkLists(), (chunks) => {
         const manifest = requireImage(parseManifest(flatManifest({ ...VECTOR, chunks })), 'x');
@@ -101,7 +101,7 @@ describe('the manifest of a flat image', () => {
 });
 
 describe('the stub config', () => {
-  test('is byte-equal to what Tart writes for a macOS VM with a raw disk', () => {
+  it('is byte-equal to what Tart writes for a macOS VM with a raw disk', () => {
     const bytes = stubConfig({ arch: 'arm64', os: 'darwin', diskFormat: 'raw' }, new Map());
     expect(text(bytes)).toBe(
       '{"architecture":"arm64","config":{"Labels":{"org.cirruslabs.tart.disk.format":"raw"}},"os":"darwin"}',
@@ -110,13 +110,13 @@ describe('the stub config', () => {
     expect(hash(bytes)).toBe('3a6cb4eb6201aa00136781f9d350858ca23054fdda419893193af3e3a044b3a8');
   });
 
-  test('names the VM of a Linux guest with an ASIF disk', () => {
+  it('names the VM of a Linux guest with an ASIF disk', () => {
     expect(text(stubConfig({ arch: 'amd64', os: 'linux', diskFormat: 'asif' }, new Map()))).toBe(
       '{"architecture":"amd64","config":{"Labels":{"org.cirruslabs.tart.disk.format":"asif"}},"os":"linux"}',
     );
   });
 
-  test('holds the labels of the user in byte order; the disk format is not theirs to set', () => {
+  it('holds the labels of the user in byte order; the disk format is not theirs to set', () => {
     const labels = new Map([
       ['org.cirruslabs.tart.disk.format', 'qcow2'],
       ['zone', ''],

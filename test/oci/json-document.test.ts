@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseJsonDocument } from '../../src/oci/json-document.ts';
 import { json } from '../support/tart-image.ts';
 import { refusal, refusalIfAny } from './refusal.ts';
@@ -10,7 +10,7 @@ const bytes = (...parts: (string | number[])[]): Uint8Array =>
 const parse = (document: Uint8Array): unknown => parseJsonDocument(document, 'manifest');
 
 describe('a document that tools could read differently is refused', () => {
-  test.each<[string, Uint8Array, string]>([
+  it.each<[string, Uint8Array, string]>([
     ['a byte order mark (C17)', bytes([0xef, 0xbb, 0xbf], '{}'), 'it starts with a byte order mark'],
     ['UTF-16 with its mark', bytes([0xff, 0xfe], [0x7b, 0, 0x7d, 0]), 'it is not UTF-8 text'],
     ['UTF-16 without', bytes([0x7b, 0, 0x7d, 0]), 'it is not JSON'],
@@ -63,21 +63,21 @@ describe('a document that tools could read differently is refused', () => {
     expect(refusal(() => parse(document))).toEqual(['MANIFEST_INVALID', `the manifest cannot be read: ${why}`]);
   });
 
-  test('a million open brackets, closed or not, and as objects (C14)', () => {
+  it('a million open brackets, closed or not, and as objects (C14)', () => {
     const why = ['MANIFEST_INVALID', 'the manifest cannot be read: it is nested more than 32 levels deep'];
     expect(refusal(() => parse(utf8('['.repeat(1e6) + ']'.repeat(1e6))))).toEqual(why);
     expect(refusal(() => parse(utf8('['.repeat(1e6))))).toEqual(why);
     expect(refusal(() => parse(utf8(`${'{"a":'.repeat(1e6)}1${'}'.repeat(1e6)}`)))).toEqual(why);
   });
 
-  test('33 levels are too many, 32 are not, and brackets in strings do not count', () => {
+  it('33 levels are too many, 32 are not, and brackets in strings do not count', () => {
     expect(refusal(() => parse(utf8('['.repeat(33) + ']'.repeat(33))))[0]).toBe('MANIFEST_INVALID');
     expect(parse(utf8('['.repeat(32) + ']'.repeat(32)))).toHaveLength(1);
     expect(parse(utf8(`[${Array(40).fill('[],{}').join(',')}]`))).toHaveLength(80);
     expect(parse(json(['['.repeat(100), '\\"[['.repeat(20)]))).toEqual(['['.repeat(100), '\\"[['.repeat(20)]);
   });
 
-  test('a key that would move the cursor is shown escaped and cut in the message', () => {
+  it('a key that would move the cursor is shown escaped and cut in the message', () => {
     const key = `\u001b[2J\u202e${'x'.repeat(200)}`;
     const [, message] = refusal(() => parse(utf8(`{${JSON.stringify(key)}:1,${JSON.stringify(key)}:2}`)));
     expect(message).toBe(
@@ -87,7 +87,7 @@ describe('a document that tools could read differently is refused', () => {
 });
 
 describe('a document with one meaning is read', () => {
-  test.each<[string, unknown]>([
+  it.each<[string, unknown]>([
     ['{"annotations":{"Key":"1","key":"2"}}', { annotations: { Key: '1', key: '2' } }],
     ['{"config":{"Labels":{"A":"1","a":"2"}}}', { config: { Labels: { A: '1', a: '2' } } }],
     ['{"labels":{"A":"1","a":"2"}}', { labels: { A: '1', a: '2' } }],
@@ -103,14 +103,14 @@ describe('a document with one meaning is read', () => {
     expect(parse(utf8(text))).toEqual(value);
   });
 
-  test('keys named after parts of the language change no prototype (C16)', () => {
+  it('keys named after parts of the language change no prototype (C16)', () => {
     const value = parse(utf8('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"toString":1}'));
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
     expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
     expect(Object.keys(value as object)).toEqual(['__proto__', 'constructor', 'toString']);
   });
 
-  test('whatever was written with unique keys comes back equal', () => {
+  it('whatever was written with unique keys comes back equal', () => {
     fc.assert(
       fc.property(values(), (value) => {
         expect(parse(json(value))).toEqual(value);
@@ -118,7 +118,7 @@ describe('a document with one meaning is read', () => {
     );
   });
 
-  test('annotations may have any keys at all', () => {
+  it('annotations may have any keys at all', () => {
     fc.assert(
       fc.property(
         fc.dictionary(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), dictionary),
@@ -131,7 +131,7 @@ describe('a document with one meaning is read', () => {
 });
 
 describe('whatever the bytes', () => {
-  test('a document is read or refused with our error, nothing else happens', () => {
+  it('a document is read or refused with our error, nothing else happens', () => {
     fc.assert(
       fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), almostJson()), (document) => {
         const [code] = refusalIfAny(() => parse(document)) ?? [];
@@ -141,7 +141,7 @@ describe('whatever the bytes', () => {
     );
   });
 
-  test('a refused repetition is always a real one: the same pairs with other keys are read', () => {
+  it('a refused repetition is always a real one: the same pairs with other keys are read', () => {
     fc.assert(
       fc.property(fc.array(fc.stringMatching(/^[a-zA-Z]{1,2}$/), { maxLength: 6 }), (keys) => {
         const document = utf8(`{${keys.map((key) => `"${key}":0`).join(',')}}`);

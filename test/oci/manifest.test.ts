@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseManifest, requireImage } from '../../src/oci/manifest.ts';
 import { parseTartImage } from '../../src/oci/tart-image.ts';
 import {
@@ -18,7 +18,7 @@ const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const why = (document: Uint8Array): Refusal => refusal(() => parseManifest(document));
 
 describe('an image manifest', () => {
-  test('is its bytes, their digest, and what they say', () => {
+  it('is its bytes, their digest, and what they say', () => {
     const bytes = tinyManifest({ artifactType: 'application/x', annotations: { a: 'b' } });
     const manifest = requireImage(parseManifest(bytes, OCI_MANIFEST), 'x');
     expect(manifest.bytes).toBe(bytes);
@@ -30,7 +30,7 @@ describe('an image manifest', () => {
     expect(manifest.layers.map((layer) => layer.size)).toEqual([471, 1024, 33554432]);
   });
 
-  test('has the digest of the raw bytes: white space and unknown keys are part of its identity', () => {
+  it('has the digest of the raw bytes: white space and unknown keys are part of its identity', () => {
     const compact = tinyManifest();
     const spaced = new TextEncoder().encode(`${JSON.stringify(tinyDocument({ subject: { x: 1 } }), undefined, 2)}\n`);
     expect(parseManifest(compact).digest.toString()).toBe(sha256(compact));
@@ -38,13 +38,13 @@ describe('an image manifest', () => {
     expect(sha256(spaced)).not.toBe(sha256(compact));
   });
 
-  test('may repeat a layer, and may have none', () => {
+  it('may repeat a layer, and may have none', () => {
     const twice = tinyManifest({ layers: [diskLayer(), diskLayer()] });
     expect(requireImage(parseManifest(twice), 'x').layers).toHaveLength(2);
     expect(requireImage(parseManifest(tinyManifest({ layers: [] })), 'x').layers).toEqual([]);
   });
 
-  test.each<[string, Record<string, unknown>, string]>([
+  it.each<[string, Record<string, unknown>, string]>([
     ['no config', { config: undefined }, 'config is missing'],
     ['no layers', { layers: undefined }, 'layers is missing'],
     ['layers as an object', { layers: {} }, 'layers is not a list'],
@@ -67,7 +67,7 @@ describe('an image manifest', () => {
     expect(why(tinyManifest(overrides))).toEqual(invalid(rest));
   });
 
-  test('cannot name one blob with two sizes (S16)', () => {
+  it('cannot name one blob with two sizes (S16)', () => {
     expect(why(tinyManifest({ layers: [diskLayer(), diskLayer({ size: 1025 })] }))).toEqual(
       invalid(`the blob ${fakeDigest('2')} is named with two sizes, 1024 and 1025`),
     );
@@ -76,11 +76,11 @@ describe('an image manifest', () => {
     );
   });
 
-  test.each([['null'], ['[]'], ['"x"'], ['2']])('is not %s', (text) => {
+  it.each([['null'], ['[]'], ['"x"'], ['2']])('is not %s', (text) => {
     expect(why(new TextEncoder().encode(text))).toEqual(invalid('the document is not an object'));
   });
 
-  test.each<[unknown, string]>([
+  it.each<[unknown, string]>([
     [1, '1'],
     ['2', '"2"'],
     [undefined, 'null'],
@@ -93,7 +93,7 @@ describe('an image manifest', () => {
 });
 
 describe('limits (C13)', () => {
-  test('16 MiB may be read, a byte more may not', () => {
+  it('16 MiB may be read, a byte more may not', () => {
     const limit = 16 * 1024 * 1024;
     const padded = (length: number): Uint8Array => {
       const bytes = Buffer.alloc(length, ' ');
@@ -107,7 +107,7 @@ describe('limits (C13)', () => {
     ]);
   });
 
-  test('10,000 layers may be named, one more may not', () => {
+  it('10,000 layers may be named, one more may not', () => {
     const layers = Array.from({ length: 10_000 }, () => diskLayer());
     expect(requireImage(parseManifest(tinyManifest({ layers })), 'x').layers).toHaveLength(10_000);
     expect(why(tinyManifest({ layers: [...layers, 0] }))).toEqual([
@@ -116,7 +116,7 @@ describe('limits (C13)', () => {
     ]);
   });
 
-  test('annotations of the manifest are limited, too', () => {
+  it('annotations of the manifest are limited, too', () => {
     expect(why(tinyManifest({ annotations: { a: 'x'.repeat(2 ** 20) } }))).toEqual([
       'MANIFEST_TOO_LARGE',
       'annotations of the manifest has 1048577 bytes, the limit is 64 KiB',
@@ -125,7 +125,7 @@ describe('limits (C13)', () => {
 });
 
 describe('whatever a registry sends', () => {
-  test('a manifest with one value replaced is understood or refused with our error', () => {
+  it('a manifest with one value replaced is understood or refused with our error', () => {
     fc.assert(
       fc.property(fc.constantFrom(...PATHS), fc.jsonValue({ maxDepth: 3 }), (path, value) => {
         const document = tinyDocument({ layers: [configLayer(), diskLayer(), nvramLayer()] });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseManifest } from '../../src/oci/manifest.ts';
 import { tinyIndex, tinyManifest } from '../support/tart-image.ts';
 import { invalid, type Refusal, refusal } from './refusal.ts';
@@ -10,7 +10,7 @@ const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
 const why = (document: Uint8Array, header?: string): Refusal => refusal(() => parseManifest(document, header));
 
 describe('media type, header and content must agree (C19, Q18)', () => {
-  test.each<[string | undefined, string | undefined, string]>([
+  it.each<[string | undefined, string | undefined, string]>([
     [OCI_MANIFEST, undefined, OCI_MANIFEST],
     [OCI_MANIFEST, OCI_MANIFEST, OCI_MANIFEST],
     [OCI_MANIFEST, `${OCI_MANIFEST}; charset=utf-8`, OCI_MANIFEST],
@@ -30,7 +30,7 @@ describe('media type, header and content must agree (C19, Q18)', () => {
     expect([manifest.kind, manifest.mediaType]).toEqual(['image', agreed]);
   });
 
-  test.each<[string | undefined, string | undefined, string]>([
+  it.each<[string | undefined, string | undefined, string]>([
     [OCI_INDEX, OCI_INDEX, OCI_INDEX],
     [DOCKER_LIST, undefined, DOCKER_LIST],
     [undefined, DOCKER_LIST, DOCKER_LIST],
@@ -40,7 +40,7 @@ describe('media type, header and content must agree (C19, Q18)', () => {
     expect([manifest.kind, manifest.mediaType]).toEqual(['index', agreed]);
   });
 
-  test.each<[string | undefined, string | undefined, string]>([
+  it.each<[string | undefined, string | undefined, string]>([
     [OCI_INDEX, undefined, `mediaType says "${OCI_INDEX}", the content is an image`],
     [DOCKER_LIST, OCI_MANIFEST, `mediaType says "${DOCKER_LIST}", the content is an image`],
     [OCI_MANIFEST, OCI_INDEX, `mediaType says "${OCI_MANIFEST}", the registry says "${OCI_INDEX}"`],
@@ -51,7 +51,7 @@ describe('media type, header and content must agree (C19, Q18)', () => {
     expect(why(tinyManifest({ mediaType }), header)).toEqual(invalid(rest));
   });
 
-  test('an index that calls itself an image is refused, too', () => {
+  it('an index that calls itself an image is refused, too', () => {
     expect(why(tinyIndex({ mediaType: OCI_MANIFEST }))).toEqual(
       invalid(`mediaType says "${OCI_MANIFEST}", the content is an index`),
     );
@@ -60,7 +60,7 @@ describe('media type, header and content must agree (C19, Q18)', () => {
     );
   });
 
-  test.each([['application/vnd.docker.distribution.manifest.v1+prettyjws'], ['text/plain'], ['']])(
+  it.each([['application/vnd.docker.distribution.manifest.v1+prettyjws'], ['text/plain'], ['']])(
     'a field of unknown type %j is unsupported',
     (mediaType) => {
       expect(why(tinyManifest({ mediaType }))).toEqual([

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { allChunks, type TartImage, transferBytes } from '../../src/oci/tart-image.ts';
 import { configLayer, diskLayer, fakeDigest, manifestOf, nvramLayer, overlayLayer } from '../support/tart-image.ts';
 import { BLOCK_SIZE, chunk, CONTENT, COUNT, DISK_SIZE, FILE, places, read, SIZE, why } from './reading.ts';
@@ -10,7 +10,7 @@ describe('a stacked image', () => {
     overlayLayer({ digest: fakeDigest(digit), size }, groupOf, { [SIZE]: String(size), [CONTENT]: fakeDigest(digit) });
   const stacked = (...above: unknown[]): Uint8Array => manifestOf([configLayer(), base(), ...above, nvramLayer()]);
 
-  test('is a base under overlays, bottom to top, each a file of its own', () => {
+  it('is a base under overlays, bottom to top, each a file of its own', () => {
     const image = read(
       manifestOf(
         [
@@ -50,24 +50,24 @@ describe('a stacked image', () => {
     expect(transferBytes(image)).toBe(471 + 33554432 + 1024 + 10 + 100 + 50 + 7);
   });
 
-  test('may lack the block size', () => {
+  it('may lack the block size', () => {
     const image = read(stacked(overlay('a', 1, 1)));
     expect(image).toMatchObject({ layout: 'stacked', blockSize: undefined });
   });
 
-  test('needs the digest of the whole base', () => {
+  it('needs the digest of the whole base', () => {
     expect(why(manifestOf([configLayer(), diskLayer(), overlay('a', 1, 1), nvramLayer()]))).toEqual(
       invalid(`the base disk of a stacked image has no annotation ${FILE}`),
     );
   });
 
-  test('needs a base', () => {
+  it('needs a base', () => {
     expect(why(manifestOf([configLayer(), overlay('a', 1, 1), nvramLayer()]))).toEqual(
       invalid('layers have no chunk of the disk'),
     );
   });
 
-  test.each<[string, unknown[], string]>([
+  it.each<[string, unknown[], string]>([
     ['no count', [overlay('a', 1)], `overlay 0 has no annotation ${COUNT}`],
     ['a count of 0', [overlay('a', 1, 0)], `overlay 0 has the annotation ${COUNT} "0", not a usable number`],
     ['a count of -1', [overlay('a', 1, -1)], `overlay 0 has the annotation ${COUNT} "-1", not a usable number`],
@@ -92,12 +92,12 @@ describe('a stacked image', () => {
     expect(why(stacked(...above))).toEqual(invalid(rest));
   });
 
-  test('needs the digest of every whole overlay', () => {
+  it('needs the digest of every whole overlay', () => {
     const nameless = overlayLayer({}, undefined, { [COUNT]: '1' });
     expect(why(stacked(overlay('a', 1, 1), nameless))).toEqual(invalid(`overlay 1 has no annotation ${FILE}`));
   });
 
-  test.each<[Record<string, string>, string]>([
+  it.each<[Record<string, string>, string]>([
     [{ [BLOCK_SIZE]: '0' }, `annotations["${BLOCK_SIZE}"] is "0", not a usable number`],
     [{ [BLOCK_SIZE]: '4 KiB' }, `annotations["${BLOCK_SIZE}"] is "4 KiB", not a usable number`],
     [

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { allChunks, transferBytes } from '../../src/oci/tart-image.ts';
 import {
   configLayer,
@@ -15,7 +15,7 @@ import { BLOCK_SIZE, chunk, DISK_SIZE, FILE, places, read, SIZE, why } from './r
 import { invalid, refusal } from './refusal.ts';
 
 describe('a flat image', () => {
-  test('is a config, a disk of chunks, and NVRAM', () => {
+  it('is a config, a disk of chunks, and NVRAM', () => {
     const image = read(tinyManifest({ annotations: { 'org.cirruslabs.tart.upload-time': '2024-05-21T15:21:28Z' } }));
     expect(image.layout).toBe('flat');
     expect(image.config.digest.toString()).toBe(fakeDigest('1'));
@@ -26,7 +26,7 @@ describe('a flat image', () => {
     expect(image.uploadTime).toBe('2024-05-21T15:21:28Z');
   });
 
-  test('places every chunk where the ones before it end, whatever their sizes', () => {
+  it('places every chunk where the ones before it end, whatever their sizes', () => {
     // Tart 2.0-2.10 cut by encoded size, 2.11-2.13 at 500,000,000 bytes, later ones at 512 MiB (tart-formats §4.6).
     const sizes = [4194304, 29360128, 500000000, 536870912, 14];
     const layers = sizes.map((size, index) => chunk('abcde'.charAt(index), size));
@@ -41,7 +41,7 @@ describe('a flat image', () => {
     expect(image.base.size).toBe(1070425358);
   });
 
-  test('may have config and NVRAM anywhere, as images of Tart up to 2.35.0 may', () => {
+  it('may have config and NVRAM anywhere, as images of Tart up to 2.35.0 may', () => {
     const image = read(manifestOf([nvramLayer(), chunk('2', 10), configLayer(), chunk('3', 20)]));
     expect(places(image.base)).toEqual([
       [0, 0, 10],
@@ -51,7 +51,7 @@ describe('a flat image', () => {
     expect(image.nvram.digest.toString()).toBe(fakeDigest('6'));
   });
 
-  test('may use one blob in several places, and pays for it once', () => {
+  it('may use one blob in several places, and pays for it once', () => {
     const zeros = (): Record<string, unknown> => chunk('0', 1000);
     const image = read(manifestOf([configLayer(), zeros(), chunk('2', 500), zeros(), zeros(), nvramLayer()]));
     expect(places(image.base)).toEqual([
@@ -63,30 +63,30 @@ describe('a flat image', () => {
     expect(transferBytes(image)).toBe(471 + 33554432 + 1000 + 500);
   });
 
-  test('may leave out what Tart left out: disk size, and annotations of config and NVRAM', () => {
+  it('may leave out what Tart left out: disk size, and annotations of config and NVRAM', () => {
     const bare = { annotations: undefined };
     expect(read(manifestOf([configLayer(bare), diskLayer(), nvramLayer(bare)])).base.size).toBe(4096);
     const image = read(tinyManifest({ annotations: undefined }));
     expect([image.base.size, image.uploadTime]).toEqual([4096, undefined]);
   });
 
-  test('may know the digest of the whole disk', () => {
+  it('may know the digest of the whole disk', () => {
     const image = read(manifestOf([configLayer(), diskLayer({}, { [FILE]: fakeDigest('9') }), nvramLayer()]));
     expect([image.layout, image.base.fileDigest?.toString()]).toEqual(['flat', fakeDigest('9')]);
   });
 
-  test('may write its numbers with zeros and a plus in front', () => {
+  it('may write its numbers with zeros and a plus in front', () => {
     const layers = [configLayer(), diskLayer({}, { [SIZE]: '+0004096' }), nvramLayer()];
     expect(read(tinyManifest({ layers, annotations: { [DISK_SIZE]: '04096' } })).base.size).toBe(4096);
   });
 
-  test('that a stacked clone was made from says the size of the disk in blocks, not of its file', () => {
+  it('that a stacked clone was made from says the size of the disk in blocks, not of its file', () => {
     const layers = [configLayer(), diskLayer({}, { [FILE]: fakeDigest('9') }), nvramLayer()];
     const image = read(tinyManifest({ layers, annotations: { [DISK_SIZE]: '51200', [BLOCK_SIZE]: '512' } }));
     expect([image.layout, image.base.size]).toEqual(['flat', 4096]);
   });
 
-  test('as the fixtures make it has true streams and digests', () => {
+  it('as the fixtures make it has true streams and digests', () => {
     // An Apple-made stream (tart-formats §10.3) shows that the fixtures store chunks as real images do.
     expect(Buffer.from(storedStream(Buffer.from('Hello, World!\n'))).toString('hex')).toBe(
       '6276342d0e00000048656c6c6f2c20576f726c64210a62763424',
@@ -112,7 +112,7 @@ describe('a flat image', () => {
 });
 
 describe('layers that must be there once (C23)', () => {
-  test.each<[string, unknown[], string]>([
+  it.each<[string, unknown[], string]>([
     ['no config', [diskLayer(), nvramLayer()], 'layers have no VM config'],
     ['two configs', [configLayer(), configLayer(), diskLayer(), nvramLayer()], 'layers have the VM config 2 times'],
     ['no NVRAM', [configLayer(), diskLayer()], 'layers have no NVRAM'],
@@ -127,7 +127,7 @@ describe('layers that must be there once (C23)', () => {
     expect(why(manifestOf(layers))).toEqual(invalid(rest));
   });
 
-  test('a config of more than 16 MiB is none', () => {
+  it('a config of more than 16 MiB is none', () => {
     expect(read(manifestOf([configLayer({ size: 16777216 }), diskLayer(), nvramLayer()])).config.size).toBe(16777216);
     expect(why(manifestOf([configLayer({ size: 16777217 }), diskLayer(), nvramLayer()]))).toEqual([
       'MANIFEST_TOO_LARGE',
@@ -139,7 +139,7 @@ describe('layers that must be there once (C23)', () => {
 describe('images of another kind are named (C18)', () => {
   const layer = (mediaType: string): Record<string, unknown> => diskLayer({ mediaType }, {});
 
-  test.each<[string, unknown[], string, string]>([
+  it.each<[string, unknown[], string, string]>([
     [
       'a Vetu image',
       [layer('application/vnd.cirruslabs.vetu.config.v1'), layer('application/vnd.cirruslabs.vetu.disk.v1')],

@@ -22,7 +22,7 @@ describe('a disk that does not take what it should', () => {
     name = `127.0.0.1:${registry.port}/team/base:1`;
     const sender = new Workplace(cleanup);
     await createVm(sender, 'vm');
-    disk = `${sender.vmFolder('vm')}/disk.img`;
+    disk = `${sender.vmDirectory('vm')}/disk.img`;
     // Text: on the wire it is small, so that only the writing finds out how much room it takes.
     writeFileSync(disk, Array.from({ length: 1_100_000 }, (_, line) => `tartlet needs room ${line}\n`).join(''));
     await pushInChunks(sender, 'vm', name, 1024 * 1024);
@@ -170,14 +170,14 @@ $TARTLET pull ${name}; echo "exit $?"; ls $old | wc -l`,
     );
 
     expect({ exitCode, stdout }, stderr).toEqual({ exitCode: 1, stdout: '' });
-    expect(stderr).toMatch(/^error\[DISK_DENIED\]: cannot create the folder \S+: EACCES: permission denied\.$/m);
+    expect(stderr).toMatch(/^error\[DISK_DENIED\]: cannot create the directory \S+: EACCES: permission denied\.$/m);
     expect(stderr).toMatch(/^next: check the owner/m);
     expect(receiver.snapshot()).toEqual([]);
   });
 
   it('where a file is in the place of the home', async () => {
     const receiver = new Workplace(cleanup);
-    writeFileSync(receiver.home, 'not a folder');
+    writeFileSync(receiver.home, 'not a directory');
     for (const command of [
       ['pull', name],
       ['create', '--linux', 'vm'],
@@ -187,6 +187,6 @@ $TARTLET pull ${name}; echo "exit $?"; ls $old | wc -l`,
       expect(stderr).toMatch(/^error\[CONFIG_INVALID\]: \S+home is a file/m);
       expect(stderr).toMatch(/^next: move the file away/m);
     }
-    expect(readFileSync(receiver.home, 'utf8')).toBe('not a folder');
+    expect(readFileSync(receiver.home, 'utf8')).toBe('not a directory');
   });
 });

@@ -91,13 +91,13 @@ $TARTLET delete ${name} && mkdir -p $TART_HOME/cache/OCIs/127.0.0.1%3A${registry
 
     expect(await receiver.run('clone', name, 'copy')).toMatchObject({ exitCode: 0 });
     expect(registry.requests).toEqual([]);
-    expect(await digestsOfVm(receiver.vmFolder('copy'))).toEqual(await digestsOfVm(sender.vmFolder('vm')));
+    expect(await digestsOfVm(receiver.vmDirectory('copy'))).toEqual(await digestsOfVm(sender.vmDirectory('vm')));
   });
 
   it('pulls what clone asks for when it is not cached', async () => {
     const receiver = new Workplace(cleanup);
     expect(await receiver.run('clone', name, 'copy')).toMatchObject({ exitCode: 0, stdout: '' });
-    expect(await digestsOfVm(receiver.vmFolder('copy'))).toEqual(await digestsOfVm(sender.vmFolder('vm')));
+    expect(await digestsOfVm(receiver.vmDirectory('copy'))).toEqual(await digestsOfVm(sender.vmDirectory('vm')));
   });
 
   it('moves a disk of more than one chunk of 512 MiB', async () => {
@@ -108,7 +108,7 @@ $TARTLET delete ${name} && mkdir -p $TART_HOME/cache/OCIs/127.0.0.1%3A${registry
     expect(pushed.exitCode, pushed.stderr).toBe(0);
 
     expect(await large.run('clone', target, 'copy')).toMatchObject({ exitCode: 0 });
-    const [copy, original] = await Promise.all(['copy', 'large'].map(async (vm) => digestsOfVm(large.vmFolder(vm))));
+    const [copy, original] = await Promise.all(['copy', 'large'].map(async (vm) => digestsOfVm(large.vmDirectory(vm))));
     expect(copy?.['disk.img']).toBe(original?.['disk.img']);
     // Hashing half a gigabyte many times takes a while where others work too.
   }, 120_000);
@@ -150,9 +150,9 @@ $TARTLET delete ${name} && mkdir -p $TART_HOME/cache/OCIs/127.0.0.1%3A${registry
   });
 
   it('goes by the name it is called by', async () => {
-    const folder = cleanup.folder();
-    symlinkSync(COMMAND, path.join(folder, 'tart'));
-    const { exitCode, stdout } = await sender.shell(`PATH=${folder}:$PATH; tart --help && tart list -q`);
+    const directory = cleanup.directory();
+    symlinkSync(COMMAND, path.join(directory, 'tart'));
+    const { exitCode, stdout } = await sender.shell(`PATH=${directory}:$PATH; tart --help && tart list -q`);
 
     expect(exitCode).toBe(0);
     expect(stdout).toContain('Usage: tart ');

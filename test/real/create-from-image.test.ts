@@ -27,7 +27,7 @@ describeWithParts('create --from-image', ['qemu-img', 'sfdisk', 'mformat', 'xz',
   let digest: string;
 
   beforeAll(async () => {
-    images = cleanup.folder();
+    images = cleanup.directory();
     workplace = new Workplace(cleanup);
     disk = `${images}/disk.raw`;
     makeCloudDisk(disk, { loaders: ['BOOTX64.EFI'] });
@@ -46,7 +46,7 @@ describeWithParts('create --from-image', ['qemu-img', 'sfdisk', 'mformat', 'xz',
     return `${images}/${to}`;
   };
   const configOf = (name: string): Record<string, unknown> =>
-    JSON.parse(readFileSync(`${workplace.vmFolder(name)}/config.json`, 'utf8')) as Record<string, unknown>;
+    JSON.parse(readFileSync(`${workplace.vmDirectory(name)}/config.json`, 'utf8')) as Record<string, unknown>;
 
   it.each([
     ['qcow2', () => convert('plain.qcow2', '-O', 'qcow2')],
@@ -62,12 +62,12 @@ describeWithParts('create --from-image', ['qemu-img', 'sfdisk', 'mformat', 'xz',
     'makes a VM from %s: its bytes, grown to the size that was asked for, and holes where nothing is',
     async (_, make) => {
       expect(await create(make(), '-q')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
-      const made = `${workplace.vmFolder('vm')}/disk.img`;
+      const made = `${workplace.vmDirectory('vm')}/disk.img`;
       expect(await digestOfBeginning(made, CLOUD_DISK_BYTES)).toBe(digest);
       expect(statSync(made).size).toBe(GB);
       expect(statSync(made).blocks * 512).toBeLessThan(CLOUD_DISK_BYTES / 2);
       expect(configOf('vm')).toMatchObject({ os: 'linux', arch: 'amd64', diskFormat: 'raw' });
-      expect(readdirSync(workplace.vmFolder('vm')).toSorted()).toEqual([
+      expect(readdirSync(workplace.vmDirectory('vm')).toSorted()).toEqual([
         '.origin.json',
         'config.json',
         'disk.img',
@@ -167,12 +167,12 @@ describeWithParts('create --from-image', ['qemu-img', 'sfdisk', 'mformat', 'xz',
     await create(disk);
     const large = `${images}/large.qcow2`;
     execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', large, '2G']);
-    const before = readFileSync(`${workplace.vmFolder('vm')}/config.json`);
+    const before = readFileSync(`${workplace.vmDirectory('vm')}/config.json`);
     expect(await create(large)).toMatchObject({
       exitCode: 1,
       stderr: expect.stringMatching(/the disk of large\.qcow2 is larger than 1\.0 GB[\s\S]*--disk-size GB/),
     });
-    expect(readFileSync(`${workplace.vmFolder('vm')}/config.json`)).toEqual(before);
+    expect(readFileSync(`${workplace.vmDirectory('vm')}/config.json`)).toEqual(before);
   });
 
   it('takes an image only when it is the one of its digest', async () => {

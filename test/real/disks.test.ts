@@ -21,14 +21,14 @@ describeWithParts(
     let workplace: Workplace;
     let run: Running;
     let image: string;
-    const at = (name: string): string => `${workplace.folder}/${name}`;
+    const at = (name: string): string => `${workplace.directory}/${name}`;
 
     beforeAll(async () => {
       const seeded = await startSeededRegistry(cleanup);
       workplace = seeded.sender;
       image = seeded.name;
       expect(await workplace.run('pull', image)).toMatchObject({ exitCode: 0 });
-      plantGuest(workplace.vmFolder('ci'));
+      plantGuest(workplace.vmDirectory('ci'));
       for (const name of ['extra.img', 'records.img', 'nbd.img']) {
         writeFileSync(at(name), '');
         truncateSync(at(name), 16 * MIB);
@@ -111,7 +111,7 @@ describeWithParts(
     });
 
     it('a disk that a VM uses is not given to another one', async () => {
-      plantGuest(workplace.vmFolder('other'));
+      plantGuest(workplace.vmDirectory('other'));
       expect(await workplace.run('run', 'other', '--disk', at('extra.img'))).toMatchObject({
         exitCode: 1,
         stderr: expect.stringMatching(/another program uses the disk|extra\.img/),
@@ -125,7 +125,7 @@ describeWithParts(
           'echo record >/r; dd if=/r of=/dev/vde bs=512 seek=7 conv=fsync 2>/dev/null; echo $?',
         );
         expect(written).toMatchObject({ stdout: '0\n' });
-        process.kill(qemuIn(workplace.vmFolder('ci')), 'SIGKILL');
+        process.kill(qemuIn(workplace.vmDirectory('ci')), 'SIGKILL');
         expect(await run.ended).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('ended by SIGKILL') });
         expect(
           readFileSync(at('records.img'))

@@ -30,8 +30,8 @@ describeWithParts(
 
     beforeAll(() => {
       workplace = new Workplace(cleanup);
-      plantBareMachine(workplace.vmFolder(LONG_NAME));
-      plantBareMachine(workplace.vmFolder('arm'), 'arm64');
+      plantBareMachine(workplace.vmDirectory(LONG_NAME));
+      plantBareMachine(workplace.vmDirectory('arm'), 'arm64');
     });
     afterAll(async () => cleanup.run());
     // What fails leaves nothing running for the next.
@@ -77,7 +77,7 @@ describeWithParts(
 
     /** Takes pictures until one is of this size, and not black: before it starts, QEMU shows a text of its own. */
     async function untilShown(name: string, { width, height }: typeof SCREEN): Promise<void> {
-      const file = `${workplace.folder}/${name.slice(0, 8)}.png`;
+      const file = `${workplace.directory}/${name.slice(0, 8)}.png`;
       for (;;) {
         expect(await workplace.run('screenshot', name, file)).toEqual({ exitCode: 0, stdout: '', stderr: '' });
         const seen = lookAtPng(readFileSync(file));
@@ -104,7 +104,7 @@ describeWithParts(
         expect(await lookByVnc(Number(port), `${password.slice(0, -1)}!`)).toBe('refused');
         expect(await lookByVnc(Number(port), '')).toBe('refused');
         await end(running);
-        expect(readdirSync(workplace.vmFolder(name)).filter((each) => /sock|png/.test(each))).toEqual([]);
+        expect(readdirSync(workplace.vmDirectory(name)).filter((each) => /sock|png/.test(each))).toEqual([]);
       },
       LONG_MS,
     );
@@ -113,8 +113,8 @@ describeWithParts(
       'is taken by several at once, to stdout and over a file that is there, and leaves nothing behind',
       async () => {
         const running = start({}, LONG_NAME);
-        await until(running, () => existsSync(`${workplace.vmFolder(LONG_NAME)}/requests.sock`));
-        const file = `${workplace.folder}/old.png`;
+        await until(running, () => existsSync(`${workplace.vmDirectory(LONG_NAME)}/requests.sock`));
+        const file = `${workplace.directory}/old.png`;
         writeFileSync(file, 'old');
         const taken = await Promise.all([
           workplace.run('screenshot', LONG_NAME, file),
@@ -135,7 +135,7 @@ describeWithParts(
           exitCode: 2,
           stderr: expect.stringContaining('is not running'),
         });
-        expect(readdirSync(workplace.folder).filter((name) => name.includes('old.png'))).toEqual(['old.png']);
+        expect(readdirSync(workplace.directory).filter((name) => name.includes('old.png'))).toEqual(['old.png']);
       },
       LONG_MS,
     );
@@ -150,7 +150,7 @@ describeWithParts(
         expect(await first.ended).toMatchObject({ exitCode: 0, stderr: expect.not.stringContaining('not suspended') });
         expect((await workplace.run('list')).stdout).toContain('suspended');
         const second = start({}, LONG_NAME, '--no-clipboard');
-        await until(second, () => existsSync(`${workplace.vmFolder(LONG_NAME)}/requests.sock`));
+        await until(second, () => existsSync(`${workplace.vmDirectory(LONG_NAME)}/requests.sock`));
         await untilShown(LONG_NAME, FIRMWARE_SCREEN);
         await end(second);
         expect(second.stderr).not.toContain('cannot go on');
@@ -167,7 +167,7 @@ describeWithParts(
         const running = start(environment, LONG_NAME, '--graphics', '--vnc-experimental');
         await until(running, () => running.stdout.includes('VNC'));
         await end(running);
-        expect(running.stderr.split('\n').filter((line) => line.includes('without a window'))).toHaveLength(1);
+        expect(running.stderr.split('\n').filter((line) => line.includes('Without a window'))).toHaveLength(1);
       },
       LONG_MS,
     );
@@ -185,14 +185,14 @@ describeWithParts(
         );
         const DISPLAY = `:${number.trim()}`;
         const running = start({ DISPLAY }, LONG_NAME, '--graphics', '--capture-system-keys');
-        await until(running, () => existsSync(`${workplace.vmFolder(LONG_NAME)}/requests.sock`));
+        await until(running, () => existsSync(`${workplace.vmDirectory(LONG_NAME)}/requests.sock`));
         const hasWindow = (): boolean =>
           execFileSync(partPath('xwininfo'), ['-root', '-tree', '-display', DISPLAY], { encoding: 'utf8' }).includes(
             LONG_NAME,
           );
-        await until(running, () => hasWindow() || running.stderr.includes('without a window'));
+        await until(running, () => hasWindow() || running.stderr.includes('Without a window'));
         leaveOut(context, running.stderr.includes('not available'), 'no qemu-system-gui here');
-        expect(running.stderr).not.toContain('without a window');
+        expect(running.stderr).not.toContain('Without a window');
         await end(running);
       },
       LONG_MS,

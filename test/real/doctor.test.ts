@@ -52,7 +52,7 @@ describe('doctor', () => {
   });
   afterAll(async () => cleanup.run());
 
-  const folderOf = (at: Workplace): string => `${at.home}/cache/OCIs/127.0.0.1%3A${gate.port}/team/base/${digest}`;
+  const directoryOf = (at: Workplace): string => `${at.home}/cache/OCIs/127.0.0.1%3A${gate.port}/team/base/${digest}`;
 
   async function pulled(): Promise<Workplace> {
     const receiver = new Workplace(cleanup);
@@ -78,17 +78,18 @@ describe('doctor', () => {
     const good = await receiver.run('doctor');
     expect(good).toMatchObject({ exitCode: 0, stderr: '' });
     expect(good.stdout).toMatch(/: 1 image, 1 tag, no VMs, \S+ MB on disk: clean\n$/);
-    rmSync(`${folderOf(receiver)}/nvram.bin`);
+    rmSync(`${directoryOf(receiver)}/nvram.bin`);
     const bad = await receiver.run('doctor');
     expect(bad).toMatchObject({ exitCode: 1, stderr: '' });
     expect(bad.stdout).toContain(`damage: image-incomplete: missing: nvram.bin\n`);
-    expect(bad.stdout).toContain(`  ${folderOf(receiver)}\n  --fix: `);
+    expect(bad.stdout).toContain(`  ${directoryOf(receiver)}\n  --fix: `);
   });
 
   it('finds a flipped bit in a disk, and fetches that chunk alone', async () => {
     const receiver = await pulled();
-    spoil(`${folderOf(receiver)}/disk.img`, 2 * MIB + 7);
-    // Where the file system lets a disk be marked as unmodified, its change is seen; what is damaged is found by hashing alone.
+    spoil(`${directoryOf(receiver)}/disk.img`, 2 * MIB + 7);
+    // Where the file system lets a disk be marked as unmodified, its change is seen; what is damaged is found by
+    // hashing alone.
     const [, shallow] = await report(receiver);
     expect(shallow.findings.filter(({ id }) => id !== 'disk-touched')).toEqual([]);
     const [exitCode, found] = await report(receiver, '--deep');
@@ -101,7 +102,7 @@ describe('doctor', () => {
     expect(await report(receiver, '--deep', '--fix')).toMatchObject([0, { clean: true, findings: [] }]);
     const fetched = chunks.filter((chunk) => gate.requests.includes(`GET /v2/team/base/blobs/${chunk}`));
     expect(fetched).toEqual([chunks[2]]);
-    expect(await digestsOfVm(folderOf(receiver))).toEqual(await digestsOfVm(sender.vmFolder('vm')));
+    expect(await digestsOfVm(directoryOf(receiver))).toEqual(await digestsOfVm(sender.vmDirectory('vm')));
     expect(await receiver.names()).toContain(name);
   });
 
@@ -123,7 +124,7 @@ describe('doctor', () => {
 
   it('lets a pull of the same image wait while it repairs, and both end well (P18)', async () => {
     const receiver = await pulled();
-    rmSync(`${folderOf(receiver)}/nvram.bin`);
+    rmSync(`${directoryOf(receiver)}/nvram.bin`);
     gate.treat = (request) => (/ GET|blobs/.test(request) ? { kind: 'stall', bytes: 10 } : { kind: 'pass' });
     const repair = receiver.start('doctor', '--fix');
     await eventually('the repair hangs', () => gate.stalled.length > 0);
@@ -133,14 +134,14 @@ describe('doctor', () => {
     repair.kill('SIGKILL');
     expect(await pull.ended).toMatchObject({ exitCode: 0 });
     expect(await report(receiver, '--deep', '--fix')).toMatchObject([0, { findings: [] }]);
-    expect(await digestsOfVm(folderOf(receiver))).toEqual(await digestsOfVm(sender.vmFolder('vm')));
+    expect(await digestsOfVm(directoryOf(receiver))).toEqual(await digestsOfVm(sender.vmDirectory('vm')));
   });
 
   it('moves images on the word of the user, and knows the ports that the user logs in to', async () => {
     const receiver = await pulled();
     const { port } = gate;
-    rmSync(`${folderOf(receiver)}/.origin.json`);
-    rmSync(`${path.dirname(folderOf(receiver))}/1`);
+    rmSync(`${directoryOf(receiver)}/.origin.json`);
+    rmSync(`${path.dirname(directoryOf(receiver))}/1`);
     const at = `${receiver.home}/cache/OCIs`;
     const { exitCode } = await receiver.shell(`mv ${at}/127.0.0.1%3A${port} ${at}/127.0.0.1`);
     expect(exitCode).toBe(0);
@@ -166,14 +167,14 @@ describe('doctor', () => {
   it('works on a home that is read-only (D10)', async (context) => {
     needsOwnMounts(context);
     const receiver = await pulled();
-    spoil(`${folderOf(receiver)}/disk.img`, 5);
+    spoil(`${directoryOf(receiver)}/disk.img`, 5);
     const { stdout, stderr } = await runReadOnly(
       receiver,
       `$TARTLET doctor; echo "exit $?"
 $TARTLET doctor --deep --fix; echo "exit $?"`,
     );
     expect(stdout, stderr).toMatch(
-      /(?:clean\nexit 0|disk-touched: [\s\S]*warning 1\nexit 1)\nnot mended: chunk-damaged: .*read-only/,
+      /(?:clean\nexit 0|disk-touched: [\s\S]*warning 1\nexit 1)\nnot repaired: chunk-damaged: .*read-only/,
     );
     expect(stdout).toMatch(/damage: chunk-damaged: chunk 0[\s\S]*exit 1\n$/);
   });
@@ -194,9 +195,9 @@ $TARTLET doctor --fix; echo "exit $?"`,
     );
     expect(stdout, stderr).toMatch(/warning: trash-left:/);
     expect(stdout).toMatch(/warning 2, note 1\nexit 1\n/);
-    expect(stdout).toMatch(/^mended: trash-left: removed$/m);
-    expect(stdout).toMatch(/^mended: link-dangling: removed; it said \/nowhere$/m);
-    expect(stdout).toMatch(/note 1, 2 mended\nexit 0\n$/);
+    expect(stdout).toMatch(/^repaired: trash-left: removed$/m);
+    expect(stdout).toMatch(/^repaired: link-dangling: removed; it said \/nowhere$/m);
+    expect(stdout).toMatch(/note 1, 2 repaired\nexit 0\n$/);
   });
 
   it('that is interrupted tells what it found and how far it came, and ends with 130', async () => {
@@ -208,7 +209,7 @@ $TARTLET doctor --fix; echo "exit $?"`,
       diskLayer({ size: 2 ** 30 }, { 'org.cirruslabs.tart.uncompressed-size': String(size) }),
       nvramLayer({ size: 1 }),
     ]);
-    const large = `${path.dirname(folderOf(receiver))}/${sha256(manifest)}`;
+    const large = `${path.dirname(directoryOf(receiver))}/${sha256(manifest)}`;
     mkdirSync(large);
     for (const [file, content] of Object.entries({ 'config.json': '{}', 'nvram.bin': 'n', 'disk.img': '' })) {
       writeFileSync(`${large}/${file}`, content);

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createRegistry, type Registry } from '../../src/entry/server.ts';
 import { openTartlet, type Tartlet } from '../../src/index.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
 /* The programs of examples/, compiled in strict mode against the built declarations and run as their users run them. */
 
@@ -25,9 +25,9 @@ afterAll(async () => registry.close());
 
 /** A registry with one image, whose disk has one partition of 1 MiB that is called `root`. */
 async function image(): Promise<{ readonly name: string; readonly home: string; readonly tartlet: Tartlet }> {
-  registry = createRegistry({ dataFolder: `${temporaryFolder()}/data` });
+  registry = createRegistry({ dataDirectory: `${temporaryDirectory()}/data` });
   const { address, port } = await registry.listen();
-  const home = `${temporaryFolder()}/home`;
+  const home = `${temporaryDirectory()}/home`;
   const tartlet = openTartlet({ home, environment: {} });
   await tartlet.create('made', { diskBytes: DISK_BYTES, arch: 'amd64' });
   writeFileSync(`${home}/vms/made/disk.img`, partitionedDisk());
@@ -60,7 +60,7 @@ it('does what each example says', async () => {
 
   expect((await run('registry-in-a-test', home)).stdout).toMatch(/^pushed and pulled sha256:[0-9a-f]{64}\n$/);
 
-  const elsewhere = `${temporaryFolder()}/elsewhere`;
+  const elsewhere = `${temporaryDirectory()}/elsewhere`;
   const pulled = await run('pull-and-clone', elsewhere, `${name}:1`, 'job');
   expect(pulled.stdout).toMatch(/^\npulled sha256:[0-9a-f]{64}; job is a (copy|clone) of it\n$/);
   expect(pulled.stderr).toContain(`${'#'.repeat(40)} 100 % at`);

@@ -18,14 +18,14 @@ afterAll(async () => cleanup.run());
 /** A VM that runs, with an agent that behaves as it is told. */
 async function vmWith(play: Play, name = 'vm'): Promise<Workplace> {
   const place = await vmWithoutAgent(name);
-  onTestFinished(await playAgent(`${place.vmFolder(name)}/control.sock`, play));
+  onTestFinished(await playAgent(`${place.vmDirectory(name)}/control.sock`, play));
   return place;
 }
 
 async function vmWithoutAgent(name = 'vm'): Promise<Workplace> {
   const place = new Workplace(cleanup);
-  plantVm(place.vmFolder(name));
-  await runVm(place.vmFolder(name));
+  plantVm(place.vmDirectory(name));
+  await runVm(place.vmDirectory(name));
   return place;
 }
 
@@ -183,7 +183,7 @@ describe('exec -t', () => {
         }
       },
     });
-    const where = `${place.folder}/tty`;
+    const where = `${place.directory}/tty`;
     const script = `tty >${where}; stty rows 31 cols 117; $TARTLET exec -it vm bash; echo "code $?"; stty -a`;
     const { screen } = await runOnTerminal(place, script, [
       ['guest$ ', '\u0003'],
@@ -217,7 +217,7 @@ async function vmWithListener(greet: (socket: Socket) => void): Promise<Workplac
     socket.on('error', () => undefined);
     greet(socket);
   });
-  server.listen(`${place.vmFolder('vm')}/control.sock`);
+  server.listen(`${place.vmDirectory('vm')}/control.sock`);
   await once(server, 'listening');
   onTestFinished(() => void server.close());
   return place;
@@ -288,7 +288,7 @@ describe('exec, with an agent that is none', () => {
       stderr: expect.stringContaining('no agent answers in the guest of the VM "vm"'),
     });
     // Left behind by a run that was killed.
-    writeFileSync(`${place.vmFolder('vm')}/control.sock`, '');
+    writeFileSync(`${place.vmDirectory('vm')}/control.sock`, '');
     expect(await place.run('exec', 'vm', 'true')).toMatchObject({
       exitCode: 1,
       stderr: expect.stringContaining('no agent answers in the guest of the VM "vm"'),
@@ -331,7 +331,7 @@ describe('ip --resolver agent', () => {
     record(place, { kind: 'bridged', mac: '52:54:00:00:00:01' });
     const waiting = place.start('ip', '--resolver', 'agent', '--wait', '60', 'vm');
     await delay(0);
-    onTestFinished(await playAgent(`${place.vmFolder('vm')}/control.sock`, { address: '192.0.2.7' }));
+    onTestFinished(await playAgent(`${place.vmDirectory('vm')}/control.sock`, { address: '192.0.2.7' }));
     expect(await waiting.ended).toEqual({ exitCode: 0, stdout: '192.0.2.7\n', stderr: '' });
     const liar = await vmWith({ address: '$(reboot)' });
     record(liar, { kind: 'bridged', mac: '52:54:00:00:00:01' });
@@ -348,7 +348,7 @@ function record(place: Workplace, network: object): void {
   const stat = readFileSync('/proc/self/stat', 'utf8');
   const began = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   writeFileSync(
-    `${place.vmFolder('vm')}/run.json`,
+    `${place.vmDirectory('vm')}/run.json`,
     JSON.stringify({ version: 1, pid: process.pid, began, network, startedAt: Date.now() }),
   );
 }
@@ -360,12 +360,12 @@ it.each([
   ['exec', ['exec', 'vm', 'true'], true],
 ])('%s loads what speaks to agents only when it is needed', async (_, args, isLoaded) => {
   const place = await vmWith({ exec: async ({ exit }) => exit(0) });
-  const listing = `${place.folder}/loaded`;
+  const listing = `${place.directory}/loaded`;
   writeFileSync(
-    `${place.folder}/hook.cjs`,
+    `${place.directory}/hook.cjs`,
     `process.on('exit', () => require('fs').writeFileSync(${JSON.stringify(listing)}, process.moduleLoadList.join('\\n')))`,
   );
-  await new Running(process.execPath, ['--require', `${place.folder}/hook.cjs`, COMMAND, ...args], place.environment)
+  await new Running(process.execPath, ['--require', `${place.directory}/hook.cjs`, COMMAND, ...args], place.environment)
     .ended;
   expect(readFileSync(listing, 'utf8').split('\n').includes('NativeModule http2')).toBe(isLoaded);
 });

@@ -12,7 +12,7 @@ import { createVm, fillDisk } from '../support/real-vm.ts';
 import { runVm } from '../support/running-vm.ts';
 
 /*
- * What only real file systems do: share blocks, be read-only, or be another one than that of the next folder.
+ * What only real file systems do: share blocks, be read-only, or be another one than that of the next directory.
  */
 
 const MIB = 1024 * 1024;
@@ -35,9 +35,9 @@ beforeAll(async () => {
   await createVm(sender, 'vm');
   fillDisk(sender, 'vm', DISK_MIB);
   await pushInChunks(sender, 'vm', before, MIB);
-  change(sender.vmFolder('vm'));
+  change(sender.vmDirectory('vm'));
   await pushInChunks(sender, 'vm', after, MIB);
-  diskOfAfter = `${sender.vmFolder('vm')}/disk.img`;
+  diskOfAfter = `${sender.vmDirectory('vm')}/disk.img`;
 });
 afterEach(async () => each.run());
 afterAll(async () => cleanup.run());
@@ -51,7 +51,7 @@ function change(vm: string): void {
 
 /** Somebody whose home lies on a disk of its own. */
 function workplaceOn(disk: MountedDisk): Workplace {
-  return new Workplace(each, { home: path.join(disk.folder, 'home') });
+  return new Workplace(each, { home: path.join(disk.directory, 'home') });
 }
 
 async function succeed(workplace: Workplace, ...command: readonly string[]): Promise<string> {
@@ -62,7 +62,7 @@ async function succeed(workplace: Workplace, ...command: readonly string[]): Pro
 
 /** Whether a VM is the image that has one chunk changed. */
 function expectDiskOfAfter(workplace: Workplace, vm: string): void {
-  expect(readFileSync(`${workplace.vmFolder(vm)}/disk.img`).equals(readFileSync(diskOfAfter))).toBe(true);
+  expect(readFileSync(`${workplace.vmDirectory(vm)}/disk.img`).equals(readFileSync(diskOfAfter))).toBe(true);
 }
 
 describe.each(['xfs', 'btrfs'] as const)('on %s, which shares blocks', (kind) => {
@@ -134,13 +134,13 @@ describe('on a file system that is read-only (D10)', () => {
       `pull ${before}`,
       `push vm 127.0.0.1:${registry.port}/team/from:vm`,
       `push ${before} 127.0.0.1:${registry.port}/team/from:image`,
-      `export vm ${each.folder()}/vm.tvm`,
+      `export vm ${each.directory()}/vm.tvm`,
     ]) {
       const { exitCode, stderr } = await runReadOnly(workplace, `$TARTLET ${command}`);
       expect([command, exitCode], stderr).toEqual([command, 0]);
     }
     const { stdout } = await runReadOnly(workplace, '$TARTLET doctor');
-    expect(stdout).toContain('it belongs to old.example:5000, as its folder tells');
+    expect(stdout).toContain('it belongs to old.example:5000, as its directory tells');
     expect(workplace.snapshot()).toEqual(untouched);
   });
 
@@ -149,7 +149,7 @@ describe('on a file system that is read-only (D10)', () => {
     await createVm(workplace, 'vm');
     const push = `$TARTLET push vm 127.0.0.1:${registry.port}/team/shared:1`;
     expect(await runReadOnly(workplace, push)).toMatchObject({ exitCode: 0 });
-    await runVm(workplace.vmFolder('vm'));
+    await runVm(workplace.vmDirectory('vm'));
     const { exitCode, stderr } = await runReadOnly(workplace, push);
     expect([exitCode, stderr]).toEqual([1, expect.stringContaining('error[BUSY]: the VM "vm" is running')]);
   });
@@ -179,7 +179,9 @@ describe('on a file system that is read-only (D10)', () => {
     expect(await runReadOnly(workplace, '$TARTLET list -q')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
     const { exitCode, stdout, stderr } = await runReadOnly(workplace, `$TARTLET pull ${before}`);
     expect({ exitCode, stdout }, stderr).toEqual({ exitCode: 1, stdout: '' });
-    expect(stderr).toMatch(/^error\[DISK_READONLY\]: cannot create the folder \S+: EROFS: read-only file system\.$/m);
+    expect(stderr).toMatch(
+      /^error\[DISK_READONLY\]: cannot create the directory \S+: EROFS: read-only file system\.$/m,
+    );
     expect(stderr).toMatch(/^next: make the file system writable, or name a place that is/m);
   });
 });
@@ -203,7 +205,7 @@ $TARTLET doctor`,
     [
       'VMs may lie below another mount of the same one, as volumes of a container do',
       () => `mkdir $TART_HOME/vms
-mount --bind ${each.folder()} $TART_HOME/vms
+mount --bind ${each.directory()} $TART_HOME/vms
 $TARTLET clone ${after} vm
 cmp ${diskOfAfter} $TART_HOME/vms/vm/disk.img
 $TARTLET doctor`,
@@ -225,12 +227,12 @@ $TARTLET doctor`,
     expect([exitCode, stdout], stderr).toEqual([0, expect.stringMatching(expected)]);
   });
 
-  it('a link to a folder for VMs that is not there yet leads to one', async () => {
+  it('a link to a directory for VMs that is not there yet leads to one', async () => {
     const workplace = new Workplace(each);
     mkdirSync(workplace.home);
-    symlinkSync(path.join(workplace.folder, 'elsewhere/vms'), `${workplace.home}/vms`);
+    symlinkSync(path.join(workplace.directory, 'elsewhere/vms'), `${workplace.home}/vms`);
     await succeed(workplace, 'create', '--linux', 'vm');
-    expect(readdirSync(path.join(workplace.folder, 'elsewhere/vms'))).toEqual(['vm']);
+    expect(readdirSync(path.join(workplace.directory, 'elsewhere/vms'))).toEqual(['vm']);
   });
 
   it('a cache that is cut in two is refused before anything is fetched', async (context) => {

@@ -34,7 +34,7 @@ describeWithParts(
     let workplace: Workplace;
     const seedOf = (name: string): Record<string, string> =>
       Object.fromEntries(
-        (readIso(readFileSync(`${workplace.vmFolder(name)}/cloud-init.iso`)) ?? []).map((file) => [
+        (readIso(readFileSync(`${workplace.vmDirectory(name)}/cloud-init.iso`)) ?? []).map((file) => [
           file.name,
           Buffer.from(file.content).toString(),
         ]),
@@ -42,12 +42,17 @@ describeWithParts(
 
     beforeAll(async () => {
       workplace = new Workplace(cleanup);
-      plantGuest(`${workplace.folder}/guest`);
-      const qcow2 = `${workplace.folder}/guest.qcow2`;
-      execFileSync('qemu-img', ['convert', '-O', 'qcow2', '-c', `${workplace.folder}/guest/disk.img`, qcow2]);
-      writeFileSync(`${workplace.folder}/user-data`, `#cloud-config\npassword: ${SECRET}\n`);
-      writeFileSync(`${workplace.folder}/network`, 'version: 2\n');
-      const seed = ['--cloud-init', `${workplace.folder}/user-data`, '--network-config', `${workplace.folder}/network`];
+      plantGuest(`${workplace.directory}/guest`);
+      const qcow2 = `${workplace.directory}/guest.qcow2`;
+      execFileSync('qemu-img', ['convert', '-O', 'qcow2', '-c', `${workplace.directory}/guest/disk.img`, qcow2]);
+      writeFileSync(`${workplace.directory}/user-data`, `#cloud-config\npassword: ${SECRET}\n`);
+      writeFileSync(`${workplace.directory}/network`, 'version: 2\n');
+      const seed = [
+        '--cloud-init',
+        `${workplace.directory}/user-data`,
+        '--network-config',
+        `${workplace.directory}/network`,
+      ];
       const created = await workplace.run(
         'create',
         '--linux',
@@ -90,9 +95,9 @@ describeWithParts(
     );
 
     it('is for this user alone, and a clone has one of its own', async () => {
-      expect(statSync(`${workplace.vmFolder('web')}/cloud-init.iso`).mode & 0o777).toBe(0o600);
+      expect(statSync(`${workplace.vmDirectory('web')}/cloud-init.iso`).mode & 0o777).toBe(0o600);
       expect(await workplace.run('clone', 'web', 'Job_7')).toMatchObject({ exitCode: 0 });
-      expect(statSync(`${workplace.vmFolder('Job_7')}/cloud-init.iso`).mode & 0o777).toBe(0o600);
+      expect(statSync(`${workplace.vmDirectory('Job_7')}/cloud-init.iso`).mode & 0o777).toBe(0o600);
       const [web, job] = [seedOf('web'), seedOf('Job_7')];
       expect(job['user-data']).toBe(web['user-data']);
       expect(job['network-config']).toBe('version: 2\n');
@@ -105,9 +110,9 @@ describeWithParts(
       const image = `127.0.0.1:${port}/web:1`;
       expect(await workplace.run('push', 'web', image)).toMatchObject({ exitCode: 0 });
       expect(await workplace.run('clone', image, 'pulled')).toMatchObject({ exitCode: 0 });
-      expect(readdirSync(workplace.vmFolder('pulled'))).not.toContain('cloud-init.iso');
-      expect(await workplace.run('export', 'web', `${workplace.folder}/web.tar`)).toMatchObject({ exitCode: 0 });
-      for (const place of [data, `${workplace.folder}/web.tar`]) {
+      expect(readdirSync(workplace.vmDirectory('pulled'))).not.toContain('cloud-init.iso');
+      expect(await workplace.run('export', 'web', `${workplace.directory}/web.tar`)).toMatchObject({ exitCode: 0 });
+      for (const place of [data, `${workplace.directory}/web.tar`]) {
         expect(() => execFileSync('grep', ['-rqF', SECRET, place])).toThrow('grep');
       }
       expect(await workplace.run('rename', 'Job_7', 'job')).toMatchObject({ exitCode: 0 });
@@ -127,11 +132,11 @@ describeWithParts(
       'M20: is refused in one line or emulated where that is asked for, has an address, runs commands, goes on from its memory, and stops',
       async () => {
         const workplace = new Workplace(cleanup);
-        plantGuest(`${workplace.folder}/guest`, 'arm64');
-        const packed = `${workplace.folder}/guest.raw.gz`;
+        plantGuest(`${workplace.directory}/guest`, 'arm64');
+        const packed = `${workplace.directory}/guest.raw.gz`;
         writeFileSync(
           packed,
-          execFileSync('gzip', ['-1', '-c', `${workplace.folder}/guest/disk.img`], { maxBuffer: 2 ** 28 }),
+          execFileSync('gzip', ['-1', '-c', `${workplace.directory}/guest/disk.img`], { maxBuffer: 2 ** 28 }),
         );
         expect(await workplace.run('create', '--from-image', packed, '--disk-size', '1', 'arm')).toMatchObject({
           exitCode: 0,
@@ -159,8 +164,8 @@ describeWithParts(
           stdout: 'Stopping VM...\nguest has stopped the virtual machine\n',
         });
         // The firmware's variables are kept in their own file, as small as it was.
-        expect(statSync(`${workplace.vmFolder('arm')}/nvram.bin`).size).toBe(768 * 1024);
-        expect(readdirSync(workplace.vmFolder('arm')).filter((name) => /\.fd$|sock$|^state/.test(name))).toEqual([]);
+        expect(statSync(`${workplace.vmDirectory('arm')}/nvram.bin`).size).toBe(768 * 1024);
+        expect(readdirSync(workplace.vmDirectory('arm')).filter((name) => /\.fd$|sock$|^state/.test(name))).toEqual([]);
       },
       LONG_MS,
     );

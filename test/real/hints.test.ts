@@ -10,7 +10,7 @@ import { createVm } from '../support/real-vm.ts';
 describe('a next step that fits what went wrong', () => {
   const cleanup = new Cleanup();
   let workplace: Workplace;
-  const at = (name: string): string => path.join(workplace.folder, name);
+  const at = (name: string): string => path.join(workplace.directory, name);
 
   beforeAll(async () => {
     workplace = new Workplace(cleanup);
@@ -56,8 +56,8 @@ describe('a next step that fits what went wrong', () => {
   it('a TART_HOME where nothing can be made', async () => {
     const { exitCode, stderr } = await workplace.shell('TART_HOME=/proc/nowhere $TARTLET create --linux vm');
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/^error\[DISK_\w+\]: cannot create the folder \/proc\/nowhere: /m);
-    expect(stderr).toMatch(/^next: check the path: it, or a folder on the way to it, is not there$/m);
+    expect(stderr).toMatch(/^error\[DISK_\w+\]: cannot create the directory \/proc\/nowhere: /m);
+    expect(stderr).toMatch(/^next: check the path: it, or a directory on the way to it, is not there$/m);
   });
 
   it('a reader that has gone: of a pipe, and of a named one (P9)', async () => {

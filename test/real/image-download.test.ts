@@ -17,7 +17,7 @@ describeWithParts('create --from-image of an address', ['sfdisk', 'mformat'], ()
   let digest: string;
 
   beforeAll(async () => {
-    const file = `${cleanup.folder()}/disk.raw`;
+    const file = `${cleanup.directory()}/disk.raw`;
     makeCloudDisk(file, { loaders: ['BOOTX64.EFI'] });
     image = readFileSync(file);
     digest = await digestOfBeginning(file, CLOUD_DISK_BYTES);
@@ -59,7 +59,7 @@ describeWithParts('create --from-image of an address', ['sfdisk', 'mformat'], ()
     return workplace.run('create', '--linux', '--from-image', url, '--disk-size', '1', 'vm', ...args);
   }
   async function expectMade(workplace: Workplace): Promise<void> {
-    expect(await digestOfBeginning(`${workplace.vmFolder('vm')}/disk.img`, CLOUD_DISK_BYTES)).toBe(digest);
+    expect(await digestOfBeginning(`${workplace.vmDirectory('vm')}/disk.img`, CLOUD_DISK_BYTES)).toBe(digest);
   }
 
   it('fetches it, and says so without what could be a secret', async () => {

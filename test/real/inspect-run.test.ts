@@ -12,15 +12,15 @@ describeWithParts('inspect of a VM that runs', ['qemu-system-x86_64', 'ovmf'], (
 
   it('says by whom and since when, where it is reached, and what of it is saved; get keeps the keys of Tart', async () => {
     const workplace = new Workplace(cleanup);
-    const folder = workplace.vmFolder('ci');
-    plantBareMachine(folder);
+    const directory = workplace.vmDirectory('ci');
+    plantBareMachine(directory);
     const inspect = async (): Promise<Readonly<Record<string, unknown>>> =>
       JSON.parse((await workplace.run('inspect', 'ci', '--format', 'json')).stdout) as Record<string, unknown>;
     expect(Object.keys(await inspect())).not.toContain('run');
 
     const running = workplace.start('run', 'ci');
     cleanup.add(() => running.kill('SIGKILL'));
-    while (!existsSync(`${folder}/requests.sock`) && running.child.exitCode === null) await delay(20);
+    while (!existsSync(`${directory}/requests.sock`) && running.child.exitCode === null) await delay(20);
     expect(await inspect()).toMatchObject({
       state: 'running',
       run: {

@@ -54,7 +54,7 @@ describe('a transfer that is interrupted', () => {
     const { exitCode, stderr } = await receiver.run('pull', name);
     expect(exitCode, stderr).toBe(0);
     await receiver.run('clone', name, 'copy');
-    expect(await digestsOfVm(receiver.vmFolder('copy'))).toEqual(await digestsOfVm(sender.vmFolder('vm')));
+    expect(await digestsOfVm(receiver.vmDirectory('copy'))).toEqual(await digestsOfVm(sender.vmDirectory('vm')));
     expect(readdirSync(`${receiver.home}/cache/.staging`)).toEqual([]);
     return chunks.filter((digest) => gate.requests.includes(blob(digest)));
   }
@@ -134,7 +134,7 @@ describe('a transfer that is interrupted', () => {
     expect(again.exitCode, again.stderr).toBe(0);
     expect(again.stderr).toContain((await digestOfTag(registry.port, 'team/kept', '1')) ?? 'no digest');
     expect(await digestOfTag(registry.port, 'team/kept', '1')).not.toBe(before);
-    expect(existsSync(publisher.vmFolder('other'))).toBe(true);
+    expect(existsSync(publisher.vmDirectory('other'))).toBe(true);
     expect(readdirSync(`${publisher.home}/tmp`)).toEqual([]);
   });
 });

@@ -7,14 +7,14 @@ import { Workplace } from '../support/real-command.ts';
 import { runVm } from '../support/running-vm.ts';
 
 /*
- * R6: what programs see that ask for the address of a VM, whatever it does: one address alone on stdout with 0, or nothing there and the exit
- * code that says why.
+ * R6: what programs see that ask for the address of a VM, whatever it does: one address alone on stdout with 0, or
+ * nothing there and the exit code that says why.
  */
 
 const NONE = { exitCode: 1, stdout: '' } as const;
 
 interface Row {
-  readonly make: (folder: string) => Promise<unknown> | void;
+  readonly make: (directory: string) => Promise<unknown> | void;
   /** Without a guest that answers there is none by any resolver. */
   readonly dhcp: { readonly exitCode: number; readonly stdout: string };
   readonly agent?: { readonly exitCode: number; readonly stdout: string };
@@ -22,9 +22,9 @@ interface Row {
   readonly stderr: RegExp;
 }
 
-async function changeRecord(folder: string, change: (record: Record<string, unknown>) => object): Promise<void> {
-  await pretendRun(folder, 'SSH-2.0-dropbear\r\n');
-  const file = `${folder}/run.json`;
+async function changeRecord(directory: string, change: (record: Record<string, unknown>) => object): Promise<void> {
+  await pretendRun(directory, 'SSH-2.0-dropbear\r\n');
+  const file = `${directory}/run.json`;
   writeFileSync(file, JSON.stringify(change(JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>)));
 }
 
@@ -35,9 +35,9 @@ describe('R6: ip', () => {
     [
       'of a suspended VM',
       {
-        make: (folder) => {
-          plantVm(folder);
-          for (const name of ['state.qemu', 'state.json']) writeFileSync(`${folder}/${name}`, '');
+        make: (directory) => {
+          plantVm(directory);
+          for (const name of ['state.qemu', 'state.json']) writeFileSync(`${directory}/${name}`, '');
         },
         dhcp: NONE,
         stderr: /has no address: it does not run/,
@@ -46,9 +46,9 @@ describe('R6: ip', () => {
     [
       'of a VM that another program runs',
       {
-        make: async (folder) => {
-          plantVm(folder);
-          await runVm(folder);
+        make: async (directory) => {
+          plantVm(directory);
+          await runVm(directory);
         },
         dhcp: NONE,
         stderr: /is run by another program, which tells no address/,
@@ -57,9 +57,9 @@ describe('R6: ip', () => {
     [
       'of a VM whose guest has not started, though its port takes connections',
       {
-        make: async (folder) => {
-          plantVm(folder);
-          await pretendRun(folder);
+        make: async (directory) => {
+          plantVm(directory);
+          await pretendRun(directory);
         },
         dhcp: NONE,
         stderr: /does not answer yet/,
@@ -68,9 +68,9 @@ describe('R6: ip', () => {
     [
       'of a VM whose guest answers by SSH',
       {
-        make: async (folder) => {
-          plantVm(folder);
-          await pretendRun(folder, 'SSH-2.0-dropbear\r\n');
+        make: async (directory) => {
+          plantVm(directory);
+          await pretendRun(directory, 'SSH-2.0-dropbear\r\n');
         },
         dhcp: { exitCode: 0, stdout: '127.0.0.1\n' },
         agent: NONE,
@@ -80,9 +80,9 @@ describe('R6: ip', () => {
     [
       'of a VM on a bridge whose guest answers nowhere',
       {
-        make: async (folder) => {
-          plantVm(folder);
-          await changeRecord(folder, (record) => ({
+        make: async (directory) => {
+          plantVm(directory);
+          await changeRecord(directory, (record) => ({
             ...record,
             network: { kind: 'bridged', mac: '02:00:00:00:00:01' },
           }));
@@ -94,9 +94,9 @@ describe('R6: ip', () => {
     [
       'of a VM whose run was killed, and left its record and the lock to QEMU',
       {
-        make: async (folder) => {
-          plantVm(folder);
-          await changeRecord(folder, (record) => ({ ...record, began: '1' }));
+        make: async (directory) => {
+          plantVm(directory);
+          await changeRecord(directory, (record) => ({ ...record, began: '1' }));
         },
         dhcp: NONE,
         stderr: /is run by another program/,
@@ -105,9 +105,9 @@ describe('R6: ip', () => {
     [
       'of a VM whose record is damaged',
       {
-        make: async (folder) => {
-          plantVm(folder);
-          await changeRecord(folder, () => ({ version: 1, network: [] }));
+        make: async (directory) => {
+          plantVm(directory);
+          await changeRecord(directory, () => ({ version: 1, network: [] }));
         },
         dhcp: NONE,
         stderr: /is run by another program/,
@@ -118,7 +118,7 @@ describe('R6: ip', () => {
     onTestFinished(async () => cleanup.run());
     const workplace = new Workplace(cleanup);
     await workplace.run('create', '--linux', 'another');
-    await make(workplace.vmFolder('ci'));
+    await make(workplace.vmDirectory('ci'));
     const expected = { dhcp, arp: dhcp, agent };
     const asked = Object.entries(expected).map(async ([resolver, want]) => {
       const ran = await workplace.run('ip', 'ci', '--resolver', resolver);
@@ -143,10 +143,10 @@ describe('R6: ip', () => {
     const cleanup = new Cleanup();
     onTestFinished(async () => cleanup.run());
     const workplace = new Workplace(cleanup);
-    plantVm(workplace.vmFolder('ci'));
+    plantVm(workplace.vmDirectory('ci'));
     const waiting = workplace.run('ip', '--wait', '60', 'ci');
     await workplace.run('list');
-    await pretendRun(workplace.vmFolder('ci'), 'SSH-2.0-dropbear\r\n');
+    await pretendRun(workplace.vmDirectory('ci'), 'SSH-2.0-dropbear\r\n');
     expect(await waiting).toEqual({ exitCode: 0, stdout: '127.0.0.1\n', stderr: '' });
   });
 });

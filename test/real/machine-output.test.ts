@@ -11,7 +11,8 @@ import { ScriptedRegistry } from '../support/scripted-registry.ts';
 import { tinyImage } from '../support/tart-image.ts';
 
 /*
- * What a pipeline gets: one document on stdout, the digest in a file, no word that it did not ask for, and with --debug what crossed the wire.
+ * What a pipeline gets: one document on stdout, the digest in a file, no word that it did not ask for, and with --debug
+ * what crossed the wire.
  */
 
 const cleanup = new Cleanup();
@@ -93,7 +94,7 @@ describe('--format json', () => {
       replaced: false,
     });
     expect(document(await user.run('clone', '--format', 'json', 'cloned', 'second'))).toMatchObject({ digest: null });
-    const file = path.join(user.folder, 'vm.tar');
+    const file = path.join(user.directory, 'vm.tar');
     const exported = document(await user.run('export', '--format', 'json', image, file)) as { digest: string };
     expect(exported).toMatchObject({ schema: 'tartlet.export/v1', source: image, path: file });
     expect(document(await user.run('import', '--format', 'json', file, 'imported'))).toEqual({
@@ -122,9 +123,9 @@ describe('--format json', () => {
 
 describe('--digestfile', () => {
   it('gets the digest of a push and of a copy, and nothing else', async () => {
-    const folder = path.join(user.folder, 'digests');
-    mkdirSync(folder);
-    const file = path.join(folder, 'digest');
+    const directory = path.join(user.directory, 'digests');
+    mkdirSync(directory);
+    const file = path.join(directory, 'digest');
     writeFileSync(
       file,
       'what was there before, and longer than a digest with its algorithm in front of it, all 71 of it',
@@ -140,16 +141,16 @@ describe('--digestfile', () => {
     );
     expect(push).toMatchObject({ exitCode: 0, stdout: '' });
     expect(readFileSync(file, 'utf8')).toBe(digest);
-    const copied = path.join(folder, 'copied');
+    const copied = path.join(directory, 'copied');
     expect(await user.run('copy', '--digestfile', copied, image, `${registry}/team/copy:2`)).toMatchObject({
       exitCode: 0,
     });
     expect(readFileSync(copied, 'utf8')).toBe(digest);
-    expect(readdirSync(folder).sort()).toEqual(['copied', 'digest']);
+    expect(readdirSync(directory).sort()).toEqual(['copied', 'digest']);
   });
 
   it('stays as it was when the command fails', async () => {
-    const file = path.join(user.folder, 'kept');
+    const file = path.join(user.directory, 'kept');
     writeFileSync(file, 'sha256:before');
     const { exitCode } = await user.run(
       'push',
@@ -164,18 +165,18 @@ describe('--digestfile', () => {
   });
 
   it('that cannot be written is refused before anything is sent', async () => {
-    for (const file of ['/no/such/folder/digest', user.folder]) {
+    for (const file of ['/no/such/directory/digest', user.directory]) {
       const name = `${registry}/team/unsent:1`;
       const { exitCode, stderr } = await user.run('push', '--digestfile', file, 'vm', name);
       expect(exitCode).toBeGreaterThan(0);
       expect(stderr).toContain(file);
-      expect(stderr).toContain('next: name a file in a folder that is there and can be written to');
+      expect(stderr).toContain('next: name a file in a directory that is there and can be written to');
       expect((await user.run('inspect', '--remote', name)).exitCode).toBe(1);
     }
   });
 
-  it('may be a link, which stays one, or a pipe', async () => {
-    const [link, target] = [path.join(user.folder, 'link'), path.join(user.folder, 'target')];
+  it('may be a symlink, which stays one, or a pipe', async () => {
+    const [link, target] = [path.join(user.directory, 'link'), path.join(user.directory, 'target')];
     writeFileSync(target, 'old');
     symlinkSync(target, link);
     expect(await user.run('copy', '--digestfile', link, image, `${registry}/team/copy:3`)).toMatchObject({
@@ -184,7 +185,7 @@ describe('--digestfile', () => {
     expect(lstatSync(link).isSymbolicLink()).toBe(true);
     expect(readFileSync(target, 'utf8')).toBe(digest);
 
-    const pipe = path.join(user.folder, 'pipe');
+    const pipe = path.join(user.directory, 'pipe');
     execFileSync('mkfifo', [pipe]);
     const { stdout } = await user.shell(
       `cat '${pipe}' & $TARTLET copy -q --digestfile '${pipe}' ${image} ${image}; wait`,
@@ -197,7 +198,7 @@ describe('--digestfile', () => {
 describe('--quiet', () => {
   it('says nothing when all goes well', async () => {
     const other = new Workplace(cleanup, { login: { registry, user: 'ci', password: PASSWORD } });
-    const file = path.join(other.folder, 'vm.tar');
+    const file = path.join(other.directory, 'vm.tar');
     for (const words of [
       ['pull', '-q', image],
       ['clone', '--quiet', image, 'vm'],

@@ -11,14 +11,14 @@ afterAll(async () => cleanup.run());
 
 function workplace(...vms: string[]): Workplace {
   const place = new Workplace(cleanup);
-  for (const vm of vms) plantVm(place.vmFolder(vm));
+  for (const vm of vms) plantVm(place.vmDirectory(vm));
   return place;
 }
 
 const SILENT = { exitCode: 0, stdout: '', stderr: '' };
 
 function configOf(place: Workplace, vm: string): Record<string, unknown> {
-  return JSON.parse(readFileSync(`${place.vmFolder(vm)}/config.json`, 'utf8')) as Record<string, unknown>;
+  return JSON.parse(readFileSync(`${place.vmDirectory(vm)}/config.json`, 'utf8')) as Record<string, unknown>;
 }
 
 describe('set, as the programs that drive Tart call it', () => {
@@ -41,7 +41,7 @@ describe('set, as the programs that drive Tart call it', () => {
       memorySize: 4_294_967_296,
       display: { width: 1920, height: 1080 },
     });
-    expect(statSync(`${place.vmFolder('vm')}/disk.img`).size).toBe(20_000_000_000);
+    expect(statSync(`${place.vmDirectory('vm')}/disk.img`).size).toBe(20_000_000_000);
   });
 
   it('lets the last of two equal options win, in both forms', async () => {
@@ -84,11 +84,11 @@ describe('prune', () => {
       ['a', 30],
       ['b', 1],
     ] as const) {
-      const folder = `${parent}/${digestOf(digit)}`;
-      plantVm(folder);
-      symlinkSync(folder, `${parent}/${digit}`);
+      const directory = `${parent}/${digestOf(digit)}`;
+      plantVm(directory);
+      symlinkSync(directory, `${parent}/${digit}`);
       const date = new Date(Date.now() - days * 24 * 3600 * 1000);
-      utimesSync(folder, date, date);
+      utimesSync(directory, date, date);
     }
     return parent;
   }
@@ -229,7 +229,7 @@ describe('commands for running VMs', () => {
 
   it.runIf(process.platform === 'linux')('stop and then delete always works, and a second run is refused', async () => {
     const place = workplace('vm');
-    await runVm(place.vmFolder('vm'), 'ignores');
+    await runVm(place.vmDirectory('vm'), 'ignores');
     expect(await place.run('run', 'vm')).toMatchObject({ exitCode: 2 });
     for (const command of ['ip', 'suspend']) {
       expect(await place.run(command, 'vm')).toMatchObject({
@@ -245,9 +245,9 @@ describe('commands for running VMs', () => {
 
   it('stop drops the saved state of a suspended VM', async () => {
     const place = workplace('vm');
-    writeFileSync(`${place.vmFolder('vm')}/state.vzvmsave`, 'memory');
+    writeFileSync(`${place.vmDirectory('vm')}/state.vzvmsave`, 'memory');
     expect(await place.run('stop', 'vm')).toEqual(SILENT);
-    expect(readdirSync(place.vmFolder('vm')).sort()).toEqual(['.last-used', 'config.json', 'disk.img', 'nvram.bin']);
+    expect(readdirSync(place.vmDirectory('vm')).sort()).toEqual(['.last-used', 'config.json', 'disk.img', 'nvram.bin']);
   });
 });
 

@@ -45,8 +45,8 @@ describe('a command that finds an old cache', () => {
   const opened = ({ child }: Running, file: string): boolean =>
     readdirSync(`/proc/${child.pid}/fd`).some((fd) => linkOf(`/proc/${child.pid}/fd/${fd}`).endsWith(`/${file}`));
   const moved = (cache: OldCache): number => {
-    const folder = `${cache.images}/registry.corp%3A8221/macos`;
-    return existsSync(folder) ? wholeImages(folder).length : 0;
+    const directory = `${cache.images}/registry.corp%3A8221/macos`;
+    return existsSync(directory) ? wholeImages(directory).length : 0;
   };
 
   it('says so only behind the error of a command that fails: programs show the first line', async () => {
@@ -112,7 +112,7 @@ describe('a command that finds an old cache', () => {
     expect(tagsOf(await place.names())).toEqual(names(MANY));
     expect(contents(cache)).toEqual(before);
     expect(tagsOf(tartList(cache.images))).toEqual(names(MANY));
-    // One that was killed after its last move may have left the old folder, empty.
+    // One that was killed after its last move may have left the old directory, empty.
     const left = cache.tree().filter((line) => !line.startsWith('registry.corp%3A8221/'));
     expect(
       left.every((line) => /^registry\.corp\/(macos\/(\d+\/)?)?$/.test(line)),
@@ -160,14 +160,15 @@ describe('a command that finds an old cache', () => {
     const held = `${place.home}/cache/.locks/migration.lock`;
     mkdirSync(`${place.home}/cache/.locks`, { recursive: true });
     const other = await FileLock.acquire(held, { mode: 'exclusive', wait: true });
-    // The answer is typed when the line is seen, and frees the lock only after a waiting command tells its waiting again.
+    // The answer is typed when the line is seen, and frees the lock only after a waiting command tells its waiting
+    // again.
     const script = `stty cols 60 -echo; $TARTLET list --quiet & read answer; sleep 1.2; echo "answer: $answer"; wait $!`;
     const { screen } = await runOnTerminal(place, script, [
       ['waiting for another command', 'seen\n'],
       ['answer: seen', () => void other?.release()],
     ]);
     const lines = screen.split('\r\n');
-    expect(lines.slice(0, 2)).toEqual(['waiting for another command that brings the cache in order', 'answer: seen']);
+    expect(lines.slice(0, 2)).toEqual(['waiting for another process that is migrating the cache', 'answer: seen']);
     expect(lines.filter((line) => line.startsWith('waiting'))).toHaveLength(1);
     expect(tagsOf(lines.filter((line) => /\/macos\/\d+:v$/.test(line)))).toEqual(names(MANY));
   });
@@ -201,7 +202,7 @@ describe('a command that finds an old cache', () => {
   });
 });
 
-/** Where a link leads; nothing for one that is gone by now. */
+/** Where a symlink leads; nothing for one that is gone by now. */
 function linkOf(path: string): string {
   try {
     return readlinkSync(path);

@@ -105,7 +105,7 @@ There is no systemd here: let "/usr/local/libexec/tartlet-network run" be starte
       expect((await shell(SNAPSHOT)).stdout).toBe(
         before.replace('bridge.conf 644 19 ', 'bridge.conf 644 20 ').replace('allow br8', 'allow br8\n'),
       );
-      await shell('rm -r /etc/qemu; ip link delete v0');
+      await shell('rm -r /etc/qemu; ip symlink delete v0');
     });
 
     it('is a service of systemd where that runs the system', async () => {
@@ -175,8 +175,8 @@ describeWithParts('a guest on the network that was set up', PARTS, () => {
 
   beforeAll(async () => {
     workplace = new Workplace(cleanup);
-    plantGuest(workplace.vmFolder('ci'));
-    execFileSync('chown', ['-R', `${USER}:${USER}`, workplace.folder]);
+    plantGuest(workplace.vmDirectory('ci'));
+    execFileSync('chown', ['-R', `${USER}:${USER}`, workplace.directory]);
     inside = await ownNetwork(cleanup);
     await root('$TARTLET network setup; /usr/local/libexec/tartlet-network run </dev/null >/dev/null 2>&1 &');
     while ((await root('$TARTLET network status')).exitCode !== 0) await delay(50);
@@ -196,7 +196,7 @@ describeWithParts('a guest on the network that was set up', PARTS, () => {
   );
 
   it('M1: is on that network without any option', async () => {
-    expect(readFileSync(`${workplace.vmFolder('ci')}/run.json`, 'utf8')).toContain('"kind":"bridged"');
+    expect(readFileSync(`${workplace.vmDirectory('ci')}/run.json`, 'utf8')).toContain('"kind":"bridged"');
     expect((await root('$TARTLET network status --format json')).stdout).toContain('"Guests": 1,\n  "Leases": 1\n');
   });
 
@@ -302,7 +302,7 @@ describeWithParts('a guest on the network that was set up', PARTS, () => {
         run = start('run', 'ci', ...words);
         while (!(await user('list')).stdout.includes('running')) await delay(50);
         expect((await root('$TARTLET network status --format json')).stdout).toContain('"Guests": 0');
-        expect(readFileSync(`${workplace.vmFolder('ci')}/run.json`, 'utf8')).toContain('"kind":"user"');
+        expect(readFileSync(`${workplace.vmDirectory('ci')}/run.json`, 'utf8')).toContain('"kind":"user"');
         await user('stop', 'ci', '--timeout', '2');
         await run.ended;
       }

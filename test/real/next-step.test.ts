@@ -29,8 +29,8 @@ describe('a TART_HOME that is a file', () => {
       exitCode: 1,
       stdout: '',
       stderr:
-        `error[CONFIG_INVALID]: ${workplace.home} is a file, where images and VMs need a folder.\n` +
-        'next: move the file away, or set TART_HOME to a folder\n',
+        `error[CONFIG_INVALID]: ${workplace.home} is a file, where images and VMs need a directory.\n` +
+        'next: move the file away, or set TART_HOME to a directory\n',
     });
   });
 
@@ -39,13 +39,13 @@ describe('a TART_HOME that is a file', () => {
     writeFileSync(workplace.home, '');
     const { exitCode, stdout } = await workplace.run('doctor');
     expect(exitCode).toBe(1);
-    expect(stdout).toContain('it cannot be read: it is no folder');
-    expect(stdout).toContain('next: move it away: a folder belongs there');
+    expect(stdout).toContain('it cannot be read: it is no directory');
+    expect(stdout).toContain('next: move it away: a directory belongs there');
   });
 
-  it('a link to a folder is none, and a link to nothing becomes one', async () => {
+  it('a link to a directory is none, and a symlink to nothing becomes one', async () => {
     const workplace = new Workplace(cleanup);
-    symlinkSync(path.join(workplace.folder, 'elsewhere'), workplace.home);
+    symlinkSync(path.join(workplace.directory, 'elsewhere'), workplace.home);
     expect(await workplace.run('list', '-q')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
     expect((await workplace.run('create', '--linux', '--disk-size', '1', 'vm')).exitCode).toBe(0);
     expect(await workplace.names()).toEqual(['vm']);
@@ -54,21 +54,21 @@ describe('a TART_HOME that is a file', () => {
 
 it.each(['vms', 'cache', 'cache/OCIs'])('a file in the place of %s is no empty list', async (place) => {
   const workplace = new Workplace(cleanup);
-  plantVm(workplace.vmFolder('vm'));
+  plantVm(workplace.vmDirectory('vm'));
   mkdirSync(path.join(workplace.home, 'cache'));
   rmSync(path.join(workplace.home, place), { recursive: true, force: true });
   writeFileSync(path.join(workplace.home, place), '');
   const { exitCode, stdout, stderr } = await workplace.run('list', '-q');
   expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
   expect(stderr).toMatch(
-    /^error\[DISK_IO\]: cannot read the folder \S+\/(vms|OCIs): .*\nnext: move away the file that is in the place of a folder/,
+    /^error\[DISK_IO\]: cannot read the directory \S+\/(vms|OCIs): .*\nnext: move away the file that is in the place of a directory/,
   );
 });
 
 it('a VM that runs is to be stopped, whoever runs it', async () => {
   const workplace = new Workplace(cleanup);
-  plantVm(workplace.vmFolder('vm'));
-  await runVm(workplace.vmFolder('vm'));
+  plantVm(workplace.vmDirectory('vm'));
+  await runVm(workplace.vmDirectory('vm'));
   const { exitCode, stderr } = await workplace.run('delete', 'vm');
   expect(exitCode).toBe(2);
   expect(stderr).toBe(
@@ -79,12 +79,12 @@ it('a VM that runs is to be stopped, whoever runs it', async () => {
 
 it('a damaged record of a VM does not send anybody to delete an image', async () => {
   const workplace = new Workplace(cleanup);
-  plantVm(workplace.vmFolder('vm'));
-  writeFileSync(`${workplace.vmFolder('vm')}/.origin.json`, 'no JSON');
+  plantVm(workplace.vmDirectory('vm'));
+  writeFileSync(`${workplace.vmDirectory('vm')}/.origin.json`, 'no JSON');
   const { exitCode, stderr } = await workplace.run('inspect', 'vm');
   expect(exitCode).toBe(1);
   expect(stderr).toContain('next: move the record away: what it lies beside is used without it\n');
-  rmSync(`${workplace.vmFolder('vm')}/.origin.json`);
+  rmSync(`${workplace.vmDirectory('vm')}/.origin.json`);
   expect((await workplace.run('inspect', 'vm')).exitCode).toBe(0);
 });
 

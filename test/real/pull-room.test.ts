@@ -36,7 +36,7 @@ describe('a disk that has room for a pull only without an old image', () => {
     name = `127.0.0.1:${registry.port}/team/base:1`;
     const sender = new Workplace(cleanup);
     await createVm(sender, 'vm');
-    disk = `${sender.vmFolder('vm')}/disk.img`;
+    disk = `${sender.vmDirectory('vm')}/disk.img`;
     // Text: on the wire it is small.
     writeFileSync(disk, Array.from({ length: 1_100_000 }, (_, line) => `tartlet needs room ${line}\n`).join(''));
     await pushInChunks(sender, 'vm', name, 1024 * 1024);

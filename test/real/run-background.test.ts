@@ -14,7 +14,7 @@ describeWithParts('a VM in the background', ['qemu-system-x86_64', 'ovmf', 'mfor
 
   beforeAll(() => {
     workplace = new Workplace(cleanup);
-    plantGuest(workplace.vmFolder('ci'));
+    plantGuest(workplace.vmDirectory('ci'));
     // What fails leaves nothing running.
     cleanup.add(async () => void (await workplace.run('stop', 'ci', '--timeout', '0')));
   }, LONG_MS);
@@ -43,7 +43,7 @@ describeWithParts('a VM in the background', ['qemu-system-x86_64', 'ovmf', 'mfor
       // Through a shell that ends, and whose pipes would stay open with anything of it that lives on.
       const ran = await workplace.shell('$TARTLET run --detach --wait-for ssh ci; echo "exit $?"');
       expect(ran).toEqual({ exitCode: 0, stdout: 'ci\nexit 0\n', stderr: '' });
-      const { pid } = JSON.parse(readFileSync(`${workplace.vmFolder('ci')}/run.json`, 'utf8')) as { pid: number };
+      const { pid } = JSON.parse(readFileSync(`${workplace.vmDirectory('ci')}/run.json`, 'utf8')) as { pid: number };
       // proc(5), `stat`: session and terminal.
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
       expect(
@@ -54,10 +54,10 @@ describeWithParts('a VM in the background', ['qemu-system-x86_64', 'ovmf', 'mfor
       ).toEqual([String(pid), '0']);
       expect(['0', '1', '2'].map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))).toEqual([
         '/dev/null',
-        `${workplace.vmFolder('ci')}/run.log`,
-        `${workplace.vmFolder('ci')}/run.log`,
+        `${workplace.vmDirectory('ci')}/run.log`,
+        `${workplace.vmDirectory('ci')}/run.log`,
       ]);
-      expect(statSync(`${workplace.vmFolder('ci')}/run.log`).mode & 0o777).toBe(0o600);
+      expect(statSync(`${workplace.vmDirectory('ci')}/run.log`).mode & 0o777).toBe(0o600);
 
       expect(await workplace.shell('echo in | $TARTLET ssh ci -- "cat; echo err >&2; exit 7"; echo "exit $?"')).toEqual(
         {
@@ -69,10 +69,10 @@ describeWithParts('a VM in the background', ['qemu-system-x86_64', 'ovmf', 'mfor
       expect(await workplace.run('exec', 'ci', 'echo', 'by the agent')).toMatchObject({ stdout: 'by the agent\n' });
       expect((await workplace.run('logs', 'ci')).stdout).toContain('guest: ready');
       expect(await workplace.run('stop', 'ci', '--timeout', '60')).toMatchObject({ exitCode: 0 });
-      expect(readFileSync(`${workplace.vmFolder('ci')}/run.log`, 'utf8')).toContain(
+      expect(readFileSync(`${workplace.vmDirectory('ci')}/run.log`, 'utf8')).toContain(
         'Stopping VM...\nguest has stopped the virtual machine\n',
       );
-      expect(readdirSync(workplace.vmFolder('ci')).toSorted()).toEqual(
+      expect(readdirSync(workplace.vmDirectory('ci')).toSorted()).toEqual(
         [
           '.last-used',
           'config.json',

@@ -14,7 +14,7 @@ describeWithParts('a VM for one command', ['qemu-system-x86_64', 'ovmf', 'mforma
 
   beforeAll(() => {
     workplace = new Workplace(cleanup);
-    plantGuest(workplace.vmFolder('base'));
+    plantGuest(workplace.vmDirectory('base'));
   }, LONG_MS);
   afterAll(async () => cleanup.run());
 
@@ -31,7 +31,7 @@ describeWithParts('a VM for one command', ['qemu-system-x86_64', 'ovmf', 'mforma
   async function cloneThatRuns(): Promise<string> {
     for (;;) {
       const clone = (await workplace.names()).find((name) => name !== 'base');
-      if (clone !== undefined && programsIn(workplace.vmFolder(clone)).length > 0) return clone;
+      if (clone !== undefined && programsIn(workplace.vmDirectory(clone)).length > 0) return clone;
       await delay(50);
     }
   }
@@ -63,7 +63,7 @@ describeWithParts('a VM for one command', ['qemu-system-x86_64', 'ovmf', 'mforma
       running.kill(signal);
       expect(await running.ended).toMatchObject({ exitCode, stdout: '' });
       expect(await workplace.names()).toEqual(['base']);
-      expect(existsSync(workplace.vmFolder(clone))).toBe(false);
+      expect(existsSync(workplace.vmDirectory(clone))).toBe(false);
     },
     LONG_MS,
   );
@@ -78,7 +78,7 @@ describeWithParts('a VM for one command', ['qemu-system-x86_64', 'ovmf', 'mforma
       expect(await workplace.names()).toContain(left);
       killed.kill('SIGKILL');
       await killed.ended;
-      while (programsIn(workplace.vmFolder(left)).length > 0) await delay(20);
+      while (programsIn(workplace.vmDirectory(left)).length > 0) await delay(20);
       expect(await workplace.names()).toContain(left);
 
       const running = begin('--wait-for', 'tcp:22', '--timeout', '1');

@@ -9,8 +9,8 @@ import { type Ran, type Running, Workplace } from '../support/real-command.ts';
 import { describeWithParts } from '../support/real-parts.ts';
 
 /*
- * What can keep a VM from starting, each provoked: the first line on stderr is the cause, the next step stands below, and the exit code is that of the
- * contract. docs/running.md has the same table.
+ * What can keep a VM from starting, each provoked: the first line on stderr is the cause, the next step stands below,
+ * and the exit code is that of the contract. docs/running.md has the same table.
  */
 
 const LONG_MS = 120_000;
@@ -27,7 +27,7 @@ interface Row {
   readonly config?: object;
   /** Only where namespaces of one's own are allowed. */
   readonly mounts?: true;
-  readonly provoke: (workplace: Workplace, folder: string) => Promise<Ran>;
+  readonly provoke: (workplace: Workplace, directory: string) => Promise<Ran>;
 }
 
 const run = async (workplace: Workplace, ...flags: readonly string[]): Promise<Ran> =>
@@ -56,12 +56,12 @@ const ROWS: readonly Row[] = [
     cause: /^warning: the guest is emulated, which is many times slower: .*kvm/i,
     next: /^warning: .*doctor --host says what helps$/,
     mounts: true,
-    provoke: async (workplace, folder) =>
+    provoke: async (workplace, directory) =>
       runWithOwnMounts(
         workplace,
         `[ ! -e /dev/kvm ] || mount --bind /dev/null /dev/kvm || exit
 $TARTLET run ci & pid=$!
-until [ -e ${folder}/requests.sock ] && $TARTLET screenshot ci - >/dev/null; do sleep 0.1; done
+until [ -e ${directory}/requests.sock ] && $TARTLET screenshot ci - >/dev/null; do sleep 0.1; done
 kill -TERM $pid; kill -INT $pid; wait $pid`,
       ),
   },
@@ -92,9 +92,9 @@ kill -TERM $pid; kill -INT $pid; wait $pid`,
     cause: /^error\[BUSY\]: .*disk.*shared\.img/,
     next: /./,
     provoke: async (workplace) => {
-      const disk = `${workplace.folder}/shared.img`;
+      const disk = `${workplace.directory}/shared.img`;
       writeFileSync(disk, Buffer.alloc(4096));
-      plantBareMachine(workplace.vmFolder('other'));
+      plantBareMachine(workplace.vmDirectory('other'));
       return whileRunning(workplace, 'other', ['--disk', disk], async () => run(workplace, '--disk', disk));
     },
   },
@@ -111,11 +111,11 @@ kill -TERM $pid; kill -INT $pid; wait $pid`,
     cause: /^error\[DISK_FULL\]/,
     next: /free some space/,
     mounts: true,
-    provoke: async (workplace, folder) =>
+    provoke: async (workplace, directory) =>
       runWithOwnMounts(
         workplace,
-        `cp -a ${folder} ${workplace.folder}/kept; mount -t tmpfs -o size=1m tmpfs $TART_HOME && mkdir $TART_HOME/vms || exit
-cp -a --sparse=always ${workplace.folder}/kept ${folder}; echo apple >${folder}/nvram.bin; rm -f ${folder}/nvram.qemu.fd
+        `cp -a ${directory} ${workplace.directory}/kept; mount -t tmpfs -o size=1m tmpfs $TART_HOME && mkdir $TART_HOME/vms || exit
+cp -a --sparse=always ${workplace.directory}/kept ${directory}; echo apple >${directory}/nvram.bin; rm -f ${directory}/nvram.qemu.fd
 head -c 1m /dev/zero >$TART_HOME/full 2>/dev/null
 $TARTLET run ci`,
       ),
@@ -125,9 +125,9 @@ $TARTLET run ci`,
     exitCode: 1,
     cause: /^error\[VM_INVALID\]: .*nvram\.qemu\.fd is no store of variables/,
     next: /a new one is made/,
-    provoke: async (workplace, folder) => {
-      writeFileSync(`${folder}/nvram.bin`, 'apple');
-      writeFileSync(`${folder}/nvram.qemu.fd`, Buffer.alloc(540_672, 7));
+    provoke: async (workplace, directory) => {
+      writeFileSync(`${directory}/nvram.bin`, 'apple');
+      writeFileSync(`${directory}/nvram.qemu.fd`, Buffer.alloc(540_672, 7));
       return run(workplace);
     },
   },
@@ -136,8 +136,8 @@ $TARTLET run ci`,
     exitCode: 1,
     cause: /^error\[VM_INVALID\]: the VM "ci" cannot go on from its saved memory: what it belongs to is not known/,
     next: /tartlet stop ci/,
-    provoke: async (workplace, folder) => {
-      writeFileSync(`${folder}/state.qemu`, 'memory');
+    provoke: async (workplace, directory) => {
+      writeFileSync(`${directory}/state.qemu`, 'memory');
       return run(workplace);
     },
   },
@@ -188,7 +188,7 @@ async function whileRunning(
 ): Promise<Ran> {
   const running: Running = workplace.start('run', name, ...flags);
   try {
-    while (!existsSync(`${workplace.vmFolder(name)}/requests.sock`)) {
+    while (!existsSync(`${workplace.vmDirectory(name)}/requests.sock`)) {
       if (running.child.exitCode !== null) throw new Error(running.stderr);
       await delay(20);
     }
@@ -203,9 +203,9 @@ async function whileRunning(
 describeWithParts('a VM that does not start', ['qemu-system-x86_64', 'ovmf'], () => {
   const cleanup = new Cleanup();
   const workplace = new Workplace(cleanup);
-  const folder = workplace.vmFolder('ci');
+  const directory = workplace.vmDirectory('ci');
 
-  beforeEach(() => rmSync(folder, { recursive: true, force: true }));
+  beforeEach(() => rmSync(directory, { recursive: true, force: true }));
   afterAll(async () => cleanup.run());
 
   for (const { title, exitCode, cause, next, provoke, arch, config, mounts } of ROWS) {
@@ -213,8 +213,8 @@ describeWithParts('a VM that does not start', ['qemu-system-x86_64', 'ovmf'], ()
       `says the cause first and what to do: ${title}`,
       async (context) => {
         if (mounts === true) needsOwnMounts(context);
-        plantBareMachine(folder, arch ?? 'amd64', config);
-        const ran = await provoke(workplace, folder);
+        plantBareMachine(directory, arch ?? 'amd64', config);
+        const ran = await provoke(workplace, directory);
         // Where it runs in spite of it, notes may come first.
         const lines = ran.stderr.split('\n').filter((line) => exitCode !== 0 || line.startsWith('warning: '));
         expect({ exitCode: ran.exitCode, first: lines[0] }, ran.stderr).toEqual({

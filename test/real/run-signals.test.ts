@@ -93,9 +93,9 @@ describeWithParts('a run that gets a signal', ['ovmf'], () => {
 
   beforeAll(() => {
     workplace = new Workplace(cleanup);
-    vm = workplace.vmFolder('ci');
-    mark = `${workplace.folder}/mark`;
-    plantPretendQemu(`${workplace.folder}/programs`);
+    vm = workplace.vmDirectory('ci');
+    mark = `${workplace.directory}/mark`;
+    plantPretendQemu(`${workplace.directory}/programs`);
   });
   afterAll(async () => cleanup.run());
 
@@ -114,7 +114,7 @@ describeWithParts('a run that gets a signal', ['ovmf'], () => {
     rmSync(mark, { force: true });
     const running = new Running(process.execPath, [COMMAND, 'run', 'ci', '--no-graphics'], {
       ...workplace.environment,
-      PATH: `${workplace.folder}/programs:${workplace.environment['PATH'] ?? ''}`,
+      PATH: `${workplace.directory}/programs:${workplace.environment['PATH'] ?? ''}`,
       PRETENDED_PHASE: phase,
       PRETENDED_MARK: mark,
     });

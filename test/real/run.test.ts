@@ -30,7 +30,7 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
 
   beforeAll(() => {
     workplace = new Workplace(cleanup);
-    plantGuest(workplace.vmFolder('ci'));
+    plantGuest(workplace.vmDirectory('ci'));
   }, LONG_MS);
   afterAll(async () => cleanup.run());
 
@@ -59,10 +59,10 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
 
   /** By `control.sock`, which `run` serves, and by QEMU's socket where that is not there. */
   async function provesBothWaysToQemusAgent(): Promise<void> {
-    const control = `${workplace.vmFolder('ci')}/control.sock`;
+    const control = `${workplace.vmDirectory('ci')}/control.sock`;
     const bytes = randomBytes(100_003);
     for (const way of ['by control.sock', 'directly']) {
-      if (way === 'directly') renameSync(control, `${workplace.folder}/away`);
+      if (way === 'directly') renameSync(control, `${workplace.directory}/away`);
       const read = await runWithInput(workplace, bytes, ['exec', '-i', 'ci', 'md5sum']);
       expect([way, read]).toEqual([
         way,
@@ -77,7 +77,7 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
       const { stdout } = await workplace.run('ip', '--resolver', 'agent', 'ci');
       expect(stdout).toBe((await workplace.run('ip', 'ci')).stdout);
     }
-    renameSync(`${workplace.folder}/away`, control);
+    renameSync(`${workplace.directory}/away`, control);
   }
 
   it(
@@ -104,14 +104,14 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
         stdout: 'Stopping VM...\nguest has stopped the virtual machine\n',
       });
       expect((await workplace.run('get', 'ci', '--format', 'json')).stdout).toContain('"State": "stopped"');
-      expect(readdirSync(workplace.vmFolder('ci')).toSorted()).toEqual([
+      expect(readdirSync(workplace.vmDirectory('ci')).toSorted()).toEqual([
         '.last-used',
         'config.json',
         'disk.img',
         'nvram.bin',
         'serial.log',
       ]);
-      expect(readFileSync(`${workplace.vmFolder('ci')}/serial.log`, 'utf8')).toContain('guest: ready');
+      expect(readFileSync(`${workplace.vmDirectory('ci')}/serial.log`, 'utf8')).toContain('guest: ready');
     },
     LONG_MS,
   );
@@ -129,9 +129,9 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
       await boot();
       expect(await workplace.run('exec', 'ci', 'cat', '/tmp/file')).toMatchObject({ stdout: 'in-memory\n' });
       // Never again from there, whatever becomes of this run.
-      expect(readdirSync(workplace.vmFolder('ci')).filter((name) => name.startsWith('state.'))).toEqual([]);
-      expect(readFileSync(`${workplace.vmFolder('ci')}/serial.log.1`, 'utf8')).toContain('guest: ready');
-      expect(statSync(`${workplace.vmFolder('ci')}/qmp.sock`).mode & 0o077).toBe(0);
+      expect(readdirSync(workplace.vmDirectory('ci')).filter((name) => name.startsWith('state.'))).toEqual([]);
+      expect(readFileSync(`${workplace.vmDirectory('ci')}/serial.log.1`, 'utf8')).toContain('guest: ready');
+      expect(statSync(`${workplace.vmDirectory('ci')}/qmp.sock`).mode & 0o077).toBe(0);
       await workplace.run('exec', 'ci', 'sh', '-c', 'sync; umount /data; poweroff -f &');
       expect(await run.ended).toMatchObject({ exitCode: 0, stdout: 'guest has stopped the virtual machine\n' });
     },
@@ -144,7 +144,7 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
       await boot();
       await workplace.run('suspend', 'ci');
       await run.ended;
-      utimesSync(`${workplace.vmFolder('ci')}/disk.img`, 1, 1);
+      utimesSync(`${workplace.vmDirectory('ci')}/disk.img`, 1, 1);
       expect(await workplace.run('run', 'ci')).toMatchObject({
         exitCode: 1,
         stderr: expect.stringContaining('its disk was written since'),
@@ -159,19 +159,19 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
     'leaves no QEMU behind when it is killed, and can be started at once',
     async () => {
       // The second time where nothing lets a program die with another.
-      const bare = `${workplace.folder}/bare`;
+      const bare = `${workplace.directory}/bare`;
       mkdirSync(bare);
       symlinkSync('/usr/bin/qemu-system-x86_64', `${bare}/qemu-system-x86_64`);
       for (const PATH of [workplace.environment['PATH'] ?? '', bare]) {
         begin(new Running(process.execPath, [COMMAND, 'run', 'ci'], { ...workplace.environment, PATH }));
         await untilRunning();
         // From here on there is a QEMU that could be left: the first, or the one after it where KVM does not work.
-        while (programsIn(workplace.vmFolder('ci')).length === 0) await delay(20);
+        while (programsIn(workplace.vmDirectory('ci')).length === 0) await delay(20);
         run.kill('SIGKILL');
         await run.ended;
         // The lock is QEMU's, too: the VM counts as running until the last of it has gone.
         while (!(await workplace.run('list')).stdout.includes('stopped')) await delay(20);
-        expect(programsIn(workplace.vmFolder('ci'))).toEqual([]);
+        expect(programsIn(workplace.vmDirectory('ci'))).toEqual([]);
       }
     },
     LONG_MS,
@@ -198,7 +198,7 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
       expect(await workplace.run('stop', 'ci', '--timeout', '4')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
       // Killed, it would have no exit code.
       expect(await run.ended).toMatchObject({ exitCode: 0 });
-      expect(programsIn(workplace.vmFolder('ci'))).toEqual([]);
+      expect(programsIn(workplace.vmDirectory('ci'))).toEqual([]);
     },
     LONG_MS,
   );
@@ -241,10 +241,10 @@ describeWithParts('a VM that runs on Linux', ['qemu-system-x86_64', 'ovmf', 'mfo
 
   it('names the packages where there is no QEMU, and the other machine for guests of another kind', async () => {
     const bare = new Workplace(cleanup);
-    plantGuest(bare.vmFolder('ci'));
+    plantGuest(bare.vmDirectory('ci'));
     const noQemu = await bare.shell('PATH=/nowhere $TARTLET run ci; echo "exit $?"');
     expect(noQemu.stdout + noQemu.stderr).toMatch(/^exit 1\n[\s\S]*qemu-system-x86 and ovmf \(Debian, Ubuntu\)/);
-    const config = `${bare.vmFolder('ci')}/config.json`;
+    const config = `${bare.vmDirectory('ci')}/config.json`;
     writeFileSync(config, readFileSync(config, 'utf8').replace('"amd64"', '"arm64"'));
     expect(await bare.run('run', 'ci')).toMatchObject({
       exitCode: 1,

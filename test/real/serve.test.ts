@@ -29,7 +29,7 @@ describeWithParts('tartlet serve', ['openssl'], () => {
     ca = makePrivateCa(cleanup);
     owner = new Workplace(cleanup);
     await createVm(owner, 'vm');
-    original = await digestsOfVm(owner.vmFolder('vm'));
+    original = await digestsOfVm(owner.vmDirectory('vm'));
   });
   afterAll(async () => cleanup.run());
 
@@ -52,12 +52,12 @@ describeWithParts('tartlet serve', ['openssl'], () => {
     expect(pushed.exitCode, pushed.stderr).toBe(0);
     const cloned = await user.run('clone', name, 'copy');
     expect(cloned.exitCode, cloned.stderr).toBe(0);
-    const [copy, source] = await Promise.all(['copy', 'vm'].map(async (vm) => digestsOfVm(user.vmFolder(vm))));
+    const [copy, source] = await Promise.all(['copy', 'vm'].map(async (vm) => digestsOfVm(user.vmDirectory(vm))));
     expect(copy?.['disk.img']).toBe(source?.['disk.img']);
   }
 
   it('keeps images while it is stopped, and ends with 0 when told to', async () => {
-    const data = cleanup.folder();
+    const data = cleanup.directory();
     const first = await serve('--data', data);
     expect(first.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     await pushAndClone(owner, `${new URL(first.url).host}/team/base:1`);
@@ -68,14 +68,14 @@ describeWithParts('tartlet serve', ['openssl'], () => {
     const receiver = new Workplace(cleanup);
     const name = `${new URL(second.url).host}/team/base:1`;
     expect(await receiver.run('clone', name, 'copy')).toMatchObject({ exitCode: 0 });
-    expect(await digestsOfVm(receiver.vmFolder('copy'))).toEqual(original);
+    expect(await digestsOfVm(receiver.vmDirectory('copy'))).toEqual(original);
   });
 
   it('speaks TLS and asks for a password', async () => {
-    const htpasswd = path.join(cleanup.folder(), 'users');
+    const htpasswd = path.join(cleanup.directory(), 'users');
     writeFileSync(htpasswd, `ci:${hashSync('secret', 4)}\n`);
     const tls = ['--tls-cert', ca.server.certificate, '--tls-key', ca.server.key];
-    const { url } = await serve('--data', cleanup.folder(), '--htpasswd', htpasswd, ...tls);
+    const { url } = await serve('--data', cleanup.directory(), '--htpasswd', htpasswd, ...tls);
     expect(url).toMatch(/^https:/);
     const registry = new URL(url).host;
     const trust = { authority: ca.authority, home: owner.home };
@@ -91,8 +91,8 @@ describeWithParts('tartlet serve', ['openssl'], () => {
     });
   });
 
-  it('is alone in its folder, and tells who is there', async () => {
-    const data = cleanup.folder();
+  it('is alone in its directory, and tells who is there', async () => {
+    const data = cleanup.directory();
     const { server } = await serve('--data', data);
     await expectRefusal(owner, ['serve', '--listen', '0', '--data', data], {
       code: 'BUSY',
@@ -106,10 +106,20 @@ describeWithParts('tartlet serve', ['openssl'], () => {
   });
 
   it('lets some users pull only, reads their file again, and keeps what it had when the new one is broken', async () => {
-    const [users, runners] = ['users', 'runners'].map((name) => path.join(cleanup.folder(), name)) as [string, string];
+    const [users, runners] = ['users', 'runners'].map((name) => path.join(cleanup.directory(), name)) as [
+      string,
+      string,
+    ];
     writeFileSync(users, `ci:${hashSync('secret', 4)}\n`);
     writeFileSync(runners, '');
-    const { server, url } = await serve('--data', cleanup.folder(), '--htpasswd', users, '--read-only-users', runners);
+    const { server, url } = await serve(
+      '--data',
+      cleanup.directory(),
+      '--htpasswd',
+      users,
+      '--read-only-users',
+      runners,
+    );
     const registry = new URL(url).host;
     const name = `${registry}/team/base:1`;
     const ci = new Workplace(cleanup, { home: owner.home, login: { registry, user: 'ci', password: 'secret' } });
@@ -137,14 +147,14 @@ describeWithParts('tartlet serve', ['openssl'], () => {
   });
 
   it('reads certificates again on SIGHUP', async () => {
-    const folder = cleanup.folder();
-    const [cert, key] = [path.join(folder, 'cert.pem'), path.join(folder, 'key.pem')];
+    const directory = cleanup.directory();
+    const [cert, key] = [path.join(directory, 'cert.pem'), path.join(directory, 'key.pem')];
     const use = (pair: PrivateCa['server']): void => {
       copyFileSync(pair.certificate, cert);
       copyFileSync(pair.key, key);
     };
     use(ca.server);
-    const { server, url } = await serve('--data', cleanup.folder(), '--tls-cert', cert, '--tls-key', key);
+    const { server, url } = await serve('--data', cleanup.directory(), '--tls-cert', cert, '--tls-key', key);
     const { host } = new URL(url);
     const said = async (authority: string): Promise<string> =>
       (await new Workplace(cleanup, { authority }).run('inspect', '--remote', `${host}/team/base:1`)).stderr;
@@ -161,7 +171,7 @@ describeWithParts('tartlet serve', ['openssl'], () => {
   });
 
   it('goes with its terminal, although SIGHUP alone does not end it', async () => {
-    const data = cleanup.folder();
+    const data = cleanup.directory();
     const lock = path.join(data, '.lock');
     const command = `${process.execPath} ${COMMAND} serve --listen 0 --data ${data}`;
     const screen = spawn('script', ['--quiet', '--flush', '--command', command, '/dev/null'], {
@@ -183,9 +193,9 @@ describeWithParts('tartlet serve', ['openssl'], () => {
   });
 
   it('lets everybody pull when it is told to, and asks those who push', async () => {
-    const htpasswd = path.join(cleanup.folder(), 'users');
+    const htpasswd = path.join(cleanup.directory(), 'users');
     writeFileSync(htpasswd, `ci:${hashSync('secret', 4)}\n`);
-    const { url } = await serve('--data', cleanup.folder(), '--htpasswd', htpasswd, '--anonymous-read');
+    const { url } = await serve('--data', cleanup.directory(), '--htpasswd', htpasswd, '--anonymous-read');
     const registry = new URL(url).host;
     const name = `${registry}/team/base:1`;
     const refused = await owner.run('push', 'vm', name);
@@ -202,12 +212,12 @@ describeWithParts('tartlet serve', ['openssl'], () => {
     [['--anonymous-read'], '--anonymous-read needs --htpasswd or the --token options'],
     [['--listen', '65536'], '--listen 127.0.0.1:65536 is not an address'],
   ])('%j alone is wrong usage', async (options, says) => {
-    const { exitCode, stderr } = await owner.run('serve', '--data', cleanup.folder(), ...options);
+    const { exitCode, stderr } = await owner.run('serve', '--data', cleanup.directory(), ...options);
     expect({ exitCode, stderr }).toEqual({ exitCode: 64, stderr: expect.stringContaining(says) as string });
   });
 
   it('takes a port alone as one of this machine', async () => {
-    const server = owner.start('serve', '--listen', '0', '--data', cleanup.folder());
+    const server = owner.start('serve', '--listen', '0', '--data', cleanup.directory());
     cleanup.add(async () => {
       server.kill('SIGKILL');
       await server.ended;
@@ -217,9 +227,9 @@ describeWithParts('tartlet serve', ['openssl'], () => {
   });
 
   it('says so when the port is taken', async () => {
-    const { url } = await serve('--data', cleanup.folder());
+    const { url } = await serve('--data', cleanup.directory());
     const { host } = new URL(url);
-    await expectRefusal(owner, ['serve', '--listen', host, '--data', cleanup.folder()], {
+    await expectRefusal(owner, ['serve', '--listen', host, '--data', cleanup.directory()], {
       code: 'NET_CONNECT',
       says: [host, 'the port is taken'],
       next: 'choose another port',
@@ -227,7 +237,7 @@ describeWithParts('tartlet serve', ['openssl'], () => {
   });
 
   it('does not open itself to others without being told to', async () => {
-    await expectRefusal(owner, ['serve', '--listen', '0.0.0.0:0', '--data', cleanup.folder()], {
+    await expectRefusal(owner, ['serve', '--listen', '0.0.0.0:0', '--data', cleanup.directory()], {
       code: 'CONFIG_INVALID',
       says: ['0.0.0.0', 'TLS and authentication'],
       next: 'listen on 127.0.0.1',

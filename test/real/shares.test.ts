@@ -21,8 +21,8 @@ describeWithParts('directories and disks of a VM that runs on Linux', PARTS, () 
 
   beforeAll(() => {
     workplace = new Workplace(cleanup);
-    place = workplace.folder;
-    plantGuest(workplace.vmFolder('ci'));
+    place = workplace.directory;
+    plantGuest(workplace.vmDirectory('ci'));
     for (const name of ['src', 'lib', 'lib/below', 'one']) mkdirSync(`${place}/${name}`);
     writeFileSync(`${place}/src/file`, 'of the host\n');
     writeFileSync(`${place}/lib/file`, 'not to be touched\n');
@@ -94,7 +94,7 @@ describeWithParts('directories and disks of a VM that runs on Linux', PARTS, () 
     expect(readdirSync(`${place}/lib/below`)).toEqual([]);
   });
 
-  it('a link leads the guest to files of its own, and never out of what is shared', async () => {
+  it('a symlink leads the guest to files of its own, and never out of what is shared', async () => {
     symlinkSync('/etc/hostname', `${place}/one/link`);
     writeFileSync(`${place}/outside`, 'of the host alone\n');
     expect(await inGuest('echo mine >/etc/hostname; cat /m/one/link; ls /m/one/../outside')).toMatchObject({
@@ -123,7 +123,7 @@ describeWithParts('directories and disks of a VM that runs on Linux', PARTS, () 
   it(
     'what serves the directories is not in the way when it dies: the guest goes on without them, and is stopped as ever',
     async () => {
-      const [server] = serversIn(workplace.vmFolder('ci'), 'share1.sock');
+      const [server] = serversIn(workplace.vmDirectory('ci'), 'share1.sock');
       process.kill(Number(server), 'SIGKILL');
       const told = 'warning: the directories of the tag one do not answer the guest any more: virtiofsd has ended\n';
       while (!run.stderr.includes(told)) await delay(20);
@@ -131,19 +131,19 @@ describeWithParts('directories and disks of a VM that runs on Linux', PARTS, () 
       expect(await workplace.run('stop', 'ci', '--timeout', '6')).toMatchObject({ exitCode: 0 });
       expect(await run.ended).toMatchObject({ exitCode: 0 });
       expect(run.stderr.split('virtiofsd has ended')).toHaveLength(2);
-      expect(serversIn(workplace.vmFolder('ci'), 'share')).toEqual([]);
-      expect(readdirSync(workplace.vmFolder('ci')).filter((name) => name.endsWith('.sock'))).toEqual([]);
+      expect(serversIn(workplace.vmDirectory('ci'), 'share')).toEqual([]);
+      expect(readdirSync(workplace.vmDirectory('ci')).filter((name) => name.endsWith('.sock'))).toEqual([]);
     },
     LONG_MS,
   );
 
   it('M4: nothing that serves directories outlives a run that is killed', async () => {
     run = workplace.start('run', 'ci', '--no-graphics', '--dir', `${place}/one:tag=one`);
-    while (serversIn(workplace.vmFolder('ci'), 'share0.sock').length === 0) await delay(20);
+    while (serversIn(workplace.vmDirectory('ci'), 'share0.sock').length === 0) await delay(20);
     run.kill('SIGKILL');
     await run.ended;
     const before = performance.now();
-    while (serversIn(workplace.vmFolder('ci'), 'share0.sock').length > 0) await delay(20);
+    while (serversIn(workplace.vmDirectory('ci'), 'share0.sock').length > 0) await delay(20);
     expect(performance.now() - before).toBeLessThan(1000);
   });
 

@@ -23,22 +23,22 @@ describeWithParts('images that skopeo carries', ['skopeo', 'docker-registry'], (
     theirs = await startRealRegistry(cleanup, 'docker-registry');
     sender = new Workplace(cleanup);
     await createVm(sender, 'vm');
-    original = await digestsOfVm(sender.vmFolder('vm'));
+    original = await digestsOfVm(sender.vmDirectory('vm'));
     await push(oursAt('macos/base:1'));
     digest = await pullEqual(oursAt('macos/base:1'));
   });
   afterAll(async () => cleanup.run());
 
-  it('leave our registry for a dir: folder and come back under another name', async () => {
-    const folder = `dir:${cleanup.folder()}`;
-    await skopeoCopy(`docker://${oursAt('macos/base:1')}`, folder);
-    await skopeoCopy(folder, `docker://${oursAt('archive/from-dir:2')}`);
+  it('leave our registry for a dir: directory and come back under another name', async () => {
+    const directory = `dir:${cleanup.directory()}`;
+    await skopeoCopy(`docker://${oursAt('macos/base:1')}`, directory);
+    await skopeoCopy(directory, `docker://${oursAt('archive/from-dir:2')}`);
 
     expect(await pullEqual(oursAt('archive/from-dir:2'))).toBe(digest);
   });
 
   it('leave our registry for an OCI layout and come back under another name', async () => {
-    const layout = `oci:${cleanup.folder()}:kept`;
+    const layout = `oci:${cleanup.directory()}:kept`;
     await skopeoCopy(`docker://${oursAt('macos/base:1')}`, layout);
     await skopeoCopy(layout, `docker://${oursAt('archive/from-oci:2')}`);
 

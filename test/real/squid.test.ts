@@ -31,7 +31,7 @@ describeWithParts('a registry without TLS behind squid, with the rules that squi
     expect((await behindSquid(sender, 'push', '--insecure', 'vm', name())).exitCode).toBe(0);
     const receiver = new Workplace(cleanup);
     expect((await behindSquid(receiver, 'clone', '--insecure', name(), 'vm')).exitCode).toBe(0);
-    expect(await digestsOfVm(receiver.vmFolder('vm'))).toEqual(await digestsOfVm(sender.vmFolder('vm')));
+    expect(await digestsOfVm(receiver.vmDirectory('vm'))).toEqual(await digestsOfVm(sender.vmDirectory('vm')));
   });
 
   it('that does not run is what squid complains about, in few seconds', async () => {
@@ -44,13 +44,16 @@ describeWithParts('a registry without TLS behind squid, with the rules that squi
   });
 });
 
-/** @returns the port of a squid with the access rules of Debian's `squid.conf`; it knows `registry.example` as this machine. */
+/**
+ * @returns the port of a squid with the access rules of Debian's `squid.conf`; it knows `registry.example` as this
+ * machine.
+ */
 async function startSquid(cleanup: Cleanup): Promise<number> {
-  const folder = cleanup.folder();
-  const at = (file: string): string => path.join(folder, file);
+  const directory = cleanup.directory();
+  const at = (file: string): string => path.join(directory, file);
   const port = await freePort('127.0.0.1');
   // squid started by root gives its rights up before it reads that file.
-  chmodSync(folder, 0o755);
+  chmodSync(directory, 0o755);
   writeFileSync(at('hosts'), '127.0.0.1 registry.example\n');
   const rules = `
 http_port 127.0.0.1:${port}

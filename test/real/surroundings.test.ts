@@ -8,7 +8,7 @@ import type { RealRegistry } from '../support/real-registry.ts';
 import { startSeededRegistry } from '../support/real-seed.ts';
 import { createVm } from '../support/real-vm.ts';
 
-/** No user of this number, so that no home folder is known for it either. */
+/** No user of this number, so that no home directory is known for it either. */
 const STRANGER = '12345';
 
 describe('odd surroundings', () => {
@@ -51,8 +51,8 @@ describe('odd surroundings', () => {
       );
       expect(stdout, stderr).toBe('exit 1\nexit 0\n');
       expect(stderr).toBe(
-        'error[CONFIG_INVALID]: there is no place for images and VMs: this user has no home folder.\n' +
-          'next: set TART_HOME to the absolute path of a folder\n',
+        'error[CONFIG_INVALID]: there is no place for images and VMs: this user has no home directory.\n' +
+          'next: set TART_HOME to the absolute path of a directory\n',
       );
     });
 
@@ -63,15 +63,15 @@ describe('odd surroundings', () => {
         `echo secret | $TARTLET login --username me --password-stdin 127.0.0.1:${registry.port}; echo "exit $?"`,
       );
       expect(stdout, stderr).toBe('exit 1\n');
-      expect(stderr).toContain('next: set DOCKER_CONFIG or HOME to the absolute path of a folder\n');
+      expect(stderr).toContain('next: set DOCKER_CONFIG or HOME to the absolute path of a directory\n');
     });
   });
 
-  describe('a working folder that was deleted (D31)', () => {
+  describe('a working directory that was deleted (D31)', () => {
     async function nowhere(workplace: Workplace, script: string): Promise<Ran> {
-      const folder = `${workplace.folder}/gone`;
-      mkdirSync(folder);
-      return workplace.shell(`cd ${folder} && rmdir ${folder} || exit 99\n${script}`);
+      const directory = `${workplace.directory}/gone`;
+      mkdirSync(directory);
+      return workplace.shell(`cd ${directory} && rmdir ${directory} || exit 99\n${script}`);
     }
 
     it('pull, push, clone and demo do their work in threads all the same', async () => {
@@ -86,12 +86,12 @@ describe('odd surroundings', () => {
 
     it('absolute paths can be exported to, imported from and served', async () => {
       const workplace = new Workplace(cleanup);
-      const archive = `${workplace.folder}/vm.tar`;
+      const archive = `${workplace.directory}/vm.tar`;
       await createVm(workplace, 'vm');
       const { exitCode, stderr } = await nowhere(
         workplace,
         `$TARTLET export vm ${archive} && $TARTLET import ${archive} again || exit
-coproc SERVER { exec $TARTLET serve --data ${workplace.folder}/data --listen 127.0.0.1:0 2>/dev/null; }
+coproc SERVER { exec $TARTLET serve --data ${workplace.directory}/data --listen 127.0.0.1:0 2>/dev/null; }
 pid=$SERVER_PID; read -r -u "\${SERVER[0]}" url && kill "$pid" && wait "$pid"`,
       );
       expect(exitCode, stderr).toBe(0);
@@ -102,8 +102,8 @@ pid=$SERVER_PID; read -r -u "\${SERVER[0]}" url && kill "$pid" && wait "$pid"`,
       const { stdout, stderr } = await nowhere(sender, `$TARTLET export vm here.tar; echo "exit $?"`);
       expect(stdout, stderr).toBe('exit 1\n');
       expect(stderr).toBe(
-        'error[NOT_FOUND]: the working folder is not there any more.\n' +
-          'next: change to a folder that exists, or give absolute paths\n',
+        'error[NOT_FOUND]: the working directory is not there any more.\n' +
+          'next: change to a directory that exists, or give absolute paths\n',
       );
     });
   });

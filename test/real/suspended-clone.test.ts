@@ -13,7 +13,7 @@ describeWithParts('a clone of a suspended VM', ['qemu-system-x86_64', 'ovmf', 'm
 
   beforeAll(async () => {
     workplace = new Workplace(cleanup);
-    await plantSuspendedGuest(workplace.vmFolder('golden'));
+    await plantSuspendedGuest(workplace.vmDirectory('golden'));
   }, LONG_MS);
   afterAll(async () => cleanup.run());
 
@@ -30,7 +30,7 @@ describeWithParts('a clone of a suspended VM', ['qemu-system-x86_64', 'ovmf', 'm
   const guestMac = async (name: string): Promise<string> =>
     (await workplace.run('exec', name, 'cat', '/sys/class/net/eth0/address')).stdout.trim();
   const configMac = (name: string): unknown =>
-    (JSON.parse(readFileSync(`${workplace.vmFolder(name)}/config.json`, 'utf8')) as Record<string, unknown>)[
+    (JSON.parse(readFileSync(`${workplace.vmDirectory(name)}/config.json`, 'utf8')) as Record<string, unknown>)[
       'macAddress'
     ];
 
@@ -90,7 +90,7 @@ describeWithParts('a clone of a suspended VM', ['qemu-system-x86_64', 'ovmf', 'm
 
   it('begins anew, and says so, when the disk was written since; the VM itself does not go on', async () => {
     await workplace.run('clone', 'golden', 'other');
-    utimesSync(`${workplace.vmFolder('other')}/disk.img`, 1, 1);
+    utimesSync(`${workplace.vmDirectory('other')}/disk.img`, 1, 1);
     const { exitCode, stderr } = await workplace.run('clone', 'other', 'anew');
     expect({ exitCode, stderr }).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('begins anew') });
     expect(await workplace.run('run', 'other')).toMatchObject({

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { FileLock } from '../../src/fs/lock/lock.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, Running, Workplace } from '../support/real-command.ts';
@@ -10,8 +10,8 @@ import { buildWithoutBinding } from '../support/unbound-build.ts';
 import { createVm } from '../support/real-vm.ts';
 
 /*
- * One home, used by an installation with the native binding and by one without it (a container, `--omit=optional`): their locks exclude each
- * other, in both directions (issue 14, item 1).
+ * One home, used by an installation with the native binding and by one without it (a container, `--omit=optional`):
+ * their locks exclude each other, in both directions (issue 14, item 1).
  */
 
 const cleanup = new Cleanup();
@@ -26,7 +26,7 @@ const PAIRS: readonly (readonly [Build, Build])[] = [
 let user: Workplace;
 
 beforeAll(async () => {
-  programs.unbound = buildWithoutBinding(cleanup.folder());
+  programs.unbound = buildWithoutBinding(cleanup.directory());
   user = new Workplace(cleanup);
   await createVm(user, 'vm');
 });
@@ -38,8 +38,8 @@ const start = (build: Build, ...args: readonly string[]): Running =>
 describe.each(PAIRS)('while a command of the %s build works, one of the %s build', (holder, asker) => {
   const ask = async (...args: readonly string[]) => start(asker, ...args).ended;
 
-  test('sees an exported VM in use, and neither deletes nor resizes it (P16)', async () => {
-    const gate = `${cleanup.folder()}/gate`;
+  it('sees an exported VM in use, and neither deletes nor resizes it (P16)', async () => {
+    const gate = `${cleanup.directory()}/gate`;
     execFileSync('mkfifo', [gate]);
     // The pipe is full long before the VM is exported.
     const script = `set -o pipefail; ${process.execPath} ${programs[holder]} export vm - | { read -r _ < ${gate}; cat > /dev/null; }`;
@@ -49,17 +49,17 @@ describe.each(PAIRS)('while a command of the %s build works, one of the %s build
       const { stdout } = await ask('list', '--format', 'json');
       return stdout.includes('"State": "running"');
     });
-    const bytes = statSync(`${user.vmFolder('vm')}/disk.img`).size;
+    const bytes = statSync(`${user.vmDirectory('vm')}/disk.img`).size;
     expect((await ask('delete', 'vm')).exitCode).not.toBe(0);
     expect((await ask('set', 'vm', '--disk-size', '9')).exitCode).not.toBe(0);
     expect((await ask('clone', 'vm', 'vm')).exitCode).not.toBe(0);
     expect((await ask('stop', 'vm')).stderr).toContain('error[BUSY]: ');
-    expect(statSync(`${user.vmFolder('vm')}/disk.img`).size).toBe(bytes);
+    expect(statSync(`${user.vmDirectory('vm')}/disk.img`).size).toBe(bytes);
     execFileSync('bash', ['-c', `echo go > ${gate}`]);
     expect(await exporting.ended).toMatchObject({ exitCode: 0 });
   });
 
-  test('leaves scratch alone that is being worked in (P26)', async () => {
+  it('leaves scratch alone that is being worked in (P26)', async () => {
     const scratch = `${user.home}/tmp/work`;
     mkdirSync(scratch, { recursive: true });
     const held = await holdByBuild(holder, `${scratch}/.lock`);
@@ -85,8 +85,8 @@ async function holdByBuild(build: Build, file: string): Promise<() => Promise<vo
   };
 }
 
-test('the binding is taken from our own installation, never from where the environment points', async () => {
-  const trap = cleanup.folder();
+it('the binding is taken from our own installation, never from where the environment points', async () => {
+  const trap = cleanup.directory();
   for (const kind of ['gnu', 'musl']) {
     const name = `ffi-rs-linux-${process.arch}-${kind}`;
     mkdirSync(`${trap}/@yuuang/${name}`, { recursive: true });

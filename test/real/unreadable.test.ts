@@ -29,8 +29,8 @@ describe('entries of a home that cannot be looked at (D32)', () => {
     readonly #closed: string[] = [];
 
     constructor() {
-      plantVm(this.workplace.vmFolder('good'));
-      plantVm(this.workplace.vmFolder('theirs'));
+      plantVm(this.workplace.vmDirectory('good'));
+      plantVm(this.workplace.vmDirectory('theirs'));
       for (const [place, digest, tag] of [
         ['macos/base', A, '14'],
         ['macos/base', B, '15'],
@@ -67,7 +67,7 @@ describe('entries of a home that cannot be looked at (D32)', () => {
     let loop: string;
     beforeEach(() => {
       at = new SharedHome();
-      loop = at.workplace.vmFolder('loop');
+      loop = at.workplace.vmDirectory('loop');
       symlinkSync('loop', loop);
     });
 
@@ -109,7 +109,7 @@ describe('entries of a home that cannot be looked at (D32)', () => {
     it('a VM, an image and a repository are passed over, and everything else is listed and cloned', async (context) => {
       needsOwnMounts(context);
       const at = new SharedHome();
-      const closed = [at.workplace.vmFolder('theirs'), `${at.images}/macos/base/${B}`, `${at.images}/other/base`];
+      const closed = [at.workplace.vmDirectory('theirs'), `${at.images}/macos/base/${B}`, `${at.images}/other/base`];
       for (const each of closed) at.close(each);
       const listed = await at.asUser('$TARTLET list -q');
       expect(listed.stdout, listed.stderr).toBe(
@@ -135,7 +135,12 @@ $TARTLET push one ${remote}-3 && $TARTLET list -q | head -3`,
       needsOwnMounts(context);
       const at = new SharedHome();
       const disk = `${at.images}/macos/base/${A}/disk.img`;
-      const closed = [at.workplace.vmFolder('theirs'), `${at.images}/macos/base/${B}`, `${at.images}/other/base`, disk];
+      const closed = [
+        at.workplace.vmDirectory('theirs'),
+        `${at.images}/macos/base/${B}`,
+        `${at.images}/other/base`,
+        disk,
+      ];
       for (const each of closed) at.close(each);
       for (const deep of ['', '--deep', '--fix']) {
         const { stdout, stderr } = await at.asUser(`$TARTLET doctor ${deep} --format json; exit 0`);
@@ -162,13 +167,13 @@ $TARTLET push one ${remote}-3 && $TARTLET list -q | head -3`,
       );
     });
 
-    it('a pull takes what it can from other images, and passes over a donor that may not be read', async (context) => {
+    it('a pull takes what it can from other images, and passes over a seed that may not be read', async (context) => {
       needsOwnMounts(context);
       const at = new SharedHome();
-      const donor = remote.replace('team/', 'donor/');
-      await at.workplace.run('copy', remote, donor);
-      await at.workplace.run('pull', donor);
-      at.close(`${at.workplace.home}/cache/OCIs/127.0.0.1%3A${registry.port}/donor/base`);
+      const seed = remote.replace('team/', 'seed/');
+      await at.workplace.run('copy', remote, seed);
+      await at.workplace.run('pull', seed);
+      at.close(`${at.workplace.home}/cache/OCIs/127.0.0.1%3A${registry.port}/seed/base`);
       const ran = await at.asUser(`$TARTLET pull ${remote} && echo done`);
       expect(ran.stdout, ran.stderr).toBe('done\n');
     });
@@ -193,7 +198,7 @@ $TARTLET prune --gc; echo "exit $?"; $TARTLET delete registry.corp:8221/macos/ba
       expect(existsSync(`${at.images}/macos/base/${B}`)).toBe(false);
     });
 
-    it('a tag that leads into a closed folder is no dangling one', async (context) => {
+    it('a tag that leads into a closed directory is no dangling one', async (context) => {
       needsOwnMounts(context);
       const at = new SharedHome();
       mkdirSync(`${at.images}/alias`);

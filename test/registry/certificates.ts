@@ -11,9 +11,9 @@ export interface Pair {
 
 /** A certificate authority that also issues what no honest one would: expired, premature and misnamed certificates. */
 export class TestCa {
-  readonly folder = mkdtempSync(join(tmpdir(), 'tartlet-ca-'));
+  readonly directory = mkdtempSync(join(tmpdir(), 'tartlet-ca-'));
   /** The CA's own certificate, as a PEM file. */
-  readonly file = join(this.folder, 'ca.pem');
+  readonly file = join(this.directory, 'ca.pem');
 
   /** The same certificate in DER. */
   get der(): Buffer {
@@ -35,11 +35,11 @@ export class TestCa {
       '-subj',
       '/CN=Test CA',
     );
-    mkdirSync(join(this.folder, 'new'));
-    writeFileSync(join(this.folder, 'index'), '');
+    mkdirSync(join(this.directory, 'new'));
+    writeFileSync(join(this.directory, 'index'), '');
     writeFileSync(
-      join(this.folder, 'ca.cnf'),
-      `[ca]\ndefault_ca=x\n[x]\nnew_certs_dir=${this.folder}/new\ndatabase=${this.folder}/index\nrand_serial=yes\ndefault_md=sha256\npolicy=p\ncopy_extensions=copy\n` +
+      join(this.directory, 'ca.cnf'),
+      `[ca]\ndefault_ca=x\n[x]\nnew_certs_dir=${this.directory}/new\ndatabase=${this.directory}/index\nrand_serial=yes\ndefault_md=sha256\npolicy=p\ncopy_extensions=copy\n` +
         'unique_subject=no\n[p]\ncommonName=supplied\n',
     );
   }
@@ -74,15 +74,15 @@ export class TestCa {
   }
 
   remove(): void {
-    rmSync(this.folder, { recursive: true });
+    rmSync(this.directory, { recursive: true });
   }
 
   #read(name: string): string {
-    return readFileSync(join(this.folder, name), 'utf8');
+    return readFileSync(join(this.directory, name), 'utf8');
   }
 
   #openssl(...args: readonly string[]): void {
-    execFileSync('openssl', args, { cwd: this.folder, stdio: ['ignore', 'ignore', 'pipe'] });
+    execFileSync('openssl', args, { cwd: this.directory, stdio: ['ignore', 'ignore', 'pipe'] });
   }
 }
 

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { fetchBlobFile } from '../../src/chunks/blob-file.ts';
 import { TartletError } from '../../src/errors.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import type { BlobFetcher, ManifestSource } from '../../src/registry/contract.ts';
 import { resolveManifest } from '../../src/transfer/manifest-tree.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
 const { signal } = new AbortController();
 const BYTES = Buffer.from('twelve bytes');
@@ -51,8 +51,8 @@ function inTurn(places: readonly BlobFetcher[]): BlobFetcher {
   };
 }
 
-test('a blob can come from several places, the next one beginning where the last one broke', async () => {
-  const file = `${temporaryFolder()}/blob`;
+it('a blob can come from several places, the next one beginning where the last one broke', async () => {
+  const file = `${temporaryDirectory()}/blob`;
   const [first, second]: [number[], number[]] = [[], []];
   let counted = 0;
   const source = {
@@ -67,7 +67,7 @@ test('a blob can come from several places, the next one beginning where the last
   expect({ first, second, counted }).toEqual({ first: [0], second: [5], counted: 12 });
 });
 
-test('a name can be resolved by the second of two places when the first does not have it', async () => {
+it('a name can be resolved by the second of two places when the first does not have it', async () => {
   const bytes = Buffer.from(
     JSON.stringify({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [] }),
   );

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { CredentialSource } from '../../src/credentials/credential.ts';
 import { isTartletError, type TartletError } from '../../src/errors.ts';
 import { RegistryAddress } from '../../src/names/registry-address.ts';
@@ -106,7 +106,7 @@ describe('a registry that repeats our password (S67)', () => {
     Object.entries(ANSWERS).map(([where, answer]) => [`${how}, in ${where}`, answer(text), never] as const),
   );
 
-  test.each(cases)('%s: is not repeated by us', async (_title, answer, never) => {
+  it.each(cases)('%s: is not repeated by us', async (_title, answer, never) => {
     const registry = await scripted({
       '*': ({ headers }) => (headers['authorization'] === undefined ? CHALLENGE : answer),
     });
@@ -121,7 +121,7 @@ describe('a registry that repeats our password (S67)', () => {
     expect(said).toMatch(/answered 40\d|does not let us/);
   });
 
-  test('keeps what it says as long as it repeats nothing', async () => {
+  it('keeps what it says as long as it repeats nothing', async () => {
     const answer = ANSWERS['the message of an error']!('nothing of ours');
     const registry = await scripted({
       '*': ({ headers }) => (headers['authorization'] === undefined ? CHALLENGE : answer),
@@ -132,7 +132,7 @@ describe('a registry that repeats our password (S67)', () => {
     );
   });
 
-  test.each(SPELLINGS.filter(([how]) => !/lines|JSON|HTML|wide/.test(how)))(
+  it.each(SPELLINGS.filter(([how]) => !/lines|JSON|HTML|wide/.test(how)))(
     '%s, in headers and addresses: is not repeated by us',
     async (_how, text, never) => {
       const location = `https://elsewhere.invalid:1/${encodeURI(text)}`;
@@ -157,7 +157,7 @@ describe('a registry that repeats our password (S67)', () => {
   );
 });
 
-test('neither an address that a registry leads to, nor what it calls its coding, is repeated by us (S67)', async () => {
+it('neither an address that a registry leads to, nor what it calls its coding, is repeated by us (S67)', async () => {
   const registry = await scripted({
     '*': ({ headers, path }) => {
       if (headers['authorization'] === undefined) return CHALLENGE;
@@ -182,7 +182,7 @@ describe('a token service that repeats what it was asked with (S67)', () => {
       Promise.resolve({ kind: 'identity-token', registry, token: SECRET, source: 'the test' } as const),
   };
 
-  test.each([
+  it.each([
     ['a password', password('ci', SECRET)],
     ['an identity token', byToken],
   ])('%s: is not repeated by us', async (_what, credentials) => {
@@ -195,7 +195,7 @@ describe('a token service that repeats what it was asked with (S67)', () => {
     }
   });
 
-  test('a token that the registry repeats is not repeated by us', async () => {
+  it('a token that the registry repeats is not repeated by us', async () => {
     const tokens = await tokenService();
     const token = base64(JSON.stringify({ sub: SECRET }));
     tokens.answer = () => ({ body: JSON.stringify({ token }) });
@@ -220,7 +220,7 @@ describe('a proxy that repeats its password (S67)', () => {
     return told(await failure(client.manifest({ tag: Tag.parse('x') })));
   };
 
-  test.each(SPELLINGS)('%s: is not repeated by us', async (how, text, never) => {
+  it.each(SPELLINGS)('%s: is not repeated by us', async (how, text, never) => {
     expect(await asProxy({ status: 400, body: `sent: ${text}` })).not.toContain(never);
     if (/lines|wide/.test(how)) return;
     expect(await asProxy({ status: 407, headers: { 'x-squid-error': `ERR ${text}` } })).not.toContain(never);
@@ -235,7 +235,7 @@ describe('what is no secret', () => {
     return secrets;
   };
 
-  test.each([
+  it.each([
     ['ci:cat', 'the category is unknown', false],
     ['ci:cat', 'the cat is unknown', true],
     ['admin:admin', 'admin may not do this', false],

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { WireEvent } from '../../src/registry/wire.ts';
 import { Tag } from '../../src/names/tag.ts';
 import { blobOf, clientFor, collect, password, scripted, tokenService } from './world.ts';
@@ -8,7 +8,7 @@ const BLOB_PATH = `/v2/a/b/blobs/${BLOB.digest.toString()}`;
 const SECRET = 'canary-p6s2';
 
 describe('who listens to the wire', () => {
-  test('hears every request and answer: challenges, token services, redirects and refusals', async () => {
+  it('hears every request and answer: challenges, token services, redirects and refusals', async () => {
     const tokens = await tokenService();
     const store = await scripted({ 'GET /part': { body: BLOB.bytes } }, { name: 'store.localhost' });
     const registry = await scripted({
@@ -51,7 +51,7 @@ describe('who listens to the wire', () => {
     });
   });
 
-  test('hears the size of what is sent, the headers that matter, and a connection that broke', async () => {
+  it('hears the size of what is sent, the headers that matter, and a connection that broke', async () => {
     const registry = await scripted({
       [`GET ${BLOB_PATH}`]: { drop: true },
       'PUT /v2/a/b/manifests/x': { status: 201 },
@@ -75,7 +75,7 @@ describe('who listens to the wire', () => {
     });
   });
 
-  test('hears no secret, wherever one is put (S34)', async () => {
+  it('hears no secret, wherever one is put (S34)', async () => {
     const tokens = await tokenService();
     tokens.answer = () => ({ body: JSON.stringify({ token: `${SECRET}-token`, refresh_token: SECRET }) });
     const signed = `X-Amz-Signature=${SECRET}&sig=${SECRET}`;

@@ -7,7 +7,7 @@ import type { VsockGuest } from '../../src/guest/vsock-bridge.ts';
 import { findVsock } from '../../src/hypervisor/qemu/vsock.ts';
 import { whileServed } from '../../src/run/agent/control-socket.ts';
 import { talkToTartAgent } from '../../src/run/agent/guest-agent.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { playAgent } from '../support/played-agent.ts';
 import { playQemuAgent, type QemuRequest } from '../support/played-qemu-agent.ts';
 
@@ -106,7 +106,7 @@ async function exec(
 
 describe("control.sock of a guest that has QEMU's agent only", () => {
   it('takes bytes both ways as they are', async () => {
-    const { directory } = await serve(temporaryFolder());
+    const { directory } = await serve(temporaryDirectory());
     await playQemuAgent(`${directory}/qga.sock`, runHere);
     const input = randomBytes(3_000_001);
     const result = await exec(directory, ['sh', '-c', 'all=$(mktemp); tee "$all"; cat "$all" >&2; rm "$all"'], {
@@ -119,7 +119,7 @@ describe("control.sock of a guest that has QEMU's agent only", () => {
   });
 
   it('tells each exit code from 0 to 255', async () => {
-    const { directory } = await serve(temporaryFolder());
+    const { directory } = await serve(temporaryDirectory());
     await playQemuAgent(`${directory}/qga.sock`, ({ execute, arguments: given }) =>
       execute === 'guest-exec'
         ? { return: { pid: Number(String(given?.['arg'])) } }
@@ -135,7 +135,7 @@ describe("control.sock of a guest that has QEMU's agent only", () => {
   });
 
   it('lets many talk to an agent that talks to one at a time', async () => {
-    const { directory } = await serve(temporaryFolder());
+    const { directory } = await serve(temporaryDirectory());
     const looks = new Map<unknown, number>();
     await playQemuAgent(
       `${directory}/qga.sock`,
@@ -153,7 +153,7 @@ describe("control.sock of a guest that has QEMU's agent only", () => {
   });
 
   it('refuses a terminal, and input that is too much, in words; and says that no agent is there', async () => {
-    const { directory } = await serve(temporaryFolder());
+    const { directory } = await serve(temporaryDirectory());
     const terminal = { size: { columns: 80, rows: 24 }, onResize: () => () => undefined };
     await expect(exec(directory, ['sh'], { terminal })).rejects.toMatchObject({
       rpcStatus: 9,
@@ -170,7 +170,7 @@ describe("control.sock of a guest that has QEMU's agent only", () => {
   });
 
   it('ends the command when who asked for it has gone', async () => {
-    const { directory } = await serve(temporaryFolder());
+    const { directory } = await serve(temporaryDirectory());
     const asked: unknown[] = [];
     await playQemuAgent(`${directory}/qga.sock`, ({ execute, arguments: given }) => {
       if (execute === 'guest-exec') asked.push(given);
@@ -190,7 +190,7 @@ describe("control.sock of a guest that has QEMU's agent only", () => {
     [{ address: '127.99.1.2' }, '127.99.1.2'],
     [{}, '10.0.2.15'],
   ])('M15: tells the address at which the guest is reached from here: %o', async (options, address) => {
-    const { directory } = await serve(temporaryFolder(), options);
+    const { directory } = await serve(temporaryDirectory(), options);
     await playQemuAgent(`${directory}/qga.sock`, runHere);
     expect(await talkToTartAgent(directory, 5000, async (agent) => agent.address(5000))).toBe(address);
   });
@@ -198,14 +198,14 @@ describe("control.sock of a guest that has QEMU's agent only", () => {
 
 describe('the socket itself', () => {
   it('M13: works in a directory with a path of any length', async () => {
-    const directory = `${temporaryFolder()}/${'n'.repeat(96)}`;
+    const directory = `${temporaryDirectory()}/${'n'.repeat(96)}`;
     mkdirSync(directory);
     await serve(directory);
     await expect(exec(directory, ['true'])).rejects.toMatchObject({ message: 'no agent answers in the guest' });
   });
 
   it('takes the place of one that was left behind, is for this user alone, and leaves nothing', async () => {
-    const directory = temporaryFolder();
+    const directory = temporaryDirectory();
     mkdirSync(`${directory}/control.sock.new`);
     writeFileSync(`${directory}/control.sock.new/socket`, '');
     writeFileSync(`${directory}/control.sock`, 'left behind');
@@ -218,16 +218,19 @@ describe('the socket itself', () => {
   });
 
   it('is for the group where one shares the home', async () => {
-    const directory = temporaryFolder();
+    const directory = temporaryDirectory();
     chmodSync(directory, 0o2770);
     await serve(directory);
     expect(statSync(`${directory}/control.sock`).mode & 0o777).toBe(0o660);
   });
 });
 
-/** A program that stands for `socat`: it notes its arguments, and connects to a socket of this machine instead of a guest's. */
+/**
+ * A program that stands for `socat`: it notes its arguments, and connects to a socket of this machine instead of a
+ * guest's.
+ */
 function playSocat(way: 'connects' | 'fails' | 'hangs', socket = ''): { program: string; calls: () => string } {
-  const program = `${temporaryFolder()}/socat`;
+  const program = `${temporaryDirectory()}/socat`;
   const work = {
     connects: `const socket = require('net').connect(${JSON.stringify(socket)});
       process.stdin.pipe(socket).pipe(process.stdout); socket.on('close', () => process.exit());`,
@@ -244,7 +247,7 @@ function playSocat(way: 'connects' | 'fails' | 'hangs', socket = ''): { program:
 
 describe('control.sock of a guest with a vsock', () => {
   it("leads to Tart's agent in the guest", async () => {
-    const guest = `${temporaryFolder()}/agent.sock`;
+    const guest = `${temporaryDirectory()}/agent.sock`;
     onTestFinished(
       await playAgent(guest, {
         exec: async ({ request, say, exit }) => {
@@ -255,7 +258,7 @@ describe('control.sock of a guest with a vsock', () => {
       }),
     );
     const { program, calls } = playSocat('connects', guest);
-    const { directory } = await serve(temporaryFolder(), { vsock: { socat: program, cid: 4242 } });
+    const { directory } = await serve(temporaryDirectory(), { vsock: { socat: program, cid: 4242 } });
     const terminal = { size: { columns: 132, rows: 24 }, onResize: () => () => undefined };
     expect(await exec(directory, ['top'], { terminal })).toEqual({
       exitCode: 5,
@@ -267,7 +270,7 @@ describe('control.sock of a guest with a vsock', () => {
   });
 
   it.each(['fails', 'hangs'] as const)("falls back to QEMU's agent where connecting %s", async (way) => {
-    const { directory } = await serve(temporaryFolder(), { vsock: { socat: playSocat(way).program, cid: 4242 } });
+    const { directory } = await serve(temporaryDirectory(), { vsock: { socat: playSocat(way).program, cid: 4242 } });
     await playQemuAgent(`${directory}/qga.sock`, runHere);
     expect(await exec(directory, ['sh', '-c', 'echo out; exit 3'])).toMatchObject({
       exitCode: 3,
@@ -276,7 +279,7 @@ describe('control.sock of a guest with a vsock', () => {
   });
 
   it('is planned only where the device opens and there is a program for it', async () => {
-    const device = `${temporaryFolder()}/vhost-vsock`;
+    const device = `${temporaryDirectory()}/vhost-vsock`;
     const { program } = playSocat('fails');
     const searchPath = program.slice(0, -'/socat'.length);
     expect(await findVsock(searchPath, device)).toBeUndefined();

@@ -12,7 +12,7 @@ let workplace: Workplace;
 
 beforeEach(() => {
   workplace = new Workplace(cleanup);
-  plantVm(workplace.vmFolder('ci'));
+  plantVm(workplace.vmDirectory('ci'));
 });
 afterAll(async () => cleanup.run());
 
@@ -36,14 +36,14 @@ describe('a run in the background that fails at once', () => {
   ])('says so in the foreground, %s', async (_, words, exitCode, reason) => {
     const ran = await workplace.run('run', '--detach', ...words);
     expect(ran).toMatchObject({ exitCode, stdout: '', stderr: expect.stringMatching(reason) });
-    expect(readdirSync(workplace.vmFolder('ci')).filter((name) => name.startsWith('run.'))).toEqual([]);
+    expect(readdirSync(workplace.vmDirectory('ci')).filter((name) => name.startsWith('run.'))).toEqual([]);
   });
 
   it('leaves the log of the run that has the VM alone', async () => {
-    writeFileSync(`${workplace.vmFolder('ci')}/run.log`, 'of another');
-    await pretendRun(workplace.vmFolder('ci'));
+    writeFileSync(`${workplace.vmDirectory('ci')}/run.log`, 'of another');
+    await pretendRun(workplace.vmDirectory('ci'));
     expect(await workplace.run('run', '--detach', 'ci')).toMatchObject({ exitCode: 2, stdout: '' });
-    expect(readFileSync(`${workplace.vmFolder('ci')}/run.log`, 'utf8')).toBe('of another');
+    expect(readFileSync(`${workplace.vmDirectory('ci')}/run.log`, 'utf8')).toBe('of another');
   });
 });
 
@@ -52,7 +52,7 @@ describe('a run in the background on a Mac', () => {
     const mac = new PretendedMac(workplace);
     mac.setAddress('127.0.0.1');
     onTestFinished(() => {
-      for (const pid of holdersOf(workplace.vmFolder('ci'))) process.kill(pid, 'SIGKILL');
+      for (const pid of holdersOf(workplace.vmDirectory('ci'))) process.kill(pid, 'SIGKILL');
     });
     const words = ['ci', '--wait-for=ip', '--no-graphics', '--timeout', '60', '--dir=a:/b', '--unknown-to-us'];
     expect(await mac.run('run', '--detach', ...words)).toEqual({ exitCode: 0, stdout: 'ci\n', stderr: '' });
@@ -61,7 +61,7 @@ describe('a run in the background on a Mac', () => {
       ['ip', 'ci'],
     ]);
     // In a session of its own.
-    await vi.waitUntil(() => readFileSync(`${workplace.vmFolder('ci')}/run.log`, 'utf8') === 'from tart True\n', {
+    await vi.waitUntil(() => readFileSync(`${workplace.vmDirectory('ci')}/run.log`, 'utf8') === 'from tart True\n', {
       timeout: 20_000,
     });
   });
@@ -74,14 +74,14 @@ describe('a run in the background on a Mac', () => {
       stdout: '',
       stderr: 'The number of VMs exceeds the system limit\n',
     });
-    expect(existsSync(`${workplace.vmFolder('ci')}/run.log`)).toBe(false);
+    expect(existsSync(`${workplace.vmDirectory('ci')}/run.log`)).toBe(false);
   });
 });
 
-function holdersOf(folder: string): number[] {
+function holdersOf(directory: string): number[] {
   const isOfIt = (pid: string): boolean => {
     try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(folder);
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(directory);
     } catch {
       return false;
     }

@@ -15,22 +15,22 @@ import { runVm } from '../support/running-vm.ts';
 describe('VMs whose command was killed', () => {
   it('are deleted by others, but for those that are used, were renamed, or are wanted', async () => {
     const session = freshSession();
-    const folderOf = (name: string): string => `${session.home.vmsFolder}/${name}`;
+    const directoryOf = (name: string): string => `${session.home.vmsDirectory}/${name}`;
     const plant = async (name: string): Promise<void> => {
-      plantVm(folderOf(name));
-      await (await markDisposable(folderOf(name), LocalName.parse(name))).release();
+      plantVm(directoryOf(name));
+      await (await markDisposable(directoryOf(name), LocalName.parse(name))).release();
     };
     for (const name of ['left', 'renamed', 'runs']) await plant(name);
-    renameSync(folderOf('renamed'), folderOf('kept'));
-    await runVm(folderOf('runs'));
-    plantVm(folderOf('plain'));
-    plantVm(folderOf('alive'));
-    const alive = await markDisposable(folderOf('alive'), LocalName.parse('alive'));
+    renameSync(directoryOf('renamed'), directoryOf('kept'));
+    await runVm(directoryOf('runs'));
+    plantVm(directoryOf('plain'));
+    plantVm(directoryOf('alive'));
+    const alive = await markDisposable(directoryOf('alive'), LocalName.parse('alive'));
     await sweepDisposables(session);
-    expect(readdirSync(session.home.vmsFolder).toSorted()).toEqual(['alive', 'kept', 'plain', 'runs']);
+    expect(readdirSync(session.home.vmsDirectory).toSorted()).toEqual(['alive', 'kept', 'plain', 'runs']);
     await alive.release();
     await sweepDisposables(session);
-    expect(existsSync(folderOf('alive'))).toBe(false);
+    expect(existsSync(directoryOf('alive'))).toBe(false);
   });
 });
 
@@ -48,7 +48,7 @@ describe('a VM for one command on a Mac', () => {
 
   beforeEach(() => {
     workplace = new Workplace(cleanup);
-    plantVm(workplace.vmFolder('base'));
+    plantVm(workplace.vmDirectory('base'));
     mac = new PretendedMac(workplace);
     mac.setAddress('127.0.0.77');
   });
@@ -79,7 +79,7 @@ describe('a VM for one command on a Mac', () => {
     leaveOut(context, !isOurs, 'port 22 is taken on all addresses, or for root only');
     onTestFinished(() => void server.close());
     expect(await mac.run('run', '--rm', 'base', '--', 'echo', "it's", '$HOME')).toMatchObject({ exitCode: 5 });
-    expect(readFileSync(`${workplace.folder}/command`, 'utf8')).toBe(`echo 'it'\\''s' '$HOME'`);
+    expect(readFileSync(`${workplace.directory}/command`, 'utf8')).toBe(`echo 'it'\\''s' '$HOME'`);
     expect(readdirSync(`${workplace.home}/vms`)).toEqual(['base']);
   });
 });

@@ -1,10 +1,10 @@
 import { createServer } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { setGuestClock } from '../../src/run/guest-clock.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
 it('a guest that stood still is told what time it is, in nanoseconds, and one without an agent is none the worse', async () => {
-  const directory = temporaryFolder();
+  const directory = temporaryDirectory();
   const told: unknown[] = [];
   const server = createServer((socket) => {
     socket.on('data', (piece: Buffer) => {

@@ -19,18 +19,20 @@ describe('what Tart does not have, on a Mac where Tart runs the VMs', () => {
 
   beforeEach(() => {
     workplace = new Workplace(cleanup);
-    plantVm(workplace.vmFolder('ci'));
+    plantVm(workplace.vmDirectory('ci'));
     mac = new PretendedMac(workplace);
     mac.plant('ssh', SSH);
   });
   afterAll(async () => cleanup.run());
 
   it('logs in by SSH at the address that Tart tells', async () => {
-    await runVm(workplace.vmFolder('ci'));
+    await runVm(workplace.vmDirectory('ci'));
     mac.setAddress('192.168.64.7');
     expect(await mac.run('ssh', '--wait', '30', 'ci', '--', 'true')).toEqual({ exitCode: 6, stdout: '', stderr: '' });
     expect(mac.calls()).toEqual([['ip', 'ci', '--wait', '30']]);
-    expect(readFileSync(`${workplace.folder}/words`, 'utf8')).toContain('-p\n22\n-l\nadmin\n--\n192.168.64.7\ntrue\n');
+    expect(readFileSync(`${workplace.directory}/words`, 'utf8')).toContain(
+      '-p\n22\n-l\nadmin\n--\n192.168.64.7\ntrue\n',
+    );
     expect((await mac.run('ssh-config', 'ci')).stdout).toContain('Host ci\n  HostName 192.168.64.7\n  Port 22\n');
   });
 
@@ -39,7 +41,7 @@ describe('what Tart does not have, on a Mac where Tart runs the VMs', () => {
       exitCode: 2,
       stderr: expect.stringContaining('VM_NOT_RUNNING'),
     });
-    await runVm(workplace.vmFolder('ci'));
+    await runVm(workplace.vmDirectory('ci'));
     expect(await mac.run('ssh', 'ci')).toMatchObject({
       exitCode: 1,
       stderr: expect.stringMatching(

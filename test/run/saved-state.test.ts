@@ -2,14 +2,14 @@ import { utimesSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { DEFAULT_DISK_OPTIONS, type Machine } from '../../src/hypervisor/machine.ts';
 import { dropSavedState, newMemory, publishSavedState, requireFitting } from '../../src/run/saved-state.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
 const SAVED = { identity: 'identity', accelerator: 'tcg', mac: '52:55:0a:00:02:07' } as const;
 
 /** A machine with a disk in its directory, and one elsewhere. */
 function plant(): { readonly machine: Machine; readonly second: string } {
-  const directory = temporaryFolder();
-  const second = `${temporaryFolder()}/second.img`;
+  const directory = temporaryDirectory();
+  const second = `${temporaryDirectory()}/second.img`;
   for (const file of [`${directory}/disk.img`, second, newMemory(directory)]) writeFileSync(file, 'content');
   const machine: Machine = {
     name: 'ci',

@@ -15,8 +15,8 @@ describe('the serial log of a guest', () => {
 
   beforeEach(() => {
     workplace = new Workplace(cleanup);
-    plantVm(workplace.vmFolder('ci'));
-    log = `${workplace.vmFolder('ci')}/serial.log`;
+    plantVm(workplace.vmDirectory('ci'));
+    log = `${workplace.vmDirectory('ci')}/serial.log`;
   });
   afterAll(async () => cleanup.run());
 
@@ -52,7 +52,7 @@ describe('the serial log of a guest', () => {
     truncateSync(log, 0);
     appendFileSync(log, '5\n');
     await untilSays(following, 'one\ntwo\nthree\nfour\n5\n');
-    rmSync(workplace.vmFolder('ci'), { recursive: true });
+    rmSync(workplace.vmDirectory('ci'), { recursive: true });
     expect(await following.ended).toEqual({ exitCode: 0, stdout: 'one\ntwo\nthree\nfour\n5\n', stderr: '' });
   });
 

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync } from 'node:fs';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { whileServed } from '../../src/run/agent/control-socket.ts';
 import { plantVm } from '../support/home.ts';
 import { leaveOut } from '../support/left-out.ts';
@@ -37,28 +37,28 @@ async function runAs(place: Workplace, ...args: string[]): Promise<Ran> {
 /** A VM in a home that a group shares, which root runs. */
 async function runningVm(): Promise<Workplace> {
   const place = new Workplace(cleanup, { isFresh: true });
-  const folder = place.vmFolder('ci');
-  chmodSync(place.folder, 0o755);
-  mkdirSync(folder, { recursive: true });
-  for (const each of [place.home, `${place.home}/vms`, folder]) {
+  const directory = place.vmDirectory('ci');
+  chmodSync(place.directory, 0o755);
+  mkdirSync(directory, { recursive: true });
+  for (const each of [place.home, `${place.home}/vms`, directory]) {
     chownSync(each, 0, GROUP);
     chmodSync(each, 0o2775);
   }
-  plantVm(folder);
+  plantVm(directory);
   for (const file of ['config.json', 'disk.img', 'nvram.bin']) {
-    chownSync(`${folder}/${file}`, 0, GROUP);
-    chmodSync(`${folder}/${file}`, 0o664);
+    chownSync(`${directory}/${file}`, 0, GROUP);
+    chmodSync(`${directory}/${file}`, 0o664);
   }
-  await runVm(folder);
-  await playQemuAgent(`${folder}/qga.sock`, ({ execute }) => ({
+  await runVm(directory);
+  await playQemuAgent(`${directory}/qga.sock`, ({ execute }) => ({
     return: execute === 'guest-exec' ? { pid: 1 } : { exited: true, exitcode: 5, 'out-data': 'aGk=' },
   }));
   // As QEMU makes it (`qemu-process.ts`).
-  chmodSync(`${folder}/qga.sock`, 0o700);
+  chmodSync(`${directory}/qga.sock`, 0o700);
   let over: () => void = () => undefined;
   const lasts = new Promise<void>((resolve) => (over = resolve));
   const served = whileServed(
-    folder,
+    directory,
     { vsock: undefined, address: undefined, mac: '52:54:00:12:34:56', tell: () => undefined },
     lasts,
   );
@@ -66,11 +66,11 @@ async function runningVm(): Promise<Workplace> {
     over();
     await served;
   });
-  while (!existsSync(`${folder}/control.sock`)) await new Promise((resolve) => setImmediate(resolve));
+  while (!existsSync(`${directory}/control.sock`)) await new Promise((resolve) => setImmediate(resolve));
   return place;
 }
 
-test('in a home that a group shares, members run commands in a VM that another one runs (S69)', async (context) => {
+it('in a home that a group shares, members run commands in a VM that another one runs (S69)', async (context) => {
   leaveOut(context, process.geteuid?.() !== 0 || process.platform !== 'linux', 'only root of Linux can be other users');
   const place = await runningVm();
   expect(await runAs(place, 'exec', 'ci', 'true')).toEqual({
@@ -80,11 +80,11 @@ test('in a home that a group shares, members run commands in a VM that another o
   });
 });
 
-test('where a member may not talk to the guest, that is said, and not that there is no agent', async (context) => {
+it('where a member may not talk to the guest, that is said, and not that there is no agent', async (context) => {
   leaveOut(context, process.geteuid?.() !== 0 || process.platform !== 'linux', 'only root of Linux can be other users');
   const place = await runningVm();
   // As a program that runs the VM leaves it which thinks of no group.
-  chmodSync(`${place.vmFolder('ci')}/control.sock`, 0o600);
+  chmodSync(`${place.vmDirectory('ci')}/control.sock`, 0o600);
   const refused = {
     exitCode: 1,
     stdout: '',
@@ -93,6 +93,6 @@ test('where a member may not talk to the guest, that is said, and not that there
       'next: run the command as the user who started the VM\n',
   };
   expect(await runAs(place, 'exec', 'ci', 'true')).toEqual(refused);
-  rmSync(`${place.vmFolder('ci')}/control.sock`);
+  rmSync(`${place.vmDirectory('ci')}/control.sock`);
   expect(await runAs(place, 'exec', 'ci', 'true')).toEqual(refused);
 });

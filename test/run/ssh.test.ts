@@ -23,10 +23,10 @@ describe('logging in to a guest', () => {
 
   beforeEach(() => {
     workplace = new Workplace(cleanup);
-    bin = `${workplace.folder}/bin`;
+    bin = `${workplace.directory}/bin`;
     mkdirSync(bin);
     for (const program of ['sh', 'cat', 'tr']) symlinkSync(`/bin/${program}`, `${bin}/${program}`);
-    plantVm(workplace.vmFolder('ci'));
+    plantVm(workplace.vmDirectory('ci'));
   });
   afterAll(async () => cleanup.run());
 
@@ -36,15 +36,15 @@ describe('logging in to a guest', () => {
   }
 
   async function tartlet(args: readonly string[], variables: Readonly<Record<string, string>> = {}): Promise<Ran> {
-    const environment = { ...workplace.environment, PATH: bin, NOTES: workplace.folder, ...variables };
+    const environment = { ...workplace.environment, PATH: bin, NOTES: workplace.directory, ...variables };
     return new Running(process.execPath, [COMMAND, ...args], environment).ended;
   }
 
-  const noted = (file: string): string => readFileSync(`${workplace.folder}/${file}`, 'utf8');
+  const noted = (file: string): string => readFileSync(`${workplace.directory}/${file}`, 'utf8');
 
   it('gives OpenSSH address, port, user, host keys of the VM and the command, and ends with its exit code', async () => {
     plantSsh();
-    const { sshPort } = await pretendRun(workplace.vmFolder('ci'), 'SSH-2.0-guest\r\n');
+    const { sshPort } = await pretendRun(workplace.vmDirectory('ci'), 'SSH-2.0-guest\r\n');
     expect(await tartlet(['ssh', 'ci', '--', 'ls', '-l', '--', '/a b'])).toEqual({
       exitCode: 7,
       stdout: '',
@@ -58,12 +58,12 @@ describe('logging in to a guest', () => {
         .concat(`-o|NumberOfPasswordPrompts=1|-o|ConnectTimeout=30|-p|${sshPort}|-l|admin|--|127.0.0.1|ls|-l|--|/a b|`)
         .replaceAll('|', '\n'),
     );
-    expect(noted('directory')).toBe(`${workplace.vmFolder('ci')}\n`);
+    expect(noted('directory')).toBe(`${workplace.vmDirectory('ci')}\n`);
   });
 
   it('answers for the password alone, which no argument shows', async () => {
     plantSsh();
-    await pretendRun(workplace.vmFolder('ci'), 'SSH-2.0-guest\r\n');
+    await pretendRun(workplace.vmDirectory('ci'), 'SSH-2.0-guest\r\n');
     expect(await tartlet(['ssh', 'ci'])).toMatchObject({ exitCode: 7 });
     expect(noted('answers')).toBe('admin\nno answer\n');
     const variables = { TARTLET_SSH_PASSWORD: `it's "hidden" $HOME` };
@@ -71,11 +71,11 @@ describe('logging in to a guest', () => {
     expect(noted('answers')).toBe(`it's "hidden" $HOME\nno answer\n`);
     expect(noted('words')).toContain('\n-l\nroot\n-t\n--\n127.0.0.1\nls\n');
     expect(noted('words-seen')).not.toContain('hidden');
-    expect(statSync(`${workplace.vmFolder('ci')}/ssh-askpass`).mode & 0o777).toBe(0o700);
+    expect(statSync(`${workplace.vmDirectory('ci')}/ssh-askpass`).mode & 0o777).toBe(0o700);
   });
 
   it('names the packages where OpenSSH is missing', async () => {
-    await pretendRun(workplace.vmFolder('ci'), 'SSH-2.0-guest\r\n');
+    await pretendRun(workplace.vmDirectory('ci'), 'SSH-2.0-guest\r\n');
     expect(await tartlet(['ssh', 'ci'])).toEqual({
       exitCode: 1,
       stdout: '',
@@ -102,7 +102,7 @@ describe('logging in to a guest', () => {
 
   it('says after its time that a guest does not answer, whose port takes connections', async () => {
     plantSsh();
-    await pretendRun(workplace.vmFolder('ci'));
+    await pretendRun(workplace.vmDirectory('ci'));
     expect(await tartlet(['ssh', '--wait', '1', 'ci'])).toMatchObject({
       exitCode: 1,
       stderr: expect.stringMatching(/^error\[GUEST_UNREACHABLE\]: the guest of the VM "ci" does not answer yet/),
@@ -110,23 +110,23 @@ describe('logging in to a guest', () => {
   });
 
   it('prints a block that OpenSSH reads as it is meant', async () => {
-    const { sshPort } = await pretendRun(workplace.vmFolder('ci'), 'SSH-2.0-guest\r\n');
+    const { sshPort } = await pretendRun(workplace.vmDirectory('ci'), 'SSH-2.0-guest\r\n');
     const { exitCode, stdout, stderr } = await tartlet(['ssh-config', 'ci']);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(stdout).toBe(
       `Host ci\n  HostName 127.0.0.1\n  Port ${sshPort}\n  User admin\n  HostKeyAlias vm\n` +
-        `  UserKnownHostsFile "${workplace.vmFolder('ci')}/known_hosts"\n  GlobalKnownHostsFile /dev/null\n` +
+        `  UserKnownHostsFile "${workplace.vmDirectory('ci')}/known_hosts"\n  GlobalKnownHostsFile /dev/null\n` +
         '  StrictHostKeyChecking accept-new\n  CheckHostIP no\n  LogLevel ERROR\n',
     );
-    writeFileSync(`${workplace.folder}/ci.conf`, stdout);
-    const read = execFileSync('ssh', ['-G', '-F', `${workplace.folder}/ci.conf`, 'ci'], { encoding: 'utf8' });
-    expect(read).toContain(`userknownhostsfile ${workplace.vmFolder('ci')}/known_hosts\n`);
+    writeFileSync(`${workplace.directory}/ci.conf`, stdout);
+    const read = execFileSync('ssh', ['-G', '-F', `${workplace.directory}/ci.conf`, 'ci'], { encoding: 'utf8' });
+    expect(read).toContain(`userknownhostsfile ${workplace.vmDirectory('ci')}/known_hosts\n`);
     expect(read).toContain(`port ${sshPort}\n`);
   });
 
   it('prints no block that would mean another host', async () => {
-    plantVm(workplace.vmFolder('a *'));
-    await pretendRun(workplace.vmFolder('a *'), 'SSH-2.0-guest\r\n');
+    plantVm(workplace.vmDirectory('a *'));
+    await pretendRun(workplace.vmDirectory('a *'), 'SSH-2.0-guest\r\n');
     expect(await tartlet(['ssh-config', 'a *'])).toMatchObject({ exitCode: 64, stdout: '' });
   });
 });

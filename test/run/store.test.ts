@@ -1,7 +1,7 @@
 import { readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { prepareStore } from '../../src/run/store.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
 const KEPT = 768 * 1024;
 const FLASH = 64 * 1024 * 1024;
@@ -25,7 +25,7 @@ const wordOf = (file: string): string =>
 describe('the variables of an arm64 guest whose run was killed', () => {
   /** @returns the word that the guest finds. @param size of what was left. */
   async function found(size: number, isOlder = false): Promise<string> {
-    const directory = temporaryFolder();
+    const directory = temporaryDirectory();
     store(`${directory}/nvram.bin`, 'kept', KEPT);
     store(`${directory}/nvram.run.fd`, 'left', size);
     if (isOlder) utimesSync(`${directory}/nvram.run.fd`, 1, 1);

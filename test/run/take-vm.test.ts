@@ -12,7 +12,7 @@ it('a VM that would run with the address of one that runs gets another, and keep
       if (event.kind === 'note') notes.push(event.text);
     },
   });
-  for (const name of ['one', 'two']) plantVm(`${session.home.vmsFolder}/${name}`);
+  for (const name of ['one', 'two']) plantVm(`${session.home.vmsDirectory}/${name}`);
   const take = async (): Promise<string> => {
     const { config, lock } = await takeVm(session, LocalName.parse('two'));
     onTestFinished(async () => lock.release());
@@ -20,10 +20,10 @@ it('a VM that would run with the address of one that runs gets another, and keep
     return config.mac.toString();
   };
   expect(await take()).toBe('7e:12:34:56:78:9a');
-  await runVm(`${session.home.vmsFolder}/one`);
+  await runVm(`${session.home.vmsDirectory}/one`);
   const mac = await take();
   expect(mac).not.toBe('7e:12:34:56:78:9a');
-  expect(readFileSync(`${session.home.vmsFolder}/two/config.json`, 'utf8')).toContain(mac);
+  expect(readFileSync(`${session.home.vmsDirectory}/two/config.json`, 'utf8')).toContain(mac);
   expect(notes).toEqual([`two gets another MAC address, ${mac}: a VM that runs has the one that it had`]);
   // It has its own from then on.
   expect(await take()).toBe(mac);

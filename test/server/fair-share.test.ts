@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { hashSync } from 'bcryptjs';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { parseHtpasswd } from '../../src/server/settings/htpasswd.ts';
 import { eventually, imageManifest, OCI_MANIFEST, rawExchange, sha256, startRegistry } from './running-registry.ts';
 
@@ -17,7 +17,7 @@ async function connected(port: number, localAddress = '127.0.0.1'): Promise<net.
   return socket;
 }
 
-test.skipIf(process.platform !== 'linux')(
+it.skipIf(process.platform !== 'linux')(
   'a client that asks by a hundred connections at once is not served before another that asks by one (S72)',
   async () => {
     const { port, events } = await startRegistry();
@@ -37,7 +37,7 @@ test.skipIf(process.platform !== 'linux')(
   },
 );
 
-test('manifests that come in on many connections are refused before they fill the memory (S73)', async () => {
+it('manifests that come in on many connections are refused before they fill the memory (S73)', async () => {
   const { port, pushImage } = await startRegistry();
   const size = 4 * MIB;
   const begin = `PUT /v2/${REPOSITORY}/manifests/a ${HOST}Content-Type: ${OCI_MANIFEST}\r\nContent-Length: ${size}\r\n\r\n`;
@@ -56,7 +56,7 @@ test('manifests that come in on many connections are refused before they fill th
   expect(await pushImage(REPOSITORY, 'a')).toMatch(/^sha256:/);
 });
 
-test('manifests that clients do not read are sent from their files (S73)', async () => {
+it('manifests that clients do not read are sent from their files (S73)', async () => {
   const { port, send, pushBlob } = await startRegistry();
   await pushBlob(REPOSITORY, '{}');
   const body = imageManifest('{}', [], { annotations: { note: 'x'.repeat(4 * MIB - 1_000) } });
@@ -76,7 +76,7 @@ test('manifests that clients do not read are sent from their files (S73)', async
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(60 * MIB);
 });
 
-test('long lists of referrers that a client does not read are bounded, and short ones are not (S73)', async () => {
+it('long lists of referrers that a client does not read are bounded, and short ones are not (S73)', async () => {
   const { port, send, pushBlob } = await startRegistry();
   await pushBlob(REPOSITORY, '{}');
   const subject = { mediaType: OCI_MANIFEST, digest: sha256('subject'), size: 7 };
@@ -100,7 +100,7 @@ test('long lists of referrers that a client does not read are bounded, and short
   await eventually('there is memory again', async () => / 200 /.test(await rawExchange(port, ask('long'), /\r\n\r\n/)));
 });
 
-test('a user who begins uploads without end displaces their own, and not those of another (S74)', async () => {
+it('a user who begins uploads without end displaces their own, and not those of another (S74)', async () => {
   const users = ['ana', 'bob'].map((name) => `${name}:${hashSync('secret', 4)}`);
   const auth = { kind: 'basic', htpasswd: parseHtpasswd(users.join('\n')) } as const;
   const { send, staged } = await startRegistry({ auth, limits: { openUploads: 3 } });

@@ -2,12 +2,12 @@ import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { SignJWT } from 'jose';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { Workplace } from '../support/real-command.ts';
 import { eventually } from './running-registry.ts';
 
-test.each([
+it.each([
   [
     'a line of its own',
     'ana\n2026-01-01T00:00:00.000Z 10.0.0.1 root DELETE /v2/ 202 1 ms',
@@ -21,10 +21,10 @@ test.each([
   onTestFinished(async () => cleanup.run());
   const workplace = new Workplace(cleanup);
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const keys = path.join(cleanup.folder(), 'keys.pem');
+  const keys = path.join(cleanup.directory(), 'keys.pem');
   writeFileSync(keys, publicKey.export({ type: 'spki', format: 'pem' }));
   const service = ['--token-realm', 'https://auth.example/token', '--token-service', 'r', '--token-issuer', 'a'];
-  const data = ['--listen', '127.0.0.1:0', '--data', cleanup.folder()];
+  const data = ['--listen', '127.0.0.1:0', '--data', cleanup.directory()];
   const server = workplace.start('serve', ...data, ...service, '--token-keys', keys);
   cleanup.add(async () => {
     server.kill('SIGKILL');

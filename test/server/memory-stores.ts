@@ -84,7 +84,10 @@ export class ArrivingBlob {
   }
 }
 
-/** The contracts of a registry over maps, with no thought of limits: what a store must do at least so that the protocol is right. */
+/**
+ * The contracts of a registry over maps, with no thought of limits: what a store must do at least so that the protocol
+ * is right.
+ */
 export class MemoryStores implements Stores {
   readonly #repositories = new Map<string, Held>();
   readonly #uploads = new Map<string, MemoryUpload>();

@@ -7,7 +7,7 @@ import { expect, onTestFinished } from 'vitest';
 import type { RegistryEvent } from '../../src/server/settings/event.ts';
 import type { RegistryOptions } from '../../src/server/settings/options.ts';
 import { createRegistry, type Registry } from '../../src/server/server.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 
 export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -39,7 +39,7 @@ export interface ProtocolClient {
 /** A registry on a free loopback port, gone with the test, and a client of it. */
 export interface RunningRegistry extends ProtocolClient {
   readonly registry: Registry;
-  readonly folder: string;
+  readonly directory: string;
   readonly events: RegistryEvent[];
   /** Files that unfinished uploads take. */
   staged(): string[];
@@ -61,17 +61,17 @@ export function noise(length: number, seed = 1): Buffer {
 }
 
 export async function startRegistry(options: Partial<RegistryOptions> = {}): Promise<RunningRegistry> {
-  const folder = options.dataFolder ?? temporaryFolder();
+  const directory = options.dataDirectory ?? temporaryDirectory();
   const events: RegistryEvent[] = [];
-  const registry = createRegistry({ log: (event) => events.push(event), ...options, dataFolder: folder });
+  const registry = createRegistry({ log: (event) => events.push(event), ...options, dataDirectory: directory });
   const { port } = await registry.listen();
   onTestFinished(async () => registry.close());
   return {
     ...protocolClient(port),
     registry,
-    folder,
+    directory,
     events,
-    staged: () => readdirSync(path.join(folder, 'staging')),
+    staged: () => readdirSync(path.join(directory, 'staging')),
   };
 }
 
@@ -149,7 +149,8 @@ function codesOf(body: Buffer): string[] {
 }
 
 /**
- * A connection that says exactly these bytes; resolves with everything heard when the server ends it, or when `until` was heard.
+ * A connection that says exactly these bytes; resolves with everything heard when the server ends it, or when `until`
+ * was heard.
  * @param localAddress where it comes from: another address is another client.
  */
 export async function rawExchange(
@@ -174,10 +175,10 @@ export async function rawExchange(
   });
 }
 
-/** All bytes of files below a folder. */
-export function diskUsage(folder: string): number {
-  if (!existsSync(folder)) return 0;
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
+/** All bytes of files below a directory. */
+export function diskUsage(directory: string): number {
+  if (!existsSync(directory)) return 0;
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .reduce((sum, entry) => sum + statSync(path.join(entry.parentPath, entry.name)).size, 0);
 }

@@ -15,7 +15,7 @@ describe('a session that was given nothing but a home', () => {
     [{ TMPDIR: '/var/tmp/' }, '/var/tmp'],
     [{ TMPDIR: '', TMP: '/scratch' }, '/scratch'],
     [{ TEMP: '/' }, '/'],
-  ])('with the environment %o puts temporary files into %s', (environment, folder) => {
-    expect(new Session({ home: new Home('/h'), environment }).temporaryFolder).toBe(folder);
+  ])('with the environment %o puts temporary files into %s', (environment, directory) => {
+    expect(new Session({ home: new Home('/h'), environment }).temporaryDirectory).toBe(directory);
   });
 });

@@ -4,8 +4,8 @@ import { copyFileSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 export const SCREEN = { width: 960, height: 720 };
 
 /** A VM with nothing on its disk: its firmware starts within seconds, shows itself on the screen, and waits. */
-export function plantBareMachine(vmFolder: string, arch: 'amd64' | 'arm64' = 'amd64', more: object = {}): void {
-  mkdirSync(vmFolder, { recursive: true });
+export function plantBareMachine(vmDirectory: string, arch: 'amd64' | 'arm64' = 'amd64', more: object = {}): void {
+  mkdirSync(vmDirectory, { recursive: true });
   const memory = 256 * 1024 * 1024;
   const config = {
     version: 1,
@@ -20,9 +20,9 @@ export function plantBareMachine(vmFolder: string, arch: 'amd64' | 'arm64' = 'am
     display: SCREEN,
     ...more,
   };
-  writeFileSync(`${vmFolder}/config.json`, JSON.stringify(config));
-  writeFileSync(`${vmFolder}/disk.img`, '');
-  truncateSync(`${vmFolder}/disk.img`, 1024 * 1024);
-  if (arch === 'amd64') copyFileSync('/usr/share/OVMF/OVMF_VARS_4M.fd', `${vmFolder}/nvram.bin`);
-  else writeFileSync(`${vmFolder}/nvram.bin`, Buffer.alloc(768 * 1024));
+  writeFileSync(`${vmDirectory}/config.json`, JSON.stringify(config));
+  writeFileSync(`${vmDirectory}/disk.img`, '');
+  truncateSync(`${vmDirectory}/disk.img`, 1024 * 1024);
+  if (arch === 'amd64') copyFileSync('/usr/share/OVMF/OVMF_VARS_4M.fd', `${vmDirectory}/nvram.bin`);
+  else writeFileSync(`${vmDirectory}/nvram.bin`, Buffer.alloc(768 * 1024));
 }

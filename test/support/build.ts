@@ -5,8 +5,9 @@ import path from 'node:path';
 import { PLANTED, SEARCHED_LOG } from './canary.ts';
 
 /**
- * Before all tests: worker threads and the command itself run from `dist`, which is built once, so that tests never see an older program. After
- * them: says how many outputs were searched for planted secrets; each that told one has failed its test.
+ * Before all tests: worker threads and the command itself run from `dist`, which is built once, so that tests never see
+ * an older program. After them: says how many outputs were searched for planted secrets; each that told one has failed
+ * its test.
  */
 export default function aroundAllTests(): () => void {
   // Each project of vitest calls this, in one process: the first one does it for all.
@@ -14,13 +15,13 @@ export default function aroundAllTests(): () => void {
   if (process.env['TARTLET_SKIP_BUILD'] === undefined) {
     execFileSync(process.execPath, ['scripts/build.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
   }
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'tartlet-searched-'));
-  const log = path.join(folder, 'log');
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'tartlet-searched-'));
+  const log = path.join(directory, 'log');
   writeFileSync(log, '');
   process.env[SEARCHED_LOG] = log;
   return () => {
     const searched = readFileSync(log, 'utf8').length;
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
     if (searched === 0) return;
     process.stdout.write(
       `${searched} outputs of commands were searched for ${PLANTED.secrets} secrets in ${PLANTED.spellings} spellings.\n`,

@@ -1,8 +1,8 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 
 /*
- * Secrets that every user of a command in the tests has, for registries that no test speaks to, and those that tests log in with. None
- * may be told: whatever a command says is searched for them when it ends (reliability I7, S34).
+ * Secrets that every user of a command in the tests has, for registries that no test speaks to, and those that tests
+ * log in with. None may be told: whatever a command says is searched for them when it ends (reliability I7, S34).
  */
 
 const IN_ENVIRONMENT = 'canary-k2v8-environment';

@@ -19,7 +19,7 @@ const ASKS = 5;
 export async function publishGuest(cleanup: Cleanup): Promise<string> {
   const { port } = await startRealRegistry(cleanup, 'embedded');
   const publisher = new Workplace(cleanup);
-  plantGuest(publisher.vmFolder('guest'));
+  plantGuest(publisher.vmDirectory('guest'));
   const image = `127.0.0.1:${port}/team/guest:latest`;
   expect(await publisher.run('push', 'guest', image)).toMatchObject({ exitCode: 0 });
   return image;
@@ -35,8 +35,8 @@ export function endAfterwards(cleanup: Cleanup, running: Running): Running {
 }
 
 /**
- * Asks for the address, as drivers do again and again. What it answers is taken as they take it: stdout and stderr together, trimmed, nothing
- * else looked at (tart-cli §5.2).
+ * Asks for the address, as drivers do again and again. What it answers is taken as they take it: stdout and stderr
+ * together, trimmed, nothing else looked at (tart-cli §5.2).
  */
 export async function addressBy(user: TartInPath, name: 'tart' | 'vetu', ...words: readonly string[]): Promise<string> {
   let answer = '';

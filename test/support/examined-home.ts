@@ -10,7 +10,7 @@ import { plantInRegistry } from './planted-image.ts';
 import { noise, plantStackedImage, type TinyStackedImage, tinyStackedImage } from './stacked-image.ts';
 import { type TinyImage, tinyImage } from './tart-image.ts';
 
-/** The day of these tests; folders made now are as young as they can be. */
+/** The day of these tests; directories made now are as young as they can be. */
 export const TODAY = new Date();
 
 /** A home with one of everything, in order, and the registry that its images came from. */
@@ -20,13 +20,13 @@ export interface ExaminedHome {
   /** `127.0.0.1:<port>/macos/base`, with the tag `latest`. */
   readonly repository: string;
   readonly image: TinyImage;
-  /** The folder of that image. */
-  readonly folder: string;
-  /** The link of its tag. */
+  /** The directory of that image. */
+  readonly directory: string;
+  /** The symlink of its tag. */
   readonly tag: string;
   readonly stacked: TinyStackedImage;
-  readonly stackedFolder: string;
-  /** The folder of the local VM `dev`. */
+  readonly stackedDirectory: string;
+  /** The directory of the local VM `dev`. */
   readonly vm: string;
 }
 
@@ -40,25 +40,25 @@ export async function examinedHome(): Promise<ExaminedHome> {
   await plantInRegistry(registry, 'macos/base', 'latest', image);
   await plantInRegistry(registry, 'macos/stacked', 'latest', stacked);
   const repository = `${registry.at}/macos/base`;
-  const folder = plantPulled(session, repository, image, 'latest');
-  const stackedFolder = plantStackedImage(session, `${registry.at}/macos/stacked`, stacked, 'latest');
-  const vm = `${session.home.vmsFolder}/dev`;
+  const directory = plantPulled(session, repository, image, 'latest');
+  const stackedDirectory = plantStackedImage(session, `${registry.at}/macos/stacked`, stacked, 'latest');
+  const vm = `${session.home.vmsDirectory}/dev`;
   plantVm(vm);
-  const tag = `${path.dirname(folder)}/latest`;
+  const tag = `${path.dirname(directory)}/latest`;
   // A command of ours was here before: what loses its last tag from now on was let go of on purpose.
   await migrateCache(session);
-  return { session, registry, repository, image, folder, tag, stacked, stackedFolder, vm };
+  return { session, registry, repository, image, directory, tag, stacked, stackedDirectory, vm };
 }
 
-/** Puts a flat image into the cache as a pull of ours leaves it. @returns its folder. */
+/** Puts a flat image into the cache as a pull of ours leaves it. @returns its directory. */
 function plantPulled(session: Session, repository: string, image: TinyImage, tag: string): string {
   const name = RemoteName.parse(`${repository}@${image.digest}`);
-  const folder = `${session.home.imagesFolder}/${referencePath(name)}`;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/config.json`, image.config);
-  writeFileSync(`${folder}/nvram.bin`, image.nvram);
-  writeFileSync(`${folder}/disk.img`, image.disk);
-  writeFileSync(`${folder}/manifest.json`, image.manifest);
+  const directory = `${session.home.imagesDirectory}/${referencePath(name)}`;
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(`${directory}/config.json`, image.config);
+  writeFileSync(`${directory}/nvram.bin`, image.nvram);
+  writeFileSync(`${directory}/disk.img`, image.disk);
+  writeFileSync(`${directory}/manifest.json`, image.manifest);
   const origin = {
     version: 1,
     via: 'pull',
@@ -69,7 +69,7 @@ function plantPulled(session: Session, repository: string, image: TinyImage, tag
     size: image.manifest.length,
     pulledAt: TODAY.toISOString(),
   };
-  writeFileSync(`${folder}/.origin.json`, JSON.stringify(origin));
-  symlinkSync(folder, `${path.dirname(folder)}/${tag}`);
-  return folder;
+  writeFileSync(`${directory}/.origin.json`, JSON.stringify(origin));
+  symlinkSync(directory, `${path.dirname(directory)}/${tag}`);
+  return directory;
 }

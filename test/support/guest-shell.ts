@@ -4,12 +4,15 @@ import path from 'node:path';
 import type { Cleanup } from './real-cleanup.ts';
 import type { Ran } from './real-command.ts';
 
-/** What drivers say to a guest: by SSH, as admin with the password admin, whatever its host key is (run-fleet-demand §4.1). */
+/**
+ * What drivers say to a guest: by SSH, as admin with the password admin, whatever its host key is (run-fleet-demand
+ * §4.1).
+ */
 export class GuestShell {
   readonly #asker: string;
 
   constructor(cleanup: Cleanup) {
-    this.#asker = path.join(cleanup.folder(), 'password');
+    this.#asker = path.join(cleanup.directory(), 'password');
     writeFileSync(this.#asker, '#!/bin/sh\necho admin\n');
     chmodSync(this.#asker, 0o700);
   }

@@ -23,8 +23,8 @@ class Recorder extends PassThrough implements Screen {
 }
 
 /**
- * A terminal of this process, for tables too long to start the command for each row: the whole command line below `main.ts`, in the
- * home of a workplace.
+ * A terminal of this process, for tables too long to start the command for each row: the whole command line below
+ * `main.ts`, in the home of a workplace.
  * @param columns of the screen; none is a pipe.
  */
 export function terminalHere(
@@ -37,8 +37,8 @@ export function terminalHere(
     stdout: new Recorder(columns),
     stderr: new Recorder(columns),
     environment: workplace.environment,
-    workingFolder: workplace.environment['HOME'] ?? '/',
-    userFolder: workplace.environment['HOME'] ?? '/',
+    workingDirectory: workplace.environment['HOME'] ?? '/',
+    userDirectory: workplace.environment['HOME'] ?? '/',
     platform: 'linux',
     uid: process.getuid?.(),
     now: () => new Date(),

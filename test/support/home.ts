@@ -4,11 +4,11 @@ import { Home } from '../../src/home/home.ts';
 import { referencePath } from '../../src/home/layout.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { Session, type SessionOptions } from '../../src/session/session.ts';
-import { temporaryFolder } from './folder.ts';
+import { temporaryDirectory } from './directory.ts';
 
 /** A session in an empty home of its own. */
 export function freshSession(options: Partial<SessionOptions> = {}): Session {
-  return new Session({ home: new Home(`${temporaryFolder()}/home`), platform: process.platform, ...options });
+  return new Session({ home: new Home(`${temporaryDirectory()}/home`), platform: process.platform, ...options });
 }
 
 /** A tiny Linux VM configuration, as Tart writes it. */
@@ -27,20 +27,20 @@ export function configJson(mac = '7e:12:34:56:78:9a'): string {
   });
 }
 
-/** Puts the files of a standalone VM into a folder. */
-export function plantVm(folder: string, disk: Uint8Array | string = 'disk', mac?: string): void {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/config.json`, configJson(mac));
-  writeFileSync(`${folder}/nvram.bin`, 'nvram');
-  writeFileSync(`${folder}/disk.img`, disk);
+/** Puts the files of a standalone VM into a directory. */
+export function plantVm(directory: string, disk: Uint8Array | string = 'disk', mac?: string): void {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(`${directory}/config.json`, configJson(mac));
+  writeFileSync(`${directory}/nvram.bin`, 'nvram');
+  writeFileSync(`${directory}/disk.img`, disk);
 }
 
-/** Puts an image into the cache as Tart does: a digest folder, and tags as absolute links to it. */
+/** Puts an image into the cache as Tart does: a digest directory, and tags as absolute symlinks to it. */
 export function plantImage(session: Session, repository: string, digest: string, ...tags: string[]): string {
-  const folder = `${session.home.imagesFolder}/${referencePath(RemoteName.parse(`${repository}@${digest}`))}`;
-  plantVm(folder);
-  for (const tag of tags) symlinkSync(folder, `${path.dirname(folder)}/${tag}`);
-  return folder;
+  const directory = `${session.home.imagesDirectory}/${referencePath(RemoteName.parse(`${repository}@${digest}`))}`;
+  plantVm(directory);
+  for (const tag of tags) symlinkSync(directory, `${path.dirname(directory)}/${tag}`);
+  return directory;
 }
 
 export function digestOf(digit: string): string {

@@ -35,8 +35,8 @@ interface Stored {
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 
 /**
- * A registry in memory that does what the distribution specification says, and refuses a manifest whose blobs it lacks, until a test
- * answers in its place.
+ * A registry in memory that does what the distribution specification says, and refuses a manifest whose blobs it lacks,
+ * until a test answers in its place.
  */
 export class HonestRegistry {
   readonly server: ScriptedRegistry;

@@ -3,7 +3,8 @@ import type { Ran } from './real-command.ts';
 import type { JsonObject } from './tart-image.ts';
 
 /*
- * Text that wants to be more than text, and places to put it (reliability S35). Written without the product's own table of such characters.
+ * Text that wants to be more than text, and places to put it (reliability S35). Written without the product's own table
+ * of such characters.
  */
 
 /** One order to a terminal, or trick on the reader, each. */

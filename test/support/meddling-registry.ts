@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { RegistryEvent } from '../../src/server/settings/event.ts';
 import { createRegistry } from '../../src/server/server.ts';
-import { temporaryFolder } from './folder.ts';
+import { temporaryDirectory } from './directory.ts';
 
 /** The embedded registry behind a proxy that can spoil its answers. */
 export interface MeddlingRegistry {
@@ -30,7 +30,7 @@ export async function startMeddlingRegistry(): Promise<MeddlingRegistry> {
   const log = (event: RegistryEvent): void => {
     if (event.kind === 'request') served.push(`${event.method} ${event.path} ${event.status}`);
   };
-  const registry = createRegistry({ dataFolder: temporaryFolder(), log });
+  const registry = createRegistry({ dataDirectory: temporaryDirectory(), log });
   const { port: inner } = await registry.listen();
   onTestFinished(async () => registry.close());
   const requests: string[] = [];

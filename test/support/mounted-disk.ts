@@ -6,8 +6,8 @@ import { Cleanup } from './real-cleanup.ts';
 import { leaveOut } from './left-out.ts';
 
 /*
- * Disks of file systems that are no memory: some share blocks between files, and keep exact times, others do not. Only root may mount those, where
- * everybody sees them: so no test has one that could do with the mounts of `own-mounts.ts`.
+ * Disks of file systems that are no memory: some share blocks between files, and keep exact times, others do not. Only
+ * root may mount those, where everybody sees them: so no test has one that could do with the mounts of `own-mounts.ts`.
  */
 
 const MIB = 1024 * 1024;
@@ -27,47 +27,50 @@ function run(program: string, ...options: readonly string[]): void {
   execFileSync(program, options, { env, stdio: 'pipe' });
 }
 
-/** A file system in a file, mounted on a folder of its own. Needs root. */
+/** A file system in a file, mounted on a directory of its own. Needs root. */
 export class MountedDisk {
-  readonly folder: string;
+  readonly directory: string;
   readonly #image: string;
 
-  private constructor(folder: string, image: string) {
-    this.folder = folder;
+  private constructor(directory: string, image: string) {
+    this.directory = directory;
     this.#image = image;
   }
 
   static make(cleanup: Cleanup, kind: Kind): MountedDisk {
-    const work = cleanup.folder();
-    const [folder, image] = [path.join(work, 'mounted'), path.join(work, 'image')];
+    const work = cleanup.directory();
+    const [directory, image] = [path.join(work, 'mounted'), path.join(work, 'image')];
     const { make, mib } = KINDS[kind];
     const [program, ...options] = make;
-    mkdirSync(folder);
+    mkdirSync(directory);
     writeFileSync(image, '');
     truncateSync(image, mib * MIB);
     run(program, ...options, image);
-    run('mount', '-o', 'loop', image, folder);
-    cleanup.add(() => run('umount', '--lazy', folder));
-    return new MountedDisk(folder, image);
+    run('mount', '-o', 'loop', image, directory);
+    cleanup.add(() => run('umount', '--lazy', directory));
+    return new MountedDisk(directory, image);
   }
 
   /** As after the cable was pulled and put in again, with nothing lost. */
   remount(): void {
-    run('umount', this.folder);
-    run('mount', '-o', 'loop', this.#image, this.folder);
+    run('umount', this.directory);
+    run('mount', '-o', 'loop', this.#image, this.directory);
   }
 
   /** Bytes that are taken, when all is written that waits. */
   get usedBytes(): number {
-    run('sync', '--file-system', this.folder);
-    const { blocks, bfree, bsize } = statfsSync(this.folder);
+    run('sync', '--file-system', this.directory);
+    const { blocks, bfree, bsize } = statfsSync(this.directory);
     return (blocks - bfree) * bsize;
   }
 }
 
 const known = new Map<Kind, boolean>();
 
-/** Leaves a test out, with a word, where this user cannot mount file systems of a kind: many a container forbids it to root as well. */
+/**
+ * Leaves a test out, with a word, where this user cannot mount file systems of a kind: many a container forbids it to
+ * root as well.
+ */
 export function needsMountedDisk(context: TestContext, kind: Kind): void {
   const canMount = known.get(kind) ?? tryToMount(kind);
   known.set(kind, canMount);
@@ -83,6 +86,6 @@ function tryToMount(kind: Kind): boolean {
   } catch {
     return false;
   } finally {
-    void cleanup.run().catch(() => undefined); // Whatever stays is in the folder for temporary files.
+    void cleanup.run().catch(() => undefined); // Whatever stays is in the directory for temporary files.
   }
 }

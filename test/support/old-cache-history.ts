@@ -1,11 +1,12 @@
 import { existsSync, lstatSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fc } from '@fast-check/vitest';
-import { digestOfContent, type Generation, hostFolder, type OldCache } from './old-cache.ts';
+import { digestOfContent, type Generation, hostDirectory, type OldCache } from './old-cache.ts';
 
 /*
- * Random lives of a cache: what several Tarts pulled, and what users did to the folders afterwards, together with the names that must be found
- * at the end. What is expected is kept beside each link while it is made and moved, and computed from no rule of ours.
+ * Random lives of a cache: what several Tarts pulled, and what users did to the directories afterwards, together with
+ * the names that must be found at the end. What is expected is kept beside each symlink while it is made and moved, and
+ * computed from no rule of ours.
  */
 
 /** Something that happens to a cache. */
@@ -137,7 +138,7 @@ export interface Expectation {
 /** A cache whose life is written down. */
 export class LivedCache {
   readonly cache: OldCache;
-  /** By the path of the link, below `cache/OCIs`. */
+  /** By the path of the symlink, below `cache/OCIs`. */
   readonly #tags = new Map<string, KnownTag>();
   readonly #records = new Map<string, string[]>();
   readonly #aliases = new Map<string, string>();
@@ -168,7 +169,7 @@ export class LivedCache {
     });
   }
 
-  /** Records and aliases speak for a registry only when the folder of the tag lost its port. */
+  /** Records and aliases speak for a registry only when the directory of the tag lost its port. */
   #aliasesOf(registry: string): string[] {
     return [...this.#aliases].flatMap(([ported, target]) =>
       target.toLowerCase() === registry ? [canonical(ported)] : [],
@@ -176,10 +177,10 @@ export class LivedCache {
   }
 
   #isWhole(digest: string): boolean {
-    return this.#imageFolders(digest).every((folder) => existsSync(`${folder}/nvram.bin`));
+    return this.#imageDirectories(digest).every((directory) => existsSync(`${directory}/nvram.bin`));
   }
 
-  #imageFolders(digest: string): string[] {
+  #imageDirectories(digest: string): string[] {
     return this.cache
       .tree()
       .filter((line) => line.endsWith(`${digest}/`))
@@ -208,7 +209,7 @@ export class LivedCache {
       }
       case 'break-image': {
         const known = pickOf([...this.#tags.values()], each.pick);
-        for (const folder of this.#imageFolders(known?.digest ?? 'none')) this.#break(folder);
+        for (const directory of this.#imageDirectories(known?.digest ?? 'none')) this.#break(directory);
         return;
       }
       case 'alias':
@@ -216,20 +217,20 @@ export class LivedCache {
     }
   }
 
-  #break(folder: string): void {
-    const at = path.relative(this.cache.images, folder);
-    if (existsSync(`${folder}/nvram.bin`)) this.cache.remove(`${at}/nvram.bin`);
+  #break(directory: string): void {
+    const at = path.relative(this.cache.images, directory);
+    if (existsSync(`${directory}/nvram.bin`)) this.cache.remove(`${at}/nvram.bin`);
   }
 
   #pull(event: Extract<Event, { kind: 'pull' }>): void {
     const registry = event.port === undefined ? event.host : `${event.host}:${event.port}`;
-    const top = hostFolder(registry, event.generation);
+    const top = hostDirectory(registry, event.generation);
     if (this.#isLink(top)) return;
     const { repository: name, tag: label, content: bytes, generation: spelling, manifest } = event;
     const at = { registry, repository: name, content: bytes, generation: spelling, manifest };
-    const folder = this.cache.pull(label === undefined ? at : { ...at, tag: label });
+    const directory = this.cache.pull(label === undefined ? at : { ...at, tag: label });
     const digest = digestOfContent(bytes);
-    if (event.record) this.#record(folder, canonical(registry), name, digest);
+    if (event.record) this.#record(directory, canonical(registry), name, digest);
     if (label !== undefined)
       this.#tags.set(`${top}/${name}/${label}`, {
         registry: canonical(registry),
@@ -240,14 +241,14 @@ export class LivedCache {
   }
 
   /** As Tartlet's own pull leaves it. */
-  #record(folder: string, registry: string, repository: string, digest: string): void {
+  #record(directory: string, registry: string, repository: string, digest: string): void {
     const facts = {
       mediaType: 'application/vnd.oci.image.manifest.v1+json',
       size: 1,
       pulledAt: '2026-01-01T00:00:00Z',
     };
     writeFileSync(
-      `${folder}/.origin.json`,
+      `${directory}/.origin.json`,
       JSON.stringify({ version: 1, via: 'pull', registry, repository, digest, ...facts }),
     );
     const at = `${repository}/${digest}`;
@@ -274,7 +275,7 @@ export class LivedCache {
   }
 
   #dropPort(registry: string, spelling: Generation): void {
-    const from = hostFolder(registry, spelling);
+    const from = hostDirectory(registry, spelling);
     const to = hostOf(registry);
     if (!existsSync(`${this.cache.images}/${from}`) || this.#isLink(from) || this.#isLink(to)) return;
     this.cache.rename(from, to);
@@ -299,9 +300,9 @@ export class LivedCache {
   }
 
   #alias(registry: string, spelling: Generation, target: Generation): void {
-    const name = hostFolder(registry, spelling);
-    const ported = hostFolder(registry, target);
-    const at = [ported, hostOf(registry)].find((each) => each !== name && this.#isFolder(each));
+    const name = hostDirectory(registry, spelling);
+    const ported = hostDirectory(registry, target);
+    const at = [ported, hostOf(registry)].find((each) => each !== name && this.#isDirectory(each));
     if (at === undefined || lstatSync(`${this.cache.images}/${name}`, { throwIfNoEntry: false }) !== undefined) return;
     this.cache.alias(name, at);
     this.#aliases.set(registry, at);
@@ -315,7 +316,7 @@ export class LivedCache {
     return lstatSync(`${this.cache.images}/${top}`, { throwIfNoEntry: false })?.isSymbolicLink() === true;
   }
 
-  #isFolder(top: string): boolean {
+  #isDirectory(top: string): boolean {
     return lstatSync(`${this.cache.images}/${top}`, { throwIfNoEntry: false })?.isDirectory() === true;
   }
 }

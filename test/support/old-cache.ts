@@ -15,11 +15,11 @@ import { configJson } from './home.ts';
 import { sha256, tinyImage } from './tart-image.ts';
 
 /*
- * Caches as older Tarts wrote them, and as users left them afterwards (tart-formats §2.3–2.8). Nothing here comes from `src`: paths and
- * link texts are put together as the versions of Tart did.
+ * Caches as older Tarts wrote them, and as users left them afterwards (tart-formats §2.3–2.8). Nothing here comes from
+ * `src`: paths and symlink texts are put together as the versions of Tart did.
  */
 
-/** How a version of Tart spelled the folder of `host:port`. */
+/** How a version of Tart spelled the directory of `host:port`. */
 export type Generation =
   /** 0.19.0 – 2.10: `host:port`. */
   | 'raw'
@@ -41,7 +41,7 @@ export interface Pulled {
   readonly manifest?: boolean;
 }
 
-export function hostFolder(registry: string, generation: Generation): string {
+export function hostDirectory(registry: string, generation: Generation): string {
   switch (generation) {
     case 'raw':
       return registry;
@@ -70,31 +70,34 @@ export class OldCache {
     return `${this.root}/cache/OCIs`;
   }
 
-  /** Pulls: a digest folder, and a tag as an absolute link to it, or a mark. @returns the folder. */
+  /** Pulls: a digest directory, and a tag as an absolute symlink to it, or a mark. @returns the directory. */
   pull(pulled: Pulled): string {
-    const repository = `${this.images}/${hostFolder(pulled.registry, pulled.generation)}/${pulled.repository}`;
-    const folder = `${repository}/${digestOfContent(pulled.content)}`;
-    plant(folder, pulled);
-    if (pulled.tag === undefined) writeFileSync(`${folder}/.explicitly-pulled`, '');
-    else link(`${repository}/${pulled.tag}`, folder);
-    return folder;
+    const repository = `${this.images}/${hostDirectory(pulled.registry, pulled.generation)}/${pulled.repository}`;
+    const directory = `${repository}/${digestOfContent(pulled.content)}`;
+    plant(directory, pulled);
+    if (pulled.tag === undefined) writeFileSync(`${directory}/.explicitly-pulled`, '');
+    else link(`${repository}/${pulled.tag}`, directory);
+    return directory;
   }
 
-  /** `push --populate-cache` of 0.19 – 1.8.1: the image without the port, its tag with it, when there is a folder for it (tart-formats §2.4). */
+  /**
+   * `push --populate-cache` of 0.19 – 1.8.1: the image without the port, its tag with it, when there is a directory for
+   * it (tart-formats §2.4).
+   */
   populate(pulled: Omit<Pulled, 'generation'> & { readonly tag: string }): string {
     const repository = `${this.images}/${pulled.registry}/${pulled.repository}`;
-    const folder = `${this.images}/${pulled.registry.replace(/:\d+$/, '')}/${pulled.repository}/${digestOfContent(pulled.content)}`;
-    plant(folder, pulled);
-    if (existsSync(repository)) link(`${repository}/${pulled.tag}`, folder);
-    return folder;
+    const directory = `${this.images}/${pulled.registry.replace(/:\d+$/, '')}/${pulled.repository}/${digestOfContent(pulled.content)}`;
+    plant(directory, pulled);
+    if (existsSync(repository)) link(`${repository}/${pulled.tag}`, directory);
+    return directory;
   }
 
-  /** Renames or merges a host folder, links as they are: "last one wins" (tart-formats §2.5, §2.8). */
+  /** Renames or merges a host directory, symlinks as they are: "last one wins" (tart-formats §2.5, §2.8). */
   rename(from: string, to: string): void {
     merge(`${this.images}/${from}`, `${this.images}/${to}`);
   }
 
-  /** Moves the whole home. Texts of links still name the old place. */
+  /** Moves the whole home. Texts of symlinks still name the old place. */
   moveTo(root: string): void {
     mkdirSync(path.dirname(root), { recursive: true });
     renameSync(this.root, root);
@@ -108,7 +111,7 @@ export class OldCache {
     link(tag, spelling === 'relative' ? digest : `${path.dirname(tag)}/${digest}`);
   }
 
-  /** Makes a link at the top: another name for a registry's folder. */
+  /** Makes a symlink at the top: another name for a registry's directory. */
   alias(name: string, target: string): void {
     symlinkSync(target, `${this.images}/${name}`);
   }
@@ -117,7 +120,9 @@ export class OldCache {
     rmSync(`${this.images}/${at}`, { recursive: true });
   }
 
-  /** Everything below `cache/OCIs`, with the texts of links: `h/a/v1 -> …/sha256:…`. Files in images are left out. */
+  /**
+   * Everything below `cache/OCIs`, with the texts of symlinks: `h/a/v1 -> …/sha256:…`. Files in images are left out.
+   */
   tree(): string[] {
     return treeOf(this.images, '');
   }
@@ -131,13 +136,13 @@ function imageOf(content: string): ReturnType<typeof tinyImage> {
   });
 }
 
-function plant(folder: string, { content, manifest = true }: Pick<Pulled, 'content' | 'manifest'>): void {
+function plant(directory: string, { content, manifest = true }: Pick<Pulled, 'content' | 'manifest'>): void {
   const image = imageOf(content);
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/config.json`, image.config);
-  writeFileSync(`${folder}/nvram.bin`, image.nvram);
-  writeFileSync(`${folder}/disk.img`, image.disk);
-  if (manifest) writeFileSync(`${folder}/manifest.json`, image.manifest);
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(`${directory}/config.json`, image.config);
+  writeFileSync(`${directory}/nvram.bin`, image.nvram);
+  writeFileSync(`${directory}/disk.img`, image.disk);
+  if (manifest) writeFileSync(`${directory}/manifest.json`, image.manifest);
 }
 
 function link(at: string, text: string): void {
@@ -152,8 +157,8 @@ function merge(from: string, to: string): void {
     return;
   }
   for (const name of readdirSync(from)) {
-    const isFolder = lstatSync(`${from}/${name}`).isDirectory();
-    if (isFolder) merge(`${from}/${name}`, `${to}/${name}`);
+    const isDirectory = lstatSync(`${from}/${name}`).isDirectory();
+    if (isDirectory) merge(`${from}/${name}`, `${to}/${name}`);
     else renameSync(`${from}/${name}`, `${to}/${name}`);
   }
   rmSync(from, { recursive: true });
@@ -172,10 +177,10 @@ function treeOf(root: string, below: string): string[] {
     });
 }
 
-/** Every whole image below a folder, wherever it lies: its path, and one digest over its four files. */
-export function wholeImages(folder: string): { path: string; digest: string; content: string }[] {
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    const at = `${folder}/${entry.name}`;
+/** Every whole image below a directory, wherever it lies: its path, and one digest over its four files. */
+export function wholeImages(directory: string): { path: string; digest: string; content: string }[] {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const at = `${directory}/${entry.name}`;
     if (!entry.isDirectory()) return [];
     const files = ['config.json', 'nvram.bin', 'disk.img'];
     if (!files.every((file) => existsSync(`${at}/${file}`))) return wholeImages(at);

@@ -1,4 +1,7 @@
-/** A disk of 190 MiB with an image of 50 MiB that nobody used for a month. 128 MiB are kept in reserve, so 12 MiB are free for others. */
+/**
+ * A disk of 190 MiB with an image of 50 MiB that nobody used for a month. 128 MiB are kept in reserve, so 12 MiB are
+ * free for others.
+ */
 export const WITH_AN_OLD_IMAGE = `
 mount -t tmpfs -o size=190m tmpfs $TART_HOME
 old=$TART_HOME/cache/OCIs/registry.corp%3A8221/macos/base/sha256:${'a'.repeat(64)}

@@ -46,7 +46,10 @@ export async function startCollector(status: number | 'silent' = 200): Promise<C
 /** A field of a message: its number and, by wire type, a number or bytes. */
 type Field = readonly [field: number, value: bigint | Buffer];
 
-/** Reads a Protocol Buffers message, knowing nothing of its meaning. Written for tests: it shares no code with the product. */
+/**
+ * Reads a Protocol Buffers message, knowing nothing of its meaning. Written for tests: it shares no code with the
+ * product.
+ */
 function readMessage(bytes: Buffer): Field[] {
   const fields: Field[] = [];
   let at = 0;

@@ -6,9 +6,10 @@ import { hasPart, partPath } from './real-parts.ts';
 import { leaveOut } from './left-out.ts';
 
 /*
- * Mounts that only one script sees, in user and mount namespaces of its own. They need no root and end with the script, however it ends: so
- * tests mount this way whatever they can, which is memory (of a size, full, read-only) and folders elsewhere. What they cannot is in
- * `mounted-disk.ts`: file systems that share blocks, which only root may mount.
+ * Mounts that only one script sees, in user and mount namespaces of its own. They need no root and end with the script,
+ * however it ends: so tests mount this way whatever they can, which is memory (of a size, full, read-only) and
+ * directories elsewhere. What they cannot is in `mounted-disk.ts`: file systems that share blocks, which only root may
+ * mount.
  */
 
 /** To begin a program as root of namespaces of its own. */
@@ -26,16 +27,19 @@ function tryToMount(): boolean {
   }
 }
 
-/** Leaves a test out, with a word, where nobody may have user namespaces, as in many a container: a property of the machine, in CI too. */
+/**
+ * Leaves a test out, with a word, where nobody may have user namespaces, as in many a container: a property of the
+ * machine, in CI too.
+ */
 export function needsOwnMounts(context: TestContext): void {
   leaveOut(context, !mayMount, 'no user namespaces here');
 }
 
 /**
- * Runs a shell script with `$TARTLET` as the command and `$TART_HOME` as a folder to mount on.
+ * Runs a shell script with `$TARTLET` as the command and `$TART_HOME` as a directory to mount on.
  *
- * Who remounts memory has to name it (`mount -o remount,size=2m tmpfs $TART_HOME`): else `mount` takes over the old options, among them
- * the owner by a number that only root has inside as well.
+ * Who remounts memory has to name it (`mount -o remount,size=2m tmpfs $TART_HOME`): else `mount` takes over the old
+ * options, among them the owner by a number that only root has inside as well.
  */
 export async function runWithOwnMounts(workplace: Workplace, script: string): Promise<Ran> {
   mkdirSync(workplace.home, { recursive: true });

@@ -22,17 +22,18 @@ exec sleep infinity
 `;
 
 /**
- * A network and a mount namespace: bridges and firewall rules in it are its own, what is changed below /etc, /var/lib, /usr/local, /usr/sbin and of QEMU's
- * helpers is kept in a directory of the test, and all that is started in it dies with it. For root.
+ * A network and a mount namespace: bridges and firewall rules in it are its own, what is changed below /etc, /var/lib,
+ * /usr/local, /usr/sbin and of QEMU's helpers is kept in a directory of the test, and all that is started in it dies
+ * with it. For root.
  *
  * @returns the words that start a program in it.
  */
 export async function ownNetwork(cleanup: Cleanup): Promise<readonly string[]> {
-  const folder = cleanup.folder();
-  mkdirSync(`${folder}/own`);
-  writeFileSync(`${folder}/prelude.sh`, PRELUDE);
+  const directory = cleanup.directory();
+  mkdirSync(`${directory}/own`);
+  writeFileSync(`${directory}/prelude.sh`, PRELUDE);
   const namespaces = ['--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc'];
-  const child = spawn('unshare', [...namespaces, 'sh', `${folder}/prelude.sh`, `${folder}/own`], {
+  const child = spawn('unshare', [...namespaces, 'sh', `${directory}/prelude.sh`, `${directory}/own`], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   cleanup.add(async () => {

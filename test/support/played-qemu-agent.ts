@@ -7,7 +7,10 @@ export interface QemuRequest {
   readonly arguments?: Readonly<Record<string, unknown>>;
 }
 
-/** An agent that is asked in a socket, as QEMU offers it. @param greet what an earlier conversation left behind. @param atATime whom it talks to: others wait. */
+/**
+ * An agent that is asked in a socket, as QEMU offers it. @param greet what an earlier conversation left behind. @param
+ * atATime whom it talks to: others wait.
+ */
 export async function playQemuAgent(
   path: string,
   answer: (request: QemuRequest) => unknown,

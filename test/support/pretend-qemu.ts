@@ -4,8 +4,9 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 export type HeldPhase = 'starting' | 'firmware' | 'up' | 'suspending' | 'resuming';
 
 /*
- * What a `run` says to QEMU in all phases of its life, and as little of what QEMU answers as it takes (docs/interop/qmp-spec.txt of QEMU). A guest in its
- * firmware does not hear the power button; one that is up turns itself off.
+ * What a `run` says to QEMU in all phases of its life, and as little of what QEMU answers as it takes
+ * (docs/interop/qmp-spec.txt of QEMU). A guest in its firmware does not hear the power button; one that is up turns
+ * itself off.
  */
 const SCRIPT = `
 const fs = require('node:fs');

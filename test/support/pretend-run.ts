@@ -13,13 +13,13 @@ export interface PretendedRun {
 }
 
 /** @param greeting what the server says first. None: it takes connections, and says nothing. */
-export async function pretendRun(folder: string, greeting?: string): Promise<PretendedRun> {
-  const { pid } = await runVm(folder);
+export async function pretendRun(directory: string, greeting?: string): Promise<PretendedRun> {
+  const { pid } = await runVm(directory);
   const server = await greetingServer(greeting);
   const { port } = server.address() as AddressInfo;
   const network = { kind: 'user', address: '127.0.0.1', sshPort: port };
   writeFileSync(
-    `${folder}/run.json`,
+    `${directory}/run.json`,
     JSON.stringify({ version: 1, pid, began: beginningOf(pid), network, startedAt: 1 }),
   );
   return { pid, sshPort: port };

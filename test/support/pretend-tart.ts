@@ -4,8 +4,8 @@ import { terminalHere } from './here.ts';
 import type { Ran, Workplace } from './real-command.ts';
 
 /**
- * Notes its words, a line of JSON for each call. As `run` it has the lock of the VM until a signal comes, as `ip` an address, as
- * `exec` the exit code of its command's name.
+ * Notes its words, a line of JSON for each call. As `run` it has the lock of the VM until a signal comes, as `ip` an
+ * address, as `exec` the exit code of its command's name.
  */
 const TART = `#!/bin/sh
 python3 -c 'import json,sys; print(json.dumps(sys.argv[1:]))' "$@" >>"$NOTES/calls"
@@ -27,7 +27,7 @@ export class PretendedMac {
 
   constructor(workplace: Workplace) {
     this.#workplace = workplace;
-    this.#bin = `${workplace.folder}/bin`;
+    this.#bin = `${workplace.directory}/bin`;
     mkdirSync(this.#bin);
     this.plant('tart', TART);
   }
@@ -44,7 +44,7 @@ export class PretendedMac {
     const environment = {
       ...this.#workplace.environment,
       PATH: `${this.#bin}:${this.#workplace.environment['PATH']}`,
-      NOTES: this.#workplace.folder,
+      NOTES: this.#workplace.directory,
     };
     const exitCode = await run({ ...terminal, environment, platform: 'darwin' }, argv);
     return { exitCode, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
@@ -52,12 +52,12 @@ export class PretendedMac {
 
   /** `tart ip` prints it from now on. */
   setAddress(address: string): void {
-    writeFileSync(`${this.#workplace.folder}/address`, `${address}\n`);
+    writeFileSync(`${this.#workplace.directory}/address`, `${address}\n`);
   }
 
   /** The words of each call of Tart so far. */
   calls(): string[][] {
-    const lines = readFileSync(`${this.#workplace.folder}/calls`, 'utf8').trimEnd().split('\n');
+    const lines = readFileSync(`${this.#workplace.directory}/calls`, 'utf8').trimEnd().split('\n');
     return lines.map((line) => JSON.parse(line) as string[]);
   }
 }

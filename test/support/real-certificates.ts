@@ -29,8 +29,8 @@ const RSA = ['-newkey', 'rsa:2048'];
 
 /** Makes a CA with openssl, as a site would. */
 export function makePrivateCa(cleanup: Cleanup): PrivateCa {
-  const folder = cleanup.folder();
-  const at = (file: string): string => path.join(folder, file);
+  const directory = cleanup.directory();
+  const at = (file: string): string => path.join(directory, file);
   const authority = at('ca.pem');
   const authorityKey = at('ca.key');
   const selfSign = (name: string, pair: CertificatePair, extension: string): void =>

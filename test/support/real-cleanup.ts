@@ -10,11 +10,11 @@ export class Cleanup {
     this.#works.push(work);
   }
 
-  /** A folder that lives until {@link run}. */
-  folder(): string {
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'tartlet-real-'));
-    this.add(() => rmSync(folder, { recursive: true, force: true }));
-    return folder;
+  /** A directory that lives until {@link run}. */
+  directory(): string {
+    const directory = mkdtempSync(path.join(os.tmpdir(), 'tartlet-real-'));
+    this.add(() => rmSync(directory, { recursive: true, force: true }));
+    return directory;
   }
 
   async run(): Promise<void> {

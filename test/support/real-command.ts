@@ -31,21 +31,27 @@ export interface WorkplaceOptions {
   /** The CA to trust, a PEM file. */
   readonly authority?: string;
   readonly login?: Login;
-  /** A user who never logged in anywhere: no file of logins, and none of the secrets that are planted with everybody else. */
+  /**
+   * A user who never logged in anywhere: no file of logins, and none of the secrets that are planted with everybody
+   * else.
+   */
   readonly isFresh?: true;
 }
 
-/** A user of their own: home folder, TART_HOME, Docker configuration, secrets that nobody may tell, and no other variables than these. */
+/**
+ * A user of their own: home directory, TART_HOME, Docker configuration, secrets that nobody may tell, and no other
+ * variables than these.
+ */
 export class Workplace {
-  /** What this user has: their home folder, TART_HOME and settings lie in it. */
-  readonly folder: string;
+  /** What this user has: their home directory, TART_HOME and settings lie in it. */
+  readonly directory: string;
   /** TART_HOME. It does not exist before a command makes it. */
   readonly home: string;
   readonly environment: Readonly<Record<string, string>>;
 
   constructor(cleanup: Cleanup, options: WorkplaceOptions = {}) {
-    this.folder = cleanup.folder();
-    const at = (name: string): string => path.join(this.folder, name);
+    this.directory = cleanup.directory();
+    const at = (name: string): string => path.join(this.directory, name);
     for (const name of ['user', 'docker', 'run', 'config']) mkdirSync(at(name));
     this.home = options.home ?? at('home');
     this.environment = {
@@ -91,11 +97,13 @@ export class Workplace {
     return stdout.split('\n').filter((line) => line !== '');
   }
 
-  vmFolder(name: string): string {
+  vmDirectory(name: string): string {
     return path.join(this.home, 'vms', name);
   }
 
-  /** Everything in the home: kind, size, time of change and target of links. Two equal answers: nothing was changed. */
+  /**
+   * Everything in the home: kind, size, time of change and target of symlinks. Two equal answers: nothing was changed.
+   */
   snapshot(): string[] {
     return entriesBelow(this.home).map((file) => {
       const stats = lstatSync(file, { bigint: true });
@@ -104,7 +112,7 @@ export class Workplace {
     });
   }
 
-  /** Files and links that are not work in progress: what users and other tools see. */
+  /** Files and symlinks that are not work in progress: what users and other tools see. */
   visibleFiles(): string[] {
     return entriesBelow(this.home)
       .filter((file) => !lstatSync(file).isDirectory())
@@ -149,10 +157,10 @@ export class Running {
   }
 }
 
-function entriesBelow(folder: string): string[] {
+function entriesBelow(directory: string): string[] {
   try {
-    return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-      .map((entry) => path.join(folder, entry))
+    return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+      .map((entry) => path.join(directory, entry))
       .sort();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
@@ -168,8 +176,8 @@ async function digestOfFile(file: string): Promise<string> {
 }
 
 /** Digests of the three files that make a VM. */
-export async function digestsOfVm(folder: string): Promise<Record<string, string>> {
+export async function digestsOfVm(directory: string): Promise<Record<string, string>> {
   const files = ['config.json', 'disk.img', 'nvram.bin'];
-  const digests = await Promise.all(files.map(async (file) => digestOfFile(path.join(folder, file))));
+  const digests = await Promise.all(files.map(async (file) => digestOfFile(path.join(directory, file))));
   return Object.fromEntries(files.map((file, index) => [file, digests[index] ?? '']));
 }

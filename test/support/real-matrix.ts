@@ -8,8 +8,9 @@ import { AUTHS, buildSite, type Site, TRANSPORTS } from './real-site.ts';
 import { createVm } from './real-vm.ts';
 
 /**
- * Every way to write an address with a port. The last one is a host name with letters that leads to this machine without
- * editing `/etc/hosts`: names below `localhost` are this machine (RFC 6761 §6.3), also where no resolver knows them.
+ * Every way to write an address with a port. The last one is a host name with letters that leads to this machine
+ * without editing `/etc/hosts`: names below `localhost` are this machine (RFC 6761 §6.3), also where no resolver knows
+ * them.
  */
 const HOSTS = ['127.0.0.1', 'localhost', '[::1]', 'registry.localhost'] as const;
 
@@ -25,7 +26,7 @@ export function testMatrix(registry: RegistryKind, parts: readonly Part[]): void
       ca = makePrivateCa(cleanup);
       sender = new Workplace(cleanup);
       await createVm(sender, 'vm');
-      original = await digestsOfVm(sender.vmFolder('vm'));
+      original = await digestsOfVm(sender.vmDirectory('vm'));
     });
     afterAll(async () => cleanup.run());
 
@@ -82,7 +83,7 @@ async function pullAndList(receiver: Workplace, name: string): Promise<void> {
 
 async function cloneIsEqual(receiver: Workplace, name: string, original: Record<string, string>): Promise<void> {
   expect(await receiver.run('clone', name, 'copy')).toMatchObject({ exitCode: 0, stdout: '' });
-  expect(await digestsOfVm(receiver.vmFolder('copy'))).toEqual(original);
+  expect(await digestsOfVm(receiver.vmDirectory('copy'))).toEqual(original);
 }
 
 async function wrongPasswordIsRefused(stranger: Workplace, name: string, site: Site): Promise<void> {

@@ -18,18 +18,19 @@ export interface TlsProxyOptions {
 }
 
 /**
- * nginx in front of a registry, configured as the manuals of registries tell: TLS ends here, bodies of any size pass through.
+ * nginx in front of a registry, configured as the manuals of registries tell: TLS ends here, bodies of any size pass
+ * through.
  * @returns its port.
  */
 export async function startTlsProxy(cleanup: Cleanup, options: TlsProxyOptions): Promise<number> {
-  const folder = cleanup.folder();
+  const directory = cleanup.directory();
   // nginx cannot take any free port by itself; another process may be quicker than us, rarely twice.
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort(options.listen);
-    const file = path.join(folder, 'nginx.conf');
-    writeFileSync(file, configuration(options, port, folder));
+    const file = path.join(directory, 'nginx.conf');
+    writeFileSync(file, configuration(options, port, directory));
     try {
-      const args = ['-p', folder, '-c', file, '-e', 'stderr'];
+      const args = ['-p', directory, '-c', file, '-e', 'stderr'];
       await RealProcess.start(cleanup, partPath('nginx'), args, async () => accepts(options.listen, port));
       return port;
     } catch (error) {
@@ -41,10 +42,12 @@ export async function startTlsProxy(cleanup: Cleanup, options: TlsProxyOptions):
 function configuration(
   { listen, upstreamPort, server, largestBody = '0' }: TlsProxyOptions,
   port: number,
-  folder: string,
+  directory: string,
 ): string {
   const host = listen.includes(':') ? `[${listen}]` : listen;
-  const scratch = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/t;`);
+  const scratch = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `${name}_temp_path ${directory}/t;`,
+  );
   const tls =
     server === undefined
       ? `listen ${host}:${port};`
@@ -54,7 +57,7 @@ function configuration(
   return `
 daemon off;
 master_process off;
-pid ${folder}/nginx.pid;
+pid ${directory}/nginx.pid;
 error_log stderr warn;
 events {}
 http {

@@ -41,13 +41,15 @@ const FILES: Partial<Record<Part, string>> = {
 };
 
 /** Debian keeps servers in `sbin`, which is not on everybody's PATH. */
-const FOLDERS = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'].filter((folder) => folder !== '');
+const DIRECTORIES = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'].filter(
+  (directory) => directory !== '',
+);
 
 /** Where a part is installed, or undefined. */
 function findPart(part: Part): string | undefined {
   const data = FILES[part];
   if (data !== undefined) return existsSync(data) ? data : undefined;
-  return FOLDERS.map((folder) => path.join(folder, part)).find((file) => {
+  return DIRECTORIES.map((directory) => path.join(directory, part)).find((file) => {
     try {
       accessSync(file, constants.X_OK);
       return true;
@@ -69,12 +71,14 @@ export function partPath(part: Part): string {
   return file;
 }
 
-/** Parts that `.ci/run` does not install: a test that needs one is left out where it is missing, also with `CI=true`. */
+/**
+ * Parts that `.ci/run` does not install: a test that needs one is left out where it is missing, also with `CI=true`.
+ */
 const NOT_EVERYWHERE: ReadonlySet<Part> = new Set<Part>(['squid']);
 
 /**
- * Tests that need real parts. With `CI=true` a missing part is a failure, because there it would go unnoticed for ever; on
- * somebody's own machine the tests are left out, and that is said.
+ * Tests that need real parts. With `CI=true` a missing part is a failure, because there it would go unnoticed for ever;
+ * on somebody's own machine the tests are left out, and that is said.
  */
 export function describeWithParts(title: string, parts: readonly Part[], tests: () => void): void {
   const missing = parts.filter((part) => !hasPart(part));

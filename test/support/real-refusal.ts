@@ -11,13 +11,13 @@ export interface Refusal {
   readonly says: readonly string[];
   /** A part of the next step. */
   readonly next: string;
-  /** What may be left behind: nothing at all (default), or a staging folder in which the next pull continues. */
+  /** What may be left behind: nothing at all (default), or a staging directory in which the next pull continues. */
   readonly leaves?: 'nothing' | 'staging';
 }
 
 /**
- * Runs a command that must be refused: by its exit code, one line that names the thing, a next step, nothing on stdout, and
- * nothing changed in the home.
+ * Runs a command that must be refused: by its exit code, one line that names the thing, a next step, nothing on stdout,
+ * and nothing changed in the home.
  */
 export async function expectRefusal(
   workplace: Workplace,

@@ -52,10 +52,10 @@ async function startEmbedded(
   auth: RegistryAuth,
   hostNames: readonly string[],
 ): Promise<RealRegistry> {
-  const data = cleanup.folder();
+  const data = cleanup.directory();
   const requests: string[] = [];
   const registry = createRegistry({
-    dataFolder: data,
+    dataDirectory: data,
     listen: { host: listen },
     auth: embeddedAuth(auth),
     hostNames,
@@ -85,17 +85,17 @@ function embeddedAuth(auth: RegistryAuth): AuthOptions {
 
 /** CNCF Distribution as Debian packages it. Its log tells the port that it got. */
 async function startDistribution(cleanup: Cleanup, listen: string, auth: RegistryAuth): Promise<RealRegistry> {
-  const data = cleanup.folder();
-  const folder = cleanup.folder();
+  const data = cleanup.directory();
+  const directory = cleanup.directory();
   const config = {
     version: 0.1,
     log: { level: 'info', accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: data }, delete: { enabled: true } },
     http: { addr: `${listen.includes(':') ? `[${listen}]` : listen}:0`, secret: 'of the tests' },
-    ...distributionAuth(auth, folder),
+    ...distributionAuth(auth, directory),
   };
   // YAML is a superset of JSON.
-  const file = path.join(folder, 'config.yml');
+  const file = path.join(directory, 'config.yml');
   writeFileSync(file, JSON.stringify(config));
   const listening = /listening on \S+:(\d+)"/;
   const process = await RealProcess.start(cleanup, partPath('docker-registry'), ['serve', file], ({ output }) =>
@@ -104,12 +104,12 @@ async function startDistribution(cleanup: Cleanup, listen: string, auth: Registr
   return { port: Number(listening.exec(process.output)?.[1]), data, requests: [] };
 }
 
-function distributionAuth(auth: RegistryAuth, folder: string): object {
+function distributionAuth(auth: RegistryAuth, directory: string): object {
   switch (auth.kind) {
     case 'none':
       return {};
     case 'basic': {
-      const file = path.join(folder, 'htpasswd');
+      const file = path.join(directory, 'htpasswd');
       writeFileSync(file, `${auth.user}:${bcrypt(auth.password)}\n`);
       return { auth: { htpasswd: { realm: 'tests', path: file } } };
     }

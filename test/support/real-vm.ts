@@ -10,11 +10,14 @@ function noise(bytes: number, seed: number): Buffer {
   return createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16)).update(Buffer.alloc(bytes));
 }
 
-/** Creates a Linux VM with the command, and gives it a disk with data, text and holes. Its size is no round number on purpose. */
+/**
+ * Creates a Linux VM with the command, and gives it a disk with data, text and holes. Its size is no round number on
+ * purpose.
+ */
 export async function createVm(workplace: Workplace, name: string, diskMib = 48): Promise<void> {
   const { exitCode, stderr } = await workplace.run('create', '--linux', '--disk-size', '1', name);
   expect([exitCode, stderr]).toEqual([0, '']);
-  writeDisk(`${workplace.vmFolder(name)}/disk.img`, diskMib * MIB + 1536);
+  writeDisk(`${workplace.vmDirectory(name)}/disk.img`, diskMib * MIB + 1536);
 }
 
 /** Text at the beginning, noise in the middle and at the very end, holes between. */
@@ -36,5 +39,5 @@ function writeDisk(file: string, bytes: number): void {
 
 /** Replaces the disk of a VM by so many MiB of noise: no two chunks of it are alike. */
 export function fillDisk(workplace: Workplace, name: string, mib: number, seed = 3): void {
-  writeFileSync(`${workplace.vmFolder(name)}/disk.img`, noise(mib * MIB, seed));
+  writeFileSync(`${workplace.vmDirectory(name)}/disk.img`, noise(mib * MIB, seed));
 }

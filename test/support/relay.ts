@@ -12,8 +12,8 @@ export interface Rule {
 }
 
 /**
- * Carries bytes between a client and a registry, counts them, and breaks connections at exact places. What a connection does is decided
- * when it is made, by its number: 1, 2 …
+ * Carries bytes between a client and a registry, counts them, and breaks connections at exact places. What a connection
+ * does is decided when it is made, by its number: 1, 2 …
  */
 export class Relay {
   /** Bytes of the registry that were handed to clients. */

@@ -18,8 +18,8 @@ print('running',flush=True)
 while True: signal.pause()`;
 
 /** @param onInterrupt whether SIGINT ends it, as it does Tart. */
-export async function runVm(folder: string, onInterrupt: 'ends' | 'ignores' = 'ends'): Promise<RunningVm> {
-  const child = spawn('python3', ['-c', SCRIPT, folder, onInterrupt], { stdio: ['ignore', 'pipe', 'inherit'] });
+export async function runVm(directory: string, onInterrupt: 'ends' | 'ignores' = 'ends'): Promise<RunningVm> {
+  const child = spawn('python3', ['-c', SCRIPT, directory, onInterrupt], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   const ended = once(child, 'exit').then(([code, signal]) => (signal ?? code) as NodeJS.Signals | number | null);
   await once(child.stdout, 'data');

@@ -42,8 +42,9 @@ export type Handler = (request: RecordedRequest, count: number) => Answer | Prom
 export type Script = Answer | readonly Answer[] | Handler;
 
 /**
- * A registry that does what a test says. Routes are named `GET /v2/a/manifests/x`, without the query, or `*` for all others. A request that no route
- * expects, and one more than a list foresees, is answered with 418 and makes {@link close} throw.
+ * A registry that does what a test says. Routes are named `GET /v2/a/manifests/x`, without the query, or `*` for all
+ * others. A request that no route expects, and one more than a list foresees, is answered with 418 and makes
+ * {@link close} throw.
  */
 export class ScriptedRegistry {
   readonly requests: RecordedRequest[] = [];
@@ -78,7 +79,10 @@ export class ScriptedRegistry {
     });
   }
 
-  /** Listens on a port of the loopback interface, a free one unless it is said which. `name`: what the address is called. */
+  /**
+   * Listens on a port of the loopback interface, a free one unless it is said which. `name`: what the address is
+   * called.
+   */
   static async start(
     routes: Readonly<Record<string, Script>> = {},
     options: {

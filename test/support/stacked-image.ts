@@ -81,37 +81,40 @@ function annotationsOf(content: Uint8Array, first: JsonObject): JsonObject {
   };
 }
 
-/** Bytes of which no two seeds have a stretch in common. */
+/** Bytes of which no two seeds have an extent in common. */
 export function noise(length: number, seed: number): Buffer {
   return Buffer.from(Array.from({ length }, (_, at) => (Math.imul(at + 1, 2654435761 + seed) >>> 13) & 0xff));
 }
 
-/** Puts a stacked image into the cache as Tart does, with its files in the content store. @returns its folder. */
+/** Puts a stacked image into the cache as Tart does, with its files in the content store. @returns its directory. */
 export function plantStackedImage(session: Session, repository: string, image: TinyStackedImage, tag: string): string {
   const name = RemoteName.parse(`${repository}@${image.digest}`);
-  const folder = `${session.home.imagesFolder}/${referencePath(name)}`;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/config.json`, image.config);
-  writeFileSync(`${folder}/nvram.bin`, image.nvram);
-  writeFileSync(`${folder}/manifest.json`, image.manifest);
-  symlinkSync(folder, `${path.dirname(folder)}/${tag}`);
+  const directory = `${session.home.imagesDirectory}/${referencePath(name)}`;
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(`${directory}/config.json`, image.config);
+  writeFileSync(`${directory}/nvram.bin`, image.nvram);
+  writeFileSync(`${directory}/manifest.json`, image.manifest);
+  symlinkSync(directory, `${path.dirname(directory)}/${tag}`);
   for (const level of image.levels) plantContent(session, level);
-  return folder;
+  return directory;
 }
 
 /** Puts a file into the content store. @returns its path. */
 export function plantContent(session: Session, content: Uint8Array): string {
-  const folder = `${session.home.root}/cache/content/sha256`;
-  mkdirSync(folder, { recursive: true });
-  const file = `${folder}/${sha256(content).slice('sha256:'.length)}`;
+  const directory = `${session.home.root}/cache/content/sha256`;
+  mkdirSync(directory, { recursive: true });
+  const file = `${directory}/${sha256(content).slice('sha256:'.length)}`;
   writeFileSync(file, content);
   return file;
 }
 
-/** Turns a folder into a stacked VM of an image, as Tart on macOS 27 makes it: manifest and overlay instead of a disk. */
-export function plantStackedVm(folder: string, image: TinyStackedImage, overlay = 'private overlay'): void {
-  plantVm(folder);
-  rmSync(`${folder}/disk.img`);
-  writeFileSync(`${folder}/manifest.json`, image.manifest);
-  writeFileSync(`${folder}/overlay.asif`, overlay);
+/**
+ * Turns a directory into a stacked VM of an image, as Tart on macOS 27 makes it: manifest and overlay instead of a
+ * disk.
+ */
+export function plantStackedVm(directory: string, image: TinyStackedImage, overlay = 'private overlay'): void {
+  plantVm(directory);
+  rmSync(`${directory}/disk.img`);
+  writeFileSync(`${directory}/manifest.json`, image.manifest);
+  writeFileSync(`${directory}/overlay.asif`, overlay);
 }

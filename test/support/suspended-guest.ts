@@ -12,8 +12,8 @@ const DIST = path.resolve(import.meta.dirname, '../../dist');
 const BOOTED_WITHIN = '300';
 
 /**
- * The little guest, up and then suspended: what begins here is up within a second. Made once for each build of the command, since another build may
- * make another machine, and kept in the system's temporary directory.
+ * The little guest, up and then suspended: what begins here is up within a second. Made once for each build of the
+ * command, since another build may make another machine, and kept in the system's temporary directory.
  *
  * @returns the directory of the VM. Nothing may change it.
  */
@@ -27,14 +27,14 @@ async function suspendedGuest(): Promise<string> {
   const cleanup = new Cleanup();
   try {
     const workplace = new Workplace(cleanup);
-    copyVm(builtGuest('amd64'), workplace.vmFolder('guest'));
+    copyVm(builtGuest('amd64'), workplace.vmDirectory('guest'));
     const run = workplace.start('run', 'guest');
     const up = await workplace.run('ip', 'guest', '--wait', BOOTED_WITHIN);
     if (up.exitCode !== 0) throw new Error(`the guest does not start: ${run.stderr}${up.stderr}`);
     await workplace.run('suspend', 'guest');
     const ended = await run.ended;
     if (ended.exitCode !== 0) throw new Error(`the guest cannot be suspended: ${ended.stderr}`);
-    copyVm(workplace.vmFolder('guest'), `${directory}.${process.pid}`);
+    copyVm(workplace.vmDirectory('guest'), `${directory}.${process.pid}`);
     renameSync(`${directory}.${process.pid}`, directory);
   } catch (error) {
     // Another worker was first.
@@ -47,8 +47,8 @@ async function suspendedGuest(): Promise<string> {
 }
 
 /** Puts the little guest where a VM belongs, suspended when it was up. */
-export async function plantSuspendedGuest(vmFolder: string): Promise<void> {
-  copyVm(await suspendedGuest(), vmFolder);
+export async function plantSuspendedGuest(vmDirectory: string): Promise<void> {
+  copyVm(await suspendedGuest(), vmDirectory);
 }
 
 /** With the times to the last digit: by them it is told whether a disk was written to. */

@@ -4,7 +4,7 @@ import type { TinyImage } from './tart-image.ts';
 export interface TarEntry {
   readonly name: string;
   readonly content?: Uint8Array;
-  /** `0` file, `5` folder, `2` link … */
+  /** `0` file, `5` directory, `2` symlink … */
   readonly type?: string;
   /** What the header says; default: the truth. */
   readonly size?: number | bigint;

@@ -37,7 +37,10 @@ export function nvramLayer(overrides: JsonObject = {}): JsonObject {
   };
 }
 
-/** A descriptor of a chunk of 4096 bytes; `annotations` are added to the two that every chunk has, undefined takes one away. */
+/**
+ * A descriptor of a chunk of 4096 bytes; `annotations` are added to the two that every chunk has, undefined takes one
+ * away.
+ */
 export function diskLayer(overrides: JsonObject = {}, annotations: JsonObject = {}): JsonObject {
   return {
     mediaType: 'application/vnd.cirruslabs.tart.disk.v2',
@@ -52,7 +55,9 @@ export function diskLayer(overrides: JsonObject = {}, annotations: JsonObject = 
   };
 }
 
-/** A descriptor of an overlay chunk; the first one of a group says how many there are and what the whole file hashes to. */
+/**
+ * A descriptor of an overlay chunk; the first one of a group says how many there are and what the whole file hashes to.
+ */
 export function overlayLayer(overrides: JsonObject = {}, groupOf?: number, annotations: JsonObject = {}): JsonObject {
   const first =
     groupOf === undefined
@@ -128,7 +133,10 @@ export function storedStream(content: Uint8Array): Uint8Array {
   return Buffer.concat([...parts, Buffer.from('bv4$', 'latin1')]);
 }
 
-/** An Apple LZ4 stream of zeros, as small as encoders make them: per block one zero, one long match, five zeros (tart-formats §5.1). */
+/**
+ * An Apple LZ4 stream of zeros, as small as encoders make them: per block one zero, one long match, five zeros
+ * (tart-formats §5.1).
+ */
 export function zeroStream(length: number): Uint8Array {
   const parts: Buffer[] = [];
   for (let at = 0; at < length; at += 65536) {
@@ -170,7 +178,9 @@ export interface TinyImageOptions {
   readonly manifest?: JsonObject;
 }
 
-/** A flat image with real blobs and true digests; by default a Linux VM with a disk of two chunks, 8192 and 4096 bytes. */
+/**
+ * A flat image with real blobs and true digests; by default a Linux VM with a disk of two chunks, 8192 and 4096 bytes.
+ */
 export function tinyImage(options: TinyImageOptions = {}): TinyImage {
   const chunks = options.chunks ?? [Buffer.alloc(8192, 'tartlet'), Buffer.alloc(4096, 'chunk two ')];
   const config =

@@ -9,19 +9,19 @@ import { COMMAND, type Ran, Running, Workplace, type WorkplaceOptions } from './
 const TOO_LONG_MS = 120_000;
 
 /**
- * A user whose `PATH` has us under the names `tart` and `vetu`, in the home of Tart's integration tests (tart-cli §6.1): its `cache` is a link
- * to `~/.tart/cache`, which nobody has made yet.
+ * A user whose `PATH` has us under the names `tart` and `vetu`, in the home of Tart's integration tests (tart-cli
+ * §6.1): its `cache` is a symlink to `~/.tart/cache`, which nobody has made yet.
  */
 export class TartInPath extends Workplace {
   /** Its environment, with the `PATH` that has `tart`. */
   readonly variables: Readonly<Record<string, string>>;
 
   constructor(cleanup: Cleanup, options: WorkplaceOptions = {}, more: Readonly<Record<string, string>> = {}) {
-    const home = cleanup.folder();
+    const home = cleanup.directory();
     super(cleanup, { ...options, home });
-    const bin = cleanup.folder();
+    const bin = cleanup.directory();
     symlinkSync(COMMAND, path.join(bin, 'tart'));
-    // A link to a link, as where a package is linked first.
+    // A link to a symlink, as where a package is linked first.
     symlinkSync('tart', path.join(bin, 'vetu'));
     symlinkSync(process.execPath, path.join(bin, 'node'));
     symlinkSync(path.join(this.environment['HOME'] ?? '', '.tart/cache'), path.join(home, 'cache'));

@@ -2,8 +2,8 @@ import { existsSync, lstatSync, readdirSync, realpathSync, type Dirent } from 'n
 import path from 'node:path';
 
 /*
- * What today's Tart makes of a cache, written down from tart-formats §1.3, §1.5, §2.1, §2.6 and from nothing of ours: the judge of whether
- * a cache is in order.
+ * What today's Tart makes of a cache, written down from tart-formats §1.3, §1.5, §2.1, §2.6 and from nothing of ours:
+ * the judge of whether a cache is in order.
  */
 
 /** What Tart's `list` shows of the cache. @throws Error where it crashes: a path that cannot be decoded. */
@@ -16,31 +16,35 @@ export function tartList(images: string): string[] {
   return names.sort();
 }
 
-/** Where Tart looks for a name: `host:port/ns:tag` or `…@sha256:…`. @returns the folder of an image, or undefined. */
+/**
+ * Where Tart looks for a name: `host:port/ns:tag` or `…@sha256:…`. @returns the directory of an image, or undefined.
+ */
 export function tartOpen(images: string, name: string): string | undefined {
   const slash = name.indexOf('/');
   const [rest, digest] = name.slice(slash + 1).split('@');
   const colon = digest === undefined ? (rest ?? '').lastIndexOf(':') : -1;
   const repository = colon < 0 ? rest : rest?.slice(0, colon);
   const leaf = digest ?? rest?.slice(colon + 1);
-  const folder = realOf(`${images}/${name.slice(0, slash).replaceAll(':', '%3A')}/${repository}/${leaf}`);
-  return folder !== undefined && isImage(folder) ? folder : undefined;
+  const directory = realOf(`${images}/${name.slice(0, slash).replaceAll(':', '%3A')}/${repository}/${leaf}`);
+  return directory !== undefined && isImage(directory) ? directory : undefined;
 }
 
-/** The image folders that Tart's next collection would delete. */
+/** The image directories that Tart's next collection would delete. */
 export function tartWouldCollect(images: string): string[] {
   const links = new Map<string, number>();
-  const folders: string[] = [];
+  const directories: string[] = [];
   for (const { at, isLink } of walk(images, '')) {
     const real = realOf(`${images}/${at}`);
     if (real === undefined || !isImage(real)) continue;
     if (isLink) links.set(real, (links.get(real) ?? 0) + 1);
-    else folders.push(real);
+    else directories.push(real);
   }
-  return folders.filter((folder) => !links.has(folder) && !existsSync(`${folder}/.explicitly-pulled`)).sort();
+  return directories
+    .filter((directory) => !links.has(directory) && !existsSync(`${directory}/.explicitly-pulled`))
+    .sort();
 }
 
-/** Links are seen and not entered; an image folder is entered like any other. */
+/** Symlinks are seen and not entered; an image directory is entered like any other. */
 function walk(root: string, below: string): { at: string; isLink: boolean }[] {
   return readdirSync(`${root}/${below}`, { withFileTypes: true }).flatMap((entry: Dirent) => {
     const at = below === '' ? entry.name : `${below}/${entry.name}`;
@@ -49,9 +53,9 @@ function walk(root: string, below: string): { at: string; isLink: boolean }[] {
   });
 }
 
-function isImage(folder: string | undefined): boolean {
-  const has = (file: string): boolean => existsSync(`${folder}/${file}`);
-  if (folder === undefined || !has('config.json') || !has('nvram.bin')) return false;
+function isImage(directory: string | undefined): boolean {
+  const has = (file: string): boolean => existsSync(`${directory}/${file}`);
+  if (directory === undefined || !has('config.json') || !has('nvram.bin')) return false;
   return has('disk.img') ? !has('overlay.asif') : has('manifest.json') && !has('overlay.asif');
 }
 

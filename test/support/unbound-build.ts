@@ -3,15 +3,16 @@ import path from 'node:path';
 import { COMMAND } from './real-command.ts';
 
 /**
- * The command as it is where the native binding was not installed (`--omit=optional`): the same files, with no packages beside them.
+ * The command as it is where the native binding was not installed (`--omit=optional`): the same files, with no packages
+ * beside them.
  *
- * @param folder empty; the installation is made in it.
+ * @param directory empty; the installation is made in it.
  * @returns its program.
  */
-export function buildWithoutBinding(folder: string): string {
+export function buildWithoutBinding(directory: string): string {
   const root = path.resolve(path.dirname(COMMAND), '..');
   for (const part of ['bin', 'dist', 'package.json'])
-    cpSync(`${root}/${part}`, `${folder}/${part}`, { recursive: true });
-  if (existsSync(`${folder}/node_modules`)) throw new Error('there must be no packages');
-  return `${folder}/bin/tartlet`;
+    cpSync(`${root}/${part}`, `${directory}/${part}`, { recursive: true });
+  if (existsSync(`${directory}/node_modules`)) throw new Error('there must be no packages');
+  return `${directory}/bin/tartlet`;
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import type { Credential, CredentialSource } from '../../src/credentials/credential.ts';
 import { isTartletError } from '../../src/errors.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
@@ -11,8 +11,8 @@ import { tinyImage } from '../support/tart-image.ts';
 import { TokenService } from '../support/token-service.ts';
 
 /*
- * S67 in worker threads: a blob is asked for by a thread that never saw the password, and the registry, which is in league
- * with its token service, puts it into its answer.
+ * S67 in worker threads: a blob is asked for by a thread that never saw the password, and the registry, which is in
+ * league with its token service, puts it into its answer.
  */
 
 const SECRET = 'canary-Kf7-v2X';
@@ -36,7 +36,9 @@ interface World {
   readonly pulled: (login: Partial<Credential>) => Promise<string>;
 }
 
-/** @param answers instead of the chunks of the disk, by digest; all else needs a token, and is answered honestly then. */
+/**
+ * @param answers instead of the chunks of the disk, by digest; all else needs a token, and is answered honestly then.
+ */
 async function world(answers: (world: World) => Readonly<Record<string, Answerer>>): Promise<World> {
   const registry = await startStaticRegistry({ latest: image });
   const tokens = await TokenService.start();
@@ -83,7 +85,7 @@ const repeat =
     response.writeHead(400, { server: text, warning: `199 - "${text}"` }).end(`you sent ${text}`);
   };
 
-test.each<[string, Partial<Credential>]>([
+it.each<[string, Partial<Credential>]>([
   ['a password', { kind: 'password', username: 'ci', password: SECRET }],
   ['an identity token', { kind: 'identity-token', token: SECRET }],
 ])(
@@ -99,7 +101,7 @@ test.each<[string, Partial<Credential>]>([
   },
 );
 
-test('a token that came for one thread is known in another one, which waits for its answer already (S67)', async () => {
+it('a token that came for one thread is known in another one, which waits for its answer already (S67)', async () => {
   let answerSecond: (() => void) | undefined;
   const { pulled, tokens } = await world(({ challenge }) => ({
     // The thread of the first chunk is sent for another token, and says so to nobody but this registry.

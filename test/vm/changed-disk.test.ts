@@ -1,16 +1,16 @@
 import { chmodSync, cpSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { pull } from '../../src/transfer/pull/pull.ts';
 import type { Session } from '../../src/session/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
-import { examine } from '../../src/doctor/examine.ts';
+import { runDoctor } from '../../src/doctor/run-doctor.ts';
 import { pushVm } from '../../src/vm/push.ts';
 import { freshSession, plantVm } from '../support/home.ts';
 import { startMeddlingRegistry } from '../support/meddling-registry.ts';
-import { needsSeals } from '../support/seal.ts';
+import { needsSeals } from '../support/unmodified-marker.ts';
 import { noise } from '../support/stacked-image.ts';
 
 const PIECE = 65_536;
@@ -29,7 +29,7 @@ async function pulled(): Promise<Pulled> {
   const registry = await startMeddlingRegistry();
   const name = RemoteName.parse(`${registry.at}/org/vm:latest`);
   const maker = freshSession();
-  plantVm(`${maker.home.vmsFolder}/ci`, Buffer.concat([noise(PIECE, 1), noise(PIECE, 2)]));
+  plantVm(`${maker.home.vmsDirectory}/ci`, Buffer.concat([noise(PIECE, 1), noise(PIECE, 2)]));
   await pushVm(maker, 'ci', [name], { diskChunkBytes: PIECE });
   const notes: string[] = [];
   const session = freshSession({
@@ -39,7 +39,7 @@ async function pulled(): Promise<Pulled> {
   });
   await pull(session, name);
   const image = await session.images.find(name);
-  return { session, at: registry.at, name, notes, disk: `${image?.folder.path ?? ''}/disk.img` };
+  return { session, at: registry.at, name, notes, disk: `${image?.directory.path ?? ''}/disk.img` };
 }
 
 /** Writes into the second chunk, so that neither the length nor the date tells. */
@@ -52,12 +52,12 @@ function edit(disk: string): void {
 }
 
 async function idsOfDoctor({ session }: Pulled, deep = false): Promise<string[]> {
-  return (await examine(session, { deep })).findings.map(({ id }) => id);
+  return (await runDoctor(session, { deep })).findings.map(({ id }) => id);
 }
 
 beforeEach(needsSeals);
 
-test('the doctor finds a cached disk that was edited in place, and hashing tells what became of it (S65)', async () => {
+it('the doctor finds a cached disk that was edited in place, and hashing tells what became of it (S65)', async () => {
   const image = await pulled();
   expect(await idsOfDoctor(image)).toEqual([]);
   edit(image.disk);
@@ -65,14 +65,14 @@ test('the doctor finds a cached disk that was edited in place, and hashing tells
   expect(await idsOfDoctor(image, true)).toEqual(['chunk-damaged']);
 });
 
-test('of a cached disk of which only the mode was changed hashing tells that it is whole (S65)', async () => {
+it('of a cached disk of which only the mode was changed hashing tells that it is whole (S65)', async () => {
   const image = await pulled();
   chmodSync(image.disk, 0o600);
   expect(await idsOfDoctor(image)).toEqual(['disk-touched']);
   expect(await idsOfDoctor(image, true)).toEqual([]);
 });
 
-test('a file that was put into the place of a cached disk is found, and a copy of the whole directory is not (S65)', async () => {
+it('a file that was put into the place of a cached disk is found, and a copy of the whole directory is not (S65)', async () => {
   const image = await pulled();
   cpSync(image.disk, `${image.disk}.new`, { preserveTimestamps: true });
   edit(`${image.disk}.new`);
@@ -82,14 +82,14 @@ test('a file that was put into the place of a cached disk is found, and a copy o
   expect(image.notes).toEqual([expect.stringContaining('was changed after it was verified') as string]);
 
   const copied = await pulled();
-  const folder = path.dirname(copied.disk);
-  cpSync(folder, `${folder}.copy`, { recursive: true, preserveTimestamps: true });
-  rmSync(folder, { recursive: true });
-  renameSync(`${folder}.copy`, folder);
+  const directory = path.dirname(copied.disk);
+  cpSync(directory, `${directory}.copy`, { recursive: true, preserveTimestamps: true });
+  rmSync(directory, { recursive: true });
+  renameSync(`${directory}.copy`, directory);
   expect(await idsOfDoctor(copied)).toEqual([]);
 });
 
-test('the clone of a cached disk that was edited in place says so, and its push has what is there (S65)', async () => {
+it('the clone of a cached disk that was edited in place says so, and its push has what is there (S65)', async () => {
   const image = await pulled();
   const { session, name, notes } = image;
   edit(image.disk);
@@ -100,10 +100,10 @@ test('the clone of a cached disk that was edited in place says so, and its push 
   const elsewhere = freshSession();
   await pull(elsewhere, next);
   const there = await elsewhere.images.find(next);
-  expect(readFileSync(`${there?.folder.path ?? ''}/disk.img`).equals(readFileSync(image.disk))).toBe(true);
+  expect(readFileSync(`${there?.directory.path ?? ''}/disk.img`).equals(readFileSync(image.disk))).toBe(true);
 });
 
-test('the push of a cached image whose disk was edited in place sends the image, and says that the edit is not in it (S65)', async () => {
+it('the push of a cached image whose disk was edited in place sends the image, and says that the edit is not in it (S65)', async () => {
   const image = await pulled();
   edit(image.disk);
   const next = RemoteName.parse(`${image.at}/org/other:latest`);
@@ -111,7 +111,7 @@ test('the push of a cached image whose disk was edited in place sends the image,
   expect(image.notes).toEqual([expect.stringContaining('without the changes') as string]);
 });
 
-test('a clone of a disk that was not changed says nothing', async () => {
+it('a clone of a disk that was not changed says nothing', async () => {
   const image = await pulled();
   await cloneVm(image.session, image.name.toString(), COPY);
   expect(image.notes).toEqual([]);

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { sealDisk } from '../../src/home/disk-seal.ts';
+import { markUnmodified } from '../../src/home/unmodified-marker.ts';
 import { OurFile } from '../../src/home/home-entry.ts';
-import { lookAtVmFolder } from '../../src/home/vm-folder.ts';
+import { lookAtVmDirectory } from '../../src/home/vm-directory.ts';
 import { readSavedFacts, savedDisk, writeSavedFacts } from '../../src/home/vms/saved-facts.ts';
 import { Digest } from '../../src/names/digest.ts';
 import { LocalName } from '../../src/names/local-name.ts';
@@ -10,35 +10,38 @@ import type { Session } from '../../src/session/session.ts';
 import { cloneVm } from '../../src/vm/clone.ts';
 import { copyVm } from '../../src/vm/clone-copy.ts';
 import { parseVmConfig } from '../../src/vm/config-file.ts';
-import { temporaryFolder } from '../support/folder.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { freshSession, plantVm } from '../support/home.ts';
-import { needsSeals } from '../support/seal.ts';
+import { needsSeals } from '../support/unmodified-marker.ts';
 import { sha256 } from '../support/tart-image.ts';
 
 const MANIFEST = 'the manifest';
 
-describe('the copy of a sealed disk', () => {
+describe('the copy of a marked as unmodified disk', () => {
   beforeEach(needsSeals);
 
-  /** Whether the copy is sealed. @param happens when it was found sealed, before it is copied. */
+  /**
+   * Whether the copy is marked as unmodified. @param happens when it was found marked as unmodified, before it is
+   * copied.
+   */
   async function isSealed(kind: 'image' | 'vm', happens: (disk: string) => void = () => undefined): Promise<boolean> {
-    const [from, to] = [`${temporaryFolder()}/from`, `${temporaryFolder()}/to`];
+    const [from, to] = [`${temporaryDirectory()}/from`, `${temporaryDirectory()}/to`];
     plantVm(from);
     writeFileSync(`${from}/manifest.json`, MANIFEST);
-    await sealDisk(from, Digest.parse(sha256(Buffer.from(MANIFEST))), 'linux');
+    await markUnmodified(from, Digest.parse(sha256(Buffer.from(MANIFEST))), 'linux');
     mkdirSync(to);
-    const folder = lookAtVmFolder(from);
-    if (folder === undefined) throw new Error('a VM was planted');
+    const directory = lookAtVmDirectory(from);
+    if (directory === undefined) throw new Error('a VM was planted');
     await copyVm(
       freshSession(),
       {
         kind,
         hasMemory: false,
         text: 'source',
-        folder,
+        directory,
         digest: undefined,
         manifest: `${from}/manifest.json`,
-        unproven: [],
+        unverified: [],
         holder: () => {
           happens(`${from}/disk.img`);
           return Promise.resolve('none');
@@ -48,10 +51,10 @@ describe('the copy of a sealed disk', () => {
       },
       to,
     );
-    return existsSync(`${to}/${OurFile.seal}`);
+    return existsSync(`${to}/${OurFile.marker}`);
   }
 
-  it('of an image is sealed', async () => {
+  it('of an image is marked as unmodified', async () => {
     expect(await isSealed('image')).toBe(true);
   });
 
@@ -76,16 +79,17 @@ describe('a clone of a VM that QEMU suspended', () => {
         if (event.kind === 'note') told.push(event.text);
       },
     });
-    const source = `${session.home.vmsFolder}/source`;
+    const source = `${session.home.vmsDirectory}/source`;
     plantVm(source);
     writeFileSync(`${source}/run.json`, '{}');
     writeFileSync(`${source}/nvram.qemu.fd`, 'boot entries');
     await writeSavedFacts(source, { ...FACTS, disks: [await savedDisk(`${source}/disk.img`), SECOND] });
     writeFileSync(`${source}/state.qemu`, 'memory', { mode: 0o600 });
-    return { session, source, copy: `${session.home.vmsFolder}/copy`, told };
+    return { session, source, copy: `${session.home.vmsDirectory}/copy`, told };
   }
 
-  const macOf = (folder: string): unknown => parseVmConfig(readFileSync(`${folder}/config.json`), 'vm').mac.toString();
+  const macOf = (directory: string): unknown =>
+    parseVmConfig(readFileSync(`${directory}/config.json`), 'vm').mac.toString();
 
   it('is suspended as well: it has the memory, an address of its own, and the boot entries that QEMU keeps', async () => {
     const { session, source, copy } = await plantSuspended();

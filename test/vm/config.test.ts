@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { newLinuxConfig, withCpu, withDisplay, withDisplayRefit, withMac, withMemory } from '../../src/vm/config.ts';
 import { MAX_CONFIG_BYTES, parseVmConfig, serializeVmConfig } from '../../src/vm/config-file.ts';
 import { displayText } from '../../src/vm/display.ts';
@@ -61,17 +61,17 @@ const LINUX_FILE = `{
 }`;
 
 describe('a new Linux VM', () => {
-  test('has the values and the text that Tart gives it', () => {
+  it('has the values and the text that Tart gives it', () => {
     expect(text(serializeVmConfig(newLinuxConfig({ arch: 'arm64', mac: MAC }), 'file'))).toBe(LINUX_FILE);
   });
 
-  test('can be for the other architecture', () => {
+  it('can be for the other architecture', () => {
     expect(newLinuxConfig({ arch: 'amd64', mac: MAC })).toMatchObject({ os: 'linux', arch: 'amd64' });
   });
 });
 
 describe('reading (tart-formats §3)', () => {
-  test('every key of a Linux VM', () => {
+  it('every key of a Linux VM', () => {
     const config = parse({ ...LINUX, arch: 'amd64', displayRefit: true, diskFormat: 'asif' });
     expect(config).toMatchObject({
       version: 1,
@@ -88,7 +88,7 @@ describe('reading (tart-formats §3)', () => {
     expect(config.mac.toString()).toBe('7e:12:34:56:78:9a');
   });
 
-  test('what an old macOS VM leaves out has its default', () => {
+  it('what an old macOS VM leaves out has its default', () => {
     const config = parse(DARWIN);
     expect(config).toMatchObject({
       os: 'darwin',
@@ -102,28 +102,28 @@ describe('reading (tart-formats §3)', () => {
     expect(config.mac.toString()).toBe('7e:12:34:56:78:9a');
   });
 
-  test('null is the same as absent where a key is optional', () => {
+  it('null is the same as absent where a key is optional', () => {
     const nothing = { os: null, arch: null, display: null, displayRefit: null, diskFormat: null };
     expect(parse({ ...DARWIN, ...nothing })).toMatchObject({ os: 'darwin', arch: 'arm64', diskFormat: 'raw' });
     expect(parse({ ...LINUX, display: { width: 1, height: 2, unit: null } }).display).toEqual({ width: 1, height: 2 });
   });
 
-  test('the version is not checked, nor is a macOS key of a Linux VM', () => {
+  it('the version is not checked, nor is a macOS key of a Linux VM', () => {
     expect(parse({ ...LINUX, version: 7, ecid: 5 })).toMatchObject({ version: 7, os: 'linux' });
   });
 
-  test('a disk format that nobody knows is raw', () => {
+  it('a disk format that nobody knows is raw', () => {
     expect(parse({ ...LINUX, diskFormat: 'qcow2' }).diskFormat).toBe('raw');
   });
 
-  test('a screen may have a unit', () => {
+  it('a screen may have a unit', () => {
     expect(displayText(parse({ ...LINUX, display: { width: 1920, height: 1200, unit: 'pt' } }).display)).toBe(
       '1920x1200pt',
     );
     expect(displayText(parse(LINUX).display)).toBe('1024x768');
   });
 
-  test('escaped slashes and any order of keys read the same', () => {
+  it('escaped slashes and any order of keys read the same', () => {
     const bytes = new TextEncoder().encode(
       JSON.stringify(Object.fromEntries(Object.entries(DARWIN).reverse())).replaceAll('/', '\\/'),
     );
@@ -132,7 +132,7 @@ describe('reading (tart-formats §3)', () => {
 });
 
 describe('refusing', () => {
-  test.each(['version', 'cpuCountMin', 'cpuCount', 'memorySizeMin', 'memorySize', 'macAddress'])(
+  it.each(['version', 'cpuCountMin', 'cpuCount', 'memorySizeMin', 'memorySize', 'macAddress'])(
     '"%s" must be there',
     (key) => {
       const refusal = expect.objectContaining({
@@ -144,11 +144,11 @@ describe('refusing', () => {
     },
   );
 
-  test.each(['ecid', 'hardwareModel'])('"%s" must be there in a macOS VM', (key) => {
+  it.each(['ecid', 'hardwareModel'])('"%s" must be there in a macOS VM', (key) => {
     expect(() => parse(without(DARWIN, key))).toThrow(`"${key}" is missing`);
   });
 
-  test.each([
+  it.each([
     [{ os: 'windows' }, '"os" is neither "darwin" nor "linux"'],
     [{ os: 'Linux' }, '"os" is neither'],
     [{ arch: 'x86_64' }, '"arch" is neither "arm64" nor "amd64"'],
@@ -171,11 +171,11 @@ describe('refusing', () => {
     expect(() => parse({ ...LINUX, ...change })).toThrow(message);
   });
 
-  test.each(['', 'abc', 'ab=c', 'YnBs aXN0', 'YnBsaXN0MDA_', '===='])('%j is not base64', (ecid) => {
+  it.each(['', 'abc', 'ab=c', 'YnBs aXN0', 'YnBsaXN0MDA_', '===='])('%j is not base64', (ecid) => {
     expect(() => parse({ ...DARWIN, ecid })).toThrow('"ecid" is not base64');
   });
 
-  test.each([
+  it.each([
     ['', 'it is empty'],
     ['{', 'it is not JSON'],
     ['[]', 'is not a JSON object'],
@@ -187,7 +187,7 @@ describe('refusing', () => {
     expect(parsing).toThrow('config.json of ghcr.io/acme/base:1');
   });
 
-  test('a file larger than any configuration, unread', () => {
+  it('a file larger than any configuration, unread', () => {
     expect(() => parseVmConfig(new Uint8Array(MAX_CONFIG_BYTES + 1), 'vm')).toThrow(
       'config.json of vm has 16777217 bytes, the limit is 16777216',
     );
@@ -195,7 +195,7 @@ describe('refusing', () => {
 });
 
 describe('writing', () => {
-  test('keys that we do not know stay, behind those we know, at every level', () => {
+  it('keys that we do not know stay, behind those we know, at every level', () => {
     const config = parse({
       future: { '10': [], '9': [1, { a: 'x/y' }], empty: {} },
       ...LINUX,
@@ -233,7 +233,7 @@ describe('writing', () => {
 }`);
   });
 
-  test('a pushed blob has no white space, escapes slashes and is the same every time', () => {
+  it('a pushed blob has no white space, escapes slashes and is the same every time', () => {
     const expected =
       '{"version":1,"os":"darwin","arch":"arm64","ecid":"YnBsaXN0MDA\\/x+8=","hardwareModel":"YnBsaXN0MDDT",' +
       '"cpuCountMin":2,"cpuCount":8,"memorySizeMin":4294967296,"memorySize":8589934592,"macAddress":"7e:12:34:56:78:9a",' +
@@ -243,14 +243,14 @@ describe('writing', () => {
     expect(text(serializeVmConfig(parse(shuffled), 'blob'))).toBe(expected);
   });
 
-  test.each(['file', 'blob'] as const)('a %s reads back as it was', (form) => {
+  it.each(['file', 'blob'] as const)('a %s reads back as it was', (form) => {
     const config = parse({ ...LINUX, displayRefit: false, display: { width: 5, height: 6, unit: 'px' } });
     const again = parseVmConfig(serializeVmConfig(config, form), 'vm');
     expect(serializeVmConfig(again, 'blob')).toEqual(serializeVmConfig(config, 'blob'));
     expect(again).toMatchObject({ displayRefit: false, display: { width: 5, height: 6, unit: 'px' } });
   });
 
-  test('a key named __proto__ is a key like any other', () => {
+  it('a key named __proto__ is a key like any other', () => {
     const json = JSON.stringify(LINUX).replace('{', '{"__proto__":{"kept":1},');
     const config = parseVmConfig(new TextEncoder().encode(json), 'vm');
     expect(text(serializeVmConfig(config, 'blob'))).toMatch(/"diskFormat":"raw","__proto__":\{"kept":1\}\}$/);
@@ -261,14 +261,14 @@ describe('changing', () => {
   const linux = parse({ ...LINUX, future: 1 });
   const darwin = parse(DARWIN);
 
-  test('gives a copy, and the unknown keys with it', () => {
+  it('gives a copy, and the unknown keys with it', () => {
     const changed = withMac(linux, MacAddress.parse('02:00:00:00:00:01'));
     expect(text(serializeVmConfig(changed, 'blob'))).toContain('"macAddress":"02:00:00:00:00:01"');
     expect(text(serializeVmConfig(changed, 'blob'))).toContain('"future":1');
     expect(linux.mac.toString()).toBe('7e:12:34:56:78:9a');
   });
 
-  test('a macOS guest keeps its minimum of processors and memory, a Linux guest has none', () => {
+  it('a macOS guest keeps its minimum of processors and memory, a Linux guest has none', () => {
     expect(() => withCpu(darwin, 1)).toThrow('this VM cannot have 1 CPU: it needs at least 2 CPUs');
     expect(() => withMemory(darwin, 1024 ** 3)).toThrow(
       'this VM cannot have 1024 MiB of memory: it needs at least 4096 MiB of memory',
@@ -280,7 +280,7 @@ describe('changing', () => {
     expect(() => withCpu(linux, Number.NaN)).toThrow('NaN is not a whole number');
   });
 
-  test('a screen without a unit forgets the old unit', () => {
+  it('a screen without a unit forgets the old unit', () => {
     const pixels = withDisplay(linux, { width: 800, height: 600, unit: 'px' });
     expect(text(serializeVmConfig(pixels, 'blob'))).toContain('"display":{"width":800,"height":600,"unit":"px"}');
     const again = parseVmConfig(serializeVmConfig(pixels, 'blob'), 'vm');
@@ -289,7 +289,7 @@ describe('changing', () => {
     );
   });
 
-  test('whether the screen follows the window can be said and unsaid', () => {
+  it('whether the screen follows the window can be said and unsaid', () => {
     const said = parseVmConfig(serializeVmConfig(withDisplayRefit(linux, true), 'blob'), 'vm');
     expect(said.displayRefit).toBe(true);
     expect(text(serializeVmConfig(withDisplayRefit(said, undefined), 'blob'))).not.toContain('displayRefit');

@@ -8,11 +8,11 @@ const cleanup = new Cleanup();
 afterAll(async () => cleanup.run());
 
 const archOf = (workplace: Workplace, name: string): unknown =>
-  JSON.parse(readFileSync(`${workplace.vmFolder(name)}/config.json`, 'utf8')).arch;
+  JSON.parse(readFileSync(`${workplace.vmDirectory(name)}/config.json`, 'utf8')).arch;
 
 /** Runs the command on a machine whose kernel gives its processor another name. */
 async function runOn(machine: string, workplace: Workplace, ...args: readonly string[]): Promise<Ran> {
-  const preload = `${workplace.folder}/machine.cjs`;
+  const preload = `${workplace.directory}/machine.cjs`;
   writeFileSync(preload, `require('node:os').machine = () => ${JSON.stringify(machine)};\n`);
   return runWithInput(workplace, '', args, { environment: { NODE_OPTIONS: `--require ${preload}` } });
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { emptyEfiStore, identifyEfiStore } from '../../src/vm/efi-store.ts';
 import { describeWithParts } from '../support/real-parts.ts';
 
@@ -35,12 +35,12 @@ function checksum(store: Uint8Array): number {
 describe('an empty store for arm64 (edk2 ArmVirtPkg/VarStore.fdf.inc)', () => {
   const store = emptyEfiStore('arm64');
 
-  test('is three blocks of 256 KiB', () => {
+  it('is three blocks of 256 KiB', () => {
     expect(store.length).toBe(786_432);
     expect(written(store)).toEqual(['0-64', '40000-40020']);
   });
 
-  test('begins with the volume header', () => {
+  it('begins with the volume header', () => {
     expect(hex(store, 0, 0x48)).toBe(
       `${'00'.repeat(16)}8d2bf1ff96768b4ca9852747075b4f50` +
         '00000c0000000000' +
@@ -52,12 +52,12 @@ describe('an empty store for arm64 (edk2 ArmVirtPkg/VarStore.fdf.inc)', () => {
     expect(checksum(store)).toBe(0);
   });
 
-  test('goes on with the header of the variables and nothing behind it', () => {
+  it('goes on with the header of the variables and nothing behind it', () => {
     expect(hex(store, 0x48, 0x64)).toBe('782cf3aa7b949a43a1802e144ec37792b8ff03005afe000000000000');
     expect(store.subarray(0x64, 0x40000).every((byte) => byte === 0xff)).toBe(true);
   });
 
-  test('has a valid working block and an erased spare block', () => {
+  it('has a valid working block and an erased spare block', () => {
     expect(hex(store, 0x40000, 0x40020)).toBe('2b29589e687c7d49a0ce6500fd9f1b955be7c686feffffffe0ff030000000000');
     expect(store.subarray(0x40020).every((byte) => byte === 0xff)).toBe(true);
   });
@@ -66,7 +66,7 @@ describe('an empty store for arm64 (edk2 ArmVirtPkg/VarStore.fdf.inc)', () => {
 describe('an empty store for amd64 (edk2 OvmfPkg/VarStore.fdf.inc, 4 MiB layout)', () => {
   const store = emptyEfiStore('amd64');
 
-  test('has the size, the headers and nothing else', () => {
+  it('has the size, the headers and nothing else', () => {
     expect(store.length).toBe(540_672);
     expect(written(store)).toEqual(['0-64', '41000-41020']);
     expect(hex(store, 0, 0x64)).toBe(
@@ -82,7 +82,7 @@ describe('an empty store for amd64 (edk2 OvmfPkg/VarStore.fdf.inc, 4 MiB layout)
     expect(checksum(store)).toBe(0);
   });
 
-  test('is byte for byte what Debian ships as the template', () => {
+  it('is byte for byte what Debian ships as the template', () => {
     expect(createHash('sha256').update(store).digest('hex')).toBe(
       '5d2ac383371b408398accee7ec27c8c09ea5b74a0de0ceea6513388b15be5d1e',
     );
@@ -90,21 +90,21 @@ describe('an empty store for amd64 (edk2 OvmfPkg/VarStore.fdf.inc, 4 MiB layout)
 });
 
 describeWithParts("Debian's templates", ['ovmf', 'qemu-efi-aarch64'], () => {
-  test('an empty store for amd64 is the one of OVMF', () => {
+  it('an empty store for amd64 is the one of OVMF', () => {
     expect(Buffer.compare(Buffer.from(emptyEfiStore('amd64')), readFileSync(OVMF))).toBe(0);
   });
 
-  test('an empty store for arm64 has the working block that the firmware itself writes', () => {
+  it('an empty store for arm64 has the working block that the firmware itself writes', () => {
     expect(hex(emptyEfiStore('arm64'), 0x40000, 0x40020)).toBe(hex(readFileSync(AAVMF_MICROSOFT), 0x40000, 0x40020));
   });
 
-  test.each([OVMF, OVMF_MICROSOFT, OVMF_2M, AAVMF_MICROSOFT])('%s is edk2', (file) => {
+  it.each([OVMF, OVMF_MICROSOFT, OVMF_2M, AAVMF_MICROSOFT])('%s is edk2', (file) => {
     expect(identifyEfiStore(readFileSync(file))).toBe('edk2');
   });
 });
 
 describe('telling stores apart', () => {
-  test('ours are edk2, alone and in a flash padded for QEMU', () => {
+  it('ours are edk2, alone and in a flash padded for QEMU', () => {
     expect(identifyEfiStore(emptyEfiStore('arm64'))).toBe('edk2');
     expect(identifyEfiStore(emptyEfiStore('amd64'))).toBe('edk2');
     const padded = new Uint8Array(2 * 1024 * 1024);
@@ -112,13 +112,13 @@ describe('telling stores apart', () => {
     expect(identifyEfiStore(padded)).toBe('edk2');
   });
 
-  test('one without authenticated variables is edk2 too', () => {
+  it('one without authenticated variables is edk2 too', () => {
     const store = emptyEfiStore('amd64');
     store.set(Buffer.from('1636cfdd7532644198b6fe85707ffe7d', 'hex'), 0x48);
     expect(identifyEfiStore(store)).toBe('edk2');
   });
 
-  test.each([
+  it.each([
     ['nothing', 0, 0],
     ['Apple: as long as its stores are', 131_072, 0],
     ['erased flash', 131_072, 0xff],
@@ -127,7 +127,7 @@ describe('telling stores apart', () => {
     expect(identifyEfiStore(new Uint8Array(length).fill(fill))).toBe('unknown');
   });
 
-  test.each([
+  it.each([
     ['the signature', 0x28],
     ['the volume GUID', 0x10],
     ['a checksummed byte', 0x2c],
@@ -141,7 +141,7 @@ describe('telling stores apart', () => {
     expect(identifyEfiStore(store)).toBe('unknown');
   });
 
-  test.each([0, 0x30, 0x47, 0x48, 0x63, 0x64, 0x83fff])('a store cut after %i bytes is unknown', (length) => {
+  it.each([0, 0x30, 0x47, 0x48, 0x63, 0x64, 0x83fff])('a store cut after %i bytes is unknown', (length) => {
     expect(identifyEfiStore(emptyEfiStore('amd64').subarray(0, length))).toBe('unknown');
   });
 });

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chmodSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { pushVm } from '../../src/vm/push.ts';
 import { freshSession, plantVm } from '../support/home.ts';
@@ -70,7 +70,7 @@ async function killedPull(
   registry.meddle = undefined;
 }
 
-test.each([
+it.each([
   { umask: '022', file: '664', directory: '2775', elsewhere: '644' },
   { umask: '077', file: '660', directory: '2770', elsewhere: '600' },
 ])(
@@ -80,7 +80,7 @@ test.each([
     const at = (tag: string): string => `${registry.at}/org/vm:${tag}`;
     const maker = freshSession();
     for (const tag of ['one', 'two']) {
-      plantVm(`${maker.home.vmsFolder}/${tag}`, `the disk ${tag}`);
+      plantVm(`${maker.home.vmsDirectory}/${tag}`, `the disk ${tag}`);
       await pushVm(maker, tag, [RemoteName.parse(at(tag))]);
     }
     const workplace = new Workplace(cleanup, { isFresh: true });
@@ -93,7 +93,7 @@ test.each([
       content: 'old',
       generation: 'raw',
     });
-    const run = path.join(workplace.folder, 'run');
+    const run = path.join(workplace.directory, 'run');
     const steps: readonly (readonly string[])[] = [
       ['pull', at('one')],
       ['pin', at('one')],

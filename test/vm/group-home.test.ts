@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readdirSync, statSync } from 'node:fs';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { pushVm } from '../../src/vm/push.ts';
 import { freshSession, plantVm } from '../support/home.ts';
@@ -26,17 +26,17 @@ async function runAs(workplace: Workplace, uid: number, ...args: readonly string
   });
 }
 
-test('in a home that a group shares, what one user made another one can use, change and delete (S69)', async (context) => {
+it('in a home that a group shares, what one user made another one can use, change and delete (S69)', async (context) => {
   leaveOut(context, process.geteuid?.() !== 0 || process.platform !== 'linux', 'only root of Linux can be other users');
   const registry = await startMeddlingRegistry();
   const name = RemoteName.parse(`${registry.at}/org/vm:latest`);
   const maker = freshSession();
-  plantVm(`${maker.home.vmsFolder}/ci`, 'a disk');
+  plantVm(`${maker.home.vmsDirectory}/ci`, 'a disk');
   await pushVm(maker, 'ci', [name]);
   const workplace = new Workplace(cleanup, { isFresh: true });
-  chmodSync(workplace.folder, 0o755);
-  const annsFolder = `${workplace.folder}/run`;
-  chownSync(annsFolder, ANN, ANN);
+  chmodSync(workplace.directory, 0o755);
+  const annsDirectory = `${workplace.directory}/run`;
+  chownSync(annsDirectory, ANN, ANN);
   mkdirSync(workplace.home);
   chownSync(workplace.home, 0, GROUP);
   chmodSync(workplace.home, 0o2775);
@@ -48,7 +48,7 @@ test('in a home that a group shares, what one user made another one can use, cha
     [BEN, 'clone', name.toString(), 'second'],
     [BEN, 'set', 'first', '--cpu', '3'],
     [ANN, 'rename', 'second', 'third'],
-    [ANN, 'export', 'third', `${annsFolder}/third.tar`],
+    [ANN, 'export', 'third', `${annsDirectory}/third.tar`],
     [BEN, 'doctor'],
   ];
   for (const [uid, ...args] of steps)
@@ -59,7 +59,7 @@ test('in a home that a group shares, what one user made another one can use, cha
     expect([entry.name, stats.gid]).toEqual([entry.name, GROUP]);
   }
   // What is written elsewhere is as the umask of its user says.
-  expect(statSync(`${annsFolder}/third.tar`).mode & 0o777).toBe(0o600);
+  expect(statSync(`${annsDirectory}/third.tar`).mode & 0o777).toBe(0o600);
 
   for (const args of [
     ['delete', 'first'],

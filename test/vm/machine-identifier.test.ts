@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { newMachineIdentifier } from '../../src/vm/machine-identifier.ts';
 
 /** What an independent reader of property lists finds. */
@@ -10,13 +10,13 @@ function read(base64: string): unknown {
 }
 
 describe('a machine identifier', () => {
-  test('is a binary property list with the ECID and nothing else', () => {
+  it('is a binary property list with the ECID and nothing else', () => {
     const identifier = newMachineIdentifier(() => Buffer.from([0, 0, 0, 0, 0x49, 0x96, 0x02, 0xd3]));
     expect(identifier).toBe('YnBsaXN0MDDRAQJURUNJRBMAAAAASZYC0wgLEAAAAAAAAAEBAAAAAAAAAAMAAAAAAAAAAAAAAAAAAAAZ');
     expect(read(identifier)).toEqual({ ECID: 1_234_567_891 });
   });
 
-  test.each([
+  it.each([
     ['all ones', Buffer.alloc(8, 0xff), 2n ** 63n - 1n],
     ['all zeros', Buffer.alloc(8), 1n],
   ])('is a positive number from %s', (_, random, expected) => {
@@ -27,7 +27,7 @@ describe('a machine identifier', () => {
     expect(bytes.readBigInt64BE(17)).toBe(expected);
   });
 
-  test('is another one each time', () => {
+  it('is another one each time', () => {
     expect(newMachineIdentifier(randomBytes)).not.toBe(newMachineIdentifier(randomBytes));
   });
 });

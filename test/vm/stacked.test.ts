@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LocalName } from '../../src/names/local-name.ts';
 import type { TransferEvent } from '../../src/session/progress.ts';
 import type { Session } from '../../src/session/session.ts';
@@ -26,7 +26,7 @@ async function sizes(session: Session): Promise<Record<string, [number, number]>
 }
 
 describe('listing stacked images', () => {
-  test('shows the disk that a guest would see, and counts a shared file for the image that was used last', async () => {
+  it('shows the disk that a guest would see, and counts a shared file for the image that was used last', async () => {
     const session = freshSession();
     const first = plantStackedImage(session, REPOSITORY, image, 'v1');
     const second = plantStackedImage(session, REPOSITORY, other, 'v2');
@@ -44,22 +44,22 @@ describe('listing stacked images', () => {
     expect(after[':v2']?.[1]).toBeLessThan(MIB);
   });
 
-  test('of equally old ones, the greater path pays', async () => {
+  it('of equally old ones, the greater path pays', async () => {
     const session = freshSession();
-    const folders = [plantStackedImage(session, REPOSITORY, image, 'v1')];
-    folders.push(plantStackedImage(session, REPOSITORY, other, 'v2'));
-    for (const folder of folders) utimesSync(folder, 1_000_000, 1_000_000);
+    const directories = [plantStackedImage(session, REPOSITORY, image, 'v1')];
+    directories.push(plantStackedImage(session, REPOSITORY, other, 'v2'));
+    for (const directory of directories) utimesSync(directory, 1_000_000, 1_000_000);
     const shown = await sizes(session);
     const [greater, lesser] = image.digest > other.digest ? [':v1', ':v2'] : [':v2', ':v1'];
     expect(shown[greater ?? '']?.[1]).toBeGreaterThanOrEqual(MIB);
     expect(shown[lesser ?? '']?.[1]).toBeLessThan(MIB);
   });
 
-  test('goes on where a file of the store or the manifest is not what it should be', async () => {
+  it('goes on where a file of the store or the manifest is not what it should be', async () => {
     const session = freshSession();
     plantStackedImage(session, REPOSITORY, image, 'v1');
     const broken = plantStackedImage(session, REPOSITORY, other, 'v2');
-    rmSync(session.home.contentFolder, { recursive: true });
+    rmSync(session.home.contentDirectory, { recursive: true });
     writeFileSync(`${broken}/manifest.json`, 'not JSON');
     const shown = await sizes(session);
     // Without its manifest nobody could use the other one.
@@ -70,10 +70,10 @@ describe('listing stacked images', () => {
 });
 
 describe('inspecting a stacked image', () => {
-  test('shows base and overlays, and which are here', async () => {
+  it('shows base and overlays, and which are here', async () => {
     const session = freshSession();
     plantStackedImage(session, REPOSITORY, image, 'v1');
-    rmSync(`${session.home.contentFolder}/sha256/${sha256(noise(9000, 2)).slice('sha256:'.length)}`);
+    rmSync(`${session.home.contentDirectory}/sha256/${sha256(noise(9000, 2)).slice('sha256:'.length)}`);
     expect(await inspect(session, `${REPOSITORY}:v1`, { where: 'here', insecure: false })).toMatchObject({
       kind: 'cached',
       layout: 'stacked-cached',
@@ -93,7 +93,7 @@ describe('inspecting a stacked image', () => {
 describe('cloning', () => {
   const clone = LocalName.parse('clone');
 
-  test('a stacked image is refused with what is possible, and changes nothing', async () => {
+  it('a stacked image is refused with what is possible, and changes nothing', async () => {
     const session = freshSession();
     plantStackedImage(session, REPOSITORY, image, 'v1');
     await expect(cloneVm(session, `${REPOSITORY}:v1`, clone)).rejects.toMatchObject({
@@ -101,26 +101,26 @@ describe('cloning', () => {
       message: `${REPOSITORY}:v1 is a stacked image: a VM of it needs an overlay of its own, which only macOS 27 can make`,
       facts: { next: { kind: 'clone-with-tart' } },
     });
-    expect(existsSync(session.home.vmsFolder)).toBe(false);
+    expect(existsSync(session.home.vmsDirectory)).toBe(false);
   });
 
-  test('a stacked image that is not cached is not even fetched', async () => {
+  it('a stacked image that is not cached is not even fetched', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await expect(cloneVm(session, `${registry.address}/org/vm:latest`, clone)).rejects.toMatchObject({
       code: 'MEDIA_UNSUPPORTED',
     });
     expect(registry.blobRequests()).toEqual([]);
-    expect(existsSync(session.home.imagesFolder)).toBe(false);
+    expect(existsSync(session.home.imagesDirectory)).toBe(false);
   });
 
-  test('a stacked VM copies it with its overlay, and says where it runs', async () => {
+  it('a stacked VM copies it with its overlay, and says where it runs', async () => {
     const events: TransferEvent[] = [];
     const session = freshSession({ onEvent: (event) => void events.push(event) });
-    const source = `${session.home.vmsFolder}/mine`;
+    const source = `${session.home.vmsDirectory}/mine`;
     plantStackedVm(source, image);
     await cloneVm(session, 'mine', clone);
-    const made = `${session.home.vmsFolder}/clone`;
+    const made = `${session.home.vmsDirectory}/clone`;
     expect(readdirSync(made).sort()).toEqual([
       '.origin.json',
       'config.json',
@@ -142,15 +142,15 @@ describe('cloning', () => {
     ]);
   });
 
-  test('a stacked VM that runs or is suspended is refused', async () => {
+  it('a stacked VM that runs or is suspended is refused', async () => {
     const session = freshSession();
-    const source = `${session.home.vmsFolder}/mine`;
+    const source = `${session.home.vmsDirectory}/mine`;
     plantStackedVm(source, image);
     writeFileSync(`${source}/state.vzvmsave`, 'memory');
     await expect(cloneVm(session, 'mine', clone)).rejects.toMatchObject({ code: 'BUSY' });
     rmSync(`${source}/state.vzvmsave`);
     await runVm(source);
     await expect(cloneVm(session, 'mine', clone)).rejects.toMatchObject({ code: 'BUSY' });
-    expect(readdirSync(session.home.vmsFolder)).toEqual(['mine']);
+    expect(readdirSync(session.home.vmsDirectory)).toEqual(['mine']);
   });
 });

@@ -1,5 +1,5 @@
 import { existsSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { findLockOwner } from '../../src/fs/lock/lock-owner.ts';
 import { beginningOf, writeRunRecord } from '../../src/home/vms/run-record.ts';
 import { LocalName } from '../../src/names/local-name.ts';
@@ -10,42 +10,42 @@ import { runVm } from '../support/running-vm.ts';
 
 const vm = LocalName.parse('vm');
 
-function plant(): { session: Session; folder: string } {
+function plant(): { session: Session; directory: string } {
   const session = freshSession();
-  const folder = `${session.home.vmsFolder}/vm`;
-  plantVm(folder);
-  return { session, folder };
+  const directory = `${session.home.vmsDirectory}/vm`;
+  plantVm(directory);
+  return { session, directory };
 }
 
 describe.runIf(process.platform === 'linux')('a running VM', () => {
-  test('ends when its program is asked to, and can be deleted at once', async () => {
-    const { session, folder } = plant();
-    const running = await runVm(folder);
+  it('ends when its program is asked to, and can be deleted at once', async () => {
+    const { session, directory } = plant();
+    const running = await runVm(directory);
     expect(await stopVm(session, vm, { timeoutMs: 20_000 })).toBe('ended');
     await session.vms.delete(vm);
     expect(await running.ended).toBe(0);
-    expect(existsSync(folder)).toBe(false);
+    expect(existsSync(directory)).toBe(false);
   });
 
-  test('is killed when its program does not listen, and can be deleted at once (tart-cli §7 #24)', async () => {
-    const { session, folder } = plant();
-    const running = await runVm(folder, 'ignores');
+  it('is killed when its program does not listen, and can be deleted at once (tart-cli §7 #24)', async () => {
+    const { session, directory } = plant();
+    const running = await runVm(directory, 'ignores');
     expect(await stopVm(session, vm, { timeoutMs: 0 })).toBe('killed');
     await session.vms.delete(vm);
     expect(await running.ended).toBe('SIGKILL');
   });
 
-  test('ends also where no list of locks can be read, as on macOS', async () => {
-    const { session, folder } = plant();
+  it('ends also where no list of locks can be read, as on macOS', async () => {
+    const { session, directory } = plant();
     const mac = freshSession({ home: session.home, platform: 'darwin' });
-    const running = await runVm(folder);
+    const running = await runVm(directory);
     expect(await stopVm(mac, vm, { timeoutMs: 20_000 })).toBe('ended');
     expect(await running.ended).toBe(0);
   });
 
-  test('of another user is told apart from one that does not end', async () => {
-    const { session, folder } = plant();
-    const { pid } = await runVm(folder);
+  it('of another user is told apart from one that does not end', async () => {
+    const { session, directory } = plant();
+    const { pid } = await runVm(directory);
     const sent: unknown[] = [];
     const stranger = freshSession({
       home: session.home,
@@ -61,23 +61,23 @@ describe.runIf(process.platform === 'linux')('a running VM', () => {
     expect(sent).toEqual([[pid, 'SIGINT']]);
   });
 
-  test('is left alone when the signal of the caller fires while waiting', async () => {
-    const { folder, session } = plant();
-    await runVm(folder, 'ignores');
+  it('is left alone when the signal of the caller fires while waiting', async () => {
+    const { directory, session } = plant();
+    await runVm(directory, 'ignores');
     const patient = freshSession({ home: session.home, signal: AbortSignal.timeout(150) });
     await expect(stopVm(patient, vm, { timeoutMs: 60_000 })).rejects.toThrow('aborted');
     expect(await session.vms.state(await session.vms.require(vm))).toBe('running');
   });
 
-  test('is not one that another command holds: that is left alone (tart-cli §7 #25)', async () => {
+  it('is not one that another command holds: that is left alone (tart-cli §7 #25)', async () => {
     const { session } = plant();
     const lock = await session.vms.hold(await session.vms.require(vm));
     await expect(stopVm(session, vm, { timeoutMs: 0 })).rejects.toMatchObject({ code: 'BUSY' });
     await lock.release();
   });
 
-  test('that has not said yet that it is one is waited for: its lock is seen before (run-fleet-demand §8, 7)', async () => {
-    const { session, folder } = plant();
+  it('that has not said yet that it is one is waited for: its lock is seen before (run-fleet-demand §8, 7)', async () => {
+    const { session, directory } = plant();
     const lock = await session.vms.hold(await session.vms.require(vm));
     const sent: unknown[] = [];
     const asking = freshSession({
@@ -88,7 +88,7 @@ describe.runIf(process.platform === 'linux')('a running VM', () => {
       },
     });
     const stopping = stopVm(asking, vm, { timeoutMs: 20_000 });
-    await writeRunRecord(folder, {
+    await writeRunRecord(directory, {
       version: 1,
       pid: process.pid,
       began: beginningOf(process.pid) ?? '',
@@ -101,14 +101,14 @@ describe.runIf(process.platform === 'linux')('a running VM', () => {
 });
 
 describe('a VM that does not run', () => {
-  test('loses its saved state when it is suspended', async () => {
-    const { session, folder } = plant();
-    writeFileSync(`${folder}/state.vzvmsave`, 'memory');
+  it('loses its saved state when it is suspended', async () => {
+    const { session, directory } = plant();
+    writeFileSync(`${directory}/state.vzvmsave`, 'memory');
     expect(await stopVm(session, vm, { timeoutMs: 0 })).toBe('discarded');
     expect(await session.vms.state(await session.vms.require(vm))).toBe('stopped');
   });
 
-  test('cannot be stopped again, and one that is missing cannot be either', async () => {
+  it('cannot be stopped again, and one that is missing cannot be either', async () => {
     const { session } = plant();
     await expect(stopVm(session, vm, { timeoutMs: 0 })).rejects.toMatchObject({ code: 'VM_NOT_RUNNING' });
     await expect(stopVm(session, LocalName.parse('other'), { timeoutMs: 0 })).rejects.toMatchObject({
@@ -118,13 +118,13 @@ describe('a VM that does not run', () => {
 });
 
 describe.runIf(process.platform === 'linux')('the owner of a lock', () => {
-  test('is the process that took it, for this file only', async () => {
-    const { session, folder } = plant();
-    const other = `${session.home.vmsFolder}/other`;
+  it('is the process that took it, for this file only', async () => {
+    const { session, directory } = plant();
+    const other = `${session.home.vmsDirectory}/other`;
     plantVm(other);
-    const { pid } = await runVm(folder);
-    expect(await findLockOwner(`${folder}/config.json`, 'linux')).toEqual({ kind: 'process', pid });
+    const { pid } = await runVm(directory);
+    expect(await findLockOwner(`${directory}/config.json`, 'linux')).toEqual({ kind: 'process', pid });
     expect(await findLockOwner(`${other}/config.json`, 'linux')).toEqual({ kind: 'none' });
-    expect(await findLockOwner(`${folder}/disk.img`, 'linux')).toEqual({ kind: 'none' });
+    expect(await findLockOwner(`${directory}/disk.img`, 'linux')).toEqual({ kind: 'none' });
   });
 });

@@ -9,8 +9,8 @@ import { withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
 /**
- * Every name is parsed before anything is deleted. One that cannot be deleted does not keep the others, where Tart stops at it
- * (tart-cli §7 #48): each failure is said, and the last one decides the exit code.
+ * Every name is parsed before anything is deleted. One that cannot be deleted does not keep the others, where Tart
+ * stops at it (tart-cli §7 #48): each failure is said, and the last one decides the exit code.
  */
 export async function runDelete(terminal: Terminal, texts: readonly string[]): Promise<number> {
   return withSession(terminal, async (session, say) => {

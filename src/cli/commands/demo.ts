@@ -24,36 +24,36 @@ const DISK_BYTES = 1_000_000_000;
 const PIECE = 256 * 1024;
 
 /**
- * The main job, end to end, with real parts: a registry on a port, a push from one home, a pull into another, the name that was
- * typed in the list, and a clone that is the original byte for byte. Leaves nothing behind.
+ * The main job, end to end, with real parts: a registry on a port, a push from one home, a pull into another, the name
+ * that was typed in the list, and a clone that is the original byte for byte. Leaves nothing behind.
  */
 export async function runDemo(terminal: Terminal): Promise<number> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'tartlet-demo-'));
+  const directory = await mkdtemp(path.join(os.tmpdir(), 'tartlet-demo-'));
   const say = (text: string): void => void terminal.stdout.write(printableByLine(`${text}\n`));
   let registry: Registry | undefined;
   try {
-    const started = await startRegistry(`${folder}/registry`);
+    const started = await startRegistry(`${directory}/registry`);
     registry = started.registry;
     const { address, port } = started.listening;
     say(`1. a registry listens on ${address}:${port}`);
     const name = RemoteName.parse(`127.0.0.1:${port}/demo/vm:1.0`);
-    await publish(session(terminal, `${folder}/home-a`), name, say);
-    await use(session(terminal, `${folder}/home-b`), name, `${folder}/home-a/vms/original`, say);
+    await publish(session(terminal, `${directory}/home-a`), name, say);
+    await use(session(terminal, `${directory}/home-b`), name, `${directory}/home-a/vms/original`, say);
     say('done: every byte is the same, and the name you typed is the name you see');
     return 0;
   } finally {
     await registry?.close();
-    await rm(folder, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function startRegistry(dataFolder: string): Promise<{ registry: Registry; listening: ListeningAddress }> {
-  const preferred = createRegistry({ dataFolder, listen: { host: '127.0.0.1', port: PORT } });
+async function startRegistry(dataDirectory: string): Promise<{ registry: Registry; listening: ListeningAddress }> {
+  const preferred = createRegistry({ dataDirectory, listen: { host: '127.0.0.1', port: PORT } });
   try {
     return { registry: preferred, listening: await preferred.listen() };
   } catch {
     await preferred.close(); // Somebody has 8221: any free port will do.
-    const other = createRegistry({ dataFolder, listen: { host: '127.0.0.1', port: 0 } });
+    const other = createRegistry({ dataDirectory, listen: { host: '127.0.0.1', port: 0 } });
     return { registry: other, listening: await other.listen() };
   }
 }

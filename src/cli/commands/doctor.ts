@@ -1,10 +1,10 @@
 import { TartletError } from '../../errors.ts';
 import { isRegistryCached } from '../../migration/migrate.ts';
 import type { Session } from '../../session/session.ts';
-import { type Assignment, examine, type Examination } from '../../doctor/examine.ts';
+import { type Assignment, runDoctor as doctor, type DoctorReport } from '../../doctor/run-doctor.ts';
 import type { RegistryAddress } from '../../names/registry-address.ts';
 import { credentialSettings } from '../session/credential-settings.ts';
-import { examinationJson, examinationText, isClean } from '../render/examination.ts';
+import { doctorReportJson, doctorReportText, isClean } from '../render/doctor-report.ts';
 import { foldText } from '../terminal/fold.ts';
 import { renderJson } from '../render/json.ts';
 import { printable } from '../terminal/printable.ts';
@@ -34,12 +34,12 @@ export async function runDoctor(terminal: Terminal, options: DoctorCommandOption
       const credentials = await import('../../credentials/known-registry.ts');
       return credentials.knownPorts(host, credentialSettings(terminal));
     };
-    const examination = await examine(session, { fix, deep, insecure, assign: options.assign ?? [], knownPorts });
+    const doctorReport = await doctor(session, { fix, deep, insecure, assign: options.assign ?? [], knownPorts });
     const { stdout, environment } = terminal;
-    if (options.format === 'json') stdout.write(renderJson(examinationJson(examination)));
-    else stdout.write(foldText(examinationText(examination, { stream: stdout, environment, fix }), stdout));
-    if (examination.deep?.isComplete === false) throw interrupted(session.signal, examination.deep);
-    return isClean(examination) ? 0 : 1;
+    if (options.format === 'json') stdout.write(renderJson(doctorReportJson(doctorReport)));
+    else stdout.write(foldText(doctorReportText(doctorReport, { stream: stdout, environment, fix }), stdout));
+    if (doctorReport.deep?.isComplete === false) throw interrupted(session.signal, doctorReport.deep);
+    return isClean(doctorReport) ? 0 : 1;
   };
   // Whoever asks how things are must not change them first.
   return withSession(terminal, work, {
@@ -50,7 +50,7 @@ export async function runDoctor(terminal: Terminal, options: DoctorCommandOption
 }
 
 /** What was found is printed already; the reason of the end gets how far it came. */
-function interrupted(signal: AbortSignal, deep: NonNullable<Examination['deep']>): unknown {
+function interrupted(signal: AbortSignal, deep: NonNullable<DoctorReport['deep']>): unknown {
   if (!(signal.reason instanceof TartletError)) return signal.reason;
   const { imagesChecked, images, bytesChecked } = deep;
   return new TartletError(signal.reason.code, signal.reason.message, {

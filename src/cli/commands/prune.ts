@@ -29,7 +29,10 @@ export interface PruneCommandOptions {
 const DAY_MS = 24 * 60 * 60 * 1000;
 const GIB = 1024 ** 3;
 
-/** What would be deleted is the result of a dry run; what was deleted is told on stderr, since Tart prints nothing on success. */
+/**
+ * What would be deleted is the result of a dry run; what was deleted is told on stderr, since Tart prints nothing on
+ * success.
+ */
 export async function runPrune(terminal: Terminal, options: PruneCommandOptions): Promise<number> {
   const request = requestOf(terminal, options);
   return withSession(terminal, async (session) => {
@@ -97,7 +100,8 @@ function requireRoom({ freeBytes }: PruneReport, request: PruneRequest): void {
   if (freeBytes === undefined || request.freeBytes === undefined || freeBytes >= request.freeBytes) return;
   throw new TartletError(
     'DISK_FULL',
-    `${humanBytes(freeBytes, 1)} are free now, ${humanBytes(request.freeBytes, 1)} (${request.freeBytes / GIB} GiB) were asked for: nothing else in the cache can go`,
+    `${humanBytes(freeBytes, 1)} are free now, ${humanBytes(request.freeBytes, 1)} ` +
+      `(${request.freeBytes / GIB} GiB) were asked for: nothing else in the cache can go`,
     {
       expected: String(request.freeBytes),
       found: String(freeBytes),
@@ -118,7 +122,10 @@ function toText({ danglingTags, deleted }: PruneReport, now: Date, mood: Mood): 
   return mood === 'would' ? printed`nothing would be deleted\n` : printed`nothing was deleted\n`;
 }
 
-/** All sizes are whole bytes; null is what cannot be told on this file system. `bytes` counts a shared file once, for one of its images. */
+/**
+ * All sizes are whole bytes; null is what cannot be told on this file system. `bytes` counts a shared file once, for
+ * one of its images.
+ */
 function toJson(report: PruneReport, mood: Mood): object {
   return {
     schema: 'tartlet.prune/v1',

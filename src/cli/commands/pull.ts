@@ -46,7 +46,7 @@ export async function runPull(terminal: Terminal, text: string, options: PullCom
         say(`${name.toString()} is up to date (${digest.toString()})`);
         break;
       case 'linked':
-        say(`${name.toString()} was cached already and has its tag now (${digest.toString()})`);
+        say(`${name.toString()}: already cached; tag updated (${digest.toString()})`);
         break;
       case 'pulled':
         say(`pulled ${name.toString()} (${digest.toString()})`);

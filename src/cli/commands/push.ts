@@ -52,7 +52,10 @@ export async function runPush(
   return withSession(terminal, work, { report: options, stdout: options.format === 'json' ? 'result' : 'progress' });
 }
 
-/** Split at the first `=`; without one the value is empty, an empty key is ignored, the last of a key wins (tart-formats §4.5). */
+/**
+ * Split at the first `=`; without one the value is empty, an empty key is ignored, the last of a key wins (tart-formats
+ * §4.5).
+ */
 function parseLabels(texts: readonly string[]): ReadonlyMap<string, string> {
   const labels = new Map<string, string>();
   for (const text of texts.map((each) => each.trim())) {

@@ -4,7 +4,10 @@ import { withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { newLocalName } from './clone.ts';
 
-/** A taken target is wrong usage, as in Tart (tart-cli §1.16); a missing source is not, but one more missing VM (tart-cli §7 #32). */
+/**
+ * A taken target is wrong usage, as in Tart (tart-cli §1.16); a missing source is not, but one more missing VM
+ * (tart-cli §7 #32).
+ */
 export async function runRename(terminal: Terminal, from: string, to: string): Promise<number> {
   return withSession(terminal, async (session) => {
     const target = newLocalName(to);

@@ -19,14 +19,16 @@ export interface ServeCommandOptions extends ServeAccessOptions {
 /** Milliseconds between two collections of what no image needs any more. */
 const COLLECT_EVERY_MS = 3_600_000;
 
-/** Serves until it is interrupted, which is the normal end. The address goes to stdout, so that scripts can use port 0. */
+/**
+ * Serves until it is interrupted, which is the normal end. The address goes to stdout, so that scripts can use port 0.
+ */
 export async function runServe(terminal: Terminal, options: ServeCommandOptions): Promise<number> {
   const listen = parseListen(options.listen);
   const log = (text: string): unknown =>
     terminal.stderr.write(printableLine(`${terminal.now().toISOString()} ${text}`));
   const files = await WatchedFiles.look(filesOf(terminal, options));
   const registry = createRegistry({
-    dataFolder: resolvePath(terminal, options.data),
+    dataDirectory: resolvePath(terminal, options.data),
     listen,
     ...(await readAccess(terminal, options)),
     hostNames: options.hostName,
@@ -80,7 +82,10 @@ function collectRegularly(terminal: Terminal, registry: Registry): () => void {
   return () => clearInterval(timer);
 }
 
-/** In quotes where it is more than a word: a token may name anybody, also somebody whose name looks like the rest of the line. */
+/**
+ * In quotes where it is more than a word: a token may name anybody, also somebody whose name looks like the rest of the
+ * line.
+ */
 function nameOf(user: string | undefined): string {
   if (user === undefined) return '-';
   return /^[\p{L}\p{N}_.@:+/=][\p{L}\p{N}_.@:+/=-]*$/u.test(user) ? user : JSON.stringify(user);

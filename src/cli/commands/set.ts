@@ -40,7 +40,8 @@ export async function runSet(terminal: Terminal, text: string, options: SetComma
     if (staleState !== 'none') {
       writeLines(
         terminal.stderr,
-        `note: ${name.text} is suspended, and ${STALE[staleState]}; ${terminal.programName} stop ${name.text} drops that state`,
+        `note: ${name.text} is suspended, and ${STALE[staleState]}; ${terminal.programName} stop ` +
+          `${name.text} drops that state`,
       );
     }
     return 0;

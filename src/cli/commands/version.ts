@@ -1,4 +1,4 @@
-import { codecKernel } from '../../chunks/kernel.ts';
+import { lz4Backend } from '../../chunks/lz4-backend.ts';
 import { type Printable, printableLines } from '../terminal/printable.ts';
 import { VERSION } from '../terminal/version.ts';
 
@@ -8,7 +8,7 @@ const KERNELS = { webassembly: 'WebAssembly', typescript: 'TypeScript (slow: Web
 export function versionInDetail(): Printable {
   return printableLines([
     VERSION,
-    `codec: ${KERNELS[codecKernel().kind]}`,
+    `codec: ${KERNELS[lz4Backend().kind]}`,
     `node: ${process.version}, ${process.platform} ${process.arch}`,
   ]);
 }

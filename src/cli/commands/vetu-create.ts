@@ -15,8 +15,8 @@ export interface VetuCreateOptions extends CreateCommandOptions {
 }
 
 /**
- * `vetu create`: a VM of Linux, since Vetu knows no others. Vetu's own VMs have their kernel outside of the disk; ours are Tart's, which start
- * from it.
+ * `vetu create`: a VM of Linux, since Vetu knows no others. Vetu's own VMs have their kernel outside of the disk; ours
+ * are Tart's, which start from it.
  *
  * @throws TartletError `USAGE` for what is given for such a kernel.
  */

@@ -2,8 +2,8 @@
  * For bash from 3.2 (macOS) on, without the bash-completion package.
  *
  * The line is split here because bash also splits at colons, which are in most names; for the same reason, what stands
- * before the last colon is taken off each answer: readline replaces only what follows it. `compgen -W` is not used because
- * it expands its words.
+ * before the last colon is taken off each answer: readline replaces only what follows it. `compgen -W` is not used
+ * because it expands its words.
  */
 export const BASH_SCRIPT = `# bash completion for @PROGRAM@
 # Use it with: source <(@PROGRAM@ completion bash)

@@ -6,10 +6,10 @@ import type { Terminal } from '../terminal/terminal.ts';
 import { type Candidate, candidatesFor } from './candidates.ts';
 
 /**
- * What the completion scripts call at every TAB. The first line says what can stand there: `words`, and then one a line,
- * with a tab and its meaning where it has one; or `files`, which the shell completes by itself. Of names only those that
- * begin with what was typed are given, because they may be thousands; of other words all, for shells that also find what
- * is written a little differently.
+ * What the completion scripts call at every TAB. The first line says what can stand there: `words`, and then one a
+ * line, with a tab and its meaning where it has one; or `files`, which the shell completes by itself. Of names only
+ * those that begin with what was typed are given, because they may be thousands; of other words all, for shells that
+ * also find what is written a little differently.
  *
  * Never fails, and changes nothing, not even an old cache: a shell is waiting.
  *

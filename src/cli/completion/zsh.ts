@@ -13,7 +13,8 @@ export const ZSH_SCRIPT = `#compdef @PROGRAM@
     return
   fi
   for line in "\${(@)lines[2,-1]}"; do
-    # As _describe takes it: the word with its colons escaped, a colon, the meaning. It quotes what the shell would act on.
+    # As _describe takes it: the word with its colons escaped, a colon, the meaning. It quotes what the shell would act
+    # on.
     word=\${line%%$'\\t'*}
     word=\${\${word//\\\\/\\\\\\\\}//:/\\\\:}
     [[ $line == *$'\\t'* ]] && word+=:\${line#*$'\\t'}

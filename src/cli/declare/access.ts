@@ -18,10 +18,10 @@ const WAIT = ['--wait <seconds>', 'how long to wait for the guest to answer', wh
 function declareSsh({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('ssh')
-    .description('log in to a running VM by SSH, or run a command in it')
+    .description('Log in to a running VM by SSH, or run a command in it')
     .option(...USER)
     .option(...WAIT)
-    .option('-t', 'give the command a terminal')
+    .option('-t', 'Give the command a terminal')
     .argument('<name>')
     .argument('[command...]')
     .passThroughOptions()
@@ -47,7 +47,7 @@ Examples:
 function declareSshConfig({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('ssh-config')
-    .description("print a running VM's block for OpenSSH's configuration")
+    .description("Print a running VM's block for OpenSSH's configuration")
     .option(...USER)
     .option(...WAIT)
     .argument('<name>')
@@ -68,9 +68,9 @@ Example:
 function declareLogs({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('logs')
-    .description('print what the guest of a VM wrote to its serial console')
-    .option('-f, --follow', 'go on with what comes, also of later runs, until interrupted')
-    .option('-p, --previous', 'of the run before the last one')
+    .description('Print what the guest of a VM wrote to its serial console')
+    .option('-f, --follow', 'Go on with what comes, also of later runs, until interrupted')
+    .option('-p, --previous', 'Of the run before the last one')
     .argument('<name>')
     .addHelpText(
       'after',

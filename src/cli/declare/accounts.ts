@@ -11,12 +11,12 @@ export const ACCOUNTS: CommandGroup = {
 function declareLogin({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('login')
-    .description('store the user and the password for a registry, after asking it')
+    .description('Log in to a registry')
     .argument('<host>', 'host[:port], as in the names of its images')
-    .option('--username <user>', 'instead of a prompt; needs --password-stdin')
-    .option('--password-stdin', 'read the password from stdin; needs --username')
-    .option('--insecure', 'speak plain HTTP to the registry')
-    .option('--no-validate', 'store without asking the registry')
+    .option('--username <user>', 'Instead of a prompt; needs --password-stdin')
+    .option('--password-stdin', 'Read the password from stdin; needs --username')
+    .option('--insecure', 'Use plain HTTP instead of HTTPS')
+    .option('--no-validate', 'Store without asking the registry')
     .addOption(debugOption())
     .addHelpText(
       'after',
@@ -38,7 +38,7 @@ Examples:
 function declareLogout({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('logout')
-    .description('forget the user and the password for a registry')
+    .description('Log out from a registry')
     .argument('<host>', 'host[:port], as for login')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} logout registry.example:8221`)
     .action(async (host: string) => {

@@ -12,16 +12,17 @@ export const ARCHIVES: CommandGroup = {
 function declareExport({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('export')
-    .description('write a VM or a cached image into one file')
+    .description('Write a VM or a cached image into one file')
     .argument('<name>', 'a local VM or a cached image')
-    .argument('[path]', 'the file, replaced when it is there; - for stdout (default: <name>.oci.tar in this folder)')
-    .option('--reproducible', 'leave the time out: the same VM always gives the same file')
+    .argument('[path]', 'the file, replaced when it is there; - for stdout (default: <name>.oci.tar in this directory)')
+    .option('--reproducible', 'Leave the time out: the same VM always gives the same file')
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addHelpText(
       'after',
       `
-The file is a tar of an OCI image layout, which skopeo, oras and other OCI tools read too. (Tart writes Apple Archives, .tvm.)
+The file is a tar of an OCI image layout, which skopeo, oras and other OCI tools read too. (Tart writes Apple
+Archives, .tvm.)
 
 Examples:
   ${terminal.programName} export ci
@@ -38,10 +39,10 @@ Examples:
 function declareImport({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('import')
-    .description('make a local VM from an exported file')
-    .argument('<path>', 'a tar of an OCI image layout, or a folder with one; - for stdin')
+    .description('Make a local VM from an exported file')
+    .argument('<path>', 'a tar of an OCI image layout, or a directory with one; - for stdin')
     .argument('<name>', 'what the VM will be called; a VM of that name that does not run is replaced')
-    .option('--ref <reference>', 'which image, by its name or digest in the archive, when there are several')
+    .option('--ref <reference>', 'Which image, by its name or digest in the archive, when there are several')
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addHelpText(

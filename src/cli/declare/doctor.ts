@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { TartletError } from '../../errors.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
-import type { Assignment } from '../../doctor/examine.ts';
+import type { Assignment } from '../../doctor/run-doctor.ts';
 import type { DoctorCommandOptions } from '../commands/doctor.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
 import { debugOption, formatOption } from './option-types.ts';
@@ -12,16 +12,16 @@ export const DOCTOR: CommandGroup = { title: 'Images:', commands: { doctor: decl
 function declareDoctor({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('doctor')
-    .description('check the whole home, and mend what is damaged')
-    .option('--fix', 'mend what can be mended; what cannot is set aside, never deleted')
-    .option('--deep', 'hash every disk, and not only look at lengths')
+    .description('Check the home directory for problems and repair them')
+    .option('--fix', 'Repair what can be repaired; what cannot is quarantined, never deleted')
+    .option('--deep', 'Hash every disk, and not only look at lengths')
     .option(
       '--assign <from=to>',
-      'say which registry the images of a host without evidence came from; may be given several times',
+      'Say which registry the images of a host without evidence came from; may be given several times',
       assignment,
     )
-    .option('--host', 'look at what this machine has for running VMs, and not at the home')
-    .option('--insecure', 'speak plain HTTP to the registries that damaged images are fetched from')
+    .option('--host', 'Look at what this machine has for running VMs, and not at the home')
+    .option('--insecure', 'Speak plain HTTP to the registries that damaged images are fetched from')
     .addOption(formatOption())
     .addOption(debugOption())
     .addHelpText(
@@ -31,7 +31,7 @@ Without --fix nothing is changed. Damaged chunks are fetched again one by one; a
 has goes to cache/.quarantine. Local VMs are never touched.
 
 With --host, an empty VM is started for a moment: whether KVM works is known by nothing else. Each line that is no
-ok has the command that mends it.
+ok has the command that repairs it.
 
 Exit codes: 0 when there are at most notes, 1 when there is damage or a warning (left).
 

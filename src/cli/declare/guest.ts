@@ -10,7 +10,10 @@ import { repeated, UINT16_MAX, wholeNumber } from './option-types.ts';
 /** A week in seconds: as long as anybody waits for a VM to stop. */
 const MAX_TIMEOUT = 7 * 24 * 60 * 60;
 
-/** Commands for VMs that run: by QEMU on Linux. On a Mac they hand over to Tart with all their words, also those that only a newer Tart knows. */
+/**
+ * Commands for VMs that run: by QEMU on Linux. On a Mac they hand over to Tart with all their words, also those that
+ * only a newer Tart knows.
+ */
 export const GUEST: CommandGroup = {
   title: 'Running VMs (on a Mac, Tart does this):',
   commands: {
@@ -31,7 +34,7 @@ function declareRun(declaration: Declaration): void {
   const { program, terminal, setExitCode } = declaration;
   const command = program
     .command('run')
-    .description('run a VM')
+    .description('Run a VM')
     .argument('<name>')
     .argument('[command...]')
     .addHelpText(
@@ -43,7 +46,8 @@ Examples:
   ${terminal.programName} run --rm registry.example:8221/linux/debian:12 -- make test
 
 With --rm a command runs in the guest as soon as SSH or an agent answers: its streams and exit code are ours. SSH is
-used as by the command ssh; with --wait-for agent the agent is. --wait-for ends with 4 when the guest does not come in time, and says how far it came.`,
+used as by the command ssh; with --wait-for agent the agent is. --wait-for ends with 4 when the guest does not come in
+time, and says how far it came.`,
     );
   addDeviceOptions(command);
   addSharingOptions(command);
@@ -60,26 +64,26 @@ used as by the command ssh; with --wait-for agent the agent is. --wait-for ends 
 function addDeviceOptions(command: Command): void {
   command
     // Before its opposite: asked for is another thing than not refused.
-    .option('--graphics', 'with a window, also together with VNC')
-    .option('--no-graphics', 'without a window')
-    .option('--serial', 'make a serial console and print its path')
-    .option('--serial-path <path>', 'attach this terminal device as the serial console')
-    .option('--audio', 'with sound (not on a Mac, which has it by itself)')
-    .option('--no-audio', 'without sound')
-    .option('--no-clipboard', 'do not share the clipboard')
-    .option('--recovery', 'start the recovery system of macOS (on a Mac only)')
-    .option('--vnc', 'screen sharing of the guest instead of a window')
-    .option('--vnc-experimental', 'a VNC server of the hypervisor instead of a window')
-    .option('--nested', 'let the guest run VMs itself')
-    .option('--root-disk-opts <options>', 'sync=none|fsync|full and caching=automatic|cached|uncached, by commas')
-    .option('--suspendable', 'only with devices that can be suspended')
-    .option('--capture-system-keys', 'give system shortcuts to the guest (on a Mac only)')
-    .option('--no-trackpad', 'a mouse instead of a trackpad (on a Mac only)')
-    .option('--no-pointer', 'without a pointing device')
-    .option('--no-keyboard', 'without a keyboard')
+    .option('--graphics', 'With a window, also together with VNC')
+    .option('--no-graphics', 'Without a window')
+    .option('--serial', 'Make a serial console and print its path')
+    .option('--serial-path <path>', 'Attach this terminal device as the serial console')
+    .option('--audio', 'With sound (not on a Mac, which has it by itself)')
+    .option('--no-audio', 'Without sound')
+    .option('--no-clipboard', 'Do not share the clipboard')
+    .option('--recovery', 'Start the recovery system of macOS (on a Mac only)')
+    .option('--vnc', 'Screen sharing of the guest instead of a window')
+    .option('--vnc-experimental', 'A VNC server of the hypervisor instead of a window')
+    .option('--nested', 'Let the guest run VMs itself')
+    .option('--root-disk-opts <options>', 'Sync=none|fsync|full and caching=automatic|cached|uncached, by commas')
+    .option('--suspendable', 'Only with devices that can be suspended')
+    .option('--capture-system-keys', 'Give system shortcuts to the guest (on a Mac only)')
+    .option('--no-trackpad', 'A mouse instead of a trackpad (on a Mac only)')
+    .option('--no-pointer', 'Without a pointing device')
+    .option('--no-keyboard', 'Without a keyboard')
     .option(
       '--provisioning-opts <options>',
-      'first user of a macOS guest: fullName, username, password and so on (on a Mac only)',
+      'First user of a macOS guest: fullName, username, password and so on (on a Mac only)',
     );
 }
 
@@ -87,46 +91,46 @@ function addSharingOptions(command: Command): void {
   command
     .option(
       '--disk <path[:options]>',
-      'attach another disk, or a copy of a cached image; may be given several times',
+      'Attach another disk, or a copy of a cached image; may be given several times',
       repeated,
     )
-    .option('--rosetta <tag>', 'share Rosetta with a Linux guest (on a Mac only)')
-    .option('--dir <[name:]path[:options]>', 'share a directory; may be given several times', repeated);
+    .option('--rosetta <tag>', 'Share Rosetta with a Linux guest (on a Mac only)')
+    .option('--dir <[name:]path[:options]>', 'Share a directory; may be given several times', repeated);
 }
 
 function addNetworkOptions(command: Command): void {
   command
-    .option('--net-bridged <interface>', 'bridge to this interface; may be given several times', repeated)
-    .option('--net-softnet', 'isolate the network by Softnet (on a Mac only)')
-    .option('--net-softnet-allow <cidrs>', 'networks that Softnet lets through (on a Mac only)')
-    .option('--net-softnet-block <cidrs>', 'networks that Softnet blocks (on a Mac only)')
-    .option('--net-softnet-expose <ports>', 'ports of the guest that Softnet exposes, like 2222:22 (on a Mac only)')
-    .option('--net-softnet-control-fd <fd>', 'descriptor of the control socket of Softnet (on a Mac only)')
-    .option('--net-host', 'a network between host and guests only')
-    .option('--net-user', 'no bridge, also where one is set up (not on a Mac)')
+    .option('--net-bridged <interface>', 'Bridge to this interface; may be given several times', repeated)
+    .option('--net-softnet', 'Isolate the network by Softnet (on a Mac only)')
+    .option('--net-softnet-allow <cidrs>', 'Networks that Softnet lets through (on a Mac only)')
+    .option('--net-softnet-block <cidrs>', 'Networks that Softnet blocks (on a Mac only)')
+    .option('--net-softnet-expose <ports>', 'Ports of the guest that Softnet exposes, like 2222:22 (on a Mac only)')
+    .option('--net-softnet-control-fd <fd>', 'Descriptor of the control socket of Softnet (on a Mac only)')
+    .option('--net-host', 'A network between host and guests only')
+    .option('--net-user', 'No bridge, also where one is set up (not on a Mac)')
     .option(
       '--publish <[address:]host:guest[/udp]>',
-      'lead a port of this host to one of the guest (not on a Mac)',
+      'Lead a port of this host to one of the guest (not on a Mac)',
       repeated,
     )
-    .option('--allow-emulation', 'run guests of another architecture, many times slower (not on a Mac)');
+    .option('--allow-emulation', 'Run guests of another architecture, many times slower (not on a Mac)');
 }
 
 function addLifeOptions(command: Command): void {
   command
-    .option('--rm', 'run a clone of an image, or of a VM, and delete it when it has ended')
-    .option('--detach', 'run it in the background: prints the name when it runs; output goes to run.log of the VM')
-    .option('--wait-for <condition>', 'wait until the guest has an ip, answers by ssh or agent, or at tcp:PORT')
-    .option('--timeout <seconds>', 'how long --wait-for waits (default: 300)', wholeNumber(1, MAX_TIMEOUT));
+    .option('--rm', 'Run a clone of an image, or of a VM, and delete it when it has ended')
+    .option('--detach', 'Run it in the background: prints the name when it runs; output goes to run.log of the VM')
+    .option('--wait-for <condition>', 'Wait until the guest has an ip, answers by ssh or agent, or at tcp:PORT')
+    .option('--timeout <seconds>', 'How long --wait-for waits (default: 300)', wholeNumber(1, MAX_TIMEOUT));
 }
 
 function declareStop(declaration: Declaration): void {
   const { program, terminal, setExitCode } = declaration;
   const command = program
     .command('stop')
-    .description('stop a VM, or drop its saved state')
+    .description('Stop a VM, or drop its saved state')
     .argument('<name>')
-    .option('-t, --timeout <seconds>', 'how long to wait before the VM is killed', wholeNumber(0, MAX_TIMEOUT), 30)
+    .option('-t, --timeout <seconds>', 'How long to wait before the VM is killed', wholeNumber(0, MAX_TIMEOUT), 30)
     .addHelpText('after', `\nExample:\n  ${terminal.programName} stop --timeout 60 ci`);
   lenientOnMac(command, declaration).action(async (name: string, options: StopCommandOptions) => {
     const { runStop } = await import('../commands/running/stop.ts');
@@ -138,7 +142,7 @@ function declareSuspend(declaration: Declaration): void {
   const { program, terminal, setExitCode } = declaration;
   const command = program
     .command('suspend')
-    .description('suspend a running VM to disk')
+    .description('Suspend a running VM to disk')
     .argument('<name>')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} suspend ci`);
   lenientOnMac(command, declaration).action(async (name: string) => {
@@ -151,11 +155,11 @@ function declareIp(declaration: Declaration): void {
   const { program, terminal, setExitCode } = declaration;
   const command = program
     .command('ip')
-    .description("print a VM's IP address")
+    .description("Print a VM's IP address")
     .argument('<name>')
-    .option('--wait <seconds>', 'how long to wait for an address', wholeNumber(0, UINT16_MAX), 0)
+    .option('--wait <seconds>', 'How long to wait for an address', wholeNumber(0, UINT16_MAX), 0)
     .addOption(
-      new Option('--resolver <resolver>', 'where to look for it').choices(['dhcp', 'arp', 'agent']).default('dhcp'),
+      new Option('--resolver <resolver>', 'Where to look for it').choices(['dhcp', 'arp', 'agent']).default('dhcp'),
     )
     .addHelpText('after', `\nExample:\n  ${terminal.programName} ip --wait 60 ci`);
   lenientOnMac(command, declaration).action(async (name: string, options: IpCommandOptions) => {
@@ -167,7 +171,7 @@ function declareIp(declaration: Declaration): void {
 function declareScreenshot({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('screenshot')
-    .description("take a picture of a running VM's screen (not on a Mac)")
+    .description("Take a picture of a running VM's screen (not on a Mac)")
     .argument('<name>')
     .argument('<file>', 'where to write it, a PNG; - for stdout')
     .addHelpText(
@@ -185,20 +189,23 @@ Examples:
     });
 }
 
-/** Its options stand before the name: everything behind it belongs to the guest, `--help` and `--` too (tart-cli §1.10). */
+/**
+ * Its options stand before the name: everything behind it belongs to the guest, `--help` and `--` too (tart-cli §1.10).
+ */
 function declareExec(declaration: Declaration): void {
   const { program, terminal, setExitCode } = declaration;
   program
     .command('exec')
-    .description('run a command in a running VM, by the agent in its guest')
-    .option('-i', 'send our standard input to the command')
-    .option('-t', 'give the command a terminal')
+    .description('Run a command in a running VM, by the agent in its guest')
+    .option('-i', 'Send our standard input to the command')
+    .option('-t', 'Give the command a terminal')
     .argument('<name>')
     .argument('<command...>')
     .passThroughOptions()
     .addHelpText(
       'after',
-      `\nExamples:\n  ${terminal.programName} exec ci uname -a\n  ${terminal.programName} exec -i ci tar -x <files.tar\n  ${terminal.programName} exec -it ci bash -l`,
+      `\nExamples:\n  ${terminal.programName} exec ci uname -a\n  ${terminal.programName} exec -i ci tar ` +
+        `-x <files.tar\n  ${terminal.programName} exec -it ci bash -l`,
     )
     .action(async (name: string, words: readonly string[], options: ExecCommandOptions) => {
       const { runExec } = await import('../commands/running/exec.ts');

@@ -7,7 +7,7 @@ import type { PushCommandOptions } from '../commands/push.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
 import { debugOption, formatOption, JSON_RESULT, quietOption, repeated, wholeNumber } from './option-types.ts';
 
-const INSECURE = 'speak plain HTTP to the registry';
+const INSECURE = 'Use plain HTTP instead of HTTPS';
 const MAX_CONCURRENCY = 64;
 /** Mebibytes. Larger chunks are worth nothing, and one that breaks is sent again from its start. */
 const MAX_LAYER_SIZE = 16_384;
@@ -30,20 +30,20 @@ export const IMAGES: CommandGroup = {
 function declarePull({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('pull')
-    .description('bring an image into the cache, verified')
+    .description('Pull an image from a registry into the cache')
     .argument('<remote-name>', 'host[:port]/repository[:tag], or …@sha256:…')
     .option('--insecure', INSECURE)
     .option(
       '--concurrency <n>',
-      'most chunks to fetch at once; more than 4 only while that is faster',
+      'Maximum concurrent chunk downloads (adaptive from 4 upwards)',
       wholeNumber(1, MAX_CONCURRENCY),
       4,
     )
-    .option('--dry-run', 'say what would be fetched, reused and needed, and do nothing')
+    .option('--dry-run', 'Say what would be fetched, reused and needed, and do nothing')
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())
-    .addOption(new Option('--deduplicate', 'accepted for compatibility').hideHelp())
+    .addOption(new Option('--deduplicate', 'Accepted for compatibility').hideHelp())
     .addHelpText(
       'after',
       `
@@ -65,31 +65,31 @@ Examples:
 function declarePush({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('push')
-    .description('upload a VM to a registry under one or more names')
+    .description('Upload a VM to a registry under one or more names')
     .argument('<source>', 'a local VM, or a cached image to send on exactly as it is')
     .argument('<remote-names...>', 'where to; names of one repository are uploaded once')
     .option('--insecure', INSECURE)
     .option(
       '--concurrency <n>',
-      'most chunks to encode and upload at once; more than 4 only while that is faster',
+      'Maximum concurrent chunk uploads (adaptive from 4 upwards)',
       wholeNumber(0, MAX_CONCURRENCY),
       4,
     )
     .option(
       '--chunk-size <mb>',
-      'upload in parts of so many megabytes; 0 sends each blob whole',
+      'Upload in parts of so many megabytes; 0 sends each blob whole',
       wholeNumber(0, 100_000),
       0,
     )
-    .option('--label <key=value>', 'a label for the OCI config; may be given several times', repeated)
-    .option('--populate-cache', 'have the image in the local cache afterwards, under the same names')
+    .option('--label <key=value>', 'A label for the OCI config; may be given several times', repeated)
+    .option('--populate-cache', 'Have the image in the local cache afterwards, under the same names')
     .option(
       '--layer-size <mib>',
-      'mebibytes of disk per layer (default: as the image that the VM was cloned from, else 512, as Tart)',
+      'Mebibytes of disk per layer (default: as the image that the VM was cloned from, else 512, as Tart)',
       wholeNumber(1, MAX_LAYER_SIZE),
     )
-    .option('--reproducible', 'leave the upload time out: the same VM always gets the same digest')
-    .option('--digestfile <file>', 'write the digest of the image to this file, when all went well')
+    .option('--reproducible', 'Leave the upload time out: the same VM always gets the same digest')
+    .option('--digestfile <file>', 'Write the digest of the image to this file, when all went well')
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())
@@ -115,28 +115,28 @@ Examples:
 function declareCopy({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('copy')
-    .description('copy an image from registry to registry, byte for byte')
+    .description('Copy an image from registry to registry, byte for byte')
     .argument('<source>', 'host[:port]/repository[:tag], or …@sha256:…')
     .argument('<destination>', 'where to; without a tag it is latest')
-    .option('--insecure', 'speak plain HTTP to both registries')
-    .option('--insecure-source', 'speak plain HTTP to the registry that is read')
-    .option('--insecure-destination', 'speak plain HTTP to the registry that is written')
-    .option('--concurrency <n>', 'blobs to copy at once', wholeNumber(0, MAX_CONCURRENCY), 4)
+    .option('--insecure', 'Use plain HTTP for both registries')
+    .option('--insecure-source', 'Use plain HTTP for the source registry')
+    .option('--insecure-destination', 'Use plain HTTP for the destination registry')
+    .option('--concurrency <n>', 'Maximum concurrent blob copies', wholeNumber(0, MAX_CONCURRENCY), 4)
     .option(
       '--chunk-size <mb>',
-      'upload in parts of so many megabytes; 0 sends each blob whole',
+      'Upload in parts of so many megabytes; 0 sends each blob whole',
       wholeNumber(0, 100_000),
       0,
     )
-    .option('--digestfile <file>', 'write the digest of the image to this file, when all went well')
+    .option('--digestfile <file>', 'Write the digest of the image to this file, when all went well')
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())
     .addHelpText(
       'after',
       `
-Any OCI image can be copied, an index with everything below it. Within a registry the blobs are mounted; between two they
-stream through, verified, without touching the disk. The digest is the same on both sides; the tag moves last.
+Any OCI image can be copied, an index with everything below it. Within a registry the blobs are mounted; between two
+they stream through, verified, without touching the disk. The digest is the same on both sides; the tag moves last.
 
 Examples:
   ${terminal.programName} copy ghcr.io/cirruslabs/macos-sequoia-base:latest \\
@@ -153,10 +153,10 @@ Examples:
 function declareList({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('list')
-    .description('show local VMs and cached images')
-    .addOption(new Option('--source <source>', 'only one kind').choices(['local', 'oci'] as const))
+    .description('Show local VMs and cached images')
+    .addOption(new Option('--source <source>', 'Only one kind').choices(['local', 'oci'] as const))
     .addOption(formatOption())
-    .option('-q, --quiet', 'print only names')
+    .option('-q, --quiet', 'Print only names')
     .addHelpText(
       'after',
       `\nExamples:\n  ${terminal.programName} list\n  ${terminal.programName} list --source oci --format json`,
@@ -170,15 +170,16 @@ function declareList({ program, terminal, setExitCode }: Declaration): void {
 function declareInspect({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('inspect')
-    .description('show everything known about an image or a VM: digest, origin, layers, sizes')
+    .description('Show everything known about an image or a VM: digest, origin, layers, sizes')
     .argument('<name>', 'a local VM, a cached image, or with --remote an image in its registry')
-    .option('--remote', 'ask the registry, even if the image is cached')
+    .option('--remote', 'Ask the registry, even if the image is cached')
     .option('--insecure', INSECURE)
     .addOption(formatOption())
     .addOption(debugOption())
     .addHelpText(
       'after',
-      `\nExamples:\n  ${terminal.programName} inspect registry.example:8221/macos/base:15\n  ${terminal.programName} inspect --remote --format json ghcr.io/acme/ci:latest`,
+      `\nExamples:\n  ${terminal.programName} inspect registry.example:8221/macos/base:15\n  ` +
+        `${terminal.programName} inspect --remote --format json ghcr.io/acme/ci:latest`,
     )
     .action(async (name: string, options: InspectCommandOptions) => {
       const { runInspect } = await import('../commands/inspect.ts');
@@ -189,7 +190,7 @@ function declareInspect({ program, terminal, setExitCode }: Declaration): void {
 function declareFqn({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('fqn')
-    .description('print the name with the digest that a cached tag leads to')
+    .description('Print the name with the digest that a cached tag leads to')
     .argument('<name>')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} fqn registry.example:8221/macos/base:15`)
     .action(async (name: string) => {
@@ -201,7 +202,7 @@ function declareFqn({ program, terminal, setExitCode }: Declaration): void {
 function declarePin({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('pin')
-    .description('keep cached images, whatever is pruned or collected')
+    .description('Keep cached images, whatever is pruned or collected')
     .argument('<remote-names...>', 'cached images; a tag stands for the image it leads to now')
     .addHelpText(
       'after',
@@ -220,7 +221,7 @@ Example:
 function declareUnpin({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('unpin')
-    .description('let pinned images be pruned again')
+    .description('Let pinned images be pruned again')
     .argument('<remote-names...>', 'cached images')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} unpin registry.example:8221/macos/base:15`)
     .action(async (names: string[]) => {

@@ -19,17 +19,17 @@ export const MACHINE: CommandGroup = {
 function declareSet({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('set')
-    .description("change a VM's configuration and disk")
+    .description("Change a VM's configuration and disk")
     .argument('<name>')
-    .option('--cpu <n>', 'number of processors', wholeNumber(0, UINT16_MAX))
-    .option('--memory <mib>', 'memory in MiB (2^20 bytes)', wholeNumber(0, MAX_MEMORY_MIB))
-    .option('--display <size>', 'screen of the guest, e.g. 1920x1080, 1920x1080px or 960x540pt', displaySize)
-    .option('--display-refit', 'let the screen of the guest follow the window')
-    .option('--no-display-refit', 'keep the screen of the guest as it is')
-    .option('--random-mac', 'give it a new MAC address')
-    .option('--random-serial', 'give a macOS guest a new serial number')
-    .option('--disk <path>', 'replace the content of the disk by that of this image')
-    .option('--disk-size <gb>', 'grow the disk to so many GB (10^9 bytes)', wholeNumber(1, UINT16_MAX))
+    .option('--cpu <n>', 'Number of processors', wholeNumber(0, UINT16_MAX))
+    .option('--memory <mib>', 'Memory in MiB (2^20 bytes)', wholeNumber(0, MAX_MEMORY_MIB))
+    .option('--display <size>', 'Screen of the guest, e.g. 1920x1080, 1920x1080px or 960x540pt', displaySize)
+    .option('--display-refit', 'Let the screen of the guest follow the window')
+    .option('--no-display-refit', 'Keep the screen of the guest as it is')
+    .option('--random-mac', 'Give it a new MAC address')
+    .option('--random-serial', 'Give a macOS guest a new serial number')
+    .option('--disk <path>', 'Replace the content of the disk by that of this image')
+    .option('--disk-size <gb>', 'Grow the disk to so many GB (10^9 bytes)', wholeNumber(1, UINT16_MAX))
     .addHelpText(
       'after',
       `
@@ -49,19 +49,19 @@ function declarePrune({ program, terminal, setExitCode }: Declaration): void {
   const gib = wholeNumber(0, MAX_COUNT);
   program
     .command('prune')
-    .description('delete what was not used for long, or does not fit')
+    .description('Delete least recently used images or VMs')
     .addOption(
-      new Option('--entries <what>', 'cached images and restore images, or VMs that do not run')
+      new Option('--entries <what>', 'Cached images and restore images, or VMs that do not run')
         .choices(['caches', 'vms'] as const)
         .default('caches' as const),
     )
-    .option('--older-than <days>', 'what was not used for so many days', wholeNumber(0, MAX_COUNT))
-    .option('--space-budget <gib>', 'what does not fit into so many GiB, the oldest first', gib)
-    .addOption(new Option('--cache-budget <gib>', 'the old name of --space-budget').argParser(gib).hideHelp())
-    .option('--gc', 'first remove dangling tags, and images that no tag leads to')
-    .option('--free-space <gib>', 'the oldest of the cache, until so many GiB are free on its disk', gib)
-    .option('--dry-run', 'only show what would be deleted, why, and what that would free')
-    .addOption(new Option('--format <format>', 'how to print what is deleted').choices(['text', 'json'] as const))
+    .option('--older-than <days>', 'What was not used for so many days', wholeNumber(0, MAX_COUNT))
+    .option('--space-budget <gib>', 'What does not fit into so many GiB, the oldest first', gib)
+    .addOption(new Option('--cache-budget <gib>', 'The old name of --space-budget').argParser(gib).hideHelp())
+    .option('--gc', 'First remove dangling tags, and images that no tag leads to')
+    .option('--free-space <gib>', 'The oldest of the cache, until so many GiB are free on its disk', gib)
+    .option('--dry-run', 'Only show what would be deleted, why, and what that would free')
+    .addOption(new Option('--format <format>', 'Output format what is deleted').choices(['text', 'json'] as const))
     .addHelpText(
       'after',
       `

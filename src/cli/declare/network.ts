@@ -7,17 +7,18 @@ import { formatOption } from './option-types.ts';
 export function declareNetwork({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('network')
-    .description('set up a network on which VMs are reached, on Linux')
+    .description('Set up a network on which VMs are reached, on Linux')
     .addArgument(new Argument('<action>', 'what to do').choices(['setup', 'status', 'remove']))
-    .option('--bridge <name>', 'name of the bridge, for setup (default: tartlet0)')
-    .option('--subnet <cidr>', 'private network of the VMs, for setup (default: one that is free)')
-    .option('--dry-run', 'show what would be done, and change nothing')
-    .addOption(formatOption('how to print the status'))
+    .option('--bridge <name>', 'Name of the bridge, for setup (default: tartlet0)')
+    .option('--subnet <cidr>', 'Private network of the VMs, for setup (default: one that is free)')
+    .option('--dry-run', 'Show what would be done, and change nothing')
+    .addOption(formatOption('Output format the status'))
     .addHelpText(
       'after',
       `
 Setup makes a bridge with a network of its own, on which VMs get addresses by DHCP, reach what this machine reaches, and
-are reached at all of their ports. It starts with the system and becomes the default of run. Remove takes all of it away.
+are reached at all of their ports. It starts with the system and becomes the default of run. Remove takes all of it
+away.
 Both are for root, once; everyone may ask for the status, which ends with 0 when the network runs.
 
 Examples:

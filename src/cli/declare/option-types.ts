@@ -26,7 +26,7 @@ export function repeated(text: string, before: readonly string[] | undefined): r
 }
 
 /** For commands whose result programs may want to read. @param what is printed. */
-export function formatOption(what = 'how to print'): Option {
+export function formatOption(what = 'Output format'): Option {
   return new Option('--format <format>', what).choices(['text', 'json'] as const).default('text');
 }
 
@@ -35,12 +35,12 @@ export const JSON_RESULT = 'json prints the result on stdout, digests whole, siz
 
 /** For commands with progress and notes on stderr. */
 export function quietOption(): Option {
-  return new Option('-q, --quiet', 'no progress and no notes on stderr, only errors');
+  return new Option('-q, --quiet', 'No progress and no notes on stderr, only errors');
 }
 
 /** For commands that talk to registries. */
 export function debugOption(): Option {
-  return new Option('--debug', 'show requests, answers and retries on stderr, without passwords and tokens');
+  return new Option('--debug', 'Show requests, answers and retries on stderr, without passwords and tokens');
 }
 
 export const UINT16_MAX = 65_535;

@@ -18,24 +18,24 @@ export const SERVICES: CommandGroup = {
 function declareServe({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('serve')
-    .description('run a registry on this machine')
-    .option('--listen <address>', 'host:port to listen on; a port alone is one of this machine', '127.0.0.1:8221')
-    .requiredOption('--data <folder>', 'where the registry keeps its content')
-    .option('--htpasswd <file>', 'ask for a user and a password; bcrypt entries as `htpasswd -B` writes them')
-    .option('--read-only-users <file>', 'users who may pull and not push, in a file of the same kind; needs --htpasswd')
-    .option('--anonymous-read', 'let everybody pull; only pushing needs a password or a token')
-    .option('--token-realm <url>', 'ask for tokens of this token service; needs the three options below')
-    .option('--token-service <name>', 'our name at the token service')
-    .option('--token-issuer <name>', 'who issues the tokens')
-    .option('--token-keys <file>', 'public keys or certificates that tokens are signed with (PEM)')
-    .option('--tls-cert <file>', 'speak TLS with this certificate (PEM)')
-    .option('--tls-key <file>', 'the key of the certificate (PEM)')
+    .description('Run a registry on this machine')
+    .option('--listen <address>', 'Host:port to listen on; a port alone is one of this machine', '127.0.0.1:8221')
+    .requiredOption('--data <directory>', 'where the registry keeps its content')
+    .option('--htpasswd <file>', 'Ask for a user and a password; bcrypt entries as `htpasswd -B` writes them')
+    .option('--read-only-users <file>', 'Users who may pull and not push, in a file of the same kind; needs --htpasswd')
+    .option('--anonymous-read', 'Let everybody pull; only pushing needs a password or a token')
+    .option('--token-realm <url>', 'Ask for tokens of this token service; needs the three options below')
+    .option('--token-service <name>', 'Our name at the token service')
+    .option('--token-issuer <name>', 'Who issues the tokens')
+    .option('--token-keys <file>', 'Public keys or certificates that tokens are signed with (PEM)')
+    .option('--tls-cert <file>', 'Speak TLS with this certificate (PEM)')
+    .option('--tls-key <file>', 'The key of the certificate (PEM)')
     .option(
       '--host-name <names...>',
-      'names by which clients may call this registry, besides the address it listens on',
+      'Names by which clients may call this registry, besides the address it listens on',
     )
-    .option('--allow-breaking-deletes', 'let clients delete what the image of a tag still needs')
-    .option('--open', 'listen on other addresses than loopback without a password or without TLS')
+    .option('--allow-breaking-deletes', 'Let clients delete what the image of a tag still needs')
+    .option('--open', 'Listen on other addresses than loopback without a password or without TLS')
     .addHelpText(
       'after',
       `
@@ -57,7 +57,7 @@ Examples:
 function declareDemo({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('demo')
-    .description('show the main job end to end, in a temporary folder')
+    .description('Show the main job end to end, in a temporary directory')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} demo`)
     .action(async () => {
       const { runDemo } = await import('../commands/demo.ts');
@@ -68,7 +68,7 @@ function declareDemo({ program, terminal, setExitCode }: Declaration): void {
 function declareCompletion({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('completion')
-    .description('print a completion script for your shell')
+    .description('Print a completion script for your shell')
     .addArgument(program.createArgument('<shell>', 'your shell').choices(['bash', 'zsh', 'fish'] as const))
     .addHelpText(
       'after',

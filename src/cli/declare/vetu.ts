@@ -13,8 +13,9 @@ import { VMS } from './vms.ts';
 const MIN_MTU = 68;
 
 /**
- * What we answer to as `vetu`: Vetu's commands, and no others (run-fleet-demand §2, §b.1). They are ours, with all of their options, so that
- * `list --format json` works as well, which Orchard needs; `run` and `create` have Vetu's besides.
+ * What we answer to as `vetu`: Vetu's commands, and no others (run-fleet-demand §2, §b.1). They are ours, with all of
+ * their options, so that `list --format json` works as well, which Orchard needs; `run` and `create` have Vetu's
+ * besides.
  */
 export const VETU: readonly CommandGroup[] = [
   group('Images:', IMAGES, ['pull', 'push', 'list', 'fqn']),
@@ -45,15 +46,16 @@ function asInTart({ commands }: CommandGroup, name: string, declaration: Declara
 
 function declareRun(declaration: Declaration): void {
   const command = asInTart(GUEST, 'run', declaration)
-    .option('--net-host-mtu <bytes>', 'largest packet that the guest sends', wholeNumber(MIN_MTU, UINT16_MAX))
+    .option('--net-host-mtu <bytes>', 'Largest packet that the guest sends', wholeNumber(MIN_MTU, UINT16_MAX))
     .option(
       '--device <parameters>',
-      'give a PCI device of this machine to the guest, like path=/sys/bus/pci/devices/0000:01:00.0; may be given several times',
+      'Give a PCI device of this machine to the guest, like path=/sys/bus/pci/devices/0000:01:00.0; may ' +
+        'be given several times',
       repeated,
     );
   for (const option of command.options) {
     if (option.long === '--net-host')
-      option.description = 'the network of this host, by which the guest reaches others';
+      option.description = 'The network of this host, by which the guest reaches others';
     // Vetu is for Linux.
     if (option.description.includes('on a Mac only')) option.hideHelp();
   }
@@ -61,12 +63,12 @@ function declareRun(declaration: Declaration): void {
 
 function declareCreate(declaration: Declaration): void {
   asInTart(VMS, 'create', declaration)
-    .option('--cpu <n>', 'number of processors', wholeNumber(1, UINT16_MAX))
-    .option('--memory <mib>', 'memory in MiB (2^20 bytes)', wholeNumber(1, 2 ** 32))
-    .option('--kernel <path>', 'refused: VMs start from their disks here')
-    .option('--initramfs <path>', 'refused, as --kernel')
-    .option('--cmdline <words>', 'refused, as --kernel')
-    .option('--disk <path>', 'refused: write to the disk of the VM instead', repeated)
+    .option('--cpu <n>', 'Number of processors', wholeNumber(1, UINT16_MAX))
+    .option('--memory <mib>', 'Memory in MiB (2^20 bytes)', wholeNumber(1, 2 ** 32))
+    .option('--kernel <path>', 'Refused: VMs start from their disks here')
+    .option('--initramfs <path>', 'Refused, as --kernel')
+    .option('--cmdline <words>', 'Refused, as --kernel')
+    .option('--disk <path>', 'Refused: write to the disk of the VM instead', repeated)
     .action(async (name: string, options: VetuCreateOptions) => {
       const { runVetuCreate } = await import('../commands/vetu-create.ts');
       declaration.setExitCode(await runVetuCreate(declaration.terminal, name, options));

@@ -13,7 +13,7 @@ import {
   wordOption,
 } from './option-types.ts';
 
-/** Commands that have to do with VM folders. */
+/** Commands that have to do with VM directories. */
 export const VMS: CommandGroup = {
   title: 'Virtual machines:',
   commands: {
@@ -28,18 +28,18 @@ export const VMS: CommandGroup = {
 function declareCreate({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('create')
-    .description('create a VM with an empty disk, or from a cloud image')
+    .description('Create a VM with an empty disk, or from a cloud image')
     .argument('<new-name>')
-    .option('--linux', 'for a Linux guest')
-    .option('--from-image <file|url>', 'begin with a cloud image: qcow2, or raw; also packed by gzip, xz or zstd')
-    .option('--digest <digest>', 'what the image must be: sha256 or sha512, as its publisher tells it')
-    .option('--cloud-init <file>', 'user data for cloud-init in the guest, #cloud-config or a script')
-    .option('--network-config <file>', 'settings of the network for cloud-init')
-    .addOption(new Option('--from-ipsw <path>', 'for a macOS guest (only Tart on a Mac can)'))
-    .option('--disk-size <gb>', 'size of the disk in GB (10^9 bytes)', wholeNumber(1, UINT16_MAX), 50)
-    .addOption(wordOption('--disk-format <format>', 'asif needs Tart on macOS 26', ['raw', 'asif']).default('raw'))
+    .option('--linux', 'For a Linux guest')
+    .option('--from-image <file|url>', 'Begin with a cloud image: qcow2, or raw; also packed by gzip, xz or zstd')
+    .option('--digest <digest>', 'What the image must be: sha256 or sha512, as its publisher tells it')
+    .option('--cloud-init <file>', 'User data for cloud-init in the guest, #cloud-config or a script')
+    .option('--network-config <file>', 'Settings of the network for cloud-init')
+    .addOption(new Option('--from-ipsw <path>', 'For a macOS guest (only Tart on a Mac can)'))
+    .option('--disk-size <gb>', 'Size of the disk in GB (10^9 bytes)', wholeNumber(1, UINT16_MAX), 50)
+    .addOption(wordOption('--disk-format <format>', 'Asif needs Tart on macOS 26', ['raw', 'asif']).default('raw'))
     .addOption(
-      wordOption('--arch <arch>', "processor of the guest (default: the image's, or this machine's)", [
+      wordOption('--arch <arch>', "Processor of the guest (default: the image's, or this machine's)", [
         'arm64',
         'amd64',
       ]),
@@ -64,16 +64,16 @@ Examples:
 function declareClone({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('clone')
-    .description('make a local VM from an image or from another VM')
+    .description('Make a local VM from an image or from another VM')
     .argument('<source>', 'a local VM, or an image; an image that is not cached is pulled first')
     .argument('<new-name>')
-    .option('--insecure', 'speak plain HTTP to the registry')
-    .option('--concurrency <n>', 'chunks to fetch at once', wholeNumber(1, 64), 4)
-    .option('--stacked', 'keep the changes in an overlay (only Tart on macOS 27 can)')
-    .addOption(new Option('--deduplicate', 'accepted for compatibility').hideHelp())
+    .option('--insecure', 'Use plain HTTP instead of HTTPS')
+    .option('--concurrency <n>', 'Chunks to fetch at once', wholeNumber(1, 64), 4)
+    .option('--stacked', 'Keep the changes in an overlay (only Tart on macOS 27 can)')
+    .addOption(new Option('--deduplicate', 'Accepted for compatibility').hideHelp())
     .option(
       '--prune-limit <gib>',
-      'most GiB of the cache to delete for what the VM will write',
+      'Most GiB of the cache to delete for what the VM will write',
       wholeNumber(0, 2 ** 22),
       100,
     )
@@ -97,7 +97,7 @@ Example:
 function declareGet({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('get')
-    .description("show a VM's configuration")
+    .description("Show a VM's configuration")
     .argument('<name>')
     .addOption(formatOption())
     .addHelpText('after', `\nExample:\n  ${terminal.programName} get --format json ci`)
@@ -110,7 +110,7 @@ function declareGet({ program, terminal, setExitCode }: Declaration): void {
 function declareRename({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('rename')
-    .description('rename a local VM')
+    .description('Rename a local VM')
     .argument('<name>')
     .argument('<new-name>', 'a name that no VM has yet')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} rename ci ci-old`)
@@ -123,7 +123,7 @@ function declareRename({ program, terminal, setExitCode }: Declaration): void {
 function declareDelete({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('delete')
-    .description('delete local VMs and cached images')
+    .description('Delete local VMs and cached images')
     .argument('<names...>', 'deleting the last tag of an image deletes the image')
     .addHelpText('after', `\nExample:\n  ${terminal.programName} delete ci registry.example:8221/macos/base:15`)
     .action(async (names: string[]) => {

@@ -1,7 +1,10 @@
 import picocolors from 'picocolors';
 import type { Printable } from '../terminal/printable.ts';
 
-/** Colours as far as we use them. They go around what is printable, or the characters that they are made of would be spelled out. */
+/**
+ * Colours as far as we use them. They go around what is printable, or the characters that they are made of would be
+ * spelled out.
+ */
 export type Colours = Readonly<Record<'bold' | 'dim' | 'green' | 'red' | 'yellow', (text: Printable) => Printable>>;
 
 /** The part of a stream that decides about colours. */
@@ -12,9 +15,9 @@ export interface MaybeTerminal {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Colours for one stream: on a terminal, unless `NO_COLOR` is set to anything (no-color.org), or everywhere with `FORCE_COLOR`, where `0` and
- * `false` mean the opposite. Who sets both gets none. Asked of each stream alone: picocolors itself looks only at stdout,
- * and colours pipes in CI (dependencies §10).
+ * Colours for one stream: on a terminal, unless `NO_COLOR` is set to anything (no-color.org), or everywhere with
+ * `FORCE_COLOR`, where `0` and `false` mean the opposite. Who sets both gets none. Asked of each stream alone:
+ * picocolors itself looks only at stdout, and colours pipes in CI (dependencies §10).
  */
 export function coloursFor(stream: MaybeTerminal, environment: Environment): Colours {
   return picocolors.createColors(wantsColours(stream, environment)) as unknown as Colours;

@@ -12,8 +12,8 @@ import { humanBytes, unusedFor } from './quantity.ts';
 export type Mood = 'would' | 'did';
 
 /**
- * What is deleted and why, on two lines: the name; then when it was used last, what it occupies, and how much of that becomes free, because
- * what other images or VMs share stays.
+ * What is deleted and why, on two lines: the name; then when it was used last, what it occupies, and how much of that
+ * becomes free, because what other images or VMs share stays.
  */
 export function renderDeletion({ candidate, reason, footprint }: Deletion, now: Date, mood: Mood): Printable {
   const { allocatedBytes, reclaimableBytes } = footprint;
@@ -42,8 +42,10 @@ export function renderDeleted(name: string, deleted: Deleted): string {
     case 'vm':
     case 'image':
       return `deleted ${shown}${deleted.footprint === undefined ? '' : `: ${freedBytes(deleted.footprint)}`}`;
-    case 'tag':
-      return `removed the tag ${shown}${deleted.keptBy === undefined ? '' : `: its image stays, because ${WHY_KEPT[deleted.keptBy]}`}`;
+    case 'tag': {
+      const why = deleted.keptBy === undefined ? '' : `: its image stays, because ${WHY_KEPT[deleted.keptBy]}`;
+      return `removed the tag ${shown}${why}`;
+    }
     default:
       return unreachable(deleted);
   }

@@ -7,7 +7,10 @@ interface ErrorKind {
   readonly exitCode: number;
   /** What happened, for somebody who looks the code up. */
   readonly meaning: string;
-  /** What to do about it; printed where the error brings no next step of its own. Whoever throws knows better, and is heard first. */
+  /**
+   * What to do about it; printed where the error brings no next step of its own. Whoever throws knows better, and is
+   * heard first.
+   */
   readonly next: string;
 }
 
@@ -54,7 +57,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   },
   NET_CONNECT: {
     exitCode: FAILURE,
-    meaning: 'Nobody takes a connection there. For `serve`: the address cannot be listened on.',
+    meaning: 'Connection refused. For `serve`: the address cannot be listened on.',
     next: 'check that the registry runs there and that the port is right',
   },
   NET_TLS: {
@@ -112,19 +115,22 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   AUTH_REALM: {
     exitCode: FAILURE,
     meaning:
-      'The registry sends us for a token to a place that must not see the password, has no TLS, or is on an internal address. Nothing was sent there.',
+      'The registry sends us for a token to a place that must not see the password, has no TLS, or is on ' +
+      'an internal address. Nothing was sent there.',
     next: 'check the authentication settings of the registry',
   },
   AUTH_HELPER: {
     exitCode: FAILURE,
     meaning:
-      'A credential helper or the Keychain failed. No other credential was tried in its place; what is read was asked for without one.',
+      'A credential helper or the Keychain failed. No other credential was tried in its place; what is ' +
+      'read was asked for without one.',
     next: 'check the helper that the message names',
   },
   REDIRECT_REFUSED: {
     exitCode: FAILURE,
     meaning:
-      'The registry leads to where nothing may be sent or asked: from https to http, in a circle, to an internal address.',
+      'The registry leads to where nothing may be sent or asked: from https to http, in a circle, to an ' +
+      'internal address.',
     next: 'check the address of the registry, and what stands between it and this machine',
   },
   NOT_FOUND: {
@@ -190,7 +196,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   DISK_READONLY: {
     exitCode: FAILURE,
     meaning: 'The file system is mounted for reading only.',
-    next: 'mount it for writing, or set TART_HOME to another folder',
+    next: 'mount it for writing, or set TART_HOME to another directory',
   },
   DISK_DENIED: {
     exitCode: FAILURE,
@@ -199,8 +205,8 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   },
   DISK_UNSUPPORTED: {
     exitCode: FAILURE,
-    meaning: 'The file system, or the machine, cannot do what is needed: locks, links, files of this size.',
-    next: 'set TART_HOME to a folder on a local disk',
+    meaning: 'The file system, or the machine, cannot do what is needed: locks, symlinks, files of this size.',
+    next: 'set TART_HOME to a directory on a local disk',
   },
   STORE_DAMAGED: {
     exitCode: FAILURE,
@@ -230,7 +236,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   VM_INVALID: {
     exitCode: FAILURE,
     meaning: 'A VM lacks files, or has an empty disk.',
-    next: 'look into the folder of the VM: config.json, nvram.bin and disk.img belong there',
+    next: 'look into the directory of the VM: config.json, nvram.bin and disk.img belong there',
   },
   ARCHIVE_INVALID: {
     exitCode: FAILURE,

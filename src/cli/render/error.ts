@@ -5,9 +5,9 @@ import { hintText } from './hint/text.ts';
 import { joined, type Printable, printable, printed } from '../terminal/printable.ts';
 
 /**
- * An error for people, on lines of its own: `error[CODE]: what failed and why.`, then what was kept and what to do next (reliability §0.3);
- * after wrong usage, if there is no advice, that is the usage, which whoever calls adds.
- * The first line says it all, because programs that drive us show only the first line of stderr that is not empty.
+ * An error for people, on lines of its own: `error[CODE]: what failed and why.`, then what was kept and what to do next
+ * (reliability §0.3); after wrong usage, if there is no advice, that is the usage, which whoever calls adds. The first
+ * line says it all, because programs that drive us show only the first line of stderr that is not empty.
  *
  * @param stream where it will be written; decides about colours.
  * @param environment with `TARTLET_DEBUG` set to anything, the places in the code follow.
@@ -51,7 +51,10 @@ function sentence(text: string): string {
   return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }
 
-/** The stacks of an error and of what caused it; only text, since fields of foreign errors may hold headers (reliability S34). */
+/**
+ * The stacks of an error and of what caused it; only text, since fields of foreign errors may hold headers (reliability
+ * S34).
+ */
 function places(error: unknown): Printable[] {
   const lines: Printable[] = [];
   const seen = new Set<unknown>();

@@ -6,8 +6,8 @@ const DIGEST = /^(.*@sha256:)([0-9a-f]{64})$/;
 const FEWEST_DIGITS = 6;
 
 /**
- * A name in `width` columns. The end of its repository and its tag say most, and stay: first a digest loses its end, then the
- * path its middle, then the name its beginning.
+ * A name in `width` columns. The end of its repository and its tag say most, and stay: first a digest loses its end,
+ * then the path its middle, then the name its beginning.
  */
 export function fitName<Text extends string>(name: Text, width: number): Text {
   if (displayWidth(name) <= width) return name;

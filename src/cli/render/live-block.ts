@@ -7,8 +7,9 @@ const ERASE_LINE_END = '\u001b[K';
 const ERASE_BELOW = '\u001b[J';
 
 /**
- * Some lines at the bottom of a terminal that are painted again and again. The cursor rests below them and is never hidden: whatever
- * ends the process, even SIGKILL, leaves a usable terminal. One write per picture, so that none is seen half.
+ * Some lines at the bottom of a terminal that are painted again and again. The cursor rests below them and is never
+ * hidden: whatever ends the process, even SIGKILL, leaves a usable terminal. One write per picture, so that none is
+ * seen half.
  */
 export class LiveBlock {
   readonly #stream: MessageStream;

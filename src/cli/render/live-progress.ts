@@ -20,8 +20,8 @@ const NUMBERS_WIDTH = '  100%  999.9 MB of 100.0 GB  999.9 MB/s  12m 34s left'.l
 const SPARE_LINES = 10;
 
 /**
- * For terminals: a line per image with a bar and numbers, or two, and on a tall one a line per chunk that is under way. Painted at most
- * ten times a second, and gone at the end.
+ * For terminals: a line per image with a bar and numbers, or two, and on a tall one a line per chunk that is under way.
+ * Painted at most ten times a second, and gone at the end.
  */
 export class LiveProgress implements Progress {
   readonly #block: LiveBlock;

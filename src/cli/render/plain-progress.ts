@@ -4,8 +4,9 @@ import { printableLine } from '../terminal/printable.ts';
 import { lastingText, TransferView } from './transfer-view.ts';
 
 /**
- * For pipes, files and CI: what the transfer sets out to do, a line every few seconds, and one at the end. Never an escape sequence. The
- * lines come even when nothing moves, because some CI systems kill what is silent; what ends within the first few seconds writes none.
+ * For pipes, files and CI: what the transfer sets out to do, a line every few seconds, and one at the end. Never an
+ * escape sequence. The lines come even when nothing moves, because some CI systems kill what is silent; what ends
+ * within the first few seconds writes none.
  */
 export class PlainProgress implements Progress {
   readonly #streams: ProgressStreams;

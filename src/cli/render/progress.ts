@@ -22,8 +22,8 @@ const systemTime: ProgressTime = {
 };
 
 /**
- * A live display on a terminal, plain lines elsewhere. With `CI` set there are lines on a terminal too, as in Tart: what CI
- * systems call a terminal ends up in a log (tart-cli §0.3).
+ * A live display on a terminal, plain lines elsewhere. With `CI` set there are lines on a terminal too, as in Tart:
+ * what CI systems call a terminal ends up in a log (tart-cli §0.3).
  */
 export function createProgress(streams: ProgressStreams, options: ProgressOptions): Progress {
   const { environment, plainIntervalMs = PLAIN_INTERVAL_MS, time = systemTime } = options;

@@ -6,24 +6,30 @@ import { type Printable, printable, printableLines, printed } from '../terminal/
 import { counted, humanBytes } from './quantity.ts';
 import { renderTable } from './table.ts';
 
-/** How a place that chunks come from is called: `registry.example/base:14`, `the VM ci`, `an unfinished pull of sha256:…`. */
-function donorText({ donor }: PlanSummary['reused'][number]): string {
-  switch (donor.kind) {
+/**
+ * How a place that chunks come from is called: `registry.example/base:14`, `the VM ci`,
+ * `an unfinished pull of sha256:…`.
+ */
+function seedText({ seed }: PlanSummary['reused'][number]): string {
+  switch (seed.kind) {
     case 'image':
-      return donor.name;
+      return seed.name;
     case 'vm':
-      return `the VM ${donor.name}`;
+      return `the VM ${seed.name}`;
     case 'partial':
-      return `an unfinished pull of ${donor.name}`;
+      return `an unfinished pull of ${seed.name}`;
     default:
-      return unreachable(donor.kind);
+      return unreachable(seed.kind);
   }
 }
 
-/** What needs no fetching, in the words of a sentence: `44.1 GB from registry.example/base:14, 3.0 GB zero`; undefined for nothing. */
+/**
+ * What needs no fetching, in the words of a sentence: `44.1 GB from registry.example/base:14, 3.0 GB zero`; undefined
+ * for nothing.
+ */
 export function reuseText(plan: PlanSummary): string | undefined {
   const parts = [
-    ...plan.reused.map((each) => `${humanBytes(each.bytes, 1)} from ${printable(donorText(each))}`),
+    ...plan.reused.map((each) => `${humanBytes(each.bytes, 1)} from ${printable(seedText(each))}`),
     ...(plan.partialBytes === 0 ? [] : [`${humanBytes(plan.partialBytes, 1)} from an earlier try`]),
     ...(plan.storedBytes === 0 ? [] : [`${humanBytes(plan.storedBytes, 1)} stored already`]),
     ...(plan.zeroBytes === 0 ? [] : [`${humanBytes(plan.zeroBytes, 1)} zero`]),
@@ -40,7 +46,7 @@ export function previewText(preview: PullPreview, screen: MaybeNarrow = {}): Pri
   const { chunks } = plan;
   const rows = [
     ['fetch', humanBytes(plan.fetchBytes, 1), counted(chunks.fetch, 'chunk'), 'the registry'],
-    ...plan.reused.map((each) => ['reuse', humanBytes(each.bytes, 1), counted(each.chunks, 'chunk'), donorText(each)]),
+    ...plan.reused.map((each) => ['reuse', humanBytes(each.bytes, 1), counted(each.chunks, 'chunk'), seedText(each)]),
     ['partial', humanBytes(plan.partialBytes, 1), counted(chunks.partial, 'chunk'), 'an earlier try'],
     ['stored', humanBytes(plan.storedBytes, 1), '', 'the content store'],
     ['zero', humanBytes(plan.zeroBytes, 1), counted(chunks.zero, 'chunk'), ''],
@@ -57,7 +63,9 @@ export function previewText(preview: PullPreview, screen: MaybeNarrow = {}): Pri
   return printed`${foldText(title, screen)}\n${table}${foldText(printableLines(lines), screen)}`;
 }
 
-/** For programs; all numbers are whole bytes or counts. Disk bytes are decoded, `fetchBytes` as they cross the network. */
+/**
+ * For programs; all numbers are whole bytes or counts. Disk bytes are decoded, `fetchBytes` as they cross the network.
+ */
 export function previewJson({ name, digest, status, plan, space, deletions }: PullPreview): object {
   return {
     schema: 'tartlet.pull-plan/v1',
@@ -67,7 +75,7 @@ export function previewJson({ name, digest, status, plan, space, deletions }: Pu
     diskBytes: plan.diskBytes,
     fetchBytes: plan.fetchBytes,
     reusedBytes: plan.reused.reduce((sum, { bytes }) => sum + bytes, 0),
-    reusedFrom: plan.reused.map(({ donor, bytes, chunks }) => ({ kind: donor.kind, name: donor.name, bytes, chunks })),
+    reusedFrom: plan.reused.map(({ seed, bytes, chunks }) => ({ kind: seed.kind, name: seed.name, bytes, chunks })),
     partialBytes: plan.partialBytes,
     storedBytes: plan.storedBytes,
     zeroBytes: plan.zeroBytes,

@@ -20,7 +20,10 @@ const AGES: readonly (readonly [string, number])[] = [
   ['second', SECOND],
 ];
 
-/** Bytes in whole gigabytes of 10^9, truncated: `Disk` wherever programs read it, and `Size` in `list` (tart-cli §1.5, §1.6). */
+/**
+ * Bytes in whole gigabytes of 10^9, truncated: `Disk` wherever programs read it, and `Size` in `list` (tart-cli §1.5,
+ * §1.6).
+ */
 export function wholeGB(bytes: number): number {
   return Math.floor(bytes / GB);
 }
@@ -35,7 +38,10 @@ export function humanRate(rate: number): string {
   return `${humanBytes(rate, 1)}/s`;
 }
 
-/** A length of time in its two largest units: `45s`, `1m 2s`, `2h 3m`, `3d 4h`. Whatever is shorter than a second is one. */
+/**
+ * A length of time in its two largest units: `45s`, `1m 2s`, `2h 3m`, `3d 4h`. Whatever is shorter than a second is
+ * one.
+ */
 export function humanDuration(milliseconds: number): string {
   const seconds = Math.max(1, Math.round(milliseconds / SECOND));
   const minutes = Math.floor(seconds / 60);
@@ -46,7 +52,10 @@ export function humanDuration(milliseconds: number): string {
   return `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }
 
-/** How long ago something was, in whole units rounded down: `3 minutes ago`. Clocks disagree, so it can also be `in 2 days`. */
+/**
+ * How long ago something was, in whole units rounded down: `3 minutes ago`. Clocks disagree, so it can also be
+ * `in 2 days`.
+ */
 export function relativeTime(then: Date, now: Date): string {
   const age = now.getTime() - then.getTime();
   const [unit, length] = ageUnit(Math.abs(age));

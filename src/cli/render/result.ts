@@ -6,8 +6,9 @@ import type { ExportOutcome } from '../../archive/export.ts';
 import type { ImportOutcome } from '../../archive/import.ts';
 
 /*
- * What commands did, for programs (`--format json`, docs/output.md). Digests are whole, sizes are bytes, names are as commands take them;
- * a key is always there, null when there is nothing to tell. What is here may get more keys, and loses none within its `schema`.
+ * What commands did, for programs (`--format json`, docs/output.md). Digests are whole, sizes are bytes, names are as
+ * commands take them; a key is always there, null when there is nothing to tell. What is here may get more keys, and
+ * loses none within its `schema`.
  */
 
 export function pullResult({ name, digest, status, fetchedBytes }: PullOutcome): object {
@@ -25,7 +26,10 @@ export function localPullResult(name: string): object {
   return { schema: 'tartlet.pull/v1', name, digest: null, status: 'local', fetchedBytes: 0 };
 }
 
-/** One entry for each repository, in the order of the names. They may differ: blobs that a repository has are used again. */
+/**
+ * One entry for each repository, in the order of the names. They may differ: blobs that a repository has are used
+ * again.
+ */
 export function pushResult(source: string, outcomes: readonly PushOutcome[]): object {
   const [digest, ...others] = distinctDigests(outcomes);
   return {

@@ -8,12 +8,12 @@ const SHORTEST_NAME = 24;
 const INDENT = '  ';
 
 /**
- * A table as Tart prints it (tart-cli §1.6): the header words, cells left-aligned and as wide as the widest of their column, one space
- * between columns. Padding stays at the end of every line but the last, where Tart trims the whole block. Without rows it is one empty line.
- * Programs cut these columns apart, so none of this is a matter of taste.
+ * A table as Tart prints it (tart-cli §1.6): the header words, cells left-aligned and as wide as the widest of their
+ * column, one space between columns. Padding stays at the end of every line but the last, where Tart trims the whole
+ * block. Without rows it is one empty line. Programs cut these columns apart, so none of this is a matter of taste.
  *
- * @param screen where it will be written: on a terminal that is too narrow, names are shortened, or get a line of their own, so that no
- *   line is wider. Everywhere else the table is whole.
+ * @param screen where it will be written: on a terminal that is too narrow, names are shortened, or get a line of their
+ * own, so that no line is wider. Everywhere else the table is whole.
  * @param names the heading of the column that names stand in.
  */
 export function renderTable(
@@ -38,7 +38,8 @@ export function renderTable(
 function block(lines: Lines, isPlain: boolean): string {
   const widths = widthsOf(lines, isPlain);
   const pad = isPlain ? padPlain : padToWidth;
-  // Loops that count, here and below: before they are compiled, which is most of a short command, iterators cost an object a step.
+  // Loops that count, here and below: before they are compiled, which is most of a short command, iterators cost an
+  // object a step.
   let text = '';
   for (let row = 0; row < lines.length; row += 1) text += `${padded(lines[row] ?? [], widths, pad)}\n`;
   return `${text.trim()}\n`;

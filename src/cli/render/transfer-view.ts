@@ -111,7 +111,10 @@ export class TransferView {
     return count === 0 ? undefined : { count, last: this.#retrying?.text ?? '' };
   }
 
-  /** What it sets out to do: `1.2 GB to pull, for a disk of 50.0 GB in 40 chunks: 45.1 GB from registry.example/base:14, 3.0 GB zero`. */
+  /**
+   * What it sets out to do:
+   * `1.2 GB to pull, for a disk of 50.0 GB in 40 chunks: 45.1 GB from registry.example/base:14, 3.0 GB zero`.
+   */
   announcement(): string {
     const { bytesTotal, diskBytes, chunks, direction, plan } = this.totals;
     if (direction === 'copy') return `${humanBytes(bytesTotal ?? 0, 1)} to copy, of ${humanBytes(diskBytes, 1)} in all`;
@@ -139,7 +142,8 @@ export class TransferView {
   }
 
   /**
-   * What was done: `12.3 GB fetched in 1m 52s (110.2 MB/s), 3.0 GB of the disk reused, 1.0 GB zero; limited by the registry or the network`.
+   * What was done:
+   * `12.3 GB fetched in 1m 52s (110.2 MB/s), 3.0 GB of the disk reused; limited by the registry or the network`.
    * What `limited by` means, docs/compatibility.md tells people.
    */
   summary(now: number): string {
@@ -147,7 +151,10 @@ export class TransferView {
     const elapsedMs = now - (this.#startedAt ?? now);
     const speed = this.#speed(elapsedMs);
     const [rate, limit] = speed === undefined ? ['', ''] : [` (${speed.network})`, speed.limit];
-    return `${humanBytes(bytes, 1)} ${DONE[direction]} in ${humanDuration(elapsedMs)}${rate}${this.#savedText()}${limit}`;
+    return (
+      `${humanBytes(bytes, 1)} ${DONE[direction]} in ` +
+      `${humanDuration(elapsedMs)}${rate}${this.#savedText()}${limit}`
+    );
   }
 
   /** What did not have to move. The disk is counted as it is decoded, not as it would have crossed the network. */
@@ -162,7 +169,10 @@ export class TransferView {
     return parts.join('');
   }
 
-  /** How fast it was on average, and what kept it from being faster, where that was counted; undefined where next to nothing moved. */
+  /**
+   * How fast it was on average, and what kept it from being faster, where that was counted; undefined where next to
+   * nothing moved.
+   */
   #speed(elapsedMs: number): { readonly network: string; readonly limit: string } | undefined {
     const { bytes, doneDiskBytes, reusedDiskBytes, reusedZeroBytes } = this.totals;
     const moved = bytes - this.#startedBytes;
@@ -233,5 +243,8 @@ export function lastingText(event: TransferEvent): string | undefined {
   if (event.kind === 'note') return `${subject}: ${printable(withHint(event.text, event.next))}`;
   if (event.kind !== 'deleted') return undefined;
   const why = event.why === 'room' ? 'room was needed' : 'its last tag moved';
-  return `deleted ${printable(event.name)}: last used ${unusedFor(event.unusedMs)}, ${humanBytes(event.bytes, 1)}, ${why}`;
+  return (
+    `deleted ${printable(event.name)}: last used ${unusedFor(event.unusedMs)}, ` +
+    `${humanBytes(event.bytes, 1)}, ${why}`
+  );
 }

@@ -22,8 +22,8 @@ export interface AttachedProgram {
 }
 
 /**
- * Runs a program with our streams, our terminal and every signal. Node cannot become another program, so that we stay around as its parent; that we
- * are killed for good (SIGKILL) leaves it running.
+ * Runs a program with our streams, our terminal and every signal. Node cannot become another program, so that we stay
+ * around as its parent; that we are killed for good (SIGKILL) leaves it running.
  *
  * @returns its exit code, or 128 and the number of the signal that ended it.
  */

@@ -33,7 +33,10 @@ export function parseShares(terminal: Terminal, texts: readonly string[]): RunSe
   );
 }
 
-/** A value of `--disk`. @throws TartletError `NOT_FOUND`, `NAME_MALFORMED` for what can only be the name of an image, and is none. */
+/**
+ * A value of `--disk`. @throws TartletError `NOT_FOUND`, `NAME_MALFORMED` for what can only be the name of an image,
+ * and is none.
+ */
 export function parseDisk(terminal: Terminal, text: string): RunSettings['disks'][number] {
   const { path: file, options } = parseDiskText(text);
   if (/^nbds?(?:\+unix)?:/.test(file) && URL.canParse(file)) return { kind: 'nbd', url: new URL(file), ...options };

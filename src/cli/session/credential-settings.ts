@@ -11,7 +11,7 @@ export function credentialSettings(
 ): CredentialStoreSettings {
   return {
     environment: terminal.environment,
-    userFolder: terminal.userFolder,
+    userDirectory: terminal.userDirectory,
     platform: terminal.platform,
     uid: terminal.uid,
     lockFile,

@@ -27,8 +27,8 @@ export interface DetachedCommand {
 const LOG_MODE = 0o600;
 
 /**
- * A program that lives on when we have ended: in a session of its own, so that no terminal that goes away ends it, and with nothing of ours open.
- * What it says is in {@link RUN_LOG} in the VM's directory.
+ * A program that lives on when we have ended: in a session of its own, so that no terminal that goes away ends it, and
+ * with nothing of ours open. What it says is in {@link RUN_LOG} in the VM's directory.
  */
 export class DetachedProgram {
   readonly #child: ChildProcess;

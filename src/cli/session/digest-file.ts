@@ -19,20 +19,20 @@ export interface DigestFile {
   write(digests: readonly string[], mode: number | undefined): Promise<void>;
 }
 
-const NEXT: Hint = { kind: 'in-words', words: 'name a file in a folder that is there and can be written to' };
+const NEXT: Hint = { kind: 'in-words', words: 'name a file in a directory that is there and can be written to' };
 
 /**
  * Looks at once whether the file can be written: hours later the image would be in the registry, and its digest lost.
- * @throws TartletError `DISK_*`, `USAGE` for a folder.
+ * @throws TartletError `DISK_*`, `USAGE` for a directory.
  */
 export async function digestFile(terminal: Terminal, text: string): Promise<DigestFile> {
   const typed = resolvePath(terminal, text);
   try {
-    // Where a link leads, so that it stays a link.
+    // Where a symlink leads, so that it stays a symlink.
     const file = (await realpath(typed).catch(ignoreMissing)) ?? typed;
     const found = await statIfThere(file);
     if (found?.isDirectory() === true)
-      throw new TartletError('USAGE', `--digestfile ${text} is a folder`, { next: NEXT });
+      throw new TartletError('USAGE', `--digestfile ${text} is a directory`, { next: NEXT });
     // A pipe or a device is written to, and never replaced: as root, a rename would put a file in the place of
     // /dev/null.
     const replaced = found === undefined || found.isFile();

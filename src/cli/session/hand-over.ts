@@ -4,8 +4,8 @@ import type { Terminal } from '../terminal/terminal.ts';
 import { runAttached } from './attached-program.ts';
 
 /**
- * Lets Tart do what needs Apple's hypervisor: on a Mac, with another `tart` in `PATH` than ourselves. It gets the very same arguments and our
- * streams, and every signal.
+ * Lets Tart do what needs Apple's hypervisor: on a Mac, with another `tart` in `PATH` than ourselves. It gets the very
+ * same arguments and our streams, and every signal.
  *
  * @returns Tart's exit code, or undefined where there is no Tart to hand over to.
  */

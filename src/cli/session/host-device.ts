@@ -5,8 +5,8 @@ import { TartletError } from '../../errors.ts';
 const PCI_DEVICE = /^\/sys\/bus\/pci\/devices\/[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/;
 
 /**
- * A device as Vetu's `--device` takes it: `path=/sys/bus/pci/devices/0000:01:00.0`, perhaps with a slash and `iommu=on` or `off`, which QEMU
- * decides by itself (run-fleet-demand §2).
+ * A device as Vetu's `--device` takes it: `path=/sys/bus/pci/devices/0000:01:00.0`, perhaps with a slash and `iommu=on`
+ * or `off`, which QEMU decides by itself (run-fleet-demand §2).
  *
  * @returns the device's directory below /sys.
  * @throws TartletError `USAGE`, `NOT_FOUND`

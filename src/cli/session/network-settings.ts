@@ -28,7 +28,8 @@ type Choice =
   | { readonly kind: 'bridged'; readonly bridges: readonly string[] };
 
 /**
- * How the guest is connected, by the first that says it: the options, `TARTLET_NETWORK`, the network that was set up; else by user mode.
+ * How the guest is connected, by the first that says it: the options, `TARTLET_NETWORK`, the network that was set up;
+ * else by user mode.
  *
  * @throws TartletError `USAGE`, or `HOST_LACKS` when the network that was set up does not run.
  */
@@ -50,7 +51,10 @@ export function parseNetwork(terminal: Terminal, flags: NetworkFlags): RunSettin
 
 const USER_MODE: Choice = { kind: 'user', isolated: false };
 
-/** `--net-host` isolates the guest in Tart's dialect; in Vetu's it is the way to the rest of the world (run-fleet-demand §0, 6). */
+/**
+ * `--net-host` isolates the guest in Tart's dialect; in Vetu's it is the way to the rest of the world (run-fleet-demand
+ * §0, 6).
+ */
 function byFlags(terminal: Terminal, { netBridged = [], netHost, netUser }: NetworkFlags): Choice | undefined {
   const asked = [netBridged.length > 0 && '--net-bridged', netHost && '--net-host', netUser && '--net-user'];
   const [one, other] = asked.filter((flag) => typeof flag === 'string');
@@ -76,7 +80,10 @@ function byVariable(value: string | undefined): Choice | undefined {
   });
 }
 
-/** One that is set up and does not run is no reason for another: its ports would not be reached, and the driver would look for the reason elsewhere. */
+/**
+ * One that is set up and does not run is no reason for another: its ports would not be reached, and the driver would
+ * look for the reason elsewhere.
+ */
 function bySetUp(): Choice | undefined {
   const record = readNetworkRecord();
   if (record === undefined) return undefined;
@@ -87,7 +94,10 @@ function bySetUp(): Choice | undefined {
   });
 }
 
-/** Isolation that was asked for and is not there would be worse than none: it is never passed over (run-fleet-demand §b.2). */
+/**
+ * Isolation that was asked for and is not there would be worse than none: it is never passed over (run-fleet-demand
+ * §b.2).
+ */
 function refuseSoftnet(flags: NetworkFlags): void {
   const { netSoftnet, netSoftnetAllow, netSoftnetBlock, netSoftnetExpose, netSoftnetControlFd } = flags;
   const asked = [netSoftnet, netSoftnetAllow, netSoftnetBlock, netSoftnetExpose, netSoftnetControlFd];

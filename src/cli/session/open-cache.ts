@@ -2,12 +2,12 @@ import { isTartletError } from '../../errors.ts';
 import type { Home } from '../../home/home.ts';
 import { migrationLog } from '../../migration/log.ts';
 import type { MigrationReport } from '../../migration/migrate.ts';
-import { isInOrder } from '../../migration/stamp.ts';
+import { isInOrder } from '../../migration/marker.ts';
 import type { Session } from '../../session/session.ts';
 
 /**
- * Brings the cache to today's names before a command looks at it, and says in one line what it did. What the disk refuses stops no command:
- * everything can be used as it lies.
+ * Brings the cache to today's names before a command looks at it, and says in one line what it did. What the disk
+ * refuses stops no command: everything can be used as it lies.
  */
 export async function openCache(session: Session, say: (line: string) => void): Promise<void> {
   try {
@@ -15,13 +15,13 @@ export async function openCache(session: Session, say: (line: string) => void): 
     if (isInOrder(session.home)) return;
     const { migrateCache } = await import('../../migration/migrate.ts');
     const report = await migrateCache(session, {
-      onWait: () => say('waiting for another command that brings the cache in order'),
+      onWait: () => say('waiting for another process that is migrating the cache'),
     });
     const line = describeMigration(report, session.home);
     if (line !== undefined) say(line);
   } catch (error) {
     if (!isTartletError(error, 'DISK_READONLY', 'DISK_DENIED', 'DISK_FULL', 'DISK_IO', 'DISK_UNSUPPORTED')) throw error;
-    say(`note: some of the cache lies under names of another Tart or another place, and stays so: ${error.message}`);
+    say(`note: cache entries not migrated: ${error.message}`);
   }
 }
 
@@ -32,7 +32,7 @@ function describeMigration(report: MigrationReport, home: Home): string | undefi
     ...movedText(moved),
     ...(tags === 0 ? [] : [`wrote ${counted(tags, 'tag')} anew`]),
     ...(report.protected === 0 ? [] : [`marked ${counted(report.protected, 'image')} without a tag to be kept`]),
-    ...(kept.length === 0 ? [] : [`set ${counted(kept.length, 'image')} aside in ${home.quarantineFolder}`]),
+    ...(kept.length === 0 ? [] : [`set ${counted(kept.length, 'image')} aside in ${home.quarantineDirectory}`]),
   ];
   if (done.length === 0) return undefined;
   const later = busy.length === 0 ? '' : `, ${counted(busy.length, 'image')} in use will follow`;

@@ -106,8 +106,8 @@ export function ask(requests: RunRequests, signal: TakenSignal, onTerminal: bool
 }
 
 /**
- * Lets `ps` and `pgrep` show what runs the VM by the name that it was called by, as they show Tart: else all are called `node`. The command line
- * stays as it is, `…/tart run … ID`, which drivers look for (run-fleet-demand §8, 21).
+ * Lets `ps` and `pgrep` show what runs the VM by the name that it was called by, as they show Tart: else all are called
+ * `node`. The command line stays as it is, `…/tart run … ID`, which drivers look for (run-fleet-demand §8, 21).
  */
 export function nameProcess({ platform, programName }: Terminal): void {
   if (platform !== 'linux') return;
@@ -186,7 +186,9 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
   }
 }
 
-/** In a file or a pipe it comes last: drivers would give it as the reason of whatever fails (run-fleet-demand §8, 11). */
+/**
+ * In a file or a pipe it comes last: drivers would give it as the reason of whatever fails (run-fleet-demand §8, 11).
+ */
 function tellEmulated(stderr: MessageStream, reason: string): void {
   const line = `warning: the guest is emulated, which is many times slower: ${reason}; doctor --host says what helps`;
   writeLast(stderr, printableLine(line));
@@ -195,7 +197,8 @@ function tellEmulated(stderr: MessageStream, reason: string): void {
 function wordsOfCard({ connected, reason }: Extract<RunEvent, { readonly kind: 'card-kept' }>): string {
   return connected
     ? `note: the guest keeps the MAC address of the VM that it was cloned from: ${reason}`
-    : `warning: the guest has no network, since its MAC address would be that of the VM that it was cloned from: ${reason}`;
+    : 'warning: the guest has no network, since its MAC address would be that of the VM that it was cloned ' +
+        `from: ${reason}`;
 }
 
 /** Where QEMU was asked for a window and has no module for that, it says so. */

@@ -37,7 +37,10 @@ export interface RunFlags extends NetworkFlags {
   readonly allowEmulation?: true;
 }
 
-/** @throws TartletError `USAGE` for what cannot be asked together, or here, each with its reason: nothing is passed over in silence. */
+/**
+ * @throws TartletError `USAGE` for what cannot be asked together, or here, each with its reason: nothing is passed over
+ * in silence.
+ */
 export function parseRunFlags(terminal: Terminal, flags: RunFlags): RunSettings {
   refuseMacOnly(flags);
   // Isolation that cannot be had is said before what is wrong elsewhere.
@@ -90,7 +93,10 @@ function parseConsole(terminal: Terminal, { serial, serialPath }: RunFlags): Con
   return { kind: serial === true ? 'pty' : 'none' };
 }
 
-/** A window where there is a desktop. Where there is none the VM runs all the same: Packer asks for one always (run-fleet-demand §5.1). */
+/**
+ * A window where there is a desktop. Where there is none the VM runs all the same: Packer asks for one always
+ * (run-fleet-demand §5.1).
+ */
 function parseScreens(terminal: Terminal, flags: RunFlags): RunSettings['screens'] {
   const { graphics, vnc, vncExperimental, captureSystemKeys } = flags;
   if (vnc === true && vncExperimental === true) {

@@ -35,7 +35,9 @@ export function parseListen(text: string): { host: string; port: number } {
     throw new TartletError('USAGE', `--listen ${text} is not an address`, {
       next: {
         kind: 'in-words',
-        words: `write it as host:port or as a port, e.g. 0.0.0.0:${DEFAULT_PORT} for all addresses, ${DEFAULT_PORT} for this machine alone`,
+        words:
+          `write it as host:port or as a port, e.g. 0.0.0.0:${DEFAULT_PORT} for all addresses, ` +
+          `${DEFAULT_PORT} for this machine alone`,
       },
     });
   }

@@ -24,7 +24,9 @@ export interface ReportOptions {
 export interface SessionNeeds {
   /** Default: progress and notes. */
   readonly report?: ReportOptions;
-  /** `in-order` (the default) migrates an old cache first; `untouched` is for who looks at it as it is, or not at all. */
+  /**
+   * `in-order` (the default) migrates an old cache first; `untouched` is for who looks at it as it is, or not at all.
+   */
   readonly cache?: 'in-order' | 'untouched';
   /**
    * What stdout is for where stderr is no terminal, and holds back everything but errors. `result` (the default): for
@@ -72,7 +74,7 @@ export async function withSession<T>(
   });
   const inOrder = async (): Promise<T> => {
     if (cache === 'in-order') {
-      session.home.requireFolder();
+      session.home.requireDirectory();
       await openCache(session, say);
     }
     return work(session, say);

@@ -17,7 +17,8 @@ const STAGES: Readonly<Record<GuestStage, string>> = {
 };
 
 /**
- * What is said of a guest that did not do in time what it was waited for: how far it came, and the end of its serial log.
+ * What is said of a guest that did not do in time what it was waited for: how far it came, and the end of its serial
+ * log.
  * @param kept what becomes of the VM.
  */
 export function lateError(

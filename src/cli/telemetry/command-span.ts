@@ -10,8 +10,8 @@ import { encodeExportAsJson } from './span-json.ts';
 import { readPairs, readTraceContext, type TraceContext } from './trace-context.ts';
 
 /**
- * The span of one command, as Tart has it (tart-cli §2, §6.2): named as the subcommand, a child of what `TRACEPARENT` names, exported
- * once when the command is over. Whatever goes wrong here, the command neither fails nor says more.
+ * The span of one command, as Tart has it (tart-cli §2, §6.2): named as the subcommand, a child of what `TRACEPARENT`
+ * names, exported once when the command is over. Whatever goes wrong here, the command neither fails nor says more.
  */
 export class CommandSpan {
   readonly #terminal: Terminal;
@@ -64,8 +64,8 @@ export class CommandSpan {
   }
 
   /**
-   * Who we are: `tart` or `vetu` when we are called by that name, because that is whom the receiver knows. The version is our own;
-   * `OTEL_RESOURCE_ATTRIBUTES`, the standard's variable, can say something else.
+   * Who we are: `tart` or `vetu` when we are called by that name, because that is whom the receiver knows. The version
+   * is our own; `OTEL_RESOURCE_ATTRIBUTES`, the standard's variable, can say something else.
    */
   #resource(): Attributes {
     const { programName } = this.#terminal;

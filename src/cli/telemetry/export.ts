@@ -15,8 +15,8 @@ const CONTENT_TYPES: Readonly<Record<OtlpEncoding, string>> = {
 };
 
 /**
- * The encoding that the standard's variables ask for. Protobuf unless they say JSON: it is the default of the standard and
- * what Tart sends (tart-cli §6.2). Over gRPC we send nothing.
+ * The encoding that the standard's variables ask for. Protobuf unless they say JSON: it is the default of the standard
+ * and what Tart sends (tart-cli §6.2). Over gRPC we send nothing.
  */
 export function encodingOf(environment: Readonly<Record<string, string | undefined>>): OtlpEncoding {
   const named = environment['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'] || environment['OTEL_EXPORTER_OTLP_PROTOCOL'];

@@ -36,8 +36,8 @@ export const FLAG_SAMPLED = 0x01;
 export const FLAGS_REMOTE_PARENT = 0x300;
 
 /**
- * The body of one export: `ExportTraceServiceRequest` with one resource, one scope and one span. Field numbers are those of
- * opentelemetry-proto 1.x, `trace.proto`, `common.proto` and `resource.proto`.
+ * The body of one export: `ExportTraceServiceRequest` with one resource, one scope and one span. Field numbers are
+ * those of opentelemetry-proto 1.x, `trace.proto`, `common.proto` and `resource.proto`.
  */
 export function encodeExport(
   resource: Attributes,

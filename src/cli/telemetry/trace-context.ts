@@ -8,7 +8,8 @@ export interface TraceContext {
 }
 
 /**
- * Reads `TRACEPARENT` (W3C Trace Context §3.2). What cannot be understood begins a new trace, as the specification wants.
+ * Reads `TRACEPARENT` (W3C Trace Context §3.2). What cannot be understood begins a new trace, as the specification
+ * wants.
  * @returns undefined when the parent is not sampled: then nobody wants to hear of its children.
  */
 export function readTraceContext(traceParent: string, traceState: string | undefined): TraceContext | undefined {

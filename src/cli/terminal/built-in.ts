@@ -4,8 +4,8 @@ import type { Terminal } from './terminal.ts';
 const COMPLETION = '--generate-completion-script';
 
 /**
- * Puts what Tart's argument library has built in into our words (tart-cli §0.1): `--generate-completion-script zsh` is `completion zsh`, for the user's
- * own shell when none is named. `help pull` is `pull --help`.
+ * Puts what Tart's argument library has built in into our words (tart-cli §0.1): `--generate-completion-script zsh` is
+ * `completion zsh`, for the user's own shell when none is named. `help pull` is `pull --help`.
  */
 export function translateBuiltIn(argv: readonly string[], terminal: Terminal): readonly string[] {
   const [first, ...rest] = argv;

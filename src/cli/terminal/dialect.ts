@@ -4,8 +4,8 @@ import type { Terminal } from './terminal.ts';
 export type Dialect = 'tart' | 'vetu';
 
 /**
- * By the name that we were called by, through however many links: as `vetu` we speak Vetu's, which Orchard and Cirrus CLI start on
- * Linux, and by every other name Tart's (run-fleet-demand §b.1).
+ * By the name that we were called by, through however many links: as `vetu` we speak Vetu's, which Orchard and Cirrus
+ * CLI start on Linux, and by every other name Tart's (run-fleet-demand §b.1).
  */
 export function dialectOf({ programName }: Pick<Terminal, 'programName'>): Dialect {
   return programName === 'vetu' ? 'vetu' : 'tart';

@@ -11,8 +11,9 @@ export interface MaybeNarrow {
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
 /**
- * Breaks the lines of a text at their spaces so that a terminal does not break them anywhere; what follows is indented. A path or digest
- * that is wider than the terminal stays whole on a line of its own, to be copied. Everywhere else the text is what it was.
+ * Breaks the lines of a text at their spaces so that a terminal does not break them anywhere; what follows is indented.
+ * A path or digest that is wider than the terminal stays whole on a line of its own, to be copied. Everywhere else the
+ * text is what it was.
  */
 export function foldText(text: Printable, { isTTY, columns = 0 }: MaybeNarrow): Printable {
   if (isTTY !== true || columns === 0) return text;

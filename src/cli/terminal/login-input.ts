@@ -36,7 +36,8 @@ export async function readPassword({ stdin, signal }: Terminal): Promise<string>
 
 /**
  * Asks for user and password on the terminal, the password without echo. Whatever ends it, the terminal is as before.
- * @throws TartletError `USAGE` when the input ends too early or is too long, `INTERRUPTED` after Ctrl-C; the reason of the terminal's signal.
+ * @throws TartletError `USAGE` when the input ends too early or is too long, `INTERRUPTED` after Ctrl-C; the reason of
+ * the terminal's signal.
  */
 export async function askForLogin(terminal: Terminal, registry: string): Promise<Login> {
   const { createInterface } = await import('node:readline');

@@ -68,7 +68,10 @@ export function writeError(stream: MessageStream, text: Printable): void {
   else stream.write(text);
 }
 
-/** Writes what explains how a long command ran, and must not be taken for the reason of its end: there, where this is no terminal. */
+/**
+ * Writes what explains how a long command ran, and must not be taken for the reason of its end: there, where this is no
+ * terminal.
+ */
 export function writeLast(stream: MessageStream, text: Printable): void {
   if (stream instanceof ErrorFirstStream) stream.writeLast(text);
   else stream.write(text);

@@ -29,16 +29,19 @@ export interface Terminal {
   readonly stderr: MessageStream;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Asked only where something is relative to it: it may be gone. @throws TartletError `NOT_FOUND` */
-  readonly workingFolder: string;
+  readonly workingDirectory: string;
   /** Absolute. Undefined for a user that the system does not know, as in a container whose user is just a number. */
-  readonly userFolder: string | undefined;
+  readonly userDirectory: string | undefined;
   readonly platform: NodeJS.Platform;
   /** The processor of this machine, as its kernel calls it: `x86_64`, `aarch64`, `arm64` … */
   readonly machine: string;
   /** The user's number, where the system has them. */
   readonly uid: number | undefined;
   readonly now: () => Date;
-  /** Sets which permissions new files do not get. @returns what it was before. Absent where it cannot be set, as in a thread. */
+  /**
+   * Sets which permissions new files do not get. @returns what it was before. Absent where it cannot be set, as in a
+   * thread.
+   */
   readonly umask?: (mask: number) => number;
   readonly signal: AbortSignal;
   /** Told what is being asked for, to name it should the command never end. */
@@ -64,9 +67,9 @@ export function questionStream({ stdout, stderr }: Terminal, hasResult: boolean)
 }
 
 /**
- * The absolute path that was typed as `text`. Only a relative one needs the working folder.
+ * The absolute path that was typed as `text`. Only a relative one needs the working directory.
  * @throws TartletError `NOT_FOUND`
  */
 export function resolvePath(terminal: Terminal, text: string): string {
-  return path.isAbsolute(text) ? path.resolve(text) : path.resolve(terminal.workingFolder, text);
+  return path.isAbsolute(text) ? path.resolve(text) : path.resolve(terminal.workingDirectory, text);
 }

@@ -1,14 +1,19 @@
 /** Marks that combine with what stands before them, and characters without any shape. */
 const NO_WIDTH = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
 /** Scripts that terminals draw two columns wide, full-width forms, and emoji. */
-const DOUBLE_WIDTH =
-  /^[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6\p{Emoji_Presentation}]$/u;
+const DOUBLE_WIDTH = new RegExp(
+  [
+    String.raw`^[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}`,
+    String.raw`\u3000-\u303e\uff01-\uff60\uffe0-\uffe6\p{Emoji_Presentation}]$`,
+  ].join(''),
+  'u',
+);
 // oxlint-disable-next-line no-control-regex -- ASCII ends at 0x7f
 const ASCII = /^[\u0000-\u007f]*$/;
 
 /**
- * Columns that a text takes on a terminal. Simple on purpose: names of images are ASCII, and for the rest each code point is looked at
- * alone, so that an emoji made of several counts too much.
+ * Columns that a text takes on a terminal. Simple on purpose: names of images are ASCII, and for the rest each code
+ * point is looked at alone, so that an emoji made of several counts too much.
  */
 export function displayWidth(text: string): number {
   if (ASCII.test(text)) return text.length;

@@ -16,7 +16,10 @@ import { throughDescriptor } from '../trusted-path.ts';
 /** How a disk was copied: sharing its blocks with the source, or by writing what is not zero. */
 export type CopyMethod = 'reflink' | 'sparse';
 
-/** At most this much is written at once: larger single writes are several times slower on fresh files (performance.md §4). */
+/**
+ * At most this much is written at once: larger single writes are several times slower on fresh files (performance.md
+ * §4).
+ */
 const PIECE_BYTES = 256 * 1024;
 
 const BLOCK_BYTES = 4096;
@@ -31,8 +34,8 @@ export interface CopyOptions {
 }
 
 /**
- * Copies a disk image to a new file without ever inflating it: by a reflink where the file system shares blocks, otherwise
- * hole by hole. Node's own `copyFile` would turn 32 MiB of data into 1 GiB of blocks (dependencies.md §5).
+ * Copies a disk image to a new file without ever inflating it: by a reflink where the file system shares blocks,
+ * otherwise hole by hole. Node's own `copyFile` would turn 32 MiB of data into 1 GiB of blocks (dependencies.md §5).
  */
 export async function copyDisk(from: string, to: string, options: CopyOptions): Promise<CopyMethod> {
   if (await shareDisk(from, to)) return 'reflink';
@@ -90,7 +93,7 @@ async function copyError(cause: unknown, from: string, to: string): Promise<Tart
 }
 
 /**
- * Copies a file of a few megabytes at most to a new file, and flushes it.
+ * Copies a file of a few megabytes at most to a new file, and fsyncs it.
  * @returns its bytes. @throws TartletError `DISK_*`, of the file that it is about.
  */
 export async function copySmallFile(from: string, to: string): Promise<Uint8Array> {
@@ -144,7 +147,10 @@ async function runCp(
   return status === 0;
 }
 
-/** Reads everything and writes what is not zero, at its place. @internal exported for its test: Linux mostly leaves this to `cp`. */
+/**
+ * Reads everything and writes what is not zero, at its place. @internal exported for its test: Linux mostly leaves this
+ * to `cp`.
+ */
 export async function copySparsely(from: string, to: string, signal?: AbortSignal): Promise<void> {
   const source = await onDisk('read', from, async () => openDisk(from));
   try {
@@ -184,7 +190,9 @@ async function copyPieces(source: OpenFile, target: OpenFile, signal: AbortSigna
   }
 }
 
-/** Where a piece is not zero, in whole blocks of the file system: a coarser look would fill holes that the source has. */
+/**
+ * Where a piece is not zero, in whole blocks of the file system: a coarser look would fill holes that the source has.
+ */
 function* dataRuns(piece: Buffer, zeros: Buffer): Generator<[number, number]> {
   if (piece.equals(zeros.subarray(0, piece.length))) return;
   let from = -1;

@@ -4,17 +4,23 @@ import { promisify } from 'node:util';
 import { onDisk } from '../disk-error.ts';
 import { SYSTEM_ENVIRONMENT, systemProgram } from '../system-program.ts';
 
-/** Types of file systems, as Linux numbers them, on which no two files can share blocks: ext2, 3 and 4, tmpfs, ramfs, vfat. */
+/**
+ * Types of file systems, as Linux numbers them, on which no two files can share blocks: ext2, 3 and 4, tmpfs, ramfs,
+ * vfat.
+ */
 const NEVER_SHARING: ReadonlySet<number> = new Set([0xef53, 0x01021994, 0x858458f6, 0x4d44]);
 
-/** One extent as `filefrag -v` lists it: number, logical range, physical range, length, an expected place perhaps, and flags. */
+/**
+ * One extent as `filefrag -v` lists it: number, logical range, physical range, length, an expected place perhaps, and
+ * flags.
+ */
 const EXTENT = /^\s*\d+:\s*\d+\.\.\s*\d+:\s*\d+\.\.\s*\d+:\s*(\d+):(?:\s*\d+:)?\s*([a-z_,]*)\s*$/gm;
 
 const UNIT_BYTES = 512;
 
 /**
- * How many bytes of a file lie in blocks that other files share (reflinks): deleting the file frees the rest only. Node cannot ask the
- * kernel; e2fsprogs can where it is installed.
+ * How many bytes of a file lie in blocks that other files share (reflinks): deleting the file frees the rest only. Node
+ * cannot ask the kernel; e2fsprogs can where it is installed.
  *
  * @returns undefined where nobody can tell, as on APFS. @throws TartletError `DISK_*`
  */
@@ -25,7 +31,10 @@ export async function sharedBlockBytes(file: string): Promise<number | undefined
   return listing === undefined ? undefined : sumShared(listing);
 }
 
-/** Whether a file lies where no two files can share blocks, so that every copy needs room for all of it. @throws TartletError `DISK_*` */
+/**
+ * Whether a file lies where no two files can share blocks, so that every copy needs room for all of it. @throws
+ * TartletError `DISK_*`
+ */
 export async function neverSharesBlocks(file: string): Promise<boolean> {
   const { type } = await onDisk('look at', file, async () => statfs(file));
   return NEVER_SHARING.has(type);

@@ -18,13 +18,13 @@ export type LockOwner =
 const GRANTED = /^[0-9]+: (?:POSIX|OFDLCK) +\S+ +WRITE +(-?[0-9]+) ([0-9a-f]+):([0-9a-f]+):([0-9]+) /;
 
 /**
- * Finds who holds a write lock on a file, as `F_GETLK` would say. Node cannot ask that: Linux lists all locks in `/proc/locks`,
- * elsewhere perl asks, which is part of macOS.
+ * Finds who holds a write lock on a file, as `F_GETLK` would say. Node cannot ask that: Linux lists all locks in
+ * `/proc/locks`, elsewhere perl asks, which is part of macOS.
  *
  * A file that is not there, e.g. because its VM was deleted since it was looked for, is not locked.
  *
- * @throws TartletError `DISK_*` when the list or the file cannot be read, `DISK_UNSUPPORTED` where there is no way to tell:
- * guessing that it is free could delete a running VM.
+ * @throws TartletError `DISK_*` when the list or the file cannot be read, `DISK_UNSUPPORTED` where there is no way to
+ * tell: guessing that it is free could delete a running VM.
  */
 export async function findLockOwner(file: string, platform: NodeJS.Platform): Promise<LockOwner> {
   const found = await exactStatIfThere(file);
@@ -57,7 +57,10 @@ function deviceText(dev: bigint): string {
   return [major, minor].map((part) => part.toString(16).padStart(2, '0')).join(':');
 }
 
-/** File systems of several volumes (btrfs) or layers (overlayfs) list another device than `stat` gives: then the process must have the file open. */
+/**
+ * File systems of several volumes (btrfs) or layers (overlayfs) list another device than `stat` gives: then the process
+ * must have the file open.
+ */
 async function hasOpen(pid: number, dev: bigint, ino: bigint): Promise<boolean> {
   try {
     for (const fd of await readdir(`/proc/${pid}/fd`)) {
@@ -73,9 +76,9 @@ async function hasOpen(pid: number, dev: bigint, ino: bigint): Promise<boolean> 
 }
 
 /**
- * Asks the kernel with `fcntl(F_GETLK)`, as a reader would, who keeps us from reading: Node cannot, and perl is part of macOS. The
- * record that `fcntl` takes differs between systems; prints the id of the process that holds a write lock, no positive number for
- * the lock of an open file.
+ * Asks the kernel with `fcntl(F_GETLK)`, as a reader would, who keeps us from reading: Node cannot, and perl is part of
+ * macOS. The record that `fcntl` takes differs between systems; prints the id of the process that holds a write lock,
+ * no positive number for the lock of an open file.
  */
 const QUERY = `use Fcntl;
 open(my $file, '+<', $ARGV[0]) or exit 3;

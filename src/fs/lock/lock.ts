@@ -5,7 +5,7 @@ import { isTartletError, systemCode, TartletError } from '../../errors.ts';
 import { openDirectory } from '../directory.ts';
 import { diskError, isMissing, onDisk } from '../disk-error.ts';
 import { createFile } from '../entry.ts';
-import { makeFolder } from '../directory-tree.ts';
+import { makeDirectoryTree } from '../directory-tree.ts';
 import { hasRecordLock, tryFlock, tryRecordLock } from '../native.ts';
 import { openPlainFile } from '../plain-file.ts';
 import { modeIn } from '../sharing.ts';
@@ -23,10 +23,12 @@ export interface LockOptions {
 /** For this user alone, unless a group shares the directory: who may open a lock can keep others waiting. */
 const LOCK_MODE = 0o600;
 
-/** What is locked on behalf of a folder where folders cannot be locked: a file in it. */
-export const FOLDER_LOCK = '.lock';
+/** What is locked on behalf of a directory where directories cannot be locked: a file in it. */
+export const DIRECTORY_LOCK = '.lock';
 
-/** The longest pause between two looks at a lock, in milliseconds: a waiter takes over this soon after its holder died. */
+/**
+ * The longest pause between two looks at a lock, in milliseconds: a waiter takes over this soon after its holder died.
+ */
 const MAX_PAUSE_MS = 200;
 
 /** How long a lock that processes only ask for is waited for, and the pause between two tries, in milliseconds. */
@@ -52,22 +54,22 @@ export class FileLock {
    * @throws TartletError `DISK_UNSUPPORTED` where there are no locks, `INTERRUPTED` when the signal fired.
    */
   static async acquire(file: string, options: LockOptions): Promise<FileLock | undefined> {
-    await makeFolder(path.dirname(file));
+    await makeDirectoryTree(path.dirname(file));
     return FileLock.#acquire(file, 'file', options);
   }
 
   /**
-   * Locks a folder, so that Tart keeps off where it can run: on macOS the folder itself, which is what Tart asks
-   * for (tart-formats §1.9); elsewhere {@link FOLDER_LOCK} in it, because network file systems of Linux lock only what is
-   * open for writing.
+   * Locks a directory, so that Tart keeps off where it can run: on macOS the directory itself, which is what Tart asks
+   * for (tart-formats §1.9); elsewhere {@link DIRECTORY_LOCK} in it, because network file systems of Linux lock only
+   * what is open for writing.
    */
-  static async acquireFolder(
-    folder: string,
+  static async acquireDirectory(
+    directory: string,
     platform: NodeJS.Platform,
     options: LockOptions,
   ): Promise<FileLock | undefined> {
-    if (platform === 'darwin') return FileLock.#acquire(folder, 'directory', options);
-    return FileLock.#acquire(`${folder}/${FOLDER_LOCK}`, 'file', options);
+    if (platform === 'darwin') return FileLock.#acquire(directory, 'directory', options);
+    return FileLock.#acquire(`${directory}/${DIRECTORY_LOCK}`, 'file', options);
   }
 
   /**
@@ -197,7 +199,10 @@ function noLocks(file: string): TartletError {
   });
 }
 
-/** Whether the path still leads to the file we locked: somebody may have deleted or replaced it meanwhile (reliability P22). */
+/**
+ * Whether the path still leads to the file we locked: somebody may have deleted or replaced it meanwhile (reliability
+ * P22).
+ */
 async function isStill(file: string, handle: FileHandle): Promise<boolean> {
   try {
     const [there, ours] = await Promise.all([stat(file), handle.stat()]);

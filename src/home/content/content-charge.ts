@@ -5,7 +5,7 @@ import type { Home } from '../home.ts';
 import { lstatIfThereSync, realPathIfThere } from '../../fs/stats.ts';
 import { lastUse, type UseClock } from '../last-use.ts';
 
-/** What a stacked image counts for beside the files in its own folder. */
+/** What a stacked image counts for beside the files in its own directory. */
 export interface StackedSize {
   /** Bytes of the disk as the guest sees it, where the manifest says so. */
   readonly diskBytes: number | undefined;
@@ -14,7 +14,7 @@ export interface StackedSize {
 }
 
 interface Debtor {
-  readonly folder: string;
+  readonly directory: string;
   readonly accessed: Date;
 }
 
@@ -25,61 +25,67 @@ export interface ChargePlace {
 }
 
 /**
- * Shares out the bytes that the content store occupies, so that no file is counted twice: each is charged to the image that was used
- * last of those that name it; of equals, the one with the greater path (tart-formats §4.7). Reads the manifest of each folder; one that
- * cannot be understood owes nothing, and one that cannot be looked at is passed over.
+ * Shares out the bytes that the content store occupies, so that no file is counted twice: each is charged to the image
+ * that was used last of those that name it; of equals, the one with the greater path (tart-formats §4.7). Reads the
+ * manifest of each directory; one that cannot be understood owes nothing, and one that cannot be looked at is passed
+ * over.
  *
- * @param folders of stacked images in the cache.
- * @returns by the very texts of `folders`; several that lead to one folder get the same answer. Those whose manifest names no file of the
- *   store are missing: they are flat images without their disk, or nothing that anybody could use (reliability C25, C29).
+ * @param directories of stacked images in the cache.
+ * @returns by the very texts of `directories`; several that lead to one directory get the same answer. Those whose
+ * manifest names no file of the store are missing: they are flat images without their disk, or nothing that anybody
+ * could use (reliability C25, C29).
  */
 export function sizeStackedImages(
   { home, contents }: ChargePlace,
-  folders: readonly string[],
+  directories: readonly string[],
   clock: UseClock,
 ): ReadonlyMap<string, StackedSize> {
-  const real = new Map(folders.flatMap((folder) => home.unreadable.passOver(folder, () => placeOf(folder)) ?? []));
+  const real = new Map(
+    directories.flatMap((directory) => home.unreadable.passOver(directory, () => placeOf(directory)) ?? []),
+  );
   const debtors = new Map<string, Debtor & { readonly file: Digest }>();
   const diskBytes = new Map<string, number | undefined>();
-  for (const folder of new Set(real.values())) {
-    const debtor = home.unreadable.passOver(folder, () => debtorOf(folder, clock));
+  for (const directory of new Set(real.values())) {
+    const debtor = home.unreadable.passOver(directory, () => debtorOf(directory, clock));
     if (debtor === undefined || debtor.manifest.files.length === 0) continue;
     const { manifest } = debtor;
-    diskBytes.set(folder, manifest.diskBytes);
+    diskBytes.set(directory, manifest.diskBytes);
     for (const file of manifest.files) {
       const other = debtors.get(file.hex);
       if (other === undefined || isLater(debtor, other)) {
-        debtors.set(file.hex, { folder, accessed: debtor.accessed, file });
+        debtors.set(file.hex, { directory, accessed: debtor.accessed, file });
       }
     }
   }
   const charges = new Map<string, number>();
-  for (const { folder, file } of debtors.values()) {
+  for (const { directory, file } of debtors.values()) {
     const at = contents.pathOf(file);
     const bytes = home.unreadable.passOver(at, () => allocatedBytes(at)) ?? 0;
-    charges.set(folder, (charges.get(folder) ?? 0) + bytes);
+    charges.set(directory, (charges.get(directory) ?? 0) + bytes);
   }
   return new Map(
     [...real]
       .filter(([, at]) => diskBytes.has(at))
-      .map(([folder, at]) => [folder, { diskBytes: diskBytes.get(at), chargedBytes: charges.get(at) ?? 0 }]),
+      .map(([directory, at]) => [directory, { diskBytes: diskBytes.get(at), chargedBytes: charges.get(at) ?? 0 }]),
   );
 }
 
-function debtorOf(folder: string, clock: UseClock): (Debtor & { readonly manifest: StackedManifest }) | undefined {
-  const manifest = readStackedManifest(folder);
-  return manifest === undefined ? undefined : { folder, manifest, accessed: lastUse(folder, clock) ?? new Date(0) };
+function debtorOf(directory: string, clock: UseClock): (Debtor & { readonly manifest: StackedManifest }) | undefined {
+  const manifest = readStackedManifest(directory);
+  return manifest === undefined
+    ? undefined
+    : { directory, manifest, accessed: lastUse(directory, clock) ?? new Date(0) };
 }
 
-/** A folder and where it really is; nothing when it went since it was seen. */
-function placeOf(folder: string): [string, string][] {
-  const real = realPathIfThere(folder);
-  return real === undefined ? [] : [[folder, real]];
+/** A directory and where it really is; nothing when it went since it was seen. */
+function placeOf(directory: string): [string, string][] {
+  const real = realPathIfThere(directory);
+  return real === undefined ? [] : [[directory, real]];
 }
 
 function isLater(a: Debtor, b: Debtor): boolean {
   const difference = a.accessed.getTime() - b.accessed.getTime();
-  return difference === 0 ? a.folder > b.folder : difference > 0;
+  return difference === 0 ? a.directory > b.directory : difference > 0;
 }
 
 /** A file that is missing occupies nothing. */

@@ -8,9 +8,9 @@ import { readSmallFileIfThereSync } from '../../fs/small-file.ts';
 import { quarantinedItems } from '../quarantine.ts';
 import type { Home } from '../home.ts';
 import { walkImages } from '../image-walk.ts';
-import { lookAtLocalVm, lookAtVmFolder, VmFile } from '../vm-folder.ts';
+import { lookAtLocalVm, lookAtVmDirectory, VmFile } from '../vm-directory.ts';
 
-/** Names of staging folders, and of files in the content store. */
+/** Names of staging directories, and of files in the content store. */
 export const HEX: RegExp = /^[0-9a-f]{64}$/;
 
 /** What the manifest beside a stacked disk says. */
@@ -31,12 +31,13 @@ export type ContentReferences =
   | { readonly kind: 'unknown'; readonly because: string; readonly digests: ReadonlySet<string> };
 
 /**
- * Reads the manifest in a folder, as leniently as is possible: a layer of a newer Tart must not hide what the others refer to.
+ * Reads the manifest in a directory, as leniently as is possible: a layer of a newer Tart must not hide what the others
+ * refer to.
  *
  * @returns undefined when there is none that can be read.
  */
-export function readStackedManifest(folder: string): StackedManifest | undefined {
-  const bytes = readManifestFile(`${folder}/${VmFile.manifest}`);
+export function readStackedManifest(directory: string): StackedManifest | undefined {
+  const bytes = readManifestFile(`${directory}/${VmFile.manifest}`);
   if (bytes === undefined) return undefined;
   try {
     const manifest = parseManifest(bytes);
@@ -55,14 +56,15 @@ export function readStackedManifest(folder: string): StackedManifest | undefined
 }
 
 /**
- * Everything that refers to the content store: stacked VMs and images, pulls that are under way or were interrupted, and work of
- * Tart's in `tmp/` (tart-formats §4.7). Call under the lock of the store, or a folder may move past the look.
+ * Everything that refers to the content store: stacked VMs and images, pulls that are under way or were interrupted,
+ * and work of Tart's in `tmp/` (tart-formats §4.7). Call under the lock of the store, or a directory may move past the
+ * look.
  *
  * A cached manifest that cannot be understood refers to nothing, as in Tart: the image can be pulled again. One of a
  * local VM may be all that leads to its base, so it makes the answer unknown (reliability I12). So does whatever cannot
  * be looked at.
  *
- * @param except a folder that does not count: what would be needed without it?
+ * @param except a directory that does not count: what would be needed without it?
  */
 export function contentReferences(home: Home, except?: string): ContentReferences {
   return new ReferenceSearch(home, except).run();
@@ -81,23 +83,23 @@ class ReferenceSearch {
   }
 
   run(): ContentReferences {
-    const { vmsFolder, scratchFolders, stagingFolder } = this.#home;
-    for (const name of this.#namesIn(vmsFolder)) this.#try(() => this.#addVm(`${vmsFolder}/${name}`));
-    for (const folder of scratchFolders) {
-      for (const name of this.#namesIn(folder))
-        if (!name.startsWith('.')) this.#try(() => this.#add(`${folder}/${name}`));
+    const { vmsDirectory, scratchDirectories, stagingDirectory } = this.#home;
+    for (const name of this.#namesIn(vmsDirectory)) this.#try(() => this.#addVm(`${vmsDirectory}/${name}`));
+    for (const directory of scratchDirectories) {
+      for (const name of this.#namesIn(directory))
+        if (!name.startsWith('.')) this.#try(() => this.#add(`${directory}/${name}`));
     }
-    for (const name of this.#namesIn(stagingFolder))
-      if (HEX.test(name)) this.#try(() => this.#add(`${stagingFolder}/${name}`));
+    for (const name of this.#namesIn(stagingDirectory))
+      if (HEX.test(name)) this.#try(() => this.#add(`${stagingDirectory}/${name}`));
     this.#try(() => this.#addImages());
-    // What was set aside may be wanted back whole.
+    // What was quarantined may be wanted back whole.
     for (const { path } of quarantinedItems(this.#home)) this.#try(() => this.#addUnlessFlat(path));
     if (this.#doubt === undefined) return { kind: 'known', digests: this.#digests };
     return { kind: 'unknown', because: this.#doubt, digests: this.#digests };
   }
 
-  #namesIn(folder: string): string[] {
-    return this.#try(() => namesIn(folder)) ?? [];
+  #namesIn(directory: string): string[] {
+    return this.#try(() => namesIn(directory)) ?? [];
   }
 
   #try<T>(look: () => T): T | undefined {
@@ -110,20 +112,21 @@ class ReferenceSearch {
     }
   }
 
-  #add(folder: string): 'understood' | 'not-understood' {
-    if (folder === this.#except) return 'understood';
-    const manifest = readStackedManifest(folder);
+  #add(directory: string): 'understood' | 'not-understood' {
+    if (directory === this.#except) return 'understood';
+    const manifest = readStackedManifest(directory);
     for (const digest of manifest?.files ?? []) this.#digests.add(digest.hex);
     return manifest === undefined ? 'not-understood' : 'understood';
   }
 
-  #addVm(folder: string): void {
+  #addVm(directory: string): void {
     if (
-      lookAtLocalVm(folder)?.layout === 'standalone' ||
-      lstatIfThereSync(`${folder}/${VmFile.manifest}`) === undefined
+      lookAtLocalVm(directory)?.layout === 'standalone' ||
+      lstatIfThereSync(`${directory}/${VmFile.manifest}`) === undefined
     )
       return;
-    if (this.#add(folder) === 'not-understood') this.#doubt ??= `${folder}/${VmFile.manifest} cannot be understood`;
+    if (this.#add(directory) === 'not-understood')
+      this.#doubt ??= `${directory}/${VmFile.manifest} cannot be understood`;
   }
 
   #addImages(): void {
@@ -131,12 +134,12 @@ class ReferenceSearch {
     const [unseen] = unreadable;
     if (unseen !== undefined) this.#doubt ??= `${unseen} cannot be looked into`;
     const images = entries.filter((entry) => entry.kind === 'digest').map((entry) => entry.path);
-    for (const folder of [...images, ...foreign]) this.#try(() => this.#addUnlessFlat(folder));
+    for (const directory of [...images, ...foreign]) this.#try(() => this.#addUnlessFlat(directory));
   }
 
   /** A flat image has its own disk, even when its manifest says what the whole of it hashes to. */
-  #addUnlessFlat(folder: string): void {
-    if (lookAtVmFolder(folder)?.layout !== 'standalone') this.#add(folder);
+  #addUnlessFlat(directory: string): void {
+    if (lookAtVmDirectory(directory)?.layout !== 'standalone') this.#add(directory);
   }
 }
 

@@ -6,13 +6,13 @@ import { ChunkJournal } from '../chunk-journal.ts';
 import { contentReferences, HEX } from './content-reference.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { moveEntry } from '../../fs/entry.ts';
-import { makeFolder } from '../../fs/directory-tree.ts';
-import { flushFolder, flushUpTo } from '../../fs/fsync.ts';
+import { makeDirectoryTree } from '../../fs/directory-tree.ts';
+import { fsyncDirectory, fsyncUpTo } from '../../fs/fsync.ts';
 import type { Home } from '../home.ts';
 import { CONTENT_LOCK, type ContentAside, contentAsideName } from '../home-entry.ts';
 import { setTimes } from '../last-use.ts';
 import { FileLock, type LockOptions } from '../../fs/lock/lock.ts';
-import { flushOrRemove } from '../../fs/fsync.ts';
+import { fsyncOrRemove } from '../../fs/fsync.ts';
 import { openPlainFile } from '../../fs/plain-file.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { lstatIfThere } from '../../fs/stats.ts';
@@ -29,9 +29,10 @@ export interface Collection {
 }
 
 /**
- * The immutable disk files that stacked images share, each named after the SHA-256 of its bytes (tart-formats §4.7). Whoever wants one
- * kept first puts a manifest that names it where references are looked for, inside {@link change}; only then the file is
- * brought. A file of the right name and length is believed without hashing it again, as in Tart: it was verified when it came in.
+ * The immutable disk files that stacked images share, each named after the SHA-256 of its bytes (tart-formats §4.7).
+ * Whoever wants one kept first puts a manifest that names it where references are looked for, inside {@link change};
+ * only then the file is brought. A file of the right name and length is believed without hashing it again, as in Tart:
+ * it was verified when it came in.
  */
 export class ContentStore {
   readonly #home: Home;
@@ -43,18 +44,21 @@ export class ContentStore {
   }
 
   /** Where the files lie, and hidden beside them what is on its way. */
-  get filesFolder(): string {
-    return `${this.#home.contentFolder}/sha256`;
+  get filesDirectory(): string {
+    return `${this.#home.contentDirectory}/sha256`;
   }
 
   pathOf(digest: Digest): string {
     if (digest.algorithm !== 'sha256') {
       throw new TartletError('INTERNAL', `the content store has no place for ${digest.toString()}`);
     }
-    return `${this.filesFolder}/${digest.hex}`;
+    return `${this.filesDirectory}/${digest.hex}`;
   }
 
-  /** Where a file is rebuilt: the same place each time, so that an interrupted pull continues. Only within {@link whileBuilding}. */
+  /**
+   * Where a file is rebuilt: the same place each time, so that an interrupted pull continues. Only within
+   * {@link whileBuilding}.
+   */
   partialOf(digest: Digest): string {
     return this.#aside(digest, 'partial');
   }
@@ -65,7 +69,7 @@ export class ContentStore {
   }
 
   #aside(digest: Digest, kind: ContentAside): string {
-    return `${this.filesFolder}/${contentAsideName(digest.hex, kind)}`;
+    return `${this.filesDirectory}/${contentAsideName(digest.hex, kind)}`;
   }
 
   /** Whether a file is there with exactly the length that the manifest says. */
@@ -82,7 +86,8 @@ export class ContentStore {
   }
 
   /**
-   * For every change to one file on its way: locks it, works, and lets it go, however the work ends. Other files are built meanwhile.
+   * For every change to one file on its way: locks it, works, and lets it go, however the work ends. Other files are
+   * built meanwhile.
    *
    * @returns what the work gives; `busy`, without any of it, when another command has the file and `how` does not wait.
    */
@@ -99,12 +104,12 @@ export class ContentStore {
   }
 
   /**
-   * Puts a finished file into the store, flushed. A valid one that came first stays, and the new one is dropped.
+   * Puts a finished file into the store, fsynced. A valid one that came first stays, and the new one is dropped.
    *
-   * @param staged in the folder of the store; gone when this returns true.
+   * @param staged in the directory of the store; gone when this returns true.
    * @param isIntact hashes all of it: nothing else decides whether a file may carry its name.
-   * @param there what to do about one that is there and has the right length: `believe` it, or `replace` it because it is known to be
-   *   damaged. Whoever has it open keeps what they have.
+   * @param there what to do about one that is there and has the right length: `believe` it, or `replace` it because it
+   * is known to be damaged. Whoever has it open keeps what they have.
    * @returns false when it is not what its name would say; it is left where it is.
    */
   async install(
@@ -115,8 +120,8 @@ export class ContentStore {
   ): Promise<boolean> {
     const { size } = await onDisk('look at', staged, async () => lstat(staged));
     if (size !== file.size || !(await isIntact(staged))) return false;
-    await flushOrRemove(staged);
-    const lock = await FileLock.acquireFolder(this.#home.contentFolder, this.#platform, {
+    await fsyncOrRemove(staged);
+    const lock = await FileLock.acquireDirectory(this.#home.contentDirectory, this.#platform, {
       mode: 'exclusive',
       wait: true,
     });
@@ -125,7 +130,7 @@ export class ContentStore {
       if (there === 'believe' && (await this.holds(file)))
         await onDisk('remove', staged, async () => removeEntry(staged));
       else await onDisk('move into place', path, async () => moveEntry(staged, path));
-      await flushUpTo(this.filesFolder, this.#home.root);
+      await fsyncUpTo(this.filesDirectory, this.#home.root);
     } finally {
       await lock?.release();
     }
@@ -133,12 +138,12 @@ export class ContentStore {
   }
 
   /**
-   * For every change to what refers to the store: while `work` runs, nobody collects. Nothing that waits for another lock may
-   * happen in it.
+   * For every change to what refers to the store: while `work` runs, nobody collects. Nothing that waits for another
+   * lock may happen in it.
    */
   async change<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    await makeFolder(this.filesFolder);
-    const lock = await FileLock.acquire(`${this.#home.contentFolder}/${CONTENT_LOCK}`, {
+    await makeDirectoryTree(this.filesDirectory);
+    const lock = await FileLock.acquire(`${this.#home.contentDirectory}/${CONTENT_LOCK}`, {
       mode: 'exclusive',
       wait: true,
       signal,
@@ -151,16 +156,16 @@ export class ContentStore {
   }
 
   /**
-   * For every change to tags and image folders. Where Tart can run, it collects both under the lock of {@link change} (tart-cli §4.3), so that
-   * we take it; elsewhere nobody asks for it.
+   * For every change to tags and image directories. Where Tart can run, it collects both under the lock of
+   * {@link change} (tart-cli §4.3), so that we take it; elsewhere nobody asks for it.
    */
   async besideTart<T>(work: () => Promise<T>): Promise<T> {
     return this.#platform === 'darwin' ? this.change(undefined, work) : work();
   }
 
   /**
-   * Deletes the files that nothing refers to; call within {@link change}. Hidden files are never touched: partial files and locks
-   * belong to somebody who may be at work.
+   * Deletes the files that nothing refers to; call within {@link change}. Hidden files are never touched: partial files
+   * and locks belong to somebody who may be at work.
    *
    * @throws TartletError `DISK_*`
    */
@@ -172,12 +177,12 @@ export class ContentStore {
     if (references.kind === 'unknown' && unneeded.length > 0) return { deleted: [], refrained: references.because };
     const deleted: Digest[] = [];
     for (const name of unneeded) {
-      const path = `${this.filesFolder}/${name}`;
+      const path = `${this.filesDirectory}/${name}`;
       if (!(await onDisk('look at', path, async () => lstat(path))).isFile()) continue;
       await onDisk('delete', path, async () => removeEntry(path));
       deleted.push(Digest.sha256(name));
     }
-    if (deleted.length > 0) await flushFolder(this.filesFolder);
+    if (deleted.length > 0) await fsyncDirectory(this.filesDirectory);
     return { deleted, refrained: undefined };
   }
 
@@ -188,7 +193,7 @@ export class ContentStore {
   }
 
   async #names(): Promise<string[]> {
-    return listNames(this.filesFolder);
+    return listNames(this.filesDirectory);
   }
 
   /** Records a use: the access time of the file itself (tart-formats §1.7). */

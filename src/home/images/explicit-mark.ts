@@ -1,12 +1,13 @@
 import { onDisk } from '../../fs/disk-error.ts';
-import { flushFolder, writeNewFile } from '../../fs/fsync.ts';
+import { fsyncDirectory, writeNewFile } from '../../fs/fsync.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { lstatIfThere } from '../../fs/stats.ts';
-import { VmFile } from '../vm-folder.ts';
+import { VmFile } from '../vm-directory.ts';
 
 /**
- * Who marked an image as pulled explicitly, so that Tart's collection keeps it without a tag (tart-formats §1.5). Tart's mark is an empty file;
- * ours has content, and so tells itself apart wherever the folder goes. Tart asks only whether it is there.
+ * Who marked an image as pulled explicitly, so that Tart's collection keeps it without a tag (tart-formats §1.5).
+ * Tart's mark is an empty file; ours has content, and so tells itself apart wherever the directory goes. Tart asks only
+ * whether it is there.
  */
 export type Mark = 'none' | 'ours' | 'theirs';
 
@@ -19,33 +20,35 @@ export function markOfSize(bytes: number | undefined): Mark {
 }
 
 /** @throws TartletError `DISK_*` */
-async function readMark(folder: string): Promise<Mark> {
-  return markOfSize((await lstatIfThere(`${folder}/${VmFile.explicitlyPulled}`))?.size);
+async function readMark(directory: string): Promise<Mark> {
+  return markOfSize((await lstatIfThere(`${directory}/${VmFile.explicitlyPulled}`))?.size);
 }
 
 /** Marks an image as ours to keep, durably, unless it has a mark. */
-export async function protect(folder: string): Promise<void> {
-  if ((await readMark(folder)) !== 'none') return;
-  await writeNewFile(`${folder}/${VmFile.explicitlyPulled}`, CONTENT);
-  await flushFolder(folder);
+export async function protect(directory: string): Promise<void> {
+  if ((await readMark(directory)) !== 'none') return;
+  await writeNewFile(`${directory}/${VmFile.explicitlyPulled}`, CONTENT);
+  await fsyncDirectory(directory);
 }
 
-/** Makes a mark of ours, or none, the mark of somebody who asked for the image by its digest: it then stays for good. */
-export async function markExplicitly(folder: string): Promise<void> {
-  if ((await readMark(folder)) === 'theirs') return;
-  await writeNewFile(`${folder}/${VmFile.explicitlyPulled}`, '');
-  await flushFolder(folder);
+/**
+ * Makes a mark of ours, or none, the mark of somebody who asked for the image by its digest: it then stays for good.
+ */
+export async function markExplicitly(directory: string): Promise<void> {
+  if ((await readMark(directory)) === 'theirs') return;
+  await writeNewFile(`${directory}/${VmFile.explicitlyPulled}`, '');
+  await fsyncDirectory(directory);
 }
 
 /** Takes our mark away; one that Tart or the user set stays. */
-export async function unprotect(folder: string): Promise<void> {
-  if ((await readMark(folder)) !== 'ours') return;
-  const file = `${folder}/${VmFile.explicitlyPulled}`;
+export async function unprotect(directory: string): Promise<void> {
+  if ((await readMark(directory)) !== 'ours') return;
+  const file = `${directory}/${VmFile.explicitlyPulled}`;
   await onDisk('remove', file, async () => removeEntry(file));
-  await flushFolder(folder);
+  await fsyncDirectory(directory);
 }
 
-/** Gives the folder that stays the mark of the one that goes: what the user wanted kept is kept. */
+/** Gives the directory that stays the mark of the one that goes: what the user wanted kept is kept. */
 export async function carryMark(from: string, to: string): Promise<void> {
   const [theirs, ours] = [await readMark(from), await readMark(to)];
   if (theirs === 'none' || ours === 'theirs') return;

@@ -10,13 +10,16 @@ export interface ImageLocks {
 /** How an image is held. */
 export interface Hold extends LockOptions {
   /**
-   * Errors with which the lock file cannot be made, so that no other command can have it either: then the work is done without it.
-   * Default: none.
+   * Errors with which the lock file cannot be made, so that no other command can have it either: then the work is done
+   * without it. Default: none.
    */
   readonly needless?: readonly ErrorCode[];
 }
 
-/** To read it: no command pulls over it, deletes or collects it meanwhile. A read-only cache has none that could change it (reliability D10). */
+/**
+ * To read it: no command pulls over it, deletes or collects it meanwhile. A read-only cache has none that could change
+ * it (reliability D10).
+ */
 export const TO_READ = {
   mode: 'shared',
   wait: true,

@@ -1,10 +1,10 @@
 import { onDisk } from '../../fs/disk-error.ts';
-import { flushFolder, writeNewFile } from '../../fs/fsync.ts';
+import { fsyncDirectory, writeNewFile } from '../../fs/fsync.ts';
 import { exists } from '../../fs/stats.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { OurFile, VmFile } from '../home-entry.ts';
 
-/** Empty files in an image folder that say how it is to be treated. Tart knows the first, and ignores the others. */
+/** Empty files in an image directory that say how it is to be treated. Tart knows the first, and ignores the others. */
 export const MARK_FILES = {
   /** Pulled by digest: kept without a tag (tart-formats §1.5). */
   'explicitly-pulled': VmFile.explicitlyPulled,
@@ -17,23 +17,23 @@ export const MARK_FILES = {
 export type ImageMark = keyof typeof MARK_FILES;
 
 /** @throws TartletError `DISK_*` */
-export async function hasMark(folder: string, mark: ImageMark): Promise<boolean> {
-  return exists(`${folder}/${MARK_FILES[mark]}`);
+export async function hasMark(directory: string, mark: ImageMark): Promise<boolean> {
+  return exists(`${directory}/${MARK_FILES[mark]}`);
 }
 
 /** Sets a mark durably. @returns false when it was there. @throws TartletError `DISK_*` */
-export async function setMark(folder: string, mark: ImageMark): Promise<boolean> {
-  if (await hasMark(folder, mark)) return false;
-  await writeNewFile(`${folder}/${MARK_FILES[mark]}`, '');
-  await flushFolder(folder);
+export async function setMark(directory: string, mark: ImageMark): Promise<boolean> {
+  if (await hasMark(directory, mark)) return false;
+  await writeNewFile(`${directory}/${MARK_FILES[mark]}`, '');
+  await fsyncDirectory(directory);
   return true;
 }
 
 /** Takes a mark away durably. @returns false when there was none. @throws TartletError `DISK_*` */
-export async function clearMark(folder: string, mark: ImageMark): Promise<boolean> {
-  if (!(await hasMark(folder, mark))) return false;
-  const file = `${folder}/${MARK_FILES[mark]}`;
+export async function clearMark(directory: string, mark: ImageMark): Promise<boolean> {
+  if (!(await hasMark(directory, mark))) return false;
+  const file = `${directory}/${MARK_FILES[mark]}`;
   await onDisk('remove', file, async () => removeEntry(file));
-  await flushFolder(folder);
+  await fsyncDirectory(directory);
   return true;
 }

@@ -6,18 +6,18 @@ import type { RemoteName } from '../../names/remote-name.ts';
 import type { ContentStore } from '../content/content-store.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { removeEmptyTree } from '../../fs/directory-tree.ts';
-import { removeFolder } from '../../fs/publish.ts';
+import { removeDirectory } from '../../fs/publish.ts';
 import type { Home } from '../home.ts';
 import { type ImageLocks, whileHeld } from './image-lock.ts';
 import { hasMark } from './image-mark.ts';
 import { notCached } from './not-cached.ts';
 import { imageReferences } from './image-reference.ts';
 import { linksIn, walkImages } from '../image-walk.ts';
-import { decodeDigestFolder, digestPath, referencePath } from '../layout.ts';
+import { decodeDigestDirectory, digestPath, referencePath } from '../layout.ts';
 import { leftoverLinks, removeLink } from '../link.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { kindOf, linkText } from '../../fs/stats.ts';
-import { lookAtVmFolder, VmFile } from '../vm-folder.ts';
+import { lookAtVmDirectory, VmFile } from '../vm-directory.ts';
 
 /** Why an image stays although a tag of it went. */
 export type KeptBy = 'tag' | 'explicit-pull' | 'pin';
@@ -33,7 +33,10 @@ interface Link {
   readonly text: string;
 }
 
-/** Takes tags and images out of the cache: links first, then the folder as one rename, so that no tag ever leads to nothing. */
+/**
+ * Takes tags and images out of the cache: symlinks first, then the directory as one rename, so that no tag ever leads
+ * to nothing.
+ */
 export class ImageRemoval {
   readonly #home: Home;
   readonly #contents: ContentStore;
@@ -46,19 +49,21 @@ export class ImageRemoval {
   }
 
   /**
-   * Deletes a tag, and its image with it when nothing else keeps it; or an image, and all tags that lead to it (tart-cli §1.18).
+   * Deletes a tag, and its image with it when nothing else keeps it; or an image, and all tags that lead to it
+   * (tart-cli §1.18).
    *
-   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image, and for the digest of one that is pinned.
+   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image, and for the digest of one
+   * that is pinned.
    */
   async delete(name: RemoteName): Promise<Removed> {
-    const at = `${this.#home.imagesFolder}/${referencePath(name)}`;
+    const at = `${this.#home.imagesDirectory}/${referencePath(name)}`;
     const kind = await kindOf(at);
     if (kind === 'nothing' || (name.tag !== undefined && kind !== 'link')) throw notCached(name, 'delete');
     const text = linkText(at);
-    const digest = name.tag === undefined ? name.digest : decodeDigestFolder(path.basename(text ?? ''));
+    const digest = name.tag === undefined ? name.digest : decodeDigestDirectory(path.basename(text ?? ''));
     if (digest === undefined) {
-      // A link to something that is no image: only the link is ours.
-      if (text !== undefined) await removeLink(at, text, this.#home.stagingFolder);
+      // A symlink to something that is no image: only the symlink is ours.
+      if (text !== undefined) await removeLink(at, text, this.#home.stagingDirectory);
       await tidyRepository(this.#home, path.dirname(at));
       return { kind: 'tag', keptBy: undefined };
     }
@@ -75,49 +80,55 @@ export class ImageRemoval {
 
   /**
    * The same for whoever holds the image's lock already, alone, and asked whether it is pinned.
-   * @param tags that were seen to lead to it before, by who deletes many: only they and those of its own repository are looked at then, and not the
-   *   whole cache for each. Nobody links an image whose lock we hold, and whoever linked it since it was seen has used it.
+   * @param tags that were seen to lead to it before, by who deletes many: only they and those of its own repository are
+   * looked at then, and not the whole cache for each. Nobody links an image whose lock we hold, and whoever linked it
+   * since it was seen has used it.
    */
   async deleteLocked(name: RemoteName, digest: Digest, tags?: readonly RemoteName[]): Promise<Removed> {
-    const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
+    const directory = `${this.#home.imagesDirectory}/${digestPath(name, digest)}`;
     const links = await this.#linksToGo(name, digest, tags);
-    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingFolder);
-    await this.#removeLeftovers(path.dirname(folder), digest);
-    const removed = await this.#removeFolder(name, folder);
-    for (const each of new Set([folder, ...links.map(({ link }) => link)].map((place) => path.dirname(place))))
+    for (const { link, text } of links) await removeLink(link, text, this.#home.stagingDirectory);
+    await this.#removeLeftovers(path.dirname(directory), digest);
+    const removed = await this.#removeDirectory(name, directory);
+    for (const each of new Set([directory, ...links.map(({ link }) => link)].map((place) => path.dirname(place))))
       await tidyRepository(this.#home, each);
     return removed;
   }
 
-  async #removeFolder(name: RemoteName, folder: string): Promise<Removed> {
-    if ((await kindOf(folder)) !== 'folder') return { kind: 'tag', keptBy: undefined };
-    const keptBy = name.tag === undefined ? undefined : await this.#keptBy(folder);
+  async #removeDirectory(name: RemoteName, directory: string): Promise<Removed> {
+    if ((await kindOf(directory)) !== 'directory') return { kind: 'tag', keptBy: undefined };
+    const keptBy = name.tag === undefined ? undefined : await this.#keptBy(directory);
     if (keptBy !== undefined) return { kind: 'tag', keptBy };
-    await whileMoving(this.#contents, [folder], async () =>
-      removeFolder(folder, this.#home.stagingFolder, VmFile.config),
+    await whileMoving(this.#contents, [directory], async () =>
+      removeDirectory(directory, this.#home.stagingDirectory, VmFile.config),
     );
     return { kind: 'image' };
   }
 
-  /** A tag goes wherever it leads, e.g. into the home that this one was copied from. With an image all go that lead to it. */
+  /**
+   * A tag goes wherever it leads, e.g. into the home that this one was copied from. With an image all go that lead to
+   * it.
+   */
   async #linksToGo(name: RemoteName, digest: Digest, tags: readonly RemoteName[] | undefined): Promise<Link[]> {
     if (name.tag === undefined) {
-      const folder = `${this.#home.imagesFolder}/${digestPath(name, digest)}`;
-      return this.#linksTo(folder, digest, this.#placesOf(folder, tags));
+      const directory = `${this.#home.imagesDirectory}/${digestPath(name, digest)}`;
+      return this.#linksTo(directory, digest, this.#placesOf(directory, tags));
     }
-    const link = `${this.#home.imagesFolder}/${referencePath(name)}`;
+    const link = `${this.#home.imagesDirectory}/${referencePath(name)}`;
     const text = linkText(link);
     // It may lead to another image since we looked: then somebody wants it.
     return text === undefined || path.basename(text) !== digest.toString() ? [] : [{ link, text }];
   }
 
-  async #keptBy(folder: string): Promise<KeptBy | undefined> {
-    if (imageReferences(this.#home, walkImages(this.#home)).name(folder)) return 'tag';
-    if (await hasMark(folder, 'explicitly-pulled')) return 'explicit-pull';
-    return (await hasMark(folder, 'pinned')) ? 'pin' : undefined;
+  async #keptBy(directory: string): Promise<KeptBy | undefined> {
+    if (imageReferences(this.#home, walkImages(this.#home)).name(directory)) return 'tag';
+    if (await hasMark(directory, 'explicitly-pulled')) return 'explicit-pull';
+    return (await hasMark(directory, 'pinned')) ? 'pin' : undefined;
   }
 
-  /** Links that a killed command had moved aside. Nobody works on those that name a digest but who holds its lock. */
+  /**
+   * Symlinks that a killed command had moved aside. Nobody works on those that name a digest but who holds its lock.
+   */
   async #removeLeftovers(repository: string, digest: Digest): Promise<void> {
     for (const entry of leftoverLinks(repository)) {
       const text = linkText(entry) ?? '';
@@ -126,7 +137,7 @@ export class ImageRemoval {
   }
 
   async #refusePinned(name: RemoteName, digest: Digest): Promise<void> {
-    if (!(await hasMark(`${this.#home.imagesFolder}/${digestPath(name, digest)}`, 'pinned'))) return;
+    if (!(await hasMark(`${this.#home.imagesDirectory}/${digestPath(name, digest)}`, 'pinned'))) return;
     throw new TartletError('BUSY', `${name.toString()} is pinned`, {
       subject: name.toString(),
       kept: 'it was left alone',
@@ -134,53 +145,57 @@ export class ImageRemoval {
     });
   }
 
-  /** Where links to an image may be: everywhere, unless somebody has looked. */
-  #placesOf(folder: string, tags: readonly RemoteName[] | undefined): ReadonlySet<string> {
-    const { imagesFolder } = this.#home;
+  /** Where symlinks to an image may be: everywhere, unless somebody has looked. */
+  #placesOf(directory: string, tags: readonly RemoteName[] | undefined): ReadonlySet<string> {
+    const { imagesDirectory } = this.#home;
     if (tags === undefined) {
       const { entries } = walkImages(this.#home);
       return new Set(entries.flatMap(({ kind, path: link }) => (kind === 'tag' ? [link] : [])));
     }
-    const repository = path.dirname(folder);
+    const repository = path.dirname(directory);
     return new Set([
-      ...tags.map((tag) => `${imagesFolder}/${referencePath(tag)}`),
+      ...tags.map((tag) => `${imagesDirectory}/${referencePath(tag)}`),
       ...linksIn(repository).map((link) => `${repository}/${link}`),
     ]);
   }
 
-  /** The links among these that lead to the folder, or would if the home had not been moved. */
-  async #linksTo(folder: string, digest: Digest, places: ReadonlySet<string>): Promise<Link[]> {
-    const real = await realpath(folder).catch(() => folder);
+  /** The symlinks among these that lead to the directory, or would if the home had not been moved. */
+  async #linksTo(directory: string, digest: Digest, places: ReadonlySet<string>): Promise<Link[]> {
+    const real = await realpath(directory).catch(() => directory);
     const links: Link[] = [];
     for (const link of places) {
       const text = this.#home.unreadable.passOver(link, () => linkText(link));
       if (text === undefined || path.basename(text) !== digest.toString()) continue;
       const target = await realpath(link).catch(() => undefined);
-      const isItsOwn = path.dirname(link) === path.dirname(folder);
-      if (text === folder || target === real || (target === undefined && isItsOwn)) links.push({ link, text });
+      const isItsOwn = path.dirname(link) === path.dirname(directory);
+      if (text === directory || target === real || (target === undefined && isItsOwn)) links.push({ link, text });
     }
     return links;
   }
 }
 
 /**
- * Takes the folder of a repository away when nothing is left in it, and those above it, up to the registry's: else they
- * would be in the way of a tag of that name. Never fails: a folder that stays does no harm.
+ * Takes the directory of a repository away when nothing is left in it, and those above it, up to the registry's: else
+ * they would be in the way of a tag of that name. Never fails: a directory that stays does no harm.
  */
-export async function tidyRepository({ imagesFolder }: Home, repository: string): Promise<void> {
-  const registry = path.relative(imagesFolder, repository).split('/', 1)[0] ?? '';
-  for (let each = repository; each.startsWith(`${imagesFolder}/${registry}/`); each = path.dirname(each)) {
+export async function tidyRepository({ imagesDirectory }: Home, repository: string): Promise<void> {
+  const registry = path.relative(imagesDirectory, repository).split('/', 1)[0] ?? '';
+  for (let each = repository; each.startsWith(`${imagesDirectory}/${registry}/`); each = path.dirname(each)) {
     if (!(await removeEmptyTree(each))) return;
   }
 }
 
-/** What is stacked refers to the content store: it moves under the store's lock, and leaves nothing there that it alone needed. */
+/**
+ * What is stacked refers to the content store: it moves under the store's lock, and leaves nothing there that it alone
+ * needed.
+ */
 export async function whileMoving(
   contents: ContentStore,
-  folders: readonly string[],
+  directories: readonly string[],
   work: () => Promise<void>,
 ): Promise<void> {
-  if (!folders.some((folder) => lookAtVmFolder(folder)?.layout === 'stacked-cached')) return contents.besideTart(work);
+  if (!directories.some((directory) => lookAtVmDirectory(directory)?.layout === 'stacked-cached'))
+    return contents.besideTart(work);
   return contents.change(undefined, async () => {
     await work();
     await contents.collect();

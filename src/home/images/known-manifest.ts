@@ -12,17 +12,17 @@ import type { LocalVms } from '../vms/local-vms.ts';
 import { OurFile } from '../home-entry.ts';
 import { lstatIfThereSync } from '../../fs/stats.ts';
 import { readSmallFileIfThereSync } from '../../fs/small-file.ts';
-import { VmFile } from '../vm-folder.ts';
+import { VmFile } from '../vm-directory.ts';
 
 /** What a manifest on this machine belongs to. */
 export type ManifestOwner =
-  | { readonly kind: 'image'; readonly name: RemoteName; readonly folder: string }
+  | { readonly kind: 'image'; readonly name: RemoteName; readonly directory: string }
   /** A local VM that was cloned from the image; its disk may have changed since. */
-  | { readonly kind: 'vm'; readonly name: LocalName; readonly folder: string }
+  | { readonly kind: 'vm'; readonly name: LocalName; readonly directory: string }
   /** A local VM that was pushed; its disk may have changed since. */
-  | { readonly kind: 'pushed'; readonly name: LocalName; readonly folder: string }
+  | { readonly kind: 'pushed'; readonly name: LocalName; readonly directory: string }
   /** An unfinished pull; `hex` is the digest that it is after, and that its lock is named by. */
-  | { readonly kind: 'partial'; readonly hex: string; readonly folder: string };
+  | { readonly kind: 'partial'; readonly hex: string; readonly directory: string };
 
 /** A manifest on this machine, understood. */
 export interface KnownManifest {
@@ -32,9 +32,15 @@ export interface KnownManifest {
 
 /** Which manifests to look at, and what for. */
 export interface ManifestSearch {
-  /** Content digests of chunks, as texts. Whoever has found one takes it out, and what only offers that one is not parsed any more. */
+  /**
+   * Content digests of chunks, as texts. Whoever has found one takes it out, and what only offers that one is not
+   * parsed any more.
+   */
   readonly wanted: ReadonlySet<string>;
-  /** Images of this repository come first, the newest before the others: they are the most likely to have nearly the same disk. */
+  /**
+   * Images of this repository come first, the newest before the others: they are the most likely to have nearly the
+   * same disk.
+   */
   readonly near?: RemoteName;
 }
 
@@ -49,15 +55,15 @@ export function* knownManifests(home: Home, vms: LocalVms, search: ManifestSearc
     if (search.wanted.size === 0) return;
     const bytes = readIfSmall(file);
     if (bytes === undefined || !namesContent(bytes, search.wanted)) continue;
-    const image = understand(bytes, owner.folder);
+    const image = understand(bytes, owner.directory);
     if (image !== undefined) yield { owner, image };
   }
 }
 
-/** The manifest of the image that a VM was cloned from, when its folder keeps one that can be understood. */
-export function baseManifest(folder: string): TartImage | undefined {
-  const bytes = readIfSmall(`${folder}/${OurFile.baseManifest}`);
-  return bytes === undefined ? undefined : understand(bytes, folder);
+/** The manifest of the image that a VM was cloned from, when its directory keeps one that can be understood. */
+export function baseManifest(directory: string): TartImage | undefined {
+  const bytes = readIfSmall(`${directory}/${OurFile.baseManifest}`);
+  return bytes === undefined ? undefined : understand(bytes, directory);
 }
 
 interface ManifestFile {
@@ -72,21 +78,25 @@ function* manifestFiles(home: Home, vms: LocalVms, near: RemoteName | undefined)
     near === undefined ? [] : images.filter(isNear).map((each) => ({ ...each, age: -writtenAt(home, each.path) }));
   const others = near === undefined ? images : images.filter((each) => !isNear(each));
   for (const { name, path } of [...related.sort((a, b) => a.age - b.age), ...others]) {
-    yield { owner: { kind: 'image', name, folder: path }, file: `${path}/${VmFile.manifest}` };
+    yield { owner: { kind: 'image', name, directory: path }, file: `${path}/${VmFile.manifest}` };
   }
-  for (const { name, folder } of vms.list()) {
-    yield { owner: { kind: 'vm', name, folder: folder.path }, file: `${folder.path}/${OurFile.baseManifest}` };
-    yield { owner: { kind: 'pushed', name, folder: folder.path }, file: `${folder.path}/${OurFile.pushedManifest}` };
+  for (const { name, directory } of vms.list()) {
+    yield { owner: { kind: 'vm', name, directory: directory.path }, file: `${directory.path}/${OurFile.baseManifest}` };
+    yield {
+      owner: { kind: 'pushed', name, directory: directory.path },
+      file: `${directory.path}/${OurFile.pushedManifest}`,
+    };
   }
-  for (const hex of readableNamesIn(home.stagingFolder).filter((name) => HEX.test(name))) {
-    const folder = `${home.stagingFolder}/${hex}`;
-    yield { owner: { kind: 'partial', hex, folder }, file: `${folder}/${VmFile.manifest}` };
+  for (const hex of readableNamesIn(home.stagingDirectory).filter((name) => HEX.test(name))) {
+    const directory = `${home.stagingDirectory}/${hex}`;
+    yield { owner: { kind: 'partial', hex, directory }, file: `${directory}/${VmFile.manifest}` };
   }
 }
 
 /**
- * Whether the text of a manifest names one of these contents. It looks for the values of one annotation and at nothing else, which takes a
- * tenth of the time of parsing; an exotic spelling that it does not see only means that a chunk is fetched.
+ * Whether the text of a manifest names one of these contents. It looks for the values of one annotation and at nothing
+ * else, which takes a tenth of the time of parsing; an exotic spelling that it does not see only means that a chunk is
+ * fetched.
  *
  * @internal exported for its test.
  */
@@ -122,8 +132,8 @@ function readIfSmall(file: string): Uint8Array | undefined {
 }
 
 /** Milliseconds since the epoch; 0 where that cannot be found out. */
-function writtenAt(home: Home, folder: string): number {
-  return home.unreadable.passOver(folder, () => lstatIfThereSync(folder))?.mtimeMs ?? 0;
+function writtenAt(home: Home, directory: string): number {
+  return home.unreadable.passOver(directory, () => lstatIfThereSync(directory))?.mtimeMs ?? 0;
 }
 
 function sizeOf(file: string): number | undefined {

@@ -4,7 +4,7 @@ import { TartletError } from '../../errors.ts';
 import type { Hint } from '../../hint.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { onDisk } from '../../fs/disk-error.ts';
-import { decodePath, isDigestFolder, repositoryPath } from '../layout.ts';
+import { decodePath, isDigestDirectory, repositoryPath } from '../layout.ts';
 import { kindOf } from '../../fs/stats.ts';
 
 /** What keeps a name from having its path. */
@@ -15,23 +15,23 @@ type Obstacle =
   | { readonly kind: 'stray'; readonly at: string };
 
 /**
- * Refuses a name whose place is taken by another kind of name: `host/a:b` is a link where `host/a/b` needs a folder, and
- * Tart deletes whichever was first (tart-formats §2.8). Folders in which nothing is, at any depth, take no place: they
- * are left of a repository whose images went, or of a pull that was interrupted.
+ * Refuses a name whose place is taken by another kind of name: `host/a:b` is a symlink where `host/a/b` needs a
+ * directory, and Tart deletes whichever was first (tart-formats §2.8). Directories in which nothing is, at any depth,
+ * take no place: they are left of a repository whose images went, or of a pull that was interrupted.
  *
- * @returns whether the place of a tag is taken by a link already, whatever it leads to.
+ * @returns whether the place of a tag is taken by a symlink already, whatever it leads to.
  * @throws TartletError `NAME_COLLISION` naming both, or the stray file that is in the way.
  */
-export async function refuseCollision(imagesFolder: string, name: RemoteName): Promise<'linked' | 'free'> {
+export async function refuseCollision(imagesDirectory: string, name: RemoteName): Promise<'linked' | 'free'> {
   const repository = repositoryPath(name);
-  const tagPath = name.tag === undefined ? undefined : `${imagesFolder}/${repository}/${name.tag.text}`;
+  const tagPath = name.tag === undefined ? undefined : `${imagesDirectory}/${repository}/${name.tag.text}`;
   const there = tagPath === undefined ? 'nothing' : await kindOf(tagPath);
   if (tagPath !== undefined) {
     if (there === 'file') throw stray(name, tagPath);
-    const inside = there === 'folder' ? await findInside(tagPath) : undefined;
+    const inside = there === 'directory' ? await findInside(tagPath) : undefined;
     if (inside?.kind === 'stray') throw stray(name, inside.at);
     if (inside?.kind === 'named') {
-      const other = shownName(imagesFolder, inside.at);
+      const other = shownName(imagesDirectory, inside.at);
       throw collision(name, `the repository ${name.repositoryName}/${name.tag?.text ?? ''}`, {
         kind: 'delete-or-use-another-home',
         image: other,
@@ -41,11 +41,11 @@ export async function refuseCollision(imagesFolder: string, name: RemoteName): P
   }
   const parts = repository.split('/');
   for (let length = 2; length <= parts.length; length += 1) {
-    const above = `${imagesFolder}/${parts.slice(0, length).join('/')}`;
+    const above = `${imagesDirectory}/${parts.slice(0, length).join('/')}`;
     const kind = await kindOf(above);
     if (kind === 'file') throw stray(name, above);
     if (kind === 'link') {
-      const other = shownName(imagesFolder, above);
+      const other = shownName(imagesDirectory, above);
       throw collision(name, `the image ${other}`, { kind: 'delete-or-use-another-home', image: other, others: false });
     }
   }
@@ -53,26 +53,28 @@ export async function refuseCollision(imagesFolder: string, name: RemoteName): P
 }
 
 /**
- * The first image or tag in a folder, else the first stray thing; undefined when there are only folders.
+ * The first image or tag in a directory, else the first stray thing; undefined when there are only directories.
  * @throws TartletError `DISK_*`
  */
-async function findInside(folder: string): Promise<Obstacle | undefined> {
+async function findInside(directory: string): Promise<Obstacle | undefined> {
   let found: Obstacle | undefined;
-  for (const entry of await onDisk('read the folder', folder, async () => readdir(folder, { withFileTypes: true }))) {
-    const at = `${folder}/${entry.name}`;
+  for (const entry of await onDisk('read the directory', directory, async () =>
+    readdir(directory, { withFileTypes: true }),
+  )) {
+    const at = `${directory}/${entry.name}`;
     const each: Obstacle | undefined = entry.isDirectory()
       ? await findInside(at)
       : { kind: entry.isSymbolicLink() ? 'named' : 'stray', at };
     if (each?.kind === 'named') return each;
-    // Whatever lies in it, it is the folder of an image.
-    if (each !== undefined && isDigestFolder(entry.name)) return { kind: 'named', at };
+    // Whatever lies in it, it is the directory of an image.
+    if (each !== undefined && isDigestDirectory(entry.name)) return { kind: 'named', at };
     found ??= each;
   }
   return found;
 }
 
-function shownName(imagesFolder: string, at: string): string {
-  const relative = path.relative(imagesFolder, at);
+function shownName(imagesDirectory: string, at: string): string {
+  const relative = path.relative(imagesDirectory, at);
   return decodePath(relative.split('/'))?.toString() ?? relative;
 }
 

@@ -17,7 +17,8 @@ export interface PinPlace {
 }
 
 /**
- * Pins the image that a name leads to now: neither collection nor pruning takes it, whatever becomes of its tags. Or takes the pin away.
+ * Pins the image that a name leads to now: neither collection nor pruning takes it, whatever becomes of its tags. Or
+ * takes the pin away.
  *
  * @throws TartletError `VM_NOT_FOUND`, `DISK_*`
  */
@@ -28,6 +29,6 @@ export async function pinImage(place: PinPlace, name: RemoteName, pinned: boolea
     found.digest,
     { ...TO_READ, signal: place.signal },
     async () => place.images.require(name.withDigest(found.digest), 'read'),
-    async (image) => ({ image, changed: await (pinned ? setMark : clearMark)(image.folder.path, 'pinned') }),
+    async (image) => ({ image, changed: await (pinned ? setMark : clearMark)(image.directory.path, 'pinned') }),
   );
 }

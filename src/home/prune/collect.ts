@@ -6,7 +6,7 @@ import { imageReferences } from '../images/image-reference.ts';
 import { lastStir } from '../last-use.ts';
 import { deleteCandidate } from './prune-delete.ts';
 import { imageCandidates, type ImageCandidate, type Spared, spare, type Store } from './prune-candidate.ts';
-import { lookAtVmFolder } from '../vm-folder.ts';
+import { lookAtVmDirectory } from '../vm-directory.ts';
 
 /** An image that came or was used within this time is not collected: who looked up its digest may still come for it. */
 const GRACE_MS = 10 * 60 * 1000;
@@ -18,9 +18,9 @@ export interface Collected {
 }
 
 /**
- * Images that no link of the cache names, that were not pulled by digest, are not pinned, and were left alone for ten minutes
- * (tart-cli §4.6). Whether another process holds one shows when it is deleted. None while part of the cache cannot be
- * looked at: it may name any.
+ * Images that no symlink of the cache names, that were not pulled by digest, are not pinned, and were left alone for
+ * ten minutes (tart-cli §4.6). Whether another process holds one shows when it is deleted. None while part of the cache
+ * cannot be looked at: it may name any.
  *
  * @throws TartletError `DISK_*`
  */
@@ -35,7 +35,9 @@ export async function unreferencedImages(store: Store): Promise<ImageCandidate[]
   return images;
 }
 
-/** Whether an image is still unreferenced; asked under its lock, since a pull may just have linked it (tart-cli §7 #12). */
+/**
+ * Whether an image is still unreferenced; asked under its lock, since a pull may just have linked it (tart-cli §7 #12).
+ */
 export async function isUnreferenced(store: Store, image: ImageCandidate): Promise<boolean> {
   return !imageReferences(store.home, store.images.walk()).name(image.path) && (await isFreeToGo(store, image));
 }
@@ -47,20 +49,21 @@ async function isFreeToGo(store: Store, image: ImageCandidate): Promise<boolean>
 }
 
 /**
- * Remembers that an image lost a tag, when that was its last: from now on {@link collectUnnamed} may take it. Its lock is not needed: the
- * mark alone deletes nothing.
+ * Remembers that an image lost a tag, when that was its last: from now on {@link collectUnnamed} may take it. Its lock
+ * is not needed: the mark alone deletes nothing.
  *
  * @param digest what the tag led to before.
  */
 export async function noteLostTag(store: Store, name: RemoteName, digest: Digest): Promise<void> {
-  const folder = store.images.folderOf(name, digest);
-  if (lookAtVmFolder(folder) === undefined || imageReferences(store.home, store.images.walk()).name(folder)) return;
-  await setMark(folder, 'unnamed');
+  const directory = store.images.directoryOf(name, digest);
+  if (lookAtVmDirectory(directory) === undefined || imageReferences(store.home, store.images.walk()).name(directory))
+    return;
+  await setMark(directory, 'unnamed');
 }
 
 /**
- * Collects the images that lost their last tag by a command. Others that nothing leads to are left for `prune --gc`: a folder that was
- * renamed by hand, or a pull that was killed before its last step, is no garbage.
+ * Collects the images that lost their last tag by a command. Others that nothing leads to are left for `prune --gc`: a
+ * directory that was renamed by hand, or a pull that was killed before its last step, is no garbage.
  *
  * @throws TartletError `DISK_*` when the cache cannot be read; what cannot be deleted is spared.
  */

@@ -3,7 +3,7 @@ import type { ContentStore } from '../content/content-store.ts';
 import type { Home } from '../home.ts';
 import { sharedBlockBytes } from '../../fs/disk/shared-block.ts';
 import { lstatIfThereSync } from '../../fs/stats.ts';
-import { lookAtLocalVm, VmFile } from '../vm-folder.ts';
+import { lookAtLocalVm, VmFile } from '../vm-directory.ts';
 
 /** What an image or a VM occupies, in bytes. */
 export interface Footprint {
@@ -11,30 +11,36 @@ export interface Footprint {
   readonly logicalBytes: number;
   /** Of the disk blocks that its files have. */
   readonly allocatedBytes: number;
-  /** Those of {@link allocatedBytes} that others have too: by the content store, by hard links, by reflinks. Undefined where nobody can tell. */
+  /**
+   * Those of {@link allocatedBytes} that others have too: by the content store, by hard links, by reflinks. Undefined
+   * where nobody can tell.
+   */
   readonly sharedBytes: number | undefined;
   /** What deleting it, and nothing else, would make free. */
   readonly reclaimableBytes: number | undefined;
 }
 
-/** Where {@link measureFolder} looks for who else needs a file. */
+/** Where {@link measureDirectory} looks for who else needs a file. */
 export interface FootprintPlace {
   readonly home: Home;
   readonly contents: ContentStore;
 }
 
-/** @returns nothing but zeros for what is no VM folder. @throws TartletError `DISK_*` when something of it cannot be looked at. */
-export async function measureFolder(place: FootprintPlace, path: string): Promise<Footprint> {
-  const folder = lookAtLocalVm(path);
-  if (folder === undefined) return EMPTY;
+/**
+ * @returns nothing but zeros for what is no VM directory. @throws TartletError `DISK_*` when something of it cannot be
+ * looked at.
+ */
+export async function measureDirectory(place: FootprintPlace, path: string): Promise<Footprint> {
+  const directory = lookAtLocalVm(path);
+  if (directory === undefined) return EMPTY;
   // Not listed: where access times are the only record of use, a listing would look like one.
-  const own = Object.values(VmFile).map((name) => `${folder.path}/${name}`);
-  const stored = folder.layout === 'standalone' ? [] : (readStackedManifest(folder.path)?.files ?? []);
-  const others = stored.length === 0 ? undefined : contentReferences(place.home, folder.path);
+  const own = Object.values(VmFile).map((name) => `${directory.path}/${name}`);
+  const stored = directory.layout === 'standalone' ? [] : (readStackedManifest(directory.path)?.files ?? []);
+  const others = stored.length === 0 ? undefined : contentReferences(place.home, directory.path);
   const files = [
     ...own.map((file) => ({ file, isNeeded: false })),
     // It stays when the VM goes.
-    ...(folder.linkedDisk === undefined ? [] : [{ file: folder.linkedDisk, isNeeded: true }]),
+    ...(directory.linkedDisk === undefined ? [] : [{ file: directory.linkedDisk, isNeeded: true }]),
     // When it cannot be told who needs a file, it will not be deleted either.
     ...stored.map((digest) => ({
       file: place.contents.pathOf(digest),

@@ -25,8 +25,9 @@ export async function prunable(store: Store): Promise<Candidate[]> {
 }
 
 /**
- * Deletes images and restore images, those first that were not used for longest, until so many bytes are free on the disk of the cache, and no
- * more. After each it asks the disk, and chooses anew: meanwhile one may have been used, or another command made room too (reliability P27).
+ * Deletes images and restore images, those first that were not used for longest, until so many bytes are free on the
+ * disk of the cache, and no more. After each it asks the disk, and chooses anew: meanwhile one may have been used, or
+ * another command made room too (reliability P27).
  *
  * @throws TartletError `DISK_*` when the cache cannot be read; what cannot be deleted is spared.
  */
@@ -36,7 +37,7 @@ export async function freeUp(store: Store, goalBytes: number): Promise<FreedUp> 
   const spared: Spared[] = [];
   for (;;) {
     store.signal?.throwIfAborted();
-    const free = await freeBytes(store.home.cacheFolder);
+    const free = await freeBytes(store.home.cacheDirectory);
     const next = free < goalBytes ? await oldest(store, tried) : undefined;
     if (next === undefined) return { deleted, spared, freeBytes: free };
     tried.add(next.path);

@@ -1,6 +1,6 @@
 import { LocalName } from '../../names/local-name.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
-import { type Footprint, measureFolder } from './footprint.ts';
+import { type Footprint, measureDirectory } from './footprint.ts';
 import type { KeptBy } from '../images/image-removal.ts';
 import type { Store } from './prune-candidate.ts';
 
@@ -22,15 +22,15 @@ export async function deleteMeasured(store: Store, name: LocalName | RemoteName)
     return { kind: 'vm', footprint };
   }
   const image = await store.images.find(name);
-  const footprint = image === undefined ? undefined : await footprintOf(store, image.folder.path);
+  const footprint = image === undefined ? undefined : await footprintOf(store, image.directory.path);
   const removed = await store.images.delete(name);
   return removed.kind === 'tag' ? removed : { kind: 'image', footprint };
 }
 
 /** What cannot be measured is deleted all the same. */
-async function footprintOf(store: Store, folder: string): Promise<Footprint | undefined> {
+async function footprintOf(store: Store, directory: string): Promise<Footprint | undefined> {
   try {
-    return await measureFolder(store, folder);
+    return await measureDirectory(store, directory);
   } catch {
     return undefined;
   }

@@ -12,7 +12,7 @@ import { hasMark } from '../images/image-mark.ts';
 import type { CacheEntry } from '../image-walk.ts';
 import { lastUse } from '../last-use.ts';
 import type { LocalVms } from '../vms/local-vms.ts';
-import { lookAtVmFolder, type VmLayout } from '../vm-folder.ts';
+import { lookAtVmDirectory, type VmLayout } from '../vm-directory.ts';
 
 /** The parts of a home that pruning works on; a `Session` is one. */
 export interface Store {
@@ -75,12 +75,12 @@ export async function imageCandidates(store: Store): Promise<ImageCandidate[]> {
   const tags = tagsByTarget(store.home, entries);
   const stacked: string[] = [];
   const candidates: ImageCandidate[] = [];
-  for (const { kind, name, path: folder } of entries) {
+  for (const { kind, name, path: directory } of entries) {
     if (kind === 'tag') continue;
-    const look = await store.home.unreadable.passOverLater(folder, async () => lookAtImage(store, folder));
+    const look = await store.home.unreadable.passOverLater(directory, async () => lookAtImage(store, directory));
     if (look === undefined) continue;
-    if (look.layout === 'stacked-cached') stacked.push(folder);
-    candidates.push({ kind: 'image', name, path: folder, tags: tags.get(path.resolve(folder)) ?? [], ...look });
+    if (look.layout === 'stacked-cached') stacked.push(directory);
+    candidates.push({ kind: 'image', name, path: directory, tags: tags.get(path.resolve(directory)) ?? [], ...look });
   }
   const sizes = sizeStackedImages(store, stacked, store);
   const charged = (image: ImageCandidate): number => image.bytes + (sizes.get(image.path)?.chargedBytes ?? 0);
@@ -101,25 +101,25 @@ function tagsByTarget(home: Home, entries: readonly CacheEntry[]): ReadonlyMap<s
 
 type ImageLook = Pick<ImageCandidate, 'bytes' | 'accessed' | 'pinned'> & { readonly layout: VmLayout };
 
-async function lookAtImage(store: Store, folder: string): Promise<ImageLook | undefined> {
-  // A digest can be a link too, to what a registry gave for it (tart-formats §1.4): then the image lies elsewhere.
-  if (lstatIfThereSync(folder)?.isDirectory() !== true) return undefined;
-  const look = lookAtVmFolder(folder);
-  const accessed = lastUse(folder, store);
+async function lookAtImage(store: Store, directory: string): Promise<ImageLook | undefined> {
+  // A digest can be a symlink too, to what a registry gave for it (tart-formats §1.4): then the image lies elsewhere.
+  if (lstatIfThereSync(directory)?.isDirectory() !== true) return undefined;
+  const look = lookAtVmDirectory(directory);
+  const accessed = lastUse(directory, store);
   if (look === undefined || look.layout === 'stacked-local' || accessed === undefined) return undefined;
-  return { bytes: look.allocatedBytes, accessed, pinned: await hasMark(folder, 'pinned'), layout: look.layout };
+  return { bytes: look.allocatedBytes, accessed, pinned: await hasMark(directory, 'pinned'), layout: look.layout };
 }
 
 function restoreImages(store: Store): Candidate[] {
-  const { unreadable, restoreImagesFolder: folder } = store.home;
-  const names = unreadable.passOver(folder, () => namesIn(folder)) ?? [];
+  const { unreadable, restoreImagesDirectory: directory } = store.home;
+  const names = unreadable.passOver(directory, () => namesIn(directory)) ?? [];
   return names
     .filter((name) => name.endsWith('.ipsw'))
-    .flatMap((name) => unreadable.passOver(`${folder}/${name}`, () => restoreImage(store, folder, name)) ?? []);
+    .flatMap((name) => unreadable.passOver(`${directory}/${name}`, () => restoreImage(store, directory, name)) ?? []);
 }
 
-function restoreImage(store: Store, folder: string, name: string): Candidate | undefined {
-  const file = `${folder}/${name}`;
+function restoreImage(store: Store, directory: string, name: string): Candidate | undefined {
+  const file = `${directory}/${name}`;
   const stats = lstatIfThereSync(file);
   const accessed = lastUse(file, store);
   if (stats?.isFile() !== true || accessed === undefined) return undefined;
@@ -130,13 +130,13 @@ function restoreImage(store: Store, folder: string, name: string): Candidate | u
 export async function vmCandidates(store: Store): Promise<Candidate[]> {
   const candidates: Candidate[] = [];
   for (const vm of store.vms.list()) {
-    const { name, folder } = vm;
+    const { name, directory } = vm;
     const candidate = await store.home.unreadable.passOverLater(
-      folder.path,
+      directory.path,
       async (): Promise<Candidate | undefined> => {
-        const accessed = lastUse(folder.path, store);
+        const accessed = lastUse(directory.path, store);
         if (accessed === undefined || (await store.vms.state(vm)) === 'running') return undefined;
-        return { kind: 'vm', name, path: folder.path, bytes: folder.allocatedBytes, accessed, pinned: false };
+        return { kind: 'vm', name, path: directory.path, bytes: directory.allocatedBytes, accessed, pinned: false };
       },
     );
     if (candidate !== undefined) candidates.push(candidate);

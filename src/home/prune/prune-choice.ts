@@ -9,7 +9,8 @@ export interface PruneCriteria {
 }
 
 /**
- * Why something must go: nobody used it for long, it does not fit into the budget, nothing leads to it, or room is needed.
+ * Why something must go: nobody used it for long, it does not fit into the budget, nothing leads to it, or room is
+ * needed.
  */
 export type PruneReason = 'age' | 'budget' | 'unreferenced' | 'room';
 
@@ -19,8 +20,9 @@ export interface Chosen {
 }
 
 /**
- * Tart's rule (tart-cli §1.15): age first; of the rest, from the newest to the oldest, all that still fits is kept. An old small image may so
- * survive a newer large one. What is pinned stays and takes its room first. The oldest come first in the answer.
+ * Tart's rule (tart-cli §1.15): age first; of the rest, from the newest to the oldest, all that still fits is kept. An
+ * old small image may so survive a newer large one. What is pinned stays and takes its room first. The oldest come
+ * first in the answer.
  */
 export function chooseEntries(candidates: readonly Candidate[], criteria: PruneCriteria, now: Date): Chosen[] {
   const { olderThanMs, budgetBytes } = criteria;
@@ -37,8 +39,8 @@ export function chooseEntries(candidates: readonly Candidate[], criteria: PruneC
 }
 
 /**
- * What may go, in the order in which it should. Dates of use are often equal: paths decide then, the same way each time. What is pinned
- * is not among them.
+ * What may go, in the order in which it should. Dates of use are often equal: paths decide then, the same way each
+ * time. What is pinned is not among them.
  */
 export function oldestFirst(candidates: readonly Candidate[]): Candidate[] {
   return candidates.filter((candidate) => !candidate.pinned).sort(byAge);

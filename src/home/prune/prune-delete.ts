@@ -1,19 +1,19 @@
 import path from 'node:path';
 import { TartletError, unreachable } from '../../errors.ts';
 import { onDisk } from '../../fs/disk-error.ts';
-import { flushRemoval } from '../../fs/fsync.ts';
+import { fsyncRemoval } from '../../fs/fsync.ts';
 import { TO_DELETE, whileHeld } from '../images/image-lock.ts';
 import { hasMark } from '../images/image-mark.ts';
 import { lastUse } from '../last-use.ts';
-import { decodeDigestFolder } from '../layout.ts';
+import { decodeDigestDirectory } from '../layout.ts';
 import type { Candidate, ImageCandidate, Store } from './prune-candidate.ts';
 import { removeEntry } from '../../fs/remove.ts';
-import { VmFile } from '../vm-folder.ts';
+import { VmFile } from '../vm-directory.ts';
 import { hasWriteLock } from '../../fs/lock/write-lock.ts';
 
 /**
- * Deletes one thing, an image together with its tags. Asks for its lock and does not wait for it; what it decides on is looked at again under
- * the lock.
+ * Deletes one thing, an image together with its tags. Asks for its lock and does not wait for it; what it decides on is
+ * looked at again under the lock.
  *
  * @param mayGo asked under the lock of an image whether what it was chosen for still holds.
  * @returns false when there is nothing to do any more: it is gone, was used or pinned meanwhile, or `mayGo` says no.
@@ -34,7 +34,7 @@ export async function deleteCandidate(
     case 'ipsw':
       if (!isUnused(store, candidate)) return false;
       await onDisk('delete', candidate.path, async () => removeEntry(candidate.path));
-      await flushRemoval(path.dirname(candidate.path));
+      await fsyncRemoval(path.dirname(candidate.path));
       return true;
     default:
       return unreachable(candidate);
@@ -46,7 +46,7 @@ async function deleteImage(
   image: ImageCandidate,
   mayGo: (image: ImageCandidate) => Promise<boolean>,
 ): Promise<boolean> {
-  const digest = decodeDigestFolder(path.basename(image.path));
+  const digest = decodeDigestDirectory(path.basename(image.path));
   if (digest === undefined) throw new TartletError('INTERNAL', `${image.path} is no image`);
   const deleted = await whileHeld(
     store.images,
@@ -80,7 +80,7 @@ function busy(candidate: Candidate): TartletError {
 
 /** Whether somebody uses an image now, so that it cannot go. */
 export async function isBusy(store: Store, candidate: Candidate): Promise<boolean> {
-  const digest = candidate.kind === 'image' ? decodeDigestFolder(path.basename(candidate.path)) : undefined;
+  const digest = candidate.kind === 'image' ? decodeDigestDirectory(path.basename(candidate.path)) : undefined;
   if (digest === undefined) return false;
   const free = async (): Promise<'free'> => Promise.resolve('free');
   return (await whileHeld(store.images, digest, TO_DELETE, free, free)) === 'busy';

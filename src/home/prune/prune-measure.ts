@@ -1,4 +1,4 @@
-import { type Footprint, measureFile, measureFolder } from './footprint.ts';
+import { type Footprint, measureFile, measureDirectory } from './footprint.ts';
 import type { Candidate, Store } from './prune-candidate.ts';
 import type { Chosen } from './prune-choice.ts';
 
@@ -9,5 +9,5 @@ export interface Deletion extends Chosen {
 
 /** @throws TartletError `DISK_*` */
 export async function measureCandidate(store: Store, candidate: Candidate): Promise<Footprint> {
-  return candidate.kind === 'ipsw' ? measureFile(candidate.path) : measureFolder(store, candidate.path);
+  return candidate.kind === 'ipsw' ? measureFile(candidate.path) : measureDirectory(store, candidate.path);
 }

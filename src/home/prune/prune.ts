@@ -33,12 +33,13 @@ export interface PruneReport {
 }
 
 /**
- * Deletes what the criteria choose, tags together with their image (tart-cli §7 #18). One entry that is in use or cannot be deleted does not
- * stop it, unlike in Tart (tart-cli §7 #21): it is spared and reported; one that cannot be looked at is passed over. What was
- * used since the choice was made stays (reliability P15). It works on a full disk, because that is when it is needed
- * (reliability D29).
+ * Deletes what the criteria choose, tags together with their image (tart-cli §7 #18). One entry that is in use or
+ * cannot be deleted does not stop it, unlike in Tart (tart-cli §7 #21): it is spared and reported; one that cannot be
+ * looked at is passed over. What was used since the choice was made stays (reliability P15). It works on a full disk,
+ * because that is when it is needed (reliability D29).
  *
- * @throws TartletError `DISK_*` when the home cannot be read, `STORE_DAMAGED` when it cannot be told which shared disk files are needed.
+ * @throws TartletError `DISK_*` when the home cannot be read, `STORE_DAMAGED` when it cannot be told which shared disk
+ * files are needed.
  */
 export async function prune(home: Store, request: PruneRequest): Promise<PruneReport> {
   const store = atOneMoment(home);
@@ -71,7 +72,9 @@ export async function prune(home: Store, request: PruneRequest): Promise<PruneRe
   };
 }
 
-/** Ages are compared several times; a clock that goes on meanwhile would make a date in the future look like a new use. */
+/**
+ * Ages are compared several times; a clock that goes on meanwhile would make a date in the future look like a new use.
+ */
 function atOneMoment(store: Store): Store {
   const now = store.now();
   const { home, images, vms, contents, platform, signal } = store;
@@ -102,7 +105,7 @@ async function preview(
   for (const each of chosen) deleted.push({ ...each, footprint: await measureCandidate(store, each.candidate) });
   let free: number | undefined;
   if (request.freeBytes !== undefined) {
-    free = deleted.reduce((sum, { candidate }) => sum + candidate.bytes, await freeBytes(store.home.cacheFolder));
+    free = deleted.reduce((sum, { candidate }) => sum + candidate.bytes, await freeBytes(store.home.cacheDirectory));
     const gone = new Set(deleted.map(({ candidate }) => candidate.path));
     const rest = (await cacheCandidates(store)).filter(({ path }) => !gone.has(path));
     for (const each of chooseForRoom(rest, request.freeBytes - free)) {
@@ -117,7 +120,10 @@ async function makeRoom(store: Store, request: PruneRequest): Promise<FreedUp | 
   return request.freeBytes === undefined ? undefined : freeUp(store, request.freeBytes);
 }
 
-/** Files that stacked images shared and nobody names any more (tart-formats §1.5 step 4); deleting the last image of one does this too. */
+/**
+ * Files that stacked images shared and nobody names any more (tart-formats §1.5 step 4); deleting the last image of one
+ * does this too.
+ */
 async function collectContent(store: Store): Promise<void> {
   const { refrained } = await store.contents.collectAlone(store.signal);
   if (refrained === undefined) return;

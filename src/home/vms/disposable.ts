@@ -9,17 +9,18 @@ import { OurFile } from '../home-entry.ts';
 import type { LocalVms } from './local-vms.ts';
 
 /*
- * VMs that go when the command ends which made them. Each has a mark, with its name in it, that this command keeps locked: where the kernel has
- * dropped the lock, the command was killed, and another one deletes the VM. One that got another name since is kept, as its user wants it.
+ * VMs that go when the command ends which made them. Each has a mark, with its name in it, that this command keeps
+ * locked: where the kernel has dropped the lock, the command was killed, and another one deletes the VM. One that got
+ * another name since is kept, as its user wants it.
  */
 
 /**
  * Marks a VM that has no name yet as one that goes.
- * @param folder in which it is made.
+ * @param directory in which it is made.
  * @returns the lock that keeps it, while the VM is where it will be as well.
  */
-export async function markDisposable(folder: string, name: LocalName): Promise<FileLock> {
-  const mark = `${folder}/${OurFile.disposable}`;
+export async function markDisposable(directory: string, name: LocalName): Promise<FileLock> {
+  const mark = `${directory}/${OurFile.disposable}`;
   await writeNewFile(mark, name.text);
   const lock = await FileLock.acquireExisting(mark);
   if (lock !== undefined) return lock;
@@ -28,7 +29,7 @@ export async function markDisposable(folder: string, name: LocalName): Promise<F
 
 /** Deletes what killed commands left of such VMs. One that cannot be deleted now is there the next time. */
 export async function sweepDisposables({ home, vms }: { readonly home: Home; readonly vms: LocalVms }): Promise<void> {
-  for (const entry of readableNamesIn(home.vmsFolder)) {
+  for (const entry of readableNamesIn(home.vmsDirectory)) {
     const name = LocalName.tryParse(entry);
     if (name === undefined || !isMarked(vms, name)) continue;
     await deleteLeft(vms, name).catch(() => undefined);

@@ -1,20 +1,23 @@
+/*
+ * More than 250 lines, because what may be done to a VM depends on one set of locks.
+ */
 import { isTartletError } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { isMissing, onDisk } from '../../fs/disk-error.ts';
 import { moveEntry } from '../../fs/entry.ts';
 import { namesIn } from '../../fs/entry-names.ts';
 import { makeDurableDirectory } from '../../fs/directory-tree.ts';
-import { flushUpTo } from '../../fs/fsync.ts';
-import { exchangeFolders, publishFolder, removeFolder } from '../../fs/publish.ts';
+import { fsyncUpTo } from '../../fs/fsync.ts';
+import { exchangeDirectories, publishDirectory, removeDirectory } from '../../fs/publish.ts';
 import { exists } from '../../fs/stats.ts';
 import type { ContentStore } from '../content/content-store.ts';
 import type { Home } from '../home.ts';
 import { recordUse } from '../last-use.ts';
 import { FileLock } from '../../fs/lock/lock.ts';
-import { type Scratch, scratchFolderOf } from '../scratch.ts';
+import { type Scratch, scratchDirectoryOf } from '../scratch.ts';
 import { identityOf, replaced } from '../still-there.ts';
 import { hasWriteLock } from '../../fs/lock/write-lock.ts';
-import { isSuspended, lookAtLocalVm, type VmFolder, VmFile } from '../vm-folder.ts';
+import { isSuspended, lookAtLocalVm, type VmDirectory, VmFile } from '../vm-directory.ts';
 import { inTheWay, nameTaken, notThere, refuseReserved, unusable, withoutConfig } from './no-vm.ts';
 import { heldBy, type Holder, holderOf, inUse, whileHeld } from './vm-holder.ts';
 
@@ -23,10 +26,10 @@ export type VmState = 'running' | 'suspended' | 'stopped';
 
 export interface LocalVm {
   readonly name: LocalName;
-  readonly folder: VmFolder;
+  readonly directory: VmDirectory;
 }
 
-/** The VMs of this machine, each a folder below `vms/`. */
+/** The VMs of this machine, each a directory below `vms/`. */
 export class LocalVms {
   readonly #home: Home;
   readonly #platform: NodeJS.Platform;
@@ -39,34 +42,34 @@ export class LocalVms {
   }
 
   pathOf(name: LocalName): string {
-    return `${this.#home.vmsFolder}/${name.text}`;
+    return `${this.#home.vmsDirectory}/${name.text}`;
   }
 
   /**
-   * Every folder that holds a usable VM, by name. Others are ignored, as Tart does, and those that cannot be looked at
-   * passed over.
+   * Every directory that holds a usable VM, by name. Others are ignored, as Tart does, and those that cannot be looked
+   * at passed over.
    */
   list(): LocalVm[] {
     const vms: LocalVm[] = [];
-    const { unreadable, vmsFolder } = this.#home;
-    for (const entry of namesIn(vmsFolder)) {
+    const { unreadable, vmsDirectory } = this.#home;
+    for (const entry of namesIn(vmsDirectory)) {
       const name = LocalName.tryParse(entry);
       if (name === undefined) continue;
-      const folder = unreadable.passOver(this.pathOf(name), () => this.#look(name));
-      if (folder !== undefined) vms.push({ name, folder });
+      const directory = unreadable.passOver(this.pathOf(name), () => this.#look(name));
+      if (directory !== undefined) vms.push({ name, directory });
     }
     return vms;
   }
 
-  #look(name: LocalName): VmFolder | undefined {
-    const folder = lookAtLocalVm(this.pathOf(name));
-    // A folder with only a manifest is how the cache stores a stacked image, not a VM (tart-formats §1.3).
-    return folder?.layout === 'stacked-cached' ? undefined : folder;
+  #look(name: LocalName): VmDirectory | undefined {
+    const directory = lookAtLocalVm(this.pathOf(name));
+    // A directory with only a manifest is how the cache stores a stacked image, not a VM (tart-formats §1.3).
+    return directory?.layout === 'stacked-cached' ? undefined : directory;
   }
 
   find(name: LocalName): LocalVm | undefined {
-    const folder = this.#look(name);
-    return folder === undefined ? undefined : { name, folder };
+    const directory = this.#look(name);
+    return directory === undefined ? undefined : { name, directory };
   }
 
   /**
@@ -86,16 +89,17 @@ export class LocalVms {
   }
 
   /**
-   * Does something with the files of a VM that no lock keeps there, all of one VM. When it was deleted or replaced meanwhile, that is the error.
+   * Does something with the files of a VM that no lock keeps there, all of one VM. When it was deleted or replaced
+   * meanwhile, that is the error.
    *
    * @param before what {@link identityOf} said of it, where it was looked at earlier. Default: what it says now.
    * @throws TartletError `VM_NOT_FOUND`, `BUSY`, and what `work` throws.
    */
-  async whileThere<T>({ name, folder }: LocalVm, work: () => Promise<T>, before?: string): Promise<T> {
-    const identity = before ?? (await identityOf(folder.path));
+  async whileThere<T>({ name, directory }: LocalVm, work: () => Promise<T>, before?: string): Promise<T> {
+    const identity = before ?? (await identityOf(directory.path));
     const requireSame = async (): Promise<void> => {
       await this.require(name);
-      if ((await identityOf(folder.path)) !== identity) throw replaced(folder.path);
+      if ((await identityOf(directory.path)) !== identity) throw replaced(directory.path);
     };
     try {
       const result = await work();
@@ -107,20 +111,23 @@ export class LocalVms {
     }
   }
 
-  /** What a VM does now: running means that somebody, Tart included, holds the lock of its configuration (tart-cli §4.2). */
+  /**
+   * What a VM does now: running means that somebody, Tart included, holds the lock of its configuration (tart-cli
+   * §4.2).
+   */
   async state(vm: LocalVm): Promise<VmState> {
-    if (await this.#isRunning(vm.folder.path)) return 'running';
-    return isSuspended(vm.folder) ? 'suspended' : 'stopped';
+    if (await this.#isRunning(vm.directory.path)) return 'running';
+    return isSuspended(vm.directory) ? 'suspended' : 'stopped';
   }
 
-  async #isRunning(folder: string): Promise<boolean> {
-    return hasWriteLock(`${folder}/${VmFile.config}`, this.#platform);
+  async #isRunning(directory: string): Promise<boolean> {
+    return hasWriteLock(`${directory}/${VmFile.config}`, this.#platform);
   }
 
   /** Who keeps a VM from being changed now. @throws TartletError `DISK_*` */
   async holder(name: LocalName): Promise<Holder> {
-    const folder = this.pathOf(name);
-    return (await this.#isRunning(folder)) ? holderOf(`${folder}/${VmFile.config}`, this.#platform) : 'none';
+    const directory = this.pathOf(name);
+    return (await this.#isRunning(directory)) ? holderOf(`${directory}/${VmFile.config}`, this.#platform) : 'none';
   }
 
   /** @throws TartletError `VM_RUNNING`, also while another command is at work on it. */
@@ -137,7 +144,7 @@ export class LocalVms {
    * @throws TartletError `BUSY` when another process has it, `VM_NOT_FOUND` when it was deleted since it was looked at.
    */
   async hold(vm: LocalVm): Promise<FileLock> {
-    const lock = await FileLock.acquireExisting(`${vm.folder.path}/${VmFile.config}`).catch((error: unknown) => {
+    const lock = await FileLock.acquireExisting(`${vm.directory.path}/${VmFile.config}`).catch((error: unknown) => {
       throw isMissing(error) ? notThere(vm.name) : error;
     });
     if (lock !== undefined) return lock;
@@ -146,8 +153,8 @@ export class LocalVms {
 
   /**
    * As {@link hold}, for who only reads. Where it is read-only nothing can be locked (reliability D10); that no process
-   * holds it is asked then, since the same folder may be writable elsewhere, e.g. outside of a container. A caller that
-   * gets no lock must look again in the end.
+   * holds it is asked then, since the same directory may be writable elsewhere, e.g. outside of a container. A caller
+   * that gets no lock must look again in the end.
    *
    * @throws TartletError `BUSY`
    */
@@ -156,15 +163,17 @@ export class LocalVms {
       return await this.hold(vm);
     } catch (error) {
       if (!isTartletError(error, 'DISK_READONLY')) throw error;
-      if (await FileLock.isHeld(`${vm.folder.path}/${VmFile.config}`)) throw inUse(vm.name);
+      if (await FileLock.isHeld(`${vm.directory.path}/${VmFile.config}`)) throw inUse(vm.name);
       return undefined;
     }
   }
 
-  /** Serialises what changes `vms/`, in other processes too; on macOS it is the lock that Tart takes (tart-cli §4.3). */
+  /**
+   * Serialises what changes `vms/`, in other processes too; on macOS it is the lock that Tart takes (tart-cli §4.3).
+   */
   async underLock<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     await makeDurableDirectory(this.#home.root);
-    const lock = await FileLock.acquireFolder(this.#home.root, this.#platform, {
+    const lock = await FileLock.acquireDirectory(this.#home.root, this.#platform, {
       mode: 'exclusive',
       wait: true,
       signal,
@@ -177,8 +186,8 @@ export class LocalVms {
   }
 
   /**
-   * Gives a finished scratch folder its name. A stopped VM of that name is replaced, as Tart does, in one step; a running
-   * one and a folder that is no VM never are. Call under {@link underLock}.
+   * Gives a finished scratch directory its name. A stopped VM of that name is replaced, as Tart does, in one step; a
+   * running one and a directory that is no VM never are. Call under {@link underLock}.
    *
    * @returns whether one was replaced.
    * @throws TartletError `VM_RUNNING`, `VM_EXISTS`
@@ -187,15 +196,15 @@ export class LocalVms {
     const target = this.pathOf(name);
     refuseReserved(name);
     if (!(await exists(target))) {
-      await this.#moving([scratch.folder], undefined, async () =>
-        publishFolder(scratch.folder, target, this.#home.root),
+      await this.#moving([scratch.directory], undefined, async () =>
+        publishDirectory(scratch.directory, target, this.#home.root),
       );
       return false;
     }
     if (!(await exists(`${target}/${VmFile.config}`))) throw inTheWay(target);
     await this.refuseRunning(name);
-    await this.#moving([scratch.folder, target], name, async () =>
-      exchangeFolders(scratch.folder, target, this.#home.root),
+    await this.#moving([scratch.directory, target], name, async () =>
+      exchangeDirectories(scratch.directory, target, this.#home.root),
     );
     return true;
   }
@@ -204,9 +213,9 @@ export class LocalVms {
    * What is stacked refers to the content store, and moves only while no command collects there (tart-formats §4.7).
    * @param name of the VM that goes from its place, if one does.
    */
-  async #moving(folders: readonly string[], name: LocalName | undefined, work: () => Promise<void>): Promise<void> {
+  async #moving(directories: readonly string[], name: LocalName | undefined, work: () => Promise<void>): Promise<void> {
     const move = name === undefined ? work : async () => whileHeld(`${this.pathOf(name)}/${VmFile.config}`, name, work);
-    if (!folders.some((folder) => lookAtLocalVm(folder)?.layout === 'stacked-local')) return move();
+    if (!directories.some((directory) => lookAtLocalVm(directory)?.layout === 'stacked-local')) return move();
     return this.#contents.change(undefined, move);
   }
 
@@ -220,7 +229,7 @@ export class LocalVms {
       await this.#moving([this.pathOf(from)], from, async () =>
         onDisk('rename', this.pathOf(from), async () => moveEntry(this.pathOf(from), this.pathOf(to))),
       );
-      await flushUpTo(this.#home.vmsFolder, this.#home.root);
+      await fsyncUpTo(this.#home.vmsDirectory, this.#home.root);
     });
   }
 
@@ -229,10 +238,10 @@ export class LocalVms {
     await this.underLock(undefined, async () => {
       if (!(await exists(`${this.pathOf(name)}/${VmFile.config}`))) await this.require(name);
       await this.refuseRunning(name);
-      const folder = this.pathOf(name);
-      await this.#moving([folder], name, async () => {
-        const isStacked = lookAtLocalVm(folder)?.layout === 'stacked-local';
-        await removeFolder(folder, await scratchFolderOf(this.#home), VmFile.config);
+      const directory = this.pathOf(name);
+      await this.#moving([directory], name, async () => {
+        const isStacked = lookAtLocalVm(directory)?.layout === 'stacked-local';
+        await removeDirectory(directory, await scratchDirectoryOf(this.#home), VmFile.config);
         if (isStacked) await this.#contents.collect();
       });
     });
@@ -240,6 +249,6 @@ export class LocalVms {
 
   /** Records a use of a VM; never fails. */
   async touch(vm: LocalVm, at: Date): Promise<void> {
-    await recordUse(vm.folder.path, at);
+    await recordUse(vm.directory.path, at);
   }
 }

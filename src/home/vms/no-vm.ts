@@ -2,26 +2,26 @@ import { TartletError } from '../../errors.ts';
 import type { LocalName } from '../../names/local-name.ts';
 import { shownName } from '../../names/malformed.ts';
 import { SCRATCH_BESIDE_VMS } from '../home-entry.ts';
-import { whyNoVm } from '../vm-folder.ts';
+import { whyNoVm } from '../vm-directory.ts';
 
 /*
  * What is said of a name that leads to no VM, or that no VM can get.
  */
 
 /** A VM of which a file is missing, or is none. */
-export function unusable(name: LocalName, folder: string): TartletError {
-  return new TartletError('VM_INVALID', `the VM "${name.text}" cannot be used: ${whyNoVm(folder)}`, {
-    subject: folder,
-    next: { kind: 'complete-vm-directory', path: folder },
+export function unusable(name: LocalName, directory: string): TartletError {
+  return new TartletError('VM_INVALID', `the VM "${name.text}" cannot be used: ${whyNoVm(directory)}`, {
+    subject: directory,
+    next: { kind: 'complete-vm-directory', path: directory },
   });
 }
 
-/** A folder among the VMs that is none. */
-export function withoutConfig(folder: string): TartletError {
-  return new TartletError('VM_NOT_FOUND', `${folder} is a folder without config.json, and no VM`, {
-    subject: folder,
+/** A directory among the VMs that is none. */
+export function withoutConfig(directory: string): TartletError {
+  return new TartletError('VM_NOT_FOUND', `${directory} is a directory without config.json, and no VM`, {
+    subject: directory,
     kept: 'it was left alone',
-    next: { kind: 'remove-useless-directory', path: folder },
+    next: { kind: 'remove-useless-directory', path: directory },
   });
 }
 

@@ -8,15 +8,18 @@ import { fieldOf, isJsonObject, parseJson } from '../../json/foreign.ts';
 import { RunFile } from '../home-entry.ts';
 
 /*
- * What a `run` tells other commands about itself: `run.json` beside the VM's configuration. That the VM runs is said by the kernel lock of the
- * configuration alone; the record says who to ask, and is believed only while its process is that process.
+ * What a `run` tells other commands about itself: `run.json` beside the VM's configuration. That the VM runs is said by
+ * the kernel lock of the configuration alone; the record says who to ask, and is believed only while its process is
+ * that process.
  */
 
 /** The record of a running VM. */
 export interface RunRecord {
   readonly version: 1;
   readonly pid: number;
-  /** When the process began, in ticks since the start of the system: a number that is used again names another process. */
+  /**
+   * When the process began, in ticks since the start of the system: a number that is used again names another process.
+   */
   readonly began: string;
   readonly network: RunNetwork;
   /** Milliseconds since 1970. */
@@ -100,8 +103,8 @@ export function beginningOf(pid: number): string | undefined {
 }
 
 /**
- * Tells a `run` by when it is to have ended, before it is told to. Where that cannot be written, on a full disk for instance, it ends all the same:
- * after its own time, or by being killed.
+ * Tells a `run` by when it is to have ended, before it is told to. Where that cannot be written, on a full disk for
+ * instance, it ends all the same: after its own time, or by being killed.
  *
  * @param pid of the `run`. @param before milliseconds since 1970.
  */
@@ -109,7 +112,10 @@ export async function writeStopDeadline(directory: string, pid: number, before: 
   await replaceRecord(directory, RunFile.stopBefore, { pid, before }).catch(() => undefined);
 }
 
-/** @returns milliseconds since 1970; undefined when nothing was said to this process: what was said to another is out of date. */
+/**
+ * @returns milliseconds since 1970; undefined when nothing was said to this process: what was said to another is out of
+ * date.
+ */
 export async function readStopDeadline(directory: string, pid: number): Promise<number | undefined> {
   const value = await readJson(`${directory}/${RunFile.stopBefore}`);
   const before = fieldOf(value, 'pid') === pid ? fieldOf(value, 'before') : undefined;

@@ -6,8 +6,8 @@ import { parseRecord } from '../../json/record.ts';
 import { SavedState } from '../home-entry.ts';
 
 /*
- * What the memory of a suspended guest belongs to: `state.json` beside it. Without this record, and where it does not fit, the memory is of no use: a
- * guest that goes on with another disk than it knows destroys its file system.
+ * What the memory of a suspended guest belongs to: `state.json` beside it. Without this record, and where it does not
+ * fit, the memory is of no use: a guest that goes on with another disk than it knows destroys its file system.
  */
 
 const schema = v.object({

@@ -57,8 +57,9 @@ export function inUse(name: LocalName): TartletError {
 }
 
 /**
- * Does something to a VM while no other program can start it or begin to work on it: between the question whether it runs and the rename
- * that takes it away, one could (P35). Where its configuration cannot be locked, the question that was asked before has to do.
+ * Does something to a VM while no other program can start it or begin to work on it: between the question whether it
+ * runs and the rename that takes it away, one could (P35). Where its configuration cannot be locked, the question that
+ * was asked before has to do.
  *
  * @throws TartletError `BUSY`, and what `work` throws.
  */

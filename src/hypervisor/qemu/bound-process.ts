@@ -4,8 +4,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 export const DIE_WITH_US = ['--pdeathsig', 'KILL', '--'] as const;
 
 /**
- * Becomes the program, unless the parent was killed before it was agreed to die with it. Sockets that it makes are for this user alone, also in a
- * home that a group shares: over QEMU's monitor, QEMU can be told to read and write any file of this user.
+ * Becomes the program, unless the parent was killed before it was agreed to die with it. Sockets that it makes are for
+ * this user alone, also in a home that a group shares: over QEMU's monitor, QEMU can be told to read and write any file
+ * of this user.
  */
 const BEGIN = 'umask 077; [ "$PPID" = "$0" ] || exit 1; exec "$@"';
 

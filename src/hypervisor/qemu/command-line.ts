@@ -44,8 +44,8 @@ const MIB = 1024 * 1024;
 type Option = readonly [string] | readonly [string, string];
 
 /**
- * The arguments for QEMU: a pure function of the machine and of what was found on the host (run-fleet-demand §b.2). All devices are named by
- * us: what QEMU adds by itself differs between versions.
+ * The arguments for QEMU: a pure function of the machine and of what was found on the host (run-fleet-demand §b.2). All
+ * devices are named by us: what QEMU adds by itself differs between versions.
  *
  * @throws TartletError `CONFIG_INVALID` for values that would be read as something else.
  */
@@ -98,7 +98,9 @@ function megabytesOf({ memoryBytes }: Machine): string {
   return `${Math.ceil(memoryBytes / MIB)}M`;
 }
 
-/** What serves a guest's directories reads and writes its memory: that lies in a file without a name, which both map. */
+/**
+ * What serves a guest's directories reads and writes its memory: that lies in a file without a name, which both map.
+ */
 function shareOptions(machine: Machine): Option[] {
   const { shares } = machine;
   if (shares.length === 0) return [];
@@ -112,8 +114,8 @@ function shareOptions(machine: Machine): Option[] {
 }
 
 /**
- * One disk: the file, what makes a disk of it, and the device. A full or broken disk of the host stops the guest instead of breaking its file
- * system; it goes on when the cause has gone.
+ * One disk: the file, what makes a disk of it, and the device. A full or broken disk of the host stops the guest
+ * instead of breaking its file system; it goes on when the cause has gone.
  */
 function diskOptions(disk: Disk, index: number): Option[] {
   const node = `disk${index}`;
@@ -161,8 +163,8 @@ function networkOptions(machine: Machine, host: QemuHost): Option[] {
 }
 
 /**
- * The port of QEMU's guest agent; the one by which Tart's agent in the guest tells which Tart it runs in (run-fleet-demand §1); and the one of the
- * clipboard, which leads nowhere until somebody can look (`clipboard.ts`).
+ * The port of QEMU's guest agent; the one by which Tart's agent in the guest tells which Tart it runs in
+ * (run-fleet-demand §1); and the one of the clipboard, which leads nowhere until somebody can look (`clipboard.ts`).
  */
 function portOptions({ vsock }: Machine, { sockets }: StartFacts): Option[] {
   return [
@@ -221,9 +223,9 @@ function soundOptions({ sound }: Machine): Option[] {
 }
 
 /**
- * QEMU may start no program. The helper for bridges is one, and has its rights by the setuid bit, which no process below a seccomp filter gets
- * (prctl(2), `PR_SET_NO_NEW_PRIVS`): with bridges there is no filter. The library that draws windows starts helpers of its own, and the kernel would
- * kill QEMU for it.
+ * QEMU may start no program. The helper for bridges is one, and has its rights by the setuid bit, which no process
+ * below a seccomp filter gets (prctl(2), `PR_SET_NO_NEW_PRIVS`): with bridges there is no filter. The library that
+ * draws windows starts helpers of its own, and the kernel would kill QEMU for it.
  */
 function sandboxOptions({ network, screens }: Machine): Option[] {
   if (network.kind === 'bridged') return [];

@@ -12,14 +12,19 @@ const ARM_FLASH_BYTES = 64 * 1024 * 1024;
 
 /** What a VM's `nvram.bin` is to a firmware of this host. */
 export type StoreUse =
-  /** It is a store of such a firmware: used, and written back. `padTo`: bytes that the flash has and the file has not. */
+  /**
+   * It is a store of such a firmware: used, and written back. `padTo`: bytes that the flash has and the file has not.
+   */
   | { readonly kind: 'own'; readonly padTo: number | undefined }
-  /** Apple's, or of another firmware: never touched, so that the VM can go back to where it came from. A store beside it is used. */
+  /**
+   * Apple's, or of another firmware: never touched, so that the VM can go back to where it came from. A store beside it
+   * is used.
+   */
   | { readonly kind: 'foreign' };
 
 /**
- * Tells what an `nvram.bin` is. A store of a wrong size makes QEMU end, and one of other contents makes the firmware of amd64 hang for ever
- * (vm-run.md §5), so everything must fit.
+ * Tells what an `nvram.bin` is. A store of a wrong size makes QEMU end, and one of other contents makes the firmware of
+ * amd64 hang for ever (vm-run.md §5), so everything must fit.
  *
  * @param head its first 64 bytes or more.
  * @param size of the file, in bytes.

@@ -1,7 +1,9 @@
 import { isJsonObject } from '../../json/foreign.ts';
 import type { Arch } from '../../vm/config.ts';
 
-/** A firmware of the host for guests of one architecture, as its descriptor says (docs/interop/firmware.json of QEMU). */
+/**
+ * A firmware of the host for guests of one architecture, as its descriptor says (docs/interop/firmware.json of QEMU).
+ */
 export interface Firmware {
   /** The program, only read. */
   readonly code: string;
@@ -9,7 +11,10 @@ export interface Firmware {
   readonly storeTemplate: string;
 }
 
-/** Where distributions and administrators put descriptors; one of an earlier directory hides those of its name in later ones. */
+/**
+ * Where distributions and administrators put descriptors; one of an earlier directory hides those of its name in later
+ * ones.
+ */
 export const DESCRIPTOR_DIRECTORIES: readonly string[] = ['/etc/qemu/firmware', '/usr/share/qemu/firmware'];
 
 const QEMU_ARCH = { amd64: 'x86_64', arm64: 'aarch64' } as const satisfies Record<Arch, string>;
@@ -19,8 +24,8 @@ const MACHINE = { amd64: 'pc-q35-', arm64: 'virt-' } as const satisfies Record<A
 const UNWANTED = new Set(['requires-smm', 'enrolled-keys', 'secure-boot']);
 
 /**
- * Chooses a firmware: UEFI on flash, for this architecture and the machine that we make, without Secure Boot. Images that Tart made were
- * never started with it.
+ * Chooses a firmware: UEFI on flash, for this architecture and the machine that we make, without Secure Boot. Images
+ * that Tart made were never started with it.
  *
  * @param descriptors parsed files, in the order of their names.
  * @returns undefined when none fits.

@@ -20,8 +20,8 @@ const LOOK_AFTER_MS = 1000;
 const LOOK_EVERY_MS = 30_000;
 
 /**
- * Keeps a log from filling the disk, whatever the guest writes for as long as it runs. QEMU has the file open and appends to it: so it cannot be moved
- * away, and is copied and emptied. A guest that is silent costs nothing.
+ * Keeps a log from filling the disk, whatever the guest writes for as long as it runs. QEMU has the file open and
+ * appends to it: so it cannot be moved away, and is copied and emptied. A guest that is silent costs nothing.
  *
  * @returns ends it.
  */

@@ -2,11 +2,17 @@ import { TartletError, unreachable } from '../../errors.ts';
 import type { Machine, Network } from '../machine.ts';
 import type { Qmp } from './qmp.ts';
 
-/** A network card of a guest, in QEMU's words (`qapi/net.json`, and `-device` in JSON): for the command line and for a running QEMU. */
+/**
+ * A network card of a guest, in QEMU's words (`qapi/net.json`, and `-device` in JSON): for the command line and for a
+ * running QEMU.
+ */
 export interface NetworkCard {
   /** Of the device, by which QEMU tells of it. */
   readonly id: string;
-  /** The port that it is plugged in: without one of its own, a card of this kind of machine cannot be changed while the guest runs. */
+  /**
+   * The port that it is plugged in: without one of its own, a card of this kind of machine cannot be changed while the
+   * guest runs.
+   */
   readonly port: Readonly<Record<string, string | number>>;
   readonly network: Readonly<Record<string, unknown>>;
   readonly device: Readonly<Record<string, string | number>>;
@@ -45,20 +51,27 @@ function networksOf(network: Network, bridgeHelper: string | undefined): Readonl
   }
 }
 
-/** How long a guest may take to let go of its card, in milliseconds: 50 are usual, and 5 s where it waits for a second thought (arm64). */
+/**
+ * How long a guest may take to let go of its card, in milliseconds: 50 are usual, and 5 s where it waits for a second
+ * thought (arm64).
+ */
 const LETS_GO_WITHIN_MS = 15_000;
 
 /** Waits for a device to be gone. @returns whether it has gone in time. */
 export type UntilGone = (device: string, withinMs: number) => Promise<boolean>;
 
-/** Shows the guest whether its cards are connected. It notices, and asks for an address again (run-fleet-demand §b.3, 9). */
+/**
+ * Shows the guest whether its cards are connected. It notices, and asks for an address again (run-fleet-demand §b.3,
+ * 9).
+ */
 export async function setLinks(qmp: Qmp, cards: readonly NetworkCard[], up: boolean): Promise<void> {
   for (const { id } of cards) await qmp.execute('set_link', { name: id, up }).catch(() => undefined);
 }
 
 /**
- * Gives a running guest new cards. Its driver reads the address of a card when it finds the card, and never again: after going on from a memory it
- * would use the address that it had there. The network goes with the card, since QEMU's own gives addresses by card, and forwards to the first.
+ * Gives a running guest new cards. Its driver reads the address of a card when it finds the card, and never again:
+ * after going on from a memory it would use the address that it had there. The network goes with the card, since QEMU's
+ * own gives addresses by card, and forwards to the first.
  *
  * @throws TartletError `GUEST_UNREACHABLE` when the guest keeps the old one, which is disconnected then.
  */

@@ -1,4 +1,7 @@
-/** Names of QEMU's files in the directory of a machine. Sockets have short relative names: an address has room for 108 bytes. */
+/**
+ * Names of QEMU's files in the directory of a machine. Sockets have short relative names: an address has room for 108
+ * bytes.
+ */
 export const QemuFile = {
   monitor: 'qmp.sock',
   /** The monitor for other commands than the one that runs the machine, one at a time. */

@@ -10,11 +10,17 @@ import type { Qmp, QmpEvent } from './qmp.ts';
 import { restoreMemory, type SavedMemory, saveMemory } from './saved-memory.ts';
 import { openVnc, ptyOf, requireProgress } from './start-state.ts';
 
-/** When a guest whose disk failed tries it again, and when it has worked for so long that a failure would be a new one, in milliseconds. */
+/**
+ * When a guest whose disk failed tries it again, and when it has worked for so long that a failure would be a new one,
+ * in milliseconds.
+ */
 const TRY_AGAIN_AFTER_MS = 1000;
 const DISK_WORKS_AFTER_MS = 5000;
 
-/** How long a guest that goes on sees its card disconnected, in milliseconds: it looks when it is told, and may see nothing of a shorter time. */
+/**
+ * How long a guest that goes on sees its card disconnected, in milliseconds: it looks when it is told, and may see
+ * nothing of a shorter time.
+ */
 const LINK_DOWN_MS = 200;
 
 /** A QEMU that was started, as the machine that it is. */
@@ -84,7 +90,10 @@ export class QemuMachine implements RunningMachine {
     return this.#cardMac;
   }
 
-  /** Connects a guest only when it has an address of its own: its copies, and the one that it is a copy of, may run in the same network. */
+  /**
+   * Connects a guest only when it has an address of its own: its copies, and the one that it is a copy of, may run in
+   * the same network.
+   */
   async #goOnFrom(qmp: Qmp, mac: string): Promise<void> {
     await setLinks(qmp, this.#cards, false);
     await qmp.execute('cont');
@@ -150,7 +159,10 @@ export class QemuMachine implements RunningMachine {
     }
   }
 
-  /** A guest that stands still because of its disk goes on by itself once the disk works again. That it does not is told once, not at each try. */
+  /**
+   * A guest that stands still because of its disk goes on by itself once the disk works again. That it does not is told
+   * once, not at each try.
+   */
   #diskFailed(reason: string): void {
     if (!this.#diskIsBroken) this.#events.onDiskError?.(reason);
     this.#diskIsBroken = true;

@@ -25,7 +25,10 @@ export interface StartOptions {
   readonly inherited: readonly number[];
   /** The number of this process, with which QEMU dies. */
   readonly ourPid: number;
-  /** Aborted when the machine is not wanted any more. From the moment when the guest goes on from a memory, it is not heard. */
+  /**
+   * Aborted when the machine is not wanted any more. From the moment when the guest goes on from a memory, it is not
+   * heard.
+   */
   readonly abandoned?: AbortSignal;
   readonly events: MachineEvents;
   /** For machines with shares. */
@@ -39,7 +42,10 @@ export interface StartOptions {
 /** How long a QEMU that is not wanted any more may take to close its disks, in milliseconds: it has hardly begun. */
 const ENDS_WITHIN_MS = 1000;
 
-/** @throws TartletError `GUEST_FAILED` with QEMU's last words when it does not start, and what it fails with when it is abandoned. */
+/**
+ * @throws TartletError `GUEST_FAILED` with QEMU's last words when it does not start, and what it fails with when it is
+ * abandoned.
+ */
 export async function startQemu(machine: Machine, options: StartOptions): Promise<RunningMachine> {
   let shown = machine;
   const start = async (accelerator: Accelerator): Promise<RunningMachine> => {

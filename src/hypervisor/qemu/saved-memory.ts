@@ -10,16 +10,22 @@ import { isJsonObject } from '../../json/foreign.ts';
 import type { Qmp } from './qmp.ts';
 
 /*
- * A guest's memory goes through a socket of ours to its file and back, and not through a program that QEMU starts: so QEMU may be kept from
- * starting any.
+ * A guest's memory goes through a socket of ours to its file and back, and not through a program that QEMU starts: so
+ * QEMU may be kept from starting any.
  */
 
 /** A memory that a guest goes on from once, and never again. */
 export interface SavedMemory {
   readonly file: string;
-  /** The address of the network card in it: another one than the machine's, where the VM is a copy of the one that was suspended. */
+  /**
+   * The address of the network card in it: another one than the machine's, where the VM is a copy of the one that was
+   * suspended.
+   */
   readonly mac: string;
-  /** Called when QEMU has taken in all of it, before the guest goes on: from then on its disk and this memory do not belong together. */
+  /**
+   * Called when QEMU has taken in all of it, before the guest goes on: from then on its disk and this memory do not
+   * belong together.
+   */
   readonly beforeGoingOn: () => Promise<void>;
 }
 
@@ -29,8 +35,8 @@ const LOOK_EVERY_MS = 50;
  * Writes the memory of a guest that stands still.
  *
  * @param socket a name that is free.
- * @throws TartletError `DISK_*` when there is no room for it, `GUEST_FAILED` when QEMU cannot, e.g. because of a device that cannot be saved. What
- *   was written is of no use then.
+ * @throws TartletError `DISK_*` when there is no room for it, `GUEST_FAILED` when QEMU cannot, e.g. because of a device
+ * that cannot be saved. What was written is of no use then.
  */
 export async function saveMemory(
   qmp: Qmp,
@@ -62,7 +68,10 @@ export async function saveMemory(
   }
 }
 
-/** Gives a waiting QEMU the memory that the guest goes on from. The guest stands still then. @throws TartletError `GUEST_FAILED` */
+/**
+ * Gives a waiting QEMU the memory that the guest goes on from. The guest stands still then. @throws TartletError
+ * `GUEST_FAILED`
+ */
 export async function restoreMemory(
   qmp: Qmp,
   file: string,

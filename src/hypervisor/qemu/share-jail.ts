@@ -2,10 +2,11 @@ import type { Arch } from '../../vm/config.ts';
 import type { SharedDirectory } from '../machine.ts';
 
 /*
- * Where the program that serves a guest's directories runs: in a user, a mount and a network namespace of its own. It needs no root, and has no
- * right that its user has not. Whatever user of the guest works there, the host does it as the user who started us: calls that would
- * change the user are answered with success and not carried out, as rootless containers do it. All files look to the guest as if they were its
- * first user's ({@link GUEST_OWNER}), whose work in them root of the guest may do as well.
+ * Where the program that serves a guest's directories runs: in a user, a mount and a network namespace of its own. It
+ * needs no root, and has no right that its user has not. Whatever user of the guest works there, the host does it as
+ * the user who started us: calls that would change the user are answered with success and not carried out, as rootless
+ * containers do it. All files look to the guest as if they were its first user's ({@link GUEST_OWNER}), whose work in
+ * them root of the guest may do as well.
  */
 
 /** Whose the files are in the guest: the first user of nearly every Linux image, whom images for Tart call admin. */
@@ -18,8 +19,9 @@ const CALLS = {
 } as const satisfies Record<Arch, object>;
 
 /**
- * In perl, which every distribution has and which can make any system call: mounts the directories, makes those that are to be read-only so with
- * all that is mounted below them (`mount_setattr`, 442 on every architecture), and installs the filter.
+ * In perl, which every distribution has and which can make any system call: mounts the directories, makes those that
+ * are to be read-only so with all that is mounted below them (`mount_setattr`, 442 on every architecture), and installs
+ * the filter.
  */
 const SCRIPT = String.raw`
 use strict;
@@ -59,7 +61,8 @@ const NAMELESS = 'directory';
 /**
  * The command that serves directories from inside of such a place.
  *
- * @param root an absolute path that is covered there by what is served: it is neither in the way of a directory, nor to be seen.
+ * @param root an absolute path that is covered there by what is served: it is neither in the way of a directory, nor to
+ * be seen.
  * @param command that serves, given the directory that the guest is to mount.
  */
 export function jailedCommand(

@@ -30,7 +30,10 @@ export interface ShareServerOptions extends Omit<BoundProcessOptions, 'inherited
   readonly events: MachineEvents;
 }
 
-/** What serves the directories of one start of a machine: a process for each share. They end with QEMU, or with us, or when they are told to. */
+/**
+ * What serves the directories of one start of a machine: a process for each share. They end with QEMU, or with us, or
+ * when they are told to.
+ */
 export class ShareServers {
   readonly #machine: Machine;
   readonly #options: ShareServerOptions;

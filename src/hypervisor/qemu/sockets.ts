@@ -2,13 +2,18 @@ import { openDirectory } from '../../fs/directory.ts';
 import { throughDescriptor } from '../../fs/trusted-path.ts';
 import { QemuFile } from './qemu-file.ts';
 
-/** A socket of a machine, by a path that is short enough, however long that of its directory is (108 bytes are the limit, unix(7)). */
+/**
+ * A socket of a machine, by a path that is short enough, however long that of its directory is (108 bytes are the
+ * limit, unix(7)).
+ */
 export interface ShortPath {
   readonly path: string;
   close(): Promise<void>;
 }
 
-/** Where QEMU's guest agent answers. @throws as `openDirectory`: an error of the system when the directory is not there. */
+/**
+ * Where QEMU's guest agent answers. @throws as `openDirectory`: an error of the system when the directory is not there.
+ */
 export async function agentSocket(directory: string): Promise<ShortPath> {
   return socketIn(directory, QemuFile.agent);
 }

@@ -3,11 +3,17 @@ import { TartletError } from '../../errors.ts';
 import { isJsonObject } from '../../json/foreign.ts';
 import type { Qmp } from './qmp.ts';
 
-/** A KVM that does not work ends QEMU, or its guest, within this time in milliseconds (51 and 135 were seen, vm-run.md §0). */
+/**
+ * A KVM that does not work ends QEMU, or its guest, within this time in milliseconds (51 and 135 were seen, vm-run.md
+ * §0).
+ */
 const KVM_FAILS_WITHIN_MS = 2000;
 const LOOK_EVERY_MS = 50;
 
-/** A KVM that cannot run this guest leaves it in a state of its own, without an end (vm-run.md §0). @throws TartletError `GUEST_FAILED` */
+/**
+ * A KVM that cannot run this guest leaves it in a state of its own, without an end (vm-run.md §0). @throws TartletError
+ * `GUEST_FAILED`
+ */
 export async function requireProgress(qmp: Qmp): Promise<void> {
   for (let waited = 0; waited < KVM_FAILS_WITHIN_MS; waited += LOOK_EVERY_MS) {
     const status = await qmp.execute('query-status');

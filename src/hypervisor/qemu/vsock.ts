@@ -18,8 +18,8 @@ export interface Vsock {
 }
 
 /**
- * Finds out whether guests can have a vsock that is of use: the device really opens, which its permissions alone do not say, and there is a
- * program that connects to it.
+ * Finds out whether guests can have a vsock that is of use: the device really opens, which its permissions alone do not
+ * say, and there is a program that connects to it.
  *
  * @param searchPath the environment's `PATH`.
  */

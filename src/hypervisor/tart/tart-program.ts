@@ -24,7 +24,8 @@ export interface TartPlace {
 }
 
 /**
- * Finds the Tart that runs VMs where only Apple's hypervisor can: the first `tart` in `PATH` that is not this very program.
+ * Finds the Tart that runs VMs where only Apple's hypervisor can: the first `tart` in `PATH` that is not this very
+ * program.
  * @returns undefined on another system, without a Tart, and when Tart started us.
  */
 export async function findTart({ platform, environment, programPath }: TartPlace): Promise<TartProgram | undefined> {

@@ -45,7 +45,10 @@ function findFirewall(): Firewall | undefined {
   return undefined;
 }
 
-/** The program that talks to systemd; undefined where systemd does not run this system, as in most containers (sd_booted(3)). */
+/**
+ * The program that talks to systemd; undefined where systemd does not run this system, as in most containers
+ * (sd_booted(3)).
+ */
 export function findSystemd(): string | undefined {
   return existsSync('/run/systemd/system') ? systemProgram('systemctl') : undefined;
 }

@@ -2,8 +2,8 @@ import { LEASE_MS, OWN_LEASES } from '../host-bridges.ts';
 import type { Subnet } from './subnet.ts';
 
 /*
- * What runs the network: a script of the shell that makes the bridge and becomes dnsmasq, and a unit of systemd that starts it. Nothing of
- * Tartlet has to be there when the system starts.
+ * What runs the network: a script of the shell that makes the bridge and becomes dnsmasq, and a unit of systemd that
+ * starts it. Nothing of Tartlet has to be there when the system starts.
  */
 
 /** Where the script lies: where SELinux lets services start programs. */
@@ -13,7 +13,10 @@ export const UNIT_FILE = `/etc/systemd/system/${UNIT}`;
 /** The number of dnsmasq's process. */
 export const PID_FILE = '/run/tartlet-network.pid';
 
-/** A program that filters and translates packets. iptables goes before: Docker and ufw refuse by its rules what no rule of it lets pass. */
+/**
+ * A program that filters and translates packets. iptables goes before: Docker and ufw refuse by its rules what no rule
+ * of it lets pass.
+ */
 export interface Firewall {
   readonly kind: 'iptables' | 'nft';
   readonly program: string;
@@ -31,7 +34,9 @@ export interface ServiceFacts {
   readonly firewall: Firewall;
 }
 
-/** The script: `run` makes the network and stays until it is ended, `stop` takes it away unless guests are connected. */
+/**
+ * The script: `run` makes the network and stays until it is ended, `stop` takes it away unless guests are connected.
+ */
 export function serviceScript({ bridge, subnet, mac, ip, dnsmasq, firewall }: ServiceFacts): string {
   // firewalld lets nothing in from a card that it does not know.
   const firewalld = words('firewall-cmd', '--quiet', '--state');
@@ -105,7 +110,10 @@ function directoryOf(file: string): string {
   return file.slice(0, file.lastIndexOf('/'));
 }
 
-/** Rules that go before all others, so that a policy of Docker's or ufw's does not stop the guests; taken away as often as they are there. */
+/**
+ * Rules that go before all others, so that a policy of Docker's or ufw's does not stop the guests; taken away as often
+ * as they are there.
+ */
 function iptablesRules(bridge: string, subnet: Subnet, program: string): string {
   const to = (protocol: string, port: number): string => words('-p', protocol, '--dport', String(port));
   return `

@@ -30,7 +30,8 @@ const DEFAULT_BRIDGE = 'tartlet0';
 const BRIDGE_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,14}$/;
 
 /**
- * Plans a network for VMs: nothing is changed. One that was set up keeps its name, its addresses and what it knows of before.
+ * Plans a network for VMs: nothing is changed. One that was set up keeps its name, its addresses and what it knows of
+ * before.
  *
  * @param helper QEMU's for bridges, if it is installed.
  * @throws TartletError `USAGE` for what cannot be chosen, `HOST_LACKS` for what is not installed.
@@ -136,7 +137,10 @@ export async function setUpNetwork({ record, steps }: NetworkPlan): Promise<void
   });
 }
 
-/** Plans to take the network away. @returns undefined when none was set up. @throws TartletError `BUSY` while guests are connected. */
+/**
+ * Plans to take the network away. @returns undefined when none was set up. @throws TartletError `BUSY` while guests are
+ * connected.
+ */
 export function planRemoval(record: NetworkRecord): Step[] {
   const { guests } = networkState(record, 0);
   if (guests > 0) {

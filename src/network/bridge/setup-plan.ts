@@ -21,7 +21,10 @@ export type Step =
 export interface SetupFacts extends ServiceFacts {
   /** Absolute paths of what is there. */
   readonly systemctl: string | undefined;
-  /** The program for Debian's list of files that have other permissions than their packages say, and whether the helper is in it. */
+  /**
+   * The program for Debian's list of files that have other permissions than their packages say, and whether the helper
+   * is in it.
+   */
   readonly statOverride: string | undefined;
   readonly isHelperRegistered: boolean;
 }
@@ -29,7 +32,10 @@ export interface SetupFacts extends ServiceFacts {
 /** For everyone, as root, as Fedora ships it: the list says to which bridges. */
 const HELPER_MODE = '4755';
 
-/** All that is done to set a network up. What was before is in the record, which is written first: whatever fails can be removed. */
+/**
+ * All that is done to set a network up. What was before is in the record, which is written first: whatever fails can be
+ * removed.
+ */
 export function setupSteps(record: NetworkRecord, facts: SetupFacts): Step[] {
   const { before, bridge } = record;
   const missing = before.madeDirectories.toReversed();
@@ -63,7 +69,9 @@ function helperSteps({ before: { helper } }: NetworkRecord, facts: SetupFacts): 
   return [...register, run('/bin/chmod', HELPER_MODE, helper.path)];
 }
 
-/** All that is done to take a network away, and to have things as they were before. Each step may find its work done. */
+/**
+ * All that is done to take a network away, and to have things as they were before. Each step may find its work done.
+ */
 export function removalSteps(
   { bridge, startedBy, before }: NetworkRecord,
   { systemctl, statOverride, isForwardingNeeded }: RemovalFacts,

@@ -7,7 +7,10 @@ interface Route {
   readonly mask: number;
 }
 
-/** Where a free network is looked for: first where macOS puts its guests, then in the rest of the private address space (RFC 1918). */
+/**
+ * Where a free network is looked for: first where macOS puts its guests, then in the rest of the private address space
+ * (RFC 1918).
+ */
 const CANDIDATES: readonly Subnet[] = [
   ...Array.from({ length: 64 }, (_, at): Subnet => `192.168.${64 + at}`),
   ...Array.from({ length: 256 }, (_, at): Subnet => `172.29.${at}`),
@@ -38,7 +41,10 @@ export function parseSubnet(text: string): Subnet | undefined {
   return isPrivate && b < 256 && c < 256 ? `${a}.${b}.${c}` : undefined;
 }
 
-/** proc(5): a line a route, its destination and mask in hexadecimal, in the order of bytes of x86 and ARM. The way to everywhere has the mask 0. */
+/**
+ * proc(5): a line a route, its destination and mask in hexadecimal, in the order of bytes of x86 and ARM. The way to
+ * everywhere has the mask 0.
+ */
 function parseRoutes(table: string): Route[] {
   return table
     .split('\n')

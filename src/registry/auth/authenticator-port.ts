@@ -13,8 +13,9 @@ type Question = { readonly id: number } & (
 type Answer = { readonly id: number } & ({ readonly value: string | undefined } | { readonly failure: PlainError });
 
 /**
- * Lets a worker use an authenticator of this thread, over one end of a `MessageChannel`. Tokens are then fetched once for all workers, and
- * passwords are sent by this thread alone. The port does not keep the process alive. Returns what ends the service and closes the port.
+ * Lets a worker use an authenticator of this thread, over one end of a `MessageChannel`. Tokens are then fetched once
+ * for all workers, and passwords are sent by this thread alone. The port does not keep the process alive. Returns what
+ * ends the service and closes the port.
  */
 export function serveAuthenticator(authenticator: Authenticator, port: MessagePort): () => void {
   port.on('message', (question: Question) => {
@@ -47,8 +48,9 @@ async function answerOf(authenticator: Authenticator, question: Question): Promi
 }
 
 /**
- * The other end: an authenticator that asks the thread behind `port`. It keeps its thread alive only while a question is open.
- * Errors arrive with code, message, facts and causes. When the port closes, open questions fail with `INTERRUPTED`.
+ * The other end: an authenticator that asks the thread behind `port`. It keeps its thread alive only while a question
+ * is open. Errors arrive with code, message, facts and causes. When the port closes, open questions fail with
+ * `INTERRUPTED`.
  */
 export function remoteAuthenticator(port: MessagePort): Authenticator {
   const open = new Map<number, { resolve: (value: string | undefined) => void; reject: (error: unknown) => void }>();

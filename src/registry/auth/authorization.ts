@@ -11,8 +11,8 @@ import type { Access, RegistryRequest, RegistryResponse, Transport } from '../re
 const MAX_ROUNDS = 6;
 
 /**
- * The only place where an `Authorization` header is made. It goes to `origin`, which the caller has found worthy of it, and nowhere else:
- * a request to any other place keeps none.
+ * The only place where an `Authorization` header is made. It goes to `origin`, which the caller has found worthy of it,
+ * and nowhere else: a request to any other place keeps none.
  */
 export function authorized(request: RegistryRequest, value: string | undefined, origin: string): RegistryRequest {
   if (value === undefined || request.url.origin !== origin) return request;
@@ -20,8 +20,9 @@ export function authorized(request: RegistryRequest, value: string | undefined, 
 }
 
 /**
- * Answers the challenges of the registry at `origin`. Requests to other origins (upload addresses) go out bare, and what they or the targets
- * of redirects say about authorization is left to the caller: it never changes who we are to the registry (reliability S11, S12).
+ * Answers the challenges of the registry at `origin`. Requests to other origins (upload addresses) go out bare, and
+ * what they or the targets of redirects say about authorization is left to the caller: it never changes who we are to
+ * the registry (reliability S11, S12).
  * @throws TartletError `AUTH_REQUIRED`, `AUTH_DENIED`, and what {@link Authenticator.challenged} throws.
  */
 export function withAuthorization(next: Transport, authenticator: Authenticator, origin: string): Transport {

@@ -13,9 +13,10 @@ const BLANK = /[ \t]/;
 const END_OF_WORD = /[ \t,="]/;
 
 /**
- * Reads `WWW-Authenticate` lines, each of which may hold several challenges. Deliberately forgiving, and linear in the length of its
- * input: any case, blanks after commas (which cost Tart the service and the scope, openai/tart#1258), values without quotes, quoted
- * strings with commas and escapes, a missing closing quote, schemes without parameters (reliability Q23). Never throws.
+ * Reads `WWW-Authenticate` lines, each of which may hold several challenges. Deliberately forgiving, and linear in the
+ * length of its input: any case, blanks after commas (which cost Tart the service and the scope, openai/tart#1258),
+ * values without quotes, quoted strings with commas and escapes, a missing closing quote, schemes without parameters
+ * (reliability Q23). Never throws.
  */
 export function parseChallenges(lines: readonly string[]): Challenge[] {
   return lines.flatMap((line) => new LineScanner(line).challenges()).slice(0, MAX_CHALLENGES);

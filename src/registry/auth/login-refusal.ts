@@ -61,7 +61,7 @@ export function loginRefused(
 }
 /**
  * What an anonymous try ended with, when it was made because of a login setting that cannot be used: names both. The
- * setting is what can be mended, so that its code and its next step count.
+ * setting is what can be repaired, so that its code and its next step count.
  */
 export function alsoUnusable(error: TartletError, fault: TartletError): TartletError {
   return new TartletError(fault.code, `${error.message}; the login for it cannot be used: ${fault.message}`, {

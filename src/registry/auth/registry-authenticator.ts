@@ -88,7 +88,10 @@ export class RegistryAuthenticator implements Authenticator {
     return this.#basics.get(access.repository ?? '');
   }
 
-  /** One token request per access at a time. Not bound to the signal of whoever came first: the others still want the token. */
+  /**
+   * One token request per access at a time. Not bound to the signal of whoever came first: the others still want the
+   * token.
+   */
   #answerOnce(refusal: Refusal): Promise<void> {
     const key = accessKey(refusal.access);
     let pending = this.#pending.get(key);

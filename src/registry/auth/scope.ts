@@ -10,8 +10,9 @@ function scopesOf({ repository, action, mountFrom }: Access): string[] {
 }
 
 /**
- * What to ask a token for: the scope of the challenge, where ours names the same repository with the actions of both, so that one token
- * lasts for a whole push and not only for its first request. Without a scope in the challenge, ours (reliability Q23).
+ * What to ask a token for: the scope of the challenge, where ours names the same repository with the actions of both,
+ * so that one token lasts for a whole push and not only for its first request. Without a scope in the challenge, ours
+ * (reliability Q23).
  */
 export function scopesToAsk(challenged: string | undefined, access: Access): string[] {
   const theirs = (challenged ?? '').split(' ').filter((scope) => scope !== '');
@@ -21,7 +22,8 @@ export function scopesToAsk(challenged: string | undefined, access: Access): str
   for (const scope of [...theirs, ...own]) {
     const cut = scope.lastIndexOf(':');
     const resource = scope.slice(0, Math.max(cut, 0));
-    // A registry may know the repository by another name (`library/…`); then its own word counts. A mount's second repository is always ours to name.
+    // A registry may know the repository by another name (`library/…`); then its own word counts. A mount's second
+    // repository is always ours to name.
     if (own[0] === scope && !theirs.some((their) => their.startsWith(`${resource}:`))) continue;
     const actions = wanted.get(resource) ?? new Set<string>();
     for (const action of scope.slice(cut + 1).split(',')) actions.add(action);

@@ -30,9 +30,11 @@ export interface Token {
 }
 
 /**
- * Asks a token service for a token (distribution token protocol; for identity tokens its OAuth2 form). `send` must not follow
- * redirects (reliability S8). The answer is at most 128 KiB; `issued_at` is ignored: the time of receipt counts, by our own clock (Q24).
- * @throws TartletError `AUTH_DENIED`, `AUTH_REQUIRED` (when anonymous), `AUTH_REALM`, `NET_*`, `REG_UNAVAILABLE`, `RATE_LIMITED`.
+ * Asks a token service for a token (distribution token protocol; for identity tokens its OAuth2 form). `send` must not
+ * follow redirects (reliability S8). The answer is at most 128 KiB; `issued_at` is ignored: the time of receipt counts,
+ * by our own clock (Q24).
+ * @throws TartletError `AUTH_DENIED`, `AUTH_REQUIRED` (when anonymous), `AUTH_REALM`, `NET_*`, `REG_UNAVAILABLE`,
+ * `RATE_LIMITED`.
  */
 export async function requestToken(
   send: Transport,
@@ -117,7 +119,8 @@ async function explain(response: RegistryResponse, request: TokenRequest): Promi
   // 401 means that it does not know us by these; anything else may have other reasons (RFC 9110 §15.5.2).
   const isWrong = response.status === 401 && credential.kind === 'password';
   return refused(response, {
-    what: `${isWrong ? 'wrong user name or password: ' : ''}${registry} does not accept ${who} from ${credential.source}`,
+    what:
+      `${isWrong ? 'wrong user name or password: ' : ''}${registry} does not accept ${who} from ` + credential.source,
     subject: registry,
     code: 'AUTH_DENIED',
     next: loginAgainAdvice(registry, credential, request.access),

@@ -20,18 +20,20 @@ export interface OpenBlob {
 /** What the targets of redirects answer when a signed URL has expired (ghcr: after five minutes; reliability N36). */
 const EXPIRED = new Set([400, 401, 403, 404, 410]);
 
-/** Opens the body of one blob, as often as it takes; `backoff` counts what goes wrong, here and while the body is read. */
+/**
+ * Opens the body of one blob, as often as it takes; `backoff` counts what goes wrong, here and while the body is read.
+ */
 export class BlobOpening {
   readonly #context: RepositoryContext;
   readonly #blob: BlobIdentity;
-  readonly #passing: boolean;
+  readonly #transientChunks: boolean;
   readonly #backoff: Backoff;
   /** No more ranges for this blob: the whole is fetched and the beginning skipped. */
   #wholeOnly = false;
 
-  /** @param passing see `BlobReadOptions.passing`. */
-  constructor(context: RepositoryContext, blob: BlobIdentity, backoff: Backoff, passing: boolean) {
-    this.#passing = passing;
+  /** @param passing see `BlobReadOptions.transientChunks`. */
+  constructor(context: RepositoryContext, blob: BlobIdentity, backoff: Backoff, transientChunks: boolean) {
+    this.#transientChunks = transientChunks;
     this.#context = context;
     this.#blob = blob;
     this.#backoff = backoff;
@@ -69,7 +71,7 @@ export class BlobOpening {
         access: { repository: this.#context.repository, action: 'pull' },
         repeat: 'always',
         backoff: this.#backoff,
-        ...(this.#passing ? { passing: 'blob' as const } : {}),
+        ...(this.#transientChunks ? { transientChunks: 'blob' as const } : {}),
       },
       signal,
     );
@@ -111,7 +113,7 @@ export class BlobOpening {
   #checkLength(response: RegistryResponse, length: number | undefined, expected: number): boolean {
     if (length === undefined || length === expected) return true;
     response.body.destroy();
-    if (this.#backoff.allows('wrong-length')) return false;
+    if (this.#backoff.shouldRetry('wrong-length')) return false;
     const { digest } = this.#blob;
     throw new TartletError(
       'SIZE_MISMATCH',
@@ -121,9 +123,9 @@ export class BlobOpening {
   }
 
   async #forgiveOrThrow(response: RegistryResponse, signal: AbortSignal | undefined): Promise<void> {
-    const trouble = troubleWith(response);
+    const failureKind = troubleWith(response);
     const name = `${this.#context.registry}/${this.#context.repository}@${this.#blob.digest.toString()}`;
-    if (trouble !== undefined && this.#backoff.allows(trouble)) {
+    if (failureKind !== undefined && this.#backoff.shouldRetry(failureKind)) {
       await response.body.discard();
       await this.#backoff.pause(`${hostAndPort(response.url)} answered ${response.status} for a blob`, signal);
       return;
@@ -131,15 +133,15 @@ export class BlobOpening {
     throw await refused(response, {
       what: `cannot read blob ${name}`,
       subject: name,
-      code: codeOf(response.status, trouble),
-      next: trouble === 'missing-blob' ? { kind: 'complete-image-on-registry' } : undefined,
+      code: codeOf(response.status, failureKind),
+      next: failureKind === 'missing-blob' ? { kind: 'complete-image-on-registry' } : undefined,
     });
   }
 }
 
-function codeOf(status: number, trouble: ReturnType<typeof troubleWith>): ErrorCode | undefined {
+function codeOf(status: number, failureKind: ReturnType<typeof troubleWith>): ErrorCode | undefined {
   // The storage behind the registry says nothing about our rights, nor about what the registry has.
-  if (trouble === 'expired-address') return 'REG_UNAVAILABLE';
+  if (failureKind === 'expired-address') return 'REG_UNAVAILABLE';
   return status === 206 || status === 416 ? 'RANGE_BROKEN' : undefined;
 }
 

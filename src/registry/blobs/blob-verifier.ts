@@ -3,8 +3,9 @@ import { TartletError } from '../../errors.ts';
 import type { Digest } from '../../names/digest.ts';
 
 /**
- * Checks a blob while it streams: every byte goes through {@link update}, and {@link verdict} must be asked for at the end, also when
- * a decoder was satisfied earlier (reliability §1.2 trap 3). An error here never looks like the end of a stream.
+ * Checks a blob while it streams: every byte goes through {@link update}, and {@link verdict} must be asked for at the
+ * end, also when a decoder was satisfied earlier (reliability §1.2 trap 3). An error here never looks like the end of a
+ * stream.
  */
 export class BlobVerifier {
   readonly #hash: Hash;

@@ -3,7 +3,7 @@ import { Backoff } from '../request/backoff.ts';
 import type { BlobIdentity } from '../../oci/descriptor.ts';
 import { BlobOpening } from './blob-opening.ts';
 import { BlobVerifier } from './blob-verifier.ts';
-import { troubleOf } from '../request/patience.ts';
+import { classifyFailure } from '../request/retry-policy.ts';
 import { NOTHING_SAID, refusal, refused } from '../response/refusal.ts';
 import type { Method } from '../request/request.ts';
 import { withoutBody } from '../request/response-body.ts';
@@ -16,28 +16,32 @@ export interface BlobReadOptions {
   /** The byte after the last one wanted, default the blob's size. */
   readonly to?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** The reader is done with each piece before it asks for the next: then much memory, and much time, can be saved. Default: false. */
-  readonly passing?: boolean | undefined;
+  /**
+   * The reader is done with each piece before it asks for the next: then much memory, and much time, can be saved.
+   * Default: false.
+   */
+  readonly transientChunks?: boolean | undefined;
   /** Told the length of every piece that came over the wire for this blob, also of those that are skipped. */
   readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
 /**
- * The bytes `[from, to)` of a blob; the promises are those of `RegistryClient.blob`. A body that breaks or ends early is
- * continued at the byte where it stopped (reliability N13–N20); more bytes than there should be are an error, never cut off (N18).
+ * The bytes `[from, to)` of a blob; the promises are those of `RegistryClient.blob`. A body that breaks or ends early
+ * is continued at the byte where it stopped (reliability N13–N20); more bytes than there should be are an error, never
+ * cut off (N18).
  */
 export async function* readBlob(
   context: RepositoryContext,
   blob: BlobIdentity,
   options: BlobReadOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { from = 0, to = blob.size, signal, onBytes, passing = false } = options;
+  const { from = 0, to = blob.size, signal, onBytes, transientChunks = false } = options;
   if (!(from >= 0 && from <= to && to <= blob.size)) {
     throw new TartletError('INTERNAL', `bytes ${from} to ${to} are not within a blob of ${blob.size} bytes`);
   }
   const { progressBytes } = context.timing.limits;
   const backoff = new Backoff(context.timing);
-  const opening = new BlobOpening(context, blob, backoff, passing);
+  const opening = new BlobOpening(context, blob, backoff, transientChunks);
   let offset = from;
   let forgiven = from;
   while (offset < to) {
@@ -62,13 +66,13 @@ export async function* readBlob(
         if (offset >= to && to < opened.end) return;
       }
     } catch (error) {
-      if (!isTartletError(error) || troubleOf(error, opened.url) === undefined) throw error;
+      if (!isTartletError(error) || classifyFailure(error, opened.url) === undefined) throw error;
       failure = error;
     }
     if (offset >= to) return; // If the connection broke after the last byte, the digest decides.
     if (failure === undefined && offset >= opened.end) continue; // An honest part that was shorter than asked (N42).
     failure ??= endedEarly(blob, offset, opened.end);
-    if (!backoff.allows(troubleOf(failure, opened.url) ?? 'broken')) throw failure;
+    if (!backoff.shouldRetry(classifyFailure(failure, opened.url) ?? 'broken')) throw failure;
     await backoff.pause(failure.message, signal);
   }
 }

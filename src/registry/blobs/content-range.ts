@@ -9,8 +9,8 @@ export interface ContentRange {
 }
 
 /**
- * Reads `Content-Range: bytes 0-9/512`. Old Nexus releases leave out the unit (sonatype/nexus-public#24). Undefined for what is no range, and
- * for one that ends before it begins, as a CDN was seen to send (reliability N41).
+ * Reads `Content-Range: bytes 0-9/512`. Old Nexus releases leave out the unit (sonatype/nexus-public#24). Undefined for
+ * what is no range, and for one that ends before it begins, as a CDN was seen to send (reliability N41).
  */
 export function parseContentRange(value: string): ContentRange | undefined {
   const match = /^(?:bytes[ =]\s*)?(\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i.exec(value.trim());

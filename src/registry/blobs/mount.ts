@@ -10,8 +10,9 @@ import { cancelUpload } from './upload-cancel.ts';
 import { uploadLocation } from './upload-location.ts';
 
 /**
- * Asks for a blob of another repository; the promises are those of `RegistryClient.mountBlob`. Whatever is not a confirmed yes is a no: 202
- * (which opened an upload, cancelled here), 403 for a repository that we may not read, 404 and 405 where mounts are unknown (reliability Q8).
+ * Asks for a blob of another repository; the promises are those of `RegistryClient.mountBlob`. Whatever is not a
+ * confirmed yes is a no: 202 (which opened an upload, cancelled here), 403 for a repository that we may not read, 404
+ * and 405 where mounts are unknown (reliability Q8).
  */
 export async function mountBlob(
   context: RepositoryContext,
@@ -52,7 +53,8 @@ async function askToMount(
   try {
     return await context.send(startRequest(context, url, from), signal);
   } catch (error) {
-    // Without the right to read `from` there is nothing to mount; whether we may push is seen by the upload that follows.
+    // Without the right to read `from` there is nothing to mount; whether we may push is seen by the upload that
+    // follows.
     if (isTartletError(error, 'AUTH_DENIED', 'AUTH_REQUIRED')) return undefined;
     throw error;
   }

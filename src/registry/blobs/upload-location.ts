@@ -6,10 +6,11 @@ import type { ResponseStart } from '../request/request.ts';
 import { byKnownName } from '../request/same-place.ts';
 
 /**
- * Where an upload continues: the `Location` of a response, against the URL that was asked, its query untouched (reliability Q6).
- * A registry behind a proxy often does not know its own scheme and port; an address below `/v2/` of the same host that is plain HTTP, or that lost its
- * port, is therefore meant to be the registry itself, and so is another name of this machine ({@link byKnownName}).
- * Other hosts are taken as they are, over https only; they get no credentials (S12).
+ * Where an upload continues: the `Location` of a response, against the URL that was asked, its query untouched
+ * (reliability Q6). A registry behind a proxy often does not know its own scheme and port; an address below `/v2/` of
+ * the same host that is plain HTTP, or that lost its port, is therefore meant to be the registry itself, and so is
+ * another name of this machine ({@link byKnownName}). Other hosts are taken as they are, over https only; they get no
+ * credentials (S12).
  * @throws TartletError `UPLOAD_REJECTED` when there is none, `REDIRECT_REFUSED` when it leads where no bytes should go.
  */
 export function uploadLocation(response: ResponseStart, asked: URL): URL {

@@ -13,7 +13,10 @@ import { DAMAGED, startSession, uploadRefused, type UploadSession } from './uplo
 
 /** A blob to upload. */
 export interface BlobSource extends BlobIdentity {
-  /** Bytes `[from, to)` of the blob; called once per attempt. What it throws should be a TartletError: that is passed on and not retried. */
+  /**
+   * Bytes `[from, to)` of the blob; called once per attempt. What it throws should be a TartletError: that is passed on
+   * and not retried.
+   */
   open(from: number, to: number): Uint8Array | AsyncIterable<Uint8Array>;
 }
 
@@ -22,7 +25,9 @@ export interface BlobUploadOptions {
   /** Send the blob in PATCH requests of this many bytes; absent: one PUT. */
   readonly chunkBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Told how many bytes were handed to the connection; negative when an attempt failed and its bytes are sent again. */
+  /**
+   * Told how many bytes were handed to the connection; negative when an attempt failed and its bytes are sent again.
+   */
   readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
@@ -39,9 +44,9 @@ class OtherWay extends Error {
 }
 
 /**
- * Uploads a blob; the promises are those of `RegistryClient.uploadBlob`. One PUT by default: parts have quirks in every registry
- * (tart-formats §6.4) and our blobs are small enough. Whatever breaks, a new session starts the blob again, unless the registry has it by
- * then (reliability N59, N60, Q14).
+ * Uploads a blob; the promises are those of `RegistryClient.uploadBlob`. One PUT by default: parts have quirks in every
+ * registry (tart-formats §6.4) and our blobs are small enough. Whatever breaks, a new session starts the blob again,
+ * unless the registry has it by then (reliability N59, N60, Q14).
  */
 export async function uploadBlob(
   context: RepositoryContext,
@@ -52,7 +57,7 @@ export async function uploadBlob(
   const backoff = new Backoff(context.timing);
   const upload = new Upload(context, blob, new SentBytes(options.onBytes), signal);
   for (;;) {
-    // What the start of a session could not heal is final: it may be repeated freely, so the retry layer did.
+    // What the start of a session could not repair is final: it may be repeated freely, so the retry layer did.
     const session = await startSession(context, signal);
     try {
       await upload.attempt(session, options.chunkBytes);
@@ -64,7 +69,7 @@ export async function uploadBlob(
         if (!isTartletError(error) || !isCurable(error)) throw error;
         // The answer may be what got lost, not the blob (N59).
         if (await blobExists(context, blob, { action: 'push', signal })) return;
-        if (!backoff.allows(error.facts.found === DAMAGED ? 'damaged-upload' : 'lost-upload')) throw error;
+        if (!backoff.shouldRetry(error.facts.found === DAMAGED ? 'damaged-upload' : 'lost-upload')) throw error;
         await backoff.pause(error.message, signal);
       }
       upload.takeBack();
@@ -105,7 +110,10 @@ class Upload {
     if (this.#location !== undefined) await cancelUpload(this.#context, this.#location);
   }
 
-  /** Sends the blob in the way that is known, or hoped, to work. Each way is given up once: after both there is none left. */
+  /**
+   * Sends the blob in the way that is known, or hoped, to work. Each way is given up once: after both there is none
+   * left.
+   */
   async attempt({ location, minimumPart }: UploadSession, chunkBytes: number | undefined): Promise<void> {
     const { traits } = this.#context;
     this.#location = location;
@@ -199,7 +207,10 @@ class Upload {
     if (status !== 201) throw unconfirmed(this.#context, this.#blob, status);
   }
 
-  /** A first part that is refused means that the registry takes no parts, or not this size (Q13); GHCR says 416 above 4 MiB. */
+  /**
+   * A first part that is refused means that the registry takes no parts, or not this size (Q13); GHCR says 416 above 4
+   * MiB.
+   */
   async #partRefused(response: RegistryResponse, offset: number): Promise<never> {
     const refusal = await this.#refused(response);
     const { status } = response;

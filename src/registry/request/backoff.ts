@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 import type { Limits } from './limits.ts';
-import { PATIENCE, type Trouble } from './patience.ts';
+import { RETRY_POLICY, type FailureKind } from './retry-policy.ts';
 
 /** Somebody who can be told why nothing happens. */
 export type OnWait = (event: { readonly reason: string; readonly milliseconds: number }) => void;
@@ -13,14 +13,15 @@ export interface Timing {
 }
 
 /**
- * Counts the failures of one undertaking, from opening a connection to the last byte of a blob, as long as there is no progress, and waits longer
- * after each: full jitter over 0.5 s · 2ⁿ, at most 30 s (reliability §0.2). How many of which kind are borne is in {@link PATIENCE}; and of
- * those that waited for an answer in vain not more than fit into `limits.inVainMs`, but two (reliability N61, S20).
+ * Counts the failures of one undertaking, from opening a connection to the last byte of a blob, as long as there is no
+ * progress, and waits longer after each: full jitter over 0.5 s · 2ⁿ, at most 30 s (reliability §0.2). How many of
+ * which kind are borne is in {@link RETRY_POLICY}; and of those that waited for an answer in vain not more than fit
+ * into `limits.inVainMs`, but two (reliability N61, S20).
  */
 export class Backoff {
   readonly #timing: Timing;
   readonly #inVainMs: number;
-  readonly #failures: Trouble[] = [];
+  readonly #failures: FailureKind[] = [];
   #waitedMs = 0;
   /** When the try under way began to wait. */
   #since: number;
@@ -44,13 +45,16 @@ export class Backoff {
     this.begins();
   }
 
-  /** Notes a failure. False when there were too many without progress, of this kind or of all, or too long ones: give up. */
-  allows(trouble: Trouble): boolean {
-    this.#failures.push(trouble);
-    const { attempts = Infinity } = PATIENCE[trouble];
-    const same = this.#failures.filter((each) => each === trouble).length;
-    if (trouble === 'timed-out') this.#waitedMs += this.#timing.clock.monotonic() - this.#since;
-    if (trouble === 'timed-out' && same > 1 && this.#waitedMs >= this.#inVainMs) return false;
+  /**
+   * Notes a failure. False when there were too many without progress, of this kind or of all, or too long ones: give
+   * up.
+   */
+  shouldRetry(failureKind: FailureKind): boolean {
+    this.#failures.push(failureKind);
+    const { attempts = Infinity } = RETRY_POLICY[failureKind];
+    const same = this.#failures.filter((each) => each === failureKind).length;
+    if (failureKind === 'timed-out') this.#waitedMs += this.#timing.clock.monotonic() - this.#since;
+    if (failureKind === 'timed-out' && same > 1 && this.#waitedMs >= this.#inVainMs) return false;
     return same < attempts && this.#failures.length < this.#timing.limits.attempts;
   }
 

@@ -1,4 +1,7 @@
-/** Every number of this floor that bounds something, in one place. Times in milliseconds, sizes in bytes (reliability §0.2). */
+/**
+ * Every number of this floor that bounds something, in one place. Times in milliseconds, sizes in bytes (reliability
+ * §0.2).
+ */
 export const limits = {
   /** One address of a host; Node alone gives up each after 250 ms, which slow routes never make (nodejs/node#54359). */
   connectAddressMs: 5_000,
@@ -34,9 +37,12 @@ export const limits = {
   /** Each `tagsMs` of waiting for pages, a list of tags that has not ended must have brought `tagsInTime`. */
   tagsMs: 600_000,
   tagsInTime: 1_000,
-  /** Consecutive attempts without progress, whatever went wrong; fewer for some kinds (`patience.ts`). */
+  /** Consecutive attempts without progress, whatever went wrong; fewer for some kinds (`retry-policy.ts`). */
   attempts: 6,
-  /** So long all attempts together may wait without progress, at least two of them: a little less than twice the patience with one that trickles. */
+  /**
+   * So long all attempts together may wait without progress, at least two of them: a little less than twice the
+   * patience with one that trickles.
+   */
   inVainMs: 230_000,
   /** The first pause is drawn from 0 to this, each further one from twice as much, up to the cap. */
   backoffMs: 500,

@@ -43,9 +43,9 @@ export function isPlainHttpAnswer(error: unknown): boolean {
 }
 
 /**
- * What went wrong on the way to `origin`, as a TartletError: `NET_DNS`, `NET_CONNECT`, `NET_TLS`, `NET_TIMEOUT`, `NET_PROTOCOL` or
- * `NET_BROKEN`; `INTERNAL`, which is never tried again, for what is no failure of the wire but an exception of our own.
- * A TartletError (also one hidden as a cause) is passed on as it is.
+ * What went wrong on the way to `origin`, as a TartletError: `NET_DNS`, `NET_CONNECT`, `NET_TLS`, `NET_TIMEOUT`,
+ * `NET_PROTOCOL` or `NET_BROKEN`; `INTERNAL`, which is never tried again, for what is no failure of the wire but an
+ * exception of our own. A TartletError (also one hidden as a cause) is passed on as it is.
  * @param proxy whom the request was handed to, as a message may name it: what broke may be the connection to it.
  */
 export function networkError(error: unknown, origin: URL, proxy?: string): TartletError {
@@ -175,7 +175,10 @@ export function nextForClientCertificate(where: string): Hint {
   return { kind: 'give-client-certificate', registry: where };
 }
 
-/** For whom a certificate is that is not for this host; Node does not say so when the host is an address (reliability N7). */
+/**
+ * For whom a certificate is that is not for this host; Node does not say so when the host is an address (reliability
+ * N7).
+ */
 function namesInCertificate(error: unknown): string | undefined {
   if (systemCode(error) !== 'ERR_TLS_CERT_ALTNAME_INVALID' || !(error instanceof Error) || !('cert' in error))
     return undefined;

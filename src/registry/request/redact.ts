@@ -9,7 +9,10 @@ const NAMED_SECRET =
   /\b(password|passwd|secret|[a-z_]{0,20}token|_state|signature|sig)(["']?\s?[=:]\s?["']?)[^\s&"',;]{1,4096}/gi;
 const AUTHORIZATION = /\b(basic|bearer)\s{1,4}[A-Za-z0-9+/=._~-]{16,8192}/gi;
 
-/** A URL as it may be shown: without user, query and fragment, all of which carry secrets (signed URLs, `_state`; reliability S34). */
+/**
+ * A URL as it may be shown: without user, query and fragment, all of which carry secrets (signed URLs, `_state`;
+ * reliability S34).
+ */
 export function redactUrl(url: URL | string): string {
   if (typeof url === 'string' && !URL.canParse(url)) return '(unreadable URL)';
   const { protocol, host, pathname, search } = new URL(url);
@@ -27,8 +30,8 @@ export function shownAddress(
 }
 
 /**
- * Text from the other side, made safe to show in one line: no control characters, no terminal escapes, no bidi tricks (S35),
- * nothing that looks like a secret (S34), at most `limit` characters.
+ * Text from the other side, made safe to show in one line: no control characters, no terminal escapes, no bidi tricks
+ * (S35), nothing that looks like a secret (S34), at most `limit` characters.
  */
 export function cleanText(text: string, limit = 300): string {
   // Looking at a few times the limit is enough, and bounds the work of the patterns.

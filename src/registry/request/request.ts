@@ -1,6 +1,8 @@
 import type { Backoff } from './backoff.ts';
 
-/** The one shape of every layer between us and a registry: a request goes in, a response with an unread body comes out. */
+/**
+ * The one shape of every layer between us and a registry: a request goes in, a response with an unread body comes out.
+ */
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -12,7 +14,9 @@ export interface RequestBody {
   open(): Uint8Array | AsyncIterable<Uint8Array>;
 }
 
-/** What a request needs the right to do: the scope of the token that goes with it. Plain data, so it may cross threads. */
+/**
+ * What a request needs the right to do: the scope of the token that goes with it. Plain data, so it may cross threads.
+ */
 export interface Access {
   /** Absent for `/v2/` itself. */
   readonly repository?: string | undefined;
@@ -22,9 +26,9 @@ export interface Access {
 }
 
 /**
- * How far a failed request may be repeated without asking anybody.
- * `always`: doing it twice is the same as once. `unless-begun`: only when the registry said that it did nothing (429, 503) or was never
- * reached; after a broken connection the caller must look what happened (reliability N59, N60).
+ * How far a failed request may be repeated without asking anybody. `always`: doing it twice is the same as once.
+ * `unless-begun`: only when the registry said that it did nothing (429, 503) or was never reached; after a broken
+ * connection the caller must look what happened (reliability N59, N60).
  */
 export type Repeat = 'always' | 'unless-begun';
 
@@ -37,10 +41,10 @@ export interface RegistryRequest {
   readonly access: Access;
   readonly repeat: Repeat;
   /**
-   * What a GET is for, where whoever reads its body is done with each piece before it asks for the next: then pieces may be views of memory
-   * that is used again.
+   * What a GET is for, where whoever reads its body is done with each piece before it asks for the next: then pieces
+   * may be views of memory that is used again.
    */
-  readonly passing?: 'blob' | 'manifest';
+  readonly transientChunks?: 'blob' | 'manifest';
   /** Counts the failures of something longer that this request is a part of; absent: those of this request alone. */
   readonly backoff?: Backoff;
 }
@@ -59,8 +63,8 @@ export interface ResponseHeaders {
  */
 export interface ResponseBody extends AsyncIterable<Uint8Array> {
   /**
-   * Lets go of the connection: a short rest is read, so that the next request need not connect again; a long or slow one is cut off.
-   * Never rejects, and takes a second at most.
+   * Lets go of the connection: a short rest is read, so that the next request need not connect again; a long or slow
+   * one is cut off. Never rejects, and takes a second at most.
    */
   discard(): Promise<void>;
   /** Closes the connection at once, so that nothing else uses it. */
@@ -74,11 +78,14 @@ export interface ResponseStart {
   /** Where the answer came from: after a redirect not where the request was sent. */
   readonly url: URL;
   /**
-   * Whether a text of this answer repeats a secret that was sent, in whatever spelling: then it must not be shown (reliability S34). Absent where
-   * nothing could have been sent.
+   * Whether a text of this answer repeats a secret that was sent, in whatever spelling: then it must not be shown
+   * (reliability S34). Absent where nothing could have been sent.
    */
   readonly repeatsSecret?: (text: string) => boolean;
-  /** Whether a redirect to another origin was followed: what such a server says is not the registry's word (reliability N36, S11). */
+  /**
+   * Whether a redirect to another origin was followed: what such a server says is not the registry's word (reliability
+   * N36, S11).
+   */
   readonly foreign: boolean;
 }
 
@@ -88,7 +95,7 @@ export interface RegistryResponse extends ResponseStart {
 }
 
 /**
- * Sends one request. Resolves with any HTTP status; rejects with a TartletError (`NET_*`, and what the layers below promise).
- * The body of the response belongs to the caller. `signal` also ends the body.
+ * Sends one request. Resolves with any HTTP status; rejects with a TartletError (`NET_*`, and what the layers below
+ * promise). The body of the response belongs to the caller. `signal` also ends the body.
  */
 export type Transport = (request: RegistryRequest, signal?: AbortSignal) => Promise<RegistryResponse>;

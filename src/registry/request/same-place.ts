@@ -1,6 +1,9 @@
 import { isLocalhost, isLoopbackHost } from '../../names/ip-address.ts';
 
-/** Whether a host is this machine for certain. `*.localhost` is not: a proxy or another program's resolver may send it elsewhere. */
+/**
+ * Whether a host is this machine for certain. `*.localhost` is not: a proxy or another program's resolver may send it
+ * elsewhere.
+ */
 function isHere({ hostname }: URL): boolean {
   return hostname === 'localhost' || (isLoopbackHost(hostname) && !isLocalhost(hostname));
 }

@@ -54,7 +54,7 @@ export class SentBytes {
   }
 }
 
-/** What is wrong with the bytes to be sent is no fault of the network, and sending them again would not mend it. */
+/** What is wrong with the bytes to be sent is no fault of the network, and sending them again would not repair it. */
 async function ofSource<T>(work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();

@@ -13,9 +13,10 @@ const PART = { share: 0.75, shortest: 8, longest: 20 } as const;
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
 /**
- * The secrets that we have for registries and proxies, to recognize them where they come back: a registry that puts our own request into its error
- * would write our password into a log (reliability S34). Patterns of what secrets look like cannot find one that is spelled otherwise; who
- * knows the secret can. A registry may repeat to one thread what another one has sent, so that threads tell each other ({@link SentSecrets.link}).
+ * The secrets that we have for registries and proxies, to recognize them where they come back: a registry that puts our
+ * own request into its error would write our password into a log (reliability S34). Patterns of what secrets look like
+ * cannot find one that is spelled otherwise; who knows the secret can. A registry may repeat to one thread what another
+ * one has sent, so that threads tell each other ({@link SentSecrets.link}).
  */
 export class SentSecrets {
   /** Letters and digits alone, lower case. */
@@ -24,8 +25,8 @@ export class SentSecrets {
   readonly #ports = new Set<MessagePort>();
 
   /**
-   * From now on this thread and the one behind a port, which calls this for the other end, know the same secrets. The port does not keep the process
-   * alive. Returns what ends that and closes the port.
+   * From now on this thread and the one behind a port, which calls this for the other end, know the same secrets. The
+   * port does not keep the process alive. Returns what ends that and closes the port.
    */
   link(port: MessagePort): () => void {
     this.#ports.add(port);

@@ -2,7 +2,7 @@ import { pipeline } from 'node:stream';
 import { describeError, isTartletError, systemCode, TartletError } from '../../errors.ts';
 import { Backoff, type Timing } from '../request/backoff.ts';
 import { hostAndPort } from '../request/network-error.ts';
-import { troubleOf } from '../request/patience.ts';
+import { classifyFailure } from '../request/retry-policy.ts';
 import type { RegistryRequest, RegistryResponse, Transport } from '../request/request.ts';
 
 /** The coding that a server put on a body although we asked for none; undefined for plain bytes. */
@@ -18,7 +18,8 @@ function shownCoding(coding: string, { repeatsSecret }: RegistryResponse): strin
 
 /**
  * The content of a coded body, decoded once (reliability N50, S21). The caller bounds how much it takes.
- * @throws TartletError `NET_PROTOCOL` for other codings than gzip, deflate and br, and when the coded bytes are cut short or damaged.
+ * @throws TartletError `NET_PROTOCOL` for other codings than gzip, deflate and br, and when the coded bytes are cut
+ * short or damaged.
  */
 export async function* decodedBody(response: RegistryResponse, coding: string): AsyncGenerator<Uint8Array> {
   const decoder = await decoderFor(coding);
@@ -116,8 +117,8 @@ export async function requestDocument(
       const { bytes, complete } = await readAtMost(body, options.limit);
       return { response, bytes: complete ? bytes : undefined };
     } catch (error) {
-      const trouble = troubleOf(error, request.url);
-      if (trouble === undefined || !backoff.allows(trouble)) throw error;
+      const failureKind = classifyFailure(error, request.url);
+      if (failureKind === undefined || !backoff.shouldRetry(failureKind)) throw error;
       await backoff.pause(describeError(error), options.signal);
     }
   }

@@ -10,7 +10,9 @@ import { tlsComplaint } from './plain-http.ts';
 import { cleanText, firstUsefulLine } from '../request/redact.ts';
 import type { Access, RegistryResponse, ResponseStart } from '../request/request.ts';
 
-/** What an answer means when nobody expected it, by status; anything else is `REG_REJECTED`, and 5xx `REG_UNAVAILABLE`. */
+/**
+ * What an answer means when nobody expected it, by status; anything else is `REG_REJECTED`, and 5xx `REG_UNAVAILABLE`.
+ */
 const CODES: ReadonlyMap<number, ErrorCode> = new Map([
   [401, 'AUTH_REQUIRED'],
   [403, 'AUTH_DENIED'],
@@ -102,7 +104,10 @@ export async function readComplaint(response: RegistryResponse): Promise<Complai
   }
 }
 
-/** What a registry says while it repeats our login is not shown: there are more ways to spell a secret than to cut it out. */
+/**
+ * What a registry says while it repeats our login is not shown: there are more ways to spell a secret than to cut it
+ * out.
+ */
 function withoutSecrets(
   said: Omit<Complaint, 'digests'>,
   text: string,

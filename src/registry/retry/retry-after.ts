@@ -3,8 +3,8 @@ import type { ResponseStart } from '../request/request.ts';
 
 /**
  * How long a response asks us to wait, in milliseconds: `Retry-After` in seconds or as an HTTP date (RFC 9110 §10.2.3).
- * Undefined when it says nothing usable: absent, zero, past, negative, `1e9` (reliability N27). A date is compared with the `Date` of the same
- * response, so that a wrong clock on either side does not matter.
+ * Undefined when it says nothing usable: absent, zero, past, negative, `1e9` (reliability N27). A date is compared with
+ * the `Date` of the same response, so that a wrong clock on either side does not matter.
  */
 export function retryAfterMs({ headers }: ResponseStart, clock: Clock): number | undefined {
   const value = headers.get('retry-after')?.trim();

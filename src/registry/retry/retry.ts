@@ -1,28 +1,28 @@
 import { describeError, TartletError } from '../../errors.ts';
 import { Backoff, type Timing } from '../request/backoff.ts';
 import { hostAndPort } from '../request/network-error.ts';
-import { Pacing } from './pacing.ts';
-import { PATIENCE, STATUSES, type Trouble, troubleOf } from '../request/patience.ts';
+import { HostThrottle } from './host-throttle.ts';
+import { RETRY_POLICY, STATUSES, type FailureKind, classifyFailure } from '../request/retry-policy.ts';
 import type { RegistryRequest, RegistryResponse, Transport } from '../request/request.ts';
 import { retryAfterMs } from './retry-after.ts';
 
 /**
- * Repeats what {@link PATIENCE} says is worth repeating, until the response headers are there. Bodies are the business of whoever reads them: a
- * request that is a part of something longer brings the {@link Backoff} of the whole. When the attempts are used up, the last answer is
- * returned, or the last error thrown.
+ * Repeats what {@link RETRY_POLICY} says is worth repeating, until the response headers are there. Bodies are the
+ * business of whoever reads them: a request that is a part of something longer brings the {@link Backoff} of the whole.
+ * When the attempts are used up, the last answer is returned, or the last error thrown.
  * @param reached origins that ever answered; those that answer are added.
  * @throws TartletError `RATE_LIMITED` when the registry wants us to wait more than five minutes.
  */
 export function withRetry(
   next: Transport,
   timing: Timing,
-  pacing = new Pacing(timing),
+  throttle = new HostThrottle(timing),
   reached = new Set<string>(),
 ): Transport {
   return async (request, signal) => {
     const backoff = request.backoff ?? new Backoff(timing, hasContent(request) ? Infinity : undefined);
     for (;;) {
-      const outcome = await attempt(next, request, { backoff, timing, pacing, reached }, signal);
+      const outcome = await attempt(next, request, { backoff, timing, throttle, reached }, signal);
       if (outcome.kind === 'answer') return outcome.response;
       await backoff.pause(outcome.reason, signal, outcome.milliseconds);
     }
@@ -37,35 +37,35 @@ type Outcome =
 interface Means {
   readonly backoff: Backoff;
   readonly timing: Timing;
-  readonly pacing: Pacing;
+  readonly throttle: HostThrottle;
   readonly reached: Set<string>;
 }
 
 async function attempt(
   next: Transport,
   request: RegistryRequest,
-  { backoff, timing, pacing, reached }: Means,
+  { backoff, timing, throttle, reached }: Means,
   signal: AbortSignal | undefined,
 ): Promise<Outcome> {
   const { origin } = request.url;
-  const answered = await pacing.admit(origin, hasContent(request), signal);
+  const answered = await throttle.acquire(origin, hasContent(request), signal);
   backoff.begins();
   let isWell = false;
   try {
     const response = await next(request, signal);
     reached.add(origin);
-    const trouble = STATUSES.get(response.status);
-    isWell = trouble === undefined;
+    const failureKind = STATUSES.get(response.status);
+    isWell = failureKind === undefined;
     const milliseconds =
-      trouble === undefined ? undefined : await pauseFor(trouble, response, request, backoff, timing);
+      failureKind === undefined ? undefined : await pauseFor(failureKind, response, request, backoff, timing);
     if (milliseconds === undefined) return { kind: 'answer', response };
-    if (isAboutHost(trouble)) pacing.complain(origin, milliseconds);
+    if (isAboutHost(failureKind)) throttle.reportOverload(origin, milliseconds);
     await response.body.discard();
     return { kind: 'pause', reason: `${hostAndPort(response.url)} answered ${response.status}`, milliseconds };
   } catch (error) {
     signal?.throwIfAborted();
-    const trouble = troubleOf(error, request.url, reached.has(origin) ? 'later' : 'first');
-    if (trouble === undefined || !mayRepeat(request, trouble) || !backoff.allows(trouble)) throw error;
+    const failureKind = classifyFailure(error, request.url, reached.has(origin) ? 'later' : 'first');
+    if (failureKind === undefined || !mayRepeat(request, failureKind) || !backoff.shouldRetry(failureKind)) throw error;
     return { kind: 'pause', reason: describeError(error), milliseconds: backoff.delay() };
   } finally {
     // Only after a complaint was passed on: it makes those wait who would go now.
@@ -77,29 +77,29 @@ function hasContent({ body }: RegistryRequest): boolean {
   return (body?.length ?? 0) > 0;
 }
 
-function mayRepeat({ repeat }: RegistryRequest, trouble: Trouble): boolean {
-  return repeat === 'always' || PATIENCE[trouble].mayHaveBegun !== true;
+function mayRepeat({ repeat }: RegistryRequest, failureKind: FailureKind): boolean {
+  return repeat === 'always' || RETRY_POLICY[failureKind].mayHaveBegun !== true;
 }
 
-function isAboutHost(trouble: Trouble | undefined): boolean {
-  return trouble !== undefined && PATIENCE[trouble].wholeHost === true;
+function isAboutHost(failureKind: FailureKind | undefined): boolean {
+  return failureKind !== undefined && RETRY_POLICY[failureKind].wholeHost === true;
 }
 
 /** How long to wait before asking again, in milliseconds; undefined: this answer is the last. */
 async function pauseFor(
-  trouble: Trouble,
+  failureKind: FailureKind,
   response: RegistryResponse,
   request: RegistryRequest,
   backoff: Backoff,
   timing: Timing,
 ): Promise<number | undefined> {
-  if (!mayRepeat(request, trouble)) return undefined;
-  const asked = isAboutHost(trouble) ? retryAfterMs(response, timing.clock) : undefined;
+  if (!mayRepeat(request, failureKind)) return undefined;
+  const asked = isAboutHost(failureKind) ? retryAfterMs(response, timing.clock) : undefined;
   if (asked !== undefined && asked > timing.limits.retryAfterMs) {
     await response.body.discard();
     throw tooLong(request.url, response.status, asked, timing.clock.now());
   }
-  return backoff.allows(trouble) ? backoff.delay(asked) : undefined;
+  return backoff.shouldRetry(failureKind) ? backoff.delay(asked) : undefined;
 }
 
 function tooLong(url: URL, status: number, waitMs: number, now: number): TartletError {

@@ -4,9 +4,9 @@ import type * as undici from 'undici';
 export type HttpLibrary = Pick<typeof undici, 'Agent' | 'buildConnector'>;
 
 /**
- * Loads undici without what only browsers need (`fetch`, WebSocket, caches, mocks): 25 files instead of 110, 30 ms instead of 120, which every
- * command that asks a registry waits for. They are put together as its `index.js` does; the version is pinned, and every test of a request
- * runs through this.
+ * Loads undici without what only browsers need (`fetch`, WebSocket, caches, mocks): 25 files instead of 110, 30 ms
+ * instead of 120, which every command that asks a registry waits for. They are put together as its `index.js` does; the
+ * version is pinned, and every test of a request runs through this.
  */
 export async function loadHttpLibrary(): Promise<HttpLibrary> {
   const [agent, dispatcher, request, connect] = await Promise.all([

@@ -1,11 +1,14 @@
 import type { Readable } from 'node:stream';
 
-/** Pieces that may wait for a slow reader before the connection is told to pause: with undici's 64 KiB pieces half a megabyte. */
+/**
+ * Pieces that may wait for a slow reader before the connection is told to pause: with undici's 64 KiB pieces half a
+ * megabyte.
+ */
 const QUEUE = 8;
 
 /**
- * The pieces of a stream exactly as they arrive. Node's own iterator joins waiting pieces into one, which copies every byte once more
- * whenever the network is faster than the reader. Leaving the loop early destroys the stream.
+ * The pieces of a stream exactly as they arrive. Node's own iterator joins waiting pieces into one, which copies every
+ * byte once more whenever the network is faster than the reader. Leaving the loop early destroys the stream.
  */
 export class PieceReader implements AsyncIterableIterator<Uint8Array> {
   readonly #stream: Readable;

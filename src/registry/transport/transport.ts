@@ -38,9 +38,9 @@ export interface HttpTransport {
 }
 
 /**
- * HTTP/1.1 over undici, with an agent of its own: no global state, no cookies (Harbor answers a returned session cookie with a CSRF
- * error, openai/tart#295), no decoding of contents, no redirects. undici is loaded with the first request that the direct way
- * leaves to it.
+ * HTTP/1.1 over undici, with an agent of its own: no global state, no cookies (Harbor answers a returned session cookie
+ * with a CSRF error, openai/tart#295), no decoding of contents, no redirects. undici is loaded with the first request
+ * that the direct way leaves to it.
  */
 export function httpTransport(options: TransportOptions): HttpTransport {
   const limits = options.limits ?? defaultLimits;
@@ -78,14 +78,15 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   const send: Transport = async (request, signal) => {
     signal?.throwIfAborted();
     if (closed) throw interrupted();
-    if (request.passing !== undefined) {
+    if (request.transientChunks !== undefined) {
       const response = await sendDirectly(request, signal);
       if (response !== undefined) return response;
     }
     agent ??= createAgent(settings);
     const dispatcher = await agent;
     const target = requestTarget(request.url, options.environment);
-    // A registry that has answered may close a kept connection at the moment we use it again, which says nothing about it (N24, N54).
+    // A registry that has answered may close a kept connection at the moment we use it again: no fault of its own
+    // (N24, N54).
     for (let mayBeStale = request.repeat === 'always' && answered.has(request.url.origin); ; mayBeStale = false) {
       try {
         return await once(dispatcher, request, target, signal);
@@ -212,7 +213,8 @@ class IncomingBody extends SingleUseBody {
     const signal = AbortSignal.timeout(this.#limits.drainMs);
     // Whatever the rest of the body has to say, nobody wants to hear it.
     await this.#body.dump({ limit: this.#limits.drainBytes, signal }).catch(() => {});
-    // undici notices in the next round of the event loop that the connection is free; asked earlier, it opens another one.
+    // undici notices in the next round of the event loop that the connection is free; asked earlier, it opens another
+    // one.
     await nextRound();
   }
 

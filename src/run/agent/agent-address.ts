@@ -11,8 +11,9 @@ const NOT_YET: ReadonlySet<number> = new Set([RpcStatus.unavailable, RpcStatus.a
 const ANSWER_WITHIN_MS = 1000;
 
 /**
- * The address at which a guest is reached, if the agent in it answers: on a bridge what the agent says, else the address of this host that leads to
- * it. The guest's own is the same for all guests then, and leads nowhere (run-fleet-demand §8, 15).
+ * The address at which a guest is reached, if the agent in it answers: on a bridge what the agent says, else the
+ * address of this host that leads to it. The guest's own is the same for all guests then, and leads nowhere
+ * (run-fleet-demand §8, 15).
  *
  * @param directory of the VM.
  * @returns undefined when no agent answers yet.

@@ -11,12 +11,15 @@ import { VmFile } from '../../home/home-entry.ts';
 import { talkToQemuAgent } from './guest-agent.ts';
 
 /*
- * `control.sock` in the directory of a VM that runs: there Tart's agent in the guest is spoken to, by `exec` and by the programs that drive Tart
- * (tart-cli §1.10). Each connection leads to the guest's vsock where there is one and the agent answers there, else to a service that speaks like
- * it and lets QEMU's agent do the work.
+ * `control.sock` in the directory of a VM that runs: there Tart's agent in the guest is spoken to, by `exec` and by the
+ * programs that drive Tart (tart-cli §1.10). Each connection leads to the guest's vsock where there is one and the
+ * agent answers there, else to a service that speaks like it and lets QEMU's agent do the work.
  */
 
-/** How long the agent may take to greet by the guest's vsock, and after that QEMU's to answer, in milliseconds: together less than two seconds. */
+/**
+ * How long the agent may take to greet by the guest's vsock, and after that QEMU's to answer, in milliseconds: together
+ * less than two seconds.
+ */
 const GREETS_WITHIN_MS = 400;
 const ANSWERS_WITHIN_MS = 1400;
 
@@ -74,7 +77,8 @@ class ControlSocket {
   }
 
   /**
-   * Listens in the directory of a VM, also where a run that was killed left its socket. A group that shares the home may connect as well.
+   * Listens in the directory of a VM, also where a run that was killed left its socket. A group that shares the home
+   * may connect as well.
    * @throws the system's own error where there can be no socket.
    */
   static async open(directory: string, options: ControlSocketOptions): Promise<ControlSocket> {

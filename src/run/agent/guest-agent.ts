@@ -8,7 +8,8 @@ import { agentSocket, socketIn } from '../../hypervisor/qemu/sockets.ts';
 /**
  * Has a conversation with QEMU's agent in the guest of a VM.
  *
- * @param directory of the VM. @param withinMs how long each answer may take, in milliseconds. @param turns of all that this process talks about to it.
+ * @param directory of the VM. @param withinMs how long each answer may take, in milliseconds. @param turns of all that
+ * this process talks about to it.
  * @throws TartletError `GUEST_UNREACHABLE` when no agent answers
  */
 export async function talkToQemuAgent<T>(

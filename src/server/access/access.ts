@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 export type Action = 'pull' | 'push' | 'delete';
 
 /** What a request takes. `login`: nothing but being somebody, as for `GET /v2/`. */
-export type Need =
+export type RequiredAccess =
   | { readonly kind: 'login' }
   | { readonly kind: 'catalog' }
   | { readonly kind: 'repository'; readonly repository: string; readonly actions: readonly Action[] };
@@ -13,10 +13,13 @@ export type Need =
 export interface Access {
   /** For the log; undefined for anybody. */
   readonly user: string | undefined;
-  allows(need: Need): boolean;
+  allows(need: RequiredAccess): boolean;
   /** Repositories that may be read, where they can be told without asking the store: a token names them. */
   readonly readable: 'all' | readonly string[];
-  /** What a need that is not met leads to: `challenge`, where another login or token could help, or `forbid`, where it is known who asks. */
+  /**
+   * What a need that is not met leads to: `challenge`, where another login or token could help, or `forbid`, where it
+   * is known who asks.
+   */
   readonly otherwise: 'challenge' | 'forbid';
 }
 
@@ -30,7 +33,7 @@ export type Authentication =
 export interface Authenticator {
   authenticate(request: IncomingMessage): Promise<Authentication>;
   /** The `WWW-Authenticate` value for a need that was not met. */
-  challenge(needs: readonly Need[], error?: 'invalid_token' | 'insufficient_scope'): string;
+  challenge(needs: readonly RequiredAccess[], error?: 'invalid_token' | 'insufficient_scope'): string;
 }
 
 export const fullAccess = (user: string | undefined): Access => ({
@@ -49,8 +52,8 @@ export const readOnlyAccess = (user: string): Access => ({
 });
 
 /**
- * Everybody, where reading needs no login. `GET /v2/` does: clients ask there whether and how to log in, and would otherwise never do it
- * (skopeo and Docker, for a push).
+ * Everybody, where reading needs no login. `GET /v2/` does: clients ask there whether and how to log in, and would
+ * otherwise never do it (skopeo and Docker, for a push).
  */
 export const anonymousAccess: Access = {
   user: undefined,
@@ -59,12 +62,12 @@ export const anonymousAccess: Access = {
   otherwise: 'challenge',
 };
 
-function isReading(need: Need): boolean {
+function isReading(need: RequiredAccess): boolean {
   return need.kind !== 'repository' || need.actions.every((action) => action === 'pull');
 }
 
 /** An authenticator that lets everybody do everything. */
-export const openDoor: Authenticator = {
+export const allowAll: Authenticator = {
   authenticate: async () => ({ kind: 'granted', access: fullAccess(undefined) }),
   challenge: () => '',
 };

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { describeError, isTartletError, TartletError, unreachable } from '../../errors.ts';
-import { type Authentication, type Authenticator, type Need, openDoor } from './access.ts';
+import { type Authentication, type Authenticator, type RequiredAccess, allowAll } from './access.ts';
 import { BasicAuth, type Users } from './basic-auth.ts';
 import { type Htpasswd, parseHtpasswd } from '../settings/htpasswd.ts';
 import type { AuthOptions, Settings } from '../settings/options.ts';
@@ -15,7 +15,7 @@ import { TokenAuth } from './token-auth.ts';
 export async function makeAuthenticator({ auth, now }: Settings, checks: PasswordChecks): Promise<Authenticator> {
   switch (auth.kind) {
     case 'none':
-      return openDoor;
+      return allowAll;
     case 'basic':
       return new BasicAuth(await readUsers(auth), { now, checks });
     case 'token':
@@ -41,7 +41,7 @@ export class CurrentAuthenticator implements Authenticator {
     return this.#current.authenticate(request);
   }
 
-  challenge(needs: readonly Need[], error?: 'invalid_token' | 'insufficient_scope'): string {
+  challenge(needs: readonly RequiredAccess[], error?: 'invalid_token' | 'insufficient_scope'): string {
     return this.#current.challenge(needs, error);
   }
 }

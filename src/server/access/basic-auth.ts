@@ -27,7 +27,9 @@ export class BasicAuth implements Authenticator {
   readonly #users: Users;
   readonly #limit: FailureLimit;
   readonly #checks: PasswordChecks;
-  /** Keyed hashes of passwords that bcrypt has accepted, by name: bcrypt takes 80 ms, a push makes hundreds of requests. */
+  /**
+   * Keyed hashes of passwords that bcrypt has accepted, by name: bcrypt takes 80 ms, a push makes hundreds of requests.
+   */
   readonly #verified = new Map<string, Buffer>();
   readonly #key = randomBytes(32);
   /** Checks under way, by password and name. */

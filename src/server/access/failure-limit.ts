@@ -5,8 +5,9 @@ const MAX_FAILURES = 20;
 const MAX_CLIENTS = 10_000;
 
 /**
- * Slows down guessing by one client (reliability S41). Behind a proxy all clients share one address, so the limit is generous. An attempt
- * counts before it is looked at, or many could begin before the first of them has failed (issue 14, item 5).
+ * Slows down guessing by one client (reliability S41). Behind a proxy all clients share one address, so the limit is
+ * generous. An attempt counts before it is looked at, or many could begin before the first of them has failed (issue
+ * 14, item 5).
  */
 export class FailureLimit {
   readonly #now: () => number;

@@ -18,8 +18,9 @@ interface Waiting extends PasswordQuestion {
 const MAX_WAITING = 100;
 
 /**
- * Compares passwords with hashes of bcrypt, in a thread of its own and one at a time, so that guessing takes one processor at most and
- * nobody who is being served waits for it. Clients take turns: one that asks much waits for itself (issue 14, item 5).
+ * Compares passwords with hashes of bcrypt, in a thread of its own and one at a time, so that guessing takes one
+ * processor at most and nobody who is being served waits for it. Clients take turns: one that asks much waits for
+ * itself (issue 14, item 5).
  */
 export class PasswordChecks {
   /** By client, the next one first. */
@@ -88,7 +89,9 @@ export class PasswordChecks {
   }
 }
 
-/** The built worker. From the sources, i.e. in tests, it is the one in `dist`, because Node 20 cannot run TypeScript. */
+/**
+ * The built worker. From the sources, i.e. in tests, it is the one in `dist`, because Node 20 cannot run TypeScript.
+ */
 function workerFile(): URL {
   const beside = new URL('./password-worker.js', import.meta.url);
   return existsSync(fileURLToPath(beside))

@@ -8,7 +8,7 @@ import {
   anonymousAccess,
   type Authentication,
   type Authenticator,
-  type Need,
+  type RequiredAccess,
 } from './access.ts';
 import type { AuthOptions } from '../settings/options.ts';
 
@@ -30,8 +30,8 @@ const TOLERANCE_SECONDS = 30;
 
 /**
  * Bearer tokens of a token service (distribution token specification): signed JWTs that name repositories and actions.
- * Signatures are checked with configured keys and two algorithms only; `jwk`, `x5c` and `kid` of a token are never looked at
- * (CVE-2025-24976, reliability S41).
+ * Signatures are checked with configured keys and two algorithms only; `jwk`, `x5c` and `kid` of a token are never
+ * looked at (CVE-2025-24976, reliability S41).
  */
 export class TokenAuth implements Authenticator {
   readonly #options: TokenOptions;
@@ -54,7 +54,7 @@ export class TokenAuth implements Authenticator {
     }
   }
 
-  challenge(needs: readonly Need[], error?: 'invalid_token' | 'insufficient_scope'): string {
+  challenge(needs: readonly RequiredAccess[], error?: 'invalid_token' | 'insufficient_scope'): string {
     const scopes = needs.flatMap((need) => scopeOf(need) ?? []).join(' ');
     const scope = scopes === '' ? '' : `,scope="${scopes}"`;
     const reason = error === undefined ? '' : `,error="${error}"`;
@@ -146,7 +146,7 @@ function parseGrants(claim: unknown): Grant[] {
   });
 }
 
-function scopeOf(need: Need): string | undefined {
+function scopeOf(need: RequiredAccess): string | undefined {
   if (need.kind === 'login') return undefined;
   if (need.kind === 'catalog') return 'registry:catalog:*';
   return `repository:${need.repository}:${need.actions.join(',')}`;

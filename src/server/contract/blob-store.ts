@@ -3,12 +3,13 @@ import type { Repository } from '../../names/repository.ts';
 import type { Content } from './content.ts';
 
 /**
- * The blobs of repositories. A blob is there only for the repositories that have it, whichever others do (reliability S44). Who may ask is
- * decided before a store is asked.
+ * The blobs of repositories. A blob is there only for the repositories that have it, whichever others do (reliability
+ * S44). Who may ask is decided before a store is asked.
  */
 export interface BlobStore {
   /**
-   * Opens a blob for one answer; what was opened is sent to its end, also when it is deleted meanwhile (reliability S52).
+   * Opens a blob for one answer; what was opened is sent to its end, also when it is deleted meanwhile (reliability
+   * S52).
    * @returns undefined when the repository does not have it. The caller closes.
    * @throws Refusal when the store cannot tell, with what the client is to hear.
    */

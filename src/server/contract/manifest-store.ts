@@ -46,8 +46,9 @@ export interface ManifestStore {
    */
   open(repository: Repository, digest: Digest): Promise<StoredManifest | undefined>;
   /**
-   * Takes a manifest, of which everything that it links to must be in the repository: so a tag never names an incomplete image
-   * (reliability I1, I11). It resolves when no crash can take the manifest or its tags away; a tag names the old manifest or the new one.
+   * Takes a manifest, of which everything that it links to must be in the repository: so a tag never names an
+   * incomplete image (reliability I1, I11). It resolves when no crash can take the manifest or its tags away; a tag
+   * names the old manifest or the new one.
    * @throws Refusal `DIGEST_INVALID`, `MANIFEST_INVALID`, `MANIFEST_BLOB_UNKNOWN`; 405 when nothing is pushed here.
    */
   put(repository: Repository, arrived: ArrivedManifest): Promise<TakenManifest>;
@@ -57,6 +58,9 @@ export interface ManifestStore {
    * @throws Refusal 409 when something needs it that stays, 405 when nothing is deleted here.
    */
   delete(repository: Repository, digest: Digest): Promise<boolean>;
-  /** What refers to `subject`, which need not be here: sorted by the texts of the digests, of which only those behind `after`. */
+  /**
+   * What refers to `subject`, which need not be here: sorted by the texts of the digests, of which only those behind
+   * `after`.
+   */
   referrers(repository: Repository, subject: Digest, after: string): AsyncIterable<Referrer>;
 }

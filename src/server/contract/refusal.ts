@@ -23,8 +23,8 @@ interface RefusalExtras {
 }
 
 /**
- * An answer other than the one hoped for: thrown by whatever notices, written by the request handler, and never seen outside
- * this floor. It is not a failure of the server, so it is no TartletError.
+ * An answer other than the one hoped for: thrown by whatever notices, written by the request handler, and never seen
+ * outside this floor. It is not a failure of the server, so it is no TartletError.
  */
 export class Refusal extends Error {
   readonly status: number;

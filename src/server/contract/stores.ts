@@ -11,8 +11,8 @@ export interface Catalog {
 }
 
 /**
- * Everything that the protocol serves. Refusals that a store throws go to the client as they are; anything else is a fault of the server,
- * told to its log alone.
+ * Everything that the protocol serves. Refusals that a store throws go to the client as they are; anything else is a
+ * fault of the server, told to its log alone.
  */
 export interface Stores {
   readonly blobs: BlobStore;

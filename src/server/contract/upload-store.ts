@@ -24,8 +24,8 @@ export interface Upload {
   /** Bytes that are there to stay: a client goes on behind them. */
   readonly received: number;
   /**
-   * Works on the upload alone. A request that is still sending is cut off first: only the same client knows the id, so it has lost that
-   * connection and we have not noticed yet.
+   * Works on the upload alone. A request that is still sending is cut off first: only the same client knows the id, so
+   * it has lost that connection and we have not noticed yet.
    * @param body of the request that wants to, by which it is cut off in its turn.
    * @throws Refusal `BLOB_UPLOAD_UNKNOWN` when the upload has ended meanwhile; whatever `work` throws.
    */
@@ -42,13 +42,15 @@ export interface TakenUpload {
   /** Refuses what is known to be too much before a byte of it is asked for. @throws Refusal 413 or 507 */
   announce(bytes: number): Promise<void>;
   /**
-   * Appends a body. When the client hangs up, everything up to then stays and can be continued; any other failure ends the upload.
+   * Appends a body. When the client hangs up, everything up to then stays and can be continued; any other failure ends
+   * the upload.
    * @param exact how many bytes it must have, where the client said so.
-   * @throws HangUp, Refusal 413, 507 or 400 `SIZE_INVALID`, or what the file system says.
+   * @throws ClientAborted, Refusal 413, 507 or 400 `SIZE_INVALID`, or what the file system says.
    */
   append(body: RequestBody, exact?: number): Promise<void>;
   /**
-   * Ends the upload: checks the content, and adds it to the repository. It resolves when no crash can take the blob away.
+   * Ends the upload: checks the content, and adds it to the repository. It resolves when no crash can take the blob
+   * away.
    * @throws Refusal `DIGEST_INVALID` when it is something else; then nothing of it is left.
    */
   complete(digest: Digest): Promise<void>;
@@ -64,6 +66,8 @@ export interface UploadStore {
   mount(digest: Digest, to: Repository, from: readonly Repository[] | 'any'): Promise<boolean>;
   /** @throws Refusal 429 when there is no place for another. */
   begin(beginning: UploadBeginning): Promise<Upload>;
-  /** @throws Refusal `BLOB_UPLOAD_UNKNOWN` also for an upload of another repository or user: the id alone opens nothing. */
+  /**
+   * @throws Refusal `BLOB_UPLOAD_UNKNOWN` also for an upload of another repository or user: the id alone opens nothing.
+   */
   find(id: string, owner: UploadOwner): Promise<Upload>;
 }

@@ -20,14 +20,18 @@ interface Connection {
   underWay: number;
   /** The last one that began. */
   request: IncomingMessage | undefined;
-  /** How long we have been waiting for this client, in looks, and bytes moved before; undefined when it waits for us, or asks nothing. */
+  /**
+   * How long we have been waiting for this client, in looks, and bytes moved before; undefined when it waits for us, or
+   * asks nothing.
+   */
   waiting: { looks: number; readonly from: number; slow: boolean } | undefined;
 }
 
 /**
- * The places of a server, and who loses one (issue 14, item 8). A connection has a time for its first request, TLS included; one that
- * sends or reads too slowly is ended; each client has a share; and when there is no place for a new connection, one that asks nothing
- * gives way, or one that hardly moves, or one of the client that has the most, if that is more than the newcomer would have.
+ * The places of a server, and who loses one (issue 14, item 8). A connection has a time for its first request, TLS
+ * included; one that sends or reads too slowly is ended; each client has a share; and when there is no place for a new
+ * connection, one that asks nothing gives way, or one that hardly moves, or one of the client that has the most, if
+ * that is more than the newcomer would have.
  */
 export class Connections {
   /** By both ends of a connection, the oldest first. */
@@ -109,7 +113,10 @@ export class Connections {
     return this.#open.size < connections || this.#giveWay(() => true) || this.#evenOut(client);
   }
 
-  /** All are at work: the client that has the most connections loses its newest one to a client that has fewer. @returns whether there is one */
+  /**
+   * All are at work: the client that has the most connections loses its newest one to a client that has fewer. @returns
+   * whether there is one
+   */
   #evenOut(client: string): boolean {
     const [most, count] = [...this.#perClient].reduce((one, other) => (other[1] > one[1] ? other : one), ['', 0]);
     if (count <= (this.#perClient.get(client) ?? 0) + 1) return false;

@@ -16,8 +16,8 @@ export interface HeldDocuments {
 }
 
 /**
- * Bounds what documents take of the memory: manifests while they come in and are looked at, lists until they are read. Blobs and manifests
- * that are sent need none of it, because they are sent from their files (reliability S73).
+ * Bounds what documents take of the memory: manifests while they come in and are looked at, lists until they are read.
+ * Blobs and manifests that are sent need none of it, because they are sent from their files (reliability S73).
  */
 export class DocumentMemory {
   readonly #perClient = new Map<string, number>();

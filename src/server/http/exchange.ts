@@ -13,7 +13,9 @@ export interface Expectation {
 /** Unread bodies up to this many bytes are read by Node to keep the connection; larger ones cost it. */
 const SMALL_BODY = 64 * 1024;
 
-/** Whether so much of a body is still to come, or may be, that the connection has to be given up rather than read on. */
+/**
+ * Whether so much of a body is still to come, or may be, that the connection has to be given up rather than read on.
+ */
 export function hasUnreadBody(request: IncomingMessage, expectation: Expectation): boolean {
   if (request.complete) return false;
   const length = request.headers['content-length'];
@@ -65,7 +67,10 @@ export class Exchange {
     });
   }
 
-  /** A whole body of at most `limit` bytes. @throws Refusal 413 before it is read when that is already known, 429 without memory for it. */
+  /**
+   * A whole body of at most `limit` bytes. @throws Refusal 413 before it is read when that is already known, 429
+   * without memory for it.
+   */
   async wholeBody(limit: number): Promise<Buffer> {
     const tooLarge = new Refusal(413, 'SIZE_INVALID', `the body is larger than ${limit} bytes`);
     if ((this.contentLength ?? 0) > limit) throw tooLarge;

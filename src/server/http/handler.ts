@@ -2,18 +2,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describeError, unreachable } from '../../errors.ts';
 import { diskCode } from '../../fs/disk-error.ts';
-import { type Access, anonymousAccess, type Authenticator, type Need } from '../access/access.ts';
+import { type Access, anonymousAccess, type Authenticator, type RequiredAccess } from '../access/access.ts';
 import { needOf } from './need.ts';
 import { deleteBlob, getBlob } from './blob-handler.ts';
 import { clientOf } from '../access/client-address.ts';
 import { byMethod } from './by-method.ts';
-import { ClientTurns } from './client-turns.ts';
+import { ClientQueue } from './client-queue.ts';
 import { DocumentMemory } from './document-memory.ts';
 import { Exchange, type Expectation, hasUnreadBody } from './exchange.ts';
-import { HangUp } from '../contract/request-body.ts';
+import { ClientAborted } from '../contract/request-body.ts';
 import type { Stores } from '../contract/stores.ts';
 import { refuseAmbiguous } from './framing-check.ts';
-import { refuseForeigners } from './host-check.ts';
+import { checkHostHeader } from './host-check.ts';
 import { listReferrers, listRepositories, listTags } from './listing-handler.ts';
 import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
 import type { Settings } from '../settings/options.ts';
@@ -32,7 +32,7 @@ export class RequestHandler {
   readonly #uploads: UploadHandler;
   readonly #authenticator: Authenticator;
   readonly #queue = new RequestQueue();
-  readonly #turns = new ClientTurns();
+  readonly #turns = new ClientQueue();
   readonly #documents = new DocumentMemory();
 
   constructor(settings: Settings, stores: Stores, authenticator: Authenticator) {
@@ -42,7 +42,10 @@ export class RequestHandler {
     this.#authenticator = authenticator;
   }
 
-  /** Answers one request, after those that its connection sent before; never throws, whatever the request is (reliability S50). */
+  /**
+   * Answers one request, after those that its connection sent before; never throws, whatever the request is
+   * (reliability S50).
+   */
   async handle(request: IncomingMessage, response: ServerResponse, awaitsContinue = false): Promise<void> {
     // Without a listener, an answer to somebody who has gone would end the process.
     response.on('error', () => undefined);
@@ -63,7 +66,7 @@ export class RequestHandler {
     response.setHeader('X-Content-Type-Options', 'nosniff');
     try {
       refuseAmbiguous(request);
-      refuseForeigners(request, this.#settings.hostNames);
+      checkHostHeader(request, this.#settings.hostNames);
       const { route, query } = parseRoute(request.url ?? '');
       const access = await this.#admit(request, route, query, (name) => {
         user = name;
@@ -114,7 +117,7 @@ export class RequestHandler {
 
   /** The same for repositories that exist and that do not: nothing was looked up yet (reliability S41). */
   #challenge(facts: {
-    needs: readonly Need[];
+    needs: readonly RequiredAccess[];
     reason?: string;
     error?: 'invalid_token' | 'insufficient_scope';
   }): Refusal {
@@ -170,7 +173,7 @@ export class RequestHandler {
     response: ServerResponse,
     { error, expectation }: { readonly error: unknown; readonly expectation: Expectation },
   ): Promise<void> {
-    if (error instanceof HangUp || response.destroyed) {
+    if (error instanceof ClientAborted || response.destroyed) {
       response.destroy();
       return;
     }
@@ -222,7 +225,7 @@ function readOnly(user: string | undefined): Refusal {
 }
 
 /** A mount needs a second right; asking for both at once spares the client a second trip to the token service. */
-function scopes(need: Need, route: Route, query: URLSearchParams): readonly Need[] {
+function scopes(need: RequiredAccess, route: Route, query: URLSearchParams): readonly RequiredAccess[] {
   const from = route.kind === 'uploads' && query.has('mount') ? query.get('from') : null;
   // Quotes or worse from the query must not get into a header.
   if (from === null || !/^[a-z0-9._/-]{1,255}$/.test(from)) return [need];

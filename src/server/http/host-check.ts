@@ -4,13 +4,13 @@ import { RegistryAddress } from '../../names/registry-address.ts';
 import { Refusal } from '../contract/refusal.ts';
 
 /**
- * Keeps web pages away from a registry on the own machine (reliability S40). A page can make a browser send requests here, and by
- * DNS rebinding even read the answers, but it cannot choose the `Host` it is known by, nor hide that it is a page.
- * Allowed are loopback names, the very address the connection was made to, and names that were configured.
+ * Keeps web pages away from a registry on the own machine (reliability S40). A page can make a browser send requests
+ * here, and by DNS rebinding even read the answers, but it cannot choose the `Host` it is known by, nor hide that it is
+ * a page. Allowed are loopback names, the very address the connection was made to, and names that were configured.
  *
  * @throws Refusal 421 for a foreign host, 403 for a browser.
  */
-export function refuseForeigners(request: IncomingMessage, hostNames: ReadonlySet<string>): void {
+export function checkHostHeader(request: IncomingMessage, hostNames: ReadonlySet<string>): void {
   const site = request.headers['sec-fetch-site'];
   if (request.headers.origin !== undefined || (site !== undefined && site !== 'same-origin' && site !== 'none')) {
     throw new Refusal(403, 'DENIED', 'web pages may not use this registry');

@@ -1,12 +1,14 @@
 import type { IncomingMessage } from 'node:http';
-import { HangUp, type RequestBody } from '../contract/request-body.ts';
+import { ClientAborted, type RequestBody } from '../contract/request-body.ts';
 
-/** Held back while a write is under way, in bytes; also how much is written at once (performance.md, trap 1: not 1 MiB). */
+/**
+ * Held back while a write is under way, in bytes; also how much is written at once (performance.md, trap 1: not 1 MiB).
+ */
 const BATCH = 256 * 1024;
 
 /**
- * The body of one request. It is written in batches that grow while a write is under way, and the socket is paused when a batch is full: so
- * memory stays below two batches and a piece whatever the size of the body.
+ * The body of one request. It is written in batches that grow while a write is under way, and the socket is paused when
+ * a batch is full: so memory stays below two batches and a piece whatever the size of the body.
  */
 export class IncomingBody implements RequestBody {
   readonly #request: IncomingMessage;
@@ -31,7 +33,7 @@ export class IncomingBody implements RequestBody {
 async function feed(request: IncomingMessage, write: (pieces: readonly Buffer[]) => Promise<void>): Promise<void> {
   // An empty body may have been parsed before there was a listener.
   if (request.readableEnded) return;
-  if (request.destroyed) throw new HangUp();
+  if (request.destroyed) throw new ClientAborted();
   let pieces: Buffer[] = [];
   let waiting = 0;
   let over: { readonly failure: unknown } | 'ended' | undefined;
@@ -53,7 +55,7 @@ async function feed(request: IncomingMessage, write: (pieces: readonly Buffer[])
       }
       writing = false;
       if (over === 'ended') resolve();
-      else if (over !== undefined) reject(over.failure instanceof Error ? over.failure : new HangUp());
+      else if (over !== undefined) reject(over.failure instanceof Error ? over.failure : new ClientAborted());
     };
     const finish = (how: { readonly failure: unknown } | 'ended'): void => {
       over ??= how;
@@ -67,7 +69,7 @@ async function feed(request: IncomingMessage, write: (pieces: readonly Buffer[])
       void advance();
     });
     request.once('end', () => finish('ended'));
-    request.once('error', () => finish({ failure: new HangUp() }));
-    request.once('close', () => finish({ failure: new HangUp() }));
+    request.once('error', () => finish({ failure: new ClientAborted() }));
+    request.once('close', () => finish({ failure: new ClientAborted() }));
   });
 }

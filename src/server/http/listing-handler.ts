@@ -11,7 +11,9 @@ import type { Exchange } from './exchange.ts';
 
 /** Entries of one answer, whatever `n` asks for (CVE-2023-2253, reliability S43); also without `n`. */
 const MAX_PAGE = 1_000;
-/** Where an answer with descriptors ends: below the 4 MiB that clients are asked to take (image spec § manifest size). */
+/**
+ * Where an answer with descriptors ends: below the 4 MiB that clients are asked to take (image spec § manifest size).
+ */
 const MAX_PAGE_CHARACTERS = 3 * 1024 * 1024;
 
 /** `GET …/tags/list` (distribution spec § listing tags). */
@@ -32,7 +34,10 @@ export async function listRepositories(exchange: Exchange, catalog: Catalog): Pr
   exchange.respondJson({ repositories: page.entries }, linkToNext(page, asked, '/v2/_catalog'));
 }
 
-/** `GET …/referrers/<digest>` (distribution spec § listing referrers): an index, empty when nothing refers to the subject. */
+/**
+ * `GET …/referrers/<digest>` (distribution spec § listing referrers): an index, empty when nothing refers to the
+ * subject.
+ */
 export async function listReferrers(
   exchange: Exchange,
   store: ManifestStore,

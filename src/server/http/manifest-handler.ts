@@ -16,7 +16,10 @@ interface Addressed {
   readonly reference: Reference;
 }
 
-/** `HEAD` and `GET` of a manifest, always in the type and the bytes it was pushed with (distribution spec § pulling manifests). */
+/**
+ * `HEAD` and `GET` of a manifest, always in the type and the bytes it was pushed with (distribution spec § pulling
+ * manifests).
+ */
 export async function getManifest(
   exchange: Exchange,
   { manifests, tags }: Stores,
@@ -45,7 +48,8 @@ export async function getManifest(
 }
 
 /**
- * `PUT` of a manifest (distribution spec § pushing manifests). By digest, `?tag=` may name tags to set as well, as in spec 1.2.
+ * `PUT` of a manifest (distribution spec § pushing manifests). By digest, `?tag=` may name tags to set as well, as in
+ * spec 1.2.
  * @param addressed `limit`: the largest manifest taken, in bytes.
  */
 export async function putManifest(

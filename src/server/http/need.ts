@@ -1,9 +1,9 @@
 import { unreachable } from '../../errors.ts';
-import type { Action, Need } from '../access/access.ts';
+import type { Action, RequiredAccess } from '../access/access.ts';
 import type { Route } from './router.ts';
 
 /** What a request to a route takes. */
-export function needOf(route: Route, method: string): Need {
+export function needOf(route: Route, method: string): RequiredAccess {
   switch (route.kind) {
     case 'base':
       return { kind: 'login' };

@@ -7,9 +7,10 @@ export type RangeRequest =
 const SINGLE = /^bytes=(\d{0,15})-(\d{0,15})$/;
 
 /**
- * Reads a `Range` header against a length in bytes (RFC 9110 §14). Open ends and suffixes are served (reliability §1.2 trap 7);
- * several ranges, other units and nonsense mean the whole blob, as the RFC allows (S51). A range that ends before it begins is
- * refused rather than ignored: the conformance suite asks for 416, and a client that computes one is broken.
+ * Reads a `Range` header against a length in bytes (RFC 9110 §14). Open ends and suffixes are served (reliability §1.2
+ * trap 7); several ranges, other units and nonsense mean the whole blob, as the RFC allows (S51). A range that ends
+ * before it begins is refused rather than ignored: the conformance suite asks for 416, and a client that computes one
+ * is broken.
  */
 export function parseRange(header: string | undefined, length: number): RangeRequest {
   const match = header === undefined ? null : SINGLE.exec(header.replaceAll(' ', ''));

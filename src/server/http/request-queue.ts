@@ -1,7 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Requests that one connection may send ahead of their answers. After the last of them is answered, the connection ends. */
+/**
+ * Requests that one connection may send ahead of their answers. After the last of them is answered, the connection
+ * ends.
+ */
 const MAX_AHEAD = 32;
 /** Bytes of requests sent ahead on all connections together: beyond it, the connection with the most is ended. */
 const MAX_HELD = 16 * 1024 * 1024;
@@ -23,15 +26,19 @@ interface Line {
 }
 
 /**
- * Works on one request of a connection at a time, in their order (issue 14, item 6). Node hands over all that a client has sent at once:
- * so a client that reads nothing could open files by the hundred, and one that guesses passwords begin with all of them before the first
- * has failed. It also never ends the answers that wait behind one that is broken off (Node 20), so nothing may wait with them.
+ * Works on one request of a connection at a time, in their order (issue 14, item 6). Node hands over all that a client
+ * has sent at once: so a client that reads nothing could open files by the hundred, and one that guesses passwords
+ * begin with all of them before the first has failed. It also never ends the answers that wait behind one that is
+ * broken off (Node 20), so nothing may wait with them.
  */
 export class RequestQueue {
   readonly #lines = new Map<Socket, Line>();
   #held = 0;
 
-  /** Does `work`, which ends the response, when the answers before are closed; never, when the connection has ended by then. */
+  /**
+   * Does `work`, which ends the response, when the answers before are closed; never, when the connection has ended by
+   * then.
+   */
   async take(request: IncomingMessage, response: ServerResponse, work: () => Promise<void>): Promise<void> {
     const { socket } = request;
     const line = this.#lineOf(socket);

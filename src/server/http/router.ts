@@ -25,9 +25,9 @@ const MAX_PATH = 1024;
 const UPLOAD_ID = /^[0-9a-f]{32}$/;
 
 /**
- * Reads the raw request target by grammar, once. Nothing is decoded or normalised first, so `..`, `//`, `%2f` and an absolute
- * `http://…` target are just texts that do not fit (reliability S42). The one escape understood is `%3A` for the colon of a
- * digest, which careful URL builders write.
+ * Reads the raw request target by grammar, once. Nothing is decoded or normalised first, so `..`, `//`, `%2f` and an
+ * absolute `http://…` target are just texts that do not fit (reliability S42). The one escape understood is `%3A` for
+ * the colon of a digest, which careful URL builders write.
  *
  * @throws Refusal 404 for what is no address of the API, 400 with the fitting code for a malformed part.
  */

@@ -6,12 +6,13 @@ import type { Content } from '../contract/content.ts';
 const PIECE = 256 * 1024;
 
 /**
- * Sends what stands from `start` to before `end` as the rest of a response whose head is written; to the end of the content, wherever that is,
- * for an undefined one. Two buffers take turns: one is on its way to the client while the other is filled, so memory does not depend on
- * the size and nothing is allocated per piece. Resolves early when the client goes away.
+ * Sends what stands from `start` to before `end` as the rest of a response whose head is written; to the end of the
+ * content, wherever that is, for an undefined one. Two buffers take turns: one is on its way to the client while the
+ * other is filled, so memory does not depend on the size and nothing is allocated per piece. Resolves early when the
+ * client goes away.
  *
- * @throws TartletError `STORE_DAMAGED` when the content is shorter than it was, and what the content throws; the caller must break the
- *   connection.
+ * @throws TartletError `STORE_DAMAGED` when the content is shorter than it was, and what the content throws; the caller
+ * must break the connection.
  */
 export async function sendContent(
   response: ServerResponse,

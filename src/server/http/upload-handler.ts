@@ -68,8 +68,9 @@ export class UploadHandler {
   }
 
   /**
-   * Links a blob of another repository. Without `from`, of any repository that the client may read. A blob that cannot be mounted,
-   * for whatever reason, is an ordinary upload: the answer must not tell what unreadable repositories hold (reliability S44).
+   * Links a blob of another repository. Without `from`, of any repository that the client may read. A blob that cannot
+   * be mounted, for whatever reason, is an ordinary upload: the answer must not tell what unreadable repositories hold
+   * (reliability S44).
    */
   async #mount(exchange: Exchange, repository: Repository, text: string): Promise<boolean> {
     const digest = Digest.tryParse(text);
@@ -146,8 +147,8 @@ function checkChunk(
 }
 
 /**
- * Where an upload is and how far. With nothing received `Range` is `0-0`, as everywhere else: the header has no way to say
- * "nothing", so 0 and 1 byte look alike, and only a client that sent one byte can tell.
+ * Where an upload is and how far. With nothing received `Range` is `0-0`, as everywhere else: the header has no way to
+ * say "nothing", so 0 and 1 byte look alike, and only a client that sent one byte can tell.
  */
 function progress(upload: Upload): Record<string, string> {
   return {

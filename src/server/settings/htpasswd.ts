@@ -9,8 +9,8 @@ export type Htpasswd = ReadonlyMap<string, string>;
 /**
  * Reads the text of an htpasswd file: `name:hash` per line, empty lines and `#` comments allowed.
  *
- * @throws TartletError `CONFIG_INVALID` with the line number for hashes other than bcrypt: the older kinds can be guessed fast,
- * and skipping them would lock people out without a word. The line itself is not shown.
+ * @throws TartletError `CONFIG_INVALID` with the line number for hashes other than bcrypt: the older kinds can be
+ * guessed fast, and skipping them would lock people out without a word. The line itself is not shown.
  */
 export function parseHtpasswd(text: string): Htpasswd {
   const entries = new Map<string, string>();

@@ -18,7 +18,9 @@ export type AuthOptions =
       /** Whether everybody may read, without a login. */
       readonly anonymousRead?: boolean;
     }
-  /** Whoever brings a token of a trusted token service may do what the token says (distribution token specification). */
+  /**
+   * Whoever brings a token of a trusted token service may do what the token says (distribution token specification).
+   */
   | {
       readonly kind: 'token';
       /** URL of the token service, told to clients. */
@@ -27,7 +29,10 @@ export type AuthOptions =
       readonly service: string;
       /** Who must have issued a token, its `iss`. */
       readonly issuer: string;
-      /** PEM texts of public keys or certificates. Tokens are verified with these alone, never with a key they bring along (S41). */
+      /**
+       * PEM texts of public keys or certificates. Tokens are verified with these alone, never with a key they bring
+       * along (S41).
+       */
       readonly trustedKeys: readonly string[];
       /** Whether everybody may read, without a token. */
       readonly anonymousRead?: boolean;
@@ -48,15 +53,21 @@ export interface Limits {
   readonly stagingBytes: number;
   /** What uploads leave free on the file system, in bytes. Default 256 MiB. */
   readonly freeBytes: number;
-  /** Told to clients as `OCI-Chunk-Min-Length`, in bytes; 0, the default, tells nothing. Advice only: smaller chunks are taken. */
+  /**
+   * Told to clients as `OCI-Chunk-Min-Length`, in bytes; 0, the default, tells nothing. Advice only: smaller chunks are
+   * taken.
+   */
   readonly chunkAdviceBytes: number;
-  /** Connections at a time. Default 400: with a file for each, they fit into the 1,024 descriptors that many systems give a process. */
+  /**
+   * Connections at a time. Default 400: with a file for each, they fit into the 1,024 descriptors that many systems
+   * give a process.
+   */
   readonly connections: number;
   /** Of these, connections of one client: an IPv4 address, or 64 bits of an IPv6 address. Default 200. */
   readonly connectionsPerClient: number;
   /**
-   * What a client must send or read, in bytes per second, over each {@link Timeouts.progress}. Default 1 KiB. An answer is counted in pieces of
-   * 256 KiB, so that who reads one needs a piece in that time.
+   * What a client must send or read, in bytes per second, over each {@link Timeouts.progress}. Default 1 KiB. An answer
+   * is counted in pieces of 256 KiB, so that who reads one needs a piece in that time.
    */
   readonly bytesPerSecond: number;
 }
@@ -69,7 +80,9 @@ export interface Timeouts {
   readonly firstRequest: number;
   /** In which {@link Limits.bytesPerSecond} is looked at. Default 30 s. */
   readonly progress: number;
-  /** Without a byte in either direction. Default 60 s; there is no limit for a whole request, honest uploads take hours. */
+  /**
+   * Without a byte in either direction. Default 60 s; there is no limit for a whole request, honest uploads take hours.
+   */
   readonly idle: number;
   /** Between requests of one connection. Default 5 s. */
   readonly keepAlive: number;
@@ -82,7 +95,7 @@ export interface Timeouts {
 /** What a registry is made from. */
 export interface RegistryOptions {
   /** Where everything is kept; made when missing. */
-  readonly dataFolder: string;
+  readonly dataDirectory: string;
   /** Default: 127.0.0.1 and a free port (0). */
   readonly listen?: { readonly host?: string; readonly port?: number };
   /** Default: none. */
@@ -91,7 +104,10 @@ export interface RegistryOptions {
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
   /** Listen on other than loopback addresses although TLS or auth is missing (reliability S39). */
   readonly allowExposed?: boolean;
-  /** Names that clients may use for this server, beside loopback names and the address they connected to (reliability S40). */
+  /**
+   * Names that clients may use for this server, beside loopback names and the address they connected to (reliability
+   * S40).
+   */
   readonly hostNames?: readonly string[] | undefined;
   /** Default: unneeded, so that no image under a tag can be broken (issue 14, item 14). */
   readonly deletes?: DeletesAllowed | undefined;
@@ -105,7 +121,7 @@ export interface RegistryOptions {
 
 /** {@link RegistryOptions} with every default filled in and every rule checked. */
 export interface Settings {
-  readonly dataFolder: string;
+  readonly dataDirectory: string;
   readonly host: string;
   readonly port: number;
   readonly auth: AuthOptions;
@@ -143,8 +159,11 @@ const DEFAULT_TIMEOUTS: Timeouts = {
   close: 5_000,
 };
 
-/** @throws TartletError `CONFIG_INVALID` for a name that is none, and for an exposed registry that nobody asked for (S39). */
-export function settle(options: RegistryOptions): Settings {
+/**
+ * @throws TartletError `CONFIG_INVALID` for a name that is none, and for an exposed registry that nobody asked for
+ * (S39).
+ */
+export function resolveOptions(options: RegistryOptions): Settings {
   const host = options.listen?.host ?? '127.0.0.1';
   const auth = options.auth ?? { kind: 'none' };
   const exposed = !isLoopbackHost(host);
@@ -160,7 +179,7 @@ export function settle(options: RegistryOptions): Settings {
     );
   }
   return {
-    dataFolder: options.dataFolder,
+    dataDirectory: options.dataDirectory,
     host,
     port: options.listen?.port ?? 0,
     auth,

@@ -5,57 +5,64 @@ import { statIfThere } from '../../fs/stats.ts';
 import { ignoreMissing } from '../../fs/disk-error.ts';
 import { listNames } from '../../fs/entry-names.ts';
 import type { Content } from '../contract/content.ts';
-import type { DataFolder } from './data-folder.ts';
+import type { DataDirectory } from './data-directory.ts';
 
 /**
- * Content by digest, stored once however many repositories link to it. It knows nothing of rights: who may see a blob is
- * decided by the link in a repository alone (reliability S44).
+ * Content by digest, stored once however many repositories link to it. It knows nothing of rights: who may see a blob
+ * is decided by the link in a repository alone (reliability S44).
  */
 export class ContentStore {
-  readonly #folder: DataFolder;
+  readonly #directory: DataDirectory;
 
-  constructor(folder: DataFolder) {
-    this.#folder = folder;
+  constructor(directory: DataDirectory) {
+    this.#directory = directory;
   }
 
   /** Bytes of the content, or undefined when it is not here. */
   async size(digest: Digest): Promise<number | undefined> {
-    const found = await statIfThere(this.#folder.blob(digest));
+    const found = await statIfThere(this.#directory.blob(digest));
     return found?.isFile() === true ? found.size : undefined;
   }
 
-  /** An open file: reading goes on from it even when the content is deleted meanwhile (reliability S52). The caller closes it. */
+  /**
+   * An open file: reading goes on from it even when the content is deleted meanwhile (reliability S52). The caller
+   * closes it.
+   */
   async open(digest: Digest): Promise<Content | undefined> {
-    const file = await open(this.#folder.blob(digest), 'r').catch(ignoreMissing);
+    const file = await open(this.#directory.blob(digest), 'r').catch(ignoreMissing);
     return file === undefined ? undefined : contentOf(file);
   }
 
   /** The whole content; for manifests, whose size was limited when they came. */
   async read(digest: Digest): Promise<Buffer | undefined> {
-    return readFile(this.#folder.blob(digest)).catch(ignoreMissing);
+    return readFile(this.#directory.blob(digest)).catch(ignoreMissing);
   }
 
   /**
-   * Publishes a staged file whose bytes were flushed and **have been verified** to hash to `digest`. It replaces the same content
-   * that may be here already: that heals a file damaged by the disk, and makes the blob young for garbage collection.
+   * Publishes a staged file whose bytes were flushed and **have been verified** to hash to `digest`. It replaces the
+   * same content that may be here already: that repairs a file damaged by the disk, and makes the blob young for
+   * garbage collection.
    */
   async adopt(staged: string, digest: Digest): Promise<void> {
-    await this.#folder.publish(staged, this.#folder.blob(digest));
+    await this.#directory.publish(staged, this.#directory.blob(digest));
   }
 
   /** Publishes a small document that the caller has hashed. */
   async write(digest: Digest, bytes: Uint8Array): Promise<void> {
-    await this.#folder.write(this.#folder.blob(digest), bytes);
+    await this.#directory.write(this.#directory.blob(digest), bytes);
   }
 
-  /** Everything stored, in no particular order, with its size in bytes and the time of its last (re-)push in epoch milliseconds. */
+  /**
+   * Everything stored, in no particular order, with its size in bytes and the time of its last (re-)push in epoch
+   * milliseconds.
+   */
   async *entries(): AsyncGenerator<{ digest: Digest; size: number; pushedAt: number }> {
-    for (const algorithm of await listNames(this.#folder.blobs)) {
-      for (const prefix of await listNames(path.join(this.#folder.blobs, algorithm))) {
-        for (const hex of await listNames(path.join(this.#folder.blobs, algorithm, prefix))) {
+    for (const algorithm of await listNames(this.#directory.blobs)) {
+      for (const prefix of await listNames(path.join(this.#directory.blobs, algorithm))) {
+        for (const hex of await listNames(path.join(this.#directory.blobs, algorithm, prefix))) {
           const digest = Digest.tryParse(`${algorithm}:${hex}`);
           if (digest === undefined) continue;
-          const found = await statIfThere(this.#folder.blob(digest));
+          const found = await statIfThere(this.#directory.blob(digest));
           if (found?.isFile() === true) yield { digest, size: found.size, pushedAt: found.mtimeMs };
         }
       }
@@ -64,7 +71,7 @@ export class ContentStore {
 
   /** Forgets content that nothing links to. */
   async remove(digest: Digest): Promise<void> {
-    await unlink(this.#folder.blob(digest)).catch(ignoreMissing);
+    await unlink(this.#directory.blob(digest)).catch(ignoreMissing);
   }
 }
 

@@ -6,7 +6,10 @@ import type { DeletesAllowed } from '../settings/options.ts';
 import { refuseNeeded } from './needed-by-tag.ts';
 import type { Storage } from './storage.ts';
 
-/** The blobs of the data folder. What is deleted goes from its repository; the content goes with the next garbage collection. */
+/**
+ * The blobs of the data directory. What is deleted goes from its repository; the content goes with the next garbage
+ * collection.
+ */
 export class DiskBlobs implements BlobStore {
   readonly #storage: Storage;
   readonly #deletes: DeletesAllowed;
@@ -18,17 +21,17 @@ export class DiskBlobs implements BlobStore {
   }
 
   async open(repository: Repository, digest: Digest): Promise<Content | undefined> {
-    const { folder, blobs } = this.#storage;
-    if (!(await this.#storage.repository(repository).touchBlob(digest, folder.estimatedNow))) return undefined;
+    const { directory, blobs } = this.#storage;
+    if (!(await this.#storage.repository(repository).touchBlob(digest, directory.estimatedNow))) return undefined;
     return blobs.open(digest);
   }
 
   async delete(repository: Repository, digest: Digest): Promise<boolean> {
-    const folder = this.#storage.repository(repository);
+    const directory = this.#storage.repository(repository);
     return this.#storage.change(repository, async () => {
       // Build caches put plain blobs into an index, so that this is asked of manifests and blobs alike.
-      if (this.#deletes === 'unneeded') await refuseNeeded(this.#storage, folder, digest);
-      return folder.unlinkBlob(digest);
+      if (this.#deletes === 'unneeded') await refuseNeeded(this.#storage, directory, digest);
+      return directory.unlinkBlob(digest);
     });
   }
 }

@@ -11,10 +11,10 @@ import { Refusal } from '../contract/refusal.ts';
 import type { DeletesAllowed } from '../settings/options.ts';
 import { refuseNeeded } from './needed-by-tag.ts';
 import { parsePushedManifest, type PushedManifest } from './pushed-manifest.ts';
-import type { RepositoryFolder } from './repository-folder.ts';
+import type { RepositoryDirectory } from './repository-directory.ts';
 import type { Storage } from './storage.ts';
 
-/** The manifests of the data folder. */
+/** The manifests of the data directory. */
 export class DiskManifests implements ManifestStore {
   readonly #storage: Storage;
   readonly #deletes: DeletesAllowed;
@@ -40,60 +40,60 @@ export class DiskManifests implements ManifestStore {
       });
     }
     const { mediaType, subject, referrer, ...links } = parsePushedManifest(bytes, arrived.contentType);
-    const folder = this.#storage.repository(repository);
+    const directory = this.#storage.repository(repository);
     await this.#storage.change(repository, async () => {
-      await requireLinked(folder, links);
+      await requireLinked(directory, links);
       await this.#storage.blobs.write(digest, bytes);
-      await folder.linkManifest(digest, { mediaType, subject });
+      await directory.linkManifest(digest, { mediaType, subject });
       if (subject !== undefined) {
-        await folder.addReferrer(subject, digest, { ...referrer, digest: digest.toString(), size: bytes.length });
+        await directory.addReferrer(subject, digest, { ...referrer, digest: digest.toString(), size: bytes.length });
       }
       // Last, so that a crash before leaves the old image under the tag.
-      for (const tag of tags) await folder.setTag(tag, digest);
+      for (const tag of tags) await directory.setTag(tag, digest);
     });
     return { digest, subject };
   }
 
   async delete(repository: Repository, digest: Digest): Promise<boolean> {
-    const folder = this.#storage.repository(repository);
+    const directory = this.#storage.repository(repository);
     return this.#storage.change(repository, async () => {
-      if (this.#deletes === 'unneeded') await refuseNeeded(this.#storage, folder, digest);
-      return removeManifest(folder, digest);
+      if (this.#deletes === 'unneeded') await refuseNeeded(this.#storage, directory, digest);
+      return removeManifest(directory, digest);
     });
   }
 
   async *referrers(repository: Repository, subject: Digest, after: string): AsyncGenerator<Referrer> {
-    const folder = this.#storage.repository(repository);
-    for (const digest of await folder.referrers(subject)) {
+    const directory = this.#storage.repository(repository);
+    for (const digest of await directory.referrers(subject)) {
       if (digest.toString() <= after) continue;
-      const size = await folder.referrerSize(subject, digest);
-      yield { digest, size, read: async () => folder.referrer(subject, digest) };
+      const size = await directory.referrerSize(subject, digest);
+      yield { digest, size, read: async () => directory.referrer(subject, digest) };
     }
   }
 }
 
-async function removeManifest(folder: RepositoryFolder, digest: Digest): Promise<boolean> {
-  const link = await folder.manifest(digest);
+async function removeManifest(directory: RepositoryDirectory, digest: Digest): Promise<boolean> {
+  const link = await directory.manifest(digest);
   if (link === undefined) return false;
   // The tags first: killed in between, a tag without its manifest would be worse than a manifest without tags.
-  for (const tag of await folder.tags()) {
-    if ((await folder.resolve(tag))?.equals(digest) === true) await folder.removeTag(tag);
+  for (const tag of await directory.tags()) {
+    if ((await directory.resolve(tag))?.equals(digest) === true) await directory.removeTag(tag);
   }
-  if (link.subject !== undefined) await folder.removeReferrer(link.subject, digest);
-  return folder.unlinkManifest(digest);
+  if (link.subject !== undefined) await directory.removeReferrer(link.subject, digest);
+  return directory.unlinkManifest(digest);
 }
 
 async function requireLinked(
-  folder: RepositoryFolder,
+  directory: RepositoryDirectory,
   { blobs, children }: Pick<PushedManifest, 'blobs' | 'children'>,
 ): Promise<void> {
   const missing: Digest[] = [];
   for (const blob of blobs) {
-    if (!(await folder.hasBlob(blob))) missing.push(blob);
+    if (!(await directory.hasBlob(blob))) missing.push(blob);
   }
   for (const child of children) {
     // Build caches put plain blobs into an index.
-    if ((await folder.manifest(child)) === undefined && !(await folder.hasBlob(child))) missing.push(child);
+    if ((await directory.manifest(child)) === undefined && !(await directory.hasBlob(child))) missing.push(child);
   }
   const [first] = missing;
   if (first === undefined) return;

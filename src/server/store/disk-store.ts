@@ -9,7 +9,7 @@ import { collectGarbage, type GarbageReport } from './garbage.ts';
 import { Storage } from './storage.ts';
 import { DiskUploads } from './uploads.ts';
 
-/** A registry's content below one folder, between {@link open} and {@link close}. */
+/** A registry's content below one directory, between {@link open} and {@link close}. */
 export class DiskStore implements Stores {
   readonly blobs: DiskBlobs;
   readonly manifests: DiskManifests;
@@ -20,7 +20,7 @@ export class DiskStore implements Stores {
   readonly #settings: Settings;
 
   constructor(settings: Settings) {
-    const storage = new Storage(settings.dataFolder);
+    const storage = new Storage(settings.dataDirectory);
     this.#storage = storage;
     this.#settings = settings;
     this.blobs = new DiskBlobs(storage, settings.deletes);
@@ -30,21 +30,24 @@ export class DiskStore implements Stores {
     this.catalog = { list: async (page) => listRepositories(storage, page) };
   }
 
-  /** Absolute path of the folder. */
+  /** Absolute path of the directory. */
   get root(): string {
-    return this.#storage.folder.root;
+    return this.#storage.directory.root;
   }
 
-  /** Makes the folder and keeps other registries off it; again after {@link close}. @throws TartletError `BUSY`, `DISK_*`. */
+  /**
+   * Makes the directory and keeps other registries off it; again after {@link close}. @throws TartletError `BUSY`,
+   * `DISK_*`.
+   */
   async open(): Promise<void> {
-    const { folder } = this.#storage;
+    const { directory } = this.#storage;
     try {
-      await folder.make();
-      await folder.lock();
-      await folder.prepare();
+      await directory.make();
+      await directory.lock();
+      await directory.prepare();
       await this.sweep();
     } catch (error) {
-      await folder.release();
+      await directory.release();
       throw error;
     }
   }
@@ -62,7 +65,7 @@ export class DiskStore implements Stores {
   /** Drops unfinished uploads, and lets other registries in. Idempotent. */
   async close(): Promise<void> {
     await this.uploads.cancelAll();
-    await this.#storage.folder.release();
+    await this.#storage.directory.release();
   }
 }
 

@@ -4,7 +4,7 @@ import { cutPage, type Page, type PageRequest } from '../contract/page.ts';
 import type { ResolvedTag, TagStore } from '../contract/tag-store.ts';
 import type { Storage } from './storage.ts';
 
-/** The tags of the data folder. */
+/** The tags of the data directory. */
 export class DiskTags implements TagStore {
   readonly #storage: Storage;
 
@@ -18,9 +18,9 @@ export class DiskTags implements TagStore {
   }
 
   async list(repository: Repository, page: PageRequest): Promise<Page | undefined> {
-    const folder = this.#storage.repository(repository);
-    if (!(await folder.exists())) return undefined;
-    return cutPage((await folder.tags()).map(String), page);
+    const directory = this.#storage.repository(repository);
+    if (!(await directory.exists())) return undefined;
+    return cutPage((await directory.tags()).map(String), page);
   }
 
   async delete(repository: Repository, tag: Tag): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { describeError } from '../../errors.ts';
 import type { RegistryEvent } from '../settings/event.ts';
 import { parsePushedManifest } from './pushed-manifest.ts';
-import type { RepositoryFolder } from './repository-folder.ts';
+import type { RepositoryDirectory } from './repository-directory.ts';
 import type { Storage } from './storage.ts';
 
 /** What a garbage collection removed. */
@@ -15,18 +15,19 @@ export interface GarbageReport {
 }
 
 /**
- * Removes what no manifest needs: first blobs from repositories whose manifests do not link to them, then content that is in no
- * repository. Manifests stay, tagged or not, until somebody deletes them.
+ * Removes what no manifest needs: first blobs from repositories whose manifests do not link to them, then content that
+ * is in no repository. Manifests stay, tagged or not, until somebody deletes them.
  *
- * Pushes may go on: bytes in staging are not looked at, publishing waits for this to end, and what is younger than `graceMs` stays,
- * because its manifest is probably still to come. A repository with a manifest that cannot be read keeps all its blobs.
+ * Pushes may go on: bytes in staging are not looked at, publishing waits for this to end, and what is younger than
+ * `graceMs` stays, because its manifest is probably still to come. A repository with a manifest that cannot be read
+ * keeps all its blobs.
  */
 export async function collectGarbage(
   storage: Storage,
   { graceMs, log }: { readonly graceMs: number; readonly log: (event: RegistryEvent) => void },
 ): Promise<GarbageReport> {
-  return storage.gate.alone(async () => {
-    const now = await storage.folder.now();
+  return storage.lock.alone(async () => {
+    const now = await storage.directory.now();
     const young = (time: number): boolean => time > now - graceMs;
     const live = new Set<string>();
     let unlinked = 0;
@@ -54,7 +55,7 @@ export async function collectGarbage(
 
 async function blobsNeeded(
   storage: Storage,
-  repository: RepositoryFolder,
+  repository: RepositoryDirectory,
   log: (event: RegistryEvent) => void,
 ): Promise<ReadonlySet<string> | 'unknown'> {
   const needed = new Set<string>();

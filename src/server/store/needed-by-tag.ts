@@ -2,7 +2,7 @@ import { Digest } from '../../names/digest.ts';
 import { isIndexType } from '../../oci/media-type.ts';
 import { linksOfStored } from './pushed-manifest.ts';
 import { Refusal } from '../contract/refusal.ts';
-import type { RepositoryFolder } from './repository-folder.ts';
+import type { RepositoryDirectory } from './repository-directory.ts';
 import type { Storage } from './storage.ts';
 
 interface Needed {
@@ -12,11 +12,12 @@ interface Needed {
 }
 
 /**
- * Refuses to delete what a tag leads to: a layer or config of its image, a child of its index, at any depth. Without it the tag would
- * name a broken image (issue 14, item 14). The manifest that a tag names itself is another matter: it is deleted with its tags.
+ * Refuses to delete what a tag leads to: a layer or config of its image, a child of its index, at any depth. Without it
+ * the tag would name a broken image (issue 14, item 14). The manifest that a tag names itself is another matter: it is
+ * deleted with its tags.
  * @throws Refusal 409 with the tag and the manifest that need it.
  */
-export async function refuseNeeded(storage: Storage, repository: RepositoryFolder, digest: Digest): Promise<void> {
+export async function refuseNeeded(storage: Storage, repository: RepositoryDirectory, digest: Digest): Promise<void> {
   const needed = await findNeed(storage, repository, digest);
   if (needed === undefined) return;
   const { tag, manifest } = needed;
@@ -30,7 +31,11 @@ export async function refuseNeeded(storage: Storage, repository: RepositoryFolde
   );
 }
 
-async function findNeed(storage: Storage, repository: RepositoryFolder, wanted: Digest): Promise<Needed | undefined> {
+async function findNeed(
+  storage: Storage,
+  repository: RepositoryDirectory,
+  wanted: Digest,
+): Promise<Needed | undefined> {
   const namesWanted = namedIn(wanted);
   const seen = new Set<string>();
   for (const tag of await repository.tags()) {
@@ -54,8 +59,9 @@ async function findNeed(storage: Storage, repository: RepositoryFolder, wanted: 
 }
 
 /**
- * Whether the text of a digest stands anywhere in a JSON document: the bytes are searched and not parsed, which would stop every other answer
- * for as long as tens of thousands of layers take (reliability S72). Never a wrong no: each letter may also be written as an escape.
+ * Whether the text of a digest stands anywhere in a JSON document: the bytes are searched and not parsed, which would
+ * stop every other answer for as long as tens of thousands of layers take (reliability S72). Never a wrong no: each
+ * letter may also be written as an escape.
  */
 function namedIn(digest: Digest): (bytes: Buffer) => boolean {
   const text = digest.toString();

@@ -6,13 +6,16 @@ import { bareMediaType, isImageManifestType, isIndexType, isNonDistributable } f
 import { Refusal } from '../contract/refusal.ts';
 
 /*
- * A check of its own beside `oci/manifest.ts`, on purpose: the two ask different questions. A client must understand an image, and refuses whatever
- * it could misread (sizes, annotations, another spelling of a key, digests of algorithms it does not verify). A registry
- * keeps artifacts of every kind as they came, and needs only what they link to; to refuse more would turn away what other registries take.
- * What both must agree on is shared: which JSON is one document (`oci/json-document.ts`), and what a media type means (`oci/media-type.ts`).
+ * A check of its own beside `oci/manifest.ts`, on purpose: the two ask different questions. A client must understand an
+ * image, and refuses whatever it could misread (sizes, annotations, another spelling of a key, digests of algorithms it
+ * does not verify). A registry keeps artifacts of every kind as they came, and needs only what they link to; to refuse
+ * more would turn away what other registries take. What both must agree on is shared: which JSON is one document
+ * (`oci/json-document.ts`), and what a media type means (`oci/media-type.ts`).
  */
 
-/** What a registry must know of a manifest: what it links to. Fields that it does not understand are kept as they came. */
+/**
+ * What a registry must know of a manifest: what it links to. Fields that it does not understand are kept as they came.
+ */
 export interface PushedManifest {
   readonly mediaType: string;
   /** Blobs that must be in the repository. */
@@ -27,7 +30,8 @@ export interface PushedManifest {
 
 /**
  * @param contentType the header that came with it.
- * @throws Refusal `MANIFEST_INVALID`, also when header, `mediaType` and content contradict each other (CVE-2021-41190, S16).
+ * @throws Refusal `MANIFEST_INVALID`, also when header, `mediaType` and content contradict each other (CVE-2021-41190,
+ * S16).
  */
 export function parsePushedManifest(bytes: Uint8Array, contentType: string | undefined): PushedManifest {
   const document = parseObject(bytes);
@@ -48,8 +52,9 @@ export function parsePushedManifest(bytes: Uint8Array, contentType: string | und
 }
 
 /**
- * What a manifest links to that was taken before, so that it need not be judged again: as texts, because there may be tens of thousands, and
- * most are only compared. None for bytes that are no manifest any more: whatever is deleted, it is broken already.
+ * What a manifest links to that was taken before, so that it need not be judged again: as texts, because there may be
+ * tens of thousands, and most are only compared. None for bytes that are no manifest any more: whatever is deleted, it
+ * is broken already.
  */
 export function linksOfStored(bytes: Uint8Array): ReadonlySet<string> {
   const document = parseJson(bytes);
@@ -92,7 +97,10 @@ function layersOf(document: JsonObject): Digest[] {
   });
 }
 
-/** Layers that may live elsewhere need not be here: they have URLs and a type that says so (image spec § non-distributable layers). */
+/**
+ * Layers that may live elsewhere need not be here: they have URLs and a type that says so (image spec §
+ * non-distributable layers).
+ */
 function isHere(layer: unknown): boolean {
   if (!isJsonObject(layer) || !Array.isArray(layer['urls'])) return true;
   const type = layer['mediaType'];

@@ -7,20 +7,20 @@ const CHECK_EVERY = 64 * 1024 * 1024;
 
 /** Bounds what unfinished uploads may take of the disk, whoever makes them (reliability S43). */
 export class StagingBudget {
-  readonly #folder: string;
+  readonly #directory: string;
   readonly #limits: Limits;
   #used = 0;
   #sinceCheck = 0;
 
-  constructor(folder: string, limits: Limits) {
-    this.#folder = folder;
+  constructor(directory: string, limits: Limits) {
+    this.#directory = directory;
     this.#limits = limits;
   }
 
   /** Before a body is read whose length is known: better to refuse 80 GB now than after 79. @throws Refusal 507 */
   async announce(bytes: number): Promise<void> {
     if (this.#used + bytes > this.#limits.stagingBytes) throw storageFull('too many bytes are in unfinished uploads');
-    const { bavail, bsize } = await statfs(this.#folder);
+    const { bavail, bsize } = await statfs(this.#directory);
     this.#sinceCheck = 0;
     if (bavail * bsize - bytes < this.#limits.freeBytes) throw storageFull('the disk of the registry is full');
   }

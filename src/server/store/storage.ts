@@ -1,51 +1,54 @@
 import path from 'node:path';
 import { ContentStore } from './content-store.ts';
 import { listEntries } from '../../fs/entry-names.ts';
-import { DataFolder } from './data-folder.ts';
-import { Gate, Turns } from './gate.ts';
-import { RepositoryFolder } from './repository-folder.ts';
+import { DataDirectory } from './data-directory.ts';
+import { RwLock, KeyedMutex } from './rw-lock.ts';
+import { RepositoryDirectory } from './repository-directory.ts';
 import { Repository } from '../../names/repository.ts';
 
-/** Everything on disk, and the rules for changing it while others do. A new process on the same folder serves all of it. */
+/**
+ * Everything on disk, and the rules for changing it while others do. A new process on the same directory serves all of
+ * it.
+ */
 export class Storage {
-  readonly folder: DataFolder;
+  readonly directory: DataDirectory;
   readonly blobs: ContentStore;
   /** Whoever makes something reachable passes it shared; garbage collection passes alone. */
-  readonly gate = new Gate();
+  readonly lock = new RwLock();
   /** By the name of the repository: changes to its manifests, tags and links. */
-  readonly #turns = new Turns();
+  readonly #mutex = new KeyedMutex();
 
-  constructor(dataFolder: string) {
-    this.folder = new DataFolder(dataFolder);
-    this.blobs = new ContentStore(this.folder);
+  constructor(dataDirectory: string) {
+    this.directory = new DataDirectory(dataDirectory);
+    this.blobs = new ContentStore(this.directory);
   }
 
-  repository(name: Repository): RepositoryFolder {
-    return new RepositoryFolder(this.folder, name);
+  repository(name: Repository): RepositoryDirectory {
+    return new RepositoryDirectory(this.directory, name);
   }
 
   /**
-   * Changes what a repository consists of: after other changes to it, and never while garbage is looked for, which would take what is half
-   * deleted for damage.
+   * Changes what a repository consists of: after other changes to it, and never while garbage is looked for, which
+   * would take what is half deleted for damage.
    */
   async change<T>(repository: Repository, work: () => Promise<T>): Promise<T> {
-    return this.#turns.take(repository.text, async () => this.gate.shared(work));
+    return this.#mutex.take(repository.text, async () => this.lock.shared(work));
   }
 
-  /** Every repository with content, walking the folder tree depth first. */
-  async *repositories(): AsyncGenerator<RepositoryFolder> {
+  /** Every repository with content, walking the directory tree depth first. */
+  async *repositories(): AsyncGenerator<RepositoryDirectory> {
     yield* this.#below('');
   }
 
-  async *#below(prefix: string): AsyncGenerator<RepositoryFolder> {
-    const folder = path.join(this.folder.repositories, prefix);
-    const entries = await listEntries(folder);
-    const folders = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  async *#below(prefix: string): AsyncGenerator<RepositoryDirectory> {
+    const directory = path.join(this.directory.repositories, prefix);
+    const entries = await listEntries(directory);
+    const directories = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
     const name = prefix === '' ? undefined : Repository.tryParseBySpec(prefix);
-    if (name !== undefined && folders.some((part) => part === '_manifests' || part === '_blobs')) {
+    if (name !== undefined && directories.some((part) => part === '_manifests' || part === '_blobs')) {
       yield this.repository(name);
     }
-    for (const part of folders) {
+    for (const part of directories) {
       // `_…` belongs to the repository itself; no part of a name can begin like that.
       if (!part.startsWith('_')) yield* this.#below(prefix === '' ? part : `${prefix}/${part}`);
     }

@@ -7,9 +7,9 @@ const SMALL_Z = 0x7a;
 const TO_CAPITAL = 0x20;
 
 /**
- * The name of the file that holds a tag: the tag in lower case, and after a `%` the set of positions that were upper case as a hex
- * number, the first position in its lowest bit. So `V1` and `v1` are two files even where the file system ignores case, and 128 capitals
- * still fit into 255 bytes, which an escape per letter would not.
+ * The name of the file that holds a tag: the tag in lower case, and after a `%` the set of positions that were upper
+ * case as a hex number, the first position in its lowest bit. So `V1` and `v1` are two files even where the file system
+ * ignores case, and 128 capitals still fit into 255 bytes, which an escape per letter would not.
  */
 export function tagFileName(tag: Tag): string {
   const lower = tag.text.toLowerCase();

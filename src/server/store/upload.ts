@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { TartletError } from '../../errors.ts';
 import { Digest, type DigestAlgorithm } from '../../names/digest.ts';
-import { HangUp, type RequestBody } from '../contract/request-body.ts';
+import { ClientAborted, type RequestBody } from '../contract/request-body.ts';
 import { Refusal } from '../contract/refusal.ts';
 import type { Repository } from '../../names/repository.ts';
 import type { TakenUpload, Upload, UploadBeginning } from '../contract/upload-store.ts';
@@ -24,7 +24,8 @@ export interface UploadFacts extends UploadBeginning {
 
 /**
  * A blob on its way in: a staged file and the hash of what is in it so far, always of the same bytes, so that neither a
- * continued upload nor the closing request reads anything again. It lives until it is sealed or discarded.
+ * continued upload nor the closing request reads anything again. It lives until it is marked as unmodified or
+ * discarded.
  */
 export class DiskUpload implements Upload, TakenUpload {
   readonly id: string;
@@ -70,7 +71,7 @@ export class DiskUpload implements Upload, TakenUpload {
     return this.#received;
   }
 
-  /** False once it was sealed or discarded. */
+  /** False once it was marked as unmodified or discarded. */
   get open(): boolean {
     return this.#open;
   }
@@ -140,13 +141,13 @@ export class DiskUpload implements Upload, TakenUpload {
       }
     } catch (error) {
       // After any other failure, file and hash may disagree.
-      if (!(error instanceof HangUp)) await this.discard();
+      if (!(error instanceof ClientAborted)) await this.discard();
       throw error;
     }
   }
 
   async complete(digest: Digest): Promise<void> {
-    await this.#seal(digest);
+    await this.#marker(digest);
     try {
       await this.#publish(this, digest);
     } catch (error) {
@@ -156,7 +157,7 @@ export class DiskUpload implements Upload, TakenUpload {
   }
 
   /** Checks the whole content and flushes it: the upload has ended then, and the staged file is to be published. */
-  async #seal(expected: Digest): Promise<void> {
+  async #marker(expected: Digest): Promise<void> {
     try {
       const hash = expected.algorithm === this.#algorithm ? this.#hash : await this.#rehash(expected.algorithm);
       const found = Digest.parse(`${expected.algorithm}:${hash.digest('hex')}`);

@@ -10,7 +10,8 @@ import { DiskUpload } from './upload.ts';
 
 /**
  * Every upload under way, by its id: 128 random bits that are looked up here and never become a path (reliability S42).
- * They live in memory only, so a restarted server answers `BLOB_UPLOAD_UNKNOWN` and clients begin again, as the spec asks.
+ * They live in memory only, so a restarted server answers `BLOB_UPLOAD_UNKNOWN` and clients begin again, as the spec
+ * asks.
  */
 export class DiskUploads implements UploadStore {
   readonly #budget: StagingBudget;
@@ -22,11 +23,11 @@ export class DiskUploads implements UploadStore {
   constructor(storage: Storage, settings: Settings) {
     this.#storage = storage;
     this.#settings = settings;
-    this.#budget = new StagingBudget(storage.folder.staging, settings.limits);
+    this.#budget = new StagingBudget(storage.directory.staging, settings.limits);
   }
 
   async mount(digest: Digest, to: Repository, from: readonly Repository[] | 'any'): Promise<boolean> {
-    return this.#storage.gate.shared(async () => {
+    return this.#storage.lock.shared(async () => {
       // Without content there is no need to look at repositories, of which there may be many.
       if ((await this.#storage.blobs.size(digest)) === undefined) return false;
       if (!(await this.#isIn(digest, from))) return false;
@@ -54,7 +55,7 @@ export class DiskUploads implements UploadStore {
     const upload = await DiskUpload.begin({
       ...beginning,
       id: randomBytes(16).toString('hex'),
-      file: this.#storage.folder.stagingFile(),
+      file: this.#storage.directory.stagingFile(),
       publish: async ({ file, repository }, digest) => this.#publish(file, repository, digest),
       rested: (rested) => this.#rest(rested),
       budget: this.#budget,
@@ -83,13 +84,13 @@ export class DiskUploads implements UploadStore {
   }
 
   async #publish(file: string, repository: Repository, digest: Digest): Promise<void> {
-    await this.#storage.gate.shared(async () => {
+    await this.#storage.lock.shared(async () => {
       await this.#storage.blobs.adopt(file, digest);
       await this.#storage.repository(repository).linkBlob(digest);
     });
   }
 
-  /** Drops uploads that rested too long, and what a crash left in the staging folder. */
+  /** Drops uploads that rested too long, and what a crash left in the staging directory. */
   async expire(): Promise<void> {
     const before = this.#settings.now() - this.#settings.timeouts.uploadIdle;
     let count = 0;
@@ -105,7 +106,7 @@ export class DiskUploads implements UploadStore {
   async sweep(): Promise<void> {
     await this.expire();
     const inUse = new Set(Array.from(this.#open.values(), ({ upload }) => upload.file));
-    await this.#storage.folder.sweepStaging(this.#settings.timeouts.uploadIdle, inUse);
+    await this.#storage.directory.sweepStaging(this.#settings.timeouts.uploadIdle, inUse);
   }
 
   async cancelAll(): Promise<void> {
@@ -114,7 +115,10 @@ export class DiskUploads implements UploadStore {
     for (const { upload } of all) await upload.cancel();
   }
 
-  /** The longest idle one of the client with the most gives way: who begins many loses their own, and not those of others (reliability S74). */
+  /**
+   * The longest idle one of the client with the most gives way: who begins many loses their own, and not those of
+   * others (reliability S74).
+   */
   async #makePlace(): Promise<void> {
     if (this.#open.size < this.#settings.limits.openUploads) return;
     const uploads = Array.from(this.#open.values(), ({ upload }) => upload);

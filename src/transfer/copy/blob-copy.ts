@@ -25,7 +25,7 @@ export interface CopyRoute {
 }
 
 /** So often a registry may refuse to mount before it is not asked any more: some never do. */
-const MOUNT_PATIENCE = 3;
+const MOUNT_ATTEMPTS = 3;
 
 /** Copies blobs between two repositories, as they are. */
 export class BlobCopier {
@@ -49,10 +49,11 @@ export class BlobCopier {
   }
 
   /**
-   * Brings every blob to the target: those that it lacks are mounted within a registry, else they stream from the source, verified on
-   * the way.
+   * Brings every blob to the target: those that it lacks are mounted within a registry, else they stream from the
+   * source, verified on the way.
    *
-   * @throws TartletError of both registries; `DIGEST_MISMATCH` when the source sends other bytes twice. Nothing damaged is stored.
+   * @throws TartletError of both registries; `DIGEST_MISMATCH` when the source sends other bytes twice. Nothing damaged
+   * is stored.
    */
   async copy(blobs: readonly Descriptor[]): Promise<void> {
     const { signal } = this.#session;
@@ -93,7 +94,7 @@ export class BlobCopier {
     const { source, target } = this.#route;
     if (await target.blobExists(blob, { action: 'push', signal })) return true;
     const isOneRegistry = source.registry.equals(target.registry);
-    if (isOneRegistry && this.#mountRefusals < MOUNT_PATIENCE) {
+    if (isOneRegistry && this.#mountRefusals < MOUNT_ATTEMPTS) {
       const mounted = await target.mountBlob(blob, source.repository, { signal });
       this.#mountRefusals = mounted ? 0 : this.#mountRefusals + 1;
       if (mounted) return true;

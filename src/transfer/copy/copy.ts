@@ -30,11 +30,12 @@ export interface CopyOutcome {
 }
 
 /**
- * Copies an image from one registry to another, byte for byte, whatever its kind: VM images, container images, indexes with all
- * their manifests. Blobs are mounted within a registry, and otherwise stream through; the local disk and the home are not touched.
+ * Copies an image from one registry to another, byte for byte, whatever its kind: VM images, container images, indexes
+ * with all their manifests. Blobs are mounted within a registry, and otherwise stream through; the local disk and the
+ * home are not touched.
  *
- * @throws TartletError of both registries; `DIGEST_MISMATCH` when the target is a digest that the image does not have, or the source
- *   sends damaged bytes; `MANIFEST_*`. Every tag is then where it was.
+ * @throws TartletError of both registries; `DIGEST_MISMATCH` when the target is a digest that the image does not have,
+ * or the source sends damaged bytes; `MANIFEST_*`. Every tag is then where it was.
  */
 export async function copyImage(
   session: Session,

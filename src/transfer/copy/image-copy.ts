@@ -8,8 +8,8 @@ import { blobsOf, type NamedManifest } from '../manifest-tree.ts';
 import type { Session } from '../../session/session.ts';
 
 /**
- * Copies an image byte for byte: blobs, then manifests by digest, children first, then the tags. A copy that fails leaves every tag where
- * it was.
+ * Copies an image byte for byte: blobs, then manifests by digest, children first, then the tags. A copy that fails
+ * leaves every tag where it was.
  *
  * @param tree as {@link manifestTree} gives it: the last one is what the names will lead to.
  * @param names all of the target's repository.

@@ -6,15 +6,19 @@ import type { BlobSource } from '../../registry/client.ts';
 import type { BlobFetcher } from '../../registry/contract.ts';
 
 /**
- * A blob on its way from one registry into another, never in memory as a whole. Its last piece is held back until all bytes
- * hash to the digest: a blob that is damaged on the way never arrives complete, so no registry can store it, however careless.
+ * A blob on its way from one registry into another, never in memory as a whole. Its last piece is held back until all
+ * bytes hash to the digest: a blob that is damaged on the way never arrives complete, so no registry can store it,
+ * however careless.
  */
 export class VerifiedBlob implements BlobSource {
   readonly digest: Digest;
   readonly size: number;
   readonly #source: BlobFetcher;
   readonly #signal: AbortSignal;
-  /** The state of the hash at each place where a part ended, so that the next part, or a part that is repeated, goes on from there. */
+  /**
+   * The state of the hash at each place where a part ended, so that the next part, or a part that is repeated, goes on
+   * from there.
+   */
   readonly #hashes = new Map<number, Hash>();
   #failure: { readonly error: unknown } | undefined;
 

@@ -38,7 +38,8 @@ export async function askForManifest(
   }
   const image = await onlyVmImage(client, index, name, accept, session.signal);
   if (name.digest?.equals(image.digest) !== true) requireAgreement(name, raw.digest);
-  const text = `${name.toString()} is the index ${raw.digest.toString()}: taking its one VM image, ${image.digest.toString()}`;
+  const text =
+    `${name.toString()} is the index ${raw.digest.toString()}: taking its one VM image, ` + image.digest.toString();
   session.emit({ kind: 'note', subject: name.toString(), text });
   return { ...image, index: raw.digest };
 }

@@ -3,31 +3,31 @@ import { dirname } from 'node:path';
 import type { ChunkJournal } from '../../home/chunk-journal.ts';
 import { shareDisk } from '../../fs/disk/disk-copy.ts';
 import { onDisk } from '../../fs/disk-error.ts';
-import { EarlyFlush, WORTH_FLUSHING_BYTES } from '../../fs/disk/early-flush.ts';
+import { EarlyFsync, WORTH_FLUSHING_BYTES } from '../../fs/disk/early-fsync.ts';
 import { sizeDisk } from '../../fs/disk/disk-size.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { modeIn, setMode } from '../../fs/sharing.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { DiskChunk } from '../../oci/tart-image.ts';
 import type { ClearJob, CopyJob, FetchJob, VerifyJob } from '../../chunks/chunk-job.ts';
-import { beforeCloning, type ClonedDonor, verifyDonor } from './cloned-donor.ts';
+import { beforeCloning, type ClonedSeed, verifySeed } from './cloned-seed.ts';
 import { grouped } from '../../chunks/grouped.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
 import { copyParts, fetchParts, type PartTools, runWork, type Work } from './part-work.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
 
 /** Where a disk file is put together. */
-export interface Workplace {
+export interface DiskTarget {
   readonly path: string;
   readonly journal: ChunkJournal;
 }
 
 /** A disk file to put together from what is here and what is in a registry. */
-export interface DiskBuild extends Workplace, PartTools {
+export interface DiskBuild extends DiskTarget, PartTools {
   readonly plan: FilePlan;
   /**
-   * A chunk is verified in its place: fetched just now, or found on this machine. What is known by its content alone, found or continued,
-   * or planned as `zero`, proves nothing about the blob that the manifest names for it.
+   * A chunk is verified in its place: fetched just now, or found on this machine. What is known by its content alone,
+   * found or continued, or planned as `zero`, proves nothing about the blob that the manifest names for it.
    */
   readonly onChunk: (chunk: DiskChunk, how: 'fetched' | 'fetched-content' | 'found' | 'found-content' | 'zero') => void;
 }
@@ -35,15 +35,15 @@ export interface DiskBuild extends Workplace, PartTools {
 type Of<K extends ChunkSource['kind']> = PlannedChunk & { readonly source: Extract<ChunkSource, { kind: K }> };
 
 /**
- * Puts a disk file together as planned: blocks shared with a donor, ranges copied from others, what an earlier pull left, zeros, and the
- * rest fetched. Every chunk is hashed: where it ends up, while it is written, or in the donor whose blocks it shares; what turns out wrong is
- * fetched instead. What is verified is in the journal, for the next try.
+ * Puts a disk file together as planned: blocks shared with a seed, ranges copied from others, what an earlier pull
+ * left, zeros, and the rest fetched. Every chunk is hashed: where it ends up, while it is written, or in the seed whose
+ * blocks it shares; what turns out wrong is fetched instead. What is verified is in the journal, for the next try.
  *
  * @throws TartletError of the registry client, `DISK_*`, `CHUNK_CORRUPT`.
  */
 export async function buildDisk(pool: WorkerPool, build: DiskBuild): Promise<void> {
   const begun = await begin(build);
-  const flush = build.plan.file.size < WORTH_FLUSHING_BYTES ? undefined : await EarlyFlush.of(build.path);
+  const flush = build.plan.file.size < WORTH_FLUSHING_BYTES ? undefined : await EarlyFsync.of(build.path);
   try {
     await fill(pool, build, begun, () => flush?.check());
   } finally {
@@ -57,8 +57,8 @@ interface BegunDisk {
   readonly fresh: boolean;
   /** What comes from where after all. */
   readonly chunks: readonly PlannedChunk[];
-  /** The donor of its blocks, if it is one that nobody should change now. */
-  readonly cloned?: ClonedDonor | undefined;
+  /** The seed of its blocks, if it is one that nobody should change now. */
+  readonly cloned?: ClonedSeed | undefined;
 }
 
 /** @param check throws when there is no point in going on. */
@@ -70,7 +70,9 @@ async function fill(
 ): Promise<void> {
   const { path, journal } = build;
   const found = new Set<DiskChunk>();
-  const proven = new Set(chunks.flatMap(({ chunk, source }) => ('proven' in source && source.proven ? [chunk] : [])));
+  const verified = new Set(
+    chunks.flatMap(({ chunk, source }) => ('verified' in source && source.verified ? [chunk] : [])),
+  );
   const record = async (those: readonly DiskChunk[], how: (chunk: DiskChunk) => 'found' | 'found-content' | 'zero') => {
     for (const chunk of those) {
       found.add(chunk);
@@ -79,7 +81,7 @@ async function fill(
     }
   };
   const find = async (those: readonly DiskChunk[]): Promise<void> =>
-    record(those, (chunk) => (proven.has(chunk) ? 'found' : 'found-content'));
+    record(those, (chunk) => (verified.has(chunk) ? 'found' : 'found-content'));
   const findZero = async (those: readonly DiskChunk[]): Promise<void> => record(those, () => 'zero');
   const findIntact = async (those: readonly DiskChunk[], { intact }: { intact: boolean }): Promise<void> =>
     intact ? find(those) : undefined;
@@ -88,9 +90,9 @@ async function fill(
   else await runWork(pool, clearWork(path, zeros), findZero);
   await runWork(pool, verifyWork(path, of(chunks, 'partial')), findIntact);
   const shared = of(chunks, 'shared');
-  if (cloned !== undefined) await verifyDonor(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);
-  const unproven = shared.filter(({ chunk }) => !found.has(chunk));
-  await runWork(pool, verifyWork(path, unproven), findIntact);
+  if (cloned !== undefined) await verifySeed(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);
+  const unverified = shared.filter(({ chunk }) => !found.has(chunk));
+  await runWork(pool, verifyWork(path, unverified), findIntact);
   const lost = [...of(chunks, 'partial'), ...shared].flatMap(({ chunk }) => (found.has(chunk) ? [] : [chunk]));
   build.room?.expect(lost);
   await copyParts(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact, build);
@@ -100,7 +102,10 @@ async function fill(
   const spoilt = new Set(damaged);
   const missing = chunks.filter(({ chunk }) => !found.has(chunk));
   const work = fetchWork(build, missing, (chunk) => fresh && !spoilt.has(chunk));
-  const onFetched = async (those: readonly DiskChunk[], { proven: isProven }: { proven: boolean }): Promise<void> => {
+  const onFetched = async (
+    those: readonly DiskChunk[],
+    { verified: isProven }: { verified: boolean },
+  ): Promise<void> => {
     check();
     for (const chunk of those) {
       await journal.record(chunk.index);
@@ -122,11 +127,11 @@ async function begin({ path, journal, plan }: DiskBuild): Promise<BegunDisk> {
 }
 
 /** The file system decides in the end whether blocks can be shared. */
-async function shareWhole(donor: string, path: string, size: number): Promise<boolean> {
+async function shareWhole(seed: string, path: string, size: number): Promise<boolean> {
   await onDisk('remove', path, async () => removeEntry(path));
-  if (!(await shareDisk(donor, path))) return false;
+  if (!(await shareDisk(seed, path))) return false;
   await onDisk('resize', path, async () => {
-    // A donor may be write-protected.
+    // A seed may be write-protected.
     await setMode(path, await modeIn(dirname(path), ((await lstat(path)).mode & 0o777) | 0o644));
   });
   await sizeDisk(path, size);
@@ -166,11 +171,11 @@ function clearWork(disk: string, chunks: readonly PlannedChunk[]): Work<ClearJob
 
 /** A content that occurs several times is read once and written everywhere. */
 function copyWork(disk: string, chunks: readonly Of<'copy'>[], fresh: boolean): Work<CopyJob>[] {
-  const keyOf = ({ chunk, source }: Of<'copy'>): string => `${chunk.contentDigest.toString()} ${source.donor.path}`;
+  const keyOf = ({ chunk, source }: Of<'copy'>): string => `${chunk.contentDigest.toString()} ${source.seed.path}`;
   return grouped(chunks, keyOf).map(([{ chunk, source }, all]) => [
     {
       kind: 'copy',
-      donor: source.donor.path,
+      seed: source.seed.path,
       from: source.offset,
       contentDigest: chunk.contentDigest.toString(),
       contentSize: chunk.size,
@@ -183,11 +188,11 @@ function copyWork(disk: string, chunks: readonly Of<'copy'>[], fresh: boolean): 
 }
 
 /**
- * A blob that occurs several times is fetched once and written everywhere (reliability C21). Only one with a single place is continued after
- * a crash: of the others nobody would hash what lies at the further places.
+ * A blob that occurs several times is fetched once and written everywhere (reliability C21). Only one with a single
+ * place is continued after a crash: of the others nobody would hash what lies at the further places.
  */
 function fetchWork(
-  { path, journal }: Workplace,
+  { path, journal }: DiskTarget,
   chunks: readonly PlannedChunk[],
   isFresh: (chunk: DiskChunk) => boolean,
 ): Work<FetchJob>[] {

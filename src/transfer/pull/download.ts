@@ -1,6 +1,6 @@
 import { TartletError } from '../../errors.ts';
 import type { Staging } from '../../home/staging.ts';
-import { VmFile } from '../../home/vm-folder.ts';
+import { VmFile } from '../../home/vm-directory.ts';
 import type { TartImage } from '../../oci/tart-image.ts';
 import type { BlobFetcher, BlobLookup, SharedClient } from '../../registry/contract.ts';
 import { fetchBlobFile, type FetchRoute } from '../../chunks/blob-file.ts';
@@ -9,7 +9,7 @@ import { encodedBytes } from './plan.ts';
 import type { PullRoom } from './pull-room.ts';
 import type { ReadyThreads } from '../../chunks/ready-threads.ts';
 import type { Session } from '../../session/session.ts';
-import type { Survey } from './survey.ts';
+import type { PullPlanner } from './pull-planner.ts';
 import { WorkerPool } from '../../chunks/worker-pool.ts';
 
 /** Where the blobs of an image come from: read here, and by threads that share what this one knows of it. */
@@ -30,7 +30,7 @@ export interface PreparedPull {
   /** The image, for messages. */
   readonly subject: string;
   readonly context: TransferContext;
-  readonly survey: Survey;
+  readonly planner: PullPlanner;
   readonly room: PullRoom;
   readonly report: ChunkReport;
 }
@@ -38,7 +38,10 @@ export interface PreparedPull {
 /** `at-once`: the first failure stops the others, and is thrown when all have ended. */
 export type PartOrder = 'at-once' | 'in-turn';
 
-/** Disks at the same time as VM config and NVRAM; after them where images may have to be deleted for the disks ({@link PullRoom}). */
+/**
+ * Disks at the same time as VM config and NVRAM; after them where images may have to be deleted for the disks
+ * ({@link PullRoom}).
+ */
 export function orderOfParts({ mayDelete }: PullRoom): PartOrder {
   return mayDelete ? 'in-turn' : 'at-once';
 }
@@ -47,7 +50,8 @@ export function orderOfParts({ mayDelete }: PullRoom): PartOrder {
  * Brings the parts of an image with workers, and stops them when it ends.
  *
  * @param subject the image, for messages.
- * @param parts made of the workers, and of what fetches a file by itself. Both stop when the user interrupts the transfer, or when a part has failed.
+ * @param parts made of the workers, and of what fetches a file by itself. Both stop when the user interrupts the
+ * transfer, or when a part has failed.
  * @returns bytes that crossed the network.
  */
 export async function bringParts(
@@ -111,7 +115,7 @@ export class ChunkReport {
   /** Chunks that need not be fetched when the pull is tried again. */
   verified = 0;
   /** Blobs of which only the content was seen, as texts of their digests. */
-  readonly unproven = new Set<string>();
+  readonly unverified = new Set<string>();
 
   constructor(session: Session, subject: string, bytesTotal: number) {
     this.#session = session;
@@ -125,7 +129,7 @@ export class ChunkReport {
     return {
       onChunk: ({ index, size, descriptor }, how) => {
         this.verified += 1;
-        if (how !== 'fetched' && how !== 'found') this.unproven.add(descriptor.digest.toString());
+        if (how !== 'fetched' && how !== 'found') this.unverified.add(descriptor.digest.toString());
         const kind = how === 'fetched' || how === 'fetched-content' ? 'chunk-done' : 'chunk-reused';
         const zero = how === 'zero' ? { isZero: true } : {};
         this.#session.emit({ kind, subject, index: first + index, bytes: size, ...zero });

@@ -1,8 +1,8 @@
 import { TartletError } from '../../errors.ts';
-import { sealDisk } from '../../home/disk-seal.ts';
+import { markUnmodified } from '../../home/unmodified-marker.ts';
 import { originOfImage, writeOrigin } from '../../home/origin.ts';
 import { Staging } from '../../home/staging.ts';
-import { VmFile } from '../../home/vm-folder.ts';
+import { VmFile } from '../../home/vm-directory.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { allChunks } from '../../oci/tart-image.ts';
 import { BlobsToCome } from '../blobs-to-come.ts';
@@ -15,10 +15,10 @@ import { PullRoom } from './pull-room.ts';
 import type { PullTarget } from './pull-target.ts';
 import type { Session } from '../../session/session.ts';
 import { announceContent, downloadStacked } from './stacked-download.ts';
-import { Survey } from './survey.ts';
+import { PullPlanner } from './pull-planner.ts';
 
 /**
- * Builds an image in a staging folder and publishes it, over whatever lies in its place. Call under the lock of its
+ * Builds an image in a staging directory and publishes it, over whatever lies in its place. Call under the lock of its
  * digest, alone.
  *
  * @returns bytes that crossed the network.
@@ -26,9 +26,9 @@ import { Survey } from './survey.ts';
  */
 export async function fetchImage(session: Session, target: PullTarget, context: TransferContext): Promise<number> {
   const subject = target.name.toString();
-  const survey = await Survey.take(session, target, 'lease');
+  const planner = await PullPlanner.prepare(session, target, 'lease');
   try {
-    const plan = await survey.plan();
+    const plan = await planner.plan();
     const summary = summarize(plan);
     const blobs = new BlobsToCome(Staging.at(session.home, target.digest), chunksToFetch(plan));
     const confirm = async (wanted: readonly Descriptor[]): Promise<void> =>
@@ -37,7 +37,7 @@ export async function fetchImage(session: Session, target: PullTarget, context: 
     try {
       const report = new ChunkReport(session, subject, summary.fetchBytes);
       announce(session, subject, plan, summary);
-      return await bringImage(session, target, { subject, context, survey, room, report });
+      return await bringImage(session, target, { subject, context, planner, room, report });
     } catch (error) {
       if (!(error instanceof TartletError) || room.removed.length === 0) throw error;
       throw error.with({ removed: room.removed });
@@ -45,7 +45,7 @@ export async function fetchImage(session: Session, target: PullTarget, context: 
       await blobs.end();
     }
   } finally {
-    await survey.release();
+    await planner.release();
   }
 }
 
@@ -123,7 +123,7 @@ async function publish(
 ): Promise<void> {
   const { manifest, layout } = image;
   await writeOrigin(
-    staging.folder,
+    staging.directory,
     originOfImage({
       name,
       digest,
@@ -131,12 +131,12 @@ async function publish(
       manifestBytes: manifest.bytes.length,
       at: session.now(),
       via: 'pull',
-      unproven: [...report.unproven],
+      unproven: [...report.unverified],
     }),
   );
   const files = [VmFile.manifest, VmFile.config, VmFile.nvram];
   await staging.flush(layout === 'flat' ? [...files, VmFile.disk] : files);
-  if (layout === 'flat') await sealDisk(staging.folder, digest, session.platform);
+  if (layout === 'flat') await markUnmodified(staging.directory, digest, session.platform);
   session.signal.throwIfAborted();
-  await session.images.publish(staging.folder, name, digest);
+  await session.images.publish(staging.directory, name, digest);
 }

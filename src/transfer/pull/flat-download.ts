@@ -1,14 +1,14 @@
 import { writeNewFile } from '../../fs/fsync.ts';
 import type { Staging } from '../../home/staging.ts';
-import { VmFile } from '../../home/vm-folder.ts';
+import { VmFile } from '../../home/vm-directory.ts';
 import type { FlatImage } from '../../oci/tart-image.ts';
 import { buildDisk } from './disk-build.ts';
 import { bringParts, explainKept, fetchVmFiles, orderOfParts, type PreparedPull } from './download.ts';
 import type { Session } from '../../session/session.ts';
-import { diskOf } from './survey.ts';
+import { diskOf } from './pull-planner.ts';
 
 /**
- * Fills a staging folder with a verified flat image.
+ * Fills a staging directory with a verified flat image.
  *
  * @returns bytes that crossed the network.
  * @throws TartletError with `kept` saying how much the next try can use.
@@ -16,13 +16,13 @@ import { diskOf } from './survey.ts';
 export async function downloadFlat(
   session: Session,
   image: FlatImage,
-  { subject, survey, room, report, context }: PreparedPull,
+  { subject, planner, room, report, context }: PreparedPull,
   staging: Staging,
 ): Promise<number> {
   const { manifest, base } = image;
   await writeNewFile(staging.pathOf(VmFile.manifest), manifest.bytes);
   const workplace = diskOf(staging);
-  const plan = await survey.planFile(base, workplace);
+  const plan = await planner.planFile(base, workplace);
   try {
     return await bringParts(session, subject, context, orderOfParts(room), (pool, route) => [
       async () => fetchVmFiles(route, image, staging),

@@ -10,14 +10,14 @@ export interface OtherProgress {
 }
 
 /**
- * How far another command is with an image that we wait for: what its journal lists as verified, or for a stacked image the files that
- * are in the content store. Only for people to watch.
+ * How far another command is with an image that we wait for: what its journal lists as verified, or for a stacked image
+ * the files that are in the content store. Only for people to watch.
  *
  * @returns undefined when nobody is pulling it.
  */
 export async function progressOfOther(session: Session, image: TartImage): Promise<OtherProgress | undefined> {
   const staging = Staging.at(session.home, image.manifest.digest);
-  if (!(await exists(staging.folder))) return undefined;
+  if (!(await exists(staging.directory))) return undefined;
   if (image.layout === 'stacked') {
     const files = stackedFiles(image);
     const missing = new Set(await session.contents.missing(files));

@@ -80,7 +80,7 @@ export async function copyParts(
   const later = await runWork(pool, work, onCopied, tools);
   if (later.length === 0) return;
   const there: Work<CopyJob>[] = [];
-  const checks = new Map<VerifyJob, Work<CopyJob>>(later.map((each) => [verifyDonorOf(each[0]), each]));
+  const checks = new Map<VerifyJob, Work<CopyJob>>(later.map((each) => [verifySeedOf(each[0]), each]));
   await pool.runAll([...checks.keys()], (check, { intact }) => {
     const each = checks.get(check);
     if (each === undefined) return;
@@ -102,8 +102,8 @@ async function runRest<J extends ChunkJob>(
   if (later.length > 0) throw new TartletError('INTERNAL', `${later.length} parts were put off twice`);
 }
 
-function verifyDonorOf({ donor, from, contentDigest, contentSize }: CopyJob): VerifyJob {
-  return { kind: 'verify', disk: donor, offset: from, contentDigest, contentSize };
+function verifySeedOf({ seed, from, contentDigest, contentSize }: CopyJob): VerifyJob {
+  return { kind: 'verify', disk: seed, offset: from, contentDigest, contentSize };
 }
 
 /**
@@ -113,7 +113,7 @@ function verifyDonorOf({ donor, from, contentDigest, contentSize }: CopyJob): Ve
 export async function fetchParts(
   pool: WorkerPool,
   work: readonly Work<FetchJob>[],
-  onDone: (chunks: readonly DiskChunk[], result: { readonly proven: boolean }) => Promise<void>,
+  onDone: (chunks: readonly DiskChunk[], result: { readonly verified: boolean }) => Promise<void>,
   tools: PartTools,
 ): Promise<void> {
   const { room } = tools;
@@ -130,7 +130,7 @@ export async function fetchParts(
   }
   const blobs = new Map(kept.map(([job, chunks]) => [chunks, job.blob.digest]));
   const onUnpacked = async (chunks: readonly DiskChunk[]): Promise<void> => {
-    await onDone(chunks, { proven: true });
+    await onDone(chunks, { verified: true });
     await room.blobs.drop(blobs.get(chunks) ?? '');
   };
   await runRest(pool, kept, onUnpacked, tools);

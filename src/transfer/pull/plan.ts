@@ -1,11 +1,11 @@
 import type { StreamPosition } from '../../codec/chunk-decoder.ts';
 import type { DiskFile } from '../../oci/disk-file.ts';
 import type { DiskChunk, TartImage } from '../../oci/tart-image.ts';
-import type { Donor, PlanSummary } from '../../session/plan-summary.ts';
+import type { Seed, PlanSummary } from '../../session/plan-summary.ts';
 
 /** Where on this machine a content should be. */
-export interface Place {
-  readonly donor: Donor;
+export interface ChunkLocation {
+  readonly seed: Seed;
   /** One or more. */
   readonly offsets: ReadonlySet<number>;
   /** The blob that was decoded to it, as text of its digest; undefined when nobody saw that. */
@@ -18,14 +18,16 @@ export type ChunkSource =
   | { readonly kind: 'zero' }
   /** An earlier pull left it in its place. */
   | { readonly kind: 'partial' }
-  /** It is in its place when the whole donor is cloned. */
-  | { readonly kind: 'shared'; readonly donor: Donor; readonly proven: boolean }
+  /** It is in its place when the whole seed is cloned. */
+  | { readonly kind: 'shared'; readonly seed: Seed; readonly verified: boolean }
   | {
       readonly kind: 'copy';
-      readonly donor: Donor;
+      readonly seed: Seed;
       readonly offset: number;
-      /** Whether the content is known to be what the chunk's blob decodes to, and not only what the manifest says of it. */
-      readonly proven: boolean;
+      /**
+       * Whether the content is known to be what the chunk's blob decodes to, and not only what the manifest says of it.
+       */
+      readonly verified: boolean;
     }
   | {
       readonly kind: 'fetch';
@@ -42,62 +44,62 @@ export interface PlannedChunk {
 export interface FilePlan {
   readonly file: DiskFile;
   readonly chunks: readonly PlannedChunk[];
-  /** The donor whose blocks the file shares to begin with. */
-  readonly base: Donor | undefined;
+  /** The seed whose blocks the file shares to begin with. */
+  readonly base: Seed | undefined;
 }
 
 /** What is known of this machine when a file is planned. */
-export interface Surroundings {
+export interface LocalState {
   /** Contents that are all zeros, as texts of their digests. */
   readonly zeros: ReadonlySet<string>;
   /** Indices of chunks that an earlier pull says are in their place. */
   readonly partial: ReadonlySet<number>;
   /** How far it came with others, by their indices. */
   readonly underWay: ReadonlyMap<number, StreamPosition>;
-  /** Whether an earlier pull began the file: then it is continued, and not replaced by a clone of a donor. */
+  /** Whether an earlier pull began the file: then it is continued, and not replaced by a clone of a seed. */
   readonly isBegun: boolean;
   /** Where contents should be, by the text of their digest. */
-  readonly places: ReadonlyMap<string, Place>;
+  readonly places: ReadonlyMap<string, ChunkLocation>;
   /** Whether two files can share blocks here. */
   readonly canShare: boolean;
 }
 
 /**
- * To clone a whole donor pays only when it gives more than this part of what is not zero: the rest is overwritten, and what must become zero is written
- * with zeros, because nobody can punch holes from here.
+ * To clone a whole seed pays only when it gives more than this part of what is not zero: the rest is overwritten, and
+ * what must become zero is written with zeros, because nobody can punch holes from here.
  */
 const WORTHWHILE_SHARE = 0.5;
 
 /** Decides for each chunk where it comes from, the cheapest first. */
-export function planFile(file: DiskFile, here: Surroundings): FilePlan {
+export function planFile(file: DiskFile, here: LocalState): FilePlan {
   const { chunks } = file;
   const base = here.canShare && !here.isBegun ? bestBase(chunks, here) : undefined;
   return { file, base, chunks: chunks.map((chunk) => ({ chunk, source: sourceOf(chunk, base, here) })) };
 }
 
-function sourceOf(chunk: DiskChunk, base: Donor | undefined, here: Surroundings): ChunkSource {
+function sourceOf(chunk: DiskChunk, base: Seed | undefined, here: LocalState): ChunkSource {
   if (here.partial.has(chunk.index)) return { kind: 'partial' };
   const content = chunk.contentDigest.toString();
   const place = here.places.get(content);
   const isInPlace = place?.offsets.has(chunk.offset) === true;
-  const proven = place?.blob === chunk.descriptor.digest.toString();
-  if (base !== undefined && place?.donor === base && isInPlace) return { kind: 'shared', donor: base, proven };
+  const verified = place?.blob === chunk.descriptor.digest.toString();
+  if (base !== undefined && place?.seed === base && isInPlace) return { kind: 'shared', seed: base, verified };
   if (here.zeros.has(content)) return { kind: 'zero' };
   const [first] = place?.offsets ?? [];
   if (place === undefined || first === undefined) return { kind: 'fetch', resume: here.underWay.get(chunk.index) };
-  return { kind: 'copy', donor: place.donor, offset: isInPlace ? chunk.offset : first, proven };
+  return { kind: 'copy', seed: place.seed, offset: isInPlace ? chunk.offset : first, verified };
 }
 
-/** The donor that has the most bytes where they belong, if it has enough of them. */
-function bestBase(chunks: readonly DiskChunk[], { places, zeros }: Surroundings): Donor | undefined {
+/** The seed that has the most bytes where they belong, if it has enough of them. */
+function bestBase(chunks: readonly DiskChunk[], { places, zeros }: LocalState): Seed | undefined {
   let size = 0;
-  const inPlace = new Map<Donor, number>();
+  const inPlace = new Map<Seed, number>();
   for (const chunk of chunks) {
     const content = chunk.contentDigest.toString();
     if (!zeros.has(content)) size += chunk.size;
     const place = places.get(content);
     if (place?.offsets.has(chunk.offset) === true) {
-      inPlace.set(place.donor, (inPlace.get(place.donor) ?? 0) + chunk.size);
+      inPlace.set(place.seed, (inPlace.get(place.seed) ?? 0) + chunk.size);
     }
   }
   const [best] = [...inPlace].sort(([, a], [, b]) => b - a);
@@ -122,7 +124,7 @@ export function summarize(plan: PullPlan): PlanSummary {
   return {
     fetchBytes: plan.vmFileBytes + encodedBytes(of('fetch').map(({ chunk }) => chunk)) - resumedBytes(chunks),
     diskBytes: plan.storedBytes + decodedBytes(chunks),
-    reused: byDonor(chunks),
+    reused: bySeed(chunks),
     zeroBytes: decodedBytes(of('zero')),
     partialBytes: decodedBytes(of('partial')),
     storedBytes: plan.storedBytes,
@@ -143,7 +145,10 @@ export interface SpaceNeeded {
   readonly atMost: number;
 }
 
-/** What a plan needs beyond what is on the disk already. Zeros, what an earlier pull left and shared blocks need nothing. */
+/**
+ * What a plan needs beyond what is on the disk already. Zeros, what an earlier pull left and shared blocks need
+ * nothing.
+ */
 export function spaceNeeded(plan: PullPlan): SpaceNeeded {
   const taking = plannedChunks(plan).filter(({ source }) => source.kind === 'fetch' || source.kind === 'copy');
   const encoded = taking.reduce((sum, { chunk, source }) => {
@@ -183,13 +188,13 @@ function decodedBytes(chunks: readonly PlannedChunk[]): number {
   return chunks.reduce((sum, { chunk }) => sum + chunk.size, 0);
 }
 
-function byDonor(chunks: readonly PlannedChunk[]): PlanSummary['reused'] {
-  const reused = new Map<Donor, { donor: Donor; bytes: number; chunks: number }>();
+function bySeed(chunks: readonly PlannedChunk[]): PlanSummary['reused'] {
+  const reused = new Map<Seed, { seed: Seed; bytes: number; chunks: number }>();
   for (const { chunk, source } of chunks) {
     if (source.kind !== 'copy' && source.kind !== 'shared') continue;
-    const { donor } = source;
-    const sum = reused.get(donor) ?? { donor, bytes: 0, chunks: 0 };
-    reused.set(donor, { donor, bytes: sum.bytes + chunk.size, chunks: sum.chunks + 1 });
+    const { seed } = source;
+    const sum = reused.get(seed) ?? { seed, bytes: 0, chunks: 0 };
+    reused.set(seed, { seed, bytes: sum.bytes + chunk.size, chunks: sum.chunks + 1 });
   }
   return [...reused.values()].sort((a, b) => b.bytes - a.bytes);
 }

@@ -12,7 +12,7 @@ import type { PullOptions, PullOutcome } from './pull.ts';
 import { findPresence, pullTarget, type PullTarget } from './pull-target.ts';
 import { goalOf, RESERVE_BYTES } from './room.ts';
 import type { Session } from '../../session/session.ts';
-import { Survey } from './survey.ts';
+import { PullPlanner } from './pull-planner.ts';
 
 /** What a pull would do now. */
 export interface PullPreview {
@@ -29,8 +29,8 @@ export interface PullPreview {
 }
 
 /**
- * Finds out what a pull would do, by one request for the manifest and a look at the home, where nothing is changed and nobody is
- * kept from anything.
+ * Finds out what a pull would do, by one request for the manifest and a look at the home, where nothing is changed and
+ * nobody is kept from anything.
  *
  * @throws TartletError as `pull` would before its first byte, but for too little space: that is for the caller to see.
  */
@@ -44,7 +44,7 @@ export async function previewPull(session: Session, name: RemoteName, options: P
     const target = pullTarget(name, image, await findPresence(session, name.withDigest(digest)));
     const isNamed = name.tag === undefined || (await session.images.isLinked(name, digest));
     const plan = await planOf(session, target);
-    const space = { ...spaceNeeded(plan), free: await freeBytes(session.home.cacheFolder) };
+    const space = { ...spaceNeeded(plan), free: await freeBytes(session.home.cacheDirectory) };
     return {
       name,
       digest,
@@ -64,7 +64,7 @@ export async function previewPull(session: Session, name: RemoteName, options: P
  */
 async function deletionsFor(session: Session, plan: PullPlan, space: PullPreview['space']): Promise<Candidate[]> {
   if (space.free >= space.atMost + RESERVE_BYTES || session.environment['TART_NO_AUTO_PRUNE'] !== undefined) return [];
-  const used = new Set(summarize(plan).reused.map(({ donor }) => path.dirname(donor.path)));
+  const used = new Set(summarize(plan).reused.map(({ seed }) => path.dirname(seed.path)));
   const candidates = (await prunable(session)).filter((candidate) => !used.has(candidate.path));
   const all = candidates.reduce((sum, { bytes }) => sum + bytes, 0);
   const goal = goalOf(space, { free: space.free, prunable: all });
@@ -74,11 +74,11 @@ async function deletionsFor(session: Session, plan: PullPlan, space: PullPreview
 async function planOf(session: Session, target: PullTarget): Promise<PullPlan> {
   const { image, presence } = target;
   if (presence === 'complete') return { image, files: [], storedBytes: decodedBytes(image), vmFileBytes: 0 };
-  const survey = await Survey.take(session, target, 'look');
+  const planner = await PullPlanner.prepare(session, target, 'look');
   try {
-    return await survey.plan();
+    return await planner.plan();
   } finally {
-    await survey.release();
+    await planner.release();
   }
 }
 

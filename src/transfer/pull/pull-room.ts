@@ -11,7 +11,9 @@ import { goalOf, requireRoom, RESERVE_BYTES } from './room.ts';
 import type { Session } from '../../session/session.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
 
-/** What a part of a disk takes while and after it is written, and the blob that it is decoded from, if it is from one. */
+/**
+ * What a part of a disk takes while and after it is written, and the blob that it is decoded from, if it is from one.
+ */
 export type Part = SpaceNeeded & { readonly blob: string | undefined };
 
 /** What blobs are checked with before anything is deleted. */
@@ -80,7 +82,7 @@ export class PullRoom {
    */
   static async open(session: Session, wanted: RoomWanted): Promise<PullRoom> {
     const { needed, subject } = wanted;
-    if ((await freeBytes(session.home.cacheFolder)) >= needed.atMost + RESERVE_BYTES) {
+    if ((await freeBytes(session.home.cacheDirectory)) >= needed.atMost + RESERVE_BYTES) {
       return new PullRoom(session, wanted, { isPlenty: true, mayDelete: false });
     }
     await requireRoom(session, subject, needed);
@@ -139,7 +141,7 @@ export class PullRoom {
     const { unseen } = blobs;
     this.#isCertain = true;
     if (unseen.length === 0) return;
-    const roomBytes = (await freeBytes(this.#session.home.cacheFolder)) - RESERVE_BYTES;
+    const roomBytes = (await freeBytes(this.#session.home.cacheDirectory)) - RESERVE_BYTES;
     this.#session.emit({
       kind: 'note',
       subject,
@@ -152,7 +154,7 @@ export class PullRoom {
 
   async #fit(part: Part, signal: AbortSignal): Promise<'fits' | 'later'> {
     for (;;) {
-      const free = await freeBytes(this.#session.home.cacheFolder);
+      const free = await freeBytes(this.#session.home.cacheDirectory);
       signal.throwIfAborted();
       const kept = this.mayDelete ? this.blobs.bytesBeside(part.blob) : 0;
       if (free >= this.#reserved + part.atMost + RESERVE_BYTES + kept) return 'fits';
@@ -173,7 +175,7 @@ export class PullRoom {
     if (!this.#isCertain || this.blobs.unseen.length > 0) return 'later';
     const candidates = await prunable(session);
     const goal = goalOf(part, {
-      free: await freeBytes(session.home.cacheFolder),
+      free: await freeBytes(session.home.cacheDirectory),
       prunable: candidates.reduce((sum, { bytes }) => sum + bytes, 0),
     });
     if (goal === undefined) return 'fits';

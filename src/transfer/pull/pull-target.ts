@@ -1,6 +1,6 @@
 import { isTartletError } from '../../errors.ts';
 import { readSmallFileIfThere } from '../../fs/small-file.ts';
-import { VmFile } from '../../home/vm-folder.ts';
+import { VmFile } from '../../home/vm-directory.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { parseManifest, requireImage } from '../../oci/manifest.ts';
@@ -44,14 +44,15 @@ export async function lookAgain(session: Session, target: PullTarget): Promise<P
 }
 
 /**
- * Looks for an image without any network. A flat image is complete when its folder is; a stacked one also needs its files in the content
- * store, and its record the very manifest that its digest names: nothing else says which files these are.
+ * Looks for an image without any network. A flat image is complete when its directory is; a stacked one also needs its
+ * files in the content store, and its record the very manifest that its digest names: nothing else says which files
+ * these are.
  */
 export async function findPresence(session: Session, name: RemoteName): Promise<Presence> {
   const image = await session.images.find(name);
   if (image === undefined) return 'absent';
-  if (image.folder.layout === 'standalone') return 'complete';
-  const bytes = await readManifest(`${image.folder.path}/${VmFile.manifest}`);
+  if (image.directory.layout === 'standalone') return 'complete';
+  const bytes = await readManifest(`${image.directory.path}/${VmFile.manifest}`);
   try {
     const stacked = parseTartImage(requireImage(parseManifest(bytes), name.toString()), name.toString());
     if (stacked.layout !== 'stacked' || !stacked.manifest.digest.equals(image.digest)) return 'absent';

@@ -38,10 +38,12 @@ export interface PullOutcome {
 }
 
 /**
- * Brings an image into the cache, under the name that was typed. Nothing is visible before all of it is verified, and whatever
- * was verified when something fails is kept for the next try. A tag that is cached and has not moved costs one request.
+ * Brings an image into the cache, under the name that was typed. Nothing is visible before all of it is verified, and
+ * whatever was verified when something fails is kept for the next try. A tag that is cached and has not moved costs one
+ * request.
  *
- * @throws TartletError of the registry client, `MANIFEST_INVALID`, `MEDIA_UNSUPPORTED`, `NAME_COLLISION`, `DISK_*`, `CHUNK_CORRUPT`.
+ * @throws TartletError of the registry client, `MANIFEST_INVALID`, `MEDIA_UNSUPPORTED`, `NAME_COLLISION`, `DISK_*`,
+ * `CHUNK_CORRUPT`.
  */
 export async function pull(session: Session, name: RemoteName, options: PullOptions = {}): Promise<PullOutcome> {
   const { reference } = name;
@@ -55,7 +57,8 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
   const ready = new ReadyThreads(session.processors);
   try {
     const { insecure = false, concurrency = DEFAULT_CONCURRENCY, accept = 'any' } = options;
-    // Of an image that was never here something will have to be fetched; whether a tag has moved, only the registry knows.
+    // Of an image that was never here something will have to be fetched; whether a tag has moved, only the registry
+    // knows.
     if (place === 'free') ready.start(concurrency);
     const client = await session.client(name, insecure);
     try {
@@ -119,12 +122,16 @@ async function pullHeld(
   );
 }
 
-/** Nothing is written for a tag that is there; where the lock cannot be made, no other command can delete the image either. */
+/**
+ * Nothing is written for a tag that is there; where the lock cannot be made, no other command can delete the image
+ * either.
+ */
 const TO_KEEP = { ...TO_READ, needless: [...TO_READ.needless, 'DISK_FULL'] } as const;
 
 /**
  * Keeps an image that is here under its name. That it is asked for is a use of it, although nothing has to be done
- * (unlike in Tart, tart-cli §7 #23). Under its lock, so that a command that deletes it does so before or sees that it was used.
+ * (unlike in Tart, tart-cli §7 #23). Under its lock, so that a command that deletes it does so before or sees that it
+ * was used.
  *
  * @returns undefined when it has gone, or its tag has.
  */
@@ -141,7 +148,7 @@ async function keep(session: Session, name: RemoteName, digest: Digest): Promise
       if (presence !== 'complete') return false;
       if (name.tag === undefined) await images.markExplicitlyPulled(name, digest);
       else if (!(await images.isLinked(name, digest))) return false;
-      await images.touch(images.folderOf(name, digest), session.now());
+      await images.touch(images.directoryOf(name, digest), session.now());
       return true;
     },
   );

@@ -9,14 +9,14 @@ import type { BlobFetcher } from '../../registry/contract.ts';
 import type { Session } from '../../session/session.ts';
 
 /** What reading needs of a session. */
-export type RemoteDiskSession = Pick<Session, 'home' | 'platform' | 'temporaryFolder' | 'signal' | 'emit'>;
+export type RemoteDiskSession = Pick<Session, 'home' | 'platform' | 'temporaryDirectory' | 'signal' | 'emit'>;
 
 /** So many chunks are kept decoded: what reads a partition table goes back and forth between the two ends of a disk. */
 const KEPT_CHUNKS = 4;
 
 /**
- * Reads parts of a disk that lies in a registry, without the rest of it. What is read is verified: a chunk is fetched as a whole and compared with
- * the digest of its blob and that of its content before a byte of it is handed out.
+ * Reads parts of a disk that lies in a registry, without the rest of it. What is read is verified: a chunk is fetched
+ * as a whole and compared with the digest of its blob and that of its content before a byte of it is handed out.
  */
 export class RemoteDisk {
   /** Bytes. */
@@ -95,8 +95,8 @@ export class RemoteDisk {
 
   async #fetch({ descriptor, contentDigest, size }: DiskChunk): Promise<string> {
     this.#scratch ??= Scratch.createSpool(this.#session);
-    const { folder } = await this.#scratch;
-    const file = `${folder}/${contentDigest.hex}`;
+    const { directory } = await this.#scratch;
+    const file = `${directory}/${contentDigest.hex}`;
     const { signal, emit } = this.#session;
     await onDisk('create', file, async () => {
       const handle = await createFile(file, 'empty');

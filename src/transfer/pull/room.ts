@@ -17,9 +17,10 @@ export const RESERVE_BYTES = 128 * 1024 * 1024;
  *
  * Room is made for `atMost` where that can be had at all, else for `atLeast`, which is the least that can do.
  *
- * @param subject what needs the room, for messages; whoever calls holds its lock, so that it is not deleted for its own sake.
- * @throws TartletError `DISK_FULL` with exact numbers when even `atLeast` cannot be; then nothing was deleted, except what was before
- *   somebody else began to use the rest.
+ * @param subject what needs the room, for messages; whoever calls holds its lock, so that it is not deleted for its own
+ * sake.
+ * @throws TartletError `DISK_FULL` with exact numbers when even `atLeast` cannot be; then nothing was deleted, except
+ * what was before somebody else began to use the rest.
  */
 export async function makeRoom(session: Session, subject: string, needed: SpaceNeeded): Promise<void> {
   const state = await stateOf(session, needed);
@@ -45,14 +46,14 @@ export async function requireRoom(session: Session, subject: string, needed: Spa
 
 /** What is free, and what the cache could give where it may be asked. What killed commands left goes on the way. */
 async function stateOf(session: Session, needed: SpaceNeeded): Promise<DiskState | 'plenty'> {
-  const folder = session.home.cacheFolder;
-  const free = await freeBytes(folder);
+  const directory = session.home.cacheDirectory;
+  const free = await freeBytes(directory);
   if (free >= needed.atMost + RESERVE_BYTES) return 'plenty';
   if (session.environment['TART_NO_AUTO_PRUNE'] !== undefined) return { free, prunable: undefined };
   await sweep(session);
   const candidates = await prunable(session);
   return {
-    free: await freeBytes(folder),
+    free: await freeBytes(directory),
     prunable: candidates.reduce((sum, candidate) => sum + candidate.bytes, 0),
   };
 }
@@ -87,14 +88,15 @@ function requireFree(
   isFree = free,
 ): void {
   if (free >= needed.atLeast) return;
-  const folder = session.home.cacheFolder;
+  const directory = session.home.cacheDirectory;
   const bytes = (count: number): string => humanBytes(count, 1);
   const pruning = more === undefined ? 'TART_NO_AUTO_PRUNE forbids pruning' : `pruning would free ${bytes(more)} more`;
   throw new TartletError(
     'DISK_FULL',
-    `${subject} needs at least ${bytes(needed.atLeast)} (+${bytes(RESERVE_BYTES)} in reserve), ${bytes(isFree)} are free in ${folder}, ${pruning}`,
+    `${subject} needs at least ${bytes(needed.atLeast)} (+${bytes(RESERVE_BYTES)} in reserve), ` +
+      `${bytes(isFree)} are free in ${directory}, ${pruning}`,
     {
-      subject: folder,
+      subject: directory,
       expected: String(needed.atLeast),
       found: String(isFree),
       kept: 'nothing was begun',

@@ -3,7 +3,7 @@ import { writeNewFile } from '../../fs/fsync.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { Scratch } from '../../home/scratch.ts';
 import type { Staging } from '../../home/staging.ts';
-import { VmFile } from '../../home/vm-folder.ts';
+import { VmFile } from '../../home/vm-directory.ts';
 import { allChunks, type StackedImage, stackedFiles } from '../../oci/tart-image.ts';
 import type { FetchRoute } from '../../chunks/blob-file.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
@@ -12,8 +12,9 @@ import type { Session } from '../../session/session.ts';
 import { bringFile } from './stored-file.ts';
 
 /**
- * Names the files of an image as needed, before they come and until its record is published: whoever collects the content store sees
- * the staging folder, and Tart, which does not know our staging, a locked entry in `tmp/` (tart-formats §4.7 step 1).
+ * Names the files of an image as needed, before they come and until its record is published: whoever collects the
+ * content store sees the staging directory, and Tart, which does not know our staging, a locked entry in `tmp/`
+ * (tart-formats §4.7 step 1).
  *
  * @returns what ends the second of the two.
  */
@@ -21,7 +22,7 @@ export async function announceContent(session: Session, image: StackedImage, sta
   const scratch = await Scratch.create(session.home, session.platform);
   try {
     await session.contents.change(session.signal, async () => {
-      await writeNewFile(`${scratch.folder}/${VmFile.manifest}`, image.manifest.bytes);
+      await writeNewFile(`${scratch.directory}/${VmFile.manifest}`, image.manifest.bytes);
       await writeNewFile(staging.pathOf(VmFile.manifest), image.manifest.bytes);
     });
     return scratch;
@@ -32,8 +33,8 @@ export async function announceContent(session: Session, image: StackedImage, sta
 }
 
 /**
- * Brings a stacked image: its base and overlays into the content store, each verified chunk by chunk and as a whole, and the rest
- * into a staging folder.
+ * Brings a stacked image: its base and overlays into the content store, each verified chunk by chunk and as a whole,
+ * and the rest into a staging directory.
  *
  * @param staging undefined when the image's record is cached already and only files of the store are missing.
  * @returns bytes that crossed the network.
@@ -42,7 +43,7 @@ export async function announceContent(session: Session, image: StackedImage, sta
 export async function downloadStacked(
   session: Session,
   image: StackedImage,
-  { subject, survey, room, report, context }: PreparedPull,
+  { subject, planner, room, report, context }: PreparedPull,
   staging: Staging | undefined,
 ): Promise<number> {
   const vmFiles = async (route: FetchRoute): Promise<void> => {
@@ -55,7 +56,7 @@ export async function downloadStacked(
     let first = 0;
     for (const [level, file] of stackedFiles(image).entries()) {
       const what = level === 0 ? 'base' : `overlay ${level}`;
-      await bringFile(session, pool, survey, { file, what, subject, room, ...report.forFile(first) });
+      await bringFile(session, pool, planner, { file, what, subject, room, ...report.forFile(first) });
       first += file.chunks.length;
     }
   };
@@ -69,7 +70,9 @@ export async function downloadStacked(
   }
 }
 
-/** The store names its files by SHA-256 and nothing else (tart-formats §4.3). @throws TartletError `MEDIA_UNSUPPORTED` */
+/**
+ * The store names its files by SHA-256 and nothing else (tart-formats §4.3). @throws TartletError `MEDIA_UNSUPPORTED`
+ */
 export function requireStorable(image: StackedImage, subject: string): void {
   const foreign = stackedFiles(image).find((file) => file.fileDigest.algorithm !== 'sha256');
   if (foreign === undefined) return;

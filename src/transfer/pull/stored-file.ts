@@ -4,7 +4,7 @@ import { removeEntry } from '../../fs/remove.ts';
 import type { StoredDiskFile } from '../../oci/tart-image.ts';
 import { buildDisk, type DiskBuild, hashesTo } from './disk-build.ts';
 import type { Session } from '../../session/session.ts';
-import { storedWorkplace, type Survey } from './survey.ts';
+import { storedTarget, type PullPlanner } from './pull-planner.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
 
 /** A file of a stacked disk, to be brought into the content store. */
@@ -17,12 +17,18 @@ export interface WantedFile extends Pick<DiskBuild, 'onChunk' | 'onUnderWay' | '
 }
 
 /**
- * Brings one file into the content store unless it is there. It appears only after all of it was hashed. Who wants a file that another
- * command is bringing waits for it.
+ * Brings one file into the content store unless it is there. It appears only after all of it was hashed. Who wants a
+ * file that another command is bringing waits for it.
  *
- * @throws TartletError `CHUNK_CORRUPT` when the chunks are what the manifest says and the file is not, and those of {@link buildDisk}.
+ * @throws TartletError `CHUNK_CORRUPT` when the chunks are what the manifest says and the file is not, and those of
+ * {@link buildDisk}.
  */
-export async function bringFile(session: Session, pool: WorkerPool, survey: Survey, wanted: WantedFile): Promise<void> {
+export async function bringFile(
+  session: Session,
+  pool: WorkerPool,
+  planner: PullPlanner,
+  wanted: WantedFile,
+): Promise<void> {
   const { contents } = session;
   const { file } = wanted;
   const reason = `another command is fetching the ${wanted.what}`;
@@ -32,18 +38,18 @@ export async function bringFile(session: Session, pool: WorkerPool, survey: Surv
     if (await contents.holds(file)) {
       for (const chunk of file.chunks) wanted.onChunk(chunk, 'found-content');
     } else {
-      await rebuild(session, pool, survey, wanted);
+      await rebuild(session, pool, planner, wanted);
     }
     await contents.touch(file.fileDigest, session.now());
   });
 }
 
-async function rebuild(session: Session, pool: WorkerPool, survey: Survey, wanted: WantedFile): Promise<void> {
+async function rebuild(session: Session, pool: WorkerPool, planner: PullPlanner, wanted: WantedFile): Promise<void> {
   const { contents } = session;
   const { file } = wanted;
-  const workplace = storedWorkplace(contents, file);
+  const workplace = storedTarget(contents, file);
   const { path, journal } = workplace;
-  await buildDisk(pool, { ...wanted, ...workplace, plan: await survey.planFile(file, workplace) });
+  await buildDisk(pool, { ...wanted, ...workplace, plan: await planner.planFile(file, workplace) });
   const isIntact = async (): Promise<boolean> => hashesTo(pool, path, file.size, file.fileDigest);
   if (await contents.install(path, file, isIntact)) {
     await journal.remove();

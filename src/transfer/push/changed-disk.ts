@@ -1,19 +1,20 @@
-import { isSealBroken } from '../../home/broken-seal.ts';
+import { isModified } from '../../home/modified-disk.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { Session } from '../../session/session.ts';
 
 /**
- * Says of a cached image that its disk was changed in place, if the seal beside it tells (issue 14, item 11).
+ * Says of a cached image that its disk was changed in place, if the unmodified marker beside it tells (issue 14, item
+ * 11).
  *
- * @param folder of the image. @param consequence what follows from it, as a clause.
+ * @param directory of the image. @param consequence what follows from it, as a clause.
  */
 export function tellOfChangedDisk(
   session: Session,
-  image: { text: string; folder: string; digest: Digest },
+  image: { text: string; directory: string; digest: Digest },
   consequence: string,
 ): void {
-  const { text, folder, digest } = image;
-  if (!isSealBroken(folder, digest)) return;
+  const { text, directory, digest } = image;
+  if (!isModified(directory, digest)) return;
   session.emit({
     kind: 'note',
     subject: text,

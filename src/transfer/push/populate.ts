@@ -8,7 +8,7 @@ import { whileHeld } from '../../home/images/image-lock.ts';
 import { originOfImage, writeOrigin } from '../../home/origin.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { Staging } from '../../home/staging.ts';
-import { VmFile } from '../../home/vm-folder.ts';
+import { VmFile } from '../../home/vm-directory.ts';
 import { parseManifest } from '../../oci/manifest.ts';
 import { collectAfterMove, nameImage } from '../collect.ts';
 import type { PushOutcome } from './push.ts';
@@ -16,7 +16,7 @@ import type { Session } from '../../session/session.ts';
 
 /** The files of what was pushed. They must not change meanwhile. */
 export interface PopulateSource {
-  readonly folder: string;
+  readonly directory: string;
   /** What was pushed as the VM's configuration, when it is not simply the file. */
   readonly config?: Uint8Array;
   /** Throws when the files are no longer what was pushed. Asked after they were copied. */
@@ -24,8 +24,8 @@ export interface PopulateSource {
 }
 
 /**
- * Puts what was just pushed into the cache, under the very names it was pushed to, port and all; no network is needed. Disk blocks are
- * shared with the source where the file system can. What is in the cache already is only named.
+ * Puts what was just pushed into the cache, under the very names it was pushed to, port and all; no network is needed.
+ * Disk blocks are shared with the source where the file system can. What is in the cache already is only named.
  *
  * @throws TartletError `NAME_COLLISION`, `DISK_*`; `kept` tells that the push itself is done.
  */
@@ -65,18 +65,18 @@ async function populate(session: Session, source: PopulateSource, outcome: PushO
   await collectAfterMove(session, moved);
 }
 
-/** Call under the digest's lock: whatever lies in its staging folder is of nobody who lives. */
+/** Call under the digest's lock: whatever lies in its staging directory is of nobody who lives. */
 async function store(session: Session, source: PopulateSource, outcome: PushOutcome): Promise<void> {
   const [name] = outcome.names;
   const { digest, manifest } = outcome;
   if (name === undefined) return;
   const leftover = await Staging.open(session.home, digest);
-  await onDisk('remove', leftover.folder, async () => removeEntry(leftover.folder));
+  await onDisk('remove', leftover.directory, async () => removeEntry(leftover.directory));
   const staging = await Staging.open(session.home, digest);
   const files = await copyFiles(session, source, staging);
   await writeNewFile(staging.pathOf(VmFile.manifest), manifest);
   await writeOrigin(
-    staging.folder,
+    staging.directory,
     originOfImage({
       name,
       digest,
@@ -89,12 +89,12 @@ async function store(session: Session, source: PopulateSource, outcome: PushOutc
   await staging.flush([VmFile.manifest, ...files]);
   await source.confirm?.();
   session.signal.throwIfAborted();
-  await session.images.publish(staging.folder, name, digest);
+  await session.images.publish(staging.directory, name, digest);
 }
 
 /** @returns the files that are there now; a stacked image has no disk of its own (tart-formats §1.3). */
 async function copyFiles(session: Session, source: PopulateSource, staging: Staging): Promise<string[]> {
-  const from = (file: string): string => `${source.folder}/${file}`;
+  const from = (file: string): string => `${source.directory}/${file}`;
   const small = source.config === undefined ? [VmFile.config, VmFile.nvram] : [VmFile.nvram];
   for (const file of small) {
     await copySmallFile(from(file), staging.pathOf(file));

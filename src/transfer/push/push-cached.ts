@@ -2,7 +2,7 @@ import { TartletError } from '../../errors.ts';
 import type { CachedImage } from '../../home/images/image-cache.ts';
 import { openPlainFile } from '../../fs/plain-file.ts';
 import { readSmallFileIfThere } from '../../fs/small-file.ts';
-import { VmFile } from '../../home/vm-folder.ts';
+import { VmFile } from '../../home/vm-directory.ts';
 import { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts';
@@ -25,9 +25,9 @@ const CACHED_FILES = new Map<string, string>([
 ]);
 
 /**
- * Sends a cached image to one repository under its own manifest, byte for byte, so that its digest stays what it was (tart-cli §7 #43).
- * Blobs that the target lacks are mounted, taken from the cache, or streamed from the registry that the image came from, which is not
- * contacted when nothing is missing. The caller holds the image's lock.
+ * Sends a cached image to one repository under its own manifest, byte for byte, so that its digest stays what it was
+ * (tart-cli §7 #43). Blobs that the target lacks are mounted, taken from the cache, or streamed from the registry that
+ * the image came from, which is not contacted when nothing is missing. The caller holds the image's lock.
  *
  * @param names all of one repository.
  * @throws TartletError of both registries; every tag is then where it was.
@@ -66,11 +66,11 @@ export async function pushCachedImage(
 }
 
 /**
- * The manifest whose bytes have the image's digest: the cached one, or where an old Tart wrote its own version of it, or none, the
- * one in the registry (tart-formats §1.6).
+ * The manifest whose bytes have the image's digest: the cached one, or where an old Tart wrote its own version of it,
+ * or none, the one in the registry (tart-formats §1.6).
  */
 async function originalManifest(session: Session, image: CachedImage, source: ManifestSource): Promise<NamedManifest> {
-  const cached = await smallFile(`${image.folder.path}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);
+  const cached = await smallFile(`${image.directory.path}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);
   if (cached !== undefined && Digest.of(cached, image.digest.algorithm).equals(image.digest)) {
     return { digest: image.digest, manifest: parseManifest(cached) };
   }
@@ -85,7 +85,7 @@ async function originalManifest(session: Session, image: CachedImage, source: Ma
 async function fromCache(image: CachedImage, blob: Descriptor): Promise<BlobSource | undefined> {
   const file = CACHED_FILES.get(blob.mediaType);
   if (file === undefined) return undefined;
-  const path = `${image.folder.path}/${file}`;
+  const path = `${image.directory.path}/${file}`;
   const found = await Digest.ofPieces((await openPlainFile(path)).createReadStream(), blob.digest.algorithm);
   if (!found.digest.equals(blob.digest) || found.size !== blob.size) return undefined;
   return {

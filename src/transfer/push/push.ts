@@ -1,7 +1,7 @@
 import { isTartletError } from '../../errors.ts';
-import { sealDisk, stateToSeal } from '../../home/disk-seal.ts';
+import { markUnmodified, stateToMark } from '../../home/unmodified-marker.ts';
 import { writePushRecord } from '../../home/push-record.ts';
-import { VmFile } from '../../home/vm-folder.ts';
+import { VmFile } from '../../home/vm-directory.ts';
 import { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { flatManifest, stubConfig } from '../../oci/flat-manifest.ts';
@@ -20,9 +20,9 @@ export type { PushOptions } from './vm-upload.ts';
 
 const NO_TAG_MOVED = 'the blobs are in the registry, no tag was moved';
 
-/** A VM folder to push; the caller holds its lock. */
+/** A VM directory to push; the caller holds its lock. */
 export interface PushSource {
-  readonly folder: string;
+  readonly directory: string;
   /** What the stub config says of the VM. */
   readonly vm: { readonly os: string; readonly arch: string; readonly diskFormat: string };
   /** What goes up as the VM's configuration. */
@@ -43,8 +43,8 @@ export interface PushOutcome {
 }
 
 /**
- * Uploads a VM to one repository and gives it its names. Blobs that are there are not sent again, the manifest goes last and its
- * tags after it: a push that fails leaves every tag where it was.
+ * Uploads a VM to one repository and gives it its names. Blobs that are there are not sent again, the manifest goes
+ * last and its tags after it: a push that fails leaves every tag where it was.
  *
  * @param names all of one registry and repository; digest names are checked against what was pushed.
  * @throws TartletError of the registry client, `DISK_*`, `CHUNK_CORRUPT` when the disk changes meanwhile.
@@ -59,16 +59,16 @@ export async function pushToRepository(
   const client = await session.client(name, options.insecure ?? false);
   try {
     const upload = new VmUpload(session, client, name, options);
-    const disk = `${source.folder}/${VmFile.disk}`;
-    // A disk that is known is not read, and has its seal.
+    const disk = `${source.directory}/${VmFile.disk}`;
+    // A disk that is known is not read, and has its unmodified marker.
     const { unmodified } = source.history;
-    const toSeal = unmodified === undefined ? await stateToSeal(source.folder, session.platform) : undefined;
+    const toMark = unmodified === undefined ? await stateToMark(source.directory, session.platform) : undefined;
     const before = await stateOfDisk(disk, 'push');
     const send = async (): Promise<RawManifest> => {
       const bytes = flatManifest({
         stubConfig: await upload.bytes(stubConfig(source.vm, options.labels ?? new Map())),
         config: await upload.bytes(source.config),
-        nvram: await upload.file(`${source.folder}/${VmFile.nvram}`),
+        nvram: await upload.file(`${source.directory}/${VmFile.nvram}`),
         chunks: await upload.disk(disk, before, source.history),
         uploadTime: source.uploadTime,
       });
@@ -88,7 +88,7 @@ export async function pushToRepository(
         }),
     );
     await moveTags(client, names, manifest, session.signal);
-    await remember(session, source.folder, manifest, name, toSeal === before.touched ? toSeal : undefined);
+    await remember(session, source.directory, manifest, name, toMark === before.touched ? toMark : undefined);
     session.emit({ kind: 'finished', subject: name.toString() });
     return { names, digest: manifest.digest, manifest: manifest.bytes, uploadedBytes: upload.sentBytes };
   } finally {
@@ -100,18 +100,18 @@ export async function pushToRepository(
  * Keeps what the next push of the VM can do without. It saves time, and is worth no failure: everything is in the
  * registry.
  *
- * @param state of the disk before it was read; undefined for a disk that is not to be sealed.
+ * @param state of the disk before it was read; undefined for a disk that is not to be marked as unmodified.
  */
 async function remember(
   { platform }: Session,
-  folder: string,
+  directory: string,
   { bytes }: RawManifest,
   name: RemoteName,
   state: string | undefined,
 ): Promise<void> {
   try {
-    const recorded = await writePushRecord(folder, bytes, name);
-    if (recorded !== undefined && state !== undefined) await sealDisk(folder, recorded, platform, state);
+    const recorded = await writePushRecord(directory, bytes, name);
+    if (recorded !== undefined && state !== undefined) await markUnmodified(directory, recorded, platform, state);
   } catch (error) {
     if (!isTartletError(error)) throw error;
   }

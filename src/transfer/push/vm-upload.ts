@@ -9,7 +9,7 @@ import type { EncodedChunk } from '../../oci/flat-manifest.ts';
 import type { BlobSource } from '../../registry/client.ts';
 import type { BlobPusher, SharedClient } from '../../registry/contract.ts';
 import type { PushJob } from '../../chunks/chunk-job.ts';
-import { contentsOf, cutDisk, type Stretch } from '../../chunks/disk-cut.ts';
+import { contentsOf, cutDisk, type Extent } from '../../chunks/disk-cut.ts';
 import { type DiskHistory, isWorthHashing, sourcesOfBlobs } from './disk-history.ts';
 import { fileBytes } from '../../chunks/file-blob.ts';
 import { grouped } from '../../chunks/grouped.ts';
@@ -18,7 +18,7 @@ import { bringKnownBlob, type KnownBlobs } from '../known-blob.ts';
 import { inLanes } from '../../chunks/lanes.ts';
 import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
 import type { Session } from '../../session/session.ts';
-import { hashStretches, type PushedHow, pushStretches } from './stretch-push.ts';
+import { hashExtents, type PushedHow, pushExtents } from './extent-push.ts';
 import { WorkerPool } from '../../chunks/worker-pool.ts';
 
 /** How a disk is cut and sent. */
@@ -66,8 +66,8 @@ export class VmUpload {
   }
 
   /**
-   * From now on these blobs are sent whatever the registry says of them; all, when it did not name any (reliability Q16).
-   * What is asked for again then goes up again.
+   * From now on these blobs are sent whatever the registry says of them; all, when it did not name any (reliability
+   * Q16). What is asked for again then goes up again.
    */
   distrust(unknown: readonly Digest[]): void {
     this.#distrusted = unknown.length === 0 ? 'all' : unknown;
@@ -109,62 +109,62 @@ export class VmUpload {
    * is not even read.
    *
    * @param state of the disk, before anything of it is read.
-   * @throws TartletError `MANIFEST_TOO_LARGE` before anything is sent when there would be more chunks than a manifest can name.
+   * @throws TartletError `MANIFEST_TOO_LARGE` before anything is sent when there would be more chunks than a manifest
+   * can name.
    */
   async disk(path: string, state: FileState, history: DiskHistory): Promise<EncodedChunk[]> {
     const { sizeBytes: size, touched } = state;
     const { base, unmodified } = history;
-    const stretches = cutDisk(size, this.#options.diskChunkBytes, base);
-    const contents =
-      unmodified?.state === touched ? contentsOf(unmodified.disk, stretches) : new Map<Stretch, string>();
-    this.#chunkCount = stretches.length;
-    const numbers = new Map(stretches.map((stretch, index) => [stretch.offset, index]));
+    const extents = cutDisk(size, this.#options.diskChunkBytes, base);
+    const contents = unmodified?.state === touched ? contentsOf(unmodified.disk, extents) : new Map<Extent, string>();
+    this.#chunkCount = extents.length;
+    const numbers = new Map(extents.map((extent, index) => [extent.offset, index]));
     const subject = this.#subject;
-    const zeros = new Set<Stretch>();
-    const keep = (stretch: Stretch, chunk: EncodedChunk, { outcome, ...found }: PushedHow): void => {
-      const { offset, size: bytes } = stretch;
+    const zeros = new Set<Extent>();
+    const keep = (extent: Extent, chunk: EncodedChunk, { outcome, ...found }: PushedHow): void => {
+      const { offset, size: bytes } = extent;
       this.#chunks.set(offset, chunk);
-      const isZero = found.isZero || zeros.has(stretch);
+      const isZero = found.isZero || zeros.has(extent);
       const kind = outcome === 'uploaded' ? 'chunk-done' : 'chunk-reused';
       this.#session.emit({ kind, subject, index: numbers.get(offset) ?? 0, bytes, ...(isZero ? { isZero } : {}) });
     };
-    const tell = ({ offset, size: of }: Stretch, done: number): void =>
+    const tell = ({ offset, size: of }: Extent, done: number): void =>
       this.#session.emit({ kind: 'chunk-under-way', subject, index: numbers.get(offset) ?? 0, done, of });
     const scratch = await Scratch.createSpool(this.#session);
     const pool = await this.#pool();
     try {
-      this.#begin(size, stretches.length);
-      const missing = (): Stretch[] => stretches.filter(({ offset }) => !this.#chunks.has(offset));
-      const unread = missing().filter((stretch) => !contents.has(stretch));
+      this.#begin(size, extents.length);
+      const missing = (): Extent[] => extents.filter(({ offset }) => !this.#chunks.has(offset));
+      const unread = missing().filter((extent) => !contents.has(extent));
       if (unread.length === 0 || (await isWorthHashing(this.#session, this.#client, size, history))) {
-        const diskBytes = unread.reduce((sum, stretch) => sum + stretch.size, 0);
+        const diskBytes = unread.reduce((sum, extent) => sum + extent.size, 0);
         this.#session.emit({ kind: 'to-hash', subject, diskBytes });
-        await hashStretches(
+        await hashExtents(
           pool,
           path,
           unread,
-          (stretch, { contentDigest, isZero }) => {
-            contents.set(stretch, contentDigest);
-            if (isZero) zeros.add(stretch);
+          (extent, { contentDigest, isZero }) => {
+            contents.set(extent, contentDigest);
+            if (isZero) zeros.add(extent);
           },
           tell,
         );
         for (const find of sourcesOfBlobs(this.#session, this.#name, history)) {
           const wanted = missing();
           if (wanted.length === 0) break;
-          const known = await find(new Set(wanted.flatMap((stretch) => contents.get(stretch) ?? [])));
-          await this.#reuse(wanted, contents, known, (stretch, chunk) =>
-            keep(stretch, chunk, { outcome: 'present', isZero: false }),
+          const known = await find(new Set(wanted.flatMap((extent) => contents.get(extent) ?? [])));
+          await this.#reuse(wanted, contents, known, (extent, chunk) =>
+            keep(extent, chunk, { outcome: 'present', isZero: false }),
           );
         }
       }
-      const sameContent = grouped(missing(), (stretch) => contents.get(stretch) ?? `at ${stretch.offset}`);
-      const jobs = sameContent.map(([first, all]): [PushJob, readonly Stretch[]] => [
+      const sameContent = grouped(missing(), (extent) => contents.get(extent) ?? `at ${extent.offset}`);
+      const jobs = sameContent.map(([first, all]): [PushJob, readonly Extent[]] => [
         { ...this.#job(path, first, scratch), zeros: contents.has(first) ? 'send' : 'tell' },
         all,
       ]);
-      await pushStretches(pool, new Map(jobs), keep, tell);
-      return stretches.flatMap(({ offset }) => this.#chunks.get(offset) ?? []);
+      await pushExtents(pool, new Map(jobs), keep, tell);
+      return extents.flatMap(({ offset }) => this.#chunks.get(offset) ?? []);
     } finally {
       this.#session.emit({ kind: 'spent', subject: this.#subject, threads: pool.threads, spent: pool.spent });
       await pool.close();
@@ -172,25 +172,25 @@ export class VmUpload {
     }
   }
 
-  /** Settles stretches for which the repository has, or can mount, a blob that we know. */
+  /** Settles extents for which the repository has, or can mount, a blob that we know. */
   async #reuse(
-    stretches: readonly Stretch[],
-    contents: ReadonlyMap<Stretch, string>,
+    extents: readonly Extent[],
+    contents: ReadonlyMap<Extent, string>,
     known: KnownBlobs,
-    onReused: (stretch: Stretch, chunk: EncodedChunk) => void,
+    onReused: (extent: Extent, chunk: EncodedChunk) => void,
   ): Promise<void> {
     const isThere = new Map<string, Promise<boolean>>();
     const width = Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY);
-    await inLanes(stretches, width, this.#session.signal, async (stretch, _, signal) => {
-      const content = contents.get(stretch) ?? '';
+    await inLanes(extents, width, this.#session.signal, async (extent, _, signal) => {
+      const content = contents.get(extent) ?? '';
       const blob = known.get(content);
       if (blob === undefined || this.#isDistrusted(blob.chunk.descriptor.digest)) return;
-      // Many stretches may have one content: the registry is asked once.
+      // Many extents may have one content: the registry is asked once.
       const asked = isThere.get(content) ?? bringKnownBlob(this.#client, blob, signal);
       isThere.set(content, asked);
       if (!(await asked)) return;
       const { digest, size } = blob.chunk.descriptor;
-      onReused(stretch, { digest, size, contentSize: stretch.size, contentDigest: blob.chunk.contentDigest });
+      onReused(extent, { digest, size, contentSize: extent.size, contentDigest: blob.chunk.contentDigest });
     });
   }
 
@@ -199,13 +199,13 @@ export class VmUpload {
     this.#session.emit({ kind: 'started', subject, direction: 'push', bytesTotal: undefined, diskBytes, chunks });
   }
 
-  #job(disk: string, { offset, size }: Stretch, scratch: Scratch): Omit<PushJob, 'zeros'> {
+  #job(disk: string, { offset, size }: Extent, scratch: Scratch): Omit<PushJob, 'zeros'> {
     return {
       kind: 'push',
       disk,
       offset,
       contentSize: size,
-      spool: `${scratch.folder}/chunk-${offset}`,
+      spool: `${scratch.directory}/chunk-${offset}`,
       uploadChunkBytes: this.#options.uploadChunkBytes,
       // Only chunks that are to go up again are asked for twice.
       sendAnyway: this.#distrusted === 'all' || this.#distrusted.length > 0,

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { hintText, withHint } from '../../../src/cli/render/hint/text.ts';
 import type { Hint } from '../../../src/hint.ts';
 
@@ -52,7 +52,7 @@ const WORDS: readonly (readonly [Hint, string])[] = [
   [{ kind: 'use-tls' }, 'leave out --insecure'],
   [
     { kind: 'give-client-certificate', registry: 'h:1' },
-    'put client.cert and client.key (PEM) into the folder ~/.docker/certs.d/h:1',
+    'put client.cert and client.key (PEM) into the directory ~/.docker/certs.d/h:1',
   ],
   [
     { kind: 'convert-certificate', path: '/ca' },
@@ -85,7 +85,7 @@ const WORDS: readonly (readonly [Hint, string])[] = [
     'add TLS and a password (--tls-cert, --tls-key, --htpasswd), listen on 127.0.0.1, or allow it (--open)',
   ],
   [{ kind: 'move-away-if-foreign', path: '/x' }, 'look at /x, and move it away if it does not belong there'],
-  [{ kind: 'check-permissions', path: '/x' }, 'check the permissions of /x and of its folder'],
+  [{ kind: 'check-permissions', path: '/x' }, 'check the permissions of /x and of its directory'],
   [{ kind: 'pull-first', image: 'h/a:1' }, 'pull it first (tartlet pull h/a:1)'],
   [{ kind: 'unpin-and-delete', image: 'h/a:1' }, 'tartlet unpin h/a:1, and delete it then'],
   [
@@ -137,7 +137,7 @@ const WORDS: readonly (readonly [Hint, string])[] = [
   [{ kind: 'export-or-copy' }, 'export the VM with tartlet export, or copy the image with skopeo to oci-archive:FILE'],
   [
     { kind: 'import-what-was-exported' },
-    'import what tartlet export wrote, or what skopeo copy wrote to oci-archive:FILE or oci:FOLDER',
+    'import what tartlet export wrote, or what skopeo copy wrote to oci-archive:FILE or oci:DIRECTORY',
   ],
   [{ kind: 'choose-reference' }, 'choose one with --ref'],
   [{ kind: 'choose-reference-or-none' }, 'name one of those with --ref, or leave it out when there is only one'],
@@ -162,17 +162,17 @@ const WORDS: readonly (readonly [Hint, string])[] = [
   [{ kind: 'in-words', words: 'ask Anna' }, 'ask Anna'],
 ];
 
-test.each(WORDS)('the hint %j in the words of the command', (hint, words) => {
+it.each(WORDS)('the hint %j in the words of the command', (hint, words) => {
   expect(hintText(hint)).toBe(words);
 });
 
-test('stands behind a sentence where there is no line for it', () => {
+it('stands behind a sentence where there is no line for it', () => {
   expect(withHint('it was changed', { kind: 'deep-check-tells' })).toBe(
     'it was changed; doctor --deep tells whether it is what the image says',
   );
   expect(withHint('it was changed', undefined)).toBe('it was changed');
 });
 
-test('crosses threads as it is', () => {
+it('crosses threads as it is', () => {
   for (const [hint] of WORDS) expect(structuredClone(hint)).toEqual(hint);
 });

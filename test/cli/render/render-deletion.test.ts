@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { renderDeletion, renderFreed } from '../../../src/cli/render/deletion.ts';
 import { unusedFor } from '../../../src/cli/render/quantity.ts';
 import { lastingText } from '../../../src/cli/render/transfer-view.ts';
@@ -30,7 +30,7 @@ function deletion(reason: PruneReason, reclaimableBytes: number | undefined): De
 }
 
 describe('a deletion', () => {
-  test.each([
+  it.each([
     ['would', 'age', 31 * GB, 'last used 12 days ago, 38.2 GB allocated, 31.0 GB would be freed: the rest is shared'],
     ['did', 'age', 31 * GB, 'last used 12 days ago, 38.2 GB allocated, 31.0 GB freed: the rest is shared'],
     ['would', 'room', 38.2 * GB, 'last used 12 days ago, room is needed, 38.2 GB allocated, all of it would be freed'],
@@ -48,14 +48,14 @@ describe('a deletion', () => {
     );
   });
 
-  test('frees in all exactly so much, or at least when something is shared', () => {
+  it('frees in all exactly so much, or at least when something is shared', () => {
     const whole = deletion('age', 38.2 * GB);
     expect(renderFreed([whole, whole], 'would')).toBe('2 in all: 76.4 GB would be freed\n');
     expect(renderFreed([whole, deletion('age', 31 * GB)], 'did')).toBe('2 in all: at least 69.2 GB freed\n');
   });
 });
 
-test.each([
+it.each([
   [0, 'just now'],
   [90 * 60_000, '1 hour ago'],
   [DAY, '1 day ago'],
@@ -65,7 +65,7 @@ test.each([
   expect(unusedFor(milliseconds)).toBe(text);
 });
 
-test.each([
+it.each([
   ['room', 'room was needed'],
   ['replaced', 'its last tag moved'],
 ] as const)('what a transfer deletes is said, and why: %s', (why, text) => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { coloursFor } from '../../../src/cli/render/colour.ts';
 import { renderError } from '../../../src/cli/render/error.ts';
 import { exitCodeOf } from '../../../src/cli/render/exit-code.ts';
@@ -13,7 +13,7 @@ function plain(error: unknown): string {
 }
 
 describe('an error for people', () => {
-  test('says what failed, what was kept and what to do', () => {
+  it('says what failed, what was kept and what to do', () => {
     const error = new TartletError('NET_TIMEOUT', 'cannot reach registry.example:8221: no answer in 20 s', {
       kept: '3 of 12 chunks',
       next: { kind: 'run-again' },
@@ -25,13 +25,13 @@ describe('an error for people', () => {
     );
   });
 
-  test('leaves out what was not kept, and doubles no full stop', () => {
+  it('leaves out what was not kept, and doubles no full stop', () => {
     expect(plain(new TartletError('VM_NOT_FOUND', 'there is no VM named "ci".'))).toBe(
       'error[VM_NOT_FOUND]: there is no VM named "ci".\nnext: tartlet list shows what there is\n',
     );
   });
 
-  test('knows what to do about failures that bring no next step', () => {
+  it('knows what to do about failures that bring no next step', () => {
     expect(plain(new TartletError('UPLOAD_LOST', 'the upload is gone'))).toBe(
       'error[UPLOAD_LOST]: the upload is gone.\n' +
         'next: run the same command again: what is done already is not done twice\n',
@@ -41,7 +41,7 @@ describe('an error for people', () => {
     ).toContain('\nnext: wait\n');
   });
 
-  test('has all that matters in its first line, whatever the text brings along', () => {
+  it('has all that matters in its first line, whatever the text brings along', () => {
     const error = new TartletError('REG_REJECTED', 'the registry says: "no\r\n\u001b[31mway\u202e"\n');
     expect(plain(error)).toBe(
       'error[REG_REJECTED]: the registry says: "no \\u001b[31mway\\u202e".\n' +
@@ -49,7 +49,7 @@ describe('an error for people', () => {
     );
   });
 
-  test('an error that nobody foresaw is a defect, and says so (P11)', () => {
+  it('an error that nobody foresaw is a defect, and says so (P11)', () => {
     expect(plain(new TypeError('x is not a function'))).toBe(
       'error[INTERNAL]: unexpected: x is not a function.\n' +
         'next: this is a defect of Tartlet: report it with the output that TARTLET_DEBUG=1 gives\n',
@@ -58,13 +58,13 @@ describe('an error for people', () => {
     expect(plain(undefined)).toContain('error[INTERNAL]: unexpected: undefined.\n');
   });
 
-  test('an abort is an interruption', () => {
+  it('an abort is an interruption', () => {
     expect(plain(new DOMException('This operation was aborted', 'AbortError'))).toBe(
       'error[INTERRUPTED]: interrupted.\nnext: run the same command again: what is done already is not done twice\n',
     );
   });
 
-  test('with TARTLET_DEBUG the places follow, causes too, once each', () => {
+  it('with TARTLET_DEBUG the places follow, causes too, once each', () => {
     const cause: Error & { secret?: string } = new Error('socket hang up');
     cause.secret = 'hunter2';
     cause.cause = cause;
@@ -78,7 +78,7 @@ describe('an error for people', () => {
     expect(text).not.toContain('hunter2');
   });
 
-  test('is red on a terminal only', () => {
+  it('is red on a terminal only', () => {
     const error = new TartletError('BUSY', 'no');
     expect(renderError(error, TERMINAL, {})).toContain('\u001b[31m');
     expect(renderError(error, PIPE, { CI: 'true' })).not.toContain('\u001b');
@@ -86,7 +86,7 @@ describe('an error for people', () => {
 });
 
 describe('colours', () => {
-  test.each([
+  it.each([
     [TERMINAL, {}, true],
     [PIPE, {}, false],
     [{ isTTY: false }, { CI: 'true' }, false],
@@ -104,7 +104,7 @@ describe('colours', () => {
 });
 
 describe('exit codes (tart-cli §0.2)', () => {
-  test.each<[ErrorCode, number]>([
+  it.each<[ErrorCode, number]>([
     ['USAGE', 64],
     ['VM_NOT_FOUND', 2],
     ['VM_RUNNING', 2],
@@ -119,7 +119,7 @@ describe('exit codes (tart-cli §0.2)', () => {
     expect(exitCodeOf(new TartletError(code, 'x'))).toBe(exitCode);
   });
 
-  test('of what is not ours', () => {
+  it('of what is not ours', () => {
     expect(exitCodeOf(new Error('x'))).toBe(1);
     expect(exitCodeOf(new DOMException('aborted', 'AbortError'))).toBe(130);
     expect(exitCodeOf(undefined)).toBe(1);

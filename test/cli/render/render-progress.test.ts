@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { MessageStream } from '../../../src/cli/terminal/message-stream.ts';
 import type { ProgressTime } from '../../../src/cli/render/display.ts';
 import { createProgress } from '../../../src/cli/render/progress.ts';
@@ -101,7 +101,7 @@ function started(subject: string, bytesTotal = 10 * GB): TransferEvent {
 
 /** A pull that takes a part of its disk from this machine. */
 function startedWithPlan(subject: string): TransferEvent {
-  const donor = { path: '/x', size: 50 * GB, kind: 'image', name: 'registry.example/base:14' } as const;
+  const seed = { path: '/x', size: 50 * GB, kind: 'image', name: 'registry.example/base:14' } as const;
   return {
     kind: 'started',
     subject,
@@ -113,9 +113,9 @@ function startedWithPlan(subject: string): TransferEvent {
       fetchBytes: GB,
       diskBytes: 50 * GB,
       reused: [
-        { donor, bytes: 40 * GB, chunks: 80 },
-        { donor: { ...donor, kind: 'vm', name: 'ci\n' }, bytes: 2 * GB, chunks: 4 },
-        { donor: { ...donor, kind: 'partial', name: 'sha256:0' }, bytes: GB, chunks: 2 },
+        { seed, bytes: 40 * GB, chunks: 80 },
+        { seed: { ...seed, kind: 'vm', name: 'ci\n' }, bytes: 2 * GB, chunks: 4 },
+        { seed: { ...seed, kind: 'partial', name: 'sha256:0' }, bytes: GB, chunks: 2 },
       ],
       zeroBytes: 3 * GB,
       partialBytes: 2 * GB,
@@ -139,7 +139,7 @@ const PLAN =
   '2.0 GB from the VM ci , 1.0 GB from an unfinished pull of sha256:0, 2.0 GB from an earlier try, 3.0 GB zero';
 
 describe('on a terminal', () => {
-  test('a pull begins with its plan, which stays', () => {
+  it('a pull begins with its plan, which stays', () => {
     const stream = new FakeStream(true, 300);
     const progress = open(stream);
     progress.handle(startedWithPlan('a/b:1'));
@@ -147,7 +147,7 @@ describe('on a terminal', () => {
     expect(stream.screen).toEqual([PLAN, 'a/b:1  [                    ]    0%  0 B of 1.0 GB']);
   });
 
-  test('a new total counts as soon as it is known', () => {
+  it('a new total counts as soon as it is known', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started('a/b:1', GB));
@@ -157,7 +157,7 @@ describe('on a terminal', () => {
     expect(stream.screen[0]).toContain('25%  1.0 GB of 4.0 GB');
   });
 
-  test('an image has one line, painted over and over, and a summary in the end', () => {
+  it('an image has one line, painted over and over, and a summary in the end', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started(BASE));
@@ -173,7 +173,7 @@ describe('on a terminal', () => {
     expect(time.timers).toBe(0);
   });
 
-  test('the summary names no rate, and nothing that limits it, where next to nothing had to move', () => {
+  it('the summary names no rate, and nothing that limits it, where next to nothing had to move', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started(BASE));
@@ -184,7 +184,7 @@ describe('on a terminal', () => {
     expect(stream.screen).toEqual([`${BASE}: 279 B fetched in 2s`]);
   });
 
-  test('the summary says what kept it from being faster, when that was counted', () => {
+  it('the summary says what kept it from being faster, when that was counted', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started(BASE));
@@ -198,7 +198,7 @@ describe('on a terminal', () => {
     ]);
   });
 
-  test.each([
+  it.each([
     ['disk', { processorMs: 4000, diskMs: 14_000 }, 'limited by the disk (2.0 GB/s read or written)'],
     [
       'processors',
@@ -221,7 +221,7 @@ describe('on a terminal', () => {
     ]);
   });
 
-  test('is painted at most ten times a second, whatever comes in', () => {
+  it('is painted at most ten times a second, whatever comes in', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started(BASE));
@@ -232,7 +232,7 @@ describe('on a terminal', () => {
     expect(stream.writes.length).toBe(10);
   });
 
-  test('what is over within a moment is never painted', () => {
+  it('what is over within a moment is never painted', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle({ kind: 'resolved', subject: BASE, digest: 'sha256:0' });
@@ -242,7 +242,7 @@ describe('on a terminal', () => {
     expect(time.timers).toBe(0);
   });
 
-  test('several images have a line each, with bars below each other', () => {
+  it('several images have a line each, with bars below each other', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started(BASE));
@@ -260,7 +260,7 @@ describe('on a terminal', () => {
     ]);
   });
 
-  test('says what it waits for, and why it tries again', () => {
+  it('says what it waits for, and why it tries again', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle({ kind: 'resolved', subject: 'a/b:1', digest: 'sha256:0' });
@@ -280,7 +280,7 @@ describe('on a terminal', () => {
     expect(stream.screen).toHaveLength(1);
   });
 
-  test('notes and lines of others stay, above the picture', () => {
+  it('notes and lines of others stay, above the picture', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started('a/b:1'));
@@ -294,7 +294,7 @@ describe('on a terminal', () => {
     ]);
   });
 
-  test('closing takes the picture away, as after an abort, and the cursor was never hidden', () => {
+  it('closing takes the picture away, as after an abort, and the cursor was never hidden', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started('a/b:1'));
@@ -310,7 +310,7 @@ describe('on a terminal', () => {
     expect(stream.screen).toEqual([]);
   });
 
-  test.each([20, 30, 45, 60, 79, 80, 100, 140])('no line reaches the last of %i columns', (columns) => {
+  it.each([20, 30, 45, 60, 79, 80, 100, 140])('no line reaches the last of %i columns', (columns) => {
     const stream = new FakeStream(true, columns);
     const progress = open(stream);
     progress.handle(started(BASE));
@@ -322,7 +322,7 @@ describe('on a terminal', () => {
     expect(stream.screen.join('\n')).toContain('30%');
   });
 
-  test('no line is wider than the terminal, and each image keeps its tag, for any name and number', () => {
+  it('no line is wider than the terminal, and each image keeps its tag, for any name and number', () => {
     const random = seeded(26);
     const pick = (most: number): number => Math.floor(random() * most);
     for (let round = 0; round < 80; round += 1) {
@@ -354,7 +354,7 @@ describe('on a terminal', () => {
     }
   });
 
-  test('80 columns have room for the bar and all numbers, below the name', () => {
+  it('80 columns have room for the bar and all numbers, below the name', () => {
     const stream = new FakeStream(true, 80);
     const progress = open(stream);
     progress.handle(started(BASE));
@@ -366,7 +366,7 @@ describe('on a terminal', () => {
     expect(stream.screen).toEqual([BASE, '  [===                 ]   19%  2.0 GB of 10.0 GB  499.9 MB/s  16s left']);
   });
 
-  test.each([
+  it.each([
     [50, '  0%', 'registry.example:8221/…/of-images/macos/base:15'],
     [80, '  [                    ]    0%', 'registry.example:8221/a-team-with-a-long-name/of-images/macos/base:15'],
   ])('%i columns keep the end of the repository and the tag, and drop the bar first', (columns, begins, name) => {
@@ -379,7 +379,7 @@ describe('on a terminal', () => {
     expect(stream.screen[1]).toContain('0 B of 10.0 GB  0 B/s');
   });
 
-  test.each([0, undefined])('a terminal of %s columns counts as 80', (columns) => {
+  it.each([0, undefined])('a terminal of %s columns counts as 80', (columns) => {
     const stream = new FakeStream(true, columns);
     const progress = open(stream);
     progress.handle(started(BASE));
@@ -387,7 +387,7 @@ describe('on a terminal', () => {
     expect(stream.screen).toEqual([BASE, '  [                    ]    0%  0 B of 10.0 GB']);
   });
 
-  test('more images than lines are cut, so that the picture can be painted over', () => {
+  it('more images than lines are cut, so that the picture can be painted over', () => {
     const stream = new FakeStream(true, 120);
     stream.rows = 4;
     const progress = open(stream);
@@ -411,7 +411,7 @@ describe('on a terminal', () => {
     }
     const IMAGE = 'a/b:1  [                    ]    0%  0 B of 10.0 GB';
 
-    test('have a line each on a tall terminal', () => {
+    it('have a line each on a tall terminal', () => {
       expect(picture(60, 3)).toEqual([
         IMAGE,
         '    chunk  1 of 40  [                    ]    0%  0 B of 50.0 MB',
@@ -420,7 +420,7 @@ describe('on a terminal', () => {
       ]);
     });
 
-    test('lose their bar first on a narrow one, then their bytes', () => {
+    it('lose their bar first on a narrow one, then their bytes', () => {
       expect(picture(60, 3, 50).slice(-3)).toEqual([
         '    chunk  1 of 40    0%  0 B of 50.0 MB',
         '    chunk  2 of 40    2%  1.0 MB of 50.0 MB',
@@ -429,7 +429,7 @@ describe('on a terminal', () => {
       expect(picture(60, 2, 30).at(-1)).toBe('    chunk  2 of 40    2%');
     });
 
-    test.each([
+    it.each([
       [14, 3, 4, '    chunk  3 of 40  [                    ]    4%  2.0 MB of 50.0 MB'],
       [13, 3, 3, '    … and 2 more chunks'],
       [12, 1, 2, '    chunk  1 of 40  [                    ]    0%  0 B of 50.0 MB'],
@@ -441,7 +441,7 @@ describe('on a terminal', () => {
       expect([shown.length, shown.at(-1)]).toEqual([lines, last]);
     });
 
-    test('go when they are done, reused, or have all their bytes', () => {
+    it('go when they are done, reused, or have all their bytes', () => {
       const stream = new FakeStream(true, 120);
       const progress = open(stream);
       const subject = 'a/b:1';
@@ -459,7 +459,7 @@ describe('on a terminal', () => {
     });
   });
 
-  test('a terminal that does not read gets no more pictures', () => {
+  it('a terminal that does not read gets no more pictures', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started('a/b:1'));
@@ -471,7 +471,7 @@ describe('on a terminal', () => {
     expect(stream.writes).toHaveLength(1);
   });
 
-  test('bytes that have to come again count once, and never make more than all', () => {
+  it('bytes that have to come again count once, and never make more than all', () => {
     const stream = new FakeStream(true, 120);
     const progress = open(stream);
     progress.handle(started('a/b:1', GB));
@@ -486,7 +486,7 @@ describe('on a terminal', () => {
 });
 
 describe('elsewhere', () => {
-  test('there is a line at the start, one every five seconds and one at the end, without escape sequences', () => {
+  it('there is a line at the start, one every five seconds and one at the end, without escape sequences', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     progress.handle({ kind: 'resolved', subject: BASE, digest: 'sha256:0' });
@@ -508,7 +508,7 @@ describe('elsewhere', () => {
     expect(time.timers).toBe(0);
   });
 
-  test('a push does not know its bytes beforehand, and counts by its disk', () => {
+  it('a push does not know its bytes beforehand, and counts by its disk', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     progress.handle({ kind: 'bytes', subject: 'a/b:1', count: 1000 });
@@ -534,7 +534,7 @@ describe('elsewhere', () => {
     );
   });
 
-  test('a push shows what is hashed, encoded and sent before the first chunk is done, and never goes back', () => {
+  it('a push shows what is hashed, encoded and sent before the first chunk is done, and never goes back', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     const subject = 'a/b:1';
@@ -563,7 +563,7 @@ describe('elsewhere', () => {
     ]);
   });
 
-  test('work that was for nothing does not count', () => {
+  it('work that was for nothing does not count', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     const subject = 'a/b:1';
@@ -582,7 +582,7 @@ describe('elsewhere', () => {
     expect(stream.text).toContain('a/b:1: 50%, 0 B sent');
   });
 
-  test('the time left of a pull follows from all that came, so that a moment of another speed does not make it jump', () => {
+  it('the time left of a pull follows from all that came, so that a moment of another speed does not make it jump', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     progress.handle(started('a/b:1'));
@@ -601,7 +601,7 @@ describe('elsewhere', () => {
     ]);
   });
 
-  test('what a copy need not move is what is there already', () => {
+  it('what a copy need not move is what is there already', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     const subject = 'a/b:1';
@@ -613,7 +613,7 @@ describe('elsewhere', () => {
     expect(stream.text).toBe('a/b:1: 1.0 GB copied in 2s (500.0 MB/s), 2.0 GB there already\n');
   });
 
-  test.each([4000, 5000])('the plan of a pull that takes %i ms is told once', (milliseconds) => {
+  it.each([4000, 5000])('the plan of a pull that takes %i ms is told once', (milliseconds) => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     progress.handle(startedWithPlan('a/b:1'));
@@ -623,7 +623,7 @@ describe('elsewhere', () => {
     expect(stream.text.split(PLAN)).toHaveLength(2);
   });
 
-  test('nothing is said about a transfer that fails within seconds', () => {
+  it('nothing is said about a transfer that fails within seconds', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     progress.handle(started('a/b:1'));
@@ -633,7 +633,7 @@ describe('elsewhere', () => {
     expect(stream.text).toBe('');
   });
 
-  test('how far it is goes elsewhere than notes and the summary', () => {
+  it('how far it is goes elsewhere than notes and the summary', () => {
     const [notes, reports] = [new FakeStream(false), new FakeStream(false)];
     const progress = createProgress({ notes, reports }, { environment: {}, time });
     progress.handle(started('a/b:1'));
@@ -646,7 +646,7 @@ describe('elsewhere', () => {
     expect(notes.text).toBe('a/b:1: something to know\na/b:1: 0 B fetched in 5s\n');
   });
 
-  test('where nothing can take how far it is, only notes and the summary are left', () => {
+  it('where nothing can take how far it is, only notes and the summary are left', () => {
     const notes = new FakeStream(false);
     const progress = createProgress({ notes, reports: undefined }, { environment: {}, time });
     progress.handle(started('a/b:1'));
@@ -656,7 +656,7 @@ describe('elsewhere', () => {
     expect(notes.text).toBe('a/b:1: 0 B fetched in 1m 0s\n');
   });
 
-  test('a terminal for how far it is gets the live display, although notes could go elsewhere', () => {
+  it('a terminal for how far it is gets the live display, although notes could go elsewhere', () => {
     const [notes, reports] = [new FakeStream(false), new FakeStream(true, 120)];
     const progress = createProgress({ notes, reports }, { environment: { NO_COLOR: '1' }, time });
     progress.handle(started('a/b:1'));
@@ -664,7 +664,7 @@ describe('elsewhere', () => {
     expect(reports.screen).toEqual(['a/b:1  [                    ]    0%  0 B of 10.0 GB']);
   });
 
-  test('retries are counted in the next line, silence and waiting are reported', () => {
+  it('retries are counted in the next line, silence and waiting are reported', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     progress.handle({ kind: 'waiting', subject: 'a/b:1', reason: 'another command is using this image' });
@@ -685,7 +685,7 @@ describe('elsewhere', () => {
     expect(time.timers).toBe(0);
   });
 
-  test('an image that was there leaves no line', () => {
+  it('an image that was there leaves no line', () => {
     const stream = new FakeStream(false);
     const progress = open(stream, {});
     progress.handle({ kind: 'resolved', subject: BASE, digest: 'sha256:0' });
@@ -694,7 +694,7 @@ describe('elsewhere', () => {
     expect(time.timers).toBe(0);
   });
 
-  test.each([
+  it.each([
     [false, {}],
     [false, { FORCE_COLOR: '1' }],
     [true, { CI: 'true' }],

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { previewJson, previewText } from '../../../src/cli/render/pull-preview.ts';
 import { Digest } from '../../../src/names/digest.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
@@ -17,11 +17,11 @@ const preview: PullPreview = {
     diskBytes: 50 * GB,
     reused: [
       {
-        donor: { path: '/x', size: 50 * GB, kind: 'image', name: 'registry.example:8221/macos/base:14' },
+        seed: { path: '/x', size: 50 * GB, kind: 'image', name: 'registry.example:8221/macos/base:14' },
         bytes: 40 * GB,
         chunks: 80,
       },
-      { donor: { path: '/y', size: 50 * GB, kind: 'vm', name: 'ci' }, bytes: 2 * GB, chunks: 1 },
+      { seed: { path: '/y', size: 50 * GB, kind: 'vm', name: 'ci' }, bytes: 2 * GB, chunks: 1 },
     ],
     zeroBytes: 3 * GB,
     partialBytes: 0,
@@ -33,7 +33,7 @@ const preview: PullPreview = {
 };
 
 describe('for people', () => {
-  test('what a pull would do, and whether there is room', () => {
+  it('what a pull would do, and whether there is room', () => {
     expect(previewText(preview)).toBe(
       `${NAME} (sha256:${HEX})\n` +
         'What  Size    Chunks    From                               \n' +
@@ -45,12 +45,12 @@ describe('for people', () => {
     );
   });
 
-  test('that there is not enough room', () => {
+  it('that there is not enough room', () => {
     const full = { ...preview, space: { atLeast: 2 * GB, atMost: 2 * GB, free: GB } };
     expect(previewText(full)).toContain('space needed 2.0 GB, free 1.0 GB: that is not enough\n');
   });
 
-  test.each([
+  it.each([
     ['present', 'is up to date'],
     ['linked', 'is cached already and would get its tag'],
   ] as const)('that it is %s', (status, words) => {
@@ -58,7 +58,7 @@ describe('for people', () => {
   });
 });
 
-test('for programs, all in whole bytes', () => {
+it('for programs, all in whole bytes', () => {
   expect(previewJson(preview)).toEqual({
     schema: 'tartlet.pull-plan/v1',
     name: NAME,

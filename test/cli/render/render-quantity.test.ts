@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { humanBytes, humanDuration, humanRate, isoSeconds, relativeTime } from '../../../src/cli/render/quantity.ts';
 
 describe('bytes', () => {
-  test.each([
+  it.each([
     [0, '0 B'],
     [999, '999 B'],
     [1000, '1 KB'],
@@ -19,7 +19,7 @@ describe('bytes', () => {
     expect(humanBytes(bytes)).toBe(text);
   });
 
-  test.each([
+  it.each([
     [0, '0 B'],
     [999, '999 B'],
     [1500, '1.5 KB'],
@@ -30,13 +30,13 @@ describe('bytes', () => {
     expect(humanBytes(bytes, 1)).toBe(text);
   });
 
-  test('per second', () => {
+  it('per second', () => {
     expect(humanRate(110_240_000)).toBe('110.2 MB/s');
     expect(humanRate(0.4)).toBe('0 B/s');
   });
 });
 
-test.each([
+it.each([
   [0, '1s'],
   [400, '1s'],
   [1600, '2s'],
@@ -53,7 +53,7 @@ test.each([
 
 const NOW = new Date('2026-02-23T18:55:36.789Z');
 
-test.each([
+it.each([
   ['2026-02-23T18:55:36.100Z', 'just now'],
   ['2026-02-23T18:55:35Z', '1 second ago'],
   ['2026-02-23T18:54:37Z', '59 seconds ago'],
@@ -72,7 +72,7 @@ test.each([
   expect(relativeTime(new Date(then), NOW)).toBe(text);
 });
 
-test('times for programs have whole seconds', () => {
+it('times for programs have whole seconds', () => {
   expect(isoSeconds(NOW)).toBe('2026-02-23T18:55:36Z');
   expect(isoSeconds(new Date(0))).toBe('1970-01-01T00:00:00Z');
 });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { foldText } from '../../../src/cli/terminal/fold.ts';
 import { renderJson } from '../../../src/cli/render/json.ts';
 import { ownText } from '../../../src/cli/terminal/printable.ts';
@@ -6,7 +6,7 @@ import { renderTable } from '../../../src/cli/render/table.ts';
 import { cutEnd, cutStart, displayWidth } from '../../../src/cli/terminal/width.ts';
 
 describe('a table (tart-cli §1.6)', () => {
-  test('is the one of the reference, with padding at the end of every line but the last', () => {
+  it('is the one of the reference, with padding at the end of every line but the last', () => {
     const text = renderTable(
       ['Source', 'Name', 'Disk', 'Size', 'Accessed', 'State'],
       [
@@ -21,7 +21,7 @@ describe('a table (tart-cli §1.6)', () => {
     );
   });
 
-  test('ends its last line where the text ends', () => {
+  it('ends its last line where the text ends', () => {
     expect(
       renderTable(
         ['A', 'B'],
@@ -42,7 +42,7 @@ describe('a table (tart-cli §1.6)', () => {
   ];
   const at = (columns: number): string => renderTable(HEADINGS, ROWS, { isTTY: true, columns }, 'Name');
 
-  test('loses first the end of digests on a terminal that is too narrow', () => {
+  it('loses first the end of digests on a terminal that is too narrow', () => {
     expect(at(104)).toBe(
       'Source Name                                                            Disk  Size  Accessed      State  \n' +
         'local  debian                                                          50 GB 2 GB  3 minutes ago running\n' +
@@ -51,7 +51,7 @@ describe('a table (tart-cli §1.6)', () => {
     );
   });
 
-  test('fits into 80 columns, and keeps the registry and the end of each name', () => {
+  it('fits into 80 columns, and keeps the registry and the end of each name', () => {
     expect(at(80)).toBe(
       'Source Name                                    Disk  Size  Accessed      State  \n' +
         'local  debian                                  50 GB 2 GB  3 minutes ago running\n' +
@@ -60,7 +60,7 @@ describe('a table (tart-cli §1.6)', () => {
     );
   });
 
-  test('gives names a line of their own where nothing else helps', () => {
+  it('gives names a line of their own where nothing else helps', () => {
     expect(at(50)).toBe(
       'Name\n  Source Disk  Size  Accessed      State  \n' +
         'debian\n  local  50 GB 2 GB  3 minutes ago running\n' +
@@ -69,19 +69,19 @@ describe('a table (tart-cli §1.6)', () => {
     );
   });
 
-  test('becomes a list where even that is too wide', () => {
+  it('becomes a list where even that is too wide', () => {
     expect(renderTable(['OS', 'Memory', 'State'], [['linux', '4096', 'stopped']], { isTTY: true, columns: 18 })).toBe(
       'OS     linux\nMemory 4096\nState  stopped\n',
     );
   });
 
-  test('is whole everywhere but on a terminal that is too narrow', () => {
+  it('is whole everywhere but on a terminal that is too narrow', () => {
     const whole = renderTable(HEADINGS, ROWS);
     for (const screen of [{ isTTY: true, columns: 200 }, { isTTY: true }, { columns: 20 }])
       expect(renderTable(HEADINGS, ROWS, screen, 'Name')).toBe(whole);
   });
 
-  test('has no line that is wider than the terminal, for any name', () => {
+  it('has no line that is wider than the terminal, for any name', () => {
     const names = ['日本語の名前'.repeat(9), 'x'.repeat(300), `a/${'b/'.repeat(90)}c:1`, `h:1/r@${DIGEST}`, 'a'];
     for (let columns = 16; columns < 140; columns += 1) {
       for (const name of names) {
@@ -92,11 +92,11 @@ describe('a table (tart-cli §1.6)', () => {
     }
   });
 
-  test('without rows is one empty line', () => {
+  it('without rows is one empty line', () => {
     expect(renderTable(['Source', 'Name'], [])).toBe('\n');
   });
 
-  test('keeps columns straight beside wide and combining characters', () => {
+  it('keeps columns straight beside wide and combining characters', () => {
     expect(
       renderTable(
         ['N', 'S'],
@@ -109,7 +109,7 @@ describe('a table (tart-cli §1.6)', () => {
     ).toBe('N    S\n日本 1\ne\u0301    2\n😀   3\n');
   });
 
-  test('shows a name with its spaces, and without its escape sequences', () => {
+  it('shows a name with its spaces, and without its escape sequences', () => {
     expect(
       renderTable(
         ['Name', 'S'],
@@ -123,7 +123,7 @@ describe('a table (tart-cli §1.6)', () => {
 });
 
 describe('width', () => {
-  test.each([
+  it.each([
     ['', 0],
     ['plain', 5],
     ['größe', 5],
@@ -137,7 +137,7 @@ describe('width', () => {
     expect(displayWidth(text)).toBe(width);
   });
 
-  test('a text that is too long loses its end, or its start, and says so', () => {
+  it('a text that is too long loses its end, or its start, and says so', () => {
     expect(cutEnd('abcdef', 6)).toBe('abcdef');
     expect(cutEnd('abcdef', 4)).toBe('abc…');
     expect(cutEnd('日本語', 4)).toBe('日…');
@@ -148,30 +148,30 @@ describe('width', () => {
   });
 });
 
-test('JSON is indented by two spaces and ends with a newline', () => {
+it('JSON is indented by two spaces and ends with a newline', () => {
   expect(renderJson([{ Name: 'a/b', Disk: 50 }])).toBe('[\n  {\n    "Name": "a/b",\n    "Disk": 50\n  }\n]\n');
   expect(renderJson([])).toBe('[]\n');
 });
 
 describe('a text on a terminal', () => {
-  test('is broken at spaces, and goes on indented', () => {
+  it('is broken at spaces, and goes on indented', () => {
     expect(foldText(ownText('  next: do this, and then that\nshort\n'), { isTTY: true, columns: 20 })).toBe(
       '  next: do this, and\n    then that\nshort\n',
     );
   });
 
-  test('keeps what is copied whole, on a line of its own', () => {
+  it('keeps what is copied whole, on a line of its own', () => {
     expect(foldText(ownText('Digest:    sha256:0123456789\n'), { isTTY: true, columns: 20 })).toBe(
       'Digest:\n  sha256:0123456789\n',
     );
   });
 
-  test('is measured without its colours', () => {
+  it('is measured without its colours', () => {
     const coloured = ownText('\u001b[31mdamage\u001b[39m: one two');
     expect(foldText(coloured, { isTTY: true, columns: 15 })).toBe(coloured);
   });
 
-  test('is left alone elsewhere', () => {
+  it('is left alone elsewhere', () => {
     const long = ownText('word '.repeat(40));
     expect([foldText(long, {}), foldText(long, { columns: 20 }), foldText(long, { isTTY: true })]).toEqual(
       Array.from({ length: 3 }, () => long),

@@ -18,17 +18,17 @@ const DIGEST = `sha256:${'a'.repeat(64)}`;
 
 /** Three files of less than a block each: 12,288 bytes on a disk with blocks of 4 KiB. */
 function plantImage(workplace: Workplace, repository: string, ...tags: readonly string[]): string {
-  const folder = path.join(workplace.home, 'cache/OCIs', repository.replace(':', '%3A'), DIGEST);
-  plantVm(folder);
-  for (const tag of tags) symlinkSync(folder, path.join(path.dirname(folder), tag));
-  return folder;
+  const directory = path.join(workplace.home, 'cache/OCIs', repository.replace(':', '%3A'), DIGEST);
+  plantVm(directory);
+  for (const tag of tags) symlinkSync(directory, path.join(path.dirname(directory), tag));
+  return directory;
 }
 
 describe('a VM that takes the place of one that did not run', () => {
   it('is told by create, clone and import, and one that takes no place is not', async () => {
     const workplace = new Workplace(cleanup);
-    plantVm(workplace.vmFolder('source'));
-    const archive = path.join(workplace.folder, 'vm.oci.tar');
+    plantVm(workplace.vmDirectory('source'));
+    const archive = path.join(workplace.directory, 'vm.oci.tar');
     expect((await workplace.run('export', 'source', archive)).exitCode).toBe(0);
     for (const words of [
       ['create', '--linux', '--disk-size', '1', 'vm'],
@@ -54,9 +54,9 @@ describe('a VM that takes the place of one that did not run', () => {
 describe('delete', () => {
   it('says what became free', async () => {
     const workplace = new Workplace(cleanup);
-    plantVm(workplace.vmFolder('ci'));
-    writeFileSync(`${workplace.vmFolder('ci')}/disk.img`, Buffer.alloc(3_000_000, 1));
-    const folder = plantImage(workplace, REPOSITORY, '15', '26');
+    plantVm(workplace.vmDirectory('ci'));
+    writeFileSync(`${workplace.vmDirectory('ci')}/disk.img`, Buffer.alloc(3_000_000, 1));
+    const directory = plantImage(workplace, REPOSITORY, '15', '26');
     plantImage(workplace, 'mirror.corp/macos/base', '15');
     const { exitCode, stdout, stderr } = await runHere(workplace, [
       'delete',
@@ -69,7 +69,7 @@ describe('delete', () => {
     expect(lines[0]).toMatch(/^deleted ci: 3\.0 MB (freed|allocated, how much of it is shared cannot be told here)$/);
     expect(lines[1]).toBe(`removed the tag ${REPOSITORY}:15: its image stays, because another tag leads to it`);
     expect(lines[2]).toMatch(/^deleted registry\.corp:8221\/macos\/base:26: \d+\.\d KB (freed|allocated)/);
-    expect(existsSync(folder)).toBe(false);
+    expect(existsSync(directory)).toBe(false);
   });
 
   it.each([
@@ -133,7 +133,7 @@ describe('a list of nothing', () => {
 
 it('inspect --remote of a local VM is wrong usage, and changes nothing', async () => {
   const workplace = new Workplace(cleanup);
-  plantVm(workplace.vmFolder('ci'));
+  plantVm(workplace.vmDirectory('ci'));
   const before = workplace.snapshot();
   const { exitCode, stdout, stderr } = await runHere(workplace, ['inspect', '--remote', 'ci']);
   expect({ exitCode, stdout }).toEqual({ exitCode: 64, stdout: '' });

@@ -9,8 +9,8 @@ import { describeWithParts } from '../../support/real-parts.ts';
 import { lowerCaseKeys, TartInPath } from '../../support/tart-in-path.ts';
 
 /*
- * What the GitLab executor does in the stages of a job, each a process of its own, word for word and in its order (tart-cli §5.3,
- * run-fleet-demand §5.2).
+ * What the GitLab executor does in the stages of a job, each a process of its own, word for word and in its order
+ * (tart-cli §5.3, run-fleet-demand §5.2).
  */
 
 const ID = 'gitlab-4711';
@@ -27,13 +27,15 @@ describeWithParts('the GitLab executor on Linux', PARTS_OF_DRIVERS, () => {
     image = await publishGuest(cleanup);
     host = new TartInPath(cleanup, {}, { TART_NO_AUTO_PRUNE: 'true' });
     shell = new GuestShell(cleanup);
-    log = `${cleanup.folder()}/vm.log`;
+    log = `${cleanup.directory()}/vm.log`;
   }, LONG_MS);
   afterAll(async () => cleanup.run());
 
-  /** Starts it as the stage `prepare` does: a session of its own, both streams at the end of a file, and the stage goes. */
+  /**
+   * Starts it as the stage `prepare` does: a session of its own, both streams at the end of a file, and the stage goes.
+   */
   async function startAndLeave(...words: readonly string[]): Promise<number> {
-    const directory = `${cleanup.folder()}/stage`;
+    const directory = `${cleanup.directory()}/stage`;
     mkdirSync(directory);
     const script = 'setsid tart "$@" </dev/null >>"$LOG" 2>&1 & echo $!';
     const stage = spawn('bash', ['-c', script, 'stage', ...words], {

@@ -11,26 +11,27 @@ import { describeWithParts } from '../../support/real-parts.ts';
 import { TartInPath } from '../../support/tart-in-path.ts';
 
 /*
- * A driver of others for real, in the stages of a GitLab job: the package gitlab-runner-tart-driver of PyPI, as it is. It reads text and JSON of
- * `get`, starts `nohup tart run`, and goes into the guest by SSH and SFTP (run-fleet-demand §8).
+ * A driver of others for real, in the stages of a GitLab job: the package gitlab-runner-tart-driver of PyPI, as it is.
+ * It reads text and JSON of `get`, starts `nohup tart run`, and goes into the guest by SSH and SFTP (run-fleet-demand
+ * §8).
  */
 
 const PACKAGE = 'gitlab-runner-tart-driver==0.3.12';
 
 /** Installs the package once for this machine. @returns its program; undefined where pip gets nothing. */
 function installedDriver(): string | undefined {
-  const folder = path.join(os.tmpdir(), `tartlet-${PACKAGE.replace('==', '-')}`);
-  const program = path.join(folder, 'bin/gitlab-runner-tart-driver');
-  if (existsSync(`${folder}/whole`)) return program;
-  rmSync(folder, { recursive: true, force: true });
+  const directory = path.join(os.tmpdir(), `tartlet-${PACKAGE.replace('==', '-')}`);
+  const program = path.join(directory, 'bin/gitlab-runner-tart-driver');
+  if (existsSync(`${directory}/whole`)) return program;
+  rmSync(directory, { recursive: true, force: true });
   for (const [command, ...words] of [
-    ['python3', '-m', 'venv', folder],
-    [`${folder}/bin/pip`, 'install', '--quiet', '--disable-pip-version-check', PACKAGE],
+    ['python3', '-m', 'venv', directory],
+    [`${directory}/bin/pip`, 'install', '--quiet', '--disable-pip-version-check', PACKAGE],
   ]) {
     if (spawnSync(command ?? '', words, { stdio: 'inherit', timeout: 120_000 }).status !== 0) return undefined;
   }
-  writeFileSync(`${folder}/whole.new`, '');
-  renameSync(`${folder}/whole.new`, `${folder}/whole`);
+  writeFileSync(`${directory}/whole.new`, '');
+  renameSync(`${directory}/whole.new`, `${directory}/whole`);
   return program;
 }
 
@@ -80,7 +81,7 @@ describeWithParts('gitlab-runner-tart-driver', PARTS_OF_DRIVERS, () => {
         { source: 'local', name: expect.stringMatching(/^grtd-project-7-4711-/) },
       ]);
 
-      const script = `${cleanup.folder()}/script`;
+      const script = `${cleanup.directory()}/script`;
       writeFileSync(script, '#!/bin/sh\necho "by $(uname -s) on $(hostname)"\n');
       const ran = await stage('run', ...tart, script, 'build_script');
       expect(ran.exitCode, ran.stdout + ran.stderr).toBe(0);

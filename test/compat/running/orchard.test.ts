@@ -8,12 +8,15 @@ import { describeWithParts } from '../../support/real-parts.ts';
 import { TartInPath } from '../../support/tart-in-path.ts';
 
 /*
- * What Orchard's worker does on Linux, from its start to the end of a VM, word for word and in its order (run-fleet-demand §4.1). It
- * ends what it started by SIGKILL, and reports the first line of stderr, else of stdout.
+ * What Orchard's worker does on Linux, from its start to the end of a VM, word for word and in its order
+ * (run-fleet-demand §4.1). It ends what it started by SIGKILL, and reports the first line of stderr, else of stdout.
  */
 
 const ID = 'orchard-linux-5b8fd1a4-6c1c-4d2b-9a3e-2f0d4c9d7e11-0';
-/** Startup scripts go to a login shell after what stops them at the first failure, and the variables (run-fleet-demand §4.1). */
+/**
+ * Startup scripts go to a login shell after what stops them at the first failure, and the variables (run-fleet-demand
+ * §4.1).
+ */
 const SCRIPT = 'set -e\nexport KEY="a value"\nseq 1 1000\nuname -s\necho "$KEY"\nexit 123\nexit\n';
 
 describeWithParts("Orchard's worker on Linux", PARTS_OF_DRIVERS, () => {

@@ -10,8 +10,8 @@ import { describeWithParts } from '../../support/real-parts.ts';
 import { TartInPath } from '../../support/tart-in-path.ts';
 
 /*
- * What the Packer plugin does, word for word and in its order, up to the artifact, and what it does when it is cancelled (tart-cli §5.2,
- * run-fleet-demand §5.1).
+ * What the Packer plugin does, word for word and in its order, up to the artifact, and what it does when it is
+ * cancelled (tart-cli §5.2, run-fleet-demand §5.1).
  */
 
 /** How the plugin finds the VNC server in what `run` has printed: password, host, port. */
@@ -47,7 +47,7 @@ describeWithParts('the Packer plugin on Linux', PARTS_OF_DRIVERS, () => {
     await user.succeed('clone', image, 'built', '--insecure', '--concurrency', '4');
     await user.succeed('set', 'built', '--cpu', '1', '--memory', '256', '--display', '800x600');
     await user.succeed('set', '--disk-size', '1', 'built');
-    const disk = openSync(`${user.vmFolder('built')}/disk.img`, 'r+');
+    const disk = openSync(`${user.vmDirectory('built')}/disk.img`, 'r+');
     const header = Buffer.alloc(8);
     readSync(disk, header, 0, 8, 512);
     closeSync(disk);
@@ -57,7 +57,7 @@ describeWithParts('the Packer plugin on Linux', PARTS_OF_DRIVERS, () => {
   it(
     'M2: runs it with its options behind the name, and finds the VNC server in what was printed',
     async () => {
-      const iso = `${cleanup.folder()}/cloud-init.iso`;
+      const iso = `${cleanup.directory()}/cloud-init.iso`;
       writeFileSync(iso, Buffer.alloc(1024 * 1024));
       // Its default is a window.
       const words = ['run', 'built', '--graphics', '--vnc-experimental', `--disk=${iso}:ro`];

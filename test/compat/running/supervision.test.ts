@@ -10,8 +10,8 @@ import { eventually } from '../../support/real-process.ts';
 import { TartInPath } from '../../support/tart-in-path.ts';
 
 /*
- * What drivers taught about the process that runs a VM (run-fleet-demand §8): signals, streams, and what is left when it is killed. No guest has to
- * be up for any of it: most of it happens in the first second.
+ * What drivers taught about the process that runs a VM (run-fleet-demand §8): signals, streams, and what is left when
+ * it is killed. No guest has to be up for any of it: most of it happens in the first second.
  */
 
 describeWithParts('the process that runs a VM', PARTS_OF_DRIVERS, () => {
@@ -21,7 +21,7 @@ describeWithParts('the process that runs a VM', PARTS_OF_DRIVERS, () => {
 
   beforeAll(() => {
     user = new TartInPath(cleanup);
-    plantGuest(user.vmFolder('base'));
+    plantGuest(user.vmDirectory('base'));
   }, LONG_MS);
   afterAll(async () => cleanup.run());
 
@@ -46,7 +46,7 @@ describeWithParts('the process that runs a VM', PARTS_OF_DRIVERS, () => {
   }
 
   function programsOfVm(): number[] {
-    return processesIn(user.vmFolder('ci'));
+    return processesIn(user.vmDirectory('ci'));
   }
 
   it(
@@ -83,7 +83,7 @@ describeWithParts('the process that runs a VM', PARTS_OF_DRIVERS, () => {
     async () => {
       const pid = await qemu();
       const files = readdirSync(`/proc/${pid}/fd`).map((name) => linkOf(`/proc/${pid}/fd/${name}`));
-      expect(files).toContain(`${user.vmFolder('ci')}/config.json`);
+      expect(files).toContain(`${user.vmDirectory('ci')}/config.json`);
       run.kill('SIGKILL');
       await eventually('the VM counts as stopped', async () => isListedAs('stopped'));
       expect(programsOfVm()).toEqual([]);

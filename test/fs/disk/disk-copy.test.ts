@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, openSync, statSync, truncateSync, writeSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { copyDisk, copySparsely } from '../../../src/fs/disk/disk-copy.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 
 const MIB = 1024 * 1024;
 
@@ -21,26 +21,26 @@ async function digest(path: string): Promise<string> {
 }
 
 describe('copying a sparse disk', () => {
-  test.each([
+  it.each([
     [
       'with the help of the system',
       async (from: string, to: string) => void (await copyDisk(from, to, { platform: process.platform })),
     ],
     ['by ourselves', async (from: string, to: string) => copySparsely(from, to)],
   ])('keeps every byte and never inflates it: %s (D14, D15)', async (_, copy) => {
-    const folder = temporaryFolder();
-    sparseDisk(`${folder}/a`);
-    await copy(`${folder}/a`, `${folder}/b`);
-    const [a, b] = [statSync(`${folder}/a`), statSync(`${folder}/b`)];
+    const directory = temporaryDirectory();
+    sparseDisk(`${directory}/a`);
+    await copy(`${directory}/a`, `${directory}/b`);
+    const [a, b] = [statSync(`${directory}/a`), statSync(`${directory}/b`)];
     expect(b.size).toBe(a.size);
     expect(b.blocks).toBeLessThanOrEqual(a.blocks * 1.01);
-    expect(await digest(`${folder}/b`)).toBe(await digest(`${folder}/a`));
+    expect(await digest(`${directory}/b`)).toBe(await digest(`${directory}/a`));
   });
 
-  test('never overwrites', async () => {
-    const folder = temporaryFolder();
-    sparseDisk(`${folder}/a`);
-    await copySparsely(`${folder}/a`, `${folder}/b`);
-    await expect(copySparsely(`${folder}/a`, `${folder}/b`)).rejects.toMatchObject({ code: 'DISK_IO' });
+  it('never overwrites', async () => {
+    const directory = temporaryDirectory();
+    sparseDisk(`${directory}/a`);
+    await copySparsely(`${directory}/a`, `${directory}/b`);
+    await expect(copySparsely(`${directory}/a`, `${directory}/b`)).rejects.toMatchObject({ code: 'DISK_IO' });
   });
 });

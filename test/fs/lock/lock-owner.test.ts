@@ -2,11 +2,11 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { findLockOwner } from '../../../src/fs/lock/lock-owner.ts';
 import { LocalName } from '../../../src/names/local-name.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 import { freshSession, plantVm } from '../../support/home.ts';
 
 it('a VM that was deleted since it was looked for is locked by nobody, and no fault of the disk (P16)', async () => {
-  const vm = `${temporaryFolder()}/vm`;
+  const vm = `${temporaryDirectory()}/vm`;
   mkdirSync(vm);
   writeFileSync(`${vm}/config.json`, '{}');
   expect(await findLockOwner(`${vm}/config.json`, 'linux')).toEqual({ kind: 'none' });

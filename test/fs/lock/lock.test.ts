@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { FileLock } from '../../../src/fs/lock/lock.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 
 const exclusively = { mode: 'exclusive', wait: false } as const;
 
@@ -18,8 +18,8 @@ async function holder(file: string): Promise<ReturnType<typeof spawn>> {
 }
 
 describe('a file lock', () => {
-  test('is exclusive within one process too', async () => {
-    const file = `${temporaryFolder()}/a.lock`;
+  it('is exclusive within one process too', async () => {
+    const file = `${temporaryDirectory()}/a.lock`;
     const first = await FileLock.acquire(file, exclusively);
     expect(await FileLock.acquire(file, exclusively)).toBeUndefined();
     await first?.release();
@@ -28,8 +28,8 @@ describe('a file lock', () => {
     await second?.release();
   });
 
-  test('is shared by readers and kept from writers', async () => {
-    const file = `${temporaryFolder()}/a.lock`;
+  it('is shared by readers and kept from writers', async () => {
+    const file = `${temporaryDirectory()}/a.lock`;
     const one = await FileLock.acquire(file, { mode: 'shared', wait: false });
     const two = await FileLock.acquire(file, { mode: 'shared', wait: false });
     expect(two).toBeDefined();
@@ -38,8 +38,8 @@ describe('a file lock', () => {
     await two?.release();
   });
 
-  test('passes to a waiter when its holder is killed, and tells the waiter that it waits (P21)', async () => {
-    const file = `${temporaryFolder()}/a.lock`;
+  it('passes to a waiter when its holder is killed, and tells the waiter that it waits (P21)', async () => {
+    const file = `${temporaryDirectory()}/a.lock`;
     const child = await holder(file);
     const lock = await FileLock.acquire(file, {
       mode: 'exclusive',
@@ -51,8 +51,8 @@ describe('a file lock', () => {
     await lock?.release();
   });
 
-  test('is not kept by a child of its holder (P23)', async () => {
-    const file = `${temporaryFolder()}/lock`;
+  it('is not kept by a child of its holder (P23)', async () => {
+    const file = `${temporaryDirectory()}/lock`;
     const lock = await FileLock.acquire(file, { mode: 'exclusive', wait: false });
     const child = spawn('sleep', ['60'], { stdio: 'ignore', detached: true });
     onTestFinished(() => void child.kill());
@@ -63,8 +63,8 @@ describe('a file lock', () => {
     await next?.release();
   });
 
-  test('follows the path when somebody deletes the file (P22)', async () => {
-    const file = `${temporaryFolder()}/a.lock`;
+  it('follows the path when somebody deletes the file (P22)', async () => {
+    const file = `${temporaryDirectory()}/a.lock`;
     const old = await FileLock.acquire(file, exclusively);
     rmSync(file);
     const fresh = await FileLock.acquire(file, exclusively);
@@ -74,8 +74,8 @@ describe('a file lock', () => {
     await fresh?.release();
   });
 
-  test('stops waiting when it is interrupted', async () => {
-    const file = `${temporaryFolder()}/a.lock`;
+  it('stops waiting when it is interrupted', async () => {
+    const file = `${temporaryDirectory()}/a.lock`;
     const held = await FileLock.acquire(file, exclusively);
     const controller = new AbortController();
     const waiting = FileLock.acquire(file, {

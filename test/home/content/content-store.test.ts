@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
-import { measureFolder } from '../../../src/home/prune/footprint.ts';
+import { describe, expect, it } from 'vitest';
+import { measureDirectory } from '../../../src/home/prune/footprint.ts';
 import { pinImage } from '../../../src/home/images/pin.ts';
 import { prune } from '../../../src/home/prune/prune.ts';
 import { Digest } from '../../../src/names/digest.ts';
@@ -30,7 +30,7 @@ const file = (content: Uint8Array): { fileDigest: Digest; size: number } => ({
 const intact = async (path: string, of: Uint8Array): Promise<boolean> => readFileSync(path).equals(of);
 
 describe('installing a file', () => {
-  test('moves it to its name once it was hashed', async () => {
+  it('moves it to its name once it was hashed', async () => {
     const { contents } = freshSession();
     const wanted = file(BASE);
     await contents.change(undefined, async () => writeFileSync(contents.partialOf(wanted.fileDigest), BASE));
@@ -42,7 +42,7 @@ describe('installing a file', () => {
     expect(await contents.holds(wanted)).toBe(true);
   });
 
-  test.each([
+  it.each([
     ['other bytes of its length', Buffer.alloc(BASE.length, 'x')],
     ['fewer bytes', BASE.subarray(1)],
   ])('refuses %s', async (_, staged) => {
@@ -55,7 +55,7 @@ describe('installing a file', () => {
     expect(existsSync(partial)).toBe(true);
   });
 
-  test('keeps the very file that came first, and replaces one of another length', async () => {
+  it('keeps the very file that came first, and replaces one of another length', async () => {
     const session = freshSession();
     const { contents } = session;
     const wanted = file(BASE);
@@ -74,11 +74,11 @@ describe('installing a file', () => {
 });
 
 describe('collecting', () => {
-  test('deletes only whole files that nobody names', async () => {
+  it('deletes only whole files that nobody names', async () => {
     const session = freshSession();
     plantStackedImage(session, REPOSITORY, image, 'v1');
     const orphan = plantContent(session, noise(100, 9));
-    const store = `${session.home.contentFolder}/sha256`;
+    const store = `${session.home.contentDirectory}/sha256`;
     const hidden = [`.${'a'.repeat(64)}.partial`, `.${'a'.repeat(64)}.lock`, '.5B1E6F0C.tmp'];
     for (const name of [...hidden, 'A'.repeat(64), 'readme', 'f'.repeat(63)]) writeFileSync(`${store}/${name}`, '');
     mkdirSync(`${store}/${'e'.repeat(64)}`);
@@ -89,7 +89,7 @@ describe('collecting', () => {
     expect(readdirSync(store)).toEqual(before.filter((name) => !orphan.endsWith(name)));
   });
 
-  test.each([
+  it.each([
     ['a stacked VM', (root: string) => plantStackedVm(`${root}/vms/mine`, image)],
     [
       'a stacked VM that lost its NVRAM',
@@ -111,17 +111,17 @@ describe('collecting', () => {
     expect((await session.contents.collectAlone()).deleted).toEqual([]);
   });
 
-  test('is not stopped by a cached manifest that cannot be read', async () => {
+  it('is not stopped by a cached manifest that cannot be read', async () => {
     const session = freshSession();
-    const folder = plantStackedImage(session, REPOSITORY, image, 'v1');
-    writeFileSync(`${folder}/manifest.json`, 'not JSON');
+    const directory = plantStackedImage(session, REPOSITORY, image, 'v1');
+    writeFileSync(`${directory}/manifest.json`, 'not JSON');
     expect((await session.contents.collectAlone()).deleted).toHaveLength(2);
   });
 
-  test('deletes nothing while a VM has a manifest that cannot be read: it may need any file', async () => {
+  it('deletes nothing while a VM has a manifest that cannot be read: it may need any file', async () => {
     const session = freshSession({ now: () => new Date('2026-11-24T03:00:00Z') });
-    plantStackedVm(`${session.home.vmsFolder}/mine`, image);
-    writeFileSync(`${session.home.vmsFolder}/mine/manifest.json`, 'not JSON');
+    plantStackedVm(`${session.home.vmsDirectory}/mine`, image);
+    writeFileSync(`${session.home.vmsDirectory}/mine/manifest.json`, 'not JSON');
     const orphan = plantContent(session, BASE);
     expect(await session.contents.collectAlone()).toMatchObject({
       deleted: [],
@@ -133,18 +133,18 @@ describe('collecting', () => {
     expect(existsSync(orphan)).toBe(true);
   });
 
-  test('waits for whoever is changing what is named', async () => {
+  it('waits for whoever is changing what is named', async () => {
     const session = freshSession();
     for (const level of image.levels) plantContent(session, level);
     let collected: ReturnType<typeof session.contents.collectAlone> | undefined;
     await session.contents.change(undefined, async () => {
       collected = session.contents.collectAlone();
-      plantStackedVm(`${session.home.vmsFolder}/mine`, image);
+      plantStackedVm(`${session.home.vmsDirectory}/mine`, image);
     });
     expect((await collected)?.deleted).toEqual([]);
   });
 
-  test('happens when prune is asked to collect', async () => {
+  it('happens when prune is asked to collect', async () => {
     const session = freshSession();
     const orphan = plantContent(session, BASE);
     await prune(session, { entries: 'caches', collect: true, dryRun: true });
@@ -154,66 +154,66 @@ describe('collecting', () => {
   });
 });
 
-function plantManifest(folder: string): void {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/manifest.json`, image.manifest);
+function plantManifest(directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(`${directory}/manifest.json`, image.manifest);
 }
 
 describe('deleting', () => {
-  test('a stacked VM deletes what it alone needed', async () => {
+  it('a stacked VM deletes what it alone needed', async () => {
     const session = freshSession();
     plantStackedImage(session, REPOSITORY, other, 'v1');
     const own = plantContent(session, noise(9000, 2));
-    plantStackedVm(`${session.home.vmsFolder}/mine`, image);
+    plantStackedVm(`${session.home.vmsDirectory}/mine`, image);
     await session.vms.delete(LocalName.parse('mine'));
     expect(existsSync(own)).toBe(false);
     expect(existsSync(session.contents.pathOf(file(BASE).fileDigest))).toBe(true);
   });
 
-  test('an image keeps what a stacked VM needs', async () => {
+  it('an image keeps what a stacked VM needs', async () => {
     const session = freshSession();
     plantStackedImage(session, REPOSITORY, image, 'v1');
-    plantStackedVm(`${session.home.vmsFolder}/mine`, image);
+    plantStackedVm(`${session.home.vmsDirectory}/mine`, image);
     await session.images.delete(RemoteName.parse(`${REPOSITORY}:v1`));
     for (const level of image.levels) expect(await session.contents.holds(file(level))).toBe(true);
   });
 
-  test('a standalone VM makes no content store (tart-cli §6.3)', async () => {
+  it('a standalone VM makes no content store (tart-cli §6.3)', async () => {
     const session = freshSession();
-    plantVm(`${session.home.vmsFolder}/plain`);
+    plantVm(`${session.home.vmsDirectory}/plain`);
     await session.vms.delete(LocalName.parse('plain'));
-    expect(existsSync(session.home.contentFolder)).toBe(false);
+    expect(existsSync(session.home.contentDirectory)).toBe(false);
   });
 });
 
 describe('what a stacked image occupies', () => {
   const blocks = (of: string): number => statSync(of).blocks * 512;
 
-  test('is shared where another image needs the file, too, and would be freed where none does', async () => {
+  it('is shared where another image needs the file, too, and would be freed where none does', async () => {
     const session = freshSession();
-    const folder = plantStackedImage(session, REPOSITORY, image, 'v1');
+    const directory = plantStackedImage(session, REPOSITORY, image, 'v1');
     const neighbour = plantStackedImage(session, REPOSITORY, other, 'v2');
     const shared = blocks(session.contents.pathOf(file(BASE).fileDigest));
-    const both = await measureFolder(session, folder);
+    const both = await measureDirectory(session, directory);
     expect(both.sharedBytes).toBe(shared);
     expect(both.reclaimableBytes).toBe(both.allocatedBytes - shared);
 
     rmSync(neighbour, { recursive: true });
-    expect(await measureFolder(session, folder)).toEqual({
+    expect(await measureDirectory(session, directory)).toEqual({
       ...both,
       sharedBytes: 0,
       reclaimableBytes: both.allocatedBytes,
     });
   });
 
-  test('is what inspect tells, with the last use and the pin', async () => {
+  it('is what inspect tells, with the last use and the pin', async () => {
     const now = new Date('2026-06-15T12:00:00Z');
     const session = freshSession({ now: () => now });
-    const folder = plantStackedImage(session, REPOSITORY, image, 'v1');
-    await session.images.touch(folder, now);
+    const directory = plantStackedImage(session, REPOSITORY, image, 'v1');
+    await session.images.touch(directory, now);
     await pinImage(session, RemoteName.parse(`${REPOSITORY}:v1`), true);
     expect(await inspect(session, `${REPOSITORY}:v1`, { where: 'here', insecure: false })).toMatchObject({
-      ...(await measureFolder(session, folder)),
+      ...(await measureDirectory(session, directory)),
       lastUsed: now.toISOString(),
       pinned: true,
     });
@@ -221,7 +221,7 @@ describe('what a stacked image occupies', () => {
 });
 
 describe('pruning by space', () => {
-  test('counts a shared file once, for the image that was used last', async () => {
+  it('counts a shared file once, for the image that was used last', async () => {
     const session = freshSession({ now: () => new Date('2026-06-15T12:00:00Z') });
     const older = plantStackedImage(session, REPOSITORY, image, 'v1');
     const newer = plantStackedImage(session, REPOSITORY, other, 'v2');

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { makeRepository } from '../../../src/home/images/image-cache.ts';
 import { tidyRepository } from '../../../src/home/images/image-removal.ts';
 import { Digest } from '../../../src/names/digest.ts';
@@ -23,79 +23,79 @@ const B = digestOf('b');
 const C = digestOf('c');
 
 describe('finding an image', () => {
-  test('by its tag and by its digest, on a registry with a port', async () => {
+  it('by its tag and by its digest, on a registry with a port', async () => {
     const session = freshSession();
-    const folder = plantImage(session, REPOSITORY, A, 'latest');
-    expect(folder).toBe(`${session.home.root}/cache/OCIs/registry.fq.d.n%3A8221/macos/base/${A}`);
+    const directory = plantImage(session, REPOSITORY, A, 'latest');
+    expect(directory).toBe(`${session.home.root}/cache/OCIs/registry.fq.d.n%3A8221/macos/base/${A}`);
     expect((await session.images.find(RemoteName.parse(REPOSITORY)))?.digest.toString()).toBe(A);
-    expect((await session.images.find(RemoteName.parse(`${REPOSITORY}@${A}`)))?.folder.path).toBe(folder);
+    expect((await session.images.find(RemoteName.parse(`${REPOSITORY}@${A}`)))?.directory.path).toBe(directory);
     expect((await listVms(session)).map((row) => row.name)).toEqual([`${REPOSITORY}:latest`, `${REPOSITORY}@${A}`]);
   });
 
-  test('the port is part of the name: neither without it nor with another one', async () => {
+  it('the port is part of the name: neither without it nor with another one', async () => {
     const session = freshSession();
     plantImage(session, REPOSITORY, A, 'latest');
     expect(await session.images.find(RemoteName.parse('registry.fq.d.n/macos/base'))).toBeUndefined();
     expect(await session.images.find(RemoteName.parse('registry.fq.d.n:8222/macos/base'))).toBeUndefined();
   });
 
-  test('a tag and a digest together are found only when they agree', async () => {
+  it('a tag and a digest together are found only when they agree', async () => {
     const session = freshSession();
     plantImage(session, REPOSITORY, A, 'latest');
     expect(await session.images.find(RemoteName.parse(`${REPOSITORY}:latest@${A}`))).toBeDefined();
     expect(await session.images.find(RemoteName.parse(`${REPOSITORY}:latest@${B}`))).toBeUndefined();
   });
 
-  test('a tag whose image is gone is no image and is not listed (openai/tart#1293) (C24)', async () => {
+  it('a tag whose image is gone is no image and is not listed (openai/tart#1293) (C24)', async () => {
     const session = freshSession();
     rmSync(plantImage(session, REPOSITORY, A, 'latest'), { recursive: true });
     expect(await session.images.find(RemoteName.parse(REPOSITORY))).toBeUndefined();
     expect(await listVms(session)).toEqual([]);
   });
 
-  test('an image without all its files is no image (C25)', async () => {
+  it('an image without all its files is no image (C25)', async () => {
     const session = freshSession();
     rmSync(`${plantImage(session, REPOSITORY, A, 'latest')}/disk.img`);
     expect(await session.images.find(RemoteName.parse(REPOSITORY))).toBeUndefined();
     expect(await listVms(session)).toEqual([]);
   });
 
-  test('a digest that is a link to another digest proves nothing', async () => {
+  it('a digest that is a symlink to another digest proves nothing', async () => {
     const session = freshSession();
-    const folder = plantImage(session, REPOSITORY, A);
-    symlinkSync(folder, folder.replace(A, B));
+    const directory = plantImage(session, REPOSITORY, A);
+    symlinkSync(directory, directory.replace(A, B));
     expect(await session.images.find(RemoteName.parse(`${REPOSITORY}@${B}`))).toBeUndefined();
   });
 
-  test('foreign files and odd names in the cache are neither listed nor a reason to fail (C28)', async () => {
+  it('foreign files and odd names in the cache are neither listed nor a reason to fail (C28)', async () => {
     const session = freshSession();
     plantImage(session, REPOSITORY, A, 'latest');
-    const { imagesFolder } = session.home;
-    writeFileSync(`${imagesFolder}/.DS_Store`, 'x');
-    writeFileSync(`${imagesFolder}/notes.txt`, 'x');
-    plantVm(`${imagesFolder}/bad%ZZ/a/${A}`);
-    plantVm(`${imagesFolder}/registry.old:5000/a/${A}`);
-    symlinkSync('/nowhere', `${imagesFolder}/dangling`);
+    const { imagesDirectory } = session.home;
+    writeFileSync(`${imagesDirectory}/.DS_Store`, 'x');
+    writeFileSync(`${imagesDirectory}/notes.txt`, 'x');
+    plantVm(`${imagesDirectory}/bad%ZZ/a/${A}`);
+    plantVm(`${imagesDirectory}/registry.old:5000/a/${A}`);
+    symlinkSync('/nowhere', `${imagesDirectory}/dangling`);
     expect((await listVms(session)).map((row) => row.name)).toEqual([`${REPOSITORY}:latest`, `${REPOSITORY}@${A}`]);
     expect(session.images.walk().foreign.toSorted()).toEqual([
-      `${imagesFolder}/bad%ZZ/a/${A}`,
-      `${imagesFolder}/dangling`,
-      `${imagesFolder}/registry.old:5000/a/${A}`,
+      `${imagesDirectory}/bad%ZZ/a/${A}`,
+      `${imagesDirectory}/dangling`,
+      `${imagesDirectory}/registry.old:5000/a/${A}`,
     ]);
   });
 });
 
 describe('a tag', () => {
-  test('is an absolute link with the text that Tart would write', async () => {
+  it('is an absolute symlink with the text that Tart would write', async () => {
     const session = freshSession();
-    const folder = plantImage(session, REPOSITORY, A);
+    const directory = plantImage(session, REPOSITORY, A);
     const name = RemoteName.parse(`${REPOSITORY}:15`);
     await session.images.link(name, Digest.parse(A));
-    expect(readlinkSync(session.images.pathOf(name))).toBe(folder);
+    expect(readlinkSync(session.images.pathOf(name))).toBe(directory);
     expect(await session.images.isLinked(name, Digest.parse(A))).toBe(true);
   });
 
-  test('moves to another image in one step and leaves the old image', async () => {
+  it('moves to another image in one step and leaves the old image', async () => {
     const session = freshSession();
     const old = plantImage(session, REPOSITORY, A, '15');
     plantImage(session, REPOSITORY, B);
@@ -107,7 +107,7 @@ describe('a tag', () => {
 });
 
 describe('two names that need one path', () => {
-  test('a tag is refused where a repository lies, with both names', async () => {
+  it('a tag is refused where a repository lies, with both names', async () => {
     const session = freshSession();
     plantImage(session, 'host/a/b', A, 'latest');
     await expect(session.images.refuseCollision(RemoteName.parse('host/a:b'))).rejects.toMatchObject({
@@ -116,7 +116,7 @@ describe('two names that need one path', () => {
     });
   });
 
-  test('a repository is refused where a tag lies, with both names', async () => {
+  it('a repository is refused where a tag lies, with both names', async () => {
     const session = freshSession();
     plantImage(session, 'host/a', A, 'b');
     await expect(session.images.refuseCollision(RemoteName.parse('host/a/b/c:latest'))).rejects.toMatchObject({
@@ -125,7 +125,7 @@ describe('two names that need one path', () => {
     });
   });
 
-  test('neighbours are no collision', async () => {
+  it('neighbours are no collision', async () => {
     const session = freshSession();
     plantImage(session, 'host/a', A, 'b');
     await expect(session.images.refuseCollision(RemoteName.parse('host/a:c'))).resolves.toBe('free');
@@ -137,29 +137,29 @@ describe('two names that need one path', () => {
 describe('what is left of a repository does not keep its path from a tag (D33)', () => {
   const TAG = RemoteName.parse('host/a:b');
 
-  test('folders without anything in them take no place, and go when the tag comes', async () => {
+  it('directories without anything in them take no place, and go when the tag comes', async () => {
     const session = freshSession();
     plantImage(session, 'host/a', A);
-    mkdirSync(`${session.home.imagesFolder}/host/a/b/c/d`, { recursive: true });
+    mkdirSync(`${session.home.imagesDirectory}/host/a/b/c/d`, { recursive: true });
     await session.images.refuseCollision(TAG);
     await session.images.link(TAG, Digest.parse(A));
     expect((await session.images.find(TAG))?.digest.toString()).toBe(A);
   });
 
-  test('the folders of a repository go with its last image, up to what others need', async () => {
+  it('the directories of a repository go with its last image, up to what others need', async () => {
     const session = freshSession();
     plantImage(session, 'host/a/b/c', A, 'x');
     plantImage(session, 'host/a/b/c', B, 'y');
     plantImage(session, 'host/a', C, 'z');
     await session.images.delete(RemoteName.parse('host/a/b/c:x'));
-    expect(readdirSync(`${session.home.imagesFolder}/host/a/b/c`).sort()).toEqual([B, 'y']);
+    expect(readdirSync(`${session.home.imagesDirectory}/host/a/b/c`).sort()).toEqual([B, 'y']);
     await session.images.delete(RemoteName.parse(`host/a/b/c@${B}`));
-    expect(readdirSync(`${session.home.imagesFolder}/host/a`).sort()).toEqual([C, 'z']);
+    expect(readdirSync(`${session.home.imagesDirectory}/host/a`).sort()).toEqual([C, 'z']);
   });
 
-  test('a stray file in it is named, and what to do about it', async () => {
+  it('a stray file in it is named, and what to do about it', async () => {
     const session = freshSession();
-    const file = `${session.home.imagesFolder}/host/a/b/c/.DS_Store`;
+    const file = `${session.home.imagesDirectory}/host/a/b/c/.DS_Store`;
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, '');
     await expect(session.images.refuseCollision(TAG)).rejects.toMatchObject({
@@ -169,9 +169,9 @@ describe('what is left of a repository does not keep its path from a tag (D33)',
     });
   });
 
-  test('a stray file where a repository would be is named', async () => {
+  it('a stray file where a repository would be is named', async () => {
     const session = freshSession();
-    const file = `${session.home.imagesFolder}/host/a`;
+    const file = `${session.home.imagesDirectory}/host/a`;
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, '');
     await expect(session.images.refuseCollision(RemoteName.parse('host/a/b:c'))).rejects.toMatchObject({
@@ -179,7 +179,7 @@ describe('what is left of a repository does not keep its path from a tag (D33)',
     });
   });
 
-  test('of an image in the way the next step has the very name', async () => {
+  it('of an image in the way the next step has the very name', async () => {
     const session = freshSession();
     plantImage(session, 'host/a/b', A, 'latest');
     await expect(session.images.refuseCollision(TAG)).rejects.toMatchObject({
@@ -195,35 +195,35 @@ describe('what is left of a repository does not keep its path from a tag (D33)',
 });
 
 describe('deleting', () => {
-  test('one of two tags keeps the image, the last one takes it along', async () => {
+  it('one of two tags keeps the image, the last one takes it along', async () => {
     const session = freshSession();
-    const folder = plantImage(session, REPOSITORY, A, 'one', 'two');
+    const directory = plantImage(session, REPOSITORY, A, 'one', 'two');
     await session.images.delete(RemoteName.parse(`${REPOSITORY}:one`));
-    expect(existsSync(folder)).toBe(true);
+    expect(existsSync(directory)).toBe(true);
     await session.images.delete(RemoteName.parse(`${REPOSITORY}:two`));
-    expect(existsSync(folder)).toBe(false);
+    expect(existsSync(directory)).toBe(false);
     expect(session.images.walk()).toEqual({ entries: [], foreign: [], unreadable: [] });
   });
 
-  test('takes the links along that a killed command left aside, and no hidden link of the user', async () => {
+  it('takes the symlinks along that a killed command left aside, and no hidden symlink of the user', async () => {
     const session = freshSession();
-    const folder = plantImage(session, REPOSITORY, A, 'one');
-    const ours = `${path.dirname(folder)}/.link.123e4567-e89b-12d3-a456-426614174000`;
-    const theirs = `${path.dirname(folder)}/.link.mine`;
-    for (const link of [ours, theirs]) symlinkSync(folder, link);
+    const directory = plantImage(session, REPOSITORY, A, 'one');
+    const ours = `${path.dirname(directory)}/.link.123e4567-e89b-12d3-a456-426614174000`;
+    const theirs = `${path.dirname(directory)}/.link.mine`;
+    for (const link of [ours, theirs]) symlinkSync(directory, link);
     await session.images.delete(RemoteName.parse(`${REPOSITORY}@${A}`));
-    expect(readdirSync(path.dirname(folder))).toEqual(['.link.mine']);
+    expect(readdirSync(path.dirname(directory))).toEqual(['.link.mine']);
   });
 
-  test('the last tag of an image that was pulled by digest leaves the image', async () => {
+  it('the last tag of an image that was pulled by digest leaves the image', async () => {
     const session = freshSession();
-    const folder = plantImage(session, REPOSITORY, A, 'one');
+    const directory = plantImage(session, REPOSITORY, A, 'one');
     await session.images.markExplicitlyPulled(RemoteName.parse(REPOSITORY), Digest.parse(A));
     await session.images.delete(RemoteName.parse(`${REPOSITORY}:one`));
-    expect(existsSync(folder)).toBe(true);
+    expect(existsSync(directory)).toBe(true);
   });
 
-  test('the last tag in a repository takes its image along, although another repository has one of the same digest', async () => {
+  it('the last tag in a repository takes its image along, although another repository has one of the same digest', async () => {
     const session = freshSession();
     const dev = plantImage(session, 'registry.corp:8221/dev/vm', A, 'one');
     const prod = plantImage(session, 'registry.corp:8221/prod/vm', A, 'one');
@@ -233,7 +233,7 @@ describe('deleting', () => {
     expect(existsSync(prod)).toBe(false);
   });
 
-  test('a tag of another repository whose own image is gone protects nothing here', async () => {
+  it('a tag of another repository whose own image is gone protects nothing here', async () => {
     const session = freshSession();
     const here = plantImage(session, 'upstream.corp/vm', A, 'one');
     const mirror = plantImage(session, 'mirror.corp:8221/vm', A, 'one');
@@ -242,10 +242,10 @@ describe('deleting', () => {
     expect(existsSync(here)).toBe(false);
   });
 
-  test('a tag of another repository that leads to the image keeps it, also in a home that was moved since', async () => {
+  it('a tag of another repository that leads to the image keeps it, also in a home that was moved since', async () => {
     const session = freshSession();
     const image = plantImage(session, 'registry.corp/vm', A, 'one');
-    const other = `${session.home.imagesFolder}/registry.corp%3A8221/vm`;
+    const other = `${session.home.imagesDirectory}/registry.corp%3A8221/vm`;
     mkdirSync(other, { recursive: true });
     symlinkSync(`/old/home/cache/OCIs/registry.corp/vm/${A}`, `${other}/two`);
     await session.images.delete(RemoteName.parse('registry.corp/vm:one'));
@@ -257,7 +257,7 @@ describe('deleting', () => {
     expect(existsSync(image)).toBe(true);
   });
 
-  test('a tag goes that leads into the home which this one was copied from, and nothing there is touched', async () => {
+  it('a tag goes that leads into the home which this one was copied from, and nothing there is touched', async () => {
     const [original, copy] = [freshSession(), freshSession()];
     const theirs = plantImage(original, REPOSITORY, A, 'one');
     const ours = plantImage(copy, REPOSITORY, A);
@@ -267,7 +267,7 @@ describe('deleting', () => {
     expect((await listVms(original)).map((row) => row.name)).toEqual([`${REPOSITORY}:one`, `${REPOSITORY}@${A}`]);
   });
 
-  test('a digest takes its tags along', async () => {
+  it('a digest takes its tags along', async () => {
     const session = freshSession();
     plantImage(session, REPOSITORY, A, 'one', 'two');
     plantImage(session, REPOSITORY, B, 'other');
@@ -275,7 +275,7 @@ describe('deleting', () => {
     expect((await listVms(session)).map((row) => row.name)).toEqual([`${REPOSITORY}:other`, `${REPOSITORY}@${B}`]);
   });
 
-  test('what is not there is an error, and a second time too', async () => {
+  it('what is not there is an error, and a second time too', async () => {
     const session = freshSession();
     plantImage(session, REPOSITORY, A, 'one');
     await session.images.delete(RemoteName.parse(`${REPOSITORY}:one`));
@@ -284,31 +284,31 @@ describe('deleting', () => {
     });
   });
 
-  test('an image that is being read is left alone (tart-cli §7 #13, P16)', async () => {
+  it('an image that is being read is left alone (tart-cli §7 #13, P16)', async () => {
     const session = freshSession();
-    const folder = plantImage(session, REPOSITORY, A, 'one');
+    const directory = plantImage(session, REPOSITORY, A, 'one');
     const reader = await session.images.lock(Digest.parse(A), { mode: 'shared', wait: false });
     await expect(session.images.delete(RemoteName.parse(`${REPOSITORY}:one`))).rejects.toMatchObject({ code: 'BUSY' });
-    expect(existsSync(`${folder}/disk.img`)).toBe(true);
+    expect(existsSync(`${directory}/disk.img`)).toBe(true);
     await reader?.release();
   });
 
-  test('a repository is not deleted by a tag of its name', async () => {
+  it('a repository is not deleted by a tag of its name', async () => {
     const session = freshSession();
-    const folder = plantImage(session, 'host/a/b', A, 'latest');
+    const directory = plantImage(session, 'host/a/b', A, 'latest');
     await expect(session.images.delete(RemoteName.parse('host/a:b'))).rejects.toMatchObject({ code: 'VM_NOT_FOUND' });
-    expect(existsSync(folder)).toBe(true);
+    expect(existsSync(directory)).toBe(true);
   });
 });
 
 describe('publishing', () => {
-  test('puts aside a broken folder of the same digest and keeps its mark (D23)', async () => {
+  it('puts aside a broken directory of the same digest and keeps its mark (D23)', async () => {
     const session = freshSession();
     const name = RemoteName.parse(`${REPOSITORY}@${A}`);
     const broken = plantImage(session, REPOSITORY, A);
     rmSync(`${broken}/nvram.bin`);
     writeFileSync(`${broken}/.explicitly-pulled`, '');
-    const staging = `${session.home.stagingFolder}/x`;
+    const staging = `${session.home.stagingDirectory}/x`;
     plantVm(staging);
     await session.images.publish(staging, name, Digest.parse(A));
     expect(await session.images.find(name)).toBeDefined();
@@ -317,21 +317,21 @@ describe('publishing', () => {
   });
 });
 
-test('a cache that is a dangling link gets its target, as Tart’s own tests expect', async () => {
+it('a cache that is a dangling symlink gets its target, as Tart’s own tests expect', async () => {
   const session = freshSession();
   mkdirSync(session.home.root, { recursive: true });
-  symlinkSync(`${session.home.root}-elsewhere/cache`, session.home.cacheFolder);
+  symlinkSync(`${session.home.root}-elsewhere/cache`, session.home.cacheDirectory);
   await session.home.prepare();
   expect(lstatSync(`${session.home.root}-elsewhere/cache`).isDirectory()).toBe(true);
-  expect(lstatSync(session.home.cacheFolder).isSymbolicLink()).toBe(true);
+  expect(lstatSync(session.home.cacheDirectory).isSymbolicLink()).toBe(true);
 });
 
 describe('the directory of a repository', () => {
-  test('is made although another command takes it away because it is empty (P15)', async () => {
+  it('is made although another command takes it away because it is empty (P15)', async () => {
     const session = freshSession();
     await session.home.prepare();
     const name = RemoteName.parse(REPOSITORY);
-    const directory = path.dirname(session.images.folderOf(name, Digest.parse(A)));
+    const directory = path.dirname(session.images.directoryOf(name, Digest.parse(A)));
     await makeRepository(session.home, name);
     for (let round = 0; round < 300; round += 1)
       await Promise.all([makeRepository(session.home, name), tidyRepository(session.home, directory)]);

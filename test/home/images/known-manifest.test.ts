@@ -1,5 +1,5 @@
 import { utimesSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { knownManifests, namesContent } from '../../../src/home/images/known-manifest.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import type { Session } from '../../../src/session/session.ts';
@@ -18,9 +18,9 @@ function manifestWith(...contents: string[]): Uint8Array {
 }
 
 function plant(session: Session, repository: string, digit: string, ...contents: string[]): string {
-  const folder = plantImage(session, repository, digestOf(digit));
-  writeFileSync(`${folder}/manifest.json`, manifestWith(...contents));
-  return folder;
+  const directory = plantImage(session, repository, digestOf(digit));
+  writeFileSync(`${directory}/manifest.json`, manifestWith(...contents));
+  return directory;
 }
 
 /** Who has what is wanted, in the order of the search, when each takes away what it has. */
@@ -36,19 +36,19 @@ function owners(session: Session, wanted: string[], near?: string): string[] {
 }
 
 describe('manifests that name a wanted content', () => {
-  test('are found in images, VMs and unfinished pulls, and only those that do', () => {
+  it('are found in images, VMs and unfinished pulls, and only those that do', () => {
     const session = freshSession();
     plant(session, 'a.example/org/one', '1', 'a');
     plant(session, 'b.example/org/two', '2', 'b');
-    plantVm(`${session.home.vmsFolder}/ci`);
-    writeFileSync(`${session.home.vmsFolder}/ci/.base-manifest.json`, manifestWith('c'));
+    plantVm(`${session.home.vmsDirectory}/ci`);
+    writeFileSync(`${session.home.vmsDirectory}/ci/.base-manifest.json`, manifestWith('c'));
     const hex = '3'.repeat(64);
-    plantVm(`${session.home.stagingFolder}/${hex}`);
-    writeFileSync(`${session.home.stagingFolder}/${hex}/manifest.json`, manifestWith('d'));
+    plantVm(`${session.home.stagingDirectory}/${hex}`);
+    writeFileSync(`${session.home.stagingDirectory}/${hex}/manifest.json`, manifestWith('d'));
     expect(owners(session, ['a', 'c', 'd'])).toEqual([`a.example/org/one@${digestOf('1')}`, 'ci', hex]);
   });
 
-  test('the newest image of the same repository comes first', () => {
+  it('the newest image of the same repository comes first', () => {
     const session = freshSession();
     plant(session, 'a.example/org/one', '1', 'a');
     const old = plant(session, 'b.example/org/two', '2', 'a');
@@ -61,14 +61,14 @@ describe('manifests that name a wanted content', () => {
     ]);
   });
 
-  test('the search ends when nothing is wanted any more, and passes over what only repeats', () => {
+  it('the search ends when nothing is wanted any more, and passes over what only repeats', () => {
     const session = freshSession();
     for (const digit of ['1', '2', '3']) plant(session, `a.example/org/image${digit}`, digit, 'a');
     expect(owners(session, ['a'])).toHaveLength(1);
     expect(owners(session, ['a', 'b'])).toHaveLength(1);
   });
 
-  test('what cannot be read or understood is passed over', () => {
+  it('what cannot be read or understood is passed over', () => {
     const session = freshSession();
     const broken = plantImage(session, 'a.example/org/broken', digestOf('1'));
     writeFileSync(`${broken}/manifest.json`, Buffer.from(manifestWith('a')).subarray(0, -10));
@@ -80,7 +80,7 @@ describe('manifests that name a wanted content', () => {
 
 describe('whether a text names a content', () => {
   const KEY = 'org.cirruslabs.tart.uncompressed-content-digest';
-  test.each([
+  it.each([
     ['as Tart writes it', `{"${KEY}":"x"}`, true],
     ['with blanks', `{ "${KEY}" : "x" }`, true],
     ['after others', `[{"${KEY}":"y"},{"${KEY}":"x"}]`, true],

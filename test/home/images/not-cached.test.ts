@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import type { TartletError } from '../../../src/errors.ts';
 import type { Hint } from '../../../src/hint.ts';
 import { openExportSource } from '../../../src/archive/export-source.ts';
@@ -33,7 +33,7 @@ const WAYS: readonly (readonly [string, (session: Session) => Promise<unknown>, 
   ['showing the digest of', (session) => session.images.require(NAME, 'show'), 'NOT_FOUND', PULL_IT],
 ];
 
-test.each(WAYS)(
+it.each(WAYS)(
   '%s an image that is not cached says so in the one sentence, and what helps',
   async (_, use, code, next) => {
     const error = await use(freshSession()).catch((thrown: unknown) => thrown as TartletError);

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fc, test as property } from '@fast-check/vitest';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { collectUnnamed, noteLostTag } from '../../../src/home/prune/collect.ts';
 import { recordUse } from '../../../src/home/last-use.ts';
 import { pinImage } from '../../../src/home/images/pin.ts';
@@ -21,10 +21,10 @@ function session(): Session {
 
 /** An image that lost its last tag and was used so many minutes ago. */
 async function unnamed(at: Session, digit: string, minutes = 60): Promise<string> {
-  const folder = plantImage(at, REPOSITORY, digestOf(digit));
-  writeFileSync(`${folder}/.unnamed`, '');
-  await recordUse(folder, new Date(NOW.getTime() - minutes * MINUTE));
-  return folder;
+  const directory = plantImage(at, REPOSITORY, digestOf(digit));
+  writeFileSync(`${directory}/.unnamed`, '');
+  await recordUse(directory, new Date(NOW.getTime() - minutes * MINUTE));
+  return directory;
 }
 
 async function collected(at: Session): Promise<string[]> {
@@ -32,71 +32,77 @@ async function collected(at: Session): Promise<string[]> {
 }
 
 describe('automatic collection', () => {
-  test('takes an image that lost its last tag', async () => {
+  it('takes an image that lost its last tag', async () => {
     const at = session();
-    const folder = await unnamed(at, 'a');
+    const directory = await unnamed(at, 'a');
     expect(await collected(at)).toEqual(['sha256:aa']);
-    expect(existsSync(folder)).toBe(false);
-    expect(readdirSync(at.home.stagingFolder)).toEqual([]);
+    expect(existsSync(directory)).toBe(false);
+    expect(readdirSync(at.home.stagingDirectory)).toEqual([]);
   });
 
-  test('leaves an image alone that nothing led to before either: a renamed folder, a pull killed before its tag', async () => {
+  it('leaves an image alone that nothing led to before either: a renamed directory, a pull killed before its tag', async () => {
     const at = session();
-    const folder = await unnamed(at, 'a');
-    rmSync(`${folder}/.unnamed`);
+    const directory = await unnamed(at, 'a');
+    rmSync(`${directory}/.unnamed`);
     expect(await collected(at)).toEqual([]);
     expect((await prune(at, { entries: 'caches', collect: true })).deleted).toHaveLength(1);
   });
 
-  test.each<[string, (at: Session, folder: string) => Promise<unknown> | void]>([
-    ['a tag leads to it', (_, folder) => symlinkSync(folder, `${path.dirname(folder)}/tag`)],
+  it.each<[string, (at: Session, directory: string) => Promise<unknown> | void]>([
+    ['a tag leads to it', (_, directory) => symlinkSync(directory, `${path.dirname(directory)}/tag`)],
     [
       'a tag names it by the path of a home that moved',
-      (_, folder) => symlinkSync(`/old/${path.basename(folder)}`, `${path.dirname(folder)}/tag`),
-    ],
-    ['a relative link leads to it', (_, folder) => symlinkSync(path.basename(folder), `${path.dirname(folder)}/tag`)],
-    [
-      'a link leads to it that says so in no word',
-      (_, folder) => symlinkSync(`${folder}/.`, `${path.dirname(folder)}/tag`),
+      (_, directory) => symlinkSync(`/old/${path.basename(directory)}`, `${path.dirname(directory)}/tag`),
     ],
     [
-      'a link to a link leads to it',
-      (_, folder) => {
-        symlinkSync(folder, `${path.dirname(folder)}/inner`);
-        symlinkSync('inner', `${path.dirname(folder)}/outer`);
+      'a relative symlink leads to it',
+      (_, directory) => symlinkSync(path.basename(directory), `${path.dirname(directory)}/tag`),
+    ],
+    [
+      'a symlink leads to it that says so in no word',
+      (_, directory) => symlinkSync(`${directory}/.`, `${path.dirname(directory)}/tag`),
+    ],
+    [
+      'a link to a symlink leads to it',
+      (_, directory) => {
+        symlinkSync(directory, `${path.dirname(directory)}/inner`);
+        symlinkSync('inner', `${path.dirname(directory)}/outer`);
       },
     ],
     [
-      'a link leads to it whose own name we cannot have',
-      (at, folder) => {
-        mkdirSync(`${at.home.imagesFolder}/Old Host/macos`, { recursive: true });
-        symlinkSync(folder, `${at.home.imagesFolder}/Old Host/macos/tag`);
+      'a symlink leads to it whose own name we cannot have',
+      (at, directory) => {
+        mkdirSync(`${at.home.imagesDirectory}/Old Host/macos`, { recursive: true });
+        symlinkSync(directory, `${at.home.imagesDirectory}/Old Host/macos/tag`);
       },
     ],
-    ['it was pulled by its digest', (_, folder) => writeFileSync(`${folder}/.explicitly-pulled`, '')],
-    ['it is pinned', (_, folder) => writeFileSync(`${folder}/.pinned`, '')],
-    ['it was used within ten minutes', async (_, folder) => recordUse(folder, new Date(NOW.getTime() - 9 * MINUTE))],
+    ['it was pulled by its digest', (_, directory) => writeFileSync(`${directory}/.explicitly-pulled`, '')],
+    ['it is pinned', (_, directory) => writeFileSync(`${directory}/.pinned`, '')],
+    [
+      'it was used within ten minutes',
+      async (_, directory) => recordUse(directory, new Date(NOW.getTime() - 9 * MINUTE)),
+    ],
     [
       'it was used in the future, says its record (P25)',
-      async (_, folder) => recordUse(folder, new Date('2027-01-01')),
+      async (_, directory) => recordUse(directory, new Date('2027-01-01')),
     ],
   ])('spares an image when %s', async (_, protect) => {
     const at = session();
-    const folder = await unnamed(at, 'a');
-    await protect(at, folder);
+    const directory = await unnamed(at, 'a');
+    await protect(at, directory);
     expect(await collected(at)).toEqual([]);
-    expect(existsSync(`${folder}/disk.img`)).toBe(true);
+    expect(existsSync(`${directory}/disk.img`)).toBe(true);
   });
 
-  test('spares an image that came a moment ago and has no record yet: Tart moves first and links then', async () => {
+  it('spares an image that came a moment ago and has no record yet: Tart moves first and symlinks then', async () => {
     const at = session();
-    const folder = await unnamed(at, 'a');
-    rmSync(`${folder}/.last-used`);
-    utimesSync(folder, new Date('2020-01-01'), new Date(NOW.getTime() - MINUTE));
+    const directory = await unnamed(at, 'a');
+    rmSync(`${directory}/.last-used`);
+    utimesSync(directory, new Date('2020-01-01'), new Date(NOW.getTime() - MINUTE));
     expect(await collected(at)).toEqual([]);
   });
 
-  test.each(['shared', 'exclusive'] as const)(
+  it.each(['shared', 'exclusive'] as const)(
     'spares what somebody holds (%s), and takes the rest and it next time',
     async (mode) => {
       const at = session();
@@ -111,49 +117,49 @@ describe('automatic collection', () => {
     },
   );
 
-  test('forgets that an image lost its tag when it has one again', async () => {
+  it('forgets that an image lost its tag when it has one again', async () => {
     const at = session();
-    const folder = await unnamed(at, 'a');
+    const directory = await unnamed(at, 'a');
     const name = RemoteName.parse(`${REPOSITORY}:back`);
     await at.images.link(name, Digest.parse(digestOf('a')));
     rmSync(at.images.pathOf(name));
-    expect(existsSync(folder)).toBe(true);
+    expect(existsSync(directory)).toBe(true);
     expect(await collected(at)).toEqual([]);
   });
 
-  test('takes an image that lost its last tag although another repository has one of the same digest', async () => {
+  it('takes an image that lost its last tag although another repository has one of the same digest', async () => {
     const at = session();
-    const folder = await unnamed(at, 'a');
-    const twin = plantImage(at, 'mirror.corp/macos/base', digestOf('a'), 'tag');
+    const directory = await unnamed(at, 'a');
+    const duplicate = plantImage(at, 'mirror.corp/macos/base', digestOf('a'), 'tag');
     expect(await collected(at)).toEqual(['sha256:aa']);
-    expect([existsSync(folder), existsSync(twin)]).toEqual([false, true]);
+    expect([existsSync(directory), existsSync(duplicate)]).toEqual([false, true]);
   });
 
-  test('remembers the loss of the last tag although another repository has an image of the same digest', async () => {
+  it('remembers the loss of the last tag although another repository has an image of the same digest', async () => {
     const at = session();
-    const folder = plantImage(at, REPOSITORY, digestOf('a'));
+    const directory = plantImage(at, REPOSITORY, digestOf('a'));
     plantImage(at, 'mirror.corp/macos/base', digestOf('a'), 'tag');
     await noteLostTag(at, RemoteName.parse(`${REPOSITORY}:moved`), Digest.parse(digestOf('a')));
-    expect(existsSync(`${folder}/.unnamed`)).toBe(true);
+    expect(existsSync(`${directory}/.unnamed`)).toBe(true);
   });
 
-  test('remembers the loss only of the last tag', async () => {
+  it('remembers the loss only of the last tag', async () => {
     const at = session();
-    const folder = plantImage(at, REPOSITORY, digestOf('a'), 'other');
+    const directory = plantImage(at, REPOSITORY, digestOf('a'), 'other');
     const lose = async (): Promise<boolean> => {
       await noteLostTag(at, RemoteName.parse(`${REPOSITORY}:moved`), Digest.parse(digestOf('a')));
-      return existsSync(`${folder}/.unnamed`);
+      return existsSync(`${directory}/.unnamed`);
     };
     expect(await lose()).toBe(false);
-    rmSync(`${path.dirname(folder)}/other`);
+    rmSync(`${path.dirname(directory)}/other`);
     expect(await lose()).toBe(true);
   });
 });
 
-test('on a Mac, tags and folders change only while Tart does not collect: under the lock that it takes', async () => {
+it('on a Mac, tags and directories change only while Tart does not collect: under the lock that it takes', async () => {
   const linux = session();
   const mac = freshSession({ home: linux.home, now: () => NOW, platform: 'darwin' });
-  const folder = plantImage(mac, REPOSITORY, digestOf('a'));
+  const directory = plantImage(mac, REPOSITORY, digestOf('a'));
   const link = async (at: Session, tag: string): Promise<void> =>
     at.images.link(RemoteName.parse(`${REPOSITORY}:${tag}`), Digest.parse(digestOf('a')));
   const steps: string[] = [];
@@ -166,13 +172,13 @@ test('on a Mac, tags and folders change only while Tart does not collect: under 
   await waiting.linked;
   expect(steps).toEqual(['linux, three times', 'mac']);
   await mac.images.delete(RemoteName.parse(`${REPOSITORY}@${digestOf('a')}`));
-  expect(existsSync(folder)).toBe(false);
+  expect(existsSync(directory)).toBe(false);
 });
 
 describe('a pin', () => {
   const tag = RemoteName.parse(`${REPOSITORY}:15`);
 
-  test('keeps an image from every kind of pruning, and takes its room in the budget first', async () => {
+  it('keeps an image from every kind of pruning, and takes its room in the budget first', async () => {
     const at = session();
     plantImage(at, REPOSITORY, digestOf('a'), '15');
     plantImage(at, REPOSITORY, digestOf('b'), '16');
@@ -190,9 +196,9 @@ describe('a pin', () => {
     expect((await prune(at, { entries: 'caches', olderThanMs: 0 })).deleted).toHaveLength(1);
   });
 
-  test('keeps an image whose last tag is deleted, and refuses its digest', async () => {
+  it('keeps an image whose last tag is deleted, and refuses its digest', async () => {
     const at = session();
-    const folder = plantImage(at, REPOSITORY, digestOf('a'), '15');
+    const directory = plantImage(at, REPOSITORY, digestOf('a'), '15');
     await pinImage(at, tag, true);
     await at.images.delete(tag);
     const byDigest = RemoteName.parse(`${REPOSITORY}@${digestOf('a')}`);
@@ -200,24 +206,24 @@ describe('a pin', () => {
       code: 'BUSY',
       message: `${byDigest.toString()} is pinned`,
     });
-    expect(existsSync(folder)).toBe(true);
+    expect(existsSync(directory)).toBe(true);
     await pinImage(at, byDigest, false);
     await at.images.delete(byDigest);
-    expect(existsSync(folder)).toBe(false);
+    expect(existsSync(directory)).toBe(false);
   });
 
-  test('is kept when eight come at once, for one image and for others', async () => {
+  it('is kept when eight come at once, for one image and for others', async () => {
     const at = session();
     const digits = ['a', 'b', 'c', 'd'];
-    const folders = digits.map((digit) => plantImage(at, REPOSITORY, digestOf(digit)));
+    const directories = digits.map((digit) => plantImage(at, REPOSITORY, digestOf(digit)));
     const pins = [...digits, 'a', 'a', 'b', 'b'].map(async (digit) =>
       pinImage(at, RemoteName.parse(`${REPOSITORY}@${digestOf(digit)}`), true),
     );
     await Promise.all(pins);
-    expect(folders.map((folder) => existsSync(`${folder}/.pinned`))).toEqual([true, true, true, true]);
+    expect(directories.map((directory) => existsSync(`${directory}/.pinned`))).toEqual([true, true, true, true]);
   });
 
-  test('of what is not cached is an error', async () => {
+  it('of what is not cached is an error', async () => {
     await expect(pinImage(session(), tag, true)).rejects.toMatchObject({ code: 'VM_NOT_FOUND' });
   });
 });
@@ -237,7 +243,7 @@ const image = fc.record({
 
 describe('whatever the cache is like', () => {
   property.prop([fc.array(image, { minLength: 1, maxLength: 8 }), fc.boolean()], { numRuns: 60 })(
-    'collection takes exactly what nothing protects, links never dangle, and a second one finds nothing',
+    'collection takes exactly what nothing protects, symlinks never dangle, and a second one finds nothing',
     async (specs, all) => {
       const at = session();
       const planted = await Promise.all(specs.map(async (spec, index) => plant(at, spec, index)));
@@ -251,8 +257,8 @@ describe('whatever the cache is like', () => {
           ? (await prune(at, { entries: 'caches', collect: true })).deleted.length
           : (await collectUnnamed(at)).deleted.length;
       await run();
-      for (const { spec, folder } of planted)
-        expect(existsSync(`${folder}/disk.img`), JSON.stringify(spec)).toBe(isProtected(spec, all));
+      for (const { spec, directory } of planted)
+        expect(existsSync(`${directory}/disk.img`), JSON.stringify(spec)).toBe(isProtected(spec, all));
       expect(danglingIn(at)).toEqual([]);
       expect(await run()).toBe(0);
       await Promise.all(locks.map(async (lock) => lock?.release()));
@@ -267,19 +273,23 @@ function isProtected(spec: Spec, all: boolean): boolean {
   return named || spec.explicit || spec.pinned || spec.leased || spec.minutes < 10 || (!all && !spec.marked);
 }
 
-async function plant(at: Session, spec: Spec, index: number): Promise<{ spec: Spec; digest: string; folder: string }> {
+async function plant(
+  at: Session,
+  spec: Spec,
+  index: number,
+): Promise<{ spec: Spec; digest: string; directory: string }> {
   const digest = `sha256:${String(index).padStart(64, '0')}`;
   const tags = ['one', 'two'].slice(0, spec.tags).map((tag) => `${tag}${index}`);
-  const folder = plantImage(at, spec.repository, digest, ...tags);
-  const links = `${at.home.imagesFolder}/Odd Host/links`;
+  const directory = plantImage(at, spec.repository, digest, ...tags);
+  const links = `${at.home.imagesDirectory}/Odd Host/links`;
   mkdirSync(links, { recursive: true });
-  if (spec.foreignLink) symlinkSync(folder, `${links}/${index}`);
-  if (spec.movedHome) symlinkSync(`/old/home/${digest}`, `${path.dirname(folder)}/moved${index}`);
-  if (spec.explicit) writeFileSync(`${folder}/.explicitly-pulled`, '');
-  if (spec.pinned) writeFileSync(`${folder}/.pinned`, '');
-  if (spec.marked) writeFileSync(`${folder}/.unnamed`, '');
-  await recordUse(folder, new Date(NOW.getTime() - spec.minutes * MINUTE));
-  return { spec, digest, folder };
+  if (spec.foreignLink) symlinkSync(directory, `${links}/${index}`);
+  if (spec.movedHome) symlinkSync(`/old/home/${digest}`, `${path.dirname(directory)}/moved${index}`);
+  if (spec.explicit) writeFileSync(`${directory}/.explicitly-pulled`, '');
+  if (spec.pinned) writeFileSync(`${directory}/.pinned`, '');
+  if (spec.marked) writeFileSync(`${directory}/.unnamed`, '');
+  await recordUse(directory, new Date(NOW.getTime() - spec.minutes * MINUTE));
+  return { spec, digest, directory };
 }
 
 /** Tags that lead to nothing by their text and by the digest in it. */

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, linkSync, lstatSync, openSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
-import { measureFile, measureFolder } from '../../../src/home/prune/footprint.ts';
+import { describe, expect, it } from 'vitest';
+import { measureFile, measureDirectory } from '../../../src/home/prune/footprint.ts';
 import { sumShared } from '../../../src/fs/disk/shared-block.ts';
-import { lookAtVmFolder } from '../../../src/home/vm-folder.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { lookAtVmDirectory } from '../../../src/home/vm-directory.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 import { digestOf, freshSession, plantImage } from '../../support/home.ts';
 
 const MIB = 1024 * 1024;
@@ -21,8 +21,8 @@ disk.img: 3 extents found
 `;
 
 describe('the footprint of a file', () => {
-  test('counts its blocks and not its holes', async () => {
-    const file = `${temporaryFolder()}/disk.img`;
+  it('counts its blocks and not its holes', async () => {
+    const file = `${temporaryDirectory()}/disk.img`;
     writeFileSync(file, Buffer.alloc(MIB, 1));
     truncateSync(file, 64 * MIB);
     const { allocatedBytes, ...rest } = await measureFile(file);
@@ -30,29 +30,29 @@ describe('the footprint of a file', () => {
     expect(rest).toMatchObject({ logicalBytes: 64 * MIB });
   });
 
-  test('that has another name is shared, all of it: deleting one name frees nothing', async () => {
-    const folder = temporaryFolder();
-    writeFileSync(`${folder}/one`, Buffer.alloc(MIB, 1));
-    linkSync(`${folder}/one`, `${folder}/two`);
-    expect(await measureFile(`${folder}/one`)).toMatchObject({ sharedBytes: MIB, reclaimableBytes: 0 });
+  it('that has another name is shared, all of it: deleting one name frees nothing', async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(`${directory}/one`, Buffer.alloc(MIB, 1));
+    linkSync(`${directory}/one`, `${directory}/two`);
+    expect(await measureFile(`${directory}/one`)).toMatchObject({ sharedBytes: MIB, reclaimableBytes: 0 });
   });
 
-  test('that goes while it is measured is nothing (P34)', async () => {
-    const folder = temporaryFolder();
-    const file = `${folder}/disk.img`;
+  it('that goes while it is measured is nothing (P34)', async () => {
+    const directory = temporaryDirectory();
+    const file = `${directory}/disk.img`;
     writeFileSync(file, Buffer.alloc(MIB, 1));
     // All threads that look at files wait for a writer of a pipe: the second look comes after the removal.
-    execFileSync('mkfifo', [`${folder}/pipe`]);
-    const waiting = Array.from({ length: 8 }, async () => (await open(`${folder}/pipe`, 'r')).close());
+    execFileSync('mkfifo', [`${directory}/pipe`]);
+    const waiting = Array.from({ length: 8 }, async () => (await open(`${directory}/pipe`, 'r')).close());
     const measured = measureFile(file);
     rmSync(file);
-    const writer = openSync(`${folder}/pipe`, 'r+');
+    const writer = openSync(`${directory}/pipe`, 'r+');
     await Promise.all(waiting);
     closeSync(writer);
     expect(await measured).toMatchObject({ logicalBytes: 0, allocatedBytes: 0 });
   });
 
-  test('that is missing is nothing', async () => {
+  it('that is missing is nothing', async () => {
     expect(await measureFile('/nowhere/at-all')).toEqual({
       logicalBytes: 0,
       allocatedBytes: 0,
@@ -63,25 +63,25 @@ describe('the footprint of a file', () => {
 });
 
 describe('extents that are shared', () => {
-  test('are summed up, in bytes', () => {
+  it('are summed up, in bytes', () => {
     expect(sumShared(LISTING)).toBe((128 + 24) * 512);
   });
 
-  test('are none where none is listed', () => {
+  it('are none where none is listed', () => {
     expect(
       sumShared('Filesystem type is: ef53\n   0:        0..      23:  0..  0:      0:   unknown_loc,delalloc\n'),
     ).toBe(0);
   });
 });
 
-test('the footprint of an image is that of its files, of which a hard link shares one', async () => {
+it('the footprint of an image is that of its files, of which a hard link shares one', async () => {
   const session = freshSession();
-  const folder = plantImage(session, 'registry.corp:8221/macos/base', digestOf('a'));
-  writeFileSync(`${folder}/disk.img`, Buffer.alloc(MIB, 1));
-  linkSync(`${folder}/disk.img`, `${temporaryFolder()}/kept`);
-  const look = lookAtVmFolder(folder);
+  const directory = plantImage(session, 'registry.corp:8221/macos/base', digestOf('a'));
+  writeFileSync(`${directory}/disk.img`, Buffer.alloc(MIB, 1));
+  linkSync(`${directory}/disk.img`, `${temporaryDirectory()}/kept`);
+  const look = lookAtVmDirectory(directory);
   const allocatedBytes = look?.allocatedBytes ?? 0;
-  expect(await measureFolder(session, folder)).toEqual({
+  expect(await measureDirectory(session, directory)).toEqual({
     logicalBytes: look?.logicalBytes,
     allocatedBytes,
     sharedBytes: MIB,

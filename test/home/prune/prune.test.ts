@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { fc, test as property } from '@fast-check/vitest';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Candidate } from '../../../src/home/prune/prune-candidate.ts';
 import { chooseEntries, type PruneCriteria } from '../../../src/home/prune/prune-choice.ts';
 import { prune, type PruneReport, type PruneRequest } from '../../../src/home/prune/prune.ts';
@@ -32,9 +32,9 @@ function session(): Session {
 
 /** An image that was used so many days ago. */
 function image(at: Session, digit: string, days: number, ...tags: string[]): string {
-  const folder = plantImage(at, REPOSITORY, digestOf(digit), ...tags);
-  age(folder, days);
-  return folder;
+  const directory = plantImage(at, REPOSITORY, digestOf(digit), ...tags);
+  age(directory, days);
+  return directory;
 }
 
 function age(file: string, days: number): void {
@@ -49,11 +49,11 @@ function names(report: PruneReport): string[] {
 }
 
 function digests(at: Session): string[] {
-  return readdirSync(`${at.home.imagesFolder}/registry.corp%3A8221/macos/base`).map((name) => name.slice(0, 9));
+  return readdirSync(`${at.home.imagesDirectory}/registry.corp%3A8221/macos/base`).map((name) => name.slice(0, 9));
 }
 
 describe('pruning by age', () => {
-  test('deletes what was last used then or earlier, with its tags, and nothing else (tart-cli §7 #18)', async () => {
+  it('deletes what was last used then or earlier, with its tags, and nothing else (tart-cli §7 #18)', async () => {
     const at = session();
     image(at, 'a', 8, 'old', 'older');
     image(at, 'b', 7, 'seven');
@@ -61,22 +61,22 @@ describe('pruning by age', () => {
     const report = await prune(at, caches({ olderThanMs: 7 * DAY }));
     expect(names(report)).toEqual(['sha256:aa age', 'sha256:bb age']);
     expect(digests(at)).toEqual(['new', 'sha256:cc']);
-    expect(readdirSync(at.home.stagingFolder)).toEqual([]);
+    expect(readdirSync(at.home.stagingDirectory)).toEqual([]);
   });
 
-  test('takes restore images, and no other file beside them', async () => {
+  it('takes restore images, and no other file beside them', async () => {
     const at = session();
-    const folder = `${at.home.cacheFolder}/IPSWs`;
-    mkdirSync(folder, { recursive: true });
-    for (const name of ['15.ipsw', '26.ipsw', 'notes.txt']) writeFileSync(`${folder}/${name}`, 'x');
-    age(`${folder}/15.ipsw`, 30);
-    age(`${folder}/26.ipsw`, 1);
-    age(`${folder}/notes.txt`, 30);
+    const directory = `${at.home.cacheDirectory}/IPSWs`;
+    mkdirSync(directory, { recursive: true });
+    for (const name of ['15.ipsw', '26.ipsw', 'notes.txt']) writeFileSync(`${directory}/${name}`, 'x');
+    age(`${directory}/15.ipsw`, 30);
+    age(`${directory}/26.ipsw`, 1);
+    age(`${directory}/notes.txt`, 30);
     await prune(at, caches({ olderThanMs: 7 * DAY }));
-    expect(readdirSync(folder)).toEqual(['26.ipsw', 'notes.txt']);
+    expect(readdirSync(directory)).toEqual(['26.ipsw', 'notes.txt']);
   });
 
-  test('only says it when asked to', async () => {
+  it('only says it when asked to', async () => {
     const at = session();
     image(at, 'a', 8, 'old');
     const report = await prune(at, caches({ olderThanMs: DAY, dryRun: true }));
@@ -98,7 +98,7 @@ describe('pruning by space', () => {
   const gone = (criteria: PruneCriteria, all: Candidate[]): string[] =>
     chooseEntries(all, criteria, NOW).map(({ candidate: each, reason }) => `${each.name.toString()} ${reason}`);
 
-  test('keeps from the newest on what still fits, so that an old small one may stay', () => {
+  it('keeps from the newest on what still fits, so that an old small one may stay', () => {
     const all = [candidate(1, 40), candidate(2, 70), candidate(3, 50), candidate(4, 20)];
     expect(gone({ budgetBytes: 100 }, all)).toEqual(['4 budget', '2 budget']);
     expect(gone({ budgetBytes: 110 }, all)).toEqual(['4 budget', '3 budget']);
@@ -106,7 +106,7 @@ describe('pruning by space', () => {
     expect(gone({ budgetBytes: 0 }, all)).toEqual(['4 budget', '3 budget', '2 budget', '1 budget']);
   });
 
-  test('comes after age: what is too old takes no room', () => {
+  it('comes after age: what is too old takes no room', () => {
     expect(gone({ budgetBytes: 40, olderThanMs: 2 * DAY }, [candidate(1, 40), candidate(2, 10)])).toEqual(['2 age']);
   });
 
@@ -121,7 +121,7 @@ describe('pruning by space', () => {
     for (const each of chosen) expect(left + each.bytes).toBeGreaterThan(budgetBytes);
   });
 
-  test('counts what images occupy on the disk', async () => {
+  it('counts what images occupy on the disk', async () => {
     const at = session();
     image(at, 'a', 2, 'old');
     image(at, 'b', 1, 'new');
@@ -136,7 +136,7 @@ describe('pruning by space', () => {
 });
 
 describe('what somebody uses', () => {
-  test.each(['shared', 'exclusive'] as const)(
+  it.each(['shared', 'exclusive'] as const)(
     'is skipped while it is locked (%s), and the rest goes (tart-cli §7 #21)',
     async (mode) => {
       const at = session();
@@ -152,16 +152,16 @@ describe('what somebody uses', () => {
     },
   );
 
-  test.runIf(process.platform === 'linux')('is skipped while Tart holds its configuration', async () => {
+  it.runIf(process.platform === 'linux')('is skipped while Tart holds its configuration', async () => {
     const at = session();
-    const folder = image(at, 'a', 9, 'pushed');
-    await runVm(folder);
+    const directory = image(at, 'a', 9, 'pushed');
+    await runVm(directory);
     const report = await prune(at, caches({ olderThanMs: 0 }));
     expect(report.spared).toMatchObject([{ error: { code: 'BUSY' } }]);
     expect(digests(at)).toEqual(['pushed', 'sha256:aa']);
   });
 
-  test('stays when it was used after it was chosen', async () => {
+  it('stays when it was used after it was chosen', async () => {
     const at = session();
     const used = image(at, 'b', 5, 'second');
     image(at, 'a', 9, 'first');
@@ -176,23 +176,23 @@ describe('what somebody uses', () => {
 });
 
 describe('pruning VMs', () => {
-  test.runIf(process.platform === 'linux')('takes stopped and suspended ones, never one that runs', async () => {
+  it.runIf(process.platform === 'linux')('takes stopped and suspended ones, never one that runs', async () => {
     const at = session();
-    for (const name of ['running', 'stopped', 'suspended', 'recent']) plantVm(`${at.home.vmsFolder}/${name}`);
-    writeFileSync(`${at.home.vmsFolder}/suspended/state.vzvmsave`, '');
-    mkdirSync(`${at.home.vmsFolder}/no-vm`);
-    await runVm(`${at.home.vmsFolder}/running`);
-    for (const name of ['running', 'stopped', 'suspended', 'no-vm']) age(`${at.home.vmsFolder}/${name}`, 40);
-    age(`${at.home.vmsFolder}/recent`, 1);
+    for (const name of ['running', 'stopped', 'suspended', 'recent']) plantVm(`${at.home.vmsDirectory}/${name}`);
+    writeFileSync(`${at.home.vmsDirectory}/suspended/state.vzvmsave`, '');
+    mkdirSync(`${at.home.vmsDirectory}/no-vm`);
+    await runVm(`${at.home.vmsDirectory}/running`);
+    for (const name of ['running', 'stopped', 'suspended', 'no-vm']) age(`${at.home.vmsDirectory}/${name}`, 40);
+    age(`${at.home.vmsDirectory}/recent`, 1);
     image(at, 'a', 90, 'old');
     await prune(at, { entries: 'vms', olderThanMs: 30 * DAY });
-    expect(readdirSync(at.home.vmsFolder).sort()).toEqual(['no-vm', 'recent', 'running']);
+    expect(readdirSync(at.home.vmsDirectory).sort()).toEqual(['no-vm', 'recent', 'running']);
     expect(digests(at)).toEqual(['old', 'sha256:aa']);
   });
 });
 
 describe('what is broken or foreign', () => {
-  test('neither stops it nor goes', async () => {
+  it('neither stops it nor goes', async () => {
     const at = session();
     const half = image(at, 'a', 9, 'half');
     rmSync(`${half}/nvram.bin`);
@@ -200,7 +200,7 @@ describe('what is broken or foreign', () => {
     const parent = path.dirname(half);
     symlinkSync('/nowhere/else', `${parent}/elsewhere`);
     mkdirSync(`${parent}/${digestOf('e')}`);
-    const foreign = `${at.home.imagesFolder}/Registry.Corp/base/${digestOf('f')}`;
+    const foreign = `${at.home.imagesDirectory}/Registry.Corp/base/${digestOf('f')}`;
     plantVm(foreign);
     age(foreign, 9);
     image(at, 'b', 8, 'good');
@@ -210,7 +210,7 @@ describe('what is broken or foreign', () => {
     expect(readdirSync(parent).sort()).toEqual(['elsewhere', 'half', digestOf('a'), digestOf('e')].sort());
   });
 
-  test('one that cannot be deleted is reported, and the rest goes', async (context) => {
+  it('one that cannot be deleted is reported, and the rest goes', async (context) => {
     leaveOut(context, process.getuid?.() === 0, 'root may delete everything');
     const at = session();
     const stuck = plantImage(at, 'other.corp/base', digestOf('a'), 'stuck');
@@ -223,7 +223,7 @@ describe('what is broken or foreign', () => {
     expect(names(report)).toEqual(['sha256:bb age']);
   });
 
-  test('a cache that is not there is an empty one', async () => {
+  it('a cache that is not there is an empty one', async () => {
     expect(await prune(session(), caches({ olderThanMs: 0, collect: true }))).toEqual({
       deleted: [],
       danglingTags: [],
@@ -234,7 +234,7 @@ describe('what is broken or foreign', () => {
 });
 
 describe('collecting', () => {
-  test('takes dangling tags and images that no tag leads to, and keeps what was pulled by digest', async () => {
+  it('takes dangling tags and images that no tag leads to, and keeps what was pulled by digest', async () => {
     const at = session();
     const tagged = image(at, 'a', 1, 'good');
     image(at, 'b', 1);
@@ -248,7 +248,7 @@ describe('collecting', () => {
     expect(digests(at)).toEqual(['good', 'sha256:aa', 'sha256:cc']);
   });
 
-  test('keeps an image and the tag that names it by the path of another home (tart-cli §7 #19)', async () => {
+  it('keeps an image and the tag that names it by the path of another home (tart-cli §7 #19)', async () => {
     const at = session();
     const parent = path.dirname(image(at, 'a', 1));
     symlinkSync(`/Users/me/.tart/cache/OCIs/registry.corp%3A8221/macos/base/${digestOf('a')}`, `${parent}/moved`);
@@ -256,7 +256,7 @@ describe('collecting', () => {
     expect(digests(at)).toEqual(['moved', 'sha256:aa']);
   });
 
-  test('keeps an image that somebody is about to link', async () => {
+  it('keeps an image that somebody is about to link', async () => {
     const at = session();
     image(at, 'a', 1);
     const lock = await at.images.lock(Digest.parse(digestOf('a')), { mode: 'exclusive', wait: false });
@@ -266,27 +266,27 @@ describe('collecting', () => {
     await lock?.release();
   });
 
-  test('keeps an image that was linked after it was chosen (tart-cli §7 #12)', async () => {
+  it('keeps an image that was linked after it was chosen (tart-cli §7 #12)', async () => {
     const at = session();
-    const folder = image(at, 'a', 1);
+    const directory = image(at, 'a', 1);
     const lock = at.images.lock.bind(at.images);
     at.images.lock = async (...args) => {
-      symlinkSync(folder, `${path.dirname(folder)}/late`);
+      symlinkSync(directory, `${path.dirname(directory)}/late`);
       return lock(...args);
     };
     expect(names(await prune(at, caches({ collect: true })))).toEqual([]);
     expect(digests(at)).toEqual(['late', 'sha256:aa']);
   });
 
-  test('leaves a tag alone that leads elsewhere by now', async () => {
+  it('leaves a tag alone that leads elsewhere by now', async () => {
     const at = session();
-    const folder = image(at, 'a', 1, 'good');
-    const tag = `${path.dirname(folder)}/moving`;
-    symlinkSync(`${path.dirname(folder)}/${digestOf('d')}`, tag);
+    const directory = image(at, 'a', 1, 'good');
+    const tag = `${path.dirname(directory)}/moving`;
+    symlinkSync(`${path.dirname(directory)}/${digestOf('d')}`, tag);
     const lock = at.images.lock.bind(at.images);
     at.images.lock = async (...args) => {
       rmSync(tag);
-      symlinkSync(folder, tag);
+      symlinkSync(directory, tag);
       return lock(...args);
     };
     const report = await prune(at, caches({ collect: true }));

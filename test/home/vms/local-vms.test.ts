@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { findLockOwner } from '../../../src/fs/lock/lock-owner.ts';
 import { hasWriteLock } from '../../../src/fs/lock/write-lock.ts';
 import { Scratch } from '../../../src/home/scratch.ts';
@@ -9,24 +9,24 @@ import { freshSession, plantVm } from '../../support/home.ts';
 import { runVm } from '../../support/running-vm.ts';
 
 function vm(session: Session, name: string, disk = 'disk'): string {
-  const folder = `${session.home.vmsFolder}/${name}`;
-  plantVm(folder, disk);
-  return folder;
+  const directory = `${session.home.vmsDirectory}/${name}`;
+  plantVm(directory, disk);
+  return directory;
 }
 
 async function scratchVm(session: Session, disk: string): Promise<Scratch> {
   const scratch = await Scratch.create(session.home, process.platform);
-  plantVm(scratch.folder, disk);
+  plantVm(scratch.directory, disk);
   return scratch;
 }
 
 const name = (text: string): LocalName => LocalName.parse(text);
 
 describe.runIf(process.platform === 'linux')('a VM that somebody runs', () => {
-  test('is running, whoever holds the lock, and is neither deleted, renamed, replaced nor pushed (tart-cli §7 #9)', async () => {
+  it('is running, whoever holds the lock, and is neither deleted, renamed, replaced nor pushed (tart-cli §7 #9)', async () => {
     const session = freshSession();
-    const folder = vm(session, 'busy');
-    await runVm(folder);
+    const directory = vm(session, 'busy');
+    await runVm(directory);
     const busy = await session.vms.require(name('busy'));
     expect(await session.vms.state(busy)).toBe('running');
     await expect(session.vms.delete(name('busy'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
@@ -35,12 +35,12 @@ describe.runIf(process.platform === 'linux')('a VM that somebody runs', () => {
     const scratch = await scratchVm(session, 'new');
     await expect(session.vms.publish(scratch, name('busy'))).rejects.toMatchObject({ code: 'VM_RUNNING' });
     await scratch.dispose();
-    expect(readFileSync(`${folder}/disk.img`, 'utf8')).toBe('disk');
+    expect(readFileSync(`${directory}/disk.img`, 'utf8')).toBe('disk');
   });
 });
 
 describe.runIf(process.platform === 'linux')('a VM that another command is at work on', () => {
-  test('is not to be stopped: what helps is to wait', async () => {
+  it('is not to be stopped: what helps is to wait', async () => {
     const session = freshSession();
     vm(session, 'pushed');
     const lock = await session.vms.hold(await session.vms.require(name('pushed')));
@@ -60,7 +60,7 @@ describe.runIf(process.platform === 'linux')('a VM that another command is at wo
 });
 
 describe.runIf(process.platform === 'linux')('asking the kernel by perl, as on macOS', () => {
-  test('finds the classic lock of another process, and none where there is none', async () => {
+  it('finds the classic lock of another process, and none where there is none', async () => {
     const session = freshSession();
     const [busy, free] = [vm(session, 'busy'), vm(session, 'free')];
     const { pid } = await runVm(busy);
@@ -71,7 +71,7 @@ describe.runIf(process.platform === 'linux')('asking the kernel by perl, as on m
     expect(await hasWriteLock(`${free}/config.json`, 'darwin')).toBe(false);
   });
 
-  test('finds the lock of a command of ours, which has no owner', async () => {
+  it('finds the lock of a command of ours, which has no owner', async () => {
     const session = freshSession();
     const pushed = vm(session, 'pushed');
     const lock = await session.vms.hold(await session.vms.require(name('pushed')));
@@ -81,15 +81,15 @@ describe.runIf(process.platform === 'linux')('asking the kernel by perl, as on m
 });
 
 describe('the state of a VM', () => {
-  test('is stopped, or suspended when there is a saved state', async () => {
+  it('is stopped, or suspended when there is a saved state', async () => {
     const session = freshSession();
-    const folder = vm(session, 'a');
+    const directory = vm(session, 'a');
     expect(await session.vms.state(await session.vms.require(name('a')))).toBe('stopped');
-    writeFileSync(`${folder}/state.vzvmsave`, '');
+    writeFileSync(`${directory}/state.vzvmsave`, '');
     expect(await session.vms.state(await session.vms.require(name('a')))).toBe('suspended');
   });
 
-  test('looking at it twice at once does not make it running', async () => {
+  it('looking at it twice at once does not make it running', async () => {
     const session = freshSession();
     vm(session, 'a');
     const a = await session.vms.require(name('a'));
@@ -98,7 +98,7 @@ describe('the state of a VM', () => {
     );
   });
 
-  test('while we hold it, others see it running', async () => {
+  it('while we hold it, others see it running', async () => {
     const session = freshSession();
     vm(session, 'a');
     const a = await session.vms.require(name('a'));
@@ -110,20 +110,20 @@ describe('the state of a VM', () => {
 });
 
 describe('publishing a VM', () => {
-  test('replaces a stopped one whole, and leaves nothing in tmp', async () => {
+  it('replaces a stopped one whole, and leaves nothing in tmp', async () => {
     const session = freshSession();
-    const folder = vm(session, 'a', 'old');
-    writeFileSync(`${folder}/state.vzvmsave`, '');
+    const directory = vm(session, 'a', 'old');
+    writeFileSync(`${directory}/state.vzvmsave`, '');
     const scratch = await scratchVm(session, 'new');
     await session.vms.publish(scratch, name('a'));
     await scratch.dispose();
-    expect(readFileSync(`${folder}/disk.img`, 'utf8')).toBe('new');
-    expect(existsSync(`${folder}/state.vzvmsave`)).toBe(false);
-    expect(existsSync(`${folder}/.lock`)).toBe(false);
-    expect(existsSync(scratch.folder)).toBe(false);
+    expect(readFileSync(`${directory}/disk.img`, 'utf8')).toBe('new');
+    expect(existsSync(`${directory}/state.vzvmsave`)).toBe(false);
+    expect(existsSync(`${directory}/.lock`)).toBe(false);
+    expect(existsSync(scratch.directory)).toBe(false);
   });
 
-  test('never takes the name under which work on VMs is done', async () => {
+  it('never takes the name under which work on VMs is done', async () => {
     const session = freshSession();
     const scratch = await scratchVm(session, 'new');
     await expect(session.vms.publish(scratch, name('.scratch'))).rejects.toMatchObject({ code: 'USAGE' });
@@ -133,51 +133,51 @@ describe('publishing a VM', () => {
     expect(session.vms.list().map((each) => each.name.text)).toEqual(['a']);
   });
 
-  test('never swallows a folder that is not a VM, not even an empty one (D24)', async () => {
+  it('never swallows a directory that is not a VM, not even an empty one (D24)', async () => {
     const session = freshSession();
-    mkdirSync(`${session.home.vmsFolder}/mine`, { recursive: true });
+    mkdirSync(`${session.home.vmsDirectory}/mine`, { recursive: true });
     const scratch = await scratchVm(session, 'new');
     await expect(session.vms.publish(scratch, name('mine'))).rejects.toMatchObject({ code: 'VM_EXISTS' });
     await scratch.dispose();
-    expect(existsSync(`${session.home.vmsFolder}/mine`)).toBe(true);
-    expect(existsSync(`${session.home.vmsFolder}/mine/disk.img`)).toBe(false);
+    expect(existsSync(`${session.home.vmsDirectory}/mine`)).toBe(true);
+    expect(existsSync(`${session.home.vmsDirectory}/mine/disk.img`)).toBe(false);
   });
 });
 
 describe('a VM that is not there', () => {
-  test('is VM_NOT_FOUND, and one with files missing says so', async () => {
+  it('is VM_NOT_FOUND, and one with files missing says so', async () => {
     const session = freshSession();
     await expect(session.vms.require(name('none'))).rejects.toMatchObject({ code: 'VM_NOT_FOUND' });
-    mkdirSync(`${session.home.vmsFolder}/half`, { recursive: true });
-    writeFileSync(`${session.home.vmsFolder}/half/config.json`, '{}');
+    mkdirSync(`${session.home.vmsDirectory}/half`, { recursive: true });
+    writeFileSync(`${session.home.vmsDirectory}/half/config.json`, '{}');
     await expect(session.vms.require(name('half'))).rejects.toMatchObject({ code: 'VM_INVALID' });
     expect(session.vms.list()).toEqual([]);
   });
 
-  test('renaming onto an existing VM is refused', async () => {
+  it('renaming onto an existing VM is refused', async () => {
     const session = freshSession();
     vm(session, 'a');
     vm(session, 'b', 'b');
     await expect(session.vms.rename(name('a'), name('b'))).rejects.toMatchObject({ code: 'VM_EXISTS' });
-    expect(readFileSync(`${session.home.vmsFolder}/b/disk.img`, 'utf8')).toBe('b');
+    expect(readFileSync(`${session.home.vmsDirectory}/b/disk.img`, 'utf8')).toBe('b');
   });
 });
 
-describe('scratch folders', () => {
-  test.each(['tmp', 'vms/.scratch'])(
+describe('scratch directories', () => {
+  it.each(['tmp', 'vms/.scratch'])(
     'of killed commands are taken away, those in use and those of others are not: %s (tart-cli §7 #15)',
     async (place) => {
       const session = freshSession();
       const inUse = await Scratch.create(session.home, process.platform);
-      const folder = `${session.home.root}/${place}`;
-      const left = `${folder}/tartlet-left`;
+      const directory = `${session.home.root}/${place}`;
+      const left = `${directory}/tartlet-left`;
       mkdirSync(left, { recursive: true });
-      const foreign = `${folder}/f5db2a7da390e837941ccd2717ff89ae`;
+      const foreign = `${directory}/f5db2a7da390e837941ccd2717ff89ae`;
       mkdirSync(foreign);
       const next = await Scratch.create(session.home, process.platform);
       expect(existsSync(left)).toBe(false);
       expect(existsSync(foreign)).toBe(true);
-      expect(existsSync(inUse.folder)).toBe(true);
+      expect(existsSync(inUse.directory)).toBe(true);
       await inUse.dispose();
       await next.dispose();
     },

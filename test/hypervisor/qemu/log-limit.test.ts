@@ -3,10 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import { limitLog } from '../../../src/hypervisor/qemu/log-limit.ts';
 import { beginLog, lastLines } from '../../../src/run/serial-log.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 
 it('the log of a run begins empty, beside that of the run before, and is for its user alone', async () => {
-  const directory = temporaryFolder();
+  const directory = temporaryDirectory();
   const log = `${directory}/serial.log`;
   writeFileSync(log, 'of the run before');
   await beginLog(directory);
@@ -15,7 +15,7 @@ it('the log of a run begins empty, beside that of the run before, and is for its
 });
 
 it('a guest that writes without end fills two files of a limited size, and what it said last is there', async () => {
-  const directory = temporaryFolder();
+  const directory = temporaryDirectory();
   const log = `${directory}/serial.log`;
   await beginLog(directory);
   onTestFinished(limitLog(log, 1000));
@@ -33,7 +33,7 @@ it('a guest that writes without end fills two files of a limited size, and what 
 });
 
 it('the last lines of a log are told without what moves cursors, and of none there are none', async () => {
-  const directory = temporaryFolder();
+  const directory = temporaryDirectory();
   const log = `${directory}/serial.log`;
   expect(await lastLines(directory)).toEqual([]);
   writeFileSync(log, 'first\r\n\n\u001B[2J\u001B[1;31mred\u001B[0m\r\nlast');

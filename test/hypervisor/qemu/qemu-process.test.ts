@@ -1,10 +1,10 @@
 import { statSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { QemuProcess } from '../../../src/hypervisor/qemu/qemu-process.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 
 /** A program in the place of QEMU. */
-function start(script: string, directory = temporaryFolder()): QemuProcess {
+function start(script: string, directory = temporaryDirectory()): QemuProcess {
   return QemuProcess.start(['/bin/sh', '-c', script], directory, {
     inherited: [],
     dieWithUs: undefined,
@@ -33,7 +33,7 @@ describe('what is told of a QEMU that ended', () => {
   });
 
   it('a program that is not there', async () => {
-    const qemu = QemuProcess.start(['qemu'], temporaryFolder(), {
+    const qemu = QemuProcess.start(['qemu'], temporaryDirectory(), {
       inherited: [],
       dieWithUs: '/nowhere/setpriv',
       ourPid: process.pid,
@@ -44,7 +44,7 @@ describe('what is told of a QEMU that ended', () => {
 });
 
 it('what QEMU makes is for this user alone: by its monitor any file of this user can be read', async () => {
-  const directory = temporaryFolder();
+  const directory = temporaryDirectory();
   expect(await start('echo >made', directory).ended).toEqual({ code: 0, signal: null });
   expect(statSync(`${directory}/made`).mode & 0o777).toBe(0o600);
 });

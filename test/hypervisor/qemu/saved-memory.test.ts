@@ -3,7 +3,7 @@ import { connect, createServer } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { Qmp } from '../../../src/hypervisor/qemu/qmp.ts';
 import { saveMemory } from '../../../src/hypervisor/qemu/saved-memory.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 
 /** A QEMU that is asked to save its memory, over a socket. @param migrate what it answers when it is. */
 async function qemuThat(directory: string, migrate: () => object): Promise<Qmp> {
@@ -26,7 +26,7 @@ async function qemuThat(directory: string, migrate: () => object): Promise<Qmp> 
 }
 
 it('a memory that QEMU refuses to save leaves no one waiting, and the next try finds its socket free', async () => {
-  const directory = temporaryFolder();
+  const directory = temporaryDirectory();
   const [file, socket] = [`${directory}/memory`, { ours: `${directory}/memory.sock`, qemus: 'memory.sock' }];
   let refuses = true;
   const qmp = await qemuThat(directory, () => {

@@ -12,7 +12,7 @@ const MANIFEST = '{"schemaVersion":2}';
 const TAG = { tag: Tag.parse('latest') };
 const PATH = '/v2/a/b/manifests/latest';
 const GET = `GET ${PATH}`;
-const MEND_HELPER: Hint = { kind: 'in-words', words: 'mend the helper' };
+const MEND_HELPER: Hint = { kind: 'in-words', words: 'repair the helper' };
 
 /** Serves only whom `accepts` accepts, and sends the others away with `challenge`. */
 function guarded(
@@ -292,7 +292,7 @@ describe('a login that cannot be looked up (S56)', () => {
     expect([asked(), passedOver]).toEqual([1, ['the helper is broken', 'the helper is broken']]);
   });
 
-  it('is named beside the refusal, and is what to mend', async () => {
+  it('is named beside the refusal, and is what to repair', async () => {
     const registry = await scripted({ [GET]: wantsBasic });
     const { source, passedOver } = broken();
     await expect(clientFor(registry, { credentials: source }).client.manifest(TAG)).rejects.toMatchObject({
@@ -358,7 +358,8 @@ describe('a realm', () => {
 
   it('on a foreign host never sees the password, on any path (S6, S7) (tart-cli §7 #6)', async () => {
     const tokens = await tokenService();
-    // The registry is called by a name, the realm by an address: two hosts, both plain HTTP, so that nothing else protects the password.
+    // The registry is called by a name, the realm by an address: two hosts, both plain HTTP, so that nothing else
+    // protects the password.
     const registry = await scripted(
       {
         [GET]: challenge(tokens.realm.replace('127.0.0.1', 'evil.localhost')),

@@ -166,7 +166,8 @@ describe('the address of an upload (Q6)', () => {
           ? session(`${storage.origin}/bucket?sig=1`)
           : { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } },
     });
-    // Another port of the same host is another origin; plain HTTP there is refused unless the registry itself has no TLS.
+    // Another port of the same host is another origin; plain HTTP there is refused unless the registry itself has no
+    // TLS.
     const { client } = clientFor(registry, { credentials: password() });
     await expect(client.uploadBlob(source())).rejects.toMatchObject({ code: 'REDIRECT_REFUSED' });
     expect(storage.requests).toHaveLength(0);

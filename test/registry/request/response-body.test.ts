@@ -12,7 +12,7 @@ const TAKEN = { code: 'INTERNAL', message: expect.stringContaining('before it wa
 /** The two ways that bodies come. */
 describe.each([
   ['through the library', {}],
-  ['straight from the socket', { passing: 'blob' as const }],
+  ['straight from the socket', { transientChunks: 'blob' as const }],
 ])('the body of an answer, %s', (_way, how) => {
   async function answer() {
     const registry = await scripted({ 'GET /x': { status: 404, body: TEXT } });

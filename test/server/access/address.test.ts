@@ -1,7 +1,7 @@
 import { fc, test as propertyTest } from '@fast-check/vitest';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseChunkRange, parseRange } from '../../../src/server/http/range.ts';
 import { Refusal } from '../../../src/server/contract/refusal.ts';
 import { parseRepository } from '../../../src/server/http/parse-name.ts';
@@ -12,7 +12,7 @@ const D = sha256('');
 const ID = '0123456789abcdef0123456789abcdef';
 
 describe('a request target', () => {
-  test.each([
+  it.each([
     ['/v2', 'base'],
     ['/v2/', 'base'],
     ['/v2/?n=1', 'base'],
@@ -30,7 +30,7 @@ describe('a request target', () => {
     expect(parseRoute(target).route.kind).toBe(kind);
   });
 
-  test.each([
+  it.each([
     ['/v2/tags/tags/list', 'tags'],
     [`/v2/blobs/uploads/blobs/${D}`, 'blobs/uploads'],
     ['/v2/a/blobs/uploads/manifests/x', 'a/blobs/uploads'],
@@ -58,7 +58,7 @@ describe('a request target', () => {
 });
 
 describe('over the wire, nothing leaves its place (S42)', () => {
-  test.each([
+  it.each([
     '/../../etc/passwd',
     '/v2/../v2/_catalog',
     '/v2/a/../b/tags/list',
@@ -89,8 +89,8 @@ describe('over the wire, nothing leaves its place (S42)', () => {
     'http://127.0.0.1/v2/',
     '*',
   ])('%s', async (target) => {
-    const { port, folder } = await startRegistry();
-    const before = diskUsage(folder);
+    const { port, directory } = await startRegistry();
+    const before = diskUsage(directory);
     const answers = ['GET', 'PUT', 'DELETE', 'POST'].map(async (method) =>
       rawExchange(
         port,
@@ -98,11 +98,11 @@ describe('over the wire, nothing leaves its place (S42)', () => {
       ),
     );
     for (const answer of await Promise.all(answers)) expect(answer).toMatch(/^HTTP\/1\.1 40[045] /);
-    expect(diskUsage(folder)).toBe(before);
-    expect(readdirSync(path.join(folder, 'repositories'))).toEqual([]);
+    expect(diskUsage(directory)).toBe(before);
+    expect(readdirSync(path.join(directory, 'repositories'))).toEqual([]);
   });
 
-  test.each([
+  it.each([
     [
       'a header called __proto__',
       'GET /v2/ HTTP/1.1\r\nHost: localhost\r\n__proto__: x\r\nConnection: close\r\n\r\n',
@@ -138,7 +138,7 @@ describe('over the wire, nothing leaves its place (S42)', () => {
   });
 });
 
-test.each([
+it.each([
   ['POST', '/v2/', 'GET, HEAD'],
   ['DELETE', '/v2/_catalog', 'GET, HEAD'],
   ['PUT', '/v2/a/tags/list', 'GET, HEAD'],
@@ -153,11 +153,11 @@ test.each([
   expect([status, codes, headers.allow]).toEqual([405, ['UNSUPPORTED'], allow]);
 });
 
-test.each(['a', 'a/b', 'a__b', 'a-----b/c.d/e_f', '0'])('%s is the name of a repository', (text) => {
+it.each(['a', 'a/b', 'a__b', 'a-----b/c.d/e_f', '0'])('%s is the name of a repository', (text) => {
   expect(parseRepository(text).text).toBe(text);
 });
 
-test.each(['', '/', 'a/', '/a', 'A', 'a..b', 'a___b', '-a', 'a-', '_a', 'a b', 'ä', 'a\n'])(
+it.each(['', '/', 'a/', '/a', 'A', 'a..b', 'a___b', '-a', 'a-', '_a', 'a b', 'ä', 'a\n'])(
   '%j is no name of a repository',
   (text) => {
     expect(() => parseRepository(text)).toThrow(Refusal);
@@ -170,7 +170,7 @@ propertyTest.prop([fc.nat(1000), fc.nat(1200), fc.nat(1200)])('a range never lea
   else expect(range).toEqual({ kind: 'part', start: first, end: Math.min(last + 1, size) });
 });
 
-test.each([
+it.each([
   ['0-0', { start: 0, last: 0 }],
   ['bytes 5-9/10', { start: 5, last: 9 }],
   ['bytes=5-9', { start: 5, last: 9 }],

@@ -3,11 +3,11 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { hashSync } from 'bcryptjs';
 import { SignJWT, UnsecuredJWT } from 'jose';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { AuthOptions } from '../../../src/server/settings/options.ts';
 import { parseHtpasswd } from '../../../src/server/settings/htpasswd.ts';
 import { createRegistry } from '../../../src/server/server.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 import { type Answer, sha256, startRegistry } from '../running-registry.ts';
 
 const HTPASSWD = `# people\nana:${hashSync('se:cret', 4)}\n\n`;
@@ -18,7 +18,7 @@ const basic = (login: string): { headers: { Authorization: string } } => ({
 describe('Basic authentication', () => {
   const auth: AuthOptions = { kind: 'basic', htpasswd: parseHtpasswd(HTPASSWD) };
 
-  test('asks for a password, everywhere in the same words (S41)', async () => {
+  it('asks for a password, everywhere in the same words (S41)', async () => {
     const { send } = await startRegistry({ auth });
     const answers = await Promise.all(
       ['/v2/', '/v2/_catalog', '/v2/no/where/tags/list', `/v2/team/x/blobs/${sha256('')}`].map(async (target) =>
@@ -31,7 +31,7 @@ describe('Basic authentication', () => {
     }
   });
 
-  test('lets in whoever knows a password, colons and all, again and again', async () => {
+  it('lets in whoever knows a password, colons and all, again and again', async () => {
     const { send, events } = await startRegistry({ auth });
     expect((await send('GET', '/v2/', basic('ana:se:cret'))).status).toBe(200);
     expect((await send('GET', '/v2/', basic('ana:se:cret'))).status).toBe(200);
@@ -42,7 +42,7 @@ describe('Basic authentication', () => {
     expect(JSON.stringify(events)).not.toContain('se:cret');
   });
 
-  test('stops listening to an address that guesses, but not to those who know (S41)', async () => {
+  it('stops listening to an address that guesses, but not to those who know (S41)', async () => {
     let now = 1_000_000;
     const { send } = await startRegistry({ auth, now: () => now });
     expect((await send('GET', '/v2/', basic('ana:se:cret'))).status).toBe(200);
@@ -56,20 +56,23 @@ describe('Basic authentication', () => {
     expect((await send('GET', '/v2/', basic('ana:21'))).status).toBe(401);
   });
 
-  test('reads a file, and says which line of it is wrong without showing it', async () => {
-    const file = path.join(temporaryFolder(), 'htpasswd');
+  it('reads a file, and says which line of it is wrong without showing it', async () => {
+    const file = path.join(temporaryDirectory(), 'htpasswd');
     writeFileSync(file, HTPASSWD);
     const { send } = await startRegistry({ auth: { kind: 'basic', htpasswd: file } });
     expect((await send('GET', '/v2/', basic('ana:se:cret'))).status).toBe(200);
     expect(() => parseHtpasswd('# x\nbob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=')).toThrow(
       'line 2 of the htpasswd file is not a name and a bcrypt hash',
     );
-    const missing = createRegistry({ dataFolder: temporaryFolder(), auth: { kind: 'basic', htpasswd: '/no/such' } });
+    const missing = createRegistry({
+      dataDirectory: temporaryDirectory(),
+      auth: { kind: 'basic', htpasswd: '/no/such' },
+    });
     await expect(missing.listen()).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 });
 
-test('an upload belongs to the user who began it, and to no other who may push (S64)', async () => {
+it('an upload belongs to the user who began it, and to no other who may push (S64)', async () => {
   const htpasswd = parseHtpasswd(`ana:${hashSync('a', 4)}\neve:${hashSync('e', 4)}`);
   const { send } = await startRegistry({ auth: { kind: 'basic', htpasswd } });
   const [ana, eve] = [basic('ana:a'), basic('eve:e')];
@@ -89,7 +92,7 @@ describe('users who may only read', () => {
   };
   const upload = '/v2/team/x/blobs/uploads/';
 
-  test('pull and list, and can neither push nor delete', async () => {
+  it('pull and list, and can neither push nor delete', async () => {
     const { send, begin, pushBlob, events } = await startRegistry({
       auth: { ...auth, htpasswd: parseHtpasswd(HTPASSWD), anonymousRead: false },
     });
@@ -126,20 +129,20 @@ describe('users who may only read', () => {
     expect((await send('GET', '/v2/', basic('runner:se:cret'))).status).toBe(401);
   });
 
-  test('are not those who may write', async () => {
+  it('are not those who may write', async () => {
     const readOnly = parseHtpasswd(`ana:${hashSync('other', 4)}`);
-    const registry = createRegistry({ dataFolder: temporaryFolder(), auth: { ...auth, readOnly } });
+    const registry = createRegistry({ dataDirectory: temporaryDirectory(), auth: { ...auth, readOnly } });
     await expect(registry.listen()).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: 'the user "ana" may write, and is among those who may only read',
     });
   });
 
-  test('an htpasswd without users is refused: nobody could push', async () => {
-    const file = path.join(temporaryFolder(), 'htpasswd');
+  it('an htpasswd without users is refused: nobody could push', async () => {
+    const file = path.join(temporaryDirectory(), 'htpasswd');
     for (const text of ['', '\n# nobody yet\n']) {
       writeFileSync(file, text);
-      const registry = createRegistry({ dataFolder: temporaryFolder(), auth: { kind: 'basic', htpasswd: file } });
+      const registry = createRegistry({ dataDirectory: temporaryDirectory(), auth: { kind: 'basic', htpasswd: file } });
       await expect(registry.listen()).rejects.toMatchObject({
         code: 'CONFIG_INVALID',
         message: `the htpasswd file ${file} has no users, so that nobody could push`,
@@ -151,7 +154,7 @@ describe('users who may only read', () => {
 describe('reading without a login', () => {
   const auth: AuthOptions = { kind: 'basic', htpasswd: parseHtpasswd(HTPASSWD), anonymousRead: true };
 
-  test('is for everybody, and writing for those with a password', async () => {
+  it('is for everybody, and writing for those with a password', async () => {
     const { send, events } = await startRegistry({ auth });
     const ana = basic('ana:se:cret');
     const upload = await send('POST', '/v2/team/x/blobs/uploads/');
@@ -210,7 +213,7 @@ describe('token authentication', () => {
   const started = async () => startRegistry({ auth, now: () => NOW });
   const may = (name: string, ...actions: string[]) => ({ type: 'repository', name, actions });
 
-  test('challenges with realm, service and exactly the scope that is needed', async () => {
+  it('challenges with realm, service and exactly the scope that is needed', async () => {
     const { send } = await started();
     const challenge = async (method: string, target: string): Promise<unknown> =>
       (await send(method, target)).headers['www-authenticate'];
@@ -229,7 +232,7 @@ describe('token authentication', () => {
     expect(await challenge('GET', '/v2/_catalog')).toBe(`${who},scope="registry:catalog:*"`);
   });
 
-  test('lets everybody read without a token when it is told to, and asks for one to write', async () => {
+  it('lets everybody read without a token when it is told to, and asks for one to write', async () => {
     const { send } = await startRegistry({ auth: { ...auth, anonymousRead: true }, now: () => NOW });
     expect((await send('GET', `/v2/team/x/blobs/${sha256('')}`)).status).toBe(404);
     const { status, headers } = await send('POST', '/v2/team/x/blobs/uploads/');
@@ -241,13 +244,13 @@ describe('token authentication', () => {
     expect((await send('GET', `/v2/team/x/blobs/${sha256('')}`, bearer('a.b.c'))).status).toBe(401);
   });
 
-  test.each(['RS256', 'ES256'])('takes tokens signed with %s by a trusted key', async (algorithm) => {
+  it.each(['RS256', 'ES256'])('takes tokens signed with %s by a trusted key', async (algorithm) => {
     const { send } = await started();
     const key = algorithm === 'RS256' ? rsa.privateKey : ec.privateKey;
     expect((await send('GET', '/v2/', bearer(await token({ key, algorithm })))).status).toBe(200);
   });
 
-  test.each<[string, TokenFacts]>([
+  it.each<[string, TokenFacts]>([
     ['an unknown key', { key: stranger.privateKey }],
     [
       'a key that it brings along',
@@ -265,14 +268,14 @@ describe('token authentication', () => {
     expect([status, headers['www-authenticate']]).toEqual([401, expect.stringContaining('error="invalid_token"')]);
   });
 
-  test('refuses a token without a signature', async () => {
+  it('refuses a token without a signature', async () => {
     const { send } = await started();
     const text = new UnsecuredJWT({ iss: 'auth.example', aud: 'registry.example', exp: NOW }).encode();
     expect((await send('GET', '/v2/', bearer(text))).status).toBe(401);
     expect((await send('GET', '/v2/', bearer('not.a.token'))).status).toBe(401);
   });
 
-  test('gives each right apart, per repository (S45)', async () => {
+  it('gives each right apart, per repository (S45)', async () => {
     const { send } = await started();
     const everything = bearer(await token({ access: [may('team/x', 'pull', 'push', 'delete'), may('team/y', '*')] }));
     const push = async (repository: string, credentials: { headers: { Authorization: string } }): Promise<Answer> =>
@@ -295,7 +298,7 @@ describe('token authentication', () => {
     expect((await send('GET', '/v2/_catalog', catalog)).status).toBe(200);
   });
 
-  test('mounts only what the token may read, and does not tell the difference (S44)', async () => {
+  it('mounts only what the token may read, and does not tell the difference (S44)', async () => {
     const { send } = await started();
     const owner = bearer(await token({ access: [may('team/secret', 'pull', 'push')] }));
     await send('POST', `/v2/team/secret/blobs/uploads/?digest=${sha256('x')}`, { ...owner, body: 'x' });
@@ -310,10 +313,10 @@ describe('token authentication', () => {
     expect(await mount('&from=team/secret', mine, may('team/secret', 'pull'))).toBe(201);
   });
 
-  test('refuses keys it could not rely on, before it listens', async () => {
+  it('refuses keys it could not rely on, before it listens', async () => {
     const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });
     for (const trustedKeys of [[], ['no key'], [pem(weak.publicKey)]]) {
-      const registry = createRegistry({ dataFolder: temporaryFolder(), auth: { ...auth, trustedKeys } });
+      const registry = createRegistry({ dataDirectory: temporaryDirectory(), auth: { ...auth, trustedKeys } });
       await expect(registry.listen()).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
     }
   });

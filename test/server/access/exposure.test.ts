@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { RegistryOptions } from '../../../src/server/settings/options.ts';
 import { parseHtpasswd } from '../../../src/server/settings/htpasswd.ts';
 import { createRegistry } from '../../../src/server/server.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 import { startRegistry } from '../running-registry.ts';
 
 const NOTHING = parseHtpasswd('');
@@ -11,17 +11,17 @@ describe('an address that others can reach (S39)', () => {
   const tls = { cert: 'certificate', key: 'key' };
   const auth = { kind: 'basic', htpasswd: NOTHING } as const;
 
-  test.each<[string, Partial<RegistryOptions>, string]>([
+  it.each<[string, Partial<RegistryOptions>, string]>([
     ['0.0.0.0', {}, 'without TLS and authentication'],
     ['::', { auth }, 'without TLS'],
     ['192.0.2.1', { tls }, 'without authentication'],
     ['registry.example', {}, 'without TLS and authentication'],
   ])('%s is refused', (host, options, why) => {
-    const make = (): unknown => createRegistry({ dataFolder: '/never/made', listen: { host }, ...options });
+    const make = (): unknown => createRegistry({ dataDirectory: '/never/made', listen: { host }, ...options });
     expect(make).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining(why) }));
   });
 
-  test.each<[string, Partial<RegistryOptions>]>([
+  it.each<[string, Partial<RegistryOptions>]>([
     ['0.0.0.0', { tls, auth }],
     ['0.0.0.0', { allowExposed: true }],
     ['127.0.0.1', {}],
@@ -30,12 +30,12 @@ describe('an address that others can reach (S39)', () => {
     ['[::1]', {}],
     ['localhost', {}],
   ])('%s is taken with %o', (host, options) => {
-    const make = (): unknown => createRegistry({ dataFolder: '/never/made', listen: { host }, ...options });
+    const make = (): unknown => createRegistry({ dataDirectory: '/never/made', listen: { host }, ...options });
     expect(make).not.toThrow();
   });
 
-  test('is not listened on by default', async () => {
-    const registry = createRegistry({ dataFolder: temporaryFolder() });
+  it('is not listened on by default', async () => {
+    const registry = createRegistry({ dataDirectory: temporaryDirectory() });
     try {
       const { address, port, url } = await registry.listen();
       expect(address).toBe('127.0.0.1');
@@ -46,9 +46,9 @@ describe('an address that others can reach (S39)', () => {
   });
 });
 
-test('a taken port is an error that names it, and another try may follow', async () => {
+it('a taken port is an error that names it, and another try may follow', async () => {
   const { port } = await startRegistry();
-  const second = createRegistry({ dataFolder: temporaryFolder(), listen: { port } });
+  const second = createRegistry({ dataDirectory: temporaryDirectory(), listen: { port } });
   const refused = {
     code: 'NET_CONNECT',
     message: `the registry cannot listen on 127.0.0.1:${port}: the port is taken`,
@@ -58,8 +58,8 @@ test('a taken port is an error that names it, and another try may follow', async
   await second.close();
 });
 
-test('an IPv6 loopback address has a URL with brackets', async () => {
-  const registry = createRegistry({ dataFolder: temporaryFolder(), listen: { host: '::1' } });
+it('an IPv6 loopback address has a URL with brackets', async () => {
+  const registry = createRegistry({ dataDirectory: temporaryDirectory(), listen: { host: '::1' } });
   try {
     const { url, port } = await registry.listen();
     expect(url).toBe(`http://[::1]:${port}`);
@@ -70,7 +70,7 @@ test('an IPv6 loopback address has a URL with brackets', async () => {
 });
 
 describe('who may be asked under which name (S40)', () => {
-  test.each([
+  it.each([
     ['localhost', 200],
     ['LOCALHOST:1', 200],
     ['a.localhost', 200],
@@ -88,7 +88,7 @@ describe('who may be asked under which name (S40)', () => {
     expect((await send('GET', '/v2/', { headers: { Host: host } })).status).toBe(status);
   });
 
-  test.each([
+  it.each([
     [{ Origin: 'http://127.0.0.1:3000' }, 403],
     [{ Origin: 'null' }, 403],
     [{ 'Sec-Fetch-Site': 'cross-site' }, 403],

@@ -2,20 +2,20 @@ import { rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { createRegistry } from '../../../src/server/server.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 import { eventually, noise, rawExchange, sha256, startRegistry } from '../running-registry.ts';
 
 const REPOSITORY = 'team/macos';
 
 describe('a slow client (S46)', () => {
-  test('is cut off when its head does not come', async () => {
+  it('is cut off when its head does not come', async () => {
     const { port } = await startRegistry({ timeouts: { headers: 50 } });
     expect(await rawExchange(port, 'GET /v2/ HTTP/1.1\r\nHost: localh')).toMatch(/^HTTP\/1\.1 408 /);
   });
 
-  test('is cut off when its body stops, and can go on later', async () => {
+  it('is cut off when its body stops, and can go on later', async () => {
     const { port, send, begin } = await startRegistry({ timeouts: { idle: 100 } });
     const location = await begin(REPOSITORY);
     const head = `PATCH ${location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n`;
@@ -23,7 +23,7 @@ describe('a slow client (S46)', () => {
     expect((await send('GET', location)).headers.range).toBe('0-3');
   });
 
-  test('is cut off when it does not read', async () => {
+  it('is cut off when it does not read', async () => {
     const { port, pushBlob, events } = await startRegistry({ timeouts: { idle: 100 } });
     const digest = await pushBlob(REPOSITORY, noise(32 * 1024 * 1024));
     const socket = net.connect(port, '127.0.0.1');
@@ -40,7 +40,7 @@ describe('a slow client (S46)', () => {
 });
 
 describe('a body that nobody wants', () => {
-  test('is answered while it is still being sent, and the connection ends', async () => {
+  it('is answered while it is still being sent, and the connection ends', async () => {
     const { port, send } = await startRegistry();
     const head = 'PUT /v2/a/manifests/x HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 100000000\r\n\r\n';
     const answer = await rawExchange(port, head + 'x'.repeat(100_000));
@@ -48,7 +48,7 @@ describe('a body that nobody wants', () => {
     expect((await send('GET', '/v2/')).status).toBe(200);
   });
 
-  test('never becomes the next request (S47)', async () => {
+  it('never becomes the next request (S47)', async () => {
     const { port } = await startRegistry();
     const body = 'GET /v2/_catalog HTTP/1.1\r\nHost: localhost\r\n\r\n';
     const wanted = `GET /v2/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
@@ -58,29 +58,29 @@ describe('a body that nobody wants', () => {
   });
 });
 
-test('a fault of ours is a 500 for that request, told to the log and not to the client (S50)', async () => {
-  const { folder, send, events, pushImage } = await startRegistry();
+it('a fault of ours is a 500 for that request, told to the log and not to the client (S50)', async () => {
+  const { directory, send, events, pushImage } = await startRegistry();
   const digest = await pushImage(REPOSITORY, 'latest');
   const { body, headers } = await send('GET', `/v2/${REPOSITORY}/manifests/${digest}`);
-  // A file where a folder must be: whatever the cause, the process goes on.
-  const tags = path.join(folder, 'repositories', REPOSITORY, '_tags');
+  // A file where a directory must be: whatever the cause, the process goes on.
+  const tags = path.join(directory, 'repositories', REPOSITORY, '_tags');
   rmSync(tags, { recursive: true });
   writeFileSync(tags, '');
   const target = `/v2/${REPOSITORY}/manifests/other`;
   const answer = await send('PUT', target, { headers: { 'Content-Type': headers['content-type'] }, body });
   expect([answer.status, answer.codes]).toEqual([500, ['UNKNOWN']]);
-  expect(answer.body.toString()).not.toContain(folder);
+  expect(answer.body.toString()).not.toContain(directory);
   expect(events).toContainEqual(expect.objectContaining({ kind: 'failure', path: target }));
   expect((await send('GET', `/v2/${REPOSITORY}/manifests/${digest}`)).status).toBe(200);
 });
 
-test('a blob that became shorter breaks the connection instead of looking whole (S52)', async () => {
-  const { folder, port, pushBlob } = await startRegistry();
+it('a blob that became shorter breaks the connection instead of looking whole (S52)', async () => {
+  const { directory, port, pushBlob } = await startRegistry();
   const digest = await pushBlob(REPOSITORY, noise(8 * 1024 * 1024));
   const hex = digest.slice('sha256:'.length);
   const broken = new Promise((resolve, reject) => {
     http.get({ host: '127.0.0.1', port, path: `/v2/${REPOSITORY}/blobs/${digest}` }, (response) => {
-      writeFileSync(path.join(folder, 'blobs/sha256', hex.slice(0, 2), hex), '');
+      writeFileSync(path.join(directory, 'blobs/sha256', hex.slice(0, 2), hex), '');
       response.on('error', resolve);
       response.once('end', () => reject(new Error('it looked whole')));
       response.resume();
@@ -90,7 +90,7 @@ test('a blob that became shorter breaks the connection instead of looking whole 
 });
 
 describe('close', () => {
-  test('ends idle connections at once and drops uploads', async () => {
+  it('ends idle connections at once and drops uploads', async () => {
     const { registry, port, begin, staged } = await startRegistry({ timeouts: { keepAlive: 60_000, close: 60_000 } });
     await begin(REPOSITORY);
     const idle = rawExchange(port, 'GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n');
@@ -101,7 +101,7 @@ describe('close', () => {
     expect(await rawExchange(port, 'GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n')).toBe('');
   });
 
-  test('lets a request finish that is under way', async () => {
+  it('lets a request finish that is under way', async () => {
     const { registry, port, begin } = await startRegistry({ timeouts: { close: 60_000, keepAlive: 60_000 } });
     const location = await begin(REPOSITORY);
     const target = `${location}?digest=${sha256('abcd')}`;
@@ -124,7 +124,7 @@ describe('close', () => {
     expect(await answer).toBe(201);
   });
 
-  test('does not wait for ever', async () => {
+  it('does not wait for ever', async () => {
     const { registry, port, begin, staged, send } = await startRegistry({ timeouts: { close: 50 } });
     const location = await begin(REPOSITORY);
     const stuck = rawExchange(port, `PATCH ${location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabcd`);
@@ -135,8 +135,8 @@ describe('close', () => {
   });
 });
 
-test('works behind a server of somebody else', async () => {
-  const registry = createRegistry({ dataFolder: temporaryFolder() });
+it('works behind a server of somebody else', async () => {
+  const registry = createRegistry({ dataDirectory: temporaryDirectory() });
   const server = http.createServer((request, response) => void registry.handle(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(async () => {

@@ -1,13 +1,13 @@
 import http from 'node:http';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { Digest } from '../../../src/names/digest.ts';
 import { Repository } from '../../../src/names/repository.ts';
-import { openDoor } from '../../../src/server/access/access.ts';
+import { allowAll } from '../../../src/server/access/access.ts';
 import { Refusal } from '../../../src/server/contract/refusal.ts';
 import type { Stores } from '../../../src/server/contract/stores.ts';
 import { RequestHandler } from '../../../src/server/http/handler.ts';
 import type { RegistryEvent } from '../../../src/server/settings/event.ts';
-import { settle } from '../../../src/server/settings/options.ts';
+import { resolveOptions } from '../../../src/server/settings/options.ts';
 import { ArrivingBlob, MemoryStores } from '../memory-stores.ts';
 import {
   eventually,
@@ -28,7 +28,11 @@ const CONTENT = noise(1_000_000);
 /** The protocol over any store. */
 async function serve(stores: Stores): Promise<ProtocolClient & { readonly events: RegistryEvent[] }> {
   const events: RegistryEvent[] = [];
-  const handler = new RequestHandler(settle({ dataFolder: '', log: (event) => events.push(event) }), stores, openDoor);
+  const handler = new RequestHandler(
+    resolveOptions({ dataDirectory: '', log: (event) => events.push(event) }),
+    stores,
+    allowAll,
+  );
   const server = http.createServer((request, response) => void handler.handle(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
@@ -42,7 +46,7 @@ describe.each([
   ['the disk', async (): Promise<ProtocolClient> => startRegistry()],
   ['another store of the same contracts', async (): Promise<ProtocolClient> => serve(new MemoryStores())],
 ])('the protocol over %s', (_, start) => {
-  test('takes a blob in chunks and gives it whole and in parts', async () => {
+  it('takes a blob in chunks and gives it whole and in parts', async () => {
     const { send, begin } = await start();
     const location = await begin(NAME);
     const first = await send('PATCH', location, {
@@ -64,7 +68,7 @@ describe.each([
     expect((await send('GET', location)).codes).toEqual(['BLOB_UPLOAD_UNKNOWN']);
   });
 
-  test('refuses a blob of another digest, and a cancelled upload', async () => {
+  it('refuses a blob of another digest, and a cancelled upload', async () => {
     const { send, begin } = await start();
     const wrong = await send('PUT', `${await begin(NAME)}?digest=${sha256('other')}`, { body: 'this' });
     expect([wrong.status, wrong.codes]).toEqual([400, ['DIGEST_INVALID']]);
@@ -73,7 +77,7 @@ describe.each([
     expect((await send('PATCH', location, { body: 'x' })).codes).toEqual(['BLOB_UPLOAD_UNKNOWN']);
   });
 
-  test('mounts a blob of a repository that has it', async () => {
+  it('mounts a blob of a repository that has it', async () => {
     const { send, pushBlob } = await start();
     const digest = await pushBlob('team/source', 'shared');
     for (const [query, status] of [
@@ -85,7 +89,7 @@ describe.each([
     expect((await send('GET', `/v2/${NAME}/blobs/${digest}`)).body.toString()).toBe('shared');
   });
 
-  test('gives a manifest by tag and by digest, lists tags by page, and deletes both', async () => {
+  it('gives a manifest by tag and by digest, lists tags by page, and deletes both', async () => {
     const { send, pushImage } = await start();
     const digests = new Map<string, string>();
     for (const tag of ['b', 'a', 'c']) digests.set(tag, await pushImage(NAME, tag));
@@ -105,7 +109,7 @@ describe.each([
     expect(JSON.parse((await send('GET', '/v2/_catalog')).body.toString())).toEqual({ repositories: [NAME] });
   });
 
-  test('refuses a manifest without its blobs, and lists what refers to one', async () => {
+  it('refuses a manifest without its blobs, and lists what refers to one', async () => {
     const { send, pushBlob } = await start();
     await pushBlob(NAME, '{}');
     const headers = { 'Content-Type': OCI_MANIFEST };
@@ -135,7 +139,7 @@ describe('a store that has its content from elsewhere', () => {
     return { client: await serve(stores), blob, target: `/v2/${NAME}/blobs/${sha256(CONTENT)}` };
   }
 
-  test('sends a blob while it arrives, and a part of it before the rest is here', async () => {
+  it('sends a blob while it arrives, and a part of it before the rest is here', async () => {
     const { client, blob, target } = await arriving(CONTENT.length);
     blob.arrive(CONTENT.subarray(0, 500_000));
     const part = await client.send('GET', target, { headers: { Range: 'bytes=100-399999' } });
@@ -147,7 +151,7 @@ describe('a store that has its content from elsewhere', () => {
     for (const { status, body } of await Promise.all(both)) expect([status, body.equals(CONTENT)]).toEqual([200, true]);
   });
 
-  test('sends a blob to its end whose size it does not know, and only the whole', async () => {
+  it('sends a blob to its end whose size it does not know, and only the whole', async () => {
     const { client, blob, target } = await arriving(undefined);
     blob.arrive(CONTENT);
     blob.end('complete');
@@ -158,7 +162,7 @@ describe('a store that has its content from elsewhere', () => {
     expect([head.status, head.headers['content-length'], head.body.length]).toEqual([200, undefined, 0]);
   });
 
-  test.each([CONTENT.length, undefined])(
+  it.each([CONTENT.length, undefined])(
     'breaks the connection when the rest of a blob of %s bytes will never come',
     async (size) => {
       const { client, blob, target } = await arriving(size);
@@ -170,7 +174,7 @@ describe('a store that has its content from elsewhere', () => {
     },
   );
 
-  test('is told when the client has gone that waits for more, and no fault is logged', async () => {
+  it('is told when the client has gone that waits for more, and no fault is logged', async () => {
     const { client, blob, target } = await arriving(CONTENT.length);
     blob.arrive(CONTENT.subarray(0, 500_000));
     const request = http.get({ host: '127.0.0.1', port: client.port, path: target }, (response) => response.resume());
@@ -182,7 +186,7 @@ describe('a store that has its content from elsewhere', () => {
     expect(client.events.map(({ kind }) => kind)).toEqual(['request']);
   });
 
-  test('says of a tag that it may be out of date, and refuses in its own words', async () => {
+  it('says of a tag that it may be out of date, and refuses in its own words', async () => {
     const stores = new MemoryStores();
     const { send, pushImage } = await serve(stores);
     await pushImage(NAME, 'latest');

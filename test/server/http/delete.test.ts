@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   descriptor,
   imageManifest,
@@ -33,7 +33,7 @@ async function pushIndex(running: RunningRegistry): Promise<{ readonly image: st
 }
 
 describe('what a tag leads to is not deleted (S66)', () => {
-  test('a layer and the config of an image', async () => {
+  it('a layer and the config of an image', async () => {
     const { send, pushImage } = await startRegistry();
     const digest = await pushImage('team/macos', 'latest');
     for (const content of ['{"os":"darwin"}', 'layer of latest']) {
@@ -56,7 +56,7 @@ describe('what a tag leads to is not deleted (S66)', () => {
     expect((await send('DELETE', `${BLOBS}/${sha256('layer of latest')}`)).status).toBe(202);
   });
 
-  test('a child of an index, and a layer of the child, until the index has no tag', async () => {
+  it('a child of an index, and a layer of the child, until the index has no tag', async () => {
     const running = await startRegistry();
     const { image, index } = await pushIndex(running);
     expect((await running.send('DELETE', `${MANIFESTS}/${image}`)).body.toString()).toContain(
@@ -69,13 +69,13 @@ describe('what a tag leads to is not deleted (S66)', () => {
     expect((await running.send('DELETE', `${MANIFESTS}/${image}`)).status).toBe(202);
   });
 
-  test('the manifest that the tag names is deleted with it', async () => {
+  it('the manifest that the tag names is deleted with it', async () => {
     const running = await startRegistry();
     const { index } = await pushIndex(running);
     expect((await running.send('DELETE', `${MANIFESTS}/${index}`)).status).toBe(202);
   });
 
-  test('a layer whose digest is written with escapes', async () => {
+  it('a layer whose digest is written with escapes', async () => {
     const running = await startRegistry();
     for (const content of ['{}', 'layer']) await running.pushBlob('team/macos', content);
     const plain = imageManifest('{}', ['layer']);
@@ -88,7 +88,7 @@ describe('what a tag leads to is not deleted (S66)', () => {
     expect([status, body.toString()]).toEqual([409, expect.stringContaining('the tag latest needs it')]);
   });
 
-  test('not a blob that an image only mentions, or whose layer may live elsewhere', async () => {
+  it('not a blob that an image only mentions, or whose layer may live elsewhere', async () => {
     const running = await startRegistry();
     for (const content of ['{}', 'mentioned', 'elsewhere']) await running.pushBlob('team/macos', content);
     const foreign = { ...descriptor('application/vnd.oci.image.layer.nondistributable.v1.tar', 'elsewhere'), urls: [] };
@@ -100,7 +100,7 @@ describe('what a tag leads to is not deleted (S66)', () => {
     expect((await running.send('DELETE', `${BLOBS}/${sha256('{}')}`)).status).toBe(409);
   });
 
-  test('in its own repository only, and nowhere when everything may be deleted', async () => {
+  it('in its own repository only, and nowhere when everything may be deleted', async () => {
     const { send, pushImage, pushBlob } = await startRegistry();
     await pushImage('team/other', 'latest');
     await pushBlob('team/macos', 'layer of latest');
@@ -113,7 +113,7 @@ describe('what a tag leads to is not deleted (S66)', () => {
   });
 });
 
-test('a collection beside deletes tells of no damage (S66)', async () => {
+it('a collection beside deletes tells of no damage (S66)', async () => {
   const { registry, send, pushImage, events } = await startRegistry();
   const digests: string[] = [];
   for (let each = 0; each < 30; each += 1) digests.push(await pushImage('team/macos', `t${each}`));

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   imageManifest,
   OCI_INDEX,
@@ -28,7 +28,7 @@ async function json(running: RunningRegistry, target: string): Promise<{ value: 
 }
 
 describe('the list of tags', () => {
-  test('is sorted by bytes and cut into pages that link to each other', async () => {
+  it('is sorted by bytes and cut into pages that link to each other', async () => {
     const running = await tagged(['v2', 'V2', '10', 'latest', '_x']);
     const target = `/v2/${REPOSITORY}/tags/list`;
     expect((await json(running, target)).value).toEqual({
@@ -45,7 +45,7 @@ describe('the list of tags', () => {
     expect(seen).toEqual([['10', 'V2'], ['_x', 'latest'], ['v2']]);
   });
 
-  test.each([
+  it.each([
     ['n=0', []],
     ['last=V2', ['_x', 'v2']],
     ['last=W', ['_x', 'v2']],
@@ -57,7 +57,7 @@ describe('the list of tags', () => {
     expect(value).toEqual({ name: REPOSITORY, tags });
   });
 
-  test('never has more than 1000 entries (S43)', async () => {
+  it('never has more than 1000 entries (S43)', async () => {
     const tags = Array.from({ length: 100 }, (_, at) => `t${at}`);
     const running = await tagged(tags);
     const digest = (await running.send('HEAD', `/v2/${REPOSITORY}/manifests/t0`)).headers['docker-content-digest'];
@@ -72,14 +72,14 @@ describe('the list of tags', () => {
     expect(link).toContain('n=1000&last=');
   });
 
-  test('of an unknown repository is NAME_UNKNOWN, with nonsense for n 400', async () => {
+  it('of an unknown repository is NAME_UNKNOWN, with nonsense for n 400', async () => {
     const running = await tagged(['a']);
     expect((await running.send('GET', '/v2/no/where/tags/list')).codes).toEqual(['NAME_UNKNOWN']);
     expect((await running.send('GET', `/v2/${REPOSITORY}/tags/list?n=-1`)).status).toBe(400);
   });
 });
 
-test('the catalog lists repositories at every depth', async () => {
+it('the catalog lists repositories at every depth', async () => {
   const running = await startRegistry();
   for (const name of ['b', 'a/b/c', 'a', 'a/b-c']) await running.pushBlob(name, 'x');
   expect((await json(running, '/v2/_catalog')).value).toEqual({ repositories: ['a', 'a/b-c', 'a/b/c', 'b'] });
@@ -109,7 +109,7 @@ describe('referrers', () => {
     };
   }
 
-  test('of a subject are listed, also before it is here, and filtered by type', async () => {
+  it('of a subject are listed, also before it is here, and filtered by type', async () => {
     const running = await startRegistry();
     const target = `/v2/${REPOSITORY}/referrers/${subject.digest}`;
     const empty = await running.send('GET', target);
@@ -125,7 +125,7 @@ describe('referrers', () => {
     expect(JSON.parse(some.body.toString())).toMatchObject({ manifests: [bill] });
   });
 
-  test('are gone when their manifest is deleted', async () => {
+  it('are gone when their manifest is deleted', async () => {
     const running = await startRegistry();
     const { digest } = (await refer(running, 'application/x.signature')) as { digest: string };
     await running.send('DELETE', `/v2/${REPOSITORY}/manifests/${digest}`);
@@ -133,7 +133,7 @@ describe('referrers', () => {
     expect(value).toMatchObject({ manifests: [] });
   });
 
-  test('with large annotations come in pages below 4 MiB', async () => {
+  it('with large annotations come in pages below 4 MiB', async () => {
     const running = await startRegistry();
     await running.pushBlob(REPOSITORY, '{}');
     for (const letter of ['a', 'b', 'c']) {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { descriptor, imageManifest, OCI_INDEX, OCI_MANIFEST, sha256, startRegistry } from '../running-registry.ts';
 
 const REPOSITORY = 'team/macos';
@@ -7,7 +7,7 @@ const MANIFESTS = `/v2/${REPOSITORY}/manifests`;
 const typed = (type: string): { headers: { 'Content-Type': string } } => ({ headers: { 'Content-Type': type } });
 
 describe('a manifest', () => {
-  test('comes back byte for byte, by tag and by digest', async () => {
+  it('comes back byte for byte, by tag and by digest', async () => {
     const { send, pushBlob } = await startRegistry();
     for (const blob of ['{}', 'layer']) await pushBlob(REPOSITORY, blob);
     // Spaces and an unknown field: nothing may be re-encoded.
@@ -26,7 +26,7 @@ describe('a manifest', () => {
     }
   });
 
-  test.each([
+  it.each([
     'application/vnd.docker.distribution.manifest.v2+json',
     'application/vnd.oci.image.manifest.v1+json; charset=utf-8',
   ])('keeps the type %s', async (type) => {
@@ -38,7 +38,7 @@ describe('a manifest', () => {
     expect((await send('GET', `${MANIFESTS}/a`)).headers['content-type']).toBe(bare);
   });
 
-  test('is refused while blobs are missing, which are named', async () => {
+  it('is refused while blobs are missing, which are named', async () => {
     const { send, pushBlob } = await startRegistry();
     await pushBlob(REPOSITORY, '{}');
     await pushBlob('team/other', 'layer');
@@ -49,7 +49,7 @@ describe('a manifest', () => {
     expect((await send('GET', `${MANIFESTS}/a`)).codes).toEqual(['MANIFEST_UNKNOWN']);
   });
 
-  test('may have layers that live elsewhere', async () => {
+  it('may have layers that live elsewhere', async () => {
     const { send, pushBlob } = await startRegistry();
     await pushBlob(REPOSITORY, '{}');
     const elsewhere = {
@@ -62,7 +62,7 @@ describe('a manifest', () => {
     expect((await send('PUT', `${MANIFESTS}/b`, { ...typed(OCI_MANIFEST), body: claimed })).status).toBe(404);
   });
 
-  test.each([
+  it.each([
     ['text that is no JSON', OCI_MANIFEST, 'hello'],
     ['a list', OCI_MANIFEST, '[]'],
     ['schema version 1', OCI_MANIFEST, '{"schemaVersion":1}'],
@@ -79,7 +79,7 @@ describe('a manifest', () => {
     expect([status, codes]).toEqual([400, ['MANIFEST_INVALID']]);
   });
 
-  test('is refused under a digest that is not its own', async () => {
+  it('is refused under a digest that is not its own', async () => {
     const { send, pushBlob } = await startRegistry();
     await pushBlob(REPOSITORY, '{}');
     const body = imageManifest('{}', []);
@@ -90,7 +90,7 @@ describe('a manifest', () => {
     ]);
   });
 
-  test('is refused over 4 MiB, announced or streamed, and taken just below (S43)', async () => {
+  it('is refused over 4 MiB, announced or streamed, and taken just below (S43)', async () => {
     const { send, pushBlob } = await startRegistry();
     await pushBlob(REPOSITORY, '{}');
     const empty = imageManifest('{}', [], { annotations: { a: '' } });
@@ -106,7 +106,7 @@ describe('a manifest', () => {
     expect((await send('GET', `${MANIFESTS}/b`)).status).toBe(404);
   });
 
-  test('may be pushed by a sha512 digest with tags beside it', async () => {
+  it('may be pushed by a sha512 digest with tags beside it', async () => {
     const { send, pushBlob } = await startRegistry();
     await pushBlob(REPOSITORY, '{}');
     const body = imageManifest('{}', []);
@@ -118,7 +118,7 @@ describe('a manifest', () => {
 });
 
 describe('an index', () => {
-  test('is taken when its children are here', async () => {
+  it('is taken when its children are here', async () => {
     const { send, pushImage } = await startRegistry();
     const child = await pushImage(REPOSITORY, 'arm64');
     const entry = { mediaType: OCI_MANIFEST, digest: child, size: 1 };
@@ -133,7 +133,7 @@ describe('an index', () => {
 });
 
 describe('tags', () => {
-  test('that differ in letter case are two tags', async () => {
+  it('that differ in letter case are two tags', async () => {
     const { send, pushImage } = await startRegistry();
     const upper = await pushImage(REPOSITORY, 'V1');
     const lower = await pushImage(REPOSITORY, 'v1');
@@ -143,7 +143,7 @@ describe('tags', () => {
     expect((await send('HEAD', `${MANIFESTS}/v1%1`)).status).toBe(400);
   });
 
-  test('move to the manifest pushed last', async () => {
+  it('move to the manifest pushed last', async () => {
     const { send, pushImage } = await startRegistry();
     const old = await pushImage(REPOSITORY, 'latest');
     const current = await pushImage(REPOSITORY, 'latest', { annotations: { build: '2' } });
@@ -153,7 +153,7 @@ describe('tags', () => {
 });
 
 describe('deleting', () => {
-  test('a tag leaves the manifest', async () => {
+  it('a tag leaves the manifest', async () => {
     const { send, pushImage } = await startRegistry();
     const digest = await pushImage(REPOSITORY, 'a');
     expect((await send('DELETE', `${MANIFESTS}/a`)).status).toBe(202);
@@ -162,7 +162,7 @@ describe('deleting', () => {
     expect((await send('DELETE', `${MANIFESTS}/a`)).codes).toEqual(['MANIFEST_UNKNOWN']);
   });
 
-  test('a manifest takes its tags along, and no others', async () => {
+  it('a manifest takes its tags along, and no others', async () => {
     const { send, pushImage } = await startRegistry();
     const digest = await pushImage(REPOSITORY, 'a');
     const { body } = await send('GET', `${MANIFESTS}/a`);

@@ -1,10 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { sha256, startRegistry } from '../running-registry.ts';
 
 const EMPTY = sha256('');
 
 describe('mounting', () => {
-  test('links a blob of another repository, named or not', async () => {
+  it('links a blob of another repository, named or not', async () => {
     const { send, pushBlob } = await startRegistry();
     const digest = await pushBlob('team/source', 'shared');
     const named = await send('POST', `/v2/team/one/blobs/uploads/?mount=${digest}&from=team/source`);
@@ -14,7 +14,7 @@ describe('mounting', () => {
     expect((await send('GET', `/v2/team/two/blobs/${digest}`)).body.toString()).toBe('shared');
   });
 
-  test.each([
+  it.each([
     ['the source does not have it', `mount=${EMPTY}&from=team/source`],
     ['the source does not exist', `mount=${EMPTY}&from=team/nowhere`],
     ['the source is no name', `mount=${EMPTY}&from=../../etc`],
@@ -28,7 +28,7 @@ describe('mounting', () => {
     expect(headers.location).toMatch(/uploads\/[0-9a-f]{32}$/);
   });
 
-  test('takes a deleted blob for gone, although its content is still on disk (S44)', async () => {
+  it('takes a deleted blob for gone, although its content is still on disk (S44)', async () => {
     const { send, pushBlob } = await startRegistry();
     const digest = await pushBlob('team/source', 'shared');
     expect((await send('DELETE', `/v2/team/source/blobs/${digest}`)).status).toBe(202);

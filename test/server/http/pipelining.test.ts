@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import net from 'node:net';
 import { hashSync } from 'bcryptjs';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { parseHtpasswd } from '../../../src/server/settings/htpasswd.ts';
 import type { AuthOptions } from '../../../src/server/settings/options.ts';
 import { eventually, noise, rawExchange, sha256, startRegistry } from '../running-registry.ts';
@@ -16,8 +16,8 @@ function guess(password: string): string {
 
 const statuses = (heard: string): string[] => [...heard.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status = '']) => status);
 
-/** Files below a folder that this process has open. */
-function openBelow(folder: string): number {
+/** Files below a directory that this process has open. */
+function openBelow(directory: string): number {
   const targets = readdirSync('/proc/self/fd').map((fd) => {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`);
@@ -25,10 +25,10 @@ function openBelow(folder: string): number {
       return '';
     }
   });
-  return targets.filter((target) => target.startsWith(`${folder}/`) && !target.endsWith('.lock')).length;
+  return targets.filter((target) => target.startsWith(`${directory}/`) && !target.endsWith('.lock')).length;
 }
 
-test('guesses sent ahead of their answers are counted before they are looked at, and answered in order (S58)', async () => {
+it('guesses sent ahead of their answers are counted before they are looked at, and answered in order (S58)', async () => {
   const { port } = await startRegistry({ auth });
   const guesses = Array.from({ length: 30 }, (_, at) => guess(String(at))).join('');
   const end = 'GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
@@ -36,7 +36,7 @@ test('guesses sent ahead of their answers are counted before they are looked at,
   expect(answers).toEqual([...Array(20).fill('401'), ...Array(10).fill('429'), '401']);
 });
 
-test('guesses on many connections at once are counted before they are looked at (S58)', async () => {
+it('guesses on many connections at once are counted before they are looked at (S58)', async () => {
   const { send } = await startRegistry({ auth });
   const answers = await Promise.all(
     Array.from({ length: 60 }, async (_, at) => {
@@ -48,14 +48,14 @@ test('guesses on many connections at once are counted before they are looked at 
   expect(answers.filter((status) => status === 429)).toHaveLength(40);
 });
 
-test('a client that begins with many connections and the right password has made one attempt (S58)', async () => {
+it('a client that begins with many connections and the right password has made one attempt (S58)', async () => {
   const { send } = await startRegistry({ auth });
   const Authorization = `Basic ${Buffer.from('ana:secret').toString('base64')}`;
   const answers = Array.from({ length: 60 }, async () => send('GET', '/v2/', { headers: { Authorization } }));
   expect(new Set((await Promise.all(answers)).map(({ status }) => status))).toEqual(new Set([200]));
 });
 
-test('a request is answered while a password is being compared (S58)', async () => {
+it('a request is answered while a password is being compared (S58)', async () => {
   // Cost 14 takes a second and more.
   const slow: AuthOptions = {
     ...auth,
@@ -69,31 +69,31 @@ test('a request is answered while a password is being compared (S58)', async () 
   expect(order).toEqual(['catalog', 'guess']);
 });
 
-test.skipIf(process.platform !== 'linux')(
+it.skipIf(process.platform !== 'linux')(
   'a connection that asks for a blob often and reads nothing has one file open, and none when it is gone (S59)',
   async () => {
-    const { port, folder, pushBlob, events } = await startRegistry();
+    const { port, directory, pushBlob, events } = await startRegistry();
     const digest = await pushBlob(REPOSITORY, noise(16 * 1024 * 1024));
     const socket = net.connect(port, '127.0.0.1');
     onTestFinished(() => void socket.destroy());
     socket.on('error', () => undefined);
     socket.pause();
     socket.write(`GET /v2/${REPOSITORY}/blobs/${digest} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(500));
-    await eventually('the blob is being sent', () => openBelow(folder) > 0);
+    await eventually('the blob is being sent', () => openBelow(directory) > 0);
     // A request of another connection that comes later is answered: all that was sent before has been taken in.
     expect(await rawExchange(port, 'GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n', /200/)).toMatch(/^HTTP\/1\.1 200 /);
-    expect(openBelow(folder)).toBe(1);
+    expect(openBelow(directory)).toBe(1);
     socket.destroy();
-    await eventually('every file is closed', () => openBelow(folder) === 0);
+    await eventually('every file is closed', () => openBelow(directory) === 0);
     expect(events.filter(({ kind }) => kind === 'failure')).toEqual([]);
   },
 );
 
-test.skipIf(process.platform !== 'linux')('an upload that rests has no file open (S59)', async () => {
-  const { folder, begin, send } = await startRegistry();
+it.skipIf(process.platform !== 'linux')('an upload that rests has no file open (S59)', async () => {
+  const { directory, begin, send } = await startRegistry();
   const locations = [await begin(REPOSITORY), await begin(REPOSITORY)];
   for (const location of locations) expect((await send('PATCH', location, { body: 'half' })).status).toBe(202);
-  expect(openBelow(folder)).toBe(0);
+  expect(openBelow(directory)).toBe(0);
   for (const location of locations) {
     expect((await send('PUT', `${location}?digest=${sha256('half and half')}`, { body: ' and half' })).status).toBe(
       201,
@@ -101,13 +101,13 @@ test.skipIf(process.platform !== 'linux')('an upload that rests has no file open
   }
 });
 
-test('after 32 requests ahead of their answers the connection ends, with those answered (S59)', async () => {
+it('after 32 requests ahead of their answers the connection ends, with those answered (S59)', async () => {
   const { port } = await startRegistry();
   const heard = await rawExchange(port, 'GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(700));
   expect(statuses(heard)).toEqual(Array(33).fill('200'));
 });
 
-test('whoever sends thousands of requests ahead of their answers loses the connection (S59)', async () => {
+it('whoever sends thousands of requests ahead of their answers loses the connection (S59)', async () => {
   const { port, send } = await startRegistry();
   const heads = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2_000);
   const heard = await Promise.all(Array.from({ length: 8 }, async () => rawExchange(port, heads)));

@@ -1,5 +1,5 @@
 import http from 'node:http';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { noise, sha256, startRegistry } from '../running-registry.ts';
 
 const REPOSITORY = 'team/macos';
@@ -7,7 +7,7 @@ const CONTENT = noise(1_000_000);
 const SIZE = CONTENT.length;
 
 describe('pulling a blob', () => {
-  test.each([
+  it.each([
     ['bytes=0-0', 0, 1],
     ['bytes=500-1499', 500, 1500],
     ['bytes=999000-', 999_000, SIZE],
@@ -27,7 +27,7 @@ describe('pulling a blob', () => {
     expect(body.equals(CONTENT.subarray(start, end))).toBe(true);
   });
 
-  test.each(['bytes=1000000-', 'bytes=1000000-2000000', 'bytes=9-3', 'bytes=-0'])(
+  it.each(['bytes=1000000-', 'bytes=1000000-2000000', 'bytes=9-3', 'bytes=-0'])(
     'answers %s with 416 and the size',
     async (range) => {
       const { send, pushBlob } = await startRegistry();
@@ -37,7 +37,7 @@ describe('pulling a blob', () => {
     },
   );
 
-  test.each(['bytes=0-1,5-6', `bytes=${'0-0,'.repeat(1000)}1-1`, 'bytes=', 'bytes=-', 'lines=1-2', 'bytes=a-b'])(
+  it.each(['bytes=0-1,5-6', `bytes=${'0-0,'.repeat(1000)}1-1`, 'bytes=', 'bytes=-', 'lines=1-2', 'bytes=a-b'])(
     'answers %s with the whole blob',
     async (range) => {
       const { send, pushBlob } = await startRegistry();
@@ -47,7 +47,7 @@ describe('pulling a blob', () => {
     },
   );
 
-  test('answers a range of something else with the whole blob', async () => {
+  it('answers a range of something else with the whole blob', async () => {
     const { send, pushBlob } = await startRegistry();
     const digest = await pushBlob(REPOSITORY, 'the whole blob');
     const target = `/v2/${REPOSITORY}/blobs/${digest}`;
@@ -57,7 +57,7 @@ describe('pulling a blob', () => {
     expect(await asked((await send('HEAD', target)).headers.etag ?? '')).toBe(206);
   });
 
-  test('tells size and digest to HEAD, and that there are ranges', async () => {
+  it('tells size and digest to HEAD, and that there are ranges', async () => {
     const { send, pushBlob } = await startRegistry();
     const digest = await pushBlob(REPOSITORY, CONTENT);
     const { status, headers, body } = await send('HEAD', `/v2/${REPOSITORY}/blobs/${digest}`);
@@ -72,13 +72,13 @@ describe('pulling a blob', () => {
     expect(body).toHaveLength(0);
   });
 
-  test('takes the colon of a digest also as an escape', async () => {
+  it('takes the colon of a digest also as an escape', async () => {
     const { send, pushBlob } = await startRegistry();
     const digest = await pushBlob(REPOSITORY, 'x');
     expect((await send('GET', `/v2/${REPOSITORY}/blobs/${digest.replace(':', '%3A')}`)).status).toBe(200);
   });
 
-  test('shows a blob only in repositories that have it (S44)', async () => {
+  it('shows a blob only in repositories that have it (S44)', async () => {
     const { send, pushBlob } = await startRegistry();
     const digest = await pushBlob(REPOSITORY, 'private');
     await pushBlob('team/other', 'something');
@@ -89,7 +89,7 @@ describe('pulling a blob', () => {
     expect(codes).toEqual(['BLOB_UNKNOWN']);
   });
 
-  test('sends a deleted blob to its end to whoever had begun (S52)', async () => {
+  it('sends a deleted blob to its end to whoever had begun (S52)', async () => {
     const { port, registry, send, pushBlob } = await startRegistry();
     const large = noise(16 * 1024 * 1024);
     const digest = await pushBlob(REPOSITORY, large);

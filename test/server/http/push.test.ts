@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { eventually, noise, sha256, startRegistry } from '../running-registry.ts';
 
 const REPOSITORY = 'team/macos';
 const EMPTY = sha256('');
 
 describe('pushing a blob', () => {
-  test('opens an upload and takes the whole blob in one PUT', async () => {
+  it('opens an upload and takes the whole blob in one PUT', async () => {
     const { send, begin } = await startRegistry();
     const content = noise(300_000);
     const location = await begin(REPOSITORY);
@@ -21,7 +21,7 @@ describe('pushing a blob', () => {
     expect(pulled.body.equals(content)).toBe(true);
   });
 
-  test('takes it in a single POST', async () => {
+  it('takes it in a single POST', async () => {
     const { send, staged } = await startRegistry();
     const target = `/v2/${REPOSITORY}/blobs/uploads/?digest=${sha256('one')}`;
     const { status, headers } = await send('POST', target, { body: 'one' });
@@ -29,7 +29,7 @@ describe('pushing a blob', () => {
     expect(staged()).toEqual([]);
   });
 
-  test('takes chunks in order, the last one in the PUT', async () => {
+  it('takes chunks in order, the last one in the PUT', async () => {
     const { send, begin } = await startRegistry();
     const location = await begin(REPOSITORY);
     const first = await send('PATCH', location, { headers: { 'Content-Range': '0-3' }, body: 'abcd' });
@@ -45,7 +45,7 @@ describe('pushing a blob', () => {
     expect(last.status).toBe(201);
   });
 
-  test.each([
+  it.each([
     ['a gap', '5-8', 416, '0-3'],
     ['a repetition', '0-3', 416, '0-3'],
     ['nonsense', 'all of it', 416, '0-3'],
@@ -61,13 +61,13 @@ describe('pushing a blob', () => {
     expect(finished.status).toBe(201);
   });
 
-  test('refuses a chunk whose range and length disagree', async () => {
+  it('refuses a chunk whose range and length disagree', async () => {
     const { send, begin } = await startRegistry();
     const refused = await send('PATCH', await begin(REPOSITORY), { headers: { 'Content-Range': '0-9' }, body: 'abcd' });
     expect([refused.status, refused.codes]).toEqual([400, ['SIZE_INVALID']]);
   });
 
-  test('takes a stream without length or range', async () => {
+  it('takes a stream without length or range', async () => {
     const { send, begin } = await startRegistry();
     const location = await begin(REPOSITORY);
     const content = noise(700_001);
@@ -76,7 +76,7 @@ describe('pushing a blob', () => {
     expect((await send('PUT', `${location}?digest=${sha256(content)}`)).status).toBe(201);
   });
 
-  test('takes an empty blob, and digests of sha512 that nobody announced', async () => {
+  it('takes an empty blob, and digests of sha512 that nobody announced', async () => {
     const { send, begin, pushBlob } = await startRegistry();
     expect(await pushBlob(REPOSITORY, '')).toBe(EMPTY);
     const content = noise(600_000);
@@ -88,7 +88,7 @@ describe('pushing a blob', () => {
     expect(pulled.body.equals(content)).toBe(true);
   });
 
-  test('forgets a cancelled upload', async () => {
+  it('forgets a cancelled upload', async () => {
     const { send, begin, staged } = await startRegistry();
     const location = await begin(REPOSITORY);
     await send('PATCH', location, { body: 'abcd' });
@@ -98,7 +98,7 @@ describe('pushing a blob', () => {
     expect((await send('GET', location)).codes).toEqual(['BLOB_UPLOAD_UNKNOWN']);
   });
 
-  test('opens an upload to its own repository only, and its id is not in the log (S42)', async () => {
+  it('opens an upload to its own repository only, and its id is not in the log (S42)', async () => {
     const { send, begin, events } = await startRegistry();
     const location = await begin(REPOSITORY);
     const elsewhere = location.replace('team/macos', 'team/linux');
@@ -108,7 +108,7 @@ describe('pushing a blob', () => {
     expect(JSON.stringify(events)).not.toContain(location.split('/').at(-1));
   });
 
-  test('keeps one copy of a blob that several clients push at once (S43)', async () => {
+  it('keeps one copy of a blob that several clients push at once (S43)', async () => {
     const { send, pushBlob, staged } = await startRegistry();
     const content = noise(500_000);
     await Promise.all(Array.from({ length: 8 }, async (_, at) => pushBlob(`team/r${at % 2}`, content)));
@@ -119,7 +119,7 @@ describe('pushing a blob', () => {
     }
   });
 
-  test('asks a client that waits for 100 Continue only after the checks', async () => {
+  it('asks a client that waits for 100 Continue only after the checks', async () => {
     const { port, begin, send } = await startRegistry({ limits: { blobBytes: 10, stagingBytes: 10 } });
     const heard = async (target: string, body: string): Promise<{ continued: boolean; status: number }> =>
       new Promise((resolve, reject) => {
@@ -147,7 +147,7 @@ describe('pushing a blob', () => {
     expect((await send('GET', `/v2/${REPOSITORY}/blobs/${sha256('abc')}`)).body.toString()).toBe('abc');
   });
 
-  test('goes on where a client hung up', async () => {
+  it('goes on where a client hung up', async () => {
     const { port, send, begin } = await startRegistry();
     const location = await begin(REPOSITORY);
     const content = noise(400_000);
@@ -163,7 +163,7 @@ describe('pushing a blob', () => {
     expect((await send('PUT', `${location}?digest=${sha256(content)}`)).status).toBe(201);
   });
 
-  test('lets the same client take over from a connection that it lost and we did not', async () => {
+  it('lets the same client take over from a connection that it lost and we did not', async () => {
     const { port, send, begin } = await startRegistry();
     const location = await begin(REPOSITORY);
     const stuck = http.request({
@@ -188,7 +188,7 @@ describe('pushing a blob', () => {
 describe('a wrong digest (S43)', () => {
   const wrong = sha256('something else');
 
-  test.each(['single POST', 'PUT', 'chunks', 'last chunk in the PUT'])(
+  it.each(['single POST', 'PUT', 'chunks', 'last chunk in the PUT'])(
     'is refused by %s and leaves nothing',
     async (way) => {
       const { send, begin, staged } = await startRegistry();
@@ -209,12 +209,9 @@ describe('a wrong digest (S43)', () => {
     },
   );
 
-  test.each(['', 'digest=', 'digest=sha256:xyz', 'digest=md5:0123'])(
-    'is refused when malformed: "%s"',
-    async (query) => {
-      const { send, begin } = await startRegistry();
-      const { status, codes } = await send('PUT', `${await begin(REPOSITORY)}?${query}`, { body: 'x' });
-      expect([status, codes]).toEqual([400, ['DIGEST_INVALID']]);
-    },
-  );
+  it.each(['', 'digest=', 'digest=sha256:xyz', 'digest=md5:0123'])('is refused when malformed: "%s"', async (query) => {
+    const { send, begin } = await startRegistry();
+    const { status, codes } = await send('PUT', `${await begin(REPOSITORY)}?${query}`, { body: 'x' });
+    expect([status, codes]).toEqual([400, ['DIGEST_INVALID']]);
+  });
 });

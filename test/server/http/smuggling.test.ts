@@ -1,10 +1,10 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { rawExchange, startRegistry } from '../running-registry.ts';
 
 /** What a smuggler wants to be taken for a request of its own. */
 const HIDDEN = 'GET /v2/_catalog HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
-test.each([
+it.each([
   ['two ways to tell the length', `Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${HIDDEN}`],
   ['an unknown coding', `Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${HIDDEN}`],
   ['chunked that is not last', `Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n${HIDDEN}`],
@@ -24,7 +24,7 @@ test.each([
   expect((await send('GET', '/v2/')).status).toBe(200);
 });
 
-test.each([
+it.each([
   ['two hosts', '1.1', `Host: evil.example\r\nContent-Length: 0\r\n\r\n${HIDDEN}`, '400'],
   ['two hosts in other letters', '1.1', `hOST: localhost\r\nContent-Length: 0\r\n\r\n${HIDDEN}`, '400'],
   [
@@ -62,7 +62,7 @@ test.each([
   },
 );
 
-test.each([
+it.each([
   ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ['a greeting of TLS', '\u0016\u0003\u0001\u0002\0\u0001\0'],
 ])('%s is refused (S47)', async (_, text) => {
@@ -70,7 +70,7 @@ test.each([
   expect(await rawExchange(port, text)).toMatch(/^HTTP\/1\.1 400 /);
 });
 
-test('headers named after parts of the language are only headers (S47)', async () => {
+it('headers named after parts of the language are only headers (S47)', async () => {
   const { port } = await startRegistry();
   const strange = ['__proto__: x', 'constructor: y', 'toString: z', '__proto__: again'].join('\r\n');
   const heard = await rawExchange(

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import https from 'node:https';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createRegistry } from '../../../src/server/server.ts';
 import { type Pair, TestCa } from '../../registry/certificates.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 import { noise, rawExchange, sha256, startRegistry } from '../running-registry.ts';
 
 let ca: TestCa;
@@ -28,7 +28,7 @@ async function ask(port: number, method: string, target: string, body?: Buffer):
   });
 }
 
-test('with a certificate, blobs travel by TLS and only by TLS', async () => {
+it('with a certificate, blobs travel by TLS and only by TLS', async () => {
   const { port } = await startRegistry({ tls });
   const content = noise(3_000_000);
   const digest = sha256(content);
@@ -39,8 +39,8 @@ test('with a certificate, blobs travel by TLS and only by TLS', async () => {
   expect([status, body.equals(content)]).toEqual([200, true]);
 });
 
-test('the URL of a registry with a certificate says https', async () => {
-  const registry = createRegistry({ dataFolder: temporaryFolder(), tls });
+it('the URL of a registry with a certificate says https', async () => {
+  const registry = createRegistry({ dataDirectory: temporaryDirectory(), tls });
   try {
     const { url, port } = await registry.listen();
     expect(url).toBe(`https://127.0.0.1:${port}`);
@@ -49,7 +49,7 @@ test('the URL of a registry with a certificate says https', async () => {
   }
 });
 
-test('a certificate that is none is an error of the configuration', async () => {
-  const registry = createRegistry({ dataFolder: temporaryFolder(), tls: { cert: 'x', key: tls.key } });
+it('a certificate that is none is an error of the configuration', async () => {
+  const registry = createRegistry({ dataDirectory: temporaryDirectory(), tls: { cert: 'x', key: tls.key } });
   await expect(registry.listen()).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
 });

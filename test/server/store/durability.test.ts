@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createRegistry } from '../../../src/server/server.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 import {
   diskUsage,
   eventually,
@@ -17,15 +17,15 @@ import {
 
 const REPOSITORY = 'team/macos';
 
-test('a new process on the same folder serves everything', async () => {
-  const dataFolder = temporaryFolder();
-  const first = await startRegistry({ dataFolder });
+it('a new process on the same directory serves everything', async () => {
+  const dataDirectory = temporaryDirectory();
+  const first = await startRegistry({ dataDirectory });
   const subject = { mediaType: OCI_MANIFEST, digest: sha256('subject'), size: 7 };
   const digest = await first.pushImage(REPOSITORY, 'Latest', { subject });
   const location = await first.begin(REPOSITORY);
   await first.registry.close();
 
-  const { send, staged } = await startRegistry({ dataFolder });
+  const { send, staged } = await startRegistry({ dataDirectory });
   const manifest = await send('GET', `/v2/${REPOSITORY}/manifests/Latest`);
   expect([manifest.status, manifest.headers['content-type'], sha256(manifest.body)]).toEqual([
     200,
@@ -41,13 +41,13 @@ test('a new process on the same folder serves everything', async () => {
 });
 
 describe('garbage', () => {
-  test('is what no manifest links to and nobody is about to link to', async () => {
-    const { registry, folder, send, pushBlob, pushImage } = await startRegistry();
+  it('is what no manifest links to and nobody is about to link to', async () => {
+    const { registry, directory, send, pushBlob, pushImage } = await startRegistry();
     await pushImage(REPOSITORY, 'keep');
     const old = await pushBlob(REPOSITORY, 'an old layer');
     const young = await pushBlob(REPOSITORY, 'a young layer');
     const hourAgo = new Date(Date.now() - 3_700_000);
-    for (const digest of [old, young]) age(folder, digest, hourAgo);
+    for (const digest of [old, young]) age(directory, digest, hourAgo);
     // A client that asks is told "I have it" and will not upload it again.
     await send('HEAD', `/v2/${REPOSITORY}/blobs/${young}`);
     expect(await registry.collectGarbage()).toEqual({ blobs: 1, bytes: 12, unlinked: 1 });
@@ -56,15 +56,15 @@ describe('garbage', () => {
     expect((await send('HEAD', `/v2/${REPOSITORY}/blobs/${sha256('layer of keep')}`)).status).toBe(200);
   });
 
-  test.each([
+  it.each([
     ['ahead', 48],
     ['behind', -48],
   ])('is told by the clock of the file system, whatever ours says: %s (I1)', async (_, hours) => {
-    const { registry, folder, send, pushBlob } = await startRegistry({ now: () => Date.now() + hours * 3_600_000 });
+    const { registry, directory, send, pushBlob } = await startRegistry({ now: () => Date.now() + hours * 3_600_000 });
     const pushed = await pushBlob(REPOSITORY, 'just pushed');
     const asked = await pushBlob(REPOSITORY, 'old and asked for');
     const old = await pushBlob(REPOSITORY, 'old');
-    for (const digest of [asked, old]) age(folder, digest, new Date(Date.now() - 3_700_000));
+    for (const digest of [asked, old]) age(directory, digest, new Date(Date.now() - 3_700_000));
     expect((await send('HEAD', `/v2/${REPOSITORY}/blobs/${asked}`)).status).toBe(200);
     expect(await registry.collectGarbage()).toEqual({ blobs: 1, bytes: 3, unlinked: 1 });
     for (const digest of [pushed, asked]) {
@@ -72,25 +72,25 @@ describe('garbage', () => {
     }
   });
 
-  test('is what was deleted, once no other repository has it', async () => {
-    const { registry, folder, send, pushImage } = await startRegistry();
-    const empty = diskUsage(path.join(folder, 'blobs'));
+  it('is what was deleted, once no other repository has it', async () => {
+    const { registry, directory, send, pushImage } = await startRegistry();
+    const empty = diskUsage(path.join(directory, 'blobs'));
     const digest = await pushImage('team/one', 'a');
     await pushImage('team/two', 'a');
-    const full = diskUsage(path.join(folder, 'blobs'));
+    const full = diskUsage(path.join(directory, 'blobs'));
     await send('DELETE', `/v2/team/one/manifests/${digest}`);
     expect(await registry.collectGarbage(0)).toMatchObject({ blobs: 0, bytes: 0, unlinked: 2 });
     expect((await send('GET', '/v2/team/two/manifests/a')).status).toBe(200);
     await send('DELETE', `/v2/team/two/manifests/${digest}`);
     expect(await registry.collectGarbage(0)).toEqual({ blobs: 3, bytes: full - empty, unlinked: 2 });
-    expect(diskUsage(path.join(folder, 'blobs'))).toBe(empty);
+    expect(diskUsage(path.join(directory, 'blobs'))).toBe(empty);
   });
 
-  test('is not looked for among the blobs of a repository with an unreadable manifest', async () => {
-    const { registry, folder, events, pushBlob, pushImage } = await startRegistry();
+  it('is not looked for among the blobs of a repository with an unreadable manifest', async () => {
+    const { registry, directory, events, pushBlob, pushImage } = await startRegistry();
     const digest = await pushImage(REPOSITORY, 'a');
     await pushBlob(REPOSITORY, 'maybe needed');
-    writeFileSync(content(folder, digest), 'damaged');
+    writeFileSync(content(directory, digest), 'damaged');
     expect(await registry.collectGarbage(0)).toEqual({ blobs: 0, bytes: 0, unlinked: 0 });
     expect(events).toContainEqual(
       expect.objectContaining({
@@ -100,7 +100,7 @@ describe('garbage', () => {
     );
   });
 
-  test('is never a blob that is being pushed', async () => {
+  it('is never a blob that is being pushed', async () => {
     const { registry, send, pushBlob } = await startRegistry();
     const collecting = { on: true };
     const collector = (async () => {
@@ -118,14 +118,17 @@ describe('garbage', () => {
   });
 });
 
-function content(folder: string, digest: string): string {
+function content(directory: string, digest: string): string {
   const hex = digest.slice('sha256:'.length);
-  return path.join(folder, 'blobs/sha256', hex.slice(0, 2), hex);
+  return path.join(directory, 'blobs/sha256', hex.slice(0, 2), hex);
 }
 
-function age(folder: string, digest: string, time: Date): void {
+function age(directory: string, digest: string, time: Date): void {
   const hex = digest.slice('sha256:'.length);
-  for (const file of [content(folder, digest), path.join(folder, 'repositories', REPOSITORY, '_blobs/sha256', hex)]) {
+  for (const file of [
+    content(directory, digest),
+    path.join(directory, 'repositories', REPOSITORY, '_blobs/sha256', hex),
+  ]) {
     utimesSync(file, time, time);
   }
 }
@@ -140,7 +143,7 @@ describe('unfinished uploads', () => {
     });
   }
 
-  test('of a single POST leave nothing when the client goes away', async () => {
+  it('of a single POST leave nothing when the client goes away', async () => {
     const running = await startRegistry();
     const target = `/v2/${REPOSITORY}/blobs/uploads/?digest=${sha256('x')}`;
     await hangUp(running, 'POST', target, noise(100_000));
@@ -149,7 +152,7 @@ describe('unfinished uploads', () => {
     expect((await running.send('GET', '/v2/')).status).toBe(200);
   });
 
-  test('are dropped after an hour without a word', async () => {
+  it('are dropped after an hour without a word', async () => {
     let now = Date.now();
     const running = await startRegistry({ now: () => now });
     const location = await running.begin(REPOSITORY);
@@ -166,17 +169,17 @@ describe('unfinished uploads', () => {
     expect(running.events).toContainEqual({ kind: 'uploads-expired', count: 1 });
   });
 
-  test('of a crashed process are swept by the next one when they are old', async () => {
-    const dataFolder = temporaryFolder();
-    await (await startRegistry({ dataFolder })).registry.close();
-    const [old, fresh] = ['0'.repeat(32), '1'.repeat(32)].map((name) => path.join(dataFolder, 'staging', name));
+  it('of a crashed process are swept by the next one when they are old', async () => {
+    const dataDirectory = temporaryDirectory();
+    await (await startRegistry({ dataDirectory })).registry.close();
+    const [old, fresh] = ['0'.repeat(32), '1'.repeat(32)].map((name) => path.join(dataDirectory, 'staging', name));
     for (const file of [old, fresh]) writeFileSync(file!, 'half a blob');
     utimesSync(old!, new Date(Date.now() - 3_700_000), new Date(Date.now() - 3_700_000));
-    await startRegistry({ dataFolder });
+    await startRegistry({ dataDirectory });
     expect([existsSync(old!), existsSync(fresh!)]).toEqual([false, true]);
   });
 
-  test('give way to a new one when there are too many (S43)', async () => {
+  it('give way to a new one when there are too many (S43)', async () => {
     const { begin, send, staged } = await startRegistry({ limits: { openUploads: 2 } });
     const [first, second] = [await begin(REPOSITORY), await begin(REPOSITORY)];
     await send('PATCH', first, { body: 'used' });
@@ -186,7 +189,7 @@ describe('unfinished uploads', () => {
     expect(staged()).toHaveLength(2);
   });
 
-  test('are bounded by size, by their sum and by the free space, before and while bytes come (S43)', async () => {
+  it('are bounded by size, by their sum and by the free space, before and while bytes come (S43)', async () => {
     const push = async (limits: object, transfer: http.OutgoingHttpHeaders): Promise<number> => {
       const { begin, send, staged } = await startRegistry({ limits });
       const target = `${await begin(REPOSITORY)}?digest=${sha256('x'.repeat(2000))}`;
@@ -204,10 +207,10 @@ describe('unfinished uploads', () => {
     expect(await push({ freeBytes: Number.MAX_SAFE_INTEGER }, {})).toBe(507);
   });
 
-  test('do not make the folder grow, however often they fail (S43)', async () => {
-    const { folder, send, begin, pushBlob } = await startRegistry({ limits: { stagingBytes: 100_000 } });
+  it('do not make the directory grow, however often they fail (S43)', async () => {
+    const { directory, send, begin, pushBlob } = await startRegistry({ limits: { stagingBytes: 100_000 } });
     await pushBlob(REPOSITORY, 'settled');
-    const before = diskUsage(folder);
+    const before = diskUsage(directory);
     const body = noise(60_000);
     for (let round = 0; round < 20; round += 1) {
       await send('POST', `/v2/${REPOSITORY}/blobs/uploads/?digest=${sha256('other')}`, { body });
@@ -215,17 +218,17 @@ describe('unfinished uploads', () => {
       const headers = { 'Content-Type': OCI_MANIFEST };
       await send('PUT', `/v2/${REPOSITORY}/manifests/a`, { headers, body });
     }
-    expect(diskUsage(folder)).toBe(before);
-    expect(readdirSync(path.join(folder, 'staging'))).toEqual([]);
+    expect(diskUsage(directory)).toBe(before);
+    expect(readdirSync(path.join(directory, 'staging'))).toEqual([]);
     // What failed is not counted as staged any more either.
     expect(await pushBlob(REPOSITORY, body)).toBe(sha256(body));
   });
 });
 
-test('a data folder that cannot be made is an error of listen, not a crash later', async () => {
-  const file = path.join(temporaryFolder(), 'file');
+it('a data directory that cannot be made is an error of listen, not a crash later', async () => {
+  const file = path.join(temporaryDirectory(), 'file');
   writeFileSync(file, '');
-  const registry = createRegistry({ dataFolder: path.join(file, 'data') });
+  const registry = createRegistry({ dataDirectory: path.join(file, 'data') });
   await expect(registry.listen()).rejects.toMatchObject({
     code: 'DISK_IO',
     facts: { subject: path.join(file, 'data') },

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import path from 'node:path';
 import tls from 'node:tls';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { TestCa } from '../../registry/certificates.ts';
 import { diskUsage, eventually, noise, rawExchange, type RunningRegistry, startRegistry } from '../running-registry.ts';
 
@@ -22,7 +22,7 @@ async function silent(port: number, text = ''): Promise<{ readonly socket: net.S
 }
 
 describe('the places of the server (S63)', () => {
-  test('are not kept by connections that ask nothing: the oldest gives way', async () => {
+  it('are not kept by connections that ask nothing: the oldest gives way', async () => {
     const { port } = await startRegistry({ limits: { connections: 3 } });
     const idle = [await silent(port), await silent(port), await silent(port)];
     expect(await rawExchange(port, PING, /200/)).toMatch(/^HTTP\/1\.1 200 /);
@@ -30,7 +30,7 @@ describe('the places of the server (S63)', () => {
     expect(idle.map(({ closed }) => closed)).toEqual([true, false, false]);
   });
 
-  test('are kept by uploads at work, until these have gone', async () => {
+  it('are kept by uploads at work, until these have gone', async () => {
     const running = await startRegistry({ limits: { connections: 2 }, timeouts: { progress: 600_000 } });
     const uploads = await twoSlowUploads(running);
     expect(await rawExchange(running.port, PING, /200/)).toBe('');
@@ -39,7 +39,7 @@ describe('the places of the server (S63)', () => {
     await eventually('there is place again', async () => /200/.test(await rawExchange(running.port, PING, /200/)));
   });
 
-  test('are shared: one client has its own part', async () => {
+  it('are shared: one client has its own part', async () => {
     const { port } = await startRegistry({ limits: { connections: 10, connectionsPerClient: 2 } });
     const first = await silent(port);
     await silent(port);
@@ -48,7 +48,7 @@ describe('the places of the server (S63)', () => {
     expect((await rawExchange(port, PING, /200/)).length).toBeGreaterThan(0);
   });
 
-  test.skipIf(process.platform !== 'linux')(
+  it.skipIf(process.platform !== 'linux')(
     'go to another client when one has most of them, however busy, and not to that one',
     async () => {
       const running = await startRegistry({ limits: { connections: 2 }, timeouts: { progress: 600_000 } });
@@ -60,7 +60,7 @@ describe('the places of the server (S63)', () => {
     },
   );
 
-  test('go to a new connection when uploads hardly move', async () => {
+  it('go to a new connection when uploads hardly move', async () => {
     const running = await startRegistry({
       limits: { connections: 2 },
       timeouts: { progress: 3_000, idle: 600_000 },
@@ -78,12 +78,12 @@ async function twoSlowUploads(running: RunningRegistry): Promise<{ readonly sock
     silent(running.port, `PATCH ${location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx`),
   );
   const both = await Promise.all(uploads);
-  await eventually('both are here', () => diskUsage(path.join(running.folder, 'staging')) === 2);
+  await eventually('both are here', () => diskUsage(path.join(running.directory, 'staging')) === 2);
   return both;
 }
 
 describe('a connection (S63)', () => {
-  test('is ended when its upload moves too slowly, and what it sent is kept', async () => {
+  it('is ended when its upload moves too slowly, and what it sent is kept', async () => {
     const { port, begin, send } = await startRegistry({ timeouts: { progress: 300, idle: 600_000 } });
     const location = await begin(REPOSITORY);
     const upload = await silent(port, `PATCH ${location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n`);
@@ -93,7 +93,7 @@ describe('a connection (S63)', () => {
     expect((await send('GET', location)).headers.range).toMatch(/^0-\d+$/);
   });
 
-  test('is ended when it reads too slowly', async () => {
+  it('is ended when it reads too slowly', async () => {
     const { port, pushBlob, events } = await startRegistry({ timeouts: { progress: 300, idle: 600_000 } });
     const digest = await pushBlob(REPOSITORY, noise(32 * 1024 * 1024));
     const reader = await silent(port, `GET /v2/${REPOSITORY}/blobs/${digest} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
@@ -104,7 +104,7 @@ describe('a connection (S63)', () => {
     expect(reader.socket.bytesRead).toBeLessThan(32 * 1024 * 1024);
   });
 
-  test('has a time for its first request, also when it greets by TLS or does not', async () => {
+  it('has a time for its first request, also when it greets by TLS or does not', async () => {
     const ca = new TestCa();
     onTestFinished(() => ca.remove());
     const { port } = await startRegistry({

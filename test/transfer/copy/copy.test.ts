@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import { copyImage, type CopyOptions } from '../../../src/transfer/copy/copy.ts';
 import type { TransferEvent } from '../../../src/session/progress.ts';
@@ -45,7 +45,7 @@ async function expectImage(registry: MeddlingRegistry, repository: string, tag: 
 }
 
 describe('copying within a registry', () => {
-  test('mounts every blob: none is fetched, none is uploaded', async () => {
+  it('mounts every blob: none is fetched, none is uploaded', async () => {
     const registry = await withImage();
     const outcome = await copy(`${registry.at}/org/vm:1`, `${registry.at}/other/vm:2`);
     expect(outcome.digest.toString()).toBe(image.digest);
@@ -61,7 +61,7 @@ describe('copying within a registry', () => {
     await expectImage(registry, 'other/vm', '2');
   });
 
-  test('to another tag of the repository moves nothing but the tag', async () => {
+  it('to another tag of the repository moves nothing but the tag', async () => {
     const registry = await withImage();
     await copy(`${registry.at}/org/vm:1`, `${registry.at}/org/vm:stable`);
     expect(registry.takeRequests()).toEqual([
@@ -72,7 +72,7 @@ describe('copying within a registry', () => {
     await expectImage(registry, 'org/vm', 'stable');
   });
 
-  test('streams what the registry does not mount', async () => {
+  it('streams what the registry does not mount', async () => {
     const registry = await withImage();
     registry.meddle = (request, response) => {
       if (request.url?.includes('mount=') !== true) return false;
@@ -89,7 +89,7 @@ describe('copying within a registry', () => {
 });
 
 describe('copying between registries', () => {
-  test('streams every blob through, by digest first and tags last, without a home', async () => {
+  it('streams every blob through, by digest first and tags last, without a home', async () => {
     const [from, to] = [await withImage(), await startMeddlingRegistry()];
     const events: TransferEvent[] = [];
     const session = freshSession({ onEvent: (event) => events.push(event) });
@@ -112,7 +112,7 @@ describe('copying between registries', () => {
     expect(events.at(-1)?.kind).toBe('finished');
   });
 
-  test('a second time sends no blob', async () => {
+  it('a second time sends no blob', async () => {
     const [from, to] = [await withImage(), await startMeddlingRegistry()];
     await copy(`${from.at}/org/vm:1`, `${to.at}/mirror/vm`);
     from.takeRequests();
@@ -121,7 +121,7 @@ describe('copying between registries', () => {
     await expectImage(to, 'mirror/vm', 'latest');
   });
 
-  test('in parts, and with a source that breaks off in the middle', async () => {
+  it('in parts, and with a source that breaks off in the middle', async () => {
     const [from, to] = [await withImage(), await startMeddlingRegistry()];
     const ranges: (string | undefined)[] = [];
     from.meddle = (request, response) => {
@@ -141,7 +141,7 @@ describe('copying between registries', () => {
     await expectImage(to, 'mirror/vm', '1');
   });
 
-  test('copies what the tag led to when it was asked, whatever happens to the tag meanwhile', async () => {
+  it('copies what the tag led to when it was asked, whatever happens to the tag meanwhile', async () => {
     const [from, to] = [await withImage(), await startMeddlingRegistry()];
     const other = tinyImage({ chunks: [noise(5000, 9)] });
     await plantInRegistry(from, 'org/vm', '2', other);
@@ -155,7 +155,7 @@ describe('copying between registries', () => {
     await expectImage(to, 'mirror/vm', '1');
   });
 
-  test('leaves out layers that no registry need have', async () => {
+  it('leaves out layers that no registry need have', async () => {
     const [from, to] = [await startMeddlingRegistry(), await startMeddlingRegistry()];
     const manifest = json({
       schemaVersion: 2,
@@ -210,7 +210,7 @@ describe('copying an index', () => {
     return outer;
   }
 
-  test('brings everything below it first', async () => {
+  it('brings everything below it first', async () => {
     const [from, to] = [await startMeddlingRegistry(), await startMeddlingRegistry()];
     const outer = await plantIndex(from);
     const outcome = await copy(`${from.at}/org/index:1`, `${to.at}/mirror/index:1`);
@@ -225,7 +225,7 @@ describe('copying an index', () => {
     expect(to.requests.at(-1)).toBe('PUT /v2/mirror/index/manifests/1');
   });
 
-  test('with a child that its registry lost changes nothing', async () => {
+  it('with a child that its registry lost changes nothing', async () => {
     const [from, to] = [await startMeddlingRegistry(), await startMeddlingRegistry()];
     await plantIndex(from);
     from.meddle = (request, response) => {
@@ -272,7 +272,7 @@ describe('a copy that cannot succeed', () => {
     };
   }
 
-  test.each([
+  it.each([
     ['whole', {}],
     ['in parts', { uploadChunkBytes: 100_000 }],
   ])('bytes that were damaged once are fetched again: %s', async (_, options) => {
@@ -282,7 +282,7 @@ describe('a copy that cannot succeed', () => {
     await expectImage(to, 'mirror/vm', '1');
   });
 
-  test.each([
+  it.each([
     ['whole', {}],
     ['in parts', { uploadChunkBytes: 100_000 }],
   ])('wrong bytes never are in the target, not even in one that checks nothing: %s', async (_, options) => {
@@ -307,7 +307,7 @@ describe('a copy that cannot succeed', () => {
     await tagIsUnmoved();
   });
 
-  test('a blob that the source lost', async () => {
+  it('a blob that the source lost', async () => {
     const { from, to, tagIsUnmoved } = await pair();
     from.meddle = (request, response) => {
       if (request.url?.endsWith(chunk[0]) !== true) return false;
@@ -318,7 +318,7 @@ describe('a copy that cannot succeed', () => {
     await tagIsUnmoved();
   });
 
-  test('a target that refuses uploads', async () => {
+  it('a target that refuses uploads', async () => {
     const { from, to, tagIsUnmoved } = await pair();
     to.meddle = (request, response) => {
       if (request.method !== 'POST') return false;
@@ -331,7 +331,7 @@ describe('a copy that cannot succeed', () => {
     await tagIsUnmoved();
   });
 
-  test.each([
+  it.each([
     ['named', true],
     ['not named', false],
   ])('a target that claims to have a blob gets it after all: %s', async (_, named) => {
@@ -355,7 +355,7 @@ describe('a copy that cannot succeed', () => {
     expect(uploads).toHaveLength(named ? 2 : 6);
   });
 
-  test('a digest that the image does not have is refused before anything is sent', async () => {
+  it('a digest that the image does not have is refused before anything is sent', async () => {
     const { from, to } = await pair();
     await expect(copy(`${from.at}/org/vm:1`, `${to.at}/mirror/vm@sha256:${'0'.repeat(64)}`)).rejects.toMatchObject({
       code: 'DIGEST_MISMATCH',
@@ -369,7 +369,7 @@ describe('a copy that cannot succeed', () => {
     await expectImage(to, 'mirror/vm', image.digest);
   });
 
-  test('an interruption ends it, and the tag stays', async () => {
+  it('an interruption ends it, and the tag stays', async () => {
     const { from, to, tagIsUnmoved } = await pair();
     const controller = new AbortController();
     from.meddle = (request, response) => {

@@ -8,7 +8,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Digest } from '../../../src/names/digest.ts';
 import { LocalName } from '../../../src/names/local-name.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
@@ -45,12 +45,12 @@ function nameAt(registry: StaticRegistry, tag: string, repository = 'org/vm'): R
   return RemoteName.parse(`${registry.address}/${repository}:${tag}`);
 }
 
-function folderOf(session: Session, registry: StaticRegistry, image: TinyImage, repository = 'org/vm'): string {
-  return `${session.home.imagesFolder}/${registry.address.replace(':', '%3A')}/${repository}/${image.digest}`;
+function directoryOf(session: Session, registry: StaticRegistry, image: TinyImage, repository = 'org/vm'): string {
+  return `${session.home.imagesDirectory}/${registry.address.replace(':', '%3A')}/${repository}/${image.digest}`;
 }
 
 function diskOf(session: Session, registry: StaticRegistry, image: TinyImage): string {
-  return `${folderOf(session, registry, image)}/disk.img`;
+  return `${directoryOf(session, registry, image)}/disk.img`;
 }
 
 /** Which of the chunks were fetched since the last time. */
@@ -75,19 +75,19 @@ async function leavePartial(session: Session, registry: StaticRegistry): Promise
   registry.intercept = undefined;
 }
 
-/** Every file below a folder with its size and times, to see that nothing was touched. */
-function traces(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+/** Every file below a directory with its size and times, to see that nothing was touched. */
+function traces(directory: string): string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
     .map((entry) => {
-      const { ino, size, mtimeMs } = statSync(`${folder}/${entry}`);
+      const { ino, size, mtimeMs } = statSync(`${directory}/${entry}`);
       return `${entry} ${ino} ${size} ${mtimeMs}`;
     })
     .sort();
 }
 
 describe('a pull beside an image that shares chunks with it', () => {
-  test('fetches only the others, and says where the rest is from (tart-cli §7 #46)', async () => {
+  it('fetches only the others, and says where the rest is from (tart-cli §7 #46)', async () => {
     const registry = await startStaticRegistry({ first, second });
     const events: TransferEvent[] = [];
     const session = freshSession({ onEvent: (event) => void events.push(event) });
@@ -101,7 +101,7 @@ describe('a pull beside an image that shares chunks with it', () => {
       bytesTotal: fetchedBytes,
       plan: {
         fetchBytes: fetchedBytes,
-        reused: [{ donor: { kind: 'image', name: `${registry.address}/org/vm:first` }, bytes: 400_004, chunks: 2 }],
+        reused: [{ seed: { kind: 'image', name: `${registry.address}/org/vm:first` }, bytes: 400_004, chunks: 2 }],
         chunks: { fetch: 1, reuse: 2, zero: 0, partial: 0 },
       },
     });
@@ -113,7 +113,7 @@ describe('a pull beside an image that shares chunks with it', () => {
     expect(reused.toSorted((a, b) => a - b)).toEqual([0, 2]);
   });
 
-  test('finds chunks at other places, in other repositories, and on several donors', async () => {
+  it('finds chunks at other places, in other repositories, and on several seeds', async () => {
     const target = imageOf(C, D, A, C);
     const registry = await startStaticRegistry({ first, other: imageOf(D, B), target });
     const session = freshSession();
@@ -125,7 +125,7 @@ describe('a pull beside an image that shares chunks with it', () => {
     expect(readFileSync(diskOf(session, registry, target)).equals(target.disk)).toBe(true);
   });
 
-  test('needs no request for zeros, and leaves them holes', async () => {
+  it('needs no request for zeros, and leaves them holes', async () => {
     const sparse = imageOf(A, ZEROS, B, ZEROS);
     const registry = await startStaticRegistry({ sparse });
     const zeros: number[] = [];
@@ -141,10 +141,10 @@ describe('a pull beside an image that shares chunks with it', () => {
     expect(readFileSync(diskOf(session, registry, sparse)).equals(sparse.disk)).toBe(true);
   });
 
-  test('keeps what it copies as sparse as what it fetches', async () => {
-    const hollow = Buffer.concat([A, ZEROS, B]);
-    const one = imageOf(hollow, C);
-    const two = imageOf(hollow, D);
+  it('keeps what it copies as sparse as what it fetches', async () => {
+    const empty = Buffer.concat([A, ZEROS, B]);
+    const one = imageOf(empty, C);
+    const two = imageOf(empty, D);
     const registry = await startStaticRegistry({ one, two });
     const session = freshSession();
     await pull(session, nameAt(registry, 'one'));
@@ -153,7 +153,7 @@ describe('a pull beside an image that shares chunks with it', () => {
     expect(copied).toBeLessThanOrEqual(statSync(diskOf(session, registry, one)).blocks);
   });
 
-  test('takes what an interrupted pull of another image had verified', async () => {
+  it('takes what an interrupted pull of another image had verified', async () => {
     const registry = await startStaticRegistry({ first, second });
     const session = freshSession();
     await leavePartial(session, registry);
@@ -162,7 +162,7 @@ describe('a pull beside an image that shares chunks with it', () => {
     expect(fetched(registry, { A, B, C, D })).toEqual(['C', 'D']);
   });
 
-  test('takes the base of a stacked image from a flat one, and a flat disk from the content store', async () => {
+  it('takes the base of a stacked image from a flat one, and a flat disk from the content store', async () => {
     const stacked = tinyStackedImage({ levels: [[A, B], [D]] });
     const flat = imageOf(A, B, C);
     const registry = await startStaticRegistry({ stacked, flat, back: imageOf(B, D) });
@@ -171,7 +171,7 @@ describe('a pull beside an image that shares chunks with it', () => {
     fetched(registry, {});
     await pull(session, nameAt(registry, 'stacked'));
     expect(fetched(registry, { A, B, D })).toEqual(['D']);
-    rmSync(folderOf(session, registry, flat), { recursive: true });
+    rmSync(directoryOf(session, registry, flat), { recursive: true });
     await pull(session, nameAt(registry, 'back'));
     expect(fetched(registry, { B, D })).toEqual([]);
   });
@@ -185,10 +185,10 @@ describe('a VM that was cloned', () => {
     await cloneVm(session, nameAt(registry, 'first').toString(), LocalName.parse('ci'));
     await session.images.delete(nameAt(registry, 'first'));
     fetched(registry, {});
-    return { session, disk: `${session.home.vmsFolder}/ci/disk.img` };
+    return { session, disk: `${session.home.vmsDirectory}/ci/disk.img` };
   }
 
-  test('gives what it still has, after its image was deleted', async () => {
+  it('gives what it still has, after its image was deleted', async () => {
     const registry = await startStaticRegistry({ first, second });
     const { session, disk } = await onlyClone(registry);
     // The guest wrote to its second chunk and to its last, and the disk grew.
@@ -201,7 +201,7 @@ describe('a VM that was cloned', () => {
     expect(readFileSync(diskOf(session, registry, second)).equals(second.disk)).toBe(true);
   });
 
-  test('gives nothing while it runs', async () => {
+  it('gives nothing while it runs', async () => {
     const registry = await startStaticRegistry({ first, second });
     const { session } = await onlyClone(registry);
     const vm = await session.vms.require(LocalName.parse('ci'));
@@ -211,7 +211,7 @@ describe('a VM that was cloned', () => {
     expect(fetched(registry, { A, C, D })).toEqual(['A', 'C', 'D']);
   });
 
-  test('hands its base on to its own clones', async () => {
+  it('hands its base on to its own clones', async () => {
     const registry = await startStaticRegistry({ first, second });
     const { session } = await onlyClone(registry);
     await cloneVm(session, 'ci', LocalName.parse('grandchild'));
@@ -221,8 +221,8 @@ describe('a VM that was cloned', () => {
   });
 });
 
-describe('nothing of a donor is believed', () => {
-  test.each<[string, (disk: string) => void, string[]]>([
+describe('nothing of a seed is believed', () => {
+  it.each<[string, (disk: string) => void, string[]]>([
     [
       'a changed byte',
       (disk) => {
@@ -234,7 +234,7 @@ describe('nothing of a donor is believed', () => {
     ],
     ['a truncated disk', (disk) => truncateSync(disk, A.length + 10), ['C', 'D']],
     ['a disk that is all zeros', (disk) => writeFileSync(disk, Buffer.alloc(first.disk.length)), ['A', 'C', 'D']],
-    ['a disk that is a folder', (disk) => (rmSync(disk), mkdirSync(disk)), ['A', 'C', 'D']],
+    ['a disk that is a directory', (disk) => (rmSync(disk), mkdirSync(disk)), ['A', 'C', 'D']],
     ['a disk that is gone', (disk) => rmSync(disk), ['A', 'C', 'D']],
   ])('%s', async (_, damage, expected) => {
     const registry = await startStaticRegistry({ first, second });
@@ -247,7 +247,7 @@ describe('nothing of a donor is believed', () => {
     expect(readFileSync(diskOf(session, registry, second)).equals(second.disk)).toBe(true);
   });
 
-  test('a donor that is damaged after it was planned with, and the new total is told', async () => {
+  it('a seed that is damaged after it was planned with, and the new total is told', async () => {
     const registry = await startStaticRegistry({ first, second });
     const events: TransferEvent[] = [];
     const session = freshSession({
@@ -264,21 +264,21 @@ describe('nothing of a donor is believed', () => {
     expect(readFileSync(diskOf(session, registry, second)).equals(second.disk)).toBe(true);
   });
 
-  test('a manifest that lies about where contents are (tart-cli §7 #5)', async () => {
+  it('a manifest that lies about where contents are (tart-cli §7 #5)', async () => {
     const registry = await startStaticRegistry({ first, second });
     const session = freshSession();
     await pull(session, nameAt(registry, 'first'));
-    writeFileSync(`${folderOf(session, registry, first)}/manifest.json`, imageOf(C, B, A, D).manifest);
+    writeFileSync(`${directoryOf(session, registry, first)}/manifest.json`, imageOf(C, B, A, D).manifest);
     fetched(registry, {});
     await pull(session, nameAt(registry, 'second'));
     expect(fetched(registry, { A, B, C, D })).toEqual(['A', 'C', 'D']);
     expect(readFileSync(diskOf(session, registry, second)).equals(second.disk)).toBe(true);
   });
 
-  test('a journal of an interrupted pull that names what is not there', async () => {
+  it('a journal of an interrupted pull that names what is not there', async () => {
     const registry = await startStaticRegistry({ second });
     const session = freshSession();
-    const staging = `${session.home.stagingFolder}/${first.digest.slice('sha256:'.length)}`;
+    const staging = `${session.home.stagingDirectory}/${first.digest.slice('sha256:'.length)}`;
     mkdirSync(staging, { recursive: true });
     writeFileSync(`${staging}/manifest.json`, first.manifest);
     writeFileSync(`${staging}/disk.img`, Buffer.alloc(first.disk.length));
@@ -290,7 +290,7 @@ describe('nothing of a donor is believed', () => {
 });
 
 describe('while a pull copies from an image', () => {
-  test('nobody can delete that image', async () => {
+  it('nobody can delete that image', async () => {
     const registry = await startStaticRegistry({ first, second });
     const attempts: unknown[] = [];
     const session = freshSession();
@@ -304,10 +304,10 @@ describe('while a pull copies from an image', () => {
     await pull(session, nameAt(registry, 'second'));
     expect(await Promise.all(attempts)).toEqual([expect.objectContaining({ code: 'BUSY' })]);
     await session.images.delete(nameAt(registry, 'first'));
-    expect(existsSync(folderOf(session, registry, first))).toBe(false);
+    expect(existsSync(directoryOf(session, registry, first))).toBe(false);
   });
 
-  test('a second pull copies from it too', async () => {
+  it('a second pull copies from it too', async () => {
     const third = imageOf(B, D);
     const registry = await startStaticRegistry({ first, second, third });
     const session = freshSession();
@@ -320,7 +320,7 @@ describe('while a pull copies from an image', () => {
     }
   });
 
-  test('an image that somebody is changing is passed over', async () => {
+  it('an image that somebody is changing is passed over', async () => {
     const registry = await startStaticRegistry({ first, second });
     const session = freshSession();
     await pull(session, nameAt(registry, 'first'));
@@ -333,7 +333,7 @@ describe('while a pull copies from an image', () => {
 });
 
 describe('a preview', () => {
-  test('says what a pull would do, changes nothing and asks once', async () => {
+  it('says what a pull would do, changes nothing and asks once', async () => {
     const target = imageOf(A, D, ZEROS, C);
     const registry = await startStaticRegistry({ first, target });
     const session = freshSession();
@@ -361,7 +361,7 @@ describe('a preview', () => {
     expect(fetchedBytes).toBe(preview.plan.fetchBytes);
   });
 
-  test('in a home that is not there makes none', async () => {
+  it('in a home that is not there makes none', async () => {
     const registry = await startStaticRegistry({ first });
     const session = freshSession();
     expect(await previewPull(session, nameAt(registry, 'first'))).toMatchObject({
@@ -371,7 +371,7 @@ describe('a preview', () => {
     expect(existsSync(session.home.root)).toBe(false);
   });
 
-  test('counts what an interrupted pull left', async () => {
+  it('counts what an interrupted pull left', async () => {
     const registry = await startStaticRegistry({ first });
     const session = freshSession();
     await leavePartial(session, registry);
@@ -379,7 +379,7 @@ describe('a preview', () => {
     expect(plan).toMatchObject({ partialBytes: A.length + B.length, chunks: { fetch: 1, partial: 2 } });
   });
 
-  test('knows what is here and what only lacks its tag', async () => {
+  it('knows what is here and what only lacks its tag', async () => {
     const registry = await startStaticRegistry({ first, again: first });
     const session = freshSession();
     await pull(session, nameAt(registry, 'first'));
@@ -389,6 +389,6 @@ describe('a preview', () => {
       space: { atLeast: 0, atMost: 0 },
     });
     expect(await previewPull(session, nameAt(registry, 'again'))).toMatchObject({ status: 'linked' });
-    expect(existsSync(`${folderOf(session, registry, first)}/../again`)).toBe(false);
+    expect(existsSync(`${directoryOf(session, registry, first)}/../again`)).toBe(false);
   });
 });

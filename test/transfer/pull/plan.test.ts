@@ -1,16 +1,16 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { DiskFile } from '../../../src/oci/disk-file.ts';
 import { parseManifest, requireImage } from '../../../src/oci/manifest.ts';
 import { parseTartImage } from '../../../src/oci/tart-image.ts';
 import {
-  type Place,
+  type ChunkLocation,
   planFile,
   type PullPlan,
   spaceNeeded,
   summarize,
-  type Surroundings,
+  type LocalState,
 } from '../../../src/transfer/pull/plan.ts';
-import type { Donor } from '../../../src/session/plan-summary.ts';
+import type { Seed } from '../../../src/session/plan-summary.ts';
 import { configLayer, diskLayer, fakeDigest, manifestOf, nvramLayer } from '../../support/tart-image.ts';
 
 const CHUNK = 1000;
@@ -38,21 +38,21 @@ function diskOf(digits: string): DiskFile {
   return imageOf(digits).base;
 }
 
-const donor = (name: string): Donor => ({ path: `/${name}`, size: 10 * CHUNK, kind: 'image', name });
-const A = donor('A');
-const B = donor('B');
+const seed = (name: string): Seed => ({ path: `/${name}`, size: 10 * CHUNK, kind: 'image', name });
+const A = seed('A');
+const B = seed('B');
 
 /** `{ 1: [A, 0, 2] }`: content 1 lies on A as its chunks 0 and 2. */
-function placesOf(places: Record<string, [Donor, ...number[]]>): ReadonlyMap<string, Place> {
+function placesOf(places: Record<string, [Seed, ...number[]]>): ReadonlyMap<string, ChunkLocation> {
   return new Map(
     Object.entries(places).map(([digit, [each, ...indices]]) => [
       fakeDigest(digit),
-      { donor: each, offsets: new Set(indices.map((index) => index * CHUNK)), blob: undefined },
+      { seed: each, offsets: new Set(indices.map((index) => index * CHUNK)), blob: undefined },
     ]),
   );
 }
 
-const NOTHING: Surroundings = {
+const NOTHING: LocalState = {
   underWay: new Map(),
   zeros: new Set(),
   partial: new Set(),
@@ -62,17 +62,17 @@ const NOTHING: Surroundings = {
 };
 
 /** Each chunk's source in a word: `A1` is copied from the second chunk of A, `A=` shared with A. */
-function words(digits: string, here: Partial<Surroundings>): string {
+function words(digits: string, here: Partial<LocalState>): string {
   return planFile(diskOf(digits), { ...NOTHING, ...here })
     .chunks.map(({ source }) => {
-      if (source.kind === 'copy') return `${source.donor.name}${source.offset / CHUNK}`;
-      return source.kind === 'shared' ? `${source.donor.name}=` : source.kind;
+      if (source.kind === 'copy') return `${source.seed.name}${source.offset / CHUNK}`;
+      return source.kind === 'shared' ? `${source.seed.name}=` : source.kind;
     })
     .join(' ');
 }
 
 describe('where a chunk comes from', () => {
-  test.each<[string, string, Partial<Surroundings>, string]>([
+  it.each<[string, string, Partial<LocalState>, string]>([
     ['nothing is here', '123', {}, 'fetch fetch fetch'],
     ['zeros need nothing', '010', { zeros: new Set([fakeDigest('0')]) }, 'zero fetch zero'],
     ['what an earlier pull left stays', '123', { partial: new Set([1]), isBegun: true }, 'fetch partial fetch'],
@@ -84,7 +84,7 @@ describe('where a chunk comes from', () => {
       { places: placesOf({ 1: [A, 1, 5] }) },
       'A1 A1',
     ],
-    ['several donors at once', '123', { places: placesOf({ 1: [A, 0], 3: [B, 7] }) }, 'A0 fetch B7'],
+    ['several seeds at once', '123', { places: placesOf({ 1: [A, 0], 3: [B, 7] }) }, 'A0 fetch B7'],
     [
       'zeros are not copied',
       '01',
@@ -98,25 +98,25 @@ describe('where a chunk comes from', () => {
       'partial',
     ],
     [
-      'blocks are shared with the donor of most',
+      'blocks are shared with the seed of most',
       '1234',
       { canShare: true, places: placesOf({ 1: [A, 0], 2: [A, 1], 3: [A, 2], 4: [B, 3] }) },
       'A= A= A= B3',
     ],
     [
-      'of a shared donor, what lies elsewhere is copied',
+      'of a shared seed, what lies elsewhere is copied',
       '1234',
       { canShare: true, places: placesOf({ 1: [A, 0], 2: [A, 1], 3: [A, 2], 4: [A, 0] }) },
       'A= A= A= A0',
     ],
     [
-      'zeros of a shared donor stay',
+      'zeros of a shared seed stay',
       '0123',
       { canShare: true, zeros: new Set([fakeDigest('0')]), places: placesOf({ 0: [A, 0], 1: [A, 1], 2: [A, 2] }) },
       'A= A= A= fetch',
     ],
     [
-      'zeros are nothing that a donor must have to be cloned',
+      'zeros are nothing that a seed must have to be cloned',
       '00123',
       { canShare: true, zeros: new Set([fakeDigest('0')]), places: placesOf({ 1: [A, 2], 2: [A, 3] }) },
       'zero zero A= A= fetch',
@@ -139,7 +139,7 @@ describe('where a chunk comes from', () => {
 });
 
 describe('what a plan comes to', () => {
-  function planOf(digits: string, here: Partial<Surroundings>, vmFileBytes = 37): PullPlan {
+  function planOf(digits: string, here: Partial<LocalState>, vmFileBytes = 37): PullPlan {
     const image = imageOf(digits);
     return { image, files: [planFile(image.base, { ...NOTHING, ...here })], storedBytes: 0, vmFileBytes };
   }
@@ -151,13 +151,13 @@ describe('what a plan comes to', () => {
     places: placesOf({ 2: [A, 1], 3: [B, 0], 4: [B, 1] }),
   });
 
-  test('adds up to the disk, counts a repeated blob once, and names the largest donor first', () => {
+  it('adds up to the disk, counts a repeated blob once, and names the largest seed first', () => {
     expect(summarize(mixed)).toEqual({
       fetchBytes: 37 + 200,
       diskBytes: 9000,
       reused: [
-        { donor: B, bytes: 2000, chunks: 2 },
-        { donor: A, bytes: 1000, chunks: 1 },
+        { seed: B, bytes: 2000, chunks: 2 },
+        { seed: A, bytes: 1000, chunks: 1 },
       ],
       zeroBytes: 1000,
       partialBytes: 1000,
@@ -166,16 +166,16 @@ describe('what a plan comes to', () => {
     });
   });
 
-  test('needs space for what is fetched and copied, between encoded and decoded', () => {
+  it('needs space for what is fetched and copied, between encoded and decoded', () => {
     expect(spaceNeeded(mixed)).toEqual({ atLeast: 37 + 700, atMost: 37 + 7000 });
   });
 
-  test('needs none for shared blocks', () => {
+  it('needs none for shared blocks', () => {
     const shared = planOf('1234', { canShare: true, places: placesOf({ 1: [A, 0], 2: [A, 1], 3: [A, 2] }) });
     expect(spaceNeeded(shared)).toEqual({ atLeast: 137, atMost: 1037 });
   });
 
-  test('of an image that is here, all is stored', () => {
+  it('of an image that is here, all is stored', () => {
     const image = imageOf('12');
     const plan: PullPlan = { image, files: [], storedBytes: 2000, vmFileBytes: 0 };
     expect(summarize(plan)).toMatchObject({ fetchBytes: 0, diskBytes: 2000, storedBytes: 2000, reused: [] });

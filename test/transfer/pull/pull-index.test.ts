@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { LocalName } from '../../../src/names/local-name.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import type { TransferEvent } from '../../../src/session/progress.ts';
@@ -53,19 +53,19 @@ const around = async () =>
   serving([entry(container, LINUX), entry(vm.manifest, DARWIN), entry(stacked, UNKNOWN)], [vm], [container]);
 
 const repository = (session: Session, name: RemoteName): string =>
-  `${session.home.imagesFolder}/${name.registry.toString().replace(':', '%3A')}/org/vm`;
+  `${session.home.imagesDirectory}/${name.registry.toString().replace(':', '%3A')}/org/vm`;
 
 describe('an index around one VM image (Q19)', () => {
-  test('is followed by a pull, and the image is kept under the digest of its own manifest, where Tart looks for it', async () => {
+  it('is followed by a pull, and the image is kept under the digest of its own manifest, where Tart looks for it', async () => {
     const { nameAt, digest } = await around();
     const events: TransferEvent[] = [];
     const session = freshSession({ onEvent: (event) => events.push(event) });
     const outcome = await pull(session, nameAt(':1'));
     expect([outcome.status, outcome.digest.toString()]).toEqual(['pulled', vm.digest]);
-    const folder = `${repository(session, nameAt(':1'))}/${vm.digest}`;
-    expect(readFileSync(`${folder}/manifest.json`).equals(vm.manifest)).toBe(true);
-    expect(readFileSync(`${folder}/disk.img`).equals(vm.disk)).toBe(true);
-    expect(readlinkSync(`${folder}/../1`)).toBe(folder);
+    const directory = `${repository(session, nameAt(':1'))}/${vm.digest}`;
+    expect(readFileSync(`${directory}/manifest.json`).equals(vm.manifest)).toBe(true);
+    expect(readFileSync(`${directory}/disk.img`).equals(vm.disk)).toBe(true);
+    expect(readlinkSync(`${directory}/../1`)).toBe(directory);
     expect(events).toContainEqual({
       kind: 'note',
       subject: nameAt(':1').toString(),
@@ -75,7 +75,7 @@ describe('an index around one VM image (Q19)', () => {
     expect((await previewPull(session, nameAt(':1'))).digest.toString()).toBe(vm.digest);
   });
 
-  test.each([
+  it.each([
     ['the digest of the index', (index: string) => `@${index}`],
     ['a tag and the digest of the index', (index: string) => `:1@${index}`],
     ['a tag and the digest of the image', () => `:1@${vm.digest}`],
@@ -83,13 +83,13 @@ describe('an index around one VM image (Q19)', () => {
     const { nameAt, digest } = await around();
     const session = freshSession();
     await cloneVm(session, nameAt(suffix(digest)).toString(), LocalName.parse('clone'));
-    expect(readFileSync(`${session.home.vmsFolder}/clone/disk.img`).equals(vm.disk)).toBe(true);
+    expect(readFileSync(`${session.home.vmsDirectory}/clone/disk.img`).equals(vm.disk)).toBe(true);
     const names = (await listVms(session)).map((row) => row.name);
     expect(names).toContain(nameAt(`@${vm.digest}`).toString());
     expect(names.filter((name) => name.includes(digest))).toEqual([]);
   });
 
-  test('is inspected: both digests are told, and the manifest is that of the image', async () => {
+  it('is inspected: both digests are told, and the manifest is that of the image', async () => {
     const { nameAt, digest } = await around();
     const options = { where: 'remote', insecure: false } as const;
     const told = await inspect(freshSession(), nameAt(':1').toString(), options);
@@ -98,28 +98,28 @@ describe('an index around one VM image (Q19)', () => {
     expect(plain).toMatchObject({ index: undefined, manifest: { digest: vm.digest } });
   });
 
-  test('is not what another digest beside the tag means', async () => {
+  it('is not what another digest beside the tag means', async () => {
     const { nameAt } = await around();
     const failure = pull(freshSession(), nameAt(`:1@sha256:${'0'.repeat(64)}`));
     await expect(failure).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
   });
 
-  test('of a mirror that left the others out is followed, too', async () => {
+  it('of a mirror that left the others out is followed, too', async () => {
     const { registry, nameAt } = await serving([entry(container, LINUX), entry(vm.manifest, DARWIN)], [vm]);
     registry.on(manifestRoute('org/vm', sha256(container)), { status: 404 });
     expect((await pull(freshSession(), nameAt(':1'))).digest.toString()).toBe(vm.digest);
   });
 
-  test('around a flat and a stacked image: only the flat one can be cloned here', async () => {
+  it('around a flat and a stacked image: only the flat one can be cloned here', async () => {
     const { nameAt } = await serving([entry(stacked, DARWIN), entry(vm.manifest, DARWIN)], [vm], [stacked]);
     const session = freshSession();
     await cloneVm(session, nameAt(':1').toString(), LocalName.parse('clone'));
-    expect(existsSync(`${session.home.vmsFolder}/clone/disk.img`)).toBe(true);
+    expect(existsSync(`${session.home.vmsDirectory}/clone/disk.img`)).toBe(true);
   });
 });
 
 describe('an index that is not around one VM image (Q19)', () => {
-  test('of two: both are listed by their whole digests, and one of them is the next step', async () => {
+  it('of two: both are listed by their whole digests, and one of them is the next step', async () => {
     const { nameAt } = await serving([entry(vm.manifest, DARWIN), entry(otherVm.manifest)], [vm, otherVm]);
     const message = `${nameAt(':1').toString()} is an image index of 2 VM images: darwin/arm64 ${vm.digest}, ${otherVm.digest}`;
     const next = { kind: 'choose-by-digest', example: nameAt(`@${vm.digest}`).toString() };
@@ -129,7 +129,7 @@ describe('an index that is not around one VM image (Q19)', () => {
     await expect(inspect(freshSession(), nameAt(':1').toString(), options)).rejects.toMatchObject(expected);
   });
 
-  test('of none: what it offers is listed by whole digests', async () => {
+  it('of none: what it offers is listed by whole digests', async () => {
     const { nameAt } = await serving([entry(container, LINUX)], [], [container]);
     await expect(pull(freshSession(), nameAt(':1'))).rejects.toMatchObject({
       code: 'MEDIA_UNSUPPORTED',
@@ -137,7 +137,7 @@ describe('an index that is not around one VM image (Q19)', () => {
     });
   });
 
-  test('of very many: none of them is asked for', async () => {
+  it('of very many: none of them is asked for', async () => {
     const many = Array.from({ length: 17 }, () => entry(container, LINUX));
     const { registry, nameAt } = await serving(many, []);
     await expect(pull(freshSession(), nameAt(':1'))).rejects.toMatchObject({

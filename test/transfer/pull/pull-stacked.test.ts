@@ -8,7 +8,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Home } from '../../../src/home/home.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import { pull } from '../../../src/transfer/pull/pull.ts';
@@ -31,8 +31,8 @@ function nameAt(registry: StaticRegistry, suffix = ':latest'): RemoteName {
   return RemoteName.parse(`${registry.address}/org/vm${suffix}`);
 }
 
-function imageFolder(session: Session, registry: StaticRegistry, of: TinyImage = image): string {
-  return `${session.home.imagesFolder}/${registry.address.replace(':', '%3A')}/org/vm/${of.digest}`;
+function imageDirectory(session: Session, registry: StaticRegistry, of: TinyImage = image): string {
+  return `${session.home.imagesDirectory}/${registry.address.replace(':', '%3A')}/org/vm/${of.digest}`;
 }
 
 /** Where the content store keeps what has this digest. */
@@ -46,9 +46,9 @@ function partial(session: Session, digest: string): string {
 
 /** Names in the store, without locks. */
 function storeEntries(session: Session): string[] {
-  const folder = `${session.home.root}/cache/content/sha256`;
-  return existsSync(folder)
-    ? readdirSync(folder)
+  const directory = `${session.home.root}/cache/content/sha256`;
+  return existsSync(directory)
+    ? readdirSync(directory)
         .filter((name) => !name.endsWith('.lock'))
         .sort()
     : [];
@@ -63,36 +63,36 @@ function requestsFor(registry: StaticRegistry, content: Uint8Array): number {
 }
 
 describe('pulling a stacked image', () => {
-  test('puts base and overlays into the content store, and the rest into its folder', async () => {
+  it('puts base and overlays into the content store, and the rest into its directory', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession({ now: () => new Date('2026-11-24T03:00:00Z') });
     expect(await pull(session, nameAt(registry))).toMatchObject({ status: 'pulled' });
-    const folder = imageFolder(session, registry);
-    expect(readdirSync(folder).sort()).toEqual([
+    const directory = imageDirectory(session, registry);
+    expect(readdirSync(directory).sort()).toEqual([
       '.last-used',
       '.origin.json',
       'config.json',
       'manifest.json',
       'nvram.bin',
     ]);
-    expect(readFileSync(`${folder}/manifest.json`).equals(image.manifest)).toBe(true);
-    expect(readFileSync(`${folder}/config.json`).equals(image.config)).toBe(true);
-    expect(readFileSync(`${folder}/nvram.bin`).equals(image.nvram)).toBe(true);
-    expect(JSON.parse(readFileSync(`${folder}/.origin.json`, 'utf8'))).toMatchObject({
+    expect(readFileSync(`${directory}/manifest.json`).equals(image.manifest)).toBe(true);
+    expect(readFileSync(`${directory}/config.json`).equals(image.config)).toBe(true);
+    expect(readFileSync(`${directory}/nvram.bin`).equals(image.nvram)).toBe(true);
+    expect(JSON.parse(readFileSync(`${directory}/.origin.json`, 'utf8'))).toMatchObject({
       via: 'pull',
       registry: registry.address,
       digest: image.digest,
     });
-    expect(readlinkSync(`${folder}/../latest`)).toBe(folder);
+    expect(readlinkSync(`${directory}/../latest`)).toBe(directory);
     expect(storeEntries(session)).toEqual(hexes(base, lower, upper));
     for (const [level, digest] of [base, lower, upper].entries()) {
       expect(readFileSync(stored(session, digest)).equals(image.levels[level] ?? Buffer.alloc(0))).toBe(true);
     }
-    expect(readdirSync(session.home.stagingFolder)).toEqual([]);
-    expect(readdirSync(session.home.scratchFolder)).toEqual([]);
+    expect(readdirSync(session.home.stagingDirectory)).toEqual([]);
+    expect(readdirSync(session.home.scratchDirectory)).toEqual([]);
   });
 
-  test('leaves holes where the base is zero', async () => {
+  it('leaves holes where the base is zero', async () => {
     const sparse = tinyStackedImage({ levels: [[noise(4096, 1), Buffer.alloc(8 * 1024 * 1024)], UPPER] });
     const registry = await startStaticRegistry({ latest: sparse });
     const session = freshSession();
@@ -102,7 +102,7 @@ describe('pulling a stacked image', () => {
     expect(blocks * 512).toBeLessThan(1024 * 1024);
   });
 
-  test('a second time costs one request', async () => {
+  it('a second time costs one request', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry));
@@ -111,31 +111,31 @@ describe('pulling a stacked image', () => {
     expect(registry.requests.filter((line) => line !== 'GET /v2/')).toEqual(['GET /v2/org/vm/manifests/latest']);
   });
 
-  test('by digest needs no network once it is here, and keeps it without a tag', async () => {
+  it('by digest needs no network once it is here, and keeps it without a tag', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry, `@${image.digest}`));
-    expect(existsSync(`${imageFolder(session, registry)}/.explicitly-pulled`)).toBe(true);
+    expect(existsSync(`${imageDirectory(session, registry)}/.explicitly-pulled`)).toBe(true);
     registry.requests.length = 0;
     expect(await pull(session, nameAt(registry, `@${image.digest}`))).toMatchObject({ status: 'present' });
     expect(registry.requests).toEqual([]);
   });
 
-  test('names its files where Tart looks for such, before the first of them comes', async () => {
+  it('names its files where Tart looks for such, before the first of them comes', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     const seen: (string | undefined)[] = [];
     registry.intercept = (request) => {
       if (!(request.url ?? '').includes('/blobs/')) return false;
-      const [entry] = readdirSync(session.home.scratchFolder);
-      seen.push(readFileSync(`${session.home.scratchFolder}/${entry ?? ''}/manifest.json`, 'utf8'));
+      const [entry] = readdirSync(session.home.scratchDirectory);
+      seen.push(readFileSync(`${session.home.scratchDirectory}/${entry ?? ''}/manifest.json`, 'utf8'));
       return false;
     };
     await pull(session, nameAt(registry));
     expect(new Set(seen)).toEqual(new Set([Buffer.from(image.manifest).toString()]));
   });
 
-  test('tells what happens, with one number for each chunk of all files', async () => {
+  it('tells what happens, with one number for each chunk of all files', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const events: TransferEvent[] = [];
     const session = freshSession({ onEvent: (event) => void events.push(event) });
@@ -149,7 +149,7 @@ describe('pulling a stacked image', () => {
 });
 
 describe('what is not what it claims to be is in no list and not in the store', () => {
-  test.each([
+  it.each([
     ['base', BASE[2], []],
     ['lower overlay', LOWER[1], [base]],
     ['upper overlay', UPPER[0], [base, lower]],
@@ -175,7 +175,7 @@ describe('what is not what it claims to be is in no list and not in the store', 
     expect(storeEntries(session)).toEqual(hexes(base, lower, upper));
   });
 
-  test.each([
+  it.each([
     ['base', [upper, lower, upper], 'base'],
     ['overlay', [base, base.replace(/.$/, (last) => (last === '0' ? '1' : '0')), upper], 'overlay 1'],
     ['two overlays that were swapped', [base, upper, lower], 'overlay 1'],
@@ -193,7 +193,7 @@ describe('what is not what it claims to be is in no list and not in the store', 
     }
   });
 
-  test('a file named by another algorithm than the store has', async () => {
+  it('a file named by another algorithm than the store has', async () => {
     const other = `sha512:${'a'.repeat(128)}`;
     const registry = await startStaticRegistry({
       latest: tinyStackedImage({ levels: [BASE, UPPER], fileDigests: [other, upper] }),
@@ -205,7 +205,7 @@ describe('what is not what it claims to be is in no list and not in the store', 
 });
 
 describe('a pull that fails', () => {
-  test('keeps verified chunks, and the next one fetches only the rest', async () => {
+  it('keeps verified chunks, and the next one fetches only the rest', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const denied = sha256(storedStream(LOWER[1] ?? new Uint8Array()));
     registry.intercept = (request, response) => {
@@ -226,7 +226,7 @@ describe('a pull that fails', () => {
     expect(storeEntries(session)).toEqual(hexes(base, lower, upper));
   });
 
-  test('what an earlier one left is believed only where it hashes right', async () => {
+  it('what an earlier one left is believed only where it hashes right', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     const left = Buffer.concat([noise(image.levels[0]?.length ?? 0, 77), noise(5000, 78)]);
@@ -239,7 +239,7 @@ describe('a pull that fails', () => {
     expect(sha256(readFileSync(stored(session, base)))).toBe(base);
   });
 
-  test('its files are not collected before the next one', async () => {
+  it('its files are not collected before the next one', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const denied = sha256(storedStream(UPPER[0] ?? new Uint8Array()));
     registry.intercept = (request, response) => {
@@ -257,7 +257,7 @@ describe('a pull that fails', () => {
 describe('images with one base', () => {
   const other = tinyStackedImage({ levels: [BASE, [noise(7000, 8)]] });
 
-  test('fetch it once', async () => {
+  it('fetch it once', async () => {
     const registry = await startStaticRegistry({ latest: image, other });
     const session = freshSession();
     await pull(session, nameAt(registry));
@@ -267,7 +267,7 @@ describe('images with one base', () => {
     expect(storeEntries(session)).toHaveLength(4);
   });
 
-  test('fetch it once when they are pulled at the same time (P14)', async () => {
+  it('fetch it once when they are pulled at the same time (P14)', async () => {
     const registry = await startStaticRegistry({ latest: image, other });
     const first = freshSession();
     const second = new Session({ home: new Home(first.home.root), platform: process.platform });
@@ -277,7 +277,7 @@ describe('images with one base', () => {
     expect((await listVms(first)).filter((row) => row.name.includes('@'))).toHaveLength(2);
   });
 
-  test('keep it until the last of them is deleted', async () => {
+  it('keep it until the last of them is deleted', async () => {
     const registry = await startStaticRegistry({ latest: image, other });
     const session = freshSession();
     await pull(session, nameAt(registry));
@@ -293,7 +293,7 @@ describe('images with one base', () => {
 describe('a base that is here as the disk of a flat image', () => {
   const flat = tinyImage({ chunks: BASE });
 
-  test('is copied instead of fetched', async () => {
+  it('is copied instead of fetched', async () => {
     const registry = await startStaticRegistry({ flat, latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry, ':flat'));
@@ -301,16 +301,16 @@ describe('a base that is here as the disk of a flat image', () => {
     await pull(session, nameAt(registry));
     for (const chunk of BASE) expect(requestsFor(registry, chunk)).toBe(0);
     expect(sha256(readFileSync(stored(session, base)))).toBe(base);
-    expect(readFileSync(`${imageFolder(session, registry, flat)}/disk.img`).equals(flat.disk)).toBe(true);
+    expect(readFileSync(`${imageDirectory(session, registry, flat)}/disk.img`).equals(flat.disk)).toBe(true);
   });
 
-  test('is believed only where it hashes right', async () => {
+  it('is believed only where it hashes right', async () => {
     const registry = await startStaticRegistry({ flat, latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry, ':flat'));
     const damaged = Buffer.from(flat.disk);
     damaged[1000] = (damaged[1000] ?? 0) ^ 1;
-    writeFileSync(`${imageFolder(session, registry, flat)}/disk.img`, damaged);
+    writeFileSync(`${imageDirectory(session, registry, flat)}/disk.img`, damaged);
     registry.requests.length = 0;
     await pull(session, nameAt(registry));
     expect(BASE.map((chunk) => requestsFor(registry, chunk))).toEqual([1, 0, 0]);
@@ -319,7 +319,7 @@ describe('a base that is here as the disk of a flat image', () => {
 });
 
 describe('a file of the store', () => {
-  test('that is gone is fetched again, and nothing else (C25)', async () => {
+  it('that is gone is fetched again, and nothing else (C25)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry));
@@ -331,7 +331,7 @@ describe('a file of the store', () => {
     expect(sha256(readFileSync(stored(session, lower)))).toBe(lower);
   });
 
-  test('that has another length is replaced', async () => {
+  it('that has another length is replaced', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry));
@@ -340,7 +340,7 @@ describe('a file of the store', () => {
     expect(sha256(readFileSync(stored(session, upper)))).toBe(upper);
   });
 
-  test('that has its length is believed, as in Tart: it was hashed when it came in', async () => {
+  it('that has its length is believed, as in Tart: it was hashed when it came in', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry));
@@ -348,13 +348,13 @@ describe('a file of the store', () => {
     expect(await pull(session, nameAt(registry))).toMatchObject({ status: 'present' });
   });
 
-  test('a record whose manifest is not the one of its digest is pulled anew (C31)', async () => {
+  it('a record whose manifest is not the one of its digest is pulled anew (C31)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry));
-    writeFileSync(`${imageFolder(session, registry)}/manifest.json`, '{"schemaVersion":2}');
+    writeFileSync(`${imageDirectory(session, registry)}/manifest.json`, '{"schemaVersion":2}');
     await pull(session, nameAt(registry));
-    expect(readFileSync(`${imageFolder(session, registry)}/manifest.json`).equals(image.manifest)).toBe(true);
+    expect(readFileSync(`${imageDirectory(session, registry)}/manifest.json`).equals(image.manifest)).toBe(true);
     expect(storeEntries(session)).toEqual(hexes(base, lower, upper));
   });
 });

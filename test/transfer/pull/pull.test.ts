@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { Home } from '../../../src/home/home.ts';
 import { FileLock } from '../../../src/fs/lock/lock.ts';
 import { pinImage } from '../../../src/home/images/pin.ts';
@@ -12,7 +12,7 @@ import { listVms } from '../../../src/vm/listing.ts';
 import { freshSession, plantImage } from '../../support/home.ts';
 import { send, type StaticRegistry, startStaticRegistry } from '../../support/static-registry.ts';
 import { sha256, storedStream, tinyImage, type TinyImage } from '../../support/tart-image.ts';
-import { namesBesideSeal } from '../../support/seal.ts';
+import { namesBesideSeal } from '../../support/unmodified-marker.ts';
 
 const MIB = 1024 * 1024;
 
@@ -23,8 +23,8 @@ function noise(length: number, seed: number): Buffer {
 
 const image = tinyImage({ chunks: [noise(300_000, 1), Buffer.alloc(MIB), noise(70_000, 2)] });
 
-function imageFolder(session: Session, registry: StaticRegistry, of: TinyImage = image): string {
-  return `${session.home.imagesFolder}/${registry.address.replace(':', '%3A')}/org/vm/${of.digest}`;
+function imageDirectory(session: Session, registry: StaticRegistry, of: TinyImage = image): string {
+  return `${session.home.imagesDirectory}/${registry.address.replace(':', '%3A')}/org/vm/${of.digest}`;
 }
 
 function nameAt(registry: StaticRegistry, suffix = ':latest'): RemoteName {
@@ -32,22 +32,22 @@ function nameAt(registry: StaticRegistry, suffix = ':latest'): RemoteName {
 }
 
 describe('pulling a tag', () => {
-  test('makes the image whole and visible under the name that was typed', async () => {
+  it('makes the image whole and visible under the name that was typed', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession({ now: () => new Date('2026-11-24T03:00:00Z') });
     const outcome = await pull(session, nameAt(registry));
     expect(outcome).toMatchObject({ status: 'pulled' });
-    const folder = imageFolder(session, registry);
-    expect(readFileSync(`${folder}/disk.img`).equals(image.disk)).toBe(true);
-    expect(readFileSync(`${folder}/config.json`).equals(image.config)).toBe(true);
-    expect(readFileSync(`${folder}/nvram.bin`).equals(image.nvram)).toBe(true);
-    expect(readFileSync(`${folder}/manifest.json`).equals(image.manifest)).toBe(true);
-    expect(readlinkSync(`${folder}/../latest`)).toBe(folder);
+    const directory = imageDirectory(session, registry);
+    expect(readFileSync(`${directory}/disk.img`).equals(image.disk)).toBe(true);
+    expect(readFileSync(`${directory}/config.json`).equals(image.config)).toBe(true);
+    expect(readFileSync(`${directory}/nvram.bin`).equals(image.nvram)).toBe(true);
+    expect(readFileSync(`${directory}/manifest.json`).equals(image.manifest)).toBe(true);
+    expect(readlinkSync(`${directory}/../latest`)).toBe(directory);
     expect((await listVms(session)).map((row) => row.name)).toEqual([
       `${registry.address}/org/vm:latest`,
       `${registry.address}/org/vm@${image.digest}`,
     ]);
-    expect(JSON.parse(readFileSync(`${folder}/.origin.json`, 'utf8'))).toEqual({
+    expect(JSON.parse(readFileSync(`${directory}/.origin.json`, 'utf8'))).toEqual({
       version: 1,
       via: 'pull',
       registry: registry.address,
@@ -57,7 +57,7 @@ describe('pulling a tag', () => {
       size: image.manifest.length,
       pulledAt: '2026-11-24T03:00:00.000Z',
     });
-    expect(namesBesideSeal(folder)).toEqual([
+    expect(namesBesideSeal(directory)).toEqual([
       '.last-used',
       '.origin.json',
       'config.json',
@@ -65,20 +65,20 @@ describe('pulling a tag', () => {
       'manifest.json',
       'nvram.bin',
     ]);
-    expect(readdirSync(session.home.stagingFolder)).toEqual([]);
+    expect(readdirSync(session.home.stagingDirectory)).toEqual([]);
   });
 
-  test('leaves holes where the disk is zero (C6)', async () => {
+  it('leaves holes where the disk is zero (C6)', async () => {
     const sparse = tinyImage({ chunks: [noise(4096, 1), Buffer.alloc(8 * MIB), noise(4096, 2)] });
     const registry = await startStaticRegistry({ latest: sparse });
     const session = freshSession();
     await pull(session, nameAt(registry));
-    const { size, blocks } = statSync(`${imageFolder(session, registry, sparse)}/disk.img`);
+    const { size, blocks } = statSync(`${imageDirectory(session, registry, sparse)}/disk.img`);
     expect(size).toBe(8 * MIB + 8192);
     expect(blocks * 512).toBeLessThan(MIB);
   });
 
-  test('a second time costs one request', async () => {
+  it('a second time costs one request', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await pull(session, nameAt(registry));
@@ -87,7 +87,7 @@ describe('pulling a tag', () => {
     expect(registry.requests.filter((line) => line !== 'GET /v2/')).toEqual(['GET /v2/org/vm/manifests/latest']);
   });
 
-  test('another tag of the same image only links', async () => {
+  it('another tag of the same image only symlinks', async () => {
     const registry = await startStaticRegistry({ latest: image, again: image });
     const session = freshSession();
     await pull(session, nameAt(registry));
@@ -97,7 +97,10 @@ describe('pulling a tag', () => {
   });
 
   describe('that moved', () => {
-    /** Pulls `latest`, moves it, and pulls it again so many minutes later; tells what was deleted, and whether the old image is there. */
+    /**
+     * Pulls `latest`, moves it, and pulls it again so many minutes later; tells what was deleted, and whether the old
+     * image is there.
+     */
     async function pullMoved(
       minutes: number,
       meanwhile: (session: Session, registry: StaticRegistry) => Promise<unknown>,
@@ -117,16 +120,16 @@ describe('pulling a tag', () => {
       now = new Date(now.getTime() + minutes * 60_000);
       await pull(session, nameAt(registry));
       expect((await session.images.find(nameAt(registry)))?.digest.toString()).toBe(next.digest);
-      return { session, registry, deleted, stays: existsSync(`${imageFolder(session, registry)}/disk.img`) };
+      return { session, registry, deleted, stays: existsSync(`${imageDirectory(session, registry)}/disk.img`) };
     }
 
-    test('leads to the new image, and the old one, which nothing names any more, goes and is told (Q26)', async () => {
+    it('leads to the new image, and the old one, which nothing names any more, goes and is told (Q26)', async () => {
       const { registry, deleted, stays } = await pullMoved(10, async () => undefined);
       expect(stays).toBe(false);
       expect(deleted).toEqual([`${registry.address}/org/vm@${image.digest} replaced`]);
     });
 
-    test.each<[string, (session: Session, registry: StaticRegistry) => Promise<unknown>]>([
+    it.each<[string, (session: Session, registry: StaticRegistry) => Promise<unknown>]>([
       ['has another tag', async (session, registry) => pull(session, nameAt(registry, ':other'))],
       [
         'was pulled by its digest, too',
@@ -142,7 +145,7 @@ describe('pulling a tag', () => {
       expect({ deleted, stays }).toEqual({ deleted: [], stays: true });
     });
 
-    test('leaves an old image that was used a moment ago, for the next tag that moves to collect', async () => {
+    it('leaves an old image that was used a moment ago, for the next tag that moves to collect', async () => {
       const { session, registry, stays } = await pullMoved(9, async () => undefined);
       expect(stays).toBe(true);
       registry.tags.set('latest', tinyImage({ chunks: [noise(5000, 10)] }));
@@ -152,7 +155,7 @@ describe('pulling a tag', () => {
     });
   });
 
-  test('that finds everything there counts as a use of it', async () => {
+  it('that finds everything there counts as a use of it', async () => {
     const registry = await startStaticRegistry({ latest: image });
     let now = new Date('2026-11-24T03:00:00Z');
     const session = freshSession({ now: () => now });
@@ -162,18 +165,18 @@ describe('pulling a tag', () => {
     expect((await listVms(session)).map((row) => row.accessed)).toEqual([now, now]);
   });
 
-  test('a chunk that occurs several times is fetched once and written everywhere (C21)', async () => {
+  it('a chunk that occurs several times is fetched once and written everywhere (C21)', async () => {
     const same = noise(100_000, 3);
     const repeated = tinyImage({ chunks: [same, noise(1000, 4), same, same] });
     const registry = await startStaticRegistry({ latest: repeated });
     const session = freshSession();
     await pull(session, nameAt(registry));
-    expect(readFileSync(`${imageFolder(session, registry, repeated)}/disk.img`).equals(repeated.disk)).toBe(true);
+    expect(readFileSync(`${imageDirectory(session, registry, repeated)}/disk.img`).equals(repeated.disk)).toBe(true);
     const blob = sha256(storedStream(same));
     expect(registry.blobRequests().filter((line) => line.includes(blob))).toHaveLength(1);
   });
 
-  test('tells what happens, in order', async () => {
+  it('tells what happens, in order', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const events: TransferEvent[] = [];
     const session = freshSession({ onEvent: (event) => void events.push(event) });
@@ -188,18 +191,18 @@ describe('pulling a tag', () => {
 });
 
 describe('pulling a digest', () => {
-  test('marks the image, and needs no network once it is here', async () => {
+  it('marks the image, and needs no network once it is here', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     const name = nameAt(registry, `@${image.digest}`);
     await pull(session, name);
-    expect(existsSync(`${imageFolder(session, registry)}/.explicitly-pulled`)).toBe(true);
+    expect(existsSync(`${imageDirectory(session, registry)}/.explicitly-pulled`)).toBe(true);
     registry.requests.length = 0;
     expect(await pull(session, name)).toMatchObject({ status: 'present' });
     expect(registry.requests).toEqual([]);
   });
 
-  test('refuses other bytes than were asked for, and links nothing (S15, S54, Q3, tart-cli §7 #2)', async () => {
+  it('refuses other bytes than were asked for, and symlinks nothing (S15, S54, Q3, tart-cli §7 #2)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     const asked = `sha256:${'0'.repeat(64)}`;
@@ -212,7 +215,7 @@ describe('pulling a digest', () => {
     expect(await listVms(session)).toEqual([]);
   });
 
-  test('with a tag, both must agree (S54)', async () => {
+  it('with a tag, both must agree (S54)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     await expect(pull(session, nameAt(registry, `:latest@sha256:${'1'.repeat(64)}`))).rejects.toMatchObject({
@@ -231,7 +234,7 @@ describe('what is not what it claims to be never becomes visible', () => {
     return manifest.layers.map((layer) => [layer.mediaType.split('.').slice(-2).join('.'), layer.digest]);
   };
 
-  test.each(blobsOf(image))('a damaged %s blob (%s) (S15)', async (_, digest) => {
+  it.each(blobsOf(image))('a damaged %s blob (%s) (S15)', async (_, digest) => {
     const registry = await startStaticRegistry({ latest: image });
     registry.intercept = (request, response) => {
       if (!(request.url ?? '').endsWith(digest)) return false;
@@ -250,7 +253,7 @@ describe('what is not what it claims to be never becomes visible', () => {
     expect(registry.blobRequests().filter((line) => line.includes(digest)).length).toBeGreaterThanOrEqual(2);
   });
 
-  test('a blob that arrives damaged once is fetched again (C1)', async () => {
+  it('a blob that arrives damaged once is fetched again (C1)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     let damage = true;
     const digest = blobsOf(image)[1]?.[1] ?? '';
@@ -264,10 +267,10 @@ describe('what is not what it claims to be never becomes visible', () => {
     };
     const session = freshSession();
     await pull(session, nameAt(registry));
-    expect(readFileSync(`${imageFolder(session, registry)}/disk.img`).equals(image.disk)).toBe(true);
+    expect(readFileSync(`${imageDirectory(session, registry)}/disk.img`).equals(image.disk)).toBe(true);
   });
 
-  test.each([
+  it.each([
     [
       'a stream that cannot be decoded',
       (content: Uint8Array) => Buffer.concat([storedStream(content).subarray(0, -4), Buffer.from('junk')]),
@@ -297,7 +300,7 @@ describe('what is not what it claims to be never becomes visible', () => {
 });
 
 describe('a pull that fails', () => {
-  test('keeps verified chunks, and the next one fetches only the rest', async () => {
+  it('keeps verified chunks, and the next one fetches only the rest', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const last = sha256(storedStream(noise(70_000, 2)));
     registry.intercept = (request, response) => {
@@ -318,21 +321,21 @@ describe('a pull that fails', () => {
     expect(registry.blobRequests().filter((line) => line.includes(sha256(storedStream(noise(300_000, 1)))))).toEqual(
       [],
     );
-    expect(readFileSync(`${imageFolder(session, registry)}/disk.img`).equals(image.disk)).toBe(true);
+    expect(readFileSync(`${imageDirectory(session, registry)}/disk.img`).equals(image.disk)).toBe(true);
   });
 
-  test('a journal that lies is found out by hashing (C34)', async () => {
+  it('a journal that lies is found out by hashing (C34)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
-    const staging = `${session.home.stagingFolder}/${image.digest.slice('sha256:'.length)}`;
+    const staging = `${session.home.stagingDirectory}/${image.digest.slice('sha256:'.length)}`;
     mkdirSync(staging, { recursive: true });
     writeFileSync(`${staging}/disk.img`, noise(image.disk.length + 5000, 77));
     writeFileSync(`${staging}/.verified`, '0\n1\n2\n99\nnonsense');
     await pull(session, nameAt(registry));
-    expect(readFileSync(`${imageFolder(session, registry)}/disk.img`).equals(image.disk)).toBe(true);
+    expect(readFileSync(`${imageDirectory(session, registry)}/disk.img`).equals(image.disk)).toBe(true);
   });
 
-  test('a connection that breaks is continued at the byte where it broke', async () => {
+  it('a connection that breaks is continued at the byte where it broke', async () => {
     const big = tinyImage({ chunks: [noise(2 * MIB, 5)] });
     const blob = sha256(storedStream(noise(2 * MIB, 5)));
     const registry = await startStaticRegistry({ latest: big });
@@ -347,14 +350,14 @@ describe('a pull that fails', () => {
     };
     const session = freshSession();
     await pull(session, nameAt(registry));
-    expect(readFileSync(`${imageFolder(session, registry, big)}/disk.img`).equals(big.disk)).toBe(true);
+    expect(readFileSync(`${imageDirectory(session, registry, big)}/disk.img`).equals(big.disk)).toBe(true);
     const [, second] = registry.blobRequests().filter((line) => line.includes(blob));
     const from = Number(/bytes=(\d+)-/.exec(second ?? '')?.[1]);
     expect(from).toBeGreaterThan(0);
     expect(from).toBeLessThanOrEqual(MIB);
   });
 
-  test('an interrupted one says so and keeps what it has', async () => {
+  it('an interrupted one says so and keeps what it has', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const controller = new AbortController();
     const last = sha256(storedStream(noise(70_000, 2)));
@@ -365,13 +368,13 @@ describe('a pull that fails', () => {
     };
     const session = freshSession({ signal: controller.signal });
     await expect(pull(session, nameAt(registry), { concurrency: 1 })).rejects.toThrow('enough');
-    expect(readdirSync(session.home.stagingFolder)).toEqual([image.digest.slice('sha256:'.length)]);
+    expect(readdirSync(session.home.stagingDirectory)).toEqual([image.digest.slice('sha256:'.length)]);
     expect(await listVms(session)).toEqual([]);
   });
 });
 
 describe('two pulls at once', () => {
-  test('of one image fetch it once (P13)', async () => {
+  it('of one image fetch it once (P13)', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const first = freshSession();
     const second = new Session({ home: new Home(first.home.root), platform: process.platform });
@@ -383,7 +386,7 @@ describe('two pulls at once', () => {
 });
 
 describe('a pull beside a removal', () => {
-  test.each([
+  it.each([
     ['a digest', `@${image.digest}`],
     ['a tag', ':latest'],
   ])('of the cached image that %s names waits for it, and fetches what has gone (P15)', async (_, suffix) => {
@@ -407,13 +410,13 @@ describe('a pull beside a removal', () => {
     await remover.images.deleteLocked(nameAt(registry, `@${image.digest}`), Digest.parse(image.digest));
     await held?.release();
     expect(await pulled).toMatchObject({ status: 'pulled' });
-    expect(readFileSync(`${imageFolder(session, registry)}/disk.img`).equals(image.disk)).toBe(true);
+    expect(readFileSync(`${imageDirectory(session, registry)}/disk.img`).equals(image.disk)).toBe(true);
     expect(await session.images.find(nameAt(registry, suffix))).toBeDefined();
   });
 });
 
 describe('a name that cannot be cached', () => {
-  test('is refused before anything is asked or written', async () => {
+  it('is refused before anything is asked or written', async () => {
     const registry = await startStaticRegistry({ latest: image });
     const session = freshSession();
     plantImage(session, `${registry.address}/org/vm/latest`, `sha256:${'a'.repeat(64)}`, 'v1');
@@ -421,7 +424,7 @@ describe('a name that cannot be cached', () => {
     expect(registry.requests).toEqual([]);
   });
 
-  test('an image of another kind leaves no trace', async () => {
+  it('an image of another kind leaves no trace', async () => {
     const registry = await startStaticRegistry({ latest: tinyImage({ manifest: { layers: [] } }) });
     const session = freshSession();
     await expect(pull(session, nameAt(registry))).rejects.toMatchObject({ code: 'MEDIA_UNSUPPORTED' });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { goalOf } from '../../../src/transfer/pull/room.ts';
 
 const MIB = 1024 * 1024;
@@ -8,7 +8,7 @@ const RESERVE = 128 * MIB;
 describe('the room to make', () => {
   const needed = { atLeast: 400 * MIB, atMost: 1000 * MIB };
 
-  test.each([
+  it.each([
     ['all that it may need, when the cache can give it', 500, 700, 1000 * MIB + RESERVE],
     ['all that it may need, to the last byte', 0, 1128, 1000 * MIB + RESERVE],
     ['none, when it may fit and the whole cache would not make it certain', 500, 600, undefined],

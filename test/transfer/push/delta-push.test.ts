@@ -1,5 +1,5 @@
 import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { baseManifest } from '../../../src/home/images/known-manifest.ts';
 import { LocalName } from '../../../src/names/local-name.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
@@ -12,7 +12,7 @@ import { pushVm, type PushVmOptions } from '../../../src/vm/push.ts';
 import { setVm } from '../../../src/vm/set.ts';
 import { configJson, freshSession } from '../../support/home.ts';
 import { type MeddlingRegistry, startMeddlingRegistry } from '../../support/meddling-registry.ts';
-import { needsSeals } from '../../support/seal.ts';
+import { needsSeals } from '../../support/unmodified-marker.ts';
 import { noise } from '../../support/stacked-image.ts';
 import { sha256, storedStream, tinyImage, type TinyImage } from '../../support/tart-image.ts';
 
@@ -45,7 +45,7 @@ async function seed(
 async function changedClone(session: Session, name: RemoteName): Promise<string> {
   await pull(session, name);
   await cloneVm(session, name.toString(), LocalName.parse('ci'));
-  const disk = `${session.home.vmsFolder}/ci/disk.img`;
+  const disk = `${session.home.vmsDirectory}/ci/disk.img`;
   const bytes = readFileSync(disk);
   bytes.fill(7, PIECE + 10, PIECE + 20);
   writeFileSync(disk, bytes);
@@ -64,11 +64,11 @@ async function expectPulled(name: RemoteName, disk: string): Promise<void> {
   const elsewhere = freshSession();
   await pull(elsewhere, name);
   const image = await elsewhere.images.find(name);
-  expect(readFileSync(`${image?.folder.path ?? ''}/disk.img`).equals(readFileSync(disk))).toBe(true);
+  expect(readFileSync(`${image?.directory.path ?? ''}/disk.img`).equals(readFileSync(disk))).toBe(true);
 }
 
 describe('pushing a changed clone', () => {
-  test('sends what changed, cut as its image was, and uses the blobs of the rest again', async () => {
+  it('sends what changed, cut as its image was, and uses the blobs of the rest again', async () => {
     const registry = await startMeddlingRegistry();
     const session = freshSession();
     const disk = await changedClone(session, await seed(registry, base));
@@ -81,7 +81,7 @@ describe('pushing a changed clone', () => {
     await expectPulled(target, disk);
   });
 
-  test('tells of what is hashed, encoded and sent, as it goes on', async () => {
+  it('tells of what is hashed, encoded and sent, as it goes on', async () => {
     const registry = await startMeddlingRegistry();
     const told = { 'to-hash': 0, hashed: 0, worked: 0 };
     const underWay = new Set<string>();
@@ -105,7 +105,7 @@ describe('pushing a changed clone', () => {
     expect(told).toEqual({ 'to-hash': 3 * PIECE, hashed: 3 * PIECE, worked: expect.closeTo(PIECE, 3) as number });
   });
 
-  test('into another repository of the registry mounts them', async () => {
+  it('into another repository of the registry mounts them', async () => {
     const registry = await startMeddlingRegistry();
     const session = freshSession();
     const disk = await changedClone(session, await seed(registry, base));
@@ -116,7 +116,7 @@ describe('pushing a changed clone', () => {
     await expectPulled(target, disk);
   });
 
-  test('works without the image, whose manifest the clone keeps', async () => {
+  it('works without the image, whose manifest the clone keeps', async () => {
     const registry = await startMeddlingRegistry();
     const session = freshSession();
     const name = await seed(registry, base);
@@ -127,7 +127,7 @@ describe('pushing a changed clone', () => {
     await expectPulled(target, disk);
   });
 
-  test('into another registry encodes everything, cut as its image was', async () => {
+  it('into another registry encodes everything, cut as its image was', async () => {
     const [registry, other] = [await startMeddlingRegistry(), await startMeddlingRegistry()];
     const session = freshSession();
     const disk = await changedClone(session, await seed(registry, base));
@@ -138,7 +138,7 @@ describe('pushing a changed clone', () => {
     await expectPulled(target, disk);
   });
 
-  test('in layers of another size has nothing to use again', async () => {
+  it('in layers of another size has nothing to use again', async () => {
     const registry = await startMeddlingRegistry();
     const session = freshSession();
     const disk = await changedClone(session, await seed(registry, base));
@@ -147,24 +147,24 @@ describe('pushing a changed clone', () => {
     await expectPulled(target, disk);
   });
 
-  test('that Tart made, without a record, finds the blobs in the cached image', async () => {
+  it('that Tart made, without a record, finds the blobs in the cached image', async () => {
     const registry = await startMeddlingRegistry();
     const session = freshSession();
     const disk = await changedClone(session, await seed(registry, base));
-    for (const file of ['.origin.json', '.base-manifest.json']) rmSync(`${session.home.vmsFolder}/ci/${file}`);
+    for (const file of ['.origin.json', '.base-manifest.json']) rmSync(`${session.home.vmsDirectory}/ci/${file}`);
     const target = RemoteName.parse(`${registry.at}/org/vm:next`);
     const { chunks } = await push(session, target, { diskChunkBytes: PIECE });
     expect(chunks).toEqual([blobOf(A), expect.anything(), blobOf(C)]);
     await expectPulled(target, disk);
   });
 
-  test('with a base manifest that is none pushes all of it', async () => {
+  it('with a base manifest that is none pushes all of it', async () => {
     const registry = await startMeddlingRegistry();
     const session = freshSession();
     const name = await seed(registry, base);
     const disk = await changedClone(session, name);
     await session.images.delete(name);
-    writeFileSync(`${session.home.vmsFolder}/ci/.base-manifest.json`, '{');
+    writeFileSync(`${session.home.vmsDirectory}/ci/.base-manifest.json`, '{');
     const target = RemoteName.parse(`${registry.at}/org/vm:next`);
     expect((await push(session, target)).chunks).toHaveLength(1);
     await expectPulled(target, disk);
@@ -198,7 +198,7 @@ describe('a clone that nobody wrote to', () => {
     await prepare(session, name.toString());
     const next = RemoteName.parse(`${registry.at}/org/vm:next`);
     const { chunks } = await push(session, next, options);
-    await expectPulled(next, `${session.home.vmsFolder}/ci/disk.img`);
+    await expectPulled(next, `${session.home.vmsDirectory}/ci/disk.img`);
     return { threads: threads(), chunks };
   }
 
@@ -206,9 +206,9 @@ describe('a clone that nobody wrote to', () => {
   const clone = async (session: Session, image: string): Promise<void> => {
     await cloneVm(session, image, CI);
   };
-  const diskOf = (session: Session): string => `${session.home.vmsFolder}/ci/disk.img`;
+  const diskOf = (session: Session): string => `${session.home.vmsDirectory}/ci/disk.img`;
 
-  test.each<[string, (session: Session, image: string) => Promise<void>]>([
+  it.each<[string, (session: Session, image: string) => Promise<void>]>([
     ['is not read', clone],
     [
       'whose configuration was changed is not read',
@@ -237,7 +237,7 @@ describe('a clone that nobody wrote to', () => {
     expect(threads).toBe(0);
   });
 
-  test.each<[string, (session: Session, image: string) => Promise<void>]>([
+  it.each<[string, (session: Session, image: string) => Promise<void>]>([
     [
       'was written to, and the date set back',
       async (session, image) => {
@@ -250,8 +250,8 @@ describe('a clone that nobody wrote to', () => {
     [
       'was cloned from an image that somebody wrote to',
       async (session, image) => {
-        const { folder } = (await session.images.find(RemoteName.parse(image))) ?? { folder: { path: '' } };
-        writeFileSync(`${folder.path}/disk.img`, Buffer.concat([A, D, C]), { flag: 'r+' });
+        const { directory } = (await session.images.find(RemoteName.parse(image))) ?? { directory: { path: '' } };
+        writeFileSync(`${directory.path}/disk.img`, Buffer.concat([A, D, C]), { flag: 'r+' });
         await clone(session, image);
       },
     ],
@@ -259,7 +259,7 @@ describe('a clone that nobody wrote to', () => {
       'was cloned from a VM that somebody wrote to',
       async (session, image) => {
         await cloneVm(session, image, LocalName.parse('first'));
-        writeFileSync(`${session.home.vmsFolder}/first/disk.img`, Buffer.concat([A, D, C]), { flag: 'r+' });
+        writeFileSync(`${session.home.vmsDirectory}/first/disk.img`, Buffer.concat([A, D, C]), { flag: 'r+' });
         await cloneVm(session, 'first', CI);
       },
     ],
@@ -269,7 +269,7 @@ describe('a clone that nobody wrote to', () => {
     expect(threads).toBeGreaterThan(0);
   });
 
-  test('is read once for what it has several times and the registry lacks', async () => {
+  it('is read once for what it has several times and the registry lacks', async () => {
     const repeating = imageOf(A, B, B, B);
     const registry = await startMeddlingRegistry();
     const asked: string[] = [];
@@ -288,13 +288,13 @@ describe('a clone that nobody wrote to', () => {
     const encoded = chunks[1] ?? '';
     expect(chunks).toEqual([blobOf(A), encoded, encoded, encoded]);
     expect([threads(), asked.filter((url) => url.endsWith(encoded)).length]).toEqual([1, 1]);
-    await expectPulled(next, `${session.home.vmsFolder}/ci/disk.img`);
+    await expectPulled(next, `${session.home.vmsDirectory}/ci/disk.img`);
   });
 
-  test.each<[string, (session: Session, image: string) => Promise<void>, PushVmOptions]>([
+  it.each<[string, (session: Session, image: string) => Promise<void>, PushVmOptions]>([
     ['where it is cut in another way', clone, { diskChunkBytes: 2 * PIECE }],
     [
-      'where it is stored in the cache as well, since nothing is published on the word of a seal',
+      'where it is stored in the cache as well, since nothing is published on the word of an unmodified marker',
       clone,
       { populateCache: true },
     ],
@@ -311,19 +311,19 @@ describe('a clone that nobody wrote to', () => {
     expect(threads).toBeGreaterThan(0);
   });
 
-  test('is read when somebody wrote to it after the seal was looked at', async () => {
+  it('is read when somebody wrote to it after the unmodified marker was looked at', async () => {
     const registry = await startMeddlingRegistry();
     const { session, threads } = countingSession();
     const name = await seed(registry, base);
     await pull(session, name);
     await clone(session, name.toString());
-    const folder = `${session.home.vmsFolder}/ci`;
-    const disk = baseManifest(folder)?.base;
+    const directory = `${session.home.vmsDirectory}/ci`;
+    const disk = baseManifest(directory)?.base;
     if (disk === undefined) throw new Error('a clone keeps the manifest of its image');
     const source: PushSource = {
-      folder,
+      directory,
       vm: { os: 'linux', arch: 'arm64', diskFormat: 'raw' },
-      config: readFileSync(`${folder}/config.json`),
+      config: readFileSync(`${directory}/config.json`),
       history: { base: disk, pushed: undefined, unmodified: { disk, state: 'as it was before' } },
       uploadTime: undefined,
     };
@@ -331,7 +331,7 @@ describe('a clone that nobody wrote to', () => {
     expect(threads()).toBeGreaterThan(0);
   });
 
-  test('is read for what the registry lacks', async () => {
+  it('is read for what the registry lacks', async () => {
     const registry = await startMeddlingRegistry();
     registry.meddle = (request, response) => {
       const isLacking = request.method === 'HEAD' && (request.url ?? '').endsWith(blobOf(B));
@@ -355,7 +355,7 @@ async function seedLie(registry: MeddlingRegistry): Promise<{ name: RemoteName; 
 }
 
 describe('no blob is used again on a word alone', () => {
-  test('of the registry that it has it: what it then misses is encoded and sent (Q16)', async () => {
+  it('of the registry that it has it: what it then misses is encoded and sent (Q16)', async () => {
     const [registry, liar] = [await startMeddlingRegistry(), await startMeddlingRegistry()];
     const session = freshSession();
     const disk = await changedClone(session, await seed(registry, base));
@@ -371,7 +371,7 @@ describe('no blob is used again on a word alone', () => {
     await expectPulled(target, disk);
   });
 
-  test('of a manifest whose blob was never decoded here, because its content was at hand', async () => {
+  it('of a manifest whose blob was never decoded here, because its content was at hand', async () => {
     const registry = await startMeddlingRegistry();
     const session = freshSession();
     await pull(session, await seed(registry, imageOf(A), 'org/honest'));
@@ -384,7 +384,7 @@ describe('no blob is used again on a word alone', () => {
     await expectPulled(target, disk);
   });
 
-  test('and a clone hands on what is not proven', async () => {
+  it('and a clone hands on what is not verified', async () => {
     const registry = await startMeddlingRegistry();
     const session = freshSession();
     await pull(session, await seed(registry, imageOf(A), 'org/honest'));

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { TartletError } from '../../../src/errors.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import { copyImage } from '../../../src/transfer/copy/copy.ts';
@@ -30,12 +30,12 @@ function interruptedAt(isTheMoment: (event: TransferEvent) => boolean) {
 }
 
 function plantDisk(session: ReturnType<typeof freshSession>): void {
-  const folder = `${session.home.vmsFolder}/vm`;
-  plantVm(folder, '');
-  writeFileSync(`${folder}/disk.img`, Buffer.concat([1, 2, 3].map((seed) => noise(MIB, seed))));
+  const directory = `${session.home.vmsDirectory}/vm`;
+  plantVm(directory, '');
+  writeFileSync(`${directory}/disk.img`, Buffer.concat([1, 2, 3].map((seed) => noise(MIB, seed))));
 }
 
-test('a push that is interrupted says how much a repeated one need not send (P7)', async () => {
+it('a push that is interrupted says how much a repeated one need not send (P7)', async () => {
   const registry = await startMeddlingRegistry();
   const session = interruptedAt((event) => event.kind === 'chunk-done');
   plantDisk(session);
@@ -50,7 +50,7 @@ test('a push that is interrupted says how much a repeated one need not send (P7)
   expect(await registry.get('/v2/org/vm/manifests/1')).toBeUndefined();
 });
 
-test('a push to several repositories that is interrupted names those that have everything (P7)', async () => {
+it('a push to several repositories that is interrupted names those that have everything (P7)', async () => {
   const registry = await startMeddlingRegistry();
   let finished = 0;
   const session = interruptedAt((event) => {
@@ -68,7 +68,7 @@ test('a push to several repositories that is interrupted names those that have e
   });
 });
 
-test('a copy that is interrupted says how much a repeated one need not bring (P7)', async () => {
+it('a copy that is interrupted says how much a repeated one need not bring (P7)', async () => {
   const [from, to] = [await startMeddlingRegistry(), await startMeddlingRegistry()];
   await plantInRegistry(from, 'org/vm', '1', tinyImage({ chunks: [noise(MIB, 1), noise(MIB, 2)] }));
   const session = interruptedAt((event) => event.kind === 'chunk-done');
@@ -80,7 +80,7 @@ test('a copy that is interrupted says how much a repeated one need not bring (P7
   });
 });
 
-test('a push that fails says it, too', async () => {
+it('a push that fails says it, too', async () => {
   const registry = await startMeddlingRegistry();
   let done = 0;
   const session = freshSession({

@@ -10,8 +10,8 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { beforeEach, describe, expect, test } from 'vitest';
-import { sealDisk } from '../../../src/home/disk-seal.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { markUnmodified } from '../../../src/home/unmodified-marker.ts';
 import { OurFile } from '../../../src/home/home-entry.ts';
 import { Digest } from '../../../src/names/digest.ts';
 import { LocalName } from '../../../src/names/local-name.ts';
@@ -24,7 +24,7 @@ import { pushVm, type PushVmOptions } from '../../../src/vm/push.ts';
 import { setVm } from '../../../src/vm/set.ts';
 import { freshSession, plantVm } from '../../support/home.ts';
 import { type MeddlingRegistry, startMeddlingRegistry } from '../../support/meddling-registry.ts';
-import { needsSeals } from '../../support/seal.ts';
+import { needsSeals } from '../../support/unmodified-marker.ts';
 import { noise } from '../../support/stacked-image.ts';
 import { sha256, storedStream } from '../../support/tart-image.ts';
 
@@ -37,7 +37,10 @@ function blobOf(content: Buffer): string {
   return sha256(storedStream(content));
 }
 
-/** A VM of the contents A, B and C, a registry, and how many threads the last push took: those that read and send chunks of a disk. */
+/**
+ * A VM of the contents A, B and C, a registry, and how many threads the last push took: those that read and send chunks
+ * of a disk.
+ */
 class Pushes {
   readonly session: Session;
   threads: number | undefined;
@@ -52,19 +55,19 @@ class Pushes {
         if (event.kind === 'spent') this.threads = event.threads;
       },
     });
-    plantVm(this.folder, Buffer.concat([A, B, C]));
+    plantVm(this.directory, Buffer.concat([A, B, C]));
   }
 
   static async begin(options: Partial<SessionOptions> = {}): Promise<Pushes> {
     return new Pushes(await startMeddlingRegistry(), options);
   }
 
-  get folder(): string {
-    return `${this.session.home.vmsFolder}/ci`;
+  get directory(): string {
+    return `${this.session.home.vmsDirectory}/ci`;
   }
 
   get disk(): string {
-    return `${this.folder}/disk.img`;
+    return `${this.directory}/disk.img`;
   }
 
   name(repository: string, tag = 'next', registry = this.registry): RemoteName {
@@ -83,10 +86,12 @@ class Pushes {
     return { chunks, uploadedBytes: outcome.uploadedBytes, threads: this.threads };
   }
 
-  /** Pushes, and lets the record say that stored blocks are what the contents became: whoever names them believed it. */
+  /**
+   * Pushes, and lets the record say that stored blocks are what the contents became: whoever names them believed it.
+   */
   async pushAsStored(repository = 'org/vm'): Promise<void> {
     await this.push(this.name(repository, 'first'), { reproducible: true });
-    const file = `${this.folder}/${OurFile.pushedManifest}`;
+    const file = `${this.directory}/${OurFile.pushedManifest}`;
     const manifest = JSON.parse(readFileSync(file, 'utf8')) as { layers: { digest: string; size: number }[] };
     for (const [index, content] of [A, B, C].entries()) {
       const blob = storedStream(content);
@@ -95,10 +100,10 @@ class Pushes {
     }
     const bytes = JSON.stringify(manifest);
     writeFileSync(file, bytes);
-    const to = `${this.folder}/.pushed-to.json`;
+    const to = `${this.directory}/.pushed-to.json`;
     writeFileSync(to, readFileSync(to, 'utf8').replace(/sha256:[0-9a-f]{64}/, sha256(Buffer.from(bytes))));
-    // Nothing is sealed as what was made up here, until the next push has read it.
-    rmSync(`${this.folder}/${OurFile.seal}`, { force: true });
+    // Nothing is marked as unmodified as what was made up here, until the next push has read it.
+    rmSync(`${this.directory}/${OurFile.marker}`, { force: true });
   }
 
   /** Writes so that only the time that nobody can set tells of it. */
@@ -113,14 +118,14 @@ class Pushes {
     const elsewhere = freshSession();
     await pull(elsewhere, name);
     const image = await elsewhere.images.find(name);
-    expect(readFileSync(`${image?.folder.path ?? ''}/disk.img`).equals(readFileSync(disk))).toBe(true);
+    expect(readFileSync(`${image?.directory.path ?? ''}/disk.img`).equals(readFileSync(disk))).toBe(true);
   }
 }
 
 describe('a disk that nobody wrote to since it was pushed', () => {
   beforeEach(needsSeals);
 
-  test('is not read by the next push, which sends its manifest alone', async () => {
+  it('is not read by the next push, which sends its manifest alone', async () => {
     const pushes = await Pushes.begin();
     const first = await pushes.push(pushes.name('org/vm', 'first'));
     const next = await pushes.push(pushes.name('org/vm'));
@@ -129,7 +134,7 @@ describe('a disk that nobody wrote to since it was pushed', () => {
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 
-  test('is not read for another repository of the registry, where its blobs are mounted', async () => {
+  it('is not read for another repository of the registry, where its blobs are mounted', async () => {
     const pushes = await Pushes.begin();
     const { chunks } = await pushes.push(pushes.name('org/vm'));
     const other = await pushes.push(pushes.name('other/vm'));
@@ -138,7 +143,7 @@ describe('a disk that nobody wrote to since it was pushed', () => {
     await pushes.expectPulled(pushes.name('other/vm'));
   });
 
-  test('is read once by a push to two repositories', async () => {
+  it('is read once by a push to two repositories', async () => {
     const pushes = await Pushes.begin();
     const names = [pushes.name('org/vm'), pushes.name('other/vm')] as const;
     const outcomes = await pushVm(pushes.session, 'ci', names, { diskChunkBytes: PIECE });
@@ -148,7 +153,7 @@ describe('a disk that nobody wrote to since it was pushed', () => {
     await pushes.expectPulled(names[1]);
   });
 
-  test('is sent whole to another registry, and the second time not at all', async () => {
+  it('is sent whole to another registry, and the second time not at all', async () => {
     const pushes = await Pushes.begin();
     const elsewhere = pushes.name('org/vm', 'next', await startMeddlingRegistry());
     await pushes.push(pushes.name('org/vm'));
@@ -160,7 +165,7 @@ describe('a disk that nobody wrote to since it was pushed', () => {
     await pushes.expectPulled(elsewhere.withTag(Tag.parse('again')));
   });
 
-  test.each<[string, (pushes: Pushes) => Promise<string | void>]>([
+  it.each<[string, (pushes: Pushes) => Promise<string | void>]>([
     ['whose configuration was changed', async ({ session }) => void (await setVm(session, CI, { cpuCount: 6 }))],
     [
       'which has another name now',
@@ -176,7 +181,7 @@ describe('a disk that nobody wrote to since it was pushed', () => {
     expect((await pushes.push(pushes.name('org/vm'), {}, vm)).threads).toBe(0);
   });
 
-  test('is read when it is stored in the cache as well, and is known without reading afterwards', async () => {
+  it('is read when it is stored in the cache as well, and is known without reading afterwards', async () => {
     const pushes = await Pushes.begin();
     await pushes.push(pushes.name('org/vm', 'first'));
     expect((await pushes.push(pushes.name('org/vm'), { populateCache: true })).threads).toBeGreaterThan(0);
@@ -185,7 +190,7 @@ describe('a disk that nobody wrote to since it was pushed', () => {
 });
 
 describe('a disk that is not known to be what was pushed is pushed as it is', () => {
-  test.each<[string, (pushes: Pushes) => void]>([
+  it.each<[string, (pushes: Pushes) => void]>([
     ['when somebody wrote to it and set the date back', (pushes) => pushes.writeSecretly(Buffer.concat([A, D, C]))],
     [
       'when another one lies in its place',
@@ -203,7 +208,7 @@ describe('a disk that is not known to be what was pushed is pushed as it is', ()
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 
-  test('when somebody wrote to it while it was pushed, although its date is the same', async () => {
+  it('when somebody wrote to it while it was pushed, although its date is the same', async () => {
     const pushes = await Pushes.begin();
     pushes.registry.meddle = ({ method, url }) => {
       if (method === 'PUT' && url?.includes('/manifests/') === true) pushes.writeSecretly(Buffer.concat([A, D, C]));
@@ -217,7 +222,7 @@ describe('a disk that is not known to be what was pushed is pushed as it is', ()
 });
 
 describe('a disk that was pushed and is hashed', () => {
-  test('has what changed encoded, and the blobs of the rest used again', async () => {
+  it('has what changed encoded, and the blobs of the rest used again', async () => {
     const pushes = await Pushes.begin();
     await pushes.pushAsStored();
     pushes.writeSecretly(Buffer.concat([A, D, C]));
@@ -226,7 +231,7 @@ describe('a disk that was pushed and is hashed', () => {
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 
-  test('is not encoded where no file system tells whether somebody wrote to it', async () => {
+  it('is not encoded where no file system tells whether somebody wrote to it', async () => {
     const pushes = await Pushes.begin({ platform: 'freebsd' });
     await pushes.pushAsStored();
     const { chunks, threads } = await pushes.push(pushes.name('org/vm'));
@@ -234,7 +239,7 @@ describe('a disk that was pushed and is hashed', () => {
     expect(threads).toBeGreaterThan(0);
   });
 
-  test('has the blobs of what is left used again when it grew', async () => {
+  it('has the blobs of what is left used again when it grew', async () => {
     const pushes = await Pushes.begin();
     await pushes.pushAsStored();
     await setVm(pushes.session, CI, { diskBytes: 4 * PIECE });
@@ -243,36 +248,36 @@ describe('a disk that was pushed and is hashed', () => {
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 
-  test('has a clone that uses its blobs, without being taken for what it was', async () => {
+  it('has a clone that uses its blobs, without being taken for what it was', async () => {
     const pushes = await Pushes.begin();
     await pushes.pushAsStored();
     await cloneVm(pushes.session, 'ci', LocalName.parse('copy'));
-    rmSync(pushes.folder, { recursive: true });
+    rmSync(pushes.directory, { recursive: true });
     const { chunks, threads } = await pushes.push(pushes.name('other/vm'), {}, 'copy');
     expect(chunks).toEqual([A, B, C].map(blobOf));
     expect(threads).toBeGreaterThan(0);
-    await pushes.expectPulled(pushes.name('other/vm'), `${pushes.session.home.vmsFolder}/copy/disk.img`);
+    await pushes.expectPulled(pushes.name('other/vm'), `${pushes.session.home.vmsDirectory}/copy/disk.img`);
   });
 
-  test('gives its blobs to another VM of the same contents', async () => {
+  it('gives its blobs to another VM of the same contents', async () => {
     const pushes = await Pushes.begin();
     await pushes.pushAsStored();
-    const copy = `${pushes.session.home.vmsFolder}/copy`;
+    const copy = `${pushes.session.home.vmsDirectory}/copy`;
     plantVm(copy, Buffer.concat([A, B, C]));
     const image = await pushes.push(pushes.name('org/vm'), { populateCache: true });
     expect(image.chunks).toEqual([A, B, C].map(blobOf));
     expect((await pushes.push(pushes.name('org/copy'), {}, 'copy')).chunks).toEqual(image.chunks);
   });
 
-  test('leaves no record to the VM that replaces its own', async () => {
+  it('leaves no record to the VM that replaces its own', async () => {
     const pushes = await Pushes.begin();
     await pushes.push(pushes.name('org/vm'));
-    plantVm(`${pushes.session.home.vmsFolder}/copy`, D);
+    plantVm(`${pushes.session.home.vmsDirectory}/copy`, D);
     await cloneVm(pushes.session, 'copy', CI);
-    expect(existsSync(`${pushes.folder}/${OurFile.pushedManifest}`)).toBe(false);
+    expect(existsSync(`${pushes.directory}/${OurFile.pushedManifest}`)).toBe(false);
   });
 
-  test('gives its contents to a pull of what was pushed: nothing is fetched', async () => {
+  it('gives its contents to a pull of what was pushed: nothing is fetched', async () => {
     const pushes = await Pushes.begin();
     const { chunks } = await pushes.push(pushes.name('org/vm'));
     const fetched: string[] = [];
@@ -285,7 +290,7 @@ describe('a disk that was pushed and is hashed', () => {
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 
-  test('is encoded and sent when the registry has not what it says it has (Q16)', async () => {
+  it('is encoded and sent when the registry has not what it says it has (Q16)', async () => {
     const pushes = await Pushes.begin();
     await pushes.pushAsStored();
     const liar = await startMeddlingRegistry();
@@ -300,11 +305,11 @@ describe('a disk that was pushed and is hashed', () => {
     await pushes.expectPulled(name);
   });
 
-  test('is pushed all the same when nothing can be recorded', async () => {
+  it('is pushed all the same when nothing can be recorded', async () => {
     const pushes = await Pushes.begin();
-    mkdirSync(`${pushes.folder}/${OurFile.pushedManifest}.new`);
+    mkdirSync(`${pushes.directory}/${OurFile.pushedManifest}.new`);
     await pushes.push(pushes.name('org/vm'));
-    expect(existsSync(`${pushes.folder}/${OurFile.pushedManifest}`)).toBe(false);
+    expect(existsSync(`${pushes.directory}/${OurFile.pushedManifest}`)).toBe(false);
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 });
@@ -312,54 +317,54 @@ describe('a disk that was pushed and is hashed', () => {
 describe('nothing is believed that somebody else could have written', () => {
   const DIRECTORY = '';
 
-  test.each<[string, (folder: string) => void]>([
-    ['a record that all may write to', (folder) => chmodSync(`${folder}/${OurFile.pushedManifest}`, 0o646)],
-    ['a record in a directory that all may write to', (folder) => chmodSync(folder, 0o777)],
+  it.each<[string, (directory: string) => void]>([
+    ['a record that all may write to', (directory) => chmodSync(`${directory}/${OurFile.pushedManifest}`, 0o646)],
+    ['a record in a directory that all may write to', (directory) => chmodSync(directory, 0o777)],
     [
       'a symlink to a record',
-      (folder) => {
-        renameSync(`${folder}/${OurFile.pushedManifest}`, `${folder}/../record`);
-        symlinkSync(`${folder}/../record`, `${folder}/${OurFile.pushedManifest}`);
+      (directory) => {
+        renameSync(`${directory}/${OurFile.pushedManifest}`, `${directory}/../record`);
+        symlinkSync(`${directory}/../record`, `${directory}/${OurFile.pushedManifest}`);
       },
     ],
-    ['a record that is none', (folder) => writeFileSync(`${folder}/${OurFile.pushedManifest}`, '{')],
+    ['a record that is none', (directory) => writeFileSync(`${directory}/${OurFile.pushedManifest}`, '{')],
   ])('%s: the disk is encoded', async (_, happens) => {
     const pushes = await Pushes.begin();
     await pushes.pushAsStored();
-    happens(pushes.folder);
+    happens(pushes.directory);
     const { chunks } = await pushes.push(pushes.name('org/vm'));
     for (const content of [A, B, C]) expect(chunks).not.toContain(blobOf(content));
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 
-  test.each<[string, boolean, number, number]>([
+  it.each<[string, boolean, number, number]>([
     ['its user alone may write to', true, 0o644, 0o755],
     ['all may write to', false, 0o646, 0o755],
     ['lies in a directory that all may write to', false, 0o644, 0o777],
   ])('what a manifest beside the disk says of blobs, if it %s: %s', async (_, isBelieved, file, directory) => {
     const pushes = await Pushes.begin();
     await pushes.pushAsStored();
-    const manifest = `${pushes.folder}/${OurFile.baseManifest}`;
-    renameSync(`${pushes.folder}/${OurFile.pushedManifest}`, manifest);
+    const manifest = `${pushes.directory}/${OurFile.baseManifest}`;
+    renameSync(`${pushes.directory}/${OurFile.pushedManifest}`, manifest);
     chmodSync(manifest, file);
-    chmodSync(pushes.folder, directory);
+    chmodSync(pushes.directory, directory);
     const { chunks } = await pushes.push(pushes.name('org/vm'));
     expect([A, B, C].map((content) => chunks.includes(blobOf(content)))).toEqual(Array(3).fill(isBelieved));
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 
-  test.each<[string, string, number]>([
-    ['that all may write to', OurFile.seal, 0o646],
+  it.each<[string, string, number]>([
+    ['that all may write to', OurFile.marker, 0o646],
     ['in a directory that all may write to', DIRECTORY, 0o777],
   ])(
-    'a seal %s, which says that a changed disk is what was pushed: the disk is pushed as it is',
+    'an unmodified marker %s, which says that a changed disk is what was pushed: the disk is pushed as it is',
     async (_, file, mode) => {
       const pushes = await Pushes.begin();
       const { chunks } = await pushes.push(pushes.name('org/vm', 'first'));
       pushes.writeSecretly(Buffer.concat([A, D, C]));
-      const record = readFileSync(`${pushes.folder}/${OurFile.pushedManifest}`);
-      await sealDisk(pushes.folder, Digest.parse(sha256(record)), 'linux');
-      chmodSync(`${pushes.folder}/${file}`, mode);
+      const record = readFileSync(`${pushes.directory}/${OurFile.pushedManifest}`);
+      await markUnmodified(pushes.directory, Digest.parse(sha256(record)), 'linux');
+      chmodSync(`${pushes.directory}/${file}`, mode);
       const next = await pushes.push(pushes.name('org/vm'));
       expect(next.threads).toBeGreaterThan(0);
       expect(next.chunks).not.toContain(chunks[1]);

@@ -8,7 +8,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LocalName } from '../../../src/names/local-name.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import type { TransferEvent } from '../../../src/session/progress.ts';
@@ -21,7 +21,7 @@ import { freshSession, plantVm } from '../../support/home.ts';
 import { type MeddlingRegistry, startMeddlingRegistry } from '../../support/meddling-registry.ts';
 import { plantInRegistry } from '../../support/planted-image.ts';
 import { sha256, tinyImage } from '../../support/tart-image.ts';
-import { namesBesideSeal } from '../../support/seal.ts';
+import { namesBesideSeal } from '../../support/unmodified-marker.ts';
 
 const MIB = 1024 * 1024;
 
@@ -41,7 +41,7 @@ function names(...texts: readonly [string, ...string[]]): PushNames {
 async function pulled(): Promise<{
   session: Session;
   from: MeddlingRegistry;
-  folder: string;
+  directory: string;
   events: TransferEvent[];
 }> {
   const from = await startMeddlingRegistry();
@@ -50,11 +50,11 @@ async function pulled(): Promise<{
   const session = freshSession({ onEvent: (event) => events.push(event) });
   await pull(session, RemoteName.parse(`${from.at}/org/vm:1`));
   from.takeRequests();
-  return { session, from, events, folder: cacheFolder(session, from, 'org/vm', image.digest) };
+  return { session, from, events, directory: cacheDirectory(session, from, 'org/vm', image.digest) };
 }
 
-function cacheFolder(session: Session, registry: MeddlingRegistry, repository: string, digest: string): string {
-  return `${session.home.imagesFolder}/${registry.at.replace(':', '%3A')}/${repository}/${digest}`;
+function cacheDirectory(session: Session, registry: MeddlingRegistry, repository: string, digest: string): string {
+  return `${session.home.imagesDirectory}/${registry.at.replace(':', '%3A')}/${repository}/${digest}`;
 }
 
 async function expectImage(registry: MeddlingRegistry, repository: string, tag: string): Promise<void> {
@@ -65,7 +65,7 @@ async function expectImage(registry: MeddlingRegistry, repository: string, tag: 
 }
 
 describe('pushing a cached image', () => {
-  test('to another registry sends the very same manifest; only what the cache lacks comes from the source (tart-cli §7 #43)', async () => {
+  it('to another registry sends the very same manifest; only what the cache lacks comes from the source (tart-cli §7 #43)', async () => {
     const { session, from, events } = await pulled();
     const to = await startMeddlingRegistry();
     const outcomes = await pushVm(
@@ -94,7 +94,7 @@ describe('pushing a cached image', () => {
     ]);
   });
 
-  test('within its registry mounts (tart-cli §7 #43)', async () => {
+  it('within its registry mounts (tart-cli §7 #43)', async () => {
     const { session, from } = await pulled();
     await pushVm(session, `${from.at}/org/vm:1`, names(`${from.at}/other/vm:1`));
     await expectImage(from, 'other/vm', '1');
@@ -103,7 +103,7 @@ describe('pushing a cached image', () => {
     expect(asked.filter((line) => line.startsWith('PUT') && line.includes('/uploads/'))).toEqual([]);
   });
 
-  test('to another tag of its repository sends the manifest alone', async () => {
+  it('to another tag of its repository sends the manifest alone', async () => {
     const { session, from } = await pulled();
     await pushVm(session, `${from.at}/org/vm:1`, names(`${from.at}/org/vm:stable`));
     expect(from.takeRequests()).toEqual([
@@ -113,15 +113,15 @@ describe('pushing a cached image', () => {
     await expectImage(from, 'org/vm', 'stable');
   });
 
-  test.each([
+  it.each([
     [
       'rewritten',
       (file: string) => writeFileSync(file, JSON.stringify(JSON.parse(readFileSync(file, 'utf8')), null, 1)),
     ],
     ['missing', (file: string) => rmSync(file)],
   ])('whose manifest an old Tart left %s fetches the original by digest', async (_, spoil) => {
-    const { session, from, folder } = await pulled();
-    spoil(`${folder}/manifest.json`);
+    const { session, from, directory } = await pulled();
+    spoil(`${directory}/manifest.json`);
     // The tag moved on; what is pushed is what is cached.
     await plantInRegistry(from, 'org/vm', '1', tinyImage({ chunks: [Buffer.alloc(4096, 'newer')] }));
     const to = await startMeddlingRegistry();
@@ -132,7 +132,7 @@ describe('pushing a cached image', () => {
     ]);
   });
 
-  test('does not need the source when the target has every blob', async () => {
+  it('does not need the source when the target has every blob', async () => {
     const { session, from } = await pulled();
     const to = await startMeddlingRegistry();
     for (const [digest, bytes] of image.blobs) await to.pushBlob('mirror/vm', bytes, digest);
@@ -141,7 +141,7 @@ describe('pushing a cached image', () => {
     await expectImage(to, 'mirror/vm', '1');
   });
 
-  test('whose source is gone says what to do, and moves no tag', async () => {
+  it('whose source is gone says what to do, and moves no tag', async () => {
     const { session, from } = await pulled();
     const to = await startMeddlingRegistry();
     await from.stop();
@@ -156,15 +156,15 @@ describe('pushing a cached image', () => {
     expect(await to.get('/v2/mirror/vm/manifests/1')).toBeUndefined();
   });
 
-  test('never sends a cached file that is not what the manifest says (D8)', async () => {
-    const { session, from, folder } = await pulled();
-    writeFileSync(`${folder}/nvram.bin`, Buffer.alloc(image.nvram.length, 'changed'));
+  it('never sends a cached file that is not what the manifest says (D8)', async () => {
+    const { session, from, directory } = await pulled();
+    writeFileSync(`${directory}/nvram.bin`, Buffer.alloc(image.nvram.length, 'changed'));
     const to = await startMeddlingRegistry();
     await pushVm(session, `${from.at}/org/vm:1`, names(`${to.at}/mirror/vm:1`));
     await expectImage(to, 'mirror/vm', '1');
   });
 
-  test('that is not cached is refused, as is a digest that it does not have', async () => {
+  it('that is not cached is refused, as is a digest that it does not have', async () => {
     const { session, from } = await pulled();
     const to = await startMeddlingRegistry();
     await expect(pushVm(session, `${from.at}/org/vm:2`, names(`${to.at}/mirror/vm:1`))).rejects.toMatchObject({
@@ -177,7 +177,7 @@ describe('pushing a cached image', () => {
     expect(to.requests).toEqual([]);
   });
 
-  test('holds the image: it cannot be deleted meanwhile', async () => {
+  it('holds the image: it cannot be deleted meanwhile', async () => {
     const { session, from } = await pulled();
     const to = await startMeddlingRegistry();
     const refusals: unknown[] = [];
@@ -197,7 +197,7 @@ describe('pushing a cached image', () => {
 });
 
 describe('pushing to several repositories', () => {
-  test('serves the others when one fails, and says which', async () => {
+  it('serves the others when one fails, and says which', async () => {
     const { session, from } = await pulled();
     const [a, b, c] = [await startMeddlingRegistry(), await startMeddlingRegistry(), await startMeddlingRegistry()];
     b.meddle = (_, response) => {
@@ -218,11 +218,11 @@ describe('pushing to several repositories', () => {
     await expectImage(c, 'z', '1');
   });
 
-  test('gives a local VM one digest everywhere, though time passes', async () => {
+  it('gives a local VM one digest everywhere, though time passes', async () => {
     const [a, b] = [await startMeddlingRegistry(), await startMeddlingRegistry()];
     let seconds = 0;
     const session = freshSession({ now: () => new Date(Date.UTC(2026, 0, 1, 0, 0, (seconds += 1))) });
-    plantVm(`${session.home.vmsFolder}/vm`);
+    plantVm(`${session.home.vmsDirectory}/vm`);
     const outcomes = await pushVm(session, 'vm', names(`${a.at}/x:1`, `${b.at}/y:1`));
     expect(new Set(outcomes.map(({ digest }) => digest.toString())).size).toBe(1);
   });
@@ -230,13 +230,13 @@ describe('pushing to several repositories', () => {
 
 describe('pushing and keeping the image in the cache', () => {
   function plantSparseVm(session: Session): string {
-    const folder = `${session.home.vmsFolder}/vm`;
-    plantVm(folder, Buffer.alloc(MIB, 'data'));
-    truncateSync(`${folder}/disk.img`, 64 * MIB);
-    return folder;
+    const directory = `${session.home.vmsDirectory}/vm`;
+    plantVm(directory, Buffer.alloc(MIB, 'data'));
+    truncateSync(`${directory}/disk.img`, 64 * MIB);
+    return directory;
   }
 
-  test('a local VM is listed and cloned under the pushed names, port and all, without any network', async () => {
+  it('a local VM is listed and cloned under the pushed names, port and all, without any network', async () => {
     const to = await startMeddlingRegistry();
     const session = freshSession({ now: () => new Date('2026-11-24T03:00:00Z') });
     const vm = plantSparseVm(session);
@@ -245,12 +245,12 @@ describe('pushing and keeping the image in the cache', () => {
     });
     await to.stop();
     const digest = outcome?.digest.toString() ?? '';
-    const folder = cacheFolder(session, to, 'org/vm', digest);
+    const directory = cacheDirectory(session, to, 'org/vm', digest);
     expect((await listVms(session)).map((row) => row.name).toSorted()).toEqual(
       ['vm', `${to.at}/org/vm:1`, `${to.at}/org/vm:latest`, `${to.at}/org/vm@${digest}`].toSorted(),
     );
-    expect(readlinkSync(`${folder}/../1`)).toBe(folder);
-    expect(namesBesideSeal(folder)).toEqual([
+    expect(readlinkSync(`${directory}/../1`)).toBe(directory);
+    expect(namesBesideSeal(directory)).toEqual([
       '.last-used',
       '.origin.json',
       'config.json',
@@ -258,53 +258,55 @@ describe('pushing and keeping the image in the cache', () => {
       'manifest.json',
       'nvram.bin',
     ]);
-    expect(sha256(readFileSync(`${folder}/manifest.json`))).toBe(digest);
+    expect(sha256(readFileSync(`${directory}/manifest.json`))).toBe(digest);
     for (const file of ['config.json', 'disk.img', 'nvram.bin']) {
-      expect(readFileSync(`${folder}/${file}`).equals(readFileSync(`${vm}/${file}`)), file).toBe(true);
+      expect(readFileSync(`${directory}/${file}`).equals(readFileSync(`${vm}/${file}`)), file).toBe(true);
     }
-    expect(statSync(`${folder}/disk.img`).blocks).toBeLessThanOrEqual(statSync(`${vm}/disk.img`).blocks * 1.01);
-    expect(JSON.parse(readFileSync(`${folder}/.origin.json`, 'utf8'))).toMatchObject({
+    expect(statSync(`${directory}/disk.img`).blocks).toBeLessThanOrEqual(statSync(`${vm}/disk.img`).blocks * 1.01);
+    expect(JSON.parse(readFileSync(`${directory}/.origin.json`, 'utf8'))).toMatchObject({
       via: 'push',
       registry: to.at,
       repository: 'org/vm',
       digest,
     });
-    expect(readdirSync(session.home.stagingFolder)).toEqual([]);
+    expect(readdirSync(session.home.stagingDirectory)).toEqual([]);
     await cloneVm(session, `${to.at}/org/vm:1`, LocalName.parse('copy'));
-    expect(readFileSync(`${session.home.vmsFolder}/copy/disk.img`).equals(readFileSync(`${vm}/disk.img`))).toBe(true);
+    expect(readFileSync(`${session.home.vmsDirectory}/copy/disk.img`).equals(readFileSync(`${vm}/disk.img`))).toBe(
+      true,
+    );
   });
 
-  test('takes over whatever an interrupted pull of the same image left', async () => {
+  it('takes over whatever an interrupted pull of the same image left', async () => {
     const to = await startMeddlingRegistry();
     const session = freshSession();
     const vm = plantSparseVm(session);
     const [first] = await pushVm(session, 'vm', names(`${to.at}/org/vm:1`), { reproducible: true });
     const hex = first?.digest.hex ?? '';
-    plantVm(`${session.home.stagingFolder}/${hex}`, 'half a disk');
-    writeFileSync(`${session.home.stagingFolder}/${hex}/.verified`, '0\n');
+    plantVm(`${session.home.stagingDirectory}/${hex}`, 'half a disk');
+    writeFileSync(`${session.home.stagingDirectory}/${hex}/.verified`, '0\n');
     await pushVm(session, 'vm', names(`${to.at}/org/vm:1`), { reproducible: true, populateCache: true });
-    const folder = cacheFolder(session, to, 'org/vm', `sha256:${hex}`);
-    expect(readFileSync(`${folder}/disk.img`).equals(readFileSync(`${vm}/disk.img`))).toBe(true);
-    expect(existsSync(`${folder}/.verified`)).toBe(false);
+    const directory = cacheDirectory(session, to, 'org/vm', `sha256:${hex}`);
+    expect(readFileSync(`${directory}/disk.img`).equals(readFileSync(`${vm}/disk.img`))).toBe(true);
+    expect(existsSync(`${directory}/.verified`)).toBe(false);
   });
 
-  test('a cached image is there under its new names, too', async () => {
-    const { session, from, folder } = await pulled();
+  it('a cached image is there under its new names, too', async () => {
+    const { session, from, directory } = await pulled();
     const to = await startMeddlingRegistry();
     await pushVm(session, `${from.at}/org/vm:1`, names(`${to.at}/mirror/vm:2`, `${from.at}/org/vm:stable`), {
       populateCache: true,
     });
     await Promise.all([from.stop(), to.stop()]);
-    const mirrored = cacheFolder(session, to, 'mirror/vm', image.digest);
+    const mirrored = cacheDirectory(session, to, 'mirror/vm', image.digest);
     expect(readFileSync(`${mirrored}/disk.img`).equals(image.disk)).toBe(true);
     expect(readFileSync(`${mirrored}/manifest.json`).equals(image.manifest)).toBe(true);
     // In its own repository it only gets a name.
-    expect(readlinkSync(`${folder}/../stable`)).toBe(folder);
+    expect(readlinkSync(`${directory}/../stable`)).toBe(directory);
     expect((await session.images.find(RemoteName.parse(`${to.at}/mirror/vm:2`)))?.digest.toString()).toBe(image.digest);
     await cloneVm(session, `${to.at}/mirror/vm:2`, LocalName.parse('copy'));
   });
 
-  test('refuses a name whose place is taken before anything is sent', async () => {
+  it('refuses a name whose place is taken before anything is sent', async () => {
     const { session, from } = await pulled();
     const nested = `${from.at}/org/vm/1/nested:1`;
     await expect(pushVm(session, `${from.at}/org/vm:1`, names(nested), { populateCache: true })).rejects.toMatchObject({
@@ -313,7 +315,7 @@ describe('pushing and keeping the image in the cache', () => {
     expect(from.takeRequests()).toEqual([]);
   });
 
-  test('a push that fails leaves the cache alone', async () => {
+  it('a push that fails leaves the cache alone', async () => {
     const to = await startMeddlingRegistry();
     to.meddle = (request, response) => {
       if (request.method !== 'PUT' || request.url?.includes('/manifests/') !== true) return false;
@@ -325,6 +327,6 @@ describe('pushing and keeping the image in the cache', () => {
     await expect(pushVm(session, 'vm', names(`${to.at}/org/vm:1`), { populateCache: true })).rejects.toMatchObject({
       facts: { status: 400 },
     });
-    expect(existsSync(session.home.imagesFolder)).toBe(false);
+    expect(existsSync(session.home.imagesDirectory)).toBe(false);
   });
 });

@@ -9,7 +9,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { LocalName } from '../../../src/names/local-name.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import type { RegistryEvent } from '../../../src/server/settings/event.ts';
@@ -19,7 +19,7 @@ import { pull } from '../../../src/transfer/pull/pull.ts';
 import type { Session } from '../../../src/session/session.ts';
 import { cloneVm } from '../../../src/vm/clone.ts';
 import { pushVm } from '../../../src/vm/push.ts';
-import { temporaryFolder } from '../../support/folder.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 import { freshSession, plantVm } from '../../support/home.ts';
 import { HonestRegistry } from '../../support/honest-registry.ts';
 
@@ -28,7 +28,7 @@ const MIB = 1024 * 1024;
 /** The embedded registry on a free port, and what it was asked. */
 async function startRegistry(): Promise<{ at: string; requests: () => string[] }> {
   const events: RegistryEvent[] = [];
-  const registry = createRegistry({ dataFolder: temporaryFolder(), log: (event) => void events.push(event) });
+  const registry = createRegistry({ dataDirectory: temporaryDirectory(), log: (event) => void events.push(event) });
   const { port } = await registry.listen();
   onTestFinished(async () => registry.close());
   return {
@@ -39,9 +39,9 @@ async function startRegistry(): Promise<{ at: string; requests: () => string[] }
 
 /** A VM with a disk of 9 MiB and 5 bytes: text, noise, the same noise again, and holes. */
 function plantDiskVm(session: Session, name: string): string {
-  const folder = `${session.home.vmsFolder}/${name}`;
-  plantVm(folder, '');
-  const fd = openSync(`${folder}/disk.img`, 'w');
+  const directory = `${session.home.vmsDirectory}/${name}`;
+  plantVm(directory, '');
+  const fd = openSync(`${directory}/disk.img`, 'w');
   const noise = createHash('sha512').update('seed').digest();
   const block = Buffer.concat(
     Array.from({ length: MIB / 64 }, (_, at) => createHash('sha512').update(noise).update(String(at)).digest()),
@@ -50,53 +50,54 @@ function plantDiskVm(session: Session, name: string): string {
   writeSync(fd, block, 0, MIB, 2 * MIB);
   writeSync(fd, block, 0, MIB, 3 * MIB);
   closeSync(fd);
-  truncateSync(`${folder}/disk.img`, 9 * MIB + 5);
-  return folder;
+  truncateSync(`${directory}/disk.img`, 9 * MIB + 5);
+  return directory;
 }
 
 describe('pushing a VM', () => {
-  test.each([
+  it.each([
     ['one chunk', 512 * MIB],
     ['chunks of 1 MiB', MIB],
     ['chunks of an odd size', 777_777],
   ])('and pulling it elsewhere gives every byte back: %s', async (_, diskChunkBytes) => {
     const { at } = await startRegistry();
     const [here, there] = [freshSession(), freshSession()];
-    const folder = plantDiskVm(here, 'vm');
+    const directory = plantDiskVm(here, 'vm');
     const name = RemoteName.parse(`${at}/org/vm:1.0`);
     await pushVm(here, 'vm', [name], { diskChunkBytes });
     await pull(there, name);
     await cloneVm(there, name.toString(), LocalName.parse('copy'));
     for (const file of ['disk.img', 'nvram.bin', 'config.json']) {
-      expect(readFileSync(`${there.home.vmsFolder}/copy/${file}`).equals(readFileSync(`${folder}/${file}`)), file).toBe(
-        true,
-      );
+      expect(
+        readFileSync(`${there.home.vmsDirectory}/copy/${file}`).equals(readFileSync(`${directory}/${file}`)),
+        file,
+      ).toBe(true);
     }
-    expect(readdirSync(here.home.scratchFolder)).toEqual([]);
+    expect(readdirSync(here.home.scratchDirectory)).toEqual([]);
   });
 
-  test.each([false, true])(
+  it.each([false, true])(
     'an empty nvram.bin goes up as an empty blob (into the cache as well: %s)',
     async (populateCache) => {
       const { at } = await startRegistry();
       const [here, there] = [freshSession(), freshSession()];
-      plantVm(`${here.home.vmsFolder}/vm`, 'a disk');
-      truncateSync(`${here.home.vmsFolder}/vm/nvram.bin`, 0);
+      plantVm(`${here.home.vmsDirectory}/vm`, 'a disk');
+      truncateSync(`${here.home.vmsDirectory}/vm/nvram.bin`, 0);
       const name = RemoteName.parse(`${at}/org/vm:1`);
       await pushVm(here, 'vm', [name], { populateCache });
       await pull(there, name);
       await cloneVm(there, name.toString(), LocalName.parse('copy'));
-      expect(readFileSync(`${there.home.vmsFolder}/copy/nvram.bin`)).toHaveLength(0);
+      expect(readFileSync(`${there.home.vmsDirectory}/copy/nvram.bin`)).toHaveLength(0);
     },
   );
 
-  test('a file that goes while it is sent is a fault of the disk, told at once (P11)', async () => {
+  it('a file that goes while it is sent is a fault of the disk, told at once (P11)', async () => {
     const events: TransferEvent[] = [];
     const registry = await HonestRegistry.start();
     onTestFinished(async () => registry.server.close());
     const session = freshSession({ onEvent: (event) => events.push(event) });
-    const nvram = `${session.home.vmsFolder}/vm/nvram.bin`;
-    plantVm(`${session.home.vmsFolder}/vm`, 'a disk');
+    const nvram = `${session.home.vmsDirectory}/vm/nvram.bin`;
+    plantVm(`${session.home.vmsDirectory}/vm`, 'a disk');
     let uploads = 0;
     registry.instead = ({ step }) => {
       if (step === 'start an upload') uploads += 1;
@@ -110,7 +111,7 @@ describe('pushing a VM', () => {
     expect([uploads, events.filter(({ kind }) => kind === 'retrying')]).toEqual([3, []]);
   });
 
-  test('writes the manifest that Tart would write', async () => {
+  it('writes the manifest that Tart would write', async () => {
     const { at } = await startRegistry();
     const session = freshSession({ now: () => new Date('2024-05-21T15:21:28.123Z') });
     plantDiskVm(session, 'vm');
@@ -134,7 +135,7 @@ describe('pushing a VM', () => {
     expect(manifest.layers[2]?.annotations['org.cirruslabs.tart.uncompressed-size']).toBe(String(MIB + 5));
   });
 
-  test('a second time uploads nothing but the manifest, and reproducibly gives the same digest (tart-cli §7 #44)', async () => {
+  it('a second time uploads nothing but the manifest, and reproducibly gives the same digest (tart-cli §7 #44)', async () => {
     const { at, requests } = await startRegistry();
     const session = freshSession();
     plantDiskVm(session, 'vm');
@@ -151,7 +152,7 @@ describe('pushing a VM', () => {
     ).toEqual([]);
   });
 
-  test('the same chunk is uploaded once', async () => {
+  it('the same chunk is uploaded once', async () => {
     const { at } = await startRegistry();
     const session = freshSession();
     plantDiskVm(session, 'vm');
@@ -164,11 +165,11 @@ describe('pushing a VM', () => {
     expect(pushed?.uploadedBytes).toBeLessThan(1.2 * MIB);
   });
 
-  test('zeros go up once for each length, however many are under way at once', async () => {
+  it('zeros go up once for each length, however many are under way at once', async () => {
     const { at, requests } = await startRegistry();
     const session = freshSession();
-    plantVm(`${session.home.vmsFolder}/vm`, '');
-    truncateSync(`${session.home.vmsFolder}/vm/disk.img`, 8.5 * MIB);
+    plantVm(`${session.home.vmsDirectory}/vm`, '');
+    truncateSync(`${session.home.vmsDirectory}/vm/disk.img`, 8.5 * MIB);
     const name = RemoteName.parse(`${at}/org/vm:1`);
     const [pushed] = await pushVm(session, 'vm', [name], { diskChunkBytes: MIB, concurrency: 8 });
     const { layers } = JSON.parse(Buffer.from(pushed?.manifest ?? []).toString()) as { layers: { digest: string }[] };
@@ -178,7 +179,7 @@ describe('pushing a VM', () => {
     expect(requests().filter((line) => line.startsWith('PUT') && line.includes('/blobs/'))).toHaveLength(5);
   });
 
-  test('zeros are told from what else was sent or reused, also when the disk is hashed again', async () => {
+  it('zeros are told from what else was sent or reused, also when the disk is hashed again', async () => {
     const { at } = await startRegistry();
     const told: string[] = [];
     const session = freshSession({
@@ -187,8 +188,8 @@ describe('pushing a VM', () => {
         told.push(`${event.index} ${event.kind}${event.isZero === true ? ' zero' : ''}`);
       },
     });
-    const disk = `${session.home.vmsFolder}/vm/disk.img`;
-    plantVm(`${session.home.vmsFolder}/vm`, 'a disk');
+    const disk = `${session.home.vmsDirectory}/vm/disk.img`;
+    plantVm(`${session.home.vmsDirectory}/vm`, 'a disk');
     truncateSync(disk, 4 * MIB);
     const name = RemoteName.parse(`${at}/org/vm:1`);
     await pushVm(session, 'vm', [name], { diskChunkBytes: MIB });
@@ -210,7 +211,7 @@ describe('pushing a VM', () => {
     ]);
   });
 
-  test('several names of one repository share one upload; the manifest goes by digest first, tags last', async () => {
+  it('several names of one repository share one upload; the manifest goes by digest first, tags last', async () => {
     const { at, requests } = await startRegistry();
     const session = freshSession();
     plantDiskVm(session, 'vm');
@@ -228,7 +229,7 @@ describe('pushing a VM', () => {
     );
   });
 
-  test('in parts of a given size', async () => {
+  it('in parts of a given size', async () => {
     const { at, requests } = await startRegistry();
     const session = freshSession();
     plantDiskVm(session, 'vm');
@@ -238,7 +239,7 @@ describe('pushing a VM', () => {
     expect(await pull(freshSession(), name)).toMatchObject({ status: 'pulled' });
   });
 
-  test('to a digest that it is not fails and names nothing', async () => {
+  it('to a digest that it is not fails and names nothing', async () => {
     const { at, requests } = await startRegistry();
     const session = freshSession();
     plantDiskVm(session, 'vm');
@@ -247,12 +248,12 @@ describe('pushing a VM', () => {
     expect(requests().filter((line) => line.startsWith('PUT') && line.includes('/manifests/'))).toEqual([]);
   });
 
-  test('an unknown VM, an empty disk and a VM in use are refused (P19)', async () => {
+  it('an unknown VM, an empty disk and a VM in use are refused (P19)', async () => {
     const { at } = await startRegistry();
     const session = freshSession();
     const name = RemoteName.parse(`${at}/org/vm:1`);
     await expect(pushVm(session, 'none', [name], {})).rejects.toMatchObject({ code: 'VM_NOT_FOUND' });
-    plantVm(`${session.home.vmsFolder}/empty`, '');
+    plantVm(`${session.home.vmsDirectory}/empty`, '');
     await expect(pushVm(session, 'empty', [name], {})).rejects.toMatchObject({ code: 'VM_INVALID' });
     plantDiskVm(session, 'busy');
     const lock = await session.vms.hold(await session.vms.require(LocalName.parse('busy')));

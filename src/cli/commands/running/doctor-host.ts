@@ -1,6 +1,6 @@
 import { examineHost } from '../../../host/examine-host.ts';
 import { findTart } from '../../../hypervisor/tart/tart-program.ts';
-import { hostJson, hostText, isHostClean } from '../../render/host-examination.ts';
+import { hostJson, hostText, isHostClean } from '../../render/host-report.ts';
 import { renderJson } from '../../render/json.ts';
 import { archOf } from '../../session/own-run.ts';
 import { type ReportOptions, withSession } from '../../session/session.ts';

@@ -57,7 +57,10 @@ async function setUp(terminal: Terminal, { dryRun, bridge, subnet }: NetworkComm
 
 /** For systems that something else starts: a container, or Alpine's OpenRC. */
 function startLine(): string {
-  return `There is no systemd here: let "${SCRIPT_FILE} run" be started with the system, as root; it stays in the foreground.`;
+  return (
+    `There is no systemd here: let "${SCRIPT_FILE} run" be started with the system, as root; it stays in ` +
+    'the foreground.'
+  );
 }
 
 async function remove(terminal: Terminal, { dryRun }: NetworkCommandOptions): Promise<number> {

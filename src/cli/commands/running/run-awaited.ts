@@ -12,7 +12,10 @@ import { lateError } from '../../session/waiting.ts';
 import { printableLine } from '../../terminal/printable.ts';
 import type { Terminal } from '../../terminal/terminal.ts';
 
-/** `run` in the foreground with `--wait-for`: a guest that does not come in time ends it, so that nothing waits for it in vain. */
+/**
+ * `run` in the foreground with `--wait-for`: a guest that does not come in time ends it, so that nothing waits for it
+ * in vain.
+ */
 export async function runAwaited(terminal: Terminal, text: string, flags: RunFlags & LifeFlags): Promise<number> {
   const plan = await planRun(terminal, flags);
   return withSession(terminal, async (session) => runWatched(terminal, session, LocalName.ofExisting(text), plan), {

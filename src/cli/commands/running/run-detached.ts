@@ -16,7 +16,8 @@ import { printableLine, printableLines } from '../../terminal/printable.ts';
 import type { Terminal } from '../../terminal/terminal.ts';
 
 /**
- * Starts a `run` that lives on in the background, and ends when its machine runs, or its guest does what is waited for. Prints the name.
+ * Starts a `run` that lives on in the background, and ends when its machine runs, or its guest does what is waited for.
+ * Prints the name.
  */
 export async function runDetached(terminal: Terminal, text: string, flags: RunFlags & LifeFlags): Promise<number> {
   // What cannot be understood is said here, and not in a log.
@@ -28,17 +29,17 @@ export async function runDetached(terminal: Terminal, text: string, flags: RunFl
       const name = LocalName.ofExisting(text);
       const vm = await session.vms.require(name);
       await session.vms.refuseRunning(name);
-      const program = await DetachedProgram.start(commandOf(terminal, plan, vm.folder.path));
+      const program = await DetachedProgram.start(commandOf(terminal, plan, vm.directory.path));
       const over = new AbortController();
       const ended = program.ended.finally(() => over.abort());
       try {
         const started = plan.by.kind === 'us' ? program.started : isRunning(session, vm, over.signal);
         const early = await Promise.race([ended, started]);
         if (early !== undefined) return await failed(terminal, name, early, await program.takeLog());
-        await program.keepLog(vm.folder.path);
+        await program.keepLog(vm.directory.path);
         if (condition !== undefined) {
           const outcome = await waitForGuest(session, probeOf(session, plan, name), condition, {
-            directory: vm.folder.path,
+            directory: vm.directory.path,
             withinMs: seconds * 1000,
             over: over.signal,
           });

@@ -23,7 +23,8 @@ import { PASSWORD_VARIABLE } from './ssh.ts';
 const SSH_AFTER_AGENT_MS = 10_000;
 
 /**
- * Runs a clone that is deleted when it has ended: until it ends by itself, or for one command, whose streams and exit code are ours.
+ * Runs a clone that is deleted when it has ended: until it ends by itself, or for one command, whose streams and exit
+ * code are ours.
  * @param source an image, or a VM.
  */
 export async function runDisposable(

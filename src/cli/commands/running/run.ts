@@ -12,8 +12,9 @@ import { withoutErrorListeners } from '../../terminal/broken-output.ts';
 import type { Terminal } from '../../terminal/terminal.ts';
 
 /**
- * Runs a VM in the foreground, until it ends. What it prints on stdout is parsed by the programs that drive it, word by word (tart-cli §1.3), and
- * little else is printed: some keep all of it in memory, others show it to their users (run-fleet-demand §8, 12).
+ * Runs a VM in the foreground, until it ends. What it prints on stdout is parsed by the programs that drive it, word by
+ * word (tart-cli §1.3), and little else is printed: some keep all of it in memory, others show it to their users
+ * (run-fleet-demand §8, 12).
  */
 export async function runRun(
   terminal: Terminal,

@@ -16,7 +16,10 @@ export interface SshCommandOptions {
   readonly t?: true;
 }
 
-/** The password of the user in the guest, where it is not that of the makers' images. A variable, since arguments are seen by all users. */
+/**
+ * The password of the user in the guest, where it is not that of the makers' images. A variable, since arguments are
+ * seen by all users.
+ */
 export const PASSWORD_VARIABLE = 'TARTLET_SSH_PASSWORD';
 
 /** OpenSSH with our streams and our terminal; its exit code is ours. */

@@ -48,14 +48,17 @@ export const HOST_TEXTS: HintTexts<HostHints> = {
   'install-part': installText,
   'install-tart': () => 'brew install cirruslabs/cli/tart',
   'load-kvm': () =>
-    'sudo modprobe -a kvm_intel kvm_amd; where that does not help, enable virtualization in the settings of the firmware',
+    'sudo modprobe -a kvm_intel kvm_amd; where that does not help, enable virtualization in the settings ' +
+    'of the firmware',
   'let-use-kvm': ({ user }) => `sudo usermod -aG kvm ${user}, and log in again`,
   'enable-virtualization': () =>
-    'enable virtualization in the settings of the firmware or, where this machine is a VM itself, nested virtualization on its host',
+    'enable virtualization in the settings of the firmware or, where this machine is a VM itself, nested ' +
+    'virtualization on its host',
   'load-vsock': () => 'sudo modprobe vhost_vsock',
   'let-use-vsock': () => 'sudo chgrp kvm /dev/vhost-vsock && sudo chmod g+rw /dev/vhost-vsock',
   'allow-low-ports': () =>
-    'sudo sysctl net.ipv4.ip_unprivileged_port_start=22, or let the SSH server of this machine listen on its own addresses only',
+    'sudo sysctl net.ipv4.ip_unprivileged_port_start=22, or let the SSH server of this machine listen on ' +
+    'its own addresses only',
   'set-up-network': () => 'make a bridge, and name it with --net-bridged',
   'make-free-space': () => 'tartlet prune --free-space 10',
 };

@@ -2,7 +2,7 @@ import type { ArchiveHints, DoctorHints, FileHints, HomeHints, ImageHints, VmHin
 import type { HintTexts } from './texts.ts';
 
 const FILE_IN_THE_WAY =
-  'move away the file that is in the place of a folder, or name another folder (for images and VMs: TART_HOME)';
+  'move away the file that is in the place of a directory, or name another directory (for images and VMs: TART_HOME)';
 
 /** About files. */
 export const FILE_TEXTS: HintTexts<FileHints> = {
@@ -15,9 +15,9 @@ export const FILE_TEXTS: HintTexts<FileHints> = {
   'move-file-or-name-directory': () => FILE_IN_THE_WAY,
   'raise-file-size-limit': () =>
     'raise the limit of this shell for the size of files (ulimit -f), or use a file system that takes larger ones',
-  'check-path-is-there': () => 'check the path: it, or a folder on the way to it, is not there',
+  'check-path-is-there': () => 'check the path: it, or a directory on the way to it, is not there',
   'check-path': () => 'check the path',
-  'name-file': () => 'name a file: that is a folder',
+  'name-file': () => 'name a file: that is a directory',
   'name-file-in-directory': () => 'name a file in it',
   'make-directory': () => 'make it first',
   'let-reader-finish': () => 'let the program that reads it go on to the end, or write to a file',
@@ -29,18 +29,18 @@ export const FILE_TEXTS: HintTexts<FileHints> = {
   'install-perl': () => 'install perl, which macOS brings along as /usr/bin/perl',
   'move-away': () => 'move it away: it does not belong there',
   'move-away-if-foreign': ({ path }) => `look at ${path}, and move it away if it does not belong there`,
-  'move-away-for-directory': () => 'move it away: a folder belongs there',
+  'move-away-for-directory': () => 'move it away: a directory belongs there',
   'find-maker': () =>
     'find out who made it; one that belongs there must be of yours, of root or of the owner of the home',
-  'check-permissions': ({ path }) => `check the permissions of ${path} and of its folder`,
+  'check-permissions': ({ path }) => `check the permissions of ${path} and of its directory`,
 };
 
 /** About the home. */
 export const HOME_TEXTS: HintTexts<HomeHints> = {
-  'set-home': () => 'set TART_HOME to the absolute path of a folder',
-  'move-file-or-set-home': () => 'move the file away, or set TART_HOME to a folder',
-  'remove-home-link': () => 'remove the link; the folder is made anew',
-  'move-whole-cache': () => 'move the whole cache folder there, or set TART_HOME to a folder on that file system',
+  'set-home': () => 'set TART_HOME to the absolute path of a directory',
+  'move-file-or-set-home': () => 'move the file away, or set TART_HOME to a directory',
+  'remove-home-link': () => 'remove the symlink; the directory is made anew',
+  'move-whole-cache': () => 'move the whole cache directory there, or set TART_HOME to a directory on that file system',
   'move-record-away': () => 'move the record away: what it lies beside is used without it',
   'repair-and-prune': () => 'repair what the message names, or make it readable, and prune again',
   'list-images': () => 'tartlet list --source oci shows what is',
@@ -48,10 +48,12 @@ export const HOME_TEXTS: HintTexts<HomeHints> = {
   'unpin-and-delete': ({ image }) => `tartlet unpin ${image}, and delete it then`,
   'wait-for-image': () => 'wait for the pull or clone of this image to end and try again',
   'delete-or-use-another-home': ({ image, others }) =>
-    `delete ${image}${others ? ', and whatever else is in that repository' : ''}, or use another TART_HOME for one of the two`,
+    `delete ${image}${others ? ', and whatever else is in that repository' : ''}, or use another ` +
+    'TART_HOME for one of the two',
   'move-or-remove': ({ path }) => `move ${path} away, or remove it if it is not needed`,
   'make-room': ({ before }) =>
-    `delete images or VMs you no longer need (tartlet list, tartlet delete) and ${before === 'import' ? 'import' : 'try'} again`,
+    'delete images or VMs you no longer need (tartlet list, tartlet delete) and ' +
+    `${before === 'import' ? 'import' : 'try'} again`,
   'complete-vm-directory': ({ path }) => `look into ${path}: config.json, nvram.bin and disk.img belong there`,
   'remove-useless-directory': ({ path }) => `look into ${path}, and remove it if nothing in it is needed`,
   'stop-first': () => 'stop it first, and run the same command again',
@@ -95,9 +97,11 @@ export const IMAGE_TEXTS: HintTexts<ImageHints> = {
 /** Packages with QEMU and a firmware for its guests. */
 const QEMU_PACKAGES = {
   amd64:
-    'qemu-system-x86 and ovmf (Debian, Ubuntu), qemu-system-x86-core and edk2-ovmf (Fedora), qemu-base and edk2-ovmf (Arch) or qemu-system-x86_64 and ovmf (Alpine)',
+    'qemu-system-x86 and ovmf (Debian, Ubuntu), qemu-system-x86-core and edk2-ovmf (Fedora), qemu-base ' +
+    'and edk2-ovmf (Arch) or qemu-system-x86_64 and ovmf (Alpine)',
   arm64:
-    'qemu-system-arm and qemu-efi-aarch64 (Debian, Ubuntu), qemu-system-aarch64-core and edk2-aarch64 (Fedora), qemu-system-aarch64 and edk2-aarch64 (Arch) or qemu-system-aarch64 and aavmf (Alpine)',
+    'qemu-system-arm and qemu-efi-aarch64 (Debian, Ubuntu), qemu-system-aarch64-core and edk2-aarch64 ' +
+    '(Fedora), qemu-system-aarch64 and edk2-aarch64 (Arch) or qemu-system-aarch64 and aavmf (Alpine)',
 } as const;
 
 /** About local VMs. */
@@ -124,19 +128,24 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'publish-elsewhere': () => 'publish another port, or end what listens on that one',
   'publish-on-own-address': () => 'publish on an address of this machine, or 0.0.0.0 for all of them',
   'install-network-programs': () =>
-    'install dnsmasq-base, iproute2 and iptables (Debian, Ubuntu), dnsmasq, iproute and iptables-nft (Fedora), or dnsmasq, iproute2 and iptables (Arch, Alpine)',
+    'install dnsmasq-base, iproute2 and iptables (Debian, Ubuntu), dnsmasq, iproute and iptables-nft ' +
+    '(Fedora), or dnsmasq, iproute2 and iptables (Arch, Alpine)',
   'name-bridge': () => 'give another name: tartlet network setup --bridge NAME',
   'name-subnet': () => 'give one that is free: tartlet network setup --subnet 192.168.64.0/24',
   'remove-network-first': () => 'take that one away first: tartlet network remove',
   'look-at-network-log': () => 'look why: journalctl -u tartlet-network, or take it away again: tartlet network remove',
   'stop-guests-first': () => 'stop them first',
   'run-as-root': () => 'run the same command as root, with sudo for instance',
-  'start-network': ({ by, script }) =>
-    `start it, as root: ${by === 'systemd' ? 'systemctl start tartlet-network' : `${script} run &`}; or choose another one (TARTLET_NETWORK=user)`,
+  'start-network': ({ by, script }) => {
+    const start = by === 'systemd' ? 'systemctl start tartlet-network' : `${script} run &`;
+    return `start it, as root: ${start}; or choose another one (TARTLET_NETWORK=user)`;
+  },
   'install-bridge-helper': () =>
-    'install qemu-system-common (Debian, Ubuntu), qemu-common (Fedora), qemu-base (Arch) or qemu-bridge-helper (Alpine)',
+    'install qemu-system-common (Debian, Ubuntu), qemu-common (Fedora), qemu-base (Arch) or ' +
+    'qemu-bridge-helper (Alpine)',
   'allow-bridge': ({ bridge, helper }) =>
-    `as root: mkdir -p /etc/qemu && echo 'allow ${bridge}' >>/etc/qemu/bridge.conf${helper === undefined ? '' : ` && chmod u+s ${helper}`}`,
+    `as root: mkdir -p /etc/qemu && echo 'allow ${bridge}' ` +
+    `>>/etc/qemu/bridge.conf${helper === undefined ? '' : ` && chmod u+s ${helper}`}`,
   'move-store-away': ({ path }) =>
     `move ${path} away: a new one is made, and the guest is started by its removable path (EFI/BOOT)`,
   'end-user-of-disk': () => 'end what uses it, or give both the disk with ro',
@@ -148,7 +157,8 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'log-in-by-ssh': () => 'leave -t out, or log in by SSH for a terminal',
   'suspend-as-starter': () => 'suspend it as the user who started it',
   'choose-cloud-image': () =>
-    'choose a cloud image of the distribution: qcow2 or a raw disk, which may be packed by gzip, xz or zstd; qemu-img converts most others (qemu-img convert -O qcow2)',
+    'choose a cloud image of the distribution: qcow2 or a raw disk, which may be packed by gzip, xz or ' +
+    'zstd; qemu-img converts most others (qemu-img convert -O qcow2)',
   'fetch-image-anew': () => 'fetch the image anew, and compare it with the digest that its publisher tells',
   'give-larger-disk': () => 'give the VM a larger disk: --disk-size GB',
   'install-unpacker': ({ program }) => `install ${program === 'xz' ? 'xz-utils (Debian, Ubuntu) or xz' : 'zstd'}`,
@@ -161,9 +171,11 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'look-at-command': () => 'look whether the guest still runs, and whether it has the program',
   'exec-as-starter': () => 'run the command as the user who started the VM',
   'install-virtiofsd': () =>
-    'install virtiofsd (Debian 13, Ubuntu 24.04, Fedora, Arch, Alpine) or qemu-system-common (Debian 12, Ubuntu 22.04), perl and util-linux',
+    'install virtiofsd (Debian 13, Ubuntu 24.04, Fedora, Arch, Alpine) or qemu-system-common (Debian 12, ' +
+    'Ubuntu 22.04), perl and util-linux',
   'allow-namespaces': () =>
-    'let this user make user namespaces (in containers --privileged; on Ubuntu 24.04 sysctl kernel.apparmor_restrict_unprivileged_userns=0)',
+    'let this user make user namespaces (in containers --privileged; on Ubuntu 24.04 sysctl ' +
+    'kernel.apparmor_restrict_unprivileged_userns=0)',
   'write-share': () => 'write it like --dir PATH, --dir NAME:PATH:ro or --dir NAME:PATH:tag=TAG',
   'share-directory': () => 'name a directory, or the http or https address of a .tar.gz',
   'attach-own-kind': () => 'attach the disc for the architecture of the VM',
@@ -174,13 +186,15 @@ export const VM_TEXTS: HintTexts<VmHints> = {
 /** About archives. */
 export const ARCHIVE_TEXTS: HintTexts<ArchiveHints> = {
   'export-elsewhere': () =>
-    'on the Mac that has the VM: tart push it to a registry and pull it here, or run tartlet export there instead of tart export',
+    'on the Mac that has the VM: tart push it to a registry and pull it here, or run tartlet export there ' +
+    'instead of tart export',
   'unpack-on-the-way': ({ tool }) => `unpack it on the way: ${tool} FILE | tartlet import - NAME`,
   'export-or-copy': () => 'export the VM with tartlet export, or copy the image with skopeo to oci-archive:FILE',
   'import-what-was-exported': () =>
-    'import what tartlet export wrote, or what skopeo copy wrote to oci-archive:FILE or oci:FOLDER',
+    'import what tartlet export wrote, or what skopeo copy wrote to oci-archive:FILE or oci:DIRECTORY',
   'put-into-vms': () =>
-    'put config.json, disk.img and nvram.bin into a folder of their own in TART_HOME/vms; its name is the name of the VM',
+    'put config.json, disk.img and nvram.bin into a directory of their own in TART_HOME/vms; its name is ' +
+    'the name of the VM',
   'copy-from-registry': () => 'if the image is a VM image, copy it from its registry with skopeo to oci-archive:FILE',
   'copy-to-registry': () => 'copy it to a registry with skopeo, and clone it there with Tart on macOS 27',
   'copy-again': () => 'copy or export it again',

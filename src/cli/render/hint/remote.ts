@@ -26,7 +26,8 @@ export const LOGIN_TEXTS: HintTexts<LoginHints> = {
     `check user, password and rights, then: tartlet login ${registry}` +
     (maybePublic ? ` (if the image is public: tartlet logout ${registry})` : ''),
   'correct-login-variables': ({ maybePublic }) =>
-    `correct TART_REGISTRY_USERNAME and TART_REGISTRY_PASSWORD${maybePublic ? ', or unset them if the image is public' : ''}`,
+    'correct TART_REGISTRY_USERNAME and ' +
+    `TART_REGISTRY_PASSWORD${maybePublic ? ', or unset them if the image is public' : ''}`,
   'log-in-anew': () => 'log in to the registry again, which writes the entry anew',
   'check-login': () => 'check the user name and the password',
   'check-login-or-use-token': () =>
@@ -34,7 +35,7 @@ export const LOGIN_TEXTS: HintTexts<LoginHints> = {
   'serve-tokens-under-own-name': () =>
     'if both belong together, ask the operator of the registry to serve tokens under its own name',
   'check-registry-authentication': () => 'check the authentication settings of the registry',
-  'set-auth-directory': () => 'set DOCKER_CONFIG or HOME to the absolute path of a folder',
+  'set-auth-directory': () => 'set DOCKER_CONFIG or HOME to the absolute path of a directory',
   'set-login-host': () => 'set TART_REGISTRY_HOSTNAME to host[:port] of the registry that the password is for',
   correct: ({ what }) => `correct ${what}`,
   'correct-or-remove-auth-file': ({ file }) => `correct ${file}, or log in again after removing it`,
@@ -43,7 +44,8 @@ export const LOGIN_TEXTS: HintTexts<LoginHints> = {
   'run-helper': ({ program, server }) => `run: echo ${server} | ${program} get   (it may print the password)`,
   'leave-out-zero-byte': ({ part }) => `enter the ${part} without it`,
   'unlock-keychain': () => 'run: security unlock-keychain   or set TART_REGISTRY_USERNAME and TART_REGISTRY_PASSWORD',
-  'run-as-owner-of-auth-file': () => 'run this as the owner of the file, or set DOCKER_CONFIG to a folder of your own',
+  'run-as-owner-of-auth-file': () =>
+    'run this as the owner of the file, or set DOCKER_CONFIG to a directory of your own',
 };
 
 /** About what stands between this machine and a registry. */
@@ -57,12 +59,12 @@ export const NETWORK_TEXTS: HintTexts<NetworkHints> = {
   'allow-plain-http': () => 'if this registry really has no TLS, repeat with --insecure',
   'use-tls': () => 'leave out --insecure',
   'give-client-certificate': ({ registry }) =>
-    `put client.cert and client.key (PEM) into the folder ~/.docker/certs.d/${registry}`,
+    `put client.cert and client.key (PEM) into the directory ~/.docker/certs.d/${registry}`,
   'trust-ca': () =>
-    'name the CA that signed it in SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, or put it into a certs.d folder',
+    'name the CA that signed it in SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, or put it into a certs.d directory',
   'check-certificate': () => 'check the certificate of the registry and the clock of this machine',
   'check-certificate-files': () =>
-    'check SSL_CERT_FILE, NODE_EXTRA_CA_CERTS and the certs.d folders for files that are not PEM',
+    'check SSL_CERT_FILE, NODE_EXTRA_CA_CERTS and the certs.d directories for files that are not PEM',
   'convert-certificate': ({ path }) =>
     `convert it (openssl x509 -inform der -in ${path} -out ca.pem), and use that file in its place`,
   'put-certificate-in-pem': () => 'put the certificate there in PEM: it begins with -----BEGIN CERTIFICATE-----',
@@ -109,7 +111,7 @@ export const SERVE_TEXTS: HintTexts<ServeHints> = {
   'make-user-line': () => 'make the line with htpasswd -B',
   'give-certificate-with-key': () =>
     'name a certificate and the key that belongs to it, both in PEM and the key without a password',
-  'choose-data-directory': () => 'choose a folder that can be written to',
-  'end-other-registry': () => 'end it first, or choose another data folder',
+  'choose-data-directory': () => 'choose a directory that can be written to',
+  'end-other-registry': () => 'end it first, or choose another data directory',
   'choose-port': () => 'choose another port, or 0 for any free one',
 };

@@ -3,7 +3,9 @@ import { TartletError } from '../../../errors.ts';
 import { type AddressClass, classOfAddress } from '../../../names/ip-address.ts';
 import { hostAndPort } from '../../request/network-error.ts';
 
-/** Names `host` or `host:port`, separated by commas or blanks: places on internal addresses that a registry may lead to. */
+/**
+ * Names `host` or `host:port`, separated by commas or blanks: places on internal addresses that a registry may lead to.
+ */
 const ALLOWED_VARIABLE = 'TARTLET_INTERNAL_HOSTS';
 
 const WHERE: Readonly<Record<Exclude<AddressClass, 'public'>, string>> = {
@@ -23,16 +25,19 @@ export interface AddressGuardOptions {
 }
 
 /**
- * Decides which addresses may be connected to, so that a registry cannot make us speak to what only we can reach (reliability S9): redirects, token
- * services and upload addresses are its text. The registry itself may be anywhere, because the user named it. Any other place must be public, or on a
- * network of the kind the registry was reached on: a private registry may store blobs inside, one on this machine may have its token service beside it.
- * Asked for every address of every connection, and the address that was asked about is the one that is dialled: a name that
- * resolves differently the second time gains nothing.
+ * Decides which addresses may be connected to, so that a registry cannot make us speak to what only we can reach
+ * (reliability S9): redirects, token services and upload addresses are its text. The registry itself may be anywhere,
+ * because the user named it. Any other place must be public, or on a network of the kind the registry was reached on: a
+ * private registry may store blobs inside, one on this machine may have its token service beside it. Asked for every
+ * address of every connection, and the address that was asked about is the one that is dialled: a name that resolves
+ * differently the second time gains nothing.
  */
 export class AddressGuard {
   readonly #options: AddressGuardOptions;
   readonly #allowed: ReadonlySet<string>;
-  /** Where the registry was reached. Learnt from connections that were established, not from what a name server claims. */
+  /**
+   * Where the registry was reached. Learnt from connections that were established, not from what a name server claims.
+   */
   readonly #reached: Set<AddressClass>;
 
   constructor(options: AddressGuardOptions) {
@@ -56,7 +61,10 @@ export class AddressGuard {
     this.#reached.add(classOfAddress(address));
   }
 
-  /** `next`, without the addresses that `target` must not have. A host that is an address has to be checked with {@link check}. */
+  /**
+   * `next`, without the addresses that `target` must not have. A host that is an address has to be checked with
+   * {@link check}.
+   */
   lookup(target: URL, next: LookupFunction): LookupFunction {
     return filtered(
       next,

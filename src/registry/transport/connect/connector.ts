@@ -21,8 +21,9 @@ export interface ConnectorOptions {
 }
 
 /**
- * How every connection of a client is made, whatever it is for (reliability S37): direct or through a proxy, with the certificates we trust,
- * each address of a host tried in turn. `build` is undici's own connector factory, handed in because undici is loaded late.
+ * How every connection of a client is made, whatever it is for (reliability S37): direct or through a proxy, with the
+ * certificates we trust, each address of a host tried in turn. `build` is undici's own connector factory, handed in
+ * because undici is loaded late.
  */
 export function registryConnector(options: ConnectorOptions, build: typeof buildConnector): buildConnector.connector {
   const { trust, limits, environment, userAgent, guard } = options;

@@ -19,8 +19,9 @@ export interface EndpointOptions {
 }
 
 /**
- * The base URL of a registry. Always https, except: plain HTTP when the user asked for it, and for a loopback address with a written port
- * that does not answer a TLS greeting (reliability §3.2). No other registry ever falls back from TLS. Never rejects.
+ * The base URL of a registry. Always https, except: plain HTTP when the user asked for it, and for a loopback address
+ * with a written port that does not answer a TLS greeting (reliability §3.2). No other registry ever falls back from
+ * TLS. Never rejects.
  */
 export async function resolveEndpoint(registry: RegistryAddress, options: EndpointOptions): Promise<URL> {
   const host = ALIASES.get(registry.host) ?? registry.host;
@@ -47,7 +48,8 @@ export async function speaksTls(url: URL, timeoutMs: number): Promise<boolean> {
       host,
       port,
       rejectUnauthorized: false,
-      // Nobody is trusted, so that no certificates are loaded for that: it would take longer than the rest of the greeting.
+      // Nobody is trusted, so that no certificates are loaded for that: it would take longer than the rest of the
+      // greeting.
       secureContext: createSecureContext({ ca: [] }),
       ALPNProtocols: ['http/1.1'],
       lookup: registryLookup(),
@@ -59,7 +61,8 @@ export async function speaksTls(url: URL, timeoutMs: number): Promise<boolean> {
     };
     socket.setTimeout(timeoutMs, () => decide(false));
     socket.once('secureConnect', () => decide(true));
-    // A TLS alert (no common version, a client certificate wanted) is an answer in TLS; a reset or a refused connection is none.
+    // A TLS alert (no common version, a client certificate wanted) is an answer in TLS; a reset or a refused connection
+    // is none.
     socket.on('error', (error) =>
       decide(!isPlainHttpAnswer(error) && /^ERR_(?:SSL|TLS)_/.test(systemCode(error) ?? '')),
     );

@@ -3,8 +3,8 @@ import type { LookupFunction } from 'node:net';
 import { isLocalhost } from '../../../names/ip-address.ts';
 
 /**
- * Turns names into addresses as `next` (default: the system) does, except for `localhost` and its subdomains: they are this machine,
- * whatever a name server says (reliability §3.2).
+ * Turns names into addresses as `next` (default: the system) does, except for `localhost` and its subdomains: they are
+ * this machine, whatever a name server says (reliability §3.2).
  */
 export function registryLookup(next: LookupFunction = systemLookup): LookupFunction {
   return (hostname, options, callback) => {

@@ -46,7 +46,10 @@ export function proxyFor(url: URL, environment: Environment): Proxy | undefined 
   return { url: proxy, variable: named };
 }
 
-/** Whether `NO_PROXY` names the host: `*`, a host with its subdomains, `.suffix`, `*.suffix`, an address or a CIDR block, each with an optional port. */
+/**
+ * Whether `NO_PROXY` names the host: `*`, a host with its subdomains, `.suffix`, `*.suffix`, an address or a CIDR
+ * block, each with an optional port.
+ */
 function isExcluded(url: URL, noProxy: string): boolean {
   const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
   const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
@@ -131,7 +134,10 @@ export async function openTunnel(
   });
 }
 
-/** What a proxy says about its refusal, as it may be shown; undefined also where it repeats the password that it got from us (reliability S34). */
+/**
+ * What a proxy says about its refusal, as it may be shown; undefined also where it repeats the password that it got
+ * from us (reliability S34).
+ */
 export function saidByProxy(proxy: Proxy, text: string | undefined): string | undefined {
   const secrets = new SentSecrets();
   secrets.noteAuthorization(proxyAuthorization(proxy)['proxy-authorization'] ?? '');

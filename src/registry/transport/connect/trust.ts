@@ -14,20 +14,20 @@ const SYSTEM_BUNDLES = [
   '/etc/ssl/cert.pem', // macOS, BSD
 ];
 
-const SYSTEM_FOLDERS = ['/etc/docker/certs.d', '/etc/containers/certs.d'];
+const SYSTEM_DIRECTORIES = ['/etc/docker/certs.d', '/etc/containers/certs.d'];
 
 export interface TrustOptions {
   readonly environment: Environment;
   /** Default: the usual files of Linux and macOS. The first that exists counts. */
   readonly bundles?: readonly string[];
   /** Default: `certs.d` of Docker and of containers, system and user. */
-  readonly folders?: readonly string[];
+  readonly directories?: readonly string[];
 }
 
 /**
- * Whom we believe to be a registry: the CA certificates of the system, of `SSL_CERT_FILE`, `SSL_CERT_DIR` and `NODE_EXTRA_CA_CERTS`,
- * and the `certs.d` folder of a registry, with the client certificate that may lie there. Files are read when a first TLS connection needs
- * them, once.
+ * Whom we believe to be a registry: the CA certificates of the system, of `SSL_CERT_FILE`, `SSL_CERT_DIR` and
+ * `NODE_EXTRA_CA_CERTS`, and the `certs.d` directory of a registry, with the client certificate that may lie there.
+ * Files are read when a first TLS connection needs them, once.
  */
 export class TrustStore {
   readonly #options: TrustOptions;
@@ -75,13 +75,13 @@ export class TrustStore {
   /** Undefined when the environment adds nothing and the system has no bundle: then Node's own list counts. */
   async #systemCertificates(): Promise<readonly string[] | undefined> {
     const { environment } = this.#options;
-    const [file, folders, extra] = ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS'].map(
+    const [file, directories, extra] = ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS'].map(
       (name) => environment[name] ?? '',
     );
     const found: string[] = [];
     if (file) found.push(await readCertificates(file, 'SSL_CERT_FILE'));
-    for (const folder of (folders ?? '').split(':').filter((path) => path !== ''))
-      found.push(...(await readFolder(folder)));
+    for (const directory of (directories ?? '').split(':').filter((path) => path !== ''))
+      found.push(...(await readDirectory(directory)));
     if (found.length === 0) found.push(...(await this.#firstBundle()));
     if (extra) {
       if (found.length === 0) found.push(...(await import('node:tls')).rootCertificates);
@@ -102,15 +102,15 @@ export class TrustStore {
     const ca: string[] = [];
     let pair: { cert: string; key: string } | undefined;
     const names = hostPort.endsWith(':443') ? [hostPort, hostPort.slice(0, -4)] : [hostPort];
-    for (const folder of this.#folders()) {
+    for (const directory of this.#directories()) {
       for (const name of names) {
-        for (const file of await listIfThere(join(folder, name))) {
-          const path = join(folder, name, file);
-          if (file.endsWith('.crt')) ca.push(await readCertificates(path, 'a certs.d folder'));
+        for (const file of await listIfThere(join(directory, name))) {
+          const path = join(directory, name, file);
+          if (file.endsWith('.crt')) ca.push(await readCertificates(path, 'a certs.d directory'));
           if (file.endsWith('.cert') && pair === undefined) {
             // Docker's rule: a certificate and its key have the same name.
-            const key = (await readAsked(path.replace(/\.cert$/, '.key'), 'a certs.d folder')).toString('utf8');
-            pair = { cert: await readCertificates(path, 'a certs.d folder'), key };
+            const key = (await readAsked(path.replace(/\.cert$/, '.key'), 'a certs.d directory')).toString('utf8');
+            pair = { cert: await readCertificates(path, 'a certs.d directory'), key };
           }
         }
       }
@@ -118,28 +118,28 @@ export class TrustStore {
     return { ca, pair };
   }
 
-  #folders(): readonly string[] {
-    if (this.#options.folders !== undefined) return this.#options.folders;
+  #directories(): readonly string[] {
+    if (this.#options.directories !== undefined) return this.#options.directories;
     const { HOME: home, XDG_CONFIG_HOME: config } = this.#options.environment;
     const own = home
       ? [join(config || join(home, '.config'), 'containers/certs.d'), join(home, '.docker/certs.d')]
       : [];
-    return [...own, ...SYSTEM_FOLDERS];
+    return [...own, ...SYSTEM_DIRECTORIES];
   }
 }
 
 /** The certificates of an `SSL_CERT_DIR`; files of other kinds that lie there are none of our business. */
-async function readFolder(folder: string): Promise<string[]> {
-  const texts = await Promise.all((await listIfThere(folder)).map((name) => readIfThere(join(folder, name))));
+async function readDirectory(directory: string): Promise<string[]> {
+  const texts = await Promise.all((await listIfThere(directory)).map((name) => readIfThere(join(directory, name))));
   return texts.filter((text) => text?.includes('-----BEGIN')) as string[];
 }
 
-async function listIfThere(folder: string): Promise<string[]> {
+async function listIfThere(directory: string): Promise<string[]> {
   try {
-    return (await readdir(folder)).sort();
+    return (await readdir(directory)).sort();
   } catch (error) {
     if (isAbsent(error)) return [];
-    throw unusable(folder, 'a certificate folder', error);
+    throw unusable(directory, 'a certificate directory', error);
   }
 }
 

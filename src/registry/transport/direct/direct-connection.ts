@@ -32,7 +32,7 @@ export class DirectConnection {
 
   /**
    * Sends a request and reads the head of its answer; undefined when it is not a plain one.
-   * @param signal ends the connection until the answer is over, i.e. until {@link sleeps} or {@link close}.
+   * @param signal ends the connection until the answer is over, i.e. until {@link release} or {@link close}.
    */
   async ask(text: string, signal: AbortSignal | undefined): Promise<ResponseHead | undefined> {
     const { headersMs, responseHeaderBytes } = this.limits;
@@ -68,7 +68,8 @@ export class DirectConnection {
     this.#signal?.throwIfAborted();
     if (rest !== undefined && rest.length > 0) return rest;
     if (!this.#reader.isQuiet) return this.#reader.read();
-    // One timer for all reads of a body, and one listener above: new ones for each of thousands were a measurable part of a pull.
+    // One timer for all reads of a body, and one listener above: new ones for each of thousands were a measurable part
+    // of a pull.
     this.#patience ??= setTimeout(() => {
       if (this.#isWaiting) this.#reader.giveUp('UND_ERR_BODY_TIMEOUT');
     }, this.limits.bodyIdleMs);
@@ -82,7 +83,7 @@ export class DirectConnection {
   }
 
   /** Waits for the next request. False, and closed, when there is something wrong with it. */
-  sleeps(milliseconds: number): boolean {
+  release(milliseconds: number): boolean {
     this.#endAnswer();
     const hasSurplus = this.#rest !== undefined && this.#rest.length > 0;
     if (hasSurplus || !this.#reader.isQuiet) {
@@ -95,7 +96,7 @@ export class DirectConnection {
     return true;
   }
 
-  wakes(): boolean {
+  reuse(): boolean {
     clearTimeout(this.#idle);
     this.#socket.ref();
     if (this.#reader.isQuiet) return true;

@@ -1,3 +1,6 @@
+/*
+ * More than 250 lines, because what a connection may be in is decided in one class, step by step.
+ */
 import type { Socket } from 'node:net';
 import { type ConnectorOptions, registryConnector } from '../connect/connector.ts';
 import { DirectConnection } from './direct-connection.ts';
@@ -17,13 +20,13 @@ const IDLE_MS = 4_000;
 /** Statuses whose bodies are what was asked for, or a part of it. All others are short texts. */
 const CONTENT = new Set([200, 206]);
 
-/** A second way for requests, beside the HTTP library. Nothing else of this folder is for others. */
+/** A second way for requests, beside the HTTP library. Nothing else of this directory is for others. */
 export interface DirectWay {
   /**
    * Asks on a connection of its own, when nothing about request and answer is left to interpretation.
    * @param headers all that go with the request, names in lower case.
-   * @returns undefined when the request is for the library: nothing of an answer was given away then, and it may be sent again. The pieces of
-   *   a blob's body are valid until the next is asked for.
+   * @returns undefined when the request is for the library: nothing of an answer was given away then, and it may be
+   * sent again. The pieces of a blob's body are valid until the next is asked for.
    * @throws TartletError as the way through the library does.
    */
   send(
@@ -41,10 +44,11 @@ export function directWay(options: ConnectorOptions, pace: Pace): DirectWay {
 }
 
 /**
- * GET requests whose bodies are read from the socket straight into memory that is used again: for blobs, where nearly all bytes are, and
- * for manifests, so that a pull need not load the library (V8 alone spent 0.2 s of a processor on optimizing its parser for one manifest).
- * Connections are made by the very rules of the library's (`connector.ts`). It answers only where nothing is left to interpretation; for
- * every other answer, and through tunnels, it gives up, and the same request goes through the library.
+ * GET requests whose bodies are read from the socket straight into memory that is used again: for blobs, where nearly
+ * all bytes are, and for manifests, so that a pull need not load the library (V8 alone spent 0.2 s of a processor on
+ * optimizing its parser for one manifest). Connections are made by the very rules of the library's (`connector.ts`). It
+ * answers only where nothing is left to interpretation; for every other answer, and through tunnels, it gives up, and
+ * the same request goes through the library.
  */
 class DirectTransport implements DirectWay {
   readonly #options: ConnectorOptions;
@@ -52,7 +56,10 @@ class DirectTransport implements DirectWay {
   readonly #connect: ReturnType<typeof registryConnector>;
   readonly #idle = new Map<string, DirectConnection[]>();
   readonly #open = new Set<DirectConnection>();
-  /** What servers answer in other ways, e.g. `https://host blob`: asking twice each time would be worse than the library. */
+  /**
+   * What servers answer in other ways, e.g. `https://host blob`: asking twice each time would be worse than the
+   * library.
+   */
   readonly #unusual = new Set<string>();
   #closed = false;
 
@@ -69,7 +76,7 @@ class DirectTransport implements DirectWay {
     signal: AbortSignal | undefined,
   ): Promise<RegistryResponse | undefined> {
     const { url } = request;
-    const what = `${url.origin} ${request.passing ?? ''}`;
+    const what = `${url.origin} ${request.transientChunks ?? ''}`;
     const { environment } = this.#options;
     const isTunnelled = url.protocol === 'https:' && proxyFor(url, environment) !== undefined;
     if (this.#unusual.has(what) || isTunnelled) return undefined;
@@ -107,7 +114,7 @@ class DirectTransport implements DirectWay {
 
   #takeIdle(origin: string): DirectConnection | undefined {
     const waiting = this.#idle.get(origin) ?? [];
-    for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) if (one.wakes()) return one;
+    for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) if (one.reuse()) return one;
     return undefined;
   }
 
@@ -137,7 +144,7 @@ class DirectTransport implements DirectWay {
     signal: AbortSignal | undefined,
   ): RegistryResponse {
     const done = (): void => {
-      if (!head.keepsAlive || !connection.sleeps(IDLE_MS)) {
+      if (!head.keepsAlive || !connection.release(IDLE_MS)) {
         connection.close();
         return;
       }
@@ -227,7 +234,10 @@ class DirectBody extends SingleUseBody {
     this.#connection.close();
   }
 
-  /** The connection serves the next request if nothing is left of this answer. Once: it may be another answer's afterwards. */
+  /**
+   * The connection serves the next request if nothing is left of this answer. Once: it may be another answer's
+   * afterwards.
+   */
   #letGo(): void {
     if (this.#left > 0) this.close();
     if (this.#isOver) return;

@@ -12,8 +12,9 @@ export interface ResponseHead {
 const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
 
 /**
- * Reads a response head, without the blank line, if it is as plain as can be: HTTP/1.1, a final status that has a body, exactly one
- * length, no coding, every line well formed (RFC 9112). Undefined for anything else: that is for a library to judge.
+ * Reads a response head, without the blank line, if it is as plain as can be: HTTP/1.1, a final status that has a body,
+ * exactly one length, no coding, every line well formed (RFC 9112). Undefined for anything else: that is for a library
+ * to judge.
  */
 export function parsePlainHead(text: string): ResponseHead | undefined {
   const [first = '', ...lines] = text.split('\r\n');

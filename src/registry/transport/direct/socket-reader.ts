@@ -4,8 +4,8 @@ import type { buildConnector } from 'undici';
 import { TartletError } from '../../../errors.ts';
 
 /**
- * Memory that reads fill one behind the other. What is read at once passes through all layers at once, and V8 optimizes each of them later or
- * never: with 256 KiB a pull of 2 GiB took a tenth longer.
+ * Memory that reads fill one behind the other. What is read at once passes through all layers at once, and V8 optimizes
+ * each of them later or never: with 256 KiB a pull of 2 GiB took a tenth longer.
  */
 const MEMORY_BYTES = 1024 * 1024;
 
@@ -26,8 +26,9 @@ function coded(code: TimeoutCode | 'UND_ERR_SOCKET', message: string): Error {
 }
 
 /**
- * What arrives on a connection, in memory that is used again and again: the system writes straight into it. Every other way that Node
- * offers makes a buffer for each 64 KiB, which costs more than all the rest of the transport (performance.md §3).
+ * What arrives on a connection, in memory that is used again and again: the system writes straight into it. Every other
+ * way that Node offers makes a buffer for each 64 KiB, which costs more than all the rest of the transport
+ * (performance.md §3).
  */
 export class SocketReader {
   /** Waiting to be read, oldest first. */
@@ -43,7 +44,10 @@ export class SocketReader {
   #wakesSoon = false;
   #received = 0;
 
-  /** The option for `connect` of `node:net` and `node:tls`. The memory of a read is chosen before it: never what somebody still holds. */
+  /**
+   * The option for `connect` of `node:net` and `node:tls`. The memory of a read is chosen before it: never what
+   * somebody still holds.
+   */
   readonly onread = {
     buffer: (): Uint8Array => {
       if (this.#room === undefined || this.#room.length < LEAST_ROOM_BYTES) {
@@ -92,7 +96,8 @@ export class SocketReader {
 
   /**
    * What arrived next. It is valid until the next call.
-   * @throws the error of the socket, after its orderly end one with the code `UND_ERR_SOCKET`, and that of {@link giveUp}.
+   * @throws the error of the socket, after its orderly end one with the code `UND_ERR_SOCKET`, and that of
+   * {@link giveUp}.
    */
   async read(): Promise<Uint8Array> {
     this.#takeBack();
@@ -150,7 +155,10 @@ export function readerOf(socket: Socket): SocketReader {
   return reader;
 }
 
-/** Makes connections as undici's `buildConnector` does, each with a {@link SocketReader}. Not for tunnels: those exist already. */
+/**
+ * Makes connections as undici's `buildConnector` does, each with a {@link SocketReader}. Not for tunnels: those exist
+ * already.
+ */
 export function buildReadingConnector(how: buildConnector.BuildOptions = {}): buildConnector.connector {
   const { timeout, ...rest } = how;
   return (request, callback) => {

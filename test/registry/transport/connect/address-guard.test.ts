@@ -166,8 +166,8 @@ describe('a registry without TLS whose name leads elsewhere in mid-command', () 
       lookup: (_name, _options, callback) => callback(null, [{ address: left.shift() ?? '', family: 4 }]),
     });
     after(() => http.close());
-    const ask = async (passing?: 'blob') => {
-      const how = passing === undefined ? {} : { passing };
+    const ask = async (transientChunks?: 'blob') => {
+      const how = transientChunks === undefined ? {} : { transientChunks };
       const request = {
         method: 'GET',
         url,
@@ -185,9 +185,9 @@ describe('a registry without TLS whose name leads elsewhere in mid-command', () 
   it.each([
     ['by the library', undefined],
     ['straight from the socket', 'blob' as const],
-  ])('is not followed from the outside to this machine, %s (S9)', async (_way, passing) => {
+  ])('is not followed from the outside to this machine, %s (S9)', async (_way, transientChunks) => {
     const { ask, log } = await named(['127.0.0.1'], { networks: ['public'] });
-    await expect(ask(passing)).rejects.toMatchObject({
+    await expect(ask(transientChunks)).rejects.toMatchObject({
       code: 'REDIRECT_REFUSED',
       message:
         'the name registry.example leads elsewhere than before, to 127.0.0.1, which is on this machine: not connected',

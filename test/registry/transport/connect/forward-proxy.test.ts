@@ -15,8 +15,8 @@ interface OwnAnswer {
 }
 
 /**
- * A proxy as squid is installed: CONNECT to port 443 only; a request for a whole address is handed on, to a port of this machine whatever the
- * name is.
+ * A proxy as squid is installed: CONNECT to port 443 only; a request for a whole address is handed on, to a port of
+ * this machine whatever the name is.
  */
 async function squid(options: { readonly own?: OwnAnswer; readonly login?: string } = {}) {
   const requests: IncomingMessage[] = [];
@@ -69,7 +69,7 @@ function transport(environment: Record<string, string>) {
 
 /** `passing`: read straight from the socket; without: through the library. */
 describe.each([
-  ['straight from the socket', { passing: 'manifest' }],
+  ['straight from the socket', { transientChunks: 'manifest' }],
   ['through the library', {}],
 ] as const)('plain HTTP through a proxy that lets CONNECT through to 443 only, %s (N10)', (_way, how) => {
   const get = async (url: string, http: ReturnType<typeof transport>) => {
@@ -179,7 +179,7 @@ describe('a registry without TLS behind a proxy (N10)', () => {
     const endpoint = `http://registry.example:${registry.port}`;
     const { client } = clientFor(registry, { environment, endpoint });
     await client.uploadBlob({ ...blob, open: () => blob.bytes });
-    expect((await collect(client.blob(blob, { passing: true }))).equals(blob.bytes)).toBe(true);
+    expect((await collect(client.blob(blob, { transientChunks: true }))).equals(blob.bytes)).toBe(true);
     expect(registry.requests.find(({ method }) => method === 'PUT')?.body.equals(blob.bytes)).toBe(true);
     expect(proxy.asked().every((line) => line.includes(` ${endpoint}/v2/a/b/blobs/`))).toBe(true);
     expect(proxy.requests.length).toBeGreaterThanOrEqual(3);

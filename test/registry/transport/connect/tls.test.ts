@@ -103,7 +103,7 @@ describe('a CA is trusted', () => {
   it('when it lies in SSL_CERT_DIR, among other files', async () => {
     const registry = await scripted(OK, { tls: ca.issue(NAMES) });
     await expect(
-      clientFor(registry, trusting({ SSL_CERT_DIR: ca.folder })).client.manifest(TAG),
+      clientFor(registry, trusting({ SSL_CERT_DIR: ca.directory })).client.manifest(TAG),
     ).resolves.toBeDefined();
   });
 
@@ -114,12 +114,12 @@ describe('a CA is trusted', () => {
     const other = await scripted(OK, { tls: pair });
     const home = mkdtempSync(join(tmpdir(), 'tartlet-certs-'));
     after(() => Promise.resolve(rmSync(home, { recursive: true })));
-    const folder = join(home, '.config/containers/certs.d', registry.authority);
-    mkdirSync(folder, { recursive: true });
+    const directory = join(home, '.config/containers/certs.d', registry.authority);
+    mkdirSync(directory, { recursive: true });
     const client = ca.issue('DNS:client');
-    copyFileSync(ca.file, join(folder, 'ca.crt'));
-    writeFileSync(join(folder, 'client.cert'), client.cert);
-    writeFileSync(join(folder, 'client.key'), client.key);
+    copyFileSync(ca.file, join(directory, 'ca.crt'));
+    writeFileSync(join(directory, 'client.cert'), client.cert);
+    writeFileSync(join(directory, 'client.key'), client.key);
     await expect(clientFor(registry, trusting({ HOME: home })).client.manifest(TAG)).resolves.toBeDefined();
     await expect(clientFor(other, trusting({ HOME: home })).client.manifest(TAG)).rejects.toMatchObject({
       code: 'NET_TLS',
@@ -153,8 +153,8 @@ describe('a CA is trusted', () => {
     const home = mkdtempSync(join(tmpdir(), 'tartlet-certs-'));
     after(() => Promise.resolve(rmSync(home, { recursive: true })));
     const registry = await scripted({}, { tls: ca.issue(NAMES) });
-    const folder = join(home, '.docker/certs.d', registry.authority);
-    mkdirSync(folder, { recursive: true });
+    const directory = join(home, '.docker/certs.d', registry.authority);
+    mkdirSync(directory, { recursive: true });
     const asked = join(home, 'asked.pem');
     writeFileSync(asked, content());
     for (const variable of ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS']) {
@@ -164,16 +164,16 @@ describe('a CA is trusted', () => {
         facts: { subject: asked, next: { kind: next } },
       });
     }
-    const file = join(folder, 'ca.crt');
+    const file = join(directory, 'ca.crt');
     writeFileSync(file, content());
     await expect(clientFor(registry, trusting({ HOME: home })).client.manifest(TAG)).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
-      message: `${file}, named by a certs.d folder, ${what}`,
+      message: `${file}, named by a certs.d directory, ${what}`,
     });
   });
 
   it('by Node itself when nothing else is found', async () => {
-    const trust = new TrustStore({ environment: {}, bundles: [], folders: [] });
+    const trust = new TrustStore({ environment: {}, bundles: [], directories: [] });
     expect(await trust.contextFor('registry.example:443')).toBeUndefined();
   });
 });
@@ -192,7 +192,7 @@ const GO_PAGE = 'Client sent an HTTP request to an HTTPS server.\n';
 
 describe('a registry that wants a client certificate', () => {
   it.each(['TLSv1.2', 'TLSv1.3'] as const)(
-    'by %s is understood, with the folder to put it into (N8)',
+    'by %s is understood, with the directory to put it into (N8)',
     async (version) => {
       const tls = { ...ca.issue(NAMES), requestCert: true, rejectUnauthorized: true, maxVersion: version } as const;
       const registry = await scripted(OK, { tls });

@@ -17,15 +17,15 @@ import { TestCa } from '../../certificates.ts';
 import { after, blobOf, clientFor, collect, scripted } from '../../world.ts';
 
 /*
- * What is particular to reading from the socket. That it behaves like the library wherever something breaks is proved by blob.test.ts, which
- * runs over both.
+ * What is particular to reading from the socket. That it behaves like the library wherever something breaks is proved
+ * by blob.test.ts, which runs over both.
  */
 
 /** More than one read, and no multiple of anything. */
 const BLOB = blobOf(20_000_017);
 const SMALL = blobOf(1000);
 const OTHER = blobOf(2000);
-const passing = true;
+const transientChunks = true;
 const pathOf = ({ digest }: typeof BLOB): string => `/v2/a/b/blobs/${digest.toString()}`;
 
 let ca: TestCa;
@@ -45,7 +45,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
     const { client } = await serving({ [`GET ${pathOf(BLOB)}`]: { body: BLOB.bytes } });
     const memories = new Set<unknown>();
     const pieces: Buffer[] = [];
-    for await (const piece of client.blob(BLOB, { passing })) {
+    for await (const piece of client.blob(BLOB, { transientChunks })) {
       memories.add(piece.buffer);
       pieces.push(Buffer.from(piece));
     }
@@ -59,7 +59,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
   it('a piece stays what it is until the next is asked for, however late that is', async () => {
     const { client } = await serving({ [`GET ${pathOf(BLOB)}`]: { body: BLOB.bytes } });
     let at = 0;
-    for await (const piece of client.blob(BLOB, { passing })) {
+    for await (const piece of client.blob(BLOB, { transientChunks })) {
       const before = Buffer.from(piece);
       // Some rounds of the event loop, in which the connection could write into it.
       for (let round = 0; round < 5; round += 1) await new Promise((resolve) => setImmediate(resolve));
@@ -76,9 +76,9 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
       [`GET ${pathOf(OTHER)}`]: ({ headers }) =>
         headers['range'] === undefined ? { body: OTHER.bytes } : { status: 416, body: 'no such range' },
     });
-    expect(await collect(client.blob(SMALL, { passing }))).toEqual(SMALL.bytes);
-    expect(await collect(client.blob(OTHER, { passing }))).toEqual(OTHER.bytes);
-    expect(await collect(client.blob(SMALL, { passing }))).toEqual(SMALL.bytes);
+    expect(await collect(client.blob(SMALL, { transientChunks }))).toEqual(SMALL.bytes);
+    expect(await collect(client.blob(OTHER, { transientChunks }))).toEqual(OTHER.bytes);
+    expect(await collect(client.blob(SMALL, { transientChunks }))).toEqual(SMALL.bytes);
     expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 1, 1]);
   });
 
@@ -107,8 +107,8 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
       [`GET ${pathOf(SMALL)}`]: { body: SMALL.bytes },
     });
     await client.manifest({ tag: Tag.parse('chunked') });
-    await collect(client.blob(SMALL, { passing }));
-    await collect(client.blob(SMALL, { passing }));
+    await collect(client.blob(SMALL, { transientChunks }));
+    await collect(client.blob(SMALL, { transientChunks }));
     // The first was closed, the second is the library's, and the third served both blobs.
     expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 2, 3, 3]);
   });
@@ -124,7 +124,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
   it('sends what the library sends, and nothing more', async () => {
     const { client, registry } = await serving({ '*': { body: SMALL.bytes } });
     await collect(client.blob(SMALL));
-    await collect(client.blob(SMALL, { passing }));
+    await collect(client.blob(SMALL, { transientChunks }));
     const [one, two] = registry.requests;
     expect(two).toEqual({ ...one, connection: 2 });
   });
@@ -138,7 +138,7 @@ describe('an answer is over once', () => {
       headers: {},
       access: { action: 'pull' },
       repeat: 'always',
-      passing: 'blob',
+      transientChunks: 'blob',
     };
     const response = await transport.send(request, {}, signal);
     if (response === undefined) throw new Error('it was left to the library');
@@ -263,7 +263,7 @@ it('a head is understood wherever it is cut', async () => {
     });
   });
   for (let count = 0; count < HEAD.length + 3; count += 1) {
-    expect((await collect(client.blob(SMALL, { passing }))).equals(SMALL.bytes)).toBe(true);
+    expect((await collect(client.blob(SMALL, { transientChunks }))).equals(SMALL.bytes)).toBe(true);
   }
 });
 
@@ -275,10 +275,10 @@ it('a connection that was closed while it waited is replaced without a word', as
       else socket.write(Buffer.concat([Buffer.from(HEAD), SMALL.bytes]));
     });
   });
-  await collect(client.blob(SMALL, { passing }));
+  await collect(client.blob(SMALL, { transientChunks }));
   let asked = 1;
   while (sockets.size === 1 && asked < 10) {
-    expect((await collect(client.blob(SMALL, { passing }))).equals(SMALL.bytes)).toBe(true);
+    expect((await collect(client.blob(SMALL, { transientChunks }))).equals(SMALL.bytes)).toBe(true);
     asked += 1;
   }
   expect(sockets.size).toBe(2);
@@ -290,7 +290,7 @@ it('a server that closes after its answer is asked on another connection', async
       socket.write(Buffer.concat([Buffer.from(HEAD.replace('X-Long', 'Connection: close\r\nX-Long')), SMALL.bytes])),
     );
   });
-  for (let count = 0; count < 2; count += 1) await collect(client.blob(SMALL, { passing }));
+  for (let count = 0; count < 2; count += 1) await collect(client.blob(SMALL, { transientChunks }));
   expect(sockets.size).toBe(2);
 });
 
@@ -299,7 +299,7 @@ it('bytes behind a body belong to nothing, and end the connection', async () => 
     socket.on('data', () => socket.write(Buffer.concat([Buffer.from(HEAD), SMALL.bytes, Buffer.from('HTTP/1.1 200')])));
   });
   for (let count = 0; count < 2; count += 1) {
-    expect(await collect(client.blob(SMALL, { passing }))).toEqual(SMALL.bytes);
+    expect(await collect(client.blob(SMALL, { transientChunks }))).toEqual(SMALL.bytes);
   }
   expect(sockets.size).toBe(2);
 });
