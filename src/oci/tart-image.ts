@@ -138,8 +138,8 @@ function refuseOtherKinds(manifest: ImageManifest, name: string): void {
   }
   const ofTart = types.find(isTartType);
   if (ofTart !== undefined) {
-    const types = shown(ofTart);
-    const why = `is a VM image of a version of Tart that is not known here: its layers are of types like "${types}"`;
+    const unknown = shown(ofTart);
+    const why = `is a VM image of a version of Tart that is not known here: its layers are of types like "${unknown}"`;
     throw unsupported(name, why, { kind: 'use-that-tart' });
   }
   if (isLume(manifest)) throw unsupported(name, 'is a VM image of lume, in a format of its own', { kind: 'use-lume' });
