@@ -35,6 +35,8 @@ try {
   useCommand(user);
   useLibrary(user);
   useTypes(user);
+  useGlobally(tarball);
+  writeFormula();
   console.log('The package is fit to publish.');
 } catch (error) {
   console.error(`FAIL ${step}: ${error instanceof Error ? error.message : String(error)}`);
@@ -263,6 +265,57 @@ export const forged = new RemoteName();
   writeFileSync(path.join(user, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }));
   node([tool('typescript7/bin/tsc'), '-p', user], user);
   console.log('ok   a strict NodeNext project compiles against the types');
+}
+
+/** As a user has it in PATH: by npm's prefix, upgraded from an older version, removed again; and by npx without installing. */
+function useGlobally(tarball) {
+  step = 'npm install --global';
+  const home = path.join(work, 'global-user');
+  const prefix = path.join(work, 'prefix');
+  const command = path.join(prefix, 'bin/tartlet');
+  const environment = { ...process.env, HOME: home, TART_HOME: path.join(home, '.tart'), npm_config_prefix: prefix };
+  delete environment.NODE_DISABLE_COMPILE_CACHE;
+  mkdirSync(home);
+  const quiet = ['--global', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  for (const [file, wanted] of [
+    [packOlder(), '0.0.1'],
+    [tarball, own.version],
+  ]) {
+    run('npm', ['install', ...quiet, file], home, environment);
+    const version = run(command, ['--version'], home, environment).trim();
+    if (version !== wanted) throw new Error(`after the install of ${path.basename(file)} it says ${version}`);
+  }
+  run(command, ['create', '--linux', '--disk-size', '1', 'kept'], home, environment);
+
+  step = 'npx';
+  const npx = run('npx', ['--yes', tarball, 'list', '--quiet'], home, environment).trim();
+  if (npx !== 'kept') throw new Error(`by npx it lists ${JSON.stringify(npx)}`);
+
+  step = 'npm uninstall --global';
+  run('npm', ['uninstall', ...quiet, 'tartlet'], home, environment);
+  if (existsSync(command) || existsSync(path.join(prefix, 'lib/node_modules/tartlet'))) {
+    throw new Error('something of it is still there');
+  }
+  const kept = ['.tart/vms/kept/config.json', '.cache/tartlet/code'];
+  expectNone(
+    kept.filter((file) => !existsSync(path.join(home, file))),
+    'went with it, where docs/guide/install.md says that they stay',
+  );
+  console.log('ok   npm install --global, an upgrade, npx and npm uninstall; VMs and images stay');
+}
+
+/** The package under version 0.0.1, to upgrade from. */
+function packOlder() {
+  const older = path.join(work, 'inside/package');
+  writeFileSync(path.join(older, 'package.json'), JSON.stringify({ ...own, version: '0.0.1' }));
+  npm(['pack', '--silent', '--ignore-scripts', '--pack-destination', work], older);
+  return path.join(work, 'tartlet-0.0.1.tgz');
+}
+
+function writeFormula() {
+  step = 'formula';
+  const address = `https://example.org/tartlet-${own.version}.tgz`;
+  process.stdout.write(node([path.join(root, 'scripts/formula.mjs'), address, '--check'], root));
 }
 
 /** The program of a tool, from a file of it that its package lets us find. */
