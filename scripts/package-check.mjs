@@ -62,7 +62,7 @@ function checkLockFile() {
   );
   const loose = Object.entries({ ...own.dependencies, ...own.optionalDependencies, ...own.devDependencies });
   expectNone(
-    loose.filter(([, range]) => !/^(npm:[^@]+@)?\d+\.\d+\.\d+$/.test(range)).map(([name]) => name),
+    loose.filter(([, range]) => !/^(npm:[^@]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/.test(range)).map(([name]) => name),
     'are not pinned to one version',
   );
   console.log(
@@ -282,13 +282,13 @@ function useGlobally(tarball) {
     [tarball, own.version],
   ]) {
     run('npm', ['install', ...quiet, file], home, environment);
-    const version = run(command, ['--version'], home, environment).trim();
-    if (version !== wanted) throw new Error(`after the install of ${path.basename(file)} it says ${version}`);
+    const { version } = JSON.parse(readFileSync(path.join(prefix, 'lib/node_modules/tartlet/package.json'), 'utf8'));
+    if (version !== wanted) throw new Error(`after the install of ${path.basename(file)} version ${version} is there`);
   }
   run(command, ['create', '--linux', '--disk-size', '1', 'kept'], home, environment);
 
   step = 'npx';
-  const npx = run('npx', ['--yes', tarball, 'list', '--quiet'], home, environment).trim();
+  const npx = run('npx', ['--yes', '--package', tarball, 'tartlet', 'list', '--quiet'], home, environment).trim();
   if (npx !== 'kept') throw new Error(`by npx it lists ${JSON.stringify(npx)}`);
 
   step = 'npm uninstall --global';
