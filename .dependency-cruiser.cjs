@@ -1,7 +1,8 @@
 /**
- * The floors of the house (docs/architecture.md), in `scripts/floors.json`: a file imports from its own directory and from directories above it in
- * that list, never from below. The order of the list is the rule; there is no list of exceptions. Because every directory is a floor of its own, neither files nor
- * directories can form a import cycle.
+ * The floors of the house (docs/maintainers/architecture.md), in `scripts/floors.json`: a file imports from its own
+ * directory and from directories above it in that list, never from below. The order of the list is the rule; there is
+ * no list of exceptions. Because every directory is a floor of its own, neither files nor directories can form an import
+ * cycle.
  */
 const floors = require('./scripts/floors.json');
 
@@ -11,7 +12,10 @@ const pathOf = (floor) => (floor === 'index' ? '^src/index\\.ts$' : `^src/${floo
 /** A floor and everything within it. */
 const below = (directory) => `^src/${directory}/`;
 
-/** What a part of the house must not know, although it stands above it: the charter column of docs/architecture.md. */
+/**
+ * What a part of the house must not know, although it stands above it: the charter column of
+ * docs/maintainers/architecture.md.
+ */
 const blind = {
   codec: ['fs', 'names'],
   names: ['fs'],
@@ -61,7 +65,8 @@ module.exports = {
     {
       name: 'every-directory-is-a-floor',
       severity: 'error',
-      comment: 'a new directory gets its place in scripts/floors.json, and its line in docs/architecture.md',
+      comment:
+        'a new directory gets its place in scripts/floors.json, and its line in docs/maintainers/architecture.md',
       from: { path: '^src/', pathNot: ['^src/(errors|hint)\\.ts$', ...floors.map(pathOf)] },
       to: {},
     },

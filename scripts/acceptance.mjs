@@ -1,6 +1,6 @@
 /**
  * What the issue about running VMs asks for in bulk: too long for `npm test`. Each script prints one row for the table
- * of docs/running.md.
+ * of docs/guide/running.md.
  *
  *     npm run acceptance r1 [ROUNDS]
  */

@@ -1,7 +1,7 @@
 /**
  * How fast we are beside programs that everybody knows, and beside what the machine could do at most: `npm run bench`.
  * Everybody runs in turn, in one run, and ratios count: absolute numbers say more about the machine. See
- * docs/performance.md, whose table `-- --write` replaces.
+ * docs/maintainers/performance.md, whose table `-- --write` replaces.
  *
  * npm run bench -- [--quick] [--size GiB] [--runs N] [--only pull,push,delta,kernel,memory,start] [--directory F]
  * [--json] [--write]
@@ -92,7 +92,7 @@ const text = [
 if (values.json) console.log(JSON.stringify({ schema: 1, machine, peers, diskBytes, runs, results }, null, 2));
 else console.log(text);
 if (values.write) {
-  const page = path.join(root, 'docs/performance.md');
+  const page = path.join(root, 'docs/maintainers/performance.md');
   const [before, rest = ''] = readFileSync(page, 'utf8').split('<!-- bench -->\n');
   const [, after = ''] = rest.split('<!-- /bench -->\n');
   writeFileSync(page, `${before}<!-- bench -->\n${text}\n<!-- /bench -->\n${after}`);

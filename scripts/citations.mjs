@@ -1,7 +1,7 @@
 /**
  * Refuses a citation that leads nowhere. A `§` in sources, tests, scripts and documents names a section of a document
  * in `docs/reference/` that is there, or a standard; a row of the fault catalogue ("reliability N61") is one of
- * `docs/faults.md`.
+ * `docs/maintainers/faults.md`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -23,7 +23,7 @@ const sections = new Map(
 );
 /** Faults, and the invariants (I), losses (L) that the reference lists. */
 const rows = new Set(
-  ['docs/faults.md', 'docs/reference/reliability.md'].flatMap(
+  ['docs/maintainers/faults.md', 'docs/reference/reliability.md'].flatMap(
     (file) => readFileSync(path.join(root, file), 'utf8').match(/(?<=^\| \**|^\* |^L\d .*|· )[A-Z]\d+\b/gm) ?? [],
   ),
 );

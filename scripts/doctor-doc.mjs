@@ -1,6 +1,6 @@
 /**
- * Writes the tables of what the doctor finds into docs/cache.md and docs/running.md from those in the code. With
- * `--check`, writes nothing and fails when a document says something else.
+ * Writes the tables of what the doctor finds into docs/guide/cache.md and docs/guide/running.md from those in the code.
+ * With `--check`, writes nothing and fails when a document says something else.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,7 +11,7 @@ const findings = Object.entries(FINDINGS).map(
   ([id, { severity, meaning, fix }]) => `| \`${id}\` | ${severity} | ${meaning} | ${fix ?? ''} |\n`,
 );
 writeTable(
-  'docs/cache.md',
+  'docs/guide/cache.md',
   'src/doctor/finding-kind.ts',
   `| id | severity | what it means | what \`--fix\` does |\n| --- | --- | --- | --- |\n${findings.join('')}`,
 );
@@ -21,7 +21,7 @@ const checks = Object.entries(HOST_FINDINGS).map(
   ([id, { severity, meaning }]) => `| \`${id}\` | ${meaning} | ${severity} |\n`,
 );
 writeTable(
-  'docs/running.md',
+  'docs/guide/running.md',
   'src/host/host-finding-kind.ts',
   `| id | what is looked at | where it is not so |\n| --- | --- | --- |\n${checks.join('')}`,
 );

@@ -1,14 +1,14 @@
 /**
- * Writes docs/errors.md from the table of error codes in the command's code. With `--check`, writes nothing and fails
- * when the document is not what it would write, or when the code throws no error of some kind: an error that cannot
- * happen must not be explained.
+ * Writes docs/guide/errors.md from the table of error codes in the command's code. With `--check`, writes nothing and
+ * fails when the document is not what it would write, or when the code throws no error of some kind: an error that
+ * cannot happen must not be explained.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { loadTable } from './load-table.mjs';
 
 const root = path.resolve(import.meta.dirname, '..');
-const DOCUMENT = path.join(root, 'docs/errors.md');
+const DOCUMENT = path.join(root, 'docs/guide/errors.md');
 const TABLE = 'src/cli/render/error-kind.ts';
 
 const HEAD = `# Errors
@@ -39,7 +39,7 @@ const text = `${HEAD}${rows.join('')}`;
 if (process.argv.includes('--check')) {
   const never = Object.keys(ERROR_KINDS).filter((code) => !sources().some((source) => source.includes(`'${code}'`)));
   if (never.length > 0) fail(`nothing throws ${never.join(', ')}`);
-  if (readFileSync(DOCUMENT, 'utf8') !== text) fail('docs/errors.md is stale: npm run errors-doc');
+  if (readFileSync(DOCUMENT, 'utf8') !== text) fail('docs/guide/errors.md is stale: npm run errors-doc');
 } else {
   writeFileSync(DOCUMENT, text);
 }

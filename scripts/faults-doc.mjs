@@ -1,7 +1,7 @@
 /**
- * Writes docs/faults.md: each row of the catalogue with the tests that cover it, or why it cannot happen here. With
- * `--check`, writes nothing and fails when the document is not what it would write, or a test names a row that does not
- * exist.
+ * Writes docs/maintainers/faults.md: each row of the catalogue with the tests that cover it, or why it cannot happen
+ * here. With `--check`, writes nothing and fails when the document is not what it would write, or a test names a row
+ * that does not exist.
  *
  * A test covers a row by naming its id in parentheses in its title, in the title of a `describe` around it, or in the
  * table it is made from: `(N14)`, `(N14, S22)`. Tests that are skipped cover nothing. Numbers that a longer run
@@ -14,7 +14,7 @@ import ts from 'typescript';
 import { loadTable } from './load-table.mjs';
 
 const root = path.resolve(import.meta.dirname, '..');
-const DOCUMENT = 'docs/faults.md';
+const DOCUMENT = 'docs/maintainers/faults.md';
 /** What stands in parentheses: `N14`, `N39–N42`, `reliability C5`, several with commas. */
 const IN_PARENTHESES = /\(([^()]*)\)/g;
 const IDS = /^(?:reliability )?([NQDPCS])(\d{1,2})(?:–\1(\d{1,2}))?$/;
@@ -176,7 +176,7 @@ function coverageOf(fault, covered) {
   const places = covered.get(fault.id);
   if (!fault.applies) return `not here: ${fault.because}`;
   if (places === undefined) return '**nothing yet**';
-  return [...places].map((file) => `[${file.replace(/^test\//, '')}](../${file})`).join(', ');
+  return [...places].map((file) => `[${file.replace(/^test\//, '')}](../../${file})`).join(', ');
 }
 
 const sections = (await loadTable('test/faults/catalogue.ts')).SECTIONS;

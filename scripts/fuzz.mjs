@@ -2,7 +2,7 @@
  * Runs the fuzzers of test/fuzz for longer than the test suite does:
  * `npm run fuzz -- [--seconds N] [--runs N] [--seed N] [pattern]`. `--seconds` is per fuzzer (default 30); `--runs`
  * bounds by count instead; `--seed` repeats what a failure printed. A run of all fuzzers writes its counts to
- * test/faults/measured/fuzz.json, from where they come into docs/faults.md.
+ * test/faults/measured/fuzz.json, from where they come into docs/maintainers/faults.md.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

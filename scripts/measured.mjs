@@ -1,4 +1,4 @@
-/** Numbers that only a long run knows, for docs/faults.md (see faults-doc.mjs). */
+/** Numbers that only a long run knows, for docs/maintainers/faults.md (see faults-doc.mjs). */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 

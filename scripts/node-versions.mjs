@@ -1,7 +1,8 @@
 /**
- * Runs the built command under the other Node versions that we promise (package.json `engines`, docs/architecture.md):
- * this one is what the tests run on. The binaries come from the packages that carry them, one pinned version each,
- * without running anything of theirs at install; they are kept in node_modules/.cache for the next time.
+ * Runs the built command under the other Node versions that we promise (package.json `engines`,
+ * docs/maintainers/architecture.md): this one is what the tests run on. The binaries come from the packages that carry
+ * them, one pinned version each, without running anything of theirs at install; they are kept in node_modules/.cache
+ * for the next time.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';

@@ -320,7 +320,7 @@ const FAULTS = [
   },
   {
     gate: 'floors',
-    fault: 'a import cycle of imports',
+    fault: 'a cycle of imports',
     files: {
       'src/oci/planted.ts': "export { b } from './planted-b.ts';\nexport const a = 1;\n",
       'src/oci/planted-b.ts': "import { a } from './planted.ts';\n\nexport const b = a;\n",

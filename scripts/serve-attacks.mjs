@@ -1,8 +1,8 @@
 /**
  * How long another client's pull of 64 MiB takes while `serve` is attacked, and what the server needs meanwhile (issue
  * 14, items 5, 6 and 8). Two servers, one of them with TLS, are processes of their own; the attacks come from
- * 127.0.0.2, the pulls from 127.0.0.1. With `--keep`, the figures go into docs/faults.md (see faults-doc.mjs). Fails
- * when a pull takes more than twice as long as without an attack.
+ * 127.0.0.2, the pulls from 127.0.0.1. With `--keep`, the figures go into docs/maintainers/faults.md (see
+ * faults-doc.mjs). Fails when a pull takes more than twice as long as without an attack.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';

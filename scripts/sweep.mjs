@@ -1,7 +1,7 @@
 /**
  * The full crash sweep: a kill, a full disk and a broken one before every change that each operation makes, and two
  * commands at once held at every change of either (`npm run sweep`; half an hour or more). Its counts go into
- * docs/faults.md.
+ * docs/maintainers/faults.md.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

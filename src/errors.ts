@@ -6,8 +6,8 @@
 import type { Hint } from './hint.ts';
 
 /**
- * Why an operation failed. Stable: callers decide on it, `docs/errors.md` explains each. The prefix names the world the
- * cause lives in: `NET` the wire, `AUTH` who we are, `DISK` the local file system, `VM` a local machine.
+ * Why an operation failed. Stable: callers decide on it, `docs/guide/errors.md` explains each. The prefix names the
+ * world the cause lives in: `NET` the wire, `AUTH` who we are, `DISK` the local file system, `VM` a local machine.
  */
 export type ErrorCode =
   | 'USAGE'

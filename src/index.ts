@@ -1,7 +1,7 @@
 /**
  * Tartlet as a library: everything that the command does, without printing and without exiting.
  *
- * Begin with {@link openTartlet}. See docs/library.md.
+ * Begin with {@link openTartlet}. See docs/guide/library.md.
  *
  * @packageDocumentation
  */

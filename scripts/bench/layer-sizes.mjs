@@ -1,7 +1,7 @@
 /**
  * How large layers should be: what an update of a system costs in layers of 16 to 512 MiB, one line of JSON each. The
- * table of docs/deltas.md: `node scripts/bench/layer-sizes.mjs [--size GiB] [--directory F]`. Needs mke2fs and debugfs
- * (Debian: apt-get install e2fsprogs).
+ * table of docs/guide/deltas.md: `node scripts/bench/layer-sizes.mjs [--size GiB] [--directory F]`. Needs mke2fs and
+ * debugfs (Debian: apt-get install e2fsprogs).
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -15,7 +15,7 @@ interface Kind {
 const REPAIR =
   'what is damaged is fetched again and verified; an image that its registry no longer has goes to quarantine';
 
-/** Every kind of finding there is. The table in docs/cache.md is this one; an id never changes its meaning. */
+/** Every kind of finding there is. The table in docs/guide/cache.md is this one; an id never changes its meaning. */
 export const FINDINGS = {
   'address-old': {
     severity: 'warning',

@@ -8,8 +8,8 @@ interface Kind {
 }
 
 /**
- * What a machine is looked at for that is to run VMs. The table in docs/running.md is this one; an id never changes its
- * meaning.
+ * What a machine is looked at for that is to run VMs. The table in docs/guide/running.md is this one; an id never
+ * changes its meaning.
  */
 export const HOST_FINDINGS = {
   qemu: {

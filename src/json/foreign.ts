@@ -2,7 +2,7 @@
  * The one reader for JSON that others wrote: manifests, configurations, answers of registries and token services,
  * Docker's configuration. Each has fields of which we need a few, in kinds that differ from program to program, and all
  * else in it is of other programs: so that it is asked field by field, and not held against a schema. Records of our
- * own have one (valibot; docs/architecture.md).
+ * own have one (valibot; docs/maintainers/architecture.md).
  */
 
 /** A JSON object; what its members are is still to be asked. */

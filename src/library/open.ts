@@ -24,7 +24,7 @@ export interface OpenOptions {
   readonly credentials?: 'none' | ((name: RemoteName) => CredentialSource) | undefined;
   /**
    * Whether the first operation that reads the cache brings one of an older Tart to today's names, as the command does.
-   * Default: yes. See docs/cache.md.
+   * Default: yes. See docs/guide/cache.md.
    */
   readonly migrate?: boolean | undefined;
   /** Ends every operation. */

@@ -7,7 +7,7 @@ import { ERROR_KINDS } from '../../src/cli/render/error-kind.ts';
 const run = promisify(execFile);
 const SCRIPT = path.resolve(import.meta.dirname, '../../scripts/errors-doc.mjs');
 
-it('docs/errors.md says what the code says, of every code that is thrown', async () => {
+it('docs/guide/errors.md says what the code says, of every code that is thrown', async () => {
   await expect(run(process.execPath, [SCRIPT, '--check'])).resolves.toMatchObject({ stderr: '' });
 });
 

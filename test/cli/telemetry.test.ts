@@ -55,7 +55,7 @@ describe("Tart's own test of its tracing (tart-cli §6.2), under the name tart",
       PATH: `${directory}:${path.dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
       TRACEPARENT,
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: mock.endpoint,
-      // What Tart says of an unstamped build; ours tells its release (docs/telemetry.md).
+      // What Tart says of an unstamped build; ours tells its release (docs/guide/telemetry.md).
       OTEL_RESOURCE_ATTRIBUTES: 'service.version=SNAPSHOT',
       CIRRUS_SENTRY_TAGS: 'A=B,C=D',
     }).ended;

@@ -8,12 +8,12 @@ import { Cleanup } from '../support/real-cleanup.ts';
 import { Workplace } from '../support/real-command.ts';
 
 /*
- * docs/compatibility.md says what is the same as in Tart, what is better, and what is not there. It is read here as
- * data, and must agree with the commands as they are declared.
+ * docs/guide/compatibility.md says what is the same as in Tart, what is better, and what is not there. It is read here
+ * as data, and must agree with the commands as they are declared.
  */
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const DOCUMENT = readFileSync(path.join(ROOT, 'docs/compatibility.md'), 'utf8');
+const DOCUMENT = readFileSync(path.join(ROOT, 'docs/guide/compatibility.md'), 'utf8');
 
 /** Which of Tart's built-ins every command has; they are listed once. */
 const BUILT_IN = new Set(['--help', '--help-hidden', '--version']);
@@ -31,7 +31,7 @@ interface Row {
 /** The rows of all tables between a heading and the next one that is not below it. */
 function rowsUnder(heading: string): Row[] {
   const [, section] = DOCUMENT.split(`\n${heading}\n`);
-  if (section === undefined) throw new Error(`docs/compatibility.md has no "${heading}"`);
+  if (section === undefined) throw new Error(`docs/guide/compatibility.md has no "${heading}"`);
   const level = /^#+/.exec(heading)?.[0].length ?? 1;
   const [text = ''] = section.split(new RegExp(`\n#{1,${level}} `));
   return text
@@ -67,7 +67,7 @@ function declared(command: Command): string[] {
 /** Whatever is not simply the same says how or why. */
 const VERDICT = /^(same(: .+)?|(better|not yet|not here|ours): .+)$/;
 
-describe('docs/compatibility.md', () => {
+describe('docs/guide/compatibility.md', () => {
   it('has a section for every command, and for nothing else', () => {
     const sections = Array.from(DOCUMENT.matchAll(/^### ([a-z-]+)$/gm), ([, name]) => name ?? '');
     expect(sections.toSorted()).toEqual(commands.map((command) => command.name()).toSorted());

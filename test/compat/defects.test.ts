@@ -29,8 +29,8 @@ import { TartInPath } from '../support/tart-in-path.ts';
 
 /*
  * Known defects of Tart (tart-cli §7) that we must not have, each by its number, with the command under the name
- * `tart`. Those that other tests prove on their way have their number in the titles there; docs/compatibility.md lists
- * all, and compatibility.test.ts holds it to that.
+ * `tart`. Those that other tests prove on their way have their number in the titles there; docs/guide/compatibility.md
+ * lists all, and compatibility.test.ts holds it to that.
  */
 
 const cleanup = new Cleanup();

@@ -6,7 +6,7 @@ import { FINDINGS } from '../../src/doctor/finding-kind.ts';
 
 const SCRIPT = path.resolve(import.meta.dirname, '../../scripts/doctor-doc.mjs');
 
-it('docs/cache.md lists every kind of finding as the code has it', async () => {
+it('docs/guide/cache.md lists every kind of finding as the code has it', async () => {
   await expect(promisify(execFile)(process.execPath, [SCRIPT, '--check'])).resolves.toMatchObject({ stderr: '' });
 });
 

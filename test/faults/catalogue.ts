@@ -1,7 +1,7 @@
 /*
  * Every fault and attack of the catalogue (reliability §2, §3.3), in our words. A test proves a row by naming its id in
- * its title: `continues after a reset (N15)`. `docs/faults.md` is written from this file and from the titles
- * (`npm run faults-doc`).
+ * its title: `continues after a reset (N15)`. `docs/maintainers/faults.md` is written from this file and from the
+ * titles (`npm run faults-doc`).
  */
 
 export type FaultId = `${'N' | 'Q' | 'D' | 'P' | 'C' | 'S'}${number}`;

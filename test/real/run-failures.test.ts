@@ -10,7 +10,7 @@ import { describeWithParts } from '../support/real-parts.ts';
 
 /*
  * What can keep a VM from starting, each provoked: the first line on stderr is the cause, the next step stands below,
- * and the exit code is that of the contract. docs/running.md has the same table.
+ * and the exit code is that of the contract. docs/guide/running.md has the same table.
  */
 
 const LONG_MS = 120_000;

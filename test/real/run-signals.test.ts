@@ -29,7 +29,7 @@ const SUSPENDS: Cell = { exitCode: 0, stdout: 'Suspending VM...\n', state: 'susp
 const SAVING = `Suspending VM...\n${STOPPED}`;
 const KEEPS_MEMORY: Cell = { ...ENDS, state: 'suspended' };
 
-/** The table of docs/running.md. */
+/** The table of docs/guide/running.md. */
 const TABLE: Readonly<Record<Phase, Readonly<Record<Signal, Cell>>>> = {
   starting: {
     SIGINT: ENDS,

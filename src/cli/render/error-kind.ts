@@ -1,7 +1,7 @@
 // More than 250 lines, because it is one table, a row for each code of an error.
 import type { ErrorCode } from '../../errors.ts';
 
-/** What is true of every error with the same code. `docs/errors.md` is made of this table (`npm run errors-doc`). */
+/** What is true of every error with the same code. `npm run errors-doc` makes `docs/guide/errors.md` of this table. */
 interface ErrorKind {
   /** What the process ends with. */
   readonly exitCode: number;

@@ -6,9 +6,9 @@ import type { ExportOutcome } from '../../archive/export.ts';
 import type { ImportOutcome } from '../../archive/import.ts';
 
 /*
- * What commands did, for programs (`--format json`, docs/output.md). Digests are whole, sizes are bytes, names are as
- * commands take them; a key is always there, null when there is nothing to tell. What is here may get more keys, and
- * loses none within its `schema`.
+ * What commands did, for programs (`--format json`, docs/guide/output.md). Digests are whole, sizes are bytes, names
+ * are as commands take them; a key is always there, null when there is nothing to tell. What is here may get more keys,
+ * and loses none within its `schema`.
  */
 
 export function pullResult({ name, digest, status, fetchedBytes }: PullOutcome): object {

@@ -144,7 +144,7 @@ export class TransferView {
   /**
    * What was done:
    * `12.3 GB fetched in 1m 52s (110.2 MB/s), 3.0 GB of the disk reused; limited by the registry or the network`.
-   * What `limited by` means, docs/compatibility.md tells people.
+   * What `limited by` means, docs/guide/compatibility.md tells people.
    */
   summary(now: number): string {
     const { bytes, direction = 'pull' } = this.totals;
