@@ -61,7 +61,7 @@ export const BUGS = [
     bug: 'a scratch directory is made before it is locked',
     file: 'src/home/scratch.ts',
     edit: [
-      "      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue; // Somebody has the same name, against all odds.\n      const locks = [lock];\n      try {\n        const directory = `${parent}/${name}`;\n        await onDisk('create', directory, async () => makeDirectory(directory));\n",
+      "      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue; // Another process has the same name, against all odds.\n      const locks = [lock];\n      try {\n        const directory = `${parent}/${name}`;\n        await onDisk('create', directory, async () => makeDirectory(directory));\n",
       "      const directory = `${parent}/${name}`;\n      await onDisk('create', directory, async () => makeDirectory(directory));\n      const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });\n      if (lock === undefined) continue;\n      const locks = [lock];\n      try {\n",
     ],
     gate: 'test/crash/locks.test.ts',

@@ -18,7 +18,7 @@ export interface SourceManifest {
   readonly uploadTime: Date | undefined;
 }
 
-/** A VM or a cached image that nobody can change before it is released. */
+/** A VM or a cached image that no other process can change before it is released. */
 export interface ExportSource {
   /** Canonical text, for messages and events. */
   readonly name: string;

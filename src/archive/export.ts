@@ -20,7 +20,7 @@ import { type DiskToPack, packDisk } from './pack-disk.ts';
 import { parseVmConfig } from '../vm/config-file.ts';
 import { type ExportSource, openExportSource } from './export-source.ts';
 
-/** Where an archive goes: a file, or a stream that nobody closes. */
+/** Where an archive goes: a file, or a stream, which is left open. */
 export type ExportTarget =
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'stream'; readonly stream: Writable; readonly name: string };
@@ -43,8 +43,8 @@ export interface ExportOutcome {
 
 /**
  * Writes a local VM or a cached image into one tar file with an OCI image layout, which skopeo, oras and others read as
- * an image. A VM counts as running meanwhile, so that nobody starts it; a running one is refused. A file appears
- * complete or not at all.
+ * an image. A VM counts as running meanwhile, so that no other process starts it; a running one is refused. A file
+ * appears complete or not at all.
  *
  * A cached image keeps its chunks, and thus their content digests; they are compressed anew, because the cache holds
  * only what they decode to. Where that gives the blobs that the image had, it keeps its manifest and its digest too.

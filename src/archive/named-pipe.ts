@@ -8,8 +8,8 @@ const closed = promisify(close);
 
 /**
  * Opens one end of a named pipe, waiting for the other end. Node's file functions would read and write it on threads
- * that nothing can interrupt, not even the end of the process: a pipe is a socket here, and whoever waits for the other
- * end is woken by an abort.
+ * that nothing can interrupt, not even the end of the process: here a pipe is a socket, and an abort ends the wait for
+ * the other end.
  */
 export async function openPipe(path: string, end: 'read' | 'write', signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
@@ -29,6 +29,6 @@ async function beOtherEnd(path: string, end: 'read' | 'write'): Promise<void> {
   try {
     await closed(await opened(path, flags));
   } catch {
-    // Nobody waits any more: the pipe is open, or gone.
+    // This open is not waited for any more: the pipe is open, or gone.
   }
 }

@@ -149,7 +149,7 @@ class Turns {
     this.#waiting.delete(this.#next);
   }
 
-  /** Nobody's turn comes any more. */
+  /** From here on no turn comes. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     for (const { fail } of this.#waiting.values()) fail(error);
@@ -160,7 +160,7 @@ class Turns {
 /** Nothing unverified leaves the cache: what is exported is what was pulled. */
 function requireContent(plan: DiskToPack, index: number, { contentDigest }: EncodedChunk): void {
   const expected = plan.original?.[index]?.contentDigest;
-  // Nobody writes other digests; if somebody does, this cannot tell.
+  // No known tool writes other digests; of such a digest this function cannot tell.
   if (expected === undefined || expected.algorithm !== 'sha256' || expected.equals(contentDigest)) return;
   throw damaged(plan, `chunk ${index} of its disk hashes to ${contentDigest.toString()}`);
 }

@@ -32,7 +32,7 @@ export async function unpackImage(
 ): Promise<void> {
   const nvram = await layout.blob(image.nvram, 'NVRAM');
   const blobs = await findChunks(layout, image.base.chunks);
-  // Tart never reads it, but a digest that nobody checked is a hole in the chain.
+  // Tart never reads it; it is checked all the same, so that every digest of the image was verified.
   await layout.smallBlob(image.manifest.config, 'OCI config', MAX_MANIFEST_BYTES);
   await requireSpace(layout.archive, image, directory);
   const subject = layout.archive;

@@ -34,7 +34,7 @@ export class AdaptiveConcurrency {
   }
 
   /**
-   * Waits for a place. Somebody is always inside while others wait, so they all come in.
+   * Waits for a place. While a task waits, at least one other holds a place, so every task gets one in the end.
    * @returns what gives the place back.
    */
   async acquire(): Promise<() => void> {
@@ -65,7 +65,7 @@ export class AdaptiveConcurrency {
     this.#since = now;
     if (rate < this.#best * (1 + WORTH_IT / this.#now)) return;
     this.#best = rate;
-    // Where nobody waits for a place, or others were too many, one more says nothing.
+    // Where no task waits for a place, or others were too many, one more place would measure nothing.
     if (this.#queue.length === 0 || this.#now < this.#earned || this.#earned === this.#most) return;
     this.#earned += 1;
     this.#now = this.#earned;

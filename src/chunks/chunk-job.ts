@@ -108,12 +108,12 @@ export interface PushJob {
   readonly sendAnyway: boolean;
   /**
    * What to do with an extent of zeros. A sparse disk has hundreds, and all become the same blob, but threads do not
-   * know of each other's uploads: whoever gives them their jobs has one sent.
+   * know of each other's uploads: the pool that gives them their jobs has one of them send it.
    */
   readonly zeros: 'tell' | 'send';
 }
 
-/** Encode one extent of a disk into a spool file, for whoever asked. */
+/** Encode one extent of a disk into a spool file of the caller. */
 export interface EncodeJob {
   readonly kind: 'encode';
   readonly disk: string;

@@ -14,8 +14,9 @@ const ZERO_BYTES = 64 * 1024;
 const ZEROS = new Uint8Array(PIECE_BYTES);
 
 /**
- * Copies a chunk from a disk of this machine. The bytes that are written are the ones that were hashed, whoever changes
- * the seed meanwhile. A seed that is damaged, shorter, or gone is no error: the chunk can still be fetched.
+ * Copies a chunk from a disk of this machine. The bytes that are written are the ones that were hashed, also when
+ * another process changes the seed meanwhile. A seed that is damaged, shorter, or gone is no error: the chunk can still
+ * be fetched.
  *
  * @throws TartletError `DISK_*` for the disk that is written.
  */

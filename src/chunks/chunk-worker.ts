@@ -33,7 +33,7 @@ const encoder = new ChunkEncoder();
 let settings: RegistrySettings | undefined;
 let client: RegistryClient | undefined;
 
-/** Made for the first job that needs one: whoever only looks at disks has no registry. */
+/** Made for the first job that needs one: jobs that only read disks have no registry. */
 function registryClient(): RegistryClient {
   if (settings === undefined) throw new TartletError('INTERNAL', 'this worker was told of no registry');
   if (client !== undefined) return client;

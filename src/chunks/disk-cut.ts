@@ -22,7 +22,7 @@ export interface Extent {
  * one of its chunks could be used again. What grew beyond that image continues with chunks as long as its first one.
  *
  * @param size bytes of the disk.
- * @param step bytes per chunk as somebody wished; undefined for no wish.
+ * @param step bytes per chunk as the caller asked for; undefined for the default.
  * @param base the disk of the image that it was cloned from.
  * @throws TartletError `MANIFEST_TOO_LARGE` when there would be more chunks than a manifest can name.
  */

@@ -95,7 +95,7 @@ const PIECES_PER_TURN = 32;
  * synchronous, but now and then the thread hears its messages, or an abort would come only after the whole extent.
  *
  * @param stopwatch counts the time of reading.
- * @throws TartletError `CHUNK_CORRUPT` when the file ends early: somebody is changing it.
+ * @throws TartletError `CHUNK_CORRUPT` when the file ends early: another process is changing it.
  */
 export async function* readWindow(
   path: string,

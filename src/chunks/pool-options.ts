@@ -21,7 +21,7 @@ export type PoolOptions = PoolRegistry & {
    * one costs some 40 MB.
    */
   readonly processors: number;
-  /** Threads that were started early. Whoever started them stops those that are left. */
+  /** Threads that were started early. The caller stops those that the pool did not take. */
   readonly ready?: ReadyThreads | undefined;
   readonly signal: AbortSignal;
   /** Told of bytes that crossed the network, or left a file of blobs. */

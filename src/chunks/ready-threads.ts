@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 
 /**
  * Threads that are started before there is work for them: that takes a tenth of a second, in which the registry is
- * asked what there is to do. What nobody took is stopped in the end.
+ * asked what there is to do. Threads that no pool took are stopped in the end.
  */
 export class ReadyThreads {
   readonly #processors: number;
@@ -33,7 +33,7 @@ export class ReadyThreads {
     return this.#waiting.shift() ?? startThread();
   }
 
-  /** Stops those that nobody took. */
+  /** Stops those that no pool took. */
   async close(): Promise<void> {
     await Promise.all(this.#waiting.map(async (worker) => worker.terminate()));
   }

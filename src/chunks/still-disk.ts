@@ -14,7 +14,7 @@ export async function stateOfDisk(disk: string, doing: Doing): Promise<FileState
   throw new TartletError('VM_INVALID', `${disk} is empty: there is nothing to ${doing}`, { subject: disk });
 }
 
-/** Somebody wrote to it all the same. @param kept what survived. */
+/** Another process wrote to the disk in spite of the lock. @param kept what survived. */
 export function diskChanged(disk: string, doing: Doing, kept: string): TartletError {
   return new TartletError('CHUNK_CORRUPT', `${disk} was changed while it was being ${doing}ed`, {
     subject: disk,

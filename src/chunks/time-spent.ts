@@ -13,7 +13,7 @@ export type Bound = 'registry' | 'processors' | 'disk';
 const BUSY = 0.75;
 
 /**
- * Whoever waits is held back by the other side; whoever is always at work, by what most of the work is.
+ * A side that waits is held back by the other one; a side that never waits, by the largest part of its own work.
  * @param elapsedMs how long it took; @param threads how many could work at once.
  */
 export function boundOf({ processorMs, diskMs }: TimeSpent, elapsedMs: number, threads: number): Bound {
@@ -21,10 +21,10 @@ export function boundOf({ processorMs, diskMs }: TimeSpent, elapsedMs: number, t
   return diskMs > processorMs ? 'disk' : 'processors';
 }
 
-/** What time is measured with that nobody asks for. */
+/** The clock for times that are not reported. */
 const UNASKED = (): number => 0;
 
-/** Takes the time of work that does not wait for anybody. */
+/** Takes the time of work, without waits for the other side. */
 export class Stopwatch {
   readonly #monotonic: () => number;
   #processorMs = 0;

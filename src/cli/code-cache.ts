@@ -24,7 +24,7 @@ import type * as Zlib from 'node:zlib';
  * `enableCompileCache` (from 22.1 on) does the same, but keeps one file for all commands, whichever ran first, and Node
  * 20 has none.
  *
- * What is loaded runs with our rights. So a file counts only if this user owns it and nobody else may write to it,
+ * What is loaded runs with our rights. So a file counts only if this user owns it and no other user may write to it,
  * whatever the directories above it allow; and only for the very text it was made of, by a sum, because V8 checks next
  * to nothing.
  */
@@ -144,7 +144,7 @@ function cached(name: string, text: Uint8Array): Buffer | undefined {
   return file.readUInt32LE(code.length) === sumOf(text, code) ? code : undefined;
 }
 
-/** A file that nobody but this user can have written. */
+/** Reads a file that only this user can have written. */
 function readOwn(path: string): Buffer | undefined {
   let file: number;
   try {

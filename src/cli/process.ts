@@ -37,9 +37,9 @@ export async function runProcess(): Promise<void> {
     if (over) outputFailed(cause, stderr);
     else interruption.abort(outputError(cause));
   });
-  // Without stderr there is nobody to tell, and the work goes on (reliability P9).
+  // Without stderr nothing can be told, and the work goes on (reliability P9).
   process.stderr.on('error', () => {});
-  // Rejections that nobody handles come here as well. Locks and scratch are freed by the end of the process
+  // Unhandled rejections come here as well. Locks and scratch are freed by the end of the process
   // (reliability P11).
   process.on('uncaughtException', (error) => {
     writeError(stderr, renderError(error, stderr, process.env));
@@ -50,7 +50,7 @@ export async function runProcess(): Promise<void> {
     if (!over) failAsNeverEnded(stderr, argv, asked);
   });
   const terminal: Terminal = {
-    // Made when somebody reads it: opening it takes longer than most commands compute.
+    // Made when it is read first: opening it takes longer than most commands compute.
     get stdin() {
       return process.stdin;
     },

@@ -55,7 +55,7 @@ function usageError({ message }: CommanderError): TartletError {
   return new TartletError('USAGE', what, { next: words === undefined ? undefined : { kind: 'in-words', words } });
 }
 
-/** Telemetry is loaded only where somebody traces us (tart-cli §2). */
+/** Telemetry is loaded only where the environment asks for traces (tart-cli §2). */
 async function startSpan(
   terminal: Terminal,
   argv: readonly string[],

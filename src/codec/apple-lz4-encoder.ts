@@ -9,8 +9,8 @@ export type EncodedSink = (bytes: Uint8Array) => void;
 /**
  * Encodes bytes as Apple's LZ4 stream, in blocks of 64 KiB (tart-formats §5). The same input gives the same bytes,
  * however it is split: resuming a push depends on it. Blocks refer to the block before them, which is both smaller and
- * faster than not to (performance.md §1), but only to one that is compressed: nobody has seen Apple's own streams refer
- * to a stored one (tart-formats §5.2).
+ * faster than not to (performance.md §1), but only to one that is compressed: no stream of Apple's own encoder was seen
+ * to refer to a stored one (tart-formats §5.2).
  */
 export class AppleLz4Encoder {
   readonly #sink: EncodedSink;

@@ -35,8 +35,8 @@ export interface ChunkDecoderOptions {
  */
 export interface ChunkDecoder {
   /**
-   * The last end of a block up to which everything was handed out: whoever kept that can go on here with another
-   * decoder ({@link ChunkDecoderOptions.resume}). Moves every few blocks.
+   * The last end of a block up to which everything was handed out: a caller that kept that much can go on here with
+   * another decoder ({@link ChunkDecoderOptions.resume}). Moves every few blocks.
    */
   readonly boundary: StreamPosition;
   /** Bytes decoded so far; the last of them may not have been handed out yet. */

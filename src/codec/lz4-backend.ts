@@ -23,7 +23,7 @@ export interface Lz4Backend {
 /** Memory to decode a stream in, and what works there. */
 export interface DecoderWorkspace {
   readonly kind: BackendKind;
-  /** Of {@link INPUT_BYTES}. Whoever needs more takes memory of their own, which works as well. */
+  /** Of {@link INPUT_BYTES}. A caller that needs more allocates its own memory, which works as well. */
   readonly input: Memory;
   /** Of {@link OUTPUT_BYTES}. */
   readonly output: Memory;

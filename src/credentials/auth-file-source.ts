@@ -20,7 +20,7 @@ export function authFileSource(location: AuthFileLocation, settings: CredentialS
     try {
       return await reading;
     } catch (error) {
-      reading = undefined; // Somebody may correct the file.
+      reading = undefined; // The user may correct the file.
       throw error;
     }
   };

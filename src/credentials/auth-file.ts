@@ -10,8 +10,8 @@ import { readSecretFile, type SecretFile } from './secret-file.ts';
 import type { CredentialSettings } from './settings.ts';
 
 /**
- * An entry of `auths` whose key names a registry; read only when it is asked for, so that a broken one harms nobody
- * else.
+ * An entry of `auths` whose key names a registry; read only when it is asked for, so that a broken one does not affect
+ * other registries.
  */
 export interface AuthFileEntry extends AuthKey {
   /** @throws TartletError `CONFIG_INVALID` */
@@ -29,7 +29,7 @@ interface PatternKey {
 
 /**
  * Docker's `config.json` and Podman's `auth.json`, which are one format: `auths`, `credHelpers`, `credsStore`. All else
- * in it is somebody else's business.
+ * in it belongs to other programs and is kept.
  */
 export class AuthFile {
   readonly path: string;

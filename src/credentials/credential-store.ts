@@ -90,7 +90,7 @@ async function storeOutsideFiles(
 
 /** What a logout did. */
 export interface Erasure {
-  /** Where something was, and is no longer. Empty when nobody knew the registry. */
+  /** Where something was, and is no longer. Empty when no place knew the registry. */
   readonly erased: readonly SecretPlace[];
   /** What would still be found: variables, and entries for some repositories of the registry. */
   readonly remaining: readonly SecretPlace[];

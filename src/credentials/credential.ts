@@ -55,5 +55,5 @@ export function isLoginFault(error: unknown): error is TartletError {
   );
 }
 
-/** A source that knows nobody. */
+/** A source without credentials. */
 export const anonymous: CredentialSource = { find: async () => undefined };

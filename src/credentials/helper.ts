@@ -164,7 +164,7 @@ export class CredentialHelper {
   }
 }
 
-/** @throws TartletError `USAGE` for a user name of several lines, which nobody has on purpose. */
+/** @throws TartletError `USAGE` for a user name of several lines, which is a mistake. */
 export function checkUsername(username: string): void {
   if (!/[\r\n\0]/.test(username)) return;
   throw new TartletError('USAGE', 'the user name contains a line break or a zero byte', {

@@ -134,7 +134,7 @@ async function security(
 ): Promise<Extract<ProgramEnd, { kind: 'exited' }> | undefined> {
   if (settings.platform !== 'darwin') return undefined;
   const program = await findHelper('security', settings);
-  if (program === undefined) return undefined; // Nobody configured it, so nothing is kept back.
+  if (program === undefined) return undefined; // The user did not configure it, so this is no failure.
   const args = [`${action}-internet-password`, '-s', server, '-l', LABEL, ...options];
   const end = await runProgram(program, args, '', settings, signal);
   if (end.kind !== 'exited') throw failed(server, howItEnded(end));

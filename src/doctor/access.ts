@@ -18,17 +18,17 @@ export class AccessCheck {
   readonly #owner: number | undefined;
   /** The group that shares the home, if one does. */
   readonly #group: number | undefined;
-  /** Directories are met more than once: as an entry of the one above, and by whoever looks into them. */
+  /** Directories are met more than once: as an entry of the one above, and by the checks that read them. */
   readonly #told = new Set<string>();
 
-  /** @param root the home: whoever owns it should own everything in it. */
+  /** @param root the home: its owner should own everything in it. */
   constructor(root: string) {
     const stats = lookAt(root);
     this.#owner = stats.kind === 'found' ? stats.value.uid : undefined;
     this.#group = stats.kind === 'found' && isSharedWithOthers(stats.value) ? stats.value.gid : undefined;
   }
 
-  /** Symlinks have no permissions of their own, and whoever may write into a directory decides about them there. */
+  /** Symlinks have no permissions of their own, and the permissions of their directory say who may change them. */
   look(path: string, stats: Stats): Finding[] {
     if (this.#told.has(path)) return [];
     const findings: Finding[] = [];

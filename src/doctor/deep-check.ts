@@ -37,8 +37,8 @@ interface Check {
 
 /**
  * Hashes everything that a manifest speaks of: config, NVRAM, and disks chunk by chunk; then the files of the content
- * store that no image vouches for. Each image is locked for reading meanwhile; one that somebody changes is skipped,
- * and that is said. When the session's signal fires, what was found until then is returned.
+ * store that no image vouches for. Each image is locked for reading meanwhile; one that another process changes is
+ * skipped, and the report says so. When the session's signal fires, what was found until then is returned.
  *
  * @param images those that look complete: what is known to be damaged is checked by its repair.
  */
@@ -130,7 +130,7 @@ class DeepCheck {
     }
   }
 
-  /** Files that only local VMs need, or nobody: all that is known of them is their name. */
+  /** Files that only local VMs need, or nothing: all that is known of them is their name. */
   async restOfContent(): Promise<void> {
     const { home } = this.#session;
     const directory = `${home.contentDirectory}/sha256`;

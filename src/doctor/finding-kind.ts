@@ -1,6 +1,6 @@
 /**
  * How bad a finding is. `damage`: something cannot be used, or is not what its name says. `warning`: it works now, and
- * somebody should act. `note`: worth knowing, and normal; a home with nothing else is clean.
+ * the user should act. `note`: worth knowing, and normal; a home with nothing else is clean.
  */
 export type Severity = 'damage' | 'warning' | 'note';
 
@@ -39,7 +39,7 @@ export const FINDINGS = {
   },
   'name-foreign': {
     severity: 'warning',
-    meaning: 'an image or a tag lies under a name that nobody can type',
+    meaning: 'an image or a tag lies under a name that no command accepts',
     fix: null,
   },
   'link-dangling': { severity: 'warning', meaning: 'a tag leads to nothing', fix: 'the tag is removed' },
@@ -83,7 +83,7 @@ export const FINDINGS = {
   },
   'image-unreferenced': {
     severity: 'note',
-    meaning: 'no tag leads to an image and nobody pulled it by digest: the next collection takes it',
+    meaning: 'no tag leads to an image that was not pulled by digest: the next collection takes it',
     fix: null,
   },
   'image-busy': { severity: 'note', meaning: 'an image is being changed right now and was not looked at', fix: null },
@@ -180,11 +180,15 @@ export const FINDINGS = {
     meaning: 'a command was killed and left its work in progress',
     fix: 'it is removed',
   },
-  'scratch-odd': { severity: 'note', meaning: 'work in progress of nobody we know; Tart judges about tmp/', fix: null },
+  'scratch-odd': {
+    severity: 'note',
+    meaning: 'work in progress of an unknown program; Tart judges about tmp/',
+    fix: null,
+  },
   'trash-left': { severity: 'warning', meaning: 'a removal was interrupted', fix: 'the removal is finished' },
   'lock-odd': {
     severity: 'damage',
-    meaning: 'something that is no regular file lies where a lock belongs: nobody can use that image',
+    meaning: 'something that is no regular file lies where a lock belongs: no command can use that image',
     fix: 'it goes to quarantine',
   },
   'vm-incomplete': { severity: 'damage', meaning: 'a local VM lacks files, or has too many', fix: null },

@@ -26,7 +26,8 @@ export type Remedy =
   | { readonly kind: 'unlink'; readonly text: string }
   | { readonly kind: 'quarantine' }
   /**
-   * Remove scratch of ours; `lock` is the file that its owner would hold, undefined where nobody can own it any more.
+   * Remove scratch of ours; `lock` is the file that its owner would hold, undefined where no process can own it any
+   * more.
    */
   | { readonly kind: 'discard'; readonly lock: string | undefined }
   /** Fetch what is damaged, else set the image aside. */

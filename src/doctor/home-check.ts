@@ -41,7 +41,7 @@ export interface HomeTotals {
 export interface HomeCheck {
   readonly findings: readonly Finding[];
   readonly totals: HomeTotals;
-  /** Every image directory, for whoever looks deeper. */
+  /** Every image directory, for the deep check. */
   readonly images: readonly ImagePlace[];
   readonly needsMigration: boolean;
 }
@@ -104,7 +104,7 @@ function lookAtAddresses(home: Home): AddressReport {
   }
 }
 
-/** Damage is looked at twice: somebody may have been in the middle of replacing or deleting the image. */
+/** Damage is looked at twice: another process may have been in the middle of replacing or deleting the image. */
 async function checkImage(store: Store, place: ImagePlace, around: ImageSurroundings): Promise<Finding[]> {
   const first = checkImageDirectory(place, around);
   if (!first.some((each) => each.severity === 'damage')) return first;

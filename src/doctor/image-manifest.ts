@@ -13,7 +13,7 @@ export type ManifestVerdict =
   | { readonly kind: 'absent' }
   /**
    * `isOriginal`: these are the bytes that the directory's digest names. Otherwise Tart 2.14 to 2.35 wrote them anew,
-   * and they say the same as long as nobody edited them.
+   * and they say the same unless the file was edited.
    */
   | { readonly kind: 'image'; readonly image: TartImage; readonly isOriginal: boolean }
   /** The right bytes, or bytes that may be right, of an image that we do not understand. */
@@ -25,7 +25,7 @@ export type ManifestVerdict =
 /**
  * Reads the manifest of an image directory, as far as it can be trusted.
  *
- * @param isVerbatim whether whoever made the directory keeps the registry's bytes as they are: Tartlet does.
+ * @param isVerbatim whether the program that made the directory keeps the registry's bytes as they are: Tartlet does.
  */
 export function readImageManifest(place: ImagePlace, isVerbatim: boolean): ManifestVerdict {
   const read = readSmallFile(`${place.path}/${VmFile.manifest}`, MAX_MANIFEST_BYTES);

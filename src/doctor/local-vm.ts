@@ -13,7 +13,7 @@ import { contentProblem } from './content.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
 import { kindText, lookAt, lookInto, readSmallFile, whyUnreadable } from '../fs/probe.ts';
 
-/** Larger ones are refused by whoever runs the VM (reliability §0.2). */
+/** Larger ones are refused by programs that run the VM (reliability §0.2). */
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 
 /**

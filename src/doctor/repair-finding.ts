@@ -67,7 +67,7 @@ export async function repairFinding(store: Store, each: Finding): Promise<Repair
 export async function setImageAside(store: Store, each: Finding, place: ImagePlace): Promise<string> {
   const links = linksTo(store, place);
   const move = async (): Promise<string> => quarantine(store.home, { ...each, path: place.path }, links, store.now());
-  // What is stacked refers to the content store: it moves while nobody collects there (tart-formats §4.7).
+  // What is stacked refers to the content store: it moves while no process collects there (tart-formats §4.7).
   const isStacked = lookAtVmDirectory(place.path)?.layout === 'stacked-cached';
   const to = isStacked ? await store.contents.change(store.signal, move) : await move();
   for (const link of links) await removeLink(link.path, link.text, store.home.stagingDirectory);
@@ -94,7 +94,7 @@ async function discard(each: Finding, lockFile: string | undefined): Promise<Rep
   return { finding: each, result: 'repaired', text: 'removed' };
 }
 
-/** On a disk so full that the lock file cannot be made, nobody holds it (reliability D29). */
+/** On a disk so full that the lock file cannot be made, no process holds it (reliability D29). */
 async function lockAlone(file: string): Promise<FileLock | 'busy' | undefined> {
   try {
     return (await FileLock.acquire(file, { mode: 'exclusive', wait: false })) ?? 'busy';

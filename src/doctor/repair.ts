@@ -108,7 +108,10 @@ function damagedFiles(session: Session, image: StackedImage, findings: readonly 
   return stackedFiles(image).filter((file) => paths.has(session.contents.pathOf(file.fileDigest)));
 }
 
-/** A damaged file of the content store follows its image, unless somebody else needs it: a VM may still run with it. */
+/**
+ * A damaged file of the content store follows its image, unless another image or VM needs it: a VM may still run with
+ * it.
+ */
 async function setContentAside(session: Session, each: Finding, image: string): Promise<void> {
   await session.contents.change(session.signal, async () => {
     const needed = contentReferences(session.home, image);
@@ -131,7 +134,7 @@ async function imageOf(
 }
 
 /**
- * Puts a copy of the damaged disk where a pull builds a new one, as if somebody without a journal had begun it: what
+ * Puts a copy of the damaged disk where a pull builds a new one, as if a program without a journal had begun it: what
  * hashes right is kept, and the rest is fetched. The damaged disk itself is never written to.
  */
 async function seedStaging(session: Session, place: ImagePlace): Promise<void> {

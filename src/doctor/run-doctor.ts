@@ -30,7 +30,7 @@ export interface DoctorOptions {
   /** Carried out before everything else, with or without `fix`. */
   readonly assign?: readonly Assignment[];
   /**
-   * Where images of a host may have come from, asked when nothing else tells; a hint for people. Default: nobody knows.
+   * Where images of a host may have come from, asked when nothing else tells; a hint for people. Default: unknown.
    */
   readonly knownPorts?: (host: string) => Promise<readonly RegistryAddress[]>;
 }
@@ -57,8 +57,9 @@ export interface DoctorReport {
 }
 
 /**
- * Examines a whole home, and repairs it when asked to. Whoever works in it meanwhile is not disturbed. When the
- * session's signal fires while disks are hashed, what was found until then is returned, and `deep.isComplete` is false.
+ * Examines a whole home, and repairs it when asked to. Other processes that work in it meanwhile are not disturbed.
+ * When the session's signal fires while disks are hashed, what was found until then is returned, and `deep.isComplete`
+ * is false.
  *
  * @throws the reason of the session's signal when it fires at another time; `DISK_*` when an assignment cannot be
  * carried out.

@@ -81,7 +81,7 @@ function trash(at: string): Finding {
   });
 }
 
-/** A lock that may not be asked belongs to somebody else. */
+/** A lock that this user may not open belongs to another user, and counts as held. */
 async function isHeld(lock: string): Promise<boolean> {
   try {
     return await FileLock.isHeld(lock);

@@ -29,7 +29,7 @@ export function checkNames(imagesDirectory: string, tree: CacheTree): Finding[] 
 /** As Tart decodes what it lists: an escape that means nothing crashes it (tart-formats §2.1). */
 function isDecodable(relative: string): boolean {
   try {
-    // Compared, because bundlers drop a call whose result nobody uses.
+    // Compared, because bundlers drop a call whose result is not used.
     return decodeURIComponent(relative) !== '';
   } catch {
     return false;

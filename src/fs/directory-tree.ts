@@ -109,7 +109,7 @@ export async function removeEmptyTree(directory: string): Promise<boolean> {
     await removeEmptyDirectory(directory);
     return true;
   } catch (cause) {
-    // Somebody put something in it, removed it, or does not let us.
+    // Another process put something in it or removed it, or its permissions do not let us.
     return systemCode(cause) === 'ENOENT';
   }
 }

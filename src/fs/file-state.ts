@@ -6,9 +6,9 @@ export interface FileState {
   readonly sizeBytes: number;
   /** Differs when the file was written to, or another one is in its place. */
   readonly written: string;
-  /** Differs also when somebody set its times back after writing, or changed anything else about it. */
+  /** Differs also when a process set its times back after writing, or changed anything else about it. */
   readonly touched: string;
-  /** When it was changed last in any way, in nanoseconds by the clock of its file system; nobody can set it. */
+  /** When it was changed last in any way, in nanoseconds by the clock of its file system; no program can set it. */
   readonly changedNs: bigint;
 }
 

@@ -118,8 +118,8 @@ export async function writeNewFile(file: string, bytes: Uint8Array | string, mod
   });
 }
 /**
- * Flushes a finished file, and removes it when that fails: the system may have forgotten what it could not write, and
- * would say the next time that all is well (reliability D9). Whoever comes next begins it anew.
+ * Fsyncs a finished file, and removes it when that fails: the system may have forgotten what it could not write, and
+ * would say the next time that all is well (reliability D9). The next command begins it anew.
  *
  * @throws TartletError `DISK_*`
  */

@@ -80,7 +80,7 @@ export function whyUnreadable(file: string): string | undefined {
 
 /**
  * Reads a small regular file. A pipe, a symlink or a file of more than `limit` bytes counts as failed: nothing is read
- * of it, and nobody waits for a writer.
+ * of it, and the call does not wait for a writer.
  */
 export function readSmallFile(path: string, limit: number): Look<Buffer> {
   return look(
@@ -118,7 +118,7 @@ function look<T>(work: () => T, { gone = [], ofAnotherKind = [] }: Meaning = {})
   }
 }
 
-/** What kind of thing somebody put where a regular file belongs. */
+/** What kind of thing lies where a regular file belongs. */
 export function kindText(stats: Stats | Dirent): string {
   if (stats.isSymbolicLink()) return 'a symlink';
   if (stats.isDirectory()) return 'a directory';

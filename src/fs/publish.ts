@@ -22,7 +22,9 @@ export async function publishDirectory(from: string, to: string, top: string): P
   await fsyncUpTo(path.dirname(to), top);
 }
 
-/** Whoever deletes the last image of a repository takes the empty directory away, too, between two steps of ours. */
+/**
+ * A process that deletes the last image of a repository also removes the empty directory, maybe between two steps here.
+ */
 async function publishIn(tries: number, from: string, to: string): Promise<void> {
   await makeDirectoryTree(path.dirname(to));
   if (await exists(to))
@@ -44,7 +46,7 @@ export async function exchangeDirectories(from: string, to: string, top: string)
   await onDisk('share', from, async () => shareFiles(from));
   await fsyncDirectory(from);
   if (!(await exchangeEntries(from, to))) {
-    // By a name that nobody who cleans up takes for a leftover: until the second rename it is the only one there is.
+    // By a name that no sweep takes for a leftover: until the second rename it is the only one there is.
     const aside = `${path.dirname(from)}/replaced-${path.basename(from)}`;
     await onDisk('move aside', to, async () => moveEntry(to, aside));
     await onDisk('move into place', to, async () => moveEntry(from, to));

@@ -6,8 +6,8 @@ import { openPlainFile } from './plain-file.ts';
 const SPACE = 0x20;
 
 /**
- * Writes new bytes into a JSON file that is there, and keeps its inode: whoever runs a VM holds a lock on that inode,
- * and a file renamed over it would carry no lock (tart-cli §1.4).
+ * Writes new bytes into a JSON file that is there, and keeps its inode: the process that runs a VM holds a lock on that
+ * inode, and a file renamed over it would carry no lock (tart-cli §1.4).
  *
  * The bytes go out in one write and are fsynced. A shorter text is followed by spaces up to the old length, which JSON
  * allows, before the file is cut: readers and crashes between the two steps find a whole document. When the disk has no

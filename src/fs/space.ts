@@ -24,7 +24,7 @@ const SHARING_ON_LINUX = new Set([0x9123683e, 0x58465342, 0xca451a4e, 0x7461636f
 
 /**
  * Whether two files in a directory can probably share blocks. Found by the kind of file system, without writing
- * anything; an old XFS may still refuse, so whoever tries must have another way.
+ * anything; an old XFS may still refuse, so the caller must have another way.
  */
 export async function probablySharesBlocks(directory: string, platform: NodeJS.Platform): Promise<boolean> {
   // APFS is all that a Mac which can run a VM starts from.

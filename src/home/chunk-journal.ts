@@ -12,8 +12,8 @@ const UNDER_WAY = /^(\d{1,6})@(\d{1,12}):(\d{1,12})$/;
 
 /**
  * How far an unfinished disk is: a line `7` for a chunk that was verified, a line `8@40960:98304` for one under way,
- * whose first 40960 encoded bytes were decoded to 98304 that are written. Nobody fsyncs it, and a crash may tear its
- * last line: it is only a hint, and whoever uses one hashes what lies on the disk (reliability §4.1).
+ * whose first 40960 encoded bytes were decoded to 98304 that are written. It is not fsynced, and a crash may tear its
+ * last line: it is only a hint, and its reader hashes what lies on the disk (reliability §4.1).
  */
 export class ChunkJournal {
   readonly #file: string;
@@ -33,7 +33,7 @@ export class ChunkJournal {
     return this.#file;
   }
 
-  /** @returns undefined when there is none: whatever lies beside it was begun by somebody who keeps no journal. */
+  /** @returns undefined when there is none: what lies beside it was begun by a program that keeps no journal. */
   async verified(): Promise<ReadonlySet<number> | undefined> {
     // A torn line is no whole number of the right length, or points at a chunk whose hash will not fit.
     const lines = await this.#lines();

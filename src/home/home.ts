@@ -40,7 +40,7 @@ export class Home {
   /** @throws TartletError `CONFIG_INVALID` where neither `TART_HOME` nor the user has a directory. */
   static locate(settings: HomeSettings): Home {
     const spelled = settings.environment['TART_HOME'];
-    // Empty is as good as unset: nobody wants VMs in whatever directory they happen to be.
+    // Empty counts as unset: otherwise the current directory would be the home.
     if (spelled === undefined || spelled === '') {
       const { userDirectory } = settings;
       if (userDirectory !== undefined) return new Home(`${userDirectory}/.tart`);

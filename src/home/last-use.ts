@@ -14,12 +14,12 @@ export interface UseClock {
 
 /**
  * Records that an image or a VM was used. The access time of the directory is set too, for Tart (tart-formats §1.7).
- * Never fails: in a shared or read-only cache, or on a full disk, the use goes unrecorded, which harms nobody
+ * Never fails: in a shared or read-only cache, or on a full disk, the use goes unrecorded, which is harmless
  * (reliability D12, D29).
  */
 export async function recordUse(directory: string, at: Date): Promise<void> {
   try {
-    // Neither through a symlink nor into a pipe that somebody put there (reliability S25, S26).
+    // Neither through a symlink nor into a pipe that another user put there (reliability S25, S26).
     await setTimes(await createFile(`${directory}/${OurFile.lastUse}`, 'keep'), at, at);
   } catch {
     // The date below is still worth setting.

@@ -14,8 +14,8 @@ import { namesIn } from '../fs/entry-names.ts';
 
 /*
  * The one way to change a symlink of the home, most of which are tags: made beside, put into place by one step, the
- * directory fsynced. Somebody may point it elsewhere meanwhile: where it matters what it said before, that is read
- * after it was moved away, if the system can.
+ * directory fsynced. Another process may point it elsewhere meanwhile: where it matters what it said before, that is
+ * read after it was moved away, if the system can.
  */
 
 /** Symlinks in a directory that are on their way, or were when a command was killed. */
@@ -26,8 +26,8 @@ export function leftoverLinks(directory: string): string[] {
 }
 
 /**
- * Finds a place for a symlink on its way: in the trash, where a kill leaves it to the next sweep and nobody takes it
- * for a tag; on a disk so full that there is no trash, beside the symlink (reliability D29).
+ * Finds a place for a symlink on its way: in the directory of removals, where a kill leaves it to the next sweep and no
+ * command takes it for a tag; on a disk so full that there is no such directory, beside the symlink (reliability D29).
  */
 async function placeAside(link: string, trash: string): Promise<string> {
   try {
@@ -66,7 +66,7 @@ async function renameOver(temporary: string, link: string): Promise<void> {
 
 /**
  * Lets a symlink say something else if it still has this text. The new symlink is exchanged for the old one and that is
- * read afterwards, so that nobody who pointed it elsewhere meanwhile loses that.
+ * read afterwards, so that a change by another process meanwhile is kept.
  *
  * @param trash a directory on the same file system.
  * @returns whether it was rewritten.
@@ -92,8 +92,8 @@ export async function rewriteLink(link: string, text: string, target: string, tr
 }
 
 /**
- * Removes a symlink if it still has this text. Between reading and removing it somebody may have pointed it elsewhere,
- * so it is moved away first, read there, and given back if it is another one.
+ * Removes a symlink if it still has this text. Between reading and removing it another process may have pointed it
+ * elsewhere, so it is moved away first, read there, and given back if it is another one.
  *
  * @param trash a directory on the same file system.
  * @returns whether it was removed.

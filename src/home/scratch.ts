@@ -27,7 +27,7 @@ interface SpoolPlace {
 }
 
 /**
- * A directory in `tmp/` or beside the VMs for work on one, locked for as long as its owner lives so that nobody
+ * A directory in `tmp/` or beside the VMs for work on one, locked for as long as its owner lives so that no process
  * collects it. The lock lies outside: one inside would have to go before the directory is published, and a collector
  * could take the directory in that moment (reliability P20).
  */
@@ -64,8 +64,8 @@ export class Scratch {
 
   /**
    * The same for what is only passed on. Where the home cannot be written (golden images on a read-only mount,
-   * reliability D10), it lies in the system's directory for temporary files, and nobody collects it after a kill but
-   * the system.
+   * reliability D10), it lies in the system's directory for temporary files, and after a kill only the system collects
+   * it.
    */
   static async createSpool({ home, platform, temporaryDirectory }: SpoolPlace): Promise<Scratch> {
     try {
@@ -83,7 +83,7 @@ export class Scratch {
       const name = `${OURS}${randomUUID()}`;
       const lockFile = home.lockFile(name);
       const lock = await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });
-      if (lock === undefined) continue; // Somebody has the same name, against all odds.
+      if (lock === undefined) continue; // Another process has the same name, against all odds.
       const locks = [lock];
       try {
         const directory = `${parent}/${name}`;
@@ -106,8 +106,8 @@ export class Scratch {
 }
 
 /**
- * Where work on VMs is done, so that it can be renamed into or out of `vms/`. Makes nothing: whoever deletes on a full
- * disk can do without.
+ * Where work on VMs is done, so that it can be renamed into or out of `vms/`. Makes nothing: a deletion on a full disk
+ * can do without.
  *
  * @throws TartletError `DISK_*`
  */
@@ -133,7 +133,7 @@ async function lockAgainstTart(directory: string): Promise<readonly FileLock[] |
   }
 }
 
-/** The file goes while it is still locked: whoever waits for it sees that it is another one. */
+/** The file goes while it is still locked: a process that waits for it sees that it is another one. */
 async function release(lockFile: string | undefined, locks: readonly FileLock[]): Promise<void> {
   if (lockFile !== undefined) await removeEntry(lockFile);
   for (const lock of locks) await lock.release();

@@ -23,7 +23,7 @@ export class Staging {
     this.journal = new ChunkJournal(this.pathOf(StagingEntry.journal));
   }
 
-  /** Where the directory is or will be; for whoever only looks. */
+  /** Where the directory is or will be; for callers that only look. */
   static at(home: Home, digest: Digest): Staging {
     return new Staging(`${home.stagingDirectory}/${digest.hex}`);
   }

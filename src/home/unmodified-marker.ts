@@ -14,9 +14,9 @@ import { modeIn } from '../fs/sharing.ts';
 import { OurFile, VmFile } from './home-entry.ts';
 
 /*
- * An unmodified marker tells that nobody has written to a disk since it was what the manifest beside it says. It is
- * broken by whoever writes, because the kernel notes the time of every change of a file, and lets nobody set that one
- * back (ctime, inode(7)). What can go wrong with times, and why it does not here:
+ * An unmodified marker tells that no process has written to a disk since it was what the manifest beside it says. Every
+ * write breaks it, because the kernel notes the time of every change of a file, and lets no program set that one back
+ * (ctime, inode(7)). What can go wrong with times, and why it does not here:
  *
  * - Two changes within one tick of the clock look like one: the unmodified marker is written after the clock has gone
  *   on, which its own date proves.
@@ -25,10 +25,9 @@ import { OurFile, VmFile } from './home-entry.ts';
  * - Writes through memory maps, or from other machines, may set no time: only file systems are believed that do, and
  *   are of this machine. There the first write to a page after it was fsynced sets the time, and the next ones do not:
  *   what others know is fsynced before it is read.
- * - Somebody else could write an unmodified marker: one counts only where nobody but this user can have written it.
+ * - Another user could write an unmodified marker: one counts only where only this user can have written it.
  *
- * Without an unmodified marker the disk is hashed: one that is missing, broken or not understood harms nobody, and is
- * no error.
+ * Without an unmodified marker the disk is hashed: one that is missing, broken or not understood is no error.
  */
 
 /** More would be no unmodified marker. */
@@ -69,7 +68,7 @@ export const markerRecord = v.object({
 
 /**
  * How a disk that others know is before it is read, so that it can be marked as unmodified afterwards: fsynced, and the
- * clock of its file system gone on since it was changed last. Whoever writes to it from now on leaves another time.
+ * clock of its file system gone on since it was changed last. A write from now on leaves another time.
  *
  * @returns its `FileState.touched`; undefined where it cannot be marked as unmodified. Never fails.
  */
@@ -96,7 +95,7 @@ export async function stateToMark(directory: string, platform: NodeJS.Platform):
  *
  * @param manifest digest of the manifest that lies, or will lie, beside the disk.
  * @param state what {@link stateToMark} told before the disk was read: one that was written to since stays unmarked.
- * Absent for a disk that nobody else knows yet.
+ * Absent for a disk that no other process knows yet.
  */
 export async function markUnmodified(
   directory: string,
@@ -142,7 +141,7 @@ async function stateOfOwnDisk(directory: string): Promise<FileState | undefined>
 }
 
 /**
- * How the disk of a directory is, if nobody can have written to it since it was marked as unmodified.
+ * How the disk of a directory is, if no process can have written to it since it was marked as unmodified.
  *
  * @param manifest digest of what lies beside the disk now.
  * @returns its `FileState.touched`, to be compared again after whatever is done with the disk; undefined when it has to

@@ -102,7 +102,7 @@ export interface Machine {
   /** PCI devices of the host that the guest has for itself, each by its directory below /sys. */
   readonly hostDevices?: readonly string[];
   readonly console: Console;
-  /** None: nobody looks, and pictures can be taken all the same. */
+  /** Empty: no viewer is connected, and pictures can be taken all the same. */
   readonly screens: readonly Screen[];
   /**
    * Whether the guest has the clipboard of who looks. The machine is the same without: only its other end is not

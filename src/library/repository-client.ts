@@ -18,7 +18,7 @@ export interface RepositoryOptions {
   readonly registry: string | RegistryAddress;
   /** `macos/base`, or parsed already. */
   readonly repository: string | Repository;
-  /** Who we are. Default: nobody. */
+  /** The credentials of the registry's user. Default: anonymous. */
   readonly credentials?: CredentialSource | undefined;
   /** Plain HTTP. Default: HTTPS, except for a registry on this machine that speaks plain HTTP. */
   readonly insecure?: boolean | undefined;

@@ -34,11 +34,10 @@ export interface ImageFact {
   /** Undefined when files are missing. */
   readonly layout: VmLayout | undefined;
   readonly mark: Mark;
-  /** Whether it lost its last tag by a command of ours: nobody misses the tag then. */
+  /** Whether a command of ours removed its last tag: then the missing tag is no finding. */
   readonly isUnnamed: boolean;
   /**
-   * The registry in its origin record, when the record is of this image; read only where the directory leaves a
-   * ambiguity.
+   * The registry in its origin record, when the record is of this image; read only where the directory is ambiguous.
    */
   readonly record: RegistryAddress | undefined;
 }

@@ -12,7 +12,7 @@ import type { MigrationStore } from './store.ts';
 /** What was done of a plan. */
 export interface CarriedOut {
   readonly done: readonly Relocation[];
-  /** What somebody uses now. The next command tries again. */
+  /** What another process uses now. The next command tries again. */
   readonly busy: readonly Relocation[];
   /** What is of another user. It stays where it is. */
   readonly denied: readonly ImageFact[];

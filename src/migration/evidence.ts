@@ -10,7 +10,7 @@ import { type HostReading, readHostDirectory, registryOf } from './host-director
 export type LinkVerdict =
   /** T = L, and L is an address. */
   | { readonly kind: 'same'; readonly registry: RegistryAddress }
-  /** T and L are one address in two spellings: somebody renamed the directory by hand, or Tart began to encode. */
+  /** T and L are one address in two spellings: a user renamed the directory by hand, or Tart began to encode. */
   | { readonly kind: 'respelled'; readonly registry: RegistryAddress }
   /** T = L and a port: the directory was renamed without it (tart-formats §2.5). */
   | { readonly kind: 'port-dropped'; readonly registry: RegistryAddress }
@@ -54,7 +54,7 @@ export interface ImageEvidence {
 /** What convinced us. */
 export type EvidenceSource = 'directory' | 'record' | 'word' | 'alias' | 'link';
 
-/** Why nobody knows where an image is from. */
+/** Why it is not known where an image is from. */
 export type Ambiguity = 'port-unknown' | 'unnameable' | 'undecodable' | 'record-disagrees';
 
 export type ImageVerdict =
@@ -80,8 +80,8 @@ export function judgeImage(evidence: ImageEvidence): ImageVerdict {
 }
 
 /**
- * Whoever made `host:port` a symlink to the directory of `host` said what it is, except where a symlink names another
- * port.
+ * A user who made `host:port` a symlink to the directory of `host` said what it is, except where a symlink names
+ * another port.
  */
 function judgePortless(here: RegistryAddress, { alias, claims }: ImageEvidence): ImageVerdict {
   const ported = claims.filter((claim) => claim.port !== undefined).sort(byText);

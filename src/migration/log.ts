@@ -28,7 +28,7 @@ export async function logPlan(home: Home, plan: Plan, at: Date): Promise<void> {
   await append(home, entriesOf(plan, home.imagesDirectory), at);
 }
 
-/** Appends where something was quarantined that nobody may delete. */
+/** Appends where something was quarantined that no command deletes. */
 export async function logKept(home: Home, kept: string, where: string, at: Date): Promise<void> {
   await append(home, [{ kept: below(home.imagesDirectory, kept), quarantinedAt: where }], at);
 }

@@ -24,8 +24,8 @@ const marker = v.object({
 type Marker = v.InferOutput<typeof marker>;
 
 /**
- * How the top of the cache looks: whoever renames, moves or adds a directory of a registry or of an organisation
- * changes it.
+ * How the top of the cache looks: it changes when a directory of a registry or of an organisation is renamed, moved or
+ * added.
  */
 export type Listing = readonly string[];
 
@@ -87,7 +87,7 @@ export async function writeMarker(home: Home, top: Listing): Promise<void> {
     }
     await moveEntry(temporary, file);
   } catch {
-    // Read-only, full, or somebody else's: see above.
+    // Read-only, full, or of another user: see above.
     await removeEntry(temporary).catch(() => undefined);
   }
 }

@@ -19,7 +19,7 @@ import { surveyImages } from './survey.ts';
 
 /**
  * What comes of one round may make room for the next, e.g. when two tags change places. More rounds than this mean that
- * somebody works against us.
+ * another process keeps changing the cache.
  */
 const MAX_ROUNDS = 8;
 
@@ -38,7 +38,7 @@ export interface MigrationReport {
   readonly tags: number;
   /** How many images nothing leads to were marked, so that Tart's collection keeps them. */
   readonly protected: number;
-  /** Paths of images that somebody used; the next command tries again. */
+  /** Paths of images that another process used; the next command tries again. */
   readonly busy: readonly string[];
   /** Images that were quarantined: another one of their digest has their place, and might not be the same. */
   readonly kept: readonly Kept[];
@@ -66,9 +66,8 @@ export interface MigrationOptions {
 
 /**
  * Brings a cache of any Tart, or one that was renamed, merged or moved by hand, to the names and symlinks that Tart
- * writes today. Nothing that is whole is ever lost, nothing is guessed, and whoever is killed in the middle leaves a
- * cache in which the next call goes on. A cache that is in order costs one look at its top. Call it before anything
- * that could collect.
+ * writes today. Nothing complete is deleted, nothing is guessed, and after a kill in the middle the next call
+ * continues. A cache that is in order costs one look at its top. Call it before anything that could collect.
  *
  * @throws TartletError `DISK_*`; a cache that cannot be written to stays usable as it is.
  */

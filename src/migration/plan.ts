@@ -8,7 +8,7 @@ import type { HostLinkMove, Plan, Relocation, Skipped } from './step.ts';
 
 export interface PlanOptions {
   readonly word?: UserOverride | undefined;
-  /** Nobody has looked at this cache before: what nothing leads to was not left behind by us. */
+  /** No migration has looked at this cache before: what nothing leads to was not left behind by us. */
   readonly firstLook: boolean;
 }
 

@@ -19,7 +19,7 @@ import { quarantine } from '../home/quarantine.ts';
 import { VmFile } from '../home/vm-directory.ts';
 import { areSameDirectory, chooseDuplicate } from './duplicate.ts';
 
-/** A directory that was quarantined, since nobody may delete it: an image whose place another of its digest has. */
+/** A directory that was quarantined, since no command may delete it: an image whose place another of its digest has. */
 export interface Kept {
   readonly image: string;
   /** Where it is now. */
@@ -47,7 +47,7 @@ export class Relocator {
   /**
    * New symlinks first, which find nothing yet; then the directory; then the old symlinks go. Until the directory moves
    * the old names work, and from then on the new.
-   * @returns false when somebody uses the image.
+   * @returns false when another process uses the image.
    */
   async relocate(relocation: Relocation): Promise<boolean> {
     const { image, to, links, superseded } = relocation;

@@ -88,7 +88,7 @@ function plainIpv6(text: string): string {
   return /^[0-9a-f:.]+$/i.test(bare) && URL.canParse(url) ? new URL(url).hostname.slice(1, -1) : '';
 }
 
-/** The class of an address, however it is spelled. Whatever is no address at all is nobody's. */
+/** The class of an address, however it is spelled. Text that is no address is of class `no-host`. */
 export function classOfAddress(address: string): AddressClass {
   const parsed = parseIpAddress(address);
   return parsed === undefined ? 'no-host' : classOf(parsed);

@@ -106,7 +106,7 @@ function checkHost(host: string, whole: string): void {
     }
     start += label.length + 1;
   }
-  // Nobody could be asked there: a number that is no address (127.0.0.999), Punycode that stands for nothing (xn--a).
+  // No registry can be there: a number that is no address (127.0.0.999), Punycode that stands for nothing (xn--a).
   if (!URL.canParse(`https://${host}/`)) throw malformed(whole, 0, `"${host}" cannot be a host`);
 }
 

@@ -11,9 +11,9 @@ const FREE_KEYED = new Set(['annotations', 'labels', 'Labels']);
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
- * Parses a JSON document from somebody else so that every tool would read the same thing in it: valid UTF-8 without a
- * byte order mark, bounded depth, no half of a surrogate pair, and no key twice, not even in another letter case,
- * because Go matches keys ignoring case and JavaScript takes the last one (reliability C14–C17).
+ * Parses a JSON document from an untrusted source so that every tool would read the same thing in it: valid UTF-8
+ * without a byte order mark, bounded depth, no half of a surrogate pair, and no key twice, not even in another letter
+ * case, because Go matches keys ignoring case and JavaScript takes the last one (reliability C14–C17).
  *
  * @param what the thing, for the message: `manifest of ghcr.io/org/img:1`.
  * @throws TartletError `MANIFEST_INVALID`

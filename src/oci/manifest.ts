@@ -42,7 +42,7 @@ export type Manifest = ImageManifest | IndexManifest;
 
 /**
  * Reads a manifest from the very bytes a registry sent or a file holds. What it means is derived from its content; a
- * header that says otherwise is refused, so that nobody can make two tools see two images in one digest
+ * header that says otherwise is refused, so that two tools cannot be made to see two images in one digest
  * (CVE-2021-41190, reliability C19).
  *
  * @param contentType the header that came with it, when one did.

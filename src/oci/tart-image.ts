@@ -217,8 +217,8 @@ function annotationNumber(manifest: ImageManifest, key: string): number | undefi
 }
 
 /**
- * Blobs are fetched once and used wherever they occur (reliability C21): nobody may claim that one decodes to two
- * things.
+ * Blobs are fetched once and used wherever they occur (reliability C21): a manifest must not claim that one decodes to
+ * two contents.
  */
 function refuseTwoContents(image: TartImage): void {
   const seen = new Map<string, DiskChunk>();

@@ -117,7 +117,7 @@ export async function writeManifest(
   const stored = Digest.tryParse(response.headers.get('docker-content-digest') ?? '');
   // Only 201 says that it is stored. Portals and start pages say 200 to everything.
   if (response.status !== 201) await requireStored(context, reference, digest, { status: response.status, signal });
-  // A registry that rewrites manifests would move the tag to something nobody pushed (Q17).
+  // A registry that rewrites manifests would move the tag to something that was not pushed (Q17).
   if (stored !== undefined && stored.algorithm === digest.algorithm && !stored.equals(digest)) {
     throw mismatch(context, digest, stored);
   }

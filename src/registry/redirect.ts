@@ -65,7 +65,7 @@ function checkTarget(first: URL, target: URL, { seen, most, shown }: Seen): void
   }
   if (target.username !== '' || target.password !== '')
     throw refused(first, 'it redirects to an address with a user in it');
-  // Whoever speaks plain HTTP to a registry asked for it; nobody else may be brought there (N48, S36).
+  // Plain HTTP to a registry is asked for by the user; a redirect must not lead there (N48, S36).
   if (target.protocol === 'http:' && first.protocol === 'https:') {
     throw refused(first, `it redirects from https to ${shown}`);
   }

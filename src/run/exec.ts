@@ -83,7 +83,9 @@ function noAgent(name: string, cause: unknown): TartletError {
   });
 }
 
-/** In a home that no group shares, whoever may look into a VM's directory need not be one who may command its guest. */
+/**
+ * A user who may look into a VM's directory need not be one who may command its guest, where no group shares the home.
+ */
 function ofAnother(name: string, cause: unknown): TartletError {
   return new TartletError(
     'GUEST_UNREACHABLE',

@@ -24,7 +24,7 @@ const PNG_BEGIN = Buffer.from('89504e470d0a1a0a', 'hex');
 const PNG_END = Buffer.from('49454e44ae426082', 'hex');
 
 /**
- * Takes a picture of a running guest's screen, whether somebody looks at it or not.
+ * Takes a picture of a running guest's screen, whether a viewer is connected to it or not.
  *
  * @returns a PNG.
  * @throws TartletError `VM_NOT_FOUND`, `VM_NOT_RUNNING`, `BUSY` when another program runs the VM, `GUEST_UNREACHABLE`

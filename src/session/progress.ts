@@ -20,7 +20,7 @@ export type TransferEvent = { readonly subject: string } & (
       readonly digest: string;
     }
   | {
-      /** Somebody else must finish first. Comes again when more is known; any other event of the subject ends it. */
+      /** Another process must finish first. Comes again when more is known; any other event of the subject ends it. */
       readonly kind: 'waiting';
       readonly reason: string;
       /** How far the other one is, in bytes of the decoded disk, where that can be seen. */
@@ -123,7 +123,7 @@ export type TransferEvent = { readonly subject: string } & (
       readonly name: string;
       /** That it occupied. */
       readonly bytes: number;
-      /** How long nobody had used it, in milliseconds. */
+      /** How long it had not been used, in milliseconds. */
       readonly unusedMs: number;
       readonly why: 'room' | 'replaced';
     }

@@ -34,7 +34,7 @@ export interface SessionOptions {
    * Sends a signal to a process, for who stops or suspends a VM; throws as the system says it. Default: `process.kill`.
    */
   readonly sendSignal?: SendSignal;
-  /** Who we are, asked with the registry of the name at hand. Default: nobody. */
+  /** The credentials for the registry of the name at hand. Default: anonymous. */
   readonly credentials?: (name: RemoteName) => CredentialSource;
   /** Wall clock, for records and for ages of files. Default: the system's. */
   readonly now?: () => Date;

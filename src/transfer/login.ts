@@ -23,8 +23,8 @@ export type LoginCheck = 'accepted' | 'not-asked';
  * service when it wants one. A web page or another service that says 200 to everything is not a registry, so that
  * nothing is "logged in" there.
  *
- * @throws TartletError `AUTH_DENIED` for a wrong password, `AUTH_REALM` when the registry wants it sent to somebody
- * else, `NET_PROTOCOL` or `NOT_FOUND` when this is no registry, and `NET_*`, `REG_UNAVAILABLE`, `RATE_LIMITED`.
+ * @throws TartletError `AUTH_DENIED` for a wrong password, `AUTH_REALM` when the registry wants it sent to another
+ * host, `NET_PROTOCOL` or `NOT_FOUND` when this is no registry, and `NET_*`, `REG_UNAVAILABLE`, `RATE_LIMITED`.
  */
 export async function checkLogin(options: LoginCheckOptions): Promise<LoginCheck> {
   const { registry, username, password, signal, ...rest } = options;

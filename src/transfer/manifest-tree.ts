@@ -13,7 +13,7 @@ export interface NamedManifest {
   readonly manifest: Manifest;
 }
 
-/** An index may name indexes, which nobody does deeper than this. */
+/** An index may name indexes; deeper than this no known tool nests them. */
 const MAX_DEPTH = 4;
 /** Manifests of one image, and their bytes: they are kept in memory until all blobs are copied. */
 const MAX_MANIFESTS = 1000;

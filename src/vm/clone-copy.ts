@@ -13,7 +13,7 @@ import { notClonable } from '../transfer/pull/stacked-download.ts';
 import type { Session } from '../session/session.ts';
 import { copyMemory } from './clone-memory.ts';
 
-/** What is cloned, locked against whoever would change or remove it. */
+/** What is cloned, locked against changes and removal. */
 export interface CloneSource {
   /** Only an image is held: a VM may be started, or another one get its name, at any time. */
   readonly kind: 'image' | 'vm';
@@ -27,7 +27,7 @@ export interface CloneSource {
   readonly manifest: string | undefined;
   /** Whether it is a VM that was suspended here, and that is locked: its clone is suspended as well. */
   readonly hasMemory: boolean;
-  /** Blobs of that image which nobody decoded here. */
+  /** Blobs of that image that were not decoded on this machine. */
   readonly unverified: readonly string[];
   /** Who may be writing to it now. */
   readonly holder: () => Promise<Holder>;
@@ -52,7 +52,7 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
       await copyPushRecord(from, to);
       return copyWithMemory(session, source, to);
     case 'stacked-local':
-      // First the manifest: from then on, nobody collects the files that it names (tart-formats §4.7).
+      // First the manifest: from then on, no process collects the files that it names (tart-formats §4.7).
       await session.contents.change(session.signal, async () =>
         copySmallFile(`${from}/${VmFile.manifest}`, `${to}/${VmFile.manifest}`),
       );

@@ -10,7 +10,7 @@ export const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 
 /**
  * Reads a `config.json` by Tart's rules of what must be there and what may be left out (tart-formats §3): `null` counts
- * as absent, and a disk format that nobody knows is `raw`.
+ * as absent, and an unknown disk format is `raw`.
  *
  * @param whose the VM or image, for the message.
  * @throws TartletError `CONFIG_INVALID`, which names the key and what is wrong with it.
@@ -146,7 +146,7 @@ function parseDisplay(keys: Keys): Display {
   return unit === undefined ? size : { ...size, unit };
 }
 
-/** A word that nobody knows silently reads as `raw`, and is written back so, exactly as in Tart. */
+/** An unknown word silently reads as `raw`, and is written back so, exactly as in Tart. */
 function parseDiskFormat(keys: Keys): DiskFormat {
   return keys.text('diskFormat') === 'asif' ? 'asif' : 'raw';
 }

@@ -18,7 +18,7 @@ import { writeSeedFile } from './seed-file.ts';
 
 /** What a new VM has. */
 export interface CreateOptions {
-  /** Size of the disk; it occupies nothing until somebody writes to it. */
+  /** Size of the disk; it occupies nothing until it is written to. */
   readonly diskBytes: number;
   readonly arch: Arch;
   /** What cloud-init is told in the guest. Default: the VM has no seed. */
@@ -41,7 +41,7 @@ export interface CreateOutcome {
  * Makes a Linux VM with Tart's defaults and an empty sparse disk. A stopped VM of that name is replaced, as Tart does.
  *
  * Apple's NVRAM format is Apple's secret: the store written here is edk2's, which other hypervisors use, and the origin
- * record says so, that whoever runs the VM can tell them apart.
+ * record says so, so that the program that runs the VM can tell them apart.
  *
  * @throws TartletError `VM_RUNNING`, `VM_EXISTS`, `DISK_*`
  */

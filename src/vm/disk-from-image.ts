@@ -121,7 +121,7 @@ async function requireDigest(file: string, digest: Digest, signal: AbortSignal):
   });
 }
 
-/** One layer of packing at most: more of them nobody makes but who wants to keep us busy. */
+/** One layer of packing at most: more of them would be an attack on time and memory. */
 async function unpacked(
   session: Session,
   image: ImageFile,

@@ -41,8 +41,8 @@ export interface PushVmOptions extends PushOptions {
 
 /**
  * Uploads a local VM, or sends a cached image on as it is, under one or more names; names of one repository share one
- * upload. While it lasts a VM counts as running, so that nobody starts or deletes it (tart-cli §4.3), and an image
- * cannot be pulled over or deleted.
+ * upload. While it lasts a VM counts as running, so that no other process starts or deletes it (tart-cli §4.3), and an
+ * image cannot be pulled over or deleted.
  *
  * @returns one outcome per repository, in the order of the names.
  * @throws TartletError `VM_NOT_FOUND`, `BUSY` when the VM runs or is being pushed, and those of
@@ -127,7 +127,10 @@ async function historyOf(
   return history;
 }
 
-/** The files of a VM as they are now, and a way to find out later that somebody wrote to them in spite of the lock. */
+/**
+ * The files of a VM as they are now, and a way to find out later that another process wrote to them in spite of the
+ * lock.
+ */
 async function unchanging({ directory, config }: Omit<PushSource, 'history'>): Promise<PopulateSource> {
   const files = [VmFile.disk, VmFile.nvram].map((file) => `${directory}/${file}`);
   const look = async (): Promise<string[]> => Promise.all(files.map(async (file) => (await fileState(file)).written));
@@ -159,7 +162,7 @@ async function pushImage(
   );
   return pushToAll(session, names, options.onPushed, async (group) => {
     const outcome = await underLock(session, image, async () => pushCachedImage(session, image, group, options));
-    // After the lock is gone: whoever stores wants it alone.
+    // After the lock is released: storing takes it exclusively.
     if (options.populateCache === true) await populateCache(session, { directory: image.directory.path }, outcome);
     return outcome;
   });

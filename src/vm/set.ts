@@ -164,7 +164,7 @@ async function refuseInUse(session: Session, vm: LocalVm): Promise<void> {
   );
 }
 
-/** The disk first, because it is what can fail: a larger disk under an old configuration harms nobody. */
+/** The disk first, because it is what can fail: a larger disk under an old configuration is harmless. */
 async function apply(
   session: Session,
   vm: LocalVm,

@@ -96,7 +96,7 @@ async function stopRunning(session: Session, vm: LocalVm, timeoutMs: number): Pr
   });
 }
 
-/** Whoever has the lock; nobody, when it was released meanwhile. */
+/** The process that holds the lock; undefined when it was released meanwhile. */
 async function ownerOf(session: Session, vm: LocalVm): Promise<number | undefined> {
   const owner: LockOwner = await findLockOwner(`${vm.directory.path}/${VmFile.config}`, session.platform);
   switch (owner.kind) {
@@ -108,7 +108,7 @@ async function ownerOf(session: Session, vm: LocalVm): Promise<number | undefine
       const record = await recordOfRunning(session, vm);
       if (record === 'ended') return undefined;
       if (record !== undefined) return record.pid;
-      // A push, for instance, which nobody means to end by stopping a VM (tart-cli §7 #25).
+      // A push, for instance, which is not to be ended by stopping a VM (tart-cli §7 #25).
       throw new TartletError('BUSY', `the VM "${vm.name.text}" does not run: another command is using it`, {
         subject: vm.name.text,
         kept: 'it was left alone',
@@ -140,7 +140,7 @@ export async function recordOfRunning(session: Session, vm: LocalVm): Promise<Ru
 /** @returns whether `pid` let go of the VM in time. That another process runs it since then is no failure. */
 async function endsWithin(session: Session, vm: LocalVm, pid: number, timeoutMs: number): Promise<boolean> {
   for (let waited = 0; ; waited += LOOK_EVERY_MS) {
-    // Asked anew each time: once the lock is gone, the number may belong to somebody else.
+    // Asked anew each time: once the lock is gone, the number may belong to another process.
     const owner = await findLockOwner(`${vm.directory.path}/${VmFile.config}`, session.platform);
     // QEMU holds the lock of a `run` that was killed until it has ended too.
     if (owner.kind === 'none' || (owner.kind === 'process' && owner.pid !== pid)) return true;

@@ -76,7 +76,7 @@ describeWithParts('a registry that cannot be reached or refuses', ['openssl'], (
     [
       '501',
       { status: 501, body: 'not built' },
-      { code: 'REG_UNAVAILABLE', says: '501', next: 'tell whoever runs the registry' },
+      { code: 'REG_UNAVAILABLE', says: '501', next: 'tell the operator of the registry' },
     ],
     [
       'a web page in its place',

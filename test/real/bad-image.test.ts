@@ -89,7 +89,7 @@ describe('an image that is not what it should be', () => {
       await refuse({
         code: 'MANIFEST_INVALID',
         says: [`${registry.authority}/team/base:bad`, 'JSON'],
-        next: 'whoever pushed the image',
+        next: 'the publisher of the image',
       });
     });
   });

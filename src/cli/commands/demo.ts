@@ -52,7 +52,7 @@ async function startRegistry(dataDirectory: string): Promise<{ registry: Registr
   try {
     return { registry: preferred, listening: await preferred.listen() };
   } catch {
-    await preferred.close(); // Somebody has 8221: any free port will do.
+    await preferred.close(); // Port 8221 is taken: any free port will do.
     const other = createRegistry({ dataDirectory, listen: { host: '127.0.0.1', port: 0 } });
     return { registry: other, listening: await other.listen() };
   }

@@ -41,7 +41,7 @@ export async function runDoctor(terminal: Terminal, options: DoctorCommandOption
     if (doctorReport.deep?.isComplete === false) throw interrupted(session.signal, doctorReport.deep);
     return isClean(doctorReport) ? 0 : 1;
   };
-  // Whoever asks how things are must not change them first.
+  // A report must show the cache as it is, so nothing is migrated before it.
   return withSession(terminal, work, {
     cache: 'untouched',
     report: options,

@@ -17,9 +17,9 @@ export interface ExportCommandOptions extends Pick<ReportOptions, 'quiet'> {
 }
 
 /**
- * Asks before it overwrites a file that nobody named, as Tart does; whatever is not `yes` is a no, and a no is no
- * failure (tart-cli §1.14). Half an archive is none: when the reader of one goes away, that is a failure and no quiet
- * end.
+ * Asks before it overwrites a file whose name the user did not give, as Tart does; whatever is not `yes` is a no, and a
+ * no is no failure (tart-cli §1.14). Half an archive is none: when the reader of one goes away, that is a failure and
+ * no quiet end.
  */
 export async function runExport(
   terminal: Terminal,

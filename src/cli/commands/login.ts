@@ -18,7 +18,7 @@ export interface LoginCommandOptions extends Pick<ReportOptions, 'debug'> {
   readonly validate: boolean;
 }
 
-/** Nothing is stored unless the registry took the password, or nobody asked it. */
+/** Nothing is stored unless the registry took the password, or was not to be asked. */
 export async function runLogin(terminal: Terminal, host: string, options: LoginCommandOptions): Promise<number> {
   const registry = parseHost(host);
   const login = await readLogin(terminal, registry, options);

@@ -81,7 +81,7 @@ function budgetOf(terminal: Terminal, { spaceBudget, cacheBudget }: PruneCommand
   return cacheBudget;
 }
 
-/** Somebody using an entry is no failure: it goes the next time. */
+/** An entry that another process uses is no failure: a later run deletes it. */
 function sayWhatWasSpared(terminal: Terminal, report: PruneReport): number {
   let exitCode = 0;
   for (const { error } of report.spared) {
@@ -95,7 +95,7 @@ function sayWhatWasSpared(terminal: Terminal, report: PruneReport): number {
   return exitCode;
 }
 
-/** Whoever asks for room counts on it. @throws TartletError `DISK_FULL` */
+/** The user who asks for room counts on it. @throws TartletError `DISK_FULL` */
 function requireRoom({ freeBytes }: PruneReport, request: PruneRequest): void {
   if (freeBytes === undefined || request.freeBytes === undefined || freeBytes >= request.freeBytes) return;
   throw new TartletError(

@@ -83,7 +83,7 @@ function collectRegularly(terminal: Terminal, registry: Registry): () => void {
 }
 
 /**
- * In quotes where it is more than a word: a token may name anybody, also somebody whose name looks like the rest of the
+ * In quotes where it is more than a word: a token may hold any user name, also one that looks like the rest of the
  * line.
  */
 function nameOf(user: string | undefined): string {

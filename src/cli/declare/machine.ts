@@ -65,7 +65,7 @@ function declarePrune({ program, terminal, setExitCode }: Declaration): void {
     .addHelpText(
       'after',
       `
-Tags go with their image. What is pinned stays, what somebody uses is skipped. Works on a disk that is full.
+Tags go with their image. What is pinned stays, what is in use is skipped. Works on a disk that is full.
 
 Examples:
   ${terminal.programName} prune --older-than 7 --dry-run

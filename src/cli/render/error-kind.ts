@@ -5,11 +5,11 @@ import type { ErrorCode } from '../../errors.ts';
 interface ErrorKind {
   /** What the process ends with. */
   readonly exitCode: number;
-  /** What happened, for somebody who looks the code up. */
+  /** What happened, for a user who looks the code up. */
   readonly meaning: string;
   /**
-   * What to do about it; printed where the error brings no next step of its own. Whoever throws knows better, and is
-   * heard first.
+   * What to do about it; printed where the error brings no next step of its own. A next step of the error itself is
+   * more exact, and is printed instead.
    */
   readonly next: string;
 }
@@ -24,11 +24,11 @@ const INTERRUPTED = 130;
 const AGAIN = 'run the same command again: what is done already is not done twice';
 const DAMAGED =
   'run the same command again; if it stays so, a proxy on the way or the storage of the registry damages data';
-const PUBLISHER = 'tell whoever pushed the image: it has to be pushed again';
+const PUBLISHER = 'tell the publisher of the image: it has to be pushed again';
 const SETTINGS = 'correct the setting that the message names';
 const PERMISSIONS = 'check owner and permissions of the path that the message names';
 
-/** Every code is listed, so that a new one does not compile before somebody decided. */
+/** Every code is listed, so that a new one does not compile without a decision. */
 export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   USAGE: {
     exitCode: USAGE,
@@ -95,12 +95,12 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   REG_UNAVAILABLE: {
     exitCode: FAILURE,
     meaning: 'The registry answers that it cannot work now (5xx), each time it was asked.',
-    next: 'try again later; if it stays so, tell whoever runs the registry',
+    next: 'try again later; if it stays so, tell the operator of the registry',
   },
   REG_REJECTED: {
     exitCode: FAILURE,
     meaning: 'The registry refuses this request (4xx); its reason is in the message.',
-    next: 'do what the registry says, or ask whoever runs it',
+    next: 'do what the registry says, or ask its operator',
   },
   AUTH_REQUIRED: {
     exitCode: FAILURE,
@@ -181,7 +181,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   UPLOAD_REJECTED: {
     exitCode: FAILURE,
     meaning: 'The registry does not take the blob.',
-    next: 'do what the registry says, or ask whoever runs it',
+    next: 'do what the registry says, or ask its operator',
   },
   DISK_FULL: {
     exitCode: FAILURE,

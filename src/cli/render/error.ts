@@ -6,7 +6,7 @@ import { joined, type Printable, printable, printed } from '../terminal/printabl
 
 /**
  * An error for people, on lines of its own: `error[CODE]: what failed and why.`, then what was kept and what to do next
- * (reliability §0.3); after wrong usage, if there is no advice, that is the usage, which whoever calls adds. The first
+ * (reliability §0.3); after wrong usage, if there is no advice, that is the usage, which the caller adds. The first
  * line says it all, because programs that drive us show only the first line of stderr that is not empty.
  *
  * @param stream where it will be written; decides about colours.

@@ -77,7 +77,7 @@ export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** How long nobody used something, as people judge whether it may go: in days from one day on, `12 days ago`. */
+/** How long something was not used, as people judge whether it may go: in days from one day on, `12 days ago`. */
 export function unusedFor(milliseconds: number): string {
   const days = Math.floor(milliseconds / DAY);
   return days < 1 ? relativeTime(new Date(0), new Date(milliseconds)) : `${days} day${days === 1 ? '' : 's'} ago`;

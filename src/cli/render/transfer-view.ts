@@ -10,10 +10,10 @@ import { RateMeter } from '../../session/rate.ts';
 const RATE_WINDOW_MS = 5000;
 /** Where less has moved, how fast it did says nothing: the time went elsewhere. */
 const WORTH_A_RATE_BYTES = 1_000_000;
-/** So long a retry stays on the screen at least, or nobody could read it. */
+/** A retry stays on the screen at least so long that a user can read it. */
 const SHORTEST_NOTICE_MS = 2000;
 
-/** The numbers of a transfer, in words; undefined is what nobody can say yet. */
+/** The numbers of a transfer, in words; undefined is what is not known yet. */
 export interface Figures {
   readonly percent: string;
   readonly amount: string;

@@ -4,7 +4,7 @@ import { lockFile } from '../../fs/lock/lock.ts';
 import { writeLines } from '../terminal/message-stream.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-/** The world as the credentials floor sees it, with notes on stderr unless somebody else says them. */
+/** The world as the credentials floor sees it, with notes on stderr unless the caller prints them. */
 export function credentialSettings(
   terminal: Terminal,
   say = (line: string): void => writeLines(terminal.stderr, line),

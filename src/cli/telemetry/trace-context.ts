@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-/** Where in somebody's trace a command runs. */
+/** The trace and the span that a command runs in. */
 export interface TraceContext {
   readonly traceId: Uint8Array;
   readonly parentSpanId: Uint8Array | undefined;
@@ -10,7 +10,7 @@ export interface TraceContext {
 /**
  * Reads `TRACEPARENT` (W3C Trace Context §3.2). What cannot be understood begins a new trace, as the specification
  * wants.
- * @returns undefined when the parent is not sampled: then nobody wants to hear of its children.
+ * @returns undefined when the parent is not sampled: then its children are not recorded either.
  */
 export function readTraceContext(traceParent: string, traceState: string | undefined): TraceContext | undefined {
   const match = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/.exec(traceParent.trim());

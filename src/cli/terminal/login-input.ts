@@ -8,7 +8,7 @@ const MAX_TYPED = 8192;
 /** Longer than any token or key file that registries take for a password, in bytes. */
 const MAX_READ = 64 * 1024;
 
-/** What somebody entered. */
+/** What the user entered. */
 export interface Login {
   readonly username: string;
   readonly password: string;

@@ -22,7 +22,7 @@ const UNIT_BYTES = 512;
  * How many bytes of a file lie in blocks that other files share (reflinks): deleting the file frees the rest only. Node
  * cannot ask the kernel; e2fsprogs can where it is installed.
  *
- * @returns undefined where nobody can tell, as on APFS. @throws TartletError `DISK_*`
+ * @returns undefined where the file system does not tell, as on APFS. @throws TartletError `DISK_*`
  */
 export async function sharedBlockBytes(file: string): Promise<number | undefined> {
   if (await neverSharesBlocks(file)) return 0;

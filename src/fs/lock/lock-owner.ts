@@ -69,7 +69,7 @@ async function hasOpen(pid: number, dev: bigint, ino: bigint): Promise<boolean> 
     }
     return false;
   } catch (cause) {
-    // Gone meanwhile, or somebody else's, whom we could not signal anyway.
+    // Gone meanwhile, or of another user, whom we could not signal anyway.
     if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(systemCode(cause) ?? '')) return false;
     throw cause;
   }

@@ -13,7 +13,7 @@ import { modeIn } from '../sharing.ts';
 export interface LockOptions {
   /** Many may read at once; one writes alone. */
   readonly mode: 'shared' | 'exclusive';
-  /** Give up at once when somebody else holds it, instead of waiting. */
+  /** Give up at once when another process holds it, instead of waiting. */
   readonly wait: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Called when it turns out that we have to wait, and about every second from then on. Does not throw. */
@@ -50,7 +50,7 @@ export class FileLock {
   }
 
   /**
-   * @returns undefined when somebody else holds it and `wait` is false.
+   * @returns undefined when another process holds it and `wait` is false.
    * @throws TartletError `DISK_UNSUPPORTED` where there are no locks, `INTERRUPTED` when the signal fired.
    */
   static async acquire(file: string, options: LockOptions): Promise<FileLock | undefined> {
@@ -200,8 +200,8 @@ function noLocks(file: string): TartletError {
 }
 
 /**
- * Whether the path still leads to the file we locked: somebody may have deleted or replaced it meanwhile (reliability
- * P22).
+ * Whether the path still leads to the file we locked: another process may have deleted or replaced it meanwhile
+ * (reliability P22).
  */
 async function isStill(file: string, handle: FileHandle): Promise<boolean> {
   try {

@@ -21,7 +21,7 @@ export interface StackedManifest {
   readonly diskBytes: number | undefined;
 }
 
-/** Which files of the content store somebody needs. */
+/** Which files of the content store are needed. */
 export type ContentReferences =
   | { readonly kind: 'known'; readonly digests: ReadonlySet<string> }
   /**

@@ -29,10 +29,10 @@ export interface Collection {
 }
 
 /**
- * The immutable disk files that stacked images share, each named after the SHA-256 of its bytes (tart-formats §4.7).
- * Whoever wants one kept first puts a manifest that names it where references are looked for, inside {@link change};
- * only then the file is brought. A file of the right name and length is believed without hashing it again, as in Tart:
- * it was verified when it came in.
+ * The immutable disk files that stacked images share, each named after the SHA-256 of its bytes (tart-formats §4.7). A
+ * caller that wants a file kept first puts a manifest that names it where references are looked for, inside
+ * {@link change}; only then the file is brought. A file of the right name and length is believed without hashing it
+ * again, as in Tart: it was verified when it came in.
  */
 export class ContentStore {
   readonly #home: Home;
@@ -109,7 +109,7 @@ export class ContentStore {
    * @param staged in the directory of the store; gone when this returns true.
    * @param isIntact hashes all of it: nothing else decides whether a file may carry its name.
    * @param there what to do about one that is there and has the right length: `believe` it, or `replace` it because it
-   * is known to be damaged. Whoever has it open keeps what they have.
+   * is known to be damaged. A process that has it open keeps the old file.
    * @returns false when it is not what its name would say; it is left where it is.
    */
   async install(
@@ -138,8 +138,8 @@ export class ContentStore {
   }
 
   /**
-   * For every change to what refers to the store: while `work` runs, nobody collects. Nothing that waits for another
-   * lock may happen in it.
+   * For every change to what refers to the store: while `work` runs, no process collects. Nothing that waits for
+   * another lock may happen in it.
    */
   async change<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     await makeDirectoryTree(this.filesDirectory);
@@ -157,7 +157,7 @@ export class ContentStore {
 
   /**
    * For every change to tags and image directories. Where Tart can run, it collects both under the lock of
-   * {@link change} (tart-cli §4.3), so that we take it; elsewhere nobody asks for it.
+   * {@link change} (tart-cli §4.3), so that this function takes it; elsewhere it is not taken.
    */
   async besideTart<T>(work: () => Promise<T>): Promise<T> {
     return this.#platform === 'darwin' ? this.change(undefined, work) : work();
@@ -165,7 +165,7 @@ export class ContentStore {
 
   /**
    * Deletes the files that nothing refers to; call within {@link change}. Hidden files are never touched: partial files
-   * and locks belong to somebody who may be at work.
+   * and locks belong to a process that may be at work.
    *
    * @throws TartletError `DISK_*`
    */
@@ -201,7 +201,7 @@ export class ContentStore {
     try {
       await setTimes(await openPlainFile(this.pathOf(digest)), at);
     } catch {
-      // A shared or read-only cache: the use goes unrecorded, which harms nobody (reliability D12).
+      // A shared or read-only cache: the use goes unrecorded, which is harmless (reliability D12).
     }
   }
 }

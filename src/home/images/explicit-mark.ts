@@ -32,7 +32,8 @@ export async function protect(directory: string): Promise<void> {
 }
 
 /**
- * Makes a mark of ours, or none, the mark of somebody who asked for the image by its digest: it then stays for good.
+ * Gives an image the mark of a user who asked for it by its digest, in place of ours or of none: it then stays for
+ * good.
  */
 export async function markExplicitly(directory: string): Promise<void> {
   if ((await readMark(directory)) === 'theirs') return;

@@ -168,14 +168,14 @@ export class ImageCache {
   /**
    * Deletes a tag, and its image with it when nothing else keeps it; or an image, and all tags that lead to it
    * (tart-cli §1.18).
-   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image, and for the digest of one
-   * that is pinned.
+   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while another process pulls or reads the image, and for the digest
+   * of one that is pinned.
    */
   async delete(name: RemoteName): Promise<Removed> {
     return this.#removal.delete(name);
   }
 
-  /** The same for whoever holds the image's lock already, alone, and asked whether it is pinned. */
+  /** The same for a caller that holds the image's lock already, exclusively, and has checked whether it is pinned. */
   async deleteLocked(name: RemoteName, digest: Digest, tags?: readonly RemoteName[]): Promise<void> {
     await this.#removal.deleteLocked(name, digest, tags);
   }

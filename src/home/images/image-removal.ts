@@ -52,8 +52,8 @@ export class ImageRemoval {
    * Deletes a tag, and its image with it when nothing else keeps it; or an image, and all tags that lead to it
    * (tart-cli §1.18).
    *
-   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while somebody pulls or reads the image, and for the digest of one
-   * that is pinned.
+   * @throws TartletError `VM_NOT_FOUND`, or `BUSY` while another process pulls or reads the image, and for the digest
+   * of one that is pinned.
    */
   async delete(name: RemoteName): Promise<Removed> {
     const at = `${this.#home.imagesDirectory}/${referencePath(name)}`;
@@ -79,10 +79,10 @@ export class ImageRemoval {
   }
 
   /**
-   * The same for whoever holds the image's lock already, alone, and asked whether it is pinned.
-   * @param tags that were seen to lead to it before, by who deletes many: only they and those of its own repository are
-   * looked at then, and not the whole cache for each. Nobody links an image whose lock we hold, and whoever linked it
-   * since it was seen has used it.
+   * The same for a caller that holds the image's lock already, exclusively, and has checked whether it is pinned.
+   * @param tags that were seen to lead to it before, by a caller that deletes many: only they and those of its own
+   * repository are looked at then, and not the whole cache for each. No process links an image whose lock we hold, and
+   * one that was linked since it was seen counts as used.
    */
   async deleteLocked(name: RemoteName, digest: Digest, tags?: readonly RemoteName[]): Promise<Removed> {
     const directory = `${this.#home.imagesDirectory}/${digestPath(name, digest)}`;
@@ -116,7 +116,7 @@ export class ImageRemoval {
     }
     const link = `${this.#home.imagesDirectory}/${referencePath(name)}`;
     const text = linkText(link);
-    // It may lead to another image since we looked: then somebody wants it.
+    // It may lead to another image since we looked: then it is in use.
     return text === undefined || path.basename(text) !== digest.toString() ? [] : [{ link, text }];
   }
 
@@ -127,7 +127,8 @@ export class ImageRemoval {
   }
 
   /**
-   * Symlinks that a killed command had moved aside. Nobody works on those that name a digest but who holds its lock.
+   * Symlinks that a killed command had moved aside. Only the process that holds a digest's lock works on those that
+   * name it.
    */
   async #removeLeftovers(repository: string, digest: Digest): Promise<void> {
     for (const entry of leftoverLinks(repository)) {
@@ -145,7 +146,7 @@ export class ImageRemoval {
     });
   }
 
-  /** Where symlinks to an image may be: everywhere, unless somebody has looked. */
+  /** Where symlinks to an image may be: everywhere, unless the caller has looked. */
   #placesOf(directory: string, tags: readonly RemoteName[] | undefined): ReadonlySet<string> {
     const { imagesDirectory } = this.#home;
     if (tags === undefined) {

@@ -33,8 +33,8 @@ export interface KnownManifest {
 /** Which manifests to look at, and what for. */
 export interface ManifestSearch {
   /**
-   * Content digests of chunks, as texts. Whoever has found one takes it out, and what only offers that one is not
-   * parsed any more.
+   * Content digests of chunks, as texts. The finder of one takes it out, and what only offers that one is not parsed
+   * any more.
    */
   readonly wanted: ReadonlySet<string>;
   /**

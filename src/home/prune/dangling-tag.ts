@@ -44,7 +44,7 @@ async function isDangling(store: Store, tag: DanglingTag): Promise<boolean> {
 }
 
 /**
- * Removes a dangling tag unless somebody pulls its image now, or has made it lead elsewhere since.
+ * Removes a dangling tag unless another process pulls its image now, or has made it lead elsewhere since.
  *
  * @returns whether it was removed.
  * @throws TartletError `DISK_*`

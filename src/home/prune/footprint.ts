@@ -13,7 +13,7 @@ export interface Footprint {
   readonly allocatedBytes: number;
   /**
    * Those of {@link allocatedBytes} that others have too: by the content store, by hard links, by reflinks. Undefined
-   * where nobody can tell.
+   * where the file system does not tell.
    */
   readonly sharedBytes: number | undefined;
   /** What deleting it, and nothing else, would make free. */

@@ -58,7 +58,7 @@ export interface Spared {
   readonly kind: Candidate['kind'];
   readonly name: string;
   readonly path: string;
-  /** `BUSY` when somebody uses it; everything else is a failure. */
+  /** `BUSY` when another process uses it; everything else is a failure. */
   readonly error: TartletError;
 }
 

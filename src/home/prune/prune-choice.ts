@@ -9,7 +9,7 @@ export interface PruneCriteria {
 }
 
 /**
- * Why something must go: nobody used it for long, it does not fit into the budget, nothing leads to it, or room is
+ * Why something must go: it was not used for long, it does not fit into the budget, nothing leads to it, or room is
  * needed.
  */
 export type PruneReason = 'age' | 'budget' | 'unreferenced' | 'room';

@@ -17,7 +17,7 @@ import { hasWriteLock } from '../../fs/lock/write-lock.ts';
  *
  * @param mayGo asked under the lock of an image whether what it was chosen for still holds.
  * @returns false when there is nothing to do any more: it is gone, was used or pinned meanwhile, or `mayGo` says no.
- * @throws TartletError `BUSY` while somebody uses it, `VM_RUNNING`, `DISK_*`
+ * @throws TartletError `BUSY` while another process uses it, `VM_RUNNING`, `DISK_*`
  */
 export async function deleteCandidate(
   store: Store,
@@ -65,7 +65,7 @@ async function deleteImage(
   return deleted;
 }
 
-/** Whoever uses an entry sets its date, under the lock that we hold now. */
+/** A process that uses an entry sets its date, under the lock that we hold now. */
 function isUnused(store: Store, candidate: Candidate): boolean {
   return lastUse(candidate.path, store)?.getTime() === candidate.accessed.getTime();
 }
@@ -78,7 +78,7 @@ function busy(candidate: Candidate): TartletError {
   });
 }
 
-/** Whether somebody uses an image now, so that it cannot go. */
+/** Whether another process uses an image now, so that it cannot go. */
 export async function isBusy(store: Store, candidate: Candidate): Promise<boolean> {
   const digest = candidate.kind === 'image' ? decodeDigestDirectory(path.basename(candidate.path)) : undefined;
   if (digest === undefined) return false;

@@ -28,7 +28,7 @@ export interface PruneReport {
   readonly danglingTags: readonly DanglingTag[];
   /** What was to go and could not: in use, or refused by the disk. */
   readonly spared: readonly Spared[];
-  /** Bytes that are free on the disk of the cache in the end; undefined when nobody asked for room. */
+  /** Bytes that are free on the disk of the cache in the end; undefined when the caller asked for no room. */
   readonly freeBytes: number | undefined;
 }
 
@@ -121,13 +121,13 @@ async function makeRoom(store: Store, request: PruneRequest): Promise<FreedUp | 
 }
 
 /**
- * Files that stacked images shared and nobody names any more (tart-formats §1.5 step 4); deleting the last image of one
- * does this too.
+ * Files that stacked images shared and no image names any more (tart-formats §1.5 step 4); deleting the last image of
+ * one does this too.
  */
 async function collectContent(store: Store): Promise<void> {
   const { refrained } = await store.contents.collectAlone(store.signal);
   if (refrained === undefined) return;
-  throw new TartletError('STORE_DAMAGED', `disk files that nobody uses were not deleted: ${refrained}`, {
+  throw new TartletError('STORE_DAMAGED', `unused disk files were not deleted: ${refrained}`, {
     kept: 'everything else was done; any of these files may be needed',
     next: { kind: 'repair-and-prune' },
   });

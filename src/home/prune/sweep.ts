@@ -11,13 +11,13 @@ import { sweepDisposables } from '../vms/disposable.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { lstatIfThereSync } from '../../fs/stats.ts';
 
-/** Unfinished downloads that nobody continued for so long are given up, in milliseconds. */
+/** Unfinished downloads that no command continued for so long are deleted, in milliseconds. */
 export const GIVEN_UP_MS = 7 * 24 * 60 * 60 * 1000;
 
 /**
- * Finishes deletions that were killed, deletes VMs whose command was killed that they lived for, and gives up
- * unfinished downloads which nobody holds and nobody continued for a week. Done by commands that write; never a reason
- * for one to fail: whatever cannot be removed now is there the next time.
+ * Finishes deletions that were killed, deletes VMs whose command was killed that they lived for, and deletes unfinished
+ * downloads which no process holds and no command continued for a week. Done by commands that write; never a reason for
+ * one to fail: whatever cannot be removed now is there the next time.
  *
  * @param wanted an image whose unfinished download will be continued now, however old it is.
  */
@@ -32,7 +32,7 @@ export async function sweep(store: Store, wanted?: Digest): Promise<void> {
   for (const name of readableNamesIn(files)) await attempt(async () => expirePartial(store, name));
 }
 
-/** The first half of {@link sweep}, for whoever removes symlinks and directories and downloads nothing. */
+/** The first half of {@link sweep}, for commands that remove symlinks and directories and download nothing. */
 export async function finishRemovals({ home, now }: Pick<Store, 'home' | 'now'>): Promise<void> {
   for (const directory of [home.stagingDirectory, ...home.scratchDirectories]) {
     for (const name of readableNamesIn(directory))

@@ -112,7 +112,7 @@ export class LocalVms {
   }
 
   /**
-   * What a VM does now: running means that somebody, Tart included, holds the lock of its configuration (tart-cli
+   * What a VM does now: running means that a process, of Tart too, holds the lock of its configuration (tart-cli
    * §4.2).
    */
   async state(vm: LocalVm): Promise<VmState> {

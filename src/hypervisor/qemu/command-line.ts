@@ -164,7 +164,7 @@ function networkOptions(machine: Machine, host: QemuHost): Option[] {
 
 /**
  * The port of QEMU's guest agent; the one by which Tart's agent in the guest tells which Tart it runs in
- * (run-fleet-demand §1); and the one of the clipboard, which leads nowhere until somebody can look (`clipboard.ts`).
+ * (run-fleet-demand §1); and the one of the clipboard, which leads nowhere until a viewer can connect (`clipboard.ts`).
  */
 function portOptions({ vsock }: Machine, { sockets }: StartFacts): Option[] {
   return [

@@ -32,7 +32,7 @@ export interface Realm {
  * another name of this machine on the registry's own port ({@link byKnownName}), the Docker Hub pair, and over https
  * hosts of the same registrable domain by the Public Suffix List: `registry.gitlab.com` and `gitlab.com`, but not two
  * customers of `azurecr.io`. An anonymous request goes anywhere that has TLS.
- * @throws TartletError `AUTH_REALM` for a realm that nobody should be sent to: no http(s), a user in it, plain HTTP
+ * @throws TartletError `AUTH_REALM` for a realm that must not get a password: no http(s), a user in it, plain HTTP
  * although the registry has TLS.
  */
 export async function judgeRealm(realm: string, origin: string): Promise<Realm> {

@@ -89,7 +89,7 @@ export class RegistryAuthenticator implements Authenticator {
   }
 
   /**
-   * One token request per access at a time. Not bound to the signal of whoever came first: the others still want the
+   * One token request per access at a time. Not bound to the signal of the first caller: the others still want the
    * token.
    */
   #answerOnce(refusal: Refusal): Promise<void> {

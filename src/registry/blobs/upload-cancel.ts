@@ -16,6 +16,6 @@ export async function cancelUpload(context: RepositoryContext, location: URL): P
     );
     await response.body.discard();
   } catch {
-    // Nobody waits for this answer.
+    // This answer is not waited for.
   }
 }

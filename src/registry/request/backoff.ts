@@ -2,7 +2,7 @@ import type { Clock } from './clock.ts';
 import type { Limits } from './limits.ts';
 import { RETRY_POLICY, type FailureKind } from './retry-policy.ts';
 
-/** Somebody who can be told why nothing happens. */
+/** Called with the reason and the length of a pause before it begins. */
 export type OnWait = (event: { readonly reason: string; readonly milliseconds: number }) => void;
 
 /** What pausing needs. */

@@ -47,7 +47,7 @@ export const limits = {
   /** The first pause is drawn from 0 to this, each further one from twice as much, up to the cap. */
   backoffMs: 500,
   backoffCapMs: 30_000,
-  /** Longer than this nobody waits: the time is told instead. */
+  /** A longer time is not waited for: the error tells it instead. */
   retryAfterMs: 5 * 60_000,
   /** So many new bytes of a body are progress and let the attempts be counted anew. */
   progressBytes: 1024 * 1024,

@@ -120,7 +120,7 @@ function nextAfterRefusal({ hostname, port, protocol }: URL): Hint {
  * proxy, of the proxy or of what it says about the place. Other failures (no route, no answer, a busy name server) may
  * pass.
  */
-export function isNobodyThere({ code, facts }: TartletError): boolean {
+export function isNeverThere({ code, facts }: TartletError): boolean {
   if (code === 'NET_DNS') return facts.retryable !== true;
   if (code !== 'NET_CONNECT' && code !== 'NET_PROXY') return false;
   // What squid calls it on its own pages.

@@ -41,7 +41,7 @@ export interface RegistryRequest {
   readonly access: Access;
   readonly repeat: Repeat;
   /**
-   * What a GET is for, where whoever reads its body is done with each piece before it asks for the next: then pieces
+   * What a GET is for, where the reader of its body is done with each piece before it asks for the next: then pieces
    * may be views of memory that is used again.
    */
   readonly transientChunks?: 'blob' | 'manifest';

@@ -1,17 +1,17 @@
 import { type ErrorCode, isTartletError } from '../../errors.ts';
 import { isLoopbackHost } from '../../names/ip-address.ts';
-import { isNobodyThere } from './network-error.ts';
+import { isNeverThere } from './network-error.ts';
 
-/** What we do about one kind of failureKind that may pass. */
+/** What is done about one kind of failure that may pass. */
 export interface RetryPolicy {
-  /** Tries in all as long as nothing new arrives; absent: those of all troubles together (`limits.attempts`). */
+  /** Tries in all as long as nothing new arrives; absent: those of all kinds together (`limits.attempts`). */
   readonly attempts?: number;
   /**
    * Whether the registry may have begun to act. Then only requests go again whose repeat is harmless; after the others
-   * somebody must look what happened (N59, N60).
+   * the caller must look what happened (N59, N60).
    */
   readonly mayHaveBegun?: true;
-  /** Whether everybody who talks to the host is held back, and not this request alone (N26, N28). */
+  /** Whether all requests to the host are held back, and not this one alone (N26, N28). */
   readonly wholeHost?: true;
 }
 
@@ -43,7 +43,7 @@ const KINDS = {
   overloaded: { wholeHost: true },
   /** 408: the registry did not get the whole request (N30). */
   'request-late': {},
-  /** 499, 500, 502, 504, 52x: somebody on the way failed (N30). */
+  /** 499, 500, 502, 504, 52x: a server on the way failed (N30). */
   failing: { mayHaveBegun: true },
   /** A body that ended in peace before its end (N19, N21). */
   'ended-early': {},
@@ -87,7 +87,7 @@ const CODES: ReadonlyMap<ErrorCode, FailureKind> = new Map<ErrorCode, FailureKin
 ]);
 
 /**
- * What kind of failureKind a failure on the way to `url` is; undefined: no repeat will help.
+ * The kind of a failure on the way to `url`; undefined: no repeat will help.
  * @param contact whether the place ever answered before.
  */
 export function classifyFailure(
@@ -96,7 +96,7 @@ export function classifyFailure(
   contact: 'first' | 'later' = 'later',
 ): FailureKind | undefined {
   if (!isTartletError(error)) return undefined;
-  if (contact === 'first' && isNobodyThere(error)) return 'never-there';
+  if (contact === 'first' && isNeverThere(error)) return 'never-there';
   if (error.facts.retryable !== true) return error.code === 'NET_DNS' ? 'resolver-busy' : undefined;
   const failureKind = CODES.get(error.code);
   const isHere = isLoopbackHost(url.hostname);

@@ -115,7 +115,8 @@ export class SentSecrets {
 }
 
 /**
- * Notes what each request tells, and lets whoever shows something of its answer ask whether it is told again.
+ * Notes the secrets that each request sends; a caller that shows something of its answer can ask whether it repeats
+ * one.
  * @param ofProxy the headers that a proxy on the way to a URL gets from us.
  */
 export function withSentSecrets(

@@ -11,7 +11,8 @@ import { cleanText, firstUsefulLine } from '../request/redact.ts';
 import type { Access, RegistryResponse, ResponseStart } from '../request/request.ts';
 
 /**
- * What an answer means when nobody expected it, by status; anything else is `REG_REJECTED`, and 5xx `REG_UNAVAILABLE`.
+ * What an answer means that the caller did not expect, by status; anything else is `REG_REJECTED`, and 5xx
+ * `REG_UNAVAILABLE`.
  */
 const CODES: ReadonlyMap<number, ErrorCode> = new Map([
   [401, 'AUTH_REQUIRED'],

@@ -7,20 +7,20 @@ export type OnHold = (origin: string, milliseconds: number) => void;
 interface Host {
   /** On the monotonic clock, in milliseconds. */
   notBefore: number;
-  /** Infinity as long as it never complained. */
+  /** Infinity as long as the host never complained. */
   width: number;
-  /** Requests that are under way and have no answer yet; not counted as long as nobody complained. */
+  /** Requests that are under way and have no answer yet; while `width` is Infinity they do not count. */
   waiting: number;
   readonly queue: (() => void)[];
 }
 
-/** From here on nobody is counted any more. */
+/** From here on requests are not limited any more. */
 const WIDE_ENOUGH = 16;
 
 /**
- * Who may ask a host when; shared by all requests of a client, so that they do not storm it together (N26, N28). After
- * a complaint (429, 503) all wait as long as it wants, then one asks; each answer that is well lets one more ask, which
- * doubles them with every round.
+ * When a request may go to a host; shared by all requests of a client, so that they do not storm it together (N26,
+ * N28). After a complaint (429, 503) all requests wait as long as the host asks, then one is sent; each answer that is
+ * well allows one more at once, which doubles them with every round.
  */
 export class HostThrottle {
   readonly #hosts = new Map<string, Host>();
@@ -34,7 +34,7 @@ export class HostThrottle {
   }
 
   /**
-   * The host complained, to us or to others: nobody asks it for so long, and then one after the other.
+   * The host complained, to us or to others: no request goes to it for so long, and then one after the other.
    * @returns whether that is news: it was not being spared already.
    */
   pauseUntil(origin: string, milliseconds: number): boolean {
@@ -87,7 +87,7 @@ export class HostThrottle {
   }
 }
 
-/** Resolves when an answer came to somebody; rejects when the signal fires. */
+/** Resolves when another request got its answer; rejects when the signal fires. */
 async function turn(host: Host, signal: AbortSignal | undefined): Promise<void> {
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {

@@ -7,9 +7,9 @@ import type { RegistryRequest, RegistryResponse, Transport } from '../request/re
 import { retryAfterMs } from './retry-after.ts';
 
 /**
- * Repeats what {@link RETRY_POLICY} says is worth repeating, until the response headers are there. Bodies are the
- * business of whoever reads them: a request that is a part of something longer brings the {@link Backoff} of the whole.
- * When the attempts are used up, the last answer is returned, or the last error thrown.
+ * Repeats what {@link RETRY_POLICY} says is worth repeating, until the response headers are there. A body is the
+ * business of its reader: a request that is a part of something longer brings the {@link Backoff} of the whole. When
+ * the attempts are used up, the last answer is returned, or the last error thrown.
  * @param reached origins that ever answered; those that answer are added.
  * @throws TartletError `RATE_LIMITED` when the registry wants us to wait more than five minutes.
  */

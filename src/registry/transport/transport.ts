@@ -175,7 +175,7 @@ async function* noticed(pieces: AsyncIterable<Uint8Array>, wait: HeadWait): Asyn
 
 function responseOf(answer: Dispatcher.ResponseData, url: URL, pace: Pace, signal?: AbortSignal): RegistryResponse {
   const { body } = answer;
-  // A connection may break while nobody reads. The reader, if there ever is one, still gets the error.
+  // A connection may break while its body is not being read. The reader, if there ever is one, still gets the error.
   body.on('error', () => {});
   return {
     status: answer.statusCode,
@@ -211,7 +211,7 @@ class IncomingBody extends SingleUseBody {
 
   protected override async drain(): Promise<void> {
     const signal = AbortSignal.timeout(this.#limits.drainMs);
-    // Whatever the rest of the body has to say, nobody wants to hear it.
+    // The rest of the body is not needed, whatever it holds.
     await this.#body.dump({ limit: this.#limits.drainBytes, signal }).catch(() => {});
     // undici notices in the next round of the event loop that the connection is free; asked earlier, it opens another
     // one.

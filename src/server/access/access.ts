@@ -3,13 +3,13 @@ import type { IncomingMessage } from 'node:http';
 /** The three rights of the token specification. Deleting is not part of pushing (reliability S45). */
 export type Action = 'pull' | 'push' | 'delete';
 
-/** What a request takes. `login`: nothing but being somebody, as for `GET /v2/`. */
+/** What a request takes. `login`: only a login, as for `GET /v2/`. */
 export type RequiredAccess =
   | { readonly kind: 'login' }
   | { readonly kind: 'catalog' }
   | { readonly kind: 'repository'; readonly repository: string; readonly actions: readonly Action[] };
 
-/** What somebody may do. */
+/** What the client of a request may do. */
 export interface Access {
   /** For the log; undefined for anybody. */
   readonly user: string | undefined;
@@ -25,11 +25,11 @@ export interface Access {
 
 export type Authentication =
   | { readonly kind: 'granted'; readonly access: Access }
-  /** Nobody, or somebody who could not prove it. `reason` is safe to show. */
+  /** No credentials, or credentials that are not valid. `reason` is safe to show. */
   | { readonly kind: 'refused'; readonly reason: string; readonly error?: 'invalid_token' }
   | { readonly kind: 'throttled'; readonly retryAfterMs: number };
 
-/** Decides who is asking. */
+/** Decides whose request it is. */
 export interface Authenticator {
   authenticate(request: IncomingMessage): Promise<Authentication>;
   /** The `WWW-Authenticate` value for a need that was not met. */

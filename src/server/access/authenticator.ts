@@ -51,7 +51,7 @@ async function readUsers(auth: Extract<AuthOptions, { kind: 'basic' }>): Promise
   const readers = auth.readOnly === undefined ? new Map<string, string>() : await readHtpasswd(auth.readOnly);
   if (writers.size === 0) {
     const where = typeof auth.htpasswd === 'string' ? `the htpasswd file ${auth.htpasswd}` : 'the htpasswd';
-    throw new TartletError('CONFIG_INVALID', `${where} has no users, so that nobody could push`, {
+    throw new TartletError('CONFIG_INVALID', `${where} has no users, so that no user could push`, {
       next: { kind: 'add-user' },
     });
   }

@@ -6,8 +6,8 @@ import { FailureLimit } from './failure-limit.ts';
 import type { Htpasswd } from '../settings/htpasswd.ts';
 import type { PasswordChecks } from './password-checks.ts';
 
-/** Of a random password that nobody kept. */
-const NOBODY = '$2b$10$ycZUjUjpPHyPNtg7us.bhOWoiubdIA1qdjeYpBWGrPFWqrRC060fq';
+/** The hash of a random password that was not kept. */
+const DECOY_HASH = '$2b$10$ycZUjUjpPHyPNtg7us.bhOWoiubdIA1qdjeYpBWGrPFWqrRC060fq';
 const MAX_REMEMBERED = 1_000;
 /** When too many passwords wait to be checked. */
 const BUSY: Authentication = { kind: 'throttled', retryAfterMs: 1_000 };
@@ -79,7 +79,7 @@ export class BasicAuth implements Authenticator {
     const { writers, readers } = this.#users;
     const hash = writers.get(name) ?? readers.get(name);
     // An unknown name costs what a known one costs, or the time would tell which names exist (reliability S41).
-    const decoy = writers.values().next().value ?? NOBODY;
+    const decoy = writers.values().next().value ?? DECOY_HASH;
     const equal = await this.#checks.matches(client, { password, hash: hash ?? decoy });
     if (equal === false || (equal === true && hash === undefined)) {
       return { kind: 'refused', reason: 'the user name or the password is wrong' };

@@ -19,8 +19,8 @@ const MAX_WAITING = 100;
 
 /**
  * Compares passwords with hashes of bcrypt, in a thread of its own and one at a time, so that guessing takes one
- * processor at most and nobody who is being served waits for it. Clients take turns: one that asks much waits for
- * itself (issue 14, item 5).
+ * processor at most and no other request waits for it. Clients take turns: a client with many checks waits for its own
+ * only (issue 14, item 5).
  */
 export class PasswordChecks {
   /** By client, the next one first. */
@@ -44,7 +44,7 @@ export class PasswordChecks {
     });
   }
 
-  /** Ends the thread; whoever still waits is told of a failure. The next check starts another one. */
+  /** Ends the thread; checks that still wait fail. The next check starts another one. */
   async close(): Promise<void> {
     const worker = this.#worker;
     this.#worker = undefined;

@@ -17,7 +17,7 @@ export type RefusalCode =
   | 'UNSUPPORTED';
 
 interface RefusalExtras {
-  /** Becomes `detail` of the error body; must be safe to show to whoever asked. */
+  /** Becomes `detail` of the error body; must be safe to show to any client. */
   readonly detail?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }

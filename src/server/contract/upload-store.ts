@@ -5,7 +5,7 @@ import type { RequestBody } from './request-body.ts';
 /** Whose upload, and where to. */
 export interface UploadOwner {
   readonly repository: Repository;
-  /** Undefined for anybody, where nobody has to log in. */
+  /** Undefined for any client, where no login is needed. */
   readonly user: string | undefined;
 }
 

@@ -12,7 +12,7 @@ const MAX_FIELDS = 500;
  * 18): two `Host` headers (RFC 9112 §3.2), any coding but `chunked` alone, since we decode no other (RFC 9112 §6.1),
  * chunks before HTTP/1.1, which brought them, a version that is none of HTTP/1 (RFC 9112 §2.3), an expectation that is
  * not understood (RFC 9110 §10.1.1), and more fields than were looked at. The connection ends with the answer, because
- * nobody can be sure where the next request begins.
+ * it is not certain where the next request begins.
  * @throws Refusal 400, 417 for an expectation, 431 for fields, 501 for a coding, 505 for a version.
  */
 export function refuseAmbiguous(request: IncomingMessage): void {

@@ -47,7 +47,7 @@ export class RequestHandler {
    * (reliability S50).
    */
   async handle(request: IncomingMessage, response: ServerResponse, awaitsContinue = false): Promise<void> {
-    // Without a listener, an answer to somebody who has gone would end the process.
+    // Without a listener, an answer to a client that is gone would end the process.
     response.on('error', () => undefined);
     await this.#queue.take(request, response, async () => {
       await this.#turns.take(clientOf(request.socket.remoteAddress));

@@ -11,7 +11,7 @@ export function needOf(route: Route, method: string): RequiredAccess {
       return { kind: 'catalog' };
     case 'uploads':
     case 'upload':
-      // Also to see and to cancel an upload: its id is known to whoever began it.
+      // Also to see and to cancel an upload: its id is known to the client that began it.
       return { kind: 'repository', repository: route.repository.text, actions: ['pull', 'push'] };
     case 'tags':
     case 'referrers':

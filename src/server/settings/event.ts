@@ -11,7 +11,7 @@ export type RegistryEvent =
       readonly durationMs: number;
       /** Address of the client. */
       readonly remote: string;
-      /** Who asked, when somebody proved to be someone. */
+      /** The user who asked, where one logged in. */
       readonly user: string | undefined;
     }
   /** Something that is our fault; the client got a 500 or 507. */

@@ -19,7 +19,7 @@ export type AuthOptions =
       readonly anonymousRead?: boolean;
     }
   /**
-   * Whoever brings a token of a trusted token service may do what the token says (distribution token specification).
+   * A client with a token of a trusted token service may do what the token says (distribution token specification).
    */
   | {
       readonly kind: 'token';
@@ -160,8 +160,8 @@ const DEFAULT_TIMEOUTS: Timeouts = {
 };
 
 /**
- * @throws TartletError `CONFIG_INVALID` for a name that is none, and for an exposed registry that nobody asked for
- * (S39).
+ * @throws TartletError `CONFIG_INVALID` for a name that is none, and for an exposed registry that was not asked for
+ * explicitly (S39).
  */
 export function resolveOptions(options: RegistryOptions): Settings {
   const host = options.listen?.host ?? '127.0.0.1';

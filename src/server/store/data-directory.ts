@@ -61,7 +61,7 @@ export class DataDirectory {
     return path.join(this.repositories, ...name.text.split('/'));
   }
 
-  /** A fresh name in the staging directory: nobody can guess it and it says nothing about what is in it. */
+  /** A fresh name in the staging directory: no client can guess it and it says nothing about what is in it. */
   stagingFile(): string {
     return path.join(this.staging, randomBytes(16).toString('hex'));
   }
@@ -118,7 +118,7 @@ export class DataDirectory {
   }
 
   /**
-   * Removes staged files that nobody has written to for `idleMs` milliseconds: what a crash left behind.
+   * Removes staged files that no request has written to for `idleMs` milliseconds: what a crash left behind.
    * By age and not all of them: a file may belong to an upload that began a moment ago.
    */
   async sweepStaging(idleMs: number, inUse: ReadonlySet<string>): Promise<number> {

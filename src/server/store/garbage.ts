@@ -16,7 +16,7 @@ export interface GarbageReport {
 
 /**
  * Removes what no manifest needs: first blobs from repositories whose manifests do not link to them, then content that
- * is in no repository. Manifests stay, tagged or not, until somebody deletes them.
+ * is in no repository. Manifests stay, tagged or not, until a client deletes them.
  *
  * Pushes may go on: bytes in staging are not looked at, publishing waits for this to end, and what is younger than
  * `graceMs` stays, because its manifest is probably still to come. A repository with a manifest that cannot be read

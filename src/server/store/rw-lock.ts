@@ -44,7 +44,7 @@ export class KeyedMutex {
   async take<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key);
     const mine = (async () => {
-      // Whoever was before has told its own caller how it went.
+      // The work before told its own caller how it went.
       await before?.catch(() => undefined);
       return work();
     })();

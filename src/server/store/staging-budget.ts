@@ -5,7 +5,7 @@ import type { Limits } from '../settings/options.ts';
 /** After so many bytes the free space is looked at again. */
 const CHECK_EVERY = 64 * 1024 * 1024;
 
-/** Bounds what unfinished uploads may take of the disk, whoever makes them (reliability S43). */
+/** Bounds what the unfinished uploads of all clients together may take of the disk (reliability S43). */
 export class StagingBudget {
   readonly #directory: string;
   readonly #limits: Limits;

@@ -13,7 +13,7 @@ import { Repository } from '../../names/repository.ts';
 export class Storage {
   readonly directory: DataDirectory;
   readonly blobs: ContentStore;
-  /** Whoever makes something reachable passes it shared; garbage collection passes alone. */
+  /** A request that makes something reachable holds it shared; garbage collection holds it exclusively. */
   readonly lock = new RwLock();
   /** By the name of the repository: changes to its manifests, tags and links. */
   readonly #mutex = new KeyedMutex();

@@ -57,13 +57,13 @@ export class VerifiedBlob implements BlobSource {
     }
   }
 
-  /** Notes what the source did wrong. What goes wrong with whoever takes the pieces is not its fault. */
+  /** Notes what the source did wrong. A failure of the consumer of the pieces is not the source's. */
   async #orFail<T>(work: () => Promise<T> | T): Promise<T> {
     try {
       return await work();
     } catch (error) {
       this.#failure = { error };
-      // Of a kind that nobody between here and the caller repeats: the source was asked often enough.
+      // Of a kind that nothing between here and the caller repeats: the source was asked often enough.
       throw new TartletError('INTERNAL', 'the source of the upload failed', { cause: error });
     }
   }

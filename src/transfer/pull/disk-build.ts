@@ -57,7 +57,7 @@ interface BegunDisk {
   readonly fresh: boolean;
   /** What comes from where after all. */
   readonly chunks: readonly PlannedChunk[];
-  /** The seed of its blocks, if it is one that nobody should change now. */
+  /** The seed of its blocks, if it is one that no other process should change now. */
   readonly cloned?: ClonedSeed | undefined;
 }
 
@@ -189,7 +189,7 @@ function copyWork(disk: string, chunks: readonly Of<'copy'>[], fresh: boolean): 
 
 /**
  * A blob that occurs several times is fetched once and written everywhere (reliability C21). Only one with a single
- * place is continued after a crash: of the others nobody would hash what lies at the further places.
+ * place is continued after a crash: of the others no step would hash what lies at the further places.
  */
 function fetchWork(
   { path, journal }: DiskTarget,

@@ -13,7 +13,7 @@ export interface OtherProgress {
  * How far another command is with an image that we wait for: what its journal lists as verified, or for a stacked image
  * the files that are in the content store. Only for people to watch.
  *
- * @returns undefined when nobody is pulling it.
+ * @returns undefined when no process is pulling it.
  */
 export async function progressOfOther(session: Session, image: TartImage): Promise<OtherProgress | undefined> {
   const staging = Staging.at(session.home, image.manifest.digest);

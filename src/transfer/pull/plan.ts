@@ -8,7 +8,7 @@ export interface ChunkLocation {
   readonly seed: Seed;
   /** One or more. */
   readonly offsets: ReadonlySet<number>;
-  /** The blob that was decoded to it, as text of its digest; undefined when nobody saw that. */
+  /** The blob that was decoded to it, as text of its digest; undefined when that is not known. */
   readonly blob: string | undefined;
 }
 
@@ -66,7 +66,7 @@ export interface LocalState {
 
 /**
  * To clone a whole seed pays only when it gives more than this part of what is not zero: the rest is overwritten, and
- * what must become zero is written with zeros, because nobody can punch holes from here.
+ * what must become zero is written with zeros, because Node cannot punch holes.
  */
 const WORTHWHILE_SHARE = 0.5;
 

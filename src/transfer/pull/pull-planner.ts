@@ -70,7 +70,7 @@ export class PullPlanner {
     const begun = await stat(path).catch(() => undefined);
     const isBegun = begun !== undefined && begun.size > 0;
     const verified = isBegun ? await journal.verified() : new Set<number>();
-    // Begun by somebody without a journal, e.g. Tart: any of it may be right.
+    // Begun by a program without a journal, e.g. Tart: any of it may be right.
     const partial = verified ?? new Set(file.chunks.map(({ index }) => index));
     const underWay = isBegun ? await journal.underWay() : new Map<number, StreamPosition>();
     return planFile(file, { ...this.#constant, isBegun, partial, underWay });

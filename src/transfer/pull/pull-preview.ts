@@ -30,7 +30,7 @@ export interface PullPreview {
 
 /**
  * Finds out what a pull would do, by one request for the manifest and a look at the home, where nothing is changed and
- * nobody is kept from anything.
+ * no other process has to wait.
  *
  * @throws TartletError as `pull` would before its first byte, but for too little space: that is for the caller to see.
  */

@@ -17,10 +17,10 @@ export const RESERVE_BYTES = 128 * 1024 * 1024;
  *
  * Room is made for `atMost` where that can be had at all, else for `atLeast`, which is the least that can do.
  *
- * @param subject what needs the room, for messages; whoever calls holds its lock, so that it is not deleted for its own
+ * @param subject what needs the room, for messages; the caller holds its lock, so that it is not deleted for its own
  * sake.
  * @throws TartletError `DISK_FULL` with exact numbers when even `atLeast` cannot be; then nothing was deleted, except
- * what was before somebody else began to use the rest.
+ * what was deleted before another process began to use the rest.
  */
 export async function makeRoom(session: Session, subject: string, needed: SpaceNeeded): Promise<void> {
   const state = await stateOf(session, needed);

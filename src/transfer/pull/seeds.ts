@@ -14,8 +14,8 @@ import type { ChunkLocation } from './plan.ts';
 import type { Seed } from '../../session/plan-summary.ts';
 import type { Session } from '../../session/session.ts';
 
-/** Each seed costs an open file; whoever finds a disk in this many pieces has found enough. */
-const MOST_DONORS = 64;
+/** Each seed costs an open file; so many seeds are enough for any disk. */
+const MOST_SEEDS = 64;
 
 /** What is looked for on this machine. */
 export interface SeedSearch {
@@ -29,8 +29,8 @@ export interface SeedSearch {
 
 /**
  * The disks of this machine that should hold chunks of an image: cached images, local VMs cloned from one, unfinished
- * pulls. Nobody deletes or pulls over them before {@link release}; VMs are not held, because whoever starts one now
- * should not have to wait for a download, and every byte is hashed as it is copied, or in the clone.
+ * pulls. No process deletes or pulls over them before {@link release}; VMs are not held, because a user who starts one
+ * now should not have to wait for a download, and every byte is hashed as it is copied, or in the clone.
  */
 export class Seeds {
   /** By the text of the content's digest. */
@@ -58,7 +58,7 @@ export class Seeds {
         for (const [content, place] of lease.offers) {
           if (wanted.delete(content)) places.set(content, place);
         }
-        if (leases.length === MOST_DONORS) break;
+        if (leases.length === MOST_SEEDS) break;
       }
       return new Seeds(places, leases);
     } catch (error) {

@@ -12,9 +12,9 @@ import type { Session } from '../../session/session.ts';
 import { bringFile } from './stored-file.ts';
 
 /**
- * Names the files of an image as needed, before they come and until its record is published: whoever collects the
- * content store sees the staging directory, and Tart, which does not know our staging, a locked entry in `tmp/`
- * (tart-formats §4.7 step 1).
+ * Names the files of an image as needed, before they come and until its record is published: a collection of the
+ * content store by Tartlet sees the staging directory, one by Tart, which does not know our staging, a locked entry in
+ * `tmp/` (tart-formats §4.7 step 1).
  *
  * @returns what ends the second of the two.
  */

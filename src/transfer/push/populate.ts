@@ -65,7 +65,7 @@ async function populate(session: Session, source: PopulateSource, outcome: PushO
   await collectAfterMove(session, moved);
 }
 
-/** Call under the digest's lock: whatever lies in its staging directory is of nobody who lives. */
+/** Call under the digest's lock: what lies in its staging directory belongs to no living process. */
 async function store(session: Session, source: PopulateSource, outcome: PushOutcome): Promise<void> {
   const [name] = outcome.names;
   const { digest, manifest } = outcome;

@@ -45,7 +45,7 @@ describe('an error for people', () => {
     const error = new TartletError('REG_REJECTED', 'the registry says: "no\r\n\u001b[31mway\u202e"\n');
     expect(plain(error)).toBe(
       'error[REG_REJECTED]: the registry says: "no \\u001b[31mway\\u202e".\n' +
-        'next: do what the registry says, or ask whoever runs it\n',
+        'next: do what the registry says, or ask its operator\n',
     );
   });
 

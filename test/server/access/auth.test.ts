@@ -138,14 +138,14 @@ describe('users who may only read', () => {
     });
   });
 
-  it('an htpasswd without users is refused: nobody could push', async () => {
+  it('an htpasswd without users is refused: no user could push', async () => {
     const file = path.join(temporaryDirectory(), 'htpasswd');
     for (const text of ['', '\n# nobody yet\n']) {
       writeFileSync(file, text);
       const registry = createRegistry({ dataDirectory: temporaryDirectory(), auth: { kind: 'basic', htpasswd: file } });
       await expect(registry.listen()).rejects.toMatchObject({
         code: 'CONFIG_INVALID',
-        message: `the htpasswd file ${file} has no users, so that nobody could push`,
+        message: `the htpasswd file ${file} has no users, so that no user could push`,
       });
     }
   });

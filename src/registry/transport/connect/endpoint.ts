@@ -48,7 +48,7 @@ export async function speaksTls(url: URL, timeoutMs: number): Promise<boolean> {
       host,
       port,
       rejectUnauthorized: false,
-      // Nobody is trusted, so that no certificates are loaded for that: it would take longer than the rest of the
+      // No certificate authority is trusted here, so that none are loaded: it would take longer than the rest of the
       // greeting.
       secureContext: createSecureContext({ ca: [] }),
       ALPNProtocols: ['http/1.1'],

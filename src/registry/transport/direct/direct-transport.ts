@@ -127,7 +127,7 @@ class DirectTransport implements DirectWay {
         signal?.removeEventListener('abort', stop);
         if (error !== null || made === null) reject(networkError(error, url));
         else resolve(made);
-        // Nobody waits for it any more.
+        // The caller does not wait for it any more.
         if (signal?.aborted === true || this.#closed) made?.destroy();
       });
     });
@@ -193,7 +193,7 @@ class DirectBody extends SingleUseBody {
     try {
       while (this.#left > 0) {
         const piece = await this.#read();
-        // Texts are collected by whoever reads them: they get memory of their own.
+        // The reader of a text collects its pieces: they get memory of their own.
         yield this.#isContent ? piece : Uint8Array.from(piece);
       }
     } finally {
@@ -221,7 +221,7 @@ class DirectBody extends SingleUseBody {
     try {
       if (this.#left <= drainBytes) while (this.#left > 0) await this.#read();
     } catch {
-      // Nobody wanted it.
+      // The rest of the body is not needed.
     } finally {
       clearTimeout(timer);
       this.#letGo();

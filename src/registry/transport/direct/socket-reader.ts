@@ -45,8 +45,8 @@ export class SocketReader {
   #received = 0;
 
   /**
-   * The option for `connect` of `node:net` and `node:tls`. The memory of a read is chosen before it: never what
-   * somebody still holds.
+   * The option for `connect` of `node:net` and `node:tls`. The memory of a read is chosen before it: never memory that
+   * a reader still holds.
    */
   readonly onread = {
     buffer: (): Uint8Array => {
@@ -82,7 +82,7 @@ export class SocketReader {
     return this.#received;
   }
 
-  /** Whether nothing arrived that nobody has read, and more may come. */
+  /** Whether everything that arrived was read, and more may come. */
   get isQuiet(): boolean {
     return this.#end === undefined && this.#arrived.length === 0;
   }
@@ -151,7 +151,7 @@ const readers = new WeakMap<Socket, SocketReader>();
 /** The reader of a connection that {@link buildReadingConnector} made. */
 export function readerOf(socket: Socket): SocketReader {
   const reader = readers.get(socket);
-  if (reader === undefined) throw new TartletError('INTERNAL', 'the connection was made by somebody else');
+  if (reader === undefined) throw new TartletError('INTERNAL', 'the connection was not made by this client');
   return reader;
 }
 
