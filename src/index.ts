@@ -35,6 +35,13 @@ export type { Image, ImageDisk } from './library/image.ts';
 export type { ImageName, RegistryName, VmName } from './library/name.ts';
 export { type OpenOptions, openTartlet } from './library/open.ts';
 export type { OperationOptions, TransferProgress } from './library/operation.ts';
+export type {
+  ExecVmOptions,
+  GuestResult,
+  RunningVm,
+  RunVmOptions,
+  VmAddressOptions,
+} from './library/running-vm.ts';
 export type { Login, Tartlet } from './library/tartlet.ts';
 export type { Method } from './registry/request/request.ts';
 export type { OnWire, ShownHeader, WireEvent } from './registry/wire.ts';
@@ -59,3 +66,10 @@ export type { Listed } from './vm/listing.ts';
 export type { PushVmOptions } from './vm/push.ts';
 export type { SetOptions, SetOutcome } from './vm/set.ts';
 export type { StopOutcome } from './vm/stop.ts';
+export type { Ending } from './hypervisor/hypervisor.ts';
+export type { Console, Disk, DiskOptions, DiskSync, DiskCaching, Forward, SoundDriver } from './hypervisor/machine.ts';
+export type { WantedShare } from './hypervisor/share-options.ts';
+export type { Resolver } from './run/address.ts';
+export type { RunEnding } from './run/run.ts';
+export type { RunEvent } from './run/run-request.ts';
+export type { DiskOfImage, RunSettings } from './run/run-settings.ts';

@@ -14,7 +14,15 @@ const EXCEPTIONS = {
     because: 'the defaults of the options are made here',
   },
   'src/library/open.ts': {
-    asks: ['process.env', 'process.platform', 'process.getuid', 'process.cwd', 'node:os default'],
+    asks: [
+      'process.env',
+      'process.platform',
+      'process.getuid',
+      'process.geteuid',
+      'process.pid',
+      'process.cwd',
+      'node:os default',
+    ],
     because: 'the one door of the library, which fills everything from the process',
   },
   'src/library/operations.ts': {

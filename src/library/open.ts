@@ -7,6 +7,7 @@ import type { CredentialStoreSettings } from '../credentials/settings.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from '../session/progress.ts';
+import { archOfMachine } from '../vm/arch.ts';
 import { Tartlet } from './tartlet.ts';
 
 /** What `openTartlet` can be told; everything else comes from the process. */
@@ -66,6 +67,7 @@ export function openTartlet(options: OpenOptions = {}): Tartlet {
     onEvent,
     onWire: options.onWire,
     userAgent: options.userAgent,
+    process: { pid: process.pid, isRoot: process.geteuid?.() === 0, arch: archOfMachine(os.machine()) },
     credentialSettings: settings,
     credentials:
       credentials === 'none' ? () => ({ find: async () => undefined }) : (credentials ?? storedLogins(settings)),

@@ -8,6 +8,7 @@ import type { RemoteName } from '../names/remote-name.ts';
 import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from '../session/progress.ts';
 import { Session } from '../session/session.ts';
+import type { RunProcess } from './running-vm.ts';
 import { type OperationOptions, progressListener } from './operation.ts';
 
 /** What a {@link Tartlet} is made from: `openTartlet` takes it from the process. */
@@ -21,6 +22,8 @@ export interface TartletSettings {
   readonly userAgent: string | undefined;
   readonly credentialSettings: CredentialStoreSettings;
   readonly credentials: (name: RemoteName) => CredentialSource;
+  /** What runs VMs here. */
+  readonly process: RunProcess;
 }
 
 /** The operations of one home that are under way. */
@@ -48,6 +51,12 @@ export class Operations {
     } finally {
       this.#underWay.delete(operation);
     }
+  }
+
+  /** Lets {@link close} wait for what goes on when its operation has returned. */
+  track(work: Promise<unknown>): void {
+    const over = work.catch(() => undefined).finally(() => this.#underWay.delete(over));
+    this.#underWay.add(over);
   }
 
   /** What an operation is given of the world. */

@@ -35,6 +35,7 @@ import {
   vmName,
 } from './name.ts';
 import type { OperationOptions } from './operation.ts';
+import type { ExecVmOptions, GuestResult, RunningVm, RunVmOptions, VmAddressOptions } from './running-vm.ts';
 import { RepositoryClient } from './repository-client.ts';
 import { Operations, type TartletSettings } from './operations.ts';
 
@@ -289,6 +290,48 @@ export class Tartlet implements AsyncDisposable {
       const { importVm } = await import('../archive/import.ts');
       const source: ImportSource = typeof from === 'string' ? { kind: 'path', path: from } : from;
       return importVm(session, source, newVmName(name), options);
+    });
+  }
+
+  /**
+   * Runs a VM in this process, with QEMU on Linux. Resolves when its machine runs; wait for its guest by `ip`. The VM ends with this
+   * process, with {@link close}, and with the signal.
+   */
+  async run(name: VmName, options: RunVmOptions & OperationOptions = {}): Promise<RunningVm> {
+    return this.#operations.run(options, async (session) => {
+      const { startVm } = await import('./running-vm.ts');
+      const { signal, onProgress, onEvent, onWire, ...settings } = options;
+      const vm = await startVm(session, vmName(name), this.#settings.process, settings);
+      this.#operations.track(vm.ended);
+      return vm;
+    });
+  }
+
+  /** The IPv4 address at which the guest of a running VM answers. @throws TartletError `GUEST_UNREACHABLE` */
+  async ip(name: VmName, options: VmAddressOptions & OperationOptions = {}): Promise<string> {
+    return this.#operations.run(options, async (session) => {
+      const { vmAddress } = await import('./running-vm.ts');
+      return vmAddress(session, vmName(name), options);
+    });
+  }
+
+  /** Runs a command in a running VM, by the agent in its guest, and gathers what it writes. */
+  async exec(
+    name: VmName,
+    words: readonly [string, ...string[]],
+    options: ExecVmOptions & OperationOptions = {},
+  ): Promise<GuestResult> {
+    return this.#operations.run(options, async (session) => {
+      const { execGathered } = await import('./running-vm.ts');
+      return execGathered(session, vmName(name), words, options);
+    });
+  }
+
+  /** Asks the process that runs a VM to write its memory to disk and to end; returns at once, as Tart's command does. */
+  async suspend(name: VmName, options: OperationOptions = {}): Promise<void> {
+    return this.#operations.run(options, async (session) => {
+      const { suspendVm } = await import('../run/suspend.ts');
+      return suspendVm(session, vmName(name));
     });
   }
 

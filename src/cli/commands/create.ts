@@ -1,5 +1,6 @@
 import { TartletError } from '../../errors.ts';
 import { newLocalName, replacedLine } from './clone.ts';
+import { archOfMachine } from '../../vm/arch.ts';
 import type { Arch } from '../../vm/config.ts';
 import { createLinuxVm, createVmFromImage } from '../../vm/create.ts';
 import { isUrl, parseImageFlags, readSeed } from '../session/image-settings.ts';
@@ -21,9 +22,6 @@ export interface CreateCommandOptions extends ReportOptions {
   readonly arch?: Arch;
 }
 
-/** What kernels call the two processors that a VM can have (`uname -m`): Tart's words are those of OCI platforms. */
-const ARCHS: Readonly<Record<string, Arch>> = { arm64: 'arm64', aarch64: 'arm64', x86_64: 'amd64', amd64: 'amd64' };
-
 export async function runCreate(terminal: Terminal, text: string, options: CreateCommandOptions): Promise<number> {
   return withSession(
     terminal,
@@ -33,7 +31,7 @@ export async function runCreate(terminal: Terminal, text: string, options: Creat
       const diskBytes = options.diskSize * 1_000_000_000;
       const seed = await readSeed(terminal, options, say);
       const image = parseImageFlags(terminal, options);
-      const hostArch = ARCHS[terminal.machine];
+      const hostArch = archOfMachine(terminal.machine);
       const { replaced } =
         image === undefined
           ? await createLinuxVm(session, name, { diskBytes, arch: options.arch ?? archOf(terminal), seed })
@@ -56,7 +54,7 @@ function refuseMacOnly({ fromIpsw, diskFormat, linux, fromImage }: CreateCommand
 
 /** A guest of another processor than the host's would be emulated, which is tens of times slower. */
 function archOf({ machine }: Terminal): Arch {
-  const arch = ARCHS[machine];
+  const arch = archOfMachine(machine);
   if (arch !== undefined) return arch;
   throw new TartletError('USAGE', `a VM cannot have the processor of this machine, ${machine}`, {
     found: machine,

@@ -5,7 +5,7 @@ import { type RunEnding, runVm } from '../../run/run.ts';
 import { type RunEvent, RunRequests } from '../../run/run-request.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import type { Session } from '../../session/session.ts';
-import type { Arch } from '../../vm/config.ts';
+import { archOfMachine } from '../../vm/arch.ts';
 import { type MessageStream, releaseNotes, writeError, writeLast } from '../terminal/message-stream.ts';
 import { type Printable, printableLine, printableLines } from '../terminal/printable.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -29,7 +29,7 @@ export interface OwnRun {
 export async function runHere(terminal: Terminal, { session, name, ...options }: OwnRun): Promise<RunEnding> {
   return runVm(session, name, {
     ...options,
-    hostArch: archOf(terminal.machine),
+    hostArch: archOfMachine(terminal.machine),
     pid: process.pid,
     isRoot: terminal.uid === 0,
   });
@@ -116,12 +116,6 @@ export function nameProcess({ platform, programName }: Terminal): void {
   } catch {
     // A name is not worth a VM.
   }
-}
-
-/** As kernels call processors. */
-export function archOf(machine: string): Arch | undefined {
-  if (machine === 'x86_64') return 'amd64';
-  return machine === 'aarch64' || machine === 'arm64' ? 'arm64' : undefined;
 }
 
 function wordsOfShare({ kind, tag }: Extract<RunEvent, { kind: 'shared' | 'share-ended' }>): string {

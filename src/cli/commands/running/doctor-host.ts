@@ -2,7 +2,7 @@ import { examineHost } from '../../../host/examine-host.ts';
 import { findTart } from '../../../hypervisor/tart/tart-program.ts';
 import { hostJson, hostText, isHostClean } from '../../render/host-report.ts';
 import { renderJson } from '../../render/json.ts';
-import { archOf } from '../../session/own-run.ts';
+import { archOfMachine } from '../../../vm/arch.ts';
 import { type ReportOptions, withSession } from '../../session/session.ts';
 import { foldText } from '../../terminal/fold.ts';
 import type { Terminal } from '../../terminal/terminal.ts';
@@ -17,7 +17,7 @@ export async function runDoctorHost(
     terminal,
     async (session) => {
       const checks = await examineHost(session, {
-        arch: archOf(terminal.machine),
+        arch: archOfMachine(terminal.machine),
         pid: process.pid,
         isRoot: terminal.uid === 0,
         user: environment['USER'] ?? environment['LOGNAME'] ?? 'USER',
