@@ -38,8 +38,9 @@ export interface VmAddressOptions {
 }
 
 /**
- * A VM that runs in this process. It ends with this process, whatever becomes of it. Another process that stops the VM sends
- * SIGINT to this one, and SIGUSR1 to suspend it: a program that wants to end well then calls {@link stop} or {@link suspend}.
+ * A VM that runs in this process. It ends with this process, whatever becomes of it. Another process that stops the VM
+ * sends SIGINT to this one, and SIGUSR1 to suspend it: a program that wants to end well then calls {@link stop} or
+ * {@link suspend}.
  */
 export interface RunningVm extends AsyncDisposable {
   readonly name: LocalName;
@@ -49,7 +50,9 @@ export interface RunningVm extends AsyncDisposable {
   ip(options?: VmAddressOptions): Promise<string>;
   /** Runs a command in the guest, by the agent in it. @throws TartletError `GUEST_UNREACHABLE` */
   exec(words: readonly [string, ...string[]], options?: ExecVmOptions): Promise<GuestResult>;
-  /** Presses the power button, again until the guest hears it, and ends the VM after 30 s. Called once more: at once. */
+  /**
+   * Presses the power button, again until the guest hears it, and ends the VM after 30 s. Called once more: at once.
+   */
   stop(): Promise<RunEnding>;
   /** Writes the memory to disk and ends. The guest goes on from there when the VM is run again. */
   suspend(): Promise<RunEnding>;
@@ -88,7 +91,7 @@ const DEFAULTS: RunSettings = {
 export async function startVm(
   session: Session,
   name: LocalName,
-  process: RunProcess,
+  own: RunProcess,
   { onRunEvent = () => undefined, ...settings }: RunVmOptions,
 ): Promise<RunningVm> {
   const requests = new RunRequests();
@@ -103,9 +106,9 @@ export async function startVm(
   const ended = runVm(session, name, {
     settings: { ...DEFAULTS, ...settings },
     requests,
-    hostArch: process.arch,
-    pid: process.pid,
-    isRoot: process.isRoot,
+    hostArch: own.arch,
+    pid: own.pid,
+    isRoot: own.isRoot,
     onEvent: (event) => {
       if (event.kind === 'started') tellStarted();
       onRunEvent(event);

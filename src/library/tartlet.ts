@@ -294,14 +294,13 @@ export class Tartlet implements AsyncDisposable {
   }
 
   /**
-   * Runs a VM in this process, with QEMU on Linux. Resolves when its machine runs; wait for its guest by `ip`. The VM ends with this
-   * process, with {@link close}, and with the signal.
+   * Runs a VM in this process, with QEMU on Linux. Resolves when its machine runs; wait for its guest by `ip`. The VM
+   * ends with this process, with {@link close}, and with the signal.
    */
   async run(name: VmName, options: RunVmOptions & OperationOptions = {}): Promise<RunningVm> {
     return this.#operations.run(options, async (session) => {
       const { startVm } = await import('./running-vm.ts');
-      const { signal, onProgress, onEvent, onWire, ...settings } = options;
-      const vm = await startVm(session, vmName(name), this.#settings.process, settings);
+      const vm = await startVm(session, vmName(name), this.#settings.process, options);
       this.#operations.track(vm.ended);
       return vm;
     });
@@ -327,7 +326,9 @@ export class Tartlet implements AsyncDisposable {
     });
   }
 
-  /** Asks the process that runs a VM to write its memory to disk and to end; returns at once, as Tart's command does. */
+  /**
+   * Asks the process that runs a VM to write its memory to disk and to end; returns at once, as Tart's command does.
+   */
   async suspend(name: VmName, options: OperationOptions = {}): Promise<void> {
     return this.#operations.run(options, async (session) => {
       const { suspendVm } = await import('../run/suspend.ts');
