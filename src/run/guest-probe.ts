@@ -1,6 +1,5 @@
 import { isTartletError } from '../errors.ts';
 import { readRunRecord } from '../home/vms/run-record.ts';
-import type { Forward } from '../hypervisor/machine.ts';
 import { askTart, type TartProgram } from '../hypervisor/tart/tart-program.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { SshDoor } from '../network/own-address.ts';
@@ -18,8 +17,8 @@ export interface GuestProbe {
   door(address: string, port: number): Promise<SshDoor | undefined>;
 }
 
-/** A guest of ours. @param published ports of this machine that lead to it. */
-export function ownProbe(session: Session, name: LocalName, published: readonly Forward[]): GuestProbe {
+/** A guest of ours. */
+export function ownProbe(session: Session, name: LocalName): GuestProbe {
   return {
     address: async (by) =>
       addressOf(session, name, { resolver: by === 'agent' ? 'agent' : 'dhcp', waitMs: 0 }).catch(noAnswer),
@@ -27,7 +26,7 @@ export function ownProbe(session: Session, name: LocalName, published: readonly 
       const network = (await readRunRecord(session.vms.pathOf(name)))?.network;
       if (network?.kind !== 'user') return { address, port };
       if (port === SSH_PORT) return { address, port: network.sshPort };
-      const forward = published.find((each) => each.protocol === 'tcp' && each.guestPort === port);
+      const forward = network.published.find(({ guestPort }) => guestPort === port);
       return forward && { address: ownSide(forward.hostAddress), port: forward.hostPort };
     },
   };

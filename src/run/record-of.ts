@@ -1,4 +1,4 @@
-import { beginningOf, type RunRecord } from '../home/vms/run-record.ts';
+import { beginningOf, type PublishedPort, type RunRecord } from '../home/vms/run-record.ts';
 import type { Machine } from '../hypervisor/machine.ts';
 import type { SshDoor } from '../network/own-address.ts';
 import type { RunSettings } from './run-settings.ts';
@@ -16,9 +16,21 @@ export function recordOf(
     began: beginningOf(pid) ?? '',
     network:
       network.kind === 'user' && ssh !== undefined
-        ? { kind: 'user', address: ssh.address, sshPort: ssh.port }
+        ? {
+            kind: 'user',
+            address: ssh.address,
+            sshPort: ssh.port,
+            published: publishedBy(settings),
+          }
         : { kind: 'bridged', mac },
     startedAt: now.getTime(),
     notSuspendable: keepsFromSuspending(settings),
   };
+}
+
+function publishedBy({ network }: RunSettings): PublishedPort[] {
+  if (network.kind !== 'user') return [];
+  return network.published
+    .filter(({ protocol }) => protocol === 'tcp')
+    .map(({ hostAddress, hostPort, guestPort }) => ({ hostAddress, hostPort, guestPort }));
 }

@@ -45,7 +45,7 @@ async function expectUsage(command: string, argv: readonly string[], says: strin
   const { exitCode, stdout, stderr } = await runHere(workplace, argv);
   expect({ exitCode, stdout }, stderr).toEqual({ exitCode: 64, stdout: '' });
   const [message, ...rest] = stderr.split('\n');
-  const [usage, more] = rest.filter((line) => !line.startsWith('next: did you mean '));
+  const [usage, more] = rest.filter((line) => !/^next: (?:did you mean |choose one of them$)/.test(line));
   expect(message).toMatch(/^error\[USAGE\]: /);
   expect(message).toContain(says);
   expect(usage).toMatch(new RegExp(`^Usage: tartlet ${command}( |$)`));
@@ -181,4 +181,12 @@ describe('a VM that does not exist', () => {
     );
     return stderr;
   }
+});
+
+it.each([
+  ['--graphics', '--no-graphics'],
+  ['--no-graphics', '--graphics'],
+  ['--audio', '--no-audio'],
+])('run refuses %s together with %s, of which the last would win', async (one, other) => {
+  await expectUsage('run', ['run', one, 'mine', other], 'exclude each other');
 });

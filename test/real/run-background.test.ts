@@ -38,6 +38,25 @@ describeWithParts('a VM in the background', ['qemu-system-x86_64', 'ovmf', 'mfor
   );
 
   it(
+    'is waited for at a port of the guest that any free port of this machine leads to',
+    async () => {
+      const flags = ['--detach', '--wait-for', 'tcp:23', '--publish', '0:23', '--timeout', '1'];
+      // Nothing listens there: it is waited for, and not refused.
+      const { exitCode, stdout, stderr } = await workplace.run('run', 'ci', ...flags);
+      expect({ exitCode, stdout }).toEqual({ exitCode: 4, stdout: '' });
+      expect(stderr).toMatch(/^note: published 127\.0\.0\.1:[1-9][0-9]* -> 23\/tcp$/m);
+      const { network } = JSON.parse(readFileSync(`${workplace.vmDirectory('ci')}/run.json`, 'utf8')) as {
+        network: { published: unknown };
+      };
+      expect(network.published).toEqual([
+        { hostAddress: '127.0.0.1', hostPort: expect.toSatisfy((port: number) => port > 0), guestPort: 23 },
+      ]);
+      expect(await workplace.run('stop', 'ci', '--timeout', '1')).toMatchObject({ exitCode: 0 });
+    },
+    LONG_MS,
+  );
+
+  it(
     'has a session of its own and nothing of ours, answers when the command has ended, and is logged in to',
     async () => {
       // Through a shell that ends, and whose pipes would stay open with anything of it that lives on.

@@ -120,6 +120,7 @@ describe('the words of run that are ours', () => {
   it('wait for ports of the guest that are reached alone', () => {
     const forward = { protocol: 'tcp', hostAddress: '127.0.0.1', hostPort: 8080, guestPort: 80 } as const;
     expect(() => requireWay({ kind: 'tcp', port: 80 }, [forward])).not.toThrow();
+    expect(() => requireWay({ kind: 'tcp', port: 80 }, [{ ...forward, hostPort: 0 }])).not.toThrow();
     expect(() => requireWay({ kind: 'tcp', port: 22 }, [])).not.toThrow();
     expect(() => requireWay({ kind: 'tcp', port: 80 }, undefined)).not.toThrow();
     expect(() => requireWay({ kind: 'tcp', port: 80 }, [{ ...forward, protocol: 'udp' }])).toThrow(

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { ExecCommandOptions } from '../commands/running/exec.ts';
 import type { IpCommandOptions } from '../commands/running/ip.ts';
 import type { StopCommandOptions } from '../commands/running/stop.ts';
+import { excluding } from '../session/excluding.ts';
 import type { RunFlags } from '../session/run-settings.ts';
 import type { LifeFlags } from '../session/run-words.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
@@ -53,12 +54,23 @@ time, and says how far it came.`,
   addSharingOptions(command);
   addNetworkOptions(command);
   addLifeOptions(command);
+  if (terminal.platform !== 'darwin') for (const word of ['graphics', 'audio']) refuseWithOpposite(command, word);
   lenientOnMac(command, declaration).action(
     async (name: string, words: readonly string[], flags: RunFlags & LifeFlags) => {
       const { runRun } = await import('../commands/running/run.ts');
       setExitCode(await runRun(terminal, name, words, flags));
     },
   );
+}
+
+/** Of an option and its opposite the last would win, in silence (tart-cli §1.3). */
+function refuseWithOpposite(command: Command, word: string): void {
+  const seen = new Set<string>();
+  for (const option of [word, `no-${word}`]) {
+    command.on(`option:${option}`, () => {
+      if (seen.add(option).size > 1) throw excluding(`--${word}`, `--no-${word}`);
+    });
+  }
 }
 
 function addDeviceOptions(command: Command): void {

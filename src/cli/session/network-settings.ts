@@ -6,6 +6,7 @@ import { SCRIPT_FILE } from '../../network/bridge/service.ts';
 import { bridgesHere } from '../../network/host-bridges.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import { dialectOf } from '../terminal/dialect.ts';
+import { excluding } from './excluding.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
 /** The options of `run` that are about the network, as they were typed (tart-cli §1.3). */
@@ -58,11 +59,7 @@ const USER_MODE: Choice = { kind: 'user', isolated: false };
 function byFlags(terminal: Terminal, { netBridged = [], netHost, netUser }: NetworkFlags): Choice | undefined {
   const asked = [netBridged.length > 0 && '--net-bridged', netHost && '--net-host', netUser && '--net-user'];
   const [one, other] = asked.filter((flag) => typeof flag === 'string');
-  if (one !== undefined && other !== undefined) {
-    throw new TartletError('USAGE', `${one} and ${other} exclude each other`, {
-      next: { kind: 'in-words', words: 'choose one of them' },
-    });
-  }
+  if (one !== undefined && other !== undefined) throw excluding(one, other);
   if (netBridged.length > 0) return { kind: 'bridged', bridges: netBridged };
   if (netHost === true && dialectOf(terminal) === 'tart') return { kind: 'user', isolated: true };
   return netUser === true ? USER_MODE : undefined;

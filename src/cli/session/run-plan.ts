@@ -43,5 +43,5 @@ function publishedBy(by: RunBy): RunSettingsForwards | undefined {
 type RunSettingsForwards = Extract<RunSettings['network'], { kind: 'user' }>['published'];
 
 export function probeOf(session: Session, { by }: RunPlan, name: LocalName): GuestProbe {
-  return by.kind === 'tart' ? tartProbe(session, by.tart, name) : ownProbe(session, name, publishedBy(by) ?? []);
+  return by.kind === 'tart' ? tartProbe(session, by.tart, name) : ownProbe(session, name);
 }

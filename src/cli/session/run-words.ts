@@ -66,7 +66,7 @@ export function parseCondition(text: string): WaitCondition {
 export function requireWay(condition: WaitCondition, published: readonly Forward[] | undefined): void {
   if (condition.kind !== 'tcp' || condition.port === 22 || published === undefined) return;
   const { port } = condition;
-  if (published.some((each) => each.protocol === 'tcp' && each.guestPort === port && each.hostPort > 0)) return;
+  if (published.some((each) => each.protocol === 'tcp' && each.guestPort === port)) return;
   throw new TartletError('USAGE', `nothing leads to port ${port} of the guest`, {
     next: { kind: 'in-words', words: `publish it, like --publish ${port < 1024 ? 8000 + port : port}:${port}` },
   });

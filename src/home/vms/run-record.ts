@@ -30,9 +30,21 @@ export interface RunRecord {
 /** What a guest has that cannot be saved with its memory. */
 export type NotSuspendable = 'shared-directories' | 'copied-disk';
 
+/** A port of this machine that leads to one of the guest's, by TCP. */
+export interface PublishedPort {
+  readonly hostAddress: string;
+  readonly hostPort: number;
+  readonly guestPort: number;
+}
+
 /** Where the guest is reached. */
 export type RunNetwork =
-  | { readonly kind: 'user'; readonly address: string; readonly sshPort: number }
+  | {
+      readonly kind: 'user';
+      readonly address: string;
+      readonly sshPort: number;
+      readonly published: readonly PublishedPort[];
+    }
   | { readonly kind: 'bridged'; readonly mac: string };
 
 /** Writes the record in one step: readers see all of it or none. @throws TartletError `DISK_*` */
@@ -82,9 +94,19 @@ function parseNotSuspendable(value: unknown): NotSuspendable | undefined {
 
 function parseNetwork(value: unknown): RunNetwork | undefined {
   if (!isJsonObject(value)) return undefined;
-  const { kind, address, sshPort, mac } = value;
-  if (kind === 'user' && typeof address === 'string' && typeof sshPort === 'number') return { kind, address, sshPort };
+  const { kind, address, sshPort, mac, published } = value;
+  if (kind === 'user' && typeof address === 'string' && typeof sshPort === 'number') {
+    const ports = Array.isArray(published) ? published.flatMap(parsePublished) : [];
+    return { kind, address, sshPort, published: ports };
+  }
   return kind === 'bridged' && typeof mac === 'string' ? { kind, mac } : undefined;
+}
+
+function parsePublished(value: unknown): PublishedPort[] {
+  if (!isJsonObject(value)) return [];
+  const { hostAddress, hostPort, guestPort } = value;
+  if (typeof hostAddress !== 'string' || typeof hostPort !== 'number' || typeof guestPort !== 'number') return [];
+  return [{ hostAddress, hostPort, guestPort }];
 }
 
 export async function removeRunRecord(directory: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { isTartletError, TartletError } from '../../../errors.ts';
 import { TART_NAME } from '../../../hypervisor/tart/tart-program.ts';
+import { readRunRecord } from '../../../home/vms/run-record.ts';
 import type { LocalVm } from '../../../home/vms/local-vms.ts';
 import { LocalName } from '../../../names/local-name.ts';
 import { waitForGuest } from '../../../run/wait-for.ts';
@@ -37,6 +38,7 @@ export async function runDetached(terminal: Terminal, text: string, flags: RunFl
         const early = await Promise.race([ended, started]);
         if (early !== undefined) return await failed(terminal, name, early, await program.takeLog());
         await program.keepLog(vm.directory.path);
+        await tellPorts(terminal, vm.directory.path, plan);
         if (condition !== undefined) {
           const outcome = await waitForGuest(session, probeOf(session, plan, name), condition, {
             directory: vm.directory.path,
@@ -69,6 +71,18 @@ function commandOf(
     return { file: by.tart.file, argv, name: TART_NAME, environment: by.tart.environment, directory };
   }
   return { ...ourselves(terminal, argv), directory };
+}
+
+/** Those that free ones were asked for: what the `run` itself says of them is in its log. */
+async function tellPorts({ stderr }: Terminal, directory: string, { by }: RunPlan): Promise<void> {
+  if (by.kind === 'tart' || by.settings.network.kind !== 'user') return;
+  const asked = by.settings.network.published.filter(({ hostPort, protocol }) => hostPort === 0 && protocol === 'tcp');
+  const network = (await readRunRecord(directory))?.network;
+  if (network?.kind !== 'user') return;
+  for (const { hostAddress, hostPort, guestPort } of network.published) {
+    if (asked.some((each) => each.guestPort === guestPort))
+      stderr.write(printableLine(`note: published ${hostAddress}:${hostPort} -> ${guestPort}/tcp`));
+  }
 }
 
 /** Tart does not say that it has started a VM: it has its lock then. */

@@ -2,6 +2,7 @@ import { TartletError } from '../../../errors.ts';
 import { LocalName } from '../../../names/local-name.ts';
 import type { RunEnding } from '../../../run/run.ts';
 import { RunRequests } from '../../../run/run-request.ts';
+import { excluding } from '../../session/excluding.ts';
 import { handOver } from '../../session/hand-over.ts';
 import { ask, nameProcess, remarks, runHere, tell, tellEnding } from '../../session/own-run.ts';
 import { parseRunFlags, type RunFlags } from '../../session/run-settings.ts';
@@ -77,10 +78,4 @@ async function otherLife(
   if (flags.detach === true) return (await import('./run-detached.ts')).runDetached(terminal, text, flags);
   if (flags.waitFor !== undefined) return (await import('./run-awaited.ts')).runAwaited(terminal, text, flags);
   return undefined;
-}
-
-function excluding(one: string, other: string): TartletError {
-  return new TartletError('USAGE', `${one} and ${other} exclude each other`, {
-    next: { kind: 'in-words', words: 'choose one of them' },
-  });
 }

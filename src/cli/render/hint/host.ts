@@ -59,6 +59,6 @@ export const HOST_TEXTS: HintTexts<HostHints> = {
   'allow-low-ports': () =>
     'sudo sysctl net.ipv4.ip_unprivileged_port_start=22, or let the SSH server of this machine listen on ' +
     'its own addresses only',
-  'set-up-network': () => 'make a bridge, and name it with --net-bridged',
+  'set-up-network': () => 'sudo tartlet network setup, or name a bridge of yours with --net-bridged',
   'make-free-space': () => 'tartlet prune --free-space 10',
 };
