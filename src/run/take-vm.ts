@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { isTartletError, TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import type { FileLock } from '../fs/lock/lock.ts';
+import { openDisk } from '../fs/plain-file.ts';
 import { rewriteJson } from '../fs/rewrite.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { isSuspendedByTart, VmFile } from '../home/vm-directory.ts';
@@ -25,7 +26,8 @@ export interface TakenVm {
 /**
  * Takes a VM to run it.
  *
- * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_INVALID`, `NEEDS_MACOS`
+ * @throws TartletError `VM_NOT_FOUND`, `VM_RUNNING`, `VM_INVALID`, `NEEDS_MACOS`, `STORE_DAMAGED` and `DISK_*` for its
+ * disk
  */
 export async function takeVm(session: Session, name: LocalName): Promise<TakenVm> {
   const vm = await session.vms.require(name);
@@ -45,12 +47,22 @@ async function takeUnderLock(session: Session, vm: LocalVm): Promise<TakenVm> {
     const file = `${vm.directory.path}/${VmFile.config}`;
     const stored = parseVmConfig(await onDisk('read', file, async () => readSmallFile(file)), name.text);
     refuseForeign(name.text, vm.directory.layout !== 'standalone', isSuspendedByTart(vm.directory));
+    await requireDisk(`${vm.directory.path}/${VmFile.disk}`);
     const config = await withOwnMac(session, vm, stored);
     return { name: name.text, directory: vm.directory.path, config, lock };
   } catch (error) {
     await lock.release();
     throw error;
   }
+}
+
+/**
+ * QEMU opens whatever lies there, for reading and writing: behind a symlink that another user put there it would be any
+ * file of this user. @throws TartletError `STORE_DAMAGED`, `DISK_*`
+ */
+async function requireDisk(disk: string): Promise<void> {
+  const handle = await onDisk('read', disk, async () => openDisk(disk));
+  await handle.close();
 }
 
 /**

@@ -6,6 +6,7 @@ import type { LocalVm } from '../home/vms/local-vms.ts';
 import { findLockOwner, type LockOwner } from '../fs/lock/lock-owner.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { SavedState } from '../home/home-entry.ts';
+import { mayBeSignalled } from '../home/vms/run-process.ts';
 import { readRunRecord, type RunRecord, writeStopDeadline } from '../home/vms/run-record.ts';
 import { readAsOne } from '../home/still-there.ts';
 import { VmFile } from '../home/vm-directory.ts';
@@ -130,7 +131,7 @@ async function ownerOf(session: Session, vm: LocalVm): Promise<number | undefine
 export async function recordOfRunning(session: Session, vm: LocalVm): Promise<RunRecord | 'ended' | undefined> {
   for (let waited = 0; ; waited += LOOK_EVERY_MS) {
     const record = await readRunRecord(vm.directory.path);
-    if (record !== undefined) return record;
+    if (record !== undefined && (await mayBeSignalled(vm.directory.path, record))) return record;
     if ((await session.vms.state(vm)) !== 'running') return 'ended';
     if (waited >= SAYS_WITHIN_MS) return undefined;
     await delay(LOOK_EVERY_MS, undefined, { signal: session.signal });

@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { findLockOwner } from '../../src/fs/lock/lock-owner.ts';
 import { beginningOf, writeRunRecord } from '../../src/home/vms/run-record.ts';
 import { LocalName } from '../../src/names/local-name.ts';
+import { suspendVm } from '../../src/run/suspend.ts';
 import type { Session } from '../../src/session/session.ts';
 import { stopVm } from '../../src/vm/stop.ts';
 import { freshSession, plantVm } from '../support/home.ts';
@@ -97,6 +99,28 @@ describe.runIf(process.platform === 'linux')('a running VM', () => {
     });
     expect(await stopping).toBe('ended');
     expect(sent).toEqual([[process.pid, 'SIGINT']]);
+  });
+
+  it('is not any process that the record names: only one that has the VM open is sent signals (S77)', async () => {
+    const { session, directory } = plant();
+    // Of a member of a group that shares the home: a lock, and a record of what is not theirs.
+    const lock = await session.vms.hold(await session.vms.require(vm));
+    const other = spawn('sleep', ['60'], { stdio: 'ignore' });
+    onTestFinished(() => void other.kill('SIGKILL'));
+    const pid = other.pid ?? 0;
+    await writeRunRecord(directory, {
+      version: 1,
+      pid,
+      began: beginningOf(pid) ?? '',
+      network: { kind: 'bridged', mac: '52:55:0a:00:02:01' },
+      startedAt: 0,
+    });
+    const sent: unknown[] = [];
+    const asking = freshSession({ home: session.home, sendSignal: (...each) => void sent.push(each) });
+    await expect(stopVm(asking, vm, { timeoutMs: 0 })).rejects.toMatchObject({ code: 'BUSY' });
+    await expect(suspendVm(asking, vm)).rejects.toMatchObject({ code: 'BUSY' });
+    expect(sent).toEqual([]);
+    await lock.release();
   });
 });
 

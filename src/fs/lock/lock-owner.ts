@@ -59,18 +59,35 @@ function deviceText(dev: bigint): string {
 
 /**
  * File systems of several volumes (btrfs) or layers (overlayfs) list another device than `stat` gives: then the process
- * must have the file open.
+ * must have the file open. One of another user, whom we could not signal anyway, counts as having it not.
  */
 async function hasOpen(pid: number, dev: bigint, ino: bigint): Promise<boolean> {
+  return (await lookIntoProcess(pid, { dev, ino })) === 'open';
+}
+
+/** Whether a process has a file open; `hidden` where this user may not look into it. */
+export type ProcessFile = 'open' | 'not-open' | 'hidden';
+
+/** Whether a process of Linux has a file open. It has not when it has ended, or when the file is not there. */
+export async function findInProcess(pid: number, file: string): Promise<ProcessFile> {
+  const found = await exactStatIfThere(file);
+  return found === undefined ? 'not-open' : lookIntoProcess(pid, found);
+}
+
+async function lookIntoProcess(
+  pid: number,
+  { dev, ino }: { readonly dev: bigint; readonly ino: bigint },
+): Promise<ProcessFile> {
   try {
     for (const fd of await readdir(`/proc/${pid}/fd`)) {
       const stats = await stat(`/proc/${pid}/fd/${fd}`, { bigint: true }).catch(() => undefined);
-      if (stats?.ino === ino && stats.dev === dev) return true;
+      if (stats?.ino === ino && stats.dev === dev) return 'open';
     }
-    return false;
+    return 'not-open';
   } catch (cause) {
-    // Gone meanwhile, or of another user, whom we could not signal anyway.
-    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(systemCode(cause) ?? '')) return false;
+    const code = systemCode(cause) ?? '';
+    if (['ENOENT', 'ESRCH'].includes(code)) return 'not-open'; // Gone meanwhile.
+    if (['EACCES', 'EPERM'].includes(code)) return 'hidden';
     throw cause;
   }
 }

@@ -56,12 +56,14 @@ async function replaceRecord(directory: string, name: string, value: unknown): P
   const file = `${directory}/${name}`;
   // One of another user cannot be written to, and can be replaced.
   await removeEntry(`${file}.new`);
-  await writeNewFile(`${file}.new`, JSON.stringify(value), await modeIn(directory, READABLE));
+  // It is replaced and never written to: also a group that shares the home need only read it.
+  await writeNewFile(`${file}.new`, JSON.stringify(value), (await modeIn(directory, READABLE)) & ~WRITABLE_BY_OTHERS);
   await moveEntry(`${file}.new`, file);
 }
 
 /** There is no secret in them, and root may stop what others run. */
 const READABLE = 0o644;
+const WRITABLE_BY_OTHERS = 0o022;
 
 /** @returns undefined when there is none, or its process has ended. */
 export async function readRunRecord(directory: string): Promise<RunRecord | undefined> {
