@@ -72,7 +72,7 @@ export const RunFile = { record: 'run.json', stopBefore: 'stop-before.json' } as
 export const RUN_LOG = 'run.log';
 
 /** Names of what OpenSSH needs for the guest of a VM, in its directory. */
-export const SshFile = { knownHosts: 'known_hosts', askpass: 'ssh-askpass' } as const;
+export const SshFile = { knownHosts: 'known_hosts', askpass: 'ssh-askpass', log: 'ssh.log' } as const;
 
 /** Names of our own files in the directory of a VM or an image. Tart ignores them. */
 export const OurFile = {

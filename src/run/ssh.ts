@@ -3,6 +3,7 @@ import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
 import { writeNewFile } from '../fs/fsync.ts';
+import { removeEntry } from '../fs/remove.ts';
 import { readSmallFileIfThere } from '../fs/small-file.ts';
 import { findProgram } from '../fs/system-program.ts';
 import { SshFile } from '../home/home-entry.ts';
@@ -55,6 +56,34 @@ export interface SshLogin {
   readonly terminal: boolean;
   /** Words that the guest's shell gets, with a space between them. None: a shell. */
   readonly command: readonly string[];
+  /** A file in the VM's directory, for what OpenSSH has to say itself. Default: stderr. */
+  readonly log?: string;
+}
+
+/** Why OpenSSH could not log in, where that can be said for certain. */
+export type LoginFailure =
+  /** The guest has other host keys than it had when it was logged in to first. */
+  | 'other-host-key'
+  /** What took the connection ended it before it said that it is an SSH server: nothing was run. */
+  | 'not-greeted';
+
+/** What OpenSSH ends with where it is not the exit code of the command (ssh(1)). */
+const SSH_FAILED = 255;
+
+/**
+ * Reads what OpenSSH has to say of a login that it ended itself.
+ * @param words of OpenSSH, and not of the guest. @returns undefined for what may have begun, and all else.
+ */
+export function loginFailureOf(exitCode: number, words: string): LoginFailure | undefined {
+  if (exitCode !== SSH_FAILED) return undefined;
+  if (/^(?:Host key verification failed|@ +WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED)/m.test(words))
+    return 'other-host-key';
+  return /^(?:kex|ssh)_exchange_identification:|^ssh: connect to host /m.test(words) ? 'not-greeted' : undefined;
+}
+
+/** Forgets which host keys a guest had. @param directory of the VM. @throws TartletError `DISK_*` */
+export async function forgetHostKeys(directory: string): Promise<void> {
+  await removeEntry(`${directory}/${SshFile.knownHosts}`);
 }
 
 /** A call of OpenSSH. */
@@ -97,6 +126,7 @@ export async function prepareSsh(
       '-l',
       login.user,
       ...(login.terminal ? ['-t'] : []),
+      ...(login.log === undefined ? [] : ['-E', login.log]),
       '--',
       login.door.address,
       ...login.command,

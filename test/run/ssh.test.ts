@@ -1,4 +1,14 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { plantVm } from '../support/home.ts';
@@ -50,12 +60,14 @@ describe('logging in to a guest', () => {
       stdout: '',
       stderr: '',
     });
-    expect(noted('words')).toBe(
+    expect(noted('words').replace(/^ssh\.log\.[0-9a-f-]{36}$/m, 'ssh.log.…')).toBe(
       '-F|none|-o|HostKeyAlias=vm|-o|UserKnownHostsFile=known_hosts|-o|GlobalKnownHostsFile=/dev/null|-o|StrictHostKeyChecking=accept-new|'
         .concat(
           '-o|CheckHostIP=no|-o|LogLevel=ERROR|-o|PreferredAuthentications=password,keyboard-interactive,publickey|',
         )
-        .concat(`-o|NumberOfPasswordPrompts=1|-o|ConnectTimeout=30|-p|${sshPort}|-l|admin|--|127.0.0.1|ls|-l|--|/a b|`)
+        .concat(
+          `-o|NumberOfPasswordPrompts=1|-o|ConnectTimeout=30|-p|${sshPort}|-l|admin|-E|ssh.log.…|--|127.0.0.1|ls|-l|--|/a b|`,
+        )
         .replaceAll('|', '\n'),
     );
     expect(noted('directory')).toBe(`${workplace.vmDirectory('ci')}\n`);
@@ -69,7 +81,7 @@ describe('logging in to a guest', () => {
     const variables = { TARTLET_SSH_PASSWORD: `it's "hidden" $HOME` };
     expect(await tartlet(['ssh', '--user', 'root', '-t', 'ci', 'ls'], variables)).toMatchObject({ exitCode: 7 });
     expect(noted('answers')).toBe(`it's "hidden" $HOME\nno answer\n`);
-    expect(noted('words')).toContain('\n-l\nroot\n-t\n--\n127.0.0.1\nls\n');
+    expect(noted('words')).toContain('\n-l\nroot\n-t\n-E\n');
     expect(noted('words-seen')).not.toContain('hidden');
     expect(statSync(`${workplace.vmDirectory('ci')}/ssh-askpass`).mode & 0o777).toBe(0o700);
   });
@@ -107,6 +119,54 @@ describe('logging in to a guest', () => {
       exitCode: 1,
       stderr: expect.stringMatching(/^error\[GUEST_UNREACHABLE\]: the guest of the VM "ci" does not answer yet/),
     });
+  });
+
+  /** Says in its log why it could not log in, the first so many times; then it runs `true`. */
+  function plantFailingSsh(times: number, words: string): void {
+    writeFileSync(
+      `${bin}/ssh`,
+      `#!/bin/sh\nwhile [ "$1" != -E ]; do shift; done\nprintf x >>"$NOTES/tries"\n` +
+        `[ "$(wc -c <"$NOTES/tries")" -gt ${times} ] && exit 0\nprintf '%s\\n' '${words}' >"$2"\nexit 255\n`,
+    );
+    chmodSync(`${bin}/ssh`, 0o755);
+    symlinkSync('/usr/bin/wc', `${bin}/wc`);
+  }
+
+  it('tries again within its time where the server begins anew, and shows the last failure alone', async () => {
+    const reset = 'kex_exchange_identification: read: Connection reset by peer';
+    plantFailingSsh(2, reset);
+    await pretendRun(workplace.vmDirectory('ci'), 'SSH-2.0-guest\r\n');
+    expect(await tartlet(['ssh', '--wait', '60', 'ci'])).toEqual({ exitCode: 0, stdout: '', stderr: '' });
+    expect(noted('tries')).toBe('xxx');
+    plantOnce(reset);
+    expect(await tartlet(['ssh', 'ci'])).toEqual({ exitCode: 255, stdout: '', stderr: `${reset}\n` });
+    expect(noted('tries')).toBe('xxxx');
+    // It may have begun: it is not begun again.
+    plantOnce('Connection to 127.0.0.1 closed by remote host.');
+    expect(await tartlet(['ssh', '--wait', '60', 'ci', 'ls'])).toMatchObject({ exitCode: 255 });
+    expect(noted('tries')).toBe('xxxxx');
+    expect(readdirSync(workplace.vmDirectory('ci')).filter((name) => name.startsWith('ssh.log'))).toEqual([]);
+  });
+
+  function plantOnce(words: string): void {
+    rmSync(`${bin}/wc`);
+    plantFailingSsh(1000, words);
+  }
+
+  it('says what to do about a guest that has other host keys than before, and takes them when it is told to', async () => {
+    plantFailingSsh(1, 'Host key verification failed.');
+    await pretendRun(workplace.vmDirectory('ci'), 'SSH-2.0-guest\r\n');
+    writeFileSync(`${workplace.vmDirectory('ci')}/known_hosts`, 'vm ssh-rsa AAAA\n');
+    expect(await tartlet(['ssh', '--wait', '60', 'ci'])).toEqual({
+      exitCode: 255,
+      stdout: '',
+      stderr:
+        'error[GUEST_UNREACHABLE]: the guest of the VM "ci" has other host keys than it had before.\n' +
+        'next: if it made itself new ones, as some guests do at each start: tartlet ssh --forget-host-key ci\n',
+    });
+    expect(existsSync(`${workplace.vmDirectory('ci')}/known_hosts`)).toBe(true);
+    expect(await tartlet(['ssh', '--forget-host-key', 'ci'])).toEqual({ exitCode: 0, stdout: '', stderr: '' });
+    expect(existsSync(`${workplace.vmDirectory('ci')}/known_hosts`)).toBe(false);
   });
 
   it('prints a block that OpenSSH reads as it is meant', async () => {

@@ -22,6 +22,7 @@ function declareSsh({ program, terminal, setExitCode }: Declaration): void {
     .option(...USER)
     .option(...WAIT)
     .option('-t', 'Give the command a terminal')
+    .option('--forget-host-key', 'Take the host keys that the guest has now, and forget those that it had')
     .argument('<name>')
     .argument('[command...]')
     .passThroughOptions()
