@@ -1,12 +1,12 @@
 /**
- * Writes `build/tartlet.rb`, a Homebrew formula, and beside it the tarball that it is about: that very file has to be at the address.
- * Needs `npm run build` first.
+ * Writes `build/tartlet.rb`, a Homebrew formula, and beside it the tarball that it is about: that very file has to be
+ * at the address. Needs `npm run build` first.
  *
  *     npm run formula -- https://HOST/PATH/tartlet-X.Y.Z.tgz [--check]
  *
- * With `--check` it does what Homebrew does with the formula, without Homebrew: it unpacks the tarball, packs it again and installs that
- * with the arguments of `std_npm_args` into a prefix, links the programs and runs the formula's test. Where Ruby is installed, it reads
- * the formula's syntax. Homebrew itself was not tried.
+ * With `--check` it does what Homebrew does with the formula, without Homebrew: it unpacks the tarball, packs it again
+ * and installs that with the arguments of `std_npm_args` into a prefix, links the programs and runs the formula's test.
+ * Where Ruby is installed, it reads the formula's syntax. Homebrew itself was not tried.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -267,7 +267,10 @@ export const forged = new RemoteName();
   console.log('ok   a strict NodeNext project compiles against the types');
 }
 
-/** As a user has it in PATH: by npm's prefix, upgraded from an older version, removed again; and by npx without installing. */
+/**
+ * As a user has it in PATH: by npm's prefix, upgraded from an older version, removed again; and by npx without
+ * installing.
+ */
 function useGlobally(tarball) {
   step = 'npm install --global';
   const home = path.join(work, 'global-user');

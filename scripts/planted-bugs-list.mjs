@@ -5,7 +5,7 @@
  */
 export const BUGS = [
   {
-    bug: 'a file is published without having been flushed',
+    bug: 'a file is published without having been fsynced',
     file: 'src/fs/fsync.ts',
     edit: ["'write');\n    try {\n      await handle.sync();", "'write');\n    try {\n      await handle.stat();"],
     gate: 'test/crash/order.test.ts',
@@ -52,8 +52,8 @@ export const BUGS = [
     bug: 'a redirect keeps the Authorization header',
     file: 'src/registry/redirect.ts',
     edit: [
-      'headers: foreign ? harmless(current.headers)',
-      'headers: foreign ? { ...harmless(current.headers), ...current.headers }',
+      'headers: crossOrigin ? harmless(current.headers)',
+      'headers: crossOrigin ? { ...harmless(current.headers), ...current.headers }',
     ],
     gate: 'test/registry/secrets.test.ts',
   },
@@ -102,7 +102,7 @@ export const BUGS = [
     only: 'delete of a tag',
   },
   {
-    bug: 'the removal of a tag is not flushed before its image goes',
+    bug: 'the removal of a tag is not fsynced before its image goes',
     file: 'src/home/link.ts',
     edit: ['  await fsyncRemoval(path.dirname(link));\n  return found === text;', '  return found === text;'],
     gate: 'test/crash/removals.test.ts',

@@ -1,6 +1,6 @@
 /**
- * Refuses a directory of `src` with more files than one sees at a glance, and a file that is longer than one reads at a
- * sitting without saying why in its first lines: "More than 250 lines, because ...". A reason that is not needed any
+ * Refuses a directory of `src` with more files than one sees at a glance, and a file that is longer than is read at
+ * once without saying why in its first lines: "More than 250 lines, because ...". A reason that is not needed any
  * more is refused as well.
  */
 import { readdirSync, readFileSync } from 'node:fs';

@@ -73,7 +73,7 @@ export interface ErrorFacts {
   readonly next?: Hint | undefined;
   /** HTTP status, when a registry answered. */
   readonly status?: number | undefined;
-  /** True when the very same call may succeed later without anybody changing anything. */
+  /** True when the very same call may succeed later without a change of anything. */
   readonly retryable?: boolean | undefined;
   /** How long the other side asked us to wait, in milliseconds. */
   readonly retryAfterMs?: number | undefined;

@@ -191,7 +191,7 @@ export interface VmHints {
   'run-and-shut-down': None;
   'pull-or-ask-registry': None;
   'pull-or-copy': None;
-  'make-readable-or-examine': None;
+  'make-readable-or-run-doctor': None;
   'name-raw-disk': None;
   'set-on-mac': None;
   'drop-saved-state': { readonly vm: string };
@@ -310,9 +310,9 @@ export interface DoctorHints {
   'pull-tag-or-see-others': None;
   /** @param registries to which there are logins, each `host:port`, and which it may have come from. */
   'assign-registry': { readonly name: string; readonly registries: readonly string[] };
-  'examine-deeply': None;
+  'run-doctor-deep': None;
   'deep-check-tells': None;
-  'examine-later': None;
+  'run-doctor-later': None;
   'remove-link-made-by-hand': { readonly path: string };
   'restore-missing': None;
   /** @param record what says why it is there, when that is known. */

@@ -36,7 +36,7 @@ export function side(name, results) {
 /**
  * A row: one against the other in the same rounds. Its ratio is that of the two medians that stand beside it, so that a
  * reader can divide them.
- * @param goal `{reach, aim}`: ratios not to be above; absent where none was set.
+ * @param goal `{floor, target}`: ratios not to be above; absent where none was set.
  */
 export function row(what, results, ours, theirs, goal = {}) {
   const [mine, peer] = [side(ours, results[ours]), side(theirs, results[theirs])];

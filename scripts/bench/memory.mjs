@@ -23,7 +23,7 @@ function rowOf(what, result) {
     what: `peak memory of ${what}, disk of 8 GiB`,
     ours: { name: 'tartlet', ...result },
     megabytes: result.peakBytes / 1e6,
-    reach: 250,
-    aim: 120,
+    floor: 250,
+    target: 120,
   };
 }

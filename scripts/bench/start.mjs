@@ -24,7 +24,7 @@ export async function startRows({ work, runs, quick }) {
   });
   for (const count of counts) rmSync(`${work}/images-${count}`, { recursive: true });
   return [
-    row('--version', results, '--version', nothing, { reach: 1.7, aim: 1.3 }),
+    row('--version', results, '--version', nothing, { floor: 1.7, target: 1.3 }),
     ...counts.map((count) =>
       row(
         count === 10_000
@@ -33,7 +33,7 @@ export async function startRows({ work, runs, quick }) {
         results,
         listOf(count),
         nothing,
-        count === 1000 ? { reach: 4, aim: 2.5 } : undefined,
+        count === 1000 ? { floor: 4, target: 2.5 } : undefined,
       ),
     ),
     row(check, results, check, nothing, undefined),

@@ -7,7 +7,7 @@ export function table(rows) {
     'ours',
     'peer',
     'ratio',
-    'reach / aim',
+    'floor / target',
     'CPU ours / peer',
     'memory ours / peer',
     'bytes: wire, disk',
@@ -18,7 +18,7 @@ export function table(rows) {
 
 function cellsOf(row) {
   const { ours, peer } = row;
-  const goal = row.reach === undefined ? '' : `${short(row.reach)} / ${short(row.aim)}${verdict(row)}`;
+  const goal = row.floor === undefined ? '' : `${short(row.floor)} / ${short(row.target)}${verdict(row)}`;
   if (row.megabytes !== undefined) {
     return [row.what, seconds(ours), '', '', goal, `${ours.cpuSeconds.toFixed(2)} s`, megabytes(ours.peakBytes), ''];
   }
@@ -41,7 +41,7 @@ function cellsOf(row) {
 /** Whether the row is where it should be. */
 function verdict(row) {
   const value = row.megabytes ?? row.ratio;
-  return value <= row.aim ? ' ✓✓' : value <= row.reach ? ' ✓' : ' ✗';
+  return value <= row.target ? ' ✓✓' : value <= row.floor ? ' ✓' : ' ✗';
 }
 
 function short(number) {

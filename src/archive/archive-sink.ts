@@ -17,7 +17,7 @@ export interface ArchiveSink {
 
 /**
  * Runs `work` with a sink that becomes a file. Readers see the old file or the whole new one: it is written beside,
- * flushed and renamed; when `work` fails, nothing is left. A pipe or a device of that name is written to as it is, not
+ * fsynced and renamed; when `work` fails, nothing is left. A pipe or a device of that name is written to as it is, not
  * replaced.
  *
  * @throws TartletError `DISK_*`

@@ -67,7 +67,7 @@ class DiskPacking {
   readonly #session: Session;
   readonly #writer: LayoutWriter;
   readonly #plan: DiskToPack;
-  readonly #turns = new Turns();
+  readonly #sequencer = new Sequencer();
 
   constructor(session: Session, writer: LayoutWriter, plan: DiskToPack) {
     this.#session = session;
@@ -79,7 +79,7 @@ class DiskPacking {
     const { signal } = this.#session;
     const jobs = new Map(parts.map((part) => [this.#jobFor(part), part]));
     const chunks: EncodedChunk[] = [];
-    const abort = (): void => this.#turns.fail(signal.reason);
+    const abort = (): void => this.#sequencer.fail(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     try {
       await runLocally(this.#session, {
@@ -96,7 +96,7 @@ class DiskPacking {
           const part = jobs.get(job);
           if (part !== undefined) chunks[part.index] = await this.#add(part, result);
         },
-        onFailure: (error) => this.#turns.fail(error),
+        onFailure: (error) => this.#sequencer.fail(error),
       });
       return chunks;
     } finally {
@@ -117,19 +117,19 @@ class DiskPacking {
       contentSize,
       contentDigest: Digest.parse(contentDigest),
     };
-    await this.#turns.take(index);
+    await this.#sequencer.take(index);
     requireContent(this.#plan, index, chunk);
     await this.#writer.blob(chunk, () => readWindow(spool, 0, chunk.size, this.#session.signal));
     if (!isZero) await removeEntry(spool); // Zeros are short, and others may wait with the same.
-    this.#turns.pass();
+    this.#sequencer.pass();
     const zero = isZero ? { isZero } : {};
     this.#session.emit({ kind: 'chunk-done', subject: this.#plan.subject, index, bytes: contentSize, ...zero });
     return chunk;
   }
 }
 
-/** Lets through, in the order of their numbers, who comes in any order. */
-class Turns {
+/** Lets tasks that arrive in any order continue in the order of their numbers. */
+class Sequencer {
   readonly #waiting = new Map<number, { readonly go: () => void; readonly fail: (error: unknown) => void }>();
   #next = 0;
   #failure: { readonly error: unknown } | undefined;

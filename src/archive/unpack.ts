@@ -1,6 +1,6 @@
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
-import { EarlyFsync, WORTH_FLUSHING_BYTES } from '../fs/disk/early-fsync.ts';
+import { EarlyFsync, WORTH_EARLY_FSYNC_BYTES } from '../fs/disk/early-fsync.ts';
 import { createFile } from '../fs/entry.ts';
 import { freeBytes } from '../fs/space.ts';
 import { VmFile } from '../home/vm-directory.ts';
@@ -56,11 +56,11 @@ export async function unpackImage(
       await handle.close();
     }
   });
-  const flush = image.base.size < WORTH_FLUSHING_BYTES ? undefined : await EarlyFsync.of(disk);
+  const earlyFsync = image.base.size < WORTH_EARLY_FSYNC_BYTES ? undefined : await EarlyFsync.of(disk);
   try {
-    await unpackChunks(session, blobs, { subject, disk, onBytes, check: () => flush?.check() });
+    await unpackChunks(session, blobs, { subject, disk, onBytes, check: () => earlyFsync?.check() });
   } finally {
-    await flush?.end();
+    await earlyFsync?.end();
   }
 }
 

@@ -5,7 +5,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
 import type { BlobFetcher } from '../registry/contract.ts';
 
-/** Where blobs come from, a registry or anything else that has some, and who is told. */
+/** Where blobs come from, a registry or anything else that has some, and the callback that is told. */
 export interface FetchRoute {
   readonly client: BlobFetcher;
   readonly signal: AbortSignal;
@@ -31,7 +31,7 @@ async function fetchOnce({ client, signal, onBytes }: FetchRoute, blob: Descript
   verifier.verdict();
 }
 
-/** Writes a blob to a file, as it is, while it passes. Who takes the pieces checks them. */
+/** Writes a blob to a file, as it is, while it passes. The caller checks the pieces. */
 export function keepingBlob(client: BlobFetcher, path: string): BlobFetcher {
   return {
     blob: async function* blob(descriptor, options) {

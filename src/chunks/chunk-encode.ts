@@ -64,7 +64,7 @@ export async function encodeChunk(
   }
 }
 
-/** Encodes extents for one who will gather them. */
+/** Encodes extents for a caller that gathers them. */
 export class ChunkEncoder {
   /** Extents of zeros, by length: a sparse disk has hundreds, and all become the same blob. */
   readonly #zeroChunks = new Map<number, Promise<EncodeResult>>();

@@ -20,7 +20,7 @@ const NOTE_EVERY_BYTES = 256 * 1024;
 
 /** What the work on a chunk needs beside its job. */
 export interface FetchContext extends FetchRoute {
-  /** Counts what the work costs, for those who want to know. */
+  /** Counts what the work costs, where the caller asks for it. */
   readonly stopwatch?: Stopwatch;
   /** Told of the work on the disk as it is done, in bytes of it; negative when it was for nothing. */
   readonly onWork?: (diskBytes: number) => void;

@@ -199,7 +199,7 @@ export type ChunkResult =
 /** The result that belongs to a job. */
 export type ResultOf<J extends ChunkJob> = Extract<ChunkResult, { kind: J['kind'] }>;
 
-/** A host wants to be spared: who hears of it holds back, and tells the others (reliability N26, N28). */
+/** A host wants to be spared: the receiver pauses its requests, and tells the others (reliability N26, N28). */
 export interface Hold {
   readonly kind: 'hold';
   readonly origin: string;
@@ -207,7 +207,7 @@ export interface Hold {
 }
 
 /**
- * Requests above so many bytes are too large for the registry: who hears of it sends smaller parts, and tells the
+ * Requests above so many bytes are too large for the registry: the receiver sends smaller parts, and tells the
  * others.
  */
 export interface PartLimit {

@@ -27,7 +27,7 @@ function backendFile(): string {
 }
 
 /**
- * Lends workspaces to those who are at work; idle ones wait for the next chunk of this thread, so that their memory is
+ * Lends workspaces to running jobs; idle ones wait for the next chunk of this thread, so that their memory is
  * found once.
  */
 function lender<W>(make: () => W): <T>(work: (workspace: W) => Promise<T>) => Promise<T> {

@@ -6,7 +6,7 @@ import { PIECE_BYTES } from './disk-window.ts';
 /** LZ4 shrinks zeros to a 239th in Tart's blocks; what did not shrink so far has something in it. */
 const ZERO_SHRINKAGE = 100;
 
-/** Zeros beyond this are simply fetched: to hash them would take longer than anybody waits for a plan. */
+/** Zeros beyond this are simply fetched: to hash them would take longer than a plan may take. */
 const LONGEST_ZEROS = 1024 ** 3;
 
 const ZEROS = new Uint8Array(PIECE_BYTES);

@@ -99,7 +99,7 @@ class Download {
         url,
         headers: this.#offset === 0 ? {} : { range: `bytes=${this.#offset}-` },
         access: { action: 'pull' },
-        repeat: 'always',
+        idempotent: true,
         backoff,
       },
       signal,
@@ -119,8 +119,8 @@ class Download {
       if (!isTartletError(error)) throw error;
       failure = error;
     }
-    const trouble = classifyFailure(failure, response.url);
-    if (trouble === undefined || !backoff.shouldRetry(trouble)) throw failure;
+    const failureKind = classifyFailure(failure, response.url);
+    if (failureKind === undefined || !backoff.shouldRetry(failureKind)) throw failure;
     await backoff.pause(failure.message, signal);
     return false;
   }

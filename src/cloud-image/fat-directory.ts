@@ -4,7 +4,7 @@ import type { DiskReader } from './disk-reader.ts';
 const ENTRY_BYTES = 32;
 const DIRECTORY = 0x10;
 const VOLUME_LABEL = 0x08;
-/** So many clusters of a directory are followed at most: a chain may be a circle. */
+/** So many clusters of a directory are followed at most: a chain may be a cycle. */
 const MOST_CLUSTERS = 256;
 
 /**

@@ -13,7 +13,7 @@ export interface SeedContent {
   readonly networkConfig?: Uint8Array | undefined;
 }
 
-/** Who a guest is. cloud-init does its work once for each id. */
+/** The identity of a guest. cloud-init does its work once for each id. */
 export interface SeedIdentity {
   readonly instanceId: string;
   /** Of the VM: what of it a host name cannot have becomes a dash. */

@@ -16,7 +16,7 @@ export interface CredentialSourceOptions extends CredentialSettings {
 }
 
 /**
- * Everybody who may know who we are, asked in this order: `TART_REGISTRY_*`, Docker's file, Podman's files, on macOS
+ * Every source of credentials, asked in this order: `TART_REGISTRY_*`, Docker's file, Podman's files, on macOS
  * Tart's Keychain items. The first that knows decides; one that fails ends the search, because the next one's answer,
  * or none, would hide it (reliability S32). Every question is asked once: parallel and later ones share the answer,
  * failures are forgotten.
@@ -64,7 +64,7 @@ class OnceAsked implements CredentialSource {
       return await unlessAborted(question.answer, signal);
     } finally {
       question.waiting -= 1;
-      // Who leaves last ends the helper that still runs; the others must not suffer from one caller's signal.
+      // The last caller to leave ends the helper that still runs; the others must not suffer from one caller's signal.
       if (question.waiting === 0 && signal?.aborted === true) question.controller.abort(signal.reason);
     }
   }

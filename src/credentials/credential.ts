@@ -2,8 +2,8 @@ import { isTartletError, type TartletError } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 
 /**
- * Who we are to one registry. A secret never travels without the address it is bound to, and neither is ever printed:
- * `source` is what messages may show.
+ * The credential for one registry. A secret never travels without the address it is bound to, and neither is ever
+ * printed: `source` is what messages may show.
  */
 export type Credential =
   | {
@@ -26,7 +26,7 @@ export type Credential =
       readonly source: string;
     };
 
-/** Something that may know who we are. */
+/** Something that may know a credential. */
 export interface CredentialSource {
   /**
    * The credential for a registry, or undefined when this source has none for it. `repository` narrows path-scoped keys

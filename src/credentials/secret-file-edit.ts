@@ -118,8 +118,8 @@ async function lockBeside(target: string, { lockFile, signal, onWait }: SecretFi
     const lock = await lockFile(file, { signal, onWait: () => void ((looks += 1) > 1 && onWait?.()) });
     return {
       release: async () => {
-        // Removed while it is held: who waits for it sees that it is gone, and makes a new one. What cannot be removed
-        // is the next one's.
+        // Removed while it is held: a process that waits for it sees that it is gone, and makes a new one. What cannot
+        // be removed is the next one's.
         await rm(file, { force: true }).catch(() => undefined);
         await lock?.release();
       },

@@ -12,7 +12,7 @@ import { AccessCheck } from './access.ts';
 import { type AddressReport, checkAddresses } from './address.ts';
 import { checkContent } from './content.ts';
 import { finding, type Finding, type ImagePlace, unreadable } from './finding.ts';
-import { checkImageDirectory, type ImageSurroundings } from './image-directory.ts';
+import { checkImageDirectory, type ImageContext } from './image-directory.ts';
 import { checkLinks } from './link.ts';
 import { checkLocalVms, type ConfigReader } from './local-vm.ts';
 import { kindText, lookAt, lookInto } from '../fs/probe.ts';
@@ -72,7 +72,7 @@ export async function checkHome(store: Store, readConfig: ConfigReader): Promise
       ({ path }) => !addresses.explained.has(path),
     ),
   ];
-  const around: ImageSurroundings = { contents, access, references: links.references };
+  const around: ImageContext = { contents, access, references: links.references };
   for (const [index, place] of tree.images.entries()) {
     if (index % IMAGES_PER_TURN === 0) {
       await setImmediate();
@@ -105,7 +105,7 @@ function lookAtAddresses(home: Home): AddressReport {
 }
 
 /** Damage is looked at twice: another process may have been in the middle of replacing or deleting the image. */
-async function checkImage(store: Store, place: ImagePlace, around: ImageSurroundings): Promise<Finding[]> {
+async function checkImage(store: Store, place: ImagePlace, around: ImageContext): Promise<Finding[]> {
   const first = checkImageDirectory(place, around);
   if (!first.some((each) => each.severity === 'damage')) return first;
   if (await isBusy(store, place)) return [busyFinding(place)];
@@ -121,7 +121,7 @@ async function isBusy(store: Store, { digest }: ImagePlace): Promise<boolean> {
 }
 
 export function busyFinding(place: ImagePlace): Finding {
-  const next: Hint = { kind: 'examine-later' };
+  const next: Hint = { kind: 'run-doctor-later' };
   return finding('image-busy', place.path, 'another command is changing it', { name: place.name?.toString(), next });
 }
 

@@ -19,7 +19,7 @@ import { kindText, lookAt, lookInto, whyUnreadable } from '../fs/probe.ts';
 import { disagreement, isVerbatim, readOriginRecord } from './origin-record.ts';
 
 /** What the check of an image directory needs to know of the rest. */
-export interface ImageSurroundings {
+export interface ImageContext {
   readonly contents: ContentStore;
   readonly access: AccessCheck;
   /** Which images the symlinks of the cache name. */
@@ -31,13 +31,13 @@ export interface ImageSurroundings {
  * directory's name, and whether the lengths of the files are those that it says. Reads the two small documents and
  * nothing else.
  */
-export function checkImageDirectory(place: ImagePlace, around: ImageSurroundings): Finding[] {
+export function checkImageDirectory(place: ImagePlace, around: ImageContext): Finding[] {
   return new ImageDirectoryCheck(place, around).run();
 }
 
 class ImageDirectoryCheck {
   readonly #place: ImagePlace;
-  readonly #around: ImageSurroundings;
+  readonly #around: ImageContext;
   readonly #findings: Finding[] = [];
   /** Regular files, by name. */
   readonly #files = new Map<string, Stats>();
@@ -46,7 +46,7 @@ class ImageDirectoryCheck {
   /** What the system keeps us from reading, or even from looking at. */
   readonly #unreadable = new Set<string>();
 
-  constructor(place: ImagePlace, around: ImageSurroundings) {
+  constructor(place: ImagePlace, around: ImageContext) {
     this.#place = place;
     this.#around = around;
   }
@@ -181,7 +181,7 @@ class ImageDirectoryCheck {
   #checkMarker({ manifest }: TartImage): void {
     if (!this.#files.has(OurFile.marker) || !isModified(this.#place.path, manifest.digest)) return;
     const message = 'it was changed after it was verified: clones begin with what it is now';
-    this.#note('disk-touched', this.#at(VmFile.disk), message, { kind: 'examine-deeply' });
+    this.#note('disk-touched', this.#at(VmFile.disk), message, { kind: 'run-doctor-deep' });
   }
 
   /** Another length is no damage when Tart put the file of a local VM there. */

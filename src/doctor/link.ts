@@ -65,7 +65,7 @@ class LinkCheck {
     }
     const end = lookWhereLeads(link.path);
     if (end.kind === 'gone') return [this.#dangling(link, text, shownName)];
-    // Who cannot look there must not call it nothing.
+    // What cannot be looked at must not count as missing.
     if (end.kind === 'failed') return [unreadable(link.path, `it leads to ${text}: ${end.why}`, shownName)];
     const real = end.value;
     if (!`${real}/`.startsWith(`${this.#realRoot}/`)) {

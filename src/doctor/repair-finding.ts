@@ -31,17 +31,17 @@ export interface RepairResult {
 export async function repairFinding(store: Store, each: Finding): Promise<RepairResult | undefined> {
   const { remedy } = each;
   try {
-    const trash = store.home.stagingDirectory;
+    const removals = store.home.stagingDirectory;
     switch (remedy.kind) {
       case 'none':
       case 'migrate':
       case 'repair':
         return undefined;
       case 'relink':
-        if (!(await rewriteLink(each.path, remedy.text, remedy.target, trash))) return changed(each);
+        if (!(await rewriteLink(each.path, remedy.text, remedy.target, removals))) return changed(each);
         return { finding: each, result: 'repaired', text: `now says ${remedy.target}` };
       case 'unlink':
-        if (!(await removeLink(each.path, remedy.text, trash))) return changed(each);
+        if (!(await removeLink(each.path, remedy.text, removals))) return changed(each);
         return { finding: each, result: 'repaired', text: `removed; it said ${remedy.text}` };
       case 'discard':
         return await discard(each, remedy.lock);

@@ -107,7 +107,7 @@ async function look(session: Session, { knownPorts }: DoctorOptions): Promise<Ho
   return { ...check, findings: await Promise.all(check.findings.map(async (each) => advise(each, knownPorts))) };
 }
 
-/** What a person can do who knows where an image came from. */
+/** What a user can do who knows where an image came from. */
 async function advise(each: Finding, knownPorts: DoctorOptions['knownPorts']): Promise<Finding> {
   const { id, name } = each;
   if (id !== 'address-unknown' || name === undefined) return each;

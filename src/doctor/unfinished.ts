@@ -1,6 +1,6 @@
 import { isTartletError } from '../errors.ts';
 import { HEX } from '../home/content/content-reference.ts';
-import { TRASH } from '../fs/publish.ts';
+import { REMOVAL_NAME } from '../fs/publish.ts';
 import { mayBeOnItsWay } from '../home/prune/sweep.ts';
 import type { Home } from '../home/home.ts';
 import { FileLock } from '../fs/lock/lock.ts';
@@ -46,7 +46,7 @@ export async function checkUnfinished(present: Present): Promise<Finding[]> {
 
 async function judgeStaging({ home, now }: Present, name: string): Promise<Finding[]> {
   const at = `${home.stagingDirectory}/${name}`;
-  if (TRASH.test(name)) return mayBeOnItsWay(at, now) ? [] : [trash(at)];
+  if (REMOVAL_NAME.test(name)) return mayBeOnItsWay(at, now) ? [] : [interruptedRemoval(at)];
   if (!HEX.test(name)) return [finding('foreign-entry', at, 'something that is no unfinished pull')];
   const lock = home.lockFile(name);
   if (await isHeld(lock)) {
@@ -62,7 +62,7 @@ async function judgeStaging({ home, now }: Present, name: string): Promise<Findi
 
 async function judgeScratch({ home, platform, now }: Present, directory: string, name: string): Promise<Finding[]> {
   const at = `${directory}/${name}`;
-  if (TRASH.test(name)) return mayBeOnItsWay(at, now) ? [] : [trash(at)];
+  if (REMOVAL_NAME.test(name)) return mayBeOnItsWay(at, now) ? [] : [interruptedRemoval(at)];
   const look = lookAt(at);
   if (look.kind !== 'found') return [];
   const lock = home.lockFile(name);
@@ -75,7 +75,7 @@ async function judgeScratch({ home, platform, now }: Present, directory: string,
   return [finding('scratch-abandoned', at, 'a command that was killed left it', { remedy: { kind: 'discard', lock } })];
 }
 
-function trash(at: string): Finding {
+function interruptedRemoval(at: string): Finding {
   return finding('trash-left', at, 'it was being removed when the command ended', {
     remedy: { kind: 'discard', lock: undefined },
   });

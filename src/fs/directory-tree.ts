@@ -9,8 +9,8 @@ import { trustedRealPath } from './trusted-path.ts';
 
 /**
  * Creates a directory and its parents; where a symlink points to a directory that is missing, that directory (tart-cli
- * §6.1). A power cut may take it: for scratch and locks, and for who publishes in it by a function that ends with
- * {@link fsyncUpTo}.
+ * §6.1). A power cut may take it: for scratch and locks, and for callers that publish in it by a function that ends
+ * with {@link fsyncUpTo}.
  *
  * @returns the directories that were made, the outermost first.
  */

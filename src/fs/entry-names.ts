@@ -43,7 +43,7 @@ function noneUnless(cause: unknown, directory: string, fileInPlace: FileInPlace)
   throw diskError(cause, 'read the directory', directory);
 }
 
-/** The same for who can do without: none when it is absent, or not ours to read. */
+/** The same for callers that can do without: none when it is absent, or not ours to read. */
 export function readableNamesIn(directory: string): string[] {
   try {
     return readdirSync(directory).sort();

@@ -15,11 +15,11 @@ import { removeEntry } from './remove.ts';
  */
 
 /**
- * Makes a rename, a creation or a removal in a directory durable. Some file systems cannot flush a directory
+ * Makes a rename, a creation or a removal in a directory durable. Some file systems cannot fsync a directory
  * (reliability D20).
  */
 export async function fsyncDirectory(directory: string): Promise<void> {
-  await onDisk('flush the directory', directory, async () => rawFsyncDirectory(directory));
+  await onDisk('fsync the directory', directory, async () => rawFsyncDirectory(directory));
 }
 
 /**
@@ -88,11 +88,11 @@ export async function fsyncAbove(directory: string): Promise<void> {
 }
 
 /**
- * Flushes a finished file. A failure is final for the file: the kernel may already have dropped the pages (reliability
+ * Fsyncs a finished file. A failure is final for the file: the kernel may already have dropped the pages (reliability
  * D9).
  */
 export async function fsyncFile(file: string): Promise<void> {
-  await onDisk('flush', file, async () => {
+  await onDisk('fsync', file, async () => {
     const handle = await openPlainFile(file, 'write');
     try {
       await handle.sync();
@@ -131,7 +131,7 @@ export async function fsyncOrRemove(file: string): Promise<void> {
   }
 }
 
-/** Removes a file of which a flush failed. @returns the failure, which says so. */
+/** Removes a file of which a fsync failed. @returns the failure, which says so. */
 export async function removeLost(file: string, failure: unknown): Promise<unknown> {
   await removeEntry(file);
   const kept = 'nothing of the file that could not be fsynced: what the disk has of it is unknown';

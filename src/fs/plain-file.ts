@@ -10,7 +10,7 @@ const { O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
 /** What a file is opened for; `append` writes at its end only. */
 export type Access = 'read' | 'write' | 'append';
 
-/** Without waiting for who is at the other end of a pipe, and without following a symlink. */
+/** Without waiting for the other end of a pipe, and without following a symlink. */
 const FLAGS: Readonly<Record<Access, number>> = {
   read: O_RDONLY | O_NONBLOCK | O_NOFOLLOW,
   write: O_RDWR | O_NONBLOCK | O_NOFOLLOW,
@@ -46,7 +46,10 @@ export async function openPlainFile(file: string, access: Access = 'read'): Prom
   throw neverInPlace(file);
 }
 
-/** The same for who looks at thousands, where each promise would cost more than the reading, and for the threads. */
+/**
+ * The same for callers that look at thousands, where each promise would cost more than the reading, and for the
+ * threads.
+ */
 export function openPlainFileSync(file: string, access: Access = 'read'): number {
   for (let tries = 1; tries <= OPEN_TRIES; tries += 1) {
     const fd = openNow(file, access);

@@ -38,7 +38,7 @@ export function lookAtLink(path: string): Look<string> {
   return look(() => readlinkSync(path), { gone: ['EINVAL'] });
 }
 
-/** Where a path leads in the end. One that leads in circles leads to nothing. */
+/** Where a path leads in the end. A symlink loop leads to nothing. */
 export function lookWhereLeads(path: string): Look<string> {
   return look(() => realpathSync.native(path), { gone: ['ELOOP'] });
 }

@@ -55,25 +55,25 @@ export async function exchangeDirectories(from: string, to: string, top: string)
   await fsyncUpTo(path.dirname(to), top);
 }
 
-/** A new name for what is being removed, and for symlinks on their way. */
-export function trashName(): string {
+/** A new name in the directory of removals: for what is being removed, and for symlinks on their way. */
+export function removalName(): string {
   return `trash-${randomUUID()}`;
 }
 
-/** Names by {@link trashName}: a command that finds one may go on with the removal. */
-export const TRASH: RegExp = /^trash-[0-9a-f-]{36}$/;
+/** Names by {@link removalName}: a command that finds one may go on with the removal. */
+export const REMOVAL_NAME: RegExp = /^trash-[0-9a-f-]{36}$/;
 
 /**
  * Removes a directory so that a kill leaves it whole or gone: first renamed out of sight, then deleted. Where it cannot
- * be renamed, because the disk is full or the trash lies on another one, it is deleted in its place (reliability D29).
- * @param trash a directory on the same file system.
+ * be renamed, because the disk is full or `removals` is on another one, it is deleted in its place (reliability D29).
+ * @param removals the directory of removals, on the same file system.
  * @param first the entry that makes the directory what it is: where it is deleted in its place, that one goes before
  * the others, so that a kill leaves no half image that looks like a whole one.
  */
-export async function removeDirectory(directory: string, trash: string, first: string): Promise<void> {
-  const doomed = `${trash}/${trashName()}`;
+export async function removeDirectory(directory: string, removals: string, first: string): Promise<void> {
+  const doomed = `${removals}/${removalName()}`;
   try {
-    await makeDirectoryTree(trash);
+    await makeDirectoryTree(removals);
     await onDisk('remove', directory, async () => moveEntry(directory, doomed));
   } catch (error) {
     const inPlace =
@@ -87,6 +87,6 @@ export async function removeDirectory(directory: string, trash: string, first: s
     return;
   }
   await fsyncRemoval(path.dirname(directory));
-  await fsyncRemoval(trash);
+  await fsyncRemoval(removals);
   await onDisk('remove', doomed, async () => removeEntry(doomed));
 }

@@ -35,7 +35,7 @@ export async function readOpenFile(file: FileHandle, maxBytes: number): Promise<
   return { kind: 'read', bytes: buffer.subarray(0, done), stats };
 }
 
-/** {@link readOpenFile} for those who read thousands, where each promise would cost more than the reading. */
+/** {@link readOpenFile} for callers that read thousands, where each promise would cost more than the reading. */
 export function readOpenFileSync(fd: number, maxBytes: number): SmallFile {
   const stats = fstatSync(fd);
   if (!stats.isFile()) return { kind: 'not-a-file' };
@@ -77,7 +77,7 @@ export async function readSmallFileIfThere(file: string, maxBytes = SMALL_FILE_B
   }
 }
 
-/** {@link readSmallFileIfThere} for those who read thousands. */
+/** {@link readSmallFileIfThere} for callers that read thousands. */
 export function readSmallFileIfThereSync(file: string, maxBytes = SMALL_FILE_BYTES): Buffer | undefined {
   try {
     const fd = openPlainFileSync(file);

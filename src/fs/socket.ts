@@ -14,7 +14,7 @@ const NAME = 'socket';
  * be followed when they are set.
  *
  * @param place absolute. What is there, a socket of a process that was killed for instance, is replaced.
- * @param mode who may connect: those who may write.
+ * @param mode which users may connect: those who may write.
  * @param listen listens at a path that is short, whatever the length of `place` (108 bytes are the limit, unix(7)).
  * @throws what `listen` throws, and the system's own errors.
  */

@@ -39,7 +39,7 @@ async function ifThere<T>(path: string, looking: Promise<T>): Promise<T | undefi
   }
 }
 
-/** {@link lstatIfThere} for those who look at thousands, where each promise would cost more than the look. */
+/** {@link lstatIfThere} for callers that look at thousands, where each promise would cost more than the look. */
 export function lstatIfThereSync(path: string): Stats | undefined {
   try {
     // Without an error for what is not there, which would cost more than the look.
@@ -74,7 +74,7 @@ export async function kindOf(path: string): Promise<'nothing' | 'link' | 'direct
 }
 
 /**
- * What a symlink says, or undefined when none is at the path. Synchronous, because of those who look at thousands.
+ * What a symlink says, or undefined when none is at the path. Synchronous, because of callers that look at thousands.
  * @throws TartletError `DISK_*`
  */
 export function linkText(link: string): string | undefined {
@@ -87,8 +87,8 @@ export function linkText(link: string): string | undefined {
 }
 
 /**
- * Where a path leads in the end, or undefined when it leads to nothing, or in circles. Synchronous likewise. @throws
- * TartletError `DISK_*`
+ * Where a path leads in the end, or undefined when it leads to nothing, or is a symlink loop. Synchronous likewise.
+ * @throws TartletError `DISK_*`
  */
 export function realPathIfThere(path: string): string | undefined {
   try {
@@ -102,7 +102,7 @@ export function realPathIfThere(path: string): string | undefined {
 /** Where a path leads in the end. `unclear`: where we may not look, so that it counts neither as there nor as gone. */
 export type RealPath = { readonly kind: 'there'; readonly path: string } | { readonly kind: 'nothing' | 'unclear' };
 
-/** {@link realPathIfThere} for those who go on where they may not look. */
+/** {@link realPathIfThere} for callers that go on where they may not look. */
 export function realPathOf(path: string): RealPath {
   try {
     const real = realPathIfThere(path);

@@ -21,7 +21,7 @@ export function systemProgram(name: string): string | undefined {
 
 /**
  * Programs of a name in a search path, as the environment's `PATH` is one, in its order. In absolute entries only: with
- * a relative or empty one, the directory that we happen to stand in would decide what runs, and who gets our passwords
+ * a relative or empty one, the current directory would decide what runs, and which program gets our passwords
  * (reliability S33; issue 14, item 16).
  */
 export async function* programsIn(searchPath: string, name: string): AsyncGenerator<string, void, undefined> {

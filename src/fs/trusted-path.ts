@@ -4,8 +4,8 @@ import { systemCode, TartletError } from '../errors.ts';
 
 /*
  * Where several users write into one home, any of them can put a symlink into the place of a file or a directory, also
- * between two looks at it. So what was opened is asked where it is (issue 14, item 4). Links of people who may replace
- * the whole home anyway are followed: it is they who put `cache` or `vms` on another disk.
+ * between two looks at it. So what was opened is asked where it is (issue 14, item 4). Symlinks of users who may
+ * replace the whole home anyway are followed: they may have put `cache` or `vms` on another disk.
  */
 
 const GROUP_OR_OTHERS_MAY_WRITE = 0o022;

@@ -8,9 +8,9 @@ export type OnUnreadable = (entry: string, error: TartletError) => void;
 const OF_THE_PROCESS: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 
 /**
- * The one answer to an entry of a home that cannot be looked at while others are: it belongs to another user, leads in
- * circles, lies on a server that is gone. It is passed over and told once, and everything else goes on. A command that
- * deletes must then take it for something that needs what it may refer to.
+ * The one answer to an entry of a home that cannot be looked at while others are: it belongs to another user, is a
+ * symlink loop, lies on a server that is gone. It is passed over and told once, and everything else goes on. A command
+ * that deletes must then take it for something that needs what it may refer to.
  *
  * Not for what was asked for by its name: there the failure is the answer.
  */

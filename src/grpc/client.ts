@@ -82,7 +82,7 @@ export class RpcCall {
 
   constructor(stream: ClientHttp2Stream) {
     this.#stream = stream;
-    stream.on('error', () => undefined); // Told to who reads.
+    stream.on('error', () => undefined); // The reader gets the error.
     stream.once('response', (headers) => (this.#head = headers));
     stream.once('trailers', (headers: IncomingHttpHeaders) => {
       this.#trailers = headers;
@@ -90,7 +90,7 @@ export class RpcCall {
   }
 
   /**
-   * Sends a message, and waits until it is on its way: who sends waits for who reads. What comes too late is dropped.
+   * Sends a message, and waits until it is on its way: the sender waits for the reader. What comes too late is dropped.
    */
   async write(message: Uint8Array): Promise<void> {
     if (this.#stream.writable)

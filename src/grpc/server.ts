@@ -31,7 +31,7 @@ export class RpcServer {
   constructor(methods: Readonly<Record<string, RpcMethod>>) {
     this.#server = createServer({ settings: { maxConcurrentStreams: MAX_CALLS } });
     this.#server.on('stream', (stream, headers) => {
-      stream.on('error', () => undefined); // Who went away needs no answer.
+      stream.on('error', () => undefined); // A client that went away needs no answer.
       void serve(stream, headers, methods);
     });
     this.#server.on('sessionError', () => undefined);

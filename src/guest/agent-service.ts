@@ -75,7 +75,7 @@ async function sendAll(call: ServedCall, kind: 'stdout' | 'stderr', bytes: Buffe
   }
 }
 
-/** An agent that does not answer is one that is not there yet, to who asks. */
+/** An agent that does not answer counts as one that is not there yet. */
 async function unlessSilent<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TartletError } from '../errors.ts';
 import { fieldOf, isJsonObject, textOf } from '../json/foreign.ts';
-import { Turns } from './turns.ts';
+import { Mutex } from './mutex.ts';
 import { DELIMITER, type QemuAnswer, QemuAnswers } from './qemu-answers.ts';
 
 /*
@@ -39,32 +39,32 @@ export interface GuestExit {
 export class QemuAgent {
   readonly #path: string;
   readonly #withinMs: number;
-  readonly #turns: Turns;
+  readonly #mutex: Mutex;
   #socket: Socket | undefined;
   readonly #answers = new QemuAnswers();
   #wake: () => void = () => undefined;
   #deadline: NodeJS.Timeout | undefined;
 
-  private constructor(path: string, withinMs: number, turns: Turns) {
+  private constructor(path: string, withinMs: number, mutex: Mutex) {
     this.#path = path;
-    this.#turns = turns;
+    this.#mutex = mutex;
     this.#withinMs = withinMs;
   }
 
   /**
    * @param path of the socket.
    * @param withinMs how long an answer may take, in milliseconds.
-   * @param turns of all that this process talks about to this agent: QEMU lets one talk at a time.
+   * @param mutex of all that this process talks about to this agent: QEMU lets one talk at a time.
    * @throws TartletError `GUEST_UNREACHABLE` when no agent answers.
    */
-  static async connect(path: string, withinMs: number, turns = new Turns()): Promise<QemuAgent> {
-    const agent = new QemuAgent(path, withinMs, turns);
+  static async connect(path: string, withinMs: number, mutex = new Mutex()): Promise<QemuAgent> {
+    const agent = new QemuAgent(path, withinMs, mutex);
     await agent.#open();
     return agent;
   }
 
   async #open(): Promise<void> {
-    const endTurn = await this.#turns.take();
+    const endTurn = await this.#mutex.take();
     const socket = connect({ path: this.#path });
     socket.once('close', endTurn);
     await new Promise<void>((resolve, reject) => {

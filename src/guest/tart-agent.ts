@@ -96,7 +96,7 @@ export class TartAgent {
   }
 }
 
-/** Beside the output; who ends the call ends this. Input that cannot be read is over. */
+/** Beside the output; the end of the call ends this. Input that cannot be read is over. */
 function sendInput(call: RpcCall, input: AsyncIterable<Uint8Array>): void {
   const send = async (): Promise<void> => {
     try {

@@ -110,7 +110,7 @@ export const StagingEntry = {
   blobs: '.blobs',
 } as const;
 
-/** In `cache/content`: held by who changes what refers to the store (tart-cli §4.3). */
+/** In `cache/content`: held by a process that changes what refers to the store (tart-cli §4.3). */
 export const CONTENT_LOCK = '.gc.lock';
 
 /**

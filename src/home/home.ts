@@ -95,7 +95,7 @@ export class Home {
 
   /**
    * The same where `vms` is a symlink to another file system, or one is mounted there: nothing could be renamed into
-   * place from `tmp`. Without a configuration it is no VM to anybody.
+   * place from `tmp`. Without a configuration no command takes it for a VM.
    */
   get scratchBesideVms(): string {
     return `${this.vmsDirectory}/${SCRATCH_BESIDE_VMS}`;
@@ -147,8 +147,8 @@ export class Home {
   }
 
   /**
-   * {@link prepare} for who makes a VM: the one way into `vms/`, which may be a link to a directory on another disk
-   * that is not there yet.
+   * {@link prepare} for a command that makes a VM: the one way into `vms/`, which may be a link to a directory on
+   * another disk that is not there yet.
    */
   async prepareForVms(): Promise<void> {
     await this.prepare();
@@ -171,7 +171,7 @@ async function refuseLink(directory: string): Promise<void> {
   });
 }
 
-/** Whatever else is wrong with it is found by who works there. */
+/** Whatever else is wrong with it is found by the commands that work there. */
 function lookAtHome(root: string): Stats | undefined {
   try {
     return statIfThereSync(root);

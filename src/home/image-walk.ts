@@ -27,7 +27,7 @@ export interface CacheWalk {
   readonly unreadable: readonly string[];
 }
 
-/** Who is told of what a walk finds. */
+/** The callbacks for what a walk finds. */
 export interface CacheVisitor {
   readonly onEntry: (entry: CacheEntry) => void;
   readonly onForeign?: (path: string) => void;

@@ -82,7 +82,7 @@ export interface Leaves {
   readonly repository: Repository;
 }
 
-/** {@link decodePath} for who reads a whole directory. */
+/** {@link decodePath} for callers that read a whole directory. */
 export function decodeLeaf(leaves: Leaves, leaf: string): RemoteName | undefined {
   const digest = decodeDigestDirectory(leaf);
   const tag = digest === undefined ? Tag.tryParse(leaf) : undefined;

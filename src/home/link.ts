@@ -6,7 +6,7 @@ import { diskError, isMissing, onDisk } from '../fs/disk-error.ts';
 import { exchangeEntries, makeLink, moveEntry } from '../fs/entry.ts';
 import { makeDirectoryTree, removeEmptyTree } from '../fs/directory-tree.ts';
 import { fsyncRemoval, fsyncUpTo } from '../fs/fsync.ts';
-import { trashName } from '../fs/publish.ts';
+import { removalName } from '../fs/publish.ts';
 import type { Home } from './home.ts';
 import { isLinkAside, linkAsideName } from './home-entry.ts';
 import { removeEntry } from '../fs/remove.ts';
@@ -29,10 +29,10 @@ export function leftoverLinks(directory: string): string[] {
  * Finds a place for a symlink on its way: in the directory of removals, where a kill leaves it to the next sweep and no
  * command takes it for a tag; on a disk so full that there is no such directory, beside the symlink (reliability D29).
  */
-async function placeAside(link: string, trash: string): Promise<string> {
+async function placeAside(link: string, removals: string): Promise<string> {
   try {
-    await makeDirectoryTree(trash);
-    return `${trash}/${trashName()}`;
+    await makeDirectoryTree(removals);
+    return `${removals}/${removalName()}`;
   } catch (error) {
     if (!isTartletError(error, 'DISK_FULL')) throw error;
     return `${path.dirname(link)}/${linkAsideName(randomUUID())}`;
@@ -68,11 +68,11 @@ async function renameOver(temporary: string, link: string): Promise<void> {
  * Lets a symlink say something else if it still has this text. The new symlink is exchanged for the old one and that is
  * read afterwards, so that a change by another process meanwhile is kept.
  *
- * @param trash a directory on the same file system.
+ * @param removals the directory of removals, on the same file system.
  * @returns whether it was rewritten.
  */
-export async function rewriteLink(link: string, text: string, target: string, trash: string): Promise<boolean> {
-  const temporary = await placeAside(link, trash);
+export async function rewriteLink(link: string, text: string, target: string, removals: string): Promise<boolean> {
+  const temporary = await placeAside(link, removals);
   await onDisk('create the symlink', link, async () => makeLink(target, temporary));
   try {
     if (await exchangeEntries(temporary, link)) {
@@ -95,11 +95,11 @@ export async function rewriteLink(link: string, text: string, target: string, tr
  * Removes a symlink if it still has this text. Between reading and removing it another process may have pointed it
  * elsewhere, so it is moved away first, read there, and given back if it is another one.
  *
- * @param trash a directory on the same file system.
+ * @param removals the directory of removals, on the same file system.
  * @returns whether it was removed.
  */
-export async function removeLink(link: string, text: string, trash: string): Promise<boolean> {
-  const aside = await placeAside(link, trash);
+export async function removeLink(link: string, text: string, removals: string): Promise<boolean> {
+  const aside = await placeAside(link, removals);
   try {
     await moveEntry(link, aside);
   } catch (cause) {

@@ -132,7 +132,7 @@ export async function readOrigin(directory: string): Promise<Origin | undefined>
   return parseIfThere(await readSmallFileIfThere(file).catch(refuseUnread), file);
 }
 
-/** The same for who looks at thousands, where each promise would cost more than the reading. */
+/** The same for callers that look at thousands, where each promise would cost more than the reading. */
 export function readOriginSync(directory: string): Origin | undefined {
   const file = `${directory}/${OurFile.origin}`;
   try {
@@ -183,8 +183,8 @@ export function unverifiedBlobs(record: Origin | undefined): readonly string[] {
  */
 export async function proofOfBlobs(directory: string): Promise<(blob: Digest) => boolean> {
   try {
-    const doubtful = new Set(unverifiedBlobs(await readOrigin(directory)));
-    return (blob) => !doubtful.has(blob.toString());
+    const unverified = new Set(unverifiedBlobs(await readOrigin(directory)));
+    return (blob) => !unverified.has(blob.toString());
   } catch (error) {
     if (isTartletError(error, 'STORE_DAMAGED')) return () => false;
     throw error;

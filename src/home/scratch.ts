@@ -139,7 +139,7 @@ async function release(lockFile: string | undefined, locks: readonly FileLock[])
   for (const lock of locks) await lock.release();
 }
 
-/** What may not be locked is of another user of this home, who will take it away. */
+/** What may not be locked is of another user of this home, whose commands will remove it. */
 async function lockToReap(lockFile: string): Promise<FileLock | undefined> {
   try {
     return await FileLock.acquire(lockFile, { mode: 'exclusive', wait: false });

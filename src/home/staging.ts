@@ -47,8 +47,8 @@ export class Staging {
     return this.pathOf(StagingEntry.blobs);
   }
 
-  /** Flushes everything that will be published, and removes what will not. */
-  async flush(files: readonly string[]): Promise<void> {
+  /** Fsyncs everything that will be published, and removes what will not. */
+  async fsync(files: readonly string[]): Promise<void> {
     for (const file of files) await fsyncOrRemove(this.pathOf(file));
     await this.removeBlobs();
     await this.journal.remove();

@@ -105,7 +105,7 @@ export interface Machine {
   /** Empty: no viewer is connected, and pictures can be taken all the same. */
   readonly screens: readonly Screen[];
   /**
-   * Whether the guest has the clipboard of who looks. The machine is the same without: only its other end is not
+   * Whether the guest has the clipboard of its viewer. The machine is the same without: only its other end is not
    * connected.
    */
   readonly clipboard: boolean;

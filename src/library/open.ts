@@ -19,7 +19,7 @@ export interface OpenOptions {
    */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   /**
-   * Who we are to a registry. Default: what `docker login`, `podman login` and `tartlet login` stored, and
+   * The credentials for registries. Default: what `docker login`, `podman login` and `tartlet login` stored, and
    * `TART_REGISTRY_USERNAME` for the registry that is named. `none`: anonymous.
    */
   readonly credentials?: 'none' | ((name: RemoteName) => CredentialSource) | undefined;

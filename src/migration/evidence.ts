@@ -43,8 +43,8 @@ export interface ImageEvidence {
   readonly directory: HostReading;
   /** The registry that its origin record names, when the record is of this image and can be read. */
   readonly record: RegistryAddress | undefined;
-  /** The user's word for everything in this directory that no record contradicts. */
-  readonly word: RegistryAddress | undefined;
+  /** The user's override for everything in this directory that no record contradicts. */
+  readonly override: RegistryAddress | undefined;
   /** A registry on a port that the user made a symlink to this directory. */
   readonly alias: RegistryAddress | undefined;
   /** What the symlinks say that name it. */
@@ -52,7 +52,7 @@ export interface ImageEvidence {
 }
 
 /** What convinced us. */
-export type EvidenceSource = 'directory' | 'record' | 'word' | 'alias' | 'link';
+export type EvidenceSource = 'directory' | 'record' | 'override' | 'alias' | 'link';
 
 /** Why it is not known where an image is from. */
 export type Ambiguity = 'port-unknown' | 'unnameable' | 'undecodable' | 'record-disagrees';
@@ -64,13 +64,14 @@ export type ImageVerdict =
 /**
  * Judges an image: the best witness decides, and what contradicts the very host in the name of a directory decides
  * nothing. A port in the directory's name is certain; a record of our own comes next, then symlinks, then the user's
- * word.
+ * override.
  */
 export function judgeImage(evidence: ImageEvidence): ImageVerdict {
-  const { directory, record, word, claims } = evidence;
+  const { directory, record, override, claims } = evidence;
   const here = registryOf(directory);
   const isOurs = record !== undefined && (here === undefined || record.host === here.host);
-  if (word !== undefined && !isOurs && !claims.some((claim) => isOtherPort(claim, here))) return known(word, 'word');
+  if (override !== undefined && !isOurs && !claims.some((claim) => isOtherPort(claim, here)))
+    return known(override, 'override');
   if (here?.port !== undefined) return known(here, 'directory');
   if (isOurs) return known(record, 'record');
   if (record !== undefined) return { kind: 'unknown', because: 'record-disagrees' };

@@ -83,13 +83,13 @@ export class LinkPlaces {
   /** Whether a record or the user says where an image is from, so that the symlinks beside it mean the same. */
   #isTold(image: ImageFact): boolean {
     const verdict = this.#ownership.verdict(image);
-    return image.record !== undefined || (verdict.kind === 'known' && verdict.by === 'word');
+    return image.record !== undefined || (verdict.kind === 'known' && verdict.by === 'override');
   }
 
   #registryOf({ host, target }: LinkFact, image: ImageFact): RegistryAddress | undefined {
     const judged = this.#ownership.verdict(image);
     const verdict = this.#ownership.judgeLink(host, target?.host ?? host);
-    if (judged.kind === 'known' && judged.by === 'word' && host === image.host) return judged.registry;
+    if (judged.kind === 'known' && judged.by === 'override' && host === image.host) return judged.registry;
     switch (verdict.kind) {
       case 'unrelated':
         return judged.kind === 'known' && judged.by === 'record' && host === image.host ? judged.registry : undefined;

@@ -89,7 +89,7 @@ export function surveyCache(store: Pick<MigrationStore, 'home'>): CacheSurvey {
 }
 
 /**
- * Moves what lies in a registry's directory to another registry, on the user's word: what no record and no symlink
+ * Moves what lies in a registry's directory to another registry, by the user's override: what no record and no symlink
  * proves to be from elsewhere.
  *
  * @param from an address, `host` or `host:port`, or the very name of a directory below `cache/OCIs` that no address
@@ -117,13 +117,13 @@ function directoryNamed(from: string): string {
 
 async function settle(
   store: MigrationStore,
-  word: UserOverride | undefined,
+  override: UserOverride | undefined,
   options: MigrationOptions,
 ): Promise<MigrationReport> {
   const top = listTop(store.home);
   // What an earlier migration was removing when it was killed.
   await finishRemovals(store);
-  const { facts, plan } = look(store, word);
+  const { facts, plan } = look(store, override);
   if (!hasWork(plan)) {
     await writeMarker(store.home, withoutHosts(top, [...facts.unseenHosts]));
     return { ...NOTHING, stays: plan.stays };
@@ -139,7 +139,7 @@ async function settle(
     },
   });
   try {
-    return await carryOutAll(store, word, options.onStep ?? (() => undefined));
+    return await carryOutAll(store, override, options.onStep ?? (() => undefined));
   } finally {
     await lock?.release();
   }
@@ -147,13 +147,13 @@ async function settle(
 
 async function carryOutAll(
   store: MigrationStore,
-  word: UserOverride | undefined,
+  override: UserOverride | undefined,
   step: StepHook,
 ): Promise<MigrationReport> {
   let report = NOTHING;
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const top = listTop(store.home);
-    const { facts, plan } = look(store, word);
+    const { facts, plan } = look(store, override);
     report = { ...report, stays: plan.stays };
     if (!hasWork(plan)) {
       const gone = await removeEmptyHosts(facts, step);
@@ -170,11 +170,11 @@ async function carryOutAll(
 
 function look(
   { home }: Pick<MigrationStore, 'home'>,
-  word: UserOverride | undefined,
+  override: UserOverride | undefined,
 ): { facts: CacheFacts; plan: Plan } {
   const firstLook = readMarker(home, listTop(home)) === 'never';
-  const facts = surveyImages(home, { doubted: word?.directory });
-  return { facts, plan: planMigration(facts, { word, firstLook }) };
+  const facts = surveyImages(home, { overridden: override?.directory });
+  return { facts, plan: planMigration(facts, { override, firstLook }) };
 }
 
 const NOTHING: MigrationReport = { moved: [], tags: 0, protected: 0, busy: [], kept: [], stays: [] };

@@ -4,7 +4,7 @@ import type { CacheFacts, HostLinkFact, ImageFact, LinkFact } from './cache-fact
 import { type ImageVerdict, judgeImage, judgeLink, type LinkVerdict } from './evidence.ts';
 import { readHostDirectory, registryOf } from './host-directory.ts';
 
-/** The user's word: what lies in this host directory is from that registry. */
+/** The user's override: what lies in this host directory is from that registry. */
 export interface UserOverride {
   readonly directory: string;
   readonly registry: RegistryAddress;
@@ -17,7 +17,7 @@ export class Ownership {
   /** Thousands of symlinks have few pairs of directories. */
   readonly #linkVerdicts = new Map<string, LinkVerdict>();
 
-  constructor(facts: CacheFacts, word?: UserOverride) {
+  constructor(facts: CacheFacts, override?: UserOverride) {
     const readings = new Map(facts.hosts.map(({ directory, reading }) => [directory, reading]));
     for (const image of facts.images) {
       const registry = registryOf(readings.get(image.host) ?? readHostDirectory(image.host));
@@ -31,7 +31,7 @@ export class Ownership {
       const verdict = judgeImage({
         directory: readings.get(image.host) ?? readHostDirectory(image.host),
         record: image.record,
-        word: word?.directory === image.host ? word.registry : undefined,
+        override: override?.directory === image.host ? override.registry : undefined,
         alias: aliases.get(image.host),
         claims: claims.get(image) ?? [],
       });

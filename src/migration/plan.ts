@@ -7,14 +7,14 @@ import { Ownership, type UserOverride } from './ownership.ts';
 import type { HostLinkMove, Plan, Relocation, Skipped } from './step.ts';
 
 export interface PlanOptions {
-  readonly word?: UserOverride | undefined;
+  readonly override?: UserOverride | undefined;
   /** No migration has looked at this cache before: what nothing leads to was not left behind by us. */
   readonly firstLook: boolean;
 }
 
 /** Decides what to do about a cache. Pure; what it was carried out on gives an empty plan. */
 export function planMigration(facts: CacheFacts, options: PlanOptions): Plan {
-  const ownership = new Ownership(facts, options.word);
+  const ownership = new Ownership(facts, options.override);
   const destinations = new Destinations(facts, ownership);
   const links = new LinkPlaces(facts, ownership, destinations);
   const relocations = facts.images.map((image) => relocate(image, facts, destinations, links));

@@ -27,7 +27,7 @@ const MAX_DEPTH = 64;
 
 export interface SurveyOptions {
   /** A host directory whose records are read although its name has a port. */
-  readonly doubted?: string | undefined;
+  readonly overridden?: string | undefined;
 }
 
 /**
@@ -68,7 +68,7 @@ class Survey {
       if (!child.isDirectory()) continue;
       this.#hosts.push({ directory: child.name, reading });
       this.#directories.add(child.name);
-      const isCertain = registryOf(reading)?.port !== undefined && child.name !== this.#options.doubted;
+      const isCertain = registryOf(reading)?.port !== undefined && child.name !== this.#options.overridden;
       this.#visit(child.name, '', !isCertain);
     }
     const root = realPathOf(this.#root);

@@ -58,7 +58,7 @@ export async function requireBridgeAccess(
   }
 }
 
-/** Includes deeper than this are a circle. */
+/** Includes deeper than this are a cycle. */
 const MAX_DEPTH = 8;
 
 /** @returns undefined when some of them may be read by the helper only. */

@@ -180,8 +180,8 @@ function parseEntries(value: unknown, where: 'layers' | 'manifests'): Descriptor
 }
 
 /**
- * One digest names one blob, and that has one length: who says otherwise lies in one of the two places (reliability
- * C12, C21).
+ * One digest names one blob, and that has one length: a manifest that says otherwise is wrong in one of the two places
+ * (reliability C12, C21).
  */
 function refuseTwoSizes(descriptors: readonly Descriptor[]): void {
   const sizes = new Map<string, number>();

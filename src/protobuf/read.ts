@@ -15,7 +15,7 @@ export type Field =
 const MOST_VARINT_BYTES = 10;
 
 /**
- * The fields of a message, in their order. Who reads passes over those that it does not know, as the format asks.
+ * The fields of a message, in their order. A reader passes over those that it does not know, as the format asks.
  *
  * @throws TartletError `NET_PROTOCOL` for bytes that are no message
  */

@@ -32,7 +32,7 @@ export interface RegistryClientOptions extends RegistryConnectionOptions {
 }
 
 /**
- * One repository in one registry, spoken to by the OCI distribution protocol 1.1. Who uses it asks for as much of it as
+ * One repository in one registry, spoken to by the OCI distribution protocol 1.1. A caller asks for as much of it as
  * they need: the interfaces of `contract.ts`, which say what its methods promise and with what all of them reject.
  */
 export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, ManifestTarget, SharedClient {

@@ -12,7 +12,7 @@ import type { OnWire } from './wire.ts';
 
 /*
  * What operations ask of a repository, in small interfaces. `RegistryClient` is all of them for one repository at one
- * address; who reads takes `BlobFetcher` and `ManifestSource`, which something else can be as well: a file of this
+ * address; a reader takes `BlobFetcher` and `ManifestSource`, which something else can be as well: a file of this
  * machine, or several addresses that are asked in turn. So nothing in these two tells where an answer comes from, every
  * answer is bound to what was asked for (a digest, or the bytes themselves hashed), and a blob can be gone on with from
  * any byte at another place.
@@ -75,7 +75,7 @@ export interface ManifestTarget {
   putManifest(reference: ManifestReference, bytes: Uint8Array, mediaType: string, options?: CallOptions): Promise<void>;
 }
 
-/** Which repository it is, for who compares two. */
+/** Which repository it is, to compare two. */
 export interface RepositoryPlace {
   readonly registry: RegistryAddress;
   readonly repository: Repository;
@@ -101,11 +101,11 @@ export interface KnownEndpoint extends RepositoryPlace {
 
 /** What the clients of one undertaking share, each in a thread of its own: they are one to the registry. */
 export interface SharedClient extends KnownEndpoint {
-  /** Who we are (see `auth/authenticator-port.ts`). */
+  /** Authenticates requests (see `auth/authenticator-port.ts`). */
   readonly authenticator: Authenticator;
   /** What must not be shown. */
   readonly secrets: SentSecrets;
-  /** Who is told of requests and answers. */
+  /** The listener that is told of requests and answers. */
   readonly onWire: OnWire | undefined;
   /**
    * Holds back all requests to a host for so many milliseconds, because another client learned that it wants to be

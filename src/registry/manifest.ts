@@ -163,7 +163,7 @@ async function manifestRequest(
     url: await context.url(`manifests/${name}`),
     headers: action === 'pull' ? { accept: ACCEPT } : {},
     access: { repository: context.repository, action },
-    repeat: 'always',
+    idempotent: true,
   };
 }
 

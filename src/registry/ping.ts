@@ -19,7 +19,7 @@ export async function ping(context: RegistryContext, signal?: AbortSignal): Prom
   const url = new URL('/v2/', await context.endpoint());
   const { response, bytes } = await requestDocument(
     context.send,
-    { method: 'GET', url, headers: {}, access: { action: 'pull' }, repeat: 'always' },
+    { method: 'GET', url, headers: {}, access: { action: 'pull' }, idempotent: true },
     { limit: MAX_BYTES, timing: context.timing, signal },
   );
   const subject = context.registry.toString();

@@ -14,8 +14,8 @@ const HARMLESS_HEADERS = new Set(['accept', 'range', 'content-type', 'content-ra
 
 /**
  * Follows redirects by hand, so that credentials stay with their origin. GET and HEAD follow all kinds, requests with a
- * body only 307 and 308, by sending the body again. `Range` is kept; the answer is marked `foreign` once another origin
- * took part. Two names of this machine are one origin where {@link isSamePlace} says so.
+ * body only 307 and 308, by sending the body again. `Range` is kept; the answer is marked `crossOrigin` once another
+ * origin took part. Two names of this machine are one origin where {@link isSamePlace} says so.
  * @throws TartletError `REDIRECT_REFUSED` for more than five, a loop, https to http, or a Location that is no http(s)
  * URL (N46–N49).
  */
@@ -23,21 +23,21 @@ export function withRedirects(next: Transport, limits: Limits = defaultLimits): 
   return async (request, signal) => {
     const seen = new Set([request.url.href]);
     let current = request;
-    let foreign = false;
+    let crossOrigin = false;
     for (;;) {
       const answer = await next(current, signal);
-      if (!REDIRECTS.has(answer.status)) return foreign ? { ...answer, foreign } : answer;
+      if (!REDIRECTS.has(answer.status)) return crossOrigin ? { ...answer, crossOrigin } : answer;
       const response = await withoutBody(answer);
       const named = locationOf(current, response);
       const known = byKnownName(named, request.url);
-      // A server that insists on its own name would send us in a circle between its two.
+      // A server that insists on its own name would send us in a loop between its two.
       const target = seen.has(known.href) ? named : known;
       const shown = shownAddress(target, response);
       checkTarget(request.url, target, { seen, most: limits.redirects, shown });
       checkMethod(current, response.status, shown);
       seen.add(target.href);
-      foreign ||= !isSamePlace(target, request.url);
-      current = { ...current, url: target, headers: foreign ? harmless(current.headers) : current.headers };
+      crossOrigin ||= !isSamePlace(target, request.url);
+      current = { ...current, url: target, headers: crossOrigin ? harmless(current.headers) : current.headers };
     }
   };
 }
@@ -69,7 +69,7 @@ function checkTarget(first: URL, target: URL, { seen, most, shown }: Seen): void
   if (target.protocol === 'http:' && first.protocol === 'https:') {
     throw refused(first, `it redirects from https to ${shown}`);
   }
-  if (seen.has(target.href)) throw refused(first, `it redirects in a circle, last to ${shown}`);
+  if (seen.has(target.href)) throw refused(first, `it redirects in a loop, last to ${shown}`);
   if (seen.size > most) throw refused(first, `more than ${most} redirects, last to ${shown}`);
 }
 

@@ -45,7 +45,7 @@ async function requestPage(context: RepositoryContext, url: URL, timing: Timing,
       url,
       headers: { accept: 'application/json' },
       access: { repository: context.repository, action: 'pull' },
-      repeat: 'always',
+      idempotent: true,
     },
     { limit: timing.limits.tagPageBytes, timing, signal },
   );

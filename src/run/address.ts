@@ -9,7 +9,7 @@ import type { VmState } from '../home/vms/local-vms.ts';
 import { readRunRecord, type RunRecord } from '../home/vms/run-record.ts';
 import { talkToQemuAgent } from './agent/guest-agent.ts';
 
-/** Where an address is looked for: `dhcp` everywhere, as everybody means it; `arp` and `agent` there alone. */
+/** Where an address is looked for: `dhcp` everywhere, which is what users mean by it; `arp` and `agent` there alone. */
 export type Resolver = 'dhcp' | 'arp' | 'agent';
 
 export interface AddressOptions {

@@ -92,7 +92,7 @@ class Answers {
     } catch (error) {
       await removeEntry(newMemory(directory));
       this.#saving = undefined;
-      // A guest that is being stopped does not go on, and who stops it knows.
+      // A guest that is being stopped does not go on, and the command that stops it knows.
       if (this.#endNow === undefined)
         onEvent({ kind: 'note', text: `not suspended, the guest goes on: ${describeError(error)}` });
     }

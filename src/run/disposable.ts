@@ -60,7 +60,7 @@ export class DisposableVm {
   }
 }
 
-/** What it is of, for who looks at a list, and a number. */
+/** The image it was made of, for readers of a list, and a number. */
 function randomName(source: string): LocalName {
   const whole = RemoteName.looksRemote(source) ? RemoteName.parse(source).repository.toString() : source;
   const last = whole.slice(whole.lastIndexOf('/') + 1).replaceAll(/[^A-Za-z0-9_-]+/g, '-');

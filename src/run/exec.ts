@@ -9,7 +9,7 @@ import { talkToQemuAgent, talkToTartAgent } from './agent/guest-agent.ts';
 
 /**
  * How long the agent at `control.sock` may take to greet, and both may take together, in milliseconds: a guest that has
- * none is told of as soon. A `run` that has to find out who answers takes up to half a second for its greeting.
+ * none is told of as soon. A `run` that has to find out which agent answers takes up to half a second for its greeting.
  */
 const GREETS_WITHIN_MS = 1000;
 const ANSWERS_WITHIN_MS = 1900;
@@ -59,7 +59,7 @@ async function execByQemuAgent(
   return exit.exitCode;
 }
 
-/** What an agent, or the lack of one, means to who wanted to run a command. */
+/** What an agent, or the lack of one, means for the caller's command. */
 function explained(error: unknown, name: string): unknown {
   if (systemCode(error) === 'EACCES') return ofAnother(name, error);
   if (isSilence(error))

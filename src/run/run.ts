@@ -86,7 +86,8 @@ async function runTaken(
     vsock: vsock?.cid,
     hasSeed: await hasSeed(vm.directory),
   });
-  // First of all, since the VM counts as running already: who stops it now must find us (run-fleet-demand §8, 7).
+  // First of all, since the VM counts as running already: a command that stops it now must find us (run-fleet-demand
+  // §8, 7).
   await writeRunRecord(vm.directory, recordOf(bare, ssh, { pid: options.pid, now: session.now(), settings }));
   let attachments: Attachments | undefined;
   try {

@@ -110,8 +110,8 @@ export async function dropSavedState(directory: string): Promise<void> {
 }
 
 /**
- * Of all that are files, in their order: of another kind it cannot be told who writes to it. What cloud-init is told is
- * read once, and written anew for each clone.
+ * Of all that are files, in their order: of another kind it cannot be told which process writes to it. What cloud-init
+ * is told is read once, and written anew for each clone.
  */
 async function diskFacts({ directory, disks }: Machine): Promise<SavedDisk[]> {
   const files = disks.flatMap((disk) => (disk.kind === 'file' && disk.path !== SEED ? disk.path : []));

@@ -46,7 +46,7 @@ export interface Registry extends AsyncDisposable {
    */
   collectGarbage(graceMs?: number): Promise<GarbageReport>;
   /**
-   * Takes the place of who may do what, and of the certificate, from the next request and the next connection on: files
+   * Replaces the access settings and the certificate, from the next request and the next connection on: files
    * are read again. When that fails, everything stays as it was.
    * @throws TartletError `CONFIG_INVALID`
    */
@@ -95,7 +95,7 @@ class EmbeddedRegistry implements Registry {
       this.#answer(server, handler);
       await bind(server, this.#settings.host.replace(/^\[(.*)\]$/, '$1'), this.#settings.port);
     } catch (error) {
-      await this.close(); // Who takes the other port needs the directory.
+      await this.close(); // A registry on the other port needs the directory.
       throw error;
     }
     const address = server.address();

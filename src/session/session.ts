@@ -31,7 +31,8 @@ export interface SessionOptions {
   /** How many threads may compute at once, a whole number from 1 on. Default: as many as this process may use. */
   readonly processors?: number;
   /**
-   * Sends a signal to a process, for who stops or suspends a VM; throws as the system says it. Default: `process.kill`.
+   * Sends a signal to a process, for a caller that stops or suspends a VM; throws as the system says it. Default:
+   * `process.kill`.
    */
   readonly sendSignal?: SendSignal;
   /** The credentials for the registry of the name at hand. Default: anonymous. */

@@ -71,8 +71,8 @@ export async function proofOf(owner: ManifestOwner): Promise<(blob: Digest) => b
 }
 
 /**
- * That a blob holds a content is not proved again: who may write such a manifest decides what is pushed (issue 14, item
- * 10).
+ * That a blob holds a content is not proved again: a user who may write such a manifest decides what is pushed (issue
+ * 14, item 10).
  */
 async function proofOfOwn(directory: string, manifest: string): Promise<(blob: Digest) => boolean> {
   return (await isOwnFile(`${directory}/${manifest}`)) ? proofOfBlobs(directory) : () => false;

@@ -29,7 +29,7 @@ export interface CloneSource {
   readonly hasMemory: boolean;
   /** Blobs of that image that were not decoded on this machine. */
   readonly unverified: readonly string[];
-  /** Who may be writing to it now. */
+  /** Which process may be writing to it now. */
   readonly holder: () => Promise<Holder>;
   /** Does something with its files, all of one VM. That it was deleted or replaced meanwhile is told as what it is. */
   readonly whileThere: <T>(work: () => Promise<T>) => Promise<T>;

@@ -172,7 +172,7 @@ async function readManifest(directory: string): Promise<Uint8Array | undefined> 
   } catch (cause) {
     throw new TartletError('STORE_DAMAGED', describeError(cause), {
       subject: directory,
-      next: { kind: 'make-readable-or-examine' },
+      next: { kind: 'make-readable-or-run-doctor' },
       cause,
     });
   }

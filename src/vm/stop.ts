@@ -123,8 +123,8 @@ async function ownerOf(session: Session, vm: LocalVm): Promise<number | undefine
 }
 
 /**
- * Who runs a VM of which it is known that something has its lock. A `run` takes the lock before it can say that it is
- * one, so that is waited for; and what is left of one that was killed has it for a moment longer.
+ * Which process runs a VM of which it is known that a process has its lock. A `run` takes the lock before it can say
+ * that it is one, so that is waited for; and what is left of one that was killed has it for a moment longer.
  *
  * @returns undefined for another command; `ended` when nothing has the lock any more.
  */

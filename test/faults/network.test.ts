@@ -181,7 +181,7 @@ it('a host that moved is found at its new address by the next connection (N56)',
   after(close);
   const url = new URL(`http://registry.example:${before.port}/v2/a/b/manifests/latest`);
   const ask = async () => {
-    const response = await send({ method: 'GET', url, headers: {}, access: { action: 'pull' }, repeat: 'always' });
+    const response = await send({ method: 'GET', url, headers: {}, access: { action: 'pull' }, idempotent: true });
     return (await collect(response.body)).toString();
   };
   expect([await ask(), await ask()]).toEqual(['old', 'new']);

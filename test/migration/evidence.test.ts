@@ -88,13 +88,13 @@ describe('a symlink that lies in L and names T (tart-formats §2.7)', () => {
 });
 
 describe('where an image is from', () => {
-  type Witnesses = Partial<Record<'record' | 'word' | 'alias', string>> & { claims?: string[] };
-  const judge = (directory: string, witnesses: Witnesses): string => {
-    const { record, word, alias, claims = [] } = witnesses;
+  type Evidence = Partial<Record<'record' | 'override' | 'alias', string>> & { claims?: string[] };
+  const judge = (directory: string, evidenceText: Evidence): string => {
+    const { record, override, alias, claims = [] } = evidenceText;
     const evidence: ImageEvidence = {
       directory: readHostDirectory(directory),
       record: record === undefined ? undefined : at(record),
-      word: word === undefined ? undefined : at(word),
+      override: override === undefined ? undefined : at(override),
       alias: alias === undefined ? undefined : at(alias),
       claims: claims.map(at),
     };
@@ -102,15 +102,15 @@ describe('where an image is from', () => {
     return verdict.kind === 'known' ? `${verdict.registry.toString()} by ${verdict.by}` : verdict.because;
   };
 
-  it.each<[directory: string, witnesses: Witnesses, verdict: string]>([
+  it.each<[directory: string, evidenceText: Evidence, verdict: string]>([
     // The directory.
     ['h%3A5000', {}, 'h:5000 by directory'],
     ['h:5000', {}, 'h:5000 by directory'],
     ['h%3A5000', { record: 'h:5001', claims: ['h:5001'] }, 'h:5000 by directory'],
     // The record.
     ['h', { record: 'h:5000' }, 'h:5000 by record'],
-    ['h', { record: 'h:5000', claims: ['h', 'h:5001'], word: 'h:5002', alias: 'h:5003' }, 'h:5000 by record'],
-    ['h', { record: 'h', claims: ['h:5000'], word: 'h:5000' }, 'h by record'],
+    ['h', { record: 'h:5000', claims: ['h', 'h:5001'], override: 'h:5002', alias: 'h:5003' }, 'h:5000 by record'],
+    ['h', { record: 'h', claims: ['h:5000'], override: 'h:5000' }, 'h by record'],
     ['h', { record: 'other:5000', claims: ['h:5000'] }, 'record-disagrees'],
     ['my_host', { record: 'h:5000' }, 'h:5000 by record'],
     ['h%3G5000', { record: 'h:5000' }, 'h:5000 by record'],
@@ -124,19 +124,19 @@ describe('where an image is from', () => {
     ['h', { alias: 'h:5000', claims: ['h'] }, 'h:5000 by alias'],
     ['h', { alias: 'h:5000', claims: ['h:5001'] }, 'h:5001 by symlink'],
     ['h', { alias: 'h:5001', claims: ['h:5000', 'h:5001'] }, 'h:5001 by alias'],
-    // The user's word.
-    ['h', { word: 'h:5000' }, 'h:5000 by word'],
-    ['h', { word: 'h:5000', claims: ['h'] }, 'h:5000 by word'],
-    ['h', { word: 'h:5000', claims: ['h:5001'] }, 'h:5001 by symlink'],
-    ['h', { word: 'h:5000', record: 'other:1' }, 'h:5000 by word'],
-    ['h%3A5000', { word: 'h:5001' }, 'h:5001 by word'],
-    ['h%3A5000', { word: 'h:5001', record: 'h:5000' }, 'h:5000 by directory'],
-    ['my_host', { word: 'my-host:5000' }, 'my-host:5000 by word'],
+    // The user's override.
+    ['h', { override: 'h:5000' }, 'h:5000 by override'],
+    ['h', { override: 'h:5000', claims: ['h'] }, 'h:5000 by override'],
+    ['h', { override: 'h:5000', claims: ['h:5001'] }, 'h:5001 by symlink'],
+    ['h', { override: 'h:5000', record: 'other:1' }, 'h:5000 by override'],
+    ['h%3A5000', { override: 'h:5001' }, 'h:5001 by override'],
+    ['h%3A5000', { override: 'h:5001', record: 'h:5000' }, 'h:5000 by directory'],
+    ['my_host', { override: 'my-host:5000' }, 'my-host:5000 by override'],
     // Nobody.
     ['h', {}, 'port-unknown'],
     ['my_host', {}, 'unnameable'],
     ['h%3G5000', {}, 'undecodable'],
-  ])('%s with %j: %s', (directory, witnesses, verdict) => {
-    expect(judge(directory, witnesses)).toBe(verdict);
+  ])('%s with %j: %s', (directory, evidenceText, verdict) => {
+    expect(judge(directory, evidenceText)).toBe(verdict);
   });
 });

@@ -282,7 +282,7 @@ describe('the user’s word', () => {
     await migrateCache(session);
     expect(treeOf(cache)[0]).toMatch(/^registry\.corp\//);
     const report = await assignRegistry(session, 'registry.corp', to);
-    expect(report.moved.map(({ because }) => because)).toEqual(['word']);
+    expect(report.moved.map(({ because }) => because)).toEqual(['override']);
     await expectInOrder(cache);
   });
 

@@ -231,7 +231,7 @@ describe('what is no secret', () => {
   const knowing = (pair: string): SentSecrets => {
     const secrets = new SentSecrets();
     const headers = { authorization: `Basic ${base64(pair)}` };
-    secrets.note({ method: 'GET', url: new URL('http://h/'), headers, access: { action: 'pull' }, repeat: 'always' });
+    secrets.note({ method: 'GET', url: new URL('http://h/'), headers, access: { action: 'pull' }, idempotent: true });
     return secrets;
   };
 

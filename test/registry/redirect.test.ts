@@ -60,7 +60,7 @@ function wire(answers: Readonly<Record<string, readonly [status: number, locatio
       status,
       headers: { get: (name) => (name === 'location' ? location : undefined), all: () => [] },
       url: asked.url,
-      foreign: false,
+      crossOrigin: false,
       body: {
         discard: () => Promise.resolve(),
         destroy: () => {},
@@ -75,7 +75,7 @@ function wire(answers: Readonly<Record<string, readonly [status: number, locatio
 function request(url: string, method: RegistryRequest['method'] = 'GET'): RegistryRequest {
   const headers = { authorization: 'Basic x', 'x-registry-auth': 'y', accept: 'z' };
   const body = { length: 1, open: () => new Uint8Array(1) };
-  const base = { method, url: new URL(url), headers, access: { action: 'pull' }, repeat: 'always' } as const;
+  const base = { method, url: new URL(url), headers, access: { action: 'pull' }, idempotent: true } as const;
   return method === 'GET' ? base : { ...base, body };
 }
 
@@ -112,10 +112,10 @@ describe('a Location', () => {
 
   it('may lead to http when the registry itself is plain HTTP (N48)', async () => {
     const { follow } = wire({ 'http://r.example/x': [307, 'http://cdn.example/y'] });
-    expect((await follow(request('http://r.example/x'))).foreign).toBe(true);
+    expect((await follow(request('http://r.example/x'))).crossOrigin).toBe(true);
   });
 
-  it('may not lead in a circle (N46)', async () => {
+  it('may not lead in a loop (N46)', async () => {
     const { follow } = wire({ 'https://r.example/x': [302, '/y'], 'https://r.example/y': [302, '/x'] });
     await expect(follow(request('https://r.example/x'))).rejects.toMatchObject({ code: 'REDIRECT_REFUSED' });
   });
@@ -144,7 +144,7 @@ describe('a Location', () => {
       ['accept'],
       ['accept'],
     ]);
-    expect(response.foreign).toBe(true);
+    expect(response.crossOrigin).toBe(true);
   });
 });
 

@@ -2,7 +2,7 @@ import type { LoginCommandOptions } from '../commands/login.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
 import { debugOption } from './option-types.ts';
 
-/** Commands that have to do with who we are to registries. */
+/** Commands for the credentials of registries. */
 export const ACCOUNTS: CommandGroup = {
   title: 'Accounts:',
   commands: { login: declareLogin, logout: declareLogout },

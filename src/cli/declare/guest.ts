@@ -8,7 +8,7 @@ import type { LifeFlags } from '../session/run-words.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
 import { repeated, UINT16_MAX, wholeNumber } from './option-types.ts';
 
-/** A week in seconds: as long as anybody waits for a VM to stop. */
+/** A week in seconds: as long as a VM is waited for to stop. */
 const MAX_TIMEOUT = 7 * 24 * 60 * 60;
 
 /**

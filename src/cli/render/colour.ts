@@ -16,7 +16,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Colours for one stream: on a terminal, unless `NO_COLOR` is set to anything (no-color.org), or everywhere with
- * `FORCE_COLOR`, where `0` and `false` mean the opposite. Who sets both gets none. Asked of each stream alone:
+ * `FORCE_COLOR`, where `0` and `false` mean the opposite. With both set there is none. Asked of each stream alone:
  * picocolors itself looks only at stdout, and colours pipes in CI (dependencies §10).
  */
 export function coloursFor(stream: MaybeTerminal, environment: Environment): Colours {

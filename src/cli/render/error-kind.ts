@@ -74,7 +74,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   NET_TIMEOUT: {
     exitCode: FAILURE,
     meaning:
-      'The other side did not answer, or stopped sending, for longer than anybody waits. It was tried several times.',
+      'The other side did not answer, or stopped sending, for longer than is waited for. It was tried several times.',
     next: `check the network, then ${AGAIN}`,
   },
   NET_BROKEN: {
@@ -129,7 +129,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   REDIRECT_REFUSED: {
     exitCode: FAILURE,
     meaning:
-      'The registry leads to where nothing may be sent or asked: from https to http, in a circle, to an ' +
+      'The registry leads to where nothing may be sent or asked: from https to http, in a loop, to an ' +
       'internal address.',
     next: 'check the address of the registry, and what stands between it and this machine',
   },
@@ -160,7 +160,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   },
   MANIFEST_TOO_LARGE: {
     exitCode: FAILURE,
-    meaning: 'The manifest is larger, or has more parts, than anybody needs.',
+    meaning: 'The manifest is larger, or has more parts, than any image needs.',
     next: PUBLISHER,
   },
   MEDIA_UNSUPPORTED: {

@@ -1,4 +1,4 @@
-import type { HostCheck } from '../../host/examine-host.ts';
+import type { HostCheck } from '../../host/check-host.ts';
 import { joined, type Printable, printable, printed } from '../terminal/printable.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
 import { hintText } from './hint/text.ts';
@@ -6,7 +6,7 @@ import { hintText } from './hint/text.ts';
 /** The worst last of those that are no trouble, and first of all others. */
 const ORDER = ['damage', 'warning', 'note', 'ok'] as const;
 
-/** Whether VMs run here as they should; notes are about what not everybody needs. */
+/** Whether VMs run here as they should; notes are about what not every user needs. */
 export function isHostClean(checks: readonly HostCheck[]): boolean {
   return checks.every(({ severity }) => severity === 'ok' || severity === 'note');
 }

@@ -25,7 +25,8 @@ export interface SessionNeeds {
   /** Default: progress and notes. */
   readonly report?: ReportOptions;
   /**
-   * `in-order` (the default) migrates an old cache first; `untouched` is for who looks at it as it is, or not at all.
+   * `in-order` (the default) migrates an old cache first; `untouched` is for commands that look at it as it is, or not
+   * at all.
    */
   readonly cache?: 'in-order' | 'untouched';
   /**

@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 
 /**
  * Does work during which a failing stream ends nothing: neither the command, as a reader that went away does otherwise,
- * nor the process. Who needs to know asks each write.
+ * nor the process. A caller that needs to know asks each write.
  */
 export async function withoutErrorListeners<T>(stream: Writable, work: () => Promise<T>): Promise<T> {
   const listeners = stream.rawListeners('error') as ((error: Error) => void)[];

@@ -4,22 +4,22 @@ import { diskError, onDisk } from '../disk-error.ts';
 import { removeLost } from '../fsync.ts';
 import { openPlainFile } from '../plain-file.ts';
 
-/** Milliseconds between the end of one flush and the begin of the next. */
+/** Milliseconds between the end of one fsync and the begin of the next. */
 const PAUSE_MS = 200;
 
 /** Bytes of a disk below which there is nothing to gain. */
-export const WORTH_FLUSHING_BYTES = 256 * 1024 * 1024;
+export const WORTH_EARLY_FSYNC_BYTES = 256 * 1024 * 1024;
 
 /**
  * Sends a file to the disk while it is still being written. The system would begin only when gigabytes wait, so that
- * all of a small image is waited for at its end, with the processors idle. It makes nothing durable that counts: who
- * publishes the file fsyncs it afterwards.
+ * all of a small image is waited for at its end, with the processors idle. It makes nothing durable that counts: the
+ * caller fsyncs the file before it publishes it.
  */
 export class EarlyFsync {
   readonly #file: string;
   readonly #handle: FileHandle;
   #timer: NodeJS.Timeout | undefined;
-  #flush: Promise<void> = Promise.resolve();
+  #running: Promise<void> = Promise.resolve();
   #failure: TartletError | undefined;
 
   private constructor(file: string, handle: FileHandle) {
@@ -35,27 +35,27 @@ export class EarlyFsync {
 
   #wait(): void {
     this.#timer = setTimeout(() => {
-      this.#flush = this.flushNow();
+      this.#running = this.fsyncNow();
     }, PAUSE_MS).unref();
   }
 
   /**
-   * One flush, and the time until the next begins anew. Never fails: {@link end} does. @internal exported for the test
+   * One fsync, and the time until the next begins anew. Never fails: {@link end} does. @internal exported for the test
    * of a failure.
    */
-  async flushNow(): Promise<void> {
+  async fsyncNow(): Promise<void> {
     clearTimeout(this.#timer);
     try {
       await this.#handle.datasync();
       this.#wait();
     } catch (cause) {
-      // Told once and then forgotten by the system, pages and all: a later flush would say that all is well
+      // Told once and then forgotten by the system, pages and all: a later fsync would say that all is well
       // (reliability D9).
-      this.#failure = diskError(cause, 'flush', this.#file);
+      this.#failure = diskError(cause, 'fsync', this.#file);
     }
   }
 
-  /** @throws TartletError `DISK_*` when a flush failed: the file is lost then, and the work on it in vain. */
+  /** @throws TartletError `DISK_*` when a fsync failed: the file is lost then, and the work on it in vain. */
   check(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -63,7 +63,7 @@ export class EarlyFsync {
   /** Ends it, whatever became of the file. @throws TartletError `DISK_*` as {@link check}; the file is removed then. */
   async end(): Promise<void> {
     clearTimeout(this.#timer);
-    await this.#flush;
+    await this.#running;
     clearTimeout(this.#timer);
     await this.#handle.close();
     if (this.#failure !== undefined) throw await removeLost(this.#file, this.#failure);

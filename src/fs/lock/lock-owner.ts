@@ -7,7 +7,7 @@ import { SYSTEM_ENVIRONMENT, systemProgram } from '../system-program.ts';
 import { FileLock } from './lock.ts';
 import { exactStatIfThere } from '../stats.ts';
 
-/** Who holds a write lock on a file. */
+/** The owner of a write lock on a file. */
 export type LockOwner =
   | { readonly kind: 'none' }
   | { readonly kind: 'process'; readonly pid: number }
@@ -18,7 +18,7 @@ export type LockOwner =
 const GRANTED = /^[0-9]+: (?:POSIX|OFDLCK) +\S+ +WRITE +(-?[0-9]+) ([0-9a-f]+):([0-9a-f]+):([0-9]+) /;
 
 /**
- * Finds who holds a write lock on a file, as `F_GETLK` would say. Node cannot ask that: Linux lists all locks in
+ * Finds the owner of a write lock on a file, as `F_GETLK` would say. Node cannot ask that: Linux lists all locks in
  * `/proc/locks`, elsewhere perl asks, which is part of macOS.
  *
  * A file that is not there, e.g. because its VM was deleted since it was looked for, is not locked.
@@ -93,9 +93,9 @@ async function lookIntoProcess(
 }
 
 /**
- * Asks the kernel with `fcntl(F_GETLK)`, as a reader would, who keeps us from reading: Node cannot, and perl is part of
- * macOS. The record that `fcntl` takes differs between systems; prints the id of the process that holds a write lock,
- * no positive number for the lock of an open file.
+ * Asks the kernel with `fcntl(F_GETLK)`, as a reader would, which process keeps us from reading: Node cannot, and perl
+ * is part of macOS. The record that `fcntl` takes differs between systems; prints the id of the process that holds a
+ * write lock, no positive number for the lock of an open file.
  */
 const QUERY = `use Fcntl;
 open(my $file, '+<', $ARGV[0]) or exit 3;

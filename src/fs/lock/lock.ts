@@ -20,7 +20,7 @@ export interface LockOptions {
   readonly onWait?: (() => void | Promise<void>) | undefined;
 }
 
-/** For this user alone, unless a group shares the directory: who may open a lock can keep others waiting. */
+/** For this user alone, unless a group shares the directory: a user who may open a lock can keep others waiting. */
 const LOCK_MODE = 0o600;
 
 /** What is locked on behalf of a directory where directories cannot be locked: a file in it. */
@@ -39,7 +39,7 @@ const ASKED_PAUSE_MS = 5;
 const TELL_EVERY_MS = 1000;
 
 /**
- * A lock on a file that the kernel drops when the process ends, however it ends. Who holds it is never guessed from
+ * A lock on a file that the kernel drops when the process ends, however it ends. Its owner is never guessed from
  * an age or a process id (reliability §4.1).
  */
 export class FileLock {

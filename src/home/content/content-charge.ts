@@ -32,7 +32,7 @@ export interface ChargePlace {
  *
  * @param directories of stacked images in the cache.
  * @returns by the very texts of `directories`; several that lead to one directory get the same answer. Those whose
- * manifest names no file of the store are missing: they are flat images without their disk, or nothing that anybody
+ * manifest names no file of the store are missing: they are flat images without their disk, or nothing that any command
  * could use (reliability C25, C29).
  */
 export function sizeStackedImages(

@@ -75,7 +75,7 @@ class ReferenceSearch {
   readonly #except: string | undefined;
   readonly #digests = new Set<string>();
   /** The first reason why there may be more. */
-  #doubt: string | undefined;
+  #unknownBecause: string | undefined;
 
   constructor(home: Home, except: string | undefined) {
     this.#home = home;
@@ -94,8 +94,8 @@ class ReferenceSearch {
     this.#try(() => this.#addImages());
     // What was quarantined may be wanted back whole.
     for (const { path } of quarantinedItems(this.#home)) this.#try(() => this.#addUnlessFlat(path));
-    if (this.#doubt === undefined) return { kind: 'known', digests: this.#digests };
-    return { kind: 'unknown', because: this.#doubt, digests: this.#digests };
+    if (this.#unknownBecause === undefined) return { kind: 'known', digests: this.#digests };
+    return { kind: 'unknown', because: this.#unknownBecause, digests: this.#digests };
   }
 
   #namesIn(directory: string): string[] {
@@ -107,7 +107,7 @@ class ReferenceSearch {
       return look();
     } catch (error) {
       if (!isTartletError(error)) throw error;
-      this.#doubt ??= error.message;
+      this.#unknownBecause ??= error.message;
       return undefined;
     }
   }
@@ -126,13 +126,13 @@ class ReferenceSearch {
     )
       return;
     if (this.#add(directory) === 'not-understood')
-      this.#doubt ??= `${directory}/${VmFile.manifest} cannot be understood`;
+      this.#unknownBecause ??= `${directory}/${VmFile.manifest} cannot be understood`;
   }
 
   #addImages(): void {
     const { entries, foreign, unreadable } = walkImages(this.#home);
     const [unseen] = unreadable;
-    if (unseen !== undefined) this.#doubt ??= `${unseen} cannot be looked into`;
+    if (unseen !== undefined) this.#unknownBecause ??= `${unseen} cannot be looked into`;
     const images = entries.filter((entry) => entry.kind === 'digest').map((entry) => entry.path);
     for (const directory of [...images, ...foreign]) this.#try(() => this.#addUnlessFlat(directory));
   }

@@ -186,7 +186,7 @@ export class ContentStore {
     return { deleted, refrained: undefined };
   }
 
-  /** {@link collect} for who holds nothing; a home without a store stays without. */
+  /** {@link collect} for callers that hold no lock; a home without a store stays without. */
   async collectAlone(signal?: AbortSignal): Promise<Collection> {
     if ((await this.#names()).length === 0) return { deleted: [], refrained: undefined };
     return this.change(signal, async () => this.collect());

@@ -5,9 +5,9 @@ import { lstatIfThere } from '../../fs/stats.ts';
 import { VmFile } from '../vm-directory.ts';
 
 /**
- * Who marked an image as pulled explicitly, so that Tart's collection keeps it without a tag (tart-formats §1.5).
- * Tart's mark is an empty file; ours has content, and so tells itself apart wherever the directory goes. Tart asks only
- * whether it is there.
+ * Who (Tartlet, or Tart or the user) marked an image as pulled explicitly, so that Tart's collection keeps it without a
+ * tag (tart-formats §1.5). Tart's mark is an empty file; ours has content, and so tells itself apart wherever the
+ * directory goes. Tart asks only whether it is there.
  */
 export type Mark = 'none' | 'ours' | 'theirs';
 

@@ -72,7 +72,7 @@ export class ImageCache {
   }
 
   /**
-   * {@link find} for who cannot do without it.
+   * {@link find} for callers that cannot do without it.
    * @param purpose what it is wanted for, for the error.
    * @throws TartletError of {@link notCached}, `DISK_*`
    */

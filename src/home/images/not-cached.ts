@@ -10,8 +10,8 @@ const NO_VM: ReadonlySet<ImagePurpose> = new Set<ImagePurpose>(['show', 'attach'
 
 /**
  * The error for an image that is not in the cache, or not complete there.
- * @returns with the code `VM_NOT_FOUND`; `NOT_FOUND` for who wants to `show` where a tag leads, or to `attach` its disk
- * to a VM.
+ * @returns with the code `VM_NOT_FOUND`; `NOT_FOUND` for a caller that wants to `show` where a tag leads, or to
+ * `attach` its disk to a VM.
  */
 export function notCached(name: RemoteName, purpose: ImagePurpose): TartletError {
   const text = name.toString();

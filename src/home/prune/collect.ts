@@ -8,7 +8,10 @@ import { deleteCandidate } from './prune-delete.ts';
 import { imageCandidates, type ImageCandidate, type Spared, spare, type Store } from './prune-candidate.ts';
 import { lookAtVmDirectory } from '../vm-directory.ts';
 
-/** An image that came or was used within this time is not collected: who looked up its digest may still come for it. */
+/**
+ * An image that came or was used within this time is not collected: a client that looked up its digest may still come
+ * for it.
+ */
 const GRACE_MS = 10 * 60 * 1000;
 
 /** What a collection did. */

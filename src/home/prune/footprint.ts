@@ -20,7 +20,7 @@ export interface Footprint {
   readonly reclaimableBytes: number | undefined;
 }
 
-/** Where {@link measureDirectory} looks for who else needs a file. */
+/** Where {@link measureDirectory} looks for what else needs a file. */
 export interface FootprintPlace {
   readonly home: Home;
   readonly contents: ContentStore;
@@ -41,7 +41,7 @@ export async function measureDirectory(place: FootprintPlace, path: string): Pro
     ...own.map((file) => ({ file, isNeeded: false })),
     // It stays when the VM goes.
     ...(directory.linkedDisk === undefined ? [] : [{ file: directory.linkedDisk, isNeeded: true }]),
-    // When it cannot be told who needs a file, it will not be deleted either.
+    // When it cannot be told what needs a file, it will not be deleted either.
     ...stored.map((digest) => ({
       file: place.contents.pathOf(digest),
       isNeeded: others?.kind === 'unknown' || others?.digests.has(digest.hex) === true,

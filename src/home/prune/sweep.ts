@@ -2,7 +2,7 @@ import { type Stats } from 'node:fs';
 import { Digest } from '../../names/digest.ts';
 import { readableNamesIn } from '../../fs/entry-names.ts';
 import { HEX } from '../content/content-reference.ts';
-import { removeDirectory, TRASH } from '../../fs/publish.ts';
+import { removeDirectory, REMOVAL_NAME } from '../../fs/publish.ts';
 import { contentAsideName, contentAsideOf } from '../home-entry.ts';
 import { TO_DELETE, whileHeld } from '../images/image-lock.ts';
 import type { Store } from './prune-candidate.ts';
@@ -36,7 +36,7 @@ export async function sweep(store: Store, wanted?: Digest): Promise<void> {
 export async function finishRemovals({ home, now }: Pick<Store, 'home' | 'now'>): Promise<void> {
   for (const directory of [home.stagingDirectory, ...home.scratchDirectories]) {
     for (const name of readableNamesIn(directory))
-      if (TRASH.test(name)) await attempt(async () => discard(`${directory}/${name}`, now()));
+      if (REMOVAL_NAME.test(name)) await attempt(async () => discard(`${directory}/${name}`, now()));
   }
 }
 

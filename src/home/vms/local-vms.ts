@@ -124,7 +124,7 @@ export class LocalVms {
     return hasWriteLock(`${directory}/${VmFile.config}`, this.#platform);
   }
 
-  /** Who keeps a VM from being changed now. @throws TartletError `DISK_*` */
+  /** Which process keeps a VM from being changed now. @throws TartletError `DISK_*` */
   async holder(name: LocalName): Promise<Holder> {
     const directory = this.pathOf(name);
     return (await this.#isRunning(directory)) ? holderOf(`${directory}/${VmFile.config}`, this.#platform) : 'none';
@@ -152,9 +152,9 @@ export class LocalVms {
   }
 
   /**
-   * As {@link hold}, for who only reads. Where it is read-only nothing can be locked (reliability D10); that no process
-   * holds it is asked then, since the same directory may be writable elsewhere, e.g. outside of a container. A caller
-   * that gets no lock must look again in the end.
+   * As {@link hold}, for callers that only read. Where it is read-only nothing can be locked (reliability D10); that no
+   * process holds it is asked then, since the same directory may be writable elsewhere, e.g. outside of a container. A
+   * caller that gets no lock must look again in the end.
    *
    * @throws TartletError `BUSY`
    */

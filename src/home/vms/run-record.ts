@@ -9,8 +9,8 @@ import { RunFile } from '../home-entry.ts';
 
 /*
  * What a `run` tells other commands about itself: `run.json` beside the VM's configuration. That the VM runs is said by
- * the kernel lock of the configuration alone; the record says who to ask, and is believed only while its process is
- * that process.
+ * the kernel lock of the configuration alone; the record says which process to ask, and is believed only while its
+ * process is that process.
  */
 
 /** The record of a running VM. */

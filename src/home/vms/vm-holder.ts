@@ -27,7 +27,7 @@ export function atWork(name: string): TartletError {
   });
 }
 
-/** Who has the lock of a VM's configuration, which is locked. @throws TartletError `DISK_*` */
+/** The process that has the lock of a VM's configuration, which is locked. @throws TartletError `DISK_*` */
 export async function holderOf(config: string, platform: NodeJS.Platform): Promise<Holder> {
   if (platform !== 'linux') return 'program';
   const owner = await findLockOwner(config, platform);

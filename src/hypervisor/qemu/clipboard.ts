@@ -4,7 +4,7 @@ import type { Qmp } from './qmp.ts';
 export const CLIPBOARD = 'clipboard';
 
 /**
- * Gives the guest the clipboard of who looks at it, by VNC or in the window. Where this QEMU was built without, it has
+ * Gives the guest the clipboard of its viewer, by VNC or in the window. Where this QEMU was built without, it has
  * none, as it is where the guest has no agent.
  */
 export async function connectClipboard(qmp: Qmp): Promise<void> {

@@ -96,8 +96,8 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
     events: options.events,
   });
   const { abandoned, resumeFrom } = options;
-  const giveUp = (): void => endSoon(qemu);
-  abandoned?.addEventListener('abort', giveUp);
+  const endEarly = (): void => endSoon(qemu);
+  abandoned?.addEventListener('abort', endEarly);
   try {
     abandoned?.throwIfAborted();
     await running.begin(
@@ -105,7 +105,7 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
         ...resumeFrom,
         beforeGoingOn: async () => {
           abandoned?.throwIfAborted();
-          abandoned?.removeEventListener('abort', giveUp);
+          abandoned?.removeEventListener('abort', endEarly);
           await resumeFrom.beforeGoingOn();
         },
       },
@@ -129,7 +129,7 @@ async function launch(machine: Machine, options: StartOptions, accelerator: Acce
     }
     throw reason;
   } finally {
-    abandoned?.removeEventListener('abort', giveUp);
+    abandoned?.removeEventListener('abort', endEarly);
   }
 }
 

@@ -35,7 +35,7 @@ export async function ptyOf(qmp: Qmp): Promise<string | undefined> {
   return undefined;
 }
 
-/** Lets who knows the password in: until it is set, no one is. @returns the port. */
+/** Sets the password of the viewer: until it is set, no viewer can connect. @returns the port. */
 export async function openVnc(qmp: Qmp, password: string): Promise<number | undefined> {
   await qmp.execute('set_password', { protocol: 'vnc', password });
   const vnc = await qmp.execute('query-vnc');

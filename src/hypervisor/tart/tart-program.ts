@@ -3,7 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
 import { programsIn } from '../../fs/system-program.ts';
 
-/** Set for the Tart that we start: should it be a script that starts us again, the second of us ends the circle. */
+/** Set for the Tart that we start: should it be a script that starts us again, the second of us ends the loop. */
 const MARK = 'TARTLET_HANDED_OVER';
 
 /** Drivers look for a process that is called `tart` and has `run` as its first argument (tart-cli §5.1). */

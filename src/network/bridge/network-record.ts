@@ -16,7 +16,7 @@ const schema = v.object({
   network: v.string(),
   /** What starts it when the system starts: systemd, or something that the administrator has told. */
   startedBy: v.picklist(['systemd', 'administrator']),
-  /** How things were before, for who takes it away again. */
+  /** How things were before, for the removal of the network. */
   before: v.object({
     /** What QEMU's list of bridges was: not there, without this bridge, or with it. */
     bridgeConf: v.picklist(['missing', 'without', 'with']),

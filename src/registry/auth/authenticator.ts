@@ -16,8 +16,9 @@ export interface Refusal {
 }
 
 /**
- * Who we are to one registry. Driven by challenges: nothing is sent before the registry asked. Arguments and results
- * are plain data, so that one authenticator on the main thread can serve every worker (see `authenticator-port.ts`).
+ * Authenticates requests to one registry. Driven by challenges: nothing is sent before the registry asked. Arguments
+ * and results are plain data, so that one authenticator on the main thread can serve every worker (see
+ * `authenticator-port.ts`).
  */
 export interface Authenticator {
   /** The `Authorization` value to send with a request for `access`, or undefined to send none. */

@@ -21,8 +21,8 @@ export function authorized(request: RegistryRequest, value: string | undefined, 
 
 /**
  * Answers the challenges of the registry at `origin`. Requests to other origins (upload addresses) go out bare, and
- * what they or the targets of redirects say about authorization is left to the caller: it never changes who we are to
- * the registry (reliability S11, S12).
+ * what they or the targets of redirects say about authorization is left to the caller: it never changes which
+ * credential goes to the registry (reliability S11, S12).
  * @throws TartletError `AUTH_REQUIRED`, `AUTH_DENIED`, and what {@link Authenticator.challenged} throws.
  */
 export function withAuthorization(next: Transport, authenticator: Authenticator, origin: string): Transport {
@@ -33,7 +33,7 @@ export function withAuthorization(next: Transport, authenticator: Authenticator,
     for (let round = 1; ; round += 1) {
       const sent = await authenticator.authorization(request.access);
       const response = await next(authorized(request, sent, origin), signal);
-      if (response.foreign) return response;
+      if (response.crossOrigin) return response;
       if (response.status === 403) throw await forbidden(response, request.access, authenticator);
       if (response.status !== 401) return response;
       if (sent !== undefined) refused.push(sent);

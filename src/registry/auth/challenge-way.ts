@@ -11,7 +11,7 @@ export type Way =
  * The ways that the lines of `WWW-Authenticate` offer us, the strongest first: a token, for which only the token
  * service sees the password, before the password itself (RFC 9110 §11.6.1). Of two challenges for one token service the
  * first counts: it is the newer one.
- * @param credential undefined: only tokens for everybody can be asked for.
+ * @param credential undefined: only anonymous tokens can be asked for.
  */
 export function waysToAnswer(lines: readonly string[], credential: Credential | undefined): Way[] {
   const ways = new Map<string, Way>();

@@ -3,7 +3,7 @@ import type { TartletError } from '../../errors.ts';
 import type { RegistryAddress } from '../../names/registry-address.ts';
 import type { Access } from '../request/request.ts';
 
-/** Who we are for one access. */
+/** The credential for one access. */
 export type Identity =
   | { readonly kind: 'login'; readonly credential: Credential }
   | { readonly kind: 'anonymous' }
@@ -24,7 +24,8 @@ export class LoginLookup {
   }
 
   /**
-   * Who we are for `access`. A login setting that cannot be used is `unusable` for reading, as for Docker and skopeo.
+   * The credential for `access`. A login setting that cannot be used is `unusable` for reading, as for Docker and
+   * skopeo.
    * @throws TartletError what `CredentialSource.find` throws, for everything that changes the registry.
    */
   async identify({ repository, action }: Access): Promise<Identity> {

@@ -10,7 +10,7 @@ import { accessKey } from './scope.ts';
  * The errors for logins that are missing, wrong, without rights, or that cannot be read, with what to do about each.
  */
 
-/** What to do when a registry wants to know who we are. */
+/** What to do when a registry asks for a login. */
 export function loginAdvice(registry: string): Hint {
   return { kind: 'log-in', registry };
 }
@@ -25,7 +25,7 @@ export function loginAgainAdvice(registry: string, { source }: Credential, { act
   return { kind: 'log-in-again', registry, maybePublic };
 }
 
-/** A registry that wants to know who we are, and nothing is known. */
+/** A registry asks for a login, and no credential is known. */
 export function loginRequired(registry: string, access: Access): TartletError {
   return new TartletError(
     'AUTH_REQUIRED',

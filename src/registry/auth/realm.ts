@@ -22,7 +22,7 @@ const RENTED_OUT: ReadonlySet<string> = new Set([
 export interface Realm {
   readonly url: URL;
   /**
-   * Whether it belongs to the registry, so that it may learn who we are. Others are asked for anonymous tokens only.
+   * Whether it belongs to the registry, so that it may get a password. Others are asked for anonymous tokens only.
    */
   readonly trusted: boolean;
 }

@@ -130,7 +130,7 @@ export class RegistryAuthenticator implements Authenticator {
       }
     }
     const error = this.#exhausted(refusal, credentialOf(identity), [...failures.values()][0]);
-    // Whatever else kept us out may have nothing to do with who we are.
+    // Whatever else kept us out may have nothing to do with the credential.
     throw identity.kind === 'unusable' && isTartletError(error, 'AUTH_REQUIRED')
       ? alsoUnusable(error, identity.fault)
       : error;

@@ -77,14 +77,14 @@ function toHttp({ realm, service, scopes, credential }: TokenRequest): RegistryR
       headers,
       body: { length: bytes.length, open: () => bytes },
       access,
-      repeat: 'always',
+      idempotent: true,
     };
   }
   // The realm keeps the query it came with; Tart drops it (tart-formats §6.2).
   const parameters: [string, string][] = scopes.map((scope) => ['scope', scope]);
   if (service !== undefined) parameters.push(['service', service]);
   const url = new URL(appendQuery(realm.href, parameters));
-  const request = { method: 'GET', url, headers: { accept: 'application/json' }, access, repeat: 'always' } as const;
+  const request = { method: 'GET', url, headers: { accept: 'application/json' }, access, idempotent: true } as const;
   return authorized(request, credential === undefined ? undefined : basic(credential), realm.origin);
 }
 

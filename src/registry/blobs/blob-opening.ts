@@ -31,7 +31,7 @@ export class BlobOpening {
   /** No more ranges for this blob: the whole is fetched and the beginning skipped. */
   #wholeOnly = false;
 
-  /** @param passing see `BlobReadOptions.transientChunks`. */
+  /** @param transientChunks see `BlobReadOptions.transientChunks`. */
   constructor(context: RepositoryContext, blob: BlobIdentity, backoff: Backoff, transientChunks: boolean) {
     this.#transientChunks = transientChunks;
     this.#context = context;
@@ -69,7 +69,7 @@ export class BlobOpening {
         url: await this.#context.url(`blobs/${this.#blob.digest.toString()}`),
         headers: range === undefined ? {} : { range },
         access: { repository: this.#context.repository, action: 'pull' },
-        repeat: 'always',
+        idempotent: true,
         backoff: this.#backoff,
         ...(this.#transientChunks ? { transientChunks: 'blob' as const } : {}),
       },
@@ -123,7 +123,7 @@ export class BlobOpening {
   }
 
   async #forgiveOrThrow(response: RegistryResponse, signal: AbortSignal | undefined): Promise<void> {
-    const failureKind = troubleWith(response);
+    const failureKind = failureKindOf(response);
     const name = `${this.#context.registry}/${this.#context.repository}@${this.#blob.digest.toString()}`;
     if (failureKind !== undefined && this.#backoff.shouldRetry(failureKind)) {
       await response.body.discard();
@@ -139,14 +139,14 @@ export class BlobOpening {
   }
 }
 
-function codeOf(status: number, failureKind: ReturnType<typeof troubleWith>): ErrorCode | undefined {
+function codeOf(status: number, failureKind: ReturnType<typeof failureKindOf>): ErrorCode | undefined {
   // The storage behind the registry says nothing about our rights, nor about what the registry has.
   if (failureKind === 'expired-address') return 'REG_UNAVAILABLE';
   return status === 206 || status === 416 ? 'RANGE_BROKEN' : undefined;
 }
 
-function troubleWith({ status, foreign }: RegistryResponse): 'expired-address' | 'missing-blob' | undefined {
-  if (foreign && EXPIRED.has(status)) return 'expired-address';
+function failureKindOf({ status, crossOrigin }: RegistryResponse): 'expired-address' | 'missing-blob' | undefined {
+  if (crossOrigin && EXPIRED.has(status)) return 'expired-address';
   return status === 404 ? 'missing-blob' : undefined;
 }
 

@@ -137,11 +137,11 @@ export async function blobExists(
       const length = Number(response.headers.get('content-length') ?? 0);
       return length === 0 || length === blob.size;
     }
-    if (response.status === 404 && !response.foreign) return false;
+    if (response.status === 404 && !response.crossOrigin) return false;
     // A storage that signed its URL for GET only refuses HEAD (Q4).
     if (response.status === 405 || response.status === 501) traits.head = 'broken';
     // 400 is a misunderstanding (TLS, a client certificate): the body that says which comes with GET only.
-    else if (!response.foreign && response.status !== 400)
+    else if (!response.crossOrigin && response.status !== 400)
       throw refusal(response, NOTHING_SAID, { what: `cannot look for blob ${name()}`, subject: name() });
   }
   const response = await askFor('GET');
@@ -162,7 +162,7 @@ export async function blobExists(
         url: await context.url(`blobs/${blob.digest.toString()}`),
         headers: method === 'GET' && blob.size > 0 ? { range: 'bytes=0-0' } : {},
         access: { repository: context.repository, action },
-        repeat: 'always',
+        idempotent: true,
       },
       signal,
     );

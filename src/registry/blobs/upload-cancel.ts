@@ -11,7 +11,7 @@ export async function cancelUpload(context: RepositoryContext, location: URL): P
     const { origin } = await context.url('blobs/uploads/');
     if (location.origin !== origin) return;
     const response = await context.send(
-      { method: 'DELETE', url: location, headers: {}, access: { repository, action: 'push' }, repeat: 'unless-begun' },
+      { method: 'DELETE', url: location, headers: {}, access: { repository, action: 'push' }, idempotent: false },
       AbortSignal.timeout(timing.limits.cancelMs),
     );
     await response.body.discard();

@@ -40,7 +40,7 @@ export function startRequest({ repository }: RepositoryContext, url: URL, mountF
     headers: {},
     body: { length: 0, open: () => new Uint8Array(0) },
     access: { repository, action: 'push', mountFrom },
-    repeat: 'always',
+    idempotent: true,
   };
 }
 

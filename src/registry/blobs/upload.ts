@@ -194,7 +194,7 @@ class Upload {
         headers: { ...OCTETS, ...headers },
         body: this.#sent.counted(to - from, () => this.#blob.open(from, to)),
         access: { repository: this.#context.repository, action: 'push' },
-        repeat: 'unless-begun',
+        idempotent: false,
       },
       this.#signal,
     );

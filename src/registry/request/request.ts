@@ -25,13 +25,6 @@ export interface Access {
   readonly mountFrom?: string | undefined;
 }
 
-/**
- * How far a failed request may be repeated without asking anybody. `always`: doing it twice is the same as once.
- * `unless-begun`: only when the registry said that it did nothing (429, 503) or was never reached; after a broken
- * connection the caller must look what happened (reliability N59, N60).
- */
-export type Repeat = 'always' | 'unless-begun';
-
 export interface RegistryRequest {
   readonly method: Method;
   readonly url: URL;
@@ -39,7 +32,12 @@ export interface RegistryRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: RequestBody;
   readonly access: Access;
-  readonly repeat: Repeat;
+  /**
+   * Whether doing it twice is the same as once, so that a failed request may be repeated. Otherwise it is repeated only
+   * when the registry said that it did nothing (429, 503) or was never reached; after a broken connection the caller
+   * must look what happened (reliability N59, N60).
+   */
+  readonly idempotent: boolean;
   /**
    * What a GET is for, where the reader of its body is done with each piece before it asks for the next: then pieces
    * may be views of memory that is used again.
@@ -83,10 +81,10 @@ export interface ResponseStart {
    */
   readonly repeatsSecret?: (text: string) => boolean;
   /**
-   * Whether a redirect to another origin was followed: what such a server says is not the registry's word (reliability
-   * N36, S11).
+   * Whether a redirect to another origin was followed: what such a server says does not come from the registry
+   * (reliability N36, S11).
    */
-  readonly foreign: boolean;
+  readonly crossOrigin: boolean;
 }
 
 /** An answer whose body is still to be taken. */

@@ -29,7 +29,7 @@ const KINDS = {
   'never-there': { attempts: 2 },
   'resolver-busy': {},
   unreachable: {},
-  /** Who has a registry on this very machine knows whether it runs. */
+  /** A user with a registry on this very machine knows whether it runs. */
   'unreachable-here': { attempts: 3 },
   'proxy-failed': {},
   /** No answer, or none to the end, within the time (N3, N12, N13). */

@@ -15,8 +15,8 @@ const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 /**
  * The secrets that we have for registries and proxies, to recognize them where they come back: a registry that puts our
  * own request into its error would write our password into a log (reliability S34). Patterns of what secrets look like
- * cannot find one that is spelled otherwise; who knows the secret can. A registry may repeat to one thread what another
- * one has sent, so that threads tell each other ({@link SentSecrets.link}).
+ * cannot find one that is spelled otherwise; a server that knows the secret can. A registry may repeat to one thread
+ * what another one has sent, so that threads tell each other ({@link SentSecrets.link}).
  */
 export class SentSecrets {
   /** Letters and digits alone, lower case. */

@@ -60,7 +60,7 @@ export async function refused(response: RegistryResponse, context: RefusalContex
   return refusal(response, await readComplaint(response), context);
 }
 
-/** The same for who has read the body already, or knows that there is none ({@link NOTHING_SAID}). */
+/** The same for a caller that has read the body already, or knows that there is none ({@link NOTHING_SAID}). */
 export function refusal(response: ResponseStart, complaint: Complaint, context: RefusalContext): TartletError {
   const { status } = response;
   const misunderstanding = status === 400 ? tlsComplaint(response, context.what, complaint.line) : undefined;

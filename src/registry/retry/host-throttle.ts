@@ -8,14 +8,14 @@ interface Host {
   /** On the monotonic clock, in milliseconds. */
   notBefore: number;
   /** Infinity as long as the host never complained. */
-  width: number;
-  /** Requests that are under way and have no answer yet; while `width` is Infinity they do not count. */
+  concurrency: number;
+  /** Requests that are under way and have no answer yet; while `concurrency` is Infinity they do not count. */
   waiting: number;
   readonly queue: (() => void)[];
 }
 
-/** From here on requests are not limited any more. */
-const WIDE_ENOUGH = 16;
+/** From so many at once on requests are not limited any more. */
+const UNLIMITED_FROM = 16;
 
 /**
  * When a request may go to a host; shared by all requests of a client, so that they do not storm it together (N26,
@@ -27,7 +27,7 @@ export class HostThrottle {
   readonly #timing: Timing;
   readonly #onHold: OnHold | undefined;
 
-  /** @param onHold told of each complaint, for those who talk to the host through another client. */
+  /** @param onHold told of each complaint, for requests to the host through other clients. */
   constructor(timing: Timing, onHold?: OnHold) {
     this.#timing = timing;
     this.#onHold = onHold;
@@ -42,7 +42,7 @@ export class HostThrottle {
     const now = this.#timing.clock.monotonic();
     const isNews = host.notBefore <= now;
     host.notBefore = Math.max(now + milliseconds, host.notBefore);
-    host.width = 1;
+    host.concurrency = 1;
     return isNews;
   }
 
@@ -66,13 +66,13 @@ export class HostThrottle {
       // Each wait is an occasion for another complaint: all is looked at again after it.
       if (rest > 0) await clock.sleep(rest + clock.random() * limits.backoffMs, signal);
       else if (carriesBody) return () => undefined;
-      else if (host.waiting >= host.width) await turn(host, signal);
+      else if (host.waiting >= host.concurrency) await turn(host, signal);
       else break;
     }
     host.waiting += 1;
     return (isWell) => {
       host.waiting -= 1;
-      if (isWell) host.width = host.width < WIDE_ENOUGH ? host.width + 1 : Infinity;
+      if (isWell) host.concurrency = host.concurrency < UNLIMITED_FROM ? host.concurrency + 1 : Infinity;
       for (const wake of host.queue.splice(0)) wake();
     };
   }
@@ -80,7 +80,7 @@ export class HostThrottle {
   #host(origin: string): Host {
     let host = this.#hosts.get(origin);
     if (host === undefined) {
-      host = { notBefore: 0, width: Infinity, waiting: 0, queue: [] };
+      host = { notBefore: 0, concurrency: Infinity, waiting: 0, queue: [] };
       this.#hosts.set(origin, host);
     }
     return host;

@@ -34,7 +34,7 @@ type Outcome =
   | { readonly kind: 'answer'; readonly response: RegistryResponse }
   | { readonly kind: 'pause'; readonly reason: string; readonly milliseconds: number };
 
-interface Means {
+interface RetryContext {
   readonly backoff: Backoff;
   readonly timing: Timing;
   readonly throttle: HostThrottle;
@@ -44,7 +44,7 @@ interface Means {
 async function attempt(
   next: Transport,
   request: RegistryRequest,
-  { backoff, timing, throttle, reached }: Means,
+  { backoff, timing, throttle, reached }: RetryContext,
   signal: AbortSignal | undefined,
 ): Promise<Outcome> {
   const { origin } = request.url;
@@ -68,7 +68,7 @@ async function attempt(
     if (failureKind === undefined || !mayRepeat(request, failureKind) || !backoff.shouldRetry(failureKind)) throw error;
     return { kind: 'pause', reason: describeError(error), milliseconds: backoff.delay() };
   } finally {
-    // Only after a complaint was passed on: it makes those wait who would go now.
+    // Only after a complaint was passed on: it makes requests wait that would go now.
     answered(isWell);
   }
 }
@@ -77,8 +77,8 @@ function hasContent({ body }: RegistryRequest): boolean {
   return (body?.length ?? 0) > 0;
 }
 
-function mayRepeat({ repeat }: RegistryRequest, failureKind: FailureKind): boolean {
-  return repeat === 'always' || RETRY_POLICY[failureKind].mayHaveBegun !== true;
+function mayRepeat({ idempotent }: RegistryRequest, failureKind: FailureKind): boolean {
+  return idempotent || RETRY_POLICY[failureKind].mayHaveBegun !== true;
 }
 
 function isAboutHost(failureKind: FailureKind | undefined): boolean {

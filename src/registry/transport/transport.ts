@@ -87,7 +87,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
     const target = requestTarget(request.url, options.environment);
     // A registry that has answered may close a kept connection at the moment we use it again: no fault of its own
     // (N24, N54).
-    for (let mayBeStale = request.repeat === 'always' && answered.has(request.url.origin); ; mayBeStale = false) {
+    for (let mayBeStale = request.idempotent && answered.has(request.url.origin); ; mayBeStale = false) {
       try {
         return await once(dispatcher, request, target, signal);
       } catch (error) {
@@ -181,7 +181,7 @@ function responseOf(answer: Dispatcher.ResponseData, url: URL, pace: Pace, signa
     status: answer.statusCode,
     headers: new IncomingHeaders(answer.headers),
     url,
-    foreign: false,
+    crossOrigin: false,
     body: new IncomingBody(body, url, pace, signal),
   };
 }

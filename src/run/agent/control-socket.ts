@@ -5,7 +5,7 @@ import { removeEntry } from '../../fs/remove.ts';
 import { modeIn } from '../../fs/sharing.ts';
 import { placeSocket } from '../../fs/socket.ts';
 import type { RpcServer } from '../../grpc/server.ts';
-import { Turns } from '../../guest/turns.ts';
+import { Mutex } from '../../guest/mutex.ts';
 import { reachAgent, type VsockGuest } from '../../guest/vsock-bridge.ts';
 import { VmFile } from '../../home/home-entry.ts';
 import { talkToQemuAgent } from './guest-agent.ts';
@@ -23,7 +23,7 @@ import { talkToQemuAgent } from './guest-agent.ts';
 const GREETS_WITHIN_MS = 400;
 const ANSWERS_WITHIN_MS = 1400;
 
-/** Who may connect may run commands as the guest's root. */
+/** A user who may connect may run commands as the guest's root. */
 const FOR_THIS_USER = 0o600;
 
 export interface ControlSocketOptions {
@@ -61,7 +61,7 @@ class ControlSocket {
   readonly #options: ControlSocketOptions;
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
-  readonly #turns = new Turns();
+  readonly #mutex = new Mutex();
   /** Loaded with the first that connects: most runs have none. */
   #service: Promise<RpcServer> | undefined;
 
@@ -70,7 +70,7 @@ class ControlSocket {
     this.#options = options;
     this.#server = createServer((socket) => {
       this.#connections.add(socket);
-      socket.on('error', () => undefined); // Who went away needs no answer.
+      socket.on('error', () => undefined); // A client that went away needs no answer.
       socket.once('close', () => this.#connections.delete(socket));
       this.#lead(socket).catch(() => socket.destroy());
     });
@@ -102,7 +102,7 @@ class ControlSocket {
     const { createAgentService } = await import('../../guest/agent-service.ts');
     const { address, mac } = this.#options;
     return createAgentService({
-      talk: async (work) => talkToQemuAgent(this.#directory, ANSWERS_WITHIN_MS, work, this.#turns),
+      talk: async (work) => talkToQemuAgent(this.#directory, ANSWERS_WITHIN_MS, work, this.#mutex),
       address,
       mac,
     });

@@ -1,6 +1,6 @@
 import { systemCode } from '../../errors.ts';
 import { QemuAgent } from '../../guest/qemu-agent.ts';
-import type { Turns } from '../../guest/turns.ts';
+import type { Mutex } from '../../guest/mutex.ts';
 import type { TartAgent } from '../../guest/tart-agent.ts';
 import { VmFile } from '../../home/home-entry.ts';
 import { agentSocket, socketIn } from '../../hypervisor/qemu/sockets.ts';
@@ -8,7 +8,7 @@ import { agentSocket, socketIn } from '../../hypervisor/qemu/sockets.ts';
 /**
  * Has a conversation with QEMU's agent in the guest of a VM.
  *
- * @param directory of the VM. @param withinMs how long each answer may take, in milliseconds. @param turns of all that
+ * @param directory of the VM. @param withinMs how long each answer may take, in milliseconds. @param mutex of all that
  * this process talks about to it.
  * @throws TartletError `GUEST_UNREACHABLE` when no agent answers
  */
@@ -16,11 +16,11 @@ export async function talkToQemuAgent<T>(
   directory: string,
   withinMs: number,
   work: (agent: QemuAgent) => Promise<T>,
-  turns?: Turns,
+  mutex?: Mutex,
 ): Promise<T> {
   const socket = await agentSocket(directory);
   try {
-    const agent = await QemuAgent.connect(socket.path, withinMs, turns);
+    const agent = await QemuAgent.connect(socket.path, withinMs, mutex);
     try {
       return await work(agent);
     } finally {

@@ -17,8 +17,8 @@ export interface Access {
   /** Repositories that may be read, where they can be told without asking the store: a token names them. */
   readonly readable: 'all' | readonly string[];
   /**
-   * What a need that is not met leads to: `challenge`, where another login or token could help, or `forbid`, where it
-   * is known who asks.
+   * What a need that is not met leads to: `challenge`, where another login or token could help, or `forbid`, where the
+   * user is known.
    */
   readonly otherwise: 'challenge' | 'forbid';
 }

@@ -12,7 +12,7 @@ const MAX_REMEMBERED = 1_000;
 /** When too many passwords wait to be checked. */
 const BUSY: Authentication = { kind: 'throttled', retryAfterMs: 1_000 };
 
-/** Who may log in, and what is open to everybody. No name is in both lists. */
+/** The users who may log in, and what is open without a login. No name is in both lists. */
 export interface Users {
   /** They may do everything. */
   readonly writers: Htpasswd;

@@ -1,7 +1,7 @@
 import { parseIpAddress } from '../../names/ip-address.ts';
 
 /**
- * Whom limits count as one client: an IPv4 address, also where it came in by IPv6, and of an IPv6 address the first 64
+ * What limits count as one client: an IPv4 address, also where it came in by IPv6, and of an IPv6 address the first 64
  * bits, because a client has all addresses of its network (RFC 4291 §2.5.4).
  * @param address as a socket tells it; undefined once it is closed.
  */

@@ -4,7 +4,7 @@ import type { Content } from './content.ts';
 
 /**
  * The blobs of repositories. A blob is there only for the repositories that have it, whichever others do (reliability
- * S44). Who may ask is decided before a store is asked.
+ * S44). Access is decided before a store is asked.
  */
 export interface BlobStore {
   /**

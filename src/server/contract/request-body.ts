@@ -1,4 +1,4 @@
-/** The client went away before its body was complete: an answer would reach no one. */
+/** The client went away before its body was complete: an answer would not arrive. */
 export class ClientAborted extends Error {
   constructor() {
     super('the client closed the connection before the body was complete');

@@ -44,7 +44,7 @@ export async function getBlob(exchange: Exchange, blobs: BlobStore, { repository
 
 /** @throws Refusal 416 for a range that is not in the blob. */
 function partOf({ request: { headers: asked, method } }: Exchange, size: number | undefined, etag: string): Part {
-  // RFC 9110 §14.2: who cannot say where a range ends may send the whole.
+  // RFC 9110 §14.2: a server that cannot say where a range ends may send the whole.
   if (size === undefined) return { status: 200, start: 0, end: undefined, headers: {} };
   const condition = asked['if-range'];
   // The same section: ranges are for GET alone.

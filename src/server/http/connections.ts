@@ -13,7 +13,7 @@ interface Connection {
   /** As accepted, below TLS. */
   readonly accepted: Socket;
   /** What requests come from, once one came: the end of TLS. */
-  carrier: Socket | undefined;
+  requestSocket: Socket | undefined;
   /** Whether it was there at the last look: one that has just come has not had the time to ask. */
   settled: boolean;
   /** Requests that are not answered yet. */
@@ -28,10 +28,10 @@ interface Connection {
 }
 
 /**
- * The places of a server, and who loses one (issue 14, item 8). A connection has a time for its first request, TLS
- * included; one that sends or reads too slowly is ended; each client has a share; and when there is no place for a new
- * connection, one that asks nothing gives way, or one that hardly moves, or one of the client that has the most, if
- * that is more than the newcomer would have.
+ * The places of a server, and which connection loses one (issue 14, item 8). A connection has a time for its first
+ * request, TLS included; one that sends or reads too slowly is ended; each client has a share; and when there is no
+ * place for a new connection, one that asks nothing gives way, or one that hardly moves, or one of the client that has
+ * the most, if that is more than the newcomer would have.
  */
 export class Connections {
   /** By both ends of a connection, the oldest first. */
@@ -58,7 +58,7 @@ export class Connections {
     const key = keyOf(request.socket);
     const connection = this.#open.get(key);
     if (connection === undefined) return;
-    connection.carrier = request.socket;
+    connection.requestSocket = request.socket;
     connection.request = request;
     connection.underWay += 1;
     response.once('close', () => {
@@ -81,7 +81,7 @@ export class Connections {
     const connection: Connection = {
       client,
       accepted,
-      carrier: undefined,
+      requestSocket: undefined,
       settled: false,
       underWay: 0,
       request: undefined,
@@ -90,7 +90,7 @@ export class Connections {
     this.#open.set(key, connection);
     this.#perClient.set(client, (this.#perClient.get(client) ?? 0) + 1);
     const late = setTimeout(() => {
-      if (connection.carrier === undefined) accepted.destroy();
+      if (connection.requestSocket === undefined) accepted.destroy();
     }, this.#timeouts.firstRequest).unref();
     accepted.once('close', () => {
       clearTimeout(late);
@@ -129,9 +129,9 @@ export class Connections {
   #giveWay(among: (connection: Connection) => boolean): boolean {
     const all = [...this.#open].filter(([, connection]) => among(connection));
     const found =
-      all.find(([, { carrier, settled }]) => carrier === undefined && settled) ??
-      all.find(([, { carrier, underWay }]) => carrier !== undefined && underWay === 0) ??
-      all.find(([, { carrier }]) => carrier === undefined) ??
+      all.find(([, { requestSocket, settled }]) => requestSocket === undefined && settled) ??
+      all.find(([, { requestSocket, underWay }]) => requestSocket !== undefined && underWay === 0) ??
+      all.find(([, { requestSocket }]) => requestSocket === undefined) ??
       all.find(([, { waiting }]) => waiting?.slow === true);
     if (found === undefined) return false;
     this.#end(...found);
@@ -165,18 +165,20 @@ export class Connections {
 }
 
 /** Whether we wait for bytes of a request, or for a client that does not read its answer. */
-function isAwaited({ underWay, request, carrier }: Connection): boolean {
+function isAwaited({ underWay, request, requestSocket }: Connection): boolean {
   if (underWay === 0 || request === undefined) return false;
-  return !request.complete || (carrier?.writableLength ?? 0) > 0;
+  return !request.complete || (requestSocket?.writableLength ?? 0) > 0;
 }
 
 /** In both directions; of what we send, only what has left this process. */
-function bytesMoved({ carrier }: Connection): number {
-  return carrier === undefined ? 0 : carrier.bytesRead + carrier.bytesWritten - carrier.writableLength;
+function bytesMoved({ requestSocket }: Connection): number {
+  return requestSocket === undefined
+    ? 0
+    : requestSocket.bytesRead + requestSocket.bytesWritten - requestSocket.writableLength;
 }
 
-function end({ accepted, carrier }: Connection): void {
-  carrier?.destroy();
+function end({ accepted, requestSocket }: Connection): void {
+  requestSocket?.destroy();
   accepted.destroy();
 }
 

@@ -68,7 +68,7 @@ export class RequestHandler {
       refuseAmbiguous(request);
       checkHostHeader(request, this.#settings.hostNames);
       const { route, query } = parseRoute(request.url ?? '');
-      const access = await this.#admit(request, route, query, (name) => {
+      const access = await this.#authorize(request, route, query, (name) => {
         user = name;
       });
       const bodiless = request.method === 'GET' || request.method === 'HEAD';
@@ -83,8 +83,8 @@ export class RequestHandler {
     }
   }
 
-  /** @param onKnown told who asks, also when the answer is no. */
-  async #admit(
+  /** @param onKnown told the user who asks, also when the answer is no. */
+  async #authorize(
     request: IncomingMessage,
     route: Route,
     query: URLSearchParams,
@@ -99,7 +99,7 @@ export class RequestHandler {
         if (result.access.otherwise === 'forbid') throw readOnly(result.access.user);
         throw this.#challenge({
           needs: scopes(need, route, query),
-          // Who brought no token has none that could be insufficient.
+          // A client without a token has none that could be insufficient.
           ...(result.access === anonymousAccess
             ? { reason: 'authentication is required' }
             : { error: 'insufficient_scope' }),
@@ -219,7 +219,7 @@ export class RequestHandler {
   }
 }
 
-/** Another password would not help: it is known who asks. */
+/** Another password would not help: the user is known already. */
 function readOnly(user: string | undefined): Refusal {
   return new Refusal(403, 'DENIED', `the user ${user ?? ''} may read here, and change nothing`);
 }

@@ -116,7 +116,7 @@ async function receive(exchange: Exchange, upload: Upload, taken: TakenUpload): 
 }
 
 async function complete(exchange: Exchange, taken: TakenUpload, digest: Digest): Promise<void> {
-  // Flushing a large blob may take longer than a connection may be silent.
+  // The fsync of a large blob may take longer than a connection may be silent.
   const { socket } = exchange.request;
   const idle = socket.timeout ?? 0;
   socket.setTimeout(0);

@@ -4,9 +4,9 @@ import { RegistryAddress } from '../../names/registry-address.ts';
 import type { Htpasswd } from './htpasswd.ts';
 import type { RegistryEvent } from './event.ts';
 
-/** Who may use the registry. */
+/** Which clients may use the registry. */
 export type AuthOptions =
-  /** Everybody who can reach it may do everything. */
+  /** Every client that can reach it may do everything. */
   | { readonly kind: 'none' }
   /** Everybody with a password. */
   | {
@@ -27,7 +27,7 @@ export type AuthOptions =
       readonly realm: string;
       /** Our name at the token service; must be among the `aud` of a token. */
       readonly service: string;
-      /** Who must have issued a token, its `iss`. */
+      /** The issuer that a token must have, its `iss`. */
       readonly issuer: string;
       /**
        * PEM texts of public keys or certificates. Tokens are verified with these alone, never with a key they bring
@@ -67,7 +67,7 @@ export interface Limits {
   readonly connectionsPerClient: number;
   /**
    * What a client must send or read, in bytes per second, over each {@link Timeouts.progress}. Default 1 KiB. An answer
-   * is counted in pieces of 256 KiB, so that who reads one needs a piece in that time.
+   * is counted in pieces of 256 KiB, so that the reader of one needs a piece in that time.
    */
   readonly bytesPerSecond: number;
 }

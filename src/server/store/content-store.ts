@@ -8,8 +8,8 @@ import type { Content } from '../contract/content.ts';
 import type { DataDirectory } from './data-directory.ts';
 
 /**
- * Content by digest, stored once however many repositories link to it. It knows nothing of rights: who may see a blob
- * is decided by the link in a repository alone (reliability S44).
+ * Content by digest, stored once however many repositories link to it. It knows nothing of access: which client may see
+ * a blob is decided by the link in a repository alone (reliability S44).
  */
 export class ContentStore {
   readonly #directory: DataDirectory;
@@ -39,7 +39,7 @@ export class ContentStore {
   }
 
   /**
-   * Publishes a staged file whose bytes were flushed and **have been verified** to hash to `digest`. It replaces the
+   * Publishes a staged file whose bytes were fsynced and **have been verified** to hash to `digest`. It replaces the
    * same content that may be here already: that repairs a file damaged by the disk, and makes the blob young for
    * garbage collection.
    */

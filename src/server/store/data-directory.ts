@@ -12,7 +12,7 @@ import type { Digest } from '../../names/digest.ts';
 import type { Repository } from '../../names/repository.ts';
 
 /**
- * Where everything lies below one directory, and the only way to write there: to `staging/`, flushed, then renamed into
+ * Where everything lies below one directory, and the only way to write there: to `staging/`, fsynced, then renamed into
  * place. So a reader, or a new process after a crash, sees a file complete or not at all (reliability I1).
  *
  * ```
@@ -148,7 +148,7 @@ export class DataDirectory {
   }
 
   /**
-   * Moves a flushed staged file to its final name, and fsyncs its directory and every one above that may have got a new
+   * Moves a fsynced staged file to its final name, and fsyncs its directory and every one above that may have got a new
    * entry: what another request has just made may not have been fsynced yet.
    */
   async publish(staged: string, target: string): Promise<void> {

@@ -13,7 +13,7 @@ export interface UploadFacts extends UploadBeginning {
   readonly id: string;
   /** Staged file to be made. */
   readonly file: string;
-  /** Makes a blob of the repository of a staged file that was flushed and verified, or throws and leaves the file. */
+  /** Makes a blob of the repository of a staged file that was fsynced and verified, or throws and leaves the file. */
   readonly publish: (upload: DiskUpload, digest: Digest) => Promise<void>;
   /** Told when a request is done with it, and when it has ended. */
   readonly rested: (upload: DiskUpload) => void;
@@ -156,7 +156,7 @@ export class DiskUpload implements Upload, TakenUpload {
     }
   }
 
-  /** Checks the whole content and flushes it: the upload has ended then, and the staged file is to be published. */
+  /** Checks the whole content and fsyncs it: the upload has ended then, and the staged file is to be published. */
   async #marker(expected: Digest): Promise<void> {
     try {
       const hash = expected.algorithm === this.#algorithm ? this.#hash : await this.#rehash(expected.algorithm);

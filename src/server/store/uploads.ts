@@ -116,8 +116,8 @@ export class DiskUploads implements UploadStore {
   }
 
   /**
-   * The longest idle one of the client with the most gives way: who begins many loses their own, and not those of
-   * others (reliability S74).
+   * The longest idle one of the client with the most gives way: a client that begins many loses its own, and not those
+   * of others (reliability S74).
    */
   async #makePlace(): Promise<void> {
     if (this.#open.size < this.#settings.limits.openUploads) return;

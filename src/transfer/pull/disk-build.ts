@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import type { ChunkJournal } from '../../home/chunk-journal.ts';
 import { shareDisk } from '../../fs/disk/disk-copy.ts';
 import { onDisk } from '../../fs/disk-error.ts';
-import { EarlyFsync, WORTH_FLUSHING_BYTES } from '../../fs/disk/early-fsync.ts';
+import { EarlyFsync, WORTH_EARLY_FSYNC_BYTES } from '../../fs/disk/early-fsync.ts';
 import { sizeDisk } from '../../fs/disk/disk-size.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { modeIn, setMode } from '../../fs/sharing.ts';
@@ -43,11 +43,11 @@ type Of<K extends ChunkSource['kind']> = PlannedChunk & { readonly source: Extra
  */
 export async function buildDisk(pool: WorkerPool, build: DiskBuild): Promise<void> {
   const begun = await begin(build);
-  const flush = build.plan.file.size < WORTH_FLUSHING_BYTES ? undefined : await EarlyFsync.of(build.path);
+  const earlyFsync = build.plan.file.size < WORTH_EARLY_FSYNC_BYTES ? undefined : await EarlyFsync.of(build.path);
   try {
-    await fill(pool, build, begun, () => flush?.check());
+    await fill(pool, build, begun, () => earlyFsync?.check());
   } finally {
-    await flush?.end();
+    await earlyFsync?.end();
   }
 }
 

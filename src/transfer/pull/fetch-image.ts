@@ -135,7 +135,7 @@ async function publish(
     }),
   );
   const files = [VmFile.manifest, VmFile.config, VmFile.nvram];
-  await staging.flush(layout === 'flat' ? [...files, VmFile.disk] : files);
+  await staging.fsync(layout === 'flat' ? [...files, VmFile.disk] : files);
   if (layout === 'flat') await markUnmodified(staging.directory, digest, session.platform);
   session.signal.throwIfAborted();
   await session.images.publish(staging.directory, name, digest);

@@ -67,7 +67,7 @@ export class Seeds {
     }
   }
 
-  /** Lets everybody delete them again. */
+  /** Lets other processes delete them again. */
   async release(): Promise<void> {
     for (const lease of this.#leases) await lease.release?.();
   }

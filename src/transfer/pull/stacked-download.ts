@@ -83,7 +83,7 @@ export function requireStorable(image: StackedImage, subject: string): void {
   );
 }
 
-/** Who wants a VM of a stacked image is told what is possible with it here. */
+/** Tells the user what is possible here with a VM of a stacked image. */
 export function notClonable(subject: string): TartletError {
   return new TartletError(
     'MEDIA_UNSUPPORTED',

@@ -17,8 +17,8 @@ export interface WantedFile extends Pick<DiskBuild, 'onChunk' | 'onUnderWay' | '
 }
 
 /**
- * Brings one file into the content store unless it is there. It appears only after all of it was hashed. Who wants a
- * file that another command is bringing waits for it.
+ * Brings one file into the content store unless it is there. It appears only after all of it was hashed. A caller that
+ * wants a file that another command is bringing waits for it.
  *
  * @throws TartletError `CHUNK_CORRUPT` when the chunks are what the manifest says and the file is not, and those of
  * {@link buildDisk}.

@@ -86,7 +86,7 @@ async function store(session: Session, source: PopulateSource, outcome: PushOutc
       via: 'push',
     }),
   );
-  await staging.flush([VmFile.manifest, ...files]);
+  await staging.fsync([VmFile.manifest, ...files]);
   await source.confirm?.();
   session.signal.throwIfAborted();
   await session.images.publish(staging.directory, name, digest);

@@ -155,7 +155,7 @@ const WORDS: readonly (readonly [Hint, string])[] = [
     'you log in to h:1, h:2: if it came from there, tartlet doctor --assign h=h:1 or tartlet doctor --assign h=h:2',
   ],
   [{ kind: 'unshare-blocks', file: 'disk.img' }, 'give it blocks of its own: cp -p disk.img copy && mv copy disk.img'],
-  [{ kind: 'examine-deeply' }, 'run doctor with --deep: it tells what is damaged'],
+  [{ kind: 'run-doctor-deep' }, 'run doctor with --deep: it tells what is damaged'],
   [{ kind: 'remove-link-made-by-hand', path: '/x' }, 'it was made by hand: remove it if it is not needed (rm /x)'],
   [{ kind: 'delete-when-useless', record: undefined }, 'delete it when it is not needed any more'],
   [{ kind: 'delete-when-useless', record: '/x' }, 'read /x; delete it when it is not needed any more'],

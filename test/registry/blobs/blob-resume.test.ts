@@ -44,7 +44,7 @@ function respond(asked: string | undefined, { range, cut, silently, piece }: Fau
     status: ranged ? (range === 'refused' ? 416 : 206) : 200,
     headers: { get: (name) => headers.get(name), all: () => [] },
     url: new URL('https://registry.example/'),
-    foreign: false,
+    crossOrigin: false,
     body: {
       discard: () => Promise.resolve(),
       destroy: () => {},

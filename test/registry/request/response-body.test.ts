@@ -19,7 +19,7 @@ describe.each([
     const { send, close } = httpTransport({ userAgent: 'test', environment: {}, limits });
     after(close);
     const url = new URL(`${registry.origin}/x`);
-    return send({ method: 'GET', url, headers: {}, access: { action: 'pull' }, repeat: 'always', ...how });
+    return send({ method: 'GET', url, headers: {}, access: { action: 'pull' }, idempotent: true, ...how });
   }
 
   it('is there once', async () => {

@@ -145,7 +145,7 @@ describe('nobody there', () => {
       { clock, limits },
     );
     const url = new URL('https://r.example/v2/');
-    const ask = async () => send({ method: 'GET', url, headers: {}, access: { action: 'pull' }, repeat: 'always' });
+    const ask = async () => send({ method: 'GET', url, headers: {}, access: { action: 'pull' }, idempotent: true });
     await expect(ask()).rejects.toBe(failure);
     const first = count;
     answer = undefined;

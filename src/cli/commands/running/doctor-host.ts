@@ -1,4 +1,4 @@
-import { examineHost } from '../../../host/examine-host.ts';
+import { checkHost } from '../../../host/check-host.ts';
 import { findTart } from '../../../hypervisor/tart/tart-program.ts';
 import { hostJson, hostText, isHostClean } from '../../render/host-report.ts';
 import { renderJson } from '../../render/json.ts';
@@ -16,7 +16,7 @@ export async function runDoctorHost(
   return withSession(
     terminal,
     async (session) => {
-      const checks = await examineHost(session, {
+      const checks = await checkHost(session, {
         arch: archOfMachine(terminal.machine),
         pid: process.pid,
         isRoot: terminal.uid === 0,

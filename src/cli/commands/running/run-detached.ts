@@ -105,7 +105,7 @@ function endedEarly({ text }: LocalName, exitCode: number): TartletError {
   });
 }
 
-/** Who waits is told to end, and not the VM. */
+/** The waiting command is told to end, and not the VM. */
 function interrupted({ signal, programName }: Terminal, { text }: LocalName): unknown {
   const reason: unknown = signal.reason;
   if (!isTartletError(reason)) return reason;

@@ -109,7 +109,7 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'run-and-shut-down': () => 'run it with Tart, shut it down, and clone it then',
   'pull-or-ask-registry': () => 'pull it, or ask its registry with --remote',
   'pull-or-copy': () => 'pull it first, or copy it from registry to registry with tartlet copy',
-  'make-readable-or-examine': () => 'make the file readable; if it is damaged, doctor says what helps',
+  'make-readable-or-run-doctor': () => 'make the file readable; if it is damaged, doctor says what helps',
   'name-raw-disk': () => 'name a file with a raw disk image',
   'set-on-mac': () => 'run tart set on a Mac',
   'drop-saved-state': ({ vm }) => `resume it and shut it down, or drop the saved state (tartlet stop ${vm})`,
@@ -224,9 +224,9 @@ export const DOCTOR_TEXTS: HintTexts<DoctorHints> = {
   'pull-tag-or-see-others': () =>
     'its image lies elsewhere in this cache: see the other findings, or pull the tag again',
   'assign-registry': assignText,
-  'examine-deeply': () => 'run doctor with --deep: it tells what is damaged',
+  'run-doctor-deep': () => 'run doctor with --deep: it tells what is damaged',
   'deep-check-tells': () => 'doctor --deep tells whether it is what the image says',
-  'examine-later': () => 'run doctor again when that command has ended',
+  'run-doctor-later': () => 'run doctor again when that command has ended',
   'remove-link-made-by-hand': ({ path }) => `it was made by hand: remove it if it is not needed (rm ${path})`,
   'restore-missing': () => 'put back what is missing, e.g. from a backup',
   'delete-when-useless': ({ record }) =>

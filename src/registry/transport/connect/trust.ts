@@ -25,7 +25,7 @@ export interface TrustOptions {
 }
 
 /**
- * Whom we believe to be a registry: the CA certificates of the system, of `SSL_CERT_FILE`, `SSL_CERT_DIR` and
+ * Which certificates are trusted: the CA certificates of the system, of `SSL_CERT_FILE`, `SSL_CERT_DIR` and
  * `NODE_EXTRA_CA_CERTS`, and the `certs.d` directory of a registry, with the client certificate that may lie there.
  * Files are read when a first TLS connection needs them, once.
  */

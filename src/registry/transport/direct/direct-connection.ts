@@ -37,7 +37,7 @@ export class DirectConnection {
   async ask(text: string, signal: AbortSignal | undefined): Promise<ResponseHead | undefined> {
     const { headersMs, responseHeaderBytes } = this.limits;
     this.#endWith(signal);
-    const timer = setTimeout(() => this.#reader.giveUp('UND_ERR_HEADERS_TIMEOUT'), headersMs);
+    const timer = setTimeout(() => this.#reader.abort('UND_ERR_HEADERS_TIMEOUT'), headersMs);
     try {
       this.#socket.write(text, 'latin1');
       let head = Buffer.alloc(0);
@@ -71,7 +71,7 @@ export class DirectConnection {
     // One timer for all reads of a body, and one listener above: new ones for each of thousands were a measurable part
     // of a pull.
     this.#patience ??= setTimeout(() => {
-      if (this.#isWaiting) this.#reader.giveUp('UND_ERR_BODY_TIMEOUT');
+      if (this.#isWaiting) this.#reader.abort('UND_ERR_BODY_TIMEOUT');
     }, this.limits.bodyIdleMs);
     this.#patience.refresh();
     this.#isWaiting = true;

@@ -155,7 +155,7 @@ class DirectTransport implements DirectWay {
       status: head.status,
       headers: new IncomingHeaders(head.headers),
       url,
-      foreign: false,
+      crossOrigin: false,
       body: new DirectBody(connection, head, { url, pace: this.#pace, signal, done }),
     };
   }
@@ -197,7 +197,7 @@ class DirectBody extends SingleUseBody {
         yield this.#isContent ? piece : Uint8Array.from(piece);
       }
     } finally {
-      this.#letGo();
+      this.#release();
     }
   }
 
@@ -224,7 +224,7 @@ class DirectBody extends SingleUseBody {
       // The rest of the body is not needed.
     } finally {
       clearTimeout(timer);
-      this.#letGo();
+      this.#release();
     }
   }
 
@@ -238,7 +238,7 @@ class DirectBody extends SingleUseBody {
    * The connection serves the next request if nothing is left of this answer. Once: it may be another answer's
    * afterwards.
    */
-  #letGo(): void {
+  #release(): void {
     if (this.#left > 0) this.close();
     if (this.#isOver) return;
     this.#isOver = true;

@@ -88,7 +88,7 @@ export class SocketReader {
   }
 
   /** Ends the connection, because nothing came for too long. */
-  giveUp(code: TimeoutCode): void {
+  abort(code: TimeoutCode): void {
     this.#end ??= { error: coded(code, 'nothing arrived') };
     this.#socket?.destroy();
     this.#wake?.();
@@ -97,7 +97,7 @@ export class SocketReader {
   /**
    * What arrived next. It is valid until the next call.
    * @throws the error of the socket, after its orderly end one with the code `UND_ERR_SOCKET`, and that of
-   * {@link giveUp}.
+   * {@link abort}.
    */
   async read(): Promise<Uint8Array> {
     this.#takeBack();

@@ -141,7 +141,7 @@ describe('over the wire (S9)', () => {
         url: new URL(`http://evil.example:${local.port}/x`),
         headers: {},
         access: { action: 'pull' },
-        repeat: 'always',
+        idempotent: true,
       });
     await expect(ask()).rejects.toMatchObject({ code: expect.stringMatching(/^NET_/) as string });
     await expect(ask()).rejects.toMatchObject({ code: 'REDIRECT_REFUSED' });
@@ -173,7 +173,7 @@ describe('a registry without TLS whose name leads elsewhere in mid-command', () 
         url,
         headers: {},
         access: { action: 'pull' },
-        repeat: 'always',
+        idempotent: true,
         ...how,
       } as const;
       const { body } = await http.send(request);

@@ -73,7 +73,7 @@ describe.each([
   ['through the library', {}],
 ] as const)('plain HTTP through a proxy that lets CONNECT through to 443 only, %s (N10)', (_way, how) => {
   const get = async (url: string, http: ReturnType<typeof transport>) => {
-    const request = { method: 'GET', url: new URL(url), headers: {}, access, repeat: 'always', ...how } as const;
+    const request = { method: 'GET', url: new URL(url), headers: {}, access, idempotent: true, ...how } as const;
     return http.send(request);
   };
 

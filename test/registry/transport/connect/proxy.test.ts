@@ -49,7 +49,7 @@ async function proxy(to: number, refuse?: (socket: Socket) => void) {
 async function get(url: string, environment: Record<string, string>) {
   const http = httpTransport({ userAgent: 'Tartlet/0', environment, limits });
   after(() => http.close());
-  return http.send({ method: 'GET', url: new URL(url), headers: {}, access, repeat: 'always' });
+  return http.send({ method: 'GET', url: new URL(url), headers: {}, access, idempotent: true });
 }
 
 describe('a proxy (N10)', () => {

@@ -356,7 +356,7 @@ describe('addresses of a host', () => {
     });
     after(() => http.close());
     const url = new URL(`http://registry.example:${registry.port}/`);
-    const response = await http.send({ method: 'GET', url, headers: {}, access, repeat: 'always' });
+    const response = await http.send({ method: 'GET', url, headers: {}, access, idempotent: true });
     await response.body.discard();
     expect(response.status).toBe(200);
   });
@@ -397,7 +397,7 @@ describe('addresses of a host', () => {
     after(() => http.close());
     const send = withRetry(http.send, { clock: new FakeClock(), limits });
     const url = new URL('https://registry.example/v2/');
-    await expect(send({ method: 'GET', url, headers: {}, access, repeat: 'always' })).rejects.toMatchObject({
+    await expect(send({ method: 'GET', url, headers: {}, access, idempotent: true })).rejects.toMatchObject({
       code: 'NET_DNS',
       message,
     });

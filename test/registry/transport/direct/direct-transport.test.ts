@@ -137,7 +137,7 @@ describe('an answer is over once', () => {
       url: new URL(path, origin),
       headers: {},
       access: { action: 'pull' },
-      repeat: 'always',
+      idempotent: true,
       transientChunks: 'blob',
     };
     const response = await transport.send(request, {}, signal);

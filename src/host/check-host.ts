@@ -50,7 +50,7 @@ const ENOUGH_BYTES = 10e9;
 const VIRTIOFSD = ['/usr/libexec/virtiofsd', '/usr/lib/qemu/virtiofsd', '/usr/lib/virtiofsd'];
 
 /** Looks at what this machine has for running VMs. Changes nothing; an empty VM is started for a moment. */
-export async function examineHost(session: Session, options: HostOptions): Promise<HostCheck[]> {
+export async function checkHost(session: Session, options: HostOptions): Promise<HostCheck[]> {
   const root = options.root ?? '';
   if (session.platform === 'darwin') return [tartCheck(options.tart), await spaceCheck(session)];
   const context: Context = {

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { HOST_FINDINGS } from '../../src/host/host-finding-kind.ts';
-import { examineHost, type HostCheck } from '../../src/host/examine-host.ts';
+import { checkHost, type HostCheck } from '../../src/host/check-host.ts';
 import { parseDistribution } from '../../src/host/distribution.ts';
 import { Home } from '../../src/home/home.ts';
 import { Session } from '../../src/session/session.ts';
@@ -15,7 +15,7 @@ const cleanup = new Cleanup();
 afterAll(async () => cleanup.run());
 
 /** A machine that has nothing but what is written below `root` and in its `PATH`. */
-async function examineFake(
+async function checkFake(
   release: string,
   {
     programs = {},
@@ -32,7 +32,7 @@ async function examineFake(
   const environment = { PATH: `${root}/bin`, TART_HOME: `${root}/home` };
   const home = Home.locate({ environment, userDirectory: root, workingDirectory: root });
   const session = new Session({ home, environment, platform });
-  return examineHost(session, { arch: 'amd64', pid: process.pid, isRoot: true, user: 'me', tart: undefined, root });
+  return checkHost(session, { arch: 'amd64', pid: process.pid, isRoot: true, user: 'me', tart: undefined, root });
 }
 
 function nextOf(checks: readonly HostCheck[], id: string): string | undefined {
@@ -47,7 +47,7 @@ it.each([
   ['ID=arch\n', 'sudo pacman -S qemu-base edk2-ovmf', 'sudo pacman -S dnsmasq'],
   ['ID=alpine\n', 'doas apk add qemu-system-x86_64 ovmf', 'doas apk add dnsmasq'],
 ])('a machine with nothing is told what to install, each by one command (%j)', async (release, qemu, dnsmasq) => {
-  const checks = await examineFake(release);
+  const checks = await checkFake(release);
   expect(checks.find(({ id }) => id === 'qemu')).toMatchObject({
     severity: 'damage',
     message: 'this machine cannot run amd64 guests: qemu-system-x86_64 is not installed',
@@ -60,7 +60,7 @@ it.each([
 });
 
 it('a distribution that we do not know is told the commands of all', async () => {
-  const checks = await examineFake('ID=plan9\n');
+  const checks = await checkFake('ID=plan9\n');
   expect(nextOf(checks, 'openssh')).toBe(
     'sudo apt install openssh-client (Debian), sudo dnf install openssh-clients (Fedora), sudo pacman -S openssh (Arch) or ' +
       'doas apk add openssh-client (Alpine)',
@@ -74,7 +74,7 @@ it('programs are found in PATH, and a QEMU that is too old or does not start is 
     'qemu-system-x86_64': 'echo "QEMU emulator version 6.2.0 (Debian 1:6.2)"',
     'qemu-system-aarch64': 'exit 127',
   };
-  const checks = await examineFake('ID=debian\n', { programs });
+  const checks = await checkFake('ID=debian\n', { programs });
   expect(checks.filter(({ severity }) => severity === 'ok').map(({ id }) => id)).toEqual(
     expect.arrayContaining(['openssh', 'dnsmasq']),
   );
@@ -84,7 +84,7 @@ it('programs are found in PATH, and a QEMU that is too old or does not start is 
 });
 
 it('on a Mac only Tart and room are asked for', async () => {
-  const checks = await examineFake('', { platform: 'darwin' });
+  const checks = await checkFake('', { platform: 'darwin' });
   expect(checks.map(({ id }) => id)).toEqual(['tart', 'space']);
   expect(checks[0]).toMatchObject({ severity: 'damage' });
   expect(nextOf(checks, 'tart')).toBe('brew install cirruslabs/cli/tart');

@@ -1,8 +1,8 @@
-/** Lets one at a time do something, in the order in which they asked. */
-export class Turns {
+/** Lets one caller at a time in, in the order in which they asked. */
+export class Mutex {
   #last: Promise<void> = Promise.resolve();
 
-  /** Waits for one's turn. @returns what ends it */
+  /** Waits for the caller's turn. @returns the function that ends it */
   async take(): Promise<() => void> {
     const before = this.#last;
     let end: () => void = () => undefined;
