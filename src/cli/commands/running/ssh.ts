@@ -121,7 +121,9 @@ function otherHostKey({ programName }: Terminal, { text }: LocalName): TartletEr
     subject: text,
     next: {
       kind: 'in-words',
-      words: `if it made itself new ones, as some guests do at each start: ${programName} ssh --forget-host-key ${text}`,
+      words:
+        'if it made itself new ones, as some guests do at each start: ' +
+        `${programName} ssh --forget-host-key ${text}`,
     },
   });
 }
