@@ -14,6 +14,8 @@ const GATES = {
   types: ['types'],
   floors: ['floors'],
   sizes: ['sizes'],
+  citations: ['citations'],
+  links: ['links'],
   unused: ['unused'],
   tests: ['test', '--', 'test/planted.test.ts'],
 };
@@ -347,6 +349,46 @@ const FAULTS = [
     names: 'src/attic',
     rule: '26 files directly in it',
   },
+  ...[
+    ['a comment', 'src/oci/planted.ts', `// ${'x'.repeat(118)}\n`],
+    ['a document', 'docs/guide/planted.md', `# Planted\n\n${'x'.repeat(121)}\n`],
+  ].map(([where, file, text]) => ({
+    gate: 'sizes',
+    fault: `a line of 121 columns in ${where}`,
+    files: { [file]: text },
+    rule: '121 columns',
+  })),
+  // Not written out: the gate reads this file as well.
+  {
+    gate: 'citations',
+    fault: 'a section that is not there',
+    files: { 'src/oci/planted.ts': '// As Tart does it (tart-cli \u00A799.9).\n' },
+    rule: 'no section 99.9',
+  },
+  {
+    gate: 'citations',
+    fault: 'a section of a document that is not named',
+    files: { 'docs/guide/planted.md': '# Planted\n\nThe rest is in \u00A73.\n' },
+    rule: 'does not say of which document',
+  },
+  {
+    gate: 'citations',
+    fault: 'a row that is not in the catalogue of faults',
+    files: { 'test/planted.test.ts': '// A reset (reliability \x4E999).\n' },
+    rule: 'there is no fault N999',
+  },
+  ...[
+    ['a file that is not there', '[here](planted-away.md)', 'there is no docs/maintainers/planted-away.md'],
+    ['a heading that is not there', '[here](performance.md#planted)', 'performance.md has no heading #planted'],
+    ['a heading of its own that is not there', '[here](#planted-away)', 'planted.md has no heading #planted-away'],
+    ['another place than this repository', '[here](../../../planted.md)', 'leads out of the repository'],
+    ['nothing, in a page that the index does not list', '', 'no link to docs/maintainers/planted.md'],
+  ].map(([where, link, rule]) => ({
+    gate: 'links',
+    fault: `a link to ${where}`,
+    files: { 'docs/maintainers/planted.md': `# Planted\n\n${link}\n` },
+    rule,
+  })),
   {
     gate: 'unused',
     fault: 'an export nobody imports',
