@@ -16,6 +16,7 @@ const GATES = {
   sizes: ['sizes'],
   citations: ['citations'],
   links: ['links'],
+  spelling: ['spelling'],
   unused: ['unused'],
   tests: ['test', '--', 'test/planted.test.ts'],
 };
@@ -387,6 +388,15 @@ const FAULTS = [
     gate: 'links',
     fault: `a link to ${where}`,
     files: { 'docs/maintainers/planted.md': `# Planted\n\n${link}\n` },
+    rule,
+  })),
+  ...[
+    ['a word that is misspelt', 'A direktory.', 'direktory'],
+    ['American spelling', 'The color.', 'color'],
+  ].map(([fault, text, rule]) => ({
+    gate: 'spelling',
+    fault,
+    files: { 'docs/guide/planted.md': `# Planted\n\n${text}\n` },
     rule,
   })),
   {
