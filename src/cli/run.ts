@@ -35,7 +35,10 @@ async function runCommand(terminal: Terminal, argv: readonly string[], dialect: 
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const failure = error instanceof CommanderError ? usageError(error) : whyItEnded(terminal.signal, error);
     const usage = isTartletError(failure, 'USAGE') ? [usageOf(program, argv)] : [];
-    writeError(terminal.stderr, joined([renderError(failure, terminal.stderr, terminal.environment), ...usage]));
+    writeError(
+      terminal.stderr,
+      joined([renderError(failure, terminal.stderr, terminal.environment, terminal.programName), ...usage]),
+    );
     // A command line that was not understood is no run of a command.
     if (!(error instanceof CommanderError)) await span?.end(failure);
     // SIGTERM and SIGHUP end with their own codes; SIGINT is the table's.

@@ -1,6 +1,7 @@
 import { readFileSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { calledBy, VETU_COMMANDS } from '../../src/cli/terminal/dialect.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, Running } from '../support/real-command.ts';
 import { startRealRegistry } from '../support/real-registry.ts';
@@ -55,6 +56,9 @@ describe('called as vetu', () => {
         'logout',
       ].concat(['completion', 'help']),
     );
+    expect(commands.filter((name) => name !== 'completion' && name !== 'help').toSorted()).toEqual(
+      VETU_COMMANDS.toSorted(),
+    );
     expect((await vetu('run', '--help')).stdout).toMatch(/^Usage: vetu run [\s\S]*--net-host-mtu[\s\S]*--device/);
   });
 
@@ -80,6 +84,25 @@ describe('called as vetu', () => {
   ])('%j ends with 1, and the reason in its first line', async (words, reason) => {
     const { exitCode, stdout, stderr } = await vetu(...words);
     expect({ exitCode, stdout, reason: stderr.split('\n')[0] }).toEqual({ exitCode: 1, stdout: '', reason });
+  });
+
+  it.each<['tart' | 'vetu', string[], string]>([
+    ['vetu', ['stop', 'base'], 'next: vetu list shows which VMs run\n'],
+    ['vetu', ['list', '--source', 'x/y'], 'vetu list --help'],
+    ['vetu', ['clone', '127.0.0.1:1/a/b', 'c', '--pull-never'], 'vetu clone --help'],
+    ['tart', ['stop', 'base'], 'next: tart list shows which VMs run\n'],
+    ['tart', ['clone', 'none', 'c'], 'next: tart list --source local shows'],
+  ])('called as %s, %j names commands as it has them', async (name, words, says) => {
+    const { stderr } = await user.call(name, ...words);
+    expect(stderr).toContain(says);
+    expect(stderr).not.toContain('tartlet');
+  });
+
+  it('names a command that Vetu does not have by the name that has it', () => {
+    const text = 'tartlet list, tartlet doctor --host, tartlet export, tartlet.example/a';
+    expect(calledBy('vetu', text)).toBe('vetu list, tartlet doctor --host, tartlet export, tartlet.example/a');
+    expect(calledBy('tart', text)).toBe('tart list, tart doctor --host, tartlet export, tartlet.example/a');
+    expect(calledBy('tartlet', text)).toBe(text);
   });
 
   it('clones with a MAC address of its own, also where no other VM has it', async () => {

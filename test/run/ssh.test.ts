@@ -162,7 +162,7 @@ describe('logging in to a guest', () => {
       stdout: '',
       stderr:
         'error[GUEST_UNREACHABLE]: the guest of the VM "ci" has other host keys than it had before.\n' +
-        'next: if it made itself new ones, as some guests do at each start: tartlet ssh --forget-host-key ci\n',
+        'next: if it made itself new ones, as some do at each start: tartlet ssh --forget-host-key ci\n',
     });
     expect(existsSync(`${workplace.vmDirectory('ci')}/known_hosts`)).toBe(true);
     expect(await tartlet(['ssh', '--forget-host-key', 'ci'])).toEqual({ exitCode: 0, stdout: '', stderr: '' });

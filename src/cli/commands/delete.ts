@@ -32,7 +32,7 @@ export async function runDelete(terminal: Terminal, texts: readonly string[]): P
     const last = failures.pop();
     if (last === undefined) return 0;
     for (const error of failures) {
-      writeError(terminal.stderr, renderError(error, terminal.stderr, terminal.environment));
+      writeError(terminal.stderr, renderError(error, terminal.stderr, terminal.environment, terminal.programName));
     }
     throw deleted.length === 0 ? last : withDeleted(last, deleted);
   });

@@ -37,7 +37,13 @@ export async function runDoctor(terminal: Terminal, options: DoctorCommandOption
     const doctorReport = await doctor(session, { fix, deep, insecure, assign: options.assign ?? [], knownPorts });
     const { stdout, environment } = terminal;
     if (options.format === 'json') stdout.write(renderJson(doctorReportJson(doctorReport)));
-    else stdout.write(foldText(doctorReportText(doctorReport, { stream: stdout, environment, fix }), stdout));
+    else
+      stdout.write(
+        foldText(
+          doctorReportText(doctorReport, { stream: stdout, environment, programName: terminal.programName, fix }),
+          stdout,
+        ),
+      );
     if (doctorReport.deep?.isComplete === false) throw interrupted(session.signal, doctorReport.deep);
     return isClean(doctorReport) ? 0 : 1;
   };

@@ -89,7 +89,7 @@ function sayWhatWasSpared(terminal: Terminal, report: PruneReport): number {
       writeLines(terminal.stderr, `note: skipped, because ${error.message}`);
     } else {
       exitCode = 1;
-      writeError(terminal.stderr, renderError(error, terminal.stderr, terminal.environment));
+      writeError(terminal.stderr, renderError(error, terminal.stderr, terminal.environment, terminal.programName));
     }
   }
   return exitCode;

@@ -2,6 +2,7 @@ import { type Finding, fixText, type Severity } from '../../doctor/finding.ts';
 import type { RepairResult } from '../../doctor/repair-finding.ts';
 import type { DoctorReport } from '../../doctor/run-doctor.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
+import { calledBy } from '../terminal/dialect.ts';
 import { joined, type Printable, printable, printed } from '../terminal/printable.ts';
 import { hintText, withHint } from './hint/text.ts';
 import { humanBytes } from './quantity.ts';
@@ -11,6 +12,8 @@ const SEVERITIES: readonly Severity[] = ['damage', 'warning', 'note'];
 export interface ReportStyle {
   readonly stream: MaybeTerminal;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What we were called by. */
+  readonly programName: string;
   /** Whether repair was tried: then nothing is said of what it would do. */
   readonly fix: boolean;
 }
@@ -39,7 +42,8 @@ export function doctorReportText(doctorReport: DoctorReport, style: ReportStyle)
       );
       const fix = fixText(each);
       if (fix !== null && !style.fix) lines.push(printed`  --fix: ${printable(fix)}`);
-      if (each.next !== undefined) lines.push(printed`  next: ${printable(hintText(each.next))}`);
+      if (each.next !== undefined)
+        lines.push(printed`  next: ${printable(calledBy(style.programName, hintText(each.next)))}`);
     }
   }
   return joined([...lines, summary(doctorReport)].map((line) => printed`${line}\n`));

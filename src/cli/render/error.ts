@@ -2,6 +2,7 @@ import { describeError, type ErrorFacts, isTartletError, TartletError } from '..
 import { coloursFor, type MaybeTerminal } from './colour.ts';
 import { ERROR_KINDS } from './error-kind.ts';
 import { hintText } from './hint/text.ts';
+import { calledBy } from '../terminal/dialect.ts';
 import { joined, type Printable, printable, printed } from '../terminal/printable.ts';
 
 /**
@@ -10,12 +11,14 @@ import { joined, type Printable, printable, printed } from '../terminal/printabl
  * line says it all, because programs that drive us show only the first line of stderr that is not empty.
  *
  * @param stream where it will be written; decides about colours.
+ * @param programName what we were called by: commands are named so.
  * @param environment with `TARTLET_DEBUG` set to anything, the places in the code follow.
  */
 export function renderError(
   error: unknown,
   stream: MaybeTerminal,
   environment: Readonly<Record<string, string | undefined>>,
+  programName = 'tartlet',
 ): Printable {
   const colours = coloursFor(stream, environment);
   const { code, message, facts } = asTartletError(error);
@@ -26,7 +29,8 @@ export function renderError(
     lines.push(printed`${colours.bold(printed`deleted:`)} ${printable(facts.removed.join(', '))}`);
   }
   const next = nextText(facts) ?? (code === 'USAGE' ? undefined : ERROR_KINDS[code].next);
-  if (next !== undefined) lines.push(printed`${colours.bold(printed`next:`)} ${printable(next)}`);
+  if (next !== undefined)
+    lines.push(printed`${colours.bold(printed`next:`)} ${printable(calledBy(programName, next))}`);
   if ((environment['TARTLET_DEBUG'] ?? '') !== '') lines.push(...places(error).map((line) => colours.dim(line)));
   return joined(lines.map((line) => printed`${line}\n`));
 }

@@ -1,4 +1,5 @@
 import type { HostCheck } from '../../host/check-host.ts';
+import { calledBy } from '../terminal/dialect.ts';
 import { joined, type Printable, printable, printed } from '../terminal/printable.ts';
 import { coloursFor, type MaybeTerminal } from './colour.ts';
 import { hintText } from './hint/text.ts';
@@ -14,7 +15,11 @@ export function isHostClean(checks: readonly HostCheck[]): boolean {
 /** Each thing in a line of its own, with what repairs it in the next. */
 export function hostText(
   checks: readonly HostCheck[],
-  style: { readonly stream: MaybeTerminal; readonly environment: Readonly<Record<string, string | undefined>> },
+  style: {
+    readonly stream: MaybeTerminal;
+    readonly environment: Readonly<Record<string, string | undefined>>;
+    readonly programName: string;
+  },
 ): Printable {
   const colours = coloursFor(style.stream, style.environment);
   const marks: Readonly<Record<HostCheck['severity'], (text: Printable) => Printable>> = {
@@ -28,7 +33,7 @@ export function hostText(
       .filter((each) => each.severity === severity)
       .flatMap(({ id, message, next }) => [
         printed`${marks[severity](printable(severity))}: ${colours.bold(printable(id))}: ${printable(message)}`,
-        ...(next === undefined ? [] : [printed`  next: ${printable(hintText(next))}`]),
+        ...(next === undefined ? [] : [printed`  next: ${printable(calledBy(style.programName, hintText(next)))}`]),
       ]),
   );
   const found = ORDER.flatMap((severity) => {
@@ -39,7 +44,7 @@ export function hostText(
 }
 
 /** The same for programs. */
-export function hostJson(checks: readonly HostCheck[]): object {
+export function hostJson(checks: readonly HostCheck[], programName: string): object {
   return {
     schema: 'tartlet.doctor-host/v1',
     clean: isHostClean(checks),
@@ -47,7 +52,7 @@ export function hostJson(checks: readonly HostCheck[]): object {
       id,
       severity,
       message,
-      next: next === undefined ? null : hintText(next),
+      next: next === undefined ? null : calledBy(programName, hintText(next)),
     })),
   };
 }

@@ -6,6 +6,7 @@ import { type RunEvent, RunRequests } from '../../run/run-request.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import type { Session } from '../../session/session.ts';
 import { archOfMachine } from '../../vm/arch.ts';
+import { calledBy } from '../terminal/dialect.ts';
 import { type MessageStream, releaseNotes, writeError, writeLast } from '../terminal/message-stream.ts';
 import { type Printable, printableLine, printableLines } from '../terminal/printable.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -58,7 +59,9 @@ export function runByUs(
 ): LiveRun {
   nameProcess(terminal);
   const requests = new RunRequests();
-  const shown: Outlets = isQuiet ? { stdout: terminal.stderr, stderr: terminal.stderr } : terminal;
+  const shown: Outlets = isQuiet
+    ? { stdout: terminal.stderr, stderr: terminal.stderr, programName: terminal.programName }
+    : terminal;
   const run = async (): Promise<number> => {
     const onEvent = (event: RunEvent): void => {
       if (!isQuiet || event.kind !== 'stopping') tell(shown, event);
@@ -80,6 +83,8 @@ export function runByUs(
 interface Outlets {
   readonly stdout: { write(text: Printable): unknown };
   readonly stderr: MessageStream;
+  /** What we were called by. */
+  readonly programName: string;
 }
 
 /** What a `run` makes of a signal. */
@@ -124,7 +129,8 @@ function wordsOfShare({ kind, tag }: Extract<RunEvent, { kind: 'shared' | 'share
 }
 
 /** What drivers and people are told of a run. */
-export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
+export function tell(outlets: Outlets, event: RunEvent): void {
+  const { stdout, stderr } = outlets;
   switch (event.kind) {
     case 'started':
       // From here on they are a log; of a VM that does not start, the reason comes first.
@@ -150,7 +156,7 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
       return;
     }
     case 'emulated':
-      tellEmulated(stderr, event.reason);
+      tellEmulated(outlets, event.reason);
       return;
     case 'no-window':
       stderr.write(printableLine(`note: the VM runs without a window: ${withPackages(event.reason)}`));
@@ -183,8 +189,9 @@ export function tell({ stdout, stderr }: Outlets, event: RunEvent): void {
 /**
  * In a file or a pipe it comes last: drivers would give it as the reason of whatever fails (run-fleet-demand §8, 11).
  */
-function tellEmulated(stderr: MessageStream, reason: string): void {
-  const line = `warning: the guest is emulated, which is many times slower: ${reason}; doctor --host says what helps`;
+function tellEmulated({ stderr, programName }: Outlets, reason: string): void {
+  const hint = calledBy(programName, 'tartlet doctor --host says what helps');
+  const line = `warning: the guest is emulated, which is many times slower: ${reason}; ${hint}`;
   writeLast(stderr, printableLine(line));
 }
 

@@ -15,3 +15,19 @@ export function dialectOf({ programName }: Pick<Terminal, 'programName'>): Diale
 export function exitCodeIn(dialect: Dialect, code: number): number {
   return dialect === 'vetu' && code !== 0 ? 1 : code;
 }
+
+/** Vetu's commands (run-fleet-demand §2). */
+export const VETU_COMMANDS = 'pull push list fqn create clone delete set run stop ip login logout'.split(' ');
+
+/**
+ * Texts name our commands as `tartlet` has them. Gives them the name that we were called by, so that they can be
+ * repeated as they stand: as `vetu` where it has the command, and never `export`, which Tart has in another format.
+ */
+export function calledBy(programName: string, text: string): string {
+  const named = (command: string): string => {
+    if (command === 'export') return 'tartlet';
+    if (programName !== 'vetu') return programName;
+    return VETU_COMMANDS.includes(command) ? programName : 'tartlet';
+  };
+  return text.replaceAll(/\btartlet ([a-z][a-z-]*)/g, (_, command: string) => `${named(command)} ${command}`);
+}

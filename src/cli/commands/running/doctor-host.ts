@@ -12,7 +12,7 @@ export async function runDoctorHost(
   terminal: Terminal,
   options: ReportOptions & { readonly format: 'text' | 'json' },
 ): Promise<number> {
-  const { stdout, environment } = terminal;
+  const { stdout, environment, programName } = terminal;
   return withSession(
     terminal,
     async (session) => {
@@ -23,8 +23,8 @@ export async function runDoctorHost(
         user: environment['USER'] ?? environment['LOGNAME'] ?? 'USER',
         tart: terminal.platform === 'darwin' ? (await findTart(terminal))?.file : undefined,
       });
-      if (options.format === 'json') stdout.write(renderJson(hostJson(checks)));
-      else stdout.write(foldText(hostText(checks, { stream: stdout, environment }), stdout));
+      if (options.format === 'json') stdout.write(renderJson(hostJson(checks, programName)));
+      else stdout.write(foldText(hostText(checks, { stream: stdout, environment, programName }), stdout));
       return isHostClean(checks) ? 0 : 1;
     },
     { cache: 'untouched', report: options },

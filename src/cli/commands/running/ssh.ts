@@ -62,7 +62,10 @@ export async function runSsh(
         terminal.stderr.write(printableByLine(tried.words));
         return tried.exitCode;
       case 'other-host-key':
-        writeError(terminal.stderr, renderError(otherHostKey(terminal, name), terminal.stderr, terminal.environment));
+        writeError(
+          terminal.stderr,
+          renderError(otherHostKey(name), terminal.stderr, terminal.environment, terminal.programName),
+        );
         return tried.exitCode;
       case 'not-greeted':
         // A server that begins anew, as cloud-init lets it, is there again in a moment.
@@ -116,14 +119,12 @@ async function logIn(
   }
 }
 
-function otherHostKey({ programName }: Terminal, { text }: LocalName): TartletError {
+function otherHostKey({ text }: LocalName): TartletError {
   return new TartletError('GUEST_UNREACHABLE', `the guest of the VM "${text}" has other host keys than it had before`, {
     subject: text,
     next: {
       kind: 'in-words',
-      words:
-        'if it made itself new ones, as some guests do at each start: ' +
-        `${programName} ssh --forget-host-key ${text}`,
+      words: `if it made itself new ones, as some do at each start: tartlet ssh --forget-host-key ${text}`,
     },
   });
 }
