@@ -87,7 +87,7 @@ describe("Orchard's worker", () => {
     const { exitCode, stdout, stderr } = await worker.tart(...words);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
     expect(stderr).toBe(
-      `error[GUEST_UNREACHABLE]: the VM "${ID}" has no address: it does not run.\nnext: start it: vetu run ${ID}\n`,
+      `error[GUEST_UNREACHABLE]: the VM "${ID}" has no address: it does not run.\nnext: start it: tart run ${ID}\n`,
     );
   });
 
