@@ -87,9 +87,12 @@ function addDeviceOptions(command: Command): void {
     .option('--vnc', 'Screen sharing of the guest instead of a window')
     .option('--vnc-experimental', 'A VNC server of the hypervisor instead of a window')
     .option('--nested', 'Let the guest run VMs itself')
-    .option('--root-disk-opts <options>', 'Sync=none|fsync|full and caching=automatic|cached|uncached, by commas')
+    .option(
+      '--root-disk-opts <options>',
+      'Of the disk, by commas: ro, sync=none|fsync|full, caching=automatic|cached|uncached',
+    )
     .option('--suspendable', 'Only with devices that can be suspended')
-    .option('--capture-system-keys', 'Give system shortcuts to the guest (on a Mac only)')
+    .option('--capture-system-keys', 'Give system shortcuts to the guest from its window')
     .option('--no-trackpad', 'A mouse instead of a trackpad (on a Mac only)')
     .option('--no-pointer', 'Without a pointing device')
     .option('--no-keyboard', 'Without a keyboard')

@@ -37,7 +37,11 @@ function declareCreate({ program, terminal, setExitCode }: Declaration): void {
     .option('--network-config <file>', 'Settings of the network for cloud-init')
     .addOption(new Option('--from-ipsw <path>', 'For a macOS guest (only Tart on a Mac can)'))
     .option('--disk-size <gb>', 'Size of the disk in GB (10^9 bytes)', wholeNumber(1, UINT16_MAX), 50)
-    .addOption(wordOption('--disk-format <format>', 'Asif needs Tart on macOS 26', ['raw', 'asif']).default('raw'))
+    .addOption(
+      wordOption('--disk-format <format>', 'Format of the disk; asif needs Tart on macOS 26', ['raw', 'asif']).default(
+        'raw',
+      ),
+    )
     .addOption(
       wordOption('--arch <arch>', "Processor of the guest (default: the image's, or this machine's)", [
         'arm64',
