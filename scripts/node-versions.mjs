@@ -58,8 +58,8 @@ function install(version) {
 }
 
 /**
- * Standard output of a program that must end with 0. Its home is empty: no login data and no images of whoever runs
- * this.
+ * Standard output of a program that must end with 0. Its home is empty: no login data and no images of the user who
+ * runs this.
  */
 function run(program, parameters, cwd, environment = { ...process.env, HOME: cwd, TART_HOME: path.join(cwd, 'tart') }) {
   const result = spawnSync(program, parameters, {

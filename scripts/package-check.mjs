@@ -126,10 +126,10 @@ function checkWithJudges(tarball) {
   step = 'are the types wrong';
   const judge = beside(import.meta.resolve('@arethetypeswrong/cli/package.json'), 'dist/index.js');
   node([judge, tarball, '--profile', 'esm-only', '--no-color'], root);
-  console.log('ok   the types are right for whoever imports it (attw, esm-only)');
+  console.log('ok   the types are right for importers (attw, esm-only)');
 }
 
-/** Nobody builds by hand after `npm ci`. */
+/** No build by hand is needed after `npm ci`. */
 function checkFreshClone() {
   step = 'npm ci in a fresh clone';
   const clone = path.join(work, 'clone');
@@ -170,7 +170,7 @@ function install(tarball) {
 
 function useCommand(user) {
   const command = path.join(user, 'node_modules/.bin/tartlet');
-  // A home of its own: no login data and no images of whoever runs this.
+  // A home of its own: no login data and no images of the user who runs this.
   const environment = { ...process.env, HOME: user, TART_HOME: path.join(user, 'tart') };
   step = 'tartlet --version';
   const version = run(command, ['--version'], user, environment).trim();
@@ -229,7 +229,7 @@ function useLibrary(user) {
   console.log('ok   the library makes, pushes and pulls a VM, by all its entries');
 }
 
-/** Strict and without `skipLibCheck`: every declaration we ship must compile in somebody else's project. */
+/** Strict and without `skipLibCheck`: every declaration we ship must compile in another project. */
 function useTypes(user) {
   step = 'types for a user';
   writeFileSync(

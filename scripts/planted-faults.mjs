@@ -401,7 +401,7 @@ const FAULTS = [
   })),
   {
     gate: 'unused',
-    fault: 'an export nobody imports',
+    fault: 'an export without an importer',
     files: PARTLY_USED,
     rule: 'Unused exports',
   },
@@ -417,12 +417,12 @@ const FAULTS = [
   },
   {
     gate: 'unused',
-    fault: 'a file nobody imports',
+    fault: 'a file without an importer',
     files: { 'src/names/planted.ts': 'export const planted = 1;\n' },
   },
   {
     gate: 'unused',
-    fault: 'a dependency nobody imports',
+    fault: 'a dependency without an importer',
     files: {
       'package.json': (text) => text.replace('"dependencies": {', '"dependencies": {\n    "planted": "1.0.0",'),
     },
@@ -439,7 +439,7 @@ const FAULTS = [
   },
   {
     gate: 'tests',
-    fault: 'a promise that nobody handles while a test runs',
+    fault: 'an unhandled rejection while a test runs',
     files: {
       'test/planted.test.ts':
         "import { expect, test } from 'vitest';\n\ntest('one', () => {\n  void Promise.reject(new Error('lost'));\n  expect(1).toBe(1);\n});\n",

@@ -9,7 +9,7 @@ import { withSharingDisk } from './sharing-disk.mjs';
 import { takeMemory } from './warm.mjs';
 
 const [SOME, ALL, COPY] = ['tartlet, the rest cached', 'tartlet, everything', 'cp and sync of the disk'];
-const NOTHING = 'tartlet, a clone that nobody ran';
+const NOTHING = 'tartlet, a clone that never ran';
 const GOAL = { floor: 0.15, target: 0.08 };
 
 export async function deltaRows({ work, runs, diskBytes, quick }) {
@@ -92,7 +92,7 @@ async function pullsInTurn(runs, { work, diskBytes, run, after }, others = {}) {
 function pushRows(pushes) {
   return [
     row('push after 1 % changed', pushes, SOME, ALL, { floor: 0.25, target: 0.1 }),
-    row('push of a clone that nobody ran', pushes, NOTHING, ALL),
+    row('push of a clone that never ran', pushes, NOTHING, ALL),
   ];
 }
 

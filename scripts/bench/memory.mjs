@@ -1,4 +1,4 @@
-/** Peak memory with the settings that nobody changes, for a large disk. */
+/** Peak memory with the default settings, for a large disk. */
 import { rmSync } from 'node:fs';
 import { makeVm, MIB } from './disk.mjs';
 import { tartlet, timed, withRegistry } from './process.mjs';

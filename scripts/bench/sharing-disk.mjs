@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 
 /**
  * Runs `use` with a directory on such a file system, and unmounts it.
- * @returns undefined where nobody may mount, or where nothing makes XFS (Debian: xfsprogs).
+ * @returns undefined where mounting is not allowed, or where nothing makes XFS (Debian: xfsprogs).
  */
 export async function withSharingDisk(work, bytes, use) {
   const [image, directory] = [`${work}/xfs`, `${work}/mounted`];

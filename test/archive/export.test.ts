@@ -283,7 +283,7 @@ describe('an exported image of the cache', () => {
     expect(unpack(file).manifest.annotations).toEqual(original.annotations);
   });
 
-  it('keeps the chunks of its manifest, whoever encoded them, and has no name when it was pulled by digest', async () => {
+  it('keeps the chunks of its manifest, whichever program encoded them, and has no name when it was pulled by digest', async () => {
     const session = freshSession({ now: () => new Date('2026-01-01T00:00:00Z') });
     const image = tinyImage({ config: Buffer.from(configJson()) });
     const directory = plantImage(session, 'ghcr.io/org/vm', image.digest);

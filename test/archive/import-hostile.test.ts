@@ -178,7 +178,7 @@ describe('a tar file that reaches outside is refused as a whole (S24)', () => {
     await expectRefused(written(tarFile([...entries, ...more])), 'ARCHIVE_INVALID', message);
   });
 
-  it('more entries than anybody needs', async () => {
+  it('more entries than any image needs', async () => {
     const empty = tarEntry({ name: 'x' });
     const archive = Buffer.concat([...Array.from({ length: 50_001 }, () => empty), Buffer.alloc(1024)]);
     await expectRefused(written(archive), 'ARCHIVE_INVALID', 'it has more than 50000 entries');
@@ -391,7 +391,7 @@ it('a configuration that makes no VM is refused before the disk is unpacked', as
   expect(kinds).toEqual([]);
 });
 
-describe('a directory that somebody prepared is refused (S25, S26)', () => {
+describe('a directory that another user prepared is refused (S25, S26)', () => {
   function directory(): string {
     const root = temporaryDirectory();
     for (const [name, bytes] of Object.entries(files)) {

@@ -79,7 +79,7 @@ describe('an OCI image layout becomes a VM', () => {
     ['with its files in another order', () => tarOf(backwards)],
     ['a directory', () => directoryOf(files)],
     [
-      'with ./ before its names, its directories, and files of nobody',
+      'with ./ before its names, its directories, and files without an owner',
       () => {
         const file = `${temporaryDirectory()}/archive.tar`;
         const directory = directoryOf({ ...files, repositories: Buffer.from('{}'), '._index.json': Buffer.from('x') });
@@ -228,7 +228,7 @@ describe('the MAC address of an imported VM', () => {
   const config = Buffer.from(`{"futureKey":"kept",${configJson(MAC).slice(1)}`);
   const archive = (): string => tarOf(layoutOf({ image: vmImage({ config }) }));
 
-  it('stays where nobody has it, and the file with it, byte for byte', async () => {
+  it('stays where no other VM has it, and the file with it, byte for byte', async () => {
     const session = freshSession();
     plantVm(vmDirectory(session, 'other'), 'disk', '7e:00:00:00:00:01');
     expect(await importPath(session, archive())).toMatchObject({ macChanged: false });
@@ -305,7 +305,7 @@ describe('an import that ends early', () => {
     expectNothing(session);
   });
 
-  it('while it waits for somebody to write to its pipe', async () => {
+  it('while it waits for a writer of its pipe', async () => {
     const interruption = new AbortController();
     const session = freshSession({ signal: interruption.signal });
     const pipe = `${temporaryDirectory()}/pipe`;

@@ -14,7 +14,7 @@ it('halves after a complaint, grows again by one for each that ends, and never b
   expect(width.now).toBe(1);
 });
 
-it('lets no more in than it is wide, and nobody wait for ever', async () => {
+it('lets no more in than its limit, and no task wait for ever', async () => {
   const width = new AdaptiveConcurrency(4);
   const leaves: (() => void)[] = [];
   const enter = async () => leaves.push(await width.acquire());
@@ -49,7 +49,7 @@ it('begins with four, and grows while more streams make it faster', async () => 
   expect(leaves).toHaveLength(6);
 });
 
-it('never grows beyond its limit, nor where nobody waits for a place, nor right after a complaint', async () => {
+it('never grows beyond its limit, nor where no task waits for a place, nor right after a complaint', async () => {
   const idle = new AdaptiveConcurrency(8);
   const full = new AdaptiveConcurrency(2);
   const refused = new AdaptiveConcurrency(8);

@@ -172,7 +172,7 @@ describe('a login', () => {
     expect(server.requests.map(({ headers }) => headers['authorization'])).not.toContainEqual(expect.anything());
   });
 
-  it('at a registry that asks nobody is stored, and that is said', async () => {
+  it('at a registry that asks for no login is stored, and that is said', async () => {
     const workplace = new Workplace(cleanup, { isFresh: true });
     const open = await answering({ headers: { 'docker-distribution-api-version': 'registry/2.0' }, body: '{}' });
     const { exitCode, stderr } = await login(workplace, open);
@@ -183,7 +183,7 @@ describe('a login', () => {
     expect(storedIn(workplace)).toEqual({ auths: { [open]: entry() } });
   });
 
-  it('is not sent to a token service of somebody else', async () => {
+  it('is not sent to a token service on another host', async () => {
     const workplace = new Workplace(cleanup, { isFresh: true });
     const thief = await ScriptedRegistry.start({ 'GET /token': { body: '{"token":"t"}' } });
     cleanup.add(async () => thief.close());
@@ -196,7 +196,7 @@ describe('a login', () => {
     expect(existsSync(dockerFile(workplace))).toBe(false);
   });
 
-  it('without a check asks nobody', async () => {
+  it('without a check sends no request', async () => {
     const workplace = new Workplace(cleanup, { isFresh: true });
     const { exitCode, stderr } = await login(workplace, 'registry.invalid:8221', { flags: ['--no-validate'] });
     expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });

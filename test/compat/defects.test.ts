@@ -157,7 +157,7 @@ describe('pulling', () => {
 });
 
 describe.runIf(process.platform === 'linux')('local VMs', () => {
-  it('a VM is held while it is pushed: nobody starts, changes or deletes it meanwhile (tart-cli §7 #7)', async () => {
+  it('a VM is locked while it is pushed: no process starts, changes or deletes it meanwhile (tart-cli §7 #7)', async () => {
     const user = new TartInPath(cleanup);
     plantVm(user.vmDirectory('vm'));
     const silent = createServer((socket) => cleanup.add(() => Promise.resolve(void socket.destroy())));

@@ -1,6 +1,6 @@
 /*
  * Which locks a command takes while it holds which others, read from a log of `strace -f -y`. Commands that take the
- * same locks in one order never wait for each other in a circle (reliability §4.8).
+ * same locks in one order never wait for each other in a cycle (reliability §4.8).
  */
 
 /** The calls that tell. */

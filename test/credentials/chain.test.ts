@@ -143,7 +143,7 @@ describe('every question is asked once', () => {
     expect(await second).toMatchObject({ username: 'u' });
   });
 
-  it('when nobody waits any more, the helper is ended and the next caller asks anew', async () => {
+  it('when no caller waits any more, the helper is ended and the next caller asks anew', async () => {
     const world = new World();
     const pidFile = path.join(world.directory, 'pid');
     world.helper('x', `echo $$ > "${pidFile}.new"; mv "${pidFile}.new" "${pidFile}"; exec sleep 60`);

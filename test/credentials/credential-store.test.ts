@@ -235,7 +235,7 @@ describe('what cannot be written is left as it was', () => {
   });
 });
 
-it('nobody who writes meanwhile is overwritten', async () => {
+it('an entry that another process writes meanwhile is not overwritten', async () => {
   const world = new World();
   world.write(world.dockerFile, '{"a":1}');
   let calls = 0;

@@ -62,7 +62,7 @@ describe('without TART_REGISTRY_HOSTNAME', () => {
     expect(await find('mistyped.example:8221')).toBeUndefined();
   });
 
-  it('serves nobody when the command names none, and says so once', async () => {
+  it('serves no registry when the command names none, and says so once', async () => {
     const { find, world } = sourceOf(bothSet);
     expect(await find('registry.example')).toBeUndefined();
     expect(await find('registry.example')).toBeUndefined();

@@ -69,7 +69,7 @@ describe('a damaged chunk', () => {
     expect(fetched).toHaveLength(3);
   });
 
-  it('is fixed in a copy: whoever has the disk open keeps what they have', async () => {
+  it('is fixed in a copy: a process with the disk open keeps the old one', async () => {
     const at = await examinedHome();
     const damaged = flip(`${at.directory}/disk.img`, 100);
     const fd = openSync(`${at.directory}/disk.img`, 'r');

@@ -41,7 +41,7 @@ interface Case {
    * What `--fix` achieves. `clean`: nothing is left but notes. `stays`: it is left alone, and all the same afterwards.
    */
   readonly fix: 'clean' | 'stays';
-  /** Only somebody with all rights can do this damage. */
+  /** Only root can do this damage. */
   readonly asRoot?: true;
 }
 
@@ -89,7 +89,7 @@ const names: readonly Case[] = [
   },
   {
     id: 'name-foreign',
-    title: 'an image of a registry that nobody can type',
+    title: 'an image of a registry that no command accepts',
     damage: (at) => {
       mkdirSync(`${at.session.home.imagesDirectory}/my_host`);
       renameSync(base(at), `${at.session.home.imagesDirectory}/my_host/base`);
@@ -271,7 +271,7 @@ const images: readonly Case[] = [
   },
   {
     id: 'image-file-kind',
-    title: 'a pipe that nobody writes to in the place of the configuration (C29)',
+    title: 'a pipe without a writer in the place of the configuration (C29)',
     damage: (at) => {
       rmSync(`${at.directory}/config.json`);
       execFileSync('mkfifo', [`${at.directory}/config.json`]);
@@ -331,7 +331,7 @@ const images: readonly Case[] = [
   },
   {
     id: 'image-busy',
-    title: 'an image that somebody repairs now (P18)',
+    title: 'an image that another process repairs now (P18)',
     damage: async (at) => {
       rmSync(`${at.directory}/disk.img`);
       await hold(at, at.image.digest);
@@ -370,7 +370,7 @@ const images: readonly Case[] = [
   },
   {
     id: 'config-damaged',
-    title: 'a configuration that somebody edited',
+    title: 'a configuration that was edited',
     damage: (at) => writeFileSync(`${at.directory}/config.json`, '{}'),
     path: inDirectory('config.json'),
     message: /^it has 2 bytes, its manifest says \d+$/,
@@ -456,7 +456,7 @@ const records: readonly Case[] = [
   },
   {
     id: 'manifest-mismatch',
-    title: 'a manifest that somebody edited (C31)',
+    title: 'a manifest that was edited (C31)',
     damage: (at) => {
       const text = readFileSync(`${at.directory}/manifest.json`, 'utf8');
       writeFileSync(`${at.directory}/manifest.json`, text.replace('8192', '8193'));
@@ -552,7 +552,7 @@ const contents: readonly Case[] = [
   },
   {
     id: 'content-damaged',
-    title: 'a bit in a disk file that nobody needs',
+    title: 'a bit in a disk file that nothing needs',
     damage: (at) => flip(plantContent(at.session, EXTRA), 17),
     path: (at) => storePath(at, sha256(EXTRA).slice(7)),
     message: /^it does not hash to sha256:/,
@@ -562,7 +562,7 @@ const contents: readonly Case[] = [
   },
   {
     id: 'content-unreferenced',
-    title: 'a disk file that nobody needs',
+    title: 'a disk file that nothing needs',
     damage: (at) => void plantContent(at.session, EXTRA),
     path: (at) => storePath(at, sha256(EXTRA).slice(7)),
     message: 'no image and no VM needs this file of 4096 bytes',

@@ -47,7 +47,7 @@ it('the parts of an aggregate keep their codes', async () => {
   });
 });
 
-it('causes that run in a circle end, and what is no error is described', async () => {
+it('causes that form a cycle end, and what is no error is described', async () => {
   const circle = new Error('round');
   circle.cause = circle;
   expect(await sent(circle)).toMatchObject({ code: 'INTERNAL', message: 'round' });

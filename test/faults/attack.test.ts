@@ -79,7 +79,7 @@ function stagingOf(world: World, digest: string): string {
   return `${world.home.stagingDirectory}/${digest.replace('sha256:', '')}`;
 }
 
-row('S25', 'symlinks in scratch that somebody prepared lead no writing elsewhere', async (world) => {
+row('S25', 'symlinks in scratch that another user prepared lead no writing elsewhere', async (world) => {
   const image = tinyImage();
   const registry = await world.serve(image);
   const staging = stagingOf(world, image.digest);
@@ -203,7 +203,7 @@ async function hold(world: World, command: readonly string[], fault: Parameters<
   return held;
 }
 
-/** Opening one holds whoever opens it, and the signals that should end it. */
+/** Opening one holds the process that opens it, and the signals that should end it. */
 function plantPipe(file: string): void {
   execFileSync('mkfifo', [file]);
 }
@@ -232,7 +232,7 @@ row('S26', 'a pipe in the place of a file of an image or a VM holds no command',
   }
 });
 
-row('S26', 'pipes, devices and directories in the scratch of a pull hold nobody', async (world) => {
+row('S26', 'pipes, devices and directories in the scratch of a pull hold no command', async (world) => {
   const image = tinyImage();
   const registry = await world.serve(image);
   const staging = stagingOf(world, image.digest);

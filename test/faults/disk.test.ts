@@ -54,7 +54,7 @@ describeWithParts('a file system that refuses', ['strace'], () => {
     await world.pull(registry, { image: IMAGE });
   });
 
-  row('D20', 'to flush a directory is as good as it gets', async (world) => {
+  row('D20', 'a directory that cannot be fsynced is no failure', async (world) => {
     const registry = await world.serve(IMAGE);
     const name = `${registry.authority}/${REPOSITORY}:latest`;
     const directory = path.dirname(world.session().images.pathOf(RemoteName.parse(name)));
@@ -120,7 +120,7 @@ row('D26', 'a home that is exchanged in mid-pull gets nothing half finished', as
   renameSync(away, world.home.root);
 });
 
-row('D30', 'a pipe in the place of a disk stops nobody (C29, S26)', async (world) => {
+row('D30', 'a pipe in the place of a disk stops no command (C29, S26)', async (world) => {
   const { directory } = plantCachedImage(world.home, 'pipe.example/org/vm:1', IMAGE);
   rmSync(`${directory}/disk.img`);
   execFileSync('mkfifo', [`${directory}/disk.img`]);

@@ -60,7 +60,7 @@ const IMAGE = tinyImage();
 /** Small, to be copied thousands of times. */
 const WITHOUT_DISK = tinyImage({ chunks: [] });
 
-/** VMs to push, those that nobody pushes now: a push has its VM for itself. */
+/** VMs to push, those that are not being pushed now: a push has its VM for itself. */
 const idle = Array.from({ length: LANES }, (_, index) => `vm-${index}`);
 
 beforeAll(async () => {
@@ -97,7 +97,7 @@ function newSession(): Session {
 function answerOf(status: number): Answer {
   if (status < 200) return { raw: `HTTP/1.1 ${status} Interim\r\n\r\n` };
   if (status % 2 === 0 || status === 304) return { status };
-  return { status, body: '{"errors":[{"code":"ODD","message":"an answer that nobody expects"}]}' };
+  return { status, body: '{"errors":[{"code":"ODD","message":"an unexpected answer"}]}' };
 }
 
 /** How one command ended: its exit code. @throws Error when it never ended, or failed without a reason of its own. */

@@ -39,7 +39,7 @@ async function blackHole(): Promise<number> {
   return port;
 }
 
-it('an attempt that nobody answers ends in time, and says so (N3)', async () => {
+it('an attempt without an answer ends in time, and says so (N3)', async () => {
   const port = await blackHole();
   const { client, clock } = clientFor(RegistryAddress.parse(`127.0.0.1:${port}`), {
     endpoint: `http://127.0.0.1:${port}`,

@@ -39,7 +39,7 @@ async function hangingPull(
   return { name, command, release };
 }
 
-/** A push whose first blob nobody answers. `cancelled`: what the registry says to the end of the session. */
+/** A push whose first blob gets no answer. `cancelled`: what the registry says to the end of the session. */
 async function hangingPush(world: World, cancelled: Script) {
   const registry = await world.registry({
     '*': { status: 404 },
@@ -116,7 +116,7 @@ row('P8', 'SIGHUP ends a command whose terminal goes away', async (world) => {
   expect(stdout).toContain('error[INTERRUPTED]: interrupted by SIGHUP.');
 });
 
-row('P9', 'a pull whose stderr nobody reads goes on to its end', async (world) => {
+row('P9', 'a pull whose stderr is not read goes on to its end', async (world) => {
   const registry = await world.serve(IMAGE);
   const name = `127.0.0.1:${registry.port}/${REPOSITORY}:latest`;
   const ran = await world.workplace.shell(`$TARTLET pull ${name} 2>&1 >/dev/null | true; echo "$PIPESTATUS"`);
@@ -147,24 +147,28 @@ row('P9', 'an output that its disk does not take is a failure', async (world) =>
   }
 });
 
-row('P9', 'a full pipe holds nobody: one SIGINT ends a command that only waits for its reader', async (world) => {
-  const path = `${world.directory}/run/pipe`;
-  execFileSync('mkfifo', [path]);
-  // Nobody reads, and there is room for nothing.
-  const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
-  world.after(() => closeSync(pipe));
-  expect(() => {
-    for (;;) writeSync(pipe, Buffer.alloc(4096));
-  }).toThrow('EAGAIN');
-  const child = spawn(process.execPath, [COMMAND, 'list'], {
-    env: world.workplace.environment,
-    stdio: ['ignore', pipe, 'inherit'],
-  });
-  await eventually('it waits until it may write', () => waitsFor(child.pid, 1));
-  child.kill('SIGINT');
-  const [exitCode] = (await once(child, 'exit')) as [number | null];
-  expect(exitCode).toBe(130);
-});
+row(
+  'P9',
+  'a full pipe does not hold the command: one SIGINT ends a command that only waits for its reader',
+  async (world) => {
+    const path = `${world.directory}/run/pipe`;
+    execFileSync('mkfifo', [path]);
+    // The output is not read, and there is no room left.
+    const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+    world.after(() => closeSync(pipe));
+    expect(() => {
+      for (;;) writeSync(pipe, Buffer.alloc(4096));
+    }).toThrow('EAGAIN');
+    const child = spawn(process.execPath, [COMMAND, 'list'], {
+      env: world.workplace.environment,
+      stdio: ['ignore', pipe, 'inherit'],
+    });
+    await eventually('it waits until it may write', () => waitsFor(child.pid, 1));
+    child.kill('SIGINT');
+    const [exitCode] = (await once(child, 'exit')) as [number | null];
+    expect(exitCode).toBe(130);
+  },
+);
 
 /** Whether a process sleeps until a descriptor is ready, as the kernel sees it. */
 function waitsFor(pid: number | undefined, descriptor: number): boolean {
@@ -179,7 +183,7 @@ function waitsFor(pid: number | undefined, descriptor: number): boolean {
   });
 }
 
-row('P11', 'an exception that nobody expected is one line, and no success', async (world) => {
+row('P11', 'an unexpected exception is one line, and no success', async (world) => {
   const faults = {
     'in a timer': `setTimeout(() => { throw new TypeError('the planted fault'); }, 1)`,
     'in a promise': `setTimeout(() => void Promise.reject(new TypeError('the planted fault')), 1)`,
@@ -187,7 +191,7 @@ row('P11', 'an exception that nobody expected is one line, and no success', asyn
       process.on('planted', () => { throw new TypeError('the planted fault'); })`,
   };
   for (const [where, fault] of Object.entries(faults)) {
-    // The command that nothing else ends, so that the fault is met by it and by nobody before.
+    // The command that nothing else ends, so that the fault is met by it and by no command before.
     const serve = [COMMAND, 'serve', '--listen', '127.0.0.1:0', '--data', temporaryDirectory()];
     const planted = `data:text/javascript,const once = setInterval(() => {
       if (process.listenerCount('uncaughtException') === 0) return;

@@ -88,7 +88,7 @@ describe('a body of one byte now and then', () => {
     expect(tokens.requests).toHaveLength(2);
   });
 
-  it('is no reason to wait where nobody reads it: the end of an upload (N61, S20)', async () => {
+  it('is no reason to wait where it is not read: the end of an upload (N61, S20)', async () => {
     const registry = await scripted({
       '*': { status: 404 },
       [`POST ${UPLOADS}`]: { ...trickle(202, { location: `${UPLOADS}1` }) },

@@ -18,7 +18,7 @@ import { type TinyImage, tinyImage } from '../support/tart-image.ts';
 /** Where {@link World.serve} puts an image. */
 export const REPOSITORY = 'org/vm';
 
-/** Nobody waits for seconds: pauses in milliseconds, timeouts in tenths of a second. */
+/** No test waits for seconds: pauses in milliseconds, timeouts in tenths of a second. */
 const QUICK: Partial<Limits> = { headersMs: 500, bodyIdleMs: 500, backoffMs: 2, backoffCapMs: 20 };
 
 /** A pull that a row tried; once its fault is gone, it must succeed. */
@@ -62,7 +62,7 @@ export class World {
     return path.dirname(this.workplace.home);
   }
 
-  /** Something that may be sent where it belongs, and told nobody. */
+  /** Something that may be sent where it belongs, and told to no other server. */
   secret(text: string): string {
     this.secrets.add(text);
     this.secrets.add(Buffer.from(text).toString('base64'));

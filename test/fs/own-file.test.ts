@@ -31,7 +31,7 @@ describe('a group whose members may write to what is believed', () => {
     ['that is the first one of another user', 1000, 100, false],
     ['that is the first one of its user', 1002, 100, true],
     ['without anybody', 1000, 1006, true],
-    ['of somebody whom this machine does not know', 1000, 1007, false],
+    ['of a user whom this machine does not know', 1000, 1007, false],
     ['of two names', 1000, 1008, false],
     ['that this machine does not know', 1000, 5000, false],
     ['of root', 0, 0, true],

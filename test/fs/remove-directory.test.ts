@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../support/directory.ts';
 
 const FILES = 3000;
 
-it('a directory that is being removed is whole or gone, at every moment that somebody looks (P4)', async () => {
+it('a directory that is being removed is whole or gone, at every moment (P4)', async () => {
   const root = temporaryDirectory();
   const directory = `${root}/image`;
   mkdirSync(directory);

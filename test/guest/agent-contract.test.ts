@@ -43,7 +43,7 @@ describe("what Tart's guest agent understands, byte by byte", () => {
     ['0a0b 08ffffffffffffffffff01', { kind: 'exit', code: -1 }],
     ['12040a02686f', { kind: 'stdout', data: Buffer.from('ho') }],
     ['1a030a0121', { kind: 'stderr', data: Buffer.from('!') }],
-    // Which of its commands this is (field 4), and what nobody knows yet.
+    // Which of its commands this is (field 4), and what is not known yet.
     ['22030a0131', { kind: 'unknown' }],
     ['', { kind: 'unknown' }],
     ['fa0101 01', { kind: 'unknown' }],

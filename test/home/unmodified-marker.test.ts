@@ -62,7 +62,7 @@ function stateNow(): string {
   return `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
 }
 
-/** Writes to the disk so that only the time that nobody can set tells of it. */
+/** Writes to the disk so that only the time that cannot be set tells of it. */
 function rewriteSecretly(): void {
   const { atime, mtime } = statSync(disk);
   writeFileSync(disk, 'what the manifest SAYS', { flag: 'r+' });
@@ -191,8 +191,8 @@ describe('a disk that others know, and that was read', () => {
   });
 
   it.each<[string, () => Promise<void> | void]>([
-    ['somebody wrote to it, in the same length and with the date set back', () => rewriteSecretly()],
-    ['somebody changed its mode', () => chmodSync(disk, 0o600)],
+    ['it was written to, in the same length and with the date set back', () => rewriteSecretly()],
+    ['its mode was changed', () => chmodSync(disk, 0o600)],
     [
       'another one was put into its place',
       () => {
@@ -204,7 +204,7 @@ describe('a disk that others know, and that was read', () => {
     expect(await isSealedAfter(happens)).toBe(false);
   });
 
-  it('is not marked as unmodified when somebody wrote to a page that was written to before it was read', async (context) => {
+  it('is not marked as unmodified when a process wrote to a page that was written to before it was read', async (context) => {
     const python = spawnSync('python3', ['--version']).status;
     leaveOut(context, python !== 0, 'no python3 to map files with');
     const writer = spawn('python3', ['-uc', MAPPING_WRITER, disk], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -223,7 +223,7 @@ describe('a disk that others know, and that was read', () => {
   });
 });
 
-describe('an unmodified marker that somebody else could have written is none', () => {
+describe('an unmodified marker that another user could have written is none', () => {
   beforeEach(needsSeals);
 
   it.each<[string, () => void]>([

@@ -37,7 +37,7 @@ describe('an idle check', () => {
   it('does not look below the top again', async () => {
     const cache = inOrder();
     await migrateCache(sessionOf(cache.root));
-    // Nothing that anybody does by renaming directories. Whoever looks repairs it.
+    // Nothing that comes of renaming directories. A full look repairs it.
     cache.remove('registry.corp%3A8221/a/latest');
     symlinkSync(
       `/gone/cache/OCIs/registry.corp%3A8221/a/${digestOfContent('a')}`,

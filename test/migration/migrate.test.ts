@@ -137,7 +137,7 @@ describe('migration brings home', () => {
       `${PLACE}/${B}/`,
       `${PLACE}/${A}/`,
     ]);
-    // Its tag was taken by a newer one, and nobody asked for it to go.
+    // Its tag was taken by a newer one, and no command asked for it to go.
     expect(readFileSync(`${cache.images}/${PLACE}/${A}/.explicitly-pulled`, 'utf8')).toBe('migration\n');
   });
 
@@ -261,7 +261,7 @@ describe('without evidence', () => {
     expect(await migrateCache(sessionOf(cache))).toMatchObject({ protected: 0 });
   });
 
-  it('an image that loses its tag by hand later is left to prune, since nobody knows why', async () => {
+  it('an image that loses its tag by hand later is left to prune, since the reason is not known', async () => {
     const cache = oldCache();
     cache.pull(pulled({ generation: 'encoded' }));
     await migrateCache(sessionOf(cache));
@@ -432,7 +432,7 @@ describe('what is in use', () => {
   });
 });
 
-describe('a tag that somebody moves meanwhile', () => {
+describe('a tag that another process moves meanwhile', () => {
   it('stays moved, and the image that it led to stays marked until the next command has looked', async () => {
     const cache = oldCache();
     cache.pull(pulled());

@@ -58,7 +58,7 @@ async function expectNames(session: Session, expectations: readonly Expectation[
 function expectTartIsContent(cache: OldCache): void {
   expect(tartWouldCollect(cache.images)).toEqual([]);
   const whole = wholeImages(cache.images).map(({ path }) => path.slice(cache.images.length + 1));
-  if (whole.some((place) => place.startsWith('bad%zz'))) return; // Nobody can tell where these are from, and Tart's list crashes on them.
+  if (whole.some((place) => place.startsWith('bad%zz'))) return; // It cannot be told where these are from, and Tart's list crashes on them.
   const listed = tartList(cache.images);
   for (const place of whole) {
     const name = decodeURIComponent(place.replace(/\/(?=[^/]*$)/, '@'));

@@ -31,7 +31,7 @@ describeWithParts('a registry that cannot be reached or refuses', ['openssl'], (
     });
   });
 
-  it('a port where nobody listens', { timeout: PATIENCE_MS }, async () => {
+  it('a port without a listener', { timeout: PATIENCE_MS }, async () => {
     const port = await freePort('127.0.0.1');
     await expectRefusal(workplace, ['pull', `127.0.0.1:${port}/team/base:1`], {
       code: 'NET_CONNECT',
@@ -40,7 +40,7 @@ describeWithParts('a registry that cannot be reached or refuses', ['openssl'], (
     });
   });
 
-  it('a certificate that nobody vouches for', async () => {
+  it('a certificate of an unknown authority', async () => {
     const registry = await start({}, ca.selfSigned.certificate, ca.selfSigned.key);
     await expectRefusal(workplace, ['pull', `${registry.authority}/team/base:1`], {
       code: 'NET_TLS',

@@ -88,7 +88,7 @@ cmp ${disk} $TART_HOME/cache/OCIs/*/team/base/sha256:*/disk.img
     ['TART_NO_AUTO_PRUNE is set', 'export TART_NO_AUTO_PRUNE='],
     ['it is pinned', '$TARTLET pin registry.corp:8221/macos/base:14'],
     [
-      'somebody uses it',
+      'another process uses it',
       `mkdir -p $TART_HOME/cache/.locks; exec 9>>$TART_HOME/cache/.locks/${'a'.repeat(64)}.lock; flock --exclusive 9`,
     ],
   ])('that has room only without an old image, and %s: the image stays', async ([, protect], context) => {

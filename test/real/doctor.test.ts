@@ -202,7 +202,7 @@ $TARTLET doctor --fix; echo "exit $?"`,
 
   it('that is interrupted tells what it found and how far it came, and ends with 130', async () => {
     const receiver = await pulled();
-    // A disk that nobody is done with in a moment: nothing but a hole.
+    // A disk that takes longer than a moment: nothing but a hole.
     const size = 2 ** 36;
     const manifest = manifestOf([
       configLayer({ size: 2 }),

@@ -138,7 +138,7 @@ describe("exec, by Tart's guest agent", () => {
     expect(await place.run('exec', name, 'true')).toMatchObject({ exitCode: 3 });
   });
 
-  it('ends the command when it is told to end, and when nobody reads any more', async () => {
+  it('ends the command when it is told to end, and when its output is not read any more', async () => {
     let closed: Promise<unknown> | undefined;
     const place = await vmWith({
       exec: async (command) => {

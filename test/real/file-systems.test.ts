@@ -49,7 +49,7 @@ function change(vm: string): void {
   closeSync(disk);
 }
 
-/** Somebody whose home lies on a disk of its own. */
+/** A user whose home lies on a disk of its own. */
 function workplaceOn(disk: MountedDisk): Workplace {
   return new Workplace(each, { home: path.join(disk.directory, 'home') });
 }
@@ -108,7 +108,7 @@ describe.each(['xfs', 'btrfs'] as const)('on %s, which shares blocks', (kind) =>
 describe('on a file system that is read-only (D10)', () => {
   beforeEach(needsOwnMounts);
 
-  /** Somebody who has an image, a VM, and an image as an old Tart left it, with a raw colon. */
+  /** A user who has an image, a VM, and an image as an old Tart left it, with a raw colon. */
   async function settled(): Promise<Workplace> {
     const workplace = new Workplace(each);
     await succeed(workplace, 'pull', before);

@@ -188,7 +188,7 @@ describe('a command that finds an old cache', () => {
     const name = `127.0.0.1:${gate.port}/team/base:1`;
     const pull = place.start('pull', '--concurrency', '1', name);
     await eventually('the pull hangs', () => gate.stalled.length > 0);
-    // Meanwhile somebody copies an old cache in.
+    // Meanwhile the user copies an old cache in.
     const cache = new OldCache(place.home);
     cache.pull({ registry: REGISTRY, repository: 'macos/0', tag: 'v', content: 'x', generation: 'raw' });
     cache.rename(REGISTRY, LOST_PORT);

@@ -65,7 +65,7 @@ it.each(['vms', 'cache', 'cache/OCIs'])('a file in the place of %s is no empty l
   );
 });
 
-it('a VM that runs is to be stopped, whoever runs it', async () => {
+it('a VM that runs is to be stopped, whichever program runs it', async () => {
   const workplace = new Workplace(cleanup);
   plantVm(workplace.vmDirectory('vm'));
   await runVm(workplace.vmDirectory('vm'));
@@ -88,7 +88,7 @@ it('a damaged record of a VM does not send anybody to delete an image', async ()
   expect((await workplace.run('inspect', 'vm')).exitCode).toBe(0);
 });
 
-it('a full disk that holds no images sends nobody to delete some', async () => {
+it('the hint for a full disk without images is not to delete some', async () => {
   const workplace = new Workplace(cleanup);
   const { exitCode, stderr } = await workplace.shell('$TARTLET --help > /dev/full');
   expect(exitCode).toBe(1);

@@ -101,7 +101,7 @@ describeWithParts('tartlet serve', ['openssl'], () => {
     });
     server.kill('SIGKILL');
     await server.ended;
-    // A lock of a process that is gone holds nobody.
+    // A lock of a process that is gone holds no other.
     await serve('--data', data);
   });
 

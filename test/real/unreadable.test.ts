@@ -209,7 +209,7 @@ $TARTLET prune --gc; echo "exit $?"; $TARTLET delete registry.corp:8221/macos/ba
       expect(readdirSync(`${at.images}/alias`)).toEqual(['tag']);
     });
 
-    it('what others left in tmp/, and its lock, keeps nobody from working', async (context) => {
+    it('what others left in tmp/, and its lock, keeps no command from working', async (context) => {
       needsOwnMounts(context);
       const at = new SharedHome();
       const name = 'tartlet-00000000-0000-4000-8000-000000000000';

@@ -18,7 +18,7 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const escaped = (text: string, one: (code: number) => string): string =>
   Array.from(text, (character) => one(character.codePointAt(0) ?? 0)).join('');
 
-/** The spellings of the secret, and what of it nobody may read afterwards. */
+/** The spellings of the secret, and what of it must not be readable afterwards. */
 const SPELLINGS: readonly (readonly [how: string, text: string, never: string])[] = [
   ['as it is', SECRET, 'Kf7'],
   ['in capitals', SECRET.toUpperCase(), 'KF7'],

@@ -76,7 +76,7 @@ describe('reading a manifest', () => {
     });
   });
 
-  it('decodes a body that was compressed although nobody asked (N50)', async () => {
+  it('decodes a body that was compressed unasked (N50)', async () => {
     const registry = await scripted({
       [`GET ${BY_DIGEST}`]: { headers: { 'content-encoding': 'gzip' }, body: gzipSync(MANIFEST) },
     });

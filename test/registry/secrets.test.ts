@@ -66,7 +66,7 @@ describe('secrets leave by one door', () => {
     };
 
   it.each(Object.entries(CALLS))(
-    '%s: nobody but the registry learns the password (S4, S7, S10, S11, S12, S13)',
+    '%s: only the registry learns the password (S4, S7, S10, S11, S12, S13)',
     async (_what, call) => {
       const challenge = { status: 401, headers: { 'www-authenticate': 'Basic realm="elsewhere"' } };
       const elsewhere = await scripted({ '*': challenge }, { name: 'elsewhere.localhost' });
@@ -82,7 +82,7 @@ describe('secrets leave by one door', () => {
   );
 
   it.each(Object.entries(CALLS))(
-    '%s: nobody but the registry learns its token, and only its service the password (S6, S7)',
+    '%s: only the registry learns its token, and only its service the password (S6, S7)',
     async (_what, call) => {
       const tokens = await tokenService();
       const elsewhere = await scripted({ '*': tokens.challenge() }, { name: 'elsewhere.localhost' });

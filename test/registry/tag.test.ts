@@ -28,7 +28,7 @@ describe('listing tags', () => {
     expect(registry.log).toEqual([`${LIST}?last=a%2B1`]);
   });
 
-  it('fetches no page that nobody asks for', async () => {
+  it('fetches no page that is not asked for', async () => {
     const registry = await scripted({ [LIST]: [page(['a', 'b'], '<?last=b>; rel=next')] });
     for await (const tag of clientFor(registry).client.tags()) {
       expect(tag).toBe('a');

@@ -86,7 +86,7 @@ export function clientFor(
   return { client, clock };
 }
 
-/** Somebody with a password. */
+/** A user with a password. */
 export function password(username = 'ci', secret = 'hunter2'): CredentialSource {
   return {
     find: (registry) =>

@@ -19,7 +19,7 @@ export interface PrivateCa {
   readonly server: CertificatePair;
   /** An RSA pair that signs tokens. */
   readonly signer: CertificatePair;
-  /** A server's pair that nobody vouches for. */
+  /** A server's pair of an unknown authority. */
   readonly selfSigned: CertificatePair;
 }
 

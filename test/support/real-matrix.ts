@@ -49,7 +49,7 @@ export function testMatrix(registry: RegistryKind, parts: readonly Part[]): void
             await cloneIsEqual(receiver, name, original);
             if (auth !== 'none') {
               await wrongPasswordIsRefused(new Workplace(own, { ...trust, login: wrong(login) }), name, site);
-              await nobodyIsToldToLogIn(new Workplace(own, trust), name, site);
+              await anonymousIsToldToLogIn(new Workplace(own, trust), name, site);
             }
           });
         }
@@ -94,11 +94,11 @@ async function wrongPasswordIsRefused(stranger: Workplace, name: string, site: S
   expect(stranger.snapshot()).toEqual([]);
 }
 
-async function nobodyIsToldToLogIn(nobody: Workplace, name: string, site: Site): Promise<void> {
-  const { exitCode, stderr } = await nobody.run('pull', name);
+async function anonymousIsToldToLogIn(anonymous: Workplace, name: string, site: Site): Promise<void> {
+  const { exitCode, stderr } = await anonymous.run('pull', name);
   expect(exitCode).toBe(1);
   expect(stderr).toContain(`tartlet login ${site.address}`);
-  expect(nobody.snapshot()).toEqual([]);
+  expect(anonymous.snapshot()).toEqual([]);
 }
 
 function wrong<T extends { readonly password: string }>(login: T): T {

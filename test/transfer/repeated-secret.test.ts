@@ -104,7 +104,7 @@ it.each<[string, Partial<Credential>]>([
 it('a token that came for one thread is known in another one, which waits for its answer already (S67)', async () => {
   let answerSecond: (() => void) | undefined;
   const { pulled, tokens } = await world(({ challenge }) => ({
-    // The thread of the first chunk is sent for another token, and says so to nobody but this registry.
+    // The thread of the first chunk is sent for another token, and says so to this registry only.
     [first]: (request, response) => {
       if (request.headers.authorization !== `Bearer ${SECRET}`) challenge(request, response);
       else answerSecond?.();

@@ -58,11 +58,11 @@ describe('the copy of a marked as unmodified disk', () => {
     expect(await isSealed('image')).toBe(true);
   });
 
-  it('of a VM is not: nobody holds it meanwhile', async () => {
+  it('of a VM is not: it is not locked meanwhile', async () => {
     expect(await isSealed('vm')).toBe(false);
   });
 
-  it('of an image that somebody writes to meanwhile is not', async () => {
+  it('of an image that a process writes to meanwhile is not', async () => {
     expect(await isSealed('image', (disk) => writeFileSync(disk, 'else'))).toBe(false);
   });
 });

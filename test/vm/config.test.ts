@@ -112,7 +112,7 @@ describe('reading (tart-formats §3)', () => {
     expect(parse({ ...LINUX, version: 7, ecid: 5 })).toMatchObject({ version: 7, os: 'linux' });
   });
 
-  it('a disk format that nobody knows is raw', () => {
+  it('an unknown disk format is raw', () => {
     expect(parse({ ...LINUX, diskFormat: 'qcow2' }).diskFormat).toBe('raw');
   });
 

@@ -78,7 +78,7 @@ describe('the configuration', () => {
     });
   });
 
-  it('stays the very file that somebody may have locked', async () => {
+  it('stays the very file that a process may have locked', async () => {
     const { session, directory } = plant();
     const { ino } = statSync(`${directory}/config.json`);
     await setVm(session, vm, { cpuCount: 6 });

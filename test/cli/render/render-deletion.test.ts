@@ -10,7 +10,7 @@ const NOW = new Date('2026-06-15T12:00:00Z');
 const DAY = 24 * 60 * 60 * 1000;
 const GB = 1_000_000_000;
 
-/** An image of 38.2 GB that nobody used for 12 days. */
+/** An image of 38.2 GB that was not used for 12 days. */
 function deletion(reason: PruneReason, reclaimableBytes: number | undefined): Deletion {
   const allocatedBytes = 38.2 * GB;
   const sharedBytes = reclaimableBytes === undefined ? undefined : allocatedBytes - reclaimableBytes;
@@ -61,7 +61,7 @@ it.each([
   [DAY, '1 day ago'],
   [12.9 * DAY, '12 days ago'],
   [400 * DAY, '400 days ago'],
-])('what nobody used for %i ms was used %s', (milliseconds, text) => {
+])('what was not used for %i ms was used %s', (milliseconds, text) => {
   expect(unusedFor(milliseconds)).toBe(text);
 });
 

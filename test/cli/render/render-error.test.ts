@@ -49,7 +49,7 @@ describe('an error for people', () => {
     );
   });
 
-  it('an error that nobody foresaw is a defect, and says so (P11)', () => {
+  it('an unforeseen error is a defect, and says so (P11)', () => {
     expect(plain(new TypeError('x is not a function'))).toBe(
       'error[INTERNAL]: unexpected: x is not a function.\n' +
         'next: this is a defect of Tartlet: report it with the output that TARTLET_DEBUG=1 gives\n',

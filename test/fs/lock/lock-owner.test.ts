@@ -5,7 +5,7 @@ import { LocalName } from '../../../src/names/local-name.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
 import { freshSession, plantVm } from '../../support/home.ts';
 
-it('a VM that was deleted since it was looked for is locked by nobody, and no fault of the disk (P16)', async () => {
+it('a VM that was deleted since it was looked for is locked by no process, and no fault of the disk (P16)', async () => {
   const vm = `${temporaryDirectory()}/vm`;
   mkdirSync(vm);
   writeFileSync(`${vm}/config.json`, '{}');

@@ -63,7 +63,7 @@ describe('a file lock', () => {
     await next?.release();
   });
 
-  it('follows the path when somebody deletes the file (P22)', async () => {
+  it('follows the path when another process deletes the file (P22)', async () => {
     const file = `${temporaryDirectory()}/a.lock`;
     const old = await FileLock.acquire(file, exclusively);
     rmSync(file);

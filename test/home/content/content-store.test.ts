@@ -74,7 +74,7 @@ describe('installing a file', () => {
 });
 
 describe('collecting', () => {
-  it('deletes only whole files that nobody names', async () => {
+  it('deletes only whole files that nothing names', async () => {
     const session = freshSession();
     plantStackedImage(session, REPOSITORY, image, 'v1');
     const orphan = plantContent(session, noise(100, 9));
@@ -133,7 +133,7 @@ describe('collecting', () => {
     expect(existsSync(orphan)).toBe(true);
   });
 
-  it('waits for whoever is changing what is named', async () => {
+  it('waits for a process that is changing what is named', async () => {
     const session = freshSession();
     for (const level of image.levels) plantContent(session, level);
     let collected: ReturnType<typeof session.contents.collectAlone> | undefined;

@@ -103,7 +103,7 @@ describe('automatic collection', () => {
   });
 
   it.each(['shared', 'exclusive'] as const)(
-    'spares what somebody holds (%s), and takes the rest and it next time',
+    'spares what a process holds (%s), and takes the rest and it next time',
     async (mode) => {
       const at = session();
       await unnamed(at, 'a');

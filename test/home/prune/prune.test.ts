@@ -135,7 +135,7 @@ describe('pruning by space', () => {
   });
 });
 
-describe('what somebody uses', () => {
+describe('what another process uses', () => {
   it.each(['shared', 'exclusive'] as const)(
     'is skipped while it is locked (%s), and the rest goes (tart-cli §7 #21)',
     async (mode) => {
@@ -256,7 +256,7 @@ describe('collecting', () => {
     expect(digests(at)).toEqual(['moved', 'sha256:aa']);
   });
 
-  it('keeps an image that somebody is about to link', async () => {
+  it('keeps an image that a process is about to link', async () => {
     const at = session();
     image(at, 'a', 1);
     const lock = await at.images.lock(Digest.parse(digestOf('a')), { mode: 'exclusive', wait: false });

@@ -14,7 +14,7 @@ function session(): Session {
   return freshSession({ now: () => NOW });
 }
 
-/** An unfinished pull that nobody continued for so many days. */
+/** An unfinished pull that was not continued for so many days. */
 function staging(at: Session, days: number): string {
   const directory = `${at.home.stagingDirectory}/${HEX}`;
   plantVm(directory);
@@ -87,7 +87,7 @@ describe('the sweep', () => {
     expect(existsSync(directory)).toBe(true);
   });
 
-  it('spares a pull that somebody holds, and the one that is about to go on', async () => {
+  it('spares a pull that a process holds, and the one that is about to go on', async () => {
     const at = session();
     const directory = staging(at, 30);
     const lock = await at.images.lock(Digest.sha256(HEX), { mode: 'exclusive', wait: false });
@@ -100,7 +100,7 @@ describe('the sweep', () => {
     expect(existsSync(directory)).toBe(false);
   });
 
-  it('gives up unfinished files of the content store after a week, with their journals, unless somebody holds them', async () => {
+  it('gives up unfinished files of the content store after a week, with their journals, unless a process holds them', async () => {
     const at = session();
     const directory = partial(at, 8);
     await at.contents.whileBuilding(Digest.sha256(HEX), { mode: 'exclusive', wait: true }, async () => sweep(at));

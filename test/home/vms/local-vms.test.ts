@@ -22,8 +22,8 @@ async function scratchVm(session: Session, disk: string): Promise<Scratch> {
 
 const name = (text: string): LocalName => LocalName.parse(text);
 
-describe.runIf(process.platform === 'linux')('a VM that somebody runs', () => {
-  it('is running, whoever holds the lock, and is neither deleted, renamed, replaced nor pushed (tart-cli §7 #9)', async () => {
+describe.runIf(process.platform === 'linux')('a VM that a program runs', () => {
+  it('is running, whichever process holds the lock, and is neither deleted, renamed, replaced nor pushed (tart-cli §7 #9)', async () => {
     const session = freshSession();
     const directory = vm(session, 'busy');
     await runVm(directory);

@@ -94,7 +94,7 @@ describe('Bearer', () => {
     expect(registry.requests).toHaveLength(3);
   });
 
-  it('asks anonymously when nobody is known', async () => {
+  it('asks anonymously when no credential is known', async () => {
     const tokens = await tokenService();
     const registry = await scripted({ [GET]: guarded(tokens.challenge(), (value) => value === 'Bearer token-1') });
     await clientFor(registry).client.manifest(TAG);

@@ -41,7 +41,7 @@ describe.each([
     await expect(collect(body)).rejects.toMatchObject(TAKEN);
   });
 
-  it('may be discarded and closed as often as somebody likes', async () => {
+  it('may be discarded and closed again and again', async () => {
     const { body } = await answer();
     await body.discard();
     await body.discard();

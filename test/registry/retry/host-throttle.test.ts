@@ -66,7 +66,7 @@ describe('after a complaint of a host', () => {
     expect(clock.slept).toEqual([]);
   });
 
-  it('whoever sends a body waits for the time, but never for those whose bytes it may be sending', async () => {
+  it('a request with a body waits for the time, but never for those whose bytes it may be sending', async () => {
     const { clock, throttle: pace } = throttle();
     pace.pauseUntil(ORIGIN, 5000);
     await pace.acquire(ORIGIN, false);

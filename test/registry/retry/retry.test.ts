@@ -131,7 +131,7 @@ const proxyFailing = (facts: Parameters<typeof proxyError>[2]) =>
   proxyError({ url: new URL('http://p.example:3128'), variable: 'HTTPS_PROXY' }, 'it did not', facts);
 const coded = (code: string) => Object.assign(new Error(code), { code });
 
-describe('nobody there', () => {
+describe('a host that was never there', () => {
   /** How often a request is tried: as the first to its host, and after an answer of the host. */
   async function tries(failure: Error): Promise<[first: number, later: number]> {
     let count = 0;

@@ -31,7 +31,7 @@ describe('Basic authentication', () => {
     }
   });
 
-  it('lets in whoever knows a password, colons and all, again and again', async () => {
+  it('lets in a client with a password, colons and all, again and again', async () => {
     const { send, events } = await startRegistry({ auth });
     expect((await send('GET', '/v2/', basic('ana:se:cret'))).status).toBe(200);
     expect((await send('GET', '/v2/', basic('ana:se:cret'))).status).toBe(200);

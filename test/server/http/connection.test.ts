@@ -39,7 +39,7 @@ describe('a slow client (S46)', () => {
   });
 });
 
-describe('a body that nobody wants', () => {
+describe('an unwanted body', () => {
   it('is answered while it is still being sent, and the connection ends', async () => {
     const { port, send } = await startRegistry();
     const head = 'PUT /v2/a/manifests/x HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 100000000\r\n\r\n';
@@ -135,7 +135,7 @@ describe('close', () => {
   });
 });
 
-it('works behind a server of somebody else', async () => {
+it('works behind another server', async () => {
   const registry = createRegistry({ dataDirectory: temporaryDirectory() });
   const server = http.createServer((request, response) => void registry.handle(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

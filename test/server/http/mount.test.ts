@@ -19,7 +19,7 @@ describe('mounting', () => {
     ['the source does not exist', `mount=${EMPTY}&from=team/nowhere`],
     ['the source is no name', `mount=${EMPTY}&from=../../etc`],
     ['the digest is none', 'mount=nonsense&from=team/source'],
-    ['nobody has it', `mount=${EMPTY}`],
+    ['no repository has it', `mount=${EMPTY}`],
   ])('becomes an upload when %s', async (_, query) => {
     const { send, pushBlob } = await startRegistry();
     await pushBlob('team/source', 'other');

@@ -107,7 +107,7 @@ it('after 32 requests ahead of their answers the connection ends, with those ans
   expect(statuses(heard)).toEqual(Array(33).fill('200'));
 });
 
-it('whoever sends thousands of requests ahead of their answers loses the connection (S59)', async () => {
+it('a client that sends thousands of requests ahead of their answers loses the connection (S59)', async () => {
   const { port, send } = await startRegistry();
   const heads = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2_000);
   const heard = await Promise.all(Array.from({ length: 8 }, async () => rawExchange(port, heads)));

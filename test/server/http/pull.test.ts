@@ -89,7 +89,7 @@ describe('pulling a blob', () => {
     expect(codes).toEqual(['BLOB_UNKNOWN']);
   });
 
-  it('sends a deleted blob to its end to whoever had begun (S52)', async () => {
+  it('sends a deleted blob to its end to a client that had begun (S52)', async () => {
     const { port, registry, send, pushBlob } = await startRegistry();
     const large = noise(16 * 1024 * 1024);
     const digest = await pushBlob(REPOSITORY, large);

@@ -76,7 +76,7 @@ describe('pushing a blob', () => {
     expect((await send('PUT', `${location}?digest=${sha256(content)}`)).status).toBe(201);
   });
 
-  it('takes an empty blob, and digests of sha512 that nobody announced', async () => {
+  it('takes an empty blob, and digests of sha512 that were not announced', async () => {
     const { send, begin, pushBlob } = await startRegistry();
     expect(await pushBlob(REPOSITORY, '')).toBe(EMPTY);
     const content = noise(600_000);

@@ -41,7 +41,7 @@ it('a new process on the same directory serves everything', async () => {
 });
 
 describe('garbage', () => {
-  it('is what no manifest links to and nobody is about to link to', async () => {
+  it('is what no manifest links to and no request is about to link to', async () => {
     const { registry, directory, send, pushBlob, pushImage } = await startRegistry();
     await pushImage(REPOSITORY, 'keep');
     const old = await pushBlob(REPOSITORY, 'an old layer');

@@ -290,7 +290,7 @@ describe('nothing of a seed is believed', () => {
 });
 
 describe('while a pull copies from an image', () => {
-  it('nobody can delete that image', async () => {
+  it('no process can delete that image', async () => {
     const registry = await startStaticRegistry({ first, second });
     const attempts: unknown[] = [];
     const session = freshSession();
@@ -320,7 +320,7 @@ describe('while a pull copies from an image', () => {
     }
   });
 
-  it('an image that somebody is changing is passed over', async () => {
+  it('an image that another process is changing is passed over', async () => {
     const registry = await startStaticRegistry({ first, second });
     const session = freshSession();
     await pull(session, nameAt(registry, 'first'));

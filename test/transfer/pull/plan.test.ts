@@ -122,7 +122,7 @@ describe('where a chunk comes from', () => {
       'zero zero A= A= fetch',
     ],
     [
-      'for half of a disk, nobody is cloned whole',
+      'for half of a disk, no seed is cloned whole',
       '1234',
       { canShare: true, places: placesOf({ 1: [A, 0], 2: [A, 1] }) },
       'A0 A1 fetch fetch',

@@ -171,7 +171,7 @@ describe('pushing a changed clone', () => {
   });
 });
 
-describe('a clone that nobody wrote to', () => {
+describe('a clone without writes', () => {
   beforeEach(needsSeals);
 
   /** A session, and how many threads its last transfer took: those that read and send chunks of a disk. */
@@ -248,7 +248,7 @@ describe('a clone that nobody wrote to', () => {
       },
     ],
     [
-      'was cloned from an image that somebody wrote to',
+      'was cloned from an image that was written to',
       async (session, image) => {
         const { directory } = (await session.images.find(RemoteName.parse(image))) ?? { directory: { path: '' } };
         writeFileSync(`${directory.path}/disk.img`, Buffer.concat([A, D, C]), { flag: 'r+' });
@@ -256,7 +256,7 @@ describe('a clone that nobody wrote to', () => {
       },
     ],
     [
-      'was cloned from a VM that somebody wrote to',
+      'was cloned from a VM that was written to',
       async (session, image) => {
         await cloneVm(session, image, LocalName.parse('first'));
         writeFileSync(`${session.home.vmsDirectory}/first/disk.img`, Buffer.concat([A, D, C]), { flag: 'r+' });
@@ -299,7 +299,7 @@ describe('a clone that nobody wrote to', () => {
       { populateCache: true },
     ],
     [
-      'where it was cloned from a VM, which nobody holds meanwhile',
+      'where it was cloned from a VM, which is not locked meanwhile',
       async (session, image) => {
         await cloneVm(session, image, LocalName.parse('first'));
         await cloneVm(session, 'first', CI);
@@ -311,7 +311,7 @@ describe('a clone that nobody wrote to', () => {
     expect(threads).toBeGreaterThan(0);
   });
 
-  it('is read when somebody wrote to it after the unmodified marker was looked at', async () => {
+  it('is read when a process wrote to it after the unmodified marker was looked at', async () => {
     const registry = await startMeddlingRegistry();
     const { session, threads } = countingSession();
     const name = await seed(registry, base);

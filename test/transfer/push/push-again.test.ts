@@ -87,7 +87,8 @@ class Pushes {
   }
 
   /**
-   * Pushes, and lets the record say that stored blocks are what the contents became: whoever names them believed it.
+   * Pushes, and lets the record say that stored blocks are what the contents became: a push that names them believed
+   * it.
    */
   async pushAsStored(repository = 'org/vm'): Promise<void> {
     await this.push(this.name(repository, 'first'), { reproducible: true });
@@ -106,7 +107,7 @@ class Pushes {
     rmSync(`${this.directory}/${OurFile.marker}`, { force: true });
   }
 
-  /** Writes so that only the time that nobody can set tells of it. */
+  /** Writes so that only the time that cannot be set tells of it. */
   writeSecretly(bytes: Buffer): void {
     const { atime, mtime } = statSync(this.disk);
     writeFileSync(this.disk, bytes, { flag: 'r+' });
@@ -122,7 +123,7 @@ class Pushes {
   }
 }
 
-describe('a disk that nobody wrote to since it was pushed', () => {
+describe('a disk without writes since it was pushed', () => {
   beforeEach(needsSeals);
 
   it('is not read by the next push, which sends its manifest alone', async () => {
@@ -191,7 +192,7 @@ describe('a disk that nobody wrote to since it was pushed', () => {
 
 describe('a disk that is not known to be what was pushed is pushed as it is', () => {
   it.each<[string, (pushes: Pushes) => void]>([
-    ['when somebody wrote to it and set the date back', (pushes) => pushes.writeSecretly(Buffer.concat([A, D, C]))],
+    ['when a process wrote to it and set the date back', (pushes) => pushes.writeSecretly(Buffer.concat([A, D, C]))],
     [
       'when another one lies in its place',
       ({ disk }) => {
@@ -208,7 +209,7 @@ describe('a disk that is not known to be what was pushed is pushed as it is', ()
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 
-  it('when somebody wrote to it while it was pushed, although its date is the same', async () => {
+  it('when a process wrote to it while it was pushed, although its date is the same', async () => {
     const pushes = await Pushes.begin();
     pushes.registry.meddle = ({ method, url }) => {
       if (method === 'PUT' && url?.includes('/manifests/') === true) pushes.writeSecretly(Buffer.concat([A, D, C]));
@@ -231,7 +232,7 @@ describe('a disk that was pushed and is hashed', () => {
     await pushes.expectPulled(pushes.name('org/vm'));
   });
 
-  it('is not encoded where no file system tells whether somebody wrote to it', async () => {
+  it('is not encoded where no file system tells whether it was written to', async () => {
     const pushes = await Pushes.begin({ platform: 'freebsd' });
     await pushes.pushAsStored();
     const { chunks, threads } = await pushes.push(pushes.name('org/vm'));
@@ -314,7 +315,7 @@ describe('a disk that was pushed and is hashed', () => {
   });
 });
 
-describe('nothing is believed that somebody else could have written', () => {
+describe('nothing is believed that another user could have written', () => {
   const DIRECTORY = '';
 
   it.each<[string, (directory: string) => void]>([

@@ -95,7 +95,7 @@ describe.each([
     expect(registry.requests[0]?.headers['host']).toBe(`registry.example:${registry.port}`);
   });
 
-  it('tells user and password to the proxy, and to nobody else', async () => {
+  it('tells user and password to the proxy only', async () => {
     const registry = await scripted({ 'GET /v2/': { body: '{}' } });
     const proxy = await squid({ login: `Basic ${Buffer.from('user:p@ss').toString('base64')}` });
     const environment = { http_proxy: `http://user:p%40ss@127.0.0.1:${proxy.port}` };

@@ -166,7 +166,7 @@ describe('an answer is over once', () => {
     expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 1, 1]);
   });
 
-  it('whoever leaves after its last byte leaves nothing behind', async () => {
+  it('a reader that leaves after its last byte leaves nothing behind', async () => {
     const registry = await scripted({ '*': { body: 'abc' } });
     const transport = direct();
     const { signal } = new AbortController();
@@ -178,7 +178,7 @@ describe('an answer is over once', () => {
     expect(registry.requests.map(({ connection }) => connection)).toEqual([1, 1]);
   });
 
-  it('whoever leaves earlier ends its connection', async () => {
+  it('a reader that leaves earlier ends its connection', async () => {
     const registry = await scripted({ '*': { body: BLOB.bytes } });
     const transport = direct();
     const { signal } = new AbortController();
