@@ -44,7 +44,7 @@ function places() {
   ];
 }
 
-/** What is in it runs with our rights: nobody else may have made or changed it. */
+/** What is in it runs with our rights: no other user may have made or changed it. */
 function isOurs(directory) {
   return [path.dirname(directory), directory].every((each) => {
     const stats = fs.lstatSync(each, { throwIfNoEntry: false });
