@@ -34,7 +34,12 @@ function buildProgram(): Command {
     .addOption(new Option('--format <format>', 'Output format').choices(['text', 'json']))
     .option('-q, --quiet', 'Print only names');
   program.command('clone').description('copy').argument('<source>').argument('<new-name>');
-  program.command('serve').description('run a registry').option('--data <directory>', 'where');
+  program
+    .command('serve')
+    .description('run a registry')
+    .option('--from <file|url>', 'a file, or elsewhere')
+    .option('--disk <path[:options]>', 'a disk')
+    .option('--data <directory>', 'where');
   program
     .command('completion')
     .description('print a script')
@@ -180,6 +185,8 @@ describe('what is offered', () => {
     [['clone', '--', 'deb'], 'names'],
     [['push', 'x', 'y', 'deb'], 'names'],
     [['serve', '--data', ''], 'files'],
+    [['serve', '--from', ''], 'files'],
+    [['serve', '--disk', ''], 'files'],
     [['serve', '--data=/x'], 'files'],
     [['nonsense', ''], []],
     [['__complete', ''], []],

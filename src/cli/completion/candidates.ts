@@ -16,7 +16,7 @@ export type Candidates =
 
 /** Arguments with these names stand for something that exists; `new-name` and the like do not. */
 const NAMES = /^(?:name|names|source|remote-name|remote-names)$/;
-const FILES = /^(?:path|file|directory)$/;
+const FILES = /^(?:path|file|directory)(?![a-z])/;
 
 /**
  * What can stand for the last word of a command line. Hidden commands and options are not offered.
