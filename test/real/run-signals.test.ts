@@ -7,7 +7,7 @@ import { Cleanup } from '../support/real-cleanup.ts';
 import { COMMAND, Running, Workplace } from '../support/real-command.ts';
 import { describeWithParts } from '../support/real-parts.ts';
 
-type Phase = HeldPhase | 'stopping';
+type Phase = Exclude<HeldPhase, 'hanging'> | 'stopping';
 type Signal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2' | 'SIGKILL';
 
 /** What becomes of a run. */
@@ -169,5 +169,19 @@ describeWithParts('a run that gets a signal', ['ovmf'], () => {
     const memory = cell.state === 'suspended' ? ['state.json', 'state.qemu'] : [];
     // Of a process that was killed there are names left, which say nothing: the next start takes them away.
     expect(signal === 'SIGKILL' ? left.filter((name) => memory.includes(name)) : left).toEqual(memory);
+  });
+
+  it('a QEMU that hangs and does not end when it is told to is killed', async () => {
+    plant();
+    const running = await hold('hanging');
+    running.kill('SIGINT');
+    while (!running.stdout.includes('Stopping VM...\n')) await delay(10);
+    running.kill('SIGINT');
+    const { exitCode, stderr } = await running.ended;
+    expect({ exitCode, stderr: stderr.split('\n')[0] }).toEqual({
+      exitCode: 1,
+      stderr: 'error: the VM ended by an accident: QEMU was ended by SIGKILL',
+    });
+    expect((await workplace.run('list')).stdout).toContain('stopped');
   });
 });

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 
 /** Where a pretended QEMU stays for as long as it is let. */
-export type HeldPhase = 'starting' | 'firmware' | 'up' | 'suspending' | 'resuming';
+export type HeldPhase = 'starting' | 'firmware' | 'up' | 'suspending' | 'resuming' | 'hanging';
 
 /*
  * What a `run` says to QEMU in all phases of its life, and as little of what QEMU answers as it takes
@@ -42,9 +42,9 @@ const commands = {
     tell({ event: 'SHUTDOWN', data: { guest: true } });
     setImmediate(() => process.exit(0));
   },
-  quit: () => setImmediate(() => process.exit(0)),
+  quit: () => phase === 'hanging' || setImmediate(() => process.exit(0)),
   qmp_capabilities: () => {
-    if (phase === 'firmware' || phase === 'up') reached();
+    if (['firmware', 'up', 'hanging'].includes(phase)) reached();
   },
 };
 process.on('SIGTERM', () => process.exit(0));

@@ -39,10 +39,13 @@ export function parseShares(terminal: Terminal, texts: readonly string[]): RunSe
  */
 export function parseDisk(terminal: Terminal, text: string): RunSettings['disks'][number] {
   const { path: file, options } = parseDiskText(text);
-  if (/^nbds?(?:\+unix)?:/.test(file) && URL.canParse(file)) return { kind: 'nbd', url: new URL(file), ...options };
+  if (/^nbds?(?:\+unix)?:/.test(file)) return { kind: 'nbd', url: parseNbd(file), ...options };
   const absolute = resolvePath(terminal, file);
   const stats = statSync(absolute, { throwIfNoEntry: false });
   if (stats === undefined) return diskOfImage(file, absolute, options);
+  if (!stats.isFile() && !stats.isBlockDevice()) {
+    throw noDisk(absolute, `${absolute} is neither a file nor a block device`);
+  }
   const isReadOnly = options.readOnly || path.extname(absolute) === '.iso';
   return {
     kind: stats.isBlockDevice() ? 'block-device' : 'file',
@@ -57,11 +60,42 @@ function diskOfImage(text: string, absolute: string, { readOnly }: DiskOptions):
   if (!text.startsWith('/') && !text.startsWith('.') && RemoteName.looksRemote(text)) {
     return { kind: 'image', name: RemoteName.parse(text), readOnly };
   }
-  throw new TartletError('NOT_FOUND', `there is no disk at ${absolute}`, {
+  throw noDisk(absolute, `there is no disk at ${absolute}`);
+}
+
+function noDisk(absolute: string, why: string): TartletError {
+  return new TartletError('NOT_FOUND', why, {
     subject: absolute,
     next: {
       kind: 'in-words',
       words: 'give the path of a file or a block device, an nbd: address, or the name of a cached image',
     },
   });
+}
+
+/**
+ * The address of a server of disks, as QEMU and libnbd write it. By TLS none is reached: a connection that is not
+ * encrypted is never made in the place of one that was to be. @throws TartletError `USAGE`
+ */
+function parseNbd(text: string): URL {
+  if (text.startsWith('nbds')) {
+    throw new TartletError('USAGE', `"${text}" asks for TLS, which is not there for disks`, {
+      next: { kind: 'in-words', words: 'use nbd+unix: with a tunnel of yours, or nbd: in a network that you trust' },
+    });
+  }
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const server = text.startsWith('nbd+unix:') ? url?.searchParams.get('socket') : url?.hostname;
+  if (url !== undefined && server && isDecodable(url.pathname)) return url;
+  throw new TartletError('USAGE', `"${text}" is no address of a disk`, {
+    next: { kind: 'in-words', words: 'write it like nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=PATH' },
+  });
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

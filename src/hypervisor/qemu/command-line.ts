@@ -151,7 +151,9 @@ function nbdAddress(url: URL): object {
   if (url.protocol.includes('unix')) {
     return { server: { type: 'unix', path: url.searchParams.get('socket') ?? '' }, ...exported };
   }
-  return { server: { type: 'inet', host: url.hostname, port: url.port === '' ? '10809' : url.port }, ...exported };
+  // Without the brackets that an address of IPv6 has in a URL.
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  return { server: { type: 'inet', host, port: url.port === '' ? '10809' : url.port }, ...exported };
 }
 
 function networkOptions(machine: Machine, host: QemuHost): Option[] {

@@ -23,6 +23,9 @@ const DISK_WORKS_AFTER_MS = 5000;
  */
 const LINK_DOWN_MS = 200;
 
+/** How long a QEMU that is told to end may take to close its disks, in milliseconds: one that hangs never ends. */
+const CLOSES_WITHIN_MS = 10_000;
+
 /** A QEMU that was started, as the machine that it is. */
 export class QemuMachine implements RunningMachine {
   readonly pid: number;
@@ -46,6 +49,7 @@ export class QemuMachine implements RunningMachine {
   #diskIsBroken = false;
   #isSaving = false;
   #nextTry: NodeJS.Timeout | undefined;
+  #killing: NodeJS.Timeout | undefined;
 
   constructor(
     machine: Machine,
@@ -181,6 +185,7 @@ export class QemuMachine implements RunningMachine {
   #endingOf({ code, signal }: ProcessEnd): Ending {
     this.#qmp?.close();
     clearTimeout(this.#nextTry);
+    clearTimeout(this.#killing);
     if (this.#why === 'panicked') return { kind: 'crashed', reason: 'the kernel of the guest panicked' };
     if (this.#why !== undefined && code === 0) return { kind: this.#why };
     const how = signal === null ? `QEMU ended with ${code ?? 'nothing'}` : `QEMU was ended by ${signal}`;
@@ -194,6 +199,7 @@ export class QemuMachine implements RunningMachine {
 
   async end(): Promise<void> {
     this.#why ??= 'ended';
+    this.#killing ??= setTimeout(() => this.#qemu.kill('SIGKILL'), CLOSES_WITHIN_MS);
     // Where nothing is heard of it any more, it hears this.
     await this.#qmp?.execute('quit').catch(() => this.#qemu.kill('SIGTERM'));
   }

@@ -149,14 +149,16 @@ describe('arguments for QEMU', () => {
       { kind: 'block-device', path: '/dev/sdb', ...DEFAULT_DISK_OPTIONS },
       { kind: 'nbd', url: new URL('nbd://build.example:10810/export'), ...DEFAULT_DISK_OPTIONS },
       { kind: 'nbd', url: new URL('nbd+unix:///export?socket=/run/nbd'), ...DEFAULT_DISK_OPTIONS },
+      { kind: 'nbd', url: new URL('nbd://[::1]/'), ...DEFAULT_DISK_OPTIONS },
     ] as const;
     const nodes = valuesOf(qemuArguments({ ...MACHINE, disks }, HOST, START), '-blockdev');
-    expect(nodes).toHaveLength(4);
+    expect(nodes).toHaveLength(5);
     expect(nodes[1]).toContain('"driver":"host_device","filename":"/dev/sdb"');
     expect(nodes[2]).toContain(
       '"reconnect-delay":30,"server":{"type":"inet","host":"build.example","port":"10810"},"export":"export"',
     );
     expect(nodes[3]).toContain('"server":{"type":"unix","path":"/run/nbd"},"export":"export"');
+    expect(nodes[4]).toContain('"server":{"type":"inet","host":"::1","port":"10809"}');
   });
 
   it('two bridges are two cards with one address, and the helper is given its rights', () => {
