@@ -56,9 +56,7 @@ describe('called as vetu', () => {
         'logout',
       ].concat(['completion', 'help']),
     );
-    expect(commands.filter((name) => name !== 'completion' && name !== 'help').toSorted()).toEqual(
-      VETU_COMMANDS.toSorted(),
-    );
+    expect(new Set(commands)).toEqual(new Set([...VETU_COMMANDS, 'completion', 'help']));
     expect((await vetu('run', '--help')).stdout).toMatch(/^Usage: vetu run [\s\S]*--net-host-mtu[\s\S]*--device/);
   });
 

@@ -16,7 +16,7 @@ export function exitCodeIn(dialect: Dialect, code: number): number {
   return dialect === 'vetu' && code !== 0 ? 1 : code;
 }
 
-/** Vetu's commands (run-fleet-demand §2). */
+/** Vetu's commands (run-fleet-demand §2). @internal exported for its test. */
 export const VETU_COMMANDS = 'pull push list fqn create clone delete set run stop ip login logout'.split(' ');
 
 /**
