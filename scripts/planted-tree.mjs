@@ -35,7 +35,9 @@ export class PlantedTree {
       mkdirSync(path.dirname(path.join(this.#copy, file)), { recursive: true });
       copyFileSync(from, path.join(this.#copy, file));
     }
-    symlinkSync(path.join(root, 'node_modules'), path.join(this.#copy, 'node_modules'), 'dir');
+    // The examples are checked against the declarations of the build.
+    for (const made of ['node_modules', 'dist'])
+      if (existsSync(path.join(root, made))) symlinkSync(path.join(root, made), path.join(this.#copy, made), 'dir');
   }
 
   /** Runs npm with these arguments in the copy. */

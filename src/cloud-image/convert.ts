@@ -18,7 +18,7 @@ export interface ConvertOptions {
  * For util-linux' `prlimit`: bytes of memory, with which every image that is one can be read. A forged table can ask
  * for any number.
  */
-const LIMITS = ['--as=1073741824', '--core=0', '--'];
+const LIMITS = ['--as=4294967296', '--core=0', '--'];
 const MAX_WORDS = 2048;
 
 /**

@@ -167,7 +167,7 @@ describeWithParts(
         const running = start(environment, LONG_NAME, '--graphics', '--vnc-experimental');
         await until(running, () => running.stdout.includes('VNC'));
         await end(running);
-        expect(running.stderr.split('\n').filter((line) => line.includes('Without a window'))).toHaveLength(1);
+        expect(running.stderr.split('\n').filter((line) => line.includes('without a window'))).toHaveLength(1);
       },
       LONG_MS,
     );
@@ -190,9 +190,9 @@ describeWithParts(
           execFileSync(partPath('xwininfo'), ['-root', '-tree', '-display', DISPLAY], { encoding: 'utf8' }).includes(
             LONG_NAME,
           );
-        await until(running, () => hasWindow() || running.stderr.includes('Without a window'));
+        await until(running, () => hasWindow() || running.stderr.includes('without a window'));
         leaveOut(context, running.stderr.includes('not available'), 'no qemu-system-gui here');
-        expect(running.stderr).not.toContain('Without a window');
+        expect(running.stderr).not.toContain('without a window');
         await end(running);
       },
       LONG_MS,

@@ -128,7 +128,7 @@ describe('on a file system that is read-only (D10)', () => {
     expect(listed).toEqual({
       exitCode: 0,
       stdout: expect.stringMatching(`^vm\n${before}\n\\S+/team/vm@sha256:\\w+\n$`) as string,
-      stderr: expect.stringMatching(/^note: some of the cache .* read-only file system\n$/) as string,
+      stderr: expect.stringMatching(/^note: cache entries not migrated: .* read-only file system\n$/) as string,
     });
     for (const command of [
       `pull ${before}`,

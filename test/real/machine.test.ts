@@ -220,7 +220,7 @@ describe('commands for running VMs', () => {
 
   it('run knows every option that Orchard, Packer and GitLab give it, and says which is for a Mac', async () => {
     const words =
-      'run --net-softnet --net-softnet-allow 10.0.0.0/8 --net-softnet-block 0.0.0.0/0 --net-bridged=en0 --no-graphics --nested ' +
+      'run --net-softnet --net-softnet-allow 10.0.0.0/8 --net-softnet-block 0.0.0.0/0 --net-bridged=en0 --nested ' +
       '--suspendable --dir=a:/tmp:ro --dir /b:tag=t --vnc-experimental --recovery --rosetta=r --disk=x.iso:ro --root-disk-opts sync=none vm ' +
       '--graphics --net-softnet-expose 2222:22 --net-host --serial --capture-system-keys';
     const { stderr } = await workplace('vm').run(...words.split(' '));

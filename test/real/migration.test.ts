@@ -92,7 +92,7 @@ describe('a command that finds an old cache', () => {
     writeFileSync(`${place.home}/cache/.locks`, 'a file');
     const { exitCode, stdout, stderr } = await place.run('list', '--quiet');
     expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/^registry\.corp\/macos\/0@sha256:/)]);
-    expect(stderr).toMatch(/^note: some of the cache lies under names of another Tart .*\n$/);
+    expect(stderr).toMatch(/^note: cache entries not migrated: .*\n$/);
     expect(tagsOf(tartList(cache.images))).toEqual([]);
   });
 
@@ -164,7 +164,7 @@ describe('a command that finds an old cache', () => {
     // again.
     const script = `stty cols 60 -echo; $TARTLET list --quiet & read answer; sleep 1.2; echo "answer: $answer"; wait $!`;
     const { screen } = await runOnTerminal(place, script, [
-      ['waiting for another command', 'seen\n'],
+      ['waiting for another process', 'seen\n'],
       ['answer: seen', () => void other?.release()],
     ]);
     const lines = screen.split('\r\n');

@@ -105,7 +105,7 @@ There is no systemd here: let "/usr/local/libexec/tartlet-network run" be starte
       expect((await shell(SNAPSHOT)).stdout).toBe(
         before.replace('bridge.conf 644 19 ', 'bridge.conf 644 20 ').replace('allow br8', 'allow br8\n'),
       );
-      await shell('rm -r /etc/qemu; ip symlink delete v0');
+      await shell('rm -r /etc/qemu; ip link delete v0');
     });
 
     it('is a service of systemd where that runs the system', async () => {

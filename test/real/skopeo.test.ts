@@ -66,7 +66,7 @@ describeWithParts('images that skopeo carries', ['skopeo', 'docker-registry'], (
     const asked = ours.requests.length;
     const second = await receiver.run('pull', oursAt('macos/base:copied'));
 
-    expect(second.stderr).toContain('was cached already');
+    expect(second.stderr).toContain('already cached; tag updated');
     expect(ours.requests.slice(asked)).toEqual(['GET /v2/macos/base/manifests/copied']);
     expect(await receiver.names()).toEqual([
       oursAt('macos/base:1'),

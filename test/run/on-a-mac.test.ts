@@ -30,8 +30,8 @@ describe('what Tart does not have, on a Mac where Tart runs the VMs', () => {
     mac.setAddress('192.168.64.7');
     expect(await mac.run('ssh', '--wait', '30', 'ci', '--', 'true')).toEqual({ exitCode: 6, stdout: '', stderr: '' });
     expect(mac.calls()).toEqual([['ip', 'ci', '--wait', '30']]);
-    expect(readFileSync(`${workplace.directory}/words`, 'utf8')).toContain(
-      '-p\n22\n-l\nadmin\n--\n192.168.64.7\ntrue\n',
+    expect(readFileSync(`${workplace.directory}/words`, 'utf8')).toMatch(
+      /-p\n22\n-l\nadmin\n-E\nssh\.log\.[\w-]+\n--\n192\.168\.64\.7\ntrue\n/,
     );
     expect((await mac.run('ssh-config', 'ci')).stdout).toContain('Host ci\n  HostName 192.168.64.7\n  Port 22\n');
   });

@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { endAfterwards, LONG_MS, PARTS_OF_DRIVERS } from '../../support/driven-vm.ts';
@@ -155,8 +155,9 @@ describeWithParts('the process that runs a VM', PARTS_OF_DRIVERS, () => {
     'M11: ends with 1 when QEMU dies, and its first line on stderr is the reason',
     async () => {
       const pid = await qemu();
-      // Where KVM does not work there is a second QEMU: it is the one that stays.
-      await user.tart('ip', '--wait', '2', 'ci');
+      // Where KVM does not work there is a second QEMU: it is the one that stays, and whose firmware writes.
+      const log = `${user.vmDirectory('ci')}/serial.log`;
+      await eventually('the firmware runs', () => existsSync(log) && statSync(log).size > 0);
       for (const each of new Set([pid, ...programsOfVm()])) kill(each);
       const { exitCode, stdout, stderr } = await run.ended;
       expect({ exitCode, stdout }).toEqual({
