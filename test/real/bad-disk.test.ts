@@ -69,7 +69,8 @@ cmp ${disk} $TART_HOME/cache/OCIs/*/team/base/sha256:*/disk.img
       /^error\[DISK_FULL\]: .* needs at least \d+\.\d [KM]B \(\+134\.2 MB in reserve\), (\d+\.\d KB|\d+ B) are free in \S+, pruning would free 0 B more\.$/m,
     );
     expect(stderr).toMatch(/^next: .*tartlet delete/m);
-    expect(registry.requests).toEqual(['GET /v2/team/base/manifests/1']);
+    // A connection that breaks may have the manifest asked for twice.
+    expect(new Set(registry.requests)).toEqual(new Set(['GET /v2/team/base/manifests/1']));
   });
 
   it('that has room only without an old image: it is deleted first, said, and nothing else', async (context) => {
