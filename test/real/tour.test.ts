@@ -75,7 +75,7 @@ class Tour {
     this.#address = `127.0.0.1:${port}`;
     this.directory = cleanup.directory();
     const at = (name: string): string => path.join(this.directory, name);
-    for (const name of ['you', 'bin', 'work', 'run']) mkdirSync(at(name), { mode: 0o700 });
+    for (const name of ['you', 'bin', 'place', 'run']) mkdirSync(at(name), { mode: 0o700 });
     symlinkSync(COMMAND, at('bin/tartlet'));
     this.environment = {
       PATH: `${at('bin')}:${process.env['PATH'] ?? ''}`,
@@ -103,7 +103,7 @@ class Tour {
     // What the README shows of `list` is what a terminal gets.
     const line = words.startsWith('tartlet list') ? `script -qec 'stty cols 120; ${words}' /dev/null` : words;
     const child = spawn('bash', ['-c', `exec 2>&1; ${isInBackground ? 'exec ' : ''}${line}`], {
-      cwd: path.join(this.directory, 'work'),
+      cwd: path.join(this.directory, 'place'),
       env: this.environment,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -149,8 +149,8 @@ describeWithParts("the README's tour", ['sfdisk', 'mformat'], () => {
 
   beforeAll(async () => {
     tour = new Tour(cleanup, await freePort('127.0.0.1'));
-    makeCloudDisk(`${tour.directory}/work/debian-12.qcow2`, { loaders: ['BOOTX64.EFI'] });
-    writeFileSync(`${tour.directory}/work/user-data`, '#cloud-config\nusers: [default]\n');
+    makeCloudDisk(`${tour.directory}/place/debian-12.qcow2`, { loaders: ['BOOTX64.EFI'] });
+    writeFileSync(`${tour.directory}/place/user-data`, '#cloud-config\nusers: [default]\n');
   });
   afterAll(async () => cleanup.run());
 

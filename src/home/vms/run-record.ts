@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { onDisk } from '../../fs/disk-error.ts';
 import { moveEntry } from '../../fs/entry.ts';
 import { writeNewFile } from '../../fs/fsync.ts';
 import { modeIn } from '../../fs/sharing.ts';
@@ -58,7 +59,12 @@ async function replaceRecord(directory: string, name: string, value: unknown): P
   await removeEntry(`${file}.new`);
   // It is replaced and never written to: also a group that shares the home need only read it.
   await writeNewFile(`${file}.new`, JSON.stringify(value), (await modeIn(directory, READABLE)) & ~WRITABLE_BY_OTHERS);
-  await moveEntry(`${file}.new`, file);
+  try {
+    await onDisk('replace', file, async () => moveEntry(`${file}.new`, file));
+  } catch (error) {
+    await removeEntry(`${file}.new`);
+    throw error;
+  }
 }
 
 /** There is no secret in them, and root may stop what others run. */
