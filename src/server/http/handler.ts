@@ -4,42 +4,48 @@ import { describeError, unreachable } from '../../errors.ts';
 import { diskCode } from '../../fs/disk-error.ts';
 import { type Access, anonymousAccess, type Authenticator, type RequiredAccess } from '../access/access.ts';
 import { needOf } from './need.ts';
-import { deleteBlob, getBlob } from './blob-handler.ts';
 import { clientOf } from '../access/client-address.ts';
-import { byMethod } from './by-method.ts';
 import { ClientQueue } from './client-queue.ts';
 import { DocumentMemory } from './document-memory.ts';
+import { answerRoute } from './dispatch.ts';
 import { Exchange, type Expectation, hasUnreadBody } from './exchange.ts';
+import type { ServedContent } from '../contract/served-content.ts';
 import { ClientAborted } from '../contract/request-body.ts';
-import type { Stores } from '../contract/stores.ts';
 import { refuseAmbiguous } from './framing-check.ts';
 import { checkHostHeader } from './host-check.ts';
-import { listReferrers, listRepositories, listTags } from './listing-handler.ts';
-import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
 import type { Settings } from '../settings/options.ts';
 import { Refusal, storageFull } from '../contract/refusal.ts';
 import { RequestQueue } from './request-queue.ts';
-import { parseRoute, type Route } from './router.ts';
-import { UploadHandler } from './upload-handler.ts';
+import { parseRoute, type ReadName, type Route } from './router.ts';
 
 /** How long a refused client may go on sending before the connection is closed, so that it can read why. */
 const LINGER_MS = 1_000;
 
+export type { ReadName } from './router.ts';
+
+/** What requests are answered from, and who may ask. */
+export interface Served {
+  readonly content: Pick<ServedContent, 'storesFor' | 'greet'>;
+  readonly authenticator: Authenticator;
+  /** Default: by the distribution spec. */
+  readonly readName?: ReadName | undefined;
+}
+
 /** Everything between a request and its answer. Takes requests of any `node:http` server. */
 export class RequestHandler {
   readonly #settings: Settings;
-  readonly #stores: Stores;
-  readonly #uploads: UploadHandler;
+  readonly #content: Served['content'];
   readonly #authenticator: Authenticator;
+  readonly #readName: ReadName | undefined;
   readonly #queue = new RequestQueue();
   readonly #turns = new ClientQueue();
   readonly #documents = new DocumentMemory();
 
-  constructor(settings: Settings, stores: Stores, authenticator: Authenticator) {
+  constructor(settings: Settings, { content, authenticator, readName }: Served) {
     this.#settings = settings;
-    this.#stores = stores;
-    this.#uploads = new UploadHandler(stores.uploads, settings.limits.chunkAdviceBytes);
+    this.#content = content;
     this.#authenticator = authenticator;
+    this.#readName = readName;
   }
 
   /**
@@ -67,13 +73,14 @@ export class RequestHandler {
     try {
       refuseAmbiguous(request);
       checkHostHeader(request, this.#settings.hostNames);
-      const { route, query } = parseRoute(request.url ?? '');
+      const { route, query } = parseRoute(request.url ?? '', this.#readName);
       const access = await this.#authorize(request, route, query, (name) => {
         user = name;
       });
       const bodiless = request.method === 'GET' || request.method === 'HEAD';
       if (bodiless && hasUnreadBody(request, expectation)) response.setHeader('Connection', 'close');
-      await this.#dispatch(route, new Exchange(request, response, { query, access, expectation, documents }));
+      const exchange = new Exchange(request, response, { query, access, expectation, documents });
+      await answerRoute(route, exchange, { content: this.#content, limits: this.#settings.limits });
     } catch (error) {
       await this.#refuse(request, response, { error, expectation });
     } finally {
@@ -125,46 +132,6 @@ export class RequestHandler {
     return new Refusal(401, 'UNAUTHORIZED', why, {
       headers: { 'WWW-Authenticate': this.#authenticator.challenge(facts.needs, facts.error) },
     });
-  }
-
-  async #dispatch(route: Route, exchange: Exchange): Promise<void> {
-    const stores = this.#stores;
-    switch (route.kind) {
-      case 'base':
-        return byMethod(exchange, { GET: async () => exchange.respondJson({}) });
-      case 'catalog':
-        return byMethod(exchange, { GET: async () => listRepositories(exchange, stores.catalog) });
-      case 'tags':
-        return byMethod(exchange, { GET: async () => listTags(exchange, stores.tags, route.repository) });
-      case 'referrers':
-        return byMethod(exchange, { GET: async () => listReferrers(exchange, stores.manifests, route) });
-      case 'manifest': {
-        const limit = this.#settings.limits.manifestBytes;
-        return byMethod(exchange, {
-          GET: async () => getManifest(exchange, stores, route),
-          PUT: async () => putManifest(exchange, stores, { ...route, limit }),
-          DELETE: async () => deleteManifest(exchange, stores, route),
-        });
-      }
-      case 'blob':
-        return byMethod(exchange, {
-          GET: async () => getBlob(exchange, stores.blobs, route),
-          DELETE: async () => deleteBlob(exchange, stores.blobs, route),
-        });
-      case 'uploads':
-        return byMethod(exchange, { POST: async () => this.#uploads.start(exchange, route.repository) });
-      case 'upload': {
-        const { repository, id } = route;
-        return byMethod(exchange, {
-          GET: async () => this.#uploads.status(exchange, repository, id),
-          PATCH: async () => this.#uploads.append(exchange, repository, id),
-          PUT: async () => this.#uploads.finish(exchange, repository, id),
-          DELETE: async () => this.#uploads.cancel(exchange, repository, id),
-        });
-      }
-      default:
-        return unreachable(route);
-    }
   }
 
   /** Turns whatever was thrown into the error body of the spec. */

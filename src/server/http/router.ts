@@ -4,6 +4,9 @@ import type { Tag } from '../../names/tag.ts';
 import { Refusal } from '../contract/refusal.ts';
 import { parseDigest, parseRepository, parseTag, withColon } from './parse-name.ts';
 
+/** Reads the name of a repository in an address. @throws Refusal `NAME_INVALID` for what is none. */
+export type ReadName = (text: string) => Repository;
+
 /** What a manifest is asked for by. */
 export type Reference =
   | { readonly kind: 'tag'; readonly tag: Tag }
@@ -31,14 +34,17 @@ const UPLOAD_ID = /^[0-9a-f]{32}$/;
  *
  * @throws Refusal 404 for what is no address of the API, 400 with the fitting code for a malformed part.
  */
-export function parseRoute(target: string): { readonly route: Route; readonly query: URLSearchParams } {
+export function parseRoute(
+  target: string,
+  readName: ReadName = parseRepository,
+): { readonly route: Route; readonly query: URLSearchParams } {
   const mark = target.indexOf('?');
   const path = mark < 0 ? target : target.slice(0, mark);
   const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
-  return { route: routeOf(path), query };
+  return { route: routeOf(path, readName), query };
 }
 
-function routeOf(path: string): Route {
+function routeOf(path: string, readName: ReadName): Route {
   if (path.length > MAX_PATH) throw nothingHere();
   if (path === '/v2' || path === '/v2/') return { kind: 'base' };
   if (!path.startsWith('/v2/')) throw nothingHere();
@@ -46,7 +52,7 @@ function routeOf(path: string): Route {
   // Read from the end: a repository may itself be called a/tags or b/blobs/uploads.
   const parts = path.slice('/v2/'.length).split('/');
   const [third, second, last] = [parts.at(-3), parts.at(-2) ?? '', parts.at(-1) ?? ''];
-  const before = (count: number): Repository => parseRepository(parts.slice(0, -count).join('/'));
+  const before = (count: number): Repository => readName(parts.slice(0, -count).join('/'));
   if (second === 'tags' && last === 'list') return { kind: 'tags', repository: before(2) };
   if (second === 'manifests') return { kind: 'manifest', repository: before(2), reference: parseReference(last) };
   if (second === 'referrers') return { kind: 'referrers', repository: before(2), subject: parseDigest(last) };

@@ -28,11 +28,10 @@ const CONTENT = noise(1_000_000);
 /** The protocol over any store. */
 async function serve(stores: Stores): Promise<ProtocolClient & { readonly events: RegistryEvent[] }> {
   const events: RegistryEvent[] = [];
-  const handler = new RequestHandler(
-    resolveOptions({ dataDirectory: '', log: (event) => events.push(event) }),
-    stores,
-    allowAll,
-  );
+  const handler = new RequestHandler(resolveOptions({ dataDirectory: '', log: (event) => events.push(event) }), {
+    content: { storesFor: () => stores },
+    authenticator: allowAll,
+  });
   const server = http.createServer((request, response) => void handler.handle(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());

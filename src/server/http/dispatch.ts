@@ -1,0 +1,77 @@
+import { unreachable } from '../../errors.ts';
+import { clientOf } from '../access/client-address.ts';
+import type { Asker, ServedContent } from '../contract/served-content.ts';
+import type { UploadStore } from '../contract/upload-store.ts';
+import type { Limits } from '../settings/options.ts';
+import { deleteBlob, getBlob } from './blob-handler.ts';
+import { byMethod } from './by-method.ts';
+import type { Exchange } from './exchange.ts';
+import { listReferrers, listRepositories, listTags } from './listing-handler.ts';
+import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
+import type { Route } from './router.ts';
+import { UploadHandler } from './upload-handler.ts';
+
+interface Serving {
+  readonly content: Pick<ServedContent, 'storesFor' | 'greet'>;
+  readonly limits: Limits;
+}
+
+/** Answers a request that its sender may make, by its address and its method. @throws Refusal */
+export async function answerRoute(route: Route, exchange: Exchange, { content, limits }: Serving): Promise<void> {
+  const asker = askerOf(exchange);
+  const stores = content.storesFor(asker);
+  switch (route.kind) {
+    case 'base':
+      return byMethod(exchange, { GET: async () => greet(exchange, content, asker) });
+    case 'catalog':
+      return byMethod(exchange, { GET: async () => listRepositories(exchange, stores.catalog) });
+    case 'tags':
+      return byMethod(exchange, { GET: async () => listTags(exchange, stores.tags, route.repository) });
+    case 'referrers':
+      return byMethod(exchange, { GET: async () => listReferrers(exchange, stores.manifests, route) });
+    case 'manifest':
+      return byMethod(exchange, {
+        GET: async () => getManifest(exchange, stores, route),
+        PUT: async () => putManifest(exchange, stores, { ...route, limit: limits.manifestBytes }),
+        DELETE: async () => deleteManifest(exchange, stores, route),
+      });
+    case 'blob':
+      return byMethod(exchange, {
+        GET: async () => getBlob(exchange, stores.blobs, route),
+        DELETE: async () => deleteBlob(exchange, stores.blobs, route),
+      });
+    case 'uploads':
+    case 'upload':
+      return answerUpload(route, exchange, stores.uploads, limits.chunkAdviceBytes);
+    default:
+      return unreachable(route);
+  }
+}
+
+async function greet(exchange: Exchange, content: Serving['content'], asker: Asker): Promise<void> {
+  await content.greet?.(asker);
+  exchange.respondJson({});
+}
+
+async function answerUpload(
+  route: Extract<Route, { kind: 'uploads' | 'upload' }>,
+  exchange: Exchange,
+  store: UploadStore,
+  chunkAdviceBytes: number,
+): Promise<void> {
+  const uploads = new UploadHandler(store, chunkAdviceBytes);
+  const { repository } = route;
+  if (route.kind === 'uploads') return byMethod(exchange, { POST: async () => uploads.start(exchange, repository) });
+  const { id } = route;
+  return byMethod(exchange, {
+    GET: async () => uploads.status(exchange, repository, id),
+    PATCH: async () => uploads.append(exchange, repository, id),
+    PUT: async () => uploads.finish(exchange, repository, id),
+    DELETE: async () => uploads.cancel(exchange, repository, id),
+  });
+}
+
+function askerOf({ request, access, query }: Exchange): Asker {
+  const { authorization, via } = request.headers;
+  return { user: access.user, client: clientOf(request.socket.remoteAddress), authorization, query, via };
+}
