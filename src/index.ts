@@ -43,6 +43,7 @@ export type {
   VmAddressOptions,
 } from './library/running-vm.ts';
 export type { Login, Tartlet } from './library/tartlet.ts';
+export { RateLimit, type RateClock, type SharedRate, type Way } from './registry/request/rate-limit.ts';
 export type { Method } from './registry/request/request.ts';
 export type { OnWire, ShownHeader, WireEvent } from './registry/wire.ts';
 export type { Seed, PlanSummary } from './session/plan-summary.ts';

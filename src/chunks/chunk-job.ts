@@ -8,6 +8,7 @@ import type { ChunkMark } from '../home/chunk-journal.ts';
 import type { PlainError } from '../errors.ts';
 import type { FileExtent } from './file-blob.ts';
 import type { Limits } from '../registry/request/limits.ts';
+import type { SharedRate } from '../registry/request/rate-limit.ts';
 import type { WireEvent } from '../registry/wire.ts';
 import type { TimeSpent } from './time-spent.ts';
 
@@ -227,6 +228,8 @@ export interface RegistrySettings {
   /** See `RegistryClient.networks`. */
   readonly networks: readonly AddressClass[];
   readonly limits: Limits;
+  /** Whose budget the jobs share; see `RateLimit`. */
+  readonly rateLimit: SharedRate | undefined;
   /** What the registry is known to take in one request; see {@link PartLimit}. */
   readonly partBytes: number | undefined;
   /** Whether to tell of requests and answers. */

@@ -5,6 +5,7 @@ import { Repository } from '../names/repository.ts';
 import { remoteAuthenticator } from '../registry/auth/authenticator-port.ts';
 import { RegistryClient } from '../registry/client.ts';
 import { systemClock } from '../registry/request/clock.ts';
+import { RateLimit } from '../registry/request/rate-limit.ts';
 import { SentSecrets } from '../registry/request/sent-secrets.ts';
 import { ChunkEncoder } from './chunk-encode.ts';
 import { type ChunkContext, fetchChunk, unpackChunk, verifyChunk } from './chunk-fetch.ts';
@@ -49,6 +50,7 @@ function registryClient(): RegistryClient {
     isReached: settings.isReached,
     networks: settings.networks,
     limits: settings.limits,
+    rateLimit: settings.rateLimit === undefined ? undefined : RateLimit.join(settings.rateLimit),
     authenticator: remoteAuthenticator(settings.authenticatorPort),
     secrets,
     partBytes: settings.partBytes,

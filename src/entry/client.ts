@@ -12,5 +12,6 @@ export type { BlobSource, BlobUploadOptions } from '../registry/blobs/upload.ts'
 export type { CallOptions } from '../registry/contract.ts';
 export type { ManifestReference } from '../registry/manifest-reference.ts';
 export type { ManifestStatus, RawManifest } from '../registry/manifest.ts';
+export { RateLimit, type RateClock, type SharedRate, type Way } from '../registry/request/rate-limit.ts';
 export type { Method } from '../registry/request/request.ts';
 export type { OnWire, ShownHeader, WireEvent } from '../registry/wire.ts';

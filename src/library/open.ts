@@ -5,6 +5,7 @@ import type { CredentialSource } from '../credentials/credential.ts';
 import { type CredentialNote, describeNote } from '../credentials/note.ts';
 import type { CredentialStoreSettings } from '../credentials/settings.ts';
 import type { RemoteName } from '../names/remote-name.ts';
+import { RateLimit } from '../registry/request/rate-limit.ts';
 import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from '../session/progress.ts';
 import { archOfMachine } from '../vm/arch.ts';
@@ -38,6 +39,10 @@ export interface OpenOptions {
   readonly onWire?: OnWire | undefined;
   /** What registries see in their logs. Default: `Tartlet`. */
   readonly userAgent?: string | undefined;
+  /**
+   * How fast all operations together move bytes at most, in bytes per second in each direction. Default: no limit.
+   */
+  readonly limitRate?: number | RateLimit | undefined;
 }
 
 /**
@@ -46,7 +51,7 @@ export interface OpenOptions {
  * Nothing is read or written before the first operation.
  *
  * @throws TartletError `CONFIG_INVALID` where there is no place for a home: no `TART_HOME`, and a user without a home
- * directory.
+ * directory, `USAGE` for a rate below 1.
  */
 export function openTartlet(options: OpenOptions = {}): Tartlet {
   const { home, environment = process.env, credentials, onEvent } = options;
@@ -67,6 +72,7 @@ export function openTartlet(options: OpenOptions = {}): Tartlet {
     onEvent,
     onWire: options.onWire,
     userAgent: options.userAgent,
+    rateLimit: RateLimit.from(options.limitRate),
     process: { pid: process.pid, isRoot: process.geteuid?.() === 0, arch: archOfMachine(os.machine()) },
     credentialSettings: settings,
     credentials:

@@ -1,3 +1,4 @@
+import type { RateLimit } from '../registry/request/rate-limit.ts';
 import type { OnWire } from '../registry/wire.ts';
 import { type Direction, type TransferEvent, TransferTotals } from '../session/progress.ts';
 import { RateMeter } from '../session/rate.ts';
@@ -16,6 +17,11 @@ export interface OperationOptions {
    * Told of every request to a registry and every answer, without their secrets. Default: what `openTartlet` was given.
    */
   readonly onWire?: OnWire | undefined;
+  /**
+   * How fast this operation moves bytes at most, in bytes per second in each direction. Default: what `openTartlet` was
+   * given, which operations share.
+   */
+  readonly limitRate?: number | RateLimit | undefined;
 }
 
 /** How far a transfer is. */

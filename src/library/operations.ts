@@ -5,6 +5,7 @@ import { isTartletError } from '../errors.ts';
 import type { Home } from '../home/home.ts';
 import { isInOrder } from '../migration/marker.ts';
 import type { RemoteName } from '../names/remote-name.ts';
+import type { RateLimit } from '../registry/request/rate-limit.ts';
 import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from '../session/progress.ts';
 import { Session } from '../session/session.ts';
@@ -20,6 +21,8 @@ export interface TartletSettings {
   readonly onEvent: ((event: TransferEvent) => void) | undefined;
   readonly onWire: OnWire | undefined;
   readonly userAgent: string | undefined;
+  /** Of all operations together. */
+  readonly rateLimit: RateLimit | undefined;
   readonly credentialSettings: CredentialStoreSettings;
   readonly credentials: (name: RemoteName) => CredentialSource;
   /** What runs VMs here. */
@@ -62,13 +65,14 @@ export class Operations {
   /** What an operation is given of the world. */
   session(options: OperationOptions): Session {
     const { home, environment, credentials, userAgent, ...defaults } = this.#settings;
-    const { onProgress, onEvent = defaults.onEvent, onWire = defaults.onWire } = options;
+    const { onProgress, onEvent = defaults.onEvent, onWire = defaults.onWire, limitRate } = options;
     const onChange = onProgress === undefined ? undefined : progressListener(onProgress, () => performance.now());
     return new Session({
       home,
       environment,
       credentials,
       onWire,
+      limitRate: limitRate ?? defaults.rateLimit,
       onEvent: (event) => {
         onEvent?.(event);
         onChange?.(event);

@@ -10,6 +10,7 @@ import { RegistryClient } from '../registry/client.ts';
 import type { CallOptions } from '../registry/contract.ts';
 import type { ManifestReference } from '../registry/manifest-reference.ts';
 import type { ManifestStatus, RawManifest } from '../registry/manifest.ts';
+import { RateLimit } from '../registry/request/rate-limit.ts';
 import type { OnWire } from '../registry/wire.ts';
 
 /** How a repository is reached. */
@@ -28,6 +29,8 @@ export interface RepositoryOptions {
   readonly userAgent?: string | undefined;
   /** Told of every request and every answer, without their secrets. */
   readonly onWire?: OnWire | undefined;
+  /** How fast bytes move at most, in bytes per second in each direction. Default: no limit. */
+  readonly limitRate?: number | RateLimit | undefined;
 }
 
 /**
@@ -55,6 +58,7 @@ export class RepositoryClient implements AsyncDisposable {
       insecure: options.insecure ?? false,
       userAgent: options.userAgent ?? 'Tartlet',
       onWire: options.onWire,
+      rateLimit: RateLimit.from(options.limitRate),
     });
   }
 

@@ -128,7 +128,7 @@ export class Tartlet implements AsyncDisposable {
    */
   repository(image: ImageName, options: { readonly insecure?: boolean } = {}): RepositoryClient {
     const name = imageName(image);
-    const { environment, credentials, userAgent, onWire } = this.#settings;
+    const { environment, credentials, userAgent, onWire, rateLimit } = this.#settings;
     const { registry, repository } = name;
     return new RepositoryClient({
       registry,
@@ -136,6 +136,7 @@ export class Tartlet implements AsyncDisposable {
       environment,
       userAgent,
       onWire,
+      limitRate: rateLimit,
       credentials: credentials(name),
       insecure: options.insecure,
     });

@@ -20,3 +20,30 @@ export function humanBytes(bytes: number, decimals: 0 | 1 = 0): string {
 function roundsTo1000(value: number, decimals: 0 | 1): boolean {
   return Math.round(value * 10 ** decimals) >= 1000 * 10 ** decimals;
 }
+
+/** A number of bytes as people write it: `200K`, `2.5MB`, `20 MiB`, `1048576`. */
+const WRITTEN = /^(\d{1,15}(?:\.\d{1,9})?) ?(?:([kKmMgGtT])(iB|i|B)?|B)?$/;
+const POWERS = ['', 'k', 'm', 'g', 't'];
+
+/**
+ * A number of bytes as it is typed. A letter alone counts by 1024, as for curl and wget (`20M`), and so does `MiB`;
+ * `MB` counts by 1000, as {@link humanBytes} does. A small `b` is refused: it stands for bits.
+ *
+ * @internal
+ * @returns undefined for what is no such number, or too large to be counted.
+ */
+export function parseBytes(text: string): number | undefined {
+  const [, digits, letter = '', suffix] = WRITTEN.exec(text) ?? [];
+  if (digits === undefined) return undefined;
+  const bytes = Math.round(Number(digits) * (suffix === 'B' ? 1000 : 1024) ** POWERS.indexOf(letter.toLowerCase()));
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+/**
+ * A number of bytes per second, as {@link parseBytes} reads it, with `/s` or without.
+ *
+ * @returns undefined for what is no such number. 0 means no limit, as for curl and wget.
+ */
+export function parseByteRate(text: string): number | undefined {
+  return parseBytes(text.replace(/\/s$/, ''));
+}

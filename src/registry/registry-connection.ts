@@ -9,6 +9,7 @@ import { type Clock, systemClock } from './request/clock.ts';
 import { resolveEndpoint } from './transport/connect/endpoint.ts';
 import { requestTarget } from './transport/connect/forward-proxy.ts';
 import { limits as defaultLimits, type Limits } from './request/limits.ts';
+import type { RateLimit } from './request/rate-limit.ts';
 import { type OnHold, HostThrottle } from './retry/host-throttle.ts';
 import { withTlsCheck } from './response/plain-http.ts';
 import { withRedirects } from './redirect.ts';
@@ -68,6 +69,8 @@ export interface RegistryConnectionOptions {
   readonly onWire?: OnWire | undefined;
   /** Default: the numbers of `limits.ts`. */
   readonly limits?: Limits;
+  /** How fast bodies come and go at most, shared with other clients of the same undertaking. Default: no limit. */
+  readonly rateLimit?: RateLimit | undefined;
 }
 
 /** What the clients of all repositories of one registry have in common. */
@@ -108,7 +111,8 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
     return base;
   };
   const guard = new AddressGuard({ registry: endpoint, environment, networks: options.networks });
-  const http = httpTransport({ userAgent, environment, limits, guard, clock: timing.clock });
+  const { rateLimit } = options;
+  const http = httpTransport({ userAgent, environment, limits, guard, clock: timing.clock, rateLimit });
   const secrets = options.secrets ?? new SentSecrets();
   const send = observed(
     withSentSecrets(http.send, secrets, (url) => requestTarget(url, environment).headers),

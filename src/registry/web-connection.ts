@@ -2,6 +2,7 @@ import { AddressGuard } from './transport/connect/address-guard.ts';
 import type { OnWait, Timing } from './request/backoff.ts';
 import { systemClock } from './request/clock.ts';
 import type { Limits } from './request/limits.ts';
+import type { RateLimit } from './request/rate-limit.ts';
 import type { Transport } from './request/request.ts';
 import { withRedirects } from './redirect.ts';
 import { withRetry } from './retry/retry.ts';
@@ -20,6 +21,8 @@ export interface WebConnectionOptions {
   readonly limits: Limits;
   readonly onWait?: OnWait;
   readonly onWire?: OnWire | undefined;
+  /** How fast files come at most. Default: no limit. */
+  readonly rateLimit?: RateLimit | undefined;
 }
 
 /**
@@ -34,10 +37,10 @@ export interface WebConnection {
 
 /** Costs nothing before the first request. */
 export function webConnection(options: WebConnectionOptions): WebConnection {
-  const { environment, limits, userAgent } = options;
+  const { environment, limits, userAgent, rateLimit } = options;
   const timing: Timing = { clock: systemClock, limits, onWait: options.onWait };
   const guard = new AddressGuard({ registry: async () => options.origin, environment });
-  const http = httpTransport({ userAgent, environment, limits, guard });
+  const http = httpTransport({ userAgent, environment, limits, guard, rateLimit });
   const wire = observed(http.send, options.onWire, timing.clock, () => false);
   return { send: withRetry(withRedirects(wire, limits), timing), timing, close: async () => http.close() };
 }

@@ -9,6 +9,7 @@ import { refuseUpperCase } from '../names/upper-case.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { WebConnection } from '../registry/web-connection.ts';
 import { limits, type Limits } from '../registry/request/limits.ts';
+import { RateLimit } from '../registry/request/rate-limit.ts';
 import type { SentSecrets } from '../registry/request/sent-secrets.ts';
 import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from './progress.ts';
@@ -52,6 +53,11 @@ export interface SessionOptions {
   readonly fileMode?: number | undefined;
   /** How long, how much and how often, where it differs from the numbers of `registry/request/limits.ts`. */
   readonly limits?: Partial<Limits>;
+  /**
+   * How fast everything of this session comes and goes at most, together: bytes per second, or a budget that others
+   * share. Default: no limit.
+   */
+  readonly limitRate?: number | RateLimit | undefined;
 }
 
 /** {@link SessionOptions} with every default in place, and the parts of the home. */
@@ -69,6 +75,7 @@ export class Session {
   readonly userAgent: string;
   readonly fileMode: number | undefined;
   readonly limits: Limits;
+  readonly rateLimit: RateLimit | undefined;
   readonly #processors: number | undefined;
   readonly #onWire: OnWire | undefined;
   readonly #credentials: (name: RemoteName) => CredentialSource;
@@ -96,6 +103,7 @@ export class Session {
     this.userAgent = options.userAgent ?? 'Tartlet';
     this.fileMode = options.fileMode;
     this.limits = { ...limits, ...options.limits };
+    this.rateLimit = RateLimit.from(options.limitRate);
     this.#onRequest = options.onRequest ?? (() => undefined);
     this.#credentials = options.credentials ?? (() => ({ find: async () => undefined }));
   }
@@ -135,6 +143,7 @@ export class Session {
       insecure,
       onWire: this.#onWire,
       limits: this.limits,
+      rateLimit: this.rateLimit,
       onRequest: this.#onRequest,
       partBytes: this.#partLimits.get(name.registry.toString()),
       onPartLimit: (bytes) => this.#partLimits.set(name.registry.toString(), bytes),
@@ -153,6 +162,7 @@ export class Session {
       userAgent: this.userAgent,
       environment: this.environment,
       limits: this.limits,
+      rateLimit: this.rateLimit,
       onWire: this.#onWire,
       onWait: ({ reason, milliseconds }) => this.emit({ kind: 'retrying', subject, reason, waitMs: milliseconds }),
     });

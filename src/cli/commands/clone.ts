@@ -6,10 +6,10 @@ import { renderJson } from '../render/json.ts';
 import { dialectOf } from '../terminal/dialect.ts';
 import { printable } from '../terminal/printable.ts';
 import { cloneResult } from '../render/result.ts';
-import { type ReportOptions, withSession } from '../session/session.ts';
+import { type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface CloneCommandOptions extends ReportOptions {
+export interface CloneCommandOptions extends TransferOptions {
   readonly insecure?: true;
   readonly concurrency: number;
   readonly stacked?: true;
@@ -44,7 +44,11 @@ export async function runClone(
     if (options.format === 'json') terminal.stdout.write(renderJson(cloneResult(source, outcome)));
     return 0;
   };
-  return withSession(terminal, work, { report: options, stdout: options.format === 'json' ? 'result' : 'progress' });
+  return withSession(terminal, work, {
+    report: options,
+    limitRate: options.limitRate,
+    stdout: options.format === 'json' ? 'result' : 'progress',
+  });
 }
 
 /**

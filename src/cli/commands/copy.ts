@@ -4,10 +4,10 @@ import type { Session } from '../../session/session.ts';
 import { digestFile } from '../session/digest-file.ts';
 import { renderJson } from '../render/json.ts';
 import { copyResult } from '../render/result.ts';
-import { type ReportOptions, withSession } from '../session/session.ts';
+import { type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface CopyCommandOptions extends ReportOptions {
+export interface CopyCommandOptions extends TransferOptions {
   readonly insecure?: true;
   readonly insecureSource?: true;
   readonly insecureDestination?: true;
@@ -41,5 +41,9 @@ export async function runCopy(
     if (options.format === 'json') terminal.stdout.write(renderJson(copyResult(outcome)));
     return 0;
   };
-  return withSession(terminal, work, { report: options, stdout: options.format === 'json' ? 'result' : 'progress' });
+  return withSession(terminal, work, {
+    report: options,
+    limitRate: options.limitRate,
+    stdout: options.format === 'json' ? 'result' : 'progress',
+  });
 }

@@ -4,10 +4,10 @@ import { archOfMachine } from '../../vm/arch.ts';
 import type { Arch } from '../../vm/config.ts';
 import { createLinuxVm, createVmFromImage } from '../../vm/create.ts';
 import { isUrl, parseImageFlags, readSeed } from '../session/image-settings.ts';
-import { type ReportOptions, withSession } from '../session/session.ts';
+import { type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface CreateCommandOptions extends ReportOptions {
+export interface CreateCommandOptions extends TransferOptions {
   readonly linux?: true;
   readonly fromIpsw?: string;
   /** A path, or an address of the web. */
@@ -39,7 +39,7 @@ export async function runCreate(terminal: Terminal, text: string, options: Creat
       if (replaced) say(replacedLine(name));
       return 0;
     },
-    { report: options, stdout: isUrl(options.fromImage) ? 'progress' : 'result' },
+    { report: options, limitRate: options.limitRate, stdout: isUrl(options.fromImage) ? 'progress' : 'result' },
   );
 }
 

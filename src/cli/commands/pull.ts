@@ -6,10 +6,10 @@ import type { Session } from '../../session/session.ts';
 import { renderJson } from '../render/json.ts';
 import { previewJson, previewText } from '../render/pull-preview.ts';
 import { localPullResult, pullResult } from '../render/result.ts';
-import { type ReportOptions, withSession } from '../session/session.ts';
+import { type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface PullCommandOptions extends ReportOptions {
+export interface PullCommandOptions extends TransferOptions {
   readonly insecure?: true;
   readonly concurrency: number;
   readonly dryRun?: true;
@@ -56,5 +56,9 @@ export async function runPull(terminal: Terminal, text: string, options: PullCom
     return 0;
   };
   const hasResult = options.dryRun === true || options.format === 'json';
-  return withSession(terminal, work, { report: options, stdout: hasResult ? 'result' : 'progress' });
+  return withSession(terminal, work, {
+    report: options,
+    limitRate: options.limitRate,
+    stdout: hasResult ? 'result' : 'progress',
+  });
 }

@@ -5,10 +5,10 @@ import { pushVm } from '../../vm/push.ts';
 import { digestFile } from '../session/digest-file.ts';
 import { renderJson } from '../render/json.ts';
 import { distinctDigests, pushResult } from '../render/result.ts';
-import { type ReportOptions, withSession } from '../session/session.ts';
+import { type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface PushCommandOptions extends ReportOptions {
+export interface PushCommandOptions extends TransferOptions {
   readonly insecure?: true;
   readonly concurrency: number;
   /** Megabytes (10^6 bytes); 0: whole blobs. */
@@ -49,7 +49,11 @@ export async function runPush(
     if (options.format === 'json') terminal.stdout.write(renderJson(pushResult(source, outcomes)));
     return 0;
   };
-  return withSession(terminal, work, { report: options, stdout: options.format === 'json' ? 'result' : 'progress' });
+  return withSession(terminal, work, {
+    report: options,
+    limitRate: options.limitRate,
+    stdout: options.format === 'json' ? 'result' : 'progress',
+  });
 }
 
 /**

@@ -6,7 +6,7 @@ import { excluding } from '../session/excluding.ts';
 import type { RunFlags } from '../session/run-settings.ts';
 import type { LifeFlags } from '../session/run-words.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
-import { repeated, UINT16_MAX, wholeNumber } from './option-types.ts';
+import { repeated, UINT16_MAX, wholeNumber, limitRateOption } from './option-types.ts';
 
 /** A week in seconds: as long as a VM is waited for to stop. */
 const MAX_TIMEOUT = 7 * 24 * 60 * 60;
@@ -136,7 +136,8 @@ function addLifeOptions(command: Command): void {
     .option('--rm', 'Run a clone of an image, or of a VM, and delete it when it has ended')
     .option('--detach', 'Run it in the background: prints the name when it runs; output goes to run.log of the VM')
     .option('--wait-for <condition>', 'Wait until the guest has an ip, answers by ssh or agent, or at tcp:PORT')
-    .option('--timeout <seconds>', 'How long --wait-for waits (default: 300)', wholeNumber(1, MAX_TIMEOUT));
+    .option('--timeout <seconds>', 'How long --wait-for waits (default: 300)', wholeNumber(1, MAX_TIMEOUT))
+    .addOption(limitRateOption());
 }
 
 function declareStop(declaration: Declaration): void {

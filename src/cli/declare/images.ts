@@ -5,7 +5,15 @@ import type { ListCommandOptions } from '../commands/list.ts';
 import type { PullCommandOptions } from '../commands/pull.ts';
 import type { PushCommandOptions } from '../commands/push.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
-import { debugOption, formatOption, JSON_RESULT, quietOption, repeated, wholeNumber } from './option-types.ts';
+import {
+  debugOption,
+  formatOption,
+  JSON_RESULT,
+  quietOption,
+  repeated,
+  wholeNumber,
+  limitRateOption,
+} from './option-types.ts';
 
 const INSECURE = 'Use plain HTTP instead of HTTPS';
 const MAX_CONCURRENCY = 64;
@@ -40,6 +48,7 @@ function declarePull({ program, terminal, setExitCode }: Declaration): void {
       4,
     )
     .option('--dry-run', 'Say what would be fetched, reused and needed, and do nothing')
+    .addOption(limitRateOption())
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())
@@ -90,6 +99,7 @@ function declarePush({ program, terminal, setExitCode }: Declaration): void {
     )
     .option('--reproducible', 'Leave the upload time out: the same VM always gets the same digest')
     .option('--digestfile <file>', 'Write the digest of the image to this file, when all went well')
+    .addOption(limitRateOption())
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())
@@ -129,6 +139,7 @@ function declareCopy({ program, terminal, setExitCode }: Declaration): void {
       0,
     )
     .option('--digestfile <file>', 'Write the digest of the image to this file, when all went well')
+    .addOption(limitRateOption())
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { parseByteRate } from '../../names/byte-count.ts';
 
 /** A whole number within bounds; anything else is a usage error (tart-cli §0.1). */
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -41,6 +42,17 @@ export function quietOption(): Option {
 /** For commands that talk to registries. */
 export function debugOption(): Option {
   return new Option('--debug', 'Show requests, answers and retries on stderr, without passwords and tokens');
+}
+
+/** For commands that move images. */
+export function limitRateOption(): Option {
+  return new Option('--limit-rate <rate>', 'Most bytes per second in each direction, like 20M or 2.5MB/s').argParser(
+    (text: string) => {
+      const rate = parseByteRate(text);
+      if (rate === undefined) throw new InvalidArgumentError('It must be bytes per second, like 500K, 20M or 2.5MB/s.');
+      return rate;
+    },
+  );
 }
 
 export const UINT16_MAX = 65_535;

@@ -11,6 +11,7 @@ import {
   UINT16_MAX,
   wholeNumber,
   wordOption,
+  limitRateOption,
 } from './option-types.ts';
 
 /** Commands that have to do with VM directories. */
@@ -48,6 +49,7 @@ function declareCreate({ program, terminal, setExitCode }: Declaration): void {
         'amd64',
       ]),
     )
+    .addOption(limitRateOption())
     .addOption(quietOption())
     .addOption(debugOption())
     .addHelpText(
@@ -81,6 +83,7 @@ function declareClone({ program, terminal, setExitCode }: Declaration): void {
       wholeNumber(0, 2 ** 22),
       100,
     )
+    .addOption(limitRateOption())
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())

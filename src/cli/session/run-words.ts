@@ -9,6 +9,8 @@ export interface LifeFlags {
   readonly waitFor?: string;
   /** Seconds. */
   readonly timeout?: number;
+  /** Bytes per second, for an image that `--rm` pulls. */
+  readonly limitRate?: number;
 }
 
 /** How long a guest is waited for where nothing else is said, in seconds: an emulated one takes minutes. */
@@ -20,6 +22,7 @@ const OURS: Readonly<Record<string, boolean>> = {
   '--rm': false,
   '--wait-for': true,
   '--timeout': true,
+  '--limit-rate': true,
 };
 
 /** A command line of `run` without {@link LifeFlags} and what stands behind `--`: what runs the VM is given. */

@@ -1,4 +1,5 @@
 import type { CredentialSource } from '../../credentials/credential.ts';
+import { TartletError } from '../../errors.ts';
 import { Home } from '../../home/home.ts';
 import { isShared, SHARED_UMASK } from '../../fs/sharing.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
@@ -21,6 +22,12 @@ export interface ReportOptions {
   readonly debug?: true;
 }
 
+/** What a command that moves images is told besides. */
+export interface TransferOptions extends ReportOptions {
+  /** Bytes per second; 0: no limit. */
+  readonly limitRate?: number;
+}
+
 export interface SessionNeeds {
   /** Default: progress and notes. */
   readonly report?: ReportOptions;
@@ -35,6 +42,8 @@ export interface SessionNeeds {
    * it. `both`: for people.
    */
   readonly stdout?: 'result' | 'progress' | 'both';
+  /** Most bytes per second in each direction; 0: no limit. Default: `TARTLET_LIMIT_RATE`, else no limit. */
+  readonly limitRate?: number | undefined;
 }
 
 /**
@@ -44,7 +53,7 @@ export interface SessionNeeds {
 export async function withSession<T>(
   terminal: Terminal,
   work: (session: Session, say: (line: string) => void) => Promise<T>,
-  { cache = 'in-order', report = {}, stdout = 'result' }: SessionNeeds = {},
+  { cache = 'in-order', report = {}, stdout = 'result', limitRate }: SessionNeeds = {},
 ): Promise<T> {
   const progress = report.quiet === true ? noProgress : progressOf(terminal, stdout);
   const write = (line: string): unknown => terminal.stderr.write(printableLine(line));
@@ -72,6 +81,7 @@ export async function withSession<T>(
     onRequest: (request) => terminal.asksFor?.(request),
     signal: terminal.signal,
     userAgent: userAgent(terminal),
+    limitRate: await rateOf(terminal, limitRate),
   });
   const inOrder = async (): Promise<T> => {
     if (cache === 'in-order') {
@@ -85,6 +95,18 @@ export async function withSession<T>(
   } finally {
     progress.close();
   }
+}
+
+/** @returns undefined for no limit. @throws TartletError `USAGE` for a variable that is no rate. */
+async function rateOf({ environment }: Terminal, option: number | undefined): Promise<number | undefined> {
+  const text = environment['TARTLET_LIMIT_RATE'] ?? '';
+  if (option === undefined && text === '') return undefined;
+  const { parseByteRate } = await import('../../names/byte-count.ts');
+  const rate = option ?? parseByteRate(text);
+  if (rate !== undefined) return rate === 0 ? undefined : rate;
+  throw new TartletError('USAGE', `TARTLET_LIMIT_RATE is "${text}", which is no number of bytes per second`, {
+    next: { kind: 'in-words', words: 'set it to a number like 500K, 20M or 2.5MB/s, or unset it' },
+  });
 }
 
 /**

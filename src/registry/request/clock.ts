@@ -26,3 +26,15 @@ export const systemClock: Clock = {
   },
   random: () => Math.random(),
 };
+
+/**
+ * Time that all threads of this process read alike, in milliseconds from an arbitrary beginning. That of
+ * {@link systemClock} begins with its thread.
+ */
+export const sharedClock: Pick<Clock, 'monotonic' | 'sleep'> = {
+  monotonic: () => {
+    const [seconds, nanoseconds] = process.hrtime();
+    return seconds * 1e3 + nanoseconds / 1e6;
+  },
+  sleep: async (ms, signal) => systemClock.sleep(ms, signal),
+};

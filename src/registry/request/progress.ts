@@ -1,6 +1,7 @@
 import { TartletError } from '../../errors.ts';
 import type { Timing } from './backoff.ts';
 import { hostAndPort } from './network-error.ts';
+import type { RateLimit } from './rate-limit.ts';
 
 /*
  * The one rule of progress, below every answer on both ways to the wire (reliability I9, N25, S20): there is no limit
@@ -8,8 +9,10 @@ import { hostAndPort } from './network-error.ts';
  * a rule for blobs once, and a token, a manifest or an error that came by one byte per second held a command for ever.
  */
 
-/** What the rule needs to know. */
-export type Pace = Pick<Timing, 'clock' | 'limits'>;
+/** What the rule needs to know; and how fast we read at most ourselves, which is no fault of the server. */
+export interface Pace extends Pick<Timing, 'clock' | 'limits'> {
+  readonly rateLimit?: RateLimit | undefined;
+}
 
 /**
  * The pieces of a body for as long as it moves. Only the time that was spent waiting for it counts: a reader that is

@@ -1,5 +1,6 @@
 import { TartletError } from '../../errors.ts';
 import { moving, type Pace } from './progress.ts';
+import { arriving } from './rate-limit.ts';
 import type { ResponseBody, ResponseStart, RegistryResponse } from './request.ts';
 
 /** What became of a body. */
@@ -13,16 +14,18 @@ type Fate = 'untouched' | 'read' | 'discarded' | 'closed';
 export abstract class SingleUseBody implements ResponseBody {
   readonly #url: URL;
   readonly #pace: Pace;
+  readonly #signal: AbortSignal | undefined;
   #fate: Fate = 'untouched';
 
-  /** @param url where it comes from. */
-  constructor(url: URL, pace: Pace) {
+  /** @param url where it comes from. @param signal ends waiting for the time of a piece, where a rate is limited. */
+  constructor(url: URL, pace: Pace, signal: AbortSignal | undefined) {
     this.#url = url;
     this.#pace = pace;
+    this.#signal = signal;
   }
 
   /**
-   * The pieces as {@link moving} lets them pass.
+   * The pieces as {@link moving} lets them pass, and not faster than is allowed.
    * @throws TartletError `INTERNAL` when it was read, discarded or closed before.
    */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
@@ -30,7 +33,7 @@ export abstract class SingleUseBody implements ResponseBody {
       throw new TartletError('INTERNAL', `the body of an answer was ${this.#fate} before it was to be read`);
     }
     this.#fate = 'read';
-    return moving(this.pieces(), this.#url, this.#pace);
+    return arriving(moving(this.pieces(), this.#url, this.#pace), this.#pace.rateLimit, this.#signal);
   }
 
   async discard(): Promise<void> {

@@ -13,6 +13,7 @@ import { limits as defaultLimits, type Limits } from '../request/limits.ts';
 import { networkError } from '../request/network-error.ts';
 import { PieceReader } from './piece-reader.ts';
 import { HeadWait, type Pace } from '../request/progress.ts';
+import { leaving, type RateLimit } from '../request/rate-limit.ts';
 import type { RegistryRequest, RegistryResponse, Transport } from '../request/request.ts';
 import { SingleUseBody } from '../request/response-body.ts';
 import { IncomingHeaders } from '../request/response-headers.ts';
@@ -28,6 +29,8 @@ export interface TransportOptions {
   readonly clock?: Clock;
   readonly guard?: AddressGuard;
   readonly lookup?: LookupFunction;
+  /** How fast bodies come and go at most. Default: as fast as they can. */
+  readonly rateLimit?: RateLimit | undefined;
 }
 
 /** The layer that touches the wire, and its connections. */
@@ -45,7 +48,7 @@ export interface HttpTransport {
 export function httpTransport(options: TransportOptions): HttpTransport {
   const limits = options.limits ?? defaultLimits;
   const trust = options.trust ?? new TrustStore({ environment: options.environment });
-  const pace: Pace = { clock: options.clock ?? systemClock, limits };
+  const pace: Pace = { clock: options.clock ?? systemClock, limits, rateLimit: options.rateLimit };
   const settings = { ...options, limits, trust };
   let agent: Promise<Agent> | undefined;
   let direct: DirectWay | undefined;
@@ -67,7 +70,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
     target: RequestTarget,
     signal?: AbortSignal,
   ): Promise<RegistryResponse> {
-    const asked = { ...asUndiciAsks(request, target, options.userAgent, pace), signal: signal ?? null };
+    const asked = { ...asUndiciAsks(request, target, options.userAgent, pace, signal), signal: signal ?? null };
     const answer = await dispatcher.request(asked);
     answered.add(request.url.origin);
     // A connection that breaks is not kept: what the next one loses is no accident of its reuse.
@@ -137,6 +140,7 @@ function asUndiciAsks(
   target: RequestTarget,
   userAgent: string,
   pace: Pace,
+  signal: AbortSignal | undefined,
 ): Dispatcher.RequestOptions {
   const { url, method } = request;
   const wait = new HeadWait(url, pace);
@@ -145,7 +149,7 @@ function asUndiciAsks(
     path: target.path,
     method,
     headers: { ...headersOf(request, userAgent), ...target.headers },
-    body: bodyOf(request, wait),
+    body: bodyOf(request, wait, pace.rateLimit, signal),
     onInfo: () => wait.interim(),
   };
 }
@@ -159,10 +163,18 @@ function headersOf(request: RegistryRequest, userAgent: string): Record<string, 
   };
 }
 
-function bodyOf({ body }: RegistryRequest, wait: HeadWait): Uint8Array | Readable | null {
+function bodyOf(
+  { body }: RegistryRequest,
+  wait: HeadWait,
+  limit: RateLimit | undefined,
+  signal: AbortSignal | undefined,
+): Uint8Array | Readable | null {
   if (body === undefined) return null;
   const opened = body.open();
-  return opened instanceof Uint8Array ? opened : Readable.from(noticed(opened, wait), { objectMode: false });
+  // What is at hand as a whole is a manifest: so few bytes are not worth a wait.
+  if (opened instanceof Uint8Array) return opened;
+  const pieces = limit === undefined ? opened : leaving(opened, limit, signal);
+  return Readable.from(noticed(pieces, wait), { objectMode: false });
 }
 
 async function* noticed(pieces: AsyncIterable<Uint8Array>, wait: HeadWait): AsyncGenerator<Uint8Array> {
@@ -193,7 +205,7 @@ class IncomingBody extends SingleUseBody {
   readonly #signal: AbortSignal | undefined;
 
   constructor(body: Dispatcher.ResponseData['body'], url: URL, pace: Pace, signal: AbortSignal | undefined) {
-    super(url, pace);
+    super(url, pace, signal);
     this.#body = body;
     this.#url = url;
     this.#limits = pace.limits;

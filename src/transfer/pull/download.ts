@@ -78,6 +78,7 @@ export async function bringParts(
       isReached: await client.isReached(),
       networks: client.networks,
       limits: session.limits,
+      rateLimit: session.rateLimit?.shared,
     },
     concurrency,
     processors: session.processors,

@@ -213,7 +213,7 @@ export class VmUpload {
   }
 
   async #pool(): Promise<WorkerPool> {
-    const { userAgent, environment, limits, processors, signal } = this.#session;
+    const { userAgent, environment, limits, rateLimit, processors, signal } = this.#session;
     return new WorkerPool({
       client: this.#client,
       settings: {
@@ -224,6 +224,7 @@ export class VmUpload {
         isReached: await this.#client.isReached(),
         networks: this.#client.networks,
         limits,
+        rateLimit: rateLimit?.shared,
       },
       concurrency: Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY),
       processors,

@@ -34,7 +34,7 @@ export async function runDisposable(
   flags: RunFlags & LifeFlags,
 ): Promise<number> {
   const plan = await planRun(terminal, flags);
-  return withSession(terminal, async (session) => {
+  const work = async (session: Session): Promise<number> => {
     const vm = await DisposableVm.clone(session, source);
     try {
       terminal.signal.throwIfAborted();
@@ -43,7 +43,8 @@ export async function runDisposable(
     } finally {
       await vm.dispose();
     }
-  });
+  };
+  return withSession(terminal, work, { limitRate: flags.limitRate });
 }
 
 /** The command, and how it is to be run. */

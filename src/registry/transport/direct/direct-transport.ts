@@ -12,7 +12,7 @@ import type { RegistryRequest, RegistryResponse } from '../../request/request.ts
 import { SingleUseBody } from '../../request/response-body.ts';
 import type { ResponseHead } from './response-head.ts';
 import { IncomingHeaders } from '../../request/response-headers.ts';
-import { buildReadingConnector } from './socket-reader.ts';
+import { readingConnector } from './socket-reader.ts';
 
 /** How long a connection waits for its next request; undici's own default. */
 const IDLE_MS = 4_000;
@@ -66,7 +66,7 @@ class DirectTransport implements DirectWay {
   constructor(options: ConnectorOptions, pace: Pace) {
     this.#options = options;
     this.#pace = pace;
-    this.#connect = registryConnector(options, buildReadingConnector);
+    this.#connect = registryConnector(options, readingConnector(pace.rateLimit?.pieceBytes));
   }
 
   /** See {@link DirectWay}. */
@@ -180,7 +180,7 @@ class DirectBody extends SingleUseBody {
   #isOver = false;
 
   constructor(connection: DirectConnection, head: ResponseHead, { url, pace, signal, done }: DirectBodyOptions) {
-    super(url, pace);
+    super(url, pace, signal);
     this.#connection = connection;
     this.#url = url;
     this.#signal = signal;

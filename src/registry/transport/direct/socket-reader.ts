@@ -43,6 +43,12 @@ export class SocketReader {
   #wake: (() => void) | undefined;
   #wakesSoon = false;
   #received = 0;
+  readonly #pieceBytes: number;
+
+  /** @param pieceBytes most that is read at once, and that waits for a slow reader. */
+  constructor(pieceBytes = MEMORY_BYTES) {
+    this.#pieceBytes = pieceBytes;
+  }
 
   /**
    * The option for `connect` of `node:net` and `node:tls`. The memory of a read is chosen before it: never memory that
@@ -53,16 +59,16 @@ export class SocketReader {
       if (this.#room === undefined || this.#room.length < LEAST_ROOM_BYTES) {
         this.#room = this.#idle.pop() ?? Buffer.allocUnsafeSlow(MEMORY_BYTES);
       }
-      return this.#room;
+      return this.#room.subarray(0, this.#pieceBytes);
     },
     callback: (length: number, memory: Uint8Array): boolean => {
       this.#received += length;
-      this.#room = memory.subarray(length);
+      this.#room = this.#room?.subarray(length);
       this.#append(memory.subarray(0, length));
       if (length >= LARGE_BYTES) this.#wake?.();
       else this.#wakeSoon();
       // TLS hands out what it has decoded already even after this: then there is more memory for a while.
-      return this.#arrived.length < WAITING;
+      return this.#arrived.length < WAITING && (this.#arrived[0]?.length ?? 0) < this.#pieceBytes;
     },
   };
 
@@ -148,7 +154,7 @@ export class SocketReader {
 
 const readers = new WeakMap<Socket, SocketReader>();
 
-/** The reader of a connection that {@link buildReadingConnector} made. */
+/** The reader of a connection that {@link readingConnector} made. */
 export function readerOf(socket: Socket): SocketReader {
   const reader = readers.get(socket);
   if (reader === undefined) throw new TartletError('INTERNAL', 'the connection was not made by this client');
@@ -156,13 +162,18 @@ export function readerOf(socket: Socket): SocketReader {
 }
 
 /**
- * Makes connections as undici's `buildConnector` does, each with a {@link SocketReader}. Not for tunnels: those exist
- * already.
+ * What makes connections as undici's `buildConnector` does, each with a {@link SocketReader}. Not for tunnels: those
+ * exist already.
+ * @param pieceBytes most that is read at once, and that waits for a slow reader. Default: all the memory there is.
  */
-export function buildReadingConnector(how: buildConnector.BuildOptions = {}): buildConnector.connector {
+export function readingConnector(pieceBytes = MEMORY_BYTES): typeof buildConnector {
+  return (how) => buildReadingConnector(pieceBytes, how);
+}
+
+function buildReadingConnector(pieceBytes: number, how: buildConnector.BuildOptions = {}): buildConnector.connector {
   const { timeout, ...rest } = how;
   return (request, callback) => {
-    const reader = new SocketReader();
+    const reader = new SocketReader(pieceBytes);
     const secure = request.protocol === 'https:';
     const host = request.hostname.replace(/^\[|\]$/g, '');
     const port = request.port === '' ? (secure ? 443 : 80) : Number(request.port);

@@ -10,7 +10,7 @@ import { type DirectWay, directWay } from '../../../../src/registry/transport/di
 import { limits } from '../../../../src/registry/request/limits.ts';
 import type { RegistryRequest } from '../../../../src/registry/request/request.ts';
 import { parsePlainHead } from '../../../../src/registry/transport/direct/response-head.ts';
-import { buildReadingConnector, SocketReader } from '../../../../src/registry/transport/direct/socket-reader.ts';
+import { readingConnector, SocketReader } from '../../../../src/registry/transport/direct/socket-reader.ts';
 import { TrustStore } from '../../../../src/registry/transport/connect/trust.ts';
 import type { Answer, RecordedRequest } from '../../../support/scripted-registry.ts';
 import { TestCa } from '../../certificates.ts';
@@ -202,7 +202,7 @@ it('a request that is over before it is sent does not wait for an answer', async
   const registry = await scripted({ '*': () => new Promise<never>(() => {}) });
   const { hostname, host, port, protocol } = new URL(registry.origin);
   const socket = await new Promise<Socket>((resolve, reject) => {
-    buildReadingConnector()({ hostname, host, port, protocol }, (error, made) => {
+    readingConnector()()({ hostname, host, port, protocol }, (error, made) => {
       if (made === null) reject(error ?? new Error('no connection'));
       else resolve(made);
     });
