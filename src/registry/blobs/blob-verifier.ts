@@ -8,7 +8,7 @@ import type { Digest } from '../../names/digest.ts';
  * stream.
  */
 export class BlobVerifier {
-  readonly #hash: Hash;
+  #hash: Hash;
   readonly #digest: Digest;
   readonly #size: number;
   #seen = 0;
@@ -30,6 +30,14 @@ export class BlobVerifier {
     this.#seen += piece.length;
     if (this.#seen > this.#size) throw this.#wrongSize(`at least ${this.#seen}`);
     this.#hash.update(piece);
+  }
+
+  /** Another one that has seen the same bytes: for what goes on from here in two ways. */
+  copy(): BlobVerifier {
+    const copy = new BlobVerifier(this.#digest, this.#size);
+    copy.#hash = this.#hash.copy();
+    copy.#seen = this.#seen;
+    return copy;
   }
 
   /** Call once, after the last byte. @throws TartletError `SIZE_MISMATCH`, `DIGEST_MISMATCH` with both digests. */

@@ -173,7 +173,8 @@ export async function blobExists(
   }
 }
 
-function surplus(blob: BlobIdentity, end: number): TartletError {
+/** The failure of a blob of which more came than there is: never cut off (N18). */
+export function surplus(blob: BlobIdentity, end: number): TartletError {
   const digest = blob.digest.toString();
   return new TartletError('SIZE_MISMATCH', `the registry sends more than the ${end} bytes of blob ${digest}`, {
     subject: digest,
@@ -182,7 +183,8 @@ function surplus(blob: BlobIdentity, end: number): TartletError {
   });
 }
 
-function endedEarly(blob: BlobIdentity, offset: number, end: number): TartletError {
+/** The failure of a blob that ended in peace at `offset`, before its end: a repeat may bring the rest (N19). */
+export function endedEarly(blob: BlobIdentity, offset: number, end: number): TartletError {
   const digest = blob.digest.toString();
   return new TartletError('SIZE_MISMATCH', `blob ${digest} ended after ${offset} of ${end} bytes`, {
     subject: digest,

@@ -224,8 +224,13 @@ export class DiskUpload implements Upload, TakenUpload {
   }
 }
 
-/** A write may take less than it was given, e.g. just before the disk is full. */
-async function writeFully(file: FileHandle, pieces: readonly Buffer[], position: number, size: number): Promise<void> {
+/** Writes all `size` bytes of the pieces: one write may take less than it was given, just before the disk is full. */
+export async function writeFully(
+  file: FileHandle,
+  pieces: readonly Uint8Array[],
+  position: number,
+  size: number,
+): Promise<void> {
   const { bytesWritten } = await file.writev(pieces, position);
   if (bytesWritten === size) return;
   const rest = Buffer.concat(pieces).subarray(bytesWritten);
