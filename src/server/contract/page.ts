@@ -12,8 +12,20 @@ export interface Page {
   readonly more: boolean;
 }
 
-/** Cuts a page out of a whole list that is sorted already. */
+/** Cuts a page out of a whole list that is sorted already, without looking at what is not in it. */
 export function cutPage(sorted: readonly string[], { size, after }: PageRequest): Page {
-  const rest = after === undefined ? sorted : sorted.filter((entry) => entry > after);
-  return { entries: rest.slice(0, size), more: rest.length > size };
+  const from = after === undefined ? 0 : firstBehind(sorted, after);
+  return { entries: sorted.slice(from, from + size), more: sorted.length - from > size };
+}
+
+/** Where the first text of a sorted list stands that is sorted behind `text`; its length when there is none. */
+export function firstBehind(sorted: readonly string[], text: string): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle] ?? '') <= text) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -166,14 +166,23 @@ export class DataDirectory {
 
   /** @returns whether there was such a file. */
   async remove(file: string): Promise<boolean> {
-    try {
-      await unlink(file);
-    } catch (error) {
-      if (isMissing(error)) return false;
-      throw error;
+    return (await this.removeAll([file])) === 1;
+  }
+
+  /** Removes files of one directory. @returns how many of them there were. */
+  async removeAll(files: readonly string[]): Promise<number> {
+    let removed = 0;
+    for (const file of files) {
+      try {
+        await unlink(file);
+        removed += 1;
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+      }
     }
-    await rawFsyncDirectory(path.dirname(file));
-    return true;
+    const [first] = files;
+    if (first !== undefined && removed > 0) await rawFsyncDirectory(path.dirname(first));
+    return removed;
   }
 }
 

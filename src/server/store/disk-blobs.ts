@@ -29,6 +29,7 @@ export class DiskBlobs implements BlobStore {
   async delete(repository: Repository, digest: Digest): Promise<boolean> {
     const directory = this.#storage.repository(repository);
     return this.#storage.change(repository, async () => {
+      if (!(await directory.hasBlob(digest))) return false;
       // Build caches put plain blobs into an index, so that this is asked of manifests and blobs alike.
       if (this.#deletes === 'unneeded') await refuseNeeded(this.#storage, directory, digest);
       return directory.unlinkBlob(digest);

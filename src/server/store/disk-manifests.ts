@@ -9,7 +9,7 @@ import type {
 } from '../contract/manifest-store.ts';
 import { Refusal } from '../contract/refusal.ts';
 import type { DeletesAllowed } from '../settings/options.ts';
-import { refuseNeeded } from './needed-by-tag.ts';
+import { refuseNeeded, tagsOf } from './needed-by-tag.ts';
 import { parsePushedManifest, type PushedManifest } from './pushed-manifest.ts';
 import type { RepositoryDirectory } from './repository-directory.ts';
 import type { Storage } from './storage.ts';
@@ -44,7 +44,8 @@ export class DiskManifests implements ManifestStore {
     await this.#storage.change(repository, async () => {
       await requireLinked(directory, links);
       await this.#storage.blobs.write(digest, bytes);
-      await directory.linkManifest(digest, { mediaType, subject });
+      const linked = new Set([...links.blobs, ...links.children].map(String));
+      await directory.linkManifest(digest, { mediaType, subject }, linked);
       if (subject !== undefined) {
         await directory.addReferrer(subject, digest, { ...referrer, digest: digest.toString(), size: bytes.length });
       }
@@ -57,8 +58,14 @@ export class DiskManifests implements ManifestStore {
   async delete(repository: Repository, digest: Digest): Promise<boolean> {
     const directory = this.#storage.repository(repository);
     return this.#storage.change(repository, async () => {
+      const link = await directory.manifest(digest);
+      if (link === undefined) return false;
       if (this.#deletes === 'unneeded') await refuseNeeded(this.#storage, directory, digest);
-      return removeManifest(directory, digest);
+      // The tags first: killed in between, a tag without its manifest would be worse than a manifest without tags.
+      const tags = await this.#storage.indexes.tags(directory);
+      await directory.removeTags(await tagsOf(tags, directory, digest));
+      if (link.subject !== undefined) await directory.removeReferrer(link.subject, digest);
+      return directory.unlinkManifest(digest);
     });
   }
 
@@ -70,17 +77,6 @@ export class DiskManifests implements ManifestStore {
       yield { digest, size, read: async () => directory.referrer(subject, digest) };
     }
   }
-}
-
-async function removeManifest(directory: RepositoryDirectory, digest: Digest): Promise<boolean> {
-  const link = await directory.manifest(digest);
-  if (link === undefined) return false;
-  // The tags first: killed in between, a tag without its manifest would be worse than a manifest without tags.
-  for (const tag of await directory.tags()) {
-    if ((await directory.resolve(tag))?.equals(digest) === true) await directory.removeTag(tag);
-  }
-  if (link.subject !== undefined) await directory.removeReferrer(link.subject, digest);
-  return directory.unlinkManifest(digest);
 }
 
 async function requireLinked(

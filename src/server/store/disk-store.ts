@@ -1,11 +1,10 @@
-import type { Page, PageRequest } from '../contract/page.ts';
-import { cutPage } from '../contract/page.ts';
-import type { Catalog, Stores } from '../contract/stores.ts';
+import type { Stores } from '../contract/stores.ts';
 import type { Settings } from '../settings/options.ts';
 import { DiskBlobs } from './disk-blobs.ts';
 import { DiskManifests } from './disk-manifests.ts';
 import { DiskTags } from './disk-tags.ts';
 import { collectGarbage, type GarbageReport } from './garbage.ts';
+import { RepositoryTree } from './repository-tree.ts';
 import { Storage } from './storage.ts';
 import { DiskUploads } from './uploads.ts';
 
@@ -15,7 +14,7 @@ export class DiskStore implements Stores {
   readonly manifests: DiskManifests;
   readonly tags: DiskTags;
   readonly uploads: DiskUploads;
-  readonly catalog: Catalog;
+  readonly catalog: RepositoryTree;
   readonly #storage: Storage;
   readonly #settings: Settings;
 
@@ -27,7 +26,7 @@ export class DiskStore implements Stores {
     this.manifests = new DiskManifests(storage, settings.deletes);
     this.tags = new DiskTags(storage);
     this.uploads = new DiskUploads(storage, settings);
-    this.catalog = { list: async (page) => listRepositories(storage, page) };
+    this.catalog = new RepositoryTree(storage.directory);
   }
 
   /** Absolute path of the directory. */
@@ -67,10 +66,4 @@ export class DiskStore implements Stores {
     await this.uploads.cancelAll();
     await this.#storage.directory.release();
   }
-}
-
-async function listRepositories(storage: Storage, page: PageRequest): Promise<Page> {
-  const names: string[] = [];
-  for await (const { name } of storage.repositories()) names.push(name.text);
-  return cutPage(names.sort(), page);
 }

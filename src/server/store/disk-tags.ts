@@ -20,10 +20,17 @@ export class DiskTags implements TagStore {
   async list(repository: Repository, page: PageRequest): Promise<Page | undefined> {
     const directory = this.#storage.repository(repository);
     if (!(await directory.exists())) return undefined;
-    return cutPage((await directory.tags()).map(String), page);
+    const { indexes } = this.#storage;
+    const tags =
+      (await indexes.currentTags(directory)) ??
+      (await this.#storage.between(repository, async () => indexes.tags(directory)));
+    return cutPage(tags.names, page);
   }
 
   async delete(repository: Repository, tag: Tag): Promise<boolean> {
-    return this.#storage.change(repository, async () => this.#storage.repository(repository).removeTag(tag));
+    return this.#storage.change(
+      repository,
+      async () => (await this.#storage.repository(repository).removeTags([tag])) === 1,
+    );
   }
 }

@@ -1,9 +1,11 @@
-import { Digest } from '../../names/digest.ts';
-import { isIndexType } from '../../oci/media-type.ts';
+import type { Digest } from '../../names/digest.ts';
+import { Tag } from '../../names/tag.ts';
+import type { ContentStore } from './content-store.ts';
 import { linksOfStored } from './pushed-manifest.ts';
 import { Refusal } from '../contract/refusal.ts';
 import type { RepositoryDirectory } from './repository-directory.ts';
 import type { Storage } from './storage.ts';
+import type { TagIndex } from './tag-index.ts';
 
 interface Needed {
   readonly tag: string;
@@ -31,31 +33,44 @@ export async function refuseNeeded(storage: Storage, repository: RepositoryDirec
   );
 }
 
+/** The tags that name a manifest, sorted, as the disk has them now. Only while no other change is at work. */
+export async function tagsOf(index: TagIndex, repository: RepositoryDirectory, manifest: Digest): Promise<Tag[]> {
+  const tags: Tag[] = [];
+  for (const text of [...(await index.tagsOf(manifest.toString(), repository))].sort()) {
+    const tag = Tag.tryParseBySpec(text);
+    if (tag !== undefined && (await repository.resolve(tag))?.equals(manifest) === true) tags.push(tag);
+  }
+  return tags;
+}
+
+/** Upwards from what is to be deleted: to the manifests that link to it, and by the indexes above these to a tag. */
 async function findNeed(
-  storage: Storage,
+  { indexes, blobs }: Storage,
   repository: RepositoryDirectory,
   wanted: Digest,
 ): Promise<Needed | undefined> {
-  const namesWanted = namedIn(wanted);
-  const seen = new Set<string>();
-  for (const tag of await repository.tags()) {
-    const root = await repository.resolve(tag);
-    const left = root === undefined ? [] : [root];
-    for (let manifest = left.pop(); manifest !== undefined; manifest = left.pop()) {
-      if (seen.has(manifest.toString())) continue;
-      seen.add(manifest.toString());
-      const link = await repository.manifest(manifest);
-      const bytes = link === undefined ? undefined : await storage.blobs.read(manifest);
-      if (link === undefined || bytes === undefined) continue;
-      const isIndex = isIndexType(link.mediaType);
-      // Only an index leads further. Of the others most do not even name it, and those need not be parsed.
-      if (!isIndex && !namesWanted(bytes)) continue;
-      const links = linksOfStored(bytes);
-      if (links.has(wanted.toString())) return { tag: tag.text, manifest };
-      if (isIndex) left.push(...Array.from(links).flatMap((text) => Digest.tryParse(text) ?? []));
+  const links = await indexes.manifests(repository);
+  const tags = await indexes.tags(repository);
+  for (const { digest: manifest } of links.linkingTo(wanted)) {
+    const left = [manifest];
+    const seen = new Set([manifest.toString()]);
+    for (let below = left.pop(); below !== undefined; below = left.pop()) {
+      const [tag] = await tagsOf(tags, repository, below);
+      if (tag !== undefined && (await linksTo(blobs, manifest, wanted))) return { tag: tag.text, manifest };
+      for (const { digest, isIndex } of links.linkingTo(below)) {
+        if (!isIndex || seen.has(digest.toString()) || !(await linksTo(blobs, digest, below))) continue;
+        seen.add(digest.toString());
+        left.push(digest);
+      }
     }
   }
   return undefined;
+}
+
+/** What the bytes say. Most that do not even name it need not be parsed. */
+async function linksTo(blobs: ContentStore, manifest: Digest, wanted: Digest): Promise<boolean> {
+  const bytes = await blobs.read(manifest);
+  return bytes !== undefined && namedIn(wanted)(bytes) && linksOfStored(bytes).has(wanted.toString());
 }
 
 /**

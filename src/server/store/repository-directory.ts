@@ -2,7 +2,7 @@ import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
 import { parseRecord } from '../../json/record.ts';
-import { statIfThere } from '../../fs/stats.ts';
+import { exactStatIfThere, statIfThere } from '../../fs/stats.ts';
 import { ignoreMissing } from '../../fs/disk-error.ts';
 import { listNames } from '../../fs/entry-names.ts';
 import { Digest } from '../../names/digest.ts';
@@ -21,6 +21,26 @@ export interface ManifestLink {
   readonly subject: Digest | undefined;
 }
 
+/** A change to the tags or the manifests of a repository, which the disk has. */
+export type RepositoryChange =
+  | { readonly kind: 'tag-set'; readonly tag: Tag; readonly digest: Digest }
+  | { readonly kind: 'tags-removed'; readonly tags: readonly Tag[] }
+  | {
+      readonly kind: 'manifest-linked';
+      readonly digest: Digest;
+      readonly link: ManifestLink;
+      /** Digests as texts that the manifest links to, each once. */
+      readonly links: Iterable<string>;
+    }
+  | { readonly kind: 'manifest-unlinked'; readonly digest: Digest };
+
+/** What is told of each change, before another begins. */
+export interface RepositoryChanges {
+  changed(repository: RepositoryDirectory, change: RepositoryChange): Promise<void>;
+  /** A change failed: what the disk has now is not known. */
+  failed(repository: RepositoryDirectory): void;
+}
+
 /**
  * One repository: links to content that other repositories may share, tags, and who refers to whom. Membership here is
  * the only thing that lets a client see a blob (reliability S44), and unlinking takes it away at once.
@@ -28,11 +48,13 @@ export interface ManifestLink {
 export class RepositoryDirectory {
   readonly name: Repository;
   readonly #directory: DataDirectory;
+  readonly #changes: RepositoryChanges;
   readonly #path: string;
 
-  constructor(directory: DataDirectory, name: Repository) {
+  constructor(directory: DataDirectory, name: Repository, changes: RepositoryChanges) {
     this.name = name;
     this.#directory = directory;
+    this.#changes = changes;
     this.#path = directory.repository(name);
   }
 
@@ -89,13 +111,16 @@ export class RepositoryDirectory {
     return text === undefined ? undefined : parseManifestLink(text);
   }
 
-  async linkManifest(digest: Digest, link: ManifestLink): Promise<void> {
-    await this.#directory.write(this.#link('_manifests', digest), JSON.stringify(link));
+  /** @param links digests as texts that the manifest links to, each once. */
+  async linkManifest(digest: Digest, link: ManifestLink, links: Iterable<string>): Promise<void> {
+    const written = this.#directory.write(this.#link('_manifests', digest), JSON.stringify(link));
+    await this.#changing(written, { kind: 'manifest-linked', digest, link, links });
   }
 
   /** @returns whether it was linked. */
   async unlinkManifest(digest: Digest): Promise<boolean> {
-    return this.#directory.remove(this.#link('_manifests', digest));
+    const removed = this.#directory.remove(this.#link('_manifests', digest));
+    return this.#changing(removed, { kind: 'manifest-unlinked', digest });
   }
 
   async manifests(): Promise<Digest[]> {
@@ -109,12 +134,13 @@ export class RepositoryDirectory {
 
   /** Moves or makes a tag, atomically: a reader sees the old digest or the new one. */
   async setTag(tag: Tag, digest: Digest): Promise<void> {
-    await this.#directory.write(this.#tag(tag), digest.toString());
+    await this.#changing(this.#directory.write(this.#tag(tag), digest.toString()), { kind: 'tag-set', tag, digest });
   }
 
-  /** @returns whether there was such a tag. */
-  async removeTag(tag: Tag): Promise<boolean> {
-    return this.#directory.remove(this.#tag(tag));
+  /** @returns how many of these tags there were. */
+  async removeTags(tags: readonly Tag[]): Promise<number> {
+    const removed = this.#directory.removeAll(tags.map((tag) => this.#tag(tag)));
+    return this.#changing(removed, { kind: 'tags-removed', tags });
   }
 
   /** In the byte order of their texts, as the spec lists them. */
@@ -149,6 +175,29 @@ export class RepositoryDirectory {
   /** The descriptor, as JSON text. */
   async referrer(subject: Digest, referrer: Digest): Promise<string | undefined> {
     return readFile(this.#referrer(subject, referrer), 'utf8').catch(ignoreMissing);
+  }
+
+  /** Another text than before when names were added to what `part` holds, replaced in it or removed from it. */
+  async stamp(part: '_tags' | '_manifests'): Promise<string> {
+    const top = path.join(this.#path, part);
+    const below = part === '_tags' ? [] : await listNames(top);
+    const times = [];
+    for (const directory of [top, ...below.map((name) => path.join(top, name))]) {
+      const found = await exactStatIfThere(directory);
+      times.push(found === undefined ? 'none' : `${found.ino}:${found.mtimeNs}`);
+    }
+    return times.join(' ');
+  }
+
+  async #changing<T>(changing: Promise<T>, change: RepositoryChange): Promise<T> {
+    try {
+      const result = await changing;
+      await this.#changes.changed(this, change);
+      return result;
+    } catch (error) {
+      this.#changes.failed(this);
+      throw error;
+    }
   }
 
   #link(kind: '_blobs' | '_manifests', digest: Digest): string {

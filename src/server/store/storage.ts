@@ -4,6 +4,7 @@ import { listEntries } from '../../fs/entry-names.ts';
 import { DataDirectory } from './data-directory.ts';
 import { RwLock, KeyedMutex } from './rw-lock.ts';
 import { RepositoryDirectory } from './repository-directory.ts';
+import { RepositoryIndexes } from './repository-indexes.ts';
 import { Repository } from '../../names/repository.ts';
 
 /**
@@ -15,16 +16,18 @@ export class Storage {
   readonly blobs: ContentStore;
   /** A request that makes something reachable holds it shared; garbage collection holds it exclusively. */
   readonly lock = new RwLock();
+  readonly indexes: RepositoryIndexes;
   /** By the name of the repository: changes to its manifests, tags and links. */
   readonly #mutex = new KeyedMutex();
 
   constructor(dataDirectory: string) {
     this.directory = new DataDirectory(dataDirectory);
     this.blobs = new ContentStore(this.directory);
+    this.indexes = new RepositoryIndexes(this.blobs);
   }
 
   repository(name: Repository): RepositoryDirectory {
-    return new RepositoryDirectory(this.directory, name);
+    return new RepositoryDirectory(this.directory, name, this.indexes);
   }
 
   /**
@@ -33,6 +36,11 @@ export class Storage {
    */
   async change<T>(repository: Repository, work: () => Promise<T>): Promise<T> {
     return this.#mutex.take(repository.text, async () => this.lock.shared(work));
+  }
+
+  /** Looks at a repository while no change to it is at work. */
+  async between<T>(repository: Repository, work: () => Promise<T>): Promise<T> {
+    return this.#mutex.take(repository.text, work);
   }
 
   /** Every repository with content, walking the directory tree depth first. */
