@@ -51,7 +51,9 @@ function plant(directory, repository, count) {
   const layer = (text) => ({ mediaType: 'application/octet-stream', digest: `sha256:${sha256(text)}`, size: 1 });
   return Array.from({ length: count }, (_, each) => {
     // Nine layers of ten are those of an image before, as for images that are built upon each other.
-    const layers = Array.from({ length: LAYERS }, (_each, at) => layer(`${repository} ${at % 10 === 0 ? each : 'base'} ${at}`));
+    const layers = Array.from({ length: LAYERS }, (_each, at) =>
+      layer(`${repository} ${at % 10 === 0 ? each : 'base'} ${at}`),
+    );
     const bytes = JSON.stringify({ schemaVersion: 2, mediaType: type, config: layer('config'), layers });
     const hex = sha256(bytes);
     write(path.join(directory, 'blobs/sha256', hex.slice(0, 2), hex), bytes);
@@ -90,7 +92,10 @@ async function compare(port, digests, rounds) {
   }
   const told = (kind) => {
     const [few, many] = [median(times.few[kind]), median(times.many[kind])];
-    return { text: `${(many / few).toFixed(2)} × (${few.toFixed(1)} and ${many.toFixed(1)} ms)`, good: many <= 2 * few };
+    return {
+      text: `${(many / few).toFixed(2)} × (${few.toFixed(1)} and ${many.toFixed(1)} ms)`,
+      good: many <= 2 * few,
+    };
   };
   const [deletion, page] = [told('deletion'), told('page')];
   const firsts = `${first.many.page.toFixed(0)} ms for a page and ${first.many.deletion.toFixed(0)} ms for a DELETE`;
