@@ -69,6 +69,7 @@ export class RegistryServer {
   #answer(server: Server, handler: RequestHandler): void {
     const connections = new Connections(this.#settings);
     connections.watch(server);
+    handler.observations.connections = () => connections.facts();
     const answer =
       (awaitsContinue: boolean) =>
       (request: IncomingMessage, response: ServerResponse): void => {

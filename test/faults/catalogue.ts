@@ -323,5 +323,6 @@ export const SECTIONS: readonly Section[] = [
     /* S75 */ 'a directory exchanged for a symlink before something in it is changed',
     /* S76 */ 'an image of a disk that names files of this machine, or claims sizes and tables without end',
     /* S77 */ 'a record of a shared home that names a process of another user as the one to stop',
+    /* S78 */ 'metrics that tell what is stored, or grow with what clients send',
   ]),
 ];

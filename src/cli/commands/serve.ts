@@ -3,18 +3,21 @@ import { describeError } from '../../errors.ts';
 import type { RegistryEvent } from '../../server/settings/event.ts';
 import { createRegistry, type Registry } from '../../server/server.ts';
 import { releaseNotes } from '../terminal/message-stream.ts';
-import { humanBytes } from '../render/quantity.ts';
+import { logLine, type ServeNote } from '../serving/log-line.ts';
+import { observing, type ObservingOptions } from '../serving/observing.ts';
 import { printableLine } from '../terminal/printable.ts';
 import { filesOf, parseListen, readAccess, type ServeAccessOptions } from '../session/serve-settings.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 import { WatchedFiles } from '../terminal/watched-files.ts';
 
-export interface ServeCommandOptions extends ServeAccessOptions {
+export interface ServeCommandOptions extends ServeAccessOptions, ObservingOptions {
   readonly data: string;
   readonly hostName?: readonly string[];
   readonly open?: true;
   readonly allowBreakingDeletes?: true;
 }
+
+type Log = (event: RegistryEvent | ServeNote) => unknown;
 
 /** Milliseconds between two collections of what no image needs any more. */
 const COLLECT_EVERY_MS = 3_600_000;
@@ -24,8 +27,7 @@ const COLLECT_EVERY_MS = 3_600_000;
  */
 export async function runServe(terminal: Terminal, options: ServeCommandOptions): Promise<number> {
   const listen = parseListen(options.listen);
-  const log = (text: string): unknown =>
-    terminal.stderr.write(printableLine(`${terminal.now().toISOString()} ${text}`));
+  const log: Log = (event) => terminal.stderr.write(logLine(options.logFormat, terminal.now(), event));
   const files = await WatchedFiles.look(filesOf(terminal, options));
   const registry = createRegistry({
     dataDirectory: resolvePath(terminal, options.data),
@@ -34,14 +36,17 @@ export async function runServe(terminal: Terminal, options: ServeCommandOptions)
     hostNames: options.hostName,
     allowExposed: options.open ?? false,
     deletes: options.allowBreakingDeletes === undefined ? undefined : ('any' as const),
-    log: (event) => log(describeEvent(event)),
+    ...observing(options),
+    log,
     now: () => terminal.now().getTime(),
   });
   const { url } = await registry.listen();
   terminal.stdout.write(printableLine(url));
   releaseNotes(terminal.stderr);
-  terminal.stderr.write(printableLine(`serving ${resolvePath(terminal, options.data)}; Ctrl-C ends it`));
-  const stopCollecting = collectRegularly(terminal, registry);
+  const serving = `serving ${resolvePath(terminal, options.data)}`;
+  if (options.logFormat === 'json') log({ kind: 'note', message: serving });
+  else terminal.stderr.write(printableLine(`${serving}; Ctrl-C ends it`));
+  const stopCollecting = collectRegularly(registry, log);
   // One after the other, or an older file could win.
   let rereading = Promise.resolve();
   const reread = (): void => {
@@ -61,48 +66,23 @@ async function readAgain(
   terminal: Terminal,
   options: ServeCommandOptions,
   registry: Registry,
-  log: (text: string) => unknown,
+  log: Log,
 ): Promise<void> {
   try {
     await registry.reconfigure(await readAccess(terminal, options));
-    log('users and certificates were read again');
+    log({ kind: 'note', message: 'users and certificates were read again' });
   } catch (error) {
-    log(`users and certificates stay as they were: ${describeError(error)}`);
+    log({ kind: 'note', message: `users and certificates stay as they were: ${describeError(error)}` });
   }
 }
 
 /** Deleted images free their space within the hour; what is being pushed is spared. */
-function collectRegularly(terminal: Terminal, registry: Registry): () => void {
+function collectRegularly(registry: Registry, log: Log): () => void {
   const collect = (): void => {
     registry
       .collectGarbage()
-      .catch((error: unknown) => terminal.stderr.write(printableLine(`cannot collect: ${describeError(error)}`)));
+      .catch((error: unknown) => log({ kind: 'note', message: `cannot collect: ${describeError(error)}` }));
   };
   const timer = setInterval(collect, COLLECT_EVERY_MS);
   return () => clearInterval(timer);
-}
-
-/**
- * In quotes where it is more than a word: a token may hold any user name, also one that looks like the rest of the
- * line.
- */
-function nameOf(user: string | undefined): string {
-  if (user === undefined) return '-';
-  return /^[\p{L}\p{N}_.@:+/=][\p{L}\p{N}_.@:+/=-]*$/u.test(user) ? user : JSON.stringify(user);
-}
-
-function describeEvent(event: RegistryEvent): string {
-  switch (event.kind) {
-    case 'request': {
-      const { method, path: target, status, durationMs, remote, user } = event;
-      const outcome = status === 0 ? 'hung up' : String(status);
-      return `${remote} ${nameOf(user)} ${method} ${target} ${outcome} ${Math.round(durationMs)} ms`;
-    }
-    case 'failure':
-      return `failure: ${event.method} ${event.path}: ${event.message}`;
-    case 'uploads-expired':
-      return `${event.count} abandoned uploads were dropped`;
-    case 'garbage-collected':
-      return `${event.blobs} blobs that nothing needed were removed (${humanBytes(event.bytes, 1)})`;
-  }
 }

@@ -1,5 +1,6 @@
 import type { ServeCommandOptions } from '../commands/serve.ts';
 import type { Shell } from '../completion/script.ts';
+import { declareObserving } from './observing.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
 import { declareNetwork } from './network.ts';
 
@@ -16,7 +17,7 @@ export const SERVICES: CommandGroup = {
 };
 
 function declareServe({ program, terminal, setExitCode }: Declaration): void {
-  program
+  const command = program
     .command('serve')
     .description('Run a registry on this machine')
     .option('--listen <address>', 'Host:port to listen on; a port alone is one of this machine', '127.0.0.1:8221')
@@ -35,7 +36,8 @@ function declareServe({ program, terminal, setExitCode }: Declaration): void {
       'Names by which clients may call this registry, besides the address it listens on',
     )
     .option('--allow-breaking-deletes', 'Let clients delete what the image of a tag still needs')
-    .option('--open', 'Listen on other addresses than loopback without a password or without TLS')
+    .option('--open', 'Listen on other addresses than loopback without a password or without TLS');
+  declareObserving(command)
     .addHelpText(
       'after',
       `

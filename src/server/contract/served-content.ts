@@ -1,4 +1,5 @@
 import type { CacheFacts } from './cache-facts.ts';
+import type { StoreStatus } from './store-status.ts';
 import type { Stores } from './stores.ts';
 
 /** Who sent a request, for content that is not the same for every client. */
@@ -26,6 +27,8 @@ export interface ServedContent {
    * @throws Refusal when the login is good for nothing.
    */
   greet?(asker: Asker): Promise<void>;
+  /** What is stored, and whether it can be read. Without it, readiness is that the process answers. */
+  status?(): StoreStatus;
   /** Where the content is a cache: what it has done. Costs no more than reading counters. */
   facts?(): CacheFacts;
   /** Idempotent. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { clientOf } from '../access/client-address.ts';
+import type { ConnectionFacts } from '../metrics/store-families.ts';
 import type { Limits, Timeouts } from '../settings/options.ts';
 
 /** Looked at so many times in the time that is given for progress. */
@@ -39,6 +40,9 @@ export class Connections {
   readonly #perClient = new Map<string, number>();
   readonly #limits: Limits;
   readonly #timeouts: Timeouts;
+  /** Bytes of connections that are over. */
+  #received = 0;
+  #sent = 0;
   #looking: NodeJS.Timeout | undefined;
 
   constructor({ limits, timeouts }: { readonly limits: Limits; readonly timeouts: Timeouts }) {
@@ -51,6 +55,16 @@ export class Connections {
     server.on('connection', (socket: Socket) => this.#accept(socket));
     this.#looking = setInterval(() => this.#look(), Math.ceil(this.#timeouts.progress / LOOKS)).unref();
     server.once('close', () => clearInterval(this.#looking));
+  }
+
+  /** What the connections have moved, those that are over included: as it went over the network, TLS and all. */
+  facts(): ConnectionFacts {
+    const open = [...this.#open.values()].map(({ accepted }) => accepted);
+    return {
+      open: open.length,
+      receivedBytes: open.reduce((sum, { bytesRead }) => sum + bytesRead, this.#received),
+      sentBytes: open.reduce((sum, socket) => sum + socket.bytesWritten - socket.writableLength, this.#sent),
+    };
   }
 
   /** A request has come by one of the connections. */
@@ -101,6 +115,8 @@ export class Connections {
   #leave(key: string, connection: Connection): void {
     if (this.#open.get(key) !== connection) return;
     this.#open.delete(key);
+    this.#received += connection.accepted.bytesRead;
+    this.#sent += connection.accepted.bytesWritten - connection.accepted.writableLength;
     const left = (this.#perClient.get(connection.client) ?? 1) - 1;
     if (left > 0) this.#perClient.set(connection.client, left);
     else this.#perClient.delete(connection.client);

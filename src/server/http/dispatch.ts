@@ -2,27 +2,39 @@ import { unreachable } from '../../errors.ts';
 import { clientOf } from '../access/client-address.ts';
 import type { Asker, ServedContent } from '../contract/served-content.ts';
 import type { UploadStore } from '../contract/upload-store.ts';
-import type { Limits } from '../settings/options.ts';
+import type { Observations } from '../metrics/observations.ts';
+import type { Settings } from '../settings/options.ts';
 import { deleteBlob, getBlob } from './blob-handler.ts';
 import { byMethod } from './by-method.ts';
 import type { Exchange } from './exchange.ts';
+import { getHealth, getMetrics } from './health-handler.ts';
 import { listReferrers, listRepositories, listTags } from './listing-handler.ts';
 import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
-import type { Route } from './router.ts';
+import { nothingHere, type Route } from './router.ts';
 import { UploadHandler } from './upload-handler.ts';
 
 interface Serving {
-  readonly content: Pick<ServedContent, 'storesFor' | 'greet'>;
-  readonly limits: Limits;
+  readonly content: Pick<ServedContent, 'storesFor' | 'greet' | 'status' | 'facts'>;
+  readonly settings: Settings;
+  readonly observations: Observations;
+  /** Told of a fault that the answer says no more of. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 /** Answers a request that its sender may make, by its address and its method. @throws Refusal */
-export async function answerRoute(route: Route, exchange: Exchange, { content, limits }: Serving): Promise<void> {
+export async function answerRoute(route: Route, exchange: Exchange, serving: Serving): Promise<void> {
+  const { content, settings } = serving;
+  const { limits } = settings;
   const asker = askerOf(exchange);
   const stores = content.storesFor(asker);
   switch (route.kind) {
     case 'base':
       return byMethod(exchange, { GET: async () => greet(exchange, content, asker) });
+    case 'health':
+      return byMethod(exchange, { GET: async () => getHealth(exchange, route.asks, serving) });
+    case 'metrics':
+      if (settings.metrics === 'none') throw nothingHere();
+      return byMethod(exchange, { GET: async () => getMetrics(exchange, serving) });
     case 'catalog':
       return byMethod(exchange, { GET: async () => listRepositories(exchange, stores.catalog) });
     case 'tags':

@@ -31,6 +31,8 @@ export class Exchange {
   readonly access: Access;
   /** What is kept in memory for this request counts here. */
   readonly documents: HeldDocuments;
+  /** Bytes of the body that were read. */
+  receivedBytes = 0;
   readonly #expectation: Expectation;
 
   constructor(
@@ -61,9 +63,14 @@ export class Exchange {
 
   /** The body. A client that waits for `100 Continue` hears it when this is read, so refuse before. */
   body(): RequestBody {
-    return new IncomingBody(this.request, () => {
-      if (this.#expectation.pending) this.response.writeContinue();
-      this.#expectation.pending = false;
+    return new IncomingBody(this.request, {
+      ask: () => {
+        if (this.#expectation.pending) this.response.writeContinue();
+        this.#expectation.pending = false;
+      },
+      count: (bytes) => {
+        this.receivedBytes += bytes;
+      },
     });
   }
 

@@ -4,6 +4,9 @@ import { describeError, unreachable } from '../../errors.ts';
 import { diskCode } from '../../fs/disk-error.ts';
 import { type Access, anonymousAccess, type Authenticator, type RequiredAccess } from '../access/access.ts';
 import { needOf } from './need.ts';
+import { Observations } from '../metrics/observations.ts';
+import { ObservedRequest, pathOf } from './observed-request.ts';
+import type { RegistryEvent } from '../settings/event.ts';
 import { clientOf } from '../access/client-address.ts';
 import { ClientQueue } from './client-queue.ts';
 import { DocumentMemory } from './document-memory.ts';
@@ -25,7 +28,7 @@ export type { ReadName } from './router.ts';
 
 /** What requests are answered from, and who may ask. */
 export interface Served {
-  readonly content: Pick<ServedContent, 'storesFor' | 'greet'>;
+  readonly content: Pick<ServedContent, 'storesFor' | 'greet' | 'status' | 'facts'>;
   readonly authenticator: Authenticator;
   /** Default: by the distribution spec. */
   readonly readName?: ReadName | undefined;
@@ -40,12 +43,15 @@ export class RequestHandler {
   readonly #queue = new RequestQueue();
   readonly #turns = new ClientQueue();
   readonly #documents = new DocumentMemory();
+  /** What is counted of the requests. */
+  readonly observations: Observations;
 
   constructor(settings: Settings, { content, authenticator, readName }: Served) {
     this.#settings = settings;
     this.#content = content;
     this.#authenticator = authenticator;
     this.#readName = readName;
+    this.observations = new Observations(settings.now);
   }
 
   /**
@@ -62,11 +68,9 @@ export class RequestHandler {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): Promise<void> {
-    const began = this.#settings.now();
-    const remote = request.socket.remoteAddress ?? ''; // A socket that is closed has forgotten it.
+    const observed = new ObservedRequest(request, response, this.#settings.now());
     const expectation = { pending: awaitsContinue };
-    const documents = this.#documents.open(clientOf(remote));
-    let user: string | undefined;
+    const documents = this.#documents.open(clientOf(observed.remote));
     const closed = new Promise((resolve) => response.once('close', resolve));
     response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
     response.setHeader('X-Content-Type-Options', 'nosniff');
@@ -74,19 +78,26 @@ export class RequestHandler {
       refuseAmbiguous(request);
       checkHostHeader(request, this.#settings.hostNames);
       const { route, query } = parseRoute(request.url ?? '', this.#readName);
+      observed.route = route;
       const access = await this.#authorize(request, route, query, (name) => {
-        user = name;
+        observed.user = name;
       });
       const bodiless = request.method === 'GET' || request.method === 'HEAD';
       if (bodiless && hasUnreadBody(request, expectation)) response.setHeader('Connection', 'close');
       const exchange = new Exchange(request, response, { query, access, expectation, documents });
-      await answerRoute(route, exchange, { content: this.#content, limits: this.#settings.limits });
+      observed.exchange = exchange;
+      await answerRoute(route, exchange, {
+        content: this.#content,
+        settings: this.#settings,
+        observations: this.observations,
+        onFailure: (error) => this.#failed(request, error),
+      });
     } catch (error) {
       await this.#refuse(request, response, { error, expectation });
     } finally {
       // Both ends: of a client that hangs up, what it sent is still being written when the answer is closed already.
       void closed.then(() => documents.release());
-      void closed.then(() => this.#logRequest(request, response, { began, remote, user }));
+      void closed.then(() => this.#tell(observed.over(this.#settings.now())));
     }
   }
 
@@ -97,7 +108,9 @@ export class RequestHandler {
     query: URLSearchParams,
     onKnown: (user: string | undefined) => void,
   ): Promise<Access> {
-    const need = needOf(route, request.method ?? '');
+    const need = needOf(route, request, this.#settings.metrics);
+    // Not even a wrong login is looked at, which would cost a comparison.
+    if (need === undefined) return anonymousAccess;
     const result = await this.#authenticator.authenticate(request);
     switch (result.kind) {
       case 'granted':
@@ -164,25 +177,18 @@ export class RequestHandler {
   }
 
   #fault(request: IncomingMessage, error: unknown): Refusal {
-    const { method = '', url = '' } = request;
-    this.#settings.log({ kind: 'failure', method, path: pathOf(url), message: describeError(error) });
+    this.#failed(request, error);
     if (diskCode(error) === 'DISK_FULL') return storageFull('the disk of the registry is full');
     return new Refusal(500, 'UNKNOWN', 'the registry could not do this, its log says why');
   }
 
-  #logRequest(
-    request: IncomingMessage,
-    response: ServerResponse,
-    { began, ...who }: { readonly began: number; readonly remote: string; readonly user: string | undefined },
-  ): void {
-    this.#settings.log({
-      kind: 'request',
-      method: request.method ?? '',
-      path: pathOf(request.url ?? ''),
-      status: response.headersSent ? response.statusCode : 0,
-      durationMs: this.#settings.now() - began,
-      ...who,
-    });
+  #failed({ method = '', url = '' }: IncomingMessage, error: unknown): void {
+    this.#tell({ kind: 'failure', method, path: pathOf(url), message: describeError(error) });
+  }
+
+  #tell(event: RegistryEvent): void {
+    this.observations.observe(event);
+    this.#settings.log(event);
   }
 }
 
@@ -204,10 +210,4 @@ async function ended(request: IncomingMessage): Promise<void> {
     request.once('end', resolve);
     request.once('close', resolve);
   });
-}
-
-/** For the log: no query, and only the beginning of an upload's id, because the whole of it opens the upload. */
-function pathOf(url: string): string {
-  const path = url.split('?', 1)[0] ?? '';
-  return path.slice(0, 1024).replace(/(\/blobs\/uploads\/[0-9a-f]{8})[0-9a-f]+$/, '$1…');
 }

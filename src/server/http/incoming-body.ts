@@ -13,16 +13,24 @@ const BATCH = 256 * 1024;
 export class IncomingBody implements RequestBody {
   readonly #request: IncomingMessage;
   readonly #ask: () => void;
+  readonly #count: (bytes: number) => void;
 
-  /** @param ask tells a client to go on that waits for `100 Continue`; called before the first byte is read. */
-  constructor(request: IncomingMessage, ask: () => void) {
+  /**
+   * @param told `ask` tells a client to go on that waits for `100 Continue`, and is called before the first byte is
+   * read; `count` is told how many bytes each batch has.
+   */
+  constructor(request: IncomingMessage, told: { readonly ask: () => void; readonly count: (bytes: number) => void }) {
     this.#request = request;
-    this.#ask = ask;
+    this.#ask = told.ask;
+    this.#count = told.count;
   }
 
   async consume(write: (pieces: readonly Buffer[]) => Promise<void>): Promise<void> {
     this.#ask();
-    await feed(this.#request, write);
+    await feed(this.#request, async (pieces) => {
+      this.#count(pieces.reduce((sum, piece) => sum + piece.length, 0));
+      await write(pieces);
+    });
   }
 
   abort(): void {

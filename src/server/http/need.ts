@@ -1,10 +1,26 @@
+import type { IncomingMessage } from 'node:http';
 import { unreachable } from '../../errors.ts';
+import { isLoopbackHost } from '../../names/ip-address.ts';
 import type { Action, RequiredAccess } from '../access/access.ts';
+import type { MetricsReaders } from '../settings/beside-api.ts';
 import type { Route } from './router.ts';
 
-/** What a request to a route takes. */
-export function needOf(route: Route, method: string): RequiredAccess {
+/** What proxies add to a request that they pass on, so that its sender is not on this machine whatever its address. */
+const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
+
+/**
+ * What a request to a route takes; undefined for what is given to everybody, a wrong login included.
+ * @param readers who may have the metrics.
+ */
+export function needOf(route: Route, request: IncomingMessage, readers: MetricsReaders): RequiredAccess | undefined {
+  const { method = '' } = request;
   switch (route.kind) {
+    case 'health':
+      return undefined;
+    case 'metrics':
+      // Where there are none, everybody hears so.
+      if (readers === 'all' || readers === 'none') return undefined;
+      return readers === 'local' && isLocal(request) ? undefined : { kind: 'login' };
     case 'base':
       return { kind: 'login' };
     case 'catalog':
@@ -21,6 +37,10 @@ export function needOf(route: Route, method: string): RequiredAccess {
     default:
       return unreachable(route);
   }
+}
+
+function isLocal({ socket, headers }: IncomingMessage): boolean {
+  return isLoopbackHost(socket.remoteAddress ?? '') && FORWARDED.every((name) => headers[name] === undefined);
 }
 
 function actionsOf(method: string): readonly Action[] {

@@ -12,8 +12,11 @@ export type Reference =
   | { readonly kind: 'tag'; readonly tag: Tag }
   | { readonly kind: 'digest'; readonly digest: Digest };
 
-/** Every address of the API (distribution spec § endpoints), with its parts parsed. */
+/** Every address of the API (distribution spec § endpoints) and those beside it, with their parts parsed. */
 export type Route =
+  /** Whether this process answers, or its content can be read. */
+  | { readonly kind: 'health'; readonly asks: 'process' | 'content' }
+  | { readonly kind: 'metrics' }
   | { readonly kind: 'base' }
   | { readonly kind: 'catalog' }
   | { readonly kind: 'tags'; readonly repository: Repository }
@@ -47,6 +50,9 @@ export function parseRoute(
 function routeOf(path: string, readName: ReadName): Route {
   if (path.length > MAX_PATH) throw nothingHere();
   if (path === '/v2' || path === '/v2/') return { kind: 'base' };
+  if (path === '/healthz') return { kind: 'health', asks: 'process' };
+  if (path === '/readyz') return { kind: 'health', asks: 'content' };
+  if (path === '/metrics') return { kind: 'metrics' };
   if (!path.startsWith('/v2/')) throw nothingHere();
   if (path === '/v2/_catalog') return { kind: 'catalog' };
   // Read from the end: a repository may itself be called a/tags or b/blobs/uploads.
@@ -75,6 +81,7 @@ function parseReference(text: string): Reference {
   return plain.includes(':') ? { kind: 'digest', digest: parseDigest(text) } : { kind: 'tag', tag: parseTag(plain) };
 }
 
-function nothingHere(): Refusal {
+/** 404 for what is no address. */
+export function nothingHere(): Refusal {
   return new Refusal(404, 'UNSUPPORTED', 'there is nothing at this address, the API begins at /v2/');
 }

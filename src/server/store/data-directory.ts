@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { TartletError } from '../../errors.ts';
 import { makePath } from '../../fs/directory-tree.ts';
@@ -94,6 +94,11 @@ export class DataDirectory {
   async prepare(): Promise<void> {
     for (const directory of [this.staging, this.blobs, this.repositories]) await mkdir(directory, { recursive: true });
     await rawFsyncDirectory(this.root);
+  }
+
+  /** Looks whether everything is where it was made. @throws what the file system says. */
+  async check(): Promise<void> {
+    for (const directory of [this.staging, this.blobs, this.repositories]) await readdir(directory);
   }
 
   /**

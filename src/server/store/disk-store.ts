@@ -1,3 +1,4 @@
+import type { StoreFacts, StoreStatus } from '../contract/store-status.ts';
 import type { Stores } from '../contract/stores.ts';
 import type { Settings } from '../settings/options.ts';
 import { DiskBlobs } from './disk-blobs.ts';
@@ -6,6 +7,7 @@ import { DiskTags } from './disk-tags.ts';
 import { collectGarbage, type GarbageReport } from './garbage.ts';
 import { RepositoryTree } from './repository-tree.ts';
 import { Storage } from './storage.ts';
+import { StoredSize } from './stored-size.ts';
 import { DiskUploads } from './uploads.ts';
 
 /** A registry's content below one directory, between {@link open} and {@link close}. */
@@ -15,6 +17,9 @@ export class DiskStore implements Stores {
   readonly tags: DiskTags;
   readonly uploads: DiskUploads;
   readonly catalog: RepositoryTree;
+  readonly status: StoreStatus;
+  readonly #size: StoredSize;
+  #collected = { runs: 0, blobs: 0, bytes: 0 };
   readonly #storage: Storage;
   readonly #settings: Settings;
 
@@ -27,6 +32,8 @@ export class DiskStore implements Stores {
     this.tags = new DiskTags(storage);
     this.uploads = new DiskUploads(storage, settings);
     this.catalog = new RepositoryTree(storage.directory);
+    this.#size = new StoredSize(storage.blobs, settings.now);
+    this.status = { facts: () => this.#facts(), check: async () => storage.directory.check() };
   }
 
   /** Absolute path of the directory. */
@@ -58,7 +65,19 @@ export class DiskStore implements Stores {
 
   /** Removes what no manifest needs and is older than `graceMs` milliseconds. */
   async collectGarbage(graceMs: number): Promise<GarbageReport> {
-    return collectGarbage(this.#storage, { graceMs, log: this.#settings.log });
+    const report = await collectGarbage(this.#storage, { graceMs, log: this.#settings.log });
+    const { runs, blobs, bytes } = this.#collected;
+    this.#collected = { runs: runs + 1, blobs: blobs + report.blobs, bytes: bytes + report.bytes };
+    if (report.blobs > 0) this.#size.forget();
+    return report;
+  }
+
+  #facts(): StoreFacts {
+    return {
+      stored: this.#size.last,
+      openUploads: this.uploads.count,
+      collected: this.#collected,
+    };
   }
 
   /** Drops unfinished uploads, and lets other registries in. Idempotent. */

@@ -26,6 +26,11 @@ export class DiskUploads implements UploadStore {
     this.#budget = new StagingBudget(storage.directory.staging, settings.limits);
   }
 
+  /** Uploads that were begun and are not finished. */
+  get count(): number {
+    return this.#open.size;
+  }
+
   async mount(digest: Digest, to: Repository, from: readonly Repository[] | 'any'): Promise<boolean> {
     return this.#storage.lock.shared(async () => {
       // Without content there is no need to look at repositories, of which there may be many.
