@@ -72,6 +72,11 @@ export class Flight {
     return this.#run ?? Promise.resolve();
   }
 
+  /** Bytes that have arrived, from the first on. */
+  get there(): number {
+    return this.#spool?.arrived ?? 0;
+  }
+
   /** A content is opened that may be read. */
   opened(): void {
     this.#readers.opened();
@@ -124,10 +129,9 @@ export class Flight {
 
   #look(position: number): Arrived | undefined {
     const state = this.#state;
-    const there = this.#spool?.arrived ?? 0;
     if (state.kind === 'failed' && state.isWrong) throw state.error;
     // Without the last byte nothing looks whole that may be wrong.
-    const readable = state.kind === 'whole' ? this.size : Math.min(there, this.size - 1);
+    const readable = state.kind === 'whole' ? this.size : Math.min(this.there, this.size - 1);
     if (position < readable) return { kind: 'here', bytes: readable - position };
     if (state.kind === 'failed') throw state.error;
     if (state.kind !== 'not-spooled') return undefined;

@@ -29,18 +29,23 @@ export class PassingRead {
     this.#settings = settings;
   }
 
+  /** Asks the upstream for what stands from a position on, and waits until it sends something. @throws as {@link read} */
+  async begin(position: number): Promise<void> {
+    const { origin, to } = this.#settings;
+    this.#at = position;
+    const pieces = origin.read(position, this.#abort.signal, to)[Symbol.asyncIterator]();
+    this.#pieces = pieces;
+    await this.#fill(pieces);
+  }
+
   /**
-   * Reads on behind the last read; another position begins anew there.
+   * Reads on behind the last read.
    * @returns at least one byte. @throws what the upstream says, `DIGEST_MISMATCH`, `SIZE_MISMATCH`.
    */
   async read(buffer: Buffer, position: number): Promise<number> {
-    const { origin, to } = this.#settings;
-    if (this.#pieces === undefined) {
-      this.#at = position;
-      this.#pieces = origin.read(position, this.#abort.signal, to)[Symbol.asyncIterator]();
-    }
+    if (this.#pieces === undefined) await this.begin(position);
+    else await this.#fill(this.#pieces);
     if (position !== this.#at) throw new TartletError('INTERNAL', 'bytes that pass are read out of order');
-    while (this.#rest.length === 0) this.#rest = await this.#next(this.#pieces);
     const count = Math.min(buffer.length, this.#rest.length);
     buffer.set(this.#rest.subarray(0, count));
     this.#rest = this.#rest.subarray(count);
@@ -55,14 +60,16 @@ export class PassingRead {
     void this.#pieces?.return?.().catch(() => undefined);
   }
 
-  async #next(pieces: AsyncIterator<Uint8Array>): Promise<Uint8Array> {
+  async #fill(pieces: AsyncIterator<Uint8Array>): Promise<void> {
     const { verifier, size, onFetched } = this.#settings;
-    const next = await pieces.next();
-    if (next.done === true) throw new TartletError('NET_BROKEN', 'a blob that was passed on ended early');
-    onFetched(next.value.length);
-    verifier?.update(next.value);
-    // Before the last piece is passed on: nothing wrong looks whole.
-    if (verifier?.seen === size) verifier.verdict();
-    return next.value;
+    while (this.#rest.length === 0) {
+      const next = await pieces.next();
+      if (next.done === true) throw new TartletError('NET_BROKEN', 'a blob that was passed on ended early');
+      this.#rest = next.value;
+      onFetched(next.value.length);
+      verifier?.update(next.value);
+      // Before the last piece is passed on: nothing wrong looks whole.
+      if (verifier?.seen === size) verifier.verdict();
+    }
   }
 }

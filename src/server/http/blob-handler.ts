@@ -27,6 +27,12 @@ export async function getBlob(exchange: Exchange, blobs: BlobStore, { repository
   try {
     const etag = `"${digest.toString()}"`;
     const { status, headers, start, end } = partOf(exchange, content.size, etag);
+    const isRead = exchange.request.method !== 'HEAD' && start !== end;
+    if (isRead && content.prepare !== undefined) {
+      // What has to arrive first may do so late, or never.
+      exchange.response.once('close', () => void content.close().catch(() => undefined));
+      await content.prepare(start, end);
+    }
     exchange.response.writeHead(status, {
       'Content-Type': 'application/octet-stream',
       'Docker-Content-Digest': digest.toString(),
@@ -35,8 +41,8 @@ export async function getBlob(exchange: Exchange, blobs: BlobStore, { repository
       'Content-Disposition': 'attachment',
       ...headers,
     });
-    if (exchange.request.method === 'HEAD' || start === end) exchange.response.end();
-    else await sendContent(exchange.response, content, { start, end });
+    if (isRead) await sendContent(exchange.response, content, { start, end });
+    else exchange.response.end();
   } finally {
     await content.close();
   }

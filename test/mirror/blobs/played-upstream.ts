@@ -6,7 +6,8 @@ import type { BlobContent, BlobOrigin } from '../../../src/mirror/blobs/contract
 import { DataDirectory } from '../../../src/server/store/data-directory.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
 
-const PIECE = 1000;
+/** Bytes that come at a time. */
+const PIECE = 10_000;
 
 /** What an upstream sends instead of, or before, the next piece; undefined: the piece as it is. */
 export type Meddle = (piece: { readonly at: number; readonly bytes: Buffer }) => Promise<Buffer | undefined>;

@@ -47,9 +47,9 @@ describe('a blob that is not here', () => {
 
   it('is not asked for when only its size is wanted', async () => {
     const { cache, root } = await openCache();
-    const blob = new PlayedBlob(5_000);
+    const blob = new PlayedBlob(50_000);
     const content = await cache.open(blob.digest, blob.origin());
-    expect(content.size).toBe(5_000);
+    expect(content.size).toBe(50_000);
     await content.close();
     await content.close();
     expect([blob.reads, readdirSync(path.join(root, 'spool')), cache.stats().flights]).toEqual([[], [], 0]);
@@ -57,15 +57,15 @@ describe('a blob that is not here', () => {
 
   it('is there before it is found, and not found before its digest was checked and it is on the disk', async () => {
     const { cache, root } = await openCache();
-    const blob = new PlayedBlob(5_000);
+    const blob = new PlayedBlob(50_000);
     const last = gate();
     blob.meddle = async ({ at }) => {
-      if (at === 4_000) await last.passed;
+      if (at === 40_000) await last.passed;
       return undefined;
     };
     const content = await cache.open(blob.digest, blob.origin());
     const reading = readAll(content);
-    await vi.waitFor(() => expect(blob.sent).toBe(4_000));
+    await vi.waitFor(() => expect(blob.sent).toBe(40_000));
     expect(await cache.find(blob.digest)).toBeUndefined();
     last.open();
     await reading;
@@ -77,10 +77,10 @@ describe('a blob that is not here', () => {
 
   it('is fetched by the next client when the first has gone with its login, from the byte it had come to', async () => {
     const { cache } = await openCache();
-    const blob = new PlayedBlob(10_000);
+    const blob = new PlayedBlob(100_000);
     let hasRefused = false;
     blob.meddle = async ({ at }) => {
-      if (at !== 5_000 || hasRefused) return undefined;
+      if (at !== 50_000 || hasRefused) return undefined;
       hasRefused = true;
       throw new TartletError('AUTH_DENIED', 'the token has expired');
     };
@@ -88,14 +88,14 @@ describe('a blob that is not here', () => {
     const other = await cache.open(blob.digest, blob.origin());
     const read = await Promise.all([readAll(one), readAll(other)]);
     expect(read.map((bytes) => bytes.equals(blob.bytes))).toEqual([true, true]);
-    expect(blob.reads).toEqual([0, 5_000]);
+    expect(blob.reads).toEqual([0, 50_000]);
   });
 
   it('tells all who wait what the upstream said, and the next try goes on where it broke off', async () => {
     const { cache, events } = await openCache();
-    const blob = new PlayedBlob(10_000);
+    const blob = new PlayedBlob(100_000);
     blob.meddle = async ({ at }) => {
-      if (at === 5_000) throw new TartletError('NET_BROKEN', 'the connection broke', { retryable: true });
+      if (at === 50_000) throw new TartletError('NET_BROKEN', 'the connection broke', { retryable: true });
       return undefined;
     };
     const content = await cache.open(blob.digest, blob.origin());
@@ -104,7 +104,7 @@ describe('a blob that is not here', () => {
 
     blob.meddle = async () => undefined;
     expect(await readAll(await cache.open(blob.digest, blob.origin()))).toEqual(blob.bytes);
-    expect(blob.reads).toEqual([0, 5_000]);
+    expect(blob.reads).toEqual([0, 50_000]);
   });
 });
 
