@@ -98,6 +98,7 @@ export const SECTIONS: readonly Section[] = [
     /* N61 */ 'an answer of single bytes keeps its connection alive for ever',
     /* N62 */ 'a list of tags that goes on and on, and brings next to nothing',
     /* N63 */ 'a file of a web server that is cut off, and another one when it is to go on',
+    /* N64 */ 'many clients ask a site cache for one blob that it has not, and some of them die',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',
@@ -168,6 +169,8 @@ export const SECTIONS: readonly Section[] = [
     /* D31 */ 'the user has no home directory, or the working directory is gone',
     /* D32 */ 'one entry of the home cannot be looked at: it is of another user, or a symlink loop',
     /* D33 */ 'empty directories, or a stray file, lie where a tag belongs',
+    /* D34 */ 'the disk of a site cache is full, fails, or must stay free',
+    /* D35 */ 'another program removes or changes what a site cache keeps',
   ]),
   section('P', 'Processes, signals, time', [
     /* P1 */ 'pull is killed at any step',
@@ -205,6 +208,7 @@ export const SECTIONS: readonly Section[] = [
     /* P33 */ 'power fails after success, in directories that are new',
     /* P34 */ 'a VM or an image goes, or another one comes in its place, while a command works on it',
     /* P35 */ 'a VM is started between the question whether it runs and its removal',
+    /* P36 */ 'a site cache is killed at any step',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',
@@ -324,5 +328,7 @@ export const SECTIONS: readonly Section[] = [
     /* S76 */ 'an image of a disk that names files of this machine, or claims sizes and tables without end',
     /* S77 */ 'a record of a shared home that names a process of another user as the one to stop',
     /* S78 */ 'metrics that tell what is stored, or grow with what clients send',
+    /* S79 */ 'an upstream or an author who tries to get wrong bytes, sizes or long waits to the clients of others',
+    /* S80 */ 'readers that hold the disk of a site cache',
   ]),
 ];

@@ -29,7 +29,7 @@ export class PassingRead {
     this.#settings = settings;
   }
 
-  /** Asks the upstream for what stands from a position on, and waits until it sends something. @throws as {@link read} */
+  /** Asks the upstream for what stands from a position on, and waits until some comes. @throws as {@link read} */
   async begin(position: number): Promise<void> {
     const { origin, to } = this.#settings;
     this.#at = position;

@@ -48,7 +48,7 @@ describe('a budget', () => {
     expect([cache.stats().stored, readdirSync(path.join(root, 'spool'))]).toEqual([2, []]);
   });
 
-  it('never breaks what is being read, and is held within one blob meanwhile (S79)', async () => {
+  it('never breaks what is being read, and is held within one blob meanwhile (S80)', async () => {
     const { cache, root } = await openCache({ budgetBytes: 2 * SIZE });
     const blobs = Array.from({ length: 6 }, () => new PlayedBlob(SIZE));
     const open = [];

@@ -5,7 +5,7 @@ import { TartletError } from '../../../src/errors.ts';
 import { gate, openCache, PlayedBlob, readAll } from './played-upstream.ts';
 
 describe('a blob that is not here', () => {
-  it('comes once for all who ask for it, each of whom gets every byte', async () => {
+  it('comes once for all who ask for it, each of whom gets every byte (N64)', async () => {
     const { cache, events } = await openCache();
     const blob = new PlayedBlob(1_000_003);
     const contents = await Promise.all(Array.from({ length: 10 }, async () => cache.open(blob.digest, blob.origin())));
@@ -109,7 +109,7 @@ describe('a blob that is not here', () => {
 });
 
 describe('clients that go', () => {
-  it('end nothing while another one waits', async () => {
+  it('end nothing while another one waits (N64)', async () => {
     const { cache } = await openCache({ graceMs: 0 });
     const blob = new PlayedBlob(100_000);
     const middle = gate();

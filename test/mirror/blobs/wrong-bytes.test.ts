@@ -63,7 +63,7 @@ describe('wrong bytes of an upstream are never stored, break the connections of 
 });
 
 describe('what one client is told of a blob does not reach another one', () => {
-  it('an upstream that sends nothing, or lies, is waited for by its own clients only (S78)', async () => {
+  it('an upstream that sends nothing, or lies, is waited for by its own clients only (S79)', async () => {
     const { cache } = await openCache();
     const blob = new PlayedBlob(SIZE);
     const never = gate();
@@ -83,7 +83,7 @@ describe('what one client is told of a blob does not reach another one', () => {
     expect(found === undefined ? undefined : await readAll(found)).toEqual(blob.bytes);
   });
 
-  it('a manifest that says another size of a blob breaks only what is asked for by it (S78)', async () => {
+  it('a manifest that says another size of a blob breaks only what is asked for by it (S79)', async () => {
     const { cache } = await openCache();
     const blob = new PlayedBlob(SIZE);
     const slow = gate();

@@ -185,6 +185,26 @@ describe('a store that has its content from elsewhere', () => {
     expect(client.events.map(({ kind }) => kind)).toEqual(['request']);
   });
 
+  it('is asked before the head of the answer goes out whether what will be read is to be had', async () => {
+    const stores = new MemoryStores();
+    const blob = new ArrivingBlob(CONTENT.length);
+    const asked: unknown[] = [];
+    const prepare = async (start: number, end: number | undefined): Promise<void> => {
+      asked.push([start, end]);
+      throw new Refusal(502, 'UNKNOWN', 'the upstream does not answer');
+    };
+    stores.hold(REPOSITORY, () => ({ ...blob.open(), prepare }), Digest.of(CONTENT));
+    const { send } = await serve(stores);
+    const target = `/v2/${NAME}/blobs/${sha256(CONTENT)}`;
+    expect((await send('HEAD', target)).status).toBe(200);
+    expect((await send('GET', target)).status).toBe(502);
+    expect((await send('GET', target, { headers: { Range: 'bytes=5-9' } })).status).toBe(502);
+    expect(asked).toEqual([
+      [0, 1_000_000],
+      [5, 10],
+    ]);
+  });
+
   it('says of a tag that it may be out of date, and refuses in its own words', async () => {
     const stores = new MemoryStores();
     const { send, pushImage } = await serve(stores);
