@@ -1,9 +1,16 @@
 /**
- * The registry that `tartlet serve` runs, in a process of yours.
+ * The registry and the site cache that `tartlet serve` runs, in a process of yours.
  *
  * @packageDocumentation
  */
 export { type ErrorCode, type ErrorFacts, isTartletError, TartletError } from '../errors.ts';
+export {
+  createSiteCache,
+  type SiteCache,
+  type SiteCacheOptions,
+  type UpstreamChoice,
+} from '../mirror/site-cache.ts';
+export type { CachedRepository, CacheFacts } from '../server/contract/cache-facts.ts';
 export { createRegistry, type ListeningAddress, type Registry } from '../server/server.ts';
 export type { MetricsReaders } from '../server/settings/beside-api.ts';
 export type { RegistryEvent, RouteKind } from '../server/settings/event.ts';

@@ -3,7 +3,8 @@ import type { RegistryAddress } from '../names/registry-address.ts';
 import type { Repository } from '../names/repository.ts';
 import type { AddressClass } from '../names/ip-address.ts';
 import type { Authenticator } from './auth/authenticator.ts';
-import { blobExists, type BlobQuestion, type BlobReadOptions, fetchBlob, readBlob } from './blobs/blob.ts';
+import { type BlobReadOptions, fetchBlob, readBlob } from './blobs/blob.ts';
+import { blobExists, type BlobQuestion, type BlobStatus, statBlob } from './blobs/blob-lookup.ts';
 import type { BlobIdentity } from '../oci/descriptor.ts';
 import type { BlobFetcher, BlobPusher, CallOptions, ManifestSource, ManifestTarget, SharedClient } from './contract.ts';
 import {
@@ -17,6 +18,8 @@ import {
 import type { ManifestReference } from './manifest-reference.ts';
 import { mountBlob } from './blobs/mount.ts';
 import { ping } from './ping.ts';
+import { listReferrers } from './referrers.ts';
+import type { JsonObject } from '../json/foreign.ts';
 import { type RegistryConnection, registryConnection, type RegistryConnectionOptions } from './registry-connection.ts';
 import type { RepositoryContext } from './request/repository.ts';
 import type { SentSecrets } from './request/sent-secrets.ts';
@@ -138,6 +141,11 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
     return blobExists(this.#context, blob, question);
   }
 
+  /** What the registry says about a blob of unknown size; undefined when the repository does not have it. */
+  statBlob(digest: Digest, question?: BlobQuestion): Promise<BlobStatus | undefined> {
+    return statBlob(this.#context, digest, question);
+  }
+
   /** See {@link BlobFetcher}. */
   blob(blob: BlobIdentity, options?: BlobReadOptions): AsyncIterable<Uint8Array> {
     return readBlob(this.#context, blob, options);
@@ -172,6 +180,14 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
    */
   tags(options?: CallOptions & { readonly last?: string | undefined }): AsyncIterable<string> {
     return listTags(this.#context, options);
+  }
+
+  /**
+   * The descriptors of what refers to a manifest, as the registry gives them. @throws TartletError `NOT_FOUND` also
+   * from a registry that keeps no such list, `NET_PROTOCOL`.
+   */
+  referrers(subject: Digest, { signal }: CallOptions = {}): Promise<readonly JsonObject[]> {
+    return listReferrers(this.#context, subject, signal);
   }
 
   /** See {@link SharedClient}. */

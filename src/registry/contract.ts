@@ -1,7 +1,8 @@
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { Repository } from '../names/repository.ts';
 import type { Authenticator } from './auth/authenticator.ts';
-import type { BlobQuestion, BlobReadOptions } from './blobs/blob.ts';
+import type { BlobReadOptions } from './blobs/blob.ts';
+import type { BlobQuestion } from './blobs/blob-lookup.ts';
 import type { BlobIdentity } from '../oci/descriptor.ts';
 import type { BlobSource, BlobUploadOptions } from './blobs/upload.ts';
 import type { RawManifest } from './manifest.ts';

@@ -67,6 +67,13 @@ export interface RegistryConnectionOptions {
   readonly onHold?: OnHold;
   /** Told of every request and answer, without their secrets. */
   readonly onWire?: OnWire | undefined;
+  /** The `Via` header of every request, where it is passed on for a client (RFC 9110 §7.6.3). Default: none. */
+  readonly via?: string | undefined;
+  /**
+   * The address was chosen by a stranger: it must be public, as every other place. Default: the user named it, and it
+   * may be anywhere (reliability S9).
+   */
+  readonly onlyPublic?: boolean | undefined;
   /** Default: the numbers of `limits.ts`. */
   readonly limits?: Limits;
   /** How fast bodies come and go at most, shared with other clients of the same undertaking. Default: no limit. */
@@ -110,9 +117,9 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
         : Promise.resolve(new URL(options.endpoint));
     return base;
   };
-  const guard = new AddressGuard({ registry: endpoint, environment, networks: options.networks });
-  const { rateLimit } = options;
-  const http = httpTransport({ userAgent, environment, limits, guard, clock: timing.clock, rateLimit });
+  const guard = new AddressGuard({ ...options, registry: endpoint, environment });
+  const { rateLimit, via } = options;
+  const http = httpTransport({ userAgent, via, environment, limits, guard, clock: timing.clock, rateLimit });
   const secrets = options.secrets ?? new SentSecrets();
   const send = observed(
     withSentSecrets(http.send, secrets, (url) => requestTarget(url, environment).headers),

@@ -62,7 +62,7 @@ function tagsOf(bytes: Uint8Array | undefined, name: string): string[] {
 }
 
 /** The target of `Link: <…>; rel="next"` (RFC 8288), undefined on the last page. */
-function nextPage(response: ResponseStart, current: URL): URL | undefined {
+export function nextPage(response: ResponseStart, current: URL): URL | undefined {
   for (const [, target = '', parameters = ''] of (response.headers.get('link') ?? '').matchAll(
     /<([^>]{1,8192})>([^<]{0,1024})/g,
   )) {

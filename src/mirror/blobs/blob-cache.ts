@@ -26,6 +26,10 @@ export interface BlobCacheSettings extends BudgetLimits {
   readonly now: () => number;
   /** How long a flight that no client waits for goes on in any case, in milliseconds. Default: 30 s. */
   readonly graceMs?: number | undefined;
+  /**
+   * Told that an upstream has brought the whole of a blob, which is verified and not stored yet: that waits for it.
+   */
+  readonly onVerified?: ((digest: Digest, upstream: string) => Promise<void>) | undefined;
   /** Told how flights ended. */
   readonly onEvent?: ((event: BlobCacheEvent) => void) | undefined;
 }
@@ -79,11 +83,11 @@ export class BlobCache implements CachedBlobs {
 
   async open(digest: Digest, origin: BlobOrigin): Promise<BlobContent> {
     for (;;) {
-      const found = await this.find(digest);
+      const found = origin.onlyOwn === true ? undefined : await this.find(digest);
       if (found !== undefined) return found;
       const size = await origin.size(this.#closing.signal);
       // It may have been stored meanwhile.
-      if (this.#stored.has(digest)) continue;
+      if (origin.onlyOwn !== true && this.#stored.has(digest)) continue;
       this.#misses += 1;
       return new FlightContent(this.#flight(digest, size, origin.upstream), origin, {
         onPassed: (bytes) => {
@@ -134,6 +138,7 @@ export class BlobCache implements CachedBlobs {
       budget: this.#budget,
       stored: this.#stored,
       graceMs: this.#settings.graceMs ?? GRACE,
+      onVerified: async () => this.#settings.onVerified?.(digest, upstream),
       after: this.#last.get(name)?.done ?? Promise.resolve(),
       onFetched: (bytes) => {
         this.#fetchedBytes += bytes;

@@ -9,6 +9,11 @@ export interface BlobOrigin {
    */
   readonly upstream: string;
   /**
+   * Whether only what this upstream itself brings may be given: it has not shown yet that it has the blob, and what
+   * another one brought may not be for its clients. Default: what is here is given, whoever brought it.
+   */
+  readonly onlyOwn?: boolean | undefined;
+  /**
    * Bytes of the blob: known from a manifest, or asked for.
    * @throws what the upstream says, for the client that asked.
    */

@@ -21,6 +21,8 @@ export interface FlightSettings {
   /** Ends before this flight touches the spool: that of the flight before. */
   readonly after: Promise<void>;
   readonly onFetched: (bytes: number) => void;
+  /** Told when the whole is there and verified; it is stored after that. */
+  readonly onVerified: () => Promise<void>;
   /** Told once, when the blob cannot be joined any more; after that it is stored, or a new flight may begin. */
   readonly onEnd: (end: FlightEnd) => void;
 }
@@ -161,6 +163,7 @@ export class Flight {
       this.#verifier.verdict();
       this.#state = { kind: 'whole' };
       this.#readers.wake();
+      await this.#settings.onVerified();
       await spool.store(this.#settings.stored, this.#settings.digest);
       this.#end({ kind: 'stored' });
     } catch (error) {

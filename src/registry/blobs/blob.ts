@@ -4,9 +4,6 @@ import type { BlobIdentity } from '../../oci/descriptor.ts';
 import { BlobOpening } from './blob-opening.ts';
 import { BlobVerifier } from './blob-verifier.ts';
 import { classifyFailure } from '../request/retry-policy.ts';
-import { NOTHING_SAID, refusal, refused } from '../response/refusal.ts';
-import type { Method } from '../request/request.ts';
-import { withoutBody } from '../request/response-body.ts';
 import type { RepositoryContext } from '../request/repository.ts';
 
 /** Which part of a blob is read, and how. */
@@ -110,67 +107,6 @@ export async function fetchBlob(
   }
   verifier.verdict();
   return Buffer.concat(pieces);
-}
-
-/** How to ask whether a blob is there. */
-export interface BlobQuestion {
-  /**
-   * What the answer is for, and so the right to ask with: `push` where a blob that is missing will be sent. One token
-   * then lasts for both, and a login that is missing is missing for a push. Default: `pull`.
-   */
-  readonly action?: 'pull' | 'push';
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Whether the repository has a blob; the promises are those of `RegistryClient.blobExists`. */
-export async function blobExists(
-  context: RepositoryContext,
-  blob: BlobIdentity,
-  { signal, action = 'pull' }: BlobQuestion = {},
-): Promise<boolean> {
-  const { traits } = context;
-  if (traits.head !== 'broken') {
-    const response = await withoutBody(await askFor('HEAD'));
-    if (response.status === 200) {
-      traits.head = 'works';
-      // Some servers tell no length, or 0, in answer to HEAD (Q5).
-      const length = Number(response.headers.get('content-length') ?? 0);
-      return length === 0 || length === blob.size;
-    }
-    if (response.status === 404 && !response.crossOrigin) return false;
-    // A storage that signed its URL for GET only refuses HEAD (Q4).
-    if (response.status === 405 || response.status === 501) traits.head = 'broken';
-    // 400 is a misunderstanding (TLS, a client certificate): the body that says which comes with GET only.
-    else if (!response.crossOrigin && response.status !== 400)
-      throw refusal(response, NOTHING_SAID, { what: `cannot look for blob ${name()}`, subject: name() });
-  }
-  const response = await askFor('GET');
-  if (response.status === 404) {
-    await response.body.discard();
-    return false;
-  }
-  if (response.status !== 200 && response.status !== 206) {
-    throw await refused(response, { what: `cannot look for blob ${name()}`, subject: name() });
-  }
-  response.body.destroy();
-  return true;
-
-  async function askFor(method: Method) {
-    return context.send(
-      {
-        method,
-        url: await context.url(`blobs/${blob.digest.toString()}`),
-        headers: method === 'GET' && blob.size > 0 ? { range: 'bytes=0-0' } : {},
-        access: { repository: context.repository, action },
-        idempotent: true,
-      },
-      signal,
-    );
-  }
-
-  function name(): string {
-    return `${context.registry}/${context.repository}@${blob.digest.toString()}`;
-  }
 }
 
 /** The failure of a blob of which more came than there is: never cut off (N18). */

@@ -1,5 +1,5 @@
 import { isTartletError } from '../../errors.ts';
-import { blobExists } from './blob.ts';
+import { blobExists } from './blob-lookup.ts';
 import type { BlobIdentity } from '../../oci/descriptor.ts';
 import { appendQuery } from '../request/query.ts';
 import type { RegistryResponse, ResponseStart } from '../request/request.ts';

@@ -1,6 +1,6 @@
 import { isTartletError, TartletError } from '../../errors.ts';
 import { Backoff } from '../request/backoff.ts';
-import { blobExists } from './blob.ts';
+import { blobExists } from './blob-lookup.ts';
 import type { BlobIdentity } from '../../oci/descriptor.ts';
 import { smallerPart } from './part-size.ts';
 import type { RegistryResponse } from '../request/request.ts';

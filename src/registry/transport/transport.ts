@@ -21,6 +21,8 @@ import { TrustStore } from './connect/trust.ts';
 
 export interface TransportOptions {
   readonly userAgent: string;
+  /** The `Via` header of every request. Default: none. */
+  readonly via?: string | undefined;
   /** Proxies and certificates. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly trust?: TrustStore;
@@ -58,7 +60,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   async function sendDirectly(request: RegistryRequest, signal?: AbortSignal): Promise<RegistryResponse | undefined> {
     direct ??= directWay(settings, pace);
     try {
-      return await direct.send(request, headersOf(request, options.userAgent), signal);
+      return await direct.send(request, headersOf(request, options), signal);
     } catch (error) {
       throw closed ? interrupted() : error;
     }
@@ -70,7 +72,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
     target: RequestTarget,
     signal?: AbortSignal,
   ): Promise<RegistryResponse> {
-    const asked = { ...asUndiciAsks(request, target, options.userAgent, pace, signal), signal: signal ?? null };
+    const asked = { ...asUndiciAsks(request, target, options, pace, signal), signal: signal ?? null };
     const answer = await dispatcher.request(asked);
     answered.add(request.url.origin);
     // A connection that breaks is not kept: what the next one loses is no accident of its reuse.
@@ -138,7 +140,7 @@ function interrupted(): TartletError {
 function asUndiciAsks(
   request: RegistryRequest,
   target: RequestTarget,
-  userAgent: string,
+  names: Pick<TransportOptions, 'userAgent' | 'via'>,
   pace: Pace,
   signal: AbortSignal | undefined,
 ): Dispatcher.RequestOptions {
@@ -148,16 +150,20 @@ function asUndiciAsks(
     origin: url.origin,
     path: target.path,
     method,
-    headers: { ...headersOf(request, userAgent), ...target.headers },
+    headers: { ...headersOf(request, names), ...target.headers },
     body: bodyOf(request, wait, pace.rateLimit, signal),
     onInfo: () => wait.interim(),
   };
 }
 
-function headersOf(request: RegistryRequest, userAgent: string): Record<string, string> {
+function headersOf(
+  request: RegistryRequest,
+  { userAgent, via }: Pick<TransportOptions, 'userAgent' | 'via'>,
+): Record<string, string> {
   return {
     ...request.headers,
     'user-agent': userAgent,
+    ...(via === undefined ? {} : { via }),
     'accept-encoding': 'identity',
     ...(request.body === undefined ? {} : { 'content-length': String(request.body.length) }),
   };

@@ -107,8 +107,11 @@ export class BasicAuth implements Authenticator {
   }
 }
 
-/** RFC 7617: the name ends at the first colon, the password may have more. */
-function parseBasic(header: string): { readonly name: string; readonly password: string } | undefined {
+/**
+ * The login of a `Basic` header; undefined for any other. The name ends at the first colon, the password may have more
+ * (RFC 7617 §2).
+ */
+export function parseBasic(header: string): { readonly name: string; readonly password: string } | undefined {
   const match = /^basic +([A-Za-z0-9+/=_-]+) *$/i.exec(header);
   if (match === null) return undefined;
   const text = Buffer.from(match[1] ?? '', 'base64').toString('utf8');

@@ -29,8 +29,7 @@ export class ContentStore {
    * closes it.
    */
   async open(digest: Digest): Promise<Content | undefined> {
-    const file = await open(this.#directory.blob(digest), 'r').catch(ignoreMissing);
-    return file === undefined ? undefined : contentOf(file);
+    return openFile(this.#directory.blob(digest));
   }
 
   /** The whole content; for manifests, whose size was limited when they came. */
@@ -73,6 +72,12 @@ export class ContentStore {
   async remove(digest: Digest): Promise<void> {
     await unlink(this.#directory.blob(digest)).catch(ignoreMissing);
   }
+}
+
+/** A file as it is, also when it is deleted meanwhile; undefined for none. The caller closes. */
+export async function openFile(name: string): Promise<Content | undefined> {
+  const file = await open(name, 'r').catch(ignoreMissing);
+  return file === undefined ? undefined : contentOf(file);
 }
 
 /** Its length is that of the open file, whatever happens to the name (reliability S51, S52). */

@@ -22,6 +22,8 @@ export interface AddressGuardOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Where another client of the same undertaking reached the registry. Default: nowhere yet. */
   readonly networks?: readonly AddressClass[] | undefined;
+  /** Whether the registry is a stranger's choice as well, and has to be public. Default: the user named it. */
+  readonly onlyPublic?: boolean | undefined;
 }
 
 /**
@@ -48,6 +50,7 @@ export class AddressGuard {
 
   /** Whether `target` is the registry that the user named, on its very port. */
   async isRegistry(target: URL): Promise<boolean> {
+    if (this.#options.onlyPublic === true) return false;
     return hostAndPort(target) === hostAndPort(await this.#options.registry());
   }
 
