@@ -5,13 +5,14 @@ import { AppleLz4Encoder } from '../codec/apple-lz4-encoder.ts';
 import { diskError, onDisk } from '../fs/disk-error.ts';
 import { createFileSync } from '../fs/entry.ts';
 import { modeIn } from '../fs/sharing.ts';
-import type { EncodeJob, EncodeResult, PushJob } from './chunk-job.ts';
+import type { EncodeJob, EncodeResult, PushedChunk, PushJob } from './chunk-job.ts';
 import { withEncoder } from './lz4-backend.ts';
+import { PieceRecorder } from './piece-record.ts';
 import { isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
 import { Stopwatch } from './time-spent.ts';
 
-/** Which bytes of which disk become a chunk. */
-export type DiskExtent = Pick<PushJob, 'disk' | 'offset' | 'contentSize'>;
+/** Which bytes of which disk become a chunk, and whether in pieces. */
+export type DiskExtent = Pick<PushJob, 'disk' | 'offset' | 'contentSize' | 'pieces'>;
 
 /**
  * Whether an extent holds nothing. Stops at the first byte that is not zero, so it costs nothing where there is data.
@@ -36,29 +37,31 @@ export async function isAllZero(
  * @throws TartletError `DISK_*`, `CHUNK_CORRUPT` when the disk shrinks meanwhile.
  */
 export async function encodeChunk(
-  { disk, offset, contentSize }: DiskExtent,
+  { disk, offset, contentSize, pieces = false }: DiskExtent,
   to: string,
   signal: AbortSignal,
   stopwatch = new Stopwatch(),
   onRead: (diskBytes: number) => void = () => undefined,
-): Promise<Pick<EncodeResult, 'blob' | 'contentDigest'>> {
+): Promise<Pick<PushedChunk, 'blob' | 'contentDigest' | 'pieces'>> {
   const content = createHash('sha256');
   const mode = await onDisk('create', to, async () => modeIn(dirname(to), 0o600));
   const spool = new Spool(to, mode, stopwatch);
+  const recorder = pieces ? new PieceRecorder(() => spool.size) : undefined;
   try {
     await withEncoder(async (workspace) => {
-      const encoder = new AppleLz4Encoder((bytes) => spool.write(bytes), workspace);
+      const encoder = new AppleLz4Encoder((bytes) => spool.write(bytes), workspace, recorder?.pieceBytes);
       for await (const piece of readWindow(disk, offset, contentSize, signal, stopwatch)) {
         stopwatch.onProcessor(() => {
           content.update(piece);
-          encoder.push(piece);
+          if (recorder === undefined) encoder.push(piece);
+          else recorder.push(piece, (bytes) => encoder.push(bytes));
         });
         onRead(piece.length);
       }
       stopwatch.onProcessor(() => encoder.finish());
     });
     const blob = stopwatch.onProcessor(() => spool.finish());
-    return { blob, contentDigest: `sha256:${content.digest('hex')}` };
+    return { blob, contentDigest: `sha256:${content.digest('hex')}`, pieces: recorder?.finish() };
   } finally {
     spool.close();
   }
@@ -97,7 +100,7 @@ class Spool {
   readonly #buffer = Buffer.allocUnsafe(PIECE_BYTES);
   readonly #stopwatch: Stopwatch;
   #filled = 0;
-  #size = 0;
+  #written = 0;
 
   constructor(path: string, mode: number, stopwatch: Stopwatch) {
     this.#path = path;
@@ -125,19 +128,24 @@ class Spool {
     try {
       this.#stopwatch.onDisk(() => {
         for (let done = 0; done < piece.length; ) {
-          done += writeSync(this.#fd, piece, done, piece.length - done, this.#size + done);
+          done += writeSync(this.#fd, piece, done, piece.length - done, this.#written + done);
         }
       });
     } catch (cause) {
       throw diskError(cause, 'write', this.#path);
     }
-    this.#size += piece.length;
+    this.#written += piece.length;
     this.#filled = 0;
+  }
+
+  /** Bytes that it was given so far. */
+  get size(): number {
+    return this.#written + this.#filled;
   }
 
   finish(): { digest: string; size: number } {
     this.#flush();
-    return { digest: `sha256:${this.#hash.digest('hex')}`, size: this.#size };
+    return { digest: `sha256:${this.#hash.digest('hex')}`, size: this.size };
   }
 
   close(): void {

@@ -112,6 +112,8 @@ export interface PushJob {
    * know of each other's uploads: the pool that gives them their jobs has one of them send it.
    */
   readonly zeros: 'tell' | 'send';
+  /** Whether to encode it in pieces (`oci/piece-index.ts`). Default: false. */
+  readonly pieces?: boolean | undefined;
 }
 
 /** Encode one extent of a disk into a spool file of the caller. */
@@ -170,6 +172,8 @@ export interface PushedChunk {
   readonly blob: BlobText;
   readonly contentDigest: string;
   readonly contentSize: number;
+  /** Entries of the piece index, of a chunk that was encoded in pieces. */
+  readonly pieces?: Uint8Array | undefined;
 }
 
 export interface EncodeResult {

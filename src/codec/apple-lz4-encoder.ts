@@ -19,13 +19,25 @@ export class AppleLz4Encoder {
   #gathered = 0;
   /** Where in the source the history begins that the next block may refer to. */
   #historyStart = BLOCK_BYTES;
+  /** After so many blocks one begins that refers to nothing before it. */
+  readonly #blocksPerPiece: number;
+  #blocks = 0;
   /** Set at the end, and when the sink throws: what followed would be a stream with a gap. */
   #spent = false;
 
-  /** @param space belongs to this encoder until it is finished. Which backend it is changes nothing but the speed. */
-  constructor(sink: EncodedSink, space: EncoderWorkspace = plainBackend.encoderWorkspace()) {
+  /**
+   * @param space belongs to this encoder until it is finished. Which backend it is changes nothing but the speed.
+   * @param pieceBytes whole blocks after which the stream can be read anew, without what was before; default: nowhere.
+   *   Any reader of Apple's streams reads it: their own encoder makes blocks that refer to nothing before them as well.
+   */
+  constructor(
+    sink: EncodedSink,
+    space: EncoderWorkspace = plainBackend.encoderWorkspace(),
+    pieceBytes: number = Number.POSITIVE_INFINITY,
+  ) {
     this.#sink = sink;
     this.#space = space;
+    this.#blocksPerPiece = pieceBytes / BLOCK_BYTES;
     space.reset();
   }
 
@@ -78,6 +90,8 @@ export class AppleLz4Encoder {
       this.#emit(target.bytes.subarray(0, end < 0 ? this.#store(size) : end));
     }
     source.bytes.copyWithin(0, BLOCK_BYTES);
+    this.#blocks += 1;
+    if (this.#blocks % this.#blocksPerPiece === 0) this.#historyStart = BLOCK_BYTES;
   }
 
   /** Returns the end of the compressed block in the target, or -1 when it is not smaller than a stored one. */

@@ -1,4 +1,4 @@
-/** Keys of Tart's annotations and labels (tart-formats §4.2). All values are strings, numbers decimal. */
+/** Keys of Tart's annotations (tart-formats §4.2), and two of ours. All values are strings, numbers decimal. */
 export const Annotation = {
   /** Manifest: bytes of `disk.img` as a file. */
   diskSize: 'org.cirruslabs.tart.uncompressed-disk-size',
@@ -14,6 +14,10 @@ export const Annotation = {
   fileDigest: 'org.cirruslabs.tart.disk-file-content-digest',
   /** First chunk of an overlay group: how many chunks the group has. */
   chunkCount: 'org.cirruslabs.tart.disk-file-chunk-count',
+  /** Ours. Manifest: digest of the blob that says where the pieces of the disk are (`oci/piece-index.ts`). */
+  piecesDigest: 'org.tartlet.pieces.digest',
+  /** Ours. Manifest: bytes of that blob. */
+  piecesSize: 'org.tartlet.pieces.size',
 } as const;
 
 /** Label in the stub config: `raw` or `asif`. Always set by a push, whatever the user's labels say. */

@@ -16,6 +16,8 @@ export interface FlatManifestParts {
   readonly config: BlobIdentity;
   readonly chunks: readonly EncodedChunk[];
   readonly nvram: BlobIdentity;
+  /** The piece index of the disk. */
+  readonly pieces?: BlobIdentity | undefined;
   /** Absent for reproducible manifests. */
   readonly uploadTime: Date | undefined;
 }
@@ -42,6 +44,8 @@ export function flatManifest(parts: FlatManifestParts): Uint8Array {
     annotations: {
       [Annotation.diskSize]: String(diskSize),
       [Annotation.uploadTime]: parts.uploadTime === undefined ? undefined : isoSeconds(parts.uploadTime),
+      [Annotation.piecesDigest]: parts.pieces?.digest.toString(),
+      [Annotation.piecesSize]: parts.pieces === undefined ? undefined : String(parts.pieces.size),
     },
   });
 }

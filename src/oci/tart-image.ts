@@ -1,7 +1,8 @@
 import { TartletError } from '../errors.ts';
+import { Digest } from '../names/digest.ts';
 import type { Hint } from '../hint.ts';
 import { Annotation, parseAnnotationNumber } from './annotation.ts';
-import { type Descriptor, invalid } from './descriptor.ts';
+import { type BlobIdentity, type Descriptor, invalid } from './descriptor.ts';
 import {
   type DiskChunk,
   type DiskFile,
@@ -12,6 +13,7 @@ import {
 } from './disk-file.ts';
 import { type ImageManifest, MAX_MANIFEST_BYTES } from './manifest.ts';
 import { MediaType } from './media-type.ts';
+import { largestPieceIndex } from './piece-index.ts';
 import { shown } from './shown.ts';
 
 export type { DiskChunk, StoredDiskFile } from './disk-file.ts';
@@ -34,7 +36,11 @@ interface Parts {
 }
 
 /** An image whose disk is one file. */
-export type FlatImage = Parts & { readonly layout: 'flat' };
+export type FlatImage = Parts & {
+  readonly layout: 'flat';
+  /** The blob with the piece index of the disk, where the manifest names one that can be one. */
+  readonly pieces: BlobIdentity | undefined;
+};
 
 /** A base disk under a pile of ASIF overlays. */
 export type StackedImage = Parts & {
@@ -77,7 +83,7 @@ export function parseTartImage(manifest: ImageManifest, name: string): TartImage
   const blockSize = checkDiskSize(manifest, firstOverlay < 0 ? base.size : undefined);
   const image: TartImage =
     firstOverlay < 0
-      ? { ...parts, layout: 'flat' }
+      ? { ...parts, layout: 'flat', pieces: piecesOf(manifest, base) }
       : {
           ...parts,
           layout: 'stacked',
@@ -204,6 +210,13 @@ function checkDiskSize(manifest: ImageManifest, flatSize: number | undefined): n
     throw invalid(where, `says ${diskSize} bytes, the chunks add up to ${flatSize}`);
   }
   return blockSize;
+}
+
+/** An index makes reading faster and is needed for nothing: nonsense means that there is none. */
+function piecesOf({ annotations }: ImageManifest, disk: DiskFile): BlobIdentity | undefined {
+  const digest = Digest.tryParse(annotations.get(Annotation.piecesDigest) ?? '');
+  const size = parseAnnotationNumber(annotations.get(Annotation.piecesSize));
+  return digest === undefined || size === undefined || size > largestPieceIndex(disk) ? undefined : { digest, size };
 }
 
 /** Absent is allowed, zero and nonsense are not. */
