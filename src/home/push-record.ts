@@ -83,13 +83,20 @@ export async function writePushRecord(
   if (!(await isOwnDirectory(directory))) return undefined;
   const image = understand(manifest, directory);
   const former = await readPushRecord(directory);
-  const isSame = former !== undefined && haveSameChunks(former.image.base, image.base);
+  const isSame =
+    former !== undefined && haveSameChunks(former.image.base, image.base) && tellsAsMuch(former.image, image);
   if (isSame && former.repositories[0]?.repositoryName === name.repositoryName) return former.image.manifest.digest;
   const { digest } = isSame ? former.image.manifest : image.manifest;
   if (!isSame) await replace(`${directory}/${OurFile.pushedManifest}`, manifest);
   await writeRepositories(directory, digest, [name, ...(isSame ? former.repositories : [])]);
   await fsyncDirectory(directory);
   return digest;
+}
+
+/** Whether a record says where the pieces of the blobs are, if the new one does. */
+function tellsAsMuch(former: TartImage, image: TartImage): boolean {
+  const wanted = image.layout === 'flat' ? image.pieces : undefined;
+  return wanted === undefined || (former.layout === 'flat' && former.pieces?.digest.equals(wanted.digest) === true);
 }
 
 /**

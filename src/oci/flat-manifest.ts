@@ -9,6 +9,8 @@ export interface EncodedChunk extends BlobIdentity {
   /** Bytes after decoding. */
   readonly contentSize: number;
   readonly contentDigest: Digest;
+  /** Of the piece index, when it is known where the pieces of the blob are. */
+  readonly entries?: Uint8Array | undefined;
 }
 
 export interface FlatManifestParts {

@@ -1,8 +1,9 @@
-/** Media types of the OCI image spec, of Docker's second schema and of Tart's layers (tart-formats §4.1). */
+/** Media types of the OCI image spec, of Docker's second schema and of Tart's layers (tart-formats §4.1), one of ours. */
 export const MediaType = {
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',
   ociIndex: 'application/vnd.oci.image.index.v1+json',
   ociConfig: 'application/vnd.oci.image.config.v1+json',
+  ociEmpty: 'application/vnd.oci.empty.v1+json',
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
   tartConfig: 'application/vnd.cirruslabs.tart.config.v1',
@@ -13,6 +14,8 @@ export const MediaType = {
   tartLegacyDisk: 'application/vnd.cirruslabs.tart.disk.v1',
   /** Vetu's images share registries with Tart's; we only name them in errors. */
   vetuConfig: 'application/vnd.cirruslabs.vetu.config.v1',
+  /** Ours: where the pieces of a disk are (`oci/piece-index.ts`). */
+  pieces: 'application/vnd.tartlet.pieces.v1',
 } as const;
 
 /** The bare type of a `Content-Type` value: parameters dropped, lower case (reliability Q18). */

@@ -169,8 +169,9 @@ export class PieceIndex {
   }
 }
 
-/** Writes an index. @param blobs each once, of SHA-256. */
-export function formatPieceIndex(blobs: readonly PiecedBlob[]): Uint8Array {
+/** Writes an index. @param chunks of SHA-256; of those that are one blob the first counts. */
+export function formatPieceIndex(chunks: readonly PiecedBlob[]): Uint8Array {
+  const blobs = [...new Map(chunks.toReversed().map((chunk) => [chunk.digest.hex, chunk])).values()].toReversed();
   const header = Buffer.alloc(HEADER_BYTES + blobs.length * BLOB_BYTES);
   header.write(MAGIC, 'latin1');
   header.writeUInt32LE(PIECE_BYTES, 16);

@@ -7,13 +7,15 @@ import { type PushRecord, readPushRecord } from '../home/push-record.ts';
 import { VmFile } from '../home/vm-directory.ts';
 import type { Digest } from '../names/digest.ts';
 import { RemoteName } from '../names/remote-name.ts';
-import { type DiskChunk, allChunks } from '../oci/tart-image.ts';
+import { type DiskChunk, type TartImage, allChunks } from '../oci/tart-image.ts';
 import type { BlobPusher, RepositoryPlace } from '../registry/contract.ts';
 import type { Session } from '../session/session.ts';
 
 /** A blob that was seen to decode to a content, and the names of repositories that should have it. */
 export interface KnownBlob {
   readonly chunk: DiskChunk;
+  /** Whose chunk it is. */
+  readonly image: TartImage;
   readonly from: readonly RemoteName[];
 }
 
@@ -22,7 +24,9 @@ export type KnownBlobs = ReadonlyMap<string, KnownBlob>;
 
 /** The blobs that a VM became when it was pushed last. */
 export function blobsOfRecord({ image, repositories }: PushRecord): KnownBlobs {
-  return new Map(image.base.chunks.map((chunk) => [chunk.contentDigest.toString(), { chunk, from: repositories }]));
+  return new Map(
+    image.base.chunks.map((chunk) => [chunk.contentDigest.toString(), { chunk, image, from: repositories }]),
+  );
 }
 
 /**
@@ -46,7 +50,7 @@ export async function findKnownBlobs(
     const from = await whereFrom(owner);
     for (const chunk of allChunks(image)) {
       const content = chunk.contentDigest.toString();
-      if (isProven(chunk.descriptor.digest) && left.delete(content)) found.set(content, { chunk, from });
+      if (isProven(chunk.descriptor.digest) && left.delete(content)) found.set(content, { chunk, image, from });
     }
   }
   return found;

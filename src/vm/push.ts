@@ -150,7 +150,8 @@ async function pushImage(
   options: PushVmOptions,
 ): Promise<PushOutcome[]> {
   const ignored = options.labels !== undefined && options.labels.size > 0;
-  if (ignored || options.diskChunkBytes !== undefined || options.reproducible === true) {
+  const isCutAnew = options.diskChunkBytes !== undefined || options.pieces === true;
+  if (ignored || isCutAnew || options.reproducible === true) {
     const text = 'a cached image is sent as it is: labels, layer size and the like do not apply';
     session.emit({ kind: 'note', subject: names[0].toString(), text });
   }

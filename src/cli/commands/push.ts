@@ -17,6 +17,7 @@ export interface PushCommandOptions extends TransferOptions {
   readonly populateCache?: true;
   /** Mebibytes (2^20 bytes) of disk per chunk. */
   readonly layerSize?: number;
+  readonly pieces?: true;
   readonly reproducible?: true;
   readonly format: 'text' | 'json';
   /** A path. */
@@ -39,6 +40,7 @@ export async function runPush(
       labels: parseLabels(options.label ?? []),
       populateCache: options.populateCache ?? false,
       reproducible: options.reproducible ?? false,
+      pieces: options.pieces ?? false,
       ...(options.chunkSize === 0 ? {} : { uploadChunkBytes: options.chunkSize * 1_000_000 }),
       diskChunkBytes: options.layerSize === undefined ? undefined : options.layerSize * 1024 ** 2,
       onPushed: ({ names, digest }) => {

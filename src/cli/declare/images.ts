@@ -97,6 +97,7 @@ function declarePush({ program, terminal, setExitCode }: Declaration): void {
       'Mebibytes of disk per layer (default: as the image that the VM was cloned from, else 512, as Tart)',
       wholeNumber(1, MAX_LAYER_SIZE),
     )
+    .option('--pieces', 'Let each MiB of the disk be read alone from the registry; Tart pulls it as any other image')
     .option('--reproducible', 'Leave the upload time out: the same VM always gets the same digest')
     .option('--digestfile <file>', 'Write the digest of the image to this file, when all went well')
     .addOption(limitRateOption())

@@ -7,6 +7,7 @@ import { Scratch } from '../../home/scratch.ts';
 import type { DiskChunk, FlatImage } from '../../oci/tart-image.ts';
 import type { BlobFetcher } from '../../registry/contract.ts';
 import type { Session } from '../../session/session.ts';
+import { RemotePieces } from './remote-pieces.ts';
 
 /** What reading needs of a session. */
 export type RemoteDiskSession = Pick<Session, 'home' | 'platform' | 'temporaryDirectory' | 'signal' | 'emit'>;
@@ -15,8 +16,9 @@ export type RemoteDiskSession = Pick<Session, 'home' | 'platform' | 'temporaryDi
 const KEPT_CHUNKS = 4;
 
 /**
- * Reads parts of a disk that lies in a registry, without the rest of it. What is read is verified: a chunk is fetched
- * as a whole and compared with the digest of its blob and that of its content before a byte of it is handed out.
+ * Reads parts of a disk that lies in a registry, without the rest of it. What is read is verified: by pieces of a MiB
+ * where the image has an index of them; otherwise a chunk is fetched as a whole and compared with the digest of its
+ * blob and that of its content before a byte of it is handed out.
  */
 export class RemoteDisk {
   /** Bytes. */
@@ -25,6 +27,7 @@ export class RemoteDisk {
   readonly #subject: string;
   readonly #client: BlobFetcher;
   readonly #session: RemoteDiskSession;
+  readonly #pieces: RemotePieces;
   /** Files of decoded chunks by the digest of their content, that first which was used least recently. */
   readonly #decoded = new Map<string, Promise<string>>();
   #scratch: Promise<Scratch> | undefined;
@@ -39,6 +42,7 @@ export class RemoteDisk {
     this.#subject = subject;
     this.#client = client;
     this.#session = session;
+    this.#pieces = new RemotePieces(image, { subject, client, session });
   }
 
   /**
@@ -66,6 +70,8 @@ export class RemoteDisk {
   }
 
   async #readChunk(chunk: DiskChunk, position: number, target: Uint8Array): Promise<void> {
+    const isDecoded = this.#decoded.has(chunk.contentDigest.toString());
+    if (!isDecoded && (await this.#pieces.read(chunk, position, target))) return;
     const file = await this.#decode(chunk);
     const handle = await openForReading(file);
     try {

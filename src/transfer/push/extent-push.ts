@@ -100,11 +100,12 @@ export async function pushExtents(
   );
 }
 
-function encodedChunk({ blob, contentSize, contentDigest }: PushedChunk): EncodedChunk {
+function encodedChunk({ blob, contentSize, contentDigest, pieces }: PushedChunk): EncodedChunk {
   return {
     digest: Digest.parse(blob.digest),
     size: blob.size,
     contentSize,
     contentDigest: Digest.parse(contentDigest),
+    entries: pieces,
   };
 }

@@ -4,11 +4,15 @@ import { writePushRecord } from '../../home/push-record.ts';
 import { VmFile } from '../../home/vm-directory.ts';
 import { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
-import { flatManifest, stubConfig } from '../../oci/flat-manifest.ts';
+import type { BlobIdentity } from '../../oci/descriptor.ts';
+import { type EncodedChunk, flatManifest, stubConfig } from '../../oci/flat-manifest.ts';
 import { MediaType } from '../../oci/media-type.ts';
+import { formatPieceIndex } from '../../oci/piece-index.ts';
 import type { RawManifest } from '../../registry/client.ts';
+import type { BlobPusher, ManifestTarget } from '../../registry/contract.ts';
 import type { DiskHistory } from './disk-history.ts';
 import { tellingKept } from '../kept-blobs.ts';
+import { storePieceReferrer } from '../piece-referrer.ts';
 import { moveTags, requireDigest, storeManifest } from '../manifest-store.ts';
 import type { Session } from '../../session/session.ts';
 import { diskChanged, stateOfDisk } from '../../chunks/still-disk.ts';
@@ -64,14 +68,17 @@ export async function pushToRepository(
     const { unmodified } = source.history;
     const toMark = unmodified === undefined ? await stateToMark(source.directory, session.platform) : undefined;
     const before = await stateOfDisk(disk, 'push');
+    let pieces: BlobIdentity | undefined;
     const send = async (): Promise<RawManifest> => {
-      const bytes = flatManifest({
+      const parts = {
         stubConfig: await upload.bytes(stubConfig(source.vm, options.labels ?? new Map())),
         config: await upload.bytes(source.config),
         nvram: await upload.file(`${source.directory}/${VmFile.nvram}`),
         chunks: await upload.disk(disk, before, source.history),
         uploadTime: source.uploadTime,
-      });
+      };
+      pieces = options.pieces === true ? await upload.bytes(indexOf(parts.chunks)) : undefined;
+      const bytes = flatManifest({ ...parts, pieces });
       if ((await stateOfDisk(disk, 'push')).written !== before.written) throw diskChanged(disk, 'push', NO_TAG_MOVED);
       const digest = Digest.of(bytes);
       requireDigest(names, digest, NO_TAG_MOVED);
@@ -87,12 +94,36 @@ export async function pushToRepository(
           return send();
         }),
     );
+    if (pieces !== undefined) await keepPieces(session, client, manifest, pieces, name);
     await moveTags(client, names, manifest, session.signal);
     await remember(session, source.directory, manifest, name, toMark === before.touched ? toMark : undefined);
     session.emit({ kind: 'finished', subject: name.toString() });
     return { names, digest: manifest.digest, manifest: manifest.bytes, uploadedBytes: upload.sentBytes };
   } finally {
     await client.close();
+  }
+}
+
+function indexOf(chunks: readonly EncodedChunk[]): Uint8Array {
+  return formatPieceIndex(
+    chunks.flatMap(({ entries, ...chunk }) => (entries === undefined ? [] : [{ ...chunk, entries }])),
+  );
+}
+
+/** The image can be pulled without its index: a registry that takes no such manifest makes the push no failure. */
+async function keepPieces(
+  { signal, emit }: Session,
+  client: BlobPusher & ManifestTarget,
+  manifest: RawManifest,
+  pieces: BlobIdentity,
+  name: RemoteName,
+): Promise<void> {
+  try {
+    await storePieceReferrer(client, manifest, pieces, signal);
+  } catch (error) {
+    if (!isTartletError(error) || signal.aborted) throw error;
+    const text = `the registry may lose the piece index of ${name.toString()}, because it did not take the manifest that keeps it: ${error.message}`;
+    emit({ kind: 'note', subject: name.toString(), text });
   }
 }
 

@@ -14,7 +14,8 @@ import { type DiskHistory, isWorthHashing, sourcesOfBlobs } from './disk-history
 import { fileBytes } from '../../chunks/file-blob.ts';
 import { grouped } from '../../chunks/grouped.ts';
 import { keptBlobs } from '../kept-blobs.ts';
-import { bringKnownBlob, type KnownBlobs } from '../known-blob.ts';
+import { bringKnownBlob, type KnownBlob } from '../known-blob.ts';
+import { onlyInPieces, type PieceIndexSource } from './known-pieces.ts';
 import { inLanes } from '../../chunks/lanes.ts';
 import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
 import type { Session } from '../../session/session.ts';
@@ -30,12 +31,14 @@ export interface PushOptions {
   readonly labels?: ReadonlyMap<string, string> | undefined;
   /** Bytes of disk per chunk; default: as the image that the VM was cloned from, else Tart's 512 MiB. */
   readonly diskChunkBytes?: number | undefined;
+  /** Encode the disk in pieces, and push an index of them (`oci/piece-index.ts`). Default: false. */
+  readonly pieces?: boolean | undefined;
 }
 
 /** The blobs of one VM on their way into one repository. */
 export class VmUpload {
   readonly #session: Session;
-  readonly #client: BlobPusher & SharedClient;
+  readonly #client: BlobPusher & SharedClient & PieceIndexSource;
   readonly #name: RemoteName;
   readonly #subject: string;
   readonly #options: PushOptions;
@@ -47,7 +50,12 @@ export class VmUpload {
   /** Of the whole disk; 0 before it was looked at. */
   #chunkCount = 0;
 
-  constructor(session: Session, client: BlobPusher & SharedClient, name: RemoteName, options: PushOptions) {
+  constructor(
+    session: Session,
+    client: BlobPusher & SharedClient & PieceIndexSource,
+    name: RemoteName,
+    options: PushOptions,
+  ) {
     this.#session = session;
     this.#client = client;
     this.#name = name;
@@ -119,7 +127,7 @@ export class VmUpload {
     const contents = unmodified?.state === touched ? contentsOf(unmodified.disk, extents) : new Map<Extent, string>();
     this.#chunkCount = extents.length;
     const numbers = new Map(extents.map((extent, index) => [extent.offset, index]));
-    const subject = this.#subject;
+    const [subject, { signal }] = [this.#subject, this.#session];
     const zeros = new Set<Extent>();
     const keep = (extent: Extent, chunk: EncodedChunk, { outcome, ...found }: PushedHow): void => {
       const { offset, size: bytes } = extent;
@@ -152,7 +160,8 @@ export class VmUpload {
         for (const find of sourcesOfBlobs(this.#session, this.#name, history)) {
           const wanted = missing();
           if (wanted.length === 0) break;
-          const known = await find(new Set(wanted.flatMap((extent) => contents.get(extent) ?? [])));
+          const found = await find(new Set(wanted.flatMap((extent) => contents.get(extent) ?? [])));
+          const known = this.#options.pieces === true ? await onlyInPieces(this.#client, found, signal) : found;
           await this.#reuse(wanted, contents, known, (extent, chunk) =>
             keep(extent, chunk, { outcome: 'present', isZero: false }),
           );
@@ -176,7 +185,7 @@ export class VmUpload {
   async #reuse(
     extents: readonly Extent[],
     contents: ReadonlyMap<Extent, string>,
-    known: KnownBlobs,
+    known: ReadonlyMap<string, KnownBlob & Pick<EncodedChunk, 'entries'>>,
     onReused: (extent: Extent, chunk: EncodedChunk) => void,
   ): Promise<void> {
     const isThere = new Map<string, Promise<boolean>>();
@@ -190,7 +199,8 @@ export class VmUpload {
       isThere.set(content, asked);
       if (!(await asked)) return;
       const { digest, size } = blob.chunk.descriptor;
-      onReused(extent, { digest, size, contentSize: extent.size, contentDigest: blob.chunk.contentDigest });
+      const { contentDigest } = blob.chunk;
+      onReused(extent, { digest, size, contentSize: extent.size, contentDigest, entries: blob.entries });
     });
   }
 
@@ -207,6 +217,7 @@ export class VmUpload {
       contentSize: size,
       spool: `${scratch.directory}/chunk-${offset}`,
       uploadChunkBytes: this.#options.uploadChunkBytes,
+      pieces: this.#options.pieces,
       // Only chunks that are to go up again are asked for twice.
       sendAnyway: this.#distrusted === 'all' || this.#distrusted.length > 0,
     };
