@@ -29,7 +29,7 @@ const STREAM_END = new Uint8Array(4);
 new DataView(STREAM_END.buffer).setUint32(0, MAGIC.end, true);
 
 /**
- * Pieces of a chunk that follow each other, in order, each handed out as soon as it was decoded and its digest compared.
+ * Pieces of a chunk that follow each other, in order, each handed out when it was decoded and its digest compared.
  * Zeros are not fetched; what follows each other without zeros is one request. It keeps two MiB.
  *
  * @throws TartletError `DIGEST_MISMATCH` or `CHUNK_CORRUPT` when a piece is not what the index says (the caller can

@@ -1,4 +1,4 @@
-/** Media types of the OCI image spec, of Docker's second schema and of Tart's layers (tart-formats §4.1), one of ours. */
+/** Media types of the OCI image spec, of Docker's second schema, of Tart's layers (tart-formats §4.1); one is ours. */
 export const MediaType = {
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',
   ociIndex: 'application/vnd.oci.image.index.v1+json',

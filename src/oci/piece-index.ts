@@ -22,7 +22,7 @@ import type { DiskChunk, DiskFile } from './disk-file.ts';
 /** Bytes of a piece after decoding; the last of a blob may have fewer. */
 export const PIECE_BYTES = 1024 * 1024;
 /** The most that is read as an index: that of a disk of 1.8 TB. */
-export const MAX_PIECE_INDEX_BYTES = 64 * 1024 * 1024;
+const MAX_PIECE_INDEX_BYTES = 64 * 1024 * 1024;
 
 const MAGIC = 'tartlet.pieces.1';
 const HEADER_BYTES = 24;

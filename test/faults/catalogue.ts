@@ -330,5 +330,6 @@ export const SECTIONS: readonly Section[] = [
     /* S78 */ 'metrics that tell what is stored, or grow with what clients send',
     /* S79 */ 'an upstream or an author who tries to get wrong bytes, sizes or long waits to the clients of others',
     /* S80 */ 'readers that hold the disk of a site cache',
+    /* S81 */ 'an index of the pieces of a disk that is of another disk, or lies about its pieces',
   ]),
 ];

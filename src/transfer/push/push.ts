@@ -122,7 +122,9 @@ async function keepPieces(
     await storePieceReferrer(client, manifest, pieces, signal);
   } catch (error) {
     if (!isTartletError(error) || signal.aborted) throw error;
-    const text = `the registry may lose the piece index of ${name.toString()}, because it did not take the manifest that keeps it: ${error.message}`;
+    const text =
+      `the registry may lose the piece index of ${name.toString()}, ` +
+      `because it did not take the manifest that keeps it: ${error.message}`;
     emit({ kind: 'note', subject: name.toString(), text });
   }
 }
