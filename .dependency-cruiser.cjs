@@ -22,6 +22,7 @@ const blind = {
   oci: ['fs'],
   credentials: ['oci', 'codec'],
   registry: ['fs', 'codec'],
+  peering: ['fs', 'oci', 'home', 'credentials'],
   home: ['credentials', 'registry'],
   migration: ['credentials', 'registry', 'codec', 'chunks', 'session'],
   hypervisor: ['names', 'credentials', 'registry', 'home', 'session', 'transfer'],

@@ -94,6 +94,7 @@ export interface RegistryHints {
 
 /** About serving images. */
 export interface ServeHints {
+  'make-fleet-token': None;
   'protect-registry': None;
   'add-user': None;
   'separate-users': None;

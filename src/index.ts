@@ -46,6 +46,8 @@ export type { Login, Tartlet } from './library/tartlet.ts';
 export { RateLimit, type RateClock, type SharedRate, type Way } from './registry/request/rate-limit.ts';
 export type { Method } from './registry/request/request.ts';
 export type { OnWire, ShownHeader, WireEvent } from './registry/wire.ts';
+export type { PeerFault } from './peering/peer-failure.ts';
+export type { PeerEvent } from './session/peer-event.ts';
 export type { Seed, PlanSummary } from './session/plan-summary.ts';
 export type { Direction, TransferEvent } from './session/progress.ts';
 export type { CopyOptions, CopyOutcome } from './transfer/copy/copy.ts';

@@ -14,6 +14,7 @@ import { clientOfFile } from './file-blob.ts';
 import { withDecoder } from './lz4-backend.ts';
 import { Stopwatch } from './time-spent.ts';
 import { DiskWindow, readWindow } from './disk-window.ts';
+import { fetchFromPeers, type PeerContext } from './peer-fetch.ts';
 
 /** How far a chunk is, is noted after so many decoded bytes: what a kill costs at most, beside the block it hits. */
 const NOTE_EVERY_BYTES = 256 * 1024;
@@ -24,6 +25,8 @@ export interface FetchContext extends FetchRoute {
   readonly stopwatch?: Stopwatch;
   /** Told of the work on the disk as it is done, in bytes of it; negative when it was for nothing. */
   readonly onWork?: (diskBytes: number) => void;
+  /** Who is asked before the registry. Default: none is. */
+  readonly fromPeers?: Pick<PeerContext, 'peers' | 'onPeerBytes'> | undefined;
 }
 
 export interface ChunkContext extends FetchContext {
@@ -38,6 +41,9 @@ export interface ChunkContext extends FetchContext {
  * A chunk that an earlier run had begun is continued between two blocks, with what lies on the disk hashed again. The
  * blob cannot be hashed as a whole then: the digest of the content decides, and if that is wrong, the chunk begins
  * anew.
+ *
+ * A chunk that is neither continued nor kept comes from peers, where they have it; then it is the digest of the content
+ * as well that decides.
  *
  * @throws TartletError `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `CHUNK_CORRUPT`, `DISK_*`, and whatever the registry client
  * throws.
@@ -54,14 +60,24 @@ export async function fetchChunk(job: FetchJob, from: FetchContext): Promise<Fet
       context.onBytes(resume.encoded - job.blob.size);
     }
   }
+  const fromPeers = resume === undefined && keep === undefined ? await askPeers(job, context) : 'untouched';
+  if (fromPeers === 'whole') return { kind: 'fetch', verified: false };
   try {
-    await withDecoder(async (workspace) => fetchOnce(job, job.fresh, context, workspace));
+    const fresh = job.fresh && fromPeers === 'untouched';
+    await withDecoder(async (workspace) => fetchOnce(job, fresh, context, workspace));
   } catch (error) {
     if (!isTartletError(error, 'DIGEST_MISMATCH', 'SIZE_MISMATCH')) throw error;
     context.onBytes(-job.blob.size);
     await withDecoder(async (workspace) => fetchOnce(job, false, context, workspace));
   }
   return { kind: 'fetch', verified: true };
+}
+
+async function askPeers(
+  job: FetchJob,
+  { fromPeers, signal, stopwatch }: FetchContext,
+): Promise<'whole' | 'touched' | 'untouched'> {
+  return fromPeers === undefined ? 'untouched' : fetchFromPeers(job, { ...fromPeers, signal, stopwatch });
 }
 
 /** As {@link fetchChunk}, from a file on this machine. */

@@ -9,6 +9,8 @@ import type { PlainError } from '../errors.ts';
 import type { FileExtent } from './file-blob.ts';
 import type { Limits } from '../registry/request/limits.ts';
 import type { SharedRate } from '../registry/request/rate-limit.ts';
+import type { PeerFault } from '../peering/peer-failure.ts';
+import type { PeerList } from '../peering/peers.ts';
 import type { WireEvent } from '../registry/wire.ts';
 import type { TimeSpent } from './time-spent.ts';
 
@@ -44,10 +46,15 @@ export interface FetchJob {
   readonly mark?: ChunkMark | undefined;
   /** A new file for the blob as it came. Default: it is not kept. */
   readonly keep?: string | undefined;
+  /**
+   * The peers that say to have the content, by their places in the list of the thread, in order. They are asked before
+   * the registry where the blob is neither kept nor continued.
+   */
+  readonly peers?: readonly number[] | undefined;
 }
 
 /** Decode one blob that lies in a file of this machine, check both digests, and write it wherever it belongs. */
-export interface UnpackJob extends Omit<FetchJob, 'kind' | 'resume' | 'mark' | 'keep'> {
+export interface UnpackJob extends Omit<FetchJob, 'kind' | 'resume' | 'mark' | 'keep' | 'peers'> {
   readonly kind: 'unpack';
   readonly source: FileExtent;
 }
@@ -131,7 +138,8 @@ export type ChunkJob = FetchJob | VerifyJob | CopyJob | ClearJob | DigestJob | P
 export interface FetchResult {
   readonly kind: 'fetch';
   /**
-   * Whether all of the blob came in one run, and so was hashed: of one that was continued only the content is known.
+   * Whether all of the blob came in one run, and so was hashed: of one that was continued, or whose content came from a
+   * peer, only the content is known.
    */
   readonly verified: boolean;
 }
@@ -201,6 +209,14 @@ export type ChunkResult =
   | EncodeResult
   | UnpackResult;
 
+/** What came from peers since it was told last; negative when it was for nothing. In bytes. */
+export interface PeerBytes {
+  /** That crossed the network. */
+  readonly wire: number;
+  /** Of the blob that need not come from the registry for it. */
+  readonly spared: number;
+}
+
 /** The result that belongs to a job. */
 export type ResultOf<J extends ChunkJob> = Extract<ChunkResult, { kind: J['kind'] }>;
 
@@ -218,6 +234,14 @@ export interface Hold {
 export interface PartLimit {
   readonly kind: 'part-limit';
   readonly bytes: number;
+}
+
+/** A peer is asked no more: the receiver ends what comes from it, and tells the others. */
+export interface PeerDropped {
+  readonly kind: 'peer-dropped';
+  /** Its place in the list. */
+  readonly peer: number;
+  readonly fault: PeerFault;
 }
 
 /** The registry that the jobs of a thread are about. Plain data, and the port where credentials are asked for. */
@@ -246,16 +270,21 @@ export interface RegistrySettings {
 export type ToWorker =
   /** Comes before any job, where jobs need a registry. */
   | { readonly kind: 'registry'; readonly settings: RegistrySettings }
+  /** Comes before any job that names peers. */
+  | { readonly kind: 'peers'; readonly list: PeerList }
   | { readonly kind: 'job'; readonly id: number; readonly job: ChunkJob }
   | { readonly kind: 'abort'; readonly id: number }
   | Hold
-  | PartLimit;
+  | PartLimit
+  | PeerDropped;
 
 export type FromWorker =
   | { readonly kind: 'result'; readonly id: number; readonly result: ChunkResult }
   | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }
   /** Bytes that crossed the network since the last such message; negative when an attempt starts over. */
   | { readonly kind: 'bytes'; readonly id: number; readonly count: number }
+  /** The same for what came from peers. */
+  | { readonly kind: 'peer-bytes'; readonly id: number; readonly bytes: PeerBytes }
   /** Work on the disk since the last such message, in bytes of it; negative when it was for nothing. */
   | { readonly kind: 'work'; readonly id: number; readonly diskBytes: number }
   /** What a job that has ended spent its time on. */
@@ -263,4 +292,5 @@ export type FromWorker =
   | { readonly kind: 'wait'; readonly reason: string; readonly milliseconds: number }
   | { readonly kind: 'wire'; readonly event: WireEvent }
   | Hold
-  | PartLimit;
+  | PartLimit
+  | PeerDropped;

@@ -3,13 +3,14 @@ import { TartletError, toPlainError, unreachable } from '../errors.ts';
 import { RegistryAddress } from '../names/registry-address.ts';
 import { Repository } from '../names/repository.ts';
 import { remoteAuthenticator } from '../registry/auth/authenticator-port.ts';
+import { Peers } from '../peering/peers.ts';
 import { RegistryClient } from '../registry/client.ts';
 import { systemClock } from '../registry/request/clock.ts';
 import { RateLimit } from '../registry/request/rate-limit.ts';
 import { SentSecrets } from '../registry/request/sent-secrets.ts';
 import { ChunkEncoder } from './chunk-encode.ts';
 import { type ChunkContext, fetchChunk, unpackChunk, verifyChunk } from './chunk-fetch.ts';
-import { type ChunkJob, type ChunkResult, type FromWorker, type RegistrySettings, type ToWorker } from './chunk-job.ts';
+import type { ChunkJob, ChunkResult, FromWorker, PeerBytes, RegistrySettings, ToWorker } from './chunk-job.ts';
 import { pushChunk } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
 import { Stopwatch } from './time-spent.ts';
@@ -33,6 +34,7 @@ const running = new Map<number, { readonly kind: ChunkJob['kind']; readonly cont
 const encoder = new ChunkEncoder();
 let settings: RegistrySettings | undefined;
 let client: RegistryClient | undefined;
+let peers: Peers | undefined;
 
 /** Made for the first job that needs one: jobs that only read disks have no registry. */
 function registryClient(): RegistryClient {
@@ -80,6 +82,12 @@ port.on('message', (message: ToWorker) => {
     case 'registry':
       ({ settings } = message);
       break;
+    case 'peers':
+      peers = new Peers(message.list, (peer, fault) => say({ kind: 'peer-dropped', peer, fault }));
+      break;
+    case 'peer-dropped':
+      peers?.hearDropped(message.peer, message.fault);
+      break;
     case 'abort':
       running.get(message.id)?.controller.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
       break;
@@ -107,12 +115,15 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   port?.unref();
   let pending = 0;
   let worked = 0;
+  let fromPeers = { wire: 0, spared: 0 };
   let reported = systemClock.monotonic();
   const report = (): void => {
     if (pending !== 0) say({ kind: 'bytes', id, count: pending });
     if (worked !== 0) say({ kind: 'work', id, diskBytes: worked });
+    if (fromPeers.wire !== 0) say({ kind: 'peer-bytes', id, bytes: fromPeers });
     pending = 0;
     worked = 0;
+    fromPeers = { wire: 0, spared: 0 };
   };
   const reportNowAndThen = (): void => {
     if (systemClock.monotonic() - reported < REPORT_MS) return;
@@ -123,13 +134,18 @@ async function work(id: number, job: ChunkJob): Promise<void> {
     pending += count;
     reportNowAndThen();
   };
+  const onPeerBytes = ({ wire, spared }: PeerBytes): void => {
+    fromPeers = { wire: fromPeers.wire + wire, spared: fromPeers.spared + spared };
+    reportNowAndThen();
+  };
   const onWork = (diskBytes: number): void => {
     worked += diskBytes;
     reportNowAndThen();
   };
   const stopwatch = new Stopwatch(() => systemClock.monotonic());
   try {
-    const result = await perform(job, { signal: controller.signal, onBytes, onWork, stopwatch });
+    const asked = peers === undefined ? undefined : { peers, onPeerBytes };
+    const result = await perform(job, { signal: controller.signal, onBytes, onWork, stopwatch, fromPeers: asked });
     report();
     say({ kind: 'spent', spent: stopwatch.spent });
     say({ kind: 'result', id, result });

@@ -1,5 +1,7 @@
 import type { SharedClient } from '../registry/contract.ts';
-import type { ChunkJob, RegistrySettings } from './chunk-job.ts';
+import type { PeerFault } from '../peering/peer-failure.ts';
+import type { PeerList } from '../peering/peers.ts';
+import type { ChunkJob, PeerBytes, RegistrySettings } from './chunk-job.ts';
 import type { ReadyThreads } from './ready-threads.ts';
 
 /** The registry that the jobs of a pool talk to; both absent for a pool that only looks at disks. */
@@ -29,7 +31,17 @@ export type PoolOptions = PoolRegistry & {
   /** Told of work on the disk, in bytes of it: as hashing, encoding and pushing go on. Default: nothing is. */
   readonly onWork?: (job: ChunkJob['kind'], diskBytes: number) => void;
   readonly onWait: (reason: string, milliseconds: number) => void;
+  /** Peers that jobs may name to be asked before the registry. Default: none. */
+  readonly peers?: PoolPeers | undefined;
 };
+
+/** The peers of a pool, and the callbacks about them. */
+export interface PoolPeers {
+  readonly list: PeerList;
+  readonly onPeerBytes: (bytes: PeerBytes) => void;
+  /** Told of each peer that is asked no more, by its place in the list, once or more. */
+  readonly onDropped: (peer: number, fault: PeerFault) => void;
+}
 
 /** What a job did so far. */
 export interface Moved {

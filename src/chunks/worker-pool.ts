@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import { describeError, fromPlainError, TartletError } from '../errors.ts';
 import { systemClock } from '../registry/request/clock.ts';
-import type { ChunkJob, ChunkResult, FromWorker, ResultOf, ToWorker } from './chunk-job.ts';
+import type { ChunkJob, ChunkResult, FromWorker, PeerDropped, ResultOf, ToWorker } from './chunk-job.ts';
 import type { JobListeners, Moved, PoolOptions } from './pool-options.ts';
 import { startThread } from './ready-threads.ts';
 import { introduce } from './thread-registry.ts';
@@ -28,6 +28,8 @@ export class WorkerPool {
   readonly #options: PoolOptions;
   readonly #threads: Thread[] = [];
   readonly #width: AdaptiveConcurrency;
+  /** For threads that are still to come. */
+  readonly #droppedPeers: PeerDropped[] = [];
   #nextId = 1;
   #processorMs = 0;
   #diskMs = 0;
@@ -153,6 +155,9 @@ export class WorkerPool {
     }
     const worker = this.#options.ready?.take() ?? startThread();
     const thread: Thread = { worker, endServices: introduce(worker, this.#options), pending: new Map() };
+    const { peers } = this.#options;
+    if (peers !== undefined) worker.postMessage({ kind: 'peers', list: peers.list } satisfies ToWorker);
+    for (const dropped of this.#droppedPeers) worker.postMessage(dropped);
     const fail = (error: TartletError): void => {
       for (const { reject } of thread.pending.values()) reject(error);
     };
@@ -186,13 +191,23 @@ export class WorkerPool {
       case 'wire':
         this.#options.client?.onWire?.(message.event);
         break;
+      case 'peer-bytes':
+        this.#options.peers?.onPeerBytes(message.bytes);
+        thread.pending.get(message.id)?.move({ bytes: message.bytes.spared });
+        this.#width.moved(message.bytes.wire, systemClock.monotonic());
+        break;
+      case 'peer-dropped':
+        this.#droppedPeers.push(message);
+        this.#options.peers?.onDropped(message.peer, message.fault);
+        this.#tellOthers(thread, message);
+        break;
       case 'hold':
         if (this.#options.client?.spare(message.origin, message.milliseconds) === true) this.#width.decrease();
-        for (const { worker } of this.#threads) if (worker !== thread.worker) worker.postMessage(message);
+        this.#tellOthers(thread, message);
         break;
       case 'part-limit':
         this.#options.client?.limitParts(message.bytes);
-        for (const { worker } of this.#threads) if (worker !== thread.worker) worker.postMessage(message);
+        this.#tellOthers(thread, message);
         break;
       case 'result':
         thread.pending.get(message.id)?.resolve(message.result);
@@ -201,6 +216,10 @@ export class WorkerPool {
         thread.pending.get(message.id)?.reject(fromPlainError(message.error));
         break;
     }
+  }
+
+  #tellOthers({ worker: from }: Thread, message: ToWorker): void {
+    for (const { worker } of this.#threads) if (worker !== from) worker.postMessage(message);
   }
 
   #hearBytes(pending: Pending | undefined, count: number): void {

@@ -29,12 +29,13 @@ export async function repairContent(
   const planner = await PullPlanner.prepare(session, target, 'lease');
   try {
     const how = { mode: 'exclusive', wait: true, signal: session.signal } as const;
-    return await bringParts(session, target.name.toString(), context, 'in-turn', (pool) =>
+    const { fetchedBytes } = await bringParts(session, target.name.toString(), context, 'in-turn', (pool) =>
       files.map(
         (file) => async () =>
           session.contents.whileBuilding(file.fileDigest, how, async () => repairFile(session, pool, planner, file)),
       ),
     );
+    return fetchedBytes;
   } finally {
     await planner.release();
   }

@@ -89,7 +89,7 @@ async function repairHeld(
       fetched = await repairContent(session, target, damagedFiles(session, image, findings), context);
     }
     // What lies in its place is damaged, so that it counts as nothing.
-    fetched += await fetchImage(session, pullTarget(name, image, 'absent'), context);
+    fetched += (await fetchImage(session, pullTarget(name, image, 'absent'), context)).fetchedBytes;
     return `repaired from ${name.registry.toString()}: ${fetched} bytes were fetched, the rest was verified and kept`;
   } catch (error) {
     if (!isTartletError(error, 'NOT_FOUND')) throw error;

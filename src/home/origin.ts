@@ -27,6 +27,8 @@ const imageOrigin = v.object({
   size: v.number(),
   pulledAt: v.string(),
   unproven,
+  /** Bytes that peers of the fleet gave instead of the registry. Absent when they gave none. */
+  peerBytes: v.optional(v.number()),
 });
 
 const migrationOrigin = v.object({
@@ -92,6 +94,7 @@ export function originOfImage(facts: {
   at: Date;
   via: 'pull' | 'push';
   unproven?: readonly string[];
+  peerBytes?: number;
 }): Origin {
   return {
     version: 1,
@@ -103,6 +106,7 @@ export function originOfImage(facts: {
     size: facts.manifestBytes,
     pulledAt: facts.at.toISOString(),
     ...(facts.unproven === undefined || facts.unproven.length === 0 ? {} : { unproven: [...facts.unproven] }),
+    ...(facts.peerBytes === undefined || facts.peerBytes === 0 ? {} : { peerBytes: facts.peerBytes }),
   };
 }
 

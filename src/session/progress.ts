@@ -1,5 +1,9 @@
+/*
+ * More than 250 lines, because it is one list, of the events and of what each means, and their sums.
+ */
 import type { TimeSpent } from '../chunks/time-spent.ts';
 import type { Hint } from '../hint.ts';
+import type { PeerEvent } from './peer-event.ts';
 import type { PlanSummary } from './plan-summary.ts';
 
 /**
@@ -14,6 +18,7 @@ export type Direction = 'pull' | 'push' | 'copy' | 'export' | 'import' | 'check'
  * how they look is decided elsewhere.
  */
 export type TransferEvent = { readonly subject: string } & (
+  | PeerEvent
   | {
       /** The name was looked up; nothing was moved yet. */
       readonly kind: 'resolved';
@@ -50,6 +55,8 @@ export type TransferEvent = { readonly subject: string } & (
       /** Bytes crossed the network just now. Negative: so many have to cross it again. */
       readonly kind: 'bytes';
       readonly count: number;
+      /** Bytes that came from peers; then `count` are those that need not come from the registry for it. */
+      readonly fromPeers?: number;
     }
   | {
       /** So much of the disk will be hashed, before it shows what is to be sent. Comes before any `hashed`. */
@@ -140,6 +147,7 @@ const HASHING = 0.25;
 export class TransferTotals {
   #started: Extract<TransferEvent, { kind: 'started' }> | undefined;
   #bytes = 0;
+  #peerBytes = 0;
   #doneDiskBytes = 0;
   #zeroDiskBytes = 0;
   #reusedZeroBytes = 0;
@@ -155,6 +163,7 @@ export class TransferTotals {
       if (this.#started !== undefined) this.#started = { ...this.#started, bytesTotal: event.bytesTotal };
     } else if (event.kind === 'bytes') {
       this.#bytes += event.count;
+      this.#peerBytes += event.fromPeers ?? 0;
     } else if (event.kind === 'chunk-done') {
       this.#doneDiskBytes += event.bytes;
       if (event.isZero === true) this.#zeroDiskBytes += event.bytes;
@@ -180,6 +189,11 @@ export class TransferTotals {
   /** Bytes that crossed the network and count. */
   get bytes(): number {
     return Math.max(0, this.#bytes);
+  }
+
+  /** Bytes that came from peers; what they spare of the registry's is in {@link bytes}. */
+  get peerBytes(): number {
+    return Math.max(0, this.#peerBytes);
   }
 
   /** Bytes to cross the network in all, when that is known. */

@@ -5,6 +5,7 @@ import type { Home } from '../home/home.ts';
 import { ImageCache } from '../home/images/image-cache.ts';
 import { LocalVms } from '../home/vms/local-vms.ts';
 import type { RemoteName } from '../names/remote-name.ts';
+import type { PeerSearch } from '../peering/peer-search.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { WebConnection } from '../registry/web-connection.ts';
@@ -40,6 +41,8 @@ export interface SessionOptions {
   readonly credentials?: (name: RemoteName) => CredentialSource;
   /** Wall clock, for records and for ages of files. Default: the system's. */
   readonly now?: () => Date;
+  /** Where pulls look for peers that have what is not on this machine, asked when one is. Default: nowhere. */
+  readonly peers?: (() => Promise<PeerSearch | undefined>) | undefined;
   /** Told what happens while it happens. */
   readonly onEvent?: (event: TransferEvent) => void;
   /** Told of every request to a registry and of every answer, without their secrets. */
@@ -76,6 +79,7 @@ export class Session {
   readonly fileMode: number | undefined;
   readonly limits: Limits;
   readonly rateLimit: RateLimit | undefined;
+  readonly peers: () => Promise<PeerSearch | undefined>;
   readonly #processors: number | undefined;
   readonly #onWire: OnWire | undefined;
   readonly #credentials: (name: RemoteName) => CredentialSource;
@@ -102,6 +106,7 @@ export class Session {
     this.signal = options.signal ?? new AbortController().signal;
     this.userAgent = options.userAgent ?? 'Tartlet';
     this.fileMode = options.fileMode;
+    this.peers = options.peers ?? (async () => undefined);
     this.limits = { ...limits, ...options.limits };
     this.rateLimit = RateLimit.from(options.limitRate);
     this.#onRequest = options.onRequest ?? (() => undefined);

@@ -331,5 +331,10 @@ export const SECTIONS: readonly Section[] = [
     /* S79 */ 'an upstream or an author who tries to get wrong bytes, sizes or long waits to the clients of others',
     /* S80 */ 'readers that hold the disk of a site cache',
     /* S81 */ 'an index of the pieces of a disk that is of another disk, or lies about its pieces',
+    /* S82 */ 'a peer of the fleet that lies, sends without end, sends bombs, drips or stalls',
+    /* S83 */ 'the fleet token stolen or a connection recorded, sent again, and what a host has probed without it',
+    /* S84 */ 'a peer whose cached disk was changed since it was verified',
+    /* S85 */ 'a flood of connections, questions or streams at a peer',
+    /* S86 */ 'a server that only says to be a peer',
   ]),
 ];

@@ -68,12 +68,19 @@ describe('--format json', () => {
     const other = new Workplace(cleanup, { login: { registry, user: 'ci', password: PASSWORD } });
     const result = { schema: 'tartlet.pull/v1', name: image, digest };
     const first = document(await other.run('pull', '--format', 'json', image));
-    expect(first).toEqual({ ...result, status: 'pulled', fetchedBytes: expect.any(Number) as number });
+    expect(first).toEqual({ ...result, status: 'pulled', fetchedBytes: expect.any(Number) as number, peerBytes: 0 });
     expect((first as { fetchedBytes: number }).fetchedBytes).toBeGreaterThan(100_000);
     const again = document(await other.run('pull', '--format', 'json', image));
-    expect(again).toEqual({ ...result, status: 'present', fetchedBytes: 0 });
+    expect(again).toEqual({ ...result, status: 'present', fetchedBytes: 0, peerBytes: 0 });
     const local = document(await user.run('pull', '--format', 'json', 'vm'));
-    expect(local).toEqual({ schema: 'tartlet.pull/v1', name: 'vm', digest: null, status: 'local', fetchedBytes: 0 });
+    expect(local).toEqual({
+      schema: 'tartlet.pull/v1',
+      name: 'vm',
+      digest: null,
+      status: 'local',
+      fetchedBytes: 0,
+      peerBytes: 0,
+    });
   });
 
   it('of copy, clone, export and import has the digest', async () => {

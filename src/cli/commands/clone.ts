@@ -1,6 +1,7 @@
 import { TartletError } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
 import type { Session } from '../../session/session.ts';
+import type { PeerFlags } from '../session/peer-settings.ts';
 import { cloneVm } from '../../vm/clone.ts';
 import { renderJson } from '../render/json.ts';
 import { dialectOf } from '../terminal/dialect.ts';
@@ -9,7 +10,7 @@ import { cloneResult } from '../render/result.ts';
 import { type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface CloneCommandOptions extends TransferOptions {
+export interface CloneCommandOptions extends TransferOptions, PeerFlags {
   readonly insecure?: true;
   readonly concurrency: number;
   readonly stacked?: true;
@@ -47,6 +48,7 @@ export async function runClone(
   return withSession(terminal, work, {
     report: options,
     limitRate: options.limitRate,
+    peers: options,
     stdout: options.format === 'json' ? 'result' : 'progress',
   });
 }

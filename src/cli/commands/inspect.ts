@@ -111,8 +111,13 @@ function describeOrigin(origin: NonNullable<Extract<Inspection, { origin: unknow
       return `${origin.registry}/${origin.repository}, by migration at ${origin.migratedAt}`;
     case 'pull':
     case 'push':
-      return `${origin.registry}/${origin.repository}, by ${origin.via} at ${origin.pulledAt}`;
+      return `${origin.registry}/${origin.repository}, by ${origin.via} at ${origin.pulledAt}${fromPeers(origin)}`;
   }
+}
+
+/** Who served it beside the registry. */
+function fromPeers({ peerBytes }: { readonly peerBytes?: number | undefined }): string {
+  return peerBytes === undefined ? '' : `, ${humanBytes(peerBytes)} of it from peers`;
 }
 
 function known(count: number | null): string {

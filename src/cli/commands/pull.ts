@@ -3,13 +3,14 @@ import { RemoteName } from '../../names/remote-name.ts';
 import { pull } from '../../transfer/pull/pull.ts';
 import { previewPull } from '../../transfer/pull/pull-preview.ts';
 import type { Session } from '../../session/session.ts';
+import type { PeerFlags } from '../session/peer-settings.ts';
 import { renderJson } from '../render/json.ts';
 import { previewJson, previewText } from '../render/pull-preview.ts';
 import { localPullResult, pullResult } from '../render/result.ts';
 import { type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface PullCommandOptions extends TransferOptions {
+export interface PullCommandOptions extends TransferOptions, PeerFlags {
   readonly insecure?: true;
   readonly concurrency: number;
   readonly dryRun?: true;
@@ -59,6 +60,7 @@ export async function runPull(terminal: Terminal, text: string, options: PullCom
   return withSession(terminal, work, {
     report: options,
     limitRate: options.limitRate,
+    peers: options,
     stdout: hasResult ? 'result' : 'progress',
   });
 }

@@ -5,6 +5,7 @@ import type { ListCommandOptions } from '../commands/list.ts';
 import type { PullCommandOptions } from '../commands/pull.ts';
 import type { PushCommandOptions } from '../commands/push.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
+import { fleetTokenOption, noPeersOption, peerOption, peersFromOption } from './peer.ts';
 import {
   debugOption,
   formatOption,
@@ -49,6 +50,10 @@ function declarePull({ program, terminal, setExitCode }: Declaration): void {
     )
     .option('--dry-run', 'Say what would be fetched, reused and needed, and do nothing')
     .addOption(limitRateOption())
+    .addOption(peerOption())
+    .addOption(peersFromOption())
+    .addOption(fleetTokenOption())
+    .addOption(noPeersOption())
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())

@@ -2,6 +2,7 @@ import type { ServeCommandOptions } from '../commands/serve.ts';
 import type { Shell } from '../completion/script.ts';
 import { declareObserving } from './observing.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
+import { declarePeer } from './peer.ts';
 import { declareNetwork } from './network.ts';
 
 /** Tartlet's own commands. */
@@ -10,6 +11,7 @@ export const SERVICES: CommandGroup = {
   commands: {
     network: declareNetwork,
     serve: declareServe,
+    peer: declarePeer,
     demo: declareDemo,
     completion: declareCompletion,
     __complete: declareComplete,

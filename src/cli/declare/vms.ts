@@ -3,6 +3,7 @@ import type { CloneCommandOptions } from '../commands/clone.ts';
 import type { CreateCommandOptions } from '../commands/create.ts';
 import type { GetCommandOptions } from '../commands/get.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
+import { fleetTokenOption, noPeersOption, peerOption, peersFromOption } from './peer.ts';
 import {
   debugOption,
   formatOption,
@@ -84,6 +85,10 @@ function declareClone({ program, terminal, setExitCode }: Declaration): void {
       100,
     )
     .addOption(limitRateOption())
+    .addOption(peerOption())
+    .addOption(peersFromOption())
+    .addOption(fleetTokenOption())
+    .addOption(noPeersOption())
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())

@@ -11,19 +11,20 @@ import type { ImportOutcome } from '../../archive/import.ts';
  * and loses none within its `schema`.
  */
 
-export function pullResult({ name, digest, status, fetchedBytes }: PullOutcome): object {
+export function pullResult({ name, digest, status, fetchedBytes, peerBytes }: PullOutcome): object {
   return {
     schema: 'tartlet.pull/v1',
     name: name.toString(),
     digest: digest.toString(),
     status,
     fetchedBytes,
+    peerBytes,
   };
 }
 
 /** The name of a local VM, which drivers pull like any other (tart-cli §1.11). */
 export function localPullResult(name: string): object {
-  return { schema: 'tartlet.pull/v1', name, digest: null, status: 'local', fetchedBytes: 0 };
+  return { schema: 'tartlet.pull/v1', name, digest: null, status: 'local', fetchedBytes: 0, peerBytes: 0 };
 }
 
 /**

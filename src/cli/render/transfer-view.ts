@@ -147,14 +147,13 @@ export class TransferView {
    * What `limited by` means, docs/guide/compatibility.md tells people.
    */
   summary(now: number): string {
-    const { bytes, direction = 'pull' } = this.totals;
+    const { bytes, direction = 'pull', peerBytes } = this.totals;
     const elapsedMs = now - (this.#startedAt ?? now);
     const speed = this.#speed(elapsedMs);
     const [rate, limit] = speed === undefined ? ['', ''] : [` (${speed.network})`, speed.limit];
-    return (
-      `${humanBytes(bytes, 1)} ${DONE[direction]} in ` +
-      `${humanDuration(elapsedMs)}${rate}${this.#savedText()}${limit}`
-    );
+    const peers = peerBytes === 0 ? '' : ` (${humanBytes(peerBytes, 1)} from peers)`;
+    const moved = `${humanBytes(bytes, 1)} ${DONE[direction]}${peers}`;
+    return `${moved} in ${humanDuration(elapsedMs)}${rate}${this.#savedText()}${limit}`;
   }
 
   /** What did not have to move. The disk is counted as it is decoded, not as it would have crossed the network. */

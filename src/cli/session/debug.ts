@@ -18,6 +18,8 @@ export function debugListeners(print: (line: string) => void): DebugListeners {
     onWait,
     onEvent: (event) => {
       if (event.kind === 'retrying') onWait({ reason: event.reason, milliseconds: event.waitMs });
+      if (event.kind === 'peer-answered') print(debugLine(`peer ${event.peer} has ${event.has} of ${event.of} chunks`));
+      if (event.kind === 'peer-dropped') print(debugLine(`peer ${event.peer} is asked no more: ${event.fault}`));
     },
   };
 }

@@ -8,6 +8,7 @@ import { withoutErrorListeners } from '../terminal/broken-output.ts';
 import { credentialSettings } from './credential-settings.ts';
 import { releaseNotes } from '../terminal/message-stream.ts';
 import { openCache } from './open-cache.ts';
+import type { PeerFlags } from './peer-settings.ts';
 import type { Progress } from '../render/display.ts';
 import { createProgress } from '../render/progress.ts';
 import { printableLine } from '../terminal/printable.ts';
@@ -44,6 +45,8 @@ export interface SessionNeeds {
   readonly stdout?: 'result' | 'progress' | 'both';
   /** Most bytes per second in each direction; 0: no limit. Default: `TARTLET_LIMIT_RATE`, else no limit. */
   readonly limitRate?: number | undefined;
+  /** Which peers are asked when something is pulled. Default: those of the environment. */
+  readonly peers?: PeerFlags | undefined;
 }
 
 /**
@@ -53,7 +56,7 @@ export interface SessionNeeds {
 export async function withSession<T>(
   terminal: Terminal,
   work: (session: Session, say: (line: string) => void) => Promise<T>,
-  { cache = 'in-order', report = {}, stdout = 'result', limitRate }: SessionNeeds = {},
+  { cache = 'in-order', report = {}, stdout = 'result', limitRate, peers = {} }: SessionNeeds = {},
 ): Promise<T> {
   const progress = report.quiet === true ? noProgress : progressOf(terminal, stdout);
   const write = (line: string): unknown => terminal.stderr.write(printableLine(line));
@@ -82,6 +85,7 @@ export async function withSession<T>(
     signal: terminal.signal,
     userAgent: userAgent(terminal),
     limitRate: await rateOf(terminal, limitRate),
+    peers: async () => (await import('./peer-settings.ts')).peerSearch(terminal, peers),
   });
   const inOrder = async (): Promise<T> => {
     if (cache === 'in-order') {

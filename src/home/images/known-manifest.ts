@@ -66,6 +66,12 @@ export function baseManifest(directory: string): TartImage | undefined {
   return bytes === undefined ? undefined : understand(bytes, directory);
 }
 
+/** The manifest of a cached image, when it can be understood. */
+export function imageManifest(directory: string): TartImage | undefined {
+  const bytes = readIfSmall(`${directory}/${VmFile.manifest}`);
+  return bytes === undefined ? undefined : understand(bytes, directory);
+}
+
 interface ManifestFile {
   readonly owner: ManifestOwner;
   readonly file: string;

@@ -28,6 +28,12 @@ interface Connection {
   waiting: { looks: number; readonly from: number; slow: boolean } | undefined;
 }
 
+/** What the connections of a server are held to. */
+export interface ConnectionLimits {
+  readonly limits: Pick<Limits, 'connections' | 'connectionsPerClient' | 'bytesPerSecond'>;
+  readonly timeouts: Pick<Timeouts, 'firstRequest' | 'progress'>;
+}
+
 /**
  * The places of a server, and which connection loses one (issue 14, item 8). A connection has a time for its first
  * request, TLS included; one that sends or reads too slowly is ended; each client has a share; and when there is no
@@ -38,14 +44,14 @@ export class Connections {
   /** By both ends of a connection, the oldest first. */
   readonly #open = new Map<string, Connection>();
   readonly #perClient = new Map<string, number>();
-  readonly #limits: Limits;
-  readonly #timeouts: Timeouts;
+  readonly #limits: ConnectionLimits['limits'];
+  readonly #timeouts: ConnectionLimits['timeouts'];
   /** Bytes of connections that are over. */
   #received = 0;
   #sent = 0;
   #looking: NodeJS.Timeout | undefined;
 
-  constructor({ limits, timeouts }: { readonly limits: Limits; readonly timeouts: Timeouts }) {
+  constructor({ limits, timeouts }: ConnectionLimits) {
     this.#limits = limits;
     this.#timeouts = timeouts;
   }

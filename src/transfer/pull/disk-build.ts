@@ -12,6 +12,7 @@ import type { DiskChunk } from '../../oci/tart-image.ts';
 import type { ClearJob, CopyJob, FetchJob, VerifyJob } from '../../chunks/chunk-job.ts';
 import { beforeCloning, type ClonedSeed, verifySeed } from './cloned-seed.ts';
 import { grouped } from '../../chunks/grouped.ts';
+import type { PeerOffers } from './peer-offers.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
 import { copyParts, fetchParts, type PartTools, runWork, type Work } from './part-work.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
@@ -25,6 +26,8 @@ export interface DiskTarget {
 /** A disk file to put together from what is here and what is in a registry. */
 export interface DiskBuild extends DiskTarget, PartTools {
   readonly plan: FilePlan;
+  /** Who is asked before the registry. Default: none is. */
+  readonly offers?: PeerOffers | undefined;
   /**
    * A chunk is verified in its place: fetched just now, or found on this machine. What is known by its content alone,
    * found or continued, or planned as `zero`, proves nothing about the blob that the manifest names for it.
@@ -192,7 +195,7 @@ function copyWork(disk: string, chunks: readonly Of<'copy'>[], fresh: boolean): 
  * place is continued after a crash: of the others no step would hash what lies at the further places.
  */
 function fetchWork(
-  { path, journal }: DiskTarget,
+  { path, journal, offers }: Pick<DiskBuild, 'path' | 'journal' | 'offers'>,
   chunks: readonly PlannedChunk[],
   isFresh: (chunk: DiskChunk) => boolean,
 ): Work<FetchJob>[] {
@@ -205,6 +208,7 @@ function fetchWork(
       disk: path,
       offsets: all.map((each) => each.chunk.offset),
       fresh: all.every((each) => isFresh(each.chunk)),
+      peers: offers?.peersFor(chunk.contentDigest.toString()),
       ...(all.length > 1
         ? {}
         : {

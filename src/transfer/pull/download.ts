@@ -5,6 +5,7 @@ import type { TartImage } from '../../oci/tart-image.ts';
 import type { BlobFetcher, BlobLookup, SharedClient } from '../../registry/contract.ts';
 import { fetchBlobFile, type FetchRoute } from '../../chunks/blob-file.ts';
 import type { DiskBuild } from './disk-build.ts';
+import type { PeerOffers } from './peer-offers.ts';
 import { encodedBytes } from './plan.ts';
 import type { PullRoom } from './pull-room.ts';
 import type { ReadyThreads } from '../../chunks/ready-threads.ts';
@@ -23,6 +24,16 @@ export interface TransferContext {
   readonly concurrency: number;
   /** Threads that may have been started early. */
   readonly ready?: ReadyThreads | undefined;
+  /** What peers say to have of it. Default: none is asked. */
+  readonly offers?: PeerOffers | undefined;
+}
+
+/** What crossed the network, in bytes. */
+export interface Transferred {
+  /** From the registry. */
+  readonly fetchedBytes: number;
+  /** From peers. */
+  readonly peerBytes: number;
 }
 
 /** A pull that is planned and has its room. */
@@ -52,18 +63,18 @@ export function orderOfParts({ mayDelete }: PullRoom): PartOrder {
  * @param subject the image, for messages.
  * @param parts made of the workers, and of what fetches a file by itself. Both stop when the user interrupts the
  * transfer, or when a part has failed.
- * @returns bytes that crossed the network.
  */
 export async function bringParts(
   session: Session,
   subject: string,
-  { client, insecure, concurrency, ready }: TransferContext,
+  { client, insecure, concurrency, ready, offers }: TransferContext,
   order: PartOrder,
   parts: (pool: WorkerPool, route: FetchRoute) => readonly (() => Promise<void>)[],
-): Promise<number> {
-  let fetched = 0;
+): Promise<Transferred> {
+  let fetchedBytes = 0;
+  let peerBytes = 0;
   const onBytes = (count: number): void => {
-    fetched += count;
+    fetchedBytes += count;
     session.emit({ kind: 'bytes', subject, count });
   };
   const failure = new AbortController();
@@ -89,6 +100,14 @@ export async function bringParts(
       if (job !== 'unpack') onBytes(count);
     },
     onWait: (reason, waitMs) => session.emit({ kind: 'retrying', subject, reason, waitMs }),
+    peers: offers && {
+      list: offers.list,
+      onDropped: (peer, fault) => offers.drop(peer, fault),
+      onPeerBytes: ({ wire, spared }) => {
+        peerBytes += wire;
+        session.emit({ kind: 'bytes', subject, count: spared, fromPeers: wire });
+      },
+    },
   });
   try {
     const all = parts(pool, { client, signal, onBytes });
@@ -96,7 +115,7 @@ export async function bringParts(
     else await Promise.all(all.map(async (part) => part().catch((error: unknown) => failure.abort(error))));
     signal.throwIfAborted();
     session.emit({ kind: 'spent', subject, threads: pool.threads, spent: pool.spent });
-    return fetched;
+    return { fetchedBytes, peerBytes };
   } finally {
     await pool.close();
   }

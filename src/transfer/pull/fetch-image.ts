@@ -7,7 +7,8 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import { allChunks } from '../../oci/tart-image.ts';
 import { BlobsToCome } from '../blobs-to-come.ts';
 import type { BlobLookup } from '../../registry/contract.ts';
-import { ChunkReport, type PreparedPull, type TransferContext } from './download.ts';
+import { ChunkReport, type PreparedPull, type Transferred, type TransferContext } from './download.ts';
+import { askPeers } from './peer-offers.ts';
 import { downloadFlat } from './flat-download.ts';
 import { chunksToFetch, type PullPlan, spaceNeeded, summarize } from './plan.ts';
 import type { PlanSummary } from '../../session/plan-summary.ts';
@@ -21,23 +22,24 @@ import { PullPlanner } from './pull-planner.ts';
  * Builds an image in a staging directory and publishes it, over whatever lies in its place. Call under the lock of its
  * digest, alone.
  *
- * @returns bytes that crossed the network.
  * @throws TartletError with `removed` when images were deleted to make room: see {@link PullRoom} for when that can be.
  */
-export async function fetchImage(session: Session, target: PullTarget, context: TransferContext): Promise<number> {
+export async function fetchImage(session: Session, target: PullTarget, context: TransferContext): Promise<Transferred> {
   const subject = target.name.toString();
   const planner = await PullPlanner.prepare(session, target, 'lease');
   try {
     const plan = await planner.plan();
     const summary = summarize(plan);
-    const blobs = new BlobsToCome(Staging.at(session.home, target.digest), chunksToFetch(plan));
+    const toFetch = chunksToFetch(plan);
+    const blobs = new BlobsToCome(Staging.at(session.home, target.digest), toFetch);
+    const offers = await askPeers(session, subject, toFetch);
     const confirm = async (wanted: readonly Descriptor[]): Promise<void> =>
       confirmBlobs(session, context.client, subject, wanted);
     const room = await PullRoom.open(session, { subject, needed: spaceNeeded(plan), blobs, confirm });
     try {
       const report = new ChunkReport(session, subject, summary.fetchBytes);
       announce(session, subject, plan, summary);
-      return await bringImage(session, target, { subject, context, planner, room, report });
+      return await bringImage(session, target, { subject, context: { ...context, offers }, planner, room, report });
     } catch (error) {
       if (!(error instanceof TartletError) || room.removed.length === 0) throw error;
       throw error.with({ removed: room.removed });
@@ -49,7 +51,7 @@ export async function fetchImage(session: Session, target: PullTarget, context: 
   }
 }
 
-async function bringImage(session: Session, target: PullTarget, prepared: PreparedPull): Promise<number> {
+async function bringImage(session: Session, target: PullTarget, prepared: PreparedPull): Promise<Transferred> {
   const { image, presence } = target;
   const { report } = prepared;
   // The record names its files already, so that they are not collected as they come.
@@ -57,15 +59,15 @@ async function bringImage(session: Session, target: PullTarget, prepared: Prepar
     return downloadStacked(session, image, prepared, undefined);
   const staging = await Staging.open(session.home, target.digest);
   if (image.layout === 'flat') {
-    const fetchedBytes = await downloadFlat(session, image, prepared, staging);
-    await publish(session, target, staging, report);
-    return fetchedBytes;
+    const transferred = await downloadFlat(session, image, prepared, staging);
+    await publish(session, target, staging, { report, transferred });
+    return transferred;
   }
   const reference = await announceContent(session, image, staging);
   try {
-    const fetchedBytes = await downloadStacked(session, image, prepared, staging);
-    await publish(session, target, staging, report);
-    return fetchedBytes;
+    const transferred = await downloadStacked(session, image, prepared, staging);
+    await publish(session, target, staging, { report, transferred });
+    return transferred;
   } finally {
     await reference.dispose();
   }
@@ -119,7 +121,7 @@ async function publish(
   session: Session,
   { name, digest, image }: PullTarget,
   staging: Staging,
-  report: ChunkReport,
+  { report, transferred }: { report: ChunkReport; transferred: Transferred },
 ): Promise<void> {
   const { manifest, layout } = image;
   await writeOrigin(
@@ -132,6 +134,7 @@ async function publish(
       at: session.now(),
       via: 'pull',
       unproven: [...report.unverified],
+      peerBytes: transferred.peerBytes,
     }),
   );
   const files = [VmFile.manifest, VmFile.config, VmFile.nvram];

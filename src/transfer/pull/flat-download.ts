@@ -3,14 +3,20 @@ import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-directory.ts';
 import type { FlatImage } from '../../oci/tart-image.ts';
 import { buildDisk } from './disk-build.ts';
-import { bringParts, explainKept, fetchVmFiles, orderOfParts, type PreparedPull } from './download.ts';
+import {
+  bringParts,
+  explainKept,
+  fetchVmFiles,
+  orderOfParts,
+  type PreparedPull,
+  type Transferred,
+} from './download.ts';
 import type { Session } from '../../session/session.ts';
 import { diskOf } from './pull-planner.ts';
 
 /**
  * Fills a staging directory with a verified flat image.
  *
- * @returns bytes that crossed the network.
  * @throws TartletError with `kept` saying how much the next try can use.
  */
 export async function downloadFlat(
@@ -18,7 +24,7 @@ export async function downloadFlat(
   image: FlatImage,
   { subject, planner, room, report, context }: PreparedPull,
   staging: Staging,
-): Promise<number> {
+): Promise<Transferred> {
   const { manifest, base } = image;
   await writeNewFile(staging.pathOf(VmFile.manifest), manifest.bytes);
   const workplace = diskOf(staging);
@@ -26,7 +32,7 @@ export async function downloadFlat(
   try {
     return await bringParts(session, subject, context, orderOfParts(room), (pool, route) => [
       async () => fetchVmFiles(route, image, staging),
-      async () => buildDisk(pool, { ...workplace, plan, room, ...report.forFile(0) }),
+      async () => buildDisk(pool, { ...workplace, plan, room, offers: context.offers, ...report.forFile(0) }),
     ]);
   } catch (error) {
     throw explainKept(error, report.verified, base.chunks.length);

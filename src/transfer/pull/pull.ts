@@ -9,7 +9,7 @@ import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
 import type { Session } from '../../session/session.ts';
 import { collectAfterMove, type MovedTag, nameImage } from '../collect.ts';
 import { askForManifest, understandImage } from './asked-image.ts';
-import type { TransferContext } from './download.ts';
+import type { Transferred, TransferContext } from './download.ts';
 import { fetchImage } from './fetch-image.ts';
 import { progressOfOther } from './other-pull.ts';
 import { findPresence, lookAgain, type PullTarget } from './pull-target.ts';
@@ -24,6 +24,8 @@ export interface PullOptions {
   readonly accept?: 'any' | 'flat';
 }
 
+const NOTHING: Transferred = { fetchedBytes: 0, peerBytes: 0 };
+
 /** What a pull did. */
 export interface PullOutcome {
   readonly name: RemoteName;
@@ -33,8 +35,10 @@ export interface PullOutcome {
   readonly digest: Digest;
   /** `present`: nothing to do; `linked`: the image was here, the tag was not; `pulled`: it was fetched. */
   readonly status: 'present' | 'linked' | 'pulled';
-  /** Bytes of blobs that crossed the network. */
+  /** Bytes of blobs that came from the registry. */
   readonly fetchedBytes: number;
+  /** Bytes that came from peers instead. */
+  readonly peerBytes: number;
 }
 
 /**
@@ -114,10 +118,10 @@ async function pullHeld(
     async () => lookAgain(session, target),
     async (now) => {
       const isHere = now.presence === 'complete';
-      const fetchedBytes = isHere ? 0 : await fetchImage(session, now, context);
+      const transferred = isHere ? NOTHING : await fetchImage(session, now, context);
       const moved = await nameImage(session, [name], digest);
       if (!isHere) session.emit({ kind: 'finished', subject: name.toString() });
-      return { name, digest, status: isHere ? 'linked' : 'pulled', fetchedBytes, moved };
+      return { name, digest, status: isHere ? 'linked' : 'pulled', ...transferred, moved };
     },
   );
 }
@@ -154,5 +158,5 @@ async function keep(session: Session, name: RemoteName, digest: Digest): Promise
   );
   if (!isKept) return undefined;
   await sweep(session, digest);
-  return { name, digest, status: 'present', fetchedBytes: 0 };
+  return { name, digest, status: 'present', ...NOTHING };
 }

@@ -7,7 +7,14 @@ import { VmFile } from '../../home/vm-directory.ts';
 import { allChunks, type StackedImage, stackedFiles } from '../../oci/tart-image.ts';
 import type { FetchRoute } from '../../chunks/blob-file.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
-import { bringParts, explainKept, fetchVmFiles, orderOfParts, type PreparedPull } from './download.ts';
+import {
+  bringParts,
+  explainKept,
+  fetchVmFiles,
+  orderOfParts,
+  type PreparedPull,
+  type Transferred,
+} from './download.ts';
 import type { Session } from '../../session/session.ts';
 import { bringFile } from './stored-file.ts';
 
@@ -37,7 +44,6 @@ export async function announceContent(session: Session, image: StackedImage, sta
  * and the rest into a staging directory.
  *
  * @param staging undefined when the image's record is cached already and only files of the store are missing.
- * @returns bytes that crossed the network.
  * @throws TartletError with `kept` saying how much the next try can use.
  */
 export async function downloadStacked(
@@ -45,7 +51,7 @@ export async function downloadStacked(
   image: StackedImage,
   { subject, planner, room, report, context }: PreparedPull,
   staging: Staging | undefined,
-): Promise<number> {
+): Promise<Transferred> {
   const vmFiles = async (route: FetchRoute): Promise<void> => {
     if (staging === undefined) return;
     // A disk in it would make the directory another kind of image (tart-formats §4.7).
@@ -56,7 +62,14 @@ export async function downloadStacked(
     let first = 0;
     for (const [level, file] of stackedFiles(image).entries()) {
       const what = level === 0 ? 'base' : `overlay ${level}`;
-      await bringFile(session, pool, planner, { file, what, subject, room, ...report.forFile(first) });
+      await bringFile(session, pool, planner, {
+        file,
+        what,
+        subject,
+        room,
+        offers: context.offers,
+        ...report.forFile(first),
+      });
       first += file.chunks.length;
     }
   };

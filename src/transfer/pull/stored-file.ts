@@ -8,7 +8,7 @@ import { storedTarget, type PullPlanner } from './pull-planner.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
 
 /** A file of a stacked disk, to be brought into the content store. */
-export interface WantedFile extends Pick<DiskBuild, 'onChunk' | 'onUnderWay' | 'onMissing' | 'room'> {
+export interface WantedFile extends Pick<DiskBuild, 'onChunk' | 'onUnderWay' | 'onMissing' | 'room' | 'offers'> {
   readonly file: StoredDiskFile;
   /** `base` or `overlay 2`, for messages. */
   readonly what: string;

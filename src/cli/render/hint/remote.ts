@@ -103,6 +103,7 @@ export const REGISTRY_TEXTS: HintTexts<RegistryHints> = {
 
 /** About serving. */
 export const SERVE_TEXTS: HintTexts<ServeHints> = {
+  'make-fleet-token': () => 'make one for the whole fleet: openssl rand -hex 32',
   'protect-registry': () =>
     'add TLS and a password (--tls-cert, --tls-key, --htpasswd), listen on 127.0.0.1, or allow it (--open)',
   'add-user': () => 'add a user to it: htpasswd -B FILE NAME',

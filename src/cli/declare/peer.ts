@@ -1,0 +1,55 @@
+import { Option } from 'commander';
+import type { PeerCommandOptions } from '../commands/fleet/peer.ts';
+import type { Declaration } from './declaration.ts';
+import { limitRateOption, repeated, wholeNumber } from './option-types.ts';
+
+const MAX_SLOTS = 64;
+
+/** For commands that pull. */
+export function peerOption(): Option {
+  return new Option('--peer <address>', 'Ask this peer of the fleet before the registry; repeatable').argParser(
+    repeated,
+  );
+}
+
+/** For commands that pull. */
+export function peersFromOption(): Option {
+  return new Option('--peers-from <url>', 'Ask the peers that this server lists; repeatable').argParser(repeated);
+}
+
+/** For commands that pull, and for {@link declarePeer}. */
+export function fleetTokenOption(): Option {
+  return new Option('--fleet-token-file <file>', 'The token that peers of the fleet know each other by');
+}
+
+/** For commands that pull. */
+export function noPeersOption(): Option {
+  return new Option('--no-peers', 'Ask no peers, whatever the environment says');
+}
+
+export function declarePeer({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('peer')
+    .description('Give what is cached here to other hosts of the fleet')
+    .option('--listen <address>', 'Host:port to listen on; a port alone is one of all addresses', '0.0.0.0:8222')
+    .addOption(fleetTokenOption())
+    .option('--slots <n>', 'Most streams at once', wholeNumber(1, MAX_SLOTS), 8)
+    .addOption(limitRateOption())
+    .addHelpText(
+      'after',
+      `
+Only hosts with the same fleet token get an answer, and only for what they know the digest of. The token is in
+TARTLET_FLEET_TOKEN or in a file, and never crosses the network. What is given was verified; what VMs wrote is never
+given. It needs no registry here, and stops nothing: images can be deleted while they are read.
+
+Examples:
+  openssl rand -hex 32 > fleet.token && chmod 600 fleet.token
+  ${terminal.programName} peer --fleet-token-file fleet.token
+  ${terminal.programName} pull --peer mac-07.local --fleet-token-file fleet.token \\
+    registry.example:8221/macos/base:15`,
+    )
+    .action(async (options: PeerCommandOptions) => {
+      const { runPeer } = await import('../commands/fleet/peer.ts');
+      setExitCode(await runPeer(terminal, options));
+    });
+}
