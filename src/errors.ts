@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'RATE_LIMITED'
   | 'REG_UNAVAILABLE'
   | 'REG_REJECTED'
+  | 'REG_BLOCKED'
   | 'AUTH_REQUIRED'
   | 'AUTH_DENIED'
   | 'AUTH_REALM'

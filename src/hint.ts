@@ -72,6 +72,10 @@ export interface NetworkHints {
   'allow-host': { readonly host: string };
   'allow-moved-host': { readonly host: string };
   'ask-firewall-operator': { readonly host: string };
+  /** What says where images come from is wrong. */
+  'correct-mirror-file': { readonly file: string };
+  /** The file forbids it. */
+  'unblock-registry': { readonly file: string };
 }
 
 /** About what a registry answers. */

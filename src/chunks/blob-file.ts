@@ -1,8 +1,8 @@
-import { isTartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { createFile } from '../fs/entry.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
+import { untilVerified } from '../registry/verified-read.ts';
 import type { BlobFetcher } from '../registry/contract.ts';
 
 /** Where blobs come from, a registry or anything else that has some, and the callback that is told. */
@@ -13,15 +13,14 @@ export interface FetchRoute {
   readonly onBytes: (count: number) => void;
 }
 
-/** Fetches a blob that is a file by itself. One that arrives damaged is fetched once more. */
+/** Fetches a blob that is a file by itself. One that arrives damaged is fetched again: see {@link untilVerified}. */
 export async function fetchBlobFile(route: FetchRoute, blob: Descriptor, path: string): Promise<void> {
-  try {
-    await fetchOnce(route, blob, path);
-  } catch (error) {
-    if (!isTartletError(error, 'DIGEST_MISMATCH', 'SIZE_MISMATCH')) throw error;
-    route.onBytes(-blob.size);
-    await fetchOnce(route, blob, path);
-  }
+  await untilVerified(
+    route.client,
+    blob,
+    async () => fetchOnce(route, blob, path),
+    () => route.onBytes(-blob.size),
+  );
 }
 
 async function fetchOnce({ client, signal, onBytes }: FetchRoute, blob: Descriptor, path: string): Promise<void> {
@@ -34,6 +33,7 @@ async function fetchOnce({ client, signal, onBytes }: FetchRoute, blob: Descript
 /** Writes a blob to a file, as it is, while it passes. The caller checks the pieces. */
 export function keepingBlob(client: BlobFetcher, path: string): BlobFetcher {
   return {
+    distrust: (blob) => client.distrust?.(blob) ?? false,
     blob: async function* blob(descriptor, options) {
       const handle = await onDisk('create', path, async () => createFile(path, 'empty'));
       try {

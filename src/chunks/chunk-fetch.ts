@@ -7,6 +7,7 @@ import { isTartletError, TartletError } from '../errors.ts';
 import { noteBoundaries } from '../home/chunk-journal.ts';
 import { Digest } from '../names/digest.ts';
 import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
+import { untilVerified } from '../registry/verified-read.ts';
 import type { BlobFetcher, BlobPusher } from '../registry/contract.ts';
 import type { FetchJob, FetchResult, UnpackJob, UnpackResult, VerifyJob, VerifyResult } from './chunk-job.ts';
 import { type FetchRoute, keepingBlob } from './blob-file.ts';
@@ -35,8 +36,8 @@ export interface ChunkContext extends FetchContext {
 
 /**
  * Brings one chunk from where its blob is to its places on the disk: hashed as received, decoded, hashed as decoded,
- * written, all while it streams. A blob that arrived damaged is fetched once more; one that the publisher made wrong is
- * not (reliability C1, C9).
+ * written, all while it streams. A blob that arrived damaged is fetched once more, and elsewhere as long as there is
+ * another place; one that the publisher made wrong is not (reliability C1, C9).
  *
  * A chunk that an earlier run had begun is continued between two blocks, with what lies on the disk hashed again. The
  * blob cannot be hashed as a whole then: the digest of the content decides, and if that is wrong, the chunk begins
@@ -62,14 +63,17 @@ export async function fetchChunk(job: FetchJob, from: FetchContext): Promise<Fet
   }
   const fromPeers = resume === undefined && keep === undefined ? await askPeers(job, context) : 'untouched';
   if (fromPeers === 'whole') return { kind: 'fetch', verified: false };
-  try {
-    const fresh = job.fresh && fromPeers === 'untouched';
-    await withDecoder(async (workspace) => fetchOnce(job, fresh, context, workspace));
-  } catch (error) {
-    if (!isTartletError(error, 'DIGEST_MISMATCH', 'SIZE_MISMATCH')) throw error;
-    context.onBytes(-job.blob.size);
-    await withDecoder(async (workspace) => fetchOnce(job, false, context, workspace));
-  }
+  let fresh = job.fresh && fromPeers === 'untouched';
+  const blob = { digest: Digest.parse(job.blob.digest), size: job.blob.size };
+  await untilVerified(
+    context.client,
+    blob,
+    async () => withDecoder(async (workspace) => fetchOnce(job, fresh, context, workspace)),
+    () => {
+      context.onBytes(-job.blob.size);
+      fresh = false;
+    },
+  );
   return { kind: 'fetch', verified: true };
 }
 

@@ -1,12 +1,14 @@
 /*
  * More than 250 lines, because it is one protocol.
  */
+import type { Endpoint } from '../endpoints/endpoint.ts';
 import type { AddressClass } from '../names/ip-address.ts';
 import type { MessagePort } from 'node:worker_threads';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ChunkMark } from '../home/chunk-journal.ts';
 import type { PlainError } from '../errors.ts';
 import type { FileExtent } from './file-blob.ts';
+import type { WhyLeft } from '../registry/mirrors/endpoint-memory.ts';
 import type { Limits } from '../registry/request/limits.ts';
 import type { SharedRate } from '../registry/request/rate-limit.ts';
 import type { PeerFault } from '../peering/peer-failure.ts';
@@ -244,27 +246,43 @@ export interface PeerDropped {
   readonly fault: PeerFault;
 }
 
-/** The registry that the jobs of a thread are about. Plain data, and the port where credentials are asked for. */
-export interface RegistrySettings {
-  readonly registry: string;
-  readonly repository: string;
-  readonly userAgent: string;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+/** What a thread may ask, and how. Plain data, and the port where credentials are asked for. */
+export interface EndpointSettings {
+  readonly endpoint: Endpoint;
   readonly insecure: boolean;
-  readonly endpoint: string;
+  /** The base URL in use; undefined: still to be found out. */
+  readonly base: string | undefined;
   readonly isReached: boolean;
   /** See `RegistryClient.networks`. */
   readonly networks: readonly AddressClass[];
   readonly limits: Limits;
-  /** Whose budget the jobs share; see `RateLimit`. */
-  readonly rateLimit: SharedRate | undefined;
   /** What the registry is known to take in one request; see {@link PartLimit}. */
   readonly partBytes: number | undefined;
+  readonly authenticatorPort: MessagePort;
+  /** Why it is not asked any more. */
+  readonly left: WhyLeft | undefined;
+}
+
+/** Where the jobs of a thread read, or the one registry that they write to. */
+export interface RegistrySettings {
+  /** The image, as its user calls it. */
+  readonly subject: string;
+  readonly endpoints: readonly [EndpointSettings, ...EndpointSettings[]];
+  readonly userAgent: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Whose budget the jobs share; see `RateLimit`. */
+  readonly rateLimit: SharedRate | undefined;
   /** Whether to tell of requests and answers. */
   readonly tellsWire: boolean;
-  readonly authenticatorPort: MessagePort;
   /** To the secrets that the main thread knows: see `SentSecrets.link`. */
   readonly secretsPort: MessagePort;
+}
+
+/** An endpoint failed: the receiver does not ask it either, and tells the others. */
+export interface EndpointLeft {
+  readonly kind: 'endpoint-left';
+  readonly index: number;
+  readonly why: WhyLeft;
 }
 
 export type ToWorker =
@@ -274,6 +292,7 @@ export type ToWorker =
   | { readonly kind: 'peers'; readonly list: PeerList }
   | { readonly kind: 'job'; readonly id: number; readonly job: ChunkJob }
   | { readonly kind: 'abort'; readonly id: number }
+  | EndpointLeft
   | Hold
   | PartLimit
   | PeerDropped;
@@ -291,6 +310,9 @@ export type FromWorker =
   | { readonly kind: 'spent'; readonly spent: TimeSpent }
   | { readonly kind: 'wait'; readonly reason: string; readonly milliseconds: number }
   | { readonly kind: 'wire'; readonly event: WireEvent }
+  /** For the first time, an endpoint gave something that was asked for. */
+  | { readonly kind: 'endpoint-served'; readonly index: number }
+  | EndpointLeft
   | Hold
   | PartLimit
   | PeerDropped;

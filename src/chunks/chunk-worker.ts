@@ -1,18 +1,13 @@
 import { parentPort } from 'node:worker_threads';
 import { TartletError, toPlainError, unreachable } from '../errors.ts';
-import { RegistryAddress } from '../names/registry-address.ts';
-import { Repository } from '../names/repository.ts';
-import { remoteAuthenticator } from '../registry/auth/authenticator-port.ts';
 import { Peers } from '../peering/peers.ts';
-import { RegistryClient } from '../registry/client.ts';
 import { systemClock } from '../registry/request/clock.ts';
-import { RateLimit } from '../registry/request/rate-limit.ts';
-import { SentSecrets } from '../registry/request/sent-secrets.ts';
 import { ChunkEncoder } from './chunk-encode.ts';
 import { type ChunkContext, fetchChunk, unpackChunk, verifyChunk } from './chunk-fetch.ts';
 import type { ChunkJob, ChunkResult, FromWorker, PeerBytes, RegistrySettings, ToWorker } from './chunk-job.ts';
 import { pushChunk } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
+import { RegistryClients, withLeft, withPartLimit } from './registry-clients.ts';
 import { Stopwatch } from './time-spent.ts';
 
 /*
@@ -33,35 +28,14 @@ if (port === null) throw new TartletError('INTERNAL', 'this file is the entry of
 const running = new Map<number, { readonly kind: ChunkJob['kind']; readonly controller: AbortController }>();
 const encoder = new ChunkEncoder();
 let settings: RegistrySettings | undefined;
-let client: RegistryClient | undefined;
+let source: RegistryClients | undefined;
 let peers: Peers | undefined;
 
-/** Made for the first job that needs one: jobs that only read disks have no registry. */
-function registryClient(): RegistryClient {
+/** Made for the first job that needs them: jobs that only read disks have no registry. */
+function registryClients(): RegistryClients {
   if (settings === undefined) throw new TartletError('INTERNAL', 'this worker was told of no registry');
-  if (client !== undefined) return client;
-  const secrets = new SentSecrets();
-  secrets.link(settings.secretsPort);
-  client = RegistryClient.forRepository({
-    registry: RegistryAddress.parse(settings.registry),
-    repository: Repository.parse(settings.repository),
-    userAgent: settings.userAgent,
-    environment: settings.environment,
-    insecure: settings.insecure,
-    endpoint: settings.endpoint,
-    isReached: settings.isReached,
-    networks: settings.networks,
-    limits: settings.limits,
-    rateLimit: settings.rateLimit === undefined ? undefined : RateLimit.join(settings.rateLimit),
-    authenticator: remoteAuthenticator(settings.authenticatorPort),
-    secrets,
-    partBytes: settings.partBytes,
-    onPartLimit: (bytes) => say({ kind: 'part-limit', bytes }),
-    onHold: (origin, milliseconds) => say({ kind: 'hold', origin, milliseconds }),
-    onWait: ({ reason, milliseconds }) => say({ kind: 'wait', reason, milliseconds }),
-    ...(settings.tellsWire ? { onWire: (event) => say({ kind: 'wire', event }) } : {}),
-  });
-  return client;
+  source ??= new RegistryClients(settings, say);
+  return source;
 }
 
 /*
@@ -92,12 +66,16 @@ port.on('message', (message: ToWorker) => {
       running.get(message.id)?.controller.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
       break;
     case 'hold':
-      client?.spare(message.origin, message.milliseconds);
+      source?.spare(message);
+      break;
+    case 'endpoint-left':
+      source?.leave(message);
+      if (settings !== undefined) settings = withLeft(settings, message);
       break;
     case 'part-limit':
-      client?.limitParts(message.bytes);
-      // For a client that is still to be made.
-      if (settings !== undefined) settings = { ...settings, partBytes: message.bytes };
+      source?.limitParts(message);
+      // For clients that are still to be made.
+      if (settings !== undefined) settings = withPartLimit(settings, message);
       break;
     case 'job':
       void work(message.id, message.job);
@@ -161,7 +139,7 @@ async function work(id: number, job: ChunkJob): Promise<void> {
 async function perform(job: ChunkJob, context: Omit<ChunkContext, 'client'>): Promise<ChunkResult> {
   switch (job.kind) {
     case 'fetch':
-      return fetchChunk(job, { ...context, client: registryClient() });
+      return fetchChunk(job, { ...context, client: registryClients().source });
     case 'verify':
       return verifyChunk(job, context.signal, context.stopwatch);
     case 'copy':
@@ -175,7 +153,7 @@ async function perform(job: ChunkJob, context: Omit<ChunkContext, 'client'>): Pr
     case 'encode':
       return encoder.encode(job, context.signal, context.stopwatch, context.onWork);
     case 'push':
-      return pushChunk(job, { ...context, client: registryClient() });
+      return pushChunk(job, { ...context, client: registryClients().target });
     default:
       return unreachable(job);
   }

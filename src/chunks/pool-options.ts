@@ -1,19 +1,13 @@
-import type { SharedClient } from '../registry/contract.ts';
 import type { PeerFault } from '../peering/peer-failure.ts';
 import type { PeerList } from '../peering/peers.ts';
 import type { ChunkJob, PeerBytes, RegistrySettings } from './chunk-job.ts';
+import type { SharedSource } from '../registry/mirrors/registry-source.ts';
 import type { ReadyThreads } from './ready-threads.ts';
 
-/** The registry that the jobs of a pool talk to; both absent for a pool that only looks at disks. */
+/** Where the jobs of a pool read, or what they write to; both absent for a pool that only looks at disks. */
 export type PoolRegistry =
-  | {
-      readonly client: SharedClient;
-      readonly settings: Omit<
-        RegistrySettings,
-        'authenticatorPort' | 'secretsPort' | 'partBytes' | 'registry' | 'repository' | 'tellsWire'
-      >;
-    }
-  | { readonly client?: undefined; readonly settings?: undefined };
+  | { readonly source: SharedSource; readonly settings: Pick<RegistrySettings, 'userAgent' | 'environment' | 'rateLimit'> }
+  | { readonly source?: undefined; readonly settings?: undefined };
 
 export type PoolOptions = PoolRegistry & {
   /** Most jobs at once. */

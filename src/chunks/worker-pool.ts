@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import { describeError, fromPlainError, TartletError } from '../errors.ts';
+import type { SharedClient } from '../registry/contract.ts';
 import { systemClock } from '../registry/request/clock.ts';
 import type { ChunkJob, ChunkResult, FromWorker, PeerDropped, ResultOf, ToWorker } from './chunk-job.ts';
 import type { JobListeners, Moved, PoolOptions } from './pool-options.ts';
@@ -189,7 +190,7 @@ export class WorkerPool {
         this.#options.onWait(message.reason, message.milliseconds);
         break;
       case 'wire':
-        this.#options.client?.onWire?.(message.event);
+        this.#clients[0]?.onWire?.(message.event);
         break;
       case 'peer-bytes':
         this.#options.peers?.onPeerBytes(message.bytes);
@@ -201,12 +202,21 @@ export class WorkerPool {
         this.#options.peers?.onDropped(message.peer, message.fault);
         this.#tellOthers(thread, message);
         break;
-      case 'hold':
-        if (this.#options.client?.spare(message.origin, message.milliseconds) === true) this.#width.decrease();
+      case 'endpoint-served':
+        this.#options.source?.memory.serve(message.index);
+        break;
+      case 'endpoint-left':
+        this.#options.source?.memory.leave(message.index, message.why);
         this.#tellOthers(thread, message);
         break;
+      case 'hold': {
+        const news = this.#clients.filter((client) => client.spare(message.origin, message.milliseconds));
+        if (news.length > 0) this.#width.decrease();
+        this.#tellOthers(thread, message);
+        break;
+      }
       case 'part-limit':
-        this.#options.client?.limitParts(message.bytes);
+        for (const client of this.#clients) client.limitParts(message.bytes);
         this.#tellOthers(thread, message);
         break;
       case 'result':
@@ -218,8 +228,12 @@ export class WorkerPool {
     }
   }
 
-  #tellOthers({ worker: from }: Thread, message: ToWorker): void {
-    for (const { worker } of this.#threads) if (worker !== from) worker.postMessage(message);
+  get #clients(): readonly SharedClient[] {
+    return (this.#options.source?.endpoints ?? []).map(({ client }) => client);
+  }
+
+  #tellOthers({ worker }: Thread, message: ToWorker): void {
+    for (const other of this.#threads) if (other.worker !== worker) other.worker.postMessage(message);
   }
 
   #hearBytes(pending: Pending | undefined, count: number): void {

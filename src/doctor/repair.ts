@@ -78,10 +78,10 @@ async function repairHeld(
   const { name } = place;
   const [first] = findings;
   if (name === undefined || first === undefined) throw new TartletError('INTERNAL', `${place.path} has no name`);
-  const client = await session.client(name, insecure);
+  const source = await session.source(name, insecure);
   try {
-    const image = await imageOf(session, place, name, client);
-    const context = { client, insecure, concurrency: DEFAULT_CONCURRENCY };
+    const image = await imageOf(session, place, name, source);
+    const context = { source, concurrency: DEFAULT_CONCURRENCY };
     let fetched = 0;
     if (image.layout === 'flat') await seedStaging(session, place);
     else {
@@ -99,7 +99,7 @@ async function repairHeld(
       if (each.path.startsWith(session.home.contentDirectory)) await setContentAside(session, each, to);
     return `moved to ${to}: ${name.registry.toString()} no longer has it`;
   } finally {
-    await client.close();
+    await source.close();
   }
 }
 

@@ -46,14 +46,34 @@ export async function isOwnFile(file: string): Promise<boolean> {
   return found ?? false;
 }
 
+async function isOwn(stats: Stats, place: string): Promise<boolean> {
+  if (stats.uid !== process.geteuid?.() || (stats.mode & OTHERS_MAY_WRITE) !== 0) return false;
+  return (stats.mode & GROUP_MAY_WRITE) === 0 || isForOwnerAlone(stats, place);
+}
+
+/**
+ * Whether users other than its owner can write to a file or directory outside of the home. What other users own they
+ * can write to as well, unless it is root's, or `any-owner` is good enough.
+ *
+ * @param place where it is.
+ */
+export async function isWritableByOthers(
+  stats: Stats,
+  place: string,
+  owner: 'own-or-root' | 'any-owner',
+): Promise<boolean> {
+  const { uid, mode } = stats;
+  if (owner === 'own-or-root' && uid !== 0 && uid !== process.geteuid?.()) return true;
+  if ((mode & OTHERS_MAY_WRITE) !== 0) return true;
+  return (mode & GROUP_MAY_WRITE) !== 0 && !(await isForOwnerAlone(stats, place));
+}
+
 /**
  * A mode that lets the group write may mean the group, or a user whom an access list names, and only the list tells.
  *
  * @param place where the list is asked for.
  */
-async function isOwn({ uid, gid, mode }: Stats, place: string): Promise<boolean> {
-  if (uid !== process.geteuid?.() || (mode & OTHERS_MAY_WRITE) !== 0) return false;
-  if ((mode & GROUP_MAY_WRITE) === 0) return true;
+async function isForOwnerAlone({ uid, gid }: Stats, place: string): Promise<boolean> {
   if (hasAccessList(place) !== false) return false;
   const [groups, users] = await Promise.all(['/etc/group', '/etc/passwd'].map(async (file) => readFile(file, 'utf8')));
   return isGroupOfOne(groups ?? '', users ?? '', { uid, gid });

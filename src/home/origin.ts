@@ -29,6 +29,8 @@ const imageOrigin = v.object({
   unproven,
   /** Bytes that peers of the fleet gave instead of the registry. Absent when they gave none. */
   peerBytes: v.optional(v.number()),
+  /** Mirrors that gave something of it, and the registry if it did, too; absent when the registry gave all. */
+  servedBy: v.optional(v.array(v.string())),
 });
 
 const migrationOrigin = v.object({
@@ -95,7 +97,11 @@ export function originOfImage(facts: {
   via: 'pull' | 'push';
   unproven?: readonly string[];
   peerBytes?: number;
+  /** All places that gave something, `host[:port]/repository` each. */
+  servedBy?: readonly string[];
 }): Origin {
+  const { servedBy = [] } = facts;
+  const named = `${facts.name.registry.toString()}/${facts.name.repository.text}`;
   return {
     version: 1,
     via: facts.via,
@@ -107,6 +113,7 @@ export function originOfImage(facts: {
     pulledAt: facts.at.toISOString(),
     ...(facts.unproven === undefined || facts.unproven.length === 0 ? {} : { unproven: [...facts.unproven] }),
     ...(facts.peerBytes === undefined || facts.peerBytes === 0 ? {} : { peerBytes: facts.peerBytes }),
+    ...(servedBy.every((each) => each === named) ? {} : { servedBy: [...servedBy] }),
   };
 }
 

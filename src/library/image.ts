@@ -45,7 +45,7 @@ export async function openImage(session: Session, name: RemoteName, insecure: bo
     const close = async (): Promise<void> => disk.close();
     return { name, digest: cached.digest, isCached: true, disk, close, [Symbol.asyncDispose]: close };
   }
-  const client = await session.client(name, insecure);
+  const client = await session.source(name, insecure);
   try {
     const raw = await askForManifest(session, name, client);
     const image = understandImage(raw, name.toString(), 'flat');

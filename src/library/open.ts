@@ -4,9 +4,9 @@ import { Home } from '../home/home.ts';
 import type { CredentialSource } from '../credentials/credential.ts';
 import { type CredentialNote, describeNote } from '../credentials/note.ts';
 import type { CredentialStoreSettings } from '../credentials/settings.ts';
-import type { RemoteName } from '../names/remote-name.ts';
 import { RateLimit } from '../registry/request/rate-limit.ts';
 import type { OnWire } from '../registry/wire.ts';
+import type { CredentialsFor } from '../session/open-source.ts';
 import type { TransferEvent } from '../session/progress.ts';
 import { archOfMachine } from '../vm/arch.ts';
 import { Tartlet } from './tartlet.ts';
@@ -23,7 +23,7 @@ export interface OpenOptions {
    * The credentials for registries. Default: what `docker login`, `podman login` and `tartlet login` stored, and
    * `TART_REGISTRY_USERNAME` for the registry that is named. `none`: anonymous.
    */
-  readonly credentials?: 'none' | ((name: RemoteName) => CredentialSource) | undefined;
+  readonly credentials?: 'none' | CredentialsFor | undefined;
   /**
    * Whether the first operation that reads the cache brings one of an older Tart to today's names, as the command does.
    * Default: yes. See docs/guide/cache.md.
@@ -43,6 +43,11 @@ export interface OpenOptions {
    * How fast all operations together move bytes at most, in bytes per second in each direction. Default: no limit.
    */
   readonly limitRate?: number | RateLimit | undefined;
+  /**
+   * `off`: images come from the registry in their name alone, in every operation that does not say otherwise. Default:
+   * `configured`, the mirrors that `TARTLET_MIRRORS`, `registries.conf` and `hosts.toml` name (docs/guide/mirrors.md).
+   */
+  readonly mirrors?: 'configured' | 'off' | undefined;
 }
 
 /**
@@ -73,6 +78,7 @@ export function openTartlet(options: OpenOptions = {}): Tartlet {
     onWire: options.onWire,
     userAgent: options.userAgent,
     rateLimit: RateLimit.from(options.limitRate),
+    mirrors: options.mirrors ?? 'configured',
     process: { pid: process.pid, isRoot: process.geteuid?.() === 0, arch: archOfMachine(os.machine()) },
     credentialSettings: settings,
     credentials:
@@ -103,13 +109,13 @@ function userDirectory(environment: Readonly<Record<string, string | undefined>>
 }
 
 /** Looked up when a registry asks for a login, and loaded only then. */
-function storedLogins(settings: CredentialStoreSettings): (name: RemoteName) => CredentialSource {
-  return (name) => {
+function storedLogins(settings: CredentialStoreSettings): CredentialsFor {
+  return (name, place) => {
     let source: Promise<CredentialSource> | undefined;
     return {
       find: async (registry, repository, signal) => {
         source ??= import('../credentials/chain.ts').then(({ createCredentialSource }) =>
-          createCredentialSource({ ...settings, commandRegistry: name.registry }),
+          createCredentialSource({ ...settings, commandRegistry: place === 'named' ? name.registry : undefined }),
         );
         return (await source).find(registry, repository, signal);
       },

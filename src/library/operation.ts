@@ -22,6 +22,8 @@ export interface OperationOptions {
    * given, which operations share.
    */
   readonly limitRate?: number | RateLimit | undefined;
+  /** `off`: images come from the registry in their name alone. Default: what `openTartlet` was given. */
+  readonly mirrors?: 'configured' | 'off' | undefined;
 }
 
 /** How far a transfer is. */

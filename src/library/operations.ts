@@ -1,14 +1,12 @@
 import { performance } from 'node:perf_hooks';
-import type { CredentialSource } from '../credentials/credential.ts';
 import type { CredentialStoreSettings } from '../credentials/settings.ts';
 import { isTartletError } from '../errors.ts';
 import type { Home } from '../home/home.ts';
 import { isInOrder } from '../migration/marker.ts';
-import type { RemoteName } from '../names/remote-name.ts';
 import type { RateLimit } from '../registry/request/rate-limit.ts';
 import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from '../session/progress.ts';
-import { Session } from '../session/session.ts';
+import { type CredentialsFor, Session } from '../session/session.ts';
 import type { RunProcess } from './running-vm.ts';
 import { type OperationOptions, progressListener } from './operation.ts';
 
@@ -24,7 +22,9 @@ export interface TartletSettings {
   /** Of all operations together. */
   readonly rateLimit: RateLimit | undefined;
   readonly credentialSettings: CredentialStoreSettings;
-  readonly credentials: (name: RemoteName) => CredentialSource;
+  readonly credentials: CredentialsFor;
+  /** See `SessionOptions.mirrors`. */
+  readonly mirrors: 'configured' | 'off';
   /** What runs VMs here. */
   readonly process: RunProcess;
 }
@@ -64,13 +64,14 @@ export class Operations {
 
   /** What an operation is given of the world. */
   session(options: OperationOptions): Session {
-    const { home, environment, credentials, userAgent, ...defaults } = this.#settings;
+    const { home, environment, credentials, mirrors, userAgent, ...defaults } = this.#settings;
     const { onProgress, onEvent = defaults.onEvent, onWire = defaults.onWire, limitRate } = options;
     const onChange = onProgress === undefined ? undefined : progressListener(onProgress, () => performance.now());
     return new Session({
       home,
       environment,
       credentials,
+      mirrors: options.mirrors ?? mirrors,
       onWire,
       limitRate: limitRate ?? defaults.rateLimit,
       onEvent: (event) => {

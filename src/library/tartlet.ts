@@ -124,7 +124,7 @@ export class Tartlet implements AsyncDisposable {
 
   /**
    * A client for the repository of an image, with the stored logins: manifests, blobs and tags by the distribution
-   * protocol. Close it, or take it by `await using`.
+   * protocol. Of the registry in the name, never of a mirror. Close it, or take it by `await using`.
    */
   repository(image: ImageName, options: { readonly insecure?: boolean } = {}): RepositoryClient {
     const name = imageName(image);
@@ -137,7 +137,7 @@ export class Tartlet implements AsyncDisposable {
       userAgent,
       onWire,
       limitRate: rateLimit,
-      credentials: credentials(name),
+      credentials: credentials(name, 'named'),
       insecure: options.insecure,
     });
   }

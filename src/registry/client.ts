@@ -6,7 +6,15 @@ import type { Authenticator } from './auth/authenticator.ts';
 import { type BlobReadOptions, fetchBlob, readBlob } from './blobs/blob.ts';
 import { blobExists, type BlobQuestion, type BlobStatus, statBlob } from './blobs/blob-lookup.ts';
 import type { BlobIdentity } from '../oci/descriptor.ts';
-import type { BlobFetcher, BlobPusher, CallOptions, ManifestSource, ManifestTarget, SharedClient } from './contract.ts';
+import type {
+  BlobFetcher,
+  BlobPusher,
+  CallOptions,
+  KnownEndpoint,
+  ManifestSource,
+  ManifestTarget,
+  SharedClient,
+} from './contract.ts';
 import {
   type ManifestStatus,
   type RawManifest,
@@ -21,6 +29,7 @@ import { ping } from './ping.ts';
 import { listReferrers } from './referrers.ts';
 import type { JsonObject } from '../json/foreign.ts';
 import { type RegistryConnection, registryConnection, type RegistryConnectionOptions } from './registry-connection.ts';
+import type { Limits } from './request/limits.ts';
 import type { RepositoryContext } from './request/repository.ts';
 import type { SentSecrets } from './request/sent-secrets.ts';
 import { listTags } from './tag.ts';
@@ -58,7 +67,7 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
       limitParts: (bytes) => {
         if (this.limitParts(bytes)) connection.onPartLimit?.(bytes);
       },
-      url: async (path) => new URL(`/v2/${repository.text}/${path}`, await connection.endpoint()),
+      url: async (path) => new URL(connection.pathOf(`${repository.text}/${path}`), await connection.base.find()),
     };
   }
 
@@ -74,12 +83,23 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
 
   /** See {@link KnownEndpoint}. */
   async endpoint(): Promise<string> {
-    return (await this.#connection.endpoint()).origin;
+    return (await this.#connection.base.find()).origin;
   }
 
   /** See {@link KnownEndpoint}. */
-  async isReached(): Promise<boolean> {
-    return this.#connection.reached.has(await this.endpoint());
+  get known(): KnownEndpoint['known'] {
+    const base = this.#connection.base.known?.origin;
+    return { base, isReached: base !== undefined && this.#connection.reached.has(base) };
+  }
+
+  /** See {@link KnownEndpoint}. */
+  get isInsecure(): boolean {
+    return this.#connection.isInsecure;
+  }
+
+  /** See {@link SharedClient}. */
+  get limits(): Limits {
+    return this.#connection.timing.limits;
   }
 
   /** See {@link KnownEndpoint}. */
@@ -104,8 +124,8 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
 
   /** `GET /v2/`: resolves when the registry speaks the protocol and takes our credentials. */
   ping({ signal }: CallOptions = {}): Promise<void> {
-    const { send, timing } = this.#connection;
-    return ping({ registry: this.registry, send, timing, endpoint: () => this.#connection.endpoint() }, signal);
+    const { send, timing, base } = this.#connection;
+    return ping({ registry: this.registry, send, timing, base }, signal);
   }
 
   /** See {@link ManifestSource}. */

@@ -7,6 +7,7 @@ import type { BlobIdentity } from '../oci/descriptor.ts';
 import type { BlobSource, BlobUploadOptions } from './blobs/upload.ts';
 import type { RawManifest } from './manifest.ts';
 import type { ManifestReference } from './manifest-reference.ts';
+import type { Limits } from './request/limits.ts';
 import type { SentSecrets } from './request/sent-secrets.ts';
 import type { AddressClass } from '../names/ip-address.ts';
 import type { OnWire } from './wire.ts';
@@ -36,6 +37,11 @@ export interface BlobFetcher {
    * @throws TartletError while iterating: `NOT_FOUND`, `SIZE_MISMATCH`.
    */
   blob(blob: BlobIdentity, options?: BlobReadOptions): AsyncIterable<Uint8Array>;
+  /**
+   * Told that what came for a blob is not that blob. Absent where there is only one place that it can come from.
+   * @returns whether the next call for it asks elsewhere.
+   */
+  distrust?(blob: BlobIdentity): boolean;
 }
 
 /** Where it can be asked which blobs there are. */
@@ -84,6 +90,8 @@ export interface RepositoryPlace {
 
 /** What a client found out about the address in use: a client in another thread goes on from there. */
 export interface KnownEndpoint extends RepositoryPlace {
+  /** Whether plain HTTP was asked for. */
+  readonly isInsecure: boolean;
   /** The kinds of networks that the registry was reached on: a plain-HTTP name is not followed to another (S9). */
   readonly networks: readonly AddressClass[];
   /**
@@ -94,16 +102,18 @@ export interface KnownEndpoint extends RepositoryPlace {
   /** The base URL in use, e.g. `https://ghcr.io`; probes a loopback registry for TLS the first time. */
   endpoint(): Promise<string>;
   /**
-   * Whether the registry ever answered. Until then a refused connection is a wrong name, and afterwards a network that
-   * is down for a while.
+   * What was found out by now, of which nothing is asked: the base URL, and whether the registry ever answered. Until
+   * then a refused connection is a wrong name, and afterwards a network that is down for a while.
    */
-  isReached(): Promise<boolean>;
+  readonly known: { readonly base: string | undefined; readonly isReached: boolean };
 }
 
 /** What the clients of one undertaking share, each in a thread of its own: they are one to the registry. */
 export interface SharedClient extends KnownEndpoint {
   /** Authenticates requests (see `auth/authenticator-port.ts`). */
   readonly authenticator: Authenticator;
+  /** How long, how much and how often. */
+  readonly limits: Limits;
   /** What must not be shown. */
   readonly secrets: SentSecrets;
   /** The listener that is told of requests and answers. */

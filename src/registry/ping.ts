@@ -10,13 +10,13 @@ import type { ResponseHeaders } from './request/request.ts';
 const MAX_BYTES = 64 * 1024;
 
 /** A registry as a whole, without a repository of it. */
-export type RegistryContext = Pick<RegistryConnection, 'send' | 'timing' | 'endpoint'> & {
+export type RegistryContext = Pick<RegistryConnection, 'send' | 'timing' | 'base'> & {
   readonly registry: RegistryAddress;
 };
 
 /** `GET /v2/`; the promises are those of `RegistryClient.ping`. */
 export async function ping(context: RegistryContext, signal?: AbortSignal): Promise<void> {
-  const url = new URL('/v2/', await context.endpoint());
+  const url = new URL('/v2/', await context.base.find());
   const { response, bytes } = await requestDocument(
     context.send,
     { method: 'GET', url, headers: {}, access: { action: 'pull' }, idempotent: true },

@@ -1,12 +1,13 @@
 import { anonymous, type CredentialSource } from '../credentials/credential.ts';
+import type { EndpointManner } from '../endpoints/endpoint.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { AddressClass } from '../names/ip-address.ts';
+import { baseOf, type FoundBase, pathBelow, withHeaders } from './endpoint-manner.ts';
 import { AddressGuard } from './transport/connect/address-guard.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import { withAuthorization } from './auth/authorization.ts';
 import type { OnWait, Timing } from './request/backoff.ts';
 import { type Clock, systemClock } from './request/clock.ts';
-import { resolveEndpoint } from './transport/connect/endpoint.ts';
 import { requestTarget } from './transport/connect/forward-proxy.ts';
 import { limits as defaultLimits, type Limits } from './request/limits.ts';
 import type { RateLimit } from './request/rate-limit.ts';
@@ -18,6 +19,7 @@ import { type RepositoryContext, unknownTraits } from './request/repository.ts';
 import type { Transport } from './request/request.ts';
 import { withRetry } from './retry/retry.ts';
 import { SentSecrets, withSentSecrets } from './request/sent-secrets.ts';
+import { TrustStore } from './transport/connect/trust.ts';
 import { type HttpTransport, httpTransport } from './transport/transport.ts';
 import { observed, type OnWire, shownUrl } from './wire.ts';
 
@@ -39,6 +41,8 @@ export interface RegistryConnectionOptions {
   readonly secrets?: SentSecrets;
   /** Speak plain HTTP to this registry. Without it only a loopback address that has no TLS is spoken to so. */
   readonly insecure?: boolean;
+  /** How it is spoken to where settings say so. Default: as every registry. */
+  readonly manner?: EndpointManner | undefined;
   /** A base URL found earlier by `RegistryClient.endpoint`: spares a worker the probing. */
   readonly endpoint?: string;
   /**
@@ -82,6 +86,8 @@ export interface RegistryConnectionOptions {
 
 /** What the clients of all repositories of one registry have in common. */
 export interface RegistryConnection {
+  /** Whether plain HTTP was asked for. */
+  readonly isInsecure: boolean;
   readonly http: HttpTransport;
   readonly timing: Timing;
   readonly throttle: HostThrottle;
@@ -95,7 +101,9 @@ export interface RegistryConnection {
   readonly guard: AddressGuard;
   /** Through all layers. */
   readonly send: Transport;
-  endpoint(): Promise<URL>;
+  readonly base: FoundBase;
+  /** What is below the base URL, for `path` of the API: `/v2/…`. */
+  pathOf(path: string): string;
 }
 
 /**
@@ -104,23 +112,16 @@ export interface RegistryConnection {
 export function registryConnection(options: RegistryConnectionOptions): RegistryConnection {
   const { registry, environment = {}, userAgent } = options;
   const limits = options.limits ?? defaultLimits;
-  const timing: Timing = {
-    clock: options.clock ?? systemClock,
-    limits,
-    onWait: options.onWait,
-  };
-  let base: Promise<URL> | undefined;
-  const endpoint = () => {
-    base ??=
-      options.endpoint === undefined
-        ? resolveEndpoint(registry, { insecure: options.insecure ?? false, probeMs: limits.probeMs })
-        : Promise.resolve(new URL(options.endpoint));
-    return base;
-  };
+  const timing: Timing = { clock: options.clock ?? systemClock, limits, onWait: options.onWait };
+  const { insecure = false, manner } = options;
+  const base = baseOf(registry, options.endpoint, { insecure, manner, probeMs: limits.probeMs });
+  const endpoint = async (): Promise<URL> => base.find();
   const guard = new AddressGuard({ ...options, registry: endpoint, environment });
+  const trust = new TrustStore({ environment, own: manner && { host: registry.host, ...manner.tls } });
   const { rateLimit, via } = options;
-  const http = httpTransport({ userAgent, via, environment, limits, guard, clock: timing.clock, rateLimit });
+  const http = httpTransport({ userAgent, via, environment, limits, guard, trust, clock: timing.clock, rateLimit });
   const secrets = options.secrets ?? new SentSecrets();
+  secrets.noteHeaders(manner?.headers ?? {});
   const send = observed(
     withSentSecrets(http.send, secrets, (url) => requestTarget(url, environment).headers),
     options.onWire,
@@ -128,7 +129,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
     (text) => secrets.isIn(text),
   );
   const check = { registry: endpoint, environment, probeMs: limits.probeMs };
-  const wire = options.insecure === true ? withTlsCheck(send, check) : send;
+  const wire = insecure ? withTlsCheck(send, check) : send;
   const throttle = new HostThrottle(timing, options.onHold);
   const isReached = options.isReached === true && options.endpoint !== undefined;
   const reached = new Set(isReached ? [new URL(options.endpoint).origin] : []);
@@ -143,6 +144,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
     });
   const resilient = withRetry(withRedirects(wire, limits), timing, throttle, reached);
   return {
+    isInsecure: insecure,
     http,
     timing,
     throttle,
@@ -153,11 +155,13 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
     onPartLimit: options.onPartLimit,
     reached,
     guard,
-    endpoint,
+    base,
     send: async (request, signal) => {
       const { origin } = await endpoint();
       options.onRequest?.(`${request.method} ${shownUrl(request.url)}`);
-      return withAuthorization(resilient, authenticator, origin)(request, signal);
+      const asked = withHeaders(request, manner?.headers, origin);
+      return withAuthorization(resilient, authenticator, origin)(asked, signal);
     },
+    pathOf: (path) => pathBelow(path, manner),
   };
 }

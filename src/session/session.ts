@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
-import type { CredentialSource } from '../credentials/credential.ts';
+import { type EndpointChoice, onlyNamed } from '../endpoints/endpoint.ts';
+import type { EndpointFinder } from '../endpoints/endpoint-finder.ts';
 import { ContentStore } from '../home/content/content-store.ts';
 import type { Home } from '../home/home.ts';
 import { ImageCache } from '../home/images/image-cache.ts';
@@ -8,13 +9,16 @@ import type { RemoteName } from '../names/remote-name.ts';
 import type { PeerSearch } from '../peering/peer-search.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
 import type { RegistryClient } from '../registry/client.ts';
+import type { RegistrySource } from '../registry/mirrors/registry-source.ts';
 import type { WebConnection } from '../registry/web-connection.ts';
 import { limits, type Limits } from '../registry/request/limits.ts';
 import { RateLimit } from '../registry/request/rate-limit.ts';
 import type { SentSecrets } from '../registry/request/sent-secrets.ts';
 import type { OnWire } from '../registry/wire.ts';
+import type { CredentialsFor, SharedOptions } from './open-source.ts';
 import type { TransferEvent } from './progress.ts';
 
+export type { CredentialsFor } from './open-source.ts';
 export type { WireEvent } from '../registry/wire.ts';
 
 /** Sends one signal to one process. */
@@ -37,8 +41,10 @@ export interface SessionOptions {
    * `process.kill`.
    */
   readonly sendSignal?: SendSignal;
-  /** The credentials for the registry of the name at hand. Default: anonymous. */
-  readonly credentials?: (name: RemoteName) => CredentialSource;
+  /** See {@link CredentialsFor}. Default: anonymous. */
+  readonly credentials?: CredentialsFor;
+  /** Whether images are read from the mirrors that are set up on this machine. Default: `configured`. */
+  readonly mirrors?: 'configured' | 'off' | undefined;
   /** Wall clock, for records and for ages of files. Default: the system's. */
   readonly now?: () => Date;
   /** Where pulls look for peers that have what is not on this machine, asked when one is. Default: nowhere. */
@@ -82,7 +88,9 @@ export class Session {
   readonly peers: () => Promise<PeerSearch | undefined>;
   readonly #processors: number | undefined;
   readonly #onWire: OnWire | undefined;
-  readonly #credentials: (name: RemoteName) => CredentialSource;
+  readonly #credentials: CredentialsFor;
+  readonly #mirrors: 'configured' | 'off';
+  #finder: EndpointFinder | undefined;
   /** Sizes of parts that registries take, as far as something was too large for them. */
   readonly #partLimits = new Map<string, number>();
   /** What no message may show, whichever registry it is for. */
@@ -110,6 +118,7 @@ export class Session {
     this.limits = { ...limits, ...options.limits };
     this.rateLimit = RateLimit.from(options.limitRate);
     this.#onRequest = options.onRequest ?? (() => undefined);
+    this.#mirrors = options.mirrors ?? 'configured';
     this.#credentials = options.credentials ?? (() => ({ find: async () => undefined }));
   }
 
@@ -128,33 +137,63 @@ export class Session {
   }
 
   /**
-   * A client for the repository of a name. The caller closes it. Loaded only here: most commands talk to no registry.
+   * A client for the repository of a name, and for no other place: for what is written, and for logins. The caller
+   * closes it. Loaded only here: most commands talk to no registry.
    * @throws TartletError `NAME_MALFORMED` for a repository in upper case.
    */
   async client(name: RemoteName, insecure: boolean): Promise<RegistryClient> {
     refuseUpperCase(name);
-    const [loaded, forSecrets] = await Promise.all([
-      import('../registry/client.ts'),
-      import('../registry/request/sent-secrets.ts'),
-    ]);
-    this.#secrets ??= new forSecrets.SentSecrets();
+    const loaded = await import('../registry/client.ts');
     return loaded.RegistryClient.forRepository({
+      ...(await this.#shared(name)),
       registry: name.registry,
       repository: name.repository,
-      userAgent: this.userAgent,
-      environment: this.environment,
-      credentials: this.#credentials(name),
-      secrets: this.#secrets,
+      credentials: this.#credentials(name, 'named'),
       insecure,
-      onWire: this.#onWire,
       limits: this.limits,
-      rateLimit: this.rateLimit,
-      onRequest: this.#onRequest,
       partBytes: this.#partLimits.get(name.registry.toString()),
       onPartLimit: (bytes) => this.#partLimits.set(name.registry.toString(), bytes),
+    });
+  }
+
+  /**
+   * Where an image is read: its registry, and the mirrors of it that are set up on this machine. The caller closes it.
+   * @throws TartletError `NAME_MALFORMED` for a repository in upper case, `CONFIG_INVALID` and `DISK_*` for settings
+   * that cannot be used.
+   */
+  async source(name: RemoteName, insecure: boolean): Promise<RegistrySource> {
+    refuseUpperCase(name);
+    const [{ openSource }, choice] = await Promise.all([import('./open-source.ts'), this.#endpointsOf(name)]);
+    return openSource(name, choice, {
+      shared: await this.#shared(name),
+      credentials: this.#credentials,
+      insecure,
+      limits: this.limits,
+      emit: this.emit,
+    });
+  }
+
+  async #endpointsOf(name: RemoteName): Promise<EndpointChoice> {
+    if (this.#mirrors === 'off') return onlyNamed(name);
+    const { EndpointFinder } = await import('../endpoints/endpoint-finder.ts');
+    this.#finder ??= new EndpointFinder({ environment: this.environment });
+    return this.#finder.find(name);
+  }
+
+  /** What is the same for all clients of an undertaking. */
+  async #shared(name: RemoteName): Promise<SharedOptions> {
+    const { SentSecrets } = await import('../registry/request/sent-secrets.ts');
+    this.#secrets ??= new SentSecrets();
+    return {
+      userAgent: this.userAgent,
+      environment: this.environment,
+      secrets: this.#secrets,
+      onWire: this.#onWire,
+      onRequest: this.#onRequest,
+      rateLimit: this.rateLimit,
       onWait: ({ reason, milliseconds }) =>
         this.emit({ kind: 'retrying', subject: name.toString(), reason, waitMs: milliseconds }),
-    });
+    };
   }
 
   /**

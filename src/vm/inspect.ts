@@ -55,6 +55,8 @@ export type Inspection = {
       readonly kind: 'remote';
       /** The digest that the name leads to, when that is an index; `manifest` is of the one VM image in it. */
       readonly index: string | undefined;
+      /** Where the manifest came from, `host[:port]/repository`: a mirror, or the registry of the name. */
+      readonly servedBy: readonly string[];
       readonly manifest: InspectedManifest;
     }
   | {
@@ -179,19 +181,20 @@ async function readManifest(directory: string): Promise<Uint8Array | undefined> 
 }
 
 async function inspectRemote(session: Session, name: RemoteName, insecure: boolean): Promise<Inspection> {
-  const client = await session.client(name, insecure);
+  const source = await session.source(name, insecure);
   try {
-    const raw = await askForManifest(session, name, client);
+    const raw = await askForManifest(session, name, source);
     const manifest = requireImage(parseManifest(raw.bytes, raw.mediaType), name.toString());
     return {
       schema: 'tartlet.inspect/v1',
       name: name.toString(),
       kind: 'remote',
       index: raw.index?.toString(),
+      servedBy: source.servedBy,
       manifest: await describeManifest(manifest, name.toString(), undefined),
     };
   } finally {
-    await client.close();
+    await source.close();
   }
 }
 

@@ -7,10 +7,10 @@ import { renderJson } from '../render/json.ts';
 import { dialectOf } from '../terminal/dialect.ts';
 import { printable } from '../terminal/printable.ts';
 import { cloneResult } from '../render/result.ts';
-import { type TransferOptions, withSession } from '../session/session.ts';
+import { type MirrorOptions, mirrorsBy, type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface CloneCommandOptions extends TransferOptions, PeerFlags {
+export interface CloneCommandOptions extends TransferOptions, PeerFlags, MirrorOptions {
   readonly insecure?: true;
   readonly concurrency: number;
   readonly stacked?: true;
@@ -49,6 +49,7 @@ export async function runClone(
     report: options,
     limitRate: options.limitRate,
     peers: options,
+    mirrors: mirrorsBy(options),
     stdout: options.format === 'json' ? 'result' : 'progress',
   });
 }

@@ -4,10 +4,10 @@ import type { Session } from '../../session/session.ts';
 import { digestFile } from '../session/digest-file.ts';
 import { renderJson } from '../render/json.ts';
 import { copyResult } from '../render/result.ts';
-import { type TransferOptions, withSession } from '../session/session.ts';
+import { type MirrorOptions, mirrorsBy, type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface CopyCommandOptions extends TransferOptions {
+export interface CopyCommandOptions extends TransferOptions, MirrorOptions {
   readonly insecure?: true;
   readonly insecureSource?: true;
   readonly insecureDestination?: true;
@@ -44,6 +44,7 @@ export async function runCopy(
   return withSession(terminal, work, {
     report: options,
     limitRate: options.limitRate,
+    mirrors: mirrorsBy(options),
     stdout: options.format === 'json' ? 'result' : 'progress',
   });
 }

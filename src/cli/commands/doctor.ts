@@ -9,10 +9,10 @@ import { foldText } from '../terminal/fold.ts';
 import { renderJson } from '../render/json.ts';
 import { printable } from '../terminal/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
-import { type ReportOptions, withSession } from '../session/session.ts';
+import { type MirrorOptions, mirrorsBy, type ReportOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface DoctorCommandOptions extends ReportOptions {
+export interface DoctorCommandOptions extends ReportOptions, MirrorOptions {
   readonly fix?: true;
   readonly deep?: true;
   /** Another command: about this machine and not the home. */
@@ -51,6 +51,7 @@ export async function runDoctor(terminal: Terminal, options: DoctorCommandOption
   return withSession(terminal, work, {
     cache: 'untouched',
     report: options,
+    mirrors: mirrorsBy(options),
     stdout: options.format === 'json' ? 'result' : 'both',
   });
 }

@@ -8,10 +8,10 @@ import { foldText } from '../terminal/fold.ts';
 import { renderJson } from '../render/json.ts';
 import { type Printable, printableLines } from '../terminal/printable.ts';
 import { humanBytes } from '../render/quantity.ts';
-import { type ReportOptions, withSession } from '../session/session.ts';
+import { type MirrorOptions, mirrorsBy, type ReportOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface InspectCommandOptions extends ReportOptions {
+export interface InspectCommandOptions extends ReportOptions, MirrorOptions {
   readonly remote?: true;
   readonly insecure?: true;
   readonly format: 'text' | 'json';
@@ -32,7 +32,7 @@ export async function runInspect(terminal: Terminal, text: string, options: Insp
     stdout.write(options.format === 'json' ? renderJson(inspection) : foldText(toText(inspection), stdout));
     return 0;
   };
-  return withSession(terminal, show, { report: options });
+  return withSession(terminal, show, { report: options, mirrors: mirrorsBy(options) });
 }
 
 function toText(inspection: Inspection): Printable {
@@ -64,7 +64,11 @@ function toText(inspection: Inspection): Printable {
     if (inspection.manifestIsOriginal === false)
       lines.push(['Note', 'manifest.json was re-encoded by the Tart that pulled it']);
   } else {
-    lines.push(['Digest', inspection.manifest.digest], ['Index', inspection.index]);
+    lines.push(
+      ['Digest', inspection.manifest.digest],
+      ['Index', inspection.index],
+      ['From', inspection.servedBy.join(' and ')],
+    );
   }
   const manifest = inspection.manifest === undefined ? [] : manifestLines(inspection.manifest);
   return printableLines(
@@ -111,13 +115,17 @@ function describeOrigin(origin: NonNullable<Extract<Inspection, { origin: unknow
       return `${origin.registry}/${origin.repository}, by migration at ${origin.migratedAt}`;
     case 'pull':
     case 'push':
-      return `${origin.registry}/${origin.repository}, by ${origin.via} at ${origin.pulledAt}${fromPeers(origin)}`;
+      return `${origin.registry}/${origin.repository}, by ${origin.via} at ${origin.pulledAt}${fromMirrors(origin)}${fromPeers(origin)}`;
   }
 }
 
 /** Who served it beside the registry. */
 function fromPeers({ peerBytes }: { readonly peerBytes?: number | undefined }): string {
   return peerBytes === undefined ? '' : `, ${humanBytes(peerBytes)} of it from peers`;
+}
+
+function fromMirrors({ servedBy = [] }: { readonly servedBy?: readonly string[] | undefined }): string {
+  return servedBy.length === 0 ? '' : `, from ${servedBy.join(' and ')}`;
 }
 
 function known(count: number | null): string {

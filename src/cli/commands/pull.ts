@@ -7,10 +7,10 @@ import type { PeerFlags } from '../session/peer-settings.ts';
 import { renderJson } from '../render/json.ts';
 import { previewJson, previewText } from '../render/pull-preview.ts';
 import { localPullResult, pullResult } from '../render/result.ts';
-import { type TransferOptions, withSession } from '../session/session.ts';
+import { type MirrorOptions, mirrorsBy, type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-export interface PullCommandOptions extends TransferOptions, PeerFlags {
+export interface PullCommandOptions extends TransferOptions, PeerFlags, MirrorOptions {
   readonly insecure?: true;
   readonly concurrency: number;
   readonly dryRun?: true;
@@ -61,6 +61,7 @@ export async function runPull(terminal: Terminal, text: string, options: PullCom
     report: options,
     limitRate: options.limitRate,
     peers: options,
+    mirrors: mirrorsBy(options),
     stdout: hasResult ? 'result' : 'progress',
   });
 }

@@ -4,7 +4,7 @@ import { RegistryAddress } from '../../names/registry-address.ts';
 import type { Assignment } from '../../doctor/run-doctor.ts';
 import type { DoctorCommandOptions } from '../commands/doctor.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
-import { debugOption, formatOption } from './option-types.ts';
+import { debugOption, formatOption, noMirrorOption } from './option-types.ts';
 
 /** The command that looks after the home as a whole. */
 export const DOCTOR: CommandGroup = { title: 'Images:', commands: { doctor: declareDoctor } };
@@ -22,6 +22,7 @@ function declareDoctor({ program, terminal, setExitCode }: Declaration): void {
     )
     .option('--host', 'Look at what this machine has for running VMs, and not at the home')
     .option('--insecure', 'Speak plain HTTP to the registries that damaged images are fetched from')
+    .addOption(noMirrorOption())
     .addOption(formatOption())
     .addOption(debugOption())
     .addHelpText(

@@ -10,10 +10,11 @@ import {
   debugOption,
   formatOption,
   JSON_RESULT,
+  limitRateOption,
+  noMirrorOption,
   quietOption,
   repeated,
   wholeNumber,
-  limitRateOption,
 } from './option-types.ts';
 
 const INSECURE = 'Use plain HTTP instead of HTTPS';
@@ -42,6 +43,7 @@ function declarePull({ program, terminal, setExitCode }: Declaration): void {
     .description('Pull an image from a registry into the cache')
     .argument('<remote-name>', 'host[:port]/repository[:tag], or …@sha256:…')
     .option('--insecure', INSECURE)
+    .addOption(noMirrorOption())
     .option(
       '--concurrency <n>',
       'Maximum concurrent chunk downloads (adaptive from 4 upwards)',
@@ -137,6 +139,7 @@ function declareCopy({ program, terminal, setExitCode }: Declaration): void {
     .option('--insecure', 'Use plain HTTP for both registries')
     .option('--insecure-source', 'Use plain HTTP for the source registry')
     .option('--insecure-destination', 'Use plain HTTP for the destination registry')
+    .addOption(noMirrorOption())
     .option('--concurrency <n>', 'Maximum concurrent blob copies', wholeNumber(0, MAX_CONCURRENCY), 4)
     .option(
       '--chunk-size <mb>',
@@ -191,6 +194,7 @@ function declareInspect({ program, terminal, setExitCode }: Declaration): void {
     .argument('<name>', 'a local VM, a cached image, or with --remote an image in its registry')
     .option('--remote', 'Ask the registry, even if the image is cached')
     .option('--insecure', INSECURE)
+    .addOption(noMirrorOption())
     .addOption(formatOption())
     .addOption(debugOption())
     .addHelpText(

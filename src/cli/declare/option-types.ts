@@ -55,4 +55,9 @@ export function limitRateOption(): Option {
   );
 }
 
+/** For commands that read images from registries. */
+export function noMirrorOption(): Option {
+  return new Option('--no-mirror', 'Ask only the registry in the name, whatever mirrors are set up');
+}
+
 export const UINT16_MAX = 65_535;

@@ -13,6 +13,7 @@ import {
   wholeNumber,
   wordOption,
   limitRateOption,
+  noMirrorOption,
 } from './option-types.ts';
 
 /** Commands that have to do with VM directories. */
@@ -75,6 +76,7 @@ function declareClone({ program, terminal, setExitCode }: Declaration): void {
     .argument('<source>', 'a local VM, or an image; an image that is not cached is pulled first')
     .argument('<new-name>')
     .option('--insecure', 'Use plain HTTP instead of HTTPS')
+    .addOption(noMirrorOption())
     .option('--concurrency <n>', 'Chunks to fetch at once', wholeNumber(1, 64), 4)
     .option('--stacked', 'Keep the changes in an overlay (only Tart on macOS 27 can)')
     .addOption(new Option('--deduplicate', 'Accepted for compatibility').hideHelp())

@@ -102,6 +102,11 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
     meaning: 'The registry refuses this request (4xx); its reason is in the message.',
     next: 'do what the registry says, or ask its operator',
   },
+  REG_BLOCKED: {
+    exitCode: FAILURE,
+    meaning: 'A registries.conf of this machine forbids to pull from there. Nothing was asked.',
+    next: 'take "blocked" out of the file that the message names, or name a registry that is allowed',
+  },
   AUTH_REQUIRED: {
     exitCode: FAILURE,
     meaning: 'The registry wants to know who we are, and no credential for it was found.',

@@ -2,7 +2,7 @@ import type { CredentialSource } from '../../credentials/credential.ts';
 import { TartletError } from '../../errors.ts';
 import { Home } from '../../home/home.ts';
 import { isShared, SHARED_UMASK } from '../../fs/sharing.ts';
-import type { RemoteName } from '../../names/remote-name.ts';
+import type { RegistryAddress } from '../../names/registry-address.ts';
 import { Session } from '../../session/session.ts';
 import { withoutErrorListeners } from '../terminal/broken-output.ts';
 import { credentialSettings } from './credential-settings.ts';
@@ -47,6 +47,18 @@ export interface SessionNeeds {
   readonly limitRate?: number | undefined;
   /** Which peers are asked when something is pulled. Default: those of the environment. */
   readonly peers?: PeerFlags | undefined;
+  /** Whether images are read from mirrors that are set up: see {@link mirrorsBy}. Default: `configured`. */
+  readonly mirrors?: 'configured' | 'off';
+}
+
+/** The option `--no-mirror` of commands that read images. */
+export interface MirrorOptions {
+  readonly mirror?: boolean;
+}
+
+/** What `--no-mirror` means for a session. */
+export function mirrorsBy({ mirror }: MirrorOptions): 'configured' | 'off' {
+  return mirror === false ? 'off' : 'configured';
 }
 
 /**
@@ -56,7 +68,14 @@ export interface SessionNeeds {
 export async function withSession<T>(
   terminal: Terminal,
   work: (session: Session, say: (line: string) => void) => Promise<T>,
-  { cache = 'in-order', report = {}, stdout = 'result', limitRate, peers = {} }: SessionNeeds = {},
+  {
+    cache = 'in-order',
+    report = {},
+    stdout = 'result',
+    mirrors = 'configured',
+    limitRate,
+    peers = {},
+  }: SessionNeeds = {},
 ): Promise<T> {
   const progress = report.quiet === true ? noProgress : progressOf(terminal, stdout);
   const write = (line: string): unknown => terminal.stderr.write(printableLine(line));
@@ -74,7 +93,8 @@ export async function withSession<T>(
     fileMode: umask === undefined ? undefined : 0o666 & ~umask,
     environment: terminal.environment,
     platform: terminal.platform,
-    credentials: (name) => credentialsFor(terminal, name, say, umask),
+    credentials: (name, place) => credentialsFor(terminal, place === 'named' ? name.registry : undefined, say, umask),
+    mirrors,
     now: terminal.now,
     onEvent: (event) => {
       debug?.onEvent(event);
@@ -140,7 +160,7 @@ export function userAgent(terminal: Terminal): string {
 /** Looked up when a registry asks, and loaded only then: most commands never talk to one. */
 function credentialsFor(
   terminal: Terminal,
-  name: RemoteName,
+  commandRegistry: RegistryAddress | undefined,
   say: (line: string) => void,
   umask: number | undefined,
 ): CredentialSource {
@@ -150,7 +170,7 @@ function credentialsFor(
       const { createCredentialSource } = await import('../../credentials/chain.ts');
       source ??= createCredentialSource({
         ...credentialSettings(terminal, say),
-        commandRegistry: name.registry,
+        commandRegistry,
         umask,
       });
       return source.find(registry, repository, signal);

@@ -52,6 +52,14 @@ export class SentSecrets {
       this.#add(new URLSearchParams(Buffer.from(form).toString()).get('refresh_token') ?? '');
   }
 
+  /** Remembers what settings want sent to a registry: only who wrote them knows what of it is secret. */
+  noteHeaders(headers: Readonly<Record<string, string>>): void {
+    for (const [name, value] of Object.entries(headers)) {
+      if (name === 'authorization') this.noteAuthorization(value);
+      else this.#add(value);
+    }
+  }
+
   /** @param text the value of an `Authorization` or `Proxy-Authorization` header. */
   noteAuthorization(text: string): void {
     const [, scheme = '', value = ''] = /^(\w+) (\S+)$/.exec(text) ?? [];

@@ -106,22 +106,27 @@ export class BlobCopier {
   async #bring(blob: Descriptor, signal: AbortSignal): Promise<void> {
     const atHand = await this.#route.atHand?.(blob);
     if (atHand !== undefined) return this.#upload(atHand, signal);
-    const stream = new VerifiedBlob(this.#route.source, blob, signal);
-    try {
-      await this.#upload(stream, signal);
-    } catch (error) {
-      if (stream.failure === undefined) throw error;
-      // What was damaged on the way is not damaged twice; what is damaged there is (reliability C1).
-      if (!isTartletError(stream.failure.error, 'DIGEST_MISMATCH')) throw this.#sourceError(stream.failure.error);
-      await this.#uploadOnceMore(new VerifiedBlob(this.#route.source, blob, signal), signal);
-    }
+    await this.#send(blob, signal);
   }
 
-  async #uploadOnceMore(stream: VerifiedBlob, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#upload(stream, signal);
-    } catch (error) {
-      throw stream.failure === undefined ? error : this.#sourceError(stream.failure.error);
+  /**
+   * What was damaged on the way is not damaged twice; what is damaged there is (reliability C1). Another place where it
+   * could come from does not count.
+   */
+  async #send(blob: Descriptor, signal: AbortSignal): Promise<void> {
+    const { source } = this.#route;
+    for (let isLast = false; ; ) {
+      const stream = new VerifiedBlob(source, blob, signal);
+      try {
+        await this.#upload(stream, signal);
+        return;
+      } catch (error) {
+        if (stream.failure === undefined) throw error;
+        const isDamaged = isTartletError(stream.failure.error, 'DIGEST_MISMATCH');
+        const isElsewhere = isDamaged && (source.distrust?.(blob) ?? false);
+        if (!isDamaged || (isLast && !isElsewhere)) throw this.#sourceError(stream.failure.error);
+        isLast = !isElsewhere;
+      }
     }
   }
 

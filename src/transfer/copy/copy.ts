@@ -45,10 +45,9 @@ export async function copyImage(
 ): Promise<CopyOutcome> {
   refuseUpperCase(to);
   const isOneRegistry = from.registry.equals(to.registry);
-  const source = await session.client(from, options.insecureSource ?? false);
-  const target = isOneRegistry
-    ? source.sibling(to.repository)
-    : await session.client(to, options.insecureTarget ?? false);
+  const source = await session.source(from, options.insecureSource ?? false);
+  const shared = isOneRegistry ? source.named?.sibling(to.repository) : undefined;
+  const target = shared ?? (await session.client(to, options.insecureTarget ?? false));
   const { signal } = session;
   const subject = to.toString();
   try {
@@ -69,6 +68,6 @@ export async function copyImage(
     return { source: from, target: to, digest: root.digest, uploadedBytes };
   } finally {
     await source.close();
-    if (!isOneRegistry) await target.close();
+    if (shared === undefined) await target.close();
   }
 }

@@ -2,7 +2,8 @@ import { TartletError } from '../../errors.ts';
 import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-directory.ts';
 import type { TartImage } from '../../oci/tart-image.ts';
-import type { BlobFetcher, BlobLookup, SharedClient } from '../../registry/contract.ts';
+import type { BlobFetcher, BlobLookup } from '../../registry/contract.ts';
+import type { SharedSource } from '../../registry/mirrors/registry-source.ts';
 import { fetchBlobFile, type FetchRoute } from '../../chunks/blob-file.ts';
 import type { DiskBuild } from './disk-build.ts';
 import type { PeerOffers } from './peer-offers.ts';
@@ -14,12 +15,11 @@ import type { PullPlanner } from './pull-planner.ts';
 import { WorkerPool } from '../../chunks/worker-pool.ts';
 
 /** Where the blobs of an image come from: read here, and by threads that share what this one knows of it. */
-export type ImageSource = BlobFetcher & BlobLookup & SharedClient;
+export type ImageSource = BlobFetcher & BlobLookup & SharedSource & { readonly servedBy: readonly string[] };
 
 /** How an image comes from its registry, the same for all of it. */
 export interface TransferContext {
-  readonly client: ImageSource;
-  readonly insecure: boolean;
+  readonly source: ImageSource;
   /** Most chunks at once. */
   readonly concurrency: number;
   /** Threads that may have been started early. */
@@ -67,7 +67,7 @@ export function orderOfParts({ mayDelete }: PullRoom): PartOrder {
 export async function bringParts(
   session: Session,
   subject: string,
-  { client, insecure, concurrency, ready, offers }: TransferContext,
+  { source, concurrency, ready, offers }: TransferContext,
   order: PartOrder,
   parts: (pool: WorkerPool, route: FetchRoute) => readonly (() => Promise<void>)[],
 ): Promise<Transferred> {
@@ -79,16 +79,12 @@ export async function bringParts(
   };
   const failure = new AbortController();
   const signal = AbortSignal.any([session.signal, failure.signal]);
+  await findBases(source);
   const pool = new WorkerPool({
-    client,
+    source,
     settings: {
       userAgent: session.userAgent,
       environment: session.environment,
-      insecure,
-      endpoint: await client.endpoint(),
-      isReached: await client.isReached(),
-      networks: client.networks,
-      limits: session.limits,
       rateLimit: session.rateLimit?.shared,
     },
     concurrency,
@@ -110,7 +106,7 @@ export async function bringParts(
     },
   });
   try {
-    const all = parts(pool, { client, signal, onBytes });
+    const all = parts(pool, { client: source, signal, onBytes });
     if (order === 'in-turn') for (const part of all) await part();
     else await Promise.all(all.map(async (part) => part().catch((error: unknown) => failure.abort(error))));
     signal.throwIfAborted();
@@ -119,6 +115,12 @@ export async function bringParts(
   } finally {
     await pool.close();
   }
+}
+
+/** So that no thread has to find it out. What is not asked any more needs none. */
+async function findBases({ endpoints, memory }: SharedSource): Promise<void> {
+  const asked = endpoints.filter((_, index) => !memory.left.has(index));
+  await Promise.all(asked.map(async ({ client }) => client.endpoint()));
 }
 
 /** Fetches what is a file by itself: VM config and NVRAM. */

@@ -34,7 +34,7 @@ export async function fetchImage(session: Session, target: PullTarget, context: 
     const blobs = new BlobsToCome(Staging.at(session.home, target.digest), toFetch);
     const offers = await askPeers(session, subject, toFetch);
     const confirm = async (wanted: readonly Descriptor[]): Promise<void> =>
-      confirmBlobs(session, context.client, subject, wanted);
+      confirmBlobs(session, context.source, subject, wanted);
     const room = await PullRoom.open(session, { subject, needed: spaceNeeded(plan), blobs, confirm });
     try {
       const report = new ChunkReport(session, subject, summary.fetchBytes);
@@ -53,20 +53,19 @@ export async function fetchImage(session: Session, target: PullTarget, context: 
 
 async function bringImage(session: Session, target: PullTarget, prepared: PreparedPull): Promise<Transferred> {
   const { image, presence } = target;
-  const { report } = prepared;
   // The record names its files already, so that they are not collected as they come.
   if (image.layout === 'stacked' && presence === 'lacks-content')
     return downloadStacked(session, image, prepared, undefined);
   const staging = await Staging.open(session.home, target.digest);
   if (image.layout === 'flat') {
     const transferred = await downloadFlat(session, image, prepared, staging);
-    await publish(session, target, staging, { report, transferred });
+    await publish(session, target, staging, { prepared, transferred });
     return transferred;
   }
   const reference = await announceContent(session, image, staging);
   try {
     const transferred = await downloadStacked(session, image, prepared, staging);
-    await publish(session, target, staging, { report, transferred });
+    await publish(session, target, staging, { prepared, transferred });
     return transferred;
   } finally {
     await reference.dispose();
@@ -121,7 +120,7 @@ async function publish(
   session: Session,
   { name, digest, image }: PullTarget,
   staging: Staging,
-  { report, transferred }: { report: ChunkReport; transferred: Transferred },
+  { prepared: { report, context }, transferred }: { prepared: PreparedPull; transferred: Transferred },
 ): Promise<void> {
   const { manifest, layout } = image;
   await writeOrigin(
@@ -135,6 +134,7 @@ async function publish(
       via: 'pull',
       unproven: [...report.unverified],
       peerBytes: transferred.peerBytes,
+      servedBy: context.source.servedBy,
     }),
   );
   const files = [VmFile.manifest, VmFile.config, VmFile.nvram];

@@ -36,9 +36,9 @@ export interface PullPreview {
  */
 export async function previewPull(session: Session, name: RemoteName, options: PullOptions = {}): Promise<PullPreview> {
   await session.images.refuseCollision(name);
-  const client = await session.client(name, options.insecure ?? false);
+  const source = await session.source(name, options.insecure ?? false);
   try {
-    const raw = await askForManifest(session, name, client, options.accept);
+    const raw = await askForManifest(session, name, source, options.accept);
     const { digest } = raw;
     const image = understandImage(raw, name.toString(), options.accept ?? 'any');
     const target = pullTarget(name, image, await findPresence(session, name.withDigest(digest)));
@@ -54,7 +54,7 @@ export async function previewPull(session: Session, name: RemoteName, options: P
       deletions: await deletionsFor(session, plan, space),
     };
   } finally {
-    await client.close();
+    await source.close();
   }
 }
 

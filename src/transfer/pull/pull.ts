@@ -64,11 +64,11 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
     // Of an image that was never here something will have to be fetched; whether a tag has moved, only the registry
     // knows.
     if (place === 'free') ready.start(concurrency);
-    const client = await session.client(name, insecure);
+    const source = await session.source(name, insecure);
     try {
-      return await pullFromRegistry(session, name, accept, { client, insecure, concurrency, ready });
+      return await pullFromRegistry(session, name, accept, { source, concurrency, ready });
     } finally {
-      await client.close();
+      await source.close();
     }
   } finally {
     await ready.close();
@@ -79,9 +79,9 @@ async function pullFromRegistry(
   session: Session,
   name: RemoteName,
   accept: NonNullable<PullOptions['accept']>,
-  context: TransferContext & { readonly client: ManifestSource },
+  context: TransferContext & { readonly source: ManifestSource },
 ): Promise<PullOutcome> {
-  const manifest = await askForManifest(session, name, context.client, accept);
+  const manifest = await askForManifest(session, name, context.source, accept);
   const { digest } = manifest;
   session.emit({ kind: 'resolved', subject: name.toString(), digest: digest.toString() });
   const presence = await findPresence(session, name.withDigest(digest));

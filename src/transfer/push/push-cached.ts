@@ -43,8 +43,9 @@ export async function pushCachedImage(
   const isOneRegistry = image.name.registry.equals(name.registry);
   const insecure = options.insecure ?? false;
   // `--insecure` is about where the image goes. Where it came from has TLS, unless it is the same registry.
-  const source = await session.client(image.name, insecure && isOneRegistry);
-  const target = isOneRegistry ? source.sibling(name.repository) : await session.client(name, insecure);
+  const source = await session.source(image.name, insecure && isOneRegistry);
+  const shared = isOneRegistry ? source.named?.sibling(name.repository) : undefined;
+  const target = shared ?? (await session.client(name, insecure));
   try {
     const node = await originalManifest(session, image, source);
     const route = {
@@ -61,7 +62,7 @@ export async function pushCachedImage(
     return { names, digest: node.digest, manifest: node.manifest.bytes, uploadedBytes };
   } finally {
     await source.close();
-    if (!isOneRegistry) await target.close();
+    if (shared === undefined) await target.close();
   }
 }
 

@@ -8,6 +8,7 @@ import type { BlobIdentity } from '../../oci/descriptor.ts';
 import type { EncodedChunk } from '../../oci/flat-manifest.ts';
 import type { BlobSource } from '../../registry/client.ts';
 import type { BlobPusher, SharedClient } from '../../registry/contract.ts';
+import { onlySource } from '../../registry/mirrors/registry-source.ts';
 import type { PushJob } from '../../chunks/chunk-job.ts';
 import { contentsOf, cutDisk, type Extent } from '../../chunks/disk-cut.ts';
 import { type DiskHistory, isWorthHashing, sourcesOfBlobs } from './disk-history.ts';
@@ -224,19 +225,11 @@ export class VmUpload {
   }
 
   async #pool(): Promise<WorkerPool> {
-    const { userAgent, environment, limits, rateLimit, processors, signal } = this.#session;
+    const { userAgent, environment, rateLimit, processors, signal } = this.#session;
+    await this.#client.endpoint(); // So that no thread has to find it out.
     return new WorkerPool({
-      client: this.#client,
-      settings: {
-        userAgent,
-        environment,
-        insecure: this.#options.insecure ?? false,
-        endpoint: await this.#client.endpoint(),
-        isReached: await this.#client.isReached(),
-        networks: this.#client.networks,
-        limits,
-        rateLimit: rateLimit?.shared,
-      },
+      source: onlySource(this.#client),
+      settings: { userAgent, environment, rateLimit: rateLimit?.shared },
       concurrency: Math.max(1, this.#options.concurrency ?? DEFAULT_CONCURRENCY),
       processors,
       signal,

@@ -77,6 +77,9 @@ export const NETWORK_TEXTS: HintTexts<NetworkHints> = {
     `if the registry has moved there, repeat the command, or allow it: TARTLET_INTERNAL_HOSTS=${host}`,
   'ask-firewall-operator': ({ host }) =>
     `a firewall or a proxy answers in place of the registry: ask its operator to let ${host} through`,
+  'correct-mirror-file': ({ file }) =>
+    `correct ${file}, or go without: --no-mirror for this command, TARTLET_MIRRORS=off or a file of your own for all`,
+  'unblock-registry': ({ file }) => `take "blocked" out of ${file}, or name a registry that is allowed`,
 };
 
 /** About what a registry answers. */

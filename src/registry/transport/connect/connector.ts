@@ -29,8 +29,6 @@ export function registryConnector(options: ConnectorOptions, build: typeof build
   const { trust, limits, environment, userAgent, guard } = options;
   const timing = {
     timeout: limits.connectMs,
-    // Said aloud, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch it off (reliability S38).
-    rejectUnauthorized: true,
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: limits.connectAddressMs,
   };
@@ -47,7 +45,7 @@ export function registryConnector(options: ConnectorOptions, build: typeof build
     const how = await howTo(target);
     if (guard === undefined) return build(how);
     if (await guard.isRegistry(target)) {
-      const isProved = target.protocol === 'https:'; // By its certificate, wherever it is.
+      const isProved = target.protocol === 'https:' && how.rejectUnauthorized; // By its certificate, wherever it is.
       return observed(build(isProved ? how : { ...how, lookup: guard.registryLookup(target, lookup) }), guard);
     }
     return checked(build({ ...how, lookup: guard.lookup(target, lookup) }), target, guard);
@@ -55,9 +53,11 @@ export function registryConnector(options: ConnectorOptions, build: typeof build
 
   async function howTo(
     target: URL,
-  ): Promise<typeof timing & { lookup: LookupFunction; secureContext?: SecureContext }> {
+  ): Promise<typeof timing & { rejectUnauthorized: boolean; lookup: LookupFunction; secureContext?: SecureContext }> {
     const secureContext = target.protocol === 'https:' ? await trust.contextFor(hostAndPort(target)) : undefined;
-    return { ...timing, lookup, ...(secureContext === undefined ? {} : { secureContext }) };
+    // Said aloud, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch it off (reliability S38).
+    const rejectUnauthorized = trust.mustVerify(target.hostname);
+    return { ...timing, rejectUnauthorized, lookup, ...(secureContext === undefined ? {} : { secureContext }) };
   }
 
   async function connect(request: buildConnector.Options): Promise<[buildConnector.connector, buildConnector.Options]> {

@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from 'node:tls';
+import type { EndpointManner } from '../../../endpoints/endpoint.ts';
 import { systemCode } from '../../../errors.ts';
 import { isLoopbackHost } from '../../../names/ip-address.ts';
 import type { RegistryAddress } from '../../../names/registry-address.ts';
@@ -14,24 +15,30 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 export interface EndpointOptions {
   /** Plain HTTP, because the user said so. */
   readonly insecure?: boolean;
+  /** As the settings say it; see `Endpoint.scheme`. Default: `usual`. */
+  readonly scheme?: EndpointManner['scheme'] | undefined;
   /** How long a loopback registry may take to show that it speaks TLS, in milliseconds. */
   readonly probeMs: number;
 }
 
 /**
- * The base URL of a registry. Always https, except: plain HTTP when the user asked for it, and for a loopback address
- * with a written port that does not answer a TLS greeting (reliability §3.2). No other registry ever falls back from
- * TLS. Never rejects.
+ * The base URL of a registry. Always https, except: plain HTTP when the user asked for it, in the command or in the
+ * settings of the endpoint, and for a loopback address with a written port that does not answer a TLS greeting
+ * (reliability §3.2). No other registry ever falls back from TLS. Never rejects.
  */
 export async function resolveEndpoint(registry: RegistryAddress, options: EndpointOptions): Promise<URL> {
   const host = ALIASES.get(registry.host) ?? registry.host;
   const authority = registry.port === undefined ? host : `${host}:${registry.port}`;
-  if (options.insecure === true) return new URL(`http://${authority}`);
+  const { insecure = false, scheme = 'usual', probeMs } = options;
+  const plain = new URL(`http://${authority}`);
   const secure = new URL(`https://${authority}`);
-  if (isLoopbackHost(registry.host) && registry.port !== undefined && !(await speaksTls(secure, options.probeMs))) {
-    return new URL(`http://${authority}`);
-  }
-  return secure;
+  if (insecure || scheme === 'http') return plain;
+  const mayBePlain = scheme === 'either' || (scheme === 'usual' && isOnThisMachine(registry));
+  return mayBePlain && !(await speaksTls(secure, probeMs)) ? plain : secure;
+}
+
+function isOnThisMachine({ host, port }: RegistryAddress): boolean {
+  return isLoopbackHost(host) && port !== undefined;
 }
 
 /**

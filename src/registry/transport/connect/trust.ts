@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SecureContext } from 'node:tls';
+import type { EndpointManner } from '../../../endpoints/endpoint.ts';
 import { describeError, systemCode, TartletError } from '../../../errors.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -22,6 +23,17 @@ export interface TrustOptions {
   readonly bundles?: readonly string[];
   /** Default: `certs.d` of Docker and of containers, system and user. */
   readonly directories?: readonly string[];
+  /** What settings say of one host, whatever the port; default: nothing. */
+  readonly own?: HostTrust | undefined;
+}
+
+/** What is trusted of one host alone, and shown to it. */
+export type HostTrust = EndpointManner['tls'] & { readonly host: string };
+
+/** A client certificate and its key, in PEM. */
+interface CertificatePair {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /**
@@ -51,14 +63,26 @@ export class TrustStore {
     return context;
   }
 
+  /** Whether the certificate of a host has to be right. Only settings of that very host may say otherwise. */
+  mustVerify(hostname: string): boolean {
+    const { own } = this.#options;
+    return own === undefined || own.isVerified || own.host !== hostname;
+  }
+
   async #createContext(hostPort: string): Promise<SecureContext | undefined> {
     this.#system ??= this.#systemCertificates();
-    const [system, own] = await Promise.all([this.#system, this.#ofRegistry(hostPort)]);
-    if (system === undefined && own.ca.length === 0 && own.pair === undefined) return undefined;
+    const [system, ofRegistry, ofHost] = await Promise.all([
+      this.#system,
+      this.#ofRegistry(hostPort),
+      this.#ofHost(hostPort),
+    ]);
+    const pairs = [...ofRegistry.pairs, ...ofHost.pairs];
+    const own = [...ofRegistry.ca, ...ofHost.ca];
+    if (system === undefined && own.length === 0 && pairs.length === 0) return undefined;
     const { createSecureContext, rootCertificates } = await import('node:tls');
-    const ca = [...(system ?? rootCertificates), ...own.ca];
+    const ca = [...(system ?? rootCertificates), ...own];
     try {
-      return createSecureContext({ ca, ...own.pair });
+      return createSecureContext({ ca, cert: pairs.map(({ cert }) => cert), key: pairs.map(({ key }) => key) });
     } catch (cause) {
       throw new TartletError(
         'CONFIG_INVALID',
@@ -98,9 +122,21 @@ export class TrustStore {
     return [];
   }
 
-  async #ofRegistry(hostPort: string): Promise<{ ca: string[]; pair: { cert: string; key: string } | undefined }> {
+  async #ofHost(hostPort: string): Promise<{ ca: string[]; pairs: CertificatePair[] }> {
+    const { own } = this.#options;
+    if (own === undefined || own.host !== hostPort.replace(/:\d+$/, '')) return { ca: [], pairs: [] };
+    const askedBy = 'the settings of this endpoint';
+    const ca = await Promise.all(own.ca.map(async (file) => readCertificates(file, askedBy)));
+    const pairs = own.certificates.map(async ({ certificate, key = certificate }) => ({
+      cert: await readCertificates(certificate, askedBy),
+      key: (await readAsked(key, askedBy)).toString('utf8'),
+    }));
+    return { ca, pairs: await Promise.all(pairs) };
+  }
+
+  async #ofRegistry(hostPort: string): Promise<{ ca: string[]; pairs: CertificatePair[] }> {
     const ca: string[] = [];
-    let pair: { cert: string; key: string } | undefined;
+    let pair: CertificatePair | undefined;
     const names = hostPort.endsWith(':443') ? [hostPort, hostPort.slice(0, -4)] : [hostPort];
     for (const directory of this.#directories()) {
       for (const name of names) {
@@ -115,7 +151,7 @@ export class TrustStore {
         }
       }
     }
-    return { ca, pair };
+    return { ca, pairs: pair === undefined ? [] : [pair] };
   }
 
   #directories(): readonly string[] {
