@@ -21,6 +21,7 @@ const blind = {
   names: ['fs'],
   oci: ['fs'],
   credentials: ['oci', 'codec'],
+  endpoints: ['oci', 'codec', 'credentials'],
   registry: ['fs', 'codec'],
   peering: ['fs', 'oci', 'home', 'credentials'],
   home: ['credentials', 'registry'],

@@ -9,6 +9,7 @@ export type { ExportOptions, ExportOutcome, ExportTarget } from './archive/expor
 export type { ImportOptions, ImportOutcome, ImportSource } from './archive/import.ts';
 export type { TimeSpent } from './chunks/time-spent.ts';
 export type { Credential, CredentialSource } from './credentials/credential.ts';
+export type { CredentialsFor } from './session/open-source.ts';
 export type { DeepTotals } from './doctor/deep-check.ts';
 export type { Assignment, DoctorReport, DoctorOptions, Moved } from './doctor/run-doctor.ts';
 export type { Finding, ImagePlace, Remedy, Extent } from './doctor/finding.ts';

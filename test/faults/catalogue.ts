@@ -91,7 +91,7 @@ export const SECTIONS: readonly Section[] = [
     /* N54 */ 'a kept connection is closed at the moment of its reuse',
     /* N55 */ 'the machine sleeps in the middle of a pull',
     /* N56 */ 'the address of the host changes',
-    /* N57 */ ['a mirror fails half way', 'there are no mirrors: an image comes from the registry in its name'],
+    /* N57 */ 'a mirror fails half way',
     /* N58 */ 'the answer that opens an upload is lost',
     /* N59 */ 'the answer that ends an upload is lost',
     /* N60 */ 'an upload is cut in its middle',
@@ -99,6 +99,9 @@ export const SECTIONS: readonly Section[] = [
     /* N62 */ 'a list of tags that goes on and on, and brings next to nothing',
     /* N63 */ 'a file of a web server that is cut off, and another one when it is to go on',
     /* N64 */ 'many clients ask a site cache for one blob that it has not, and some of them die',
+    /* N65 */ 'a mirror is down, or answers with errors alone',
+    /* N66 */ 'a mirror that stalls',
+    /* N67 */ 'a mirror that lacks the image, or a part of it',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',
@@ -336,5 +339,8 @@ export const SECTIONS: readonly Section[] = [
     /* S84 */ 'a peer whose cached disk was changed since it was verified',
     /* S85 */ 'a flood of connections, questions or streams at a peer',
     /* S86 */ 'a server that only says to be a peer',
+    /* S87 */ 'a mirror that lies: other bytes, another manifest',
+    /* S88 */ 'secrets for one endpoint that reach another',
+    /* S89 */ 'settings of mirrors that other users can write to',
   ]),
 ];
