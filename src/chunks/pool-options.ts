@@ -6,7 +6,10 @@ import type { ReadyThreads } from './ready-threads.ts';
 
 /** Where the jobs of a pool read, or what they write to; both absent for a pool that only looks at disks. */
 export type PoolRegistry =
-  | { readonly source: SharedSource; readonly settings: Pick<RegistrySettings, 'userAgent' | 'environment' | 'rateLimit'> }
+  | {
+      readonly source: SharedSource;
+      readonly settings: Pick<RegistrySettings, 'userAgent' | 'environment' | 'rateLimit'>;
+    }
   | { readonly source?: undefined; readonly settings?: undefined };
 
 export type PoolOptions = PoolRegistry & {

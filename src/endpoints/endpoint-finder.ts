@@ -50,7 +50,8 @@ export class EndpointFinder {
 
   async #findUsual(name: RemoteName): Promise<EndpointChoice> {
     const { environment, systemDirectory = '/etc/containers' } = this.#settings;
-    const { HOME = '', [CONF_VARIABLE]: named = '' } = environment;
+    const named = environment[CONF_VARIABLE] ?? '';
+    const { HOME = '' } = environment;
     this.#rules ??= readRegistriesConf({
       named: named === '' ? undefined : named,
       // Not by XDG_CONFIG_HOME: containers/image does not ask it either.
