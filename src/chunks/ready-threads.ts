@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { describeError, TartletError } from '../errors.ts';
+import type { ChunkJob, ChunkResult } from './chunk-job.ts';
 
 /**
  * Threads that are started before there is work for them: that takes a tenth of a second, in which the registry is
@@ -53,4 +55,25 @@ export function startThread(): Worker {
 function workerFile(): URL {
   const beside = new URL('./chunk-worker.js', import.meta.url);
   return existsSync(fileURLToPath(beside)) ? beside : new URL('../../dist/chunks/chunk-worker.js', import.meta.url);
+}
+
+/** A thread at work in a pool, and the jobs that it was given. */
+export interface Thread {
+  readonly worker: Worker;
+  readonly endServices: () => void;
+  readonly pending: Map<number, Pending>;
+}
+
+/** A job that a thread was given. */
+export interface Pending {
+  readonly kind: ChunkJob['kind'];
+  /** Adds to what the job did. */
+  readonly move: (more: { readonly bytes?: number; readonly diskBytes?: number }) => void;
+  readonly resolve: (result: ChunkResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A thread that ended, or broke, with whatever it was given. */
+export function workerFailure(cause: unknown): TartletError {
+  return new TartletError('INTERNAL', `a worker thread failed: ${describeError(cause)}`, { cause });
 }

@@ -1,28 +1,13 @@
 import { setMaxListeners } from 'node:events';
-import type { Worker } from 'node:worker_threads';
-import { describeError, fromPlainError, TartletError } from '../errors.ts';
+import { fromPlainError, TartletError } from '../errors.ts';
 import type { SharedClient } from '../registry/contract.ts';
 import { systemClock } from '../registry/request/clock.ts';
 import type { ChunkJob, ChunkResult, FromWorker, PeerDropped, ResultOf, ToWorker } from './chunk-job.ts';
 import type { JobListeners, Moved, PoolOptions } from './pool-options.ts';
-import { startThread } from './ready-threads.ts';
+import { type Pending, startThread, type Thread, workerFailure } from './ready-threads.ts';
 import { introduce } from './thread-registry.ts';
 import type { TimeSpent } from './time-spent.ts';
 import { AdaptiveConcurrency } from './adaptive-concurrency.ts';
-
-interface Thread {
-  readonly worker: Worker;
-  readonly endServices: () => void;
-  readonly pending: Map<number, Pending>;
-}
-
-interface Pending {
-  readonly kind: ChunkJob['kind'];
-  /** Adds to what the job did. */
-  readonly move: (more: Partial<Moved>) => void;
-  readonly resolve: (result: ChunkResult) => void;
-  readonly reject: (error: unknown) => void;
-}
 
 /** Threads for the chunks of one transfer. */
 export class WorkerPool {
@@ -253,8 +238,4 @@ export class WorkerPool {
     for (const thread of threads) thread.endServices();
     await Promise.all(threads.map(async (thread) => thread.worker.terminate()));
   }
-}
-
-function workerFailure(cause: unknown): TartletError {
-  return new TartletError('INTERNAL', `a worker thread failed: ${describeError(cause)}`, { cause });
 }

@@ -115,7 +115,10 @@ function describeOrigin(origin: NonNullable<Extract<Inspection, { origin: unknow
       return `${origin.registry}/${origin.repository}, by migration at ${origin.migratedAt}`;
     case 'pull':
     case 'push':
-      return `${origin.registry}/${origin.repository}, by ${origin.via} at ${origin.pulledAt}${fromMirrors(origin)}${fromPeers(origin)}`;
+      return (
+        `${origin.registry}/${origin.repository}, by ${origin.via} at ${origin.pulledAt}` +
+        `${fromMirrors(origin)}${fromPeers(origin)}`
+      );
   }
 }
 

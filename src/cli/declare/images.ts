@@ -91,12 +91,7 @@ function declarePush({ program, terminal, setExitCode }: Declaration): void {
       wholeNumber(0, MAX_CONCURRENCY),
       4,
     )
-    .option(
-      '--chunk-size <mb>',
-      'Upload in parts of so many megabytes; 0 sends each blob whole',
-      wholeNumber(0, 100_000),
-      0,
-    )
+    .addOption(chunkSizeOption())
     .option('--label <key=value>', 'A label for the OCI config; may be given several times', repeated)
     .option('--populate-cache', 'Have the image in the local cache afterwards, under the same names')
     .option(
@@ -130,6 +125,11 @@ Examples:
     });
 }
 
+function chunkSizeOption(): Option {
+  const what = 'Upload in parts of so many megabytes; 0 sends each blob whole';
+  return new Option('--chunk-size <mb>', what).argParser(wholeNumber(0, 100_000)).default(0);
+}
+
 function declareCopy({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('copy')
@@ -141,12 +141,7 @@ function declareCopy({ program, terminal, setExitCode }: Declaration): void {
     .option('--insecure-destination', 'Use plain HTTP for the destination registry')
     .addOption(noMirrorOption())
     .option('--concurrency <n>', 'Maximum concurrent blob copies', wholeNumber(0, MAX_CONCURRENCY), 4)
-    .option(
-      '--chunk-size <mb>',
-      'Upload in parts of so many megabytes; 0 sends each blob whole',
-      wholeNumber(0, 100_000),
-      0,
-    )
+    .addOption(chunkSizeOption())
     .option('--digestfile <file>', 'Write the digest of the image to this file, when all went well')
     .addOption(limitRateOption())
     .addOption(formatOption(JSON_RESULT))
