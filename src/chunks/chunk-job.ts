@@ -293,6 +293,8 @@ export type ToWorker =
   | { readonly kind: 'job'; readonly id: number; readonly job: ChunkJob }
   | { readonly kind: 'abort'; readonly id: number }
   | EndpointLeft
+  /** Stand still between two pieces of what is fetched, or go on. */
+  | { readonly kind: 'pause'; readonly id: number; readonly isOn: boolean }
   | Hold
   | PartLimit
   | PeerDropped;

@@ -8,6 +8,7 @@ import type { ChunkJob, ChunkResult, FromWorker, PeerBytes, RegistrySettings, To
 import { pushChunk } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
 import { RegistryClients, withLeft, withPartLimit } from './registry-clients.ts';
+import { Pause } from './urgency/pause.ts';
 import { Stopwatch } from './time-spent.ts';
 
 /*
@@ -25,7 +26,13 @@ const port = parentPort;
 if (port === null) throw new TartletError('INTERNAL', 'this file is the entry of a worker thread');
 
 /** The jobs under way. */
-const running = new Map<number, { readonly kind: ChunkJob['kind']; readonly controller: AbortController }>();
+const running = new Map<number, Running>();
+
+interface Running {
+  readonly kind: ChunkJob['kind'];
+  readonly controller: AbortController;
+  readonly pause: Pause;
+}
 const encoder = new ChunkEncoder();
 let settings: RegistrySettings | undefined;
 let source: RegistryClients | undefined;
@@ -65,6 +72,9 @@ port.on('message', (message: ToWorker) => {
     case 'abort':
       running.get(message.id)?.controller.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
       break;
+    case 'pause':
+      running.get(message.id)?.pause.set(message.isOn);
+      break;
     case 'hold':
       source?.spare(message);
       break;
@@ -89,7 +99,8 @@ function say(message: FromWorker): void {
 
 async function work(id: number, job: ChunkJob): Promise<void> {
   const controller = new AbortController();
-  running.set(id, { kind: job.kind, controller });
+  const pause = new Pause();
+  running.set(id, { kind: job.kind, controller, pause });
   port?.unref();
   let pending = 0;
   let worked = 0;
@@ -123,7 +134,8 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   const stopwatch = new Stopwatch(() => systemClock.monotonic());
   try {
     const asked = peers === undefined ? undefined : { peers, onPeerBytes };
-    const result = await perform(job, { signal: controller.signal, onBytes, onWork, stopwatch, fromPeers: asked });
+    const { signal } = controller;
+    const result = await perform(job, { signal, pause, onBytes, onWork, stopwatch, fromPeers: asked });
     report();
     say({ kind: 'spent', spent: stopwatch.spent });
     say({ kind: 'result', id, result });

@@ -3,6 +3,7 @@ import type { PeerList } from '../peering/peers.ts';
 import type { ChunkJob, PeerBytes, RegistrySettings } from './chunk-job.ts';
 import type { SharedSource } from '../registry/mirrors/registry-source.ts';
 import type { ReadyThreads } from './ready-threads.ts';
+import type { UnderWay, Urgency } from './urgency/urgency.ts';
 
 /** Where the jobs of a pool read, or what they write to; both absent for a pool that only looks at disks. */
 export type PoolRegistry =
@@ -57,6 +58,18 @@ export interface JobListeners<J extends ChunkJob> {
    * tells that another has failed.
    */
   readonly enter?: ((job: J, signal: AbortSignal) => Promise<(() => void) | 'later'>) | undefined;
+  /**
+   * Urgent jobs begin before the others, also when all places are taken, and while they fetch, the others stand still.
+   * Default: none is urgent.
+   */
+  readonly urgency?: Urgency<J> | undefined;
   /** Told of each job when it begins, and then of what it did so far, at most ten times a second. */
   readonly onMoved?: ((job: J, moved: Moved) => void) | undefined;
+}
+
+/** How a job is watched. */
+export interface JobWatch extends Pick<UnderWay, 'isUrgent'> {
+  /** Ends it. */
+  readonly signal: AbortSignal;
+  readonly onMoved: (moved: Moved) => void;
 }

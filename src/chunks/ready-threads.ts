@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { describeError, TartletError } from '../errors.ts';
 import type { ChunkJob, ChunkResult } from './chunk-job.ts';
+import type { UnderWay } from './urgency/urgency.ts';
 
 /**
  * Threads that are started before there is work for them: that takes a tenth of a second, in which the registry is
@@ -65,7 +66,7 @@ export interface Thread {
 }
 
 /** A job that a thread was given. */
-export interface Pending {
+export interface Pending extends UnderWay {
   readonly kind: ChunkJob['kind'];
   /** Adds to what the job did. */
   readonly move: (more: { readonly bytes?: number; readonly diskBytes?: number }) => void;

@@ -1,12 +1,18 @@
+/*
+ * More than 250 lines, because what a pool tells its threads and hears of them is one conversation.
+ */
 import { setMaxListeners } from 'node:events';
 import { fromPlainError, TartletError } from '../errors.ts';
 import type { SharedClient } from '../registry/contract.ts';
 import { systemClock } from '../registry/request/clock.ts';
 import type { ChunkJob, ChunkResult, FromWorker, PeerDropped, ResultOf, ToWorker } from './chunk-job.ts';
-import type { JobListeners, Moved, PoolOptions } from './pool-options.ts';
+import type { JobListeners, JobWatch, Moved, PoolOptions } from './pool-options.ts';
 import { type Pending, startThread, type Thread, workerFailure } from './ready-threads.ts';
 import { introduce } from './thread-registry.ts';
 import type { TimeSpent } from './time-spent.ts';
+import { inLanes } from './urgency/job-lanes.ts';
+import { JobQueue } from './urgency/job-queue.ts';
+import { pauseForUrgent } from './urgency/urgency.ts';
 import { AdaptiveConcurrency } from './adaptive-concurrency.ts';
 
 /** Threads for the chunks of one transfer. */
@@ -36,26 +42,27 @@ export class WorkerPool {
   }
 
   /**
-   * Does jobs, at most `concurrency` at once, in order of their list. The first failure stops the others.
+   * Does jobs, at most `concurrency` at once, in order of their list, but urgent ones first. The first failure
+   * stops the others.
    * @param onDone told of each result as it comes; what it does is waited for. It may add jobs.
    * @returns the jobs that were put off.
    */
   async runAll<J extends ChunkJob>(
     jobs: readonly J[],
     onDone: (job: J, result: ResultOf<J>, add: (more: J) => void) => Promise<void> | void,
-    { survives = () => false, enter, onMoved = () => undefined }: JobListeners<J> = {},
+    { survives = () => false, enter, urgency, onMoved = () => undefined }: JobListeners<J> = {},
   ): Promise<J[]> {
-    const queue = [...jobs];
+    const queue = new JobQueue(jobs, urgency);
     const later: J[] = [];
     const failure = new AbortController();
     const signal = AbortSignal.any([this.#options.signal, failure.signal]);
     setMaxListeners(0, signal); // One for each job under way.
     const width = this.#widthFor(jobs);
-    const drain = async (): Promise<void> => {
+    const drain = async (which: 'any' | 'urgent'): Promise<void> => {
       for (;;) {
-        const leave = await width.acquire();
+        const leave = which === 'any' ? await width.acquire() : undefined;
         try {
-          const job = queue.shift();
+          const job = queue.take(which);
           if (job === undefined) return;
           signal.throwIfAborted();
           const end = await enter?.(job, signal);
@@ -65,8 +72,12 @@ export class WorkerPool {
           }
           try {
             signal.throwIfAborted(); // Another may have failed while this one waited.
-            const result = await this.#run(this.#thread(), job, signal, (moved) => onMoved(job, moved));
-            await onDone(job, result, (more) => queue.push(more));
+            const result = await this.#run(this.#thread(), job, {
+              signal,
+              isUrgent: () => urgency?.isUrgent(job) === true,
+              onMoved: (moved) => onMoved(job, moved),
+            });
+            await onDone(job, result, (more) => queue.add(more));
           } catch (error) {
             if (signal.aborted || !survives(job, error)) throw error;
           } finally {
@@ -76,12 +87,14 @@ export class WorkerPool {
           failure.abort(error);
           throw error;
         } finally {
-          leave();
+          leave?.();
         }
       }
     };
-    const lanes = Math.min(this.#options.concurrency, jobs.length);
-    const outcomes = await Promise.allSettled(Array.from({ length: lanes }, async () => drain()));
+    const outcomes = await inLanes(queue, Math.min(this.#options.concurrency, jobs.length), drain, {
+      urgency,
+      onChange: () => this.#pauseForUrgent(),
+    });
     this.#options.signal.throwIfAborted();
     // The reason of the abort is the first failure; the others only followed from it.
     if (failure.signal.aborted) throw failure.signal.reason as unknown;
@@ -103,8 +116,7 @@ export class WorkerPool {
   async #run<J extends ChunkJob>(
     thread: Thread,
     job: J,
-    signal: AbortSignal,
-    onMoved: (moved: Moved) => void,
+    { signal, isUrgent, onMoved }: JobWatch,
   ): Promise<ResultOf<J>> {
     const id = this.#nextId;
     this.#nextId += 1;
@@ -118,13 +130,22 @@ export class WorkerPool {
     try {
       move({});
       return await new Promise<ResultOf<J>>((resolve, reject) => {
-        thread.pending.set(id, { kind: job.kind, move, resolve: resolve as (result: ChunkResult) => void, reject });
+        const settle = { resolve: resolve as (result: ChunkResult) => void, reject };
+        const pause = (isOn: boolean): void =>
+          thread.worker.postMessage({ kind: 'pause', id, isOn } satisfies ToWorker);
+        thread.pending.set(id, { kind: job.kind, isUrgent, isPaused: false, pause, move, ...settle });
         thread.worker.postMessage({ kind: 'job', id, job } satisfies ToWorker);
+        this.#pauseForUrgent();
       });
     } finally {
       thread.pending.delete(id);
       signal.removeEventListener('abort', abort);
+      this.#pauseForUrgent();
     }
+  }
+
+  #pauseForUrgent(): void {
+    pauseForUrgent(this.#threads.flatMap(({ pending }) => [...pending.values()]));
   }
 
   /** How many work at once is found out only where a network is between. */

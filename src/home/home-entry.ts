@@ -108,6 +108,8 @@ export const StagingEntry = {
   journal: '.verified',
   /** Blobs as they came, until there is room to decode them. */
   blobs: '.blobs',
+  /** A socket, as long as the disk is brought: there other processes read what is verified of it. */
+  fill: '.fill.sock',
 } as const;
 
 /** In `cache/content`: held by a process that changes what refers to the store (tart-cli §4.3). */

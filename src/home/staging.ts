@@ -52,6 +52,13 @@ export class Staging {
     for (const file of files) await fsyncOrRemove(this.pathOf(file));
     await this.removeBlobs();
     await this.journal.remove();
+    await this.#removeSocket();
+  }
+
+  /** Of a pull that was killed. */
+  async #removeSocket(): Promise<void> {
+    const socket = this.pathOf(StagingEntry.fill);
+    await onDisk('remove', socket, async () => removeEntry(socket));
   }
 
   async removeBlobs(): Promise<void> {

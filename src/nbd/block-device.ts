@@ -1,9 +1,4 @@
-/** Some bytes of a device, one after the other. */
-export interface ByteRange {
-  readonly offset: number;
-  /** At least 1. */
-  readonly length: number;
-}
+import type { ByteRange } from '../fs/disk/read-range.ts';
 
 /** Neighbouring bytes of one kind; `hole`: zeros, and nothing has to be read to know it. */
 export interface Extent extends ByteRange {

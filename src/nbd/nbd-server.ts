@@ -66,6 +66,7 @@ export class NbdServer {
 
 /**
  * Serves one client, until it leaves or does not keep to the protocol. Never fails.
+ * @internal exported for its test.
  * @param stream is destroyed in the end.
  * @param choosesWithinMs how long the client may take to choose a device, in milliseconds.
  */

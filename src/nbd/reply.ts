@@ -1,4 +1,5 @@
-import type { ByteRange, Extent } from './block-device.ts';
+import type { ByteRange } from '../fs/disk/read-range.ts';
+import type { Extent } from './block-device.ts';
 import { Allocation, ALLOCATION, ChunkFlag, ChunkType, Magic } from './protocol.ts';
 
 /** By what a client knows which of its requests is answered: eight bytes as they came. */

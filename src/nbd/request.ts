@@ -1,4 +1,4 @@
-import type { ByteRange } from './block-device.ts';
+import type { ByteRange } from '../fs/disk/read-range.ts';
 import type { ByteReader } from './byte-reader.ts';
 import { BlockSize, Command, CommandFlag, ConnectionBroken, Errno, Magic } from './protocol.ts';
 import type { Cookie } from './reply.ts';

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { TartletError, unreachable } from '../errors.ts';
-import type { BlockDevice, ByteRange, Extent } from './block-device.ts';
+import type { ByteRange } from '../fs/disk/read-range.ts';
+import type { BlockDevice, Extent } from './block-device.ts';
 import type { ByteReader } from './byte-reader.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import type { Negotiated } from './handshake.ts';

@@ -23,6 +23,7 @@ it('the names that Tartlet hides in a home are these', () => {
     '.disk-seal.json',
     '.disposable',
     '.explicitly-pulled',
+    '.fill.sock',
     '.gc.lock',
     '.last-used',
     '.link.',

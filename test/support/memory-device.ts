@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { BlockDevice, ByteRange, Extent } from '../../src/nbd/block-device.ts';
+import type { ByteRange } from '../../src/fs/disk/read-range.ts';
+import type { BlockDevice, Extent } from '../../src/nbd/block-device.ts';
 
 /** Bytes that differ everywhere, always the same for a seed. */
 export function patternBytes(length: number, seed: string): Buffer {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { temporaryDirectory } from './directory.ts';
+import { openDirectory } from '../../src/fs/directory.ts';
 import type { NamedDevice } from '../../src/nbd/block-device.ts';
 import { ByteReader } from '../../src/nbd/byte-reader.ts';
 import { serveConnection } from '../../src/nbd/nbd-server.ts';
@@ -32,6 +33,16 @@ export class NbdClient {
   static async connect(devices: readonly NamedDevice[], choosesWithinMs?: number): Promise<NbdClient> {
     const [ours, theirs] = await socketPair();
     return new NbdClient(ours, serveConnection(theirs, devices, choosesWithinMs));
+  }
+
+  /** At a socket of another server. */
+  static async at(place: string): Promise<NbdClient> {
+    // 108 bytes are the limit of an address (unix(7)).
+    const directory = await openDirectory(path.dirname(place));
+    const stream = connect(`/proc/self/fd/${directory.fd}/${path.basename(place)}`);
+    await once(stream, 'connect');
+    await directory.close();
+    return new NbdClient(stream, new Promise((resolve) => void stream.once('close', () => resolve())));
   }
 
   /** Greets back with these flags. @returns the greeting, as hexadecimal digits. */

@@ -71,7 +71,7 @@ async function fill(
   { fresh, chunks, cloned }: BegunDisk,
   check: () => void,
 ): Promise<void> {
-  const { path, journal } = build;
+  const { path, journal, fill: waited } = build;
   const found = new Set<DiskChunk>();
   const verified = new Set(
     chunks.flatMap(({ chunk, source }) => ('verified' in source && source.verified ? [chunk] : [])),
@@ -91,11 +91,11 @@ async function fill(
   const zeros = of(chunks, 'zero');
   if (fresh) await findZero(zeros.map(({ chunk }) => chunk));
   else await runWork(pool, clearWork(path, zeros), findZero);
-  await runWork(pool, verifyWork(path, of(chunks, 'partial')), findIntact);
+  await runWork(pool, verifyWork(path, of(chunks, 'partial')), findIntact, { fill: waited });
   const shared = of(chunks, 'shared');
   if (cloned !== undefined) await verifySeed(pool, cloned, new Map(verifyWork(cloned.path, shared)), find);
   const unverified = shared.filter(({ chunk }) => !found.has(chunk));
-  await runWork(pool, verifyWork(path, unverified), findIntact);
+  await runWork(pool, verifyWork(path, unverified), findIntact, { fill: waited });
   const lost = [...of(chunks, 'partial'), ...shared].flatMap(({ chunk }) => (found.has(chunk) ? [] : [chunk]));
   build.room?.expect(lost);
   await copyParts(pool, copyWork(path, of(chunks, 'copy'), fresh), findIntact, build);

@@ -2,7 +2,9 @@ import { writeNewFile } from '../../fs/fsync.ts';
 import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-directory.ts';
 import type { FlatImage } from '../../oci/tart-image.ts';
-import { buildDisk } from './disk-build.ts';
+import { DiskFill } from '../fill/disk-fill.ts';
+import { whileFillIsServed } from '../fill/served-fill.ts';
+import { buildDisk, type DiskBuild } from './disk-build.ts';
 import {
   bringParts,
   explainKept,
@@ -29,11 +31,19 @@ export async function downloadFlat(
   await writeNewFile(staging.pathOf(VmFile.manifest), manifest.bytes);
   const workplace = diskOf(staging);
   const plan = await planner.planFile(base, workplace);
+  const fill = new DiskFill(base.chunks);
+  const toReport = report.forFile(0);
+  const onChunk: DiskBuild['onChunk'] = (chunk, how) => {
+    fill.verified(chunk);
+    toReport.onChunk(chunk, how);
+  };
   try {
-    return await bringParts(session, subject, context, orderOfParts(room), (pool, route) => [
-      async () => fetchVmFiles(route, image, staging),
-      async () => buildDisk(pool, { ...workplace, plan, room, offers: context.offers, ...report.forFile(0) }),
-    ]);
+    return await whileFillIsServed(session, staging, image, fill, async () =>
+      bringParts(session, subject, context, orderOfParts(room), (pool, route) => [
+        async () => fetchVmFiles(route, image, staging),
+        async () => buildDisk(pool, { ...workplace, plan, room, fill, offers: context.offers, ...toReport, onChunk }),
+      ]),
+    );
   } catch (error) {
     throw explainKept(error, report.verified, base.chunks.length);
   }

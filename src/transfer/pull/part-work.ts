@@ -1,6 +1,7 @@
 import type { DiskChunk } from '../../oci/tart-image.ts';
 import { TartletError } from '../../errors.ts';
 import type { ChunkJob, CopyJob, FetchJob, ResultOf, UnpackJob, VerifyJob } from '../../chunks/chunk-job.ts';
+import type { DiskFill } from '../fill/disk-fill.ts';
 import type { SpaceNeeded } from './plan.ts';
 import type { PullRoom, RoomTools } from './pull-room.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
@@ -12,6 +13,8 @@ export type Work<J extends ChunkJob> = readonly [job: J, chunks: readonly DiskCh
 export interface PartTools extends RoomTools {
   /** Default: there is room for everything. */
   readonly room?: PullRoom | undefined;
+  /** Who waits for which chunk. Default: none is waited for. */
+  readonly fill?: DiskFill | undefined;
   /** So many encoded bytes of a chunk are fetched so far. Default: nothing is told. */
   readonly onUnderWay?: ((chunk: DiskChunk, bytes: number) => void) | undefined;
 }
@@ -27,7 +30,7 @@ export async function runWork<J extends ChunkJob>(
   pool: WorkerPool,
   work: readonly Work<J>[],
   onDone: OnDone<J>,
-  { room, onUnderWay }: Pick<PartTools, 'room' | 'onUnderWay'> = {},
+  { room, fill, onUnderWay }: Pick<PartTools, 'room' | 'fill' | 'onUnderWay'> = {},
 ): Promise<Work<J>[]> {
   const chunksOf = new Map(work);
   const later = await pool.runAll(
@@ -38,6 +41,10 @@ export async function runWork<J extends ChunkJob>(
         room === undefined
           ? undefined
           : async (job, signal) => room.enter({ ...sizeOf(chunksOf.get(job) ?? []), blob: blobOf(job) }, signal),
+      urgency: fill && {
+        isUrgent: (job) => (chunksOf.get(job) ?? []).some((chunk) => fill.isUrgent(chunk)),
+        onChange: (listener) => fill.onChange(listener),
+      },
       onMoved: (job, { bytes }) => {
         const [chunk] = chunksOf.get(job) ?? [];
         if (job.kind !== 'fetch' || chunk === undefined) return;

@@ -1,0 +1,131 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { expect, it, onTestFinished } from 'vitest';
+import { RemoteName } from '../../../src/names/remote-name.ts';
+import type { Session } from '../../../src/session/session.ts';
+import { pull, type PullOutcome } from '../../../src/transfer/pull/pull.ts';
+import { freshSession } from '../../support/home.ts';
+import { patternBytes } from '../../support/memory-device.ts';
+import { NbdClient } from '../../support/nbd-client.ts';
+import { send, startStaticRegistry } from '../../support/static-registry.ts';
+import { tinyImage } from '../../support/tart-image.ts';
+
+const CHUNK = 128 * 1024;
+const NUMBERS = [0, 1, 2, 3, 4, 5];
+const image = tinyImage({ chunks: NUMBERS.map((at) => patternBytes(CHUNK, `chunk ${at}`)) });
+/** Under load everything takes its time. */
+const eventually: typeof expect.poll = (look) => expect.poll(look, { timeout: 20_000 });
+
+/** Behind the stub, the configuration and the NVRAM come the blobs of the disk. */
+const DISK_BLOBS = [...image.blobs].slice(3);
+
+/** A pull of one chunk at a time, whose registry answers the request for a chunk when it is let go. */
+class HeldPull {
+  readonly session: Session = freshSession();
+  /** Chunks that were asked for, in this order. */
+  readonly asked: number[] = [];
+  readonly #held = new Map<number, () => void>();
+  outcome: Promise<PullOutcome> = Promise.reject(new Error('not begun'));
+
+  constructor() {
+    this.outcome.catch(() => undefined);
+  }
+
+  static async begin(): Promise<HeldPull> {
+    const held = new HeldPull();
+    const registry = await startStaticRegistry({ latest: image });
+    registry.intercept = (request, response) => {
+      const at = DISK_BLOBS.findIndex(([digest]) => request.url?.endsWith(digest) === true);
+      if (at < 0) return false;
+      held.asked.push(at);
+      held.#held.set(at, () => send(request, response, DISK_BLOBS[at]?.[1], 'application/octet-stream'));
+      return true;
+    };
+    const name = RemoteName.parse(`${registry.address}/org/vm:latest`);
+    held.outcome = pull(held.session, name, { concurrency: 1 });
+    held.outcome.catch(() => undefined);
+    await eventually(() => held.asked).toStrictEqual([0]);
+    return held;
+  }
+
+  get staging(): string {
+    return `${this.session.home.stagingDirectory}/${image.digest.replace('sha256:', '')}`;
+  }
+
+  async letGo(...chunks: readonly number[]): Promise<void> {
+    for (const at of chunks) {
+      await eventually(() => this.#held.has(at)).toBe(true);
+      this.#held.get(at)?.();
+    }
+  }
+
+  async reader(): Promise<NbdClient> {
+    const client = await NbdClient.at(`${this.staging}/.fill.sock`);
+    onTestFinished(() => void client.stream.destroy());
+    await client.choose('', { structured: false });
+    return client;
+  }
+}
+
+const CACHE = 5;
+
+it('fetches what another process waits for before the rest, though all places are taken, each chunk once', async () => {
+  const held = await HeldPull.begin();
+  const [one, other] = [await held.reader(), await held.reader()];
+  one.send(CACHE, 1n, { offset: 4 * CHUNK + 5, length: 10 });
+  await eventually(() => held.asked).toStrictEqual([0, 4]);
+  other.send(CACHE, 2n, { offset: 3 * CHUNK - 5, length: 2 * CHUNK });
+  await eventually(() => held.asked.toSorted((a, b) => a - b)).toStrictEqual([0, 2, 3, 4]);
+  await held.letGo(4);
+  expect(await one.answer()).toMatchObject({ cookie: 1n, errno: 0 });
+  await held.letGo(2, 3);
+  expect(await other.answer()).toMatchObject({ cookie: 2n, errno: 0 });
+  // They read the file, which is verified there.
+  const disk = readFileSync(`${held.staging}/disk.img`);
+  expect(disk.subarray(2 * CHUNK, 5 * CHUNK).equals(image.disk.subarray(2 * CHUNK, 5 * CHUNK))).toBe(true);
+  await held.letGo(0, 1, 5);
+  expect(await held.outcome).toMatchObject({ status: 'pulled' });
+  expect(held.asked.toSorted((a, b) => a - b)).toStrictEqual(NUMBERS);
+});
+
+it('lets other processes read nothing of a chunk before its digest matched', async () => {
+  const held = await HeldPull.begin();
+  const client = await held.reader();
+  client.send(0, 1n, { offset: 5 * CHUNK, length: 100 });
+  client.send(3, 2n);
+  // The flush behind it is answered, and the read is not.
+  expect(await client.answer()).toMatchObject({ cookie: 2n });
+  await held.letGo(5);
+  const { cookie, data } = await client.answer(100);
+  expect(cookie).toBe(1n);
+  expect(data.equals(image.disk.subarray(5 * CHUNK, 5 * CHUNK + 100))).toBe(true);
+  await held.letGo(0, 1, 2, 3, 4);
+  await held.outcome;
+});
+
+it('ends the conversation, and publishes no socket, when the image is whole', async () => {
+  const held = await HeldPull.begin();
+  const client = await held.reader();
+  await held.letGo(...NUMBERS);
+  const { digest } = await held.outcome;
+  await client.ended;
+  expect(existsSync(held.staging)).toBe(false);
+  const [registry = ''] = readdirSync(held.session.home.imagesDirectory);
+  const files = readdirSync(`${held.session.home.imagesDirectory}/${registry}/org/vm/${digest.toString()}`);
+  expect(files).not.toContain('.fill.sock');
+});
+
+it('waits no more for what a process wanted that has gone', async () => {
+  const held = await HeldPull.begin();
+  const client = await held.reader();
+  client.send(CACHE, 1n, { offset: 4 * CHUNK, length: 1 });
+  await eventually(() => held.asked).toStrictEqual([0, 4]);
+  client.stream.destroy();
+  const next = await held.reader();
+  next.send(3, 2n);
+  await next.answer();
+  await held.letGo(0);
+  // What is under way is finished; what comes next is in the order of the disk.
+  await eventually(() => held.asked).toStrictEqual([0, 4, 1]);
+  await held.letGo(4, 1, 2, 3, 5);
+  expect(await held.outcome).toMatchObject({ status: 'pulled' });
+});
