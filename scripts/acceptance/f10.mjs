@@ -29,7 +29,7 @@ export async function main(args) {
   const image = makeImage({ seed: 'f10', layers: LAYERS, layerBytes });
   const upstream = await new Upstream(image, 200e6).start();
   const directory = mkdtempSync(path.join(tmpdir(), 'tartlet-f10-'));
-  const cache = await startCache(directory, upstream.port, { options: ['--cache-size', String(budget)] });
+  const cache = await startCache(directory, upstream.port, { options: ['--proxy-budget', String(budget)] });
   const result = emptyResult();
   const agent = new Agent({ keepAlive: true });
   const blobs = [...image.blobs.values()];

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const root = path.resolve(import.meta.dirname, '../../..');
-const CLIENT = path.join(import.meta.dirname, 'client.mjs');
+const CLIENT = new URL('./client.mjs', import.meta.url);
 
 /** Starts `serve --proxy-for` the upstream. */
 export async function startCache(directory, upstreamPort, { port, options = [] } = {}) {
