@@ -208,9 +208,8 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
    * @throws TartletError `NOT_FOUND`, `REG_REJECTED`, `AUTH_DENIED`, `NET_PROTOCOL`, `NET_TIMEOUT`.
    */
   catalog(options?: ListOptions): AsyncIterable<string> {
-    const { send, timing } = this.#connection;
-    const endpoint = async (): Promise<URL> => this.#connection.endpoint();
-    return listRepositories({ registry: this.registry, send, timing, endpoint }, options);
+    const { send, timing, base } = this.#connection;
+    return listRepositories({ registry: this.registry, send, timing, base }, options);
   }
 
   /**

@@ -37,7 +37,7 @@ export async function* listRepositories(
   options: ListOptions = {},
 ): AsyncGenerator<string, void, undefined> {
   const of = context.registry.toString();
-  const url = new URL('/v2/_catalog', await context.endpoint());
+  const url = new URL('/v2/_catalog', await context.base.find());
   const access = { catalog: true, action: 'pull' } as const;
   const next = { kind: 'list-elsewhere', registry: of } as const;
   try {

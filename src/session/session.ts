@@ -137,7 +137,7 @@ export class Session {
   }
 
   /**
-   * A client for the repository of a name, and for no other place: for what is written, for logins and lists. The caller
+   * A client for the repository of a name, and for no other place: for what is written, logins and lists. The caller
    * closes it. Loaded only here: most commands talk to no registry.
    * @param subject what it is asked about, for events; default: the name.
    * @throws TartletError `NAME_MALFORMED` for a repository in upper case.
