@@ -70,7 +70,10 @@ async function again(times, result, work) {
 
 async function get(agent, port, what, from, take) {
   await new Promise((resolve, reject) => {
-    const headers = { accept: '*/*', ...(from > 0 ? { range: `bytes=${from}-` } : {}) };
+    const headers = {
+      accept: 'application/vnd.oci.image.manifest.v1+json, */*',
+      ...(from > 0 ? { range: `bytes=${from}-` } : {}),
+    };
     const sent = request({ agent, port, host: '127.0.0.1', path: `/v2/team/macos/${what}`, headers }, (response) => {
       if (response.statusCode !== (from > 0 ? 206 : 200)) {
         response.resume();
