@@ -48,6 +48,7 @@ const blind = {
     'run',
   ],
   'server/http': ['server/store'],
+  'server/page': ['server/store', 'server/http'],
   cli: ['oci', 'codec', 'registry'],
 };
 

@@ -150,8 +150,12 @@ export class SiteContent implements ServedContent {
   }
 
   facts(): CacheFacts {
-    const { stored, flights, evicted } = this.#open.cache.stats();
+    const { stored, flights, evicted, hits, misses, fetchedBytes, servedBytes } = this.#open.cache.stats();
     return {
+      blobHits: hits,
+      blobMisses: misses,
+      fetchedBlobBytes: fetchedBytes,
+      servedBlobBytes: servedBytes,
       upstreams: this.#settings.upstreams.texts,
       repositories: this.#usage.repositories,
       storedBlobs: stored,

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describeError, TartletError } from '../errors.ts';
 import { diskCode } from '../fs/disk-error.ts';
 import type { ServedContent } from './contract/served-content.ts';
+import type { LocalContent } from './contract/local-content.ts';
 import type { StoreStatus } from './contract/store-status.ts';
 import type { Stores } from './contract/stores.ts';
 import { type ListeningAddress, RegistryServer } from './registry-server.ts';
@@ -117,6 +118,10 @@ class DiskContent implements ServedContent {
   }
 
   storesFor(): Stores {
+    return this.store;
+  }
+
+  local(): LocalContent {
     return this.store;
   }
 

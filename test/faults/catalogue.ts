@@ -342,5 +342,8 @@ export const SECTIONS: readonly Section[] = [
     /* S87 */ 'a mirror that lies: other bytes, another manifest',
     /* S88 */ 'secrets for one endpoint that reach another',
     /* S89 */ 'settings of mirrors that other users can write to',
+    /* S90 */ 'names, labels and annotations that are markup, in the web page of a registry',
+    /* S91 */ 'pages about repositories that the viewer may not read',
+    /* S92 */ 'manifests and lists without end behind one page',
   ]),
 ];

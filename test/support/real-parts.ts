@@ -8,6 +8,7 @@ export type Part =
   | 'docker-registry'
   | 'nginx'
   | 'squid'
+  | 'chromium'
   | 'skopeo'
   | 'openssl'
   | 'strace'

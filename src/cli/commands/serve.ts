@@ -36,7 +36,7 @@ export async function runServe(terminal: Terminal, options: ServeCommandOptions)
     hostNames: options.hostName,
     allowExposed: options.open ?? false,
     deletes: options.allowBreakingDeletes === undefined ? undefined : ('any' as const),
-    ...observing(options),
+    ...observing(options, terminal.programName),
     log,
     now: () => terminal.now().getTime(),
   });

@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
 
-/** How `serve` can be looked at: its log, its metrics. */
+/** How `serve` can be looked at: its page, its log, its metrics. */
 export function declareObserving(command: Command): Command {
   return command
+    .option('--no-page', 'Show no web page at the address of the registry')
     .addOption(
       new Option('--log-format <format>', 'How the log on stderr is written; json is one object for each line')
         .choices(['text', 'json'] as const)

@@ -1,24 +1,12 @@
 import { humanBytes } from '../../names/byte-count.ts';
+import { relativeTime } from '../../names/relative-time.ts';
 
-export { humanBytes };
+export { humanBytes, relativeTime };
 
 const GB = 1_000_000_000;
 
 const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
-
-/** Largest first; a month and a year are what they are on average. */
-const AGES: readonly (readonly [string, number])[] = [
-  ['year', 365.25 * DAY],
-  ['month', 30.4375 * DAY],
-  ['week', 7 * DAY],
-  ['day', DAY],
-  ['hour', HOUR],
-  ['minute', MINUTE],
-  ['second', SECOND],
-];
+const DAY = 24 * 60 * 60 * SECOND;
 
 /**
  * Bytes in whole gigabytes of 10^9, truncated: `Disk` wherever programs read it, and `Size` in `list` (tart-cli §1.5,
@@ -50,26 +38,6 @@ export function humanDuration(milliseconds: number): string {
   if (hours === 0) return `${minutes}m ${seconds % 60}s`;
   if (hours < 24) return `${hours}h ${minutes % 60}m`;
   return `${Math.floor(hours / 24)}d ${hours % 24}h`;
-}
-
-/**
- * How long ago something was, in whole units rounded down: `3 minutes ago`. Clocks disagree, so it can also be
- * `in 2 days`.
- */
-export function relativeTime(then: Date, now: Date): string {
-  const age = now.getTime() - then.getTime();
-  const [unit, length] = ageUnit(Math.abs(age));
-  if (length === 0) return 'just now';
-  const count = Math.floor(Math.abs(age) / length);
-  const words = `${count} ${unit}${count === 1 ? '' : 's'}`;
-  return age < 0 ? `in ${words}` : `${words} ago`;
-}
-
-/** A loop, since `list` asks for each of thousands of images. */
-function ageUnit(age: number): readonly [string, number] {
-  let index = 0;
-  while (index < AGES.length && age < (AGES[index]?.[1] ?? 0)) index += 1;
-  return AGES[index] ?? ['moment', 0];
 }
 
 /** `1 chunk`, `3 chunks`. */

@@ -1,4 +1,4 @@
-import type { MetricsReaders } from '../../server/settings/beside-api.ts';
+import type { MetricsReaders, PullCommand } from '../../server/settings/beside-api.ts';
 import type { RegistryOptions } from '../../server/settings/options.ts';
 import type { LogFormat } from './log-line.ts';
 
@@ -6,9 +6,16 @@ import type { LogFormat } from './log-line.ts';
 export interface ObservingOptions {
   readonly logFormat: LogFormat;
   readonly metrics: MetricsReaders;
+  /** False for `--no-page`. */
+  readonly page: boolean;
 }
 
-/** The same for the registry. */
-export function observing({ metrics }: ObservingOptions): Pick<RegistryOptions, 'metrics'> {
-  return { metrics };
+/** The same for the registry. @param programName as the user calls the command. */
+export function observing(
+  { metrics, page }: ObservingOptions,
+  programName: string,
+): Pick<RegistryOptions, 'metrics' | 'page'> {
+  const pullCommand: PullCommand = (image, isPlainHttp) =>
+    `${programName} pull ${image}${isPlainHttp ? ' --insecure' : ''}`;
+  return { metrics, page: page ? { pullCommand } : undefined };
 }

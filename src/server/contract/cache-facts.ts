@@ -30,6 +30,12 @@ export interface CacheFacts {
   readonly upstreams: readonly string[];
   /** The latest used first; at most 1,000. */
   readonly repositories: readonly CachedRepository[];
+  /** How often a blob was asked for that was here, and one that was not, of all repositories together. */
+  readonly blobHits: number;
+  readonly blobMisses: number;
+  /** Bytes of blobs that came from upstreams, and that were read for clients. */
+  readonly fetchedBlobBytes: number;
+  readonly servedBlobBytes: number;
   /** Blobs on the disk, whole and verified. */
   readonly storedBlobs: number;
   /** Blobs that are arriving now. */

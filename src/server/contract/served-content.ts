@@ -1,4 +1,5 @@
 import type { CacheFacts } from './cache-facts.ts';
+import type { LocalContent } from './local-content.ts';
 import type { StoreStatus } from './store-status.ts';
 import type { Stores } from './stores.ts';
 
@@ -27,6 +28,8 @@ export interface ServedContent {
    * @throws Refusal when the login is good for nothing.
    */
   greet?(asker: Asker): Promise<void>;
+  /** What the web page may show to the client of one request. Without it, the page shows what else is known. */
+  local?(asker: Asker): LocalContent;
   /** What is stored, and whether it can be read. Without it, readiness is that the process answers. */
   status?(): StoreStatus;
   /** Where the content is a cache: what it has done. Costs no more than reading counters. */

@@ -10,13 +10,16 @@ import type { Exchange } from './exchange.ts';
 import { getHealth, getMetrics } from './health-handler.ts';
 import { listReferrers, listRepositories, listTags } from './listing-handler.ts';
 import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
+import type { Pages, PageView } from '../page/pages.ts';
+import { getPage, getPageFile } from './page-handler.ts';
 import { nothingHere, type Route } from './router.ts';
 import { UploadHandler } from './upload-handler.ts';
 
 interface Serving {
-  readonly content: Pick<ServedContent, 'storesFor' | 'greet' | 'status' | 'facts'>;
+  readonly content: Pick<ServedContent, 'storesFor' | 'greet' | 'local' | 'status' | 'facts'>;
   readonly settings: Settings;
   readonly observations: Observations;
+  readonly pages: Pages;
   /** Told of a fault that the answer says no more of. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -32,6 +35,11 @@ export async function answerRoute(route: Route, exchange: Exchange, serving: Ser
       return byMethod(exchange, { GET: async () => greet(exchange, content, asker) });
     case 'health':
       return byMethod(exchange, { GET: async () => getHealth(exchange, route.asks, serving) });
+    case 'page':
+      return byMethod(exchange, { GET: async () => showPage(exchange, route, serving) });
+    case 'page-file':
+      if (settings.page === undefined) throw nothingHere();
+      return byMethod(exchange, { GET: async () => getPageFile(exchange, route.file) });
     case 'metrics':
       if (settings.metrics === 'none') throw nothingHere();
       return byMethod(exchange, { GET: async () => getMetrics(exchange, serving) });
@@ -63,6 +71,22 @@ export async function answerRoute(route: Route, exchange: Exchange, serving: Ser
 async function greet(exchange: Exchange, content: Serving['content'], asker: Asker): Promise<void> {
   await content.greet?.(asker);
   exchange.respondJson({});
+}
+
+async function showPage(exchange: Exchange, view: PageView, serving: Serving): Promise<void> {
+  const { content, settings, observations, pages } = serving;
+  if (settings.page === undefined) throw nothingHere();
+  await getPage(exchange, view, {
+    pages,
+    content: content.local?.(askerOf(exchange)),
+    facts: {
+      uses: observations.uses,
+      store: content.status?.().facts(),
+      cache: content.facts?.(),
+      pullCommand: settings.page.pullCommand,
+    },
+    now: new Date(settings.now()),
+  });
 }
 
 async function answerUpload(

@@ -18,6 +18,8 @@ import { refuseAmbiguous } from './framing-check.ts';
 import { checkHostHeader } from './host-check.ts';
 import type { Settings } from '../settings/options.ts';
 import { Refusal, storageFull } from '../contract/refusal.ts';
+import { Pages } from '../page/pages.ts';
+import { isBesideApi, refusalBody } from './page-handler.ts';
 import { RequestQueue } from './request-queue.ts';
 import { parseRoute, type ReadName, type Route } from './router.ts';
 
@@ -28,7 +30,7 @@ export type { ReadName } from './router.ts';
 
 /** What requests are answered from, and who may ask. */
 export interface Served {
-  readonly content: Pick<ServedContent, 'storesFor' | 'greet' | 'status' | 'facts'>;
+  readonly content: Pick<ServedContent, 'storesFor' | 'greet' | 'local' | 'status' | 'facts'>;
   readonly authenticator: Authenticator;
   /** Default: by the distribution spec. */
   readonly readName?: ReadName | undefined;
@@ -43,6 +45,7 @@ export class RequestHandler {
   readonly #queue = new RequestQueue();
   readonly #turns = new ClientQueue();
   readonly #documents = new DocumentMemory();
+  readonly #pages = new Pages();
   /** What is counted of the requests. */
   readonly observations: Observations;
 
@@ -76,7 +79,7 @@ export class RequestHandler {
     response.setHeader('X-Content-Type-Options', 'nosniff');
     try {
       refuseAmbiguous(request);
-      checkHostHeader(request, this.#settings.hostNames);
+      checkHostHeader(request, { hostNames: this.#settings.hostNames, isLinkable: isBesideApi(request) });
       const { route, query } = parseRoute(request.url ?? '', this.#readName);
       observed.route = route;
       const access = await this.#authorize(request, route, query, (name) => {
@@ -90,6 +93,7 @@ export class RequestHandler {
         content: this.#content,
         settings: this.#settings,
         observations: this.observations,
+        pages: this.#pages,
         onFailure: (error) => this.#failed(request, error),
       });
     } catch (error) {
@@ -163,11 +167,12 @@ export class RequestHandler {
       response.destroy();
       return;
     }
-    const { body, status, headers } = refusal;
+    const { status, headers } = refusal;
+    const { body, headers: ofBody } = refusalBody(request, refusal);
     const length = Buffer.byteLength(body);
     const unread = hasUnreadBody(request, expectation);
     if (unread) response.setHeader('Connection', 'close');
-    response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': length, ...headers });
+    response.writeHead(status, { ...ofBody, 'Content-Length': length, ...headers });
     if (request.method !== 'HEAD') response.write(body);
     if (unread && !expectation.pending) {
       request.resume();

@@ -5,7 +5,7 @@ import type { Stores } from '../contract/stores.ts';
 import type { ResolvedTag } from '../contract/tag-store.ts';
 import type { Exchange } from './exchange.ts';
 import { parseTag } from './parse-name.ts';
-import type { Reference } from './router.ts';
+import type { Reference } from '../contract/reference.ts';
 import { sendContent } from './send-content.ts';
 
 /** More `tag` parameters than this in one push are refused. */

@@ -6,7 +6,7 @@ import type { MetricsReaders } from '../settings/beside-api.ts';
 import type { Route } from './router.ts';
 
 /** What proxies add to a request that they pass on, so that its sender is not on this machine whatever its address. */
-const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
+const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'];
 
 /**
  * What a request to a route takes; undefined for what is given to everybody, a wrong login included.
@@ -16,7 +16,12 @@ export function needOf(route: Route, request: IncomingMessage, readers: MetricsR
   const { method = '' } = request;
   switch (route.kind) {
     case 'health':
+    case 'page-file':
       return undefined;
+    case 'page':
+      // As the API has it: whoever may not list repositories there does not see them here.
+      if (route.view === 'repositories') return { kind: 'catalog' };
+      return { kind: 'repository', repository: route.repository.text, actions: ['pull'] };
     case 'metrics':
       // Where there are none, everybody hears so.
       if (readers === 'all' || readers === 'none') return undefined;

@@ -1,22 +1,21 @@
 import type { Digest } from '../../names/digest.ts';
 import type { Repository } from '../../names/repository.ts';
-import type { Tag } from '../../names/tag.ts';
+import type { Reference } from '../contract/reference.ts';
 import { Refusal } from '../contract/refusal.ts';
+import { type PageFile, pageFile } from '../page/page-file.ts';
+import type { PageView } from '../page/pages.ts';
 import { parseDigest, parseRepository, parseTag, withColon } from './parse-name.ts';
 
 /** Reads the name of a repository in an address. @throws Refusal `NAME_INVALID` for what is none. */
 export type ReadName = (text: string) => Repository;
-
-/** What a manifest is asked for by. */
-export type Reference =
-  | { readonly kind: 'tag'; readonly tag: Tag }
-  | { readonly kind: 'digest'; readonly digest: Digest };
 
 /** Every address of the API (distribution spec § endpoints) and those beside it, with their parts parsed. */
 export type Route =
   /** Whether this process answers, or its content can be read. */
   | { readonly kind: 'health'; readonly asks: 'process' | 'content' }
   | { readonly kind: 'metrics' }
+  | ({ readonly kind: 'page' } & PageView)
+  | { readonly kind: 'page-file'; readonly file: PageFile }
   | { readonly kind: 'base' }
   | { readonly kind: 'catalog' }
   | { readonly kind: 'tags'; readonly repository: Repository }
@@ -53,7 +52,7 @@ function routeOf(path: string, readName: ReadName): Route {
   if (path === '/healthz') return { kind: 'health', asks: 'process' };
   if (path === '/readyz') return { kind: 'health', asks: 'content' };
   if (path === '/metrics') return { kind: 'metrics' };
-  if (!path.startsWith('/v2/')) throw nothingHere();
+  if (!path.startsWith('/v2/')) return pageRoute(path, readName);
   if (path === '/v2/_catalog') return { kind: 'catalog' };
   // Read from the end: a repository may itself be called a/tags or b/blobs/uploads.
   const parts = path.slice('/v2/'.length).split('/');
@@ -68,6 +67,25 @@ function routeOf(path: string, readName: ReadName): Route {
   }
   if (second === 'blobs') return { kind: 'blob', repository: before(2), digest: parseDigest(last) };
   throw nothingHere();
+}
+
+/** Pages for people, and the files that they are made with. */
+function pageRoute(path: string, readName: ReadName): Route {
+  if (path === '/') return { kind: 'page', view: 'repositories' };
+  const [, place, rest = ''] = /^\/(page|repository|image)\/(.+)$/.exec(path) ?? [];
+  const file = place === 'page' ? pageFile(rest) : undefined;
+  if (file !== undefined) return { kind: 'page-file', file };
+  if (place === 'repository') return { kind: 'page', view: 'tags', repository: readName(rest) };
+  // A cache has ports in the names of its repositories, and no tag has a slash.
+  const [, name, digest, tagged, tag] = /^(?:([^@]+)@(.+)|(.+):([^:/]+))$/.exec(place === 'image' ? rest : '') ?? [];
+  const named = name ?? tagged;
+  if (named === undefined) throw nothingHere();
+  const repository = readName(named);
+  if (digest !== undefined) {
+    return { kind: 'page', view: 'image', repository, reference: { kind: 'digest', digest: parseDigest(digest) } };
+  }
+  if (tag === undefined) throw nothingHere();
+  return { kind: 'page', view: 'image', repository, reference: { kind: 'tag', tag: parseTag(tag) } };
 }
 
 function upload(repository: Repository, id: string): Route {

@@ -47,8 +47,13 @@ export function storeFamilies({ stored, openUploads, collected }: StoreFacts): M
 }
 
 /** Metrics of a cache: no name of an upstream, because clients may choose it. */
-export function cacheFamilies({ storedBlobs, flights, evictedBlobs }: CacheFacts): MetricFamily[] {
+export function cacheFamilies(facts: CacheFacts): MetricFamily[] {
+  const { blobHits, blobMisses, fetchedBlobBytes, servedBlobBytes, storedBlobs, flights, evictedBlobs } = facts;
   return [
+    one('counter', 'tartlet_cache_hits_total', 'Blobs that were here when they were asked for.', blobHits),
+    one('counter', 'tartlet_cache_misses_total', 'Blobs that were not here when they were asked for.', blobMisses),
+    one('counter', 'tartlet_cache_fetched_bytes_total', 'Bytes of blobs from upstreams.', fetchedBlobBytes),
+    one('counter', 'tartlet_cache_served_bytes_total', 'Bytes of blobs for clients.', servedBlobBytes),
     one('gauge', 'tartlet_cache_blobs', 'Blobs of upstreams that are here, whole and verified.', storedBlobs),
     one('gauge', 'tartlet_cache_flights', 'Blobs that are arriving just now.', flights),
     one('counter', 'tartlet_cache_evicted_blobs_total', 'Blobs that gave way to others.', evictedBlobs),

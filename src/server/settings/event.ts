@@ -8,6 +8,8 @@ export type RouteKind =
   | 'blob'
   | 'uploads'
   | 'upload'
+  | 'page'
+  | 'page-file'
   | 'metrics'
   | 'health'
   | 'unknown';

@@ -2,7 +2,7 @@ import { TartletError } from '../../errors.ts';
 import { isLoopbackHost } from '../../names/ip-address.ts';
 import { RegistryAddress } from '../../names/registry-address.ts';
 import type { Htpasswd } from './htpasswd.ts';
-import type { MetricsReaders } from './beside-api.ts';
+import type { MetricsReaders, PageOptions } from './beside-api.ts';
 import type { RegistryEvent } from './event.ts';
 
 /** Which clients may use the registry. */
@@ -112,6 +112,8 @@ export interface RegistryOptions {
   readonly hostNames?: readonly string[] | undefined;
   /** Default: unneeded, so that no image under a tag can be broken (issue 14, item 14). */
   readonly deletes?: DeletesAllowed | undefined;
+  /** Shows what is stored to people who may read it, at `/`. Default: there is no page. */
+  readonly page?: PageOptions | undefined;
   /** Who may read `/metrics`. Default: none, so that there is no such address. */
   readonly metrics?: MetricsReaders | undefined;
   readonly limits?: Partial<Limits>;
@@ -132,6 +134,7 @@ export interface Settings {
   /** Canonical, lower case. */
   readonly hostNames: ReadonlySet<string>;
   readonly deletes: DeletesAllowed;
+  readonly page: PageOptions | undefined;
   readonly metrics: MetricsReaders;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
@@ -190,6 +193,7 @@ export function resolveOptions(options: RegistryOptions): Settings {
     tls: options.tls,
     hostNames: new Set((options.hostNames ?? []).map(canonicalHost)),
     deletes: options.deletes ?? 'unneeded',
+    page: options.page,
     metrics: options.metrics ?? 'none',
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },

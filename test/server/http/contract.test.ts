@@ -1,13 +1,10 @@
 import http from 'node:http';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Digest } from '../../../src/names/digest.ts';
 import { Repository } from '../../../src/names/repository.ts';
-import { allowAll } from '../../../src/server/access/access.ts';
 import { Refusal } from '../../../src/server/contract/refusal.ts';
 import type { Stores } from '../../../src/server/contract/stores.ts';
-import { RequestHandler } from '../../../src/server/http/handler.ts';
 import type { RegistryEvent } from '../../../src/server/settings/event.ts';
-import { resolveOptions } from '../../../src/server/settings/options.ts';
 import { ArrivingBlob, MemoryStores } from '../memory-stores.ts';
 import {
   eventually,
@@ -16,30 +13,16 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
   type ProtocolClient,
-  protocolClient,
   sha256,
   startRegistry,
 } from '../running-registry.ts';
+import { serveContent } from '../serve-content.ts';
 
 const NAME = 'team/macos';
 const REPOSITORY = Repository.parse(NAME);
 const CONTENT = noise(1_000_000);
 
-/** The protocol over any store. */
-async function serve(stores: Stores): Promise<ProtocolClient & { readonly events: RegistryEvent[] }> {
-  const events: RegistryEvent[] = [];
-  const handler = new RequestHandler(resolveOptions({ dataDirectory: '', log: (event) => events.push(event) }), {
-    content: { storesFor: () => stores },
-    authenticator: allowAll,
-  });
-  const server = http.createServer((request, response) => void handler.handle(request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  onTestFinished(() => server.closeAllConnections());
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return { ...protocolClient(address.port), events };
-}
+const serve = async (stores: Stores): ReturnType<typeof serveContent> => serveContent({ storesFor: () => stores });
 
 describe.each([
   ['the disk', async (): Promise<ProtocolClient> => startRegistry()],

@@ -93,6 +93,7 @@ it.each([
   ['local', FORWARDED, 401],
   ['local', { ...FORWARDED, Authorization: LOGIN }, 200],
   ['local', { Via: '1.1 nginx' }, 401],
+  ['local', { 'X-Forwarded-Proto': 'https' }, 401],
   ['users', {}, 401],
   ['users', { Authorization: LOGIN }, 200],
   ['all', FORWARDED, 200],
