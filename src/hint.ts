@@ -92,6 +92,8 @@ export interface RegistryHints {
   'make-room-on-registry': { readonly host: string };
   'create-repository': { readonly host: string };
   'allow-deletion-on-registry': None;
+  /** It has no list of repositories, or gives it to no user. */
+  'list-elsewhere': { readonly registry: string };
   'push-with-larger-chunks': None;
   'complete-image-on-registry': None;
 }

@@ -8,6 +8,7 @@ import { IMAGES } from './declare/images.ts';
 import { GUEST } from './declare/guest.ts';
 import { MACHINE } from './declare/machine.ts';
 import { SERVICES } from './declare/services.ts';
+import { USAGE } from './declare/usage.ts';
 import { VETU } from './declare/vetu.ts';
 import { VMS } from './declare/vms.ts';
 import type { CommandGroup } from './declare/declaration.ts';
@@ -18,7 +19,7 @@ import { VERSION } from './terminal/version.ts';
 
 /** In the order of the help. */
 const GROUPS: Readonly<Record<Dialect, readonly CommandGroup[]>> = {
-  tart: [IMAGES, DOCTOR, VMS, MACHINE, GUEST, ACCESS, ARCHIVES, ACCOUNTS, SERVICES],
+  tart: [IMAGES, USAGE, DOCTOR, VMS, MACHINE, GUEST, ACCESS, ARCHIVES, ACCOUNTS, SERVICES],
   vetu: VETU,
 };
 const EXAMPLES: Readonly<Record<Dialect, readonly string[]>> = {

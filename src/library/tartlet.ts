@@ -34,6 +34,7 @@ import {
   type VmName,
   vmName,
 } from './name.ts';
+import { Looking } from './looking.ts';
 import type { OperationOptions } from './operation.ts';
 import type { ExecVmOptions, GuestResult, RunningVm, RunVmOptions, VmAddressOptions } from './running-vm.ts';
 import { RepositoryClient } from './repository-client.ts';
@@ -55,7 +56,7 @@ export interface Login {
  * with the signal's reason when it is aborted; methods may run at the same time, as several commands may. Nothing here
  * prints or exits.
  */
-export class Tartlet implements AsyncDisposable {
+export class Tartlet extends Looking implements AsyncDisposable {
   /** The directory that Tart and Tartlet share, as it was spelled. */
   readonly home: string;
   readonly #settings: TartletSettings;
@@ -63,9 +64,11 @@ export class Tartlet implements AsyncDisposable {
 
   /** @internal `openTartlet` makes it. */
   constructor(settings: TartletSettings) {
+    const operations = new Operations(settings);
+    super(operations);
     this.home = settings.home.root;
     this.#settings = settings;
-    this.#operations = new Operations(settings);
+    this.#operations = operations;
   }
 
   /**

@@ -32,7 +32,7 @@ import { type RegistryConnection, registryConnection, type RegistryConnectionOpt
 import type { Limits } from './request/limits.ts';
 import type { RepositoryContext } from './request/repository.ts';
 import type { SentSecrets } from './request/sent-secrets.ts';
-import { listTags } from './tag.ts';
+import { type ListOptions, listRepositories, listTags } from './tag.ts';
 import { type BlobSource, type BlobUploadOptions, uploadBlob } from './blobs/upload.ts';
 import type { OnWire } from './wire.ts';
 
@@ -195,11 +195,21 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
   }
 
   /**
-   * The tags, page by page as they are asked for. `last`: begin after this tag. @throws TartletError `NOT_FOUND`,
-   * `NET_PROTOCOL`.
+   * The tags, page by page as they are asked for, and in whatever order and how often the registry names them. `last`:
+   * begin after this tag.
+   * @throws TartletError `NOT_FOUND`, `NET_PROTOCOL`, `NET_TIMEOUT` for a list that does not end.
    */
-  tags(options?: CallOptions & { readonly last?: string | undefined }): AsyncIterable<string> {
+  tags(options?: ListOptions): AsyncIterable<string> {
     return listTags(this.#context, options);
+  }
+
+  /**
+   * The repositories of the registry, whichever this client is of, as {@link tags}. Many registries have no such list.
+   * @throws TartletError `NOT_FOUND`, `REG_REJECTED`, `AUTH_DENIED`, `NET_PROTOCOL`, `NET_TIMEOUT`.
+   */
+  catalog(options?: ListOptions): AsyncIterable<string> {
+    const { send, timing, base } = this.#connection;
+    return listRepositories({ registry: this.registry, send, timing, base }, options);
   }
 
   /**

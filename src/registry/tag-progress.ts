@@ -1,16 +1,24 @@
 import { TartletError } from '../errors.ts';
 import type { Timing } from './request/backoff.ts';
 
-/** Longer ones are no tags (distribution spec), and not worth remembering. */
-const LONGEST_TAG = 128;
+/** Longer ones are no such names (distribution spec), and not worth remembering. */
+const LONGEST = { tag: 128, repository: 255 } as const;
+
+/** What a list is of: `tags` of a repository, or `repositories` of a registry. */
+export interface ListSubject {
+  readonly one: 'tag' | 'repository';
+  readonly many: 'tags' | 'repositories';
+  /** Whose they are, for errors. */
+  readonly of: string;
+}
 
 /**
- * How a list of tags gets on, of which any server can promise one more page (reliability Q20, S13, S20). It ends where
- * pages bring nothing new, where there are too many, and where the time that was spent waiting for them was not worth
- * it. Each page alone has the limits of a document.
+ * How a list of tags or repositories gets on, of which any server can promise one more page (reliability Q20, S13,
+ * S20). It ends where pages bring nothing new, where there are too many, and where the time that was spent waiting for
+ * them was not worth it. Each page alone has the limits of a document.
  */
 export class TagProgress {
-  readonly #name: string;
+  readonly #list: ListSubject;
   readonly #timing: Timing;
   readonly #pages = new Set<string>();
   readonly #tags = new Set<string>();
@@ -19,9 +27,8 @@ export class TagProgress {
   #tagsBefore = 0;
   #pausedMs = 0;
 
-  /** @param name of the repository, for errors. */
-  constructor(name: string, timing: Timing) {
-    this.#name = name;
+  constructor(list: ListSubject, timing: Timing) {
+    this.#list = list;
     this.#timing = timing;
   }
 
@@ -57,13 +64,13 @@ export class TagProgress {
     return page;
   }
 
-  /** Notes what a page brought. @throws TartletError `NET_PROTOCOL` for more tags than any repository has. */
+  /** Notes what a page brought. @throws TartletError `NET_PROTOCOL` for more than there can be. */
   brought(tags: readonly string[]): void {
     const { limits } = this.#timing;
     const before = this.#tags.size;
-    for (const tag of tags) if (tag.length <= LONGEST_TAG) this.#tags.add(tag);
+    for (const tag of tags) if (tag.length <= LONGEST[this.#list.one]) this.#tags.add(tag);
     this.#pagesInVain = this.#tags.size > before ? 0 : this.#pagesInVain + 1;
-    if (this.#tags.size > limits.tags) throw this.#endless(`it has more than ${limits.tags} tags`);
+    if (this.#tags.size > limits.tags) throw this.#endless(`it has more than ${limits.tags} ${this.#list.many}`);
   }
 
   /**
@@ -73,7 +80,7 @@ export class TagProgress {
   goesOn(): void {
     const { limits } = this.#timing;
     if (this.#pagesInVain >= limits.tagPagesInVain) {
-      throw this.#endless(`the last ${this.#pagesInVain} pages had no new tag`);
+      throw this.#endless(`the last ${this.#pagesInVain} pages had no new ${this.#list.one}`);
     }
     if (this.#waitedMs < limits.tagsMs) return;
     const tags = this.#tags.size - this.#tagsBefore;
@@ -83,17 +90,17 @@ export class TagProgress {
   }
 
   #endless(why: string): TartletError {
-    return new TartletError('NET_PROTOCOL', `the list of tags of ${this.#name} does not end: ${why}`, {
-      subject: this.#name,
-    });
+    const { many, of } = this.#list;
+    return new TartletError('NET_PROTOCOL', `the list of ${many} of ${of} does not end: ${why}`, { subject: of });
   }
 
-  #tooSlow(tags: number): TartletError {
+  #tooSlow(names: number): TartletError {
+    const { many, of } = this.#list;
     const seconds = Math.round(this.#waitedMs / 1000);
     return new TartletError(
       'NET_TIMEOUT',
-      `the registry sends the tags of ${this.#name} too slowly: ${tags} in ${seconds} s, and there are more`,
-      { subject: this.#name, retryable: true },
+      `the registry sends the ${many} of ${of} too slowly: ${names} in ${seconds} s, and there are more`,
+      { subject: of, retryable: true },
     );
   }
 }

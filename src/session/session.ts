@@ -137,15 +137,16 @@ export class Session {
   }
 
   /**
-   * A client for the repository of a name, and for no other place: for what is written, and for logins. The caller
+   * A client for the repository of a name, and for no other place: for what is written, logins and lists. The caller
    * closes it. Loaded only here: most commands talk to no registry.
+   * @param subject what it is asked about, for events; default: the name.
    * @throws TartletError `NAME_MALFORMED` for a repository in upper case.
    */
-  async client(name: RemoteName, insecure: boolean): Promise<RegistryClient> {
+  async client(name: RemoteName, insecure: boolean, subject = name.toString()): Promise<RegistryClient> {
     refuseUpperCase(name);
     const loaded = await import('../registry/client.ts');
     return loaded.RegistryClient.forRepository({
-      ...(await this.#shared(name)),
+      ...(await this.#shared(subject)),
       registry: name.registry,
       repository: name.repository,
       credentials: this.#credentials(name, 'named'),
@@ -165,7 +166,7 @@ export class Session {
     refuseUpperCase(name);
     const [{ openSource }, choice] = await Promise.all([import('./open-source.ts'), this.#endpointsOf(name)]);
     return openSource(name, choice, {
-      shared: await this.#shared(name),
+      shared: await this.#shared(name.toString()),
       credentials: this.#credentials,
       insecure,
       limits: this.limits,
@@ -181,7 +182,7 @@ export class Session {
   }
 
   /** What is the same for all clients of an undertaking. */
-  async #shared(name: RemoteName): Promise<SharedOptions> {
+  async #shared(subject: string): Promise<SharedOptions> {
     const { SentSecrets } = await import('../registry/request/sent-secrets.ts');
     this.#secrets ??= new SentSecrets();
     return {
@@ -191,8 +192,7 @@ export class Session {
       onWire: this.#onWire,
       onRequest: this.#onRequest,
       rateLimit: this.rateLimit,
-      onWait: ({ reason, milliseconds }) =>
-        this.emit({ kind: 'retrying', subject: name.toString(), reason, waitMs: milliseconds }),
+      onWait: ({ reason, milliseconds }) => this.emit({ kind: 'retrying', subject, reason, waitMs: milliseconds }),
     };
   }
 

@@ -14,9 +14,15 @@ const NEVER_SHARING: ReadonlySet<number> = new Set([0xef53, 0x01021994, 0x858458
  * One extent as `filefrag -v` lists it: number, logical range, physical range, length, an expected place perhaps, and
  * flags.
  */
-const EXTENT = /^\s*\d+:\s*\d+\.\.\s*\d+:\s*\d+\.\.\s*\d+:\s*(\d+):(?:\s*\d+:)?\s*([a-z_,]*)\s*$/gm;
+const EXTENT = /^\s*\d+:\s*\d+\.\.\s*\d+:\s*(\d+)\.\.\s*\d+:\s*(\d+):(?:\s*\d+:)?\s*([a-z_,]*)\s*$/gm;
 
 const UNIT_BYTES = 512;
+
+/** Blocks of a file system that several files have, in bytes from its beginning. */
+export interface SharedExtent {
+  readonly start: number;
+  readonly end: number;
+}
 
 /**
  * How many bytes of a file lie in blocks that other files share (reflinks): deleting the file frees the rest only. Node
@@ -25,10 +31,16 @@ const UNIT_BYTES = 512;
  * @returns undefined where the file system does not tell, as on APFS. @throws TartletError `DISK_*`
  */
 export async function sharedBlockBytes(file: string): Promise<number | undefined> {
-  if (await neverSharesBlocks(file)) return 0;
+  const extents = await sharedExtents(file);
+  return extents?.reduce((sum, { start, end }) => sum + end - start, 0);
+}
+
+/** Where these are, so that they can be counted once for all files that have them. See {@link sharedBlockBytes}. */
+export async function sharedExtents(file: string): Promise<readonly SharedExtent[] | undefined> {
+  if (await neverSharesBlocks(file)) return [];
   const program = systemProgram('filefrag');
   const listing = program === undefined ? undefined : await listExtents(program, file);
-  return listing === undefined ? undefined : sumShared(listing);
+  return listing === undefined ? undefined : parseShared(listing);
 }
 
 /**
@@ -54,10 +66,11 @@ async function listExtents(program: string, file: string): Promise<string | unde
 }
 
 /** @internal exported for its test: the file system of our CI shares nothing. */
-export function sumShared(listing: string): number {
-  let units = 0;
-  for (const [, length, flags] of listing.matchAll(EXTENT)) {
-    if ((flags ?? '').split(',').includes('shared')) units += Number(length);
+export function parseShared(listing: string): SharedExtent[] {
+  const extents: SharedExtent[] = [];
+  for (const [, start, length, flags] of listing.matchAll(EXTENT)) {
+    if (!(flags ?? '').split(',').includes('shared')) continue;
+    extents.push({ start: Number(start) * UNIT_BYTES, end: (Number(start) + Number(length)) * UNIT_BYTES });
   }
-  return units * UNIT_BYTES;
+  return extents;
 }

@@ -205,15 +205,17 @@ export class Flight {
   async #failed(error: unknown): Promise<void> {
     const wrong = isWrong(error);
     const isNotSpooled = error instanceof NotSpooled;
-    // What could not be written is gone, and what an fsync failed for is unknown (reliability D9).
-    await this.#spool?.end(wrong || isNotSpooled ? 'discard' : 'keep');
     // Who reads a blob that could only not be stored has every byte, and verified.
     if (this.#state.kind !== 'whole')
       this.#state = isNotSpooled ? { kind: 'not-spooled' } : { kind: 'failed', error, isWrong: wrong };
     const reason = describeError(error);
+    // Before anything is waited for: who asks from now on must not join it.
     if (isNotSpooled) this.#end({ kind: 'not-spooled', reason });
     else if (this.#abort.signal.aborted) this.#end({ kind: 'stopped' });
     else this.#end({ kind: wrong ? 'refused' : 'broken-off', reason });
+    this.#readers.wake();
+    // What could not be written is gone, and what an fsync failed for is unknown (reliability D9).
+    await this.#spool?.end(wrong || isNotSpooled ? 'discard' : 'keep');
   }
 
   #end(end: FlightEnd): void {

@@ -5,15 +5,10 @@ import { ContentStore } from '../../server/store/content-store.ts';
 import type { DataDirectory } from '../../server/store/data-directory.ts';
 import type { CacheBudget, HeldFile } from './budget.ts';
 import type { BlobContent } from './contract.ts';
+import { type OpenBlob, StoredContent } from './stored-content.ts';
 
 /** The time of a file is that of its last use, as exactly as this: in milliseconds. */
 const TOUCH_EVERY = 60_000;
-
-/** A blob that is open, once for all who read it. */
-interface OpenBlob {
-  readonly content: Promise<Content | undefined>;
-  readers: number;
-}
 
 /** What stored blobs are used with. */
 export interface StoredBlobsSettings {
@@ -34,6 +29,8 @@ export class StoredBlobs {
   readonly #contents: ContentStore;
   readonly #open = new Map<HeldFile, OpenBlob>();
   readonly #touched = new WeakMap<HeldFile, number>();
+  /** Stored or checked by this process. */
+  readonly #checked = new WeakSet<HeldFile>();
 
   constructor(settings: StoredBlobsSettings) {
     this.#settings = settings;
@@ -60,7 +57,7 @@ export class StoredBlobs {
     const { budget } = this.#settings;
     // Before anything is waited for: what is in use is not removed.
     budget.use(held);
-    const open = this.#open.get(held) ?? { content: this.#contents.open(digest), readers: 0 };
+    const open = this.#open.get(held) ?? this.#begin(held, digest);
     this.#open.set(held, open);
     open.readers += 1;
     try {
@@ -90,7 +87,14 @@ export class StoredBlobs {
     if (before !== undefined) budget.forget(before);
     const held = budget.add('blob', directory.blob(digest), size);
     budget.use(held);
+    this.#checked.add(held);
     return held;
+  }
+
+  #begin(held: HeldFile, digest: Digest): OpenBlob {
+    const check = this.#checked.has(held) ? 'done' : 'unknown';
+    const content = this.#contents.open(digest);
+    return { digest, size: held.bytes, content, readers: 0, isDamaged: false, check };
   }
 
   #held(digest: Digest): HeldFile | undefined {
@@ -98,26 +102,13 @@ export class StoredBlobs {
   }
 
   #reader(held: HeldFile, open: OpenBlob, content: Content): BlobContent {
-    let isClosed = false;
-    return {
-      size: held.bytes,
-      read: async (buffer, position) => {
-        try {
-          const count = await content.read(buffer, position);
-          this.#settings.onServed(count);
-          return count;
-        } catch (error) {
-          // What the disk cannot read is fetched again when it is asked for next (reliability D10).
-          if (!isClosed) await this.#settings.budget.remove(held);
-          throw error;
-        }
-      },
-      close: async () => {
-        if (isClosed) return;
-        isClosed = true;
-        await this.#release(held, open);
-      },
-    };
+    return new StoredContent(open, content, {
+      onServed: this.#settings.onServed,
+      // It is fetched again when it is asked for next (reliability D9, D10).
+      onDamaged: async () => this.#settings.budget.remove(held),
+      onChecked: () => this.#checked.add(held),
+      onClosed: async () => this.#release(held, open),
+    });
   }
 
   async #release(held: HeldFile, open: OpenBlob): Promise<void> {

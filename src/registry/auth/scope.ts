@@ -3,7 +3,8 @@ import type { Access } from '../request/request.ts';
 const ACTIONS = { pull: 'pull', push: 'pull,push', delete: 'pull,push,delete' } as const;
 
 /** The scopes that an access needs, as the token protocol writes them. */
-function scopesOf({ repository, action, mountFrom }: Access): string[] {
+function scopesOf({ repository, catalog, action, mountFrom }: Access): string[] {
+  if (catalog === true) return ['registry:catalog:*'];
   if (repository === undefined) return [];
   const own = `repository:${repository}:${ACTIONS[action]}`;
   return mountFrom === undefined ? [own] : [own, `repository:${mountFrom}:pull`];

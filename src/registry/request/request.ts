@@ -18,8 +18,10 @@ export interface RequestBody {
  * What a request needs the right to do: the scope of the token that goes with it. Plain data, so it may cross threads.
  */
 export interface Access {
-  /** Absent for `/v2/` itself. */
+  /** Absent for `/v2/` itself, and for the catalogue. */
   readonly repository?: string | undefined;
+  /** The list of all repositories of the registry. */
+  readonly catalog?: boolean | undefined;
   readonly action: 'pull' | 'push' | 'delete';
   /** For a cross-repository mount: the repository that must be readable as well. */
   readonly mountFrom?: string | undefined;

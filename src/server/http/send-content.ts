@@ -22,9 +22,8 @@ export async function sendContent(
   const stop = end ?? Infinity;
   const piece = Math.min(PIECE, stop - start);
   const buffers = [Buffer.allocUnsafe(piece), Buffer.allocUnsafe(piece)] as const;
-  const gone = new Promise<'gone'>((resolve) => response.once('close', () => resolve('gone')));
   // What is read may arrive late, or never.
-  void gone.then(async () => content.close()).catch(() => undefined);
+  response.once('close', () => void content.close().catch(() => undefined));
   let sent: Promise<'sent' | 'gone'> = Promise.resolve('sent');
   for (let at = start, turn = 0; at < stop && !response.destroyed; turn += 1) {
     const buffer = turn % 2 === 0 ? buffers[0] : buffers[1];
@@ -34,12 +33,20 @@ export async function sendContent(
     at += count;
     // The other buffer must have left before the next read fills it.
     if ((await sent) === 'gone') return;
-    sent = Promise.race([write(response, buffer.subarray(0, count)), gone]);
+    sent = write(response, buffer.subarray(0, count));
   }
   if ((await sent) === 'gone') return;
   response.end();
 }
 
+/** Resolves when the bytes have left, or never will; keeps nothing after that, however many pieces an answer has. */
 async function write(response: ServerResponse, bytes: Buffer): Promise<'sent' | 'gone'> {
-  return new Promise((resolve) => response.write(bytes, (error) => resolve(error ? 'gone' : 'sent')));
+  return new Promise((resolve) => {
+    const gone = (): void => resolve('gone');
+    response.once('close', gone);
+    response.write(bytes, (error) => {
+      response.off('close', gone);
+      resolve(error ? 'gone' : 'sent');
+    });
+  });
 }

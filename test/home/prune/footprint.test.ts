@@ -3,10 +3,14 @@ import { closeSync, linkSync, lstatSync, openSync, rmSync, truncateSync, writeFi
 import { open } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { measureFile, measureDirectory } from '../../../src/home/prune/footprint.ts';
-import { sumShared } from '../../../src/fs/disk/shared-block.ts';
+import { parseShared } from '../../../src/fs/disk/shared-block.ts';
 import { lookAtVmDirectory } from '../../../src/home/vm-directory.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
 import { digestOf, freshSession, plantImage } from '../../support/home.ts';
+
+function sumShared(listing: string): number {
+  return parseShared(listing).reduce((sum, { start, end }) => sum + end - start, 0);
+}
 
 const MIB = 1024 * 1024;
 

@@ -81,3 +81,27 @@ it('the order of use is known to the next process', async () => {
   expect(there.map((content) => content !== undefined)).toEqual([true, false, false]);
   for (const content of there) await content?.close();
 });
+
+it('a stored blob that the disk changes between two processes is not given as whole, and is fetched again (D35)', async () => {
+  const { cache, root } = await openCache();
+  const blob = new PlayedBlob(SIZE);
+  await readAll(await cache.open(blob.digest, blob.origin()));
+  await vi.waitFor(() => expect(cache.stats().stored).toBe(1));
+  const { hex } = blob.digest;
+  const wrong = Buffer.from(blob.bytes);
+  wrong[SIZE / 2] = (wrong[SIZE / 2] ?? 0) ^ 1;
+  writeFileSync(path.join(root, 'blobs/sha256', hex.slice(0, 2), hex), wrong);
+
+  const { cache: next } = await openCache({ directory: new DataDirectory(root) });
+  // A client that goes before the end leaves it to the next one.
+  const gone = await next.find(blob.digest);
+  await gone?.read(Buffer.alloc(10), 0);
+  await gone?.close();
+  const other = await next.find(blob.digest);
+  const found = await next.find(blob.digest);
+  if (found === undefined || other === undefined) throw new Error('it is not here');
+  await expect(readAll(found)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+  await expect(readAll(other)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+  expect(await readAll(await next.open(blob.digest, blob.origin()))).toEqual(blob.bytes);
+  expect(blob.reads).toEqual([0, 0]);
+});

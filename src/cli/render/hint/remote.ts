@@ -100,6 +100,9 @@ export const REGISTRY_TEXTS: HintTexts<RegistryHints> = {
   'create-repository': ({ host }) =>
     `create the repository on ${host} first, or check its spelling: this registry makes none by itself`,
   'allow-deletion-on-registry': () => 'allow deletion in the settings of the registry',
+  'list-elsewhere': ({ registry }) =>
+    `look at the web page of ${registry}: many registries, ghcr.io and Docker Hub among them, list no repositories; ` +
+    'the tags of one are listed by `tags`',
   'push-with-larger-chunks': () => 'push the image with larger chunks, so that it has fewer',
   'complete-image-on-registry': () => 'push the image again: it is incomplete on the registry',
 };

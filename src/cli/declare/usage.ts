@@ -1,0 +1,85 @@
+import type { DfCommandOptions } from '../commands/fleet/df.ts';
+import type { RemoteListCommandOptions } from '../commands/fleet/remote-list.ts';
+import type { CommandGroup, Declaration } from './declaration.ts';
+import { debugOption, formatOption, JSON_RESULT, quietOption, wholeNumber } from './option-types.ts';
+
+/** What registries have, and what of it takes room here. */
+export const USAGE: CommandGroup = {
+  title: 'Images:',
+  commands: { tags: declareTags, catalog: declareCatalog, df: declareDf },
+};
+
+/** More than any registry lists. */
+const MOST_NAMES = 1_000_000;
+
+function declareTags({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('tags')
+    .description('List the tags of a repository in its registry')
+    .argument('<remote-name>', 'host[:port]/repository; a tag behind it does not matter')
+    .option('--limit <n>', 'So many are enough', wholeNumber(1, MOST_NAMES))
+    .option('--insecure', 'Use plain HTTP instead of HTTPS')
+    .addOption(formatOption(JSON_RESULT))
+    .addOption(quietOption())
+    .addOption(debugOption())
+    .addHelpText(
+      'after',
+      `
+In the order of the registry, each once, one a line.
+
+Examples:
+  ${terminal.programName} tags ghcr.io/cirruslabs/macos-sequoia-base
+  ${terminal.programName} tags --limit 20 --format json registry.example:8221/macos/base`,
+    )
+    .action(async (name: string, options: RemoteListCommandOptions) => {
+      const { runTags } = await import('../commands/fleet/remote-list.ts');
+      setExitCode(await runTags(terminal, name, options));
+    });
+}
+
+function declareCatalog({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('catalog')
+    .description('List the repositories of a registry')
+    .argument('<registry>', 'host[:port]')
+    .option('--limit <n>', 'So many are enough', wholeNumber(1, MOST_NAMES))
+    .option('--insecure', 'Use plain HTTP instead of HTTPS')
+    .addOption(formatOption(JSON_RESULT))
+    .addOption(quietOption())
+    .addOption(debugOption())
+    .addHelpText(
+      'after',
+      `
+Many registries list none, ghcr.io and Docker Hub among them; others list what the login may see.
+
+Examples:
+  ${terminal.programName} catalog registry.example:8221
+  ${terminal.programName} catalog --format json registry.example:8221 | jq -r '.repositories[]'`,
+    )
+    .action(async (registry: string, options: RemoteListCommandOptions) => {
+      const { runCatalog } = await import('../commands/fleet/remote-list.ts');
+      setExitCode(await runCatalog(terminal, registry, options));
+    });
+}
+
+function declareDf({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('df')
+    .description('Show what images and VMs occupy, alone and together')
+    .addOption(formatOption(JSON_RESULT))
+    .addHelpText(
+      'after',
+      `
+Unique is what nothing else has, Shared what clones and other images have too, Reclaimable what deleting it alone
+would make free now: nothing of what is pinned or runs. "In all" counts each block of the disk once. Where the file
+system does not tell what files share (APFS), that is unknown.
+
+Examples:
+  ${terminal.programName} df
+  ${terminal.programName} df --format json | jq '.images[] | {name, reclaimableBytes}'`,
+    )
+    .action(async (options: DfCommandOptions) => {
+      const { runDf } = await import('../commands/fleet/df.ts');
+      setExitCode(await runDf(terminal, options));
+    });
+}
