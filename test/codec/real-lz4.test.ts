@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { compressSync, uncompressSync } from 'lz4-napi';
 import { describe, expect, it } from 'vitest';
+import { AppleLz4Encoder } from '../../src/codec/apple-lz4-encoder.ts';
 import { describeWithParts } from '../support/real-parts.ts';
 import { blocksOf, compressed, decode, encode, END, stored, tryDecode, u32 } from './apple-stream.ts';
 import { diskData, noise, prose } from './disk-data.ts';
@@ -119,5 +120,32 @@ describeWithParts('the lz4 command', ['lz4'], () => {
     const frame = Buffer.concat([header, ...parts, u32(0)]);
     const output = execFileSync('lz4', ['-d', '-c'], { input: frame, maxBuffer: 2 * disk.length });
     expect(output.equals(disk)).toBe(true);
+  });
+
+  it('decodes what we encode in pieces, as a whole and each piece alone', () => {
+    const piece = 4 * BLOCK;
+    const parts: Buffer[] = [];
+    const ends: number[] = [];
+    const encoder = new AppleLz4Encoder((bytes) => parts.push(Buffer.from(bytes)), undefined, piece);
+    for (let at = 0; at < disk.length; at += piece) {
+      encoder.push(disk.subarray(at, at + piece));
+      ends.push(parts.reduce((sum, { length }) => sum + length, 0));
+    }
+    encoder.finish();
+    const stream = Buffer.concat(parts);
+    const decoded = (bytes: Buffer): Buffer => {
+      const blocks = blocksOf(bytes).flatMap(({ kind, payload }) => [
+        u32(kind === 'bv4-' ? payload.length + 2 ** 31 : payload.length),
+        payload,
+      ]);
+      const input = Buffer.concat([Buffer.from('04224d184040c0', 'hex'), ...blocks, u32(0)]);
+      return execFileSync('lz4', ['-d', '-c'], { input, maxBuffer: 2 * disk.length });
+    };
+    expect(decoded(stream).equals(disk)).toBe(true);
+    // The last ends with a short block, which comes with the end of the stream.
+    for (const [index, end] of ends.slice(0, -1).entries()) {
+      const alone = decoded(Buffer.concat([stream.subarray(ends[index - 1] ?? 0, end), END]));
+      expect(alone.equals(disk.subarray(index * piece, (index + 1) * piece))).toBe(true);
+    }
   });
 });

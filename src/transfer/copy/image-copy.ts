@@ -2,6 +2,7 @@ import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import type { RawManifest } from '../../registry/client.ts';
 import { BlobCopier, type CopyRoute } from './blob-copy.ts';
+import { copyPieceIndex } from './piece-copy.ts';
 import { tellingKept } from '../kept-blobs.ts';
 import { moveTags, storeManifest } from '../manifest-store.ts';
 import { blobsOf, type NamedManifest } from '../manifest-tree.ts';
@@ -37,6 +38,7 @@ export async function copyTree(
       await copier.copyAgain(suspects(node, unknown));
       return toStore(node);
     });
+    if (!isOneRepository) await copyPieceIndex(session, copier, route, node);
   }
   const root = tree.at(-1);
   if (root !== undefined) await moveTags(target, names, toStore(root), session.signal);

@@ -6,6 +6,7 @@ import { RemoteName } from '../../../src/names/remote-name.ts';
 import { Annotation } from '../../../src/oci/annotation.ts';
 import type { TransferEvent } from '../../../src/session/progress.ts';
 import type { Session } from '../../../src/session/session.ts';
+import { copyImage } from '../../../src/transfer/copy/copy.ts';
 import { pull } from '../../../src/transfer/pull/pull.ts';
 import { cloneVm } from '../../../src/vm/clone.ts';
 import { pushVm, type PushVmOptions } from '../../../src/vm/push.ts';
@@ -181,6 +182,32 @@ describe('blobs that are known', () => {
     };
     const next = await push('2');
     expect([next.chunks, next.index]).toEqual([chunks, index]);
+  });
+});
+
+describe('an image that is copied', () => {
+  it('brings its index along', async () => {
+    const { index } = await push('1');
+    const other = await startMeddlingRegistry();
+    const copied = RemoteName.parse(`${other.at}/elsewhere/vm:1`);
+    const { digest } = await copyImage(session, nameOf('1'), copied);
+    expect(await other.get(`/v2/elsewhere/vm/blobs/${index}`)).toBeDefined();
+    const referrers = await other.get(`/v2/elsewhere/vm/referrers/${digest.toString()}`);
+    expect(referrers?.toString()).toContain('application/vnd.tartlet.pieces.v1');
+  });
+
+  it('is copied without it when it is gone, which is told', async () => {
+    const { index } = await push('1');
+    registry.meddle = ({ url }, response) => {
+      const isGone = url?.endsWith(`/blobs/${index}`) === true;
+      if (isGone) response.writeHead(404).end();
+      return isGone;
+    };
+    const other = await startMeddlingRegistry();
+    await copyImage(session, nameOf('1'), RemoteName.parse(`${other.at}/elsewhere/vm:1`));
+    expect(await other.get('/v2/elsewhere/vm/manifests/1')).toBeDefined();
+    const notes = events.flatMap((event) => (event.kind === 'note' ? [event.text] : []));
+    expect(notes).toEqual([expect.stringContaining('the piece index of')]);
   });
 });
 
