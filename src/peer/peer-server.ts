@@ -4,6 +4,7 @@ import { describeError, systemCode, TartletError } from '../errors.ts';
 import { servingChannel } from '../peering/channel.ts';
 import type { FleetKey } from '../peering/fleet-key.ts';
 import { PEER_PORT, type PeerAddress } from '../peering/peer-address.ts';
+import type { MulticastOptions } from '../peering/peer-search.ts';
 import { systemClock } from '../registry/request/clock.ts';
 import { clientOf } from '../server/access/client-address.ts';
 import { FailureLimit } from '../server/access/failure-limit.ts';
@@ -37,6 +38,10 @@ export interface PeerOptions {
   readonly onRequest?: (request: PeerRequest) => void;
   /** Told of clients without the key, by their addresses, as far as they are not too many. */
   readonly onRefused?: (remote: string, why: string) => void;
+  /** How it is announced on the local network. Default: it is not. */
+  readonly multicast?: MulticastOptions | undefined;
+  /** Told why it cannot be announced; it answers all the same. */
+  readonly onUnannounced?: (why: string) => void;
 }
 
 /** A host that answers. */
@@ -74,14 +79,23 @@ export async function servePeers(session: Session, options: PeerOptions): Promis
   connections.watch(server);
   refuseGuessing(server, options);
   const address = await listen(server, { host: '::', port: PEER_PORT, ...options.listen });
+  const unannounce = await announce(address.port, options);
   const close = async (): Promise<void> => {
     if (!server.listening) return;
+    await unannounce();
     await new Promise<void>((resolve) => {
       server.close(() => resolve());
       server.closeAllConnections();
     });
   };
   return { address, close, [Symbol.asyncDispose]: close };
+}
+
+/** @returns takes it back. */
+async function announce(port: number, { multicast, onUnannounced }: PeerOptions): Promise<() => Promise<void>> {
+  if (multicast === undefined) return async () => undefined;
+  const { announcePeer } = await import('../peering/multicast.ts');
+  return announcePeer(port, multicast, (error) => onUnannounced?.(describeError(error)));
 }
 
 function slotsFor(slots = DEFAULT_SLOTS, bytesPerSecond = Infinity): number {

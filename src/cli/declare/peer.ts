@@ -7,9 +7,10 @@ const MAX_SLOTS = 64;
 
 /** For commands that pull. */
 export function peerOption(): Option {
-  return new Option('--peer <address>', 'Ask this peer of the fleet before the registry; repeatable').argParser(
-    repeated,
-  );
+  return new Option(
+    '--peer <address>',
+    'Ask this peer of the fleet before the registry, mdns for those that announce themselves; repeatable',
+  ).argParser(repeated);
 }
 
 /** For commands that pull. */
@@ -35,6 +36,7 @@ export function declarePeer({ program, terminal, setExitCode }: Declaration): vo
     .addOption(fleetTokenOption())
     .option('--slots <n>', 'Most streams at once', wholeNumber(1, MAX_SLOTS), 8)
     .addOption(limitRateOption())
+    .option('--mdns [address]', 'Announce it on the local network, that of this address if one is given')
     .addHelpText(
       'after',
       `

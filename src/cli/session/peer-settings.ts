@@ -1,11 +1,12 @@
 import { stat } from 'node:fs/promises';
+import { isIPv4 } from 'node:net';
 import { TartletError } from '../../errors.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import type { Hint } from '../../hint.ts';
 import { readNamedFile } from '../../fs/small-file.ts';
 import { type FleetKey, fleetKey } from '../../peering/fleet-key.ts';
 import { parsePeerAddress } from '../../peering/peer-address.ts';
-import type { PeerSearch } from '../../peering/peer-search.ts';
+import type { MulticastOptions, PeerSearch } from '../../peering/peer-search.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 
 /** The options about peers of commands that pull, as they were typed. */
@@ -40,10 +41,12 @@ export async function peerSearch(terminal: Terminal, flags: PeerFlags): Promise<
   const known = flags.peer ?? (isTyped ? [] : words(environment['TARTLET_PEERS']));
   const lists = flags.peersFrom ?? (isTyped ? [] : words(environment['TARTLET_PEERS_FROM']));
   if (flags.peers === false || known.length + lists.length === 0) return undefined;
+  const isMulticast = (word: string): boolean => /^mdns(?::|$)/.test(word);
   return {
     key: await readFleetKey(terminal, flags),
-    addresses: known.map(parsePeerAddress),
+    addresses: known.filter((word) => !isMulticast(word)).map(parsePeerAddress),
     lists: lists.map(parseList),
+    multicast: known.filter(isMulticast).map((word) => parseMulticast(word.slice('mdns:'.length)))[0],
   };
 }
 
@@ -79,6 +82,18 @@ export async function readFleetKey(terminal: Terminal, { fleetTokenFile }: PeerF
     });
   }
   return fleetKey(Buffer.from(read.bytes).toString(), file);
+}
+
+/**
+ * @param text an address of this machine; nothing, or `true` for an option without a value: what the system takes.
+ * @throws TartletError `USAGE`
+ */
+export function parseMulticast(text: string | true): MulticastOptions {
+  if (text === true || text === '') return {};
+  if (isIPv4(text)) return { interface: text };
+  throw new TartletError('USAGE', `"${text}" is no IPv4 address of this machine`, {
+    next: { kind: 'in-words', words: 'name the address whose network is meant, e.g. mdns:192.168.1.7, or write mdns' },
+  });
 }
 
 function words(text: string | undefined): string[] {

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { describeError } from '../../errors.ts';
 import { parseRecord } from '../../json/record.ts';
 import { type PeerAddress, peerText, tryParsePeerAddress } from '../../peering/peer-address.ts';
-import { FINDING_MS, MOST_PEERS, type PeerSearch } from '../../peering/peer-search.ts';
+import { FINDING_MS, MOST_PEERS, type MulticastOptions, type PeerSearch } from '../../peering/peer-search.ts';
 import { redactUrl } from '../../registry/request/redact.ts';
 import { requestDocument } from '../../registry/response/document.ts';
 import type { Session } from '../../session/session.ts';
@@ -22,13 +22,35 @@ const peerListing = v.object({ schema: v.literal('tartlet.peers/v1'), peers: v.a
 export async function findPeers(session: Session, search: PeerSearch): Promise<PeerAddress[]> {
   const late = AbortSignal.timeout(FINDING_MS);
   const signal = AbortSignal.any([session.signal, late]);
-  const found = await Promise.all((search.lists ?? []).map(async (url) => listed(session, url, signal)));
+  const found = await Promise.all([
+    ...(search.lists ?? []).map(async (url) => listed(session, url, signal)),
+    ...(search.multicast === undefined ? [] : [announced(session, search.multicast, signal)]),
+  ]);
   session.signal.throwIfAborted();
   const addresses = new Map<string, PeerAddress>();
   for (const { host, port } of [...(search.addresses ?? []), ...found.flat()]) {
     if (addresses.size < MOST_PEERS) addresses.set(peerText({ host, port }), { host, port });
   }
   return [...addresses.values()];
+}
+
+async function announced(
+  session: Session,
+  options: MulticastOptions,
+  signal: AbortSignal,
+): Promise<readonly PeerAddress[]> {
+  const tell = (error: unknown): void => {
+    const text = `no peers by multicast DNS: ${describeError(error)}`;
+    session.emit({ kind: 'note', subject: 'multicast DNS', text });
+  };
+  try {
+    const { announcedPeers } = await import('../../peering/multicast.ts');
+    return await announcedPeers(options, signal, tell);
+  } catch (error) {
+    session.signal.throwIfAborted();
+    if (!signal.aborted) tell(error);
+    return [];
+  }
 }
 
 async function listed(session: Session, base: URL, signal: AbortSignal): Promise<PeerAddress[]> {

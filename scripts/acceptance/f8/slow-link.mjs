@@ -1,0 +1,41 @@
+/** A relay in front of a registry that lets so many bytes per second through: the way to a registry that is far. */
+import { connect, createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** @returns its port, how many bytes came through, and what ends it. */
+export async function startSlowLink(to, bytesPerSecond) {
+  const sockets = new Set();
+  const link = { bytes: 0 };
+  let free = performance.now();
+  const server = createServer((socket) => {
+    const far = connect(to, '127.0.0.1');
+    for (const each of [socket, far]) {
+      sockets.add(each);
+      each.on('error', () => undefined);
+      each.once('close', () => {
+        sockets.delete(each);
+        socket.destroy();
+        far.destroy();
+      });
+    }
+    socket.pipe(far);
+    void (async () => {
+      for await (const piece of far) {
+        free = Math.max(free, performance.now()) + (piece.length / bytesPerSecond) * 1000;
+        const wait = free - performance.now();
+        if (wait > 2) await delay(wait);
+        link.bytes += piece.length;
+        if (!socket.write(piece)) await new Promise((resolve) => socket.once('drain', resolve).once('close', resolve));
+      }
+      socket.end();
+    })().catch(() => socket.destroy());
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return Object.assign(link, {
+    port: server.address().port,
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  });
+}
