@@ -36,7 +36,8 @@ export async function runProgram(
 ): Promise<ProgramEnd> {
   signal?.throwIfAborted();
   const milliseconds = settings.helperTimeoutMs ?? HELPER_TIMEOUT_MS;
-  const { [PASSWORD_VARIABLE]: _ours, ...environment } = settings.environment;
+  // What is ours is not for programs of others.
+  const { [PASSWORD_VARIABLE]: _password, TARTLET_FLEET_TOKEN: _token, ...environment } = settings.environment;
   let child: ChildProcess;
   try {
     const [file, ...words] = commandOf(program, args, settings);

@@ -9,6 +9,7 @@ import type { OnWire } from '../registry/wire.ts';
 import type { CredentialsFor } from '../session/open-source.ts';
 import type { TransferEvent } from '../session/progress.ts';
 import { archOfMachine } from '../vm/arch.ts';
+import { type FleetPeers, peerSearchOf } from './fleet.ts';
 import { Tartlet } from './tartlet.ts';
 
 /** What `openTartlet` can be told; everything else comes from the process. */
@@ -48,6 +49,8 @@ export interface OpenOptions {
    * `configured`, the mirrors that `TARTLET_MIRRORS`, `registries.conf` and `hosts.toml` name (docs/guide/mirrors.md).
    */
   readonly mirrors?: 'configured' | 'off' | undefined;
+  /** Hosts of a fleet that are asked before the registry when something is pulled. Default: none. */
+  readonly peers?: FleetPeers | undefined;
 }
 
 /**
@@ -56,7 +59,7 @@ export interface OpenOptions {
  * Nothing is read or written before the first operation.
  *
  * @throws TartletError `CONFIG_INVALID` where there is no place for a home: no `TART_HOME`, and a user without a home
- * directory, `USAGE` for a rate below 1.
+ * directory, or for a fleet token that is too short; `USAGE` for a rate below 1, or an address that is none.
  */
 export function openTartlet(options: OpenOptions = {}): Tartlet {
   const { home, environment = process.env, credentials, onEvent } = options;
@@ -78,6 +81,7 @@ export function openTartlet(options: OpenOptions = {}): Tartlet {
     onWire: options.onWire,
     userAgent: options.userAgent,
     rateLimit: RateLimit.from(options.limitRate),
+    peers: peerSearchOf(options.peers),
     mirrors: options.mirrors ?? 'configured',
     process: { pid: process.pid, isRoot: process.geteuid?.() === 0, arch: archOfMachine(os.machine()) },
     credentialSettings: settings,

@@ -6,7 +6,7 @@ import { isInOrder } from '../migration/marker.ts';
 import type { RateLimit } from '../registry/request/rate-limit.ts';
 import type { OnWire } from '../registry/wire.ts';
 import type { TransferEvent } from '../session/progress.ts';
-import { type CredentialsFor, Session } from '../session/session.ts';
+import { type CredentialsFor, Session, type SessionOptions } from '../session/session.ts';
 import type { RunProcess } from './running-vm.ts';
 import { type OperationOptions, progressListener } from './operation.ts';
 
@@ -21,6 +21,8 @@ export interface TartletSettings {
   readonly userAgent: string | undefined;
   /** Of all operations together. */
   readonly rateLimit: RateLimit | undefined;
+  /** See `SessionOptions.peers`. */
+  readonly peers: SessionOptions['peers'];
   readonly credentialSettings: CredentialStoreSettings;
   readonly credentials: CredentialsFor;
   /** See `SessionOptions.mirrors`. */
@@ -64,7 +66,7 @@ export class Operations {
 
   /** What an operation is given of the world. */
   session(options: OperationOptions): Session {
-    const { home, environment, credentials, mirrors, userAgent, ...defaults } = this.#settings;
+    const { home, environment, credentials, mirrors, peers, userAgent, ...defaults } = this.#settings;
     const { onProgress, onEvent = defaults.onEvent, onWire = defaults.onWire, limitRate } = options;
     const onChange = onProgress === undefined ? undefined : progressListener(onProgress, () => performance.now());
     return new Session({
@@ -72,6 +74,7 @@ export class Operations {
       environment,
       credentials,
       mirrors: options.mirrors ?? mirrors,
+      peers,
       onWire,
       limitRate: limitRate ?? defaults.rateLimit,
       onEvent: (event) => {

@@ -22,6 +22,8 @@ import type { Listed } from '../vm/listing.ts';
 import type { PushVmOptions } from '../vm/push.ts';
 import type { SetOptions, SetOutcome } from '../vm/set.ts';
 import type { StopOutcome } from '../vm/stop.ts';
+import type { Peer } from '../peer/peer-server.ts';
+import type { ServePeersOptions } from './fleet.ts';
 import { type Image, openImage } from './image.ts';
 import {
   anyName,
@@ -308,6 +310,16 @@ export class Tartlet extends Looking implements AsyncDisposable {
       this.#operations.track(vm.ended);
       return vm;
     });
+  }
+
+  /**
+   * Gives what is cached here to other hosts of a fleet. Ends when it is closed, with {@link close}, and with the
+   * signal.
+   *
+   * @throws TartletError `CONFIG_INVALID` for a token that is too short, `NET_CONNECT` for an address that is taken.
+   */
+  async servePeers(options: ServePeersOptions & OperationOptions): Promise<Peer> {
+    return this.#operations.run(options, async (session) => (await import('./fleet.ts')).answerPeers(session, options));
   }
 
   /** The IPv4 address at which the guest of a running VM answers. @throws TartletError `GUEST_UNREACHABLE` */

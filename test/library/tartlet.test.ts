@@ -2,7 +2,13 @@ import { existsSync, readFileSync, writeFileSync, readdirSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRegistry, type Registry } from '../../src/entry/server.ts';
-import { openTartlet, type Tartlet, type TransferEvent, type TransferProgress } from '../../src/index.ts';
+import {
+  openTartlet,
+  type PeerRequest,
+  type Tartlet,
+  type TransferEvent,
+  type TransferProgress,
+} from '../../src/index.ts';
 import { RemoteName } from '../../src/entry/names.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 
@@ -209,4 +215,26 @@ it('finds its home where the command finds it', async () => {
   expect(openTartlet({ environment: { TART_HOME: `${directory}/elsewhere` } }).home).toBe(`${directory}/elsewhere`);
   expect(openTartlet({ environment: { HOME: directory } }).home).toBe(`${directory}/.tart`);
   expect(existsSync(`${directory}/.tart`)).toBe(false);
+});
+
+it('gives a fleet what is cached, and takes from it, until it is closed', async () => {
+  const token = 'f'.repeat(64);
+  await makeVm('made');
+  await tartlet.push('made', [`${repository}:1`], { populateCache: true });
+  const paths: string[] = [];
+  const options = {
+    token,
+    listen: { host: '127.0.0.1', port: 0 },
+    onRequest: ({ path }: PeerRequest) => paths.push(path),
+  };
+  const { address } = await tartlet.servePeers(options);
+  const peers = { token, addresses: [`127.0.0.1:${address.port}`] };
+  await using other = openTartlet({ home: `${temporaryDirectory()}/other`, environment: {}, peers });
+  const { peerBytes } = await other.pull(`${repository}:1`);
+  expect(peerBytes).toBeGreaterThan(2 * MIB);
+  expect(paths).toContain('/content');
+  await tartlet.close();
+  await using third = openTartlet({ home: `${temporaryDirectory()}/third`, environment: {}, peers });
+  expect(await third.pull(`${repository}:1`)).toMatchObject({ status: 'pulled', peerBytes: 0 });
+  expect(() => openTartlet({ environment: {}, home, peers: { token: 'short' } })).toThrow('has 5 characters');
 });

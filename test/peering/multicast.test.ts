@@ -43,11 +43,11 @@ it('what others send there harms no one who listens (S86)', async () => {
     Buffer.from('\x01a\x05local\x00', 'latin1'),
   ]);
   const answer = Buffer.concat([Buffer.from([0, 0, 0x84, 0, 0, 0, 0, 2, 0, 0, 0, 0]), record, srv]);
-  let isOver = false;
+  const browse = { isOver: false };
   const browsing = announcedPeers(HERE, signal, fail).finally(() => {
-    isOver = true;
+    browse.isOver = true;
   });
-  for (let each = 0; !isOver; each += 1) {
+  for (let each = 0; !browse.isOver; each += 1) {
     const packet = Buffer.from(answer);
     for (let damages = each % 8 === 0 ? 0 : 1 + (random() % 4); damages > 0; damages -= 1) {
       packet[12 + (random() % (packet.length - 12))] = random() & 0xff;

@@ -9,14 +9,16 @@ const IN_ENVIRONMENT = 'canary-k2v8-environment';
 const IN_FILE = 'canary-w5q1-password';
 const AS_TOKEN = 'canary-z9d4-identity-token';
 const FOR_PROXY = 'canary-t3n7-proxy';
+const OF_FLEET = 'canary-m6r2-fleet-0123456789abcdef';
 
-/** A password for one registry, and a proxy that is never used. */
+/** A password for one registry, a proxy that is never used, and the token of a fleet. */
 export const CANARY_ENVIRONMENT: Readonly<Record<string, string>> = {
   TART_REGISTRY_HOSTNAME: 'canary.example',
   TART_REGISTRY_USERNAME: 'canary',
   TART_REGISTRY_PASSWORD: IN_ENVIRONMENT,
   HTTPS_PROXY: `http://canary:${FOR_PROXY}@proxy.canary.example:3128`,
   NO_PROXY: '*',
+  TARTLET_FLEET_TOKEN: OF_FLEET,
 };
 
 /** Entries of Docker's `auths`. */
@@ -26,7 +28,7 @@ export const CANARY_LOGINS: Readonly<Record<string, object>> = {
   'plain.canary.example': { username: 'canary', password: IN_FILE },
 };
 
-const SECRETS = [IN_ENVIRONMENT, IN_FILE, AS_TOKEN, FOR_PROXY];
+const SECRETS = [IN_ENVIRONMENT, IN_FILE, AS_TOKEN, FOR_PROXY, OF_FLEET];
 const SPELLINGS = SECRETS.flatMap((secret) => spellingsOf('canary', secret));
 /** Shorter passwords are words that tests use for other things, too. */
 const SHORTEST = 6;

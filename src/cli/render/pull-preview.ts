@@ -39,13 +39,16 @@ export function reuseText(plan: PlanSummary): string | undefined {
 
 /** For people: what a pull would do, and whether there is room for it. */
 export function previewText(preview: PullPreview, screen: MaybeNarrow = {}): Printable {
-  const { name, digest, status, plan, space } = preview;
+  const { name, digest, status, plan, fromPeers, space } = preview;
   const title = printable(`${name.toString()} (${digest.toString()})`);
   if (status === 'present') return foldText(printed`${title} is up to date\n`, screen);
   if (status === 'linked') return foldText(printed`${title} is cached already and would get its tag\n`, screen);
   const { chunks } = plan;
   const rows = [
     ['fetch', humanBytes(plan.fetchBytes, 1), counted(chunks.fetch, 'chunk'), 'the registry'],
+    ...(fromPeers.chunks === 0
+      ? []
+      : [['of these', humanBytes(fromPeers.bytes, 1), counted(fromPeers.chunks, 'chunk'), 'peers, as they say']]),
     ...plan.reused.map((each) => ['reuse', humanBytes(each.bytes, 1), counted(each.chunks, 'chunk'), seedText(each)]),
     ['partial', humanBytes(plan.partialBytes, 1), counted(chunks.partial, 'chunk'), 'an earlier try'],
     ['stored', humanBytes(plan.storedBytes, 1), '', 'the content store'],
@@ -66,7 +69,7 @@ export function previewText(preview: PullPreview, screen: MaybeNarrow = {}): Pri
 /**
  * For programs; all numbers are whole bytes or counts. Disk bytes are decoded, `fetchBytes` as they cross the network.
  */
-export function previewJson({ name, digest, status, plan, space, deletions }: PullPreview): object {
+export function previewJson({ name, digest, status, plan, fromPeers, space, deletions }: PullPreview): object {
   return {
     schema: 'tartlet.pull-plan/v1',
     name: name.toString(),
@@ -74,6 +77,7 @@ export function previewJson({ name, digest, status, plan, space, deletions }: Pu
     status: { present: 'present', linked: 'link', pulled: 'pull' }[status],
     diskBytes: plan.diskBytes,
     fetchBytes: plan.fetchBytes,
+    peerBytes: fromPeers.bytes,
     reusedBytes: plan.reused.reduce((sum, { bytes }) => sum + bytes, 0),
     reusedFrom: plan.reused.map(({ seed, bytes, chunks }) => ({ kind: seed.kind, name: seed.name, bytes, chunks })),
     partialBytes: plan.partialBytes,

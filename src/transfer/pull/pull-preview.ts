@@ -6,7 +6,8 @@ import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { allChunks, type TartImage } from '../../oci/tart-image.ts';
 import { askForManifest, understandImage } from './asked-image.ts';
-import { type PullPlan, type SpaceNeeded, spaceNeeded, summarize } from './plan.ts';
+import { askPeers } from './peer-offers.ts';
+import { chunksToFetch, encodedBytes, type PullPlan, type SpaceNeeded, spaceNeeded, summarize } from './plan.ts';
 import type { PlanSummary } from '../../session/plan-summary.ts';
 import type { PullOptions, PullOutcome } from './pull.ts';
 import { findPresence, pullTarget, type PullTarget } from './pull-target.ts';
@@ -21,6 +22,8 @@ export interface PullPreview {
   /** What {@link PullOutcome.status} would be. */
   readonly status: PullOutcome['status'];
   readonly plan: PlanSummary;
+  /** What of it peers say to have, which proves nothing. In bytes as the registry has them. */
+  readonly fromPeers: { readonly bytes: number; readonly chunks: number };
   readonly space: SpaceNeeded & { readonly free: number };
   /**
    * What would go to make room if none of the disk turns out to be holes, that first which was not used for longest.
@@ -50,6 +53,7 @@ export async function previewPull(session: Session, name: RemoteName, options: P
       digest,
       status: target.presence !== 'complete' ? 'pulled' : isNamed ? 'present' : 'linked',
       plan: summarize(plan),
+      fromPeers: await offeredOf(session, name, plan),
       space,
       deletions: await deletionsFor(session, plan, space),
     };
@@ -69,6 +73,13 @@ async function deletionsFor(session: Session, plan: PullPlan, space: PullPreview
   const all = candidates.reduce((sum, { bytes }) => sum + bytes, 0);
   const goal = goalOf(space, { free: space.free, prunable: all });
   return goal === undefined ? [] : chooseForRoom(candidates, goal - space.free).map(({ candidate }) => candidate);
+}
+
+async function offeredOf(session: Session, name: RemoteName, plan: PullPlan): Promise<PullPreview['fromPeers']> {
+  const toFetch = chunksToFetch(plan);
+  const offers = await askPeers(session, name.toString(), toFetch);
+  const offered = toFetch.filter(({ contentDigest }) => offers?.peersFor(contentDigest.toString()) !== undefined);
+  return { bytes: encodedBytes(offered), chunks: offered.length };
 }
 
 async function planOf(session: Session, target: PullTarget): Promise<PullPlan> {

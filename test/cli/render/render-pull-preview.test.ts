@@ -28,6 +28,7 @@ const preview: PullPreview = {
     storedBytes: 0,
     chunks: { fetch: 4, reuse: 81, zero: 6, partial: 0 },
   },
+  fromPeers: { bytes: 0, chunks: 0 },
   deletions: [],
   space: { atLeast: GB, atMost: 2 * GB, free: 80 * GB },
 };
@@ -66,6 +67,7 @@ it('for programs, all in whole bytes', () => {
     status: 'pull',
     diskBytes: 50_000_000_000,
     fetchBytes: 1_200_000_000,
+    peerBytes: 0,
     reusedBytes: 42_000_000_000,
     reusedFrom: [
       { kind: 'image', name: 'registry.example:8221/macos/base:14', bytes: 40_000_000_000, chunks: 80 },

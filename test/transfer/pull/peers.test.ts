@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import { fleetKey } from '../../../src/peering/fleet-key.ts';
@@ -225,6 +226,43 @@ describe('a peer that has the token and is hostile or broken (S82)', () => {
     expect(dropped(world)).toEqual(['wrong-content']);
     expect(good.asked.length).toBeGreaterThanOrEqual(3);
   });
+});
+
+describe('a server that lists peers', () => {
+  async function listing(body: string): Promise<URL> {
+    const server = createServer((request, response) => response.end(request.url === '/site/peers' ? body : ''));
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    onTestFinished(() => void server.close());
+    return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/site`);
+  }
+
+  it('leads to them, and to nothing that is no address', async () => {
+    const peer = await playPeer(honest);
+    const peers = [`127.0.0.1:${peer.address.port}`, 'https://evil/', '../../x', '127.0.0.1:1'];
+    const list = await listing(JSON.stringify({ schema: 'tartlet.peers/v1', peers }));
+    const world = await worldWith(async () => ({ key: fleetKey(TOKEN, 'test'), lists: [list] }));
+    await pullIn(world);
+    expect(world.fetched()).toEqual([]);
+    expect(dropped(world)).toEqual(['unreachable']);
+  });
+
+  it.each(['<html>', '{"schema":"tartlet.peers/v2","peers":[]}', `[${'1,'.repeat(70_000)}1]`])(
+    'and does not keep to that is told, and the registry gives all (%#)',
+    async (body) => {
+      const list = await listing(body);
+      const world = await worldWith(async () => ({ key: fleetKey(TOKEN, 'test'), lists: [list] }));
+      await pullIn(world);
+      expect(world.fetched()).toHaveLength(6);
+      expect(world.events).toContainEqual(
+        expect.objectContaining({
+          kind: 'note',
+          text: expect.stringContaining('no list of peers from http://') as string,
+        }),
+      );
+    },
+  );
 });
 
 describe('a peer that cannot be asked', () => {
