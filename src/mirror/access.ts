@@ -1,6 +1,7 @@
-import { TartletError } from '../errors.ts';
+import { describeError, isTartletError, TartletError } from '../errors.ts';
 import { FailureLimit } from '../server/access/failure-limit.ts';
 import { Refusal } from '../server/contract/refusal.ts';
+import type { RegistryEvent } from '../server/settings/event.ts';
 import type { UpstreamClient } from './clients.ts';
 import type { Identity } from './login.ts';
 import type { RepositoryRecords } from './repository-records.ts';
@@ -37,6 +38,15 @@ const DENIED_MS = 10_000;
 const WORD_MS = 60_000;
 const MOST_VERDICTS = 10_000;
 
+/** What deciding about access needs. */
+export interface AccessSettings {
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  /** How old an answer may be when an upstream does not answer, in milliseconds. */
+  readonly maxStaleMs: number;
+  readonly log: (event: RegistryEvent) => void;
+}
+
 type Verdict =
   | { readonly kind: 'allowed'; readonly until: number }
   | { readonly kind: 'denied'; readonly until: number; readonly refusal: Refusal };
@@ -50,10 +60,12 @@ export class UpstreamAccess {
   readonly #now: () => number;
   readonly #maxStaleMs: number;
   readonly #limit: FailureLimit;
+  readonly #log: (event: RegistryEvent) => void;
   readonly #verdicts = new Map<string, Verdict>();
 
-  constructor({ now, maxStaleMs }: { readonly now: () => number; readonly maxStaleMs: number }) {
+  constructor({ now, maxStaleMs, log }: AccessSettings) {
     this.#now = now;
+    this.#log = log;
     this.#maxStaleMs = maxStaleMs;
     this.#limit = new FailureLimit(now);
   }
@@ -93,9 +105,11 @@ export class UpstreamAccess {
       if (answer !== undefined) await this.#allowed(asked);
       return answer;
     } catch (error) {
-      asked.usage.count('failures');
       isDenied = isDenial(error);
-      if (!isDenied) throw error;
+      if (!isDenied) {
+        if (!isTartletError(error, 'NOT_FOUND')) this.#onFailure(asked, error);
+        throw error;
+      }
       throw await this.#denied(asked, refusalOf(error, asked.upstream, asked.loginAdvice));
     } finally {
       if (isNew && !isDenied) this.#limit.giveBack(asked.asker);
@@ -114,6 +128,12 @@ export class UpstreamAccess {
   /** See {@link takeAttempt}. */
   giveBackAttempt(asker: string): void {
     this.#limit.giveBack(asker);
+  }
+
+  #onFailure({ usage, upstream, place }: Asked, error: unknown): void {
+    usage.count('failures');
+    const what = place.repository.text;
+    this.#log({ kind: 'upstream-failed', upstream, what, message: describeError(error) });
   }
 
   #verdict(key: string): Verdict | undefined {

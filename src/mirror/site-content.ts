@@ -11,7 +11,7 @@ import type { RegistryEvent } from '../server/settings/event.ts';
 import { DataDirectory } from '../server/store/data-directory.ts';
 import { type Asked, UpstreamAccess, withDeadline } from './access.ts';
 import { BlobRecords, type BlobWord } from './blob-records.ts';
-import { BlobCache } from './blobs/blob-cache.ts';
+import { BlobCache, type BlobCacheEvent } from './blobs/blob-cache.ts';
 import { UpstreamClients, type UpstreamClientsSettings } from './clients.ts';
 import { DocumentWork } from './document-work.ts';
 import { hasLogin, identityFor, identityKey, type LoginRule, upstreamOfLogin } from './login.ts';
@@ -73,7 +73,7 @@ export class SiteContent implements ServedContent {
   constructor(settings: SiteContentSettings) {
     const { now, ttlMs, maxStaleMs } = settings;
     this.#settings = settings;
-    this.#access = new UpstreamAccess({ now, maxStaleMs });
+    this.#access = new UpstreamAccess({ now, maxStaleMs, log: settings.log });
     this.#documents = new DocumentWork({ access: this.#access, now, ttlMs, onFault: (error) => this.#fault(error) });
     this.#clients = new UpstreamClients({ ...settings, secret: this.#secret });
     this.#usage = new Usage(now);
@@ -86,11 +86,19 @@ export class SiteContent implements ServedContent {
       await directory.make();
       await directory.lock();
       await directory.prepare();
+      await directory.claim('cache');
       await directory.sweepStaging(0, new Set());
       const records = new BlobRecords(directory);
       const onVerified = async (...[digest, upstream]: Parameters<BlobRecords['setVerified']>): Promise<void> =>
         records.setVerified(digest, upstream).catch((error: unknown) => this.#fault(error));
-      const cache = await BlobCache.load({ directory, now, budgetBytes, freeBytes, onVerified });
+      const cache = await BlobCache.load({
+        directory,
+        now,
+        budgetBytes,
+        freeBytes,
+        onVerified,
+        onEvent: (event) => this.#flown(event),
+      });
       const sweeper = setInterval(() => void this.#sweep(directory), SWEEP_EVERY).unref();
       const blobWork = {
         access: this.#access,
@@ -199,6 +207,14 @@ export class SiteContent implements ServedContent {
 
   async #sweep(directory: DataDirectory): Promise<void> {
     await sweepRecords(directory, this.#settings.now()).catch((error: unknown) => this.#fault(error));
+  }
+
+  #flown(event: BlobCacheEvent): void {
+    const { upstream } = event;
+    const what = `blob ${event.digest.toString()}`;
+    if (event.kind === 'not-spooled') this.#fault(new Error(`${what} cannot be kept: ${event.reason}`));
+    if (event.kind !== 'refused' && event.kind !== 'broken-off') return;
+    this.#settings.log({ kind: 'upstream-failed', upstream, what, message: event.reason });
   }
 
   #fault(error: unknown): void {

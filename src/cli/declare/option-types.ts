@@ -12,6 +12,18 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const MAX_DURATION_MS = 366 * 86_400_000;
+
+/** A time like 90s, 15m, 3h or 1d, in milliseconds; anything else is a usage error. */
+export function duration(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
+  const milliseconds = Number(digits) * (UNITS[unit] ?? Number.NaN);
+  if (!(milliseconds > 0 && milliseconds <= MAX_DURATION_MS))
+    throw new InvalidArgumentError('It must be a time like 90s, 15m, 3h or 1d.');
+  return milliseconds;
+}
+
 /** An option that takes one of a few words in any letter case. */
 export function wordOption(flags: string, description: string, words: readonly string[]): Option {
   return new Option(flags, description).choices(words).argParser((text: string) => {

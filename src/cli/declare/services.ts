@@ -1,6 +1,7 @@
 import type { ServeCommandOptions } from '../commands/serve.ts';
 import type { Shell } from '../completion/script.ts';
 import { declareObserving } from './observing.ts';
+import { declareProxying } from './proxying.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
 import { declarePeer } from './peer.ts';
 import { declareNetwork } from './network.ts';
@@ -39,6 +40,7 @@ function declareServe({ program, terminal, setExitCode }: Declaration): void {
     )
     .option('--allow-breaking-deletes', 'Let clients delete what the image of a tag still needs')
     .option('--open', 'Listen on other addresses than loopback without a password or without TLS');
+  declareProxying(command);
   declareObserving(command)
     .addHelpText(
       'after',
@@ -46,11 +48,16 @@ function declareServe({ program, terminal, setExitCode }: Declaration): void {
 Without --htpasswd or tokens everybody who can reach the address can read and write. Other addresses than loopback need
 them and TLS, or --open. Users and certificates are read again when their files change, and on SIGHUP.
 
+With --proxy it is a cache of other registries: clients read there as they would themselves. What takes a login there is
+given to that login alone: me@ghcr.io is the user "me" of ghcr.io.
+
 Examples:
   ${terminal.programName} serve --data ~/registry
   ${terminal.programName} serve --data /srv/registry --listen 0.0.0.0:8221 \\
     --htpasswd users --read-only-users runners \\
-    --tls-cert cert.pem --tls-key key.pem`,
+    --tls-cert cert.pem --tls-key key.pem
+  ${terminal.programName} serve --data /srv/cache --listen 0.0.0.0:8221 --open \\
+    --proxy ghcr.io --proxy registry.example:8221`,
     )
     .action(async (options: ServeCommandOptions) => {
       const { runServe } = await import('../commands/serve.ts');

@@ -24,6 +24,8 @@ function describeEvent(event: RegistryEvent | ServeNote): string {
     }
     case 'failure':
       return `failure: ${event.method} ${event.path}: ${event.message}`;
+    case 'upstream-failed':
+      return `upstream failed: ${event.upstream} ${event.what}: ${event.message}`;
     case 'uploads-expired':
       return `${event.count} abandoned uploads were dropped`;
     case 'garbage-collected':
@@ -54,6 +56,8 @@ function jsonEvent(event: RegistryEvent | ServeNote): object {
       };
     case 'failure':
       return { event: 'failure', method: event.method, path: event.path, message: event.message };
+    case 'upstream-failed':
+      return { event: event.kind, upstream: event.upstream, what: event.what, message: event.message };
     case 'uploads-expired':
       return { event: 'uploads-expired', count: event.count };
     case 'garbage-collected':

@@ -16,7 +16,7 @@ import { StoredBlobs } from './stored-blobs.ts';
 const GRACE = 30_000;
 
 /** What the cache tells its listener. */
-export type BlobCacheEvent = FlightEnd & { readonly digest: Digest };
+export type BlobCacheEvent = FlightEnd & { readonly digest: Digest; readonly upstream: string };
 
 /** What the cache is made from. */
 export interface BlobCacheSettings extends BudgetLimits {
@@ -146,7 +146,7 @@ export class BlobCache implements CachedBlobs {
       onEnd: (end) => {
         if (this.#flights.get(name) === flight) this.#flights.delete(name);
         void this.#forgetAfter(name, flight);
-        this.#settings.onEvent?.({ ...end, digest });
+        this.#settings.onEvent?.({ ...end, digest, upstream });
       },
     });
     this.#flights.set(name, flight);

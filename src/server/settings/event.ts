@@ -41,6 +41,8 @@ export type RegistryEvent =
     }
   /** Something that is our fault; the client got a 500 or 507. */
   | { readonly kind: 'failure'; readonly method: string; readonly path: string; readonly message: string }
+  /** A cache got no answer that it could use. The client heard so, or got an old answer. */
+  | { readonly kind: 'upstream-failed'; readonly upstream: string; readonly what: string; readonly message: string }
   | { readonly kind: 'uploads-expired'; readonly count: number }
   | {
       readonly kind: 'garbage-collected';

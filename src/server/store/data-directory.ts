@@ -11,6 +11,9 @@ import { listNames } from '../../fs/entry-names.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { Repository } from '../../names/repository.ts';
 
+/** There in the directory of a cache. */
+const CACHE_MARK = '.site-cache';
+
 /**
  * Where everything lies below one directory, and the only way to write there: to `staging/`, fsynced, then renamed into
  * place. So a reader, or a new process after a crash, sees a file complete or not at all (reliability I1).
@@ -99,6 +102,30 @@ export class DataDirectory {
   /** Looks whether everything is where it was made. @throws what the file system says. */
   async check(): Promise<void> {
     for (const directory of [this.staging, this.blobs, this.repositories]) await readdir(directory);
+  }
+
+  /**
+   * Keeps a registry and a cache out of the same directory: in a cache everything may go, and to a registry all of it
+   * would be garbage. To be called when it is locked and prepared.
+   * @throws TartletError `CONFIG_INVALID` when the directory is of the other kind.
+   */
+  async claim(kind: 'registry' | 'cache'): Promise<void> {
+    const mark = path.join(this.root, CACHE_MARK);
+    const isCache = (await statIfThere(mark)) !== undefined;
+    if (kind === 'registry' ? !isCache : isCache) return;
+    if (kind === 'cache' && !(await this.#hasContent())) return this.write(mark, '');
+    const found = isCache ? 'a site cache' : 'the images of a registry';
+    throw new TartletError('CONFIG_INVALID', `${this.root} has ${found} in it, and cannot be used for anything else`, {
+      subject: this.root,
+      next: { kind: 'choose-data-directory' },
+    });
+  }
+
+  async #hasContent(): Promise<boolean> {
+    for (const directory of [this.blobs, this.repositories]) {
+      if ((await listNames(directory)).length > 0) return true;
+    }
+    return false;
   }
 
   /**

@@ -51,6 +51,7 @@ export class DiskStore implements Stores {
       await directory.make();
       await directory.lock();
       await directory.prepare();
+      await directory.claim('registry');
       await this.sweep();
     } catch (error) {
       await directory.release();

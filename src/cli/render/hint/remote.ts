@@ -118,7 +118,7 @@ export const SERVE_TEXTS: HintTexts<ServeHints> = {
   'make-user-line': () => 'make the line with htpasswd -B',
   'give-certificate-with-key': () =>
     'name a certificate and the key that belongs to it, both in PEM and the key without a password',
-  'choose-data-directory': () => 'choose a directory that can be written to',
+  'choose-data-directory': () => 'choose another directory, which can be written to',
   'end-other-registry': () => 'end it first, or choose another data directory',
   'choose-port': () => 'choose another port, or 0 for any free one',
 };
