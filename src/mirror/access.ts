@@ -5,7 +5,7 @@ import type { RegistryEvent } from '../server/settings/event.ts';
 import type { UpstreamClient } from './clients.ts';
 import type { Identity } from './login.ts';
 import type { RepositoryRecords } from './repository-records.ts';
-import { isDenial, refusalOf } from './upstream-failure.ts';
+import { isDenial, isPassing, refusalOf } from './upstream-failure.ts';
 import type { UpstreamRepository } from './upstreams.ts';
 import type { RepositoryUsage } from './usage.ts';
 
@@ -34,6 +34,8 @@ const SHORT_PATIENCE_MS = 10_000;
 const ALLOWED_MS = 60_000;
 /** How long its no is: a client that tries again at once costs the upstream nothing. */
 const DENIED_MS = 10_000;
+/** How long an upstream that did not answer is not asked again by those who have something else. */
+const AWAY_MS = 10_000;
 /** The word that everybody may read is written down again after this. */
 const WORD_MS = 60_000;
 const MOST_VERDICTS = 10_000;
@@ -49,6 +51,8 @@ export interface AccessSettings {
 
 type Verdict =
   | { readonly kind: 'allowed'; readonly until: number }
+  /** It did not answer a moment ago. Who has something else does not wait again. */
+  | { readonly kind: 'away'; readonly until: number; readonly error: unknown }
   | { readonly kind: 'denied'; readonly until: number; readonly refusal: Refusal };
 
 /**
@@ -97,7 +101,8 @@ export class UpstreamAccess {
   async ask<T>(asked: Asked, hasOther: boolean, question: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const before = this.#verdict(asked.key);
     if (before?.kind === 'denied') throw before.refusal;
-    const isNew = before === undefined && asked.identity.kind === 'client';
+    if (before?.kind === 'away' && hasOther) throw before.error;
+    const isNew = before?.kind !== 'allowed' && asked.identity.kind === 'client';
     if (isNew) this.takeAttempt(asked.asker);
     let isDenied = false;
     try {
@@ -107,7 +112,7 @@ export class UpstreamAccess {
     } catch (error) {
       isDenied = isDenial(error);
       if (!isDenied) {
-        if (!isTartletError(error, 'NOT_FOUND')) this.#onFailure(asked, error);
+        this.#onFailure(asked, error);
         throw error;
       }
       throw await this.#denied(asked, refusalOf(error, asked.upstream, asked.loginAdvice));
@@ -130,8 +135,13 @@ export class UpstreamAccess {
     this.#limit.giveBack(asker);
   }
 
-  #onFailure({ usage, upstream, place }: Asked, error: unknown): void {
+  #onFailure({ usage, upstream, place, key }: Asked, error: unknown): void {
+    if (isTartletError(error, 'NOT_FOUND')) return;
     usage.count('failures');
+    // A yes that is still good is worth more.
+    if (isPassing(error) && this.#verdict(key) === undefined) {
+      this.#remember(key, { kind: 'away', until: this.#now() + AWAY_MS, error });
+    }
     const what = place.repository.text;
     this.#log({ kind: 'upstream-failed', upstream, what, message: describeError(error) });
   }

@@ -102,6 +102,7 @@ export const SECTIONS: readonly Section[] = [
     /* N65 */ 'a mirror is down, or answers with errors alone',
     /* N66 */ 'a mirror that stalls',
     /* N67 */ 'a mirror that lacks the image, or a part of it',
+    /* N68 */ 'a registry does not answer while a site cache has what it said before',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',
@@ -300,8 +301,8 @@ export const SECTIONS: readonly Section[] = [
     /* S45 */ 'overwriting and deleting without right',
     /* S46 */ 'slow clients',
     /* S47 */ 'request smuggling',
-    /* S48 */ ['a client chooses the upstream', 'the embedded registry has no upstream'],
-    /* S49 */ ['a cache in front of an upstream leaks', 'the embedded registry has no upstream'],
+    /* S48 */ 'a client chooses the upstream',
+    /* S49 */ 'a cache in front of an upstream leaks',
     /* S50 */ 'a request that crashes the server',
     /* S51 */ 'hostile ranges',
     /* S52 */ 'a served file is exchanged',
@@ -345,5 +346,8 @@ export const SECTIONS: readonly Section[] = [
     /* S90 */ 'names, labels and annotations that are markup, in the web page of a registry',
     /* S91 */ 'pages about repositories that the viewer may not read',
     /* S92 */ 'manifests and lists without end behind one page',
+    /* S93 */ 'a login that is meant for one upstream of a site cache, and gets to another one',
+    /* S94 */ 'a site cache that is its own upstream',
+    /* S95 */ 'an upstream that sends manifests and lists that are none, do not end or lead elsewhere',
   ]),
 ];

@@ -47,7 +47,7 @@ async function start(options: Partial<SiteCacheOptions> = {}): Promise<Site> {
 
 const login = ({ upstream }: Site, name: string, password = PASSWORD) => basic(`${name}@${upstream.text}`, password);
 
-describe('who may read what from a site cache', () => {
+describe('who may read what from a site cache (S49)', () => {
   it('1: what the upstream gives to everybody needs no login', async () => {
     const site = await start();
     expect(await site.tag(PUBLIC)).toBe(200);

@@ -84,7 +84,7 @@ describe('which upstreams a cache fetches from', () => {
     'ip6__0-0-0-0-0-ffff-7f00-1/org/image',
     'ip6__64-ff9b-0-0-0-0-a00-1/org/image',
     'registry/org/image',
-  ])('S98: with *, not %s', (name) => {
+  ])('with *, not %s (S48)', (name) => {
     const upstreams = new Upstreams({ allowed: ['*'] });
     expect(() => find(upstreams, name)).toThrow('this cache does not fetch from');
     expect(find(upstreams, 'ghcr.io/org/image')).toBe('ghcr.io org/image public');

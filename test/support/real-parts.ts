@@ -10,6 +10,8 @@ export type Part =
   | 'squid'
   | 'chromium'
   | 'skopeo'
+  | 'podman'
+  | 'containerd'
   | 'openssl'
   | 'strace'
   | 'unshare'

@@ -149,6 +149,32 @@ describe('over the wire (S9)', () => {
   });
 });
 
+describe('a registry that a stranger has named (S48)', () => {
+  async function asks(address: string, onlyPublic: boolean) {
+    const local = await scripted({ 'GET /x': { body: 'x' } });
+    const url = new URL(`http://registry.example:${local.port}/x`);
+    const http = httpTransport({
+      userAgent: 'test',
+      environment: {},
+      guard: new AddressGuard({ registry: () => Promise.resolve(url), environment: {}, onlyPublic }),
+      lookup: (_name, _options, callback) => callback(null, [{ address, family: 4 }]),
+    });
+    after(() => http.close());
+    return http.send({ method: 'GET', url, headers: {}, access: { action: 'pull' }, idempotent: true });
+  }
+
+  it.each(['127.0.0.1', '169.254.169.254', '10.0.0.1', '0.0.0.0'])(
+    'is not connected to where its name leads to %s',
+    async (address) => {
+      await expect(asks(address, true)).rejects.toMatchObject({ code: 'REDIRECT_REFUSED' });
+    },
+  );
+
+  it('is connected to anywhere when the user has named it', async () => {
+    expect((await asks('127.0.0.1', false)).status).toBe(200);
+  });
+});
+
 describe('a registry without TLS whose name leads elsewhere in mid-command', () => {
   /** A registry of this machine under a name, and what its name server says from one connection to the next. */
   async function named(answers: readonly string[], options: { networks?: AddressClass[]; allow?: string } = {}) {
