@@ -29,7 +29,6 @@ const POWERS = ['', 'k', 'm', 'g', 't'];
  * A number of bytes as it is typed. A letter alone counts by 1024, as for curl and wget (`20M`), and so does `MiB`;
  * `MB` counts by 1000, as {@link humanBytes} does. A small `b` is refused: it stands for bits.
  *
- * @internal
  * @returns undefined for what is no such number, or too large to be counted.
  */
 export function parseBytes(text: string): number | undefined {
