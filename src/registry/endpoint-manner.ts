@@ -1,7 +1,7 @@
 import type { EndpointManner } from '../endpoints/endpoint.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 import type { RegistryRequest } from './request/request.ts';
-import { resolveEndpoint } from './transport/connect/endpoint.ts';
+import { type EndpointOptions, resolveEndpoint } from './transport/connect/endpoint.ts';
 
 /** Where a registry is. */
 export interface FoundBase {
@@ -15,16 +15,13 @@ export interface FoundBase {
 export function baseOf(
   registry: RegistryAddress,
   given: string | undefined,
-  options: { readonly insecure: boolean; readonly manner: EndpointManner | undefined; readonly probeMs: number },
+  { manner, ...options }: Omit<EndpointOptions, 'scheme'> & { readonly manner: EndpointManner | undefined },
 ): FoundBase {
-  const { insecure, manner, probeMs } = options;
   let known: URL | undefined;
   let base: Promise<URL> | undefined;
   const find = async (): Promise<URL> => {
     known =
-      given === undefined
-        ? await resolveEndpoint(registry, { insecure, scheme: manner?.scheme, probeMs })
-        : new URL(given);
+      given === undefined ? await resolveEndpoint(registry, { ...options, scheme: manner?.scheme }) : new URL(given);
     return known;
   };
   return {

@@ -19,6 +19,13 @@ export interface EndpointOptions {
   readonly scheme?: EndpointManner['scheme'] | undefined;
   /** How long a loopback registry may take to show that it speaks TLS, in milliseconds. */
   readonly probeMs: number;
+  /** Whether a proxy leads to a URL: then its port cannot be greeted, and has TLS. Default: none does. */
+  readonly isProxied?: (url: URL) => boolean;
+}
+
+/** Where a registry really is, which is another host than its name for Docker Hub. */
+export function dialledHost({ host }: RegistryAddress): string {
+  return ALIASES.get(host) ?? host;
 }
 
 /**
@@ -27,13 +34,14 @@ export interface EndpointOptions {
  * (reliability §3.2). No other registry ever falls back from TLS. Never rejects.
  */
 export async function resolveEndpoint(registry: RegistryAddress, options: EndpointOptions): Promise<URL> {
-  const host = ALIASES.get(registry.host) ?? registry.host;
+  const host = dialledHost(registry);
   const authority = registry.port === undefined ? host : `${host}:${registry.port}`;
   const { insecure = false, scheme = 'usual', probeMs } = options;
   const plain = new URL(`http://${authority}`);
   const secure = new URL(`https://${authority}`);
   if (insecure || scheme === 'http') return plain;
-  const mayBePlain = scheme === 'either' || (scheme === 'usual' && isOnThisMachine(registry));
+  const mayBePlain =
+    (scheme === 'either' && options.isProxied?.(secure) !== true) || (scheme === 'usual' && isOnThisMachine(registry));
   return mayBePlain && !(await speaksTls(secure, probeMs)) ? plain : secure;
 }
 
