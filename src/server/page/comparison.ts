@@ -28,6 +28,8 @@ const MAX_OWN_TAGS = 100;
 const MAX_OTHER_TAGS = 10;
 /** And until they have so many blobs together. */
 const MAX_BLOBS = 50_000;
+/** Tags that are looked at side by side: the disk is waited for, and little memory is taken. */
+const AT_A_TIME = 8;
 
 /**
  * Gathers what a page compares its images with: tags of their repository first, then a few of each other that the
@@ -44,10 +46,9 @@ export async function gatherImages(reader: ImageReader, viewer: Viewer, own: Rep
     const most = repository === own ? MAX_OWN_TAGS : MAX_OTHER_TAGS;
     const tags = await viewer.content.tags.list(repository, { size: most, after: undefined });
     if (tags?.more === true) isComplete = false;
-    for (const tag of tags?.entries ?? []) {
+    for await (const [tag, image] of readTags(reader, viewer, { repository, tags: tags?.entries ?? [] })) {
+      if (found.has(image.digest.toString())) continue;
       if (found.size >= MAX_IMAGES || blobs > MAX_BLOBS) return { images: [...found.values()], isComplete: false };
-      const image = await readTag(reader, viewer, { repository, tag });
-      if (image === undefined || found.has(image.digest.toString())) continue;
       blobs += image.blobs.size;
       found.set(image.digest.toString(), { repository: repository.text, tag, image });
     }
@@ -55,8 +56,23 @@ export async function gatherImages(reader: ImageReader, viewer: Viewer, own: Rep
   return { images: [...found.values()], isComplete };
 }
 
-/** What a tag leads to; undefined when there is no such tag any more. */
-export async function readTag(
+/** What tags lead to, in their order; those that are gone meanwhile are left out. */
+export async function* readTags(
+  reader: ImageReader,
+  viewer: Viewer,
+  { repository, tags }: { readonly repository: Repository; readonly tags: readonly string[] },
+): AsyncGenerator<readonly [tag: string, image: ImageSummary]> {
+  for (let at = 0; at < tags.length; at += AT_A_TIME) {
+    const some = tags.slice(at, at + AT_A_TIME);
+    const images = await Promise.all(some.map(async (tag) => readTag(reader, viewer, { repository, tag })));
+    for (const [place, tag] of some.entries()) {
+      const image = images[place];
+      if (image !== undefined) yield [tag, image];
+    }
+  }
+}
+
+async function readTag(
   reader: ImageReader,
   { content, memory }: Viewer,
   { repository, tag }: { readonly repository: Repository; readonly tag: string },
@@ -64,7 +80,11 @@ export async function readTag(
   const parsed = Tag.tryParseBySpec(tag);
   const resolved = parsed === undefined ? undefined : await content.tags.resolve(repository, parsed);
   if (resolved === undefined) return undefined;
-  return reader.read(content, { repository, digest: resolved.digest }, { bytes: LIST_MANIFEST_BYTES, memory });
+  return reader.read(
+    content,
+    { repository, digest: resolved.digest, byTag: true },
+    { bytes: LIST_MANIFEST_BYTES, memory },
+  );
 }
 
 /** How many of some images have each blob. Each image must be among them once. */

@@ -40,7 +40,7 @@ export async function imagePage(viewer: Viewer, addressed: Addressed, sources: S
       ? undefined
       : await sources.reader.read(
           content,
-          { repository, digest: resolved.digest },
+          { repository, digest: resolved.digest, byTag: reference.kind === 'tag' },
           { bytes: MAX_MANIFEST_BYTES, memory },
         );
   if (image === undefined) throw new Refusal(404, 'MANIFEST_UNKNOWN', 'the repository has no such image');

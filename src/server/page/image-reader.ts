@@ -23,30 +23,31 @@ export class ImageReader {
   #weight = 0;
 
   /**
+   * @param asked `byTag` when a tag of the repository has just led to it, so that the repository has it.
    * @param limits `bytes` that a manifest may have at most; a larger one is told as `unknown`.
    * @returns undefined when the repository does not have it.
    */
   async read(
     { manifests }: Pick<LocalContent, 'manifests'>,
-    { repository, digest }: { readonly repository: Repository; readonly digest: Digest },
+    {
+      repository,
+      digest,
+      byTag,
+    }: { readonly repository: Repository; readonly digest: Digest; readonly byTag: boolean },
     limits: { readonly bytes: number; readonly memory: Memory },
   ): Promise<ImageSummary | undefined> {
-    // Also for one that is known: the repository must have it.
+    const known = this.#kept.get(digest.toString());
+    if (known !== undefined && byTag) return this.#keep(known);
+    // Also for one that is known: this repository must have it.
     const manifest = await manifests.open(repository, digest);
     if (manifest === undefined) return undefined;
     const { content, mediaType } = manifest;
     try {
-      const known = this.#kept.get(digest.toString());
-      if (known !== undefined) {
-        this.#keep(known);
-        return known;
-      }
+      if (known !== undefined) return this.#keep(known);
       const bytes = await readWhole(content, limits);
       if (bytes === undefined) return unknown(digest, 'Its manifest is too large to be shown here.');
       try {
-        const summary = summarize(digest, bytes, mediaType);
-        this.#keep(summary);
-        return summary;
+        return this.#keep(summarize(digest, bytes, mediaType));
       } finally {
         limits.memory.giveBack(bytes.length);
       }
@@ -55,7 +56,7 @@ export class ImageReader {
     }
   }
 
-  #keep(summary: ImageSummary): void {
+  #keep(summary: ImageSummary): ImageSummary {
     const key = summary.digest.toString();
     this.#forget(key);
     this.#kept.set(key, summary);
@@ -64,6 +65,7 @@ export class ImageReader {
       if (this.#weight <= MAX_KEPT_BLOBS) break;
       this.#forget(oldest);
     }
+    return summary;
   }
 
   #forget(key: string): void {

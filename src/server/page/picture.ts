@@ -40,9 +40,13 @@ ${shared.map((bar) => rectangle(file, bar, { from: 0, height: heightOf(bar), kin
 
 /** Where in a disk some of its blobs lie, as a small strip. It is decoration: the number stands beside it. */
 export function placesPicture(file: SummaryFile, has: (blob: string) => boolean): Markup {
-  const bars = barsOf(file, (chunk) => !chunk.isZeros && has(chunk.blob)).map((bar) =>
-    rectangle(file, bar, { from: 0, height: 1, kind: 'shared' }),
-  );
+  const runs: { from: number; to: number; density: number }[] = [];
+  for (const bar of barsOf(file, (chunk) => !chunk.isZeros && has(chunk.blob))) {
+    const last = runs.at(-1);
+    if (last?.to === bar.from) last.to = bar.to;
+    else runs.push({ ...bar });
+  }
+  const bars = runs.map((run) => rectangle(file, run, { from: 0, height: 1, kind: 'shared' }));
   return html`<svg class="places" aria-hidden="true" viewBox="0 0 ${WIDTH} 1" preserveAspectRatio="none">${bars}</svg>`;
 }
 

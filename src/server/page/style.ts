@@ -156,7 +156,6 @@ tbody tr:hover .places { background: var(--paper); }
   h1 { font-size: 1.375rem; }
   .wide { display: none; }
   th, td { padding-right: 0.6rem; }
-  .number time { white-space: normal; }
   .disk { height: 7rem; }
   .number { padding-left: 0.25rem; }
   td.strip, th.strip { width: 26%; }

@@ -3,7 +3,7 @@ import { Tag } from '../../names/tag.ts';
 import { Refusal } from '../contract/refusal.ts';
 import type { RepositoryUse } from '../metrics/repository-use.ts';
 import { HOME, repositoryAddress, tagAddress } from './address.ts';
-import { bytesOf, type Comparison, countBlobs, gatherImages, readTag } from './comparison.ts';
+import { bytesOf, type Comparison, countBlobs, gatherImages, readTags } from './comparison.ts';
 import type { ImageReader } from './image-reader.ts';
 import type { ImageSummary } from './image-summary.ts';
 import { ageOf, bytesCell, documentText, listControls, noneCell, tableRegion } from './layout.ts';
@@ -31,10 +31,8 @@ export async function tagsPage(viewer: Viewer, repository: Repository, { reader,
   );
   if (page === undefined) throw new Refusal(404, 'NAME_UNKNOWN', 'there is no such repository');
   const images = new Map<string, ImageSummary>();
-  for (const tag of page.entries) {
-    const image = await readTag(reader, viewer, { repository, tag });
-    if (image !== undefined) images.set(tag, image);
-  }
+  const read = readTags(reader, viewer, { repository, tags: page.entries });
+  for await (const [tag, image] of read) images.set(tag, image);
   const compared = await gatherImages(reader, viewer, repository);
   const distinct = new Map(
     [...compared.images.map(({ image }) => image), ...images.values()].map((image) => [image.digest.toString(), image]),

@@ -72,6 +72,16 @@ export async function pushSample(
   return sha256(document);
 }
 
+/** Sets up to 100 tags to the image of another tag, `name:tag`. */
+export async function setTags({ send }: ProtocolClient, image: string, tags: readonly string[]): Promise<void> {
+  const [repository, tag] = image.split(':');
+  const { headers, body } = await send('GET', `/v2/${repository}/manifests/${tag}`);
+  const query = tags.map((each) => `tag=${each}`).join('&');
+  const target = `/v2/${repository}/manifests/${String(headers['docker-content-digest'])}?${query}`;
+  const { status } = await send('PUT', target, { headers: { 'Content-Type': headers['content-type'] }, body });
+  expect(status).toBe(201);
+}
+
 /** The same client with the login of somebody, for what samples need. */
 export function withLogin(client: ProtocolClient, authorization: string): ProtocolClient {
   const send: ProtocolClient['send'] = async (method, target, sent = {}) =>
