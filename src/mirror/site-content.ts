@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { describeError, TartletError } from '../errors.ts';
 import { diskCode } from '../fs/disk-error.ts';
 import { Repository } from '../names/repository.ts';
+import { systemClock } from '../registry/request/clock.ts';
 import type { CacheFacts } from '../server/contract/cache-facts.ts';
 import { Refusal } from '../server/contract/refusal.ts';
 import type { Asker, ServedContent } from '../server/contract/served-content.ts';
@@ -14,6 +15,7 @@ import { BlobRecords, type BlobWord } from './blob-records.ts';
 import { BlobCache, type BlobCacheEvent } from './blobs/blob-cache.ts';
 import { UpstreamClients, type UpstreamClientsSettings } from './clients.ts';
 import { DocumentWork } from './document-work.ts';
+import { KnownPeers } from './known-peers.ts';
 import { hasLogin, identityFor, identityKey, type LoginRule, upstreamOfLogin } from './login.ts';
 import { NO_CATALOG, NO_UPLOADS } from './read-only.ts';
 import { RepositoryRecords } from './repository-records.ts';
@@ -68,6 +70,7 @@ export class SiteContent implements ServedContent {
   readonly #clients: UpstreamClients;
   readonly #usage: Usage;
   readonly #loop = new ViaLoop();
+  readonly peers: KnownPeers;
   #opened: Opened | undefined;
 
   constructor(settings: SiteContentSettings) {
@@ -77,6 +80,7 @@ export class SiteContent implements ServedContent {
     this.#documents = new DocumentWork({ access: this.#access, now, ttlMs, onFault: (error) => this.#fault(error) });
     this.#clients = new UpstreamClients({ ...settings, secret: this.#secret });
     this.#usage = new Usage(now);
+    this.peers = new KnownPeers(now, () => systemClock.random());
   }
 
   async open(): Promise<void> {

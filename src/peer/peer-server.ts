@@ -10,6 +10,7 @@ import { clientOf } from '../server/access/client-address.ts';
 import { FailureLimit } from '../server/access/failure-limit.ts';
 import { Connections } from '../server/http/connections.ts';
 import type { Session } from '../session/session.ts';
+import { announceAt } from './announce-at.ts';
 import { ContentIndex } from './content-index.ts';
 import { ContentSource } from './content-source.ts';
 import { PeerHandler, type PeerRequest } from './peer-handler.ts';
@@ -42,6 +43,8 @@ export interface PeerOptions {
   readonly multicast?: MulticastOptions | undefined;
   /** Told why it cannot be announced; it answers all the same. */
   readonly onUnannounced?: (why: string) => void;
+  /** Servers that keep a list of peers, above all site caches, where it is announced each minute. Default: none. */
+  readonly lists?: readonly URL[] | undefined;
 }
 
 /** A host that answers. */
@@ -79,7 +82,7 @@ export async function servePeers(session: Session, options: PeerOptions): Promis
   connections.watch(server);
   refuseGuessing(server, options);
   const address = await listen(server, { host: '::', port: PEER_PORT, ...options.listen });
-  const unannounce = await announce(address.port, options);
+  const unannounce = await announce(session, address.port, options);
   const close = async (): Promise<void> => {
     if (!server.listening) return;
     await unannounce();
@@ -92,10 +95,21 @@ export async function servePeers(session: Session, options: PeerOptions): Promis
 }
 
 /** @returns takes it back. */
-async function announce(port: number, { multicast, onUnannounced }: PeerOptions): Promise<() => Promise<void>> {
-  if (multicast === undefined) return async () => undefined;
-  const { announcePeer } = await import('../peering/multicast.ts');
-  return announcePeer(port, multicast, (error) => onUnannounced?.(describeError(error)));
+async function announce(session: Session, port: number, options: PeerOptions): Promise<() => Promise<void>> {
+  const { multicast, lists = [], onUnannounced = () => undefined } = options;
+  const over = new AbortController();
+  const signal = AbortSignal.any([over.signal, session.signal]);
+  const announcing = lists.map(async (list) => announceAt(session, { list, port, signal }, onUnannounced));
+  const leave =
+    multicast === undefined
+      ? async () => undefined
+      : await (await import('../peering/multicast.ts')).announcePeer(port, multicast, (error) =>
+          onUnannounced(`multicast DNS: ${describeError(error)}`),
+        );
+  return async () => {
+    over.abort();
+    await Promise.all([leave(), ...announcing]);
+  };
 }
 
 function slotsFor(slots = DEFAULT_SLOTS, bytesPerSecond = Infinity): number {

@@ -113,7 +113,7 @@ describe('a host that answers peers', () => {
   });
 
   it.each(['linux', 'darwin'] as const)(
-    'never gives what was changed since it was verified, with times set back or not (%s: S84)',
+    'never gives what was changed since it was verified, with times set back or not (S84), on %s',
     async (platform) => {
       const { directory, requests, ...rest } = await host({}, platform);
       const client = clientOf({ directory, requests, ...rest });

@@ -36,6 +36,7 @@ export function declarePeer({ program, terminal, setExitCode }: Declaration): vo
     .addOption(fleetTokenOption())
     .option('--slots <n>', 'Most streams at once', wholeNumber(1, MAX_SLOTS), 8)
     .addOption(limitRateOption())
+    .option('--announce <url>', 'Announce it at this site cache; repeatable', repeated)
     .option('--mdns [address]', 'Announce it on the local network, that of this address if one is given')
     .addHelpText(
       'after',

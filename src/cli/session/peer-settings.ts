@@ -100,7 +100,8 @@ function words(text: string | undefined): string[] {
   return (text ?? '').split(/[\s,]+/).filter((word) => word !== '');
 }
 
-function parseList(text: string): URL {
+/** The URL of a server that keeps a list of peers. @throws TartletError `USAGE` */
+export function parseList(text: string): URL {
   if (/^https?:\/\//i.test(text) && URL.canParse(text)) return new URL(text);
   throw new TartletError('USAGE', `"${text}" is not the URL of a list of peers`, {
     next: { kind: 'in-words', words: 'write it as https://host[:port]' },

@@ -1,5 +1,6 @@
 import type { CacheFacts } from './cache-facts.ts';
 import type { LocalContent } from './local-content.ts';
+import type { PeerRegister } from './peer-register.ts';
 import type { StoreStatus } from './store-status.ts';
 import type { Stores } from './stores.ts';
 
@@ -34,6 +35,8 @@ export interface ServedContent {
   status?(): StoreStatus;
   /** Where the content is a cache: what it has done. Costs no more than reading counters. */
   facts?(): CacheFacts;
+  /** Where a list of hosts that answer peers is kept. */
+  readonly peers?: PeerRegister;
   /** Idempotent. */
   close(): Promise<void>;
 }

@@ -12,11 +12,12 @@ import { listReferrers, listRepositories, listTags } from './listing-handler.ts'
 import { deleteManifest, getManifest, putManifest } from './manifest-handler.ts';
 import type { Pages, PageView } from '../page/pages.ts';
 import { getPage, getPageFile } from './page-handler.ts';
+import { getPeers, putPeer } from './peers-handler.ts';
 import { nothingHere, type Route } from './router.ts';
 import { UploadHandler } from './upload-handler.ts';
 
 interface Serving {
-  readonly content: Pick<ServedContent, 'storesFor' | 'greet' | 'local' | 'status' | 'facts'>;
+  readonly content: Pick<ServedContent, 'storesFor' | 'greet' | 'local' | 'status' | 'facts' | 'peers'>;
   readonly settings: Settings;
   readonly observations: Observations;
   readonly pages: Pages;
@@ -43,6 +44,11 @@ export async function answerRoute(route: Route, exchange: Exchange, serving: Ser
     case 'metrics':
       if (settings.metrics === 'none') throw nothingHere();
       return byMethod(exchange, { GET: async () => getMetrics(exchange, serving) });
+    case 'peers':
+      return byMethod(exchange, {
+        GET: async () => getPeers(exchange, content.peers),
+        PUT: async () => putPeer(exchange, content.peers),
+      });
     case 'catalog':
       return byMethod(exchange, { GET: async () => listRepositories(exchange, stores.catalog) });
     case 'tags':

@@ -30,7 +30,7 @@ export type { ReadName } from './router.ts';
 
 /** What requests are answered from, and who may ask. */
 export interface Served {
-  readonly content: Pick<ServedContent, 'storesFor' | 'greet' | 'local' | 'status' | 'facts'>;
+  readonly content: Pick<ServedContent, 'storesFor' | 'greet' | 'local' | 'status' | 'facts' | 'peers'>;
   readonly authenticator: Authenticator;
   /** Default: by the distribution spec. */
   readonly readName?: ReadName | undefined;

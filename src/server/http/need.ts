@@ -17,6 +17,8 @@ export function needOf(route: Route, request: IncomingMessage, readers: MetricsR
   switch (route.kind) {
     case 'health':
     case 'page-file':
+    // An address alone is worth nothing: who has the key of the fleet, they find out with each other.
+    case 'peers':
       return undefined;
     case 'page':
       // As the API has it: whoever may not list repositories there does not see them here.

@@ -14,6 +14,8 @@ export type Route =
   /** Whether this process answers, or its content can be read. */
   | { readonly kind: 'health'; readonly asks: 'process' | 'content' }
   | { readonly kind: 'metrics' }
+  /** Hosts that answer peers, where the content keeps a list of them. */
+  | { readonly kind: 'peers' }
   | ({ readonly kind: 'page' } & PageView)
   | { readonly kind: 'page-file'; readonly file: PageFile }
   | { readonly kind: 'base' }
@@ -52,6 +54,7 @@ function routeOf(path: string, readName: ReadName): Route {
   if (path === '/healthz') return { kind: 'health', asks: 'process' };
   if (path === '/readyz') return { kind: 'health', asks: 'content' };
   if (path === '/metrics') return { kind: 'metrics' };
+  if (path === '/peers') return { kind: 'peers' };
   if (!path.startsWith('/v2/')) return pageRoute(path, readName);
   if (path === '/v2/_catalog') return { kind: 'catalog' };
   // Read from the end: a repository may itself be called a/tags or b/blobs/uploads.

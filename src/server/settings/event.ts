@@ -10,6 +10,7 @@ export type RouteKind =
   | 'upload'
   | 'page'
   | 'page-file'
+  | 'peers'
   | 'metrics'
   | 'health'
   | 'unknown';

@@ -5,7 +5,7 @@ import { type PeerAddress, peerText, PEER_PORT } from '../../../peering/peer-add
 import type { PeerRequest } from '../../../peer/peer-handler.ts';
 import { servePeers } from '../../../peer/peer-server.ts';
 import { humanBytes } from '../../render/quantity.ts';
-import { parseMulticast, type PeerFlags, readFleetKey } from '../../session/peer-settings.ts';
+import { parseList, parseMulticast, type PeerFlags, readFleetKey } from '../../session/peer-settings.ts';
 import { withSession } from '../../session/session.ts';
 import { releaseNotes } from '../../terminal/message-stream.ts';
 import { printableLine } from '../../terminal/printable.ts';
@@ -16,12 +16,14 @@ export interface PeerCommandOptions extends Pick<PeerFlags, 'fleetTokenFile'> {
   readonly slots: number;
   readonly limitRate?: number;
   readonly mdns?: string | true;
+  readonly announce?: readonly string[];
 }
 
 /** Answers peers until it is interrupted, which is the normal end. The address goes to stdout, for port 0. */
 export async function runPeer(terminal: Terminal, options: PeerCommandOptions): Promise<number> {
   const key = await readFleetKey(terminal, options);
   const listen = parseListen(options.listen);
+  const lists = options.announce?.map(parseList);
   const multicast = options.mdns === undefined ? undefined : parseMulticast(options.mdns);
   const log = (text: string): unknown =>
     terminal.stderr.write(printableLine(`${terminal.now().toISOString()} ${text}`));
@@ -33,9 +35,10 @@ export async function runPeer(terminal: Terminal, options: PeerCommandOptions): 
         listen,
         slots: options.slots,
         multicast,
+        lists,
         onRequest: (request) => log(describe(request)),
         onRefused: (remote, why) => log(`${remote} refused: it has not the fleet token (${why})`),
-        onUnannounced: (why) => log(`not announced: ${why}`),
+        onUnannounced: (why) => log(`not announced at ${why}`),
       });
       try {
         terminal.stdout.write(printableLine(peerText(peer.address)));
