@@ -2,8 +2,10 @@
  * F2: cold clients that all pull one image at a time through one site cache, over a limited link to the upstream.
  *
  *     npm run acceptance f2 -- [--count CLIENTS] [--mib SIZE] [--rate MB-PER-SECOND] [--distribution]
+ *         [--counts-only]
  *
- * `--distribution` gives the same load to Debian's docker-registry as a proxy, for comparison.
+ * `--distribution` gives the same load to Debian's docker-registry as a proxy, for comparison. With
+ * `--counts-only` bytes decide and not seconds: for a machine that does other things meanwhile.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,6 +20,7 @@ const OPTIONS = {
   mib: { type: 'string', default: '1024' },
   rate: { type: 'string', default: '50' },
   distribution: { type: 'boolean', default: false },
+  'counts-only': { type: 'boolean', default: false },
 };
 
 /** @returns the exit code. */
@@ -42,8 +45,7 @@ export async function main(args) {
     const isMet =
       ours.upstream <= 1.01 &&
       ours.mostGets === 1 &&
-      ratio <= 1.25 &&
-      ours.latestFirstByte <= 500 &&
+      (values['counts-only'] || (ratio <= 1.25 && ours.latestFirstByte <= 500)) &&
       !(together.memory >= 200) &&
       together.wrong + together.broken === 0;
     console.log(
