@@ -12,7 +12,7 @@ const CLIENT = new URL('./client.mjs', import.meta.url);
 /** Starts `serve --proxy-for` the upstream. */
 export async function startCache(directory, upstreamPort, { port, options = [] } = {}) {
   const own = port ?? (await freePort());
-  const words = ['serve', '--proxy-for', `127.0.0.1:${upstreamPort}`, '--data', directory, '--port', String(own)];
+  const words = ['serve', '--proxy-for', `127.0.0.1:${upstreamPort}`, '--data', directory, '--listen', String(own)];
   return started(process.execPath, [path.join(root, 'bin/tartlet'), ...words, ...options], own);
 }
 
