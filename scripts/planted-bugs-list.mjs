@@ -1,7 +1,7 @@
 /**
- * The ten bugs that matter most (reliability §4.9), and those of removals, for planted-bugs.mjs. `edit` replaces a
- * text, which must be there exactly once, by another; `gate` is the test file that must turn red, `only` the titles in
- * it.
+ * The ten bugs that matter most (reliability §4.9), those of removals, and those of the site cache, for
+ * planted-bugs.mjs. `edit` replaces a text, which must be there exactly once, by another; `gate` is the test file that
+ * must turn red, `only` the titles in it.
  */
 export const BUGS = [
   {
@@ -25,8 +25,8 @@ export const BUGS = [
     bug: 'an image is published before its chunks are there',
     file: 'src/transfer/pull/fetch-image.ts',
     edit: [
-      'const fetchedBytes = await downloadFlat(session, image, prepared, staging);\n    await publish(session, target, staging, report);',
-      'await publish(session, target, staging, report);\n    const fetchedBytes = await downloadFlat(session, image, prepared, staging);',
+      'const transferred = await downloadFlat(session, image, prepared, staging);\n    await publish(session, target, staging, { prepared, transferred });',
+      'await publish(session, target, staging, { prepared, transferred: { fetchedBytes: 0, peerBytes: 0 } });\n    const transferred = await downloadFlat(session, image, prepared, staging);',
     ],
     gate: 'test/transfer/pull/pull.test.ts',
   },
@@ -107,5 +107,23 @@ export const BUGS = [
     edit: ['  await fsyncRemoval(path.dirname(link));\n  return found === text;', '  return found === text;'],
     gate: 'test/crash/removals.test.ts',
     only: 'delete of a tag',
+  },
+  {
+    bug: 'the last byte of a blob is given before its digest is known',
+    file: 'src/mirror/blobs/flight.ts',
+    edit: ['Math.min(this.there, this.size - 1)', 'this.there'],
+    gate: 'test/mirror/blobs/wrong-bytes.test.ts',
+  },
+  {
+    bug: 'a blob of an upstream is stored whatever its digest is',
+    file: 'src/mirror/blobs/flight.ts',
+    edit: ['      this.#verifier.verdict();\n', ''],
+    gate: 'test/mirror/blobs/wrong-bytes.test.ts',
+  },
+  {
+    bug: 'each client of a site cache has a flight of its own',
+    file: 'src/mirror/blobs/blob-cache.ts',
+    edit: ['if (there !== undefined) return there;', 'if (there?.size === -1) return there;'],
+    gate: 'test/mirror/blobs/single-flight.test.ts',
   },
 ];
