@@ -36,7 +36,9 @@ for (const file of files) {
     findings.push(`${file}: the reason for its length is not needed any more`);
 }
 
-/** Columns of sources and documents. Tables, output of commands and lines that end with an address cannot be wrapped. */
+/**
+ * Columns of sources and documents. Tables, output of commands and lines that end with an address cannot be wrapped.
+ */
 const MOST_COLUMNS = 120;
 const documents = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].concat(
   readdirSync(path.join(root, 'docs'), { recursive: true })

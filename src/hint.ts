@@ -155,6 +155,8 @@ export interface HomeHints {
   'delete-or-use-another-home': { readonly image: string; readonly others: boolean };
   'move-or-remove': { readonly path: string };
   'make-room': { readonly before: 'pull' | 'import' };
+  'raise-disk-budget': None;
+  'prefetch-first': { readonly image: string };
   'complete-vm-directory': { readonly path: string };
   'remove-useless-directory': { readonly path: string };
   'stop-first': None;

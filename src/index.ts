@@ -44,7 +44,16 @@ export type {
   RunVmOptions,
   VmAddressOptions,
 } from './library/running-vm.ts';
+export type { PrefetchedImages, Prefetching } from './library/prefetched-images.ts';
 export type { Login, Tartlet } from './library/tartlet.ts';
+export type { Orchard, WorkerKind } from './orchard/orchard.ts';
+export type { PrefetchOptions, PrefetchReport } from './prefetch/prefetch.ts';
+export { parseQuietHours, type QuietHours } from './prefetch/quiet-hours.ts';
+export type { ImageOutcome, RefreshOptions } from './prefetch/refresh.ts';
+export type { RolledBack } from './prefetch/rollback.ts';
+export type { PrefetchSource } from './prefetch/source.ts';
+export type { PrefetchStatus } from './prefetch/status.ts';
+export type { BrokenEntry } from './prefetch/wanted.ts';
 export { RateLimit, type RateClock, type SharedRate, type Way } from './registry/request/rate-limit.ts';
 export type { Method } from './registry/request/request.ts';
 export type { OnWire, ShownHeader, WireEvent } from './registry/wire.ts';

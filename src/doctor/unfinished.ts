@@ -11,7 +11,7 @@ import { finding, type Finding, unreadable } from './finding.ts';
 import { kindText, lookAt, lookInto, namesIn } from '../fs/probe.ts';
 
 /** Locks of images, of scratch directories, and of the migration. */
-const LOCK_NAME = /^(?:[0-9a-f]{64}|tartlet-[0-9a-f-]{36}|migration)\.lock$/;
+const LOCK_NAME = /^(?:[0-9a-f]{64}|tartlet-[0-9a-f-]{36}|migration|prefetch)\.lock$/;
 
 /** What the check of unfinished work needs to know. */
 export interface Present {

@@ -21,6 +21,8 @@ export const CacheEntry = {
   migrationLog: '.migrations.log',
   /** That there are no old names. */
   migrationMarker: '.migrated.json',
+  /** Which images are kept ready, and what became of them. */
+  prefetch: '.prefetch.json',
 } as const;
 
 /**

@@ -114,6 +114,11 @@ export class Home {
     return `${this.cacheDirectory}/${CacheEntry.staging}`;
   }
 
+  /** What prefetch remembers. */
+  get prefetchRecord(): string {
+    return `${this.cacheDirectory}/${CacheEntry.prefetch}`;
+  }
+
   /** Lock files of images. In the cache and not beside it, because several homes may share one cache by a symlink. */
   get locksDirectory(): string {
     return `${this.cacheDirectory}/${CacheEntry.locks}`;

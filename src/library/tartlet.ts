@@ -36,9 +36,9 @@ import {
   type VmName,
   vmName,
 } from './name.ts';
-import { Looking } from './looking.ts';
 import type { OperationOptions } from './operation.ts';
 import type { ExecVmOptions, GuestResult, RunningVm, RunVmOptions, VmAddressOptions } from './running-vm.ts';
+import { Prefetching } from './prefetched-images.ts';
 import { RepositoryClient } from './repository-client.ts';
 import { Operations, type TartletSettings } from './operations.ts';
 
@@ -58,7 +58,7 @@ export interface Login {
  * with the signal's reason when it is aborted; methods may run at the same time, as several commands may. Nothing here
  * prints or exits.
  */
-export class Tartlet extends Looking implements AsyncDisposable {
+export class Tartlet extends Prefetching implements AsyncDisposable {
   /** The directory that Tart and Tartlet share, as it was spelled. */
   readonly home: string;
   readonly #settings: TartletSettings;

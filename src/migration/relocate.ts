@@ -9,7 +9,7 @@ import { removeLink, replaceLink } from '../home/link.ts';
 import { removeIfEmpty } from './empty-host.ts';
 import { kindOf } from '../fs/stats.ts';
 import { whileHeld } from '../home/images/image-lock.ts';
-import { hasMark, setMark } from '../home/images/image-mark.ts';
+import { carryOver } from '../home/images/image-mark.ts';
 import { logKept } from './log.ts';
 import { carryMark, unprotect } from '../home/images/explicit-mark.ts';
 import { writeRecord } from './record.ts';
@@ -129,11 +129,11 @@ export class Relocator {
     await this.#step(`${choice} ${arriving}`);
     if (choice === 'replace') {
       await carryMark(there, arriving);
-      if (await hasMark(there, 'pinned')) await setMark(arriving, 'pinned');
+      await carryOver(there, arriving, 'pinned');
       await exchangeDirectories(arriving, there, home.root);
     } else {
       await carryMark(arriving, there);
-      if (await hasMark(arriving, 'pinned')) await setMark(there, 'pinned');
+      await carryOver(arriving, there, 'pinned');
     }
     await this.#step(`clear ${arriving}`);
     if (choice === 'drop') {

@@ -96,8 +96,10 @@ export class Session {
   /** What no message may show, whichever registry it is for. */
   #secrets: SentSecrets | undefined;
   readonly #onRequest: (request: string) => void;
+  readonly #options: SessionOptions;
 
   constructor(options: SessionOptions) {
+    this.#options = options;
     this.home = options.home.telling((entry, error) =>
       this.emit({ kind: 'note', subject: entry, text: `passed over: ${error.message}` }),
     );
@@ -120,6 +122,19 @@ export class Session {
     this.#onRequest = options.onRequest ?? (() => undefined);
     this.#mirrors = options.mirrors ?? 'configured';
     this.#credentials = options.credentials ?? (() => ({ find: async () => undefined }));
+  }
+
+  /**
+   * The same session for a part of its work, which another signal ends as well, and which tells of one subject. Its
+   * budget of bytes is the same.
+   */
+  part(subject: string, signal: AbortSignal): Session {
+    return new Session({
+      ...this.#options,
+      signal: AbortSignal.any([this.signal, signal]),
+      limitRate: this.rateLimit,
+      onEvent: (event) => this.emit({ ...event, subject }),
+    });
   }
 
   /** How many threads may compute at once. Asked when it is needed: few commands need it. */

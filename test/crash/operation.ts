@@ -13,7 +13,7 @@ import path from 'node:path';
 import { digestOfTag } from '../support/real-seed.ts';
 import { type Expectation, judge } from './oracle.ts';
 import type { Place } from './place.ts';
-import type { Invocation } from './strace.ts';
+import { type Invocation, runPlainly } from './strace.ts';
 
 /** What an oracle must find; the rest is the same for all. */
 export type Claims = Omit<Expectation, 'home' | 'known' | 'foreign' | 'isRecovered'>;
@@ -25,6 +25,8 @@ export interface Operation {
   readonly leastPoints: number;
   /** The same for the flushes of files and directories (reliability §4.6). */
   readonly leastFlushes: number;
+  /** Faults that are planted where not all are. Default: as for the others. */
+  readonly quick?: number;
   /** Makes everything as it is before the command. */
   prepare(place: Place): Promise<Invocation>;
   /** What the oracle must find, after a fault and after the second run. */
@@ -219,6 +221,72 @@ const collect: Operation = {
   examine: async (place) => danglingTags(place),
 };
 
+/** A rollout: the tag leads to the old or the new image at any moment, and the old one is there whatever happens. */
+const prefetch: Operation = {
+  name: 'prefetch',
+  quick: 5,
+  leastFlushes: 12,
+  leastPoints: 50,
+  async prepare(place) {
+    place.reset();
+    await place.moveTag('new');
+    return place.command('prefetch', '--concurrency', '1', place.name('team/base:moving'));
+  },
+  claims: (place) => ({
+    ...KEEP,
+    finished: ['other', 'old'],
+    tags: { [otherTag(place)]: ['other'], [movingTag(place)]: ['old', 'new'] },
+  }),
+  examine: async (place, isRecovered) => examineRollout(place, isRecovered, { to: 'new', from: 'old' }),
+};
+
+/** The way back, without any network. */
+const rollback: Operation = {
+  name: 'rollback',
+  quick: 3,
+  leastFlushes: 5,
+  leastPoints: 12,
+  async prepare(place) {
+    await runPlainly(await prefetch.prepare(place));
+    return place.command('prefetch', 'rollback', place.name('team/base:moving'));
+  },
+  claims: (place) => ({
+    ...KEEP,
+    finished: ['other', 'old', 'new'],
+    tags: { [otherTag(place)]: ['other'], [movingTag(place)]: ['old', 'new'] },
+  }),
+  // The second run after one that was killed finishes it, and after one that had come to its end goes forward again.
+  examine: async (place) => examineRollout(place, false, { to: 'old', from: 'new' }),
+};
+
+/** The record can be read at any moment, by the command as well; in the end it says what the symlink says. */
+async function examineRollout(
+  place: Place,
+  isRecovered: boolean,
+  { to, from }: { readonly to: 'old' | 'new'; readonly from: 'old' | 'new' },
+): Promise<string[]> {
+  const { exitCode, stdout, stderr } = await place.user.run('prefetch', '--status', '--format', 'json');
+  if (exitCode !== 0) return [`P6 the record cannot be read: ${stderr}`];
+  if (!isRecovered) return [];
+  const { images } = JSON.parse(stdout) as { images: { digest: string; previous: string; error: unknown }[] };
+  const { port } = place.registry;
+  const wanted = {
+    digest: await digestOfTag(port, 'team/base', to),
+    previous: await digestOfTag(port, 'team/base', from),
+    error: null,
+  };
+  const [image] = images;
+  const marks = [wanted.digest, wanted.previous].filter(
+    (digest = '') => !existsSync(path.join(place.home, place.repositoryPath('team/base'), digest, '.pinned')),
+  );
+  return [
+    ...(image?.digest === wanted.digest ? [] : [`V9 the tag leads to ${image?.digest}`]),
+    ...(image?.previous === wanted.previous ? [] : [`V9 the way back leads to ${image?.previous}`]),
+    ...(image?.error === null ? [] : ['V9 the second run failed']),
+    ...marks.map((digest) => `V9 ${digest} is not kept`),
+  ];
+}
+
 function danglingTags(place: Place): string[] {
   const cache = path.join(place.home, 'cache/OCIs');
   return readdirSync(cache, { recursive: true, encoding: 'utf8' })
@@ -228,4 +296,7 @@ function danglingTags(place: Place): string[] {
 }
 
 /** What is swept, in the order of the catalogue (reliability §4.2). */
-export const OPERATIONS: readonly Operation[] = [pull, push, clone, prune, collect, migrate, login];
+export const OPERATIONS: readonly Operation[] = [pull, push, clone, prune, collect, migrate, login].concat([
+  prefetch,
+  rollback,
+]);

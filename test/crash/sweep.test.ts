@@ -6,8 +6,10 @@ import { describeFault, EFFECTS, faultsOf, isFull, plant, report, spread } from 
 
 /** Faults per operation; `npm run sweep` plants them all. */
 const QUICK = 12;
+/** So many kills and nothing else, where `npm run acceptance f9` asks for that. */
+const KILLS = Number(process.env['TARTLET_SWEEP_KILLS'] ?? 0);
 
-describeWithParts('a fault before any change on the disk (D2, D3, D4, D7, D9, D23, P1–P6)', ['strace'], () => {
+describeWithParts('a fault before any change on the disk (D2, D3, D4, D7, D9, D23, P1–P6, P37)', ['strace'], () => {
   let place: Place;
 
   beforeAll(async () => {
@@ -16,9 +18,11 @@ describeWithParts('a fault before any change on the disk (D2, D3, D4, D7, D9, D2
   afterAll(async () => place.cleanup.run());
 
   it.each(OPERATIONS)('loses nothing and shows nothing half: $name', { timeout: 3_600_000 }, async (operation) => {
-    const faults = await faultsOf(place, operation, EFFECTS);
-    expect(faults.length).toBeGreaterThanOrEqual(operation.leastPoints * EFFECTS.length);
-    const chosen = isFull ? faults : spread(faults, QUICK);
+    const effects = KILLS > 0 ? (['SIGKILL'] as const) : EFFECTS;
+    const faults = await faultsOf(place, operation, effects);
+    expect(faults.length).toBeGreaterThanOrEqual(operation.leastPoints * effects.length);
+    const some = KILLS > 0 ? KILLS : (operation.quick ?? QUICK);
+    const chosen = isFull ? faults : spread(faults, some);
     const findings: Record<string, readonly string[]> = {};
     for (const fault of chosen) {
       const swept = await plant(place, operation, fault);

@@ -103,6 +103,7 @@ export const SECTIONS: readonly Section[] = [
     /* N66 */ 'a mirror that stalls',
     /* N67 */ 'a mirror that lacks the image, or a part of it',
     /* N68 */ 'a registry does not answer while a site cache has what it said before',
+    /* N69 */ 'a command that waits for its own limit of the rate, beside a server that sends slowly',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',
@@ -213,6 +214,8 @@ export const SECTIONS: readonly Section[] = [
     /* P34 */ 'a VM or an image goes, or another one comes in its place, while a command works on it',
     /* P35 */ 'a VM is started between the question whether it runs and its removal',
     /* P36 */ 'a site cache is killed at any step',
+    /* P37 */ 'a rollout, or the way back, is killed at any step',
+    /* P38 */ 'room is needed while a VM runs whose image is the oldest',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',
@@ -349,5 +352,7 @@ export const SECTIONS: readonly Section[] = [
     /* S93 */ 'a login that is meant for one upstream of a site cache, and gets to another one',
     /* S94 */ 'a site cache that is its own upstream',
     /* S95 */ 'an upstream that sends manifests and lists that are none, do not end or lead elsewhere',
+    /* S96 */ 'a list of wanted images that is none, or names what is none, in any of its entries',
+    /* S97 */ 'the token for a controller of VMs told where others can read it',
   ]),
 ];

@@ -34,6 +34,7 @@ it('the names that Tartlet hides in a home are these', () => {
     '.origin.json.former',
     '.partial',
     '.pinned',
+    '.prefetch.json',
     '.pushed-manifest.json',
     '.pushed-to.json',
     '.quarantine',

@@ -64,7 +64,9 @@ export function beginStream(response: ServerResponse): void {
   response.writeHead(200, { 'content-type': 'application/vnd.tartlet.content.v1' });
 }
 
-/** A record of a stream, written out (src/peering/content-stream.ts): zeros, then bytes in an LZ4 stream of their own. */
+/**
+ * A record of a stream, written out (src/peering/content-stream.ts): zeros, then bytes in an LZ4 stream of their own.
+ */
 export function record(zeros: number, data: Uint8Array): Uint8Array {
   const encoded = data.length === 0 ? new Uint8Array() : storedStream(data);
   return Buffer.concat([head(zeros, data.length, encoded.length), encoded]);

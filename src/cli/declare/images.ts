@@ -6,6 +6,7 @@ import type { PullCommandOptions } from '../commands/pull.ts';
 import type { PushCommandOptions } from '../commands/push.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
 import { fleetTokenOption, noPeersOption, peerOption, peersFromOption } from './peer.ts';
+import { declarePrefetch } from './prefetch.ts';
 import {
   debugOption,
   formatOption,
@@ -34,6 +35,7 @@ export const IMAGES: CommandGroup = {
     fqn: declareFqn,
     pin: declarePin,
     unpin: declareUnpin,
+    prefetch: declarePrefetch,
   },
 };
 

@@ -9,7 +9,7 @@ import { exchangeDirectories, publishDirectory, removeDirectory } from '../../fs
 import { exists, linkText, realPathIfThere } from '../../fs/stats.ts';
 import type { ContentStore } from '../content/content-store.ts';
 import type { Home } from '../home.ts';
-import { clearMark, hasMark, setMark } from './image-mark.ts';
+import { carryOver, clearMark } from './image-mark.ts';
 import { ImageRemoval, type Removed, whileMoving } from './image-removal.ts';
 import { decodeDigestDirectory, digestPath, referencePath, repositoryPath } from '../layout.ts';
 import { recordUse } from '../last-use.ts';
@@ -125,7 +125,7 @@ export class ImageCache {
       await publishDirectory(staging, target, this.#home.root);
       return;
     }
-    for (const mark of LASTING_MARKS) if (await hasMark(target, mark)) await setMark(staging, mark);
+    for (const mark of LASTING_MARKS) await carryOver(target, staging, mark);
     await exchangeDirectories(staging, target, this.#home.root);
     await removeDirectory(staging, this.#home.stagingDirectory, VmFile.config);
   }

@@ -2,6 +2,7 @@ import { onDisk } from '../../fs/disk-error.ts';
 import { fsyncDirectory, writeNewFile } from '../../fs/fsync.ts';
 import { exists } from '../../fs/stats.ts';
 import { removeEntry } from '../../fs/remove.ts';
+import { readSmallFileIfThere } from '../../fs/small-file.ts';
 import { OurFile, VmFile } from '../home-entry.ts';
 
 /** Empty files in an image directory that say how it is to be treated. Tart knows the first, and ignores the others. */
@@ -27,6 +28,14 @@ export async function setMark(directory: string, mark: ImageMark): Promise<boole
   await writeNewFile(`${directory}/${MARK_FILES[mark]}`, '');
   await fsyncDirectory(directory);
   return true;
+}
+
+/** Gives a directory that takes the place of another its mark, with what is in it, where it has one. */
+export async function carryOver(from: string, to: string, mark: ImageMark): Promise<void> {
+  const content = await readSmallFileIfThere(`${from}/${MARK_FILES[mark]}`);
+  if (content === undefined || (await hasMark(to, mark))) return;
+  await writeNewFile(`${to}/${MARK_FILES[mark]}`, content);
+  await fsyncDirectory(to);
 }
 
 /** Takes a mark away durably. @returns false when there was none. @throws TartletError `DISK_*` */

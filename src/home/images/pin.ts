@@ -2,6 +2,7 @@ import type { RemoteName } from '../../names/remote-name.ts';
 import type { CachedImage, ImageCache } from './image-cache.ts';
 import { TO_READ, whileHeld } from './image-lock.ts';
 import { clearMark, setMark } from './image-mark.ts';
+import { isPinnedByPrefetch } from './prefetch-mark.ts';
 
 /** An image that was pinned or unpinned. */
 export interface Pinned {
@@ -29,6 +30,13 @@ export async function pinImage(place: PinPlace, name: RemoteName, pinned: boolea
     found.digest,
     { ...TO_READ, signal: place.signal },
     async () => place.images.require(name.withDigest(found.digest), 'read'),
-    async (image) => ({ image, changed: await (pinned ? setMark : clearMark)(image.directory.path, 'pinned') }),
+    async (image) => ({ image, changed: await changePin(image.directory.path, pinned) }),
   );
+}
+
+/** A pin of prefetch, which goes with the next rollout, becomes the user's. */
+async function changePin(directory: string, pinned: boolean): Promise<boolean> {
+  if (!pinned) return clearMark(directory, 'pinned');
+  if (await isPinnedByPrefetch(directory)) await clearMark(directory, 'pinned');
+  return setMark(directory, 'pinned');
 }

@@ -1,4 +1,6 @@
+import path from 'node:path';
 import { diskError } from '../../fs/disk-error.ts';
+import { imagesInUse } from './images-in-use.ts';
 import { measureCandidate } from './prune-measure.ts';
 import { cacheCandidates, type Candidate, type Spared, spare, type Store } from './prune-candidate.ts';
 import { type Chosen, oldestFirst } from './prune-choice.ts';
@@ -14,10 +16,10 @@ export interface FreedUp {
   readonly freeBytes: number;
 }
 
-/** What of the cache could go now: neither pinned nor in use. The oldest first. */
+/** What of the cache could go now: neither pinned nor in use, also not by a VM that runs. The oldest first. */
 export async function prunable(store: Store): Promise<Candidate[]> {
   const free: Candidate[] = [];
-  for (const candidate of oldestFirst(await cacheCandidates(store))) {
+  for (const candidate of await freeToGo(store)) {
     const busy = await store.home.unreadable.passOverLater(candidate.path, async () => isBusy(store, candidate));
     if (busy === false) free.push(candidate);
   }
@@ -43,7 +45,8 @@ export async function freeUp(store: Store, goalBytes: number): Promise<FreedUp> 
     tried.add(next.path);
     try {
       const footprint = await measureCandidate(store, next);
-      if (await deleteCandidate(store, next)) deleted.push({ candidate: next, reason: 'room', footprint });
+      if (await deleteCandidate(store, next, async () => mayGoForRoom(store, next)))
+        deleted.push({ candidate: next, reason: 'room', footprint });
     } catch (error) {
       spared.push(spare(next, diskError(error, 'delete', next.path)));
     }
@@ -51,7 +54,24 @@ export async function freeUp(store: Store, goalBytes: number): Promise<FreedUp> 
 }
 
 async function oldest(store: Store, tried: ReadonlySet<string>): Promise<Candidate | undefined> {
-  return oldestFirst(await cacheCandidates(store)).find((candidate) => !tried.has(candidate.path));
+  return (await freeToGo(store)).find((candidate) => !tried.has(candidate.path));
+}
+
+/** What of the cache may go to make room. The oldest first. */
+export async function freeToGo(store: Store): Promise<Candidate[]> {
+  const candidates = oldestFirst(await cacheCandidates(store));
+  if (candidates.length === 0) return [];
+  const used = await imagesInUse(store);
+  return candidates.filter((candidate) => !isImageOf(used, candidate));
+}
+
+/** For one candidate, under its lock: a VM may have been started since it was chosen. */
+export async function mayGoForRoom(store: Store, candidate: Candidate): Promise<boolean> {
+  return !isImageOf(await imagesInUse(store), candidate);
+}
+
+function isImageOf(digests: ReadonlySet<string>, candidate: Candidate): boolean {
+  return candidate.kind === 'image' && digests.has(path.basename(candidate.path));
 }
 
 /** What {@link freeUp} would delete. @param kept by other criteria gone already. */

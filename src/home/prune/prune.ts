@@ -2,7 +2,7 @@ import { TartletError } from '../../errors.ts';
 import { isUnreferenced, unreferencedImages } from './collect.ts';
 import { type DanglingTag, danglingTags, removeDanglingTag } from './dangling-tag.ts';
 import { diskError } from '../../fs/disk-error.ts';
-import { chooseForRoom, type FreedUp, freeUp } from './free-up.ts';
+import { chooseForRoom, type FreedUp, freeToGo, freeUp } from './free-up.ts';
 import { cacheCandidates, type Candidate, type Spared, spare, type Store, vmCandidates } from './prune-candidate.ts';
 import { chooseEntries, type Chosen, type PruneCriteria } from './prune-choice.ts';
 import { deleteCandidate } from './prune-delete.ts';
@@ -107,7 +107,7 @@ async function preview(
   if (request.freeBytes !== undefined) {
     free = deleted.reduce((sum, { candidate }) => sum + candidate.bytes, await freeBytes(store.home.cacheDirectory));
     const gone = new Set(deleted.map(({ candidate }) => candidate.path));
-    const rest = (await cacheCandidates(store)).filter(({ path }) => !gone.has(path));
+    const rest = (await freeToGo(store)).filter(({ path }) => !gone.has(path));
     for (const each of chooseForRoom(rest, request.freeBytes - free)) {
       deleted.push({ ...each, footprint: await measureCandidate(store, each.candidate) });
       free += each.candidate.bytes;

@@ -118,7 +118,7 @@ function announce(session: Session, subject: string, plan: PullPlan, summary: Pl
 
 async function publish(
   session: Session,
-  { name, digest, image }: PullTarget,
+  { name, digest, image, mark }: PullTarget,
   staging: Staging,
   { prepared: { report, context }, transferred }: { prepared: PreparedPull; transferred: Transferred },
 ): Promise<void> {
@@ -140,6 +140,7 @@ async function publish(
   const files = [VmFile.manifest, VmFile.config, VmFile.nvram];
   await staging.fsync(layout === 'flat' ? [...files, VmFile.disk] : files);
   if (layout === 'flat') await markUnmodified(staging.directory, digest, session.platform);
+  await mark?.(staging.directory);
   session.signal.throwIfAborted();
   await session.images.publish(staging.directory, name, digest);
 }

@@ -26,7 +26,12 @@ export interface PullTarget<Image extends TartImage = TartImage> {
   readonly manifest: RawManifest;
   readonly image: Image;
   readonly presence: Presence;
+  /** Marks the directory of an image that gets no name. Default: it gets the one that was typed. */
+  readonly mark?: MarkImage | undefined;
 }
+
+/** Marks the directory of an image, before others see it where it is new. */
+export type MarkImage = (directory: string) => Promise<void>;
 
 /** The target for an image that is understood already. */
 export function pullTarget<Image extends TartImage>(

@@ -12,7 +12,7 @@ import { askForManifest, understandImage } from './asked-image.ts';
 import type { Transferred, TransferContext } from './download.ts';
 import { fetchImage } from './fetch-image.ts';
 import { progressOfOther } from './other-pull.ts';
-import { findPresence, lookAgain, type PullTarget } from './pull-target.ts';
+import { findPresence, lookAgain, type MarkImage, type PullTarget } from './pull-target.ts';
 
 /** How an image is pulled. */
 export interface PullOptions {
@@ -50,11 +50,34 @@ export interface PullOutcome {
  * `CHUNK_CORRUPT`.
  */
 export async function pull(session: Session, name: RemoteName, options: PullOptions = {}): Promise<PullOutcome> {
+  return bring(session, name, options, undefined);
+}
+
+/**
+ * {@link pull} of a digest, after which no name leads to the image, and no mark says that the user asked for it.
+ *
+ * @param mark what keeps it instead. Done before others can see the image, or under its lock where it was here.
+ */
+export async function pullUnnamed(
+  session: Session,
+  name: RemoteName,
+  options: PullOptions,
+  mark: MarkImage,
+): Promise<PullOutcome> {
+  return bring(session, name, options, mark);
+}
+
+async function bring(
+  session: Session,
+  name: RemoteName,
+  options: PullOptions,
+  mark: MarkImage | undefined,
+): Promise<PullOutcome> {
   const { reference } = name;
   const presence = reference.kind === 'digest' ? await findPresence(session, name) : undefined;
   // What a digest names cannot change: no need to ask any registry.
   if (reference.kind === 'digest' && presence === 'complete') {
-    const kept = await keep(session, name, reference.digest);
+    const kept = await keep(session, name, reference.digest, mark);
     if (kept !== undefined) return kept;
   }
   const place = await session.images.refuseCollision(name);
@@ -66,7 +89,7 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
     if (place === 'free') ready.start(concurrency);
     const source = await session.source(name, insecure);
     try {
-      return await pullFromRegistry(session, name, accept, { source, concurrency, ready });
+      return await pullFromRegistry(session, name, { accept, mark }, { source, concurrency, ready });
     } finally {
       await source.close();
     }
@@ -78,7 +101,7 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
 async function pullFromRegistry(
   session: Session,
   name: RemoteName,
-  accept: NonNullable<PullOptions['accept']>,
+  { accept, mark }: { readonly accept: NonNullable<PullOptions['accept']>; readonly mark: MarkImage | undefined },
   context: TransferContext & { readonly source: ManifestSource },
 ): Promise<PullOutcome> {
   const manifest = await askForManifest(session, name, context.source, accept);
@@ -86,11 +109,12 @@ async function pullFromRegistry(
   session.emit({ kind: 'resolved', subject: name.toString(), digest: digest.toString() });
   const presence = await findPresence(session, name.withDigest(digest));
   if (presence === 'complete' && (await session.images.isLinked(name, digest))) {
-    const kept = await keep(session, name, digest);
+    const kept = await keep(session, name, digest, mark);
     if (kept !== undefined) return kept;
   }
   // Understood before anything is locked or written: an image of another kind leaves no trace.
-  const target = { name, digest, manifest, image: understandImage(manifest, name.toString(), accept), presence };
+  const image = understandImage(manifest, name.toString(), accept);
+  const target = { name, digest, manifest, image, presence, mark };
   await session.home.prepare();
   await sweep(session, digest);
   await makeRepository(session.home, name);
@@ -119,7 +143,9 @@ async function pullHeld(
     async (now) => {
       const isHere = now.presence === 'complete';
       const transferred = isHere ? NOTHING : await fetchImage(session, now, context);
-      const moved = await nameImage(session, [name], digest);
+      // A stacked image that lacked a file was not published anew, and so not marked.
+      if (isHere || now.presence === 'lacks-content') await now.mark?.(session.images.directoryOf(name, digest));
+      const moved = now.mark === undefined ? await nameImage(session, [name], digest) : [];
       if (!isHere) session.emit({ kind: 'finished', subject: name.toString() });
       return { name, digest, status: isHere ? 'linked' : 'pulled', ...transferred, moved };
     },
@@ -139,7 +165,12 @@ const TO_KEEP = { ...TO_READ, needless: [...TO_READ.needless, 'DISK_FULL'] } as 
  *
  * @returns undefined when it has gone, or its tag has.
  */
-async function keep(session: Session, name: RemoteName, digest: Digest): Promise<PullOutcome | undefined> {
+async function keep(
+  session: Session,
+  name: RemoteName,
+  digest: Digest,
+  mark: MarkImage | undefined,
+): Promise<PullOutcome | undefined> {
   const { images, signal } = session;
   const onWait = (): void =>
     session.emit({ kind: 'waiting', subject: name.toString(), reason: 'another command is using this image' });
@@ -150,7 +181,8 @@ async function keep(session: Session, name: RemoteName, digest: Digest): Promise
     async () => findPresence(session, name.withDigest(digest)),
     async (presence) => {
       if (presence !== 'complete') return false;
-      if (name.tag === undefined) await images.markExplicitlyPulled(name, digest);
+      if (mark !== undefined) await mark(images.directoryOf(name, digest));
+      else if (name.tag === undefined) await images.markExplicitlyPulled(name, digest);
       else if (!(await images.isLinked(name, digest))) return false;
       await images.touch(images.directoryOf(name, digest), session.now());
       return true;

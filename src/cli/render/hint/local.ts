@@ -54,6 +54,8 @@ export const HOME_TEXTS: HintTexts<HomeHints> = {
   'make-room': ({ before }) =>
     'delete images or VMs you no longer need (tartlet list, tartlet delete) and ' +
     `${before === 'import' ? 'import' : 'try'} again`,
+  'raise-disk-budget': () => 'give a larger --disk-budget, or take a pin away (tartlet list, tartlet unpin)',
+  'prefetch-first': ({ image }) => `prefetch it first (tartlet prefetch ${image}); tartlet prefetch --status shows all`,
   'complete-vm-directory': ({ path }) => `look into ${path}: config.json, nvram.bin and disk.img belong there`,
   'remove-useless-directory': ({ path }) => `look into ${path}, and remove it if nothing in it is needed`,
   'stop-first': () => 'stop it first, and run the same command again',
