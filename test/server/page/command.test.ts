@@ -35,3 +35,12 @@ it('serve has neither where they were switched off', async () => {
   for (const target of ['/', '/page/style.css', '/metrics']) expect((await send('GET', target)).status).toBe(404);
   expect((await send('GET', '/readyz')).status).toBe(200);
 });
+
+it('serve --proxy has a page of what the cache did', async () => {
+  const { send } = await serve('--proxy', 'registry.example');
+  expect(readable((await send('GET', '/')).body)).toBe(
+    'Site cache In front of registry.example. 0 blobs are here, 0 B; 0 arriving. Nothing public has come through it yet.',
+  );
+  expect((await send('GET', '/metrics')).body.toString('utf8')).toMatch(/^tartlet_cache_hits_total 0$/m);
+  expect((await send('GET', '/readyz')).status).toBe(200);
+});
