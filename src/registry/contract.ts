@@ -61,6 +61,15 @@ export interface BlobPusher extends BlobLookup {
   mountBlob(blob: BlobIdentity, from: Repository, options?: CallOptions): Promise<boolean>;
 }
 
+/** How a manifest is read. */
+export interface ManifestOptions extends CallOptions {
+  /**
+   * Whether a manifest is the one that is meant. Where there is another place to ask, it is asked instead: a mirror may
+   * be behind. The last one's answer is given whatever it is. Default: every manifest is.
+   */
+  readonly isMeant?: ((manifest: RawManifest) => boolean) | undefined;
+}
+
 /** Where manifests are read. */
 export interface ManifestSource {
   /**
@@ -68,7 +77,7 @@ export interface ManifestSource {
    * @throws TartletError `NOT_FOUND`, `DIGEST_MISMATCH`, `MANIFEST_TOO_LARGE` (16 MiB), `NET_PROTOCOL` for an HTML
    * page.
    */
-  manifest(reference: ManifestReference, options?: CallOptions): Promise<RawManifest>;
+  manifest(reference: ManifestReference, options?: ManifestOptions): Promise<RawManifest>;
 }
 
 /** Where manifests are stored. */

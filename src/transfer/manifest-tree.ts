@@ -32,7 +32,7 @@ export async function resolveManifest(
   const { reference } = name;
   const raw = await client.manifest(
     reference.kind === 'digest' ? { digest: reference.digest } : { tag: reference.tag },
-    { signal },
+    { signal, isMeant: ({ digest }) => name.digest?.equals(digest) ?? true },
   );
   if (name.digest !== undefined && !name.digest.equals(raw.digest)) {
     throw new TartletError('DIGEST_MISMATCH', `the tag of ${name.toString()} leads to ${raw.digest.toString()}`, {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, it } from 'vitest';
@@ -59,6 +60,44 @@ describeWithParts('tartlet serve --proxy', [], () => {
     cache.server.kill('SIGTERM');
     expect(await cache.server.ended).toMatchObject({ exitCode: 0 });
   });
+
+  it.each([['registries.conf'], ['hosts.toml']])(
+    'is the mirror of a registry by %s: names stay, bytes come from the cache, and without it from there',
+    async (by) => {
+      const user = new Workplace(cleanup);
+      await createVm(user, 'vm');
+      const registry = await serve(user, '--data', `${user.directory}/registry`);
+      const cache = await serve(user, '--data', `${user.directory}/cache`, '--proxy', registry.host);
+      const name = `${registry.host}/macos/base:1`;
+      expect(await user.run('push', 'vm', name)).toMatchObject({ exitCode: 0 });
+      const upstream = registry.host.replace(':', '_');
+      const settings = `${user.directory}/${by}.d`;
+      const file = by === 'hosts.toml' ? `${settings}/${upstream}_/hosts.toml` : `${settings}/registries.conf`;
+      mkdirSync(path.dirname(file), { recursive: true });
+      writeFileSync(
+        file,
+        by === 'hosts.toml'
+          ? `[host."http://${cache.host}"]\ncapabilities = ["pull", "resolve"]\n`
+          : `[[registry]]\nlocation = "${registry.host}"\n[[registry.mirror]]\nlocation = "${cache.host}/${upstream}"\n`,
+      );
+      const pull = async (): Promise<{ readonly exitCode: number | undefined; readonly stdout: string }> => {
+        const puller = new Workplace(cleanup);
+        const mirrors = by === 'hosts.toml' ? settings : file;
+        return puller.shell(`export TARTLET_MIRRORS=${mirrors}; $TARTLET pull -q ${name} && $TARTLET inspect ${name}`);
+      };
+      const through = by === 'hosts.toml' ? `${cache.host}/macos/base` : `${cache.host}/${upstream}/macos/base`;
+      const first = await pull();
+      expect(first.exitCode).toBe(0);
+      expect(first.stdout).toMatch(
+        new RegExp(`Origin: +${registry.host}/macos/base, by pull at .*, from ${through}\n`),
+      );
+      cache.server.kill('SIGTERM');
+      await cache.server.ended;
+      const second = await pull();
+      expect(second.exitCode).toBe(0);
+      expect(second.stdout).toMatch(new RegExp(`Origin: +${registry.host}/macos/base, by pull at [^,]*\n`));
+    },
+  );
 
   it.each([
     [['--proxy', 'ghcr.io', '--proxy-for', 'ghcr.io'], '--proxy and --proxy-for exclude each other'],

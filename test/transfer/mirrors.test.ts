@@ -98,6 +98,13 @@ it('a repair fetches what is damaged from the mirror', async () => {
   expect(registry.log).toEqual([]);
 });
 
+it('a name with a tag and a digest is pulled, though the tag of the mirror is behind', async () => {
+  serveImage(mirror, 'cache/org/vm', '1', tinyImage({ chunks: [Buffer.alloc(4096, 'older')] }));
+  const { digest } = await tartlet.pull(`${name}@${IMAGE.digest}`);
+  expect(digest.toString()).toBe(IMAGE.digest);
+  expect(mirror.log).toHaveLength(1);
+});
+
 it('an operation without mirrors asks the registry alone', async () => {
   await tartlet.pull(name, { mirrors: 'off' });
   expect(mirror.log).toEqual([]);

@@ -3,11 +3,11 @@ import { isTartletError, type TartletError } from '../../errors.ts';
 import type { BlobIdentity } from '../../oci/descriptor.ts';
 import type { BlobReadOptions } from '../blobs/blob.ts';
 import type { BlobQuestion } from '../blobs/blob-lookup.ts';
-import type { BlobFetcher, BlobLookup, CallOptions, ManifestSource } from '../contract.ts';
+import type { BlobFetcher, BlobLookup, CallOptions, ManifestOptions, ManifestSource } from '../contract.ts';
 import type { ManifestReference } from '../manifest-reference.ts';
 import type { ManifestStatus, RawManifest } from '../manifest.ts';
 import { type EndpointMemory, type WhyLeft, whyOf } from './endpoint-memory.ts';
-import { blockedEndpoint, noEndpointLeft, nothingToAsk, tagNotThere } from './no-endpoint.ts';
+import { anotherManifest, blockedEndpoint, noEndpointLeft, nothingToAsk, tagNotThere } from './no-endpoint.ts';
 
 /** What is asked of an endpoint. */
 export interface EndpointClient extends BlobFetcher, BlobLookup, ManifestSource {
@@ -54,8 +54,8 @@ export class MirroredSource implements BlobFetcher, BlobLookup, ManifestSource {
   }
 
   /** See {@link ManifestSource}. */
-  async manifest(reference: ManifestReference, options: CallOptions = {}): Promise<RawManifest> {
-    const { signal } = options;
+  async manifest(reference: ManifestReference, options: ManifestOptions = {}): Promise<RawManifest> {
+    const { signal, isMeant = () => true } = options;
     return this.#first('tag' in reference ? 'tags' : 'content', signal, async ({ endpoint, client }, index) => {
       if (endpoint.answers === 'tags') {
         // It only says what a tag leads to.
@@ -64,6 +64,7 @@ export class MirroredSource implements BlobFetcher, BlobLookup, ManifestSource {
         return this.manifest({ digest: found.digest }, options);
       }
       const manifest = await client.manifest(reference, options);
+      if (!this.#isLast(index) && !isMeant(manifest)) throw anotherManifest(endpoint, manifest.digest);
       this.#memory.serve(index);
       return manifest;
     });

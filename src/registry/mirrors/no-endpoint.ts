@@ -1,5 +1,6 @@
 import { TartletError } from '../../errors.ts';
 import { type Endpoint, endpointText } from '../../endpoints/endpoint.ts';
+import type { Digest } from '../../names/digest.ts';
 import type { WhyLeft } from './endpoint-memory.ts';
 
 /**
@@ -31,6 +32,14 @@ export function blockedEndpoint(endpoint: Endpoint, file: string): TartletError 
     subject: text,
     retryable: false,
     next: { kind: 'unblock-registry', file },
+  });
+}
+
+/** An endpoint is behind, or ahead of what is meant. */
+export function anotherManifest(endpoint: Endpoint, found: Digest): TartletError {
+  return new TartletError('DIGEST_MISMATCH', `its tag leads to ${found.toString()}`, {
+    subject: endpointText(endpoint),
+    found: found.toString(),
   });
 }
 

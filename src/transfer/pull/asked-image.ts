@@ -30,7 +30,9 @@ export async function askForManifest(
   client: ManifestSource,
   accept: 'any' | 'flat' = 'any',
 ): Promise<AskedManifest> {
-  const raw = await client.manifest(manifestReference(name), { signal: session.signal });
+  const isMeant = ({ digest, mediaType }: RawManifest): boolean =>
+    name.digest === undefined || name.digest.equals(digest) || !isImageManifestType(mediaType);
+  const raw = await client.manifest(manifestReference(name), { signal: session.signal, isMeant });
   const index = indexOf(raw, name);
   if (index === undefined) {
     requireAgreement(name, raw.digest);

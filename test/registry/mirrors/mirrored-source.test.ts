@@ -95,6 +95,13 @@ describe('a manifest', () => {
     expect(asked()).toEqual(['head', 'digest, blob 0', '']);
   });
 
+  it('that is not the one that is meant leads to the next place, and the last one decides', async () => {
+    const { source, asked, left } = world();
+    expect(await source.manifest(TAG, { isMeant: () => false })).toBe(MANIFEST);
+    expect(asked()).toEqual(['tag', 'tag', 'tag']);
+    expect(left).toEqual(['0 DIGEST_MISMATCH', '1 DIGEST_MISMATCH']);
+  });
+
   it('that nobody may be asked for is an error of the settings', async () => {
     await expect(world(['content', 'content']).source.manifest(TAG)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
