@@ -19,6 +19,7 @@ export type { RepairResult } from './doctor/repair-finding.ts';
 export { type ErrorCode, type ErrorFacts, isTartletError, TartletError } from './errors.ts';
 export type { SeedContent } from './cloud-image/seed.ts';
 export type { CopyMethod } from './fs/disk/disk-copy.ts';
+export type { Partition, PartitionTable } from './cloud-image/partition-table.ts';
 export type { ByteRange } from './fs/disk/read-range.ts';
 export type { Hint, HintFacts, HintKind, HintOf } from './hint.ts';
 export type { KeptBy } from './home/images/image-removal.ts';

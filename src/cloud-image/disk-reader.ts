@@ -15,12 +15,19 @@ const READ_COST_BYTES = 4096;
 
 /** Reads from an open file. The system's own errors come through. */
 export function readerOf(file: FileHandle): DiskReader {
+  return limitedReader(async (at, length) => {
+    const buffer = Buffer.alloc(length);
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+    return buffer.subarray(0, bytesRead);
+  });
+}
+
+/** Reads from whatever gives bytes, within the limits. @param read never asked for what cannot be a place. */
+export function limitedReader(read: DiskReader): DiskReader {
   let budget = BUDGET_BYTES;
   return async (at, length) => {
     budget -= Math.max(READ_COST_BYTES, Math.min(length, MOST_BYTES));
     if (budget < 0 || !Number.isSafeInteger(at) || at < 0) return Buffer.alloc(0);
-    const buffer = Buffer.alloc(Math.min(length, MOST_BYTES));
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
-    return buffer.subarray(0, bytesRead);
+    return read(at, Math.min(length, MOST_BYTES));
   };
 }

@@ -13,6 +13,8 @@ import type { Terminal } from '../terminal/terminal.ts';
 
 export interface InspectCommandOptions extends ReportOptions, MirrorOptions {
   readonly remote?: true;
+  /** Its partitions instead. */
+  readonly disk?: true;
   readonly insecure?: true;
   readonly format: 'text' | 'json';
 }

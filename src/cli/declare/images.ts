@@ -190,6 +190,7 @@ function declareInspect({ program, terminal, setExitCode }: Declaration): void {
     .description('Show everything known about an image or a VM: digest, origin, layers, sizes')
     .argument('<name>', 'a local VM, a cached image, or with --remote an image in its registry')
     .option('--remote', 'Ask the registry, even if the image is cached')
+    .option('--disk', 'Show how the disk is divided; of an image in a registry only that is fetched')
     .option('--insecure', INSECURE)
     .addOption(noMirrorOption())
     .addOption(formatOption())
@@ -201,7 +202,8 @@ function declareInspect({ program, terminal, setExitCode }: Declaration): void {
     )
     .action(async (name: string, options: InspectCommandOptions) => {
       const { runInspect } = await import('../commands/inspect.ts');
-      setExitCode(await runInspect(terminal, name, options));
+      const { runDiskTable } = await import('../commands/fleet/disk-contents.ts');
+      setExitCode(await (options.disk === true ? runDiskTable : runInspect)(terminal, name, options));
     });
 }
 

@@ -1,16 +1,46 @@
+import type { CatCommandOptions } from '../commands/fleet/disk-contents.ts';
 import type { DfCommandOptions } from '../commands/fleet/df.ts';
 import type { RemoteListCommandOptions } from '../commands/fleet/remote-list.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
-import { debugOption, formatOption, JSON_RESULT, quietOption, wholeNumber } from './option-types.ts';
+import { debugOption, formatOption, JSON_RESULT, noMirrorOption, quietOption, wholeNumber } from './option-types.ts';
 
 /** What registries have, and what of it takes room here. */
 export const USAGE: CommandGroup = {
   title: 'Images:',
-  commands: { tags: declareTags, catalog: declareCatalog, df: declareDf },
+  commands: { cat: declareCat, tags: declareTags, catalog: declareCatalog, df: declareDf },
 };
 
 /** More than any registry lists. */
 const MOST_NAMES = 1_000_000;
+
+function declareCat({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('cat')
+    .description('Write bytes of the disk of an image or a VM to stdout')
+    .argument('<name>', 'a local VM, a cached image, or an image in its registry')
+    .option('--offset <bytes>', 'Where to begin', wholeNumber(0, Number.MAX_SAFE_INTEGER), 0)
+    .option('--length <bytes>', 'How many (default: to the end)', wholeNumber(0, Number.MAX_SAFE_INTEGER))
+    .option('--remote', 'Ask the registry, even if the image is cached')
+    .option('--insecure', 'Use plain HTTP instead of HTTPS')
+    .addOption(noMirrorOption())
+    .addOption(quietOption())
+    .addOption(debugOption())
+    .addHelpText(
+      'after',
+      `
+An image that is not cached is not pulled: of one that was pushed with --pieces each MiB is fetched that is read, of
+others whole layers. What comes out was verified before.
+
+Examples:
+  ${terminal.programName} cat --length 512 registry.example:8221/linux/debian:12 | xxd
+  ${terminal.programName} inspect --disk registry.example:8221/linux/debian:12
+  ${terminal.programName} cat --offset 1048576 --length 133169152 ci > efi.img`,
+    )
+    .action(async (name: string, options: CatCommandOptions) => {
+      const { runCat } = await import('../commands/fleet/disk-contents.ts');
+      setExitCode(await runCat(terminal, name, options));
+    });
+}
 
 function declareTags({ program, terminal, setExitCode }: Declaration): void {
   program
