@@ -23,7 +23,7 @@ export interface ImageDisk {
    * `DISK_*`.
    */
   read(range: ByteRange): Promise<Uint8Array>;
-  /** How it is divided, by its first sectors. What a table says is not trusted, and may be nonsense. @throws as `read` */
+  /** How it is divided, by its first sectors. What a table says is not trusted, and may be nonsense. */
   partitions(): Promise<PartitionTable>;
 }
 
