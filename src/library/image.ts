@@ -15,8 +15,9 @@ export interface ImageDisk {
   /** Bytes. */
   readonly size: number;
   /**
-   * Reads a part of the disk. From a registry, chunks are fetched as wholes and verified before a byte of them is
-   * handed out; of a cached image, the bytes were verified when it was pulled.
+   * Reads a part of the disk. From a registry, by pieces of a MiB where the image has an index of them, else by whole
+   * chunks; each is verified before a byte of it is handed out. Of a cached image, the bytes were verified when it was
+   * pulled.
    *
    * @returns exactly the bytes of the range.
    * @throws TartletError `USAGE` for a range that is not on the disk, `DIGEST_MISMATCH`, `CHUNK_CORRUPT`, `NET_*`,
