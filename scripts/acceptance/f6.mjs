@@ -1,12 +1,15 @@
 /**
  * F6: skopeo, podman, containerd, crane and oras pull by way of a site cache, and have the bytes of the registry, which
- * gave each blob once for all of them. Arguments: the clients; default all. crane and oras are built with Go.
+ * gave each blob once for all of them. Arguments: the clients; default all, and the conformance suite. crane, oras and
+ * the suite are built with Go.
  */
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { CLIENTS } from './f6/clients.mjs';
 
@@ -48,16 +51,26 @@ export async function main(clients = []) {
     }
     const gets = asked.filter((request) => request.startsWith('GET') && request.includes('/blobs/'));
     const once = gets.length === blobs.length && new Set(gets).size === blobs.length;
+    const suite = clients.length === 0 ? await conformance() : { isGreen: true, text: '' };
     console.log(
       `| F6 | ${names.join(', ')} through the cache: bytes equal ${good}/${names.length}; ` +
-        `${gets.length} GETs of ${blobs.length} blobs upstream |`,
+        `${gets.length} GETs of ${blobs.length} blobs upstream${suite.text} |`,
     );
-    return good === names.length && once ? 0 : 1;
+    return good === names.length && once && suite.isGreen ? 0 : 1;
   } finally {
     await cache?.close();
     await registry.close();
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** The suite of the distribution spec, of which what reads goes through a cache. */
+async function conformance() {
+  const args = [path.resolve(import.meta.dirname, '../conformance.mjs'), '--through-cache'];
+  const { stdout, code = 0 } = await promisify(execFile)(process.execPath, args, {
+    env: { ...process.env, CI: '1' },
+  }).catch((error) => error);
+  return { isGreen: code === 0, text: `; conformance: ${String(stdout).trim().split('\n').join(', ')}` };
 }
 
 /** A home of its own, with the cache as a mirror. */

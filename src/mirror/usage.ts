@@ -30,19 +30,20 @@ export class Usage {
   }
 
   of(upstream: string, repository: string): RepositoryUsage {
-    const numbers = (): Numbers => this.#used(upstream, repository);
+    const key = `${upstream}/${repository}`;
     return {
       count: (what, by = 1) => {
-        numbers()[what] += by;
+        // Clients may ask for any name: one that nothing came of is not remembered.
+        if (what === 'failures' && !this.#numbers.has(key)) return;
+        this.#used(key, upstream, repository)[what] += by;
       },
       isPublic: (is) => {
-        numbers().isPublic = is;
+        if (is || this.#numbers.has(key)) this.#used(key, upstream, repository).isPublic = is;
       },
     };
   }
 
-  #used(upstream: string, repository: string): Numbers {
-    const key = `${upstream}/${repository}`;
+  #used(key: string, upstream: string, repository: string): Numbers {
     const zero = { hits: 0, misses: 0, stale: 0, failures: 0, servedBytes: 0, fetchedBytes: 0 };
     const numbers = this.#numbers.get(key) ?? { upstream, repository, isPublic: false, lastUse: 0, ...zero };
     numbers.lastUse = this.#now();

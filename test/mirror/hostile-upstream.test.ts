@@ -144,6 +144,29 @@ describe('a login (S93)', () => {
     expect(second.requests.filter((request) => request.headers.authorization !== undefined)).toEqual([]);
   });
 
+  it('buys a token for its own client, and for no other', async () => {
+    const upstream = await startUpstream();
+    const digest = await upstream.pusher.pushImage(IMAGE, 'latest');
+    upstream.policy = ({ path, login, headers }) => {
+      if (path === '/token')
+        return { status: 200, body: JSON.stringify({ token: login === 'me:secret' ? 'mine' : 'no' }) };
+      if (headers.authorization === 'Bearer mine') return undefined;
+      const realm = `http://${upstream.host}/token`;
+      return { status: 401, headers: { 'WWW-Authenticate': `Bearer realm="${realm}",service="x"` } };
+    };
+    const cache = await startCache([upstream.host]);
+    const ask = async (name: string, password: string): Promise<number> => {
+      const headers = name === '' ? {} : basic(`${name}@${upstream.text}`, password);
+      return (await cache.send('GET', `/v2/${upstream.text}/${IMAGE}/manifests/${digest}`, { headers })).status;
+    };
+    expect([
+      await ask('me', 'secret'),
+      await ask('', ''),
+      await ask('me', 'guess'),
+      await ask('you', 'secret'),
+    ]).toEqual([200, 401, 401, 401]);
+  });
+
   it('in the mirror of one registry is for that one as it is', async () => {
     const upstream = await startUpstream();
     upstream.policy = ({ login }) =>
