@@ -30,7 +30,7 @@ const WORKFLOWS = {
 };
 
 const throughCache = process.argv.includes('--through-cache');
-const [given] = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const given = process.argv.slice(2).find((argument) => !argument.startsWith('--'));
 const dist = path.resolve(given ?? path.join(import.meta.dirname, '..', 'dist'));
 const entry = path.join(dist, 'server/server.js');
 
