@@ -25,6 +25,10 @@ export async function runInspect(terminal: Terminal, text: string, options: Insp
       next: { kind: 'in-words', words: 'leave out --remote, or write the image as host[:port]/repository[:tag]' },
     });
   }
+  if (options.disk === true) {
+    const { runDiskTable } = await import('./fleet/disk-contents.ts');
+    return runDiskTable(terminal, text, options);
+  }
   const show = async (session: Session): Promise<number> => {
     const inspection = await inspect(session, text, {
       where: options.remote === true ? 'remote' : 'here',

@@ -202,8 +202,7 @@ function declareInspect({ program, terminal, setExitCode }: Declaration): void {
     )
     .action(async (name: string, options: InspectCommandOptions) => {
       const { runInspect } = await import('../commands/inspect.ts');
-      const { runDiskTable } = await import('../commands/fleet/disk-contents.ts');
-      setExitCode(await (options.disk === true ? runDiskTable : runInspect)(terminal, name, options));
+      setExitCode(await runInspect(terminal, name, options));
     });
 }
 
