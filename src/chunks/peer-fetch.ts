@@ -72,7 +72,8 @@ class PeerChunk {
       signal.throwIfAborted();
       if (isTartletError(error) && !isTartletError(error, 'CHUNK_CORRUPT', 'SIZE_MISMATCH')) throw error;
       const failure = isTartletError(error) ? new PeerFailure('wrong-content', error) : asFailure(error);
-      if (!isHonest(failure.fault)) peers.drop(peer, failure.fault);
+      if (isHonest(failure.fault)) peers.pause(peer);
+      else peers.drop(peer, failure.fault);
       return failure.fault === 'wrong-content' ? 'over' : 'unfinished';
     } finally {
       if (this.#delivered > before) this.#givers.add(peer);

@@ -47,6 +47,7 @@ interface Question {
   readonly body?: string;
   /** Told that the peer is still at work, before it answers (102, RFC 2518 §10.1). */
   readonly onWait?: () => void;
+  readonly isLastTry?: boolean;
 }
 
 /** Asks one peer. Speaks to nothing that has not the key of the fleet, and through no proxy. */
@@ -121,18 +122,29 @@ export class PeerClient {
   }
 
   /** @returns an answer that the question was understood; its body is still to come. */
-  async #send({ method, path, signal, body, onWait }: Question): Promise<IncomingMessage> {
+  async #send(question: Question): Promise<IncomingMessage> {
+    const response = (await this.#trySend(question)) ?? (await this.#trySend({ ...question, isLastTry: true }));
+    if (response?.statusCode === 200) return response;
+    response?.destroy();
+    throw new PeerFailure(faultOf(response?.statusCode));
+  }
+
+  /** @returns undefined when the peer had closed a kept connection at that moment, which says nothing about it. */
+  async #trySend(question: Question): Promise<IncomingMessage | undefined> {
+    const { method, path, signal, body, onWait, isLastTry = false } = question;
     const { host, port } = this.#address;
     const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const sent = request({ agent: this.#agent, host, port, method, path, headers, signal }, resolve);
-      sent.on('error', reject);
+    return new Promise((resolve, reject) => {
+      // A connection of its own, or it might be another kept one.
+      const agent = isLastTry ? new Agent({ ...this.#agent.options, keepAlive: false }) : this.#agent;
+      const sent = request({ agent, host, port, method, path, headers, signal }, resolve);
+      sent.on('error', (error) => {
+        if (sent.reusedSocket && !isLastTry && !signal.aborted) resolve(undefined);
+        else reject(error);
+      });
       sent.on('information', () => onWait?.());
       sent.end(body);
     });
-    if (response.statusCode === 200) return response;
-    response.destroy();
-    throw new PeerFailure(faultOf(response.statusCode));
   }
 }
 

@@ -281,14 +281,15 @@ describe('a client with the token', () => {
     expect(await statusOf(answering, 'POST', '/content', Buffer.from('{"contents":[1]}'))).toBe(400);
   });
 
-  it('gets one of the streams in its turn, and is told that the host is busy when that takes long (S85)', async () => {
-    const answering = await host({ slots: 1 });
-    const holder = clientOf(answering);
-    // Nothing of it is read: it holds its slot.
-    const held = holder.content({ content: FIRST, size: 4096 * KIB, from: 0 }, { signal, delivered: () => 4096 * KIB });
-    await held.next();
-    const second = await Promise.all([faultOf(take(clientOf(answering), SECOND, 256 * KIB)), held.return()]);
-    expect(['undefined', 'busy']).toContain(second[0]);
+  it('is not taken for a host that has gone when it closes a kept connection', async () => {
+    const { session, ...first } = await host();
+    const client = clientOf({ session, ...first });
+    expect(await client.ask([FIRST], signal)).toEqual([FIRST]);
+    await first.peer.close();
+    const listen = { host: '127.0.0.1', port: first.peer.address.port };
+    const again = await servePeers(session, { key: fleetKey(TOKEN, 'test'), listen });
+    onTestFinished(async () => again.close());
+    expect(await client.ask([FIRST], signal)).toEqual([FIRST]);
   });
 });
 

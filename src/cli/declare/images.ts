@@ -5,7 +5,7 @@ import type { ListCommandOptions } from '../commands/list.ts';
 import type { PullCommandOptions } from '../commands/pull.ts';
 import type { PushCommandOptions } from '../commands/push.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
-import { fleetTokenOption, noPeersOption, peerOption, peersFromOption } from './peer.ts';
+import { withPeerOptions } from './peer.ts';
 import { declarePrefetch } from './prefetch.ts';
 import {
   debugOption,
@@ -40,24 +40,22 @@ export const IMAGES: CommandGroup = {
 };
 
 function declarePull({ program, terminal, setExitCode }: Declaration): void {
-  program
-    .command('pull')
-    .description('Pull an image from a registry into the cache')
-    .argument('<remote-name>', 'host[:port]/repository[:tag], or …@sha256:…')
-    .option('--insecure', INSECURE)
-    .addOption(noMirrorOption())
-    .option(
-      '--concurrency <n>',
-      'Maximum concurrent chunk downloads (adaptive from 4 upwards)',
-      wholeNumber(1, MAX_CONCURRENCY),
-      4,
-    )
-    .option('--dry-run', 'Say what would be fetched, reused and needed, and do nothing')
-    .addOption(limitRateOption())
-    .addOption(peerOption())
-    .addOption(peersFromOption())
-    .addOption(fleetTokenOption())
-    .addOption(noPeersOption())
+  withPeerOptions(
+    program
+      .command('pull')
+      .description('Pull an image from a registry into the cache')
+      .argument('<remote-name>', 'host[:port]/repository[:tag], or …@sha256:…')
+      .option('--insecure', INSECURE)
+      .addOption(noMirrorOption())
+      .option(
+        '--concurrency <n>',
+        'Maximum concurrent chunk downloads (adaptive from 4 upwards)',
+        wholeNumber(1, MAX_CONCURRENCY),
+        4,
+      )
+      .option('--dry-run', 'Say what would be fetched, reused and needed, and do nothing')
+      .addOption(limitRateOption()),
+  )
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())

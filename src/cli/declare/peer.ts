@@ -1,31 +1,22 @@
-import { Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { PeerCommandOptions } from '../commands/fleet/peer.ts';
 import type { Declaration } from './declaration.ts';
 import { limitRateOption, repeated, wholeNumber } from './option-types.ts';
 
 const MAX_SLOTS = 64;
 
-/** For commands that pull. */
-export function peerOption(): Option {
-  return new Option(
-    '--peer <address>',
-    'Ask this peer of the fleet before the registry, mdns for those that announce themselves; repeatable',
-  ).argParser(repeated);
+/** Adds what commands that pull are told of peers. */
+export function withPeerOptions(command: Command): Command {
+  const ask = 'Ask this peer of the fleet before the registry, mdns for those that announce themselves; repeatable';
+  return command
+    .addOption(new Option('--peer <address>', ask).argParser(repeated))
+    .option('--peers-from <url>', 'Ask the peers that this server lists; repeatable', repeated)
+    .addOption(fleetTokenOption())
+    .option('--no-peers', 'Ask no peers, whatever the environment says');
 }
 
-/** For commands that pull. */
-export function peersFromOption(): Option {
-  return new Option('--peers-from <url>', 'Ask the peers that this server lists; repeatable').argParser(repeated);
-}
-
-/** For commands that pull, and for {@link declarePeer}. */
-export function fleetTokenOption(): Option {
+function fleetTokenOption(): Option {
   return new Option('--fleet-token-file <file>', 'The token that peers of the fleet know each other by');
-}
-
-/** For commands that pull. */
-export function noPeersOption(): Option {
-  return new Option('--no-peers', 'Ask no peers, whatever the environment says');
 }
 
 export function declarePeer({ program, terminal, setExitCode }: Declaration): void {

@@ -3,7 +3,7 @@ import { parseBytes } from '../../names/byte-count.ts';
 import { parseQuietHours, type QuietHours } from '../../prefetch/quiet-hours.ts';
 import type { PrefetchFlags } from '../session/prefetch-settings.ts';
 import type { Declaration } from './declaration.ts';
-import { fleetTokenOption, noPeersOption, peerOption, peersFromOption } from './peer.ts';
+import { withPeerOptions } from './peer.ts';
 import {
   debugOption,
   formatOption,
@@ -15,30 +15,28 @@ import {
 } from './option-types.ts';
 
 export function declarePrefetch({ program, terminal, setExitCode }: Declaration): void {
-  program
-    .command('prefetch')
-    .description('Keep images ready before they are asked for, and roll them out in one step')
-    .argument('[remote-names...]', 'images; or rollback, or forget, and one image')
-    .option('--list <file|url>', 'A list of images, a name a line; may be given several times', repeated)
-    .option('--orchard <url>', 'The images of the VMs of an Orchard controller')
-    .option('--orchard-worker <name>', 'Label this worker of it with the images that are ready')
-    .option('--status', 'Show how the images are')
-    .option('--watch', 'Go on until it is stopped')
-    .option('--interval <time>', 'How often --watch looks, like 15m, 3h or 1d (default: 1h)', duration)
-    .option('--jitter <time>', 'Up to so much later, by chance (default: a sixth of the interval)', duration)
-    .option(
-      '--quiet-hours <from-to>',
-      'Fetch nothing meanwhile, like 08:00-18:30, by local time; may be given several times',
-      quietHours,
-    )
-    .option('--disk-budget <bytes>', 'Most that the whole cache may have, like 200GB', bytes)
-    .option('--concurrency <n>', 'Maximum concurrent chunk downloads', wholeNumber(1, 64), 4)
-    .option('--insecure', 'Use plain HTTP instead of HTTPS')
-    .addOption(limitRateOption())
-    .addOption(peerOption())
-    .addOption(peersFromOption())
-    .addOption(fleetTokenOption())
-    .addOption(noPeersOption())
+  withPeerOptions(
+    program
+      .command('prefetch')
+      .description('Keep images ready before they are asked for, and roll them out in one step')
+      .argument('[remote-names...]', 'images; or rollback, or forget, and one image')
+      .option('--list <file|url>', 'A list of images, a name a line; may be given several times', repeated)
+      .option('--orchard <url>', 'The images of the VMs of an Orchard controller')
+      .option('--orchard-worker <name>', 'Label this worker of it with the images that are ready')
+      .option('--status', 'Show how the images are')
+      .option('--watch', 'Go on until it is stopped')
+      .option('--interval <time>', 'How often --watch looks, like 15m, 3h or 1d (default: 1h)', duration)
+      .option('--jitter <time>', 'Up to so much later, by chance (default: a sixth of the interval)', duration)
+      .option(
+        '--quiet-hours <from-to>',
+        'Fetch nothing meanwhile, like 08:00-18:30, by local time; may be given several times',
+        quietHours,
+      )
+      .option('--disk-budget <bytes>', 'Most that the whole cache may have, like 200GB', bytes)
+      .option('--concurrency <n>', 'Maximum concurrent chunk downloads', wholeNumber(1, 64), 4)
+      .option('--insecure', 'Use plain HTTP instead of HTTPS')
+      .addOption(limitRateOption()),
+  )
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())

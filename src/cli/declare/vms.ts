@@ -3,7 +3,7 @@ import type { CloneCommandOptions } from '../commands/clone.ts';
 import type { CreateCommandOptions } from '../commands/create.ts';
 import type { GetCommandOptions } from '../commands/get.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
-import { fleetTokenOption, noPeersOption, peerOption, peersFromOption } from './peer.ts';
+import { withPeerOptions } from './peer.ts';
 import {
   debugOption,
   formatOption,
@@ -70,27 +70,25 @@ Examples:
 }
 
 function declareClone({ program, terminal, setExitCode }: Declaration): void {
-  program
-    .command('clone')
-    .description('Make a local VM from an image or from another VM')
-    .argument('<source>', 'a local VM, or an image; an image that is not cached is pulled first')
-    .argument('<new-name>')
-    .option('--insecure', 'Use plain HTTP instead of HTTPS')
-    .addOption(noMirrorOption())
-    .option('--concurrency <n>', 'Chunks to fetch at once', wholeNumber(1, 64), 4)
-    .option('--stacked', 'Keep the changes in an overlay (only Tart on macOS 27 can)')
-    .addOption(new Option('--deduplicate', 'Accepted for compatibility').hideHelp())
-    .option(
-      '--prune-limit <gib>',
-      'Most GiB of the cache to delete for what the VM will write',
-      wholeNumber(0, 2 ** 22),
-      100,
-    )
-    .addOption(limitRateOption())
-    .addOption(peerOption())
-    .addOption(peersFromOption())
-    .addOption(fleetTokenOption())
-    .addOption(noPeersOption())
+  withPeerOptions(
+    program
+      .command('clone')
+      .description('Make a local VM from an image or from another VM')
+      .argument('<source>', 'a local VM, or an image; an image that is not cached is pulled first')
+      .argument('<new-name>')
+      .option('--insecure', 'Use plain HTTP instead of HTTPS')
+      .addOption(noMirrorOption())
+      .option('--concurrency <n>', 'Chunks to fetch at once', wholeNumber(1, 64), 4)
+      .option('--stacked', 'Keep the changes in an overlay (only Tart on macOS 27 can)')
+      .addOption(new Option('--deduplicate', 'Accepted for compatibility').hideHelp())
+      .option(
+        '--prune-limit <gib>',
+        'Most GiB of the cache to delete for what the VM will write',
+        wholeNumber(0, 2 ** 22),
+        100,
+      )
+      .addOption(limitRateOption()),
+  )
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())
     .addOption(debugOption())

@@ -53,7 +53,9 @@ export async function askPeers(
   chunks: readonly DiskChunk[],
 ): Promise<PeerOffers | undefined> {
   const { signal } = session;
-  const contents = [...new Set(chunks.map(({ contentDigest }) => contentDigest.toString()))].slice(0, MOST_CONTENTS);
+  // Others than these are rare, and so long that fewer of them fit a question.
+  const named = chunks.filter(({ contentDigest }) => contentDigest.algorithm === 'sha256');
+  const contents = [...new Set(named.map(({ contentDigest }) => contentDigest.toString()))].slice(0, MOST_CONTENTS);
   const search = contents.length === 0 ? undefined : await session.peers();
   if (search === undefined) return undefined;
   const addresses = await findPeers(session, search);

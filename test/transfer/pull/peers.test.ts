@@ -218,6 +218,15 @@ describe('a peer that has the token and is hostile or broken (S82)', () => {
     },
   );
 
+  it.each([503, 404])('answers %i to everything: it is left alone, and the registry gives all', async (status) => {
+    const peer = await playPeer((response) => endWith(response, status, ''));
+    const world = await worldWith(searchOf([peer.address]));
+    expect(await pullIn(world)).toMatchObject({ status: 'pulled', peerBytes: 0 });
+    expect(world.fetched()).toHaveLength(6);
+    expect(dropped(world)).toEqual([]);
+    expect(peer.asked.length).toBeLessThanOrEqual(4);
+  });
+
   it('costs no honest peer its place: what is wrong of one comes from the registry or another', async () => {
     const liar = await playPeer((response) => streamOf(response, record(0, noise(128 * KIB, 99))));
     const good = await playPeer(honest);
