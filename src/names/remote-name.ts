@@ -54,6 +54,7 @@ export class RemoteName {
     const at = indexOrEnd(text, '@', slash);
     const colon = Math.min(indexOrEnd(text, ':', slash), at);
     const repository = Repository.parse(text.slice(slash + 1, colon), text, slash + 1);
+    refusePortWithin(text, colon);
     const tag = colon < at ? Tag.parse(text.slice(colon + 1, at), text, colon + 1) : undefined;
     const digest = at < text.length ? parseDigest(text, at + 1) : undefined;
     return new RemoteName(registry, repository, makeReference(tag, digest), text);
@@ -140,6 +141,18 @@ export class RemoteName {
 function indexOrEnd(text: string, character: string, from: number): number {
   const index = text.indexOf(character, from);
   return index < 0 ? text.length : index;
+}
+
+/**
+ * `cache:8221/registry:5000/a`: the registry behind a site cache, written with its port as everywhere else. No client
+ * can ask for that path by its name, so caches, and containerd's directories before them, write `registry_5000`.
+ */
+function refusePortWithin(text: string, colon: number): void {
+  if (!/^:\d{1,5}\//.test(text.slice(colon))) return;
+  const name = `${text.slice(0, colon)}_${text.slice(colon + 1)}`;
+  if (RemoteName.tryParse(name) === undefined) return;
+  const why = 'a port stands behind the first host only; for the registry behind a site cache it is written with "_"';
+  throw malformed(text, colon, why, { kind: 'write-name-as', name, plainHttp: false });
 }
 
 function tooLong(text: string): TartletError {

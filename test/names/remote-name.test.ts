@@ -116,6 +116,12 @@ describe('names that are refused, with the position of the first fault', () => {
     ['ghcr.io/a/b:', 13, 'there is no tag after the colon'],
     ['ghcr.io/a/b:.x', 13, 'a tag begins with'],
     ['ghcr.io/a/b:-x', 13, 'a tag begins with'],
+    [
+      'cache.site:8221/registry.example:5000/a/b:c',
+      33,
+      'a port stands behind the first host only; for the registry behind a site cache it is written with "_"',
+    ],
+    ['ghcr.io/a/b:5000/c/+', 17, 'a tag cannot contain "/"'],
     ['ghcr.io/a/b:c:d', 14, 'a tag cannot contain ":"'],
     ['host_name/a', 5, 'a host cannot contain "_"'],
     ['h--h/a', 3, 'a dash in a host must stand alone'],
