@@ -9,6 +9,7 @@ import {
   formatOption,
   JSON_RESULT,
   limitRateOption,
+  noMirrorOption,
   quietOption,
   repeated,
   wholeNumber,
@@ -35,7 +36,8 @@ export function declarePrefetch({ program, terminal, setExitCode }: Declaration)
       .option('--disk-budget <bytes>', 'Most that the whole cache may have, like 200GB', bytes)
       .option('--concurrency <n>', 'Maximum concurrent chunk downloads', wholeNumber(1, 64), 4)
       .option('--insecure', 'Use plain HTTP instead of HTTPS')
-      .addOption(limitRateOption()),
+      .addOption(limitRateOption())
+      .addOption(noMirrorOption()),
   )
     .addOption(formatOption(JSON_RESULT))
     .addOption(quietOption())

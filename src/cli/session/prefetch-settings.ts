@@ -11,10 +11,10 @@ import { archOfMachine } from '../../vm/arch.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
 import { isUrl } from './image-settings.ts';
 import type { PeerFlags } from './peer-settings.ts';
-import type { TransferOptions } from './session.ts';
+import type { MirrorOptions, TransferOptions } from './session.ts';
 
 /** The options of `prefetch`, as they were typed. */
-export interface PrefetchFlags extends TransferOptions, PeerFlags {
+export interface PrefetchFlags extends TransferOptions, PeerFlags, MirrorOptions {
   readonly list?: readonly string[];
   readonly orchard?: string;
   readonly orchardWorker?: string;

@@ -16,7 +16,7 @@ import {
   statusTable,
 } from '../../render/prefetch.ts';
 import { parsePrefetchFlags, type PrefetchFlags, type PrefetchSettings } from '../../session/prefetch-settings.ts';
-import { withSession } from '../../session/session.ts';
+import { mirrorsBy, withSession } from '../../session/session.ts';
 import { releaseNotes, writeError } from '../../terminal/message-stream.ts';
 import { joined } from '../../terminal/printable.ts';
 import type { Terminal } from '../../terminal/terminal.ts';
@@ -50,6 +50,7 @@ async function runOnce(terminal: Terminal, settings: PrefetchSettings, flags: Pr
     {
       report: flags,
       limitRate: flags.limitRate,
+      mirrors: mirrorsBy(flags),
       peers: flags,
       stdout: flags.format === 'json' ? 'result' : 'progress',
     },
@@ -74,7 +75,7 @@ async function runWatch(terminal: Terminal, settings: PrefetchSettings, flags: P
         onReload: (listener) => terminal.onReload(listener),
       });
     },
-    { report: flags, limitRate: flags.limitRate, peers: flags, stdout: 'progress' },
+    { report: flags, limitRate: flags.limitRate, mirrors: mirrorsBy(flags), peers: flags, stdout: 'progress' },
   );
   try {
     return await work;
