@@ -1,6 +1,9 @@
 /** Without a byte for so long, in milliseconds, a peer is dropped: the registry is there, too. */
 const STALL_MS = 1_500;
 
+/** A peer that sent a byte so lately, in milliseconds, is slow and not silent. */
+const SPEAKING_MS = 500;
+
 /** Bytes of content per second that a peer must give, on the average of a stream. */
 const SLOWEST_BYTES_PER_SECOND = 4 * 1024 * 1024;
 
@@ -37,10 +40,12 @@ export function watchPace(size: number, limit: number | undefined, onSlow: (why:
     elapsedMs += LOOK_MS;
     silentMs += LOOK_MS;
     const due = ((elapsedMs - graceMs) / 1000) * slowest;
-    const why = silentMs > STALL_MS ? 'stalled' : reached < due ? 'slow' : undefined;
-    if (why === undefined) return;
+    const isStalled = silentMs > STALL_MS;
+    // One that is silent just now is given the time that silence has.
+    const isSlow = reached < due && silentMs <= SPEAKING_MS;
+    if (!isStalled && !isSlow) return;
     clearInterval(look);
-    onSlow(why);
+    onSlow(isStalled ? 'stalled' : 'slow');
   }, LOOK_MS);
   return {
     came: () => {
