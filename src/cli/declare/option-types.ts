@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { parseByteRate } from '../../names/byte-count.ts';
+import { parseByteRate, parseBytes } from '../../names/byte-count.ts';
 
 /** A whole number within bounds; anything else is a usage error (tart-cli §0.1). */
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -22,6 +22,13 @@ export function duration(text: string): number {
   if (!(milliseconds > 0 && milliseconds <= MAX_DURATION_MS))
     throw new InvalidArgumentError('It must be a time like 90s, 15m, 3h or 1d.');
   return milliseconds;
+}
+
+/** A size like 200GB or 150GiB, in bytes; anything else is a usage error. */
+export function byteCount(text: string): number {
+  const count = parseBytes(text);
+  if (count === undefined || count === 0) throw new InvalidArgumentError('It must be a size like 200GB or 150GiB.');
+  return count;
 }
 
 /** An option that takes one of a few words in any letter case. */

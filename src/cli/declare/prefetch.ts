@@ -1,11 +1,12 @@
 import { InvalidArgumentError } from 'commander';
-import { parseBytes } from '../../names/byte-count.ts';
 import { parseQuietHours, type QuietHours } from '../../prefetch/quiet-hours.ts';
 import type { PrefetchFlags } from '../session/prefetch-settings.ts';
 import type { Declaration } from './declaration.ts';
 import { withPeerOptions } from './peer.ts';
 import {
+  byteCount,
   debugOption,
+  duration,
   formatOption,
   JSON_RESULT,
   limitRateOption,
@@ -33,7 +34,7 @@ export function declarePrefetch({ program, terminal, setExitCode }: Declaration)
         'Fetch nothing meanwhile, like 08:00-18:30, by local time; may be given several times',
         quietHours,
       )
-      .option('--disk-budget <bytes>', 'Most that the whole cache may have, like 200GB', bytes)
+      .option('--disk-budget <bytes>', 'Most that the whole cache may have, like 200GB', byteCount)
       .option('--concurrency <n>', 'Maximum concurrent chunk downloads', wholeNumber(1, 64), 4)
       .option('--insecure', 'Use plain HTTP instead of HTTPS')
       .addOption(limitRateOption())
@@ -66,25 +67,8 @@ Examples:
     });
 }
 
-const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const MAX_DURATION_MS = 366 * 86_400_000;
-
-function duration(text: string): number {
-  const [, digits, unit = ''] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
-  const milliseconds = Number(digits) * (UNITS[unit] ?? Number.NaN);
-  if (!(milliseconds > 0 && milliseconds <= MAX_DURATION_MS))
-    throw new InvalidArgumentError('It must be a time like 90s, 15m, 3h or 1d.');
-  return milliseconds;
-}
-
 function quietHours(text: string, before: readonly QuietHours[] | undefined): readonly QuietHours[] {
   const window = parseQuietHours(text);
   if (window === undefined) throw new InvalidArgumentError('It must be a part of a day like 08:00-18:30.');
   return [...(before ?? []), window];
-}
-
-function bytes(text: string): number {
-  const count = parseBytes(text);
-  if (count === undefined || count === 0) throw new InvalidArgumentError('It must be a size like 200GB or 150GiB.');
-  return count;
 }

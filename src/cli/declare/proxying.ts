@@ -1,6 +1,5 @@
-import { type Command, InvalidArgumentError } from 'commander';
-import { parseBytes } from '../../names/byte-count.ts';
-import { duration, repeated } from './option-types.ts';
+import type { Command } from 'commander';
+import { byteCount, duration, repeated } from './option-types.ts';
 
 /** How `serve` is a site cache of other registries. */
 export function declareProxying(command: Command): Command {
@@ -21,12 +20,6 @@ export function declareProxying(command: Command): Command {
       'How old an answer may be when its registry does not answer (default: 1d)',
       duration,
     )
-    .option('--proxy-budget <bytes>', 'Most that blobs may take of the disk (default: 200GiB)', bytes)
+    .option('--proxy-budget <bytes>', 'Most that blobs may take of the disk (default: 200GiB)', byteCount)
     .option('--proxy-logins', 'Ask registries with the logins stored here, for users of --htpasswd');
-}
-
-function bytes(text: string): number {
-  const count = parseBytes(text);
-  if (count === undefined || count === 0) throw new InvalidArgumentError('It must be a size like 200GB or 150GiB.');
-  return count;
 }
