@@ -243,6 +243,8 @@ export interface VmHints {
   'give-larger-disk': None;
   'install-unpacker': { readonly program: 'xz' | 'zstd' };
   'install-qemu-img': None;
+  /** @param image whose disk is still to arrive. */
+  'let-disk-arrive': { readonly vm: string; readonly image: string };
   'check-image-address': None;
   'check-image-digest': None;
   'give-digest-or-https': None;
@@ -353,9 +355,7 @@ export interface HintFacts
 export type HintKind = keyof HintFacts;
 
 /** A hint of this kind. */
-export type HintOf<Kind extends HintKind> = {
-  [Each in Kind]: { readonly kind: Each } & HintFacts[Each];
-}[Kind];
+export type HintOf<Kind extends HintKind> = { [Each in Kind]: { readonly kind: Each } & HintFacts[Each] }[Kind];
 
 /** The one thing to do next. */
 export type Hint = HintOf<HintKind>;

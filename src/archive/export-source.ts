@@ -1,3 +1,4 @@
+import { requireArrived } from '../home/vms/whole-disk.ts';
 import { isTartletError, TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/images/image-cache.ts';
 import { holdImage, TO_READ } from '../home/images/image-lock.ts';
@@ -116,6 +117,7 @@ function refNameOf(name: LocalName): string | undefined {
 }
 
 function requireStandalone(directory: VmDirectory, name: string): void {
+  requireArrived(directory, name, 'exported');
   if (directory.layout === 'standalone') return;
   throw new TartletError('NEEDS_MACOS', `${name} is stacked: only macOS 27 can read its disk`, {
     subject: name,

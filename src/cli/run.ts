@@ -7,6 +7,7 @@ import { renderError } from './render/error.ts';
 import { exitCodeOf } from './render/exit-code.ts';
 import { joined, printableByLine } from './terminal/printable.ts';
 import type { CommandSpan } from './telemetry/command-span.ts';
+import { withLazyValue } from './session/lazy-settings.ts';
 import type { Terminal } from './terminal/terminal.ts';
 
 /** Runs one command line and gives its exit code. Never throws: whatever happens is said on stderr. */
@@ -28,7 +29,9 @@ async function runCommand(terminal: Terminal, argv: readonly string[], dialect: 
       return 0;
     }
     // An unknown command has no help: commander would show that of the program, as if all were well.
-    await program.parseAsync(isUnknownCommand(program, argv) ? argv.slice(0, 1) : argv, { from: 'user' });
+    await program.parseAsync(isUnknownCommand(program, argv) ? argv.slice(0, 1) : withLazyValue(argv), {
+      from: 'user',
+    });
     await span?.end(undefined);
     return exitCode;
   } catch (error) {

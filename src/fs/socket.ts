@@ -1,4 +1,5 @@
 import { chmod } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { openDirectory } from './directory.ts';
 import { makeDirectory, moveEntry } from './entry.ts';
 import { removeEntry } from './remove.ts';
@@ -35,5 +36,19 @@ export async function placeSocket(place: string, mode: number, listen: (path: st
     await moveEntry(`${making}/${NAME}`, place);
   } finally {
     await removeEntry(making);
+  }
+}
+
+/**
+ * Reaches a socket, however long its path is.
+ * @param connect connects at a path that is short.
+ * @throws what `connect` throws, and the system's own errors.
+ */
+export async function reachSocket<T>(place: string, connect: (path: string) => Promise<T>): Promise<T> {
+  const handle = await openDirectory(dirname(place));
+  try {
+    return await connect(`${throughDescriptor(handle.fd)}/${basename(place)}`);
+  } finally {
+    await handle.close();
   }
 }

@@ -64,6 +64,23 @@ export const SavedState = { memory: 'state.qemu', facts: 'state.json' } as const
 /** The firmware's variables for QEMU, beside an `nvram.bin` of Apple, which is left as it is. */
 export const QEMU_STORE = 'nvram.qemu.fd';
 
+/**
+ * Names in the directory of a VM whose disk has not arrived yet: it began before its image was here. When the disk is
+ * whole it gets Tart's name for it, and these go.
+ */
+export const LazyFile = {
+  /** Which image it begins as: `lazy-record.ts`. */
+  record: '.lazy.json',
+  /** The manifest of that image, byte for byte. */
+  manifest: '.lazy-manifest.json',
+  /** What the guest wrote, above what arrives. */
+  overlay: 'lazy.qcow2',
+  /** Where QEMU reads what arrives. */
+  socket: 'lazy.sock',
+  /** The disk, as long as it does not have all that the guest wrote. */
+  disk: '.lazy-disk.img',
+} as const;
+
 /** What cloud-init in the guest is told: an image of a CD, for this user alone, since there are passwords in it. */
 export const SEED = 'cloud-init.iso';
 

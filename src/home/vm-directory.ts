@@ -1,12 +1,16 @@
 import { readlinkSync, realpathSync, type Stats } from 'node:fs';
 import { diskError, isMissing } from '../fs/disk-error.ts';
 import { lstatIfThereSync, statIfThereSync } from '../fs/stats.ts';
-import { SavedState, VmFile } from './home-entry.ts';
+import { LazyFile, SavedState, VmFile } from './home-entry.ts';
+import { readLazyRecord } from './lazy-record.ts';
 
 export { VmFile };
 
-/** How the disk of a VM directory is stored; a directory that fits none of these holds no VM. */
-export type VmLayout = 'standalone' | 'stacked-local' | 'stacked-cached';
+/**
+ * How the disk of a VM directory is stored; a directory that fits none of these holds no VM. `lazy`: the disk of a VM
+ * of ours has not arrived yet; Tart sees no VM there.
+ */
+export type VmLayout = 'standalone' | 'stacked-local' | 'stacked-cached' | 'lazy';
 
 /** What one look at a VM directory tells. */
 export interface VmDirectory {
@@ -70,12 +74,25 @@ function look(path: string, findDisk: () => Stats | undefined): VmDirectory | un
   const disk = findDisk();
   const overlay = regularFile(`${path}/${VmFile.overlay}`);
   const layout = decideLayout(path, disk !== undefined, overlay !== undefined);
-  if (layout === undefined) return undefined;
+  if (layout === undefined) return lookAtLazyVm(path, config, nvram);
   return {
     path,
     layout,
     logicalBytes: config.size + nvram.size + (disk?.size ?? 0) + (overlay?.size ?? 0),
     allocatedBytes: 512 * (config.blocks + nvram.blocks + (disk?.blocks ?? 0) + (overlay?.blocks ?? 0)),
+  };
+}
+
+/** A VM whose disk is still to arrive: it is as large as it will be. */
+function lookAtLazyVm(path: string, config: Stats, nvram: Stats): VmDirectory | undefined {
+  const record = readLazyRecord(path);
+  if (record === undefined) return undefined;
+  const overlay = regularFile(`${path}/${LazyFile.overlay}`);
+  return {
+    path,
+    layout: 'lazy',
+    logicalBytes: config.size + nvram.size + record.diskBytes,
+    allocatedBytes: 512 * (config.blocks + nvram.blocks + (overlay?.blocks ?? 0)),
   };
 }
 

@@ -46,6 +46,16 @@ export interface RunningMachine {
   /** Closes the disks and ends, without a word to the guest. */
   end(): Promise<void>;
   /**
+   * Puts a whole disk into the place of a lazy one (the first), while the guest runs.
+   *
+   * @param file in the machine's directory: what the lazy disk began as, in its full size. What the guest wrote is
+   * written to it.
+   * @param commit called when the file has everything, while the guest stands still for a moment. From its success on
+   * the file counts; when it fails, the lazy disk does.
+   * @throws TartletError when that is not possible, also because the machine ended; the guest goes on as before then.
+   */
+  replaceDisk(file: string, commit: () => Promise<void>): Promise<void>;
+  /**
    * Writes the memory of the guest to a file and ends. @throws TartletError when that is not possible; the guest goes
    * on then.
    */

@@ -24,6 +24,11 @@ export type Disk = DiskOptions &
     | { readonly kind: 'file'; readonly path: string }
     | { readonly kind: 'block-device'; readonly path: string }
     | { readonly kind: 'nbd'; readonly url: URL }
+    /**
+     * What the guest wrote, in a qcow2 file, above what is read from an NBD server at a Unix socket; both by their
+     * names in the machine's directory. A whole disk may take its place: `RunningMachine.replaceDisk`.
+     */
+    | { readonly kind: 'lazy'; readonly overlay: string; readonly socket: string }
   );
 
 /** One port of the guest that a port of the host leads to. */

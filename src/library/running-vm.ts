@@ -109,6 +109,7 @@ export async function startVm(
     hostArch: own.arch,
     pid: own.pid,
     isRoot: own.isRoot,
+    openArrival: async (vm, tell) => (await import('../lazy-disk/open-arrival.ts')).openArrival(session, vm, tell),
     onEvent: (event) => {
       if (event.kind === 'started') tellStarted();
       onRunEvent(event);

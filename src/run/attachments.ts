@@ -143,7 +143,8 @@ async function resolveShare(
 }
 
 /** What keeps a guest from being suspended, where something does. */
-export function keepsFromSuspending({ shares, disks }: RunSettings): NotSuspendable | undefined {
+export function keepsFromSuspending({ shares, disks, arrives }: RunSettings): NotSuspendable | undefined {
+  if (arrives === true) return 'lazy-disk';
   if (shares.length > 0) return 'shared-directories';
   return disks.some(({ kind }) => kind === 'image') ? 'copied-disk' : undefined;
 }
@@ -157,6 +158,7 @@ export function requireSuspendable(settings: RunSettings): void {
 /** In words, of a guest. */
 const WHY_NOT_SUSPENDED: Readonly<Record<NotSuspendable, string>> = {
   'shared-directories': 'what it has open in the directories that are shared with it cannot be saved',
+  'lazy-disk': 'its disk had not arrived yet when this run began',
   'copied-disk': 'a disk of it is a copy of an image, which is thrown away with this run',
 };
 

@@ -1,7 +1,7 @@
 import { TartletError } from '../errors.ts';
 import { SEED } from '../home/home-entry.ts';
 import { VmFile } from '../home/vm-directory.ts';
-import { DEFAULT_DISK_OPTIONS, type Forward, type Machine, type Network } from '../hypervisor/machine.ts';
+import { DEFAULT_DISK_OPTIONS, type Disk, type Forward, type Machine, type Network } from '../hypervisor/machine.ts';
 import type { SshDoor } from '../network/own-address.ts';
 import type { Arch, LinuxConfig, VmConfig } from '../vm/config.ts';
 import type { Attachments } from './attachments.ts';
@@ -63,6 +63,12 @@ export function machineOf(
     vsock: decided.vsock,
     generation: decided.generation,
   };
+}
+
+/** The machine with another disk than the file that is its own, if there is one. */
+export function withRootDisk(machine: Machine, disk: Disk | undefined): Machine {
+  const [own, ...others] = machine.disks;
+  return { ...machine, disks: [disk ?? own, ...others] };
 }
 
 /** The machine with the disks and directories of this run. */

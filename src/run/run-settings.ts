@@ -11,6 +11,8 @@ export interface DiskOfImage {
 
 /** How a VM is to be run: what `run` was asked for, parsed. */
 export interface RunSettings {
+  /** The VM's own disk has not arrived yet. Default: it has. */
+  readonly arrives?: boolean | undefined;
   /** Behind the VM's own disk. */
   readonly disks: readonly (Disk | DiskOfImage)[];
   /** Paths are absolute. */

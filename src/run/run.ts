@@ -19,8 +19,10 @@ import { answerRequests } from './answer-requests.ts';
 import { whileServed } from './agent/control-socket.ts';
 import { setGuestClock } from './guest-clock.ts';
 import { type Attachments, attach, hasSeed } from './attachments.ts';
-import { machineOf, requireRunnable, withAttachments } from './machine-of.ts';
+import type { DiskArrival, OpenArrival } from './disk-arrival.ts';
+import { machineOf, requireRunnable, withAttachments, withRootDisk } from './machine-of.ts';
 import { removeRunRecord, writeRunRecord } from '../home/vms/run-record.ts';
+import { notArrived } from '../home/vms/whole-disk.ts';
 import { recordOf } from './record-of.ts';
 import type { RunEvent, RunRequests } from './run-request.ts';
 import type { RunSettings } from './run-settings.ts';
@@ -38,6 +40,8 @@ export interface RunOptions {
   /** Whether this process may do everything. */
   readonly isRoot: boolean;
   readonly onEvent: (event: RunEvent) => void;
+  /** For VMs whose disk has not arrived yet. Default: they are refused. */
+  readonly openArrival?: OpenArrival | undefined;
 }
 
 /** What passwords of VNC have room for (RFC 6143 §7.2.2). */
@@ -73,9 +77,10 @@ export async function runVm(session: Session, name: LocalName, options: RunOptio
 async function runTaken(
   session: Session,
   vm: TakenVm & { readonly config: LinuxConfig },
-  options: RunOptions,
+  asked: RunOptions,
 ): Promise<RunEnding> {
-  const settings = await withPorts(options);
+  const settings = { ...(await withPorts(asked)), arrives: vm.isLazy };
+  const options = { ...asked, settings };
   const ssh = settings.network.kind === 'user' ? await findSshDoor(vm.name) : undefined;
   const vncPassword = randomBytes(VNC_PASSWORD_BYTES).toString('base64url');
   const vsock = await findVsock(session.environment['PATH'] ?? '');
@@ -90,18 +95,28 @@ async function runTaken(
   // §8, 7).
   await writeRunRecord(vm.directory, recordOf(bare, ssh, { pid: options.pid, now: session.now(), settings }));
   let attachments: Attachments | undefined;
+  let arrival: DiskArrival | undefined;
   try {
     const host = await findQemu(vm.config.arch, session.environment['PATH'] ?? '');
     if (bare.network.kind === 'bridged') {
       await requireBridgeAccess(bare.network.bridges, { helper: host.bridgeHelper, isRoot: options.isRoot });
     }
     attachments = await attach(session, vm, options);
-    const machine = withAttachments(bare, attachments);
-    return await runMachine(session, { machine, host, attachments, lock: vm.lock, ssh, vsock, vncPassword }, options);
+    if (vm.isLazy) arrival = await openArrival(vm, options);
+    const machine = withAttachments(withRootDisk(bare, arrival?.disk), attachments);
+    const plan = { machine, host, attachments, arrival, lock: vm.lock, ssh, vsock, vncPassword };
+    return await runMachine(session, plan, options);
   } finally {
+    await arrival?.close();
     await attachments?.release();
     await removeRunRecord(vm.directory);
   }
+}
+
+async function openArrival(vm: TakenVm, options: RunOptions): Promise<DiskArrival | undefined> {
+  if (options.openArrival === undefined) throw notArrived(vm.directory, vm.name, 'run here');
+  const arrival = await options.openArrival(vm, options.onEvent);
+  return arrival && { ...arrival, disk: { ...arrival.disk, ...options.settings.rootDisk } };
 }
 
 /** The settings with the ports that free ones stand for; those are told. */
@@ -120,6 +135,7 @@ interface Plan {
   readonly machine: Machine;
   readonly host: QemuHost;
   readonly attachments: Attachments;
+  readonly arrival: DiskArrival | undefined;
   readonly lock: FileLock;
   readonly ssh: SshDoor | undefined;
   readonly vsock: Vsock | undefined;
@@ -143,6 +159,7 @@ async function runMachine(session: Session, plan: Plan, options: RunOptions): Pr
       onEvent({ kind: 'stopping' });
       return { kind: 'ended' };
     }
+    plan.arrival?.begun(running);
     const stopLimiting = limitLog(log);
     if (saved !== undefined) void setGuestClock(directory, () => session.now());
     tellDoors(running, plan, onEvent);

@@ -6,6 +6,7 @@ import { openDisk } from '../fs/plain-file.ts';
 import { rewriteJson } from '../fs/rewrite.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { isSuspendedByTart, VmFile } from '../home/vm-directory.ts';
+import { removeLazyFiles } from '../home/vms/lazy-files.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
@@ -19,6 +20,8 @@ export interface TakenVm {
   readonly name: string;
   readonly directory: string;
   readonly config: VmConfig;
+  /** Whether its disk has still to arrive. */
+  readonly isLazy: boolean;
   /** While it is held, the VM counts as running. */
   readonly lock: FileLock;
 }
@@ -46,10 +49,16 @@ async function takeUnderLock(session: Session, vm: LocalVm): Promise<TakenVm> {
   try {
     const file = `${vm.directory.path}/${VmFile.config}`;
     const stored = parseVmConfig(await onDisk('read', file, async () => readSmallFile(file)), name.text);
-    refuseForeign(name.text, vm.directory.layout !== 'standalone', isSuspendedByTart(vm.directory));
-    await requireDisk(`${vm.directory.path}/${VmFile.disk}`);
+    // Asked again under the lock: the run before may just have made it whole.
+    const isLazy = (await session.vms.require(name)).directory.layout === 'lazy';
+    const isStacked = !isLazy && vm.directory.layout.startsWith('stacked');
+    refuseForeign(name.text, isStacked, isSuspendedByTart(vm.directory));
+    if (!isLazy) {
+      await requireDisk(`${vm.directory.path}/${VmFile.disk}`);
+      await removeLazyFiles(vm.directory.path);
+    }
     const config = await withOwnMac(session, vm, stored);
-    return { name: name.text, directory: vm.directory.path, config, lock };
+    return { name: name.text, directory: vm.directory.path, config, isLazy, lock };
   } catch (error) {
     await lock.release();
     throw error;

@@ -86,6 +86,7 @@ export class Session {
   readonly limits: Limits;
   readonly rateLimit: RateLimit | undefined;
   readonly peers: () => Promise<PeerSearch | undefined>;
+  readonly #options: SessionOptions;
   readonly #processors: number | undefined;
   readonly #onWire: OnWire | undefined;
   readonly #credentials: CredentialsFor;
@@ -96,7 +97,6 @@ export class Session {
   /** What no message may show, whichever registry it is for. */
   #secrets: SentSecrets | undefined;
   readonly #onRequest: (request: string) => void;
-  readonly #options: SessionOptions;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -134,6 +134,17 @@ export class Session {
       signal: AbortSignal.any([this.signal, signal]),
       limitRate: this.rateLimit,
       onEvent: (event) => this.emit({ ...event, subject }),
+    });
+  }
+
+  /** The same undertaking, with something of it otherwise: its budget for the network stays one. */
+  with(changes: Pick<SessionOptions, 'signal' | 'limits' | 'onEvent'>): Session {
+    const rate = this.rateLimit;
+    return new Session({
+      ...this.#options,
+      limitRate: rate,
+      ...changes,
+      limits: { ...this.limits, ...changes.limits },
     });
   }
 

@@ -7,6 +7,7 @@ import { exists } from '../fs/stats.ts';
 import { OurFile, QEMU_STORE } from '../home/home-entry.ts';
 import { copyPushRecord } from '../home/push-record.ts';
 import { isSuspendedByTart, type VmDirectory, VmFile } from '../home/vm-directory.ts';
+import { notArrived } from '../home/vms/whole-disk.ts';
 import { Digest } from '../names/digest.ts';
 import { tellOfChangedDisk } from '../transfer/push/changed-disk.ts';
 import { notClonable } from '../transfer/pull/stacked-download.ts';
@@ -59,6 +60,8 @@ export async function copyVm(session: Session, source: CloneSource, to: string):
       return copyLarge(session, `${from}/${VmFile.overlay}`, `${to}/${VmFile.overlay}`);
     case 'stacked-cached':
       throw notClonable(source.text);
+    case 'lazy':
+      throw notArrived(from, source.text, 'cloned');
     default:
       return unreachable(source.directory.layout);
   }

@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { isTartletError, TartletError } from '../errors.ts';
 import type { CopyMethod } from '../fs/disk/disk-copy.ts';
-import { writeNewFile } from '../fs/fsync.ts';
 import { exists } from '../fs/stats.ts';
 import { holdImage, TO_READ } from '../home/images/image-lock.ts';
 import { OurFile, SavedState } from '../home/home-entry.ts';
@@ -9,10 +7,10 @@ import { type Origin, readOrigin, unverifiedBlobs, writeOrigin } from '../home/o
 import { Scratch } from '../home/scratch.ts';
 import { neverSharesBlocks } from '../fs/disk/shared-block.ts';
 import { isOnOneDisk } from '../fs/space.ts';
-import { readSmallFile } from '../fs/small-file.ts';
 import { identityOf } from '../home/still-there.ts';
 import { sweep } from '../home/prune/sweep.ts';
 import { isSuspendedByTart, VmFile } from '../home/vm-directory.ts';
+import { requireArrived } from '../home/vms/whole-disk.ts';
 import { Digest } from '../names/digest.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
@@ -22,10 +20,7 @@ import { notClonable } from '../transfer/pull/stacked-download.ts';
 import type { Session } from '../session/session.ts';
 import { type CloneSource, copyVm } from './clone-copy.ts';
 import { holdStopped, holdSuspended } from './clone-hold.ts';
-import { type VmConfig, withMac } from './config.ts';
-import { parseVmConfig, serializeVmConfig } from './config-file.ts';
-import { MacAddress } from './mac-address.ts';
-import { isMacTaken } from './mac-collision.ts';
+import { changeMac, hasTakenMac } from './mac-collision.ts';
 import { copySeedFile } from './seed-file.ts';
 
 /** As in Tart (tart-cli §1.2). */
@@ -104,8 +99,10 @@ export async function cloneVm(
       });
       await options.beforeNamed?.(scratch.directory);
       const replaced = await session.vms.underLock(session.signal, async () => {
-        if (options.newMac === true || (await isSameMac(session, source, scratch.directory, name)))
-          await changeMac(source, scratch.directory);
+        const made = { directory: scratch.directory, source: source.text, name };
+        // A VM that Tart suspended cannot change its own (tart-cli §4.10).
+        const hasOwn = isSuspendedByTart(source.directory) || !(await hasTakenMac(session, made));
+        if (options.newMac === true || !hasOwn) await changeMac(made);
         return session.vms.publish(scratch, name);
       });
       const digest = source.kind === 'image' && source.digest !== undefined ? Digest.parse(source.digest) : undefined;
@@ -127,6 +124,7 @@ async function openSource(session: Session, text: string, options: PullOptions):
 async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
   const before = await identityOf(session.vms.pathOf(name));
   const vm = await session.vms.require(name);
+  requireArrived(vm.directory, name.text, 'cloned');
   await session.vms.touch(vm, session.now());
   const lock = vm.directory.layout === 'standalone' ? await holdSuspended(session, vm) : await holdStopped(session, vm);
   return {
@@ -222,21 +220,4 @@ async function takeSeed(source: CloneSource, directory: string, name: LocalName)
     [VmFile.state, SavedState.memory].map(async (file) => exists(`${directory}/${file}`)),
   );
   await copySeedFile(source.directory.path, { directory, vmName: name.text, goesOn: memories.includes(true) });
-}
-
-/**
- * Two VMs with one MAC address would get one IP address. A VM that Tart suspended cannot change its own (tart-cli
- * §4.10).
- */
-async function isSameMac(session: Session, source: CloneSource, directory: string, name: LocalName): Promise<boolean> {
-  return !isSuspendedByTart(source.directory) && isMacTaken(session, (await configIn(source, directory)).mac, name);
-}
-
-async function changeMac(source: CloneSource, directory: string): Promise<void> {
-  const changed = withMac(await configIn(source, directory), MacAddress.random(randomBytes));
-  await writeNewFile(`${directory}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
-}
-
-async function configIn(source: CloneSource, directory: string): Promise<VmConfig> {
-  return parseVmConfig(await readSmallFile(`${directory}/${VmFile.config}`), source.text);
 }

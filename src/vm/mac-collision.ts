@@ -1,10 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { isTartletError } from '../errors.ts';
+import { writeNewFile } from '../fs/fsync.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { VmFile } from '../home/vm-directory.ts';
 import type { LocalName } from '../names/local-name.ts';
 import type { Session } from '../session/session.ts';
-import { parseVmConfig } from './config-file.ts';
-import type { MacAddress } from './mac-address.ts';
+import { type VmConfig, withMac } from './config.ts';
+import { parseVmConfig, serializeVmConfig } from './config-file.ts';
+import { MacAddress } from './mac-address.ts';
 
 /**
  * Whether a local VM has this address already: two with one would get one IP address (tart-cli §4.10). A VM whose
@@ -30,4 +33,31 @@ export async function isMacTaken(
     }
   }
   return false;
+}
+
+/** A VM that is being made of another thing. */
+export interface NewVm {
+  /** Not published yet. */
+  readonly directory: string;
+  /** What it is made of, for messages. */
+  readonly source: string;
+  /** That it gets. */
+  readonly name: LocalName;
+}
+
+/**
+ * Whether a new VM has the MAC address of another: both would get one IP address.
+ */
+export async function hasTakenMac(session: Session, vm: NewVm): Promise<boolean> {
+  return isMacTaken(session, (await configIn(vm)).mac, vm.name);
+}
+
+/** Gives a new VM another MAC address. */
+export async function changeMac(vm: NewVm): Promise<void> {
+  const changed = withMac(await configIn(vm), MacAddress.random(randomBytes));
+  await writeNewFile(`${vm.directory}/${VmFile.config}`, serializeVmConfig(changed, 'file'));
+}
+
+async function configIn({ directory, source }: NewVm): Promise<VmConfig> {
+  return parseVmConfig(await readSmallFile(`${directory}/${VmFile.config}`), source);
 }

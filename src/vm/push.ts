@@ -7,6 +7,7 @@ import { TO_READ, whileHeld } from '../home/images/image-lock.ts';
 import { baseManifest } from '../home/images/known-manifest.ts';
 import { readPushRecord } from '../home/push-record.ts';
 import { isSuspended, VmFile } from '../home/vm-directory.ts';
+import { requireArrived } from '../home/vms/whole-disk.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
@@ -70,6 +71,7 @@ async function pushLocal(
   options: PushVmOptions,
 ): Promise<PushOutcome[]> {
   const vm = await session.vms.require(name);
+  requireArrived(vm.directory, name.text, 'pushed');
   const lock = await session.vms.holdForReading(vm);
   try {
     await session.vms.touch(vm, session.now());

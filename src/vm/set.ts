@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
+import { requireArrived } from '../home/vms/whole-disk.ts';
 import { openDisk } from '../fs/plain-file.ts';
 import { rewriteJson } from '../fs/rewrite.ts';
 import { readSmallFile } from '../fs/small-file.ts';
@@ -120,6 +121,7 @@ function changedConfig(config: VmConfig, options: SetOptions): VmConfig {
 
 async function planDisk(vm: LocalVm, config: VmConfig, options: SetOptions): Promise<DiskChange> {
   if (options.disk === undefined && options.diskBytes === undefined) return { kind: 'none' };
+  requireArrived(vm.directory, vm.name.text, 'given another disk, or a larger one');
   requireRawDisk(vm, config);
   if (options.disk !== undefined) {
     const bytes = await replacementBytes(options.disk);

@@ -3,6 +3,7 @@ import type { CloneCommandOptions } from '../commands/clone.ts';
 import type { CreateCommandOptions } from '../commands/create.ts';
 import type { GetCommandOptions } from '../commands/get.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
+import { LAZY_MODES } from '../session/lazy-settings.ts';
 import { withPeerOptions } from './peer.ts';
 import {
   debugOption,
@@ -80,6 +81,9 @@ function declareClone({ program, terminal, setExitCode }: Declaration): void {
       .addOption(noMirrorOption())
       .option('--concurrency <n>', 'Chunks to fetch at once', wholeNumber(1, 64), 4)
       .option('--stacked', 'Keep the changes in an overlay (only Tart on macOS 27 can)')
+      .addOption(
+        wordOption('--lazy [when]', 'Begin before the disk is here, which arrives as the VM runs (Linux)', LAZY_MODES),
+      )
       .addOption(new Option('--deduplicate', 'Accepted for compatibility').hideHelp())
       .option(
         '--prune-limit <gib>',
@@ -96,6 +100,9 @@ function declareClone({ program, terminal, setExitCode }: Declaration): void {
       'after',
       `
 A cached image is cloned without any network. A VM of the new name that does not run\nis replaced, disk and all.
+
+With --lazy (auto, always or never), only the configuration is fetched of an image that is not cached. When the VM runs,
+what the guest needs of its disk comes first, and the rest meanwhile. auto declines where little would be gained.
 
 Example:
   ${terminal.programName} clone registry.example:8221/macos/base:15 ci`,

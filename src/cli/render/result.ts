@@ -58,7 +58,10 @@ export function copyResult({ source, target, digest, uploadedBytes }: CopyOutcom
 }
 
 /** The digest is that of the image that was cloned; a VM has none. */
-export function cloneResult(source: string, { name, digest, copied, replaced }: CloneOutcome): object {
+/** What a clone did; `lazy`: its disk has still to arrive. */
+export type AnyCloneOutcome = Omit<CloneOutcome, 'copied'> & { readonly copied: CloneOutcome['copied'] | 'lazy' };
+
+export function cloneResult(source: string, { name, digest, copied, replaced }: AnyCloneOutcome): object {
   return { schema: 'tartlet.clone/v1', source, name: name.text, digest: digest?.toString() ?? null, copied, replaced };
 }
 

@@ -33,6 +33,9 @@ export async function runHere(terminal: Terminal, { session, name, ...options }:
     hostArch: archOfMachine(terminal.machine),
     pid: process.pid,
     isRoot: terminal.uid === 0,
+    // Loaded only where a disk has still to arrive.
+    openArrival: async (vm, onEvent) =>
+      (await import('../../lazy-disk/open-arrival.ts')).openArrival(session, vm, onEvent),
   });
 }
 

@@ -29,7 +29,7 @@ export interface RunRecord {
 }
 
 /** What a guest has that cannot be saved with its memory. */
-export type NotSuspendable = 'shared-directories' | 'copied-disk';
+export type NotSuspendable = 'shared-directories' | 'copied-disk' | 'lazy-disk';
 
 /** A port of this machine that leads to one of the guest's, by TCP. */
 export interface PublishedPort {
@@ -97,7 +97,7 @@ function parseRecord(value: unknown): RunRecord | undefined {
 }
 
 function parseNotSuspendable(value: unknown): NotSuspendable | undefined {
-  return value === 'shared-directories' || value === 'copied-disk' ? value : undefined;
+  return value === 'shared-directories' || value === 'copied-disk' || value === 'lazy-disk' ? value : undefined;
 }
 
 function parseNetwork(value: unknown): RunNetwork | undefined {

@@ -2,6 +2,7 @@ import { TartletError, unreachable } from '../../errors.ts';
 import type { Arch } from '../../vm/config.ts';
 import type { Accelerator, Console, Disk, Machine } from '../machine.ts';
 import { CLIPBOARD } from './clipboard.ts';
+import { blockNode, diskNode } from './disk-node.ts';
 import type { Firmware } from './firmware.ts';
 import { networkCards } from './network-card.ts';
 import { shareSocket } from './share-server.ts';
@@ -118,42 +119,12 @@ function shareOptions(machine: Machine): Option[] {
  * instead of breaking its file system; it goes on when the cause has gone.
  */
 function diskOptions(disk: Disk, index: number): Option[] {
-  const node = `disk${index}`;
+  const node = diskNode(index);
   const first = index === 0 ? ',bootindex=0' : '';
   return [
     ['-blockdev', JSON.stringify(blockNode(disk, node))],
     ['-device', `virtio-blk-pci,drive=${node},id=${node}-device,rerror=stop,werror=stop${first}`],
   ];
-}
-
-function blockNode(disk: Disk, node: string): object {
-  const shared = {
-    'read-only': disk.readOnly,
-    cache: { direct: disk.caching === 'uncached', 'no-flush': disk.sync === 'none' },
-    discard: 'unmap',
-  };
-  const raw = { driver: 'raw', 'node-name': node, 'detect-zeroes': disk.readOnly ? 'off' : 'unmap', ...shared };
-  switch (disk.kind) {
-    case 'file':
-      return { ...raw, file: { driver: 'file', filename: disk.path, locking: 'on', ...shared } };
-    case 'block-device':
-      return { ...raw, file: { driver: 'host_device', filename: disk.path, ...shared } };
-    case 'nbd':
-      return { ...raw, file: { driver: 'nbd', 'reconnect-delay': 30, ...nbdAddress(disk.url), ...shared } };
-    default:
-      return unreachable(disk);
-  }
-}
-
-function nbdAddress(url: URL): object {
-  const name = decodeURIComponent(url.pathname.replace(/^\//, ''));
-  const exported = name === '' ? {} : { export: name };
-  if (url.protocol.includes('unix')) {
-    return { server: { type: 'unix', path: url.searchParams.get('socket') ?? '' }, ...exported };
-  }
-  // Without the brackets that an address of IPv6 has in a URL.
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  return { server: { type: 'inet', host, port: url.port === '' ? '10809' : url.port }, ...exported };
 }
 
 function networkOptions(machine: Machine, host: QemuHost): Option[] {

@@ -1,6 +1,7 @@
 import { describeError, TartletError } from '../../errors.ts';
 import type { Ending, MachineEvents, RunningMachine } from '../hypervisor.ts';
 import type { Accelerator, Machine } from '../machine.ts';
+import { diskNode } from './disk-node.ts';
 import { connectClipboard, disconnectClipboard } from './clipboard.ts';
 import { type NetworkCard, renewCards, setLinks } from './network-card.ts';
 import { QemuFile } from './qemu-file.ts';
@@ -8,6 +9,7 @@ import type { ProcessEnd } from './failure.ts';
 import type { QemuProcess } from './qemu-process.ts';
 import type { Qmp, QmpEvent } from './qmp.ts';
 import { restoreMemory, type SavedMemory, saveMemory } from './saved-memory.ts';
+import { replaceDisk } from './replace-disk.ts';
 import { openVnc, ptyOf, requireProgress } from './start-state.ts';
 
 /**
@@ -48,6 +50,8 @@ export class QemuMachine implements RunningMachine {
   /** Told of a disk that does not work, and not yet that it does. */
   #diskIsBroken = false;
   #isSaving = false;
+  /** Its disk changes just now. */
+  #isMoving = false;
   #nextTry: NodeJS.Timeout | undefined;
   #killing: NodeJS.Timeout | undefined;
 
@@ -177,9 +181,9 @@ export class QemuMachine implements RunningMachine {
     }, TRY_AGAIN_AFTER_MS);
   }
 
-  /** Not while its memory is saved: the guest must not write to its disk any more. */
+  /** Not while its memory is saved, or its disk is replaced: the guest must not write to its disk any more. */
   async #goOn(): Promise<void> {
-    if (!this.#isSaving) await this.#qmp?.execute('cont').catch(() => undefined);
+    if (!this.#isSaving && !this.#isMoving) await this.#qmp?.execute('cont').catch(() => undefined);
   }
 
   #endingOf({ code, signal }: ProcessEnd): Ending {
@@ -202,6 +206,16 @@ export class QemuMachine implements RunningMachine {
     this.#killing ??= setTimeout(() => this.#qemu.kill('SIGKILL'), CLOSES_WITHIN_MS);
     // Where nothing is heard of it any more, it hears this.
     await this.#qmp?.execute('quit').catch(() => this.#qemu.kill('SIGTERM'));
+  }
+
+  async replaceDisk(file: string, commit: () => Promise<void>): Promise<void> {
+    const qmp = this.#qmp;
+    if (qmp === undefined) throw new TartletError('GUEST_UNREACHABLE', 'the machine has not begun');
+    const [options] = this.#machine.disks;
+    const onStill = (isStill: boolean): void => {
+      this.#isMoving = isStill;
+    };
+    await replaceDisk(qmp, { node: diskNode(0), file, options, commit, onStill });
   }
 
   async suspend(file: string): Promise<void> {

@@ -1,0 +1,36 @@
+import { TartletError } from '../../errors.ts';
+import type { LazyMode } from '../../lazy-disk/clone-lazily.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+
+/** In the order of the help. */
+export const LAZY_MODES = ['auto', 'always', 'never'] as const satisfies readonly LazyMode[];
+
+/**
+ * Whether a VM begins before its disk is here: as the option says it, else `TARTLET_LAZY`, for drivers that pass no
+ * options. Only on Linux, where such a VM can run.
+ * @throws TartletError `USAGE`
+ */
+export function lazyMode(terminal: Terminal, flag: LazyMode | undefined): LazyMode {
+  if (flag !== undefined) {
+    if (terminal.platform === 'linux' || flag === 'never') return flag;
+    throw new TartletError('USAGE', 'only on Linux a VM begins before its disk is here', {
+      next: { kind: 'in-words', words: 'clone without --lazy' },
+    });
+  }
+  const text = terminal.environment['TARTLET_LAZY'] ?? '';
+  if (text === '' || terminal.platform !== 'linux') return 'never';
+  const found = LAZY_MODES.find((mode) => mode === text);
+  if (found !== undefined) return found;
+  throw new TartletError('USAGE', `TARTLET_LAZY is "${text}"`, {
+    next: { kind: 'in-words', words: `set it to ${LAZY_MODES.join(', ')}, or to nothing` },
+  });
+}
+
+/**
+ * A command line in which `--lazy` has its value: commander would take the word behind it for that, which is the name
+ * of an image. Only of `clone`; elsewhere it is a word of others.
+ */
+export function withLazyValue(argv: readonly string[]): readonly string[] {
+  if (argv[0] !== 'clone') return argv;
+  return argv.map((word) => (word === '--lazy' ? '--lazy=auto' : word));
+}

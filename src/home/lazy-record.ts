@@ -1,0 +1,34 @@
+import * as v from 'valibot';
+import { isTartletError } from '../errors.ts';
+import { writeNewFile } from '../fs/fsync.ts';
+import { readSmallFileIfThereSync } from '../fs/small-file.ts';
+import { parseRecord } from '../json/record.ts';
+import { LazyFile } from './home-entry.ts';
+
+const lazyRecord = v.object({
+  version: v.literal(1),
+  /** Registry, repository and digest of the image that the disk is of. */
+  image: v.string(),
+  /** Whether that registry is spoken to by plain HTTP. */
+  insecure: v.boolean(),
+  /** Bytes of the disk. */
+  diskBytes: v.number(),
+});
+
+/** What a VM whose disk has not arrived yet begins as. */
+export type LazyRecord = v.InferOutput<typeof lazyRecord>;
+
+/** @returns undefined where there is none, or none that can be understood: the directory holds no VM then. */
+export function readLazyRecord(directory: string): LazyRecord | undefined {
+  try {
+    return parseRecord(lazyRecord, readSmallFileIfThereSync(`${directory}/${LazyFile.record}`)?.toString());
+  } catch (error) {
+    if (isTartletError(error, 'STORE_DAMAGED')) return undefined;
+    throw error;
+  }
+}
+
+/** Writes the record into a directory that is not published yet. */
+export async function writeLazyRecord(directory: string, record: LazyRecord): Promise<void> {
+  await writeNewFile(`${directory}/${LazyFile.record}`, `${JSON.stringify(record, undefined, 2)}\n`);
+}

@@ -1,0 +1,141 @@
+import { TartletError } from '../errors.ts';
+import { writeNewFile } from '../fs/fsync.ts';
+import { readSmallFile } from '../fs/small-file.ts';
+import { LazyFile } from '../home/home-entry.ts';
+import { writeLazyRecord } from '../home/lazy-record.ts';
+import { writeOrigin } from '../home/origin.ts';
+import { sweep } from '../home/prune/sweep.ts';
+import { Scratch } from '../home/scratch.ts';
+import { VmFile } from '../home/vm-directory.ts';
+import { fetchBlobFile } from '../chunks/blob-file.ts';
+import { zeroContents } from '../chunks/zero-content.ts';
+import type { Digest } from '../names/digest.ts';
+import type { LocalName } from '../names/local-name.ts';
+import { RemoteName } from '../names/remote-name.ts';
+import type { FlatImage, TartImage } from '../oci/tart-image.ts';
+import type { BlobFetcher } from '../registry/contract.ts';
+import type { Session } from '../session/session.ts';
+import { askForManifest, understandImage } from '../transfer/pull/asked-image.ts';
+import type { VmConfig } from '../vm/config.ts';
+import { parseVmConfig } from '../vm/config-file.ts';
+import { changeMac, hasTakenMac } from '../vm/mac-collision.ts';
+
+/** When a VM begins before its disk is here: `auto` where that is worth it. */
+export type LazyMode = 'auto' | 'always' | 'never';
+
+/**
+ * Most bytes of a part of the disk that a guest waits for as a whole: of larger ones half of an image is fetched before
+ * a guest has started.
+ */
+const MOST_PART_BYTES = 32 * 1024 * 1024;
+
+export interface LazyCloneOptions {
+  readonly mode: Exclude<LazyMode, 'never'>;
+  /** Speak plain HTTP to the registry. */
+  readonly insecure: boolean;
+  readonly newMac?: boolean | undefined;
+  /** Does something with the files of the new VM, before it has its name. */
+  readonly beforeNamed?: ((directory: string) => Promise<void>) | undefined;
+}
+
+export type LazyCloneOutcome =
+  | { readonly kind: 'made'; readonly digest: Digest; readonly replaced: boolean }
+  /** Nothing was made: an ordinary clone is what its caller wants. */
+  | { readonly kind: 'not-lazy'; readonly why: 'is-here' | NotLazy };
+
+type NotLazy = 'parts-too-large' | 'not-for-linux';
+
+/**
+ * Makes a VM of an image without its disk, which arrives when the VM runs: only the manifest, the configuration and the
+ * NVRAM are fetched. Until then the directory holds nothing that is called a disk.
+ *
+ * @throws TartletError as a clone does, and `NEEDS_MACOS` with the mode `always` for what cannot run here.
+ */
+export async function cloneLazily(
+  session: Session,
+  asked: RemoteName,
+  name: LocalName,
+  options: LazyCloneOptions,
+): Promise<LazyCloneOutcome> {
+  await session.vms.refuseRunning(name);
+  if ((await session.images.find(asked)) !== undefined) return { kind: 'not-lazy', why: 'is-here' };
+  const source = await session.source(asked, options.insecure);
+  try {
+    const raw = await askForManifest(session, asked, source, 'flat');
+    const image = requireFlat(understandImage(raw, asked.toString(), 'flat'), asked);
+    const imageName = RemoteName.parse(`${asked.repositoryName}@${raw.digest.toString()}`);
+    if ((await session.images.find(imageName)) !== undefined) return { kind: 'not-lazy', why: 'is-here' };
+    if (options.mode === 'auto' && !(await hasSmallParts(session, image)))
+      return { kind: 'not-lazy', why: 'parts-too-large' };
+    return await make(session, { asked, imageName, image, name, source }, options);
+  } finally {
+    await source.close();
+  }
+}
+
+interface Making {
+  readonly asked: RemoteName;
+  readonly imageName: RemoteName;
+  readonly image: FlatImage;
+  readonly name: LocalName;
+  readonly source: BlobFetcher;
+}
+
+async function make(
+  session: Session,
+  { asked, imageName, image, name, source }: Making,
+  { mode, insecure, newMac = false, beforeNamed }: LazyCloneOptions,
+): Promise<LazyCloneOutcome> {
+  await session.home.prepareForVms();
+  await sweep(session);
+  const scratch = await Scratch.createForVm(session.home, session.platform);
+  try {
+    const { directory } = scratch;
+    const route = { client: source, signal: session.signal, onBytes: () => undefined };
+    await fetchBlobFile(route, image.config, `${directory}/${VmFile.config}`);
+    const config = parseVmConfig(await readSmallFile(`${directory}/${VmFile.config}`), asked.toString());
+    if (!isForLinux(config)) {
+      if (mode === 'auto') return { kind: 'not-lazy', why: 'not-for-linux' };
+      throw new TartletError(
+        'NEEDS_MACOS',
+        `${asked.toString()} does not run on Linux, and begins nowhere else so soon`,
+        {
+          subject: asked.toString(),
+        },
+      );
+    }
+    await fetchBlobFile(route, image.nvram, `${directory}/${VmFile.nvram}`);
+    await writeNewFile(`${directory}/${LazyFile.manifest}`, image.manifest.bytes);
+    await writeLazyRecord(directory, { version: 1, image: imageName.toString(), insecure, diskBytes: image.base.size });
+    await writeOrigin(directory, {
+      version: 1,
+      via: 'clone',
+      source: asked.toString(),
+      digest: image.manifest.digest.toString(),
+      clonedAt: session.now().toISOString(),
+    });
+    await beforeNamed?.(directory);
+    const replaced = await session.vms.underLock(session.signal, async () => {
+      const made = { directory, source: asked.toString(), name };
+      if (newMac || (await hasTakenMac(session, made))) await changeMac(made);
+      return session.vms.publish(scratch, name);
+    });
+    return { kind: 'made', digest: image.manifest.digest, replaced };
+  } finally {
+    await scratch.dispose();
+  }
+}
+
+function isForLinux({ os, diskFormat }: VmConfig): boolean {
+  return os === 'linux' && diskFormat === 'raw';
+}
+
+function requireFlat(image: TartImage, name: RemoteName): FlatImage {
+  if (image.layout === 'flat') return image;
+  throw new TartletError('MEDIA_UNSUPPORTED', `${name.toString()} is stacked`, { subject: name.toString() });
+}
+
+async function hasSmallParts(session: Session, { base }: FlatImage): Promise<boolean> {
+  const zeros = await zeroContents(base.chunks, session.signal);
+  return base.chunks.every(({ size, contentDigest }) => size <= MOST_PART_BYTES || zeros.has(contentDigest.toString()));
+}

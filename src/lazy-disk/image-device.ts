@@ -1,0 +1,186 @@
+import type { FileHandle } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isTartletError } from '../errors.ts';
+import { openForReading, readRange, type ByteRange } from '../fs/disk/read-range.ts';
+import { StagingEntry, VmFile } from '../home/home-entry.ts';
+import { Staging } from '../home/staging.ts';
+import type { RemoteName } from '../names/remote-name.ts';
+import type { BlockDevice, Extent } from '../nbd/block-device.ts';
+import { NbdClient } from '../nbd/nbd-client.ts';
+import type { DiskChunk, FlatImage } from '../oci/tart-image.ts';
+import type { Session } from '../session/session.ts';
+import { chunksWithin } from '../transfer/fill/chunks-within.ts';
+
+/** How often it is looked whether some process brings the image now, in milliseconds. */
+const LOOK_EVERY_MS = 100;
+
+/** Who waits for so long is told of, in milliseconds. */
+const LATE_AFTER_MS = 60_000;
+
+/** A process that brings the image, and the file that it brings it to. */
+interface Source {
+  readonly client: NbdClient;
+  readonly disk: FileHandle;
+}
+
+export interface ImageDeviceOptions {
+  /** Contents that are nothing but zeros, as texts of their digests. */
+  readonly zeros: ReadonlySet<string>;
+  /** Told once for each time that something was waited for so long, with how long, in milliseconds. */
+  readonly onLate: (waitedMs: number) => void;
+}
+
+/**
+ * The disk of an image that may still be on its way, as a device. It reads only what a process that holds the image's
+ * lock has verified: of the disk that it brings, whichever process that is, or of the cached image. What is not there
+ * yet is waited for, however long that takes; the network is never an error here.
+ */
+export class ImageDevice implements BlockDevice {
+  readonly size: number;
+  readonly #session: Session;
+  readonly #name: RemoteName;
+  readonly #chunks: readonly DiskChunk[];
+  readonly #options: ImageDeviceOptions;
+  readonly #staging: Staging;
+  readonly #ended = new AbortController();
+  /** What is known to be verified in {@link #disk}. */
+  #verified = new Set<DiskChunk>();
+  #disk: { readonly handle: FileHandle; readonly file: string } | undefined;
+  #source: Promise<Source | undefined> | undefined;
+  /** Files that answers may still be read from. */
+  readonly #opened: FileHandle[] = [];
+
+  /** @param name with the digest of the image. */
+  constructor(session: Session, name: RemoteName, image: FlatImage, options: ImageDeviceOptions) {
+    this.#session = session;
+    this.#name = name;
+    this.#chunks = image.base.chunks;
+    this.size = image.base.size;
+    this.#options = options;
+    this.#staging = Staging.at(session.home, image.manifest.digest);
+  }
+
+  async extents(range: ByteRange): Promise<readonly Extent[]> {
+    const extents: Extent[] = [];
+    const end = range.offset + range.length;
+    for (const chunk of chunksWithin(this.#chunks, range)) {
+      const offset = Math.max(range.offset, chunk.offset);
+      const length = Math.min(end, chunk.offset + chunk.size) - offset;
+      const kind = this.#isZero(chunk) ? 'hole' : 'data';
+      const last = extents.at(-1);
+      if (last?.kind === kind) extents[extents.length - 1] = { ...last, length: last.length + length };
+      else extents.push({ kind, offset, length });
+    }
+    return extents;
+  }
+
+  async ready(range: ByteRange, signal: AbortSignal): Promise<void> {
+    const wanted = chunksWithin(this.#chunks, range).filter((chunk) => !this.#isZero(chunk));
+    if (this.#has(wanted)) return;
+    const ended = AbortSignal.any([signal, this.#ended.signal]);
+    const late = setTimeout(() => this.#options.onLate(LATE_AFTER_MS), LATE_AFTER_MS);
+    try {
+      while (!this.#has(wanted)) {
+        ended.throwIfAborted();
+        if (!(await this.#bring(wanted, ended))) await delay(LOOK_EVERY_MS, undefined, { signal: ended });
+      }
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async read({ offset, length }: ByteRange): Promise<Uint8Array> {
+    const bytes = Buffer.allocUnsafe(length);
+    if (this.#disk === undefined) throw new TypeError('nothing is ready');
+    await readRange(this.#disk.handle, this.#name.toString(), offset, bytes);
+    return bytes;
+  }
+
+  async close(): Promise<void> {
+    this.#ended.abort(new Error('the device is closed'));
+    (await this.#source?.catch(() => undefined))?.client.close();
+    for (const handle of this.#opened) await handle.close();
+  }
+
+  #isZero(chunk: DiskChunk): boolean {
+    return this.#options.zeros.has(chunk.contentDigest.toString());
+  }
+
+  #has(chunks: readonly DiskChunk[]): boolean {
+    return chunks.every((chunk) => this.#verified.has(chunk));
+  }
+
+  /** @returns whether there is news: else the caller looks again a little later. */
+  async #bring(wanted: readonly DiskChunk[], signal: AbortSignal): Promise<boolean> {
+    this.#source ??= this.#find();
+    const mine = this.#source;
+    try {
+      const source = await mine;
+      if (source === undefined) {
+        if (this.#has(wanted)) return true; // The image is whole.
+        if (this.#source === mine) this.#source = undefined;
+        return false;
+      }
+      const missing = wanted.filter((chunk) => !this.#verified.has(chunk));
+      await Promise.all(
+        missing.map(async (chunk) => {
+          await source.client.cache({ offset: chunk.offset, length: chunk.size }, signal);
+          // Of the file that was opened, and no other that came into its place since.
+          if (this.#disk?.handle === source.disk) this.#verified.add(chunk);
+        }),
+      );
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isTartletError(error, 'INTERNAL')) throw error;
+      // That process has ended, as a rule with a whole image.
+      if (this.#source === mine) this.#source = undefined;
+      return false;
+    }
+  }
+
+  /** The whole image, or the process that brings it. @returns undefined for neither, and for the whole image. */
+  async #find(): Promise<Source | undefined> {
+    const image = await this.#session.images.find(this.#name);
+    if (image?.directory.layout === 'standalone') {
+      await this.#adopt(await openForReading(`${image.directory.path}/${VmFile.disk}`));
+      this.#verified = new Set(this.#chunks);
+      return undefined;
+    }
+    const client = await NbdClient.connect(this.#staging.pathOf(StagingEntry.fill));
+    try {
+      const disk = await this.#openStaged(client);
+      return { client, disk };
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+  }
+
+  /**
+   * The file that a process brings the image to. It is not replaced any more once something of it is verified, and as
+   * long as that process answers, no other has its lock.
+   */
+  async #openStaged(client: NbdClient): Promise<FileHandle> {
+    const signal = this.#ended.signal;
+    await client.cache({ offset: 0, length: 1 }, signal);
+    const handle = await openForReading(this.#staging.pathOf(VmFile.disk));
+    const adopted = await this.#adopt(handle);
+    await client.hear(signal);
+    return adopted;
+  }
+
+  /** What was verified stays so in the same file, whichever process goes on with it. */
+  async #adopt(handle: FileHandle): Promise<FileHandle> {
+    const { ino, dev } = await handle.stat({ bigint: true });
+    const file = `${dev} ${ino}`;
+    if (this.#disk?.file === file) {
+      await handle.close();
+      return this.#disk.handle;
+    }
+    this.#opened.push(handle);
+    this.#verified = new Set();
+    this.#disk = { handle, file };
+    return handle;
+  }
+}

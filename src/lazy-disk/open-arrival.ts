@@ -1,0 +1,200 @@
+import { describeError, TartletError } from '../errors.ts';
+import { copyDisk } from '../fs/disk/disk-copy.ts';
+import { sizeDisk } from '../fs/disk/disk-size.ts';
+import { removeEntry } from '../fs/remove.ts';
+import { readSmallFile } from '../fs/small-file.ts';
+import { exists } from '../fs/stats.ts';
+import { LazyFile, VmFile } from '../home/home-entry.ts';
+import { holdImage, TO_READ } from '../home/images/image-lock.ts';
+import { type LazyRecord, readLazyRecord } from '../home/lazy-record.ts';
+import { commitLazyDisk, removeLazyFiles } from '../home/vms/lazy-files.ts';
+import type { RunningMachine } from '../hypervisor/hypervisor.ts';
+import { DEFAULT_DISK_OPTIONS } from '../hypervisor/machine.ts';
+import { humanBytes } from '../names/byte-count.ts';
+import { RemoteName } from '../names/remote-name.ts';
+import { NbdServer } from '../nbd/nbd-server.ts';
+import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
+import { type FlatImage, parseTartImage } from '../oci/tart-image.ts';
+import { zeroContents } from '../chunks/zero-content.ts';
+import type { DiskArrival } from '../run/disk-arrival.ts';
+import type { RunEvent } from '../run/run-request.ts';
+import type { Session } from '../session/session.ts';
+import { ImageDevice } from './image-device.ts';
+import { keepPulling } from './keep-pulling.ts';
+import { makeOverlay } from './overlay.ts';
+
+/** A VM whose disk has still to arrive, understood. */
+interface LazyVm {
+  readonly name: string;
+  readonly directory: string;
+  readonly record: LazyRecord;
+  /** Of the image, with its digest. */
+  readonly imageName: RemoteName;
+  readonly image: FlatImage;
+}
+
+type Tell = (event: RunEvent) => void;
+
+/**
+ * Prepares the disk of a VM that begins before its image is here. Its guest reads the image by NBD from this process,
+ * as far as it is verified, and what it writes goes into a file of its own. Meanwhile the image is pulled like any
+ * other. When it is whole, the VM gets a disk of its own, and what the guest wrote is moved there: the VM is one like
+ * all others then, and all that was between is gone.
+ *
+ * @throws TartletError `VM_INVALID` for a record that cannot be used, `HOST_LACKS`, `DISK_*`
+ */
+export async function openArrival(
+  session: Session,
+  vm: { readonly name: string; readonly directory: string },
+  tell: Tell,
+): Promise<DiskArrival | undefined> {
+  const lazy = await understand(vm);
+  const hasWritten = await exists(`${vm.directory}/${LazyFile.overlay}`);
+  // Nothing to wait for, and nothing to move: it is a clone like any other.
+  if (!hasWritten && (await session.images.find(lazy.imageName)) !== undefined) {
+    await copyImage(session, lazy);
+    await commitLazyDisk(vm.directory);
+    await removeLazyFiles(vm.directory);
+    return undefined;
+  }
+  await makeOverlay(vm.directory, lazy.record.diskBytes, session.environment['PATH'] ?? '');
+  return ArrivingDisk.open(session, lazy, tell);
+}
+
+async function understand({ name, directory }: Pick<LazyVm, 'name' | 'directory'>): Promise<LazyVm> {
+  const record = readLazyRecord(directory);
+  const imageName = record === undefined ? undefined : RemoteName.tryParse(record.image);
+  const bytes = await readSmallFile(`${directory}/${LazyFile.manifest}`, MAX_MANIFEST_BYTES);
+  const image = parseTartImage(requireImage(parseManifest(bytes), name), name);
+  const isThatImage = imageName?.digest?.equals(image.manifest.digest) === true;
+  if (record === undefined || imageName === undefined || !isThatImage || image.layout !== 'flat') {
+    throw new TartletError('VM_INVALID', `which image the VM "${name}" begins as cannot be understood`, {
+      subject: name,
+      kept: 'it was left alone',
+    });
+  }
+  return { name, directory, record, imageName, image };
+}
+
+/** The disk as the image has it, in the size of the VM's; locked meanwhile, so that the image stays. */
+async function copyImage(session: Session, { directory, record, imageName, image }: LazyVm): Promise<void> {
+  const whole = `${directory}/${LazyFile.disk}`;
+  await removeEntry(whole);
+  const { digest } = image.manifest;
+  const held = await holdImage(session.images, digest, { ...TO_READ, signal: session.signal }, async () =>
+    session.images.require(imageName, 'attach'),
+  );
+  try {
+    await copyDisk(`${held.seen.directory.path}/${VmFile.disk}`, whole, session);
+    await sizeDisk(whole, record.diskBytes);
+  } finally {
+    await held.release();
+  }
+}
+
+/** The disk of one run, from its first read until a whole one takes its place. */
+class ArrivingDisk {
+  readonly #session: Session;
+  readonly #vm: LazyVm;
+  readonly #tell: Tell;
+  readonly #ended = new AbortController();
+  readonly #device: ImageDevice;
+  readonly #server: NbdServer;
+  #work: Promise<void> = Promise.resolve();
+  /** Why nothing comes. */
+  #trouble: string | undefined;
+  #isCommitted = false;
+
+  private constructor(
+    session: Session,
+    vm: LazyVm,
+    { tell, device, server }: { readonly tell: Tell; readonly device: ImageDevice; readonly server: NbdServer },
+  ) {
+    this.#session = session.with({ signal: AbortSignal.any([session.signal, this.#ended.signal]) });
+    this.#vm = vm;
+    this.#tell = tell;
+    this.#device = device;
+    this.#server = server;
+  }
+
+  static async open(session: Session, vm: LazyVm, tell: Tell): Promise<DiskArrival> {
+    const late: { tell: (waitedMs: number) => void } = { tell: () => undefined };
+    const device = new ImageDevice(session, vm.imageName, vm.image, {
+      zeros: await zeroContents(vm.image.base.chunks, session.signal),
+      onLate: (waitedMs) => late.tell(waitedMs),
+    });
+    const server = await NbdServer.listen(`${vm.directory}/${LazyFile.socket}`, [{ name: '', device }]);
+    const opened = new ArrivingDisk(session, vm, { tell, device, server });
+    late.tell = (waitedMs) => opened.#tellLate(waitedMs);
+    // The guest's first read may come before QEMU has told that it runs.
+    const pulling = opened.#pull();
+    pulling.catch(() => undefined);
+    return {
+      disk: { kind: 'lazy', overlay: LazyFile.overlay, socket: LazyFile.socket, ...DEFAULT_DISK_OPTIONS },
+      begun: (machine) => {
+        opened.#work = opened.#replace(machine, pulling);
+      },
+      close: async () => opened.#close(pulling),
+    };
+  }
+
+  async #pull(): Promise<void> {
+    const { imageName, record, image } = this.#vm;
+    const bytes = image.base.chunks.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+    this.#note(`the guest begins while its disk arrives: ${humanBytes(bytes, 1)} of ${imageName.toString()}`);
+    await keepPulling(this.#session, imageName, {
+      insecure: record.insecure,
+      signal: this.#session.signal,
+      onRetry: (reason) => {
+        this.#trouble = reason;
+      },
+      onTrouble: (reason) => {
+        this.#trouble = reason;
+        this.#note(`the disk does not arrive, and the guest waits for what it needs of it: ${reason}`);
+      },
+    });
+  }
+
+  #tellLate(waitedMs: number): void {
+    const why = this.#trouble === undefined ? '' : `: ${this.#trouble}`;
+    this.#note(`the guest has waited for its disk for ${Math.round(waitedMs / 1000)} s${why}`);
+  }
+
+  async #replace(machine: RunningMachine, pulling: Promise<void>): Promise<void> {
+    const { directory } = this.#vm;
+    try {
+      await pulling;
+      await copyImage(this.#session, this.#vm);
+      await machine.replaceDisk(LazyFile.disk, async () => {
+        await commitLazyDisk(directory);
+        this.#isCommitted = true;
+      });
+      await this.#letGo();
+      await removeLazyFiles(directory);
+      this.#note('the disk has arrived: from now on the VM is one like all others');
+    } catch (error) {
+      if (this.#session.signal.aborted || this.#isCommitted) return;
+      const reason = describeError(error);
+      this.#note(`the guest goes on with the image itself, and gets its own disk at its next run: ${reason}`);
+    }
+  }
+
+  async #letGo(): Promise<void> {
+    await this.#server.close();
+    await this.#device.close();
+  }
+
+  async #close(pulling: Promise<void>): Promise<void> {
+    this.#ended.abort(new TartletError('INTERRUPTED', 'the run has ended'));
+    await Promise.allSettled([pulling, this.#work]);
+    await this.#letGo();
+    const { directory } = this.#vm;
+    await (this.#isCommitted ? removeLazyFiles(directory) : removeEntry(`${directory}/${LazyFile.disk}`)).catch(
+      () => undefined, // The next run does it.
+    );
+  }
+
+  #note(text: string): void {
+    this.#tell({ kind: 'note', text });
+  }
+}

@@ -1,0 +1,114 @@
+import { expect, it } from 'vitest';
+import { DEFAULT_DISK_OPTIONS } from '../../../src/hypervisor/machine.ts';
+import { blockNode } from '../../../src/hypervisor/qemu/disk-node.ts';
+import type { Qmp } from '../../../src/hypervisor/qemu/qmp.ts';
+import { replaceDisk } from '../../../src/hypervisor/qemu/replace-disk.ts';
+
+/** A QEMU that does what it is told, and writes it down. @param refused a command that it refuses */
+function playedQemu(refused?: string): { readonly qmp: Qmp; readonly said: string[] } {
+  const said: string[] = [];
+  const statuses: Record<string, string> = {
+    'blockdev-mirror': 'ready',
+    'job-complete': 'pending',
+    'job-finalize': 'concluded',
+    'job-cancel': 'concluded',
+  };
+  let status = 'created';
+  const execute = async (command: string): Promise<unknown> => {
+    if (command === 'query-jobs') return [{ id: 'replace-disk', status }];
+    said.push(command);
+    if (command === refused) throw new Error(`${command} is refused`);
+    status = statuses[command] ?? status;
+    return {};
+  };
+  return { qmp: { execute } as unknown as Qmp, said };
+}
+
+function replacement(said: string[], commit = async (): Promise<void> => undefined): Parameters<typeof replaceDisk>[1] {
+  return {
+    node: 'disk0',
+    file: 'whole.img',
+    options: DEFAULT_DISK_OPTIONS,
+    onStill: (isStill) => void said.push(isStill ? 'STILL' : 'FREE'),
+    commit: async () => {
+      said.push('COMMIT');
+      await commit();
+    },
+  };
+}
+
+it('commits while the guest stands still and both disks are the same, and lets it go on with the whole one', async () => {
+  const { qmp, said } = playedQemu();
+  await replaceDisk(qmp, replacement(said));
+  expect(said).toStrictEqual([
+    'blockdev-add',
+    'blockdev-mirror',
+    'STILL',
+    'stop',
+    'job-complete',
+    'COMMIT',
+    'job-finalize',
+    'job-dismiss',
+    'FREE',
+    'cont',
+    'blockdev-del',
+  ]);
+});
+
+it('lets the guest go on with the lazy disk when the whole one cannot be committed', async () => {
+  const { qmp, said } = playedQemu();
+  const failing = replacement(said, async () => Promise.reject(new Error('the disk is full')));
+  await expect(replaceDisk(qmp, failing)).rejects.toThrow('the disk is full');
+  expect(said.slice(said.indexOf('COMMIT'))).toStrictEqual([
+    'COMMIT',
+    'job-cancel',
+    'job-dismiss',
+    'blockdev-del',
+    'cont',
+    'FREE',
+  ]);
+});
+
+it('does not let the guest write to the lazy disk any more once the whole one counts', async () => {
+  const { qmp, said } = playedQemu('job-finalize');
+  await expect(replaceDisk(qmp, replacement(said))).rejects.toThrow('job-finalize is refused');
+  expect(said.slice(said.indexOf('COMMIT'))).toStrictEqual(['COMMIT', 'job-finalize', 'quit']);
+});
+
+it('commits nothing when QEMU cannot copy', async () => {
+  const { qmp, said } = playedQemu('blockdev-mirror');
+  await expect(replaceDisk(qmp, replacement(said))).rejects.toThrow('blockdev-mirror is refused');
+  expect(said).not.toContain('COMMIT');
+  expect(said.slice(-2)).toStrictEqual(['cont', 'FREE']);
+});
+
+it('reads what the guest has not written by NBD, read-only, and takes the options of the disk', () => {
+  const disk = {
+    ...DEFAULT_DISK_OPTIONS,
+    kind: 'lazy',
+    overlay: 'lazy.qcow2',
+    socket: 'lazy.sock',
+    sync: 'none',
+  } as const;
+  expect(blockNode(disk, 'disk0')).toStrictEqual({
+    driver: 'qcow2',
+    'node-name': 'disk0',
+    'read-only': false,
+    cache: { direct: false, 'no-flush': true },
+    discard: 'unmap',
+    'detect-zeroes': 'unmap',
+    file: {
+      driver: 'file',
+      filename: 'lazy.qcow2',
+      locking: 'on',
+      'read-only': false,
+      cache: { direct: false, 'no-flush': true },
+      discard: 'unmap',
+    },
+    backing: {
+      driver: 'raw',
+      'read-only': true,
+      file: { driver: 'nbd', 'reconnect-delay': 30, server: { type: 'unix', path: 'lazy.sock' }, 'read-only': true },
+    },
+  });
+});

@@ -1,0 +1,132 @@
+import { expect, it, onTestFinished } from 'vitest';
+import { ImageDevice } from '../../src/lazy-disk/image-device.ts';
+import { keepPulling } from '../../src/lazy-disk/keep-pulling.ts';
+import { RemoteName } from '../../src/names/remote-name.ts';
+import { parseManifest, requireImage } from '../../src/oci/manifest.ts';
+import { type FlatImage, parseTartImage } from '../../src/oci/tart-image.ts';
+import { pull } from '../../src/transfer/pull/pull.ts';
+import { CHUNK, eventually, HeldPull, image, NUMBERS } from '../support/held-pull.ts';
+import { freshSession } from '../support/home.ts';
+import { startStaticRegistry } from '../support/static-registry.ts';
+
+const SIGNAL = new AbortController().signal;
+
+function understood(): FlatImage {
+  const parsed = parseTartImage(requireImage(parseManifest(image.manifest), 'the image'), 'the image');
+  if (parsed.layout !== 'flat') throw new Error('stacked');
+  return parsed;
+}
+
+function deviceOf({ session, name }: Pick<HeldPull, 'session' | 'name'>, zeros: readonly number[] = []): ImageDevice {
+  const parsed = understood();
+  const device = new ImageDevice(session, name, parsed, {
+    zeros: new Set(zeros.map((at) => parsed.base.chunks[at]?.contentDigest.toString() ?? '')),
+    onLate: () => undefined,
+  });
+  onTestFinished(async () => device.close());
+  return device;
+}
+
+async function bytesOf(device: ImageDevice, offset: number, length: number): Promise<Buffer> {
+  await device.ready({ offset, length }, SIGNAL);
+  return Buffer.from(await device.read({ offset, length }));
+}
+
+it('reads what was verified while the image comes, for two at once, and each chunk is fetched once', async () => {
+  const held = await HeldPull.begin();
+  const devices = [deviceOf(held), deviceOf(held)];
+  const reads = devices.map(async (device) => bytesOf(device, 4 * CHUNK - 7, 14));
+  await held.letGo(0);
+  await eventually(() => [3, 4].every((at) => held.asked.includes(at))).toBe(true);
+  await held.letGo(3, 4);
+  for (const bytes of await Promise.all(reads)) {
+    expect(bytes.equals(image.disk.subarray(4 * CHUNK - 7, 4 * CHUNK + 7))).toBe(true);
+  }
+  await held.letGo(...NUMBERS.filter((at) => ![0, 3, 4].includes(at)));
+  expect(await held.outcome).toMatchObject({ status: 'pulled' });
+  for (const device of devices) {
+    expect((await bytesOf(device, 0, image.disk.length)).equals(image.disk)).toBe(true);
+  }
+  expect(held.asked.toSorted((a, b) => a - b)).toStrictEqual(NUMBERS);
+});
+
+it('goes on with the next command that brings the image, and fetches nothing of it twice', async () => {
+  const held = await HeldPull.begin();
+  const device = deviceOf(held);
+  await held.letGo(0);
+  expect((await bytesOf(device, 5, 10)).equals(image.disk.subarray(5, 15))).toBe(true);
+  const waiting = bytesOf(device, 5 * CHUNK, 10);
+  await eventually(() => held.asked.includes(5)).toBe(true);
+  await held.stop();
+  // What was verified can be read while no command brings the image.
+  expect((await bytesOf(device, 100, 10)).equals(image.disk.subarray(100, 110))).toBe(true);
+  held.asked.length = 0;
+  held.pull();
+  await eventually(() => held.asked.includes(5)).toBe(true);
+  await held.letGo(5);
+  expect((await waiting).equals(image.disk.subarray(5 * CHUNK, 5 * CHUNK + 10))).toBe(true);
+  expect(held.asked).not.toContain(0);
+  await held.letGo(...NUMBERS.filter((at) => at !== 0 && at !== 5));
+  await held.outcome;
+});
+
+it('reads an image that is in the cache, with no command that brings it', async () => {
+  const registry = await startStaticRegistry({ latest: image });
+  const session = freshSession();
+  const name = RemoteName.parse(`${registry.address}/org/vm@${image.digest}`);
+  await pull(session, name);
+  expect((await bytesOf(deviceOf({ session, name }), 0, image.disk.length)).equals(image.disk)).toBe(true);
+});
+
+it('knows holes without any network', async () => {
+  const device = deviceOf(new HeldPull(), [1, 2]);
+  await device.ready({ offset: CHUNK, length: 2 * CHUNK }, SIGNAL);
+  expect(await device.extents({ offset: CHUNK - 10, length: 2 * CHUNK + 30 })).toStrictEqual([
+    { kind: 'data', offset: CHUNK - 10, length: 10 },
+    { kind: 'hole', offset: CHUNK, length: 2 * CHUNK },
+    { kind: 'data', offset: 3 * CHUNK, length: 20 },
+  ]);
+});
+
+it('stops waiting when it is closed, and when its caller does not want it any more', async () => {
+  const device = deviceOf(new HeldPull());
+  const unwanted = new AbortController();
+  const one = device.ready({ offset: 0, length: 1 }, unwanted.signal);
+  const other = device.ready({ offset: 0, length: 1 }, SIGNAL);
+  unwanted.abort(new Error('unwanted'));
+  await expect(one).rejects.toThrow(/aborted|unwanted|closed/);
+  await device.close();
+  await expect(other).rejects.toThrow(/aborted|unwanted|closed/);
+});
+
+it('gives nothing of a chunk whose digest is wrong, tells the digest, and goes on when it is mended', async () => {
+  const registry = await startStaticRegistry({ latest: image });
+  const [digest = '', blob = new Uint8Array()] = [...image.blobs].at(-1) ?? [];
+  let isDamaged = true;
+  registry.intercept = (request, response) => {
+    if (!isDamaged || request.url?.endsWith(digest) !== true) return false;
+    const damaged = Buffer.from(blob);
+    damaged.writeUInt8(damaged.readUInt8(damaged.length - 20) ^ 1, damaged.length - 20);
+    response.writeHead(200, { 'content-length': damaged.length }).end(damaged);
+    return true;
+  };
+  const session = freshSession();
+  const name = RemoteName.parse(`${registry.address}/org/vm@${image.digest}`);
+  const troubles: string[] = [];
+  const ended = new AbortController();
+  onTestFinished(() => ended.abort(new Error('ended')));
+  const pulling = keepPulling(session, name, {
+    insecure: false,
+    signal: ended.signal,
+    onRetry: () => undefined,
+    onTrouble: (reason) => troubles.push(reason),
+  });
+  const device = deviceOf({ session, name });
+  const reading = bytesOf(device, 5 * CHUNK, 10);
+  await eventually(() => troubles.join()).toContain(digest);
+  expect(await Promise.race([reading, Promise.resolve('waits')])).toBe('waits');
+  isDamaged = false;
+  await pulling;
+  expect((await reading).equals(image.disk.subarray(5 * CHUNK, 5 * CHUNK + 10))).toBe(true);
+  expect(troubles).toHaveLength(1);
+});

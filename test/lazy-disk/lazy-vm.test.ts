@@ -1,0 +1,153 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { afterAll, expect, it } from 'vitest';
+import { runHere } from '../support/here.ts';
+import { patternBytes } from '../support/memory-device.ts';
+import { Cleanup } from '../support/real-cleanup.ts';
+import { Workplace, type Ran } from '../support/real-command.ts';
+import { type StaticRegistry, startStaticRegistry } from '../support/static-registry.ts';
+import { tinyImage } from '../support/tart-image.ts';
+import { configJson } from '../support/home.ts';
+
+const cleanup = new Cleanup();
+afterAll(async () => cleanup.run());
+
+const chunks = [patternBytes(64 * 1024, 'one'), patternBytes(64 * 1024, 'two')];
+const image = tinyImage({ chunks, config: Buffer.from(configJson()) });
+
+interface Place {
+  readonly workplace: Workplace;
+  readonly registry: StaticRegistry;
+  /** Of the image. */
+  readonly name: string;
+  run(...words: readonly string[]): Promise<Ran>;
+}
+
+async function place(of = image): Promise<Place> {
+  const registry = await startStaticRegistry({ latest: of });
+  const workplace = new Workplace(cleanup, { isFresh: true });
+  const run = async (...words: readonly string[]): Promise<Ran> => runHere(workplace, words);
+  return { workplace, registry, name: `${registry.address}/org/vm:latest`, run };
+}
+
+async function withLazyVm(): Promise<Place> {
+  const made = await place();
+  expect(await made.run('clone', '--lazy', made.name, 'ci')).toMatchObject({ exitCode: 0 });
+  return made;
+}
+
+it('clones without fetching anything of the disk, and there is nothing that Tart would take for one', async () => {
+  const { workplace, registry, name, run } = await place();
+  expect(await run('clone', '--lazy', name, 'ci')).toStrictEqual({
+    exitCode: 0,
+    stdout: '',
+    stderr: 'note: the disk arrives when the VM runs\n',
+  });
+  expect(readdirSync(workplace.vmDirectory('ci')).toSorted()).toStrictEqual([
+    '.lazy-manifest.json',
+    '.lazy.json',
+    '.origin.json',
+    'config.json',
+    'nvram.bin',
+  ]);
+  expect(registry.blobRequests()).toHaveLength(2);
+  const { manifest, config, nvram } = image;
+  const read = (file: string): Buffer => readFileSync(`${workplace.vmDirectory('ci')}/${file}`);
+  expect([read('.lazy-manifest.json'), read('config.json'), read('nvram.bin')]).toStrictEqual(
+    [manifest, config, nvram].map((bytes) => Buffer.from(bytes)),
+  );
+});
+
+it('answers in JSON what it made', async () => {
+  const { name, run } = await place();
+  const { stdout } = await run('clone', '--lazy=always', '--format', 'json', name, 'ci');
+  expect(JSON.parse(stdout)).toStrictEqual({
+    schema: 'tartlet.clone/v1',
+    source: name,
+    name: 'ci',
+    digest: image.digest,
+    copied: 'lazy',
+    replaced: false,
+  });
+});
+
+it('makes an ordinary clone of an image that is in the cache', async () => {
+  const { workplace, name, run } = await place();
+  await run('pull', name);
+  expect(await run('clone', '--lazy=always', name, 'ci')).toMatchObject({ exitCode: 0 });
+  expect(readFileSync(`${workplace.vmDirectory('ci')}/disk.img`).equals(image.disk)).toBe(true);
+  expect(existsSync(`${workplace.vmDirectory('ci')}/.lazy.json`)).toBe(false);
+});
+
+it('pulls an image whose parts are large, unless it is told always to begin before', async () => {
+  const large = tinyImage({
+    chunks: [Buffer.alloc(33 * 1024 * 1024, 'not zero ')],
+    config: Buffer.from(configJson()),
+  });
+  const { workplace, name, run } = await place(large);
+  const { stderr } = await run('clone', '--lazy', name, 'ci');
+  expect(stderr).toContain('pulled as a whole, not on demand: the parts of this image are larger than 32 MiB');
+  expect(existsSync(`${workplace.vmDirectory('ci')}/disk.img`)).toBe(true);
+  await run('delete', name, 'ci');
+  expect(await run('clone', '--lazy=always', name, 'ci')).toMatchObject({ exitCode: 0 });
+  expect(existsSync(`${workplace.vmDirectory('ci')}/disk.img`)).toBe(false);
+});
+
+it('does as TARTLET_LAZY says where there is no option, and refuses other words', async () => {
+  const { workplace, name } = await place();
+  const says = (value: string): Workplace =>
+    Object.assign(Object.create(workplace) as Workplace, {
+      environment: { ...workplace.environment, TARTLET_LAZY: value },
+    });
+  expect((await runHere(says('auto'), ['clone', name, 'one'])).stderr).toContain('the disk arrives');
+  expect((await runHere(says('auto'), ['clone', '--lazy=never', name, 'two'])).stderr).not.toContain('arrives');
+  expect(await runHere(says('sometimes'), ['clone', name, 'three'])).toMatchObject({ exitCode: 64 });
+  expect(await runHere(workplace, ['clone', '--lazy=soon', name, 'three'])).toMatchObject({ exitCode: 64 });
+});
+
+it('gives the second VM of an image a MAC address of its own', async () => {
+  const { workplace, name, run } = await withLazyVm();
+  await run('clone', '--lazy', name, 'other');
+  const mac = (vm: string): unknown =>
+    (JSON.parse(readFileSync(`${workplace.vmDirectory(vm)}/config.json`, 'utf8')) as Record<string, unknown>)[
+      'macAddress'
+    ];
+  expect(mac('ci')).toBe('7e:12:34:56:78:9a');
+  expect(mac('other')).not.toBe('7e:12:34:56:78:9a');
+});
+
+it.each([
+  ['push', ['push', 'ci', 'IMAGE'], 'pushed'],
+  ['export', ['export', 'ci', 'FILE'], 'exported'],
+  ['clone', ['clone', 'ci', 'other'], 'cloned'],
+  ['set --disk-size', ['set', 'ci', '--disk-size', '50'], 'given another disk, or a larger one'],
+])('refuses %s until the disk has arrived, and says what to do', async (_, words, what) => {
+  const { workplace, name, run } = await withLazyVm();
+  const file = `${workplace.directory}/file.tar`;
+  const argv = words.map((word) => ({ IMAGE: name, FILE: file })[word] ?? word);
+  const { exitCode, stderr } = await run(...argv);
+  expect(exitCode).not.toBe(0);
+  expect(stderr).toContain(`the VM "ci" cannot be ${what}: its disk has not arrived yet`);
+  expect(stderr).toContain('next: run it until its disk is whole (tartlet run ci)');
+  expect(existsSync(file)).toBe(false);
+});
+
+it('lists, shows, changes, renames and deletes it like any VM, and the doctor finds nothing', async () => {
+  const { workplace, run } = await withLazyVm();
+  expect((await run('list', '--format', 'json')).stdout).toContain('"Name": "ci"');
+  expect(JSON.parse((await run('get', 'ci', '--format', 'json')).stdout)).toMatchObject({ CPU: 4, State: 'stopped' });
+  expect(await run('set', 'ci', '--cpu', '8')).toMatchObject({ exitCode: 0 });
+  expect(await run('rename', 'ci', 'web')).toMatchObject({ exitCode: 0 });
+  expect(await run('doctor', '--deep')).toMatchObject({ exitCode: 0 });
+  expect(await run('prune', '--entries', 'vms', '--older-than', '30')).toMatchObject({ exitCode: 0 });
+  expect(existsSync(workplace.vmDirectory('web'))).toBe(true);
+  expect(await run('delete', 'web')).toMatchObject({ exitCode: 0 });
+  expect(existsSync(workplace.vmDirectory('web'))).toBe(false);
+});
+
+it('takes a record that cannot be understood for no VM, and lets it be deleted', async () => {
+  const { workplace, run } = await withLazyVm();
+  writeFileSync(`${workplace.vmDirectory('ci')}/.lazy.json`, '{"version":2}');
+  expect((await run('list', '--quiet')).stdout).toBe('');
+  expect((await run('doctor')).stdout).toContain('vm-incomplete');
+  expect(await run('delete', 'ci')).toMatchObject({ exitCode: 0 });
+});
