@@ -19,7 +19,11 @@ const MAX_DOCUMENT_BYTES = 64 * 1024;
 const MAX_LABELS = 50;
 const MAX_LABEL_CHARACTERS = 400;
 
-const SYSTEMS: Readonly<Record<string, string>> = { darwin: 'macOS', linux: 'Linux' };
+/** No object: what an image says may be the name of one's inherited property. */
+const SYSTEMS: ReadonlyMap<string, string> = new Map([
+  ['darwin', 'macOS'],
+  ['linux', 'Linux'],
+]);
 
 /** Reads the configuration of the VM and of the image. What cannot be read is left out. */
 export async function readDetails(
@@ -63,7 +67,7 @@ function machineOf(config: unknown): string | undefined {
   const cpus = fieldOf(config, 'cpuCount');
   const memory = fieldOf(config, 'memorySize');
   const words = [
-    system === undefined ? [] : shortened(SYSTEMS[system] ?? system, 40),
+    system === undefined ? [] : shortened(SYSTEMS.get(system) ?? system, 40),
     shortened(textOf(config, 'arch') ?? '', 40),
     isCount(cpus) ? `${cpus} CPU${cpus === 1 ? '' : 's'}` : '',
     isCount(memory) ? `${humanBytes(memory, 1)} of memory` : '',

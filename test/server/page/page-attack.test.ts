@@ -239,3 +239,10 @@ async function pushAs(registry: RunningRegistry, repository: string, login: { Au
   const sample = { chunks: CHUNKS, annotations: { of: repository } };
   await pushSample(withLogin(registry, login.Authorization), repository, '1', sample);
 }
+
+it.each(['__proto__', 'constructor'])('shows the page of an image whose system calls itself %s (S90)', async (os) => {
+  const registry = await startRegistry(PAGE);
+  await pushSample(registry, 'team/evil', 'a', { chunks: CHUNKS, config: { os } });
+  const answer = await visit(registry, '/image/team/evil:a');
+  expect([answer.status, answer.body.toString().includes(`${os}, arm64, 4 CPUs`)]).toEqual([200, true]);
+});
