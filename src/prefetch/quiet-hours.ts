@@ -1,6 +1,6 @@
 /*
  * Hours of the day in which nothing is to be fetched, by the clock on the wall. The day on which clocks are changed has
- * 23 or 25 hours, so that the ends of a window are asked of the calendar, and not reckoned.
+ * 23 or 25 hours, and shows some minutes never or twice, so that each minute is asked of the calendar, and none is reckoned.
  */
 
 /**
@@ -12,6 +12,9 @@ export interface QuietHours {
 }
 
 const DAY_MINUTES = 24 * 60;
+const MINUTE_MS = 60_000;
+/** The day on which the clock is put back has so many. */
+const LONGEST_DAY_MINUTES = 25 * 60;
 
 /**
  * @param text like `08:00-18:00`, or `22:00-06:30` across midnight.
@@ -33,39 +36,30 @@ function minutesOf(hour: number | undefined, minute: number | undefined): number
 }
 
 /**
- * When something may be fetched: now, or when the window ends in which it is, and all that follow without a pause.
+ * When something may be fetched: now, or at the first minute that the clock on the wall shows outside of all windows.
  *
  * @returns undefined for never: the windows leave no minute of the day.
  */
 export function allowedFrom(now: Date, windows: readonly QuietHours[]): Date | undefined {
-  let at = now;
-  for (let turn = 0; turn <= windows.length; turn += 1) {
-    const window = windows.find((each) => isWithin(minuteOf(at), each));
-    if (window === undefined) return at;
-    at = nextMinute(at, window.to);
+  return isQuiet(now, windows) ? firstMinute(now, (at) => !isQuiet(at, windows)) : now;
+}
+
+/** When fetching, which is allowed now, has to stop: at the first quiet minute. Undefined where there is none. */
+export function quietFrom(now: Date, windows: readonly QuietHours[]): Date | undefined {
+  return firstMinute(now, (at) => isQuiet(at, windows));
+}
+
+function isQuiet(at: Date, windows: readonly QuietHours[]): boolean {
+  const minute = at.getHours() * 60 + at.getMinutes();
+  return windows.some(({ from, to }) => (from < to ? minute >= from && minute < to : minute >= from || minute < to));
+}
+
+/** The first whole minute after now that is so, within a day. */
+function firstMinute(now: Date, isSo: (at: Date) => boolean): Date | undefined {
+  const next = Math.floor(now.getTime() / MINUTE_MS) + 1;
+  for (let minute = next; minute <= next + LONGEST_DAY_MINUTES; minute += 1) {
+    const at = new Date(minute * MINUTE_MS);
+    if (isSo(at)) return at;
   }
   return undefined;
-}
-
-/** When fetching has to stop: at the beginning of the next window. Undefined where there is none. */
-export function quietFrom(now: Date, windows: readonly QuietHours[]): Date | undefined {
-  const starts = windows.map(({ from }) => nextMinute(now, from)).sort((a, b) => a.getTime() - b.getTime());
-  return starts[0];
-}
-
-function isWithin(minute: number, { from, to }: QuietHours): boolean {
-  return from < to ? minute >= from && minute < to : minute >= from || minute < to;
-}
-
-function minuteOf(at: Date): number {
-  return at.getHours() * 60 + at.getMinutes();
-}
-
-/** The next time that the clock on the wall shows this minute, after now. */
-function nextMinute(now: Date, minute: number): Date {
-  for (const days of [0, 1]) {
-    const at = new Date(now.getFullYear(), now.getMonth(), now.getDate() + days, 0, minute);
-    if (at.getTime() > now.getTime()) return at;
-  }
-  return new Date(now.getFullYear(), now.getMonth(), now.getDate() + 2, 0, minute);
 }

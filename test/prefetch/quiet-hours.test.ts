@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { allowedFrom, parseQuietHours, quietFrom } from '../../src/prefetch/quiet-hours.ts';
 
 /** A time of a day in June, by the clock of this machine. */
@@ -49,7 +49,19 @@ describe('quiet hours', () => {
   it('begin next at the first of their beginnings', () => {
     const windows = ['08:00-18:00', '22:00-06:00'].map(window);
     expect(quietFrom(at('19:00'), windows)).toEqual(at('22:00'));
-    expect(quietFrom(at('22:00'), windows)).toEqual(at('08:00', 16));
+    expect(quietFrom(at('06:00', 16), windows)).toEqual(at('08:00', 16));
     expect(quietFrom(at('07:00'), [])).toBeUndefined();
+  });
+
+  it.each([
+    // On 2026-10-25 the hour from 02:00 on comes twice in Berlin; on 2026-03-29 it does not come.
+    ['in an hour that comes twice, the second time', '22:00-02:30', '2026-10-25T01:15Z', '2026-10-25T01:30Z'],
+    ['whose end the clock passes over', '22:00-02:30', '2026-03-29T00:30Z', '2026-03-29T01:00Z'],
+    ['on the long day', '00:00-23:00', '2026-10-24T22:00Z', '2026-10-25T22:00Z'],
+  ])('%s, end by the clock on the wall', (_, text, now, from) => {
+    onTestFinished(() => vi.unstubAllEnvs());
+    vi.stubEnv('TZ', 'Europe/Berlin');
+    expect(new Date(now).getTimezoneOffset()).not.toBe(0);
+    expect(allowedFrom(new Date(now), [window(text)])).toEqual(new Date(from));
   });
 });
