@@ -62,13 +62,16 @@ export async function readLists(session: Session, request: PrefetchRequest): Pro
   for (const source of sources) {
     const name = sourceName(source);
     try {
-      said.set(name, forAll(await readSource(session, source), request.insecure ?? false));
+      const list = forAll(await readSource(session, source), request.insecure ?? false);
+      // What is behind a `?` may be secret and is in no name: of two lists that differ by it, both are meant.
+      said.set(name, joined(said.get(name), list));
     } catch (error) {
       session.signal.throwIfAborted();
       if (!isTartletError(error)) throw error;
       failedSources.push({ source: name, error });
     }
   }
+  for (const { source } of failedSources) said.delete(source);
   const record = await whileRecordIsHeld(session, async (now, write) => {
     const next = withSaid(now, said);
     await write(next);
@@ -83,6 +86,11 @@ export async function readLists(session: Session, request: PrefetchRequest): Pro
 
 function forAll(list: ImageList, insecure: boolean): ImageList {
   return insecure ? { ...list, wanted: list.wanted.map((each) => ({ ...each, insecure })) } : list;
+}
+
+function joined(one: ImageList | undefined, other: ImageList): ImageList {
+  if (one === undefined) return other;
+  return { wanted: [...one.wanted, ...other.wanted], broken: [...one.broken, ...other.broken] };
 }
 
 /** The record with what each list says in the place of what it said before. */

@@ -111,7 +111,16 @@ export function withEntry(before: PrefetchRecord, key: string, next: PrefetchEnt
 
 async function replace(home: Home, next: PrefetchRecord): Promise<void> {
   const file = home.prefetchRecord;
-  await writeNewFile(`${file}.new`, `${JSON.stringify(next, null, 2)}\n`);
+  const text = `${JSON.stringify(next, null, 2)}\n`;
+  // What could not be read again would stop every further prefetch.
+  if (Buffer.byteLength(text) > MAX_BYTES) {
+    throw new TartletError('USAGE', `${Object.keys(next.images).length} images are more than can be prefetched`, {
+      subject: file,
+      kept: 'the record was left as it was',
+      next: { kind: 'in-words', words: 'name fewer images, in all lists together' },
+    });
+  }
+  await writeNewFile(`${file}.new`, text);
   await onDisk('move into place', file, async () => moveEntry(`${file}.new`, file));
   await fsyncDirectory(home.cacheDirectory);
 }

@@ -15,6 +15,8 @@ export type PrefetchSource =
   | { readonly kind: 'orchard'; readonly orchard: Orchard; readonly workers: WorkerKind };
 
 const MAX_LIST_BYTES = 1024 * 1024;
+/** Images that a list may name: one that names more was made by accident, or by an enemy. */
+const MOST_IMAGES = 1_000;
 
 /** What the record calls a source. */
 export function sourceName(source: PrefetchSource): string {
@@ -31,10 +33,31 @@ export function sourceName(source: PrefetchSource): string {
 /**
  * What a source says now.
  *
- * @throws TartletError `NOT_FOUND` for a file that is not there, `USAGE` for one that is no list, `DISK_*`, and those
- * of `webDocument` and `orchardImages`.
+ * @throws TartletError `NOT_FOUND` for a file that is not there, `USAGE` for what is no list, or names too many
+ * images, `DISK_*`, and those of `webDocument` and `orchardImages`.
  */
 export async function readSource(session: Session, source: PrefetchSource): Promise<ImageList> {
+  const list = await listOf(session, source);
+  const [first] = list.broken;
+  // The page of a proxy, or an error as JSON: all that was wanted would be let go of for it.
+  if (first !== undefined && list.wanted.length === 0) {
+    throw refusal(source, `is no list of images: nothing in it is one; ${first.entry}: ${first.reason}`);
+  }
+  const count = list.wanted.length + list.broken.length;
+  if (count > MOST_IMAGES) throw refusal(source, `has ${count} entries, and may have ${MOST_IMAGES}`);
+  return list;
+}
+
+function refusal(source: PrefetchSource, why: string): TartletError {
+  const subject = sourceName(source);
+  return new TartletError('USAGE', `${subject} ${why}`, {
+    subject,
+    kept: 'what it named before stays wanted',
+    next: { kind: 'in-words', words: 'see what it says, and write a name a line, or JSON with an array of images' },
+  });
+}
+
+async function listOf(session: Session, source: PrefetchSource): Promise<ImageList> {
   switch (source.kind) {
     case 'file':
       return parseImageList(await readListFile(source.path));

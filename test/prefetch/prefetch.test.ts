@@ -198,6 +198,48 @@ describe('a list', () => {
     expect(report).toMatchObject({ images: [{ kind: 'ready' }], failedSources: [] });
     expect((await world.tartlet.prefetched.status())[0]?.sources).toEqual([`url:${url.href}`]);
   });
+
+  it.each([
+    ['the page of a proxy', '<html>\n<h1>Please log in</h1>\n</html>\n'],
+    ['an error as JSON', '{"error": "maintenance"}'],
+    ['too many names', Array.from({ length: 1_001 }, (_, at) => `a.example/b:${at}\n`).join('')],
+  ])('S96: that is %s is none: what was wanted stays wanted', async (_, text) => {
+    const world = await rollout();
+    const one = await world.publish('one');
+    const list = `${temporaryDirectory()}/images.txt`;
+    const sources = [{ kind: 'file', path: list }] as const;
+    writeFileSync(list, `${world.name()}\n`);
+    await world.tartlet.prefetched.refresh([], { sources });
+    writeFileSync(list, text);
+    const report = await world.tartlet.prefetched.refresh([], { sources });
+    expect(report.failedSources).toMatchObject([{ source: `file:${list}`, error: { code: 'USAGE' } }]);
+    expect((await world.tartlet.prefetched.status()).map(({ name }) => name.toString())).toEqual([world.name()]);
+    expect(world.mark(one, '.pinned')).toBe(KEPT);
+  });
+
+  it('and another one at the same address, with another query, are both wanted', async () => {
+    const world = await rollout();
+    await world.publish('one');
+    await world.publish('two', 'macos/base:16');
+    let isDown = false;
+    world.registry.meddle = (request, response) => {
+      if (request.url?.startsWith('/images') !== true) return false;
+      const isFirst = request.url.endsWith('=a');
+      if (isFirst && isDown) response.statusCode = 404;
+      response.end(world.name(isFirst ? 'macos/base:15' : 'macos/base:16'));
+      return true;
+    };
+    const sources = ['a', 'b'].map(
+      (group) => ({ kind: 'url', url: new URL(`http://${world.registry.at}/images?token=${group}`) }) as const,
+    );
+    const wanted = async () => (await world.tartlet.prefetched.status()).map(({ name }) => name.toString());
+    await world.tartlet.prefetched.refresh([], { sources });
+    expect(await wanted()).toEqual([world.name(), world.name('macos/base:16')]);
+    isDown = true;
+    const report = await world.tartlet.prefetched.refresh([], { sources });
+    expect(report.failedSources).toMatchObject([{ error: { code: 'NOT_FOUND' } }]);
+    expect(await wanted()).toEqual([world.name(), world.name('macos/base:16')]);
+  });
 });
 
 describe('a budget of the disk', () => {
