@@ -117,7 +117,6 @@ async function replace(home: Home, next: PrefetchRecord): Promise<void> {
     throw new TartletError('USAGE', `${Object.keys(next.images).length} images are more than can be prefetched`, {
       subject: file,
       kept: 'the record was left as it was',
-      next: { kind: 'in-words', words: 'name fewer images, in all lists together' },
     });
   }
   await writeNewFile(`${file}.new`, text);

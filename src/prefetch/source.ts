@@ -53,7 +53,6 @@ function refusal(source: PrefetchSource, why: string): TartletError {
   return new TartletError('USAGE', `${subject} ${why}`, {
     subject,
     kept: 'what it named before stays wanted',
-    next: { kind: 'in-words', words: 'see what it says, and write a name a line, or JSON with an array of images' },
   });
 }
 

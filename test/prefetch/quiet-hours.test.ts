@@ -59,7 +59,7 @@ describe('quiet hours', () => {
     ['whose end the clock passes over', '22:00-02:30', '2026-03-29T00:30Z', '2026-03-29T01:00Z'],
     ['on the long day', '00:00-23:00', '2026-10-24T22:00Z', '2026-10-25T22:00Z'],
   ])('%s, end by the clock on the wall', (_, text, now, from) => {
-    onTestFinished(() => vi.unstubAllEnvs());
+    onTestFinished(() => void vi.unstubAllEnvs());
     vi.stubEnv('TZ', 'Europe/Berlin');
     expect(new Date(now).getTimezoneOffset()).not.toBe(0);
     expect(allowedFrom(new Date(now), [window(text)])).toEqual(new Date(from));
