@@ -55,6 +55,13 @@ type Verdict =
   | { readonly kind: 'away'; readonly until: number; readonly error: unknown }
   | { readonly kind: 'denied'; readonly until: number; readonly refusal: Refusal };
 
+/** What is asked of an upstream, and what its answer means. */
+interface Question<T> {
+  readonly question: (signal: AbortSignal) => Promise<T>;
+  readonly onAllowed: () => Promise<void>;
+  readonly onDenied: (refusal: Refusal) => Promise<void>;
+}
+
 /**
  * Who may read what, by the upstream's word alone: nothing is given before it has said yes to the very login that asks,
  * for the repository. It is asked by what is wanted anyway, and its answer is remembered for a minute under a keyed
@@ -93,8 +100,8 @@ export class UpstreamAccess {
   }
 
   /**
-   * Asks the upstream, and remembers whether it lets this identity read here: yes, when `question` gives anything but
-   * undefined.
+   * Asks the upstream for content, and remembers whether it lets this identity read here: yes, when `question` gives
+   * anything but undefined.
    * @param hasOther whether something else can be given when the answer takes long.
    * @throws Refusal for a no, and when this client has got too many; what the question throws otherwise.
    */
@@ -102,12 +109,28 @@ export class UpstreamAccess {
     const before = this.#verdict(asked.key);
     if (before?.kind === 'denied') throw before.refusal;
     if (before?.kind === 'away' && hasOther) throw before.error;
-    const isNew = before?.kind !== 'allowed' && asked.identity.kind === 'client';
+    return this.#ask(asked, hasOther, {
+      question,
+      onAllowed: async () => this.#allowed(asked),
+      onDenied: async (refusal) => this.#denied(asked, refusal),
+    });
+  }
+
+  /**
+   * The same for a list. Its answer says nothing of content, neither yes nor no: registries have rights of their own
+   * for lists (`ecr:ListImages`), and who has one of the two must not get, or lose, the other.
+   */
+  async askForList<T>(asked: Asked, question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#ask(asked, false, { question, onAllowed: async () => undefined, onDenied: async () => undefined });
+  }
+
+  async #ask<T>(asked: Asked, hasOther: boolean, { question, onAllowed, onDenied }: Question<T>): Promise<T> {
+    const isNew = !this.isAllowed(asked) && asked.identity.kind === 'client';
     if (isNew) this.takeAttempt(asked.asker);
     let isDenied = false;
     try {
       const answer = await withDeadline(hasOther ? SHORT_PATIENCE_MS : PATIENCE_MS, asked.upstream, question);
-      if (answer !== undefined) await this.#allowed(asked);
+      if (answer !== undefined) await onAllowed();
       return answer;
     } catch (error) {
       isDenied = isDenial(error);
@@ -115,7 +138,9 @@ export class UpstreamAccess {
         this.#onFailure(asked, error);
         throw error;
       }
-      throw await this.#denied(asked, refusalOf(error, asked.upstream, asked.loginAdvice));
+      const refusal = refusalOf(error, asked.upstream, asked.loginAdvice);
+      await onDenied(refusal);
+      throw refusal;
     } finally {
       if (isNew && !isDenied) this.#limit.giveBack(asked.asker);
     }
@@ -161,13 +186,12 @@ export class UpstreamAccess {
     if (Math.abs(now - (await asked.records.publicAt())) > WORD_MS) await asked.records.setPublic(now);
   }
 
-  async #denied(asked: Asked, refusal: Refusal): Promise<Refusal> {
+  async #denied(asked: Asked, refusal: Refusal): Promise<void> {
     this.#remember(asked.key, { kind: 'denied', until: this.#now() + DENIED_MS, refusal });
     if (asked.identity.kind === 'anonymous') {
       asked.usage.isPublic(false);
       await asked.records.setPublic(undefined);
     }
-    return refusal;
   }
 
   #remember(key: string, verdict: Verdict): void {

@@ -96,7 +96,7 @@ export class UpstreamManifests implements ManifestStore {
   async #listReferrers(asked: Asked, subject: Digest): Promise<readonly JsonObject[]> {
     try {
       return await this.#work.referrers.get(`${asked.key} ${subject.toString()}`, async () =>
-        this.#work.access.ask(asked, false, async (signal) => asked.client.documents.referrers(subject, { signal })),
+        this.#work.access.askForList(asked, async (signal) => asked.client.documents.referrers(subject, { signal })),
       );
     } catch (error) {
       // Clients then look for the tag that older registries have for this.

@@ -71,7 +71,7 @@ export class UpstreamTags implements TagStore {
   }
 
   async #list(asked: Asked): Promise<readonly string[]> {
-    return this.#work.access.ask(asked, false, async (signal) => {
+    return this.#work.access.askForList(asked, async (signal) => {
       const tags: string[] = [];
       for await (const tag of asked.client.documents.tags({ signal })) tags.push(tag);
       return [...new Set(tags)].sort();

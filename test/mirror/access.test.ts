@@ -47,6 +47,10 @@ async function start(options: Partial<SiteCacheOptions> = {}): Promise<Site> {
 
 const login = ({ upstream }: Site, name: string, password = PASSWORD) => basic(`${name}@${upstream.text}`, password);
 
+function isList(path: string): boolean {
+  return /\/(?:tags\/list|referrers\/[^/]+)$/.test(path);
+}
+
 describe('who may read what from a site cache (S49)', () => {
   it('1: what the upstream gives to everybody needs no login', async () => {
     const site = await start();
@@ -164,6 +168,34 @@ describe('who may read what from a site cache (S49)', () => {
     expect((await cache.send('GET', target)).status).toBe(403);
     expect((await cache.send('GET', target, { headers: basic(`robot@${upstream.text}`, PASSWORD) })).status).toBe(401);
     expect(upstream.requests.map((each) => each.login).filter((each) => each?.startsWith('carol'))).toEqual([]);
+  });
+
+  it('a right to list tags is none to read, and who has no such right can read on', async () => {
+    const site = await start();
+    const alice = login(site, 'alice');
+    expect([await site.tag(PRIVATE, alice), await site.blob(PRIVATE, alice)]).toEqual([200, 200]);
+    const policy = site.upstream.policy;
+    const clerk = basic(`clerk@${site.upstream.text}`, PASSWORD);
+    site.upstream.policy = (request) => {
+      if (request.login?.startsWith('clerk:') === true) return isList(request.path) ? undefined : { status: 403 };
+      const mayNotList = request.login !== undefined || request.repository === PUBLIC;
+      return mayNotList && isList(request.path) ? { status: 403 } : policy(request);
+    };
+    const name = `/v2/${site.upstream.text}`;
+    const list = async (what: string, headers = {}): Promise<number> =>
+      (await site.cache.send('GET', `${name}/${what}`, { headers })).status;
+    for (const what of ['tags/list', `referrers/${site.digest}`]) {
+      expect(await list(`${PRIVATE}/${what}`, clerk)).toBe(200);
+      expect(await site.blob(PRIVATE, clerk)).toBe(403);
+      expect(
+        await site.cache.send('GET', `${name}/${PRIVATE}/manifests/${site.digest}`, { headers: clerk }),
+      ).toMatchObject({
+        status: 403,
+      });
+    }
+    // Of all without a login, too: one of them could keep the others from pulling.
+    expect([await list(`${PUBLIC}/tags/list`), await site.tag(PUBLIC)]).toEqual([403, 200]);
+    expect([await list(`${PRIVATE}/tags/list`, alice), await site.blob(PRIVATE, alice)]).toEqual([403, 200]);
   });
 
   it('12: neither the log nor the disk nor an answer has a password', async () => {
