@@ -22,7 +22,7 @@ import { RepositoryRecords } from './repository-records.ts';
 import { SingleFlight } from './single-flight.ts';
 import { sweepRecords } from './sweep.ts';
 import { type BlobWork, UpstreamBlobs } from './upstream-blobs.ts';
-import { refusalOf } from './upstream-failure.ts';
+import { isDenial, refusalOf } from './upstream-failure.ts';
 import { UpstreamManifests } from './upstream-manifests.ts';
 import { parseUpstreamText, upstreamText } from './upstream-name.ts';
 import { UpstreamTags } from './upstream-tags.ts';
@@ -144,6 +144,8 @@ export class SiteContent implements ServedContent {
     try {
       await withDeadline(LOGIN_MS, upstream.address.toString(), async (signal) => documents.ping({ signal }));
     } catch (error) {
+      // An upstream that does not answer has refused nothing: a login that is right must not be locked out with it.
+      if (!isDenial(error)) this.#access.giveBackAttempt(asker.client);
       throw refusalOf(error, upstream.address.toString(), loginAdvice(upstream, loginRule));
     }
     this.#access.giveBackAttempt(asker.client);

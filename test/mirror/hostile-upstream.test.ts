@@ -197,6 +197,18 @@ describe('a login (S93)', () => {
     }
     expect(guesses).toEqual([...Array(20).fill(401), ...Array(5).fill(429)]);
   });
+
+  it('is not locked out by an upstream that did not answer', async () => {
+    const upstream = await startUpstream();
+    const cache = await startCache([upstream.host]);
+    const headers = basic(`me@${upstream.text}`, 'secret');
+    upstream.policy = () => 'drop';
+    for (let attempt = 0; attempt < 21; attempt += 1) {
+      expect((await cache.send('GET', '/v2/', { headers })).status).toBe(502);
+    }
+    upstream.policy = () => undefined;
+    expect((await cache.send('GET', '/v2/', { headers })).status).toBe(200);
+  });
 });
 
 describe('what is no reading', () => {
