@@ -115,12 +115,14 @@ export class CacheBudget {
   }
 
   /**
-   * Makes room for a file to grow to so many bytes, and counts them from now on.
-   * @returns false when there is no room, because of what is open.
+   * Makes room for a file that is in use to grow to so many bytes, and counts them from now on.
+   * @returns false when there is no room, because of what is open, or of the disk: nothing is removed for that then.
    */
   async reserve(file: HeldFile, bytes: number): Promise<boolean> {
     const { budgetBytes } = this.#limits;
     const before = file.bytes;
+    // An upstream may say any size: one that can never be must not cost what others have here.
+    if (!(await this.#canBeFree(bytes - before))) return false;
     while (this.#bytes + bytes - before > budgetBytes) {
       if (await this.#evictOne()) continue;
       // One blob may be more than there is room for, not two.
@@ -135,6 +137,7 @@ export class CacheBudget {
 
   /** Whether so many bytes can be written without taking what has to stay free; makes room for them. */
   async isFree(bytes: number): Promise<boolean> {
+    if (!(await this.#canBeFree(bytes))) return false;
     while ((await freeBytes(this.#root)) - bytes < this.#limits.freeBytes) {
       if (!(await this.#evictOne())) return false;
     }
@@ -146,6 +149,12 @@ export class CacheBudget {
     while (this.#bytes > this.#limits.budgetBytes) {
       if (!(await this.#evictOne())) return;
     }
+  }
+
+  /** Whether so many bytes could be written, if all that is not in use were gone. */
+  async #canBeFree(bytes: number): Promise<boolean> {
+    const unused = [...this.#files.values()].reduce((sum, file) => sum + (file.users > 0 ? 0 : file.bytes), 0);
+    return (await freeBytes(this.#root)) + unused - bytes >= this.#limits.freeBytes;
   }
 
   /** @returns false when everything is in use. */

@@ -71,6 +71,17 @@ describe('a budget', () => {
     expect(bytesIn(root)).toBeLessThanOrEqual(2 * SIZE);
   });
 
+  it('is not emptied for a blob of a size that the disk cannot have, whatever an upstream says (S80)', async () => {
+    const { cache } = await openCache();
+    const kept = new PlayedBlob(SIZE);
+    await fetched(cache, kept);
+    const huge = new PlayedBlob(SIZE);
+    const content = await cache.open(huge.digest, huge.origin('liar.example', 10 ** 15));
+    await content.read(Buffer.alloc(10), 0);
+    await content.close();
+    expect(cache.stats()).toMatchObject({ stored: 1, evicted: 0 });
+  });
+
   it('may be less than one blob, which is then there for as long as nothing else is wanted', async () => {
     const { cache, root } = await openCache({ budgetBytes: SIZE / 2 });
     await fetched(cache, new PlayedBlob(SIZE));
