@@ -39,6 +39,8 @@ export class FlightContent implements BlobContent {
   }
 
   async prepare(start: number, end = this.size): Promise<void> {
+    // A client may be gone before its content was open: a flight that it began would be waited for by none, for ever.
+    if (this.#isClosed) return;
     this.#begin();
     const found = await this.#wait(0);
     if (this.#isClosed || start >= end) return;
@@ -49,7 +51,7 @@ export class FlightContent implements BlobContent {
   }
 
   async read(buffer: Buffer, position: number): Promise<number> {
-    if (position >= this.size || buffer.length === 0) return 0;
+    if (this.#isClosed || position >= this.size || buffer.length === 0) return 0;
     this.#begin();
     const count = await this.#readSome(buffer, position);
     this.#listener.onServed(count);

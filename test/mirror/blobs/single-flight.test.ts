@@ -130,6 +130,18 @@ describe('clients that go', () => {
     expect(blob.reads).toEqual([0]);
   });
 
+  it('begin nothing any more, when their content was opened too late for them', async () => {
+    const { cache } = await openCache({ graceMs: 0 });
+    const blob = new PlayedBlob(100_000);
+    const content = await cache.open(blob.digest, blob.origin());
+    await content.close();
+    await content.prepare?.(0, undefined);
+    expect(await content.read(Buffer.alloc(100), 0)).toBe(0);
+    const other = new PlayedBlob(100_000);
+    await readAll(await cache.open(other.digest, other.origin()));
+    expect(blob.reads).toEqual([]);
+  });
+
   it('let a blob be finished of which more than half is there', async () => {
     const { cache } = await openCache({ graceMs: 0 });
     const blob = new PlayedBlob(100_000);
