@@ -47,8 +47,8 @@ async function start(options: Partial<SiteCacheOptions> = {}): Promise<Site> {
 
 const login = ({ upstream }: Site, name: string, password = PASSWORD) => basic(`${name}@${upstream.text}`, password);
 
-function isList(path: string): boolean {
-  return /\/(?:tags\/list|referrers\/[^/]+)$/.test(path);
+function isList(address: string): boolean {
+  return /\/(?:tags\/list|referrers\/[^/]+)$/.test(address);
 }
 
 describe('who may read what from a site cache (S49)', () => {
