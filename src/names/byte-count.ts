@@ -44,5 +44,7 @@ export function parseBytes(text: string): number | undefined {
  * @returns undefined for what is no such number. 0 means no limit, as for curl and wget.
  */
 export function parseByteRate(text: string): number | undefined {
-  return parseBytes(text.replace(/\/s$/, ''));
+  const rate = parseBytes(text.replace(/\/s$/, ''));
+  // A rate below one byte is no wish for none.
+  return rate === 0 && /[1-9]/.test(text) ? undefined : rate;
 }

@@ -56,7 +56,9 @@ export async function prefetch(session: Session, request: PrefetchRequest): Prom
 
 /** Reads all lists, remembers what they want, keeps what is here of it and lets go of the rest. */
 export async function readLists(session: Session, request: PrefetchRequest): Promise<ReadLists> {
-  const { images = [], sources = [] } = request;
+  const { images = [], sources = [], quietHours = [] } = request;
+  // Before anything is remembered as wanted.
+  if (allowedFrom(session.now(), quietHours) === undefined) throw noMinuteLeft();
   const said = new Map<string, ImageList>([[ARGUMENTS, { wanted: images, broken: [] }]]);
   const failedSources: { source: string; error: TartletError }[] = [];
   for (const source of sources) {
@@ -149,10 +151,12 @@ export async function refreshOne(
   }
 }
 
+function noMinuteLeft(): TartletError {
+  return new TartletError('USAGE', 'the quiet hours leave no minute of the day');
+}
+
 async function quiet(session: Session, name: RemoteName, until: Date | undefined): Promise<ImageOutcome> {
-  if (until === undefined) {
-    throw new TartletError('USAGE', 'the quiet hours leave no minute of the day', { subject: name.toString() });
-  }
+  if (until === undefined) throw noMinuteLeft();
   const nextTry = until.toISOString();
   await changeEntry(session, name.toString(), (entry) => ({ ...entry, nextTry }));
   return { kind: 'quiet', name, until };

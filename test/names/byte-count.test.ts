@@ -30,5 +30,7 @@ describe('a number of bytes that is typed', () => {
     expect(parseByteRate('2.5MB/s')).toBe(2_500_000);
     expect(parseByteRate('20M')).toBe(20_971_520);
     expect(parseByteRate('20M/h')).toBeUndefined();
+    // A fraction of a byte is none, and no wish for no limit.
+    expect(['0', '0.0', '0.4'].map(parseByteRate)).toEqual([0, 0, undefined]);
   });
 });

@@ -217,6 +217,18 @@ describe('a list', () => {
     expect(world.mark(one, '.pinned')).toBe(KEPT);
   });
 
+  it('is not remembered where quiet hours leave no minute of the day', async () => {
+    const world = await rollout();
+    const quietHours = [
+      { from: 0, to: 720 },
+      { from: 720, to: 0 },
+    ];
+    await expect(world.tartlet.prefetched.refresh([world.name()], { quietHours })).rejects.toMatchObject({
+      code: 'USAGE',
+    });
+    expect(await world.tartlet.prefetched.status()).toEqual([]);
+  });
+
   it('and another one at the same address, with another query, are both wanted', async () => {
     const world = await rollout();
     await world.publish('one');

@@ -189,4 +189,15 @@ describe('tartlet prefetch', () => {
     const ran = await new Workplace(cleanup).run('prefetch', ...words);
     expect(ran).toMatchObject({ exitCode: 64, stderr: expect.stringContaining(message) as unknown });
   });
+
+  it.each([['127.0.0.1:1/macos/base:15'], ['--watch'], ['--list', 'images']])(
+    'refuses what --status would leave undone: %s',
+    async (...words) => {
+      const cleanup = new Cleanup();
+      after(async () => cleanup.run());
+      const ran = await new Workplace(cleanup).run('prefetch', '--status', ...words);
+      expect(ran).toMatchObject({ exitCode: 64, stdout: '' });
+      expect(ran.stderr).toContain('--status brings nothing');
+    },
+  );
 });

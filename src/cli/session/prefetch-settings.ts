@@ -82,6 +82,12 @@ function refuseContradictions(names: readonly string[], flags: PrefetchFlags): v
     throw usage('--orchard-worker is a worker of --orchard', 'add --orchard URL');
 }
 
+/** What `--status` would leave undone. @throws TartletError `USAGE` */
+export function refuseBesideStatus(names: readonly string[], { watch, list, orchard }: PrefetchFlags): void {
+  if (names.length > 0 || watch === true || list !== undefined || orchard !== undefined)
+    throw usage('--status brings nothing, and shows all images', 'give it alone, or with --format json');
+}
+
 /** A name with a tag or a digest. @throws TartletError `NAME_MALFORMED`, `USAGE` for one with both. */
 function wantedOf(text: string, insecure: boolean): WantedImage {
   const name = RemoteName.parse(text);

@@ -15,7 +15,7 @@ import {
   statusJson,
   statusTable,
 } from '../../render/prefetch.ts';
-import { parsePrefetchFlags, type PrefetchFlags, type PrefetchSettings } from '../../session/prefetch-settings.ts';
+import { parsePrefetchFlags, refuseBesideStatus, type PrefetchFlags, type PrefetchSettings } from '../../session/prefetch-settings.ts';
 import { mirrorsBy, withSession } from '../../session/session.ts';
 import { releaseNotes, writeError } from '../../terminal/message-stream.ts';
 import { joined } from '../../terminal/printable.ts';
@@ -28,7 +28,10 @@ const ACTIONS = { rollback: runRollback, forget: runForget } as const;
 export async function runPrefetch(terminal: Terminal, words: readonly string[], flags: PrefetchFlags): Promise<number> {
   const [first = '', ...names] = words;
   if (first === 'rollback' || first === 'forget') return ACTIONS[first](terminal, onlyName(first, names), flags);
-  if (flags.status === true) return runStatus(terminal, flags);
+  if (flags.status === true) {
+    refuseBesideStatus(words, flags);
+    return runStatus(terminal, flags);
+  }
   const settings = parsePrefetchFlags(terminal, words, flags);
   return flags.watch === true ? runWatch(terminal, settings, flags) : runOnce(terminal, settings, flags);
 }
