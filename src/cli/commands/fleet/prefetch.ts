@@ -15,7 +15,12 @@ import {
   statusJson,
   statusTable,
 } from '../../render/prefetch.ts';
-import { parsePrefetchFlags, refuseBesideStatus, type PrefetchFlags, type PrefetchSettings } from '../../session/prefetch-settings.ts';
+import {
+  parsePrefetchFlags,
+  refuseBesideStatus,
+  type PrefetchFlags,
+  type PrefetchSettings,
+} from '../../session/prefetch-settings.ts';
 import { mirrorsBy, withSession } from '../../session/session.ts';
 import { releaseNotes, writeError } from '../../terminal/message-stream.ts';
 import { joined } from '../../terminal/printable.ts';
