@@ -1,6 +1,7 @@
 /*
  * Hours of the day in which nothing is to be fetched, by the clock on the wall. The day on which clocks are changed has
- * 23 or 25 hours, and shows some minutes never or twice, so that each minute is asked of the calendar, and none is reckoned.
+ * 23 or 25 hours, and shows some minutes never or twice, so that each minute is asked of the calendar, and none is
+ * reckoned.
  */
 
 /**
