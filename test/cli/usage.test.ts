@@ -119,6 +119,7 @@ describe('a VM that does not exist', () => {
     ['clone', 'NAME', 'copy'],
     ['push', 'NAME', 'registry.example:8221/team/base:1'],
     ['inspect', 'NAME'],
+    ['cat', 'NAME'],
     ['get', 'NAME'],
     ['set', 'NAME', '--cpu', '4'],
     ['rename', 'NAME', 'other'],

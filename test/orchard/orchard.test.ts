@@ -65,7 +65,7 @@ describe('the images of Orchard', () => {
     expect(log()).toEqual(['GET /api/v1/vms']);
   });
 
-  it('S97: are not told to who may not ask, and the token is in no error', async () => {
+  it('are not told to who may not ask, and the token is in no error (S97)', async () => {
     const { orchard } = await controller(VMS);
     const wrong = { ...orchard, account: { name: 'prefetch', token: 'wrong-token' } };
     const error = await orchardImages(freshSession(), wrong, { runtime: 'tart', arch: 'arm64' }).catch(
@@ -75,7 +75,7 @@ describe('the images of Orchard', () => {
     expect(JSON.stringify(error) + String(error)).not.toContain('wrong-token');
   });
 
-  it('S97: are not asked for where others could read the token on the way', async () => {
+  it('are not asked for where others could read the token on the way (S97)', async () => {
     const { orchard } = await controller(VMS);
     const far = { ...orchard, url: new URL('http://orchard.example:6120') };
     await expect(orchardImages(freshSession(), far, { runtime: 'tart', arch: 'arm64' })).rejects.toMatchObject({

@@ -203,7 +203,7 @@ describe('a list', () => {
     ['the page of a proxy', '<html>\n<h1>Please log in</h1>\n</html>\n'],
     ['an error as JSON', '{"error": "maintenance"}'],
     ['too many names', Array.from({ length: 1_001 }, (_, at) => `a.example/b:${at}\n`).join('')],
-  ])('S96: that is %s is none: what was wanted stays wanted', async (_, text) => {
+  ])('that is %s is none: what was wanted stays wanted (S96)', async (_, text) => {
     const world = await rollout();
     const one = await world.publish('one');
     const list = `${temporaryDirectory()}/images.txt`;
@@ -255,7 +255,7 @@ describe('a list', () => {
 });
 
 describe('a budget of the disk', () => {
-  it('P38: deletes what was not used for longest, and never what is kept, pinned, or the image of a VM that runs', async () => {
+  it('deletes what was not used for longest, and never what is kept, pinned, or the image of a VM that runs (P38)', async () => {
     const world = await rollout();
     const digests: Record<string, string> = {};
     for (const each of ['kept', 'runs', 'pinned', 'old', 'older']) {
@@ -288,7 +288,7 @@ describe('a budget of the disk', () => {
     expect(['kept', 'runs', 'pinned'].map((name) => world.has(digests[name] ?? ''))).toEqual([true, true, true]);
   });
 
-  it('P38: keeps the image before the one before for as long as a VM of it runs', async () => {
+  it('keeps the image before the one before for as long as a VM of it runs (P38)', async () => {
     const world = await rollout();
     const one = await world.publish('one');
     await world.tartlet.prefetched.refresh([world.name()]);

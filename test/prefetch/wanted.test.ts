@@ -26,7 +26,7 @@ ghcr.io/acme/linux:latest
     });
   });
 
-  it('S96: goes on behind what is no name', () => {
+  it('goes on behind what is no name (S96)', () => {
     expect(read('nothing\na.example/b c\na.example/b:1\n')).toEqual({
       wanted: [['a.example/b:1', false]],
       broken: [
@@ -56,7 +56,7 @@ ghcr.io/acme/linux:latest
     });
   });
 
-  it.each(['{"images": 1}', '[1', '{}'])('S96: is not %s', (text) => {
+  it.each(['{"images": 1}', '[1', '{}'])('is not %s (S96)', (text) => {
     expect(read(text)).toEqual({ wanted: [], broken: [expect.objectContaining({ entry: 'the list' })] });
   });
 });

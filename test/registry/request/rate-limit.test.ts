@@ -141,7 +141,7 @@ describe('a client with a limit', () => {
     expect(registry.requests.at(-1)?.body).toHaveLength(LIMIT.size);
   });
 
-  it('N69: does not take its own waiting for a server that trickles', async () => {
+  it('does not take its own waiting for a server that trickles (N69)', async () => {
     const blob = blobOf(60_000);
     const registry = await scripted({ [`GET /v2/a/b/blobs/${blob.digest.toString()}`]: { body: blob.bytes } });
     const { client, clock } = clientFor(registry, {
