@@ -57,6 +57,8 @@ export type { PrefetchStatus } from './prefetch/status.ts';
 export type { BrokenEntry } from './prefetch/wanted.ts';
 export { RateLimit, type RateClock, type SharedRate, type Way } from './registry/request/rate-limit.ts';
 export type { Method } from './registry/request/request.ts';
+export type { LazyMode, NotLazy } from './lazy-disk/clone-lazily.ts';
+export type { OnDemandOptions, OnDemandOutcome } from './lazy-disk/clone-on-demand.ts';
 export type { OnWire, ShownHeader, WireEvent } from './registry/wire.ts';
 export type { PeerRequest } from './peer/peer-handler.ts';
 export type { Peer, PeerOptions } from './peer/peer-server.ts';

@@ -43,7 +43,10 @@ export type LazyCloneOutcome =
   /** Nothing was made: an ordinary clone is what its caller wants. */
   | { readonly kind: 'not-lazy'; readonly why: 'is-here' | NotLazy };
 
-type NotLazy = 'parts-too-large' | 'not-for-linux';
+/**
+ * Why an image is pulled as a whole: a guest waits long for parts of more than 32 MiB, or the VM does not run on Linux.
+ */
+export type NotLazy = 'parts-too-large' | 'not-for-linux';
 
 /**
  * Makes a VM of an image without its disk, which arrives when the VM runs: only the manifest, the configuration and the

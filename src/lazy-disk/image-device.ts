@@ -26,7 +26,10 @@ interface Source {
 export interface ImageDeviceOptions {
   /** Contents that are nothing but zeros, as texts of their digests. */
   readonly zeros: ReadonlySet<string>;
-  /** Told once for each time that something was waited for so long, with how long, in milliseconds. */
+  /**
+   * Told when something was waited for so long, with how long, in milliseconds: once, however much is waited for, until
+   * something of that comes.
+   */
   readonly onLate: (waitedMs: number) => void;
 }
 
@@ -47,6 +50,8 @@ export class ImageDevice implements BlockDevice {
   #verified = new Set<DiskChunk>();
   #disk: { readonly handle: FileHandle; readonly file: string } | undefined;
   #source: Promise<Source | undefined> | undefined;
+  /** That something is late was told, and nothing has come since. */
+  #isLate = false;
   /** Files that answers may still be read from. */
   readonly #opened: FileHandle[] = [];
 
@@ -78,12 +83,13 @@ export class ImageDevice implements BlockDevice {
     const wanted = chunksWithin(this.#chunks, range).filter((chunk) => !this.#isZero(chunk));
     if (this.#has(wanted)) return;
     const ended = AbortSignal.any([signal, this.#ended.signal]);
-    const late = setTimeout(() => this.#options.onLate(LATE_AFTER_MS), LATE_AFTER_MS);
+    const late = setTimeout(() => this.#tellLate(), LATE_AFTER_MS);
     try {
       while (!this.#has(wanted)) {
         ended.throwIfAborted();
         if (!(await this.#bring(wanted, ended))) await delay(LOOK_EVERY_MS, undefined, { signal: ended });
       }
+      this.#isLate = false;
     } finally {
       clearTimeout(late);
     }
@@ -100,6 +106,12 @@ export class ImageDevice implements BlockDevice {
     this.#ended.abort(new Error('the device is closed'));
     (await this.#source?.catch(() => undefined))?.client.close();
     for (const handle of this.#opened) await handle.close();
+  }
+
+  #tellLate(): void {
+    if (this.#isLate) return;
+    this.#isLate = true;
+    this.#options.onLate(LATE_AFTER_MS);
   }
 
   #isZero(chunk: DiskChunk): boolean {

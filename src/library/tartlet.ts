@@ -7,6 +7,7 @@ import type { ImportOptions, ImportOutcome, ImportSource } from '../archive/impo
 import type { DoctorReport, DoctorOptions } from '../doctor/run-doctor.ts';
 import type { Deleted } from '../home/prune/measured-delete.ts';
 import type { PruneReport, PruneRequest } from '../home/prune/prune.ts';
+import type { OnDemandOptions, OnDemandOutcome } from '../lazy-disk/clone-on-demand.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { Session } from '../session/session.ts';
 import type { CopyOptions, CopyOutcome } from '../transfer/copy/copy.ts';
@@ -14,7 +15,6 @@ import type { LoginCheck } from '../transfer/login.ts';
 import type { PullPreview } from '../transfer/pull/pull-preview.ts';
 import type { PullOptions, PullOutcome } from '../transfer/pull/pull.ts';
 import type { PushOutcome } from '../transfer/push/push.ts';
-import type { CloneOptions, CloneOutcome } from '../vm/clone.ts';
 import type { CreateFromImageOptions, CreateOptions, CreateOutcome } from '../vm/create.ts';
 import type { VmDescription } from '../vm/describe.ts';
 import type { Inspection } from '../vm/inspect.ts';
@@ -149,16 +149,16 @@ export class Tartlet extends Prefetching implements AsyncDisposable {
 
   /**
    * Makes a VM from an image or another VM. An image that is not cached is pulled; a stopped VM of the name is
-   * replaced.
+   * replaced. With `lazy`, its disk may arrive when the VM runs: the outcome says which it is.
    */
   async clone(
     source: VmName | ImageName,
     name: VmName,
-    options: CloneOptions & OperationOptions = {},
-  ): Promise<CloneOutcome> {
+    options: OnDemandOptions & OperationOptions = {},
+  ): Promise<OnDemandOutcome> {
     return this.#operations.run(options, async (session) => {
-      const { cloneVm } = await import('../vm/clone.ts');
-      return cloneVm(session, nameText(source), newVmName(name), options);
+      const { cloneOnDemand } = await import('../lazy-disk/clone-on-demand.ts');
+      return cloneOnDemand(session, nameText(source), newVmName(name), options);
     });
   }
 

@@ -5,11 +5,19 @@ import { markDisposable } from '../home/vms/disposable.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import type { Session } from '../session/session.ts';
-import { cloneVm } from '../vm/clone.ts';
+import { type CloneOptions, cloneVm } from '../vm/clone.ts';
 
 /** So much of what it is cloned from is in its name, in characters. */
 const NAME_PART = 24;
 const RANDOM_BYTES = 4;
+
+/** How the VM is made: as {@link cloneVm} does it, or in another way. */
+export type MakeClone = (
+  session: Session,
+  source: string,
+  name: LocalName,
+  options: Required<Pick<CloneOptions, 'beforeNamed'>>,
+) => Promise<unknown>;
 
 /** A VM that lives as long as one command. */
 export class DisposableVm {
@@ -27,11 +35,11 @@ export class DisposableVm {
    * Clones an image, or a VM, under a name that nothing else has. An image that is not cached is pulled.
    * @throws TartletError those of {@link cloneVm}
    */
-  static async clone(session: Session, source: string): Promise<DisposableVm> {
+  static async clone(session: Session, source: string, make: MakeClone = cloneVm): Promise<DisposableVm> {
     const name = randomName(source);
     let lock: FileLock | undefined;
     try {
-      await cloneVm(session, source, name, {
+      await make(session, source, name, {
         beforeNamed: async (directory) => {
           lock = await markDisposable(directory, name);
         },

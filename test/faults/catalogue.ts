@@ -104,6 +104,7 @@ export const SECTIONS: readonly Section[] = [
     /* N67 */ 'a mirror that lacks the image, or a part of it',
     /* N68 */ 'a registry does not answer while a site cache has what it said before',
     /* N69 */ 'a command that waits for its own limit of the rate, beside a server that sends slowly',
+    /* N70 */ 'the network is away while a guest runs whose disk arrives',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',
@@ -216,6 +217,7 @@ export const SECTIONS: readonly Section[] = [
     /* P36 */ 'a site cache is killed at any step',
     /* P37 */ 'a rollout, or the way back, is killed at any step',
     /* P38 */ 'room is needed while a VM runs whose image is the oldest',
+    /* P39 */ 'run, QEMU or a pull is killed while the disk of a VM arrives',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',
@@ -255,6 +257,7 @@ export const SECTIONS: readonly Section[] = [
     /* C32 */ 'a cache that Tart or an older version wrote',
     /* C33 */ 'the disk changes while it is pushed',
     /* C34 */ 'an older, larger unfinished disk',
+    /* C35 */ 'wrong bytes come for what a guest waits for',
   ]),
   section('S', 'Attacks', [
     /* S1 */ 'a hostile image name',
@@ -354,5 +357,6 @@ export const SECTIONS: readonly Section[] = [
     /* S95 */ 'an upstream that sends manifests and lists that are none, do not end or lead elsewhere',
     /* S96 */ 'a list of wanted images that is none, or names what is none, in any of its entries',
     /* S97 */ 'the token for a controller of VMs told where others can read it',
+    /* S98 */ 'a client of a disk that arrives does not keep to the protocol (NBD), asks without end, or leaves',
   ]),
 ];

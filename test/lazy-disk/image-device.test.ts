@@ -1,4 +1,4 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { ImageDevice } from '../../src/lazy-disk/image-device.ts';
 import { keepPulling } from '../../src/lazy-disk/keep-pulling.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
@@ -17,11 +17,15 @@ function understood(): FlatImage {
   return parsed;
 }
 
-function deviceOf({ session, name }: Pick<HeldPull, 'session' | 'name'>, zeros: readonly number[] = []): ImageDevice {
+function deviceOf(
+  { session, name }: Pick<HeldPull, 'session' | 'name'>,
+  zeros: readonly number[] = [],
+  onLate: (waitedMs: number) => void = () => undefined,
+): ImageDevice {
   const parsed = understood();
   const device = new ImageDevice(session, name, parsed, {
     zeros: new Set(zeros.map((at) => parsed.base.chunks[at]?.contentDigest.toString() ?? '')),
-    onLate: () => undefined,
+    onLate,
   });
   onTestFinished(async () => device.close());
   return device;
@@ -50,7 +54,7 @@ it('reads what was verified while the image comes, for two at once, and each chu
   expect(held.asked.toSorted((a, b) => a - b)).toStrictEqual(NUMBERS);
 });
 
-it('goes on with the next command that brings the image, and fetches nothing of it twice', async () => {
+it('goes on with the next command that brings the image, and fetches nothing of it twice (P39)', async () => {
   const held = await HeldPull.begin();
   const device = deviceOf(held);
   await held.letGo(0);
@@ -88,6 +92,30 @@ it('knows holes without any network', async () => {
   ]);
 });
 
+it('tells after a minute that something is waited for, once however much that is, and anew when some of it came (N70)', async () => {
+  const late: number[] = [];
+  const held = await HeldPull.begin();
+  const device = deviceOf(held, [], (waitedMs) => late.push(waitedMs));
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const early = device.ready({ offset: 0, length: 1 }, SIGNAL);
+  const others = [1, 2].map(async (at) => device.ready({ offset: at * CHUNK, length: 1 }, SIGNAL));
+  vi.advanceTimersByTime(59_999);
+  expect(late).toStrictEqual([]);
+  vi.advanceTimersByTime(600_000);
+  expect(late).toStrictEqual([60_000]);
+  vi.useRealTimers();
+  await held.letGo(0);
+  await early;
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const last = device.ready({ offset: 3 * CHUNK, length: 1 }, SIGNAL);
+  vi.advanceTimersByTime(60_000);
+  expect(late).toStrictEqual([60_000, 60_000]);
+  vi.useRealTimers();
+  await held.letGo(...NUMBERS.filter((at) => at !== 0));
+  await Promise.all([...others, last, held.outcome]);
+});
+
 it('stops waiting when it is closed, and when its caller does not want it any more', async () => {
   const device = deviceOf(new HeldPull());
   const unwanted = new AbortController();
@@ -99,7 +127,7 @@ it('stops waiting when it is closed, and when its caller does not want it any mo
   await expect(other).rejects.toThrow(/aborted|unwanted|closed/);
 });
 
-it('gives nothing of a chunk whose digest is wrong, tells the digest, and goes on when it is mended', async () => {
+it('gives nothing of a chunk whose digest is wrong, tells the digest, and goes on when it is mended (C35)', async () => {
   const registry = await startStaticRegistry({ latest: image });
   const [digest = '', blob = new Uint8Array()] = [...image.blobs].at(-1) ?? [];
   let isDamaged = true;

@@ -1,12 +1,14 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
+import { cloneOnDemand } from '../../src/lazy-disk/clone-on-demand.ts';
+import { LocalName } from '../../src/names/local-name.ts';
 import { runHere } from '../support/here.ts';
 import { patternBytes } from '../support/memory-device.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { Workplace, type Ran } from '../support/real-command.ts';
 import { type StaticRegistry, startStaticRegistry } from '../support/static-registry.ts';
 import { tinyImage } from '../support/tart-image.ts';
-import { configJson } from '../support/home.ts';
+import { configJson, freshSession } from '../support/home.ts';
 
 const cleanup = new Cleanup();
 afterAll(async () => cleanup.run());
@@ -102,6 +104,44 @@ it('does as TARTLET_LAZY says where there is no option, and refuses other words'
   expect((await runHere(says('auto'), ['clone', '--lazy=never', name, 'two'])).stderr).not.toContain('arrives');
   expect(await runHere(says('sometimes'), ['clone', name, 'three'])).toMatchObject({ exitCode: 64 });
   expect(await runHere(workplace, ['clone', '--lazy=soon', name, 'three'])).toMatchObject({ exitCode: 64 });
+});
+
+it('runs a clone that begins before its disk is here and goes with its run, by an option or TARTLET_LAZY', async () => {
+  for (const [words, variable] of [
+    [['--lazy=always'], ''],
+    [['--lazy'], ''],
+    [[], 'auto'],
+    [['--lazy=never'], 'auto'],
+  ] as const) {
+    const { workplace, registry, name } = await place();
+    // It cannot run here: what was fetched is that for the start.
+    const environment = { ...workplace.environment, PATH: '', TARTLET_LAZY: variable };
+    const here = Object.assign(Object.create(workplace) as Workplace, { environment });
+    const { exitCode, stderr } = await runHere(here, ['run', '--rm', ...words, name, '--', 'sh', '--lazy']);
+    expect({ exitCode, stderr }).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('HOST_LACKS') as string,
+    });
+    expect(registry.blobRequests()).toHaveLength(words[0] === '--lazy=never' ? 4 : 2);
+    expect(readdirSync(`${workplace.home}/vms`)).toStrictEqual([]);
+  }
+});
+
+it('refuses run --lazy of what it does not clone, and says how a VM gets its disk on demand', async () => {
+  const { name, run } = await place();
+  for (const words of [[name], ['--detach', name], ['--wait-for', 'ssh', name]]) {
+    const { exitCode, stderr } = await run('run', '--lazy', ...words);
+    expect(exitCode).toBe(64);
+    expect(stderr).toContain('next: give --rm as well, or make a VM by clone --lazy and run that');
+  }
+});
+
+it.each(['auto', 'always'] as const)('clones as a whole on other systems, and refuses always (%s)', async (lazy) => {
+  const { name } = await place();
+  const session = freshSession({ platform: 'darwin' });
+  const made = cloneOnDemand(session, name, LocalName.parse('ci'), { lazy });
+  if (lazy === 'auto') expect(await made).toMatchObject({ copied: expect.not.stringMatching('lazy') as string });
+  else await expect(made).rejects.toMatchObject({ code: 'USAGE' });
 });
 
 it('gives the second VM of an image a MAC address of its own', async () => {

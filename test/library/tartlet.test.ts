@@ -63,6 +63,24 @@ it('does what the command does: create, push, pull, clone, list, inspect, delete
   expect(await other.list({ source: 'local' })).toEqual([]);
 });
 
+it('makes a VM whose disk arrives when it runs, where that is asked for, and says which it is', async () => {
+  await makeVm('made');
+  await tartlet.push('made', `${repository}:1`);
+  await using other = openTartlet({ home: `${temporaryDirectory()}/other`, environment: {} });
+  const whole: string[] = [];
+  const onWhole = (why: string): void => void whole.push(why);
+  expect(await other.clone(`${repository}:1`, 'job', { lazy: 'auto', onWhole })).toMatchObject({ copied: 'lazy' });
+  expect(existsSync(`${other.home}/vms/job/disk.img`)).toBe(false);
+  expect(await other.clone(`${repository}:1`, 'other')).not.toMatchObject({ copied: 'lazy' });
+  // It is in the cache now.
+  expect(await other.clone(`${repository}:1`, 'job', { lazy: 'always' })).toMatchObject({
+    copied: expect.not.stringMatching('lazy') as string,
+    replaced: true,
+  });
+  expect(existsSync(`${other.home}/vms/job/disk.img`)).toBe(true);
+  expect(whole).toEqual([]);
+});
+
 it('makes a VM of a disk that is there, and refuses one that is not what was asked for', async () => {
   const image = `${temporaryDirectory()}/cloud.raw`;
   const bytes = Buffer.alloc(MIB);

@@ -139,13 +139,13 @@ it.each([
   await expect(client.ended).resolves.toBeUndefined();
 });
 
-it('ends the connection for flags that it does not know', async () => {
+it('ends the connection for flags that it does not know (S98)', async () => {
   const client = await connect();
   await client.greet(7);
   await expect(client.ended).resolves.toBeUndefined();
 });
 
-it('ends the connection of a client that does not choose', async () => {
+it('ends the connection of a client that does not choose (S98)', async () => {
   const client = await connect(20);
   await client.greet();
   await expect(client.ended).resolves.toBeUndefined();

@@ -10,7 +10,7 @@ import { MemoryDevice } from '../support/memory-device.ts';
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
-it('gives nbdinfo, nbdcopy, qemu-img, qemu-io and libnbd what is in the file, also after hostile clients', async () => {
+it('gives nbdinfo, nbdcopy, qemu-img, qemu-io and libnbd what is in the file, also after hostile clients (S98)', async () => {
   const { stdout } = await run(process.execPath, ['scripts/acceptance.mjs', 'l1', '500', '2000'], { cwd: ROOT });
   expect(stdout).toContain('| 8/8 |');
 });

@@ -101,7 +101,7 @@ it.each<[string, number, { offset?: number; length?: number; flags?: number }, n
   }
 });
 
-it('does not write what a client sends', async () => {
+it('does not write what a client sends (S98)', async () => {
   const device = sparseDevice();
   const before = Buffer.from(device.bytes);
   const client = await open(device, false);
@@ -128,7 +128,7 @@ it('answers in the order in which answers are there', async () => {
   expect((await client.answer()).cookie).toBe(1n);
 });
 
-it('has at most 64 requests of a connection under way', async () => {
+it('has at most 64 requests of a connection under way (S98)', async () => {
   const device = sparseDevice();
   let waiting = 0;
   let release = (): void => undefined;
@@ -159,7 +159,7 @@ it('answers what was asked before a client leaves', async () => {
   await expect(client.ended).resolves.toBeUndefined();
 });
 
-it('stops waiting for a client that has gone', async () => {
+it('stops waiting for a client that has gone (S98)', async () => {
   const device = sparseDevice();
   let stopped = 0;
   let waiting = 0;

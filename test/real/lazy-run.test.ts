@@ -94,7 +94,7 @@ describeWithParts(
     }
 
     it(
-      'the guest begins before its image is here, keeps what it wrote when run is killed, and ends up with an ordinary disk',
+      'the guest begins before its image is here, keeps what it wrote when run is killed, and ends up with an ordinary disk (P39)',
       async () => {
         expect(await user.run('clone', '--lazy', image, 'ci')).toMatchObject({ exitCode: 0 });
         const manifest = JSON.parse(readFileSync(at('.lazy-manifest.json'), 'utf8')) as {

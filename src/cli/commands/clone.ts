@@ -1,15 +1,14 @@
 import { TartletError } from '../../errors.ts';
-import type { LazyCloneOptions, LazyMode } from '../../lazy-disk/clone-lazily.ts';
+import type { LazyMode } from '../../lazy-disk/clone-lazily.ts';
+import { cloneOnDemand } from '../../lazy-disk/clone-on-demand.ts';
 import { LocalName } from '../../names/local-name.ts';
-import { RemoteName } from '../../names/remote-name.ts';
-import { lazyMode } from '../session/lazy-settings.ts';
+import { lazyMode, wholeNote } from '../session/lazy-settings.ts';
 import type { Session } from '../../session/session.ts';
 import type { PeerFlags } from '../session/peer-settings.ts';
-import { cloneVm } from '../../vm/clone.ts';
 import { renderJson } from '../render/json.ts';
 import { dialectOf } from '../terminal/dialect.ts';
 import { printable } from '../terminal/printable.ts';
-import { type AnyCloneOutcome, cloneResult } from '../render/result.ts';
+import { cloneResult } from '../render/result.ts';
 import { type MirrorOptions, mirrorsBy, type TransferOptions, withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
@@ -40,15 +39,15 @@ export async function runClone(
       });
     }
     const newMac = dialectOf(terminal) === 'vetu';
-    const lazy = await lazyClone(session, source, name, { mode, insecure: options.insecure ?? false, newMac }, say);
-    const outcome =
-      lazy ??
-      (await cloneVm(session, source, name, {
-        insecure: options.insecure ?? false,
-        concurrency: options.concurrency,
-        pruneLimitBytes: options.pruneLimit * GIB,
-        newMac,
-      }));
+    const outcome = await cloneOnDemand(session, source, name, {
+      lazy: mode,
+      insecure: options.insecure ?? false,
+      concurrency: options.concurrency,
+      pruneLimitBytes: options.pruneLimit * GIB,
+      newMac,
+      onWhole: (why) => say(wholeNote(why)),
+    });
+    if (outcome.copied === 'lazy') say('note: the disk arrives when the VM runs');
     if (outcome.replaced) say(replacedLine(name));
     if (outcome.copied === 'sparse') say('note: full copy, because this file system has no clones (reflinks)');
     if (options.format === 'json') terminal.stdout.write(renderJson(cloneResult(source, outcome)));
@@ -62,31 +61,6 @@ export async function runClone(
     stdout: options.format === 'json' ? 'result' : 'progress',
   });
 }
-
-/** @returns undefined where an ordinary clone is to be made. */
-async function lazyClone(
-  session: Session,
-  source: string,
-  name: LocalName,
-  { mode, ...options }: Omit<LazyCloneOptions, 'mode'> & { readonly mode: LazyMode },
-  say: (line: string) => void,
-): Promise<AnyCloneOutcome | undefined> {
-  if (mode === 'never' || !RemoteName.looksRemote(source)) return undefined;
-  // Loaded only here: it is rare.
-  const { cloneLazily } = await import('../../lazy-disk/clone-lazily.ts');
-  const outcome = await cloneLazily(session, RemoteName.parse(source), name, { mode, ...options });
-  if (outcome.kind === 'made') {
-    say('note: the disk arrives when the VM runs');
-    return { ...outcome, name, copied: 'lazy' };
-  }
-  if (outcome.why !== 'is-here') say(`note: pulled as a whole, not on demand: ${WHY_NOT_LAZY[outcome.why]}`);
-  return undefined;
-}
-
-const WHY_NOT_LAZY = {
-  'parts-too-large': 'the parts of this image are larger than 32 MiB, and half of it would be fetched before a start',
-  'not-for-linux': 'the VM does not run on Linux',
-} as const;
 
 /**
  * Said where something new took the place of a VM that did not run: Tart does that without a word (tart-cli §1.1,

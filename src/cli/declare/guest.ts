@@ -3,10 +3,11 @@ import type { ExecCommandOptions } from '../commands/running/exec.ts';
 import type { IpCommandOptions } from '../commands/running/ip.ts';
 import type { StopCommandOptions } from '../commands/running/stop.ts';
 import { excluding } from '../session/excluding.ts';
+import { LAZY_MODES } from '../session/lazy-settings.ts';
 import type { RunFlags } from '../session/run-settings.ts';
 import type { LifeFlags } from '../session/run-words.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
-import { repeated, UINT16_MAX, wholeNumber, limitRateOption } from './option-types.ts';
+import { repeated, UINT16_MAX, wholeNumber, limitRateOption, wordOption } from './option-types.ts';
 
 /** A week in seconds: as long as a VM is waited for to stop. */
 const MAX_TIMEOUT = 7 * 24 * 60 * 60;
@@ -134,6 +135,7 @@ function addNetworkOptions(command: Command): void {
 function addLifeOptions(command: Command): void {
   command
     .option('--rm', 'Run a clone of an image, or of a VM, and delete it when it has ended')
+    .addOption(wordOption('--lazy [when]', 'With --rm: begin before the disk of an image is here (Linux)', LAZY_MODES))
     .option('--detach', 'Run it in the background: prints the name when it runs; output goes to run.log of the VM')
     .option('--wait-for <condition>', 'Wait until the guest has an ip, answers by ssh or agent, or at tcp:PORT')
     .option('--timeout <seconds>', 'How long --wait-for waits (default: 300)', wholeNumber(1, MAX_TIMEOUT))

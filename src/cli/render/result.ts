@@ -1,7 +1,7 @@
+import type { OnDemandOutcome } from '../../lazy-disk/clone-on-demand.ts';
 import type { CopyOutcome } from '../../transfer/copy/copy.ts';
 import type { PullOutcome } from '../../transfer/pull/pull.ts';
 import type { PushOutcome } from '../../transfer/push/push.ts';
-import type { CloneOutcome } from '../../vm/clone.ts';
 import type { ExportOutcome } from '../../archive/export.ts';
 import type { ImportOutcome } from '../../archive/import.ts';
 
@@ -58,10 +58,8 @@ export function copyResult({ source, target, digest, uploadedBytes }: CopyOutcom
 }
 
 /** The digest is that of the image that was cloned; a VM has none. */
-/** What a clone did; `lazy`: its disk has still to arrive. */
-export type AnyCloneOutcome = Omit<CloneOutcome, 'copied'> & { readonly copied: CloneOutcome['copied'] | 'lazy' };
 
-export function cloneResult(source: string, { name, digest, copied, replaced }: AnyCloneOutcome): object {
+export function cloneResult(source: string, { name, digest, copied, replaced }: OnDemandOutcome): object {
   return { schema: 'tartlet.clone/v1', source, name: name.text, digest: digest?.toString() ?? null, copied, replaced };
 }
 

@@ -1,5 +1,5 @@
 import { TartletError } from '../../errors.ts';
-import type { LazyMode } from '../../lazy-disk/clone-lazily.ts';
+import type { LazyMode, NotLazy } from '../../lazy-disk/clone-lazily.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
 /** In the order of the help. */
@@ -14,7 +14,7 @@ export function lazyMode(terminal: Terminal, flag: LazyMode | undefined): LazyMo
   if (flag !== undefined) {
     if (terminal.platform === 'linux' || flag === 'never') return flag;
     throw new TartletError('USAGE', 'only on Linux a VM begins before its disk is here', {
-      next: { kind: 'in-words', words: 'clone without --lazy' },
+      next: { kind: 'in-words', words: 'leave --lazy out' },
     });
   }
   const text = terminal.environment['TARTLET_LAZY'] ?? '';
@@ -26,11 +26,22 @@ export function lazyMode(terminal: Terminal, flag: LazyMode | undefined): LazyMo
   });
 }
 
+/** Said before an image is pulled that could have arrived while its VM runs. */
+export function wholeNote(why: NotLazy): string {
+  return `note: pulled as a whole, not on demand: ${WHY_NOT_LAZY[why]}`;
+}
+
+const WHY_NOT_LAZY = {
+  'parts-too-large': 'the parts of this image are larger than 32 MiB, and half of it would be fetched before a start',
+  'not-for-linux': 'the VM does not run on Linux',
+} as const satisfies Record<NotLazy, string>;
+
 /**
  * A command line in which `--lazy` has its value: commander would take the word behind it for that, which is the name
- * of an image. Only of `clone`; elsewhere it is a word of others.
+ * of an image. Only of `clone` and `run`, and not behind `--`; elsewhere it is a word of others.
  */
 export function withLazyValue(argv: readonly string[]): readonly string[] {
-  if (argv[0] !== 'clone') return argv;
-  return argv.map((word) => (word === '--lazy' ? '--lazy=auto' : word));
+  if (argv[0] !== 'clone' && argv[0] !== 'run') return argv;
+  const end = argv.indexOf('--');
+  return argv.map((word, at) => (word === '--lazy' && (end < 0 || at < end) ? '--lazy=auto' : word));
 }

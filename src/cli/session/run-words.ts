@@ -1,11 +1,14 @@
 import { TartletError } from '../../errors.ts';
 import type { Forward } from '../../hypervisor/machine.ts';
+import type { LazyMode } from '../../lazy-disk/clone-lazily.ts';
 import type { WaitCondition } from '../../run/wait-for.ts';
 
 /** The options of `run` that Tart does not have, and that say how long a run lives and who waits for it. */
 export interface LifeFlags {
   readonly detach?: true;
   readonly rm?: true;
+  /** For an image that `--rm` clones. */
+  readonly lazy?: LazyMode;
   readonly waitFor?: string;
   /** Seconds. */
   readonly timeout?: number;
@@ -20,6 +23,8 @@ export const DEFAULT_TIMEOUT = 300;
 const OURS: Readonly<Record<string, boolean>> = {
   '--detach': false,
   '--rm': false,
+  // Its value follows behind `=` alone.
+  '--lazy': false,
   '--wait-for': true,
   '--timeout': true,
   '--limit-rate': true,

@@ -23,7 +23,7 @@ it('fetches what another process waits for before the rest, though all places ar
   expect(held.asked.toSorted((a, b) => a - b)).toStrictEqual(NUMBERS);
 });
 
-it('lets other processes read nothing of a chunk before its digest matched', async () => {
+it('lets other processes read nothing of a chunk before its digest matched (C35)', async () => {
   const held = await HeldPull.begin();
   const client = await held.reader();
   client.send(0, 1n, { offset: 5 * CHUNK, length: 100 });

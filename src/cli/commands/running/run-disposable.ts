@@ -1,11 +1,13 @@
 import { TartletError } from '../../../errors.ts';
 import { findProgram } from '../../../fs/system-program.ts';
+import { cloneOnDemand } from '../../../lazy-disk/clone-on-demand.ts';
 import { DisposableVm } from '../../../run/disposable.ts';
 import { SSH_PORT } from '../../../run/guest-probe.ts';
 import { DEFAULT_LOGIN, prepareSsh, quoteForShell } from '../../../run/ssh.ts';
 import { type WaitCondition, waitForGuest } from '../../../run/wait-for.ts';
 import type { Session } from '../../../session/session.ts';
 import { type AttachedProgram, exitCodeOfSignal, runAttached } from '../../session/attached-program.ts';
+import { lazyMode, wholeNote } from '../../session/lazy-settings.ts';
 import type { LiveRun } from '../../session/live-run.ts';
 import { ourselves } from '../../session/ourselves.ts';
 import type { RunFlags } from '../../session/run-settings.ts';
@@ -34,8 +36,11 @@ export async function runDisposable(
   flags: RunFlags & LifeFlags,
 ): Promise<number> {
   const plan = await planRun(terminal, flags);
-  const work = async (session: Session): Promise<number> => {
-    const vm = await DisposableVm.clone(session, source);
+  const lazy = lazyMode(terminal, flags.lazy);
+  const work = async (session: Session, say: (line: string) => void): Promise<number> => {
+    const vm = await DisposableVm.clone(session, source, async (...[on, from, name, options]) =>
+      cloneOnDemand(on, from, name, { ...options, lazy, onWhole: (why) => say(wholeNote(why)) }),
+    );
     try {
       terminal.signal.throwIfAborted();
       if (command.length === 0) return await runWatched(terminal, session, vm.name, plan, 'end');

@@ -75,6 +75,15 @@ async function otherLife(
     if (flags.detach === true) throw excluding('--rm', '--detach');
     return (await import('./run-disposable.ts')).runDisposable(terminal, text, words, flags);
   }
+  if (flags.lazy !== undefined) {
+    throw new TartletError(
+      'USAGE',
+      '--lazy is for the image that --rm clones: a VM has its disk, or arrives by itself',
+      {
+        next: { kind: 'in-words', words: 'give --rm as well, or make a VM by clone --lazy and run that' },
+      },
+    );
+  }
   if (flags.detach === true) return (await import('./run-detached.ts')).runDetached(terminal, text, flags);
   if (flags.waitFor !== undefined) return (await import('./run-awaited.ts')).runAwaited(terminal, text, flags);
   return undefined;
