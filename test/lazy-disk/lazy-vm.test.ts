@@ -136,12 +136,13 @@ it('refuses run --lazy of what it does not clone, and says how a VM gets its dis
   }
 });
 
-it.each(['auto', 'always'] as const)('clones as a whole on other systems, and refuses always (%s)', async (lazy) => {
+it('clones as a whole on other systems, and refuses always', async () => {
   const { name } = await place();
   const session = freshSession({ platform: 'darwin' });
-  const made = cloneOnDemand(session, name, LocalName.parse('ci'), { lazy });
-  if (lazy === 'auto') expect(await made).toMatchObject({ copied: expect.not.stringMatching('lazy') as string });
-  else await expect(made).rejects.toMatchObject({ code: 'USAGE' });
+  const ci = LocalName.parse('ci');
+  await expect(cloneOnDemand(session, name, ci, { lazy: 'always' })).rejects.toMatchObject({ code: 'USAGE' });
+  await cloneOnDemand(session, name, ci, { lazy: 'auto' });
+  expect(readFileSync(`${session.vms.pathOf(ci)}/disk.img`).equals(image.disk)).toBe(true);
 });
 
 it('gives the second VM of an image a MAC address of its own', async () => {
