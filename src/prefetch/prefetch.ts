@@ -3,7 +3,7 @@ import { RemoteName } from '../names/remote-name.ts';
 import { type Clock, systemClock } from '../registry/request/clock.ts';
 import type { Session } from '../session/session.ts';
 import { allowedFrom, type QuietHours, quietFrom } from './quiet-hours.ts';
-import { changeEntry, NEW_ENTRY, type PrefetchRecord, readPrefetchRecord, whileRecordIsHeld } from './record.ts';
+import { noteEntry, NEW_ENTRY, type PrefetchRecord, readPrefetchRecord, whileRecordIsHeld } from './record.ts';
 import { type ImageOutcome, noteFailure, refreshImage, type RefreshOptions } from './refresh.ts';
 import { keepWanted, releaseUnneeded } from './release.ts';
 import { type PrefetchSource, readSource, sourceName } from './source.ts';
@@ -158,7 +158,7 @@ function noMinuteLeft(): TartletError {
 async function quiet(session: Session, name: RemoteName, until: Date | undefined): Promise<ImageOutcome> {
   if (until === undefined) throw noMinuteLeft();
   const nextTry = until.toISOString();
-  await changeEntry(session, name.toString(), (entry) => ({ ...entry, nextTry }));
+  await noteEntry(session, name.toString(), (entry) => ({ ...entry, nextTry }));
   return { kind: 'quiet', name, until };
 }
 

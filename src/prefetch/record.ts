@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { TartletError } from '../errors.ts';
+import { isTartletError, TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
 import { fsyncDirectory, writeNewFile } from '../fs/fsync.ts';
@@ -102,6 +102,28 @@ export async function changeEntry(
     const before = now.images[key];
     if (before !== undefined) await write(withEntry(now, key, change(before)));
   });
+}
+
+/**
+ * As {@link changeEntry}, for what is good to know and changes no image. A disk that takes no record, a full one above
+ * all, is no failure here: it is most often what is to be noted, and the other images must have their tries.
+ */
+export async function noteEntry(
+  session: Session,
+  key: string,
+  change: (now: PrefetchEntry) => PrefetchEntry,
+): Promise<void> {
+  try {
+    await changeEntry(session, key, change);
+  } catch (error) {
+    session.signal.throwIfAborted();
+    if (!isDiskError(error)) throw error;
+  }
+}
+
+/** Whether a disk refused, and nothing is wrong with what was to be done. */
+export function isDiskError(error: unknown): error is TartletError {
+  return isTartletError(error) && error.code.startsWith('DISK_');
 }
 
 /** The record with another entry for an image. */

@@ -8,7 +8,7 @@ import type { Session } from '../session/session.ts';
 import { tellDeleted } from '../transfer/collect.ts';
 import { previewPull, type PullPreview } from '../transfer/pull/pull-preview.ts';
 import { pullUnnamed } from '../transfer/pull/pull.ts';
-import { changeEntry, type PrefetchEntry } from './record.ts';
+import { changeEntry, noteEntry, type PrefetchEntry } from './record.ts';
 import { switchTag } from './switch-tag.ts';
 import type { WantedImage } from './wanted.ts';
 
@@ -109,7 +109,7 @@ export async function noteFailure(session: Session, name: RemoteName, error: unk
     ? error
     : new TartletError('INTERNAL', describeError(error), { subject: name.toString(), cause: error });
   const said = { code: known.code, message: known.message };
-  await changeEntry(session, name.toString(), (entry) => ({
+  await noteEntry(session, name.toString(), (entry) => ({
     ...entry,
     error: said,
     failures: entry.failures + 1,

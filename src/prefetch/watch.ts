@@ -1,10 +1,16 @@
 import { describeError } from '../errors.ts';
-import type { RemoteName } from '../names/remote-name.ts';
 import { assertImageLabels, type Orchard } from '../orchard/orchard.ts';
 import { type Clock, systemClock } from '../registry/request/clock.ts';
 import type { Session } from '../session/session.ts';
-import { type PrefetchReport, type PrefetchRequest, readLists, readyDigests, refreshOne } from './prefetch.ts';
-import { changeEntry, readPrefetchRecord } from './record.ts';
+import {
+  type PrefetchReport,
+  type PrefetchRequest,
+  type ReadLists,
+  readLists,
+  readyDigests,
+  refreshOne,
+} from './prefetch.ts';
+import { isDiskError, noteEntry } from './record.ts';
 import type { ImageOutcome } from './refresh.ts';
 import { nextTry, type Rhythm } from './schedule.ts';
 import type { WantedImage } from './wanted.ts';
@@ -41,13 +47,19 @@ export async function watchPrefetch(session: Session, request: WatchRequest): Pr
   return new Watch(session, request).run();
 }
 
+/** What could not be written, in the place of a list. */
+const RECORD = 'the record of prefetched images';
+
 class Watch {
   readonly #session: Session;
   readonly #request: WatchRequest;
   readonly #clock: Clock;
   #wanted: readonly WantedImage[] = [];
-  /** Names that were refreshed by this process: the others are due now, whatever an earlier one planned. */
-  readonly #begun = new Set<string>();
+  /**
+   * When those names are due again that were refreshed by this process, in milliseconds since 1970: the others are due
+   * now, whatever an earlier one planned. The record says the same to others, where the disk has room for it.
+   */
+  readonly #dueAt = new Map<string, number>();
   #wake = new AbortController();
   /** When the lists, and the labels, are due, in milliseconds since 1970. */
   #listsAt = 0;
@@ -67,7 +79,7 @@ class Watch {
     for (;;) {
       this.#session.signal.throwIfAborted();
       if (this.#now() >= this.#listsAt) await this.#readLists();
-      const due = await this.#due();
+      const due = this.#due();
       for (const wanted of due.now) {
         if (this.#listsAt === 0) break;
         await this.#refresh(wanted);
@@ -84,18 +96,25 @@ class Watch {
 
   async #readLists(): Promise<void> {
     this.#listsAt = nextTry(this.#session.now(), this.#request, 0, this.#clock.random()).getTime();
-    const { wanted, failedSources, broken } = await readLists(this.#session, this.#request);
+    const isFirst = this.#wanted.length === 0;
+    let lists: ReadLists;
+    try {
+      lists = await readLists(this.#session, this.#request);
+    } catch (error) {
+      // What was wanted stays wanted while the disk is full: only a watch that never began ends for it.
+      this.#session.signal.throwIfAborted();
+      if (isFirst || !isDiskError(error)) throw error;
+      lists = { wanted: this.#wanted, failedSources: [{ source: RECORD, error }], broken: [] };
+    }
+    const { wanted, failedSources, broken } = lists;
     this.#wanted = wanted;
     if (failedSources.length > 0) this.#listsAt = Math.min(this.#listsAt, this.#now() + LABELS_EVERY_MS);
     this.#request.onReport?.({ images: [], failedSources, broken });
   }
 
   /** Images that are due now, and when the next one is. */
-  async #due(): Promise<{ readonly now: readonly WantedImage[]; readonly next: number }> {
-    const { images } = await readPrefetchRecord(this.#session.home);
-    const dueAt = (name: RemoteName): number =>
-      this.#begun.has(name.toString()) ? Date.parse(images[name.toString()]?.nextTry ?? '') || 0 : 0;
-    const times = this.#wanted.map((wanted) => ({ wanted, at: dueAt(wanted.name) }));
+  #due(): { readonly now: readonly WantedImage[]; readonly next: number } {
+    const times = this.#wanted.map((wanted) => ({ wanted, at: this.#dueAt.get(wanted.name.toString()) ?? 0 }));
     return {
       now: times.filter(({ at }) => at <= this.#now()).map(({ wanted }) => wanted),
       next: Math.min(...times.map(({ at }) => at), Number.POSITIVE_INFINITY),
@@ -103,16 +122,28 @@ class Watch {
   }
 
   async #refresh(wanted: WantedImage): Promise<void> {
-    this.#begun.add(wanted.name.toString());
     const outcome: ImageOutcome = await refreshOne(this.#session, wanted, this.#request, this.#clock);
-    if (outcome.kind !== 'quiet') {
-      const chance = this.#clock.random();
-      await changeEntry(this.#session, wanted.name.toString(), (entry) => ({
-        ...entry,
-        nextTry: nextTry(this.#session.now(), this.#request, entry.failures, chance).toISOString(),
-      }));
-    }
+    await this.#plan(wanted, outcome);
     this.#request.onReport?.({ images: [outcome], failedSources: [], broken: [] });
+  }
+
+  async #plan({ name }: WantedImage, outcome: ImageOutcome): Promise<void> {
+    const key = name.toString();
+    if (outcome.kind === 'quiet') {
+      this.#dueAt.set(key, outcome.until.getTime());
+      return;
+    }
+    const chance = this.#clock.random();
+    // A failure that the disk had no room for is one as well.
+    const known = outcome.kind === 'failed' ? 1 : 0;
+    const dueAfter = (failures: number): Date =>
+      nextTry(this.#session.now(), this.#request, Math.max(failures, known), chance);
+    this.#dueAt.set(key, dueAfter(known).getTime());
+    await noteEntry(this.#session, key, (entry) => {
+      const due = dueAfter(entry.failures);
+      this.#dueAt.set(key, due.getTime());
+      return { ...entry, nextTry: due.toISOString() };
+    });
   }
 
   async #sayLabels(): Promise<void> {

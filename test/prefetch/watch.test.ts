@@ -1,11 +1,14 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { Home } from '../../src/home/home.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import type { PrefetchReport } from '../../src/prefetch/prefetch.ts';
 import { parseQuietHours } from '../../src/prefetch/quiet-hours.ts';
 import { watchPrefetch, type WatchRequest } from '../../src/prefetch/watch.ts';
 import type { Clock } from '../../src/registry/request/clock.ts';
+import { temporaryDirectory } from '../support/directory.ts';
 import { freshSession } from '../support/home.ts';
+import { MountedDisk } from '../support/mounted-disk.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { Workplace } from '../support/real-command.ts';
 import { after, eventually } from '../registry/world.ts';
@@ -60,6 +63,7 @@ async function watched(
   name: string,
   until: { readonly minutes: number } | { readonly outcomes: number; readonly stops?: number },
   more: Partial<WatchRequest> = {},
+  home = new Home(`${temporaryDirectory()}/home`),
 ): Promise<Seen[]> {
   const controller = new AbortController();
   const stops = 'stops' in until ? until.stops * 60_000 : Number.POSITIVE_INFINITY;
@@ -67,7 +71,7 @@ async function watched(
     if ('minutes' in until && minute() >= until.minutes) controller.abort(new Error('over'));
   });
   const minute = (): number => (clock.at - NOON.getTime()) / 60_000;
-  const session = freshSession({ now: () => new Date(clock.at), signal: controller.signal });
+  const session = freshSession({ home, now: () => new Date(clock.at), signal: controller.signal });
   const seen: Seen[] = [];
   const onReport = ({ images }: PrefetchReport): void => {
     seen.push(...images.map(({ kind }) => ({ minute: Math.round(minute()), kind })));
@@ -83,6 +87,23 @@ async function watched(
   });
   await expect(watch).rejects.toThrow('over');
   return seen;
+}
+
+/** Writes until the disk takes nothing more. */
+function fill(file: string): void {
+  const opened = openSync(file, 'w');
+  const block = Buffer.alloc(65_536, 1);
+  try {
+    for (let size = block.length; size >= 1; ) {
+      try {
+        writeSync(opened, block.subarray(0, size));
+      } catch {
+        size = size === 1 ? 0 : size >> 1;
+      }
+    }
+  } finally {
+    closeSync(opened);
+  }
 }
 
 describe('watching', () => {
@@ -110,6 +131,32 @@ describe('watching', () => {
     expect([first, second]).toEqual([
       { minute: 0, kind: 'quiet' },
       { minute: 30, kind: 'ready' },
+    ]);
+  });
+
+  it('goes on when the disk was full for a while, and says so meanwhile', async () => {
+    const world = await rollout();
+    await world.publish('one');
+    const cleanup = new Cleanup();
+    after(async () => cleanup.run());
+    const disk = MountedDisk.make(cleanup, 'ext4');
+    const filler = `${disk.directory}/filler`;
+    const reports: string[] = [];
+    const onReport = ({ images: [image], failedSources: [failed] }: PrefetchReport): void => {
+      if (image?.kind === 'ready' && reports.length === 0) fill(filler);
+      if (image !== undefined) reports.push(image.kind === 'failed' ? image.error.code : image.kind);
+      if (failed !== undefined) reports.push(`${failed.source}: ${failed.error.code}`);
+      if (image?.kind === 'failed') rmSync(filler);
+    };
+    const home = new Home(`${disk.directory}/home`);
+    await watched(world.name(), { minutes: 100 }, { onReport, intervalMs: 1_800_000, jitterMs: 0 }, home);
+    expect(reports).toEqual([
+      'ready',
+      'the record of prefetched images: DISK_FULL',
+      'DISK_FULL',
+      'ready',
+      'ready',
+      'ready',
     ]);
   });
 
