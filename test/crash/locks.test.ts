@@ -49,6 +49,8 @@ describeWithParts('locks (P20)', ['strace'], () => {
     // None the other way round: two commands never wait for each other.
     expect([...nested].sort()).toEqual([
       'cache/.locks/migration.lock, then image',
+      'cache/.locks/prefetch.lock, then image',
+      'cache/.locks/prefetch.lock, then vm',
       'image, then names of VMs',
       'image, then scratch',
       'scratch, then names of VMs',
