@@ -116,6 +116,8 @@ it.each([
     expect(others).toEqual({
       ...Object.fromEntries(KINDS.map((kind) => [kind, [file]])),
       '.lock': ['660'],
+      // Of a pull that is gone: who may connect may choose what is fetched first.
+      '.fill.sock': ['600'],
       directory: [directory],
     });
     const outside = ['first.tar', 'digest', 'copied'].map((each) => [each, statSync(`${run}/${each}`).mode & 0o777]);
