@@ -35,6 +35,19 @@ function differences(one: Buffer, other: Buffer): string[] {
   return found;
 }
 
+interface Layer {
+  readonly mediaType: string;
+  readonly digest: string;
+}
+
+/** The chunks of the disk. */
+function layersOf(manifest: string): Layer[] {
+  const { layers } = JSON.parse(readFileSync(manifest, 'utf8')) as { readonly layers: readonly Layer[] };
+  return layers.filter(({ mediaType }) => mediaType.includes('disk'));
+}
+
+const requestFor = (layer: Layer | undefined): string => `GET /v2/team/guest/blobs/${layer?.digest}`;
+
 describeWithParts(
   'a VM whose disk arrives while it runs',
   ['qemu-system-x86_64', 'qemu-img', 'ovmf', 'mformat', 'depmod'],
@@ -97,11 +110,8 @@ describeWithParts(
       'the guest begins before its image is here, keeps what it wrote when run is killed, and ends up with an ordinary disk (P39)',
       async () => {
         expect(await user.run('clone', '--lazy', image, 'ci')).toMatchObject({ exitCode: 0 });
-        const manifest = JSON.parse(readFileSync(at('.lazy-manifest.json'), 'utf8')) as {
-          layers: { mediaType: string; digest: string }[];
-        };
-        const layers = manifest.layers.filter(({ mediaType }) => mediaType.includes('disk'));
-        const kept = `GET /v2/team/guest/blobs/${layers.at(-1)?.digest}`;
+        const layers = layersOf(at('.lazy-manifest.json'));
+        const kept = requestFor(layers.at(-1));
         gate.treat = (request) => (request === kept ? { kind: 'stall', bytes: 0 } : { kind: 'pass' });
 
         const killed = begin();
@@ -143,10 +153,34 @@ describeWithParts(
         expect(readdirSync(user.vmDirectory('ci')).filter((name) => name.includes('lazy'))).toStrictEqual([]);
         // What was verified before run was killed did not come again.
         const blobs = gate.requests.slice(before).filter((line) => line.includes('/blobs/') && line !== kept);
-        const chunks = new Set(layers.map(({ digest }) => `GET /v2/team/guest/blobs/${digest}`));
+        const chunks = new Set(layers.map(requestFor));
         expect(blobs.filter((line) => chunks.has(line))).toStrictEqual([]);
         expect(await user.run('doctor', '--deep')).toMatchObject({ exitCode: 0 });
         expect(await user.run('push', 'ci', image.replace('guest:', 'other:'))).toMatchObject({ exitCode: 0 });
+      },
+      LONG_MS,
+    );
+
+    it(
+      'a guest for one command begins before its image is here, and goes with the command though the rest never came',
+      async () => {
+        const other = new Workplace(cleanup);
+        expect(await other.run('clone', '--lazy', image, 'looked-at')).toMatchObject({ exitCode: 0 });
+        const layers = layersOf(`${other.vmDirectory('looked-at')}/.lazy-manifest.json`);
+        const kept = requestFor(layers.at(-1));
+        gate.treat = (request) => (request === kept ? { kind: 'stall', bytes: 0 } : { kind: 'pass' });
+        const ran = await other.run('run', '--rm', '--lazy', image, '--', 'sh', '-c', 'echo here; exit 7');
+        expect(ran, ran.stderr).toMatchObject({ exitCode: 7, stdout: 'here\n' });
+        expect(ran.stderr).toContain('the guest begins while its disk arrives');
+        expect(await other.names()).toEqual(['looked-at']);
+        gate.treat = () => ({ kind: 'pass' });
+        gate.cutOff();
+        // What came stays: a pull goes on from there.
+        const before = gate.requests.length;
+        expect(await other.run('pull', image)).toMatchObject({ exitCode: 0 });
+        const fetched = layers.filter((layer) => gate.requests.slice(before).includes(requestFor(layer)));
+        expect(fetched).toContain(layers.at(-1));
+        expect(fetched.length).toBeLessThan(layers.length / 2);
       },
       LONG_MS,
     );
