@@ -80,7 +80,7 @@ function pack() {
 function checkContents(tarball, files) {
   step = 'contents of the tarball';
   const allowed =
-    /^(package\.json|LICENSE|SECURITY\.md|README\.md|bin\/tartlet|(dist\/)?bin\/package\.json|docs\/[\w./-]+\.md|packaging\/systemd\/tartlet-serve\.service|dist\/([\w./-]+\.(js|d\.ts)|lz4\.wasm))$/;
+    /^(package\.json|LICENSE|SECURITY\.md|README\.md|bin\/tartlet|(dist\/)?bin\/package\.json|docs\/[\w./-]+\.md|packaging\/launchd\/tartlet\.prefetch\.plist|packaging\/systemd\/tartlet-(serve|peer@|prefetch|site-cache)\.service|packaging\/systemd\/tartlet-prefetch\.timer|dist\/([\w./-]+\.(js|d\.ts)|lz4\.wasm))$/;
   expectNone(
     files.filter((file) => !allowed.test(file) || /(^|\/)(tests?|__tests__)\/|\.test\.|\.map$/.test(file)),
     'do not belong into the package',
