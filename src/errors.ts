@@ -116,6 +116,11 @@ export function isTartletError(error: unknown, ...codes: ErrorCode[]): error is 
   return error instanceof TartletError && (codes.length === 0 || codes.includes(error.code));
 }
 
+/** Whether a disk refused: it is full, read-only, broken, or not ours to write to. */
+export function isDiskError(error: unknown): error is TartletError {
+  return error instanceof TartletError && error.code.startsWith('DISK_');
+}
+
 /** A failed switch: compiles only where every case of a union was handled. */
 export function unreachable(value: never): never {
   throw new TartletError('INTERNAL', `unhandled case: ${JSON.stringify(value)}`);

@@ -1,4 +1,4 @@
-import { isTartletError, type TartletError } from '../errors.ts';
+import { isDiskError, isTartletError, type TartletError } from '../errors.ts';
 import type { RegistryAddress } from '../names/registry-address.ts';
 
 /**
@@ -49,10 +49,7 @@ export interface CredentialSource {
  * cannot be read. A command that only reads may go on without it.
  */
 export function isLoginFault(error: unknown): error is TartletError {
-  return (
-    isTartletError(error) &&
-    (error.code === 'AUTH_HELPER' || error.code === 'CONFIG_INVALID' || error.code.startsWith('DISK_'))
-  );
+  return isDiskError(error) || isTartletError(error, 'AUTH_HELPER', 'CONFIG_INVALID');
 }
 
 /** A source without credentials. */

@@ -1,4 +1,4 @@
-import { type ErrorCode, isTartletError, type TartletError } from '../errors.ts';
+import { type ErrorCode, isDiskError, isTartletError, type TartletError } from '../errors.ts';
 import { Refusal } from '../server/contract/refusal.ts';
 import { CHALLENGE } from './login.ts';
 
@@ -35,7 +35,7 @@ export function refusalOf(error: unknown, upstream: string, login: string | unde
   if (!isTartletError(error)) throw error;
   const { code, facts, message } = error;
   // Of this machine, and not of an upstream: the client hears that something is wrong, the log what.
-  if (code.startsWith('DISK_') || code === 'INTERNAL') throw error;
+  if (isDiskError(error) || code === 'INTERNAL') throw error;
   if (code === 'INTERRUPTED') return new Refusal(503, 'UNKNOWN', 'the cache is being closed');
   if (code === 'AUTH_REQUIRED' && login !== undefined) return challenge(`${message}; ${login}`);
   if (isDenial(error)) return facts.status === 401 && login !== undefined ? challenge(message) : denied(error);

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { isTartletError, TartletError } from '../errors.ts';
+import { isDiskError, TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import { moveEntry } from '../fs/entry.ts';
 import { fsyncDirectory, writeNewFile } from '../fs/fsync.ts';
@@ -119,11 +119,6 @@ export async function noteEntry(
     session.signal.throwIfAborted();
     if (!isDiskError(error)) throw error;
   }
-}
-
-/** Whether a disk refused, and nothing is wrong with what was to be done. */
-export function isDiskError(error: unknown): error is TartletError {
-  return isTartletError(error) && error.code.startsWith('DISK_');
 }
 
 /** The record with another entry for an image. */

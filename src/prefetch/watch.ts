@@ -1,4 +1,4 @@
-import { describeError } from '../errors.ts';
+import { describeError, isDiskError } from '../errors.ts';
 import { assertImageLabels, type Orchard } from '../orchard/orchard.ts';
 import { type Clock, systemClock } from '../registry/request/clock.ts';
 import type { Session } from '../session/session.ts';
@@ -10,7 +10,7 @@ import {
   readyDigests,
   refreshOne,
 } from './prefetch.ts';
-import { isDiskError, noteEntry } from './record.ts';
+import { noteEntry } from './record.ts';
 import type { ImageOutcome } from './refresh.ts';
 import { nextTry, type Rhythm } from './schedule.ts';
 import type { WantedImage } from './wanted.ts';
