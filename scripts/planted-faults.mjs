@@ -359,6 +359,12 @@ const FAULTS = [
     files: { [file]: text },
     rule: '121 columns',
   })),
+  {
+    gate: 'sizes',
+    fault: 'a contract that does not say who keeps it',
+    files: { 'src/oci/planted.ts': `/** Closed by whoever opened it. */\n${LINES}` },
+    rule: 'is no subject',
+  },
   // Not written out: the gate reads this file as well.
   {
     gate: 'citations',

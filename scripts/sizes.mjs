@@ -1,7 +1,7 @@
 /**
  * Refuses a directory of `src` with more files than one sees at a glance, and a file that is longer than is read at
  * once without saying why in its first lines: "More than 250 lines, because ...". A reason that is not needed any
- * more is refused as well.
+ * more is refused as well. So are lines that are too wide, and sentences that do not say who does it.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -45,6 +45,8 @@ const documents = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'
     .filter((file) => file.endsWith('.md'))
     .map((file) => `docs/${file}`),
 );
+/** A contract has a subject: a caller, a client, another process. The documents of others keep their words. */
+const NO_SUBJECT = /\b(?:whoever|nobody|somebody)\b/i;
 for (const file of [...files, ...documents]) {
   let isOutput = false;
   for (const [index, line] of readFileSync(path.join(root, file), 'utf8').split('\n').entries()) {
@@ -52,6 +54,8 @@ for (const file of [...files, ...documents]) {
     const isTable = file.endsWith('.md') && (isOutput || line.trimStart().startsWith('|'));
     if (line.length > MOST_COLUMNS && !isTable && !/https?:\S+$/.test(line))
       findings.push(`${file}:${index + 1}: ${line.length} columns, and ${MOST_COLUMNS} are the most`);
+    if (!isOutput && !file.startsWith('docs/reference/') && NO_SUBJECT.test(line))
+      findings.push(`${file}:${index + 1}: "${NO_SUBJECT.exec(line)?.[0]}" is no subject: say which program or user`);
   }
 }
 

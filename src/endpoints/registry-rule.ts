@@ -8,7 +8,7 @@ import { wrongSettings } from './settings-fault.ts';
 export interface RuleLocation {
   /** What takes the place of the prefix: `host[:port][/path]`. Empty, which only a `*.` prefix allows: nothing does. */
   readonly location: string;
-  /** Plain HTTP, and certificates that nobody vouches for, are good enough. */
+  /** Plain HTTP, and certificates of unknown authorities, are good enough. */
   readonly isInsecure: boolean;
 }
 

@@ -32,7 +32,7 @@ export type LoginRule =
  */
 export function identityFor(upstream: Upstream, { user, authorization }: Asker, rule: LoginRule): Identity {
   if (rule.kind === 'own-users') {
-    // Whoever needed no login gets what needs none: the operator's login must not open anything to everybody.
+    // A client without a login gets what needs none: the operator's login must not open anything to all.
     return { kind: user !== undefined && rule.withOperatorLogins ? 'operator' : 'anonymous' };
   }
   const login = authorization === undefined ? undefined : parseBasic(authorization);

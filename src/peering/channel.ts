@@ -20,7 +20,7 @@ export function servingChannel(key: FleetKey): TlsOptions {
   return { ...COMMON, pskCallback: (_socket, identity) => (identity === IDENTITY ? key : null) };
 }
 
-/** The asking side. A server that shows a certificate instead of the key is refused, whoever signed it. */
+/** The asking side. A server that shows a certificate instead of the key is refused, also one of a known authority. */
 export function askingChannel(key: FleetKey): ConnectionOptions {
   return {
     ...COMMON,

@@ -1,7 +1,7 @@
 import { hkdfSync } from 'node:crypto';
 import { TartletError } from '../errors.ts';
 
-/** Characters. Whoever listens may try tokens against what was heard (RFC 9257 §4.1): a short one would be found. */
+/** Characters. An eavesdropper may try tokens against what was heard (RFC 9257 §4.1): a short one would be found. */
 const MIN_TOKEN_LENGTH = 32;
 /** Characters. More is a file that was meant for something else. */
 const MAX_TOKEN_LENGTH = 4096;

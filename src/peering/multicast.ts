@@ -52,7 +52,7 @@ export async function announcePeer(
   onFailure: (error: unknown) => void,
 ): Promise<() => Promise<void>> {
   const bonjour = await open(options, onFailure);
-  // Nobody reads the name, and without a name that is taken there is nothing to probe for.
+  // No program reads the name, and without a name that is taken there is nothing to probe for.
   bonjour.publish({ ...SERVICE, name: `tartlet-${randomUUID()}`, port, probe: false });
   return async () =>
     new Promise((resolve) => {

@@ -10,7 +10,7 @@ export interface BlobOrigin {
   readonly upstream: string;
   /**
    * Whether only what this upstream itself brings may be given: it has not shown yet that it has the blob, and what
-   * another one brought may not be for its clients. Default: what is here is given, whoever brought it.
+   * another one brought may not be for its clients. Default: what is here is given, from any upstream.
    */
   readonly onlyOwn?: boolean | undefined;
   /**

@@ -43,7 +43,7 @@ export class EndpointMemory {
     this.#listener.onLeft?.(index, why);
   }
 
-  /** {@link leave}, as another thread says: it has told whoever listens. */
+  /** {@link leave}, as another thread says: its listeners were told there. */
   hearLeft(index: number, why: WhyLeft): void {
     this.#left.set(index, this.#left.get(index) ?? why);
   }

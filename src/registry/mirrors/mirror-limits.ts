@@ -12,7 +12,7 @@ const MIRROR_LIMITS = {
   bodyIdleMs: 15_000,
   trickleMs: 30_000,
   trickleBytes: 30 * 16 * 1024,
-  /** Whoever reads tries again, there or elsewhere: {@link MirroredSource} counts. */
+  /** {@link MirroredSource} tries again, there or elsewhere, and counts. */
   attempts: 1,
   inVainMs: 15_000,
   /** One that wants to be spared for longer is. */

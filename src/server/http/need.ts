@@ -21,7 +21,7 @@ export function needOf(route: Route, request: IncomingMessage, readers: MetricsR
     case 'peers':
       return undefined;
     case 'page':
-      // As the API has it: whoever may not list repositories there does not see them here.
+      // As the API has it: a client that may not list repositories there does not see them here.
       if (route.view === 'repositories') return { kind: 'catalog' };
       return { kind: 'repository', repository: route.repository.text, actions: ['pull'] };
     case 'metrics':

@@ -30,7 +30,7 @@ export interface ImageSummary {
   /** `unknown` is what could not be read as a manifest, and `note` says why. */
   readonly kind: 'vm' | 'image' | 'index' | 'unknown';
   readonly note: string | undefined;
-  /** As whoever pushed it says. */
+  /** As its manifest says, which its pusher wrote. */
   readonly pushedAt: Date | undefined;
   /** Bytes of the disk as the guest sees it. */
   readonly diskBytes: number | undefined;

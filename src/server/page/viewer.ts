@@ -3,7 +3,7 @@ import type { Memory } from './image-reader.ts';
 
 /** Who looks at a page, at what, and when. */
 export interface Viewer {
-  /** Shown, where somebody logged in. */
+  /** Shown, where there was a login. */
   readonly user: string | undefined;
   /** Whether a repository may be read, by the rules of the API. */
   readonly mayRead: (repository: string) => boolean;

@@ -9,7 +9,7 @@ interface Size {
 }
 
 /**
- * How much is stored. Telling it means to look at every file, so it is done behind the back of whoever asks, and what
+ * How much is stored. Telling it means to look at every file, so it is done after the answer, and what
  * was found last is told meanwhile.
  */
 export class StoredSize {
