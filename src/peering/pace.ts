@@ -19,6 +19,8 @@ export interface Pace {
   came(): void;
   /** So much of the content came in all, in bytes. */
   reached(contentBytes: number): void;
+  /** Something else than the peer is waited for, a limit of this side for example: that time does not count. */
+  notCounting(work: () => Promise<void>): Promise<void>;
   end(): void;
 }
 
@@ -36,7 +38,9 @@ export function watchPace(size: number, limit: number | undefined, onSlow: (why:
   let elapsedMs = 0;
   let silentMs = 0;
   let reached = 0;
+  let isCounting = true;
   const look = setInterval(() => {
+    if (!isCounting) return;
     elapsedMs += LOOK_MS;
     silentMs += LOOK_MS;
     const due = ((elapsedMs - graceMs) / 1000) * slowest;
@@ -53,6 +57,15 @@ export function watchPace(size: number, limit: number | undefined, onSlow: (why:
     },
     reached: (contentBytes) => {
       reached = contentBytes;
+    },
+    notCounting: async (work) => {
+      isCounting = false;
+      try {
+        await work();
+      } finally {
+        isCounting = true;
+        silentMs = 0;
+      }
     },
     end: () => clearInterval(look),
   };

@@ -102,7 +102,7 @@ export class PeerClient {
         if (response.headers['content-type'] !== CONTENT_STREAM) throw new PeerFailure('not-understood');
         for await (const piece of response as AsyncIterable<Uint8Array>) {
           pace.came();
-          await limit?.take('in', piece.length, signal);
+          await pace.notCounting(async () => limit?.take('in', piece.length, signal));
           yield piece;
           pace.reached(delivered());
         }
