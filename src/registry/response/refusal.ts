@@ -66,7 +66,7 @@ export function refusal(response: ResponseStart, complaint: Complaint, context: 
   const misunderstanding = status === 400 ? tlsComplaint(response, context.what, complaint.line) : undefined;
   if (misunderstanding !== undefined) return misunderstanding;
   const said = [MEANINGS.get(status), complaint.line].filter((part) => part !== undefined && part !== '').join(': ');
-  const code = context.code ?? CODES.get(status) ?? (status >= 500 ? 'REG_UNAVAILABLE' : 'REG_REJECTED');
+  const code = context.code ?? codeOf(response);
   const host = hostAndPort(response.url);
   // What was said counts more than what could be meant by the status.
   const next =
@@ -79,6 +79,12 @@ export function refusal(response: ResponseStart, complaint: Complaint, context: 
     found: complaint.codes[0],
     next,
   });
+}
+
+function codeOf({ status, crossOrigin }: ResponseStart): ErrorCode {
+  // The storage behind the registry says nothing about our rights (reliability N36, S11).
+  if (crossOrigin && (status === 401 || status === 403)) return 'REG_UNAVAILABLE';
+  return CODES.get(status) ?? (status >= 500 ? 'REG_UNAVAILABLE' : 'REG_REJECTED');
 }
 
 function isTransient(code: ErrorCode): boolean {

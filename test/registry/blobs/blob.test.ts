@@ -400,5 +400,13 @@ describe.each([
       const registry = await scripted({ [HEAD]: redirect, [GET]: redirect });
       expect(await clientFor(registry).client.blobExists(BLOB)).toBe(true);
     });
+
+    it.each([401, 403])('takes %i of the storage for no word about our rights (N36, S11)', async (status) => {
+      const storage = await scripted({ 'HEAD /x': { status }, 'GET /x': { status } });
+      const redirect = { status: 307, headers: { location: `${storage.origin}/x` } };
+      const registry = await scripted({ [HEAD]: redirect, [GET]: redirect });
+      const asked = clientFor(registry).client.blobExists(BLOB);
+      await expect(asked).rejects.toMatchObject({ code: 'REG_UNAVAILABLE', facts: { status } });
+    });
   });
 });
