@@ -17,7 +17,7 @@ const root = path.resolve(import.meta.dirname, '..');
 const DOCUMENT = 'docs/maintainers/faults.md';
 /** What stands in parentheses: `N14`, `N39–N42`, `reliability C5`, several with commas. */
 const IN_PARENTHESES = /\(([^()]*)\)/g;
-const IDS = /^(?:reliability )?([NQDPCS])(\d{1,2})(?:–\1(\d{1,2}))?$/;
+const IDS = /^(?:reliability )?([NQDPCS])(\d{1,3})(?:–\1(\d{1,3}))?$/;
 /** Calls that make tests, and calls whose titles count for the tests in them. */
 const MAKERS = new Set(['test', 'it', 'row', 'fuzz', 'describe', 'describeWithParts']);
 const SKIPPING = new Set(['skip', 'todo', 'fails']);
