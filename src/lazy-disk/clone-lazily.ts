@@ -138,7 +138,9 @@ function requireFlat(image: TartImage, name: RemoteName): FlatImage {
   throw new TartletError('MEDIA_UNSUPPORTED', `${name.toString()} is stacked`, { subject: name.toString() });
 }
 
-async function hasSmallParts(session: Session, { base }: FlatImage): Promise<boolean> {
+/** Of an image with a piece index, a guest waits for a MiB, however large its layers are. */
+async function hasSmallParts(session: Session, { base, pieces }: FlatImage): Promise<boolean> {
+  if (pieces !== undefined) return true;
   const zeros = await zeroContents(base.chunks, session.signal);
   return base.chunks.every(({ size, contentDigest }) => size <= MOST_PART_BYTES || zeros.has(contentDigest.toString()));
 }
