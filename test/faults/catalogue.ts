@@ -358,5 +358,6 @@ export const SECTIONS: readonly Section[] = [
     /* S96 */ 'a list of wanted images that is none, or names what is none, in any of its entries',
     /* S97 */ 'the token for a controller of VMs told where others can read it',
     /* S98 */ 'a client of a disk that arrives does not keep to the protocol (NBD), asks without end, or leaves',
+    /* S99 */ 'an order for a disk that arrives is wrong, endless, misleading, or does not come',
   ]),
 ];

@@ -8,10 +8,12 @@ import { sizeDisk } from '../../fs/disk/disk-size.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { modeIn, setMode } from '../../fs/sharing.ts';
 import type { Digest } from '../../names/digest.ts';
+import type { BootOrder } from '../../oci/boot-order.ts';
 import type { DiskChunk } from '../../oci/tart-image.ts';
 import type { ClearJob, CopyJob, FetchJob, VerifyJob } from '../../chunks/chunk-job.ts';
 import { beforeCloning, type ClonedSeed, verifySeed } from './cloned-seed.ts';
 import { grouped } from '../../chunks/grouped.ts';
+import { rankOfChunks } from '../fill/chunk-rank.ts';
 import type { PeerOffers } from './peer-offers.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
 import { copyParts, fetchParts, type PartTools, runWork, type Work } from './part-work.ts';
@@ -28,6 +30,8 @@ export interface DiskBuild extends DiskTarget, PartTools {
   readonly plan: FilePlan;
   /** Who is asked before the registry. Default: none is. */
   readonly offers?: PeerOffers | undefined;
+  /** What is fetched first. Default: everything in the order of the disk. */
+  readonly order?: BootOrder | undefined;
   /**
    * A chunk is verified in its place: fetched just now, or found on this machine. What is known by its content alone,
    * found or continued, or planned as `zero`, proves nothing about the blob that the manifest names for it.
@@ -104,7 +108,10 @@ async function fill(
   // Where a copy failed, the disk is not fresh any more.
   const spoilt = new Set(damaged);
   const missing = chunks.filter(({ chunk }) => !found.has(chunk));
-  const work = fetchWork(build, missing, (chunk) => fresh && !spoilt.has(chunk));
+  const work = inBootOrder(
+    fetchWork(build, missing, (chunk) => fresh && !spoilt.has(chunk)),
+    build,
+  );
   const onFetched = async (
     those: readonly DiskChunk[],
     { verified: isProven }: { verified: boolean },
@@ -218,4 +225,16 @@ function fetchWork(
     },
     all.map((each) => each.chunk),
   ]);
+}
+
+/** What a guest touches at its start comes before the rest, and everything else stays in the order of the disk. */
+function inBootOrder(
+  work: Work<FetchJob>[],
+  { plan, order = [] }: Pick<DiskBuild, 'plan' | 'order'>,
+): readonly Work<FetchJob>[] {
+  if (order.length === 0) return work;
+  const rankOf = rankOfChunks(plan.file.chunks, order);
+  const ranks = new Map(work.map((each) => [each, Math.min(...each[1].map(rankOf))]));
+  // Two that the order does not touch are equal: infinity less infinity is no number.
+  return work.toSorted((a, b) => (ranks.get(a) ?? 0) - (ranks.get(b) ?? 0) || 0);
 }

@@ -1,6 +1,7 @@
 import { TartletError } from '../../errors.ts';
 import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-directory.ts';
+import type { BootOrder } from '../../oci/boot-order.ts';
 import type { TartImage } from '../../oci/tart-image.ts';
 import type { BlobFetcher, BlobLookup } from '../../registry/contract.ts';
 import type { SharedSource } from '../../registry/mirrors/registry-source.ts';
@@ -26,6 +27,8 @@ export interface TransferContext {
   readonly ready?: ReadyThreads | undefined;
   /** What peers say to have of it. Default: none is asked. */
   readonly offers?: PeerOffers | undefined;
+  /** What of the disk is fetched first. Default: everything in the order of the disk. */
+  readonly order?: BootOrder | undefined;
 }
 
 /** What crossed the network, in bytes. */

@@ -22,6 +22,11 @@ export interface PullOptions {
   readonly concurrency?: number;
   /** Which images will do; others are refused before anything of them is fetched. Default: `any`. */
   readonly accept?: 'any' | 'flat';
+  /**
+   * Which MiB of the disk of a flat image are fetched first, by their numbers from 0, in this order: a hint, which
+   * changes nothing but the order of the work. Default: everything in the order of the disk.
+   */
+  readonly order?: readonly number[] | undefined;
 }
 
 const NOTHING: Transferred = { fetchedBytes: 0, peerBytes: 0 };
@@ -83,13 +88,13 @@ async function bring(
   const place = await session.images.refuseCollision(name);
   const ready = new ReadyThreads(session.processors);
   try {
-    const { insecure = false, concurrency = DEFAULT_CONCURRENCY, accept = 'any' } = options;
+    const { insecure = false, concurrency = DEFAULT_CONCURRENCY, accept = 'any', order } = options;
     // Of an image that was never here something will have to be fetched; whether a tag has moved, only the registry
     // knows.
     if (place === 'free') ready.start(concurrency);
     const source = await session.source(name, insecure);
     try {
-      return await pullFromRegistry(session, name, { accept, mark }, { source, concurrency, ready });
+      return await pullFromRegistry(session, name, { accept, mark }, { source, concurrency, ready, order });
     } finally {
       await source.close();
     }
