@@ -75,6 +75,8 @@ export const LazyFile = {
   manifest: '.lazy-manifest.json',
   /** What the guest wrote, above what arrives. */
   overlay: 'lazy.qcow2',
+  /** The same, until it can be used. */
+  newOverlay: 'lazy.qcow2.new',
   /** Where QEMU reads what arrives. */
   socket: 'lazy.sock',
   /** The disk, as long as it does not have all that the guest wrote. */

@@ -52,9 +52,12 @@ export interface RunningMachine {
    * written to it.
    * @param commit called when the file has everything, while the guest stands still for a moment. From its success on
    * the file counts; when it fails, the lazy disk does.
-   * @throws TartletError when that is not possible, also because the machine ended; the guest goes on as before then.
+   * @returns `ended` when the machine ended before it went on with the file, which counts nevertheless if `commit` was
+   * called and succeeded.
+   * @throws TartletError when it is not possible; the guest goes on as before, or after `commit`, is ended, since it
+   * must not write any more to what does not count.
    */
-  replaceDisk(file: string, commit: () => Promise<void>): Promise<void>;
+  replaceDisk(file: string, commit: () => Promise<void>): Promise<'replaced' | 'ended'>;
   /**
    * Writes the memory of the guest to a file and ends. @throws TartletError when that is not possible; the guest goes
    * on then.

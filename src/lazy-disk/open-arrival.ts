@@ -165,16 +165,20 @@ class ArrivingDisk {
     try {
       await pulling;
       await copyImage(this.#session, this.#vm);
-      await machine.replaceDisk(LazyFile.disk, async () => {
+      const moved = await machine.replaceDisk(LazyFile.disk, async () => {
         await commitLazyDisk(directory);
         this.#isCommitted = true;
       });
+      // How the run ends says why; what is left goes with its end.
+      if (moved === 'ended') return;
       await this.#letGo();
       await removeLazyFiles(directory);
       this.#note('the disk has arrived: from now on the VM is one like all others');
     } catch (error) {
       if (this.#session.signal.aborted || this.#isCommitted) return;
       const reason = describeError(error);
+      // The guest may need the room for what it writes.
+      await removeEntry(`${directory}/${LazyFile.disk}`).catch(() => undefined);
       this.#note(`the guest goes on with the image itself, and gets its own disk at its next run: ${reason}`);
     }
   }

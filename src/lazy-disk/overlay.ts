@@ -28,7 +28,7 @@ export async function makeOverlay(directory: string, diskBytes: number, searchPa
     });
   }
   // Under another name until it is whole: half of one would be taken for what the guest wrote.
-  const making = `${LazyFile.overlay}.new`;
+  const making = LazyFile.newOverlay;
   await removeEntry(`${directory}/${making}`);
   const argv = ['create', '-q', '-f', 'qcow2', making, String(diskBytes)];
   const child = spawn(program, argv, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'], env: SYSTEM_ENVIRONMENT });

@@ -218,6 +218,7 @@ export const SECTIONS: readonly Section[] = [
     /* P37 */ 'a rollout, or the way back, is killed at any step',
     /* P38 */ 'room is needed while a VM runs whose image is the oldest',
     /* P39 */ 'run, QEMU or a pull is killed while the disk of a VM arrives',
+    /* P40 */ 'a guest writes all the time while its disk arrives and takes the place of the lazy one',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',

@@ -26,7 +26,10 @@ export async function removeLazyFiles(directory: string): Promise<void> {
   const manifest = `${directory}/${LazyFile.manifest}`;
   if (await exists(manifest))
     await onDisk('rename', manifest, async () => moveEntry(manifest, `${directory}/${OurFile.baseManifest}`));
-  for (const file of [LazyFile.overlay, LazyFile.socket, LazyFile.disk]) await removeEntry(`${directory}/${file}`);
-  // Last of all: what is killed before goes on here the next time.
+  for (const file of [LazyFile.overlay, LazyFile.newOverlay, LazyFile.socket, LazyFile.disk])
+    await removeEntry(`${directory}/${file}`);
+  // Last of all, and when the others are gone for good: what is killed before, or loses its power, goes on here.
+  await fsyncDirectory(directory);
   await removeEntry(record);
+  await fsyncDirectory(directory);
 }

@@ -52,6 +52,8 @@ export class QemuMachine implements RunningMachine {
   #isSaving = false;
   /** Its disk changes just now. */
   #isMoving = false;
+  /** Why it was ended because it did not go over to another disk. */
+  #lost: string | undefined;
   #nextTry: NodeJS.Timeout | undefined;
   #killing: NodeJS.Timeout | undefined;
 
@@ -190,6 +192,7 @@ export class QemuMachine implements RunningMachine {
     this.#qmp?.close();
     clearTimeout(this.#nextTry);
     clearTimeout(this.#killing);
+    if (this.#lost !== undefined) return { kind: 'crashed', reason: this.#lost };
     if (this.#why === 'panicked') return { kind: 'crashed', reason: 'the kernel of the guest panicked' };
     if (this.#why !== undefined && code === 0) return { kind: this.#why };
     const how = signal === null ? `QEMU ended with ${code ?? 'nothing'}` : `QEMU was ended by ${signal}`;
@@ -208,14 +211,17 @@ export class QemuMachine implements RunningMachine {
     await this.#qmp?.execute('quit').catch(() => this.#qemu.kill('SIGTERM'));
   }
 
-  async replaceDisk(file: string, commit: () => Promise<void>): Promise<void> {
+  async replaceDisk(file: string, commit: () => Promise<void>): Promise<'replaced' | 'ended'> {
     const qmp = this.#qmp;
     if (qmp === undefined) throw new TartletError('GUEST_UNREACHABLE', 'the machine has not begun');
-    const [options] = this.#machine.disks;
-    const onStill = (isStill: boolean): void => {
-      this.#isMoving = isStill;
-    };
-    await replaceDisk(qmp, { node: diskNode(0), file, options, commit, onStill });
+    return replaceDisk(qmp, {
+      node: diskNode(0),
+      file,
+      options: this.#machine.disks[0],
+      commit,
+      onStill: (isStill) => (this.#isMoving = isStill),
+      onLost: (reason) => (this.#lost = reason),
+    });
   }
 
   async suspend(file: string): Promise<void> {

@@ -70,6 +70,11 @@ export class Qmp {
     return answer;
   }
 
+  /** Whether nothing is heard any more, as a rule because QEMU has ended. */
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
   /** Ends the conversation; the machine goes on. */
   close(): void {
     this.#socket.destroy();

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { TartletError } from '../../errors.ts';
+import { describeError, TartletError } from '../../errors.ts';
 import { isJsonObject } from '../../json/foreign.ts';
 import type { DiskOptions } from '../machine.ts';
 import { fileNode } from './disk-node.ts';
@@ -20,6 +20,8 @@ export interface Replacement {
   readonly file: string;
   readonly options: DiskOptions;
   readonly commit: () => Promise<void>;
+  /** Told when the guest was ended because QEMU did not go over to the whole disk, with why. */
+  readonly onLost: (reason: string) => void;
   /** Told before the guest stands still, and when it may go on: nothing else may let it go on in between. */
   readonly onStill: (isStill: boolean) => void;
 }
@@ -29,16 +31,30 @@ export interface Replacement {
  * the top layer. At the end the guest stands still, so that both are the same, to the byte, when the caller commits:
  * whenever something is killed, either the one or the other is the disk, and has everything.
  *
- * @throws TartletError `GUEST_UNREACHABLE` when QEMU refuses or has ended, and what `commit` throws.
+ * @returns `ended` when QEMU ended meanwhile.
+ * @throws TartletError `GUEST_UNREACHABLE` when QEMU refuses, and what `commit` throws.
  */
-export async function replaceDisk(qmp: Qmp, { node, file, options, commit, onStill }: Replacement): Promise<void> {
-  await qmp.execute('blockdev-add', { ...fileNode(file, options, WHOLE) });
+export async function replaceDisk(qmp: Qmp, replacement: Replacement): Promise<'replaced' | 'ended'> {
+  try {
+    await replace(qmp, replacement);
+    return 'replaced';
+  } catch (error) {
+    if (!qmp.isClosed) throw error;
+    return 'ended';
+  }
+}
+
+async function replace(qmp: Qmp, { node, file, options, commit, onStill, onLost }: Replacement): Promise<void> {
+  // Written to in any case: what a guest may only read, earlier runs may have written to.
+  await qmp.execute('blockdev-add', { ...fileNode(file, { ...options, readOnly: false }, WHOLE) });
   try {
     await qmp.execute('blockdev-mirror', {
       'job-id': JOB,
       device: node,
       target: WHOLE,
       sync: 'top',
+      // A guest that writes faster than is copied would never let the copy come to its end otherwise.
+      'copy-mode': 'write-blocking',
       // What the guest goes on with is decided after the commit, and not by QEMU.
       'auto-finalize': false,
       'auto-dismiss': false,
@@ -62,7 +78,11 @@ export async function replaceDisk(qmp: Qmp, { node, file, options, commit, onSti
     await qmp.execute('cont');
   } catch (error) {
     // The guest must not write to what does not count any more.
-    await qmp.execute('quit').catch(() => undefined);
+    const isThere = await qmp.execute('quit').then(
+      () => true,
+      () => false,
+    );
+    if (isThere) onLost(`the guest did not go over to its own disk: ${describeError(error)}`);
     throw error;
   }
   await qmp.execute('blockdev-del', { 'node-name': node });

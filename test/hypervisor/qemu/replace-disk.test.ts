@@ -4,9 +4,14 @@ import { blockNode } from '../../../src/hypervisor/qemu/disk-node.ts';
 import type { Qmp } from '../../../src/hypervisor/qemu/qmp.ts';
 import { replaceDisk } from '../../../src/hypervisor/qemu/replace-disk.ts';
 
-/** A QEMU that does what it is told, and writes it down. @param refused a command that it refuses */
-function playedQemu(refused?: string): { readonly qmp: Qmp; readonly said: string[] } {
+/** A QEMU that does what it is told, and writes it down. @param refused commands that it refuses */
+function playedQemu(...refused: readonly string[]): {
+  readonly qmp: Qmp;
+  readonly said: string[];
+  readonly parameters: Record<string, unknown>;
+} {
   const said: string[] = [];
+  const parameters: Record<string, unknown> = {};
   const statuses: Record<string, string> = {
     'blockdev-mirror': 'ready',
     'job-complete': 'pending',
@@ -14,14 +19,15 @@ function playedQemu(refused?: string): { readonly qmp: Qmp; readonly said: strin
     'job-cancel': 'concluded',
   };
   let status = 'created';
-  const execute = async (command: string): Promise<unknown> => {
+  const execute = async (command: string, given?: unknown): Promise<unknown> => {
     if (command === 'query-jobs') return [{ id: 'replace-disk', status }];
     said.push(command);
-    if (command === refused) throw new Error(`${command} is refused`);
+    parameters[command] = given;
+    if (refused.includes(command)) throw new Error(`${command} is refused`);
     status = statuses[command] ?? status;
     return {};
   };
-  return { qmp: { execute } as unknown as Qmp, said };
+  return { qmp: { execute } as unknown as Qmp, said, parameters };
 }
 
 function replacement(said: string[], commit = async (): Promise<void> => undefined): Parameters<typeof replaceDisk>[1] {
@@ -30,6 +36,7 @@ function replacement(said: string[], commit = async (): Promise<void> => undefin
     file: 'whole.img',
     options: DEFAULT_DISK_OPTIONS,
     onStill: (isStill) => void said.push(isStill ? 'STILL' : 'FREE'),
+    onLost: (reason) => void said.push(`LOST: ${reason}`),
     commit: async () => {
       said.push('COMMIT');
       await commit();
@@ -72,7 +79,30 @@ it('lets the guest go on with the lazy disk when the whole one cannot be committ
 it('does not let the guest write to the lazy disk any more once the whole one counts', async () => {
   const { qmp, said } = playedQemu('job-finalize');
   await expect(replaceDisk(qmp, replacement(said))).rejects.toThrow('job-finalize is refused');
-  expect(said.slice(said.indexOf('COMMIT'))).toStrictEqual(['COMMIT', 'job-finalize', 'quit']);
+  expect(said.slice(said.indexOf('COMMIT'))).toStrictEqual([
+    'COMMIT',
+    'job-finalize',
+    'quit',
+    'LOST: the guest did not go over to its own disk: job-finalize is refused',
+  ]);
+});
+
+it('says nothing of a guest that was lost when QEMU had ended by itself', async () => {
+  const { qmp, said } = playedQemu('job-finalize', 'quit');
+  await expect(replaceDisk(qmp, replacement(said))).rejects.toThrow('job-finalize is refused');
+  expect(said.at(-1)).toBe('quit');
+});
+
+it('copies what the guest writes meanwhile at once, or a guest that writes fast would never get its disk (P40)', async () => {
+  const { qmp, said, parameters } = playedQemu();
+  await replaceDisk(qmp, replacement(said));
+  expect(parameters['blockdev-mirror']).toMatchObject({ sync: 'top', 'copy-mode': 'write-blocking' });
+});
+
+it('can write to the whole disk of a guest that may only read it', async () => {
+  const { qmp, said, parameters } = playedQemu();
+  await replaceDisk(qmp, { ...replacement(said), options: { ...DEFAULT_DISK_OPTIONS, readOnly: true } });
+  expect(parameters['blockdev-add']).toMatchObject({ 'read-only': false, file: { 'read-only': false } });
 });
 
 it('commits nothing when QEMU cannot copy', async () => {
