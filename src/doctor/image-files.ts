@@ -9,6 +9,7 @@ export const IMAGE_FILES: ReadonlySet<string> = new Set<string>([
   OurFile.formerOrigin,
   OurFile.marker,
   OurFile.lastUse,
+  OurFile.bootOrder,
   ...Object.values(MARK_FILES),
 ]);
 

@@ -81,6 +81,10 @@ export const LazyFile = {
   socket: 'lazy.sock',
   /** The disk, as long as it does not have all that the guest wrote. */
   disk: '.lazy-disk.img',
+  /** What the guest touched of the image until now, in order: `boot-order-file.ts`. */
+  touched: '.lazy-touched.json',
+  /** In which order others touched it, if that is known: fetched first. */
+  order: '.lazy-order.json',
 } as const;
 
 /** What cloud-init in the guest is told: an image of a CD, for this user alone, since there are passwords in it. */
@@ -117,6 +121,8 @@ export const OurFile = {
   baseManifest: '.base-manifest.json',
   /** That the disk was not written to: `unmodified-marker.ts`. */
   marker: '.disk-seal.json',
+  /** In which order a guest touched the disk of an image when it began before that was here: `boot-order-file.ts`. */
+  bootOrder: '.boot-order.json',
   /** The manifest that the disk was pushed as, byte for byte: `push-record.ts`. */
   pushedManifest: '.pushed-manifest.json',
   /** Where the blobs of that manifest are. */

@@ -19,6 +19,7 @@ import { zeroContents } from '../chunks/zero-content.ts';
 import type { DiskArrival } from '../run/disk-arrival.ts';
 import type { RunEvent } from '../run/run-request.ts';
 import type { Session } from '../session/session.ts';
+import { BootRecord } from './boot-record.ts';
 import { ImageDevice } from './image-device.ts';
 import { keepPulling } from './keep-pulling.ts';
 import { makeOverlay } from './overlay.ts';
@@ -100,6 +101,7 @@ class ArrivingDisk {
   readonly #ended = new AbortController();
   readonly #device: ImageDevice;
   readonly #server: NbdServer;
+  readonly #record: BootRecord;
   #work: Promise<void> = Promise.resolve();
   /** Why nothing comes. */
   #trouble: string | undefined;
@@ -108,13 +110,14 @@ class ArrivingDisk {
   private constructor(
     session: Session,
     vm: LazyVm,
-    { tell, device, server }: { readonly tell: Tell; readonly device: ImageDevice; readonly server: NbdServer },
+    { tell, device, server, record }: { tell: Tell; device: ImageDevice; server: NbdServer; record: BootRecord },
   ) {
     this.#session = session.with({ signal: AbortSignal.any([session.signal, this.#ended.signal]) });
     this.#vm = vm;
     this.#tell = tell;
     this.#device = device;
     this.#server = server;
+    this.#record = record;
   }
 
   static async open(session: Session, vm: LazyVm, tell: Tell): Promise<DiskArrival> {
@@ -123,8 +126,9 @@ class ArrivingDisk {
       zeros: await zeroContents(vm.image.base.chunks, session.signal),
       onLate: (waitedMs) => late.tell(waitedMs),
     });
-    const server = await NbdServer.listen(`${vm.directory}/${LazyFile.socket}`, [{ name: '', device }]);
-    const opened = new ArrivingDisk(session, vm, { tell, device, server });
+    const record = await BootRecord.begin(device, vm.directory);
+    const server = await NbdServer.listen(`${vm.directory}/${LazyFile.socket}`, [{ name: '', device: record }]);
+    const opened = new ArrivingDisk(session, vm, { tell, device, server, record });
     late.tell = (waitedMs) => opened.#tellLate(waitedMs);
     // The guest's first read may come before QEMU has told that it runs.
     const pulling = opened.#pull();
@@ -164,6 +168,8 @@ class ArrivingDisk {
     const { directory } = this.#vm;
     try {
       await pulling;
+      // Before QEMU copies the disk. It waits for others that use the image, and keeps nothing waiting.
+      const kept = this.#record.keep(this.#session, this.#vm.imageName);
       await copyImage(this.#session, this.#vm);
       const moved = await machine.replaceDisk(LazyFile.disk, async () => {
         await commitLazyDisk(directory);
@@ -171,7 +177,7 @@ class ArrivingDisk {
       });
       // How the run ends says why; what is left goes with its end.
       if (moved === 'ended') return;
-      await this.#letGo();
+      await Promise.all([kept, this.#letGo()]);
       await removeLazyFiles(directory);
       this.#note('the disk has arrived: from now on the VM is one like all others');
     } catch (error) {
@@ -191,6 +197,7 @@ class ArrivingDisk {
   async #close(pulling: Promise<void>): Promise<void> {
     this.#ended.abort(new TartletError('INTERRUPTED', 'the run has ended'));
     await Promise.allSettled([pulling, this.#work]);
+    await this.#record.end();
     await this.#letGo();
     const { directory } = this.#vm;
     await (this.#isCommitted ? removeLazyFiles(directory) : removeEntry(`${directory}/${LazyFile.disk}`)).catch(

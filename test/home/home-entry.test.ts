@@ -20,6 +20,7 @@ it('the names that Tartlet hides in a home are these', () => {
   expect([...hidden, '.link.', '.partial'].sort()).toEqual([
     '.base-manifest.json',
     '.blobs',
+    '.boot-order.json',
     '.disk-seal.json',
     '.disposable',
     '.explicitly-pulled',
@@ -28,6 +29,8 @@ it('the names that Tartlet hides in a home are these', () => {
     '.last-used',
     '.lazy-disk.img',
     '.lazy-manifest.json',
+    '.lazy-order.json',
+    '.lazy-touched.json',
     '.lazy.json',
     '.link.',
     '.locks',

@@ -26,7 +26,8 @@ export async function removeLazyFiles(directory: string): Promise<void> {
   const manifest = `${directory}/${LazyFile.manifest}`;
   if (await exists(manifest))
     await onDisk('rename', manifest, async () => moveEntry(manifest, `${directory}/${OurFile.baseManifest}`));
-  for (const file of [LazyFile.overlay, LazyFile.newOverlay, LazyFile.socket, LazyFile.disk])
+  const { overlay, newOverlay, socket, disk, touched, order } = LazyFile;
+  for (const file of [overlay, newOverlay, socket, disk, touched, `${touched}.new`, order])
     await removeEntry(`${directory}/${file}`);
   // Last of all, and when the others are gone for good: what is killed before, or loses its power, goes on here.
   await fsyncDirectory(directory);
