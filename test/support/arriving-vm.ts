@@ -64,5 +64,5 @@ export class ArrivingVm {
 
 /** Where the guest wrote nothing, its own disk is a copy of the image. */
 export const MACHINE_THAT_WROTE_NOTHING = {
-  replaceDisk: async (_: string, commit: () => Promise<void>) => commit(),
+  replaceDisk: async (_: string, commit: () => Promise<void>) => commit().then(() => 'replaced' as const),
 } as unknown as RunningMachine;
