@@ -13,7 +13,6 @@ import type { FetchJob, FetchResult, UnpackJob, UnpackResult, VerifyJob, VerifyR
 import { type FetchRoute, keepingBlob } from './blob-file.ts';
 import { clientOfFile } from './file-blob.ts';
 import { withDecoder } from './lz4-backend.ts';
-import type { Pause } from './urgency/pause.ts';
 import { Stopwatch } from './time-spent.ts';
 import { DiskWindow, readWindow } from './disk-window.ts';
 import { fetchFromPeers, type PeerContext } from './peer-fetch.ts';
@@ -25,8 +24,6 @@ const NOTE_EVERY_BYTES = 256 * 1024;
 export interface FetchContext extends FetchRoute {
   /** Counts what the work costs, where the caller asks for it. */
   readonly stopwatch?: Stopwatch;
-  /** Stands still while there is one. Default: there never is. */
-  readonly pause?: Pause;
   /** Told of the work on the disk as it is done, in bytes of it; negative when it was for nothing. */
   readonly onWork?: (diskBytes: number) => void;
   /** Who is asked before the registry. Default: none is. */
@@ -174,7 +171,6 @@ async function stream(
         mark?.note(decoder.boundary);
         noted = decoder.boundary.decoded;
       }
-      await context.pause?.pass(signal);
     }
     verifier?.verdict();
     broken ??= stopwatch.onProcessor(() => caught(() => decoder.finish()));

@@ -15,6 +15,7 @@ import type { PeerFault } from '../peering/peer-failure.ts';
 import type { PeerList } from '../peering/peers.ts';
 import type { WireEvent } from '../registry/wire.ts';
 import type { TimeSpent } from './time-spent.ts';
+import type { PauseState } from './urgency/pause.ts';
 
 /*
  * What the main thread and the workers say to each other: plain data only, so that it can cross threads.
@@ -294,7 +295,7 @@ export type ToWorker =
   | { readonly kind: 'abort'; readonly id: number }
   | EndpointLeft
   /** Stand still between two pieces of what is fetched, or go on. */
-  | { readonly kind: 'pause'; readonly id: number; readonly isOn: boolean }
+  | { readonly kind: 'pause'; readonly id: number; readonly state: PauseState }
   | Hold
   | PartLimit
   | PeerDropped;

@@ -9,6 +9,7 @@ import { pushChunk } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
 import { RegistryClients, withLeft, withPartLimit } from './registry-clients.ts';
 import { Pause } from './urgency/pause.ts';
+import { pausingFetcher } from './urgency/pausing-fetcher.ts';
 import { Stopwatch } from './time-spent.ts';
 
 /*
@@ -73,7 +74,7 @@ port.on('message', (message: ToWorker) => {
       running.get(message.id)?.controller.abort(new TartletError('INTERRUPTED', 'the transfer was interrupted'));
       break;
     case 'pause':
-      running.get(message.id)?.pause.set(message.isOn);
+      running.get(message.id)?.pause.set(message.state);
       break;
     case 'hold':
       source?.spare(message);
@@ -135,7 +136,7 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   try {
     const asked = peers === undefined ? undefined : { peers, onPeerBytes };
     const { signal } = controller;
-    const result = await perform(job, { signal, pause, onBytes, onWork, stopwatch, fromPeers: asked });
+    const result = await perform(job, pause, { signal, onBytes, onWork, stopwatch, fromPeers: asked });
     report();
     say({ kind: 'spent', spent: stopwatch.spent });
     say({ kind: 'result', id, result });
@@ -148,10 +149,10 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   }
 }
 
-async function perform(job: ChunkJob, context: Omit<ChunkContext, 'client'>): Promise<ChunkResult> {
+async function perform(job: ChunkJob, pause: Pause, context: Omit<ChunkContext, 'client'>): Promise<ChunkResult> {
   switch (job.kind) {
     case 'fetch':
-      return fetchChunk(job, { ...context, client: registryClients().source });
+      return fetchChunk(job, { ...context, client: pausingFetcher(registryClients().source, pause) });
     case 'verify':
       return verifyChunk(job, context.signal, context.stopwatch);
     case 'copy':

@@ -12,6 +12,7 @@ import { introduce } from './thread-registry.ts';
 import type { TimeSpent } from './time-spent.ts';
 import { inLanes } from './urgency/job-lanes.ts';
 import { JobQueue } from './urgency/job-queue.ts';
+import type { PauseState } from './urgency/pause.ts';
 import { pauseForUrgent } from './urgency/urgency.ts';
 import { AdaptiveConcurrency } from './adaptive-concurrency.ts';
 
@@ -131,9 +132,9 @@ export class WorkerPool {
       move({});
       return await new Promise<ResultOf<J>>((resolve, reject) => {
         const settle = { resolve: resolve as (result: ChunkResult) => void, reject };
-        const pause = (isOn: boolean): void =>
-          thread.worker.postMessage({ kind: 'pause', id, isOn } satisfies ToWorker);
-        thread.pending.set(id, { kind: job.kind, isUrgent, isPaused: false, pause, move, ...settle });
+        const pause = (state: PauseState): void =>
+          thread.worker.postMessage({ kind: 'pause', id, state } satisfies ToWorker);
+        thread.pending.set(id, { kind: job.kind, isUrgent, paused: 'off', pause, move, ...settle });
         thread.worker.postMessage({ kind: 'job', id, job } satisfies ToWorker);
         this.#pauseForUrgent();
       });

@@ -1,20 +1,47 @@
+import { unreachable } from '../../errors.ts';
+
+/** `ending`: over, unless another one begins at once. */
+export type PauseState = 'on' | 'ending' | 'off';
+
+/**
+ * What is urgent comes in bursts. To stop and to begin costs more than to wait so long for the next of them, in
+ * milliseconds.
+ */
+const QUIET_MS = 150;
+
 /** Any time will do. */
 const KEEPS_ALIVE_MS = 60_000;
 
-/** Lets a job stand still between two pieces of what it fetches, and go on: its sender is not read meanwhile. */
+/** Lets a job stand still between two pieces of what it fetches, and go on. */
 export class Pause {
   #end: (() => void) | undefined;
   #over: Promise<void> | undefined;
+  #ending: NodeJS.Timeout | undefined;
 
-  set(isOn: boolean): void {
-    if (!isOn) {
-      this.#end?.();
-      this.#over = undefined;
-      return;
+  /** Whether what runs should stop. */
+  get isOn(): boolean {
+    return this.#over !== undefined && this.#ending === undefined;
+  }
+
+  set(state: PauseState): void {
+    clearTimeout(this.#ending);
+    this.#ending = undefined;
+    switch (state) {
+      case 'on':
+        this.#over ??= new Promise((resolve) => {
+          this.#end = resolve;
+        });
+        break;
+      case 'ending':
+        if (this.#over !== undefined) this.#ending = setTimeout(() => this.set('off'), QUIET_MS);
+        break;
+      case 'off':
+        this.#end?.();
+        this.#over = undefined;
+        break;
+      default:
+        unreachable(state);
     }
-    this.#over ??= new Promise((resolve) => {
-      this.#end = resolve;
-    });
   }
 
   /** Resolves at once while there is no pause, and when one is over. @throws the signal's reason */
