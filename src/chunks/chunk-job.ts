@@ -294,6 +294,8 @@ export type ToWorker =
   | { readonly kind: 'job'; readonly id: number; readonly job: ChunkJob }
   | { readonly kind: 'abort'; readonly id: number }
   | EndpointLeft
+  /** Forget which endpoints failed, and at what: they may have been mended. */
+  | { readonly kind: 'ask-all-again' }
   /** Stand still between two pieces of what is fetched, or go on. */
   | { readonly kind: 'pause'; readonly id: number; readonly state: PauseState }
   | Hold

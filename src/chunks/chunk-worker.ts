@@ -7,7 +7,7 @@ import { type ChunkContext, fetchChunk, unpackChunk, verifyChunk } from './chunk
 import type { ChunkJob, ChunkResult, FromWorker, PeerBytes, RegistrySettings, ToWorker } from './chunk-job.ts';
 import { pushChunk } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
-import { RegistryClients, withLeft, withPartLimit } from './registry-clients.ts';
+import { RegistryClients, withLeft, withNoneLeft, withPartLimit } from './registry-clients.ts';
 import { Pause } from './urgency/pause.ts';
 import { pausingFetcher } from './urgency/pausing-fetcher.ts';
 import { Stopwatch } from './time-spent.ts';
@@ -82,6 +82,10 @@ port.on('message', (message: ToWorker) => {
     case 'endpoint-left':
       source?.leave(message);
       if (settings !== undefined) settings = withLeft(settings, message);
+      break;
+    case 'ask-all-again':
+      source?.askAllAgain();
+      if (settings !== undefined) settings = withNoneLeft(settings);
       break;
     case 'part-limit':
       source?.limitParts(message);

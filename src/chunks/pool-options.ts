@@ -3,6 +3,7 @@ import type { PeerList } from '../peering/peers.ts';
 import type { ChunkJob, PeerBytes, RegistrySettings } from './chunk-job.ts';
 import type { SharedSource } from '../registry/mirrors/registry-source.ts';
 import type { ReadyThreads } from './ready-threads.ts';
+import type { Again } from './urgency/job-queue.ts';
 import type { UnderWay, Urgency } from './urgency/urgency.ts';
 
 /** Where the jobs of a pool read, or what they write to; both absent for a pool that only looks at disks. */
@@ -53,6 +54,12 @@ export interface Moved {
 export interface JobListeners<J extends ChunkJob> {
   /** Told of each failure; when it returns true, the others go on. Default: none is survived. */
   readonly survives?: ((job: J, error: unknown) => boolean) | undefined;
+  /**
+   * Told of each failure of a job itself, not of what its result is for, with how long it was under way in
+   * milliseconds. What it gives is how the job is tried again, with everywhere that it can come from asked anew;
+   * undefined: it is not. Default: none is.
+   */
+  readonly again?: ((job: J, error: unknown, tookMs: number) => Promise<Again<J> | undefined>) | undefined;
   /**
    * Waited for before a job begins; what it gives is called when the job has ended, and `later` puts it off. The signal
    * tells that another has failed.

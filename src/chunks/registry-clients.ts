@@ -49,6 +49,11 @@ export class RegistryClients {
     this.target.limitParts(bytes);
   }
 
+  /** What failed is tried again, and may be had by now. */
+  askAllAgain(): void {
+    this.source.askAllAgain();
+  }
+
   /** Another thread learned that an endpoint is not worth asking. */
   leave({ index, why }: EndpointLeft): void {
     this.#memory.hearLeft(index, why);
@@ -86,6 +91,11 @@ function clientFor(
 /** The settings for clients that are made after an endpoint was left. */
 export function withLeft(settings: RegistrySettings, { index, why }: EndpointLeft): RegistrySettings {
   return changed(settings, (each, at) => (at === index ? { ...each, left: why } : each));
+}
+
+/** The settings for clients that are made after all endpoints were given another chance. */
+export function withNoneLeft(settings: RegistrySettings): RegistrySettings {
+  return changed(settings, (each) => ({ ...each, left: undefined }));
 }
 
 /** The settings for clients that are made after parts turned out too large. */

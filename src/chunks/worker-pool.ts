@@ -51,36 +51,37 @@ export class WorkerPool {
   async runAll<J extends ChunkJob>(
     jobs: readonly J[],
     onDone: (job: J, result: ResultOf<J>, add: (more: J) => void) => Promise<void> | void,
-    { survives = () => false, enter, urgency, onMoved = () => undefined }: JobListeners<J> = {},
+    listeners: JobListeners<J> = {},
   ): Promise<J[]> {
+    const { survives = () => false, enter, urgency } = listeners;
     const queue = new JobQueue(jobs, urgency);
     const later: J[] = [];
     const failure = new AbortController();
     const signal = AbortSignal.any([this.#options.signal, failure.signal]);
-    setMaxListeners(0, signal); // One for each job under way.
+    setMaxListeners(0, signal); // One for each job under way, and for each lane.
     const width = this.#widthFor(jobs);
     const drain = async (which: 'any' | 'urgent'): Promise<void> => {
       for (;;) {
         const leave = which === 'any' ? await width.acquire() : undefined;
         try {
-          const job = queue.take(which);
+          const job = await queue.take(which, signal);
           if (job === undefined) return;
           signal.throwIfAborted();
           const end = await enter?.(job, signal);
           if (end === 'later') {
             later.push(job);
+            queue.leave(job, 'unknown');
             continue;
           }
           try {
             signal.throwIfAborted(); // Another may have failed while this one waited.
-            const result = await this.#run(this.#thread(), job, {
-              signal,
-              isUrgent: () => urgency?.isUrgent(job) === true,
-              onMoved: (moved) => onMoved(job, moved),
-            });
+            const result = await this.#try(job, queue, signal, listeners);
+            if (result === undefined) continue;
+            queue.leave(job, 'works');
             await onDone(job, result, (more) => queue.add(more));
           } catch (error) {
             if (signal.aborted || !survives(job, error)) throw error;
+            queue.leave(job, 'unknown');
           } finally {
             end?.();
           }
@@ -102,6 +103,32 @@ export class WorkerPool {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason as unknown;
     if (queue.length > 0) throw new TartletError('INTERNAL', `${queue.length} jobs were left over`);
     return later;
+  }
+
+  /** @returns undefined for a job that has failed, and rests now. */
+  async #try<J extends ChunkJob>(
+    job: J,
+    queue: JobQueue<J>,
+    signal: AbortSignal,
+    { again, urgency, onMoved }: JobListeners<J>,
+  ): Promise<ResultOf<J> | undefined> {
+    const begun = systemClock.monotonic();
+    try {
+      return await this.#run(this.#thread(), job, {
+        signal,
+        isUrgent: () => urgency?.isUrgent(job) === true,
+        onMoved: (moved) => {
+          if (moved.bytes > 0) queue.leave(job, 'works');
+          onMoved?.(job, moved);
+        },
+      });
+    } catch (error) {
+      const next = signal.aborted ? undefined : await again?.(job, error, systemClock.monotonic() - begun);
+      if (next === undefined) throw error;
+      this.#askAllAgain();
+      queue.putBack(job, next);
+      return undefined;
+    }
   }
 
   /** What the jobs that have ended spent their time on. */
@@ -237,6 +264,12 @@ export class WorkerPool {
 
   get #clients(): readonly SharedClient[] {
     return (this.#options.source?.endpoints ?? []).map(({ client }) => client);
+  }
+
+  /** What failed may be had by now, wherever it may come from. */
+  #askAllAgain(): void {
+    this.#options.source?.memory.forget();
+    for (const { worker } of this.#threads) worker.postMessage({ kind: 'ask-all-again' } satisfies ToWorker);
   }
 
   #tellOthers({ worker }: Thread, message: ToWorker): void {

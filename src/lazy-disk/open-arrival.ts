@@ -19,6 +19,7 @@ import { zeroContents } from '../chunks/zero-content.ts';
 import type { DiskArrival } from '../run/disk-arrival.ts';
 import type { RunEvent } from '../run/run-request.ts';
 import type { Session } from '../session/session.ts';
+import { Patience, type Trouble } from '../transfer/fill/patience.ts';
 import { BootRecord } from './boot-record.ts';
 import { ImageDevice } from './image-device.ts';
 import { keepPulling } from './keep-pulling.ts';
@@ -103,8 +104,9 @@ class ArrivingDisk {
   readonly #server: NbdServer;
   readonly #record: BootRecord;
   #work: Promise<void> = Promise.resolve();
-  /** Why nothing comes. */
-  #trouble: string | undefined;
+  readonly #patience = new Patience({ onTrouble: (trouble) => this.#tellTrouble(trouble) });
+  /** Why the registry was asked again. */
+  #retrying: string | undefined;
   #isCommitted = false;
 
   private constructor(
@@ -148,19 +150,25 @@ class ArrivingDisk {
     this.#note(`the guest begins while its disk arrives: ${humanBytes(bytes, 1)} of ${imageName.toString()}`);
     await keepPulling(this.#session, imageName, {
       insecure: record.insecure,
+      manifest: image.manifest,
       signal: this.#session.signal,
+      patience: this.#patience,
       onRetry: (reason) => {
-        this.#trouble = reason;
-      },
-      onTrouble: (reason) => {
-        this.#trouble = reason;
-        this.#note(`the disk does not arrive, and the guest waits for what it needs of it: ${reason}`);
+        this.#retrying = reason;
       },
     });
   }
 
+  #tellTrouble({ error, isPart }: Trouble): void {
+    const what = isPart
+      ? 'a part of the disk does not arrive, and the guest waits if it needs it'
+      : 'the disk does not arrive, and the guest waits for what it needs of it';
+    this.#note(`${what}: ${describeError(error)}`);
+  }
+
   #tellLate(waitedMs: number): void {
-    const why = this.#trouble === undefined ? '' : `: ${this.#trouble}`;
+    const reason = this.#patience.trouble ?? this.#retrying;
+    const why = reason === undefined ? '' : `: ${reason}`;
     this.#note(`the guest has waited for its disk for ${Math.round(waitedMs / 1000)} s${why}`);
   }
 

@@ -42,6 +42,10 @@ export interface BlobFetcher {
    * @returns whether the next call for it asks elsewhere.
    */
   distrust?(blob: BlobIdentity): boolean;
+  /**
+   * What failed may have been mended meanwhile: the next call asks everywhere. Absent where there is only one place.
+   */
+  askAllAgain?(): void;
 }
 
 /** Where it can be asked which blobs there are. */

@@ -105,6 +105,7 @@ export const SECTIONS: readonly Section[] = [
     /* N68 */ 'a registry does not answer while a site cache has what it said before',
     /* N69 */ 'a command that waits for its own limit of the rate, beside a server that sends slowly',
     /* N70 */ 'the network is away while a guest runs whose disk arrives',
+    /* N71 */ 'a registry refuses a part of a disk that a guest waits for',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',

@@ -1,6 +1,5 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { ImageDevice } from '../../src/lazy-disk/image-device.ts';
-import { keepPulling } from '../../src/lazy-disk/keep-pulling.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
 import { parseManifest, requireImage } from '../../src/oci/manifest.ts';
 import { type FlatImage, parseTartImage } from '../../src/oci/tart-image.ts';
@@ -125,36 +124,4 @@ it('stops waiting when it is closed, and when its caller does not want it any mo
   await expect(one).rejects.toThrow(/aborted|unwanted|closed/);
   await device.close();
   await expect(other).rejects.toThrow(/aborted|unwanted|closed/);
-});
-
-it('gives nothing of a chunk whose digest is wrong, tells the digest, and goes on when it is mended (C35)', async () => {
-  const registry = await startStaticRegistry({ latest: image });
-  const [digest = '', blob = new Uint8Array()] = [...image.blobs].at(-1) ?? [];
-  let isDamaged = true;
-  registry.intercept = (request, response) => {
-    if (!isDamaged || request.url?.endsWith(digest) !== true) return false;
-    const damaged = Buffer.from(blob);
-    damaged.writeUInt8(damaged.readUInt8(damaged.length - 20) ^ 1, damaged.length - 20);
-    response.writeHead(200, { 'content-length': damaged.length }).end(damaged);
-    return true;
-  };
-  const session = freshSession();
-  const name = RemoteName.parse(`${registry.address}/org/vm@${image.digest}`);
-  const troubles: string[] = [];
-  const ended = new AbortController();
-  onTestFinished(() => ended.abort(new Error('ended')));
-  const pulling = keepPulling(session, name, {
-    insecure: false,
-    signal: ended.signal,
-    onRetry: () => undefined,
-    onTrouble: (reason) => troubles.push(reason),
-  });
-  const device = deviceOf({ session, name });
-  const reading = bytesOf(device, 5 * CHUNK, 10);
-  await eventually(() => troubles.join()).toContain(digest);
-  expect(await Promise.race([reading, Promise.resolve('waits')])).toBe('waits');
-  isDamaged = false;
-  await pulling;
-  expect((await reading).equals(image.disk.subarray(5 * CHUNK, 5 * CHUNK + 10))).toBe(true);
-  expect(troubles).toHaveLength(1);
 });

@@ -19,8 +19,7 @@ export async function inLanes<J>(
 ): Promise<readonly PromiseSettledResult<void>[]> {
   const lanes = Array.from({ length: count }, async () => drain('any'));
   let urgentLanes = 0;
-  const ignore = urgency?.onChange(() => {
-    onChange();
+  queue.onReady = () => {
     if (urgentLanes >= MOST_URGENT || !queue.hasUrgent) return;
     urgentLanes += 1;
     const lane = drain('urgent').finally(() => {
@@ -28,10 +27,20 @@ export async function inLanes<J>(
     });
     lanes.push(lane);
     lane.catch(() => undefined); // It is looked at below.
+  };
+  const ignore = urgency?.onChange(() => {
+    onChange();
+    queue.onReady();
   });
   // While it waits, more may begin.
   let outcomes: PromiseSettledResult<void>[] = [];
-  while (outcomes.length < lanes.length) outcomes = await Promise.allSettled(lanes);
+  for (;;) {
+    while (outcomes.length < lanes.length) outcomes = await Promise.allSettled(lanes);
+    // The last job of an urgent lane may rest while no other lane is left.
+    if (queue.length === 0 || outcomes.some(({ status }) => status === 'rejected')) break;
+    lanes.push(drain('any'));
+  }
   ignore?.();
+  queue.close();
   return outcomes;
 }

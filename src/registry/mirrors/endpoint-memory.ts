@@ -15,7 +15,8 @@ export interface EndpointListener {
 /** Blobs that an endpoint may lack one after the other before it is not asked for more of them. */
 const MOST_MISSES = 3;
 
-/** What one undertaking has learned about the endpoints of an image, to the end of it: each is given up once. */
+/** What one undertaking has learned about the endpoints of an image, to the end of it: each is
+ * given up once, but for {@link forget}. */
 export class EndpointMemory {
   readonly #listener: EndpointListener;
   readonly #left = new Map<number, WhyLeft>();
@@ -46,6 +47,12 @@ export class EndpointMemory {
   /** {@link leave}, as another thread says: its listeners were told there. */
   hearLeft(index: number, why: WhyLeft): void {
     this.#left.set(index, this.#left.get(index) ?? why);
+  }
+
+  /** What endpoints failed at may have been mended: all are asked again. */
+  forget(): void {
+    this.#left.clear();
+    this.#misses.clear();
   }
 
   /** An endpoint lacks a blob. One of many may be missing: a mirror need not have everything. */

@@ -131,6 +131,12 @@ export class MirroredSource implements BlobFetcher, BlobLookup, ManifestSource {
     return suspects.length > 0;
   }
 
+  /** See {@link BlobFetcher}. */
+  askAllAgain(): void {
+    this.#memory.forget();
+    this.#distrusted.clear();
+  }
+
   /** What the first endpoint gives that gives something, of those that may be asked for it. */
   async #first<T>(
     what: 'tags' | 'content',

@@ -6,6 +6,7 @@ import type { TartImage } from '../../oci/tart-image.ts';
 import type { BlobFetcher, BlobLookup } from '../../registry/contract.ts';
 import type { SharedSource } from '../../registry/mirrors/registry-source.ts';
 import { fetchBlobFile, type FetchRoute } from '../../chunks/blob-file.ts';
+import type { Patience } from '../fill/patience.ts';
 import type { DiskBuild } from './disk-build.ts';
 import type { PeerOffers } from './peer-offers.ts';
 import { encodedBytes } from './plan.ts';
@@ -29,6 +30,8 @@ export interface TransferContext {
   readonly offers?: PeerOffers | undefined;
   /** What of the disk is fetched first. Default: everything in the order of the disk. */
   readonly order?: BootOrder | undefined;
+  /** What is done about parts that cannot be fetched. Default: the first of them is the end. */
+  readonly patience?: Patience | undefined;
 }
 
 /** What crossed the network, in bytes. */
@@ -127,9 +130,21 @@ async function findBases({ endpoints, memory }: SharedSource): Promise<void> {
 }
 
 /** Fetches what is a file by itself: VM config and NVRAM. */
-export async function fetchVmFiles(route: FetchRoute, image: TartImage, staging: Staging): Promise<void> {
-  await fetchBlobFile(route, image.config, staging.pathOf(VmFile.config));
-  await fetchBlobFile(route, image.nvram, staging.pathOf(VmFile.nvram));
+export async function fetchVmFiles(
+  route: FetchRoute,
+  image: TartImage,
+  staging: Staging,
+  patience?: Patience,
+): Promise<void> {
+  const files = [
+    [image.config, VmFile.config],
+    [image.nvram, VmFile.nvram],
+  ] as const;
+  for (const [blob, file] of files) {
+    const name = blob.digest.toString();
+    const fetch = async (): Promise<void> => fetchBlobFile(route, blob, staging.pathOf(file));
+    await (patience === undefined ? fetch() : patience.untilDone(name, fetch, route));
+  }
 }
 
 /** The events of chunks as they come, in one numbering for all files of an image. */

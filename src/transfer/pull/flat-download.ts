@@ -28,7 +28,7 @@ export async function downloadFlat(
   staging: Staging,
 ): Promise<Transferred> {
   const { manifest, base } = image;
-  const { offers, order } = context;
+  const { offers, order, patience } = context;
   await writeNewFile(staging.pathOf(VmFile.manifest), manifest.bytes);
   const workplace = diskOf(staging);
   const plan = await planner.planFile(base, workplace);
@@ -41,8 +41,8 @@ export async function downloadFlat(
   try {
     return await whileFillIsServed(session, staging, image, fill, async () =>
       bringParts(session, subject, context, orderOfParts(room), (pool, route) => [
-        async () => fetchVmFiles(route, image, staging),
-        async () => buildDisk(pool, { ...workplace, plan, room, fill, offers, order, ...toReport, onChunk }),
+        async () => fetchVmFiles(route, image, staging, patience),
+        async () => buildDisk(pool, { ...workplace, plan, room, fill, patience, offers, order, ...toReport, onChunk }),
       ]),
     );
   } catch (error) {

@@ -2,6 +2,8 @@ import type { DiskChunk } from '../../oci/tart-image.ts';
 import { TartletError } from '../../errors.ts';
 import type { ChunkJob, CopyJob, FetchJob, ResultOf, UnpackJob, VerifyJob } from '../../chunks/chunk-job.ts';
 import type { DiskFill } from '../fill/disk-fill.ts';
+import type { Patience } from '../fill/patience.ts';
+import { continued } from './continued-job.ts';
 import type { SpaceNeeded } from './plan.ts';
 import type { PullRoom, RoomTools } from './pull-room.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
@@ -15,6 +17,8 @@ export interface PartTools extends RoomTools {
   readonly room?: PullRoom | undefined;
   /** Who waits for which chunk. Default: none is waited for. */
   readonly fill?: DiskFill | undefined;
+  /** What is done about parts that cannot be fetched. Default: the first of them is the end. */
+  readonly patience?: Patience | undefined;
   /** So many encoded bytes of a chunk are fetched so far. Default: nothing is told. */
   readonly onUnderWay?: ((chunk: DiskChunk, bytes: number) => void) | undefined;
 }
@@ -30,13 +34,23 @@ export async function runWork<J extends ChunkJob>(
   pool: WorkerPool,
   work: readonly Work<J>[],
   onDone: OnDone<J>,
-  { room, fill, onUnderWay }: Pick<PartTools, 'room' | 'fill' | 'onUnderWay'> = {},
+  { room, fill, patience, onUnderWay }: Pick<PartTools, 'room' | 'fill' | 'patience' | 'onUnderWay'> = {},
 ): Promise<Work<J>[]> {
   const chunksOf = new Map(work);
   const later = await pool.runAll(
     [...chunksOf.keys()],
-    async (job, result) => onDone(chunksOf.get(job) ?? [], result),
+    async (job, result) => {
+      patience?.came(blobOf(job) ?? '');
+      await onDone(chunksOf.get(job) ?? [], result);
+    },
     {
+      again: async (failed, error, tookMs) => {
+        const next = patience?.afterPart(blobOf(failed) ?? '', error, tookMs);
+        if (next === undefined) return undefined;
+        const job = await continued(failed, error);
+        chunksOf.set(job, chunksOf.get(failed) ?? []);
+        return { job, ...next };
+      },
       enter:
         room === undefined
           ? undefined

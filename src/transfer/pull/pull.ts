@@ -4,9 +4,11 @@ import { TO_READ, whileHeld } from '../../home/images/image-lock.ts';
 import { sweep } from '../../home/prune/sweep.ts';
 import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
+import type { RawManifest } from '../../registry/client.ts';
 import type { ManifestSource } from '../../registry/contract.ts';
 import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
 import type { Session } from '../../session/session.ts';
+import type { Patience } from '../fill/patience.ts';
 import { collectAfterMove, type MovedTag, nameImage } from '../collect.ts';
 import { askForManifest, understandImage } from './asked-image.ts';
 import type { Transferred, TransferContext } from './download.ts';
@@ -55,7 +57,25 @@ export interface PullOutcome {
  * `CHUNK_CORRUPT`.
  */
 export async function pull(session: Session, name: RemoteName, options: PullOptions = {}): Promise<PullOutcome> {
-  return bring(session, name, options, undefined);
+  return bring(session, name, options, {});
+}
+
+/** What a pull needs that something waits for. */
+export interface PatientPull {
+  /** What is done about parts that cannot be fetched. */
+  readonly patience: Patience;
+  /** Of the image, where it is known: no registry is asked for it. The name has its digest. Default: it is asked for. */
+  readonly manifest?: RawManifest | undefined;
+}
+
+/** {@link pull}, which parts that fail do not end. */
+export async function pullPatiently(
+  session: Session,
+  name: RemoteName,
+  options: PullOptions,
+  waited: PatientPull,
+): Promise<PullOutcome> {
+  return bring(session, name, options, waited);
 }
 
 /**
@@ -69,32 +89,34 @@ export async function pullUnnamed(
   options: PullOptions,
   mark: MarkImage,
 ): Promise<PullOutcome> {
-  return bring(session, name, options, mark);
+  return bring(session, name, options, { mark });
 }
 
 async function bring(
   session: Session,
   name: RemoteName,
   options: PullOptions,
-  mark: MarkImage | undefined,
+  needs: Partial<PatientPull> & { readonly mark?: MarkImage },
 ): Promise<PullOutcome> {
   const { reference } = name;
   const presence = reference.kind === 'digest' ? await findPresence(session, name) : undefined;
   // What a digest names cannot change: no need to ask any registry.
   if (reference.kind === 'digest' && presence === 'complete') {
-    const kept = await keep(session, name, reference.digest, mark);
+    const kept = await keep(session, name, reference.digest, needs.mark);
     if (kept !== undefined) return kept;
   }
   const place = await session.images.refuseCollision(name);
   const ready = new ReadyThreads(session.processors);
   try {
     const { insecure = false, concurrency = DEFAULT_CONCURRENCY, accept = 'any', order } = options;
+    const { mark, manifest, patience } = needs;
     // Of an image that was never here something will have to be fetched; whether a tag has moved, only the registry
     // knows.
     if (place === 'free') ready.start(concurrency);
     const source = await session.source(name, insecure);
     try {
-      return await pullFromRegistry(session, name, { accept, mark }, { source, concurrency, ready, order });
+      const asked = { accept, mark, manifest };
+      return await pullFromRegistry(session, name, asked, { source, concurrency, ready, order, patience });
     } finally {
       await source.close();
     }
@@ -103,13 +125,19 @@ async function bring(
   }
 }
 
+/** What is asked for, beside the name. */
+interface AskedOf extends Pick<PatientPull, 'manifest'> {
+  readonly accept: NonNullable<PullOptions['accept']>;
+  readonly mark: MarkImage | undefined;
+}
+
 async function pullFromRegistry(
   session: Session,
   name: RemoteName,
-  { accept, mark }: { readonly accept: NonNullable<PullOptions['accept']>; readonly mark: MarkImage | undefined },
+  { accept, mark, manifest: known }: AskedOf,
   context: TransferContext & { readonly source: ManifestSource },
 ): Promise<PullOutcome> {
-  const manifest = await askForManifest(session, name, context.source, accept);
+  const manifest = known ?? (await askForManifest(session, name, context.source, accept));
   const { digest } = manifest;
   session.emit({ kind: 'resolved', subject: name.toString(), digest: digest.toString() });
   const presence = await findPresence(session, name.withDigest(digest));

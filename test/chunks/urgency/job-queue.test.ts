@@ -1,21 +1,75 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { JobQueue } from '../../../src/chunks/urgency/job-queue.ts';
 import { Pause, type PauseState } from '../../../src/chunks/urgency/pause.ts';
 import { pauseForUrgent } from '../../../src/chunks/urgency/urgency.ts';
 
-it('gives out jobs in their order, urgent ones first', () => {
+const SIGNAL = new AbortController().signal;
+
+it('gives out jobs in their order, urgent ones first', async () => {
   const jobs = ['first', 'second', 'third', 'fourth'];
   const urgent = new Set(['third']);
   const urgency = { isUrgent: (each: string) => urgent.has(each), onChange: () => () => undefined };
   const queue = new JobQueue(jobs, urgency);
   expect(queue.hasUrgent).toBe(true);
-  expect(queue.take('any')).toBe('third');
-  expect(queue.take('urgent')).toBeUndefined();
-  expect(queue.take('any')).toBe('first');
+  expect(await queue.take('any', SIGNAL)).toBe('third');
+  expect(await queue.take('urgent', SIGNAL)).toBeUndefined();
+  expect(await queue.take('any', SIGNAL)).toBe('first');
   urgent.add('fourth');
-  expect(queue.take('urgent')).toBe('fourth');
-  expect(queue.take('any')).toBe('second');
-  expect(queue.take('any')).toBeUndefined();
+  expect(await queue.take('urgent', SIGNAL)).toBe('fourth');
+  expect(await queue.take('any', SIGNAL)).toBe('second');
+  expect(await queue.take('any', SIGNAL)).toBeUndefined();
+});
+
+it('lets a job that failed rest by itself, and go before the others then', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const queue = new JobQueue(['first', 'second', 'third'], undefined);
+  expect(await queue.take('any', SIGNAL)).toBe('first');
+  queue.putBack('first', { job: 'first again', afterMs: 1000, failed: 'job' });
+  expect(await queue.take('any', SIGNAL)).toBe('second');
+  vi.advanceTimersByTime(1000);
+  expect(await queue.take('any', SIGNAL)).toBe('first again');
+  expect(await queue.take('any', SIGNAL)).toBe('third');
+  queue.putBack('third', { job: 'third again', afterMs: 1000, failed: 'job' });
+  // It is not the end while one rests.
+  const last = queue.take('any', SIGNAL);
+  expect(await queue.take('urgent', SIGNAL)).toBeUndefined();
+  vi.advanceTimersByTime(1000);
+  expect(await last).toBe('third again');
+  expect(await queue.take('any', SIGNAL)).toBeUndefined();
+});
+
+it('lets all rest when what all need has failed, and then one try for all, until something comes', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const queue = new JobQueue(['a', 'b', 'c'], undefined);
+  expect(await queue.take('any', SIGNAL)).toBe('a');
+  queue.putBack('a', { job: 'a', afterMs: 1000, failed: 'all' });
+  const taken: (string | undefined)[] = [];
+  for (let lane = 0; lane < 3; lane += 1) void queue.take('any', SIGNAL).then((job) => taken.push(job));
+  await vi.advanceTimersByTimeAsync(999);
+  expect(taken).toStrictEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  // That one which failed may be alone with it.
+  expect(taken).toStrictEqual(['b']);
+  queue.putBack('b', { job: 'b', afterMs: 1000, failed: 'all' });
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(taken).toStrictEqual(['b', 'c']);
+  queue.leave('c', 'works');
+  await vi.advanceTimersByTimeAsync(0);
+  expect(taken).toStrictEqual(['b', 'c', 'a']);
+  expect(await queue.take('any', SIGNAL)).toBe('b');
+});
+
+it('stops waiting for a job that rests when there is no point in it any more', async () => {
+  const queue = new JobQueue(['a'], undefined);
+  await queue.take('any', SIGNAL);
+  queue.putBack('a', { job: 'a', afterMs: 60_000, failed: 'job' });
+  onTestFinished(() => queue.close());
+  const ended = new AbortController();
+  const waiting = queue.take('any', ended.signal);
+  ended.abort(new Error('ended'));
+  await expect(waiting).rejects.toThrow('ended');
 });
 
 const WORDS = { on: 'stands still', ending: 'will go on', off: 'goes on' };
