@@ -19,7 +19,7 @@ const WAY: Remedy = { failed: 'all', firstMs: 500, mostMs: 1000, isTold: 'late' 
 const SERVER: Remedy = { failed: 'job', firstMs: 1000, mostMs: 5000, isTold: 'late' };
 /** A login, or a rule of this machine, that its user changes. */
 const SETTING: Remedy = { failed: 'all', firstMs: 1000, mostMs: 30_000, isTold: 'at-once' };
-/** One blob, which is not there, or wrong: whoever has the registry mends it. */
+/** One blob, which is not there, or wrong, until that is mended in the registry. */
 const BLOB: Remedy = { failed: 'job', firstMs: 1000, mostMs: 30_000, isTold: 'at-once' };
 /** What its publisher made wrong. Nothing mends that, as far as can be told; the other parts arrive all the same. */
 const MADE_WRONG: Remedy = { failed: 'job', firstMs: 30_000, mostMs: 300_000, isTold: 'at-once' };
@@ -116,7 +116,7 @@ export class Patience {
   readonly #options: PatienceOptions;
   /** By what failed; that of all parts has no name. */
   readonly #failing = new Map<string, Failing>();
-  /** What was told. */
+  /** Reasons that were told, each with the part that failed for it last: until that comes, it is told. */
   readonly #told = new Map<string, string>();
   #named = 0;
 
@@ -132,10 +132,8 @@ export class Patience {
 
   /** A part came: that of this name, and with it what all parts need. */
   came(part: string): void {
-    for (const name of ['', part]) {
-      this.#failing.delete(name);
-      this.#told.delete(name);
-    }
+    for (const name of ['', part]) this.#failing.delete(name);
+    for (const [reason, failed] of this.#told) if (failed === part) this.#told.delete(reason);
     if (this.#failing.size === 0) this.#named = 0;
   }
 
@@ -153,7 +151,7 @@ export class Patience {
   ): { readonly afterMs: number; readonly failed: 'job' | 'all' } | undefined {
     const { failed } = remedyFor(error);
     if (failed === 'work') return undefined;
-    const afterMs = this.#fail(failed === 'all' ? '' : part, error);
+    const afterMs = this.#fail(failed === 'all' ? '' : part, part, error);
     // The others get at least as much of the network as one that comes in vain.
     return { afterMs: failed === 'all' ? afterMs : Math.max(afterMs, tookMs), failed };
   }
@@ -184,23 +182,23 @@ export class Patience {
 
   /** The work as a whole failed. @returns after how many milliseconds it begins anew. */
   afterWork(error: unknown): number {
-    return this.#fail('', error);
+    return this.#fail('', '', error);
   }
 
-  #fail(name: string, error: unknown): number {
+  #fail(name: string, part: string, error: unknown): number {
     const { firstMs, mostMs, isTold } = remedyFor(error);
     const times = (this.#failing.get(name)?.times ?? 0) + 1;
     this.#failing.delete(name); // It is the latest then.
     this.#failing.set(name, { times, error });
     const asked = isTartletError(error) ? (error.facts.retryAfterMs ?? 0) : 0;
-    if (isTold === 'at-once') this.#tell(name, error);
+    if (isTold === 'at-once') this.#tell(name, part, error);
     return Math.max(Math.min(firstMs * 2 ** (times - 1), mostMs), Math.min(asked, MOST_ASKED_MS));
   }
 
-  #tell(name: string, error: unknown): void {
+  #tell(name: string, part: string, error: unknown): void {
     const reason = describeError(error);
-    const isSame = this.#told.get(name) === reason;
-    this.#told.set(name, reason);
+    const isSame = this.#told.has(reason);
+    this.#told.set(reason, part);
     if (isSame) return;
     if (name !== '') this.#named += 1;
     if (name === '' || this.#named <= MOST_NAMED) this.#options.onTrouble({ error, isPart: name !== '' });

@@ -64,7 +64,7 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
 export interface PatientPull {
   /** What is done about parts that cannot be fetched. */
   readonly patience: Patience;
-  /** Of the image, where it is known: no registry is asked for it. The name has its digest. Default: it is asked for. */
+  /** Of the image, where it is known: the name has its digest. Default: the registry is asked for it. */
   readonly manifest?: RawManifest | undefined;
 }
 
