@@ -57,8 +57,10 @@ export type { PrefetchStatus } from './prefetch/status.ts';
 export type { BrokenEntry } from './prefetch/wanted.ts';
 export { RateLimit, type RateClock, type SharedRate, type Way } from './registry/request/rate-limit.ts';
 export type { Method } from './registry/request/request.ts';
-export type { LazyMode, NotLazy } from './lazy-disk/clone-lazily.ts';
+export type { NotLazy } from './lazy-disk/choose.ts';
+export type { LazyMode } from './lazy-disk/clone-lazily.ts';
 export type { OnDemandOptions, OnDemandOutcome } from './lazy-disk/clone-on-demand.ts';
+export type { LittleGain, StartEstimate } from './lazy-disk/estimate.ts';
 export type { OnWire, ShownHeader, WireEvent } from './registry/wire.ts';
 export type { PeerRequest } from './peer/peer-handler.ts';
 export type { Peer, PeerOptions } from './peer/peer-server.ts';
@@ -95,5 +97,5 @@ export type { Console, Disk, DiskOptions, DiskSync, DiskCaching, Forward, SoundD
 export type { WantedShare } from './hypervisor/share-options.ts';
 export type { Resolver } from './run/address.ts';
 export type { RunEnding } from './run/run.ts';
-export type { RunEvent } from './run/run-request.ts';
+export type { DiskNeeds, RunEvent } from './run/run-request.ts';
 export type { DiskOfImage, RunSettings } from './run/run-settings.ts';

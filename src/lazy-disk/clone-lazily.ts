@@ -19,38 +19,40 @@ import { askForManifest, understandImage } from '../transfer/pull/asked-image.ts
 import type { VmConfig } from '../vm/config.ts';
 import { parseVmConfig } from '../vm/config-file.ts';
 import { changeMac, hasTakenMac } from '../vm/mac-collision.ts';
+import { type Choice, choose, estimateOf, type NotLazy } from './choose.ts';
+import type { StartEstimate } from './estimate.ts';
 
 /** When a VM begins before its disk is here: `auto` where that is worth it. */
 export type LazyMode = 'auto' | 'always' | 'never';
-
-/**
- * Most bytes of a part of the disk that a guest waits for as a whole: of larger ones half of an image is fetched before
- * a guest has started.
- */
-const MOST_PART_BYTES = 32 * 1024 * 1024;
 
 export interface LazyCloneOptions {
   readonly mode: Exclude<LazyMode, 'never'>;
   /** Speak plain HTTP to the registry. */
   readonly insecure: boolean;
+  /** Most chunks at once, of an image that is pulled as a whole. */
+  readonly concurrency?: number | undefined;
+  /** Told before an image is pulled as a whole. */
+  readonly onWhole?: ((why: NotLazy) => void) | undefined;
   readonly newMac?: boolean | undefined;
   /** Does something with the files of the new VM, before it has its name. */
   readonly beforeNamed?: ((directory: string) => Promise<void>) | undefined;
 }
 
 export type LazyCloneOutcome =
-  | { readonly kind: 'made'; readonly digest: Digest; readonly replaced: boolean }
+  | {
+      readonly kind: 'made';
+      readonly digest: Digest;
+      readonly replaced: boolean;
+      /** What the start of the guest needs. */
+      readonly estimate: StartEstimate;
+    }
   /** Nothing was made: an ordinary clone is what its caller wants. */
-  | { readonly kind: 'not-lazy'; readonly why: 'is-here' | NotLazy };
-
-/**
- * Why an image is pulled as a whole: a guest waits long for parts of more than 32 MiB, or the VM does not run on Linux.
- */
-export type NotLazy = 'parts-too-large' | 'not-for-linux';
+  | { readonly kind: 'not-lazy' };
 
 /**
  * Makes a VM of an image without its disk, which arrives when the VM runs: only the manifest, the configuration and the
- * NVRAM are fetched. Until then the directory holds nothing that is called a disk.
+ * NVRAM are fetched, and with the mode `auto` what shows whether that is worth it. Until then the directory holds
+ * nothing that is called a disk.
  *
  * @throws TartletError as a clone does, and `NEEDS_MACOS` with the mode `always` for what cannot run here.
  */
@@ -61,15 +63,13 @@ export async function cloneLazily(
   options: LazyCloneOptions,
 ): Promise<LazyCloneOutcome> {
   await session.vms.refuseRunning(name);
-  if ((await session.images.find(asked)) !== undefined) return { kind: 'not-lazy', why: 'is-here' };
+  if ((await session.images.find(asked)) !== undefined) return { kind: 'not-lazy' };
   const source = await session.source(asked, options.insecure);
   try {
     const raw = await askForManifest(session, asked, source, 'flat');
     const image = requireFlat(understandImage(raw, asked.toString(), 'flat'), asked);
     const imageName = RemoteName.parse(`${asked.repositoryName}@${raw.digest.toString()}`);
-    if ((await session.images.find(imageName)) !== undefined) return { kind: 'not-lazy', why: 'is-here' };
-    if (options.mode === 'auto' && !(await hasSmallParts(session, image)))
-      return { kind: 'not-lazy', why: 'parts-too-large' };
+    if ((await session.images.find(imageName)) !== undefined) return { kind: 'not-lazy' };
     return await make(session, { asked, imageName, image, name, source }, options);
   } finally {
     await source.close();
@@ -87,7 +87,7 @@ interface Making {
 async function make(
   session: Session,
   { asked, imageName, image, name, source }: Making,
-  { mode, insecure, newMac = false, beforeNamed }: LazyCloneOptions,
+  { mode, insecure, newMac = false, beforeNamed, concurrency, onWhole }: LazyCloneOptions,
 ): Promise<LazyCloneOutcome> {
   await session.home.prepareForVms();
   await sweep(session);
@@ -98,7 +98,10 @@ async function make(
     await fetchBlobFile(route, image.config, `${directory}/${VmFile.config}`);
     const config = parseVmConfig(await readSmallFile(`${directory}/${VmFile.config}`), asked.toString());
     if (!isForLinux(config)) {
-      if (mode === 'auto') return { kind: 'not-lazy', why: 'not-for-linux' };
+      if (mode === 'auto') {
+        onWhole?.({ kind: 'not-for-linux' });
+        return { kind: 'not-lazy' };
+      }
       throw new TartletError(
         'NEEDS_MACOS',
         `${asked.toString()} does not run on Linux, and begins nowhere else so soon`,
@@ -107,6 +110,12 @@ async function make(
         },
       );
     }
+    const estimate = estimateOf(session, image, await zeroContents(image.base.chunks, session.signal));
+    const choice: Choice =
+      mode === 'auto'
+        ? await choose(session, asked, estimate, { insecure, concurrency, onWhole })
+        : { kind: 'lazy', estimate };
+    if (choice.kind === 'whole') return { kind: 'not-lazy' };
     await fetchBlobFile(route, image.nvram, `${directory}/${VmFile.nvram}`);
     await writeNewFile(`${directory}/${LazyFile.manifest}`, image.manifest.bytes);
     await writeLazyRecord(directory, { version: 1, image: imageName.toString(), insecure, diskBytes: image.base.size });
@@ -123,7 +132,7 @@ async function make(
       if (newMac || (await hasTakenMac(session, made))) await changeMac(made);
       return session.vms.publish(scratch, name);
     });
-    return { kind: 'made', digest: image.manifest.digest, replaced };
+    return { kind: 'made', digest: image.manifest.digest, replaced, estimate: choice.estimate };
   } finally {
     await scratch.dispose();
   }
@@ -136,11 +145,4 @@ function isForLinux({ os, diskFormat }: VmConfig): boolean {
 function requireFlat(image: TartImage, name: RemoteName): FlatImage {
   if (image.layout === 'flat') return image;
   throw new TartletError('MEDIA_UNSUPPORTED', `${name.toString()} is stacked`, { subject: name.toString() });
-}
-
-/** Of an image with a piece index, a guest waits for a MiB, however large its layers are. */
-async function hasSmallParts(session: Session, { base, pieces }: FlatImage): Promise<boolean> {
-  if (pieces !== undefined) return true;
-  const zeros = await zeroContents(base.chunks, session.signal);
-  return base.chunks.every(({ size, contentDigest }) => size <= MOST_PART_BYTES || zeros.has(contentDigest.toString()));
 }

@@ -3,7 +3,9 @@ import type { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import type { Session } from '../session/session.ts';
 import { type CloneOptions, type CloneOutcome, cloneVm } from '../vm/clone.ts';
-import type { LazyMode, NotLazy } from './clone-lazily.ts';
+import type { NotLazy } from './choose.ts';
+import type { LazyMode } from './clone-lazily.ts';
+import type { StartEstimate } from './estimate.ts';
 
 /** How a VM is made of an image that need not be here yet, or of what is here. */
 export interface OnDemandOptions extends CloneOptions {
@@ -21,6 +23,8 @@ export interface OnDemandOptions extends CloneOptions {
 export interface OnDemandOutcome extends Omit<CloneOutcome, 'copied'> {
   /** Whether the disk shares its blocks with the source or was copied; `lazy`: it arrives when the VM runs. */
   readonly copied: CloneOutcome['copied'] | 'lazy';
+  /** What the start of a guest needs whose disk arrives when the VM runs. */
+  readonly start?: StartEstimate | undefined;
 }
 
 /**
@@ -42,10 +46,12 @@ export async function cloneOnDemand(
     return cloneVm(session, source, name, options);
   // Loaded only here: it is rare.
   const { cloneLazily } = await import('./clone-lazily.ts');
-  const { insecure = false, newMac, beforeNamed } = options;
-  const how = { mode: lazy, insecure, newMac, beforeNamed };
+  const { insecure = false, concurrency, newMac, beforeNamed } = options;
+  const how = { mode: lazy, insecure, concurrency, onWhole, newMac, beforeNamed };
   const made = await cloneLazily(session, RemoteName.parse(source), name, how);
-  if (made.kind === 'made') return { name, copied: 'lazy', digest: made.digest, replaced: made.replaced };
-  if (made.why !== 'is-here') onWhole?.(made.why);
+  if (made.kind === 'made') {
+    const { digest, replaced, estimate } = made;
+    return { name, copied: 'lazy', digest, replaced, start: estimate };
+  }
   return cloneVm(session, source, name, options);
 }

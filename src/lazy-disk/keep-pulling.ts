@@ -28,6 +28,8 @@ export interface KeepPullingOptions {
   readonly patience: Patience;
   /** Told why the registry is asked again: that passes, as a rule. */
   readonly onRetry: (reason: string) => void;
+  /** Told what the pull does. */
+  readonly onEvent?: ((event: TransferEvent) => void) | undefined;
 }
 
 /**
@@ -41,9 +43,10 @@ export interface KeepPullingOptions {
 export async function keepPulling(
   session: Session,
   name: RemoteName,
-  { insecure, manifest, signal, patience, onRetry }: KeepPullingOptions,
+  { insecure, manifest, signal, patience, onRetry, onEvent: tell }: KeepPullingOptions,
 ): Promise<void> {
   const onEvent = (event: TransferEvent): void => {
+    tell?.(event);
     if (event.kind === 'retrying') onRetry(event.reason);
   };
   const patient = session.with({ signal, limits: PATIENT, onEvent });

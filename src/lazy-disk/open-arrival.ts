@@ -10,7 +10,6 @@ import { type LazyRecord, readLazyRecord } from '../home/lazy-record.ts';
 import { commitLazyDisk, removeLazyFiles } from '../home/vms/lazy-files.ts';
 import type { RunningMachine } from '../hypervisor/hypervisor.ts';
 import { DEFAULT_DISK_OPTIONS } from '../hypervisor/machine.ts';
-import { humanBytes } from '../names/byte-count.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { NbdServer } from '../nbd/nbd-server.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
@@ -21,9 +20,17 @@ import type { RunEvent } from '../run/run-request.ts';
 import type { Session } from '../session/session.ts';
 import { Patience, type Trouble } from '../transfer/fill/patience.ts';
 import { BootRecord } from './boot-record.ts';
+import { estimateOf } from './choose.ts';
+import { type StartEstimate, withRate } from './estimate.ts';
 import { ImageDevice } from './image-device.ts';
 import { keepPulling } from './keep-pulling.ts';
 import { makeOverlay } from './overlay.ts';
+import { RateMeter } from './rate-meter.ts';
+
+/** When it is told how fast a disk arrives, in milliseconds after its first bytes. */
+const RATE_AFTER_MS = 2000;
+/** Not where all that the start needs is here in so many seconds. */
+const WORTH_TELLING_SECONDS = 3;
 
 /** A VM whose disk has still to arrive, understood. */
 interface LazyVm {
@@ -124,8 +131,9 @@ class ArrivingDisk {
 
   static async open(session: Session, vm: LazyVm, tell: Tell): Promise<DiskArrival> {
     const late: { tell: (waitedMs: number) => void } = { tell: () => undefined };
+    const zeros = await zeroContents(vm.image.base.chunks, session.signal);
     const device = new ImageDevice(session, vm.imageName, vm.image, {
-      zeros: await zeroContents(vm.image.base.chunks, session.signal),
+      zeros,
       onLate: (waitedMs) => late.tell(waitedMs),
     });
     const record = await BootRecord.begin(device, vm.directory);
@@ -133,7 +141,7 @@ class ArrivingDisk {
     const opened = new ArrivingDisk(session, vm, { tell, device, server, record });
     late.tell = (waitedMs) => opened.#tellLate(waitedMs);
     // The guest's first read may come before QEMU has told that it runs.
-    const pulling = opened.#pull();
+    const pulling = opened.#pull(estimateOf(session, vm.image, zeros));
     pulling.catch(() => undefined);
     return {
       disk: { kind: 'lazy', overlay: LazyFile.overlay, socket: LazyFile.socket, ...DEFAULT_DISK_OPTIONS },
@@ -144,11 +152,12 @@ class ArrivingDisk {
     };
   }
 
-  async #pull(): Promise<void> {
+  async #pull(estimate: StartEstimate): Promise<void> {
     const { imageName, record, image } = this.#vm;
-    const bytes = image.base.chunks.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-    this.#note(`the guest begins while its disk arrives: ${humanBytes(bytes, 1)} of ${imageName.toString()}`);
+    this.#tell({ kind: 'disk-arrives', image: imageName.toString(), ...needsOf(estimate) });
+    const meter = new RateMeter(RATE_AFTER_MS, (rate) => this.#tellRate(withRate(estimate, rate)));
     await keepPulling(this.#session, imageName, {
+      onEvent: (event) => meter.see(event),
       insecure: record.insecure,
       manifest: image.manifest,
       signal: this.#session.signal,
@@ -156,7 +165,13 @@ class ArrivingDisk {
       onRetry: (reason) => {
         this.#retrying = reason;
       },
-    });
+    }).finally(() => meter.close());
+  }
+
+  #tellRate(estimate: StartEstimate): void {
+    const { startBytes, bytesPerSecond = 0 } = estimate;
+    if (startBytes < bytesPerSecond * WORTH_TELLING_SECONDS) return;
+    this.#tell({ kind: 'disk-rate', ...needsOf(estimate), bytesPerSecond });
   }
 
   #tellTrouble({ error, isPart }: Trouble): void {
@@ -216,4 +231,8 @@ class ArrivingDisk {
   #note(text: string): void {
     this.#tell({ kind: 'note', text });
   }
+}
+
+function needsOf({ startBytes, wholeBytes }: StartEstimate): Pick<StartEstimate, 'startBytes' | 'wholeBytes'> {
+  return { startBytes, wholeBytes };
 }

@@ -52,4 +52,15 @@ export type RunEvent =
   | { readonly kind: 'shared'; readonly tag: string }
   /** The directories of this tag do not answer the guest any more. */
   | { readonly kind: 'share-ended'; readonly tag: string }
+  /** The guest begins while its disk arrives. */
+  | ({ readonly kind: 'disk-arrives'; readonly image: string } & DiskNeeds)
+  /** It was seen how fast the disk arrives. */
+  | ({ readonly kind: 'disk-rate'; readonly bytesPerSecond: number } & DiskNeeds)
   | { readonly kind: 'note'; readonly text: string };
+
+/** Bytes of a disk as the registry has them. */
+export interface DiskNeeds {
+  /** About so many does the start of the guest need. */
+  readonly startBytes: number;
+  readonly wholeBytes: number;
+}

@@ -51,7 +51,7 @@ class LazyVm {
     chmodSync(`${programs}/qemu-img`, 0o755);
     const session = freshSession({ environment: { PATH: programs }, platform: 'linux' });
     const source = `127.0.0.1:${relay.port}/org/vm:latest`;
-    expect(await cloneOnDemand(session, source, LocalName.parse('ci'), { lazy: 'auto' })).toMatchObject({
+    expect(await cloneOnDemand(session, source, LocalName.parse('ci'), { lazy: 'always' })).toMatchObject({
       copied: 'lazy',
     });
     return new LazyVm(session, relay);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRegistry, type Registry } from '../../src/entry/server.ts';
 import {
+  type NotLazy,
   openTartlet,
   type PeerRequest,
   type Tartlet,
@@ -68,17 +69,23 @@ it('makes a VM whose disk arrives when it runs, where that is asked for, and say
   await tartlet.push('made', `${repository}:1`);
   await using other = openTartlet({ home: `${temporaryDirectory()}/other`, environment: {} });
   const whole: string[] = [];
-  const onWhole = (why: string): void => void whole.push(why);
-  expect(await other.clone(`${repository}:1`, 'job', { lazy: 'auto', onWhole })).toMatchObject({ copied: 'lazy' });
+  const onWhole = (why: NotLazy): void => void whole.push(why.kind);
+  expect(await other.clone(`${repository}:1`, 'job', { lazy: 'always', onWhole })).toMatchObject({
+    copied: 'lazy',
+    start: { bytesPerSecond: undefined },
+  });
   expect(existsSync(`${other.home}/vms/job/disk.img`)).toBe(false);
-  expect(await other.clone(`${repository}:1`, 'other')).not.toMatchObject({ copied: 'lazy' });
+  // It is here in a moment.
+  expect(await other.clone(`${repository}:1`, 'other', { lazy: 'auto', onWhole })).not.toMatchObject({
+    copied: 'lazy',
+  });
   // It is in the cache now.
   expect(await other.clone(`${repository}:1`, 'job', { lazy: 'always' })).toMatchObject({
     copied: expect.not.stringMatching('lazy') as string,
     replaced: true,
   });
   expect(existsSync(`${other.home}/vms/job/disk.img`)).toBe(true);
-  expect(whole).toEqual([]);
+  expect(whole).toEqual(['whole-is-quick']);
 });
 
 it('makes a VM of a disk that is there, and refuses one that is not what was asked for', async () => {

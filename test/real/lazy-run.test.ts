@@ -109,7 +109,7 @@ describeWithParts(
     it(
       'the guest begins before its image is here, keeps what it wrote when run is killed, and ends up with an ordinary disk (P39)',
       async () => {
-        expect(await user.run('clone', '--lazy', image, 'ci')).toMatchObject({ exitCode: 0 });
+        expect(await user.run('clone', '--lazy=always', image, 'ci')).toMatchObject({ exitCode: 0 });
         const layers = layersOf(at('.lazy-manifest.json'));
         const kept = requestFor(layers.at(-1));
         gate.treat = (request) => (request === kept ? { kind: 'stall', bytes: 0 } : { kind: 'pass' });
@@ -165,11 +165,11 @@ describeWithParts(
       'a guest for one command begins before its image is here, and goes with the command though the rest never came',
       async () => {
         const other = new Workplace(cleanup);
-        expect(await other.run('clone', '--lazy', image, 'looked-at')).toMatchObject({ exitCode: 0 });
+        expect(await other.run('clone', '--lazy=always', image, 'looked-at')).toMatchObject({ exitCode: 0 });
         const layers = layersOf(`${other.vmDirectory('looked-at')}/.lazy-manifest.json`);
         const kept = requestFor(layers.at(-1));
         gate.treat = (request) => (request === kept ? { kind: 'stall', bytes: 0 } : { kind: 'pass' });
-        const ran = await other.run('run', '--rm', '--lazy', image, '--', 'sh', '-c', 'echo here; exit 7');
+        const ran = await other.run('run', '--rm', '--lazy=always', image, '--', 'sh', '-c', 'echo here; exit 7');
         expect(ran, ran.stderr).toMatchObject({ exitCode: 7, stdout: 'here\n' });
         expect(ran.stderr).toContain('the guest begins while its disk arrives');
         expect(await other.names()).toEqual(['looked-at']);

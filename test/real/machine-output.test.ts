@@ -99,6 +99,7 @@ describe('--format json', () => {
       digest,
       copied: expect.stringMatching(/^(reflink|sparse)$/) as string,
       replaced: false,
+      start: null,
     });
     expect(document(await user.run('clone', '--format', 'json', 'cloned', 'second'))).toMatchObject({ digest: null });
     const file = path.join(user.directory, 'vm.tar');

@@ -2,10 +2,11 @@ import { TartletError } from '../../errors.ts';
 import type { LazyMode } from '../../lazy-disk/clone-lazily.ts';
 import { cloneOnDemand } from '../../lazy-disk/clone-on-demand.ts';
 import { LocalName } from '../../names/local-name.ts';
-import { lazyMode, wholeNote } from '../session/lazy-settings.ts';
+import { lazyMode } from '../session/lazy-settings.ts';
 import type { Session } from '../../session/session.ts';
 import type { PeerFlags } from '../session/peer-settings.ts';
 import { renderJson } from '../render/json.ts';
+import { lazyNote, wholeNote } from '../render/on-demand.ts';
 import { dialectOf } from '../terminal/dialect.ts';
 import { printable } from '../terminal/printable.ts';
 import { cloneResult } from '../render/result.ts';
@@ -47,7 +48,7 @@ export async function runClone(
       newMac,
       onWhole: (why) => say(wholeNote(why)),
     });
-    if (outcome.copied === 'lazy') say('note: the disk arrives when the VM runs');
+    if (outcome.copied === 'lazy') say(lazyNote(outcome.start));
     if (outcome.replaced) say(replacedLine(name));
     if (outcome.copied === 'sparse') say('note: full copy, because this file system has no clones (reflinks)');
     if (options.format === 'json') terminal.stdout.write(renderJson(cloneResult(source, outcome)));

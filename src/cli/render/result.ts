@@ -59,8 +59,19 @@ export function copyResult({ source, target, digest, uploadedBytes }: CopyOutcom
 
 /** The digest is that of the image that was cloned; a VM has none. */
 
-export function cloneResult(source: string, { name, digest, copied, replaced }: OnDemandOutcome): object {
-  return { schema: 'tartlet.clone/v1', source, name: name.text, digest: digest?.toString() ?? null, copied, replaced };
+export function cloneResult(source: string, { name, digest, copied, replaced, start }: OnDemandOutcome): object {
+  return {
+    schema: 'tartlet.clone/v1',
+    source,
+    name: name.text,
+    digest: digest?.toString() ?? null,
+    copied,
+    replaced,
+    start:
+      start === undefined
+        ? null
+        : { bytes: start.startBytes, ofBytes: start.wholeBytes, bytesPerSecond: start.bytesPerSecond ?? null },
+  };
 }
 
 export function importResult(source: string, { name, digest, macChanged, replaced }: ImportOutcome): object {

@@ -1,5 +1,5 @@
 import { TartletError } from '../../errors.ts';
-import type { LazyMode, NotLazy } from '../../lazy-disk/clone-lazily.ts';
+import type { LazyMode } from '../../lazy-disk/clone-lazily.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
 /** In the order of the help. */
@@ -25,16 +25,6 @@ export function lazyMode(terminal: Terminal, flag: LazyMode | undefined): LazyMo
     next: { kind: 'in-words', words: `set it to ${LAZY_MODES.join(', ')}, or to nothing` },
   });
 }
-
-/** Said before an image is pulled that could have arrived while its VM runs. */
-export function wholeNote(why: NotLazy): string {
-  return `note: pulled as a whole, not on demand: ${WHY_NOT_LAZY[why]}`;
-}
-
-const WHY_NOT_LAZY = {
-  'parts-too-large': 'the parts of this image are larger than 32 MiB, and half of it would be fetched before a start',
-  'not-for-linux': 'the VM does not run on Linux',
-} as const satisfies Record<NotLazy, string>;
 
 /**
  * A command line in which `--lazy` has its value: commander would take the word behind it for that, which is the name

@@ -6,6 +6,7 @@ import { type RunEvent, RunRequests } from '../../run/run-request.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import type { Session } from '../../session/session.ts';
 import { archOfMachine } from '../../vm/arch.ts';
+import { arrivesNote, rateNote } from '../render/on-demand.ts';
 import { calledBy } from '../terminal/dialect.ts';
 import { type MessageStream, releaseNotes, writeError, writeLast } from '../terminal/message-stream.ts';
 import { type Printable, printableLine, printableLines } from '../terminal/printable.ts';
@@ -180,6 +181,12 @@ export function tell(outlets: Outlets, event: RunEvent): void {
     case 'shared':
     case 'share-ended':
       stderr.write(printableLine(wordsOfShare(event)));
+      return;
+    case 'disk-arrives':
+      stderr.write(printableLine(arrivesNote(event)));
+      return;
+    case 'disk-rate':
+      stderr.write(printableLine(rateNote(event)));
       return;
     case 'note':
       stderr.write(printableLine(`note: ${event.text}`));
