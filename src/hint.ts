@@ -243,6 +243,7 @@ export interface VmHints {
   'give-larger-disk': None;
   'install-unpacker': { readonly program: 'xz' | 'zstd' };
   'install-qemu-img': None;
+  'stop-or-let-arrive': None;
   /** @param image whose disk is still to arrive. */
   'let-disk-arrive': { readonly vm: string; readonly image: string };
   'check-image-address': None;

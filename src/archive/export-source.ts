@@ -1,4 +1,3 @@
-import { requireArrived } from '../home/vms/whole-disk.ts';
 import { isTartletError, TartletError } from '../errors.ts';
 import type { CachedImage } from '../home/images/image-cache.ts';
 import { holdImage, TO_READ } from '../home/images/image-lock.ts';
@@ -10,6 +9,7 @@ import { parseManifest, requireImage } from '../oci/manifest.ts';
 import { parseTartImage, type TartImage } from '../oci/tart-image.ts';
 import { tellOfChangedDisk } from '../transfer/push/changed-disk.ts';
 import type { Session } from '../session/session.ts';
+import { requireWholeVm } from '../lazy-disk/arrival/whole-vm.ts';
 
 /** What the manifest in the cache says of an image. */
 export interface SourceManifest {
@@ -45,7 +45,7 @@ export async function openExportSource(session: Session, text: string): Promise<
 }
 
 async function openVm(session: Session, name: LocalName): Promise<ExportSource> {
-  const vm = await session.vms.require(name);
+  const vm = await requireWholeVm(session, name, { what: 'exported' });
   requireStandalone(vm.directory, name.text);
   const lock = await session.vms.holdForReading(vm);
   await session.vms.touch(vm, session.now());
@@ -117,7 +117,6 @@ function refNameOf(name: LocalName): string | undefined {
 }
 
 function requireStandalone(directory: VmDirectory, name: string): void {
-  requireArrived(directory, name, 'exported');
   if (directory.layout === 'standalone') return;
   throw new TartletError('NEEDS_MACOS', `${name} is stacked: only macOS 27 can read its disk`, {
     subject: name,

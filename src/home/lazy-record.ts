@@ -1,6 +1,9 @@
 import * as v from 'valibot';
 import { isTartletError } from '../errors.ts';
-import { writeNewFile } from '../fs/fsync.ts';
+import { onDisk } from '../fs/disk-error.ts';
+import { moveEntry } from '../fs/entry.ts';
+import { fsyncDirectory, writeNewFile } from '../fs/fsync.ts';
+import { removeEntry } from '../fs/remove.ts';
 import { readSmallFileIfThereSync } from '../fs/small-file.ts';
 import { parseRecord } from '../json/record.ts';
 import { LazyFile } from './home-entry.ts';
@@ -13,6 +16,8 @@ const lazyRecord = v.object({
   insecure: v.boolean(),
   /** Bytes of the disk. */
   diskBytes: v.number(),
+  /** The name that was asked for, with its tag if it had one; absent in records of before it was kept. */
+  asked: v.optional(v.string()),
 });
 
 /** What a VM whose disk has not arrived yet begins as. */
@@ -30,5 +35,19 @@ export function readLazyRecord(directory: string): LazyRecord | undefined {
 
 /** Writes the record into a directory that is not published yet. */
 export async function writeLazyRecord(directory: string, record: LazyRecord): Promise<void> {
-  await writeNewFile(`${directory}/${LazyFile.record}`, `${JSON.stringify(record, undefined, 2)}\n`);
+  await writeNewFile(`${directory}/${LazyFile.record}`, serialize(record));
+}
+
+/** Replaces the record of a VM, as one durable step. @throws TartletError `DISK_*` */
+export async function replaceLazyRecord(directory: string, record: LazyRecord): Promise<void> {
+  const file = `${directory}/${LazyFile.record}`;
+  // One of another user cannot be written to, and can be replaced.
+  await removeEntry(`${file}.new`);
+  await writeNewFile(`${file}.new`, serialize(record));
+  await onDisk('move into place', file, async () => moveEntry(`${file}.new`, file));
+  await fsyncDirectory(directory);
+}
+
+function serialize(record: LazyRecord): string {
+  return `${JSON.stringify(record, undefined, 2)}\n`;
 }

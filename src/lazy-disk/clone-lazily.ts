@@ -64,6 +64,8 @@ export async function cloneLazily(
 ): Promise<LazyCloneOutcome> {
   await session.vms.refuseRunning(name);
   if ((await session.images.find(asked)) !== undefined) return { kind: 'not-lazy' };
+  // As a pull does: when the disk arrives, it would be too late.
+  await session.images.refuseCollision(asked);
   const source = await session.source(asked, options.insecure);
   try {
     const raw = await askForManifest(session, asked, source, 'flat');
@@ -118,7 +120,13 @@ async function make(
     if (choice.kind === 'whole') return { kind: 'not-lazy' };
     await fetchBlobFile(route, image.nvram, `${directory}/${VmFile.nvram}`);
     await writeNewFile(`${directory}/${LazyFile.manifest}`, image.manifest.bytes);
-    await writeLazyRecord(directory, { version: 1, image: imageName.toString(), insecure, diskBytes: image.base.size });
+    await writeLazyRecord(directory, {
+      version: 1,
+      image: imageName.toString(),
+      insecure,
+      diskBytes: image.base.size,
+      asked: asked.toString(),
+    });
     await writeOrigin(directory, {
       version: 1,
       via: 'clone',

@@ -5,7 +5,7 @@ import type { Limits } from '../registry/request/limits.ts';
 import type { TransferEvent } from '../session/progress.ts';
 import type { Session } from '../session/session.ts';
 import type { Patience } from '../transfer/fill/patience.ts';
-import { pullPatiently } from '../transfer/pull/pull.ts';
+import { bringImage } from './arrival/bring-image.ts';
 
 /**
  * A guest waits: a network that has come back is to be noticed within two seconds. What fails a few times in a row is
@@ -23,6 +23,8 @@ export interface KeepPullingOptions {
   readonly insecure: boolean;
   /** Of the image: the registry need not have it any more. Default: the registry is asked for it. */
   readonly manifest?: RawManifest | undefined;
+  /** The name that was asked for: the image gets its tag. */
+  readonly asked?: string | undefined;
   /** Ends it. */
   readonly signal: AbortSignal;
   readonly patience: Patience;
@@ -43,7 +45,7 @@ export interface KeepPullingOptions {
 export async function keepPulling(
   session: Session,
   name: RemoteName,
-  { insecure, manifest, signal, patience, onRetry, onEvent: tell }: KeepPullingOptions,
+  { insecure, manifest, asked, signal, patience, onRetry, onEvent: tell }: KeepPullingOptions,
 ): Promise<void> {
   const onEvent = (event: TransferEvent): void => {
     tell?.(event);
@@ -52,7 +54,7 @@ export async function keepPulling(
   const patient = session.with({ signal, limits: PATIENT, onEvent });
   for (;;) {
     try {
-      await pullPatiently(patient, name, { insecure, accept: 'flat' }, { manifest, patience });
+      await bringImage(patient, { imageName: name, insecure, manifest, asked }, { patience });
       return;
     } catch (error) {
       signal.throwIfAborted();

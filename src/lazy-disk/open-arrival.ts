@@ -1,19 +1,11 @@
 import { describeError, TartletError } from '../errors.ts';
-import { copyDisk } from '../fs/disk/disk-copy.ts';
-import { sizeDisk } from '../fs/disk/disk-size.ts';
 import { removeEntry } from '../fs/remove.ts';
-import { readSmallFile } from '../fs/small-file.ts';
 import { exists } from '../fs/stats.ts';
-import { LazyFile, VmFile } from '../home/home-entry.ts';
-import { holdImage, TO_READ } from '../home/images/image-lock.ts';
-import { type LazyRecord, readLazyRecord } from '../home/lazy-record.ts';
+import { LazyFile } from '../home/home-entry.ts';
 import { commitLazyDisk, removeLazyFiles } from '../home/vms/lazy-files.ts';
 import type { RunningMachine } from '../hypervisor/hypervisor.ts';
 import { DEFAULT_DISK_OPTIONS } from '../hypervisor/machine.ts';
-import { RemoteName } from '../names/remote-name.ts';
 import { NbdServer } from '../nbd/nbd-server.ts';
-import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../oci/manifest.ts';
-import { type FlatImage, parseTartImage } from '../oci/tart-image.ts';
 import { zeroContents } from '../chunks/zero-content.ts';
 import type { DiskArrival } from '../run/disk-arrival.ts';
 import type { RunEvent } from '../run/run-request.ts';
@@ -24,23 +16,15 @@ import { estimateOf } from './choose.ts';
 import { type StartEstimate, withRate } from './estimate.ts';
 import { ImageDevice } from './image-device.ts';
 import { keepPulling } from './keep-pulling.ts';
-import { makeOverlay } from './overlay.ts';
+import { copyImage } from './arrival/image-copy.ts';
+import { type LazyVm, understandLazyVm } from './arrival/lazy-vm.ts';
+import { makeOverlay } from './arrival/overlay.ts';
 import { RateMeter } from './rate-meter.ts';
 
 /** When it is told how fast a disk arrives, in milliseconds after its first bytes. */
 const RATE_AFTER_MS = 2000;
 /** Not where all that the start needs is here in so many seconds. */
 const WORTH_TELLING_SECONDS = 3;
-
-/** A VM whose disk has still to arrive, understood. */
-interface LazyVm {
-  readonly name: string;
-  readonly directory: string;
-  readonly record: LazyRecord;
-  /** Of the image, with its digest. */
-  readonly imageName: RemoteName;
-  readonly image: FlatImage;
-}
 
 type Tell = (event: RunEvent) => void;
 
@@ -57,7 +41,7 @@ export async function openArrival(
   vm: { readonly name: string; readonly directory: string },
   tell: Tell,
 ): Promise<DiskArrival | undefined> {
-  const lazy = await understand(vm);
+  const lazy = await understandLazyVm(vm);
   const hasWritten = await exists(`${vm.directory}/${LazyFile.overlay}`);
   // Nothing to wait for, and nothing to move: it is a clone like any other.
   if (!hasWritten && (await session.images.find(lazy.imageName)) !== undefined) {
@@ -68,37 +52,6 @@ export async function openArrival(
   }
   await makeOverlay(vm.directory, lazy.record.diskBytes, session.environment['PATH'] ?? '');
   return ArrivingDisk.open(session, lazy, tell);
-}
-
-async function understand({ name, directory }: Pick<LazyVm, 'name' | 'directory'>): Promise<LazyVm> {
-  const record = readLazyRecord(directory);
-  const imageName = record === undefined ? undefined : RemoteName.tryParse(record.image);
-  const bytes = await readSmallFile(`${directory}/${LazyFile.manifest}`, MAX_MANIFEST_BYTES);
-  const image = parseTartImage(requireImage(parseManifest(bytes), name), name);
-  const isThatImage = imageName?.digest?.equals(image.manifest.digest) === true;
-  if (record === undefined || imageName === undefined || !isThatImage || image.layout !== 'flat') {
-    throw new TartletError('VM_INVALID', `which image the VM "${name}" begins as cannot be understood`, {
-      subject: name,
-      kept: 'it was left alone',
-    });
-  }
-  return { name, directory, record, imageName, image };
-}
-
-/** The disk as the image has it, in the size of the VM's; locked meanwhile, so that the image stays. */
-async function copyImage(session: Session, { directory, record, imageName, image }: LazyVm): Promise<void> {
-  const whole = `${directory}/${LazyFile.disk}`;
-  await removeEntry(whole);
-  const { digest } = image.manifest;
-  const held = await holdImage(session.images, digest, { ...TO_READ, signal: session.signal }, async () =>
-    session.images.require(imageName, 'attach'),
-  );
-  try {
-    await copyDisk(`${held.seen.directory.path}/${VmFile.disk}`, whole, session);
-    await sizeDisk(whole, record.diskBytes);
-  } finally {
-    await held.release();
-  }
 }
 
 /** The disk of one run, from its first read until a whole one takes its place. */
@@ -160,6 +113,7 @@ class ArrivingDisk {
       onEvent: (event) => meter.see(event),
       insecure: record.insecure,
       manifest: image.manifest,
+      asked: record.asked,
       signal: this.#session.signal,
       patience: this.#patience,
       onRetry: (reason) => {

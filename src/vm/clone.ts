@@ -10,10 +10,10 @@ import { isOnOneDisk } from '../fs/space.ts';
 import { identityOf } from '../home/still-there.ts';
 import { sweep } from '../home/prune/sweep.ts';
 import { isSuspendedByTart, VmFile } from '../home/vm-directory.ts';
-import { requireArrived } from '../home/vms/whole-disk.ts';
 import { Digest } from '../names/digest.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
+import { requireWholeVm } from '../lazy-disk/arrival/whole-vm.ts';
 import { pull, type PullOptions } from '../transfer/pull/pull.ts';
 import { makeRoom } from '../transfer/pull/room.ts';
 import { notClonable } from '../transfer/pull/stacked-download.ts';
@@ -60,6 +60,8 @@ export interface CloneOutcome {
  *
  * A running VM is cloned only where the file system does that in one moment, as if the power had been cut; a copy that
  * takes its time would be a disk that never was (tart-cli §7 #11).
+ *
+ * A VM whose disk has not arrived yet gets it first.
  *
  * A stacked VM is copied with its overlay; a stacked image cannot become a VM here, because only macOS can make an
  * overlay.
@@ -118,13 +120,12 @@ export async function cloneVm(
 async function openSource(session: Session, text: string, options: PullOptions): Promise<CloneSource> {
   return RemoteName.looksRemote(text)
     ? openImage(session, RemoteName.parse(text), options)
-    : openVm(session, LocalName.ofExisting(text));
+    : openVm(session, LocalName.ofExisting(text), options);
 }
 
-async function openVm(session: Session, name: LocalName): Promise<CloneSource> {
+async function openVm(session: Session, name: LocalName, { concurrency }: PullOptions): Promise<CloneSource> {
   const before = await identityOf(session.vms.pathOf(name));
-  const vm = await session.vms.require(name);
-  requireArrived(vm.directory, name.text, 'cloned');
+  const vm = await requireWholeVm(session, name, { what: 'cloned', concurrency });
   await session.vms.touch(vm, session.now());
   const lock = vm.directory.layout === 'standalone' ? await holdSuspended(session, vm) : await holdStopped(session, vm);
   return {

@@ -7,7 +7,7 @@ import { TO_READ, whileHeld } from '../home/images/image-lock.ts';
 import { baseManifest } from '../home/images/known-manifest.ts';
 import { readPushRecord } from '../home/push-record.ts';
 import { isSuspended, VmFile } from '../home/vm-directory.ts';
-import { requireArrived } from '../home/vms/whole-disk.ts';
+import { requireWholeVm } from '../lazy-disk/arrival/whole-vm.ts';
 import { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import { refuseUpperCase } from '../names/upper-case.ts';
@@ -43,7 +43,7 @@ export interface PushVmOptions extends PushOptions {
 /**
  * Uploads a local VM, or sends a cached image on as it is, under one or more names; names of one repository share one
  * upload. While it lasts a VM counts as running, so that no other process starts or deletes it (tart-cli §4.3), and an
- * image cannot be pulled over or deleted.
+ * image cannot be pulled over or deleted. A VM whose disk has not arrived yet gets it first.
  *
  * @returns one outcome per repository, in the order of the names.
  * @throws TartletError `VM_NOT_FOUND`, `BUSY` when the VM runs or is being pushed, and those of
@@ -70,8 +70,8 @@ async function pushLocal(
   names: PushNames,
   options: PushVmOptions,
 ): Promise<PushOutcome[]> {
-  const vm = await session.vms.require(name);
-  requireArrived(vm.directory, name.text, 'pushed');
+  const { concurrency } = options;
+  const vm = await requireWholeVm(session, name, { what: 'pushed', concurrency });
   const lock = await session.vms.holdForReading(vm);
   try {
     await session.vms.touch(vm, session.now());

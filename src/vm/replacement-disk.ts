@@ -66,7 +66,9 @@ export class ReplacementDisk {
   async moveInto(directory: string): Promise<void> {
     const target = `${directory}/${VmFile.disk}`;
     await onDisk('replace', target, async () => {
-      await setMode(this.#path, await modeIn(directory, (await stat(target)).mode & 0o777));
+      // Of a disk that has not arrived yet, its neighbour tells them.
+      const { mode } = (await statIfThere(target)) ?? (await stat(`${directory}/${VmFile.nvram}`));
+      await setMode(this.#path, await modeIn(directory, mode & 0o777));
       await moveEntry(this.#path, target);
     });
     await fsyncDirectory(directory);

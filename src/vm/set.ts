@@ -3,7 +3,8 @@ import { stat } from 'node:fs/promises';
 import { TartletError } from '../errors.ts';
 import { onDisk } from '../fs/disk-error.ts';
 import type { LocalVm } from '../home/vms/local-vms.ts';
-import { requireArrived } from '../home/vms/whole-disk.ts';
+import { readLazyRecord, replaceLazyRecord } from '../home/lazy-record.ts';
+import { removeLazyFiles } from '../home/vms/lazy-files.ts';
 import { openDisk } from '../fs/plain-file.ts';
 import { rewriteJson } from '../fs/rewrite.ts';
 import { readSmallFile } from '../fs/small-file.ts';
@@ -121,20 +122,25 @@ function changedConfig(config: VmConfig, options: SetOptions): VmConfig {
 
 async function planDisk(vm: LocalVm, config: VmConfig, options: SetOptions): Promise<DiskChange> {
   if (options.disk === undefined && options.diskBytes === undefined) return { kind: 'none' };
-  requireArrived(vm.directory, vm.name.text, 'given another disk, or a larger one');
   requireRawDisk(vm, config);
   if (options.disk !== undefined) {
     const bytes = await replacementBytes(options.disk);
     return { kind: 'replace', from: options.disk, bytes: requireNoLess(vm, bytes, options.diskBytes ?? bytes) };
   }
-  const file = diskOf(vm);
-  const { size } = await onDisk('look at', file, async () => stat(file));
+  const size = await diskBytesOf(vm);
   const bytes = requireNoLess(vm, size, options.diskBytes ?? size);
   return bytes === size ? { kind: 'none' } : { kind: 'grow', bytes };
 }
 
+/** As it is, or will be when it has arrived. */
+async function diskBytesOf(vm: LocalVm): Promise<number> {
+  const file = diskOf(vm);
+  const lazy = vm.directory.layout === 'lazy' ? readLazyRecord(vm.directory.path) : undefined;
+  return lazy?.diskBytes ?? (await onDisk('look at', file, async () => stat(file))).size;
+}
+
 function requireRawDisk(vm: LocalVm, config: VmConfig): void {
-  const format = vm.directory.layout === 'standalone' ? config.diskFormat : 'stacked';
+  const format = ['standalone', 'lazy'].includes(vm.directory.layout) ? config.diskFormat : 'stacked';
   if (format === 'raw') return;
   throw new TartletError('NEEDS_MACOS', `the disk of "${vm.name.text}" is ${format}, which only macOS can change`, {
     subject: vm.name.text,
@@ -179,8 +185,13 @@ async function apply(
   }
   const lock = await session.vms.hold(vm);
   try {
-    if (replacement !== undefined) await replacement.moveInto(vm.directory.path);
-    else await growDisk(diskOf(vm), change.disk.bytes);
+    // Asked again under its own lock: its disk may just have arrived.
+    if (replacement === undefined) await growDisk(await session.vms.require(vm.name), change.disk.bytes);
+    else {
+      await replacement.moveInto(vm.directory.path);
+      // From then on it waits for nothing more.
+      await removeLazyFiles(vm.directory.path);
+    }
     await writeConfig(vm, change.config);
   } finally {
     await lock.release();
@@ -191,8 +202,14 @@ async function writeConfig(vm: LocalVm, config: VmConfig | undefined): Promise<v
   if (config !== undefined) await rewriteJson(configOf(vm), serializeVmConfig(config, 'file'));
 }
 
-/** Only the length changes: what is added is a hole. */
-async function growDisk(file: string, bytes: number): Promise<void> {
+/** Only the length changes: what is added is a hole. One that is still to arrive will have it. */
+async function growDisk(vm: LocalVm, bytes: number): Promise<void> {
+  const lazy = vm.directory.layout === 'lazy' ? readLazyRecord(vm.directory.path) : undefined;
+  if (lazy !== undefined) {
+    await replaceLazyRecord(vm.directory.path, { ...lazy, diskBytes: bytes });
+    return;
+  }
+  const file = diskOf(vm);
   await onDisk('grow', file, async () => {
     const handle = await openDisk(file, 'write');
     try {

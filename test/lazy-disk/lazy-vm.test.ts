@@ -142,22 +142,6 @@ it('gives the second VM of an image a MAC address of its own', async () => {
   expect(mac('other')).not.toBe('7e:12:34:56:78:9a');
 });
 
-it.each([
-  ['push', ['push', 'ci', 'IMAGE'], 'pushed'],
-  ['export', ['export', 'ci', 'FILE'], 'exported'],
-  ['clone', ['clone', 'ci', 'other'], 'cloned'],
-  ['set --disk-size', ['set', 'ci', '--disk-size', '50'], 'given another disk, or a larger one'],
-])('refuses %s until the disk has arrived, and says what to do', async (_, words, what) => {
-  const { workplace, name, run } = await withLazyVm();
-  const file = `${workplace.directory}/file.tar`;
-  const argv = words.map((word) => ({ IMAGE: name, FILE: file })[word] ?? word);
-  const { exitCode, stderr } = await run(...argv);
-  expect(exitCode).not.toBe(0);
-  expect(stderr).toContain(`the VM "ci" cannot be ${what}: its disk has not arrived yet`);
-  expect(stderr).toContain('next: run it until its disk is whole (tartlet run ci)');
-  expect(existsSync(file)).toBe(false);
-});
-
 it('lists, shows, changes, renames and deletes it like any VM, and the doctor finds nothing', async () => {
   const { workplace, run } = await withLazyVm();
   expect((await run('list', '--format', 'json')).stdout).toContain('"Name": "ci"');

@@ -73,7 +73,7 @@ export async function pullPatiently(
   session: Session,
   name: RemoteName,
   options: PullOptions,
-  waited: PatientPull,
+  waited: Partial<PatientPull>,
 ): Promise<PullOutcome> {
   return bring(session, name, options, waited);
 }
@@ -88,8 +88,9 @@ export async function pullUnnamed(
   name: RemoteName,
   options: PullOptions,
   mark: MarkImage,
+  waited: Partial<PatientPull> = {},
 ): Promise<PullOutcome> {
-  return bring(session, name, options, { mark });
+  return bring(session, name, options, { ...waited, mark });
 }
 
 async function bring(

@@ -164,6 +164,7 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'fetch-image-anew': () => 'fetch the image anew, and compare it with the digest that its publisher tells',
   'give-larger-disk': () => 'give the VM a larger disk: --disk-size GB',
   'install-unpacker': ({ program }) => `install ${program === 'xz' ? 'xz-utils (Debian, Ubuntu) or xz' : 'zstd'}`,
+  'stop-or-let-arrive': () => 'stop it, or wait until its disk has arrived, and run the same command again',
   'let-disk-arrive': ({ vm }) => `run it until its disk is whole (tartlet run ${vm})`,
   'install-qemu-img': () => 'install qemu-utils (Debian, Ubuntu) or qemu-img (Fedora, Arch, Alpine)',
   'check-image-address': () => 'check the address, or download the file by other means and give its path',

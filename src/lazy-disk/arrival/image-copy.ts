@@ -1,0 +1,43 @@
+import { copyDisk } from '../../fs/disk/disk-copy.ts';
+import { neverSharesBlocks } from '../../fs/disk/shared-block.ts';
+import { sizeDisk } from '../../fs/disk/disk-size.ts';
+import { removeEntry } from '../../fs/remove.ts';
+import { isOnOneDisk } from '../../fs/space.ts';
+import { LazyFile, VmFile } from '../../home/home-entry.ts';
+import { holdImage, TO_READ } from '../../home/images/image-lock.ts';
+import type { VmDirectory } from '../../home/vm-directory.ts';
+import type { Session } from '../../session/session.ts';
+import { makeRoom } from '../../transfer/pull/room.ts';
+import type { LazyVm } from './lazy-vm.ts';
+
+/**
+ * Makes the disk as the image has it, in the size of the VM's, under the name of one that does not count yet; the image
+ * is locked meanwhile, so that it stays. One that was begun before goes.
+ *
+ * @throws TartletError `NOT_FOUND` when the image is not in the cache, `DISK_*`
+ */
+export async function copyImage(
+  session: Session,
+  { name, directory, record, imageName, image }: LazyVm,
+): Promise<void> {
+  const whole = `${directory}/${LazyFile.disk}`;
+  await removeEntry(whole);
+  const { digest } = image.manifest;
+  const held = await holdImage(session.images, digest, { ...TO_READ, signal: session.signal }, async () =>
+    session.images.require(imageName, 'attach'),
+  );
+  try {
+    await makeRoomFor(session, name, held.seen.directory);
+    await copyDisk(`${held.seen.directory.path}/${VmFile.disk}`, whole, session);
+    await sizeDisk(whole, record.diskBytes);
+  } finally {
+    await held.release();
+  }
+}
+
+/** Only where something that can be deleted lies on the same disk as the VMs, and a copy takes room there at all. */
+async function makeRoomFor(session: Session, name: string, image: VmDirectory): Promise<void> {
+  const { vmsDirectory, cacheDirectory } = session.home;
+  if (!(await isOnOneDisk(vmsDirectory, cacheDirectory)) || !(await neverSharesBlocks(image.path))) return;
+  await makeRoom(session, name, { atLeast: image.allocatedBytes, atMost: image.allocatedBytes });
+}

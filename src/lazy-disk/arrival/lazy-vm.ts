@@ -1,0 +1,33 @@
+import { TartletError } from '../../errors.ts';
+import { readSmallFile } from '../../fs/small-file.ts';
+import { LazyFile } from '../../home/home-entry.ts';
+import { type LazyRecord, readLazyRecord } from '../../home/lazy-record.ts';
+import { RemoteName } from '../../names/remote-name.ts';
+import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../../oci/manifest.ts';
+import { type FlatImage, parseTartImage } from '../../oci/tart-image.ts';
+
+/** A VM whose disk has still to arrive, understood. */
+export interface LazyVm {
+  readonly name: string;
+  readonly directory: string;
+  readonly record: LazyRecord;
+  /** Of the image, with its digest. */
+  readonly imageName: RemoteName;
+  readonly image: FlatImage;
+}
+
+/** @throws TartletError `VM_INVALID` for a record that cannot be used, `MANIFEST_INVALID`, `DISK_*` */
+export async function understandLazyVm({ name, directory }: Pick<LazyVm, 'name' | 'directory'>): Promise<LazyVm> {
+  const record = readLazyRecord(directory);
+  const imageName = record === undefined ? undefined : RemoteName.tryParse(record.image);
+  const bytes = await readSmallFile(`${directory}/${LazyFile.manifest}`, MAX_MANIFEST_BYTES);
+  const image = parseTartImage(requireImage(parseManifest(bytes), name), name);
+  const isThatImage = imageName?.digest?.equals(image.manifest.digest) === true;
+  if (record === undefined || imageName === undefined || !isThatImage || image.layout !== 'flat') {
+    throw new TartletError('VM_INVALID', `which image the VM "${name}" begins as cannot be understood`, {
+      subject: name,
+      kept: 'it was left alone',
+    });
+  }
+  return { name, directory, record, imageName, image };
+}

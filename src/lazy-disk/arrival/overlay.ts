@@ -1,0 +1,91 @@
+import { onDisk } from '../../fs/disk-error.ts';
+import { moveEntry } from '../../fs/entry.ts';
+import { fsyncDirectory, fsyncFile } from '../../fs/fsync.ts';
+import { openDisk } from '../../fs/plain-file.ts';
+import { removeEntry } from '../../fs/remove.ts';
+import { exists } from '../../fs/stats.ts';
+import { LazyFile } from '../../home/home-entry.ts';
+import { requireQemuImg, runQemuImg } from './qemu-img.ts';
+
+/**
+ * Makes the file for what a guest writes, empty, unless it is there: a qcow2 image of the size of the disk. What it
+ * lies above is told to QEMU at each start, and stands nowhere in it. One that is there grows to that size.
+ *
+ * @param directory of the VM.
+ * @param searchPath the environment's `PATH`.
+ * @throws TartletError `HOST_LACKS` without `qemu-img`, `DISK_*`
+ */
+export async function makeOverlay(directory: string, diskBytes: number, searchPath: string): Promise<void> {
+  const overlay = `${directory}/${LazyFile.overlay}`;
+  if (await exists(overlay)) return growOverlay(directory, diskBytes, searchPath);
+  const program = await requireQemuImg(searchPath);
+  // Under another name until it is whole: half of one would be taken for what the guest wrote.
+  const making = LazyFile.newOverlay;
+  await removeEntry(`${directory}/${making}`);
+  const argv = ['create', '-q', '-f', 'qcow2', making, String(diskBytes)];
+  await runQemuImg(argv, { program, directory, verb: 'make', file: overlay });
+  await fsyncFile(`${directory}/${making}`);
+  await moveEntry(`${directory}/${making}`, overlay);
+  await fsyncDirectory(directory);
+}
+
+/**
+ * The disk was made larger since. QEMU writes the larger table first and the size last, so that a kill leaves the one
+ * size or the other.
+ */
+async function growOverlay(directory: string, diskBytes: number, searchPath: string): Promise<void> {
+  const overlay = `${directory}/${LazyFile.overlay}`;
+  if ((await virtualBytes(overlay)) >= diskBytes) return;
+  const program = await requireQemuImg(searchPath);
+  const argv = ['resize', '-q', '-f', 'qcow2', LazyFile.overlay, String(diskBytes)];
+  await runQemuImg(argv, { program, directory, verb: 'enlarge', file: overlay });
+}
+
+/** Where a qcow2 file says how large the disk is: big-endian, in bytes (QEMU docs/interop/qcow2.txt, "Header"). */
+const SIZE_AT = 24;
+
+async function virtualBytes(overlay: string): Promise<number> {
+  return onDisk('read', overlay, async () => {
+    const handle = await openDisk(overlay);
+    try {
+      const size = Buffer.alloc(8);
+      await handle.read(size, 0, size.length, SIZE_AT);
+      return Number(size.readBigUInt64BE());
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+export interface MergeOptions {
+  /** Of {@link requireQemuImg}. */
+  readonly program: string;
+  readonly signal: AbortSignal;
+  /** Descriptors of the locks of the VM. */
+  readonly inherited: readonly number[];
+}
+
+/**
+ * Writes what a guest wrote, and what it discarded as zeros, into a disk that is what the guest read otherwise. Only
+ * the disk is written to: killed at any moment, what the guest wrote is as whole as before, and another copy of the
+ * image takes it up from the beginning.
+ *
+ * @throws TartletError `DISK_*`
+ */
+export async function mergeOverlay(directory: string, { program, signal, inherited }: MergeOptions): Promise<void> {
+  // Which file lies below which is said here, and nowhere in a header; nothing is guessed at, whatever a guest wrote.
+  const chain = JSON.stringify({
+    driver: 'qcow2',
+    file: { driver: 'file', filename: LazyFile.overlay },
+    backing: { driver: 'raw', file: { driver: 'file', filename: LazyFile.disk } },
+  });
+  // `-d`: else it would be emptied, before the disk counts.
+  await runQemuImg(['commit', '-q', '-d', `json:${chain}`], {
+    program,
+    directory,
+    verb: 'merge',
+    file: `${directory}/${LazyFile.overlay}`,
+    signal,
+    inherited,
+  });
+}
