@@ -27,7 +27,7 @@ export async function removeLazyFiles(directory: string): Promise<void> {
   if (await exists(manifest))
     await onDisk('rename', manifest, async () => moveEntry(manifest, `${directory}/${OurFile.baseManifest}`));
   const { overlay, newOverlay, socket, disk, touched, order } = LazyFile;
-  for (const file of [overlay, newOverlay, socket, disk, touched, `${touched}.new`, order])
+  for (const file of [overlay, newOverlay, socket, disk, touched, `${touched}.new`, order, `${LazyFile.record}.new`])
     await removeEntry(`${directory}/${file}`);
   // Last of all, and when the others are gone for good: what is killed before, or loses its power, goes on here.
   await fsyncDirectory(directory);
