@@ -4,24 +4,30 @@
  * packages by mmdebstrap, as root, in about two minutes; the partitions are written as files are, without a loop
  * device.
  *
- *     node scripts/debian-guest.mjs DIRECTORY [PACKAGE...]
+ *     node scripts/debian-guest.mjs DIRECTORY [PACKAGE...] [--root-mib MIB]
  *
- * Makes DIRECTORY with config.json, disk.img and nvram.bin. PACKAGE: more of Debian's, like cloud-init.
+ * Makes DIRECTORY with config.json, disk.img and nvram.bin. PACKAGE: more of Debian's, like cloud-init. MIB: the size of
+ * the file system, 1900 unless more belongs into it.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 
-const [target, ...more] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  options: { 'root-mib': { type: 'string', default: '1900' } },
+  allowPositionals: true,
+});
+const [target, ...more] = positionals;
 if (target === undefined) {
-  console.error('usage: node scripts/debian-guest.mjs DIRECTORY [PACKAGE...]');
+  console.error('usage: node scripts/debian-guest.mjs DIRECTORY [PACKAGE...] [--root-mib MIB]');
   process.exit(64);
 }
 
 const MIB = 1024 * 1024;
 const ESP = { start: 1, size: 96 };
-const ROOT = { start: ESP.start + ESP.size, size: 1900 };
+const ROOT = { start: ESP.start + ESP.size, size: Number(values['root-mib']) };
 const ROOT_UUID = '5d2c1e57-7a27-4b1c-8f4d-0a7a127e7001';
 const PACKAGES = [
   'linux-image-cloud-amd64',

@@ -3,9 +3,10 @@
  * (admin, admin), QEMU's guest agent and nothing else, which is up within seconds even where it is emulated. From
  * Debian's packages, without root and without mounting anything.
  *
- *     node scripts/guest.mjs DIRECTORY [amd64|arm64]
+ *     node scripts/guest.mjs DIRECTORY [amd64|arm64] [--padding MIB]
  *
- * Makes DIRECTORY with config.json, disk.img and nvram.bin.
+ * Makes DIRECTORY with config.json, disk.img and nvram.bin. MIB: so much that does not compress lies behind, of which
+ * the guest reads a few blocks all over it before it is up, as larger systems do.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -21,12 +22,18 @@ import {
 } from 'node:fs';
 import { arch as hostArch, tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { INIT, ON_UEVENT, UDHCPC } from './guest/init.mjs';
 import { modulesInOrder, Packages } from './guest/packages.mjs';
+import { writePadding } from './guest/padding.mjs';
 
-const [target, architecture = hostArch() === 'arm64' ? 'arm64' : 'amd64'] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  options: { padding: { type: 'string', default: '0' } },
+  allowPositionals: true,
+});
+const [target, architecture = hostArch() === 'arm64' ? 'arm64' : 'amd64'] = positionals;
 if (target === undefined) {
-  console.error('usage: node scripts/guest.mjs DIRECTORY [amd64|arm64]');
+  console.error('usage: node scripts/guest.mjs DIRECTORY [amd64|arm64] [--padding MIB]');
   process.exit(64);
 }
 
@@ -48,6 +55,7 @@ const MODULES =
 const MIB = 1024 * 1024;
 const ESP = { start: 1, size: 62 };
 const DATA = { start: 63, size: 16 };
+const PADDING = { start: 80, size: Number(values.padding) };
 
 const work = mkdtempSync(path.join(tmpdir(), 'tartlet-guest-'));
 try {
@@ -175,18 +183,22 @@ function copyModules(root) {
   });
 }
 
-/** A GPT with an EFI partition and an ext4 one, written as files are: no loop device, no mount. */
+/** A GPT with an EFI partition, an ext4 one and padding, written as files are: no loop device, no mount. */
 function disk(file) {
   const all = `${work}/all`;
   writeFileSync(file, '');
-  truncateSync(file, 80 * MIB);
+  truncateSync(file, (PADDING.size === 0 ? PADDING.start : PADDING.start + PADDING.size + 1) * MIB);
+  const partitions = [DATA, ...(PADDING.size === 0 ? [] : [PADDING])].map(
+    ({ start, size }) => `start=${start}MiB, size=${size}MiB, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4`,
+  );
   execFileSync('sfdisk', ['--quiet', file], {
     input: [
       'label: gpt',
       `start=${ESP.start}MiB, size=${ESP.size}MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B`,
-      `start=${DATA.start}MiB, size=${DATA.size}MiB, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4`,
+      ...partitions,
     ].join('\n'),
   });
+  writePadding(file, PADDING);
   const at = ['-i', `${file}@@${ESP.start}M`];
   execFileSync('mformat', [...at, '-T', String(ESP.size * 2048), '-F', '::']);
   execFileSync('mmd', [...at, '::/EFI', '::/EFI/BOOT', '::/loader', '::/loader/entries']);

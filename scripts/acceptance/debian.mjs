@@ -29,8 +29,13 @@ export function plantDebian(home, name) {
 
 /** A command that was started. `ended` resolves with its exit code; what it wrote is in `stdout` and `stderr`. */
 export function start(home, ...args) {
+  return startWith({}, home, ...args);
+}
+
+/** The same with further variables. */
+export function startWith(variables, home, ...args) {
   const child = spawn(process.execPath, [COMMAND, ...args], {
-    env: { PATH: process.env.PATH, HOME: home, TART_HOME: home, NO_COLOR: '1' },
+    env: { PATH: process.env.PATH, HOME: home, TART_HOME: home, NO_COLOR: '1', ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const running = { child, stdout: '', stderr: '' };

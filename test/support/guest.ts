@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 const SCRIPTS = path.resolve(import.meta.dirname, '../../scripts');
-const SOURCES = ['guest.mjs', 'guest/packages.mjs', 'guest/init.mjs'];
+const SOURCES = ['guest.mjs', 'guest/packages.mjs', 'guest/init.mjs', 'guest/padding.mjs'];
 
 /**
  * The little guest of the tests (scripts/guest.mjs), built once for each version of the script and kept in the system's
