@@ -13,8 +13,8 @@ import { bringImage } from './arrival/bring-image.ts';
  */
 const PATIENT: Partial<Limits> = {
   connectAddressMs: 2000,
-  connectMs: 4000,
-  bodyIdleMs: 5000,
+  connectMs: 10_000,
+  stillMs: 1000,
   attempts: 3,
   backoffCapMs: 1000,
 };

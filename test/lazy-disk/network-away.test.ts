@@ -12,7 +12,7 @@ import { configJson, freshSession } from '../support/home.ts';
 import { patternBytes } from '../support/memory-device.ts';
 import { NbdClient } from '../support/nbd-client.ts';
 import { Relay, type Rule } from '../support/relay.ts';
-import { startStaticRegistry } from '../support/static-registry.ts';
+import { send, startStaticRegistry, type StaticRegistry } from '../support/static-registry.ts';
 import { tinyImage } from '../support/tart-image.ts';
 
 const CHUNK = 128 * 1024;
@@ -35,10 +35,12 @@ class LazyVm {
   readonly notes: string[] = [];
   readonly #session: Session;
   readonly relay: Relay;
+  readonly registry: StaticRegistry;
 
-  private constructor(session: Session, relay: Relay) {
+  private constructor(session: Session, relay: Relay, registry: StaticRegistry) {
     this.#session = session;
     this.relay = relay;
+    this.registry = registry;
   }
 
   static async make(): Promise<LazyVm> {
@@ -54,7 +56,7 @@ class LazyVm {
     expect(await cloneOnDemand(session, source, LocalName.parse('ci'), { lazy: 'always' })).toMatchObject({
       copied: 'lazy',
     });
-    return new LazyVm(session, relay);
+    return new LazyVm(session, relay, registry);
   }
 
   /** As `run` does it. @returns the guest's end of its disk. */
@@ -101,6 +103,57 @@ it('lets the guest wait while the network is away, without an error, and says so
   expect(vm.late).toHaveLength(1);
   expect({ answers, isCached: await vm.isCached() }).toStrictEqual({ answers: [], isCached: false });
 });
+
+it.each([
+  ['before anything came', 0],
+  ['in the middle of the disk', CHUNK / 2],
+])(
+  'goes on within 2 s of the return of a network that swallowed everything %s (N72)',
+  async (_, bytes) => {
+    const vm = await LazyVm.make();
+    const before = vm.relay.connections;
+    if (bytes === 0) vm.relay.swallow();
+    else vm.relay.rule = () => ({ bytes, end: 'stall' });
+    const guest = await vm.begin();
+    const last = (COUNT - 1) * CHUNK;
+    guest.send(0, 1n, { offset: last, length: 4096 });
+    const answer = guest.answer(4096);
+    await eventually(() => vm.relay.connections).toBeGreaterThan(before);
+    vm.relay.swallow();
+    // It is looked whether the network is back.
+    const asked = vm.relay.connections;
+    await eventually(() => vm.relay.connections).toBeGreaterThan(asked + 16);
+    vm.relay.rule = () => undefined;
+    vm.relay.comeBack();
+    const returned = performance.now();
+    const { errno, data } = await answer;
+    const waitedMs = performance.now() - returned;
+    expect(errno).toBe(0);
+    expect(data.equals(image.disk.subarray(last, last + 4096))).toBe(true);
+    expect(waitedMs).toBeLessThan(2000);
+    await eventually(async () => vm.isCached()).toBe(true);
+  },
+  60_000,
+);
+
+it('waits for a registry that takes its time and answers others, and asks it once (N73)', async () => {
+  const vm = await LazyVm.make();
+  const [digest = '', blob] = [...image.blobs].at(-1) ?? [];
+  const isProbe = (line: string): boolean => line === 'HEAD /v2/';
+  const slow: (() => void)[] = [];
+  vm.registry.intercept = (request, response) => {
+    if (request.url?.endsWith(digest) !== true) return false;
+    slow.push(() => send(request, response, blob, 'application/octet-stream'));
+    return true;
+  };
+  const guest = await vm.begin();
+  const last = (COUNT - 1) * CHUNK;
+  guest.send(0, 1n, { offset: last, length: 4096 });
+  await eventually(() => vm.registry.requests.filter(isProbe).length).toBeGreaterThan(4);
+  expect(slow).toHaveLength(1);
+  slow[0]?.();
+  expect(await guest.answer(4096)).toMatchObject({ errno: 0 });
+}, 60_000);
 
 it('goes on within 2 s of the return of the network, which went in the middle of the disk (N70)', async () => {
   const vm = await LazyVm.make();

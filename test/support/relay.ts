@@ -22,6 +22,9 @@ export class Relay {
   connections = 0;
   /** Undefined: let everything through. */
   rule: (connection: number) => Rule | undefined = () => undefined;
+  /** Of connections that carry: lets one say nothing more in either direction, for ever. */
+  readonly #silence = new Set<() => void>();
+  #isSilent = false;
   readonly #server: Server;
   readonly #target: number;
   readonly #sockets = new Set<Socket>();
@@ -43,6 +46,18 @@ export class Relay {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** The network goes, without a word: no connection of now, and none that is made meanwhile, ever moves again. */
+  swallow(): void {
+    this.#isSilent = true;
+    for (const silence of this.#silence) silence();
+    this.#silence.clear();
+  }
+
+  /** The network is back for connections that are made from now on. */
+  comeBack(): void {
+    this.#isSilent = false;
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();
@@ -51,6 +66,12 @@ export class Relay {
 
   #carry(client: Socket): void {
     this.connections += 1;
+    if (this.#isSilent) {
+      this.#sockets.add(client);
+      client.on('error', () => undefined);
+      client.on('close', () => this.#sockets.delete(client));
+      return;
+    }
     const rule = this.rule(this.connections);
     const registry = connect(this.#target, '127.0.0.1');
     let left = rule?.bytes ?? Infinity;
@@ -60,7 +81,16 @@ export class Relay {
       socket.on('close', () => this.#sockets.delete(socket));
     }
     client.pipe(registry);
-    client.on('close', () => registry.destroy());
+    const silence = (): void => {
+      client.unpipe(registry);
+      registry.removeAllListeners('data');
+      registry.removeAllListeners('close');
+    };
+    this.#silence.add(silence);
+    client.on('close', () => {
+      this.#silence.delete(silence);
+      registry.destroy();
+    });
     registry.on('close', () => {
       if (left > 0) client.end();
     });

@@ -11,6 +11,11 @@ export const limits = {
   headersMs: 60_000,
   /** Between two pieces of a body. There is no limit for a whole body: slow links are honest. */
   bodyIdleMs: 60_000,
+  /**
+   * An answer that does not move for so long while the network was away is asked for anew when that is back: see
+   * `transport/line-watch.ts`. Infinity: that is not looked for, and the other limits decide.
+   */
+  stillMs: Number.POSITIVE_INFINITY as number,
   /** A body that brings fewer than `trickleBytes` in `trickleMs` trickles: another connection may do better. */
   trickleMs: 120_000,
   trickleBytes: 120 * 16 * 1024,

@@ -1,6 +1,7 @@
 import { TartletError } from '../../errors.ts';
 import type { Timing } from './backoff.ts';
 import { hostAndPort } from './network-error.ts';
+import type { AnswerWatch } from './body-watch.ts';
 import type { RateLimit } from './rate-limit.ts';
 
 /*
@@ -17,18 +18,34 @@ export interface Pace extends Pick<Timing, 'clock' | 'limits'> {
 /**
  * The pieces of a body for as long as it moves. Only the time that was spent waiting for it counts: a reader that is
  * slow itself does not blame the server.
+ * @param watch told of it as well.
  * @throws TartletError `NET_TIMEOUT` when the last `trickleMs` of waiting brought fewer than `trickleBytes`.
  */
 export function moving(
   pieces: AsyncIterator<Uint8Array>,
   url: URL,
   { clock, limits }: Pace,
+  watch?: AnswerWatch,
 ): AsyncIterator<Uint8Array> {
   let waitedMs = 0;
   let bytes = 0;
   let trickles = false;
-  const close = async (): Promise<IteratorResult<Uint8Array>> =>
-    (await pieces.return?.()) ?? { done: true, value: undefined };
+  const close = async (): Promise<IteratorResult<Uint8Array>> => {
+    watch?.ends();
+    return (await pieces.return?.()) ?? { done: true, value: undefined };
+  };
+  const nextPiece = async (): Promise<IteratorResult<Uint8Array>> => {
+    let isOver = true;
+    watch?.waits();
+    try {
+      const next = await pieces.next();
+      isOver = next.done === true;
+      if (next.done !== true) watch?.came(next.value.length);
+      return next;
+    } finally {
+      if (isOver) watch?.ends();
+    }
+  };
   return {
     next: async () => {
       if (trickles) {
@@ -36,7 +53,7 @@ export function moving(
         throw tooSlow(url, 'sends next to nothing');
       }
       const asked = clock.monotonic();
-      const next = await pieces.next();
+      const next = await nextPiece();
       waitedMs += clock.monotonic() - asked;
       if (next.done !== true) bytes += next.value.length;
       if (waitedMs >= limits.trickleMs) {

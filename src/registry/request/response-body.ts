@@ -1,4 +1,5 @@
 import { TartletError } from '../../errors.ts';
+import { watchOf } from './body-watch.ts';
 import { moving, type Pace } from './progress.ts';
 import { arriving } from './rate-limit.ts';
 import type { ResponseBody, ResponseStart, RegistryResponse } from './request.ts';
@@ -33,10 +34,12 @@ export abstract class SingleUseBody implements ResponseBody {
       throw new TartletError('INTERNAL', `the body of an answer was ${this.#fate} before it was to be read`);
     }
     this.#fate = 'read';
-    return arriving(moving(this.pieces(), this.#url, this.#pace), this.#pace.rateLimit, this.#signal);
+    const pieces = moving(this.pieces(), this.#url, this.#pace, watchOf(this.#signal));
+    return arriving(pieces, this.#pace.rateLimit, this.#signal);
   }
 
   async discard(): Promise<void> {
+    watchOf(this.#signal)?.ends();
     switch (this.#fate) {
       case 'untouched':
         this.#fate = 'discarded';
@@ -51,6 +54,7 @@ export abstract class SingleUseBody implements ResponseBody {
   }
 
   destroy(): void {
+    watchOf(this.#signal)?.ends();
     if (this.#fate === 'untouched') this.#fate = 'closed';
     this.close();
   }

@@ -12,6 +12,9 @@ import { loadHttpLibrary } from './http-library.ts';
 import { limits as defaultLimits, type Limits } from '../request/limits.ts';
 import { networkError } from '../request/network-error.ts';
 import { PieceReader } from './piece-reader.ts';
+import { prober } from './probe.ts';
+import { rememberedLookup } from './connect/remembered-lookup.ts';
+import { watched } from './watched-transport.ts';
 import { HeadWait, type Pace } from '../request/progress.ts';
 import { leaving, type RateLimit } from '../request/rate-limit.ts';
 import type { RegistryRequest, RegistryResponse, Transport } from '../request/request.ts';
@@ -51,7 +54,8 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   const limits = options.limits ?? defaultLimits;
   const trust = options.trust ?? new TrustStore({ environment: options.environment });
   const pace: Pace = { clock: options.clock ?? systemClock, limits, rateLimit: options.rateLimit };
-  const settings = { ...options, limits, trust };
+  const lookup = Number.isFinite(limits.stillMs) ? rememberedLookup(options.lookup) : options.lookup;
+  const settings = { ...options, limits, trust, ...(lookup === undefined ? {} : { lookup }) };
   let agent: Promise<Agent> | undefined;
   let direct: DirectWay | undefined;
   let closed = false;
@@ -103,10 +107,13 @@ export function httpTransport(options: TransportOptions): HttpTransport {
       }
     }
   };
+  const care = { probe: prober(settings), onLost: (url: URL) => direct?.closeIdle(url) };
+  const watch = Number.isFinite(limits.stillMs) ? watched(send, care, pace) : undefined;
   return {
-    send,
+    send: watch?.send ?? send,
     close: async () => {
       closed = true;
+      watch?.close();
       direct?.close();
       if (agent !== undefined) await (await agent).destroy();
     },

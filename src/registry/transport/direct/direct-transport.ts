@@ -34,6 +34,8 @@ export interface DirectWay {
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal | undefined,
   ): Promise<RegistryResponse | undefined>;
+  /** Closes the connections to a place that wait for their next request. */
+  closeIdle(place: URL): void;
   /** Closes its connections; requests under way fail. */
   close(): void;
 }
@@ -105,6 +107,12 @@ class DirectTransport implements DirectWay {
         throw networkError(error, url, target.proxyName);
       }
     }
+  }
+
+  /** See {@link DirectWay}. */
+  closeIdle({ origin }: URL): void {
+    for (const connection of this.#idle.get(origin) ?? []) connection.close();
+    this.#idle.delete(origin);
   }
 
   close(): void {
