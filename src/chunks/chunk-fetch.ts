@@ -27,7 +27,7 @@ export interface FetchContext extends FetchRoute {
   /** Told of the work on the disk as it is done, in bytes of it; negative when it was for nothing. */
   readonly onWork?: (diskBytes: number) => void;
   /** Who is asked before the registry. Default: none is. */
-  readonly fromPeers?: Pick<PeerContext, 'peers' | 'onPeerBytes'> | undefined;
+  readonly fromPeers?: Pick<PeerContext, 'peers' | 'onPeerBytes' | 'pause'> | undefined;
 }
 
 export interface ChunkContext extends FetchContext {

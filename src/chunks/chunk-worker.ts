@@ -138,7 +138,7 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   };
   const stopwatch = new Stopwatch(() => systemClock.monotonic());
   try {
-    const asked = peers === undefined ? undefined : { peers, onPeerBytes };
+    const asked = peers === undefined ? undefined : { peers, onPeerBytes, pause };
     const { signal } = controller;
     const result = await perform(job, pause, { signal, onBytes, onWork, stopwatch, fromPeers: asked });
     report();

@@ -9,6 +9,7 @@ import type { FetchJob, PeerBytes } from './chunk-job.ts';
 import { DiskWindow } from './disk-window.ts';
 import { withDecoder } from './lz4-backend.ts';
 import { Stopwatch } from './time-spent.ts';
+import type { Pause } from './urgency/pause.ts';
 
 /** What taking a chunk from peers needs beside its job. */
 export interface PeerContext {
@@ -16,6 +17,8 @@ export interface PeerContext {
   readonly signal: AbortSignal;
   readonly onPeerBytes: (bytes: PeerBytes) => void;
   readonly stopwatch?: Stopwatch | undefined;
+  /** Stands still while there is one. Default: there never is. */
+  readonly pause?: Pause | undefined;
 }
 
 /**
@@ -97,7 +100,8 @@ class PeerChunk {
     });
     const signal = AbortSignal.any([this.#context.signal, found.dropped]);
     const part = { content: contentDigest, size: contentSize, from };
-    const watch = { signal, delivered: () => this.#delivered - from };
+    const pass = async (): Promise<void> => this.#context.pause?.pass(signal);
+    const watch = { signal, delivered: () => this.#delivered - from, pass };
     for await (const piece of found.client.content(part, watch)) {
       stopwatch.onProcessor(() => decoder.push(piece));
       this.#count(piece.length);

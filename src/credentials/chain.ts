@@ -18,8 +18,8 @@ export interface CredentialSourceOptions extends CredentialSettings {
 /**
  * Every source of credentials, asked in this order: `TART_REGISTRY_*`, Docker's file, Podman's files, on macOS
  * Tart's Keychain items. The first that knows decides; one that fails ends the search, because the next one's answer,
- * or none, would hide it (reliability S32). Every question is asked once: parallel and later ones share the answer,
- * failures are forgotten.
+ * or none, would hide it (reliability S32). Every question is asked once: parallel and later ones share the answer.
+ * Failures are forgotten, and what was of no use.
  */
 export function createCredentialSource(options: CredentialSourceOptions): CredentialSource {
   const sources = [
@@ -55,9 +55,15 @@ class OnceAsked implements CredentialSource {
     this.#settings.onNote?.({ kind: 'login-passed-over', why: message });
   }
 
+  forget(registry: RegistryAddress, repository?: string): void {
+    const key = keyOf(registry, repository);
+    // One that is asked now is answered by what is there now.
+    if (this.#questions.get(key)?.waiting === 0) this.#questions.delete(key);
+  }
+
   async find(registry: RegistryAddress, repository?: string, signal?: AbortSignal): Promise<Credential | undefined> {
     signal?.throwIfAborted();
-    const key = `${registry.toString()}/${repository ?? ''}`;
+    const key = keyOf(registry, repository);
     const question = this.#questions.get(key) ?? this.#ask(key, registry, repository);
     question.waiting += 1;
     try {
@@ -93,6 +99,10 @@ class OnceAsked implements CredentialSource {
     }
     return undefined;
   }
+}
+
+function keyOf(registry: RegistryAddress, repository: string | undefined): string {
+  return `${registry.toString()}/${repository ?? ''}`;
 }
 
 async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

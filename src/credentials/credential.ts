@@ -42,6 +42,8 @@ export interface CredentialSource {
    * `fault` itself.
    */
   passedOver?(fault: TartletError): void;
+  /** Told that what {@link find} gave is of no use: the next question is asked anew. Absent where each one is. */
+  forget?(registry: RegistryAddress, repository?: string): void;
 }
 
 /**

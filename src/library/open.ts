@@ -124,6 +124,7 @@ function storedLogins(settings: CredentialStoreSettings): CredentialsFor {
         return (await source).find(registry, repository, signal);
       },
       passedOver: (fault) => void source?.then((loaded) => loaded.passedOver?.(fault)),
+      forget: (registry, repository) => void source?.then((loaded) => loaded.forget?.(registry, repository)),
     };
   };
 }

@@ -37,6 +37,8 @@ export interface ContentWatch {
   readonly signal: AbortSignal;
   /** So much of the content was taken so far, in bytes, asked for after each piece. */
   readonly delivered: () => number;
+  /** Waited for before each piece is handed out; it is not the peer that is slow meanwhile. Default: never. */
+  readonly pass?: (() => Promise<void>) | undefined;
 }
 
 /** A request to a peer. */
@@ -89,7 +91,10 @@ export class PeerClient {
    * The stream of a content, as it comes; see `content-stream.ts`. Ends where the peer ends it.
    * @throws PeerFailure, also when the peer is too slow, and the reason of the signal.
    */
-  async *content(part: ContentPart, { signal, delivered }: ContentWatch): AsyncGenerator<Uint8Array, void, undefined> {
+  async *content(
+    part: ContentPart,
+    { signal, delivered, pass }: ContentWatch,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const tooSlow = new AbortController();
     const limit = this.#limit;
     const onSlow = (why: 'stalled' | 'slow'): void => tooSlow.abort(new PeerFailure(why));
@@ -102,7 +107,10 @@ export class PeerClient {
         if (response.headers['content-type'] !== CONTENT_STREAM) throw new PeerFailure('not-understood');
         for await (const piece of response as AsyncIterable<Uint8Array>) {
           pace.came();
-          await pace.notCounting(async () => limit?.take('in', piece.length, signal));
+          await pace.notCounting(async () => {
+            await limit?.take('in', piece.length, signal);
+            await pass?.();
+          });
           yield piece;
           pace.reached(delivered());
         }

@@ -106,6 +106,9 @@ export const SECTIONS: readonly Section[] = [
     /* N69 */ 'a command that waits for its own limit of the rate, beside a server that sends slowly',
     /* N70 */ 'the network is away while a guest runs whose disk arrives',
     /* N71 */ 'a registry refuses a part of a disk that a guest waits for',
+    /* N72 */ 'a network swallows packets for a while in which a guest waits',
+    /* N73 */ 'a registry takes long for its first byte while a guest waits',
+    /* N74 */ 'a login is no longer good while a guest waits',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',

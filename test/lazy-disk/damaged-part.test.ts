@@ -9,7 +9,7 @@ import { type FlatImage, parseTartImage } from '../../src/oci/tart-image.ts';
 import { Patience } from '../../src/transfer/fill/patience.ts';
 import { CHUNK, eventually, image } from '../support/held-pull.ts';
 import { freshSession } from '../support/home.ts';
-import { type StaticRegistry, startStaticRegistry } from '../support/static-registry.ts';
+import { send, type StaticRegistry, startStaticRegistry } from '../support/static-registry.ts';
 
 const SIGNAL = new AbortController().signal;
 /** Behind the stub, the configuration and the NVRAM come the blobs of the disk. */
@@ -28,7 +28,19 @@ class WaitingGuest {
   readonly troubles: string[] = [];
   readonly device: ImageDevice;
   readonly pulling: Promise<void>;
-  readonly session = freshSession();
+  /** What the user has logged in with. */
+  password = 'old';
+  readonly session = freshSession({
+    credentials: () => ({
+      find: async (registry) => ({
+        kind: 'password',
+        registry,
+        username: 'ci',
+        password: this.password,
+        source: 'the test',
+      }),
+    }),
+  });
   /** By number of a chunk. */
   readonly faults = new Map<number, Fault>();
   readonly registry: StaticRegistry;
@@ -79,6 +91,10 @@ class WaitingGuest {
   }
 }
 
+function blobAt({ url }: IncomingMessage): Uint8Array | undefined {
+  return DISK_BLOBS.find(([digest]) => url?.endsWith(digest) === true)?.[1];
+}
+
 /** Another byte than there should be, and the right length. */
 function damaged(chunk: number): Fault {
   const bytes = Buffer.from(DISK_BLOBS[chunk]?.[1] ?? []);
@@ -118,4 +134,25 @@ it.each([
   guest.faults.clear();
   expect(await reading).toBe(true);
   await guest.pulling;
+});
+
+it('waits while a login is refused, says so once, and takes another one when there is one (N74)', async () => {
+  let accepted = 'old';
+  const isAllowed = ({ headers }: IncomingMessage): boolean =>
+    headers.authorization === `Basic ${Buffer.from(`ci:${accepted}`).toString('base64')}`;
+  const refuse: Fault = (response, request) => {
+    if (isAllowed(request)) send(request, response, blobAt(request), 'application/octet-stream');
+    else response.writeHead(401, { 'www-authenticate': 'Basic realm="here"' }).end();
+  };
+  const guest = await WaitingGuest.begin(new Map([0, 1, 2, 3, 4, 5].map((at) => [at, refuse])));
+  expect(await guest.read(0)).toBe(true);
+  accepted = 'new';
+  const reading = guest.read(5);
+  reading.catch(() => undefined);
+  await eventually(() => guest.troubles).toHaveLength(1);
+  expect(guest.troubles[0]).toMatch(/^all: .*"ci" from the test/);
+  guest.password = 'new';
+  expect(await reading).toBe(true);
+  await guest.pulling;
+  expect(guest.troubles).toHaveLength(1);
 });

@@ -176,5 +176,6 @@ function credentialsFor(
       return source.find(registry, repository, signal);
     },
     passedOver: (fault) => source?.passedOver?.(fault),
+    forget: (registry, repository) => source?.forget?.(registry, repository),
   };
 }

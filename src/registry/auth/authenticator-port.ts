@@ -7,6 +7,7 @@ import type { Access } from '../request/request.ts';
 type Question = { readonly id: number } & (
   | { readonly ask: 'authorization'; readonly access: Access }
   | { readonly ask: 'challenged'; readonly refusal: Refusal }
+  | { readonly ask: 'forget'; readonly access: Access }
   | { readonly ask: 'identity'; readonly repository: string | undefined }
 );
 
@@ -39,6 +40,9 @@ async function answerOf(authenticator: Authenticator, question: Question): Promi
       return authenticator.authorization(question.access);
     case 'challenged':
       await authenticator.challenged(question.refusal);
+      return undefined;
+    case 'forget':
+      await authenticator.forget?.(question.access);
       return undefined;
     case 'identity':
       return authenticator.identity(question.repository);
@@ -96,6 +100,7 @@ export function remoteAuthenticator(port: MessagePort): Authenticator {
   return {
     authorization: (access) => ask({ ask: 'authorization', access }),
     challenged: async (refusal, signal) => void (await ask({ ask: 'challenged', refusal }, signal)),
+    forget: async (access) => void (await ask({ ask: 'forget', access })),
     identity: async (repository) => (await ask({ ask: 'identity', repository })) ?? 'anonymously',
   };
 }

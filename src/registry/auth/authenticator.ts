@@ -28,6 +28,11 @@ export interface Authenticator {
    * @throws TartletError `AUTH_REQUIRED`, `AUTH_DENIED`, `AUTH_REALM`, `AUTH_HELPER`, `NET_*` when it is not.
    */
   challenged(refusal: Refusal, signal?: AbortSignal): Promise<void>;
+  /**
+   * Told that what {@link authorization} gave is not enough, and that no more is to be had: the next request begins
+   * without anything, and its login is looked up anew. Absent where nothing is kept.
+   */
+  forget?(access: Access): Promise<void>;
   /** As whom we speak, in words for a message: `as "ci" (~/.docker/config.json)` or `anonymously`. Never a secret. */
   identity(repository?: string): Promise<string>;
 }

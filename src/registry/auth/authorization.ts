@@ -60,6 +60,8 @@ async function forbidden(
   authenticator: Authenticator,
 ): Promise<TartletError> {
   const [complaint, identity] = await Promise.all([readComplaint(response), authenticator.identity(access.repository)]);
+  // Who may read what changes, and so do logins.
+  if (access.action === 'pull') await authenticator.forget?.(access);
   const { line } = complaint;
   const host = response.url.host;
   return new TartletError(

@@ -42,6 +42,14 @@ export class LoginLookup {
     }
   }
 
+  /** What was found was refused, or there was nothing: the next question is asked anew. */
+  forget(repository: string | undefined): void {
+    const key = repository ?? '';
+    this.#found.delete(key);
+    this.#faults.delete(key);
+    this.#source.forget?.(this.#registry, repository);
+  }
+
   /** An access was granted although the setting is `fault`: its user should hear that it was not used. */
   passOver(fault: TartletError): void {
     this.#source.passedOver?.(fault);

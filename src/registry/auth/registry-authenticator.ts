@@ -74,6 +74,14 @@ export class RegistryAuthenticator implements Authenticator {
     await untilAborted(this.#answerOnce(refusal), signal);
   }
 
+  /** See {@link Authenticator}. */
+  async forget(access: Access): Promise<void> {
+    const key = accessKey(access);
+    for (const held of [this.#tokens, this.#answered, this.#failures]) held.delete(key);
+    this.#basics.delete(access.repository ?? '');
+    this.#logins.forget(access.repository);
+  }
+
   identity(repository?: string): Promise<string> {
     return this.#logins.words(repository);
   }
@@ -129,6 +137,8 @@ export class RegistryAuthenticator implements Authenticator {
         if (error.facts.retryable !== true || index === untried.length - 1) failures.set(way.key, error);
       }
     }
+    // Should it be asked for once more, another login may be there.
+    this.#logins.forget(refusal.access.repository);
     const error = this.#exhausted(refusal, credentialOf(identity), [...failures.values()][0]);
     // Whatever else kept us out may have nothing to do with the credential.
     throw identity.kind === 'unusable' && isTartletError(error, 'AUTH_REQUIRED')

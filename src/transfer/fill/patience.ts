@@ -116,7 +116,7 @@ export class Patience {
   readonly #options: PatienceOptions;
   /** By what failed; that of all parts has no name. */
   readonly #failing = new Map<string, Failing>();
-  /** Reasons that were told, each with the part that failed for it last: until that comes, it is told. */
+  /** What was told, each with the part that failed for it last: until that comes, it is told. */
   readonly #told = new Map<string, string>();
   #named = 0;
 
@@ -133,7 +133,7 @@ export class Patience {
   /** A part came: that of this name, and with it what all parts need. */
   came(part: string): void {
     for (const name of ['', part]) this.#failing.delete(name);
-    for (const [reason, failed] of this.#told) if (failed === part) this.#told.delete(reason);
+    for (const [what, failed] of this.#told) if (failed === part) this.#told.delete(what);
     if (this.#failing.size === 0) this.#named = 0;
   }
 
@@ -196,9 +196,10 @@ export class Patience {
   }
 
   #tell(name: string, part: string, error: unknown): void {
-    const reason = describeError(error);
-    const isSame = this.#told.has(reason);
-    this.#told.set(reason, part);
+    // Of what concerns all, the words change from try to try: who asks, and until when to wait.
+    const what = name === '' && isTartletError(error) ? error.code : describeError(error);
+    const isSame = this.#told.has(what);
+    this.#told.set(what, part);
     if (isSame) return;
     if (name !== '') this.#named += 1;
     if (name === '' || this.#named <= MOST_NAMED) this.#options.onTrouble({ error, isPart: name !== '' });
