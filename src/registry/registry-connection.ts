@@ -22,7 +22,8 @@ import type { Transport } from './request/request.ts';
 import { withRetry } from './retry/retry.ts';
 import { SentSecrets, withSentSecrets } from './request/sent-secrets.ts';
 import { TrustStore } from './transport/connect/trust.ts';
-import { type HttpTransport, httpTransport } from './transport/transport.ts';
+import type { HttpTransport } from './transport/transport.ts';
+import { watchedTransport } from './transport/watched-transport.ts';
 import { observed, type OnWire, shownUrl } from './wire.ts';
 
 /** What is the same for every repository of one registry. */
@@ -122,7 +123,7 @@ export function registryConnection(options: RegistryConnectionOptions): Registry
   const guard = new AddressGuard({ ...options, registry: endpoint, environment });
   const trust = new TrustStore({ environment, own: manner && { host: dialledHost(registry), ...manner.tls } });
   const { rateLimit, via } = options;
-  const http = httpTransport({ userAgent, via, environment, limits, guard, trust, clock: timing.clock, rateLimit });
+  const http = watchedTransport({ userAgent, via, environment, limits, guard, trust, clock: timing.clock, rateLimit });
   const secrets = options.secrets ?? new SentSecrets();
   secrets.noteHeaders(manner?.headers ?? {});
   const send = observed(

@@ -15,7 +15,7 @@ export const limits = {
    * An answer that does not move for so long while the network was away is asked for anew when that is back: see
    * `transport/line-watch.ts`. Infinity: that is not looked for, and the other limits decide.
    */
-  stillMs: Number.POSITIVE_INFINITY as number,
+  stillMs: Number.POSITIVE_INFINITY,
   /** A body that brings fewer than `trickleBytes` in `trickleMs` trickles: another connection may do better. */
   trickleMs: 120_000,
   trickleBytes: 120 * 16 * 1024,

@@ -12,9 +12,6 @@ import { loadHttpLibrary } from './http-library.ts';
 import { limits as defaultLimits, type Limits } from '../request/limits.ts';
 import { networkError } from '../request/network-error.ts';
 import { PieceReader } from './piece-reader.ts';
-import { prober } from './probe.ts';
-import { rememberedLookup } from './connect/remembered-lookup.ts';
-import { watched } from './watched-transport.ts';
 import { HeadWait, type Pace } from '../request/progress.ts';
 import { leaving, type RateLimit } from '../request/rate-limit.ts';
 import type { RegistryRequest, RegistryResponse, Transport } from '../request/request.ts';
@@ -41,6 +38,8 @@ export interface TransportOptions {
 /** The layer that touches the wire, and its connections. */
 export interface HttpTransport {
   readonly send: Transport;
+  /** Closes connections to a place that wait for their next request, as far as they are kept here. */
+  closeIdle(place: URL): void;
   /** Closes all connections; requests under way and later ones fail with `INTERRUPTED`. */
   close(): Promise<void>;
 }
@@ -54,8 +53,7 @@ export function httpTransport(options: TransportOptions): HttpTransport {
   const limits = options.limits ?? defaultLimits;
   const trust = options.trust ?? new TrustStore({ environment: options.environment });
   const pace: Pace = { clock: options.clock ?? systemClock, limits, rateLimit: options.rateLimit };
-  const lookup = Number.isFinite(limits.stillMs) ? rememberedLookup(options.lookup) : options.lookup;
-  const settings = { ...options, limits, trust, ...(lookup === undefined ? {} : { lookup }) };
+  const settings = { ...options, limits, trust };
   let agent: Promise<Agent> | undefined;
   let direct: DirectWay | undefined;
   let closed = false;
@@ -107,13 +105,11 @@ export function httpTransport(options: TransportOptions): HttpTransport {
       }
     }
   };
-  const care = { probe: prober(settings), onLost: (url: URL) => direct?.closeIdle(url) };
-  const watch = Number.isFinite(limits.stillMs) ? watched(send, care, pace) : undefined;
   return {
-    send: watch?.send ?? send,
+    send,
+    closeIdle: (place) => direct?.closeIdle(place),
     close: async () => {
       closed = true;
-      watch?.close();
       direct?.close();
       if (agent !== undefined) await (await agent).destroy();
     },
