@@ -7,6 +7,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { StreamPosition } from '../codec/chunk-decoder.ts';
 import type { ChunkMark } from '../home/chunk-journal.ts';
 import type { PlainError } from '../errors.ts';
+import type { Piece } from '../oci/piece-index.ts';
 import type { FileExtent } from './file-blob.ts';
 import type { WhyLeft } from '../registry/mirrors/endpoint-memory.ts';
 import type { Limits } from '../registry/request/limits.ts';
@@ -60,6 +61,31 @@ export interface FetchJob {
 export interface UnpackJob extends Omit<FetchJob, 'kind' | 'resume' | 'mark' | 'keep' | 'peers'> {
   readonly kind: 'unpack';
   readonly source: FileExtent;
+}
+
+/** A piece as plain data. */
+export interface PieceText extends Omit<Piece, 'contentDigest'> {
+  readonly contentDigest: string;
+}
+
+/**
+ * Fetch pieces of one blob that follow each other, decode each and check its digest, and write it wherever it belongs:
+ * nothing that was not verified. Each is told when it is there. Zeros are not fetched.
+ */
+export interface PiecesJob {
+  readonly kind: 'pieces';
+  readonly blob: BlobText;
+  /** Of all of the blob, after decoding. */
+  readonly contentSize: number;
+  /** One or more. */
+  readonly pieces: readonly PieceText[];
+  readonly disk: string;
+  /** Where the content of the blob begins on the disk. */
+  readonly offsets: readonly number[];
+  /** Whether the disk is known to be zero where the pieces belong. */
+  readonly fresh: boolean;
+  /** Where to note what is there, for a later run; with one offset only. */
+  readonly mark?: ChunkMark | undefined;
 }
 
 /** Hash what is on the disk: an earlier run said that it had verified this. */
@@ -136,7 +162,16 @@ export interface EncodeJob {
   readonly spool: string;
 }
 
-export type ChunkJob = FetchJob | VerifyJob | CopyJob | ClearJob | DigestJob | PushJob | EncodeJob | UnpackJob;
+export type ChunkJob =
+  | FetchJob
+  | PiecesJob
+  | VerifyJob
+  | CopyJob
+  | ClearJob
+  | DigestJob
+  | PushJob
+  | EncodeJob
+  | UnpackJob;
 
 export interface FetchResult {
   readonly kind: 'fetch';
@@ -145,6 +180,10 @@ export interface FetchResult {
    * peer, only the content is known.
    */
   readonly verified: boolean;
+}
+
+export interface PiecesResult {
+  readonly kind: 'pieces';
 }
 
 export interface VerifyResult {
@@ -204,6 +243,7 @@ export interface UnpackResult {
 
 export type ChunkResult =
   | FetchResult
+  | PiecesResult
   | VerifyResult
   | CopyResult
   | ClearResult
@@ -305,6 +345,8 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: 'result'; readonly id: number; readonly result: ChunkResult }
   | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }
+  /** A piece is where it belongs, and verified. */
+  | { readonly kind: 'piece'; readonly id: number; readonly index: number }
   /** Bytes that crossed the network since the last such message; negative when an attempt starts over. */
   | { readonly kind: 'bytes'; readonly id: number; readonly count: number }
   /** The same for what came from peers. */

@@ -7,6 +7,7 @@ import { type ChunkContext, fetchChunk, unpackChunk, verifyChunk } from './chunk
 import type { ChunkJob, ChunkResult, FromWorker, PeerBytes, RegistrySettings, ToWorker } from './chunk-job.ts';
 import { pushChunk } from './chunk-push.ts';
 import { clearChunk, copyChunk, digestChunk } from './chunk-reuse.ts';
+import { fetchPieces } from './piece-read.ts';
 import { RegistryClients, withLeft, withNoneLeft, withPartLimit } from './registry-clients.ts';
 import { Pause } from './urgency/pause.ts';
 import { pausingFetcher } from './urgency/pausing-fetcher.ts';
@@ -140,7 +141,7 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   try {
     const asked = peers === undefined ? undefined : { peers, onPeerBytes, pause };
     const { signal } = controller;
-    const result = await perform(job, pause, { signal, onBytes, onWork, stopwatch, fromPeers: asked });
+    const result = await perform({ id, job, pause }, { signal, onBytes, onWork, stopwatch, fromPeers: asked });
     report();
     say({ kind: 'spent', spent: stopwatch.spent });
     say({ kind: 'result', id, result });
@@ -153,10 +154,17 @@ async function work(id: number, job: ChunkJob): Promise<void> {
   }
 }
 
-async function perform(job: ChunkJob, pause: Pause, context: Omit<ChunkContext, 'client'>): Promise<ChunkResult> {
+async function perform(
+  { id, job, pause }: { readonly id: number; readonly job: ChunkJob; readonly pause: Pause },
+  context: Omit<ChunkContext, 'client'>,
+): Promise<ChunkResult> {
   switch (job.kind) {
     case 'fetch':
       return fetchChunk(job, { ...context, client: pausingFetcher(registryClients().source, pause) });
+    case 'pieces': {
+      const onPiece = (index: number): void => say({ kind: 'piece', id, index });
+      return fetchPieces(job, { ...context, client: pausingFetcher(registryClients().source, pause), onPiece });
+    }
     case 'verify':
       return verifyChunk(job, context.signal, context.stopwatch);
     case 'copy':

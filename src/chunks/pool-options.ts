@@ -72,6 +72,10 @@ export interface JobListeners<J extends ChunkJob> {
   readonly urgency?: Urgency<J> | undefined;
   /** Told of each job when it begins, and then of what it did so far, at most ten times a second. */
   readonly onMoved?: ((job: J, moved: Moved) => void) | undefined;
+  /** Told of each job when it begins. `stop` ends this one alone, with `INTERRUPTED`. */
+  readonly onBegun?: ((job: J, stop: () => void) => void) | undefined;
+  /** Told of each piece of a job for pieces that is on the disk, and verified, by its number. */
+  readonly onPiece?: ((job: J, index: number) => void) | undefined;
 }
 
 /** How a job is watched. */
@@ -79,4 +83,5 @@ export interface JobWatch extends Pick<UnderWay, 'isUrgent'> {
   /** Ends it. */
   readonly signal: AbortSignal;
   readonly onMoved: (moved: Moved) => void;
+  readonly onPiece: (index: number) => void;
 }

@@ -70,6 +70,7 @@ export interface Pending extends UnderWay {
   readonly kind: ChunkJob['kind'];
   /** Adds to what the job did. */
   readonly move: (more: { readonly bytes?: number; readonly diskBytes?: number }) => void;
+  readonly onPiece: (index: number) => void;
   readonly resolve: (result: ChunkResult) => void;
   readonly reject: (error: unknown) => void;
 }

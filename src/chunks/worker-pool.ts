@@ -11,7 +11,7 @@ import { type Pending, startThread, type Thread, workerFailure } from './ready-t
 import { introduce } from './thread-registry.ts';
 import type { TimeSpent } from './time-spent.ts';
 import { inLanes } from './urgency/job-lanes.ts';
-import { JobQueue } from './urgency/job-queue.ts';
+import { JobQueue, type JobSource } from './urgency/job-queue.ts';
 import type { PauseState } from './urgency/pause.ts';
 import { pauseForUrgent } from './urgency/urgency.ts';
 import { AdaptiveConcurrency } from './adaptive-concurrency.ts';
@@ -45,11 +45,12 @@ export class WorkerPool {
   /**
    * Does jobs, at most `concurrency` at once, in order of their list, but urgent ones first. The first failure
    * stops the others.
+   * @param jobs all of them, or what gives them out one by one.
    * @param onDone told of each result as it comes; what it does is waited for. It may add jobs.
    * @returns the jobs that were put off.
    */
   async runAll<J extends ChunkJob>(
-    jobs: readonly J[],
+    jobs: readonly J[] | JobSource<J>,
     onDone: (job: J, result: ResultOf<J>, add: (more: J) => void) => Promise<void> | void,
     listeners: JobListeners<J> = {},
   ): Promise<J[]> {
@@ -93,7 +94,9 @@ export class WorkerPool {
         }
       }
     };
-    const outcomes = await inLanes(queue, Math.min(this.#options.concurrency, jobs.length), drain, {
+    const { concurrency } = this.#options;
+    const lanes = 'take' in jobs ? concurrency : Math.min(concurrency, jobs.length);
+    const outcomes = await inLanes(queue, lanes, drain, {
       urgency,
       onChange: () => this.#pauseForUrgent(),
     });
@@ -110,12 +113,15 @@ export class WorkerPool {
     job: J,
     queue: JobQueue<J>,
     signal: AbortSignal,
-    { again, urgency, onMoved }: JobListeners<J>,
+    { again, urgency, onMoved, onBegun, onPiece }: JobListeners<J>,
   ): Promise<ResultOf<J> | undefined> {
     const begun = systemClock.monotonic();
+    const stop = new AbortController();
     try {
+      onBegun?.(job, () => stop.abort(new TartletError('INTERRUPTED', 'it is done otherwise')));
       return await this.#run(this.#thread(), job, {
-        signal,
+        signal: onBegun === undefined ? signal : AbortSignal.any([signal, stop.signal]),
+        onPiece: (index) => onPiece?.(job, index),
         isUrgent: () => urgency?.isUrgent(job) === true,
         onMoved: (moved) => {
           if (moved.bytes > 0) queue.leave(job, 'works');
@@ -144,7 +150,7 @@ export class WorkerPool {
   async #run<J extends ChunkJob>(
     thread: Thread,
     job: J,
-    { signal, isUrgent, onMoved }: JobWatch,
+    { signal, isUrgent, onMoved, onPiece }: JobWatch,
   ): Promise<ResultOf<J>> {
     const id = this.#nextId;
     this.#nextId += 1;
@@ -161,7 +167,7 @@ export class WorkerPool {
         const settle = { resolve: resolve as (result: ChunkResult) => void, reject };
         const pause = (state: PauseState): void =>
           thread.worker.postMessage({ kind: 'pause', id, state } satisfies ToWorker);
-        thread.pending.set(id, { kind: job.kind, isUrgent, paused: 'off', pause, move, ...settle });
+        thread.pending.set(id, { kind: job.kind, isUrgent, paused: 'off', pause, move, onPiece, ...settle });
         thread.worker.postMessage({ kind: 'job', id, job } satisfies ToWorker);
         this.#pauseForUrgent();
       });
@@ -177,8 +183,8 @@ export class WorkerPool {
   }
 
   /** How many work at once is found out only where a network is between. */
-  #widthFor(jobs: readonly ChunkJob[]): AdaptiveConcurrency {
-    const isLocal = jobs.every(({ kind }) => kind !== 'fetch' && kind !== 'push');
+  #widthFor(jobs: readonly ChunkJob[] | JobSource<ChunkJob>): AdaptiveConcurrency {
+    const isLocal = !('take' in jobs) && jobs.every(({ kind }) => kind !== 'fetch' && kind !== 'push');
     return isLocal ? new AdaptiveConcurrency(this.#options.concurrency, this.#options.concurrency) : this.#width;
   }
 
@@ -210,6 +216,11 @@ export class WorkerPool {
 
   #hear(thread: Thread, message: FromWorker): void {
     switch (message.kind) {
+      case 'piece':
+        thread.pending.get(message.id)?.onPiece(message.index);
+        // Nothing of the job may be waited for any more.
+        this.#pauseForUrgent();
+        break;
       case 'bytes':
         this.#hearBytes(thread.pending.get(message.id), message.count);
         break;

@@ -8,11 +8,13 @@ import { removeEntry } from '../fs/remove.ts';
 import { readSmallFileIfThere } from '../fs/small-file.ts';
 
 const VERIFIED = /^\d{1,6}$/;
+const PIECE = /^(\d{1,6})#(\d{1,7})$/;
 const UNDER_WAY = /^(\d{1,6})@(\d{1,12}):(\d{1,12})$/;
 
 /**
  * How far an unfinished disk is: a line `7` for a chunk that was verified, a line `8@40960:98304` for one under way,
- * whose first 40960 encoded bytes were decoded to 98304 that are written. It is not fsynced, and a crash may tear its
+ * whose first 40960 encoded bytes were decoded to 98304 that are written, and a line `9#17` for a piece of one of which
+ * pieces come (`oci/piece-index.ts`). It is not fsynced, and a crash may tear its
  * last line: it is only a hint, and its reader hashes what lies on the disk (reliability §4.1).
  */
 export class ChunkJournal {
@@ -49,6 +51,19 @@ export class ChunkJournal {
       else if (VERIFIED.test(line)) positions.delete(Number(line));
     }
     return positions;
+  }
+
+  /** Pieces that were verified, of chunks that were not, by the indices of these. */
+  async pieces(): Promise<ReadonlyMap<number, ReadonlySet<number>>> {
+    const pieces = new Map<number, Set<number>>();
+    for (const line of (await this.#lines()) ?? []) {
+      const [, index, piece] = PIECE.exec(line) ?? [];
+      if (VERIFIED.test(line)) pieces.delete(Number(line));
+      if (index === undefined) continue;
+      const noted = pieces.get(Number(index)) ?? new Set();
+      pieces.set(Number(index), noted.add(Number(piece)));
+    }
+    return pieces;
   }
 
   async #lines(): Promise<string[] | undefined> {
@@ -93,6 +108,17 @@ export interface ChunkMark {
  * of the disk itself. Lines of several threads do not mix: they are appended whole.
  */
 export function noteBoundaries({ journal, index }: ChunkMark): { note(at: StreamPosition): void; close(): void } {
+  const notes = openNotes(journal);
+  return { ...notes, note: ({ encoded, decoded }) => notes.append(`${index}@${encoded}:${decoded}`) };
+}
+
+/** Notes pieces of a chunk, each when its bytes were handed to the disk, as {@link noteBoundaries}. */
+export function notePieces({ journal, index }: ChunkMark): { note(piece: number): void; close(): void } {
+  const notes = openNotes(journal);
+  return { ...notes, note: (piece) => notes.append(`${index}#${piece}`) };
+}
+
+function openNotes(journal: string): { append(line: string): void; close(): void } {
   let fd: number;
   try {
     fd = openPlainFileSync(journal, 'append');
@@ -100,9 +126,9 @@ export function noteBoundaries({ journal, index }: ChunkMark): { note(at: Stream
     throw diskError(cause, 'open', journal);
   }
   return {
-    note: ({ encoded, decoded }) => {
+    append: (line) => {
       try {
-        writeSync(fd, `${index}@${encoded}:${decoded}\n`);
+        writeSync(fd, `${line}\n`);
       } catch (cause) {
         throw diskError(cause, 'write', journal);
       }

@@ -10,6 +10,7 @@ import { NbdClient } from '../nbd/nbd-client.ts';
 import type { DiskChunk, FlatImage } from '../oci/tart-image.ts';
 import type { Session } from '../session/session.ts';
 import { chunksWithin } from '../transfer/fill/chunks-within.ts';
+import { DiskUnits } from '../transfer/fill/disk-units.ts';
 
 /** How often it is looked whether some process brings the image now, in milliseconds. */
 const LOOK_EVERY_MS = 100;
@@ -46,8 +47,9 @@ export class ImageDevice implements BlockDevice {
   readonly #options: ImageDeviceOptions;
   readonly #staging: Staging;
   readonly #ended = new AbortController();
-  /** What is known to be verified in {@link #disk}. */
-  #verified = new Set<DiskChunk>();
+  readonly #units: DiskUnits;
+  /** Which units are known to be verified in {@link #disk}. */
+  #verified: Uint8Array;
   #disk: { readonly handle: FileHandle; readonly file: string } | undefined;
   #source: Promise<Source | undefined> | undefined;
   /** That something is late was told, and nothing has come since. */
@@ -60,6 +62,8 @@ export class ImageDevice implements BlockDevice {
     this.#session = session;
     this.#name = name;
     this.#chunks = image.base.chunks;
+    this.#units = new DiskUnits(this.#chunks);
+    this.#verified = new Uint8Array(this.#units.count);
     this.size = image.base.size;
     this.#options = options;
     this.#staging = Staging.at(session.home, image.manifest.digest);
@@ -80,7 +84,7 @@ export class ImageDevice implements BlockDevice {
   }
 
   async ready(range: ByteRange, signal: AbortSignal): Promise<void> {
-    const wanted = chunksWithin(this.#chunks, range).filter((chunk) => !this.#isZero(chunk));
+    const wanted = this.#wanted(range);
     if (this.#has(wanted)) return;
     const ended = AbortSignal.any([signal, this.#ended.signal]);
     const late = setTimeout(() => this.#tellLate(), LATE_AFTER_MS);
@@ -118,12 +122,19 @@ export class ImageDevice implements BlockDevice {
     return this.#options.zeros.has(chunk.contentDigest.toString());
   }
 
-  #has(chunks: readonly DiskChunk[]): boolean {
-    return chunks.every((chunk) => this.#verified.has(chunk));
+  /** The units of a range, but for those that are zeros anyway. */
+  #wanted(range: ByteRange): readonly number[] {
+    const { first, last } = this.#units.within(range);
+    const all = Array.from({ length: last - first + 1 }, (_, at) => first + at);
+    return all.filter((unit) => !this.#isZero(this.#units.unit(unit).chunk));
+  }
+
+  #has(units: readonly number[]): boolean {
+    return units.every((unit) => this.#verified[unit] === 1);
   }
 
   /** @returns whether there is news: else the caller looks again a little later. */
-  async #bring(wanted: readonly DiskChunk[], signal: AbortSignal): Promise<boolean> {
+  async #bring(wanted: readonly number[], signal: AbortSignal): Promise<boolean> {
     this.#source ??= this.#find();
     const mine = this.#source;
     try {
@@ -133,12 +144,13 @@ export class ImageDevice implements BlockDevice {
         if (this.#source === mine) this.#source = undefined;
         return false;
       }
-      const missing = wanted.filter((chunk) => !this.#verified.has(chunk));
+      const missing = wanted.filter((unit) => this.#verified[unit] !== 1);
       await Promise.all(
-        missing.map(async (chunk) => {
-          await source.client.cache({ offset: chunk.offset, length: chunk.size }, signal);
+        runsOf(missing).map(async (run) => {
+          // No more than is read, or the fetching side would wait for what lies beside it.
+          await source.client.cache(this.#rangeOf(run), signal);
           // Of the file that was opened, and no other that came into its place since.
-          if (this.#disk?.handle === source.disk) this.#verified.add(chunk);
+          if (this.#disk?.handle === source.disk) for (const unit of run) this.#verified[unit] = 1;
         }),
       );
       return true;
@@ -151,12 +163,17 @@ export class ImageDevice implements BlockDevice {
     }
   }
 
+  #rangeOf(run: readonly number[]): ByteRange {
+    const [first, last] = [this.#units.unit(run[0] ?? 0), this.#units.unit(run.at(-1) ?? 0)];
+    return { offset: first.offset, length: last.offset + last.length - first.offset };
+  }
+
   /** The whole image, or the process that brings it. @returns undefined for neither, and for the whole image. */
   async #find(): Promise<Source | undefined> {
     const image = await this.#session.images.find(this.#name);
     if (image?.directory.layout === 'standalone') {
       await this.#adopt(await openForReading(`${image.directory.path}/${VmFile.disk}`));
-      this.#verified = new Set(this.#chunks);
+      this.#verified.fill(1);
       return undefined;
     }
     const client = await NbdClient.connect(this.#staging.pathOf(StagingEntry.fill));
@@ -191,8 +208,19 @@ export class ImageDevice implements BlockDevice {
       return this.#disk.handle;
     }
     this.#opened.push(handle);
-    this.#verified = new Set();
+    this.#verified = new Uint8Array(this.#units.count);
     this.#disk = { handle, file };
     return handle;
   }
+}
+
+/** Numbers that follow each other, together. @param numbers ascending. */
+function runsOf(numbers: readonly number[]): readonly (readonly number[])[] {
+  const runs: number[][] = [];
+  for (const number of numbers) {
+    const run = runs.at(-1);
+    if (run?.at(-1) === number - 1) run.push(number);
+    else runs.push([number]);
+  }
+  return runs;
 }

@@ -4,6 +4,7 @@ import type { RawManifest } from '../registry/client.ts';
 import type { Limits } from '../registry/request/limits.ts';
 import type { TransferEvent } from '../session/progress.ts';
 import type { Session } from '../session/session.ts';
+import type { GuestFill } from '../transfer/fill/disk-layers.ts';
 import type { Patience } from '../transfer/fill/patience.ts';
 import { bringImage } from './arrival/bring-image.ts';
 
@@ -21,6 +22,8 @@ const PATIENT: Partial<Limits> = {
 
 export interface KeepPullingOptions {
   readonly insecure: boolean;
+  /** What is fetched beside what the guest waits for. Default: `everything`. */
+  readonly fill?: GuestFill | undefined;
   /** Of the image: the registry need not have it any more. Default: the registry is asked for it. */
   readonly manifest?: RawManifest | undefined;
   /** The name that was asked for: the image gets its tag. */
@@ -32,6 +35,8 @@ export interface KeepPullingOptions {
   readonly onRetry: (reason: string) => void;
   /** Told what the pull does. */
   readonly onEvent?: ((event: TransferEvent) => void) | undefined;
+  /** Told what the pull has to say beside that, each thing once. */
+  readonly onNote?: ((text: string) => void) | undefined;
 }
 
 /**
@@ -45,16 +50,30 @@ export interface KeepPullingOptions {
 export async function keepPulling(
   session: Session,
   name: RemoteName,
-  { insecure, manifest, asked, signal, patience, onRetry, onEvent: tell }: KeepPullingOptions,
+  {
+    insecure,
+    fill = 'everything',
+    manifest,
+    asked,
+    signal,
+    patience,
+    onRetry,
+    onEvent: tell,
+    onNote,
+  }: KeepPullingOptions,
 ): Promise<void> {
+  const noted = new Set<string>();
   const onEvent = (event: TransferEvent): void => {
     tell?.(event);
     if (event.kind === 'retrying') onRetry(event.reason);
+    if (event.kind !== 'note' || noted.has(event.text)) return;
+    noted.add(event.text);
+    onNote?.(event.text);
   };
   const patient = session.with({ signal, limits: PATIENT, onEvent });
   for (;;) {
     try {
-      await bringImage(patient, { imageName: name, insecure, manifest, asked }, { patience });
+      await bringImage(patient, { imageName: name, insecure, manifest, asked }, { patience, guest: fill });
       return;
     } catch (error) {
       signal.throwIfAborted();

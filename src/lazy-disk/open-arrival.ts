@@ -116,6 +116,8 @@ class ArrivingDisk {
       asked: record.asked,
       signal: this.#session.signal,
       patience: this.#patience,
+      fill: this.#session.environment['TARTLET_LAZY_FILL'] === 'off' ? 'waited-for' : 'everything',
+      onNote: (text) => this.#note(text),
       onRetry: (reason) => {
         this.#retrying = reason;
       },

@@ -3,6 +3,7 @@ import { PieceIndex } from '../oci/piece-index.ts';
 import type { FlatImage } from '../oci/tart-image.ts';
 import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
 import type { BlobFetcher } from '../registry/contract.ts';
+import { untilVerified } from '../registry/verified-read.ts';
 
 /**
  * Fetches the piece index of an image: in memory, verified, and seen to be of its disk.
@@ -18,13 +19,16 @@ export async function fetchPieceIndex(
 ): Promise<PieceIndex | undefined> {
   if (pieces === undefined) return undefined;
   const bytes = new Uint8Array(pieces.size);
-  const verifier = new BlobVerifier(pieces.digest, pieces.size);
-  for await (const part of client.blob(pieces, options)) {
-    const at = verifier.seen;
-    verifier.update(part);
-    bytes.set(part, at);
-  }
-  verifier.verdict();
+  const read = async (): Promise<void> => {
+    const verifier = new BlobVerifier(pieces.digest, pieces.size);
+    for await (const part of client.blob(pieces, options)) {
+      const at = verifier.seen;
+      verifier.update(part);
+      bytes.set(part, at);
+    }
+    verifier.verdict();
+  };
+  await untilVerified(client, pieces, read, () => undefined);
   return PieceIndex.parse(bytes, base);
 }
 

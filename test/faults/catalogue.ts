@@ -264,6 +264,8 @@ export const SECTIONS: readonly Section[] = [
     /* C33 */ 'the disk changes while it is pushed',
     /* C34 */ 'an older, larger unfinished disk',
     /* C35 */ 'wrong bytes come for what a guest waits for',
+    /* C36 */ 'a piece index that is missing, damaged, or of another disk',
+    /* C37 */ 'wrong bytes come for a piece of a layer',
   ]),
   section('S', 'Attacks', [
     /* S1 */ 'a hostile image name',

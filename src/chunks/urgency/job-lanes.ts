@@ -20,13 +20,15 @@ export async function inLanes<J>(
   const lanes = Array.from({ length: count }, async () => drain('any'));
   let urgentLanes = 0;
   queue.onReady = () => {
-    if (urgentLanes >= MOST_URGENT || !queue.hasUrgent) return;
-    urgentLanes += 1;
-    const lane = drain('urgent').finally(() => {
-      urgentLanes -= 1;
-    });
-    lanes.push(lane);
-    lane.catch(() => undefined); // It is looked at below.
+    // Each takes its first job at once.
+    while (urgentLanes < MOST_URGENT && queue.hasUrgent) {
+      urgentLanes += 1;
+      const lane = drain('urgent').finally(() => {
+        urgentLanes -= 1;
+      });
+      lanes.push(lane);
+      lane.catch(() => undefined); // It is looked at below.
+    }
   };
   const ignore = urgency?.onChange(() => {
     onChange();

@@ -11,6 +11,21 @@ export interface Again<J> {
   readonly failed: 'job' | 'all';
 }
 
+/** Gives out jobs one by one, where it is not known from the beginning which there will be. */
+export interface JobSource<J> {
+  /**
+   * The next one.
+   * @param which `urgent`: undefined unless one is.
+   * @returns undefined when there is none now.
+   */
+  take(which: 'any' | 'urgent'): J | undefined;
+  readonly hasUrgent: boolean;
+  /** Above 0 as long as there may be more. */
+  readonly length: number;
+  /** Calls back whenever there may be another one. @returns what ends that. */
+  onChange(listener: () => void): () => void;
+}
+
 /** Whether jobs may begin: not while they rest, and while one tries for all, no other. */
 type Gate<J> =
   | { readonly kind: 'open' }
@@ -22,7 +37,11 @@ type Gate<J> =
  * it is tried again, while the others go on.
  */
 export class JobQueue<J> {
+  /** Those that are known. */
   readonly #jobs: J[];
+  /** Where others come from. */
+  readonly #source: JobSource<J> | undefined;
+  readonly #ignore: (() => void) | undefined;
   readonly #urgency: Urgency<J> | undefined;
   /** Those that rest, by themselves. */
   readonly #resting = new Set<NodeJS.Timeout>();
@@ -33,14 +52,16 @@ export class JobQueue<J> {
   /** Called when there may be an urgent job that there was not before. */
   onReady: () => void = () => undefined;
 
-  constructor(jobs: readonly J[], urgency: Urgency<J> | undefined) {
-    this.#jobs = [...jobs];
+  constructor(jobs: readonly J[] | JobSource<J>, urgency: Urgency<J> | undefined) {
+    this.#source = 'take' in jobs ? jobs : undefined;
+    this.#jobs = 'take' in jobs ? [] : [...jobs];
     this.#urgency = urgency;
+    this.#ignore = this.#source?.onChange(() => this.#changed());
   }
 
-  /** Those that rest included. */
+  /** Those that rest included, and at least one as long as there may be more. */
   get length(): number {
-    return this.#jobs.length + this.#resting.size;
+    return this.#jobs.length + this.#resting.size + (this.#source?.length ?? 0);
   }
 
   add(job: J): void {
@@ -63,7 +84,7 @@ export class JobQueue<J> {
   }
 
   get hasUrgent(): boolean {
-    return this.#mayBegin && this.#urgent() >= 0;
+    return this.#mayBegin && (this.#urgent() >= 0 || this.#source?.hasUrgent === true);
   }
 
   /** A job failed, and rests until it is tried again. */
@@ -99,6 +120,7 @@ export class JobQueue<J> {
 
   /** No job begins any more. */
   close(): void {
+    this.#ignore?.();
     if (this.#gate.kind === 'resting') clearTimeout(this.#gate.timer);
     for (const timer of this.#resting) clearTimeout(timer);
     this.#resting.clear();
@@ -129,23 +151,26 @@ export class JobQueue<J> {
 
   #next(which: 'any' | 'urgent'): J | undefined {
     if (!this.#mayBegin) return undefined;
-    const urgent = this.#urgent();
-    const at = urgent >= 0 ? urgent : which === 'any' ? this.#first() : -1;
-    if (at < 0) return undefined;
-    const [job] = this.#jobs.splice(at, 1);
-    if (this.#gate.kind === 'trying') this.#gate = { kind: 'trying', job };
+    const job =
+      this.#cut(this.#urgent()) ??
+      this.#source?.take('urgent') ??
+      (which === 'any' ? (this.#cut(this.#tried()) ?? this.#source?.take('any') ?? this.#jobs.shift()) : undefined);
+    if (job !== undefined && this.#gate.kind === 'trying') this.#gate = { kind: 'trying', job };
     return job;
   }
 
-  #first(): number {
-    const at = this.#jobs.findIndex((job) => this.#isTried(job));
-    return at >= 0 || this.#jobs.length === 0 ? at : 0;
+  #cut(at: number): J | undefined {
+    return at < 0 ? undefined : this.#jobs.splice(at, 1)[0];
+  }
+
+  #tried(): number {
+    return this.#jobs.findIndex((job) => this.#isTried(job));
   }
 
   #urgent(): number {
     const urgency = this.#urgency;
     if (urgency === undefined) return -1;
-    const isOnly = this.#jobs.length === 1;
+    const isOnly = this.#jobs.length === 1 && this.#source?.hasUrgent !== true;
     return this.#jobs.findIndex((job) => urgency.isUrgent(job) && (isOnly || this.#isTried(job)));
   }
 

@@ -21,6 +21,8 @@ export interface WantedImage {
 export interface BringOptions extends Pick<PullOptions, 'concurrency' | 'order'> {
   /** Default: the first part that fails ends the pull. */
   readonly patience?: PatientPull['patience'];
+  /** Default: it is not known that a guest waits. */
+  readonly guest?: PatientPull['guest'];
 }
 
 /**
@@ -32,11 +34,11 @@ export interface BringOptions extends Pick<PullOptions, 'concurrency' | 'order'>
 export async function bringImage(
   session: Session,
   wanted: WantedImage,
-  { patience, ...options }: BringOptions = {},
+  { patience, guest, ...options }: BringOptions = {},
 ): Promise<void> {
   const { imageName, insecure, manifest } = wanted;
   const how = { ...options, insecure, accept: 'flat' } as const;
-  const waited = { manifest, ...(patience === undefined ? {} : { patience }) };
+  const waited = { manifest, guest, ...(patience === undefined ? {} : { patience }) };
   const tagged = taggedName(wanted);
   if (tagged === undefined) {
     await pullPatiently(session, imageName, how, waited);

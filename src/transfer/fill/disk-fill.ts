@@ -1,37 +1,61 @@
 import type { ByteRange } from '../../fs/disk/read-range.ts';
 import type { DiskChunk } from '../../oci/tart-image.ts';
-import { chunksWithin } from './chunks-within.ts';
+import { DiskUnits } from './disk-units.ts';
+
+/** What a reader still waits for. */
+interface Waiting {
+  readonly missing: Set<number>;
+  readonly wake: () => void;
+}
 
 /**
- * How far the disk of a pull is, for those who read it before it is whole: what is verified, and what is waited for. A
- * chunk that is waited for is fetched before the others.
+ * How far the disk of a pull is, for those who read it before it is whole: what is verified, and what is waited for.
+ * Both are kept by the unit ({@link DiskUnits}), so that nothing is waited for that lies beside what is read.
  */
 export class DiskFill {
-  readonly #chunks: readonly DiskChunk[];
-  readonly #verified = new Set<DiskChunk>();
-  /** Who waits for a chunk. */
-  readonly #waiting = new Map<DiskChunk, Set<() => void>>();
+  readonly units: DiskUnits;
+  readonly #verified: Uint8Array;
+  /** Who waits for a unit; that first which was waited for first. */
+  readonly #waiting = new Map<number, Set<Waiting>>();
   readonly #listeners = new Set<() => void>();
 
   /** @param chunks of the disk, in their order. */
   constructor(chunks: readonly DiskChunk[]) {
-    this.#chunks = chunks;
+    this.units = new DiskUnits(chunks);
+    this.#verified = new Uint8Array(this.units.count);
   }
 
   /** All bytes of a chunk are on the disk, and their digest matched. */
   verified(chunk: DiskChunk): void {
-    this.#verified.add(chunk);
-    const waiting = this.#waiting.get(chunk);
-    this.#waiting.delete(chunk);
-    for (const wake of waiting ?? []) wake();
+    const { first, last } = this.units.of(chunk);
+    for (let unit = first; unit <= last; unit += 1) this.#see(unit);
   }
 
+  /** The same for one piece of a chunk. */
+  verifiedPiece(chunk: DiskChunk, piece: number): void {
+    this.#see(this.units.of(chunk).first + piece);
+  }
+
+  /** Whether something waits for a part of a chunk. */
   isUrgent(chunk: DiskChunk): boolean {
-    return this.#waiting.has(chunk);
+    if (this.#waiting.size === 0) return false;
+    const { first, last } = this.units.of(chunk);
+    for (const unit of this.#waiting.keys()) if (unit >= first && unit <= last) return true;
+    return false;
+  }
+
+  /** Whether something waits for a piece of a chunk. */
+  isUrgentPiece(chunk: DiskChunk, piece: number): boolean {
+    return this.#waiting.has(this.units.of(chunk).first + piece);
+  }
+
+  /** The numbers of units that are waited for; that first which was waited for first. */
+  get wanted(): Iterable<number> {
+    return this.#waiting.keys();
   }
 
   /**
-   * Calls back whenever a chunk has become urgent, or is not any more, because those who waited have gone.
+   * Calls back whenever something has become urgent, or is not any more, because those who waited have gone.
    * @returns what ends that.
    */
   onChange(listener: () => void): () => void {
@@ -44,32 +68,53 @@ export class DiskFill {
    * @throws the signal's reason; what it waited for is not urgent any more then, unless others wait for it.
    */
   async ready(range: ByteRange, signal: AbortSignal): Promise<void> {
-    const missing = chunksWithin(this.#chunks, range).filter((chunk) => !this.#verified.has(chunk));
-    await Promise.all(missing.map(async (chunk) => this.#wait(chunk, signal)));
-  }
-
-  async #wait(chunk: DiskChunk, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const waiting = this.#waiting.get(chunk) ?? new Set<() => void>();
-    const isNews = waiting.size === 0;
-    this.#waiting.set(chunk, waiting);
+    const { first, last } = this.units.within(range);
+    const missing = new Set<number>();
+    for (let unit = first; unit <= last; unit += 1) if (this.#verified[unit] !== 1) missing.add(unit);
+    if (missing.size === 0) return;
     await new Promise<void>((resolve, reject) => {
       const stop = (): void => {
-        waiting.delete(wake);
-        if (waiting.size === 0 && this.#waiting.get(chunk) === waiting) {
-          this.#waiting.delete(chunk);
-          this.#tell();
-        }
+        this.#leave(waiting);
         reject(signal.reason as Error);
       };
       const wake = (): void => {
         signal.removeEventListener('abort', stop);
         resolve();
       };
-      waiting.add(wake);
+      const waiting: Waiting = { missing, wake };
       signal.addEventListener('abort', stop, { once: true });
+      let isNews = false;
+      for (const unit of missing) {
+        const all = this.#waiting.get(unit);
+        all?.add(waiting);
+        if (all === undefined) this.#waiting.set(unit, new Set([waiting]));
+        isNews ||= all === undefined;
+      }
       if (isNews) this.#tell();
     });
+  }
+
+  #see(unit: number): void {
+    this.#verified[unit] = 1;
+    const all = this.#waiting.get(unit);
+    this.#waiting.delete(unit);
+    for (const { missing, wake } of all ?? []) {
+      missing.delete(unit);
+      if (missing.size === 0) wake();
+    }
+  }
+
+  #leave(waiting: Waiting): void {
+    let isNews = false;
+    for (const unit of waiting.missing) {
+      const all = this.#waiting.get(unit);
+      all?.delete(waiting);
+      if (all?.size !== 0) continue;
+      this.#waiting.delete(unit);
+      isNews = true;
+    }
+    if (isNews) this.#tell();
   }
 
   #tell(): void {

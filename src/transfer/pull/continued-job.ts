@@ -1,4 +1,4 @@
-import type { ChunkJob } from '../../chunks/chunk-job.ts';
+import type { FetchJob } from '../../chunks/chunk-job.ts';
 import { isTartletError } from '../../errors.ts';
 import { ChunkJournal } from '../../home/chunk-journal.ts';
 
@@ -6,8 +6,7 @@ import { ChunkJournal } from '../../home/chunk-journal.ts';
  * The job that goes on where one failed: with what came before it failed, unless that is what is wrong.
  * @throws TartletError `DISK_*` for a journal that cannot be read.
  */
-export async function continued<J extends ChunkJob>(job: J, error: unknown): Promise<J> {
-  if (job.kind !== 'fetch') return job;
+export async function continued(job: FetchJob, error: unknown): Promise<FetchJob> {
   const isWrong = isTartletError(error, 'DIGEST_MISMATCH', 'SIZE_MISMATCH', 'CHUNK_CORRUPT');
   const { mark } = job;
   const underWay = mark === undefined || isWrong ? undefined : await new ChunkJournal(mark.journal).underWay();

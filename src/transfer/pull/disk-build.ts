@@ -8,7 +8,6 @@ import { sizeDisk } from '../../fs/disk/disk-size.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { modeIn, setMode } from '../../fs/sharing.ts';
 import type { Digest } from '../../names/digest.ts';
-import type { BootOrder } from '../../oci/boot-order.ts';
 import type { DiskChunk } from '../../oci/tart-image.ts';
 import type { ClearJob, CopyJob, FetchJob, VerifyJob } from '../../chunks/chunk-job.ts';
 import { beforeCloning, type ClonedSeed, verifySeed } from './cloned-seed.ts';
@@ -16,7 +15,8 @@ import { grouped } from '../../chunks/grouped.ts';
 import { rankOfChunks } from '../fill/chunk-rank.ts';
 import type { PeerOffers } from './peer-offers.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
-import { copyParts, fetchParts, type PartTools, runWork, type Work } from './part-work.ts';
+import { fetchParts, type FetchTools } from './fetch-parts.ts';
+import { copyParts, type PartTools, runWork, type Work } from './part-work.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
 
 /** Where a disk file is put together. */
@@ -26,12 +26,10 @@ export interface DiskTarget {
 }
 
 /** A disk file to put together from what is here and what is in a registry. */
-export interface DiskBuild extends DiskTarget, PartTools {
+export interface DiskBuild extends DiskTarget, PartTools, Pick<FetchTools, 'pieces' | 'guest' | 'order'> {
   readonly plan: FilePlan;
   /** Who is asked before the registry. Default: none is. */
   readonly offers?: PeerOffers | undefined;
-  /** What is fetched first. Default: everything in the order of the disk. */
-  readonly order?: BootOrder | undefined;
   /**
    * A chunk is verified in its place: fetched just now, or found on this machine. What is known by its content alone,
    * found or continued, or planned as `zero`, proves nothing about the blob that the manifest names for it.
@@ -122,7 +120,10 @@ async function fill(
       build.onChunk(chunk, isProven ? 'fetched' : 'fetched-content');
     }
   };
-  await fetchParts(pool, work, onFetched, build);
+  const noted = new Map(
+    missing.map(({ chunk, source }) => [chunk, source.kind === 'fetch' ? source.pieces : undefined]),
+  );
+  await fetchParts(pool, work, onFetched, { ...build, notedOf: (chunk) => noted.get(chunk) });
 }
 
 /** Makes the file, or continues it. */

@@ -6,6 +6,7 @@ import type { TartImage } from '../../oci/tart-image.ts';
 import type { BlobFetcher, BlobLookup } from '../../registry/contract.ts';
 import type { SharedSource } from '../../registry/mirrors/registry-source.ts';
 import { fetchBlobFile, type FetchRoute } from '../../chunks/blob-file.ts';
+import type { GuestFill } from '../fill/disk-layers.ts';
 import type { Patience } from '../fill/patience.ts';
 import type { DiskBuild } from './disk-build.ts';
 import type { PeerOffers } from './peer-offers.ts';
@@ -30,6 +31,8 @@ export interface TransferContext {
   readonly offers?: PeerOffers | undefined;
   /** What of the disk is fetched first. Default: everything in the order of the disk. */
   readonly order?: BootOrder | undefined;
+  /** What is fetched while a guest waits. Default: it is not known that one does. */
+  readonly guest?: GuestFill | undefined;
   /** What is done about parts that cannot be fetched. Default: the first of them is the end. */
   readonly patience?: Patience | undefined;
 }

@@ -4,6 +4,7 @@ import { VmFile } from '../../home/vm-directory.ts';
 import type { FlatImage } from '../../oci/tart-image.ts';
 import { DiskFill } from '../fill/disk-fill.ts';
 import { whileFillIsServed } from '../fill/served-fill.ts';
+import { usableIndex } from '../fill/usable-index.ts';
 import { buildDisk, type DiskBuild } from './disk-build.ts';
 import {
   bringParts,
@@ -28,7 +29,7 @@ export async function downloadFlat(
   staging: Staging,
 ): Promise<Transferred> {
   const { manifest, base } = image;
-  const { offers, order, patience } = context;
+  const { offers, order, guest, patience } = context;
   await writeNewFile(staging.pathOf(VmFile.manifest), manifest.bytes);
   const workplace = diskOf(staging);
   const plan = await planner.planFile(base, workplace);
@@ -42,7 +43,11 @@ export async function downloadFlat(
     return await whileFillIsServed(session, staging, image, fill, async () =>
       bringParts(session, subject, context, orderOfParts(room), (pool, route) => [
         async () => fetchVmFiles(route, image, staging, patience),
-        async () => buildDisk(pool, { ...workplace, plan, room, fill, patience, offers, order, ...toReport, onChunk }),
+        async () => {
+          const pieces = image.pieces && (async () => usableIndex(session, { subject, image, route, patience }));
+          const how = { patience, offers, order, guest, pieces };
+          await buildDisk(pool, { ...workplace, plan, room, fill, ...how, ...toReport, onChunk });
+        },
       ]),
     );
   } catch (error) {

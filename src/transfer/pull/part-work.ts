@@ -1,9 +1,8 @@
 import type { DiskChunk } from '../../oci/tart-image.ts';
 import { TartletError } from '../../errors.ts';
-import type { ChunkJob, CopyJob, FetchJob, ResultOf, UnpackJob, VerifyJob } from '../../chunks/chunk-job.ts';
+import type { ChunkJob, CopyJob, ResultOf, VerifyJob } from '../../chunks/chunk-job.ts';
 import type { DiskFill } from '../fill/disk-fill.ts';
 import type { Patience } from '../fill/patience.ts';
-import { continued } from './continued-job.ts';
 import type { SpaceNeeded } from './plan.ts';
 import type { PullRoom, RoomTools } from './pull-room.ts';
 import type { WorkerPool } from '../../chunks/worker-pool.ts';
@@ -23,7 +22,7 @@ export interface PartTools extends RoomTools {
   readonly onUnderWay?: ((chunk: DiskChunk, bytes: number) => void) | undefined;
 }
 
-type OnDone<J extends ChunkJob> = (chunks: readonly DiskChunk[], result: ResultOf<J>) => Promise<void>;
+export type OnDone<J extends ChunkJob> = (chunks: readonly DiskChunk[], result: ResultOf<J>) => Promise<void>;
 
 /**
  * Does work on a disk.
@@ -34,7 +33,7 @@ export async function runWork<J extends ChunkJob>(
   pool: WorkerPool,
   work: readonly Work<J>[],
   onDone: OnDone<J>,
-  { room, fill, patience, onUnderWay }: Pick<PartTools, 'room' | 'fill' | 'patience' | 'onUnderWay'> = {},
+  { room, fill, patience }: Pick<PartTools, 'room' | 'fill' | 'patience'> = {},
 ): Promise<Work<J>[]> {
   const chunksOf = new Map(work);
   const later = await pool.runAll(
@@ -46,10 +45,7 @@ export async function runWork<J extends ChunkJob>(
     {
       again: async (failed, error, tookMs) => {
         const next = patience?.afterPart(blobOf(failed) ?? '', error, tookMs);
-        if (next === undefined) return undefined;
-        const job = await continued(failed, error);
-        chunksOf.set(job, chunksOf.get(failed) ?? []);
-        return { job, ...next };
+        return next && { job: failed, ...next };
       },
       enter:
         room === undefined
@@ -59,23 +55,17 @@ export async function runWork<J extends ChunkJob>(
         isUrgent: (job) => (chunksOf.get(job) ?? []).some((chunk) => fill.isUrgent(chunk)),
         onChange: (listener) => fill.onChange(listener),
       },
-      onMoved: (job, { bytes }) => {
-        const [chunk] = chunksOf.get(job) ?? [];
-        if (job.kind !== 'fetch' || chunk === undefined) return;
-        const before = job.resume?.encoded ?? 0;
-        onUnderWay?.(chunk, Math.min(before + bytes, job.blob.size));
-      },
     },
   );
   return later.map((job) => [job, chunksOf.get(job) ?? []]);
 }
 
 function blobOf(job: ChunkJob): string | undefined {
-  return job.kind === 'fetch' || job.kind === 'unpack' ? job.blob.digest : undefined;
+  return job.kind === 'unpack' ? job.blob.digest : undefined;
 }
 
 /** Zeros become holes, and what does not compress takes at least its blob: so much at least. */
-function sizeOf(chunks: readonly DiskChunk[]): SpaceNeeded {
+export function sizeOf(chunks: readonly DiskChunk[]): SpaceNeeded {
   return {
     atLeast: chunks.reduce((sum, { size, descriptor }) => sum + Math.min(size, descriptor.size), 0),
     atMost: chunks.reduce((sum, { size }) => sum + size, 0),
@@ -113,7 +103,7 @@ export async function copyParts(
 }
 
 /** Does what nothing is in the way of any more. */
-async function runRest<J extends ChunkJob>(
+export async function runRest<J extends ChunkJob>(
   pool: WorkerPool,
   work: readonly Work<J>[],
   onDone: OnDone<J>,
@@ -125,35 +115,4 @@ async function runRest<J extends ChunkJob>(
 
 function verifySeedOf({ seed, from, contentDigest, contentSize }: CopyJob): VerifyJob {
   return { kind: 'verify', disk: seed, offset: from, contentDigest, contentSize };
-}
-
-/**
- * Fetches blobs to where they belong. Those for which something has to be deleted come last, after all that is still to
- * come was checked: from where they were kept, or again.
- */
-export async function fetchParts(
-  pool: WorkerPool,
-  work: readonly Work<FetchJob>[],
-  onDone: (chunks: readonly DiskChunk[], result: { readonly verified: boolean }) => Promise<void>,
-  tools: PartTools,
-): Promise<void> {
-  const { room } = tools;
-  const later = await runWork(pool, work, onDone, tools);
-  if (room === undefined || later.length === 0) return;
-  await room.makeCertain(pool, tools);
-  const kept: Work<UnpackJob>[] = [];
-  const again: Work<FetchJob>[] = [];
-  for (const each of later) {
-    const [{ resume: _, mark: __, ...job }, chunks] = each;
-    const source = room.blobs.keptAs(job.blob.digest);
-    if (source === undefined) again.push(each);
-    else kept.push([{ ...job, kind: 'unpack', source }, chunks]);
-  }
-  const blobs = new Map(kept.map(([job, chunks]) => [chunks, job.blob.digest]));
-  const onUnpacked = async (chunks: readonly DiskChunk[]): Promise<void> => {
-    await onDone(chunks, { verified: true });
-    await room.blobs.drop(blobs.get(chunks) ?? '');
-  };
-  await runRest(pool, kept, onUnpacked, tools);
-  await runRest(pool, again, onDone, tools);
 }

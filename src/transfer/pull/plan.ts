@@ -1,5 +1,6 @@
 import type { StreamPosition } from '../../codec/chunk-decoder.ts';
 import type { DiskFile } from '../../oci/disk-file.ts';
+import { PIECE_BYTES } from '../../oci/piece-index.ts';
 import type { DiskChunk, TartImage } from '../../oci/tart-image.ts';
 import type { Seed, PlanSummary } from '../../session/plan-summary.ts';
 
@@ -33,6 +34,8 @@ export type ChunkSource =
       readonly kind: 'fetch';
       /** How far an earlier pull says that it came with it. */
       readonly resume?: StreamPosition | undefined;
+      /** Numbers of its pieces that an earlier pull says to have written. */
+      readonly pieces?: ReadonlySet<number> | undefined;
     };
 
 export interface PlannedChunk {
@@ -56,6 +59,8 @@ export interface LocalState {
   readonly partial: ReadonlySet<number>;
   /** How far it came with others, by their indices. */
   readonly underWay: ReadonlyMap<number, StreamPosition>;
+  /** Pieces that it says to have written, by the indices of their chunks. */
+  readonly pieces: ReadonlyMap<number, ReadonlySet<number>>;
   /** Whether an earlier pull began the file: then it is continued, and not replaced by a clone of a seed. */
   readonly isBegun: boolean;
   /** Where contents should be, by the text of their digest. */
@@ -86,7 +91,9 @@ function sourceOf(chunk: DiskChunk, base: Seed | undefined, here: LocalState): C
   if (base !== undefined && place?.seed === base && isInPlace) return { kind: 'shared', seed: base, verified };
   if (here.zeros.has(content)) return { kind: 'zero' };
   const [first] = place?.offsets ?? [];
-  if (place === undefined || first === undefined) return { kind: 'fetch', resume: here.underWay.get(chunk.index) };
+  if (place === undefined || first === undefined) {
+    return { kind: 'fetch', resume: here.underWay.get(chunk.index), pieces: here.pieces.get(chunk.index) };
+  }
   return { kind: 'copy', seed: place.seed, offset: isInPlace ? chunk.offset : first, verified };
 }
 
@@ -152,7 +159,7 @@ export interface SpaceNeeded {
 export function spaceNeeded(plan: PullPlan): SpaceNeeded {
   const taking = plannedChunks(plan).filter(({ source }) => source.kind === 'fetch' || source.kind === 'copy');
   const encoded = taking.reduce((sum, { chunk, source }) => {
-    const { decoded, encoded: came } = resumeOf(source);
+    const { decoded, encoded: came } = cameOf(chunk, source);
     return sum + Math.min(chunk.size - decoded, chunk.descriptor.size - came);
   }, 0);
   return { atLeast: plan.vmFileBytes + encoded, atMost: plan.vmFileBytes + decodedBytes(taking) };
@@ -171,13 +178,18 @@ export function encodedBytes(chunks: readonly DiskChunk[]): number {
 
 const NOTHING: StreamPosition = { encoded: 0, decoded: 0 };
 
-function resumeOf(source: ChunkSource): StreamPosition {
-  return (source.kind === 'fetch' ? source.resume : undefined) ?? NOTHING;
+/** What an earlier pull fetched of a chunk; of pieces, about so much. */
+function cameOf({ size, descriptor }: DiskChunk, source: ChunkSource): StreamPosition {
+  if (source.kind !== 'fetch') return NOTHING;
+  const resume = source.resume ?? NOTHING;
+  const decoded = Math.min(size, (source.pieces?.size ?? 0) * PIECE_BYTES);
+  if (decoded <= resume.decoded) return resume;
+  return { decoded, encoded: Math.floor(descriptor.size * (decoded / size)) };
 }
 
 /** Bytes that an earlier pull fetched of chunks that it did not finish. */
 function resumedBytes(chunks: readonly PlannedChunk[]): number {
-  return chunks.reduce((sum, { source }) => sum + resumeOf(source).encoded, 0);
+  return chunks.reduce((sum, { chunk, source }) => sum + cameOf(chunk, source).encoded, 0);
 }
 
 function plannedChunks(plan: PullPlan): PlannedChunk[] {

@@ -73,7 +73,8 @@ export class PullPlanner {
     // Begun by a program without a journal, e.g. Tart: any of it may be right.
     const partial = verified ?? new Set(file.chunks.map(({ index }) => index));
     const underWay = isBegun ? await journal.underWay() : new Map<number, StreamPosition>();
-    return planFile(file, { ...this.#constant, isBegun, partial, underWay });
+    const pieces = isBegun ? await journal.pieces() : new Map<number, ReadonlySet<number>>();
+    return planFile(file, { ...this.#constant, isBegun, partial, underWay, pieces });
   }
 
   async release(): Promise<void> {

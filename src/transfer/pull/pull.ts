@@ -8,6 +8,7 @@ import type { RawManifest } from '../../registry/client.ts';
 import type { ManifestSource } from '../../registry/contract.ts';
 import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
 import type { Session } from '../../session/session.ts';
+import type { GuestFill } from '../fill/disk-layers.ts';
 import type { Patience } from '../fill/patience.ts';
 import { collectAfterMove, type MovedTag, nameImage } from '../collect.ts';
 import { askForManifest, understandImage } from './asked-image.ts';
@@ -64,6 +65,11 @@ export async function pull(session: Session, name: RemoteName, options: PullOpti
 export interface PatientPull {
   /** What is done about parts that cannot be fetched. */
   readonly patience: Patience;
+  /**
+   * What is fetched while it waits: layers that have pieces come by these. With `waited-for` a pull ends only when all
+   * of the image was waited for. Default: it is not known that something waits, until it does.
+   */
+  readonly guest?: GuestFill | undefined;
   /** Of the image, where it is known: the name has its digest. Default: the registry is asked for it. */
   readonly manifest?: RawManifest | undefined;
 }
@@ -110,14 +116,14 @@ async function bring(
   const ready = new ReadyThreads(session.processors);
   try {
     const { insecure = false, concurrency = DEFAULT_CONCURRENCY, accept = 'any', order } = options;
-    const { mark, manifest, patience } = needs;
+    const { mark, manifest, patience, guest } = needs;
     // Of an image that was never here something will have to be fetched; whether a tag has moved, only the registry
     // knows.
     if (place === 'free') ready.start(concurrency);
     const source = await session.source(name, insecure);
     try {
       const asked = { accept, mark, manifest };
-      return await pullFromRegistry(session, name, asked, { source, concurrency, ready, order, patience });
+      return await pullFromRegistry(session, name, asked, { source, concurrency, ready, order, guest, patience });
     } finally {
       await source.close();
     }

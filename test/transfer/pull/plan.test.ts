@@ -54,6 +54,7 @@ function placesOf(places: Record<string, [Seed, ...number[]]>): ReadonlyMap<stri
 
 const NOTHING: LocalState = {
   underWay: new Map(),
+  pieces: new Map(),
   zeros: new Set(),
   partial: new Set(),
   isBegun: false,
