@@ -182,6 +182,7 @@ export const SECTIONS: readonly Section[] = [
     /* D34 */ 'the disk of a site cache is full, fails, or must stay free',
     /* D35 */ 'another program removes or changes what a site cache keeps',
     /* D36 */ 'the rest of a disk does not come, which a command needs whole',
+    /* D37 */ 'a command that makes a disk whole is killed at any step',
   ]),
   section('P', 'Processes, signals, time', [
     /* P1 */ 'pull is killed at any step',

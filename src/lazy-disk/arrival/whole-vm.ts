@@ -1,3 +1,7 @@
+import { isDiskError, isTartletError } from '../../errors.ts';
+import { exists } from '../../fs/stats.ts';
+import { LazyFile } from '../../home/home-entry.ts';
+import { removeLazyFiles } from '../../home/vms/lazy-files.ts';
 import type { LocalVm } from '../../home/vms/local-vms.ts';
 import type { LocalName } from '../../names/local-name.ts';
 import type { Session } from '../../session/session.ts';
@@ -10,8 +14,23 @@ import type { CompleteOptions } from './complete.ts';
  */
 export async function requireWholeVm(session: Session, name: LocalName, options: CompleteOptions): Promise<LocalVm> {
   const vm = await session.vms.require(name);
-  if (vm.directory.layout !== 'lazy') return vm;
+  if (vm.directory.layout !== 'lazy') {
+    await removeLeft(session, vm);
+    return vm;
+  }
   // Loaded only here: it is rare.
   const { completeVm } = await import('./complete.ts');
   return completeVm(session, vm, options);
+}
+
+/** What a command left that was killed when the disk had its name; of a VM that runs, its `run` removes it. */
+async function removeLeft(session: Session, vm: LocalVm): Promise<void> {
+  if (!(await exists(`${vm.directory.path}/${LazyFile.record}`))) return;
+  try {
+    const lock = await session.vms.hold(vm);
+    await removeLazyFiles(vm.directory.path).finally(async () => lock.release());
+  } catch (error) {
+    // It is in the way of nothing.
+    if (!isTartletError(error, 'BUSY') && !isDiskError(error)) throw error;
+  }
 }
