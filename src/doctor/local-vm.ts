@@ -11,6 +11,7 @@ import { lookAtLocalVm, VmFile, type VmLayout, whyNoVm } from '../home/vm-direct
 import type { AccessCheck } from './access.ts';
 import { contentProblem } from './content.ts';
 import { finding, type Finding, unreadable } from './finding.ts';
+import { checkLazyVm } from './lazy-vm.ts';
 import { kindText, lookAt, lookInto, readSmallFile, whyUnreadable } from '../fs/probe.ts';
 
 /** Larger ones are refused by programs that run the VM (reliability §0.2). */
@@ -72,6 +73,7 @@ function checkVm(at: string, name: string, contents: ContentStore, readConfig: C
     const message = `${files.join(', ')} make no VM: ${whyNoVm(at)}`;
     findings.push(finding('vm-incomplete', at, message, { name, next: { kind: 'restore-missing' } }));
   }
+  if (layout === 'lazy') findings.push(...checkLazyVm(at, name));
   if (layout === 'stacked-local') findings.push(...checkStack(at, name, contents));
   return findings;
 }

@@ -64,6 +64,9 @@ export function whyNoVm(path: string): string {
     if (!stats.isSymbolicLink()) return `${name} is no file`;
     return `${name} is a symlink to ${readlinkSync(file)}${name === VmFile.disk ? ', where no file is' : ''}`;
   });
+  // Else its disk would be one that is still to arrive.
+  if (lstatIfThereSync(`${path}/${LazyFile.record}`) !== undefined && readLazyRecord(path) === undefined)
+    reasons.push(`${LazyFile.record} cannot be understood`);
   return reasons.join(', ') || 'its files do not belong together';
 }
 

@@ -129,11 +129,13 @@ describeWithParts('a VM that does not run, and whose disk has not arrived', ['qe
 
   it('is left as it was when what the guest wrote cannot be read', async () => {
     const vm = await LazyVm.make(cleanup);
-    writeFileSync(`${vm.directory}/lazy.qcow2`, 'no overlay');
+    writeFileSync(`${vm.directory}/lazy.qcow2`, Buffer.from('QFI\xfb\0\0\0\x09', 'latin1'));
     const before = vm.files();
     const { exitCode, stderr } = await vm.run('export', 'ci', `${vm.workplace.directory}/vm.tar`);
     expect(exitCode).toBe(1);
-    expect(stderr).toContain('qemu-img cannot merge');
+    expect(stderr).toContain(
+      `and the rest does not come (qemu-img cannot merge ${vm.directory}/lazy.qcow2: Could not open: `,
+    );
     expect(vm.files()).toStrictEqual(before);
     expect(existsSync(`${vm.workplace.directory}/vm.tar`)).toBe(false);
   });

@@ -23,14 +23,16 @@ export class LazyVm {
   readonly registry: StaticRegistry;
   readonly image: string;
 
-  private constructor(workplace: Workplace, registry: StaticRegistry) {
+  private constructor(workplace: Workplace, registry: StaticRegistry, reference: string) {
     this.workplace = workplace;
     this.registry = registry;
-    this.image = `${registry.address}/org/vm:latest`;
+    this.image = `${registry.address}/org/vm${reference}`;
   }
 
-  static async make(cleanup: Cleanup): Promise<LazyVm> {
-    const vm = new LazyVm(new Workplace(cleanup, { isFresh: true }), await startStaticRegistry({ latest: LAZY_IMAGE }));
+  /** @param reference by which its image is asked for. */
+  static async make(cleanup: Cleanup, reference = ':latest'): Promise<LazyVm> {
+    const registry = await startStaticRegistry({ latest: LAZY_IMAGE });
+    const vm = new LazyVm(new Workplace(cleanup, { isFresh: true }), registry, reference);
     expect(await vm.run('clone', '--lazy=always', vm.image, 'ci')).toMatchObject({ exitCode: 0 });
     return vm;
   }

@@ -3,6 +3,7 @@ import type { ContentStore } from '../content/content-store.ts';
 import type { Home } from '../home.ts';
 import { sharedBlockBytes } from '../../fs/disk/shared-block.ts';
 import { lstatIfThereSync } from '../../fs/stats.ts';
+import { LazyFile } from '../home-entry.ts';
 import { lookAtLocalVm, VmFile } from '../vm-directory.ts';
 
 /** What an image or a VM occupies, in bytes. */
@@ -34,7 +35,9 @@ export async function measureDirectory(place: FootprintPlace, path: string): Pro
   const directory = lookAtLocalVm(path);
   if (directory === undefined) return EMPTY;
   // Not listed: where access times are the only record of use, a listing would look like one.
-  const own = Object.values(VmFile).map((name) => `${directory.path}/${name}`);
+  const isLazy = directory.layout === 'lazy';
+  const names = [...Object.values(VmFile), ...(isLazy ? Object.values(LazyFile) : [])];
+  const own = names.map((name) => `${directory.path}/${name}`);
   const stored = directory.layout === 'standalone' ? [] : (readStackedManifest(directory.path)?.files ?? []);
   const others = stored.length === 0 ? undefined : contentReferences(place.home, directory.path);
   const files = [
@@ -47,7 +50,9 @@ export async function measureDirectory(place: FootprintPlace, path: string): Pro
       isNeeded: others?.kind === 'unknown' || others?.digests.has(digest.hex) === true,
     })),
   ];
-  return sum(await Promise.all(files.map(async ({ file, isNeeded }) => measureFile(file, isNeeded))));
+  const all = sum(await Promise.all(files.map(async ({ file, isNeeded }) => measureFile(file, isNeeded))));
+  // What is there of its disk does not look as large as the disk.
+  return isLazy ? { ...all, logicalBytes: directory.logicalBytes } : all;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { describeError, isTartletError, TartletError } from '../../errors.ts';
+import { describeError, type ErrorCode, isTartletError, TartletError } from '../../errors.ts';
 import type { FileLock } from '../../fs/lock/lock.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { exists } from '../../fs/stats.ts';
@@ -13,7 +13,7 @@ import type { PullOptions } from '../../transfer/pull/pull.ts';
 import { bringImage } from './bring-image.ts';
 import { copyImage } from './image-copy.ts';
 import { type LazyVm, understandLazyVm } from './lazy-vm.ts';
-import { mergeOverlay } from './overlay.ts';
+import { mergeOverlay, overlayBytes } from './overlay.ts';
 import { requireQemuImg } from './qemu-img.ts';
 
 export interface CompleteOptions {
@@ -55,10 +55,10 @@ async function complete(
   { concurrency, lock }: CompleteOptions & { readonly lock: FileLock },
 ): Promise<void> {
   const { directory } = lazy;
-  // Looked for first: without it, all that comes would have come in vain.
-  const program = (await exists(`${directory}/${LazyFile.overlay}`))
-    ? await requireQemuImg(session.environment['PATH'] ?? '')
-    : undefined;
+  // First what would let all come in vain.
+  const hasWritten = await exists(`${directory}/${LazyFile.overlay}`);
+  if (hasWritten) await overlayBytes(directory);
+  const program = hasWritten ? await requireQemuImg(session.environment['PATH'] ?? '') : undefined;
   const { imageName, image, record } = lazy;
   const { insecure, asked } = record;
   const wanted = { imageName, insecure, asked, manifest: image.manifest };
@@ -109,8 +109,11 @@ async function holdStopped(session: Session, vm: LocalVm, what: string): Promise
   }
 }
 
+/** What says by itself what is the matter, and is no reason of a disk that does not arrive. */
+const ITSELF: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['VM_NOT_FOUND', 'VM_INVALID', 'INTERNAL']);
+
 function notCompleted(error: unknown, { name, directory }: LocalVm, what: string): unknown {
-  if (!isTartletError(error) || error.code === 'VM_NOT_FOUND' || error.code === 'INTERNAL') return error;
+  if (!isTartletError(error) || ITSELF.has(error.code)) return error;
   const message =
     `the VM "${name.text}" cannot be ${what}: its disk has not arrived yet, ` +
     `and the rest does not come (${describeError(error)})`;

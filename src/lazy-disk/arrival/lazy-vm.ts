@@ -1,5 +1,5 @@
 import { TartletError } from '../../errors.ts';
-import { readSmallFile } from '../../fs/small-file.ts';
+import { readSmallFileIfThere } from '../../fs/small-file.ts';
 import { LazyFile } from '../../home/home-entry.ts';
 import { type LazyRecord, readLazyRecord } from '../../home/lazy-record.ts';
 import { RemoteName } from '../../names/remote-name.ts';
@@ -20,14 +20,20 @@ export interface LazyVm {
 export async function understandLazyVm({ name, directory }: Pick<LazyVm, 'name' | 'directory'>): Promise<LazyVm> {
   const record = readLazyRecord(directory);
   const imageName = record === undefined ? undefined : RemoteName.tryParse(record.image);
-  const bytes = await readSmallFile(`${directory}/${LazyFile.manifest}`, MAX_MANIFEST_BYTES);
+  const file = `${directory}/${LazyFile.manifest}`;
+  const bytes = await readSmallFileIfThere(file, MAX_MANIFEST_BYTES);
+  if (bytes === undefined) throw notUnderstood(name, `there is no ${file}`);
   const image = parseTartImage(requireImage(parseManifest(bytes), name), name);
   const isThatImage = imageName?.digest?.equals(image.manifest.digest) === true;
-  if (record === undefined || imageName === undefined || !isThatImage || image.layout !== 'flat') {
-    throw new TartletError('VM_INVALID', `which image the VM "${name}" begins as cannot be understood`, {
-      subject: name,
-      kept: 'it was left alone',
-    });
-  }
+  if (record === undefined || imageName === undefined || !isThatImage || image.layout !== 'flat')
+    throw notUnderstood(name, `${file} is not the manifest of ${record?.image ?? 'its image'}`);
   return { name, directory, record, imageName, image };
+}
+
+function notUnderstood(name: string, why: string): TartletError {
+  return new TartletError('VM_INVALID', `the disk of the VM "${name}" cannot arrive: ${why}`, {
+    subject: name,
+    kept: 'it was left alone',
+    next: { kind: 'restore-missing' },
+  });
 }

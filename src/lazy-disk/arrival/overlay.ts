@@ -1,3 +1,4 @@
+import { TartletError } from '../../errors.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { moveEntry } from '../../fs/entry.ts';
 import { fsyncDirectory, fsyncFile } from '../../fs/fsync.ts';
@@ -34,26 +35,37 @@ export async function makeOverlay(directory: string, diskBytes: number, searchPa
  * size or the other.
  */
 async function growOverlay(directory: string, diskBytes: number, searchPath: string): Promise<void> {
-  const overlay = `${directory}/${LazyFile.overlay}`;
-  if ((await virtualBytes(overlay)) >= diskBytes) return;
+  if ((await overlayBytes(directory)) >= diskBytes) return;
   const program = await requireQemuImg(searchPath);
   const argv = ['resize', '-q', '-f', 'qcow2', LazyFile.overlay, String(diskBytes)];
-  await runQemuImg(argv, { program, directory, verb: 'enlarge', file: overlay });
+  await runQemuImg(argv, { program, directory, verb: 'enlarge', file: `${directory}/${LazyFile.overlay}` });
 }
 
-/** Where a qcow2 file says how large the disk is: big-endian, in bytes (QEMU docs/interop/qcow2.txt, "Header"). */
+/** How a qcow2 file begins, and where it says how large the disk is (QEMU docs/interop/qcow2.txt, "Header"). */
+const MAGIC = Buffer.from('QFI\xfb', 'latin1');
 const SIZE_AT = 24;
+const SIZE_END = 32;
 
-async function virtualBytes(overlay: string): Promise<number> {
-  return onDisk('read', overlay, async () => {
+/**
+ * How large the disk is that what a guest wrote belongs to, in bytes.
+ * @throws TartletError `VM_INVALID` where that cannot be what a guest wrote, `DISK_*`
+ */
+export async function overlayBytes(directory: string): Promise<number> {
+  const overlay = `${directory}/${LazyFile.overlay}`;
+  const header = Buffer.alloc(SIZE_END);
+  await onDisk('read', overlay, async () => {
     const handle = await openDisk(overlay);
     try {
-      const size = Buffer.alloc(8);
-      await handle.read(size, 0, size.length, SIZE_AT);
-      return Number(size.readBigUInt64BE());
+      await handle.read(header, 0, header.length, 0);
     } finally {
       await handle.close();
     }
+  });
+  if (header.subarray(0, MAGIC.length).equals(MAGIC)) return Number(header.readBigUInt64BE(SIZE_AT));
+  throw new TartletError('VM_INVALID', `what the guest wrote cannot be read: ${overlay} is no qcow2 image`, {
+    subject: overlay,
+    kept: 'it was left alone',
+    next: { kind: 'restore-missing' },
   });
 }
 

@@ -54,7 +54,9 @@ export async function runQemuImg(argv: readonly string[], options: QemuImgOption
   } finally {
     signal?.removeEventListener('abort', stop);
   }
-  const said = cleanText(words.trim().split('\n').at(-1) ?? '');
+  const last = cleanText(words.trim().split('\n').at(-1) ?? '');
+  // What it was told to open is the caller's to say.
+  const said = last.replace(/^qemu-img: /, '').replace(/ 'json:.*'(?=: )/, '');
   const code = said.includes('No space left on device') ? 'DISK_FULL' : 'DISK_IO';
   throw new TartletError(code, `qemu-img cannot ${verb} ${file}: ${said}`, { subject: file });
 }
