@@ -28,7 +28,11 @@ async function removeLeft(session: Session, vm: LocalVm): Promise<void> {
   if (!(await exists(`${vm.directory.path}/${LazyFile.record}`))) return;
   try {
     const lock = await session.vms.hold(vm);
-    await removeLazyFiles(vm.directory.path).finally(async () => lock.release());
+    try {
+      await removeLazyFiles(vm.directory.path);
+    } finally {
+      await lock.release();
+    }
   } catch (error) {
     // It is in the way of nothing.
     if (!isTartletError(error, 'BUSY') && !isDiskError(error)) throw error;
