@@ -190,6 +190,8 @@ export interface ImageHints {
   'use-that-tart': None;
   'use-newer-version': None;
   'clone-with-tart': None;
+  /** No VM of it was seen when it started. */
+  'record-boot-order': None;
   'push-a-clone': { readonly registry: string; readonly image: string };
   /** @param meant `image` where the subject of the error is something else. */
   'pull-anew': { readonly image: string; readonly meant: 'subject' | 'image' };

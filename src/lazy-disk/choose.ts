@@ -1,9 +1,17 @@
 import type { RemoteName } from '../names/remote-name.ts';
+import type { BootOrder } from '../oci/boot-order.ts';
 import type { FlatImage } from '../oci/tart-image.ts';
 import { DEFAULT_CONCURRENCY } from '../session/concurrency.ts';
 import type { Session } from '../session/session.ts';
 import { BegunPull } from './begun-pull.ts';
-import { estimateStart, type LittleGain, littleGainOf, type StartEstimate, withRate } from './estimate.ts';
+import {
+  type DiskFacts,
+  estimateStart,
+  type LittleGain,
+  littleGainOf,
+  type StartEstimate,
+  withRate,
+} from './estimate.ts';
 import type { MeasuredRate } from './rate-meter.ts';
 
 /** Why an image is pulled as a whole: little would be gained otherwise, or the VM does not run on Linux. */
@@ -21,17 +29,26 @@ export interface ChoiceOptions {
   readonly insecure: boolean;
   /** Most chunks at once. */
   readonly concurrency: number | undefined;
+  /** What of the disk is fetched first. */
+  readonly order: BootOrder | undefined;
   /** Told before it is waited for all of the image. */
   readonly onWhole: ((why: NotLazy) => void) | undefined;
 }
 
 /**
  * What the start of a guest needs of an image. The rate is known where the session has a limit.
- * @param zeros contents that are nothing but zeros, as texts of their digests.
+ * @param known contents that are nothing but zeros, as texts of their digests, and a boot order if there is one.
  */
-export function estimateOf(session: Session, { base, pieces }: FlatImage, zeros: ReadonlySet<string>): StartEstimate {
-  const unit = pieces === undefined ? 'chunk' : 'piece';
-  const estimate = estimateStart({ chunks: base.chunks, zeros, unit });
+export function estimateOf(
+  session: Session,
+  { base, pieces }: FlatImage,
+  { zeros, order }: Pick<DiskFacts, 'zeros' | 'order'>,
+): StartEstimate {
+  const disk: DiskFacts = { chunks: base.chunks, zeros, unit: pieces === undefined ? 'chunk' : 'piece' };
+  const measured = estimateStart(disk);
+  // An order has what the guest did later as well, and another wrote it: it makes no start larger.
+  const ordered = order === undefined ? measured : estimateStart({ ...disk, order });
+  const estimate = ordered.startBytes < measured.startBytes ? ordered : measured;
   const bytesPerSecond = session.rateLimit?.bytesPerSecond;
   return bytesPerSecond === undefined ? estimate : withRate(estimate, { bytesPerSecond, leftBytes: undefined });
 }
@@ -48,9 +65,9 @@ export async function choose(
   session: Session,
   name: RemoteName,
   beforehand: StartEstimate,
-  { insecure, concurrency = DEFAULT_CONCURRENCY, onWhole }: ChoiceOptions,
+  { insecure, concurrency = DEFAULT_CONCURRENCY, order, onWhole }: ChoiceOptions,
 ): Promise<Choice> {
-  const begun = new BegunPull(session, name, { insecure, concurrency });
+  const begun = new BegunPull(session, name, { insecure, concurrency, order });
   try {
     const measured = await begun.measured();
     session.signal.throwIfAborted();

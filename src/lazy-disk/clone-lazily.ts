@@ -1,6 +1,7 @@
 import { TartletError } from '../errors.ts';
 import { writeNewFile } from '../fs/fsync.ts';
 import { readSmallFile } from '../fs/small-file.ts';
+import { writeBootOrder } from '../home/boot-order-file.ts';
 import { LazyFile } from '../home/home-entry.ts';
 import { writeLazyRecord } from '../home/lazy-record.ts';
 import { writeOrigin } from '../home/origin.ts';
@@ -13,7 +14,7 @@ import type { Digest } from '../names/digest.ts';
 import type { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
 import type { FlatImage, TartImage } from '../oci/tart-image.ts';
-import type { BlobFetcher } from '../registry/contract.ts';
+import type { RegistrySource } from '../registry/mirrors/registry-source.ts';
 import type { Session } from '../session/session.ts';
 import { askForManifest, understandImage } from '../transfer/pull/asked-image.ts';
 import type { VmConfig } from '../vm/config.ts';
@@ -21,6 +22,7 @@ import { parseVmConfig } from '../vm/config-file.ts';
 import { changeMac, hasTakenMac } from '../vm/mac-collision.ts';
 import { type Choice, choose, estimateOf, type NotLazy } from './choose.ts';
 import type { StartEstimate } from './estimate.ts';
+import { askForOrder } from './order-hint.ts';
 
 /** When a VM begins before its disk is here: `auto` where that is worth it. */
 export type LazyMode = 'auto' | 'always' | 'never';
@@ -83,7 +85,7 @@ interface Making {
   readonly imageName: RemoteName;
   readonly image: FlatImage;
   readonly name: LocalName;
-  readonly source: BlobFetcher;
+  readonly source: RegistrySource;
 }
 
 async function make(
@@ -91,6 +93,7 @@ async function make(
   { asked, imageName, image, name, source }: Making,
   { mode, insecure, newMac = false, beforeNamed, concurrency, onWhole }: LazyCloneOptions,
 ): Promise<LazyCloneOutcome> {
+  const orderInTime = askForOrder(session, source, image);
   await session.home.prepareForVms();
   await sweep(session);
   const scratch = await Scratch.createForVm(session.home, session.platform);
@@ -112,10 +115,14 @@ async function make(
         },
       );
     }
-    const estimate = estimateOf(session, image, await zeroContents(image.base.chunks, session.signal));
+    const order = await orderInTime();
+    const estimate = estimateOf(session, image, {
+      zeros: await zeroContents(image.base.chunks, session.signal),
+      order,
+    });
     const choice: Choice =
       mode === 'auto'
-        ? await choose(session, asked, estimate, { insecure, concurrency, onWhole })
+        ? await choose(session, asked, estimate, { insecure, concurrency, order, onWhole })
         : { kind: 'lazy', estimate };
     if (choice.kind === 'whole') return { kind: 'not-lazy' };
     await fetchBlobFile(route, image.nvram, `${directory}/${VmFile.nvram}`);
@@ -134,6 +141,7 @@ async function make(
       digest: image.manifest.digest.toString(),
       clonedAt: session.now().toISOString(),
     });
+    if (order !== undefined) await writeBootOrder(`${directory}/${LazyFile.order}`, order);
     await beforeNamed?.(directory);
     const replaced = await session.vms.underLock(session.signal, async () => {
       const made = { directory, source: asked.toString(), name };

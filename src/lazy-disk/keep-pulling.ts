@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RemoteName } from '../names/remote-name.ts';
+import type { BootOrder } from '../oci/boot-order.ts';
 import type { RawManifest } from '../registry/client.ts';
 import type { Limits } from '../registry/request/limits.ts';
 import type { TransferEvent } from '../session/progress.ts';
@@ -28,6 +29,8 @@ export interface KeepPullingOptions {
   readonly manifest?: RawManifest | undefined;
   /** The name that was asked for: the image gets its tag. */
   readonly asked?: string | undefined;
+  /** What of the disk is fetched first. Default: everything in the order of the disk. */
+  readonly order?: BootOrder | undefined;
   /** Ends it. */
   readonly signal: AbortSignal;
   readonly patience: Patience;
@@ -55,6 +58,7 @@ export async function keepPulling(
     fill = 'everything',
     manifest,
     asked,
+    order,
     signal,
     patience,
     onRetry,
@@ -73,7 +77,7 @@ export async function keepPulling(
   const patient = session.with({ signal, limits: PATIENT, onEvent });
   for (;;) {
     try {
-      await bringImage(patient, { imageName: name, insecure, manifest, asked }, { patience, guest: fill });
+      await bringImage(patient, { imageName: name, insecure, manifest, asked }, { order, patience, guest: fill });
       return;
     } catch (error) {
       signal.throwIfAborted();

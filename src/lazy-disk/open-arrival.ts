@@ -1,11 +1,13 @@
 import { describeError, TartletError } from '../errors.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { exists } from '../fs/stats.ts';
+import { readBootOrder } from '../home/boot-order-file.ts';
 import { LazyFile } from '../home/home-entry.ts';
 import { commitLazyDisk, removeLazyFiles } from '../home/vms/lazy-files.ts';
 import type { RunningMachine } from '../hypervisor/hypervisor.ts';
 import { DEFAULT_DISK_OPTIONS } from '../hypervisor/machine.ts';
 import { NbdServer } from '../nbd/nbd-server.ts';
+import type { BootOrder } from '../oci/boot-order.ts';
 import { zeroContents } from '../chunks/zero-content.ts';
 import type { DiskArrival } from '../run/disk-arrival.ts';
 import type { RunEvent } from '../run/run-request.ts';
@@ -94,7 +96,8 @@ class ArrivingDisk {
     const opened = new ArrivingDisk(session, vm, { tell, device, server, record });
     late.tell = (waitedMs) => opened.#tellLate(waitedMs);
     // The guest's first read may come before QEMU has told that it runs.
-    const pulling = opened.#pull(estimateOf(session, vm.image, zeros));
+    const order = await readBootOrder(`${vm.directory}/${LazyFile.order}`, vm.image.base.size);
+    const pulling = opened.#pull(estimateOf(session, vm.image, { zeros, order }), order);
     pulling.catch(() => undefined);
     return {
       disk: { kind: 'lazy', overlay: LazyFile.overlay, socket: LazyFile.socket, ...DEFAULT_DISK_OPTIONS },
@@ -105,7 +108,7 @@ class ArrivingDisk {
     };
   }
 
-  async #pull(estimate: StartEstimate): Promise<void> {
+  async #pull(estimate: StartEstimate, order: BootOrder | undefined): Promise<void> {
     const { imageName, record, image } = this.#vm;
     this.#tell({ kind: 'disk-arrives', image: imageName.toString(), ...needsOf(estimate) });
     const meter = new RateMeter(RATE_AFTER_MS, (rate) => this.#tellRate(withRate(estimate, rate)));
@@ -114,6 +117,7 @@ class ArrivingDisk {
       insecure: record.insecure,
       manifest: image.manifest,
       asked: record.asked,
+      order,
       signal: this.#session.signal,
       patience: this.#patience,
       fill: this.#session.environment['TARTLET_LAZY_FILL'] === 'off' ? 'waited-for' : 'everything',

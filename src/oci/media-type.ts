@@ -1,4 +1,4 @@
-/** Media types of the OCI image spec, of Docker's second schema, of Tart's layers (tart-formats §4.1); one is ours. */
+/** Media types of the OCI image spec, of Docker's second schema, of Tart's layers (tart-formats §4.1); two are ours. */
 export const MediaType = {
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',
   ociIndex: 'application/vnd.oci.image.index.v1+json',
@@ -16,6 +16,8 @@ export const MediaType = {
   vetuConfig: 'application/vnd.cirruslabs.vetu.config.v1',
   /** Ours: where the pieces of a disk are (`oci/piece-index.ts`). */
   pieces: 'application/vnd.tartlet.pieces.v1',
+  /** Ours: in which order a guest touches a disk (`oci/boot-order.ts`). */
+  bootOrder: 'application/vnd.tartlet.boot-order.v1+json',
 } as const;
 
 /** The bare type of a `Content-Type` value: parameters dropped, lower case (reliability Q18). */

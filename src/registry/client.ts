@@ -26,7 +26,7 @@ import {
 import type { ManifestReference } from './manifest-reference.ts';
 import { mountBlob } from './blobs/mount.ts';
 import { ping } from './ping.ts';
-import { listReferrers } from './referrers.ts';
+import { listReferrers, type ReferrerQuestion } from './referrers.ts';
 import type { JsonObject } from '../json/foreign.ts';
 import { type RegistryConnection, registryConnection, type RegistryConnectionOptions } from './registry-connection.ts';
 import type { Limits } from './request/limits.ts';
@@ -79,6 +79,16 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
   /** Another repository of the same registry, with the same connections and tokens. Only the first client is closed. */
   sibling(repository: Repository): RegistryClient {
     return new RegistryClient(this.registry, repository, this.#connection);
+  }
+
+  /**
+   * The same repository, with the same connections and tokens, for reading what is worth one question: nothing that
+   * fails is asked again, and other requests wait for nothing because of it. Only the first client is closed.
+   */
+  withoutRetries(): RegistryClient {
+    const { timing } = this.#connection;
+    const once = { ...timing, limits: { ...timing.limits, attempts: 1 } };
+    return new RegistryClient(this.registry, this.repository, { ...this.#connection, timing: once });
   }
 
   /** See {@link KnownEndpoint}. */
@@ -216,8 +226,8 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
    * The descriptors of what refers to a manifest, as the registry gives them. @throws TartletError `NOT_FOUND` also
    * from a registry that keeps no such list, `NET_PROTOCOL`.
    */
-  referrers(subject: Digest, { signal }: CallOptions = {}): Promise<readonly JsonObject[]> {
-    return listReferrers(this.#context, subject, signal);
+  referrers(subject: Digest, question?: ReferrerQuestion): Promise<readonly JsonObject[]> {
+    return listReferrers(this.#context, subject, question);
   }
 
   /** See {@link SharedClient}. */

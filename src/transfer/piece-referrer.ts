@@ -1,12 +1,8 @@
-import { Digest } from '../names/digest.ts';
-import { canonicalJson } from '../oci/canonical-json.ts';
 import type { BlobIdentity } from '../oci/descriptor.ts';
 import { MediaType } from '../oci/media-type.ts';
 import type { RawManifest } from '../registry/client.ts';
 import type { BlobPusher, ManifestTarget } from '../registry/contract.ts';
-
-/** Image spec § guidance for an empty descriptor: an artifact without a config has this one. */
-const EMPTY_CONFIG = Buffer.from('{}');
+import { storeReferrer } from './referrer.ts';
 
 /**
  * Stores a manifest that refers to an image and has its piece index as its layer: registries remove blobs that no
@@ -22,19 +18,5 @@ export async function storePieceReferrer(
   index: BlobIdentity,
   signal: AbortSignal,
 ): Promise<void> {
-  const config = { digest: Digest.of(EMPTY_CONFIG), size: EMPTY_CONFIG.length };
-  if (!(await client.blobExists(config, { action: 'push', signal }))) {
-    const open = (from: number, to: number): Uint8Array => EMPTY_CONFIG.subarray(from, to);
-    await client.uploadBlob({ ...config, open }, { signal });
-  }
-  const named = (mediaType: string, { digest, size }: BlobIdentity) => ({ mediaType, digest: digest.toString(), size });
-  const bytes = canonicalJson({
-    schemaVersion: 2,
-    mediaType: MediaType.ociManifest,
-    artifactType: MediaType.pieces,
-    config: named(MediaType.ociEmpty, config),
-    layers: [named(MediaType.pieces, index)],
-    subject: named(image.mediaType, { digest: image.digest, size: image.bytes.length }),
-  });
-  await client.putManifest({ digest: Digest.of(bytes) }, bytes, MediaType.ociManifest, { signal });
+  await storeReferrer(client, image, { ...index, mediaType: MediaType.pieces }, signal);
 }

@@ -1,4 +1,5 @@
 import type { CatCommandOptions } from '../commands/fleet/disk-contents.ts';
+import type { BootOrderCommandOptions } from '../commands/fleet/boot-order.ts';
 import type { DfCommandOptions } from '../commands/fleet/df.ts';
 import type { RemoteListCommandOptions } from '../commands/fleet/remote-list.ts';
 import type { CommandGroup, Declaration } from './declaration.ts';
@@ -7,7 +8,13 @@ import { debugOption, formatOption, JSON_RESULT, noMirrorOption, quietOption, wh
 /** What registries have, and what of it takes room here. */
 export const USAGE: CommandGroup = {
   title: 'Images:',
-  commands: { cat: declareCat, tags: declareTags, catalog: declareCatalog, df: declareDf },
+  commands: {
+    cat: declareCat,
+    tags: declareTags,
+    catalog: declareCatalog,
+    df: declareDf,
+    'boot-order': declareBootOrder,
+  },
 };
 
 /** More than any registry lists. */
@@ -111,5 +118,33 @@ Examples:
     .action(async (options: DfCommandOptions) => {
       const { runDf } = await import('../commands/fleet/df.ts');
       setExitCode(await runDf(terminal, options));
+    });
+}
+
+function declareBootOrder({ program, terminal, setExitCode }: Declaration): void {
+  program
+    .command('boot-order')
+    .description('Show what of its disk guests of an image touch first, or publish it')
+    .argument('<remote-name>', 'host[:port]/repository[:tag], or …@sha256:…')
+    .option('--publish', 'Store what was recorded on this machine beside the image in its registry')
+    .option('--insecure', 'Use plain HTTP instead of HTTPS')
+    .addOption(noMirrorOption())
+    .addOption(formatOption(JSON_RESULT))
+    .addOption(quietOption())
+    .addOption(debugOption())
+    .addHelpText(
+      'after',
+      `
+A VM that begins before its disk is here records what its guest touches, until the disk has arrived. The fill of later
+ones follows what is published, on whatever machine. It is a hint: a wrong one costs time, and nothing else.
+
+Examples:
+  ${terminal.programName} boot-order registry.example:8221/linux/debian:12
+  ${terminal.programName} boot-order --publish registry.example:8221/linux/debian:12
+  ${terminal.programName} boot-order --format json registry.example:8221/linux/debian:12 | jq .layers.touched.bytes`,
+    )
+    .action(async (name: string, options: BootOrderCommandOptions) => {
+      const { runBootOrder } = await import('../commands/fleet/boot-order.ts');
+      setExitCode(await runBootOrder(terminal, name, options));
     });
 }

@@ -48,6 +48,11 @@ export class RegistrySource extends MirroredSource implements SharedSource, Repo
     );
   }
 
+  /** The first of those that gave something, for what one place is asked and no other; undefined before. */
+  get answering(): RegistryClient | undefined {
+    return this.endpoints.find((_, index) => this.memory.served.has(index))?.client;
+  }
+
   /** The client for the repository of the name, spoken to as any other; undefined where settings say otherwise. */
   get named(): RegistryClient | undefined {
     const { endpoint, client } = this.endpoints.at(-1) ?? this.endpoints[0];

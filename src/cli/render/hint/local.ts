@@ -90,6 +90,8 @@ export const IMAGE_TEXTS: HintTexts<ImageHints> = {
   'use-newer-version': () => 'a newer Tartlet may know it',
   'clone-with-tart': () =>
     'clone it with Tart on macOS 27; here it can be pulled, listed, inspected, copied and pushed',
+  'record-boot-order': () =>
+    'run a VM of it that begins before its disk is here (tartlet clone --lazy=always IMAGE NAME, tartlet run NAME)',
   'push-a-clone': ({ registry, image }) =>
     `if ${registry} is gone for good, clone ${image} and push the clone: its disk is then encoded anew`,
   'pull-anew': ({ image, meant }) =>
