@@ -60,6 +60,7 @@ export type { Method } from './registry/request/request.ts';
 export type { NotLazy } from './lazy-disk/choose.ts';
 export type { LazyMode } from './lazy-disk/clone-lazily.ts';
 export type { OnDemandOptions, OnDemandOutcome } from './lazy-disk/clone-on-demand.ts';
+export type { BootOrderOptions, KnownBootOrder, Layers, PublishedBootOrder } from './lazy-disk/known-order.ts';
 export type { LittleGain, StartEstimate } from './lazy-disk/estimate.ts';
 export type { OnWire, ShownHeader, WireEvent } from './registry/wire.ts';
 export type { PeerRequest } from './peer/peer-handler.ts';

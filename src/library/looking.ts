@@ -1,3 +1,4 @@
+import type { BootOrderOptions, KnownBootOrder, PublishedBootOrder } from '../lazy-disk/known-order.ts';
 import type { Session } from '../session/session.ts';
 import type { RemoteListing, RemoteListOptions } from '../transfer/remote-listing.ts';
 import type { DiskUsage } from '../usage/disk-usage.ts';
@@ -5,7 +6,7 @@ import { type ImageName, imageName, type RegistryName, registryName } from './na
 import type { OperationOptions } from './operation.ts';
 import type { Operations } from './operations.ts';
 
-/** What registries have, and what of it takes room here: methods of `Tartlet` that change nothing. */
+/** What registries have, and what of it takes room or comes first here: methods of `Tartlet`. */
 export class Looking {
   readonly #operations: Operations;
 
@@ -40,6 +41,34 @@ export class Looking {
     return this.#operations.run(options, async (session) => {
       const { diskUsage } = await import('../usage/disk-usage.ts');
       return diskUsage(session);
+    });
+  }
+
+  /**
+   * What guests of an image touch of its disk when they start: as recorded on this machine by a VM that ran before its
+   * disk was here, or else as published.
+   *
+   * @throws TartletError `NOT_FOUND` where there is neither, `MEDIA_UNSUPPORTED` for a stacked image
+   */
+  async bootOrder(image: ImageName, options: BootOrderOptions & OperationOptions = {}): Promise<KnownBootOrder> {
+    return this.#operations.run(options, async (session) => {
+      const { knownBootOrder } = await import('../lazy-disk/known-order.ts');
+      return knownBootOrder(session, imageName(image), options);
+    });
+  }
+
+  /**
+   * Stores the boot order that was recorded on this machine beside the image in its registry, for other machines.
+   *
+   * @throws TartletError `NOT_FOUND` where none was recorded, or the registry does not have the image
+   */
+  async publishBootOrder(
+    image: ImageName,
+    options: BootOrderOptions & OperationOptions = {},
+  ): Promise<PublishedBootOrder> {
+    return this.#operations.run(options, async (session) => {
+      const { publishKnownOrder } = await import('../lazy-disk/known-order.ts');
+      return publishKnownOrder(session, imageName(image), options);
     });
   }
 }

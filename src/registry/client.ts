@@ -81,14 +81,10 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
     return new RegistryClient(this.registry, repository, this.#connection);
   }
 
-  /**
-   * The same repository, with the same connections and tokens, for reading what is worth one question: nothing that
-   * fails is asked again, and other requests wait for nothing because of it. Only the first client is closed.
-   */
+  /** Like {@link sibling}, of the same repository: what fails is not asked again, and no other request waits for it. */
   withoutRetries(): RegistryClient {
-    const { timing } = this.#connection;
-    const once = { ...timing, limits: { ...timing.limits, attempts: 1 } };
-    return new RegistryClient(this.registry, this.repository, { ...this.#connection, timing: once });
+    const timing = { ...this.#connection.timing, limits: { ...this.limits, attempts: 1 } };
+    return new RegistryClient(this.registry, this.repository, { ...this.#connection, timing });
   }
 
   /** See {@link KnownEndpoint}. */
@@ -222,10 +218,7 @@ export class RegistryClient implements BlobFetcher, BlobPusher, ManifestSource, 
     return listRepositories({ registry: this.registry, send, timing, base }, options);
   }
 
-  /**
-   * The descriptors of what refers to a manifest, as the registry gives them. @throws TartletError `NOT_FOUND` also
-   * from a registry that keeps no such list, `NET_PROTOCOL`.
-   */
+  /** What refers to a manifest, as registries say it. @throws `NOT_FOUND` also where no list is kept, `NET_PROTOCOL` */
   referrers(subject: Digest, question?: ReferrerQuestion): Promise<readonly JsonObject[]> {
     return listReferrers(this.#context, subject, question);
   }

@@ -6,6 +6,7 @@ import { parseManifest, requireImage } from '../../src/oci/manifest.ts';
 import { type FlatImage, parseTartImage } from '../../src/oci/tart-image.ts';
 import type { RegistryClient } from '../../src/registry/client.ts';
 import { findBootOrder, publishBootOrder } from '../../src/transfer/boot-order.ts';
+import { copyImage } from '../../src/transfer/copy/copy.ts';
 import { freshSession } from '../support/home.ts';
 import { patternBytes } from '../support/memory-device.ts';
 import { type MeddlingRegistry, startMeddlingRegistry } from '../support/meddling-registry.ts';
@@ -216,4 +217,45 @@ it.each(HOSTILE)('is none, or an error that is one, where the registry sends %s 
   // The list once, and perhaps the tag that stands for it.
   expect(at.registry.requests.filter((line) => line.includes('/referrers/'))).toHaveLength(1);
   expect(at.registry.requests.length).toBeLessThanOrEqual(2);
+});
+
+it('comes along when its image is copied, once however often that is', async () => {
+  const at = await place();
+  await publish(at, [3, 1], '2026-01-02T03:04:05Z');
+  const other = await startMeddlingRegistry();
+  const from = RemoteName.parse(`${at.registry.at}/org/vm:1`);
+  const to = RemoteName.parse(`${other.at}/elsewhere/vm:1`);
+  const session = freshSession();
+  await copyImage(session, from, to);
+  await copyImage(session, from, to);
+  const client = await session.client(to, false);
+  onTestFinished(async () => client.close());
+  expect(await findBootOrder(client, at.image, SIGNAL)).toMatchObject({
+    order: [3, 1],
+    created: '2026-01-02T03:04:05.000Z',
+  });
+  expect(await client.referrers(at.image.manifest.digest)).toHaveLength(1);
+});
+
+it.each([
+  ['does not say which it is', 'GET', []],
+  ['does not take it', 'PUT', ['the boot order of TO was not copied: ']],
+])('keeps no image from being copied where a registry %s (S99)', async (_, method, notes) => {
+  const at = await place();
+  await publish(at, [3, 1], '2026-01-02T03:04:05Z');
+  const other = await startMeddlingRegistry();
+  const refuse = ({ url = '', ...request }: IncomingMessage, response: ServerResponse): boolean => {
+    const isIt =
+      request.method === method && /\/referrers\/|\/manifests\/sha256:/.test(url) && !url.endsWith(tiny.digest);
+    if (isIt) response.writeHead(403).end();
+    return isIt;
+  };
+  at.registry.meddle = refuse;
+  other.meddle = refuse;
+  const told: string[] = [];
+  const session = freshSession({ onEvent: (event) => void (event.kind === 'note' && told.push(event.text)) });
+  const to = RemoteName.parse(`${other.at}/elsewhere/vm:1`);
+  await copyImage(session, RemoteName.parse(`${at.registry.at}/org/vm:1`), to);
+  expect((await other.get('/v2/elsewhere/vm/manifests/1'))?.equals(tiny.manifest)).toBe(true);
+  expect(told).toStrictEqual(notes.map((note) => expect.stringContaining(note.replace('TO', to.toString())) as string));
 });

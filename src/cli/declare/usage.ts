@@ -141,7 +141,7 @@ ones follows what is published, on whatever machine. It is a hint: a wrong one c
 Examples:
   ${terminal.programName} boot-order registry.example:8221/linux/debian:12
   ${terminal.programName} boot-order --publish registry.example:8221/linux/debian:12
-  ${terminal.programName} boot-order --format json registry.example:8221/linux/debian:12 | jq .layers.touched.bytes`,
+  ${terminal.programName} boot-order --format json registry.example:8221/linux/debian:12`,
     )
     .action(async (name: string, options: BootOrderCommandOptions) => {
       const { runBootOrder } = await import('../commands/fleet/boot-order.ts');

@@ -2,6 +2,7 @@ import type { Digest } from '../../names/digest.ts';
 import type { RemoteName } from '../../names/remote-name.ts';
 import { refuseUpperCase } from '../../names/upper-case.ts';
 import { copyTree } from './image-copy.ts';
+import { copyBootOrder } from './order-copy.ts';
 import { requireDigest } from '../manifest-store.ts';
 import { manifestTree, resolveManifest } from '../manifest-tree.ts';
 import { DEFAULT_CONCURRENCY } from '../../session/concurrency.ts';
@@ -64,6 +65,9 @@ export async function copyImage(
       uploadChunkBytes: options.uploadChunkBytes,
     };
     const uploadedBytes = await copyTree(session, route, tree, [to]);
+    const { answering } = source;
+    if (answering !== undefined && from.repositoryName !== to.repositoryName)
+      for (const node of tree) await copyBootOrder(session, { source: answering, target, subject }, node);
     session.emit({ kind: 'finished', subject });
     return { source: from, target: to, digest: root.digest, uploadedBytes };
   } finally {

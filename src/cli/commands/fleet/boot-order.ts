@@ -59,8 +59,8 @@ function toText({ name, digest, from, created = '', order, bytes, diskBytes, lay
   return printableLines([
     `Image:   ${name.repositoryName}@${digest.toString()}`,
     `Order:   ${from === 'recorded' ? 'recorded on this machine' : `published${when}`}`,
-    `Touched: ${order.length} MiB, ${share(bytes, diskBytes)} of a disk of ${humanBytes(diskBytes)}`,
-    `Layers:  ${touched.count} of ${all.count}, ${humanBytes(touched.bytes)} of ${humanBytes(all.bytes)} ` +
+    `Touched: ${order.length} MiB, ${share(bytes, diskBytes)} of a disk of ${humanBytes(diskBytes, 1)}`,
+    `Layers:  ${touched.count} of ${all.count}, ${humanBytes(touched.bytes, 1)} of ${humanBytes(all.bytes, 1)} ` +
       `(${share(touched.bytes, all.bytes)})`,
   ]);
 }
