@@ -333,11 +333,6 @@ export interface DoctorHints {
   'delete-when-useless': { readonly record: string | undefined };
 }
 
-/** Words of a program's own, from a program that is built on this library: the library never makes one. */
-interface OwnHints {
-  'in-words': { readonly words: string };
-}
-
 /** Every kind of hint with its parameters. */
 export interface HintFacts
   extends NameHints,
@@ -351,8 +346,10 @@ export interface HintFacts
     VmHints,
     ArchiveHints,
     HostHints,
-    DoctorHints,
-    OwnHints {}
+    DoctorHints {
+  /** Words of a program's own, from a program that is built on this library: the library never makes one. */
+  'in-words': { readonly words: string };
+}
 
 /** The id of a hint. Stable: callers decide on it. */
 export type HintKind = keyof HintFacts;

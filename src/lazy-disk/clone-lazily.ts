@@ -13,6 +13,7 @@ import { zeroContents } from '../chunks/zero-content.ts';
 import type { Digest } from '../names/digest.ts';
 import type { LocalName } from '../names/local-name.ts';
 import { RemoteName } from '../names/remote-name.ts';
+import type { BootOrder } from '../oci/boot-order.ts';
 import type { FlatImage, TartImage } from '../oci/tart-image.ts';
 import type { RegistrySource } from '../registry/mirrors/registry-source.ts';
 import type { Session } from '../session/session.ts';
@@ -126,22 +127,7 @@ async function make(
         : { kind: 'lazy', estimate };
     if (choice.kind === 'whole') return { kind: 'not-lazy' };
     await fetchBlobFile(route, image.nvram, `${directory}/${VmFile.nvram}`);
-    await writeNewFile(`${directory}/${LazyFile.manifest}`, image.manifest.bytes);
-    await writeLazyRecord(directory, {
-      version: 1,
-      image: imageName.toString(),
-      insecure,
-      diskBytes: image.base.size,
-      asked: asked.toString(),
-    });
-    await writeOrigin(directory, {
-      version: 1,
-      via: 'clone',
-      source: asked.toString(),
-      digest: image.manifest.digest.toString(),
-      clonedAt: session.now().toISOString(),
-    });
-    if (order !== undefined) await writeBootOrder(`${directory}/${LazyFile.order}`, order);
+    await writeRecords(session, directory, { asked, imageName, image, insecure, order });
     await beforeNamed?.(directory);
     const replaced = await session.vms.underLock(session.signal, async () => {
       const made = { directory, source: asked.toString(), name };
@@ -152,6 +138,39 @@ async function make(
   } finally {
     await scratch.dispose();
   }
+}
+
+/** What is known of the VM: which image it begins as, where that is from, and what of it is fetched first. */
+async function writeRecords(
+  session: Session,
+  directory: string,
+  {
+    asked,
+    imageName,
+    image,
+    insecure,
+    order,
+  }: Pick<Making, 'asked' | 'imageName' | 'image'> & {
+    readonly insecure: boolean;
+    readonly order?: BootOrder | undefined;
+  },
+): Promise<void> {
+  await writeNewFile(`${directory}/${LazyFile.manifest}`, image.manifest.bytes);
+  await writeLazyRecord(directory, {
+    version: 1,
+    image: imageName.toString(),
+    insecure,
+    diskBytes: image.base.size,
+    asked: asked.toString(),
+  });
+  await writeOrigin(directory, {
+    version: 1,
+    via: 'clone',
+    source: asked.toString(),
+    digest: image.manifest.digest.toString(),
+    clonedAt: session.now().toISOString(),
+  });
+  if (order !== undefined) await writeBootOrder(`${directory}/${LazyFile.order}`, order);
 }
 
 function isForLinux({ os, diskFormat }: VmConfig): boolean {
