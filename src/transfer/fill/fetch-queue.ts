@@ -255,7 +255,12 @@ export class FetchQueue implements JobSource<FillJob>, Urgency<FillJob> {
     const layer = this.#layers.of(chunk);
     if (layer === undefined || !this.#layers.isOpen(layer)) return undefined;
     if (layer.state.kind === 'untouched') {
-      return why === 'urgent' && this.#layers.isIndexAsked ? undefined : this.#findIn(layer, piece);
+      if (why === 'urgent' && this.#layers.isIndexAsked) return undefined;
+      if (!this.#layers.comesByPieces(layer)) return () => this.#bringWhole(layer);
+      return () => {
+        this.#layers.bringByPieces(layer);
+        return this.#findUnit(fill, unit, why)?.();
+      };
     }
     if (layer.state.kind !== 'pieces') return undefined;
     const { pieces } = layer.state;
@@ -267,19 +272,19 @@ export class FetchQueue implements JobSource<FillJob>, Urgency<FillJob> {
     return () => this.#fetch(of, piece, (near) => layer.chunks.some((each) => isLike(near, each)));
   }
 
-  /** The first of a layer that is missing, or all of it. @param piece that comes first. */
-  #findIn(layer: LayerFetch | undefined, piece = 0): Found {
+  /** The first of a layer that is missing, or all of it. */
+  #findIn(layer: LayerFetch | undefined): Found {
     if (layer === undefined || !this.#layers.isOpen(layer)) return undefined;
     if (layer.state.kind === 'untouched') {
       if (!this.#layers.comesByPieces(layer)) return () => this.#bringWhole(layer);
       return () => {
         this.#layers.bringByPieces(layer);
-        return this.#findIn(layer, piece)?.();
+        return this.#findIn(layer)?.();
       };
     }
     if (layer.state.kind !== 'pieces') return undefined;
     const { pieces } = layer.state;
-    const first = pieces.find('missing', piece) ?? pieces.find('missing');
+    const first = pieces.find('missing');
     return first === undefined ? undefined : () => this.#fetch({ layer, pieces }, first);
   }
 

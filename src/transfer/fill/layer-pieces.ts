@@ -49,9 +49,9 @@ export class LayerPieces {
     }
   }
 
-  /** The first in a state, from a number on. */
-  find(state: PieceState, from = 0): number | undefined {
-    const found = this.#states.indexOf(state, from);
+  /** The first in a state. */
+  find(state: PieceState): number | undefined {
+    const found = this.#states.indexOf(state);
     return found < 0 ? undefined : found;
   }
 

@@ -1,18 +1,22 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect, it, onTestFinished } from 'vitest';
 import { ImageDevice } from '../../../src/lazy-disk/image-device.ts';
 import { keepPulling } from '../../../src/lazy-disk/keep-pulling.ts';
 import { describeError } from '../../../src/errors.ts';
+import { servePeers } from '../../../src/peer/peer-server.ts';
+import { fleetKey } from '../../../src/peering/fleet-key.ts';
 import { RemoteName } from '../../../src/names/remote-name.ts';
 import type { TransferEvent } from '../../../src/session/progress.ts';
-import type { Session } from '../../../src/session/session.ts';
+import type { Session, SessionOptions } from '../../../src/session/session.ts';
 import type { GuestFill } from '../../../src/transfer/fill/disk-layers.ts';
 import { Patience } from '../../../src/transfer/fill/patience.ts';
 import { pull, type PullOptions } from '../../../src/transfer/pull/pull.ts';
 import { noise, prose } from '../../codec/disk-data.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
 import { eventually } from '../../support/held-pull.ts';
 import { freshSession } from '../../support/home.ts';
+import { playPeer, searchOf, TOKEN } from '../../support/played-peer.ts';
 import { type PiecedImage, piecedImage, understood } from '../../support/pieced-image.ts';
 import { send, startStaticRegistry, type StaticRegistry } from '../../support/static-registry.ts';
 import { sha256, type TinyImage } from '../../support/tart-image.ts';
@@ -38,16 +42,32 @@ class World {
   readonly name: RemoteName;
   #stop = new AbortController();
 
-  private constructor(registry: StaticRegistry, of: PiecedImage) {
+  private constructor(registry: StaticRegistry, of: PiecedImage, options: Partial<SessionOptions>) {
     this.registry = registry;
     this.image = of;
-    this.session = freshSession({ onEvent: (event) => this.events.push(event) });
+    this.session = freshSession({ onEvent: (event) => this.events.push(event), ...options });
     this.name = RemoteName.parse(`${registry.address}/org/vm@${of.digest}`);
     onTestFinished(() => this.#stop.abort(new Error('the test has ended')));
   }
 
-  static async of(pieced: PiecedImage = image): Promise<World> {
-    return new World(await startStaticRegistry({ latest: pieced }), pieced);
+  static async of(pieced: PiecedImage = image, options: Partial<SessionOptions> = {}): Promise<World> {
+    return new World(await startStaticRegistry({ latest: pieced }), pieced, options);
+  }
+
+  /** With a mirror of the registry. */
+  static async mirrored(): Promise<{ readonly world: World; readonly mirror: StaticRegistry }> {
+    const [registry, mirror] = [
+      await startStaticRegistry({ latest: image }),
+      await startStaticRegistry({ latest: image }),
+    ];
+    const directory = temporaryDirectory();
+    const table = `[[registry]]\nlocation = "${registry.address}"\n`;
+    writeFileSync(
+      `${directory}/registries.conf`,
+      `${table}[[registry.mirror]]\nlocation = "${mirror.address}/cache"\n`,
+    );
+    const environment = { TARTLET_MIRRORS: `${directory}/registries.conf`, HOME: directory };
+    return { world: new World(registry, image, { environment }), mirror };
   }
 
   /** As a run pulls for its guest. */
@@ -274,7 +294,6 @@ it('goes on by pieces where a pull continues what came by pieces, and by layers 
 });
 
 it('fetches a piece again that something else has changed since', async () => {
-  const { openSync, writeSync, closeSync } = await import('node:fs');
   const world = await World.of();
   const first = world.guest('waited-for');
   await bytesOf(world.device(), 0, 3 * MIB);
@@ -339,4 +358,40 @@ it('gives a guest nothing of a piece whose digest is wrong, tells the digest, an
   await pulling;
   expect((await world.cachedDisk()).equals(image.disk)).toBe(true);
   expect(world.troubles).toHaveLength(1);
+});
+
+it('takes a piece that a mirror has damaged from the registry, and no other piece again (C37)', async () => {
+  const { world, mirror } = await World.mirrored();
+  const [digest = ''] = image.layers;
+  mirror.intercept = damaging(image, digest, (image.pieces[0]?.piece(9).from ?? 0) + 500);
+  const pulling = world.guest('waited-for');
+  const device = world.device();
+  expect((await bytesOf(device, 8 * MIB, 3 * MIB)).equals(ofDisk(8 * MIB, 3 * MIB))).toBe(true);
+  expect(world.asked()).toEqual([world.range(0, 9, 10)]);
+  expect(world.troubles).toEqual([]);
+  await world.stop(pulling);
+});
+
+it('takes layers that nothing waits for from a peer, as a whole', async () => {
+  const host = await World.of();
+  await host.pull();
+  const key = fleetKey(TOKEN, 'test');
+  const peer = await servePeers(host.session, { key, listen: { host: '127.0.0.1', port: 0 } });
+  onTestFinished(async () => peer.close());
+  const world = await World.of(image, { peers: searchOf([peer.address]) });
+  await world.guest('everything');
+  expect((await world.cachedDisk()).equals(image.disk)).toBe(true);
+  expect(world.asked()).toEqual([]);
+});
+
+it('takes what a guest waits for of a layer from the registry, where a peer has all of it', async () => {
+  const peer = await playPeer(() => undefined);
+  const world = await World.of(image, { peers: searchOf([peer.address]) });
+  const pulling = world.guest('everything');
+  await eventually(() => peer.asked.length).toBeGreaterThan(0);
+  expect((await bytesOf(world.device(), 2 * MIB, 10)).equals(ofDisk(2 * MIB, 10))).toBe(true);
+  const asked = world.asked();
+  expect(asked).toContain(world.range(0, 0));
+  expect(asked.filter((line) => line.endsWith('all'))).toEqual([]);
+  await world.stop(pulling);
 });
