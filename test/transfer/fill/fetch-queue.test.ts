@@ -46,7 +46,7 @@ class World {
       const count = Math.max(1, text.length);
       // The last piece of a layer is short.
       const size = count * MIB - 5;
-      const pieces = [...text].map((kind, at) => {
+      const pieces = Array.from(text, (kind, at) => {
         const bytes = at === text.length - 1 ? MIB - 5 : MIB;
         return pieceEntry(
           ENCODED,
@@ -107,6 +107,11 @@ class World {
     else await this.queue.done(job, { kind: 'verify', intact: isIntact });
   }
 
+  /** Numbers of the layers that are there. */
+  brought(): readonly number[] {
+    return this.fetched.toSorted((a, b) => a - b);
+  }
+
   /** Does one job after the other until there is none. */
   async drain(): Promise<readonly string[]> {
     const from = this.log.length;
@@ -118,9 +123,11 @@ class World {
   wait(at: number, length = 1): { readonly isReady: () => boolean } {
     let isReady = false;
     const range = { offset: at * MIB - Math.floor(at / 4) * 5, length };
-    void this.fill.ready(range, SIGNAL).then(() => {
+    const watch = async (): Promise<void> => {
+      await this.fill.ready(range, SIGNAL);
       isReady = true;
-    });
+    };
+    void watch();
     return { isReady: () => isReady };
   }
 }
@@ -186,7 +193,7 @@ describe('what is fetched next', () => {
     const world = new World(shape);
     await world.queue.begin();
     expect(await world.drain()).toStrictEqual(expected);
-    expect(world.fetched.toSorted()).toStrictEqual(world.chunks.map(({ index }) => index));
+    expect(world.brought()).toStrictEqual(world.chunks.map(({ index }) => index));
     expect(world.queue.length).toBe(0);
   });
 
@@ -228,7 +235,7 @@ describe('what is fetched next', () => {
     expect(world.queue.failed(job)).toBe(true);
     await expect.poll(() => world.queue.hasUrgent).toBe(true);
     expect((await world.drain())[0]).toBe('0/3');
-    expect(world.fetched.toSorted()).toStrictEqual([0, 1, 2]);
+    expect(world.brought()).toStrictEqual([0, 1, 2]);
   });
 
   it('is a piece that is wrong by itself, after those beside it', async () => {
@@ -304,7 +311,7 @@ it.prop([shapes, steps], { numRuns: 200 })(
         rest.push(world.queue.retryPieces(job, world.queue.missingOf(job)[0]));
       } else if (how === 'badly' && job.kind === 'fetch')
         rest.push(world.queue.retryWhole(job, { ...job, fresh: false }));
-      else await world.finish(job, how !== 'not-intact' || world.nameOf(job).includes('/') === false);
+      else await world.finish(job, how !== 'not-intact' || !world.nameOf(job).includes('/'));
     };
     const waiting: (() => boolean)[] = [];
     for (const [what, number] of all) {
@@ -326,7 +333,7 @@ it.prop([shapes, steps], { numRuns: 200 })(
       // What was stopped may still look into the journal.
       await turn();
     }
-    expect(world.fetched.toSorted((a, b) => a - b)).toStrictEqual(world.chunks.map(({ index }) => index));
+    expect(world.brought()).toStrictEqual(world.chunks.map(({ index }) => index));
     await turn();
     expect(waiting.every((isReady) => isReady())).toBe(true);
   },
