@@ -1,6 +1,6 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { ChunkJournal, noteBoundaries } from '../../src/home/chunk-journal.ts';
+import { ChunkJournal, noteBoundaries, notePieces } from '../../src/home/chunk-journal.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 
 function fresh() {
@@ -45,4 +45,22 @@ it('what is no entry is passed over', async () => {
   appendFileSync(file, ['', '-1', '1.5', '1234567', '2@', '@3:4', '5@-1:2', '6@1:1e3', '7@ 1:2', '8'].join('\n'));
   expect(await journal.verified()).toEqual(new Set([8]));
   expect(await journal.underWay()).toEqual(new Map());
+});
+
+it('names the pieces of a chunk that was not verified, and none of one that was', async () => {
+  const { file, journal } = fresh();
+  await journal.begin();
+  const [two, five] = [2, 5].map((index) => notePieces({ journal: journal.path, index }));
+  for (const piece of [7, 0, 7]) two?.note(piece);
+  five?.note(3);
+  for (const notes of [two, five]) notes?.close();
+  await journal.record(5);
+  appendFileSync(file, ['2#', '2#-1', '#4', '2#1.5', '2#12345678', '3#9'].join('\n'));
+  expect(await journal.pieces()).toEqual(
+    new Map([
+      [2, new Set([7, 0])],
+      [3, new Set([9])],
+    ]),
+  );
+  expect(await journal.verified()).toEqual(new Set([5]));
 });

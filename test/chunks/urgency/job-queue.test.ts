@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { JobQueue } from '../../../src/chunks/urgency/job-queue.ts';
+import { JobQueue, type JobSource } from '../../../src/chunks/urgency/job-queue.ts';
 import { Pause, type PauseState } from '../../../src/chunks/urgency/pause.ts';
 import { pauseForUrgent } from '../../../src/chunks/urgency/urgency.ts';
 
@@ -70,6 +70,43 @@ it('stops waiting for a job that rests when there is no point in it any more', a
   const waiting = queue.take('any', ended.signal);
   ended.abort(new Error('ended'));
   await expect(waiting).rejects.toThrow('ended');
+});
+
+it('takes jobs from a source one by one, and waits while it may have more', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const jobs = ['a', 'b'];
+  const changes = new Set<() => void>();
+  let left = 3;
+  const source: JobSource<string> = {
+    take: (which) => (which === 'any' ? jobs.shift() : undefined),
+    hasUrgent: false,
+    get length() {
+      return left;
+    },
+    onChange: (listener) => {
+      changes.add(listener);
+      return () => changes.delete(listener);
+    },
+  };
+  const queue = new JobQueue(source, undefined);
+  expect([await queue.take('any', SIGNAL), await queue.take('any', SIGNAL)]).toStrictEqual(['a', 'b']);
+  const waiting = queue.take('any', SIGNAL);
+  jobs.push('c');
+  for (const change of changes) change();
+  expect(await waiting).toBe('c');
+  // All rest, and then the one that failed is not the first to be tried.
+  queue.putBack('c', { job: 'c again', afterMs: 1000, failed: 'all' });
+  jobs.push('d');
+  const after = queue.take('any', SIGNAL);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(await after).toBe('d');
+  queue.leave('d', 'works');
+  expect(await queue.take('any', SIGNAL)).toBe('c again');
+  left = 0;
+  expect(await queue.take('any', SIGNAL)).toBeUndefined();
+  queue.close();
+  expect(changes.size).toBe(0);
 });
 
 const WORDS = { on: 'stands still', ending: 'will go on', off: 'goes on' };
