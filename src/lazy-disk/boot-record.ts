@@ -1,12 +1,11 @@
 import type { ByteRange } from '../fs/disk/read-range.ts';
-import { writeNewFile } from '../fs/fsync.ts';
 import { readBootOrder, writeBootOrder } from '../home/boot-order-file.ts';
-import { LazyFile, OurFile } from '../home/home-entry.ts';
-import { TO_READ, whileHeld } from '../home/images/image-lock.ts';
+import { LazyFile } from '../home/home-entry.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { BlockDevice, Extent } from '../nbd/block-device.ts';
-import { BOOT_UNIT_BYTES, type BootOrder, formatBootOrder, MOST_BOOT_UNITS } from '../oci/boot-order.ts';
+import { BOOT_UNIT_BYTES, type BootOrder, MOST_BOOT_UNITS } from '../oci/boot-order.ts';
 import type { Session } from '../session/session.ts';
+import { keepBootOrder } from './arrival/keep-order.ts';
 
 /** So long after its beginning a run notes nothing more, in milliseconds: what comes later is no start. */
 const NOTES_FOR_MS = 10 * 60_000;
@@ -59,35 +58,10 @@ export class BootRecord implements BlockDevice {
     return this.#device.read(range, signal);
   }
 
-  /**
-   * Ends the notes, and keeps them beside an image that is whole, for others and to be published. Of two records of an
-   * image the one stays that knows more of it: a run that had the whole image early saw little of its start.
-   *
-   * @param name of the image, with its digest.
-   */
+  /** Ends the notes, and keeps them beside an image that is whole. @param name of the image, with its digest. */
   async keep(session: Session, name: RemoteName): Promise<void> {
     await this.end();
-    const { images, signal } = session;
-    try {
-      const { digest } = await images.require(name, 'read');
-      // Alone: two VMs of one image may come here at once.
-      const alone = { ...TO_READ, mode: 'exclusive', signal } as const;
-      await whileHeld(
-        images,
-        digest,
-        alone,
-        async () => images.require(name, 'read'),
-        async ({ directory }) => {
-          const file = `${directory.path}/${OurFile.bootOrder}`;
-          const known = await readBootOrder(file, this.size);
-          if ((known?.length ?? 0) >= this.#touched.size) return;
-          // In place: half of one, after a kill, is none, and nothing lies about.
-          await writeNewFile(file, formatBootOrder([...this.#touched]));
-        },
-      );
-    } catch {
-      // The image has none then, or another one.
-    }
+    await keepBootOrder(session, name, [...this.#touched], this.size);
   }
 
   /** Ends the notes; what was noted is in the directory of the VM then. */

@@ -147,6 +147,16 @@ it('needs no qemu-img for a disk to which its guest wrote nothing', async () => 
   expectWhole(vm, LAZY_IMAGE.disk);
 });
 
+it('keeps beside the image what the guest touched of it', async () => {
+  const vm = await LazyVm.make(cleanup);
+  writeFileSync(`${vm.workplace.vmDirectory('ci')}/.lazy-touched.json`, '{"version":1,"touched":[[0,1]]}');
+  const ran = await vm.run('clone', 'ci', 'other');
+  expect(ran, ran.stderr).toMatchObject({ exitCode: 0 });
+  expectWhole(vm, LAZY_IMAGE.disk);
+  const shown = await vm.run('boot-order', '--format', 'json', vm.image);
+  expect(JSON.parse(shown.stdout)).toMatchObject({ from: 'recorded', order: [0] });
+});
+
 it('goes on with what came of the disk when the registry went away, and says why it does not (D36)', async () => {
   const vm = await LazyVm.make(cleanup);
   const before = vm.files();

@@ -46,6 +46,12 @@ function layersOf(manifest: string): Layer[] {
   return layers.filter(({ mediaType }) => mediaType.includes('disk'));
 }
 
+interface BootOrder {
+  readonly from: string;
+  readonly order: readonly number[];
+  readonly layers: { readonly touched: { readonly count: number }; readonly all: { readonly count: number } };
+}
+
 const requestFor = (layer: Layer | undefined): string => `GET /v2/team/guest/blobs/${layer?.digest}`;
 
 describeWithParts(
@@ -155,6 +161,13 @@ describeWithParts(
         const blobs = gate.requests.slice(before).filter((line) => line.includes('/blobs/') && line !== kept);
         const chunks = new Set(layers.map(requestFor));
         expect(blobs.filter((line) => chunks.has(line))).toStrictEqual([]);
+        // What the guest touched is known, from the partition table on, and nothing of the padding is in it.
+        const { stdout } = await user.run('boot-order', '--format', 'json', image);
+        const { from, order, layers: parts } = JSON.parse(stdout) as BootOrder;
+        expect([from, order[0]]).toStrictEqual(['recorded', 0]);
+        expect(parts.touched.count).toBeLessThanOrEqual(parts.all.count - 1);
+        expect(new Set(order).size).toBe(order.length);
+        expect(await user.run('boot-order', '--publish', image)).toMatchObject({ exitCode: 0 });
         expect(await user.run('doctor', '--deep')).toMatchObject({ exitCode: 0 });
         expect(await user.run('push', 'ci', image.replace('guest:', 'other:'))).toMatchObject({ exitCode: 0 });
       },

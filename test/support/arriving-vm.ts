@@ -10,9 +10,14 @@ import { temporaryDirectory } from './directory.ts';
 import { freshSession } from './home.ts';
 import { NbdClient } from './nbd-client.ts';
 
-/** Makes the file that it is asked for, empty: nothing here writes to the disk. */
-const QEMU_IMG = `#!/bin/sh
-: >"$5"
+/** Makes the overlay that it is asked for, of nothing but the beginning of its header: nothing here writes to the disk. */
+const QEMU_IMG = `#!${process.execPath}
+const [file, bytes] = process.argv.slice(6);
+const header = Buffer.alloc(104);
+header.write('QFI\\xfb', 'latin1');
+header.writeUInt32BE(3, 4);
+header.writeBigUInt64BE(BigInt(bytes), 24);
+require('node:fs').writeFileSync(file, header);
 `;
 
 /** A session on Linux that has what makes overlays. */

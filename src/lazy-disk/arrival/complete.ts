@@ -2,6 +2,7 @@ import { describeError, type ErrorCode, isTartletError, TartletError } from '../
 import type { FileLock } from '../../fs/lock/lock.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { exists } from '../../fs/stats.ts';
+import { readBootOrder } from '../../home/boot-order-file.ts';
 import { LazyFile } from '../../home/home-entry.ts';
 import { commitLazyDisk, removeLazyFiles } from '../../home/vms/lazy-files.ts';
 import type { LocalVm } from '../../home/vms/local-vms.ts';
@@ -12,6 +13,7 @@ import type { Session } from '../../session/session.ts';
 import type { PullOptions } from '../../transfer/pull/pull.ts';
 import { bringImage } from './bring-image.ts';
 import { copyImage } from './image-copy.ts';
+import { keepBootOrder } from './keep-order.ts';
 import { type LazyVm, understandLazyVm } from './lazy-vm.ts';
 import { mergeOverlay, overlayBytes } from './overlay.ts';
 import { requireQemuImg } from './qemu-img.ts';
@@ -74,6 +76,8 @@ async function complete(
     await removeEntry(`${directory}/${LazyFile.disk}`).catch(() => undefined); // The next one does it.
     throw error;
   }
+  const touched = await readBootOrder(`${directory}/${LazyFile.touched}`, image.base.size);
+  if (touched !== undefined) await keepBootOrder(session, imageName, touched, image.base.size);
   await removeLazyFiles(directory);
 }
 
