@@ -21,7 +21,8 @@ const LATE_AFTER_MS = 60_000;
 /** A process that brings the image, and the file that it brings it to. */
 interface Source {
   readonly client: NbdClient;
-  readonly disk: FileHandle;
+  /** Opened when the first of it is verified: until then it may still be replaced. */
+  disk: Promise<FileHandle> | undefined;
 }
 
 export interface ImageDeviceOptions {
@@ -149,8 +150,10 @@ export class ImageDevice implements BlockDevice {
         runsOf(missing).map(async (run) => {
           // No more than is read, or the fetching side would wait for what lies beside it.
           await source.client.cache(this.#rangeOf(run), signal);
+          source.disk ??= this.#openStaged(source.client);
+          const disk = await source.disk;
           // Of the file that was opened, and no other that came into its place since.
-          if (this.#disk?.handle === source.disk) for (const unit of run) this.#verified[unit] = 1;
+          if (this.#disk?.handle === disk) for (const unit of run) this.#verified[unit] = 1;
         }),
       );
       return true;
@@ -158,7 +161,9 @@ export class ImageDevice implements BlockDevice {
       signal.throwIfAborted();
       if (isTartletError(error, 'INTERNAL')) throw error;
       // That process has ended, as a rule with a whole image.
-      if (this.#source === mine) this.#source = undefined;
+      if (this.#source !== mine) return false;
+      this.#source = undefined;
+      void mine.then((source) => source?.client.close()).catch(() => undefined);
       return false;
     }
   }
@@ -176,14 +181,7 @@ export class ImageDevice implements BlockDevice {
       this.#verified.fill(1);
       return undefined;
     }
-    const client = await NbdClient.connect(this.#staging.pathOf(StagingEntry.fill));
-    try {
-      const disk = await this.#openStaged(client);
-      return { client, disk };
-    } catch (error) {
-      client.close();
-      throw error;
-    }
+    return { client: await NbdClient.connect(this.#staging.pathOf(StagingEntry.fill)), disk: undefined };
   }
 
   /**
@@ -191,11 +189,9 @@ export class ImageDevice implements BlockDevice {
    * long as that process answers, no other has its lock.
    */
   async #openStaged(client: NbdClient): Promise<FileHandle> {
-    const signal = this.#ended.signal;
-    await client.cache({ offset: 0, length: 1 }, signal);
     const handle = await openForReading(this.#staging.pathOf(VmFile.disk));
     const adopted = await this.#adopt(handle);
-    await client.hear(signal);
+    await client.hear(this.#ended.signal);
     return adopted;
   }
 

@@ -58,6 +58,11 @@ export class Relay {
     this.#isSilent = false;
   }
 
+  /** Resets all connections of now. */
+  reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();
