@@ -18,7 +18,7 @@ const PATIENT: Partial<Limits> = {
   connectMs: 10_000,
   stillMs: 1000,
   attempts: 3,
-  backoffCapMs: 1000,
+  backoffCapMs: 500,
 };
 
 export interface KeepPullingOptions {

@@ -17,8 +17,10 @@ const MIB = 1024 * 1024;
 /** Behind what the guest starts from: nothing of it is read by itself. */
 const PADDING_MIB = 8;
 
-/** Milliseconds for which the network is away at least; `npm run acceptance l7` wants 10 s and 60 s. */
-const CUT_MS = Number(process.env['TARTLET_LAZY_CUT_MS'] ?? '1500');
+/** Milliseconds for which the network is away at least; `npm run acceptance l7` wants 10 s and 60 s, in each way. */
+const ASKED_MS = process.env['TARTLET_LAZY_CUT_MS'];
+const CUT_MS = Number(ASKED_MS ?? '1500');
+const WAYS = ASKED_MS === undefined ? (['silently'] as const) : (['silently', 'with resets'] as const);
 const REPORT = process.env['TARTLET_LAZY_REPORT'];
 
 describeWithParts(
@@ -69,7 +71,7 @@ describeWithParts(
       return performance.now() - back;
     }
 
-    it.each(['silently', 'with resets'] as const)(
+    it.each(WAYS)(
       'the guest sees no error when it goes %s, while it boots and later, and goes on within 2 s of its return (N72)',
       async (how) => {
         const user = new Workplace(cleanup);

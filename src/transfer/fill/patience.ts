@@ -14,7 +14,7 @@ interface Remedy {
 }
 
 /** The way to the registry: it is to be noticed within two seconds that it is there again. */
-const WAY: Remedy = { failed: 'all', firstMs: 500, mostMs: 1000, isTold: 'late' };
+const WAY: Remedy = { failed: 'all', firstMs: 250, mostMs: 500, isTold: 'late' };
 /** The registry, as a server that is ill. */
 const SERVER: Remedy = { failed: 'job', firstMs: 1000, mostMs: 5000, isTold: 'late' };
 /** A login, or a rule of this machine, that its user changes. */
