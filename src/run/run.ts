@@ -116,7 +116,12 @@ async function runTaken(
 async function openArrival(vm: TakenVm, options: RunOptions): Promise<DiskArrival | undefined> {
   if (options.openArrival === undefined) throw notArrived(vm.directory, vm.name, 'run here');
   const arrival = await options.openArrival(vm, options.onEvent);
-  return arrival && { ...arrival, disk: { ...arrival.disk, ...options.settings.rootDisk } };
+  const { rootDisk } = options.settings;
+  const arriving = arrival && { ...arrival, disk: { ...arrival.disk, ...rootDisk } };
+  if (arriving === undefined || !rootDisk.readOnly) return arriving;
+  // QEMU writes to no disk that is read-only, also not what belongs on one that takes its place.
+  const text = 'its disk is read-only in this run: it gets one of its own in the next one that may write to it';
+  return { ...arriving, begun: () => options.onEvent({ kind: 'note', text }) };
 }
 
 /** The settings with the ports that free ones stand for; those are told. */

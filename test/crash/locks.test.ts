@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeWithParts } from '../support/real-parts.ts';
 import { LOCKING_CALLS, readLocks } from './locks.ts';
-import { OPERATIONS } from './operation.ts';
+import { type Operation, OPERATIONS } from './operation.ts';
 import { Place } from './place.ts';
 import { traceCalls } from './strace.ts';
 
@@ -28,6 +28,16 @@ describe('the reader of locks', () => {
   });
 });
 
+/** A VM gets the disk that has not arrived yet, while its lock is held. */
+const COMPLETION: Pick<Operation, 'prepare'> = {
+  async prepare(place) {
+    place.reset();
+    const made = await place.user.run('clone', '--lazy=always', place.name('team/base:new'), 'lazy');
+    expect(made.exitCode, made.stderr).toBe(0);
+    return place.command('export', 'lazy', `${place.directory}/lazy.tar`);
+  },
+};
+
 describeWithParts('locks (P20)', ['strace'], () => {
   let place: Place;
 
@@ -39,8 +49,8 @@ describeWithParts('locks (P20)', ['strace'], () => {
   it('are taken in one order by all commands, and a scratch directory is never there without its own', async () => {
     const nested = new Set<string>();
     const unlocked: string[] = [];
-    for (const operation of OPERATIONS) {
-      const traced = await traceCalls(await operation.prepare(place), LOCKING_CALLS, place.log());
+    for (const { prepare } of [...OPERATIONS, COMPLETION]) {
+      const traced = await traceCalls(await prepare(place), LOCKING_CALLS, place.log());
       expect(traced.exitCode, traced.stderr).toBe(0);
       const read = readLocks(readFileSync(place.log(), 'utf8'), place.home);
       for (const pair of read.nested) nested.add(pair);
@@ -54,6 +64,8 @@ describeWithParts('locks (P20)', ['strace'], () => {
       'image, then names of VMs',
       'image, then scratch',
       'scratch, then names of VMs',
+      // The lock of a VM is waited for by none.
+      'vm, then image',
     ]);
     expect(unlocked).toEqual([]);
   });

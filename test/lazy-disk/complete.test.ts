@@ -1,9 +1,12 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
+import { TartletError } from '../../src/errors.ts';
 import { FileLock } from '../../src/fs/lock/lock.ts';
 import { Home } from '../../src/home/home.ts';
+import { makeOverlay, overlayBytes } from '../../src/lazy-disk/arrival/overlay.ts';
 import { LocalName } from '../../src/names/local-name.ts';
 import { Session } from '../../src/session/session.ts';
+import { cloneVm } from '../../src/vm/clone.ts';
 import { setVm } from '../../src/vm/set.ts';
 import { LAZY_IMAGE, LazyVm } from '../support/lazy-vm.ts';
 import { pretendRun } from '../support/pretend-run.ts';
@@ -113,6 +116,37 @@ describeWithParts('a VM that does not run, and whose disk has not arrived', ['qe
     );
     expect(await after.run('clone', 'ci', 'other')).toMatchObject({ exitCode: 0 });
     expectWhole(after, written(size));
+  });
+
+  it('has room for what it was enlarged by, in the file for what its guest writes', async () => {
+    const vm = await LazyVm.make(cleanup);
+    vm.write(WRITES);
+    const { PATH = '' } = vm.workplace.environment;
+    await makeOverlay(vm.directory, 3 * MIB, PATH);
+    expect(await overlayBytes(vm.directory)).toBe(3 * MIB);
+    const before = vm.files();
+    await makeOverlay(vm.directory, 2 * MIB, PATH);
+    expect(vm.files()).toStrictEqual(before);
+    await setVm(sessionOf(vm), LocalName.parse('ci'), { diskBytes: 3 * MIB });
+    expect(await vm.run('clone', 'ci', 'other')).toMatchObject({ exitCode: 0 });
+    expectWhole(vm, written(3 * MIB));
+  });
+
+  it('is as it was when the command is ended while the rest comes', async () => {
+    const vm = await LazyVm.make(cleanup);
+    vm.write(WRITES);
+    const before = vm.files();
+    const ended = new AbortController();
+    vm.registry.intercept = (request) => {
+      if (request.url?.endsWith(chunkDigests().at(-1) ?? '') !== true) return false;
+      ended.abort(new TartletError('INTERRUPTED', 'ended'));
+      return true; // It never answers.
+    };
+    const { home, environment } = vm.workplace;
+    const session = new Session({ home: new Home(home), environment, platform: 'linux', signal: ended.signal });
+    await expect(cloneVm(session, 'ci', LocalName.parse('other'))).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    expect(vm.files()).toStrictEqual(before);
+    expect((await vm.run('list', '--source', 'local')).stdout).toContain('stopped');
   });
 
   it('is left as it was when qemu-img is missing, before anything comes', async () => {

@@ -1,8 +1,11 @@
-import { existsSync, lstatSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { FileLock } from '../../src/fs/lock/lock.ts';
 import { LAZY_IMAGE, LazyVm } from '../support/lazy-vm.ts';
+import { plantPretendQemu } from '../support/pretend-qemu.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
+import { COMMAND, Running } from '../support/real-command.ts';
+import { eventually } from '../support/held-pull.ts';
 import { describeWithParts } from '../support/real-parts.ts';
 import { tinyImage } from '../support/tart-image.ts';
 import { configJson } from '../support/home.ts';
@@ -18,7 +21,30 @@ async function json(vm: LazyVm, ...words: readonly string[]): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-describeWithParts('a VM whose disk has not arrived', ['qemu-img'], () => {
+describeWithParts('a VM whose disk has not arrived', ['qemu-img', 'ovmf'], () => {
+  it('runs with a disk that is read-only, and gets its own in a later run', async () => {
+    const vm = await LazyVm.make(cleanup);
+    const config = `${vm.directory}/config.json`;
+    writeFileSync(config, readFileSync(config, 'utf8').replace('"arm64"', '"amd64"'));
+    const { directory, environment } = vm.workplace;
+    plantPretendQemu(`${directory}/programs`);
+    const argv = [COMMAND, 'run', 'ci', '--no-graphics', '--root-disk-opts', 'ro'];
+    const running = new Running(process.execPath, argv, {
+      ...environment,
+      PATH: `${directory}/programs:${environment['PATH'] ?? ''}`,
+      PRETENDED_PHASE: 'up',
+      PRETENDED_MARK: `${directory}/mark`,
+    });
+    cleanup.add(() => running.kill('SIGKILL'));
+    await eventually(() => running.stderr).toContain('it gets one of its own in the next one that may write to it');
+    await eventually(() => taggedDigest(vm, 'latest')).toBe(LAZY_IMAGE.digest);
+    running.kill('SIGINT');
+    expect(await running.ended).toMatchObject({ exitCode: 0 });
+    expect(existsSync(`${vm.directory}/disk.img`)).toBe(false);
+    expect(await vm.run('clone', 'ci', 'other')).toMatchObject({ exitCode: 0 });
+    expect(readFileSync(`${vm.directory}/disk.img`).equals(LAZY_IMAGE.disk)).toBe(true);
+  });
+
   it('is as large as it will be, and occupies what its guest wrote', async () => {
     const vm = await LazyVm.make(cleanup);
     await vm.run('set', 'ci', '--disk-size', '2');

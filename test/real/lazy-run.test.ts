@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, truncateSync, openSync, writeSync, closeSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { plantGuest } from '../support/guest.ts';
@@ -130,6 +131,8 @@ describeWithParts(
         killed.kill('SIGKILL');
         await killed.ended.catch(() => undefined);
         expect(existsSync(at('disk.img'))).toBe(false);
+        const offline = new Workplace(cleanup);
+        execFileSync('cp', ['-a', user.home, offline.home]);
         const before = gate.requests.length;
 
         const run = begin();
@@ -170,6 +173,14 @@ describeWithParts(
         expect(await user.run('boot-order', '--publish', image)).toMatchObject({ exitCode: 0 });
         expect(await user.run('doctor', '--deep')).toMatchObject({ exitCode: 0 });
         expect(await user.run('push', 'ci', image.replace('guest:', 'other:'))).toMatchObject({ exitCode: 0 });
+
+        // The same without running it again: what the guest had flushed when run was killed is there.
+        expect(await offline.run('clone', 'ci', 'copy')).toMatchObject({ exitCode: 0 });
+        const killedDisk = readFileSync(`${offline.vmDirectory('copy')}/disk.img`);
+        const flushed = Buffer.from(original);
+        flushed.write('first', flushed.length - 5 * MIB);
+        takeSuperblock(flushed, killedDisk);
+        expect(differences(killedDisk, flushed)).toStrictEqual([]);
       },
       LONG_MS,
     );

@@ -22,6 +22,8 @@ const OLD = 'old.example';
 const KINDS = [
   '.base-manifest.json',
   '.last-used',
+  '.lazy-manifest.json',
+  '.lazy.json',
   '.migrated.json',
   '.migrations.log',
   '.origin.json',
@@ -104,6 +106,8 @@ it.each([
       ['export', 'first', `${run}/first.tar`],
       ['import', `${run}/first.tar`, 'third'],
       ['push', 'third', at('three'), '--populate-cache', '--digestfile', `${run}/digest`],
+      ['clone', '--lazy=always', at('two'), 'fourth'],
+      ['set', 'fourth', '--disk-size', '1'],
       ['copy', at('three'), at('four'), '--digestfile', `${run}/copied`],
     ];
     for (const step of steps)
