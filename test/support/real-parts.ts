@@ -29,6 +29,7 @@ export type Part =
   | 'qemu-img'
   | 'qemu-system-aarch64'
   | 'xz'
+  | 'as'
   | 'zstd'
   | 'qemu-efi-aarch64'
   | 'Xvfb'

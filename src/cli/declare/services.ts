@@ -69,8 +69,14 @@ function declareDemo({ program, terminal, setExitCode }: Declaration): void {
   program
     .command('demo')
     .description('Show the main job end to end, in a temporary directory')
-    .addHelpText('after', `\nExample:\n  ${terminal.programName} demo`)
-    .action(async () => {
+    .option('--lazy', 'Show instead what it is worth to begin before an image is here (Linux, QEMU)')
+    .addHelpText('after', `\nExamples:\n  ${terminal.programName} demo\n  ${terminal.programName} demo --lazy`)
+    .action(async ({ lazy }: { readonly lazy?: true }) => {
+      if (lazy === true) {
+        const { runLazyDemo } = await import('../demo/lazy-demo.ts');
+        setExitCode(await runLazyDemo(terminal));
+        return;
+      }
       const { runDemo } = await import('../commands/demo.ts');
       setExitCode(await runDemo(terminal));
     });
