@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isTartletError } from '../errors.ts';
@@ -88,6 +89,7 @@ export class ImageDevice implements BlockDevice {
     const wanted = this.#wanted(range);
     if (this.#has(wanted)) return;
     const ended = AbortSignal.any([signal, this.#ended.signal]);
+    setMaxListeners(0, ended); // One for each part that is waited for.
     const late = setTimeout(() => this.#tellLate(), LATE_AFTER_MS);
     try {
       while (!this.#has(wanted)) {

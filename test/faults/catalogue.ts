@@ -225,6 +225,7 @@ export const SECTIONS: readonly Section[] = [
     /* P38 */ 'room is needed while a VM runs whose image is the oldest',
     /* P39 */ 'run, QEMU or a pull is killed while the disk of a VM arrives',
     /* P40 */ 'a guest writes all the time while its disk arrives and takes the place of the lazy one',
+    /* P41 */ 'QEMU is killed, or hangs, while a whole disk takes the place of the lazy one',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',

@@ -180,7 +180,7 @@ describeWithParts('a run that gets a signal', ['ovmf'], () => {
     const { exitCode, stderr } = await running.ended;
     expect({ exitCode, stderr: stderr.split('\n')[0] }).toEqual({
       exitCode: 1,
-      stderr: 'error: the VM ended by an accident: QEMU was ended by SIGKILL',
+      stderr: 'error: the VM ended by an accident: QEMU did not end within 10 s, and was killed',
     });
     expect((await workplace.run('list')).stdout).toContain('stopped');
   });

@@ -52,8 +52,8 @@ export class QemuMachine implements RunningMachine {
   #isSaving = false;
   /** Its disk changes just now. */
   #isMoving = false;
-  /** Why it was ended because it did not go over to another disk. */
-  #lost: string | undefined;
+  /** Why it was to be ended, or killed. */
+  #failure: string | undefined;
   #nextTry: NodeJS.Timeout | undefined;
   #killing: NodeJS.Timeout | undefined;
 
@@ -162,9 +162,11 @@ export class QemuMachine implements RunningMachine {
       case 'DEVICE_DELETED':
         this.#gone.get(String(data['device']))?.();
         return;
-      case 'BLOCK_IO_ERROR':
-        this.#diskFailed(textOf(data['reason']) ?? 'a disk cannot be read or written');
+      case 'BLOCK_IO_ERROR': {
+        const { reason } = data;
+        this.#diskFailed(typeof reason === 'string' ? reason : 'a disk cannot be read or written');
         return;
+      }
       default:
     }
   }
@@ -192,7 +194,7 @@ export class QemuMachine implements RunningMachine {
     this.#qmp?.close();
     clearTimeout(this.#nextTry);
     clearTimeout(this.#killing);
-    if (this.#lost !== undefined) return { kind: 'crashed', reason: this.#lost };
+    if (this.#failure !== undefined) return { kind: 'crashed', reason: this.#failure };
     if (this.#why === 'panicked') return { kind: 'crashed', reason: 'the kernel of the guest panicked' };
     if (this.#why !== undefined && code === 0) return { kind: this.#why };
     const how = signal === null ? `QEMU ended with ${code ?? 'nothing'}` : `QEMU was ended by ${signal}`;
@@ -206,7 +208,10 @@ export class QemuMachine implements RunningMachine {
 
   async end(): Promise<void> {
     this.#why ??= 'ended';
-    this.#killing ??= setTimeout(() => this.#qemu.kill('SIGKILL'), CLOSES_WITHIN_MS);
+    this.#killing ??= setTimeout(() => {
+      this.#failure ??= `QEMU did not end within ${CLOSES_WITHIN_MS / 1000} s, and was killed`;
+      this.#qemu.kill('SIGKILL');
+    }, CLOSES_WITHIN_MS);
     // Where nothing is heard of it any more, it hears this.
     await this.#qmp?.execute('quit').catch(() => this.#qemu.kill('SIGTERM'));
   }
@@ -220,7 +225,7 @@ export class QemuMachine implements RunningMachine {
       options: this.#machine.disks[0],
       commit,
       onStill: (isStill) => (this.#isMoving = isStill),
-      onLost: (reason) => (this.#lost = reason),
+      onLost: (reason) => (this.#failure = reason),
     });
   }
 
@@ -242,8 +247,4 @@ export class QemuMachine implements RunningMachine {
     this.#why = 'suspended';
     await qmp.execute('quit').catch(() => this.#qemu.kill('SIGTERM'));
   }
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
 }
