@@ -15,7 +15,9 @@ export async function main(args) {
     TARTLET_LAZY_KILLS: values.count,
   });
   const hits = reports.flatMap((life) => life.hits);
-  const stages = Object.entries(Object.groupBy(hits, ({ name }) => name)).map(([name, all]) => `${name} ${all.length}`);
+  const stages = [...new Set(hits.map(({ name }) => name))].map(
+    (name) => `${name} ${hits.filter((hit) => hit.name === name).length}`,
+  );
   const worst = Math.max(...hits.map(({ again }) => again));
   console.log(`killed at: ${stages.join(', ')}`);
   console.log(

@@ -1,5 +1,5 @@
 import { TartletError } from '../errors.ts';
-import { writeNewFile } from '../fs/fsync.ts';
+import { fsyncFile, writeNewFile } from '../fs/fsync.ts';
 import { readSmallFile } from '../fs/small-file.ts';
 import { writeBootOrder } from '../home/boot-order-file.ts';
 import { LazyFile } from '../home/home-entry.ts';
@@ -127,6 +127,7 @@ async function make(
         : { kind: 'lazy', estimate };
     if (choice.kind === 'whole') return { kind: 'not-lazy' };
     await fetchBlobFile(route, image.nvram, `${directory}/${VmFile.nvram}`);
+    for (const file of [VmFile.config, VmFile.nvram]) await fsyncFile(`${directory}/${file}`);
     await writeRecords(session, directory, { asked, imageName, image, insecure, order });
     await beforeNamed?.(directory);
     const replaced = await session.vms.underLock(session.signal, async () => {

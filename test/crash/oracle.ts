@@ -24,7 +24,8 @@ export interface Expectation {
   /** VMs that must be there unchanged, and their contents. */
   readonly vms: Readonly<Record<string, string>>;
   /**
-   * VMs that may be there, and then whole: with one of these contents, or for `any` with whatever it was created with.
+   * VMs that may be there, and then whole: with one of these contents, for `any` with whatever it was created with, or
+   * for `lazy` without a disk, with what it takes to begin before that is here.
    */
   readonly newVms: Readonly<Record<string, string | readonly string[]>>;
   /** Files of nobody, and their digests. */
@@ -83,9 +84,18 @@ function isWholeVm(directory: string, known: Expectation['known'], allowed: stri
   if (allowed === 'any') return VM_FILES.every((file) => existsSync(path.join(directory, file)));
   const hashes = hashesOf(directory);
   if (hashes['config.json'] === undefined) return false;
+  if ([allowed].flat().includes('lazy') && isLazyVm(directory)) return true;
   return [allowed]
     .flat()
     .some((name) => isSame(known[name], { ...hashes, 'config.json': known[name]?.['config.json'] }));
+}
+
+function isLazyVm(directory: string): boolean {
+  return (
+    ['config.json', 'nvram.bin', '.lazy.json', '.lazy-manifest.json'].every((file) =>
+      existsSync(path.join(directory, file)),
+    ) && !existsSync(path.join(directory, 'disk.img'))
+  );
 }
 
 function judgeForeign({ home, foreign }: Expectation): string[] {

@@ -226,6 +226,9 @@ export const SECTIONS: readonly Section[] = [
     /* P39 */ 'run, QEMU or a pull is killed while the disk of a VM arrives',
     /* P40 */ 'a guest writes all the time while its disk arrives and takes the place of the lazy one',
     /* P41 */ 'QEMU is killed, or hangs, while a whole disk takes the place of the lazy one',
+    /* P42 */ 'the disk is full for what a guest writes, what arrives, or its own disk, while that arrives',
+    /* P43 */ 'power fails while a VM gets the disk that has arrived',
+    /* P44 */ 'the command that brings an image for several VMs is killed',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',

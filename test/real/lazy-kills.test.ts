@@ -66,71 +66,67 @@ describeWithParts('a VM whose disk arrives', ['qemu-system-x86_64', 'qemu-img', 
     await life.stop();
   }
 
-  it(
-    'goes on after every kill, fetches hardly anything again, and loses nothing that was flushed (P39, P41)',
-    { timeout: LONG_MS },
-    async () => {
-      const image = imageOf(16);
-      let killed = 0;
-      for (let number = 0; killed < Math.max(1, KILLS); number += 1) {
-        const life = await LazyLife.begin(cleanup, image);
-        life.registry.heldFrom = Math.round(life.registry.blobCount * 0.1);
-        if (KILLS === 0) expect(await life.clone()).toMatchObject({ exitCode: 0 });
-        const hits: { readonly name: string; readonly again: number; readonly doctor: number | undefined }[] = [];
-        for (const point of KILLS === 0 ? QUICK_POINTS : pointsOf(number)) {
-          // Then a run has nothing to do any more that is looked at here.
-          if (life.isWhole) break;
-          const before = life.registry.again;
-          await point.hit(life, chanceOf((killed += 1)));
-          const again = (life.registry.again - before) / life.registry.diskBytes;
-          const { exitCode } = await life.user.run('doctor');
-          hits.push({ name: point.name, again, doctor: exitCode });
-        }
-        await lastRun(life);
-        const wrong = await judge(life);
-        report({ what: 'life', number, hits, records: life.told, wrong, again: life.registry.again });
-        expect({ number, wrong }).toStrictEqual({ number, wrong: [] });
-        expect(hits.filter(({ again, doctor }) => again > MOST_AGAIN || doctor !== 0)).toStrictEqual([]);
+  it('goes on after every kill, fetches hardly anything again, and loses nothing that was flushed (P39, P41)', {
+    timeout: LONG_MS,
+  }, async () => {
+    const image = imageOf(16);
+    let killed = 0;
+    for (let number = 0; killed < Math.max(1, KILLS); number += 1) {
+      const life = await LazyLife.begin(cleanup, image);
+      life.registry.heldFrom = Math.round(life.registry.blobCount * 0.1);
+      if (KILLS === 0) await life.clone();
+      const hits: { readonly name: string; readonly again: number; readonly doctor: number | undefined }[] = [];
+      for (const point of KILLS === 0 ? QUICK_POINTS : pointsOf(number)) {
+        // Then a run has nothing to do any more that is looked at here.
+        if (life.isWhole) break;
+        const before = life.registry.again;
+        await point.hit(life, chanceOf((killed += 1)));
+        const again = (life.registry.again - before) / life.registry.diskBytes;
+        const { exitCode } = await life.user.run('doctor');
+        hits.push({ name: point.name, again, doctor: exitCode });
       }
-    },
-  );
+      await lastRun(life);
+      const wrong = await judge(life);
+      report({ what: 'life', number, hits, records: life.told, wrong, again: life.registry.again });
+      expect({ number, wrong }).toStrictEqual({ number, wrong: [] });
+      expect(hits.filter(({ again, doctor }) => again > MOST_AGAIN || doctor !== 0)).toStrictEqual([]);
+    }
+  });
 
-  it(
-    'has all that a guest flushed before, during and after its disk takes its place, and the image is as pulled (P40)',
-    { timeout: LONG_MS },
-    async () => {
-      const image = imageOf(16);
-      for (let number = 0; number < PIVOTS; number += 1) {
-        const life = await LazyLife.begin(cleanup, image);
-        expect(await life.clone()).toMatchObject({ exitCode: 0 });
-        life.registry.heldFrom = life.registry.blobCount - 2;
-        const run = life.begin({ noisy: true, reads: [13, 14] });
-        const records = { before: 0, during: 0, after: 0 };
-        await life.listen((told) => {
-          if (told.kind === 'job' && told.status === 'running') records.before = life.said.told;
-          if (told.kind === 'resume') records.during = life.said.told - records.before;
-        });
-        expect(await life.untilWritten(10), run.stderr).toBe(true);
-        expect(await life.until(() => life.said.hasReadAll && life.said.noises > 0)).toBe(true);
-        life.registry.heldFrom = Number.POSITIVE_INFINITY;
-        expect(await life.until(() => run.stderr.includes('the disk has arrived')), run.stderr).toBe(true);
-        const told = life.said.told;
-        expect(await life.until(() => life.said.told >= told + 10), run.stderr).toBe(true);
-        const ended = await life.stop();
-        records.after = life.told - records.before - records.during;
-        const wrong = await judge(life);
-        const fetched = life.registry.sentBytes / life.registry.diskBytes;
-        const plain = new Workplace(cleanup);
-        expect(await plain.run('pull', life.name)).toMatchObject({ exitCode: 0 });
-        const [ours, theirs] = [filesOf(life.user.home), filesOf(plain.home)];
-        if (JSON.stringify(ours) !== JSON.stringify(theirs))
-          wrong.push(`the image differs: ${Object.keys(ours).join()} and ${Object.keys(theirs).join()}`);
-        report({ what: 'pivot', number, records, wrong, fetched });
-        expect({ wrong, stderr: ended?.stderr }).toStrictEqual({ wrong: [], stderr: run.stderr });
-        expect(run.stderr).not.toContain('Warning');
-      }
-    },
-  );
+  it('has all that a guest flushed before, during and after its disk takes its place, and the image is as pulled (P40)', {
+    timeout: LONG_MS,
+  }, async () => {
+    const image = imageOf(16);
+    for (let number = 0; number < PIVOTS; number += 1) {
+      const life = await LazyLife.begin(cleanup, image);
+      expect(await life.clone()).toMatchObject({ exitCode: 0 });
+      life.registry.heldFrom = life.registry.blobCount - 2;
+      const run = life.begin({ noisy: true, reads: [13, 14] });
+      const records = { before: 0, during: 0, after: 0 };
+      await life.listen((told) => {
+        if (told.kind === 'job' && told.status === 'running') records.before = life.said.told;
+        if (told.kind === 'resume') records.during = life.said.told - records.before;
+      });
+      expect(await life.untilWritten(10), run.stderr).toBe(true);
+      expect(await life.until(() => life.said.hasReadAll && life.said.noises > 0)).toBe(true);
+      life.registry.heldFrom = Number.POSITIVE_INFINITY;
+      expect(await life.until(() => run.stderr.includes('the disk has arrived')), run.stderr).toBe(true);
+      const told = life.said.told;
+      expect(await life.until(() => life.said.told >= told + 10), run.stderr).toBe(true);
+      const ended = await life.stop();
+      records.after = life.told - records.before - records.during;
+      const wrong = await judge(life);
+      const fetched = life.registry.sentBytes / life.registry.diskBytes;
+      const plain = new Workplace(cleanup);
+      expect(await plain.run('pull', life.name)).toMatchObject({ exitCode: 0 });
+      const [ours, theirs] = [filesOf(life.user.home), filesOf(plain.home)];
+      if (JSON.stringify(ours) !== JSON.stringify(theirs))
+        wrong.push(`the image differs: ${Object.keys(ours).join()} and ${Object.keys(theirs).join()}`);
+      report({ what: 'pivot', number, records, wrong, fetched });
+      expect({ wrong, stderr: ended?.stderr }).toStrictEqual({ wrong: [], stderr: run.stderr });
+      expect(run.stderr).not.toContain('Warning');
+    }
+  });
 
   /** A run whose QEMU gets a signal when the copy of its disk begins. */
   async function hitQemu(life: LazyLife, signal: 'SIGKILL' | 'SIGSTOP'): Promise<Running> {
@@ -156,18 +152,22 @@ describeWithParts('a VM whose disk arrives', ['qemu-system-x86_64', 'qemu-img', 
   });
 
   // A QEMU that hangs is waited for: 10 s.
-  it.skipIf(KILLS === 0)('can be ended when QEMU hangs while the disk takes its place', { timeout: LONG_MS }, async () => {
-    const life = await LazyLife.begin(cleanup, imageOf(16));
-    expect(await life.clone()).toMatchObject({ exitCode: 0 });
-    const run = await hitQemu(life, 'SIGSTOP');
-    run.kill('SIGINT');
-    await delay(500);
-    run.kill('SIGINT');
-    const { exitCode, stderr } = await run.ended;
-    expect(exitCode).toBe(1);
-    expect(stderr).toContain('QEMU did not end within 10 s, and was killed');
-    expect(stderr).not.toContain('the guest goes on');
-    await lastRun(life);
-    expect(await judge(life)).toStrictEqual([]);
-  });
+  it.skipIf(KILLS === 0)(
+    'can be ended when QEMU hangs while the disk takes its place',
+    { timeout: LONG_MS },
+    async () => {
+      const life = await LazyLife.begin(cleanup, imageOf(16));
+      expect(await life.clone()).toMatchObject({ exitCode: 0 });
+      const run = await hitQemu(life, 'SIGSTOP');
+      run.kill('SIGINT');
+      await delay(500);
+      run.kill('SIGINT');
+      const { exitCode, stderr } = await run.ended;
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain('QEMU did not end within 10 s, and was killed');
+      expect(stderr).not.toContain('the guest goes on');
+      await lastRun(life);
+      expect(await judge(life)).toStrictEqual([]);
+    },
+  );
 });

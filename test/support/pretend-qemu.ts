@@ -3,10 +3,14 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 /** Where a pretended QEMU stays for as long as it is let. */
 export type HeldPhase = 'starting' | 'firmware' | 'up' | 'suspending' | 'resuming' | 'hanging';
 
+/** How long a lazy guest that gets no disk of its own waits until it turns itself off, in milliseconds. */
+const NO_DISK_MS = 6000;
+
 /*
  * What a `run` says to QEMU in all phases of its life, and as little of what QEMU answers as it takes
  * (docs/interop/qmp-spec.txt of QEMU). A guest in its firmware does not hear the power button; one that is up turns
- * itself off.
+ * itself off. In the phase `mirroring` it says that it copies a lazy disk, for a guest that wrote nothing, and the guest
+ * turns itself off afterwards.
  */
 const SCRIPT = `
 const fs = require('node:fs');
@@ -24,7 +28,20 @@ if (argv.join(' ').includes('accel=kvm')) {
 }
 const isResumed = argv.includes('-incoming');
 let moved = 'active';
+let job = 'created';
+let leaving;
+const powerOff = (tell) => {
+  tell({ event: 'SHUTDOWN', data: { guest: true } });
+  setImmediate(() => process.exit(0));
+};
 const commands = {
+  'blockdev-add': () => clearTimeout(leaving),
+  'blockdev-mirror': () => (job = 'ready'),
+  'job-complete': () => (job = 'pending'),
+  'job-finalize': () => (job = 'concluded'),
+  'job-cancel': () => (job = 'concluded'),
+  'query-jobs': () => [{ id: 'replace-disk', status: job }],
+  'blockdev-del': (tell) => setTimeout(() => powerOff(tell), 20),
   'query-status': () => {
     if (isResumed && phase === 'resuming') reached();
     return { status: isResumed && phase === 'resuming' ? 'inmigrate' : 'paused' };
@@ -39,11 +56,12 @@ const commands = {
   'migrate-incoming': () => net.createServer((socket) => socket.resume()).listen('memory.sock'),
   system_powerdown: (tell) => {
     if (phase !== 'up' && phase !== 'suspending') return;
-    tell({ event: 'SHUTDOWN', data: { guest: true } });
-    setImmediate(() => process.exit(0));
+    powerOff(tell);
   },
   quit: () => phase === 'hanging' || setImmediate(() => process.exit(0)),
-  qmp_capabilities: () => {
+  qmp_capabilities: (tell) => {
+    if (phase === 'mirroring')
+      leaving = setTimeout(() => powerOff(tell), argv.join(' ').includes('lazy.qcow2') ? ${NO_DISK_MS} : 20);
     if (['firmware', 'up', 'hanging'].includes(phase)) reached();
   },
 };

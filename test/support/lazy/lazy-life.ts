@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, watch } from 'node:fs';
 import { createCipheriv } from 'node:crypto';
-import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
-import { Cleanup } from '../real-cleanup.ts';
+import type { Cleanup } from '../real-cleanup.ts';
 import { type Ran, type Running, Workplace } from '../real-command.ts';
 import { sha256, tinyImage } from '../tart-image.ts';
 import { partPath } from '../real-parts.ts';
+import { Monitor, type Told } from './monitor.ts';
 import { PacedRegistry } from './paced-registry.ts';
 import {
   noiseBytes,
@@ -57,9 +57,6 @@ function chunkBytes(number: number): Buffer {
   return createCipheriv('aes-128-ctr', Buffer.alloc(16, number), Buffer.alloc(16)).update(Buffer.alloc(CHUNK_BYTES));
 }
 
-/** What QEMU tells of a machine, to those who listen beside `run`. */
-export type Told = { readonly kind: 'job'; readonly status: string } | { readonly kind: 'stop' | 'resume' };
-
 /** The life of one lazy VM, through as many runs as it takes until its disk is whole. */
 export class LazyLife {
   readonly user: Workplace;
@@ -72,7 +69,8 @@ export class LazyLife {
   run: Running | undefined;
   readonly #cleanup: Cleanup;
   readonly #programs: string;
-  #watching: Socket | undefined;
+  readonly #vm: string;
+  #watching: Monitor | undefined;
 
   private constructor(parts: {
     readonly cleanup: Cleanup;
@@ -80,7 +78,9 @@ export class LazyLife {
     readonly registry: PacedRegistry;
     readonly image: ReturnType<typeof tinyImage>;
     readonly programs: string;
+    readonly vm: string;
   }) {
+    this.#vm = parts.vm;
     this.#cleanup = parts.cleanup;
     this.user = parts.user;
     this.registry = parts.registry;
@@ -88,15 +88,31 @@ export class LazyLife {
     this.#programs = parts.programs;
   }
 
-  static async begin(cleanup: Cleanup, image: ReturnType<typeof tinyImage>): Promise<LazyLife> {
+  static async begin(
+    cleanup: Cleanup,
+    image: ReturnType<typeof tinyImage>,
+    options: { readonly home?: string } = {},
+  ): Promise<LazyLife> {
     const registry = await PacedRegistry.start(image);
-    const bare = new Workplace(cleanup);
+    const bare = new Workplace(cleanup, options);
     const programs = `${bare.directory}/programs`;
     mkdirSync(programs);
     plantWritingGuest(programs);
     const environment = { ...bare.environment, PATH: `${programs}:${bare.environment['PATH']}` };
     const user = Object.assign(Object.create(bare) as Workplace, { environment });
-    return new LazyLife({ cleanup, user, registry, image, programs });
+    return new LazyLife({ cleanup, user, registry, image, programs, vm: 'ci' });
+  }
+
+  /** Another VM of the same user and image. */
+  beside(vm: string): LazyLife {
+    return new LazyLife({
+      cleanup: this.#cleanup,
+      user: this.user,
+      registry: this.registry,
+      image: this.image,
+      programs: this.#programs,
+      vm,
+    });
   }
 
   /** Of the image. */
@@ -105,7 +121,7 @@ export class LazyLife {
   }
 
   get directory(): string {
-    return this.user.vmDirectory('ci');
+    return this.user.vmDirectory(this.#vm);
   }
 
   at(file: string): string {
@@ -117,7 +133,7 @@ export class LazyLife {
   }
 
   async clone(): Promise<Ran> {
-    return this.user.run('clone', '--lazy=always', this.name, 'ci');
+    return this.user.run('clone', '--lazy=always', this.name, this.#vm);
   }
 
   /** Starts the VM. */
@@ -125,9 +141,9 @@ export class LazyLife {
     // Of a QEMU that was killed.
     rmSync(this.at(WATCH_SOCKET), { force: true });
     planGuest(this.#programs, PLACES, { from: this.told, noisy: false, reads: [], ...options });
-    this.#watching?.destroy();
+    this.#watching?.close();
     this.#watching = undefined;
-    const run = this.user.start('run', 'ci', '--no-graphics');
+    const run = this.user.start('run', this.#vm, '--no-graphics');
     this.run = run;
     this.#cleanup.add(async () => {
       run.kill('SIGKILL');
@@ -169,21 +185,16 @@ export class LazyLife {
   async listen(onTold: (told: Told) => void): Promise<boolean> {
     for (;;) {
       if (!(await this.until(() => existsSync(this.at(WATCH_SOCKET))))) return false;
-      const { qemu } = this;
       // Short, whatever the length of the directory's path.
-      const socket = connect({ path: `/proc/${qemu}/cwd/${WATCH_SOCKET}` });
-      const isConnected = await new Promise<boolean>((resolve) => {
-        socket.once('connect', () => resolve(true));
-        socket.once('error', () => resolve(false));
-      });
-      if (isConnected) {
-        this.#watching = socket;
-        socket.on('error', () => undefined);
-        hear(socket, onTold);
-        return true;
-      }
+      this.#watching = await Monitor.connect(`/proc/${this.qemu}/cwd/${WATCH_SOCKET}`, onTold);
+      if (this.#watching !== undefined) return true;
       await delay(LOOK_EVERY_MS);
     }
+  }
+
+  /** Asks the QEMU that is listened to. */
+  async ask(command: string, parameters?: object): Promise<unknown> {
+    return this.#watching?.ask(command, parameters);
   }
 
   /** Resolves when an entry of the VM's directory comes, changes or goes. */
@@ -203,7 +214,7 @@ export class LazyLife {
 
   /** Ends the run as a user does. */
   async stop(): Promise<Ran | undefined> {
-    await this.user.run('stop', 'ci', '--timeout', '1');
+    await this.user.run('stop', this.#vm, '--timeout', '1');
     return this.#over();
   }
 
@@ -218,7 +229,7 @@ export class LazyLife {
   /** Takes down what the guest acknowledged, and waits until no QEMU is left. */
   async #over(): Promise<Ran | undefined> {
     const ended = await this.run?.ended;
-    this.#watching?.destroy();
+    this.#watching?.close();
     await expect.poll(() => qemusIn(this.directory), { timeout: 10_000 }).toStrictEqual([]);
     this.remember();
     return ended;
@@ -298,7 +309,7 @@ export function tryKill(pid: number, signal: NodeJS.Signals): void {
 }
 
 /** Processes of QEMU that work in a directory. */
-export function qemusIn(directory: string): number[] {
+function qemusIn(directory: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
@@ -311,19 +322,4 @@ export function qemusIn(directory: string): number[] {
       }
     })
     .map(Number);
-}
-
-function hear(socket: Socket, onTold: (told: Told) => void): void {
-  let text = '';
-  socket.write('{"execute":"qmp_capabilities"}\n');
-  socket.setEncoding('utf8').on('data', (piece: string) => {
-    const lines = (text + piece).split('\n');
-    text = lines.pop() ?? '';
-    for (const line of lines) {
-      const { event, data } = JSON.parse(line) as { readonly event?: string; readonly data?: { status?: string } };
-      if (event === 'JOB_STATUS_CHANGE') onTold({ kind: 'job', status: data?.status ?? '' });
-      if (event === 'STOP') onTold({ kind: 'stop' });
-      if (event === 'RESUME') onTold({ kind: 'resume' });
-    }
-  });
 }
