@@ -27,13 +27,12 @@ function chanceOf(number: number): number {
   return (number * 0.618_033_988_75) % 1;
 }
 
-/** Files of an image and what is in them, without times of use. */
+/** Files of all names of images and what is in them, without times. */
 function filesOf(home: string): Record<string, string> {
   const images = `${home}/cache/OCIs`;
   const files = readdirSync(images, { recursive: true, encoding: 'utf8' })
     .filter((file) => statSync(path.join(images, file)).isFile())
-    .filter((file) => file.includes('/sha256:'))
-    .filter((file) => !['.last-used', '.disk-seal.json', '.explicitly-pulled'].includes(path.basename(file)));
+    .filter((file) => !['.last-used', '.disk-seal.json', '.boot-order.json'].includes(path.basename(file)));
   return Object.fromEntries(
     files.toSorted().map((file) => {
       const bytes = readFileSync(path.join(images, file));
