@@ -29,15 +29,28 @@ export function qcow2DiskBytes(head: Uint8Array, name: string): number {
     });
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
   if (bytes.length < HEADER_BYTES) throw refuse('its header is cut off');
-  const version = bytes.readUInt32BE(4);
-  if (version !== 2 && version !== 3) throw refuse(`it has version ${version} of qcow2, and 2 and 3 are known`);
-  if (bytes.readBigUInt64BE(8) !== 0n) throw refuse('it is a difference to another file, its backing file');
-  if (bytes.readUInt32BE(32) !== 0) throw refuse('it is encrypted');
-  const features = version === 2 ? 0n : bytes.readBigUInt64BE(72);
-  if ((features & DATA_FILE) !== 0n) throw refuse('its data is in another file');
-  if ((features & CORRUPT) !== 0n) throw refuse('it says of itself that it is damaged');
-  if ((features & ~KNOWN) !== 0n) throw refuse('it has features that are not known');
+  const why = whyNotAlone(bytes);
+  if (why !== undefined) throw refuse(why);
   const size = bytes.readBigUInt64BE(24);
   if (size === 0n || size > BigInt(Number.MAX_SAFE_INTEGER)) throw refuse(`its disk has ${size} bytes`);
   return Number(size);
+}
+
+/**
+ * Why a qcow2 image cannot be opened by itself, or leads to other files, in a sentence without a full stop; undefined
+ * where it can. One whose header is cut off leads nowhere.
+ *
+ * @param head the first bytes of the file, 112 or more where it has so many.
+ */
+export function whyNotAlone(head: Uint8Array): string | undefined {
+  const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
+  if (bytes.length < HEADER_BYTES) return undefined;
+  const version = bytes.readUInt32BE(4);
+  if (version !== 2 && version !== 3) return `it has version ${version} of qcow2, and 2 and 3 are known`;
+  if (bytes.readBigUInt64BE(8) !== 0n) return 'it is a difference to another file, its backing file';
+  if (bytes.readUInt32BE(32) !== 0) return 'it is encrypted';
+  const features = version === 2 ? 0n : bytes.readBigUInt64BE(72);
+  if ((features & DATA_FILE) !== 0n) return 'its data is in another file';
+  if ((features & CORRUPT) !== 0n) return 'it says of itself that it is damaged';
+  return (features & ~KNOWN) === 0n ? undefined : 'it has features that are not known';
 }

@@ -15,7 +15,7 @@ const lazyRecord = v.object({
   /** Whether that registry is spoken to by plain HTTP. */
   insecure: v.boolean(),
   /** Bytes of the disk. */
-  diskBytes: v.number(),
+  diskBytes: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
   /** The name that was asked for, with its tag if it had one; absent in records of before it was kept. */
   asked: v.optional(v.string()),
 });

@@ -52,6 +52,8 @@ export async function openArrival(
     await removeLazyFiles(vm.directory);
     return undefined;
   }
+  // Of a run that was killed: the guest may need the room.
+  await removeEntry(`${vm.directory}/${LazyFile.disk}`);
   await makeOverlay(vm.directory, lazy.record.diskBytes, session.environment['PATH'] ?? '');
   return ArrivingDisk.open(session, lazy, tell);
 }

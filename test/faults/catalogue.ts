@@ -229,6 +229,7 @@ export const SECTIONS: readonly Section[] = [
     /* P42 */ 'the disk is full for what a guest writes, what arrives, or its own disk, while that arrives',
     /* P43 */ 'power fails while a VM gets the disk that has arrived',
     /* P44 */ 'the command that brings an image for several VMs is killed',
+    /* P45 */ 'what lies of a lazy VM in a shared home leads elsewhere, or claims what cannot be',
   ]),
   section('C', 'Data', [
     /* C1 */ 'LZ4: a wrong magic, marker or header',

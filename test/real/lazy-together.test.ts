@@ -35,6 +35,8 @@ describeWithParts(
       for (const life of killed === 'pull' ? [one, other] : [other]) life.begin();
       const pulling = killed === 'pull' ? first : pull();
       expect(await other.until(() => registry.answered >= registry.heldFrom)).toBe(true);
+      for (const life of [one, other])
+        expect(await life.until(() => life.run?.stderr.includes('the guest begins') === true)).toBe(true);
       if (killed === 'run') await one.kill('run');
       if (killed === 'pull') pulling.kill('SIGKILL');
       registry.heldFrom = Number.POSITIVE_INFINITY;

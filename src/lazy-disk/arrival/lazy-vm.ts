@@ -5,6 +5,7 @@ import { type LazyRecord, readLazyRecord } from '../../home/lazy-record.ts';
 import { RemoteName } from '../../names/remote-name.ts';
 import { MAX_MANIFEST_BYTES, parseManifest, requireImage } from '../../oci/manifest.ts';
 import { type FlatImage, parseTartImage } from '../../oci/tart-image.ts';
+import { requireOwnData } from './overlay-header.ts';
 
 /** A VM whose disk has still to arrive, understood. */
 export interface LazyVm {
@@ -27,6 +28,9 @@ export async function understandLazyVm({ name, directory }: Pick<LazyVm, 'name' 
   const isThatImage = imageName?.digest?.equals(image.manifest.digest) === true;
   if (record === undefined || imageName === undefined || !isThatImage || image.layout !== 'flat')
     throw notUnderstood(name, `${file} is not the manifest of ${record?.image ?? 'its image'}`);
+  if (record.diskBytes < image.base.size)
+    throw notUnderstood(name, `${directory}/${LazyFile.record} says that it has ${record.diskBytes} bytes`);
+  await requireOwnData(directory, name);
   return { name, directory, record, imageName, image };
 }
 

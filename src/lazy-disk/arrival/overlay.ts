@@ -1,12 +1,16 @@
 import { TartletError } from '../../errors.ts';
 import { onDisk } from '../../fs/disk-error.ts';
-import { moveEntry } from '../../fs/entry.ts';
+import { createFile, moveEntry } from '../../fs/entry.ts';
 import { fsyncDirectory, fsyncFile } from '../../fs/fsync.ts';
 import { openDisk } from '../../fs/plain-file.ts';
 import { removeEntry } from '../../fs/remove.ts';
 import { exists } from '../../fs/stats.ts';
+import { throughDescriptor } from '../../fs/trusted-path.ts';
 import { LazyFile } from '../../home/home-entry.ts';
 import { requireQemuImg, runQemuImg } from './qemu-img.ts';
+
+/** The number that the first descriptor has in `qemu-img` which it inherits. */
+const FIRST_INHERITED = 3;
 
 /**
  * Makes the file for what a guest writes, empty, unless it is there: a qcow2 image of the size of the disk. What it
@@ -23,8 +27,14 @@ export async function makeOverlay(directory: string, diskBytes: number, searchPa
   // Under another name until it is whole: half of one would be taken for what the guest wrote.
   const making = LazyFile.newOverlay;
   await removeEntry(`${directory}/${making}`);
-  const argv = ['create', '-q', '-f', 'qcow2', making, String(diskBytes)];
-  await runQemuImg(argv, { program, directory, verb: 'make', file: overlay });
+  // By way of what was made here: a symlink that comes into its place meanwhile leads nowhere.
+  const made = await onDisk('create', making, async () => createFile(`${directory}/${making}`, 'refuse'));
+  try {
+    const argv = ['create', '-q', '-f', 'qcow2', throughDescriptor(FIRST_INHERITED), String(diskBytes)];
+    await runQemuImg(argv, { program, directory, verb: 'make', file: overlay, inherited: [made.fd] });
+  } finally {
+    await made.close();
+  }
   await fsyncFile(`${directory}/${making}`);
   await moveEntry(`${directory}/${making}`, overlay);
   await fsyncDirectory(directory);
