@@ -4,10 +4,11 @@
  * packages by mmdebstrap, as root, in about two minutes; the partitions are written as files are, without a loop
  * device.
  *
- *     node scripts/debian-guest.mjs DIRECTORY [PACKAGE...] [--root-mib MIB]
+ *     node scripts/debian-guest.mjs DIRECTORY [PACKAGE...] [--tools PACKAGE,...] [--root-mib MIB]
  *
- * Makes DIRECTORY with config.json, disk.img and nvram.bin. PACKAGE: more of Debian's, like cloud-init. MIB: the size of
- * the file system, 1900 unless more belongs into it.
+ * Makes DIRECTORY with config.json, disk.img and nvram.bin. PACKAGE: more of Debian's, like cloud-init. With `--tools`,
+ * these packages and all that they need lie in /opt/tools, as the tools in images of CI do: much that no start reads.
+ * MIB: the size of the file system, 1900 unless more belongs into it.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
@@ -16,12 +17,12 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 const { values, positionals } = parseArgs({
-  options: { 'root-mib': { type: 'string', default: '1900' } },
+  options: { 'root-mib': { type: 'string', default: '1900' }, tools: { type: 'string' } },
   allowPositionals: true,
 });
 const [target, ...more] = positionals;
 if (target === undefined) {
-  console.error('usage: node scripts/debian-guest.mjs DIRECTORY [PACKAGE...] [--root-mib MIB]');
+  console.error('usage: node scripts/debian-guest.mjs DIRECTORY [PACKAGE...] [--tools PACKAGE,...] [--root-mib MIB]');
   process.exit(64);
 }
 
@@ -104,10 +105,18 @@ function build() {
     writeFileSync(`${root}/${name}`, text);
   }
   execFileSync('chroot', [root, '/bin/sh', '-c', SETTINGS], options);
+  if (values.tools !== undefined) unpackTools(root, values.tools, options);
   mkdirSync(target, { recursive: true });
   disk(root, `${target}/disk.img`);
   cpSync('/usr/share/OVMF/OVMF_VARS_4M.fd', `${target}/nvram.bin`);
   writeFileSync(`${target}/config.json`, JSON.stringify(config()));
+}
+
+/** Not installed: only their files are there. */
+function unpackTools(root, packages, options) {
+  const how = ['--quiet', '--mode=root', '--variant=extract', '--aptopt=Acquire::Languages "none"'];
+  const which = ['--aptopt=APT::Install-Recommends "false"', `--include=${packages}`, 'bookworm', `${root}/opt/tools`];
+  execFileSync('mmdebstrap', [...how, ...which, ...mirror()], options);
 }
 
 /** The machine's own sources, whatever they are. */
