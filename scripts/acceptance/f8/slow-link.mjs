@@ -1,4 +1,5 @@
 /** A relay in front of a registry that lets so many bytes per second through: the way to a registry that is far. */
+import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -12,6 +13,8 @@ export async function startSlowLink(to, bytesPerSecond) {
   let free = performance.now();
   const server = createServer((socket) => {
     const far = connect(to, '127.0.0.1');
+    const ended = new AbortController();
+    socket.once('close', () => ended.abort());
     for (const each of [socket, far]) {
       sockets.add(each);
       each.on('error', () => undefined);
@@ -28,7 +31,7 @@ export async function startSlowLink(to, bytesPerSecond) {
         const wait = free - performance.now();
         if (wait > 2) await delay(wait);
         link.bytes += piece.length;
-        if (!socket.write(piece)) await new Promise((resolve) => socket.once('drain', resolve).once('close', resolve));
+        if (!socket.write(piece)) await once(socket, 'drain', { signal: ended.signal });
       }
       socket.end();
     })().catch(() => socket.destroy());
