@@ -109,6 +109,7 @@ export const SECTIONS: readonly Section[] = [
     /* N72 */ 'a network swallows packets for a while in which a guest waits',
     /* N73 */ 'a registry takes long for its first byte while a guest waits',
     /* N74 */ 'a login is no longer good while a guest waits',
+    /* N75 */ 'what a guest waits for can be put nowhere: the disk is full, or the directory for it is gone',
   ]),
   section('Q', 'Quirks of registries', [
     /* Q1 */ 'no Docker-Content-Digest',

@@ -14,6 +14,7 @@ export class RelayedVm {
   readonly #vm: ArrivingVm;
   readonly #session: Session;
   readonly #name: RemoteName;
+  #end: () => Promise<void> = async () => undefined;
 
   private constructor(
     vm: ArrivingVm,
@@ -39,8 +40,19 @@ export class RelayedVm {
 
   /** As `run` does it. @returns the guest's end of its disk. */
   async begin(): Promise<NbdClient> {
-    await this.#vm.begin();
+    const arrival = await this.#vm.begin();
+    this.#end = async () => arrival.close();
     return this.#vm.guest();
+  }
+
+  /** As `run` does it when it is told to stop. */
+  async end(): Promise<void> {
+    await this.#end();
+  }
+
+  /** Where disks arrive. */
+  get staging(): string {
+    return this.#session.home.stagingDirectory;
   }
 
   get notes(): readonly string[] {
