@@ -7,6 +7,7 @@ import { type FlatImage, parseTartImage } from '../../src/oci/tart-image.ts';
 import type { RegistryClient } from '../../src/registry/client.ts';
 import { findBootOrder, publishBootOrder } from '../../src/transfer/boot-order.ts';
 import { copyImage } from '../../src/transfer/copy/copy.ts';
+import { startCache } from '../mirror/running-cache.ts';
 import { freshSession } from '../support/home.ts';
 import { patternBytes } from '../support/memory-device.ts';
 import { type MeddlingRegistry, startMeddlingRegistry } from '../support/meddling-registry.ts';
@@ -235,6 +236,20 @@ it('comes along when its image is copied, once however often that is', async () 
     created: '2026-01-02T03:04:05.000Z',
   });
   expect(await client.referrers(at.image.manifest.digest)).toHaveLength(1);
+});
+
+it.each([
+  ['keeps lists of what refers to an image', false],
+  ['keeps none, by the tag that stands for them', true],
+])('is found through a site cache whose upstream %s', async (_, hasNoLists) => {
+  const at = await place();
+  if (hasNoLists) withoutLists(at);
+  await publish(at, [2, 3], '2026-01-02T03:04:05Z');
+  const cache = await startCache([at.registry.at]);
+  const name = RemoteName.parse(`127.0.0.1:${cache.port}/${at.registry.at.replace(':', '_')}/org/vm:1`);
+  const client = await freshSession().client(name, false);
+  onTestFinished(async () => client.close());
+  expect((await findBootOrder(client, at.image, SIGNAL))?.order).toStrictEqual([2, 3]);
 });
 
 it.each([
