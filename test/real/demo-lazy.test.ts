@@ -65,18 +65,25 @@ describeWithParts('demo --lazy', ['qemu-system-x86_64', 'ovmf', 'qemu-img'], () 
     LONG_MS,
   );
 
-  it(
-    'leaves nothing behind when it is interrupted while a guest starts',
-    async () => {
+  it.each(['while the image is pulled', 'before a guest has started', 'while a guest starts'])(
+    'leaves nothing behind when it is interrupted %s',
+    async (when) => {
       const directory = ownTemporaryDirectory();
       const stop = new AbortController();
       const here = terminal({ signal: stop.signal });
-      here.stdout.on('data', (text: string) => {
-        if (text.startsWith('3. ')) setTimeout(() => stop.abort(new Error('enough')), 500);
-      });
-      await expect(runLazyDemo(here, { bytes: 16 * MIB, places: 2, bytesPerSecond: 80_000_000 })).rejects.toThrow(
-        'enough',
-      );
+      const lineBefore = when === 'while the image is pulled' ? '2. ' : '3. ';
+      const running = runLazyDemo(here, { bytes: 16 * MIB, places: 2, bytesPerSecond: 80_000_000 });
+      running.catch(() => undefined);
+      await vi.waitFor(() => expect(here.stdout.text).toContain(lineBefore), LONG_MS);
+      if (when === 'while a guest starts') {
+        const [demo = ''] = leftIn(directory);
+        await vi.waitFor(
+          () => expect(readdirSync(`${directory}/${demo}/whole/vms/demo`)).toContain('run.json'),
+          LONG_MS,
+        );
+      }
+      stop.abort(new Error('enough'));
+      await expect(running).rejects.toThrow('enough');
       expect(leftIn(directory)).toStrictEqual([]);
     },
     LONG_MS,

@@ -149,7 +149,11 @@ class LazyDemo {
     const begun = performance.now();
     const own = { pid: process.pid, isRoot: uid === 0, arch: archOfMachine(machine) };
     const onRunEvent = (event: RunEvent): void => this.#hear(event);
-    const vm = await startVm(session, VM, own, { allowEmulation: true, onRunEvent });
+    const vm = await startVm(session, VM, own, { allowEmulation: true, onRunEvent }).catch((error: unknown) => {
+      // Interrupted: that the guest ended is no news then.
+      session.signal.throwIfAborted();
+      throw error;
+    });
     const late = setTimeout(() => {
       for (const ended of [vm.stop(), vm.stop()]) ended.catch(() => undefined);
     }, MOST_START_MS);
