@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { configJson } from '../support/home.ts';
 import { WITH_AN_OLD_IMAGE } from '../support/old-image.ts';
 import { needsOwnMounts, runWithOwnMounts } from '../support/own-mounts.ts';
+import { piecedImage } from '../support/pieced-image.ts';
 import { Cleanup } from '../support/real-cleanup.ts';
 import { Workplace } from '../support/real-command.ts';
 import { type RealRegistry, startRealRegistry } from '../support/real-registry.ts';
@@ -125,6 +126,27 @@ cmp ${disk} $TART_HOME/cache/OCIs/127*/team/base/sha256:*/disk.img; ls -A $TART_
         (chunk) => registry.requests.filter((line) => line.startsWith('GET') && line.endsWith(chunk)).length,
       );
       expect([...new Set(asked)].toSorted((a, b) => a - b)).toEqual(times);
+    },
+  );
+
+  it.for([12, -1])(
+    'and %i MiB free, of an image that a guest began by pieces: all is checked, the image goes, the new one is whole (P27)',
+    async (free, context) => {
+      needsOwnMounts(context);
+      const chunks = Array.from({ length: 5 }, (_, at) => Buffer.alloc(6 * 1024 * 1024, `tartlet needs room ${at}\n`));
+      const image = await piecedImage(chunks);
+      const served = await startStaticRegistry({ '1': image });
+      const staging = `$TART_HOME/cache/.staging/${image.digest.replace('sha256:', '')}`;
+      const { stdout, stderr } = await runWithOwnMounts(
+        new Workplace(cleanup),
+        `${withFree(free)} mkdir -p ${staging}; truncate -s ${image.disk.length} ${staging}/disk.img
+printf '\n0#2\n3#1\n' > ${staging}/.verified
+$TARTLET pull ${served.address}/team/pieced:1; echo "exit $?"
+sha256sum < $TART_HOME/cache/OCIs/127*/team/pieced/sha256:*/disk.img`,
+      );
+      expect(stdout, stderr).toContain(`exit 0\n${sha256(image.disk).replace('sha256:', '')}`);
+      expect(stderr).toMatch(/^deleted registry\.corp:8221\/macos\/base@sha256:a{64}: .*, room was needed$/m);
+      expect(served.requests.some((line) => line.includes('bytes='))).toBe(true);
     },
   );
 
