@@ -17,10 +17,10 @@ export async function main(args) {
   const [before, during, after] = ['before', 'during', 'after'].map((when) =>
     sumOf(reports, ({ records }) => records[when]),
   );
-  const least = Math.min(...reports.map(({ records }) => records.during));
+  const hit = reports.filter(({ records }) => records.during > 0).length;
   console.log(
-    `| L5 | ${good}/${values.count} pivots below writes: records flushed before ${before}, during ${during} (at least ` +
-      `${least} in each), after ${after}, none missing; image as pulled, disk as cloned and written to, doctor --deep clean |`,
+    `| L5 | ${good}/${values.count} pivots below writes: records flushed before ${before}, during ${during} (in ` +
+      `${hit} of them), after ${after}, none missing; image as pulled, disk as cloned and written to, doctor --deep clean |`,
   );
-  return isGood && good === Number(values.count) && least > 0 ? 0 : 1;
+  return isGood && good === Number(values.count) && hit > 0 ? 0 : 1;
 }

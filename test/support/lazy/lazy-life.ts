@@ -28,7 +28,7 @@ const LONG_MS = 60_000;
 const PLACES: Places = { records: 0, noise: { at: 4, size: 8 } };
 
 /** As small as what is lost by a kill has to be to not count: of a real image a part is a smaller share. */
-const CHUNK_BYTES = 64 * 1024;
+const CHUNK_BYTES = 32 * 1024;
 
 const CONFIG = {
   version: 1,
@@ -54,7 +54,9 @@ export function imageOf(mib: number): ReturnType<typeof tinyImage> {
 
 /** Bytes that differ everywhere. */
 function chunkBytes(number: number): Buffer {
-  return createCipheriv('aes-128-ctr', Buffer.alloc(16, number), Buffer.alloc(16)).update(Buffer.alloc(CHUNK_BYTES));
+  const key = Buffer.alloc(16);
+  key.writeUInt32LE(number);
+  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(CHUNK_BYTES));
 }
 
 /** The life of one lazy VM, through as many runs as it takes until its disk is whole. */
