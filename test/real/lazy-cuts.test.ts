@@ -79,7 +79,8 @@ describeWithParts(
         const before = relay.delivered;
         // Only what the guest waits for comes: so it is the guest that waits.
         const environment = { ...user.environment, TARTLET_LAZY_FILL: 'off' };
-        const asked = Object.assign(Object.create(user) as Workplace, { environment });
+        const patient: Workplace = Object.assign(Object.create(user) as Workplace, { withinMs: LONG_MS });
+        const asked: Workplace = Object.assign(Object.create(patient) as Workplace, { environment });
         const run: Running = asked.start('run', 'ci', '--no-graphics');
         cleanup.add(async () => {
           run.kill('SIGKILL');
@@ -89,7 +90,7 @@ describeWithParts(
         const booting = await cut(how);
         expect(await user.run('ip', 'ci', '--wait', BOOTED_WITHIN_S), run.stderr).toMatchObject({ exitCode: 0 });
         const delivered = relay.delivered;
-        const reading = user.start('exec', 'ci', 'sh', '-c', `tail -c ${padding.length} /dev/vda | sha256sum`);
+        const reading = patient.start('exec', 'ci', 'sh', '-c', `tail -c ${padding.length} /dev/vda | sha256sum`);
         await expect.poll(() => relay.delivered, { timeout: 60_000 }).toBeGreaterThan(delivered + MIB / 4);
         const running = await cut(how);
         expect(await reading.ended).toMatchObject({ exitCode: 0, stdout: `${sha256(padding).slice(7)}  -\n` });

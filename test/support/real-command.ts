@@ -48,6 +48,8 @@ export class Workplace {
   /** TART_HOME. It does not exist before a command makes it. */
   readonly home: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** After so long a command is ended, in milliseconds. */
+  readonly withinMs: number = TOO_LONG_MS;
 
   constructor(cleanup: Cleanup, options: WorkplaceOptions = {}) {
     this.directory = cleanup.directory();
@@ -79,7 +81,7 @@ export class Workplace {
 
   /** Runs a command and leaves it running. */
   start(...args: readonly string[]): Running {
-    return new Running(process.execPath, [COMMAND, ...args], this.environment);
+    return new Running(process.execPath, [COMMAND, ...args], this.environment, this.withinMs);
   }
 
   /**
@@ -133,8 +135,13 @@ export class Running {
   stdout = '';
   stderr = '';
 
-  constructor(command: string, args: readonly string[], environment: Readonly<Record<string, string>>) {
-    this.child = spawn(command, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'], timeout: TOO_LONG_MS });
+  constructor(
+    command: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>>,
+    withinMs = TOO_LONG_MS,
+  ) {
+    this.child = spawn(command, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'], timeout: withinMs });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
     });
