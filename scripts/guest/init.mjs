@@ -27,11 +27,14 @@ ifconfig eth0 up
 acpid -l /dev/null -p /run/acpid.pid
 [ -e /dev/virtio-ports/org.qemu.guest_agent.0 ] && qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /run -l /var/log/qemu-ga.log
 mkdir -p /etc/dropbear
-dropbearkey -t rsa -s 2048 -f /etc/dropbear/rsa >/dev/null 2>&1
+# How long that takes is chance: not where starts are compared.
+[ -e /dev/vda3 ] || dropbearkey -t rsa -s 2048 -f /etc/dropbear/rsa >/dev/null 2>&1
 dropbearkey -t ecdsa -f /etc/dropbear/ecdsa >/dev/null 2>&1
 udhcpc -i eth0 -s /usr/share/udhcpc/default.script -b -q -t 20 -T 1 >/dev/null 2>&1
 uevent /bin/on-uevent >/dev/null 2>&1 &
-dropbear -r /etc/dropbear/rsa -r /etc/dropbear/ecdsa
+keys="-r /etc/dropbear/ecdsa"
+[ -e /etc/dropbear/rsa ] && keys="-r /etc/dropbear/rsa $keys"
+dropbear $keys
 echo "guest: ready" >/dev/console
 while :; do setsid sh -c 'exec sh </dev/@CONSOLE@ >/dev/@CONSOLE@ 2>&1'; sleep 1; done
 `;
