@@ -7,6 +7,7 @@ import type { Urgency } from '../../chunks/urgency/urgency.ts';
 import { BOOT_UNIT_BYTES, type BootOrder } from '../../oci/boot-order.ts';
 import type { DiskChunk } from '../../oci/tart-image.ts';
 import type { DiskFill } from './disk-fill.ts';
+import { FollowedOrder } from './followed-order.ts';
 import { DiskLayers, type DiskLayersOptions, type OfLayer } from './disk-layers.ts';
 import type { LayerFetch } from './layer-fetch.ts';
 
@@ -41,9 +42,8 @@ export class FetchQueue implements JobSource<FillJob>, Urgency<FillJob> {
   readonly #layers: DiskLayers;
   readonly #options: FetchQueueOptions;
   readonly #tasks = new Map<FillJob, Task>();
-  /** Units of the disk that come first, and those of them that are left, the next one at the end. */
-  readonly #order: ReadonlySet<number>;
-  readonly #ordered: number[];
+  /** Units of the disk that come first. */
+  readonly #order: FollowedOrder;
   /** So many layers at the beginning are done. */
   #passed = 0;
 
@@ -51,8 +51,7 @@ export class FetchQueue implements JobSource<FillJob>, Urgency<FillJob> {
     const { fill, order = [] } = options;
     this.#layers = new DiskLayers(layers, options);
     this.#options = options;
-    this.#order = fill === undefined ? new Set() : unitsOf(fill, order);
-    this.#ordered = [...this.#order].reverse();
+    this.#order = new FollowedOrder(fill === undefined ? [] : unitsOf(fill, order));
   }
 
   /** Loads what has to be known before the first job. To be called once. */
@@ -208,7 +207,11 @@ export class FetchQueue implements JobSource<FillJob>, Urgency<FillJob> {
     const { fill } = this.#options;
     for (const unit of fill?.wanted ?? []) {
       const found = fill && this.#findUnit(fill, unit, 'urgent');
-      if (found !== undefined) return found;
+      if (found === undefined) continue;
+      return () => {
+        this.#order.waitedFor(unit);
+        return found();
+      };
     }
     return undefined;
   }
@@ -221,10 +224,10 @@ export class FetchQueue implements JobSource<FillJob>, Urgency<FillJob> {
 
   #findOrdered(): Found {
     const { fill } = this.#options;
-    for (let unit = this.#ordered.at(-1); unit !== undefined; unit = this.#ordered.at(-1)) {
+    for (let unit = this.#order.next; unit !== undefined; unit = this.#order.next) {
       const found = fill && this.#findUnit(fill, unit, 'ordered');
       if (found !== undefined) return found;
-      this.#ordered.pop();
+      this.#order.pass();
     }
     return undefined;
   }

@@ -12,7 +12,6 @@ import type { DiskChunk } from '../../oci/tart-image.ts';
 import type { ClearJob, CopyJob, FetchJob, VerifyJob } from '../../chunks/chunk-job.ts';
 import { beforeCloning, type ClonedSeed, verifySeed } from './cloned-seed.ts';
 import { grouped } from '../../chunks/grouped.ts';
-import { rankOfChunks } from '../fill/chunk-rank.ts';
 import type { PeerOffers } from './peer-offers.ts';
 import type { ChunkSource, FilePlan, PlannedChunk } from './plan.ts';
 import { fetchParts, type FetchTools } from './fetch-parts.ts';
@@ -106,10 +105,7 @@ async function fill(
   // Where a copy failed, the disk is not fresh any more.
   const spoilt = new Set(damaged);
   const missing = chunks.filter(({ chunk }) => !found.has(chunk));
-  const work = inBootOrder(
-    fetchWork(build, missing, (chunk) => fresh && !spoilt.has(chunk)),
-    build,
-  );
+  const work = fetchWork(build, missing, (chunk) => fresh && !spoilt.has(chunk));
   const onFetched = async (
     those: readonly DiskChunk[],
     { verified: isProven }: { verified: boolean },
@@ -226,16 +222,4 @@ function fetchWork(
     },
     all.map((each) => each.chunk),
   ]);
-}
-
-/** What a guest touches at its start comes before the rest, and everything else stays in the order of the disk. */
-function inBootOrder(
-  work: Work<FetchJob>[],
-  { plan, order = [] }: Pick<DiskBuild, 'plan' | 'order'>,
-): readonly Work<FetchJob>[] {
-  if (order.length === 0) return work;
-  const rankOf = rankOfChunks(plan.file.chunks, order);
-  const ranks = new Map(work.map((each) => [each, Math.min(...each[1].map(rankOf))]));
-  // Two that the order does not touch are equal: infinity less infinity is no number.
-  return work.toSorted((a, b) => (ranks.get(a) ?? 0) - (ranks.get(b) ?? 0) || 0);
 }
