@@ -117,14 +117,16 @@ async function observe({ record, behaviours }, each, act) {
 
 /**
  * Manifests in their order, then blobs by name, each once: both fetch several at a time. A question that was repeated
- * with a login counts once: skopeo learns from a ping that it needs one, and Tartlet from the answer.
+ * with a login counts once: skopeo learns from a ping that it needs one, and Tartlet from the answer. What a copy asks
+ * about boot orders has no like in skopeo: it goes to the host that gave the image.
  */
 function comparable(record) {
   const answered = record.filter(
     (one, index) =>
       one.status !== 401 || !record.slice(index + 1).some((other) => other.host === one.host && other.url === one.url),
   );
-  const lines = answered.map(({ host, method, url, user }) => `${host} ${method} ${url} ${user}`);
+  const common = answered.filter(({ url }) => !/\/referrers\/|\/manifests\/sha256-/.test(url));
+  const lines = common.map(({ host, method, url, user }) => `${host} ${method} ${url} ${user}`);
   const unique = lines.filter((line, index) => lines.indexOf(line) === index);
   const isBlob = (line) => line.includes('/blobs/');
   return [...unique.filter((line) => !isBlob(line)), ...unique.filter(isBlob).toSorted()];
