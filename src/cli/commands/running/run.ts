@@ -78,7 +78,7 @@ async function otherLife(
   if (flags.lazy !== undefined) {
     throw new TartletError(
       'USAGE',
-      '--lazy is for the image that --rm clones: a VM has its disk, or arrives by itself',
+      '--lazy is for the image that --rm clones: a VM has its disk, or that arrives by itself',
       {
         next: { kind: 'in-words', words: 'give --rm as well, or make a VM by clone --lazy and run that' },
       },
