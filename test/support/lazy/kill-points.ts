@@ -32,18 +32,14 @@ function whenTold(what: string, afterMs: number): KillPoint['hit'] {
   };
 }
 
-/** Kills between the rename that commits the disk and QEMU's going over to it: QEMU is held still meanwhile. */
+/** Kills between the rename that commits the disk and QEMU's going over to it. */
 async function betweenCommitAndFinalize(life: LazyLife, chance: number): Promise<void> {
   life.registry.heldFrom = Number.POSITIVE_INFINITY;
   life.begin({ noisy: true });
-  let held = false;
-  await life.listen((told) => {
-    const { qemu } = life;
-    if (told.kind !== 'job' || told.status !== 'pending' || qemu === undefined) return;
-    tryKill(qemu, 'SIGSTOP');
-    held = true;
-  });
-  await life.until(() => held && life.isWhole);
+  await life.untilEntry(/^disk\.img$/);
+  const { qemu } = life;
+  // Held still no sooner: a run that does not hear of the end of the copy does not commit.
+  if (qemu !== undefined) tryKill(qemu, 'SIGSTOP');
   await life.kill(victim(chance));
 }
 
