@@ -4,10 +4,10 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isClean, plantDebian, start, tartlet } from './debian.mjs';
+import { hasBanner } from './ssh-banner.mjs';
 
 const LOOK_EVERY_MS = 100;
 const UP_WITHIN_S = '600';
@@ -108,24 +108,10 @@ function argvIn(directory) {
 /** Resolves when SSH answers. @throws when it does not in time */
 async function banner(address) {
   const until = performance.now() + Number(UP_WITHIN_S) * 1000;
-  while (!(await answers(address))) {
+  while (!(await hasBanner(address))) {
     if (performance.now() > until) throw new Error(`nothing answers at ${address}`);
     await delay(LOOK_EVERY_MS);
   }
-}
-
-async function answers(address) {
-  return new Promise((resolve) => {
-    const socket = createConnection({ host: address, port: 22 });
-    const end = (answer) => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.setTimeout(2000, () => end(false));
-    socket.once('error', () => end(false));
-    socket.once('close', () => end(false));
-    socket.once('data', (bytes) => end(bytes.toString('latin1').startsWith('SSH-')));
-  });
 }
 
 function since(began) {

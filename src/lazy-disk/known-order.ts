@@ -10,7 +10,7 @@ import type { FlatImage } from '../oci/tart-image.ts';
 import type { RegistrySource } from '../registry/mirrors/registry-source.ts';
 import type { Session } from '../session/session.ts';
 import { findBootOrder, publishBootOrder } from '../transfer/boot-order.ts';
-import { rankOfChunks } from '../transfer/fill/chunk-rank.ts';
+import { chunksWithin } from '../transfer/fill/chunks-within.ts';
 import { askForManifest, understandImage } from '../transfer/pull/asked-image.ts';
 
 /** How the registry of a boot order is spoken to. */
@@ -109,7 +109,8 @@ export async function publishKnownOrder(
 }
 
 function known(name: RemoteName, { manifest, base }: FlatImage, order: BootOrder): KnownBootOrder {
-  const rankOf = rankOfChunks(base.chunks, order);
+  const rangeOf = (unit: number) => ({ offset: unit * BOOT_UNIT_BYTES, length: BOOT_UNIT_BYTES });
+  const touched = new Set(order.flatMap((unit) => chunksWithin(base.chunks, rangeOf(unit))));
   const layersOf = (chunks: typeof base.chunks): Layers => ({
     count: chunks.length,
     bytes: chunks.reduce((sum, { descriptor }) => sum + descriptor.size, 0),
@@ -122,7 +123,7 @@ function known(name: RemoteName, { manifest, base }: FlatImage, order: BootOrder
     bytes: order.reduce((sum, unit) => sum + Math.min(BOOT_UNIT_BYTES, base.size - unit * BOOT_UNIT_BYTES), 0),
     diskBytes: base.size,
     layers: {
-      touched: layersOf(base.chunks.filter((chunk) => Number.isFinite(rankOf(chunk)))),
+      touched: layersOf([...touched]),
       all: layersOf(base.chunks),
     },
   };
@@ -176,6 +177,6 @@ function notThere(name: RemoteName, digest: Digest): TartletError {
   return new TartletError(
     'NOT_FOUND',
     `${name.repositoryName} does not have the image ${digest.toString()} whose boot order was recorded`,
-    { subject: name.toString() },
+    { subject: name.toString(), next: { kind: 'check-image-name' } },
   );
 }

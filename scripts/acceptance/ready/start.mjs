@@ -1,9 +1,9 @@
 /** Starting a guest from an image in a home of its own, until somebody could log in. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startWith, tartlet } from '../debian.mjs';
+import { hasBanner } from '../ssh-banner.mjs';
 
 const LOOK_EVERY_MS = 100;
 const UP_WITHIN_MS = 900_000;
@@ -54,20 +54,6 @@ async function answered(directory, run) {
     if (address !== undefined && (await hasBanner(address))) return;
   }
   throw new Error(`nothing answers: ${run.stderr}`);
-}
-
-async function hasBanner(address) {
-  return new Promise((resolve) => {
-    const socket = createConnection({ host: address, port: 22 });
-    const end = (answer) => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.setTimeout(2000, () => end(false));
-    socket.once('error', () => end(false));
-    socket.once('close', () => end(false));
-    socket.once('data', (bytes) => end(bytes.toString('latin1').startsWith('SSH-')));
-  });
 }
 
 /** The QEMU that works in a directory. */
