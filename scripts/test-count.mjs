@@ -32,16 +32,16 @@ function count(report, again) {
   const second = new Map((existsSync(again) ? testsOf(again) : []).map((file) => [file.name, file]));
   const lists = { passed: [], left: [], unsteady: [], failed: [] };
   for (const file of testsOf(report)) sort(file, second.get(file.name), lists);
-  for (const [what, list] of [
-    ['Left out', lists.left],
-    ['Unsteady, passed only in a second run, alone', lists.unsteady],
-    ['Failed', lists.failed],
-  ]) {
-    if (list.length > 0) console.log(`${what}: ${list.length}`);
-    for (const line of list) console.log(`  ${line}`);
-  }
+  printList('Left out', lists.left);
+  printList('Unsteady, passed only in a second run, alone', lists.unsteady);
+  printList('Failed', lists.failed);
   console.log(`${lists.passed.length} passed, ${lists.failed.length} failed`);
   return lists.failed.length === 0 && lists.passed.length > 0 ? 0 : 1;
+}
+
+function printList(what, list) {
+  if (list.length > 0) console.log(`${what}: ${list.length}`);
+  for (const line of list) console.log(`  ${line}`);
 }
 
 /** Puts the tests of a file into lists. @param then the same file in the second run, if it ran again. */
