@@ -99,9 +99,16 @@ describeWithParts('a VM in the background', ['qemu-system-x86_64', 'ovmf', 'mfor
       expect(readFileSync(`${workplace.vmDirectory('ci')}/run.log`, 'utf8')).toContain(
         'Stopping VM...\nguest has stopped the virtual machine\n',
       );
-      expect(readdirSync(workplace.vmDirectory('ci')).toSorted()).toEqual(
-        ['.last-used', 'config.json', 'disk.img', 'known_hosts', 'nvram.bin', 'run.log', 'serial.log', 'ssh-askpass'],
-      );
+      expect(readdirSync(workplace.vmDirectory('ci')).toSorted()).toEqual([
+        '.last-used',
+        'config.json',
+        'disk.img',
+        'known_hosts',
+        'nvram.bin',
+        'run.log',
+        'serial.log',
+        'ssh-askpass',
+      ]);
     },
     LONG_MS,
   );
